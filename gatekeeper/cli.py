@@ -1,0 +1,74 @@
+"""From argv to one command, loaded by name, and the one place that turns errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+from gatekeeper import __version__
+from gatekeeper.errors import GateError
+
+# Each command is a module of this name in gatekeeper.commands, with one function of the same name.
+COMMANDS = {
+    "check": "judge files, folders or a whole repository",
+    "render": "print what a folder renders to, as it is judged",
+    "policy": "list, document and test policies",
+    "tools": "show, build and verify the outside programs",
+}
+HELP = """usage: gatekeeper COMMAND [OPTION ...]
+
+One verdict on a GitOps repository: policies, schemas, secrets and rendering.
+
+commands:
+{commands}
+
+  gatekeeper COMMAND --help tells more of each; gatekeeper --version prints the version.
+
+examples:
+  gatekeeper check                      judge the repository around this folder
+  gatekeeper check --format json apps/  judge one folder, for a machine to read
+  gatekeeper policy list                the rules that come with gatekeeper
+
+exit status: 0 accepted, 1 refused, 2 wrong usage or configuration, 3 could not judge all of it
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one command and returns its exit status."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        lines = (f"  {name:<10} {about}" for name, about in COMMANDS.items())
+        sys.stdout.write(HELP.format(commands="\n".join(lines)))
+        return 0 if arguments else 2
+    name = arguments[0]
+    if name == "--version":
+        sys.stdout.write(f"gatekeeper {__version__}\n")
+        return 0
+    if name not in COMMANDS:
+        sys.stderr.write(f"gatekeeper: no command `{name}`; there are {', '.join(COMMANDS)}\n")
+        return 2
+    command = getattr(importlib.import_module(f"gatekeeper.commands.{name}"), name)
+    try:
+        return int(command(arguments[1:]))
+    except GateError as error:
+        sys.stderr.write(f"gatekeeper: {error}\n")
+        return error.exit_code
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"gatekeeper: {where}{error.strerror or error}\n")
+        return 3
+
+
+def entry() -> NoReturn:
+    """The program: never a traceback for what a user can cause."""
+    try:
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:
+        # The reader has gone; point the descriptor elsewhere so that the interpreter's own flush stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 3
+    raise SystemExit(status)

@@ -1,0 +1,96 @@
+"""`gatekeeper check`: judge files and print the verdict."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from gatekeeper import config, gate, sources
+from gatekeeper.errors import UsageError
+from gatekeeper.model import Verdict
+from gatekeeper.report.every import FORMATS
+
+QUIET_SECONDS = 2.0
+EXAMPLES = """examples:
+  gatekeeper check
+  gatekeeper check clusters/production
+  gatekeeper check --format text --format json=verdict.json
+  gatekeeper check --policy my/policies --engine opa
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(
+        prog="gatekeeper check",
+        description="Judge files, folders or a whole repository. Needs no key and opens no connection.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="what to judge (default: the repository)")
+    options.add_argument(
+        "--format", action="append", metavar="FORMAT[=FILE]", help=f"{', '.join(FORMATS)}; can be given several times"
+    )
+    options.add_argument("--engine", choices=config.CHOICES["engine"], help="instead of the config's `engine`")
+    options.add_argument("--policy", action="append", default=[], metavar="DIR", help="more policies")
+    options.add_argument("--config", type=Path, metavar="FILE", help=f"instead of {config.NAME} in the root")
+    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="threads (default: cores)")
+    options.add_argument("--no-cache", action="store_true", help="accepted for scripts; nothing is cached yet")
+    return options
+
+
+def check(arguments: list[str]) -> int:
+    """Runs the command."""
+    given = parser().parse_args(arguments)
+    outputs = [_output(text) for text in given.format or ["text"]]
+    if given.jobs < 1:
+        raise UsageError("--jobs must be 1 or more")
+    paths = given.paths or [Path.cwd()]
+    root = sources.root_of(paths[0].resolve())
+    paths = given.paths or [root]
+    settings = config.load(root, given.config)
+    own = tuple(str(Path(folder).resolve()) for folder in given.policy)
+    settings = replace(settings, engine=given.engine or settings.engine, policies=(*settings.policies, *own))
+    tree = sources.gather(paths, root, settings.exclude)
+    verdict = gate.judge(tree, settings, given.jobs, _progress())
+    for name, file in outputs:
+        _write(verdict, root, name, file)
+    return verdict.exit_code
+
+
+def _output(text: str) -> tuple[str, Path | None]:
+    name, _, file = text.partition("=")
+    if name not in FORMATS:
+        raise UsageError(f"--format {name}: there are {', '.join(FORMATS)}")
+    return name, Path(file) if file else None
+
+
+def _write(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
+    if file is None:
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        sys.stdout.write(FORMATS[name](verdict, root, colour))
+        return
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        partial.write_text(FORMATS[name](verdict, root, False), encoding="utf-8")
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _progress() -> gate.Progress:
+    """Tells the current step on a terminal, once a run takes longer than a moment."""
+    if not sys.stderr.isatty():
+        return lambda step: None
+    began = time.monotonic()
+
+    def say(step: str) -> None:
+        if time.monotonic() - began > QUIET_SECONDS:
+            sys.stderr.write(f"\r\033[K{step} ({time.monotonic() - began:.0f} s)\r")
+            sys.stderr.flush()
+
+    return say

@@ -1,0 +1,122 @@
+"""`gatekeeper.yaml`: what the repository decides about its own gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gatekeeper.errors import UsageError
+
+NAME = "gatekeeper.yaml"
+DEFAULT_KUBERNETES = "1.34"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings, with their defaults. Folders are relative to the repository's root."""
+
+    kubernetes: str = DEFAULT_KUBERNETES
+    engine: str = "embedded"
+    opa_url: str = ""
+    policies: tuple[str, ...] = ()
+    library: str = "default"
+    disable: tuple[str, ...] = ()
+    enable: tuple[str, ...] = ()
+    severity: dict[str, str] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+    crds: tuple[str, ...] = ()
+    allow_missing: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    leak_rules: tuple[str, ...] = ()
+    leak_allow: tuple[str, ...] = ()
+    timeout: float = 60.0
+    policy_timeout: float = 5.0
+
+
+# Where each setting stands in the file: section, key, the field above, and the type it must have.
+SETTINGS: tuple[tuple[str, str, str, type], ...] = (
+    ("", "kubernetes", "kubernetes", str),
+    ("", "engine", "engine", str),
+    ("opa", "url", "opa_url", str),
+    ("policies", "paths", "policies", list),
+    ("policies", "data", "data", list),
+    ("policies", "timeout", "policy_timeout", float),
+    ("library", "profile", "library", str),
+    ("library", "disable", "disable", list),
+    ("library", "enable", "enable", list),
+    ("library", "severity", "severity", dict),
+    ("schemas", "crds", "crds", list),
+    ("schemas", "allowMissing", "allow_missing", list),
+    ("files", "exclude", "exclude", list),
+    ("leaks", "rules", "leak_rules", list),
+    ("leaks", "allow", "leak_allow", list),
+    ("render", "timeout", "timeout", float),
+)
+CHOICES = {
+    "engine": ("embedded", "opa"),
+    "library": ("off", "default", "strict"),
+}
+
+
+def load(root: Path, named: Path | None) -> Config:
+    """The settings of a repository, or the defaults where it has no `gatekeeper.yaml`.
+
+    Raises:
+        UsageError: the file cannot be read, or says something it must not.
+    """
+    file = named or root / NAME
+    if named is None and not file.is_file():
+        return Config()
+    import yaml
+
+    try:
+        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: cannot be read ({error}); name a readable file with --config") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{file}: is no YAML: {error}") from error
+    return _from_value(loaded if loaded is not None else {}, str(file))
+
+
+def _from_value(value: Any, file: str) -> Config:
+    if not isinstance(value, dict):
+        raise UsageError(f'{file}: must be a mapping of settings, such as `kubernetes: "1.34"`')
+    _refuse_unknown(value, file)
+    chosen: dict[str, Any] = {}
+    for section, key, name, kind in SETTINGS:
+        part = value.get(section) if section else value
+        if isinstance(part, dict) and key in part:
+            chosen[name] = _typed(part[key], kind, f"{section}.{key}".lstrip("."), file)
+    config = Config(**chosen)
+    for name, allowed in CHOICES.items():
+        if getattr(config, name) not in allowed:
+            raise UsageError(f"{file}: `{name}` is {getattr(config, name)!r}; it can be {' or '.join(allowed)}")
+    return config
+
+
+def _refuse_unknown(value: dict[Any, Any], file: str) -> None:
+    known: dict[str, set[str]] = {}
+    for section, key, _, _ in SETTINGS:
+        known.setdefault(section or key, set()).update({key} if section else set())
+    for name, part in value.items():
+        if name not in known:
+            raise UsageError(f"{file}: unknown setting `{name}`; known are {', '.join(sorted(known))}")
+        if known[name]:
+            if not isinstance(part, dict):
+                raise UsageError(f"{file}: `{name}` must be a mapping with {', '.join(sorted(known[name]))}")
+            for key in part.keys() - known[name]:
+                raise UsageError(f"{file}: unknown setting `{name}.{key}`; known are {', '.join(sorted(known[name]))}")
+
+
+def _typed(value: Any, kind: type, name: str, file: str) -> Any:
+    if kind is list and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    if kind is dict and isinstance(value, dict):
+        return {str(key): str(item) for key, item in value.items()}
+    wanted = {list: "a list of texts", str: "a text", float: "a number above 0", dict: "a mapping"}[kind]
+    raise UsageError(f"{file}: `{name}` must be {wanted}")

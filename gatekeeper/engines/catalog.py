@@ -1,0 +1,160 @@
+"""Which schema judges which kind: Kubernetes' own, CRDs of the repository and the config, and the built-in set."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import orjson
+
+from gatekeeper.engines import crds
+from gatekeeper.engines.crds import Definition
+from gatekeeper.errors import UsageError
+
+BUILT_IN = Path(__file__).parent.parent / "schemas"
+META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+DROPPED = ("description", "format", "default", "$schema", "$id")
+
+Key = tuple[str, str]
+
+
+def _package() -> Path:
+    found = importlib.util.find_spec("kubernetes_validate")
+    if found is None or found.origin is None:
+        raise UsageError("the package kubernetes-validate is not installed; reinstall gatekeeper")
+    return Path(found.origin).parent / "kubernetes-json-schema"
+
+
+class Catalog:
+    """Schemas by (apiVersion, kind), compiled when first asked for."""
+
+    def __init__(self, kubernetes: str, custom: Iterable[Definition] = ()) -> None:
+        self._custom: dict[Key, Definition] = {}
+        for definition in custom:
+            self._custom.setdefault((definition.api_version, definition.kind), definition)
+        self._definitions = _kubernetes(kubernetes)
+        self._kinds = _kinds(self._definitions)
+        self._compiled: dict[Key, jsonschema_rs.Draft202012Validator | None] = {}
+        self._schemas: dict[Key, dict[str, Any]] = {}
+        self._groups: set[str] = set()
+
+    def definition(self, key: Key) -> Definition | None:
+        """The custom kind, from the repository or else from the built-in set."""
+        group = key[0].rpartition("/")[0]
+        if key not in self._custom and group and group not in self._groups:
+            self._groups.add(group)
+            for definition in _built_in(group):
+                self._custom.setdefault((definition.api_version, definition.kind), definition)
+        return self._custom.get(key)
+
+    def validator(self, key: Key) -> jsonschema_rs.Draft202012Validator | None:
+        """What judges a kind, or None where no schema is known for it.
+
+        Raises:
+            UsageError: the kind's schema is itself broken.
+        """
+        if key not in self._compiled:
+            schema = self._schema(key)
+            self._schemas[key] = schema or {}
+            try:
+                self._compiled[key] = None if schema is None else jsonschema_rs.Draft202012Validator(schema)
+            except (ValueError, jsonschema_rs.ReferencingError) as error:
+                raise UsageError(f"the schema of {key[1]} ({key[0]}) cannot be used: {_first_line(error)}") from error
+        return self._compiled[key]
+
+    def known_fields(self, key: Key, schema_path: Sequence[str | int]) -> list[str]:
+        """The fields that the schema names at a place where validation failed."""
+        schema = self._schemas.get(key, {})
+        here: Any = schema
+        for step in schema_path[:-1]:
+            try:
+                here = schema["$defs"][here["$ref"].rpartition("/")[2]] if step == "$ref" else here[step]
+            except (KeyError, TypeError, IndexError):
+                return []
+        return list(here.get("properties", ()))
+
+    def _schema(self, key: Key) -> dict[str, Any] | None:
+        name = self._kinds.get(key)
+        if name is not None:
+            return self._closure({"$ref": f"#/$defs/{name}"})
+        definition = self.definition(key)
+        if definition is None or definition.schema is None:
+            return None
+        return self._closure(crds.strict(definition.schema, {"$ref": f"#/$defs/{META}"}))
+
+    def _closure(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """The schema with only the definitions that it reaches: compiling all of them takes a hundred times longer."""
+        reached: dict[str, Any] = {}
+        waiting = _references(schema)
+        while waiting:
+            name = waiting.pop()
+            if name not in reached:
+                reached[name] = _lean(self._definitions[name])
+                waiting |= _references(reached[name])
+        return {**schema, "$defs": reached}
+
+
+def available() -> list[str]:
+    """The Kubernetes versions (`1.31`) that schemas are there for, oldest first."""
+    names = (path.name for path in _package().glob("v*-local-strict"))
+    return sorted((name[1:].split(".0-")[0] for name in names), key=lambda text: tuple(map(int, text.split("."))))
+
+
+def _kubernetes(version: str) -> dict[str, Any]:
+    folder = _package() / f"v{'.'.join(version.removeprefix('v').split('.')[:2])}.0-local-strict"
+    file = folder / "_definitions.json"
+    if not file.is_file():
+        known = available()
+        raise UsageError(f"no schemas for Kubernetes {version}; `kubernetes` can be {known[0]} to {known[-1]}")
+    definitions: dict[str, Any] = orjson.loads(file.read_bytes())["$defs"]
+    return definitions
+
+
+def _kinds(definitions: dict[str, Any]) -> dict[Key, str]:
+    kinds: dict[Key, str] = {}
+    for name, schema in definitions.items():
+        for named in schema.get("x-kubernetes-group-version-kind", ()):
+            group, version = named.get("group", ""), named["version"]
+            kinds.setdefault((f"{group}/{version}" if group else version, named["kind"]), name)
+    return kinds
+
+
+def _built_in(group: str) -> list[Definition]:
+    file = BUILT_IN / f"{group}.json"
+    if not file.is_file():
+        return []
+    return [Definition(**entry) for entry in orjson.loads(file.read_bytes())["definitions"]]
+
+
+def _lean(schema: Any) -> Any:
+    """A schema without what judges nothing; the properties of an object may bear any name, so they are kept."""
+    if isinstance(schema, list):
+        return [_lean(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    out = {}
+    for name, part in schema.items():
+        if name == "properties":
+            out[name] = {field: _lean(inner) for field, inner in part.items()}
+        elif name not in DROPPED and not name.startswith("x-kubernetes"):
+            out[name] = _lean(part)
+    return out
+
+
+def _references(schema: Any) -> set[str]:
+    if isinstance(schema, list):
+        return set().union(*map(_references, schema))
+    if not isinstance(schema, dict):
+        return set()
+    found = set().union(*(_references(part) for part in schema.values()))
+    target = schema.get("$ref")
+    if isinstance(target, str):
+        found.add(target.rpartition("/")[2])
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

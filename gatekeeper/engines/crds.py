@@ -1,0 +1,120 @@
+"""From a CustomResourceDefinition to JSON Schemas that are as strict as the API server's field validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+VALUE_KEYWORDS = (
+    "enum", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength",
+    "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "multipleOf", "required",
+)  # fmt: skip
+EMBEDDED = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
+
+
+class Definition(NamedTuple):
+    """One version of a custom kind, with its OpenAPI schema (None where the CRD gives none)."""
+
+    group: str
+    version: str
+    kind: str
+    namespaced: bool
+    schema: dict[str, Any] | None
+
+    @property
+    def api_version(self) -> str:
+        """`group/version`, as manifests write it."""
+        return f"{self.group}/{self.version}"
+
+
+def definitions(crd: Any) -> Iterator[Definition]:
+    """Every version that a CRD (apiextensions.k8s.io v1 or v1beta1) defines; nothing where it is malformed."""
+    spec = crd.get("spec") if isinstance(crd, dict) else None
+    names = spec.get("names") if isinstance(spec, dict) else None
+    if not isinstance(spec, dict) or not isinstance(names, dict) or not isinstance(names.get("kind"), str):
+        return
+    versions = spec.get("versions") or [{"name": spec.get("version")}]
+    shared = (spec.get("validation") or {}).get("openAPIV3Schema")
+    for version in versions:
+        if not isinstance(version, dict) or not isinstance(version.get("name"), str):
+            continue
+        schema = (version.get("schema") or {}).get("openAPIV3Schema") or shared
+        yield Definition(
+            str(spec.get("group")),
+            version["name"],
+            names["kind"],
+            spec.get("scope") != "Cluster",
+            schema if isinstance(schema, dict) else None,
+        )
+
+
+def strict(schema: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+    """A structural schema as JSON Schema, where a field that the schema does not name is an error.
+
+    Args:
+        schema: `openAPIV3Schema` of one version.
+        metadata: the schema for the root's `metadata`.
+    """
+    converted = _convert(schema)
+    properties = converted.setdefault("properties", {})
+    properties["apiVersion"] = properties["kind"] = {"type": "string"}
+    properties["metadata"] = metadata
+    return converted
+
+
+def _convert(schema: Any) -> dict[str, Any]:
+    if not isinstance(schema, dict):
+        return {}
+    out = {name: schema[name] for name in VALUE_KEYWORDS if name in schema}
+    if schema.get("x-kubernetes-int-or-string"):
+        out["type"] = ["integer", "string", "null"]
+    elif isinstance(schema.get("type"), str):
+        # The API server drops a null where the field is not nullable, so it is no error.
+        out["type"] = [schema["type"], "null"]
+    if "enum" in out and schema.get("nullable"):
+        out["enum"] = [*out["enum"], None]
+    _convert_exclusive(out)
+    _convert_fields(schema, out)
+    if isinstance(schema.get("items"), dict):
+        out["items"] = _convert(schema["items"])
+    for word in ("allOf", "anyOf", "oneOf"):
+        if isinstance(schema.get(word), list) and not schema.get("x-kubernetes-int-or-string"):
+            out[word] = [_open(part) for part in schema[word]]
+    if isinstance(schema.get("not"), dict):
+        out["not"] = _open(schema["not"])
+    return out
+
+
+def _convert_fields(schema: dict[str, Any], out: dict[str, Any]) -> None:
+    more = schema.get("additionalProperties")
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        out["properties"] = {name: _convert(part) for name, part in properties.items()}
+    if isinstance(more, dict):
+        out["additionalProperties"] = _convert(more)
+    elif more is None and isinstance(properties, dict) and not schema.get("x-kubernetes-preserve-unknown-fields"):
+        if schema.get("x-kubernetes-embedded-resource"):
+            out["properties"] = {**EMBEDDED, **out["properties"]}
+        out["additionalProperties"] = False
+
+
+def _convert_exclusive(out: dict[str, Any]) -> None:
+    """OpenAPI 3.0 has a boolean beside the limit; JSON Schema has a limit of its own."""
+    for word, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(out.get(word), bool) and out.pop(word) and limit in out:
+            out[word] = out.pop(limit)
+
+
+def _open(schema: Any) -> dict[str, Any]:
+    """A part of a combination: it adds conditions, but does not close the set of fields."""
+    converted = _convert(schema)
+    _open_up(converted)
+    return converted
+
+
+def _open_up(schema: dict[str, Any]) -> None:
+    if schema.get("additionalProperties") is False:
+        del schema["additionalProperties"]
+    for part in (*schema.get("properties", {}).values(), schema.get("items")):
+        if isinstance(part, dict):
+            _open_up(part)

@@ -1,0 +1,83 @@
+"""The rules that come with the product: `policies/<category>/<rule>/rule.rego`, one folder each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatekeeper.engines.policies import Module, PolicySet, load
+from gatekeeper.errors import UsageError
+
+PACKAGED = Path(__file__).parent.parent / "policies"
+CHECKOUT = Path(__file__).parent.parent.parent / "policies"
+PROFILES = {"off": (), "default": ("default",), "strict": ("default", "strict")}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of the library, as its METADATA block describes it."""
+
+    name: str
+    module: Module
+    title: str
+    reason: str
+    severity: str
+    profile: str
+    kinds: tuple[str, ...]
+    remedy: str
+    standards: tuple[str, ...]
+
+    @property
+    def query(self) -> str:
+        """What the engine is asked."""
+        return f"data.{self.module.package}.deny"
+
+
+def folder() -> Path:
+    """Where the library lies: in the installed package, or in the checkout."""
+    return PACKAGED if PACKAGED.is_dir() else CHECKOUT
+
+
+def rules(tests: bool = False) -> tuple[list[Rule], PolicySet]:
+    """All rules of the library, by name, and the modules and data that they need."""
+    everything = load(folder(), ["."], ["lib"], tests=tests)
+    found = [_rule(module) for module in everything.modules if Path(module.path).name == "rule.rego"]
+    return sorted(found, key=lambda rule: rule.name), everything
+
+
+def chosen(found: Sequence[Rule], profile: str, enable: Sequence[str], disable: Sequence[str]) -> list[Rule]:
+    """The rules that judge: those of the profile, more and fewer as the config says.
+
+    Raises:
+        UsageError: the config names a rule that does not exist.
+    """
+    names = {rule.name for rule in found}
+    for name in (*enable, *disable):
+        if name not in names and name not in {rule.name.split("/")[0] for rule in found}:
+            raise UsageError(f"gatekeeper.yaml: no rule `{name}` in the library; `gatekeeper policy list` shows them")
+
+    def named(rule: Rule, wanted: Sequence[str]) -> bool:
+        return rule.name in wanted or rule.name.split("/")[0] in wanted
+
+    return [
+        rule
+        for rule in found
+        if (rule.profile in PROFILES[profile] or named(rule, enable)) and not named(rule, disable)
+    ]
+
+
+def _rule(module: Module) -> Rule:
+    about = module.metadata
+    custom = about.get("custom", {})
+    return Rule(
+        name="/".join(Path(module.path).parts[-3:-1]),
+        module=module,
+        title=about["title"],
+        reason=about["description"].strip(),
+        severity=custom["severity"],
+        profile=custom["profile"],
+        kinds=tuple(custom.get("kinds", ())),
+        remedy=custom["remedy"],
+        standards=tuple(custom.get("standards", ())),
+    )

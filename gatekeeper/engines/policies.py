@@ -1,0 +1,205 @@
+"""Loading policies: Rego modules with their packages, rules and version, and the data they read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gatekeeper import documents
+from gatekeeper.errors import PolicyError
+
+SEVERITY = {"deny": "error", "violation": "error", "warn": "warning"}
+PACKAGE = re.compile(r"^\s*package\s+([\w.\[\]\"-]+)", re.MULTILINE)
+HEAD = re.compile(r"(?:default\s+)?([A-Za-z_]\w*)")
+VERDICT_RULE = re.compile(r"(deny|violation|warn)(_\w+)?")
+TOKENS = re.compile(r'#[^\n]*|"(?:\\.|[^"\\\n])*"|`[^`]*`|[{}()\[\]\n]|[^#"`{}()\[\]\n]+')
+LITERAL_BEFORE_BRACE = (":=", "=", "|", ",", "(", "[", ":", " in", "&", "==", "!=")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One Rego file."""
+
+    path: str
+    text: str
+    package: str
+    rules: tuple[str, ...]
+    v0: bool
+    metadata: dict[str, Any]
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the module holds tests, which judge no resource."""
+        return self.path.endswith("_test.rego")
+
+    def queries(self) -> tuple[str, ...]:
+        """The rules that judge resources, as `data.package.rule`."""
+        return tuple(f"data.{self.package}.{rule}" for rule in self.rules if VERDICT_RULE.fullmatch(rule))
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySet:
+    """All modules and data of a run."""
+
+    modules: tuple[Module, ...]
+    data: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """A digest over everything that decides: texts, versions and data."""
+        import orjson
+
+        parts = hashlib.sha256()
+        for module in sorted(self.modules, key=lambda module: (module.package, module.text)):
+            parts.update(f"{module.v0}\0{module.text}\0".encode())
+        parts.update(orjson.dumps(self.data, option=orjson.OPT_SORT_KEYS))
+        return f"sha256:{parts.hexdigest()}"
+
+
+def load(root: Path, folders: Sequence[str], data: Sequence[str] = (), tests: bool = False) -> PolicySet:
+    """All `.rego` files below the folders (or the files themselves), and data files.
+
+    Raises:
+        PolicyError: a folder is missing or holds no policy, a file cannot be read, data is no JSON or YAML mapping.
+    """
+    modules: list[Module] = []
+    for folder in folders:
+        files = _files(root / folder, {".rego"})
+        if not files:
+            raise PolicyError(f"{folder}: no .rego file there; correct `policies.paths`, or remove it")
+        modules.extend(module(path, _relative(path, root)) for path in files)
+    kept = tuple(found for found in modules if tests or not found.is_test)
+    merged: dict[str, Any] = {}
+    for name in data:
+        for path in _files(root / name, {".json", ".yaml", ".yml"}, name):
+            _merge(merged, _read_data(path, _relative(path, root)), _relative(path, root))
+    return PolicySet(kept, merged)
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _files(start: Path, kinds: set[str], name: str = "") -> list[Path]:
+    if start.is_file():
+        return [start]
+    if not start.is_dir():
+        raise PolicyError(f"{name or start}: no such file or folder; correct the config or `--policy`")
+    return sorted(path for path in start.rglob("*") if path.suffix in kinds and path.is_file())
+
+
+def module(path: Path, name: str) -> Module:
+    """Reads one Rego file.
+
+    Raises:
+        PolicyError: it cannot be read, or names no package.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{name}: cannot be read: {error}") from error
+    return parse(text, name)
+
+
+def parse(text: str, name: str) -> Module:
+    """A module's outline: enough to know what to ask and which Rego version it is, without an engine.
+
+    Raises:
+        PolicyError: the text names no package.
+    """
+    package = PACKAGE.search(text)
+    if not package:
+        raise PolicyError(f"{name}:1: no `package` line, so no rule in it could be asked; add one")
+    heads, old_bodies, new_words = _outline(text)
+    rules = tuple(dict.fromkeys(heads))
+    v0 = old_bodies and not new_words and "import rego.v1" not in text
+    return Module(name, text, package.group(1), rules, v0, _metadata(text))
+
+
+def _outline(text: str) -> tuple[list[str], bool, bool]:
+    """Names of the rules; whether a body opens as only v0 allows; whether v1's `if` opens one."""
+    depth, line, heads = 0, "", list[str]()
+    old = new = False
+    for token in TOKENS.findall(text):
+        if token.startswith("#"):
+            continue
+        if depth == 0 and token == "\n":
+            heads.extend(_head(line))
+            new = new or bool(re.search(r"\b(if|contains)\b", line))
+            line = ""
+        elif token == "{":
+            if depth == 0:
+                before = line.rstrip()
+                new = new or before.endswith(" if") or bool(re.search(r"\bcontains\b", before))
+                old = old or not (before.endswith((*LITERAL_BEFORE_BRACE, " if")) or not before)
+            depth += 1
+        elif token in ("}", ")", "]"):
+            depth = max(0, depth - 1)
+        elif token in ("(", "["):
+            depth += 1
+        elif depth == 0:
+            line += token if not token.startswith(('"', "`")) else '""'
+        if depth > 0 and token in ("{", "[", "(") and depth == 1:
+            line += " "
+    heads.extend(_head(line))
+    return heads, old, new
+
+
+def _head(line: str) -> Iterator[str]:
+    stripped = line.strip()
+    found = HEAD.match(stripped)
+    if found and found.group(1) not in ("package", "import", "else", "not", "some", "every"):
+        yield found.group(1)
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    """The first `# METADATA` block (https://www.openpolicyagent.org/docs/policy-language#metadata)."""
+    lines = text.splitlines()
+    starts = [number for number, line in enumerate(lines) if re.fullmatch(r"#\s*METADATA\s*", line)]
+    if not starts:
+        return {}
+    block = []
+    for line in lines[starts[0] + 1 :]:
+        if not line.startswith("#"):
+            break
+        block.append(line[2:] if line.startswith("# ") else line[1:])
+    found, failure = documents.parse("\n".join(block).encode())
+    value = documents.value_of(found[0]) if found and failure is None else {}
+    return value if isinstance(value, dict) else {}
+
+
+def _read_data(path: Path, name: str) -> dict[str, Any]:
+    try:
+        found, failure = documents.parse(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise PolicyError(f"{name}: cannot be read: {error}") from error
+    if failure is not None:
+        raise PolicyError(f"{name}:{failure[1]}:{failure[2]}: is no JSON or YAML: {failure[0]}")
+    value = documents.value_of(found[0]) if found else None
+    if not isinstance(value, dict):
+        raise PolicyError(f"{name}: policy data must be a mapping at its top")
+    return value
+
+
+def _merge(into: dict[str, Any], more: dict[str, Any], name: str) -> None:
+    for key, value in more.items():
+        if isinstance(into.get(key), dict) and isinstance(value, dict):
+            _merge(into[key], value, name)
+        elif key in into and into[key] != value:
+            raise PolicyError(f"{name}: `{key}` is set to something else by another data file")
+        else:
+            into[key] = value
+
+
+def joined(sets: Iterable[PolicySet]) -> PolicySet:
+    """Several sets as one."""
+    modules: list[Module] = []
+    data: dict[str, Any] = {}
+    for part in sets:
+        modules.extend(part.modules)
+        _merge(data, part.data, "policy data")
+    return PolicySet(tuple(modules), data)

@@ -1,0 +1,123 @@
+"""The Rego engines' common half: which rule is asked of which resource, and what an answer means as a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from gatekeeper.config import Config
+from gatekeeper.engines import library, policies
+from gatekeeper.engines.blame import Tracer
+from gatekeeper.engines.embedded import Embedded
+from gatekeeper.engines.opa import Opa
+from gatekeeper.engines.policies import Module, PolicySet
+from gatekeeper.errors import PolicyError
+from gatekeeper.model import FieldPath, Finding, Gap, Placed, Resource, Severity
+from gatekeeper.roles import Answer, RegoEngine
+
+
+class Asked(NamedTuple):
+    """One rule as it is asked: name in reports, severity, remedy, and the kinds that it judges (none: all)."""
+
+    name: str
+    severity: Severity
+    hint: str
+    kinds: tuple[str, ...]
+    module: Module
+
+
+class Plan(NamedTuple):
+    """All rules of a run, by query, and what the engine must load for them."""
+
+    asked: dict[str, Asked]
+    policies: PolicySet
+
+
+def plan(config: Config, own: PolicySet) -> Plan:
+    """The library's rules that the config chooses, and the repository's own."""
+    asked: dict[str, Asked] = {}
+    sets = [own]
+    if config.library != "off" or config.enable:
+        found, everything = library.rules()
+        chosen = library.chosen(found, config.library, config.enable, config.disable)
+        modules = {rule.module.path for rule in chosen}
+        helpers = (module for module in everything.modules if not module.path.endswith("/rule.rego"))
+        kept = (*helpers, *(module for module in everything.modules if module.path in modules))
+        sets.append(PolicySet(kept, everything.data))
+        for rule in chosen:
+            severity = config.severity.get(rule.name, rule.severity)
+            asked[rule.query] = Asked(rule.name, _severity(severity), rule.remedy, rule.kinds, rule.module)
+    for module in own.modules:
+        for query in module.queries():
+            name = query.rpartition(".")[2]
+            severity = policies.SEVERITY[name.split("_")[0]]
+            asked[query] = Asked(f"{module.package}/{name}", _severity(severity), "", (), module)
+    return Plan(asked, policies.joined(sets))
+
+
+def _severity(word: str) -> Severity:
+    if word not in ("error", "warning", "info"):
+        raise PolicyError(f"a severity is `error`, `warning` or `info`, not {word!r}")
+    return word  # type: ignore[return-value]
+
+
+def start(config: Config, chosen: Plan, jobs: int) -> RegoEngine:
+    """The engine that the repository chose, loaded."""
+    if config.engine == "opa":
+        return Opa(chosen.policies, config.policy_timeout, config.opa_url)
+    return Embedded(chosen.policies, config.policy_timeout, jobs)
+
+
+def judge(resources: Sequence[Resource], chosen: Plan, engine: RegoEngine) -> tuple[list[Finding], list[Gap]]:
+    """What the rules find; a rule that cannot be evaluated on a resource is a gap."""
+    wanted: dict[str, tuple[str, ...]] = {}
+    inputs: list[tuple[bytes, Sequence[str]]] = []
+    for resource in resources:
+        kind = resource.ref.kind
+        if kind not in wanted:
+            rules = chosen.asked.items()
+            wanted[kind] = tuple(query for query, rule in rules if not rule.kinds or kind in rule.kinds)
+        inputs.append((resource.json, wanted[kind]))
+    tracer = Tracer(engine, {query: rule.module for query, rule in chosen.asked.items()})
+    findings: list[Finding] = []
+    gaps: list[Gap] = []
+    for answer in engine.evaluate(inputs):
+        resource, rule = resources[answer.input], chosen.asked[answer.query]
+        if answer.error:
+            reason = f"rule {rule.name} could not be evaluated on {resource.ref}: {answer.error}"
+            gaps.append(Gap(resource.origin.file, reason, fatal=True))
+        else:
+            findings.extend(_findings(answer, resource, rule, tracer))
+    return findings, gaps
+
+
+def _findings(answer: Answer, resource: Resource, rule: Asked, tracer: Tracer) -> list[Finding]:
+    items = answer.value if isinstance(answer.value, list) else [answer.value]
+    found = []
+    for item in items:
+        if item in (None, False, {}):
+            continue
+        message = item.get("msg") if isinstance(item, dict) else item
+        message = message if isinstance(message, str) else f"{rule.name} says {message!r}"
+        path = _path(item)
+        placed: Placed = "field"
+        if path is None:
+            path = tracer.trace(answer.query, resource.value, message)
+            placed = "resource" if path is None else "traced"
+        place = resource.origin.place(path or ())
+        severity = rule.severity
+        found.append(Finding(rule.name, severity, message, place, resource.ref, path, rule.hint, placed))
+    return found
+
+
+def _path(item: Any) -> FieldPath | None:
+    """The field that a rule names: a list of steps, or `field`/`path` as dotted text."""
+    if not isinstance(item, dict):
+        return None
+    named = item.get("field", item.get("path"))
+    if isinstance(named, list) and all(isinstance(step, str | int) for step in named):
+        return tuple(int(step) if isinstance(step, float) else step for step in named)
+    if isinstance(named, str) and named:
+        words = named.replace("[", ".").replace("]", "").split(".")
+        return tuple(int(word) if word.isdigit() else word for word in words if word)
+    return None

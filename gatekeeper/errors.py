@@ -1,0 +1,21 @@
+"""What can go wrong with the gate itself; bad input is no error but a Finding or a Gap."""
+
+
+class GateError(Exception):
+    """Something the user can mend: what, where and what to do, in one message."""
+
+    exit_code = 3
+
+
+class UsageError(GateError):
+    """Wrong arguments or configuration."""
+
+    exit_code = 2
+
+
+class ToolError(GateError):
+    """An outside program is missing, failed, or took too long."""
+
+
+class PolicyError(GateError):
+    """A policy or its data cannot be loaded; nothing can be judged with it."""

@@ -1,0 +1,59 @@
+"""The spine: a tree of files in, one verdict out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gatekeeper import documents, git
+from gatekeeper.config import Config
+from gatekeeper.engines import plaintext, policies, rego, schema
+from gatekeeper.engines.catalog import Catalog
+from gatekeeper.model import Coverage, Finding, Verdict
+from gatekeeper.render import every as render
+from gatekeeper.sources import Tree
+
+Progress = Callable[[str], None]
+
+
+def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step: None) -> Verdict:
+    """Reads, renders and judges all files of a tree.
+
+    Raises:
+        GateError: the config or a policy cannot be used, so that nothing can be judged.
+    """
+    own = policies.load(tree.root, config.policies, config.data)
+    chosen = rego.plan(config, own)
+    say("reading")
+    sources, unread = documents.read(tree, jobs)
+    say("rendering")
+    rendered = render.all_of(tree, sources, config, jobs)
+    resources = rendered.resources
+    say("checking schemas")
+    catalog = Catalog(config.kubernetes, render.definitions(tree, sources, resources, config))
+    found_schema, gaps_schema, checked = schema.judge(resources, catalog, config.allow_missing)
+    say("asking policies")
+    engine = rego.start(config, chosen, jobs)
+    try:
+        found_rego, gaps_rego = rego.judge(resources, chosen, engine)
+        name = engine.name
+    finally:
+        engine.close()
+    say("looking for secrets")
+    found_plain, gaps_plain = plaintext.judge(tree, sources, resources, config)
+    gaps = (*tree.gaps, *unread, *rendered.gaps, *gaps_schema, *gaps_rego, *gaps_plain)
+    coverage = Coverage(len(tree.files), len(resources), len(checked), tuple(sorted(set(gaps))))
+    findings = _distinct([*rendered.findings, *found_schema, *found_rego, *found_plain])
+    return Verdict(findings, coverage, name, chosen.policies.digest, git.revision(tree.root))
+
+
+def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Each finding once, though several overlays render the same base; in the order of files and lines."""
+    once: dict[tuple[object, ...], Finding] = {}
+    for finding in findings:
+        once.setdefault((finding.rule, finding.place, finding.message), finding)
+    return tuple(sorted(once.values(), key=lambda found: (_known(found), found.rule, found.message)))
+
+
+def _known(finding: Finding) -> tuple[str, int, int]:
+    place = finding.place
+    return place.file, place.line or 0, place.column or 0

@@ -1,0 +1,133 @@
+"""The nouns: what is judged, what is found, and what the verdict says."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import orjson
+
+if TYPE_CHECKING:
+    from gatekeeper.roles import Origin
+
+FieldPath = tuple[str | int, ...]
+Severity = Literal["error", "warning", "info"]
+Placed = Literal["field", "traced", "resource", "file"]
+"""How a finding got its line: the rule named the field; it was traced by evaluation; the resource's or file's start."""
+
+
+class Place(NamedTuple):
+    """A spot in a file that its author can edit. Lines and columns count from 1; None where not knowable."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+
+class Ref(NamedTuple):
+    """A Kubernetes object's name in full; an empty text where it has none."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    def __str__(self) -> str:
+        where = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.kind} {where}{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One object as the cluster would get it, and where its parts come from."""
+
+    ref: Ref
+    json: bytes
+    origin: Origin
+
+    @property
+    def value(self) -> Any:
+        """The object as Python values, made anew at each call so that thousands cost little memory."""
+        return orjson.loads(self.json)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reason against a resource or file."""
+
+    rule: str
+    severity: Severity
+    message: str
+    place: Place
+    resource: Ref | None = None
+    path: FieldPath | None = None
+    hint: str = ""
+    placed: Placed = "file"
+
+    @property
+    def fingerprint(self) -> str:
+        """Stays the same when lines move: what was found, on what, in which file."""
+        parts = [self.rule, self.place.file, *(self.resource or ()), dotted(self.path), self.message]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Gap:
+    """Something that was not judged, and why. A fatal one keeps the verdict from being "accepted"."""
+
+    file: str
+    reason: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much was looked at: counts of files, of resources, and of resources that every engine judged."""
+
+    files: int = 0
+    resources: int = 0
+    checked: int = 0
+    skipped: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The one answer of a run."""
+
+    findings: tuple[Finding, ...] = ()
+    coverage: Coverage = field(default_factory=Coverage)
+    engine: tuple[str, str] = ("", "")
+    policies: str = ""
+    revision: str | None = None
+
+    @property
+    def word(self) -> Literal["accepted", "refused", "incomplete"]:
+        """Gaps weigh more than findings: an incomplete judgement is not a judgement."""
+        if any(gap.fatal for gap in self.coverage.skipped):
+            return "incomplete"
+        refused = any(finding.severity == "error" for finding in self.findings)
+        return "refused" if refused else "accepted"
+
+    @property
+    def exit_code(self) -> int:
+        """0 accepted, 1 refused, 3 could not judge all of it."""
+        return {"accepted": 0, "refused": 1, "incomplete": 3}[self.word]
+
+
+def dotted(path: FieldPath | None) -> str:
+    """A path as people write it: `spec.containers[0].image`, keys with dots in brackets and quotes."""
+    text = ""
+    for step in path or ():
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif "." in step or "/" in step or not step:
+            text += f'["{step}"]'
+        else:
+            text += f".{step}" if text else step
+    return text

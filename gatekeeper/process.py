@@ -1,0 +1,62 @@
+"""The only door to other programs: no shell, a time limit, no network, nothing left running."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gatekeeper.errors import ToolError
+
+# A renderer that tries to fetch finds only a closed port; Git may read no remote at all.
+OFFLINE = {
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
+    "http_proxy": "http://127.0.0.1:9",
+    "https_proxy": "http://127.0.0.1:9",
+    "NO_PROXY": "",
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT", "XDG_CACHE_HOME")
+
+
+def run(
+    command: Sequence[str | Path],
+    timeout: float,
+    cwd: Path | None = None,
+    stdin: bytes | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[int, bytes, str]:
+    """Runs a program to its end, offline.
+
+    Args:
+        timeout: seconds; the program is killed after that.
+        environment: added to the few variables that are passed on.
+
+    Returns:
+        Exit status, standard output, standard error.
+
+    Raises:
+        ToolError: it cannot be started, or ran out of time.
+    """
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    name = Path(command[0]).name
+    try:
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=cwd,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            timeout=timeout,
+            env={**kept, **OFFLINE, **(environment or {})},
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(f"{name} did not end within {timeout:g} seconds; raise `render.timeout`") from error
+    except OSError as error:
+        raise ToolError(f"{name} cannot be started: {error.strerror or error}") from error
+    return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")

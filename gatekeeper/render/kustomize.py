@@ -1,0 +1,227 @@
+"""Kustomizations: how they refer to each other, and what the real kustomize builds from them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gatekeeper import documents, tools
+from gatekeeper.documents import Source
+from gatekeeper.errors import ToolError
+from gatekeeper.model import Finding, Gap, Place, Resource
+from gatekeeper.process import run
+from gatekeeper.render.origin import Overlay, Step, at, joined, patch_entries
+from gatekeeper.render.plain import ref_of
+from gatekeeper.sources import Tree
+
+ORIGIN = "config.kubernetes.io/origin"
+TRANSFORMATIONS = "alpha.config.kubernetes.io/transformations"
+FILE_LISTS = ("resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators")
+REMOTE = ("https://", "http://", "git@", "ssh://", "git::", "github.com/", "gitlab.com/", "bitbucket.org/")
+
+
+@dataclass(frozen=True, slots=True)
+class Kustomization:
+    """One kustomization: the paths it names, relative to the repository's root, and the remote ones as written."""
+
+    source: Source
+    is_component: bool
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+    remote: tuple[str, ...]
+    outside: tuple[str, ...]
+    charts: bool
+
+    @property
+    def folder(self) -> str:
+        """Where it lies, empty for the root."""
+        return self.source.folder
+
+
+def find(tree: Tree, sources: list[Source]) -> dict[str, Kustomization]:
+    """All kustomizations, by folder."""
+    found: dict[str, Kustomization] = {}
+    for source in sources:
+        name = source.file.rpartition("/")[2]
+        if name in documents.KUSTOMIZATIONS and source.role == "documents" and source.documents and not source.broken:
+            value = documents.value_of(source.documents[0])
+            if isinstance(value, dict) and "spec" not in value:
+                found[source.folder] = _read(tree, source, value)
+    return found
+
+
+def _read(tree: Tree, source: Source, value: dict[str, Any]) -> Kustomization:
+    folders, files, remote, outside = list[str](), list[str](), list[str](), list[str]()
+    for name in _named(value):
+        local = joined(source.folder, name)
+        if name.startswith(REMOTE) or "?ref=" in name:
+            remote.append(name)
+        elif name.startswith("/") or local.startswith(".."):
+            outside.append(name)
+        elif (tree.root / local).is_dir():
+            folders.append(local)
+        else:
+            files.append(local)
+    is_component = value.get("kind") == "Component"
+    charts = bool(value.get("helmCharts") or value.get("helmChartInflationGenerator"))
+    lists = (tuple(folders), tuple(files), tuple(remote), tuple(outside))
+    return Kustomization(source, is_component, *lists, charts)
+
+
+def _named(value: dict[str, Any]) -> Iterator[str]:
+    """Every path or URL that a kustomization names."""
+    for word in FILE_LISTS:
+        yield from (entry for entry in _list(value, word) if isinstance(entry, str) and "\n" not in entry)
+    yield from (entry for _, entry in patch_entries(value) if isinstance(entry, str) and "\n" not in entry)
+    for entry in _list(value, "replacements"):
+        if isinstance(at(entry, ("path",)), str):
+            yield entry["path"]
+    for word in ("configMapGenerator", "secretGenerator"):
+        for entry in _list(value, word):
+            for key in ("files", "envs"):
+                for item in _list(entry, key):
+                    yield str(item).rpartition("=")[2]
+            if isinstance(at(entry, ("env",)), str):
+                yield entry["env"]
+
+
+def _list(value: Any, word: str) -> list[Any]:
+    found = value.get(word) if isinstance(value, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def reach(found: Mapping[str, Kustomization], folder: str) -> list[Kustomization]:
+    """A kustomization and all that it builds on, each once."""
+    seen: dict[str, Kustomization] = {}
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        if here in found and here not in seen:
+            seen[here] = found[here]
+            waiting.extend(found[here].folders)
+    return list(seen.values())
+
+
+def build(
+    tree: Tree, found: Mapping[str, Kustomization], folder: str, sources: Mapping[str, Source], timeout: float
+) -> tuple[list[Resource], list[Finding], list[Gap]]:
+    """What kustomize builds from a folder; where it cannot, a finding with its words, and a gap."""
+    top = found[folder]
+    findings, gaps = _refused(found, folder)
+    if gaps:
+        return [], findings, gaps
+    try:
+        text = _run(tree, folder, timeout)
+    except ToolError as error:
+        return [], *_failed(top.source.file, str(error))
+    built, failure = documents.parse(text)
+    if failure:
+        return [], *_failed(top.source.file, f"kustomize wrote what cannot be read: {failure[0]}")
+    resources = []
+    for document in built:
+        value = documents.value_of(document)
+        if documents.is_resource(value):
+            resources.append(_resource(tree, value, folder, sources, top))
+    return resources, [], []
+
+
+def _refused(found: Mapping[str, Kustomization], folder: str) -> tuple[list[Finding], list[Gap]]:
+    """What must not be run: anything from outside of the repository."""
+    findings, gaps = [], []
+    for part in reach(found, folder):
+        for name in part.remote:
+            reason = f"builds on the remote {name}, which is not fetched: put a copy of it into the repository"
+            gaps.append(Gap(found[folder].source.file, reason, fatal=True))
+        for name in part.outside:
+            message = f"`{name}` lies outside of the repository, so it is not what was reviewed"
+            findings.append(Finding("render/outside", "error", message, _line(part.source, name)))
+            gaps.append(Gap(found[folder].source.file, message, fatal=True))
+        if part.charts:
+            reason = "inflates a Helm chart inside of kustomize (helmCharts), which needs a network"
+            gaps.append(Gap(found[folder].source.file, reason, fatal=True))
+    return findings, gaps
+
+
+def _line(source: Source, name: str) -> Place:
+    value = documents.value_of(source.documents[0])
+    for word in FILE_LISTS:
+        if name in _list(value, word):
+            _, line, column = source.documents[0].locate((word, value[word].index(name)))
+            return Place(source.file, line, column)
+    return Place(source.file, 1)
+
+
+def _failed(file: str, words: str) -> tuple[list[Finding], list[Gap]]:
+    finding = Finding(
+        "render/kustomize", "error", words, Place(file, 1), hint="run `kustomize build` there and mend it"
+    )
+    return [finding], [Gap(file, "kustomize could not build it, so nothing of it was judged", fatal=True)]
+
+
+def _run(tree: Tree, folder: str, timeout: float) -> bytes:
+    """Builds the folder as the only resource of a wrapper that asks kustomize to note where everything comes from."""
+    with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
+        wrapper = Path(scratch).resolve()
+        target = os.path.relpath((tree.root / folder).resolve(), wrapper)
+        settings = {"resources": [target], "buildMetadata": ["originAnnotations", "transformerAnnotations"]}
+        (wrapper / "kustomization.yaml").write_bytes(orjson.dumps(settings))
+        command: list[str | Path] = [
+            tools.find("kustomize"),
+            "build",
+            "--load-restrictor",
+            "LoadRestrictionsNone",
+            wrapper,
+        ]
+        code, out, words = run(command, timeout)
+        if code != 0:
+            told = words.strip().replace(f"{tree.root.resolve()}/", "").replace(str(wrapper), "the wrapper")
+            raise ToolError(_last_cause(told))
+        return out
+
+
+def _last_cause(words: str) -> str:
+    """kustomize wraps its error once per folder, each time repeating the paths; the first two lines say it all."""
+    text = " ".join(words.removeprefix("Error: ").split())
+    return text if len(text) <= 600 else f"{text[:250]} … {text[-340:]}"
+
+
+def _resource(
+    tree: Tree, value: dict[str, Any], folder: str, sources: Mapping[str, Source], top: Kustomization
+) -> Resource:
+    annotations = at(value, ("metadata", "annotations")) or {}
+    origin = _yaml(annotations.pop(ORIGIN, ""))
+    steps = _yaml(annotations.pop(TRANSFORMATIONS, ""))
+    if not annotations:
+        value["metadata"].pop("annotations", None)
+    # The paths are relative to the wrapper, which lies elsewhere: only their end, below the root, matters.
+    file = _within(tree, at(origin, ("path",)) or at(origin, ("configuredIn",)))
+    changed = tuple(
+        Step(_within(tree, step.get("configuredIn")) or "", str(at(step, ("configuredBy", "kind"))))
+        for step in (steps if isinstance(steps, list) else ())
+        if isinstance(step, dict)
+    )
+    json = orjson.dumps(value)
+    ref = ref_of(value)
+    return Resource(ref, json, Overlay(file or top.source.file, ref.kind, ref.name, json, changed, sources))
+
+
+def _within(tree: Tree, path: Any) -> str | None:
+    """A path that kustomize noted (relative to a folder in the temporary directory) as one of the repository."""
+    if not isinstance(path, str):
+        return None
+    absolute = Path(os.path.normpath(Path(tempfile.gettempdir()).resolve() / "x" / path))
+    root = tree.root.resolve()
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else None
+
+
+def _yaml(text: Any) -> Any:
+    if not isinstance(text, str) or not text:
+        return {}
+    found, failure = documents.parse(text.encode())
+    return documents.value_of(found[0]) if found and not failure else {}

@@ -1,0 +1,48 @@
+"""Resources as they stand in their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from gatekeeper import documents
+from gatekeeper.documents import Source
+from gatekeeper.model import FieldPath, Ref, Resource
+from gatekeeper.render.origin import Plain
+from gatekeeper.roles import Positions
+
+MAX_LISTS = 3
+
+
+def ref_of(value: dict[str, Any]) -> Ref:
+    """An object's name in full; what is no text counts as not there."""
+    metadata = value.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    namespace, name = metadata.get("namespace"), metadata.get("name")
+    return Ref(
+        value["apiVersion"],
+        value["kind"],
+        namespace if isinstance(namespace, str) else "",
+        name if isinstance(name, str) else "",
+    )
+
+
+def resources(source: Source) -> Iterator[Resource]:
+    """All objects of a file, those inside of a List too."""
+    for document in source.documents:
+        value = documents.value_of(document)
+        if documents.is_resource(value):
+            yield from _unfold(source.file, document, value, ())
+
+
+def _unfold(file: str, document: Positions, value: dict[str, Any], prefix: FieldPath) -> Iterator[Resource]:
+    items = value.get("items")
+    if value["kind"].endswith("List") and isinstance(items, list) and len(prefix) < 2 * MAX_LISTS:
+        for index, item in enumerate(items):
+            if documents.is_resource(item):
+                yield from _unfold(file, document, item, (*prefix, "items", index))
+        return
+    origin = Plain(file, document, prefix)
+    yield Resource(ref_of(value), orjson.dumps(value) if prefix else document.json, origin)

@@ -1,0 +1,50 @@
+"""Makes the built-in schemas: `python -m gatekeeper.schemas.distil NAME@VERSION CRD.yaml ...` adds CRDs to this folder.
+
+Only what judges is kept (no descriptions). A version that is there already stays as it is: give newer releases first.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+
+from gatekeeper.engines.crds import definitions
+
+HERE = Path(__file__).parent
+DROPPED = {"description", "format", "example", "externalDocs", "title"}
+
+
+def lean(schema: Any) -> Any:
+    """The schema without texts for people; names of properties are kept, whatever they are."""
+    if isinstance(schema, list):
+        return [lean(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: {field: lean(part) for field, part in value.items()} if name == "properties" else lean(value)
+        for name, value in schema.items()
+        if name not in DROPPED
+    }
+
+
+def add(origin: str, files: list[str]) -> None:
+    """Adds every version of the CRDs to the file of its API group."""
+    for name in files:
+        for crd in yaml.safe_load_all(Path(name).read_text(encoding="utf-8")):
+            if not isinstance(crd, dict) or crd.get("kind") != "CustomResourceDefinition":
+                continue
+            target = HERE / f"{crd['spec']['group']}.json"
+            held = orjson.loads(target.read_bytes()) if target.exists() else {"origins": {}, "definitions": []}
+            seen = {(entry["version"], entry["kind"]) for entry in held["definitions"]}
+            for found in definitions(crd):
+                if (found.version, found.kind) not in seen:
+                    held["definitions"].append({**found._asdict(), "schema": lean(found.schema)})
+                    held["origins"][f"{found.kind} {found.version}"] = origin
+            held["definitions"].sort(key=lambda entry: (entry["kind"], entry["version"]))
+            target.write_bytes(orjson.dumps(held, option=orjson.OPT_SORT_KEYS) + b"\n")
+
+
+if __name__ == "__main__":
+    add(sys.argv[1], sys.argv[2:])

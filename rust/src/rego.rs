@@ -1,0 +1,137 @@
+//! Rego by regorus: policies compiled once, all inputs evaluated in one call.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use regorus::utils::limits::{ExecutionTimerConfig, PolicyLengthConfig};
+use regorus::{Engine, Value};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+pub const VERSION: &str = "0.14.1";
+
+/// One evaluated rule of one input: (index of the input, index of the query, its value as JSON, or None and the error).
+type Answer = (usize, usize, Option<String>, String);
+
+/// Policies of both Rego versions, with their data, ready to be asked.
+#[pyclass(module = "gatekeeper._native")]
+pub struct Rego {
+    engine: Engine,
+}
+
+fn blank(limit_ms: u64) -> Engine {
+    let mut engine = Engine::new();
+    engine.set_strict_builtin_errors(false);
+    engine.set_policy_length_config(PolicyLengthConfig {
+        max_col: NonZeroU32::new(65_536).expect("not zero"),
+        max_file_bytes: NonZeroUsize::new(8 << 20).expect("not zero"),
+        max_lines: NonZeroUsize::new(200_000).expect("not zero"),
+    });
+    engine.set_execution_timer_config(ExecutionTimerConfig {
+        limit: Duration::from_millis(limit_ms),
+        check_interval: NonZeroU32::new(64).expect("not zero"),
+    });
+    engine
+}
+
+#[pymethods]
+impl Rego {
+    /// An engine without policies; each rule evaluated on it may take `limit_ms` milliseconds.
+    #[new]
+    fn new(limit_ms: u64) -> Self {
+        Rego { engine: blank(limit_ms) }
+    }
+
+    /// Adds one module, read as Rego v0 or v1. Raises ValueError with the compiler's words.
+    fn add_policy(&mut self, path: String, text: String, v0: bool) -> PyResult<()> {
+        self.engine.set_rego_v0(v0);
+        self.engine.add_policy(path, text).map(|_| ()).map_err(refusal)
+    }
+
+    /// Merges a JSON document into `data`. Raises ValueError where it is no object or contradicts what is there.
+    fn add_data(&mut self, json: &str) -> PyResult<()> {
+        self.engine.add_data_json(json).map_err(refusal)
+    }
+
+    /// The syntax trees of all modules, as JSON.
+    fn syntax(&self) -> PyResult<String> {
+        self.engine.get_ast_as_json().map_err(refusal)
+    }
+
+    /// Whether errors of builtins end an evaluation (OPA: `strict-builtin-errors`).
+    fn strict(&mut self, strict: bool) {
+        self.engine.set_strict_builtin_errors(strict);
+    }
+
+    /// Asks each input the rules of its group (`data.package.rule`) on `jobs` threads. Undefined and empty answers are left out.
+    fn evaluate(&self, py: Python<'_>, inputs: Vec<(PyBackedBytes, usize)>, groups: Vec<Vec<usize>>, queries: Vec<String>, jobs: usize) -> Vec<Answer> {
+        py.detach(|| {
+            let numbered: Vec<_> = inputs.iter().enumerate().collect();
+            crate::spread(&numbered, jobs, || self.engine.clone(), |engine, (number, (json, group))| {
+                ask(engine, *number, json, &groups[*group], &queries)
+            })
+            .into_iter()
+            .flatten()
+            .collect()
+        })
+    }
+
+    /// The bindings of a query, as OPA's REST API gives them, in JSON.
+    fn query(&self, py: Python<'_>, input: Option<&str>, query: String) -> PyResult<String> {
+        py.detach(|| {
+            let mut engine = self.engine.clone();
+            if let Some(json) = input {
+                engine.set_input(Value::from_json_str(json)?);
+            }
+            let results = engine.eval_query(query, false)?;
+            Ok::<String, anyhow::Error>(serde_json::to_string(&results)?)
+        })
+        .map_err(refusal)
+    }
+
+    /// Evaluates test rules (`data.package.test_x`): (passed, error) for each.
+    fn tests(&self, py: Python<'_>, rules: Vec<String>, jobs: usize) -> Vec<(bool, String)> {
+        py.detach(|| {
+            crate::spread(&rules, jobs, || self.engine.clone(), |engine, rule| {
+                match guarded(|| engine.eval_rule(rule.clone())) {
+                    Ok(value) => (matches!(value, Value::Bool(true)), String::new()),
+                    Err(error) => (false, error),
+                }
+            })
+        })
+    }
+}
+
+fn refusal(error: impl std::fmt::Display) -> PyErr {
+    PyValueError::new_err(format!("{error:#}"))
+}
+
+/// A panic inside the engine is that policy's error, not the end of the process.
+fn guarded(work: impl FnOnce() -> anyhow::Result<Value>) -> Result<Value, String> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(format!("{error:#}")),
+        Err(_) => Err("the embedded engine failed on this policy".into()),
+    }
+}
+
+fn ask(engine: &mut Engine, number: usize, json: &[u8], wanted: &[usize], queries: &[String]) -> Vec<Answer> {
+    match std::str::from_utf8(json).map_err(anyhow::Error::msg).and_then(Value::from_json_str) {
+        Ok(value) => engine.set_input(value),
+        Err(error) => return wanted.iter().map(|query| (number, *query, None, error.to_string())).collect(),
+    }
+    let mut answers = Vec::new();
+    for query in wanted {
+        match guarded(|| engine.eval_rule(queries[*query].clone())) {
+            Ok(Value::Undefined) => {}
+            Ok(Value::Set(items)) if items.is_empty() => {}
+            Ok(Value::Array(items)) if items.is_empty() => {}
+            Ok(value) => match value.to_json_str() {
+                Ok(text) => answers.push((number, *query, Some(text), String::new())),
+                Err(error) => answers.push((number, *query, None, error.to_string())),
+            },
+            Err(error) => answers.push((number, *query, None, error)),
+        }
+    }
+    answers
+}

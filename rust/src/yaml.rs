@@ -1,0 +1,446 @@
+//! YAML and JSON text to JSON values with positions, typed the way Kubernetes' own reader types them.
+//!
+//! Kubernetes reads manifests with sigs.k8s.io/yaml, whose resolver is go-yaml v2: YAML 1.1 booleans
+//! (`yes`, `off`), Go's integer prefixes (`0777`, `0x1f`, `1_000`), no sexagesimals, timestamps as strings.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use std::collections::HashMap;
+
+/// Deeper nesting than this is refused: no Kubernetes object needs it, and every reader downstream recurses.
+const MAX_DEPTH: usize = 200;
+/// How many nodes a document may hold once its aliases are expanded, per node that was written (and a floor).
+const ALIAS_FACTOR: usize = 100;
+const ALIAS_FLOOR: usize = 100_000;
+const ALIAS_CEILING: usize = 4_000_000;
+
+#[derive(Clone, Copy)]
+struct Mark {
+    line: u32,
+    column: u32,
+}
+
+enum Shape {
+    Scalar(Box<str>),
+    Sequence(Box<[u32]>),
+    Mapping(Box<[Entry]>),
+}
+
+struct Entry {
+    key: Box<str>,
+    mark: Mark,
+    value: u32,
+}
+
+struct Node {
+    mark: Mark,
+    shape: Shape,
+}
+
+/// One document of a file: its value as JSON, and where every part of it stands.
+#[pyclass(frozen, module = "gatekeeper._native")]
+pub struct Document {
+    json: Box<[u8]>,
+    nodes: Box<[Node]>,
+    root: u32,
+    duplicates: Vec<(String, Mark, Mark)>,
+}
+
+#[pymethods]
+impl Document {
+    /// The value as JSON text: bytes.
+    #[getter]
+    fn json<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.json)
+    }
+
+    /// Line and column of the document's first node, from 1.
+    #[getter]
+    fn start(&self) -> (u32, u32) {
+        let mark = self.nodes[self.root as usize].mark;
+        (mark.line, mark.column)
+    }
+
+    /// Keys written twice in one mapping: (key, line, column, line of the first).
+    #[getter]
+    fn duplicates(&self) -> Vec<(String, u32, u32, u32)> {
+        self.duplicates.iter().map(|(key, mark, first)| (key.clone(), mark.line, mark.column, first.line)).collect()
+    }
+
+    /// How many steps of the path exist, and the line and column of the last that does.
+    ///
+    /// A mapping entry is placed at its key where its value is a collection, or where `key` is set; else at its value.
+    #[pyo3(signature = (path, key=false))]
+    fn locate(&self, path: &Bound<'_, PyTuple>, key: bool) -> PyResult<(usize, u32, u32)> {
+        let mut id = self.root;
+        let mut mark = self.nodes[id as usize].mark;
+        let mut depth = 0;
+        for step in path.iter() {
+            match &self.nodes[id as usize].shape {
+                Shape::Mapping(entries) => {
+                    let Ok(name) = step.cast::<PyString>() else { break };
+                    let name = name.to_str()?;
+                    let Some(entry) = entries.iter().rev().find(|entry| *entry.key == *name) else { break };
+                    id = entry.value;
+                    let value = &self.nodes[id as usize];
+                    mark = if key || !matches!(value.shape, Shape::Scalar(_)) { entry.mark } else { value.mark };
+                }
+                Shape::Sequence(items) => {
+                    let Ok(index) = step.cast::<PyInt>() else { break };
+                    let Some(item) = index.extract::<usize>().ok().and_then(|index| items.get(index)) else { break };
+                    id = *item;
+                    mark = self.nodes[id as usize].mark;
+                }
+                Shape::Scalar(_) => break,
+            }
+            depth += 1;
+        }
+        Ok((depth, mark.line, mark.column))
+    }
+
+    fn __repr__(&self) -> String {
+        let (line, column) = self.start();
+        format!("Document(line={line}, column={column}, nodes={})", self.nodes.len())
+    }
+}
+
+struct Failure {
+    message: String,
+    mark: Mark,
+}
+
+/// The documents of one text, and where reading stopped, if it did: (message, line, column).
+pub type Outcome = (Vec<Document>, Option<(String, u32, u32)>);
+
+pub fn parse_text(text: &str) -> Outcome {
+    let mut documents = Vec::new();
+    let open_end = if text.ends_with('\n') { usize::MAX } else { text.chars().count() };
+    let mut reader = Reader { open_end, parser: Parser::new_from_str(text), nodes: Vec::new(), duplicates: Vec::new(), anchors: HashMap::new() };
+    let failure = loop {
+        match reader.document() {
+            Ok(Some(document)) => documents.push(document),
+            Ok(None) => break None,
+            Err(failure) => break Some((failure.message, failure.mark.line, failure.mark.column)),
+        }
+    };
+    (documents, failure)
+}
+
+struct Reader<'input> {
+    /// The text's length in characters where its last line has no end; else more than any index.
+    open_end: usize,
+    parser: Parser<'input, saphyr_parser::StrInput<'input>>,
+    nodes: Vec<Node>,
+    duplicates: Vec<(String, Mark, Mark)>,
+    anchors: HashMap<usize, u32>,
+}
+
+fn mark_of(span: &Span) -> Mark {
+    Mark { line: span.start.line() as u32, column: span.start.col() as u32 + 1 }
+}
+
+impl<'input> Reader<'input> {
+    fn next(&mut self) -> Result<(Event<'input>, Span), Failure> {
+        match self.parser.next_event() {
+            Some(Ok(found)) => Ok(found),
+            Some(Err(error)) => Err(Failure {
+                message: error.info().to_string(),
+                mark: Mark { line: error.marker().line() as u32, column: error.marker().col() as u32 + 1 },
+            }),
+            None => Err(Failure { message: "the text ends inside a value".into(), mark: Mark { line: 1, column: 1 } }),
+        }
+    }
+
+    fn document(&mut self) -> Result<Option<Document>, Failure> {
+        loop {
+            match self.next()?.0 {
+                Event::StreamEnd => return Ok(None),
+                Event::DocumentStart(_) => break,
+                _ => {}
+            }
+        }
+        self.nodes.clear();
+        self.duplicates.clear();
+        self.anchors.clear();
+        let (event, span) = self.next()?;
+        let root = self.node(event, span, 0)?;
+        let written = self.nodes.len();
+        let budget = (written * ALIAS_FACTOR).clamp(ALIAS_FLOOR, ALIAS_CEILING);
+        let mut writer = Writer { nodes: &self.nodes, left: budget, out: Vec::with_capacity(written * 16) };
+        if !writer.write(root) {
+            return Err(Failure {
+                message: format!("aliases expand to more than {budget} values"),
+                mark: self.nodes[root as usize].mark,
+            });
+        }
+        let json = writer.out.into_boxed_slice();
+        Ok(Some(Document {
+            json,
+            nodes: std::mem::take(&mut self.nodes).into_boxed_slice(),
+            root,
+            duplicates: std::mem::take(&mut self.duplicates),
+        }))
+    }
+
+    fn add(&mut self, mark: Mark, shape: Shape, anchor: usize) -> u32 {
+        let id = self.nodes.len() as u32;
+        self.nodes.push(Node { mark, shape });
+        if anchor != 0 {
+            self.anchors.insert(anchor, id);
+        }
+        id
+    }
+
+    fn node(&mut self, event: Event<'input>, span: Span, depth: usize) -> Result<u32, Failure> {
+        let mark = mark_of(&span);
+        if depth > MAX_DEPTH {
+            return Err(Failure { message: format!("nested more than {MAX_DEPTH} levels deep"), mark });
+        }
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                // A block text that ends with the file, without a line end, has none in go-yaml either.
+                let open_end = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) && span.end.index() >= self.open_end;
+                let text: &str = if open_end { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
+                let json = scalar(text, style, tag.as_deref()).map_err(|message| Failure { message, mark })?;
+                Ok(self.add(mark, Shape::Scalar(json.into_boxed_str()), anchor))
+            }
+            Event::SequenceStart(anchor, _) => self.sequence(mark, anchor, depth),
+            Event::MappingStart(anchor, _) => self.mapping(mark, anchor, depth),
+            Event::Alias(anchor) => self.anchors.get(&anchor).copied().ok_or(Failure {
+                message: "an alias names an anchor that contains it, or that does not exist".into(),
+                mark,
+            }),
+            other => Err(Failure { message: format!("unexpected {other:?}"), mark }),
+        }
+    }
+
+    fn sequence(&mut self, mark: Mark, anchor: usize, depth: usize) -> Result<u32, Failure> {
+        let mut items = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::SequenceEnd) {
+                return Ok(self.add(mark, Shape::Sequence(items.into_boxed_slice()), anchor));
+            }
+            items.push(self.node(event, span, depth + 1)?);
+        }
+    }
+
+    fn mapping(&mut self, mark: Mark, anchor: usize, depth: usize) -> Result<u32, Failure> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut merges: Vec<(u32, Mark)> = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                break;
+            }
+            let key_mark = mark_of(&span);
+            let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, _) if text == "<<");
+            let key_id = self.node(event, span, depth + 1)?;
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, depth + 1)?;
+            if is_merge {
+                merges.push((value, key_mark));
+                continue;
+            }
+            let key = self.key(key_id, key_mark)?;
+            // A linear look is faster than a hash for the few keys of an ordinary mapping.
+            if let Some(first) = entries.iter().find(|entry| entry.key == key) {
+                self.duplicates.push((key.to_string(), key_mark, first.mark));
+                entries.retain(|entry| entry.key != key);
+            }
+            entries.push(Entry { key, mark: key_mark, value });
+        }
+        for (source, at) in merges {
+            self.merge(&mut entries, source, at)?;
+        }
+        Ok(self.add(mark, Shape::Mapping(entries.into_boxed_slice()), anchor))
+    }
+
+    /// A mapping's key as JSON's string: sigs.k8s.io/yaml turns numbers and booleans into their text.
+    fn key(&self, id: u32, mark: Mark) -> Result<Box<str>, Failure> {
+        match &self.nodes[id as usize].shape {
+            Shape::Scalar(json) if json.starts_with('"') => {
+                Ok(serde_json::from_str::<String>(json).unwrap_or_default().into_boxed_str())
+            }
+            Shape::Scalar(json) if &**json != "null" => Ok(json.clone()),
+            _ => Err(Failure { message: "a key must be a text, a number or a boolean".into(), mark }),
+        }
+    }
+
+    fn merge(&self, entries: &mut Vec<Entry>, source: u32, at: Mark) -> Result<(), Failure> {
+        match &self.nodes[source as usize].shape {
+            Shape::Mapping(merged) => {
+                for entry in merged.iter() {
+                    if !entries.iter().any(|own| own.key == entry.key) {
+                        entries.push(Entry { key: entry.key.clone(), mark: entry.mark, value: entry.value });
+                    }
+                }
+                Ok(())
+            }
+            Shape::Sequence(items) if items.iter().all(|id| matches!(self.nodes[*id as usize].shape, Shape::Mapping(_))) => {
+                items.iter().try_for_each(|id| self.merge(entries, *id, at))
+            }
+            _ => Err(Failure { message: "a merge key (<<) needs a mapping or a list of mappings".into(), mark: at }),
+        }
+    }
+}
+
+struct Writer<'nodes> {
+    nodes: &'nodes [Node],
+    left: usize,
+    out: Vec<u8>,
+}
+
+impl Writer<'_> {
+    /// False where the budget is spent.
+    fn write(&mut self, id: u32) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        match &self.nodes[id as usize].shape {
+            Shape::Scalar(json) => self.out.extend_from_slice(json.as_bytes()),
+            Shape::Sequence(items) => {
+                self.out.push(b'[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        self.out.push(b',');
+                    }
+                    if !self.write(*item) {
+                        return false;
+                    }
+                }
+                self.out.push(b']');
+            }
+            Shape::Mapping(entries) => {
+                self.out.push(b'{');
+                for (index, entry) in entries.iter().enumerate() {
+                    if index > 0 {
+                        self.out.push(b',');
+                    }
+                    write_string(&mut self.out, &entry.key);
+                    self.out.push(b':');
+                    if !self.write(entry.value) {
+                        return false;
+                    }
+                }
+                self.out.push(b'}');
+            }
+        }
+        true
+    }
+}
+
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("writing to memory does not fail");
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is always JSON")
+}
+
+/// A scalar as JSON text.
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<String, String> {
+    let core = tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str());
+    match (core, tag, style) {
+        (Some("str"), _, _) => Ok(quoted(text)),
+        (Some("binary"), _, _) => Ok(quoted(text)),
+        (Some("int" | "float" | "bool" | "null"), _, _) => plain(text),
+        (_, Some(_), _) => Ok(quoted(text)),
+        (_, None, ScalarStyle::Plain) => plain(text),
+        _ => Ok(quoted(text)),
+    }
+}
+
+/// go-yaml v2's `resolve`, for a scalar without quotes.
+fn plain(text: &str) -> Result<String, String> {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Ok("null".into()),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Ok("true".into()),
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Ok("false".into()),
+        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" => {
+            return Err(format!("{text} has no form in JSON, so Kubernetes cannot read it"));
+        }
+        _ => {}
+    }
+    if !matches!(text.as_bytes()[0], b'0'..=b'9' | b'+' | b'-' | b'.') {
+        return Ok(quoted(text));
+    }
+    Ok(number(text).unwrap_or_else(|| quoted(text)))
+}
+
+fn number(text: &str) -> Option<String> {
+    let bare: String = text.chars().filter(|letter| *letter != '_').collect();
+    let (negative, digits) = match bare.as_bytes().first()? {
+        b'-' => (true, &bare[1..]),
+        b'+' => (false, &bare[1..]),
+        _ => (false, &bare[..]),
+    };
+    if let Some(value) = integer(digits) {
+        return match (negative, i64::try_from(value)) {
+            (false, _) => Some(value.to_string()),
+            (true, Ok(0)) => Some("0".into()),
+            (true, _) if value <= 1 << 63 => Some(format!("-{value}")),
+            (true, _) => float(&bare),
+        };
+    }
+    float(&bare)
+}
+
+/// Go's `strconv.ParseUint(text, 0, 64)`.
+fn integer(digits: &str) -> Option<u64> {
+    let lower = digits.to_ascii_lowercase();
+    let (radix, rest) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, &lower[2..]),
+        [b'0', b'b', ..] => (2, &lower[2..]),
+        [b'0', b'o', ..] => (8, &lower[2..]),
+        [b'0', _, ..] => (8, &lower[1..]),
+        _ => (10, &lower[..]),
+    };
+    if rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    u64::from_str_radix(rest, radix).ok()
+}
+
+/// go-yaml's `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`, written as Go's encoding/json writes it.
+fn float(text: &str) -> Option<String> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
+        Some(at) => (&unsigned[..at], Some(&unsigned[at + 1..])),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let mantissa_fits = all_digits(whole) && all_digits(fraction) && !(whole.is_empty() && fraction.is_empty());
+    let exponent_fits = exponent.is_none_or(|part| {
+        let part = part.strip_prefix(['-', '+']).unwrap_or(part);
+        !part.is_empty() && all_digits(part)
+    });
+    if !(mantissa_fits && exponent_fits) {
+        return None;
+    }
+    let value: f64 = text.parse().ok()?;
+    if !value.is_finite() {
+        return None;
+    }
+    if value.fract() == 0.0 && value.abs() < 1e21 {
+        return Some(format!("{value:.0}").replace("-0", if value == 0.0 { "0" } else { "-0" }));
+    }
+    Some(serde_json::to_string(&value).expect("a finite number is JSON"))
+}
+
+fn parse_bytes(bytes: &[u8]) -> Result<Outcome, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
+    Ok(parse_text(text.strip_prefix('\u{feff}').unwrap_or(text)))
+}
+
+/// The documents of each text, in order, read on `jobs` threads: (documents, None or (message, line, column)).
+#[pyfunction]
+pub fn parse_yaml(py: Python<'_>, texts: Vec<PyBackedBytes>, jobs: usize) -> PyResult<Vec<Outcome>> {
+    let found = py.detach(|| crate::spread(&texts, jobs, || (), |_, text| parse_bytes(text)));
+    found.into_iter().map(|outcome| outcome.map_err(PyValueError::new_err)).collect()
+}

@@ -1,0 +1,88 @@
+"""What all tests share: a repository written from a table of files, judged by the real thing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from gatekeeper import config, gate, sources, tools
+from gatekeeper.errors import ToolError
+from gatekeeper.model import Verdict
+
+SHARED = Path(__file__).parent.parent.parent / "shared"
+Repository = Callable[[dict[str, str | bytes]], Path]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """Writes files below a fresh folder and returns it."""
+
+    def write(files: dict[str, str | bytes]) -> Path:
+        root = tmp_path / "repository"
+        for name, content in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        if not (root / config.NAME).exists():
+            (root / config.NAME).write_text("library: {profile: 'off'}\n")
+        return root
+
+    return write
+
+
+def judge(root: Path, jobs: int = 2) -> Verdict:
+    """Judges a folder with its own config."""
+    settings = config.load(root, None)
+    return gate.judge(sources.gather([root], root, settings.exclude), settings, jobs)
+
+
+def rules(verdict: Verdict) -> set[str]:
+    """The names of the rules that found something."""
+    return {finding.rule for finding in verdict.findings}
+
+
+def command(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Runs `gatekeeper` as a user does: exit status, output, errors."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gatekeeper", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=env,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def verdict_of(*arguments: str | Path) -> tuple[int, Any]:
+    """`gatekeeper check --format json` with some arguments: exit status and the verdict."""
+    code, out, err = command("check", "--format", "json", *arguments)
+    assert out, err
+    return code, orjson.loads(out)
+
+
+def needs(*names: str) -> pytest.MarkDecorator:
+    """Skips where an outside program is missing; CI sets GATEKEEPER_CI and fails instead."""
+    import os
+
+    missing = []
+    for name in names:
+        try:
+            tools.find(name)
+        except ToolError:
+            missing.append(name)
+    if missing and os.environ.get("GATEKEEPER_CI"):
+        raise RuntimeError(f"{', '.join(missing)} must be installed in CI: gatekeeper tools install")
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+def shared(name: str) -> pytest.MarkDecorator:
+    """Skips where the corpora are not at hand."""
+    return pytest.mark.skipif(not (SHARED / name).exists(), reason=f"no {name} beside this checkout")

@@ -1,0 +1,123 @@
+"""Reading: what Kubernetes' own reader makes of a text, with the place of every value; both readers agree."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as some
+
+from gatekeeper import documents, yaml_events
+from gatekeeper._native import parse_yaml
+
+READERS: dict[str, Any] = {"compiled": parse_yaml, "events": yaml_events.parse_yaml}
+
+# What sigs.k8s.io/yaml (go-yaml v2) reads.
+SCALARS = [
+    ("yes", True), ("No", False), ("on", True), ("OFF", False), ("y", True), ("n", False), ("True", True),
+    ("null", None), ("~", None), ("", None), ("0777", 511), ("0o17", 15), ("0x1F", 31), ("0b101", 5), ("1_000", 1000),
+    ("+1", 1), ("-7", -7), ("-0", 0), ("08", 8), ("12:30:45", "12:30:45"), ("1.0", 1), ("1e3", 1000), (".5", 0.5),
+    ("1.5e-3", 0.0015), ("2001-01-01", "2001-01-01"), ("1.2.3", "1.2.3"), ("0x", "0x"), ("-", None), ("1e400", "1e400"),
+    ("18446744073709551615", 18446744073709551615), ("'yes'", "yes"), ('"1"', "1"), ("!!str 1", "1"), ("!x 1", "1"),
+    ("!!int '3'", 3), ("100m", "100m"), ("-1.5", -1.5), ("1__0", 10), ("0o8", "0o8"), ("e1", "e1"),
+]  # fmt: skip
+
+
+def read(reader: str, text: str | bytes) -> Any:
+    [(found, failure)] = READERS[reader]([text.encode() if isinstance(text, str) else text], 1)
+    assert failure is None, failure
+    return [orjson.loads(document.json) for document in found]
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(("text", "value"), [pair for pair in SCALARS if pair[0] != "-"])
+def test_scalars_are_typed_as_kubernetes_types_them(reader: str, text: str, value: Any) -> None:
+    assert read(reader, f"v: {text}\n") == [{"v": value}]
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("a: 1\r\nb: |\r\n  x\r\n  y\r\n", [{"a": 1, "b": "x\ny\n"}], id="CRLF"),
+        pytest.param("\ufeffa: 1\n", [{"a": 1}], id="BOM"),
+        pytest.param("a: 1\n---\nb: 2\n...\n---\n", [{"a": 1}, {"b": 2}, None], id="many documents"),
+        pytest.param(
+            "x: &x {a: 1, b: 2}\nm: {<<: *x, b: 3}\n", [{"x": {"a": 1, "b": 2}, "m": {"b": 3, "a": 1}}], id="<<"
+        ),
+        pytest.param("x: &x {a: 1}\nz: &z {a: 2, c: 3}\nm: {<<: [*x, *z]}\n", None, id="<< of a list"),
+        pytest.param("1: a\ntrue: b\n", [{"1": "a", "true": "b"}], id="keys become texts"),
+        pytest.param('{"a": [1, 2, {"b": null}]}', [{"a": [1, 2, {"b": None}]}], id="JSON"),
+        pytest.param("a: |\n  x", [{"a": "x"}], id="a block text without a line end"),
+        pytest.param("a: >-\n  x\n  y\n", [{"a": "x y"}], id="a folded text"),
+    ],
+)
+def test_forms(reader: str, text: str, value: Any) -> None:
+    expected = value or [{"x": {"a": 1}, "z": {"a": 2, "c": 3}, "m": {"a": 1, "c": 3}}]
+    assert read(reader, text) == expected
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_every_value_has_its_place(reader: str) -> None:
+    text = b"# first\nspec:\n  items:\n  - name: a\n    port: 80\n  - {name: b, port: 81}\n"
+    [(found, _)] = READERS[reader]([text], 1)
+    document = found[0]
+    assert document.locate(("spec", "items", 0, "port")) == (4, 5, 11)
+    assert document.locate(("spec", "items", 0, "port"), True) == (4, 5, 5)
+    assert document.locate(("spec", "items", 1, "port")) == (4, 6, 21)
+    assert document.locate(("spec", "items")) == (2, 3, 3)
+    assert document.locate(("spec", "missing", "deeper")) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_key_written_twice_is_told_with_both_lines(reader: str) -> None:
+    [(found, _)] = READERS[reader]([b"a: 1\nb: 2\na: 3\n"], 1)
+    assert list(found[0].duplicates) == [("a", 3, 1, 1)]
+    assert orjson.loads(found[0].json) == {"b": 2, "a": 3}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("a: [1", "", id="an open bracket"),
+        pytest.param("a: *nobody\n", "", id="an alias to nothing"),
+        pytest.param("a: .inf\n", "has no form in JSON", id="infinity"),
+        pytest.param("[" * 10_000, "(nested more than|recursion limit)", id="10,000 levels"),
+        pytest.param("a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+            f"{new}: &{new} [{', '.join(['*' + old] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+        ), "aliases expand", id="a YAML bomb"),
+        pytest.param("? [a]\n: 1\n", "a key must be", id="a list as key"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_told_with_its_place(reader: str, text: str, words: str) -> None:
+    [(_, failure)] = READERS[reader]([text.encode()], 1)
+    assert failure is not None
+    assert re.search(words, failure[0])
+    assert failure[1] >= 1 and failure[2] >= 1
+
+
+JSON = some.recursive(
+    some.none() | some.booleans() | some.integers(-(2**63), 2**64 - 1) | some.text(),
+    lambda inner: some.lists(inner) | some.dictionaries(some.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(some.dictionaries(some.text(min_size=1), JSON, min_size=1))
+def test_both_readers_agree_on_whatever_yaml_writes(value: Any) -> None:
+    text = yaml.safe_dump(value).encode()
+    outcomes = [reader([text], 1)[0] for reader in READERS.values()]
+    values = [[orjson.loads(document.json) for document in found] for found, _ in outcomes]
+    assert values[0] == values[1]
+
+
+def test_what_only_the_strict_reader_refuses_gets_a_second_opinion() -> None:
+    text = b'a:\n  description: "one\n  two"\n  b: 1\n'
+    found, failure = documents.parse(text)
+    assert failure is None
+    assert documents.value_of(found[0]) == {"a": {"description": "one two", "b": 1}}
