@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gatekeeper import documents, git
 from gatekeeper.config import Config
-from gatekeeper.engines import plaintext, policies, rego, schema
+from gatekeeper.engines import library, plaintext, policies, rego, schema
 from gatekeeper.engines.catalog import Catalog
 from gatekeeper.model import Coverage, Finding, Verdict
 from gatekeeper.render import every as render
@@ -29,7 +29,8 @@ def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step: No
     rendered = render.all_of(tree, sources, config, jobs)
     resources = rendered.resources
     say("checking schemas")
-    catalog = Catalog(config.kubernetes, render.definitions(tree, sources, resources, config))
+    custom = render.definitions(tree, sources, resources, config)
+    catalog = Catalog(config.kubernetes, custom, library.apis())
     found_schema, gaps_schema, checked = schema.judge(resources, catalog, config.allow_missing)
     say("asking policies")
     engine = rego.start(config, chosen, jobs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,11 @@ def _package() -> Path:
 class Catalog:
     """Schemas by (apiVersion, kind), compiled when first asked for."""
 
-    def __init__(self, kubernetes: str, custom: Iterable[Definition] = ()) -> None:
+    def __init__(
+        self, kubernetes: str, custom: Iterable[Definition] = (), successors: Mapping[Key, str] | None = None
+    ) -> None:
         self._custom: dict[Key, Definition] = {}
+        self._successors = successors or {}
         for definition in custom:
             self._custom.setdefault((definition.api_version, definition.kind), definition)
         self._definitions = _kubernetes(kubernetes)
@@ -82,8 +85,25 @@ class Catalog:
             return self._closure({"$ref": f"#/$defs/{name}"})
         definition = self.definition(key)
         if definition is None or definition.schema is None:
-            return None
+            return self._successor(key)
         return self._closure(crds.strict(definition.schema, {"$ref": f"#/$defs/{META}"}))
+
+    def _successor(self, key: Key) -> dict[str, Any] | None:
+        """A version that is gone is judged as the one that took its place: that is what it has to become."""
+        version = self._successors.get(key)
+        schema = self._schema((version, key[1])) if version and version != key[0] else None
+        if schema is None:
+            return None
+        properties = dict(self._resolved(schema)["properties"])
+        properties["apiVersion"] = {"type": "string"}
+        return {**self._resolved(schema), "properties": properties, "$defs": schema["$defs"]}
+
+    @staticmethod
+    def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
+        """The schema that a `$ref` at the top leads to."""
+        name = schema.get("$ref", "").rpartition("/")[2]
+        resolved: dict[str, Any] = schema["$defs"][name] if name else schema
+        return resolved
 
     def _closure(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The schema with only the definitions that it reaches: compiling all of them takes a hundred times longer."""

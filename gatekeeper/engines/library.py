@@ -46,6 +46,12 @@ def rules(tests: bool = False) -> tuple[list[Rule], PolicySet]:
     return sorted(found, key=lambda rule: rule.name), everything
 
 
+def apis() -> dict[tuple[str, str], str]:
+    """What to write instead of each API version that is gone or will go, by (apiVersion, kind)."""
+    listed = load(folder(), [], ["lib/apis.yaml"]).data["gatekeeper"]["apis"]
+    return {(version, kind): entry["use"] for version, kinds in listed.items() for kind, entry in kinds.items()}
+
+
 def chosen(found: Sequence[Rule], profile: str, enable: Sequence[str], disable: Sequence[str]) -> list[Rule]:
     """The rules that judge: those of the profile, more and fewer as the config says.
 

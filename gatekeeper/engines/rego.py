@@ -43,7 +43,8 @@ def plan(config: Config, own: PolicySet) -> Plan:
         modules = {rule.module.path for rule in chosen}
         helpers = (module for module in everything.modules if not module.path.endswith("/rule.rego"))
         kept = (*helpers, *(module for module in everything.modules if module.path in modules))
-        sets.append(PolicySet(kept, everything.data))
+        facts = {"gatekeeper": {"kubernetes": config.kubernetes}}
+        sets += [PolicySet(kept, everything.data), PolicySet((), facts)]
         for rule in chosen:
             severity = config.severity.get(rule.name, rule.severity)
             asked[rule.query] = Asked(rule.name, _severity(severity), rule.remedy, rule.kinds, rule.module)

@@ -1,0 +1,20 @@
+# METADATA
+# title: No role gives more than it has
+# description: |
+#   With `escalate`, `bind` or `impersonate` a subject can give itself every right.
+# custom:
+#   severity: warning
+#   profile: default
+#   kinds: [Role, ClusterRole]
+#   remedy: remove the verb
+#   standards: [CIS Kubernetes 5.1.8]
+package gatekeeper.rbac.escalation
+
+import rego.v1
+
+deny contains {"msg": msg, "field": ["rules", i, "verbs", j]} if {
+	some i, rule in input.rules
+	some j, verb in rule.verbs
+	verb in {"escalate", "bind", "impersonate"}
+	msg := sprintf("with the verb `%s` the role can give itself every right", [verb])
+}

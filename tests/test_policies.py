@@ -1,0 +1,52 @@
+"""The library: every rule finds its bad case, at the field that it says, and nothing in its good case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gatekeeper import documents
+from gatekeeper.config import Config
+from gatekeeper.engines import library, policies, rego
+from gatekeeper.engines.embedded import Embedded
+from gatekeeper.engines.library import Rule
+from gatekeeper.model import dotted
+from gatekeeper.render import plain
+
+ROOT = library.folder()
+RULES = library.rules()[0]
+
+
+def found(rule: Rule, case: Path) -> list[tuple[str, str]]:
+    """What one rule alone finds in a case: the field and the message."""
+    data = case.parent / "data.yaml"
+    own = policies.load(ROOT, [], [str(data.relative_to(ROOT))] if data.exists() else [])
+    plan = rego.plan(Config(library="off", enable=(rule.name,)), own)
+    document = documents.parse(case.read_bytes())[0]
+    source = documents.Source(case.name, "documents", tuple(document))
+    engine = Embedded(plan.policies, 5, 1)
+    findings, gaps = rego.judge(list(plain.resources(source)), plan, engine)
+    assert not gaps
+    return [(dotted(finding.path), finding.message) for finding in findings]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_finds_its_bad_case_and_not_its_good_one(rule: Rule) -> None:
+    folder = ROOT / rule.name
+    bad = folder / "bad.yaml"
+    wanted = bad.read_text().splitlines()[0].removeprefix("# finding: ")
+    fields = [field for field, _ in found(rule, bad)]
+    assert fields == [wanted]
+    assert found(rule, folder / "good.yaml") == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_says_why_and_what_to_do(rule: Rule) -> None:
+    assert rule.title and rule.reason and rule.remedy and rule.standards
+    assert rule.severity in ("error", "warning", "info")
+    assert rule.profile in ("default", "strict")
+
+
+def test_there_are_at_least_forty_rules() -> None:
+    assert len(RULES) >= 40
