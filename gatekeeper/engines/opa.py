@@ -68,7 +68,7 @@ class Opa:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
         command = [program, "run", "--server", "--addr", f"127.0.0.1:{port}", "--log-level", "error",
-                   "--disable-telemetry", "--capabilities", capabilities, "--bundle", bundle]  # fmt: skip
+                   "--skip-version-check", "--bundle", bundle]  # fmt: skip
         self._log = self._folder / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
