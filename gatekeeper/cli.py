@@ -13,8 +13,7 @@ from gatekeeper.errors import GateError
 # Each command is a module of this name in gatekeeper.commands, with one function of the same name.
 COMMANDS = {
     "check": "judge files, folders or a whole repository",
-    "render": "print what a folder renders to, as it is judged",
-    "policy": "list, document and test policies",
+    "policy": "list and document the rules of the library",
     "tools": "show, build and verify the outside programs",
 }
 HELP = """usage: gatekeeper COMMAND [OPTION ...]

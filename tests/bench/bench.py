@@ -1,0 +1,161 @@
+"""`make bench`: gatekeeper against kubeconform plus conftest, the same work in one run; prints ratios only.
+
+Writes docs/benchmarks.md. CPU is user plus system time of the process and its children, wall is the clock's; the best
+of three runs counts, so that a busy machine disturbs all alike.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import orjson
+
+from gatekeeper import tools
+from gatekeeper.engines.catalog import Catalog
+
+ROUNDS = 3
+POLICY = """package main
+
+import rego.v1
+
+deny contains msg if {
+	some c in input.spec.template.spec.containers
+	endswith(c.image, ":latest")
+	msg := sprintf("container %s uses latest", [c.name])
+}
+
+deny contains msg if {
+	some c in input.spec.template.spec.containers
+	not c.resources.limits.memory
+	msg := sprintf("container %s has no memory limit", [c.name])
+}
+
+deny contains msg if {
+	some c in input.spec.template.spec.containers
+	c.securityContext.privileged
+	msg := sprintf("container %s is privileged", [c.name])
+}
+
+deny contains msg if {
+	not input.metadata.labels.team
+	msg := sprintf("%s has no team", [input.metadata.name])
+}
+
+deny contains msg if {
+	input.spec.replicas < 2
+	msg := sprintf("%s has one replica", [input.metadata.name])
+}
+"""
+MANIFEST = """apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web-{n}
+  namespace: prod
+  labels: {{app: web-{n}, team: shop}}
+spec:
+  replicas: 3
+  selector:
+    matchLabels:
+      app: web-{n}
+  template:
+    metadata:
+      labels:
+        app: web-{n}
+    spec:
+      securityContext:
+        runAsNonRoot: true
+      containers:
+      - name: web
+        image: registry.example.com/team/web:{tag}
+        ports:
+        - containerPort: 8080
+          name: http
+        env:
+        - name: LOG_LEVEL
+          value: "info"
+        resources:
+          requests: {{cpu: 100m, memory: 128Mi}}
+          limits: {{cpu: 500m, memory: 256Mi}}
+        livenessProbe:
+          httpGet: {{path: /healthz, port: http}}
+        readinessProbe:
+          httpGet: {{path: /ready, port: http}}
+"""
+
+
+def write(folder: Path, count: int) -> None:
+    """A repository of Deployments, every fiftieth with a fault, and its policy."""
+    (folder / "policy").mkdir(parents=True)
+    (folder / "policy" / "main.rego").write_text(POLICY)
+    (folder / "manifests").mkdir()
+    for n in range(count):
+        text = MANIFEST.format(n=n, tag="latest" if n % 50 == 0 else "1.2.3")
+        (folder / "manifests" / f"{n:05}.yaml").write_text(text)
+    settings = {"kubernetes": "1.31", "library": {"profile": "off"}, "policies": {"paths": ["policy"]}}
+    (folder / "gatekeeper.yaml").write_bytes(orjson.dumps(settings))
+    catalog = Catalog("1.31")
+    validator_schema = catalog._schema(("apps/v1", "Deployment"))
+    (folder / "schemas").mkdir()
+    (folder / "schemas" / "deployment-apps-v1.json").write_bytes(orjson.dumps(validator_schema))
+
+
+def measure(command: list[str | Path], cwd: Path) -> tuple[float, float, int]:
+    """Best wall and CPU seconds of some rounds, and the peak of memory in kilobytes."""
+    best = (float("inf"), float("inf"), 0)
+    for _ in range(ROUNDS):
+        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([str(part) for part in command], cwd=cwd, stdout=subprocess.DEVNULL, check=False)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        best = (min(best[0], time.monotonic() - began), min(best[1], cpu), after.ru_maxrss)
+    return best
+
+
+def main() -> int:
+    """Runs all comparisons."""
+    gatekeeper = Path(sys.executable).with_name("gatekeeper")
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    lines = [f"Machine: {machine}. Command: `make bench`.", ""]
+    lines.append("| resources | CPU against kubeconform + conftest | wall against both | peak memory |")
+    lines.append("| --- | --- | --- | --- |")
+    walls = {}
+    for count in (1000, 2000, 10000):
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            write(folder, count)
+            ours = measure([gatekeeper, "check", "--format", "json", folder], folder)
+            walls[count] = ours
+            peers = [0.0, 0.0]
+            if count <= 2000:
+                location = "schemas/{{.ResourceKind}}{{.KindSuffix}}.json"
+                kubeconform = [tools.find("kubeconform"), "-strict", "-schema-location", location, "manifests"]
+                conftest = [tools.find("conftest"), "test", "-p", "policy", "--output", "json", "manifests"]
+                for command in (kubeconform, conftest):
+                    wall, cpu, _ = measure(command, folder)
+                    peers = [peers[0] + wall, peers[1] + cpu]
+                row = f"1/{peers[1] / ours[1]:.1f} | 1/{peers[0] / ours[0]:.1f}"
+            else:
+                row = "not run | not run"
+            lines.append(f"| {count} | {row} | {ours[2] // 1024} MB |")
+    lines += ["", f"Ten times the files (1,000 to 10,000): {walls[10000][0] / walls[1000][0]:.1f} times the wall time."]
+    pass_ = measure([sys.executable, "-c", "pass"], Path.cwd())
+    help_ = measure([gatekeeper, "--help"], Path.cwd())
+    lines.append(f"`gatekeeper --help`: {help_[0] / pass_[0]:.1f} times `python -c pass`.")
+    head = "# Benchmarks\n\nMade by `tests/bench/bench.py`; only ratios carry over to another machine."
+    text = "\n".join([head, "", *lines, ""])
+    target = Path(__file__).parent.parent.parent / "docs" / "benchmarks.md"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(text)
+    sys.stdout.write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
