@@ -135,8 +135,22 @@ def main() -> int:
             peers = [0.0, 0.0]
             if count <= 2000:
                 location = "schemas/{{.ResourceKind}}{{.KindSuffix}}.json"
-                kubeconform = [tools.find("kubeconform"), "-strict", "-schema-location", location, "manifests"]
-                conftest = [tools.find("conftest"), "test", "-p", "policy", "--output", "json", "manifests"]
+                kubeconform: list[str | Path] = [
+                    tools.find("kubeconform"),
+                    "-strict",
+                    "-schema-location",
+                    location,
+                    "manifests",
+                ]
+                conftest: list[str | Path] = [
+                    tools.find("conftest"),
+                    "test",
+                    "-p",
+                    "policy",
+                    "--output",
+                    "json",
+                    "manifests",
+                ]
                 for command in (kubeconform, conftest):
                     wall, cpu, _ = measure(command, folder)
                     peers = [peers[0] + wall, peers[1] + cpu]

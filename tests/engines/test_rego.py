@@ -1,4 +1,4 @@
-"""Both Rego engines through the same calls: conftest's rules, both Rego versions, data, paths, and lines without paths."""
+"""Both Rego engines through the same calls: conftest's rules, both versions, data, paths, lines without paths."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from gatekeeper import documents
 from gatekeeper.config import Config
 from gatekeeper.engines import policies, rego
+from gatekeeper.engines.opa import Opa
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Finding, Resource, dotted
 from gatekeeper.render import plain
@@ -55,7 +56,8 @@ def ask(
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_conftest_rules_of_both_versions_run_as_they_are(tmp_path: Path, engine: str) -> None:
-    old = 'package main\n\ndeny[msg] {\n  input.kind == "Deployment"\n  msg = "old"\n}\n\nwarn_x[msg] { msg = "careful" }\n'
+    old = 'package main\n\ndeny[msg] {\n  input.kind == "Deployment"\n  msg = "old"\n}\n\n'
+    old += 'warn_x[msg] { msg = "careful" }\n'
     new = 'package team.rules\n\nviolation contains {"msg": "new", "details": {}} if input.kind == "Deployment"\n'
     findings, gaps = ask(tmp_path, engine, {"old.rego": old, "new.rego": new})
     assert not gaps
@@ -129,7 +131,7 @@ def test_policies_cannot_reach_out(tmp_path: Path, engine: str, builtin: str) ->
 def test_a_killed_opa_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.rego").write_text('package a\nimport rego.v1\ndeny contains "x" if input\n')
     plan = rego.plan(Config(library="off"), policies.load(tmp_path, ["."]))
-    engine = rego.Opa(plan.policies, 2)
+    engine = Opa(plan.policies, 2)
     assert engine._process
     engine._process.kill()
     engine._process.wait()
