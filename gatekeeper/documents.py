@@ -152,8 +152,3 @@ def is_resource(value: Any) -> bool:
         and isinstance(value.get("kind"), str)
         and bool(value["kind"])
     )
-
-
-def unresolved(documents: Sequence[Positions]) -> bool:
-    """Whether Flux variables are left in a text."""
-    return any(b"${" in document.json for document in documents)

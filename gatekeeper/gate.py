@@ -30,7 +30,7 @@ def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step: No
     resources = rendered.resources
     say("checking schemas")
     custom = render.definitions(tree, sources, resources, config)
-    catalog = Catalog(config.kubernetes, custom, library.apis())
+    catalog = Catalog(config.kubernetes, custom, library.apis)
     found_schema, gaps_schema, checked = schema.judge(resources, catalog, config.allow_missing)
     say("asking policies")
     engine = rego.start(config, chosen, jobs)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,14 @@ class Catalog:
     """Schemas by (apiVersion, kind), compiled when first asked for."""
 
     def __init__(
-        self, kubernetes: str, custom: Iterable[Definition] = (), successors: Mapping[Key, str] | None = None
+        self,
+        kubernetes: str,
+        custom: Iterable[Definition] = (),
+        successors: Callable[[], Mapping[Key, str]] = dict,
     ) -> None:
         self._custom: dict[Key, Definition] = {}
-        self._successors = successors or {}
+        # Read only for a kind that nothing else has a schema for.
+        self._successors = cache(successors)
         for definition in custom:
             self._custom.setdefault((definition.api_version, definition.kind), definition)
         self._definitions = _kubernetes(kubernetes)
@@ -90,20 +95,14 @@ class Catalog:
 
     def _successor(self, key: Key) -> dict[str, Any] | None:
         """A version that is gone is judged as the one that took its place: that is what it has to become."""
-        version = self._successors.get(key)
+        version = self._successors().get(key)
         schema = self._schema((version, key[1])) if version and version != key[0] else None
         if schema is None:
             return None
-        properties = dict(self._resolved(schema)["properties"])
-        properties["apiVersion"] = {"type": "string"}
-        return {**self._resolved(schema), "properties": properties, "$defs": schema["$defs"]}
-
-    @staticmethod
-    def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
-        """The schema that a `$ref` at the top leads to."""
         name = schema.get("$ref", "").rpartition("/")[2]
-        resolved: dict[str, Any] = schema["$defs"][name] if name else schema
-        return resolved
+        resolved = schema["$defs"][name] if name else schema
+        properties = {**resolved["properties"], "apiVersion": {"type": "string"}}
+        return {**resolved, "properties": properties, "$defs": schema["$defs"]}
 
     def _closure(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The schema with only the definitions that it reaches: compiling all of them takes a hundred times longer."""

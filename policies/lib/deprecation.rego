@@ -5,7 +5,7 @@ import rego.v1
 
 gone(entry) if {
 	startswith(entry.removed, "Kubernetes 1.")
-	to_number(substring(entry.removed, 13, -1)) <= minor
+	to_number(trim_prefix(entry.removed, "Kubernetes 1.")) <= minor
 }
 
 gone(entry) if {
