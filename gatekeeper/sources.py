@@ -51,6 +51,7 @@ def gather(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tree:
     Raises:
         UsageError: a path does not exist, or lies outside the root.
     """
+    root = root.resolve()
     files: set[str] = set()
     gaps: list[Gap] = []
     for path in paths:

@@ -147,6 +147,13 @@ def test_links_that_loop_or_leave_the_repository_are_gaps(repository: Repository
     assert "judged as a.yaml" in reasons["in.yaml"][0] and not reasons["in.yaml"][1]
 
 
+@needs("kustomize")
+def test_a_repository_behind_a_link_is_judged_like_the_repository(repository: Repository, tmp_path: Path) -> None:
+    root = repository({"a.yaml": GOOD, "kustomization.yaml": "resources: [a.yaml]\n"})
+    (tmp_path / "link").symlink_to(root)
+    assert judge(tmp_path / "link") == judge(root)
+
+
 def test_a_policy_that_never_ends_is_stopped_and_told(repository: Repository) -> None:
     slow = """package slow
 import rego.v1
