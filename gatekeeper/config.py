@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gatekeeper import documents
 from gatekeeper.errors import UsageError
 
 NAME = "gatekeeper.yaml"
@@ -59,6 +60,15 @@ CHOICES = {
 }
 
 
+def root_of(path: Path) -> Path:
+    """The nearest folder above that has a `gatekeeper.yaml` or a `.git`; else the path itself."""
+    start = path if path.is_dir() else path.parent
+    for folder in (start, *start.parents):
+        if (folder / NAME).is_file() or (folder / ".git").exists():
+            return folder
+    return start
+
+
 def load(root: Path, named: Path | None) -> Config:
     """The settings of a repository, or the defaults where it has no `gatekeeper.yaml`.
 
@@ -68,14 +78,13 @@ def load(root: Path, named: Path | None) -> Config:
     file = named or root / NAME
     if named is None and not file.is_file():
         return Config()
-    import yaml
-
     try:
-        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found, failure = documents.parse(file.read_text(encoding="utf-8").encode())
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: cannot be read ({error}); name a readable file with --config") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{file}: is no YAML: {error}") from error
+    if failure is not None:
+        raise UsageError(f"{file}:{failure[1]}:{failure[2]}: is no YAML: {failure[0]}")
+    loaded = documents.value_of(found[0]) if found else None
     return _from_value(loaded if loaded is not None else {}, str(file))
 
 

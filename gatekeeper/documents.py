@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import orjson
@@ -26,7 +24,7 @@ Role = Literal["documents", "helm template", "template", "encrypted", "unreadabl
 
 Outcome = tuple[list[Positions], tuple[str, int, int] | None]
 
-EXTENSIONS = {".yaml", ".yml", ".json"}
+EXTENSIONS = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
 ENCRYPTED = (
     (b"\0GITCRYPT\0", "encrypted by git-crypt"),
@@ -51,19 +49,17 @@ class Source:
     @property
     def folder(self) -> str:
         """The file's folder, empty for the root."""
-        parent = PurePosixPath(self.file).parent.as_posix()
-        return "" if parent == "." else parent
+        return self.file.rpartition("/")[0]
 
 
 def read(tree: Tree, jobs: int) -> tuple[list[Source], list[Gap]]:
     """Every YAML and JSON file of a tree, in the tree's order, and the files that cannot be read."""
-    charts = {str(PurePosixPath(file).parent) for file in tree.files if PurePosixPath(file).name == "Chart.yaml"}
+    charts = {file[: -len("/Chart.yaml")] for file in tree.files if f"/{file}".endswith("/Chart.yaml")}
     gaps: list[Gap] = []
     sources: dict[str, Source] = {}
     waiting: list[tuple[str, bytes]] = []
     for file in tree.files:
-        name = PurePosixPath(file)
-        if name.suffix not in EXTENSIONS and name.name not in KUSTOMIZATIONS:
+        if not file.endswith(EXTENSIONS) and file.rpartition("/")[2] not in KUSTOMIZATIONS:
             continue
         content = tree.read(file)
         if isinstance(content, Gap):
@@ -82,10 +78,12 @@ def read(tree: Tree, jobs: int) -> tuple[list[Source], list[Gap]]:
 
 def in_chart_templates(file: str, charts: set[str]) -> bool:
     """Whether a file is a template of a Helm chart: no manifest before Helm has rendered it."""
-    parents = [str(parent) for parent in PurePosixPath(file).parents]
-    return any(
-        PurePosixPath(below).name == "templates" and chart in charts for below, chart in itertools.pairwise(parents)
-    )
+    before = f"/{file}"
+    while charts and (cut := before.rfind("/templates/")) >= 0:
+        before = before[:cut]
+        if before[1:] in charts:
+            return True
+    return False
 
 
 def parse(text: bytes) -> tuple[list[Positions], tuple[str, int, int] | None]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from gatekeeper import config, git
+from gatekeeper import git
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Gap
 
 MAX_BYTES = 20 * 1024 * 1024
+# So much of what was read is kept for the next who asks; the rest is read again.
+KEPT_BYTES = 64 * 1024 * 1024
+CHUNK = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +26,39 @@ class Tree:
     root: Path
     files: tuple[str, ...]
     gaps: tuple[Gap, ...] = ()
+    _held: dict[str, bytes | Gap] = field(default_factory=dict, compare=False, repr=False)
+    _room: list[int] = field(default_factory=lambda: [KEPT_BYTES], compare=False, repr=False)
 
     def read(self, file: str) -> bytes | Gap:
         """A file's bytes, or why it cannot be read."""
-        path = self.root / file
+        held = self._held.get(file)
+        if held is not None:
+            return held
         try:
-            if path.stat().st_size > MAX_BYTES:
-                return Gap(
-                    file, f"larger than {MAX_BYTES >> 20} MB: not read; list it under `files.exclude`", fatal=True
-                )
-            return path.read_bytes()
+            content = _bytes(f"{self.root}/{file}")
         except OSError as error:
             return Gap(file, f"cannot be read: {error.strerror or error}", fatal=True)
+        if content is None:
+            return Gap(file, f"larger than {MAX_BYTES >> 20} MB: not read; list it under `files.exclude`", fatal=True)
+        if len(content) <= self._room[0]:
+            self._room[0] -= len(content)
+            self._held[file] = content
+        return content
 
 
-def root_of(path: Path) -> Path:
-    """The nearest folder above that has a `gatekeeper.yaml` or a `.git`; else the path itself."""
-    start = path if path.is_dir() else path.parent
-    for folder in (start, *start.parents):
-        if (folder / config.NAME).is_file() or (folder / ".git").exists():
-            return folder
-    return start
+def _bytes(path: str) -> bytes | None:
+    """A file's content, or None where it is too large. Three system calls for most files."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        content = os.read(descriptor, CHUNK)
+        if len(content) == CHUNK:
+            if os.fstat(descriptor).st_size > MAX_BYTES:
+                return None
+            with os.fdopen(os.dup(descriptor), "rb") as rest:
+                content += rest.read(MAX_BYTES)
+        return content
+    finally:
+        os.close(descriptor)
 
 
 def gather(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tree:
@@ -57,13 +73,14 @@ def gather(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tree:
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path}: no such file or folder")
-        if not path.resolve().is_relative_to(root):
+        start = path.resolve()
+        if not start.is_relative_to(root):
             raise UsageError(f"{path}: lies outside of the repository {root}")
-        found = git.files(root, path.resolve()) if (root / ".git").exists() else None
-        files.update(_walk(root, path.resolve(), gaps) if found is None else found)
+        found = git.files(root, start) if (root / ".git").exists() else None
+        files.update(_walk(root, start, gaps) if found is None else found)
     kept: list[str] = []
     for file in sorted(files):
-        gap = _excluded(root, file, exclude)
+        gap = _excluded(file, exclude) or _not_a_file(root, file)
         if gap is None:
             kept.append(file)
         elif gap.reason:
@@ -71,18 +88,27 @@ def gather(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tree:
     return Tree(root, tuple(kept), tuple(gaps))
 
 
-def _excluded(root: Path, file: str, patterns: Sequence[str]) -> Gap | None:
+def _excluded(file: str, patterns: Sequence[str]) -> Gap | None:
     for pattern in patterns:
         if fnmatch.fnmatch(file, pattern) or file.startswith(pattern.rstrip("/") + "/"):
             return Gap(file, f"excluded by the config (`{pattern}`)")
-    path = root / file
-    if path.is_symlink():
-        return _link(root, path, file)
-    if path.is_file():
+    return None
+
+
+def _not_a_file(root: Path, file: str) -> Gap | None:
+    """Why something is not read as a file; without a reason where it was deleted, though Git still lists it."""
+    path = f"{root}/{file}"
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return Gap(file, "")
+    except OSError as error:
+        return Gap(file, f"cannot be looked at: {error.strerror or error}", fatal=True)
+    if stat.S_ISREG(mode):
         return None
-    if path.is_dir():
-        return Gap(file, "a Git submodule: judge it in its own repository")
-    return Gap(file, "") if not path.exists() else Gap(file, "neither a file nor a folder")
+    if stat.S_ISLNK(mode):
+        return _link(root, Path(path), file)
+    return Gap(file, "a Git submodule: judge it in its own repository" if stat.S_ISDIR(mode) else "no ordinary file")
 
 
 def _link(root: Path, path: Path, file: str) -> Gap | None:
@@ -95,17 +121,21 @@ def _link(root: Path, path: Path, file: str) -> Gap | None:
     return Gap(file, f"a symbolic link: judged as {target.relative_to(root)}")
 
 
-def _walk(root: Path, start: Path, gaps: list[Gap]) -> list[str]:
+def _walk(root: Path, start: Path, gaps: list[Gap]) -> Iterator[str]:
+    """Everything below a folder that is no folder itself, relative to the root; links are not followed."""
+    relative = start.relative_to(root).as_posix()
     if start.is_file():
-        return [start.relative_to(root).as_posix()]
-    found: list[str] = []
-
-    def unreadable(error: OSError) -> None:
-        gaps.append(Gap(Path(error.filename).relative_to(root).as_posix(), "a folder that cannot be read", fatal=True))
-
-    for folder, folders, names in os.walk(start, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if name != ".git")
-        here = Path(folder)
-        linked = [name for name in folders if (here / name).is_symlink()]
-        found.extend((here / name).relative_to(root).as_posix() for name in (*names, *linked))
-    return found
+        yield relative
+        return
+    waiting = ["" if relative == "." else f"{relative}/"]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(f"{root}/{folder}") as entries:
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        yield folder + entry.name
+                    elif entry.name != ".git":
+                        waiting.append(f"{folder}{entry.name}/")
+        except OSError:
+            gaps.append(Gap(folder.rstrip("/"), "a folder that cannot be read", fatal=True))

@@ -50,7 +50,7 @@ def check(arguments: list[str]) -> int:
     if given.jobs < 1:
         raise UsageError("--jobs must be 1 or more")
     paths = given.paths or [Path.cwd()]
-    root = sources.root_of(paths[0].resolve())
+    root = config.root_of(paths[0].resolve())
     paths = given.paths or [root]
     settings = config.load(root, given.config)
     own = tuple(str(Path(folder).resolve()) for folder in given.policy)

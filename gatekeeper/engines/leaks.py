@@ -9,7 +9,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import re2
@@ -21,7 +21,7 @@ from gatekeeper.sources import Tree
 
 SHIPPED = Path(__file__).with_name("leaks.toml")
 BINARY = re.compile(rb"\0")
-ENCODED = re.compile(rb"[A-Za-z0-9+/]{40,}={0,2}")
+ENCODED = re2.compile(rb"[A-Za-z0-9+/]{40,}={0,2}")
 MAX_LINE = 200_000
 IGNORED_NAMES = {"go.sum", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "Cargo.lock", "poetry.lock", "uv.lock"}
 
@@ -128,7 +128,7 @@ def scan(tree: Tree, scanner: Scanner, skip: set[str]) -> tuple[list[Finding], l
     findings: list[Finding] = []
     gaps: list[Gap] = []
     for file in tree.files:
-        name = PurePosixPath(file).name
+        name = file.rpartition("/")[2]
         if file in skip or name in IGNORED_NAMES:
             continue
         content = tree.read(file)

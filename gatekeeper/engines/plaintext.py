@@ -32,7 +32,7 @@ def judge(
     leaked, gaps = leaks.scan(tree, scanner, skip)
     # A Secret that is reported as a whole need not be reported again for each rule that matches inside.
     findings.extend(
-        leak for leak in leaked if not (leak.place.file in secret_files and leak.place.file.endswith(tuple(EXTENSIONS)))
+        leak for leak in leaked if not (leak.place.file in secret_files and leak.place.file.endswith(EXTENSIONS))
     )
     return findings, gaps
 

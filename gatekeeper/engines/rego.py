@@ -9,7 +9,6 @@ from gatekeeper.config import Config
 from gatekeeper.engines import library, policies
 from gatekeeper.engines.blame import Tracer
 from gatekeeper.engines.embedded import Embedded
-from gatekeeper.engines.opa import Opa
 from gatekeeper.engines.policies import Module, PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import FieldPath, Finding, Gap, Placed, Resource, Severity
@@ -65,6 +64,8 @@ def _severity(word: str) -> Severity:
 def start(config: Config, chosen: Plan, jobs: int) -> RegoEngine:
     """The engine that the repository chose, loaded."""
     if config.engine == "opa":
+        from gatekeeper.engines.opa import Opa
+
         return Opa(chosen.policies, config.policy_timeout, config.opa_url)
     return Embedded(chosen.policies, config.policy_timeout, jobs)
 

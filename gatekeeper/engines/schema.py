@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -133,6 +132,8 @@ def _word(value: Any) -> str:
 
 
 def _close(field: str, known: Sequence[str]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(field, known, 1)
     return f"did you mean `{near[0]}`?" if near else "remove it, or correct its name or its indentation"
 

@@ -15,8 +15,10 @@ from gatekeeper.engines import crds
 from gatekeeper.engines.crds import Definition
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Finding, Gap, Place, Resource
-from gatekeeper.render import flux, helm, kustomize, plain
-from gatekeeper.render.kustomize import Kustomization
+from gatekeeper.render import applied, helm, kustomize, plain, units, variables
+from gatekeeper.render.applied import Applied
+from gatekeeper.render.kustomize import Kustomization, Target
+from gatekeeper.render.units import Unit
 from gatekeeper.sources import Tree
 
 Built = tuple[list[Resource], list[Finding], list[Gap]]
@@ -36,39 +38,79 @@ class Rendered:
 
 
 def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> Rendered:
-    """Renders a tree: kustomization roots, charts, and the plain files that no kustomization uses."""
+    """Renders a tree: what kustomizations and controllers build, charts, and the plain files that nothing builds."""
     rendered = Rendered()
     _note_sources(sources, rendered)
     by_file = {source.file: source for source in sources}
     found = kustomize.find(tree, list(sources))
-    used = _used(found)
     charts = helm.charts(sources)
+    used = {file for part in found.values() for file in part.files}
     alone = [source for source in sources if source.file not in used and not _is_build_file(source, found, charts)]
     plainly = {source.file: list(plain.resources(source)) for source in alone}
-    # Flux and Argo resources may themselves be parts of kustomizations, so they are looked for in all files.
-    known = [part for source in sources for part in (plainly.get(source.file) or plain.resources(source))]
-    applied = flux.applied(known, flux.configs(known))
-    roots = _roots(found, {entry.folder for entry in applied})
-    tasks: list[tuple[str, Callable[[], Built]]] = [
-        (folder, partial(kustomize.build, tree, found, folder, by_file, config.timeout)) for folder in roots
-    ]
-    tasks += [
-        (use.chart, partial(helm.build, tree, use, by_file, config.kubernetes, config.timeout))
-        for use in helm.uses(known, charts, by_file)
-    ]
-    for file, resources in plainly.items():
-        rendered.resources.extend(flux.substituted(resources, _variables(file, applied)))
+    # What kustomizations build is known only later; as it is written, it tells who applies what, and so the order.
+    written = [part for source in sources for part in (plainly.get(source.file) or plain.resources(source))]
+    configs = applied.configs(written)
+    planned = applied.of(written, tree, configs)
+    parts, free = units.find(found, [file for file, resources in plainly.items() if resources], planned)
+    rendered.resources.extend(resource for file in free for resource in plainly[file])
+    known = applied.of(rendered.resources, tree, configs)
     with ThreadPoolExecutor(jobs) as pool:
-        for folder, (resources, findings, gaps) in zip(
-            [folder for folder, _ in tasks], pool.map(lambda task: task[1](), tasks), strict=True
-        ):
-            rendered.findings.extend(findings)
-            rendered.gaps.extend(gaps)
-            variants = [entry.variables for entry in applied if entry.folder == folder] or [None]
-            for variables in variants:
-                rendered.resources.extend(flux.substituted(resources, variables))
+        for generation in units.generations(parts, found, planned):
+            tasks = [
+                partial(_build, tree, part, units.appliers(part, found, known), found, by_file, plainly, config.timeout)
+                for part in generation
+            ]
+            for part, built in zip(generation, pool.map(_call, tasks), strict=True):
+                _add(rendered, built)
+                # Where a part could not be built, what stands in its files still tells who applies what.
+                files = units.files_of(part, found) if built[2] else ()
+                instead = [one for file in files if file in by_file for one in plain.resources(by_file[file])]
+                known.extend(applied.of(built[0] or instead, tree, configs))
+        uses = helm.uses(written, charts, by_file)
+        charted = [partial(helm.build, tree, use, by_file, config.kubernetes, config.timeout) for use in uses]
+        for built in pool.map(_call, charted):
+            _add(rendered, built)
     _note_variables(rendered)
     return rendered
+
+
+def _call(task: Callable[[], Built]) -> Built:
+    return task()
+
+
+def _add(rendered: Rendered, built: Built) -> None:
+    rendered.resources.extend(built[0])
+    rendered.findings.extend(built[1])
+    rendered.gaps.extend(built[2])
+
+
+def _build(
+    tree: Tree,
+    unit: Unit,
+    appliers: Sequence[Applied],
+    found: Mapping[str, Kustomization],
+    sources: Mapping[str, Source],
+    plainly: Mapping[str, list[Resource]],
+    timeout: float,
+) -> Built:
+    """One unit, once for each way in which controllers apply it."""
+    ways: dict[bytes, list[Applied]] = {}
+    for entry in appliers:
+        ways.setdefault(entry.fields, []).append(entry)
+    done: Built = ([], [], [])
+    for entries in ways.values() or [[]]:
+        by = entries[0] if entries and entries[0].fields else None
+        if unit.files and by is None:
+            built: Built = ([resource for file in unit.files for resource in plainly[file]], [], [])
+        else:
+            built = kustomize.build(tree, found, Target(unit.folder, unit.files, by), sources, timeout)
+        sets = [entry.variables for entry in entries] or [None]
+        for number, chosen in enumerate(sets):
+            if chosen not in sets[:number]:
+                done[0].extend(variables.substituted(built[0], chosen))
+        done[1].extend(built[1])
+        done[2].extend(built[2])
+    return done
 
 
 def definitions(
@@ -131,34 +173,13 @@ def _duplicates(source: Source) -> Iterator[Finding]:
 
 def _note_variables(rendered: Rendered) -> None:
     for resource in rendered.resources:
-        if b"${" in resource.json and flux.VARIABLE.search(resource.json.decode("utf-8", "replace")):
+        if b"${" in resource.json and variables.VARIABLE.search(resource.json.decode("utf-8", "replace")):
             rendered.gaps.append(
                 Gap(resource.origin.file, "holds ${VAR} that nothing here sets: those fields were not judged")
             )
-
-
-def _used(found: Mapping[str, Kustomization]) -> set[str]:
-    """Files that a kustomization names: judged as it builds them, not by themselves."""
-    return {file for part in found.values() for file in part.files}
 
 
 def _is_build_file(source: Source, found: Mapping[str, Kustomization], charts: Sequence[str]) -> bool:
     own = found.get(source.folder)
     in_chart = any(source.file.startswith((f"{chart}/templates/", f"{chart}/charts/")) for chart in charts if chart)
     return (own is not None and own.source.file == source.file) or in_chart
-
-
-def _roots(found: Mapping[str, Kustomization], applied: set[str]) -> list[str]:
-    """Kustomizations that nothing builds on, and those that Flux applies."""
-    children = {folder for part in found.values() for folder in part.folders}
-    return sorted(
-        folder
-        for folder, part in found.items()
-        if not part.is_component and (folder not in children or folder in applied)
-    )
-
-
-def _variables(file: str, applied: Sequence[flux.Applied]) -> Mapping[str, str] | None:
-    """The variables of the Flux Kustomization that applies a plain file: the one with the longest path above it."""
-    above = [entry for entry in applied if not entry.folder or file.startswith(f"{entry.folder}/")]
-    return max(above, key=lambda entry: len(entry.folder)).variables if above else None

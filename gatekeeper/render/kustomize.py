@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from gatekeeper.documents import Source
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Place, Resource
 from gatekeeper.process import run
-from gatekeeper.render.origin import Overlay, Step, at, joined, patch_entries
+from gatekeeper.render.applied import Applied
+from gatekeeper.render.origin import Controller, Overlay, Step, at, joined, patch_entries
 from gatekeeper.render.plain import ref_of
 from gatekeeper.sources import Tree
 
@@ -24,6 +26,19 @@ ORIGIN = "config.kubernetes.io/origin"
 TRANSFORMATIONS = "alpha.config.kubernetes.io/transformations"
 FILE_LISTS = ("resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators")
 REMOTE = ("https://", "http://", "git@", "ssh://", "git::", "github.com/", "gitlab.com/", "bitbucket.org/")
+
+
+# "accumulating resources from 'a': read a: is a directory: recursed accumulation of path 'a':", once a folder.
+WRAPPING = re.compile(r"^((accumulat\w+ \w+: )?accumulation err='.*?': recursed accumulation of path '[^']*': )+")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is built at once: a kustomization's folder, or plain files below it; and what applies them, if it adds."""
+
+    folder: str
+    files: tuple[str, ...] = ()
+    by: Applied | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,43 +124,84 @@ def reach(found: Mapping[str, Kustomization], folder: str) -> list[Kustomization
 
 
 def build(
-    tree: Tree, found: Mapping[str, Kustomization], folder: str, sources: Mapping[str, Source], timeout: float
+    tree: Tree, found: Mapping[str, Kustomization], target: Target, sources: Mapping[str, Source], timeout: float
 ) -> tuple[list[Resource], list[Finding], list[Gap]]:
-    """What kustomize builds from a folder; where it cannot, a finding with its words, and a gap."""
-    top = found[folder]
-    findings, gaps = _refused(found, folder)
+    """What kustomize builds from a target; where it cannot, a finding with its words, and a gap."""
+    file = found[target.folder].source.file if not target.files else target.files[0]
+    fields, findings, gaps = _fields(target)
+    _refused(found, target, file, findings, gaps)
     if gaps:
         return [], findings, gaps
     try:
-        text = _run(tree, folder, timeout)
+        text = _run(tree, target, fields, timeout)
     except ToolError as error:
-        return [], *_failed(top.source.file, str(error))
+        return [], *_failed(file, str(error))
     built, failure = documents.parse(text)
     if failure:
-        return [], *_failed(top.source.file, f"kustomize wrote what cannot be read: {failure[0]}")
+        return [], *_failed(file, f"kustomize wrote what cannot be read: {failure[0]}")
     resources = []
     for document in built:
         value = documents.value_of(document)
         if documents.is_resource(value):
-            resources.append(_resource(tree, value, folder, sources, top))
+            resources.append(_resource(tree, value, target, sources, file))
     return resources, [], []
 
 
-def _refused(found: Mapping[str, Kustomization], folder: str) -> tuple[list[Finding], list[Gap]]:
+def _fields(target: Target) -> tuple[dict[str, Any], list[Finding], list[Gap]]:
+    """What the controller adds to the kustomization, its paths from the repository's root; and what is refused."""
+    by = target.by
+    if by is None:
+        return {}, [], []
+    fields: dict[str, Any] = orjson.loads(by.fields)
+    refused = []
+    for holder, key in _paths_in(fields):
+        local = joined(target.folder, str(holder[key]))
+        if str(holder[key]).startswith((*REMOTE, "/")) or local.startswith(".."):
+            refused.append(str(holder[key]))
+        holder[key] = local
+    # A patch that names no target must match a resource, but this target may be only a part of what is applied.
+    for entry in _list(fields, "patches"):
+        if isinstance(entry, dict) and "target" not in entry and isinstance(entry.get("patch"), str):
+            entry.update(_target_of(entry["patch"]))
+    file = by.resource.origin.file
+    gaps = [
+        Gap(file, f"applies {name}, which is not in the repository and not fetched", fatal=True) for name in refused
+    ]
+    return fields, [], gaps
+
+
+def _paths_in(fields: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """Each path among the fields, as the list or mapping that holds it, and its place there."""
+    components = _list(fields, "components")
+    yield from ((components, index) for index in range(len(components)))
+    yield from ((entry, "path") for entry in _list(fields, "patches") if isinstance(entry, dict) and "path" in entry)
+
+
+def _target_of(patch: str) -> dict[str, Any]:
+    found, failure = documents.parse(patch.encode())
+    value = documents.value_of(found[0]) if found and failure is None else {}
+    if not documents.is_resource(value):
+        return {}
+    ref = ref_of(value)
+    version = ref.api_version.rpartition("/")[2]
+    return {"target": {"group": ref.group, "version": version, "kind": ref.kind, "name": f"^{re.escape(ref.name)}$"}}
+
+
+def _refused(
+    found: Mapping[str, Kustomization], target: Target, file: str, findings: list[Finding], gaps: list[Gap]
+) -> None:
     """What must not be run: anything from outside of the repository."""
-    findings, gaps = [], []
-    for part in reach(found, folder):
+    for part in () if target.files else reach(found, target.folder):
         for name in part.remote:
             reason = f"builds on the remote {name}, which is not fetched: put a copy of it into the repository"
-            gaps.append(Gap(found[folder].source.file, reason, fatal=True))
+            gaps.append(Gap(file, reason, fatal=True))
         for name in part.outside:
             message = f"`{name}` lies outside of the repository, so it is not what was reviewed"
             findings.append(Finding("render/outside", "error", message, _line(part.source, name)))
-            gaps.append(Gap(found[folder].source.file, message, fatal=True))
+            gaps.append(Gap(file, message, fatal=True))
         if part.charts:
             reason = "inflates a Helm chart inside of kustomize (helmCharts), which needs a network"
-            gaps.append(Gap(found[folder].source.file, reason, fatal=True))
-    return findings, gaps
+            gaps.append(Gap(file, reason, fatal=True))
 
 
 def _line(source: Source, name: str) -> Place:
@@ -164,21 +220,21 @@ def _failed(file: str, words: str) -> tuple[list[Finding], list[Gap]]:
     return [finding], [Gap(file, "kustomize could not build it, so nothing of it was judged", fatal=True)]
 
 
-def _run(tree: Tree, folder: str, timeout: float) -> bytes:
-    """Builds the folder as the only resource of a wrapper that asks kustomize to note where everything comes from."""
+def _run(tree: Tree, target: Target, fields: dict[str, Any], timeout: float) -> bytes:
+    """Builds the target as all resources of a wrapper that asks kustomize to note where everything comes from."""
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
         wrapper = Path(scratch).resolve()
-        target = os.path.relpath((tree.root / folder).resolve(), wrapper)
-        settings = {"resources": [target], "buildMetadata": ["originAnnotations", "transformerAnnotations"]}
+
+        def from_wrapper(path: str) -> str:
+            return os.path.relpath((tree.root / path).resolve(), wrapper)
+
+        for holder, key in _paths_in(fields):
+            holder[key] = from_wrapper(holder[key])
+        resources = [from_wrapper(path) for path in target.files or (target.folder,)]
+        settings = {**fields, "resources": resources, "buildMetadata": ["originAnnotations", "transformerAnnotations"]}
         (wrapper / "kustomization.yaml").write_bytes(orjson.dumps(settings))
-        command: list[str | Path] = [
-            tools.find("kustomize"),
-            "build",
-            "--load-restrictor",
-            "LoadRestrictionsNone",
-            wrapper,
-        ]
-        code, out, words = run(command, timeout)
+        command: list[str | Path] = [tools.find("kustomize"), "build", "--load-restrictor", "LoadRestrictionsNone"]
+        code, out, words = run([*command, wrapper], timeout)
         if code != 0:
             told = words.strip().replace(f"{tree.root.resolve()}/", "").replace(str(wrapper), "the wrapper")
             raise ToolError(_last_cause(told))
@@ -186,13 +242,14 @@ def _run(tree: Tree, folder: str, timeout: float) -> bytes:
 
 
 def _last_cause(words: str) -> str:
-    """kustomize wraps its error once per folder, each time repeating the paths; the first two lines say it all."""
+    """kustomize wraps its error once per folder, each time repeating the paths; the innermost says it all."""
     text = " ".join(words.removeprefix("Error: ").split())
+    text = WRAPPING.sub("", text)
     return text if len(text) <= 600 else f"{text[:250]} … {text[-340:]}"
 
 
 def _resource(
-    tree: Tree, value: dict[str, Any], folder: str, sources: Mapping[str, Source], top: Kustomization
+    tree: Tree, value: dict[str, Any], target: Target, sources: Mapping[str, Source], otherwise: str
 ) -> Resource:
     annotations = at(value, ("metadata", "annotations")) or {}
     origin = _yaml(annotations.pop(ORIGIN, ""))
@@ -208,7 +265,8 @@ def _resource(
     )
     json = orjson.dumps(value)
     ref = ref_of(value)
-    return Resource(ref, json, Overlay(file or top.source.file, ref.kind, ref.name, json, changed, sources))
+    by = Controller(target.by.resource, target.by.prefix, target.by.fields) if target.by else None
+    return Resource(ref, json, Overlay(file or otherwise, ref.kind, ref.name, json, changed, sources, by))
 
 
 def _within(tree: Tree, path: Any) -> str | None:

@@ -11,7 +11,7 @@ import orjson
 
 from gatekeeper import documents
 from gatekeeper.documents import Source
-from gatekeeper.model import FieldPath, Place
+from gatekeeper.model import FieldPath, Place, Resource
 from gatekeeper.roles import Positions
 
 # What tells the items of a Kubernetes list apart (the merge keys of strategic merge patches).
@@ -41,6 +41,31 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Controller:
+    """A Flux Kustomization or Argo CD Application that adds fields (JSON) to a kustomization, and where it has them."""
+
+    resource: Resource
+    prefix: FieldPath
+    fields: bytes
+
+    def place(self, transformer: str, path: FieldPath, kind: str, value: Any) -> Place | None:
+        """The line of the resource that set a field, if one did."""
+        held = orjson.loads(self.fields)
+        if not transformer.startswith("Patch"):
+            target = _transformer_field(transformer, held, path, at(value, path))
+            renamed = ("targetNamespace",) if target == ("namespace",) and self.prefix == ("spec",) else target
+            return self.resource.origin.place((*self.prefix, *renamed)) if renamed else None
+        for where, entry in reversed(list(patch_entries(held))):
+            inner, failure = documents.parse(entry.encode()) if isinstance(entry, str) else ([], None)
+            for document in inner if failure is None else ():
+                found = in_patch(document, path, kind, value)
+                if found:
+                    file, line, _ = self.resource.origin.place((*self.prefix, *where))
+                    return Place(file, line and line + found[0])
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Overlay:
     """A resource that kustomize built, from the annotations that it leaves (origin and transformations)."""
 
@@ -50,6 +75,7 @@ class Overlay:
     rendered: bytes
     steps: tuple[Step, ...]
     sources: Mapping[str, Source]
+    by: Controller | None = None
 
     def place(self, path: FieldPath, key: bool = False) -> Place:
         """See `gatekeeper.roles.Origin`: the last kustomization that set the field, or else the resource's own file."""
@@ -74,6 +100,8 @@ class Overlay:
         return Place(self.file)
 
     def _set_by(self, step: Step, path: FieldPath, value: Any) -> Place | None:
+        if not step.file:
+            return self.by.place(step.transformer, path, self.kind, value) if self.by else None
         source = self.sources.get(step.file)
         if source is None or not source.documents:
             return None
@@ -95,25 +123,27 @@ class Overlay:
                 file = joined(source.folder, entry)
                 patch = self.sources.get(file)
                 for document in patch.documents if patch else ():
-                    found = self._in_patch(document, path, value)
+                    found = in_patch(document, path, self.kind, value)
                     if found:
                         yield Place(file, *found)
             elif isinstance(entry, str):
                 inner, failure = documents.parse(entry.encode())
                 for document in inner if failure is None else ():
-                    if found := self._in_patch(document, path, value):
+                    if found := in_patch(document, path, self.kind, value):
                         _, line, _ = source.documents[0].locate(where)
                         yield Place(source.file, line + found[0])
 
-    def _in_patch(self, document: Positions, path: FieldPath, value: Any) -> tuple[int, int] | None:
-        held = documents.value_of(document)
-        if isinstance(held, list):
-            return _operation(document, held, path)
-        if not isinstance(held, dict) or held.get("kind", self.kind) != self.kind:
-            return None
-        there = follow(path, value, held)
-        depth, line, column = document.locate(there)
-        return (line, column) if depth == len(path) and at(held, there) == at(value, path) else None
+
+def in_patch(document: Positions, path: FieldPath, kind: str, value: Any) -> tuple[int, int] | None:
+    """Line and column in a patch that set a field of an object of a kind to what was rendered."""
+    held = documents.value_of(document)
+    if isinstance(held, list):
+        return _operation(document, held, path)
+    if not isinstance(held, dict) or held.get("kind", kind) != kind:
+        return None
+    there = follow(path, value, held)
+    depth, line, column = document.locate(there)
+    return (line, column) if depth == len(path) and at(held, there) == at(value, path) else None
 
 
 def at(value: Any, path: FieldPath) -> Any:

@@ -6,6 +6,10 @@ mod yaml;
 
 use pyo3::prelude::*;
 
+/// Reading YAML and evaluating Rego make many small objects: this allocator takes half of the time of the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs `work` over all items on at most `jobs` threads, each with a state of its own; results keep the items' order.
 fn spread<Item: Sync, State, Output: Send>(
     items: &[Item],

@@ -118,7 +118,7 @@ pub type Outcome = (Vec<Document>, Option<(String, u32, u32)>);
 pub fn parse_text(text: &str) -> Outcome {
     let mut documents = Vec::new();
     let open_end = if text.ends_with('\n') { usize::MAX } else { text.chars().count() };
-    let mut reader = Reader { open_end, parser: Parser::new_from_str(text), nodes: Vec::new(), duplicates: Vec::new(), anchors: HashMap::new() };
+    let mut reader = Reader { text, lines: Vec::new(), open_end, parser: Parser::new_from_str(text), nodes: Vec::new(), duplicates: Vec::new(), anchors: HashMap::new() };
     let failure = loop {
         match reader.document() {
             Ok(Some(document)) => documents.push(document),
@@ -130,6 +130,9 @@ pub fn parse_text(text: &str) -> Outcome {
 }
 
 struct Reader<'input> {
+    text: &'input str,
+    /// The text's lines, split when first needed.
+    lines: Vec<&'input str>,
     /// The text's length in characters where its last line has no end; else more than any index.
     open_end: usize,
     parser: Parser<'input, saphyr_parser::StrInput<'input>>,
@@ -205,6 +208,7 @@ impl<'input> Reader<'input> {
                 let open_end = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) && span.end.index() >= self.open_end;
                 let text: &str = if open_end { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
                 let json = scalar(text, style, tag.as_deref()).map_err(|message| Failure { message, mark })?;
+                let mark = if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) { self.header(mark) } else { mark };
                 Ok(self.add(mark, Shape::Scalar(json.into_boxed_str()), anchor))
             }
             Event::SequenceStart(anchor, _) => self.sequence(mark, anchor, depth),
@@ -214,6 +218,21 @@ impl<'input> Reader<'input> {
                 mark,
             }),
             other => Err(Failure { message: format!("unexpected {other:?}"), mark }),
+        }
+    }
+
+    /// The place of a block text's `|` or `>`: the parser tells where its first line of content is.
+    fn header(&mut self, content: Mark) -> Mark {
+        if self.lines.is_empty() {
+            self.lines = self.text.lines().collect();
+        }
+        let above = (content.line as usize).saturating_sub(1).min(self.lines.len());
+        let Some(number) = (0..above).rev().find(|number| !self.lines[*number].trim().is_empty()) else { return content };
+        let line = self.lines[number];
+        let code = line.find(" #").map_or(line, |comment| &line[..comment]);
+        match code.rfind(['|', '>']) {
+            Some(at) => Mark { line: number as u32 + 1, column: code[..at].chars().count() as u32 + 1 },
+            None => content,
         }
     }
 
@@ -238,14 +257,20 @@ impl<'input> Reader<'input> {
             }
             let key_mark = mark_of(&span);
             let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, _) if text == "<<");
-            let key_id = self.node(event, span, depth + 1)?;
+            let key = match &event {
+                Event::Scalar(text, style, 0, None) if *style != ScalarStyle::Plain || is_word(text) => Ok(Box::from(&**text)),
+                _ => Err(self.node(event, span, depth + 1)?),
+            };
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
             if is_merge {
                 merges.push((value, key_mark));
                 continue;
             }
-            let key = self.key(key_id, key_mark)?;
+            let key = match key {
+                Ok(text) => text,
+                Err(id) => self.key(id, key_mark)?,
+            };
             // A linear look is faster than a hash for the few keys of an ordinary mapping.
             if let Some(first) = entries.iter().find(|entry| entry.key == key) {
                 self.duplicates.push((key.to_string(), key_mark, first.mark));
@@ -370,6 +395,11 @@ fn plain(text: &str) -> Result<String, String> {
         return Ok(quoted(text));
     }
     Ok(number(text).unwrap_or_else(|| quoted(text)))
+}
+
+/// Whether a plain scalar is surely a text: longer than any word that means something, and no number.
+fn is_word(text: &str) -> bool {
+    text.len() > 5 && text.as_bytes()[0].is_ascii_alphabetic()
 }
 
 fn number(text: &str) -> Option<String> {
