@@ -70,4 +70,6 @@ def entry() -> NoReturn:
         # The reader has gone; point the descriptor elsewhere so that the interpreter's own flush stays quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 3
-    raise SystemExit(status)
+    sys.stderr.flush()
+    # Nothing is left to do; taking ten thousand objects apart one by one would take a tenth of the run.
+    os._exit(status)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from gatekeeper import documents
 from gatekeeper.errors import UsageError
@@ -13,8 +14,7 @@ NAME = "gatekeeper.yaml"
 DEFAULT_KUBERNETES = "1.34"
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """All settings, with their defaults. Folders are relative to the repository's root."""
 
     kubernetes: str = DEFAULT_KUBERNETES
@@ -24,7 +24,7 @@ class Config:
     library: str = "default"
     disable: tuple[str, ...] = ()
     enable: tuple[str, ...] = ()
-    severity: dict[str, str] = field(default_factory=dict)
+    severity: Mapping[str, str] = MappingProxyType({})
     data: tuple[str, ...] = ()
     crds: tuple[str, ...] = ()
     allow_missing: tuple[str, ...] = ()

@@ -31,7 +31,7 @@ def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step: No
     say("checking schemas")
     custom = render.definitions(tree, sources, resources, config)
     catalog = Catalog(config.kubernetes, custom, library.apis)
-    found_schema, gaps_schema, checked = schema.judge(resources, catalog, config.allow_missing)
+    found_schema, gaps_schema, checked = schema.judge(resources, catalog, config.allow_missing, jobs)
     say("asking policies")
     engine = rego.start(config, chosen, jobs)
     try:
@@ -42,7 +42,7 @@ def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step: No
     say("looking for secrets")
     found_plain, gaps_plain = plaintext.judge(tree, sources, resources, config)
     gaps = (*tree.gaps, *unread, *rendered.gaps, *gaps_schema, *gaps_rego, *gaps_plain)
-    coverage = Coverage(len(tree.files), len(resources), len(checked), tuple(sorted(set(gaps))))
+    coverage = Coverage(len(tree.files), len(resources), checked, tuple(sorted(set(gaps))))
     findings = _distinct([*rendered.findings, *found_schema, *found_rego, *found_plain])
     return Verdict(findings, coverage, name, chosen.policies.digest, git.revision(tree.root))
 

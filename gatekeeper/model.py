@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
@@ -43,8 +42,7 @@ class Ref(NamedTuple):
         return f"{self.kind} {where}{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """One object as the cluster would get it, and where its parts come from."""
 
     ref: Ref
@@ -57,8 +55,7 @@ class Resource:
         return orjson.loads(self.json)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One reason against a resource or file."""
 
     rule: str
@@ -77,8 +74,7 @@ class Finding:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Gap:
+class Gap(NamedTuple):
     """Something that was not judged, and why. A fatal one keeps the verdict from being "accepted"."""
 
     file: str
@@ -86,8 +82,7 @@ class Gap:
     fatal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(NamedTuple):
     """How much was looked at: counts of files, of resources, and of resources that every engine judged."""
 
     files: int = 0
@@ -96,12 +91,11 @@ class Coverage:
     skipped: tuple[Gap, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The one answer of a run."""
 
     findings: tuple[Finding, ...] = ()
-    coverage: Coverage = field(default_factory=Coverage)
+    coverage: Coverage = Coverage()
     engine: tuple[str, str] = ("", "")
     policies: str = ""
     revision: str | None = None
@@ -118,6 +112,16 @@ class Verdict:
     def exit_code(self) -> int:
         """0 accepted, 1 refused, 3 could not judge all of it."""
         return {"accepted": 0, "refused": 1, "incomplete": 3}[self.word]
+
+
+def at(value: Any, path: FieldPath) -> Any:
+    """The value at a path, or None."""
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
 
 
 def dotted(path: FieldPath | None) -> str:

@@ -21,6 +21,10 @@ class Positions(Protocol):
         """Line and column of the first node, from 1."""
 
     @property
+    def head(self) -> tuple[str, str, str, str] | None:
+        """A Kubernetes object's apiVersion, kind, namespace and name (empty where it has none); None for others."""
+
+    @property
     def duplicates(self) -> Sequence[tuple[str, int, int, int]]:
         """Keys written twice in one mapping: (key, line, column, line of the first)."""
 

@@ -6,7 +6,6 @@ import fnmatch
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from gatekeeper import git
@@ -19,15 +18,21 @@ KEPT_BYTES = 64 * 1024 * 1024
 CHUNK = 1 << 13
 
 
-@dataclass(frozen=True, slots=True)
 class Tree:
-    """The files of a run, relative to the repository's root, in order."""
+    """The files of a run, relative to the repository's root, in order; each is read once.
 
-    root: Path
-    files: tuple[str, ...]
-    gaps: tuple[Gap, ...] = ()
-    _held: dict[str, bytes | Gap] = field(default_factory=dict, compare=False, repr=False)
-    _room: list[int] = field(default_factory=lambda: [KEPT_BYTES], compare=False, repr=False)
+    Attributes:
+        gaps: what was found, but is not read as a file.
+    """
+
+    __slots__ = ("_held", "_room", "files", "gaps", "root")
+
+    def __init__(self, root: Path, files: Sequence[str], gaps: Sequence[Gap] = ()) -> None:
+        self.root = root
+        self.files = tuple(files)
+        self.gaps = tuple(gaps)
+        self._held: dict[str, bytes] = {}
+        self._room = KEPT_BYTES
 
     def read(self, file: str) -> bytes | Gap:
         """A file's bytes, or why it cannot be read."""
@@ -40,8 +45,8 @@ class Tree:
             return Gap(file, f"cannot be read: {error.strerror or error}", fatal=True)
         if content is None:
             return Gap(file, f"larger than {MAX_BYTES >> 20} MB: not read; list it under `files.exclude`", fatal=True)
-        if len(content) <= self._room[0]:
-            self._room[0] -= len(content)
+        if len(content) <= self._room:
+            self._room -= len(content)
             self._held[file] = content
         return content
 
@@ -85,7 +90,7 @@ def gather(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tree:
             kept.append(file)
         elif gap.reason:
             gaps.append(gap)
-    return Tree(root, tuple(kept), tuple(gaps))
+    return Tree(root, kept, gaps)
 
 
 def _excluded(file: str, patterns: Sequence[str]) -> Gap | None:

@@ -6,8 +6,8 @@ import hashlib
 import os
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from gatekeeper.errors import ToolError
 from gatekeeper.process import run
@@ -15,8 +15,7 @@ from gatekeeper.process import run
 BUILD_SECONDS = 1800.0
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(NamedTuple):
     """A Go program by module, package and version; Go's checksum database vouches for the source."""
 
     name: str

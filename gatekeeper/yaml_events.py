@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import yaml
 
-from gatekeeper.model import FieldPath
+from gatekeeper.model import FieldPath, at
 
 MAX_DEPTH = 200
 ALIAS_FACTOR, ALIAS_FLOOR, ALIAS_CEILING = 100, 100_000, 4_000_000
@@ -52,6 +52,18 @@ class Document:
         self.json = json
         self.start = root.mark
         self.duplicates = duplicates
+
+    @property
+    def head(self) -> tuple[str, str, str, str] | None:
+        """A Kubernetes object's apiVersion, kind, namespace and name; None for anything else."""
+        value = orjson.loads(self.json)
+        metadata = at(value, ("metadata",))
+        version, kind = at(value, ("apiVersion",)), at(value, ("kind",))
+        if not isinstance(version, str) or not isinstance(kind, str) or not kind:
+            return None
+        named = (at(metadata, (field,)) for field in ("namespace", "name"))
+        namespace, name = (text if isinstance(text, str) else "" for text in named)
+        return version, kind, namespace, name
 
     def locate(self, path: FieldPath, key: bool = False) -> tuple[int, int, int]:
         """How many steps of the path exist, and where the last of them stands."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from gatekeeper import config, gate, sources
@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
 def check(arguments: list[str]) -> int:
     """Runs the command."""
     given = parser().parse_args(arguments)
+    # What a run makes lives until its end: a collector would look through all of it, again and again, for nothing.
+    gc.disable()
     outputs = [_output(text) for text in given.format or ["text"]]
     if given.jobs < 1:
         raise UsageError("--jobs must be 1 or more")
@@ -54,7 +56,7 @@ def check(arguments: list[str]) -> int:
     paths = given.paths or [root]
     settings = config.load(root, given.config)
     own = tuple(str(Path(folder).resolve()) for folder in given.policy)
-    settings = replace(settings, engine=given.engine or settings.engine, policies=(*settings.policies, *own))
+    settings = settings._replace(engine=given.engine or settings.engine, policies=(*settings.policies, *own))
     tree = sources.gather(paths, root, settings.exclude)
     verdict = gate.judge(tree, settings, given.jobs, _progress())
     for name, file in outputs:

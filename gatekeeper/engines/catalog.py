@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
 import orjson
 
 from gatekeeper.engines import crds
 from gatekeeper.engines.crds import Definition
 from gatekeeper.errors import UsageError
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+try:
+    from gatekeeper._native import Schema
+except ImportError:  # no Rust compiler at install time: the package judges each object, one at a time
+    Schema = None  # type: ignore[assignment,misc]
 
 BUILT_IN = Path(__file__).parent.parent / "schemas"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
@@ -30,7 +36,7 @@ def _package() -> Path:
 
 
 class Catalog:
-    """Schemas by (apiVersion, kind), compiled when first asked for."""
+    """Schemas by (apiVersion, kind), made when first asked for."""
 
     def __init__(
         self,
@@ -45,7 +51,7 @@ class Catalog:
             self._custom.setdefault((definition.api_version, definition.kind), definition)
         self._definitions = _kubernetes(kubernetes)
         self._kinds = _kinds(self._definitions)
-        self._compiled: dict[Key, jsonschema_rs.Draft202012Validator | None] = {}
+        self._compiled: dict[Key, jsonschema_rs.Draft202012Validator] = {}
         self._schemas: dict[Key, dict[str, Any]] = {}
         self._groups: set[str] = set()
 
@@ -58,20 +64,38 @@ class Catalog:
                 self._custom.setdefault((definition.api_version, definition.kind), definition)
         return self._custom.get(key)
 
-    def validator(self, key: Key) -> jsonschema_rs.Draft202012Validator | None:
-        """What judges a kind, or None where no schema is known for it.
+    def refused(self, key: Key, objects: Sequence[bytes], jobs: int) -> list[int] | None:
+        """The indices of the objects (JSON) of a kind that its schema refuses, or None where no schema is known.
 
         Raises:
             UsageError: the kind's schema is itself broken.
         """
+        schema = self._schema(key)
+        if schema is None:
+            return None
+        self._schemas[key] = schema
+        try:
+            if Schema is not None:
+                return Schema(orjson.dumps(schema)).refused(objects, jobs)
+            judge = self._validator(schema)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"the schema of {key[1]} ({key[0]}) cannot be used: {_first_line(error)}") from error
+        return [index for index, json in enumerate(objects) if not judge.is_valid(orjson.loads(json))]
+
+    def errors(self, key: Key, value: Any) -> Iterator[Any]:
+        """Why the schema of a kind that was asked before refuses a value: jsonschema-rs' errors."""
         if key not in self._compiled:
-            schema = self._schema(key)
-            self._schemas[key] = schema or {}
-            try:
-                self._compiled[key] = None if schema is None else jsonschema_rs.Draft202012Validator(schema)
-            except (ValueError, jsonschema_rs.ReferencingError) as error:
-                raise UsageError(f"the schema of {key[1]} ({key[0]}) cannot be used: {_first_line(error)}") from error
-        return self._compiled[key]
+            self._compiled[key] = self._validator(self._schemas[key])
+        return iter(self._compiled[key].iter_errors(value))
+
+    def _validator(self, schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+        # Imported only where something is wrong: the import costs as much as judging thousands of objects.
+        import jsonschema_rs
+
+        try:
+            return jsonschema_rs.Draft202012Validator(schema)
+        except jsonschema_rs.ReferencingError as error:
+            raise ValueError(str(error)) from error
 
     def known_fields(self, key: Key, schema_path: Sequence[str | int]) -> list[str]:
         """The fields that the schema names at a place where validation failed."""

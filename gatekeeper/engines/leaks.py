@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import math
-import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import re2
 
@@ -20,14 +18,12 @@ from gatekeeper.model import Finding, Gap, Place
 from gatekeeper.sources import Tree
 
 SHIPPED = Path(__file__).with_name("leaks.toml")
-BINARY = re.compile(rb"\0")
 ENCODED = re2.compile(rb"[A-Za-z0-9+/]{40,}={0,2}")
 MAX_LINE = 200_000
 IGNORED_NAMES = {"go.sum", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "Cargo.lock", "poetry.lock", "uv.lock"}
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One rule: what it looks for (RE2), the words that must be near, and what it lets pass."""
 
     name: str
@@ -40,8 +36,7 @@ class Rule:
     allowed: tuple[Callable[[bytes, bytes, str], bool], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Scanner:
+class Scanner(NamedTuple):
     """All rules; a file in which none of their words occurs needs no pattern to run."""
 
     rules: tuple[Rule, ...]
@@ -66,8 +61,10 @@ def load(tree: Tree, config: Config) -> Scanner:
         allowed.extend(_allows(held, path.name))
     if config.leak_allow:
         allowed.append(_allow({"regexes": list(config.leak_allow)}, "gatekeeper.yaml"))
-    words = sorted({word for rule in rules for word in rule.keywords}) or [b"\0"]
-    together = re2.compile(b"(?i)" + b"|".join(re2.escape(word) for word in words))
+    words = sorted({word for rule in rules for word in rule.keywords})
+    # A rule without words looks at every file.
+    some_look_always = any(not rule.keywords for rule in rules if rule.pattern is not None)
+    together = re2.compile(b"" if some_look_always else b"(?i)" + b"|".join(re2.escape(word) for word in words))
     return Scanner(tuple(rules), together, tuple(allowed))
 
 
@@ -134,7 +131,7 @@ def scan(tree: Tree, scanner: Scanner, skip: set[str]) -> tuple[list[Finding], l
         content = tree.read(file)
         if isinstance(content, Gap):
             gaps.append(content)
-        elif BINARY.search(content[:8000]):
+        elif b"\0" in content[:8000]:
             gaps.append(Gap(file, "a binary file: not scanned for secrets"))
         else:
             findings.extend(_in_file(scanner, file, content))
@@ -175,7 +172,7 @@ def _texts(content: bytes) -> Iterator[tuple[bytes, int | None]]:
         except ValueError:
             continue
         # Ciphertext and images are no text: nothing to look for in them.
-        if decoded.isascii() and not BINARY.search(decoded):
+        if decoded.isascii() and b"\0" not in decoded:
             yield decoded, found.start()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from gatekeeper.engines.policies import Module, PolicySet, load
 from gatekeeper.errors import UsageError
@@ -14,8 +14,7 @@ CHECKOUT = Path(__file__).parent.parent.parent / "policies"
 PROFILES = {"off": (), "default": ("default",), "strict": ("default", "strict")}
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One rule of the library, as its METADATA block describes it."""
 
     name: str

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gatekeeper.engines import cel
 from gatekeeper.engines.catalog import Catalog
 from gatekeeper.errors import UsageError
-from gatekeeper.model import FieldPath, Finding, Gap, Ref, Resource, dotted
+from gatekeeper.model import FieldPath, Finding, Gap, Ref, Resource, at, dotted
 
 WORDS = {"object": "a mapping", "array": "a list", "string": "a text", "integer": "a whole number",
          "number": "a number", "boolean": "true or false", "null": "null"}  # fmt: skip
@@ -17,37 +17,31 @@ NAMELESS = {"List", "Kustomization", "Component"}
 
 
 def judge(
-    resources: Sequence[Resource], catalog: Catalog, allow_missing: Sequence[str]
-) -> tuple[list[Finding], list[Gap], set[int]]:
-    """Findings, gaps, and the indices of the resources that a schema judged."""
+    resources: Sequence[Resource], catalog: Catalog, allow_missing: Sequence[str], jobs: int
+) -> tuple[list[Finding], list[Gap], int]:
+    """Findings, gaps, and the number of resources that a schema judged."""
     findings: list[Finding] = []
     gaps: list[Gap] = []
-    checked: set[int] = set()
-    missing: dict[tuple[str, str], list[Resource]] = {}
-    broken: set[tuple[str, str]] = set()
+    checked = 0
     rules = cel.Rules(catalog)
-    for index, resource in enumerate(resources):
-        key = (resource.ref.api_version, resource.ref.kind)
+    kinds: dict[tuple[str, str], list[Resource]] = {}
+    for resource in resources:
+        kinds.setdefault((resource.ref.api_version, resource.ref.kind), []).append(resource)
+    for key, same in kinds.items():
         try:
-            validator = catalog.validator(key)
+            refused = catalog.refused(key, [resource.json for resource in same], jobs)
         except UsageError as error:
-            if key not in broken:
-                broken.add(key)
-                gaps.append(Gap(resource.origin.file, str(error), fatal=True))
+            gaps.append(Gap(same[0].origin.file, str(error), fatal=True))
             continue
-        if validator is None:
-            missing.setdefault(key, []).append(resource)
-            continue
-        checked.add(index)
-        value = resource.value
-        if not validator.is_valid(value):
-            findings.extend(_explain(resource, value, validator.iter_errors(value), catalog))
-        findings.extend(_metadata(resource, value))
-        findings.extend(rules.check(resource))
-    for key, unjudged in missing.items():
-        findings_here, gaps_here = _no_schema(key, unjudged, allow_missing)
-        findings.extend(findings_here)
-        gaps.extend(gaps_here)
+        if refused is None:
+            found_here, gaps_here = _no_schema(key, same, allow_missing)
+            gaps.extend(gaps_here)
+        else:
+            checked += len(same)
+            found_here = [found for index in refused for found in _explain(same[index], catalog)]
+            found_here += [found for resource in same for found in _metadata(resource)]
+            found_here += rules.check(key, same, gaps)
+        findings.extend(found_here)
     return findings, gaps, checked
 
 
@@ -74,13 +68,13 @@ def _no_schema(
     return [finding], [Gap(resource.origin.file, reason, fatal=True) for resource in resources]
 
 
-def _explain(resource: Resource, value: Any, errors: Iterable[Any], catalog: Catalog) -> list[Finding]:
+def _explain(resource: Resource, catalog: Catalog) -> list[Finding]:
+    value = resource.value
     found = []
-    for error in errors:
+    for error in catalog.errors((resource.ref.api_version, resource.ref.kind), value):
         path: FieldPath = tuple(error.instance_path)
-        if _opaque(value, path):
-            continue
-        found.extend(_findings_of(resource, path, error, value, catalog))
+        if not is_opaque(at(value, path)):
+            found.extend(_findings_of(resource, path, error, value, catalog))
     return found
 
 
@@ -98,7 +92,7 @@ def _findings_of(resource: Resource, path: FieldPath, error: Any, value: Any, ca
         field = (*path, kind.property)
         return [_finding(resource, "schema/required", field, f"required field `{dotted(field)}` is missing")]
     where = f"`{dotted(path)}`" if path else "the resource"
-    return [_finding(resource, f"schema/{_rule(name)}", path, f"{where} {_says(kind, name, _at(value, path))}")]
+    return [_finding(resource, f"schema/{_rule(name)}", path, f"{where} {_says(kind, name, at(value, path))}")]
 
 
 def _says(kind: Any, name: str, value: Any) -> str:
@@ -144,22 +138,17 @@ def _finding(
     return Finding(rule, "error", message, resource.origin.place(path, key), resource.ref, path, hint, "field")
 
 
-def _at(value: Any, path: FieldPath) -> Any:
-    for step in path:
-        value = value[step]
-    return value
-
-
-def _opaque(value: Any, path: FieldPath) -> bool:
+def is_opaque(value: Any) -> bool:
     """Whether a value is still to come: ciphertext of SOPS, or a Flux variable that nothing here sets."""
-    found = _at(value, path)
-    return isinstance(found, str) and (found.startswith("ENC[") or "${" in found)
+    return isinstance(value, str) and (value.startswith("ENC[") or "${" in value)
 
 
-def _metadata(resource: Resource, value: Any) -> list[Finding]:
+def _metadata(resource: Resource) -> list[Finding]:
     """A name is needed by the API server, though the published schemas do not say so."""
     ref: Ref = resource.ref
-    metadata = value.get("metadata")
-    if ref.name or ref.kind in NAMELESS or (isinstance(metadata, dict) and metadata.get("generateName")):
+    if ref.name or ref.kind in NAMELESS:
+        return []
+    metadata = resource.value.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("generateName"):
         return []
     return [_finding(resource, "schema/required", ("metadata", "name"), "required field `metadata.name` is missing")]

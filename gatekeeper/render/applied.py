@@ -6,13 +6,12 @@ Sources: kustomize.toolkit.fluxcd.io/v1 `Kustomization.spec`; argoproj.io/v1alph
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.model import FieldPath, Resource
-from gatekeeper.render.origin import at, joined
+from gatekeeper.model import FieldPath, Resource, at
+from gatekeeper.render.origin import joined
 from gatekeeper.sources import Tree
 
 FLUX = "kustomize.toolkit.fluxcd.io/"
@@ -32,8 +31,7 @@ ARGO_FIELDS = ("namespace", "namePrefix", "nameSuffix", "patches", "components",
 Configs = Mapping[tuple[str, str], Mapping[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """A folder that a controller applies.
 
     Attributes:

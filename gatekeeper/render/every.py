@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from gatekeeper import documents
 from gatekeeper.config import Config
@@ -15,9 +13,9 @@ from gatekeeper.engines import crds
 from gatekeeper.engines.crds import Definition
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Finding, Gap, Place, Resource
-from gatekeeper.render import applied, helm, kustomize, plain, units, variables
+from gatekeeper.render import applied, charts, kustomizations, plain, units, variables
 from gatekeeper.render.applied import Applied
-from gatekeeper.render.kustomize import Kustomization, Target
+from gatekeeper.render.kustomizations import Kustomization
 from gatekeeper.render.units import Unit
 from gatekeeper.sources import Tree
 
@@ -28,24 +26,25 @@ NOTES = {
 }
 
 
-@dataclass
-class Rendered:
-    """Everything that is to be judged, and what was found or missed on the way."""
+class Rendered(NamedTuple):
+    """What is to be judged, and what was found or missed on the way."""
 
-    resources: list[Resource] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
+    resources: list[Resource]
+    findings: list[Finding]
+    gaps: list[Gap]
 
 
 def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> Rendered:
     """Renders a tree: what kustomizations and controllers build, charts, and the plain files that nothing builds."""
-    rendered = Rendered()
+    rendered = Rendered([], [], [])
     _note_sources(sources, rendered)
     by_file = {source.file: source for source in sources}
-    found = kustomize.find(tree, list(sources))
-    charts = helm.charts(sources)
+    found = kustomizations.find(tree, sources)
+    chart_folders = charts.folders(sources)
     used = {file for part in found.values() for file in part.files}
-    alone = [source for source in sources if source.file not in used and not _is_build_file(source, found, charts)]
+    inside = tuple(f"{folder}/{part}/" for folder in chart_folders if folder for part in ("templates", "charts"))
+    builders = {part.source.file for part in found.values()}
+    alone = [one for one in sources if not (one.file in used or one.file in builders or one.file.startswith(inside))]
     plainly = {source.file: list(plain.resources(source)) for source in alone}
     # What kustomizations build is known only later; as it is written, it tells who applies what, and so the order.
     written = [part for source in sources for part in (plainly.get(source.file) or plain.resources(source))]
@@ -54,28 +53,31 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> 
     parts, free = units.find(found, [file for file, resources in plainly.items() if resources], planned)
     rendered.resources.extend(resource for file in free for resource in plainly[file])
     known = applied.of(rendered.resources, tree, configs)
-    with ThreadPoolExecutor(jobs) as pool:
-        for generation in units.generations(parts, found, planned):
-            tasks = [
-                partial(_build, tree, part, units.appliers(part, found, known), found, by_file, plainly, config.timeout)
-                for part in generation
-            ]
-            for part, built in zip(generation, pool.map(_call, tasks), strict=True):
-                _add(rendered, built)
-                # Where a part could not be built, what stands in its files still tells who applies what.
-                files = units.files_of(part, found) if built[2] else ()
-                instead = [one for file in files if file in by_file for one in plain.resources(by_file[file])]
-                known.extend(applied.of(built[0] or instead, tree, configs))
-        uses = helm.uses(written, charts, by_file)
-        charted = [partial(helm.build, tree, use, by_file, config.kubernetes, config.timeout) for use in uses]
-        for built in pool.map(_call, charted):
+    for generation in units.generations(parts, found, planned):
+        tasks = [
+            partial(_build, tree, part, units.appliers(part, found, known), found, by_file, plainly, config.timeout)
+            for part in generation
+        ]
+        for part, built in zip(generation, _side_by_side(tasks, jobs), strict=True):
             _add(rendered, built)
+            # Where a part could not be built, what stands in its files still tells who applies what.
+            files = units.files_of(part, found) if built[2] else ()
+            instead = [one for file in files if file in by_file for one in plain.resources(by_file[file])]
+            known.extend(applied.of(built[0] or instead, tree, configs))
+    uses = charts.uses(written, chart_folders, by_file)
+    for built in _side_by_side([partial(_chart, tree, use, by_file, config) for use in uses], jobs):
+        _add(rendered, built)
     _note_variables(rendered)
     return rendered
 
 
-def _call(task: Callable[[], Built]) -> Built:
-    return task()
+def _side_by_side(tasks: Sequence[Callable[[], Built]], jobs: int) -> list[Built]:
+    if not tasks:
+        return []
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(lambda task: task(), tasks))
 
 
 def _add(rendered: Rendered, built: Built) -> None:
@@ -103,6 +105,9 @@ def _build(
         if unit.files and by is None:
             built: Built = ([resource for file in unit.files for resource in plainly[file]], [], [])
         else:
+            from gatekeeper.render import kustomize
+            from gatekeeper.render.kustomize import Target
+
             built = kustomize.build(tree, found, Target(unit.folder, unit.files, by), sources, timeout)
         sets = [entry.variables for entry in entries] or [None]
         for number, chosen in enumerate(sets):
@@ -111,6 +116,12 @@ def _build(
         done[1].extend(built[1])
         done[2].extend(built[2])
     return done
+
+
+def _chart(tree: Tree, use: charts.Use, sources: Mapping[str, Source], config: Config) -> Built:
+    from gatekeeper.render import helm
+
+    return helm.build(tree, use, sources, config.kubernetes, config.timeout)
 
 
 def definitions(
@@ -177,9 +188,3 @@ def _note_variables(rendered: Rendered) -> None:
             rendered.gaps.append(
                 Gap(resource.origin.file, "holds ${VAR} that nothing here sets: those fields were not judged")
             )
-
-
-def _is_build_file(source: Source, found: Mapping[str, Kustomization], charts: Sequence[str]) -> bool:
-    own = found.get(source.folder)
-    in_chart = any(source.file.startswith((f"{chart}/templates/", f"{chart}/charts/")) for chart in charts if chart)
-    return (own is not None and own.source.file == source.file) or in_chart

@@ -1,4 +1,4 @@
-"""Kustomizations: how they refer to each other, and what the real kustomize builds from them."""
+"""What the real kustomize builds from a kustomization, or from files that a controller changes as one."""
 
 from __future__ import annotations
 
@@ -6,121 +6,36 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from gatekeeper import documents, tools
 from gatekeeper.documents import Source
 from gatekeeper.errors import ToolError
-from gatekeeper.model import Finding, Gap, Place, Resource
+from gatekeeper.model import Finding, Gap, Place, Resource, at
 from gatekeeper.process import run
 from gatekeeper.render.applied import Applied
-from gatekeeper.render.origin import Controller, Overlay, Step, at, joined, patch_entries
+from gatekeeper.render.kustomizations import FILE_LISTS, REMOTE, Kustomization, entries, reach
+from gatekeeper.render.origin import Controller, Overlay, Step, joined
 from gatekeeper.render.plain import ref_of
 from gatekeeper.sources import Tree
 
 ORIGIN = "config.kubernetes.io/origin"
 TRANSFORMATIONS = "alpha.config.kubernetes.io/transformations"
-FILE_LISTS = ("resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators")
-REMOTE = ("https://", "http://", "git@", "ssh://", "git::", "github.com/", "gitlab.com/", "bitbucket.org/")
 
 
 # "accumulating resources from 'a': read a: is a directory: recursed accumulation of path 'a':", once a folder.
 WRAPPING = re.compile(r"^((accumulat\w+ \w+: )?accumulation err='.*?': recursed accumulation of path '[^']*': )+")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What is built at once: a kustomization's folder, or plain files below it; and what applies them, if it adds."""
 
     folder: str
     files: tuple[str, ...] = ()
     by: Applied | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kustomization:
-    """One kustomization: the paths it names, relative to the repository's root, and the remote ones as written."""
-
-    source: Source
-    is_component: bool
-    folders: tuple[str, ...]
-    files: tuple[str, ...]
-    remote: tuple[str, ...]
-    outside: tuple[str, ...]
-    charts: bool
-
-    @property
-    def folder(self) -> str:
-        """Where it lies, empty for the root."""
-        return self.source.folder
-
-
-def find(tree: Tree, sources: list[Source]) -> dict[str, Kustomization]:
-    """All kustomizations, by folder."""
-    found: dict[str, Kustomization] = {}
-    for source in sources:
-        name = source.file.rpartition("/")[2]
-        if name in documents.KUSTOMIZATIONS and source.role == "documents" and source.documents and not source.broken:
-            value = documents.value_of(source.documents[0])
-            if isinstance(value, dict) and "spec" not in value:
-                found[source.folder] = _read(tree, source, value)
-    return found
-
-
-def _read(tree: Tree, source: Source, value: dict[str, Any]) -> Kustomization:
-    folders, files, remote, outside = list[str](), list[str](), list[str](), list[str]()
-    for name in _named(value):
-        local = joined(source.folder, name)
-        if name.startswith(REMOTE) or "?ref=" in name:
-            remote.append(name)
-        elif name.startswith("/") or local.startswith(".."):
-            outside.append(name)
-        elif (tree.root / local).is_dir():
-            folders.append(local)
-        else:
-            files.append(local)
-    is_component = value.get("kind") == "Component"
-    charts = bool(value.get("helmCharts") or value.get("helmChartInflationGenerator"))
-    lists = (tuple(folders), tuple(files), tuple(remote), tuple(outside))
-    return Kustomization(source, is_component, *lists, charts)
-
-
-def _named(value: dict[str, Any]) -> Iterator[str]:
-    """Every path or URL that a kustomization names."""
-    for word in FILE_LISTS:
-        yield from (entry for entry in _list(value, word) if isinstance(entry, str) and "\n" not in entry)
-    yield from (entry for _, entry in patch_entries(value) if isinstance(entry, str) and "\n" not in entry)
-    for entry in _list(value, "replacements"):
-        if isinstance(at(entry, ("path",)), str):
-            yield entry["path"]
-    for word in ("configMapGenerator", "secretGenerator"):
-        for entry in _list(value, word):
-            for key in ("files", "envs"):
-                for item in _list(entry, key):
-                    yield str(item).rpartition("=")[2]
-            if isinstance(at(entry, ("env",)), str):
-                yield entry["env"]
-
-
-def _list(value: Any, word: str) -> list[Any]:
-    found = value.get(word) if isinstance(value, dict) else None
-    return found if isinstance(found, list) else []
-
-
-def reach(found: Mapping[str, Kustomization], folder: str) -> list[Kustomization]:
-    """A kustomization and all that it builds on, each once."""
-    seen: dict[str, Kustomization] = {}
-    waiting = [folder]
-    while waiting:
-        here = waiting.pop()
-        if here in found and here not in seen:
-            seen[here] = found[here]
-            waiting.extend(found[here].folders)
-    return list(seen.values())
 
 
 def build(
@@ -160,7 +75,7 @@ def _fields(target: Target) -> tuple[dict[str, Any], list[Finding], list[Gap]]:
             refused.append(str(holder[key]))
         holder[key] = local
     # A patch that names no target must match a resource, but this target may be only a part of what is applied.
-    for entry in _list(fields, "patches"):
+    for entry in entries(fields, "patches"):
         if isinstance(entry, dict) and "target" not in entry and isinstance(entry.get("patch"), str):
             entry.update(_target_of(entry["patch"]))
     file = by.resource.origin.file
@@ -172,9 +87,9 @@ def _fields(target: Target) -> tuple[dict[str, Any], list[Finding], list[Gap]]:
 
 def _paths_in(fields: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
     """Each path among the fields, as the list or mapping that holds it, and its place there."""
-    components = _list(fields, "components")
+    components = entries(fields, "components")
     yield from ((components, index) for index in range(len(components)))
-    yield from ((entry, "path") for entry in _list(fields, "patches") if isinstance(entry, dict) and "path" in entry)
+    yield from ((entry, "path") for entry in entries(fields, "patches") if isinstance(entry, dict) and "path" in entry)
 
 
 def _target_of(patch: str) -> dict[str, Any]:
@@ -207,7 +122,7 @@ def _refused(
 def _line(source: Source, name: str) -> Place:
     value = documents.value_of(source.documents[0])
     for word in FILE_LISTS:
-        if name in _list(value, word):
+        if name in entries(value, word):
             _, line, column = source.documents[0].locate((word, value[word].index(name)))
             return Place(source.file, line, column)
     return Place(source.file, 1)

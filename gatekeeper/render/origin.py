@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from gatekeeper import documents
 from gatekeeper.documents import Source
-from gatekeeper.model import FieldPath, Place, Resource
+from gatekeeper.model import FieldPath, Place, Resource, at
 from gatekeeper.roles import Positions
 
 # What tells the items of a Kubernetes list apart (the merge keys of strategic merge patches).
 MERGE_KEYS = ("name", "containerPort", "mountPath", "devicePath", "port", "key", "ip", "topologyKey")
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+class Plain(NamedTuple):
     """A resource as it stands in its file; `prefix` leads to it inside of a List."""
 
     file: str
@@ -32,16 +30,14 @@ class Plain:
         return Place(self.file, line, column)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A kustomization that changed a resource, and by which of kustomize's transformers."""
 
     file: str
     transformer: str
 
 
-@dataclass(frozen=True, slots=True)
-class Controller:
+class Controller(NamedTuple):
     """A Flux Kustomization or Argo CD Application that adds fields (JSON) to a kustomization, and where it has them."""
 
     resource: Resource
@@ -65,8 +61,7 @@ class Controller:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Overlay:
+class Overlay(NamedTuple):
     """A resource that kustomize built, from the annotations that it leaves (origin and transformations)."""
 
     file: str
@@ -144,16 +139,6 @@ def in_patch(document: Positions, path: FieldPath, kind: str, value: Any) -> tup
     there = follow(path, value, held)
     depth, line, column = document.locate(there)
     return (line, column) if depth == len(path) and at(held, there) == at(value, path) else None
-
-
-def at(value: Any, path: FieldPath) -> Any:
-    """The value at a path, or None."""
-    for step in path:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value
 
 
 def follow(path: FieldPath, rendered: Any, source: Any) -> FieldPath:

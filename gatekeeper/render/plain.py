@@ -32,9 +32,13 @@ def ref_of(value: dict[str, Any]) -> Ref:
 def resources(source: Source) -> Iterator[Resource]:
     """All objects of a file, those inside of a List too."""
     for document in source.documents:
-        value = documents.value_of(document)
-        if documents.is_resource(value):
-            yield from _unfold(source.file, document, value, ())
+        head = document.head
+        if head is None:
+            continue
+        if head[1].endswith("List"):
+            yield from _unfold(source.file, document, documents.value_of(document), ())
+        else:
+            yield Resource(Ref(*head), document.json, Plain(source.file, document))
 
 
 def _unfold(file: str, document: Positions, value: dict[str, Any], prefix: FieldPath) -> Iterator[Resource]:
@@ -44,5 +48,4 @@ def _unfold(file: str, document: Positions, value: dict[str, Any], prefix: Field
             if documents.is_resource(item):
                 yield from _unfold(file, document, item, (*prefix, "items", index))
         return
-    origin = Plain(file, document, prefix)
-    yield Resource(ref_of(value), orjson.dumps(value) if prefix else document.json, origin)
+    yield Resource(ref_of(value), orjson.dumps(value), Plain(file, document, prefix))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from gatekeeper.render import kustomize
 from gatekeeper.render.applied import Applied
-from gatekeeper.render.kustomize import Kustomization
+from gatekeeper.render.kustomizations import Kustomization, reach
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """A kustomization's folder; or files that no kustomization names, below a folder that a controller applies."""
 
     folder: str
@@ -89,4 +87,4 @@ def files_of(unit: Unit, found: Mapping[str, Kustomization]) -> list[str]:
     """The files that a unit is built from."""
     if unit.files:
         return list(unit.files)
-    return [file for part in kustomize.reach(found, unit.folder) for file in part.files]
+    return [file for part in reach(found, unit.folder) for file in part.files]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from gatekeeper import documents
-from gatekeeper.model import Resource
-from gatekeeper.render.origin import at
+from gatekeeper.model import Resource, at
 
 DISABLED = "kustomize.toolkit.fluxcd.io/substitute"
 VARIABLE = re.compile(r"\$?\$\{([_A-Za-z][_A-Za-z0-9]*)(?:(:?[-=])([^}]*))?\}")
@@ -31,7 +29,7 @@ def _substituted(resource: Resource, variables: Mapping[str, str]) -> Resource:
     for word in ("labels", "annotations"):
         if at(value, ("metadata", word, DISABLED)) == "disabled":
             return resource
-    return replace(resource, json=orjson.dumps(_walk(value, variables)))
+    return resource._replace(json=orjson.dumps(_walk(value, variables)))
 
 
 def _walk(value: Any, variables: Mapping[str, str]) -> Any:

@@ -1,7 +1,8 @@
-//! `gatekeeper._native`: YAML with positions, Rego and CEL. Bindings only; what is judged, and how, is decided in Python.
+//! `gatekeeper._native`: YAML with positions, JSON Schema, Rego and CEL. Bindings only; what is judged, and how, is decided in Python.
 
 mod cel;
 mod rego;
+mod schema;
 mod yaml;
 
 use pyo3::prelude::*;
@@ -33,6 +34,9 @@ fn spread<Item: Sync, State, Output: Send>(
             }
         }
     };
+    if items.is_empty() {
+        return Vec::new();
+    }
     let mut all: Vec<(usize, Output)> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..jobs).map(|_| std::thread::Builder::new().stack_size(64 << 20).spawn_scoped(scope, run)).collect();
         workers.into_iter().flat_map(|worker| worker.expect("a thread starts").join().expect("a worker ends")).collect()
@@ -47,6 +51,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(yaml::parse_yaml, module)?)?;
     module.add_class::<rego::Rego>()?;
     module.add_class::<cel::CelRules>()?;
+    module.add_class::<schema::Schema>()?;
     module.add("REGORUS", rego::VERSION)?;
     Ok(())
 }

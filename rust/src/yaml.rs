@@ -23,14 +23,17 @@ struct Mark {
     column: u32,
 }
 
+/// Where a node's parts are, as a range: of the texts, the links or the entries of its document.
+#[derive(Clone, Copy)]
 enum Shape {
-    Scalar(Box<str>),
-    Sequence(Box<[u32]>),
-    Mapping(Box<[Entry]>),
+    Scalar(u32, u32),
+    Sequence(u32, u32),
+    Mapping(u32, u32),
 }
 
+#[derive(Clone, Copy)]
 struct Entry {
-    key: Box<str>,
+    key: (u32, u32),
     mark: Mark,
     value: u32,
 }
@@ -40,12 +43,79 @@ struct Node {
     shape: Shape,
 }
 
+/// All nodes of one document in a few flat lists: thousands of documents are held at once.
+#[derive(Default)]
+struct Nodes {
+    nodes: Vec<Node>,
+    /// Items of sequences.
+    links: Vec<u32>,
+    /// Entries of mappings.
+    entries: Vec<Entry>,
+    /// Keys of mappings, one behind the other.
+    keys: String,
+    /// Scalars as JSON, one behind the other; only until the document's JSON is written.
+    scalars: String,
+}
+
+fn part<Item>(list: &[Item], from: u32, count: u32) -> &[Item] {
+    &list[from as usize..][..count as usize]
+}
+
+impl Nodes {
+    fn items(&self, id: u32) -> &[u32] {
+        match self.nodes[id as usize].shape {
+            Shape::Sequence(from, count) => part(&self.links, from, count),
+            _ => &[],
+        }
+    }
+
+    fn entries(&self, id: u32) -> &[Entry] {
+        match self.nodes[id as usize].shape {
+            Shape::Mapping(from, count) => part(&self.entries, from, count),
+            _ => &[],
+        }
+    }
+
+    fn key(&self, entry: &Entry) -> &str {
+        &self.keys[entry.key.0 as usize..entry.key.1 as usize]
+    }
+
+    fn entry(&self, id: u32, key: &str) -> Option<&Entry> {
+        self.entries(id).iter().find(|entry| self.key(entry) == key)
+    }
+
+    /// A scalar's JSON.
+    fn scalar(&self, id: u32) -> Option<&str> {
+        match self.nodes[id as usize].shape {
+            Shape::Scalar(from, to) => Some(&self.scalars[from as usize..to as usize]),
+            _ => None,
+        }
+    }
+
+    fn text(&self, id: u32, key: &str) -> Option<String> {
+        let json = self.scalar(self.entry(id, key)?.value)?;
+        json.starts_with('"').then(|| serde_json::from_str(json).ok())?
+    }
+
+    fn head(&self, root: u32) -> Option<Head> {
+        let version = self.text(root, "apiVersion")?;
+        let kind = self.text(root, "kind").filter(|kind| !kind.is_empty())?;
+        let metadata = self.entry(root, "metadata").map(|entry| entry.value);
+        let named = |field| metadata.and_then(|id| self.text(id, field)).unwrap_or_default();
+        Some((version, kind, named("namespace"), named("name")))
+    }
+}
+
+/// apiVersion, kind, namespace and name.
+type Head = (String, String, String, String);
+
 /// One document of a file: its value as JSON, and where every part of it stands.
 #[pyclass(frozen, module = "gatekeeper._native")]
 pub struct Document {
     json: Box<[u8]>,
-    nodes: Box<[Node]>,
+    nodes: Nodes,
     root: u32,
+    head: Option<Box<Head>>,
     duplicates: Vec<(String, Mark, Mark)>,
 }
 
@@ -60,8 +130,14 @@ impl Document {
     /// Line and column of the document's first node, from 1.
     #[getter]
     fn start(&self) -> (u32, u32) {
-        let mark = self.nodes[self.root as usize].mark;
+        let mark = self.nodes.nodes[self.root as usize].mark;
         (mark.line, mark.column)
+    }
+
+    /// A Kubernetes object's apiVersion, kind, namespace and name (empty where it has none); None for anything else.
+    #[getter]
+    fn head(&self) -> Option<Head> {
+        self.head.as_deref().cloned()
     }
 
     /// Keys written twice in one mapping: (key, line, column, line of the first).
@@ -75,26 +151,22 @@ impl Document {
     /// A mapping entry is placed at its key where its value is a collection, or where `key` is set; else at its value.
     #[pyo3(signature = (path, key=false))]
     fn locate(&self, path: &Bound<'_, PyTuple>, key: bool) -> PyResult<(usize, u32, u32)> {
+        let nodes = &self.nodes;
         let mut id = self.root;
-        let mut mark = self.nodes[id as usize].mark;
+        let mut mark = nodes.nodes[id as usize].mark;
         let mut depth = 0;
         for step in path.iter() {
-            match &self.nodes[id as usize].shape {
-                Shape::Mapping(entries) => {
-                    let Ok(name) = step.cast::<PyString>() else { break };
-                    let name = name.to_str()?;
-                    let Some(entry) = entries.iter().rev().find(|entry| *entry.key == *name) else { break };
-                    id = entry.value;
-                    let value = &self.nodes[id as usize];
-                    mark = if key || !matches!(value.shape, Shape::Scalar(_)) { entry.mark } else { value.mark };
-                }
-                Shape::Sequence(items) => {
-                    let Ok(index) = step.cast::<PyInt>() else { break };
-                    let Some(item) = index.extract::<usize>().ok().and_then(|index| items.get(index)) else { break };
-                    id = *item;
-                    mark = self.nodes[id as usize].mark;
-                }
-                Shape::Scalar(_) => break,
+            if let Ok(name) = step.cast::<PyString>() {
+                let Some(entry) = nodes.entry(id, name.to_str()?) else { break };
+                id = entry.value;
+                let value = &nodes.nodes[id as usize];
+                mark = if key || !matches!(value.shape, Shape::Scalar(..)) { entry.mark } else { value.mark };
+            } else if let Ok(index) = step.cast::<PyInt>() {
+                let Some(item) = index.extract::<usize>().ok().and_then(|index| nodes.items(id).get(index)) else { break };
+                id = *item;
+                mark = nodes.nodes[id as usize].mark;
+            } else {
+                break;
             }
             depth += 1;
         }
@@ -103,7 +175,7 @@ impl Document {
 
     fn __repr__(&self) -> String {
         let (line, column) = self.start();
-        format!("Document(line={line}, column={column}, nodes={})", self.nodes.len())
+        format!("Document(line={line}, column={column}, nodes={})", self.nodes.nodes.len())
     }
 }
 
@@ -118,7 +190,7 @@ pub type Outcome = (Vec<Document>, Option<(String, u32, u32)>);
 pub fn parse_text(text: &str) -> Outcome {
     let mut documents = Vec::new();
     let open_end = if text.ends_with('\n') { usize::MAX } else { text.chars().count() };
-    let mut reader = Reader { text, lines: Vec::new(), open_end, parser: Parser::new_from_str(text), nodes: Vec::new(), duplicates: Vec::new(), anchors: HashMap::new() };
+    let mut reader = Reader { text, lines: Vec::new(), open_end, parser: Parser::new_from_str(text), nodes: Nodes::default(), open_links: Vec::new(), open_entries: Vec::new(), duplicates: Vec::new(), anchors: HashMap::new() };
     let failure = loop {
         match reader.document() {
             Ok(Some(document)) => documents.push(document),
@@ -136,7 +208,10 @@ struct Reader<'input> {
     /// The text's length in characters where its last line has no end; else more than any index.
     open_end: usize,
     parser: Parser<'input, saphyr_parser::StrInput<'input>>,
-    nodes: Vec<Node>,
+    nodes: Nodes,
+    /// Items and entries of the collections that are still being read, the innermost last.
+    open_links: Vec<u32>,
+    open_entries: Vec<Entry>,
     duplicates: Vec<(String, Mark, Mark)>,
     anchors: HashMap<usize, u32>,
 }
@@ -165,32 +240,37 @@ impl<'input> Reader<'input> {
                 _ => {}
             }
         }
-        self.nodes.clear();
+        self.nodes = Nodes::default();
+        self.open_links.clear();
+        self.open_entries.clear();
         self.duplicates.clear();
         self.anchors.clear();
         let (event, span) = self.next()?;
         let root = self.node(event, span, 0)?;
-        let written = self.nodes.len();
+        let written = self.nodes.nodes.len();
         let budget = (written * ALIAS_FACTOR).clamp(ALIAS_FLOOR, ALIAS_CEILING);
-        let mut writer = Writer { nodes: &self.nodes, left: budget, out: Vec::with_capacity(written * 16) };
+        let size = self.nodes.scalars.len() + self.nodes.keys.len() + self.nodes.entries.len() * 4 + written * 3;
+        let mut writer = Writer { nodes: &self.nodes, left: budget, out: Vec::with_capacity(size) };
         if !writer.write(root) {
             return Err(Failure {
                 message: format!("aliases expand to more than {budget} values"),
-                mark: self.nodes[root as usize].mark,
+                mark: self.nodes.nodes[root as usize].mark,
             });
         }
         let json = writer.out.into_boxed_slice();
-        Ok(Some(Document {
-            json,
-            nodes: std::mem::take(&mut self.nodes).into_boxed_slice(),
-            root,
-            duplicates: std::mem::take(&mut self.duplicates),
-        }))
+        let head = self.nodes.head(root).map(Box::new);
+        let mut nodes = std::mem::take(&mut self.nodes);
+        nodes.scalars = String::new();
+        nodes.nodes.shrink_to_fit();
+        nodes.entries.shrink_to_fit();
+        nodes.links.shrink_to_fit();
+        nodes.keys.shrink_to_fit();
+        Ok(Some(Document { json, nodes, root, head, duplicates: std::mem::take(&mut self.duplicates) }))
     }
 
     fn add(&mut self, mark: Mark, shape: Shape, anchor: usize) -> u32 {
-        let id = self.nodes.len() as u32;
-        self.nodes.push(Node { mark, shape });
+        let id = self.nodes.nodes.len() as u32;
+        self.nodes.nodes.push(Node { mark, shape });
         if anchor != 0 {
             self.anchors.insert(anchor, id);
         }
@@ -209,7 +289,9 @@ impl<'input> Reader<'input> {
                 let text: &str = if open_end { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
                 let json = scalar(text, style, tag.as_deref()).map_err(|message| Failure { message, mark })?;
                 let mark = if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) { self.header(mark) } else { mark };
-                Ok(self.add(mark, Shape::Scalar(json.into_boxed_str()), anchor))
+                let from = self.nodes.scalars.len() as u32;
+                self.nodes.scalars.push_str(&json);
+                Ok(self.add(mark, Shape::Scalar(from, self.nodes.scalars.len() as u32), anchor))
             }
             Event::SequenceStart(anchor, _) => self.sequence(mark, anchor, depth),
             Event::MappingStart(anchor, _) => self.mapping(mark, anchor, depth),
@@ -237,18 +319,21 @@ impl<'input> Reader<'input> {
     }
 
     fn sequence(&mut self, mark: Mark, anchor: usize, depth: usize) -> Result<u32, Failure> {
-        let mut items = Vec::new();
+        let base = self.open_links.len();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
-                return Ok(self.add(mark, Shape::Sequence(items.into_boxed_slice()), anchor));
+                let from = self.nodes.links.len();
+                self.nodes.links.extend(self.open_links.drain(base..));
+                return Ok(self.add(mark, Shape::Sequence(from as u32, (self.nodes.links.len() - from) as u32), anchor));
             }
-            items.push(self.node(event, span, depth + 1)?);
+            let item = self.node(event, span, depth + 1)?;
+            self.open_links.push(item);
         }
     }
 
     fn mapping(&mut self, mark: Mark, anchor: usize, depth: usize) -> Result<u32, Failure> {
-        let mut entries: Vec<Entry> = Vec::new();
+        let base = self.open_entries.len();
         let mut merges: Vec<(u32, Mark)> = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -257,64 +342,82 @@ impl<'input> Reader<'input> {
             }
             let key_mark = mark_of(&span);
             let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, _) if text == "<<");
-            let key = match &event {
-                Event::Scalar(text, style, 0, None) if *style != ScalarStyle::Plain || is_word(text) => Ok(Box::from(&**text)),
-                _ => Err(self.node(event, span, depth + 1)?),
-            };
+            let key = self.key(event, span, depth)?;
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
             if is_merge {
                 merges.push((value, key_mark));
                 continue;
             }
-            let key = match key {
-                Ok(text) => text,
-                Err(id) => self.key(id, key_mark)?,
-            };
-            // A linear look is faster than a hash for the few keys of an ordinary mapping.
-            if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-                self.duplicates.push((key.to_string(), key_mark, first.mark));
-                entries.retain(|entry| entry.key != key);
-            }
-            entries.push(Entry { key, mark: key_mark, value });
+            self.put(base, Entry { key, mark: key_mark, value });
         }
         for (source, at) in merges {
-            self.merge(&mut entries, source, at)?;
+            self.merge(base, source, at)?;
         }
-        Ok(self.add(mark, Shape::Mapping(entries.into_boxed_slice()), anchor))
+        let from = self.nodes.entries.len();
+        self.nodes.entries.extend(self.open_entries.drain(base..));
+        Ok(self.add(mark, Shape::Mapping(from as u32, (self.nodes.entries.len() - from) as u32), anchor))
     }
 
-    /// A mapping's key as JSON's string: sigs.k8s.io/yaml turns numbers and booleans into their text.
-    fn key(&self, id: u32, mark: Mark) -> Result<Box<str>, Failure> {
-        match &self.nodes[id as usize].shape {
-            Shape::Scalar(json) if json.starts_with('"') => {
-                Ok(serde_json::from_str::<String>(json).unwrap_or_default().into_boxed_str())
+    /// Adds an entry to the innermost open mapping; one that is written twice is noted, and its last value counts.
+    fn put(&mut self, base: usize, entry: Entry) {
+        let key = self.nodes.key(&entry);
+        // A linear look is faster than a hash for the few keys of an ordinary mapping.
+        let same = self.open_entries[base..].iter().position(|other| self.nodes.key(other) == key);
+        if let Some(index) = same {
+            let first = self.open_entries.remove(base + index);
+            self.duplicates.push((key.to_string(), entry.mark, first.mark));
+        }
+        self.open_entries.push(entry);
+    }
+
+    /// Reads a mapping's key into the keys: sigs.k8s.io/yaml turns numbers and booleans into their text.
+    fn key(&mut self, event: Event<'input>, span: Span, depth: usize) -> Result<(u32, u32), Failure> {
+        let from = self.nodes.keys.len() as u32;
+        match &event {
+            Event::Scalar(text, style, 0, None) if *style != ScalarStyle::Plain || is_word(text) => {
+                self.nodes.keys.push_str(text);
             }
-            Shape::Scalar(json) if &**json != "null" => Ok(json.clone()),
-            _ => Err(Failure { message: "a key must be a text, a number or a boolean".into(), mark }),
+            _ => {
+                let mark = mark_of(&span);
+                let id = self.node(event, span, depth + 1)?;
+                let text = match self.nodes.scalar(id) {
+                    Some(json) if json.starts_with('"') => serde_json::from_str(json).unwrap_or_default(),
+                    Some(json) if json != "null" => json.to_string(),
+                    _ => return Err(Failure { message: "a key must be a text, a number or a boolean".into(), mark }),
+                };
+                self.nodes.keys.push_str(&text);
+            }
         }
+        Ok((from, self.nodes.keys.len() as u32))
     }
 
-    fn merge(&self, entries: &mut Vec<Entry>, source: u32, at: Mark) -> Result<(), Failure> {
-        match &self.nodes[source as usize].shape {
-            Shape::Mapping(merged) => {
-                for entry in merged.iter() {
-                    if !entries.iter().any(|own| own.key == entry.key) {
-                        entries.push(Entry { key: entry.key.clone(), mark: entry.mark, value: entry.value });
+    fn merge(&mut self, base: usize, source: u32, at: Mark) -> Result<(), Failure> {
+        match self.nodes.nodes[source as usize].shape {
+            Shape::Mapping(from, count) => {
+                for index in from..from + count {
+                    let entry = self.nodes.entries[index as usize];
+                    let key = self.nodes.key(&entry);
+                    if !self.open_entries[base..].iter().any(|own| self.nodes.key(own) == key) {
+                        self.open_entries.push(entry);
                     }
                 }
                 Ok(())
             }
-            Shape::Sequence(items) if items.iter().all(|id| matches!(self.nodes[*id as usize].shape, Shape::Mapping(_))) => {
-                items.iter().try_for_each(|id| self.merge(entries, *id, at))
+            Shape::Sequence(from, count) if self.are_mappings(source) => {
+                (from..from + count).try_for_each(|index| self.merge(base, self.nodes.links[index as usize], at))
             }
             _ => Err(Failure { message: "a merge key (<<) needs a mapping or a list of mappings".into(), mark: at }),
         }
     }
+
+    fn are_mappings(&self, id: u32) -> bool {
+        self.nodes.items(id).iter().all(|item| matches!(self.nodes.nodes[*item as usize].shape, Shape::Mapping(..)))
+    }
 }
 
 struct Writer<'nodes> {
-    nodes: &'nodes [Node],
+    nodes: &'nodes Nodes,
     left: usize,
     out: Vec<u8>,
 }
@@ -326,36 +429,37 @@ impl Writer<'_> {
             return false;
         }
         self.left -= 1;
-        match &self.nodes[id as usize].shape {
-            Shape::Scalar(json) => self.out.extend_from_slice(json.as_bytes()),
-            Shape::Sequence(items) => {
-                self.out.push(b'[');
-                for (index, item) in items.iter().enumerate() {
-                    if index > 0 {
-                        self.out.push(b',');
-                    }
-                    if !self.write(*item) {
-                        return false;
-                    }
-                }
-                self.out.push(b']');
+        let nodes = self.nodes;
+        match nodes.nodes[id as usize].shape {
+            Shape::Scalar(from, to) => {
+                self.out.extend_from_slice(nodes.scalars[from as usize..to as usize].as_bytes());
+                true
             }
-            Shape::Mapping(entries) => {
-                self.out.push(b'{');
-                for (index, entry) in entries.iter().enumerate() {
+            Shape::Sequence(..) => {
+                self.out.push(b'[');
+                let whole = nodes.items(id).iter().enumerate().all(|(index, item)| {
                     if index > 0 {
                         self.out.push(b',');
                     }
-                    write_string(&mut self.out, &entry.key);
-                    self.out.push(b':');
-                    if !self.write(entry.value) {
-                        return false;
+                    self.write(*item)
+                });
+                self.out.push(b']');
+                whole
+            }
+            Shape::Mapping(..) => {
+                self.out.push(b'{');
+                let whole = nodes.entries(id).iter().enumerate().all(|(index, entry)| {
+                    if index > 0 {
+                        self.out.push(b',');
                     }
-                }
+                    write_string(&mut self.out, nodes.key(entry));
+                    self.out.push(b':');
+                    self.write(entry.value)
+                });
                 self.out.push(b'}');
+                whole
             }
         }
-        true
     }
 }
 

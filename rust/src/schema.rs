@@ -1,0 +1,36 @@
+//! JSON Schema by the jsonschema crate: which of many objects a schema refuses, without making Python values of them.
+
+use jsonschema::Validator;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+
+/// One compiled schema. Why it refuses an object is told by the Python package of the same library.
+#[pyclass(frozen, module = "gatekeeper._native")]
+pub struct Schema {
+    validator: Validator,
+}
+
+#[pymethods]
+impl Schema {
+    /// Compiles a schema of draft 2020-12 (JSON bytes). Raises ValueError with the library's words.
+    #[new]
+    fn new(schema: &[u8]) -> PyResult<Self> {
+        let schema = serde_json::from_slice(schema).map_err(refusal)?;
+        Ok(Schema { validator: jsonschema::draft202012::new(&schema).map_err(refusal)? })
+    }
+
+    /// The indices of the objects (JSON bytes) that the schema refuses, looked at on `jobs` threads.
+    fn refused(&self, py: Python<'_>, objects: Vec<PyBackedBytes>, jobs: usize) -> Vec<usize> {
+        py.detach(|| {
+            let valid = crate::spread(&objects, jobs, || (), |(), object| {
+                serde_json::from_slice(object).is_ok_and(|value| self.validator.is_valid(&value))
+            });
+            (0..valid.len()).filter(|index| !valid[*index]).collect()
+        })
+    }
+}
+
+fn refusal(error: impl std::fmt::Display) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
