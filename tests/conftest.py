@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,30 @@ def needs(*names: str) -> pytest.MarkDecorator:
 def shared(name: str) -> pytest.MarkDecorator:
     """Skips where the corpora are not at hand."""
     return pytest.mark.skipif(not (SHARED / name).exists(), reason=f"no {name} beside this checkout")
+
+
+@contextmanager
+def running_opa(*arguments: str) -> Iterator[str]:
+    """An OPA server as a team would run its own: the URL."""
+    from opa_client.opa import OpaClient
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        str(tools.find("opa")),
+        "run",
+        "--server",
+        "--addr",
+        f"127.0.0.1:{port}",
+        "--log-level",
+        "error",
+        *arguments,
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        OpaClient(host="127.0.0.1", port=port).wait_for_ready(30)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from gatekeeper.engines import guard
 from gatekeeper.engines.policies import Module, PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.roles import Answer
@@ -46,6 +47,8 @@ class Embedded:
 
     def _add(self, module: Module) -> None:
         """Adds a module as the Rego version that it looks like, or else as the other."""
+        guard.closed(module, ())
+        guard.check(module)
         errors = []
         for v0 in (module.v0, not module.v0):
             try:

@@ -1,51 +1,70 @@
-"""Rego by a real OPA: started for the run on a loopback port, or a server named by URL."""
+"""Rego by a real OPA: started for the run, or a server named by URL; one request carries thousands of resources.
+
+See https://www.openpolicyagent.org/docs/rest-api for the calls.
+"""
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
-from urllib.parse import urlsplit
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
 
 import orjson
+from opa_client.errors import DeleteDataError, DeletePolicyError, PatchDataError, RegoParseError
+from opa_client.opa import OpaClient
+from requests.exceptions import HTTPError, RequestException, Timeout
 
 from gatekeeper import tools
+from gatekeeper.engines import guard
+from gatekeeper.engines.opa_server import NAME, Server, collector
 from gatekeeper.engines.policies import PolicySet
-from gatekeeper.errors import PolicyError, ToolError
+from gatekeeper.errors import PolicyError
 from gatekeeper.roles import Answer
 
 START_SECONDS = 30.0
-REQUEST_SECONDS = 300.0
+LOAD_SECONDS = 60.0
 BATCH = 2000
-FORBIDDEN = {"http.send", "net.lookup_ip_addr", "opa.runtime"}
-COLLECT = "gatekeeper_batch"
+# A rule that ran out of time so often is not asked again: it would do so on every resource.
+PATIENCE = 3
+
+
+class Question(NamedTuple):
+    """One resource (JSON), its place among the inputs, and the rules that it is asked."""
+
+    number: int
+    json: bytes
+    queries: tuple[str, ...]
 
 
 class Opa:
-    """Policies loaded into an OPA server."""
+    """Policies loaded into an OPA server.
 
-    def __init__(self, policies: PolicySet, timeout: float, url: str = "") -> None:
-        from opa_client.opa import OpaClient
+    Args:
+        queries: every rule that may be asked (`data.package.rule`).
+        timeout: seconds that one rule may take on one resource.
+        allowed: builtins that may reach out, by name.
+        url: a running server to use instead of starting one; what is loaded into it is taken away at the end.
+    """
 
-        self._process: subprocess.Popen[bytes] | None = None
-        self._folder: Path | None = None
+    def __init__(
+        self, policies: PolicySet, queries: Sequence[str], timeout: float, url: str = "", allowed: Sequence[str] = ()
+    ) -> None:
+        for module in policies.modules:
+            guard.closed(module, allowed)
         self._timeout = timeout
-        queries = [query for module in policies.modules for query in module.queries()]
-        collect = collector(queries)
+        self._late: Counter[str] = Counter()
+        self._loaded: list[str] = []
+        self._data: list[str] = []
+        self._server = None if url else Server(policies, collector(queries), allowed)
+        host, port, secure = _address(url) if self._server is None else ("127.0.0.1", self._server.port, False)
+        self._client = OpaClient(host=host, port=port, ssl=secure, timeout=LOAD_SECONDS, retries=0)
         try:
-            if url:
-                host, port, secure = _address(url)
-                self._client = OpaClient(host=host, port=port, ssl=secure, timeout=REQUEST_SECONDS, retries=0)
-                self._upload(policies, collect)
-            else:
-                port = self._start(policies, collect)
-                self._client = OpaClient(host="127.0.0.1", port=port, timeout=REQUEST_SECONDS, retries=0)
             self._await(url)
+            if url:
+                self._upload(policies, collector(queries))
         except BaseException:
             self.close()
             raise
@@ -53,141 +72,118 @@ class Opa:
     @property
     def name(self) -> tuple[str, str]:
         """For the report."""
-        return "opa", tools.TOOLS["opa"].version if self._process else "remote"
-
-    def _start(self, policies: PolicySet, collect: str) -> int:
-        program = tools.find("opa")
-        self._folder = Path(tempfile.mkdtemp(prefix="gatekeeper-opa-"))
-        capabilities = self._folder / "capabilities.json"
-        capabilities.write_bytes(_capabilities(program))
-        bundle = self._folder / "bundle"
-        bundle.mkdir()
-        _write_bundle(bundle, policies, collect)
-        _check(program, bundle, capabilities)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        command = [program, "run", "--server", "--addr", f"127.0.0.1:{port}", "--log-level", "error",
-                   "--skip-version-check", "--bundle", bundle]  # fmt: skip
-        self._log = self._folder / "log"
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        return port
-
-    def _upload(self, policies: PolicySet, collect: str) -> None:
-        for number, module in enumerate(policies.modules):
-            if module.v0:
-                raise PolicyError(
-                    f"{module.path}: is Rego v0, which a remote OPA cannot take beside v1; rewrite it as v1"
-                )
-            self._put(f"gatekeeper/{number}", module.text, module.path)
-        self._put("gatekeeper/collect", collect, "the collecting policy")
-        for name, value in policies.data.items():
-            self._client.update_or_create_data(value, name)
-
-    def _put(self, name: str, text: str, path: str) -> None:
-        try:
-            self._client.update_policy_from_string(text, name)
-        except Exception as error:
-            raise PolicyError(f"{path}: the OPA server does not take it: {_words(error)}") from error
+        return "opa", tools.TOOLS["opa"].version if self._server else "remote"
 
     def _await(self, url: str) -> None:
         end = time.monotonic() + START_SECONDS
         pause = 0.02
         while not self._client.check_health():
-            if self._process and self._process.poll() is not None:
-                raise PolicyError(f"OPA did not start: {self._log.read_text('utf-8', 'replace').strip()[-2000:]}")
+            if self._server and self._server.has_ended:
+                raise PolicyError(f"OPA did not start: {self._server.last_words()}")
             if url or time.monotonic() > end:
                 raise PolicyError(f"OPA at {url or 'loopback'} does not answer; is it running, is the URL right?")
             time.sleep(pause)
 
+    def _upload(self, policies: PolicySet, collect: str) -> None:
+        modules = [(f"gatekeeper/{number}", module.text, module.path) for number, module in enumerate(policies.modules)]
+        waiting = [*modules, ("gatekeeper/collect", collect, "the collecting policy")]
+        while waiting:
+            refused = [(entry, error) for entry in waiting if (error := self._put(*entry))]
+            # A module may need another that comes later: those are tried again, as long as any is taken.
+            if len(refused) == len(waiting):
+                raise refused[0][1]
+            waiting = [entry for entry, _ in refused]
+        for name, value in policies.data.items():
+            try:
+                self._client.patch_data(quote(name, safe=""), [{"op": "add", "path": "/", "value": value}])
+            except (PatchDataError, RequestException, ValueError) as error:
+                raise PolicyError(f"data.{name}: the OPA server does not take it: {_words(error)}") from error
+            self._data.append(name)
+
+    def _put(self, name: str, text: str, path: str) -> PolicyError | None:
+        try:
+            # The client would rewrite an older Rego by itself; but what judges is what is in the repository.
+            self._client.update_policy_from_string(text, name, rego_compat=False)
+        except (RegoParseError, RequestException, ValueError) as error:
+            hint = "a server reads one Rego version: v1, or v0 with --v0-compatible"
+            return PolicyError(f"{path}: the OPA server does not take it ({hint}): {_words(error)}")
+        self._loaded.append(name)
+        return None
+
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[Answer]:
         """See `gatekeeper.roles.RegoEngine`."""
+        questions = [Question(number, json, tuple(asked)) for number, (json, asked) in enumerate(inputs)]
         answers: list[Answer] = []
-        for start in range(0, len(inputs), BATCH):
-            answers.extend(self._batch(inputs[start : start + BATCH], start))
-        return answers
+        for start in range(0, len(questions), BATCH):
+            answers.extend(self._ask(questions[start : start + BATCH]))
+        return sorted(answers, key=lambda answer: (answer.input, questions[answer.input].queries.index(answer.query)))
 
-    def _batch(self, inputs: Sequence[tuple[bytes, Sequence[str]]], start: int) -> list[Answer]:
-        body = {"resources": [orjson.loads(json) for json, _ in inputs], "wanted": [list(asked) for _, asked in inputs]}
+    def _ask(self, questions: Sequence[Question]) -> Iterator[Answer]:
+        """Asks them together; where that fails, in halves, down to the one rule on one resource that is to blame."""
+        for question in questions:
+            for query in question.queries:
+                if self._late[query] >= PATIENCE:
+                    yield Answer(question.number, query, None, "not asked: it took too long on other resources")
+        questions = [self._answerable(question) for question in questions]
         try:
-            reply = self._client.query_rule(input_data=body, package_path=COLLECT, rule_name="answers")
-        except Exception as error:
-            gone = self._process is not None and self._process.poll() is not None
-            words = "OPA ended while it was asked" if gone else f"OPA refused the request: {_words(error)}"
-            raise PolicyError(words) from error
-        found = [
-            Answer(start + number, query, value, "") for number, query, value in reply.get("result", ()) if value != []
+            yield from self._request(questions)
+        except Timeout:
+            yield from self._blame(questions, "took longer than `policies.timeout`")
+        except HTTPError as error:
+            yield from self._blame(questions, _words(error))
+
+    def _answerable(self, question: Question) -> Question:
+        return question._replace(queries=tuple(query for query in question.queries if self._late[query] < PATIENCE))
+
+    def _blame(self, questions: Sequence[Question], words: str) -> Iterator[Answer]:
+        [first, *others] = questions
+        if others:
+            middle = len(questions) // 2
+            yield from self._ask(questions[:middle])
+            yield from self._ask(questions[middle:])
+        elif len(first.queries) > 1:
+            for query in first.queries:
+                yield from self._ask([first._replace(queries=(query,))])
+        elif first.queries:
+            self._late[first.queries[0]] += words.startswith("took longer")
+            yield Answer(first.number, first.queries[0], None, words)
+
+    def _request(self, questions: Sequence[Question]) -> list[Answer]:
+        body = {
+            "resources": [orjson.loads(question.json) for question in questions],
+            "wanted": [question.queries for question in questions],
+        }
+        # Many resources together get their time, but not each the most that one may take.
+        self._client.timeout = self._timeout * (1 + len(questions) / 200)
+        try:
+            reply = self._client.query_rule(input_data=body, package_path=NAME, rule_name="answers")
+        except (HTTPError, Timeout):
+            raise
+        except (RequestException, ValueError) as error:
+            gone = self._server is not None
+            raise PolicyError("OPA ended while it was asked" if gone else f"OPA is gone: {_words(error)}") from error
+        return [
+            Answer(questions[place].number, query, value, "")
+            for place, query, value in reply.get("result", ())
+            if value != []
         ]
-        return sorted(found, key=lambda answer: (answer.input, inputs[answer.input - start][1].index(answer.query)))
 
     def close(self) -> None:
-        """Ends the server that was started, and removes its folder."""
-        if client := getattr(self, "_client", None):
-            client.close_connection()
-        if self._process:
-            self._process.terminate()
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        """Ends the server that was started, or takes out of a remote one what was put into it."""
+        if self._server:
+            self._server.close()
+        else:
+            self._unload()
+        self._client.close_connection()
 
-
-def collector(queries: Sequence[str]) -> str:
-    """A module that asks every resource its rules, so that one request carries all of them."""
-    lines = [f"package {COLLECT}", "", "import rego.v1", ""]
-    for query in dict.fromkeys(queries):
-        lines += [
-            f"answers contains [i, {orjson.dumps(query).decode()}, value] if {{",
-            "    some i, resource in input.resources",
-            f"    {orjson.dumps(query).decode()} in input.wanted[i]",
-            f"    value := {query} with input as resource",
-            "}",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _write_bundle(bundle: Path, policies: PolicySet, collect: str) -> None:
-    versions = {}
-    for number, module in enumerate(policies.modules):
-        name = f"{number}.rego"
-        (bundle / name).write_text(module.text, encoding="utf-8")
-        versions[f"/{name}"] = 0 if module.v0 else 1
-    (bundle / "collect.rego").write_text(collect, encoding="utf-8")
-    manifest = {"roots": [""], "rego_version": 1, "file_rego_versions": versions}
-    (bundle / ".manifest").write_bytes(orjson.dumps(manifest))
-    (bundle / "data.json").write_bytes(orjson.dumps(policies.data))
-    (bundle.parent / "names.json").write_bytes(orjson.dumps([module.path for module in policies.modules]))
-
-
-def _check(program: Path, bundle: Path, capabilities: Path) -> None:
-    """Compiles before the server starts, because a server's log is no message for people."""
-    from gatekeeper.process import run
-
-    code, _, words = run([program, "check", "--bundle", bundle, "--capabilities", capabilities], START_SECONDS)
-    if code != 0:
-        names = orjson.loads((bundle.parent / "names.json").read_bytes())
-        for number, name in enumerate(names):
-            words = words.replace(f"{bundle}/{number}.rego", name)
-        raise PolicyError(f"a policy does not compile: {words.strip()[:2000]}")
-
-
-def _capabilities(program: Path) -> bytes:
-    """Everything that this OPA can do, less what reaches out of it."""
-    from gatekeeper.process import run
-
-    code, out, words = run([program, "capabilities", "--current"], START_SECONDS)
-    if code != 0:
-        raise ToolError(f"opa capabilities failed: {words.strip()}")
-    able = orjson.loads(out)
-    able["builtins"] = [builtin for builtin in able["builtins"] if builtin["name"] not in FORBIDDEN]
-    able["allow_net"] = []
-    return orjson.dumps(able)
+    def _unload(self) -> None:
+        """What is left behind on a server that has gone away cannot be helped, and changes no verdict."""
+        self._client.timeout = LOAD_SECONDS
+        with suppress(RequestException, DeletePolicyError, DeleteDataError, ValueError):
+            for name in reversed(self._loaded):
+                self._client.delete_policy(name)
+            for name in self._data:
+                self._client.delete_data(quote(name, safe=""))
 
 
 def _address(url: str) -> tuple[str, int, bool]:
@@ -198,6 +194,12 @@ def _address(url: str) -> tuple[str, int, bool]:
 
 
 def _words(error: Exception) -> str:
-    with suppress(AttributeError, ValueError):
-        return str(orjson.loads(error.__cause__.response.content).get("message"))  # type: ignore[union-attr]
+    """What OPA itself says, where its answer is one of its error documents."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        try:
+            told = orjson.loads(response.content)
+            return "; ".join(str(part.get("message")) for part in told.get("errors") or [told])
+        except (ValueError, AttributeError):
+            return f"status {response.status_code}"
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -66,7 +66,8 @@ def start(config: Config, chosen: Plan, jobs: int) -> RegoEngine:
     if config.engine == "opa":
         from gatekeeper.engines.opa import Opa
 
-        return Opa(chosen.policies, config.policy_timeout, config.opa_url)
+        queries = tuple(chosen.asked)
+        return Opa(chosen.policies, queries, config.policy_timeout, config.opa_url, config.builtins)
     return Embedded(chosen.policies, config.policy_timeout, jobs)
 
 

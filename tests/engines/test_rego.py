@@ -10,10 +10,11 @@ from gatekeeper import documents
 from gatekeeper.config import Config
 from gatekeeper.engines import policies, rego
 from gatekeeper.engines.opa import Opa
+from gatekeeper.engines.policies import PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Finding, Resource, dotted
 from gatekeeper.render import plain
-from tests.conftest import needs
+from tests.conftest import needs, running_opa
 
 ENGINES = [pytest.param("embedded"), pytest.param("opa", marks=needs("opa"))]
 DEPLOYMENT = b"""\
@@ -38,13 +39,13 @@ def resources(text: bytes = DEPLOYMENT) -> list[Resource]:
 
 
 def ask(
-    tmp_path: Path, engine: str, files: dict[str, str], text: bytes = DEPLOYMENT
+    tmp_path: Path, engine: str, files: dict[str, str], text: bytes = DEPLOYMENT, timeout: float = 2
 ) -> tuple[list[Finding], list[str]]:
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     data = [name for name in files if not name.endswith(".rego")]
     own = policies.load(tmp_path, ["."], data)
-    config = Config(engine=engine, library="off", policy_timeout=2)
+    config = Config(engine=engine, library="off", policy_timeout=timeout)
     plan = rego.plan(config, own)
     started = rego.start(config, plan, 2)
     try:
@@ -131,10 +132,72 @@ def test_policies_cannot_reach_out(tmp_path: Path, engine: str, builtin: str) ->
 def test_a_killed_opa_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.rego").write_text('package a\nimport rego.v1\ndeny contains "x" if input\n')
     plan = rego.plan(Config(library="off"), policies.load(tmp_path, ["."]))
-    engine = Opa(plan.policies, 2)
-    assert engine._process
-    engine._process.kill()
-    engine._process.wait()
+    engine = Opa(plan.policies, tuple(plan.asked), 2)
+    server = engine._server
+    assert server and server._process
+    server._process.kill()
+    server._process.wait()
     with pytest.raises(PolicyError, match="OPA ended"):
         rego.judge(resources(), plan, engine)
     engine.close()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_rule_that_fails_on_one_resource_is_told_and_the_others_are_judged(tmp_path: Path, engine: str) -> None:
+    rule = """package a
+import rego.v1
+level := "a" if input.metadata.name == "web"
+level := "b" if input.spec.replicas == 1
+deny contains "said" if level
+"""
+    text = DEPLOYMENT + b"---\n" + DEPLOYMENT.replace(b"name: web", b"name: other")
+    findings, gaps = ask(tmp_path, engine, {"a.rego": rule}, text)
+    assert [(found.message, str(found.resource)) for found in findings] == [("said", "Deployment other")]
+    [gap] = gaps
+    assert "rule a/deny could not be evaluated on Deployment web" in gap
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_rule_that_takes_too_long_is_stopped_and_the_others_are_judged(tmp_path: Path, engine: str) -> None:
+    slow = """package slow
+import rego.v1
+deny contains "never" if {
+	input.metadata.name == "web"
+	some a in numbers.range(1, 3000)
+	some b in numbers.range(1, 3000)
+	some c in numbers.range(1, 3000)
+	a * b * c == -1
+}
+"""
+    quick = 'package quick\nimport rego.v1\ndeny contains "quick" if input.kind\n'
+    text = DEPLOYMENT + b"---\n" + DEPLOYMENT.replace(b"name: web", b"name: other")
+    findings, gaps = ask(tmp_path, engine, {"slow.rego": slow, "quick.rego": quick}, text, timeout=0.3)
+    assert [str(found.resource) for found in findings] == ["Deployment web", "Deployment other"]
+    [gap] = gaps
+    assert "policies.timeout" in gap
+
+
+@needs("opa")
+def test_a_server_of_ones_own_is_used_and_left_as_it_was(tmp_path: Path) -> None:
+    """Modules that need each other in any order, data of any type, and nothing that stays behind."""
+    (tmp_path / "a.rego").write_text("package a\ndeny contains w if { some w in data.words; data.z.fits(w) }\n")
+    (tmp_path / "z.rego").write_text('package z\nfits(w) if w != "y"\n')
+    (tmp_path / "data.json").write_text('{"words": ["x", "y"]}')
+    plan = rego.plan(Config(library="off"), policies.load(tmp_path, ["."], ["data.json"]))
+    with running_opa() as url:
+        engine = Opa(plan.policies, tuple(plan.asked), 2, url)
+        findings, gaps = rego.judge(resources(), plan, engine)
+        engine.close()
+        again = Opa(PolicySet((), {}), (), 2, url)
+        left = again._client.get_policies_list(), again._client.get_data("")
+        again.close()
+    assert [found.message for found in findings] == ["x"] and not gaps
+    assert left == (["gatekeeper/collect"], {"result": {"gatekeeper_batch": {}}})
+
+
+@needs("opa")
+def test_an_address_where_no_opa_is_gets_a_clear_message() -> None:
+    with pytest.raises(PolicyError, match="does not answer"):
+        Opa(PolicySet((), {}), (), 2, "http://127.0.0.1:1")
+    with pytest.raises(PolicyError, match="must look like"):
+        Opa(PolicySet((), {}), (), 2, "localhost:8181")

@@ -1,0 +1,126 @@
+"""A real OPA, started for the run: it listens on a loopback port, reaches nothing, and ends with the run."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from gatekeeper import tools
+from gatekeeper.engines.guard import REACHING_OUT
+from gatekeeper.engines.policies import PolicySet
+from gatekeeper.errors import PolicyError, ToolError
+from gatekeeper.process import run
+
+CHECK_SECONDS = 60.0
+NAME = "gatekeeper_batch"
+
+
+class Server:
+    """One OPA process with its bundle of policies, and the module that collects their answers.
+
+    Raises:
+        PolicyError: a policy does not compile.
+        ToolError: there is no OPA of the pinned version.
+    """
+
+    def __init__(self, policies: PolicySet, collect: str, allowed: Sequence[str] = ()) -> None:
+        program = tools.find("opa")
+        self._folder = Path(tempfile.mkdtemp(prefix="gatekeeper-opa-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            bundle = self._folder / "bundle"
+            _write_bundle(bundle, policies, collect)
+            _check(program, bundle, policies, allowed)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = int(probe.getsockname()[1])
+            command = [program, "run", "--server", "--addr", f"127.0.0.1:{self.port}", "--log-level", "error",
+                       "--skip-version-check", "--bundle", bundle]  # fmt: skip
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "log"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone, though nobody closed it."""
+        return self._process is not None and self._process.poll() is not None
+
+    def last_words(self) -> str:
+        """The end of the process's log."""
+        return self._log.read_text("utf-8", "replace").strip()[-2000:]
+
+    def close(self) -> None:
+        """Ends the process and removes its folder."""
+        if self._process:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def collector(queries: Sequence[str]) -> str:
+    """A module that asks every resource its rules, so that one request carries all of them."""
+    lines = [f"package {NAME}", "", "import rego.v1", ""]
+    for query in dict.fromkeys(queries):
+        lines += [
+            f"answers contains [i, {orjson.dumps(query).decode()}, value] if {{",
+            "    some i, resource in input.resources",
+            f"    {orjson.dumps(query).decode()} in input.wanted[i]",
+            f"    value := {query} with input as resource",
+            "}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _write_bundle(bundle: Path, policies: PolicySet, collect: str) -> None:
+    bundle.mkdir()
+    versions = {}
+    for number, module in enumerate(policies.modules):
+        name = f"{number}.rego"
+        (bundle / name).write_text(module.text, encoding="utf-8")
+        versions[f"/{name}"] = 0 if module.v0 else 1
+    (bundle / "collect.rego").write_text(collect, encoding="utf-8")
+    manifest = {"roots": [""], "rego_version": 1, "file_rego_versions": versions}
+    (bundle / ".manifest").write_bytes(orjson.dumps(manifest))
+    (bundle / "data.json").write_bytes(orjson.dumps(policies.data))
+
+
+def _check(program: Path, bundle: Path, policies: PolicySet, allowed: Sequence[str]) -> None:
+    """Compiles before the server starts: `opa run` takes no capabilities, and its log is no message for people."""
+    able = bundle.parent / "capabilities.json"
+    able.write_bytes(_capabilities(program, allowed))
+    code, _, words = run([program, "check", "--bundle", bundle, "--capabilities", able], CHECK_SECONDS)
+    if code != 0:
+        for number, module in enumerate(policies.modules):
+            words = words.replace(f"{bundle}/{number}.rego", module.path)
+        raise PolicyError(f"a policy does not compile: {words.strip()[:2000]}")
+
+
+def _capabilities(program: Path, allowed: Sequence[str]) -> bytes:
+    """Everything that this OPA can do, less what reaches out of it."""
+    code, out, words = run([program, "capabilities", "--current"], CHECK_SECONDS)
+    if code != 0:
+        raise ToolError(f"opa capabilities failed: {words.strip()}")
+    able = orjson.loads(out)
+    forbidden = set(REACHING_OUT) - set(allowed)
+    able["builtins"] = [builtin for builtin in able["builtins"] if builtin["name"] not in forbidden]
+    if not set(allowed) & set(REACHING_OUT):
+        able["allow_net"] = []
+    return orjson.dumps(able)
