@@ -13,7 +13,7 @@ from gatekeeper.errors import GateError
 # Each command is a module of this name in gatekeeper.commands, with one function of the same name.
 COMMANDS = {
     "check": "judge files, folders or a whole repository",
-    "policy": "list and document the rules of the library",
+    "policy": "list and document the rules of the library, test rules",
     "tools": "show, build and verify the outside programs",
 }
 HELP = """usage: gatekeeper COMMAND [OPTION ...]

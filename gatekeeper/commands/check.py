@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 def check(arguments: list[str]) -> int:
     """Runs the command."""
-    given = parser().parse_args(arguments)
+    given = parser().parse_intermixed_args(arguments)
     # What a run makes lives until its end: a collector would look through all of it, again and again, for nothing.
     gc.disable()
     outputs = [_output(text) for text in given.format or ["text"]]

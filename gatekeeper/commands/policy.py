@@ -1,23 +1,49 @@
-"""`gatekeeper policy`: the rules that come with the product."""
+"""`gatekeeper policy`: the rules that come with the product, and the tests of anybody's rules."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from pathlib import Path
 
+from gatekeeper import config
 from gatekeeper.engines import library
+from gatekeeper.errors import UsageError
+
+EXAMPLES = """examples:
+  gatekeeper policy list
+  gatekeeper policy docs > RULES.md
+  gatekeeper policy test policy/
+  gatekeeper policy test --engine opa --data policy/data.json policy/
+
+`policy test` runs `test_...` rules, and judges bad*.yaml and good*.yaml beside a rule: it must find something in each
+bad one and nothing in a good one. Exit status: 0 all passed, 1 some failed, 3 some could not be run.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(
+        prog="gatekeeper policy",
+        description="List or document the rules of the library, or test rules.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("action", choices=("list", "docs", "test"))
+    options.add_argument("paths", nargs="*", metavar="PATH", help="`test`: policies and their tests")
+    options.add_argument("--engine", choices=config.CHOICES["engine"], help="`test`: instead of the config's `engine`")
+    options.add_argument("--data", action="append", default=[], metavar="FILE", help="`test`: data for the policies")
+    return options
 
 
 def policy(arguments: list[str]) -> int:
     """Runs the command."""
-    options = argparse.ArgumentParser(
-        prog="gatekeeper policy",
-        description="List or document the rules of the library.",
-        epilog="examples:\n  gatekeeper policy list\n  gatekeeper policy docs > RULES.md\n",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    options.add_argument("action", choices=("list", "docs"))
-    given = options.parse_args(arguments)
+    given = parser().parse_intermixed_args(arguments)
+    if given.action == "test":
+        return _test(given.paths, given.data, given.engine)
+    if given.paths:
+        raise UsageError(f"policy {given.action} takes no path")
     for rule in library.rules()[0]:
         if given.action == "list":
             sys.stdout.write(f"{rule.name:<36} {rule.severity:<8} {rule.profile:<8} {rule.title}\n")
@@ -26,3 +52,20 @@ def policy(arguments: list[str]) -> int:
             sys.stdout.write(f"## {rule.name}\n\n{rule.title} ({rule.severity}, {rule.profile}). {rule.reason}\n\n")
             sys.stdout.write(f"Remedy: {rule.remedy}. Serves: {standards}.\n\n")
     return 0
+
+
+def _test(paths: list[str], data: list[str], engine: str | None) -> int:
+    from gatekeeper.engines import trials
+
+    if not paths:
+        raise UsageError("policy test needs a PATH: a folder or file with policies and their tests")
+    here = Path.cwd()
+    settings = config.load(config.root_of(here), None)
+    settings = settings._replace(engine=engine or settings.engine)
+    done = trials.run(here, paths, data, settings, os.cpu_count() or 1)
+    for trial in done:
+        if not trial.passed:
+            sys.stdout.write(f"{'ERROR' if trial.error else 'FAIL'}  {trial.name}{trial.error and ': '}{trial.error}\n")
+    failed = sum(not trial.passed for trial in done)
+    sys.stdout.write(f"{len(done) - failed} passed, {failed} failed, with {settings.engine}\n")
+    return 3 if any(trial.error for trial in done) else int(failed > 0)

@@ -49,10 +49,11 @@ class Embedded:
         """Adds a module as the Rego version that it looks like, or else as the other."""
         guard.closed(module, ())
         guard.check(module)
+        text = guard.taken(module.text)
         errors = []
         for v0 in (module.v0, not module.v0):
             try:
-                self._rego.add_policy(module.path, module.text, v0)
+                self._rego.add_policy(module.path, text, v0)
                 return
             except ValueError as error:
                 errors.append(str(error))
@@ -73,10 +74,6 @@ class Embedded:
             Answer(number, names[query], orjson.loads(value) if value is not None else None, _brief(error))
             for number, query, value, error in answers
         ]
-
-    def tests(self, rules: Sequence[str]) -> list[tuple[bool, str]]:
-        """Runs test rules (`data.package.test_x`): passed, and the error if there was one."""
-        return [(passed, _brief(error)) for passed, error in self._rego.tests(list(rules), self._jobs)]
 
     def close(self) -> None:
         """Nothing was started."""

@@ -30,6 +30,8 @@ FORMS = (
     (re.compile(r"(?<![\w.])\d+(?:\.\d+)?[eE][-+]?\d+"), "it prints numbers with an exponent in another way"),
 )
 EMPTY_ALTERNATIVE = re.compile(r"\bglob\.match\(\s*[\"`][^\"`]*(?:\{,|,,|,\})")
+# `x = set[x]` on a line of its own.
+UNIFIED = re.compile(r"^([ \t]*)([A-Za-z_]\w*) = ([A-Za-z_][\w.]*)\[\2\][ \t]*$", re.MULTILINE)
 IN = re.compile(r"\bin\b")
 DECLARES = re.compile(r"\s*(some|every)\b")
 
@@ -62,6 +64,11 @@ def check(module: Module) -> None:
     for at, what in sorted(_found(module.text)):
         line = module.text.count("\n", 0, at) + 1
         raise PolicyError(f"{module.path}:{line}: the embedded engine would differ from OPA: {what}; set `engine: opa`")
+
+
+def taken(text: str) -> str:
+    """The same rules in the words that the embedded engine takes: it will not unify a variable with its own lookup."""
+    return UNIFIED.sub(r"\1\3[\2] == \2", text)
 
 
 def _blanked(text: str) -> str:

@@ -42,8 +42,7 @@ def plan(config: Config, own: PolicySet) -> Plan:
         modules = {rule.module.path for rule in chosen}
         helpers = (module for module in everything.modules if not module.path.endswith("/rule.rego"))
         kept = (*helpers, *(module for module in everything.modules if module.path in modules))
-        facts = {"gatekeeper": {"kubernetes": config.kubernetes}}
-        sets += [PolicySet(kept, everything.data), PolicySet((), facts)]
+        sets += [PolicySet(kept, everything.data), facts(config)]
         for rule in chosen:
             severity = config.severity.get(rule.name, rule.severity)
             asked[rule.query] = Asked(rule.name, _severity(severity), rule.remedy, rule.kinds, rule.module)
@@ -53,6 +52,11 @@ def plan(config: Config, own: PolicySet) -> Plan:
             severity = policies.SEVERITY[name.split("_")[0]]
             asked[query] = Asked(f"{module.package}/{name}", _severity(severity), "", (), module)
     return Plan(asked, policies.joined(sets))
+
+
+def facts(config: Config) -> PolicySet:
+    """What rules may ask about the cluster: `data.gatekeeper.kubernetes`, its version."""
+    return PolicySet((), {"gatekeeper": {"kubernetes": config.kubernetes}})
 
 
 def _severity(word: str) -> Severity:

@@ -53,16 +53,6 @@ impl Rego {
         self.engine.add_data_json(json).map_err(refusal)
     }
 
-    /// The syntax trees of all modules, as JSON.
-    fn syntax(&self) -> PyResult<String> {
-        self.engine.get_ast_as_json().map_err(refusal)
-    }
-
-    /// Whether errors of builtins end an evaluation (OPA: `strict-builtin-errors`).
-    fn strict(&mut self, strict: bool) {
-        self.engine.set_strict_builtin_errors(strict);
-    }
-
     /// Asks each input the rules of its group (`data.package.rule`) on `jobs` threads. Undefined and empty answers are left out.
     fn evaluate(&self, py: Python<'_>, inputs: Vec<(PyBackedBytes, usize)>, groups: Vec<Vec<usize>>, queries: Vec<String>, jobs: usize) -> Vec<Answer> {
         py.detach(|| {
@@ -75,39 +65,16 @@ impl Rego {
             .collect()
         })
     }
-
-    /// The bindings of a query, as OPA's REST API gives them, in JSON.
-    fn query(&self, py: Python<'_>, input: Option<&str>, query: String) -> PyResult<String> {
-        py.detach(|| {
-            let mut engine = self.engine.clone();
-            if let Some(json) = input {
-                engine.set_input(Value::from_json_str(json)?);
-            }
-            let results = engine.eval_query(query, false)?;
-            Ok::<String, anyhow::Error>(serde_json::to_string(&results)?)
-        })
-        .map_err(refusal)
-    }
-
-    /// Evaluates test rules (`data.package.test_x`): (passed, error) for each.
-    fn tests(&self, py: Python<'_>, rules: Vec<String>, jobs: usize) -> Vec<(bool, String)> {
-        py.detach(|| {
-            crate::spread(&rules, jobs, || self.engine.clone(), |engine, rule| {
-                match guarded(|| engine.eval_rule(rule.clone())) {
-                    Ok(value) => (matches!(value, Value::Bool(true)), String::new()),
-                    Err(error) => (false, error),
-                }
-            })
-        })
-    }
 }
 
 fn refusal(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("{error:#}"))
 }
 
-/// A panic inside the engine is that policy's error, not the end of the process.
+/// A panic inside the engine is that policy's error, not the end of the process, and no words on the terminal.
 fn guarded(work: impl FnOnce() -> anyhow::Result<Value>) -> Result<Value, String> {
+    static QUIET: std::sync::Once = std::sync::Once::new();
+    QUIET.call_once(|| std::panic::set_hook(Box::new(|_| {})));
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("{error:#}")),

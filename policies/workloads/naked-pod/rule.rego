@@ -14,7 +14,7 @@ import rego.v1
 
 deny contains {"msg": "a pod without a controller is not replaced when it is lost", "field": ["kind"]} if {
 	not input.metadata.ownerReferences
-	not test_pod
+	not pod_of_a_test
 }
 
-test_pod if input.metadata.annotations["helm.sh/hook"]
+pod_of_a_test if input.metadata.annotations["helm.sh/hook"]

@@ -1,0 +1,107 @@
+"""Tests of policies: Rego's own (`test_...` rules), and folders with cases that a rule must find and must not find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from gatekeeper import documents
+from gatekeeper.config import Config
+from gatekeeper.documents import Source
+from gatekeeper.engines import policies, rego
+from gatekeeper.engines.policies import Module, PolicySet
+from gatekeeper.engines.rego import Asked, Plan
+from gatekeeper.errors import PolicyError
+from gatekeeper.model import Resource
+from gatekeeper.render import plain
+
+BAD, GOOD = "bad", "good"
+
+
+class Trial(NamedTuple):
+    """One test and how it went: passed, failed, or could not be evaluated (with the reason)."""
+
+    name: str
+    passed: bool
+    error: str = ""
+
+
+def run(root: Path, paths: Sequence[str], data: Sequence[str], config: Config, jobs: int) -> list[Trial]:
+    """Runs all tests below some paths with the engine that the config chooses.
+
+    Raises:
+        PolicyError: a policy does not load, or there is no test at all.
+    """
+    loaded = policies.joined([policies.load(root, paths, data, tests=True), rego.facts(config)])
+    rules = [(module, rule) for module in loaded.modules for rule in module.rules if rule.startswith("test_")]
+    trials = _rego(rules, loaded, config, jobs)
+    for folder, cases in _case_folders(root, loaded.modules):
+        trials.extend(_cases(root, folder, cases, loaded, config, jobs))
+    if not trials:
+        raise PolicyError(f"{', '.join(paths)}: no test there: no `test_...` rule, and no {BAD}*.yaml or {GOOD}*.yaml")
+    return trials
+
+
+def _rego(rules: Sequence[tuple[Module, str]], loaded: PolicySet, config: Config, jobs: int) -> list[Trial]:
+    if not rules:
+        return []
+    asked = {
+        f"data.{module.package}.{rule}": Asked(f"{module.path}: {rule}", "error", "", (), module)
+        for module, rule in rules
+    }
+    engine = rego.start(config, Plan(asked, loaded), jobs)
+    try:
+        answers = {answer.query: answer for answer in engine.evaluate([(b"{}", tuple(asked))])}
+    finally:
+        engine.close()
+    trials = []
+    for query, about in asked.items():
+        answer = answers.get(query)
+        trials.append(Trial(about.name, bool(answer and answer.value is True), answer.error if answer else ""))
+    return trials
+
+
+def _case_folders(root: Path, modules: Sequence[Module]) -> Iterator[tuple[str, list[Path]]]:
+    folders = dict.fromkeys(PurePosixPath(module.path).parent.as_posix() for module in modules)
+    for folder in folders:
+        cases = [path for word in (BAD, GOOD) for path in (root / folder).glob(f"{word}*.y*ml")]
+        if cases:
+            yield folder, sorted(cases)
+
+
+def _cases(
+    root: Path, folder: str, cases: Sequence[Path], loaded: PolicySet, config: Config, jobs: int
+) -> Iterator[Trial]:
+    """Each case against the rules of its own folder, with a folder's own data where it has some."""
+    more = next((root / folder).glob("data.*"), None)
+    own = policies.load(root, [], [f"{folder}/{more.name}"]) if more else PolicySet((), {})
+    together = policies.joined([loaded, own])
+    asked = {
+        query: Asked(f"{module.package}/{query.rpartition('.')[2]}", "error", "", _kinds(module), module)
+        for module in loaded.modules
+        if PurePosixPath(module.path).parent.as_posix() == folder
+        for query in module.queries()
+    }
+    chosen = Plan(asked, together)
+    engine = rego.start(config, chosen, jobs)
+    try:
+        for case in cases:
+            name = f"{folder}/{case.name}"
+            found, gaps = rego.judge(_resources(case, name), chosen, engine)
+            wanted = case.name.startswith(BAD)
+            yield Trial(name, not gaps and bool(found) == wanted, gaps[0].reason if gaps else "")
+    finally:
+        engine.close()
+
+
+def _kinds(module: Module) -> tuple[str, ...]:
+    """The kinds that a rule of the library says it judges; none: all."""
+    return tuple(module.metadata.get("custom", {}).get("kinds", ()))
+
+
+def _resources(case: Path, name: str) -> list[Resource]:
+    parsed, failure = documents.parse(case.read_bytes())
+    if failure:
+        raise PolicyError(f"{name}:{failure[1]}:{failure[2]}: cannot be read: {failure[0]}")
+    return list(plain.resources(Source(name, "documents", tuple(parsed))))
