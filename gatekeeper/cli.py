@@ -14,6 +14,7 @@ from gatekeeper.errors import GateError
 COMMANDS = {
     "check": "judge files, folders or a whole repository",
     "policy": "list and document the rules of the library, test rules",
+    "render": "print what the cluster would get",
     "tools": "show, build and verify the outside programs",
 }
 HELP = """usage: gatekeeper COMMAND [OPTION ...]
@@ -28,6 +29,7 @@ commands:
 examples:
   gatekeeper check                      judge the repository around this folder
   gatekeeper check --format json apps/  judge one folder, for a machine to read
+  gatekeeper render clusters/prod       what would be applied from there
   gatekeeper policy list                the rules that come with gatekeeper
 
 exit status: 0 accepted, 1 refused, 2 wrong usage or configuration, 3 could not judge all of it

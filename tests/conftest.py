@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import orjson
 import pytest
 
@@ -18,6 +19,9 @@ from gatekeeper.errors import ToolError
 from gatekeeper.model import Verdict
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
+VERDICT = jsonschema.Draft202012Validator(
+    orjson.loads((Path(gate.__file__).parent / "report" / "verdict.schema.json").read_bytes())
+)
 Repository = Callable[[dict[str, str | bytes]], Path]
 
 
@@ -64,10 +68,12 @@ def command(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str]
 
 
 def verdict_of(*arguments: str | Path) -> tuple[int, Any]:
-    """`gatekeeper check --format json` with some arguments: exit status and the verdict."""
+    """`gatekeeper check --format json` with some arguments: exit status and the verdict, valid by its schema."""
     code, out, err = command("check", "--format", "json", *arguments)
     assert out, err
-    return code, orjson.loads(out)
+    verdict = orjson.loads(out)
+    VERDICT.validate(verdict)
+    return code, verdict
 
 
 def needs(*names: str) -> pytest.MarkDecorator:

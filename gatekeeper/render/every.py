@@ -27,17 +27,27 @@ NOTES = {
 
 
 class Rendered(NamedTuple):
-    """What is to be judged, and what was found or missed on the way."""
+    """What is to be judged, and what was found or missed on the way.
 
-    resources: list[Resource]
+    Attributes:
+        parts: the resources, with the file, the kustomization's folder or the chart's folder that each lot came from.
+    """
+
+    parts: list[tuple[str, list[Resource]]]
     findings: list[Finding]
     gaps: list[Gap]
+
+    @property
+    def resources(self) -> list[Resource]:
+        """All resources, in a new list."""
+        return [resource for _, lot in self.parts for resource in lot]
 
 
 def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> Rendered:
     """Renders a tree: what kustomizations and controllers build, charts, and the plain files that nothing builds."""
     rendered = Rendered([], [], [])
     _note_sources(sources, rendered)
+    sources = [*sources, *kustomizations.outside(tree, sources)]
     by_file = {source.file: source for source in sources}
     found = kustomizations.find(tree, sources)
     chart_folders = charts.folders(sources)
@@ -51,7 +61,7 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> 
     configs = applied.configs(written)
     planned = applied.of(written, tree, configs)
     parts, free = units.find(found, [file for file, resources in plainly.items() if resources], planned)
-    rendered.resources.extend(resource for file in free for resource in plainly[file])
+    rendered.parts.extend((file, plainly[file]) for file in free)
     known = applied.of(rendered.resources, tree, configs)
     for generation in units.generations(parts, found, planned):
         tasks = [
@@ -59,14 +69,15 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> 
             for part in generation
         ]
         for part, built in zip(generation, _side_by_side(tasks, jobs), strict=True):
-            _add(rendered, built)
+            _add(rendered, part.folder, built)
             # Where a part could not be built, what stands in its files still tells who applies what.
             files = units.files_of(part, found) if built[2] else ()
             instead = [one for file in files if file in by_file for one in plain.resources(by_file[file])]
             known.extend(applied.of(built[0] or instead, tree, configs))
     uses = charts.uses(written, chart_folders, by_file)
-    for built in _side_by_side([partial(_chart, tree, use, by_file, config) for use in uses], jobs):
-        _add(rendered, built)
+    charted = _side_by_side([partial(_chart, tree, use, by_file, config) for use in uses], jobs)
+    for use, built in zip(uses, charted, strict=True):
+        _add(rendered, use.chart, built)
     _note_variables(rendered)
     return rendered
 
@@ -80,8 +91,8 @@ def _side_by_side(tasks: Sequence[Callable[[], Built]], jobs: int) -> list[Built
         return list(pool.map(lambda task: task(), tasks))
 
 
-def _add(rendered: Rendered, built: Built) -> None:
-    rendered.resources.extend(built[0])
+def _add(rendered: Rendered, folder: str, built: Built) -> None:
+    rendered.parts.append((folder, built[0]))
     rendered.findings.extend(built[1])
     rendered.gaps.extend(built[2])
 

@@ -44,6 +44,25 @@ def find(tree: Tree, sources: Sequence[Source]) -> dict[str, Kustomization]:
     return found
 
 
+def outside(tree: Tree, sources: Sequence[Source]) -> list[Source]:
+    """What kustomizations of the tree build on, though it is not in the tree: other folders of the same repository."""
+    have = {source.file for source in sources}
+    more: list[Source] = []
+    new = list(sources)
+    while new:
+        named = [path for part in find(tree, new).values() for path in (*part.files, *_files_in(tree, part.folders))]
+        missing = [file for file in dict.fromkeys(named) if file not in have and (tree.root / file).is_file()]
+        have.update(missing)
+        new, _ = documents.read(Tree(tree.root, missing), 1)
+        more.extend(new)
+    return more
+
+
+def _files_in(tree: Tree, folders: Sequence[str]) -> list[str]:
+    """The kustomizations of some folders."""
+    return [f"{folder}/{name}".lstrip("/") for folder in folders for name in documents.KUSTOMIZATIONS]
+
+
 def _read(tree: Tree, source: Source, value: dict[str, Any]) -> Kustomization:
     folders, files, remote, outside = list[str](), list[str](), list[str](), list[str]()
     for name in _named(value):

@@ -1,0 +1,87 @@
+"""`gatekeeper render`: what the cluster would get, as the gate judges it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from gatekeeper import config, documents, sources
+from gatekeeper.errors import UsageError
+from gatekeeper.model import Resource
+from gatekeeper.render import every
+
+EXAMPLES = """examples:
+  gatekeeper render clusters/production
+  gatekeeper render apps/web/kustomization.yaml | kubectl diff -f -
+
+Secret values that stand in the open are not printed. Exit status: 0 all rendered, 3 some could not be.
+"""
+HIDDEN = "(hidden by gatekeeper)"
+
+
+def render(arguments: list[str]) -> int:
+    """Runs the command."""
+    options = argparse.ArgumentParser(
+        prog="gatekeeper render",
+        description="Print what kustomize, Helm, Flux and Argo CD make of the files below a path, as YAML.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("path", type=Path, metavar="PATH", help="a folder or file of the repository")
+    options.add_argument("--config", type=Path, metavar="FILE", help=f"instead of {config.NAME} in the root")
+    given = options.parse_args(arguments)
+    if not given.path.exists():
+        raise UsageError(f"{given.path}: no such file or folder")
+    root = config.root_of(given.path.resolve())
+    settings = config.load(root, given.config)
+    tree = sources.gather([root], root, settings.exclude)
+    read, unread = documents.read(tree, os.cpu_count() or 1)
+    rendered = every.all_of(tree, read, settings, os.cpu_count() or 1)
+    below = given.path.resolve().relative_to(tree.root).as_posix()
+    for where, lot in rendered.parts:
+        if _within(where, below):
+            for resource in lot:
+                sys.stdout.write(_document(resource))
+    lost = [gap for gap in (*unread, *rendered.gaps) if gap.fatal and _within(gap.file, below)]
+    for finding in rendered.findings:
+        if finding.rule.startswith("render/") and _within(finding.place.file, below):
+            sys.stderr.write(f"{finding.place.file}: {finding.message}\n")
+    for gap in lost:
+        sys.stderr.write(f"{gap.file}: {gap.reason}\n")
+    return 3 if lost else 0
+
+
+def _within(where: str, below: str) -> bool:
+    """Whether a file or folder lies below a path, or is what a kustomization's own file stands for."""
+    folder, _, name = below.rpartition("/")
+    return (
+        below == "."
+        or where == below
+        or where.startswith(f"{below}/")
+        or (name in (*documents.KUSTOMIZATIONS, "Chart.yaml") and where == folder)
+    )
+
+
+def _document(resource: Resource) -> str:
+    import yaml
+
+    place = resource.origin.place(())
+    text: str = yaml.safe_dump(_without_secrets(resource.value), sort_keys=False, allow_unicode=True, width=120)
+    return f"---\n# from {place.file}\n{text}"
+
+
+def _without_secrets(value: dict[str, Any]) -> dict[str, Any]:
+    """The object with the values of a Secret hidden, unless they are ciphertext."""
+    if value.get("kind") == "Secret":
+        for section in ("data", "stringData"):
+            entries = value.get(section)
+            if isinstance(entries, dict):
+                value[section] = {key: _hidden(text) for key, text in entries.items()}
+    return value
+
+
+def _hidden(text: Any) -> Any:
+    return text if isinstance(text, str) and text.startswith("ENC[AES256_GCM,") else HIDDEN
