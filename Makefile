@@ -8,7 +8,7 @@ SOURCES := pyproject.toml requirements.lock rust/Cargo.toml rust/Cargo.lock $(wi
 .PHONY: demo test check lint bench tools lock clean
 
 demo: .venv/ready
-	@$(BIN)/gatekeeper tools install $$($(BIN)/python -c 'from gatekeeper.engines.embedded import available; print("kustomize" if available() else "kustomize opa")')
+	@$(BIN)/gatekeeper tools install $$($(BIN)/python -c 'from gatekeeper.engines.rego.embedded import available; print("kustomize" if available() else "kustomize opa")')
 	@$(BIN)/python examples/demo.py
 
 test: .venv/ready tools lint

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gatekeeper.engines.embedded import available
+from gatekeeper.engines.rego.embedded import available
 
 SHOP = Path(__file__).parent / "shop"
 LEGEND = """

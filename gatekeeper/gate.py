@@ -6,8 +6,12 @@ from collections.abc import Callable
 
 from gatekeeper import documents, git
 from gatekeeper.config import Config
-from gatekeeper.engines import library, plaintext, policies, rego, schema
-from gatekeeper.engines.catalog import Catalog
+from gatekeeper.engines.plaintext import secrets as plaintext
+from gatekeeper.engines.rego import asking as rego
+from gatekeeper.engines.rego import library, policies
+from gatekeeper.engines.schema import custom
+from gatekeeper.engines.schema import validation as schema
+from gatekeeper.engines.schema.catalog import Catalog
 from gatekeeper.model import Coverage, Finding, Verdict
 from gatekeeper.render import every as render
 from gatekeeper.sources import Tree
@@ -29,8 +33,8 @@ def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step: No
     rendered = render.all_of(tree, sources, config, jobs)
     resources = rendered.resources
     say("checking schemas")
-    custom = render.definitions(tree, sources, resources, config)
-    catalog = Catalog(config.kubernetes, custom, library.apis)
+    kinds = custom.kinds(tree, sources, resources, config)
+    catalog = Catalog(config.kubernetes, kinds, library.apis)
     found_schema, gaps_schema, checked = schema.judge(resources, catalog, config.allow_missing, jobs)
     say("asking policies")
     engine = rego.start(config, chosen, jobs)

@@ -8,9 +8,10 @@ import pytest
 
 from gatekeeper import documents
 from gatekeeper.config import Config
-from gatekeeper.engines import library, policies, rego
-from gatekeeper.engines.embedded import Embedded
-from gatekeeper.engines.library import Rule
+from gatekeeper.engines.rego import asking as rego
+from gatekeeper.engines.rego import library, policies
+from gatekeeper.engines.rego.embedded import Embedded
+from gatekeeper.engines.rego.library import Rule
 from gatekeeper.model import dotted
 from gatekeeper.render import plain
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from gatekeeper import config
-from gatekeeper.engines import library
+from gatekeeper.engines.rego import library
 from gatekeeper.errors import UsageError
 
 EXAMPLES = """examples:
@@ -55,7 +55,7 @@ def policy(arguments: list[str]) -> int:
 
 
 def _test(paths: list[str], data: list[str], engine: str | None) -> int:
-    from gatekeeper.engines import trials
+    from gatekeeper.engines.rego import trials
 
     if not paths:
         raise UsageError("policy test needs a PATH: a folder or file with policies and their tests")

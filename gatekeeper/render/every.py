@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from gatekeeper import documents
 from gatekeeper.config import Config
 from gatekeeper.documents import Source
-from gatekeeper.engines import crds
-from gatekeeper.engines.crds import Definition
-from gatekeeper.errors import UsageError
 from gatekeeper.model import Finding, Gap, Place, Resource
 from gatekeeper.render import applied, charts, kustomizations, plain, units, variables
 from gatekeeper.render.applied import Applied
@@ -133,39 +129,6 @@ def _chart(tree: Tree, use: charts.Use, sources: Mapping[str, Source], config: C
     from gatekeeper.render import helm
 
     return helm.build(tree, use, sources, config.kubernetes, config.timeout)
-
-
-def definitions(
-    tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], config: Config
-) -> Iterator[Definition]:
-    """The CRDs of the repository, rendered or not, and of the folders that the config names.
-
-    Raises:
-        UsageError: a folder of the config does not exist or holds no CRD.
-    """
-    for resource in resources:
-        if resource.ref.kind == "CustomResourceDefinition":
-            yield from crds.definitions(resource.value)
-    for source in sources:
-        for document in source.documents:
-            if b'"CustomResourceDefinition"' in document.json:
-                yield from crds.definitions(documents.value_of(document))
-    for folder in config.crds:
-        yield from _definitions_in(tree, folder)
-
-
-def _definitions_in(tree: Tree, folder: str) -> list[Definition]:
-    found: list[Definition] = []
-    files = sorted((tree.root / folder).rglob("*.y*ml"))
-    for file in files:
-        parsed, _ = documents.parse(file.read_bytes())
-        for document in parsed:
-            value: Any = documents.value_of(document)
-            if documents.is_resource(value) and value["kind"] == "CustomResourceDefinition":
-                found.extend(crds.definitions(value))
-    if not found:
-        raise UsageError(f"`schemas.crds` names {folder}, where no CustomResourceDefinition is; correct it")
-    return found
 
 
 def _note_sources(sources: Sequence[Source], rendered: Rendered) -> None:

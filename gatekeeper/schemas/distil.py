@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import yaml
 
-from gatekeeper.engines.crds import definitions
+from gatekeeper.engines.schema.crds import definitions
 
 HERE = Path(__file__).parent
 DROPPED = {"description", "format", "example", "externalDocs", "title"}

@@ -17,7 +17,7 @@ from pathlib import Path
 import orjson
 
 from gatekeeper import tools
-from gatekeeper.engines.catalog import Catalog
+from gatekeeper.engines.schema.catalog import Catalog
 
 ROUNDS = 3
 POLICY = """package main

@@ -8,9 +8,10 @@ import pytest
 
 from gatekeeper import documents
 from gatekeeper.config import Config
-from gatekeeper.engines import policies, rego
-from gatekeeper.engines.opa import Opa
-from gatekeeper.engines.policies import PolicySet
+from gatekeeper.engines.rego import asking as rego
+from gatekeeper.engines.rego import policies
+from gatekeeper.engines.rego.opa import Opa
+from gatekeeper.engines.rego.policies import PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Finding, Resource, dotted
 from gatekeeper.render import plain

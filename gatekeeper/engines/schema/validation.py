@@ -6,8 +6,8 @@ import fnmatch
 from collections.abc import Sequence
 from typing import Any
 
-from gatekeeper.engines import cel
-from gatekeeper.engines.catalog import Catalog
+from gatekeeper.engines.schema import cel
+from gatekeeper.engines.schema.catalog import Catalog
 from gatekeeper.errors import UsageError
 from gatekeeper.model import FieldPath, Finding, Gap, Ref, Resource, at, dotted
 

@@ -18,9 +18,9 @@ from opa_client.opa import OpaClient
 from requests.exceptions import HTTPError, RequestException, Timeout
 
 from gatekeeper import tools
-from gatekeeper.engines import guard
-from gatekeeper.engines.opa_server import NAME, Server, collector
-from gatekeeper.engines.policies import PolicySet
+from gatekeeper.engines.rego import guard
+from gatekeeper.engines.rego.opa_server import NAME, Server, collector
+from gatekeeper.engines.rego.policies import PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.roles import Answer
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gatekeeper.config import Config
 from gatekeeper.documents import EXTENSIONS, Source
-from gatekeeper.engines import leaks
+from gatekeeper.engines.plaintext import leaks
 from gatekeeper.model import FieldPath, Finding, Gap, Place, Resource
 from gatekeeper.sources import Tree
 

@@ -19,8 +19,8 @@ import orjson
 import yaml
 
 from gatekeeper import tools
-from gatekeeper.engines import policies
-from gatekeeper.engines.policies import PolicySet
+from gatekeeper.engines.rego import policies
+from gatekeeper.engines.rego.policies import PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.process import run
 from gatekeeper.roles import RegoEngine

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper.engines.policies import Module, PolicySet, load
+from gatekeeper.engines.rego.policies import Module, PolicySet, load
 from gatekeeper.errors import UsageError
 
-PACKAGED = Path(__file__).parent.parent / "policies"
-CHECKOUT = Path(__file__).parent.parent.parent / "policies"
+PACKAGED = Path(__file__).parent.parent.parent / "policies"
+CHECKOUT = PACKAGED.parent.parent / "policies"
 PROFILES = {"off": (), "default": ("default",), "strict": ("default", "strict")}
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.engines.embedded import Embedded
-from gatekeeper.engines.opa import Opa
-from gatekeeper.engines.policies import PolicySet
+from gatekeeper.engines.rego.embedded import Embedded
+from gatekeeper.engines.rego.opa import Opa
+from gatekeeper.engines.rego.policies import PolicySet
 from gatekeeper.roles import RegoEngine
 from tests.conftest import needs, running_opa
-from tests.engines import conformance
+from tests.engines.rego import conformance
 
-DOCS = Path(__file__).parent.parent.parent / "docs" / "rego.md"
+DOCS = Path(__file__).parents[3] / "docs" / "rego.md"
 # What the guard cannot see in a policy's text, because it hangs on the values: docs/rego.md names each.
 STRICT = "baseandvirtualdocs/enumerate virtual errors"
 KNOWN = {

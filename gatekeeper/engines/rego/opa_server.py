@@ -12,8 +12,8 @@ from pathlib import Path
 import orjson
 
 from gatekeeper import tools
-from gatekeeper.engines.guard import REACHING_OUT
-from gatekeeper.engines.policies import PolicySet
+from gatekeeper.engines.rego.guard import REACHING_OUT
+from gatekeeper.engines.rego.policies import PolicySet
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.process import run
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.engines.policies import Module
+from gatekeeper.engines.rego.policies import Module
 from gatekeeper.model import FieldPath
 from gatekeeper.roles import RegoEngine
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from gatekeeper import documents
 from gatekeeper.config import Config
 from gatekeeper.documents import Source
-from gatekeeper.engines import policies, rego
-from gatekeeper.engines.policies import Module, PolicySet
-from gatekeeper.engines.rego import Asked, Plan
+from gatekeeper.engines.rego import asking as rego
+from gatekeeper.engines.rego import policies
+from gatekeeper.engines.rego.asking import Asked, Plan
+from gatekeeper.engines.rego.policies import Module, PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource
 from gatekeeper.render import plain

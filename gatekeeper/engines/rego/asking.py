@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gatekeeper.config import Config
-from gatekeeper.engines import library, policies
-from gatekeeper.engines.blame import Tracer
-from gatekeeper.engines.embedded import Embedded
-from gatekeeper.engines.policies import Module, PolicySet
+from gatekeeper.engines.rego import library, policies
+from gatekeeper.engines.rego.blame import Tracer
+from gatekeeper.engines.rego.embedded import Embedded
+from gatekeeper.engines.rego.policies import Module, PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import FieldPath, Finding, Gap, Placed, Resource, Severity
 from gatekeeper.roles import Answer, RegoEngine
@@ -68,7 +68,7 @@ def _severity(word: str) -> Severity:
 def start(config: Config, chosen: Plan, jobs: int) -> RegoEngine:
     """The engine that the repository chose, loaded."""
     if config.engine == "opa":
-        from gatekeeper.engines.opa import Opa
+        from gatekeeper.engines.rego.opa import Opa
 
         queries = tuple(chosen.asked)
         return Opa(chosen.policies, queries, config.policy_timeout, config.opa_url, config.builtins)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
-from gatekeeper.engines.catalog import Catalog, Key
+from gatekeeper.engines.schema.catalog import Catalog, Key
 from gatekeeper.model import FieldPath, Finding, Gap, Resource, at
 
 try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from gatekeeper.engines.policies import Module
+from gatekeeper.engines.rego.policies import Module
 from gatekeeper.errors import PolicyError
 
 OPAQUE = re.compile(r'"(?:\\.|[^"\\\n])*"|`[^`]*`|#[^\n]*')
@@ -35,6 +35,22 @@ UNIFIED = re.compile(r"^([ \t]*)([A-Za-z_]\w*) = ([A-Za-z_][\w.]*)\[\2\][ \t]*$"
 IN = re.compile(r"\bin\b")
 DECLARES = re.compile(r"\s*(some|every)\b")
 
+
+# What the embedded engine says where `some ... in` meets a text, a number or null; OPA takes the rule as undefined.
+NO_COLLECTION = "`some .. in collection` expects"
+SOME_IN = re.compile(r"\bsome\s+[^\n;{}]*?\s+in\b")
+EACH_CALL = "data.gatekeeper_each.items"
+EACH_NAME = "gatekeeper_each.rego"
+EACH = """package gatekeeper_each
+
+import rego.v1
+
+items(x) := x if is_array(x)
+
+items(x) := x if is_object(x)
+
+items(x) := x if is_set(x)
+"""
 
 # What reaches out of an evaluation; off in every engine unless the config names it in `policies.builtins`.
 REACHING_OUT = ("http.send", "net.lookup_ip_addr", "opa.runtime")
@@ -69,6 +85,36 @@ def check(module: Module) -> None:
 def taken(text: str) -> str:
     """The same rules in the words that the embedded engine takes: it will not unify a variable with its own lookup."""
     return UNIFIED.sub(r"\1\3[\2] == \2", text)
+
+
+def lenient(text: str) -> str:
+    """As `taken`, and each `some ... in collection` takes nothing from what is no collection, where OPA says so too."""
+    text = taken(text)
+    code = _blanked(text)
+    cuts = []
+    for found in SOME_IN.finditer(code):
+        end = _end_of_term(code, found.end())
+        if code[found.end() : end].strip():
+            cuts += [(found.end(), f" {EACH_CALL}("), (end, ")")]
+    for at, more in sorted(cuts, reverse=True):
+        text = text[:at] + more + text[at:]
+    return text
+
+
+def _end_of_term(code: str, start: int) -> int:
+    """Where the expression that starts there ends: at its line, its bracket, a `;` or a `with`."""
+    depth = 0
+    for at in range(start, len(code)):
+        letter = code[at]
+        if letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            depth -= 1
+            if depth < 0:
+                return at
+        elif not depth and (letter in ";\n" or code.startswith(" with ", at)):
+            return at
+    return len(code)
 
 
 def _blanked(text: str) -> str:

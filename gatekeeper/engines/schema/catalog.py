@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gatekeeper.engines import crds
-from gatekeeper.engines.crds import Definition
+from gatekeeper.engines.schema import crds
+from gatekeeper.engines.schema.crds import Definition
 from gatekeeper.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ try:
 except ImportError:  # no Rust compiler at install time: the package judges each object, one at a time
     Schema = None  # type: ignore[assignment,misc]
 
-BUILT_IN = Path(__file__).parent.parent / "schemas"
+BUILT_IN = Path(__file__).parent.parent.parent / "schemas"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 DROPPED = ("description", "format", "default", "$schema", "$id")
 

@@ -1,0 +1,88 @@
+"""Both engines say the same of resources that are wrong in every place: null, another type, nothing, too much."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from gatekeeper import documents
+from gatekeeper.config import Config
+from gatekeeper.engines.rego import asking, library, policies
+from gatekeeper.engines.rego.policies import PolicySet
+from gatekeeper.model import FieldPath
+from gatekeeper.roles import Answer
+from tests.conftest import SHARED, needs, shared
+
+WRONG: tuple[Any, ...] = (None, "x", [], {}, 7, [None], {"a": None})
+IDENTITY: tuple[FieldPath, ...] = ((), ("kind",), ("apiVersion",))
+SAMPLE = 500
+# regorus prints a number for `%s`; Go's fmt, and so OPA, complains in the middle of the text. See docs/rego.md.
+COMPLAINT = re.compile(r"%!s\(\w+=([^)]*)\)")
+
+
+def paths(value: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, item in items:
+        yield from paths(item, (*path, step))
+
+
+def damaged() -> list[bytes]:
+    """The library's own cases, each with one field replaced: the same sample in every run."""
+    found = []
+    for case in sorted(library.folder().rglob("*.yaml")):
+        for document in documents.parse(case.read_bytes())[0] if case.stem[:3] in ("bad", "goo") else ():
+            text = document.json
+            for path in paths(orjson.loads(text)):
+                for wrong in WRONG if path not in IDENTITY else ():
+                    value = orjson.loads(text)
+                    inner = value
+                    for step in path[:-1]:
+                        inner = inner[step]
+                    inner[path[-1]] = wrong
+                    found.append(orjson.dumps(value))
+    return random.Random(0).sample(found, SAMPLE)
+
+
+def answers(config: Config, own: PolicySet, inputs: list[bytes]) -> set[tuple[int, str, str]]:
+    plan = asking.plan(config, own)
+    engine = asking.start(config, plan, 2)
+    try:
+        found: list[Answer] = engine.evaluate([(json, tuple(plan.asked)) for json in inputs])
+    finally:
+        engine.close()
+    assert not [answer for answer in found if answer.error]
+    return {
+        (answer.input, answer.query, COMPLAINT.sub(r"\1", line))
+        for answer in found
+        for line in (orjson.dumps(item, option=orjson.OPT_SORT_KEYS).decode() for item in answer.value)
+    }
+
+
+def both(library_profile: str, own: PolicySet) -> tuple[set[tuple[int, str, str]], ...]:
+    inputs = damaged()
+    return tuple(
+        answers(Config(library=library_profile, engine=engine, policy_timeout=30.0), own, inputs)
+        for engine in ("embedded", "opa")
+    )
+
+
+@needs("opa")
+def test_the_library_fails_on_no_resource_and_finds_the_same_with_both_engines() -> None:
+    embedded, opa = both("strict", PolicySet((), {}))
+    assert embedded == opa
+    assert len(embedded) > SAMPLE
+
+
+@shared("corpora/policies")
+@needs("opa")
+@pytest.mark.parametrize("folder", ["raspbernetes__k8s-security-policies/policies", "instrumenta__policies"])
+def test_other_peoples_policies_find_the_same_with_both_engines(folder: str) -> None:
+    embedded, opa = both("off", policies.load(SHARED / "corpora" / "policies", [folder]))
+    assert embedded == opa
+    assert embedded
