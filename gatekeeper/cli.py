@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -63,6 +64,8 @@ def main(arguments: list[str]) -> int:
 
 def entry() -> NoReturn:
     """The program: never a traceback for what a user can cause."""
+    # What a run makes lives until its end: a collector would look through all of it, again and again, for nothing.
+    gc.disable()
     try:
         status = main(sys.argv[1:])
         sys.stdout.flush()

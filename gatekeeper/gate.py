@@ -8,7 +8,7 @@ from gatekeeper import documents, git
 from gatekeeper.config import Config
 from gatekeeper.engines.plaintext import secrets as plaintext
 from gatekeeper.engines.rego import asking as rego
-from gatekeeper.engines.rego import library, policies
+from gatekeeper.engines.rego import library
 from gatekeeper.engines.schema import custom
 from gatekeeper.engines.schema import validation as schema
 from gatekeeper.engines.schema.catalog import Catalog
@@ -23,10 +23,8 @@ def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step: No
     """Reads, renders and judges all files of a tree.
 
     Raises:
-        GateError: the config or a policy cannot be used, so that nothing can be judged.
+        UsageError: the config names what does not exist, so that nothing can be judged.
     """
-    own = policies.load(tree.root, config.policies, config.data)
-    chosen = rego.plan(config, own)
     say("reading")
     sources, unread = documents.read(tree, jobs)
     say("rendering")
@@ -37,18 +35,13 @@ def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step: No
     catalog = Catalog(config.kubernetes, kinds, library.apis)
     found_schema, gaps_schema, checked = schema.judge(resources, catalog, config.allow_missing, jobs)
     say("asking policies")
-    engine = rego.start(config, chosen, jobs)
-    try:
-        found_rego, gaps_rego = rego.judge(resources, chosen, engine)
-        name = engine.name
-    finally:
-        engine.close()
+    asked = rego.run(tree.root, resources, config, jobs)
     say("looking for secrets")
     found_plain, gaps_plain = plaintext.judge(tree, sources, resources, config)
-    gaps = (*tree.gaps, *unread, *rendered.gaps, *gaps_schema, *gaps_rego, *gaps_plain)
+    gaps = (*tree.gaps, *unread, *rendered.gaps, *gaps_schema, *asked.gaps, *gaps_plain)
     coverage = Coverage(len(tree.files), len(resources), checked, tuple(sorted(set(gaps))))
-    findings = _distinct([*rendered.findings, *found_schema, *found_rego, *found_plain])
-    return Verdict(findings, coverage, name, chosen.policies.digest, git.revision(tree.root))
+    findings = _distinct([*rendered.findings, *found_schema, *asked.findings, *found_plain])
+    return Verdict(findings, coverage, asked.engine, asked.digest, git.revision(tree.root))
 
 
 def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:

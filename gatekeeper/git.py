@@ -20,6 +20,8 @@ def files(root: Path, below: Path) -> list[str] | None:
 
 def revision(root: Path) -> str | None:
     """The commit that is checked out, with `-dirty` where the work tree differs from it; None outside of Git."""
+    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return None
     found = _git(root, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
     return found.decode("ascii", "replace").strip() if found is not None else None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -42,6 +41,9 @@ def run(
     Raises:
         ToolError: it cannot be started, or ran out of time.
     """
+    # Imported only where a program is run: a check of plain files needs none.
+    import subprocess
+
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     name = Path(command[0]).name
     try:

@@ -74,6 +74,7 @@ def gather(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tree:
     """
     root = root.resolve()
     files: set[str] = set()
+    ordinary: set[str] = set()
     gaps: list[Gap] = []
     for path in paths:
         if not path.exists():
@@ -82,10 +83,10 @@ def gather(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tree:
         if not start.is_relative_to(root):
             raise UsageError(f"{path}: lies outside of the repository {root}")
         found = git.files(root, start) if (root / ".git").exists() else None
-        files.update(_walk(root, start, gaps) if found is None else found)
+        files.update(_walk(root, start, ordinary, gaps) if found is None else found)
     kept: list[str] = []
     for file in sorted(files):
-        gap = _excluded(file, exclude) or _not_a_file(root, file)
+        gap = _excluded(file, exclude) or (None if file in ordinary else _not_a_file(root, file))
         if gap is None:
             kept.append(file)
         elif gap.reason:
@@ -126,8 +127,11 @@ def _link(root: Path, path: Path, file: str) -> Gap | None:
     return Gap(file, f"a symbolic link: judged as {target.relative_to(root)}")
 
 
-def _walk(root: Path, start: Path, gaps: list[Gap]) -> Iterator[str]:
-    """Everything below a folder that is no folder itself, relative to the root; links are not followed."""
+def _walk(root: Path, start: Path, ordinary: set[str], gaps: list[Gap]) -> Iterator[str]:
+    """Everything below a folder that is no folder itself, relative to the root; links are not followed.
+
+    What the folder itself tells to be an ordinary file is noted in `ordinary`, so that nobody asks again.
+    """
     relative = start.relative_to(root).as_posix()
     if start.is_file():
         yield relative
@@ -138,7 +142,10 @@ def _walk(root: Path, start: Path, gaps: list[Gap]) -> Iterator[str]:
         try:
             with os.scandir(f"{root}/{folder}") as entries:
                 for entry in entries:
-                    if not entry.is_dir(follow_symlinks=False):
+                    if entry.is_file(follow_symlinks=False):
+                        ordinary.add(folder + entry.name)
+                        yield folder + entry.name
+                    elif not entry.is_dir(follow_symlinks=False):
                         yield folder + entry.name
                     elif entry.name != ".git":
                         waiting.append(f"{folder}{entry.name}/")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import sys
 import time
@@ -29,7 +28,8 @@ def parser() -> argparse.ArgumentParser:
         prog="gatekeeper check",
         description="Judge files, folders or a whole repository. Needs no key and opens no connection.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        # A width of its own: to ask for the terminal's, argparse imports half of the standard library.
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=110),
     )
     options.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="what to judge (default: the repository)")
     options.add_argument(
@@ -46,8 +46,6 @@ def parser() -> argparse.ArgumentParser:
 def check(arguments: list[str]) -> int:
     """Runs the command."""
     given = parser().parse_intermixed_args(arguments)
-    # What a run makes lives until its end: a collector would look through all of it, again and again, for nothing.
-    gc.disable()
     outputs = [_output(text) for text in given.format or ["text"]]
     if given.jobs < 1:
         raise UsageError("--jobs must be 1 or more")

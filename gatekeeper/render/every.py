@@ -143,10 +143,13 @@ def _note_sources(sources: Sequence[Source], rendered: Rendered) -> None:
             rendered.gaps.append(Gap(source.file, message, fatal=True))
         elif source.role != "documents":
             rendered.gaps.append(Gap(source.file, NOTES.get(source.role) or source.note))
-        elif source.documents and not any(b'"kind"' in document.json for document in source.documents):
-            rendered.gaps.append(Gap(source.file, "no Kubernetes resource"))
         else:
             rendered.findings.extend(_duplicates(source))
+            heads = [document.head for document in source.documents]
+            if heads and not any(heads):
+                rendered.gaps.append(Gap(source.file, "no Kubernetes resource"))
+            elif heads and all(head and plain.is_for_a_program(head[0], head[1]) for head in heads):
+                rendered.gaps.append(Gap(source.file, "configures a program, not a cluster"))
 
 
 def _duplicates(source: Source) -> Iterator[Finding]:

@@ -87,7 +87,7 @@ class Overlay(NamedTuple):
         if source is None:
             return Place(self.file)
         if is_kustomization(self.file):
-            return _generator(source, self.name)
+            return _generator(source, self.name, path)
         for document, held in resources_in(source):
             if held.get("kind") == self.kind and self.name.find(str(named(held))) >= 0:
                 _, line, column = document.locate(follow(path, value, held), key)
@@ -247,12 +247,24 @@ def _image(held: dict[str, Any], image: str) -> FieldPath | None:
     return None
 
 
-def _generator(source: Source, name: str) -> Place:
-    """The generator in a kustomization that made a ConfigMap or Secret (its name has a hash at the end)."""
+def _generator(source: Source, name: str, path: FieldPath) -> Place:
+    """What made a ConfigMap or Secret (its name has a hash at the end): the entry of a key, or the generator."""
     held = documents.value_of(source.documents[0]) if source.documents else {}
     for word in ("configMapGenerator", "secretGenerator"):
         for index, entry in enumerate(held.get(word) or ()):
             if isinstance(entry, dict) and str(entry.get("name")) in name:
-                _, line, column = source.documents[0].locate((word, index, "name"))
+                inner = _generated(entry, path[1]) if len(path) > 1 else ("name",)
+                _, line, column = source.documents[0].locate((word, index, *inner))
                 return Place(source.file, line, column)
     return Place(source.file)
+
+
+def _generated(entry: dict[str, Any], key: str | int) -> FieldPath:
+    """The item of a generator that brings a key: `key=value`, `key=path`, or a path that ends in the key."""
+    for word in ("files", "literals"):
+        items = entry.get(word)
+        for number, item in enumerate(items if isinstance(items, list) else ()):
+            before, equals, _ = str(item).partition("=")
+            if (before if equals else PurePosixPath(before).name) == key:
+                return (word, number)
+    return ("name",)

@@ -14,6 +14,33 @@ from gatekeeper.render.origin import Plain
 from gatekeeper.roles import Positions
 
 MAX_LISTS = 3
+# Groups of files that look like resources, but configure a program on somebody's machine; no cluster knows them.
+PROGRAMS = {
+    "apiserver.config.k8s.io",
+    "audit.k8s.io",
+    "backstage.io",
+    "builtin",
+    "chainsaw.kyverno.io",
+    "cli.kyverno.io",
+    "config.kpt.dev",
+    "credentialprovider.kubelet.k8s.io",
+    "ctlptl.dev",
+    "eksctl.io",
+    "fn.kpt.dev",
+    "k3d.io",
+    "kind.x-k8s.io",
+    "kpt.dev",
+    "kubeadm.k8s.io",
+    "kubelet.config.k8s.io",
+    "kubeproxy.config.k8s.io",
+    "kubescheduler.config.k8s.io",
+    "kuttl.dev",
+    "meta.pkg.crossplane.io",
+    "schema.plugin.fluxcd.io",
+    "skaffold",
+    "tanka.dev",
+    "test.gatekeeper.sh",
+}
 
 
 def ref_of(value: dict[str, Any]) -> Ref:
@@ -29,11 +56,17 @@ def ref_of(value: dict[str, Any]) -> Ref:
     )
 
 
+def is_for_a_program(api_version: str, kind: str) -> bool:
+    """Whether a file with these words configures a program (kind, Skaffold, kubeadm, a kubeconfig), not a cluster."""
+    group = api_version.partition("/")[0] if "/" in api_version else api_version
+    return group in PROGRAMS or (api_version, kind) == ("v1", "Config")
+
+
 def resources(source: Source) -> Iterator[Resource]:
     """All objects of a file, those inside of a List too."""
     for document in source.documents:
         head = document.head
-        if head is None:
+        if head is None or is_for_a_program(head[0], head[1]):
             continue
         if head[1].endswith("List"):
             yield from _unfold(source.file, document, documents.value_of(document), ())

@@ -9,6 +9,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 /// Deeper nesting than this is refused: no Kubernetes object needs it, and every reader downstream recurses.
 const MAX_DEPTH: usize = 200;
@@ -53,8 +54,8 @@ struct Nodes {
     entries: Vec<Entry>,
     /// Keys of mappings, one behind the other.
     keys: String,
-    /// Scalars as JSON, one behind the other; only until the document's JSON is written.
-    scalars: String,
+    /// Scalars as JSON, one behind the other.
+    scalars: Vec<u8>,
 }
 
 fn part<Item>(list: &[Item], from: u32, count: u32) -> &[Item] {
@@ -62,6 +63,14 @@ fn part<Item>(list: &[Item], from: u32, count: u32) -> &[Item] {
 }
 
 impl Nodes {
+    fn clear(&mut self) {
+        self.nodes.clear();
+        self.links.clear();
+        self.entries.clear();
+        self.keys.clear();
+        self.scalars.clear();
+    }
+
     fn items(&self, id: u32) -> &[u32] {
         match self.nodes[id as usize].shape {
             Shape::Sequence(from, count) => part(&self.links, from, count),
@@ -85,7 +94,7 @@ impl Nodes {
     }
 
     /// A scalar's JSON.
-    fn scalar(&self, id: u32) -> Option<&str> {
+    fn scalar(&self, id: u32) -> Option<&[u8]> {
         match self.nodes[id as usize].shape {
             Shape::Scalar(from, to) => Some(&self.scalars[from as usize..to as usize]),
             _ => None,
@@ -94,7 +103,7 @@ impl Nodes {
 
     fn text(&self, id: u32, key: &str) -> Option<String> {
         let json = self.scalar(self.entry(id, key)?.value)?;
-        json.starts_with('"').then(|| serde_json::from_str(json).ok())?
+        json.starts_with(b"\"").then(|| serde_json::from_slice(json).ok())?
     }
 
     fn head(&self, root: u32) -> Option<Head> {
@@ -109,41 +118,68 @@ impl Nodes {
 /// apiVersion, kind, namespace and name.
 type Head = (String, String, String, String);
 
-/// One document of a file: its value as JSON, and where every part of it stands.
+/// One document of a file: its value as JSON; where its parts stand is read again from the text, for the few that are asked.
 #[pyclass(frozen, module = "gatekeeper._native")]
 pub struct Document {
+    json: Py<PyBytes>,
+    parsed: Parsed,
+    text: Arc<PyBackedBytes>,
+    /// Which of the text's documents this is, from 0.
+    number: usize,
+    placed: OnceLock<(Nodes, u32)>,
+}
+
+struct Parsed {
     json: Box<[u8]>,
-    nodes: Nodes,
-    root: u32,
+    start: Mark,
     head: Option<Box<Head>>,
-    duplicates: Vec<(String, Mark, Mark)>,
+    duplicates: Box<[(String, Mark, Mark)]>,
+}
+
+impl Document {
+    fn placed(&self) -> &(Nodes, u32) {
+        self.placed.get_or_init(|| {
+            let mut scratch = Scratch::default();
+            let mut found = None;
+            let mut number = 0;
+            if let Ok(text) = text_of(&self.text) {
+                read(text, &mut scratch, |scratch, root| {
+                    if number == self.number {
+                        found = Some((std::mem::take(&mut scratch.nodes), root));
+                    }
+                    number += 1;
+                    found.is_none()
+                });
+            }
+            found.expect("what was read once is read again")
+        })
+    }
 }
 
 #[pymethods]
 impl Document {
     /// The value as JSON text: bytes.
     #[getter]
-    fn json<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.json)
+    fn json(&self, py: Python<'_>) -> Py<PyBytes> {
+        self.json.clone_ref(py)
     }
 
     /// Line and column of the document's first node, from 1.
     #[getter]
     fn start(&self) -> (u32, u32) {
-        let mark = self.nodes.nodes[self.root as usize].mark;
-        (mark.line, mark.column)
+        (self.parsed.start.line, self.parsed.start.column)
     }
 
     /// A Kubernetes object's apiVersion, kind, namespace and name (empty where it has none); None for anything else.
     #[getter]
     fn head(&self) -> Option<Head> {
-        self.head.as_deref().cloned()
+        self.parsed.head.as_deref().cloned()
     }
 
     /// Keys written twice in one mapping: (key, line, column, line of the first).
     #[getter]
     fn duplicates(&self) -> Vec<(String, u32, u32, u32)> {
-        self.duplicates.iter().map(|(key, mark, first)| (key.clone(), mark.line, mark.column, first.line)).collect()
+        self.parsed.duplicates.iter().map(|(key, mark, first)| (key.clone(), mark.line, mark.column, first.line)).collect()
     }
 
     /// How many steps of the path exist, and the line and column of the last that does.
@@ -151,8 +187,8 @@ impl Document {
     /// A mapping entry is placed at its key where its value is a collection, or where `key` is set; else at its value.
     #[pyo3(signature = (path, key=false))]
     fn locate(&self, path: &Bound<'_, PyTuple>, key: bool) -> PyResult<(usize, u32, u32)> {
-        let nodes = &self.nodes;
-        let mut id = self.root;
+        let (nodes, root) = self.placed();
+        let mut id = *root;
         let mut mark = nodes.nodes[id as usize].mark;
         let mut depth = 0;
         for step in path.iter() {
@@ -175,7 +211,7 @@ impl Document {
 
     fn __repr__(&self) -> String {
         let (line, column) = self.start();
-        format!("Document(line={line}, column={column}, nodes={})", self.nodes.nodes.len())
+        format!("Document(line={line}, column={column})")
     }
 }
 
@@ -184,43 +220,74 @@ struct Failure {
     mark: Mark,
 }
 
-/// The documents of one text, and where reading stopped, if it did: (message, line, column).
-pub type Outcome = (Vec<Document>, Option<(String, u32, u32)>);
-
-pub fn parse_text(text: &str) -> Outcome {
-    let mut documents = Vec::new();
-    let open_end = if text.ends_with('\n') { usize::MAX } else { text.chars().count() };
-    let mut reader = Reader { text, lines: Vec::new(), open_end, parser: Parser::new_from_str(text), nodes: Nodes::default(), open_links: Vec::new(), open_entries: Vec::new(), duplicates: Vec::new(), anchors: HashMap::new() };
-    let failure = loop {
-        match reader.document() {
-            Ok(Some(document)) => documents.push(document),
-            Ok(None) => break None,
-            Err(failure) => break Some((failure.message, failure.mark.line, failure.mark.column)),
-        }
-    };
-    (documents, failure)
-}
-
-struct Reader<'input> {
-    text: &'input str,
-    /// The text's lines, split when first needed.
-    lines: Vec<&'input str>,
-    /// The text's length in characters where its last line has no end; else more than any index.
-    open_end: usize,
-    parser: Parser<'input, saphyr_parser::StrInput<'input>>,
+/// What reading needs and can use again for the next text: memory is made once a thread, not once a document.
+#[derive(Default)]
+struct Scratch {
     nodes: Nodes,
     /// Items and entries of the collections that are still being read, the innermost last.
     open_links: Vec<u32>,
     open_entries: Vec<Entry>,
     duplicates: Vec<(String, Mark, Mark)>,
     anchors: HashMap<usize, u32>,
+    json: Vec<u8>,
+}
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.nodes.clear();
+        self.open_links.clear();
+        self.open_entries.clear();
+        self.duplicates.clear();
+        self.anchors.clear();
+        self.json.clear();
+    }
+}
+
+/// Reads a text's documents one after the other, until `each` (given the document's root) has enough; where reading stopped.
+fn read(text: &str, scratch: &mut Scratch, mut each: impl FnMut(&mut Scratch, u32) -> bool) -> Option<Failure> {
+    let open_end = if text.ends_with('\n') { usize::MAX } else { text.chars().count() };
+    let mut reader = Reader { text, lines: Vec::new(), open_end, parser: Parser::new_from_str(text), held: scratch };
+    loop {
+        match reader.document() {
+            Ok(Some(root)) if each(reader.held, root) => {}
+            Ok(_) => return None,
+            Err(failure) => return Some(failure),
+        }
+    }
+}
+
+/// The documents of one text, and where reading stopped, if it did: (message, line, column).
+type Outcome = (Vec<Parsed>, Option<(String, u32, u32)>);
+
+fn parse_text(text: &str, scratch: &mut Scratch) -> Outcome {
+    let mut documents = Vec::new();
+    let failure = read(text, scratch, |scratch, root| {
+        documents.push(Parsed {
+            json: scratch.json.as_slice().into(),
+            start: scratch.nodes.nodes[root as usize].mark,
+            head: scratch.nodes.head(root).map(Box::new),
+            duplicates: std::mem::take(&mut scratch.duplicates).into(),
+        });
+        true
+    });
+    (documents, failure.map(|failure| (failure.message, failure.mark.line, failure.mark.column)))
+}
+
+struct Reader<'input, 'held> {
+    text: &'input str,
+    /// The text's lines, split when first needed.
+    lines: Vec<&'input str>,
+    /// The text's length in characters where its last line has no end; else more than any index.
+    open_end: usize,
+    parser: Parser<'input, saphyr_parser::StrInput<'input>>,
+    held: &'held mut Scratch,
 }
 
 fn mark_of(span: &Span) -> Mark {
     Mark { line: span.start.line() as u32, column: span.start.col() as u32 + 1 }
 }
 
-impl<'input> Reader<'input> {
+impl<'input> Reader<'input, '_> {
     fn next(&mut self) -> Result<(Event<'input>, Span), Failure> {
         match self.parser.next_event() {
             Some(Ok(found)) => Ok(found),
@@ -232,7 +299,8 @@ impl<'input> Reader<'input> {
         }
     }
 
-    fn document(&mut self) -> Result<Option<Document>, Failure> {
+    /// The root of the next document, whose JSON is then written; None at the end.
+    fn document(&mut self) -> Result<Option<u32>, Failure> {
         loop {
             match self.next()?.0 {
                 Event::StreamEnd => return Ok(None),
@@ -240,39 +308,25 @@ impl<'input> Reader<'input> {
                 _ => {}
             }
         }
-        self.nodes = Nodes::default();
-        self.open_links.clear();
-        self.open_entries.clear();
-        self.duplicates.clear();
-        self.anchors.clear();
+        self.held.clear();
         let (event, span) = self.next()?;
         let root = self.node(event, span, 0)?;
-        let written = self.nodes.nodes.len();
-        let budget = (written * ALIAS_FACTOR).clamp(ALIAS_FLOOR, ALIAS_CEILING);
-        let size = self.nodes.scalars.len() + self.nodes.keys.len() + self.nodes.entries.len() * 4 + written * 3;
-        let mut writer = Writer { nodes: &self.nodes, left: budget, out: Vec::with_capacity(size) };
+        let budget = (self.held.nodes.nodes.len() * ALIAS_FACTOR).clamp(ALIAS_FLOOR, ALIAS_CEILING);
+        let mut writer = Writer { nodes: &self.held.nodes, left: budget, out: &mut self.held.json };
         if !writer.write(root) {
             return Err(Failure {
                 message: format!("aliases expand to more than {budget} values"),
-                mark: self.nodes.nodes[root as usize].mark,
+                mark: self.held.nodes.nodes[root as usize].mark,
             });
         }
-        let json = writer.out.into_boxed_slice();
-        let head = self.nodes.head(root).map(Box::new);
-        let mut nodes = std::mem::take(&mut self.nodes);
-        nodes.scalars = String::new();
-        nodes.nodes.shrink_to_fit();
-        nodes.entries.shrink_to_fit();
-        nodes.links.shrink_to_fit();
-        nodes.keys.shrink_to_fit();
-        Ok(Some(Document { json, nodes, root, head, duplicates: std::mem::take(&mut self.duplicates) }))
+        Ok(Some(root))
     }
 
     fn add(&mut self, mark: Mark, shape: Shape, anchor: usize) -> u32 {
-        let id = self.nodes.nodes.len() as u32;
-        self.nodes.nodes.push(Node { mark, shape });
+        let id = self.held.nodes.nodes.len() as u32;
+        self.held.nodes.nodes.push(Node { mark, shape });
         if anchor != 0 {
-            self.anchors.insert(anchor, id);
+            self.held.anchors.insert(anchor, id);
         }
         id
     }
@@ -287,15 +341,14 @@ impl<'input> Reader<'input> {
                 // A block text that ends with the file, without a line end, has none in go-yaml either.
                 let open_end = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) && span.end.index() >= self.open_end;
                 let text: &str = if open_end { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
-                let json = scalar(text, style, tag.as_deref()).map_err(|message| Failure { message, mark })?;
                 let mark = if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) { self.header(mark) } else { mark };
-                let from = self.nodes.scalars.len() as u32;
-                self.nodes.scalars.push_str(&json);
-                Ok(self.add(mark, Shape::Scalar(from, self.nodes.scalars.len() as u32), anchor))
+                let from = self.held.nodes.scalars.len() as u32;
+                scalar(&mut self.held.nodes.scalars, text, style, tag.as_deref()).map_err(|message| Failure { message, mark })?;
+                Ok(self.add(mark, Shape::Scalar(from, self.held.nodes.scalars.len() as u32), anchor))
             }
             Event::SequenceStart(anchor, _) => self.sequence(mark, anchor, depth),
             Event::MappingStart(anchor, _) => self.mapping(mark, anchor, depth),
-            Event::Alias(anchor) => self.anchors.get(&anchor).copied().ok_or(Failure {
+            Event::Alias(anchor) => self.held.anchors.get(&anchor).copied().ok_or(Failure {
                 message: "an alias names an anchor that contains it, or that does not exist".into(),
                 mark,
             }),
@@ -319,21 +372,21 @@ impl<'input> Reader<'input> {
     }
 
     fn sequence(&mut self, mark: Mark, anchor: usize, depth: usize) -> Result<u32, Failure> {
-        let base = self.open_links.len();
+        let base = self.held.open_links.len();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
-                let from = self.nodes.links.len();
-                self.nodes.links.extend(self.open_links.drain(base..));
-                return Ok(self.add(mark, Shape::Sequence(from as u32, (self.nodes.links.len() - from) as u32), anchor));
+                let from = self.held.nodes.links.len();
+                self.held.nodes.links.extend(self.held.open_links.drain(base..));
+                return Ok(self.add(mark, Shape::Sequence(from as u32, (self.held.nodes.links.len() - from) as u32), anchor));
             }
             let item = self.node(event, span, depth + 1)?;
-            self.open_links.push(item);
+            self.held.open_links.push(item);
         }
     }
 
     fn mapping(&mut self, mark: Mark, anchor: usize, depth: usize) -> Result<u32, Failure> {
-        let base = self.open_entries.len();
+        let base = self.held.open_entries.len();
         let mut merges: Vec<(u32, Mark)> = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -354,72 +407,72 @@ impl<'input> Reader<'input> {
         for (source, at) in merges {
             self.merge(base, source, at)?;
         }
-        let from = self.nodes.entries.len();
-        self.nodes.entries.extend(self.open_entries.drain(base..));
-        Ok(self.add(mark, Shape::Mapping(from as u32, (self.nodes.entries.len() - from) as u32), anchor))
+        let from = self.held.nodes.entries.len();
+        self.held.nodes.entries.extend(self.held.open_entries.drain(base..));
+        Ok(self.add(mark, Shape::Mapping(from as u32, (self.held.nodes.entries.len() - from) as u32), anchor))
     }
 
     /// Adds an entry to the innermost open mapping; one that is written twice is noted, and its last value counts.
     fn put(&mut self, base: usize, entry: Entry) {
-        let key = self.nodes.key(&entry);
+        let key = self.held.nodes.key(&entry);
         // A linear look is faster than a hash for the few keys of an ordinary mapping.
-        let same = self.open_entries[base..].iter().position(|other| self.nodes.key(other) == key);
+        let same = self.held.open_entries[base..].iter().position(|other| self.held.nodes.key(other) == key);
         if let Some(index) = same {
-            let first = self.open_entries.remove(base + index);
-            self.duplicates.push((key.to_string(), entry.mark, first.mark));
+            let first = self.held.open_entries.remove(base + index);
+            self.held.duplicates.push((key.to_string(), entry.mark, first.mark));
         }
-        self.open_entries.push(entry);
+        self.held.open_entries.push(entry);
     }
 
     /// Reads a mapping's key into the keys: sigs.k8s.io/yaml turns numbers and booleans into their text.
     fn key(&mut self, event: Event<'input>, span: Span, depth: usize) -> Result<(u32, u32), Failure> {
-        let from = self.nodes.keys.len() as u32;
+        let from = self.held.nodes.keys.len() as u32;
         match &event {
             Event::Scalar(text, style, 0, None) if *style != ScalarStyle::Plain || is_word(text) => {
-                self.nodes.keys.push_str(text);
+                self.held.nodes.keys.push_str(text);
             }
             _ => {
                 let mark = mark_of(&span);
                 let id = self.node(event, span, depth + 1)?;
-                let text = match self.nodes.scalar(id) {
-                    Some(json) if json.starts_with('"') => serde_json::from_str(json).unwrap_or_default(),
-                    Some(json) if json != "null" => json.to_string(),
+                let text = match self.held.nodes.scalar(id) {
+                    Some(json) if json.starts_with(b"\"") => serde_json::from_slice(json).unwrap_or_default(),
+                    Some(json) if json != b"null" => String::from_utf8_lossy(json).into_owned(),
                     _ => return Err(Failure { message: "a key must be a text, a number or a boolean".into(), mark }),
                 };
-                self.nodes.keys.push_str(&text);
+                self.held.nodes.keys.push_str(&text);
             }
         }
-        Ok((from, self.nodes.keys.len() as u32))
+        Ok((from, self.held.nodes.keys.len() as u32))
     }
 
     fn merge(&mut self, base: usize, source: u32, at: Mark) -> Result<(), Failure> {
-        match self.nodes.nodes[source as usize].shape {
+        match self.held.nodes.nodes[source as usize].shape {
             Shape::Mapping(from, count) => {
                 for index in from..from + count {
-                    let entry = self.nodes.entries[index as usize];
-                    let key = self.nodes.key(&entry);
-                    if !self.open_entries[base..].iter().any(|own| self.nodes.key(own) == key) {
-                        self.open_entries.push(entry);
+                    let entry = self.held.nodes.entries[index as usize];
+                    let key = self.held.nodes.key(&entry);
+                    if !self.held.open_entries[base..].iter().any(|own| self.held.nodes.key(own) == key) {
+                        self.held.open_entries.push(entry);
                     }
                 }
                 Ok(())
             }
             Shape::Sequence(from, count) if self.are_mappings(source) => {
-                (from..from + count).try_for_each(|index| self.merge(base, self.nodes.links[index as usize], at))
+                (from..from + count).try_for_each(|index| self.merge(base, self.held.nodes.links[index as usize], at))
             }
             _ => Err(Failure { message: "a merge key (<<) needs a mapping or a list of mappings".into(), mark: at }),
         }
     }
 
     fn are_mappings(&self, id: u32) -> bool {
-        self.nodes.items(id).iter().all(|item| matches!(self.nodes.nodes[*item as usize].shape, Shape::Mapping(..)))
+        self.held.nodes.items(id).iter().all(|item| matches!(self.held.nodes.nodes[*item as usize].shape, Shape::Mapping(..)))
     }
 }
 
 struct Writer<'nodes> {
     nodes: &'nodes Nodes,
     left: usize,
-    out: Vec<u8>,
+    out: &'nodes mut Vec<u8>,
 }
 
 impl Writer<'_> {
@@ -432,7 +485,7 @@ impl Writer<'_> {
         let nodes = self.nodes;
         match nodes.nodes[id as usize].shape {
             Shape::Scalar(from, to) => {
-                self.out.extend_from_slice(nodes.scalars[from as usize..to as usize].as_bytes());
+                self.out.extend_from_slice(&nodes.scalars[from as usize..to as usize]);
                 true
             }
             Shape::Sequence(..) => {
@@ -452,7 +505,7 @@ impl Writer<'_> {
                     if index > 0 {
                         self.out.push(b',');
                     }
-                    write_string(&mut self.out, nodes.key(entry));
+                    write_string(self.out, nodes.key(entry));
                     self.out.push(b':');
                     self.write(entry.value)
                 });
@@ -467,38 +520,34 @@ fn write_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("writing to memory does not fail");
 }
 
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("a string is always JSON")
-}
-
-/// A scalar as JSON text.
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<String, String> {
+/// Writes a scalar as JSON text.
+fn scalar(out: &mut Vec<u8>, text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<(), String> {
     let core = tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str());
     match (core, tag, style) {
-        (Some("str"), _, _) => Ok(quoted(text)),
-        (Some("binary"), _, _) => Ok(quoted(text)),
-        (Some("int" | "float" | "bool" | "null"), _, _) => plain(text),
-        (_, Some(_), _) => Ok(quoted(text)),
-        (_, None, ScalarStyle::Plain) => plain(text),
-        _ => Ok(quoted(text)),
+        (Some("int" | "float" | "bool" | "null"), _, _) | (None, None, ScalarStyle::Plain) => plain(out, text),
+        _ => {
+            write_string(out, text);
+            Ok(())
+        }
     }
 }
 
 /// go-yaml v2's `resolve`, for a scalar without quotes.
-fn plain(text: &str) -> Result<String, String> {
+fn plain(out: &mut Vec<u8>, text: &str) -> Result<(), String> {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Ok("null".into()),
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Ok("true".into()),
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Ok("false".into()),
+        "" | "~" | "null" | "Null" | "NULL" => out.extend_from_slice(b"null"),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => out.extend_from_slice(b"true"),
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => out.extend_from_slice(b"false"),
         ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" => {
             return Err(format!("{text} has no form in JSON, so Kubernetes cannot read it"));
         }
-        _ => {}
+        _ if matches!(text.as_bytes()[0], b'0'..=b'9' | b'+' | b'-' | b'.') => match number(text) {
+            Some(found) => out.extend_from_slice(found.as_bytes()),
+            None => write_string(out, text),
+        },
+        _ => write_string(out, text),
     }
-    if !matches!(text.as_bytes()[0], b'0'..=b'9' | b'+' | b'-' | b'.') {
-        return Ok(quoted(text));
-    }
-    Ok(number(text).unwrap_or_else(|| quoted(text)))
+    Ok(())
 }
 
 /// Whether a plain scalar is surely a text: longer than any word that means something, and no number.
@@ -567,14 +616,23 @@ fn float(text: &str) -> Option<String> {
     Some(serde_json::to_string(&value).expect("a finite number is JSON"))
 }
 
-fn parse_bytes(bytes: &[u8]) -> Result<Outcome, String> {
+fn text_of(bytes: &[u8]) -> Result<&str, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
-    Ok(parse_text(text.strip_prefix('\u{feff}').unwrap_or(text)))
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// The documents of each text, in order, read on `jobs` threads: (documents, None or (message, line, column)).
 #[pyfunction]
-pub fn parse_yaml(py: Python<'_>, texts: Vec<PyBackedBytes>, jobs: usize) -> PyResult<Vec<Outcome>> {
-    let found = py.detach(|| crate::spread(&texts, jobs, || (), |_, text| parse_bytes(text)));
-    found.into_iter().map(|outcome| outcome.map_err(PyValueError::new_err)).collect()
+pub fn parse_yaml(py: Python<'_>, texts: Vec<PyBackedBytes>, jobs: usize) -> PyResult<Vec<(Vec<Document>, Option<(String, u32, u32)>)>> {
+    let found = py.detach(|| crate::spread(&texts, jobs, Scratch::default, |scratch, text| Ok::<_, String>(parse_text(text_of(text)?, scratch))));
+    let documents = |text: PyBackedBytes, parsed: Vec<Parsed>| {
+        let text = Arc::new(text);
+        let made = |(number, mut parsed): (usize, Parsed)| {
+            let json = PyBytes::new(py, &std::mem::take(&mut parsed.json)).unbind();
+            Document { json, parsed, text: text.clone(), number, placed: OnceLock::new() }
+        };
+        parsed.into_iter().enumerate().map(made).collect()
+    };
+    let both = texts.into_iter().zip(found);
+    both.map(|(text, outcome)| outcome.map(|(parsed, failure)| (documents(text, parsed), failure)).map_err(PyValueError::new_err)).collect()
 }

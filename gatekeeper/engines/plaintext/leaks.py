@@ -1,4 +1,4 @@
-"""Leak rules in gitleaks' TOML format, run over every file: private keys, cloud credentials, tokens."""
+"""Leaks in any file of the repository: private keys, cloud credentials, tokens, also where base64 hides them."""
 
 from __future__ import annotations
 
@@ -6,136 +6,100 @@ import base64
 import math
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import re2
 
-from gatekeeper.config import Config
+from gatekeeper.config import NAME, Config
+from gatekeeper.engines.plaintext import gitleaks
+from gatekeeper.engines.plaintext.gitleaks import Allowlist, Match, Rule, RuleFile
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Finding, Gap, Place
 from gatekeeper.sources import Tree
 
 SHIPPED = Path(__file__).with_name("leaks.toml")
-ENCODED = re2.compile(rb"[A-Za-z0-9+/]{40,}={0,2}")
+BASE64 = rb"[A-Za-z0-9+/]{40,}={0,2}"
+ENCODED = re2.compile(BASE64)
 MAX_LINE = 200_000
 IGNORED_NAMES = {"go.sum", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "Cargo.lock", "poetry.lock", "uv.lock"}
-
-
-class Rule(NamedTuple):
-    """One rule: what it looks for (RE2), the words that must be near, and what it lets pass."""
-
-    name: str
-    about: str
-    pattern: Any
-    path: Any
-    keywords: tuple[bytes, ...]
-    entropy: float
-    group: int
-    allowed: tuple[Callable[[bytes, bytes, str], bool], ...]
+HINT = "remove it, change the secret as it has been seen, and keep it sealed or outside of Git"
 
 
 class Scanner(NamedTuple):
-    """All rules; a file in which none of their words occurs needs no pattern to run."""
+    """All rules; a text in which none of their words occurs needs no pattern to run.
+
+    Attributes:
+        words: finds the rules' words.
+        telling: finds the rules' words, or a long text in base64: a file without either is done.
+    """
 
     rules: tuple[Rule, ...]
     words: Any
-    allowed: tuple[Callable[[bytes, bytes, str], bool], ...]
+    telling: Any
+    allowed: tuple[Allowlist, ...]
+
+    def lets_pass(self, rule: Rule, match: Match) -> bool:
+        """Whether an allowlist of the rule, or one for all rules, lets a match pass."""
+        general = (allow for allow in self.allowed if not allow.rules or rule.name in allow.rules)
+        return any(allow.allows(match) for allow in (*rule.allowed, *general))
 
 
-def load(tree: Tree, config: Config) -> Scanner:
-    """The shipped rules and the config's.
-
-    Raises:
-        PolicyError: a file cannot be read, is no TOML, or a pattern in it is no RE2.
-    """
-    rules: list[Rule] = []
-    allowed: list[Callable[[bytes, bytes, str], bool]] = []
-    for path in (SHIPPED, *(tree.root / name for name in config.leak_rules)):
+def load(tree: Tree, config: Config) -> tuple[Scanner, list[Gap]]:
+    """The shipped rules and the config's; a file of rules that cannot be used is a gap."""
+    files = [gitleaks.parse(tomllib.loads(SHIPPED.read_text(encoding="utf-8")), SHIPPED.name)]
+    gaps: list[Gap] = []
+    for name in config.leak_rules:
         try:
-            held = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise PolicyError(f"{path.name}: leak rules cannot be read: {error}") from error
-        rules.extend(_rule(entry, path.name) for entry in held.get("rules", ()))
-        allowed.extend(_allows(held, path.name))
+            files.append(gitleaks.load(tree.root / name, name))
+        except PolicyError as error:
+            gaps.append(Gap(name, f"its leak rules were not used: {error}", fatal=True))
     if config.leak_allow:
-        allowed.append(_allow({"regexes": list(config.leak_allow)}, "gatekeeper.yaml"))
+        try:
+            allow = gitleaks.allowlist({"regexes": config.leak_allow}, f"{NAME}: leaks.allow")
+            _ = [pattern.compiled for pattern in allow.regexes]
+            files.append(RuleFile((), (allow,), frozenset()))
+        except PolicyError as error:
+            gaps.append(Gap(NAME, str(error), fatal=True))
+    return _scanner(files), gaps
+
+
+def _scanner(files: Sequence[RuleFile]) -> Scanner:
+    disabled = frozenset[str]().union(*(file.disabled for file in files))
+    named = {rule.name: rule for file in files for rule in file.rules if rule.name not in disabled}
+    rules = tuple(named.values())
     words = sorted({word for rule in rules for word in rule.keywords})
     # A rule without words looks at every file.
-    some_look_always = any(not rule.keywords for rule in rules if rule.pattern is not None)
-    together = re2.compile(b"" if some_look_always else b"(?i)" + b"|".join(re2.escape(word) for word in words))
-    return Scanner(tuple(rules), together, tuple(allowed))
-
-
-def _rule(entry: dict[str, Any], file: str) -> Rule:
-    name = str(entry.get("id"))
-    return Rule(
-        name,
-        str(entry.get("description", name)),
-        _compile(entry["regex"], file, name) if "regex" in entry else None,
-        _compile(entry["path"], file, name) if "path" in entry else None,
-        tuple(str(word).lower().encode() for word in entry.get("keywords", ())),
-        float(entry.get("entropy", 0)),
-        int(entry.get("secretGroup", 0)),
-        tuple(_allows(entry, file)),
-    )
-
-
-def _compile(pattern: str, file: str, name: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.never_nl = False
-    try:
-        return re2.compile(pattern.encode(), options=options)
-    except re2.error as error:
-        raise PolicyError(f"{file}: the pattern of rule `{name}` is no RE2: {error}") from error
-
-
-def _allows(entry: dict[str, Any], file: str) -> Iterator[Callable[[bytes, bytes, str], bool]]:
-    one = entry.get("allowlist")
-    for allow in ([one] if isinstance(one, dict) else []) + list(entry.get("allowlists", ())):
-        yield _allow(allow, file)
-
-
-def _allow(entry: dict[str, Any], file: str) -> Callable[[bytes, bytes, str], bool]:
-    """gitleaks' allowlist: paths, regexes (on the secret, the match or the line), stopwords; AND or OR."""
-    paths = [_compile(text, file, "allowlist") for text in entry.get("paths", ())]
-    regexes = [_compile(text, file, "allowlist") for text in entry.get("regexes", ())]
-    stopwords = [str(word).lower().encode() for word in entry.get("stopwords", ())]
-    on_line = entry.get("regexTarget") in ("line", "match")
-    combine = all if str(entry.get("condition", "OR")).upper() == "AND" else any
-
-    def allows(secret: bytes, line: bytes, name: str) -> bool:
-        checks = []
-        if paths:
-            checks.append(any(pattern.search(name.encode()) for pattern in paths))
-        if regexes:
-            target = line if on_line else secret
-            checks.append(any(pattern.search(target) for pattern in regexes))
-        if stopwords:
-            checks.append(any(word in secret.lower() for word in stopwords))
-        return bool(checks) and combine(checks)
-
-    return allows
+    some_look_always = any(not rule.keywords for rule in rules)
+    together = b"" if some_look_always else b"(?i:" + b"|".join(re2.escape(word) for word in words) + b")"
+    telling = re2.compile(together and together + b"|" + BASE64)
+    return Scanner(rules, re2.compile(together), telling, tuple(allow for file in files for allow in file.allowed))
 
 
 def scan(tree: Tree, scanner: Scanner, skip: set[str]) -> tuple[list[Finding], list[Gap]]:
     """Leaks in all files of a tree, base64 decoded first; binary files are noted as not scanned."""
     findings: list[Finding] = []
     gaps: list[Gap] = []
+    by_path = [rule for rule in scanner.rules if rule.pattern is None]
     for file in tree.files:
-        name = file.rpartition("/")[2]
-        if file in skip or name in IGNORED_NAMES:
+        named = Match(b"", b"", b"", file)
+        wrong = (rule for rule in by_path if _is_for(rule, file) and not scanner.lets_pass(rule, named))
+        findings.extend(_finding(rule, Place(file)) for rule in wrong)
+        if file in skip or file.rpartition("/")[2] in IGNORED_NAMES:
             continue
         content = tree.read(file)
         if isinstance(content, Gap):
             gaps.append(content)
         elif b"\0" in content[:8000]:
             gaps.append(Gap(file, "a binary file: not scanned for secrets"))
-        else:
+        elif scanner.telling.search(content):
             findings.extend(_in_file(scanner, file, content))
     return findings, gaps
+
+
+def _is_for(rule: Rule, file: str) -> bool:
+    return rule.path is None or rule.path.found_in(file.encode())
 
 
 def _in_file(scanner: Scanner, file: str, content: bytes) -> Iterator[Finding]:
@@ -145,21 +109,19 @@ def _in_file(scanner: Scanner, file: str, content: bytes) -> Iterator[Finding]:
             continue
         lower = text.lower()
         for rule in scanner.rules:
-            if rule.pattern is None or (rule.keywords and not any(word in lower for word in rule.keywords)):
+            if rule.keywords and not any(word in lower for word in rule.keywords):
                 continue
-            if rule.path is not None and not rule.path.search(file.encode()):
-                continue
-            for start in _matches(scanner, rule, file, text):
+            for start in _matches(scanner, rule, file, text) if _is_for(rule, file) else ():
                 at = offset if offset is not None else start
                 line = content.count(b"\n", 0, at) + 1
                 if (rule.name, line) not in seen:
                     seen.add((rule.name, line))
                     column = len(content[content.rfind(b"\n", 0, at) + 1 : at].decode("utf-8", "replace")) + 1
-                    hint = "remove it, change the secret as it has been seen, and keep it sealed or outside of Git"
-                    yield Finding(
-                        f"plaintext/{rule.name}", "error", f"looks like a secret: {rule.about}",
-                        Place(file, line, column), hint=hint,
-                    )  # fmt: skip
+                    yield _finding(rule, Place(file, line, column))
+
+
+def _finding(rule: Rule, place: Place) -> Finding:
+    return Finding(f"plaintext/{rule.name}", "error", f"looks like a secret: {rule.about}", place, hint=HINT)
 
 
 def _texts(content: bytes) -> Iterator[tuple[bytes, int | None]]:
@@ -177,15 +139,18 @@ def _texts(content: bytes) -> Iterator[tuple[bytes, int | None]]:
 
 
 def _matches(scanner: Scanner, rule: Rule, file: str, text: bytes) -> Iterator[int]:
-    for found in rule.pattern.finditer(text):
-        group = rule.group or (1 if rule.pattern.groups else 0)
+    if rule.pattern is None:
+        return
+    pattern = rule.pattern.compiled
+    for found in pattern.finditer(text):
+        group = rule.group or (1 if pattern.groups else 0)
         secret = found.group(group) if found.group(group) else found.group(0)
         if rule.entropy and entropy(secret) <= rule.entropy:
             continue
         begin = text.rfind(b"\n", 0, found.start()) + 1
         end = text.find(b"\n", found.end())
         line = text[begin : end if end >= 0 else len(text)][:MAX_LINE]
-        if not any(allows(secret, line, file) for allows in (*rule.allowed, *scanner.allowed)):
+        if not scanner.lets_pass(rule, Match(secret, found.group(0), line, file)):
             yield found.start()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gatekeeper.config import Config
 from gatekeeper.documents import EXTENSIONS, Source
-from gatekeeper.engines.plaintext import leaks
+from gatekeeper.engines.plaintext import ciphertext, leaks
 from gatekeeper.model import FieldPath, Finding, Gap, Place, Resource
 from gatekeeper.sources import Tree
 
@@ -26,7 +26,7 @@ def judge(
 ) -> tuple[list[Finding], list[Gap]]:
     """Secrets in the open, seals that are none, and leaks in any file."""
     findings = [found for resource in resources for found in _judge(resource)]
-    scanner = leaks.load(tree, config)
+    scanner, unused = leaks.load(tree, config)
     secret_files = {finding.place.file for finding in findings if finding.rule == "plaintext/secret"}
     skip = {source.file for source in sources if source.role == "encrypted"}
     leaked, gaps = leaks.scan(tree, scanner, skip)
@@ -34,7 +34,7 @@ def judge(
     findings.extend(
         leak for leak in leaked if not (leak.place.file in secret_files and leak.place.file.endswith(EXTENSIONS))
     )
-    return findings, gaps
+    return findings, [*unused, *gaps]
 
 
 def _judge(resource: Resource) -> Iterator[Finding]:
@@ -62,9 +62,20 @@ def _secret(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
                     resource, "plaintext/not-base64", (section, key), message, "encode it, or use stringData"
                 )
             elif isinstance(plain, str) and key not in PUBLIC_KEYS and not PLACEHOLDER.fullmatch(plain.strip()):
-                message = f"Secret value `{section}.{key}` is in the repository in the open"
-                hint = "seal it (SealedSecret, SOPS) or fetch it (ExternalSecret); change the value, it has been seen"
-                yield _finding(resource, "plaintext/secret", (section, key), message, hint)
+                yield from _in_the_open(resource, (section, key), plain)
+
+
+def _in_the_open(resource: Resource, path: FieldPath, plain: str) -> Iterator[Finding]:
+    """A value of a Secret, unless it is a whole file that sops encrypted."""
+    hidden = ciphertext.hides_something(plain)
+    if hidden:
+        return
+    message = f"Secret value `{'.'.join(map(str, path))}` is in the repository in the open"
+    hint = "seal it (SealedSecret, SOPS) or fetch it (ExternalSecret); change the value, it has been seen"
+    if hidden is False:
+        message += ": it is a SOPS document in which nothing is encrypted"
+        hint = "look at `encrypted_regex` in its `sops` part: it must match the names of what is secret"
+    yield _finding(resource, "plaintext/secret", path, message, hint)
 
 
 def _decoded(text: Any) -> str | None:

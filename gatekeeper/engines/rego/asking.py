@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from gatekeeper.config import Config
+from gatekeeper.config import NAME, Config
 from gatekeeper.engines.rego import library, policies
 from gatekeeper.engines.rego.blame import Tracer
 from gatekeeper.engines.rego.embedded import Embedded
 from gatekeeper.engines.rego.policies import Module, PolicySet
-from gatekeeper.errors import PolicyError
+from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, Placed, Resource, Severity
 from gatekeeper.roles import Answer, RegoEngine
 
@@ -52,6 +53,35 @@ def plan(config: Config, own: PolicySet) -> Plan:
             severity = policies.SEVERITY[name.split("_")[0]]
             asked[query] = Asked(f"{module.package}/{name}", _severity(severity), "", (), module)
     return Plan(asked, policies.joined(sets))
+
+
+class Judged(NamedTuple):
+    """What the policies found, what they could not judge, the engine's name and version, and the policies' digest."""
+
+    findings: list[Finding]
+    gaps: list[Gap]
+    engine: tuple[str, str]
+    digest: str
+
+
+def run(root: Path, resources: Sequence[Resource], config: Config, jobs: int) -> Judged:
+    """Loads what the config names and asks it; policies that cannot be used are a gap, and all else is judged.
+
+    Raises:
+        UsageError: the config chooses a rule that does not exist.
+    """
+    chosen = Plan({}, PolicySet((), {}))
+    try:
+        chosen = plan(config, policies.load(root, config.policies, config.data))
+        engine = start(config, chosen, jobs)
+        try:
+            found, gaps = judge(resources, chosen, engine)
+            return Judged(found, gaps, engine.name, chosen.policies.digest)
+        finally:
+            engine.close()
+    except (PolicyError, ToolError) as error:
+        gap = Gap(NAME, f"no policy was asked: {error}", fatal=True)
+        return Judged([], [gap], (config.engine, ""), chosen.policies.digest)
 
 
 def facts(config: Config) -> PolicySet:

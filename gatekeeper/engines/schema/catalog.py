@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ Key = tuple[str, str]
 
 
 def _package() -> Path:
-    found = importlib.util.find_spec("kubernetes_validate")
+    found = PathFinder.find_spec("kubernetes_validate")
     if found is None or found.origin is None:
         raise UsageError("the package kubernetes-validate is not installed; reinstall gatekeeper")
     return Path(found.origin).parent / "kubernetes-json-schema"
