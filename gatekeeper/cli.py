@@ -56,6 +56,8 @@ def main(arguments: list[str]) -> int:
     except GateError as error:
         sys.stderr.write(f"gatekeeper: {error}\n")
         return error.exit_code
+    except BrokenPipeError:
+        raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"gatekeeper: {where}{error.strerror or error}\n")

@@ -74,16 +74,21 @@ def _by_flux(resource: Resource, tree: Tree, configs: Configs) -> Iterator[Appli
 
 
 def _by_argo(resource: Resource, tree: Tree) -> Iterator[Applied]:
-    spec = resource.value.get("spec")
-    several = at(spec, ("sources",))
-    named: list[tuple[FieldPath, Any]] = [(("spec", "source"), at(spec, ("source",)))]
-    named += [(("spec", "sources", n), part) for n, part in enumerate(several if isinstance(several, list) else ())]
-    for where, part in named:
+    for where, part in sources_of(resource.value.get("spec")):
         folder = _folder(tree, at(part, ("path",)), resource.origin.file)
         held = at(part, ("kustomize",))
         if folder is not None:
             fields = _argo_fields(held) if isinstance(held, dict) else {}
             yield Applied(folder, _json(fields), None, resource, (*where, "kustomize"))
+
+
+def sources_of(spec: Any) -> Iterator[tuple[FieldPath, Any]]:
+    """Each source of an Application, and where it stands."""
+    if isinstance(at(spec, ("source",)), dict):
+        yield ("spec", "source"), spec["source"]
+    several = at(spec, ("sources",))
+    for number, part in enumerate(several if isinstance(several, list) else ()):
+        yield ("spec", "sources", number), part
 
 
 def _argo_fields(held: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""Helm charts of the repository, and every set of values that the repository uses them with."""
+"""Helm charts of the repository, and every set of values that the repository uses them with.
+
+Sources: helm.toolkit.fluxcd.io/v2 `HelmRelease.spec`; argoproj.io/v1alpha1 `Application.spec.source.helm`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -11,20 +14,31 @@ import orjson
 
 from gatekeeper import documents
 from gatekeeper.documents import Source
-from gatekeeper.model import FieldPath, Resource, at
+from gatekeeper.model import Gap, Resource, at
+from gatekeeper.render import values
+from gatekeeper.render.applied import Configs, sources_of
 from gatekeeper.render.origin import joined
-from gatekeeper.roles import Positions
+from gatekeeper.render.values import Written
+
+ELSEWHERE = "its chart is not in the repository: what that renders is not judged"
+EXPANDED = "its generators are not run: what it applies is judged as it stands in the repository"
+UNKNOWN_VALUES = "takes values from what is not in the repository in the open: its chart was rendered without them"
 
 
 class Use(NamedTuple):
-    """One way in which the repository uses a chart: files of values first, then values written in a resource."""
+    """One way in which the repository uses a chart: files of values first, then values written in a resource.
+
+    Attributes:
+        inline: values that are no file, merged, as JSON; empty where there are none.
+        written: where those stand, the ones that win first.
+    """
 
     chart: str
     release: str
     namespace: str
     files: tuple[str, ...] = ()
     inline: bytes = b""
-    inline_at: tuple[str, Positions, FieldPath] | None = None
+    written: tuple[Written, ...] = ()
 
 
 def folders(sources: Iterable[Source]) -> list[str]:
@@ -38,53 +52,102 @@ def folders(sources: Iterable[Source]) -> list[str]:
     return [folder for folder in found if not any(folder.startswith(f"{other}/charts/") for other in found)]
 
 
-def uses(resources: Iterable[Resource], chart_folders: list[str], sources: Mapping[str, Source]) -> list[Use]:
-    """Every use of the repository's charts; one with the chart's own values where nothing else uses it."""
+def uses(
+    resources: Iterable[Resource],
+    chart_folders: Sequence[str],
+    sources: Mapping[str, Source],
+    configs: Configs,
+    inflated: Collection[str] = (),
+) -> tuple[list[Use], list[Gap]]:
+    """Every use of the repository's charts (one with the chart's own values where nothing else uses it), and what
+    uses charts from elsewhere.
+
+    Args:
+        configs: the data of ConfigMaps, by namespace and name, for `valuesFrom`.
+        inflated: charts that kustomizations use.
+    """
     found: list[Use] = []
+    gaps: list[Gap] = []
     for resource in resources:
-        if resource.ref.kind == "HelmRelease":
-            found.extend(_by_release(resource, chart_folders))
+        if resource.ref.kind == "HelmRelease" and resource.ref.group == "helm.toolkit.fluxcd.io":
+            found.extend(_by_release(resource, chart_folders, configs, gaps))
         elif resource.ref.kind == "Application" and resource.ref.group == "argoproj.io":
-            found.extend(_by_application(resource, chart_folders))
-    used = {use.chart for use in found}
+            found.extend(_by_application(resource, chart_folders, gaps))
+        elif resource.ref.kind == "ApplicationSet" and resource.ref.group == "argoproj.io":
+            gaps.append(Gap(resource.origin.file, f"an ApplicationSet: {EXPANDED}"))
+    used = {use.chart for use in found}.union(inflated)
     for folder in chart_folders:
         name = PurePosixPath(folder).name or "chart"
         if folder not in used:
             found.append(Use(folder, name, "default"))
         beside = (file for file in sources if file.rpartition("/")[0] == folder)
         other = (file for file in beside if re.fullmatch(r"values[.-].+\.ya?ml", file.rpartition("/")[2]))
-        found.extend(Use(folder, name, "default", (file,)) for file in other)
-    return list(dict.fromkeys(found))
+        named = {file for use in found if use.chart == folder for file in use.files}
+        found.extend(Use(folder, name, "default", (file,)) for file in other if file not in named)
+    once: dict[tuple[object, ...], Use] = {}
+    for use in found:
+        once.setdefault(use[:5], use)
+    return list(once.values()), gaps
 
 
-def _by_release(resource: Resource, chart_folders: list[str]) -> Iterator[Use]:
+def _by_release(resource: Resource, chart_folders: Sequence[str], configs: Configs, gaps: list[Gap]) -> Iterator[Use]:
     spec = resource.value.get("spec")
     chart = at(spec, ("chart", "spec", "chart"))
     folder = joined("", chart) if isinstance(chart, str) else None
     if folder not in chart_folders or at(spec, ("chart", "spec", "sourceRef", "kind")) == "HelmRepository":
+        gaps.append(Gap(resource.origin.file, f"a HelmRelease: {ELSEWHERE}"))
         return
-    files = at(spec, ("chart", "spec", "valuesFiles")) or ()
-    yield _use(resource, str(folder), spec, tuple(joined("", str(file)) for file in files), ("spec", "values"))
+    named = at(spec, ("chart", "spec", "valuesFiles")) or ()
+    files = tuple(joined("", str(file)) for file in named)
+    parts = [values.part(resource, ("spec", "values"))]
+    for entry in reversed(at(spec, ("valuesFrom",)) or ()):
+        held = configs.get((resource.ref.namespace, str(at(entry, ("name",)))), {})
+        key = at(entry, ("valuesKey",)) or "values.yaml"
+        if at(entry, ("kind",)) == "ConfigMap" and key in held and not at(entry, ("targetPath",)):
+            parts.append((values.text(held[key])[0], None))
+        elif not at(entry, ("optional",)):
+            gaps.append(Gap(resource.origin.file, f"a HelmRelease: {UNKNOWN_VALUES}"))
+    namespace = at(spec, ("targetNamespace",)) or resource.ref.namespace or "default"
+    release = at(spec, ("releaseName",)) or resource.ref.name
+    yield _use(str(folder), str(release), str(namespace), files, parts)
 
 
-def _by_application(resource: Resource, chart_folders: list[str]) -> Iterator[Use]:
+def _by_application(resource: Resource, chart_folders: Sequence[str], gaps: list[Gap]) -> Iterator[Use]:
     spec = resource.value.get("spec")
-    several = at(spec, ("sources",))
-    named: list[tuple[FieldPath, Any]] = [(("spec", "source"), at(spec, ("source",)))]
-    named += [(("spec", "sources", n), part) for n, part in enumerate(several if isinstance(several, list) else ())]
-    for where, part in named:
+    for where, part in sources_of(spec):
         path = at(part, ("path",))
         folder = joined("", path) if isinstance(path, str) else None
-        if folder in chart_folders:
-            files = tuple(joined(str(folder), str(file)) for file in at(part, ("helm", "valueFiles")) or ())
-            yield _use(resource, str(folder), spec, files, (*where, "helm", "valuesObject"))
+        if isinstance(at(part, ("chart",)), str):
+            gaps.append(Gap(resource.origin.file, f"an Application: {ELSEWHERE}"))
+        if folder not in chart_folders:
+            continue
+        helm = at(part, ("helm",)) or {}
+        files = tuple(_values_file(str(folder), str(file)) for file in at(helm, ("valueFiles",)) or ())
+        if at(helm, ("ignoreMissingValueFiles",)):
+            files = tuple(file for file in files if file)
+        parts = [
+            values.parameters(at(helm, ("parameters",))),
+            values.part(resource, (*where, "helm", "valuesObject")),
+            values.inner(resource, (*where, "helm", "values")),
+        ]
+        namespace = at(spec, ("destination", "namespace")) or resource.ref.namespace or "default"
+        release = at(helm, ("releaseName",)) or resource.ref.name
+        yield _use(str(folder), str(release), str(namespace), files, parts)
 
 
-def _use(resource: Resource, folder: str, spec: Any, files: tuple[str, ...], path: FieldPath) -> Use:
-    origin = resource.origin
-    values = at(resource.value, path)
-    document, prefix = getattr(origin, "document", None), getattr(origin, "prefix", ())
-    namespace = at(spec, ("targetNamespace",)) or at(spec, ("destination", "namespace")) or resource.ref.namespace
-    release = at(spec, ("releaseName",)) or resource.ref.name
-    inline_at = (origin.file, document, (*prefix, *path)) if document is not None and values else None
-    return Use(folder, str(release), str(namespace or "default"), files, orjson.dumps(values or {}), inline_at)
+def _values_file(folder: str, name: str) -> str:
+    """A file of values: beside the chart, from the root (`/x`), or from another source (`$ref/x`), here the same."""
+    if name.startswith("$"):
+        return joined("", name.partition("/")[2])
+    return joined("", name) if name.startswith("/") else joined(folder, name)
+
+
+def _use(
+    folder: str, release: str, namespace: str, files: tuple[str, ...], parts: Sequence[tuple[Any, Written | None]]
+) -> Use:
+    """A use whose inline values are some parts, the one that wins first."""
+    merged: Any = {}
+    for held, _ in reversed(parts):
+        merged = values.merged(merged, held)
+    written = tuple(place for held, place in parts if held and place is not None)
+    return Use(folder, release, namespace, files, orjson.dumps(merged) if merged else b"", written)

@@ -61,7 +61,7 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> 
     known = applied.of(rendered.resources, tree, configs)
     for generation in units.generations(parts, found, planned):
         tasks = [
-            partial(_build, tree, part, units.appliers(part, found, known), found, by_file, plainly, config.timeout)
+            partial(_build, tree, part, units.appliers(part, found, known), found, by_file, plainly, config)
             for part in generation
         ]
         for part, built in zip(generation, _side_by_side(tasks, jobs), strict=True):
@@ -70,7 +70,9 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> 
             files = units.files_of(part, found) if built[2] else ()
             instead = [one for file in files if file in by_file for one in plain.resources(by_file[file])]
             known.extend(applied.of(built[0] or instead, tree, configs))
-    uses = charts.uses(written, chart_folders, by_file)
+    inflated = {chart for part in found.values() for chart in part.inflates}
+    uses, elsewhere = charts.uses(rendered.resources, chart_folders, by_file, configs, inflated)
+    rendered.gaps.extend(elsewhere)
     charted = _side_by_side([partial(_chart, tree, use, by_file, config) for use in uses], jobs)
     for use, built in zip(uses, charted, strict=True):
         _add(rendered, use.chart, built)
@@ -100,7 +102,7 @@ def _build(
     found: Mapping[str, Kustomization],
     sources: Mapping[str, Source],
     plainly: Mapping[str, list[Resource]],
-    timeout: float,
+    config: Config,
 ) -> Built:
     """One unit, once for each way in which controllers apply it."""
     ways: dict[bytes, list[Applied]] = {}
@@ -115,7 +117,7 @@ def _build(
             from gatekeeper.render import kustomize
             from gatekeeper.render.kustomize import Target
 
-            built = kustomize.build(tree, found, Target(unit.folder, unit.files, by), sources, timeout)
+            built = kustomize.build(tree, found, Target(unit.folder, unit.files, by), sources, config)
         sets = [entry.variables for entry in entries] or [None]
         for number, chosen in enumerate(sets):
             if chosen not in sets[:number]:

@@ -16,7 +16,12 @@ REMOTE = ("https://", "http://", "git@", "ssh://", "git::", "github.com/", "gitl
 
 
 class Kustomization(NamedTuple):
-    """One kustomization: the paths it names, relative to the repository's root, and the remote ones as written."""
+    """One kustomization: the paths it names, relative to the repository's root, and the remote ones as written.
+
+    Attributes:
+        inflates: the folders of Helm charts that it renders.
+        fetches: charts that it would render, but that lie nowhere in the repository.
+    """
 
     source: Source
     is_component: bool
@@ -24,7 +29,8 @@ class Kustomization(NamedTuple):
     files: tuple[str, ...]
     remote: tuple[str, ...]
     outside: tuple[str, ...]
-    charts: bool
+    inflates: tuple[str, ...]
+    fetches: tuple[str, ...]
 
     @property
     def folder(self) -> str:
@@ -76,9 +82,22 @@ def _read(tree: Tree, source: Source, value: dict[str, Any]) -> Kustomization:
         else:
             files.append(local)
     is_component = value.get("kind") == "Component"
-    charts = bool(value.get("helmCharts") or value.get("helmChartInflationGenerator"))
+    listed = [*entries(value, "helmCharts"), *entries(value, "helmChartInflationGenerator")]
+    home = at(value, ("helmGlobals", "chartHome")) or "charts"
+    folders_of = [(at(chart, ("name",)), _chart(tree, source.folder, str(home), chart)) for chart in listed]
+    inflates = tuple(folder for _, folder in folders_of if folder is not None)
+    fetches = tuple(str(name) for name, folder in folders_of if folder is None)
     lists = (tuple(folders), tuple(files), tuple(remote), tuple(outside))
-    return Kustomization(source, is_component, *lists, charts)
+    return Kustomization(source, is_component, *lists, inflates, fetches)
+
+
+def _chart(tree: Tree, folder: str, home: str, chart: Any) -> str | None:
+    """The folder of a chart, where kustomize looks for it before it fetches (HelmChartInflationGenerator)."""
+    name, version = at(chart, ("name",)), at(chart, ("version",))
+    below = joined(folder, str(at(chart, ("chartHome",)) or home))
+    places = (f"{below}/{name}", f"{below}/{name}-{version}/{name}")
+    here = (place for place in places if (tree.root / place / "Chart.yaml").is_file())
+    return None if below.startswith("..") else next(here, None)
 
 
 def _named(value: dict[str, Any]) -> Iterator[str]:

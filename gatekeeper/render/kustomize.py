@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper import documents, tools
+from gatekeeper.config import Config
 from gatekeeper.documents import Source
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Place, Resource, at
@@ -39,7 +40,7 @@ class Target(NamedTuple):
 
 
 def build(
-    tree: Tree, found: Mapping[str, Kustomization], target: Target, sources: Mapping[str, Source], timeout: float
+    tree: Tree, found: Mapping[str, Kustomization], target: Target, sources: Mapping[str, Source], config: Config
 ) -> tuple[list[Resource], list[Finding], list[Gap]]:
     """What kustomize builds from a target; where it cannot, a finding with its words, and a gap."""
     file = found[target.folder].source.file if not target.files else target.files[0]
@@ -48,7 +49,7 @@ def build(
     if gaps:
         return [], findings, gaps
     try:
-        text = _run(tree, target, fields, timeout)
+        text = _run(tree, target, fields, _inflates(found, target), config)
     except ToolError as error:
         return [], *_failed(file, str(error))
     built, failure = documents.parse(text)
@@ -114,8 +115,8 @@ def _refused(
             message = f"`{name}` lies outside of the repository, so it is not what was reviewed"
             findings.append(Finding("render/outside", "error", message, _line(part.source, name)))
             gaps.append(Gap(file, message, fatal=True))
-        if part.charts:
-            reason = "inflates a Helm chart inside of kustomize (helmCharts), which needs a network"
+        for name in part.fetches:
+            reason = f"inflates the Helm chart {name}, which is not in the repository and not fetched"
             gaps.append(Gap(file, reason, fatal=True))
 
 
@@ -135,7 +136,11 @@ def _failed(file: str, words: str) -> tuple[list[Finding], list[Gap]]:
     return [finding], [Gap(file, "kustomize could not build it, so nothing of it was judged", fatal=True)]
 
 
-def _run(tree: Tree, target: Target, fields: dict[str, Any], timeout: float) -> bytes:
+def _inflates(found: Mapping[str, Kustomization], target: Target) -> bool:
+    return not target.files and any(part.inflates for part in reach(found, target.folder))
+
+
+def _run(tree: Tree, target: Target, fields: dict[str, Any], inflates: bool, config: Config) -> bytes:
     """Builds the target as all resources of a wrapper that asks kustomize to note where everything comes from."""
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
         wrapper = Path(scratch).resolve()
@@ -149,7 +154,9 @@ def _run(tree: Tree, target: Target, fields: dict[str, Any], timeout: float) -> 
         settings = {**fields, "resources": resources, "buildMetadata": ["originAnnotations", "transformerAnnotations"]}
         (wrapper / "kustomization.yaml").write_bytes(orjson.dumps(settings))
         command: list[str | Path] = [tools.find("kustomize"), "build", "--load-restrictor", "LoadRestrictionsNone"]
-        code, out, words = run([*command, wrapper], timeout)
+        if inflates:
+            command += ["--enable-helm", "--helm-command", tools.find("helm"), "--helm-kube-version", config.kubernetes]
+        code, out, words = run([*command, wrapper], config.timeout)
         if code != 0:
             told = words.strip().replace(f"{tree.root.resolve()}/", "").replace(str(wrapper), "the wrapper")
             raise ToolError(_last_cause(told))

@@ -256,6 +256,9 @@ def _generator(source: Source, name: str, path: FieldPath) -> Place:
                 inner = _generated(entry, path[1]) if len(path) > 1 else ("name",)
                 _, line, column = source.documents[0].locate((word, index, *inner))
                 return Place(source.file, line, column)
+    if len(held.get("helmCharts") or ()) == 1:
+        _, line, column = source.documents[0].locate(("helmCharts", 0, "name"))
+        return Place(source.file, line, column)
     return Place(source.file)
 
 
