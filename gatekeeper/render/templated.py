@@ -28,6 +28,8 @@ from gatekeeper.sources import Tree
 
 MARK = re.compile(r"#gk:(\d+):(\d+)\s*$")
 MARKABLE = re.compile(r"^\s*(?:- )*[\w./\"'$-]+:(?:\s.*)?$|^\s*- \S.*$")
+# A key whose value starts on the next line of the output.
+BELOW = re.compile(r"^(\s*(?:- )*[\w./\"'$-]+:)\s*(\{\{.*\bnindent\b.*)$")
 # The dot by itself: what a `with` around it names.
 DOT = re.compile(r"[{ (|]\.[ )}|]")
 BLOCK = re.compile(r"\{\{-?\s*(if|with|range|define|block|end)\b([^}]*)\}\}")
@@ -155,8 +157,13 @@ def _mark_lines(chart: Path) -> list[str]:
         for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
             balanced = line.count("{{") == line.count("}}")
             markable = not inside and balanced and MARKABLE.match(line) and not line.rstrip().endswith("-}}")
-            out.append(f"{line} #gk:{len(names)}:{number}" if markable else line)
+            out.append(_marked(line, f" #gk:{len(names)}:{number}") if markable else line)
             inside = inside != (not balanced)
         names.append(file.relative_to(chart).as_posix())
         file.write_text("\n".join(out) + "\n", encoding="utf-8")
     return names
+
+
+def _marked(line: str, mark: str) -> str:
+    below = BELOW.match(line)
+    return f"{below.group(1)}{mark}{below.group(2)}" if below else line + mark
