@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ FALSE = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "O
 NOT_JSON = re.compile(r"\.(nan|NaN|NAN)|[-+]?\.(inf|Inf|INF)")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 INTEGER = re.compile(r"0x([0-9a-f]+)|0b([01]+)|0o?([0-7]+)|(0|[1-9][0-9]*)", re.IGNORECASE)
+# What a value must be that is tagged so; a whole number is a float too.
+TAGGED: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
 CORE = "tag:yaml.org,2002:"
 
 Mark = tuple[int, int]
@@ -213,9 +216,17 @@ def _expand(node: _Node, budget: int) -> tuple[Any, int]:
 def scalar(text: str, plain: bool, tag: str | None, mark: Mark = (1, 1)) -> Any:
     """A scalar as Kubernetes types it: go-yaml v2's `resolve`, which sigs.k8s.io/yaml uses."""
     kind = tag.removeprefix(CORE) if tag and tag.startswith(CORE) else tag
-    if kind in ("int", "float", "bool", "null") or (plain and not kind):
-        return _plain(text, mark)
-    return text
+    if kind in TAGGED:
+        value = _plain(text, mark)
+        if type(value) not in TAGGED[kind]:
+            raise _Refusal(f"a value is tagged !!{kind}, but is none", mark)
+        return value
+    if kind == "binary":
+        try:
+            return base64.b64decode("".join(text.split()), validate=True).decode("utf-8", "replace")
+        except ValueError as error:
+            raise _Refusal("a value is tagged !!binary, but is no base64", mark) from error
+    return _plain(text, mark) if plain and not kind else text
 
 
 def _plain(text: str, mark: Mark) -> Any:

@@ -24,6 +24,7 @@ SCALARS = [
     ("1.5e-3", 0.0015), ("2001-01-01", "2001-01-01"), ("1.2.3", "1.2.3"), ("0x", "0x"), ("-", None), ("1e400", "1e400"),
     ("18446744073709551615", 18446744073709551615), ("'yes'", "yes"), ('"1"', "1"), ("!!str 1", "1"), ("!x 1", "1"),
     ("!!int '3'", 3), ("100m", "100m"), ("-1.5", -1.5), ("1__0", 10), ("0o8", "0o8"), ("e1", "e1"),
+    ("!!float 3", 3), ("!!binary aGk=", "hi"),
 ]  # fmt: skip
 
 
@@ -91,6 +92,9 @@ def test_a_key_written_twice_is_told_with_both_lines(reader: str) -> None:
         pytest.param("a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
             f"{new}: &{new} [{', '.join(['*' + old] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
         ), "aliases expand", id="a YAML bomb"),
+        pytest.param("a: !!int x\n", "is tagged !!int", id="a tag that is not so"),
+        pytest.param("a: !!binary '?'\n", "is tagged !!binary", id="a binary that is no base64"),
+        pytest.param("\ta: 1\n", "", id="a tab that indents"),
         pytest.param("? [a]\n: 1\n", "a key must be", id="a list as key"),
     ],
 )  # fmt: skip
@@ -114,6 +118,16 @@ def test_both_readers_agree_on_whatever_yaml_writes(value: Any) -> None:
     outcomes = [reader([text], 1)[0] for reader in READERS.values()]
     values = [[orjson.loads(document.json) for document in found] for found, _ in outcomes]
     assert values[0] == values[1]
+
+
+def test_places_are_found_in_each_document_of_a_text() -> None:
+    text = b"a: 1\n---\nb:\n  c: 2\n---\n- d\n- e: \xc3\xa9\n"
+    for reader in READERS.values():
+        [(found, _)] = reader([text], 1)
+        assert [document.start for document in found] == [(1, 1), (3, 1), (6, 1)]
+        assert found[1].locate(("b", "c")) == (2, 4, 6)
+        assert found[2].locate((1, "e")) == (2, 7, 6)
+        assert found[2].locate((1, "e", "f")) == (2, 7, 6)
 
 
 def test_what_only_the_strict_reader_refuses_gets_a_second_opinion() -> None:

@@ -310,6 +310,7 @@ impl<'input> Reader<'input, '_> {
         }
         self.held.clear();
         let (event, span) = self.next()?;
+        self.without_tabs(&span)?;
         let root = self.node(event, span, 0)?;
         let budget = (self.held.nodes.nodes.len() * ALIAS_FACTOR).clamp(ALIAS_FLOOR, ALIAS_CEILING);
         let mut writer = Writer { nodes: &self.held.nodes, left: budget, out: &mut self.held.json };
@@ -354,6 +355,16 @@ impl<'input> Reader<'input, '_> {
             }),
             other => Err(Failure { message: format!("unexpected {other:?}"), mark }),
         }
+    }
+
+    /// A document that a tab indents is none to go-yaml; the parser would take it.
+    fn without_tabs(&self, span: &Span) -> Result<(), Failure> {
+        let mark = mark_of(span);
+        let Some(line) = (mark.column > 1).then(|| self.text.lines().nth(mark.line as usize - 1)).flatten() else { return Ok(()) };
+        if line.starts_with('\t') && !line.trim_start().starts_with(['{', '[']) {
+            return Err(Failure { message: "a tab indents; YAML takes only blanks".into(), mark: Mark { column: 1, ..mark } });
+        }
+        Ok(())
     }
 
     /// The place of a block text's `|` or `>`: the parser tells where its first line of content is.
@@ -524,11 +535,34 @@ fn write_string(out: &mut Vec<u8>, text: &str) {
 fn scalar(out: &mut Vec<u8>, text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<(), String> {
     let core = tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str());
     match (core, tag, style) {
-        (Some("int" | "float" | "bool" | "null"), _, _) | (None, None, ScalarStyle::Plain) => plain(out, text),
+        (Some(kind @ ("int" | "float" | "bool" | "null")), _, _) => {
+            let from = out.len();
+            plain(out, text)?;
+            let fits = is_a(kind, &out[from..]);
+            fits.then_some(()).ok_or_else(|| format!("a value is tagged !!{kind}, but is none"))
+        }
+        (Some("binary"), _, _) => {
+            let bare: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            let bytes = data_encoding::BASE64.decode(&bare).map_err(|_| "a value is tagged !!binary, but is no base64".to_string())?;
+            write_string(out, &String::from_utf8_lossy(&bytes));
+            Ok(())
+        }
+        (None, None, ScalarStyle::Plain) => plain(out, text),
         _ => {
             write_string(out, text);
             Ok(())
         }
+    }
+}
+
+/// Whether a scalar's JSON is what its tag says; a whole number is a float too.
+fn is_a(kind: &str, json: &[u8]) -> bool {
+    let is_number = json.first().is_some_and(|first| matches!(first, b'-' | b'0'..=b'9'));
+    match kind {
+        "int" => is_number && !json.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')),
+        "float" => is_number,
+        "bool" => json == b"true" || json == b"false",
+        _ => json == b"null",
     }
 }
 

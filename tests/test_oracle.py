@@ -1,0 +1,106 @@
+"""What Kubernetes' own reader (sigs.k8s.io/yaml, inside of Helm's `fromYaml`) makes of a text, ours does too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from gatekeeper import documents, tools
+from gatekeeper.process import run
+from tests.conftest import needs
+
+pytestmark = needs("helm")
+
+TEMPLATE = """\
+{{- range $path, $_ := .Files.Glob "files/*" }}
+---
+{{ dict "kind" "Read" "apiVersion" "v1" "path" $path "value" ($.Files.Get $path | fromYaml) | toJson }}
+{{- end }}
+"""
+FAILED = "cannot be read"
+PIECES = [
+    *"0 1 8 9 07 + - . _ e E x o b a f : y n no on off yes true null ~ inf nan NaN Z T 2001-01-01".split(),
+    *"<< = ' \" é % @ ` | > *a # , { } [ ]".split(),
+    *("!!int ", "!!str ", "!!float ", "!!bool ", "&a ", " #", ": ", "\t"),
+]
+FORMS = [
+    "a: &x {b: 1, c: [2]}\nd: *x\ne: {<<: *x, b: 3}\n",
+    "a: &x {b: 1}\nb: &y {b: 2, c: 3}\nd: {<<: [*x, *y], e: 1}\n",
+    "a: |\n  x\n   y\n\n\nb: >-\n  x\n  y\n\n  z\nc: |+\n  x\n\n",
+    "a: 'it''s'\nb: \"\\u00e9\\n\\x41\"\nc: \"a\n  b\n\n  c\"\n",
+    "? a\n: b\n? [c, d]\n: e\n",
+    "1: a\ntrue: b\n1.5: c\n0x10: d\nnull: e\n",
+    "a:\n- b\n-\n  - c\n- - d\n  - e\n- f: 1\n  g: 2\n",
+    "\ufeffa: 1\r\nb:\r\n- c\r\n- |\r\n  d\r\n  e\r\n",
+    "%YAML 1.1\n---\na: yes\n",
+    "--- {a: 1}\n",
+    "a: 1\na: 2\n",
+    "a: b: c\n",
+    "a: [1, 2\nb: 3\n",
+    "a: !!binary aGVsbG8=\n",
+    "a: !custom b\n",
+    "a: &b 1\nc: *unknown\n",
+    "a: 9007199254740992\nb: -9007199254740992\nc: 1e309\nd: 1_0.5\n",
+    "a: \"\\q\"\n",
+    "\ta: 1\n",
+    "a:\n\tb: 1\n",
+    "a: {b: c, d}\n",
+    "a: [b, c: d, ]\n",
+    "{a: 1, 'b': \"2\"}\n",
+    "a: x # y\nb: x#y\n# z\n",
+    "a: multi\n  line\n  plain\n",
+    "'quoted': 1\n\"double\": 2\n",
+    "a: >\n\n  x\n   more\n  y\nb: |2\n   x\n",
+]  # fmt: skip
+
+
+def theirs(texts: Sequence[str], folder: Path) -> list[Any]:
+    """Each text as Helm's `fromYaml` reads it."""
+    chart = folder / "chart"
+    (chart / "files").mkdir(parents=True, exist_ok=True)
+    (chart / "templates").mkdir(exist_ok=True)
+    for old in (chart / "files").iterdir():
+        old.unlink()
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: oracle\nversion: 1.0.0\n")
+    (chart / "templates" / "read.yaml").write_text(TEMPLATE)
+    for number, text in enumerate(texts):
+        (chart / "files" / f"{number:05}").write_bytes(text.encode())
+    code, out, words = run([tools.find("helm"), "template", chart], 60)
+    assert code == 0, words
+    lines = [orjson.loads(line) for line in out.splitlines() if line.startswith(b"{")]
+    assert len(lines) == len(texts)
+    values = {line["path"]: line["value"] for line in lines}
+    return [_outcome(values[f"files/{number:05}"]) for number in range(len(texts))]
+
+
+def _outcome(value: Any) -> Any:
+    failed = isinstance(value, dict) and str(value.get("Error", "")).startswith(("error ", "yaml: ", "json: "))
+    return FAILED if failed else value
+
+
+def ours(text: str) -> Any:
+    found, failure = documents.parse(text.encode())
+    if failure is not None:
+        return FAILED
+    return documents.value_of(found[0]) if found else {}
+
+
+def differences(texts: Sequence[str], folder: Path) -> list[tuple[str, Any, Any]]:
+    pairs = zip(texts, theirs(texts, folder), (ours(text) for text in texts), strict=True)
+    return [(text, their, our) for text, their, our in pairs if their != our]
+
+
+def test_forms(tmp_path: Path) -> None:
+    assert differences(FORMS, tmp_path) == []
+
+
+@given(some.lists(some.lists(some.sampled_from(PIECES), min_size=1, max_size=4), min_size=300, max_size=300))
+@settings(max_examples=4, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+def test_scalars(tmp_path_factory: Any, words: list[list[str]]) -> None:
+    texts = [f"v: {''.join(pieces)}\n" for pieces in words]
+    assert differences(texts, tmp_path_factory.mktemp("oracle")) == []
