@@ -58,6 +58,8 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> 
     planned = applied.of(written, tree, configs)
     parts, free = units.find(found, [file for file, resources in plainly.items() if resources], planned)
     rendered.parts.extend((file, plainly[file]) for file in free)
+    idle = (found[folder].source.file for folder in units.unused(found, parts))
+    rendered.gaps.extend(Gap(file, "a component that no kustomization uses: not built") for file in idle)
     known = applied.of(rendered.resources, tree, configs)
     for generation in units.generations(parts, found, planned):
         tasks = [

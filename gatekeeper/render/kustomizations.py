@@ -75,7 +75,7 @@ def _read(tree: Tree, source: Source, value: dict[str, Any]) -> Kustomization:
         local = joined(source.folder, name)
         if name.startswith(REMOTE) or "?ref=" in name:
             remote.append(name)
-        elif name.startswith("/") or local.startswith(".."):
+        elif name.startswith("/") or local.startswith("..") or _leaves(tree, local):
             outside.append(name)
         elif (tree.root / local).is_dir():
             folders.append(local)
@@ -98,6 +98,11 @@ def _chart(tree: Tree, folder: str, home: str, chart: Any) -> str | None:
     places = (f"{below}/{name}", f"{below}/{name}-{version}/{name}")
     here = (place for place in places if (tree.root / place / "Chart.yaml").is_file())
     return None if below.startswith("..") else next(here, None)
+
+
+def _leaves(tree: Tree, local: str) -> bool:
+    """Whether a link on the way leads out of the repository; kustomize would follow it."""
+    return not (tree.root / local).resolve().is_relative_to(tree.root.resolve())
 
 
 def _named(value: dict[str, Any]) -> Iterator[str]:

@@ -35,13 +35,23 @@ def find(
 
 
 def _roots(found: Mapping[str, Kustomization], applied: set[str]) -> list[str]:
-    """Kustomizations that nothing builds on, and those that a controller applies."""
+    """Kustomizations that nothing builds on, and those that a controller applies; one of each circle."""
     children = {folder for part in found.values() for folder in part.folders}
-    return sorted(
-        folder
-        for folder, part in found.items()
-        if not part.is_component and (folder not in children or folder in applied)
-    )
+    whole = sorted(folder for folder, part in found.items() if not part.is_component)
+    roots = [folder for folder in whole if folder not in children or folder in applied]
+    reached = {part.folder for folder in roots for part in reach(found, folder)}
+    for folder in whole:
+        # What no root leads to builds on itself in the end: kustomize says so in its own words.
+        if folder not in reached:
+            roots.append(folder)
+            reached.update(part.folder for part in reach(found, folder))
+    return sorted(roots)
+
+
+def unused(found: Mapping[str, Kustomization], units: Sequence[Unit]) -> list[str]:
+    """Components that no unit is built with."""
+    reached = {part.folder for unit in units if not unit.files for part in reach(found, unit.folder)}
+    return sorted(folder for folder, part in found.items() if part.is_component and folder not in reached)
 
 
 def _nearest(folder: str, folders: set[str]) -> str | None:

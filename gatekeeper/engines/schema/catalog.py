@@ -74,6 +74,9 @@ class Catalog:
         if schema is None:
             return None
         self._schemas[key] = schema
+        if lost := [name for name in _references(schema) | _references(schema["$defs"]) if name not in schema["$defs"]]:
+            what = ", ".join(f"`{name}`" for name in sorted(lost))
+            raise UsageError(f"the schema of {key[1]} ({key[0]}) refers to {what}, which does not exist")
         try:
             if Schema is not None:
                 return Schema(orjson.dumps(schema)).refused(objects, jobs)
@@ -134,7 +137,7 @@ class Catalog:
         waiting = _references(schema)
         while waiting:
             name = waiting.pop()
-            if name not in reached:
+            if name not in reached and name in self._definitions:
                 reached[name] = _lean(self._definitions[name])
                 waiting |= _references(reached[name])
         return {**schema, "$defs": reached}
