@@ -1,0 +1,119 @@
+"""Secrets in the open and what is safe: Secret, SealedSecret, SOPS, and keys in any file; no value is ever repeated."""
+
+from __future__ import annotations
+
+import base64
+import os
+
+import pytest
+
+from gatekeeper.model import Finding
+from tests.conftest import Repository, judge
+
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
+VALUE = "correct horse battery"
+ENC = "ENC[AES256_GCM,data:abcd,iv:efgh,tag:ijkl,type:str]"
+SOPS = f"sops:\n  age: []\n  mac: {ENC}\n  version: 3.13.0\n"
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def indented(text: str) -> str:
+    return "".join(f"    {line}\n" for line in text.splitlines())
+
+
+def found(repository: Repository, text: str | bytes, name: str = "a.yaml") -> list[Finding]:
+    verdict = judge(repository({name: text}))
+    return [finding for finding in verdict.findings if not finding.rule.startswith("schema/")]
+
+
+OPEN = [
+    pytest.param(SECRET + f"stringData:\n  p: {VALUE}\n", "stringData.p", 5, id="stringData"),
+    pytest.param(SECRET + f"data:\n  p: {b64(VALUE)}\n", "data.p", 5, id="data in base64"),
+    pytest.param("apiVersion: v1\nkind: List\nitems:\n- " + SECRET.replace("\n", "\n  ") + f"stringData: {{p: {VALUE}}}\n",
+                 "stringData.p", 7, id="inside of a List"),
+    pytest.param(SECRET + f"stringData:\n  p: {VALUE}\n  q: {ENC}\n" + SOPS, "stringData.p", 5, id="left out by sops"),
+    pytest.param(SECRET + "stringData:\n  v: |\n" + indented(f"k: {VALUE}\n" + SOPS), "in which nothing is encrypted", 5,
+                 id="a SOPS file that hides nothing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words", "line"), OPEN)
+def test_a_value_in_the_open_is_refused_with_its_line(repository: Repository, text: str, words: str, line: int) -> None:
+    [finding] = found(repository, text)
+    assert (finding.rule, finding.place.line) == ("plaintext/secret", line)
+    assert words in finding.message
+    assert VALUE not in finding.message + finding.hint
+
+
+SAFE = [
+    pytest.param(SECRET + f"stringData:\n  p: {ENC}\n" + SOPS, id="encrypted by sops"),
+    pytest.param(SECRET + "stringData:\n  p: ${PASSWORD}\n  q: <your password>\n  r: ''\n", id="placeholders"),
+    pytest.param(SECRET + "type: kubernetes.io/service-account-token\n", id="a token that the cluster makes"),
+    pytest.param(SECRET + "stringData:\n  v: |\n" + indented(f"k: {ENC}\n" + SOPS), id="a SOPS file in YAML"),
+    pytest.param(SECRET + "stringData:\n  v: |\n" + indented(f"K={ENC}\nsops_mac={ENC}\nsops_version=3\n"), id="in dotenv"),
+    pytest.param(SECRET + "stringData:\n  v: |\n" + indented(f"[a]\nk = {ENC}\n[sops]\nmac = {ENC}\n"), id="in INI"),
+    pytest.param(SECRET + "data:\n  v: " + b64(f'{{"data": "{ENC}", "sops": {{"mac": "{ENC}"}}}}') + "\n", id="in JSON"),
+    pytest.param("apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: e}\nspec:\n"
+                 "  secretStoreRef: {name: s}\n  data:\n  - {secretKey: p, remoteRef: {key: k}}\n", id="ExternalSecret"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SAFE)
+def test_what_is_sealed_or_fetched_is_safe(repository: Repository, text: str) -> None:
+    assert found(repository, text) == []
+
+
+SEALED = "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: s}\nspec:\n  encryptedData:\n    p: "
+
+
+def test_a_value_that_kubeseal_could_have_written_is_safe(repository: Repository) -> None:
+    sealed = (512).to_bytes(2, "big") + bytes(512) + bytes(30)
+    assert found(repository, SEALED + base64.b64encode(sealed).decode() + "\n") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [("AgBy...", "sealed/not-base64"), (b64("hello world, this is no seal"), "sealed/not-sealed")],
+)
+def test_a_seal_that_is_none_is_refused(repository: Repository, value: str, rule: str) -> None:
+    [finding] = found(repository, f"{SEALED}{value}\n")
+    assert (finding.rule, finding.place.line, finding.place.column) == (rule, 6, 5)
+
+
+def test_sops_without_its_mac_is_refused(repository: Repository) -> None:
+    text = SECRET + f"stringData:\n  p: {ENC}\n" + SOPS.replace(f"  mac: {ENC}\n", "")
+    assert [finding.rule for finding in found(repository, text)] == ["sops/no-mac"]
+
+
+def test_a_generated_secret_leads_to_the_file_that_it_was_made_from(repository: Repository) -> None:
+    generator = "secretGenerator:\n- name: s\n  files:\n  - other.txt\n  - key=password.txt\n"
+    files: dict[str, str | bytes] = {"kustomization.yaml": generator, "password.txt": VALUE, "other.txt": ""}
+    [finding] = judge(repository(files)).findings
+    assert finding.place == ("kustomization.yaml", 5, 5)
+
+
+PEM = "-----BEGIN " + "EC PRIVATE KEY-----\n" + "MHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04fSeQ6tF1aY" * 2 + "\n"
+LEAKS = [
+    ("main.tf", 'key = "AKIA' + 'Z7QTUVWXY2345ABC"\n', "plaintext/aws-access-key", 1),
+    ("deploy.sh", "# deploy\ncat > k <<X\n" + PEM + "X\n", "plaintext/private-key", 3),
+    ("values.yaml", "a: 1\nkey: " + b64(PEM) + "\n", "plaintext/private-key", 2),
+    ("keys/age.txt", "AGE-SECRET-" + "KEY-1QQPZRY9X8GF2TVDW0S3JN54KHCE6MUA7LQPZRY9X8GF2TVDW0S3JN54KHC\n",
+     "plaintext/age-secret-key", 1),
+    (".env", "GITHUB_TOKEN=ghp_" + "x7Kd92LmQ0aZs81TbVwY3nPqRe5UiOcG4hJf\n", "plaintext/github-token", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "rule", "line"), LEAKS, ids=[leak[0] for leak in LEAKS])
+def test_a_key_or_token_is_found_in_any_file(
+    repository: Repository, name: str, text: str, rule: str, line: int
+) -> None:
+    [finding] = found(repository, text, name)
+    assert (finding.rule, finding.place.file, finding.place.line) == (rule, name, line)
+
+
+def test_a_binary_file_is_told_and_not_scanned(repository: Repository) -> None:
+    verdict = judge(repository({"x.bin": b"\0" + os.urandom(64)}))
+    assert [gap.file for gap in verdict.coverage.skipped if "binary" in gap.reason] == ["x.bin"]
