@@ -64,6 +64,19 @@ def main(arguments: list[str]) -> int:
         return 3
 
 
+def _fault(error: Exception) -> str:
+    """A fault of the program itself: where, but not with which words, for those may repeat what is secret."""
+    import traceback
+    from pathlib import Path
+
+    frames = traceback.extract_tb(error.__traceback__)
+    way = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
+    return (
+        f"gatekeeper: a fault of its own, {type(error).__name__} at {way}: no verdict. "
+        f"Please report these words with version {__version__}; `--jobs 1` on fewer PATHs may get around it.\n"
+    )
+
+
 def entry() -> NoReturn:
     """The program: never a traceback for what a user can cause."""
     # What a run makes lives until its end: a collector would look through all of it, again and again, for nothing.
@@ -76,6 +89,9 @@ def entry() -> NoReturn:
     except BrokenPipeError:
         # The reader has gone; point the descriptor elsewhere so that the interpreter's own flush stays quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 3
+    except Exception as error:
+        sys.stderr.write(_fault(error))
         status = 3
     sys.stderr.flush()
     # Nothing is left to do; taking ten thousand objects apart one by one would take a tenth of the run.

@@ -16,27 +16,29 @@ from gatekeeper.model import Coverage, Finding, Verdict
 from gatekeeper.render import every as render
 from gatekeeper.sources import Tree
 
-Progress = Callable[[str], None]
+# Is told the step, and how much of it is done: a part from 0 to 1.
+Progress = Callable[[str, float], None]
+STEPS = ("reading", "rendering", "checking schemas", "asking policies", "looking for secrets")
 
 
-def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step: None) -> Verdict:
+def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step, part: None) -> Verdict:
     """Reads, renders and judges all files of a tree.
 
     Raises:
         UsageError: the config names what does not exist, so that nothing can be judged.
     """
-    say("reading")
+    say("reading", 0)
     sources, unread = documents.read(tree, jobs)
-    say("rendering")
-    rendered = render.all_of(tree, sources, config, jobs)
+    say("rendering", 0)
+    rendered = render.all_of(tree, sources, config, jobs, lambda done, of: say("rendering", done / of))
     resources = rendered.resources
-    say("checking schemas")
+    say("checking schemas", 0)
     kinds = custom.kinds(tree, sources, resources, config)
     catalog = Catalog(config.kubernetes, kinds, library.apis)
     found_schema, gaps_schema, checked = schema.judge(resources, catalog, config.allow_missing, jobs)
-    say("asking policies")
+    say("asking policies", 0)
     asked = rego.run(tree.root, resources, config, jobs)
-    say("looking for secrets")
+    say("looking for secrets", 0)
     found_plain, gaps_plain = plaintext.judge(tree, sources, resources, config)
     gaps = (*tree.gaps, *unread, *rendered.gaps, *gaps_schema, *asked.gaps, *gaps_plain)
     coverage = Coverage(len(tree.files), len(resources), checked, tuple(sorted(set(gaps))))

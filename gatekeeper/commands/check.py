@@ -14,6 +14,7 @@ from gatekeeper.model import Verdict
 from gatekeeper.report.every import FORMATS
 
 QUIET_SECONDS = 2.0
+BAR = 30
 EXAMPLES = """examples:
   gatekeeper check
   gatekeeper check clusters/production
@@ -57,6 +58,8 @@ def check(arguments: list[str]) -> int:
     settings = settings._replace(engine=given.engine or settings.engine, policies=(*settings.policies, *own))
     tree = sources.gather(paths, root, settings.exclude)
     verdict = gate.judge(tree, settings, given.jobs, _progress())
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
     for name, file in outputs:
         _write(verdict, root, name, file)
     return verdict.exit_code
@@ -83,14 +86,21 @@ def _write(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
 
 
 def _progress() -> gate.Progress:
-    """Tells the current step on a terminal, once a run takes longer than a moment."""
+    """A bar on a terminal, once a run takes longer than a moment; it is gone when the run ends."""
     if not sys.stderr.isatty():
-        return lambda step: None
+        return lambda step, part: None
     began = time.monotonic()
 
-    def say(step: str) -> None:
-        if time.monotonic() - began > QUIET_SECONDS:
-            sys.stderr.write(f"\r\033[K{step} ({time.monotonic() - began:.0f} s)\r")
+    def say(step: str, part: float) -> None:
+        seconds = time.monotonic() - began
+        if seconds > QUIET_SECONDS:
+            sys.stderr.write(f"\r\033[K{bar(gate.STEPS.index(step), part)} {step} ({seconds:.0f} s)\r")
             sys.stderr.flush()
 
     return say
+
+
+def bar(step: int, part: float) -> str:
+    """How far a run is: all steps as equal parts of one bar."""
+    filled = int(BAR * (step + part) / len(gate.STEPS))
+    return f"[{'#' * filled}{'.' * (BAR - filled)}]"

@@ -47,6 +47,12 @@ class Applied(NamedTuple):
     resource: Resource
     prefix: FieldPath
 
+    @property
+    def components(self) -> list[str]:
+        """The components that the controller adds, relative to the folder."""
+        listed = orjson.loads(self.fields).get("components") if self.fields else None
+        return [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+
 
 def of(resources: Iterable[Resource], tree: Tree, configs: Configs) -> list[Applied]:
     """Everything that some resources apply from this repository.

@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from gatekeeper import documents
 from gatekeeper.config import Config
 from gatekeeper.documents import Source
-from gatekeeper.model import Finding, Gap, Place, Resource
+from gatekeeper.model import Finding, Gap, Place, Resource, at
 from gatekeeper.render import applied, charts, kustomizations, plain, units, variables
 from gatekeeper.render.applied import Applied
 from gatekeeper.render.kustomizations import Kustomization
 from gatekeeper.render.units import Unit
 from gatekeeper.sources import Tree
 
+Tell = Callable[[int, int], None]
 Built = tuple[list[Resource], list[Finding], list[Gap]]
+NAME = ("metadata", "name")
 NOTES = {
     "helm template": "a Helm template: judged as its chart renders it",
     "encrypted": "",
@@ -39,8 +42,12 @@ class Rendered(NamedTuple):
         return [resource for _, lot in self.parts for resource in lot]
 
 
-def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> Rendered:
-    """Renders a tree: what kustomizations and controllers build, charts, and the plain files that nothing builds."""
+def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int, tell: Tell = lambda *_: None) -> Rendered:
+    """Renders a tree: what kustomizations and controllers build, charts, and the plain files that nothing builds.
+
+    Args:
+        tell: is told how many of how many are built.
+    """
     rendered = Rendered([], [], [])
     _note_sources(sources, rendered)
     sources = [*sources, *kustomizations.outside(tree, sources)]
@@ -51,6 +58,7 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> 
     inside = tuple(f"{folder}/{part}/" for folder in chart_folders if folder for part in ("templates", "charts"))
     builders = {part.source.file for part in found.values()}
     alone = [one for one in sources if not (one.file in used or one.file in builders or one.file.startswith(inside))]
+    rendered.findings.extend(finding for source in alone for finding in _headless(source))
     plainly = {source.file: list(plain.resources(source)) for source in alone}
     # What kustomizations build is known only later; as it is written, it tells who applies what, and so the order.
     written = [part for source in sources for part in (plainly.get(source.file) or plain.resources(source))]
@@ -58,15 +66,18 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> 
     planned = applied.of(written, tree, configs)
     parts, free = units.find(found, [file for file, resources in plainly.items() if resources], planned)
     rendered.parts.extend((file, plainly[file]) for file in free)
-    idle = (found[folder].source.file for folder in units.unused(found, parts))
+    idle = (found[folder].source.file for folder in units.unused(found, parts, planned))
     rendered.gaps.extend(Gap(file, "a component that no kustomization uses: not built") for file in idle)
     known = applied.of(rendered.resources, tree, configs)
+    done = 0
     for generation in units.generations(parts, found, planned):
         tasks = [
             partial(_build, tree, part, units.appliers(part, found, known), found, by_file, plainly, config)
             for part in generation
         ]
         for part, built in zip(generation, _side_by_side(tasks, jobs), strict=True):
+            done += 1
+            tell(done, len(parts))
             _add(rendered, part.folder, built)
             # Where a part could not be built, what stands in its files still tells who applies what.
             files = units.files_of(part, found) if built[2] else ()
@@ -76,19 +87,20 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> 
     uses, elsewhere = charts.uses(rendered.resources, chart_folders, by_file, configs, inflated)
     rendered.gaps.extend(elsewhere)
     charted = _side_by_side([partial(_chart, tree, use, by_file, config) for use in uses], jobs)
-    for use, built in zip(uses, charted, strict=True):
+    for number, (use, built) in enumerate(zip(uses, charted, strict=True)):
+        tell(number + 1, len(uses))
         _add(rendered, use.chart, built)
     _note_variables(rendered)
     return rendered
 
 
-def _side_by_side(tasks: Sequence[Callable[[], Built]], jobs: int) -> list[Built]:
-    if not tasks:
-        return []
-    from concurrent.futures import ThreadPoolExecutor
+def _side_by_side(tasks: Sequence[Callable[[], Built]], jobs: int) -> Iterator[Built]:
+    """What the tasks bring, in their order, as soon as it is there."""
+    if tasks:
+        from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(lambda task: task(), tasks))
+        with ThreadPoolExecutor(jobs) as pool:
+            yield from pool.map(lambda task: task(), tasks)
 
 
 def _add(rendered: Rendered, folder: str, built: Built) -> None:
@@ -161,6 +173,18 @@ def _duplicates(source: Source) -> Iterator[Finding]:
         for key, line, column, first in document.duplicates:
             message = f"`{key}` is written twice; the first is in line {first}, and only one of them counts"
             yield Finding("yaml/duplicate-key", "error", message, Place(source.file, line, column), hint="remove one")
+
+
+def _headless(source: Source) -> Iterator[Finding]:
+    """Documents that would be resources, had they an `apiVersion`."""
+    for document in source.documents:
+        if document.head is None and b'"kind"' in document.json:
+            value = documents.value_of(document)
+            if isinstance(value, dict) and isinstance(value.get("kind"), str) and isinstance(at(value, NAME), str):
+                _, line, column = document.locate(("kind",))
+                message = f"a {value['kind']} without `apiVersion`: no cluster takes it"
+                place = Place(source.file, line, column)
+                yield Finding("schema/required", "error", message, place, hint="write the `apiVersion` of the kind")
 
 
 def _note_variables(rendered: Rendered) -> None:

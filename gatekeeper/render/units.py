@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from gatekeeper.render.applied import Applied
 from gatekeeper.render.kustomizations import Kustomization, reach
+from gatekeeper.render.origin import joined
 
 
 class Unit(NamedTuple):
@@ -48,9 +49,11 @@ def _roots(found: Mapping[str, Kustomization], applied: set[str]) -> list[str]:
     return sorted(roots)
 
 
-def unused(found: Mapping[str, Kustomization], units: Sequence[Unit]) -> list[str]:
-    """Components that no unit is built with."""
+def unused(found: Mapping[str, Kustomization], units: Sequence[Unit], applied: Sequence[Applied]) -> list[str]:
+    """Components that no unit is built with, and that no controller adds to one."""
     reached = {part.folder for unit in units if not unit.files for part in reach(found, unit.folder)}
+    added = (joined(entry.folder, name) for entry in applied for name in entry.components)
+    reached.update(part.folder for folder in added for part in reach(found, folder))
     return sorted(folder for folder, part in found.items() if part.is_component and folder not in reached)
 
 
