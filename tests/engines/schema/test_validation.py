@@ -1,0 +1,152 @@
+"""The schema engine: which kinds are known, what is refused and where, CRDs of the repository, and their CEL rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatekeeper.engines.schema.catalog import Catalog, available
+from gatekeeper.model import Finding
+from tests.conftest import Repository, judge
+
+CRD = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: shops.example.com}
+spec:
+  group: example.com
+  names: {kind: Shop, plural: shops}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            required: [name]
+            x-kubernetes-validations:
+            - {rule: "self.min <= self.max", message: min must not be above max}
+            properties:
+              name: {type: string, maxLength: 5}
+              min: {type: integer, default: 0}
+              max: {type: integer}
+              port: {x-kubernetes-int-or-string: true}
+              note: {type: string, nullable: true}
+              free: {type: object, x-kubernetes-preserve-unknown-fields: true}
+              map: {type: object, additionalProperties: {type: integer}}
+              pod: {type: object, x-kubernetes-embedded-resource: true, x-kubernetes-preserve-unknown-fields: true}
+"""
+SHOP = "apiVersion: example.com/v1\nkind: Shop\nmetadata: {name: s}\nspec:\n"
+
+
+def found(repository: Repository, spec: str) -> list[Finding]:
+    return list(judge(repository({"crd.yaml": CRD, "shop.yaml": SHOP + spec})).findings)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "  {name: a, min: 1, max: 2}",
+        "  {name: a, max: 2, port: 80}",
+        "  {name: a, max: 2, port: http, note: null}",
+        "  {name: a, max: 2, free: {any: [1, {thing: x}]}}",
+        "  {name: a, max: 2, map: {x: 1, y: 2}}",
+        "  {name: a, max: 2, pod: {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {}}}",
+        "  {name: '${NAME_OF_SHOP}', max: 2}",
+        "  {name: a, min: '${MIN}', max: 2}",
+    ],
+)
+def test_what_the_api_server_takes_is_taken(repository: Repository, spec: str) -> None:
+    assert found(repository, spec) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "rule", "line", "words"),
+    [
+        ("  name: a\n  max: 1\n  nmae: b\n", "schema/unknown-field", 7, "unknown field `spec.nmae`"),
+        ("  max: 1\n", "schema/required", 4, "required field `spec.name` is missing"),
+        ("  name: abcdef\n  max: 1\n", "schema/constraint", 5, "breaks `maxLength` (5)"),
+        ("  name: 7\n  max: 1\n", "schema/type", 5, "must be a text, not a number"),
+        ("  name: a\n  max: many\n", "schema/type", 6, "must be a whole number, not a text"),
+        ("  name: a\n  max: 1\n  map:\n    x: y\n", "schema/type", 8, "`spec.map.x` must be a whole number"),
+        ("  name: a\n  min: 3\n  max: 1\n", "schema/cel", 4, "min must not be above max"),
+    ],
+)
+def test_what_it_refuses_is_refused_with_its_line(
+    repository: Repository, spec: str, rule: str, line: int, words: str
+) -> None:
+    [finding] = found(repository, spec)
+    assert (finding.rule, finding.place.file, finding.place.line) == (rule, "shop.yaml", line)
+    assert words in finding.message
+
+
+def test_a_close_name_is_proposed(repository: Repository) -> None:
+    [finding] = found(repository, "  name: a\n  max: 1\n  fre: {}\n")
+    assert finding.hint == "did you mean `free`?"
+
+
+def test_a_cel_rule_that_cannot_be_evaluated_is_a_gap(repository: Repository) -> None:
+    verdict = judge(
+        repository({"crd.yaml": CRD.replace("self.min <=", "self.gone <="), "s.yaml": SHOP + "  {name: a, max: 1}"})
+    )
+    assert verdict.exit_code == 3
+    [reason] = [gap.reason for gap in verdict.coverage.skipped if gap.fatal]
+    assert reason.startswith("the CRD's rule `self.gone <= self.max` cannot be evaluated on Shop s")
+
+
+def test_crds_come_from_folders_of_the_config_too(repository: Repository) -> None:
+    config = "library: {profile: 'off'}\nschemas: {crds: [vendor/crds]}\nfiles: {exclude: [vendor]}\n"
+    files: dict[str, str | bytes] = {
+        "gatekeeper.yaml": config,
+        "vendor/crds/shop.yaml": CRD,
+        "s.yaml": SHOP + "  {max: 1}",
+    }
+    assert [finding.rule for finding in judge(repository(files)).findings] == ["schema/required"]
+
+
+def test_a_kind_without_schema_is_refused_unless_the_config_allows_it(repository: Repository) -> None:
+    verdict = judge(repository({"s.yaml": SHOP + "  {}"}))
+    assert ([finding.rule for finding in verdict.findings], verdict.exit_code) == (["schema/missing"], 3)
+    assert (verdict.coverage.resources, verdict.coverage.checked) == (1, 0)
+
+
+@pytest.mark.parametrize("pattern", ["Shop", "example.com/v1/Shop", "example.com/*"])
+def test_the_config_allows_a_kind_by_name(repository: Repository, pattern: str) -> None:
+    config = f"library: {{profile: 'off'}}\nschemas: {{allowMissing: ['{pattern}']}}\n"
+    verdict = judge(repository({"gatekeeper.yaml": config, "s.yaml": SHOP + "  {}"}))
+    assert (verdict.findings, verdict.exit_code, verdict.coverage.checked) == ((), 0, 0)
+    assert any("allowed by the config" in gap.reason for gap in verdict.coverage.skipped)
+
+
+BUILT_IN = [
+    ("source.toolkit.fluxcd.io/v1", "GitRepository"), ("source.toolkit.fluxcd.io/v1", "HelmRepository"),
+    ("source.toolkit.fluxcd.io/v1", "OCIRepository"), ("source.toolkit.fluxcd.io/v1", "Bucket"),
+    ("kustomize.toolkit.fluxcd.io/v1", "Kustomization"), ("helm.toolkit.fluxcd.io/v2", "HelmRelease"),
+    ("notification.toolkit.fluxcd.io/v1", "Receiver"), ("notification.toolkit.fluxcd.io/v1beta3", "Alert"),
+    ("image.toolkit.fluxcd.io/v1", "ImagePolicy"), ("argoproj.io/v1alpha1", "Application"),
+    ("argoproj.io/v1alpha1", "ApplicationSet"), ("argoproj.io/v1alpha1", "AppProject"),
+    ("external-secrets.io/v1alpha1", "ExternalSecret"), ("external-secrets.io/v1beta1", "ExternalSecret"),
+    ("external-secrets.io/v1", "ExternalSecret"), ("external-secrets.io/v1", "ClusterSecretStore"),
+    ("external-secrets.io/v1beta1", "SecretStore"), ("external-secrets.io/v1alpha1", "PushSecret"),
+    ("bitnami.com/v1alpha1", "SealedSecret"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", BUILT_IN, ids=" ".join)
+def test_the_gitops_kinds_are_built_in(key: tuple[str, str]) -> None:
+    assert Catalog("1.34").refused(key, [b'{"spec": 7}'], 1) == [0]
+
+
+@pytest.mark.parametrize("version", available())
+def test_every_version_of_kubernetes_can_be_chosen(version: str) -> None:
+    catalog = Catalog(version)
+    deployment = b'{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replica": 1}}'
+    assert catalog.refused(("apps/v1", "Deployment"), [deployment], 1) == [0]
+
+
+def test_versions_start_with_1_25() -> None:
+    assert available()[0] == "1.25"
+    assert len(available()) >= 13
