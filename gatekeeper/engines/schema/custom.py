@@ -10,7 +10,7 @@ from gatekeeper.config import Config
 from gatekeeper.documents import Source
 from gatekeeper.engines.schema.crds import Definition, definitions
 from gatekeeper.errors import UsageError
-from gatekeeper.model import Resource
+from gatekeeper.model import Resource, at
 from gatekeeper.sources import Tree
 
 
@@ -33,13 +33,18 @@ def kinds(tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], 
 
 def _definitions_in(tree: Tree, folder: str) -> list[Definition]:
     known: list[Definition] = []
-    files = sorted((tree.root / folder).rglob("*.y*ml"))
+    files = [path for path in sorted((tree.root / folder).rglob("*")) if path.suffix in documents.EXTENSIONS]
     for file in files:
-        parsed, _ = documents.parse(file.read_bytes())
+        parsed, failure = documents.parse(file.read_bytes())
+        if failure is not None:
+            raise UsageError(f"{file}:{failure[1]}:{failure[2]}: cannot be read: {failure[0]}; correct `schemas.crds`")
         for document in parsed:
             value: Any = documents.value_of(document)
-            if documents.is_resource(value) and value["kind"] == "CustomResourceDefinition":
-                known.extend(definitions(value))
+            # `kubectl get crds -o yaml` writes one List.
+            items = at(value, ("items",)) if at(value, ("kind",)) == "List" else [value]
+            for item in items if isinstance(items, list) else ():
+                if documents.is_resource(item) and item["kind"] == "CustomResourceDefinition":
+                    known.extend(definitions(item))
     if not known:
         raise UsageError(f"`schemas.crds` names {folder}, where no CustomResourceDefinition is; correct it")
     return known

@@ -6,7 +6,7 @@ import pytest
 
 from gatekeeper.engines.schema.catalog import Catalog, available
 from gatekeeper.model import Finding
-from tests.conftest import Repository, judge
+from tests.conftest import Repository, command, judge
 
 CRD = """\
 apiVersion: apiextensions.k8s.io/v1
@@ -105,6 +105,20 @@ def test_crds_come_from_folders_of_the_config_too(repository: Repository) -> Non
         "s.yaml": SHOP + "  {max: 1}",
     }
     assert [finding.rule for finding in judge(repository(files)).findings] == ["schema/required"]
+
+
+def test_crds_may_come_as_kubectl_prints_them(repository: Repository) -> None:
+    listed = "apiVersion: v1\nkind: List\nitems:\n- " + CRD.replace("\n", "\n  ") + "\n"
+    config = "library: {profile: 'off'}\nschemas: {crds: [all]}\nfiles: {exclude: [all]}\n"
+    root = repository({"gatekeeper.yaml": config, "all/all.yaml": listed, "s.yaml": SHOP + "  {max: 1}"})
+    assert [finding.rule for finding in judge(root).findings] == ["schema/required"]
+
+
+def test_a_crd_file_that_cannot_be_read_is_told(repository: Repository) -> None:
+    config = "schemas: {crds: [all]}\nfiles: {exclude: [all]}\n"
+    code, _, err = command("check", repository({"gatekeeper.yaml": config, "all/broken.yaml": CRD + " x"}))
+    assert code == 2
+    assert "all/broken.yaml:" in err and "cannot be read" in err
 
 
 def test_a_kind_without_schema_is_refused_unless_the_config_allows_it(repository: Repository) -> None:
