@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatekeeper.config import NAME, Config
 from gatekeeper.engines.rego import library, policies
-from gatekeeper.engines.rego.blame import Tracer
+from gatekeeper.engines.rego.blame import Suspect, Tracer
 from gatekeeper.engines.rego.embedded import Embedded
 from gatekeeper.engines.rego.policies import Module, PolicySet
 from gatekeeper.errors import PolicyError, ToolError
@@ -115,8 +115,7 @@ def judge(resources: Sequence[Resource], chosen: Plan, engine: RegoEngine) -> tu
             rules = chosen.asked.items()
             wanted[kind] = tuple(query for query, rule in rules if not rule.kinds or kind in rule.kinds)
         inputs.append((resource.json, wanted[kind]))
-    tracer = Tracer(engine, {query: rule.module for query, rule in chosen.asked.items()})
-    findings: list[Finding] = []
+    drafts: list[Draft] = []
     gaps: list[Gap] = []
     for answer in engine.evaluate(inputs):
         resource, rule = resources[answer.input], chosen.asked[answer.query]
@@ -124,27 +123,40 @@ def judge(resources: Sequence[Resource], chosen: Plan, engine: RegoEngine) -> tu
             reason = f"rule {rule.name} could not be evaluated on {resource.ref}: {answer.error}"
             gaps.append(Gap(resource.origin.file, reason, fatal=True))
         else:
-            findings.extend(_findings(answer, resource, rule, tracer))
-    return findings, gaps
+            drafts.extend(_drafts(answer, resource, rule))
+    tracer = Tracer(engine, {query: rule.module for query, rule in chosen.asked.items()})
+    lost = [draft for draft in drafts if draft.path is None]
+    traced = iter(
+        tracer.trace([Suspect(draft.query, draft.resource.value, draft.message, draft.total) for draft in lost])
+    )
+    return [_finding(draft, next(traced) if draft.path is None else None) for draft in drafts], gaps
 
 
-def _findings(answer: Answer, resource: Resource, rule: Asked, tracer: Tracer) -> list[Finding]:
+class Draft(NamedTuple):
+    """What a rule said of a resource, with the field where it named one."""
+
+    query: str
+    rule: Asked
+    resource: Resource
+    message: str
+    path: FieldPath | None
+    total: int
+
+
+def _drafts(answer: Answer, resource: Resource, rule: Asked) -> Iterator[Draft]:
     items = answer.value if isinstance(answer.value, list) else [answer.value]
-    found = []
     for item in items:
-        if item in (None, False, {}):
-            continue
-        message = item.get("msg") if isinstance(item, dict) else item
-        message = message if isinstance(message, str) else f"{rule.name} says {message!r}"
-        path = _path(item)
-        placed: Placed = "field"
-        if path is None:
-            path = tracer.trace(answer.query, resource.value, message)
-            placed = "resource" if path is None else "traced"
-        place = resource.origin.place(path or ())
-        severity = rule.severity
-        found.append(Finding(rule.name, severity, message, place, resource.ref, path, rule.hint, placed))
-    return found
+        if item not in (None, False, {}):
+            message = item.get("msg") if isinstance(item, dict) else item
+            message = message if isinstance(message, str) else f"{rule.name} says {message!r}"
+            yield Draft(answer.query, rule, resource, message, _path(item), len(items))
+
+
+def _finding(draft: Draft, traced: FieldPath | None) -> Finding:
+    rule, path = draft.rule, draft.path or traced
+    placed: Placed = "field" if draft.path is not None else "resource" if traced is None else "traced"
+    place = draft.resource.origin.place(path or ())
+    return Finding(rule.name, rule.severity, draft.message, place, draft.resource.ref, path, rule.hint, placed)
 
 
 def _path(item: Any) -> FieldPath | None:
