@@ -91,7 +91,7 @@ def test_data_reaches_the_rules(tmp_path: Path, engine: str) -> None:
         ),
         pytest.param(
             'not input.spec.template.spec.securityContext.runAsNonRoot\n  msg := "x"',
-            "spec.template.spec", 8, "traced", id="a field that is missing",
+            "spec.template.spec.securityContext.runAsNonRoot", 8, "traced", id="a field that is missing",
         ),
         pytest.param('input.kind == "Deployment"\n  msg := "x"', None, 1, "resource", id="the whole resource"),
         pytest.param(
