@@ -10,7 +10,7 @@ from typing import Any
 
 from gatekeeper import config, documents, sources
 from gatekeeper.errors import UsageError
-from gatekeeper.model import Resource
+from gatekeeper.model import Resource, at
 from gatekeeper.render import every
 
 EXAMPLES = """examples:
@@ -20,6 +20,8 @@ EXAMPLES = """examples:
 Secret values that stand in the open are not printed. Exit status: 0 all rendered, 3 some could not be.
 """
 HIDDEN = "(hidden by gatekeeper)"
+# kubectl keeps a whole copy of the object there.
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def render(arguments: list[str]) -> int:
@@ -80,6 +82,11 @@ def _without_secrets(value: dict[str, Any]) -> dict[str, Any]:
             entries = value.get(section)
             if isinstance(entries, dict):
                 value[section] = {key: _hidden(text) for key, text in entries.items()}
+            elif entries is not None:
+                value[section] = HIDDEN
+        applied = at(value, ("metadata", "annotations"))
+        if isinstance(applied, dict) and LAST_APPLIED in applied:
+            applied[LAST_APPLIED] = HIDDEN
     return value
 
 

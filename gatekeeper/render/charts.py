@@ -49,7 +49,7 @@ def folders(sources: Iterable[Source]) -> list[str]:
             value = documents.value_of(source.documents[0])
             if isinstance(value, dict) and value.get("type") != "library":
                 found.append(source.folder)
-    return [folder for folder in found if not any(folder.startswith(f"{other}/charts/") for other in found)]
+    return [folder for folder in found if not any(folder.startswith(f"{other}/charts/".lstrip("/")) for other in found)]
 
 
 def uses(

@@ -55,7 +55,7 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int, tel
     found = kustomizations.find(tree, sources)
     chart_folders = charts.folders(sources)
     used = {file for part in found.values() for file in part.files}
-    inside = tuple(f"{folder}/{part}/" for folder in chart_folders if folder for part in ("templates", "charts"))
+    inside = tuple(f"{folder}/{part}/".lstrip("/") for folder in chart_folders for part in ("templates", "charts"))
     builders = {part.source.file for part in found.values()}
     alone = [one for one in sources if not (one.file in used or one.file in builders or one.file.startswith(inside))]
     rendered.findings.extend(finding for source in alone for finding in _headless(source))

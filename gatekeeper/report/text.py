@@ -11,6 +11,8 @@ from gatekeeper.model import Finding, Verdict
 COLOURS = {"error": "\033[31m", "warning": "\033[33m", "info": "\033[36m"}
 BOLD, DIM, GREEN, RESET = "\033[1m", "\033[2m", "\033[32m", "\033[0m"
 MOST_SKIPPED = 12
+# Categories of rules that find secrets: the lines that they point to are never shown.
+SECRET_RULES = ("plaintext/", "secrets/", "sealed/", "sops/")
 
 
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
@@ -21,7 +23,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     """
     lines: list[str] = []
     texts: dict[str, list[str]] = {}
-    hidden = {finding.place[:2] for finding in verdict.findings if finding.rule.startswith("plaintext/")}
+    hidden = {finding.place[:2] for finding in verdict.findings if finding.rule.startswith(SECRET_RULES)}
     for finding in verdict.findings:
         # A line that may hold a secret is never shown, whichever rule points to it.
         secret = finding.place[:2] in hidden or (finding.resource and finding.resource.kind == "Secret")

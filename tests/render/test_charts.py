@@ -91,6 +91,12 @@ def test_a_chart_that_nothing_uses_is_rendered_with_its_own_values(repository: R
     assert found.origin.place(limit) == Place("chart/values.yaml", 6, 20)
 
 
+def test_a_chart_in_the_root_has_its_subcharts_inside(repository: Repository) -> None:
+    inner = {f"charts/sub/{name.removeprefix('chart/')}": text for name, text in FILES.items()}
+    root = repository({**inner, **{name.removeprefix("chart/"): text for name, text in FILES.items()}})
+    assert len([one for one in render(root).resources if one.ref.kind == "Deployment"]) == 2
+
+
 def test_each_further_file_of_values_is_a_use(repository: Repository) -> None:
     root = repository({**FILES, "chart/values-prod.yaml": "replicas: 5\n"})
     assert sorted(one.value["spec"]["replicas"] for one in render(root).resources) == [1, 5]
