@@ -1,6 +1,11 @@
 """Makes the built-in schemas: `python -m gatekeeper.schemas.distil NAME@VERSION CRD.yaml ...` adds CRDs to this folder.
 
 Only what judges is kept (no descriptions). A version that is there already stays as it is: give newer releases first.
+
+Where the CRDs are, in the release or the Go module of each project: cert-manager `deploy/crds`; gateway-api
+`config/crd/experimental` and then `standard`; prometheus-operator `example/prometheus-operator-crd-full`; istio.io/api
+`kubernetes/customresourcedefinitions.gen.yaml`; source-watcher: `controller-gen crd` over its API module. Each file
+here notes under `origins` the release that a version was made from.
 """
 
 import sys
@@ -8,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import yaml
 
+from gatekeeper import documents
 from gatekeeper.engines.schema.crds import definitions
 
 HERE = Path(__file__).parent
@@ -32,7 +37,10 @@ def lean(schema: Any) -> Any:
 def add(origin: str, files: list[str]) -> None:
     """Adds every version of the CRDs to the file of its API group."""
     for name in files:
-        for crd in yaml.safe_load_all(Path(name).read_text(encoding="utf-8")):
+        parsed, failure = documents.parse(Path(name).read_bytes())
+        if failure is not None:
+            raise SystemExit(f"{name}:{failure[1]}: {failure[0]}")
+        for crd in map(documents.value_of, parsed):
             if not isinstance(crd, dict) or crd.get("kind") != "CustomResourceDefinition":
                 continue
             target = HERE / f"{crd['spec']['group']}.json"

@@ -145,7 +145,10 @@ BUILT_IN = [
     ("external-secrets.io/v1alpha1", "ExternalSecret"), ("external-secrets.io/v1beta1", "ExternalSecret"),
     ("external-secrets.io/v1", "ExternalSecret"), ("external-secrets.io/v1", "ClusterSecretStore"),
     ("external-secrets.io/v1beta1", "SecretStore"), ("external-secrets.io/v1alpha1", "PushSecret"),
-    ("bitnami.com/v1alpha1", "SealedSecret"),
+    ("bitnami.com/v1alpha1", "SealedSecret"), ("source.extensions.fluxcd.io/v1beta1", "ArtifactGenerator"),
+    ("cert-manager.io/v1", "ClusterIssuer"), ("cert-manager.io/v1", "Certificate"),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("gateway.networking.k8s.io/v1alpha2", "TCPRoute"),
+    ("monitoring.coreos.com/v1", "ServiceMonitor"), ("networking.istio.io/v1beta1", "VirtualService"),
 ]  # fmt: skip
 
 

@@ -1,0 +1,67 @@
+"""Other people's repositories, judged to the end; each finding below was looked at by hand and is true."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from gatekeeper import config
+from gatekeeper.engines.rego import trials
+from gatekeeper.engines.rego.embedded import available
+from tests.conftest import SHARED, judge, needs, shared
+
+pytestmark = [shared("corpora"), needs("kustomize", "helm")]
+
+# What is found at the default settings.
+#   podinfo: roles that allow everything, ports of the node.
+#   microservices-demo: eleven manifests name images without a tag, which Skaffold fills in.
+#   flux2-multi-tenancy: a version that Flux removed, a tenant that is cluster-admin.
+#   kube-prometheus: three Secrets with their values in the open; node-exporter looks at the node, as it must.
+FOUND: dict[str, dict[str, int]] = {
+    "fluxcd__flux2-kustomize-helm-example": {},
+    "podinfo": {"pod-security/host-ports": 2, "rbac/wildcard": 2},
+    "microservices-demo": {"images/latest-tag": 11},
+    "fluxcd__flux2-multi-tenancy": {"gitops/removed-api": 1, "rbac/cluster-admin": 1, "schema/missing": 1},
+    "kube-prometheus": {
+        "plaintext/secret": 3, "pod-security/host-namespaces": 2, "pod-security/host-path": 2,
+        "pod-security/capabilities": 1, "pod-security/host-ports": 1,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_is_found_is_true(name: str) -> None:
+    verdict = judge(SHARED / "corpora" / name)
+    assert Counter(finding.rule for finding in verdict.findings) == FOUND[name]
+
+
+def test_a_repository_of_many_operators_lacks_only_schemas() -> None:
+    verdict = judge(SHARED / "corpora" / "billimek__k8s-gitops")
+    assert {finding.rule for finding in verdict.findings} == {"schema/missing"}
+    assert verdict.coverage.checked > 220
+
+
+def test_a_large_repository_is_judged_to_the_end() -> None:
+    """It holds faults of every sort: files that are gone, orphans, SOPS files in which nothing is encrypted."""
+    verdict = judge(SHARED / "corpora" / "xunholy__k8s-gitops")
+    found = Counter(finding.rule for finding in verdict.findings)
+    assert verdict.exit_code == 3
+    assert found["render/kustomize"] == 6
+    assert found["plaintext/secret"] == 9
+    assert sum("nothing is encrypted" in finding.message for finding in verdict.findings) == 6
+    assert not [gap for gap in verdict.coverage.skipped if "could not be evaluated" in gap.reason]
+    assert all(finding.place.line for finding in verdict.findings)
+
+
+@needs("opa")
+@pytest.mark.parametrize("engine", ["embedded", "opa"])
+@pytest.mark.parametrize(
+    ("folder", "count"), [("raspbernetes__k8s-security-policies", 193), ("instrumenta__policies", 2)]
+)
+def test_other_peoples_policy_tests_pass(folder: str, count: int, engine: str) -> None:
+    if engine == "embedded" and not available():
+        pytest.skip("the embedded engine was not built")
+    done = trials.run(SHARED / "corpora" / "policies", [folder], [], config.Config(library="off", engine=engine), 2)
+    assert [trial for trial in done if not trial.passed] == []
+    assert len(done) == count
