@@ -70,17 +70,17 @@ class Catalog:
         Raises:
             UsageError: the kind's schema is itself broken.
         """
-        schema = self._schema(key)
-        if schema is None:
-            return None
-        self._schemas[key] = schema
-        if lost := [name for name in _references(schema) | _references(schema["$defs"]) if name not in schema["$defs"]]:
-            what = ", ".join(f"`{name}`" for name in sorted(lost))
-            raise UsageError(f"the schema of {key[1]} ({key[0]}) refers to {what}, which does not exist")
         try:
+            schema = self.schema(key)
+            if schema is None:
+                return None
+            self._schemas[key] = schema
             if Schema is not None:
                 return Schema(orjson.dumps(schema)).refused(objects, jobs)
             judge = self._validator(schema)
+        except KeyError as error:
+            what = f"refers to `{error.args[0]}`, which does not exist"
+            raise UsageError(f"the schema of {key[1]} ({key[0]}) {what}") from error
         except (ValueError, TypeError) as error:
             raise UsageError(f"the schema of {key[1]} ({key[0]}) cannot be used: {_first_line(error)}") from error
         return [index for index, json in enumerate(objects) if not judge.is_valid(orjson.loads(json))]
@@ -111,7 +111,12 @@ class Catalog:
                 return []
         return list(here.get("properties", ()))
 
-    def _schema(self, key: Key) -> dict[str, Any] | None:
+    def schema(self, key: Key) -> dict[str, Any] | None:
+        """The JSON Schema of a kind with all definitions that it reaches, or None where none is known.
+
+        Raises:
+            KeyError: it refers to a definition that does not exist.
+        """
         name = self._kinds.get(key)
         if name is not None:
             return self._closure({"$ref": f"#/$defs/{name}"})
@@ -123,7 +128,7 @@ class Catalog:
     def _successor(self, key: Key) -> dict[str, Any] | None:
         """A version that is gone is judged as the one that took its place: that is what it has to become."""
         version = self._successors().get(key)
-        schema = self._schema((version, key[1])) if version and version != key[0] else None
+        schema = self.schema((version, key[1])) if version and version != key[0] else None
         if schema is None:
             return None
         name = schema.get("$ref", "").rpartition("/")[2]
@@ -137,7 +142,7 @@ class Catalog:
         waiting = _references(schema)
         while waiting:
             name = waiting.pop()
-            if name not in reached and name in self._definitions:
+            if name not in reached:
                 reached[name] = _lean(self._definitions[name])
                 waiting |= _references(reached[name])
         return {**schema, "$defs": reached}
