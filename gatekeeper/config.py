@@ -21,6 +21,7 @@ class Config(NamedTuple):
     engine: str = "embedded"
     opa_url: str = ""
     policies: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
     library: str = "default"
     disable: tuple[str, ...] = ()
     enable: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("", "engine", "engine", str),
     ("opa", "url", "opa_url", str),
     ("policies", "paths", "policies", list),
+    ("policies", "namespaces", "namespaces", list),
     ("policies", "data", "data", list),
     ("policies", "builtins", "builtins", list),
     ("policies", "timeout", "policy_timeout", float),

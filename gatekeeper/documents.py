@@ -111,10 +111,14 @@ def _second_opinion(text: bytes) -> Outcome:
     return list(documents), failure
 
 
+def encrypted_by(content: bytes) -> str:
+    """What encrypted a file as a whole (`encrypted by age`), by its first bytes; empty where nothing did."""
+    return next((note for mark, note in ENCRYPTED if content.startswith(mark)), "")
+
+
 def _by_its_bytes(file: str, content: bytes) -> Source | None:
-    for mark, note in ENCRYPTED:
-        if content.startswith(mark):
-            return Source(file, "encrypted", note=note)
+    if note := encrypted_by(content):
+        return Source(file, "encrypted", note=note)
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:

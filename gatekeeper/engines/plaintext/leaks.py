@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import re2
 
 from gatekeeper.config import NAME, Config
+from gatekeeper.documents import encrypted_by
 from gatekeeper.engines.plaintext import gitleaks
 from gatekeeper.engines.plaintext.gitleaks import Allowlist, Match, Rule, RuleFile
 from gatekeeper.errors import PolicyError
@@ -92,7 +93,8 @@ def scan(tree: Tree, scanner: Scanner, skip: set[str]) -> tuple[list[Finding], l
         if isinstance(content, Gap):
             gaps.append(content)
         elif b"\0" in content[:8000]:
-            gaps.append(Gap(file, "a binary file: not scanned for secrets"))
+            how = encrypted_by(content) or "a binary file"
+            gaps.append(Gap(file, f"{how}: not scanned for secrets"))
         elif scanner.telling.search(content):
             findings.extend(_in_file(scanner, file, content))
     return findings, gaps

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gatekeeper.config import NAME, Config
@@ -27,10 +28,20 @@ class Asked(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All rules of a run, by query, and what the engine must load for them."""
+    """All rules of a run, by query, and what the engine must load for them.
+
+    Attributes:
+        exceptions: what asks for a package's exceptions, by package.
+    """
 
     asked: dict[str, Asked]
     policies: PolicySet
+    exceptions: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """Everything that may be asked."""
+        return (*self.asked, *self.exceptions.values())
 
 
 def plan(config: Config, own: PolicySet) -> Plan:
@@ -47,12 +58,14 @@ def plan(config: Config, own: PolicySet) -> Plan:
         for rule in chosen:
             severity = config.severity.get(rule.name, rule.severity)
             asked[rule.query] = Asked(rule.name, _severity(severity), rule.remedy, rule.kinds, rule.module)
-    for module in own.modules:
+    judging = [module for module in own.modules if not config.namespaces or module.package in config.namespaces]
+    for module in judging:
         for query in module.queries():
             name = query.rpartition(".")[2]
             severity = policies.SEVERITY[name.split("_")[0]]
             asked[query] = Asked(f"{module.package}/{name}", _severity(severity), "", (), module)
-    return Plan(asked, policies.joined(sets))
+    exceptions = {module.package: module.exception for module in judging if module.exception}
+    return Plan(asked, policies.joined(sets), exceptions)
 
 
 class Judged(NamedTuple):
@@ -100,8 +113,7 @@ def start(config: Config, chosen: Plan, jobs: int) -> RegoEngine:
     if config.engine == "opa":
         from gatekeeper.engines.rego.opa import Opa
 
-        queries = tuple(chosen.asked)
-        return Opa(chosen.policies, queries, config.policy_timeout, config.opa_url, config.builtins)
+        return Opa(chosen.policies, chosen.queries, config.policy_timeout, config.opa_url, config.builtins)
     return Embedded(chosen.policies, config.policy_timeout, jobs)
 
 
@@ -113,16 +125,22 @@ def judge(resources: Sequence[Resource], chosen: Plan, engine: RegoEngine) -> tu
         kind = resource.ref.kind
         if kind not in wanted:
             rules = chosen.asked.items()
-            wanted[kind] = tuple(query for query, rule in rules if not rule.kinds or kind in rule.kinds)
+            judging = tuple(query for query, rule in rules if not rule.kinds or kind in rule.kinds)
+            wanted[kind] = (*judging, *chosen.exceptions.values())
         inputs.append((resource.json, wanted[kind]))
     drafts: list[Draft] = []
     gaps: list[Gap] = []
-    for answer in engine.evaluate(inputs):
-        resource, rule = resources[answer.input], chosen.asked[answer.query]
+    answers = engine.evaluate(inputs)
+    excepted = _excepted(answers, chosen)
+    for answer in answers:
+        resource, rule = resources[answer.input], chosen.asked.get(answer.query)
         if answer.error:
-            reason = f"rule {rule.name} could not be evaluated on {resource.ref}: {answer.error}"
+            name = rule.name if rule else answer.query
+            reason = f"rule {name} could not be evaluated on {resource.ref}: {answer.error}"
             gaps.append(Gap(resource.origin.file, reason, fatal=True))
-        else:
+        elif rule and _bare(answer.query) in excepted.get((answer.input, rule.module.package), ()):
+            gaps.append(Gap(resource.origin.file, f"rule {rule.name} makes an exception of {resource.ref}"))
+        elif rule:
             drafts.extend(_drafts(answer, resource, rule))
     tracer = Tracer(engine, {query: rule.module for query, rule in chosen.asked.items()})
     lost = [draft for draft in drafts if draft.path is None]
@@ -130,6 +148,27 @@ def judge(resources: Sequence[Resource], chosen: Plan, engine: RegoEngine) -> tu
         tracer.trace([Suspect(draft.query, draft.resource.value, draft.message, draft.total) for draft in lost])
     )
     return [_finding(draft, next(traced) if draft.path is None else None) for draft in drafts], gaps
+
+
+def _excepted(answers: Sequence[Answer], chosen: Plan) -> dict[tuple[int, str], set[str]]:
+    """The rules that are not to judge an input: by input and package, their names without `deny_` and the like.
+
+    Source: conftest `policy/engine.go`, which asks `data.<package>.exception[_][_] == "<name>"`.
+    """
+    packages = {query: package for package, query in chosen.exceptions.items()}
+    excepted: dict[tuple[int, str], set[str]] = {}
+    for answer in answers:
+        if answer.query in packages and not answer.error:
+            lists = answer.value.values() if isinstance(answer.value, dict) else answer.value
+            names = excepted.setdefault((answer.input, packages[answer.query]), set())
+            for listed in lists if isinstance(lists, Iterable) else ():
+                names.update(name for name in (listed if isinstance(listed, list) else ()) if isinstance(name, str))
+    return excepted
+
+
+def _bare(query: str) -> str:
+    """A rule's name without what tells its severity; nothing of a plain `deny`."""
+    return query.rpartition(".")[2].partition("_")[2]
 
 
 class Draft(NamedTuple):

@@ -34,6 +34,11 @@ class Module(NamedTuple):
         """Whether the module holds tests, which judge no resource."""
         return self.path.endswith("_test.rego")
 
+    @property
+    def exception(self) -> str | None:
+        """What asks for the package's exceptions, as conftest has them; None where the module has none."""
+        return f"data.{self.package}.exception" if "exception" in self.rules else None
+
     def queries(self) -> tuple[str, ...]:
         """The rules that judge resources, as `data.package.rule`."""
         return tuple(f"data.{self.package}.{rule}" for rule in self.rules if VERDICT_RULE.fullmatch(rule))

@@ -114,6 +114,17 @@ def test_a_key_or_token_is_found_in_any_file(
     assert (finding.rule, finding.place.file, finding.place.line) == (rule, name, line)
 
 
+def test_what_is_encrypted_as_a_whole_is_known_as_that(repository: Repository) -> None:
+    crypt = b"\0GITCRYPT\0" + os.urandom(40)
+    age = b"age-encryption.org/v1\n-> X25519 abc\n" + os.urandom(40)
+    verdict = judge(repository({"a.yaml": crypt, "b.yaml": age, ".env": crypt}))
+    assert verdict.exit_code == 0
+    reasons = {gap.file: gap.reason for gap in verdict.coverage.skipped}
+    assert reasons["a.yaml"] == "encrypted by git-crypt"
+    assert reasons["b.yaml"] == "encrypted by age"
+    assert reasons[".env"] == "encrypted by git-crypt: not scanned for secrets"
+
+
 def test_a_binary_file_is_told_and_not_scanned(repository: Repository) -> None:
     verdict = judge(repository({"x.bin": b"\0" + os.urandom(64)}))
     assert [gap.file for gap in verdict.coverage.skipped if "binary" in gap.reason] == ["x.bin"]

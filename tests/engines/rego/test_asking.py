@@ -70,6 +70,52 @@ def test_conftest_rules_of_both_versions_run_as_they_are(tmp_path: Path, engine:
     }
 
 
+EXCEPTION = """package main
+import rego.v1
+
+deny contains "plain" if input.kind == "Deployment"
+deny_root contains "root" if input.kind == "Deployment"
+violation_root contains {"msg": "root too"} if input.kind == "Deployment"
+warn_other contains "other" if input.kind == "Deployment"
+
+exception contains rules if {
+	input.metadata.name == "web"
+	rules := NAMES
+}
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        ('["root"]', {"plain", "other"}),
+        ('[""]', {"root", "root too", "other"}),
+        ('["other", "nothing"]', {"plain", "root", "root too"}),
+    ],
+)
+def test_conftests_exceptions_hold_and_are_told(tmp_path: Path, engine: str, names: str, left: set[str]) -> None:
+    findings, gaps = ask(tmp_path, engine, {"a.rego": EXCEPTION.replace("NAMES", names)})
+    assert {found.message for found in findings} == left
+    assert len(gaps) == 4 - len(left)
+    assert all("makes an exception of Deployment web" in gap for gap in gaps)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_exception_holds_for_its_own_package_and_resource_only(tmp_path: Path, engine: str) -> None:
+    other = EXCEPTION.replace("package main", "package other").replace('"web"', '"shop"').replace("NAMES", '["root"]')
+    files = {"a.rego": EXCEPTION.replace("NAMES", '["root", "", "other"]'), "b.rego": other}
+    findings, _ = ask(tmp_path, engine, files)
+    assert {found.rule for found in findings} == {
+        "other/deny", "other/deny_root", "other/violation_root", "other/warn_other"
+    }  # fmt: skip
+
+
+def test_the_config_names_the_packages_that_judge(tmp_path: Path) -> None:
+    own = PolicySet(tuple(policies.parse(f"package {name}\ndeny[1] {{ true }}\n", f"{name}.rego") for name in "ab"), {})
+    assert list(rego.plan(Config(library="off", namespaces=("b",)), own).asked) == ["data.b.deny"]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_data_reaches_the_rules(tmp_path: Path, engine: str) -> None:
     rule = "package main\nimport rego.v1\n\ndeny contains msg if {\n  some word in data.words\n  msg := word\n}\n"
