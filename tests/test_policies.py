@@ -14,6 +14,7 @@ from gatekeeper.engines.rego.embedded import Embedded
 from gatekeeper.engines.rego.library import Rule
 from gatekeeper.model import dotted
 from gatekeeper.render import plain
+from tests.conftest import command, needs
 
 ROOT = library.folder()
 RULES = library.rules()[0]
@@ -49,5 +50,19 @@ def test_a_rule_says_why_and_what_to_do(rule: Rule) -> None:
     assert rule.profile in ("default", "strict")
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_each_standard_can_be_read_somewhere(rule: Rule) -> None:
+    known = library.links()
+    assert rule.standards
+    assert all(library.link(standard, known).startswith("https://") for standard in rule.standards)
+
+
 def test_there_are_at_least_forty_rules() -> None:
     assert len(RULES) >= 40
+
+
+@pytest.mark.parametrize("engine", [pytest.param("embedded"), pytest.param("opa", marks=needs("opa"))])
+def test_the_library_passes_its_own_tests_with_both_engines(engine: str) -> None:
+    code, out, err = command("policy", "test", "--engine", engine, "--data", ROOT / "lib", ROOT)
+    assert (code, err) == (0, "")
+    assert out == f"{2 * len(RULES)} passed, 0 failed, with {engine}\n"

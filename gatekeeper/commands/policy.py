@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gatekeeper import config
 from gatekeeper.engines.rego import library
+from gatekeeper.engines.rego.library import Rule
 from gatekeeper.errors import UsageError
 
 EXAMPLES = """examples:
@@ -45,13 +46,24 @@ def policy(arguments: list[str]) -> int:
     if given.paths:
         raise UsageError(f"policy {given.action} takes no path")
     for rule in library.rules()[0]:
-        if given.action == "list":
-            sys.stdout.write(f"{rule.name:<36} {rule.severity:<8} {rule.profile:<8} {rule.title}\n")
-        else:
-            standards = ", ".join(rule.standards)
-            sys.stdout.write(f"## {rule.name}\n\n{rule.title} ({rule.severity}, {rule.profile}). {rule.reason}\n\n")
-            sys.stdout.write(f"Remedy: {rule.remedy}. Serves: {standards}.\n\n")
+        sys.stdout.write(_line(rule) if given.action == "list" else _page(rule))
     return 0
+
+
+def _line(rule: Rule) -> str:
+    standards = ", ".join(rule.standards)
+    return f"{rule.name:<36} {rule.severity:<8} {rule.profile:<8} {rule.title} ({standards})\n"
+
+
+def _page(rule: Rule) -> str:
+    known = library.links()
+    serves = [(standard, library.link(standard, known)) for standard in rule.standards]
+    standards = ", ".join(f"[{standard}]({link})" if link else standard for standard, link in serves)
+    facts = f"Severity {rule.severity}, profile {rule.profile}; judges {', '.join(rule.kinds) or 'every kind'}."
+    return (
+        f"## {rule.name}\n\n{rule.title}. {facts}\n\n{rule.reason}\n\n"
+        f"Remedy: {rule.remedy}.\n\nServes: {standards}.\n\n"
+    )
 
 
 def _test(paths: list[str], data: list[str], engine: str | None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +49,18 @@ def apis() -> dict[tuple[str, str], str]:
     """What to write instead of each API version that is gone or will go, by (apiVersion, kind)."""
     listed = load(folder(), [], ["lib/apis.yaml"]).data["gatekeeper"]["apis"]
     return {(version, kind): entry["use"] for version, kinds in listed.items() for kind, entry in kinds.items()}
+
+
+def links() -> dict[str, str]:
+    """Where each standard can be read, by the beginning of its name."""
+    listed: dict[str, str] = load(folder(), [], ["standards.yaml"]).data
+    return listed
+
+
+def link(standard: str, known: Mapping[str, str]) -> str:
+    """Where a standard can be read; empty where that is not known."""
+    begins = [name for name in known if standard.startswith(name)]
+    return known[max(begins, key=len)] if begins else ""
 
 
 def chosen(found: Sequence[Rule], profile: str, enable: Sequence[str], disable: Sequence[str]) -> list[Rule]:
