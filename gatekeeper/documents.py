@@ -32,6 +32,7 @@ ENCRYPTED = (
     (b"-----BEGIN PGP MESSAGE-----", "encrypted by PGP"),
     (b"$ANSIBLE_VAULT;", "encrypted by Ansible Vault"),
 )
+MARKS = tuple(mark for mark, _ in ENCRYPTED)
 ACTION = re.compile(rb"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
@@ -113,7 +114,9 @@ def _second_opinion(text: bytes) -> Outcome:
 
 def encrypted_by(content: bytes) -> str:
     """What encrypted a file as a whole (`encrypted by age`), by its first bytes; empty where nothing did."""
-    return next((note for mark, note in ENCRYPTED if content.startswith(mark)), "")
+    if not content.startswith(MARKS):
+        return ""
+    return next(note for mark, note in ENCRYPTED if content.startswith(mark))
 
 
 def _by_its_bytes(file: str, content: bytes) -> Source | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from gatekeeper import config, gate, sources
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Verdict
-from gatekeeper.report.every import FORMATS
+from gatekeeper.report.every import FORMATS, render
 
 QUIET_SECONDS = 2.0
 BAR = 30
@@ -75,11 +75,11 @@ def _output(text: str) -> tuple[str, Path | None]:
 def _write(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
     if file is None:
         colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        sys.stdout.write(FORMATS[name](verdict, root, colour))
+        sys.stdout.write(render(name, verdict, root, colour))
         return
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        partial.write_text(FORMATS[name](verdict, root, False), encoding="utf-8")
+        partial.write_text(render(name, verdict, root), encoding="utf-8")
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)

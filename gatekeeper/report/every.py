@@ -1,9 +1,18 @@
-"""All formats, by the name that `--format` takes."""
+"""All formats, by the name that `--format` takes; each is a module of this folder, imported when it is asked for."""
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from gatekeeper.model import Verdict
-from gatekeeper.report import json, text
 
-FORMATS: dict[str, Callable[[Verdict, Path, bool], str]] = {"text": text.render, "json": json.render}
+FORMATS = ("text", "json")
+
+
+def render(name: str, verdict: Verdict, root: Path, colour: bool = False) -> str:
+    """The report in one of the formats.
+
+    Args:
+        root: the repository's root, whose files a report may quote.
+        colour: whether escape codes may be used; only true on a terminal.
+    """
+    return str(import_module(f"gatekeeper.report.{name}").render(verdict, root, colour))
