@@ -1,0 +1,64 @@
+"""The report for people, as it is printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatekeeper.model import Coverage, Finding, Gap, Place, Ref, Verdict
+from gatekeeper.report import text
+
+REF = Ref("v1", "Pod", "prod", "web")
+FINDING = Finding(
+    "images/latest-tag", "error", "no version", Place("a.yaml", 2, 8), REF, ("spec",), "write one", "traced"
+)
+
+
+def test_a_finding_shows_its_line_with_a_caret_then_sums_coverage_and_the_verdict(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("kind: Pod\nimage: web:latest\n")
+    verdict = Verdict((FINDING,), Coverage(2, 1, 1, (Gap("b.yaml", "no Kubernetes resource"),)))
+    assert (
+        text.render(verdict, tmp_path)
+        == """\
+a.yaml:2:8: error: no version [images/latest-tag]
+    2 | image: web:latest
+               ^
+      = Pod prod/web, line found by tracing the rule
+      = help: write one
+
+by rule:
+      1  images/latest-tag
+by file:
+      1  a.yaml
+
+covered: 2 files, 1 resources, 1 checked against a schema
+not judged, and need not be:
+  b.yaml: no Kubernetes resource
+refused: 1 error
+"""
+    )
+
+
+def test_nothing_found_is_said(tmp_path: Path) -> None:
+    assert text.render(Verdict(coverage=Coverage(1, 1, 1)), tmp_path) == (
+        "covered: 1 files, 1 resources, 1 checked against a schema\naccepted: nothing found\n"
+    )
+
+
+def test_what_could_not_be_judged_weighs_more_than_findings(tmp_path: Path) -> None:
+    verdict = Verdict((FINDING,), Coverage(1, 1, 0, (Gap("b.yaml", "cannot be read", fatal=True),)))
+    report = text.render(verdict, tmp_path)
+    assert "not judged:\n  b.yaml: cannot be read\n" in report
+    assert report.endswith("incomplete: 1 error, 1 not judged\n")
+
+
+def test_a_line_that_a_rule_about_secrets_points_to_is_not_shown_by_any_rule(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("kind: Pod\npassword: hunter2\n")
+    leak = Finding("secrets/env-literal", "error", "a secret", Place("a.yaml", 2, 1), REF)
+    report = text.render(Verdict((FINDING, leak), Coverage()), tmp_path)
+    assert "hunter2" not in report
+
+
+def test_colours_are_only_for_terminals(tmp_path: Path) -> None:
+    verdict = Verdict((FINDING,), Coverage())
+    assert "\033[" in text.render(verdict, tmp_path, colour=True)
+    assert "\033[" not in text.render(verdict, tmp_path)

@@ -1,0 +1,63 @@
+"""The command line itself: help, versions, wrong words, and what happens when something breaks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from gatekeeper import __version__, cli
+from tests.conftest import Repository, command
+
+
+def test_help_names_every_command_and_the_exit_status() -> None:
+    code, out, _ = command("--help")
+    assert code == 0
+    assert all(f"  {name} " in out for name in cli.COMMANDS)
+    assert "3 could not judge all of it" in out
+
+
+def test_no_words_are_wrong_usage() -> None:
+    assert command()[0] == 2
+
+
+def test_the_version_is_told() -> None:
+    assert command("--version") == (0, f"gatekeeper {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["chekc"], "no command `chekc`; there are check, policy"),
+        (["check", "--format", "pdf"], "--format pdf: there are text, json"),
+        (["check", "--jobs", "0"], "--jobs must be 1 or more"),
+        (["check", "--engine", "gpt"], "invalid choice: 'gpt'"),
+        (["policy", "list", "x"], "policy list takes no path"),
+        (["render", "/nowhere"], "no such file or folder"),
+    ],
+)
+def test_wrong_words_get_one_clear_message(words: list[str], told: str) -> None:
+    code, _, err = command(*words)
+    assert (code, told in err, "Traceback" in err) == (2, True, False)
+
+
+def test_a_reader_that_goes_away_is_no_fault(repository: Repository) -> None:
+    root = repository({f"{n}.yaml": "a: [1\n" for n in range(400)})
+    done = subprocess.run(
+        f"{sys.executable} -m gatekeeper check --format json {root} | head -1; exit ${{PIPESTATUS[0]}}",
+        shell=True, executable="/bin/bash", capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stderr, done.stdout) == ("", "{\n")
+
+
+def test_a_fault_of_its_own_is_no_verdict_and_repeats_no_words() -> None:
+    program = (
+        "import sys; from gatekeeper import cli; from gatekeeper.commands import check\n"
+        "def broken(arguments): raise RuntimeError('hunter2')\n"
+        "check.check = broken; sys.argv = ['gatekeeper', 'check']; cli.entry()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert "a fault of its own, RuntimeError at" in done.stderr
+    assert "hunter2" not in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,80 @@
+"""Outside programs: only the pinned version counts, a changed one is seen, and each run has a limit and no network."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gatekeeper import process, tools
+from gatekeeper.errors import ToolError
+from tests.conftest import command, needs
+
+
+def program(folder: Path, name: str, says: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho '{says}'\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without built tools, and an own folder on its PATH."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    return tmp_path / "bin"
+
+
+def test_a_program_of_another_version_does_not_count(empty: Path) -> None:
+    program(empty, "kustomize", "v5.0.0")
+    with pytest.raises(ToolError, match=r"kustomize v5\.7\.1 is not installed \(.* is another version\); run"):
+        tools.find("kustomize")
+
+
+def test_a_program_of_the_pinned_version_counts_wherever_it_is(empty: Path) -> None:
+    path = program(empty, "helm", "v3.22.0+g1234567")
+    assert tools.find("helm") == path
+
+
+def test_a_built_program_that_was_changed_is_seen(empty: Path) -> None:
+    built = program(tools.built(tools.TOOLS["opa"]).parent, "opa", "Version: 1.22.2")
+    tools.checksum(built).write_text("0" * 64)
+    assert not tools.intact(built)
+    code, out, _ = command("tools", "verify", "opa")
+    assert (code, "missing or changed" in out) == (3, True)
+
+
+@needs("kustomize")
+def test_tools_are_listed_with_their_versions() -> None:
+    code, out, _ = command("tools", "list", "kustomize")
+    assert code == 0
+    assert out.split()[:2] == ["kustomize", "v5.7.1"]
+
+
+def test_an_unknown_tool_is_a_usage_error() -> None:
+    code, _, err = command("tools", "install", "kustomise")
+    assert (code, "no tool `kustomise`" in err) == (2, True)
+
+
+def test_a_program_that_does_not_end_is_ended() -> None:
+    began = time.monotonic()
+    with pytest.raises(ToolError, match=r"did not end within 0\.3 seconds"):
+        process.run([sys.executable, "-c", "import time; time.sleep(60)"], 0.3)
+    assert time.monotonic() - began < 30
+
+
+def test_a_program_gets_a_closed_network_and_no_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    code, out, _ = process.run(["/usr/bin/env"], 10)
+    assert code == 0
+    assert b"hunter2" not in out
+    assert b"HTTPS_PROXY=http://127.0.0.1:9" in out
+
+
+def test_a_program_that_is_not_there_is_told() -> None:
+    with pytest.raises(ToolError, match="nowhere cannot be started"):
+        process.run(["/nowhere"], 1)
