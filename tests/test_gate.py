@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gatekeeper.report.every import FORMATS
 from tests.conftest import SHARED, Repository, command, judge, needs, shared, verdict_of
 
 GOOD = """\
@@ -81,7 +82,7 @@ def test_no_secret_value_is_in_any_output(repository: Repository) -> None:
         "kustomization.yaml": f"secretGenerator:\n- name: e\n  literals: [password={secret}]\n",
         "gatekeeper.yaml": "library: {profile: strict}\n",
     })  # fmt: skip
-    for form in ("text", "json"):
+    for form in FORMATS:
         code, out, err = command("check", "--format", form, root)
         assert code in (1, 3)
         assert secret not in out + err

@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   gatekeeper check
   gatekeeper check clusters/production
   gatekeeper check --format text --format json=verdict.json
+  gatekeeper check --format github --format sarif=gatekeeper.sarif --format junit=gatekeeper.xml
   gatekeeper check --policy my/policies --engine opa
 """
 
@@ -62,6 +63,8 @@ def check(arguments: list[str]) -> int:
         sys.stderr.write("\r\033[K")
     for name, file in outputs:
         _write(verdict, root, name, file)
+        if name == "github":
+            _summarise(verdict)
     return verdict.exit_code
 
 
@@ -83,6 +86,16 @@ def _write(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _summarise(verdict: Verdict) -> None:
+    """Adds to the job's summary, where GitHub Actions says which file that is."""
+    from gatekeeper.report.github import summary
+
+    target = os.environ.get("GITHUB_STEP_SUMMARY")
+    if target:
+        with Path(target).open("a", encoding="utf-8") as handle:
+            handle.write(summary(verdict))
 
 
 def _progress() -> gate.Progress:

@@ -1,0 +1,38 @@
+"""The report for GitLab's merge requests: its Code Quality format.
+
+Source: https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-format
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gatekeeper.model import Finding, Gap, Place, Verdict
+
+SEVERITIES = {"error": "critical", "warning": "minor", "info": "info"}
+
+
+def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
+    """A list of issues; what could not be judged is a blocker."""
+    del root, colour
+    issues = [_issue(finding) for finding in verdict.findings]
+    issues += [_issue(_finding(gap), "blocker") for gap in verdict.coverage.skipped if gap.fatal]
+    return orjson.dumps(issues, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def _issue(finding: Finding, severity: str = "") -> dict[str, Any]:
+    about = f"{finding.resource}: " if finding.resource else ""
+    return {
+        "description": f"{about}{finding.message}",
+        "check_name": finding.rule,
+        "fingerprint": finding.fingerprint,
+        "severity": severity or SEVERITIES[finding.severity],
+        "location": {"path": finding.place.file, "lines": {"begin": finding.place.line or 1}},
+    }
+
+
+def _finding(gap: Gap) -> Finding:
+    return Finding("not-judged", "error", gap.reason, Place(gap.file))

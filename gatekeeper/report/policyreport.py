@@ -1,0 +1,61 @@
+"""The report as resources of a cluster: PolicyReport and ClusterPolicyReport, which dashboards read.
+
+Source: wgpolicyk8s.io/v1alpha2, https://github.com/kubernetes-sigs/wg-policy-prototypes
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gatekeeper.model import Finding, Verdict, dotted
+
+API_VERSION = "wgpolicyk8s.io/v1alpha2"
+RESULTS = {"error": ("fail", "high"), "warning": ("warn", "medium"), "info": ("warn", "info")}
+NAME = "gatekeeper"
+
+
+def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
+    """A List of one report a namespace, and one for what has none; findings without a resource are left out."""
+    del root, colour
+    lots: dict[str, list[Finding]] = {}
+    for finding in verdict.findings:
+        if finding.resource:
+            lots.setdefault(finding.resource.namespace, []).append(finding)
+    items = [_report(namespace, lots[namespace], verdict) for namespace in sorted(lots)]
+    value = {"apiVersion": "v1", "kind": "List", "items": items}
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def _report(namespace: str, findings: list[Finding], verdict: Verdict) -> dict[str, Any]:
+    counted = Counter(RESULTS[finding.severity][0] for finding in findings)
+    metadata: dict[str, Any] = {"name": NAME, "annotations": {"gatekeeper/revision": verdict.revision or "none"}}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "PolicyReport" if namespace else "ClusterPolicyReport",
+        "metadata": {**metadata, "namespace": namespace} if namespace else metadata,
+        "summary": {word: counted[word] for word in ("pass", "fail", "warn", "error", "skip")},
+        "results": [_result(finding) for finding in findings],
+    }
+
+
+def _result(finding: Finding) -> dict[str, Any]:
+    result, severity = RESULTS[finding.severity]
+    place = {"file": finding.place.file, "line": str(finding.place.line or ""), "field": dotted(finding.path)}
+    category, _, rule = finding.rule.rpartition("/")
+    ref = finding.resource
+    named = {"apiVersion": ref.api_version, "kind": ref.kind, "name": ref.name} if ref else {}
+    return {
+        "source": NAME,
+        "policy": category or rule,
+        "rule": finding.rule,
+        "category": category,
+        "result": result,
+        "severity": severity,
+        "message": finding.message,
+        "resources": [{**named, "namespace": ref.namespace} if ref and ref.namespace else named],
+        "properties": {key: text for key, text in place.items() if text},
+    }
