@@ -10,6 +10,7 @@ from gatekeeper.engines.plaintext import secrets as plaintext
 from gatekeeper.engines.rego import asking as rego
 from gatekeeper.engines.rego import library
 from gatekeeper.engines.schema import custom
+from gatekeeper.engines.schema import policies as schema_policies
 from gatekeeper.engines.schema import validation as schema
 from gatekeeper.engines.schema.catalog import Catalog
 from gatekeeper.model import Coverage, Finding, Verdict
@@ -37,13 +38,17 @@ def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step, pa
     catalog = Catalog(config.kubernetes, kinds, library.apis)
     found_schema, gaps_schema, checked = schema.judge(resources, catalog, config.allow_missing, jobs)
     say("asking policies", 0)
+    forms, unused = schema_policies.load(tree.root, config.policies)
+    found_forms = schema_policies.judge(resources, forms)
     asked = rego.run(tree.root, resources, config, jobs)
     say("looking for secrets", 0)
     found_plain, gaps_plain = plaintext.judge(tree, sources, resources, config)
-    gaps = (*tree.gaps, *unread, *rendered.gaps, *gaps_schema, *asked.gaps, *gaps_plain)
+    gaps = (*tree.gaps, *unread, *rendered.gaps, *gaps_schema, *asked.gaps, *unused, *gaps_plain)
     coverage = Coverage(len(tree.files), len(resources), checked, tuple(sorted(set(gaps))))
-    findings = _distinct([*rendered.findings, *found_schema, *asked.findings, *found_plain])
-    return Verdict(findings, coverage, asked.engine, asked.digest, git.revision(tree.root))
+    findings = _distinct([*rendered.findings, *found_schema, *asked.findings, *found_forms, *found_plain])
+    return Verdict(
+        findings, coverage, asked.engine, schema_policies.digest(forms, asked.digest), git.revision(tree.root)
+    )
 
 
 def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -71,8 +71,8 @@ def load(root: Path, folders: Sequence[str], data: Sequence[str] = (), tests: bo
     modules: list[Module] = []
     for folder in folders:
         files = _files(root / folder, {".rego"})
-        if not files:
-            raise PolicyError(f"{folder}: no .rego file there; correct `policies.paths`, or remove it")
+        if not files and not any((root / folder).rglob("*.schema.*")):
+            raise PolicyError(f"{folder}: no .rego and no .schema.json file there; correct `policies.paths`")
         modules.extend(module(path, _relative(path, root)) for path in files)
     kept = tuple(found for found in modules if tests or not found.is_test)
     merged: dict[str, Any] = {}

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gatekeeper.engines.schema import cel
+from gatekeeper.engines.schema import cel, words
 from gatekeeper.engines.schema.catalog import Catalog
 from gatekeeper.errors import UsageError
-from gatekeeper.model import FieldPath, Finding, Gap, Ref, Resource, at, dotted
+from gatekeeper.model import FieldPath, Finding, Gap, Ref, Resource, at
 
-WORDS = {"object": "a mapping", "array": "a list", "string": "a text", "integer": "a whole number",
-         "number": "a number", "boolean": "true or false", "null": "null"}  # fmt: skip
 NAMELESS = {"List", "Kustomization", "Component"}
 
 
@@ -70,7 +68,7 @@ def _no_schema(
 
 def _explain(resource: Resource, catalog: Catalog) -> list[Finding]:
     value = resource.value
-    found = []
+    found: list[Finding] = []
     for error in catalog.errors((resource.ref.api_version, resource.ref.kind), value):
         path: FieldPath = tuple(error.instance_path)
         if not is_opaque(at(value, path)):
@@ -78,51 +76,15 @@ def _explain(resource: Resource, catalog: Catalog) -> list[Finding]:
     return found
 
 
-def _findings_of(resource: Resource, path: FieldPath, error: Any, value: Any, catalog: Catalog) -> list[Finding]:
-    kind, name = error.kind, error.kind.name
-    if name == "additionalProperties":
-        known = catalog.known_fields((resource.ref.api_version, resource.ref.kind), error.schema_path)
-        return [
-            _finding(resource, "schema/unknown-field", (*path, field), f"unknown field `{dotted((*path, field))}`",
-                     _close(field, known), key=True)
-            for field in kind.unexpected
-            if not (path == () and field == "sops")
-        ]  # fmt: skip
-    if name == "required":
-        field = (*path, kind.property)
-        return [_finding(resource, "schema/required", field, f"required field `{dotted(field)}` is missing")]
-    where = f"`{dotted(path)}`" if path else "the resource"
-    return [_finding(resource, f"schema/{_rule(name)}", path, f"{where} {_says(kind, name, at(value, path))}")]
-
-
-def _says(kind: Any, name: str, value: Any) -> str:
-    """What is wanted, in words that never repeat the value: it may be a secret."""
-    if name == "type":
-        return f"must be {_either(kind.types)}, not {_word(value)}"
-    if name == "enum":
-        return f"must be one of {', '.join(map(str, kind.options))}"
-    if name in ("oneOf", "anyOf"):
-        types = [part.kind.types for option in kind.context for part in option if part.kind.name == "type"]
-        if types and len(types) == len(kind.context):
-            return f"must be {_either([word for part in types for word in part])}, not {_word(value)}"
-        return "fits none of the forms that its schema allows"
-    limit = getattr(kind, "limit", getattr(kind, "pattern", None))
-    return f"breaks `{name}`" + (f" ({limit})" if limit is not None else "")
-
-
-def _rule(name: str) -> str:
-    return {"type": "type", "enum": "enum", "oneOf": "type", "anyOf": "type"}.get(name, "constraint")
-
-
-def _either(types: Sequence[str]) -> str:
-    return " or ".join(dict.fromkeys(WORDS.get(name, name) for name in types if name != "null"))
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true or false"
-    kinds = ((dict, "a mapping"), (list, "a list"), (str, "a text"), (int, "a number"), (float, "a fraction"))
-    return next((word for kind, word in kinds if isinstance(value, kind)), "null")
+def _findings_of(resource: Resource, path: FieldPath, error: Any, value: Any, catalog: Catalog) -> Iterator[Finding]:
+    for told in words.told(error.kind, path, at(value, path)):
+        hint = ""
+        if told.rule == "unknown-field":
+            if told.field == ("sops",):
+                continue
+            known = catalog.known_fields((resource.ref.api_version, resource.ref.kind), error.schema_path)
+            hint = _close(str(told.field[-1]), known)
+        yield _finding(resource, f"schema/{told.rule}", told.field, told.words, hint, told.is_key)
 
 
 def _close(field: str, known: Sequence[str]) -> str:

@@ -1,0 +1,174 @@
+"""JSON Schema policies of the repository's own: `*.schema.json` and `*.schema.yaml` in the folders of its policies.
+
+A file is a JSON Schema of any draft from 4 to 2020-12 (`$schema` says which), with a block that says what it judges:
+
+    x-gatekeeper: {kinds: [Deployment, "apps/*/StatefulSet"], paths: ["apps/*"], labels: {tier: web}, severity: warning}
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from gatekeeper import documents
+from gatekeeper.engines.schema import words
+from gatekeeper.errors import PolicyError
+from gatekeeper.model import FieldPath, Finding, Gap, Resource, Severity, at
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+SUFFIXES = (".schema.json", ".schema.yaml", ".schema.yml")
+BLOCK = "x-gatekeeper"
+SETTINGS: dict[str, tuple[type, str]] = {
+    "kinds": (list, "a list"),
+    "paths": (list, "a list"),
+    "labels": (dict, "a mapping"),
+    "severity": (str, "a text"),
+    "message": (str, "a text"),
+    "remedy": (str, "a text"),
+}
+BASE = "repository:///"
+
+
+class SchemaPolicy(NamedTuple):
+    """One policy: what it judges, and how it is reported. Patterns are those of file names (`*`, `?`)."""
+
+    name: str
+    validator: jsonschema_rs.Validator
+    kinds: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: Mapping[str, str]
+    severity: Severity
+    message: str
+    remedy: str
+    digest: str
+
+    def judges(self, resource: Resource) -> bool:
+        """Whether a resource is one of those that the policy is for."""
+        ref = resource.ref
+        names = (ref.kind, f"{ref.api_version}/{ref.kind}")
+        if self.kinds and not any(fnmatch.fnmatchcase(name, kind) for name in names for kind in self.kinds):
+            return False
+        if self.paths and not any(fnmatch.fnmatchcase(resource.origin.file, path) for path in self.paths):
+            return False
+        held = at(resource.value, ("metadata", "labels")) if self.labels else {}
+        return all(fnmatch.fnmatchcase(str(at(held, (key,))), wanted) for key, wanted in self.labels.items())
+
+
+def load(root: Path, folders: Sequence[str]) -> tuple[list[SchemaPolicy], list[Gap]]:
+    """All JSON Schema policies below the folders; one that cannot be used is a gap."""
+    found: list[SchemaPolicy] = []
+    gaps: list[Gap] = []
+    for folder in folders:
+        start = root / folder
+        files = [start] if start.is_file() else sorted(start.rglob("*"))
+        for path in (path for path in files if path.name.endswith(SUFFIXES)):
+            name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+            try:
+                found.append(_policy(root, path, name))
+            except PolicyError as error:
+                gaps.append(Gap(name, f"the policy was not asked: {error}", fatal=True))
+    return found, gaps
+
+
+def judge(resources: Sequence[Resource], policies: Sequence[SchemaPolicy]) -> list[Finding]:
+    """What the policies find."""
+    return [
+        finding
+        for policy in policies
+        for resource in resources
+        if policy.judges(resource)
+        for finding in _findings(policy, resource)
+    ]
+
+
+def digest(policies: Sequence[SchemaPolicy], others: str) -> str:
+    """A digest over these policies and the digest of the others."""
+    if not policies:
+        return others
+    parts = sorted(policy.digest for policy in policies)
+    return f"sha256:{hashlib.sha256(''.join([others, *parts]).encode()).hexdigest()}"
+
+
+def _policy(root: Path, path: Path, name: str) -> SchemaPolicy:
+    import jsonschema_rs
+
+    text, schema = _read(path)
+    settings = schema.pop(BLOCK, {})
+    _check(settings)
+    title = schema.get("title")
+    try:
+        validator = jsonschema_rs.validator_for(schema, base_uri=f"{BASE}{name}", retriever=_neighbours(root))
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        raise PolicyError(f"is no usable schema: {str(error).strip().splitlines()[0]}") from error
+    return SchemaPolicy(
+        f"schemas/{path.name.partition('.schema.')[0]}",
+        validator,
+        tuple(map(str, settings.get("kinds", ()))),
+        tuple(map(str, settings.get("paths", ()))),
+        {str(key): str(value) for key, value in settings.get("labels", {}).items()},
+        settings.get("severity", "error"),
+        settings.get("message") or (title if isinstance(title, str) else ""),
+        settings.get("remedy", ""),
+        hashlib.sha256(text).hexdigest(),
+    )
+
+
+def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+    try:
+        text = path.read_bytes()
+        found, failure = documents.parse(text)
+    except OSError as error:
+        raise PolicyError(f"cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise PolicyError(f"cannot be read: {error}") from error
+    if failure is not None:
+        raise PolicyError(f"cannot be read: line {failure[1]}: {failure[0]}")
+    value = documents.value_of(found[0]) if found else None
+    if not isinstance(value, dict):
+        raise PolicyError("a schema must be a mapping")
+    return text, value
+
+
+def _check(settings: Any) -> None:
+    if not isinstance(settings, dict):
+        raise PolicyError(f"`{BLOCK}` must be a mapping with {', '.join(SETTINGS)}")
+    for key, value in settings.items():
+        if key not in SETTINGS:
+            raise PolicyError(f"`{BLOCK}` knows no `{key}`; there are {', '.join(SETTINGS)}")
+        if not isinstance(value, SETTINGS[key][0]):
+            raise PolicyError(f"`{BLOCK}.{key}` must be {SETTINGS[key][1]}")
+    if settings.get("severity", "error") not in ("error", "warning", "info"):
+        raise PolicyError(f"`{BLOCK}.severity` must be error, warning or info")
+
+
+def _neighbours(root: Path) -> Callable[[str], Any]:
+    """Fetches what a schema refers to: other files of the repository, nothing else."""
+
+    def retrieve(uri: str) -> Any:
+        local = uri.removeprefix(BASE)
+        if not uri.startswith(BASE) or not (root / local).resolve().is_relative_to(root.resolve()):
+            raise ValueError(f"{uri} is not in the repository, and nothing is fetched")
+        try:
+            return _read(root / local)[1]
+        except PolicyError as error:
+            raise ValueError(f"{local} {error}") from error
+
+    return retrieve
+
+
+def _findings(policy: SchemaPolicy, resource: Resource) -> Iterator[Finding]:
+    value = orjson.loads(resource.json)
+    for error in policy.validator.iter_errors(value):
+        path: FieldPath = tuple(error.instance_path)
+        for told in words.told(error.kind, path, at(value, path)):
+            message = f"{policy.message}: {told.words}" if policy.message else told.words
+            place = resource.origin.place(told.field, told.is_key)
+            ref, field = resource.ref, told.field
+            yield Finding(policy.name, policy.severity, message, place, ref, field, policy.remedy, "field")
