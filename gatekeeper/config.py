@@ -32,6 +32,8 @@ class Config(NamedTuple):
     exclude: tuple[str, ...] = ()
     leak_rules: tuple[str, ...] = ()
     leak_allow: tuple[str, ...] = ()
+    waivers: str = "waivers.yaml"
+    waiver_days: float = 365.0
     timeout: float = 60.0
     policy_timeout: float = 5.0
     builtins: tuple[str, ...] = ()
@@ -56,6 +58,8 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("files", "exclude", "exclude", list),
     ("leaks", "rules", "leak_rules", list),
     ("leaks", "allow", "leak_allow", list),
+    ("waivers", "file", "waivers", str),
+    ("waivers", "maxDays", "waiver_days", float),
     ("render", "timeout", "timeout", float),
 )
 CHOICES = {

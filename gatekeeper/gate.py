@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 
-from gatekeeper import documents, git
+from gatekeeper import documents, git, waivers
 from gatekeeper.config import Config
 from gatekeeper.engines.plaintext import secrets as plaintext
 from gatekeeper.engines.rego import asking as rego
@@ -22,8 +23,17 @@ Progress = Callable[[str, float], None]
 STEPS = ("reading", "rendering", "checking schemas", "asking policies", "looking for secrets")
 
 
-def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step, part: None) -> Verdict:
+def judge(
+    tree: Tree,
+    config: Config,
+    jobs: int,
+    say: Progress = lambda step, part: None,
+    today: datetime.date | None = None,
+) -> Verdict:
     """Reads, renders and judges all files of a tree.
+
+    Args:
+        today: the day on which waivers must not have ended; None for the clock's.
 
     Raises:
         UsageError: the config names what does not exist, so that nothing can be judged.
@@ -45,7 +55,8 @@ def judge(tree: Tree, config: Config, jobs: int, say: Progress = lambda step, pa
     found_plain, gaps_plain = plaintext.judge(tree, sources, resources, config)
     gaps = (*tree.gaps, *unread, *rendered.gaps, *gaps_schema, *asked.gaps, *unused, *gaps_plain)
     coverage = Coverage(len(tree.files), len(resources), checked, tuple(sorted(set(gaps))))
-    findings = _distinct([*rendered.findings, *found_schema, *asked.findings, *found_forms, *found_plain])
+    found = [*rendered.findings, *found_schema, *asked.findings, *found_forms, *found_plain]
+    findings = _distinct(waivers.apply(found, tree, sources, config, today or datetime.date.today()))
     return Verdict(
         findings, coverage, asked.engine, schema_policies.digest(forms, asked.digest), git.revision(tree.root)
     )

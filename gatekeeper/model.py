@@ -55,6 +55,16 @@ class Resource(NamedTuple):
         return orjson.loads(self.json)
 
 
+class Waived(NamedTuple):
+    """Why a finding does not count: the reason, the last day (`2027-01-31`), who answers, and where that is written."""
+
+    reason: str
+    expires: str
+    owner: str
+    ticket: str
+    place: Place
+
+
 class Finding(NamedTuple):
     """One reason against a resource or file."""
 
@@ -66,6 +76,7 @@ class Finding(NamedTuple):
     path: FieldPath | None = None
     hint: str = ""
     placed: Placed = "file"
+    waived: Waived | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -101,11 +112,16 @@ class Verdict(NamedTuple):
     revision: str | None = None
 
     @property
+    def counting(self) -> list[Finding]:
+        """The findings that nobody waived."""
+        return [finding for finding in self.findings if not finding.waived]
+
+    @property
     def word(self) -> Literal["accepted", "refused", "incomplete"]:
         """Gaps weigh more than findings: an incomplete judgement is not a judgement."""
         if any(gap.fatal for gap in self.coverage.skipped):
             return "incomplete"
-        refused = any(finding.severity == "error" for finding in self.findings)
+        refused = any(finding.severity == "error" for finding in self.counting)
         return "refused" if refused else "accepted"
 
     @property

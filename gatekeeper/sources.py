@@ -23,14 +23,16 @@ class Tree:
 
     Attributes:
         gaps: what was found, but is not read as a file.
+        is_whole: whether these are all files of the repository.
     """
 
-    __slots__ = ("_held", "_room", "files", "gaps", "root")
+    __slots__ = ("_held", "_room", "files", "gaps", "is_whole", "root")
 
-    def __init__(self, root: Path, files: Sequence[str], gaps: Sequence[Gap] = ()) -> None:
+    def __init__(self, root: Path, files: Sequence[str], gaps: Sequence[Gap] = (), is_whole: bool = False) -> None:
         self.root = root
         self.files = tuple(files)
         self.gaps = tuple(gaps)
+        self.is_whole = is_whole
         self._held: dict[str, bytes] = {}
         self._room = KEPT_BYTES
 
@@ -91,7 +93,7 @@ def gather(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tree:
             kept.append(file)
         elif gap.reason:
             gaps.append(gap)
-    return Tree(root, kept, gaps)
+    return Tree(root, kept, gaps, any(path.resolve() == root for path in paths))
 
 
 def _excluded(file: str, patterns: Sequence[str]) -> Gap | None:

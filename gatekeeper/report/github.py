@@ -17,7 +17,7 @@ MOST_ROWS = 200
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     """Workflow commands, one a line, the verdict last."""
     del root, colour
-    lines = [_command(finding) for finding in verdict.findings]
+    lines = [_command(finding) for finding in verdict.counting]
     lines += [
         f"::error file={_property(gap.file)},title=not judged::{_data(gap.reason)}"
         for gap in verdict.coverage.skipped
@@ -29,14 +29,17 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
 def summary(verdict: Verdict) -> str:
     """The job's summary, in Markdown: the verdict, what was covered, and the findings as a table."""
     coverage = verdict.coverage
-    counted = Counter[str](finding.severity for finding in verdict.findings)
-    words = ", ".join(f"{counted[word]} {word}" for word in COMMANDS if counted[word]) or "nothing found"
+    found = verdict.counting
+    counted = Counter[str](finding.severity for finding in found)
+    counts = [f"{counted[word]} {word}" for word in COMMANDS if counted[word]]
+    waived = len(verdict.findings) - len(found)
+    words = ", ".join([*counts, *([f"{waived} waived"] if waived else [])]) or "nothing found"
     lines = [f"## gatekeeper: {verdict.word}", "", f"{words}; {coverage.files} files, {coverage.resources} resources."]
-    if verdict.findings:
+    if found:
         lines += ["", "| severity | rule | where | what |", "| --- | --- | --- | --- |"]
-        lines += [_row(finding) for finding in verdict.findings[:MOST_ROWS]]
-        if len(verdict.findings) > MOST_ROWS:
-            lines += ["", f"and {len(verdict.findings) - MOST_ROWS} more"]
+        lines += [_row(finding) for finding in found[:MOST_ROWS]]
+        if len(found) > MOST_ROWS:
+            lines += ["", f"and {len(found) - MOST_ROWS} more"]
     fatal = [gap for gap in coverage.skipped if gap.fatal]
     if fatal:
         lines += ["", "Not judged:", ""]

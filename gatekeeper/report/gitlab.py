@@ -18,7 +18,7 @@ SEVERITIES = {"error": "critical", "warning": "minor", "info": "info"}
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     """A list of issues; what could not be judged is a blocker."""
     del root, colour
-    issues = [_issue(finding) for finding in verdict.findings]
+    issues = [_issue(finding) for finding in verdict.counting]
     issues += [_issue(_finding(gap), "blocker") for gap in verdict.coverage.skipped if gap.fatal]
     return orjson.dumps(issues, option=orjson.OPT_INDENT_2).decode() + "\n"
 

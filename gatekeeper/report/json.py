@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.model import Finding, Verdict, dotted
+from gatekeeper.model import Finding, Verdict, Waived, dotted
 
 SCHEMA = "gatekeeper/verdict/v1"
 
@@ -38,6 +38,13 @@ def as_value(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def _waived(waived: Waived | None) -> dict[str, Any] | None:
+    if waived is None:
+        return None
+    place = waived.place
+    return {**waived._asdict(), "place": {"file": place.file, "line": place.line, "column": place.column}}
+
+
 def _finding(finding: Finding) -> dict[str, Any]:
     ref = finding.resource
     return {
@@ -52,6 +59,6 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "field": dotted(finding.path) if finding.path else None,
         "placed": finding.placed,
         "hint": finding.hint,
-        "waived": None,
+        "waived": _waived(finding.waived),
         "fingerprint": finding.fingerprint,
     }

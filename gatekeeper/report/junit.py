@@ -19,12 +19,13 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     """
     del root, colour
     gaps = [gap for gap in verdict.coverage.skipped if gap.fatal]
-    errors = [finding for finding in verdict.findings if finding.severity == "error"]
-    others = [finding for finding in verdict.findings if finding.severity != "error"]
-    total = len(errors) + len(others) + len(gaps) + 1
+    errors = [finding for finding in verdict.counting if finding.severity == "error"]
+    others = [finding for finding in verdict.counting if finding.severity != "error"]
+    waived = [finding for finding in verdict.findings if finding.waived]
+    total = len(verdict.findings) + len(gaps) + 1
     counts = {"tests": str(total), "failures": str(len(errors)), "errors": str(len(gaps))}
     suites = ElementTree.Element("testsuites", {"name": "gatekeeper", **counts})
-    suite = ElementTree.SubElement(suites, "testsuite", {"name": "gatekeeper", "skipped": "0", **counts})
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": "gatekeeper", "skipped": str(len(waived)), **counts})
     ElementTree.SubElement(suite, "testcase", {"classname": "gatekeeper", "name": f"verdict: {verdict.word}"})
     for finding in errors:
         failure = ElementTree.SubElement(_case(suite, finding), "failure")
@@ -33,6 +34,10 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
         failure.text = _told(finding)
     for finding in others:
         ElementTree.SubElement(_case(suite, finding), "system-out").text = _told(finding)
+    for finding in waived:
+        skipped = ElementTree.SubElement(_case(suite, finding), "skipped")
+        if finding.waived:
+            skipped.set("message", _safe(f"waived until {finding.waived.expires}: {finding.waived.reason}"))
     for gap in gaps:
         case = ElementTree.SubElement(suite, "testcase", {"classname": _safe(gap.file), "name": "not judged"})
         ElementTree.SubElement(case, "error", {"message": _safe(gap.reason), "type": "not judged"})

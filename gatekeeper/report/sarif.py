@@ -9,7 +9,7 @@ from urllib.parse import quote
 import orjson
 
 from gatekeeper import __version__
-from gatekeeper.model import Finding, Gap, Place, Verdict, dotted
+from gatekeeper.model import Finding, Gap, Place, Verdict, Waived, dotted
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {"error": "error", "warning": "warning", "info": "note"}
@@ -59,6 +59,17 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
         "locations": [location],
         "partialFingerprints": {"gatekeeper/v1": finding.fingerprint},
         "properties": {"placed": finding.placed},
+        **({"suppressions": [_suppression(finding.waived)]} if finding.waived else {}),
+    }
+
+
+def _suppression(waived: Waived) -> dict[str, Any]:
+    return {
+        "kind": "inSource",
+        "status": "accepted",
+        "justification": waived.reason,
+        "location": {"physicalLocation": _physical(waived.place)},
+        "properties": {"expires": waived.expires, "owner": waived.owner, "ticket": waived.ticket},
     }
 
 

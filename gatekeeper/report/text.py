@@ -38,8 +38,13 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
 def _finding(finding: Finding, root: Path, texts: dict[str, list[str]], colour: bool, show: bool) -> Iterator[str]:
     place = finding.place
     where = ":".join(str(part) for part in place if part is not None)
-    level = _paint(finding.severity, COLOURS[finding.severity], colour)
+    level = "waived" if finding.waived else _paint(finding.severity, COLOURS[finding.severity], colour)
     yield f"{_paint(where, BOLD, colour)}: {level}: {finding.message} {_paint(f'[{finding.rule}]', DIM, colour)}"
+    if finding.waived:
+        by = f", {finding.waived.owner}" if finding.waived.owner else ""
+        yield f"      = waived until {finding.waived.expires}{by}: {finding.waived.reason}"
+        yield ""
+        return
     if place.line is not None and show:
         if place.file not in texts:
             texts[place.file] = _lines(root / place.file)
@@ -63,11 +68,11 @@ def _lines(path: Path) -> list[str]:
 
 
 def _sums(verdict: Verdict) -> Iterator[str]:
-    if not verdict.findings:
+    if not verdict.counting:
         return
     for title, counted in (
-        ("by rule", Counter(finding.rule for finding in verdict.findings)),
-        ("by file", Counter(finding.place.file for finding in verdict.findings)),
+        ("by rule", Counter(finding.rule for finding in verdict.counting)),
+        ("by file", Counter(finding.place.file for finding in verdict.counting)),
     ):
         yield f"{title}:"
         for name, count in sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:MOST_SKIPPED]:
@@ -97,9 +102,12 @@ def _coverage(verdict: Verdict) -> Iterator[str]:
 
 
 def _counts(verdict: Verdict) -> str:
-    counted = Counter[str](finding.severity for finding in verdict.findings)
+    counted = Counter[str](finding.severity for finding in verdict.counting)
     gaps = sum(gap.fatal for gap in verdict.coverage.skipped)
     parts = [f"{counted[word]} {word}{'s' if counted[word] != 1 else ''}" for word in COLOURS if counted[word]]
+    waived = len(verdict.findings) - len(verdict.counting)
+    if waived:
+        parts.append(f"{waived} waived")
     if gaps:
         parts.append(f"{gaps} not judged")
     return ", ".join(parts) or "nothing found"

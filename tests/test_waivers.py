@@ -1,0 +1,180 @@
+"""Waivers: what they silence and what not, how they end, and that nothing about them stays hidden."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gatekeeper import config, gate, sources
+from gatekeeper.model import Verdict
+from gatekeeper.report import every
+from tests.conftest import VERDICT, Repository, needs
+from tests.report.test_every import SARIF
+from tests.test_gate import DEPLOYMENT
+
+TODAY = datetime.date(2027, 1, 1)
+RULE = "rule=images/latest-tag"
+WHY = 'expires=2027-02-01 reason="no tags yet" owner=shop ticket=OPS-7'
+COMMENT = f"# gatekeeper:waive {RULE} {WHY}"
+IMAGE = "        image: nginx:latest\n"
+ENTRY = "waivers:\n- {rule: images/*, expires: 2027-02-01, reason: no tags yet, SCOPE}\n"
+
+
+def judged(root: Path, *paths: Path) -> Verdict:
+    settings = config.load(root, None)
+    return gate.judge(sources.gather(paths or [root], root, settings.exclude), settings, 1, today=TODAY)
+
+
+def verdict(repository: Repository, text: str, waivers: str = "", more: str = "") -> Verdict:
+    files: dict[str, str | bytes] = {"apps/a.yaml": text, "gatekeeper.yaml": more}
+    return judged(repository({**files, "waivers.yaml": waivers} if waivers else files))
+
+
+def counted(verdict: Verdict) -> list[str]:
+    return [finding.rule for finding in verdict.counting]
+
+
+WAIVED = [
+    pytest.param(DEPLOYMENT.replace(IMAGE, f"        image: nginx:latest {COMMENT}\n"), id="on the line"),
+    pytest.param(DEPLOYMENT.replace(IMAGE, f"        {COMMENT}\n{IMAGE}"), id="above the line"),
+    pytest.param(DEPLOYMENT.replace(IMAGE, f"        {COMMENT}\n\n        # more\n{IMAGE}"), id="above other comments"),
+    pytest.param(f"{COMMENT}\n{DEPLOYMENT}", id="above the resource"),
+    pytest.param(f"a: 1\n---\n{COMMENT}\n{DEPLOYMENT}---\nb: 1\n", id="above one resource of several"),
+]
+
+
+@pytest.mark.parametrize("text", WAIVED)
+def test_a_comment_silences_its_line_or_its_resource(repository: Repository, text: str) -> None:
+    found = verdict(repository, text)
+    assert counted(found) == []
+    assert found.exit_code == 0
+    [waived] = [finding.waived for finding in found.findings if finding.waived]
+    assert (waived.reason, waived.expires, waived.owner, waived.ticket) == (
+        "no tags yet",
+        "2027-02-01",
+        "shop",
+        "OPS-7",
+    )
+    assert waived.place.file == "apps/a.yaml"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(DEPLOYMENT.replace(IMAGE, f"{IMAGE}        {COMMENT}\n"), id="below the line"),
+        pytest.param(
+            DEPLOYMENT.replace(IMAGE, f"        {COMMENT.replace('latest-tag', 'digest')}\n{IMAGE}"), id="another rule"
+        ),
+        pytest.param(f"{COMMENT}\na: 1\n---\n{DEPLOYMENT}", id="another document"),
+    ],
+)
+def test_a_comment_silences_nothing_else_and_is_then_unused(repository: Repository, text: str) -> None:
+    assert sorted(counted(verdict(repository, text))) == ["images/latest-tag", "waivers/unused"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "silences"),
+    [
+        ("kind: Deployment", True), ("kind: Pod", False), ("name: w*", True), ("name: b", False),
+        ("namespace: ''", True), ("namespace: prod", False), ("file: 'apps/*'", True), ("file: 'infra/*'", False),
+        ("field: 'spec.*.image'", True), ("field: spec.replicas", False), ("kind: Deployment, name: x", False),
+    ],
+)  # fmt: skip
+def test_the_file_silences_by_scope(repository: Repository, scope: str, silences: bool) -> None:
+    found = verdict(repository, DEPLOYMENT, ENTRY.replace("SCOPE", scope))
+    assert counted(found) == ([] if silences else ["images/latest-tag", "waivers/unused"])
+
+
+@pytest.mark.parametrize(
+    ("waiver", "rule", "words"),
+    [
+        (f"{RULE} expires=2026-12-31 reason=x", "waivers/expired", "ended on 2026-12-31"),
+        (f"{RULE} expires=2028-12-31 reason=x", "waivers/too-long", "more than 365 days"),
+        (f"{RULE} expires=2027-02-01", "waivers/malformed", "has no `reason`"),
+        (f"{RULE} reason=x", "waivers/malformed", "has no `expires`"),
+        (f"{RULE} expires=2027-02-01 reason=", "waivers/malformed", "has no `reason`"),
+        ("reason=x expires=2027-02-01", "waivers/malformed", "has no `rule`"),
+        (f"{RULE} expires=soon reason=x", "waivers/malformed", "ends on no date"),
+        (f"{RULE} expires=2027-02-01 reason=x because=y", "waivers/malformed", "knows no `because`"),
+        (f"{RULE} expires=2027-02-01 no tags yet", "waivers/malformed", "cannot be read"),
+        (f'{RULE} expires=2027-02-01 reason="x', "waivers/malformed", "cannot be read"),
+    ],
+)
+def test_a_waiver_that_is_wrong_silences_nothing_and_is_a_finding(
+    repository: Repository, waiver: str, rule: str, words: str
+) -> None:
+    found = verdict(repository, DEPLOYMENT.replace(IMAGE, f"        # gatekeeper:waive {waiver}\n{IMAGE}"))
+    assert sorted(counted(found)) == ["images/latest-tag", rule]
+    [finding] = [finding for finding in found.findings if finding.rule == rule]
+    assert words in finding.message
+    assert finding.place == ("apps/a.yaml", 11, 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: 1\n", "must have a list `waivers`"),
+        ("waivers:\n- x\n", "must be a mapping"),
+        ("waivers:\n- {rule: x, reason: y, expires: 2027-02-01, names: z}\n", "knows no `names`"),
+    ],
+)
+def test_a_file_of_waivers_that_is_wrong_is_a_finding(repository: Repository, text: str, words: str) -> None:
+    [finding] = verdict(repository, "a: 1\n", text).findings
+    assert (finding.rule, finding.place.file) == ("waivers/malformed", "waivers.yaml")
+    assert words in finding.message
+
+
+def test_the_last_day_counts(repository: Repository) -> None:
+    text = DEPLOYMENT.replace(IMAGE, f"        # gatekeeper:waive {RULE} reason=x expires={TODAY}\n{IMAGE}")
+    assert counted(verdict(repository, text)) == []
+
+
+def test_the_config_says_how_long_a_waiver_may_be(repository: Repository) -> None:
+    found = verdict(repository, WAIVED[0].values[0], more="waivers: {maxDays: 20}\n")  # type: ignore[arg-type]
+    assert sorted(counted(found)) == ["images/latest-tag", "waivers/too-long"]
+
+
+def test_a_waiver_is_not_unused_when_only_a_part_is_judged(repository: Repository) -> None:
+    root = repository({"a.yaml": "a: 1\n", "b/b.yaml": "b: 1\n", "waivers.yaml": ENTRY.replace(", SCOPE", "")})
+    assert counted(judged(root)) == ["waivers/unused"]
+    assert counted(judged(root, root / "b", root / "waivers.yaml")) == []
+
+
+@needs("kustomize")
+def test_what_is_waived_in_a_base_is_waived_in_its_overlays(repository: Repository) -> None:
+    root = repository({
+        "gatekeeper.yaml": "", "base/a.yaml": DEPLOYMENT.replace(IMAGE, f"        image: nginx:latest {COMMENT}\n"),
+        "base/kustomization.yaml": "resources: [a.yaml]\n",
+        "over/kustomization.yaml": "resources: [../base]\nnamespace: prod\n",
+    })  # fmt: skip
+    assert counted(judged(root)) == []
+
+
+def test_a_leak_in_any_file_can_be_waived(repository: Repository) -> None:
+    token = "ghp_" + "x7Kd92LmQ0aZs81TbVwY3nPqRe5UiOcG4hJf"
+    comment = f"# gatekeeper:waive rule=plaintext/github-token {WHY}"
+    root = repository({"a.tf": f'{comment}\ntoken = "{token}"\n', "gatekeeper.yaml": ""})
+    assert counted(judged(root)) == []
+
+
+@pytest.mark.parametrize("name", every.FORMATS)
+def test_every_report_shows_or_leaves_out_what_is_waived(repository: Repository, name: str, tmp_path: Path) -> None:
+    found = verdict(repository, WAIVED[0].values[0])  # type: ignore[arg-type]
+    text = every.render(name, found, tmp_path)
+    if name in ("text", "json", "sarif", "junit"):
+        assert "no tags yet" in text and "2027-02-01" in text
+    if name == "text":
+        assert text.endswith("accepted: 1 waived\n")
+    if name == "json":
+        VERDICT.validate(orjson.loads(text))
+    if name == "sarif":
+        SARIF.validate(orjson.loads(text))
+        [result] = orjson.loads(text)["runs"][0]["results"]
+        assert result["suppressions"][0]["justification"] == "no tags yet"
+    if name in ("github", "gitlab"):
+        assert "latest-tag" not in text
+    if name == "policyreport":
+        assert orjson.loads(text)["items"][0]["summary"]["skip"] == 1
