@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 
-from gatekeeper import documents, git, waivers
-from gatekeeper.config import Config
+from gatekeeper import changes, documents, waivers
+from gatekeeper.config import NAME, Config
 from gatekeeper.engines.plaintext import secrets as plaintext
 from gatekeeper.engines.rego import asking as rego
 from gatekeeper.engines.rego import library
@@ -29,10 +29,12 @@ def judge(
     jobs: int,
     say: Progress = lambda step, part: None,
     today: datetime.date | None = None,
+    changed: frozenset[str] | None = None,
 ) -> Verdict:
     """Reads, renders and judges all files of a tree.
 
     Args:
+        changed: the files of a change, to be told only what it can break; None for everything.
         today: the day on which waivers must not have ended; None for the clock's.
 
     Raises:
@@ -54,12 +56,14 @@ def judge(
     say("looking for secrets", 0)
     found_plain, gaps_plain = plaintext.judge(tree, sources, resources, config)
     gaps = (*tree.gaps, *unread, *rendered.gaps, *gaps_schema, *asked.gaps, *unused, *gaps_plain)
+    reached = changes.affected(tree, sources, config, changed) if changed is not None else None
+    if reached is not None:
+        gaps = tuple(gap for gap in gaps if gap.file in reached or gap.file == NAME)
     coverage = Coverage(len(tree.files), len(resources), checked, tuple(sorted(set(gaps))))
     found = [*rendered.findings, *found_schema, *asked.findings, *found_forms, *found_plain]
-    findings = _distinct(waivers.apply(found, tree, sources, config, today or datetime.date.today()))
-    return Verdict(
-        findings, coverage, asked.engine, schema_policies.digest(forms, asked.digest), git.revision(tree.root)
-    )
+    answered = waivers.apply(found, tree, sources, config, today or datetime.date.today())
+    findings = _distinct([one for one in answered if reached is None or one.place.file in reached])
+    return Verdict(findings, coverage, asked.engine, schema_policies.digest(forms, asked.digest))
 
 
 def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:

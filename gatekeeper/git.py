@@ -1,10 +1,13 @@
-"""The only door to Git: which files a repository has, and at which revision it stands."""
+"""The only door to Git: which files a repository has, what changed in it, and at which revision it stands."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from gatekeeper.errors import ToolError
+from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.process import run
 
 SECONDS = 60.0
@@ -24,6 +27,59 @@ def revision(root: Path) -> str | None:
         return None
     found = _git(root, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
     return found.decode("ascii", "replace").strip() if found is not None else None
+
+
+def staged(root: Path) -> frozenset[str]:
+    """The files that the next commit changes, relative to `root`.
+
+    Raises:
+        UsageError: there is no Git repository, or its index has conflicts.
+    """
+    conflicts = _listed(root, "diff", "--name-only", "--diff-filter=U", "-z", "--relative")
+    if conflicts:
+        raise UsageError(f"{min(conflicts)}: has conflicts in the index; resolve and add it, then try again")
+    return _listed(root, "diff", "--cached", "--name-only", "--no-renames", "-z", "--relative")
+
+
+def since(root: Path, revision: str) -> frozenset[str]:
+    """The files that differ from where HEAD and a revision parted, with those that are new and not ignored.
+
+    Raises:
+        UsageError: there is no Git repository, no such revision, or no common commit.
+    """
+    if revision.startswith("-"):
+        raise UsageError(f"--since {revision}: is no revision")
+    if _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+        raise UsageError(f"--since {revision}: there is no such commit here; fetch it, or correct the name")
+    base = _git(root, "merge-base", revision, "HEAD")
+    if base is None:
+        raise UsageError(f"--since {revision}: no commit in common with HEAD; fetch more history (--unshallow)")
+    changed = _listed(root, "diff", "--name-only", "--no-renames", "-z", "--relative", base.decode().strip())
+    return changed | _listed(root, "ls-files", "-z", "--others", "--exclude-standard")
+
+
+@contextmanager
+def index(root: Path) -> Iterator[Path]:
+    """A folder with the files of the index, as the next commit has them; it is gone afterwards.
+
+    Raises:
+        UsageError: there is no Git repository, or its index cannot be written out.
+    """
+    prefix = _git(root, "rev-parse", "--show-prefix")
+    with tempfile.TemporaryDirectory(prefix="gatekeeper-index-") as scratch:
+        folder = Path(scratch).resolve()
+        if prefix is None or _git(root, "checkout-index", "--all", "--force", f"--prefix={folder}/") is None:
+            raise UsageError(f"{root}: Git does not write out its index; is this a Git repository?")
+        inner = folder / prefix.decode("utf-8", "surrogateescape").strip()
+        inner.mkdir(parents=True, exist_ok=True)
+        yield inner
+
+
+def _listed(root: Path, *arguments: str) -> frozenset[str]:
+    out = _git(root, *arguments)
+    if out is None:
+        raise UsageError(f"{root}: Git does not answer `git {arguments[0]}`; is this a Git repository?")
+    return frozenset(out.decode("utf-8", "surrogateescape").split("\0")) - {""}
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:

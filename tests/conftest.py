@@ -67,9 +67,9 @@ def command(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str]
     return done.returncode, done.stdout, done.stderr
 
 
-def verdict_of(*arguments: str | Path) -> tuple[int, Any]:
+def verdict_of(*arguments: str | Path, cwd: Path | None = None) -> tuple[int, Any]:
     """`gatekeeper check --format json` with some arguments: exit status and the verdict, valid by its schema."""
-    code, out, err = command("check", "--format", "json", *arguments)
+    code, out, err = command("check", "--format", "json", *arguments, cwd=cwd)
     assert out, err
     verdict = orjson.loads(out)
     VERDICT.validate(verdict)

@@ -34,6 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "roles": {"model"},
     "process": {"errors"},
     "git": {"errors", "process"},
+    "changes": {"config", "documents", "sources", "render"},
     "tools": {"errors", "process"},
     "sources": {"errors", "model", "git"},
     "yaml_events": {"model"},
@@ -46,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
     # Test cases of policies are read as resources stand in their files.
     "engines.rego": BASE | {"render"},
     "report": {"model"},
-    "gate": BASE | {"render", "waivers", "engines.schema", "engines.rego", "engines.plaintext"},
+    "gate": BASE | {"render", "waivers", "changes", "engines.schema", "engines.rego", "engines.plaintext"},
     "commands": BASE | {"render", "engines.rego", "report", "gate"},
     "cli": {"errors", "commands"},
 }

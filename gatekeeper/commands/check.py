@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from gatekeeper import config, gate, sources
+from gatekeeper import config, gate, git, sources
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Verdict
 from gatekeeper.report.every import FORMATS, render
@@ -18,6 +18,8 @@ BAR = 30
 EXAMPLES = """examples:
   gatekeeper check
   gatekeeper check clusters/production
+  gatekeeper check --staged                 in a pre-commit hook
+  gatekeeper check --since origin/main      in a pull request
   gatekeeper check --format text --format json=verdict.json
   gatekeeper check --format github --format sarif=gatekeeper.sarif --format junit=gatekeeper.xml
   gatekeeper check --policy my/policies --engine opa
@@ -37,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--format", action="append", metavar="FORMAT[=FILE]", help=f"{', '.join(FORMATS)}; can be given several times"
     )
+    change = options.add_mutually_exclusive_group()
+    change.add_argument("--staged", action="store_true", help="judge the index, and tell what its changes can break")
+    change.add_argument("--since", metavar="REV", help="tell what the changes since REV can break (a pull request)")
     options.add_argument("--engine", choices=config.CHOICES["engine"], help="instead of the config's `engine`")
     options.add_argument("--policy", action="append", default=[], metavar="DIR", help="more policies")
     options.add_argument("--config", type=Path, metavar="FILE", help=f"instead of {config.NAME} in the root")
@@ -54,11 +59,28 @@ def check(arguments: list[str]) -> int:
     paths = given.paths or [Path.cwd()]
     root = config.root_of(paths[0].resolve())
     paths = given.paths or [root]
+    if given.staged and given.paths:
+        raise UsageError("--staged judges the whole index; leave the PATHs out")
+    if given.staged:
+        with git.index(root) as copy:
+            return _judge(given, copy, [copy], git.staged(root), outputs, git.revision(root))
+    changed = git.since(root, given.since) if given.since else None
+    return _judge(given, root, paths, changed, outputs, git.revision(root))
+
+
+def _judge(
+    given: argparse.Namespace,
+    root: Path,
+    paths: list[Path],
+    changed: frozenset[str] | None,
+    outputs: list[tuple[str, Path | None]],
+    revision: str | None,
+) -> int:
     settings = config.load(root, given.config)
     own = tuple(str(Path(folder).resolve()) for folder in given.policy)
     settings = settings._replace(engine=given.engine or settings.engine, policies=(*settings.policies, *own))
     tree = sources.gather(paths, root, settings.exclude)
-    verdict = gate.judge(tree, settings, given.jobs, _progress())
+    verdict = gate.judge(tree, settings, given.jobs, _progress(), changed=changed)._replace(revision=revision)
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
     for name, file in outputs:

@@ -1,0 +1,71 @@
+"""What a change can break: the changed files, and what is built from them or with them.
+
+More is taken in where that is not surely known: a change is never judged by too little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gatekeeper.config import NAME, Config
+from gatekeeper.documents import Source
+from gatekeeper.render import charts, kustomizations
+from gatekeeper.render.kustomizations import Kustomization, reach
+from gatekeeper.sources import Tree
+
+# Kinds that change what is made of other files: who applies them, with what, or by which schema.
+FAR_REACHING = {"Kustomization", "Application", "ApplicationSet", "HelmRelease", "CustomResourceDefinition"}
+
+
+def affected(tree: Tree, sources: Sequence[Source], config: Config, changed: frozenset[str]) -> frozenset[str] | None:
+    """The files in which a finding can come from the change, or None for all files."""
+    if _is_far_reaching(tree, sources, config, changed):
+        return None
+    found = kustomizations.find(tree, [*sources, *kustomizations.outside(tree, sources)])
+    touched = set(changed)
+    for folder in found:
+        files = {file for part in reach(found, folder) for file in _files(part)}
+        if any(_holds(file, name) for file in files for name in changed):
+            touched |= files
+    for folder in charts.folders(sources):
+        if any(not folder or name.startswith(f"{folder}/") for name in changed):
+            touched.update(file for file in tree.files if not folder or file.startswith(f"{folder}/"))
+    return frozenset(touched)
+
+
+def _is_far_reaching(tree: Tree, sources: Sequence[Source], config: Config, changed: frozenset[str]) -> bool:
+    rules = (NAME, config.waivers, *config.policies, *config.data, *config.crds, *config.leak_rules)
+    if any(_holds(rule, name) for rule in rules for name in changed):
+        return True
+    # Of what is deleted nobody knows any more what it did.
+    if not changed <= set(tree.files):
+        return True
+    changed_sources = [source for source in sources if source.file in changed]
+    kinds = {document.head[1] for source in changed_sources for document in source.documents if document.head}
+    if kinds & FAR_REACHING or any(map(_is_values, changed_sources)):
+        return True
+    return "ConfigMap" in kinds and _are_maps_used(sources)
+
+
+def _are_maps_used(sources: Sequence[Source]) -> bool:
+    """Whether Flux takes variables or values from ConfigMaps: then one may change what is made of other files."""
+    words = (b'"substituteFrom"', b'"valuesFrom"')
+    return any(word in document.json for source in sources for document in source.documents for word in words)
+
+
+def _is_values(source: Source) -> bool:
+    """Whether a file may be one of values for some chart."""
+    name = source.file.rpartition("/")[2]
+    no_resource = bool(source.documents) and not any(document.head for document in source.documents)
+    return no_resource and source.role == "documents" and "values" in name
+
+
+def _files(part: Kustomization) -> Iterator[str]:
+    yield part.source.file
+    yield from part.files
+    yield from (f"{chart}/" for chart in part.inflates)
+
+
+def _holds(path: str, name: str) -> bool:
+    """Whether a path is a file, or a folder around it."""
+    return path == name or name.startswith(f"{path.rstrip('/')}/")

@@ -1,0 +1,188 @@
+"""`--staged` and `--since`: what a commit or a pull request can break is told, all of it and little more."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gatekeeper import config, gate, git, sources
+from gatekeeper.model import Finding
+from tests.conftest import Repository, command, needs, verdict_of
+from tests.test_gate import DEPLOYMENT, GOOD
+from tests.test_sources import run_git
+
+FILES: dict[str, str | bytes] = {
+    "gatekeeper.yaml": "",
+    "base/kustomization.yaml": "resources: [web.yaml]\n",
+    "base/web.yaml": DEPLOYMENT,
+    "over/kustomization.yaml": "resources: [../base]\npatches: [{path: p.yaml}]\n",
+    "over/p.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2}\n",
+    "plain/old.yaml": DEPLOYMENT.replace("web", "old"),
+    "plain/map.yaml": GOOD,
+    "chart/Chart.yaml": "apiVersion: v2\nname: c\nversion: 1.0.0\n",
+    "chart/values.yaml": "tag: latest\n",
+    "chart/templates/d.yaml": DEPLOYMENT.replace("web", "charted").replace("latest", "{{ .Values.tag }}"),
+}
+BROKEN = GOOD.replace("\ndata:", "\ndta:")
+
+
+@pytest.fixture
+def committed(repository: Repository) -> Path:
+    root = repository(FILES)
+    run_git(root, "init", "-q", "-b", "main")
+    run_git(root, "add", ".")
+    run_git(root, "commit", "-qm", "first")
+    return root
+
+
+def told(*arguments: str, cwd: Path) -> list[str]:
+    code, verdict = verdict_of(*arguments, cwd=cwd)
+    assert code in (0, 1)
+    return sorted({finding["file"] for finding in verdict["findings"]})
+
+
+def test_nothing_staged_tells_nothing(committed: Path) -> None:
+    assert told("--staged", cwd=committed) == []
+
+
+def test_the_index_is_judged_and_not_the_work_tree(committed: Path) -> None:
+    (committed / "plain" / "map.yaml").write_text(BROKEN)
+    run_git(committed, "add", ".")
+    (committed / "plain" / "map.yaml").write_text(GOOD)
+    assert told("--staged", cwd=committed) == ["plain/map.yaml"]
+    run_git(committed, "add", ".")
+    (committed / "plain" / "map.yaml").write_text(BROKEN)
+    assert told("--staged", cwd=committed) == []
+
+
+@needs("kustomize", "helm")
+@pytest.mark.parametrize(
+    ("file", "reached"),
+    [
+        ("plain/map.yaml", []), ("over/p.yaml", ["base/web.yaml"]), ("base/web.yaml", ["base/web.yaml"]),
+        ("chart/templates/d.yaml", ["chart/values.yaml"]),
+        ("gatekeeper.yaml", ["base/web.yaml", "chart/values.yaml", "plain/old.yaml"]),
+    ],
+)  # fmt: skip
+def test_a_change_brings_what_it_can_break(committed: Path, file: str, reached: list[str]) -> None:
+    path = committed / file
+    path.write_text(path.read_text() + "# a change\n")
+    run_git(committed, "add", ".")
+    assert told("--staged", cwd=committed) == reached
+    assert told("--since", "HEAD", cwd=committed) == reached
+
+
+@needs("kustomize", "helm")
+def test_what_is_deleted_may_break_everything(committed: Path) -> None:
+    (committed / "plain" / "map.yaml").unlink()
+    run_git(committed, "add", ".")
+    assert told("--staged", cwd=committed) == ["base/web.yaml", "chart/values.yaml", "plain/old.yaml"]
+
+
+def test_a_pull_request_counts_from_where_it_parted(committed: Path) -> None:
+    run_git(committed, "checkout", "-qb", "mine")
+    (committed / "plain" / "new.yaml").write_text(BROKEN)
+    run_git(committed, "add", ".")
+    run_git(committed, "commit", "-qm", "mine")
+    run_git(committed, "checkout", "-q", "main")
+    (committed / "plain" / "theirs.yaml").write_text(BROKEN)
+    run_git(committed, "add", ".")
+    run_git(committed, "commit", "-qm", "theirs")
+    run_git(committed, "checkout", "-q", "mine")
+    assert told("--since", "main", cwd=committed) == ["plain/new.yaml"]
+
+
+def edit(root: Path, luck: random.Random) -> None:
+    """One small change somewhere, mostly for the worse."""
+    file = luck.choice([name for name in FILES if name != "gatekeeper.yaml"])
+    path = root / file
+    old, new = luck.choice([("latest", "1.0"), ("nginx", "web:latest #"), ("replicas: 2", "replica: 2"), ("key:", "1:"),
+                            ("app: ", "ap: "), ("resources:", "commonLabels: {a: b}\nresources:"), ("kind: Config", "kind: Con")])  # fmt: skip
+    if path.exists():
+        path.write_text(path.read_text().replace(old, new) + luck.choice(["", "# x\n"]))
+
+
+def all_findings(root: Path, changed: frozenset[str] | None = None) -> set[tuple[str, str, str]]:
+    settings = config.load(root, None)
+    verdict = gate.judge(sources.gather([root], root, settings.exclude), settings, 2, changed=changed)
+    found: list[Finding] = list(verdict.findings)
+    return {(finding.rule, finding.place.file, finding.message) for finding in found}
+
+
+@needs("kustomize", "helm")
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_a_change_breaks_is_told_by_the_part_as_by_the_whole(committed: Path, seed: int) -> None:
+    luck = random.Random(seed)
+    before = all_findings(committed)
+    for _ in range(luck.randint(1, 3)):
+        edit(committed, luck)
+    after = all_findings(committed)
+    part = all_findings(committed, git.since(committed, "HEAD"))
+    assert after - before <= part <= after
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--since", "gone"], "there is no such commit here"),
+        (["--since=-x"], "is no revision"),
+        (["--staged", "plain"], "leave the PATHs out"),
+        (["--staged", "--since", "HEAD"], "not allowed with"),
+    ],
+)
+def test_wrong_words_get_a_clear_message(committed: Path, arguments: list[str], told: str) -> None:
+    code, _, err = command("check", *arguments, cwd=committed)
+    assert (code, told in err) == (2, True), err
+
+
+@pytest.mark.parametrize("argument", ["--staged", "--since=HEAD"])
+def test_without_git_there_is_no_index_and_no_past(repository: Repository, argument: str) -> None:
+    code, _, err = command("check", argument, cwd=repository({"a.yaml": GOOD}))
+    assert (code, "Traceback" in err) == (2, False)
+    assert "Git" in err or "no such commit" in err
+
+
+def test_a_history_without_common_commit_is_told(committed: Path) -> None:
+    run_git(committed, "checkout", "-q", "--orphan", "other")
+    run_git(committed, "commit", "-qm", "other")
+    code, _, err = command("check", "--since", "main", cwd=committed)
+    assert (code, "fetch more history" in err) == (2, True)
+
+
+def test_an_index_with_conflicts_is_told(committed: Path) -> None:
+    for branch in ("a", "b"):
+        run_git(committed, "checkout", "-qB", branch, "main")
+        (committed / "plain" / "map.yaml").write_text(GOOD.replace("value", branch))
+        run_git(committed, "commit", "-qam", branch)
+    subprocess.run(["git", "-C", committed, "merge", "a"], capture_output=True, check=False)
+    code, _, err = command("check", "--staged", cwd=committed)
+    assert (code, "plain/map.yaml: has conflicts in the index" in err) == (2, True), err
+
+
+def test_real_pre_commit_runs_the_hook_and_stops_a_bad_commit(committed: Path, tmp_path: Path) -> None:
+    hook = f"- repo: local\n  hooks:\n  - {{id: g, name: gatekeeper, entry: {sys.executable} -m gatekeeper check --staged, "
+    (committed / ".pre-commit-config.yaml").write_text(
+        f"repos:\n{hook}language: system, pass_filenames: false, always_run: true}}\n"
+    )
+    environment = {**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "home")}
+    run = [sys.executable, "-m", "pre_commit", "run"]
+    run_git(committed, "add", ".")
+    good = subprocess.run(run, cwd=committed, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert good.returncode == 0, good.stdout
+    (committed / "plain" / "map.yaml").write_text(BROKEN)
+    run_git(committed, "add", ".")
+    bad = subprocess.run(run, cwd=committed, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert bad.returncode == 1
+    assert "unknown field `dta`" in bad.stdout
+
+
+def test_the_manifest_for_pre_commit_is_valid() -> None:
+    manifest = Path(__file__).parent.parent / ".pre-commit-hooks.yaml"
+    run = [sys.executable, "-m", "pre_commit", "validate-manifest", str(manifest)]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
