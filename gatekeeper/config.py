@@ -32,6 +32,7 @@ class Config(NamedTuple):
     exclude: tuple[str, ...] = ()
     leak_rules: tuple[str, ...] = ()
     leak_allow: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
     waivers: str = "waivers.yaml"
     waiver_days: float = 365.0
     timeout: float = 60.0
@@ -58,6 +59,7 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("files", "exclude", "exclude", list),
     ("leaks", "rules", "leak_rules", list),
     ("leaks", "allow", "leak_allow", list),
+    ("references", "allow", "references", list),
     ("waivers", "file", "waivers", str),
     ("waivers", "maxDays", "waiver_days", float),
     ("render", "timeout", "timeout", float),

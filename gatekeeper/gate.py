@@ -8,6 +8,7 @@ from collections.abc import Callable
 from gatekeeper import changes, documents, waivers
 from gatekeeper.config import NAME, Config
 from gatekeeper.engines.plaintext import secrets as plaintext
+from gatekeeper.engines.references import graph as references
 from gatekeeper.engines.rego import asking as rego
 from gatekeeper.engines.rego import library
 from gatekeeper.engines.schema import custom
@@ -20,7 +21,7 @@ from gatekeeper.sources import Tree
 
 # Is told the step, and how much of it is done: a part from 0 to 1.
 Progress = Callable[[str, float], None]
-STEPS = ("reading", "rendering", "checking schemas", "asking policies", "looking for secrets")
+STEPS = ("reading", "rendering", "checking schemas", "asking policies", "following references", "looking for secrets")
 
 
 def judge(
@@ -53,14 +54,17 @@ def judge(
     forms, unused = schema_policies.load(tree.root, config.policies)
     found_forms = schema_policies.judge(resources, forms)
     asked = rego.run(tree.root, resources, config, jobs)
+    say("following references", 0)
+    so_far = (*tree.gaps, *unread, *rendered.gaps)
+    found_named = references.judge(resources, config.references, so_far)
     say("looking for secrets", 0)
     found_plain, gaps_plain = plaintext.judge(tree, sources, resources, config)
-    gaps = (*tree.gaps, *unread, *rendered.gaps, *gaps_schema, *asked.gaps, *unused, *gaps_plain)
+    gaps = (*so_far, *gaps_schema, *asked.gaps, *unused, *gaps_plain)
     reached = changes.affected(tree, sources, config, changed) if changed is not None else None
     if reached is not None:
         gaps = tuple(gap for gap in gaps if gap.file in reached or gap.file == NAME)
     coverage = Coverage(len(tree.files), len(resources), checked, tuple(sorted(set(gaps))))
-    found = [*rendered.findings, *found_schema, *asked.findings, *found_forms, *found_plain]
+    found = [*rendered.findings, *found_schema, *asked.findings, *found_forms, *found_named, *found_plain]
     answered = waivers.apply(found, tree, sources, config, today or datetime.date.today())
     findings = _distinct([one for one in answered if reached is None or one.place.file in reached])
     return Verdict(findings, coverage, asked.engine, schema_policies.digest(forms, asked.digest))

@@ -44,10 +44,12 @@ ROOMS: dict[str, set[str]] = {
     "render": BASE,
     "engines.schema": BASE,
     "engines.plaintext": BASE,
+    "engines.references": BASE,
     # Test cases of policies are read as resources stand in their files.
     "engines.rego": BASE | {"render"},
     "report": {"model"},
-    "gate": BASE | {"render", "waivers", "changes", "engines.schema", "engines.rego", "engines.plaintext"},
+    "gate": BASE
+    | {"render", "waivers", "changes", "engines.schema", "engines.rego", "engines.plaintext", "engines.references"},
     "commands": BASE | {"render", "engines.rego", "report", "gate"},
     "cli": {"errors", "commands"},
 }
