@@ -14,6 +14,7 @@ from gatekeeper.errors import GateError
 # Each command is a module of this name in gatekeeper.commands, with one function of the same name.
 COMMANDS = {
     "check": "judge files, folders or a whole repository",
+    "graph": "print what names what, and whether it is there",
     "policy": "list and document the rules of the library, test rules",
     "render": "print what the cluster would get",
     "tools": "show, build and verify the outside programs",

@@ -50,7 +50,7 @@ ROOMS: dict[str, set[str]] = {
     "report": {"model"},
     "gate": BASE
     | {"render", "waivers", "changes", "engines.schema", "engines.rego", "engines.plaintext", "engines.references"},
-    "commands": BASE | {"render", "engines.rego", "report", "gate"},
+    "commands": BASE | {"render", "engines.rego", "engines.references", "report", "gate"},
     "cli": {"errors", "commands"},
 }
 

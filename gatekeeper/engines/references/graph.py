@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from gatekeeper.engines.references import needs, provides
 from gatekeeper.engines.references.needs import Need
@@ -29,6 +30,24 @@ QUIET_GROUPS = (
 )  # fmt: skip
 
 Index = Mapping[tuple[str, str], Sequence[tuple[str, Keys]]]
+
+
+class Edge(NamedTuple):
+    """One reference, and whether something in the repository provides what it names."""
+
+    need: Need
+    is_provided: bool
+
+
+def edges(resources: Sequence[Resource]) -> list[Edge]:
+    """All references, each once, in the order of what names."""
+    index = _index(resources)
+    found: dict[tuple[str, str, str, str, str], Edge] = {}
+    for resource in sorted(resources, key=lambda resource: str(resource.ref)):
+        for need in needs.of(resource):
+            key = (str(resource.ref), need.kind, need.namespace, need.name, need.key)
+            found.setdefault(key, Edge(need, bool(_there(need, index))))
+    return list(found.values())
 
 
 def judge(resources: Sequence[Resource], allow: Sequence[str], gaps: Sequence[Gap]) -> list[Finding]:
@@ -86,12 +105,7 @@ def _targets(resource: Resource) -> Iterator[str]:
 def _judge(need: Need, index: Index, makers: set[str], allow: Sequence[str]) -> Finding | None:
     if (need.kind, need.name) in ALWAYS_THERE or _is_allowed(need, allow):
         return None
-    # Where a namespace is not written, whoever applies the file decides on it: any may be meant.
-    there = [
-        keys
-        for namespace, keys in index.get((need.kind, need.name), ())
-        if not need.namespace or not namespace or namespace == need.namespace
-    ]
+    there = _there(need, index)
     where = f" in namespace {need.namespace}" if need.namespace else ""
     if there:
         known = [keys for keys in there if keys is not None]
@@ -107,6 +121,18 @@ def _judge(need: Need, index: Index, makers: set[str], allow: Sequence[str]) -> 
     )
     severity = "warning" if need.by_hand else "error"
     return _finding(need, "references/missing", severity, message, hint)
+
+
+def _there(need: Need, index: Index) -> list[Keys]:
+    """The keys of each that provides what is named.
+
+    Where a namespace is not written, whoever applies the file decides on it: any may be meant.
+    """
+    return [
+        keys
+        for namespace, keys in index.get((need.kind, need.name), ())
+        if not need.namespace or not namespace or namespace == need.namespace
+    ]
 
 
 def _is_allowed(need: Need, allow: Sequence[str]) -> bool:
