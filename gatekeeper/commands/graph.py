@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 
-from gatekeeper import config, documents, sources
+from gatekeeper import config
 from gatekeeper.engines.references import graph as references
 from gatekeeper.engines.references.graph import Edge
 from gatekeeper.errors import UsageError
@@ -44,13 +43,10 @@ def graph(arguments: list[str]) -> int:
     if not start.exists():
         raise UsageError(f"{start}: no such file or folder")
     root = config.root_of(start.resolve())
-    settings = config.load(root, given.config)
-    tree = sources.gather([root], root, settings.exclude)
-    read, unread = documents.read(tree, os.cpu_count() or 1)
-    rendered = every.all_of(tree, read, settings, os.cpu_count() or 1)
+    rendered = every.of_repository(root, config.load(root, given.config))
     edges = references.edges(rendered.resources)
     sys.stdout.write({"text": _text, "json": _json, "mermaid": _mermaid}[given.format](edges))
-    lost = [gap for gap in (*unread, *rendered.gaps) if gap.fatal]
+    lost = [gap for gap in rendered.gaps if gap.fatal]
     for gap in lost:
         sys.stderr.write(f"{gap.file}: {gap.reason}\n")
     return 3 if lost else 0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import config, documents, sources
+from gatekeeper import config, documents
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Resource, at
 from gatekeeper.render import every
@@ -38,16 +37,13 @@ def render(arguments: list[str]) -> int:
     if not given.path.exists():
         raise UsageError(f"{given.path}: no such file or folder")
     root = config.root_of(given.path.resolve())
-    settings = config.load(root, given.config)
-    tree = sources.gather([root], root, settings.exclude)
-    read, unread = documents.read(tree, os.cpu_count() or 1)
-    rendered = every.all_of(tree, read, settings, os.cpu_count() or 1)
-    below = given.path.resolve().relative_to(tree.root).as_posix()
+    rendered = every.of_repository(root, config.load(root, given.config))
+    below = given.path.resolve().relative_to(root.resolve()).as_posix()
     for where, lot in rendered.parts:
         if _within(where, below):
             for resource in lot:
                 sys.stdout.write(_document(resource))
-    lost = [gap for gap in (*unread, *rendered.gaps) if gap.fatal and _within(gap.file, below)]
+    lost = [gap for gap in rendered.gaps if gap.fatal and _within(gap.file, below)]
     for finding in rendered.findings:
         if finding.rule.startswith("render/") and _within(finding.place.file, below):
             sys.stderr.write(f"{finding.place.file}: {finding.message}\n")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper import documents
@@ -14,7 +16,7 @@ from gatekeeper.render import applied, charts, kustomizations, plain, units, var
 from gatekeeper.render.applied import Applied
 from gatekeeper.render.kustomizations import Kustomization
 from gatekeeper.render.units import Unit
-from gatekeeper.sources import Tree
+from gatekeeper.sources import Tree, gather
 
 Tell = Callable[[int, int], None]
 Built = tuple[list[Resource], list[Finding], list[Gap]]
@@ -92,6 +94,15 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int, tel
         _add(rendered, use.chart, built)
     _note_variables(rendered)
     return rendered
+
+
+def of_repository(root: Path, config: Config) -> Rendered:
+    """Reads and renders a whole repository, for those who do not judge it; what cannot be read is among the gaps."""
+    jobs = os.cpu_count() or 1
+    tree = gather([root], root, config.exclude)
+    read, unread = documents.read(tree, jobs)
+    rendered = all_of(tree, read, config, jobs)
+    return rendered._replace(gaps=[*unread, *rendered.gaps])
 
 
 def _side_by_side(tasks: Sequence[Callable[[], Built]], jobs: int) -> Iterator[Built]:
