@@ -22,12 +22,12 @@ ALWAYS_THERE = {
 # These install what the repository does not show: charts from elsewhere, and whole Flux installations.
 FLUX_INSTALLERS = {"FluxInstance"}
 # Groups whose resources make no Secret or ConfigMap for others to name.
-QUIET_GROUPS = (
+QUIET_GROUPS = {
     "", "apps", "batch", "autoscaling", "policy", "networking.k8s.io", "rbac.authorization.k8s.io", "storage.k8s.io",
     "apiextensions.k8s.io", "admissionregistration.k8s.io", "scheduling.k8s.io", "bitnami.com", "external-secrets.io",
     "cert-manager.io", "gateway.networking.k8s.io", "monitoring.coreos.com", "source.toolkit.fluxcd.io",
     "kustomize.toolkit.fluxcd.io", "image.toolkit.fluxcd.io", "notification.toolkit.fluxcd.io",
-)  # fmt: skip
+}  # fmt: skip
 
 Index = Mapping[tuple[str, str], Sequence[tuple[str, Keys]]]
 
@@ -77,6 +77,8 @@ def _index(resources: Sequence[Resource]) -> Index:
     """What is provided: by kind and name, the namespaces and keys."""
     index: dict[tuple[str, str], list[tuple[str, Keys]]] = {}
     for resource in resources:
+        if resource.ref.kind in needs.POD_PATHS:
+            continue  # Nothing names a workload.
         for provided in provides.of(resource):
             index.setdefault((provided.kind, provided.name), []).append((provided.namespace, provided.keys))
     return index
@@ -84,12 +86,8 @@ def _index(resources: Sequence[Resource]) -> Index:
 
 def _makers(resources: Sequence[Resource]) -> set[str]:
     """Namespaces in which something works that may make Secrets and ConfigMaps: charts from elsewhere, operators."""
-    return {
-        namespace
-        for resource in resources
-        if resource.ref.group not in QUIET_GROUPS
-        for namespace in (resource.ref.namespace, *_targets(resource))
-    }
+    loud = [resource for resource in resources if resource.ref.group not in QUIET_GROUPS]
+    return {namespace for resource in loud for namespace in (resource.ref.namespace, *_targets(resource))}
 
 
 def _targets(resource: Resource) -> Iterator[str]:

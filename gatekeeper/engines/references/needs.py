@@ -6,7 +6,7 @@ and `helm` toolkits; external-secrets `v1`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from gatekeeper.model import FieldPath, Resource, at
@@ -41,27 +41,35 @@ class Need(NamedTuple):
     by_hand: bool = False
 
 
-def of(resource: Resource) -> Iterator[Need]:
+def of(resource: Resource) -> Iterable[Need]:
     """All references of a resource; those that it marks as optional are left out."""
     kind, group = resource.ref.kind, resource.ref.group
     if kind in POD_PATHS:
         # Most workloads name nothing: those are not even read.
-        if not (b"ecret" in resource.json or b"onfigMap" in resource.json):
-            return
-        yield from _pod(resource, resource.value, POD_PATHS[kind])
-    elif kind == "ServiceAccount" and not group:
-        yield from _named(resource, resource.value, ("imagePullSecrets",), "Secret")
-    elif kind == "Ingress":
-        for index, entry in _list(resource.value, ("spec", "tls")):
-            yield from _one(resource, entry, ("spec", "tls", index, "secretName"), "Secret")
-    elif group == "source.toolkit.fluxcd.io":
-        for field in SOURCE_SECRETS:
-            held = at(resource.value, ("spec", field))
-            yield from _one(resource, held, ("spec", field, "name"), "Secret", by_hand=True)
-    elif group in ("kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io", "image.toolkit.fluxcd.io"):
-        yield from _flux(resource, resource.value)
-    elif group == "external-secrets.io" and kind == "ExternalSecret":
-        yield from _external(resource, resource.value)
+        names = b"ecret" in resource.json or b"onfigMap" in resource.json
+        return _pod(resource, resource.value, POD_PATHS[kind]) if names else ()
+    if kind == "ServiceAccount" and not group:
+        return _named(resource, resource.value, ("imagePullSecrets",), "Secret")
+    if kind == "Ingress":
+        return _ingress(resource, resource.value)
+    if group == "source.toolkit.fluxcd.io":
+        return _source(resource, resource.value)
+    if group in ("kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io", "image.toolkit.fluxcd.io"):
+        return _flux(resource, resource.value)
+    if group == "external-secrets.io" and kind == "ExternalSecret":
+        return _external(resource, resource.value)
+    return ()
+
+
+def _ingress(resource: Resource, value: Any) -> Iterator[Need]:
+    for index, entry in _list(value, ("spec", "tls")):
+        yield from _one(resource, entry, ("spec", "tls", index, "secretName"), "Secret")
+
+
+def _source(resource: Resource, value: Any) -> Iterator[Need]:
+    for field in SOURCE_SECRETS:
+        held = at(value, ("spec", field))
+        yield from _one(resource, held, ("spec", field, "name"), "Secret", by_hand=True)
 
 
 def _pod(resource: Resource, value: Any, pod: FieldPath) -> Iterator[Need]:
