@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,8 +86,11 @@ def _listed(root: Path, *arguments: str) -> frozenset[str]:
 def _git(root: Path, *arguments: str) -> bytes | None:
     # A repository's own configuration must not start programs (fsmonitor, external diff).
     guard = ("-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
+    # In a hook of `git commit -a` the index is another file than usual, and only this variable tells.
+    named = os.environ.get("GIT_INDEX_FILE")
+    environment = {"GIT_INDEX_FILE": str(Path(named).absolute())} if named else {}
     try:
-        code, out, _ = run(["git", "-C", root, *guard, *arguments], SECONDS)
+        code, out, _ = run(["git", "-C", root, *guard, *arguments], SECONDS, environment=environment)
     except ToolError:
         return None
     return out if code == 0 else None
