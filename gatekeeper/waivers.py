@@ -102,19 +102,16 @@ def _invalid(waiver: Waiver, today: datetime.date, config: Config) -> Finding:
 def _load(
     tree: Tree, sources: Sequence[Source], found_in: set[str], config: Config
 ) -> tuple[list[Waiver], list[Finding]]:
-    waivers: list[Waiver] = []
-    wrong: list[Finding] = []
+    read: list[Waiver | Finding] = []
     by_file = {source.file: source for source in sources}
     for file in dict.fromkeys([*by_file, *sorted(found_in & set(tree.files))]):
         content = tree.read(file)
         if not isinstance(content, Gap) and b"gatekeeper:waive" in content:
-            for one in _comments(file, content.decode("utf-8", "replace"), by_file.get(file)):
-                (waivers if isinstance(one, Waiver) else wrong).append(one)  # type: ignore[arg-type]
+            read.extend(_comments(file, content.decode("utf-8", "replace"), by_file.get(file)))
     source = by_file.get(config.waivers)
     for document in source.documents if source else ():
-        for one in _entries(config.waivers, document):
-            (waivers if isinstance(one, Waiver) else wrong).append(one)  # type: ignore[arg-type]
-    return waivers, wrong
+        read.extend(_entries(config.waivers, document))
+    return [one for one in read if isinstance(one, Waiver)], [one for one in read if isinstance(one, Finding)]
 
 
 def _comments(file: str, text: str, source: Source | None) -> Iterator[Waiver | Finding]:

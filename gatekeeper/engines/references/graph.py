@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gatekeeper.engines.references import needs, provides
 from gatekeeper.engines.references.needs import Need
 from gatekeeper.engines.references.provides import Keys
-from gatekeeper.model import FieldPath, Finding, Gap, Resource
+from gatekeeper.model import FieldPath, Finding, Gap, Resource, Severity
 
 # Made in every namespace by Kubernetes or a mesh; or by `flux bootstrap`, which alone knows the credential.
 ALWAYS_THERE = {
@@ -117,7 +117,7 @@ def _judge(need: Need, index: Index, makers: set[str], allow: Sequence[str]) -> 
     hint = (
         f"add it, correct the name, or list `{need.kind}/{need.namespace or '*'}/{need.name}` under `references.allow`"
     )
-    severity = "warning" if need.by_hand else "error"
+    severity: Severity = "warning" if need.by_hand else "error"
     return _finding(need, "references/missing", severity, message, hint)
 
 
@@ -138,10 +138,9 @@ def _is_allowed(need: Need, allow: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in allow)
 
 
-def _finding(need: Need, rule: str, severity: str, message: str, hint: str) -> Finding:
+def _finding(need: Need, rule: str, severity: Severity, message: str, hint: str) -> Finding:
     place = need.resource.origin.place(need.path)
-    level = "warning" if severity == "warning" else "error"
-    return Finding(rule, level, message, place, need.resource.ref, need.path, hint, "field")  # type: ignore[arg-type]
+    return Finding(rule, severity, message, place, need.resource.ref, need.path, hint, "field")
 
 
 def _circles(resources: Sequence[Resource]) -> list[Finding]:
