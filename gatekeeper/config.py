@@ -34,6 +34,7 @@ class Config(NamedTuple):
     leak_allow: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     waivers: str = "waivers.yaml"
+    baseline: str = "gatekeeper-baseline.json"
     waiver_days: float = 365.0
     timeout: float = 60.0
     policy_timeout: float = 5.0
@@ -61,6 +62,7 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("leaks", "allow", "leak_allow", list),
     ("references", "allow", "references", list),
     ("waivers", "file", "waivers", str),
+    ("waivers", "baseline", "baseline", str),
     ("waivers", "maxDays", "waiver_days", float),
     ("render", "timeout", "timeout", float),
 )

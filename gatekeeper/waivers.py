@@ -15,7 +15,8 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gatekeeper import documents
+from gatekeeper import baseline, documents
+from gatekeeper.baseline import Baseline
 from gatekeeper.config import Config
 from gatekeeper.documents import Source
 from gatekeeper.model import Finding, Gap, Place, Waived, dotted
@@ -26,6 +27,7 @@ MARK = re.compile(r"^(.*?)(?:#|//|;)\s*gatekeeper:waive\b(.*)$")
 NEEDED = ("rule", "reason", "expires")
 FIELDS = (*NEEDED, "owner", "ticket")
 SCOPE = ("kind", "namespace", "name", "field", "file")
+RENEW = "mend what it silences, or write it again with `gatekeeper check --write-baseline`"
 EXAMPLE = 'write rule=…, expires=2027-01-31 and reason="…"; owner and ticket as well if you like'
 
 
@@ -73,14 +75,20 @@ def apply(
     valid = [waiver for waiver in waivers if today <= waiver.expires <= latest]
     used: set[Place] = set()
     out: list[Finding] = []
+    past = baseline.load(tree.root, config)
+    known = past.fingerprints if past and today <= past.expires <= latest else frozenset()
     for finding in findings:
         waiver = next((one for one in valid if one.covers(finding)), None)
-        if waiver:
+        if past and not waiver and finding.fingerprint in known:
+            finding = finding._replace(waived=Waived(past.reason, past.expires.isoformat(), "", "", past.place))
+        elif waiver:
             used.add(waiver.place)
             end = waiver.expires.isoformat()
             finding = finding._replace(waived=Waived(waiver.reason, end, waiver.owner, waiver.ticket, waiver.place))
         out.append(finding)
     out.extend(wrong)
+    if past:
+        out.extend(_of_the_past(past, known - {finding.fingerprint for finding in findings}, tree, today, config))
     for waiver in waivers:
         if waiver not in valid:
             out.append(_invalid(waiver, today, config))
@@ -88,6 +96,23 @@ def apply(
             message = f"the waiver of `{waiver.rule}` silences nothing"
             out.append(Finding("waivers/unused", "warning", message, waiver.place, hint="remove it"))
     return out
+
+
+def _of_the_past(
+    past: Baseline, gone: frozenset[str], tree: Tree, today: datetime.date, config: Config
+) -> Iterator[Finding]:
+    """What is wrong with the baseline itself."""
+    if past.fault:
+        message = f"the baseline {past.fault}"
+        yield Finding("waivers/malformed", "error", message, past.place, hint="until then everything counts")
+    elif past.expires < today:
+        yield Finding("waivers/expired", "error", f"the baseline ended on {past.expires}", past.place, hint=RENEW)
+    elif past.expires > today + datetime.timedelta(days=config.waiver_days):
+        message = f"the baseline ends on {past.expires}, more than {config.waiver_days:g} days from now"
+        yield Finding("waivers/too-long", "error", message, past.place, hint=RENEW)
+    elif gone and tree.is_whole:
+        message = f"{len(gone)} of the {len(past.fingerprints)} findings in the baseline are there no more"
+        yield Finding("waivers/unused", "warning", message, past.place, hint=RENEW)
 
 
 def _invalid(waiver: Waiver, today: datetime.date, config: Config) -> Finding:

@@ -40,7 +40,8 @@ ROOMS: dict[str, set[str]] = {
     "yaml_events": {"model"},
     "documents": {"model", "roles", "sources", "yaml_events", "_native"},
     "config": {"errors", "documents"},
-    "waivers": {"model", "roles", "documents", "sources", "config"},
+    "baseline": {"model", "config"},
+    "waivers": {"model", "roles", "documents", "sources", "config", "baseline"},
     "render": BASE,
     "engines.schema": BASE,
     "engines.plaintext": BASE,
@@ -50,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
     "report": {"model"},
     "gate": BASE
     | {"render", "waivers", "changes", "engines.schema", "engines.rego", "engines.plaintext", "engines.references"},
-    "commands": BASE | {"render", "engines.rego", "engines.references", "report", "gate"},
+    "commands": BASE | {"baseline", "render", "engines.rego", "engines.references", "report", "gate"},
     "cli": {"errors", "commands"},
 }
 

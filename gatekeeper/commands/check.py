@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 import sys
 import time
@@ -46,6 +47,11 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--policy", action="append", default=[], metavar="DIR", help="more policies")
     options.add_argument("--config", type=Path, metavar="FILE", help=f"instead of {config.NAME} in the root")
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="threads (default: cores)")
+    options.add_argument(
+        "--write-baseline",
+        action="store_true",
+        help="take all that is found as known from now on",
+    )
     options.add_argument("--no-cache", action="store_true", help="accepted for scripts; nothing is cached yet")
     return options
 
@@ -59,6 +65,8 @@ def check(arguments: list[str]) -> int:
     paths = given.paths or [Path.cwd()]
     root = config.root_of(paths[0].resolve())
     paths = given.paths or [root]
+    if given.write_baseline and (given.paths or given.staged or given.since):
+        raise UsageError("--write-baseline takes the whole repository; leave PATHs, --staged and --since out")
     if given.staged and given.paths:
         raise UsageError("--staged judges the whole index; leave the PATHs out")
     if given.staged:
@@ -83,6 +91,8 @@ def _judge(
     verdict = gate.judge(tree, settings, given.jobs, _progress(), changed=changed)._replace(revision=revision)
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
+    if given.write_baseline:
+        return _write_baseline(verdict, root, settings)
     for name, file in outputs:
         _write(verdict, root, name, file)
         if name == "github":
@@ -108,6 +118,17 @@ def _write(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _write_baseline(verdict: Verdict, root: Path, settings: config.Config) -> int:
+    """Writes the baseline, unless something could not be judged: what is not known cannot be taken as known."""
+    from gatekeeper import baseline
+
+    if verdict.word == "incomplete":
+        raise UsageError("no baseline was written: something could not be judged; mend that first (gatekeeper check)")
+    count = baseline.write(verdict.findings, root / settings.baseline, settings, datetime.date.today())
+    sys.stdout.write(f"{settings.baseline}: {count} findings are known from now on\n")
+    return 0
 
 
 def _summarise(verdict: Verdict) -> None:

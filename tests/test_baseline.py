@@ -1,0 +1,97 @@
+"""The baseline: what was there before does not count, what is new does, and it ends."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gatekeeper import config, gate, sources
+from gatekeeper.model import Verdict
+from tests.conftest import Repository, command
+from tests.test_gate import DEPLOYMENT, GOOD
+
+NAME = "gatekeeper-baseline.json"
+
+
+@pytest.fixture
+def old(repository: Repository) -> Path:
+    """A repository with a past, and its baseline."""
+    root = repository({"gatekeeper.yaml": "", "old.yaml": DEPLOYMENT, "good.yaml": GOOD})
+    assert command("check", "--write-baseline", cwd=root) == (0, f"{NAME}: 1 findings are known from now on\n", "")
+    return root
+
+
+def judged(root: Path, days: int = 0) -> Verdict:
+    settings = config.load(root, None)
+    today = datetime.date.today() + datetime.timedelta(days=days)
+    return gate.judge(sources.gather([root], root, settings.exclude), settings, 1, today=today)
+
+
+def rules(verdict: Verdict) -> list[str]:
+    return sorted(finding.rule for finding in verdict.counting)
+
+
+def test_what_was_there_does_not_count_and_is_shown(old: Path) -> None:
+    code, out, _ = command("check", cwd=old)
+    assert code == 0
+    assert "waived until" in out and "known when the gate was introduced" in out
+    assert out.endswith("accepted: 1 waived\n")
+
+
+def test_it_is_known_when_lines_move(old: Path) -> None:
+    (old / "old.yaml").write_text("# a comment\n\n" + DEPLOYMENT)
+    assert rules(judged(old)) == []
+
+
+def test_what_is_new_counts(old: Path) -> None:
+    (old / "new.yaml").write_text(DEPLOYMENT.replace("web", "new"))
+    assert rules(judged(old)) == ["images/latest-tag"]
+
+
+def test_it_ends(old: Path) -> None:
+    assert rules(judged(old, days=365)) == []
+    assert rules(judged(old, days=366)) == ["images/latest-tag", "waivers/expired"]
+
+
+def test_it_must_not_last_too_long(old: Path) -> None:
+    (old / "gatekeeper.yaml").write_text("waivers: {maxDays: 30}\n")
+    assert rules(judged(old)) == ["images/latest-tag", "waivers/too-long"]
+
+
+def test_what_is_mended_is_told_and_a_new_one_shrinks(old: Path) -> None:
+    (old / "old.yaml").write_text(DEPLOYMENT.replace("latest", "1.0"))
+    verdict = judged(old)
+    assert rules(verdict) == ["waivers/unused"]
+    assert verdict.findings[0].message == "1 of the 1 findings in the baseline are there no more"
+    command("check", "--write-baseline", cwd=old)
+    assert rules(judged(old)) == []
+    assert orjson.loads((old / NAME).read_bytes())["findings"] == []
+
+
+def test_writing_it_again_keeps_what_is_still_there(old: Path) -> None:
+    before = (old / NAME).read_bytes()
+    command("check", "--write-baseline", cwd=old)
+    assert (old / NAME).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"schema": "gatekeeper/baseline/v9"}', '{"schema": "gatekeeper/baseline/v1"}']
+)
+def test_one_that_cannot_be_used_silences_nothing(old: Path, text: str) -> None:
+    (old / NAME).write_text(text)
+    assert "images/latest-tag" in rules(judged(old))
+    assert "waivers/malformed" in rules(judged(old))
+
+
+def test_none_is_written_where_something_could_not_be_judged(repository: Repository) -> None:
+    root = repository({"a.yaml": "a: [1\n"})
+    code, _, err = command("check", "--write-baseline", cwd=root)
+    assert (code, "could not be judged" in err, (root / NAME).exists()) == (2, True, False)
+
+
+def test_it_takes_the_whole_repository(old: Path) -> None:
+    code, _, err = command("check", "--write-baseline", "--since", "HEAD", cwd=old)
+    assert (code, "takes the whole repository" in err) == (2, True)
