@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from gatekeeper.config import NAME, Config
 from gatekeeper.documents import Source
+from gatekeeper.model import Finding
 from gatekeeper.render import charts, kustomizations
 from gatekeeper.render.kustomizations import Kustomization, reach
 from gatekeeper.sources import Tree
@@ -31,6 +32,11 @@ def affected(tree: Tree, sources: Sequence[Source], config: Config, changed: fro
         if any(not folder or name.startswith(f"{folder}/") for name in changed):
             touched.update(file for file in tree.files if not folder or file.startswith(f"{folder}/"))
     return frozenset(touched)
+
+
+def tells(finding: Finding, reached: frozenset[str]) -> bool:
+    """Whether a finding can come from a change: what names something is broken by a change of what it names."""
+    return finding.place.file in reached or finding.rule.startswith("references/")
 
 
 def _is_far_reaching(tree: Tree, sources: Sequence[Source], config: Config, changed: frozenset[str]) -> bool:

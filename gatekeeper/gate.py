@@ -56,7 +56,7 @@ def judge(
     asked = rego.run(tree.root, resources, config, jobs)
     say("following references", 0)
     so_far = (*tree.gaps, *unread, *rendered.gaps)
-    found_named = references.judge(resources, config.references, so_far)
+    found_named = references.judge(resources, config.references, so_far, tree.is_whole)
     say("looking for secrets", 0)
     found_plain, gaps_plain = plaintext.judge(tree, sources, resources, config)
     gaps = (*so_far, *gaps_schema, *asked.gaps, *unused, *gaps_plain)
@@ -66,7 +66,7 @@ def judge(
     coverage = Coverage(len(tree.files), len(resources), checked, tuple(sorted(set(gaps))))
     found = [*rendered.findings, *found_schema, *asked.findings, *found_forms, *found_named, *found_plain]
     answered = waivers.apply(found, tree, sources, config, today or datetime.date.today())
-    findings = _distinct([one for one in answered if reached is None or one.place.file in reached])
+    findings = _distinct([one for one in answered if reached is None or changes.tells(one, reached)])
     return Verdict(findings, coverage, asked.engine, schema_policies.digest(forms, asked.digest))
 
 

@@ -13,6 +13,7 @@ import pytest
 from gatekeeper import config, gate, git, sources
 from gatekeeper.model import Finding
 from tests.conftest import Repository, command, needs, verdict_of
+from tests.engines.references.test_graph import EVERYTHING, POD
 from tests.test_gate import DEPLOYMENT, GOOD
 from tests.test_sources import run_git
 
@@ -75,6 +76,21 @@ def test_a_change_brings_what_it_can_break(committed: Path, file: str, reached: 
     run_git(committed, "add", ".")
     assert told("--staged", cwd=committed) == reached
     assert told("--since", "HEAD", cwd=committed) == reached
+
+
+def test_a_change_that_takes_a_name_away_tells_who_named_it(committed: Path) -> None:
+    (committed / "pod.yaml").write_text(POD)
+    (committed / "all.yaml").write_text(EVERYTHING)
+    run_git(committed, "add", ".")
+    run_git(committed, "commit", "-qm", "second")
+    (committed / "all.yaml").write_text(EVERYTHING.replace("name: db", "name: database"))
+    run_git(committed, "add", ".")
+    for argument in (["--staged"], ["--since", "HEAD"]):
+        code, verdict = verdict_of(*argument, cwd=committed)
+        assert code == 1
+        assert [(one["file"], one["line"]) for one in verdict["findings"] if one["rule"] == "references/missing"] == [
+            ("pod.yaml", 14)
+        ]
 
 
 @needs("kustomize", "helm")

@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "roles": {"model"},
     "process": {"errors"},
     "git": {"errors", "process"},
-    "changes": {"config", "documents", "sources", "render"},
+    "changes": {"config", "model", "documents", "sources", "render"},
     "tools": {"errors", "process"},
     "sources": {"errors", "model", "git"},
     "yaml_events": {"model"},

@@ -70,9 +70,9 @@ def uses(
     gaps: list[Gap] = []
     for resource in resources:
         if resource.ref.kind == "HelmRelease" and resource.ref.group == "helm.toolkit.fluxcd.io":
-            found.extend(_by_release(resource, chart_folders, configs, gaps))
+            found.extend(_by_release(resource, chart_folders, sources, configs, gaps))
         elif resource.ref.kind == "Application" and resource.ref.group == "argoproj.io":
-            found.extend(_by_application(resource, chart_folders, gaps))
+            found.extend(_by_application(resource, chart_folders, sources, gaps))
         elif resource.ref.kind == "ApplicationSet" and resource.ref.group == "argoproj.io":
             gaps.append(Gap(resource.origin.file, f"an ApplicationSet: {EXPANDED}"))
     used = {use.chart for use in found}.union(inflated)
@@ -90,7 +90,9 @@ def uses(
     return list(once.values()), gaps
 
 
-def _by_release(resource: Resource, chart_folders: Sequence[str], configs: Configs, gaps: list[Gap]) -> Iterator[Use]:
+def _by_release(
+    resource: Resource, chart_folders: Sequence[str], sources: Collection[str], configs: Configs, gaps: list[Gap]
+) -> Iterator[Use]:
     spec = resource.value.get("spec")
     chart = at(spec, ("chart", "spec", "chart"))
     folder = joined("", chart) if isinstance(chart, str) else None
@@ -99,6 +101,8 @@ def _by_release(resource: Resource, chart_folders: Sequence[str], configs: Confi
         return
     named = at(spec, ("chart", "spec", "valuesFiles")) or ()
     files = tuple(joined("", str(file)) for file in named)
+    if at(spec, ("chart", "spec", "ignoreMissingValuesFiles")):
+        files = tuple(file for file in files if file in sources)
     parts = [values.part(resource, ("spec", "values"))]
     for entry in reversed(at(spec, ("valuesFrom",)) or ()):
         held = configs.get((resource.ref.namespace, str(at(entry, ("name",)))), {})
@@ -112,7 +116,9 @@ def _by_release(resource: Resource, chart_folders: Sequence[str], configs: Confi
     yield _use(str(folder), str(release), str(namespace), files, parts)
 
 
-def _by_application(resource: Resource, chart_folders: Sequence[str], gaps: list[Gap]) -> Iterator[Use]:
+def _by_application(
+    resource: Resource, chart_folders: Sequence[str], sources: Collection[str], gaps: list[Gap]
+) -> Iterator[Use]:
     spec = resource.value.get("spec")
     for where, part in sources_of(spec):
         path = at(part, ("path",))
@@ -124,7 +130,7 @@ def _by_application(resource: Resource, chart_folders: Sequence[str], gaps: list
         helm = at(part, ("helm",)) or {}
         files = tuple(_values_file(str(folder), str(file)) for file in at(helm, ("valueFiles",)) or ())
         if at(helm, ("ignoreMissingValueFiles",)):
-            files = tuple(file for file in files if file)
+            files = tuple(file for file in files if file in sources)
         parts = [
             values.parameters(at(helm, ("parameters",))),
             values.part(resource, (*where, "helm", "valuesObject")),

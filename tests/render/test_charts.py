@@ -135,6 +135,25 @@ def test_an_application_brings_files_a_text_and_parameters(repository: Repositor
     assert b"registry.example.com/web:v4" in found.json
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "app.yaml",
+            APPLICATION.replace("      releaseName", "      ignoreMissingValueFiles: true\n      releaseName"),
+        ),
+        (
+            "release.yaml",
+            RELEASE.replace("      valuesFiles", "      ignoreMissingValuesFiles: true\n      valuesFiles"),
+        ),
+    ],
+    ids=["Application", "HelmRelease"],
+)
+def test_files_of_values_that_may_be_missing_are_left_out(repository: Repository, name: str, text: str) -> None:
+    assert web(repository({**FILES, name: text})).value["spec"]["replicas"] == 1
+    assert fatal(repository({**FILES, name: text.replace(": true", ": false")}))
+
+
 def test_a_release_that_an_overlay_changes_is_rendered_as_changed(repository: Repository) -> None:
     root = repository({
         **FILES, "envs/prod.yaml": "", "base/release.yaml": RELEASE,

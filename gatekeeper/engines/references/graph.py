@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gatekeeper.engines.references import needs, provides
 from gatekeeper.engines.references.needs import Need
 from gatekeeper.engines.references.provides import Keys
-from gatekeeper.model import FieldPath, Finding, Gap, Resource, Severity
+from gatekeeper.model import FieldPath, Finding, Gap, Resource, Severity, at
 
 # Made in every namespace by Kubernetes or a mesh; or by `flux bootstrap`, which alone knows the credential.
 ALWAYS_THERE = {
@@ -50,14 +50,15 @@ def edges(resources: Sequence[Resource]) -> list[Edge]:
     return list(found.values())
 
 
-def judge(resources: Sequence[Resource], allow: Sequence[str], gaps: Sequence[Gap]) -> list[Finding]:
+def judge(resources: Sequence[Resource], allow: Sequence[str], gaps: Sequence[Gap], is_whole: bool) -> list[Finding]:
     """What is named and not there, keys that are not there, and circles of `dependsOn`.
 
     Args:
         allow: what is there though the repository does not show it: patterns as `Secret/prod/*`.
         gaps: what was not judged; where something fatal is among it, what it would bring is not known.
+        is_whole: whether these are all resources of the repository; of a part nobody knows what the rest brings.
     """
-    if any(gap.fatal for gap in gaps):
+    if not is_whole or any(gap.fatal for gap in gaps):
         return _circles(resources)
     index = _index(resources)
     others = _makers(resources)
@@ -93,11 +94,9 @@ def _makers(resources: Sequence[Resource]) -> set[str]:
 def _targets(resource: Resource) -> Iterator[str]:
     spec = resource.value.get("spec") if resource.ref.kind in ("HelmRelease", "Application") else None
     if isinstance(spec, dict):
-        target = spec.get("targetNamespace")
-        destination = spec.get("destination")
-        yield from (name for name in (target,) if isinstance(name, str))
-        if isinstance(destination, dict) and isinstance(destination.get("namespace"), str):
-            yield destination["namespace"]
+        for target in (at(spec, ("targetNamespace",)), at(spec, ("destination", "namespace"))):
+            if isinstance(target, str):
+                yield target
 
 
 def _judge(need: Need, index: Index, makers: set[str], allow: Sequence[str]) -> Finding | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatekeeper.model import Finding
-from tests.conftest import SHARED, Repository, judge, needs, shared
+from tests.conftest import SHARED, Repository, command, judge, needs, shared
 
 POD = """\
 apiVersion: v1
@@ -160,6 +160,12 @@ def test_what_a_generator_makes_is_there_under_its_new_name(repository: Reposito
 
 def test_where_something_was_not_rendered_nothing_is_missed(repository: Repository) -> None:
     assert found(repository, POD, "a: [1\n") == []
+
+
+def test_of_a_part_nobody_knows_what_the_rest_brings(repository: Repository) -> None:
+    root = repository({"gatekeeper.yaml": "library: {profile: 'off'}\n", "a/pod.yaml": POD, "b/all.yaml": EVERYTHING})
+    assert command("check", root / "a")[0] == 0
+    assert command("check", root)[0] == 0
 
 
 @shared("article")
