@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gatekeeper import files
 from gatekeeper.config import Config
 from gatekeeper.model import Finding, Place
 
@@ -67,10 +68,5 @@ def write(findings: Iterable[Finding], path: Path, config: Config, today: dateti
     once = sorted(known.values(), key=lambda entry: tuple(entry.values()))
     expires = today + datetime.timedelta(days=config.waiver_days)
     held = {"schema": SCHEMA, "reason": REASON, "expires": expires.isoformat(), "findings": once}
-    partial = path.with_name(f".{path.name}.new")
-    try:
-        partial.write_bytes(orjson.dumps(held, option=orjson.OPT_INDENT_2) + b"\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    files.write(path, orjson.dumps(held, option=orjson.OPT_INDENT_2) + b"\n")
     return len(once)

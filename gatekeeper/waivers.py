@@ -27,7 +27,7 @@ MARK = re.compile(r"^(.*?)(?:#|//|;)\s*gatekeeper:waive\b(.*)$")
 NEEDED = ("rule", "reason", "expires")
 FIELDS = (*NEEDED, "owner", "ticket")
 SCOPE = ("kind", "namespace", "name", "field", "file")
-RENEW = "mend what it silences, or write it again with `gatekeeper check --write-baseline`"
+RENEW = "mend what it silences, or renew it; a baseline by `gatekeeper check --write-baseline`"
 EXAMPLE = 'write rule=…, expires=2027-01-31 and reason="…"; owner and ticket as well if you like'
 
 
@@ -71,12 +71,13 @@ def apply(
 ) -> list[Finding]:
     """The findings, those that are waived marked so; and what is wrong with the waivers themselves."""
     waivers, wrong = _load(tree, sources, {finding.place.file for finding in findings}, config)
-    latest = today + datetime.timedelta(days=config.waiver_days)
-    valid = [waiver for waiver in waivers if today <= waiver.expires <= latest]
+    ends = [_end(f"the waiver of `{waiver.rule}`", waiver, today, config) for waiver in waivers]
+    valid = [waiver for waiver, ended in zip(waivers, ends, strict=True) if ended is None]
     used: set[Place] = set()
     out: list[Finding] = []
     past = baseline.load(tree.root, config)
-    known = past.fingerprints if past and today <= past.expires <= latest else frozenset()
+    fault = _fault(past, today, config) if past else None
+    known = past.fingerprints if past and not fault else frozenset()
     for finding in findings:
         waiver = next((one for one in valid if one.covers(finding)), None)
         if past and not waiver and finding.fingerprint in known:
@@ -87,41 +88,37 @@ def apply(
             finding = finding._replace(waived=Waived(waiver.reason, end, waiver.owner, waiver.ticket, waiver.place))
         out.append(finding)
     out.extend(wrong)
-    if past:
-        out.extend(_of_the_past(past, known - {finding.fingerprint for finding in findings}, tree, today, config))
-    for waiver in waivers:
-        if waiver not in valid:
-            out.append(_invalid(waiver, today, config))
-        elif waiver.place not in used and tree.is_whole:
+    if fault:
+        out.append(fault)
+    gone = known - {finding.fingerprint for finding in findings}
+    if past and gone and tree.is_whole:
+        message = f"{len(gone)} of the {len(known)} findings in the baseline are there no more"
+        out.append(Finding("waivers/unused", "warning", message, past.place, hint=RENEW))
+    out.extend(ended for ended in ends if ended)
+    for waiver in valid if tree.is_whole else ():
+        if waiver.place not in used:
             message = f"the waiver of `{waiver.rule}` silences nothing"
             out.append(Finding("waivers/unused", "warning", message, waiver.place, hint="remove it"))
     return out
 
 
-def _of_the_past(
-    past: Baseline, gone: frozenset[str], tree: Tree, today: datetime.date, config: Config
-) -> Iterator[Finding]:
-    """What is wrong with the baseline itself."""
+def _fault(past: Baseline, today: datetime.date, config: Config) -> Finding | None:
+    """Why the baseline silences nothing, if it does not."""
     if past.fault:
         message = f"the baseline {past.fault}"
-        yield Finding("waivers/malformed", "error", message, past.place, hint="until then everything counts")
-    elif past.expires < today:
-        yield Finding("waivers/expired", "error", f"the baseline ended on {past.expires}", past.place, hint=RENEW)
-    elif past.expires > today + datetime.timedelta(days=config.waiver_days):
-        message = f"the baseline ends on {past.expires}, more than {config.waiver_days:g} days from now"
-        yield Finding("waivers/too-long", "error", message, past.place, hint=RENEW)
-    elif gone and tree.is_whole:
-        message = f"{len(gone)} of the {len(past.fingerprints)} findings in the baseline are there no more"
-        yield Finding("waivers/unused", "warning", message, past.place, hint=RENEW)
+        return Finding("waivers/malformed", "error", message, past.place, hint="until then everything counts")
+    return _end("the baseline", past, today, config)
 
 
-def _invalid(waiver: Waiver, today: datetime.date, config: Config) -> Finding:
+def _end(what: str, waiver: Waiver | Baseline, today: datetime.date, config: Config) -> Finding | None:
+    """The finding where a waiver has ended, or would last too long; None where it holds."""
     if waiver.expires < today:
-        message = f"the waiver of `{waiver.rule}` ended on {waiver.expires}"
-        return Finding("waivers/expired", "error", message, waiver.place, hint="mend what it silences, or renew it")
-    message = f"the waiver of `{waiver.rule}` ends on {waiver.expires}, more than {config.waiver_days:g} days from now"
-    hint = "choose an earlier end; `waivers.maxDays` says how long one may be"
-    return Finding("waivers/too-long", "error", message, waiver.place, hint=hint)
+        return Finding("waivers/expired", "error", f"{what} ended on {waiver.expires}", waiver.place, hint=RENEW)
+    if waiver.expires > today + datetime.timedelta(days=config.waiver_days):
+        message = f"{what} ends on {waiver.expires}, more than {config.waiver_days:g} days from now"
+        hint = "choose an earlier end; `waivers.maxDays` says how long one may be"
+        return Finding("waivers/too-long", "error", message, waiver.place, hint=hint)
+    return None
 
 
 def _load(

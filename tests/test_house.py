@@ -40,7 +40,8 @@ ROOMS: dict[str, set[str]] = {
     "yaml_events": {"model"},
     "documents": {"model", "roles", "sources", "yaml_events", "_native"},
     "config": {"errors", "documents"},
-    "baseline": {"model", "config"},
+    "files": set(),
+    "baseline": {"model", "config", "files"},
     "waivers": {"model", "roles", "documents", "sources", "config", "baseline"},
     "render": BASE,
     "engines.schema": BASE,
@@ -51,7 +52,7 @@ ROOMS: dict[str, set[str]] = {
     "report": {"model"},
     "gate": BASE
     | {"render", "waivers", "changes", "engines.schema", "engines.rego", "engines.plaintext", "engines.references"},
-    "commands": BASE | {"baseline", "render", "engines.rego", "engines.references", "report", "gate"},
+    "commands": BASE | {"baseline", "files", "render", "engines.rego", "engines.references", "report", "gate"},
     "cli": {"errors", "commands"},
 }
 

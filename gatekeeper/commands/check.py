@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from gatekeeper import config, gate, git, sources
+from gatekeeper import config, files, gate, git, sources
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Verdict
 from gatekeeper.report.every import FORMATS, render
@@ -112,12 +112,7 @@ def _write(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
         colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         sys.stdout.write(render(name, verdict, root, colour))
         return
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        partial.write_text(render(name, verdict, root), encoding="utf-8")
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    files.write(file, render(name, verdict, root).encode())
 
 
 def _write_baseline(verdict: Verdict, root: Path, settings: config.Config) -> int:

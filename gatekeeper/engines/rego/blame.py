@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.engines.rego.policies import Module
-from gatekeeper.model import FieldPath
+from gatekeeper.model import FieldPath, at
 from gatekeeper.roles import RegoEngine
 
 REFERENCE = re.compile(r"\binput((?:\.\w+|\[[^\]\n]*\])+)")
@@ -190,9 +190,7 @@ def messages(value: Any) -> list[str]:
 
 
 def _is_collection(value: Any, causes: Sequence[FieldPath]) -> bool:
-    for step in causes[0] if causes else ():
-        value = value[step]
-    return isinstance(value, dict | list)
+    return bool(causes) and isinstance(at(value, causes[0]), dict | list)
 
 
 def _is_number(leaf: Any) -> bool:
@@ -201,8 +199,7 @@ def _is_number(leaf: Any) -> bool:
 
 def _parts(value: Any, path: FieldPath) -> list[FieldPath]:
     """The parts one level below a path, less what only identifies the resource."""
-    for step in path:
-        value = value[step]
+    value = at(value, path)
     steps = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
     return list(islice(((*path, step) for step in steps if (*path, step) not in IDENTITY), MOST_CHILDREN))
 
