@@ -22,6 +22,7 @@ class Config(NamedTuple):
     opa_url: str = ""
     policies: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
+    cluster_only: tuple[str, ...] = ()
     library: str = "default"
     disable: tuple[str, ...] = ()
     enable: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("opa", "url", "opa_url", str),
     ("policies", "paths", "policies", list),
     ("policies", "namespaces", "namespaces", list),
+    ("policies", "clusterOnly", "cluster_only", list),
     ("policies", "data", "data", list),
     ("policies", "builtins", "builtins", list),
     ("policies", "timeout", "policy_timeout", float),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from gatekeeper import changes, documents, waivers
 from gatekeeper.config import NAME, Config
+from gatekeeper.engines.admission import judging as admission
 from gatekeeper.engines.plaintext import secrets as plaintext
 from gatekeeper.engines.references import graph as references
 from gatekeeper.engines.rego import asking as rego
@@ -54,20 +55,22 @@ def judge(
     forms, unused = schema_policies.load(tree.root, config.policies)
     found_forms = schema_policies.judge(resources, forms)
     asked = rego.run(tree.root, resources, config, jobs)
+    deployed = admission.judge(tree.root, resources, config, jobs)
     say("following references", 0)
     so_far = (*tree.gaps, *unread, *rendered.gaps)
     found_named = references.judge(resources, config.references, so_far, tree.is_whole)
     say("looking for secrets", 0)
     found_plain, gaps_plain = plaintext.judge(tree, sources, resources, config)
-    gaps = (*so_far, *gaps_schema, *asked.gaps, *unused, *gaps_plain)
+    gaps = (*so_far, *gaps_schema, *asked.gaps, *deployed.gaps, *unused, *gaps_plain)
     reached = changes.affected(tree, sources, config, changed) if changed is not None else None
     if reached is not None:
         gaps = tuple(gap for gap in gaps if gap.file in reached or gap.file == NAME)
     coverage = Coverage(len(tree.files), len(resources), checked, tuple(sorted(set(gaps))))
-    found = [*rendered.findings, *found_schema, *asked.findings, *found_forms, *found_named, *found_plain]
+    policies = [*asked.findings, *deployed.findings, *found_forms]
+    found = [*rendered.findings, *found_schema, *policies, *found_named, *found_plain]
     answered = waivers.apply(found, tree, sources, config, today or datetime.date.today())
     findings = _distinct([one for one in answered if reached is None or changes.tells(one, reached)])
-    return Verdict(findings, coverage, asked.engine, schema_policies.digest(forms, asked.digest))
+    return Verdict(findings, coverage, asked.engine, schema_policies.digest(forms, deployed.digests, asked.digest))
 
 
 def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -23,7 +23,7 @@ BAD: list[tuple[str, dict[str, str | bytes], int, str]] = [
     ("a policy that does not compile", {
         "gatekeeper.yaml": "policies: {paths: [p]}\n", "p/a.rego": "package a\n\ndeny contains if {\n", "a.yaml": GOOD,
     }, 3, "p/a.rego: does not compile"),
-    ("a policy folder without policies", {"gatekeeper.yaml": "policies: {paths: [p]}\n", "p/x.txt": ""}, 3, "no .rego"),
+    ("a policy folder without policies", {"gatekeeper.yaml": "policies: {paths: [p]}\n", "p/x.txt": ""}, 3, "no policy there"),
     ("a policy folder that is not there", {"gatekeeper.yaml": "policies: {paths: [p]}\n"}, 3, "no such file"),
     ("data that is no JSON", {
         "gatekeeper.yaml": "policies: {paths: [p], data: [d]}\n", "p/a.rego": "package a\n", "d/x.json": "{",

@@ -49,10 +49,22 @@ ROOMS: dict[str, set[str]] = {
     "engines.references": BASE,
     # Test cases of policies are read as resources stand in their files.
     "engines.rego": BASE | {"render"},
+    # Constraints are Rego, and what they judge is in the form of resources.
+    "engines.admission": BASE | {"render", "engines.rego"},
     "report": {"model"},
     "gate": BASE
-    | {"render", "waivers", "changes", "engines.schema", "engines.rego", "engines.plaintext", "engines.references"},
-    "commands": BASE | {"baseline", "files", "render", "engines.rego", "engines.references", "report", "gate"},
+    | {
+        "render",
+        "waivers",
+        "changes",
+        "engines.admission",
+        "engines.schema",
+        "engines.rego",
+        "engines.plaintext",
+        "engines.references",
+    },
+    "commands": BASE
+    | {"baseline", "files", "render", "engines.rego", "engines.admission", "engines.references", "report", "gate"},
     "cli": {"errors", "commands"},
 }
 

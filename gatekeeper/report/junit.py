@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 from xml.etree import ElementTree
 
 from gatekeeper.model import Finding, Verdict
@@ -41,6 +43,47 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     for gap in gaps:
         case = ElementTree.SubElement(suite, "testcase", {"classname": _safe(gap.file), "name": "not judged"})
         ElementTree.SubElement(case, "error", {"message": _safe(gap.reason), "type": "not judged"})
+    return _written(suites)
+
+
+class Tried(Protocol):
+    """A test of policies and how it went."""
+
+    @property
+    def name(self) -> str:
+        """Where it stands, and its own name: `FILE: NAME`."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it went as it should."""
+
+    @property
+    def error(self) -> str:
+        """Why it could not be evaluated."""
+
+    @property
+    def said(self) -> str:
+        """What was wrong where it failed."""
+
+
+def of_tests(trials: Sequence[Tried]) -> str:
+    """Tests of policies as one suite."""
+    errors = sum(bool(trial.error) for trial in trials)
+    failures = sum(not trial.passed and not trial.error for trial in trials)
+    counts = {"tests": str(len(trials)), "failures": str(failures), "errors": str(errors)}
+    suites = ElementTree.Element("testsuites", {"name": "gatekeeper policy test", **counts})
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": "gatekeeper policy test", **counts})
+    for trial in trials:
+        file, _, name = trial.name.partition(": ")
+        case = ElementTree.SubElement(suite, "testcase", {"classname": _safe(file), "name": _safe(name or file)})
+        if trial.error:
+            ElementTree.SubElement(case, "error", {"message": _safe(trial.error), "type": "not evaluated"})
+        elif not trial.passed:
+            ElementTree.SubElement(case, "failure", {"message": _safe(trial.said or "failed"), "type": "test"})
+    return _written(suites)
+
+
+def _written(suites: ElementTree.Element) -> str:
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 

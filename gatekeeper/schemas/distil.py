@@ -3,7 +3,8 @@
 Only what judges is kept (no descriptions). A version that is there already stays as it is: give newer releases first.
 
 Where the CRDs are, in the release or the Go module of each project: cert-manager `deploy/crds`; gateway-api
-`config/crd/experimental` and then `standard`; prometheus-operator `example/prometheus-operator-crd-full`; istio.io/api
+`config/crd/experimental` and then `standard`; gatekeeper `charts/gatekeeper/crds`; kyverno `config/crds`;
+prometheus-operator `example/prometheus-operator-crd-full`; istio.io/api
 `kubernetes/customresourcedefinitions.gen.yaml`; source-watcher: `controller-gen crd` over its API module. Each file
 here notes under `origins` the release that a version was made from.
 """

@@ -3,6 +3,7 @@
 mod cel;
 mod rego;
 mod schema;
+mod sprintf;
 mod yaml;
 
 use pyo3::prelude::*;
@@ -51,6 +52,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(yaml::parse_yaml, module)?)?;
     module.add_class::<rego::Rego>()?;
     module.add_class::<cel::CelRules>()?;
+    module.add_class::<cel::Cel>()?;
     module.add_class::<schema::Schema>()?;
     module.add("REGORUS", rego::VERSION)?;
     Ok(())

@@ -13,6 +13,9 @@ pub const VERSION: &str = "0.14.1";
 /// One evaluated rule of one input: (index of the input, index of the query, its value as JSON, or None and the error).
 type Answer = (usize, usize, Option<String>, String);
 
+/// The lines of a file that were reached, and those that were not.
+type Reached = (String, Vec<u32>, Vec<u32>);
+
 /// Policies of both Rego versions, with their data, ready to be asked.
 #[pyclass(module = "gatekeeper._native")]
 pub struct Rego {
@@ -22,6 +25,7 @@ pub struct Rego {
 fn blank(limit_ms: u64) -> Engine {
     let mut engine = Engine::new();
     engine.set_strict_builtin_errors(false);
+    engine.add_extension("sprintf".into(), 2, Box::new(crate::sprintf::sprintf)).expect("the name is free");
     engine.set_policy_length_config(PolicyLengthConfig {
         max_col: NonZeroU32::new(65_536).expect("not zero"),
         max_file_bytes: NonZeroUsize::new(8 << 20).expect("not zero"),
@@ -46,6 +50,20 @@ impl Rego {
     fn add_policy(&mut self, path: String, text: String, v0: bool) -> PyResult<()> {
         self.engine.set_rego_v0(v0);
         self.engine.add_policy(path, text).map(|_| ()).map_err(refusal)
+    }
+
+    /// Asks one input some rules, and tells which lines were reached: (answers, [(path, lines reached, lines not)]).
+    /// Lines that only declare (package, import, comment) are in neither list. Counts up over several calls.
+    fn trace(&mut self, py: Python<'_>, input: PyBackedBytes, queries: Vec<String>) -> PyResult<(Vec<Answer>, Vec<Reached>)> {
+        py.detach(|| {
+            self.engine.set_enable_coverage(true);
+            let wanted: Vec<usize> = (0..queries.len()).collect();
+            let answers = ask(&mut self.engine, 0, &input, &wanted, &queries);
+            let report = self.engine.get_coverage_report().map_err(|error| format!("{error:#}"))?;
+            let lines = |set: std::collections::BTreeSet<u32>| set.into_iter().collect();
+            Ok((answers, report.files.into_iter().map(|file| (file.path, lines(file.covered), lines(file.not_covered))).collect()))
+        })
+        .map_err(|error: String| PyValueError::new_err(error))
     }
 
     /// Merges a JSON document into `data`. Raises ValueError where it is no object or contradicts what is there.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -117,17 +117,19 @@ def start(config: Config, chosen: Plan, jobs: int) -> RegoEngine:
     return Embedded(chosen.policies, config.policy_timeout, jobs)
 
 
-def judge(resources: Sequence[Resource], chosen: Plan, engine: RegoEngine) -> tuple[list[Finding], list[Gap]]:
-    """What the rules find; a rule that cannot be evaluated on a resource is a gap."""
-    wanted: dict[str, tuple[str, ...]] = {}
-    inputs: list[tuple[bytes, Sequence[str]]] = []
-    for resource in resources:
-        kind = resource.ref.kind
-        if kind not in wanted:
-            rules = chosen.asked.items()
-            judging = tuple(query for query, rule in rules if not rule.kinds or kind in rule.kinds)
-            wanted[kind] = (*judging, *chosen.exceptions.values())
-        inputs.append((resource.json, wanted[kind]))
+def judge(
+    resources: Sequence[Resource],
+    chosen: Plan,
+    engine: RegoEngine,
+    wanted: Callable[[Resource], Sequence[str]] | None = None,
+) -> tuple[list[Finding], list[Gap]]:
+    """What the rules find; a rule that cannot be evaluated on a resource is a gap.
+
+    Args:
+        wanted: the rules that judge a resource; None for those whose kinds it is of.
+    """
+    choose = wanted or _by_kind(chosen)
+    inputs: list[tuple[bytes, Sequence[str]]] = [(resource.json, choose(resource)) for resource in resources]
     drafts: list[Draft] = []
     gaps: list[Gap] = []
     answers = engine.evaluate(inputs)
@@ -148,6 +150,20 @@ def judge(resources: Sequence[Resource], chosen: Plan, engine: RegoEngine) -> tu
         tracer.trace([Suspect(draft.query, draft.resource.value, draft.message, draft.total) for draft in lost])
     )
     return [_finding(draft, next(traced) if draft.path is None else None) for draft in drafts], gaps
+
+
+def _by_kind(chosen: Plan) -> Callable[[Resource], Sequence[str]]:
+    known: dict[str, tuple[str, ...]] = {}
+
+    def choose(resource: Resource) -> Sequence[str]:
+        kind = resource.ref.kind
+        if kind not in known:
+            rules = chosen.asked.items()
+            judging = tuple(query for query, rule in rules if not rule.kinds or kind in rule.kinds)
+            known[kind] = (*judging, *chosen.exceptions.values())
+        return known[kind]
+
+    return choose
 
 
 def _excepted(answers: Sequence[Answer], chosen: Plan) -> dict[tuple[int, str], set[str]]:

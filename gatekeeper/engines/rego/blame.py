@@ -54,6 +54,14 @@ class Suspect(NamedTuple):
 Asked = Sequence[tuple[int, Sequence[FieldPath]]]
 
 
+class Outcome(NamedTuple):
+    """Whether a suspect's words are gone, whether there are fewer words, and whether the rule failed."""
+
+    is_gone: bool
+    is_fewer: bool
+    has_failed: bool
+
+
 class Tracer:
     """Traces findings of one engine, many at a time: every question that can be asked now goes into one request."""
 
@@ -117,14 +125,18 @@ class Tracer:
         """For each suspect: the parts without which it is gone, and whether they are causes or but mentions."""
         without = self._ask(suspects, [(number, path, _without) for number, paths in asked for path in paths])
         places = [(place, path) for place, (_, paths) in enumerate(asked) for path in paths]
-        gone = [pair for pair, (is_gone, _) in zip(places, without, strict=True) if is_gone]
+        surely = {pair for pair, outcome in zip(places, without, strict=True) if outcome.is_gone}
+        # Where a rule fails without a part (as CEL does), only a change of the part can tell.
+        gone = [pair for pair, outcome in zip(places, without, strict=True) if outcome.is_gone or outcome.has_failed]
         changes = [(asked[place][0], path, _changed(other)) for place, path in gone for other in OTHERS]
-        fewer = [is_fewer for _, is_fewer in self._ask(suspects, changes)]
+        fewer = [outcome.is_fewer for outcome in self._ask(suspects, changes)]
         real = [pair for at, pair in enumerate(gone) if any(fewer[at * len(OTHERS) : (at + 1) * len(OTHERS)])]
         found = []
         for place in range(len(asked)):
             causes = [path for owner, path in real if owner == place]
-            found.append((causes or [path for owner, path in gone if owner == place], bool(causes)))
+            found.append(
+                (causes or [path for owner, path in gone if (owner, path) in surely and owner == place], bool(causes))
+            )
         return found
 
     def _missing(self, suspects: Sequence[Suspect], numbers: Sequence[int]) -> dict[int, FieldPath]:
@@ -136,15 +148,15 @@ class Tracer:
             for value in PRESENT
         ]
         found: dict[int, FieldPath] = {}
-        for (number, path, _), (is_gone, is_fewer) in zip(wanted, self._ask(suspects, wanted), strict=True):
-            if is_gone and is_fewer and len(path) > len(found.get(number, ())):
+        for (number, path, _), outcome in zip(wanted, self._ask(suspects, wanted), strict=True):
+            if outcome.is_gone and outcome.is_fewer and len(path) > len(found.get(number, ())):
                 found[number] = path
         return found
 
     def _ask(
         self, suspects: Sequence[Suspect], changes: Sequence[tuple[int, FieldPath, Callable[[Any, FieldPath], Any]]]
-    ) -> list[tuple[bool, bool]]:
-        """For each change of a suspect's resource: whether its words are gone, and whether there are fewer words."""
+    ) -> list[Outcome]:
+        """What comes of each change of a suspect's resource."""
         inputs = [
             (orjson.dumps(change(suspects[number].value, path)), (suspects[number].query,))
             for number, path, change in changes
@@ -159,7 +171,7 @@ class Tracer:
             suspect = suspects[number]
             # A change that the rule fails on tells nothing.
             told = words if words is not None else [suspect.message] * suspect.total
-            outcomes.append((suspect.message not in told, len(told) < suspect.total))
+            outcomes.append(Outcome(suspect.message not in told, len(told) < suspect.total, words is None))
         return outcomes
 
     def _absent(self, suspect: Suspect) -> Iterator[FieldPath]:

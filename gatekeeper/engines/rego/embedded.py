@@ -7,7 +7,7 @@ from functools import cached_property
 
 import orjson
 
-from gatekeeper.engines.rego import guard
+from gatekeeper.engines.rego import dialect, guard
 from gatekeeper.engines.rego.policies import Module, PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.roles import Answer
@@ -37,7 +37,7 @@ class Embedded:
         self._policies = policies
         self._limit_ms = int(timeout * 1000)
         self._jobs = jobs
-        self._rego = self._loaded(guard.taken)
+        self._rego = self._loaded(dialect.taken)
 
     @property
     def name(self) -> tuple[str, str]:
@@ -47,8 +47,8 @@ class Embedded:
     @cached_property
     def _lenient(self) -> Rego:
         """The same policies, but what is no collection has no items, as in OPA; a little slower, so made if needed."""
-        rego = self._loaded(guard.lenient)
-        rego.add_policy(guard.EACH_NAME, guard.EACH, False)
+        rego = self._loaded(dialect.lenient)
+        rego.add_policy(dialect.EACH_NAME, dialect.EACH, False)
         return rego
 
     def _loaded(self, prepare: Callable[[str], str]) -> Rego:
@@ -62,7 +62,7 @@ class Embedded:
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[Answer]:
         """See `gatekeeper.roles.RegoEngine`."""
         answers = self._ask(self._rego, inputs)
-        stuck = [place for place, answer in enumerate(answers) if guard.NO_COLLECTION in answer.error]
+        stuck = [place for place, answer in enumerate(answers) if dialect.NO_COLLECTION in answer.error]
         if not stuck:
             return [answer._replace(error=_brief(answer.error)) for answer in answers]
         again: dict[int, list[str]] = {}
@@ -73,7 +73,7 @@ class Embedded:
         better = {(numbers[answer.input], answer.query): answer for answer in second}
         kept = []
         for answer in answers:
-            if guard.NO_COLLECTION in answer.error:
+            if dialect.NO_COLLECTION in answer.error:
                 found = better.get((answer.input, answer.query))
                 if found is None:
                     continue
@@ -93,6 +93,13 @@ class Embedded:
             Answer(number, names[query], orjson.loads(value) if value is not None else None, error)
             for number, query, value, error in rego.evaluate(numbered, listed, names, self._jobs)
         ]
+
+    def trace(self, asked: Sequence[tuple[bytes, Sequence[str]]]) -> list[tuple[str, list[int], list[int]]]:
+        """The lines that some questions reach, and those that they do not, by file."""
+        lines: list[tuple[str, list[int], list[int]]] = []
+        for json, wanted in asked:
+            _, lines = self._rego.trace(json, list(wanted))
+        return lines
 
     def close(self) -> None:
         """Nothing was started."""

@@ -30,27 +30,9 @@ FORMS = (
     (re.compile(r"(?<![\w.])\d+(?:\.\d+)?[eE][-+]?\d+"), "it prints numbers with an exponent in another way"),
 )
 EMPTY_ALTERNATIVE = re.compile(r"\bglob\.match\(\s*[\"`][^\"`]*(?:\{,|,,|,\})")
-# `x = set[x]` on a line of its own.
-UNIFIED = re.compile(r"^([ \t]*)([A-Za-z_]\w*) = ([A-Za-z_][\w.]*)\[\2\][ \t]*$", re.MULTILINE)
 IN = re.compile(r"\bin\b")
-DECLARES = re.compile(r"\s*(some|every)\b")
+DECLARES = re.compile(r"\b(some|every)\b")
 
-
-# What the embedded engine says where `some ... in` meets a text, a number or null; OPA takes the rule as undefined.
-NO_COLLECTION = "`some .. in collection` expects"
-SOME_IN = re.compile(r"\bsome\s+[^\n;{}]*?\s+in\b")
-EACH_CALL = "data.gatekeeper_each.items"
-EACH_NAME = "gatekeeper_each.rego"
-EACH = """package gatekeeper_each
-
-import rego.v1
-
-items(x) := x if is_array(x)
-
-items(x) := x if is_object(x)
-
-items(x) := x if is_set(x)
-"""
 
 # What reaches out of an evaluation; off in every engine unless the config names it in `policies.builtins`.
 REACHING_OUT = ("http.send", "net.lookup_ip_addr", "opa.runtime")
@@ -62,7 +44,7 @@ def closed(module: Module, allowed: Sequence[str]) -> None:
     Raises:
         PolicyError: with the file, the line, and the setting that allows it.
     """
-    code = _blanked(module.text)
+    code = blanked(module.text)
     for name in REACHING_OUT:
         found = re.search(rf"(?<![\w.]){re.escape(name)}\b", code)
         if found and name not in allowed:
@@ -82,48 +64,13 @@ def check(module: Module) -> None:
         raise PolicyError(f"{module.path}:{line}: the embedded engine would differ from OPA: {what}; set `engine: opa`")
 
 
-def taken(text: str) -> str:
-    """The same rules in the words that the embedded engine takes: it will not unify a variable with its own lookup."""
-    return UNIFIED.sub(r"\1\3[\2] == \2", text)
-
-
-def lenient(text: str) -> str:
-    """As `taken`, and each `some ... in collection` takes nothing from what is no collection, where OPA says so too."""
-    text = taken(text)
-    code = _blanked(text)
-    cuts = []
-    for found in SOME_IN.finditer(code):
-        end = _end_of_term(code, found.end())
-        if code[found.end() : end].strip():
-            cuts += [(found.end(), f" {EACH_CALL}("), (end, ")")]
-    for at, more in sorted(cuts, reverse=True):
-        text = text[:at] + more + text[at:]
-    return text
-
-
-def _end_of_term(code: str, start: int) -> int:
-    """Where the expression that starts there ends: at its line, its bracket, a `;` or a `with`."""
-    depth = 0
-    for at in range(start, len(code)):
-        letter = code[at]
-        if letter in "([{":
-            depth += 1
-        elif letter in ")]}":
-            depth -= 1
-            if depth < 0:
-                return at
-        elif not depth and (letter in ";\n" or code.startswith(" with ", at)):
-            return at
-    return len(code)
-
-
-def _blanked(text: str) -> str:
+def blanked(text: str) -> str:
     """The text with everything in quotes and all comments as blanks, so that each place stays what it is."""
     return OPAQUE.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), text)
 
 
 def _found(text: str) -> Iterator[tuple[int, str]]:
-    code = _blanked(text)
+    code = blanked(text)
     for name, why in BUILTINS.items():
         for found in re.finditer(rf"(?<![\w.]){re.escape(name)}\(", code):
             yield found.start(), f"`{name}` {why}"
@@ -151,4 +98,4 @@ def _is_pair(before: str) -> bool:
                 return False
         elif letter == "," and not depth:
             comma = True
-    return comma and not DECLARES.match(before, at)
+    return comma and not DECLARES.search(before, at)

@@ -35,7 +35,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         try:
             bundle = self._folder / "bundle"
-            _write_bundle(bundle, policies, collect)
+            write_bundle(bundle, policies, collect)
             _check(program, bundle, policies, allowed)
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
@@ -89,7 +89,8 @@ def collector(queries: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write_bundle(bundle: Path, policies: PolicySet, collect: str) -> None:
+def write_bundle(bundle: Path, policies: PolicySet, collect: str) -> None:
+    """Policies and the module that collects, as a bundle in a new folder."""
     bundle.mkdir()
     versions = {}
     for number, module in enumerate(policies.modules):

@@ -16,6 +16,7 @@ PACKAGE = re.compile(r"^\s*package\s+([\w.\[\]\"-]+)", re.MULTILINE)
 HEAD = re.compile(r"(?:default\s+)?([A-Za-z_]\w*)")
 VERDICT_RULE = re.compile(r"(deny|violation|warn)(_\w+)?")
 TOKENS = re.compile(r'#[^\n]*|"(?:\\.|[^"\\\n])*"|`[^`]*`|[{}()\[\]\n]|[^#"`{}()\[\]\n]+')
+OTHERS = re.compile(rb"\b(?:ConstraintTemplate|constraints\.gatekeeper\.sh|ValidatingAdmissionPolicy|kyverno\.io)\b")
 LITERAL_BEFORE_BRACE = (":=", "=", "|", ",", "(", "[", ":", " in", "&", "==", "!=")
 
 
@@ -71,8 +72,8 @@ def load(root: Path, folders: Sequence[str], data: Sequence[str] = (), tests: bo
     modules: list[Module] = []
     for folder in folders:
         files = _files(root / folder, {".rego"})
-        if not files and not any((root / folder).rglob("*.schema.*")):
-            raise PolicyError(f"{folder}: no .rego and no .schema.json file there; correct `policies.paths`")
+        if not files and not _others(root / folder):
+            raise PolicyError(f"{folder}: no policy there (.rego, .schema.json, YAML); correct `policies.paths`")
         modules.extend(module(path, _relative(path, root)) for path in files)
     kept = tuple(found for found in modules if tests or not found.is_test)
     merged: dict[str, Any] = {}
@@ -80,6 +81,12 @@ def load(root: Path, folders: Sequence[str], data: Sequence[str] = (), tests: bo
         for path in _files(root / name, {".json", ".yaml", ".yml"}, name):
             _merge(merged, _read_data(path, _relative(path, root)), _relative(path, root))
     return PolicySet(kept, merged)
+
+
+def _others(start: Path) -> bool:
+    """Whether policies of another kind are there, which other engines read."""
+    listed = [path for path in start.rglob("*") if path.suffix in (".json", ".yaml", ".yml") and path.is_file()]
+    return any(".schema." in path.name or OTHERS.search(path.read_bytes()) for path in listed)
 
 
 def _relative(path: Path, root: Path) -> str:

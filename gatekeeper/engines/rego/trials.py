@@ -21,27 +21,35 @@ BAD, GOOD = "bad", "good"
 
 
 class Trial(NamedTuple):
-    """One test and how it went: passed, failed, or could not be evaluated (with the reason)."""
+    """One test and how it went: passed, failed (with what it said), or could not be evaluated (with the reason)."""
 
     name: str
     passed: bool
     error: str = ""
+    said: str = ""
 
 
-def run(root: Path, paths: Sequence[str], data: Sequence[str], config: Config, jobs: int) -> list[Trial]:
+class Run(NamedTuple):
+    """Trials, and what was asked for them: policies, and inputs with their rules."""
+
+    trials: list[Trial]
+    asked: list[tuple[PolicySet, list[tuple[bytes, Sequence[str]]]]]
+
+
+def run(root: Path, paths: Sequence[str], data: Sequence[str], config: Config, jobs: int) -> Run:
     """Runs all tests below some paths with the engine that the config chooses.
 
     Raises:
-        PolicyError: a policy does not load, or there is no test at all.
+        PolicyError: a policy does not load.
     """
     loaded = policies.joined([policies.load(root, paths, data, tests=True), rego.facts(config)])
     rules = [(module, rule) for module in loaded.modules for rule in module.rules if rule.startswith("test_")]
-    trials = _rego(rules, loaded, config, jobs)
+    done = Run(_rego(rules, loaded, config, jobs), [])
+    if rules:
+        done.asked.append((loaded, [(b"{}", [f"data.{module.package}.{rule}" for module, rule in rules])]))
     for folder, cases in _case_folders(root, loaded.modules):
-        trials.extend(_cases(root, folder, cases, loaded, config, jobs))
-    if not trials:
-        raise PolicyError(f"{', '.join(paths)}: no test there: no `test_...` rule, and no {BAD}*.yaml or {GOOD}*.yaml")
-    return trials
+        _cases(root, folder, cases, loaded, config, jobs, done)
+    return done
 
 
 def _rego(rules: Sequence[tuple[Module, str]], loaded: PolicySet, config: Config, jobs: int) -> list[Trial]:
@@ -72,8 +80,8 @@ def _case_folders(root: Path, modules: Sequence[Module]) -> Iterator[tuple[str, 
 
 
 def _cases(
-    root: Path, folder: str, cases: Sequence[Path], loaded: PolicySet, config: Config, jobs: int
-) -> Iterator[Trial]:
+    root: Path, folder: str, cases: Sequence[Path], loaded: PolicySet, config: Config, jobs: int, done: Run
+) -> None:
     """Each case against the rules of its own folder, with a folder's own data where it has some."""
     more = next((root / folder).glob("data.*"), None)
     own = policies.load(root, [], [f"{folder}/{more.name}"]) if more else PolicySet((), {})
@@ -85,13 +93,17 @@ def _cases(
         for query in module.queries()
     }
     chosen = Plan(asked, together)
+    questions: list[tuple[bytes, Sequence[str]]] = []
+    done.asked.append((together, questions))
     engine = rego.start(config, chosen, jobs)
     try:
         for case in cases:
             name = f"{folder}/{case.name}"
-            found, gaps = rego.judge(_resources(case, name), chosen, engine)
+            resources = _resources(case, name)
+            questions.extend((resource.json, list(asked)) for resource in resources)
+            found, gaps = rego.judge(resources, chosen, engine)
             wanted = case.name.startswith(BAD)
-            yield Trial(name, not gaps and bool(found) == wanted, gaps[0].reason if gaps else "")
+            done.trials.append(Trial(name, not gaps and bool(found) == wanted, gaps[0].reason if gaps else ""))
     finally:
         engine.close()
 

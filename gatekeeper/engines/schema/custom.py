@@ -23,12 +23,38 @@ def kinds(tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], 
     for resource in resources:
         if resource.ref.kind == "CustomResourceDefinition":
             yield from definitions(resource.value)
+        elif resource.ref.kind == "ConstraintTemplate":
+            yield from _constraints(resource.value)
     for source in sources:
         for document in source.documents:
             if b'"CustomResourceDefinition"' in document.json:
                 yield from definitions(documents.value_of(document))
     for folder in config.crds:
         yield from _definitions_in(tree, folder)
+
+
+def _constraints(template: Any) -> Iterator[Definition]:
+    """The kind that Gatekeeper makes of a ConstraintTemplate; its parameters have the schema that the template gives.
+
+    Source: open-policy-agent/frameworks `constraint/pkg/client/crds`.
+    """
+    crd = at(template, ("spec", "crd", "spec"))
+    kind = at(crd, ("names", "kind"))
+    schema = at(crd, ("validation", "openAPIV3Schema"))
+    is_open = at(crd, ("validation", "legacySchema")) is True or not isinstance(schema, dict)
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    spec = {
+        "type": "object",
+        "properties": {
+            "enforcementAction": {"type": "string"},
+            "scopedEnforcementActions": {"type": "array", "items": anything},
+            "match": anything,
+            "parameters": anything if is_open else schema,
+        },
+    }
+    for version in ("v1", "v1beta1", "v1alpha1") if isinstance(kind, str) else ():
+        properties = {"type": "object", "properties": {"spec": spec, "status": anything}}
+        yield Definition("constraints.gatekeeper.sh", version, kind, False, properties)
 
 
 def _definitions_in(tree: Tree, folder: str) -> list[Definition]:

@@ -88,11 +88,11 @@ def judge(resources: Sequence[Resource], policies: Sequence[SchemaPolicy]) -> li
     ]
 
 
-def digest(policies: Sequence[SchemaPolicy], others: str) -> str:
-    """A digest over these policies and the digest of the others."""
-    if not policies:
+def digest(policies: Sequence[SchemaPolicy], more: Sequence[str], others: str) -> str:
+    """A digest over these policies, those whose digests are given, and the digest of the others."""
+    parts = sorted([*(policy.digest for policy in policies), *more])
+    if not parts:
         return others
-    parts = sorted(policy.digest for policy in policies)
     return f"sha256:{hashlib.sha256(''.join([others, *parts]).encode()).hexdigest()}"
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.engines.rego import guard
+from gatekeeper.engines.rego import dialect
 
-CALL = guard.EACH_CALL
+CALL = dialect.EACH_CALL
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ CALL = guard.EACH_CALL
     ],
 )  # fmt: skip
 def test_what_is_no_collection_has_no_items(text: str, changed: str | None) -> None:
-    assert guard.lenient(text) == (changed or text)
+    assert dialect.lenient(text) == (changed or text)

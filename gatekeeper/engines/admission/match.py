@@ -1,0 +1,102 @@
+"""Which resources a Gatekeeper constraint judges: `spec.match`.
+
+Source: https://open-policy-agent.github.io/gatekeeper/website/docs/howto#the-match-field and `pkg/mutation/match`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gatekeeper.engines.admission import selectors
+from gatekeeper.engines.admission.selectors import Namespaces
+from gatekeeper.errors import PolicyError
+from gatekeeper.model import Resource
+
+FIELDS = {
+    "kinds", "scope", "namespaces", "excludedNamespaces", "labelSelector", "namespaceSelector", "name", "source",
+}  # fmt: skip
+
+
+class Match(NamedTuple):
+    """A `spec.match`, read; empty parts choose everything."""
+
+    kinds: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    scope: str
+    namespaces: tuple[str, ...]
+    excluded: tuple[str, ...]
+    labels: Mapping[str, Any] | None
+    namespace_labels: Mapping[str, Any] | None
+    name: str
+    source: str
+
+    def chooses(self, resource: Resource, namespaces: Namespaces) -> bool:
+        """Whether the constraint judges a resource.
+
+        Raises:
+            Unknown: that hangs on a namespace which the repository does not hold.
+        """
+        ref = resource.ref
+        if self.kinds and not any(
+            _one_of(groups, ref.group) and _one_of(kinds, ref.kind) for groups, kinds in self.kinds
+        ):
+            return False
+        if self.source == "Generated" or (self.name and not selectors.glob(self.name, ref.name)):
+            return False
+        if self.scope not in ("", "*") and (self.scope == "Namespaced") != bool(ref.namespace):
+            return False
+        inside = namespaces.of(resource)
+        if inside and self.namespaces and not any(selectors.glob(name, inside) for name in self.namespaces):
+            return False
+        if inside and any(selectors.glob(name, inside) for name in self.excluded):
+            return False
+        if self.labels is not None and not selectors.selects(
+            self.labels, selectors.labels_of(resource.value), "match.labelSelector"
+        ):
+            return False
+        wanted = self.namespace_labels
+        return wanted is None or namespaces.selected(wanted, resource, "match.namespaceSelector")
+
+
+def _one_of(names: tuple[str, ...], name: str) -> bool:
+    return not names or "*" in names or name in names
+
+
+def read(value: Any) -> Match:
+    """A constraint's `spec.match`.
+
+    Raises:
+        PolicyError: it has a field or value that is not known.
+    """
+    value = {} if value is None else value
+    if not isinstance(value, dict):
+        raise PolicyError("`match` must be a mapping")
+    for field in value.keys() - FIELDS:
+        raise PolicyError(f"`match` knows no `{field}`; there are {', '.join(sorted(FIELDS))}")
+    kinds = value.get("kinds") or []
+    if not isinstance(kinds, list) or not all(isinstance(entry, dict) for entry in kinds):
+        raise PolicyError("`match.kinds` must be a list of mappings with apiGroups and kinds")
+    scope, source = str(value.get("scope") or ""), str(value.get("source") or "")
+    if scope not in ("", "*", "Cluster", "Namespaced"):
+        raise PolicyError(f"`match.scope` is {scope!r}; it can be *, Cluster or Namespaced")
+    if source not in ("", "All", "Generated", "Original"):
+        raise PolicyError(f"`match.source` is {source!r}; it can be All, Generated or Original")
+    for field in ("labelSelector", "namespaceSelector"):
+        if value.get(field) is not None:
+            selectors.selects(value[field], {}, f"match.{field}")
+    return Match(
+        tuple(
+            (
+                selectors.texts(entry.get("apiGroups"), "match.kinds.apiGroups"),
+                selectors.texts(entry.get("kinds"), "match.kinds.kinds"),
+            )
+            for entry in kinds
+        ),
+        scope,
+        selectors.texts(value.get("namespaces"), "match.namespaces"),
+        selectors.texts(value.get("excludedNamespaces"), "match.excludedNamespaces"),
+        value.get("labelSelector"),
+        value.get("namespaceSelector"),
+        str(value.get("name") or ""),
+        source,
+    )

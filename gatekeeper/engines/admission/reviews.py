@@ -1,0 +1,52 @@
+"""Resources as the API server sends them to admission: the `request` of an AdmissionReview.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gatekeeper.errors import PolicyError
+from gatekeeper.model import Ref, Resource
+from gatekeeper.render.plain import ref_of
+
+# What is in the repository is judged as it would be on its way into an empty cluster.
+OPERATION = "CREATE"
+
+
+def request_of(ref: Ref) -> bytes:
+    """A request without its objects, as JSON with an open end (no `}`)."""
+    version = ref.api_version.rpartition("/")[2]
+    kind = {"group": ref.group, "version": version, "kind": ref.kind}
+    head = {
+        "uid": "", "kind": kind, "resource": {"group": ref.group, "version": version, "resource": ""},
+        "name": ref.name, "namespace": ref.namespace, "operation": OPERATION, "userInfo": {}, "dryRun": False,
+    }  # fmt: skip
+    return orjson.dumps(head)[:-1]
+
+
+def of(ref: Ref, json: bytes) -> bytes:
+    """The request that creates a resource (JSON)."""
+    return request_of(ref) + b',"oldObject":null,"object":' + json + b"}"
+
+
+def from_review(review: Any, resource: Resource) -> tuple[Resource, bytes]:
+    """The object and the request of a written AdmissionReview; of a deletion, the object that goes.
+
+    Raises:
+        PolicyError: there is neither `object` nor `oldObject`.
+    """
+    request = review.get("request")
+    if not isinstance(request, dict):
+        raise PolicyError("an AdmissionReview without `request`")
+    value = request.get("object") or request.get("oldObject")
+    if not isinstance(value, dict) or not value.get("kind") or not value.get("apiVersion"):
+        raise PolicyError("an AdmissionReview whose request has neither `object` nor `oldObject`")
+    ref = ref_of(value)
+    if request.get("operation") == "DELETE" and not request.get("object"):
+        request = {**request, "object": value}
+    whole = {**orjson.loads(of(ref, b"null")), **request}
+    return Resource(ref, orjson.dumps(value), resource.origin), orjson.dumps(whole)

@@ -1,0 +1,128 @@
+"""Gatekeeper's ConstraintTemplates: from the template to Rego modules of its own, or CEL expressions.
+
+Each template stands alone: two templates may name their packages alike, so its packages are moved below its kind.
+Source: https://open-policy-agent.github.io/gatekeeper/website/docs/constrainttemplates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from gatekeeper.engines.rego import guard, policies
+from gatekeeper.engines.rego.policies import PACKAGE, Module
+from gatekeeper.errors import PolicyError
+from gatekeeper.model import Resource, at
+
+GROUP = "templates.gatekeeper.sh"
+TARGET = "admission.k8s.gatekeeper.sh"
+CEL = "K8sNativeValidation"
+DATA = re.compile(r"(?<![\w.])data(?=[.\[])")
+READ = re.compile(r'data(?:\.(\w+)|\["(\w+)"\])?')
+# Where the packages of templates live in an engine: below their kind.
+HOME = "constraint_templates"
+
+
+class Template(NamedTuple):
+    """A template: the kind of its constraints, what judges, and the OpenAPI schema of their parameters.
+
+    Attributes:
+        modules: its Rego, the module that is asked first; empty where it is written in CEL.
+        cel: the `source` of a template in CEL; None where it has Rego.
+    """
+
+    kind: str
+    modules: tuple[Module, ...]
+    cel: dict[str, Any] | None
+    schema: dict[str, Any]
+    resource: Resource
+
+    @property
+    def query(self) -> str:
+        """What a Rego engine is asked."""
+        return f"data.{self.modules[0].package}.violation"
+
+    @property
+    def needs_inventory(self) -> bool:
+        """Whether it looks at other resources."""
+        return any("inventory" in module.text for module in self.modules)
+
+
+def is_template(resource: Resource) -> bool:
+    """Whether a resource is a ConstraintTemplate."""
+    return resource.ref.kind == "ConstraintTemplate" and resource.ref.group == GROUP
+
+
+def read(resource: Resource) -> Template:
+    """A ConstraintTemplate (v1, v1beta1 or v1alpha1).
+
+    Raises:
+        PolicyError: it is malformed, or asks for what is not known.
+    """
+    value = resource.value
+    kind = at(value, ("spec", "crd", "spec", "names", "kind"))
+    if not isinstance(kind, str) or not kind.isidentifier():
+        raise PolicyError("a template needs the kind of its constraints in `spec.crd.spec.names.kind`")
+    if resource.ref.name != kind.lower():
+        raise PolicyError(f"a template for {kind} must be named `{kind.lower()}`; Gatekeeper refuses it otherwise")
+    targets = at(value, ("spec", "targets"))
+    if not isinstance(targets, list) or len(targets) != 1 or at(targets[0], ("target",)) != TARGET:
+        raise PolicyError(f"a template needs exactly one target, {TARGET}")
+    schema = at(value, ("spec", "crd", "spec", "validation", "openAPIV3Schema"))
+    rego, libs, version, cel = _source(targets[0])
+    if rego is None:
+        return Template(kind, (), cel, schema if isinstance(schema, dict) else {}, resource)
+    modules = tuple(_modules(kind, [rego, *libs], version, resource))
+    if "violation" not in modules[0].rules:
+        raise PolicyError("the template's Rego has no `violation` rule, so nothing could be asked")
+    return Template(kind, modules, None, schema if isinstance(schema, dict) else {}, resource)
+
+
+def _source(target: dict[str, Any]) -> tuple[str | None, list[str], str, dict[str, Any] | None]:
+    """The Rego, its libraries and version; or else what is written in CEL. Rego is taken where there are both."""
+    if target.get("rego"):
+        return _text(target["rego"]), _texts(target.get("libs")), "", None
+    engines = {at(entry, ("engine",)): at(entry, ("source",)) for entry in target.get("code") or []}
+    rego = engines.get("Rego")
+    if isinstance(rego, dict):
+        return _text(rego.get("rego")), _texts(rego.get("libs")), str(rego.get("version") or ""), None
+    if isinstance(engines.get(CEL), dict):
+        return None, [], "", engines[CEL]
+    names = ", ".join(str(name) for name in engines)
+    raise PolicyError(f"the template has neither Rego nor {CEL}{f', but {names}' if names else ''}")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise PolicyError("a template's Rego must be a text")
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    return [_text(item) for item in value or []]
+
+
+def _modules(kind: str, texts: list[str], version: str, resource: Resource) -> Iterator[Module]:
+    for number, text in enumerate(texts):
+        found = PACKAGE.search(text)
+        if not found:
+            raise PolicyError("a module of the template has no `package` line")
+        if number and not found.group(1).startswith("lib"):
+            raise PolicyError(f"a library's package must begin with `lib`, not be `{found.group(1)}`")
+        for name in _reads(text):
+            if name not in ("lib", "inventory"):
+                raise PolicyError(f"the template reads `data.{name}`; there are only data.lib and data.inventory")
+        package = f"{HOME}.{kind}.{found.group(1) if number else 'main'}"
+        moved = text[: found.start(1)] + package + text[found.end(1) :]
+        moved = re.sub(r"(?<![\w.])data\.lib\b", f"data.{HOME}.{kind}.lib", moved)
+        name = f"{resource.origin.file} (template {kind.lower()})"
+        module = policies.parse(moved, name if not number else f"{name}, library {number}")
+        yield module._replace(v0=False) if version == "v1" else module
+
+
+def _reads(text: str) -> Iterator[str]:
+    """What a module reads of `data`: the first step of each reference."""
+    for found in DATA.finditer(guard.blanked(text)):
+        read = READ.match(text, found.start())
+        yield (read.group(1) or read.group(2) or "[...]") if read else ""

@@ -1,0 +1,263 @@
+"""Gatekeeper's templates and constraints, as a repository deploys them: who is judged, how hard, and on which line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gatekeeper.engines.admission import match
+from gatekeeper.engines.admission.selectors import Namespaces, Unknown
+from gatekeeper.errors import PolicyError
+from gatekeeper.model import Resource
+from tests.conftest import Repository, judge, needs
+from tests.engines.admission.kit import resource, resources
+
+TEMPLATE = """\
+apiVersion: templates.gatekeeper.sh/v1
+kind: ConstraintTemplate
+metadata:
+  name: teamlabel
+  annotations: {description: "Everything belongs to a team. Really."}
+spec:
+  crd:
+    spec:
+      names: {kind: TeamLabel}
+      validation:
+        openAPIV3Schema: {type: object, properties: {teams: {type: array, items: {type: string}}}}
+  targets:
+  - target: admission.k8s.gatekeeper.sh
+    rego: |
+      package teamlabel
+
+      import data.lib.names.known
+
+      violation[{"msg": msg}] {
+        team := input.review.object.metadata.labels.team
+        not known(team, input.parameters.teams)
+        msg := sprintf("no team %v", [team])
+      }
+    libs:
+    - |
+      package lib.names
+
+      known(name, names) {
+        names[_] == name
+      }
+"""
+CONSTRAINT = """\
+apiVersion: constraints.gatekeeper.sh/v1beta1
+kind: TeamLabel
+metadata: {name: teams}
+spec:
+  match:
+    kinds: [{apiGroups: [""], kinds: [ConfigMap]}]
+  parameters: {teams: [web]}
+"""
+OBJECT = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: a
+  namespace: b
+  labels:
+    team: TEAM
+"""
+ALONE = """\
+apiVersion: templates.gatekeeper.sh/v1
+kind: ConstraintTemplate
+metadata: {name: uniquevalue}
+spec:
+  crd: {spec: {names: {kind: UniqueValue}}}
+  targets:
+  - target: admission.k8s.gatekeeper.sh
+    code:
+    - engine: Rego
+      source:
+        version: v1
+        rego: |
+          package uniquevalue
+
+          violation contains {"msg": msg} if {
+            some namespace
+            other := data.inventory.namespace[namespace][_].ConfigMap[_]
+            other.data.host == input.review.object.data.host
+            [other.metadata.namespace, other.metadata.name] != [input.review.namespace, input.review.name]
+            msg := sprintf("%v is taken", [other.data.host])
+          }
+"""
+CEL = """\
+apiVersion: templates.gatekeeper.sh/v1
+kind: ConstraintTemplate
+metadata: {name: celname}
+spec:
+  crd: {spec: {names: {kind: CelName}}}
+  targets:
+  - target: admission.k8s.gatekeeper.sh
+    code:
+    - engine: K8sNativeValidation
+      source:
+        variables:
+        - {name: wanted, expression: 'variables.params.prefix'}
+        validations:
+        - expression: 'variables.anyObject.metadata.name.startsWith(variables.wanted)'
+          messageExpression: '"name must begin with " + variables.wanted'
+"""
+
+
+def test_a_finding_has_the_constraints_name_and_the_line_of_the_field(repository: Repository) -> None:
+    root = repository({"t.yaml": TEMPLATE, "c.yaml": CONSTRAINT, "o.yaml": OBJECT.replace("TEAM", "wbe")})
+    [finding] = judge(root).findings
+    assert (finding.rule, finding.severity, finding.message) == ("TeamLabel/teams", "error", "no team wbe")
+    assert (finding.place.file, finding.place.line, finding.hint) == ("o.yaml", 6, "Everything belongs to a team")
+
+
+def test_what_the_constraint_allows_is_accepted(repository: Repository) -> None:
+    root = repository({"t.yaml": TEMPLATE, "c.yaml": CONSTRAINT, "o.yaml": OBJECT.replace("TEAM", "web")})
+    assert judge(root).word == "accepted"
+
+
+@needs("opa")
+def test_both_engines_agree(repository: Repository) -> None:
+    files: dict[str, str | bytes] = {"t.yaml": TEMPLATE, "c.yaml": CONSTRAINT, "o.yaml": OBJECT.replace("TEAM", "x")}
+    said = []
+    for engine in ("embedded", "opa"):
+        root = repository({**files, "gatekeeper.yaml": f"library: {{profile: 'off'}}\nengine: {engine}\n"})
+        said.append(judge(root).findings)
+    assert said[0] == said[1] and said[0]
+
+
+SCOPED = """  enforcementAction: scoped
+  scopedEnforcementActions:
+  - {action: warn, enforcementPoints: [{name: validation.gatekeeper.sh}]}
+  - {action: deny, enforcementPoints: [{name: audit.gatekeeper.sh}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("action", "severity"),
+    [
+        ("  enforcementAction: warn\n", "warning"),
+        ("  enforcementAction: dryrun\n", "info"),
+        ("  enforcementAction: deny\n", "error"),
+        (SCOPED, "warning"),
+    ],
+)
+def test_how_hard_a_constraint_is(repository: Repository, action: str, severity: str) -> None:
+    root = repository({"t.yaml": TEMPLATE, "c.yaml": CONSTRAINT + action, "o.yaml": OBJECT.replace("TEAM", "x")})
+    assert [finding.severity for finding in judge(root).findings] == [severity]
+
+
+def test_a_constraint_sees_the_other_resources(repository: Repository) -> None:
+    constraint = "apiVersion: constraints.gatekeeper.sh/v1beta1\nkind: UniqueValue\nmetadata: {name: hosts}\n"
+    other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME, namespace: b}\ndata: {host: HOST}\n"
+    files: dict[str, str | bytes] = {
+        "t.yaml": ALONE,
+        "c.yaml": constraint,
+        "1.yaml": other.replace("NAME", "one").replace("HOST", "a.example"),
+        "2.yaml": other.replace("NAME", "two").replace("HOST", "a.example"),
+        "3.yaml": other.replace("NAME", "three").replace("HOST", "b.example"),
+    }
+    found = judge(repository(files)).findings
+    assert [(finding.place.file, finding.message) for finding in found] == [
+        ("1.yaml", "a.example is taken"),
+        ("2.yaml", "a.example is taken"),
+    ]
+
+
+def test_a_template_in_cel(repository: Repository) -> None:
+    constraint = (
+        "apiVersion: constraints.gatekeeper.sh/v1beta1\nkind: CelName\nmetadata: {name: names}\n"
+        "spec: {parameters: {prefix: web-}, match: {kinds: [{apiGroups: ['*'], kinds: [ConfigMap]}]}}\n"
+    )
+    root = repository({"t.yaml": CEL, "c.yaml": constraint, "o.yaml": OBJECT})
+    assert [finding.message for finding in judge(root).findings] == ["name must begin with web-"]
+
+
+@pytest.mark.parametrize(
+    ("template", "constraint", "told"),
+    [
+        (TEMPLATE.replace("violation[", "deny["), CONSTRAINT, "no `violation` rule"),
+        (TEMPLATE.replace("data.lib.names", "data.other.names"), CONSTRAINT, "reads `data.other`"),
+        (TEMPLATE.replace("name: teamlabel", "name: other"), CONSTRAINT, "must be named `teamlabel`"),
+        (TEMPLATE.replace("package lib.names", "package names"), CONSTRAINT, "must begin with `lib`"),
+        (TEMPLATE.replace("not known(", "not known(("), CONSTRAINT, "does not compile"),
+        (TEMPLATE.replace("admission.k8s", "other"), CONSTRAINT, "exactly one target"),
+        (TEMPLATE, CONSTRAINT.replace("kinds: [{", "kind: [{"), "knows no `kind`"),
+        (TEMPLATE, CONSTRAINT + "  enforcementAction: forbid\n", "`enforcementAction` is 'forbid'"),
+        ("", CONSTRAINT, "no ConstraintTemplate for TeamLabel"),
+    ],
+)
+def test_what_is_malformed_is_refused_by_name(
+    repository: Repository, template: str, constraint: str, told: str
+) -> None:
+    root = repository({"t.yaml": template, "c.yaml": constraint, "o.yaml": OBJECT.replace("TEAM", "web")})
+    verdict = judge(root)
+    assert verdict.word == "incomplete"
+    assert any(told in gap.reason and gap.fatal for gap in verdict.coverage.skipped), verdict.coverage.skipped
+
+
+def test_parameters_are_checked_against_the_templates_schema(repository: Repository) -> None:
+    root = repository({"t.yaml": TEMPLATE, "c.yaml": CONSTRAINT.replace("teams: [web]", "team: [web]")})
+    assert [(one.rule, one.place.line) for one in judge(root).findings] == [("schema/unknown-field", 7)]
+
+
+WORLD = (
+    "apiVersion: v1\nkind: Namespace\nmetadata: {name: prod, labels: {stage: production}}\n---\n"
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: prod, labels: {app: web}}\n---\n"
+    "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: c}\n---\n"
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: elsewhere}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("spec", "chosen"),
+    [
+        (None, ["prod", "a", "c", "b"]),
+        ({"kinds": [{"apiGroups": [""], "kinds": ["ConfigMap"]}]}, ["a", "b"]),
+        ({"kinds": [{"kinds": ["ClusterRole"]}]}, ["c"]),
+        ({"kinds": [{"apiGroups": ["*"], "kinds": ["*"]}]}, ["prod", "a", "c", "b"]),
+        ({"namespaces": ["pro*"]}, ["prod", "a", "c"]),
+        ({"excludedNamespaces": ["*where"]}, ["prod", "a", "c"]),
+        ({"scope": "Cluster"}, ["prod", "c"]),
+        ({"scope": "Namespaced"}, ["a", "b"]),
+        ({"labelSelector": {"matchLabels": {"app": "web"}}}, ["a"]),
+        ({"labelSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}, ["a"]),
+        ({"labelSelector": {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}},
+         ["prod", "c", "b"]),
+        ({"name": "a*"}, ["a"]),
+        ({"source": "Generated"}, []),
+    ],
+)  # fmt: skip
+def test_a_match_chooses(spec: Any, chosen: list[str]) -> None:
+    world = resources(WORLD)
+    read, namespaces = match.read(spec), Namespaces(world)
+    assert [one.ref.name for one in world if read.chooses(one, namespaces)] == chosen
+
+
+def test_labels_of_a_namespace_that_is_not_there_are_not_guessed() -> None:
+    world = resources(WORLD)
+    spec = {"namespaceSelector": {"matchLabels": {"stage": "production"}}}
+    read, namespaces = match.read(spec), Namespaces(world)
+
+    def chooses(one: Resource) -> bool:
+        return read.chooses(one, namespaces)
+
+    assert [chooses(one) for one in world[:3]] == [True, True, True]
+    with pytest.raises(Unknown, match="namespace `elsewhere`"):
+        chooses(world[3])
+    named = match.read({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "elsewhere"}}})
+    assert named.chooses(world[3], namespaces)
+
+
+@pytest.mark.parametrize(
+    "spec", [{"namespace": ["a"]}, {"scope": "All"}, {"kinds": ["Pod"]}, {"labelSelector": {"app": "web"}},
+             {"labelSelector": {"matchExpressions": [{"key": "a", "operator": "Like"}]}}, {"namespaces": "a"}, []],
+)  # fmt: skip
+def test_a_malformed_match_is_refused(spec: Any) -> None:
+    with pytest.raises(PolicyError):
+        match.read(spec)
+
+
+def test_an_object_of_the_kit_is_one() -> None:
+    assert resource(OBJECT).ref.name == "a"
