@@ -7,7 +7,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from gatekeeper import documents
 from gatekeeper.errors import UsageError
 
 NAME = "gatekeeper.yaml"
@@ -93,13 +92,26 @@ def load(root: Path, named: Path | None) -> Config:
     if named is None and not file.is_file():
         return Config()
     try:
-        found, failure = documents.parse(file.read_text(encoding="utf-8").encode())
+        text = file.read_text(encoding="utf-8").encode()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: cannot be read ({error}); name a readable file with --config") from error
+    return read(text, str(file))
+
+
+def read(text: bytes, file: str) -> Config:
+    """The settings that a text of a file gives.
+
+    Raises:
+        UsageError: it says something it must not.
+    """
+    # Most of what is asked of the config in a hurry is about a repository that has none.
+    from gatekeeper import documents
+
+    found, failure = documents.parse(text)
     if failure is not None:
         raise UsageError(f"{file}:{failure[1]}:{failure[2]}: is no YAML: {failure[0]}")
     loaded = documents.value_of(found[0]) if found else None
-    return _from_value(loaded if loaded is not None else {}, str(file))
+    return _from_value(loaded if loaded is not None else {}, file)
 
 
 def _from_value(value: Any, file: str) -> Config:

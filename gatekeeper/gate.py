@@ -6,8 +6,9 @@ import datetime
 from collections.abc import Callable
 
 from gatekeeper import changes, documents, waivers
+from gatekeeper.cache import Cache
 from gatekeeper.config import NAME, Config
-from gatekeeper.engines.admission import judging as admission
+from gatekeeper.engines.admission import deployed as admission
 from gatekeeper.engines.plaintext import secrets as plaintext
 from gatekeeper.engines.references import graph as references
 from gatekeeper.engines.rego import asking as rego
@@ -32,11 +33,13 @@ def judge(
     say: Progress = lambda step, part: None,
     today: datetime.date | None = None,
     changed: frozenset[str] | None = None,
+    cache: Cache | None = None,
 ) -> Verdict:
     """Reads, renders and judges all files of a tree.
 
     Args:
         changed: the files of a change, to be told only what it can break; None for everything.
+        cache: what earlier runs found, to be asked and added to.
         today: the day on which waivers must not have ended; None for the clock's.
 
     Raises:
@@ -54,7 +57,7 @@ def judge(
     say("asking policies", 0)
     forms, unused = schema_policies.load(tree.root, config.policies)
     found_forms = schema_policies.judge(resources, forms)
-    asked = rego.run(tree.root, resources, config, jobs)
+    asked = rego.run(tree.root, resources, config, jobs, cache)
     deployed = admission.judge(tree.root, resources, config, jobs)
     say("following references", 0)
     so_far = (*tree.gaps, *unread, *rendered.gaps)
@@ -70,7 +73,8 @@ def judge(
     found = [*rendered.findings, *found_schema, *policies, *found_named, *found_plain]
     answered = waivers.apply(found, tree, sources, config, today or datetime.date.today())
     findings = _distinct([one for one in answered if reached is None or changes.tells(one, reached)])
-    return Verdict(findings, coverage, asked.engine, schema_policies.digest(forms, deployed.digests, asked.digest))
+    digest = schema_policies.digest(forms, deployed.digests, asked.digest)
+    return Verdict(findings, coverage, asked.engine, digest, lasts=asked.lasts and deployed.lasts)
 
 
 def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:

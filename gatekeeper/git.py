@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.process import run
@@ -28,6 +29,30 @@ def revision(root: Path) -> str | None:
         return None
     found = _git(root, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
     return found.decode("ascii", "replace").strip() if found is not None else None
+
+
+class State(NamedTuple):
+    """A work tree as Git sees it: its index with digests, and names that differ from it, are new, or are ignored."""
+
+    listing: bytes
+    changed: frozenset[str]
+    new: frozenset[str]
+    ignored: frozenset[str]
+
+
+def state(root: Path) -> State | None:
+    """How a repository stands; None where Git does not answer, or was told to look away from some files."""
+    index = _git(root, "ls-files", "-z", "--stage", "-v")
+    # `h` and `S` mark files whose changes Git does not look at (assume-unchanged, skip-worktree); `M` a conflict.
+    if index is None or any(not line.startswith(b"H ") for line in index.split(b"\0") if line):
+        return None
+    lists = [
+        _git(root, "diff-files", "-z", "--name-only", "--relative"),
+        _git(root, "ls-files", "-z", "--others", "--exclude-standard"),
+        _git(root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard"),
+    ]
+    names = [_names(listed) for listed in lists if listed is not None]
+    return State(index, names[0], names[1], names[2]) if len(names) == len(lists) else None
 
 
 def staged(root: Path) -> frozenset[str]:
@@ -59,6 +84,17 @@ def since(root: Path, revision: str) -> frozenset[str]:
     return changed | _listed(root, "ls-files", "-z", "--others", "--exclude-standard")
 
 
+def is_as_staged(root: Path) -> bool:
+    """Whether the work tree holds the files of the index and no others, but for ignored ones."""
+    found = state(root)
+    return found is not None and not found.changed and not found.new
+
+
+def staged_file(root: Path, name: str) -> bytes | None:
+    """A file as the index has it; None where it has none."""
+    return _git(root, "show", f":./{name}")
+
+
 @contextmanager
 def index(root: Path) -> Iterator[Path]:
     """A folder with the files of the index, as the next commit has them; it is gone afterwards.
@@ -80,6 +116,10 @@ def _listed(root: Path, *arguments: str) -> frozenset[str]:
     out = _git(root, *arguments)
     if out is None:
         raise UsageError(f"{root}: Git does not answer `git {arguments[0]}`; is this a Git repository?")
+    return _names(out)
+
+
+def _names(out: bytes) -> frozenset[str]:
     return frozenset(out.decode("utf-8", "surrogateescape").split("\0")) - {""}
 
 

@@ -103,13 +103,18 @@ class Coverage(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The one answer of a run."""
+    """The one answer of a run.
+
+    Attributes:
+        lasts: whether the same input has the same verdict at any time of the day.
+    """
 
     findings: tuple[Finding, ...] = ()
     coverage: Coverage = Coverage()
     engine: tuple[str, str] = ("", "")
     policies: str = ""
     revision: str | None = None
+    lasts: bool = False
 
     @property
     def counting(self) -> list[Finding]:

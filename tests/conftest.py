@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -22,6 +23,8 @@ SHARED = Path(__file__).parent.parent.parent / "shared"
 VERDICT = jsonschema.Draft202012Validator(
     orjson.loads((Path(gate.__file__).parent / "report" / "verdict.schema.json").read_bytes())
 )
+# What one test found must not be what another is told; tests/test_cache.py switches it on.
+os.environ["GATEKEEPER_CACHE"] = "off"
 Repository = Callable[[dict[str, str | bytes]], Path]
 
 

@@ -27,6 +27,7 @@ BASE = {
     "yaml_events",
     "config",
     "_native",
+    "cache",
 }
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
@@ -41,6 +42,9 @@ ROOMS: dict[str, set[str]] = {
     "documents": {"model", "roles", "sources", "yaml_events", "_native"},
     "config": {"errors", "documents"},
     "files": set(),
+    "cache": {"files"},
+    "verdicts": {"model"},
+    "identity": {"config", "git"},
     "baseline": {"model", "config", "files"},
     "waivers": {"model", "roles", "documents", "sources", "config", "baseline"},
     "render": BASE,
@@ -64,7 +68,8 @@ ROOMS: dict[str, set[str]] = {
         "engines.references",
     },
     "commands": BASE
-    | {"baseline", "files", "render", "engines.rego", "engines.admission", "engines.references", "report", "gate"},
+    | {"identity", "verdicts", "baseline", "files", "render", "report", "gate"}
+    | {"engines.rego", "engines.admission", "engines.references"},
     "cli": {"errors", "commands"},
 }
 

@@ -7,12 +7,17 @@ import datetime
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gatekeeper import config, files, gate, git, sources
+from gatekeeper import cache, config, files, git, identity, verdicts
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Verdict
 from gatekeeper.report.every import FORMATS, render
+
+if TYPE_CHECKING:
+    from gatekeeper import gate
 
 QUIET_SECONDS = 2.0
 BAR = 30
@@ -52,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="take all that is found as known from now on",
     )
-    options.add_argument("--no-cache", action="store_true", help="accepted for scripts; nothing is cached yet")
+    options.add_argument("--no-cache", action="store_true", help="ask nothing of earlier runs, and keep nothing")
     return options
 
 
@@ -69,28 +74,10 @@ def check(arguments: list[str]) -> int:
         raise UsageError("--write-baseline takes the whole repository; leave PATHs, --staged and --since out")
     if given.staged and given.paths:
         raise UsageError("--staged judges the whole index; leave the PATHs out")
-    if given.staged:
-        with git.index(root) as copy:
-            return _judge(given, copy, [copy], git.staged(root), outputs, git.revision(root))
-    changed = git.since(root, given.since) if given.since else None
-    return _judge(given, root, paths, changed, outputs, git.revision(root))
-
-
-def _judge(
-    given: argparse.Namespace,
-    root: Path,
-    paths: list[Path],
-    changed: frozenset[str] | None,
-    outputs: list[tuple[str, Path | None]],
-    revision: str | None,
-) -> int:
-    settings = config.load(root, given.config)
-    own = tuple(str(Path(folder).resolve()) for folder in given.policy)
-    settings = settings._replace(engine=given.engine or settings.engine, policies=(*settings.policies, *own))
-    tree = sources.gather(paths, root, settings.exclude)
-    verdict = gate.judge(tree, settings, given.jobs, _progress(), changed=changed)._replace(revision=revision)
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\033[K")
+    changed = git.staged(root) if given.staged else git.since(root, given.since) if given.since else None
+    settings = _settings(given, root)
+    kept = None if given.no_cache else cache.opened(identity.judges())
+    verdict = _remembered(given, root, paths, changed, settings, kept)._replace(revision=git.revision(root))
     if given.write_baseline:
         return _write_baseline(verdict, root, settings)
     for name, file in outputs:
@@ -98,6 +85,63 @@ def _judge(
         if name == "github":
             _summarise(verdict)
     return verdict.exit_code
+
+
+def _settings(given: argparse.Namespace, root: Path) -> config.Config:
+    held = git.staged_file(root, config.NAME) if given.staged and not given.config else None
+    if given.staged and not given.config:
+        settings = config.Config() if held is None else config.read(held, config.NAME)
+    else:
+        settings = config.load(root, given.config)
+    own = tuple(str(Path(folder).resolve()) for folder in given.policy)
+    return settings._replace(engine=given.engine or settings.engine, policies=(*settings.policies, *own))
+
+
+def _remembered(
+    given: argparse.Namespace,
+    root: Path,
+    paths: list[Path],
+    changed: frozenset[str] | None,
+    settings: config.Config,
+    kept: cache.Cache | None,
+) -> Verdict:
+    """The verdict of an earlier run on the same input, or a new one."""
+    key = None
+    if kept is not None:
+        asked = [str(path.resolve()) for path in paths] + ["changed", *sorted(changed or ()), str(changed is None)]
+        parts = identity.of(root, settings, asked, datetime.date.today(), given.staged)
+        key = kept.key([b"verdict", *parts]) if parts is not None else None
+        held = kept.read(key) if key else None
+        if held is not None:
+            return verdicts.from_bytes(held)
+    verdict = _judged(given, root, paths, changed, settings, kept)
+    if kept is not None and key and verdict.lasts:
+        kept.write(key, verdicts.to_bytes(verdict))
+    return verdict
+
+
+def _judged(
+    given: argparse.Namespace,
+    root: Path,
+    paths: list[Path],
+    changed: frozenset[str] | None,
+    settings: config.Config,
+    kept: cache.Cache | None,
+) -> Verdict:
+    # What judges takes longer to load than to look up what is known.
+    from gatekeeper import gate, sources
+
+    def judge(root: Path, paths: list[Path]) -> Verdict:
+        tree = sources.gather(paths, root, settings.exclude)
+        verdict = gate.judge(tree, settings, given.jobs, _progress(gate.STEPS), changed=changed, cache=kept)
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\033[K")
+        return verdict
+
+    if not given.staged or git.is_as_staged(root):
+        return judge(root, paths)
+    with git.index(root) as copy:
+        return judge(copy, [copy])
 
 
 def _output(text: str) -> tuple[str, Path | None]:
@@ -136,7 +180,7 @@ def _summarise(verdict: Verdict) -> None:
             handle.write(summary(verdict))
 
 
-def _progress() -> gate.Progress:
+def _progress(steps: Sequence[str]) -> gate.Progress:
     """A bar on a terminal, once a run takes longer than a moment; it is gone when the run ends."""
     if not sys.stderr.isatty():
         return lambda step, part: None
@@ -145,13 +189,15 @@ def _progress() -> gate.Progress:
     def say(step: str, part: float) -> None:
         seconds = time.monotonic() - began
         if seconds > QUIET_SECONDS:
-            sys.stderr.write(f"\r\033[K{bar(gate.STEPS.index(step), part)} {step} ({seconds:.0f} s)\r")
+            sys.stderr.write(
+                f"\r\033[K{bar(steps.index(step) / len(steps) + part / len(steps))} {step} ({seconds:.0f} s)\r"
+            )
             sys.stderr.flush()
 
     return say
 
 
-def bar(step: int, part: float) -> str:
-    """How far a run is: all steps as equal parts of one bar."""
-    filled = int(BAR * (step + part) / len(gate.STEPS))
+def bar(part: float) -> str:
+    """How far a run is, from 0 to 1."""
+    filled = int(BAR * part)
     return f"[{'#' * filled}{'.' * (BAR - filled)}]"

@@ -75,8 +75,16 @@ impl Rego {
     fn evaluate(&self, py: Python<'_>, inputs: Vec<(PyBackedBytes, usize)>, groups: Vec<Vec<usize>>, queries: Vec<String>, jobs: usize) -> Vec<Answer> {
         py.detach(|| {
             let numbered: Vec<_> = inputs.iter().enumerate().collect();
-            crate::spread(&numbered, jobs, || self.engine.clone(), |engine, (number, (json, group))| {
-                ask(engine, *number, json, &groups[*group], &queries)
+            let together = if inputs.len() < FEW { None } else { together(&self.engine, &groups, &queries) };
+            let engine = together.as_ref().unwrap_or(&self.engine);
+            crate::spread(&numbered, jobs, || engine.clone(), |engine, (number, (json, group))| {
+                let wanted = &groups[*group];
+                if together.is_some() && wanted.len() > 1 {
+                    if let Some(answers) = ask_together(engine, *number, json, *group, wanted) {
+                        return answers;
+                    }
+                }
+                ask(engine, *number, json, wanted, &queries)
             })
             .into_iter()
             .flatten()
@@ -98,6 +106,45 @@ fn guarded(work: impl FnOnce() -> anyhow::Result<Value>) -> Result<Value, String
         Ok(Err(error)) => Err(format!("{error:#}")),
         Err(_) => Err("the embedded engine failed on this policy".into()),
     }
+}
+
+/// Below so many inputs it does not pay to prepare the engine anew.
+const FEW: usize = 64;
+const TOGETHER: &str = "gatekeeper_together";
+
+/// The engine with a rule for each group of queries that asks all of them: rules then share what they have in common,
+/// and what one evaluation costs is paid once. None where the engine does not take it.
+fn together(engine: &Engine, groups: &[Vec<usize>], queries: &[String]) -> Option<Engine> {
+    let mut text = format!("package {TOGETHER}\n\nimport rego.v1\n");
+    for (number, group) in groups.iter().enumerate().filter(|(_, group)| group.len() > 1) {
+        for (place, query) in group.iter().enumerate() {
+            text.push_str(&format!("\ng{number} contains [{place}, {}]\n", queries[*query]));
+        }
+    }
+    let mut engine = engine.clone();
+    engine.set_rego_v0(false);
+    engine.add_policy(format!("{TOGETHER}.rego"), text).ok()?;
+    Some(engine)
+}
+
+/// The answers of a whole group; None where one of its rules fails, so that each has to be asked alone.
+fn ask_together(engine: &mut Engine, number: usize, json: &[u8], group: usize, wanted: &[usize]) -> Option<Vec<Answer>> {
+    engine.set_input(serde_json::from_slice::<Value>(json).ok()?);
+    let Ok(Value::Set(pairs)) = guarded(|| engine.eval_rule(format!("data.{TOGETHER}.g{group}"))) else {
+        return None;
+    };
+    let mut answers = Vec::new();
+    for pair in pairs.iter() {
+        let pair = pair.as_array().ok()?;
+        let place = pair.first()?.as_u32().ok()? as usize;
+        match pair.get(1)? {
+            Value::Undefined => {}
+            Value::Set(items) if items.is_empty() => {}
+            Value::Array(items) if items.is_empty() => {}
+            value => answers.push((number, *wanted.get(place)?, Some(value.to_json_str().ok()?), String::new())),
+        }
+    }
+    Some(answers)
 }
 
 fn ask(engine: &mut Engine, number: usize, json: &[u8], wanted: &[usize], queries: &[String]) -> Vec<Answer> {

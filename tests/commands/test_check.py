@@ -47,9 +47,9 @@ def test_more_policies_and_another_config_can_be_named(repository: Repository) -
 
 
 def test_the_bar_fills_from_left_to_right() -> None:
-    assert bar(0, 0) == "[..............................]"
-    assert bar(1, 0.5) == "[#######.......................]"
-    assert bar(5, 1) == "[##############################]"
+    assert bar(0) == "[..............................]"
+    assert bar(0.25) == "[#######.......................]"
+    assert bar(1) == "[##############################]"
 
 
 def test_colours_and_the_caret_on_a_terminal(repository: Repository) -> None:

@@ -1,43 +1,29 @@
-"""Policies that the repository deploys to its cluster, asked before the cluster is: Gatekeeper, Kubernetes, Kyverno.
+"""Asking the policies of all families: Gatekeeper's, Kubernetes' own, and Kyverno's.
 
-They are found among the rendered resources, and in the YAML files of the policy folders. What one asks that is not
-known here is refused by name, unless the config lists it under `policies.clusterOnly`.
+What one asks that is not known here is refused by name, unless the config lists it under `policies.clusterOnly`.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
-from gatekeeper import documents
 from gatekeeper.config import Config
-from gatekeeper.documents import Source
-from gatekeeper.engines.admission import constraints, templates, vap
+from gatekeeper.engines.admission import constraints, deployed, templates, vap
 from gatekeeper.engines.admission.constraints import Constraint, Constraints
+from gatekeeper.engines.admission.deployed import Judged
 from gatekeeper.engines.admission.kyverno import rules as kyverno
 from gatekeeper.engines.admission.kyverno.asking import Rules
 from gatekeeper.engines.admission.selectors import Unknown
 from gatekeeper.engines.admission.templates import Template
 from gatekeeper.engines.rego import asking
 from gatekeeper.engines.rego.asking import Asked, Plan
-from gatekeeper.engines.rego.policies import PolicySet
+from gatekeeper.engines.rego.policies import PolicySet, is_moody
 from gatekeeper.errors import PolicyError, ToolError
-from gatekeeper.model import Finding, Gap, Resource
-from gatekeeper.render import plain
+from gatekeeper.model import Gap, Resource
 from gatekeeper.roles import Answer
-
-NEWER = "policies.kyverno.io"
-
-
-class Judged(NamedTuple):
-    """What the policies found, what could not be judged, and a digest of each policy."""
-
-    findings: list[Finding]
-    gaps: list[Gap]
-    digests: list[str]
 
 
 class Family(Protocol):
@@ -60,14 +46,16 @@ class Family(Protocol):
         """See `gatekeeper.roles.RegoEngine`."""
 
 
-def judge(root: Path, resources: Sequence[Resource], config: Config, jobs: int) -> Judged:
-    """Asks all policies that the repository deploys, or has in its policy folders."""
-    done = Judged([], [], [])
-    known = [*resources, *_from_folders(root, config.policies)]
-    policies = _distinct([one for one in known if _is_policy(one)])
-    if not policies:
-        return done
-    done.digests.extend(hashlib.sha256(one.json).hexdigest() for one in policies)
+def judge(
+    policies: Sequence[Resource], known: Sequence[Resource], resources: Sequence[Resource], config: Config, jobs: int
+) -> Judged:
+    """Asks policies of resources.
+
+    Args:
+        known: everything that the policies may look at.
+    """
+    lasts = not any(is_moody(one.json.decode()) for one in policies)
+    done = Judged([], [], [hashlib.sha256(one.json).hexdigest() for one in policies], lasts)
     for start in (_constraints, _bindings, _rules):
         notes: list[Gap] = []
         try:
@@ -100,22 +88,6 @@ def _ask(family: Family, resources: Sequence[Resource], config: Config, done: Ju
         family.close()
     done.findings.extend(findings)
     done.gaps.extend([*gaps, *unknown])
-
-
-def _is_policy(resource: Resource) -> bool:
-    ref = resource.ref
-    return (
-        templates.is_template(resource)
-        or constraints.is_constraint(resource)
-        or kyverno.is_policy(resource)
-        or ref.group == NEWER
-        or (ref.group == vap.GROUP and ref.kind in (vap.POLICY, vap.BINDING))
-    )
-
-
-def _distinct(policies: Sequence[Resource]) -> list[Resource]:
-    """Each policy once, though several overlays bring it."""
-    return list({(one.ref, one.json): one for one in reversed(policies)}.values())[::-1]
 
 
 def _gap(file: str, name: str, reason: str, config: Config) -> Gap:
@@ -187,21 +159,9 @@ def _rules(
         try:
             if kyverno.is_policy(policy):
                 rules.extend(kyverno.read(policy, exceptions, said))
-            elif policy.ref.group == NEWER:
+            elif policy.ref.group == deployed.KYVERNO_NEXT:
                 raise PolicyError(f"the API {policy.ref.api_version} is not known here")
         except PolicyError as error:
             notes.append(_refuse(policy, error, config))
         notes.extend(Gap(policy.origin.file, note) for note in said)
     return Rules(rules, known, jobs) if rules else None
-
-
-def _from_folders(root: Path, folders: Sequence[str]) -> Iterator[Resource]:
-    """The resources in YAML files of the policy folders that lie outside of what is judged."""
-    for folder in folders:
-        start = root / folder
-        files = [start] if start.is_file() else sorted(start.rglob("*"))
-        for file in (file for file in files if file.suffix in documents.EXTENSIONS and file.is_file()):
-            name = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
-            parsed, failure = documents.parse(file.read_bytes())
-            if failure is None:
-                yield from plain.resources(Source(name, "documents", tuple(parsed)))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from gatekeeper.cache import Cache
 from gatekeeper.config import NAME, Config
 from gatekeeper.engines.rego import library, policies
 from gatekeeper.engines.rego.blame import Suspect, Tracer
 from gatekeeper.engines.rego.embedded import Embedded
 from gatekeeper.engines.rego.policies import Module, PolicySet
+from gatekeeper.engines.rego.remembered import Memory
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, Placed, Resource, Severity
 from gatekeeper.roles import Answer, RegoEngine
@@ -69,16 +71,24 @@ def plan(config: Config, own: PolicySet) -> Plan:
 
 
 class Judged(NamedTuple):
-    """What the policies found, what they could not judge, the engine's name and version, and the policies' digest."""
+    """What the policies found, what they could not judge, the engine's name and version, and the policies' digest.
+
+    Attributes:
+        lasts: whether the same policies say the same of the same resources at any time.
+    """
 
     findings: list[Finding]
     gaps: list[Gap]
     engine: tuple[str, str]
     digest: str
+    lasts: bool = False
 
 
-def run(root: Path, resources: Sequence[Resource], config: Config, jobs: int) -> Judged:
+def run(root: Path, resources: Sequence[Resource], config: Config, jobs: int, cache: Cache | None = None) -> Judged:
     """Loads what the config names and asks it; policies that cannot be used are a gap, and all else is judged.
+
+    Args:
+        cache: knows what earlier runs found in the same resources.
 
     Raises:
         UsageError: the config chooses a rule that does not exist.
@@ -86,12 +96,26 @@ def run(root: Path, resources: Sequence[Resource], config: Config, jobs: int) ->
     chosen = Plan({}, PolicySet((), {}))
     try:
         chosen = plan(config, policies.load(root, config.policies, config.data))
-        engine = start(config, chosen, jobs)
-        try:
-            found, gaps = judge(resources, chosen, engine)
-            return Judged(found, gaps, engine.name, chosen.policies.digest)
-        finally:
-            engine.close()
+        lasts = not config.opa_url and not any(policies.is_moody(module.text) for module in chosen.policies.modules)
+        memory = Memory(cache, chosen, config) if cache and lasts and not chosen.exceptions else None
+        drafts = memory.drafts(resources) if memory else []
+        numbers = memory.unknown(resources) if memory else list(range(len(resources)))
+        rest = [resources[number] for number in numbers]
+        gaps: list[Gap] = []
+        name = memory.engine if memory else None
+        if rest or name is None:
+            engine = start(config, chosen, jobs)
+            try:
+                name, outcome = engine.name, ask(rest, chosen, engine)
+            finally:
+                engine.close()
+            gaps = outcome.gaps
+            fresh = [draft._replace(number=numbers[draft.number]) for draft in outcome.drafts]
+            # In the order of the resources, whoever knew.
+            drafts = sorted([*drafts, *fresh], key=lambda draft: draft.number)
+            if memory:
+                memory.learn(rest, outcome, name)
+        return Judged([finding(draft) for draft in drafts], gaps, name, chosen.policies.digest, lasts)
     except (PolicyError, ToolError) as error:
         gap = Gap(NAME, f"no policy was asked: {error}", fatal=True)
         return Judged([], [gap], (config.engine, ""), chosen.policies.digest)
@@ -128,10 +152,22 @@ def judge(
     Args:
         wanted: the rules that judge a resource; None for those whose kinds it is of.
     """
+    outcome = ask(resources, chosen, engine, wanted)
+    return [finding(draft) for draft in outcome.drafts], outcome.gaps
+
+
+def ask(
+    resources: Sequence[Resource],
+    chosen: Plan,
+    engine: RegoEngine,
+    wanted: Callable[[Resource], Sequence[str]] | None = None,
+) -> Outcome:
+    """What the rules say, each with the field that it says it of."""
     choose = wanted or _by_kind(chosen)
     inputs: list[tuple[bytes, Sequence[str]]] = [(resource.json, choose(resource)) for resource in resources]
     drafts: list[Draft] = []
     gaps: list[Gap] = []
+    failed: set[int] = set()
     answers = engine.evaluate(inputs)
     excepted = _excepted(answers, chosen)
     for answer in answers:
@@ -140,16 +176,17 @@ def judge(
             name = rule.name if rule else answer.query
             reason = f"rule {name} could not be evaluated on {resource.ref}: {answer.error}"
             gaps.append(Gap(resource.origin.file, reason, fatal=True))
+            failed.add(answer.input)
         elif rule and _bare(answer.query) in excepted.get((answer.input, rule.module.package), ()):
             gaps.append(Gap(resource.origin.file, f"rule {rule.name} makes an exception of {resource.ref}"))
+            failed.add(answer.input)
         elif rule:
             drafts.extend(_drafts(answer, resource, rule))
     tracer = Tracer(engine, {query: rule.module for query, rule in chosen.asked.items()})
-    lost = [draft for draft in drafts if draft.path is None]
-    traced = iter(
-        tracer.trace([Suspect(draft.query, draft.resource.value, draft.message, draft.total) for draft in lost])
-    )
-    return [_finding(draft, next(traced) if draft.path is None else None) for draft in drafts], gaps
+    lost = [draft for draft in drafts if not draft.placed]
+    suspects = [Suspect(draft.query, draft.resource.value, draft.message, draft.total) for draft in lost]
+    traced = iter(tracer.trace(suspects))
+    return Outcome([draft if draft.placed else draft.traced(next(traced)) for draft in drafts], gaps, failed)
 
 
 def _by_kind(chosen: Plan) -> Callable[[Resource], Sequence[str]]:
@@ -188,14 +225,34 @@ def _bare(query: str) -> str:
 
 
 class Draft(NamedTuple):
-    """What a rule said of a resource, with the field where it named one."""
+    """What a rule said of a resource, with the field where it named one or was traced to one.
 
+    Attributes:
+        number: the resource's place among those that were asked.
+        total: how many things the rule said of it.
+        placed: how the field is known; empty as long as it is to be traced.
+    """
+
+    number: int
     query: str
     rule: Asked
     resource: Resource
     message: str
     path: FieldPath | None
     total: int
+    placed: Placed | Literal[""]
+
+    def traced(self, path: FieldPath | None) -> Draft:
+        """The same, with the field that it was traced to."""
+        return self._replace(path=path, placed="resource" if path is None else "traced")
+
+
+class Outcome(NamedTuple):
+    """What rules said, what could not be judged, and the places of resources that this is of."""
+
+    drafts: list[Draft]
+    gaps: list[Gap]
+    failed: set[int]
 
 
 def _drafts(answer: Answer, resource: Resource, rule: Asked) -> Iterator[Draft]:
@@ -204,13 +261,16 @@ def _drafts(answer: Answer, resource: Resource, rule: Asked) -> Iterator[Draft]:
         if item not in (None, False, {}):
             message = item.get("msg") if isinstance(item, dict) else item
             message = message if isinstance(message, str) else f"{rule.name} says {message!r}"
-            yield Draft(answer.query, rule, resource, message, _path(item), len(items))
+            path = _path(item)
+            placed: Placed | Literal[""] = "field" if path is not None else ""
+            yield Draft(answer.input, answer.query, rule, resource, message, path, len(items), placed)
 
 
-def _finding(draft: Draft, traced: FieldPath | None) -> Finding:
-    rule, path = draft.rule, draft.path or traced
-    placed: Placed = "field" if draft.path is not None else "resource" if traced is None else "traced"
+def finding(draft: Draft) -> Finding:
+    """A draft as it is reported."""
+    rule, path = draft.rule, draft.path
     place = draft.resource.origin.place(path or ())
+    placed: Placed = draft.placed or "resource"
     return Finding(rule.name, rule.severity, draft.message, place, draft.resource.ref, path, rule.hint, placed)
 
 

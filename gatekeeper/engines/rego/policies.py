@@ -17,6 +17,9 @@ HEAD = re.compile(r"(?:default\s+)?([A-Za-z_]\w*)")
 VERDICT_RULE = re.compile(r"(deny|violation|warn)(_\w+)?")
 TOKENS = re.compile(r'#[^\n]*|"(?:\\.|[^"\\\n])*"|`[^`]*`|[{}()\[\]\n]|[^#"`{}()\[\]\n]+')
 OTHERS = re.compile(rb"\b(?:ConstraintTemplate|constraints\.gatekeeper\.sh|ValidatingAdmissionPolicy|kyverno\.io)\b")
+MOODY = re.compile(
+    r"\b(?:time\.now_ns|rand\.intn|uuid\.rfc4122|http\.send|net\.lookup_ip_addr|opa\.runtime|time_now)\b"
+)
 LITERAL_BEFORE_BRACE = (":=", "=", "|", ",", "(", "[", ":", " in", "&", "==", "!=")
 
 
@@ -81,6 +84,11 @@ def load(root: Path, folders: Sequence[str], data: Sequence[str] = (), tests: bo
         for path in _files(root / name, {".json", ".yaml", ".yml"}, name):
             _merge(merged, _read_data(path, _relative(path, root)), _relative(path, root))
     return PolicySet(kept, merged)
+
+
+def is_moody(text: str) -> bool:
+    """Whether a policy may say something else of the same resource another time: by clock, by chance, by network."""
+    return MOODY.search(text) is not None
 
 
 def _others(start: Path) -> bool:

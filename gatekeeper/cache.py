@@ -1,0 +1,119 @@
+"""What earlier runs found, kept for later ones; only the same input has the same key, and only this user can write it.
+
+Every entry carries a MAC under a key of the user's that lies elsewhere, so that an entry that was damaged, moved, or
+put there by somebody else is as good as none. Digests in names are made with that key too: they tell nobody what was
+judged.
+`GATEKEEPER_CACHE` names another folder, or `off`; `GATEKEEPER_CACHE_KEY` another key, for a cache that machines share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+MAC_BYTES = 32
+SHORTEST_KEY = 16
+MOST_BYTES = 256 * 1024 * 1024
+OFF = "off"
+
+
+class Cache:
+    """A folder of sealed entries, by key.
+
+    Args:
+        judges: what tells these judges from others; entries of others are as good as none.
+    """
+
+    def __init__(self, folder: Path, secret: bytes, judges: bytes) -> None:
+        self._folder = folder
+        self._secret = hashlib.blake2b(judges, key=secret[:64], digest_size=32).digest()
+
+    def __repr__(self) -> str:
+        return f"Cache({self._folder})"
+
+    def key(self, parts: Iterable[bytes]) -> str:
+        """A digest of some parts, in hexadecimal; no other parts have the same."""
+        digest = hashlib.blake2b(key=self._secret, digest_size=24)
+        for part in parts:
+            digest.update(len(part).to_bytes(8, "little"))
+            digest.update(part)
+        return digest.hexdigest()
+
+    def read(self, key: str) -> bytes | None:
+        """What is kept under a key; None where nothing is, or where it is not what was written."""
+        try:
+            held = self._path(key).read_bytes()
+        except OSError:
+            return None
+        content = held[MAC_BYTES:]
+        return content if hmac.compare_digest(held[:MAC_BYTES], self._mac(key, content)) else None
+
+    def write(self, key: str, content: bytes) -> None:
+        """Keeps something under a key; where the folder cannot be written, nothing is kept."""
+        from gatekeeper import files
+
+        path = self._path(key)
+        with suppress(OSError):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.write(path, self._mac(key, content) + content)
+            self._prune()
+
+    def _mac(self, key: str, content: bytes) -> bytes:
+        return hmac.digest(self._secret, key.encode() + b"\0" + content, "sha256")
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / key
+
+    def _prune(self) -> None:
+        """Forgets the oldest entries once there is too much."""
+        entries = []
+        for path in self._folder.glob("??/*"):
+            # Another run may have taken it away in the meantime.
+            with suppress(OSError):
+                entries.append((path.stat().st_mtime, path.stat().st_size, path))
+        room = MOST_BYTES
+        for _, size, path in sorted(entries, reverse=True):
+            room -= size
+            if room < 0:
+                path.unlink(missing_ok=True)
+
+
+def opened(judges: bytes) -> Cache | None:
+    """The user's cache; None where it is switched off, or where no key can be kept."""
+    named = os.environ.get("GATEKEEPER_CACHE", "")
+    if named == OFF:
+        return None
+    folder = Path(named) if named else _home("XDG_CACHE_HOME", ".cache") / "verdicts"
+    given = os.environ.get("GATEKEEPER_CACHE_KEY", "")
+    secret = (
+        given.encode() if len(given) >= SHORTEST_KEY else _secret(_home("XDG_CONFIG_HOME", ".config") / "cache.key")
+    )
+    return Cache(folder, secret, judges) if secret else None
+
+
+def _home(variable: str, usual: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / usual) / "gatekeeper"
+
+
+def _secret(path: Path) -> bytes | None:
+    """The user's key, made at the first time; None where nobody can be sure that nobody else knows it."""
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Two first runs at once must end with one key: only one of them makes the file.
+            with suppress(FileExistsError):
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "wb") as new:
+                    new.write(secrets.token_bytes(MAC_BYTES))
+        about = path.stat()
+        is_own = about.st_uid == os.geteuid() and not stat.S_IMODE(about.st_mode) & 0o077
+        held = path.read_bytes() if is_own else b""
+    except OSError:
+        return None
+    return held if len(held) == MAC_BYTES else None

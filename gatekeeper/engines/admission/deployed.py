@@ -1,0 +1,74 @@
+"""Policies that the repository deploys to its cluster, judged before the cluster does: Gatekeeper, Kubernetes, Kyverno.
+
+They are found among the rendered resources, and in the YAML files of the policy folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gatekeeper import documents
+from gatekeeper.config import Config
+from gatekeeper.documents import Source
+from gatekeeper.model import Finding, Gap, Resource
+from gatekeeper.render import plain
+
+KYVERNO_NEXT = "policies.kyverno.io"
+# Groups whose resources are policies, and the kinds (none: all).
+POLICIES: dict[str, tuple[str, ...]] = {
+    "templates.gatekeeper.sh": ("ConstraintTemplate",),
+    "constraints.gatekeeper.sh": (),
+    "admissionregistration.k8s.io": ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
+    "kyverno.io": ("ClusterPolicy", "Policy"),
+    KYVERNO_NEXT: (),
+}
+
+
+class Judged(NamedTuple):
+    """What the policies found, what could not be judged, and a digest of each policy.
+
+    Attributes:
+        lasts: whether the same policies say the same of the same resources at any time.
+    """
+
+    findings: list[Finding]
+    gaps: list[Gap]
+    digests: list[str]
+    lasts: bool = True
+
+
+def judge(root: Path, resources: Sequence[Resource], config: Config, jobs: int) -> Judged:
+    """Asks all policies that the repository deploys, or has in its policy folders."""
+    known = [*resources, *_from_folders(root, config.policies)]
+    policies = _distinct([one for one in known if is_policy(one)])
+    if not policies:
+        return Judged([], [], [])
+    # Most repositories have none: what asks them takes a tenth of a second to load.
+    from gatekeeper.engines.admission import judging
+
+    return judging.judge(policies, known, resources, config, jobs)
+
+
+def is_policy(resource: Resource) -> bool:
+    """Whether a resource is a policy, or what puts one to work."""
+    kinds = POLICIES.get(resource.ref.group)
+    return kinds is not None and (not kinds or resource.ref.kind in kinds)
+
+
+def _distinct(policies: Sequence[Resource]) -> list[Resource]:
+    """Each policy once, though several overlays bring it."""
+    return list({(one.ref, one.json): one for one in reversed(policies)}.values())[::-1]
+
+
+def _from_folders(root: Path, folders: Sequence[str]) -> Iterator[Resource]:
+    """The resources in YAML files of the policy folders that lie outside of what is judged."""
+    for folder in folders:
+        start = root / folder
+        files = [start] if start.is_file() else sorted(start.rglob("*"))
+        for file in (file for file in files if file.suffix in documents.EXTENSIONS and file.is_file()):
+            name = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
+            parsed, failure = documents.parse(file.read_bytes())
+            if failure is None:
+                yield from plain.resources(Source(name, "documents", tuple(parsed)))
