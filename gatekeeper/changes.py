@@ -5,11 +5,11 @@ More is taken in where that is not surely known: a change is never judged by too
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from gatekeeper.config import NAME, Config
 from gatekeeper.documents import Source
-from gatekeeper.model import Finding
+from gatekeeper.model import Finding, Verdict
 from gatekeeper.render import charts, kustomizations
 from gatekeeper.render.kustomizations import Kustomization, reach
 from gatekeeper.sources import Tree
@@ -37,6 +37,22 @@ def affected(tree: Tree, sources: Sequence[Source], config: Config, changed: fro
 def tells(finding: Finding, reached: frozenset[str]) -> bool:
     """Whether a finding can come from a change: what names something is broken by a change of what it names."""
     return finding.place.file in reached or finding.rule.startswith("references/")
+
+
+def apart(verdict: Verdict, before: Verdict, renames: Mapping[str, str]) -> Verdict:
+    """A verdict in which what was there before is marked as old: it is not the change's fault, and does not count.
+
+    Args:
+        renames: the old names of files that moved.
+    """
+    moved = {old: new for new, old in renames.items()}
+    known = set()
+    for finding in before.counting:
+        place = finding.place
+        known.add(finding.fingerprint)
+        known.add(finding._replace(place=place._replace(file=moved.get(place.file, place.file))).fingerprint)
+    marked = (finding._replace(old=finding.fingerprint in known) for finding in verdict.findings)
+    return verdict._replace(findings=tuple(marked))
 
 
 def _is_far_reaching(tree: Tree, sources: Sequence[Source], config: Config, changed: frozenset[str]) -> bool:

@@ -15,6 +15,7 @@ from gatekeeper.errors import GateError
 COMMANDS = {
     "check": "judge files, folders or a whole repository",
     "graph": "print what names what, and whether it is there",
+    "merge": "join the reports of several shares into one verdict",
     "policy": "list and document the rules of the library, test rules",
     "render": "print what the cluster would get",
     "tools": "show, build and verify the outside programs",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from gatekeeper import changes, documents, waivers
 from gatekeeper.cache import Cache
 from gatekeeper.config import NAME, Config
+from gatekeeper.documents import Source
 from gatekeeper.engines.admission import deployed as admission
 from gatekeeper.engines.plaintext import secrets as plaintext
 from gatekeeper.engines.references import graph as references
@@ -17,8 +19,9 @@ from gatekeeper.engines.schema import custom
 from gatekeeper.engines.schema import policies as schema_policies
 from gatekeeper.engines.schema import validation as schema
 from gatekeeper.engines.schema.catalog import Catalog
-from gatekeeper.model import Coverage, Finding, Verdict
+from gatekeeper.model import Coverage, Finding, Gap, Resource, Verdict, distinct
 from gatekeeper.render import every as render
+from gatekeeper.shards import WHOLE, Part
 from gatekeeper.sources import Tree
 
 # Is told the step, and how much of it is done: a part from 0 to 1.
@@ -34,11 +37,13 @@ def judge(
     today: datetime.date | None = None,
     changed: frozenset[str] | None = None,
     cache: Cache | None = None,
+    part: Part = WHOLE,
 ) -> Verdict:
     """Reads, renders and judges all files of a tree.
 
     Args:
         changed: the files of a change, to be told only what it can break; None for everything.
+        part: the share of this run; what is judged by others as well is told by all.
         cache: what earlier runs found, to be asked and added to.
         today: the day on which waivers must not have ended; None for the clock's.
 
@@ -49,42 +54,66 @@ def judge(
     sources, unread = documents.read(tree, jobs)
     say("rendering", 0)
     rendered = render.all_of(tree, sources, config, jobs, lambda done, of: say("rendering", done / of))
-    resources = rendered.resources
+    so_far = (*tree.gaps, *unread, *rendered.gaps)
+    mine = [resource for resource in rendered.resources if part.holds(resource.origin.file)]
+    said = _asked(tree, sources, rendered.resources, mine, config, jobs, say, cache)
+    say("following references", 0)
+    named = references.judge(rendered.resources, config.references, so_far, tree.is_whole)
+    say("looking for secrets", 0)
+    own = tree.only(part.holds)
+    found_plain, gaps_plain = plaintext.judge(own, sources, rendered.resources, config)
+    gaps = {gap for gap in so_far if part.holds(gap.file)} | {*said.gaps, *gaps_plain}
+    reached = changes.affected(tree, sources, config, changed) if changed is not None else None
+    if reached is not None:
+        gaps = {gap for gap in gaps if gap.file in reached or gap.file == NAME or gap in said.lost}
+    others = (*rendered.findings, *named, *found_plain)
+    found = [*said.findings, *(one for one in others if part.holds(one.place.file))]
+    answered = waivers.apply(found, tree, sources, config, today or datetime.date.today())
+    findings = distinct(one for one in answered if reached is None or changes.tells(one, reached))
+    coverage = Coverage(len(own.files), len(mine), said.checked, tuple(sorted(gaps)))
+    return Verdict(findings, coverage, said.engine, said.digest, lasts=said.lasts, shard=part.shard)
+
+
+class Said(NamedTuple):
+    """What schemas and policies say of resources.
+
+    Attributes:
+        lost: those of the gaps that are of policies which were not asked, whatever was to be judged.
+    """
+
+    findings: list[Finding]
+    gaps: list[Gap]
+    lost: frozenset[Gap]
+    checked: int
+    engine: tuple[str, str]
+    digest: str
+    lasts: bool
+
+
+def _asked(
+    tree: Tree,
+    sources: Sequence[Source],
+    resources: Sequence[Resource],
+    mine: Sequence[Resource],
+    config: Config,
+    jobs: int,
+    say: Progress,
+    cache: Cache | None,
+) -> Said:
     say("checking schemas", 0)
     kinds = custom.kinds(tree, sources, resources, config)
     catalog = Catalog(config.kubernetes, kinds, library.apis)
-    found_schema, gaps_schema, checked = schema.judge(resources, catalog, config.allow_missing, jobs)
+    found, gaps, checked = schema.judge(mine, catalog, config.allow_missing, jobs)
     say("asking policies", 0)
     forms, unused = schema_policies.load(tree.root, config.policies)
-    found_forms = schema_policies.judge(resources, forms)
-    asked = rego.run(tree.root, resources, config, jobs, cache)
-    deployed = admission.judge(tree.root, resources, config, jobs)
-    say("following references", 0)
-    so_far = (*tree.gaps, *unread, *rendered.gaps)
-    found_named = references.judge(resources, config.references, so_far, tree.is_whole)
-    say("looking for secrets", 0)
-    found_plain, gaps_plain = plaintext.judge(tree, sources, resources, config)
-    gaps = (*so_far, *gaps_schema, *asked.gaps, *deployed.gaps, *unused, *gaps_plain)
-    reached = changes.affected(tree, sources, config, changed) if changed is not None else None
-    if reached is not None:
-        gaps = tuple(gap for gap in gaps if gap.file in reached or gap.file == NAME)
-    coverage = Coverage(len(tree.files), len(resources), checked, tuple(sorted(set(gaps))))
-    policies = [*asked.findings, *deployed.findings, *found_forms]
-    found = [*rendered.findings, *found_schema, *policies, *found_named, *found_plain]
-    answered = waivers.apply(found, tree, sources, config, today or datetime.date.today())
-    findings = _distinct([one for one in answered if reached is None or changes.tells(one, reached)])
-    digest = schema_policies.digest(forms, deployed.digests, asked.digest)
-    return Verdict(findings, coverage, asked.engine, digest, lasts=asked.lasts and deployed.lasts)
-
-
-def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Each finding once, though several overlays render the same base; in the order of files and lines."""
-    once: dict[tuple[object, ...], Finding] = {}
-    for finding in findings:
-        once.setdefault((finding.rule, finding.place, finding.message), finding)
-    return tuple(sorted(once.values(), key=lambda found: (_known(found), found.rule, found.message)))
-
-
-def _known(finding: Finding) -> tuple[str, int, int]:
-    place = finding.place
-    return place.file, place.line or 0, place.column or 0
+    rules = rego.run(tree.root, mine, config, jobs, cache)
+    deployed = admission.judge(tree.root, resources, mine, config, jobs)
+    return Said(
+        [*found, *rules.findings, *deployed.findings, *schema_policies.judge(mine, forms)],
+        [*gaps, *rules.gaps, *deployed.gaps, *unused],
+        frozenset((*deployed.gaps, *unused)),
+        checked,
+        rules.engine,
+        schema_policies.digest(forms, deployed.digests, rules.digest),
+        rules.lasts and deployed.lasts,
+    )

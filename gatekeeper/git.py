@@ -67,20 +67,13 @@ def staged(root: Path) -> frozenset[str]:
     return _listed(root, "diff", "--cached", "--name-only", "--no-renames", "-z", "--relative")
 
 
-def since(root: Path, revision: str) -> frozenset[str]:
-    """The files that differ from where HEAD and a revision parted, with those that are new and not ignored.
+def since(root: Path, commit: str) -> frozenset[str]:
+    """The files that differ from a commit, with those that are new and not ignored.
 
     Raises:
-        UsageError: there is no Git repository, no such revision, or no common commit.
+        UsageError: there is no Git repository.
     """
-    if revision.startswith("-"):
-        raise UsageError(f"--since {revision}: is no revision")
-    if _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
-        raise UsageError(f"--since {revision}: there is no such commit here; fetch it, or correct the name")
-    base = _git(root, "merge-base", revision, "HEAD")
-    if base is None:
-        raise UsageError(f"--since {revision}: no commit in common with HEAD; fetch more history (--unshallow)")
-    changed = _listed(root, "diff", "--name-only", "--no-renames", "-z", "--relative", base.decode().strip())
+    changed = _listed(root, "diff", "--name-only", "--no-renames", "-z", "--relative", commit)
     return changed | _listed(root, "ls-files", "-z", "--others", "--exclude-standard")
 
 
@@ -112,6 +105,72 @@ def index(root: Path) -> Iterator[Path]:
         yield inner
 
 
+def line_times(root: Path, file: str) -> dict[int, int]:
+    """When each line of a file was last changed, in seconds since 1970; none where Git does not know the file.
+
+    Lines that are not committed yet are left out.
+    """
+    out = _git(root, "blame", "--porcelain", "--", file)
+    if out is None:
+        return {}
+    times: dict[bytes, int] = {}
+    lines: dict[int, bytes] = {}
+    commit = b""
+    for line in out.splitlines():
+        words = line.split(b" ")
+        if len(words) in (3, 4) and len(words[0]) == 40 and words[1].isdigit() and words[2].isdigit():
+            commit = words[0]
+            lines[int(words[2])] = commit
+        elif line.startswith(b"committer-time "):
+            times[commit] = int(words[1])
+    return {number: times[name] for number, name in lines.items() if name in times and name.strip(b"0")}
+
+
+def base(root: Path, revision: str) -> str:
+    """The commit where HEAD and a revision parted.
+
+    Raises:
+        UsageError: there is no such revision, or no common commit.
+    """
+    if revision.startswith("-"):
+        raise UsageError(f"--since {revision}: is no revision")
+    if _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+        raise UsageError(f"--since {revision}: there is no such commit here; fetch it, or correct the name")
+    found = _git(root, "merge-base", revision, "HEAD")
+    if found is None:
+        raise UsageError(f"--since {revision}: no commit in common with HEAD; fetch more history (--unshallow)")
+    return found.decode().strip()
+
+
+def renames(root: Path, commit: str) -> dict[str, str]:
+    """Files that moved since a commit: the old name of each new one."""
+    out = _git(root, "diff", "--find-renames", "--diff-filter=R", "--name-status", "-z", "--relative", commit) or b""
+    words = out.decode("utf-8", "surrogateescape").split("\0")
+    return {new: old for _, old, new in zip(words[::3], words[1::3], words[2::3], strict=False)}
+
+
+@contextmanager
+def commit(root: Path, name: str) -> Iterator[Path]:
+    """A folder with the files of a commit; it is gone afterwards.
+
+    Raises:
+        UsageError: Git cannot write it out.
+    """
+    with tempfile.TemporaryDirectory(prefix="gatekeeper-commit-") as scratch:
+        folder = Path(scratch).resolve()
+        listing, files = folder / "index", folder / "files"
+        done = [
+            _git(root, "read-tree", f"--index-output={listing}", name, index=folder / "new"),
+            _git(root, "checkout-index", "--all", "--force", f"--prefix={files}/", index=listing),
+        ]
+        prefix = _git(root, "rev-parse", "--show-prefix")
+        if None in done or prefix is None:
+            raise UsageError(f"{root}: Git does not write out commit {name}")
+        inner = files / prefix.decode("utf-8", "surrogateescape").strip()
+        inner.mkdir(parents=True, exist_ok=True)
+        yield inner
+
+
 def _listed(root: Path, *arguments: str) -> frozenset[str]:
     out = _git(root, *arguments)
     if out is None:
@@ -123,11 +182,11 @@ def _names(out: bytes) -> frozenset[str]:
     return frozenset(out.decode("utf-8", "surrogateescape").split("\0")) - {""}
 
 
-def _git(root: Path, *arguments: str) -> bytes | None:
+def _git(root: Path, *arguments: str, index: Path | None = None) -> bytes | None:
     # A repository's own configuration must not start programs (fsmonitor, external diff).
     guard = ("-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
     # In a hook of `git commit -a` the index is another file than usual, and only this variable tells.
-    named = os.environ.get("GIT_INDEX_FILE")
+    named = str(index) if index else os.environ.get("GIT_INDEX_FILE")
     environment = {"GIT_INDEX_FILE": str(Path(named).absolute())} if named else {}
     try:
         code, out, _ = run(["git", "-C", root, *guard, *arguments], SECONDS, environment=environment)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from gatekeeper.roles import Origin
 
 FieldPath = tuple[str | int, ...]
+STEP = re.compile(r'\.?(?P<name>[^.\[\]]+)|\[(?P<number>\d+)\]|\["(?P<quoted>[^"]*)"\]')
 Severity = Literal["error", "warning", "info"]
 Placed = Literal["field", "traced", "resource", "file"]
 """How a finding got its line: the rule named the field; it was traced by evaluation; the resource's or file's start."""
@@ -66,7 +69,11 @@ class Waived(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One reason against a resource or file."""
+    """One reason against a resource or file.
+
+    Attributes:
+        old: whether it was there before the change that is judged, and so is not the change's fault.
+    """
 
     rule: str
     severity: Severity
@@ -77,6 +84,7 @@ class Finding(NamedTuple):
     hint: str = ""
     placed: Placed = "file"
     waived: Waived | None = None
+    old: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -107,6 +115,7 @@ class Verdict(NamedTuple):
 
     Attributes:
         lasts: whether the same input has the same verdict at any time of the day.
+        shard: where this is only a part: its number, from 1, and of how many.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -115,11 +124,12 @@ class Verdict(NamedTuple):
     policies: str = ""
     revision: str | None = None
     lasts: bool = False
+    shard: tuple[int, int] | None = None
 
     @property
     def counting(self) -> list[Finding]:
-        """The findings that nobody waived."""
-        return [finding for finding in self.findings if not finding.waived]
+        """The findings that nobody waived, and that are not older than the change that is judged."""
+        return [finding for finding in self.findings if not finding.waived and not finding.old]
 
     @property
     def word(self) -> Literal["accepted", "refused", "incomplete"]:
@@ -133,6 +143,18 @@ class Verdict(NamedTuple):
     def exit_code(self) -> int:
         """0 accepted, 1 refused, 3 could not judge all of it."""
         return {"accepted": 0, "refused": 1, "incomplete": 3}[self.word]
+
+
+def distinct(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each finding once, though several overlays render the same base; in the order of files and lines."""
+    once: dict[tuple[object, ...], Finding] = {}
+    for finding in findings:
+        once.setdefault((finding.rule, finding.place, finding.message), finding)
+    return tuple(sorted(once.values(), key=lambda found: (_known(found.place), found.rule, found.message)))
+
+
+def _known(place: Place) -> tuple[str, int, int]:
+    return place.file, place.line or 0, place.column or 0
 
 
 def at(value: Any, path: FieldPath) -> Any:
@@ -156,3 +178,11 @@ def dotted(path: FieldPath | None) -> str:
         else:
             text += f".{step}" if text else step
     return text
+
+
+def undotted(text: str) -> FieldPath:
+    """The path that `dotted` wrote."""
+    return tuple(
+        int(number) if number else quoted if quoted is not None and not name else name
+        for name, number, quoted in ((m["name"], m["number"], m["quoted"]) for m in STEP.finditer(text))
+    )

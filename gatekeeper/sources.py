@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gatekeeper import git
@@ -35,6 +35,12 @@ class Tree:
         self.is_whole = is_whole
         self._held: dict[str, bytes] = {}
         self._room = KEPT_BYTES
+
+    def only(self, wanted: Callable[[str], bool]) -> Tree:
+        """A tree of some of the files."""
+        part = Tree(self.root, [file for file in self.files if wanted(file)], self.gaps, self.is_whole)
+        part._held = self._held
+        return part
 
     def read(self, file: str) -> bytes | Gap:
         """A file's bytes, or why it cannot be read."""

@@ -18,6 +18,7 @@ def to_bytes(verdict: Verdict) -> bytes:
             list(verdict.engine),
             verdict.policies,
             verdict.revision,
+            verdict.shard and list(verdict.shard),
         ]
     )
 
@@ -28,7 +29,7 @@ def from_bytes(content: bytes) -> Verdict:
     Raises:
         ValueError, TypeError, IndexError: it is something else.
     """
-    findings, coverage, engine, policies, revision = orjson.loads(content)
+    findings, coverage, engine, policies, revision, shard = orjson.loads(content)
     files, resources, checked, skipped = coverage
     return Verdict(
         tuple(_read(held) for held in findings),
@@ -36,6 +37,7 @@ def from_bytes(content: bytes) -> Verdict:
         (engine[0], engine[1]),
         policies,
         revision,
+        shard=shard and (shard[0], shard[1]),
     )
 
 
@@ -49,11 +51,12 @@ def _finding(finding: Finding) -> list[Any]:
         finding.hint,
         finding.placed,
         waived and [*waived[:4], list(waived.place)],
+        finding.old,
     ]
 
 
 def _read(held: list[Any]) -> Finding:
-    rule, severity, message, place, resource, path, hint, placed, waived = held
+    rule, severity, message, place, resource, path, hint, placed, waived, old = held
     return Finding(
         rule,
         severity,
@@ -64,4 +67,5 @@ def _read(held: list[Any]) -> Finding:
         hint,
         placed,
         waived and Waived(waived[0], waived[1], waived[2], waived[3], Place(*waived[4])),
+        old,
     )

@@ -138,7 +138,7 @@ def test_whatever_a_change_breaks_is_told_by_the_part_as_by_the_whole(committed:
     for _ in range(luck.randint(1, 3)):
         edit(committed, luck)
     after = all_findings(committed)
-    part = all_findings(committed, git.since(committed, "HEAD"))
+    part = all_findings(committed, git.since(committed, git.base(committed, "HEAD")))
     assert after - before <= part <= after
 
 
@@ -202,3 +202,45 @@ def test_the_manifest_for_pre_commit_is_valid() -> None:
     run = [sys.executable, "-m", "pre_commit", "validate-manifest", str(manifest)]
     done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@needs("kustomize", "helm")
+def test_what_was_there_before_stands_apart_and_does_not_count(committed: Path) -> None:
+    path = committed / "plain" / "old.yaml"
+    path.write_text(path.read_text() + "      hostNet: true\n")
+    code, verdict = verdict_of("--since", "HEAD", cwd=committed)
+    assert code == 1
+    assert {(one["rule"], one["old"]) for one in verdict["findings"]} == {
+        ("images/latest-tag", True),
+        ("schema/unknown-field", False),
+    }
+    _, text, _ = command("check", "--since", "HEAD", cwd=committed)
+    assert "there before the change, not counted:\n  plain/old.yaml:" in text
+    assert text.rstrip().endswith("1 there before")
+
+
+def test_a_change_of_what_is_old_is_accepted(committed: Path) -> None:
+    path = committed / "plain" / "old.yaml"
+    path.write_text(path.read_text() + "# a comment\n")
+    code, verdict = verdict_of("--since", "HEAD", cwd=committed)
+    assert (code, verdict["verdict"]) == (0, "accepted")
+    assert [one["old"] for one in verdict["findings"]] == [True]
+
+
+def test_a_file_that_moves_takes_its_past_along(committed: Path) -> None:
+    run_git(committed, "mv", "plain/old.yaml", "plain/moved.yaml")
+    _, verdict = verdict_of("--since", "HEAD", cwd=committed)
+    moved = [one["old"] for one in verdict["findings"] if one["file"] == "plain/moved.yaml"]
+    assert moved == [True]
+
+
+def test_what_a_waiver_silenced_before_is_new_when_the_waiver_goes(committed: Path) -> None:
+    path = committed / "plain" / "old.yaml"
+    waiver = '# gatekeeper:waive rule=images/latest-tag expires=2099-01-01 reason="moving"\n'
+    (committed / "gatekeeper.yaml").write_text("waivers: {maxDays: 99999}\n")
+    path.write_text(path.read_text().replace("        image:", f"        {waiver}        image:"))
+    run_git(committed, "add", ".")
+    run_git(committed, "commit", "-qm", "waived")
+    path.write_text(path.read_text().replace(f"        {waiver}", ""))
+    code, verdict = verdict_of("--since", "HEAD", cwd=committed)
+    assert (code, [one["old"] for one in verdict["findings"]]) == (1, [False])

@@ -44,6 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "files": set(),
     "cache": {"files"},
     "verdicts": {"model"},
+    "shards": {"errors", "model"},
     "identity": {"config", "git"},
     "baseline": {"model", "config", "files"},
     "waivers": {"model", "roles", "documents", "sources", "config", "baseline"},
@@ -55,10 +56,12 @@ ROOMS: dict[str, set[str]] = {
     "engines.rego": BASE | {"render"},
     # Constraints are Rego, and what they judge is in the form of resources.
     "engines.admission": BASE | {"render", "engines.rego"},
-    "report": {"model"},
+    "belonging": {"git", "model"},
+    "report": {"model", "belonging"},
     "gate": BASE
     | {
         "render",
+        "shards",
         "waivers",
         "changes",
         "engines.admission",
@@ -68,7 +71,7 @@ ROOMS: dict[str, set[str]] = {
         "engines.references",
     },
     "commands": BASE
-    | {"identity", "verdicts", "baseline", "files", "render", "report", "gate"}
+    | {"identity", "verdicts", "shards", "changes", "baseline", "files", "render", "report", "gate"}
     | {"engines.rego", "engines.admission", "engines.references"},
     "cli": {"errors", "commands"},
 }

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatekeeper import cache, config, files, git, identity, verdicts
+from gatekeeper import cache, config, files, git, identity, shards, verdicts
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Verdict
 from gatekeeper.report.every import FORMATS, render
@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   gatekeeper check --since origin/main      in a pull request
   gatekeeper check --format text --format json=verdict.json
   gatekeeper check --format github --format sarif=gatekeeper.sarif --format junit=gatekeeper.xml
+  gatekeeper check --shard 2/4 --format json=gatekeeper-2.json
   gatekeeper check --policy my/policies --engine opa
 """
 
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     change = options.add_mutually_exclusive_group()
     change.add_argument("--staged", action="store_true", help="judge the index, and tell what its changes can break")
     change.add_argument("--since", metavar="REV", help="tell what the changes since REV can break (a pull request)")
+    options.add_argument("--shard", metavar="I/N", help="judge one of N shares; `gatekeeper merge` joins the reports")
     options.add_argument("--engine", choices=config.CHOICES["engine"], help="instead of the config's `engine`")
     options.add_argument("--policy", action="append", default=[], metavar="DIR", help="more policies")
     options.add_argument("--config", type=Path, metavar="FILE", help=f"instead of {config.NAME} in the root")
@@ -64,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 def check(arguments: list[str]) -> int:
     """Runs the command."""
     given = parser().parse_intermixed_args(arguments)
-    outputs = [_output(text) for text in given.format or ["text"]]
+    outputs = [output(text) for text in given.format or ["text"]]
     if given.jobs < 1:
         raise UsageError("--jobs must be 1 or more")
     paths = given.paths or [Path.cwd()]
@@ -74,17 +76,47 @@ def check(arguments: list[str]) -> int:
         raise UsageError("--write-baseline takes the whole repository; leave PATHs, --staged and --since out")
     if given.staged and given.paths:
         raise UsageError("--staged judges the whole index; leave the PATHs out")
-    changed = git.staged(root) if given.staged else git.since(root, given.since) if given.since else None
+    if given.shard and (given.write_baseline or given.staged or given.since):
+        raise UsageError("--shard takes all of what is judged; leave --staged, --since and --write-baseline out")
+    base = git.base(root, given.since) if given.since else ""
+    changed = git.staged(root) if given.staged else git.since(root, base) if base else None
     settings = _settings(given, root)
     kept = None if given.no_cache else cache.opened(identity.judges())
     verdict = _remembered(given, root, paths, changed, settings, kept)._replace(revision=git.revision(root))
+    if base and verdict.counting:
+        before = _at(base, given, root, kept)
+        from gatekeeper import changes
+
+        verdict = changes.apart(verdict, before, git.renames(root, base))
     if given.write_baseline:
         return _write_baseline(verdict, root, settings)
     for name, file in outputs:
-        _write(verdict, root, name, file)
+        write(verdict, root, name, file)
         if name == "github":
             _summarise(verdict)
     return verdict.exit_code
+
+
+def _at(commit: str, given: argparse.Namespace, root: Path, kept: cache.Cache | None) -> Verdict:
+    """What the repository was at a commit, by its own config then."""
+    with git.commit(root, commit) as copy:
+        settings = config.load(copy, given.config)
+        settings = settings._replace(engine=given.engine or settings.engine)
+        key = (
+            kept.key([b"commit", commit.encode(), repr(settings).encode(), str(datetime.date.today()).encode()])
+            if kept
+            else ""
+        )
+        held = kept.read(key) if kept else None
+        if held is not None:
+            return verdicts.from_bytes(held)
+        from gatekeeper import gate, sources
+
+        tree = sources.gather([copy], copy, settings.exclude)
+        verdict = gate.judge(tree, settings, given.jobs, _progress(gate.STEPS), cache=kept)
+        if kept and verdict.lasts:
+            kept.write(key, verdicts.to_bytes(verdict))
+        return verdict
 
 
 def _settings(given: argparse.Namespace, root: Path) -> config.Config:
@@ -109,6 +141,7 @@ def _remembered(
     key = None
     if kept is not None:
         asked = [str(path.resolve()) for path in paths] + ["changed", *sorted(changed or ()), str(changed is None)]
+        asked.append(given.shard or "")
         parts = identity.of(root, settings, asked, datetime.date.today(), given.staged)
         key = kept.key([b"verdict", *parts]) if parts is not None else None
         held = kept.read(key) if key else None
@@ -133,7 +166,8 @@ def _judged(
 
     def judge(root: Path, paths: list[Path]) -> Verdict:
         tree = sources.gather(paths, root, settings.exclude)
-        verdict = gate.judge(tree, settings, given.jobs, _progress(gate.STEPS), changed=changed, cache=kept)
+        part = shards.parse(given.shard) if given.shard else shards.WHOLE
+        verdict = gate.judge(tree, settings, given.jobs, _progress(gate.STEPS), None, changed, kept, part)
         if sys.stderr.isatty():
             sys.stderr.write("\r\033[K")
         return verdict
@@ -144,14 +178,16 @@ def _judged(
         return judge(copy, [copy])
 
 
-def _output(text: str) -> tuple[str, Path | None]:
+def output(text: str) -> tuple[str, Path | None]:
+    """A format as it is asked for, `NAME` or `NAME=FILE`."""
     name, _, file = text.partition("=")
     if name not in FORMATS:
         raise UsageError(f"--format {name}: there are {', '.join(FORMATS)}")
     return name, Path(file) if file else None
 
 
-def _write(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
+def write(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
+    """Writes one report, to standard output where no file is named."""
     if file is None:
         colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         sys.stdout.write(render(name, verdict, root, colour))

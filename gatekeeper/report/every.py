@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gatekeeper.model import Verdict
 
-FORMATS = ("text", "json", "sarif", "junit", "github", "gitlab", "policyreport")
+FORMATS = ("text", "json", "sarif", "junit", "github", "gitlab", "policyreport", "html")
 
 
 def render(name: str, verdict: Verdict, root: Path, colour: bool = False) -> str:

@@ -32,8 +32,10 @@ def summary(verdict: Verdict) -> str:
     found = verdict.counting
     counted = Counter[str](finding.severity for finding in found)
     counts = [f"{counted[word]} {word}" for word in COMMANDS if counted[word]]
-    waived = len(verdict.findings) - len(found)
-    words = ", ".join([*counts, *([f"{waived} waived"] if waived else [])]) or "nothing found"
+    waived = sum(bool(finding.waived) for finding in verdict.findings)
+    old = len(verdict.findings) - len(found) - waived
+    counts += [f"{number} {what}" for number, what in ((waived, "waived"), (old, "there before")) if number]
+    words = ", ".join(counts) or "nothing found"
     lines = [f"## gatekeeper: {verdict.word}", "", f"{words}; {coverage.files} files, {coverage.resources} resources."]
     if found:
         lines += ["", "| severity | rule | where | what |", "| --- | --- | --- | --- |"]

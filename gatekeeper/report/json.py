@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.model import Finding, Verdict, Waived, dotted
+from gatekeeper.model import Coverage, Finding, Gap, Place, Ref, Verdict, Waived, dotted, undotted
 
 SCHEMA = "gatekeeper/verdict/v1"
 
@@ -34,8 +34,52 @@ def as_value(verdict: Verdict) -> dict[str, Any]:
                 {"file": gap.file, "reason": gap.reason, "fatal": gap.fatal} for gap in verdict.coverage.skipped
             ],
         },
+        "shard": verdict.shard and {"number": verdict.shard[0], "of": verdict.shard[1]},
         "findings": [_finding(finding) for finding in verdict.findings],
     }
+
+
+def read(text: bytes) -> Verdict:
+    """The verdict that `render` wrote.
+
+    Raises:
+        ValueError: it is something else; with the place and what is wrong there.
+    """
+    import jsonschema_rs
+
+    held = orjson.loads(text)
+    schema = orjson.loads((Path(__file__).parent / "verdict.schema.json").read_bytes())
+    wrong = next(jsonschema_rs.validator_for(schema).iter_errors(held), None)
+    if wrong is not None:
+        where = dotted(tuple(wrong.instance_path)) or "its top"
+        raise ValueError(f"is no verdict: at {where}: {wrong.message[:200]}")
+    covered, shard = held["coverage"], held["shard"]
+    skipped = tuple(Gap(gap["file"], gap["reason"], gap["fatal"]) for gap in covered["skipped"])
+    return Verdict(
+        tuple(_read(entry) for entry in held["findings"]),
+        Coverage(covered["files"], covered["resources"], covered["checked"], skipped),
+        (held["engine"]["name"], held["engine"]["version"]),
+        held["policies"],
+        held["revision"],
+        shard=shard and (shard["number"], shard["of"]),
+    )
+
+
+def _read(held: dict[str, Any]) -> Finding:
+    ref, waived = held["resource"], held["waived"]
+    place = Place(held["file"], held["line"], held["column"])
+    return Finding(
+        held["rule"],
+        held["severity"],
+        held["message"],
+        place,
+        ref and Ref(ref["apiVersion"], ref["kind"], ref["namespace"], ref["name"]),
+        undotted(held["field"]) if held["field"] else None,
+        held["hint"],
+        held["placed"],
+        waived and Waived(**{**waived, "place": Place(**waived["place"])}),
+        held["old"],
+    )
 
 
 def _waived(waived: Waived | None) -> dict[str, Any] | None:
@@ -60,5 +104,6 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "placed": finding.placed,
         "hint": finding.hint,
         "waived": _waived(finding.waived),
+        "old": finding.old,
         "fingerprint": finding.fingerprint,
     }

@@ -23,7 +23,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     gaps = [gap for gap in verdict.coverage.skipped if gap.fatal]
     errors = [finding for finding in verdict.counting if finding.severity == "error"]
     others = [finding for finding in verdict.counting if finding.severity != "error"]
-    waived = [finding for finding in verdict.findings if finding.waived]
+    waived = [finding for finding in verdict.findings if finding.waived or finding.old]
     total = len(verdict.findings) + len(gaps) + 1
     counts = {"tests": str(total), "failures": str(len(errors)), "errors": str(len(gaps))}
     suites = ElementTree.Element("testsuites", {"name": "gatekeeper", **counts})
@@ -40,6 +40,8 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
         skipped = ElementTree.SubElement(_case(suite, finding), "skipped")
         if finding.waived:
             skipped.set("message", _safe(f"waived until {finding.waived.expires}: {finding.waived.reason}"))
+        else:
+            skipped.set("message", "there before the change")
     for gap in gaps:
         case = ElementTree.SubElement(suite, "testcase", {"classname": _safe(gap.file), "name": "not judged"})
         ElementTree.SubElement(case, "error", {"message": _safe(gap.reason), "type": "not judged"})

@@ -31,7 +31,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
 
 
 def _report(namespace: str, findings: list[Finding], verdict: Verdict) -> dict[str, Any]:
-    counted = Counter("skip" if finding.waived else RESULTS[finding.severity][0] for finding in findings)
+    counted = Counter("skip" if finding.waived or finding.old else RESULTS[finding.severity][0] for finding in findings)
     metadata: dict[str, Any] = {"name": NAME, "annotations": {"gatekeeper/revision": verdict.revision or "none"}}
     return {
         "apiVersion": API_VERSION,
@@ -53,7 +53,7 @@ def _result(finding: Finding) -> dict[str, Any]:
         "policy": category or rule,
         "rule": finding.rule,
         "category": category,
-        "result": "skip" if finding.waived else result,
+        "result": "skip" if finding.waived or finding.old else result,
         "severity": severity,
         "message": finding.message,
         "resources": [{**named, "namespace": ref.namespace} if ref and ref.namespace else named],

@@ -59,6 +59,7 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
         "locations": [location],
         "partialFingerprints": {"gatekeeper/v1": finding.fingerprint},
         "properties": {"placed": finding.placed},
+        **({"baselineState": "unchanged"} if finding.old else {}),
         **({"suppressions": [_suppression(finding.waived)]} if finding.waived else {}),
     }
 

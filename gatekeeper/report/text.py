@@ -24,10 +24,11 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     lines: list[str] = []
     texts: dict[str, list[str]] = {}
     hidden = {finding.place[:2] for finding in verdict.findings if finding.rule.startswith(SECRET_RULES)}
-    for finding in verdict.findings:
+    for finding in (one for one in verdict.findings if not one.old):
         # A line that may hold a secret is never shown, whichever rule points to it.
         secret = finding.place[:2] in hidden or (finding.resource and finding.resource.kind == "Secret")
         lines.extend(_finding(finding, root, texts, colour, show=not secret))
+    lines.extend(_old(verdict))
     lines.extend(_sums(verdict))
     lines.extend(_coverage(verdict))
     shade = {"accepted": GREEN}.get(verdict.word, COLOURS["error"])
@@ -65,6 +66,19 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8", errors="replace").removeprefix("\ufeff").splitlines()
     except OSError:
         return []
+
+
+def _old(verdict: Verdict) -> Iterator[str]:
+    """What was there before the change: a line each, for it does not count."""
+    old = [finding for finding in verdict.findings if finding.old and not finding.waived]
+    if old:
+        yield "there before the change, not counted:"
+        for finding in old[:MOST_SKIPPED]:
+            where = ":".join(str(part) for part in finding.place if part is not None)
+            yield f"  {where}: {finding.message} [{finding.rule}]"
+        if len(old) > MOST_SKIPPED:
+            yield f"  and {len(old) - MOST_SKIPPED} more"
+        yield ""
 
 
 def _sums(verdict: Verdict) -> Iterator[str]:
@@ -105,7 +119,10 @@ def _counts(verdict: Verdict) -> str:
     counted = Counter[str](finding.severity for finding in verdict.counting)
     gaps = sum(gap.fatal for gap in verdict.coverage.skipped)
     parts = [f"{counted[word]} {word}{'s' if counted[word] != 1 else ''}" for word in COLOURS if counted[word]]
-    waived = len(verdict.findings) - len(verdict.counting)
+    waived = sum(bool(finding.waived) for finding in verdict.findings)
+    old = len(verdict.findings) - len(verdict.counting) - waived
+    if old:
+        parts.append(f"{old} there before")
     if waived:
         parts.append(f"{waived} waived")
     if gaps:

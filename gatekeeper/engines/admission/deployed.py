@@ -39,8 +39,13 @@ class Judged(NamedTuple):
     lasts: bool = True
 
 
-def judge(root: Path, resources: Sequence[Resource], config: Config, jobs: int) -> Judged:
-    """Asks all policies that the repository deploys, or has in its policy folders."""
+def judge(root: Path, resources: Sequence[Resource], asked_of: Sequence[Resource], config: Config, jobs: int) -> Judged:
+    """Asks all policies that the repository deploys, or has in its policy folders.
+
+    Args:
+        resources: everything that the policies may look at.
+        asked_of: the resources that they judge.
+    """
     known = [*resources, *_from_folders(root, config.policies)]
     policies = _distinct([one for one in known if is_policy(one)])
     if not policies:
@@ -48,7 +53,7 @@ def judge(root: Path, resources: Sequence[Resource], config: Config, jobs: int) 
     # Most repositories have none: what asks them takes a tenth of a second to load.
     from gatekeeper.engines.admission import judging
 
-    return judging.judge(policies, known, resources, config, jobs)
+    return judging.judge(policies, known, asked_of, config, jobs)
 
 
 def is_policy(resource: Resource) -> bool:

@@ -1,0 +1,91 @@
+"""One verdict from several machines: each judges its share, and `gatekeeper merge` joins what they say.
+
+Every run renders the whole repository, because what something is built from, and what it names, may lie anywhere; but
+it asks the engines of its share only.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gatekeeper.errors import UsageError
+from gatekeeper.model import Coverage, Finding, Verdict, distinct
+
+# A waiver that silences nothing in one share may silence something in another.
+UNUSED = "waivers/unused"
+
+
+class Part(NamedTuple):
+    """A share of a repository: its number, from 1, of how many; None for all of it."""
+
+    shard: tuple[int, int] | None
+
+    def holds(self, file: str) -> bool:
+        """Whether a file, and all that comes of it, is in this share."""
+        return (
+            self.shard is None
+            or zlib.crc32(file.encode("utf-8", "surrogateescape")) % self.shard[1] + 1 == self.shard[0]
+        )
+
+
+WHOLE = Part(None)
+
+
+def parse(text: str) -> Part:
+    """A share as it is written, `2/5`.
+
+    Raises:
+        UsageError: it is written in another way.
+    """
+    number, _, of = text.partition("/")
+    if not number.isdecimal() or not of.isdecimal() or not 1 <= int(number) <= int(of):
+        raise UsageError(f"--shard {text}: must be I/N, such as 1/4 for the first of four")
+    return Part((int(number), int(of)))
+
+
+def merged(verdicts: Sequence[tuple[str, Verdict]]) -> Verdict:
+    """The verdict of the whole, from those of all its shares.
+
+    Args:
+        verdicts: each with a name for messages.
+
+    Raises:
+        UsageError: a share is missing or there twice, or they are not of the same run.
+    """
+    shares: dict[int, str] = {}
+    [(first_name, first), *_] = verdicts
+    for name, verdict in verdicts:
+        if verdict.shard is None or first.shard is None:
+            raise UsageError(
+                f"{name}: is no report of a share; make it with `gatekeeper check --shard I/N --format json`"
+            )
+        for what, ours, theirs in (
+            ("number of shares", verdict.shard[1], first.shard[1]),
+            ("revision", verdict.revision, first.revision),
+            ("engine", verdict.engine, first.engine),
+            ("policies", verdict.policies, first.policies),
+        ):
+            if ours != theirs:
+                raise UsageError(f"{name}: has another {what} than {first_name}; judge all shares of one commit alike")
+        if verdict.shard[0] in shares:
+            raise UsageError(f"{name}: is share {verdict.shard[0]}, as is {shares[verdict.shard[0]]}")
+        shares[verdict.shard[0]] = name
+    of = first.shard[1] if first.shard else 0
+    missing = [str(number) for number in range(1, of + 1) if number not in shares]
+    if missing:
+        raise UsageError(f"share {', '.join(missing)} of {of} is missing: a verdict on a part is none on the whole")
+    parts = [verdict for _, verdict in verdicts]
+    coverage = Coverage(
+        sum(part.coverage.files for part in parts),
+        sum(part.coverage.resources for part in parts),
+        sum(part.coverage.checked for part in parts),
+        tuple(sorted({gap for part in parts for gap in part.coverage.skipped})),
+    )
+    return Verdict(distinct(_findings(parts)), coverage, first.engine, first.policies, first.revision)
+
+
+def _findings(parts: Sequence[Verdict]) -> list[Finding]:
+    everywhere = set.intersection(*({one for one in part.findings if one.rule == UNUSED} for part in parts))
+    return [one for part in parts for one in part.findings if one.rule != UNUSED or one in everywhere]

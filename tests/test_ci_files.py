@@ -1,0 +1,62 @@
+"""The files for CI systems that the docs hand out: whole YAML, and each command of theirs is one that works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gatekeeper import cli
+from gatekeeper.report.every import FORMATS
+from tests.conftest import Repository, command
+from tests.test_gate import DEPLOYMENT
+from tests.test_sources import run_git
+
+FOLDER = Path(__file__).parent.parent / "examples" / "ci"
+
+
+def scripts(value: Any) -> list[str]:
+    """All lines of shell in a CI file."""
+    if isinstance(value, dict):
+        own = [value[key] for key in ("run", "script", "before_script") if key in value]
+        lines = [
+            line for part in own for text in ([part] if isinstance(part, str) else part) for line in text.splitlines()
+        ]
+        return lines + [line for key, item in value.items() if key not in ("run", "script") for line in scripts(item)]
+    return [line for item in value for line in scripts(item)] if isinstance(value, list) else []
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.iterdir()), ids=lambda file: file.name)
+def test_every_command_exists_with_its_options(file: Path) -> None:
+    lines = [
+        line.strip() for line in scripts(yaml.safe_load(file.read_text())) if line.strip().startswith("gatekeeper ")
+    ]
+    assert len(lines) >= 3
+    for line in lines:
+        words = shlex.split(line.partition("||")[0])
+        assert words[1] in cli.COMMANDS
+        _, out, _ = command(words[1], "--help")
+        assert all(word.partition("=")[0] in out for word in words if word.startswith("--")), line
+        for name in re.findall(r"--format (?:json=|\"json=)?(\w+)", line):
+            assert name in FORMATS or "json" in line, line
+
+
+def test_the_github_job_runs_as_it_is_written(repository: Repository) -> None:
+    root = repository({"gatekeeper.yaml": "", "a.yaml": "", "b.yaml": DEPLOYMENT})
+    run_git(root, "init", "-q", "-b", "main")
+    run_git(root, "add", ".")
+    run_git(root, "commit", "-qm", "x")
+    run_git(root, "update-ref", "refs/remotes/origin/main", "HEAD")
+    (root / "a.yaml").write_text(DEPLOYMENT.replace("web", "new"))
+    run_git(root, "add", ".")
+    steps = yaml.safe_load((FOLDER / "github.yaml").read_text())["jobs"]["check"]["steps"]
+    line = next(step["run"] for step in steps if step.get("name") == "judge the pull request")
+    words = shlex.split(line.replace("$GITHUB_BASE_REF", "main"))
+    code, out, err = command(*words[1:], cwd=root)
+    assert (code, err) == (1, "")
+    assert "::error file=a.yaml" in out and "b.yaml" not in out
+    assert (root / "gatekeeper.sarif").exists()

@@ -1,0 +1,98 @@
+"""Shares of a repository: together they say what one run says, and a missing share is no verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper import shards
+from gatekeeper.errors import UsageError
+from gatekeeper.model import FieldPath, dotted, undotted
+from tests.conftest import Repository, command, needs, verdict_of
+from tests.engines.references.test_graph import POD
+from tests.test_changes import FILES
+
+WAIVER = '# gatekeeper:waive rule=images/latest-tag expires=2027-01-01 reason="moving" ticket=T-1\n'
+
+
+@pytest.fixture
+def root(repository: Repository) -> Path:
+    files = dict(FILES)
+    files["plain/waived.yaml"] = str(files["plain/old.yaml"]).replace("        image", f"        {WAIVER}        image")
+    files["plain/unused.yaml"] = str(files["plain/map.yaml"]) + WAIVER
+    files["pod.yaml"] = POD
+    files["broken.yaml"] = "a: [\n"
+    files["README.md"] = 'password = "hunter2-Zk9vQ1x7Lm3"\n'
+    return repository(files)
+
+
+@needs("kustomize", "helm")
+@pytest.mark.parametrize("of", [1, 2, 5])
+def test_all_shares_together_are_the_whole(root: Path, tmp_path: Path, of: int) -> None:
+    reports = []
+    for number in range(1, of + 1):
+        target = tmp_path / f"{number}.json"
+        assert command("check", "--shard", f"{number}/{of}", "--format", f"json={target}", cwd=root)[0] in (0, 1, 3)
+        reports.append(target)
+    for form in ("json", "sarif", "junit"):
+        whole = command("check", "--format", form, cwd=root)
+        assert command("merge", "--format", form, *reversed(reports), cwd=root) == whole
+
+
+@needs("kustomize", "helm")
+def test_each_share_judges_its_part_only(root: Path) -> None:
+    verdicts = [verdict_of("--shard", f"{number}/3", cwd=root)[1] for number in (1, 2, 3)]
+    assert (
+        sum(verdict["coverage"]["resources"] for verdict in verdicts)
+        == verdict_of(cwd=root)[1]["coverage"]["resources"]
+    )
+    assert all(verdict["coverage"]["files"] < 12 for verdict in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        (["1.json"], "share 2 of 2 is missing"),
+        (["1.json", "1.json"], "is share 1, as is"),
+        (["1.json", "whole.json"], "no report of a share"),
+        (["1.json", "three.json"], "another number of shares"),
+        (["1.json", "policies.json"], "another policies"),
+        (["1.json", "broken.json"], "broken.json: "),
+        (["1.json", "other.json"], "is no verdict: at its top"),
+    ],
+)
+def test_what_does_not_belong_together_is_not_joined(
+    repository: Repository, tmp_path: Path, named: list[str], told: str
+) -> None:
+    root = repository({"a.yaml": POD})
+    made: dict[str, list[str | Path]] = {"1.json": ["--shard", "1/2"], "three.json": ["--shard", "2/3"], "whole.json": [],
+            "policies.json": ["--shard", "2/2", "--policy", tmp_path / "p"]}  # fmt: skip
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "a.rego").write_text("package main\nimport rego.v1\ndeny contains 1 if false\n")
+    for name in {*named} & made.keys():
+        command("check", *map(str, made[name]), "--format", f"json={tmp_path / name}", cwd=root)
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "other.json").write_text("{}")
+    code, _, err = command("merge", *named, cwd=tmp_path)
+    assert (code, told in err) == (2, True), err
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
+def test_a_share_is_written_in_one_way(text: str) -> None:
+    with pytest.raises(UsageError, match="must be I/N"):
+        shards.parse(text)
+
+
+@given(st.text(max_size=30), st.integers(1, 9))
+def test_every_file_is_in_exactly_one_share(file: str, of: int) -> None:
+    assert sum(shards.Part((number, of)).holds(file) for number in range(1, of + 1)) == 1
+
+
+@given(
+    st.lists(st.integers(0, 99) | st.text(st.characters(exclude_characters='"]['), max_size=8), max_size=5).map(tuple)
+)
+def test_a_path_can_be_written_and_read(path: FieldPath) -> None:
+    assert undotted(dotted(path)) == path
