@@ -58,7 +58,7 @@ def judge(
     mine = [resource for resource in rendered.resources if part.holds(resource.origin.file)]
     said = _asked(tree, sources, rendered.resources, mine, config, jobs, say, cache)
     say("following references", 0)
-    named = references.judge(rendered.resources, config.references, so_far, tree.is_whole)
+    named = references.judge(rendered.parts, tree, config.references, so_far)
     say("looking for secrets", 0)
     own = tree.only(part.holds)
     found_plain, gaps_plain = plaintext.judge(own, sources, rendered.resources, config)

@@ -8,7 +8,7 @@ from tests.conftest import SHARED, Repository, command, judge, needs, shared, ve
 GOOD = """\
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: a, namespace: b}
+metadata: {name: a, namespace: b, labels: {read: by-its-label}}
 data: {key: value}
 """
 DEPLOYMENT = """\

@@ -21,7 +21,7 @@ BROKEN = GOOD.replace("\ndata:", "\ndta:")
 @pytest.fixture
 def cloned(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with both hooks, a bare one to push to, and `gatekeeper` on the PATH."""
-    root = repository({"a.yaml": GOOD, "old.yaml": BROKEN})
+    root = repository({"a.yaml": GOOD, "old.yaml": BROKEN.replace("name: a", "name: old")})
     run_git(root, "init", "-q", "-b", "main")
     run_git(root, "config", "user.name", "a")
     run_git(root, "config", "user.email", "a@example.com")
@@ -46,11 +46,11 @@ def git(root: Path, *arguments: str) -> tuple[bool, str]:
 
 
 def test_a_commit_is_stopped_by_its_own_faults_only(cloned: Path) -> None:
-    (cloned / "new.yaml").write_text(GOOD)
+    (cloned / "new.yaml").write_text(GOOD.replace("name: a", "name: new"))
     run_git(cloned, "add", ".")
     passed, told = git(cloned, "commit", "-qm", "good")
     assert passed, told
-    (cloned / "new.yaml").write_text(BROKEN)
+    (cloned / "new.yaml").write_text(BROKEN.replace("name: a", "name: new"))
     run_git(cloned, "add", ".")
     passed, told = git(cloned, "commit", "-qm", "bad")
     assert not passed
@@ -59,22 +59,22 @@ def test_a_commit_is_stopped_by_its_own_faults_only(cloned: Path) -> None:
 
 @pytest.mark.parametrize("how", [["-a"], ["--", "new.yaml"]], ids=["all", "one file"])
 def test_a_commit_that_stages_by_itself_is_judged_too(cloned: Path, how: list[str]) -> None:
-    (cloned / "new.yaml").write_text(GOOD)
+    (cloned / "new.yaml").write_text(GOOD.replace("name: a", "name: new"))
     run_git(cloned, "add", ".")
     run_git(cloned, "commit", "-qm", "good")
-    (cloned / "new.yaml").write_text(BROKEN)
+    (cloned / "new.yaml").write_text(BROKEN.replace("name: a", "name: new"))
     passed, told = git(cloned, "commit", "-qm", "bad", *how)
     assert not passed
     assert "new.yaml:4:1: error" in told
 
 
 def test_a_push_is_judged_from_what_the_other_side_has(cloned: Path) -> None:
-    (cloned / "new.yaml").write_text(GOOD)
+    (cloned / "new.yaml").write_text(GOOD.replace("name: a", "name: new"))
     run_git(cloned, "add", ".")
     run_git(cloned, "commit", "-qm", "good")
     passed, told = git(cloned, "push", "origin", "main")
     assert passed, told
-    (cloned / "new.yaml").write_text(BROKEN)
+    (cloned / "new.yaml").write_text(BROKEN.replace("name: a", "name: new"))
     run_git(cloned, "commit", "-qam", "bad", "--no-verify")
     passed, told = git(cloned, "push", "origin", "main")
     assert not passed

@@ -10,10 +10,12 @@ import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gatekeeper.engines.references import needs, provides
+from gatekeeper.engines.references import needs, paths, provides, seals, services, stores, twice
 from gatekeeper.engines.references.needs import Need
 from gatekeeper.engines.references.provides import Keys
+from gatekeeper.engines.references.twice import Parts
 from gatekeeper.model import FieldPath, Finding, Gap, Resource, Severity, at
+from gatekeeper.sources import Tree
 
 # Made in every namespace by Kubernetes or a mesh; or by `flux bootstrap`, which alone knows the credential.
 ALWAYS_THERE = {
@@ -50,16 +52,19 @@ def edges(resources: Sequence[Resource]) -> list[Edge]:
     return list(found.values())
 
 
-def judge(resources: Sequence[Resource], allow: Sequence[str], gaps: Sequence[Gap], is_whole: bool) -> list[Finding]:
-    """What is named and not there, keys that are not there, and circles of `dependsOn`.
+def judge(parts: Parts, tree: Tree, allow: Sequence[str], gaps: Sequence[Gap]) -> list[Finding]:
+    """What is named and not there, or there twice, or not to be reached; and circles of `dependsOn`.
 
     Args:
+        parts: the resources, each lot with the file or folder that it was rendered from.
+        tree: the files; of a part of a repository nobody knows what the rest brings.
         allow: what is there though the repository does not show it: patterns as `Secret/prod/*`.
         gaps: what was not judged; where something fatal is among it, what it would bring is not known.
-        is_whole: whether these are all resources of the repository; of a part nobody knows what the rest brings.
     """
-    if not is_whole or any(gap.fatal for gap in gaps):
-        return _circles(resources)
+    resources = [resource for _, lot in parts for resource in lot]
+    alone = [*_circles(resources), *seals.judge(resources)]
+    if not tree.is_whole or any(gap.fatal for gap in gaps):
+        return alone
     index = _index(resources)
     others = _makers(resources)
     installed = any(resource.ref.kind in FLUX_INSTALLERS for resource in resources)
@@ -71,15 +76,19 @@ def judge(resources: Sequence[Resource], allow: Sequence[str], gaps: Sequence[Ga
             found = _judge(need, index, others, allow)
             if found:
                 findings.setdefault((found.place.file, found.rule, need.path, found.message), found)
-    return [*findings.values(), *_circles(resources)]
+    more = (
+        stores.judge(resources),
+        services.judge(resources, others),
+        paths.judge(resources, tree),
+        twice.judge(parts, others),
+    )
+    return [*findings.values(), *alone, *(one for found in more for one in found if not _is_allowed_of(one, allow))]
 
 
 def _index(resources: Sequence[Resource]) -> Index:
     """What is provided: by kind and name, the namespaces and keys."""
     index: dict[tuple[str, str], list[tuple[str, Keys]]] = {}
     for resource in resources:
-        if resource.ref.kind in needs.POD_PATHS:
-            continue  # Nothing names a workload.
         for provided in provides.of(resource):
             index.setdefault((provided.kind, provided.name), []).append((provided.namespace, provided.keys))
     return index
@@ -110,7 +119,8 @@ def _judge(need: Need, index: Index, makers: set[str], allow: Sequence[str]) -> 
             message = f"{need.kind} {need.name}{where} has no key `{need.key}`"
             return _finding(need, "references/key", "error", message, "correct the key, or add it there")
         return None
-    if need.kind in ("Secret", "ConfigMap") and (need.namespace in makers or not need.namespace):
+    is_made = need.kind in ("Secret", "ConfigMap", "Service", *needs.POD_PATHS)
+    if is_made and (need.namespace in makers or not need.namespace):
         return None
     message = f"{need.kind} {need.name}{where} is named, and nothing in the repository provides it"
     hint = (
@@ -134,6 +144,12 @@ def _there(need: Need, index: Index) -> list[Keys]:
 
 def _is_allowed(need: Need, allow: Sequence[str]) -> bool:
     name = f"{need.kind}/{need.namespace}/{need.name}"
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in allow)
+
+
+def _is_allowed_of(finding: Finding, allow: Sequence[str]) -> bool:
+    ref = finding.resource
+    name = f"{ref.kind}/{ref.namespace}/{ref.name}" if ref else ""
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in allow)
 
 

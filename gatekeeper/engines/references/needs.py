@@ -50,6 +50,8 @@ def of(resource: Resource) -> Iterable[Need]:
         return _pod(resource, resource.value, POD_PATHS[kind]) if names else ()
     if kind == "ServiceAccount" and not group:
         return _named(resource, resource.value, ("imagePullSecrets",), "Secret")
+    if kind == "HorizontalPodAutoscaler":
+        return _scaled(resource, resource.value)
     if kind == "Ingress":
         return _ingress(resource, resource.value)
     if group == "source.toolkit.fluxcd.io":
@@ -64,6 +66,19 @@ def of(resource: Resource) -> Iterable[Need]:
 def _ingress(resource: Resource, value: Any) -> Iterator[Need]:
     for index, entry in _list(value, ("spec", "tls")):
         yield from _one(resource, entry, ("spec", "tls", index, "secretName"), "Secret")
+    default = at(value, ("spec", "defaultBackend", "service"))
+    yield from _one(resource, default, ("spec", "defaultBackend", "service", "name"), "Service")
+    for index, rule in _list(value, ("spec", "rules")):
+        for number, entry in _list(rule, ("http", "paths")):
+            path: FieldPath = ("spec", "rules", index, "http", "paths", number, "backend", "service", "name")
+            yield from _one(resource, at(entry, ("backend", "service")), path, "Service")
+
+
+def _scaled(resource: Resource, value: Any) -> Iterator[Need]:
+    held = at(value, ("spec", "scaleTargetRef"))
+    kind = at(held, ("kind",))
+    if kind in POD_PATHS:
+        yield from _one(resource, held, ("spec", "scaleTargetRef", "name"), str(kind))
 
 
 def _source(resource: Resource, value: Any) -> Iterator[Need]:

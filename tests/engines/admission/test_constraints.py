@@ -158,7 +158,7 @@ def test_a_constraint_sees_the_other_resources(repository: Repository) -> None:
         "2.yaml": other.replace("NAME", "two").replace("HOST", "a.example"),
         "3.yaml": other.replace("NAME", "three").replace("HOST", "b.example"),
     }
-    found = judge(repository(files)).findings
+    found = [one for one in judge(repository(files)).findings if one.rule == "UniqueValue/hosts"]
     assert [(finding.place.file, finding.message) for finding in found] == [
         ("1.yaml", "a.example is taken"),
         ("2.yaml", "a.example is taken"),
@@ -171,7 +171,8 @@ def test_a_template_in_cel(repository: Repository) -> None:
         "spec: {parameters: {prefix: web-}, match: {kinds: [{apiGroups: ['*'], kinds: [ConfigMap]}]}}\n"
     )
     root = repository({"t.yaml": CEL, "c.yaml": constraint, "o.yaml": OBJECT})
-    assert [finding.message for finding in judge(root).findings] == ["name must begin with web-"]
+    found = [finding.message for finding in judge(root).findings if finding.rule == "CelName/names"]
+    assert found == ["name must begin with web-"]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,10 @@ EVERYTHING = "".join([
 
 
 def found(repository: Repository, *texts: str, config: str = "") -> list[Finding]:
+    return [one for one in all_of(repository, *texts, config=config) if one.rule != "references/unused"]
+
+
+def all_of(repository: Repository, *texts: str, config: str = "") -> list[Finding]:
     files: dict[str, str | bytes] = {f"{number}.yaml": text for number, text in enumerate(texts)}
     verdict = judge(repository({**files, "gatekeeper.yaml": f"library: {{profile: 'off'}}\n{config}"}))
     return [finding for finding in verdict.findings if finding.rule.startswith("references/")]
@@ -176,3 +180,192 @@ def test_the_articles_loose_ends_are_told() -> None:
         "Secret github-credentials in namespace flux-system", "ClusterSecretStore vault-backend",
         "GitRepository flux-system in namespace flux-system",
     } <= told  # fmt: skip
+
+
+SEALED = """\
+apiVersion: bitnami.com/v1alpha1
+kind: SealedSecret
+metadata: {name: db, namespace: prod}
+spec:
+  encryptedData: {password: CIPHER}
+  template:
+    metadata: {name: db, namespace: prod}
+"""
+
+
+def rules_of(findings: list[Finding]) -> list[tuple[str, str, int | None]]:
+    return [(one.rule.removeprefix("references/"), one.place.file, one.place.line) for one in findings]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found_at"),
+    [
+        ("", "", []),
+        ("    metadata: {name: db, namespace: prod}", "    metadata: {name: data, namespace: prod}", [("sealed-name", "0.yaml", 7)]),
+        ("    metadata: {name: db, namespace: prod}", "    metadata: {name: db, namespace: test}", [("sealed-name", "0.yaml", 7)]),
+        ("    metadata: {name: db, namespace: prod}",
+         "    metadata: {annotations: {sealedsecrets.bitnami.com/cluster-wide: 'true'}}", [("sealed-scope", "0.yaml", 7)]),
+    ],
+)  # fmt: skip
+def test_a_sealed_secret_agrees_with_itself(
+    repository: Repository, before: str, after: str, found_at: list[object]
+) -> None:
+    seals = [one for one in found(repository, SEALED.replace(before, after), POD) if "sealed" in one.rule]
+    assert rules_of(seals) == found_at
+
+
+def test_ciphertext_that_was_copied_to_another_name_is_told(repository: Repository) -> None:
+    copy = SEALED.replace("name: db", "name: copy")
+    assert ("sealed-copy", "1.yaml", 5) in rules_of(found(repository, SEALED, copy))
+    wide = "metadata: {name: NAME, namespace: prod, annotations: {sealedsecrets.bitnami.com/namespace-wide: 'true'}}"
+    shared_in_namespace = [
+        SEALED.replace("metadata: {name: db, namespace: prod}", wide.replace("NAME", name), 1).partition("  template")[
+            0
+        ]
+        for name in ("db", "copy")
+    ]
+    assert [one for one in rules_of(found(repository, *shared_in_namespace)) if one[0].startswith("sealed")] == []
+
+
+STORE = """\
+apiVersion: external-secrets.io/v1
+kind: ClusterSecretStore
+metadata: {name: vault}
+spec:
+  provider: {fake: {data: []}}
+  conditions: [CONDITION]
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: prod, labels: {stage: production}}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: all, namespace: prod}
+spec:
+  secretStoreRef: {kind: ClusterSecretStore, name: vault}
+  dataFrom: [{extract: {key: a}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "serves"),
+    [
+        ("{namespaces: [prod]}", True), ("{namespaces: [test]}", False), ("{namespaceRegexes: ['^pr']}", True),
+        ("{namespaceRegexes: ['^te']}", False), ("{namespaceSelector: {matchLabels: {stage: production}}}", True),
+        ("{namespaceSelector: {matchLabels: {stage: test}}}", False), ("{namespaces: [test]}, {namespaces: [prod]}", True),
+        ("{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: prod}}}", True),
+        ("{namespaceSelector: {matchExpressions: [{key: a, operator: Exists}]}}", True),
+    ],
+)  # fmt: skip
+def test_a_store_serves_the_namespace_of_who_asks(repository: Repository, condition: str, serves: bool) -> None:
+    told = [one for one in rules_of(found(repository, STORE.replace("CONDITION", condition))) if one[0] == "store"]
+    assert told == ([] if serves else [("store", "0.yaml", 16)])
+
+
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: prod}
+spec:
+  selector: {app: web}
+  ports: [{port: 80}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: prod}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: LABEL}}
+    spec: {containers: [{name: web, image: "web:1"}]}
+"""
+
+
+def test_a_service_finds_its_pods(repository: Repository) -> None:
+    assert found(repository, SERVICE.replace("LABEL", "web")) == []
+    assert rules_of(found(repository, SERVICE.replace("LABEL", "wbe"))) == [("selector", "0.yaml", 5)]
+    alone = SERVICE.partition("---")[0]
+    assert found(repository, alone) == [], "its Pods may come from elsewhere"
+    chart = "---\napiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: c, namespace: prod}\n" \
+            "spec: {interval: 1h, chart: {spec: {chart: c, sourceRef: {kind: HelmRepository, name: r}}}}\n"  # fmt: skip
+    assert "selector" not in {one[0] for one in rules_of(found(repository, SERVICE.replace("LABEL", "x") + chart))}
+
+
+def test_an_ingress_finds_its_service_and_a_scaler_its_workload(repository: Repository) -> None:
+    ingress = (
+        "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i, namespace: prod}\nspec:\n"
+        "  rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: NAME, port: {number: 80}}}}]}}]\n"
+        "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: h, namespace: prod}\n"
+        "spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: NAME}}\n"
+    )
+    there = SERVICE.replace("LABEL", "web")
+    assert found(repository, there + ingress.replace("NAME", "web")) == []
+    messages = [one.message for one in found(repository, there + ingress.replace("NAME", "wbe"))]
+    assert [message.split(" is named")[0] for message in messages] == [
+        "Service wbe in namespace prod", "Deployment wbe in namespace prod",
+    ]  # fmt: skip
+
+
+KUSTOMIZATION = """\
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: NAME, namespace: flux-system}
+spec: {interval: 1h, prune: true, path: PATH, sourceRef: {kind: GitRepository, name: flux-system}}
+"""
+
+
+def flux(name: str, path: str) -> str:
+    return KUSTOMIZATION.replace("NAME", name).replace("PATH", path)
+
+
+def test_a_path_of_flux_leads_somewhere(repository: Repository) -> None:
+    files: dict[str, str | bytes] = {
+        "gatekeeper.yaml": "library: {profile: 'off'}\n",
+        "clusters/a.yaml": flux("apps", "./apps") + flux("gone", "./appz"),
+        "apps/a.yaml": config_map("a", "x"),
+    }
+    assert ("path", "clusters/a.yaml", 10) in rules_of(list(judge(repository(files)).findings))
+    files["clusters/a.yaml"] = flux("gone", "./appz")
+    found_alone = rules_of(list(judge(repository(files)).findings))
+    assert "path" not in {one[0] for one in found_alone}, "the source may be another repository"
+
+
+def two_clusters(second: str) -> dict[str, str | bytes]:
+    secret_of = config_map("settings", "size").replace("metadata: {", "metadata: {annotations: {a: NAME}, ")
+    return {
+        "gatekeeper.yaml": "library: {profile: 'off'}\n",
+        "clusters/one/flux.yaml": flux("one", "./clusters/one") + flux("apps", "./apps/one"),
+        "clusters/two/flux.yaml": flux("two", "./clusters/two") + flux("apps", second),
+        "apps/one/a.yaml": secret_of.replace("NAME", "first"),
+        "apps/two/a.yaml": secret_of.replace("NAME", "second"),
+    }
+
+
+def test_clusters_have_things_of_the_same_name(repository: Repository) -> None:
+    assert "twice" not in {one[0] for one in rules_of(list(judge(repository(two_clusters("./apps/two"))).findings))}
+
+
+def test_what_one_cluster_gets_twice_is_told(repository: Repository) -> None:
+    files = two_clusters("./apps/two")
+    files["clusters/one/more.yaml"] = flux("more", "./apps/two")
+    assert ("twice", "apps/two/a.yaml") in {one[:2] for one in rules_of(list(judge(repository(files)).findings))}
+
+
+def test_two_makers_of_one_secret_are_told(repository: Repository) -> None:
+    both = found(repository, SEALED, secret("db", "password"), POD)
+    [twice] = [one for one in both if one.rule == "references/twice"]
+    assert twice.message == "Secret prod/db is provided twice: here by Secret, and by SealedSecret in 0.yaml:3"
+
+
+def test_what_nothing_names_is_a_warning(repository: Repository) -> None:
+    lonely = config_map("lonely", "x")
+    [finding] = all_of(repository, lonely)
+    assert (finding.rule, finding.severity, finding.place.line) == ("references/unused", "warning", 4)
+    assert all_of(repository, lonely, config="references: {allow: ['ConfigMap/prod/lon*']}\n") == []
+    named = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: prod}\nspec:\n  containers:\n" \
+            "  - {name: c, image: 'a:1', args: ['--map=prod/lonely']}\n"  # fmt: skip
+    assert all_of(repository, lonely + named) == []
+    labelled = lonely.replace("namespace: prod", "namespace: prod, labels: {grafana_dashboard: '1'}")
+    assert all_of(repository, labelled) == []

@@ -1,0 +1,65 @@
+"""Stores of external-secrets that do not serve the namespace of who asks.
+
+Source: external-secrets `ClusterSecretStore.spec.conditions` (any of them must hold; each by names, regular expressions
+or labels of the namespace).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gatekeeper.model import FieldPath, Finding, Resource, at
+
+WHERE: FieldPath = ("spec", "secretStoreRef", "name")
+
+
+def judge(resources: Sequence[Resource]) -> Iterator[Finding]:
+    """ExternalSecrets whose cluster store leaves their namespace out."""
+    stores = {
+        one.ref.name: conditions
+        for one in resources
+        if one.ref.kind == "ClusterSecretStore" and (conditions := at(one.value, ("spec", "conditions")))
+    }
+    if not stores:
+        return
+    namespaces = {
+        one.ref.name: at(one.value, ("metadata", "labels")) for one in resources if one.ref.kind == "Namespace"
+    }
+    for resource in resources:
+        if resource.ref.kind != "ExternalSecret" or not resource.ref.namespace:
+            continue
+        held = at(resource.value, WHERE[:-1])
+        name = at(held, ("name",))
+        if at(held, ("kind",)) == "ClusterSecretStore" and name in stores:
+            served = [_serves(one, resource.ref.namespace, namespaces) for one in stores[name]]
+            # None: that hangs on labels of a namespace that is not in the repository.
+            if True not in served and None not in served:
+                message = f"ClusterSecretStore {name} does not serve namespace {resource.ref.namespace}"
+                hint = "add the namespace to a condition of the store, or use another store"
+                place = resource.origin.place(WHERE)
+                yield Finding("references/store", "error", message, place, resource.ref, WHERE, hint, "field")
+
+
+def _serves(condition: Any, namespace: str, known: dict[str, Any]) -> bool | None:
+    names, patterns = at(condition, ("namespaces",)), at(condition, ("namespaceRegexes",))
+    if isinstance(names, list) and namespace in names:
+        return True
+    for pattern in patterns if isinstance(patterns, list) else ():
+        try:
+            if re.search(str(pattern), namespace):
+                return True
+        except re.error:
+            return None
+    selector = at(condition, ("namespaceSelector",))
+    if not isinstance(selector, dict):
+        return False
+    wanted = {"kubernetes.io/metadata.name": None, **(selector.get("matchLabels") or {})}
+    own_name = wanted.pop("kubernetes.io/metadata.name")
+    if own_name is not None and own_name != namespace:
+        return False
+    if selector.get("matchExpressions") or (wanted and namespace not in known):
+        return None
+    labels = known.get(namespace)
+    return all(at(labels, (key,)) == value for key, value in wanted.items())
