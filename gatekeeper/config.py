@@ -26,6 +26,7 @@ class Config(NamedTuple):
     disable: tuple[str, ...] = ()
     enable: tuple[str, ...] = ()
     severity: Mapping[str, str] = MappingProxyType({})
+    terraform: tuple[str, ...] = ("terraform",)
     data: tuple[str, ...] = ()
     crds: tuple[str, ...] = ()
     allow_missing: tuple[str, ...] = ()
@@ -49,6 +50,7 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("policies", "paths", "policies", list),
     ("policies", "namespaces", "namespaces", list),
     ("policies", "clusterOnly", "cluster_only", list),
+    ("policies", "terraform", "terraform", list),
     ("policies", "data", "data", list),
     ("policies", "builtins", "builtins", list),
     ("policies", "timeout", "policy_timeout", float),

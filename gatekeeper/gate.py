@@ -21,6 +21,7 @@ from gatekeeper.engines.schema import validation as schema
 from gatekeeper.engines.schema.catalog import Catalog
 from gatekeeper.model import Coverage, Finding, Gap, Resource, Verdict, distinct
 from gatekeeper.render import every as render
+from gatekeeper.render import terraform
 from gatekeeper.shards import WHOLE, Part
 from gatekeeper.sources import Tree
 
@@ -54,9 +55,11 @@ def judge(
     sources, unread = documents.read(tree, jobs)
     say("rendering", 0)
     rendered = render.all_of(tree, sources, config, jobs, lambda done, of: say("rendering", done / of))
-    so_far = (*tree.gaps, *unread, *rendered.gaps)
+    code = terraform.read(tree, sources)
+    so_far = (*tree.gaps, *unread, *rendered.gaps, *code.gaps)
     mine = [resource for resource in rendered.resources if part.holds(resource.origin.file)]
-    said = _asked(tree, sources, rendered.resources, mine, config, jobs, say, cache)
+    own_code = [resource for resource in code.resources if part.holds(resource.origin.file)]
+    said = _asked(tree, sources, rendered.resources, mine, own_code, config, jobs, say, cache)
     say("following references", 0)
     named = references.judge(rendered.parts, tree, config.references, so_far)
     say("looking for secrets", 0)
@@ -66,11 +69,12 @@ def judge(
     reached = changes.affected(tree, sources, config, changed) if changed is not None else None
     if reached is not None:
         gaps = {gap for gap in gaps if gap.file in reached or gap.file == NAME or gap in said.lost}
-    others = (*rendered.findings, *named, *found_plain)
+    gaps = {gap for gap in gaps if gap.fatal or gap.file not in {one.origin.file for one in code.resources}}
+    others = (*rendered.findings, *code.findings, *named, *found_plain)
     found = [*said.findings, *(one for one in others if part.holds(one.place.file))]
     answered = waivers.apply(found, tree, sources, config, today or datetime.date.today())
     findings = distinct(one for one in answered if reached is None or changes.tells(one, reached))
-    coverage = Coverage(len(own.files), len(mine), said.checked, tuple(sorted(gaps)))
+    coverage = Coverage(len(own.files), len(mine) + len(own_code), said.checked, tuple(sorted(gaps)))
     return Verdict(findings, coverage, said.engine, said.digest, lasts=said.lasts, shard=part.shard)
 
 
@@ -95,6 +99,7 @@ def _asked(
     sources: Sequence[Source],
     resources: Sequence[Resource],
     mine: Sequence[Resource],
+    code: Sequence[Resource],
     config: Config,
     jobs: int,
     say: Progress,
@@ -106,10 +111,10 @@ def _asked(
     found, gaps, checked = schema.judge(mine, catalog, config.allow_missing, jobs)
     say("asking policies", 0)
     forms, unused = schema_policies.load(tree.root, config.policies)
-    rules = rego.run(tree.root, mine, config, jobs, cache)
+    rules = rego.run(tree.root, [*mine, *code], config, jobs, cache)
     deployed = admission.judge(tree.root, resources, mine, config, jobs)
     return Said(
-        [*found, *rules.findings, *deployed.findings, *schema_policies.judge(mine, forms)],
+        [*found, *rules.findings, *deployed.findings, *schema_policies.judge([*mine, *code], forms)],
         [*gaps, *rules.gaps, *deployed.gaps, *unused],
         frozenset((*deployed.gaps, *unused)),
         checked,

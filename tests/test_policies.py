@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper import documents
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import asking as rego
-from gatekeeper.engines.rego import library, policies
+from gatekeeper.engines.rego import library, policies, trials
 from gatekeeper.engines.rego.embedded import Embedded
 from gatekeeper.engines.rego.library import Rule
 from gatekeeper.model import dotted
-from gatekeeper.render import plain
 from tests.conftest import command, needs
 
 ROOT = library.folder()
@@ -25,10 +23,9 @@ def found(rule: Rule, case: Path) -> list[tuple[str, str]]:
     data = case.parent / "data.yaml"
     own = policies.load(ROOT, [], [str(data.relative_to(ROOT))] if data.exists() else [])
     plan = rego.plan(Config(library="off", enable=(rule.name,)), own)
-    document = documents.parse(case.read_bytes())[0]
-    source = documents.Source(case.name, "documents", tuple(document))
+    resources = trials.resources(case, case.name)
     engine = Embedded(plan.policies, 5, 1)
-    findings, gaps = rego.judge(list(plain.resources(source)), plan, engine)
+    findings, gaps = rego.judge(resources, plan, engine)
     assert not gaps
     return [(dotted(finding.path), finding.message) for finding in findings]
 
@@ -36,11 +33,11 @@ def found(rule: Rule, case: Path) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_rule_finds_its_bad_case_and_not_its_good_one(rule: Rule) -> None:
     folder = ROOT / rule.name
-    bad = folder / "bad.yaml"
+    [bad] = folder.glob("bad.*")
     wanted = bad.read_text().splitlines()[0].removeprefix("# finding: ")
     fields = [field for field, _ in found(rule, bad)]
     assert fields == [wanted]
-    assert found(rule, folder / "good.yaml") == []
+    assert found(rule, bad.with_stem("good")) == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

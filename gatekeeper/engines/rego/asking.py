@@ -18,9 +18,12 @@ from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, Placed, Resource, Severity
 from gatekeeper.roles import Answer, RegoEngine
 
+# What the files of Terraform are among the kinds of resources.
+TERRAFORM = "Terraform"
+
 
 class Asked(NamedTuple):
-    """One rule as it is asked: name in reports, severity, remedy, and the kinds that it judges (none: all)."""
+    """One rule as it is asked: name in reports, severity, remedy, and the kinds that it judges (none: all of them)."""
 
     name: str
     severity: Severity
@@ -65,9 +68,15 @@ def plan(config: Config, own: PolicySet) -> Plan:
         for query in module.queries():
             name = query.rpartition(".")[2]
             severity = policies.SEVERITY[name.split("_")[0]]
-            asked[query] = Asked(f"{module.package}/{name}", _severity(severity), "", (), module)
+            kinds = (TERRAFORM,) if is_for_terraform(module.package, config) else ()
+            asked[query] = Asked(f"{module.package}/{name}", _severity(severity), "", kinds, module)
     exceptions = {module.package: module.exception for module in judging if module.exception}
     return Plan(asked, policies.joined(sets), exceptions)
+
+
+def is_for_terraform(package: str, config: Config) -> bool:
+    """Whether the rules of a package judge Terraform, and nothing else: by its name, or by a name that it is below."""
+    return any(package == name or package.startswith(f"{name}.") for name in config.terraform)
 
 
 class Judged(NamedTuple):
@@ -196,7 +205,10 @@ def _by_kind(chosen: Plan) -> Callable[[Resource], Sequence[str]]:
         kind = resource.ref.kind
         if kind not in known:
             rules = chosen.asked.items()
-            judging = tuple(query for query, rule in rules if not rule.kinds or kind in rule.kinds)
+            # Rules for all kinds are for all that a cluster takes.
+            judging = tuple(
+                query for query, rule in rules if kind in rule.kinds or (not rule.kinds and kind != TERRAFORM)
+            )
             known[kind] = (*judging, *chosen.exceptions.values())
         return known[kind]
 

@@ -15,7 +15,8 @@ from gatekeeper.engines.rego.asking import Asked, Plan
 from gatekeeper.engines.rego.policies import Module, PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource
-from gatekeeper.render import plain
+from gatekeeper.render import plain, terraform
+from gatekeeper.sources import Tree
 
 BAD, GOOD = "bad", "good"
 
@@ -74,7 +75,8 @@ def _rego(rules: Sequence[tuple[Module, str]], loaded: PolicySet, config: Config
 def _case_folders(root: Path, modules: Sequence[Module]) -> Iterator[tuple[str, list[Path]]]:
     folders = dict.fromkeys(PurePosixPath(module.path).parent.as_posix() for module in modules)
     for folder in folders:
-        cases = [path for word in (BAD, GOOD) for path in (root / folder).glob(f"{word}*.y*ml")]
+        globs = (f"{word}*.{kind}" for word in (BAD, GOOD) for kind in ("y*ml", "tf", "tfplan.json"))
+        cases = [path for glob in globs for path in (root / folder).glob(glob)]
         if cases:
             yield folder, sorted(cases)
 
@@ -99,13 +101,22 @@ def _cases(
     try:
         for case in cases:
             name = f"{folder}/{case.name}"
-            resources = _resources(case, name)
-            questions.extend((resource.json, list(asked)) for resource in resources)
-            found, gaps = rego.judge(resources, chosen, engine)
+            held = resources(case, name)
+            questions.extend((resource.json, list(asked)) for resource in held)
+            found, gaps = rego.judge(held, chosen, engine)
             wanted = case.name.startswith(BAD)
             done.trials.append(Trial(name, not gaps and bool(found) == wanted, gaps[0].reason if gaps else ""))
     finally:
         engine.close()
+
+
+def _terraform(case: Path, name: str) -> list[Resource]:
+    tree = Tree(case.parent, [case.name])
+    found = terraform.read(tree, documents.read(tree, 1)[0])
+    if not found.resources:
+        told = found.gaps[0].reason if found.gaps else "is no Terraform file and no plan"
+        raise PolicyError(f"{name}: {told}")
+    return found.resources
 
 
 def _kinds(module: Module) -> tuple[str, ...]:
@@ -113,7 +124,10 @@ def _kinds(module: Module) -> tuple[str, ...]:
     return tuple(module.metadata.get("custom", {}).get("kinds", ()))
 
 
-def _resources(case: Path, name: str) -> list[Resource]:
+def resources(case: Path, name: str) -> list[Resource]:
+    """The resources of a case; `name` is for messages."""
+    if case.suffix in (".tf", ".json"):
+        return _terraform(case, name)
     parsed, failure = documents.parse(case.read_bytes())
     if failure:
         raise PolicyError(f"{name}:{failure[1]}:{failure[2]}: cannot be read: {failure[0]}")

@@ -34,6 +34,8 @@ SETTINGS: dict[str, tuple[type, str]] = {
     "remedy": (str, "a text"),
 }
 BASE = "repository:///"
+# What the files of Terraform are among the kinds; a policy is for them if it says so.
+TERRAFORM = "Terraform"
 
 
 class SchemaPolicy(NamedTuple):
@@ -53,6 +55,8 @@ class SchemaPolicy(NamedTuple):
         """Whether a resource is one of those that the policy is for."""
         ref = resource.ref
         names = (ref.kind, f"{ref.api_version}/{ref.kind}")
+        if not self.kinds and ref.kind == TERRAFORM:
+            return False
         if self.kinds and not any(fnmatch.fnmatchcase(name, kind) for name in names for kind in self.kinds):
             return False
         if self.paths and not any(fnmatch.fnmatchcase(resource.origin.file, path) for path in self.paths):

@@ -1,0 +1,189 @@
+"""Terraform as policies see it: HCL files and plans, in the shape that conftest gives them, with lines.
+
+A block is a list at its labels, as hcl2json has it: `resource "aws_s3_bucket" "logs" {}` is
+`{"resource": {"aws_s3_bucket": {"logs": [{}]}}}`. A plan is what `terraform show -json` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from gatekeeper import documents
+from gatekeeper.documents import Source
+from gatekeeper.model import FieldPath, Finding, Gap, Place, Ref, Resource
+from gatekeeper.render.origin import Plain
+from gatekeeper.sources import Tree
+
+KIND = "Terraform"
+# The reader is thorough, not fast: what people write by hand is far smaller.
+MOST_BYTES = 512 * 1024
+MOST_DEPTH = 60
+# How many labels a block has, so that `.tf.json` files get the same shape.
+LABELS = {"resource": 2, "data": 2, "variable": 1, "output": 1, "module": 1, "provider": 1, "terraform": 0, "locals": 0}
+
+
+class Hcl(NamedTuple):
+    """Where the blocks and attributes of one file stand."""
+
+    file: str
+    places: Mapping[FieldPath, tuple[int, int]]
+
+    def place(self, path: FieldPath, key: bool = False) -> Place:
+        """See `gatekeeper.roles.Origin`."""
+        del key
+        while path and path not in self.places:
+            path = path[:-1]
+        return Place(self.file, *self.places.get(path, (1, 1)))
+
+
+class Read(NamedTuple):
+    """The files of Terraform as resources, what is wrong with others, and which could not be read."""
+
+    resources: list[Resource]
+    findings: list[Finding]
+    gaps: list[Gap]
+
+
+def read(tree: Tree, sources: Sequence[Source]) -> Read:
+    """All HCL files, `.tf.json` files and plans of a tree."""
+    done = Read([], [], [])
+    for file in tree.files:
+        if file.endswith(".tf"):
+            _hcl(file, tree.read(file), done)
+    for source in sources:
+        if source.file.endswith(".json") and source.role == "documents" and len(source.documents) == 1:
+            [document] = source.documents
+            if source.file.endswith(".tf.json"):
+                value = documents.value_of(document)
+                if isinstance(value, dict):
+                    done.resources.append(_resource(source.file, _shaped(value), Plain(source.file, document)))
+            elif b'"terraform_version"' in document.json and b'"format_version"' in document.json:
+                ref = Ref("terraform.io/plan", KIND, "", source.file)
+                done.resources.append(Resource(ref, document.json, Plain(source.file, document)))
+    return done
+
+
+def _resource(file: str, value: dict[str, Any], origin: Plain | Hcl) -> Resource:
+    return Resource(
+        Ref("terraform.io/hcl", KIND, "", file), orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS), origin
+    )
+
+
+def _hcl(file: str, content: bytes | Gap, done: Read) -> None:
+    if isinstance(content, Gap):
+        done.gaps.append(content)
+        return
+    if len(content) > MOST_BYTES:
+        done.gaps.append(Gap(file, f"larger than {MOST_BYTES >> 10} KB: not read as Terraform", fatal=True))
+        return
+    # Its grammar takes a quarter of a second to load: only repositories with Terraform pay for it.
+    import hcl2
+    from hcl2.utils import SerializationOptions
+    from lark.exceptions import LarkError, UnexpectedInput
+
+    options = SerializationOptions(
+        with_comments=False, explicit_blocks=False, preserve_heredocs=False, strip_string_quotes=True
+    )
+    try:
+        text = content.decode("utf-8")
+        if _depth(text) > MOST_DEPTH:
+            raise ValueError("its brackets are too deep")
+        values = hcl2.loads(text if text.endswith("\n") else f"{text}\n", serialization_options=options)
+        body = hcl2.parses_to_tree(text if text.endswith("\n") else f"{text}\n").children[0]
+    except (LarkError, ValueError, RecursionError) as error:
+        # The words of the parser repeat the line, which may hold a secret.
+        is_placed = isinstance(error, UnexpectedInput) and error.line > 0
+        place = (
+            Place(file, error.line, error.column) if isinstance(error, UnexpectedInput) and is_placed else Place(file)
+        )
+        message = "cannot be read as HCL here" if is_placed else f"cannot be read as HCL ({type(error).__name__})"
+        done.findings.append(Finding("terraform/syntax", "error", message, place, hint="terraform validate tells more"))
+        done.gaps.append(Gap(file, message, fatal=True))
+        return
+    places: dict[FieldPath, tuple[int, int]] = {}
+    shaped = _body(body, values, (), places)
+    done.resources.append(_resource(file, shaped, Hcl(file, places)))
+
+
+def _depth(text: str) -> int:
+    depth = most = 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        most = max(most, depth)
+    return most
+
+
+def _body(
+    body: Any, values: Mapping[str, Any], path: FieldPath, places: dict[FieldPath, tuple[int, int]]
+) -> dict[str, Any]:
+    """A body in conftest's shape; where its blocks and attributes stand is noted."""
+    out: dict[str, Any] = {}
+    seen: dict[str, int] = {}
+    for part in _parts(body):
+        names = list(_names(part))
+        name, line, column = names[0]
+        if part.data == "attribute":
+            out[name] = _value(part, values.get(name))
+            places[(*path, name)] = (line, column)
+            continue
+        inner = values[name][seen.get(name, 0)]
+        seen[name] = seen.get(name, 0) + 1
+        holder: Any = out
+        here: FieldPath = path
+        for label, _, _ in names[:-1]:
+            here = (*here, label)
+            places.setdefault(here, (line, column))
+            holder = holder.setdefault(label, {})
+        for label, _, _ in names[1:]:
+            inner = inner[label]
+        listed = holder.setdefault(names[-1][0], [])
+        here = (*here, names[-1][0])
+        places.setdefault(here, (line, column))
+        here = (*here, len(listed))
+        places[here] = (line, column)
+        listed.append(_body(part.children[-2], inner, here, places))
+    return out
+
+
+def _value(attribute: Any, value: Any) -> Any:
+    """An attribute's value as hcl2json has it: a bare name is an expression, a heredoc ends as its last line does."""
+    terms = [getattr(child, "data", "") for child in getattr(attribute.children[-1], "children", ())]
+    if not isinstance(value, str):
+        return value
+    if terms == ["identifier"] and not value.startswith("${"):
+        return f"${{{value}}}"
+    return f"{value}\n" if terms and terms[0].startswith("heredoc") else value
+
+
+def _parts(body: Any) -> Iterator[Any]:
+    for child in getattr(body, "children", ()):
+        if getattr(child, "data", "") in ("attribute", "block"):
+            yield child
+
+
+def _names(part: Any) -> Iterator[tuple[str, int, int]]:
+    """A block's type and labels, or an attribute's name, each with its line and column."""
+    for child in part.children:
+        word = getattr(child, "data", "")
+        if word in ("identifier", "keyword", "string"):
+            yield "".join(str(token) for token in child.scan_values(_is_text)), child.meta.line, child.meta.column
+            if part.data == "attribute":
+                return
+
+
+def _is_text(token: Any) -> bool:
+    return bool(token.type != "DBLQUOTE")
+
+
+def _shaped(value: dict[str, Any]) -> dict[str, Any]:
+    """A `.tf.json` file with its bodies in lists, as HCL has them."""
+    return {name: _listed(held, LABELS.get(name, 0)) for name, held in value.items()}
+
+
+def _listed(value: Any, labels: int) -> Any:
+    if labels and isinstance(value, dict):
+        return {name: _listed(held, labels - 1) for name, held in value.items()}
+    return value if isinstance(value, list) else [value]

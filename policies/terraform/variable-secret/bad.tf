@@ -1,0 +1,5 @@
+# finding: variable.db_password[0].default
+variable "db_password" {
+  default   = "changeme"
+  sensitive = true
+}

@@ -1,0 +1,181 @@
+"""Terraform: conftest's shape, lines of blocks and attributes, rules of the library and of the repository's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatekeeper import documents, tools
+from gatekeeper.process import run
+from gatekeeper.render import terraform
+from gatekeeper.sources import Tree
+from tests.conftest import Repository, command, judge, needs, verdict_of
+
+EVERYTHING = """\
+terraform {
+  required_version = ">= 1.5"
+  required_providers {
+    aws = { source = "hashicorp/aws", version = "~> 5.0" }
+  }
+  backend "s3" {
+    bucket       = "state"
+    use_lockfile = true
+  }
+}
+variable "n" {
+  type    = number
+  default = 3
+}
+resource "aws_instance" "a" {
+  count = var.n
+  tags  = { Name = "x", "k" = "v" }
+  list  = [1, 2.5, true, "s", null]
+  neg   = -5
+  text  = "a ${var.n} b"
+  expr  = var.n + 1
+  cond  = var.n > 1 ? "a" : "b"
+  fn    = join(",", ["a", "b"])
+  ref   = aws_x.y.id
+  h     = <<EOT
+line one
+line two
+EOT
+  ebs_block_device {
+    size = 1
+  }
+  ebs_block_device {
+    size = 2
+  }
+  nested {
+    deeper {
+      x = "y"
+    }
+  }
+  dynamic "rule" {
+    for_each = var.rules
+    content {
+      x = rule.value
+    }
+  }
+}
+module "m" {
+  source = "./m"
+}
+output "o" {
+  value = "x"
+}
+locals {
+  a = 1
+}
+"""
+OPEN = 'resource "aws_security_group" "db" {\n  ingress {\n    from_port   = 22\n    to_port     = 22\n    cidr_blocks = ["0.0.0.0/0"]\n  }\n}\n'
+
+
+def value(folder: Path, text: str, name: str = "main.tf") -> Any:
+    (folder / name).write_text(text)
+    tree = Tree(folder, [name])
+    found = terraform.read(tree, documents.read(tree, 1)[0])
+    assert found.gaps == [] and found.findings == []
+    return found.resources[0].value
+
+
+@needs("conftest")
+def test_policies_see_what_they_see_in_conftest(tmp_path: Path) -> None:
+    ours = value(tmp_path, EVERYTHING)
+    code, out, words = run([tools.find("conftest"), "parse", tmp_path / "main.tf"], 30)
+    assert code == 0, words
+    theirs = orjson.loads(out)
+    assert ours == theirs.get(str(tmp_path / "main.tf"), theirs)
+
+
+def test_the_json_form_has_the_same_shape(tmp_path: Path) -> None:
+    held = {"resource": {"aws_instance": {"a": {"ami": "x"}}}, "variable": {"n": {"default": 3}}, "locals": {"a": 1}}
+    hcl = 'resource "aws_instance" "a" {\n  ami = "x"\n}\nvariable "n" {\n  default = 3\n}\nlocals {\n  a = 1\n}\n'
+    assert value(tmp_path, orjson.dumps(held).decode(), "main.tf.json") == value(tmp_path, hcl)
+
+
+def test_a_rule_of_the_library_names_the_line(repository: Repository) -> None:
+    root = repository({"gatekeeper.yaml": "", "net/main.tf": OPEN})
+    code, verdict = verdict_of(root)
+    [finding] = verdict["findings"]
+    assert code == 1
+    assert (finding["rule"], finding["file"], finding["line"]) == ("terraform/open-port", "net/main.tf", 2)
+    assert verdict["coverage"]["resources"] == 1
+
+
+def test_a_plan_is_judged_by_the_same_rules(repository: Repository) -> None:
+    resource = {
+        "address": "module.m.aws_db_instance.db", "mode": "managed", "type": "aws_db_instance", "name": "db",
+        "values": {"storage_encrypted": False},
+    }  # fmt: skip
+    plan = {
+        "format_version": "1.2",
+        "terraform_version": "1.9.0",
+        "planned_values": {"root_module": {"child_modules": [{"resources": [resource]}]}},
+    }
+    text = orjson.dumps(plan, option=orjson.OPT_INDENT_2)
+    found = judge(repository({"gatekeeper.yaml": "", "plan.json": text})).findings
+    line = 1 + text.decode().splitlines().index('                "storage_encrypted": false')
+    assert [(one.rule, one.place.line) for one in found] == [("terraform/unencrypted-store", line)]
+
+
+def test_policies_of_the_repository_are_for_terraform_by_their_package(repository: Repository) -> None:
+    policy = 'package NAME\nimport rego.v1\ndeny contains "no module" if not input.module\n'
+    files: dict[str, str | bytes] = {
+        "gatekeeper.yaml": "library: {profile: 'off'}\npolicies: {paths: [policy]}\n",
+        "policy/a.rego": policy.replace("NAME", "terraform.modules"),
+        "policy/b.rego": policy.replace("NAME", "main"),
+        "main.tf": 'variable "x" {\n  default = 1\n}\n',
+        "pod.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}]}\n",
+    }
+    found = judge(repository(files)).findings
+    assert {(one.rule, one.place.file) for one in found} == {
+        ("terraform.modules/deny", "main.tf"),
+        ("main/deny", "pod.yaml"),
+    }
+
+
+def test_json_schema_policies_are_for_terraform_by_its_kind(repository: Repository) -> None:
+    schema = '{"x-gatekeeper": {"kinds": ["Terraform"]}, "properties": {"variable": {"additionalProperties": {"items": {"required": ["description"]}}}}}'
+    files: dict[str, str | bytes] = {
+        "gatekeeper.yaml": "library: {profile: 'off'}\npolicies: {paths: [policy]}\n",
+        "policy/described.schema.json": schema,
+        "main.tf": 'locals {\n  a = 1\n}\n\nvariable "x" {\n  default = 1\n}\n',
+    }
+    [finding] = judge(repository(files)).findings
+    assert (finding.rule, finding.place.file, finding.place.line) == ("schemas/described", "main.tf", 5)
+
+
+def test_a_waiver_in_the_file_counts(repository: Repository) -> None:
+    waiver = '# gatekeeper:waive rule=terraform/open-port expires=2027-02-01 reason="a honeypot"\n'
+    root = repository({"gatekeeper.yaml": "", "main.tf": OPEN.replace("  ingress {", f"  {waiver}  ingress {{")})
+    verdict = judge(root)
+    assert verdict.word == "accepted" and [bool(one.waived) for one in verdict.findings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [('resource "a" "b" {\n  x = \n}\n', 2), ("resource {{\n", 1), ('x = "hunter2-Zk9vQ1x7Lm3\n', 1), ("a = " + "[" * 100 + "]" * 100 + "\n", None)],
+)  # fmt: skip
+def test_what_is_no_hcl_is_told_where_and_without_its_words(
+    repository: Repository, text: str, line: int | None
+) -> None:
+    root = repository({"gatekeeper.yaml": "library: {profile: 'off'}\n", "main.tf": text})
+    code, out, err = command("check", "--format", "json", root)
+    [finding] = [one for one in orjson.loads(out)["findings"] if one["rule"] == "terraform/syntax"]
+    assert (code, finding["line"], err) == (3, line, "")
+    assert "hunter2" not in out
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text('ab{}[]()"=$ \n#', max_size=40))
+def test_any_text_is_read_or_told(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    folder = tmp_path_factory.mktemp("hcl")
+    (folder / "a.tf").write_text(text)
+    found = terraform.read(Tree(folder, ["a.tf"]), [])
+    assert len(found.resources) + len(found.gaps) == 1
