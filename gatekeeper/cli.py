@@ -14,11 +14,13 @@ from gatekeeper.errors import GateError
 # Each command is a module of this name in gatekeeper.commands, with one function of the same name.
 COMMANDS = {
     "check": "judge files, folders or a whole repository",
+    "doctor": "tell what is installed, what lacks, and what for",
     "graph": "print what names what, and whether it is there",
+    "init": "make a GitOps repository, or put the gate into one",
     "merge": "join the reports of several shares into one verdict",
     "policy": "list and document the rules of the library, test rules",
     "render": "print what the cluster would get",
-    "tools": "show, build and verify the outside programs",
+    "tools": "show, build, verify and pin the outside programs",
 }
 HELP = """usage: gatekeeper COMMAND [OPTION ...]
 

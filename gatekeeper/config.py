@@ -28,6 +28,7 @@ class Config(NamedTuple):
     severity: Mapping[str, str] = MappingProxyType({})
     terraform: tuple[str, ...] = ("terraform",)
     data: tuple[str, ...] = ()
+    bundles: tuple[Mapping[str, str], ...] = ()
     crds: tuple[str, ...] = ()
     allow_missing: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -52,6 +53,7 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("policies", "clusterOnly", "cluster_only", list),
     ("policies", "terraform", "terraform", list),
     ("policies", "data", "data", list),
+    ("policies", "bundles", "bundles", tuple),
     ("policies", "builtins", "builtins", list),
     ("policies", "timeout", "policy_timeout", float),
     ("library", "profile", "library", str),
@@ -155,5 +157,13 @@ def _typed(value: Any, kind: type, name: str, file: str) -> Any:
         return float(value)
     if kind is dict and isinstance(value, dict):
         return {str(key): str(item) for key, item in value.items()}
-    wanted = {list: "a list of texts", str: "a text", float: "a number above 0", dict: "a mapping"}[kind]
+    if kind is tuple and isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return tuple({str(key): str(held) for key, held in item.items()} for item in value)
+    wanted = {
+        list: "a list of texts",
+        tuple: "a list of mappings",
+        str: "a text",
+        float: "a number above 0",
+        dict: "a mapping",
+    }[kind]
     raise UsageError(f"{file}: `{name}` must be {wanted}")

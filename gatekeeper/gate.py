@@ -14,7 +14,7 @@ from gatekeeper.engines.admission import deployed as admission
 from gatekeeper.engines.plaintext import secrets as plaintext
 from gatekeeper.engines.references import graph as references
 from gatekeeper.engines.rego import asking as rego
-from gatekeeper.engines.rego import library
+from gatekeeper.engines.rego import bundles, library
 from gatekeeper.engines.schema import custom
 from gatekeeper.engines.schema import policies as schema_policies
 from gatekeeper.engines.schema import validation as schema
@@ -110,15 +110,17 @@ def _asked(
     catalog = Catalog(config.kubernetes, kinds, library.apis)
     found, gaps, checked = schema.judge(mine, catalog, config.allow_missing, jobs)
     say("asking policies", 0)
+    brought = bundles.resolve(tree.root, config.bundles)
+    config = config._replace(policies=(*config.policies, *brought.folders))
     forms, unused = schema_policies.load(tree.root, config.policies)
-    rules = rego.run(tree.root, [*mine, *code], config, jobs, cache)
+    rules = rego.run(tree.root, [*mine, *code], config, jobs, cache, brought.sets)
     deployed = admission.judge(tree.root, resources, mine, config, jobs)
     return Said(
         [*found, *rules.findings, *deployed.findings, *schema_policies.judge([*mine, *code], forms)],
-        [*gaps, *rules.gaps, *deployed.gaps, *unused],
+        [*gaps, *rules.gaps, *deployed.gaps, *unused, *brought.gaps],
         frozenset((*deployed.gaps, *unused)),
         checked,
         rules.engine,
         schema_policies.digest(forms, deployed.digests, rules.digest),
-        rules.lasts and deployed.lasts,
+        rules.lasts and deployed.lasts and not brought.gaps,
     )

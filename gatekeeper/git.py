@@ -23,6 +23,17 @@ def files(root: Path, below: Path) -> list[str] | None:
     return sorted(set(listed.decode("utf-8", "surrogateescape").split("\0")) - {""})
 
 
+def origin(root: Path) -> str:
+    """The URL of the remote `origin`; empty where there is none."""
+    found = _git(root, "remote", "get-url", "origin") if root.is_dir() else None
+    return (found or b"").decode("utf-8", "replace").strip()
+
+
+def version(root: Path) -> str:
+    """What Git says of itself; empty where there is none."""
+    return (_git(root, "--version") or b"").decode("utf-8", "replace").strip()
+
+
 def revision(root: Path) -> str | None:
     """The commit that is checked out, with `-dirty` where the work tree differs from it; None outside of Git."""
     if not any((folder / ".git").exists() for folder in (root, *root.parents)):
@@ -171,6 +182,24 @@ def commit(root: Path, name: str) -> Iterator[Path]:
         yield inner
 
 
+def archive(repository: Path, revision: str) -> bytes | None:
+    """The files of a revision as a tar archive; None where Git does not give it."""
+    return None if revision.startswith("-") else _git(repository, "archive", "--format=tar", revision)
+
+
+def fetched(url: str, revision: str) -> bytes | None:
+    """The files of a revision of a repository elsewhere, as a tar archive; None where it cannot be had."""
+    if url.startswith("-") or revision.startswith("-"):
+        return None
+    with tempfile.TemporaryDirectory(prefix="gatekeeper-fetch-") as scratch:
+        folder = Path(scratch)
+        done = [
+            _git(folder, "init", "--quiet", "--bare"),
+            _git(folder, "fetch", "--quiet", "--depth=1", "--no-tags", url, revision, online=True),
+        ]
+        return None if None in done else _git(folder, "archive", "--format=tar", "FETCH_HEAD")
+
+
 def _listed(root: Path, *arguments: str) -> frozenset[str]:
     out = _git(root, *arguments)
     if out is None:
@@ -182,14 +211,14 @@ def _names(out: bytes) -> frozenset[str]:
     return frozenset(out.decode("utf-8", "surrogateescape").split("\0")) - {""}
 
 
-def _git(root: Path, *arguments: str, index: Path | None = None) -> bytes | None:
+def _git(root: Path, *arguments: str, index: Path | None = None, online: bool = False) -> bytes | None:
     # A repository's own configuration must not start programs (fsmonitor, external diff).
     guard = ("-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
     # In a hook of `git commit -a` the index is another file than usual, and only this variable tells.
     named = str(index) if index else os.environ.get("GIT_INDEX_FILE")
     environment = {"GIT_INDEX_FILE": str(Path(named).absolute())} if named else {}
     try:
-        code, out, _ = run(["git", "-C", root, *guard, *arguments], SECONDS, environment=environment)
+        code, out, _ = run(["git", "-C", root, *guard, *arguments], SECONDS, environment=environment, online=online)
     except ToolError:
         return None
     return out if code == 0 else None

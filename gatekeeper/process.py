@@ -28,11 +28,13 @@ def run(
     cwd: Path | None = None,
     stdin: bytes | None = None,
     environment: Mapping[str, str] | None = None,
+    online: bool = False,
 ) -> tuple[int, bytes, str]:
-    """Runs a program to its end, offline.
+    """Runs a program to its end, offline if not said otherwise.
 
     Args:
         timeout: seconds; the program is killed after that.
+        online: whether it may open connections, by the proxies and keys of the user.
         environment: added to the few variables that are passed on.
 
     Returns:
@@ -54,7 +56,7 @@ def run(
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             timeout=timeout,
-            env={**kept, **OFFLINE, **(environment or {})},
+            env={**kept, **(_reach() if online else OFFLINE), **(environment or {})},
             check=False,
         )
     except subprocess.TimeoutExpired as error:
@@ -62,3 +64,12 @@ def run(
     except OSError as error:
         raise ToolError(f"{name} cannot be started: {error.strerror or error}") from error
     return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
+
+
+def _reach() -> dict[str, str]:
+    """What a program needs to reach other machines as its user does; it still asks nobody for a password."""
+    names = {*OFFLINE, "SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "SSL_CERT_FILE"} - {
+        "GIT_ALLOW_PROTOCOL"
+    }
+    held = {name: os.environ[name] for name in names if name in os.environ}
+    return {**held, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,25 +17,45 @@ BUILD_SECONDS = 1800.0
 
 
 class Tool(NamedTuple):
-    """A Go program by module, package and version; Go's checksum database vouches for the source."""
+    """A Go program by module, package and version; Go's checksum database vouches for the source.
+
+    Attributes:
+        purpose: what it is there for.
+        sums: SHA-256 of programs on the PATH that count; None where any of this version does.
+    """
 
     name: str
     package: str
     version: str
     version_arguments: tuple[str, ...]
+    purpose: str
+    sums: tuple[str, ...] | None = None
 
 
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
-        Tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1", ("version",)),
-        Tool("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0", ("version", "--short")),
-        Tool("opa", "github.com/open-policy-agent/opa", "v1.22.2", ("version",)),
-        Tool("conftest", "github.com/open-policy-agent/conftest", "v0.71.1", ("--version",)),
-        Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", ("-v",)),
+        Tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1", ("version",), "builds kustomizations"),
+        Tool("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0", ("version", "--short"), "renders charts"),
+        Tool("opa", "github.com/open-policy-agent/opa", "v1.22.2", ("version",), "judges with `engine: opa`"),
+        Tool("sops", "github.com/getsops/sops/v3/cmd/sops", "v3.13.3", ("--version",), "encrypts and opens SOPS files"),
+        Tool("conftest", "github.com/open-policy-agent/conftest", "v0.71.1", ("--version",), "benchmarks only"),
+        Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", ("-v",), "benchmarks only"),
     )
 }
 NEEDED = ("kustomize", "helm", "opa")
+_locked: dict[str, Tool] = {}
+
+
+def follow(pins: Mapping[str, Tool]) -> None:
+    """From now on these versions count, which a repository's `gatekeeper.lock` pins."""
+    _locked.clear()
+    _locked.update(pins)
+
+
+def pinned(name: str) -> Tool:
+    """A tool at the version that counts: the repository's, or else this package's own."""
+    return _locked.get(name, TOOLS[name])
 
 
 def cache() -> Path:
@@ -54,14 +75,16 @@ def find(name: str) -> Path:
     Raises:
         ToolError: it is not there, with the command that builds it.
     """
-    tool = TOOLS[name]
+    tool = pinned(name)
     path = built(tool)
     if path.is_file():
         return path
     on_path = shutil.which(name)
-    if on_path and _says_version(Path(on_path), tool):
+    is_known = bool(on_path) and (tool.sums is None or digest(Path(str(on_path))) in tool.sums)
+    if on_path and is_known and _says_version(Path(on_path), tool):
         return Path(on_path)
-    other = f" ({on_path} is another version)" if on_path else ""
+    why = "another version" if is_known else "no program that gatekeeper.lock knows"
+    other = f" ({on_path} is {why})" if on_path else ""
     raise ToolError(f"{name} {tool.version} is not installed{other}; run `gatekeeper tools install {name}`")
 
 
@@ -80,7 +103,7 @@ def install(name: str) -> Path:
     Raises:
         ToolError: there is no Go, or the build failed.
     """
-    tool = TOOLS[name]
+    tool = pinned(name)
     path = built(tool)
     if path.is_file() and intact(path):
         return path
@@ -96,7 +119,7 @@ def install(name: str) -> Path:
         if code != 0:
             raise ToolError(f"building {target} failed: {words.strip()[-2000:]}")
         program = work / tool.name
-        checksum(path).write_text(_digest(program), encoding="ascii")
+        checksum(path).write_text(digest(program), encoding="ascii")
         program.replace(path)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -116,9 +139,10 @@ def checksum(path: Path) -> Path:
 def intact(path: Path) -> bool:
     """Whether a built program is the one that was built."""
     noted = checksum(path)
-    return noted.is_file() and noted.read_text(encoding="ascii").strip() == _digest(path)
+    return noted.is_file() and noted.read_text(encoding="ascii").strip() == digest(path)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """A file's SHA-256, in hexadecimal."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -42,6 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "documents": {"model", "roles", "sources", "yaml_events", "_native"},
     "config": {"errors", "documents"},
     "files": set(),
+    "lock": {"errors", "files", "tools"},
     "cache": {"files"},
     "verdicts": {"model"},
     "shards": {"errors", "model"},
@@ -71,7 +72,7 @@ ROOMS: dict[str, set[str]] = {
         "engines.references",
     },
     "commands": BASE
-    | {"identity", "verdicts", "shards", "changes", "baseline", "files", "render", "report", "gate"}
+    | {"lock", "cache", "identity", "verdicts", "shards", "changes", "baseline", "files", "render", "report", "gate"}
     | {"engines.rego", "engines.admission", "engines.references"},
     "cli": {"errors", "commands"},
 }

@@ -8,7 +8,7 @@ import pytest
 
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import asking as rego
-from gatekeeper.engines.rego import library, policies, trials
+from gatekeeper.engines.rego import library, plans, policies, trials
 from gatekeeper.engines.rego.embedded import Embedded
 from gatekeeper.engines.rego.library import Rule
 from gatekeeper.model import dotted
@@ -22,7 +22,7 @@ def found(rule: Rule, case: Path) -> list[tuple[str, str]]:
     """What one rule alone finds in a case: the field and the message."""
     data = case.parent / "data.yaml"
     own = policies.load(ROOT, [], [str(data.relative_to(ROOT))] if data.exists() else [])
-    plan = rego.plan(Config(library="off", enable=(rule.name,)), own)
+    plan = plans.plan(Config(library="off", enable=(rule.name,)), own)
     resources = trials.resources(case, case.name)
     engine = Embedded(plan.policies, 5, 1)
     findings, gaps = rego.judge(resources, plan, engine)

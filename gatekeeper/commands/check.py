@@ -162,7 +162,9 @@ def _judged(
     kept: cache.Cache | None,
 ) -> Verdict:
     # What judges takes longer to load than to look up what is known.
-    from gatekeeper import gate, sources
+    from gatekeeper import gate, lock, sources, tools
+
+    tools.follow(lock.load(root))
 
     def judge(root: Path, paths: list[Path]) -> Verdict:
         tree = sources.gather(paths, root, settings.exclude)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from gatekeeper import config
+from gatekeeper import config, lock, tools
 from gatekeeper.engines.references import graph as references
 from gatekeeper.engines.references.graph import Edge
 from gatekeeper.errors import UsageError
@@ -43,6 +43,7 @@ def graph(arguments: list[str]) -> int:
     if not start.exists():
         raise UsageError(f"{start}: no such file or folder")
     root = config.root_of(start.resolve())
+    tools.follow(lock.load(root))
     rendered = every.of_repository(root, config.load(root, given.config))
     edges = references.edges(rendered.resources)
     sys.stdout.write({"text": _text, "json": _json, "mermaid": _mermaid}[given.format](edges))

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatekeeper import config, files
+from gatekeeper import config, files, lock, tools
 from gatekeeper.engines.rego import library
 from gatekeeper.engines.rego.library import Rule
 from gatekeeper.errors import PolicyError, UsageError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   gatekeeper policy list
   gatekeeper policy docs > RULES.md
+  gatekeeper policy pull
+  gatekeeper policy pull git+https://git.example.com/policies.git@v1.2.0
   gatekeeper policy test policy/
   gatekeeper policy test --engine opa --data policy/data.json policy/
   gatekeeper policy test --threshold 90 --junit policy.xml policy/
@@ -34,12 +36,12 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(
         prog="gatekeeper policy",
-        description="List or document the rules of the library, or test rules.",
+        description="List or document the rules of the library, test rules, or fetch bundles of rules.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    options.add_argument("action", choices=("list", "docs", "test"))
-    options.add_argument("paths", nargs="*", metavar="PATH", help="`test`: policies and their tests")
+    options.add_argument("action", choices=("list", "docs", "test", "pull"))
+    options.add_argument("paths", nargs="*", metavar="PATH", help="`test`: policies and tests; `pull`: sources")
     options.add_argument("--engine", choices=config.CHOICES["engine"], help="`test`: instead of the config's `engine`")
     options.add_argument("--data", action="append", default=[], metavar="FILE", help="`test`: data for the policies")
     options.add_argument("--junit", type=Path, metavar="FILE", help="`test`: write the outcome as JUnit's XML too")
@@ -55,11 +57,32 @@ def policy(arguments: list[str]) -> int:
     given = parser().parse_intermixed_args(arguments)
     if given.action == "test":
         return _test(given)
+    if given.action == "pull":
+        return _pull(given.paths)
     if given.paths:
         raise UsageError(f"policy {given.action} takes no path")
     for rule in library.rules()[0]:
         sys.stdout.write(_line(rule) if given.action == "list" else _page(rule))
     return 0
+
+
+def _pull(sources: Sequence[str]) -> int:
+    """Fetches the bundles of the config, or those named, and prints their digests."""
+    from gatekeeper.engines.rego import bundles
+    from gatekeeper.engines.rego.bundles import Bundle
+
+    root = config.root_of(Path.cwd())
+    named = [Bundle(source, "", "") for source in sources]
+    known = [Bundle(one.get("source", ""), one.get("digest", ""), "") for one in config.load(root, None).bundles]
+    if not (named or known):
+        raise UsageError("policy pull: gatekeeper.yaml has no `policies.bundles`; name a source to see its digest")
+    status = 0
+    for bundle in named or known:
+        digest = bundles.pull(root, bundle)
+        changed = bool(bundle.digest) and bundle.digest != digest
+        sys.stdout.write(f"{digest}  {bundle.source}{'  (not what the config pins)' if changed else ''}\n")
+        status = 1 if changed else status
+    return status
 
 
 def _line(rule: Rule) -> str:
@@ -86,6 +109,7 @@ def _test(given: argparse.Namespace) -> int:
     if not given.paths:
         raise UsageError("policy test needs a PATH: a folder or file with policies and their tests")
     here = Path.cwd()
+    tools.follow(lock.load(config.root_of(here)))
     settings = config.load(config.root_of(here), None)
     settings = settings._replace(engine=given.engine or settings.engine)
     jobs = os.cpu_count() or 1

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import config, documents
+from gatekeeper import config, documents, lock, tools
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Resource, at
 from gatekeeper.render import every
@@ -37,6 +37,7 @@ def render(arguments: list[str]) -> int:
     if not given.path.exists():
         raise UsageError(f"{given.path}: no such file or folder")
     root = config.root_of(given.path.resolve())
+    tools.follow(lock.load(root))
     rendered = every.of_repository(root, config.load(root, given.config))
     below = given.path.resolve().relative_to(root.resolve()).as_posix()
     for where, lot in rendered.parts:

@@ -4,26 +4,45 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+from gatekeeper import config, lock
 from gatekeeper import tools as programs
 from gatekeeper.errors import ToolError
+
+EXAMPLES = """examples:
+  gatekeeper tools
+  gatekeeper tools install kustomize helm
+  gatekeeper tools verify
+  gatekeeper tools lock                     pin these versions and programs in gatekeeper.lock
+
+Exit status: 0 all are there, 3 some are missing or were changed.
+"""
 
 
 def tools(arguments: list[str]) -> int:
     """Runs the command."""
     options = argparse.ArgumentParser(
         prog="gatekeeper tools",
-        description="Show, build (with Go, from checksummed source) and verify the outside programs.",
-        epilog="examples:\n  gatekeeper tools\n  gatekeeper tools install kustomize helm\n  gatekeeper tools verify\n",
+        description="Show, build (with Go, from checksummed source), verify and pin the outside programs.",
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    options.add_argument("action", nargs="?", choices=("list", "install", "verify"), default="list")
+    options.add_argument("action", nargs="?", choices=("list", "install", "verify", "lock"), default="list")
     options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(programs.TOOLS)}")
     given = options.parse_args(arguments)
     for name in given.names:
         if name not in programs.TOOLS:
             options.error(f"no tool `{name}`; there are {', '.join(programs.TOOLS)}")
+    root = config.root_of(Path.cwd())
+    programs.follow(lock.load(root))
     names = given.names or list(programs.NEEDED)
+    if given.action == "lock":
+        return _lock(root, names)
     return {"list": _list, "install": _install, "verify": _verify}[given.action](names)
 
 
@@ -31,26 +50,64 @@ def _list(names: list[str]) -> int:
     status = 0
     for name in names:
         try:
-            sys.stdout.write(f"{name:<12} {programs.TOOLS[name].version:<9} {programs.find(name)}\n")
+            sys.stdout.write(f"{name:<12} {programs.pinned(name).version:<9} {programs.find(name)}\n")
         except ToolError as error:
-            sys.stdout.write(f"{name:<12} {programs.TOOLS[name].version:<9} missing: {error}\n")
+            sys.stdout.write(f"{name:<12} {programs.pinned(name).version:<9} missing: {error}\n")
             status = 3
     return status
 
 
 def _install(names: list[str]) -> int:
     for name in names:
-        if not programs.built(programs.TOOLS[name]).is_file():
-            sys.stderr.write(f"building {name} {programs.TOOLS[name].version}; this takes minutes, once\n")
-        programs.install(name)
+        tool = programs.pinned(name)
+        if programs.built(tool).is_file() and programs.intact(programs.built(tool)):
+            continue
+        with _progress(f"building {name} {tool.version}; this takes minutes, once"):
+            programs.install(name)
     return 0
+
+
+@contextmanager
+def _progress(words: str) -> Iterator[None]:
+    """Says what is done; on a terminal, for how long."""
+    if not sys.stderr.isatty():
+        sys.stderr.write(f"{words}\n")
+        yield
+        return
+    began, done = time.monotonic(), threading.Event()
+
+    def tick() -> None:
+        while not done.wait(1):
+            sys.stderr.write(f"\r\033[K{words} ({time.monotonic() - began:.0f} s)")
+            sys.stderr.flush()
+
+    ticker = threading.Thread(target=tick, daemon=True)
+    ticker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        ticker.join()
+        sys.stderr.write("\r\033[K")
 
 
 def _verify(names: list[str]) -> int:
     status = 0
     for name in names:
-        path = programs.built(programs.TOOLS[name])
+        path = programs.built(programs.pinned(name))
         whole = path.is_file() and programs.intact(path)
         sys.stdout.write(f"{name:<12} {'as built' if whole else 'missing or changed: run gatekeeper tools install'}\n")
         status = status if whole else 3
     return status
+
+
+def _lock(root: Path, names: list[str]) -> int:
+    """Pins the versions, and the programs that are here; one that is not is pinned by its version alone."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = programs.digest(programs.find(name))
+        except ToolError as error:
+            sys.stderr.write(f"{error}\n")
+    sys.stdout.write(f"{lock.write(root, found)}\n")
+    return 0

@@ -56,10 +56,7 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int, tel
     by_file = {source.file: source for source in sources}
     found = kustomizations.find(tree, sources)
     chart_folders = charts.folders(sources)
-    used = {file for part in found.values() for file in part.files}
-    inside = tuple(f"{folder}/{part}/".lstrip("/") for folder in chart_folders for part in ("templates", "charts"))
-    builders = {part.source.file for part in found.values()}
-    alone = [one for one in sources if not (one.file in used or one.file in builders or one.file.startswith(inside))]
+    alone = _alone(sources, found, chart_folders, config)
     rendered.findings.extend(finding for source in alone for finding in _headless(source))
     plainly = {source.file: list(plain.resources(source)) for source in alone}
     # What kustomizations build is known only later; as it is written, it tells who applies what, and so the order.
@@ -94,6 +91,16 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int, tel
         _add(rendered, use.chart, built)
     _note_variables(rendered)
     return rendered
+
+
+def _alone(
+    sources: Sequence[Source], found: Mapping[str, Kustomization], chart_folders: Sequence[str], config: Config
+) -> list[Source]:
+    """The files that neither kustomize nor Helm builds, and that are no policy or case of its test."""
+    used = {file for part in found.values() for file in part.files} | {part.source.file for part in found.values()}
+    inside = [f"{folder}/{part}/".lstrip("/") for folder in chart_folders for part in ("templates", "charts")]
+    rules = [f"{path.strip('/')}/" for path in config.policies if path.strip("./")]
+    return [one for one in sources if one.file not in used and not one.file.startswith((*inside, *rules))]
 
 
 def of_repository(root: Path, config: Config) -> Rendered:

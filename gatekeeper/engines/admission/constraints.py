@@ -14,7 +14,7 @@ from gatekeeper.engines.admission.match import Match
 from gatekeeper.engines.admission.selectors import Namespaces
 from gatekeeper.engines.admission.templates import Template
 from gatekeeper.engines.rego import asking
-from gatekeeper.engines.rego.asking import Asked, Plan
+from gatekeeper.engines.rego.plans import Asked, Plan
 from gatekeeper.engines.rego.policies import Module, PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource, Severity, at

@@ -19,7 +19,7 @@ from gatekeeper.engines.admission.kyverno.asking import Rules
 from gatekeeper.engines.admission.selectors import Unknown
 from gatekeeper.engines.admission.templates import Template
 from gatekeeper.engines.rego import asking
-from gatekeeper.engines.rego.asking import Asked, Plan
+from gatekeeper.engines.rego.plans import Asked, Plan
 from gatekeeper.engines.rego.policies import PolicySet, is_moody
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import Gap, Resource

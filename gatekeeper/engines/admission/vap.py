@@ -14,7 +14,7 @@ import orjson
 from gatekeeper.engines.admission import reviews, selectors
 from gatekeeper.engines.admission.expressions import Expressions
 from gatekeeper.engines.admission.selectors import Namespaces
-from gatekeeper.engines.rego.asking import Asked
+from gatekeeper.engines.rego.plans import Asked
 from gatekeeper.engines.rego.policies import Module
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource, Severity, at

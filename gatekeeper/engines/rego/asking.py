@@ -2,81 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from gatekeeper.cache import Cache
 from gatekeeper.config import NAME, Config
-from gatekeeper.engines.rego import library, policies
+from gatekeeper.engines.rego import policies
 from gatekeeper.engines.rego.blame import Suspect, Tracer
 from gatekeeper.engines.rego.embedded import Embedded
-from gatekeeper.engines.rego.policies import Module, PolicySet
+from gatekeeper.engines.rego.plans import TERRAFORM, Asked, Plan, plan
+from gatekeeper.engines.rego.policies import PolicySet
 from gatekeeper.engines.rego.remembered import Memory
 from gatekeeper.errors import PolicyError, ToolError
-from gatekeeper.model import FieldPath, Finding, Gap, Placed, Resource, Severity
+from gatekeeper.model import FieldPath, Finding, Gap, Placed, Resource
 from gatekeeper.roles import Answer, RegoEngine
-
-# What the files of Terraform are among the kinds of resources.
-TERRAFORM = "Terraform"
-
-
-class Asked(NamedTuple):
-    """One rule as it is asked: name in reports, severity, remedy, and the kinds that it judges (none: all of them)."""
-
-    name: str
-    severity: Severity
-    hint: str
-    kinds: tuple[str, ...]
-    module: Module
-
-
-class Plan(NamedTuple):
-    """All rules of a run, by query, and what the engine must load for them.
-
-    Attributes:
-        exceptions: what asks for a package's exceptions, by package.
-    """
-
-    asked: dict[str, Asked]
-    policies: PolicySet
-    exceptions: Mapping[str, str] = MappingProxyType({})
-
-    @property
-    def queries(self) -> tuple[str, ...]:
-        """Everything that may be asked."""
-        return (*self.asked, *self.exceptions.values())
-
-
-def plan(config: Config, own: PolicySet) -> Plan:
-    """The library's rules that the config chooses, and the repository's own."""
-    asked: dict[str, Asked] = {}
-    sets = [own]
-    if config.library != "off" or config.enable:
-        found, everything = library.rules()
-        chosen = library.chosen(found, config.library, config.enable, config.disable)
-        modules = {rule.module.path for rule in chosen}
-        helpers = (module for module in everything.modules if not module.path.endswith("/rule.rego"))
-        kept = (*helpers, *(module for module in everything.modules if module.path in modules))
-        sets += [PolicySet(kept, everything.data), facts(config)]
-        for rule in chosen:
-            severity = config.severity.get(rule.name, rule.severity)
-            asked[rule.query] = Asked(rule.name, _severity(severity), rule.remedy, rule.kinds, rule.module)
-    judging = [module for module in own.modules if not config.namespaces or module.package in config.namespaces]
-    for module in judging:
-        for query in module.queries():
-            name = query.rpartition(".")[2]
-            severity = policies.SEVERITY[name.split("_")[0]]
-            kinds = (TERRAFORM,) if is_for_terraform(module.package, config) else ()
-            asked[query] = Asked(f"{module.package}/{name}", _severity(severity), "", kinds, module)
-    exceptions = {module.package: module.exception for module in judging if module.exception}
-    return Plan(asked, policies.joined(sets), exceptions)
-
-
-def is_for_terraform(package: str, config: Config) -> bool:
-    """Whether the rules of a package judge Terraform, and nothing else: by its name, or by a name that it is below."""
-    return any(package == name or package.startswith(f"{name}.") for name in config.terraform)
 
 
 class Judged(NamedTuple):
@@ -93,10 +33,18 @@ class Judged(NamedTuple):
     lasts: bool = False
 
 
-def run(root: Path, resources: Sequence[Resource], config: Config, jobs: int, cache: Cache | None = None) -> Judged:
+def run(
+    root: Path,
+    resources: Sequence[Resource],
+    config: Config,
+    jobs: int,
+    cache: Cache | None = None,
+    more: Sequence[PolicySet] = (),
+) -> Judged:
     """Loads what the config names and asks it; policies that cannot be used are a gap, and all else is judged.
 
     Args:
+        more: policies that bundles bring.
         cache: knows what earlier runs found in the same resources.
 
     Raises:
@@ -104,7 +52,7 @@ def run(root: Path, resources: Sequence[Resource], config: Config, jobs: int, ca
     """
     chosen = Plan({}, PolicySet((), {}))
     try:
-        chosen = plan(config, policies.load(root, config.policies, config.data))
+        chosen = plan(config, policies.joined([policies.load(root, config.policies, config.data), *more]))
         lasts = not config.opa_url and not any(policies.is_moody(module.text) for module in chosen.policies.modules)
         memory = Memory(cache, chosen, config) if cache and lasts and not chosen.exceptions else None
         drafts = memory.drafts(resources) if memory else []
@@ -128,17 +76,6 @@ def run(root: Path, resources: Sequence[Resource], config: Config, jobs: int, ca
     except (PolicyError, ToolError) as error:
         gap = Gap(NAME, f"no policy was asked: {error}", fatal=True)
         return Judged([], [gap], (config.engine, ""), chosen.policies.digest)
-
-
-def facts(config: Config) -> PolicySet:
-    """What rules may ask about the cluster: `data.gatekeeper.kubernetes`, its version."""
-    return PolicySet((), {"gatekeeper": {"kubernetes": config.kubernetes}})
-
-
-def _severity(word: str) -> Severity:
-    if word not in ("error", "warning", "info"):
-        raise PolicyError(f"a severity is `error`, `warning` or `info`, not {word!r}")
-    return word  # type: ignore[return-value]
 
 
 def start(config: Config, chosen: Plan, jobs: int) -> RegoEngine:

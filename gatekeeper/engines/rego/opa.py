@@ -72,7 +72,7 @@ class Opa:
     @property
     def name(self) -> tuple[str, str]:
         """For the report."""
-        return "opa", tools.TOOLS["opa"].version if self._server else "remote"
+        return "opa", tools.pinned("opa").version if self._server else "remote"
 
     def _await(self, url: str) -> None:
         end = time.monotonic() + START_SECONDS

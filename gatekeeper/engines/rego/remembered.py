@@ -12,7 +12,8 @@ from gatekeeper.config import Config
 from gatekeeper.model import Resource
 
 if TYPE_CHECKING:
-    from gatekeeper.engines.rego.asking import Draft, Outcome, Plan
+    from gatekeeper.engines.rego.asking import Draft, Outcome
+    from gatekeeper.engines.rego.plans import Plan
 
 # A repository has fewer resources; beyond that only those of the last run are kept.
 MOST = 200_000

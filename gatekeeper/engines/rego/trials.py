@@ -10,8 +10,8 @@ from gatekeeper import documents
 from gatekeeper.config import Config
 from gatekeeper.documents import Source
 from gatekeeper.engines.rego import asking as rego
-from gatekeeper.engines.rego import policies
-from gatekeeper.engines.rego.asking import Asked, Plan
+from gatekeeper.engines.rego import plans, policies
+from gatekeeper.engines.rego.plans import Asked, Plan
 from gatekeeper.engines.rego.policies import Module, PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource
@@ -43,7 +43,7 @@ def run(root: Path, paths: Sequence[str], data: Sequence[str], config: Config, j
     Raises:
         PolicyError: a policy does not load.
     """
-    loaded = policies.joined([policies.load(root, paths, data, tests=True), rego.facts(config)])
+    loaded = policies.joined([policies.load(root, paths, data, tests=True), plans.facts(config)])
     rules = [(module, rule) for module in loaded.modules for rule in module.rules if rule.startswith("test_")]
     done = Run(_rego(rules, loaded, config, jobs), [])
     if rules:

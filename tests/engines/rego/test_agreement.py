@@ -12,7 +12,7 @@ import pytest
 
 from gatekeeper import documents
 from gatekeeper.config import Config
-from gatekeeper.engines.rego import asking, library, policies
+from gatekeeper.engines.rego import asking, library, plans, policies
 from gatekeeper.engines.rego.policies import PolicySet
 from gatekeeper.model import FieldPath
 from gatekeeper.roles import Answer
@@ -50,7 +50,7 @@ def damaged() -> list[bytes]:
 
 
 def answers(config: Config, own: PolicySet, inputs: list[bytes]) -> set[tuple[int, str, str]]:
-    plan = asking.plan(config, own)
+    plan = plans.plan(config, own)
     engine = asking.start(config, plan, 2)
     try:
         found: list[Answer] = engine.evaluate([(json, tuple(plan.asked)) for json in inputs])

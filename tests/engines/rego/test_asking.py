@@ -9,7 +9,7 @@ import pytest
 from gatekeeper import documents
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import asking as rego
-from gatekeeper.engines.rego import policies
+from gatekeeper.engines.rego import plans, policies
 from gatekeeper.engines.rego.opa import Opa
 from gatekeeper.engines.rego.policies import PolicySet
 from gatekeeper.errors import PolicyError
@@ -47,7 +47,7 @@ def ask(
     data = [name for name in files if not name.endswith(".rego")]
     own = policies.load(tmp_path, ["."], data)
     config = Config(engine=engine, library="off", policy_timeout=timeout)
-    plan = rego.plan(config, own)
+    plan = plans.plan(config, own)
     started = rego.start(config, plan, 2)
     try:
         findings, gaps = rego.judge(resources(text), plan, started)
@@ -113,7 +113,7 @@ def test_an_exception_holds_for_its_own_package_and_resource_only(tmp_path: Path
 
 def test_the_config_names_the_packages_that_judge(tmp_path: Path) -> None:
     own = PolicySet(tuple(policies.parse(f"package {name}\ndeny[1] {{ true }}\n", f"{name}.rego") for name in "ab"), {})
-    assert list(rego.plan(Config(library="off", namespaces=("b",)), own).asked) == ["data.b.deny"]
+    assert list(plans.plan(Config(library="off", namespaces=("b",)), own).asked) == ["data.b.deny"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -178,7 +178,7 @@ def test_policies_cannot_reach_out(tmp_path: Path, engine: str, builtin: str) ->
 @needs("opa")
 def test_a_killed_opa_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.rego").write_text('package a\nimport rego.v1\ndeny contains "x" if input\n')
-    plan = rego.plan(Config(library="off"), policies.load(tmp_path, ["."]))
+    plan = plans.plan(Config(library="off"), policies.load(tmp_path, ["."]))
     engine = Opa(plan.policies, tuple(plan.asked), 2)
     server = engine._server
     assert server and server._process
@@ -230,7 +230,7 @@ def test_a_server_of_ones_own_is_used_and_left_as_it_was(tmp_path: Path) -> None
     (tmp_path / "a.rego").write_text("package a\ndeny contains w if { some w in data.words; data.z.fits(w) }\n")
     (tmp_path / "z.rego").write_text('package z\nfits(w) if w != "y"\n')
     (tmp_path / "data.json").write_text('{"words": ["x", "y"]}')
-    plan = rego.plan(Config(library="off"), policies.load(tmp_path, ["."], ["data.json"]))
+    plan = plans.plan(Config(library="off"), policies.load(tmp_path, ["."], ["data.json"]))
     with running_opa() as url:
         engine = Opa(plan.policies, tuple(plan.asked), 2, url)
         findings, gaps = rego.judge(resources(), plan, engine)

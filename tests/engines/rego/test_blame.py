@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego import asking, policies
+from gatekeeper.engines.rego import asking, plans, policies
 from gatekeeper.engines.rego.policies import PolicySet
 from gatekeeper.model import FieldPath, Gap, Place, Ref, Resource
 from tests.conftest import needs
@@ -58,7 +58,7 @@ def traced(rule: str, engine: str) -> list[FieldPath | None]:
     text = f"package main\nimport rego.v1\ndeny contains msg if {{ {rule} }}\n"
     own = PolicySet((policies.parse(text, "main.rego"),), {})
     config = Config(library="off", engine=engine)
-    plan = asking.plan(config, own)
+    plan = plans.plan(config, own)
     running = asking.start(config, plan, 1)
     resource = Resource(Ref("v1", "Pod", "prod", "shop"), orjson.dumps(POD), Nowhere())
     try:

@@ -9,7 +9,7 @@ import orjson
 
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import asking
-from gatekeeper.engines.rego.asking import Asked, Plan
+from gatekeeper.engines.rego.plans import Asked, Plan
 from gatekeeper.engines.rego.policies import PolicySet, parse
 from tests.conftest import needs
 

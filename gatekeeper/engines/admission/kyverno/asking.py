@@ -11,7 +11,7 @@ from gatekeeper.engines.admission import reviews
 from gatekeeper.engines.admission.kyverno import conditions, match, patterns, variables
 from gatekeeper.engines.admission.kyverno.rules import Rule
 from gatekeeper.engines.admission.selectors import Namespaces
-from gatekeeper.engines.rego.asking import Asked
+from gatekeeper.engines.rego.plans import Asked
 from gatekeeper.engines.rego.policies import Module
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import FieldPath, Ref, Resource, at

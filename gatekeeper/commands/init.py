@@ -1,0 +1,192 @@
+"""`gatekeeper init`: a new GitOps repository, or the gate in one that is there. Nothing that exists is written over."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gatekeeper import config, files, git
+from gatekeeper.errors import UsageError
+
+HERE = Path(__file__).parent.parent
+SCAFFOLD = HERE / "scaffold"
+# In an installed package beside the code; in a checkout beside the package.
+HOOKS = next(path for path in (HERE / "hooks", HERE.parent / "hooks") if path.is_dir())
+CI = next(path for path in (HERE / "ci", HERE.parent / "examples" / "ci") if path.is_dir())
+CI_FILES = {"github": ".github/workflows/gatekeeper.yaml", "gitlab": ".gitlab-ci.yml"}
+WORD = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,50}[a-z0-9])?")
+# An image that runs as no user in particular and can be judged by the strict profile.
+IMAGE = "nginxinc/nginx-unprivileged:1.27.5"
+PRE_COMMIT = """repos:
+- repo: local
+  hooks:
+  - id: gatekeeper
+    name: gatekeeper
+    entry: gatekeeper check --staged
+    language: system
+    pass_filenames: false
+    always_run: true
+"""
+# The source that `flux bootstrap` makes is in no file at first.
+FLUX = """references: {allow: [GitRepository/flux-system/flux-system]}
+"""
+EXAMPLES = """examples:
+  gatekeeper init                                  asks a few questions
+  gatekeeper init shop --controller flux --ci github --hooks git
+  gatekeeper init --controller none --ci gitlab    only the gate, in the repository around here
+
+In an empty folder a whole repository is made; where files are, only the gate: gatekeeper.yaml, hooks, CI. Files that
+exist are left as they are.
+"""
+
+
+class Answers(NamedTuple):
+    """What is to be made."""
+
+    name: str
+    team: str
+    controller: str
+    environments: tuple[str, ...]
+    repository: str
+    library: str
+    hooks: str
+    ci: str
+
+
+# Each question: the flag, what may be answered (nothing: any word), the usual answer, the words.
+QUESTIONS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
+    ("name", (), "shop", "The first application's name?"),
+    ("team", (), "platform", "Whose is it? (a team's name)"),
+    ("controller", ("flux", "argo", "none"), "flux", "What applies it to the cluster?"),
+    ("library", ("default", "strict", "off"), "default", "How hard should the library's rules be?"),
+    ("hooks", ("git", "pre-commit", "none"), "git", "A hook that judges each commit?"),
+    ("ci", ("github", "gitlab", "none"), "none", "A file for CI?"),
+)
+
+
+def init(arguments: list[str]) -> int:
+    """Runs the command."""
+    given = parser().parse_args(arguments)
+    root = (given.path or Path.cwd()).resolve()
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{root}: is a file, and no folder")
+    is_new = not root.exists() or not [path for path in root.iterdir() if path.name != ".git"]
+    answers = _answers(given, root, is_new)
+    written, kept = 0, 0
+    for name, text, mode in _files(answers, root, is_new):
+        path = root / name
+        if path.exists():
+            sys.stdout.write(f"left     {name}\n")
+            kept += 1
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write(path, text.encode())
+        path.chmod(mode)
+        sys.stdout.write(f"written  {name}\n")
+        written += 1
+    sys.stdout.write(f"{written} files written, {kept} left as they were. Next: cd {root} && gatekeeper check\n")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(
+        prog="gatekeeper init",
+        description="Make a GitOps repository, or put the gate into one that is there.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("path", nargs="?", type=Path, metavar="PATH", help="the folder (default: this one)")
+    for name, choices, usual, _ in QUESTIONS:
+        words = f"{', '.join(choices)}; default {usual}" if choices else f"default {usual}"
+        options.add_argument(
+            f"--{name}", choices=choices or None, help=words, metavar=None if choices else name.upper()
+        )
+    options.add_argument(
+        "--environments", default="production,staging", metavar="A,B", help="default: production,staging"
+    )
+    options.add_argument(
+        "--repository", default="", metavar="URL", help="of this repository, for Argo CD (default: origin)"
+    )
+    return options
+
+
+def _answers(given: argparse.Namespace, root: Path, is_new: bool) -> Answers:
+    """The flags, and answers to what they leave open; without a terminal, the usual answers."""
+    asks = sys.stdin.isatty() and not any(getattr(given, name) for name, *_ in QUESTIONS)
+    said: dict[str, str] = {}
+    for name, choices, usual, words in QUESTIONS:
+        if name in ("name", "team", "controller") and not is_new:
+            said[name] = getattr(given, name) or usual
+        else:
+            said[name] = getattr(given, name) or (_ask(words, choices, usual) if asks else usual)
+    environments = tuple(word.strip() for word in given.environments.split(",") if word.strip())
+    for word in (said["name"], said["team"], *environments):
+        if not WORD.fullmatch(word):
+            raise UsageError(f"`{word}`: a name takes small letters, digits and `-`, as Kubernetes does")
+    if not environments or len(set(environments)) != len(environments):
+        raise UsageError("--environments needs names, each once: production,staging")
+    url = given.repository or git.origin(root) or f"https://git.example.com/{said['name']}.git"
+    return Answers(environments=environments, repository=url, **said)
+
+
+def _ask(words: str, choices: Sequence[str], usual: str) -> str:
+    options = f" {'/'.join(choices)}" if choices else ""
+    while True:
+        sys.stdout.write(f"{words}{options} [{usual}] ")
+        sys.stdout.flush()
+        answer = sys.stdin.readline().strip() or usual
+        if answer in choices or (not choices and WORD.fullmatch(answer)):
+            return answer
+        sys.stdout.write(f"It can be {', '.join(choices) or 'small letters, digits and -'}.\n")
+
+
+def _files(answers: Answers, root: Path, is_new: bool) -> Iterator[tuple[str, str, int]]:
+    """Name, text and mode of each file."""
+    common = SCAFFOLD / "common"
+    if is_new:
+        for part in ("common", "app", *([answers.controller] if answers.controller != "none" else [])):
+            for name, text, mode in _filled(SCAFFOLD / part, answers):
+                is_flux = name == config.NAME and answers.controller == "flux"
+                yield name, text + (FLUX if is_flux else ""), mode
+        yield ".github/CODEOWNERS" if answers.ci == "github" else "CODEOWNERS", f"* @{answers.team}\n", 0o644
+    else:
+        text = _put(common / config.NAME, answers, "").replace("policies: {paths: [policy]}\n", "")
+        yield config.NAME, text, 0o644
+    if answers.ci != "none":
+        yield CI_FILES[answers.ci], (CI / f"{answers.ci}.yaml").read_text(encoding="utf-8"), 0o644
+    if answers.hooks == "pre-commit":
+        yield ".pre-commit-config.yaml", PRE_COMMIT, 0o644
+    elif answers.hooks == "git":
+        # Where there is no Git repository yet, the hooks wait beside the files.
+        folder = ".git/hooks" if (root / ".git").is_dir() else "hooks"
+        for name in ("pre-commit", "pre-push"):
+            yield f"{folder}/{name}", (HOOKS / name).read_text(encoding="utf-8"), 0o755
+
+
+def _filled(folder: Path, answers: Answers) -> Iterator[tuple[str, str, int]]:
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        name = path.relative_to(folder).as_posix().replace("NAME", answers.name)
+        for environment in answers.environments if "ENVIRONMENT" in name else ("",):
+            yield name.replace("ENVIRONMENT", environment), _put(path, answers, environment), 0o644
+
+
+def _put(path: Path, answers: Answers, environment: str) -> str:
+    text = path.read_text(encoding="utf-8")
+    values = {
+        "NAME": answers.name,
+        "TEAM": answers.team,
+        "LIBRARY": "'off'" if answers.library == "off" else answers.library,
+        "ENVIRONMENT": environment,
+        "REPLICAS": "3" if environment == answers.environments[0] else "2",
+        "REPOSITORY": answers.repository,
+        "REVISION": "main",
+        "IMAGE": IMAGE,
+    }
+    for word, value in values.items():
+        text = re.sub(rf"\b{word}\b", lambda _, value=value: value, text)  # type: ignore[misc]
+    return text

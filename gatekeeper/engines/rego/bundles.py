@@ -1,0 +1,275 @@
+"""Policies that come as a bundle, pinned by digest: a folder, a Git repository at a revision, an OPA bundle file.
+
+A digest says what is meant. What has another is refused until somebody has looked at it and changed the pin; so nothing
+has to be trusted on the way: neither a server nor the folder in which fetched bundles are kept.
+Source: https://www.openpolicyagent.org/docs/management-bundles (file format, signatures).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from gatekeeper import documents, git
+from gatekeeper.config import NAME
+from gatekeeper.engines.rego import policies, signatures
+from gatekeeper.engines.rego.policies import PolicySet
+from gatekeeper.errors import PolicyError
+from gatekeeper.model import Gap
+
+FIELDS = ("source", "digest", "key")
+GIT = "git+"
+ARCHIVES = (".tar.gz", ".tgz")
+MOST_BYTES = 50 * 1024 * 1024
+MOST_FILES = 10_000
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+MANIFEST, SIGNATURES = ".manifest", ".signatures.json"
+Files = Mapping[str, bytes]
+
+
+class Bundle(NamedTuple):
+    """One bundle as the config names it: where it comes from, its digest, and a public key (a file) that signed it."""
+
+    source: str
+    digest: str
+    key: str
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is an OPA bundle file."""
+        return self.source.endswith(ARCHIVES)
+
+
+class Resolved(NamedTuple):
+    """What bundles bring: folders for all engines, and sets of Rego with data; and those that cannot be used."""
+
+    folders: list[str]
+    sets: list[PolicySet]
+    gaps: list[Gap]
+
+
+def resolve(root: Path, entries: Sequence[Mapping[str, str]]) -> Resolved:
+    """All bundles of a config, verified; nothing is fetched.
+
+    One that is not there, is another than its pin says, or is not signed by its key, is a gap.
+    """
+    done = Resolved([], [], [])
+    for entry in entries:
+        try:
+            _add(root, read(entry), done)
+        except PolicyError as error:
+            done.gaps.append(Gap(NAME, f"a policy bundle was not asked: {error}", fatal=True))
+    return done
+
+
+def _add(root: Path, bundle: Bundle, done: Resolved) -> None:
+    if bundle.is_archive:
+        done.sets.append(_set(bundle, _verified(root, bundle)))
+    elif bundle.source.startswith(GIT):
+        done.folders.append(str(_kept(root, bundle, fetch=False)))
+    else:
+        _check(bundle, digest_of(_folder(root, bundle)))
+        done.folders.append(bundle.source)
+
+
+def pull(root: Path, bundle: Bundle) -> str:
+    """Fetches a bundle where it has to be fetched, and returns its digest, whatever the pin says.
+
+    Raises:
+        PolicyError: it cannot be had.
+    """
+    if bundle.is_archive:
+        return f"sha256:{hashlib.sha256(_bytes(root / bundle.source, bundle)).hexdigest()}"
+    if not bundle.source.startswith(GIT):
+        return digest_of(_folder(root, bundle))
+    files = _from_git(root, bundle, fetch=True)
+    digest = digest_of(files)
+    _keep(files, digest)
+    return digest
+
+
+def read(entry: Mapping[str, str]) -> Bundle:
+    """An entry of `policies.bundles`.
+
+    Raises:
+        PolicyError: it is malformed.
+    """
+    for field in entry.keys() - set(FIELDS):
+        raise PolicyError(f"`policies.bundles` knows no `{field}`; there are {', '.join(FIELDS)}")
+    bundle = Bundle(*(entry.get(field, "") for field in FIELDS))
+    if not bundle.source:
+        raise PolicyError("an entry of `policies.bundles` needs a `source`")
+    if not DIGEST.fullmatch(bundle.digest):
+        hint = f"`gatekeeper policy pull` prints it for {bundle.source}"
+        raise PolicyError(f"`policies.bundles`: {bundle.source} needs a digest (sha256:…); {hint}")
+    if bundle.key and not bundle.is_archive:
+        raise PolicyError(f"`policies.bundles`: only OPA bundle files are signed; {bundle.source} takes no `key`")
+    return bundle
+
+
+def digest_of(files: Files) -> str:
+    """A digest over names and contents, in the order of names."""
+    whole = hashlib.sha256()
+    for name in sorted(files):
+        content = hashlib.sha256(files[name]).hexdigest()
+        whole.update(f"{content}  {name}\n".encode("utf-8", "surrogateescape"))
+    return f"sha256:{whole.hexdigest()}"
+
+
+def _check(bundle: Bundle, digest: str) -> None:
+    if digest != bundle.digest:
+        how = "look at what changed, then change the pin in `policies.bundles`"
+        raise PolicyError(f"{bundle.source} is another bundle than its pin says: it has {digest}; {how}")
+
+
+def _folder(root: Path, bundle: Bundle) -> Files:
+    start = root / bundle.source
+    if not start.is_dir():
+        raise PolicyError(f"{bundle.source}: no such folder; correct `policies.bundles`")
+    found = sorted(path for path in start.rglob("*") if path.is_file() and ".git" not in path.relative_to(start).parts)
+    return {path.relative_to(start).as_posix(): _bytes(path, bundle) for path in found}
+
+
+def _bytes(path: Path, bundle: Bundle) -> bytes:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise PolicyError(f"{bundle.source}: larger than {MOST_BYTES >> 20} MB")
+        return path.read_bytes()
+    except OSError as error:
+        raise PolicyError(f"{bundle.source}: cannot be read: {error.strerror or error}") from error
+
+
+def _verified(root: Path, bundle: Bundle) -> Files:
+    content = _bytes(root / bundle.source, bundle)
+    _check(bundle, f"sha256:{hashlib.sha256(content).hexdigest()}")
+    files = _unpacked(content, bundle.source)
+    if bundle.key:
+        held = files.get(SIGNATURES)
+        if held is None:
+            raise PolicyError(f"{bundle.source}: is not signed, but the config names a key for it")
+        signed = {name: text for name, text in files.items() if name != SIGNATURES}
+        signatures.verify(signed, held, _bytes(root / bundle.key, Bundle(bundle.key, "", "")), bundle.source)
+    return files
+
+
+def _unpacked(content: bytes, name: str) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    size = 0
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:*") as archive:
+            for member in archive:
+                if not member.isfile():
+                    continue
+                size += member.size
+                if size > MOST_BYTES or len(files) >= MOST_FILES:
+                    raise PolicyError(f"{name}: holds more than {MOST_BYTES >> 20} MB or {MOST_FILES} files")
+                held = archive.extractfile(member)
+                path = PurePosixPath(member.name.lstrip("/"))
+                if ".." in path.parts:
+                    raise PolicyError(f"{name}: holds `{member.name}`, which leads out of it")
+                files[path.as_posix()] = held.read() if held else b""
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise PolicyError(f"{name}: is no bundle that can be unpacked: {error}") from error
+    return files
+
+
+def _set(bundle: Bundle, files: Files) -> PolicySet:
+    """The modules and data of an OPA bundle."""
+    manifest = _json(bundle, MANIFEST, files.get(MANIFEST, b"{}"))
+    version, versions = manifest.get("rego_version"), manifest.get("file_rego_versions") or {}
+    modules = []
+    data: dict[str, Any] = {}
+    for name in sorted(files):
+        path = PurePosixPath(name)
+        if path.suffix == ".rego":
+            text = files[name].decode("utf-8", "replace")
+            module = policies.parse(text, f"{bundle.source}:{name}")
+            told = versions.get(f"/{name}", version)
+            modules.append(module._replace(v0=told == 0) if told is not None else module)
+        elif path.name in ("data.json", "data.yaml", "data.yml"):
+            held = data
+            for step in path.parts[:-1]:
+                held = held.setdefault(step, {})
+            held.update(_json(bundle, name, files[name]))
+    if not modules:
+        raise PolicyError(f"{bundle.source}: holds no policy")
+    return PolicySet(tuple(module for module in modules if not module.is_test), data)
+
+
+def _json(bundle: Bundle, name: str, text: bytes) -> dict[str, Any]:
+    found, failure = documents.parse(text)
+    value = documents.value_of(found[0]) if found and failure is None else None
+    if not isinstance(value, dict):
+        raise PolicyError(f"{bundle.source}: {name} is no JSON or YAML mapping")
+    return value
+
+
+def _kept(root: Path, bundle: Bundle, fetch: bool) -> Path:
+    """The folder with a fetched bundle; what lies there is verified each time."""
+    folder = _home() / bundle.digest.removeprefix("sha256:")
+    if folder.is_dir() and digest_of(_folder(folder, Bundle(".", "", ""))) == bundle.digest:
+        return folder
+    files = _from_git(root, bundle, fetch)
+    _check(bundle, digest_of(files))
+    return _keep(files, bundle.digest)
+
+
+def _home() -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "gatekeeper" / "bundles"
+
+
+def _keep(files: Files, digest: str) -> Path:
+    """Writes a bundle beside its place, then moves it there: others see all of it or nothing."""
+    target = _home() / digest.removeprefix("sha256:")
+    try:
+        _home().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_home()) as scratch:
+            new = Path(scratch) / "new"
+            for name, content in files.items():
+                path = new / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            if target.exists():
+                target.rename(Path(scratch) / "old")
+            new.rename(target)
+    except OSError as error:
+        raise PolicyError(f"a bundle cannot be kept in {target.parent}: {error.strerror or error}") from error
+    return target
+
+
+def _from_git(root: Path, bundle: Bundle, fetch: bool) -> Files:
+    """The files of `git+REPOSITORY@REVISION`, or of a folder in it: `...//FOLDER`."""
+    place, _, revision = bundle.source.removeprefix(GIT).rpartition("@")
+    revision, _, inner = revision.partition("//")
+    if not place or not revision:
+        raise PolicyError(
+            f"{bundle.source}: must look like git+../policies@v1.2.0 or git+https://host/x.git@v1//folder"
+        )
+    local = (root / place).resolve()
+    if local.is_dir():
+        content = git.archive(local, revision)
+    elif fetch:
+        content = git.fetched(place, revision)
+    else:
+        raise PolicyError(
+            f"{bundle.source} is not here, and `check` fetches nothing; run `gatekeeper policy pull` first"
+        )
+    if content is None:
+        raise PolicyError(f"{bundle.source}: Git does not give this revision; is the name right, can it be reached?")
+    files = dict(_inside(_unpacked(content, bundle.source), inner))
+    if not files:
+        raise PolicyError(f"{bundle.source}: there is no file in it")
+    return files
+
+
+def _inside(files: Files, folder: str) -> Iterator[tuple[str, bytes]]:
+    start = f"{folder.strip('/')}/" if folder.strip("/") else ""
+    yield from ((name.removeprefix(start), content) for name, content in files.items() if name.startswith(start))

@@ -1,0 +1,85 @@
+"""`gatekeeper.lock`: the versions of outside programs that a repository is judged with, and which programs these are.
+
+A lock pins versions; what is built from them, Go's checksum database vouches for. A program from the PATH counts only
+if the lock has its checksum for this platform.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gatekeeper import __version__, files, tools
+from gatekeeper.errors import UsageError
+from gatekeeper.tools import Tool
+
+NAME = "gatekeeper.lock"
+SCHEMA = "gatekeeper/lock/v1"
+VERSION = re.compile(r"v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
+PLATFORM = f"{sys.platform}-{platform.machine().lower()}"
+
+
+def load(root: Path) -> dict[str, Tool]:
+    """The tools as the repository's lock pins them; nothing where it has none.
+
+    Raises:
+        UsageError: the lock is malformed.
+    """
+    held = _held(root)
+    return {name: _tool(name, entry) for name, entry in held.get("tools", {}).items()}
+
+
+def write(root: Path, found: dict[str, str]) -> Path:
+    """Writes the lock: the versions that count now, and checksums of this platform's programs beside those known.
+
+    Args:
+        found: SHA-256 of the programs that are here, by tool.
+    """
+    held = _held(root)
+    entries: dict[str, Any] = {}
+    for name, tool in tools.TOOLS.items():
+        if name not in tools.NEEDED and name not in found and name not in held.get("tools", {}):
+            continue
+        before = held.get("tools", {}).get(name, {})
+        version = tools.pinned(name).version
+        sums = {
+            where: sorted(known) for where, known in before.get("sums", {}).items() if before.get("version") == version
+        }
+        if name in found:
+            sums[PLATFORM] = sorted({*sums.get(PLATFORM, ()), found[name]})
+        entries[name] = {"package": tool.package, "version": version, "sums": dict(sorted(sums.items()))}
+    value = {"schema": SCHEMA, "gatekeeper": __version__, "tools": entries}
+    path = root / NAME
+    files.write(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    return path
+
+
+def _held(root: Path) -> dict[str, Any]:
+    path = root / NAME
+    try:
+        value = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}; write it anew with `gatekeeper tools lock`") from error
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA or not isinstance(value.get("tools"), dict):
+        raise UsageError(f"{path}: is no lock of {SCHEMA}; write it anew with `gatekeeper tools lock`")
+    return value
+
+
+def _tool(name: str, entry: Any) -> Tool:
+    if name not in tools.TOOLS:
+        raise UsageError(f"{NAME}: no tool `{name}`; there are {', '.join(tools.TOOLS)}")
+    own = tools.TOOLS[name]
+    # A lock chooses a version; which program that is of, this package says.
+    if not isinstance(entry, dict) or entry.get("package") != own.package:
+        raise UsageError(f"{NAME}: `{name}` must be of the package {own.package}")
+    version, sums = entry.get("version"), entry.get("sums")
+    if not isinstance(version, str) or not VERSION.fullmatch(version) or not isinstance(sums, dict):
+        raise UsageError(f"{NAME}: `{name}` needs a version such as {own.version}, and sums by platform")
+    return own._replace(version=version, sums=tuple(map(str, sums.get(PLATFORM) or ())))

@@ -1,0 +1,91 @@
+"""`gatekeeper doctor`, and `gatekeeper.lock`: what lacks is told with what it is for; what counts is what is pinned."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gatekeeper import lock, tools
+from gatekeeper.errors import ToolError, UsageError
+from tests.conftest import Repository, command, needs
+from tests.test_tools import program
+
+
+@pytest.fixture(autouse=True)
+def own() -> None:
+    """What a lock of one test pins is not for the next."""
+    tools.follow({})
+
+
+def bare(tmp_path: Path) -> dict[str, str]:
+    """A machine without the outside programs."""
+    return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+
+
+def test_what_a_repository_needs_and_lacks_is_told(repository: Repository, tmp_path: Path) -> None:
+    root = repository({"kustomization.yaml": "resources: []\n"})
+    code, out, _ = command("doctor", root, env=bare(tmp_path))
+    assert code == 3
+    assert "LACKS  kustomize      builds kustomizations: kustomize v5.7.1 is not installed; run" in out
+    assert "-      helm           renders charts: " in out, "nothing here needs it"
+
+
+def test_where_nothing_lacks_it_is_well(repository: Repository, tmp_path: Path) -> None:
+    code, out, _ = command("doctor", repository({"a.txt": ""}), env=bare(tmp_path))
+    assert code == 0 and "ok     gatekeeper" in out and "LACKS" not in out
+
+
+def test_a_config_that_is_wrong_is_told(repository: Repository) -> None:
+    code, out, _ = command("doctor", repository({"gatekeeper.yaml": "enginee: opa\n"}))
+    assert code == 3 and "LACKS  config" in out and "unknown setting `enginee`" in out
+
+
+@needs("kustomize", "helm", "opa")
+def test_a_lock_pins_versions_and_programs(repository: Repository) -> None:
+    root = repository({"a.txt": ""})
+    assert command("tools", "lock", cwd=root)[0] == 0
+    held = orjson.loads((root / lock.NAME).read_bytes())
+    assert held["tools"]["kustomize"]["version"] == "v5.7.1"
+    assert held["tools"]["kustomize"]["sums"][lock.PLATFORM] == [tools.digest(tools.find("kustomize"))]
+    before = (root / lock.NAME).read_bytes()
+    assert command("tools", "lock", cwd=root)[0] == 0
+    assert (root / lock.NAME).read_bytes() == before
+
+
+def test_another_version_in_the_lock_is_the_one_that_counts(repository: Repository, tmp_path: Path) -> None:
+    root = repository({"a.txt": ""})
+    entry = {"package": tools.TOOLS["helm"].package, "version": "v3.0.1", "sums": {}}
+    (root / lock.NAME).write_bytes(orjson.dumps({"schema": lock.SCHEMA, "tools": {"helm": entry}}))
+    code, out, _ = command("tools", "list", "helm", cwd=root, env=bare(tmp_path))
+    assert code == 3 and "v3.0.1" in out
+
+
+def test_a_program_on_the_path_counts_only_by_its_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    path = program(tmp_path / "bin", "helm", "v3.22.0")
+    tools.follow({"helm": tools.TOOLS["helm"]._replace(sums=("0" * 64,))})
+    with pytest.raises(ToolError, match=r"no program that gatekeeper\.lock knows"):
+        tools.find("helm")
+    tools.follow({"helm": tools.TOOLS["helm"]._replace(sums=(tools.digest(path),))})
+    assert tools.find("helm") == path
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("{", "cannot be read"), ("{}", "is no lock"), ('{"schema": "gatekeeper/lock/v1", "tools": {"x": {}}}', "no tool `x`"),
+        ('{"schema": "gatekeeper/lock/v1", "tools": {"helm": {"package": "evil.example/helm"}}}', "must be of the package"),
+        ('{"schema": "gatekeeper/lock/v1", "tools": {"helm": {"package": "helm.sh/helm/v3/cmd/helm", "version": "latest", "sums": {}}}}',
+         "needs a version"),
+    ],
+)  # fmt: skip
+def test_a_malformed_lock_is_told(tmp_path: Path, value: str, told: str) -> None:
+    (tmp_path / lock.NAME).write_text(value)
+    with pytest.raises(UsageError, match=told):
+        lock.load(tmp_path)
+    code, _, err = command("check", cwd=tmp_path)
+    assert (code, told in err) == (2, True), err
