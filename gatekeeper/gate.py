@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from gatekeeper import changes, documents, waivers
@@ -30,6 +30,19 @@ Progress = Callable[[str, float], None]
 STEPS = ("reading", "rendering", "checking schemas", "asking policies", "following references", "looking for secrets")
 
 
+class Whole(NamedTuple):
+    """A verdict on everything, with what it was found in.
+
+    Attributes:
+        lost: gaps of policies that were not asked, whatever was to be judged.
+    """
+
+    verdict: Verdict
+    sources: list[Source]
+    parts: list[tuple[str, list[Resource]]]
+    lost: frozenset[Gap]
+
+
 def judge(
     tree: Tree,
     config: Config,
@@ -51,6 +64,31 @@ def judge(
     Raises:
         UsageError: the config names what does not exist, so that nothing can be judged.
     """
+    whole = judge_all(tree, config, jobs, say, today, cache, part)
+    reached = changes.affected(tree, whole.sources, config, changed) if changed is not None else None
+    return told(whole.verdict, reached, whole.lost)
+
+
+def told(verdict: Verdict, reached: frozenset[str] | None, lost: Collection[Gap]) -> Verdict:
+    """What of a verdict can come from a change that reaches some files; all of it where that is None."""
+    if reached is None:
+        return verdict
+    covered = verdict.coverage
+    gaps = (gap for gap in covered.skipped if gap.file in reached or gap.file == NAME or gap in lost)
+    findings = tuple(one for one in verdict.findings if changes.tells(one, reached))
+    return verdict._replace(findings=findings, coverage=covered._replace(skipped=tuple(gaps)))
+
+
+def judge_all(
+    tree: Tree,
+    config: Config,
+    jobs: int,
+    say: Progress = lambda step, part: None,
+    today: datetime.date | None = None,
+    cache: Cache | None = None,
+    part: Part = WHOLE,
+) -> Whole:
+    """See `judge`, of everything."""
     say("reading", 0)
     sources, unread = documents.read(tree, jobs)
     say("rendering", 0)
@@ -66,16 +104,13 @@ def judge(
     own = tree.only(part.holds)
     found_plain, gaps_plain = plaintext.judge(own, sources, rendered.resources, config)
     gaps = {gap for gap in so_far if part.holds(gap.file)} | {*said.gaps, *gaps_plain}
-    reached = changes.affected(tree, sources, config, changed) if changed is not None else None
-    if reached is not None:
-        gaps = {gap for gap in gaps if gap.file in reached or gap.file == NAME or gap in said.lost}
     gaps = {gap for gap in gaps if gap.fatal or gap.file not in {one.origin.file for one in code.resources}}
     others = (*rendered.findings, *code.findings, *named, *found_plain)
     found = [*said.findings, *(one for one in others if part.holds(one.place.file))]
-    answered = waivers.apply(found, tree, sources, config, today or datetime.date.today())
-    findings = distinct(one for one in answered if reached is None or changes.tells(one, reached))
+    findings = distinct(waivers.apply(found, tree, sources, config, today or datetime.date.today()))
     coverage = Coverage(len(own.files), len(mine) + len(own_code), said.checked, tuple(sorted(gaps)))
-    return Verdict(findings, coverage, said.engine, said.digest, lasts=said.lasts, shard=part.shard)
+    verdict = Verdict(findings, coverage, said.engine, said.digest, lasts=said.lasts, shard=part.shard)
+    return Whole(verdict, sources, rendered.parts, said.lost)
 
 
 class Said(NamedTuple):

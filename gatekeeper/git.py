@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -57,11 +58,13 @@ def state(root: Path) -> State | None:
     # `h` and `S` mark files whose changes Git does not look at (assume-unchanged, skip-worktree); `M` a conflict.
     if index is None or any(not line.startswith(b"H ") for line in index.split(b"\0") if line):
         return None
-    lists = [
-        _git(root, "diff-files", "-z", "--name-only", "--relative"),
-        _git(root, "ls-files", "-z", "--others", "--exclude-standard"),
-        _git(root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard"),
-    ]
+    questions = (
+        ("diff-files", "-z", "--name-only", "--relative"),
+        ("ls-files", "-z", "--others", "--exclude-standard"),
+        ("ls-files", "-z", "--others", "--ignored", "--exclude-standard"),
+    )
+    with ThreadPoolExecutor(len(questions)) as pool:
+        lists = list(pool.map(lambda words: _git(root, *words), questions))
     names = [_names(listed) for listed in lists if listed is not None]
     return State(index, names[0], names[1], names[2]) if len(names) == len(lists) else None
 
@@ -91,7 +94,17 @@ def since(root: Path, commit: str) -> frozenset[str]:
 def is_as_staged(root: Path) -> bool:
     """Whether the work tree holds the files of the index and no others, but for ignored ones."""
     found = state(root)
-    return found is not None and not found.changed and not found.new
+    if found is None or found.changed or found.new:
+        return False
+    # What is ignored in a folder of its own (a virtual environment, a build) nobody reads; elsewhere kustomize might.
+    folders = {line.partition(b"\t")[2].split(b"/")[0] for line in found.listing.split(b"\0")}
+    tops = [os.fsencode(file).split(b"/") for file in found.ignored]
+    return all(len(parts) > 1 and parts[0] not in folders for parts in tops)
+
+
+def differs(root: Path, files: Iterable[str]) -> bool:
+    """Whether the work tree has another content of any of some files than the index."""
+    return _git(root, "diff-files", "--quiet", "--", *sorted(files)) is None if files else False
 
 
 def staged_file(root: Path, name: str) -> bytes | None:

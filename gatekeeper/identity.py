@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from gatekeeper import __version__, git
 from gatekeeper.config import Config
@@ -14,28 +14,50 @@ from gatekeeper.config import Config
 MOST_IGNORED = 20_000
 
 
-def of(root: Path, config: Config, asked: Sequence[str], today: datetime.date, staged: bool) -> Iterator[bytes] | None:
-    """The parts of a run's identity; None where they cannot be had quickly and surely.
+class Input(NamedTuple):
+    """What is to be judged, as far as Git and the file system tell it quickly.
+
+    Attributes:
+        listing: Git's own, with a digest of each file.
+        differing: names of files that differ from it, or are not in it.
+        contents: those names with what they hold.
+        around: what else can be read in judging: ignored files, policies from outside.
+    """
+
+    listing: bytes
+    differing: frozenset[str]
+    contents: tuple[bytes, ...]
+    around: tuple[bytes, ...]
+
+    @property
+    def parts(self) -> tuple[bytes, ...]:
+        """All of it, for a digest."""
+        return (self.listing, b"contents", *self.contents, b"around", *self.around)
+
+
+def of(root: Path, config: Config, staged: bool) -> Input | None:
+    """A repository's input; None where it cannot be had quickly and surely.
 
     Args:
-        asked: what was asked for on the command line.
         staged: whether the index is judged, and not the work tree.
     """
-    files = _tracked(root, staged) if (root / ".git").exists() else None
-    if files is None:
+    state = git.state(root) if (root / ".git").exists() else None
+    if state is None or len(state.ignored) > MOST_IGNORED:
         return None
-    return _parts(root, config, asked, today, files)
-
-
-def _parts(
-    root: Path, config: Config, asked: Sequence[str], today: datetime.date, files: Sequence[bytes]
-) -> Iterator[bytes]:
-    yield repr((str(today), tuple(asked), config)).encode()
-    yield from files
+    differing = frozenset[str]() if staged else state.changed | state.new
+    contents: list[bytes] = []
+    for file in sorted(differing):
+        content = _content(root / file)
+        if content is None:
+            return None
+        contents += [os.fsencode(file), content]
+    # Ignored files are not judged, but kustomize and Helm can read them.
+    around = [f"{file} {_about(root / file)}".encode("utf-8", "surrogateescape") for file in sorted(state.ignored)]
     for folder in (*config.policies, *config.data, *config.crds, *config.leak_rules):
         start = root / folder
         if not start.resolve().is_relative_to(root.resolve()):
-            yield from _contents(start)
+            around.extend(contents_of(start))
+    return Input(state.listing, differing, tuple(contents), tuple(around))
 
 
 def judges() -> bytes:
@@ -62,26 +84,6 @@ def _installed() -> str:
     return repr(sorted(name for name in found if name.endswith(".dist-info")))
 
 
-def _tracked(root: Path, staged: bool) -> list[bytes] | None:
-    """The repository's files: those of the index by Git's digests, those that differ from it by their content."""
-    state = git.state(root)
-    if state is None:
-        return None
-    parts = [state.listing]
-    if staged:
-        return parts
-    for file in sorted({*state.changed, *state.new}):
-        content = _content(root / file)
-        if content is None:
-            return None
-        parts += [os.fsencode(file), content]
-    if len(state.ignored) > MOST_IGNORED:
-        return None
-    # Ignored files are not judged, but kustomize and Helm can read them.
-    parts += [f"{file} {_about(root / file)}".encode("utf-8", "surrogateescape") for file in sorted(state.ignored)]
-    return parts
-
-
 def _content(path: Path) -> bytes | None:
     try:
         if path.is_symlink():
@@ -99,7 +101,8 @@ def _about(path: Path) -> str:
     return f"{about.st_size} {about.st_mtime_ns} {about.st_ino}"
 
 
-def _contents(start: Path) -> Iterator[bytes]:
+def contents_of(start: Path) -> Iterator[bytes]:
+    """Names and contents of all files below a folder."""
     files = [start] if start.is_file() else sorted(path for path in start.rglob("*") if path.is_file())
     for file in files:
         yield os.fsencode(file)

@@ -46,6 +46,8 @@ ROOMS: dict[str, set[str]] = {
     "cache": {"files"},
     "verdicts": {"model"},
     "shards": {"errors", "model"},
+    "ledger": {"model", "verdicts"},
+    "quick": BASE | {"gate", "ledger", "render", "engines.admission", "engines.references"},
     "identity": {"config", "git"},
     "baseline": {"model", "config", "files"},
     "waivers": {"model", "roles", "documents", "sources", "config", "baseline"},
@@ -72,7 +74,21 @@ ROOMS: dict[str, set[str]] = {
         "engines.references",
     },
     "commands": BASE
-    | {"lock", "cache", "identity", "verdicts", "shards", "changes", "baseline", "files", "render", "report", "gate"}
+    | {
+        "ledger",
+        "quick",
+        "lock",
+        "cache",
+        "identity",
+        "verdicts",
+        "shards",
+        "changes",
+        "baseline",
+        "files",
+        "render",
+        "report",
+        "gate",
+    }
     | {"engines.rego", "engines.admission", "engines.references"},
     "cli": {"errors", "commands"},
 }

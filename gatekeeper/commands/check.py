@@ -7,7 +7,8 @@ import datetime
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,9 @@ from gatekeeper.model import Verdict
 from gatekeeper.report.every import FORMATS, render
 
 if TYPE_CHECKING:
-    from gatekeeper import gate
+    from gatekeeper import gate, sources
+
+    Note = Callable[[gate.Whole, sources.Tree], None]
 
 QUIET_SECONDS = 2.0
 BAR = 30
@@ -79,10 +82,14 @@ def check(arguments: list[str]) -> int:
     if given.shard and (given.write_baseline or given.staged or given.since):
         raise UsageError("--shard takes all of what is judged; leave --staged, --since and --write-baseline out")
     base = git.base(root, given.since) if given.since else ""
-    changed = git.staged(root) if given.staged else git.since(root, base) if base else None
-    settings = _settings(given, root)
-    kept = None if given.no_cache else cache.opened(identity.judges())
-    verdict = _remembered(given, root, paths, changed, settings, kept)._replace(revision=git.revision(root))
+    # Git is asked for several things at once: together they take as long as the rest of a quick run.
+    with ThreadPoolExecutor(2) as pool:
+        revision = pool.submit(git.revision, root)
+        waiting = pool.submit(git.staged, root) if given.staged else None
+        settings = _settings(given, root)
+        kept = None if given.no_cache else cache.opened(identity.judges())
+        changed = waiting.result() if waiting else git.since(root, base) if base else None
+        verdict = _remembered(given, root, paths, changed, settings, kept)._replace(revision=revision.result())
     if base and verdict.counting:
         before = _at(base, given, root, kept)
         from gatekeeper import changes
@@ -100,13 +107,12 @@ def check(arguments: list[str]) -> int:
 def _at(commit: str, given: argparse.Namespace, root: Path, kept: cache.Cache | None) -> Verdict:
     """What the repository was at a commit, by its own config then."""
     with git.commit(root, commit) as copy:
+        own = [Path(folder).resolve() for folder in given.policy]
         settings = config.load(copy, given.config)
-        settings = settings._replace(engine=given.engine or settings.engine)
-        key = (
-            kept.key([b"commit", commit.encode(), repr(settings).encode(), str(datetime.date.today()).encode()])
-            if kept
-            else ""
-        )
+        policies = (*settings.policies, *map(str, own))
+        settings = settings._replace(engine=given.engine or settings.engine, policies=policies)
+        parts = [b"commit", commit.encode(), repr(settings).encode(), str(datetime.date.today()).encode()]
+        key = kept.key([*parts, *(one for folder in own for one in identity.contents_of(folder))]) if kept else ""
         held = kept.read(key) if kept else None
         if held is not None:
             return verdicts.from_bytes(held)
@@ -138,19 +144,54 @@ def _remembered(
     kept: cache.Cache | None,
 ) -> Verdict:
     """The verdict of an earlier run on the same input, or a new one."""
-    key = None
-    if kept is not None:
-        asked = [str(path.resolve()) for path in paths] + ["changed", *sorted(changed or ()), str(changed is None)]
-        asked.append(given.shard or "")
-        parts = identity.of(root, settings, asked, datetime.date.today(), given.staged)
-        key = kept.key([b"verdict", *parts]) if parts is not None else None
-        held = kept.read(key) if key else None
-        if held is not None:
-            return verdicts.from_bytes(held)
-    verdict = _judged(given, root, paths, changed, settings, kept)
-    if kept is not None and key and verdict.lasts:
+    found = identity.of(root, settings, given.staged) if kept is not None else None
+    if kept is None or found is None:
+        return _judged(given, root, paths, changed, settings, kept, None)
+    day, config_ = str(datetime.date.today()).encode(), repr(settings).encode()
+    asked = repr(([str(path.resolve()) for path in paths], changed and sorted(changed), given.shard)).encode()
+    key = kept.key([b"verdict", day, config_, asked, *found.parts])
+    held = kept.read(key)
+    if held is not None:
+        return verdicts.from_bytes(held)
+    is_whole = paths == [root] and not given.shard
+    book = kept.key([b"ledger", day, config_, str(root).encode(), *found.around]) if is_whole else ""
+    verdict = _quickly(given, root, changed, settings, kept, found, book) if book else None
+    if verdict is None:
+
+        def note(whole: gate.Whole, tree: sources.Tree) -> None:
+            from gatekeeper import quick
+
+            noted = quick.noted(whole, tree, settings, found.listing)
+            if book and noted and not found.differing:
+                kept.write(book, noted)
+
+        verdict = _judged(given, root, paths, changed, settings, kept, note)
+    if verdict.lasts:
         kept.write(key, verdicts.to_bytes(verdict))
     return verdict
+
+
+def _quickly(
+    given: argparse.Namespace,
+    root: Path,
+    changed: frozenset[str] | None,
+    settings: config.Config,
+    kept: cache.Cache,
+    found: identity.Input,
+    book: str,
+) -> Verdict | None:
+    """The verdict by the changed files alone, where the last run on everything knows enough."""
+    from gatekeeper import ledger
+
+    held = kept.read(book)
+    known = ledger.from_bytes(held) if held else None
+    files = ledger.changed(known, found.listing, found.differing) if known else None
+    # The index is judged: where the work tree differs from it, the file at hand is another.
+    if known is None or files is None or (given.staged and git.differs(root, files)):
+        return None
+    from gatekeeper import quick
+
+    return quick.judge(root, known, files, changed, settings, given.jobs, kept)
 
 
 def _judged(
@@ -160,19 +201,23 @@ def _judged(
     changed: frozenset[str] | None,
     settings: config.Config,
     kept: cache.Cache | None,
+    note: Note | None,
 ) -> Verdict:
     # What judges takes longer to load than to look up what is known.
-    from gatekeeper import gate, lock, sources, tools
+    from gatekeeper import changes, gate, lock, sources, tools
 
     tools.follow(lock.load(root))
 
     def judge(root: Path, paths: list[Path]) -> Verdict:
         tree = sources.gather(paths, root, settings.exclude)
         part = shards.parse(given.shard) if given.shard else shards.WHOLE
-        verdict = gate.judge(tree, settings, given.jobs, _progress(gate.STEPS), None, changed, kept, part)
+        whole = gate.judge_all(tree, settings, given.jobs, _progress(gate.STEPS), None, kept, part)
         if sys.stderr.isatty():
             sys.stderr.write("\r\033[K")
-        return verdict
+        if note:
+            note(whole, tree)
+        reached = changes.affected(tree, whole.sources, settings, changed) if changed is not None else None
+        return gate.told(whole.verdict, reached, whole.lost)
 
     if not given.staged or git.is_as_staged(root):
         return judge(root, paths)

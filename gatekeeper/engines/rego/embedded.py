@@ -107,9 +107,11 @@ class Embedded:
 
 def _add(rego: Rego, module: Module, prepare: Callable[[str], str]) -> None:
     """Adds a module as the Rego version that it looks like, or else as the other."""
-    guard.closed(module, ())
-    guard.check(module)
-    text = prepare(module.text)
+    text = module.text
+    if not module.is_shipped or prepare is dialect.lenient:
+        guard.closed(module, ())
+        guard.check(module)
+        text = prepare(text)
     errors = []
     for v0 in (module.v0, not module.v0):
         try:

@@ -40,7 +40,8 @@ def folder() -> Path:
 
 def rules(tests: bool = False) -> tuple[list[Rule], PolicySet]:
     """All rules of the library, by name, and the modules and data that they need."""
-    everything = load(folder(), ["."], ["lib"], tests=tests)
+    loaded = load(folder(), ["."], ["lib"], tests=tests)
+    everything = loaded._replace(modules=tuple(module._replace(is_shipped=True) for module in loaded.modules))
     found = [_rule(module) for module in everything.modules if Path(module.path).name == "rule.rego"]
     return sorted(found, key=lambda rule: rule.name), everything
 

@@ -13,6 +13,7 @@ from gatekeeper.errors import PolicyError
 
 SEVERITY = {"deny": "error", "violation": "error", "warn": "warning"}
 PACKAGE = re.compile(r"^\s*package\s+([\w.\[\]\"-]+)", re.MULTILINE)
+METADATA = re.compile(r"^#\s*METADATA[ \t]*$", re.MULTILINE)
 HEAD = re.compile(r"(?:default\s+)?([A-Za-z_]\w*)")
 VERDICT_RULE = re.compile(r"(deny|violation|warn)(_\w+)?")
 TOKENS = re.compile(r'#[^\n]*|"(?:\\.|[^"\\\n])*"|`[^`]*`|[{}()\[\]\n]|[^#"`{}()\[\]\n]+')
@@ -24,7 +25,11 @@ LITERAL_BEFORE_BRACE = (":=", "=", "|", ",", "(", "[", ":", " in", "&", "==", "!
 
 
 class Module(NamedTuple):
-    """One Rego file."""
+    """One Rego file.
+
+    Attributes:
+        is_shipped: whether it comes with this package: its tests prove that the embedded engine takes it as it is.
+    """
 
     path: str
     text: str
@@ -32,6 +37,7 @@ class Module(NamedTuple):
     rules: tuple[str, ...]
     v0: bool
     metadata: dict[str, Any]
+    is_shipped: bool = False
 
     @property
     def is_test(self) -> bool:
@@ -77,7 +83,8 @@ def load(root: Path, folders: Sequence[str], data: Sequence[str] = (), tests: bo
         files = _files(root / folder, {".rego"})
         if not files and not _others(root / folder):
             raise PolicyError(f"{folder}: no policy there (.rego, .schema.json, YAML); correct `policies.paths`")
-        modules.extend(module(path, _relative(path, root)) for path in files)
+        names = [(_relative(path, root), path) for path in files]
+        modules.extend(parse_all([(name, _text(path, name)) for name, path in names]))
     kept = tuple(found for found in modules if tests or not found.is_test)
     merged: dict[str, Any] = {}
     for name in data:
@@ -109,17 +116,11 @@ def _files(start: Path, kinds: set[str], name: str = "") -> list[Path]:
     return sorted(path for path in start.rglob("*") if path.suffix in kinds and path.is_file())
 
 
-def module(path: Path, name: str) -> Module:
-    """Reads one Rego file.
-
-    Raises:
-        PolicyError: it cannot be read, or names no package.
-    """
+def _text(path: Path, name: str) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"{name}: cannot be read: {error}") from error
-    return parse(text, name)
 
 
 def parse(text: str, name: str) -> Module:
@@ -128,13 +129,26 @@ def parse(text: str, name: str) -> Module:
     Raises:
         PolicyError: the text names no package.
     """
-    package = PACKAGE.search(text)
-    if not package:
-        raise PolicyError(f"{name}:1: no `package` line, so no rule in it could be asked; add one")
-    heads, old_bodies, new_words = _outline(text)
-    rules = tuple(dict.fromkeys(heads))
-    v0 = old_bodies and not new_words and "import rego.v1" not in text
-    return Module(name, text, package.group(1), rules, v0, _metadata(text))
+    [found] = parse_all([(name, text)])
+    return found
+
+
+def parse_all(texts: Sequence[tuple[str, str]]) -> list[Module]:
+    """The outlines of several modules, each with its name.
+
+    Raises:
+        PolicyError: a text names no package.
+    """
+    found = []
+    about = _metadata([text for _, text in texts])
+    for (name, text), metadata in zip(texts, about, strict=True):
+        package = PACKAGE.search(text)
+        if not package:
+            raise PolicyError(f"{name}:1: no `package` line, so no rule in it could be asked; add one")
+        heads, old_bodies, new_words = _outline(text)
+        v0 = old_bodies and not new_words and "import rego.v1" not in text
+        found.append(Module(name, text, package.group(1), tuple(dict.fromkeys(heads)), v0, metadata))
+    return found
 
 
 def _outline(text: str) -> tuple[list[str], bool, bool]:
@@ -173,20 +187,25 @@ def _head(line: str) -> Iterator[str]:
         yield found.group(1)
 
 
-def _metadata(text: str) -> dict[str, Any]:
-    """The first `# METADATA` block (https://www.openpolicyagent.org/docs/policy-language#metadata)."""
-    lines = text.splitlines()
-    starts = [number for number, line in enumerate(lines) if re.fullmatch(r"#\s*METADATA\s*", line)]
-    if not starts:
-        return {}
+def _metadata(texts: Sequence[str]) -> list[dict[str, Any]]:
+    """The first `# METADATA` block of each (https://www.openpolicyagent.org/docs/policy-language#metadata)."""
+    found = []
+    for parsed, failure in documents.parse_all([_block(text) for text in texts], 1):
+        value = documents.value_of(parsed[0]) if parsed and failure is None else {}
+        found.append(value if isinstance(value, dict) else {})
+    return found
+
+
+def _block(text: str) -> bytes:
+    start = METADATA.search(text)
+    if not start:
+        return b""
     block = []
-    for line in lines[starts[0] + 1 :]:
+    for line in text[start.end() :].lstrip("\r\n").splitlines():
         if not line.startswith("#"):
             break
         block.append(line[2:] if line.startswith("# ") else line[1:])
-    found, failure = documents.parse("\n".join(block).encode())
-    value = documents.value_of(found[0]) if found and failure is None else {}
-    return value if isinstance(value, dict) else {}
+    return "\n".join(block).encode()
 
 
 def _read_data(path: Path, name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.engines.rego import dialect
+from gatekeeper.engines.rego import dialect, guard, library
 
 CALL = dialect.EACH_CALL
 
@@ -23,3 +23,30 @@ CALL = dialect.EACH_CALL
 )  # fmt: skip
 def test_what_is_no_collection_has_no_items(text: str, changed: str | None) -> None:
     assert dialect.lenient(text) == (changed or text)
+
+
+def test_the_shipped_rules_need_no_other_words_and_no_guard() -> None:
+    """They are loaded as they are: what is changed or refused in others must not be in them."""
+    for module in library.rules(tests=True)[1].modules:
+        assert module.is_shipped
+        assert dialect.taken(module.text) == module.text, module.path
+        guard.check(module)
+        guard.closed(module, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("f(x) {\n  a.b\n  (x - 1) > 2\n}\n", "f(x) {\n  a.b;\n  (x - 1) > 2\n}\n"),
+        ("x := f(\n  (1 + 2),\n)\n", None),
+        ("v[m] {\n  a\n} {\n  b\n}\n", "v[m] {\n  a\n} v[m] {\n  b\n}\n"),
+        ("f(x) = {\"a\": y} {\n  y := x\n}\n", None),
+        ("# about\nf(x) = y {\n  y := x\n} {\n  y := 2\n}\n", "# about\nf(x) = y {\n  y := x\n} f(x) = y {\n  y := 2\n}\n"),
+        ("g(_, \"a\")\n\nq { not g(p.x, p.y) }\n", "g(_, \"a\")\n\nq { not g( object.get(p, [\"x\"], null), p.y) }\n"),
+        ("g(_)\n\nq { g(input.x); g(data.y) }\n", None),
+        ("  a = b[a]\n", "  b[a] == a\n"),
+    ],
+)  # fmt: skip
+def test_rules_in_the_words_that_the_engine_takes(text: str, taken: str | None) -> None:
+    assert dialect.taken(text) == (taken or text)
+    assert dialect.taken(text).count("\n") == text.count("\n"), "every line stays where it is"

@@ -1,0 +1,51 @@
+"""What of a resource others can depend on: as long as that stays the same, what is found in others stays the same."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from gatekeeper.engines.references import needs, provides
+from gatekeeper.engines.references.needs import POD_PATHS
+from gatekeeper.engines.references.twice import WORD
+from gatekeeper.model import Resource, at
+
+# Kinds that are judged alone but for what they name, provide, and are selected by.
+RBAC = "rbac.authorization.k8s.io"
+ALONE = {
+    *(("apps", kind) for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")),
+    *(("batch", kind) for kind in ("Job", "CronJob")),
+    *(("", kind) for kind in ("Pod", "Service", "ServiceAccount")),
+    *(("networking.k8s.io", kind) for kind in ("Ingress", "NetworkPolicy")),
+    *((RBAC, kind) for kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")),
+    ("autoscaling", "HorizontalPodAutoscaler"),
+    ("policy", "PodDisruptionBudget"),
+}
+
+
+def is_alone(resource: Resource) -> bool:
+    """Whether a resource is of those kinds."""
+    return (resource.ref.group, resource.ref.kind) in ALONE
+
+
+def provided(resources: Iterable[Resource]) -> Iterator[str]:
+    """The names of all Secrets and ConfigMaps that are provided."""
+    for resource in resources:
+        for one in provides.of(resource):
+            if one.kind in ("Secret", "ConfigMap"):
+                yield one.name
+
+
+def of(resource: Resource, names: Collection[bytes]) -> str:
+    """All that others can depend on, as one text.
+
+    Args:
+        names: of Secrets and ConfigMaps: whoever has one in any of its texts may use it.
+    """
+    value: Any = resource.value
+    pod = POD_PATHS.get(resource.ref.kind)
+    labels = at(value, (*pod[:-1], "metadata", "labels")) if pod else None
+    named = sorted((need.kind, need.namespace, need.name, need.key, need.path) for need in needs.of(resource))
+    provided = sorted((one.kind, one.namespace, one.name, sorted(one.keys or ())) for one in provides.of(resource))
+    words = sorted(set(WORD.findall(resource.json)) & set(names)) if names else []
+    return repr((resource.ref, named, provided, labels, at(value, ("spec", "selector")), words))
