@@ -15,20 +15,8 @@ import pytest
 from gatekeeper import cache, verdicts
 from gatekeeper.model import Coverage, Finding, Gap, Place, Ref, Verdict, Waived
 from tests.conftest import Repository, command, needs
+from tests.test_gate import DEPLOYMENT
 
-DEPLOYMENT = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-      - name: web
-        image: nginx:latest
-"""
 FILES: dict[str, str | bytes] = {
     "gatekeeper.yaml": "",
     "web.yaml": DEPLOYMENT,

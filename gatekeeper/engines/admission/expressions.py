@@ -22,6 +22,9 @@ UNBUILT = "CEL cannot be evaluated: gatekeeper was installed without a Rust comp
 # Kubernetes refuses longer ones by their cost; a deep one would use up the compiler's stack.
 MOST_LENGTH = 16_384
 MOST_DEPTH = 100
+# The cluster counts what an expression costs; here it is how often lists are gone through within each other.
+MOST_LOOPS = 3
+LOOP = re.compile(r"\.(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap)\s*$")
 Bindings = Mapping[str, bytes]
 
 
@@ -131,12 +134,19 @@ def _text(value: Mapping[str, Any], field: str) -> str:
 
 
 def _bound(text: str) -> None:
-    depth = most = 0
-    for letter in text:
-        depth += (letter in "([{") - (letter in ")]}")
-        most = max(most, depth)
+    most = loops = 0
+    # Each open bracket, and whether it is that of a macro which goes through a list.
+    opened: list[bool] = []
+    for at, letter in enumerate(text):
+        if letter in "([{":
+            opened.append(LOOP.search(text, max(0, at - 20), at) is not None)
+            most, loops = max(most, len(opened)), max(loops, sum(opened))
+        elif letter in ")]}" and opened:
+            opened.pop()
     if len(text) > MOST_LENGTH or most > MOST_DEPTH:
         raise PolicyError(f"a CEL expression of {len(text)} letters, {most} brackets deep, is too large")
+    if loops > MOST_LOOPS:
+        raise PolicyError(f"a CEL expression goes through lists {loops} deep; more than {MOST_LOOPS} take too long")
 
 
 def _line(text: object) -> str:

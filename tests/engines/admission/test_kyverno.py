@@ -14,6 +14,7 @@ from gatekeeper.engines.admission.kyverno.variables import resolved
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Ref
 from tests.conftest import Repository, judge
+from tests.test_gate import DEPLOYMENT
 
 POLICY = """\
 apiVersion: kyverno.io/v1
@@ -34,19 +35,6 @@ spec:
 POD = (
     "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: b}\nspec:\n  containers:\n  - {name: c, image: IMAGE}\n"
 )
-DEPLOYMENT = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-      - name: web
-        image: nginx:latest
-"""
 
 
 def rule(body: str) -> str:

@@ -111,6 +111,11 @@ def test_the_namespace_itself_can_be_asked(repository: Repository) -> None:
         ("    resourceRules:", "    resourceRule:", "knows no `resourceRule`"),
         ("object.spec.replicas <=", "object.spec.replica <=", "No such key"),
         ("  validations:", "  validation:", "there are no `validations`"),
+        (
+            "object.spec.replicas <=",
+            "1 == 1 && [1].all(a, [1].all(b, [1].all(c, [1].all(d, true)))) || object.spec.replicas <=",
+            "4 deep",
+        ),
         ("object.spec.replicas", "(" * 200 + "object.spec.replicas" + ")" * 200, "too large"),
     ],
 )
