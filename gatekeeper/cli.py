@@ -17,9 +17,12 @@ COMMANDS = {
     "doctor": "tell what is installed, what lacks, and what for",
     "graph": "print what names what, and whether it is there",
     "init": "make a GitOps repository, or put the gate into one",
+    "keys": "make and list keys for sealing",
     "merge": "join the reports of several shares into one verdict",
     "policy": "list and document the rules of the library, test rules",
     "render": "print what the cluster would get",
+    "seal": "seal Secrets, as kubeseal does",
+    "unseal": "open SealedSecrets with private keys",
     "tools": "show, build, verify and pin the outside programs",
 }
 HELP = """usage: gatekeeper COMMAND [OPTION ...]

@@ -19,3 +19,9 @@ class ToolError(GateError):
 
 class PolicyError(GateError):
     """A policy or its data cannot be loaded; nothing can be judged with it."""
+
+
+class SealError(GateError):
+    """Something cannot be sealed or opened: bad input, a wrong key, a wrong place."""
+
+    exit_code = 1

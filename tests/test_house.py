@@ -53,13 +53,16 @@ ROOMS: dict[str, set[str]] = {
     "waivers": {"model", "roles", "documents", "sources", "config", "baseline"},
     "render": BASE,
     "engines.schema": BASE,
-    "engines.plaintext": BASE,
+    # Which certificate sealed a value is no secret, but only `sealing` can read certificates.
+    "engines.plaintext": BASE | {"sealing"},
     "engines.references": BASE,
     # Test cases of policies are read as resources stand in their files.
     "engines.rego": BASE | {"render"},
     # Constraints are Rego, and what they judge is in the form of resources.
     "engines.admission": BASE | {"render", "engines.rego"},
     "belonging": {"git", "model"},
+    "hidden": set(),
+    "sealing": {"errors", "hidden", "model", "documents"},
     "report": {"model", "belonging"},
     "gate": BASE
     | {
@@ -75,6 +78,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "commands": BASE
     | {
+        "hidden",
+        "sealing",
         "ledger",
         "quick",
         "lock",

@@ -10,7 +10,7 @@ from typing import Any
 
 from gatekeeper.config import Config
 from gatekeeper.documents import EXTENSIONS, Source
-from gatekeeper.engines.plaintext import ciphertext, leaks
+from gatekeeper.engines.plaintext import certificates, ciphertext, leaks
 from gatekeeper.model import FieldPath, Finding, Gap, Place, Resource
 from gatekeeper.sources import Tree
 
@@ -26,6 +26,7 @@ def judge(
 ) -> tuple[list[Finding], list[Gap]]:
     """Secrets in the open, seals that are none, and leaks in any file."""
     findings = [found for resource in resources for found in _judge(resource)]
+    findings.extend(certificates.judge(tree, resources))
     scanner, unused = leaks.load(tree, config)
     secret_files = {finding.place.file for finding in findings if finding.rule == "plaintext/secret"}
     skip = {source.file for source in sources if source.role == "encrypted"}

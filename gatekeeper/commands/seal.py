@@ -1,0 +1,146 @@
+"""`gatekeeper seal`: Secrets in, SealedSecrets out, as kubeseal does it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from gatekeeper import documents, files
+from gatekeeper.errors import SealError, UsageError
+from gatekeeper.hidden import Hidden
+from gatekeeper.sealing import keyring, sealed, values
+from gatekeeper.sealing.keyring import Certificate
+
+EXAMPLES = """examples:
+  kubectl create secret generic db --dry-run=client --from-file=password -o json | gatekeeper seal --cert keys/prod.pem
+  gatekeeper seal --cert keys/prod.pem -f secret.yaml -w sealed.yaml
+  gatekeeper seal --cert keys/prod.pem --scope cluster-wide -f secret.yaml
+  printf %s "$PASSWORD" | gatekeeper seal --raw --cert keys/prod.pem -n prod --name db
+
+The values never leave the process: they are read from standard input or a file, and what is written is sealed.
+Exit status: 0 sealed, 1 it cannot be sealed, 2 wrong usage.
+"""
+MOST_BYTES = 16 * 1024 * 1024
+
+
+def seal(arguments: list[str]) -> int:
+    """Runs the command."""
+    given = parser().parse_args(arguments)
+    certificate = keyring.certificate(read(given.cert), str(given.cert))
+    if given.raw:
+        _write(given.to, _raw(given, certificate) + "\n")
+        return 0
+    form = given.output or ("yaml" if str(given.to or "").endswith((".yaml", ".yml")) else "json")
+    found = [
+        _sealed(value, place, given, certificate) for value, place in objects(read(given.file), str(given.file or "-"))
+    ]
+    _write(given.to, written(found, form))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options, those of kubeseal where it has them."""
+    options = argparse.ArgumentParser(
+        prog="gatekeeper seal",
+        description="Seal Secrets for a cluster: only its sealed-secrets controller can open them.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("--cert", required=True, type=Path, metavar="FILE", help="the controller's certificate")
+    options.add_argument("-f", "--secret-file", dest="file", type=Path, metavar="FILE", help="default: standard input")
+    options.add_argument(
+        "-w", "--sealed-secret-file", dest="to", type=Path, metavar="FILE", help="default: standard output"
+    )
+    options.add_argument(
+        "-o", "--format", dest="output", choices=("json", "yaml"), help="default: by the file, or json"
+    )
+    options.add_argument(
+        "--scope", choices=sealed.SCOPES, default="", help="default: what the Secret's annotations say"
+    )
+    options.add_argument("-n", "--namespace", default="", help="for Secrets that name none (default: default)")
+    options.add_argument("--name", default="", help="with --raw: of the Secret that the value is for")
+    options.add_argument("--raw", action="store_true", help="seal one value, from --from-file or standard input")
+    options.add_argument("--from-file", type=Path, metavar="FILE", help="with --raw: where the value is")
+    options.add_argument("--allow-empty-data", action="store_true", help="seal a Secret without values too")
+    return options
+
+
+def _raw(given: argparse.Namespace, certificate: Certificate) -> str:
+    scope = given.scope or "strict"
+    if scope == "strict" and not given.name:
+        raise UsageError("seal --raw: a strict scope binds the value to a name; give --name, or another --scope")
+    if scope != "cluster-wide" and not given.namespace:
+        raise UsageError("seal --raw: give --namespace, or --scope cluster-wide")
+    mark = sealed.label(scope, given.namespace, given.name)
+    return values.seal(Hidden(read(given.from_file)), certificate.key, mark)
+
+
+def _sealed(value: Any, place: str, given: argparse.Namespace, certificate: Certificate) -> dict[str, Any]:
+    try:
+        return sealed.seal(value, certificate, given.scope, given.namespace, given.allow_empty_data)
+    except SealError as error:
+        raise SealError(f"{place}: {error}") from None
+
+
+def objects(content: bytes, name: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Each object of a file, those of a List too, and where it stands.
+
+    Raises:
+        SealError: the file is no YAML or JSON, or holds nothing.
+    """
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SealError(f"{name}: is no text (byte {error.start})") from None
+    parsed, failure = documents.parse(content)
+    if failure is not None:
+        raise SealError(f"{name}:{failure[1]}:{failure[2]}: is no YAML or JSON: {failure[0]}")
+    found = False
+    for document in parsed:
+        for key, line, _, first in document.duplicates:
+            raise SealError(f"{name}:{line}: `{key}` is written twice, first in line {first}; remove one")
+        value = documents.value_of(document)
+        listed = value.get("items") if isinstance(value, dict) and value.get("kind") == "List" else [value]
+        for item in listed if isinstance(listed, list) else ():
+            if isinstance(item, dict):
+                found = True
+                yield item, f"{name}:{document.start[0]}"
+    if not found:
+        raise SealError(f"{name}: holds no object")
+
+
+def written(found: Sequence[dict[str, Any]], form: str) -> str:
+    """Objects as one text."""
+    if form == "json":
+        import orjson
+
+        return "".join(orjson.dumps(one, option=orjson.OPT_INDENT_2).decode() + "\n" for one in found)
+    import yaml
+
+    texts = [yaml.safe_dump(one, sort_keys=False, allow_unicode=True, width=1_000_000) for one in found]
+    return "---\n".join(texts)
+
+
+def read(path: Path | None) -> bytes:
+    """A file, or standard input; as much as a Secret can be."""
+    if path is None or str(path) == "-":
+        content = sys.stdin.buffer.read(MOST_BYTES + 1)
+    else:
+        try:
+            with path.open("rb") as handle:
+                content = handle.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(content) > MOST_BYTES:
+        raise SealError(f"{path or 'standard input'}: larger than {MOST_BYTES >> 20} MB, so it is no Secret")
+    return content
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        sys.stdout.write(text)
+    else:
+        files.write(path, text.encode())

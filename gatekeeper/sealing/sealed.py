@@ -1,0 +1,171 @@
+"""From a Secret to a SealedSecret and back (`bitnami.com/v1alpha1`).
+
+Source: sealed-secrets `pkg/apis/sealedsecrets/v1alpha1/sealedsecret_expansion.go`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gatekeeper.errors import SealError
+from gatekeeper.hidden import Hidden
+from gatekeeper.model import at
+from gatekeeper.sealing import values
+from gatekeeper.sealing.keyring import Certificate, Key
+
+API_VERSION, KIND = "bitnami.com/v1alpha1", "SealedSecret"
+PREFIX = "sealedsecrets.bitnami.com/"
+SCOPES = ("strict", "namespace-wide", "cluster-wide")
+# Which certificate a file is sealed with, so that the right key is tried first.
+SEALED_WITH = "gatekeeper/sealed-with"
+# What kubectl and others keep of the last object: it has the values in the open.
+COPIES = ("kubectl.kubernetes.io/last-applied-configuration", "kubecfg.ksonnet.io/last-applied-configuration")
+# What an API server writes, and a file does not say.
+SERVERS_OWN = (
+    "creationTimestamp",
+    "resourceVersion",
+    "uid",
+    "selfLink",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+)
+
+
+def label(scope: str, namespace: str, name: str) -> bytes:
+    """What binds a sealed value to its place, by scope."""
+    words = {"strict": f"{namespace}/{name}", "namespace-wide": namespace, "cluster-wide": ""}
+    return words[scope].encode()
+
+
+def scope_of(annotations: Any) -> str:
+    """The scope that an object's own annotations say; cluster-wide wins."""
+    held = annotations if isinstance(annotations, dict) else {}
+    return next((scope for scope in reversed(SCOPES) if held.get(PREFIX + scope) == "true"), "strict")
+
+
+def seal(
+    secret: Mapping[str, Any], certificate: Certificate, scope: str, namespace: str, may_be_empty: bool
+) -> dict[str, Any]:
+    """A SealedSecret for a Secret.
+
+    Args:
+        scope: one of `SCOPES`, or nothing for what the Secret's annotations say.
+        namespace: where the Secret names none; empty for `default`.
+
+    Raises:
+        SealError: the object is no Secret, has no name, or holds nothing.
+    """
+    if secret.get("kind") != "Secret" or secret.get("apiVersion") != "v1":
+        raise SealError(f"is a {secret.get('kind')}, and no Secret (v1)")
+    metadata = secret.get("metadata") or {}
+    scope = scope or scope_of(metadata.get("annotations"))
+    name, home = _place(metadata, scope, namespace)
+    held = plain(secret)
+    if not held and not may_be_empty:
+        raise SealError("holds no value; --allow-empty-data seals it all the same")
+    mark = label(scope, home, name)
+    marked = {PREFIX + scope: "true"} if scope != "strict" else {}
+    template = {"metadata": _template(metadata, name, home, marked)}
+    own = {"name": name, "namespace": home, "annotations": {**marked, SEALED_WITH: certificate.fingerprint}}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": own,
+        "spec": {
+            "encryptedData": {key: values.seal(value, certificate.key, mark) for key, value in held.items()},
+            "template": {**template, **{key: secret[key] for key in ("type", "immutable") if key in secret}},
+        },
+    }
+
+
+def _place(metadata: Mapping[str, Any], scope: str, namespace: str) -> tuple[str, str]:
+    """The name and namespace that a Secret is sealed for."""
+    name, home = metadata.get("name"), metadata.get("namespace")
+    if namespace and home not in (None, namespace):
+        raise SealError(f"is in namespace {home}, not in {namespace}")
+    if (not isinstance(name, str) or not name) and scope == "strict":
+        raise SealError("has no `metadata.name`, to which a strict scope binds it")
+    return str(name or ""), str(home or namespace or "default")
+
+
+def _template(metadata: Mapping[str, Any], name: str, home: str, marked: Mapping[str, str]) -> dict[str, Any]:
+    """The metadata that the Secret in the cluster will have."""
+    kept = {key: value for key, value in metadata.items() if key not in SERVERS_OWN}
+    noted = metadata.get("annotations") or {}
+    own = {key: value for key, value in noted.items() if key not in COPIES and not key.startswith(PREFIX)}
+    whole = {"name": name, "namespace": home, **kept, "annotations": {**own, **marked}}
+    return {key: value for key, value in whole.items() if value not in ({}, None)}
+
+
+def plain(secret: Mapping[str, Any]) -> dict[str, Hidden]:
+    """A Secret's values by key; what `stringData` says counts more.
+
+    Raises:
+        SealError: a value is no text, or no base64.
+    """
+    found: dict[str, Hidden] = {}
+    for key, text in _texts(secret, "data"):
+        try:
+            found[key] = Hidden(base64.b64decode(text, validate=True))
+        except (binascii.Error, ValueError):
+            raise SealError(f"`data.{key}` is not valid base64; `stringData` takes plain text") from None
+    found.update((key, Hidden(text.encode())) for key, text in _texts(secret, "stringData"))
+    return found
+
+
+def _texts(secret: Mapping[str, Any], field: str) -> Iterable[tuple[str, str]]:
+    held = secret.get(field) or {}
+    if not isinstance(held, dict):
+        raise SealError(f"`{field}` must be a mapping")
+    for key, text in held.items():
+        if not isinstance(text, str):
+            raise SealError(f"`{field}.{key}` must be a text")
+        yield str(key), text
+
+
+def unseal(sealed: Mapping[str, Any], keys: Sequence[Key]) -> dict[str, Any]:
+    """The Secret in a SealedSecret; its values in base64.
+
+    Raises:
+        SealError: it is none, or a value cannot be opened; with the key of the value.
+    """
+    if sealed.get("kind") != KIND or sealed.get("apiVersion") != API_VERSION:
+        raise SealError(f"is a {sealed.get('kind')}, and no SealedSecret ({API_VERSION})")
+    metadata = sealed.get("metadata") or {}
+    annotations = metadata.get("annotations")
+    mark = label(scope_of(annotations), str(metadata.get("namespace") or "default"), str(metadata.get("name") or ""))
+    ring = _first(keys, at(annotations, (SEALED_WITH,)))
+    template = at(sealed, ("spec", "template"))
+    template = template if isinstance(template, dict) else {}
+    data: dict[str, str] = {}
+    entries = at(sealed, ("spec", "encryptedData"))
+    for key, text in entries.items() if isinstance(entries, dict) else ():
+        try:
+            value, used = values.unseal(str(text), (one.private for one in ring), mark)
+        except SealError as error:
+            raise SealError(f"`spec.encryptedData.{key}` {error}") from error
+        # What opened one value of a file most likely opens the others.
+        ring = sorted(ring, key=lambda one: one.private is not used)
+        data[str(key)] = base64.b64encode(value.reveal()).decode("ascii")
+    for key, text in _texts(template, "data"):
+        if "{{" in text:
+            raise SealError(f"`spec.template.data.{key}` is a template, which only the controller fills")
+        data.setdefault(key, base64.b64encode(text.encode()).decode("ascii"))
+    inner = {"name": metadata.get("name"), "namespace": metadata.get("namespace"), **(template.get("metadata") or {})}
+    more = {key: template[key] for key in ("type", "immutable") if key in template}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {field: held for field, held in inner.items() if held},
+        "data": data,
+        **more,
+    }
+
+
+def _first(keys: Sequence[Key], fingerprint: Any) -> list[Key]:
+    """The keys, that of a fingerprint first."""
+    return sorted(keys, key=lambda key: key.fingerprint != fingerprint)

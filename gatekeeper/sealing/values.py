@@ -1,0 +1,88 @@
+"""One sealed value, as kubeseal and the sealed-secrets controller write it.
+
+    base64( length of the RSA part, two bytes ‖ RSA-OAEP-SHA256(session key, label) ‖ AES-256-GCM(session key, value) )
+
+The nonce is all zeros, because a session key is used once. Source: sealed-secrets `pkg/crypto/crypto.go`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Iterable
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from gatekeeper.errors import SealError
+from gatekeeper.hidden import Hidden
+
+KEY_BYTES = 32
+NONCE = bytes(12)
+TAG_BYTES = 16
+HEADER_BYTES = 2
+# What Kubernetes takes in one Secret.
+MOST_BYTES = 1024 * 1024
+
+
+def seal(value: Hidden, key: RSAPublicKey, label: bytes) -> str:
+    """A value, sealed for the owner of a key under a label.
+
+    Raises:
+        SealError: it is larger than a Secret can be.
+    """
+    if len(value) > MOST_BYTES:
+        raise SealError(f"a value of {len(value)} bytes: a Secret holds {MOST_BYTES} at most")
+    session = os.urandom(KEY_BYTES)
+    locked = key.encrypt(session, _padding(label))
+    closed = AESGCM(session).encrypt(NONCE, value.reveal(), None)
+    return base64.b64encode(len(locked).to_bytes(HEADER_BYTES, "big") + locked + closed).decode("ascii")
+
+
+def unseal(text: str, keys: Iterable[RSAPrivateKey], label: bytes) -> tuple[Hidden, RSAPrivateKey]:
+    """The value and the key that opened it, of several keys the first that fits.
+
+    Raises:
+        SealError: the text is no sealed value, or none of the keys opens it under this label.
+    """
+    locked, closed = parts(text)
+    tried = 0
+    for key in keys:
+        if key.key_size != len(locked) * 8:
+            continue
+        tried += 1
+        try:
+            session = key.decrypt(locked, _padding(label))
+        except ValueError:
+            continue
+        try:
+            return Hidden(AESGCM(session).decrypt(NONCE, closed, None)), key
+        except (InvalidTag, ValueError):
+            raise SealError("was changed after it was sealed: its tag does not fit; seal it again") from None
+    if not tried:
+        raise SealError(f"is sealed for a key of {len(locked) * 8} bits, and there is none among the keys")
+    raise SealError("none of the keys opens it: it is sealed for another key, or for another name, namespace or scope")
+
+
+def parts(text: str) -> tuple[bytes, bytes]:
+    """The RSA part and the AES part of a sealed value.
+
+    Raises:
+        SealError: the text has another form.
+    """
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise SealError("is not valid base64, so it is no sealed value; seal it again") from None
+    size = int.from_bytes(raw[:HEADER_BYTES], "big")
+    if len(raw) < HEADER_BYTES or len(raw) < HEADER_BYTES + size + TAG_BYTES or size < KEY_BYTES:
+        raise SealError("is no sealed value: it is shorter than its own header says; seal it again")
+    return raw[HEADER_BYTES : HEADER_BYTES + size], raw[HEADER_BYTES + size :]
+
+
+def _padding(label: bytes) -> padding.OAEP:
+    return padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=label or None)

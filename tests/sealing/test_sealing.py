@@ -1,0 +1,162 @@
+"""Sealing and opening: every value comes back, and everything that is wrong is told without a value in the words."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatekeeper.errors import SealError
+from gatekeeper.hidden import Hidden
+from gatekeeper.sealing import sealed, values
+from tests.conftest import command
+from tests.sealing.test_kubeseal import SECRET, pair
+
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+VALUE = "hunter2-Zk9vQ1x7Lm3"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.binary(max_size=2000), st.binary(max_size=200))
+def test_every_value_comes_back_under_its_label(value: bytes, label: bytes) -> None:
+    text = values.seal(Hidden(value), KEY.public_key(), label)
+    found, used = values.unseal(text, [OTHER, KEY], label)
+    assert found.reveal() == value and used is KEY
+    with pytest.raises(SealError, match="another name, namespace or scope"):
+        values.unseal(text, [KEY], label + b"x")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_is_changed_is_refused(data: st.DataObject) -> None:
+    raw = bytearray(base64.b64decode(values.seal(Hidden(b"value"), KEY.public_key(), b"a/b")))
+    place = data.draw(st.integers(0, len(raw) - 1))
+    raw[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(SealError):
+        values.unseal(base64.b64encode(bytes(raw)).decode(), [KEY], b"a/b")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=600) | st.text(max_size=40).map(str.encode))
+def test_whatever_is_no_sealed_value_is_refused(raw: bytes) -> None:
+    for text in (base64.b64encode(raw).decode(), raw.decode("latin-1")):
+        with pytest.raises(SealError):
+            values.unseal(text, [KEY], b"")
+
+
+def test_a_value_never_shows() -> None:
+    value = Hidden(VALUE.encode())
+    assert VALUE not in f"{value!r} {value} {value:>40} {[value]} {value!s}"
+    with pytest.raises(TypeError):
+        pickle.dumps(value)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    return pair(tmp_path / "keys")
+
+
+def told(folder: Path, value: Any, *arguments: str | Path, to: str = "seal") -> tuple[int, str]:
+    path = folder / "in.yaml"
+    path.write_bytes(value if isinstance(value, bytes) else orjson.dumps(value))
+    code, out, err = command(to, *arguments, "-f", path)
+    assert "Traceback" not in err and VALUE not in out + err
+    return code, err
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}, "in.yaml:1: is a ConfigMap, and no Secret"),
+        ({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "stringData": {"a": VALUE}}, "has no `metadata.name`"),
+        ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}, "holds no value; --allow-empty-data"),
+        ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"a": VALUE + "!"}}, "`data.a` is not valid base64"),
+        ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": [VALUE]}}, "`stringData.a` must be a text"),
+        (b"kind: Secret\nkind: Secret\n", "in.yaml:2: `kind` is written twice, first in line 1"),
+        (b"a: [\n", "is no YAML or JSON"), (b"\xff\xfe\x00", "is no text"), (b"", "holds no object"), (b"- 1\n", "holds no object"),
+        ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": "x" * 1_100_000}}, "a Secret holds"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_sealed_is_told(tmp_path: Path, keys: tuple[Path, Path], value: Any, words: str) -> None:
+    code, err = told(tmp_path, value, "--cert", keys[0])
+    assert code == 1 and words in err, err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "other"}, "none of the keys opens it"), ({"namespace": "other"}, "none of the keys opens it"),
+        ({"annotations": {"sealedsecrets.bitnami.com/cluster-wide": "true"}}, "none of the keys opens it"),
+    ],
+)  # fmt: skip
+def test_a_sealed_secret_in_another_place_is_not_opened(
+    tmp_path: Path, keys: tuple[Path, Path], change: dict[str, Any], words: str
+) -> None:
+    held = sealed_one(tmp_path, keys[0])
+    held["metadata"].update(change)
+    code, err = told(tmp_path, held, "--key", keys[1], to="unseal")
+    assert code == 1 and f"`spec.encryptedData.password` {words}" in err, err
+
+
+def sealed_one(folder: Path, certificate: Path) -> dict[str, Any]:
+    path = folder / "secret.json"
+    path.write_bytes(orjson.dumps(SECRET))
+    found: dict[str, Any] = orjson.loads(command("seal", "--cert", certificate, "-f", path)[1])
+    return found
+
+
+def test_wrong_keys_are_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    held = sealed_one(tmp_path, keys[0])
+    _, other = pair(tmp_path / "other")
+    _, large = pair(tmp_path / "large", 3072)
+    assert "none of the keys opens it" in told(tmp_path, held, "--key", other, to="unseal")[1]
+    assert "sealed for a key of 2048 bits, and there is none" in told(tmp_path, held, "--key", large, to="unseal")[1]
+    assert told(tmp_path, held, "--key", other, "--key", keys[1], to="unseal")[0] == 0
+    (tmp_path / "no.pem").write_text("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n")
+    assert "is no private key in PEM" in told(tmp_path, held, "--key", tmp_path / "no.pem", to="unseal")[1]
+    assert "cannot be read" in told(tmp_path, held, "--key", tmp_path / "gone.pem", to="unseal")[1]
+
+
+def test_a_certificate_that_is_no_good_is_told(tmp_path: Path) -> None:
+    old, _ = pair(tmp_path / "old", days=-5)
+    weak, _ = pair(tmp_path / "weak", bits=1024)
+    (tmp_path / "no.pem").write_text("hello")
+    secret = orjson.dumps(SECRET)
+    assert "expired on" in told(tmp_path, secret, "--cert", old)[1]
+    assert "RSA of 2048 bits or more" in told(tmp_path, secret, "--cert", weak)[1]
+    assert "is no certificate in PEM" in told(tmp_path, secret, "--cert", tmp_path / "no.pem")[1]
+
+
+def test_a_copy_of_the_values_in_an_annotation_is_not_kept(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    copy = {"kubectl.kubernetes.io/last-applied-configuration": VALUE, "note": "kept"}
+    value = {**SECRET, "metadata": {**SECRET["metadata"], "annotations": copy}}
+    path = tmp_path / "secret.json"
+    path.write_bytes(orjson.dumps(value))
+    out = command("seal", "--cert", keys[0], "-f", path)[1]
+    assert VALUE not in out and orjson.loads(out)["spec"]["template"]["metadata"]["annotations"] == {"note": "kept"}
+
+
+def test_a_template_that_only_the_controller_fills_is_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    held = sealed_one(tmp_path, keys[0])
+    held["spec"]["template"]["data"] = {"url": "{{ .password }}"}
+    assert "which only the controller fills" in told(tmp_path, held, "--key", keys[1], to="unseal")[1]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "scope"),
+    [
+        ({}, "strict"), (None, "strict"), ({"sealedsecrets.bitnami.com/namespace-wide": "true"}, "namespace-wide"),
+        ({"sealedsecrets.bitnami.com/namespace-wide": "true", "sealedsecrets.bitnami.com/cluster-wide": "true"}, "cluster-wide"),
+        ({"sealedsecrets.bitnami.com/cluster-wide": "false"}, "strict"), ({"sealedsecrets.bitnami.com/cluster-wide": True}, "strict"),
+    ],
+)  # fmt: skip
+def test_the_scope_is_what_the_annotations_say(annotations: Any, scope: str) -> None:
+    assert sealed.scope_of(annotations) == scope
