@@ -21,6 +21,7 @@ COMMANDS = {
     "merge": "join the reports of several shares into one verdict",
     "policy": "list and document the rules of the library, test rules",
     "render": "print what the cluster would get",
+    "reseal": "seal SealedSecrets for another certificate",
     "seal": "seal Secrets, as kubeseal does",
     "unseal": "open SealedSecrets with private keys",
     "tools": "show, build, verify and pin the outside programs",

@@ -11,13 +11,15 @@ from typing import Any
 from gatekeeper import documents, files
 from gatekeeper.errors import SealError, UsageError
 from gatekeeper.hidden import Hidden
-from gatekeeper.sealing import keyring, sealed, values
+from gatekeeper.model import at
+from gatekeeper.sealing import editing, keyring, sealed, values
 from gatekeeper.sealing.keyring import Certificate
 
 EXAMPLES = """examples:
   kubectl create secret generic db --dry-run=client --from-file=password -o json | gatekeeper seal --cert keys/prod.pem
   gatekeeper seal --cert keys/prod.pem -f secret.yaml -w sealed.yaml
   gatekeeper seal --cert keys/prod.pem --scope cluster-wide -f secret.yaml
+  gatekeeper seal --cert keys/prod.pem -f new-password.yaml --merge-into sealed.yaml
   printf %s "$PASSWORD" | gatekeeper seal --raw --cert keys/prod.pem -n prod --name db
 
 The values never leave the process: they are read from standard input or a file, and what is written is sealed.
@@ -32,6 +34,9 @@ def seal(arguments: list[str]) -> int:
     certificate = keyring.certificate(read(given.cert), str(given.cert))
     if given.raw:
         _write(given.to, _raw(given, certificate) + "\n")
+        return 0
+    if given.merge_into:
+        _merge(given, certificate)
         return 0
     form = given.output or ("yaml" if str(given.to or "").endswith((".yaml", ".yml")) else "json")
     found = [
@@ -62,6 +67,17 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("-n", "--namespace", default="", help="for Secrets that name none (default: default)")
     options.add_argument("--name", default="", help="with --raw: of the Secret that the value is for")
+    options.add_argument(
+        "--merge-into", type=Path, metavar="FILE", help="put the values into a SealedSecret that is there"
+    )
+    options.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="with --merge-into: leave values that did not change",
+    )
     options.add_argument("--raw", action="store_true", help="seal one value, from --from-file or standard input")
     options.add_argument("--from-file", type=Path, metavar="FILE", help="with --raw: where the value is")
     options.add_argument("--allow-empty-data", action="store_true", help="seal a Secret without values too")
@@ -76,6 +92,33 @@ def _raw(given: argparse.Namespace, certificate: Certificate) -> str:
         raise UsageError("seal --raw: give --namespace, or --scope cluster-wide")
     mark = sealed.label(scope, given.namespace, given.name)
     return values.seal(Hidden(read(given.from_file)), certificate.key, mark)
+
+
+def _merge(given: argparse.Namespace, certificate: Certificate) -> None:
+    """Seals the values of one Secret into a file, under the name, namespace and scope that the file has."""
+    target: Path = given.merge_into
+    text = read(target).decode("utf-8", "replace")
+    [(held, _), *more] = objects(text.encode(), str(target))
+    found = list(objects(read(given.file), str(given.file or "-")))
+    if more or len(found) != 1 or held.get("kind") != sealed.KIND:
+        raise SealError(f"{target}: --merge-into takes one Secret, and a file with one SealedSecret")
+    mark = at(held, ("metadata", "annotations", sealed.SEALED_WITH))
+    if isinstance(mark, str) and mark != certificate.fingerprint:
+        raise SealError(
+            f"{target}: is sealed with another certificate; use that one, or `gatekeeper reseal` the file first"
+        )
+    secret, place = found[0]
+    metadata = secret.get("metadata") or {}
+    for field in ("name", "namespace"):
+        if metadata.get(field) not in (None, at(held, ("metadata", field))):
+            raise SealError(f"{place}: has another {field} than {target}")
+    known = sealed.plain(sealed.unseal(held, keyring.load(given.key))) if given.key else {}
+    scope = sealed.scope_of(at(held, ("metadata", "annotations")))
+    home, name = at(held, ("metadata", "namespace")) or "default", at(held, ("metadata", "name")) or ""
+    bound = sealed.label(scope, str(home), str(name))
+    new = {key: value for key, value in sealed.plain(secret).items() if known.get(key) != value}
+    changes = {key: values.seal(value, certificate.key, bound) for key, value in new.items()}
+    files.write(target, editing.with_values(text, changes, str(target)).encode())
 
 
 def _sealed(value: Any, place: str, given: argparse.Namespace, certificate: Certificate) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gatekeeper.errors import SealError
@@ -164,6 +164,29 @@ def unseal(sealed: Mapping[str, Any], keys: Sequence[Key]) -> dict[str, Any]:
         "data": data,
         **more,
     }
+
+
+def resealed(
+    value: Mapping[str, Any], keys: Sequence[Key], certificate: Certificate, name: str
+) -> Iterator[tuple[str, str, str, str]]:
+    """Each value that is not sealed for a certificate: its key, its text, the fingerprint that opened it, the new text.
+
+    Raises:
+        SealError: a value cannot be opened.
+    """
+    annotations = at(value, ("metadata", "annotations"))
+    namespace, own = at(value, ("metadata", "namespace")) or "default", at(value, ("metadata", "name")) or ""
+    mark = label(scope_of(annotations), str(namespace), str(own))
+    ring = _first(keys, at(annotations, (SEALED_WITH,)))
+    entries = at(value, ("spec", "encryptedData"))
+    for key, text in entries.items() if isinstance(entries, dict) else ():
+        try:
+            plain_value, used = values.unseal(str(text), (one.private for one in ring), mark)
+        except SealError as error:
+            raise SealError(f"{name}: `spec.encryptedData.{key}` {error}") from error
+        ring = sorted(ring, key=lambda one: one.private is not used)
+        if ring[0].fingerprint != certificate.fingerprint:
+            yield str(key), str(text), ring[0].fingerprint, values.seal(plain_value, certificate.key, mark)
 
 
 def _first(keys: Sequence[Key], fingerprint: Any) -> list[Key]:
