@@ -43,7 +43,7 @@ def write(root: Path, found: dict[str, str]) -> Path:
     held = _held(root)
     entries: dict[str, Any] = {}
     for name, tool in tools.TOOLS.items():
-        if name not in tools.NEEDED and name not in found and name not in held.get("tools", {}):
+        if name not in tools.PINNED and name not in found and name not in held.get("tools", {}):
             continue
         before = held.get("tools", {}).get(name, {})
         version = tools.pinned(name).version

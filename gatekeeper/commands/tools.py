@@ -6,7 +6,7 @@ import argparse
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,20 +40,23 @@ def tools(arguments: list[str]) -> int:
             options.error(f"no tool `{name}`; there are {', '.join(programs.TOOLS)}")
     root = config.root_of(Path.cwd())
     programs.follow(lock.load(root))
+    if given.action in ("list", "lock"):
+        names = given.names or list(programs.PINNED)
+        return _lock(root, names) if given.action == "lock" else _list(names, given.names or programs.NEEDED)
     names = given.names or list(programs.NEEDED)
-    if given.action == "lock":
-        return _lock(root, names)
-    return {"list": _list, "install": _install, "verify": _verify}[given.action](names)
+    return {"install": _install, "verify": _verify}[given.action](names)
 
 
-def _list(names: list[str]) -> int:
+def _list(names: Sequence[str], needed: Sequence[str]) -> int:
     status = 0
     for name in names:
         try:
             sys.stdout.write(f"{name:<12} {programs.pinned(name).version:<9} {programs.find(name)}\n")
         except ToolError as error:
-            sys.stdout.write(f"{name:<12} {programs.pinned(name).version:<9} missing: {error}\n")
-            status = 3
+            sys.stdout.write(
+                f"{name:<12} {programs.pinned(name).version:<9} missing ({programs.pinned(name).purpose}): {error}\n"
+            )
+            status = 3 if name in needed else status
     return status
 
 
