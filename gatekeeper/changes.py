@@ -9,11 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gatekeeper.config import NAME, Config
 from gatekeeper.documents import Source
+from gatekeeper.engines.admission import deployed
 from gatekeeper.model import Finding, Verdict
 from gatekeeper.render import charts, kustomizations
 from gatekeeper.render.kustomizations import Kustomization, reach
+from gatekeeper.roles import Positions
 from gatekeeper.sources import Tree
 
+# Which programs render, and which certificates may seal, is decided there for everything.
+LOCK, KEYS = "gatekeeper.lock", "keys"
 # Kinds that change what is made of other files: who applies them, with what, or by which schema.
 FAR_REACHING = {"Kustomization", "Application", "ApplicationSet", "HelmRelease", "CustomResourceDefinition"}
 
@@ -58,7 +62,9 @@ def apart(verdict: Verdict, before: Verdict, renames: Mapping[str, str]) -> Verd
 
 
 def _is_far_reaching(tree: Tree, sources: Sequence[Source], config: Config, changed: frozenset[str]) -> bool:
-    rules = (NAME, config.waivers, *config.policies, *config.data, *config.crds, *config.leak_rules)
+    brought = (path for bundle in config.bundles for path in (bundle.get("source"), bundle.get("key")) if path)
+    own = (NAME, LOCK, KEYS, config.waivers, config.baseline)
+    rules = (*own, *config.policies, *config.data, *config.crds, *config.leak_rules, *brought)
     if any(_holds(rule, name) for rule in rules for name in changed):
         return True
     # Of what is deleted nobody knows any more what it did.
@@ -68,7 +74,24 @@ def _is_far_reaching(tree: Tree, sources: Sequence[Source], config: Config, chan
     kinds = {document.head[1] for source in changed_sources for document in source.documents if document.head}
     if kinds & FAR_REACHING or any(map(_is_values, changed_sources)):
         return True
+    if _are_policies_touched(sources, changed_sources, kinds):
+        return True
     return "ConfigMap" in kinds and _are_maps_used(sources)
+
+
+def _are_policies_touched(sources: Sequence[Source], changed: Sequence[Source], kinds: set[str]) -> bool:
+    """Whether policies that the repository deploys may say something else of what did not change."""
+    known = [document for source in sources for document in source.documents if _is_policy(document)]
+    if not known:
+        return False
+    if any(_is_policy(document) for source in changed for document in source.documents):
+        return True
+    # They select by labels of Namespaces, take parameters from ConfigMaps, except, and look at other resources.
+    return bool(kinds & {"Namespace", "ConfigMap", "PolicyException"}) or any(b"inventory" in one.json for one in known)
+
+
+def _is_policy(document: Positions) -> bool:
+    return document.head is not None and deployed.is_policy_kind(document.head[0].rpartition("/")[0], document.head[1])
 
 
 def _are_maps_used(sources: Sequence[Source]) -> bool:

@@ -13,6 +13,7 @@ import pytest
 from gatekeeper import config, gate, git, sources
 from gatekeeper.model import Finding
 from tests.conftest import Repository, command, needs, verdict_of
+from tests.engines.admission.test_constraints import CONSTRAINT, OBJECT, TEMPLATE
 from tests.engines.references.test_graph import EVERYTHING, POD
 from tests.test_gate import DEPLOYMENT, GOOD
 from tests.test_sources import run_git
@@ -245,3 +246,30 @@ def test_what_a_waiver_silenced_before_is_new_when_the_waiver_goes(committed: Pa
     path.write_text(path.read_text().replace(f"        {waiver}", ""))
     code, verdict = verdict_of("--since", "HEAD", cwd=committed)
     assert (code, [one["old"] for one in verdict["findings"]]) == (1, [False])
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("c.yaml", "[web]", "[shop]"), ("t.yaml", "no team", "not a team"), ("n.yaml", "stage: prod", "stage: test"),
+        ("gatekeeper.lock", "{", " {"), ("gatekeeper-baseline.json", "{", " {"),
+    ],
+)  # fmt: skip
+def test_a_change_of_what_judges_tells_of_everything(
+    repository: Repository, file: str, before: str, after: str
+) -> None:
+    lock = '{"schema": "gatekeeper/lock/v1", "tools": {}}'
+    baseline = '{"schema": "gatekeeper/baseline/v1", "reason": "r", "expires": "2027-01-01", "findings": []}'
+    root = repository({
+        "t.yaml": TEMPLATE, "c.yaml": CONSTRAINT, "o.yaml": OBJECT.replace("TEAM", "other"), "plain.yaml": DEPLOYMENT,
+        "n.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: b, labels: {stage: prod}}\n",
+        "gatekeeper.lock": lock, "gatekeeper-baseline.json": baseline,
+    })  # fmt: skip
+    run_git(root, "init", "-q")
+    run_git(root, "add", ".")
+    run_git(root, "commit", "-qm", "x")
+    assert told("--staged", cwd=root) == []
+    path = root / file
+    path.write_text(path.read_text().replace(before, after, 1))
+    run_git(root, "add", ".")
+    assert "o.yaml" in told("--staged", cwd=root)

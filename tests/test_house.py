@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "roles": {"model"},
     "process": {"errors"},
     "git": {"errors", "process"},
-    "changes": {"config", "model", "documents", "sources", "render"},
+    "changes": {"config", "model", "roles", "documents", "sources", "render", "engines.admission"},
     "tools": {"errors", "process"},
     "sources": {"errors", "model", "git"},
     "yaml_events": {"model"},

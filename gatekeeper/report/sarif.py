@@ -20,6 +20,8 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     """One run; what could not be judged is a notification, and the run is then no success."""
     del root, colour
     rules = sorted({finding.rule for finding in verdict.findings})
+    # Where one result is compared with the past, all are.
+    compared = any(finding.old for finding in verdict.findings)
     run = {
         "tool": {"driver": {
             "name": "gatekeeper",
@@ -34,7 +36,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
         "originalUriBaseIds": {ROOT: {"description": {"text": "the root of the repository"}}},
         "columnKind": "unicodeCodePoints",
         "properties": {"verdict": verdict.word, "policies": verdict.policies, "revision": verdict.revision},
-        "results": [_result(finding, rules.index(finding.rule)) for finding in verdict.findings],
+        "results": [_result(finding, rules.index(finding.rule), compared) for finding in verdict.findings],
     }  # fmt: skip
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return orjson.dumps(log, option=orjson.OPT_INDENT_2).decode() + "\n"
@@ -46,7 +48,7 @@ def _rule(name: str, verdict: Verdict) -> dict[str, Any]:
     return {**rule, "help": {"text": first.hint}} if first.hint else rule
 
 
-def _result(finding: Finding, index: int) -> dict[str, Any]:
+def _result(finding: Finding, index: int, compared: bool) -> dict[str, Any]:
     location: dict[str, Any] = {"physicalLocation": _physical(finding.place)}
     if finding.resource:
         name = f"{finding.resource} {dotted(finding.path)}".rstrip()
@@ -59,7 +61,7 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
         "locations": [location],
         "partialFingerprints": {"gatekeeper/v1": finding.fingerprint},
         "properties": {"placed": finding.placed},
-        **({"baselineState": "unchanged"} if finding.old else {}),
+        **({"baselineState": "unchanged" if finding.old else "new"} if compared else {}),
         **({"suppressions": [_suppression(finding.waived)]} if finding.waived else {}),
     }
 

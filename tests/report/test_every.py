@@ -11,8 +11,8 @@ import jsonschema
 import orjson
 import pytest
 
-from gatekeeper.model import Coverage, Finding, Gap, Place, Ref, Verdict
-from gatekeeper.report import every, github
+from gatekeeper.model import Coverage, Finding, Gap, Place, Ref, Verdict, Waived
+from gatekeeper.report import every, github, json
 from tests.conftest import Repository, command
 from tests.test_gate import DEPLOYMENT
 
@@ -34,6 +34,8 @@ WARNING = Finding("rbac/wildcard", "warning", "too much \x07", Place("b.yaml", 1
 NOTE = Finding("yaml/syntax", "info", "file only", Place("c.yaml"))
 GAPS = (Gap("d.yaml", "cannot be read", fatal=True), Gap("e.bin", "a binary file"))
 FULL = Verdict((ERROR, WARNING, NOTE), Coverage(5, 2, 1, GAPS), ("regorus", "1"), "sha256:" + "0" * 64, "c0ffee")
+WAIVED = ERROR._replace(waived=Waived("moving", "2027-01-01", "ann", "T-1", Place("waivers.yaml", 2)))
+PAST = FULL._replace(findings=(ERROR, WARNING._replace(old=True), WAIVED), shard=(1, 2))
 EMPTY = Verdict(coverage=Coverage(1, 1, 1))
 
 
@@ -52,9 +54,32 @@ def test_every_format_tells_findings_and_what_was_not_judged(name: str, tmp_path
         assert words in text
 
 
-@pytest.mark.parametrize("verdict", [FULL, EMPTY], ids=["full", "empty"])
+@pytest.mark.parametrize("verdict", [FULL, EMPTY, PAST], ids=["full", "empty", "past"])
 def test_sarif_is_valid(verdict: Verdict, tmp_path: Path) -> None:
     SARIF.validate(orjson.loads(every.render("sarif", verdict, tmp_path)))
+
+
+def test_sarif_tells_what_is_new_where_the_past_is_known(tmp_path: Path) -> None:
+    def states(verdict: Verdict) -> list[str | None]:
+        [run] = orjson.loads(every.render("sarif", verdict, tmp_path))["runs"]
+        return [result.get("baselineState") for result in run["results"]]
+
+    assert states(FULL) == [None, None, None]
+    assert states(PAST) == ["new", "unchanged", "new"]
+
+
+@pytest.mark.parametrize("verdict", [FULL, EMPTY, PAST], ids=["full", "empty", "past"])
+def test_the_json_report_can_be_read_again(verdict: Verdict, tmp_path: Path) -> None:
+    policies = verdict._replace(policies="sha256:" + "0" * 64)
+    assert json.read(every.render("json", policies, tmp_path).encode()) == policies
+
+
+def test_what_is_old_counts_nowhere(tmp_path: Path) -> None:
+    old = FULL._replace(findings=(ERROR._replace(old=True),), coverage=Coverage(1, 1, 1))
+    assert old.word == "accepted" and old.exit_code == 0
+    assert "::error" not in every.render("github", old, tmp_path)
+    assert "<failure" not in every.render("junit", old, tmp_path)
+    assert orjson.loads(every.render("gitlab", old, tmp_path)) == []
 
 
 def test_sarif_has_regions_fingerprints_and_escaped_paths(tmp_path: Path) -> None:

@@ -58,8 +58,13 @@ def judge(root: Path, resources: Sequence[Resource], asked_of: Sequence[Resource
 
 def is_policy(resource: Resource) -> bool:
     """Whether a resource is a policy, or what puts one to work."""
-    kinds = POLICIES.get(resource.ref.group)
-    return kinds is not None and (not kinds or resource.ref.kind in kinds)
+    return is_policy_kind(resource.ref.group, resource.ref.kind)
+
+
+def is_policy_kind(group: str, kind: str) -> bool:
+    """Whether a kind is that of a policy, or of what puts one to work."""
+    kinds = POLICIES.get(group)
+    return kinds is not None and (not kinds or kind in kinds)
 
 
 def _distinct(policies: Sequence[Resource]) -> list[Resource]:
