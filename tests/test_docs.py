@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gatekeeper import cli, config
-from tests.conftest import command
+from tests.conftest import command, needs
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
@@ -57,3 +57,11 @@ def test_the_rules_can_be_listed_and_documented() -> None:
     assert code == 0
     for line in listed.splitlines():
         assert f"## {line.split()[0]}\n" in told
+
+
+@needs("kustomize")
+def test_the_demo_finds_what_the_readme_says() -> None:
+    code, out, _ = command("check", ROOT / "examples" / "shop")
+    assert code == 1
+    assert "overlays/production/hotfix.yaml:11:18: error: container `shop` runs" in out
+    assert out.endswith("refused: 4 errors\n")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gatekeeper import documents, files
-from gatekeeper.commands.seal import read
+from gatekeeper.commands.seal import fetched, read
 from gatekeeper.errors import SealError
 from gatekeeper.model import at
 from gatekeeper.sealing import editing, keyring, sealed
@@ -33,12 +33,12 @@ def reseal(arguments: list[str]) -> int:
     )
     options.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
     options.add_argument("--key", action="append", required=True, type=Path, metavar="FILE", help="can be repeated")
-    options.add_argument("--cert", required=True, type=Path, metavar="FILE", help="the certificate to seal for")
+    options.add_argument("--cert", required=True, metavar="FILE|URL", help="the certificate to seal for")
     options.add_argument(
         "--dry-run", action="store_true", help="tell what is sealed for which certificate, change nothing"
     )
     given = options.parse_args(arguments)
-    certificate = keyring.certificate(read(given.cert), str(given.cert))
+    certificate = keyring.certificate(fetched(given.cert), given.cert)
     keys = keyring.load(given.key)
     status = 0
     for path in _files(given.paths):

@@ -18,6 +18,7 @@ from gatekeeper.sealing.keyring import Certificate
 EXAMPLES = """examples:
   kubectl create secret generic db --dry-run=client --from-file=password -o json | gatekeeper seal --cert keys/prod.pem
   gatekeeper seal --cert keys/prod.pem -f secret.yaml -w sealed.yaml
+  gatekeeper seal --cert https://sealed-secrets.example.com/v1/cert.pem -f secret.yaml
   gatekeeper seal --cert keys/prod.pem --scope cluster-wide -f secret.yaml
   gatekeeper seal --cert keys/prod.pem -f new-password.yaml --merge-into sealed.yaml
   printf %s "$PASSWORD" | gatekeeper seal --raw --cert keys/prod.pem -n prod --name db
@@ -26,12 +27,14 @@ The values never leave the process: they are read from standard input or a file,
 Exit status: 0 sealed, 1 it cannot be sealed, 2 wrong usage.
 """
 MOST_BYTES = 16 * 1024 * 1024
+MOST_CERTIFICATE = 256 * 1024
+SECONDS = 10.0
 
 
 def seal(arguments: list[str]) -> int:
     """Runs the command."""
     given = parser().parse_args(arguments)
-    certificate = keyring.certificate(read(given.cert), str(given.cert))
+    certificate = keyring.certificate(fetched(given.cert), given.cert)
     if given.raw:
         _write(given.to, _raw(given, certificate) + "\n")
         return 0
@@ -54,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    options.add_argument("--cert", required=True, type=Path, metavar="FILE", help="the controller's certificate")
+    options.add_argument("--cert", required=True, metavar="FILE|URL", help="the controller's certificate")
     options.add_argument("-f", "--secret-file", dest="file", type=Path, metavar="FILE", help="default: standard input")
     options.add_argument(
         "-w", "--sealed-secret-file", dest="to", type=Path, metavar="FILE", help="default: standard output"
@@ -165,6 +168,28 @@ def written(found: Sequence[dict[str, Any]], form: str) -> str:
 
     texts = [yaml.safe_dump(one, sort_keys=False, allow_unicode=True, width=1_000_000) for one in found]
     return "---\n".join(texts)
+
+
+def fetched(source: str) -> bytes:
+    """A certificate, from a file or from where the controller shows it (`/v1/cert.pem`).
+
+    Raises:
+        SealError: the URL does not answer, or with something too large.
+    """
+    if not source.startswith(("http://", "https://")):
+        return read(Path(source))
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(source, timeout=SECONDS) as answer:
+            content: bytes = answer.read(MOST_CERTIFICATE + 1)
+    except (URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise SealError(f"{source}: does not answer with a certificate: {reason}") from None
+    if len(content) > MOST_CERTIFICATE:
+        raise SealError(f"{source}: answers with more than a certificate")
+    return content
 
 
 def read(path: Path | None) -> bytes:

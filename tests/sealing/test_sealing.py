@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import pickle
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +137,48 @@ def test_a_certificate_that_is_no_good_is_told(tmp_path: Path) -> None:
     assert "expired on" in told(tmp_path, secret, "--cert", old)[1]
     assert "RSA of 2048 bits or more" in told(tmp_path, secret, "--cert", weak)[1]
     assert "is no certificate in PEM" in told(tmp_path, secret, "--cert", tmp_path / "no.pem")[1]
+
+
+@contextmanager
+def serving(content: bytes) -> Iterator[str]:
+    """A controller that shows its certificate."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/v1/cert.pem" else 404)
+            self.end_headers()
+            if self.path == "/v1/cert.pem":
+                self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            del format, args
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_certificate_can_come_from_the_controller(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    path = tmp_path / "secret.json"
+    path.write_bytes(orjson.dumps(SECRET))
+    with serving(keys[0].read_bytes()) as url:
+        code, out, err = command("seal", "--cert", f"{url}/v1/cert.pem", "-f", path)
+        assert (code, err) == (0, "")
+        sealed_file = tmp_path / "sealed.json"
+        sealed_file.write_text(out)
+        assert command("unseal", "--key", keys[1], "-f", sealed_file)[0] == 0
+        code, _, err = command("seal", "--cert", f"{url}/other", "-f", path)
+        assert (code, "does not answer with a certificate: " in err) == (1, True), err
+    code, _, err = command("seal", "--cert", f"{url}/v1/cert.pem", "-f", path)
+    assert (code, "does not answer" in err) == (1, True)
+    with serving(b"x" * 300_000) as url:
+        code, _, err = command("seal", "--cert", f"{url}/v1/cert.pem", "-f", path)
+        assert (code, "more than a certificate" in err) == (1, True)
 
 
 def test_a_copy_of_the_values_in_an_annotation_is_not_kept(tmp_path: Path, keys: tuple[Path, Path]) -> None:
