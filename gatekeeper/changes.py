@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gatekeeper.config import NAME, Config
+from gatekeeper import lock
+from gatekeeper.config import KEYS, NAME, Config
 from gatekeeper.documents import Source
 from gatekeeper.engines.admission import deployed
 from gatekeeper.model import Finding, Verdict
@@ -16,8 +17,6 @@ from gatekeeper.render.kustomizations import Kustomization, reach
 from gatekeeper.roles import Positions
 from gatekeeper.sources import Tree
 
-# Which programs render, and which certificates may seal, is decided there for everything.
-LOCK, KEYS = "gatekeeper.lock", "keys"
 # Kinds that change what is made of other files: who applies them, with what, or by which schema.
 FAR_REACHING = {"Kustomization", "Application", "ApplicationSet", "HelmRelease", "CustomResourceDefinition"}
 
@@ -63,7 +62,8 @@ def apart(verdict: Verdict, before: Verdict, renames: Mapping[str, str]) -> Verd
 
 def _is_far_reaching(tree: Tree, sources: Sequence[Source], config: Config, changed: frozenset[str]) -> bool:
     brought = (path for bundle in config.bundles for path in (bundle.get("source"), bundle.get("key")) if path)
-    own = (NAME, LOCK, KEYS, config.waivers, config.baseline)
+    # Which programs render, and which certificates may seal, is decided in the lock and there for everything.
+    own = (NAME, lock.NAME, KEYS, config.waivers, config.baseline)
     rules = (*own, *config.policies, *config.data, *config.crds, *config.leak_rules, *brought)
     if any(_holds(rule, name) for rule in rules for name in changed):
         return True

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from gatekeeper.errors import UsageError
 
 NAME = "gatekeeper.yaml"
+# Where a repository has the certificates that seal its secrets.
+KEYS = "keys"
 DEFAULT_KUBERNETES = "1.34"
 
 

@@ -43,6 +43,9 @@ class Whole(NamedTuple):
     lost: frozenset[Gap]
 
 
+Note = Callable[[Whole, Tree], None]
+
+
 def judge(
     tree: Tree,
     config: Config,
@@ -52,11 +55,13 @@ def judge(
     changed: frozenset[str] | None = None,
     cache: Cache | None = None,
     part: Part = WHOLE,
+    note: Note | None = None,
 ) -> Verdict:
     """Reads, renders and judges all files of a tree.
 
     Args:
         changed: the files of a change, to be told only what it can break; None for everything.
+        note: is shown the verdict on everything, before what a change cannot have caused is left out.
         part: the share of this run; what is judged by others as well is told by all.
         cache: what earlier runs found, to be asked and added to.
         today: the day on which waivers must not have ended; None for the clock's.
@@ -65,6 +70,8 @@ def judge(
         UsageError: the config names what does not exist, so that nothing can be judged.
     """
     whole = judge_all(tree, config, jobs, say, today, cache, part)
+    if note:
+        note(whole, tree)
     reached = changes.affected(tree, whole.sources, config, changed) if changed is not None else None
     return told(whole.verdict, reached, whole.lost)
 

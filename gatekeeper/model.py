@@ -12,6 +12,8 @@ import orjson
 if TYPE_CHECKING:
     from gatekeeper.roles import Origin
 
+# The kind that files of Terraform have among resources.
+TERRAFORM = "Terraform"
 FieldPath = tuple[str | int, ...]
 STEP = re.compile(r'\.?(?P<name>[^.\[\]]+)|\[(?P<number>\d+)\]|\["(?P<quoted>[^"]*)"\]')
 Severity = Literal["error", "warning", "info"]

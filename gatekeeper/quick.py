@@ -54,8 +54,7 @@ def noted(whole: Whole, tree: Tree, config: Config, listing: bytes) -> bytes | N
     waives = config.waivers in tree.files or (tree.root / config.baseline).exists()
     if not tree.is_whole or not verdict.lasts or waives or any(map(deployed.is_policy, resources)):
         return None
-    names = frozenset(one.ref.name for one in resources if one.ref.kind in ("Secret", "ConfigMap"))
-    names |= frozenset(facts.provided(resources))
+    names = frozenset(facts.provided(resources))
     folders = tuple(f"{folder}/".lstrip("/") for folder in charts.folders(whole.sources))
     left_out = {gap.file for gap in verdict.coverage.skipped}
     local = {}

@@ -81,8 +81,6 @@ def verdict_of(*arguments: str | Path, cwd: Path | None = None) -> tuple[int, An
 
 def needs(*names: str) -> pytest.MarkDecorator:
     """Skips where an outside program is missing; CI sets GATEKEEPER_CI and fails instead."""
-    import os
-
     missing = []
     for name in names:
         try:

@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "roles": {"model"},
     "process": {"errors"},
     "git": {"errors", "process"},
-    "changes": {"config", "model", "roles", "documents", "sources", "render", "engines.admission"},
+    "changes": {"lock", "config", "model", "roles", "documents", "sources", "render", "engines.admission"},
     "tools": {"errors", "process"},
     "sources": {"errors", "model", "git"},
     "yaml_events": {"model"},
@@ -55,7 +55,7 @@ ROOMS: dict[str, set[str]] = {
     "engines.schema": BASE,
     # Which certificate sealed a value is no secret, but only `sealing` can read certificates.
     "engines.plaintext": BASE | {"sealing"},
-    "engines.references": BASE,
+    "engines.references": BASE | {"sealing"},
     # Test cases of policies are read as resources stand in their files.
     "engines.rego": BASE | {"render"},
     # Constraints are Rego, and what they judge is in the form of resources.

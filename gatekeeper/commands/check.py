@@ -7,7 +7,7 @@ import datetime
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,6 @@ from gatekeeper.report.every import FORMATS, render
 if TYPE_CHECKING:
     from gatekeeper import gate, sources
 
-    Note = Callable[[gate.Whole, sources.Tree], None]
 
 QUIET_SECONDS = 2.0
 BAR = 30
@@ -106,18 +105,18 @@ def check(arguments: list[str]) -> int:
 
 def _at(commit: str, given: argparse.Namespace, root: Path, kept: cache.Cache | None) -> Verdict:
     """What the repository was at a commit, by its own config then."""
-    with git.commit(root, commit) as copy:
-        own = [Path(folder).resolve() for folder in given.policy]
-        settings = config.load(copy, given.config)
-        policies = (*settings.policies, *map(str, own))
-        settings = settings._replace(engine=given.engine or settings.engine, policies=policies)
-        parts = [b"commit", commit.encode(), repr(settings).encode(), str(datetime.date.today()).encode()]
-        key = kept.key([*parts, *(one for folder in own for one in identity.contents_of(folder))]) if kept else ""
-        held = kept.read(key) if kept else None
-        if held is not None:
-            return verdicts.from_bytes(held)
-        from gatekeeper import gate, sources
+    # The commit says what its files are, its config among them: it has to be written out only to be judged.
+    named = [Path(path).resolve() for path in (*given.policy, *([given.config] if given.config else []))]
+    asked = repr((commit, str(datetime.date.today()), given.engine, list(map(str, named)))).encode()
+    contents = (one for path in named for one in identity.contents_of(path))
+    key = kept.key([b"commit", asked, *contents]) if kept else ""
+    held = kept.read(key) if kept else None
+    if held is not None:
+        return verdicts.from_bytes(held)
+    from gatekeeper import gate, sources
 
+    with git.commit(root, commit) as copy:
+        settings = _with_flags(config.load(copy, given.config), given)
         tree = sources.gather([copy], copy, settings.exclude)
         verdict = gate.judge(tree, settings, given.jobs, _progress(gate.STEPS), cache=kept)
         if kept and verdict.lasts:
@@ -131,6 +130,10 @@ def _settings(given: argparse.Namespace, root: Path) -> config.Config:
         settings = config.Config() if held is None else config.read(held, config.NAME)
     else:
         settings = config.load(root, given.config)
+    return _with_flags(settings, given)
+
+
+def _with_flags(settings: config.Config, given: argparse.Namespace) -> config.Config:
     own = tuple(str(Path(folder).resolve()) for folder in given.policy)
     return settings._replace(engine=given.engine or settings.engine, policies=(*settings.policies, *own))
 
@@ -162,10 +165,12 @@ def _remembered(
             from gatekeeper import quick
 
             noted = quick.noted(whole, tree, settings, found.listing)
-            if book and noted and not found.differing:
+            if noted:
                 kept.write(book, noted)
 
-        verdict = _judged(given, root, paths, changed, settings, kept, note)
+        # What differs from Git's listing is not what the ledger would be of.
+        is_known = bool(book) and not found.differing
+        verdict = _judged(given, root, paths, changed, settings, kept, note if is_known else None)
     if verdict.lasts:
         kept.write(key, verdicts.to_bytes(verdict))
     return verdict
@@ -201,23 +206,20 @@ def _judged(
     changed: frozenset[str] | None,
     settings: config.Config,
     kept: cache.Cache | None,
-    note: Note | None,
+    note: gate.Note | None,
 ) -> Verdict:
     # What judges takes longer to load than to look up what is known.
-    from gatekeeper import changes, gate, lock, sources, tools
+    from gatekeeper import gate, lock, sources, tools
 
     tools.follow(lock.load(root))
 
     def judge(root: Path, paths: list[Path]) -> Verdict:
         tree = sources.gather(paths, root, settings.exclude)
         part = shards.parse(given.shard) if given.shard else shards.WHOLE
-        whole = gate.judge_all(tree, settings, given.jobs, _progress(gate.STEPS), None, kept, part)
+        verdict = gate.judge(tree, settings, given.jobs, _progress(gate.STEPS), None, changed, kept, part, note)
         if sys.stderr.isatty():
             sys.stderr.write("\r\033[K")
-        if note:
-            note(whole, tree)
-        reached = changes.affected(tree, whole.sources, settings, changed) if changed is not None else None
-        return gate.told(whole.verdict, reached, whole.lost)
+        return verdict
 
     if not given.staged or git.is_as_staged(root):
         return judge(root, paths)

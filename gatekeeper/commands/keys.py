@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gatekeeper import files
 from gatekeeper.commands.seal import written
+from gatekeeper.config import KEYS
 from gatekeeper.errors import SealError, UsageError
 from gatekeeper.sealing import keyring
 
@@ -22,7 +23,6 @@ EXAMPLES = """examples:
 takes once it is applied; it belongs nowhere near the repository. Nothing that exists is written over.
 Exit status: 0 done, 1 a certificate has expired or cannot be read, 2 wrong usage.
 """
-FOLDER = "keys"
 # The controller makes itself a new key every 30 days; the certificate of an old one still seals.
 RENEWAL_DAYS = 30
 
@@ -36,7 +36,7 @@ def keys(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options.add_argument("action", choices=("new", "list"))
-    options.add_argument("paths", nargs="*", type=Path, metavar="FILE", help=f"`list`: default {FOLDER}/*.pem, *.crt")
+    options.add_argument("paths", nargs="*", type=Path, metavar="FILE", help=f"`list`: default {KEYS}/*.pem, *.crt")
     options.add_argument("--certificate", type=Path, metavar="FILE", help="`new`: where to write the certificate")
     options.add_argument(
         "--private", type=Path, metavar="FILE", help="`new`: where to write the private key, mode 0600"
@@ -75,9 +75,9 @@ def _new(given: argparse.Namespace) -> int:
 
 
 def _list(paths: list[Path]) -> int:
-    found = paths or sorted(path for glob in ("*.pem", "*.crt") for path in Path(FOLDER).glob(glob))
+    found = paths or sorted(path for glob in ("*.pem", "*.crt") for path in Path(KEYS).glob(glob))
     if not found:
-        raise UsageError(f"no certificate in {FOLDER}/; name a FILE")
+        raise UsageError(f"no certificate in {KEYS}/; name a FILE")
     now = datetime.datetime.now(tz=datetime.UTC)
     status = 0
     for path in found:

@@ -13,6 +13,7 @@ from gatekeeper.errors import SealError
 from gatekeeper.model import at
 from gatekeeper.sealing import editing, keyring, sealed
 from gatekeeper.sealing.keyring import Certificate, Key
+from gatekeeper.sealing.scopes import SEALED_WITH
 
 EXAMPLES = """examples:
   gatekeeper reseal --key backup-of-the-controller.yaml --cert keys/prod-2027.pem clusters/prod
@@ -87,11 +88,13 @@ def _resealed(path: Path, keys: list[Key], certificate: Certificate) -> tuple[st
     for value in map(documents.value_of, parsed):
         if not isinstance(value, dict) or value.get("kind") != sealed.KIND:
             continue
-        for key, text, used, new in sealed.resealed(value, keys, certificate, f"{path}"):
-            del key
-            marks.add(used[:16])
-            changes[text] = new
-        mark = at(value, ("metadata", "annotations", sealed.SEALED_WITH))
+        try:
+            for text, used, new in sealed.resealed(value, keys, certificate):
+                marks.add(used[:16])
+                changes[text] = new
+        except SealError as error:
+            raise SealError(f"{path}: {error}") from error
+        mark = at(value, ("metadata", "annotations", SEALED_WITH))
         if isinstance(mark, str) and mark != certificate.fingerprint and changes:
             changes.setdefault(mark, certificate.fingerprint)
     new = editing.replaced(old, changes, str(path))

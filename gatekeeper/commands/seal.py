@@ -12,7 +12,7 @@ from gatekeeper import documents, files
 from gatekeeper.errors import SealError, UsageError
 from gatekeeper.hidden import Hidden
 from gatekeeper.model import at
-from gatekeeper.sealing import editing, keyring, sealed, values
+from gatekeeper.sealing import editing, keyring, scopes, sealed, values
 from gatekeeper.sealing.keyring import Certificate
 
 EXAMPLES = """examples:
@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         "-o", "--format", dest="output", choices=("json", "yaml"), help="default: by the file, or json"
     )
     options.add_argument(
-        "--scope", choices=sealed.SCOPES, default="", help="default: what the Secret's annotations say"
+        "--scope", choices=scopes.SCOPES, default="", help="default: what the Secret's annotations say"
     )
     options.add_argument("-n", "--namespace", default="", help="for Secrets that name none (default: default)")
     options.add_argument("--name", default="", help="with --raw: of the Secret that the value is for")
@@ -93,7 +93,7 @@ def _raw(given: argparse.Namespace, certificate: Certificate) -> str:
         raise UsageError("seal --raw: a strict scope binds the value to a name; give --name, or another --scope")
     if scope != "cluster-wide" and not given.namespace:
         raise UsageError("seal --raw: give --namespace, or --scope cluster-wide")
-    mark = sealed.label(scope, given.namespace, given.name)
+    mark = scopes.label(scope, given.namespace, given.name)
     return values.seal(Hidden(read(given.from_file)), certificate.key, mark)
 
 
@@ -105,7 +105,7 @@ def _merge(given: argparse.Namespace, certificate: Certificate) -> None:
     found = list(objects(read(given.file), str(given.file or "-")))
     if more or len(found) != 1 or held.get("kind") != sealed.KIND:
         raise SealError(f"{target}: --merge-into takes one Secret, and a file with one SealedSecret")
-    mark = at(held, ("metadata", "annotations", sealed.SEALED_WITH))
+    mark = at(held, ("metadata", "annotations", scopes.SEALED_WITH))
     if isinstance(mark, str) and mark != certificate.fingerprint:
         raise SealError(
             f"{target}: is sealed with another certificate; use that one, or `gatekeeper reseal` the file first"
@@ -116,9 +116,9 @@ def _merge(given: argparse.Namespace, certificate: Certificate) -> None:
         if metadata.get(field) not in (None, at(held, ("metadata", field))):
             raise SealError(f"{place}: has another {field} than {target}")
     known = sealed.plain(sealed.unseal(held, keyring.load(given.key))) if given.key else {}
-    scope = sealed.scope_of(at(held, ("metadata", "annotations")))
+    scope = scopes.scope_of(at(held, ("metadata", "annotations")))
     home, name = at(held, ("metadata", "namespace")) or "default", at(held, ("metadata", "name")) or ""
-    bound = sealed.label(scope, str(home), str(name))
+    bound = scopes.label(scope, str(home), str(name))
     new = {key: value for key, value in sealed.plain(secret).items() if known.get(key) != value}
     changes = {key: values.seal(value, certificate.key, bound) for key, value in new.items()}
     files.write(target, editing.with_values(text, changes, str(target)).encode())

@@ -13,11 +13,10 @@ import orjson
 
 from gatekeeper import documents
 from gatekeeper.documents import Source
-from gatekeeper.model import FieldPath, Finding, Gap, Place, Ref, Resource
+from gatekeeper.model import TERRAFORM, FieldPath, Finding, Gap, Place, Ref, Resource
 from gatekeeper.render.origin import Plain
 from gatekeeper.sources import Tree
 
-KIND = "Terraform"
 # The reader is thorough, not fast: what people write by hand is far smaller.
 MOST_BYTES = 512 * 1024
 MOST_DEPTH = 60
@@ -61,14 +60,14 @@ def read(tree: Tree, sources: Sequence[Source]) -> Read:
                 if isinstance(value, dict):
                     done.resources.append(_resource(source.file, _shaped(value), Plain(source.file, document)))
             elif b'"terraform_version"' in document.json and b'"format_version"' in document.json:
-                ref = Ref("terraform.io/plan", KIND, "", source.file)
+                ref = Ref("terraform.io/plan", TERRAFORM, "", source.file)
                 done.resources.append(Resource(ref, document.json, Plain(source.file, document)))
     return done
 
 
 def _resource(file: str, value: dict[str, Any], origin: Plain | Hcl) -> Resource:
     return Resource(
-        Ref("terraform.io/hcl", KIND, "", file), orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS), origin
+        Ref("terraform.io/hcl", TERRAFORM, "", file), orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS), origin
     )
 
 

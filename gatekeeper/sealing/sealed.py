@@ -15,12 +15,9 @@ from gatekeeper.hidden import Hidden
 from gatekeeper.model import at
 from gatekeeper.sealing import values
 from gatekeeper.sealing.keyring import Certificate, Key
+from gatekeeper.sealing.scopes import PREFIX, SEALED_WITH, label, scope_of
 
 API_VERSION, KIND = "bitnami.com/v1alpha1", "SealedSecret"
-PREFIX = "sealedsecrets.bitnami.com/"
-SCOPES = ("strict", "namespace-wide", "cluster-wide")
-# Which certificate a file is sealed with, so that the right key is tried first.
-SEALED_WITH = "gatekeeper/sealed-with"
 # What kubectl and others keep of the last object: it has the values in the open.
 COPIES = ("kubectl.kubernetes.io/last-applied-configuration", "kubecfg.ksonnet.io/last-applied-configuration")
 # What an API server writes, and a file does not say.
@@ -33,18 +30,6 @@ SERVERS_OWN = (
     "managedFields",
     "ownerReferences",
 )
-
-
-def label(scope: str, namespace: str, name: str) -> bytes:
-    """What binds a sealed value to its place, by scope."""
-    words = {"strict": f"{namespace}/{name}", "namespace-wide": namespace, "cluster-wide": ""}
-    return words[scope].encode()
-
-
-def scope_of(annotations: Any) -> str:
-    """The scope that an object's own annotations say; cluster-wide wins."""
-    held = annotations if isinstance(annotations, dict) else {}
-    return next((scope for scope in reversed(SCOPES) if held.get(PREFIX + scope) == "true"), "strict")
 
 
 def seal(
@@ -136,21 +121,9 @@ def unseal(sealed: Mapping[str, Any], keys: Sequence[Key]) -> dict[str, Any]:
     if sealed.get("kind") != KIND or sealed.get("apiVersion") != API_VERSION:
         raise SealError(f"is a {sealed.get('kind')}, and no SealedSecret ({API_VERSION})")
     metadata = sealed.get("metadata") or {}
-    annotations = metadata.get("annotations")
-    mark = label(scope_of(annotations), str(metadata.get("namespace") or "default"), str(metadata.get("name") or ""))
-    ring = _first(keys, at(annotations, (SEALED_WITH,)))
     template = at(sealed, ("spec", "template"))
     template = template if isinstance(template, dict) else {}
-    data: dict[str, str] = {}
-    entries = at(sealed, ("spec", "encryptedData"))
-    for key, text in entries.items() if isinstance(entries, dict) else ():
-        try:
-            value, used = values.unseal(str(text), (one.private for one in ring), mark)
-        except SealError as error:
-            raise SealError(f"`spec.encryptedData.{key}` {error}") from error
-        # What opened one value of a file most likely opens the others.
-        ring = sorted(ring, key=lambda one: one.private is not used)
-        data[str(key)] = base64.b64encode(value.reveal()).decode("ascii")
+    data = {key: base64.b64encode(value.reveal()).decode("ascii") for key, _, value, _ in _opened(sealed, keys)}
     for key, text in _texts(template, "data"):
         if "{{" in text:
             raise SealError(f"`spec.template.data.{key}` is a template, which only the controller fills")
@@ -166,29 +139,35 @@ def unseal(sealed: Mapping[str, Any], keys: Sequence[Key]) -> dict[str, Any]:
     }
 
 
-def resealed(
-    value: Mapping[str, Any], keys: Sequence[Key], certificate: Certificate, name: str
-) -> Iterator[tuple[str, str, str, str]]:
-    """Each value that is not sealed for a certificate: its key, its text, the fingerprint that opened it, the new text.
+def resealed(value: Mapping[str, Any], keys: Sequence[Key], certificate: Certificate) -> Iterator[tuple[str, str, str]]:
+    """Each value that is not sealed for a certificate: its text, the fingerprint that opened it, the new text.
 
     Raises:
         SealError: a value cannot be opened.
     """
-    annotations = at(value, ("metadata", "annotations"))
-    namespace, own = at(value, ("metadata", "namespace")) or "default", at(value, ("metadata", "name")) or ""
-    mark = label(scope_of(annotations), str(namespace), str(own))
-    ring = _first(keys, at(annotations, (SEALED_WITH,)))
-    entries = at(value, ("spec", "encryptedData"))
+    mark = _label_of(value)
+    for _, text, opened, used in _opened(value, keys):
+        if used.fingerprint != certificate.fingerprint:
+            yield text, used.fingerprint, values.seal(opened, certificate.key, mark)
+
+
+def _label_of(sealed: Mapping[str, Any]) -> bytes:
+    metadata = sealed.get("metadata") or {}
+    scope = scope_of(metadata.get("annotations"))
+    return label(scope, str(metadata.get("namespace") or "default"), str(metadata.get("name") or ""))
+
+
+def _opened(sealed: Mapping[str, Any], keys: Sequence[Key]) -> Iterator[tuple[str, str, Hidden, Key]]:
+    """Each value of a SealedSecret: its key, its text, itself, and what opened it."""
+    mark = _label_of(sealed)
+    noted = at(sealed, ("metadata", "annotations", SEALED_WITH))
+    ring = sorted(keys, key=lambda key: key.fingerprint != noted)
+    entries = at(sealed, ("spec", "encryptedData"))
     for key, text in entries.items() if isinstance(entries, dict) else ():
         try:
-            plain_value, used = values.unseal(str(text), (one.private for one in ring), mark)
+            value, used = values.unseal(str(text), (one.private for one in ring), mark)
         except SealError as error:
-            raise SealError(f"{name}: `spec.encryptedData.{key}` {error}") from error
+            raise SealError(f"`spec.encryptedData.{key}` {error}") from error
+        # What opened one value of a file most likely opens the others.
         ring = sorted(ring, key=lambda one: one.private is not used)
-        if ring[0].fingerprint != certificate.fingerprint:
-            yield str(key), str(text), ring[0].fingerprint, values.seal(plain_value, certificate.key, mark)
-
-
-def _first(keys: Sequence[Key], fingerprint: Any) -> list[Key]:
-    """The keys, that of a fingerprint first."""
-    return sorted(keys, key=lambda key: key.fingerprint != fingerprint)
+        yield str(key), str(text), value, ring[0]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gatekeeper.errors import SealError
 from gatekeeper.hidden import Hidden
-from gatekeeper.sealing import sealed, values
+from gatekeeper.sealing import scopes, values
 from tests.conftest import command
 from tests.sealing.test_kubeseal import SECRET, pair
 
@@ -205,4 +205,4 @@ def test_a_template_that_only_the_controller_fills_is_told(tmp_path: Path, keys:
     ],
 )  # fmt: skip
 def test_the_scope_is_what_the_annotations_say(annotations: Any, scope: str) -> None:
-    assert sealed.scope_of(annotations) == scope
+    assert scopes.scope_of(annotations) == scope

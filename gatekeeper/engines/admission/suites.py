@@ -12,14 +12,13 @@ from typing import Any
 
 from gatekeeper import documents
 from gatekeeper.config import Config
-from gatekeeper.documents import Source
 from gatekeeper.engines.admission import constraints, reviews, selectors, templates
 from gatekeeper.engines.admission.constraints import Constraint, Constraints
 from gatekeeper.engines.admission.selectors import Namespaces
+from gatekeeper.engines.rego import trials
 from gatekeeper.engines.rego.trials import Trial
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import Resource
-from gatekeeper.render import plain
 
 API = "test.gatekeeper.sh/v1alpha1"
 FIELDS = {
@@ -88,7 +87,9 @@ def _constraint(folder: Path, test: Mapping[str, Any]) -> Constraint:
 
 def _case(folder: Path, name: str, one: Constraint, case: Mapping[str, Any], config: Config, jobs: int) -> Trial:
     try:
-        others = [resource for file in case.get("inventory") or [] for resource in _resources(folder / file)]
+        others = [
+            resource for file in case.get("inventory") or [] for resource in trials.resources(folder / file, str(file))
+        ]
         said = _judge(one, _one(folder, case, "object"), others, config, jobs)
         assertions = _entries(case, "assertions", "assertion") or [{"violations": "no"}]
         wrong = [words for assertion in assertions if (words := _unmet(assertion, said))]
@@ -153,17 +154,10 @@ def _one(folder: Path, holder: Mapping[str, Any], field: str) -> Resource:
     name = holder.get(field)
     if not isinstance(name, str):
         raise PolicyError(f"`{field}` must name a file")
-    found = _resources(folder / name)
+    found = trials.resources(folder / name, name)
     if len(found) != 1:
         raise PolicyError(f"{name}: must hold exactly one object, not {len(found)}")
     return found[0]
-
-
-def _resources(file: Path) -> list[Resource]:
-    parsed, failure = documents.parse(_bytes(file))
-    if failure:
-        raise PolicyError(f"{file.name}:{failure[1]}:{failure[2]}: cannot be read: {failure[0]}")
-    return list(plain.resources(Source(file.name, "documents", tuple(parsed))))
 
 
 def _values(file: Path) -> list[dict[str, Any]]:

@@ -6,15 +6,17 @@ import datetime
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from gatekeeper.config import KEYS
 from gatekeeper.model import FieldPath, Finding, Gap, Place, Resource, at
+from gatekeeper.sealing import scopes
 from gatekeeper.sources import Tree
 
 if TYPE_CHECKING:
     from gatekeeper.sealing.keyring import Certificate
 
-FOLDER = "keys/"
+FOLDER = f"{KEYS}/"
 SUFFIXES = (".pem", ".crt")
-SEALED_WITH: FieldPath = ("metadata", "annotations", "gatekeeper/sealed-with")
+SEALED_WITH: FieldPath = ("metadata", "annotations", scopes.SEALED_WITH)
 
 
 def judge(tree: Tree, resources: Sequence[Resource]) -> Iterator[Finding]:

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gatekeeper.model import FieldPath, Finding, Resource, at
+from gatekeeper.sealing.scopes import PREFIX, SCOPES, scope_of
 
-ANNOTATION = "sealedsecrets.bitnami.com/"
-SCOPES = ("cluster-wide", "namespace-wide")
 TEMPLATE: FieldPath = ("spec", "template", "metadata")
 HINT = "seal it again with kubeseal for this name, namespace and scope"
 
@@ -25,16 +24,8 @@ def judge(resources: Sequence[Resource]) -> Iterator[Finding]:
     yield from _copied(sealed)
 
 
-def scope(annotations: Any) -> str:
-    """The scope that annotations tell: `cluster-wide` wins over `namespace-wide`; else `strict`."""
-    for word in SCOPES:
-        if isinstance(annotations, dict) and annotations.get(ANNOTATION + word) == "true":
-            return word
-    return "strict"
-
-
 def _agreement(resource: Resource, value: Any) -> Iterator[Finding]:
-    own = scope(at(value, ("metadata", "annotations")))
+    own = scope_of(at(value, ("metadata", "annotations")))
     template = at(value, TEMPLATE)
     for field, word in (("name", resource.ref.name), ("namespace", resource.ref.namespace)):
         named = at(template, (field,))
@@ -45,8 +36,8 @@ def _agreement(resource: Resource, value: Any) -> Iterator[Finding]:
             )
             yield _finding(resource, "references/sealed-name", (*TEMPLATE, field), message)
     inner = at(template, ("annotations",))
-    if isinstance(inner, dict) and any(ANNOTATION + word in inner for word in SCOPES) and scope(inner) != own:
-        message = f"its scope is {own} by its own annotations, {scope(inner)} by those of its template"
+    if isinstance(inner, dict) and any(PREFIX + word in inner for word in SCOPES[1:]) and scope_of(inner) != own:
+        message = f"its scope is {own} by its own annotations, {scope_of(inner)} by those of its template"
         yield _finding(resource, "references/sealed-scope", (*TEMPLATE, "annotations"), message)
 
 
@@ -55,7 +46,7 @@ def _copied(sealed: Sequence[Resource]) -> Iterator[Finding]:
     first: dict[str, tuple[tuple[str, str], Resource]] = {}
     for resource in sealed:
         value = resource.value
-        own = scope(at(value, ("metadata", "annotations")))
+        own = scope_of(at(value, ("metadata", "annotations")))
         if own == "cluster-wide" or not resource.ref.namespace:
             continue
         label = (resource.ref.namespace, "" if own == "namespace-wide" else resource.ref.name)

@@ -11,11 +11,11 @@ from gatekeeper.config import NAME, Config
 from gatekeeper.engines.rego import policies
 from gatekeeper.engines.rego.blame import Suspect, Tracer
 from gatekeeper.engines.rego.embedded import Embedded
-from gatekeeper.engines.rego.plans import TERRAFORM, Asked, Plan, plan
+from gatekeeper.engines.rego.plans import Asked, Plan, plan
 from gatekeeper.engines.rego.policies import PolicySet
 from gatekeeper.engines.rego.remembered import Memory
 from gatekeeper.errors import PolicyError, ToolError
-from gatekeeper.model import FieldPath, Finding, Gap, Placed, Resource
+from gatekeeper.model import TERRAFORM, FieldPath, Finding, Gap, Placed, Resource
 from gatekeeper.roles import Answer, RegoEngine
 
 

@@ -10,10 +10,7 @@ from gatekeeper.config import Config
 from gatekeeper.engines.rego import library, policies
 from gatekeeper.engines.rego.policies import Module, PolicySet
 from gatekeeper.errors import PolicyError
-from gatekeeper.model import Severity
-
-# What the files of Terraform are among the kinds of resources.
-TERRAFORM = "Terraform"
+from gatekeeper.model import TERRAFORM, Severity
 
 
 class Asked(NamedTuple):

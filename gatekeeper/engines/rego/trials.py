@@ -128,7 +128,10 @@ def resources(case: Path, name: str) -> list[Resource]:
     """The resources of a case; `name` is for messages."""
     if case.suffix in (".tf", ".json"):
         return _terraform(case, name)
-    parsed, failure = documents.parse(case.read_bytes())
+    try:
+        parsed, failure = documents.parse(case.read_bytes())
+    except OSError as error:
+        raise PolicyError(f"{name}: cannot be read: {error.strerror or error}") from error
     if failure:
         raise PolicyError(f"{name}:{failure[1]}:{failure[2]}: cannot be read: {failure[0]}")
     return list(plain.resources(Source(name, "documents", tuple(parsed))))

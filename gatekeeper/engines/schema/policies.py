@@ -18,7 +18,7 @@ import orjson
 from gatekeeper import documents
 from gatekeeper.engines.schema import words
 from gatekeeper.errors import PolicyError
-from gatekeeper.model import FieldPath, Finding, Gap, Resource, Severity, at
+from gatekeeper.model import TERRAFORM, FieldPath, Finding, Gap, Resource, Severity, at
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -34,8 +34,6 @@ SETTINGS: dict[str, tuple[type, str]] = {
     "remedy": (str, "a text"),
 }
 BASE = "repository:///"
-# What the files of Terraform are among the kinds; a policy is for them if it says so.
-TERRAFORM = "Terraform"
 
 
 class SchemaPolicy(NamedTuple):
@@ -55,6 +53,7 @@ class SchemaPolicy(NamedTuple):
         """Whether a resource is one of those that the policy is for."""
         ref = resource.ref
         names = (ref.kind, f"{ref.api_version}/{ref.kind}")
+        # A policy is for Terraform only if it says so.
         if not self.kinds and ref.kind == TERRAFORM:
             return False
         if self.kinds and not any(fnmatch.fnmatchcase(name, kind) for name in names for kind in self.kinds):
