@@ -66,9 +66,11 @@ def _held(root: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}; write it anew with `gatekeeper tools lock`") from error
+        raise UsageError(
+            f"{path}: cannot be read: {error}; remove it, and write it anew with `gatekeeper tools lock`"
+        ) from error
     if not isinstance(value, dict) or value.get("schema") != SCHEMA or not isinstance(value.get("tools"), dict):
-        raise UsageError(f"{path}: is no lock of {SCHEMA}; write it anew with `gatekeeper tools lock`")
+        raise UsageError(f"{path}: is no lock of {SCHEMA}; remove it, and write it anew with `gatekeeper tools lock`")
     return value
 
 

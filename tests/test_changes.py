@@ -273,3 +273,32 @@ def test_a_change_of_what_judges_tells_of_everything(
     path.write_text(path.read_text().replace(before, after, 1))
     run_git(root, "add", ".")
     assert "o.yaml" in told("--staged", cwd=root)
+
+
+def test_a_repository_without_config_is_judged_by_the_defaults(repository: Repository) -> None:
+    root = repository({"a.yaml": GOOD})
+    (root / "gatekeeper.yaml").unlink()
+    run_git(root, "init", "-q")
+    run_git(root, "add", ".")
+    run_git(root, "commit", "-qm", "x")
+    (root / "new.yaml").write_text(DEPLOYMENT)
+    run_git(root, "add", ".")
+    assert told("--staged", cwd=root) == ["new.yaml"]
+
+
+def test_a_shallow_clone_without_the_common_commit_is_told(committed: Path, tmp_path: Path) -> None:
+    run_git(committed, "checkout", "-qb", "mine")
+    for name in ("one", "two"):
+        (committed / f"{name}.yaml").write_text(GOOD.replace("name: a", f"name: {name}"))
+        run_git(committed, "add", ".")
+        run_git(committed, "commit", "-qm", name)
+    run_git(committed, "checkout", "-q", "main")
+    (committed / "theirs.yaml").write_text(GOOD.replace("name: a", "name: theirs"))
+    run_git(committed, "add", ".")
+    run_git(committed, "commit", "-qm", "theirs")
+    clone = tmp_path / "clone"
+    run_git(
+        committed, "clone", "-q", "--depth", "1", "--no-single-branch", "-b", "mine", f"file://{committed}", str(clone)
+    )
+    code, _, err = command("check", "--since", "origin/main", cwd=clone)
+    assert (code, "fetch more history" in err) == (2, True), err
