@@ -120,6 +120,22 @@ def read(text: bytes, file: str) -> Config:
     return _from_value(loaded if loaded is not None else {}, file)
 
 
+def anchored(config: Config, root: Path) -> Config:
+    """The same settings for a copy of a repository that lies elsewhere: what leads out of it leads where it did."""
+
+    def there(path: str) -> str:
+        mark, place = ("git+", path.removeprefix("git+")) if path.startswith("git+") else ("", path)
+        return f"{mark}{root / place}" if place.startswith("../") else path
+
+    return config._replace(
+        policies=tuple(map(there, config.policies)),
+        data=tuple(map(there, config.data)),
+        crds=tuple(map(there, config.crds)),
+        leak_rules=tuple(map(there, config.leak_rules)),
+        bundles=tuple({key: there(value) for key, value in bundle.items()} for bundle in config.bundles),
+    )
+
+
 def _from_value(value: Any, file: str) -> Config:
     if not isinstance(value, dict):
         raise UsageError(f'{file}: must be a mapping of settings, such as `kubernetes: "1.34"`')

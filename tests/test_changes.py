@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from gatekeeper import config, gate, git, sources
+from gatekeeper.engines.rego import bundles
+from gatekeeper.engines.rego.bundles import Bundle
 from gatekeeper.model import Finding
 from tests.conftest import Repository, command, needs, verdict_of
 from tests.engines.admission.test_constraints import CONSTRAINT, OBJECT, TEMPLATE
@@ -302,3 +304,25 @@ def test_a_shallow_clone_without_the_common_commit_is_told(committed: Path, tmp_
     )
     code, _, err = command("check", "--since", "origin/main", cwd=clone)
     assert (code, "fetch more history" in err) == (2, True), err
+
+
+@pytest.mark.parametrize("way", ["paths: ['../team']", "bundles: [{source: '../team', digest: 'DIGEST'}]"])
+def test_policies_outside_of_the_repository_judge_its_copies_too(repository: Repository, way: str) -> None:
+    root = repository({"a.yaml": GOOD})
+    team = root.parent / "team"
+    team.mkdir()
+    (team / "team.rego").write_text('package team\nimport rego.v1\ndeny contains "team" if input.kind == "ConfigMap"\n')
+    digest = bundles.pull(root, Bundle(str(team), "", ""))
+    (root / "gatekeeper.yaml").write_text(
+        f"library: {{profile: 'off'}}\npolicies: {{{way.replace('DIGEST', digest)}}}\n"
+    )
+    run_git(root, "init", "-q")
+    run_git(root, "add", ".")
+    run_git(root, "commit", "-qm", "x")
+    (root / "new.yaml").write_text(GOOD.replace("name: a", "name: new"))
+    run_git(root, "add", ".")
+    (root / "a.yaml").write_text(GOOD + "# not staged, so that the index is written out\n")
+    code, verdict = verdict_of("--staged", cwd=root)
+    assert (code, [one["rule"] for one in verdict["findings"]]) == (1, ["team/deny"])
+    code, verdict = verdict_of("--since", "HEAD", cwd=root)
+    assert {(one["file"], one["old"]) for one in verdict["findings"]} == {("a.yaml", True), ("new.yaml", False)}

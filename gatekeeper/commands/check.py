@@ -116,10 +116,12 @@ def _at(commit: str, given: argparse.Namespace, root: Path, kept: cache.Cache | 
     from gatekeeper import gate, sources
 
     with git.commit(root, commit) as copy:
-        settings = _with_flags(config.load(copy, given.config), given)
+        own = _with_flags(config.load(copy, given.config), given)
+        settings = config.anchored(own, root)
         tree = sources.gather([copy], copy, settings.exclude)
         verdict = gate.judge(tree, settings, given.jobs, _progress(gate.STEPS), cache=kept)
-        if kept and verdict.lasts:
+        # What lies outside of the repository is of no commit, and may be another tomorrow.
+        if kept and verdict.lasts and settings == own:
             kept.write(key, verdicts.to_bytes(verdict))
         return verdict
 
@@ -213,7 +215,7 @@ def _judged(
 
     tools.follow(lock.load(root))
 
-    def judge(root: Path, paths: list[Path]) -> Verdict:
+    def judge(root: Path, paths: list[Path], settings: config.Config) -> Verdict:
         tree = sources.gather(paths, root, settings.exclude)
         part = shards.parse(given.shard) if given.shard else shards.WHOLE
         verdict = gate.judge(tree, settings, given.jobs, _progress(gate.STEPS), None, changed, kept, part, note)
@@ -222,9 +224,9 @@ def _judged(
         return verdict
 
     if not given.staged or git.is_as_staged(root):
-        return judge(root, paths)
+        return judge(root, paths, settings)
     with git.index(root) as copy:
-        return judge(copy, [copy])
+        return judge(copy, [copy], config.anchored(settings, root))
 
 
 def output(text: str) -> tuple[str, Path | None]:
