@@ -15,6 +15,7 @@ from gatekeeper.model import Finding, Verdict
 from gatekeeper.render import charts, kustomizations
 from gatekeeper.render.kustomizations import Kustomization, reach
 from gatekeeper.roles import Positions
+from gatekeeper.sops import rules as sops_rules
 from gatekeeper.sources import Tree
 
 # Kinds that change what is made of other files: who applies them, with what, or by which schema.
@@ -66,6 +67,9 @@ def _is_far_reaching(tree: Tree, sources: Sequence[Source], config: Config, chan
     own = (NAME, lock.NAME, KEYS, config.waivers, config.baseline)
     rules = (*own, *config.policies, *config.data, *config.crds, *config.leak_rules, *brought)
     if any(_holds(rule, name) for rule in rules for name in changed):
+        return True
+    # For whom files are to be encrypted.
+    if any(name.rpartition("/")[2] in (sops_rules.NAME, sops_rules.MISSPELT) for name in changed):
         return True
     # Of what is deleted nobody knows any more what it did.
     if not changed <= set(tree.files):

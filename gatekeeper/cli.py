@@ -23,6 +23,7 @@ COMMANDS = {
     "render": "print what the cluster would get",
     "reseal": "seal SealedSecrets for another certificate",
     "seal": "seal Secrets, as kubeseal does",
+    "sops": "encrypt, open and change SOPS files, many at once",
     "unseal": "open SealedSecrets with private keys",
     "tools": "show, build, verify and pin the outside programs",
 }

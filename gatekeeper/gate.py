@@ -19,6 +19,7 @@ from gatekeeper.engines.schema import custom
 from gatekeeper.engines.schema import policies as schema_policies
 from gatekeeper.engines.schema import validation as schema
 from gatekeeper.engines.schema.catalog import Catalog
+from gatekeeper.engines.sealed import every as sealed
 from gatekeeper.model import Coverage, Finding, Gap, Resource, Verdict, distinct
 from gatekeeper.render import every as render
 from gatekeeper.render import terraform
@@ -112,7 +113,8 @@ def judge_all(
     found_plain, gaps_plain = plaintext.judge(own, sources, rendered.resources, config)
     gaps = {gap for gap in so_far if part.holds(gap.file)} | {*said.gaps, *gaps_plain}
     gaps = {gap for gap in gaps if gap.fatal or gap.file not in {one.origin.file for one in code.resources}}
-    others = (*rendered.findings, *code.findings, *named, *found_plain)
+    closed = sealed.judge(own, sources, rendered.resources)
+    others = (*rendered.findings, *code.findings, *named, *found_plain, *closed)
     found = [*said.findings, *(one for one in others if part.holds(one.place.file))]
     findings = distinct(waivers.apply(found, tree, sources, config, today or datetime.date.today()))
     coverage = Coverage(len(own.files), len(mine) + len(own_code), said.checked, tuple(sorted(gaps)))

@@ -29,6 +29,7 @@ def run(
     stdin: bytes | None = None,
     environment: Mapping[str, str] | None = None,
     online: bool = False,
+    advice: str = "raise `render.timeout`",
 ) -> tuple[int, bytes, str]:
     """Runs a program to its end, offline if not said otherwise.
 
@@ -36,6 +37,7 @@ def run(
         timeout: seconds; the program is killed after that.
         online: whether it may open connections, by the proxies and keys of the user.
         environment: added to the few variables that are passed on.
+        advice: what to do where the time was too short.
 
     Returns:
         Exit status, standard output, standard error.
@@ -60,10 +62,24 @@ def run(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ToolError(f"{name} did not end within {timeout:g} seconds; raise `render.timeout`") from error
+        raise ToolError(f"{name} did not end within {timeout:g} seconds; {advice}") from error
     except OSError as error:
         raise ToolError(f"{name} cannot be started: {error.strerror or error}") from error
     return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
+
+
+def attached(command: Sequence[str | Path], environment: Mapping[str, str]) -> int:
+    """Runs a program that talks with the user on the terminal (an editor), to its end; its exit status.
+
+    Raises:
+        ToolError: it cannot be started.
+    """
+    import subprocess
+
+    try:
+        return subprocess.run([str(part) for part in command], env=dict(environment), check=False).returncode
+    except OSError as error:
+        raise ToolError(f"{Path(command[0]).name} cannot be started: {error.strerror or error}") from error
 
 
 def _reach() -> dict[str, str]:

@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "roles": {"model"},
     "process": {"errors"},
     "git": {"errors", "process"},
-    "changes": {"lock", "config", "model", "roles", "documents", "sources", "render", "engines.admission"},
+    "changes": {"lock", "config", "model", "roles", "documents", "sources", "render", "sops", "engines.admission"},
     "tools": {"errors", "process"},
     "sources": {"errors", "model", "git"},
     "yaml_events": {"model"},
@@ -53,8 +53,9 @@ ROOMS: dict[str, set[str]] = {
     "waivers": {"model", "roles", "documents", "sources", "config", "baseline"},
     "render": BASE,
     "engines.schema": BASE,
+    "engines.plaintext": BASE,
     # Which certificate sealed a value is no secret, but only `sealing` can read certificates.
-    "engines.plaintext": BASE | {"sealing"},
+    "engines.sealed": BASE | {"sealing", "sops"},
     "engines.references": BASE | {"sealing"},
     # Test cases of policies are read as resources stand in their files.
     "engines.rego": BASE | {"render"},
@@ -63,6 +64,7 @@ ROOMS: dict[str, set[str]] = {
     "belonging": {"git", "model"},
     "hidden": set(),
     "sealing": {"errors", "hidden", "model", "documents"},
+    "sops": {"errors", "hidden", "model", "roles", "documents", "process", "tools", "files"},
     "report": {"model", "belonging"},
     "gate": BASE
     | {
@@ -75,11 +77,13 @@ ROOMS: dict[str, set[str]] = {
         "engines.rego",
         "engines.plaintext",
         "engines.references",
+        "engines.sealed",
     },
     "commands": BASE
     | {
         "hidden",
         "sealing",
+        "sops",
         "ledger",
         "quick",
         "lock",

@@ -16,13 +16,22 @@ from gatekeeper.process import run
 
 HERE = Path(__file__).parent
 SECONDS = 1800.0
-PACKAGES = {"kubeseal": "github.com/bitnami/sealed-secrets/cmd/kubeseal"}
+VERSION = "k8s.io/component-base/version"
+STAMP = f"-X {VERSION}.gitVersion=v1.36.3 -X {VERSION}.gitMajor=1 -X {VERSION}.gitMinor=36"
+# Each program: the folder with its `go.mod`, its package, and what the linker writes into it.
+PROGRAMS = {
+    "kubeseal": ("sealed-secrets", "github.com/bitnami/sealed-secrets/cmd/kubeseal", ""),
+    "controller": ("sealed-secrets", "github.com/bitnami/sealed-secrets/cmd/controller", ""),
+    "etcd": ("etcd", "go.etcd.io/etcd/server/v3", ""),
+    "kube-apiserver": ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", STAMP),
+}
 
 
 @cache
 def built(name: str) -> Path | None:
     """The program, built if need be; None where there is no Go."""
-    folder = HERE / name
+    home, package, stamp = PROGRAMS[name]
+    folder = HERE / home
     sums = hashlib.sha256((folder / "go.mod").read_bytes() + (folder / "go.sum").read_bytes()).hexdigest()[:16]
     target = tools.cache() / f"{name}-{sums}-{sys.platform}" / name
     if target.is_file():
@@ -32,7 +41,7 @@ def built(name: str) -> Path | None:
         return None
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{name}.{os.getpid()}")
-    command = [go, "build", "-trimpath", "-mod=readonly", "-o", str(partial), PACKAGES[name]]
+    command = [go, "build", "-trimpath", "-mod=readonly", "-ldflags", f"-s -w {stamp}", "-o", str(partial), package]
     code, _, words = run(command, SECONDS, cwd=folder, environment={**tools.online(), "CGO_ENABLED": "0"})
     assert code == 0, words[-2000:]
     partial.replace(target)

@@ -10,8 +10,8 @@ from typing import Any
 
 from gatekeeper.config import Config
 from gatekeeper.documents import EXTENSIONS, Source
-from gatekeeper.engines.plaintext import certificates, ciphertext, leaks
-from gatekeeper.model import FieldPath, Finding, Gap, Place, Resource
+from gatekeeper.engines.plaintext import ciphertext, leaks
+from gatekeeper.model import FieldPath, Finding, Gap, Place, Resource, at
 from gatekeeper.sources import Tree
 
 # What a Secret may hold in the open: nothing, a placeholder of a template or of Flux, or ciphertext.
@@ -24,9 +24,8 @@ SEAL = re.compile(r"Ag[A-Za-z0-9+/=]+")
 def judge(
     tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], config: Config
 ) -> tuple[list[Finding], list[Gap]]:
-    """Secrets in the open, seals that are none, and leaks in any file."""
+    """Secrets in the open, and leaks in any file."""
     findings = [found for resource in resources for found in _judge(resource)]
-    findings.extend(certificates.judge(tree, resources))
     scanner, unused = leaks.load(tree, config)
     secret_files = {finding.place.file for finding in findings if finding.rule == "plaintext/secret"}
     skip = {source.file for source in sources if source.role == "encrypted"}
@@ -42,14 +41,12 @@ def _judge(resource: Resource) -> Iterator[Finding]:
     if resource.ref.kind == "Secret" and resource.ref.api_version == "v1":
         yield from _secret(resource, resource.value)
     elif resource.ref.kind == "SealedSecret":
-        yield from _sealed(resource, resource.value)
-    elif b'"sops":{' in resource.json:
-        yield from _sops(resource, resource.value)
+        yield from _template(resource, resource.value)
 
 
 def _secret(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
     if "sops" in value:
-        yield from _sops(resource, value)
+        yield from _beside(resource, value)
         return
     if value.get("type") in PUBLIC_TYPES:
         return
@@ -91,46 +88,24 @@ def _decoded(text: Any) -> str | None:
         return None
 
 
-def _sealed(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
-    """SealedSecret (bitnami.com/v1alpha1): each value is base64 of a two-byte length, an RSA and an AES part."""
-    spec = value.get("spec")
-    entries = spec.get("encryptedData") if isinstance(spec, dict) else None
-    for key, text in entries.items() if isinstance(entries, dict) else ():
-        path: FieldPath = ("spec", "encryptedData", key)
-        try:
-            raw = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
-        except (binascii.Error, ValueError):
-            message = f"sealed value `{key}` is not valid base64, so the controller cannot open it"
-            yield _finding(resource, "sealed/not-base64", path, message, "seal the value again with kubeseal")
-            continue
-        length = int.from_bytes(raw[:2], "big")
-        if length not in (256, 384, 512, 1024) or len(raw) < 2 + length + 16:
-            message = f"`{key}` is not sealed: it has not the form that kubeseal writes"
-            yield _finding(resource, "sealed/not-sealed", path, message, "seal the value with kubeseal")
-    template = spec.get("template") if isinstance(spec, dict) else None
-    data = template.get("data") if isinstance(template, dict) else None
+def _template(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
+    """What stands in the template of a SealedSecret, beside the sealed values."""
+    data = at(value, ("spec", "template", "data"))
     for key, text in data.items() if isinstance(data, dict) else ():
         if isinstance(text, str) and "{{" not in text and key not in PUBLIC_KEYS and leaks.telling(text):
             path = ("spec", "template", "data", key)
             yield _finding(resource, "plaintext/secret", path, f"template value `{key}` is in the open", "seal it")
 
 
-def _sops(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
-    """A SOPS document: it has a MAC, and what it should hide is ciphertext."""
-    meta = value.get("sops")
-    if not isinstance(meta, dict) or not isinstance(meta.get("mac"), str) or not meta["mac"].startswith("ENC["):
-        message = "has SOPS metadata without a MAC: sops did not write it, or it was edited since"
-        yield _finding(resource, "sops/no-mac", ("sops",), message, "encrypt the file again with sops")
-    if resource.ref.kind != "Secret":
-        return
+def _beside(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
+    """Values of a Secret that sops encrypted that are in the open all the same."""
     for section in ("data", "stringData"):
         entries = value.get(section)
         for key, text in entries.items() if isinstance(entries, dict) else ():
-            if isinstance(text, str) and text and not text.startswith("ENC[AES256_GCM,"):
+            if isinstance(text, str) and text and not text.startswith(ciphertext.MARK):
                 message = f"`{section}.{key}` is in the open beside values that sops encrypted"
-                yield _finding(
-                    resource, "plaintext/secret", (section, key), message, "encrypt the file again with sops"
-                )
+                hint = "encrypt the file again with sops"
+                yield _finding(resource, "plaintext/secret", (section, key), message, hint)
 
 
 def _finding(resource: Resource, rule: str, path: FieldPath, message: str, hint: str) -> Finding:

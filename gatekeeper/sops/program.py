@@ -1,0 +1,229 @@
+"""The real sops: plain text goes in and out through pipes only, and a file is replaced whole or not at all.
+
+What sops says of a failure is never passed on as it is: it can repeat a line of the plain text. Its exit status and a
+few known phrases are put in other words. Source: getsops/sops `cmd/sops/codes/codes.go`, `cmd/sops/main.go`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+from gatekeeper import process, tools
+from gatekeeper.errors import SealError, ToolError
+from gatekeeper.hidden import Hidden
+from gatekeeper.sops import files, recipients, rules
+
+SECONDS = 60.0
+UNCHANGED = 200
+# Memory that looks like a disk: what an editor needs as a file is never written to a real one.
+IN_MEMORY = Path("/dev/shm")
+WHERE = re.compile(r"\bline (\d+)")
+
+REASONS: Mapping[int, str] = {
+    2: "sops cannot read it as {form}: mend it, or give it the ending of what it is",
+    5: "its `.sops.yaml` cannot be used: mend it (`gatekeeper check` tells where)",
+    7: "sops sets a text, a number or a mapping, and no list; use `gatekeeper sops edit`",
+    21: "its MAC cannot be encrypted",
+    23: "holds a value that sops cannot encrypt",
+    24: "its MAC cannot be decrypted: `mac` or `lastmodified` was changed since it was encrypted",
+    25: "a value cannot be decrypted: it was changed, moved to another key, or put in the clear since it was encrypted",
+    49: "its keys cannot be changed: it has no SOPS metadata",
+    51: "was changed since it was encrypted: its MAC does not fit; take it from Git's history",
+    52: "has no MAC: it was edited since it was encrypted; take it from Git's history",
+    61: "there is no `.sops.yaml` above it; add one, or name recipients behind `--`",
+    91: "there is no such place in it",
+    92: "holds nothing to encrypt",
+    111: "no recipient is named for it: add a rule to `.sops.yaml`, or name recipients behind `--`",
+    201: "there is no editor: set EDITOR",
+    203: "is encrypted already",
+}
+# What sops says with exit status 1 and others, and what that means.
+PHRASES: tuple[tuple[str, str], ...] = (
+    ("no matching creation rules found", "no rule in its `.sops.yaml` is for it: add one with a `path_regex`"),
+    ("config file not found, or has no creation rules", REASONS[61]),
+    ("unknown type: uint64", "holds a number above 9223372036854775807, which sops cannot encrypt: quote it"),
+    ("can not compile regexp", "a `path_regex` in its `.sops.yaml` is no regular expression"),
+    ("cannot use more than one of", "its rule in `.sops.yaml` has two selectors; keep one"),
+    ("sops metadata not found", "is not encrypted with sops"),
+    ("No such file or directory: \"gpg\"", "GnuPG is not installed, and the file is encrypted for a PGP key"),
+    ("empty key group provided", REASONS[111]),
+    ("malformed recipient", "a recipient of age is misspelt"),
+    ("unknown recipient type", "a recipient of age is misspelt"),
+    ("invalid dotenv input line", "sops cannot read it as dotenv: every line must be KEY=value or a comment"),
+    ("cannot use complex value", "holds lists or mappings, which files of this kind cannot have"),
+)  # fmt: skip
+
+
+class Place(NamedTuple):
+    """A file on disk, and the `.sops.yaml` that counts for it."""
+
+    file: Path
+    config: Path | None
+
+    @property
+    def root(self) -> Path:
+        """What sops takes the path from."""
+        return self.config.parent if self.config else self.file.parent
+
+
+def place(file: Path) -> Place:
+    """A file with its `.sops.yaml`: the nearest one above it that has rules."""
+    whole = file.absolute().parent.resolve() / file.name
+    for folder in whole.parents:
+        config = folder / rules.NAME
+        try:
+            content = config.read_bytes()
+        except OSError:
+            continue
+        found = rules.read(rules.NAME, content)
+        if found.rules or found.problems:
+            return Place(whole, config)
+    return Place(whole, None)
+
+
+def encrypt(plain: Hidden, where: Place, arguments: Sequence[str], seconds: float) -> bytes:
+    """A plain text, encrypted by the rule of its file.
+
+    Args:
+        arguments: more options of `sops encrypt`, such as recipients.
+
+    Raises:
+        SealError: sops refuses it; with what to do.
+        ToolError: sops is not there, or took too long.
+    """
+    command = _command(where, "encrypt", "--filename-override", where.file, *arguments)
+    return _run(command, where, plain.reveal(), seconds)
+
+
+def decrypt(content: bytes, where: Place, arguments: Sequence[str], seconds: float) -> Hidden:
+    """What an encrypted text says; its MAC is checked.
+
+    Raises:
+        SealError, ToolError: see `encrypt`.
+    """
+    command = _command(where, "decrypt", "--filename-override", where.file, *arguments)
+    return Hidden(_run(command, where, content, seconds))
+
+
+def changed(
+    action: str,
+    content: bytes,
+    where: Place,
+    arguments: Sequence[str],
+    seconds: float,
+    index: str = "",
+    value: Hidden | None = None,
+) -> bytes:
+    """An encrypted text after `rotate`, `updatekeys`, `set` or `unset`.
+
+    sops changes these files in place; so it is given a copy of what is encrypted anyway.
+
+    Args:
+        index: `set`, `unset`: where, in sops' own form.
+        value: `set`: what, in JSON.
+
+    Raises:
+        SealError, ToolError: see `encrypt`.
+    """
+    first = {"updatekeys": ["--yes"], "rotate": ["--in-place"], "set": ["--value-stdin"]}.get(action, [])
+    with _copy(content, where) as copy:
+        command = _command(copy, action, *first, *arguments, copy.file, *([index] if index else []))
+        _run(command, where, value.reveal() if value else b"", seconds)
+        return copy.file.read_bytes()
+
+
+def edited(content: bytes, where: Place, arguments: Sequence[str]) -> bytes:
+    """An encrypted text after its user has edited it; in the editor's file, which lies in memory, it is plain.
+
+    Raises:
+        SealError, ToolError: see `encrypt`; and where there is no memory that looks like a disk.
+    """
+    if not os.access(IN_MEMORY, os.W_OK):
+        reason = f"{IN_MEMORY} is not there, so an editor's file would lie on the disk in the clear"
+        raise ToolError(f"{reason}; use `gatekeeper sops set`")
+    with _copy(content, where) as copy, tempfile.TemporaryDirectory(dir=IN_MEMORY) as memory, _ending():
+        # Editors keep copies of their own beside the file, or where this says.
+        own = {"TMPDIR": memory, "TMP": memory, "TEMP": memory}
+        code = process.attached(_command(copy, "edit", *arguments, copy.file), {**os.environ, **own})
+        if code not in (0, UNCHANGED):
+            raise SealError(f"{where.file}: {_reason(code, '', where)}")
+        return copy.file.read_bytes()
+
+
+def _command(where: Place, action: str, *arguments: str | Path) -> list[str | Path]:
+    config: list[str | Path] = ["--config", where.config] if where.config else []
+    return [tools.find("sops"), "--disable-version-check", *config, action, *arguments]
+
+
+def _run(command: list[str | Path], where: Place, stdin: bytes, seconds: float) -> bytes:
+    # Keys, agents and the sign-in of a cloud are found by the user's whole environment.
+    code, out, words = process.run(
+        command, seconds, where.root, stdin, os.environ, online=True, advice="give it longer with --timeout"
+    )
+    if code not in (0, UNCHANGED):
+        raise SealError(f"{where.file}: {_reason(code, words, where)}")
+    return out
+
+
+@contextmanager
+def _copy(content: bytes, where: Place) -> Iterator[Place]:
+    """A copy of an encrypted file under the same path, with its `.sops.yaml`; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="gatekeeper-sops-") as scratch:
+        root = Path(scratch).resolve()
+        file = root / where.file.relative_to(where.root)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        config = None
+        if where.config:
+            config = root / rules.NAME
+            config.write_bytes(where.config.read_bytes())
+        yield Place(file, config)
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """While this lasts, being told to end is like Ctrl-C: what is plain is removed first."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _reason(code: int, words: str, where: Place) -> str:
+    """Why sops failed, in words that hold nothing of the file."""
+    if code == 128:
+        return _no_key(words, where)
+    line = WHERE.search(words) if code == 2 else None
+    at_line = f" (line {line[1]})" if line else ""
+    for phrase, meaning in PHRASES:
+        if phrase in words:
+            return f"{meaning}{at_line}"
+    reason = REASONS.get(code, f"sops failed with status {code}; run sops itself to see what it says")
+    return reason.format(form=files.format_of(where.file.name)) + at_line
+
+
+def _no_key(words: str, where: Place) -> str:
+    try:
+        found = files.read(where.file.name, where.file.read_bytes())
+    except OSError:
+        found = None
+    names = sorted({name for group in recipients.of_metadata((found and found.metadata) or {}) for name in group})
+    for_whom = f"; it is encrypted for {', '.join(name.replace(':', ' ', 1) for name in names)}" if names else ""
+    how = "set SOPS_AGE_KEY_FILE, import the PGP key, or sign in where its KMS is"
+    if any(name.startswith("pgp:") for name in names) and 'exec: "gpg"' in words:
+        how = "GnuPG (`gpg`) is not installed"
+    return f"none of the keys at hand opens it{for_whom}: {how}"
