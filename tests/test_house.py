@@ -63,7 +63,8 @@ ROOMS: dict[str, set[str]] = {
     "engines.admission": BASE | {"render", "engines.rego"},
     "belonging": {"git", "model"},
     "hidden": set(),
-    "sealing": {"errors", "hidden", "model", "documents"},
+    "sealing": {"errors", "hidden", "model", "documents", "process", "tools"},
+    "cluster": {"errors", "sealing"},
     "sops": {"errors", "hidden", "model", "roles", "documents", "process", "tools", "files"},
     "report": {"model", "belonging"},
     "gate": BASE
@@ -84,6 +85,7 @@ ROOMS: dict[str, set[str]] = {
         "hidden",
         "sealing",
         "sops",
+        "cluster",
         "ledger",
         "quick",
         "lock",

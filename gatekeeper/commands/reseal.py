@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from gatekeeper import documents, files
-from gatekeeper.commands.seal import fetched, read
-from gatekeeper.errors import SealError
+from gatekeeper.commands.reading import certificate, read, ring
+from gatekeeper.config import KEYS
+from gatekeeper.errors import SealError, UsageError
 from gatekeeper.model import at
 from gatekeeper.sealing import editing, keyring, sealed
 from gatekeeper.sealing.keyring import Certificate, Key
@@ -18,10 +21,27 @@ from gatekeeper.sealing.scopes import SEALED_WITH
 EXAMPLES = """examples:
   gatekeeper reseal --key backup-of-the-controller.yaml --cert keys/prod-2027.pem clusters/prod
   gatekeeper reseal --key old.pem --cert keys/new.pem --dry-run .
+  gatekeeper reseal --key all.yaml --cert clusters/prod=keys/prod.pem --cert clusters/test=keys/test.pem .
 
 Every value is opened with the keys and sealed for the certificate, in its scope. Names, templates, comments and order
-stay. A file in which one value cannot be opened is left as it is. Exit status: 0 all are sealed for it, 1 some are not.
+stay. A file in which one value cannot be opened is left as it is. With FOLDER=FILE a certificate is for what lies below
+that folder; the longest that fits counts. Exit status: 0 all are sealed for it, 1 some are not.
 """
+
+
+class Target(NamedTuple):
+    """A folder, and the certificate for what lies below it; all files where the folder is None."""
+
+    folder: Path | None
+    certificate: Certificate
+
+
+class Outcome(NamedTuple):
+    """A file's text before and after, and the fingerprints of the keys that opened its values."""
+
+    old: str
+    new: str
+    marks: Counter[str]
 
 
 def reseal(arguments: list[str]) -> int:
@@ -34,32 +54,68 @@ def reseal(arguments: list[str]) -> int:
     )
     options.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
     options.add_argument("--key", action="append", required=True, type=Path, metavar="FILE", help="can be repeated")
-    options.add_argument("--cert", required=True, metavar="FILE|URL", help="the certificate to seal for")
+    options.add_argument(
+        "--cert",
+        action="append",
+        required=True,
+        metavar="[FOLDER=]FILE|URL",
+        help="the certificate to seal for; several with a FOLDER each",
+    )
     options.add_argument(
         "--dry-run", action="store_true", help="tell what is sealed for which certificate, change nothing"
     )
     given = options.parse_args(arguments)
-    certificate = keyring.certificate(fetched(given.cert), given.cert)
-    keys = keyring.load(given.key)
-    status = 0
+    targets = [_target(text) for text in given.cert]
+    keys = ring(given.key)
+    known = dict(_names(given.cert))
+    status, counts = 0, Counter[str]()
     for path in _files(given.paths):
         try:
-            old, new, marks = _resealed(path, keys, certificate)
+            old, new, marks = _resealed(path, keys, _certificate_for(path, targets))
         except SealError as error:
             sys.stdout.write(f"FAILED    {error}\n")
             status = 1
             continue
+        counts.update(dict.fromkeys(marks, 1))
         if old == new:
             sys.stdout.write(f"as it is  {path}\n")
             continue
-        sys.stdout.write(
-            f"{'would be' if given.dry_run else 'resealed'}  {path} (was for {', '.join(sorted(marks))})\n"
-        )
+        was = ", ".join(known.get(mark, mark[:16]) for mark in sorted(marks))
+        sys.stdout.write(f"{'would be' if given.dry_run else 'resealed'}  {path} (was for {was})\n")
         if given.dry_run:
             status = 1
         else:
             files.write(path, new.encode())
+    for mark, count in sorted(counts.items()):
+        sys.stdout.write(f"{count} of the files {'is' if count == 1 else 'are'} for {known.get(mark, mark[:16])}\n")
     return status
+
+
+def _target(text: str) -> Target:
+    folder, is_split, source = text.partition("=")
+    if not is_split or "://" in folder:
+        return Target(None, certificate(text))
+    if not Path(folder).is_dir():
+        raise UsageError(f"--cert {text}: {folder} is no folder")
+    return Target(Path(folder).resolve(), certificate(source))
+
+
+def _certificate_for(path: Path, targets: Sequence[Target]) -> Certificate:
+    whole = path.resolve()
+    fitting = [one for one in targets if one.folder is None or whole.is_relative_to(one.folder)]
+    if not fitting:
+        raise SealError(f"{path}: no --cert is for this folder")
+    return max(fitting, key=lambda one: len(one.folder.parts) if one.folder else -1).certificate
+
+
+def _names(chosen: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Certificates by fingerprint, as far as the files at hand tell: those in `keys/`, and those to seal for."""
+    own = [Path(text.partition("=")[2] if "=" in text else text) for text in chosen if "://" not in text]
+    for path in [*sorted(Path(KEYS).glob("*.pem")), *sorted(Path(KEYS).glob("*.crt")), *own]:
+        try:
+            yield keyring.certificate(path.read_bytes(), str(path), must_be_valid=False).fingerprint, str(path)
+        except (SealError, OSError):
+            continue
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
@@ -74,8 +130,7 @@ def _files(paths: list[Path]) -> Iterator[Path]:
                 yield path
 
 
-def _resealed(path: Path, keys: list[Key], certificate: Certificate) -> tuple[str, str, set[str]]:
-    """The text before and after, and the fingerprints of the keys that opened it."""
+def _resealed(path: Path, keys: list[Key], certificate: Certificate) -> Outcome:
     try:
         old = read(path).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -84,18 +139,19 @@ def _resealed(path: Path, keys: list[Key], certificate: Certificate) -> tuple[st
     if failure is not None:
         raise SealError(f"{path}:{failure[1]}: cannot be read: {failure[0]}")
     changes: dict[str, str] = {}
-    marks: set[str] = set()
-    for value in map(documents.value_of, parsed):
+    marks: Counter[str] = Counter()
+    for document in parsed:
+        value = documents.value_of(document)
         if not isinstance(value, dict) or value.get("kind") != sealed.KIND:
             continue
         try:
             for text, used, new in sealed.resealed(value, keys, certificate):
-                marks.add(used[:16])
-                changes[text] = new
+                marks[used] += 1
+                if new:
+                    changes[text] = new
         except SealError as error:
-            raise SealError(f"{path}: {error}") from error
+            raise SealError(f"{path}:{document.start[0]}: {error}") from error
         mark = at(value, ("metadata", "annotations", SEALED_WITH))
         if isinstance(mark, str) and mark != certificate.fingerprint and changes:
             changes.setdefault(mark, certificate.fingerprint)
-    new = editing.replaced(old, changes, str(path))
-    return old, new, marks
+    return Outcome(old, editing.replaced(old, changes, str(path)), marks)

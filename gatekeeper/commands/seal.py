@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import documents, files
+from gatekeeper import files
+from gatekeeper.commands.reading import certificate as certificate_of
+from gatekeeper.commands.reading import objects, read, ring, written
 from gatekeeper.errors import SealError, UsageError
 from gatekeeper.hidden import Hidden
 from gatekeeper.model import at
-from gatekeeper.sealing import editing, keyring, scopes, sealed, values
+from gatekeeper.sealing import editing, scopes, sealed, values
 from gatekeeper.sealing.keyring import Certificate
 
 EXAMPLES = """examples:
@@ -26,15 +27,12 @@ EXAMPLES = """examples:
 The values never leave the process: they are read from standard input or a file, and what is written is sealed.
 Exit status: 0 sealed, 1 it cannot be sealed, 2 wrong usage.
 """
-MOST_BYTES = 16 * 1024 * 1024
-MOST_CERTIFICATE = 256 * 1024
-SECONDS = 10.0
 
 
 def seal(arguments: list[str]) -> int:
     """Runs the command."""
     given = parser().parse_args(arguments)
-    certificate = keyring.certificate(fetched(given.cert), given.cert)
+    certificate = certificate_of(given.cert)
     if given.raw:
         _write(given.to, _raw(given, certificate) + "\n")
         return 0
@@ -115,7 +113,7 @@ def _merge(given: argparse.Namespace, certificate: Certificate) -> None:
     for field in ("name", "namespace"):
         if metadata.get(field) not in (None, at(held, ("metadata", field))):
             raise SealError(f"{place}: has another {field} than {target}")
-    known = sealed.plain(sealed.unseal(held, keyring.load(given.key))) if given.key else {}
+    known = sealed.plain(sealed.unseal(held, ring(given.key))) if given.key else {}
     scope = scopes.scope_of(at(held, ("metadata", "annotations")))
     home, name = at(held, ("metadata", "namespace")) or "default", at(held, ("metadata", "name")) or ""
     bound = scopes.label(scope, str(home), str(name))
@@ -129,82 +127,6 @@ def _sealed(value: Any, place: str, given: argparse.Namespace, certificate: Cert
         return sealed.seal(value, certificate, given.scope, given.namespace, given.allow_empty_data)
     except SealError as error:
         raise SealError(f"{place}: {error}") from None
-
-
-def objects(content: bytes, name: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Each object of a file, those of a List too, and where it stands.
-
-    Raises:
-        SealError: the file is no YAML or JSON, or holds nothing.
-    """
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise SealError(f"{name}: is no text (byte {error.start})") from None
-    parsed, failure = documents.parse(content)
-    if failure is not None:
-        raise SealError(f"{name}:{failure[1]}:{failure[2]}: is no YAML or JSON: {failure[0]}")
-    found = False
-    for document in parsed:
-        for key, line, _, first in document.duplicates:
-            raise SealError(f"{name}:{line}: `{key}` is written twice, first in line {first}; remove one")
-        value = documents.value_of(document)
-        listed = value.get("items") if isinstance(value, dict) and value.get("kind") == "List" else [value]
-        for item in listed if isinstance(listed, list) else ():
-            if isinstance(item, dict):
-                found = True
-                yield item, f"{name}:{document.start[0]}"
-    if not found:
-        raise SealError(f"{name}: holds no object")
-
-
-def written(found: Sequence[dict[str, Any]], form: str) -> str:
-    """Objects as one text."""
-    if form == "json":
-        import orjson
-
-        return "".join(orjson.dumps(one, option=orjson.OPT_INDENT_2).decode() + "\n" for one in found)
-    import yaml
-
-    texts = [yaml.safe_dump(one, sort_keys=False, allow_unicode=True, width=1_000_000) for one in found]
-    return "---\n".join(texts)
-
-
-def fetched(source: str) -> bytes:
-    """A certificate, from a file or from where the controller shows it (`/v1/cert.pem`).
-
-    Raises:
-        SealError: the URL does not answer, or with something too large.
-    """
-    if not source.startswith(("http://", "https://")):
-        return read(Path(source))
-    from urllib.error import URLError
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(source, timeout=SECONDS) as answer:
-            content: bytes = answer.read(MOST_CERTIFICATE + 1)
-    except (URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise SealError(f"{source}: does not answer with a certificate: {reason}") from None
-    if len(content) > MOST_CERTIFICATE:
-        raise SealError(f"{source}: answers with more than a certificate")
-    return content
-
-
-def read(path: Path | None) -> bytes:
-    """A file, or standard input; as much as a Secret can be."""
-    if path is None or str(path) == "-":
-        content = sys.stdin.buffer.read(MOST_BYTES + 1)
-    else:
-        try:
-            with path.open("rb") as handle:
-                content = handle.read(MOST_BYTES + 1)
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if len(content) > MOST_BYTES:
-        raise SealError(f"{path or 'standard input'}: larger than {MOST_BYTES >> 20} MB, so it is no Secret")
-    return content
 
 
 def _write(path: Path | None, text: str) -> None:

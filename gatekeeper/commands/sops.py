@@ -14,7 +14,7 @@ import orjson
 
 from gatekeeper import files as writing
 from gatekeeper import model, tools
-from gatekeeper.commands.seal import read
+from gatekeeper.commands.reading import read
 from gatekeeper.errors import GateError, SealError, UsageError
 from gatekeeper.hidden import Hidden
 from gatekeeper.sops import files, program

@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from gatekeeper.commands.seal import objects, read, written
+from gatekeeper.commands.reading import objects, read, ring, written
 from gatekeeper.errors import SealError
-from gatekeeper.sealing import keyring, sealed
+from gatekeeper.sealing import sealed
 
 EXAMPLES = """examples:
   gatekeeper unseal --key backup-of-the-controller.yaml < sealed.yaml
@@ -32,7 +32,7 @@ def unseal(arguments: list[str]) -> int:
     options.add_argument("-f", "--file", type=Path, metavar="FILE", help="default: standard input")
     options.add_argument("-o", "--format", dest="output", choices=("json", "yaml"), default="json")
     given = options.parse_args(arguments)
-    keys = keyring.load(given.key)
+    keys = ring(given.key)
     found = []
     for value, place in objects(read(given.file), str(given.file or "-")):
         try:

@@ -10,7 +10,6 @@ import binascii
 import datetime
 import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from cryptography import x509
@@ -79,26 +78,25 @@ def fingerprint(key: RSAPublicKey) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
-def load(paths: Sequence[Path]) -> list[Key]:
-    """All private keys in some files: PEM, the controller's Secrets, or a List of these; the newest Secret first.
+def load(contents: Sequence[tuple[str, bytes]]) -> list[Key]:
+    """All private keys in some texts: PEM, the controller's Secrets, or a List of these; the newest Secret first.
+
+    Args:
+        contents: each with its name, for messages.
 
     Raises:
-        SealError: a file cannot be read, or holds no key that can be used.
+        SealError: a text holds no key that can be used.
     """
     found: list[tuple[str, Key]] = []
-    for path in paths:
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise SealError(f"{path}: cannot be read: {error.strerror or error}") from error
+    for name, content in contents:
         if len(content) > MOST_BYTES:
-            raise SealError(f"{path}: larger than {MOST_BYTES >> 20} MB, so it is no file with keys")
+            raise SealError(f"{name}: larger than {MOST_BYTES >> 20} MB, so it is no file with keys")
         if b"-----BEGIN" in content and b"kind" not in content.partition(b"-----BEGIN")[0]:
-            found.append(("", _private(content, str(path))))
+            found.append(("", _private(content, name)))
         else:
-            found.extend(_secrets(content, str(path)))
+            found.extend(_secrets(content, name))
     if not found:
-        raise SealError(f"{', '.join(map(str, paths))}: no private key there")
+        raise SealError(f"{', '.join(name for name, _ in contents)}: no private key there")
     by_age = sorted(found, key=lambda pair: pair[0], reverse=True)
     return list({key.fingerprint: key for _, key in by_age}.values())
 
@@ -169,7 +167,26 @@ def _decoded(text: str, name: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise SealError(f"{name}: `tls.key` is not valid base64") from None
+        raise SealError(f"{name}: a key in it is not valid base64") from None
+
+
+def certificates(content: bytes, name: str) -> Iterator[tuple[str, Certificate]]:
+    """Each certificate of a text, valid or not, with its name: PEM, or the controller's Secrets.
+
+    Raises:
+        SealError: one of them is none.
+    """
+    if b"-----BEGIN" in content and b"kind" not in content.partition(b"-----BEGIN")[0]:
+        yield name, certificate(content, name, must_be_valid=False)
+        return
+    parsed, failure = documents.parse(content)
+    for value in map(documents.value_of, parsed if failure is None else ()):
+        items = at(value, ("items",)) if at(value, ("kind",)) == "List" else [value]
+        for item in items if isinstance(items, list) else ():
+            held = at(item, ("data", "tls.crt"))
+            if isinstance(held, str):
+                where = f"{name} ({at(item, ('metadata', 'name'))})"
+                yield where, certificate(_decoded(held, where), where, must_be_valid=False)
 
 
 def is_key_secret(value: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from gatekeeper.errors import SealError
 from gatekeeper.hidden import Hidden
 from gatekeeper.model import at
-from gatekeeper.sealing import values
+from gatekeeper.sealing import templates, values
 from gatekeeper.sealing.keyring import Certificate, Key
 from gatekeeper.sealing.scopes import PREFIX, SEALED_WITH, label, scope_of
 
@@ -123,11 +123,10 @@ def unseal(sealed: Mapping[str, Any], keys: Sequence[Key]) -> dict[str, Any]:
     metadata = sealed.get("metadata") or {}
     template = at(sealed, ("spec", "template"))
     template = template if isinstance(template, dict) else {}
-    data = {key: base64.b64encode(value.reveal()).decode("ascii") for key, _, value, _ in _opened(sealed, keys)}
-    for key, text in _texts(template, "data"):
-        if "{{" in text:
-            raise SealError(f"`spec.template.data.{key}` is a template, which only the controller fills")
-        data.setdefault(key, base64.b64encode(text.encode()).decode("ascii"))
+    opened = {key: value for key, _, value, _ in _opened(sealed, keys)}
+    made = template.get("data")
+    more_data = templates.filled(made if isinstance(made, dict) else {}, opened)
+    data = {key: base64.b64encode(value.reveal()).decode("ascii") for key, value in (opened | more_data).items()}
     inner = {"name": metadata.get("name"), "namespace": metadata.get("namespace"), **(template.get("metadata") or {})}
     more = {key: template[key] for key in ("type", "immutable") if key in template}
     return {
@@ -140,15 +139,15 @@ def unseal(sealed: Mapping[str, Any], keys: Sequence[Key]) -> dict[str, Any]:
 
 
 def resealed(value: Mapping[str, Any], keys: Sequence[Key], certificate: Certificate) -> Iterator[tuple[str, str, str]]:
-    """Each value that is not sealed for a certificate: its text, the fingerprint that opened it, the new text.
+    """Each value: its text, the fingerprint that opened it, and the text for a certificate; empty where it is for it.
 
     Raises:
         SealError: a value cannot be opened.
     """
     mark = _label_of(value)
     for _, text, opened, used in _opened(value, keys):
-        if used.fingerprint != certificate.fingerprint:
-            yield text, used.fingerprint, values.seal(opened, certificate.key, mark)
+        is_for_it = used.fingerprint == certificate.fingerprint
+        yield text, used.fingerprint, "" if is_for_it else values.seal(opened, certificate.key, mark)
 
 
 def _label_of(sealed: Mapping[str, Any]) -> bytes:

@@ -125,3 +125,28 @@ def test_the_template_stays_with_what_only_the_controller_fills(file: Path, keys
     other = pair(tmp_path / "other")
     assert command("reseal", "--key", keys[1], "--cert", other[0], file)[0] == 0
     assert yaml.safe_load(file.read_text())["spec"]["template"] == held["spec"]["template"]
+
+
+def test_several_clusters_are_resealed_in_one_call_each_for_its_own_certificate(keys: Keys, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.json"
+    secret.write_bytes(orjson.dumps(SECRET))
+    targets = {
+        "prod": pair(tmp_path / "new-prod"),
+        "prod/eu": pair(tmp_path / "new-eu"),
+        "test": pair(tmp_path / "new-test"),
+    }
+    root = tmp_path / "clusters"
+    for name in targets:
+        (root / name).mkdir(parents=True)
+        command("seal", "--cert", keys[0], "-f", secret, "-w", root / name / "sealed.yaml")
+    chosen = [word for name, (cert, _) in targets.items() for word in ("--cert", f"{root / name}={cert}")]
+    code, out, err = command("reseal", "--key", keys[1], *chosen, root)
+    assert (code, err) == (0, "") and out.count("resealed") == 3 and "3 of the files are for" in out
+    for name, (_, key) in targets.items():
+        assert opened(command("unseal", "--key", key, "-f", root / name / "sealed.yaml")[1]) == VALUES
+    (root / "other").mkdir()
+    command("seal", "--cert", keys[0], "-f", secret, "-w", root / "other" / "sealed.yaml")
+    code, out, _ = command("reseal", "--key", keys[1], *chosen, root / "other")
+    assert (code, "no --cert is for this folder" in out) == (1, True)
+    code, _, err = command("reseal", "--key", keys[1], "--cert", f"{root / 'gone'}={keys[0]}", root)
+    assert (code, "is no folder" in err) == (2, True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import orjson
 import pytest
 
-from tests.conftest import Repository, command, judge, verdict_of
+from tests.conftest import Repository, command, judge, needs, verdict_of
 from tests.sealing.test_kubeseal import SECRET, VALUES, kubeseal, opened, pair
+from tests.sops.conftest import age
 
 
 @pytest.fixture
@@ -79,3 +81,65 @@ def test_a_private_key_in_the_repository_is_refused(repository: Repository, made
 
 def pair_key(made: tuple[Path, Path]) -> bytes:
     return pair(made[0].parent / "more")[1].read_bytes()
+
+
+def test_a_certificate_is_shown_and_its_end_is_warned_of(made: tuple[Path, Path], tmp_path: Path) -> None:
+    code, out, _ = command("keys", "show", made[0], made[1])
+    assert code == 0 and out.count("fingerprint") == 2 and "PRIVATE" not in out
+    shown = [line for line in out.splitlines() if "fingerprint" in line]
+    assert shown[0] == shown[1]
+    soon, _ = pair(tmp_path / "soon", days=10)
+    assert "it ends in 9 days" in command("keys", "list", soon)[1]
+    (tmp_path / "none.pem").write_text("hello")
+    code, out, _ = command("keys", "list", tmp_path / "none.pem")
+    assert (code, "holds no certificate" in out) == (1, True)
+
+
+def test_a_certificate_that_is_old_is_renewed_and_the_old_one_kept(made: tuple[Path, Path], tmp_path: Path) -> None:
+    before = made[0].read_bytes()
+    more = ("--bits", "2048", "--certificate", made[0])
+    code, out, _ = command("keys", "rotate", *more, "--private", tmp_path / "new.yaml")
+    assert code == 0 and "is 0 days old, and stays" in out and not (tmp_path / "new.yaml").exists()
+    code, out, _ = command("keys", "rotate", *more, "--private", tmp_path / "new.yaml", "--older-than", "0")
+    assert code == 0 and "gatekeeper reseal" in out
+    [kept] = tmp_path.glob("prod-2*.pem")
+    assert kept.read_bytes() == before != made[0].read_bytes()
+    sealed = kubeseal("--cert", made[0], "-o", "json", stdin=orjson.dumps(SECRET))
+    (tmp_path / "sealed.json").write_text(sealed)
+    assert opened(command("unseal", "--key", tmp_path / "new.yaml", "-f", tmp_path / "sealed.json")[1]) == VALUES
+
+
+@needs("sops")
+def test_a_private_key_can_be_written_for_a_recipient_of_age_only(tmp_path: Path) -> None:
+    mine = age(tmp_path, "age.txt")
+    certificate, private = tmp_path / "prod.pem", tmp_path / "prod-key.yaml"
+    new = ("keys", "new", "--bits", "2048", "--certificate", certificate, "--age", mine.recipient)
+    assert command(*new, "--private", tmp_path / "key.txt")[0] == 2
+    code, _, err = command(*new, "--private", private)
+    assert (code, err) == (0, "") and stat.S_IMODE(private.stat().st_mode) == 0o600
+    text = private.read_text()
+    assert "tls.key: ENC[" in text and mine.recipient in text and "sealed-secrets-key" in text
+    sealed = tmp_path / "sealed.json"
+    sealed.write_text(kubeseal("--cert", certificate, "-o", "json", stdin=orjson.dumps(SECRET)))
+    unseal = ("unseal", "--key", private, "-f", sealed)
+    assert opened(command(*unseal, env={**os.environ, "SOPS_AGE_KEY_FILE": str(mine.file)})[1]) == VALUES
+    code, _, err = command(*unseal, env={**os.environ, "SOPS_AGE_KEY_FILE": os.devnull})
+    assert code == 1 and f"it is encrypted for age {mine.recipient}" in err
+
+
+def test_a_cluster_that_cannot_be_asked_is_told(tmp_path: Path) -> None:
+    config = tmp_path / "kubeconfig"
+    export = ("keys", "export", "--private", tmp_path / "backup.yaml", "--kubeconfig", config)
+    assert command(*export)[0] == 2
+    config.write_text("hello")
+    code, _, err = command(*export)
+    assert (code, "is no kubeconfig" in err) == (2, True)
+    text = "clusters: [{name: a, cluster: {server: 'http://127.0.0.1:9'}}]\ncurrent-context: a\n"
+    config.write_text(text + "contexts: [{name: a, context: {cluster: a}}]\n")
+    assert command(*export)[0] == 2
+    config.write_text(
+        text + "users: [{name: u, user: {token: t}}]\ncontexts: [{name: a, context: {cluster: a, user: u}}]\n"
+    )
+    code, _, err = command(*export)
+    assert (code, "does not answer" in err) == (3, True), err
+    assert not (tmp_path / "backup.yaml").exists()

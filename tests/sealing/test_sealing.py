@@ -20,12 +20,21 @@ from hypothesis import strategies as st
 from gatekeeper.errors import SealError
 from gatekeeper.hidden import Hidden
 from gatekeeper.sealing import scopes, values
-from tests.conftest import command
+from tests.conftest import command, needs
 from tests.sealing.test_kubeseal import SECRET, pair
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 VALUE = "hunter2-Zk9vQ1x7Lm3"
+TEMPLATES = {
+    "url": "postgres://shop:{{ .password | urlquery }}@{{ .host }}/db", "host": "db.example", "gone": None,
+    "both": '{{ index . "password" | b64enc | quote }}{{ "\\n" }}{{ .text | trim | upper }}', "password": "not this",
+    "none": "{{ .nothing }}|{{ $.host }}",
+}  # fmt: skip
+FILLED = {
+    "url": b"postgres://shop:hunter2@db.example/db", "host": b"db.example", "both": '"aHVudGVyMg=="\nGRÜN'.encode(),
+    "none": b"<no value>|db.example",
+}  # fmt: skip
 
 
 @settings(max_examples=25, deadline=None)
@@ -190,10 +199,36 @@ def test_a_copy_of_the_values_in_an_annotation_is_not_kept(tmp_path: Path, keys:
     assert VALUE not in out and orjson.loads(out)["spec"]["template"]["metadata"]["annotations"] == {"note": "kept"}
 
 
-def test_a_template_that_only_the_controller_fills_is_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+@needs("helm")
+def test_templates_are_filled_with_what_was_sealed(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     held = sealed_one(tmp_path, keys[0])
-    held["spec"]["template"]["data"] = {"url": "{{ .password }}"}
-    assert "which only the controller fills" in told(tmp_path, held, "--key", keys[1], to="unseal")[1]
+    held["spec"]["template"]["data"] = TEMPLATES
+    path = tmp_path / "sealed.json"
+    path.write_bytes(orjson.dumps(held))
+    code, out, err = command("unseal", "--key", keys[1], "-f", path)
+    assert (code, err) == (0, "")
+    data = {key: base64.b64decode(text) for key, text in orjson.loads(out)["data"].items()}
+    assert {key: data[key] for key in FILLED} == FILLED and data["password"] == b"hunter2"
+    assert "bytes" in data and "gone" not in data
+
+
+@needs("helm")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{{ tpl "x" . }}', "`spec.template.data.url` calls `tpl`, which the controller does not have"),
+        ("{{ .password | nothing }}", "calls `nothing`, which there is not (line 1"),
+        ("ok\n{{ fail .password }}", "holds a template that cannot be filled"), ("{{ .bytes }}", "names `bytes`, whose value is no text"),
+        ("{{ if }}", "cannot be filled (line 1"), ('{{ env "HOME" }}', "calls `env`, which there is not"),
+    ],
+)  # fmt: skip
+def test_a_template_that_cannot_be_filled_is_told(
+    tmp_path: Path, keys: tuple[Path, Path], text: str, words: str
+) -> None:
+    held = sealed_one(tmp_path, keys[0])
+    held["spec"]["template"]["data"] = {"url": text}
+    code, err = told(tmp_path, held, "--key", keys[1], to="unseal")
+    assert code == 1 and words in err and "hunter2" not in err, err
 
 
 @pytest.mark.parametrize(

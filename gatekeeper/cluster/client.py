@@ -1,0 +1,48 @@
+"""The door to a cluster: a kubeconfig, a time limit, and errors that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatekeeper.errors import ToolError, UsageError
+
+if TYPE_CHECKING:
+    from lightkube import Client
+
+SECONDS = 20.0
+
+
+@contextmanager
+def opened(kubeconfig: Path, context: str = "") -> Iterator[Client]:
+    """A client of the cluster that a kubeconfig names.
+
+    Args:
+        context: one of its contexts; empty for the current one.
+
+    Raises:
+        UsageError: the kubeconfig cannot be used.
+        ToolError: the cluster does not answer, or refuses.
+    """
+    import httpx2
+    from lightkube import Client, KubeConfig
+    from lightkube.core.exceptions import ApiError, ConfigError
+
+    try:
+        single = KubeConfig.from_file(kubeconfig).get(context or None)
+        client = Client(config=single, timeout=httpx2.Timeout(SECONDS))
+    except OSError as error:
+        raise UsageError(f"{error.filename or kubeconfig}: cannot be read: {error.strerror or error}") from error
+    except (AssertionError, ConfigError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"{kubeconfig}: is no kubeconfig with this context: {type(error).__name__}") from None
+    try:
+        yield client
+    except ApiError as error:
+        raise ToolError(f"the cluster of {kubeconfig} refuses: {error.status.message}") from None
+    except httpx2.HTTPError as error:
+        raise ToolError(f"the cluster of {kubeconfig} does not answer: {type(error).__name__}: {error}") from None
+    except OSError as error:
+        # What the kubeconfig names (a certificate, a key) is read late.
+        raise UsageError(f"{kubeconfig}: {error.filename or ''}: {error.strerror or error}") from error
