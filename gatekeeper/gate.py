@@ -28,7 +28,15 @@ from gatekeeper.sources import Tree
 
 # Is told the step, and how much of it is done: a part from 0 to 1.
 Progress = Callable[[str, float], None]
-STEPS = ("reading", "rendering", "checking schemas", "asking policies", "following references", "looking for secrets")
+STEPS = (
+    "reading",
+    "rendering",
+    "checking schemas",
+    "asking policies",
+    "following references",
+    "looking for secrets",
+    "opening what is sealed",
+)
 
 
 class Whole(NamedTuple):
@@ -45,34 +53,46 @@ class Whole(NamedTuple):
 
 
 Note = Callable[[Whole, Tree], None]
+# Opens what is sealed, and tells what does not open, and what it has no key for.
+Opening = Callable[[Tree, Sequence[Source], Sequence[Resource]], tuple[list[Finding], list[Gap]]]
 
 
-def judge(
-    tree: Tree,
-    config: Config,
-    jobs: int,
-    say: Progress = lambda step, part: None,
-    today: datetime.date | None = None,
-    changed: frozenset[str] | None = None,
-    cache: Cache | None = None,
-    part: Part = WHOLE,
-    note: Note | None = None,
-) -> Verdict:
+class Asked(NamedTuple):
+    """How a run judges.
+
+    Attributes:
+        jobs: threads.
+        today: the day on which waivers must not have ended; None for the clock's.
+        changed: the files of a change, to be told only what it can break; None for everything.
+        cache: what earlier runs found, to be asked and added to.
+        part: the share of this run; what is judged by others as well is told by all.
+        before: of a change, what gives a file as it was; None for files that did not change.
+        opening: what opens sealed files; None where no key is used.
+    """
+
+    jobs: int = 1
+    say: Progress = lambda step, part: None
+    today: datetime.date | None = None
+    changed: frozenset[str] | None = None
+    cache: Cache | None = None
+    part: Part = WHOLE
+    before: Callable[[str], bytes | None] | None = None
+    opening: Opening | None = None
+
+
+def judge(tree: Tree, config: Config, asked: Asked, note: Note | None = None) -> Verdict:
     """Reads, renders and judges all files of a tree.
 
     Args:
-        changed: the files of a change, to be told only what it can break; None for everything.
         note: is shown the verdict on everything, before what a change cannot have caused is left out.
-        part: the share of this run; what is judged by others as well is told by all.
-        cache: what earlier runs found, to be asked and added to.
-        today: the day on which waivers must not have ended; None for the clock's.
 
     Raises:
         UsageError: the config names what does not exist, so that nothing can be judged.
     """
-    whole = judge_all(tree, config, jobs, say, today, cache, part)
+    whole = judge_all(tree, config, asked)
     if note:
         note(whole, tree)
+    changed = asked.changed
     reached = changes.affected(tree, whole.sources, config, changed) if changed is not None else None
     return told(whole.verdict, reached, whole.lost)
 
@@ -87,16 +107,9 @@ def told(verdict: Verdict, reached: frozenset[str] | None, lost: Collection[Gap]
     return verdict._replace(findings=findings, coverage=covered._replace(skipped=tuple(gaps)))
 
 
-def judge_all(
-    tree: Tree,
-    config: Config,
-    jobs: int,
-    say: Progress = lambda step, part: None,
-    today: datetime.date | None = None,
-    cache: Cache | None = None,
-    part: Part = WHOLE,
-) -> Whole:
+def judge_all(tree: Tree, config: Config, asked: Asked) -> Whole:
     """See `judge`, of everything."""
+    say, jobs, part = asked.say, asked.jobs, asked.part
     say("reading", 0)
     sources, unread = documents.read(tree, jobs)
     say("rendering", 0)
@@ -105,21 +118,33 @@ def judge_all(
     so_far = (*tree.gaps, *unread, *rendered.gaps, *code.gaps)
     mine = [resource for resource in rendered.resources if part.holds(resource.origin.file)]
     own_code = [resource for resource in code.resources if part.holds(resource.origin.file)]
-    said = _asked(tree, sources, rendered.resources, mine, own_code, config, jobs, say, cache)
+    said = _asked(tree, sources, rendered.resources, mine, own_code, config, asked)
     say("following references", 0)
     named = references.judge(rendered.parts, tree, config.references, so_far)
     say("looking for secrets", 0)
     own = tree.only(part.holds)
-    found_plain, gaps_plain = plaintext.judge(own, sources, rendered.resources, config)
-    gaps = {gap for gap in so_far if part.holds(gap.file)} | {*said.gaps, *gaps_plain}
+    hidden, unopened = _secrets(own, sources, rendered.resources, config, asked)
+    gaps = {gap for gap in so_far if part.holds(gap.file)} | {*said.gaps, *unopened}
     gaps = {gap for gap in gaps if gap.fatal or gap.file not in {one.origin.file for one in code.resources}}
-    closed = sealed.judge(own, sources, rendered.resources)
-    others = (*rendered.findings, *code.findings, *named, *found_plain, *closed)
+    others = (*rendered.findings, *code.findings, *named, *hidden)
     found = [*said.findings, *(one for one in others if part.holds(one.place.file))]
-    findings = distinct(waivers.apply(found, tree, sources, config, today or datetime.date.today()))
+    findings = distinct(waivers.apply(found, tree, sources, config, asked.today or datetime.date.today()))
     coverage = Coverage(len(own.files), len(mine) + len(own_code), said.checked, tuple(sorted(gaps)))
     verdict = Verdict(findings, coverage, said.engine, said.digest, lasts=said.lasts, shard=part.shard)
     return Whole(verdict, sources, rendered.parts, said.lost)
+
+
+def _secrets(
+    tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], config: Config, asked: Asked
+) -> tuple[list[Finding], list[Gap]]:
+    """What is secret and in the open, or sealed and not as it should be."""
+    found, gaps = plaintext.judge(tree, sources, resources, config)
+    found.extend(sealed.judge(tree, sources, resources, asked.before))
+    if asked.opening:
+        asked.say("opening what is sealed", 0)
+        more, unopened = asked.opening(tree, sources, resources)
+        return [*found, *more], [*gaps, *unopened]
+    return found, gaps
 
 
 class Said(NamedTuple):
@@ -145,10 +170,9 @@ def _asked(
     mine: Sequence[Resource],
     code: Sequence[Resource],
     config: Config,
-    jobs: int,
-    say: Progress,
-    cache: Cache | None,
+    asked: Asked,
 ) -> Said:
+    say, jobs, cache = asked.say, asked.jobs, asked.cache
     say("checking schemas", 0)
     kinds = custom.kinds(tree, sources, resources, config)
     catalog = Catalog(config.kubernetes, kinds, library.apis)

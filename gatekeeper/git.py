@@ -112,6 +112,11 @@ def staged_file(root: Path, name: str) -> bytes | None:
     return _git(root, "show", f":./{name}")
 
 
+def file_at(root: Path, commit: str, name: str) -> bytes | None:
+    """A file as a commit has it; None where it has none."""
+    return _git(root, "show", f"{commit}:./{name}")
+
+
 @contextmanager
 def index(root: Path) -> Iterator[Path]:
     """A folder with the files of the index, as the next commit has them; it is gone afterwards.
@@ -193,6 +198,35 @@ def commit(root: Path, name: str) -> Iterator[Path]:
         inner = files / prefix.decode("utf-8", "surrogateescape").strip()
         inner.mkdir(parents=True, exist_ok=True)
         yield inner
+
+
+class Commit(NamedTuple):
+    """A commit: its hash, and the day it was made on."""
+
+    name: str
+    date: str
+
+
+def past(file: Path) -> list[Commit]:
+    """The commits of all branches that changed a file, the first first; none where Git does not know it."""
+    out = _git(file.absolute().parent, "log", "--all", "--reverse", "--format=%H %as", "--", file.name)
+    lines = (out or b"").decode("ascii", "replace").splitlines()
+    return [Commit(*line.split(" ", 1)) for line in lines]
+
+
+def is_tracked(file: Path) -> bool:
+    """Whether a file is in the index."""
+    return _git(file.absolute().parent, "ls-files", "--error-unmatch", "--", file.name) is not None
+
+
+def untrack(file: Path) -> bool:
+    """Takes a file out of the index, and leaves it on the disk; whether that was done."""
+    return _git(file.absolute().parent, "rm", "--cached", "--force", "--quiet", "--", file.name) is not None
+
+
+def add(file: Path) -> bool:
+    """Puts a file into the index; whether that was done."""
+    return _git(file.absolute().parent, "add", "--", file.name) is not None
 
 
 def archive(repository: Path, revision: str) -> bytes | None:

@@ -38,7 +38,7 @@ def judge(
     tree = Tree(root, sorted(files))
     if any(WAIVER in content for file in files if isinstance(content := tree.read(file), bytes)):
         return None
-    whole = gate.judge_all(tree, config, jobs, cache=cache)
+    whole = gate.judge_all(tree, config, gate.Asked(jobs, cache=cache))
     resources = [resource for _, lot in whole.parts for resource in lot]
     if whole.lost or not all(map(facts.is_alone, resources)) or whole.verdict.coverage.skipped:
         return None

@@ -48,7 +48,7 @@ def repository(tmp_path: Path) -> Repository:
 def judge(root: Path, jobs: int = 2) -> Verdict:
     """Judges a folder with its own config."""
     settings = config.load(root, None)
-    return gate.judge(sources.gather([root], root, settings.exclude), settings, jobs)
+    return gate.judge(sources.gather([root], root, settings.exclude), settings, gate.Asked(jobs))
 
 
 def rules(verdict: Verdict) -> set[str]:

@@ -27,7 +27,7 @@ def old(repository: Repository) -> Path:
 def judged(root: Path, days: int = 0) -> Verdict:
     settings = config.load(root, None)
     today = datetime.date.today() + datetime.timedelta(days=days)
-    return gate.judge(sources.gather([root], root, settings.exclude), settings, 1, today=today)
+    return gate.judge(sources.gather([root], root, settings.exclude), settings, gate.Asked(today=today))
 
 
 def rules(verdict: Verdict) -> list[str]:

@@ -128,7 +128,7 @@ def edit(root: Path, luck: random.Random) -> None:
 
 def all_findings(root: Path, changed: frozenset[str] | None = None) -> set[tuple[str, str, str]]:
     settings = config.load(root, None)
-    verdict = gate.judge(sources.gather([root], root, settings.exclude), settings, 2, changed=changed)
+    verdict = gate.judge(sources.gather([root], root, settings.exclude), settings, gate.Asked(2, changed=changed))
     found: list[Finding] = list(verdict.findings)
     named = (finding for finding in found if finding.rule != "references/unused")
     return {(finding.rule, finding.place.file, finding.message) for finding in named}

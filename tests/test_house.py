@@ -61,6 +61,8 @@ ROOMS: dict[str, set[str]] = {
     "engines.rego": BASE | {"render"},
     # Constraints are Rego, and what they judge is in the form of resources.
     "engines.admission": BASE | {"render", "engines.rego"},
+    "runs": BASE | {"lock", "identity", "shards", "verdicts", "ledger", "quick", "gate", "engines.sealed"},
+    "past": {"errors", "git", "sops"},
     "belonging": {"git", "model"},
     "hidden": set(),
     "sealing": {"errors", "hidden", "model", "documents", "process", "tools"},
@@ -100,7 +102,7 @@ ROOMS: dict[str, set[str]] = {
         "report",
         "gate",
     }
-    | {"engines.rego", "engines.admission", "engines.references"},
+    | {"engines.rego", "engines.admission", "engines.references", "runs", "past"},
     "cli": {"errors", "commands"},
 }
 

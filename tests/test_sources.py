@@ -12,9 +12,10 @@ from gatekeeper.errors import UsageError
 from tests.conftest import Repository
 
 
-def run_git(root: Path, *arguments: str) -> None:
+def run_git(root: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", "-C", root, *identity, *arguments], check=True, capture_output=True)
+    done = subprocess.run(["git", "-C", root, *identity, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ ENTRY = "waivers:\n- {rule: images/*, expires: 2027-02-01, reason: no tags yet, 
 
 def judged(root: Path, *paths: Path) -> Verdict:
     settings = config.load(root, None)
-    return gate.judge(sources.gather(paths or [root], root, settings.exclude), settings, 1, today=TODAY)
+    return gate.judge(sources.gather(paths or [root], root, settings.exclude), settings, gate.Asked(today=TODAY))
 
 
 def verdict(repository: Repository, text: str, waivers: str = "", more: str = "") -> Verdict:

@@ -10,16 +10,11 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from gatekeeper import cache, config, files, git, identity, shards, verdicts
+from gatekeeper import cache, config, files, git, identity, runs
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Verdict
 from gatekeeper.report.every import FORMATS, render
-
-if TYPE_CHECKING:
-    from gatekeeper import gate, sources
-
 
 QUIET_SECONDS = 2.0
 BAR = 30
@@ -31,6 +26,7 @@ EXAMPLES = """examples:
   gatekeeper check --format text --format json=verdict.json
   gatekeeper check --format github --format sarif=gatekeeper.sarif --format junit=gatekeeper.xml
   gatekeeper check --shard 2/4 --format json=gatekeeper-2.json
+  gatekeeper check --open --key backup-of-the-controller.yaml clusters/prod
   gatekeeper check --policy my/policies --engine opa
 """
 
@@ -61,6 +57,12 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="take all that is found as known from now on",
     )
+    options.add_argument(
+        "--open", action="store_true", help="open what is sealed, too, with the keys at hand: MACs and tags must fit"
+    )
+    options.add_argument(
+        "--key", action="append", default=[], type=Path, metavar="FILE", help="with --open: keys of sealed-secrets"
+    )
     options.add_argument("--no-cache", action="store_true", help="ask nothing of earlier runs, and keep nothing")
     return options
 
@@ -69,17 +71,9 @@ def check(arguments: list[str]) -> int:
     """Runs the command."""
     given = parser().parse_intermixed_args(arguments)
     outputs = [output(text) for text in given.format or ["text"]]
-    if given.jobs < 1:
-        raise UsageError("--jobs must be 1 or more")
+    _refuse(given)
     paths = given.paths or [Path.cwd()]
     root = config.root_of(paths[0].resolve())
-    paths = given.paths or [root]
-    if given.write_baseline and (given.paths or given.staged or given.since):
-        raise UsageError("--write-baseline takes the whole repository; leave PATHs, --staged and --since out")
-    if given.staged and given.paths:
-        raise UsageError("--staged judges the whole index; leave the PATHs out")
-    if given.shard and (given.write_baseline or given.staged or given.since):
-        raise UsageError("--shard takes all of what is judged; leave --staged, --since and --write-baseline out")
     base = git.base(root, given.since) if given.since else ""
     # Git is asked for several things at once: together they take as long as the rest of a quick run.
     with ThreadPoolExecutor(2) as pool:
@@ -88,11 +82,28 @@ def check(arguments: list[str]) -> int:
         settings = _settings(given, root)
         kept = None if given.no_cache else cache.opened(identity.judges())
         changed = waiting.result() if waiting else git.since(root, base) if base else None
-        verdict = _remembered(given, root, paths, changed, settings, kept)._replace(revision=revision.result())
+        run = runs.Run(
+            root,
+            given.paths or [root],
+            settings,
+            _progress(),
+            given.staged,
+            # What is staged is compared with the last commit.
+            base or (revision.result() or "").removesuffix("-dirty") * bool(given.staged),
+            changed,
+            given.shard or "",
+            given.jobs,
+            given.key if given.open else None,
+            kept,
+        )
+        verdict = runs.verdict_of(run)._replace(revision=revision.result())
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
     if base and verdict.counting:
-        before = _at(base, given, root, kept)
         from gatekeeper import changes
 
+        named = [Path(path).resolve() for path in (*given.policy, *([given.config] if given.config else []))]
+        before = runs.at_commit(base, run, named, lambda copy: _with_flags(config.load(copy, given.config), given))
         verdict = changes.apart(verdict, before, git.renames(root, base))
     if given.write_baseline:
         return _write_baseline(verdict, root, settings)
@@ -103,27 +114,18 @@ def check(arguments: list[str]) -> int:
     return verdict.exit_code
 
 
-def _at(commit: str, given: argparse.Namespace, root: Path, kept: cache.Cache | None) -> Verdict:
-    """What the repository was at a commit, by its own config then."""
-    # The commit says what its files are, its config among them: it has to be written out only to be judged.
-    named = [Path(path).resolve() for path in (*given.policy, *([given.config] if given.config else []))]
-    asked = repr((commit, str(datetime.date.today()), given.engine, list(map(str, named)))).encode()
-    contents = (one for path in named for one in identity.contents_of(path))
-    key = kept.key([b"commit", asked, *contents]) if kept else ""
-    held = kept.read(key) if kept else None
-    if held is not None:
-        return verdicts.from_bytes(held)
-    from gatekeeper import gate, sources
-
-    with git.commit(root, commit) as copy:
-        own = _with_flags(config.load(copy, given.config), given)
-        settings = config.anchored(own, root)
-        tree = sources.gather([copy], copy, settings.exclude)
-        verdict = gate.judge(tree, settings, given.jobs, _progress(gate.STEPS), cache=kept)
-        # What lies outside of the repository is of no commit, and may be another tomorrow.
-        if kept and verdict.lasts and settings == own:
-            kept.write(key, verdicts.to_bytes(verdict))
-        return verdict
+def _refuse(given: argparse.Namespace) -> None:
+    """Options that do not go together."""
+    if given.jobs < 1:
+        raise UsageError("--jobs must be 1 or more")
+    if given.write_baseline and (given.paths or given.staged or given.since):
+        raise UsageError("--write-baseline takes the whole repository; leave PATHs, --staged and --since out")
+    if given.staged and given.paths:
+        raise UsageError("--staged judges the whole index; leave the PATHs out")
+    if given.shard and (given.write_baseline or given.staged or given.since):
+        raise UsageError("--shard takes all of what is judged; leave --staged, --since and --write-baseline out")
+    if given.key and not given.open:
+        raise UsageError("--key is for --open; a check without it needs no key")
 
 
 def _settings(given: argparse.Namespace, root: Path) -> config.Config:
@@ -138,95 +140,6 @@ def _settings(given: argparse.Namespace, root: Path) -> config.Config:
 def _with_flags(settings: config.Config, given: argparse.Namespace) -> config.Config:
     own = tuple(str(Path(folder).resolve()) for folder in given.policy)
     return settings._replace(engine=given.engine or settings.engine, policies=(*settings.policies, *own))
-
-
-def _remembered(
-    given: argparse.Namespace,
-    root: Path,
-    paths: list[Path],
-    changed: frozenset[str] | None,
-    settings: config.Config,
-    kept: cache.Cache | None,
-) -> Verdict:
-    """The verdict of an earlier run on the same input, or a new one."""
-    found = identity.of(root, settings, given.staged) if kept is not None else None
-    if kept is None or found is None:
-        return _judged(given, root, paths, changed, settings, kept, None)
-    day, config_ = str(datetime.date.today()).encode(), repr(settings).encode()
-    asked = repr(([str(path.resolve()) for path in paths], changed and sorted(changed), given.shard)).encode()
-    key = kept.key([b"verdict", day, config_, asked, *found.parts])
-    held = kept.read(key)
-    if held is not None:
-        return verdicts.from_bytes(held)
-    is_whole = paths == [root] and not given.shard
-    book = kept.key([b"ledger", day, config_, str(root).encode(), *found.around]) if is_whole else ""
-    verdict = _quickly(given, root, changed, settings, kept, found, book) if book else None
-    if verdict is None:
-
-        def note(whole: gate.Whole, tree: sources.Tree) -> None:
-            from gatekeeper import quick
-
-            noted = quick.noted(whole, tree, settings, found.listing)
-            if noted:
-                kept.write(book, noted)
-
-        # What differs from Git's listing is not what the ledger would be of.
-        is_known = bool(book) and not found.differing
-        verdict = _judged(given, root, paths, changed, settings, kept, note if is_known else None)
-    if verdict.lasts:
-        kept.write(key, verdicts.to_bytes(verdict))
-    return verdict
-
-
-def _quickly(
-    given: argparse.Namespace,
-    root: Path,
-    changed: frozenset[str] | None,
-    settings: config.Config,
-    kept: cache.Cache,
-    found: identity.Input,
-    book: str,
-) -> Verdict | None:
-    """The verdict by the changed files alone, where the last run on everything knows enough."""
-    from gatekeeper import ledger
-
-    held = kept.read(book)
-    known = ledger.from_bytes(held) if held else None
-    files = ledger.changed(known, found.listing, found.differing) if known else None
-    # The index is judged: where the work tree differs from it, the file at hand is another.
-    if known is None or files is None or (given.staged and git.differs(root, files)):
-        return None
-    from gatekeeper import quick
-
-    return quick.judge(root, known, files, changed, settings, given.jobs, kept)
-
-
-def _judged(
-    given: argparse.Namespace,
-    root: Path,
-    paths: list[Path],
-    changed: frozenset[str] | None,
-    settings: config.Config,
-    kept: cache.Cache | None,
-    note: gate.Note | None,
-) -> Verdict:
-    # What judges takes longer to load than to look up what is known.
-    from gatekeeper import gate, lock, sources, tools
-
-    tools.follow(lock.load(root))
-
-    def judge(root: Path, paths: list[Path], settings: config.Config) -> Verdict:
-        tree = sources.gather(paths, root, settings.exclude)
-        part = shards.parse(given.shard) if given.shard else shards.WHOLE
-        verdict = gate.judge(tree, settings, given.jobs, _progress(gate.STEPS), None, changed, kept, part, note)
-        if sys.stderr.isatty():
-            sys.stderr.write("\r\033[K")
-        return verdict
-
-    if not given.staged or git.is_as_staged(root):
-        return judge(root, paths, settings)
-    with git.index(root) as copy:
-        return judge(copy, [copy], config.anchored(settings, root))
 
 
 def output(text: str) -> tuple[str, Path | None]:
@@ -267,18 +180,17 @@ def _summarise(verdict: Verdict) -> None:
             handle.write(summary(verdict))
 
 
-def _progress(steps: Sequence[str]) -> gate.Progress:
+def _progress() -> runs.Say:
     """A bar on a terminal, once a run takes longer than a moment; it is gone when the run ends."""
     if not sys.stderr.isatty():
-        return lambda step, part: None
+        return lambda steps, step, part: None
     began = time.monotonic()
 
-    def say(step: str, part: float) -> None:
+    def say(steps: Sequence[str], step: str, part: float) -> None:
         seconds = time.monotonic() - began
         if seconds > QUIET_SECONDS:
-            sys.stderr.write(
-                f"\r\033[K{bar(steps.index(step) / len(steps) + part / len(steps))} {step} ({seconds:.0f} s)\r"
-            )
+            done = bar((steps.index(step) + part) / len(steps))
+            sys.stderr.write(f"\r\033[K{done} {step} ({seconds:.0f} s)\r")
             sys.stderr.flush()
 
     return say

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import files
+from gatekeeper import files, past
 from gatekeeper.commands.reading import certificate as certificate_of
 from gatekeeper.commands.reading import objects, read, ring, written
 from gatekeeper.errors import SealError, UsageError
@@ -19,6 +19,7 @@ from gatekeeper.sealing.keyring import Certificate
 EXAMPLES = """examples:
   kubectl create secret generic db --dry-run=client --from-file=password -o json | gatekeeper seal --cert keys/prod.pem
   gatekeeper seal --cert keys/prod.pem -f secret.yaml -w sealed.yaml
+  gatekeeper seal --cert keys/prod.pem -f secret.yaml -w sealed.yaml --replace
   gatekeeper seal --cert https://sealed-secrets.example.com/v1/cert.pem -f secret.yaml
   gatekeeper seal --cert keys/prod.pem --scope cluster-wide -f secret.yaml
   gatekeeper seal --cert keys/prod.pem -f new-password.yaml --merge-into sealed.yaml
@@ -32,6 +33,8 @@ Exit status: 0 sealed, 1 it cannot be sealed, 2 wrong usage.
 def seal(arguments: list[str]) -> int:
     """Runs the command."""
     given = parser().parse_args(arguments)
+    if given.replace and (given.file is None or given.to is None):
+        raise UsageError("--replace needs the files of -f and -w: the one leaves Git's index, the other enters it")
     certificate = certificate_of(given.cert)
     if given.raw:
         _write(given.to, _raw(given, certificate) + "\n")
@@ -44,6 +47,10 @@ def seal(arguments: list[str]) -> int:
         _sealed(value, place, given, certificate) for value, place in objects(read(given.file), str(given.file or "-"))
     ]
     _write(given.to, written(found, form))
+    if given.file:
+        if given.replace:
+            past.replace(given.file, given.to)
+        past.warn(given.file)
     return 0
 
 
@@ -81,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--raw", action="store_true", help="seal one value, from --from-file or standard input")
     options.add_argument("--from-file", type=Path, metavar="FILE", help="with --raw: where the value is")
+    options.add_argument(
+        "--replace", action="store_true", help="take the plain file out of Git's index, and put the sealed one in"
+    )
     options.add_argument("--allow-empty-data", action="store_true", help="seal a Secret without values too")
     return options
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 
 from gatekeeper import files as writing
-from gatekeeper import model, tools
+from gatekeeper import model, past, tools
 from gatekeeper.commands.reading import read
 from gatekeeper.errors import GateError, SealError, UsageError
 from gatekeeper.hidden import Hidden
@@ -54,8 +54,13 @@ def sops(arguments: list[str]) -> int:
     def encrypt(path: Path) -> str:
         plain = Hidden(read(path))
         if files.is_sops(path.name, plain.reveal()):
+            if given.replace:
+                past.replace(path, path)
             return f"as it is   {path}"
         writing.write(path, program.encrypt(plain, program.place(path), more, given.timeout))
+        if given.replace:
+            past.replace(path, path)
+        past.warn(path)
         return f"encrypted  {path}"
 
     def change(path: Path) -> str:
@@ -79,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("action", choices=ACTIONS)
     options.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files; folders too, but for `encrypt`")
+    options.add_argument("--replace", action="store_true", help="`encrypt`: put the encrypted file into Git's index")
     options.add_argument("--json", action="store_true", help="`set`: the value is JSON, and no text")
     options.add_argument("--from-file", type=Path, metavar="FILE", help="`set`: the value; default: standard input")
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at once (default: cores)")

@@ -150,6 +150,23 @@ def resealed(value: Mapping[str, Any], keys: Sequence[Key], certificate: Certifi
         yield text, used.fingerprint, "" if is_for_it else values.seal(opened, certificate.key, mark)
 
 
+def faults(sealed: Mapping[str, Any], keys: Sequence[Key]) -> Iterator[tuple[str, SealError, bool]]:
+    """Each value that does not open: its key, why, and whether only its private key may be missing here."""
+    noted = at(sealed, ("metadata", "annotations", SEALED_WITH))
+    is_here = any(key.fingerprint == noted for key in keys)
+    entries = at(sealed, ("spec", "encryptedData"))
+    mark, ring = _label_of(sealed), list(keys)
+    for key, text in entries.items() if isinstance(entries, dict) else ():
+        try:
+            _, used = values.unseal(str(text), (one.private for one in ring), mark)
+        except values.WrongKey as error:
+            yield str(key), error, not is_here
+        except SealError as error:
+            yield str(key), error, False
+        else:
+            ring.sort(key=lambda one: one.private is not used)
+
+
 def _label_of(sealed: Mapping[str, Any]) -> bytes:
     metadata = sealed.get("metadata") or {}
     scope = scope_of(metadata.get("annotations"))

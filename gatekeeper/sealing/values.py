@@ -21,6 +21,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from gatekeeper.errors import SealError
 from gatekeeper.hidden import Hidden
 
+
+class WrongKey(SealError):
+    """No key at hand opens a value: it is for another key, or was sealed for another place."""
+
+
 KEY_BYTES = 32
 NONCE = bytes(12)
 TAG_BYTES = 16
@@ -47,7 +52,8 @@ def unseal(text: str, keys: Iterable[RSAPrivateKey], label: bytes) -> tuple[Hidd
     """The value and the key that opened it, of several keys the first that fits.
 
     Raises:
-        SealError: the text is no sealed value, or none of the keys opens it under this label.
+        WrongKey: none of the keys opens it under this label.
+        SealError: the text is no sealed value, or was changed.
     """
     locked, closed = parts(text)
     tried = 0
@@ -64,8 +70,8 @@ def unseal(text: str, keys: Iterable[RSAPrivateKey], label: bytes) -> tuple[Hidd
         except (InvalidTag, ValueError):
             raise SealError("was changed after it was sealed: its tag does not fit; seal it again") from None
     if not tried:
-        raise SealError(f"is sealed for a key of {len(locked) * 8} bits, and there is none among the keys")
-    raise SealError("none of the keys opens it: it is sealed for another key, or for another name, namespace or scope")
+        raise WrongKey(f"is sealed for a key of {len(locked) * 8} bits, and there is none among the keys")
+    raise WrongKey("none of the keys opens it: it is sealed for another key, or for another name, namespace or scope")
 
 
 def parts(text: str) -> tuple[bytes, bytes]:

@@ -1,0 +1,81 @@
+"""Sealed files, opened with the keys at hand: whether every value is what was sealed. No value is kept or shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from gatekeeper import tools
+from gatekeeper.documents import Source
+from gatekeeper.engines.sealed import candidates
+from gatekeeper.engines.sealed.sops_files import finding
+from gatekeeper.errors import GateError, SealError, ToolError
+from gatekeeper.model import FieldPath, Finding, Gap, Resource
+from gatekeeper.sops import program
+from gatekeeper.sources import Tree
+
+NO_KEY = "none of the keys"
+
+
+def judge(
+    tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], paths: Sequence[Path], jobs: int
+) -> tuple[list[Finding], list[Gap]]:
+    """What does not open though its key is at hand; and, as gaps, what no key is there for.
+
+    Args:
+        paths: files with private keys of sealed-secrets. Those of SOPS are found as sops finds them.
+
+    Raises:
+        SealError: a file with keys cannot be used.
+        ToolError: sops is not there, and there are SOPS files.
+    """
+    findings: list[Finding] = []
+    gaps: list[Gap] = []
+    _seals([one for one in resources if one.ref.kind == "SealedSecret"], paths, findings, gaps)
+    files = [file for file, _, found in candidates.listed(tree, sources) if found is not None and found.metadata]
+
+    def opened(file: str) -> GateError | None:
+        content = tree.read(file)
+        assert isinstance(content, bytes)
+        where = program.place(tree.root / file)
+        try:
+            program.decrypt(content, where, (), program.SECONDS)
+        except (SealError, ToolError) as error:
+            return error
+        return None
+
+    if files:
+        tools.find("sops")
+    with ThreadPoolExecutor(max(jobs, 1)) as pool:
+        for file, error in zip(files, pool.map(opened, files), strict=True):
+            if error is None:
+                continue
+            reason = str(error).removeprefix(f"{program.place(tree.root / file).file}: ")
+            if reason.startswith(NO_KEY) or isinstance(error, ToolError):
+                gaps.append(Gap(file, f"could not be opened: {reason}", fatal=True))
+            else:
+                hint = "take the file from Git's history, or encrypt it again"
+                findings.append(finding(file, "sops/not-opened", reason, (1, 1), hint))
+    return findings, gaps
+
+
+def _seals(resources: Sequence[Resource], paths: Sequence[Path], findings: list[Finding], gaps: list[Gap]) -> None:
+    if not resources:
+        return
+    from gatekeeper.sealing import keyring, sealed
+
+    keys = keyring.load([(str(path), path.read_bytes()) for path in paths]) if paths else []
+    for resource in resources:
+        for key, error, lacks_key in sealed.faults(resource.value, keys):
+            path: FieldPath = ("spec", "encryptedData", key)
+            if lacks_key:
+                reason = f"{resource.ref}: `{key}` could not be opened: {error if keys else 'give its key with --key'}"
+                gaps.append(Gap(resource.origin.file, reason, fatal=True))
+            else:
+                place = resource.origin.place(path, key=True)
+                hint = "seal the value again"
+                found = Finding(
+                    "sealed/not-opened", "error", f"`{key}` {error}", place, resource.ref, path, hint, "field"
+                )
+                findings.append(found)
