@@ -87,6 +87,11 @@ def in_chart_templates(file: str, charts: set[str]) -> bool:
 
 def parse(text: bytes) -> tuple[list[Positions], tuple[str, int, int] | None]:
     """The documents of one text, and where reading stopped, if it did: (message, line, column)."""
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = text[: error.start]
+        return [], (f"not UTF-8 at byte {error.start}", before.count(b"\n") + 1, len(before) - before.rfind(b"\n"))
     [outcome] = parse_all([text], 1)
     return outcome
 

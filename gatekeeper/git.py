@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -205,6 +205,17 @@ class Commit(NamedTuple):
 
     name: str
     date: str
+
+
+def ever_had(folder: Path, names: Sequence[str]) -> frozenset[str]:
+    """Those of some files in a folder that are in the index, or were in any commit."""
+    if not any((above / ".git").exists() for above in (folder, *folder.parents)):
+        return frozenset()
+    questions = (
+        ("ls-files", "-z", "--", *names),
+        ("log", "--all", "--format=", "-z", "--name-only", "--relative", "--", *names),
+    )
+    return frozenset().union(*(_names(_git(folder, *words) or b"") for words in questions))
 
 
 def past(file: Path) -> list[Commit]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from gatekeeper import git
@@ -13,11 +14,18 @@ from gatekeeper.sops import files
 MOST_COMMITS = 200
 
 
-def warn(plain: Path) -> None:
+def warn(plain: Sequence[Path]) -> None:
     """Tells on standard error which commit has a file in the clear, and whether the next one would."""
     # Standard input is in no history.
-    if str(plain) == "-":
-        return
+    here = [file for file in plain if str(file) != "-"]
+    for folder in dict.fromkeys(file.absolute().parent for file in here):
+        names = [file.name for file in here if file.absolute().parent == folder]
+        known = git.ever_had(folder, names)
+        for file in (file for file in here if file.absolute().parent == folder and file.name in known):
+            _warn(file)
+
+
+def _warn(plain: Path) -> None:
     first = next((commit for commit in git.past(plain)[:MOST_COMMITS] if _is_plain(plain, commit.name)), None)
     if first:
         sys.stderr.write(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatekeeper import documents
 from gatekeeper.errors import SealError, UsageError
-from gatekeeper.sealing import keyring
-from gatekeeper.sealing.keyring import Certificate, Key
 from gatekeeper.sops import files as sops_files
 from gatekeeper.sops import program
+
+if TYPE_CHECKING:
+    from gatekeeper.sealing.keyring import Certificate, Key
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_CERTIFICATE = 256 * 1024
@@ -25,6 +26,9 @@ def certificate(source: str) -> Certificate:
     Raises:
         SealError: it is none, or no longer valid.
     """
+    # What has to do with SOPS alone needs no cryptography of ours.
+    from gatekeeper.sealing import keyring
+
     return keyring.certificate(fetched(source), source)
 
 
@@ -34,6 +38,8 @@ def ring(paths: Sequence[Path]) -> list[Key]:
     Raises:
         SealError: a file holds no key, or cannot be opened.
     """
+    from gatekeeper.sealing import keyring
+
     return keyring.load([(str(path), opened(path)) for path in paths])
 
 

@@ -50,7 +50,7 @@ def seal(arguments: list[str]) -> int:
     if given.file:
         if given.replace:
             past.replace(given.file, given.to)
-        past.warn(given.file)
+        past.warn([given.file])
     return 0
 
 
@@ -119,9 +119,9 @@ def _merge(given: argparse.Namespace, certificate: Certificate) -> None:
             f"{target}: is sealed with another certificate; use that one, or `gatekeeper reseal` the file first"
         )
     secret, place = found[0]
-    metadata = secret.get("metadata") or {}
+    metadata = at(secret, ("metadata",))
     for field in ("name", "namespace"):
-        if metadata.get(field) not in (None, at(held, ("metadata", field))):
+        if at(metadata, (field,)) not in (None, at(held, ("metadata", field))):
             raise SealError(f"{place}: has another {field} than {target}")
     known = sealed.plain(sealed.unseal(held, ring(given.key))) if given.key else {}
     scope = scopes.scope_of(at(held, ("metadata", "annotations")))

@@ -60,7 +60,6 @@ def sops(arguments: list[str]) -> int:
         writing.write(path, program.encrypt(plain, program.place(path), more, given.timeout))
         if given.replace:
             past.replace(path, path)
-        past.warn(path)
         return f"encrypted  {path}"
 
     def change(path: Path) -> str:
@@ -71,7 +70,11 @@ def sops(arguments: list[str]) -> int:
         writing.write(path, after)
         return f"{'rotated' if given.action == 'rotate' else 'updated':<10} {path}"
 
-    return _each(paths, encrypt if given.action == "encrypt" else change, given.jobs)
+    if given.action != "encrypt":
+        return _each(paths, change, given.jobs)
+    status = _each(paths, encrypt, given.jobs)
+    past.warn(paths)
+    return status
 
 
 def parser() -> argparse.ArgumentParser:

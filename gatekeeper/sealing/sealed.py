@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gatekeeper.errors import SealError
@@ -46,7 +46,7 @@ def seal(
     """
     if secret.get("kind") != "Secret" or secret.get("apiVersion") != "v1":
         raise SealError(f"is a {secret.get('kind')}, and no Secret (v1)")
-    metadata = secret.get("metadata") or {}
+    metadata = _mapping(secret, "metadata")
     scope = scope or scope_of(metadata.get("annotations"))
     name, home = _place(metadata, scope, namespace)
     held = plain(secret)
@@ -80,7 +80,7 @@ def _place(metadata: Mapping[str, Any], scope: str, namespace: str) -> tuple[str
 def _template(metadata: Mapping[str, Any], name: str, home: str, marked: Mapping[str, str]) -> dict[str, Any]:
     """The metadata that the Secret in the cluster will have."""
     kept = {key: value for key, value in metadata.items() if key not in SERVERS_OWN}
-    noted = metadata.get("annotations") or {}
+    noted = _mapping(metadata, "annotations")
     own = {key: value for key, value in noted.items() if key not in COPIES and not key.startswith(PREFIX)}
     whole = {"name": name, "namespace": home, **kept, "annotations": {**own, **marked}}
     return {key: value for key, value in whole.items() if value not in ({}, None)}
@@ -112,23 +112,24 @@ def _texts(secret: Mapping[str, Any], field: str) -> Iterable[tuple[str, str]]:
         yield str(key), text
 
 
-def unseal(sealed: Mapping[str, Any], keys: Sequence[Key]) -> dict[str, Any]:
+def unseal(sealed: Mapping[str, Any], keys: list[Key]) -> dict[str, Any]:
     """The Secret in a SealedSecret; its values in base64.
+
+    Args:
+        keys: see `_opened`.
 
     Raises:
         SealError: it is none, or a value cannot be opened; with the key of the value.
     """
     if sealed.get("kind") != KIND or sealed.get("apiVersion") != API_VERSION:
         raise SealError(f"is a {sealed.get('kind')}, and no SealedSecret ({API_VERSION})")
-    metadata = sealed.get("metadata") or {}
-    template = at(sealed, ("spec", "template"))
-    template = template if isinstance(template, dict) else {}
+    metadata = _mapping(sealed, "metadata")
+    template = _mapping(sealed, "spec", "template")
     opened = {key: value for key, _, value, _ in _opened(sealed, keys)}
-    made = template.get("data")
-    more_data = templates.filled(made if isinstance(made, dict) else {}, opened)
+    more_data = templates.filled(_mapping(template, "data"), opened)
     data = {key: base64.b64encode(value.reveal()).decode("ascii") for key, value in (opened | more_data).items()}
-    inner = {"name": metadata.get("name"), "namespace": metadata.get("namespace"), **(template.get("metadata") or {})}
-    more = {key: template[key] for key in ("type", "immutable") if key in template}
+    inner = {"name": metadata.get("name"), "namespace": metadata.get("namespace"), **_mapping(template, "metadata")}
+    more: dict[str, Any] = {key: template[key] for key in ("type", "immutable") if key in template}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -138,7 +139,7 @@ def unseal(sealed: Mapping[str, Any], keys: Sequence[Key]) -> dict[str, Any]:
     }
 
 
-def resealed(value: Mapping[str, Any], keys: Sequence[Key], certificate: Certificate) -> Iterator[tuple[str, str, str]]:
+def resealed(value: Mapping[str, Any], keys: list[Key], certificate: Certificate) -> Iterator[tuple[str, str, str]]:
     """Each value: its text, the fingerprint that opened it, and the text for a certificate; empty where it is for it.
 
     Raises:
@@ -150,40 +151,66 @@ def resealed(value: Mapping[str, Any], keys: Sequence[Key], certificate: Certifi
         yield text, used.fingerprint, "" if is_for_it else values.seal(opened, certificate.key, mark)
 
 
-def faults(sealed: Mapping[str, Any], keys: Sequence[Key]) -> Iterator[tuple[str, SealError, bool]]:
-    """Each value that does not open: its key, why, and whether only its private key may be missing here."""
+def faults(sealed: Mapping[str, Any], keys: list[Key]) -> Iterator[tuple[str, SealError, bool]]:
+    """Each value that does not open: its key, why, and whether only its private key may be missing here.
+
+    Args:
+        keys: see `_opened`.
+    """
     noted = at(sealed, ("metadata", "annotations", SEALED_WITH))
-    is_here = any(key.fingerprint == noted for key in keys)
+    is_here = _first(keys, noted)
     entries = at(sealed, ("spec", "encryptedData"))
-    mark, ring = _label_of(sealed), list(keys)
+    mark = _label_of(sealed)
     for key, text in entries.items() if isinstance(entries, dict) else ():
         try:
-            _, used = values.unseal(str(text), (one.private for one in ring), mark)
+            _open(str(text), keys, mark)
         except values.WrongKey as error:
             yield str(key), error, not is_here
         except SealError as error:
             yield str(key), error, False
-        else:
-            ring.sort(key=lambda one: one.private is not used)
 
 
 def _label_of(sealed: Mapping[str, Any]) -> bytes:
-    metadata = sealed.get("metadata") or {}
+    metadata = _mapping(sealed, "metadata")
     scope = scope_of(metadata.get("annotations"))
     return label(scope, str(metadata.get("namespace") or "default"), str(metadata.get("name") or ""))
 
 
-def _opened(sealed: Mapping[str, Any], keys: Sequence[Key]) -> Iterator[tuple[str, str, Hidden, Key]]:
-    """Each value of a SealedSecret: its key, its text, itself, and what opened it."""
+def _opened(sealed: Mapping[str, Any], keys: list[Key]) -> Iterator[tuple[str, str, Hidden, Key]]:
+    """Each value of a SealedSecret: its key, its text, itself, and what opened it.
+
+    Args:
+        keys: are put in another order: what opened one value most likely opens the next, and the next file's.
+    """
     mark = _label_of(sealed)
-    noted = at(sealed, ("metadata", "annotations", SEALED_WITH))
-    ring = sorted(keys, key=lambda key: key.fingerprint != noted)
+    _first(keys, at(sealed, ("metadata", "annotations", SEALED_WITH)))
     entries = at(sealed, ("spec", "encryptedData"))
     for key, text in entries.items() if isinstance(entries, dict) else ():
         try:
-            value, used = values.unseal(str(text), (one.private for one in ring), mark)
+            value = _open(str(text), keys, mark)
         except SealError as error:
             raise SealError(f"`spec.encryptedData.{key}` {error}") from error
-        # What opened one value of a file most likely opens the others.
-        ring = sorted(ring, key=lambda one: one.private is not used)
-        yield str(key), str(text), value, ring[0]
+        yield str(key), str(text), value, keys[0]
+
+
+def _mapping(value: Any, *path: str) -> dict[str, Any]:
+    """What stands at a path, where it is a mapping; else nothing."""
+    held = at(value, path)
+    return held if isinstance(held, dict) else {}
+
+
+def _open(text: str, keys: list[Key], mark: bytes) -> Hidden:
+    """A value; the key that opened it comes first from now on."""
+    value, used = values.unseal(text, (one.private for one in keys), mark)
+    place = next(number for number, one in enumerate(keys) if one.private is used)
+    keys.insert(0, keys.pop(place))
+    return value
+
+
+def _first(keys: list[Key], fingerprint: Any) -> bool:
+    """Puts the key of a fingerprint first; whether it is there."""
+    for number, one in enumerate(keys):
+        if one.fingerprint == fingerprint:
+            keys.insert(0, keys.pop(number))
+            return True
+    return False

@@ -12,6 +12,7 @@ import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -23,6 +24,8 @@ from gatekeeper.sops import files, recipients, rules
 
 SECONDS = 60.0
 UNCHANGED = 200
+# sops ends before a collection of garbage pays: a fifth less time for a small file, and a limit for large ones.
+BRISK = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
 # Memory that looks like a disk: what an editor needs as a file is never written to a real one.
 IN_MEMORY = Path("/dev/shm")
 WHERE = re.compile(r"\bline (\d+)")
@@ -77,7 +80,12 @@ class Place(NamedTuple):
 def place(file: Path) -> Place:
     """A file with its `.sops.yaml`: the nearest one above it that has rules."""
     whole = file.absolute().parent.resolve() / file.name
-    for folder in whole.parents:
+    return Place(whole, _config(whole.parent))
+
+
+@cache
+def _config(start: Path) -> Path | None:
+    for folder in (start, *start.parents):
         config = folder / rules.NAME
         try:
             content = config.read_bytes()
@@ -85,8 +93,8 @@ def place(file: Path) -> Place:
             continue
         found = rules.read(rules.NAME, content)
         if found.rules or found.problems:
-            return Place(whole, config)
-    return Place(whole, None)
+            return config
+    return None
 
 
 def encrypt(plain: Hidden, where: Place, arguments: Sequence[str], seconds: float) -> bytes:
@@ -133,7 +141,10 @@ def changed(
     Raises:
         SealError, ToolError: see `encrypt`.
     """
-    first = {"updatekeys": ["--yes"], "rotate": ["--in-place"], "set": ["--value-stdin"]}.get(action, [])
+    if action == "rotate":
+        # This alone prints, if it is not told otherwise.
+        return _run(_command(where, "rotate", *arguments, where.file), where, b"", seconds)
+    first = {"updatekeys": ["--yes"], "set": ["--value-stdin"]}.get(action, [])
     with _copy(content, where) as copy:
         command = _command(copy, action, *first, *arguments, copy.file, *([index] if index else []))
         _run(command, where, value.reveal() if value else b"", seconds)
@@ -165,8 +176,9 @@ def _command(where: Place, action: str, *arguments: str | Path) -> list[str | Pa
 
 def _run(command: list[str | Path], where: Place, stdin: bytes, seconds: float) -> bytes:
     # Keys, agents and the sign-in of a cloud are found by the user's whole environment.
+    environment = {**BRISK, **os.environ}
     code, out, words = process.run(
-        command, seconds, where.root, stdin, os.environ, online=True, advice="give it longer with --timeout"
+        command, seconds, where.root, stdin, environment, online=True, advice="give it longer with --timeout"
     )
     if code not in (0, UNCHANGED):
         raise SealError(f"{where.file}: {_reason(code, words, where)}")

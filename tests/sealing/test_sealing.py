@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,6 +137,47 @@ def test_wrong_keys_are_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     (tmp_path / "no.pem").write_text("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n")
     assert "is no private key in PEM" in told(tmp_path, held, "--key", tmp_path / "no.pem", to="unseal")[1]
     assert "cannot be read" in told(tmp_path, held, "--key", tmp_path / "gone.pem", to="unseal")[1]
+
+
+def test_a_key_that_is_encrypted_is_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    held = sealed_one(tmp_path, keys[0])
+    form, locked = serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
+    (tmp_path / "locked.pem").write_bytes(KEY.private_bytes(serialization.Encoding.PEM, form, locked))
+    assert "is encrypted with a passphrase" in told(tmp_path, held, "--key", tmp_path / "locked.pem", to="unseal")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("AA==", "shorter than its own header says"), (base64.b64encode(b"\xff\xff" + bytes(600)).decode(), "shorter than its own"),
+        ("", "shorter than its own"), ("Ag!", "is not valid base64"),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_none_is_told(tmp_path: Path, keys: tuple[Path, Path], text: str, words: str) -> None:
+    held = sealed_one(tmp_path, keys[0])
+    held["spec"]["encryptedData"] = {"a": text}
+    assert words in told(tmp_path, held, "--key", keys[1], to="unseal")[1]
+
+
+def test_what_is_larger_than_any_secret_is_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    large = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": "x" * 10_000_000}}
+    assert "a Secret holds 1048576 at most" in told(tmp_path, large, "--cert", keys[0])[1]
+    assert "larger than 16 MB" in told(tmp_path, b"#" * 17_000_000, "--cert", keys[0])[1]
+
+
+def test_a_value_as_large_as_a_secret_can_be_comes_back(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    name = "a" * 253
+    value = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": "n" * 63},
+        "stringData": {"a": "x" * 1_048_000},
+    }
+    path, target = tmp_path / "secret.json", tmp_path / "sealed.yaml"
+    path.write_bytes(orjson.dumps(value))
+    assert command("seal", "--cert", keys[0], "-f", path, "-w", target)[0] == 0
+    out = orjson.loads(command("unseal", "--key", keys[1], "-f", target)[1])
+    assert base64.b64decode(out["data"]["a"]) == b"x" * 1_048_000 and out["metadata"]["name"] == name
 
 
 def test_a_certificate_that_is_no_good_is_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -128,6 +129,33 @@ def test_an_editor_that_fails_changes_nothing_and_leaves_nothing(shop: Shop) -> 
     )  # fmt: skip
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert path.read_bytes() == before and set(program.IN_MEMORY.iterdir()) == known
+
+
+@pytest.mark.skipif(not program.IN_MEMORY.exists(), reason="no memory that looks like a disk")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_nothing_plain_is_left_when_it_is_told_to_end(shop: Shop, number: signal.Signals) -> None:
+    path = shop.encrypted("secret.yaml", f"a: {VALUE}\n")
+    before, known = path.read_bytes(), set(program.IN_MEMORY.iterdir())
+    seen = shop.root.parent / "seen"
+    os.mkfifo(seen)
+    editor = shop.write("../editor.sh", f'#!/bin/sh\necho "$$ $1" > {seen}\nexec sleep 60\n')
+    editor.chmod(0o700)
+    own = {"EDITOR": str(editor), "SOPS_EDITOR": str(editor), "SOPS_AGE_KEY_FILE": str(shop.key.file)}
+    said = shop.root.parent / "said"
+    with said.open("wb") as handle:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gatekeeper", "sops", "edit", "secret.yaml"],
+            cwd=shop.root, env={**os.environ, **own}, stdout=subprocess.DEVNULL, stderr=handle,
+        )  # fmt: skip
+    sleeping, _, file = seen.read_text().strip().partition(" ")
+    try:
+        assert VALUE in Path(file).read_text()
+        process.send_signal(number)
+        assert process.wait(30) == 130
+    finally:
+        os.kill(int(sleeping), signal.SIGKILL)
+    assert VALUE not in said.read_text() and "Traceback" not in said.read_text()
+    assert not Path(file).exists() and set(program.IN_MEMORY.iterdir()) == known and path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
