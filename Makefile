@@ -20,8 +20,8 @@ lint: .venv/ready
 	$(BIN)/mypy
 
 bench: .venv/ready
-	$(BIN)/gatekeeper tools install kustomize helm opa conftest kubeconform
-	$(BIN)/python tests/bench/bench.py
+	$(BIN)/gatekeeper tools install kustomize helm opa sops conftest kubeconform
+	$(BIN)/python -m tests.bench.bench
 
 tools: .venv/ready
 	$(BIN)/gatekeeper tools install

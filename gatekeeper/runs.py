@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper import cache, config, git, identity, shards, verdicts
+from gatekeeper.hidden import Hidden
 from gatekeeper.model import Verdict
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Run(NamedTuple):
         base: the commit that changes are told apart from; empty where there is none.
         changed: the files that differ from it; None to be told of everything.
         shard: the share, as `2/4`; empty for all.
-        keys: files with private keys, where sealed files are to be opened; None where they are not.
+        keys: texts with private keys, by name, where sealed files are to be opened; None where they are not.
     """
 
     root: Path
@@ -38,7 +39,7 @@ class Run(NamedTuple):
     changed: frozenset[str] | None = None
     shard: str = ""
     jobs: int = 1
-    keys: Sequence[Path] | None = None
+    keys: Sequence[tuple[str, Hidden]] | None = None
     kept: cache.Cache | None = None
 
 
@@ -128,7 +129,7 @@ def _opening(run: Run) -> gate.Opening | None:
         return None
     from gatekeeper.engines.sealed import opening
 
-    return partial(opening.judge, paths=run.keys, jobs=run.jobs)
+    return partial(opening.judge, texts=run.keys, jobs=run.jobs)
 
 
 def at_commit(commit: str, run: Run, named: Sequence[Path], load: Callable[[Path], config.Config]) -> Verdict:

@@ -55,13 +55,13 @@ ROOMS: dict[str, set[str]] = {
     "engines.schema": BASE,
     "engines.plaintext": BASE,
     # Which certificate sealed a value is no secret, but only `sealing` can read certificates.
-    "engines.sealed": BASE | {"sealing", "sops"},
+    "engines.sealed": BASE | {"hidden", "sealing", "sops"},
     "engines.references": BASE | {"sealing"},
     # Test cases of policies are read as resources stand in their files.
     "engines.rego": BASE | {"render"},
     # Constraints are Rego, and what they judge is in the form of resources.
     "engines.admission": BASE | {"render", "engines.rego"},
-    "runs": BASE | {"lock", "identity", "shards", "verdicts", "ledger", "quick", "gate", "engines.sealed"},
+    "runs": BASE | {"hidden", "lock", "identity", "shards", "verdicts", "ledger", "quick", "gate", "engines.sealed"},
     "past": {"errors", "git", "sops"},
     "belonging": {"git", "model"},
     "hidden": set(),

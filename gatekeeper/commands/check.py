@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gatekeeper import cache, config, files, git, identity, runs
 from gatekeeper.errors import UsageError
+from gatekeeper.hidden import Hidden
 from gatekeeper.model import Verdict
 from gatekeeper.report.every import FORMATS, render
 
@@ -93,7 +94,7 @@ def check(arguments: list[str]) -> int:
             changed,
             given.shard or "",
             given.jobs,
-            given.key if given.open else None,
+            _keys(given.key) if given.open else None,
             kept,
         )
         verdict = runs.verdict_of(run)._replace(revision=revision.result())
@@ -112,6 +113,13 @@ def check(arguments: list[str]) -> int:
         if name == "github":
             _summarise(verdict)
     return verdict.exit_code
+
+
+def _keys(paths: Sequence[Path]) -> list[tuple[str, Hidden]]:
+    # Most runs open nothing.
+    from gatekeeper.commands.reading import opened
+
+    return [(str(path), Hidden(opened(path))) for path in paths]
 
 
 def _refuse(given: argparse.Namespace) -> None:

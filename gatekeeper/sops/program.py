@@ -48,6 +48,10 @@ REASONS: Mapping[int, str] = {
     201: "there is no editor: set EDITOR",
     203: "is encrypted already",
 }
+LOCKED_OUT = (
+    "its data key cannot be encrypted for one of its recipients: correct its name, import the PGP key, or sign in "
+    "where its KMS is"
+)
 # What sops says with exit status 1 and others, and what that means.
 PHRASES: tuple[tuple[str, str], ...] = (
     ("no matching creation rules found", "no rule in its `.sops.yaml` is for it: add one with a `path_regex`"),
@@ -58,6 +62,7 @@ PHRASES: tuple[tuple[str, str], ...] = (
     ("sops metadata not found", "is not encrypted with sops"),
     ("No such file or directory: \"gpg\"", "GnuPG is not installed, and the file is encrypted for a PGP key"),
     ("empty key group provided", REASONS[111]),
+    ("failed to encrypt new data key", LOCKED_OUT),
     ("malformed recipient", "a recipient of age is misspelt"),
     ("unknown recipient type", "a recipient of age is misspelt"),
     ("invalid dotenv input line", "sops cannot read it as dotenv: every line must be KEY=value or a comment"),

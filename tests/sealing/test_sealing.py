@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from gatekeeper.errors import SealError
 from gatekeeper.hidden import Hidden
-from gatekeeper.sealing import scopes, values
+from gatekeeper.sealing import keyring, scopes, sealed, values
 from tests.conftest import command, needs
 from tests.sealing.test_kubeseal import SECRET, pair
 
@@ -137,6 +137,36 @@ def test_wrong_keys_are_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     (tmp_path / "no.pem").write_text("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n")
     assert "is no private key in PEM" in told(tmp_path, held, "--key", tmp_path / "no.pem", to="unseal")[1]
     assert "cannot be read" in told(tmp_path, held, "--key", tmp_path / "gone.pem", to="unseal")[1]
+
+
+class Counting:
+    """A private key that counts what is asked of it."""
+
+    def __init__(self, real: rsa.RSAPrivateKey) -> None:
+        self.real, self.key_size, self.count = real, real.key_size, 0
+
+    def decrypt(self, *arguments: Any) -> bytes:
+        self.count += 1
+        return self.real.decrypt(*arguments)
+
+
+def test_of_many_keys_the_right_one_is_tried_first_or_found_once(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    real = keyring.load([("key", keys[1].read_bytes())])[0]
+    wrong = [Counting(OTHER) for _ in range(35)]
+    right = Counting(real.private)
+    counted: list[Any] = [*wrong, right]
+    whole = [real._replace(private=one, fingerprint=str(number)) for number, one in enumerate(counted)]
+    whole[-1] = whole[-1]._replace(fingerprint=real.fingerprint)
+    held = sealed_one(tmp_path, keys[0])
+    count = len(held["spec"]["encryptedData"])
+    ring = list(whole)
+    sealed.unseal(held, ring)
+    assert (right.count, sum(one.count for one in wrong)) == (count, 0)
+    del held["metadata"]["annotations"][scopes.SEALED_WITH]
+    ring, right.count = list(whole), 0
+    for _ in range(3):
+        sealed.unseal(held, ring)
+    assert (right.count, sum(one.count for one in wrong)) == (3 * count, 35)
 
 
 def test_a_key_that_is_encrypted_is_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:

@@ -210,6 +210,30 @@ def test_rules_that_cannot_be_used_are_told(shop: Shop) -> None:
     assert shop.sops("encrypt", "a.yaml", "--", "--age", shop.key.recipient)[0] == 0
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--kms", "arn:aws:kms:us-east-1:111122223333:key/abc"),
+        ("--hc-vault-transit", "http://127.0.0.1:9/v1/sops/keys/first"),
+        ("--pgp", "D7229043384BCC60326C6FB9D8720D957C3D3074"),
+    ],
+)  # fmt: skip
+def test_recipients_in_a_kms_are_handed_on_and_asked(shop: Shop, options: tuple[str, str]) -> None:
+    """The services themselves are not here; that they are asked, and what is said then, can be seen."""
+    shop.write("a.yaml", f"a: {VALUE}\n")
+    nowhere = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_MAX_ATTEMPTS": "1", "VAULT_TOKEN": "t", "VAULT_MAX_RETRIES": "0", "GNUPGHOME": str(shop.root.parent),
+        "SOPS_AGE_KEY_FILE": str(shop.key.file),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "gatekeeper", "sops", "encrypt", "a.yaml", "--", *options],
+        cwd=shop.root, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1 and "its data key cannot be encrypted for one of its recipients" in done.stdout
+    assert (shop.root / "a.yaml").read_text() == f"a: {VALUE}\n"
+
+
 def test_without_sops_it_says_how_to_get_it(shop: Shop) -> None:
     shop.write("a.yaml", "a: b\n")
     own = {**os.environ, "XDG_CACHE_HOME": str(shop.root), "PATH": str(shop.root / "bin")}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from gatekeeper import tools
 from gatekeeper.documents import Source
 from gatekeeper.engines.sealed import candidates
 from gatekeeper.engines.sealed.sops_files import finding
 from gatekeeper.errors import GateError, SealError, ToolError
+from gatekeeper.hidden import Hidden
 from gatekeeper.model import FieldPath, Finding, Gap, Resource
 from gatekeeper.sops import program
 from gatekeeper.sources import Tree
@@ -19,20 +19,20 @@ NO_KEY = "none of the keys"
 
 
 def judge(
-    tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], paths: Sequence[Path], jobs: int
+    tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], texts: Sequence[tuple[str, Hidden]], jobs: int
 ) -> tuple[list[Finding], list[Gap]]:
     """What does not open though its key is at hand; and, as gaps, what no key is there for.
 
     Args:
-        paths: files with private keys of sealed-secrets. Those of SOPS are found as sops finds them.
+        texts: private keys of sealed-secrets, by name. Those of SOPS are found as sops finds them.
 
     Raises:
-        SealError: a file with keys cannot be used.
+        SealError: a text with keys cannot be used.
         ToolError: sops is not there, and there are SOPS files.
     """
     findings: list[Finding] = []
     gaps: list[Gap] = []
-    _seals([one for one in resources if one.ref.kind == "SealedSecret"], paths, findings, gaps)
+    _seals([one for one in resources if one.ref.kind == "SealedSecret"], texts, findings, gaps)
     files = [file for file, _, found in candidates.listed(tree, sources) if found is not None and found.metadata]
 
     def opened(file: str) -> GateError | None:
@@ -60,12 +60,14 @@ def judge(
     return findings, gaps
 
 
-def _seals(resources: Sequence[Resource], paths: Sequence[Path], findings: list[Finding], gaps: list[Gap]) -> None:
+def _seals(
+    resources: Sequence[Resource], texts: Sequence[tuple[str, Hidden]], findings: list[Finding], gaps: list[Gap]
+) -> None:
     if not resources:
         return
     from gatekeeper.sealing import keyring, sealed
 
-    keys = keyring.load([(str(path), path.read_bytes()) for path in paths]) if paths else []
+    keys = keyring.load([(name, text.reveal()) for name, text in texts]) if texts else []
     for resource in resources:
         for key, error, lacks_key in sealed.faults(resource.value, keys):
             path: FieldPath = ("spec", "encryptedData", key)
