@@ -91,7 +91,7 @@ def load(contents: Sequence[tuple[str, bytes]]) -> list[Key]:
     for name, content in contents:
         if len(content) > MOST_BYTES:
             raise SealError(f"{name}: larger than {MOST_BYTES >> 20} MB, so it is no file with keys")
-        if b"-----BEGIN" in content and b"kind" not in content.partition(b"-----BEGIN")[0]:
+        if is_pem(content):
             found.append(("", _private(content, name)))
         else:
             found.extend(_secrets(content, name))
@@ -151,23 +151,8 @@ def _private(content: bytes, name: str) -> Key:
 
 def _secrets(content: bytes, name: str) -> Iterator[tuple[str, Key]]:
     """Each key with the time of its Secret."""
-    parsed, failure = documents.parse(content)
-    if failure is not None:
-        raise SealError(f"{name}:{failure[1]}: is neither PEM nor YAML: {failure[0]}")
-    for value in map(documents.value_of, parsed):
-        items = at(value, ("items",)) if at(value, ("kind",)) == "List" else [value]
-        for item in items if isinstance(items, list) else ():
-            held = at(item, ("data", "tls.key"))
-            if at(item, ("kind",)) == "Secret" and isinstance(held, str):
-                where = f"{name} ({at(item, ('metadata', 'name'))})"
-                yield str(at(item, ("metadata", "creationTimestamp")) or ""), _private(_decoded(held, where), where)
-
-
-def _decoded(text: str, name: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise SealError(f"{name}: a key in it is not valid base64") from None
+    for where, made, pem in _held(content, name, "tls.key"):
+        yield made, _private(pem, where)
 
 
 def certificates(content: bytes, name: str) -> Iterator[tuple[str, Certificate]]:
@@ -176,17 +161,38 @@ def certificates(content: bytes, name: str) -> Iterator[tuple[str, Certificate]]
     Raises:
         SealError: one of them is none.
     """
-    if b"-----BEGIN" in content and b"kind" not in content.partition(b"-----BEGIN")[0]:
+    if is_pem(content):
         yield name, certificate(content, name, must_be_valid=False)
         return
+    for where, _, pem in _held(content, name, "tls.crt"):
+        yield where, certificate(pem, where, must_be_valid=False)
+
+
+def is_pem(content: bytes) -> bool:
+    """Whether a text is PEM, and not a Secret that holds some."""
+    before, mark, _ = content.partition(b"-----BEGIN")
+    return bool(mark) and b"kind" not in before
+
+
+def _held(content: bytes, name: str, field: str) -> Iterator[tuple[str, str, bytes]]:
+    """A field of each Secret in a text, also in a List: the Secret's name, when it was made, and what is held."""
     parsed, failure = documents.parse(content)
-    for value in map(documents.value_of, parsed if failure is None else ()):
+    if failure is not None:
+        raise SealError(f"{name}:{failure[1]}: is neither PEM nor YAML: {failure[0]}")
+    for value in map(documents.value_of, parsed):
         items = at(value, ("items",)) if at(value, ("kind",)) == "List" else [value]
         for item in items if isinstance(items, list) else ():
-            held = at(item, ("data", "tls.crt"))
-            if isinstance(held, str):
+            text = at(item, ("data", field))
+            if at(item, ("kind",)) == "Secret" and isinstance(text, str):
                 where = f"{name} ({at(item, ('metadata', 'name'))})"
-                yield where, certificate(_decoded(held, where), where, must_be_valid=False)
+                yield where, str(at(item, ("metadata", "creationTimestamp")) or ""), _decoded(text, where)
+
+
+def _decoded(text: str, name: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise SealError(f"{name}: a key in it is not valid base64") from None
 
 
 def is_key_secret(value: Any) -> bool:

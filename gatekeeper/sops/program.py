@@ -61,6 +61,7 @@ PHRASES: tuple[tuple[str, str], ...] = (
     ("cannot use more than one of", "its rule in `.sops.yaml` has two selectors; keep one"),
     ("sops metadata not found", "is not encrypted with sops"),
     ("No such file or directory: \"gpg\"", "GnuPG is not installed, and the file is encrypted for a PGP key"),
+    ("flag provided but not defined", "sops has no such option as stands behind `--`"),
     ("empty key group provided", REASONS[111]),
     ("failed to encrypt new data key", LOCKED_OUT),
     ("malformed recipient", "a recipient of age is misspelt"),
