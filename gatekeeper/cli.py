@@ -19,6 +19,7 @@ COMMANDS = {
     "init": "make a GitOps repository, or put the gate into one",
     "keys": "make and list keys for sealing",
     "merge": "join the reports of several shares into one verdict",
+    "migrate": "rewrite ExternalSecrets of old API versions",
     "policy": "list and document the rules of the library, test rules",
     "render": "print what the cluster would get",
     "reseal": "seal SealedSecrets for another certificate",

@@ -62,6 +62,7 @@ ROOMS: dict[str, set[str]] = {
     # Constraints are Rego, and what they judge is in the form of resources.
     "engines.admission": BASE | {"render", "engines.rego"},
     "runs": BASE | {"hidden", "lock", "identity", "shards", "verdicts", "ledger", "quick", "gate", "engines.sealed"},
+    "external": {"errors", "hidden", "model", "roles", "documents"},
     "past": {"errors", "git", "sops"},
     "belonging": {"git", "model"},
     "hidden": set(),
@@ -102,7 +103,7 @@ ROOMS: dict[str, set[str]] = {
         "report",
         "gate",
     }
-    | {"engines.rego", "engines.admission", "engines.references", "runs", "past"},
+    | {"engines.rego", "engines.admission", "engines.references", "runs", "past", "external"},
     "cli": {"errors", "commands"},
 }
 

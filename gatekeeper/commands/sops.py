@@ -90,7 +90,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--replace", action="store_true", help="`encrypt`: put the encrypted file into Git's index")
     options.add_argument("--json", action="store_true", help="`set`: the value is JSON, and no text")
     options.add_argument("--from-file", type=Path, metavar="FILE", help="`set`: the value; default: standard input")
-    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at once (default: cores)")
+    options.add_argument(
+        "--jobs", type=int, default=2 * (os.cpu_count() or 1), metavar="N", help="at once (default: 2 a core)"
+    )
     options.add_argument(
         "--timeout", type=float, default=program.SECONDS, metavar="SECONDS", help="for each file (default 60)"
     )

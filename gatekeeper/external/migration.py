@@ -1,0 +1,150 @@
+"""Resources of external-secrets in an old API version, rewritten for `v1`: comments, order and quotes stay.
+
+`v1alpha1` has flat entries in `dataFrom`, which `v1` has under `extract`; and its templates are of engine v1, which
+`v1` does not have. What was rewritten is read again, and must ask for the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from gatekeeper import documents
+from gatekeeper.errors import GateError
+from gatekeeper.external import reading
+from gatekeeper.external.fields import FieldError
+from gatekeeper.external.reading import GROUP
+from gatekeeper.model import FieldPath, at
+from gatekeeper.roles import Positions
+
+NEWEST = f"{GROUP}/v1"
+KINDS = ("ExternalSecret", "ClusterExternalSecret", "SecretStore", "ClusterSecretStore")
+# Providers that `v1` has no longer.
+GONE = ("alibaba", "device42")
+
+
+class Migrated(NamedTuple):
+    """A file's new text, how many of its objects were rewritten, and what a person has to do: line and reason."""
+
+    text: str
+    done: int
+    left: tuple[tuple[int, str], ...]
+
+
+def migrated(content: bytes) -> Migrated:
+    """A file with its old objects in the newest version.
+
+    Raises:
+        GateError: it is no YAML or JSON; in words that begin with line and column.
+    """
+    parsed, failure = documents.parse(content)
+    if failure is not None:
+        raise GateError(f"{failure[1]}:{failure[2]}: cannot be read: {failure[0]}")
+    text = content.decode("utf-8")
+    old = [one for one in parsed if one.head and _is_old(one.head[0], one.head[1])]
+    left = [(one, reason) for one in old for reason in _reasons(documents.value_of(one))]
+    stays = {id(one) for one, _ in left}
+    doable = [one for one in old if id(one) not in stays]
+    new = _json(text, doable) if text.lstrip().startswith("{") else _edited(text, doable)
+    _same(parsed, documents.parse(new.encode())[0])
+    return Migrated(new, len(doable), tuple((one.start[0], reason) for one, reason in left))
+
+
+def _is_old(api_version: str, kind: str) -> bool:
+    group, _, version = api_version.partition("/")
+    return group == GROUP and kind in KINDS and version in ("v1alpha1", "v1beta1")
+
+
+def _reasons(value: Any) -> Iterator[str]:
+    """Why an object cannot be rewritten by a program."""
+    version = str(at(value, ("apiVersion",))).partition("/")[2]
+    for gone in GONE:
+        if at(value, ("spec", "provider", gone)) is not None:
+            yield f"the provider `{gone}` is not in v1: use another store"
+    for start in _specs(value):
+        template = at(value, (*start, "target", "template"))
+        engine = at(template, ("engineVersion",)) or ("v1" if version == "v1alpha1" else "v2")
+        if engine == "v1" and (b"{{" in orjson.dumps(template) or at(template, ("templateFrom",))):
+            yield "its template is for engine v1, which v1 does not have: rewrite it for engine v2 first"
+
+
+def _specs(value: Any) -> Iterator[FieldPath]:
+    kind = at(value, ("kind",))
+    if kind == "ExternalSecret":
+        yield ("spec",)
+    elif kind == "ClusterExternalSecret":
+        yield ("spec", "externalSecretSpec")
+
+
+def _edited(text: str, old: Sequence[Positions]) -> str:
+    lines = text.splitlines(keepends=True)
+    # From the end on, so that the lines of what is still to be done stay where they are.
+    for document in reversed(old):
+        value = documents.value_of(document)
+        version = value["apiVersion"].partition("/")[2]
+        for start in _specs(value):
+            engine = (*start, "target", "template", "engineVersion")
+            if at(value, engine) == "v1":
+                _, line, _ = document.locate(engine)
+                lines[line - 1] = lines[line - 1].replace("v1", "v2", 1)
+            entries = at(value, (*start, "dataFrom"))
+            if version == "v1alpha1" and isinstance(entries, list):
+                for number in reversed(range(len(entries))):
+                    _, line, column = document.locate((*start, "dataFrom", number))
+                    _nest(lines, line - 1, column - 1)
+        _, line, _ = document.locate(("apiVersion",))
+        lines[line - 1] = lines[line - 1].replace(value["apiVersion"], NEWEST, 1)
+    return "".join(lines)
+
+
+def _nest(lines: list[str], first: int, indent: int) -> None:
+    """Puts an entry of a list under `extract`."""
+    before, rest = lines[first][:indent], lines[first][indent:]
+    if rest.startswith("{"):
+        lines[first] = f"{before}extract: {rest}"
+        return
+    lines[first] = f"{before}extract:\n{' ' * (indent + 2)}{rest}"
+    for number in range(first + 1, len(lines)):
+        line = lines[number]
+        if line.strip() and len(line) - len(line.lstrip(" ")) < indent:
+            return
+        if line.strip():
+            lines[number] = f"  {line}"
+
+
+def _json(text: str, old: Sequence[Positions]) -> str:
+    if not old:
+        return text
+    value = orjson.loads(text)
+    for start in _specs(value):
+        entries = at(value, (*start, "dataFrom"))
+        if value["apiVersion"].endswith("v1alpha1") and isinstance(entries, list):
+            at(value, start)["dataFrom"] = [{"extract": entry} for entry in entries]
+        template = at(value, (*start, "target", "template"))
+        if at(template, ("engineVersion",)) == "v1":
+            template["engineVersion"] = "v2"
+    value["apiVersion"] = NEWEST
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def _same(before: Sequence[Positions], after: Sequence[Positions]) -> None:
+    """Makes sure that every object asks for what it asked for."""
+    pairs = [(documents.value_of(one), documents.value_of(other)) for one, other in zip(before, after, strict=False)]
+    same = len(before) == len(after) and all(_asks(one) == _asks(other) for one, other in pairs)
+    if not same:
+        raise GateError("1:1: cannot be rewritten line by line; write its `dataFrom` one entry a line first")
+
+
+def _asks(value: Any) -> Any:
+    """What an object asks for, whatever its version; itself, where it is another kind or cannot be read."""
+    if at(value, ("kind",)) == "ExternalSecret":
+        try:
+            wanted = reading.read(value)
+        except FieldError:
+            return "cannot be read"
+        template = wanted.target.template
+        target = wanted.target._replace(template=template and template._replace(engine=""))
+        return wanted._replace(version="", target=target)
+    return {**value, "apiVersion": ""} if isinstance(value, dict) and at(value, ("kind",)) in KINDS[2:] else None

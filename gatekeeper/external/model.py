@@ -1,0 +1,151 @@
+"""What an ExternalSecret asks for, in one form for every API version.
+
+Source: external-secrets `apis/externalsecrets/{v1alpha1,v1beta1,v1}/externalsecret_types.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+Conversion = Literal["Default", "Unicode"]
+Decoding = Literal["None", "Base64", "Base64URL", "Auto"]
+Creation = Literal["Owner", "Orphan", "Merge", "None"]
+Deletion = Literal["Delete", "Merge", "Retain"]
+Refresh = Literal["Periodic", "OnChange", "CreatedOnce"]
+Where = Literal["Data", "Annotations", "Labels"]
+
+
+class StoreRef(NamedTuple):
+    """A SecretStore of the same namespace, or a ClusterSecretStore."""
+
+    kind: str
+    name: str
+
+
+class Remote(NamedTuple):
+    """One secret of a store, or a part of it.
+
+    Attributes:
+        property: the path into its JSON; empty for all of it.
+        version: empty for the newest.
+        metadata: whether its metadata is asked for, and not its value.
+    """
+
+    key: str
+    property: str = ""
+    version: str = ""
+    metadata: bool = False
+    conversion: Conversion = "Default"
+    decoding: Decoding = "None"
+
+
+class Item(NamedTuple):
+    """One key of the Secret, and what it is filled from."""
+
+    secret_key: str
+    remote: Remote
+    store: StoreRef
+
+
+class Find(NamedTuple):
+    """All secrets of a store below a path that have a name (a regular expression of Go's) or tags."""
+
+    path: str
+    name: str
+    tags: Mapping[str, str]
+    conversion: Conversion = "Default"
+    decoding: Decoding = "None"
+
+
+class Rewrite(NamedTuple):
+    """How keys are named anew: by a regular expression, by a template, or by merging what the values hold as JSON.
+
+    Attributes:
+        kind: which of the three.
+        source, target: of `Regexp`; the template is the source of `Transform`.
+        into, priority, strict, conflicts, as_json: of `Merge`.
+    """
+
+    kind: Literal["Regexp", "Transform", "Merge"]
+    source: str = ""
+    target: str = ""
+    into: str = ""
+    priority: tuple[str, ...] = ()
+    strict: bool = True
+    conflicts: bool = False
+    as_json: bool = False
+
+
+class Many(NamedTuple):
+    """Several keys at once: those that one secret holds, or all secrets that are found."""
+
+    what: Remote | Find
+    rewrite: tuple[Rewrite, ...]
+    store: StoreRef
+
+
+class TemplateFrom(NamedTuple):
+    """Templates that stand elsewhere: in keys of a ConfigMap or Secret, or in the ExternalSecret as a text.
+
+    Attributes:
+        kind: `ConfigMap`, `Secret` or `Literal`.
+        items: keys, and whether a key's text makes keys and values, and not one value.
+    """
+
+    kind: Literal["ConfigMap", "Secret", "Literal"]
+    name: str
+    literal: str
+    items: tuple[tuple[str, bool], ...]
+    target: Where = "Data"
+
+
+class Template(NamedTuple):
+    """What the Secret is made of, where that is not just the values.
+
+    Attributes:
+        engine: `v1` or `v2`.
+        merge: whether the values themselves are kept beside what templates make.
+    """
+
+    engine: str
+    type: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    finalizers: tuple[str, ...]
+    merge: bool
+    data: Mapping[str, str]
+    sources: tuple[TemplateFrom, ...]
+
+
+class Target(NamedTuple):
+    """The Secret that is to be there."""
+
+    name: str
+    creation: Creation = "Owner"
+    deletion: Deletion = "Retain"
+    immutable: bool = False
+    template: Template | None = None
+
+
+class Wanted(NamedTuple):
+    """One ExternalSecret.
+
+    Attributes:
+        version: the API version that it was written in.
+        interval: seconds between two readings; 0 for once.
+    """
+
+    version: str
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    target: Target
+    refresh: Refresh
+    interval: float
+    items: tuple[Item, ...]
+    many: tuple[Many, ...]
+
+    def __str__(self) -> str:
+        return f"ExternalSecret {self.namespace}/{self.name}"

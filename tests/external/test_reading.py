@@ -1,0 +1,108 @@
+"""ExternalSecrets of every API version have one form; what is not supported is refused by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gatekeeper import documents
+from gatekeeper.external import reading
+from gatekeeper.external.fields import FieldError
+from gatekeeper.external.model import Remote
+from tests.conftest import SHARED, shared
+
+BASE = """
+apiVersion: external-secrets.io/{version}
+kind: ExternalSecret
+metadata: {{name: db, namespace: prod, labels: {{app: shop}}}}
+spec:
+  secretStoreRef: {{name: vault, kind: ClusterSecretStore}}
+  {rest}
+"""
+DATA = "data: [{secretKey: a, remoteRef: {key: k, property: p}}]"
+
+
+def es(rest: str = DATA, version: str = "v1") -> Any:
+    return yaml.safe_load(BASE.format(version=version, rest=rest))
+
+
+@pytest.mark.parametrize("version", reading.VERSIONS)
+def test_every_version_has_the_same_form(version: str) -> None:
+    wanted = reading.read(es(DATA + "\n  refreshInterval: 1h30m", version))
+    newest = reading.read(es(DATA + "\n  refreshInterval: 1h30m"))
+    assert wanted._replace(version="v1") == newest
+    assert (newest.interval, newest.target.name, newest.target.creation) == (5400.0, "db", "Owner")
+    assert newest.items[0].store == ("ClusterSecretStore", "vault") and newest.items[0].remote == Remote("k", "p")
+
+
+def test_flat_entries_of_the_oldest_version_are_what_is_extracted() -> None:
+    old = reading.read(es("dataFrom: [{key: k, property: p}]", "v1alpha1"))
+    new = reading.read(es("dataFrom: [{extract: {key: k, property: p}}]", "v1"))
+    assert old.many == new.many
+
+
+def test_a_template_of_the_oldest_version_is_for_engine_v1() -> None:
+    rest = DATA + "\n  target: {template: {data: {a: '{{ .a | toString }}'}}}"
+    engines = [reading.read(es(rest, version)).target.template for version in reading.VERSIONS]
+    assert [one and one.engine for one in engines] == ["v1", "v2", "v2"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "words"),
+    [
+        ("data: []", "`spec` asks for nothing"),
+        ("data: [{secretKey: a}]", "`spec.data[0].remoteRef` is missing"),
+        ("data: [{secretKey: a, remoteRef: {key: ''}}]", "`spec.data[0].remoteRef.key` is missing"),
+        (DATA + "\n  refreshInterval: 1 hour", "`spec.refreshInterval` is no duration"),
+        (DATA + "\n  refreshInterval: 90", "`spec.refreshInterval` is no duration"),
+        (DATA + "\n  syncWindows: {}", "`spec.syncWindows` is not supported"),
+        (DATA + "\n  target: {manifest: {kind: ConfigMap}}", "`spec.target.manifest` is not supported"),
+        (DATA + "\n  target: {creationPolicy: owner}", "`spec.target.creationPolicy` is `owner`; it can be Owner, "),
+        (DATA + "\n  target: {deletionPolicy: Delete, creationPolicy: Merge}", "`spec.target.deletionPolicy` is Delete"),
+        (DATA + "\n  target: {template: {engineVersion: v1}}", "`spec.target.template.engineVersion` is `v1`"),
+        ("dataFrom: [{sourceRef: {generatorRef: {kind: Password, name: p}}}]", "generatorRef` is not supported"),
+        ("dataFrom: [{extract: {key: k}, find: {}}]", "`spec.dataFrom[0].extract` or `find` must be there"),
+        ("data: [{secretKey: a, remoteRef: {key: k, nullBytePolicy: Fail}}]", "nullBytePolicy` is `Fail`"),
+        (
+            "data: [{secretKey: a, remoteRef: {key: k}}, {secretKey: a, remoteRef: {key: l}}]",
+            "`spec.data[1].secretKey` is `a` a second time",
+        ),
+        ("dataFrom: [{extract: {key: k}, rewrite: [{}]}]", "`spec.dataFrom[0].rewrite[0].regexp` or"),
+        ("dataFrom: [{extract: {key: k}, rewrite: [{merge: {strategy: JSON}}]}]", "`spec.dataFrom[0].rewrite[0].merge.into`"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_or_not_supported_is_refused_by_name(rest: str, words: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        reading.read(es(rest))
+    assert words in str(caught.value)
+
+
+def test_an_entry_may_have_a_store_of_its_own() -> None:
+    value = es("data: [{secretKey: a, remoteRef: {key: k}, sourceRef: {storeRef: {name: own}}}]")
+    assert reading.read(value).items[0].store == ("SecretStore", "own")
+    del value["spec"]["secretStoreRef"]
+    assert reading.read(value).items[0].store == ("SecretStore", "own")
+    with pytest.raises(FieldError, match="is missing, and `data` names no store"):
+        reading.read({**es(), "spec": {"data": es()["spec"]["data"]}})
+
+
+@shared("corpora")
+def test_other_peoples_external_secrets_can_be_read() -> None:
+    count = 0
+    for path in sorted(SHARED.rglob("*.yaml")):
+        if path.is_file() and b"kind: ExternalSecret\n" in path.read_bytes():
+            for document in documents.parse(path.read_bytes())[0]:
+                if document.head and document.head[1] == "ExternalSecret":
+                    reading.read(documents.value_of(document))
+                    count += 1
+    assert count > 80
+
+
+@shared("article")
+def test_the_example_of_the_article_can_be_read() -> None:
+    [document] = documents.parse(Path(SHARED / "article/secrets/external.yaml").read_bytes())[0]
+    wanted = reading.read(documents.value_of(document))
+    assert [item.remote.property for item in wanted.items] == ["username", "password"]
