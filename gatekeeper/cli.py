@@ -25,6 +25,7 @@ COMMANDS = {
     "reseal": "seal SealedSecrets for another certificate",
     "seal": "seal Secrets, as kubeseal does",
     "sops": "encrypt, open and change SOPS files, many at once",
+    "sync": "read what ExternalSecrets ask for, and write it into a cluster",
     "unseal": "open SealedSecrets with private keys",
     "tools": "show, build, verify and pin the outside programs",
 }

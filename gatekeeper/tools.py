@@ -22,6 +22,7 @@ class Tool(NamedTuple):
     Attributes:
         purpose: what it is there for.
         sums: SHA-256 of programs on the PATH that count; None where any of this version does.
+        source: the folder of this package that it is built from, where it is our own; its version names what is there.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Tool(NamedTuple):
     version_arguments: tuple[str, ...]
     purpose: str
     sums: tuple[str, ...] | None = None
+    source: str = ""
 
 
 TOOLS: dict[str, Tool] = {
@@ -45,6 +47,7 @@ TOOLS: dict[str, Tool] = {
             ("--version", "--disable-version-check"),
             "encrypts and opens SOPS files",
         ),
+        Tool("gotemplate", "gatekeeper", "vdcba8cbbbfe8", (), "fills Go templates in secrets", source="gotemplate"),
         Tool("conftest", "github.com/open-policy-agent/conftest", "v0.71.1", ("--version",), "benchmarks only"),
         Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", ("-v",), "benchmarks only"),
     )
@@ -87,7 +90,7 @@ def find(name: str) -> Path:
     path = built(tool)
     if path.is_file():
         return path
-    on_path = shutil.which(name)
+    on_path = None if tool.source else shutil.which(name)
     is_known = bool(on_path) and (tool.sums is None or digest(Path(str(on_path))) in tool.sums)
     if on_path and is_known and _says_version(Path(on_path), tool):
         return Path(on_path)
@@ -122,8 +125,10 @@ def install(name: str) -> Path:
     work = path.parent / f"build-{os.getpid()}"
     environment = {**online(), "GOBIN": str(work), "GOFLAGS": "-trimpath -buildvcs=false", "CGO_ENABLED": "0"}
     target = f"{tool.package}@{tool.version}"
+    here = Path(__file__).parent / tool.source if tool.source else None
+    command = [go, "build", "-o", f"{work}/", "."] if tool.source else [go, "install", target]
     try:
-        code, _, words = run([go, "install", target], BUILD_SECONDS, environment=environment)
+        code, _, words = run(command, BUILD_SECONDS, here, environment=environment)
         if code != 0:
             raise ToolError(f"building {target} failed: {words.strip()[-2000:]}")
         program = work / tool.name
@@ -137,6 +142,13 @@ def install(name: str) -> Path:
 def online() -> dict[str, str]:
     """The environment of a build: it alone may fetch, through Go's module proxy as the user has set it up."""
     return {**dict.fromkeys(OFFLINE, ""), **os.environ}
+
+
+def content(tool: Tool) -> str:
+    """What the version of a tool of our own must be: a digest of what it is built from."""
+    folder = Path(__file__).parent / tool.source
+    held = b"\0".join((folder / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
+    return f"v{hashlib.sha256(held).hexdigest()[:12]}"
 
 
 def checksum(path: Path) -> Path:

@@ -62,12 +62,15 @@ ROOMS: dict[str, set[str]] = {
     # Constraints are Rego, and what they judge is in the form of resources.
     "engines.admission": BASE | {"render", "engines.rego"},
     "runs": BASE | {"hidden", "lock", "identity", "shards", "verdicts", "ledger", "quick", "gate", "engines.sealed"},
-    "external": {"errors", "hidden", "model", "roles", "documents"},
+    "fields": {"errors", "model"},
+    "stores": {"errors", "hidden", "fields"},
+    "external": {"errors", "hidden", "model", "roles", "documents", "fields", "gotemplate", "stores"},
     "past": {"errors", "git", "sops"},
     "belonging": {"git", "model"},
     "hidden": set(),
-    "sealing": {"errors", "hidden", "model", "documents", "process", "tools"},
-    "cluster": {"errors", "sealing"},
+    "gotemplate": {"errors", "hidden", "process", "tools"},
+    "sealing": {"errors", "hidden", "model", "documents", "gotemplate"},
+    "cluster": {"errors", "hidden", "sealing"},
     "sops": {"errors", "hidden", "model", "roles", "documents", "process", "tools", "files"},
     "report": {"model", "belonging"},
     "gate": BASE
@@ -103,7 +106,7 @@ ROOMS: dict[str, set[str]] = {
         "report",
         "gate",
     }
-    | {"engines.rego", "engines.admission", "engines.references", "runs", "past", "external"},
+    | {"engines.rego", "engines.admission", "engines.references", "runs", "past", "external", "fields", "stores"},
     "cli": {"errors", "commands"},
 }
 

@@ -78,3 +78,9 @@ def test_a_program_gets_a_closed_network_and_no_secrets_of_the_environment(monke
 def test_a_program_that_is_not_there_is_told() -> None:
     with pytest.raises(ToolError, match="nowhere cannot be started"):
         process.run(["/nowhere"], 1)
+
+
+def test_a_tool_of_our_own_has_the_version_of_its_content() -> None:
+    own = [tool for tool in tools.TOOLS.values() if tool.source]
+    assert [tool.name for tool in own] == ["gotemplate"]
+    assert all(tool.version == tools.content(tool) for tool in own), [tools.content(tool) for tool in own]

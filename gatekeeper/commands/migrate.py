@@ -47,9 +47,7 @@ def migrate(arguments: list[str]) -> int:
             sys.stdout.write(f"{path}:{line}: left as it is: {reason}\n")
             status = 1
         if new.done:
-            sys.stdout.write(
-                f"{path}: {new.done} {'would be' if given.dry_run else ''} rewritten\n".replace("  ", " ")
-            )
+            sys.stdout.write(f"{path}: {new.done} {'would be' if given.dry_run else ''} rewritten\n".replace("  ", " "))
             if given.dry_run:
                 status = 1
             else:

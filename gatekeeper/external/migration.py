@@ -14,8 +14,8 @@ import orjson
 from gatekeeper import documents
 from gatekeeper.errors import GateError
 from gatekeeper.external import reading
-from gatekeeper.external.fields import FieldError
 from gatekeeper.external.reading import GROUP
+from gatekeeper.fields import FieldError
 from gatekeeper.model import FieldPath, at
 from gatekeeper.roles import Positions
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gatekeeper.external.fields import FieldError, Fields
 from gatekeeper.external.model import (
     Find,
     Item,
@@ -23,6 +22,7 @@ from gatekeeper.external.model import (
     TemplateFrom,
     Wanted,
 )
+from gatekeeper.fields import FieldError, Fields
 
 GROUP = "external-secrets.io"
 VERSIONS = ("v1alpha1", "v1beta1", "v1")

@@ -10,8 +10,8 @@ import yaml
 
 from gatekeeper import documents
 from gatekeeper.external import reading
-from gatekeeper.external.fields import FieldError
 from gatekeeper.external.model import Remote
+from gatekeeper.fields import FieldError
 from tests.conftest import SHARED, shared
 
 BASE = """

@@ -30,11 +30,11 @@ VALUE = "hunter2-Zk9vQ1x7Lm3"
 TEMPLATES = {
     "url": "postgres://shop:{{ .password | urlquery }}@{{ .host }}/db", "host": "db.example", "gone": None,
     "both": '{{ index . "password" | b64enc | quote }}{{ "\\n" }}{{ .text | trim | upper }}', "password": "not this",
-    "none": "{{ .nothing }}|{{ $.host }}",
+    "none": "{{ .nothing }}|{{ $.host }}", "raw": "{{ .bytes | len }}",
 }  # fmt: skip
 FILLED = {
     "url": b"postgres://shop:hunter2@db.example/db", "host": b"db.example", "both": '"aHVudGVyMg=="\nGRÜN'.encode(),
-    "none": b"<no value>|db.example",
+    "none": b"<no value>|db.example", "raw": b"256",
 }  # fmt: skip
 
 
@@ -271,7 +271,7 @@ def test_a_copy_of_the_values_in_an_annotation_is_not_kept(tmp_path: Path, keys:
     assert VALUE not in out and orjson.loads(out)["spec"]["template"]["metadata"]["annotations"] == {"note": "kept"}
 
 
-@needs("helm")
+@needs("gotemplate")
 def test_templates_are_filled_with_what_was_sealed(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     held = sealed_one(tmp_path, keys[0])
     held["spec"]["template"]["data"] = TEMPLATES
@@ -284,14 +284,14 @@ def test_templates_are_filled_with_what_was_sealed(tmp_path: Path, keys: tuple[P
     assert "bytes" in data and "gone" not in data
 
 
-@needs("helm")
+@needs("gotemplate")
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{{ tpl "x" . }}', "`spec.template.data.url` calls `tpl`, which the controller does not have"),
-        ("{{ .password | nothing }}", "calls `nothing`, which there is not (line 1"),
-        ("ok\n{{ fail .password }}", "holds a template that cannot be filled"), ("{{ .bytes }}", "names `bytes`, whose value is no text"),
-        ("{{ if }}", "cannot be filled (line 1"), ('{{ env "HOME" }}', "calls `env`, which there is not"),
+        ('{{ tpl "x" . }}', "`spec.template.data.url` calls `tpl`, which there is not (line 1)"),
+        ("ok\n{{ .password | nothing }}", "calls `nothing`, which there is not (line 2"),
+        ("{{ fail .password }}", "fails in `fail` (line 1"), ("{{ if }}", "is no template of Go (line 1"),
+        ('{{ env "HOME" }}', "calls `env`, which there is not"), ("{{ getHostByName .host }}", "calls `getHostByName`"),
     ],
 )  # fmt: skip
 def test_a_template_that_cannot_be_filled_is_told(

@@ -1,0 +1,69 @@
+"""Secrets and ConfigMaps of a cluster: read, made, changed and taken away."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from gatekeeper.hidden import Hidden
+
+if TYPE_CHECKING:
+    from lightkube import Client
+
+NOT_FOUND = 404
+
+
+def secret(client: Client, namespace: str, name: str) -> dict[str, Any] | None:
+    """A Secret; None where there is none."""
+    from lightkube.resources.core_v1 import Secret
+
+    found = _got(client, Secret, namespace, name)
+    return {"apiVersion": "v1", "kind": "Secret", **found} if found else None
+
+
+def value(client: Client, namespace: str, name: str, key: str) -> Hidden | None:
+    """One value of a Secret; None where the Secret or the key is not there."""
+    held = (secret(client, namespace, name) or {}).get("data") or {}
+    return Hidden(base64.b64decode(held[key])) if key in held else None
+
+
+def text(client: Client, kind: str, namespace: str, name: str, key: str) -> str | None:
+    """A text of a ConfigMap or Secret; None where it is not there."""
+    if kind == "Secret":
+        found = value(client, namespace, name, key)
+        return found.reveal().decode("utf-8", "replace") if found else None
+    from lightkube.resources.core_v1 import ConfigMap
+
+    held = (_got(client, ConfigMap, namespace, name) or {}).get("data") or {}
+    return held.get(key)
+
+
+def write(client: Client, value: dict[str, Any], manager: str, is_new: bool) -> None:
+    """Makes or changes a Secret."""
+    from lightkube.resources.core_v1 import Secret
+
+    whole: Any = Secret.from_dict(value)
+    if is_new:
+        client.create(whole, field_manager=manager)
+    else:
+        # With its `resourceVersion`: what somebody else changed meanwhile is not written over.
+        client.replace(whole, field_manager=manager)
+
+
+def delete(client: Client, namespace: str, name: str) -> None:
+    """Takes a Secret away."""
+    from lightkube.resources.core_v1 import Secret
+
+    client.delete(Secret, name, namespace=namespace)
+
+
+def _got(client: Client, kind: Any, namespace: str, name: str) -> dict[str, Any] | None:
+    from lightkube.core.exceptions import ApiError
+
+    try:
+        found: dict[str, Any] = client.get(kind, name, namespace=namespace).to_dict()
+    except ApiError as error:
+        if error.status.code == NOT_FOUND:
+            return None
+        raise
+    return found

@@ -1,0 +1,228 @@
+"""`gatekeeper sync`: what ExternalSecrets of a repository ask for, read from its stores and written into a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import hmac
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gatekeeper import config, documents, sources
+from gatekeeper.errors import UsageError
+from gatekeeper.external import planning, reading, syncing
+from gatekeeper.external.model import Wanted
+from gatekeeper.external.planning import Fetched, Plan, StoreKey
+from gatekeeper.external.syncing import Decision
+from gatekeeper.fields import FieldError, Fields
+from gatekeeper.hidden import Hidden
+from gatekeeper.model import Resource
+from gatekeeper.render import every as render
+from gatekeeper.stores import every as stores
+from gatekeeper.stores.directory import Directory
+from gatekeeper.stores.reading import Store, StoreError
+
+if TYPE_CHECKING:
+    from lightkube import Client
+
+EXAMPLES = """examples:
+  gatekeeper sync --plan clusters/prod
+  gatekeeper sync --dry-run --directory vault-backend=dev-secrets .
+  gatekeeper sync --dry-run --kubeconfig ~/.kube/config clusters/prod
+  gatekeeper sync --once --kubeconfig ~/.kube/config clusters/prod
+
+`--plan` tells what would be read, and reads nothing. `--dry-run` reads, and shows keys with digests that are good for
+this one run only. `--once` writes the Secrets into the cluster. Stores are signed in to with the credentials that they
+name, from the cluster; without a cluster as you (VAULT_TOKEN). No value is ever printed.
+Exit status: 0 all is as it shall be, 1 something failed or waits, 2 wrong usage, 3 the cluster does not answer.
+"""
+MANAGER = "externalsecrets.external-secrets.io/"
+DIGEST = 12
+
+
+class Found(NamedTuple):
+    """The ExternalSecrets and stores of a repository, and what cannot be read of them: file, line, reason."""
+
+    wanted: list[Wanted]
+    stores: Mapping[StoreKey, Any]
+    refused: list[str]
+
+
+def sync(arguments: list[str]) -> int:
+    """Runs the command."""
+    given = _parser().parse_args(arguments)
+    if given.once and not given.kubeconfig:
+        raise UsageError("sync --once writes into a cluster: give --kubeconfig")
+    folders = dict(map(_directory, given.directory))
+    found = _found(given.path, given.namespace)
+    plan = planning.plan(found.wanted)
+    for line in found.refused:
+        sys.stdout.write(f"FAILED    {line}\n")
+    if given.plan:
+        _tell(plan, len(found.wanted))
+        return 1 if found.refused else 0
+    from gatekeeper.cluster import client
+
+    with client.opened(given.kubeconfig, given.context) if given.kubeconfig else nullcontext() as cluster:
+        fetched = planning.fetch(plan, partial(_opened, found.stores, folders, cluster))
+        decisions = [_decided(wanted, fetched, cluster) for wanted in found.wanted]
+        status = max([_done(one, given.once, cluster) for one in decisions], default=0)
+    for key, calls in sorted(fetched.calls.items()):
+        sys.stdout.write(f"{key}: {calls} requests for {plan[key].references} references\n")
+    return max(status, 1 if found.refused else 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        prog="gatekeeper sync",
+        description="Read what ExternalSecrets ask for, each secret once, and write the Secrets into a cluster.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH", help="default: this folder")
+    how = options.add_mutually_exclusive_group(required=True)
+    how.add_argument("--plan", action="store_true", help="tell what would be read")
+    how.add_argument("--dry-run", action="store_true", help="read, and tell what would be written")
+    how.add_argument("--once", action="store_true", help="read and write, once")
+    options.add_argument("--kubeconfig", type=Path, metavar="FILE", help="of the cluster")
+    options.add_argument("--context", default="", help="of the kubeconfig (default: its current one)")
+    options.add_argument(
+        "--directory", action="append", default=[], metavar="STORE=DIR", help="take a folder for this store instead"
+    )
+    options.add_argument("-n", "--namespace", default="default", help="where an object names none")
+    return options
+
+
+def _directory(text: str) -> tuple[str, Path]:
+    name, is_split, folder = text.partition("=")
+    if not is_split or not name or not folder:
+        raise UsageError(f"--directory {text}: write STORE=DIR")
+    return name, Path(folder)
+
+
+def _found(path: Path, namespace: str) -> Found:
+    """What a repository, or a part of it, holds after rendering."""
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder")
+    root = config.root_of(path.resolve())
+    settings = config.load(root, None)
+    jobs = os.cpu_count() or 1
+    tree = sources.gather([path], root, settings.exclude)
+    read, gaps = documents.read(tree, jobs)
+    rendered = render.all_of(tree, read, settings, jobs, lambda done, of: None)
+    found = Found([], {}, [])
+    held: dict[StoreKey, Any] = {}
+    for gap in (*tree.gaps, *gaps, *rendered.gaps):
+        if gap.fatal:
+            found.refused.append(f"{gap.file}: {gap.reason}")
+    for resource in rendered.resources:
+        if resource.ref.group != reading.GROUP:
+            continue
+        value = resource.value
+        space = resource.ref.namespace or namespace
+        if resource.ref.kind == "ExternalSecret":
+            try:
+                found.wanted.append(reading.read(value, space))
+            except FieldError as error:
+                found.refused.append(f"{_place(resource, error)}: {resource.ref}: {error}")
+        elif resource.ref.kind in reading.KINDS:
+            kind = resource.ref.kind
+            held[StoreKey(kind, space if kind == "SecretStore" else "", resource.ref.name)] = value
+    return found._replace(stores=held)
+
+
+def _place(resource: Resource, error: FieldError) -> str:
+    place = resource.origin.place(error.path)
+    return f"{place.file}:{place.line}" if place.line else place.file
+
+
+def _opened(known: Mapping[StoreKey, Any], folders: Mapping[str, Path], cluster: Client | None, key: StoreKey) -> Store:
+    if key.name in folders:
+        return Directory(folders[key.name])
+    if key not in known:
+        raise StoreError("is not in the repository")
+    return stores.opened(known[key], _credentials(key, cluster), cluster is None)
+
+
+def _credentials(key: StoreKey, cluster: Client | None) -> Callable[[Fields], Hidden]:
+    """What gives the values that a store signs in with."""
+    from gatekeeper.cluster import secrets
+
+    def value(fields: Fields) -> Hidden:
+        name, field = fields.text("name"), fields.text("key", "token")
+        space = fields.text("namespace", "") or key.namespace
+        fields.end()
+        if not space:
+            raise StoreError(f"names no namespace for the Secret {name} that it signs in with")
+        found = secrets.value(cluster, space, name, field) if cluster is not None else None
+        if found is None:
+            raise StoreError(f"signs in with `{field}` of the Secret {space}/{name}, which is not there")
+        return found
+
+    return value
+
+
+def _decided(wanted: Wanted, fetched: Fetched, cluster: Client | None) -> Decision:
+    from gatekeeper.cluster import secrets
+
+    def text_of(kind: str, name: str, key: str) -> str:
+        found = secrets.text(cluster, kind, wanted.namespace, name, key) if cluster is not None else None
+        if found is None:
+            raise StoreError(f"the template in {kind} {name}, `{key}`, is not there")
+        return found
+
+    existing = secrets.secret(cluster, wanted.namespace, wanted.target.name) if cluster is not None else None
+    return syncing.decide(wanted, fetched, existing, text_of)
+
+
+def _done(one: Decision, is_meant: bool, cluster: Client | None) -> int:
+    """Does what was decided, if that is meant, and tells of it."""
+    target = f"{one.wanted.namespace}/{one.wanted.target.name}"
+    words: dict[str, str] = {"create": "created", "change": "changed", "delete": "deleted", "wait": "waits"}
+    if not is_meant:
+        words |= {"create": "create", "change": "change", "delete": "delete"}
+    word = "FAILED" if one.action == "failed" else words.get(one.action, one.action)
+    if is_meant and cluster is not None:
+        from gatekeeper.cluster import secrets
+
+        if one.secret is not None:
+            secrets.write(cluster, one.secret, MANAGER + one.wanted.name, one.action == "create")
+        elif one.action == "delete":
+            secrets.delete(cluster, one.wanted.namespace, one.wanted.target.name)
+    reason = f": {one.reason}" if one.reason else ""
+    sys.stdout.write(f"{word:<9} {target}{reason}\n")
+    if one.secret is not None and not is_meant:
+        for key, digest in _digests(one.secret):
+            sys.stdout.write(f"            {key}  {digest}\n")
+    return 1 if one.action in ("failed", "wait") or one.reason.startswith("not all") else 0
+
+
+_salt = os.urandom(32)
+
+
+def _digests(secret: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Each key with a digest that tells the same value from another in this run, and nothing to anybody later."""
+    return [
+        (key, hmac.new(_salt, base64.b64decode(text), hashlib.sha256).hexdigest()[:DIGEST])
+        for key, text in secret["data"].items()
+    ]
+
+
+def _tell(plan: Plan, count: int) -> None:
+    """What a plan reads, store by store."""
+    sys.stdout.write(f"{count} ExternalSecrets\n")
+    for key, part in plan.items():
+        reads = len(part.wishes) + len(part.queries)
+        sys.stdout.write(f"{key}: {reads} reads for {part.references} references\n")
+        for wish in part.wishes:
+            sys.stdout.write(f"            {wish}\n")
+        for query in part.queries:
+            sys.stdout.write(
+                f"            all below `{query.path or '/'}` that match `{query.name}` {dict(query.tags) or ''}\n"
+            )

@@ -1,0 +1,155 @@
+"""What has to be read for all ExternalSecrets together: each secret of each store once, however many ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from gatekeeper.errors import GateError
+from gatekeeper.external.model import Find, Remote, StoreRef, Wanted
+from gatekeeper.hidden import Hidden
+from gatekeeper.stores.reading import Missing, Outcome, Query, Store, StoreError, Wish
+
+# So many stores are read at a time.
+AT_ONCE = 8
+
+
+class StoreKey(NamedTuple):
+    """One store: its kind, the namespace of a SecretStore (empty for a ClusterSecretStore), and its name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        where = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.kind} {where}{self.name}"
+
+
+class Part(NamedTuple):
+    """What one store is asked: wishes and queries, each once, and how many references they serve."""
+
+    wishes: tuple[Wish, ...]
+    queries: tuple[Query, ...]
+    references: int
+
+
+Plan = Mapping[StoreKey, Part]
+
+
+def key_of(store: StoreRef, namespace: str) -> StoreKey:
+    """The store that an ExternalSecret of a namespace means."""
+    return StoreKey(store.kind, namespace if store.kind == "SecretStore" else "", store.name)
+
+
+def wish_of(remote: Remote) -> Wish:
+    """What has to be read for a reference; its property is a part of that."""
+    return Wish(remote.key, remote.version, remote.metadata)
+
+
+def query_of(find: Find) -> Query:
+    """What has to be asked for a search."""
+    return Query(find.path, find.name, find.tags)
+
+
+def plan(wanted: Iterable[Wanted]) -> Plan:
+    """What is read, by store, in order."""
+    wishes: dict[StoreKey, dict[Wish, int]] = {}
+    queries: dict[StoreKey, list[Query]] = {}
+    for one in wanted:
+        for item in one.items:
+            _count(wishes, key_of(item.store, one.namespace), wish_of(item.remote))
+        for many in one.many:
+            key = key_of(many.store, one.namespace)
+            if isinstance(many.what, Remote):
+                _count(wishes, key, wish_of(many.what))
+            elif query_of(many.what) not in queries.setdefault(key, []):
+                queries[key].append(query_of(many.what))
+    found = sorted(wishes.keys() | queries.keys())
+    return {
+        key: Part(
+            tuple(sorted(wishes.get(key, {}))),
+            tuple(queries.get(key, ())),
+            sum(wishes.get(key, {}).values()) + len(queries.get(key, ())),
+        )
+        for key in found
+    }
+
+
+def _count(wishes: dict[StoreKey, dict[Wish, int]], key: StoreKey, wish: Wish) -> None:
+    held = wishes.setdefault(key, {})
+    held[wish] = held.get(wish, 0) + 1
+
+
+class Fetched(NamedTuple):
+    """What the stores gave, or why they did not; and how many requests that took."""
+
+    values: Mapping[tuple[StoreKey, Wish], Outcome]
+    found: Mapping[StoreKey, list[tuple[Query, Mapping[str, Hidden] | StoreError]]]
+    calls: Mapping[StoreKey, int]
+
+    def value(self, key: StoreKey, wish: Wish) -> Hidden:
+        """One value.
+
+        Raises:
+            Missing: the store has none.
+            StoreError: it could not be read.
+        """
+        outcome = self.values[key, wish]
+        if isinstance(outcome, StoreError):
+            raise outcome
+        return outcome
+
+    def all(self, key: StoreKey, query: Query) -> Mapping[str, Hidden]:
+        """What a search found.
+
+        Raises:
+            Missing: nothing at all.
+            StoreError: it could not be searched.
+        """
+        outcome = next(outcome for asked, outcome in self.found[key] if asked == query)
+        if isinstance(outcome, StoreError):
+            raise outcome
+        if not outcome:
+            raise Missing(f"nothing in {key} is called or marked as `find` says")
+        return outcome
+
+
+def fetch(plan: Plan, opened: Callable[[StoreKey], Store]) -> Fetched:
+    """Reads all of a plan: several stores at once, each opened once.
+
+    Args:
+        opened: signs in to a store; why it cannot is then why all its secrets cannot be read.
+    """
+    values: dict[tuple[StoreKey, Wish], Outcome] = {}
+    found: dict[StoreKey, list[tuple[Query, Mapping[str, Hidden] | StoreError]]] = {}
+    calls: dict[StoreKey, int] = {}
+
+    def read(key: StoreKey) -> None:
+        part = plan[key]
+        try:
+            store = opened(key)
+        except GateError as error:
+            reason = error if isinstance(error, StoreError) else StoreError(str(error))
+            values.update(((key, wish), StoreError(f"{key}: {reason}", reason.may_pass)) for wish in part.wishes)
+            found[key] = [(query, StoreError(f"{key}: {reason}", reason.may_pass)) for query in part.queries]
+            return
+        try:
+            outcomes = store.read(part.wishes)
+            values.update(((key, wish), outcome) for wish, outcome in zip(part.wishes, outcomes, strict=True))
+            found[key] = [(query, _searched(store, query)) for query in part.queries]
+            calls[key] = store.calls
+        finally:
+            store.close()
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(read, plan))
+    return Fetched(values, found, calls)
+
+
+def _searched(store: Store, query: Query) -> Mapping[str, Hidden] | StoreError:
+    try:
+        return store.find(query)
+    except StoreError as error:
+        return error

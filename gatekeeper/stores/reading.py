@@ -1,0 +1,92 @@
+"""What every store does: give the values of some secrets at once, and tell of each that it cannot why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from gatekeeper.errors import GateError
+from gatekeeper.hidden import Hidden
+
+
+class Wish(NamedTuple):
+    """One secret of a store, as it is read once for all who ask for parts of it.
+
+    Attributes:
+        version: empty for the newest.
+        metadata: whether its metadata is asked for, and not its value.
+    """
+
+    key: str
+    version: str = ""
+    metadata: bool = False
+
+    def __str__(self) -> str:
+        version = f" (version {self.version})" if self.version else ""
+        return f"{'the metadata of ' if self.metadata else ''}`{self.key}`{version}"
+
+
+class StoreError(GateError):
+    """A store, or one secret of it, cannot be read.
+
+    Attributes:
+        may_pass: whether trying again later can help, so that nothing may be deleted because of it.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
+
+
+class Missing(StoreError):
+    """The store answers, and has no such secret."""
+
+
+Outcome = Hidden | StoreError
+
+
+class Query(NamedTuple):
+    """All secrets below a path that have a name (a regular expression of Go's) and tags; empty: whatever it is."""
+
+    path: str
+    name: str
+    tags: Mapping[str, str]
+
+
+class Store(Protocol):
+    """A store that is open: signed in once, for all that is read."""
+
+    def read(self, wishes: Sequence[Wish]) -> list[Outcome]:
+        """The JSON or text of each secret, or why there is none; in order."""
+
+    def find(self, query: Query) -> Mapping[str, Hidden]:
+        """All secrets of a kind, by name.
+
+        Raises:
+            StoreError: the store cannot be asked that.
+        """
+
+    @property
+    def calls(self) -> int:
+        """How many requests were made so far."""
+
+    def close(self) -> None:
+        """Gives back what was borrowed: connections, leases."""
+
+
+def matcher(name: str) -> object:
+    """A name's pattern as Go reads it, unanchored.
+
+    Raises:
+        StoreError: it is none.
+    """
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(name, options=options)
+    except re2.error:
+        raise StoreError(f"`{name}` is no regular expression that Go takes") from None
