@@ -1,0 +1,214 @@
+"""Vault, the real one: versions, metadata, searches, ways to sign in, and what it refuses."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.fields import FieldError, Fields
+from gatekeeper.hidden import Hidden
+from gatekeeper.stores import every
+from gatekeeper.stores.reading import Missing, Outcome, Query, Store, StoreError, Wish
+from gatekeeper.stores.vault import Place, Vault
+from tests.conftest import Repository, command, needs
+from tests.servers import cluster as servers
+from tests.servers import vault_server
+from tests.servers.vault_server import TOKEN, VaultServer
+
+VALUE = "hunter2-Zk9vQ1x7Lm3"
+CREDENTIALS = {"token": TOKEN, "wrong": "no-such-token"}
+
+
+@pytest.fixture(scope="module")
+def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VaultServer]:
+    with vault_server.running(tmp_path_factory.mktemp("vault")) as found:
+        kv = found.client.secrets.kv
+        for password in ("old", VALUE):
+            kv.v2.create_or_update_secret("prod/db", {"password": password, "nested": {"a": 1}})
+        kv.v2.update_metadata("prod/db", custom_metadata={"team": "shop"})
+        kv.v2.create_or_update_secret("prod/web/front", {"token": VALUE})
+        kv.v2.create_or_update_secret("gone", {"a": "b"})
+        kv.v2.delete_latest_version_of_secret("gone")
+        kv.v1.create_or_update_secret("prod/db", {"password": VALUE}, mount_point="old")
+        yield found
+
+
+def secret_of(fields: Fields) -> Hidden:
+    name, _ = fields.text("name"), fields.text("key", "")
+    if name not in CREDENTIALS:
+        raise StoreError(f"signs in with the Secret {name}, which is not there")
+    return Hidden(CREDENTIALS[name].encode())
+
+
+def opened(vault: VaultServer, auth: Any = None, **more: Any) -> Store:
+    provider = {"server": vault.url, "path": "secret", "auth": auth or {"tokenSecretRef": {"name": "token"}}, **more}
+    return every.opened({"spec": {"provider": {"vault": provider}}}, secret_of, False)
+
+
+def shown(outcome: Outcome) -> Any:
+    assert isinstance(outcome, Hidden), outcome
+    return orjson.loads(outcome.reveal())
+
+
+def test_secrets_are_read_with_versions_and_metadata(vault: VaultServer) -> None:
+    store = opened(vault)
+    found = store.read(
+        [Wish("prod/db"), Wish("prod/db", "1"), Wish("prod/db", metadata=True), Wish("secret/data/prod/db")]
+    )
+    assert [shown(one) for one in found] == [
+        {"password": VALUE, "nested": {"a": 1}}, {"password": "old", "nested": {"a": 1}}, {"team": "shop"},
+        {"password": VALUE, "nested": {"a": 1}},
+    ]  # fmt: skip
+    assert store.calls == 4
+    store.close()
+
+
+@pytest.mark.parametrize("wish", [Wish("none"), Wish("gone"), Wish("prod/db", "7"), Wish("none", metadata=True)])
+def test_what_is_not_there_is_missing_and_no_failure(vault: VaultServer, wish: Wish) -> None:
+    [outcome] = opened(vault).read([wish])
+    assert isinstance(outcome, Missing) and str(wish) in str(outcome)
+
+
+def test_the_first_version_of_kv_is_read_too(vault: VaultServer) -> None:
+    store = opened(vault, path="old", version="v1")
+    found = store.read([Wish("prod/db"), Wish("old/prod/db"), Wish("none"), Wish("prod/db", metadata=True)])
+    assert shown(found[0]) == shown(found[1]) == {"password": VALUE}
+    assert isinstance(found[2], Missing) and "have no metadata" in str(found[3])
+    assert list(store.find(Query("", "db", {}))) == ["prod/db"]
+
+
+def test_secrets_are_found_by_name_path_and_metadata(vault: VaultServer) -> None:
+    store = opened(vault)
+    assert list(store.find(Query("", "", {}))) == ["prod/db", "prod/web/front"]
+    assert list(store.find(Query("prod", "front$", {}))) == ["prod/web/front"]
+    assert list(store.find(Query("", "", {"team": "shop"}))) == ["prod/db"]
+    assert store.find(Query("nothing", "", {})) == {}
+    with pytest.raises(StoreError, match="no regular expression"):
+        store.find(Query("", "(", {}))
+
+
+def test_every_way_to_sign_in_that_vault_lets_us_try(vault: VaultServer) -> None:
+    client = vault.client
+    client.sys.create_or_update_policy("read", 'path "secret/*" { capabilities = ["read", "list"] }')
+    client.sys.enable_auth_method("approle")
+    client.auth.approle.create_or_update_approle("shop", token_policies=["read"])
+    role = client.auth.approle.read_role_id("shop")["data"]["role_id"]
+    CREDENTIALS["secret-id"] = client.auth.approle.generate_secret_id("shop")["data"]["secret_id"]
+    client.sys.enable_auth_method("userpass")
+    client.auth.userpass.create_or_update_user("shop", "a-password", policies=["read"])
+    CREDENTIALS["password"] = "a-password"
+    ways: list[dict[str, Any]] = [
+        {"tokenSecretRef": {"name": "token", "key": "token"}},
+        {"appRole": {"path": "approle", "roleId": role, "secretRef": {"name": "secret-id"}}},
+        {"userPass": {"username": "shop", "secretRef": {"name": "password"}}},
+    ]
+    for auth in ways:
+        assert shown(opened(vault, auth).read([Wish("prod/db")])[0])["password"] == VALUE
+
+
+@pytest.mark.parametrize(
+    ("auth", "words"),
+    [
+        ({"appRole": {"roleId": "x", "secretRef": {"name": "wrong"}}}, "Vault refuses"),
+        ({"userPass": {"username": "x", "secretRef": {"name": "wrong"}}}, "Vault refuses"),
+        ({"jwt": {"role": "x", "secretRef": {"name": "wrong"}}}, "Vault refuses"),
+        ({"tokenSecretRef": {"name": "none"}}, "which is not there"),
+        ({"iam": {}}, "`spec.provider.vault.auth.iam` is not supported"), ({}, "names no way to sign in"),
+        ({"appRole": {"roleId": "x"}}, "`spec.provider.vault.auth.appRole.secretRef` is missing"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_signed_in_with_is_told(vault: VaultServer, auth: dict[str, Any], words: str) -> None:
+    provider = {"server": vault.url, "path": "secret", "auth": auth}
+    with pytest.raises((StoreError, FieldError)) as caught:
+        every.opened({"spec": {"provider": {"vault": provider}}}, secret_of, False)
+    assert words in str(caught.value) and "no-such-token" not in str(caught.value)
+
+
+def test_a_token_that_has_ended_or_may_not_is_told(vault: VaultServer) -> None:
+    [outcome] = opened(vault, {"tokenSecretRef": {"name": "wrong"}}).read([Wish("prod/db")])
+    assert isinstance(outcome, StoreError) and not isinstance(outcome, Missing) and "403" in str(outcome)
+    CREDENTIALS["short"] = vault.client.auth.token.create(ttl="1h", policies=["default"])["auth"]["client_token"]
+    store = opened(vault, {"tokenSecretRef": {"name": "short"}})
+    assert "403" in str(store.read([Wish("prod/db")])[0])
+    vault.client.auth.token.revoke(CREDENTIALS["short"])
+    with pytest.raises(StoreError, match="403"):
+        store.find(Query("", "", {}))
+
+
+def test_a_vault_that_is_sealed_or_gone_may_come_back(tmp_path: Path) -> None:
+    with vault_server.running(tmp_path) as found:
+        store = opened(found)
+        found.client.sys.seal()
+        [outcome] = store.read([Wish("prod/db")])
+        assert isinstance(outcome, StoreError) and outcome.may_pass and "is sealed" in str(outcome)
+    [outcome] = store.read([Wish("prod/db")])
+    assert isinstance(outcome, StoreError) and outcome.may_pass and "does not answer" in str(outcome)
+
+
+def test_what_a_store_asks_for_and_is_not_supported_is_refused_by_name(vault: VaultServer) -> None:
+    for provider, words in (
+        ({"vault": {"server": vault.url, "checkAndSet": {}}}, "`spec.provider.vault.checkAndSet`"),
+        ({"vault": {"server": vault.url, "caBundle": "!"}}, "`spec.provider.vault.caBundle` is no base64"),
+        ({"akeyless": {}}, "`spec.provider.akeyless` is not supported; there are vault"),
+    ):
+        with pytest.raises(FieldError) as caught:
+            every.opened({"spec": {"provider": provider}}, secret_of, False)
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mount", "version", "key", "path"),
+    [
+        ("secret/path", "v2", "foo", "secret/path/data/foo"), ("secret/path", "v1", "foo", "secret/path/foo"),
+        ("secret/path", "v2", "secret/path/foo", "secret/path/data/foo"),
+        ("secret/path", "v2", "secret/path/data/foo", "secret/path/data/foo"),
+        ("secret/path", "v1", "secret/path/foo", "secret/path/foo"), ("", "v2", "secret/path/foo", "secret/data/path/foo"),
+        ("", "v2", "secret/path/data/foo", "secret/path/data/foo"), ("", "v1", "secret/path/foo", "secret/path/foo"),
+    ],
+)  # fmt: skip
+def test_paths_are_put_together_as_external_secrets_does_it(mount: str, version: str, key: str, path: str) -> None:
+    assert Vault(Place("http://127.0.0.1", mount, version), None).path(key) == path
+
+
+@given(st.text("ab/", max_size=8), st.sampled_from(["", "kv", "kv/x"]), st.sampled_from(["v1", "v2"]))
+def test_no_key_makes_a_path_a_fault(key: str, mount: str, version: str) -> None:
+    assert isinstance(Vault(Place("http://127.0.0.1", mount, version), None).path(key), str)
+
+
+@needs("gotemplate")
+def test_a_cluster_gets_what_vault_has_each_path_read_once(
+    vault: VaultServer, repository: Repository, tmp_path: Path
+) -> None:
+    """As a user types it: stores sign in with a Secret of the cluster, and Vault itself counts what was read."""
+    store = (
+        "apiVersion: external-secrets.io/v1beta1\nkind: ClusterSecretStore\nmetadata: {name: vault-backend}\nspec:\n  provider:\n"
+        f"    vault: {{server: '{vault.url}', path: secret, auth: {{tokenSecretRef: {{name: vault, key: token, namespace: prod}}}}}}\n"
+    )
+    one = (
+        "---\napiVersion: external-secrets.io/v1alpha1\nkind: ExternalSecret\nmetadata: {{name: db{n}, namespace: prod}}\nspec:\n"
+        "  secretStoreRef: {{name: vault-backend, kind: ClusterSecretStore}}\n"
+        "  data: [{{secretKey: password, remoteRef: {{key: prod/db, property: password}}}}, {{secretKey: a, remoteRef: {{key: prod/db, property: nested.a}}}}]\n"
+    )
+    root = repository({"all.yaml": store + "".join(one.format(n=number) for number in range(20))})
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    with servers.running(folder) as cluster:
+        cluster.make("/api/v1/namespaces", {"metadata": {"name": "prod"}})
+        run = ("sync", "--once", "--kubeconfig", cluster.kubeconfig, root)
+        code, out, _ = command(*run)
+        assert code == 1 and "signs in with `token` of the Secret prod/vault, which is not there" in out
+        held = {"metadata": {"name": "vault"}, "data": {"token": base64.b64encode(TOKEN.encode()).decode()}}
+        cluster.make("/api/v1/namespaces/prod/secrets", held)
+        before = vault.requests("secret/data/prod/db")
+        code, out, err = command(*run)
+        assert (code, err) == (0, "") and out.count("created") == 20 and VALUE not in out and TOKEN not in out
+        assert vault.requests("secret/data/prod/db") == before + 1
+        made = cluster.ask("GET", "/api/v1/namespaces/prod/secrets/db7")[1]["data"]
+        assert {key: base64.b64decode(text) for key, text in made.items()} == {"password": VALUE.encode(), "a": b"1"}
