@@ -37,6 +37,7 @@ class Config(NamedTuple):
     leak_rules: tuple[str, ...] = ()
     leak_allow: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    secrets_allow: tuple[Mapping[str, str], ...] = ()
     waivers: str = "waivers.yaml"
     baseline: str = "gatekeeper-baseline.json"
     waiver_days: float = 365.0
@@ -68,6 +69,7 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("leaks", "rules", "leak_rules", list),
     ("leaks", "allow", "leak_allow", list),
     ("references", "allow", "references", list),
+    ("secrets", "allow", "secrets_allow", tuple),
     ("waivers", "file", "waivers", str),
     ("waivers", "baseline", "baseline", str),
     ("waivers", "maxDays", "waiver_days", float),

@@ -11,6 +11,7 @@ from gatekeeper.cache import Cache
 from gatekeeper.config import NAME, Config
 from gatekeeper.documents import Source
 from gatekeeper.engines.admission import deployed as admission
+from gatekeeper.engines.external import allowed as external
 from gatekeeper.engines.plaintext import secrets as plaintext
 from gatekeeper.engines.references import graph as references
 from gatekeeper.engines.rego import asking as rego
@@ -140,6 +141,7 @@ def _secrets(
     """What is secret and in the open, or sealed and not as it should be."""
     found, gaps = plaintext.judge(tree, sources, resources, config)
     found.extend(sealed.judge(tree, sources, resources, asked.before))
+    found.extend(external.judge(resources, config.secrets_allow))
     if asked.opening:
         asked.say("opening what is sealed", 0)
         more, unopened = asked.opening(tree, sources, resources)

@@ -55,6 +55,7 @@ ROOMS: dict[str, set[str]] = {
     "engines.schema": BASE,
     "engines.plaintext": BASE,
     # Which certificate sealed a value is no secret, but only `sealing` can read certificates.
+    "engines.external": BASE | {"external", "fields"},
     "engines.sealed": BASE | {"hidden", "sealing", "sops"},
     "engines.references": BASE | {"sealing"},
     # Test cases of policies are read as resources stand in their files.
@@ -84,6 +85,7 @@ ROOMS: dict[str, set[str]] = {
         "engines.rego",
         "engines.plaintext",
         "engines.references",
+        "engines.external",
         "engines.sealed",
     },
     "commands": BASE

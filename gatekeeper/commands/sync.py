@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatekeeper import config, documents, sources
 from gatekeeper.errors import UsageError
-from gatekeeper.external import planning, reading, syncing
+from gatekeeper.external import allowing, planning, reading, syncing
 from gatekeeper.external.model import Wanted
 from gatekeeper.external.planning import Fetched, Plan, StoreKey
 from gatekeeper.external.syncing import Decision
 from gatekeeper.fields import FieldError, Fields
 from gatekeeper.hidden import Hidden
-from gatekeeper.model import Resource
+from gatekeeper.model import FieldPath, Resource, at
 from gatekeeper.render import every as render
 from gatekeeper.stores import every as stores
 from gatekeeper.stores.directory import Directory
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   gatekeeper sync --plan clusters/prod
+  gatekeeper sync --plan --budget 20 clusters/prod       in CI, before a change costs more
   gatekeeper sync --dry-run --directory vault-backend=dev-secrets .
   gatekeeper sync --dry-run --kubeconfig ~/.kube/config clusters/prod
   gatekeeper sync --once --kubeconfig ~/.kube/config clusters/prod
@@ -44,6 +45,8 @@ Exit status: 0 all is as it shall be, 1 something failed or waits, 2 wrong usage
 """
 MANAGER = "externalsecrets.external-secrets.io/"
 DIGEST = 12
+# How many one request reads, and what one costs in dollars (https://aws.amazon.com/secrets-manager/pricing/).
+AWS = {"SecretsManager": (20, 0.05 / 10_000), "ParameterStore": (10, 0.0)}
 
 
 class Found(NamedTuple):
@@ -65,7 +68,10 @@ def sync(arguments: list[str]) -> int:
     for line in found.refused:
         sys.stdout.write(f"FAILED    {line}\n")
     if given.plan:
-        _tell(plan, len(found.wanted))
+        dollars = _tell(plan, found)
+        if given.budget is not None and dollars > given.budget:
+            sys.stdout.write(f"refused: {dollars:.2f} $ a month are more than the budget of {given.budget:.2f} $\n")
+            return 1
         return 1 if found.refused else 0
     from gatekeeper.cluster import client
 
@@ -90,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--plan", action="store_true", help="tell what would be read")
     how.add_argument("--dry-run", action="store_true", help="read, and tell what would be written")
     how.add_argument("--once", action="store_true", help="read and write, once")
+    options.add_argument(
+        "--budget", type=float, metavar="DOLLARS", help="with --plan: refuse what costs more a month at AWS"
+    )
     options.add_argument("--kubeconfig", type=Path, metavar="FILE", help="of the cluster")
     options.add_argument("--context", default="", help="of the kubeconfig (default: its current one)")
     options.add_argument(
@@ -128,17 +137,22 @@ def _found(path: Path, namespace: str) -> Found:
         space = resource.ref.namespace or namespace
         if resource.ref.kind == "ExternalSecret":
             try:
-                found.wanted.append(reading.read(value, space))
+                wanted = reading.read(value, space)
             except FieldError as error:
-                found.refused.append(f"{_place(resource, error)}: {resource.ref}: {error}")
+                found.refused.append(f"{_place(resource, error.path)}: {resource.ref}: {error}")
+                continue
+            refused = list(allowing.refusals(wanted, settings.secrets_allow))
+            found.refused.extend(f"{_place(resource, path)}: {resource.ref}: {reason}" for path, reason in refused)
+            if not refused:
+                found.wanted.append(wanted)
         elif resource.ref.kind in reading.KINDS:
             kind = resource.ref.kind
             held[StoreKey(kind, space if kind == "SecretStore" else "", resource.ref.name)] = value
     return found._replace(stores=held)
 
 
-def _place(resource: Resource, error: FieldError) -> str:
-    place = resource.origin.place(error.path)
+def _place(resource: Resource, path: FieldPath) -> str:
+    place = resource.origin.place(path)
     return f"{place.file}:{place.line}" if place.line else place.file
 
 
@@ -214,15 +228,22 @@ def _digests(secret: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _tell(plan: Plan, count: int) -> None:
-    """What a plan reads, store by store."""
-    sys.stdout.write(f"{count} ExternalSecrets\n")
+def _tell(plan: Plan, found: Found) -> float:
+    """What a plan reads, store by store; and what AWS takes for that, in dollars a month."""
+    sys.stdout.write(f"{len(found.wanted)} ExternalSecrets\n")
+    dollars = 0.0
     for key, part in plan.items():
         reads = len(part.wishes) + len(part.queries)
         sys.stdout.write(f"{key}: {reads} reads for {part.references} references\n")
+        service = at(found.stores.get(key), ("spec", "provider", "aws", "service"))
+        if service in AWS:
+            at_once, price = AWS[service]
+            monthly = part.monthly(at_once)
+            dollars += monthly * price
+            sys.stdout.write(f"            about {monthly:,.0f} requests a month, {monthly * price:.2f} $\n")
         for wish in part.wishes:
             sys.stdout.write(f"            {wish}\n")
         for query in part.queries:
-            sys.stdout.write(
-                f"            all below `{query.path or '/'}` that match `{query.name}` {dict(query.tags) or ''}\n"
-            )
+            marks = f" with {', '.join(f'{tag}={text}' for tag, text in query.tags.items())}" if query.tags else ""
+            sys.stdout.write(f"            all below `{query.path or '/'}` that match `{query.name}`{marks}\n")
+    return dollars

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -13,6 +15,7 @@ from gatekeeper.stores.reading import Missing, Outcome, Query, Store, StoreError
 
 # So many stores are read at a time.
 AT_ONCE = 8
+HOUR, MONTH = 3600.0, 30 * 24 * 3600.0
 
 
 class StoreKey(NamedTuple):
@@ -28,11 +31,25 @@ class StoreKey(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What one store is asked: wishes and queries, each once, and how many references they serve."""
+    """What one store is asked: wishes and queries, each once, and how many references they serve.
+
+    Attributes:
+        intervals: how often each wish, in order, is to be read again: seconds; 0 for once.
+    """
 
     wishes: tuple[Wish, ...]
     queries: tuple[Query, ...]
     references: int
+    intervals: tuple[float, ...] = ()
+
+    def monthly(self, at_once: int) -> float:
+        """How many requests that makes in thirty days, where one request reads several.
+
+        What is read at other times cannot share a request; a search counts as one for each hour.
+        """
+        groups = Counter(interval for interval in self.intervals if interval)
+        reads = sum(math.ceil(count / at_once) * MONTH / interval for interval, count in groups.items())
+        return reads + len(self.queries) * MONTH / HOUR
 
 
 Plan = Mapping[StoreKey, Part]
@@ -55,31 +72,27 @@ def query_of(find: Find) -> Query:
 
 def plan(wanted: Iterable[Wanted]) -> Plan:
     """What is read, by store, in order."""
-    wishes: dict[StoreKey, dict[Wish, int]] = {}
+    wishes: dict[StoreKey, dict[Wish, list[float]]] = {}
     queries: dict[StoreKey, list[Query]] = {}
     for one in wanted:
+        interval = one.interval if one.refresh == "Periodic" else 0.0
         for item in one.items:
-            _count(wishes, key_of(item.store, one.namespace), wish_of(item.remote))
+            held = wishes.setdefault(key_of(item.store, one.namespace), {})
+            held.setdefault(wish_of(item.remote), []).append(interval)
         for many in one.many:
             key = key_of(many.store, one.namespace)
             if isinstance(many.what, Remote):
-                _count(wishes, key, wish_of(many.what))
+                wishes.setdefault(key, {}).setdefault(wish_of(many.what), []).append(interval)
             elif query_of(many.what) not in queries.setdefault(key, []):
                 queries[key].append(query_of(many.what))
-    found = sorted(wishes.keys() | queries.keys())
-    return {
-        key: Part(
-            tuple(sorted(wishes.get(key, {}))),
-            tuple(queries.get(key, ())),
-            sum(wishes.get(key, {}).values()) + len(queries.get(key, ())),
-        )
-        for key in found
-    }
+    return {key: _part(wishes.get(key, {}), queries.get(key, [])) for key in sorted(wishes.keys() | queries.keys())}
 
 
-def _count(wishes: dict[StoreKey, dict[Wish, int]], key: StoreKey, wish: Wish) -> None:
-    held = wishes.setdefault(key, {})
-    held[wish] = held.get(wish, 0) + 1
+def _part(wishes: Mapping[Wish, list[float]], queries: list[Query]) -> Part:
+    order = tuple(sorted(wishes))
+    # Whoever wants it most often decides.
+    intervals = tuple(min((one for one in wishes[wish] if one), default=0.0) for wish in order)
+    return Part(order, tuple(queries), sum(map(len, wishes.values())) + len(queries), intervals)
 
 
 class Fetched(NamedTuple):

@@ -22,6 +22,8 @@ Values = dict[str, Hidden]
 MOST_KEY = 253
 # What means something in a path of gjson.
 SPECIAL = re.compile(r"([.*?|#@!{}\[\]()=<>%\\])")
+# A path of names and nothing else.
+SIMPLE = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*", re.ASCII)
 # What Go's JSON writes otherwise in texts, so that it can stand in a page.
 ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -50,17 +52,27 @@ def parts(texts: Sequence[tuple[Hidden, str]]) -> list[Hidden | None]:
             found[number] = text
             continue
         value = _loaded(text)
+        plain = _walked(value, path) if SIMPLE.fullmatch(path) else None
         if isinstance(value, dict) and path in value:
             if isinstance(value[path], str):
                 found[number] = Hidden(value[path].encode("utf-8", "surrogatepass"))
             else:
                 lookups.append((number, Lookup(text, SPECIAL.sub(r"\\\1", path))))
+        elif isinstance(plain, str):
+            # What the program in Go would say, too, without starting it.
+            found[number] = Hidden(plain.encode("utf-8", "surrogatepass"))
         else:
             lookups.append((number, Lookup(text, path)))
     if lookups:
         answers = asking.ask(lookups=[lookup for _, lookup in lookups]).lookups
         found.update(zip((number for number, _ in lookups), answers, strict=True))
     return [found[number] for number in range(len(texts))]
+
+
+def _walked(value: Any, path: str) -> Any:
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
 
 
 def each(text: Hidden) -> Values:

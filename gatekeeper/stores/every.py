@@ -37,7 +37,9 @@ def opened(value: Any, secret_of: SecretOf, as_user: bool) -> Store:
     for name, make in PROVIDERS.items():
         fields = provider.inner(name)
         if fields is not None:
-            return make(fields, secret_of, as_user)
+            store = make(fields, secret_of, as_user)
+            fields.end()
+            return store
     provider.end(f"is not supported; there are {', '.join(PROVIDERS)}")
     raise StoreError("the store names no provider")
 
@@ -73,4 +75,19 @@ def _vault(fields: Fields, secret_of: SecretOf, as_user: bool) -> Store:
         raise
 
 
-PROVIDERS: dict[str, Callable[[Fields, SecretOf, bool], Store]] = {"vault": _vault}
+def _aws(fields: Fields, secret_of: SecretOf, as_user: bool) -> Store:
+    from gatekeeper.stores import aws, aws_auth
+
+    service = fields.choice("service", ("SecretsManager", "ParameterStore"), "SecretsManager")
+    prefix = fields.text("prefix", "")
+    if (own := fields.inner("secretsManager")) is not None:
+        # Both are about deleting, which nothing here does.
+        own.flag("forceDeleteWithoutRecovery")
+        own.has("recoveryWindowInDays")
+        own.end()
+    if service == "SecretsManager":
+        return aws.SecretsManager(aws_auth.client("secretsmanager", fields, secret_of, as_user), prefix)
+    return aws.ParameterStore(aws_auth.client("ssm", fields, secret_of, as_user), prefix)
+
+
+PROVIDERS: dict[str, Callable[[Fields, SecretOf, bool], Store]] = {"vault": _vault, "aws": _aws}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import orjson
 
@@ -139,9 +140,13 @@ class Vault:
         return key.replace("/data/", "/metadata/", 1)
 
     def _ask(self, method: str, path: str, wish: Wish, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+        # A key is text from a manifest: it must stay below the mount, and mean what it says.
+        if not {".", ".."}.isdisjoint(path.split("/")):
+            raise StoreError(f"{wish}: Vault has no paths with `.` or `..`")
         with self._lock:
             self._calls += 1
-        return asked(lambda: self._client.adapter.request(method.lower(), f"/v1/{path}", params=params), str(wish))
+        url = f"/v1/{quote(path, safe='/')}"
+        return asked(lambda: self._client.adapter.request(method.lower(), url, params=params), str(wish))
 
     def close(self) -> None:
         """Closes the connections. The token is its owner's, and ends by itself."""

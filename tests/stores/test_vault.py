@@ -70,6 +70,16 @@ def test_secrets_are_read_with_versions_and_metadata(vault: VaultServer) -> None
     store.close()
 
 
+def test_a_key_stays_below_its_mount_and_means_what_it_says(vault: VaultServer) -> None:
+    vault.client.secrets.kv.v2.create_or_update_secret("odd #?%2e name", {"a": "odd"})
+    store = opened(vault)
+    found = store.read(
+        [Wish("odd #?%2e name"), Wish("x/../prod/db"), Wish("x/%2e%2e/prod/db"), Wish("../../old/prod/db")]
+    )
+    assert shown(found[0]) == {"a": "odd"} and "no paths with" in str(found[1]) and "no paths with" in str(found[3])
+    assert isinstance(found[2], Missing)
+
+
 @pytest.mark.parametrize("wish", [Wish("none"), Wish("gone"), Wish("prod/db", "7"), Wish("none", metadata=True)])
 def test_what_is_not_there_is_missing_and_no_failure(vault: VaultServer, wish: Wish) -> None:
     [outcome] = opened(vault).read([wish])
@@ -86,7 +96,7 @@ def test_the_first_version_of_kv_is_read_too(vault: VaultServer) -> None:
 
 def test_secrets_are_found_by_name_path_and_metadata(vault: VaultServer) -> None:
     store = opened(vault)
-    assert list(store.find(Query("", "", {}))) == ["prod/db", "prod/web/front"]
+    assert [name for name in store.find(Query("", "", {})) if "odd" not in name] == ["prod/db", "prod/web/front"]
     assert list(store.find(Query("prod", "front$", {}))) == ["prod/web/front"]
     assert list(store.find(Query("", "", {"team": "shop"}))) == ["prod/db"]
     assert store.find(Query("nothing", "", {})) == {}

@@ -1,0 +1,47 @@
+"""Which namespace may read which store and keys, as the repository's config says it: the same for `check` and `sync`.
+
+A rule has patterns, as file names have them: `{namespace: shop-*, store: ClusterSecretStore/vault, key: production/*}`.
+With no rule at all everything may be read; with rules, only what one of them lets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from gatekeeper.external.model import Remote, StoreRef, Wanted
+from gatekeeper.model import FieldPath
+
+Rules = Sequence[Mapping[str, str]]
+FIELDS = ("namespace", "store", "key")
+
+
+def refusals(wanted: Wanted, rules: Rules) -> Iterator[tuple[FieldPath, str]]:
+    """What an ExternalSecret asks for and may not have: the path of the reference, and why."""
+    if not rules:
+        return
+    for number, item in enumerate(wanted.items):
+        if not _is_allowed(rules, wanted.namespace, item.store, item.remote.key):
+            yield ("spec", "data", number, "remoteRef", "key"), _reason(wanted, item.store, f"`{item.remote.key}`")
+    for number, many in enumerate(wanted.many):
+        what = many.what
+        # A search reads whatever begins with its path: `prod` finds what is in `prod2/`, too, in some stores.
+        key = what.key if isinstance(what, Remote) else what.path
+        if not _is_allowed(rules, wanted.namespace, many.store, key):
+            shown = f"`{key}`" if isinstance(what, Remote) else f"all that begins with `{key}`"
+            yield ("spec", "dataFrom", number), _reason(wanted, many.store, shown)
+
+
+def _is_allowed(rules: Rules, namespace: str, store: StoreRef, key: str) -> bool:
+    # A store may take `a/../b` for `b`.
+    if not {".", ".."}.isdisjoint(key.split("/")):
+        return False
+    asked = {"namespace": namespace, "store": f"{store.kind}/{store.name}", "key": key}
+    return any(all(fnmatchcase(asked[field], rule.get(field, "*")) for field in FIELDS) for rule in rules)
+
+
+def _reason(wanted: Wanted, store: StoreRef, shown: str) -> str:
+    return (
+        f"{shown} of {store.kind} {store.name} may not be read from namespace {wanted.namespace}: "
+        "no rule in `secrets.allow` lets it"
+    )

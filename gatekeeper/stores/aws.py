@@ -1,0 +1,272 @@
+"""AWS Secrets Manager and Parameter Store, through boto3: twenty secrets, or ten parameters, with each request.
+
+Source: external-secrets `pkg/provider/aws/{secretsmanager,parameterstore}`; AWS API references of BatchGetSecretValue,
+GetSecretValue, GetParameters and GetParametersByPath.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import orjson
+
+from gatekeeper.hidden import Hidden
+from gatekeeper.stores.reading import Missing, Outcome, Query, StoreError, Wish, matcher
+
+SECRETS_AT_ONCE = 20
+PARAMETERS_AT_ONCE = 10
+# So many requests at a time to one store.
+AT_ONCE = 4
+# What passes: AWS is asked too often, or has a fault of its own.
+PASSING = (
+    "Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "InternalServiceError",
+    "InternalServerError", "ServiceUnavailable", "InternalFailure",
+)  # fmt: skip
+NOT_THERE = ("ResourceNotFoundException", "ParameterNotFound", "ParameterVersionNotFound")
+UNKNOWN = (
+    "UnrecognizedClientException", "InvalidClientTokenId", "ExpiredToken", "ExpiredTokenException",
+    "SignatureDoesNotMatch",
+)  # fmt: skip
+
+
+class Counted:
+    """A client of boto3 whose requests are counted, and whose errors are told in our words."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.calls = 0
+
+    def ask(self, what: str, name: str, **arguments: Any) -> dict[str, Any]:
+        """One request.
+
+        Raises:
+            Missing, StoreError: AWS refuses, or does not answer.
+        """
+        from botocore import exceptions
+
+        self.calls += 1
+        try:
+            answer: dict[str, Any] = getattr(self._client, name)(**arguments)
+        except exceptions.ClientError as error:
+            held = error.response.get("Error", {})
+            raise refused(what, str(held.get("Code")), str(held.get("Message"))) from None
+        except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError):
+            raise StoreError(f"{what}: nobody says who asks: name `auth` in the store, or set AWS_PROFILE") from None
+        except exceptions.ParamValidationError:
+            raise StoreError(f"{what}: AWS takes no such name or role; look at the store and the key") from None
+        except exceptions.BotoCoreError as error:
+            raise StoreError(f"{what}: AWS does not answer: {type(error).__name__}", may_pass=True) from None
+        return answer
+
+    def pages(self, what: str, name: str, field: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """The items of all pages of a list."""
+        token: dict[str, Any] = {}
+        while True:
+            answer = self.ask(what, name, **arguments, **token)
+            yield from answer.get(field) or ()
+            if not answer.get("NextToken"):
+                return
+            token = {"NextToken": answer["NextToken"]}
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+
+def refused(what: str, code: str, message: str) -> StoreError:
+    """What an error code of AWS means, and what to do; its own words are not passed on."""
+    if code in NOT_THERE or (code.startswith("InvalidRequest") and "delet" in message):
+        return Missing(f"{what}: AWS has no such secret")
+    if code in PASSING:
+        return StoreError(f"{what}: AWS is asked too often, or has a fault of its own ({code})", may_pass=True)
+    if code in UNKNOWN:
+        return StoreError(f"{what}: AWS does not know who asks ({code}): look at `auth` of the store")
+    if code.startswith("AccessDenied"):
+        return StoreError(f"{what}: AWS refuses ({code}): the policies of who asks do not allow it")
+    return StoreError(f"{what}: AWS refuses ({code})")
+
+
+class SecretsManager:
+    """AWS Secrets Manager."""
+
+    def __init__(self, client: Any, prefix: str = "") -> None:
+        self._client = Counted(client)
+        self._prefix = prefix
+
+    @property
+    def calls(self) -> int:
+        """How many requests were made."""
+        return self._client.calls
+
+    def read(self, wishes: Sequence[Wish]) -> list[Outcome]:
+        """See `Store.read`: the newest values in batches, all else one by one."""
+        plain = [wish for wish in wishes if not wish.version and not wish.metadata]
+        others = [wish for wish in wishes if wish.version or wish.metadata]
+        batches = [plain[start : start + SECRETS_AT_ONCE] for start in range(0, len(plain), SECRETS_AT_ONCE)]
+        found: dict[Wish, Outcome] = {}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for outcomes in pool.map(self._batch, batches):
+                found.update(outcomes)
+            found.update(zip(others, pool.map(self._one, others), strict=True))
+        return [found[wish] for wish in wishes]
+
+    def _batch(self, wishes: Sequence[Wish]) -> dict[Wish, Outcome]:
+        names = {f"{self._prefix}{wish.key}": wish for wish in wishes}
+        what = f"{len(wishes)} secrets"
+        try:
+            answer = self._client.ask(what, "batch_get_secret_value", SecretIdList=list(names))
+        except StoreError as error:
+            return dict.fromkeys(wishes, error)
+        found: dict[Wish, Outcome] = {}
+        for held in answer.get("SecretValues") or ():
+            wish = names.get(held.get("Name", "")) or names.get(held.get("ARN", ""))
+            if wish:
+                found[wish] = _value(held, wish)
+        for fault in answer.get("Errors") or ():
+            wish = names.get(fault.get("SecretId", ""))
+            if wish:
+                found[wish] = refused(str(wish), str(fault.get("ErrorCode")), str(fault.get("Message")))
+        # Part of an answer is no answer to the rest.
+        rest = [wish for wish in wishes if wish not in found]
+        return found | {wish: self._one(wish) for wish in rest}
+
+    def _one(self, wish: Wish) -> Outcome:
+        name = f"{self._prefix}{wish.key}"
+        try:
+            if wish.metadata:
+                answer = self._client.ask(str(wish), "describe_secret", SecretId=name)
+                return Hidden(_tags(answer.get("Tags")))
+            which = {"VersionStage": wish.version or "AWSCURRENT"}
+            if wish.version.startswith("uuid/"):
+                which = {"VersionId": wish.version.removeprefix("uuid/")}
+            return _value(self._client.ask(str(wish), "get_secret_value", SecretId=name, **which), wish)
+        except StoreError as error:
+            return error
+
+    def find(self, query: Query) -> Mapping[str, Hidden]:
+        """See `Store.find`: by name, or by tags."""
+        pattern: Any = matcher(query.name)
+        filters = [{"Key": "name", "Values": [query.path]}] if query.path else []
+        for key, text in query.tags.items():
+            filters += [{"Key": "tag-key", "Values": [key]}, {"Key": "tag-value", "Values": [text]}]
+        listed = self._client.pages("the list of secrets", "list_secrets", "SecretList", Filters=filters)
+        names = [held["Name"] for held in listed if pattern.search(held["Name"]) and _has(held.get("Tags"), query.tags)]
+        bare = SecretsManager.__new__(SecretsManager)
+        bare._client, bare._prefix = self._client, ""
+        return _all(names, bare.read)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+
+class ParameterStore:
+    """AWS Systems Manager Parameter Store."""
+
+    def __init__(self, client: Any, prefix: str = "") -> None:
+        self._client = Counted(client)
+        self._prefix = prefix
+
+    @property
+    def calls(self) -> int:
+        """How many requests were made."""
+        return self._client.calls
+
+    def read(self, wishes: Sequence[Wish]) -> list[Outcome]:
+        """See `Store.read`: values ten at a time, metadata one by one."""
+        values = [wish for wish in wishes if not wish.metadata]
+        marks = [wish for wish in wishes if wish.metadata]
+        batches = [values[start : start + PARAMETERS_AT_ONCE] for start in range(0, len(values), PARAMETERS_AT_ONCE)]
+        found: dict[Wish, Outcome] = {}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for outcomes in pool.map(self._batch, batches):
+                found.update(outcomes)
+            found.update(zip(marks, pool.map(self._mark, marks), strict=True))
+        return [found[wish] for wish in wishes]
+
+    def _batch(self, wishes: Sequence[Wish]) -> dict[Wish, Outcome]:
+        names = {self._name(wish): wish for wish in wishes}
+        try:
+            answer = self._client.ask(
+                f"{len(wishes)} parameters", "get_parameters", Names=list(names), WithDecryption=True
+            )
+        except StoreError as error:
+            return dict.fromkeys(wishes, error)
+        found: dict[Wish, Outcome] = {}
+        # Of one name the newest version comes last, and so is what is meant where no version is named.
+        for held in sorted(answer.get("Parameters") or (), key=lambda one: int(one.get("Version", 0))):
+            for wish in (names[name] for name in _called(held) if name in names):
+                found[wish] = Hidden(str(held.get("Value", "")).encode())
+        return {wish: found.get(wish) or Missing(f"{wish}: AWS has no such parameter") for wish in wishes}
+
+    def _name(self, wish: Wish) -> str:
+        return f"{self._prefix}{wish.key}" + (f":{wish.version}" if wish.version else "")
+
+    def _mark(self, wish: Wish) -> Outcome:
+        name = f"{self._prefix}{wish.key}"
+        try:
+            answer = self._client.ask(str(wish), "list_tags_for_resource", ResourceType="Parameter", ResourceId=name)
+        except StoreError as error:
+            return error
+        return Hidden(_tags(answer.get("TagList")))
+
+    def find(self, query: Query) -> Mapping[str, Hidden]:
+        """See `Store.find`: by path and name, or by tags."""
+        pattern: Any = matcher(query.name)
+        if not query.tags:
+            listed = self._client.pages(
+                "the list of parameters", "get_parameters_by_path", "Parameters",
+                Path=query.path or "/", Recursive=True, WithDecryption=True,
+            )  # fmt: skip
+            return {held["Name"]: Hidden(held["Value"].encode()) for held in listed if pattern.search(held["Name"])}
+        filters = [{"Key": f"tag:{key}", "Option": "Equals", "Values": [text]} for key, text in query.tags.items()]
+        if query.path:
+            filters.append({"Key": "Path", "Option": "Recursive", "Values": [query.path]})
+        listed = self._client.pages(
+            "the list of parameters", "describe_parameters", "Parameters", ParameterFilters=filters
+        )
+        bare = ParameterStore.__new__(ParameterStore)
+        bare._client, bare._prefix = self._client, ""
+        return _all([held["Name"] for held in listed if pattern.search(held["Name"])], bare.read)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+
+def _called(held: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a parameter may have been asked for as; its selector says so, where AWS repeats it."""
+    if held.get("Selector"):
+        return (f"{held['Name']}{held['Selector']}",)
+    return held["Name"], held.get("ARN", ""), f"{held['Name']}:{held.get('Version')}"
+
+
+def _all(names: Sequence[str], read: Callable[[Sequence[Wish]], list[Outcome]]) -> dict[str, Hidden]:
+    """The values of some names; what was deleted since they were listed is left out."""
+    found: dict[str, Hidden] = {}
+    for name, outcome in zip(names, read([Wish(name) for name in names]), strict=True):
+        if isinstance(outcome, Hidden):
+            found[name] = outcome
+        elif not isinstance(outcome, Missing):
+            raise outcome
+    return found
+
+
+def _value(held: Mapping[str, Any], wish: Wish) -> Outcome:
+    if isinstance(held.get("SecretString"), str):
+        return Hidden(held["SecretString"].encode())
+    if isinstance(held.get("SecretBinary"), bytes):
+        return Hidden(held["SecretBinary"])
+    return StoreError(f"{wish}: AWS answers with no value")
+
+
+def _tags(listed: Any) -> bytes:
+    return orjson.dumps({tag["Key"]: tag["Value"] for tag in listed or ()})
+
+
+def _has(listed: Any, wanted: Mapping[str, str]) -> bool:
+    """Whether all tags are there; AWS itself looks for keys and values apart."""
+    held = {tag["Key"]: tag["Value"] for tag in listed or ()}
+    return all(held.get(key) == text for key, text in wanted.items())
