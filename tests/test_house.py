@@ -66,6 +66,7 @@ ROOMS: dict[str, set[str]] = {
     "fields": {"errors", "model"},
     "stores": {"errors", "hidden", "fields"},
     "external": {"errors", "hidden", "model", "roles", "documents", "fields", "gotemplate", "stores"},
+    "wishes": BASE | {"external", "fields", "render"},
     "past": {"errors", "git", "sops"},
     "belonging": {"git", "model"},
     "hidden": set(),
@@ -108,7 +109,17 @@ ROOMS: dict[str, set[str]] = {
         "report",
         "gate",
     }
-    | {"engines.rego", "engines.admission", "engines.references", "runs", "past", "external", "fields", "stores"},
+    | {
+        "engines.rego",
+        "engines.admission",
+        "engines.references",
+        "runs",
+        "past",
+        "external",
+        "fields",
+        "stores",
+        "wishes",
+    },
     "cli": {"errors", "commands"},
 }
 

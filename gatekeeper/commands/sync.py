@@ -12,21 +12,21 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from gatekeeper import config, documents, sources
+from gatekeeper import wishes
 from gatekeeper.errors import UsageError
-from gatekeeper.external import allowing, planning, reading, syncing
+from gatekeeper.external import explaining, planning, syncing
 from gatekeeper.external.model import Wanted
 from gatekeeper.external.planning import Fetched, Plan, StoreKey
 from gatekeeper.external.syncing import Decision
-from gatekeeper.fields import FieldError, Fields
+from gatekeeper.fields import Fields
 from gatekeeper.hidden import Hidden
-from gatekeeper.model import FieldPath, Resource, at
-from gatekeeper.render import every as render
+from gatekeeper.model import at
 from gatekeeper.stores import every as stores
 from gatekeeper.stores.directory import Directory
 from gatekeeper.stores.reading import Store, StoreError
+from gatekeeper.wishes import Found
 
 if TYPE_CHECKING:
     from lightkube import Client
@@ -36,6 +36,8 @@ EXAMPLES = """examples:
   gatekeeper sync --plan --budget 20 clusters/prod       in CI, before a change costs more
   gatekeeper sync --dry-run --directory vault-backend=dev-secrets .
   gatekeeper sync --dry-run --kubeconfig ~/.kube/config clusters/prod
+  gatekeeper sync --explain prod/db --kubeconfig ~/.kube/config clusters/prod
+  gatekeeper sync --once --seal keys/prod.pem --to clusters/prod/secrets clusters/prod
   gatekeeper sync --once --kubeconfig ~/.kube/config clusters/prod
 
 `--plan` tells what would be read, and reads nothing. `--dry-run` reads, and shows keys with digests that are good for
@@ -49,21 +51,15 @@ DIGEST = 12
 AWS = {"SecretsManager": (20, 0.05 / 10_000), "ParameterStore": (10, 0.0)}
 
 
-class Found(NamedTuple):
-    """The ExternalSecrets and stores of a repository, and what cannot be read of them: file, line, reason."""
-
-    wanted: list[Wanted]
-    stores: Mapping[StoreKey, Any]
-    refused: list[str]
-
-
 def sync(arguments: list[str]) -> int:
     """Runs the command."""
     given = _parser().parse_args(arguments)
-    if given.once and not given.kubeconfig:
-        raise UsageError("sync --once writes into a cluster: give --kubeconfig")
+    if given.once and not given.kubeconfig and not given.seal:
+        raise UsageError("sync --once writes into a cluster, or sealed files: give --kubeconfig, or --seal and --to")
+    if bool(given.seal) != bool(given.to) or (given.seal and not given.once):
+        raise UsageError("sync --once --seal CERT --to DIR go together")
     folders = dict(map(_directory, given.directory))
-    found = _found(given.path, given.namespace)
+    found = wishes.found(given.path, given.namespace)
     plan = planning.plan(found.wanted)
     for line in found.refused:
         sys.stdout.write(f"FAILED    {line}\n")
@@ -78,7 +74,12 @@ def sync(arguments: list[str]) -> int:
     with client.opened(given.kubeconfig, given.context) if given.kubeconfig else nullcontext() as cluster:
         fetched = planning.fetch(plan, partial(_opened, found.stores, folders, cluster))
         decisions = [_decided(wanted, fetched, cluster) for wanted in found.wanted]
-        status = max([_done(one, given.once, cluster) for one in decisions], default=0)
+        if given.explain:
+            return _explain(given.explain, decisions, fetched)
+        if given.seal:
+            status = max([_sealed(one, given.seal, given.to) for one in decisions], default=0)
+        else:
+            status = max([_done(one, given.once, cluster) for one in decisions], default=0)
     for key, calls in sorted(fetched.calls.items()):
         sys.stdout.write(f"{key}: {calls} requests for {plan[key].references} references\n")
     return max(status, 1 if found.refused else 0)
@@ -95,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     how = options.add_mutually_exclusive_group(required=True)
     how.add_argument("--plan", action="store_true", help="tell what would be read")
     how.add_argument("--dry-run", action="store_true", help="read, and tell what would be written")
+    how.add_argument(
+        "--explain", metavar="NAME", help="read, and tell where each value of one ExternalSecret comes from"
+    )
     how.add_argument("--once", action="store_true", help="read and write, once")
     options.add_argument(
         "--budget", type=float, metavar="DOLLARS", help="with --plan: refuse what costs more a month at AWS"
@@ -104,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--directory", action="append", default=[], metavar="STORE=DIR", help="take a folder for this store instead"
     )
+    options.add_argument("--seal", metavar="CERT", help="with --once: write SealedSecrets for this certificate instead")
+    options.add_argument("--to", type=Path, metavar="DIR", help="with --seal: where")
     options.add_argument("-n", "--namespace", default="default", help="where an object names none")
     return options
 
@@ -113,47 +119,6 @@ def _directory(text: str) -> tuple[str, Path]:
     if not is_split or not name or not folder:
         raise UsageError(f"--directory {text}: write STORE=DIR")
     return name, Path(folder)
-
-
-def _found(path: Path, namespace: str) -> Found:
-    """What a repository, or a part of it, holds after rendering."""
-    if not path.exists():
-        raise UsageError(f"{path}: no such file or folder")
-    root = config.root_of(path.resolve())
-    settings = config.load(root, None)
-    jobs = os.cpu_count() or 1
-    tree = sources.gather([path], root, settings.exclude)
-    read, gaps = documents.read(tree, jobs)
-    rendered = render.all_of(tree, read, settings, jobs, lambda done, of: None)
-    found = Found([], {}, [])
-    held: dict[StoreKey, Any] = {}
-    for gap in (*tree.gaps, *gaps, *rendered.gaps):
-        if gap.fatal:
-            found.refused.append(f"{gap.file}: {gap.reason}")
-    for resource in rendered.resources:
-        if resource.ref.group != reading.GROUP:
-            continue
-        value = resource.value
-        space = resource.ref.namespace or namespace
-        if resource.ref.kind == "ExternalSecret":
-            try:
-                wanted = reading.read(value, space)
-            except FieldError as error:
-                found.refused.append(f"{_place(resource, error.path)}: {resource.ref}: {error}")
-                continue
-            refused = list(allowing.refusals(wanted, settings.secrets_allow))
-            found.refused.extend(f"{_place(resource, path)}: {resource.ref}: {reason}" for path, reason in refused)
-            if not refused:
-                found.wanted.append(wanted)
-        elif resource.ref.kind in reading.KINDS:
-            kind = resource.ref.kind
-            held[StoreKey(kind, space if kind == "SecretStore" else "", resource.ref.name)] = value
-    return found._replace(stores=held)
-
-
-def _place(resource: Resource, path: FieldPath) -> str:
-    place = resource.origin.place(path)
-    return f"{place.file}:{place.line}" if place.line else place.file
 
 
 def _opened(known: Mapping[StoreKey, Any], folders: Mapping[str, Path], cluster: Client | None, key: StoreKey) -> Store:
@@ -215,6 +180,37 @@ def _done(one: Decision, is_meant: bool, cluster: Client | None) -> int:
         for key, digest in _digests(one.secret):
             sys.stdout.write(f"            {key}  {digest}\n")
     return 1 if one.action in ("failed", "wait") or one.reason.startswith("not all") else 0
+
+
+def _explain(name: str, decisions: list[Decision], fetched: Fetched) -> int:
+    """Tells of one ExternalSecret, by its name or `namespace/name`."""
+    chosen = [one for one in decisions if name in (one.wanted.name, f"{one.wanted.namespace}/{one.wanted.name}")]
+    if not chosen:
+        raise UsageError(f"--explain {name}: there is no such ExternalSecret, or it cannot be read")
+    for one in chosen:
+        for line in explaining.steps(one.wanted, fetched):
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.write(f"  => {one.action}{f': {one.reason}' if one.reason else ''}\n")
+    return max(1 if one.action in ("failed", "wait") else 0 for one in chosen)
+
+
+def _sealed(one: Decision, source: str, folder: Path) -> int:
+    """Writes a Secret as a SealedSecret: it is never plain on the disk."""
+    from gatekeeper import files
+    from gatekeeper.commands.reading import certificate, written
+    from gatekeeper.external import building
+    from gatekeeper.sealing import sealed
+
+    target = folder / f"{one.wanted.namespace}-{one.wanted.target.name}.yaml"
+    if one.secret is None:
+        return _done(one, False, None)
+    # The hash of the values has no place in Git, where anybody could try values on it.
+    plain = building.unmarked(one.secret)
+    value = sealed.seal(plain, certificate(source), "", one.wanted.namespace, True)
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write(target, written([value], "yaml").encode())
+    sys.stdout.write(f"sealed    {target}{f': {one.reason}' if one.reason else ''}\n")
+    return 1 if one.reason.startswith("not all") else 0
 
 
 _salt = os.urandom(32)

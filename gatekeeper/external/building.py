@@ -197,6 +197,15 @@ def go_hash(text: str) -> str:
     return hashlib.sha3_224(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def unmarked(secret: Mapping[str, Any]) -> dict[str, Any]:
+    """A Secret without the marks of who keeps it up to date, and without the hash of its values."""
+    metadata = dict(secret["metadata"])
+    for field in ("labels", "annotations"):
+        held = metadata.get(field) or {}
+        metadata[field] = {key: text for key, text in held.items() if key not in (MANAGED, CREATED_BY, DATA_HASH)}
+    return {**secret, "metadata": metadata}
+
+
 def is_same(secret: Mapping[str, Any], existing: Mapping[str, Any] | None) -> bool:
     """Whether a Secret is there as it shall be, so that nothing has to be written."""
     if existing is None:

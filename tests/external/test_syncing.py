@@ -17,6 +17,7 @@ from gatekeeper.external.syncing import Decision
 from gatekeeper.hidden import Hidden
 from gatekeeper.stores.directory import Directory
 from tests.conftest import Repository, command, needs
+from tests.sealing.test_kubeseal import pair
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
 
@@ -175,6 +176,32 @@ def test_what_is_wrong_in_the_repository_is_told_with_its_line(repository: Repos
     assert "FAILED    prod/other: ClusterSecretStore vault: is not in the repository" in out
     assert command("sync", "--once", root)[0] == 2 and command("sync", "--plan", root / "none")[0] == 2
     assert command("sync", "--dry-run", "--directory", "vault", root)[0] == 2
+
+
+def test_where_a_value_comes_from_is_explained_and_where_it_is_lost(repository: Repository, secrets: Path) -> None:
+    data = "[{secretKey: ok, remoteRef: {key: prod/db, property: password}}, {secretKey: lost, remoteRef: {key: prod/db, property: pasword}}, {secretKey: gone, remoteRef: {key: none}}]"
+    more = "  dataFrom: [{extract: {key: prod/db}}, {find: {path: test, name: {regexp: db}}, rewrite: [{regexp: {source: /, target: _}}]}]\n"
+    root = repository({"a.yaml": f"{STORE}---\n{es(data=data, more=more)}"})
+    run = ("sync", "--directory", f"vault={secrets}", root)
+    code, out, _ = command(*run, "--explain", "prod/db")
+    assert code == 1 and VALUE not in out and f"of them `password`: {len(VALUE)} bytes" in out
+    assert "LOST: it has no `pasword`; it has `nested`, `password`, `user`" in out and "there is no such file" in out
+    assert "found `test/db`" in out and "keys are renamed by Regexp" in out and "=> failed" in out
+    assert command(*run, "--explain", "nothing")[0] == 2
+
+
+def test_secrets_can_be_written_sealed(repository: Repository, secrets: Path, tmp_path: Path) -> None:
+    certificate, key = pair(tmp_path / "sealing")
+    root = repository({"a.yaml": f"{STORE}---\n{es()}"})
+    run = ("sync", "--once", "--directory", f"vault={secrets}", root)
+    code, out, err = command(*run, "--seal", certificate, "--to", tmp_path / "out")
+    assert (code, err) == (0, "") and "sealed " in out
+    target = tmp_path / "out" / "prod-db.yaml"
+    text = target.read_text()
+    assert VALUE not in text and "hash" not in text
+    opened = orjson.loads(command("unseal", "--key", key, "-f", target)[1])
+    assert data_of(opened) == {"password": VALUE} and opened["metadata"]["labels"] == {"app": "shop"}
+    assert command(*run, "--seal", certificate)[0] == 2
 
 
 @pytest.fixture(scope="module")
