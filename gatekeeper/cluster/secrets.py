@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gatekeeper.errors import ToolError
 from gatekeeper.hidden import Hidden
 
 if TYPE_CHECKING:
@@ -39,22 +42,46 @@ def text(client: Client, kind: str, namespace: str, name: str, key: str) -> str 
 
 
 def write(client: Client, value: dict[str, Any], manager: str, is_new: bool) -> None:
-    """Makes or changes a Secret."""
+    """Makes or changes a Secret.
+
+    Raises:
+        ToolError: the cluster refuses.
+    """
     from lightkube.resources.core_v1 import Secret
 
     whole: Any = Secret.from_dict(value)
-    if is_new:
-        client.create(whole, field_manager=manager)
-    else:
-        # With its `resourceVersion`: what somebody else changed meanwhile is not written over.
-        client.replace(whole, field_manager=manager)
+    with _told():
+        if is_new:
+            client.create(whole, field_manager=manager)
+        else:
+            # With its `resourceVersion`: what somebody else changed meanwhile is not written over.
+            client.replace(whole, field_manager=manager)
 
 
 def delete(client: Client, namespace: str, name: str) -> None:
-    """Takes a Secret away."""
+    """Takes a Secret away.
+
+    Raises:
+        ToolError: the cluster refuses.
+    """
     from lightkube.resources.core_v1 import Secret
 
-    client.delete(Secret, name, namespace=namespace)
+    with _told():
+        client.delete(Secret, name, namespace=namespace)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Says why the cluster refuses; in its reason alone, for its message may repeat what was sent."""
+    import httpx2
+    from lightkube.core.exceptions import ApiError
+
+    try:
+        yield
+    except ApiError as error:
+        raise ToolError(f"the cluster refuses it ({error.status.reason or error.status.code})") from None
+    except httpx2.HTTPError as error:
+        raise ToolError(f"the cluster does not answer ({type(error).__name__})") from None
 
 
 def _got(client: Client, kind: Any, namespace: str, name: str) -> dict[str, Any] | None:

@@ -9,13 +9,14 @@ import hmac
 import os
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatekeeper import wishes
-from gatekeeper.errors import UsageError
+from gatekeeper.errors import GateError, UsageError
 from gatekeeper.external import explaining, planning, syncing
 from gatekeeper.external.model import Wanted
 from gatekeeper.external.planning import Fetched, Plan, StoreKey
@@ -47,6 +48,8 @@ Exit status: 0 all is as it shall be, 1 something failed or waits, 2 wrong usage
 """
 MANAGER = "externalsecrets.external-secrets.io/"
 DIGEST = 12
+# So many requests to the cluster at a time.
+AT_ONCE = 16
 # How many one request reads, and what one costs in dollars (https://aws.amazon.com/secrets-manager/pricing/).
 AWS = {"SecretsManager": (20, 0.05 / 10_000), "ParameterStore": (10, 0.0)}
 
@@ -73,13 +76,16 @@ def sync(arguments: list[str]) -> int:
 
     with client.opened(given.kubeconfig, given.context) if given.kubeconfig else nullcontext() as cluster:
         fetched = planning.fetch(plan, partial(_opened, found.stores, folders, cluster))
-        decisions = [_decided(wanted, fetched, cluster) for wanted in found.wanted]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            decisions = list(pool.map(lambda wanted: _decided(wanted, fetched, cluster), found.wanted))
+            if given.once and cluster is not None and not given.seal:
+                decisions = list(pool.map(partial(_written, cluster), decisions))
         if given.explain:
             return _explain(given.explain, decisions, fetched)
         if given.seal:
             status = max([_sealed(one, given.seal, given.to) for one in decisions], default=0)
         else:
-            status = max([_done(one, given.once, cluster) for one in decisions], default=0)
+            status = max([_told(one, given.once) for one in decisions], default=0)
     for key, calls in sorted(fetched.calls.items()):
         sys.stdout.write(f"{key}: {calls} requests for {plan[key].references} references\n")
     return max(status, 1 if found.refused else 0)
@@ -160,23 +166,28 @@ def _decided(wanted: Wanted, fetched: Fetched, cluster: Client | None) -> Decisi
     return syncing.decide(wanted, fetched, existing, text_of)
 
 
-def _done(one: Decision, is_meant: bool, cluster: Client | None) -> int:
-    """Does what was decided, if that is meant, and tells of it."""
-    target = f"{one.wanted.namespace}/{one.wanted.target.name}"
-    words: dict[str, str] = {"create": "created", "change": "changed", "delete": "deleted", "wait": "waits"}
-    if not is_meant:
-        words |= {"create": "create", "change": "change", "delete": "delete"}
-    word = "FAILED" if one.action == "failed" else words.get(one.action, one.action)
-    if is_meant and cluster is not None:
-        from gatekeeper.cluster import secrets
+def _written(cluster: Client, one: Decision) -> Decision:
+    """Does what was decided."""
+    from gatekeeper.cluster import secrets
 
+    try:
         if one.secret is not None:
             secrets.write(cluster, one.secret, MANAGER + one.wanted.name, one.action == "create")
         elif one.action == "delete":
             secrets.delete(cluster, one.wanted.namespace, one.wanted.target.name)
+    except GateError as error:
+        return Decision(one.wanted, "failed", str(error))
+    return one
+
+
+def _told(one: Decision, is_done: bool) -> int:
+    """Tells what was decided, or done."""
+    target = f"{one.wanted.namespace}/{one.wanted.target.name}"
+    words: dict[str, str] = {"create": "created", "change": "changed", "delete": "deleted"} if is_done else {}
+    word = {"failed": "FAILED", "wait": "waits", **words}.get(one.action, one.action)
     reason = f": {one.reason}" if one.reason else ""
     sys.stdout.write(f"{word:<9} {target}{reason}\n")
-    if one.secret is not None and not is_meant:
+    if one.secret is not None and not is_done:
         for key, digest in _digests(one.secret):
             sys.stdout.write(f"            {key}  {digest}\n")
     return 1 if one.action in ("failed", "wait") or one.reason.startswith("not all") else 0
@@ -203,7 +214,7 @@ def _sealed(one: Decision, source: str, folder: Path) -> int:
 
     target = folder / f"{one.wanted.namespace}-{one.wanted.target.name}.yaml"
     if one.secret is None:
-        return _done(one, False, None)
+        return _told(one, False)
     # The hash of the values has no place in Git, where anybody could try values on it.
     plain = building.unmarked(one.secret)
     value = sealed.seal(plain, certificate(source), "", one.wanted.namespace, True)
