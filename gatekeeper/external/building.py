@@ -129,18 +129,20 @@ def _filled(template: Template | None, data: Values, text_of: TextOf) -> tuple[V
     """What templates make: values, labels and annotations; later ones win."""
     if template is None:
         return data, {}, {}
-    if template.engine != "v2":
-        raise ValueFault("its template is for engine v1, which is not supported: `gatekeeper migrate` tells more")
+    engine: asking.Engine = "external-secrets" if template.engine == "v2" else "external-secrets-v1"
     made: dict[str, Values] = {"Data": {}, "Labels": {}, "Annotations": {}}
     if template.merge or not (template.data or template.sources):
         made["Data"].update(data)
     for source in template.sources:
         for name, text, is_whole in _texts(source, text_of):
-            [filled] = _asked({name: text}, data).values()
+            [filled] = _asked(engine, {name: text}, data).values()
             made[source.target].update(_pairs(name, filled) if is_whole else {name: filled})
-    made["Data"].update(_asked(template.data, data))
-    made["Labels"].update(_asked(template.labels, data))
-    made["Annotations"].update(_asked(template.annotations, data))
+    made["Data"].update(_asked(engine, template.data, data))
+    if template.engine == "v1":
+        # There labels and annotations are no templates.
+        return made["Data"], dict(template.labels), dict(template.annotations)
+    made["Labels"].update(_asked(engine, template.labels, data))
+    made["Annotations"].update(_asked(engine, template.annotations, data))
     return made["Data"], _plain(made["Labels"]), _plain(made["Annotations"])
 
 
@@ -151,10 +153,10 @@ def _texts(source: TemplateFrom, text_of: TextOf) -> list[tuple[str, str, bool]]
     return [(key, text_of(source.kind, source.name, key), is_whole) for key, is_whole in source.items]
 
 
-def _asked(templates: Mapping[str, str], data: Values) -> Values:
+def _asked(engine: asking.Engine, templates: Mapping[str, str], data: Values) -> Values:
     if not templates:
         return {}
-    answers = asking.ask("external-secrets", data, list(templates.values())).templates
+    answers = asking.ask(engine, data, list(templates.values())).templates
     found: Values = {}
     for key, answer in zip(templates, answers, strict=True):
         if isinstance(answer, Fault):

@@ -18,7 +18,7 @@ from gatekeeper.errors import ToolError
 from gatekeeper.hidden import Hidden
 
 SECONDS = 30.0
-Engine = Literal["external-secrets", "sealed-secrets"]
+Engine = Literal["external-secrets", "external-secrets-v1", "sealed-secrets"]
 
 
 class Rename(NamedTuple):

@@ -17,12 +17,14 @@ import (
 
 	"github.com/Masterminds/sprig/v3"
 	v2 "github.com/external-secrets/external-secrets/pkg/template/v2"
+	v1 "github.com/external-secrets/legacy/pkg/template/v1"
 	"github.com/tidwall/gjson"
 )
 
 // Request holds what is to be done.
 type Request struct {
-	// Engine is "external-secrets", whose templates must not name what is not there, or "sealed-secrets".
+	// Engine is "external-secrets", whose templates must not name what is not there; "external-secrets-v1", its first
+	// engine, which sees bytes and no texts; or "sealed-secrets".
 	Engine string `json:"engine"`
 	// Data is what templates see, by name; values are bytes.
 	Data map[string][]byte `json:"data"`
@@ -100,6 +102,9 @@ func functions(engine string) (template.FuncMap, string) {
 		return known, "missingkey=default"
 	}
 	known := template.FuncMap{}
+	if engine == "external-secrets-v1" {
+		return template.FuncMap(v1.FuncMap()), "missingkey=error"
+	}
 	for name, function := range v2.FuncMap() {
 		known[name] = function
 	}
@@ -110,6 +115,9 @@ func functions(engine string) (template.FuncMap, string) {
 
 func fill(engine, text string, data map[string][]byte) Answer {
 	known, missing := functions(engine)
+	if engine == "external-secrets-v1" {
+		return execute(known, missing, text, data)
+	}
 	seen := make(map[string]string, len(data))
 	for key, value := range data {
 		seen[key] = string(value)
@@ -117,7 +125,7 @@ func fill(engine, text string, data map[string][]byte) Answer {
 	return execute(known, missing, text, seen)
 }
 
-func execute(known template.FuncMap, missing, text string, seen map[string]string) Answer {
+func execute(known template.FuncMap, missing, text string, seen any) Answer {
 	parsed, err := template.New("template").Option(missing).Funcs(known).Parse(text)
 	if err != nil {
 		return Answer{Fault: fault(err)}

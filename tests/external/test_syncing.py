@@ -87,6 +87,8 @@ def test_a_secret_is_made_as_external_secrets_would_mark_it(secrets: Path) -> No
         (es(target="{template: {data: {url: 'db://{{ .password }}'}}}"), {"url": f"db://{VALUE}"}),
         (es(target="{template: {mergePolicy: Merge, data: {url: 'x'}}}"), {"url": "x", "password": VALUE}),
         (es(target="{template: {templateFrom: [{configMap: {name: c, items: [{key: one}, {key: two, templateAs: KeysAndValues}]}}]}}"), {"one": VALUE.upper(), "made": VALUE}),
+        (es(target="{template: {data: {url: 'db://{{ .password | toString | upper }}'}}}", version="v1alpha1"), {"url": f"db://{VALUE.upper()}"}),
+        (es(target="{template: {engineVersion: v1, data: {url: '{{ .password | base64encode | toString }}'}}}", version="v1beta1"), {"url": base64.b64encode(VALUE.encode()).decode()}),
         (es(target="{template: {templateFrom: [{literal: 'a: \"{{ .password }}\"'}]}}"), {"a": VALUE}),
     ],
 )  # fmt: skip
@@ -125,7 +127,7 @@ OURS = {"labels": {MANAGED: "true", CREATED_BY: building.go_hash("prod/db")}}
         (es(target="{template: {type: kubernetes.io/service-account-token}}"), None, "failed", "can be somebody else"),
         (es(target="{template: {type: kubernetes.io/tls}}"), OURS, "failed", "cannot be changed"),
         (es(target="{template: {data: {a: '{{ .none }}'}}}"), OURS, "failed", "the template `a` names `none`"),
-        (es(target="{template: {data: {a: '{{ .password | toString }}'}}}", version="v1alpha1"), OURS, "failed", "engine v1"),
+        (es(target="{template: {data: {a: '{{ .password | b64enc }}'}}}", version="v1alpha1"), OURS, "failed", "the template `a` calls `b64enc`"),
         (es(data="[]", more="  dataFrom: [{find: {name: {regexp: nothing}}}]\n"), OURS, "failed", "nothing in ClusterSecretStore vault"),
         (es(data="[]", more="  dataFrom: [{find: {tags: {a: b}}}]\n"), OURS, "failed", "files have no tags"),
         (es(data="[{secretKey: a, remoteRef: {key: ../outside}}]"), OURS, "failed", ""),
