@@ -11,10 +11,13 @@ from gatekeeper import config, documents, sources
 from gatekeeper.errors import UsageError
 from gatekeeper.external import allowing, reading
 from gatekeeper.external.model import Wanted
-from gatekeeper.external.planning import StoreKey
+from gatekeeper.external.planning import StoreKey, key_of
 from gatekeeper.fields import FieldError
 from gatekeeper.model import FieldPath, Resource
 from gatekeeper.render import every as render
+
+# What asks for something, too, and would be missed in silence.
+NOT_YET = ("ClusterExternalSecret", "PushSecret", "ClusterPushSecret")
 
 
 class Found(NamedTuple):
@@ -59,10 +62,26 @@ def found(path: Path, namespace: str) -> Found:
             all_.refused.extend(f"{_place(resource, path)}: {resource.ref}: {reason}" for path, reason in refused)
             if not refused:
                 all_.wanted.append(wanted)
+        elif resource.ref.kind in NOT_YET:
+            all_.refused.append(f"{_place(resource, ('kind',))}: {resource.ref}: this kind is not supported yet")
         elif resource.ref.kind in reading.KINDS:
             kind = resource.ref.kind
             held[StoreKey(kind, space if kind == "SecretStore" else "", resource.ref.name)] = value
-    return all_._replace(stores=held)
+    return _conditional(all_._replace(stores=held))
+
+
+def _conditional(all_: Found) -> Found:
+    """Without what a store's own conditions refuse."""
+    kept = []
+    for wanted in all_.wanted:
+        stores = [*(item.store for item in wanted.items), *(many.store for many in wanted.many)]
+        keys = {key_of(store, wanted.namespace) for store in stores}
+        reasons = [(key, allowing.unconditional(all_.stores.get(key), wanted.namespace)) for key in sorted(keys)]
+        refused = [f"{wanted}: {key}: {reason}" for key, reason in reasons if reason]
+        all_.refused.extend(refused)
+        if not refused:
+            kept.append(wanted)
+    return all_._replace(wanted=kept)
 
 
 def _place(resource: Resource, path: FieldPath) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from gatekeeper.external.model import Remote, StoreRef, Wanted
-from gatekeeper.model import FieldPath
+from gatekeeper.model import FieldPath, at
 
 Rules = Sequence[Mapping[str, str]]
 FIELDS = ("namespace", "store", "key")
@@ -30,6 +31,34 @@ def refusals(wanted: Wanted, rules: Rules) -> Iterator[tuple[FieldPath, str]]:
         if not _is_allowed(rules, wanted.namespace, many.store, key):
             shown = f"`{key}`" if isinstance(what, Remote) else f"all that begins with `{key}`"
             yield ("spec", "dataFrom", number), _reason(wanted, many.store, shown)
+
+
+def unconditional(store: Any, namespace: str) -> str:
+    """Why a ClusterSecretStore is not for a namespace, by its own `conditions`; empty where it is.
+
+    Source: external-secrets `pkg/controllers/secretstore/client_manager.go` (any one condition is enough).
+    """
+    conditions = at(store, ("spec", "conditions"))
+    if not isinstance(conditions, list) or not conditions:
+        return ""
+    for one in conditions:
+        names, patterns = at(one, ("namespaces",)) or (), at(one, ("namespaceRegexes",)) or ()
+        if namespace in names or any(_matches(pattern, namespace) for pattern in patterns):
+            return ""
+    if any(at(one, ("namespaceSelector",)) is not None for one in conditions):
+        return f"its `conditions` select namespaces by labels, which is not supported yet; name `{namespace}` in them"
+    return f"its `conditions` do not let namespace {namespace} use it"
+
+
+def _matches(pattern: Any, namespace: str) -> bool:
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.search(str(pattern), namespace, options=options) is not None
+    except re2.error:
+        return False
 
 
 def _is_allowed(rules: Rules, namespace: str, store: StoreRef, key: str) -> bool:

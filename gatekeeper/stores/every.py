@@ -34,6 +34,8 @@ def opened(value: Any, secret_of: SecretOf, as_user: bool) -> Store:
     provider = spec.inner("provider") if spec else None
     if provider is None:
         whole.refuse("spec", "names no `provider`")
+    if spec and spec.text("controller", "") not in ("", "default"):
+        spec.refuse("controller", "names another controller, so the store is not ours to use")
     for name, make in PROVIDERS.items():
         fields = provider.inner(name)
         if fields is not None:

@@ -42,6 +42,24 @@ def test_a_rule_lets_what_its_patterns_match(rest: str, rule: dict[str, str], is
     assert refused(rest) == []
 
 
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        ([], ""), ([{"namespaces": ["prod"]}], ""), ([{"namespaces": ["test"]}], "do not let namespace prod"), ([{"namespaceRegexes": ["^pr"]}], ""),
+        ([{"namespaceRegexes": ["("]}], "do not let"), ([{"namespaceSelector": {}}], "by labels"), ([{"namespaceSelector": {}}, {"namespaces": ["prod"]}], ""),
+    ],
+)  # fmt: skip
+def test_a_stores_own_conditions_are_kept(conditions: list[Any], words: str) -> None:
+    found = allowing.unconditional({"spec": {"conditions": conditions}}, "prod")
+    assert (words in found) and bool(found) == bool(words)
+
+
+def test_what_a_stores_conditions_refuse_is_not_read(repository: Repository) -> None:
+    store = STORE.replace("spec: {", "spec: {conditions: [{namespaces: [test]}], ")
+    code, out, _ = command("sync", "--dry-run", repository({"a.yaml": f"{store}---\n{es()}"}))
+    assert code == 1 and "ClusterSecretStore vault: its `conditions` do not let namespace prod use it" in out
+
+
 def test_check_and_sync_refuse_the_same_in_the_same_words(repository: Repository) -> None:
     files: dict[str, str | bytes] = {
         "gatekeeper.yaml": RULES,

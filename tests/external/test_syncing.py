@@ -176,6 +176,9 @@ def test_what_is_wrong_in_the_repository_is_told_with_its_line(repository: Repos
     code, out, _ = command("sync", "--dry-run", root)
     assert code == 1 and "a.yaml:6" in out and "`spec.syncWindows` is not supported" in out
     assert "FAILED    prod/other: ClusterSecretStore vault: is not in the repository" in out
+    cluster_wide = "apiVersion: external-secrets.io/v1\nkind: ClusterExternalSecret\nmetadata: {name: all}\nspec: {}\n"
+    (root / "c.yaml").write_text(cluster_wide)
+    assert "c.yaml:2: ClusterExternalSecret all: this kind is not supported yet" in command("sync", "--plan", root)[1]
     assert command("sync", "--once", root)[0] == 2 and command("sync", "--plan", root / "none")[0] == 2
     assert command("sync", "--dry-run", "--directory", "vault", root)[0] == 2
 

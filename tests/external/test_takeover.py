@@ -1,0 +1,105 @@
+"""A cluster that external-secrets has filled is taken over without a write: what it made is as we would make it."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import yaml
+
+from tests.conftest import Repository, command, needs
+from tests.servers import cluster as servers
+from tests.servers import operator, vault_server
+from tests.servers.vault_server import TOKEN
+
+STORE = """\
+apiVersion: external-secrets.io/v1
+kind: ClusterSecretStore
+metadata: {{name: vault}}
+spec:
+  provider:
+    vault: {{server: '{url}', path: secret, auth: {{tokenSecretRef: {{name: vault, key: token, namespace: prod}}}}}}
+"""
+# Everything of which the two could be of two minds: numbers, signs that Go escapes, nested values, templates, names.
+WANTED = r"""
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: plain, namespace: prod, labels: {app: shop}, annotations: {note: kept}}
+spec:
+  secretStoreRef: &store {name: vault, kind: ClusterSecretStore}
+  data:
+  - {secretKey: password, remoteRef: {key: prod/db, property: password}}
+  - {secretKey: nested, remoteRef: {key: prod/db, property: nested}}
+  - {secretKey: inner, remoteRef: {key: prod/db, property: nested.list.1}}
+  - {secretKey: number, remoteRef: {key: prod/db, property: number}}
+  - {secretKey: all, remoteRef: {key: prod/db}}
+  - {secretKey: dots, remoteRef: {key: prod/db, property: dotted.name}}
+  - {secretKey: coded, remoteRef: {key: prod/db, property: coded, decodingStrategy: Base64}}
+  - {secretKey: old, remoteRef: {key: prod/db, property: password, version: '1'}}
+  - {secretKey: marks, remoteRef: {key: prod/db, metadataPolicy: Fetch}}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: extracted, namespace: prod}
+spec:
+  secretStoreRef: {name: vault, kind: ClusterSecretStore}
+  dataFrom:
+  - {extract: {key: prod/db, conversionStrategy: Unicode}}
+  - {find: {path: prod, name: {regexp: 'web$'}}, rewrite: [{regexp: {source: 'prod/(.*)', target: 'from-$1'}}]}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: templated, namespace: prod, labels: {app: shop}}
+spec:
+  secretStoreRef: {name: vault, kind: ClusterSecretStore}
+  target:
+    name: other
+    creationPolicy: Orphan
+    template:
+      type: example.com/own
+      mergePolicy: Merge
+      metadata: {labels: {user: '{{ .user }}'}, annotations: {plain: 'text'}}
+      data: {url: 'db://{{ .user }}:{{ .password | urlquery }}@host', upper: '{{ .password | upper | quote }}'}
+  data:
+  - {secretKey: user, remoteRef: {key: prod/db, property: user}}
+  - {secretKey: password, remoteRef: {key: prod/db, property: password}}
+"""
+SECRET = {
+    "password": "new <&> grün", "user": "shop", "number": 1.5, "count": 12, "truth": True, "dotted.name": "dots", "coded": "aGk=",
+    "nested": {"b": "<x>", "a": 1, "list": ["u", "v"]}, "a key": "odd",
+}  # fmt: skip
+
+
+@needs("gotemplate")
+def test_what_external_secrets_made_is_as_we_would_make_it(repository: Repository, tmp_path: Path) -> None:
+    for name in ("cluster", "vault"):
+        (tmp_path / name).mkdir()
+    with servers.running(tmp_path / "cluster") as cluster, vault_server.running(tmp_path / "vault") as vault:
+        kv = vault.client.secrets.kv.v2
+        kv.create_or_update_secret("prod/db", {"password": "first"})
+        kv.create_or_update_secret("prod/db", SECRET)
+        kv.update_metadata("prod/db", custom_metadata={"team": "shop"})
+        kv.create_or_update_secret("prod/web", {"token": "x"})
+        cluster.make("/api/v1/namespaces", {"metadata": {"name": "prod"}})
+        held = {"metadata": {"name": "vault"}, "data": {"token": base64.b64encode(TOKEN.encode()).decode()}}
+        cluster.make("/api/v1/namespaces/prod/secrets", held)
+        operator.install(cluster)
+        text = STORE.format(url=vault.url)
+        cluster.make("/apis/external-secrets.io/v1/clustersecretstores", yaml.safe_load(text))
+        wanted = list(yaml.safe_load_all(WANTED))
+        for value in wanted:
+            cluster.make("/apis/external-secrets.io/v1/namespaces/prod/externalsecrets", value)
+        with operator.running(cluster, tmp_path):
+            operator.wait_for(cluster, "prod", len(wanted))
+        paths = [f"/api/v1/namespaces/prod/secrets/{name}" for name in ("plain", "extracted", "other")]
+        before = [cluster.ask("GET", path)[1] for path in paths]
+        root = repository({"all.yaml": f"{text}---{WANTED}"})
+        run = ("sync", "--once", "--kubeconfig", cluster.kubeconfig, root)
+        code, out, err = command(*run)
+        assert (code, err, out.count("as it is")) == (0, "", 3), out
+        assert [cluster.ask("GET", path)[1] for path in paths] == before
+        for path in paths:
+            cluster.ask("DELETE", path)
+        assert command(*run)[1].count("created") == 3
+        after = [cluster.ask("GET", path)[1] for path in paths]
+        assert [one["data"] for one in after] == [one["data"] for one in before]
