@@ -17,6 +17,7 @@ from gatekeeper.external.model import Rewrite
 from gatekeeper.gotemplate import asking
 from gatekeeper.gotemplate.asking import Fault, Lookup, Rename
 from gatekeeper.hidden import Hidden
+from gatekeeper.stores.reading import go_json
 
 Values = dict[str, Hidden]
 MOST_KEY = 253
@@ -24,20 +25,12 @@ MOST_KEY = 253
 SPECIAL = re.compile(r"([.*?|#@!{}\[\]()=<>%\\])")
 # A path of names and nothing else.
 SIMPLE = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*", re.ASCII)
-# What Go's JSON writes otherwise in texts, so that it can stand in a page.
-ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 class ValueFault(GateError):
     """A value cannot be made: what of it, and why; never with what it is."""
 
     exit_code = 1
-
-
-def go_json(value: Any) -> bytes:
-    """A value as Go's `encoding/json` writes it: keys in order, no spaces, `<`, `>` and `&` escaped."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return "".join(ESCAPED.get(sign, sign) for sign in text).encode("utf-8", "surrogatepass")
 
 
 def parts(texts: Sequence[tuple[Hidden, str]]) -> list[Hidden | None]:

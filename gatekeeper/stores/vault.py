@@ -15,7 +15,7 @@ from urllib.parse import quote
 import orjson
 
 from gatekeeper.hidden import Hidden
-from gatekeeper.stores.reading import Missing, Outcome, Query, StoreError, Wish, matcher
+from gatekeeper.stores.reading import Missing, Outcome, Query, StoreError, Wish, go_json, matcher
 
 if TYPE_CHECKING:
     import hvac
@@ -71,7 +71,7 @@ class Vault:
                 held = held.get("data") if isinstance(held, dict) else None
             if held is None:
                 return Missing(f"{wish}: Vault has it no longer: it was deleted")
-            return Hidden(orjson.dumps(held))
+            return Hidden(go_json(held))
         except StoreError as error:
             return error
 
@@ -80,7 +80,7 @@ class Vault:
             raise StoreError(f"{wish}: KV secrets of version 1 have no metadata")
         data = self._ask("GET", self.metadata_path(wish.key), wish).get("data")
         held = data.get("custom_metadata") if isinstance(data, dict) else None
-        return Hidden(orjson.dumps(held or {}))
+        return Hidden(go_json(held or {}))
 
     def find(self, query: Query) -> Mapping[str, Hidden]:
         """See `Store.find`: by name, or by custom metadata."""

@@ -14,6 +14,7 @@ from gatekeeper.external.values import ValueFault
 from gatekeeper.gotemplate import asking
 from gatekeeper.gotemplate.asking import Fault, Lookup, Rename
 from gatekeeper.hidden import Hidden
+from gatekeeper.stores.reading import go_json
 from tests.conftest import needs
 
 pytestmark = needs("gotemplate")
@@ -137,7 +138,7 @@ def test_many_things_are_asked_at_once() -> None:
     st.dictionaries(st.text(max_size=6), st.text(max_size=8) | st.integers() | st.booleans() | st.none(), max_size=5)
 )
 def test_json_is_written_as_go_writes_it(value: dict[str, object]) -> None:
-    text = values.go_json(value)
+    text = go_json(value)
     assert json.loads(text) == value and not set(b"<>&") & set(text)
 
 

@@ -23,7 +23,7 @@ def kinds() -> list[Path]:
     done = subprocess.run(
         command, cwd=HERE / "external-secrets", capture_output=True, text=True, check=True, timeout=120
     )
-    return sorted((Path(done.stdout.strip()) / "config" / "crds" / "bases").glob("*.yaml"))
+    return sorted((Path(done.stdout.strip()) / "config" / "crds" / "bases").glob("*_*.yaml"))
 
 
 def install(cluster: Cluster) -> None:
