@@ -43,6 +43,11 @@ def revision(root: Path) -> str | None:
     return found.decode("ascii", "replace").strip() if found is not None else None
 
 
+def head(root: Path) -> str:
+    """The last commit; empty where there is none."""
+    return (_git(root, "rev-parse", "--verify", "--quiet", "HEAD") or b"").decode("ascii", "replace").strip()
+
+
 class State(NamedTuple):
     """A work tree as Git sees it: its index with digests, and names that differ from it, are new, or are ignored."""
 

@@ -77,8 +77,10 @@ def check(arguments: list[str]) -> int:
     root = config.root_of(paths[0].resolve())
     base = git.base(root, given.since) if given.since else ""
     # Git is asked for several things at once: together they take as long as the rest of a quick run.
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         revision = pool.submit(git.revision, root)
+        # What is staged is compared with the last commit.
+        last = pool.submit(git.head, root) if given.staged else None
         waiting = pool.submit(git.staged, root) if given.staged else None
         settings = _settings(given, root)
         kept = None if given.no_cache else cache.opened(identity.judges())
@@ -89,8 +91,7 @@ def check(arguments: list[str]) -> int:
             settings,
             _progress(),
             given.staged,
-            # What is staged is compared with the last commit.
-            base or (revision.result() or "").removesuffix("-dirty") * bool(given.staged),
+            last.result() if last else base,
             changed,
             given.shard or "",
             given.jobs,
