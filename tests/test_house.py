@@ -64,8 +64,9 @@ ROOMS: dict[str, set[str]] = {
     "engines.admission": BASE | {"render", "engines.rego"},
     "runs": BASE | {"hidden", "lock", "identity", "shards", "verdicts", "ledger", "quick", "gate", "engines.sealed"},
     "fields": {"errors", "model"},
-    "stores": {"errors", "hidden", "fields"},
-    "external": {"errors", "hidden", "model", "roles", "documents", "fields", "gotemplate", "stores"},
+    "patterns": set(),
+    "stores": {"errors", "hidden", "fields", "patterns"},
+    "external": {"errors", "hidden", "model", "roles", "documents", "fields", "gotemplate", "patterns", "stores"},
     "wishes": BASE | {"external", "fields", "render"},
     "past": {"errors", "git", "sops"},
     "belonging": {"git", "model"},
@@ -73,7 +74,7 @@ ROOMS: dict[str, set[str]] = {
     "gotemplate": {"errors", "hidden", "process", "tools"},
     "sealing": {"errors", "hidden", "model", "documents", "gotemplate"},
     "cluster": {"errors", "hidden", "sealing"},
-    "sops": {"errors", "hidden", "model", "roles", "documents", "process", "tools", "files"},
+    "sops": {"errors", "hidden", "model", "roles", "documents", "patterns", "process", "tools", "files"},
     "report": {"model", "belonging"},
     "gate": BASE
     | {

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from gatekeeper import patterns
 from gatekeeper.external.model import Remote, StoreRef, Wanted
 from gatekeeper.model import FieldPath, at
 
@@ -51,14 +52,8 @@ def unconditional(store: Any, namespace: str) -> str:
 
 
 def _matches(pattern: Any, namespace: str) -> bool:
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.search(str(pattern), namespace, options=options) is not None
-    except re2.error:
-        return False
+    found = patterns.compiled(str(pattern))
+    return found is not None and found.search(namespace) is not None
 
 
 def _is_allowed(rules: Rules, namespace: str, store: StoreRef, key: str) -> bool:

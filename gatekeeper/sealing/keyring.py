@@ -193,9 +193,3 @@ def _decoded(text: str, name: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise SealError(f"{name}: a key in it is not valid base64") from None
-
-
-def is_key_secret(value: Any) -> bool:
-    """Whether an object is one of the controller's key Secrets."""
-    labels = at(value, ("metadata", "labels"))
-    return isinstance(labels, dict) and LABEL in labels

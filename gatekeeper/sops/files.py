@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-import orjson
-
 from gatekeeper import documents
 from gatekeeper.model import FieldPath, at
 from gatekeeper.roles import Positions
@@ -220,8 +218,3 @@ def is_sops(name: str, content: bytes) -> bool:
     """Whether a file is one that sops encrypted, by its metadata."""
     found = read(name, content) if may_be_one(content) else None
     return found is not None and found.metadata is not None
-
-
-def as_json(value: Any) -> str:
-    """A value as one line, to compare and to print."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

@@ -23,7 +23,7 @@ from gatekeeper.hidden import Hidden
 from gatekeeper.sops import files, recipients, rules
 
 SECONDS = 60.0
-UNCHANGED = 200
+NO_KEY, UNCHANGED = 128, 200
 # sops ends before a collection of garbage pays: a fifth less time for a small file, and a limit for large ones.
 BRISK = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
 # Memory that looks like a disk: what an editor needs as a file is never written to a real one.
@@ -71,6 +71,10 @@ PHRASES: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 
+class NoKey(SealError):
+    """None of the keys at hand opens a file; nothing is said of the file itself."""
+
+
 class Place(NamedTuple):
     """A file on disk, and the `.sops.yaml` that counts for it."""
 
@@ -91,16 +95,15 @@ def place(file: Path) -> Place:
 
 @cache
 def _config(start: Path) -> Path | None:
-    for folder in (start, *start.parents):
-        config = folder / rules.NAME
-        try:
-            content = config.read_bytes()
-        except OSError:
-            continue
-        found = rules.read(rules.NAME, content)
-        if found.rules or found.problems:
-            return config
-    return None
+    found = rules.nearest((f"{folder}/" for folder in (start, *start.parents)), _rules)
+    return Path(found.file) if found else None
+
+
+def _rules(name: str) -> rules.Rules | None:
+    try:
+        return rules.read(name, Path(name).read_bytes())
+    except OSError:
+        return None
 
 
 def encrypt(plain: Hidden, where: Place, arguments: Sequence[str], seconds: float) -> bytes:
@@ -187,7 +190,8 @@ def _run(command: list[str | Path], where: Place, stdin: bytes, seconds: float) 
         command, seconds, where.root, stdin, environment, online=True, advice="give it longer with --timeout"
     )
     if code not in (0, UNCHANGED):
-        raise SealError(f"{where.file}: {_reason(code, words, where)}")
+        kind = NoKey if code == NO_KEY else SealError
+        raise kind(f"{where.file}: {_reason(code, words, where)}")
     return out
 
 
@@ -223,7 +227,7 @@ def _ending() -> Iterator[None]:
 
 def _reason(code: int, words: str, where: Place) -> str:
     """Why sops failed, in words that hold nothing of the file."""
-    if code == 128:
+    if code == NO_KEY:
         return _no_key(words, where)
     line = WHERE.search(words) if code == 2 else None
     at_line = f" (line {line[1]})" if line else ""

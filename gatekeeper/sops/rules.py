@@ -5,13 +5,12 @@ Source: getsops/sops `config/config.go`: the first rule whose `path_regex` is fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
-
-import re2
 
 from gatekeeper import documents
 from gatekeeper.model import FieldPath, at
+from gatekeeper.patterns import compiled
 from gatekeeper.sops import recipients
 from gatekeeper.sops.recipients import Groups
 
@@ -91,16 +90,6 @@ class Rules(NamedTuple):
         return None
 
 
-def compiled(text: str) -> Any:
-    """A pattern as Go reads it; None where it is none."""
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(text, options=options)
-    except re2.error:
-        return None
-
-
 def selectors(holder: Any) -> tuple[Selector, ...]:
     """The selectors that a rule, or the metadata of a file, names."""
     found = ((name, at(holder, (name,))) for name in SELECTORS)
@@ -152,19 +141,15 @@ def _problems(held: Any) -> Iterator[tuple[FieldPath, str, str, bool]]:
         yield (), "the rule names no recipient, so nothing can be encrypted by it", "add `age`, `pgp` or a KMS", False
 
 
-def nearest(file: str, content_of: Callable[[str], bytes | None]) -> Rules | None:
-    """The rules that count for a file: of the nearest `.sops.yaml` above it that has any.
+def nearest(folders: Iterable[str], rules_of: Callable[[str], Rules | None]) -> Rules | None:
+    """The rules that count: of the first `.sops.yaml` that has any.
 
     Args:
-        content_of: the bytes of a file by its path from the root; None where there is none.
+        folders: from the file's own upwards, each with a `/` behind it; empty for the root of a repository.
+        rules_of: what a `.sops.yaml` says; None where there is none.
     """
-    folder = file
-    while folder:
-        folder = folder.rpartition("/")[0]
-        name = f"{folder}/{NAME}" if folder else NAME
-        content = content_of(name)
-        if content is not None:
-            found = read(name, content)
-            if found.rules or found.problems:
-                return found
+    for folder in folders:
+        found = rules_of(f"{folder}{NAME}")
+        if found is not None and (found.rules or found.problems):
+            return found
     return None

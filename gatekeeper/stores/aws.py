@@ -147,7 +147,7 @@ class SecretsManager:
 
     def find(self, query: Query) -> Mapping[str, Hidden]:
         """See `Store.find`: by name, or by tags."""
-        pattern: Any = matcher(query.name)
+        pattern = matcher(query.name)
         filters = [{"Key": "name", "Values": [query.path]}] if query.path else []
         for key, text in query.tags.items():
             filters += [{"Key": "tag-key", "Values": [key]}, {"Key": "tag-value", "Values": [text]}]
@@ -214,7 +214,7 @@ class ParameterStore:
 
     def find(self, query: Query) -> Mapping[str, Hidden]:
         """See `Store.find`: by path and name, or by tags."""
-        pattern: Any = matcher(query.name)
+        pattern = matcher(query.name)
         if not query.tags:
             listed = self._client.pages(
                 "the list of parameters", "get_parameters_by_path", "Parameters",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gatekeeper.hidden import Hidden
 from gatekeeper.stores.reading import Missing, Outcome, Query, StoreError, Wish, matcher
@@ -58,7 +57,7 @@ class Directory:
         """See `Store.find`."""
         if query.tags:
             raise StoreError("files have no tags")
-        pattern: Any = matcher(query.name)
+        pattern = matcher(query.name)
         found: dict[str, Hidden] = {}
         start = self._folder / query.path.strip("/")
         if not start.resolve().is_relative_to(self._folder):

@@ -7,6 +7,7 @@ import binascii
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -58,23 +59,24 @@ def _vault(fields: Fields, secret_of: SecretOf, as_user: bool) -> Store:
         fields.choice("version", ("v1", "v2"), "v2"),
         fields.text("namespace", ""),
     )
-    pem = fields.text("caBundle", "")
-    fields.end()
-    if not pem:
-        return vault.Vault(place, vault_auth.signed_in(place, None if as_user else auth, secret_of))
-    handle, name = tempfile.mkstemp(prefix="gatekeeper-authority-", suffix=".pem")
-    place = place._replace(authority=Path(name))
+    text = fields.text("caBundle", "")
     try:
-        # The library takes certificates, which are public, from a file only.
-        with os.fdopen(handle, "wb") as file:
-            file.write(base64.b64decode(pem, validate=True))
-        return vault.Vault(place, vault_auth.signed_in(place, None if as_user else auth, secret_of))
+        pem = base64.b64decode(text, validate=True)
     except binascii.Error:
-        Path(name).unlink()
         fields.refuse("caBundle", "is no base64")
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    fields.end()
+    with ExitStack() as undone:
+        if pem:
+            # The library takes certificates, which are public, from a file only.
+            handle, name = tempfile.mkstemp(prefix="gatekeeper-authority-", suffix=".pem")
+            undone.callback(Path(name).unlink)
+            with os.fdopen(handle, "wb") as file:
+                file.write(pem)
+            place = place._replace(authority=Path(name))
+        store = vault.Vault(place, vault_auth.signed_in(place, None if as_user else auth, secret_of))
+        # From here on the file is the store's, to remove when it is closed.
+        undone.pop_all()
+    return store
 
 
 def _aws(fields: Fields, secret_of: SecretOf, as_user: bool) -> Store:

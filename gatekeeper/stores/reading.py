@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from gatekeeper import patterns
 from gatekeeper.errors import GateError
 from gatekeeper.hidden import Hidden
 
@@ -86,17 +87,13 @@ def go_json(value: Any) -> bytes:
     return "".join(ESCAPED.get(sign, sign) for sign in text).encode("utf-8", "surrogatepass")
 
 
-def matcher(name: str) -> object:
+def matcher(name: str) -> Any:
     """A name's pattern as Go reads it, unanchored.
 
     Raises:
         StoreError: it is none.
     """
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(name, options=options)
-    except re2.error:
-        raise StoreError(f"`{name}` is no regular expression that Go takes") from None
+    found = patterns.compiled(name)
+    if found is None:
+        raise StoreError(f"`{name}` is no regular expression that Go takes")
+    return found

@@ -86,7 +86,7 @@ class Vault:
         """See `Store.find`: by name, or by custom metadata."""
         if self._place.version == "v1" and query.tags:
             raise StoreError("KV secrets of version 1 have no metadata to find them by")
-        pattern: Any = matcher(query.name)
+        pattern = matcher(query.name)
         start = f"{query.path.rstrip('/')}/" if query.path else ""
         names = [name for name in self._listed(start) if pattern.search(name)]
         if query.tags:

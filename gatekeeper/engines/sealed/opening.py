@@ -15,8 +15,6 @@ from gatekeeper.model import FieldPath, Finding, Gap, Resource
 from gatekeeper.sops import program
 from gatekeeper.sources import Tree
 
-NO_KEY = "none of the keys"
-
 
 def judge(
     tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], texts: Sequence[tuple[str, Hidden]], jobs: int
@@ -38,9 +36,8 @@ def judge(
     def opened(file: str) -> GateError | None:
         content = tree.read(file)
         assert isinstance(content, bytes)
-        where = program.place(tree.root / file)
         try:
-            program.decrypt(content, where, (), program.SECONDS)
+            program.decrypt(content, program.place(tree.root / file), (), program.SECONDS)
         except (SealError, ToolError) as error:
             return error
         return None
@@ -52,7 +49,7 @@ def judge(
             if error is None:
                 continue
             reason = str(error).removeprefix(f"{program.place(tree.root / file).file}: ")
-            if reason.startswith(NO_KEY) or isinstance(error, ToolError):
+            if isinstance(error, (program.NoKey, ToolError)):
                 gaps.append(Gap(file, f"could not be opened: {reason}", fatal=True))
             else:
                 hint = "take the file from Git's history, or encrypt it again"

@@ -21,15 +21,22 @@ def lookup(tree: Tree) -> Callable[[str], Rules | None]:
     """What finds the rules of a file; each `.sops.yaml` is read once."""
 
     @cache
-    def content_of(name: str) -> bytes | None:
+    def rules_of(name: str) -> Rules | None:
         content = tree.read(name)
-        return content if isinstance(content, bytes) else None
+        return rules.read(name, content) if isinstance(content, bytes) else None
 
     @cache
     def of_folder(folder: str) -> Rules | None:
-        return rules.nearest(f"{folder}/x" if folder else "x", content_of)
+        return rules.nearest(_upwards(folder), rules_of)
 
     return lambda file: of_folder(file.rpartition("/")[0])
+
+
+def _upwards(folder: str) -> Iterator[str]:
+    while folder:
+        yield f"{folder}/"
+        folder = folder.rpartition("/")[0]
+    yield ""
 
 
 def configs(tree: Tree) -> Iterator[Finding]:

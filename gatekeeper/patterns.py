@@ -1,0 +1,17 @@
+"""Regular expressions as Go has them (RE2): found anywhere in a text, in linear time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import re2
+
+
+def compiled(text: str) -> Any | None:
+    """A pattern; None where Go would not take it."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(text, options=options)
+    except re2.error:
+        return None
