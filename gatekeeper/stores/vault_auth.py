@@ -61,18 +61,16 @@ def _client(place: Place, pair: tuple[str, str] | None = None, token: str | None
     session = requests.Session()
     # Who vouches is the store's to say, and no variable of the surroundings.
     session.trust_env = False
-    client = hvac.Client(
+    # hvac takes a session's own word on this, and not that of its argument.
+    session.verify = str(place.authority) if place.authority else True
+    return hvac.Client(
         url=place.url,
         token=token,
         namespace=place.namespace or None,
         timeout=SECONDS,
-        verify=str(place.authority) if place.authority else True,
         cert=pair,
         session=session,
-        allow_redirects=True,
     )
-    client.adapter.allow_redirects = True
-    return client
 
 
 def _users_token() -> str:

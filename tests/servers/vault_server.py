@@ -36,22 +36,27 @@ class VaultServer(NamedTuple):
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[VaultServer]:
-    """A Vault in development mode; KV of version 2 is at `secret/`, of version 1 at `old/`."""
+def running(folder: Path, tls: bool = False) -> Iterator[VaultServer]:
+    """A Vault in development mode; KV of version 2 is at `secret/`, of version 1 at `old/`.
+
+    Args:
+        tls: with a certificate that `vault-ca.pem` in the folder vouches for.
+    """
     port = free_port()
     command = [
         str(server("vault")), "server", "-dev", f"-dev-root-token-id={TOKEN}", f"-dev-listen-address=127.0.0.1:{port}",
-        "-dev-no-store-token",
+        "-dev-no-store-token", *(["-dev-tls", f"-dev-tls-cert-dir={folder}"] if tls else []),
     ]  # fmt: skip
     with started(command, folder / "vault.log") as process:
-        client = hvac.Client(url=f"http://127.0.0.1:{port}", token=TOKEN, timeout=10)
+        url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        client = hvac.Client(url=url, token=TOKEN, timeout=10, verify=str(folder / "vault-ca.pem") if tls else True)
         end = time.monotonic() + SECONDS
         while not _is_ready(client):
             assert process.poll() is None and time.monotonic() < end, (folder / "vault.log").read_text()[-2000:]
             time.sleep(0.05)
         client.sys.enable_secrets_engine("kv", path="old", options={"version": "1"})
         client.sys.enable_audit_device("file", options={"file_path": str(folder / "audit.log")})
-        yield VaultServer(f"http://127.0.0.1:{port}", client)
+        yield VaultServer(url, client)
 
 
 def _is_ready(client: Any) -> bool:

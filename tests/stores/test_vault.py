@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,20 @@ def test_a_vault_that_is_sealed_or_gone_may_come_back(tmp_path: Path) -> None:
         assert isinstance(outcome, StoreError) and outcome.may_pass and "is sealed" in str(outcome)
     [outcome] = store.read([Wish("prod/db")])
     assert isinstance(outcome, StoreError) and outcome.may_pass and "does not answer" in str(outcome)
+
+
+def test_only_who_the_store_names_vouches_for_a_vault(tmp_path: Path) -> None:
+    (tmp_path / "vault").mkdir()
+    with vault_server.running(tmp_path / "vault", tls=True) as found:
+        found.client.secrets.kv.v2.create_or_update_secret("a", {"b": "c"})
+        pem = (tmp_path / "vault" / "vault-ca.pem").read_bytes()
+        before = set(Path(tempfile.gettempdir()).glob("gatekeeper-authority-*"))
+        store = opened(found, caBundle=base64.b64encode(pem).decode())
+        assert shown(store.read([Wish("a")])[0]) == {"b": "c"}
+        store.close()
+        [outcome] = opened(found).read([Wish("a")])
+        assert isinstance(outcome, StoreError) and "is not vouched for: look at `caBundle`" in str(outcome)
+        assert set(Path(tempfile.gettempdir()).glob("gatekeeper-authority-*")) == before
 
 
 def test_what_a_store_asks_for_and_is_not_supported_is_refused_by_name(vault: VaultServer) -> None:
