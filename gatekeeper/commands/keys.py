@@ -84,12 +84,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _new(given: argparse.Namespace) -> int:
-    if given.certificate is None or given.paths or (given.private is None and given.kubeconfig is None):
-        raise UsageError("keys new needs --certificate FILE, and --private FILE or --kubeconfig FILE")
+    _need_places(given)
     if given.certificate.exists():
         raise UsageError(f"{given.certificate}: exists; choose another name, or `gatekeeper keys rotate` it")
     _make(given)
     return 0
+
+
+def _need_places(given: argparse.Namespace) -> None:
+    if given.certificate is None or given.paths or (given.private is None and given.kubeconfig is None):
+        raise UsageError(f"keys {given.action} needs --certificate FILE, and --private FILE or --kubeconfig FILE")
 
 
 def _make(given: argparse.Namespace) -> None:
@@ -129,8 +133,7 @@ def _write_private(given: argparse.Namespace, found: list[dict[str, Any]]) -> No
 
 
 def _rotate(given: argparse.Namespace) -> int:
-    if given.certificate is None or given.paths or (given.private is None and given.kubeconfig is None):
-        raise UsageError("keys rotate needs --certificate FILE, and --private FILE or --kubeconfig FILE")
+    _need_places(given)
     before = given.certificate.read_bytes()
     old = keyring.certificate(before, str(given.certificate), must_be_valid=False)
     age = (datetime.datetime.now(tz=datetime.UTC) - old.starts).days
@@ -156,10 +159,9 @@ def _export(given: argparse.Namespace) -> int:
     if not found:
         raise SealError(f"namespace {given.namespace} holds no key of the controller; name another with --namespace")
     _write_private(given, found)
-    newest = max((one for _, one in _certificates(found)), key=lambda one: one.starts)
+    pem, newest = max(_certificates(found), key=lambda pair: pair[1].starts)
     sys.stdout.write(f"{given.private}: {len(found)} private keys; keep them safe\n")
     if given.certificate:
-        pem = next(pem for pem, one in _certificates(found) if one == newest)
         files.write(given.certificate, pem)
         sys.stdout.write(f"{given.certificate}: the newest certificate, {newest.fingerprint}\n")
     return 0
@@ -231,11 +233,7 @@ def _known(given: argparse.Namespace) -> Iterator[tuple[str, Certificate | None,
         if not certificates:
             yield name, None, f"{name}: holds no certificate"
         for where, one in certificates:
-            yield (
-                where,
-                one,
-                f"{one.fingerprint}  {one.key.key_size} bits  {where}  {_state(one).lstrip('; ') or 'good'}",
-            )
+            yield where, one, f"{one.fingerprint}  {one.key.key_size} bits  {where}  {_state(one)}"
 
 
 def _is_over(one: Certificate) -> bool:

@@ -35,8 +35,7 @@ def migrate(arguments: list[str]) -> int:
     options.add_argument("--dry-run", action="store_true", help="tell what would be rewritten, change nothing")
     given = options.parse_args(arguments)
     status = 0
-    for path in _files(given.paths):
-        content = read(path)
+    for path, content in _files(given.paths):
         try:
             new = migration.migrated(content)
         except GateError as error:
@@ -47,7 +46,7 @@ def migrate(arguments: list[str]) -> int:
             sys.stdout.write(f"{path}:{line}: left as it is: {reason}\n")
             status = 1
         if new.done:
-            sys.stdout.write(f"{path}: {new.done} {'would be' if given.dry_run else ''} rewritten\n".replace("  ", " "))
+            sys.stdout.write(f"{path}: {new.done} {'would be rewritten' if given.dry_run else 'rewritten'}\n")
             if given.dry_run:
                 status = 1
             else:
@@ -55,11 +54,11 @@ def migrate(arguments: list[str]) -> int:
     return status
 
 
-def _files(paths: list[Path]) -> Iterator[Path]:
+def _files(paths: list[Path]) -> Iterator[tuple[Path, bytes]]:
     for start in paths:
         listed = sorted(start.rglob("*")) if start.is_dir() else [start]
         for path in listed:
             if path.suffix in documents.EXTENSIONS and path.is_file() and ".git" not in path.parts:
                 content = read(path)
                 if GROUP.encode() in content and (b"v1alpha1" in content or b"v1beta1" in content):
-                    yield path
+                    yield path, content

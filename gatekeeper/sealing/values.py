@@ -8,7 +8,6 @@ The nonce is all zeros, because a session key is used once. Source: sealed-secre
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Iterable
 
@@ -20,16 +19,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gatekeeper.errors import SealError
 from gatekeeper.hidden import Hidden
+from gatekeeper.sealing.wire import HEADER_BYTES, KEY_BYTES, parts
 
 
 class WrongKey(SealError):
     """No key at hand opens a value: it is for another key, or was sealed for another place."""
 
 
-KEY_BYTES = 32
 NONCE = bytes(12)
-TAG_BYTES = 16
-HEADER_BYTES = 2
 # What Kubernetes takes in one Secret.
 MOST_BYTES = 1024 * 1024
 
@@ -72,22 +69,6 @@ def unseal(text: str, keys: Iterable[RSAPrivateKey], label: bytes) -> tuple[Hidd
     if not tried:
         raise WrongKey(f"is sealed for a key of {len(locked) * 8} bits, and there is none among the keys")
     raise WrongKey("none of the keys opens it: it is sealed for another key, or for another name, namespace or scope")
-
-
-def parts(text: str) -> tuple[bytes, bytes]:
-    """The RSA part and the AES part of a sealed value.
-
-    Raises:
-        SealError: the text has another form.
-    """
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise SealError("is not valid base64, so it is no sealed value; seal it again") from None
-    size = int.from_bytes(raw[:HEADER_BYTES], "big")
-    if len(raw) < HEADER_BYTES or len(raw) < HEADER_BYTES + size + TAG_BYTES or size < KEY_BYTES:
-        raise SealError("is no sealed value: it is shorter than its own header says; seal it again")
-    return raw[HEADER_BYTES : HEADER_BYTES + size], raw[HEADER_BYTES + size :]
 
 
 def _padding(label: bytes) -> padding.OAEP:

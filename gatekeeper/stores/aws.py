@@ -6,7 +6,7 @@ GetSecretValue, GetParameters and GetParametersByPath.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -88,11 +88,17 @@ def refused(what: str, code: str, message: str) -> StoreError:
     return StoreError(f"{what}: AWS refuses ({code})")
 
 
-class SecretsManager:
-    """AWS Secrets Manager."""
+class Service:
+    """What both services have in common: much is read in batches, and the rest one by one.
 
-    def __init__(self, client: Any, prefix: str = "") -> None:
-        self._client = Counted(client)
+    Attributes:
+        at_once: how many secrets one request reads.
+    """
+
+    at_once: int
+
+    def __init__(self, client: Counted, prefix: str = "") -> None:
+        self._client = client
         self._prefix = prefix
 
     @property
@@ -100,17 +106,51 @@ class SecretsManager:
         """How many requests were made."""
         return self._client.calls
 
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
     def read(self, wishes: Sequence[Wish]) -> list[Outcome]:
-        """See `Store.read`: the newest values in batches, all else one by one."""
-        plain = [wish for wish in wishes if not wish.version and not wish.metadata]
-        others = [wish for wish in wishes if wish.version or wish.metadata]
-        batches = [plain[start : start + SECRETS_AT_ONCE] for start in range(0, len(plain), SECRETS_AT_ONCE)]
+        """See `Store.read`."""
+        many = [wish for wish in wishes if self._is_for_batches(wish)]
+        others = [wish for wish in wishes if not self._is_for_batches(wish)]
+        batches = [many[start : start + self.at_once] for start in range(0, len(many), self.at_once)]
         found: dict[Wish, Outcome] = {}
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for outcomes in pool.map(self._batch, batches):
                 found.update(outcomes)
             found.update(zip(others, pool.map(self._one, others), strict=True))
         return [found[wish] for wish in wishes]
+
+    def _is_for_batches(self, wish: Wish) -> bool:
+        raise NotImplementedError
+
+    def _batch(self, wishes: Sequence[Wish]) -> dict[Wish, Outcome]:
+        raise NotImplementedError
+
+    def _one(self, wish: Wish) -> Outcome:
+        raise NotImplementedError
+
+    def _all(self, names: Sequence[str]) -> dict[str, Hidden]:
+        """The values of whole names; what was deleted since they were listed is left out."""
+        found: dict[str, Hidden] = {}
+        outcomes = type(self)(self._client).read([Wish(name) for name in names])
+        for name, outcome in zip(names, outcomes, strict=True):
+            if isinstance(outcome, Hidden):
+                found[name] = outcome
+            elif not isinstance(outcome, Missing):
+                raise outcome
+        return found
+
+
+class SecretsManager(Service):
+    """AWS Secrets Manager."""
+
+    at_once = SECRETS_AT_ONCE
+
+    def _is_for_batches(self, wish: Wish) -> bool:
+        # A batch has the newest values only.
+        return not wish.version and not wish.metadata
 
     def _batch(self, wishes: Sequence[Wish]) -> dict[Wish, Outcome]:
         names = {f"{self._prefix}{wish.key}": wish for wish in wishes}
@@ -153,38 +193,16 @@ class SecretsManager:
             filters += [{"Key": "tag-key", "Values": [key]}, {"Key": "tag-value", "Values": [text]}]
         listed = self._client.pages("the list of secrets", "list_secrets", "SecretList", Filters=filters)
         names = [held["Name"] for held in listed if pattern.search(held["Name"]) and _has(held.get("Tags"), query.tags)]
-        bare = SecretsManager.__new__(SecretsManager)
-        bare._client, bare._prefix = self._client, ""
-        return _all(names, bare.read)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._client.close()
+        return self._all(names)
 
 
-class ParameterStore:
+class ParameterStore(Service):
     """AWS Systems Manager Parameter Store."""
 
-    def __init__(self, client: Any, prefix: str = "") -> None:
-        self._client = Counted(client)
-        self._prefix = prefix
+    at_once = PARAMETERS_AT_ONCE
 
-    @property
-    def calls(self) -> int:
-        """How many requests were made."""
-        return self._client.calls
-
-    def read(self, wishes: Sequence[Wish]) -> list[Outcome]:
-        """See `Store.read`: values ten at a time, metadata one by one."""
-        values = [wish for wish in wishes if not wish.metadata]
-        marks = [wish for wish in wishes if wish.metadata]
-        batches = [values[start : start + PARAMETERS_AT_ONCE] for start in range(0, len(values), PARAMETERS_AT_ONCE)]
-        found: dict[Wish, Outcome] = {}
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for outcomes in pool.map(self._batch, batches):
-                found.update(outcomes)
-            found.update(zip(marks, pool.map(self._mark, marks), strict=True))
-        return [found[wish] for wish in wishes]
+    def _is_for_batches(self, wish: Wish) -> bool:
+        return not wish.metadata
 
     def _batch(self, wishes: Sequence[Wish]) -> dict[Wish, Outcome]:
         names = {self._name(wish): wish for wish in wishes}
@@ -204,7 +222,7 @@ class ParameterStore:
     def _name(self, wish: Wish) -> str:
         return f"{self._prefix}{wish.key}" + (f":{wish.version}" if wish.version else "")
 
-    def _mark(self, wish: Wish) -> Outcome:
+    def _one(self, wish: Wish) -> Outcome:
         name = f"{self._prefix}{wish.key}"
         try:
             answer = self._client.ask(str(wish), "list_tags_for_resource", ResourceType="Parameter", ResourceId=name)
@@ -227,13 +245,7 @@ class ParameterStore:
         listed = self._client.pages(
             "the list of parameters", "describe_parameters", "Parameters", ParameterFilters=filters
         )
-        bare = ParameterStore.__new__(ParameterStore)
-        bare._client, bare._prefix = self._client, ""
-        return _all([held["Name"] for held in listed if pattern.search(held["Name"])], bare.read)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._client.close()
+        return self._all([held["Name"] for held in listed if pattern.search(held["Name"])])
 
 
 def _called(held: Mapping[str, Any]) -> tuple[str, ...]:
@@ -241,17 +253,6 @@ def _called(held: Mapping[str, Any]) -> tuple[str, ...]:
     if held.get("Selector"):
         return (f"{held['Name']}{held['Selector']}",)
     return held["Name"], held.get("ARN", ""), f"{held['Name']}:{held.get('Version')}"
-
-
-def _all(names: Sequence[str], read: Callable[[Sequence[Wish]], list[Outcome]]) -> dict[str, Hidden]:
-    """The values of some names; what was deleted since they were listed is left out."""
-    found: dict[str, Hidden] = {}
-    for name, outcome in zip(names, read([Wish(name) for name in names]), strict=True):
-        if isinstance(outcome, Hidden):
-            found[name] = outcome
-        elif not isinstance(outcome, Missing):
-            raise outcome
-    return found
 
 
 def _value(held: Mapping[str, Any], wish: Wish) -> Outcome:

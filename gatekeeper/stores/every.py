@@ -90,8 +90,8 @@ def _aws(fields: Fields, secret_of: SecretOf, as_user: bool) -> Store:
         own.has("recoveryWindowInDays")
         own.end()
     if service == "SecretsManager":
-        return aws.SecretsManager(aws_auth.client("secretsmanager", fields, secret_of, as_user), prefix)
-    return aws.ParameterStore(aws_auth.client("ssm", fields, secret_of, as_user), prefix)
+        return aws.SecretsManager(aws.Counted(aws_auth.client("secretsmanager", fields, secret_of, as_user)), prefix)
+    return aws.ParameterStore(aws.Counted(aws_auth.client("ssm", fields, secret_of, as_user)), prefix)
 
 
 PROVIDERS: dict[str, Callable[[Fields, SecretOf, bool], Store]] = {"vault": _vault, "aws": _aws}

@@ -20,7 +20,7 @@ import yaml
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gatekeeper import tools
-from gatekeeper.sealing import keyring, sealed, values
+from gatekeeper.sealing import keyring, sealed, values, wire
 from gatekeeper.sealing.keyring import Certificate, Key
 from tests.servers import server
 
@@ -107,7 +107,7 @@ def _open(certificate: Certificate, key: Key) -> str:
     ]
     found = sealed.seal(_secret("s", 20), certificate, "", "", False)
     bare = {**found, "metadata": {**found["metadata"], "annotations": {}}}
-    locked = values.parts(found["spec"]["encryptedData"]["key0"])[0]
+    locked = wire.parts(found["spec"]["encryptedData"]["key0"])[0]
     one = best(lambda: [key.private.decrypt(locked, values._padding(b"prod/s")) for _ in range(20)]) / 20
     noted = best(lambda: sealed.unseal(found, [*others, key])) / 20
     searched = best(lambda: sealed.unseal(bare, [*others, key])) - 20 * one

@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 from gatekeeper.fields import FieldError, Fields
 from gatekeeper.hidden import Hidden
 from gatekeeper.stores import every
-from gatekeeper.stores.aws import SecretsManager
+from gatekeeper.stores.aws import Counted, SecretsManager
 from gatekeeper.stores.reading import Missing, Outcome, Query, Store, StoreError, Wish
 from tests.conftest import Repository, command
 
@@ -215,7 +215,7 @@ def fault(code: str, message: str = VALUE) -> Exception:
     ],
 )  # fmt: skip
 def test_an_error_is_told_without_what_aws_says(code: str, may_pass: bool, words: str) -> None:
-    found = SecretsManager(Faulty(fault(code))).read([Wish("a"), Wish("b")])
+    found = SecretsManager(Counted(Faulty(fault(code)))).read([Wish("a"), Wish("b")])
     assert all(isinstance(one, StoreError) and one.may_pass == may_pass and words in str(one) for one in found)
     assert not any(VALUE in str(one) for one in found)
 
@@ -225,7 +225,7 @@ def test_a_part_of_a_batch_is_no_answer_to_the_rest() -> None:
         "SecretValues": [{"Name": "a", "SecretString": "x"}],
         "Errors": [{"SecretId": "b", "ErrorCode": "AccessDeniedException", "Message": VALUE}],
     }
-    found = SecretsManager(Faulty(part, {"SecretString": "late"})).read([Wish("a"), Wish("b"), Wish("c")])
+    found = SecretsManager(Counted(Faulty(part, {"SecretString": "late"}))).read([Wish("a"), Wish("b"), Wish("c")])
     assert shown(found[0]) == b"x" and "do not allow it" in str(found[1]) and shown(found[2]) == b"late"
     assert not isinstance(found[1], Missing) and VALUE not in str(found[1])
 

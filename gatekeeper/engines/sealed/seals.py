@@ -1,18 +1,17 @@
 """The form of SealedSecrets: each value as kubeseal writes it.
 
-Source: sealed-secrets `pkg/crypto/crypto.go`: base64 of a length in two bytes, an RSA part, and an AES part with a tag.
+See `gatekeeper/sealing/wire.py`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from gatekeeper.errors import SealError
 from gatekeeper.model import FieldPath, Finding, Resource, Severity, at
+from gatekeeper.sealing import wire
 
-HEADER_BYTES, TAG_BYTES = 2, 16
 # Keys of 2048, 3072, 4096 and 8192 bits; the controller makes 4096.
 RSA_BYTES = (256, 384, 512, 1024)
 VALUES: FieldPath = ("spec", "encryptedData")
@@ -38,13 +37,14 @@ def judge(resources: Sequence[Resource], sizes: Collection[int]) -> Iterator[Fin
 def _value(resource: Resource, key: str, text: Any, sizes: Collection[int]) -> Iterator[Finding]:
     path = (*VALUES, key)
     try:
-        raw = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
-    except (binascii.Error, ValueError):
+        length = len(wire.parts(text if isinstance(text, str) else "")[0])
+    except wire.NotBase64:
         message = f"sealed value `{key}` is not valid base64, so the controller cannot open it"
         yield _finding(resource, "sealed/not-base64", path, message, "seal the value again with kubeseal")
         return
-    length = int.from_bytes(raw[:HEADER_BYTES], "big")
-    if length not in RSA_BYTES or len(raw) < HEADER_BYTES + length + TAG_BYTES:
+    except SealError:
+        length = 0
+    if length not in RSA_BYTES:
         message = f"`{key}` is not sealed: it has not the form that kubeseal writes"
         yield _finding(resource, "sealed/not-sealed", path, message, "seal the value with kubeseal")
     elif sizes and length not in sizes:
