@@ -98,6 +98,8 @@ def _need_places(given: argparse.Namespace) -> None:
 
 def _make(given: argparse.Namespace) -> None:
     """A new key: its private part is safe before its certificate is there to seal with."""
+    # Where the certificate cannot be written, no key shall be left without it.
+    given.certificate.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(tz=datetime.UTC)
     certificate, private = keyring.new(given.bits, given.days, now)
     secret = keyring.key_secret(certificate, private, f"sealed-secrets-key{secrets.token_hex(3)}", given.namespace)

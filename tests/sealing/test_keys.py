@@ -40,6 +40,15 @@ def test_a_private_key_is_for_nobody_else_and_never_written_over(made: tuple[Pat
     assert made[1].read_bytes() == before and not (tmp_path / "other.pem").exists()
 
 
+def test_the_folder_of_the_certificate_is_made_so_that_no_key_is_left_without_one(tmp_path: Path) -> None:
+    certificate, private = tmp_path / "new" / "keys" / "prod.pem", tmp_path / "key.yaml"
+    new = ("keys", "new", "--bits", "2048", "--private", private, "--certificate")
+    assert command(*new, certificate)[0] == 0 and certificate.exists()
+    (tmp_path / "file").write_text("")
+    private.unlink()
+    assert command(*new, tmp_path / "file" / "prod.pem")[0] == 3 and not private.exists()
+
+
 def test_certificates_are_listed_with_their_ends(made: tuple[Path, Path], tmp_path: Path) -> None:
     old, _ = pair(tmp_path / "old", days=-5)
     code, out, _ = command("keys", "list", made[0], old)
