@@ -79,6 +79,13 @@ class Fields:
             self.refuse(name, "is no duration; write `1h`, `15m` or `30s`")
         return sum(float(number) * UNITS[unit] for number, unit in found)
 
+    def number(self, name: str, default: int) -> int:
+        """A whole number."""
+        value = self._value.get(name) if self.has(name) else default
+        if not isinstance(value, int) or isinstance(value, bool):
+            self.refuse(name, "must be a whole number")
+        return value
+
     def texts(self, name: str) -> dict[str, str]:
         """A mapping of texts; empty where it is not there."""
         value = self._value.get(name) if self.has(name) else {}

@@ -13,7 +13,8 @@ from gatekeeper.hidden import Hidden
 if TYPE_CHECKING:
     from lightkube import Client
 
-NOT_FOUND = 404
+NOT_FOUND, CONFLICT = 404, 409
+PAGE = 200
 
 
 def secret(client: Client, namespace: str, name: str) -> dict[str, Any] | None:
@@ -41,16 +42,30 @@ def text(client: Client, kind: str, namespace: str, name: str, key: str) -> str 
     return held.get(key)
 
 
+def managed(client: Client, namespace: str, label: str) -> dict[str, dict[str, Any]]:
+    """The Secrets of a namespace that have a label of value `true`, by name."""
+    from lightkube.resources.core_v1 import Secret
+
+    kind = {"apiVersion": "v1", "kind": "Secret"}
+    held: Any = client.list(Secret, namespace=namespace, labels={label: "true"}, chunk_size=PAGE)
+    return {one.metadata.name: {**kind, **one.to_dict()} for one in held}
+
+
+class Conflict(ToolError):
+    """Somebody else has made or changed it meanwhile."""
+
+
 def write(client: Client, value: dict[str, Any], manager: str, is_new: bool) -> None:
     """Makes or changes a Secret.
 
     Raises:
+        Conflict: it is there already, or is not as it was read.
         ToolError: the cluster refuses.
     """
     from lightkube.resources.core_v1 import Secret
 
     whole: Any = Secret.from_dict(value)
-    with _told():
+    with told():
         if is_new:
             client.create(whole, field_manager=manager)
         else:
@@ -59,27 +74,35 @@ def write(client: Client, value: dict[str, Any], manager: str, is_new: bool) -> 
 
 
 def delete(client: Client, namespace: str, name: str) -> None:
-    """Takes a Secret away.
+    """Takes a Secret away, if it is there.
 
     Raises:
         ToolError: the cluster refuses.
     """
     from lightkube.resources.core_v1 import Secret
 
-    with _told():
+    with told((NOT_FOUND,)):
         client.delete(Secret, name, namespace=namespace)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Says why the cluster refuses; in its reason alone, for its message may repeat what was sent."""
+def told(passing: tuple[int, ...] = ()) -> Iterator[None]:
+    """Says why the cluster refuses; in its reason alone, for its message may repeat what was sent.
+
+    Args:
+        passing: statuses that are no failure.
+    """
     import httpx2
     from lightkube.core.exceptions import ApiError
 
     try:
         yield
     except ApiError as error:
-        raise ToolError(f"the cluster refuses it ({error.status.reason or error.status.code})") from None
+        code = error.status.code or 0
+        if code in passing:
+            return
+        kind = Conflict if code == CONFLICT else ToolError
+        raise kind(f"the cluster refuses it ({error.status.reason or code})") from None
     except httpx2.HTTPError as error:
         raise ToolError(f"the cluster does not answer ({type(error).__name__})") from None
 

@@ -11,7 +11,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from gatekeeper import patterns
+from gatekeeper.errors import PolicyError
 from gatekeeper.external.model import Remote, StoreRef, Wanted
+from gatekeeper.labels import OWN_NAME, Labels, is_negative, selects
 from gatekeeper.model import FieldPath, at
 
 Rules = Sequence[Mapping[str, str]]
@@ -34,20 +36,35 @@ def refusals(wanted: Wanted, rules: Rules) -> Iterator[tuple[FieldPath, str]]:
             yield ("spec", "dataFrom", number), _reason(wanted, many.store, shown)
 
 
-def unconditional(store: Any, namespace: str) -> str:
+def unconditional(store: Any, namespace: str, labels: Labels | None) -> str:
     """Why a ClusterSecretStore is not for a namespace, by its own `conditions`; empty where it is.
+
+    Args:
+        labels: of the namespace; None where they are not known.
 
     Source: external-secrets `pkg/controllers/secretstore/client_manager.go` (any one condition is enough).
     """
     conditions = at(store, ("spec", "conditions"))
     if not isinstance(conditions, list) or not conditions:
         return ""
+    unknown = False
     for one in conditions:
         names, patterns = at(one, ("namespaces",)) or (), at(one, ("namespaceRegexes",)) or ()
         if namespace in names or any(_matches(pattern, namespace) for pattern in patterns):
             return ""
-    if any(at(one, ("namespaceSelector",)) is not None for one in conditions):
-        return f"its `conditions` select namespaces by labels, which is not supported yet; name `{namespace}` in them"
+        selector = at(one, ("namespaceSelector",))
+        if selector is None:
+            continue
+        try:
+            is_chosen = selects(selector, {**(labels or {}), OWN_NAME: namespace}, "namespaceSelector")
+            # Labels that are not known could also be those that it must not have.
+            if is_chosen and (labels is not None or not is_negative(selector)):
+                return ""
+        except PolicyError as error:
+            return f"its `conditions` cannot be read: {error}"
+        unknown = unknown or labels is None
+    if unknown:
+        return f"its `conditions` choose by labels, and those of namespace {namespace} are not known here"
     return f"its `conditions` do not let namespace {namespace} use it"
 
 

@@ -27,6 +27,8 @@ from gatekeeper.stores.reading import Missing
 MANAGED = "reconcile.external-secrets.io/managed"
 CREATED_BY = "reconcile.external-secrets.io/created-by"
 DATA_HASH = "reconcile.external-secrets.io/data-hash"
+MANAGER = "externalsecrets.external-secrets.io/"
+MOST_MANAGER = 63
 # A key of a ConfigMap or Secret in which a template stands: its kind, name and key.
 TextOf = Callable[[str, str, str], str]
 
@@ -97,9 +99,10 @@ def built(wanted: Wanted, data: Values, existing: Mapping[str, Any] | None, text
     metadata = dict(held.get("metadata") or {})
     template = wanted.target.template
     source = template or wanted
-    labels = {**(metadata.get("labels") or {}), **source.labels}
-    annotations = {**(metadata.get("annotations") or {}), **source.annotations}
-    before = _unpacked(held.get("data") or {}) if wanted.target.creation == "Merge" else {}
+    # What it set before and sets no longer goes; what others have set stays.
+    labels = {**_others(held, wanted, "labels"), **source.labels}
+    annotations = {**_others(held, wanted, "annotations"), **source.annotations}
+    before = unpacked(_others(held, wanted, "data")) if wanted.target.creation == "Merge" else {}
     made, more_labels, more_annotations = _filled(template, data, text_of)
     content = {**before, **made}
     labels |= more_labels
@@ -117,12 +120,66 @@ def built(wanted: Wanted, data: Values, existing: Mapping[str, Any] | None, text
     }
     if template and template.finalizers:
         metadata["finalizers"] = list(dict.fromkeys([*(metadata.get("finalizers") or ()), *template.finalizers]))
+    _own(metadata, wanted)
     secret = {**held, "metadata": metadata, "data": packed(content)}
     if template and template.type:
         secret["type"] = template.type
     if wanted.target.immutable:
         secret["immutable"] = True
     return secret
+
+
+def _others(secret: Mapping[str, Any], wanted: Wanted, field: str) -> dict[str, str]:
+    """The labels, annotations or data of a Secret that this ExternalSecret did not set."""
+    path = ("data",) if field == "data" else ("metadata", field)
+    held = at(secret, path) or {}
+    mine = set()
+    for entry in at(secret, ("metadata", "managedFields")) or ():
+        if entry.get("manager") == manager(wanted):
+            fields = at(entry, ("fieldsV1", *(f"f:{step}" for step in path))) or {}
+            mine |= {name.removeprefix("f:") for name in fields}
+    return {key: text for key, text in held.items() if key not in mine}
+
+
+def manager(wanted: Wanted) -> str:
+    """Under which name an ExternalSecret writes, so that Kubernetes notes which fields are its own."""
+    name = f"{MANAGER}{wanted.name}"
+    return name if len(name) <= MOST_MANAGER else f"{MANAGER}sha3/{go_hash(wanted.name)}"
+
+
+def _own(metadata: dict[str, Any], wanted: Wanted) -> None:
+    """Names the ExternalSecret as the Secret's owner, so that the one goes with the other; or no longer.
+
+    Where the ExternalSecret itself is not known (it is read from a repository), owners stay as they are.
+    """
+    if not wanted.uid:
+        return
+    owners = [one for one in metadata.get("ownerReferences") or () if not is_own(one, wanted)]
+    if wanted.target.creation == "Owner":
+        owners.append(
+            {
+                "apiVersion": "external-secrets.io/v1",
+                "kind": "ExternalSecret",
+                "name": wanted.name,
+                "uid": wanted.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        )
+    metadata.pop("ownerReferences", None)
+    if owners:
+        metadata["ownerReferences"] = owners
+
+
+def is_own(owner: Mapping[str, Any], wanted: Wanted) -> bool:
+    """Whether an owner reference means this ExternalSecret, of whatever API version."""
+    return is_external(owner) and owner.get("name") == wanted.name
+
+
+def is_external(owner: Mapping[str, Any]) -> bool:
+    """Whether an owner reference means an ExternalSecret."""
+    group = str(owner.get("apiVersion")).partition("/")[0]
+    return owner.get("kind") == "ExternalSecret" and group == "external-secrets.io"
 
 
 def _filled(template: Template | None, data: Values, text_of: TextOf) -> tuple[Values, dict[str, str], dict[str, str]]:
@@ -184,7 +241,8 @@ def packed(data: Values) -> dict[str, str]:
     return {key: base64.b64encode(data[key].reveal()).decode("ascii") for key in sorted(data)}
 
 
-def _unpacked(data: Mapping[str, str]) -> Values:
+def unpacked(data: Mapping[str, str]) -> Values:
+    """The values of a Secret out of base64."""
     return {key: Hidden(base64.b64decode(text)) for key, text in data.items()}
 
 
@@ -215,6 +273,14 @@ def is_same(secret: Mapping[str, Any], existing: Mapping[str, Any] | None) -> bo
     return all(
         orjson.dumps(at(secret, path), option=orjson.OPT_SORT_KEYS)
         == orjson.dumps(at(existing, path) or None, option=orjson.OPT_SORT_KEYS)
-        for path in (("data",), ("type",), ("immutable",), ("metadata", "labels"), ("metadata", "annotations"))
+        for path in (
+            ("data",),
+            ("type",),
+            ("immutable",),
+            ("metadata", "labels"),
+            ("metadata", "annotations"),
+            ("metadata", "ownerReferences"),
+            ("metadata", "finalizers"),
+        )
         if at(secret, path) or at(existing, path)
     )

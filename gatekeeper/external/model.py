@@ -17,10 +17,15 @@ Where = Literal["Data", "Annotations", "Labels"]
 
 
 class StoreRef(NamedTuple):
-    """A SecretStore of the same namespace, or a ClusterSecretStore."""
+    """A SecretStore of the same namespace, or a ClusterSecretStore.
+
+    Attributes:
+        is_shared: whether a ClusterSecretStore signs in the same for every namespace; else with what each one has.
+    """
 
     kind: str
     name: str
+    is_shared: bool = True
 
 
 class Remote(NamedTuple):
@@ -134,6 +139,7 @@ class Wanted(NamedTuple):
     Attributes:
         version: the API version that it was written in.
         interval: seconds between two readings; 0 for once.
+        uid: of the object in the cluster; empty where it is not from there.
     """
 
     version: str
@@ -146,6 +152,7 @@ class Wanted(NamedTuple):
     interval: float
     items: tuple[Item, ...]
     many: tuple[Many, ...]
+    uid: str = ""
 
     def __str__(self) -> str:
         return f"ExternalSecret {self.namespace}/{self.name}"

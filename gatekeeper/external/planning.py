@@ -19,15 +19,24 @@ HOUR, MONTH = 3600.0, 30 * 24 * 3600.0
 
 
 class StoreKey(NamedTuple):
-    """One store: its kind, the namespace of a SecretStore (empty for a ClusterSecretStore), and its name."""
+    """One store that is signed in to: its kind, its namespace, and its name.
+
+    A ClusterSecretStore has the namespace of who asks where it signs in with what is there, and else none.
+    """
 
     kind: str
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        where = f"{self.namespace}/" if self.namespace else ""
-        return f"{self.kind} {where}{self.name}"
+        if self.kind == "ClusterSecretStore":
+            return f"{self.kind} {self.name}{f' (from {self.namespace})' if self.namespace else ''}"
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+    @property
+    def object(self) -> StoreKey:
+        """The store itself, whoever asks."""
+        return self._replace(namespace="") if self.kind == "ClusterSecretStore" else self
 
 
 class Part(NamedTuple):
@@ -57,7 +66,7 @@ Plan = Mapping[StoreKey, Part]
 
 def key_of(store: StoreRef, namespace: str) -> StoreKey:
     """The store that an ExternalSecret of a namespace means."""
-    return StoreKey(store.kind, namespace if store.kind == "SecretStore" else "", store.name)
+    return StoreKey(store.kind, "" if store.kind == "ClusterSecretStore" and store.is_shared else namespace, store.name)
 
 
 def wish_of(remote: Remote) -> Wish:

@@ -60,10 +60,16 @@ def read(value: Any, namespace: str = "default") -> Wanted:
         spec.seconds("refreshInterval", HOUR),
         tuple(_items(spec, store)),
         tuple(_many(spec, store, version)),
+        metadata.text("uid", ""),
     )
     spec.end()
     _agree(wanted)
     return wanted
+
+
+def nothing(namespace: str, name: str) -> Wanted:
+    """An ExternalSecret that asks for nothing, as far as can be told: it is not valid."""
+    return Wanted("", namespace, name, {}, {}, Target(name), "Periodic", HOUR, (), ())
 
 
 def _agree(wanted: Wanted) -> None:

@@ -17,7 +17,7 @@ from gatekeeper.external.model import Rewrite
 from gatekeeper.gotemplate import asking
 from gatekeeper.gotemplate.asking import Fault, Lookup, Rename
 from gatekeeper.hidden import Hidden
-from gatekeeper.stores.reading import go_json
+from gatekeeper.stores.reading import Keyed, go_json
 
 Values = dict[str, Hidden]
 MOST_KEY = 253
@@ -43,6 +43,15 @@ def parts(texts: Sequence[tuple[Hidden, str]]) -> list[Hidden | None]:
     for number, (text, path) in enumerate(texts):
         if not path:
             found[number] = text
+            continue
+        if isinstance(text, Keyed):
+            # There the first step is a name, and what follows is a path into the value of that name.
+            name, _, rest = (path, "", "") if path in text.parts else path.partition(".")
+            part = text.parts.get(name)
+            if part is None or not rest:
+                found[number] = part if path in text.parts else None
+            else:
+                lookups.append((number, Lookup(part, rest)))
             continue
         value = _loaded(text)
         plain = _walked(value, path) if SIMPLE.fullmatch(path) else None
@@ -74,6 +83,8 @@ def each(text: Hidden) -> Values:
     Raises:
         ValueFault: it is no JSON object.
     """
+    if isinstance(text, Keyed):
+        return dict(text.parts)
     value = _loaded(text)
     if not isinstance(value, dict):
         raise ValueFault("is no JSON object, so that it has no keys to extract")

@@ -6,6 +6,7 @@ GetSecretValue, GetParameters and GetParametersByPath.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -32,10 +33,17 @@ UNKNOWN = (
 
 
 class Counted:
-    """A client of boto3 whose requests are counted, and whose errors are told in our words."""
+    """A client of boto3 whose requests are counted, and whose errors are told in our words.
 
-    def __init__(self, client: Any) -> None:
+    Args:
+        until: when its credentials end, by `time.monotonic`; None where they do not.
+    """
+
+    def __init__(self, client: Any, until: float | None = None) -> None:
         self._client = client
+        self._until = until
+        # Why it cannot be reached, so that the rest is not asked for in vain, each until its time is up.
+        self._gone: StoreError | None = None
         self.calls = 0
 
     def ask(self, what: str, name: str, **arguments: Any) -> dict[str, Any]:
@@ -46,6 +54,8 @@ class Counted:
         """
         from botocore import exceptions
 
+        if self._gone is not None:
+            raise StoreError(f"{what}: not asked any more: {self._gone}", may_pass=True)
         self.calls += 1
         try:
             answer: dict[str, Any] = getattr(self._client, name)(**arguments)
@@ -56,6 +66,9 @@ class Counted:
             raise StoreError(f"{what}: nobody says who asks: name `auth` in the store, or set AWS_PROFILE") from None
         except exceptions.ParamValidationError:
             raise StoreError(f"{what}: AWS takes no such name or role; look at the store and the key") from None
+        except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
+            self._gone = StoreError(f"{what}: AWS does not answer: {type(error).__name__}", may_pass=True)
+            raise self._gone from None
         except exceptions.BotoCoreError as error:
             raise StoreError(f"{what}: AWS does not answer: {type(error).__name__}", may_pass=True) from None
         return answer
@@ -69,6 +82,11 @@ class Counted:
             if not answer.get("NextToken"):
                 return
             token = {"NextToken": answer["NextToken"]}
+
+    def keep(self) -> bool:
+        """Whether its credentials are good for a while."""
+        self._gone = None
+        return self._until is None or time.monotonic() < self._until
 
     def close(self) -> None:
         """Closes the connections."""
@@ -105,6 +123,10 @@ class Service:
     def calls(self) -> int:
         """How many requests were made."""
         return self._client.calls
+
+    def keep(self) -> bool:
+        """See `Store.keep`."""
+        return self._client.keep()
 
     def close(self) -> None:
         """Closes the connections."""

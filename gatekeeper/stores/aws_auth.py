@@ -1,39 +1,47 @@
-"""Signing in to AWS, in the ways that a SecretStore can name: keys from Secrets, the surroundings, and roles.
+"""Signing in to AWS, in the ways that a SecretStore names: keys from Secrets, a ServiceAccount, surroundings, roles.
 
 Source: external-secrets `apis/externalsecrets/v1/secretstore_aws_types.go`, `pkg/provider/aws/auth/auth.go`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from gatekeeper.fields import Fields
-from gatekeeper.hidden import Hidden
+from gatekeeper.stores import credentials
 from gatekeeper.stores.aws import Counted
+from gatekeeper.stores.credentials import Credentials
 from gatekeeper.stores.reading import StoreError
-from gatekeeper.stores.vault_auth import SecretOf
 
 SECONDS = 15
 ATTEMPTS = 5
 SESSION = "external-secrets-provider-aws"
+# https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
+ROLE, AUDIENCE, DEFAULT_AUDIENCE = (
+    "eks.amazonaws.com/role-arn", "eks.amazonaws.com/audience", "sts.amazonaws.com"
+)  # fmt: skip
+TOKEN_SECONDS = 3600
+# What a role gives is good for an hour; it is asked for again before.
+GOOD_FOR = 45 * 60.0
 
 
-def client(service: str, fields: Fields, secret_of: SecretOf, as_user: bool) -> Any:
-    """A client of boto3.
+def client(service: str, fields: Fields, held: Credentials | None) -> Counted:
+    """A client of AWS.
 
     Args:
         service: `secretsmanager` or `ssm`.
         fields: `spec.provider.aws` of the store.
-        as_user: use what the surroundings hold (AWS_PROFILE, the machine's role), whatever the store names.
+        held: where credentials are; None to use what the surroundings hold (AWS_PROFILE, the machine's role).
 
     Raises:
         StoreError: a role cannot be assumed, or a credential is not there.
         FieldError: `auth` names a way that is not supported.
     """
     region = fields.text("region")
-    auth = fields.inner("auth")
-    held = _keys(auth, secret_of, as_user)
+    keys = _keys(fields.inner("auth"), region, held)
+    is_lent = "aws_session_token" in keys
     chain = [*fields.words("additionalRoles"), *([fields.text("role")] if fields.has("role") else [])]
     more: dict[str, Any] = {"ExternalId": fields.text("externalID")} if fields.has("externalID") else {}
     tags = [{"Key": tag.text("key"), "Value": tag.text("value")} for tag in fields.each("sessionTags")]
@@ -43,19 +51,22 @@ def client(service: str, fields: Fields, secret_of: SecretOf, as_user: bool) -> 
         more["TransitiveTagKeys"] = list(fields.words("transitiveTagKeys"))
     for number, role in enumerate(chain):
         # What the last role is given is the store's; the roles before only lead to it.
-        held = _assumed(role, region, held, more if number == len(chain) - 1 else {})
-    return _client(service, region, held)
+        own = more if number == len(chain) - 1 else {}
+        keys = _lent(region, keys, "assume_role", RoleArn=role, RoleSessionName=SESSION, **own)
+    return Counted(_client(service, region, keys), time.monotonic() + GOOD_FOR if chain or is_lent else None)
 
 
-def _keys(auth: Fields | None, secret_of: SecretOf, as_user: bool) -> dict[str, str]:
+def _keys(auth: Fields | None, region: str, held: Credentials | None) -> dict[str, str]:
     """The keys that a store names; none where the surroundings have them."""
     if auth is None:
         return {}
-    if auth.has("jwt"):
-        auth.refuse("jwt", "is not supported yet; use `secretRef`, or what the surroundings hold")
-    ref = auth.inner("secretRef")
+    jwt, ref = auth.inner("jwt"), auth.inner("secretRef")
     auth.end()
-    if ref is None or as_user:
+    if held is None:
+        return {}
+    if jwt is not None:
+        return _web_identity(jwt, region, held)
+    if ref is None:
         return {}
     names = {
         "accessKeyIDSecretRef": "aws_access_key_id",
@@ -66,24 +77,35 @@ def _keys(auth: Fields | None, secret_of: SecretOf, as_user: bool) -> dict[str, 
     for field, name in names.items():
         inner = ref.inner(field)
         if inner is not None:
-            found[name] = _text(secret_of(inner))
+            found[name] = credentials.word(inner, held)
         elif field != "sessionTokenSecretRef":
             ref.refuse(field, "is missing")
     ref.end()
     return found
 
 
-def _text(value: Hidden) -> str:
-    try:
-        return value.reveal().decode("ascii").strip()
-    except UnicodeDecodeError:
-        raise StoreError("a credential of the store is no text") from None
+def _web_identity(jwt: Fields, region: str, held: Credentials) -> dict[str, str]:
+    """The keys that the role of a ServiceAccount gives for its token."""
+    fields = jwt.inner("serviceAccountRef")
+    if fields is None:
+        jwt.refuse("serviceAccountRef", "is missing")
+    one = credentials.account(fields)
+    jwt.end()
+    notes = held.annotations(one.namespace, one.name)
+    if not notes.get(ROLE):
+        raise StoreError(f"signs in with the ServiceAccount {one.name}, which has no annotation {ROLE}")
+    audiences = (notes.get(AUDIENCE) or DEFAULT_AUDIENCE, *one.audiences)
+    token = held.token(one.namespace, one.name, audiences, TOKEN_SECONDS).reveal().decode("ascii")
+    # Whoever shows such a token has no keys; and none of the surroundings' are shown.
+    asked = {"RoleArn": notes[ROLE], "RoleSessionName": SESSION, "WebIdentityToken": token}
+    return _lent(region, None, "assume_role_with_web_identity", **asked)
 
 
-def _assumed(role: str, region: str, held: Mapping[str, str], more: Mapping[str, Any]) -> dict[str, str]:
-    door = Counted(_client("sts", region, held))
+def _lent(region: str, keys: Mapping[str, str] | None, how: str, **asked: Any) -> dict[str, str]:
+    """The keys that a role gives for a while."""
+    door = Counted(_client("sts", region, keys))
     try:
-        answer = door.ask(f"the role {role}", "assume_role", RoleArn=role, RoleSessionName=SESSION, **more)
+        answer = door.ask(f"the role {asked['RoleArn']}", how, **asked)
     finally:
         door.close()
     given = answer["Credentials"]
@@ -94,12 +116,14 @@ def _assumed(role: str, region: str, held: Mapping[str, str], more: Mapping[str,
     }
 
 
-def _client(service: str, region: str, held: Mapping[str, str]) -> Any:
+def _client(service: str, region: str, keys: Mapping[str, str] | None) -> Any:
     import boto3
+    from botocore import UNSIGNED
     from botocore.config import Config
 
     # Asked too often, it waits and tries again, as `Retry-After` and its own measure of the rate say.
     config = Config(
-        connect_timeout=SECONDS, read_timeout=SECONDS, retries={"mode": "adaptive", "total_max_attempts": ATTEMPTS}
-    )
-    return boto3.session.Session().client(service, region_name=region, config=config, **held)
+        connect_timeout=SECONDS, read_timeout=SECONDS, retries={"mode": "adaptive", "total_max_attempts": ATTEMPTS},
+        **({} if keys is not None else {"signature_version": UNSIGNED}),
+    )  # fmt: skip
+    return boto3.session.Session().client(service, region_name=region, config=config, **(keys or {}))

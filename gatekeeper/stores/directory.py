@@ -77,5 +77,9 @@ class Directory:
                     found[key] = outcome
         return found
 
+    def keep(self) -> bool:
+        """See `Store.keep`."""
+        return True
+
     def close(self) -> None:
         """Nothing is open."""

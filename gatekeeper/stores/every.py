@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import os
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from gatekeeper.fields import Fields
+from gatekeeper.stores import credentials
+from gatekeeper.stores.credentials import Credentials
+from gatekeeper.stores.handed import Handed
 from gatekeeper.stores.reading import Store, StoreError
-from gatekeeper.stores.vault_auth import SecretOf
 
 GROUP = "external-secrets.io"
 
 
-def opened(value: Any, secret_of: SecretOf, as_user: bool) -> Store:
+def opened(value: Any, held: Credentials | None) -> Store:
     """A store, signed in to.
 
     Args:
         value: the SecretStore or ClusterSecretStore, of any API version.
-        secret_of: gives the credentials that it names.
-        as_user: sign in as the user of this machine instead, as where there is no cluster.
+        held: where the credentials are that it names; None to sign in as the user of this machine.
 
     Raises:
         FieldError: it is not valid, or asks for something that is not supported.
@@ -40,14 +36,20 @@ def opened(value: Any, secret_of: SecretOf, as_user: bool) -> Store:
     for name, make in PROVIDERS.items():
         fields = provider.inner(name)
         if fields is not None:
-            store = make(fields, secret_of, as_user)
-            fields.end()
+            with ExitStack() as undone:
+                handed = Handed()
+                undone.callback(handed.close)
+                store = make(fields, held, handed)
+                undone.callback(store.close)
+                fields.end()
+                # From here on all that is the store's, until it is closed.
+                undone.pop_all()
             return store
     provider.end(f"is not supported; there are {', '.join(PROVIDERS)}")
     raise StoreError("the store names no provider")
 
 
-def _vault(fields: Fields, secret_of: SecretOf, as_user: bool) -> Store:
+def _vault(fields: Fields, held: Credentials | None, handed: Handed) -> Store:
     from gatekeeper.stores import vault, vault_auth
 
     auth = fields.inner("auth")
@@ -58,28 +60,37 @@ def _vault(fields: Fields, secret_of: SecretOf, as_user: bool) -> Store:
         fields.text("path", ""),
         fields.choice("version", ("v1", "v2"), "v2"),
         fields.text("namespace", ""),
+        _authority(fields, held, handed),
+        _shown(fields, held, handed),
+        fields.texts("headers"),
     )
-    text = fields.text("caBundle", "")
-    try:
-        pem = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        fields.refuse("caBundle", "is no base64")
     fields.end()
-    with ExitStack() as undone:
-        if pem:
-            # The library takes certificates, which are public, from a file only.
-            handle, name = tempfile.mkstemp(prefix="gatekeeper-authority-", suffix=".pem")
-            undone.callback(Path(name).unlink)
-            with os.fdopen(handle, "wb") as file:
-                file.write(pem)
-            place = place._replace(authority=Path(name))
-        store = vault.Vault(place, vault_auth.signed_in(place, None if as_user else auth, secret_of))
-        # From here on the file is the store's, to remove when it is closed.
-        undone.pop_all()
-    return store
+    return vault.Vault(place, vault_auth.signed_in(place, auth, held, handed), handed)
 
 
-def _aws(fields: Fields, secret_of: SecretOf, as_user: bool) -> Store:
+def _authority(fields: Fields, held: Credentials | None, handed: Handed) -> str:
+    pem = credentials.authority(fields, held)
+    return handed.put("authority.pem", pem, False) if pem else ""
+
+
+def _shown(fields: Fields, held: Credentials | None, handed: Handed) -> tuple[str, str] | None:
+    """The certificate and key that are shown to a server which asks for them."""
+    tls = fields.inner("tls")
+    if tls is None:
+        return None
+    if held is None:
+        raise StoreError("its `tls` is a Secret of the cluster: give --kubeconfig")
+    names = []
+    for field, key in (("certSecretRef", "tls.crt"), ("keySecretRef", "tls.key")):
+        inner = tls.inner(field)
+        if inner is None:
+            tls.refuse(field, "is missing")
+        names.append(handed.put(field, credentials.secret(inner, held, key).reveal(), True))
+    tls.end()
+    return names[0], names[1]
+
+
+def _aws(fields: Fields, held: Credentials | None, handed: Handed) -> Store:
     from gatekeeper.stores import aws, aws_auth
 
     service = fields.choice("service", ("SecretsManager", "ParameterStore"), "SecretsManager")
@@ -90,8 +101,18 @@ def _aws(fields: Fields, secret_of: SecretOf, as_user: bool) -> Store:
         own.has("recoveryWindowInDays")
         own.end()
     if service == "SecretsManager":
-        return aws.SecretsManager(aws.Counted(aws_auth.client("secretsmanager", fields, secret_of, as_user)), prefix)
-    return aws.ParameterStore(aws.Counted(aws_auth.client("ssm", fields, secret_of, as_user)), prefix)
+        return aws.SecretsManager(aws_auth.client("secretsmanager", fields, held), prefix)
+    return aws.ParameterStore(aws_auth.client("ssm", fields, held), prefix)
 
 
-PROVIDERS: dict[str, Callable[[Fields, SecretOf, bool], Store]] = {"vault": _vault, "aws": _aws}
+def _kubernetes(fields: Fields, held: Credentials | None, handed: Handed) -> Store:
+    from gatekeeper.stores import kubernetes
+
+    return kubernetes.opened(fields, held, handed)
+
+
+PROVIDERS: dict[str, Callable[[Fields, Credentials | None, Handed], Store]] = {
+    "vault": _vault,
+    "aws": _aws,
+    "kubernetes": _kubernetes,
+}

@@ -49,6 +49,16 @@ class Missing(StoreError):
     """The store answers, and has no such secret."""
 
 
+class Keyed(Hidden):
+    """A secret that has values of its own by name, which may be no text; as a whole it is their JSON."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, content: bytes, parts: Mapping[str, Hidden]) -> None:
+        super().__init__(content)
+        self.parts = parts
+
+
 Outcome = Hidden | StoreError
 
 
@@ -76,6 +86,9 @@ class Store(Protocol):
     @property
     def calls(self) -> int:
         """How many requests were made so far."""
+
+    def keep(self) -> bool:
+        """Whether it can be used once more, later: still signed in, or signed in to anew for longer."""
 
     def close(self) -> None:
         """Gives back what was borrowed: connections, leases."""

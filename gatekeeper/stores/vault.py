@@ -6,15 +6,16 @@ Paths and their parts are put together as external-secrets does it: `providers/v
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import orjson
 
 from gatekeeper.hidden import Hidden
+from gatekeeper.stores.handed import Handed
 from gatekeeper.stores.reading import Missing, Outcome, Query, StoreError, Wish, go_json, matcher
 
 if TYPE_CHECKING:
@@ -31,29 +32,68 @@ class Place(NamedTuple):
     Attributes:
         mount: where its KV secrets are mounted; empty where keys say it themselves.
         version: of the KV secrets, `v1` or `v2`.
-        authority: a file with certificates that vouch for it; None for the system's. It is removed in the end.
+        authority: a file with certificates that vouch for it; empty for the system's.
+        pair: files with a certificate and key that are shown to it.
+        headers: sent with each request.
     """
 
     url: str
     mount: str = ""
     version: str = "v2"
     namespace: str = ""
-    authority: Path | None = None
+    authority: str = ""
+    pair: tuple[str, str] | None = None
+    headers: Mapping[str, str] = {}
+
+
+class Session(NamedTuple):
+    """A client that has a token.
+
+    Attributes:
+        seconds: how long the token was good for when it was given; 0 where that is not known.
+        until: when it ends, by `time.monotonic`.
+    """
+
+    client: hvac.Client
+    seconds: float = 0.0
+    is_renewable: bool = False
+    until: float = 0.0
 
 
 class Vault:
     """A Vault that was signed in to."""
 
-    def __init__(self, place: Place, client: hvac.Client) -> None:
+    def __init__(self, place: Place, session: Session, handed: Handed | None = None) -> None:
         self._place = place
-        self._client = client
+        self._session = session
+        self._handed = handed
         self._calls = 0
         self._lock = threading.Lock()
+        # Why it cannot be reached, so that the rest is not asked for in vain, each until its time is up.
+        self._gone: StoreError | None = None
 
     @property
     def calls(self) -> int:
         """How many requests were made, signing in not counted."""
         return self._calls
+
+    def keep(self) -> bool:
+        """See `Store.keep`: the token is renewed once a third of its time is left."""
+        self._gone = None
+        session = self._session
+        if not session.seconds or session.until - time.monotonic() > session.seconds / 3:
+            return True
+        if not session.is_renewable:
+            return False
+        try:
+            answer = asked(session.client.auth.token.renew_self, "renewing the token")
+        except StoreError:
+            return False
+        given = answer.get("auth")
+        seconds = float(given.get("lease_duration") or 0) if isinstance(given, dict) else 0.0
+        self._session = session._replace(until=time.monotonic() + seconds)
+        # Once a token is near the end of its longest life, renewing gives it little more.
+        return seconds > session.seconds / 3
 
     def read(self, wishes: Sequence[Wish]) -> list[Outcome]:
         """See `Store.read`."""
@@ -143,16 +183,26 @@ class Vault:
         # A key is text from a manifest: it must stay below the mount, and mean what it says.
         if not {".", ".."}.isdisjoint(path.split("/")):
             raise StoreError(f"{wish}: Vault has no paths with `.` or `..`")
+        if self._gone is not None:
+            raise StoreError(f"{wish}: not asked any more: {self._gone}", may_pass=True)
         with self._lock:
             self._calls += 1
         url = f"/v1/{quote(path, safe='/')}"
-        return asked(lambda: self._client.adapter.request(method.lower(), url, params=params), str(wish))
+        try:
+            return asked(lambda: self._session.client.adapter.request(method.lower(), url, params=params), str(wish))
+        except Unreachable as error:
+            self._gone = error
+            raise
 
     def close(self) -> None:
         """Closes the connections. The token is its owner's, and ends by itself."""
-        self._client.adapter.close()
-        if self._place.authority:
-            self._place.authority.unlink(missing_ok=True)
+        self._session.client.adapter.close()
+        if self._handed:
+            self._handed.close()
+
+
+class Unreachable(StoreError):
+    """Nothing answers, so that nothing else will be answered either."""
 
 
 def asked(request: Callable[[], Any], what: str) -> dict[str, Any]:
@@ -187,9 +237,11 @@ def asked(request: Callable[[], Any], what: str) -> dict[str, Any]:
     except requests.exceptions.SSLError:
         raise StoreError(f"{what}: Vault's certificate is not vouched for: look at `caBundle` of the store") from None
     except requests.exceptions.Timeout:
-        raise StoreError(f"{what}: Vault did not answer within {SECONDS:g} seconds", may_pass=True) from None
+        raise Unreachable(f"{what}: Vault did not answer within {SECONDS:g} seconds", may_pass=True) from None
+    except requests.exceptions.ConnectionError:
+        raise Unreachable(f"{what}: Vault does not answer", may_pass=True) from None
     except (requests.exceptions.RequestException, ValueError):
-        raise StoreError(f"{what}: Vault does not answer, or with no JSON", may_pass=True) from None
+        raise StoreError(f"{what}: Vault's answer was cut off, or is no JSON", may_pass=True) from None
     return value if isinstance(value, dict) else {}
 
 

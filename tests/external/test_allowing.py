@@ -8,7 +8,7 @@ import pytest
 
 from gatekeeper.external import allowing, reading
 from tests.conftest import Repository, command, verdict_of
-from tests.external.test_syncing import STORE, es
+from tests.external.test_deciding import STORE, es
 
 RULES = "library: {profile: 'off'}\nsecrets:\n  allow:\n  - {namespace: prod, store: ClusterSecretStore/vault, key: prod/*}\n  - {store: SecretStore/*, key: '*'}\n"
 
@@ -22,6 +22,7 @@ def refused(rest: str, *rules: dict[str, str]) -> list[str]:
     return [reason for _, reason in allowing.refusals(wanted, rules)]
 
 
+NOT_A = {"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}
 ONE = "[{secretKey: a, remoteRef: {key: prod/db}}]"
 
 
@@ -43,14 +44,17 @@ def test_a_rule_lets_what_its_patterns_match(rest: str, rule: dict[str, str], is
 
 
 @pytest.mark.parametrize(
-    ("conditions", "words"),
+    ("conditions", "labels", "words"),
     [
-        ([], ""), ([{"namespaces": ["prod"]}], ""), ([{"namespaces": ["test"]}], "do not let namespace prod"), ([{"namespaceRegexes": ["^pr"]}], ""),
-        ([{"namespaceRegexes": ["("]}], "do not let"), ([{"namespaceSelector": {}}], "by labels"), ([{"namespaceSelector": {}}, {"namespaces": ["prod"]}], ""),
+        ([], None, ""), ([{"namespaces": ["prod"]}], None, ""), ([{"namespaces": ["test"]}], None, "do not let namespace prod"), ([{"namespaceRegexes": ["^pr"]}], None, ""),
+        ([{"namespaceRegexes": ["("]}], None, "do not let"), ([{"namespaceSelector": {}}, {"namespaces": ["prod"]}], None, ""),
+        ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], None, "by labels"), ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], {"a": "b"}, ""),
+        ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], {}, "do not let"), ([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "prod"}}}], None, ""),
+        ([{"namespaceSelector": NOT_A}], None, "by labels"), ([{"namespaceSelector": NOT_A}], {}, ""), ([{"namespaceSelector": {"a": "b"}}], {}, "knows no `a`"),
     ],
 )  # fmt: skip
-def test_a_stores_own_conditions_are_kept(conditions: list[Any], words: str) -> None:
-    found = allowing.unconditional({"spec": {"conditions": conditions}}, "prod")
+def test_a_stores_own_conditions_are_kept(conditions: list[Any], labels: dict[str, str] | None, words: str) -> None:
+    found = allowing.unconditional({"spec": {"conditions": conditions}}, "prod", labels)
     assert (words in found) and bool(found) == bool(words)
 
 

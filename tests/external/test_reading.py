@@ -10,7 +10,7 @@ import yaml
 
 from gatekeeper import documents
 from gatekeeper.external import reading
-from gatekeeper.external.model import Remote
+from gatekeeper.external.model import Remote, StoreRef
 from gatekeeper.fields import FieldError
 from tests.conftest import SHARED, shared
 
@@ -35,7 +35,9 @@ def test_every_version_has_the_same_form(version: str) -> None:
     newest = reading.read(es(DATA + "\n  refreshInterval: 1h30m"))
     assert wanted._replace(version="v1") == newest
     assert (newest.interval, newest.target.name, newest.target.creation) == (5400.0, "db", "Owner")
-    assert newest.items[0].store == ("ClusterSecretStore", "vault") and newest.items[0].remote == Remote("k", "p")
+    assert newest.items[0].store == StoreRef("ClusterSecretStore", "vault") and newest.items[0].remote == Remote(
+        "k", "p"
+    )
 
 
 def test_flat_entries_of_the_oldest_version_are_what_is_extracted() -> None:
@@ -82,9 +84,9 @@ def test_what_is_wrong_or_not_supported_is_refused_by_name(rest: str, words: str
 
 def test_an_entry_may_have_a_store_of_its_own() -> None:
     value = es("data: [{secretKey: a, remoteRef: {key: k}, sourceRef: {storeRef: {name: own}}}]")
-    assert reading.read(value).items[0].store == ("SecretStore", "own")
+    assert reading.read(value).items[0].store == StoreRef("SecretStore", "own")
     del value["spec"]["secretStoreRef"]
-    assert reading.read(value).items[0].store == ("SecretStore", "own")
+    assert reading.read(value).items[0].store == StoreRef("SecretStore", "own")
     with pytest.raises(FieldError, match="is missing, and `data` names no store"):
         reading.read({**es(), "spec": {"data": es()["spec"]["data"]}})
 

@@ -11,12 +11,13 @@ import orjson
 import pytest
 from moto.server import ThreadedMotoServer
 
-from gatekeeper.fields import FieldError, Fields
+from gatekeeper.fields import FieldError
 from gatekeeper.hidden import Hidden
 from gatekeeper.stores import every
 from gatekeeper.stores.aws import Counted, SecretsManager
 from gatekeeper.stores.reading import Missing, Outcome, Query, Store, StoreError, Wish
 from tests.conftest import Repository, command
+from tests.stores.held import Held
 
 VALUE = "hunter2-Zk9vQ1x7Lm3"
 REGION = "eu-west-1"
@@ -64,16 +65,12 @@ def filled(url: str) -> None:
     parameters.put_parameter(Name="/web/a", Value="tagged", Type="String", Tags=[{"Key": "team", "Value": "shop"}])
 
 
-def secret_of(fields: Fields) -> Hidden:
-    name = fields.text("name")
-    if name == "none":
-        raise StoreError("signs in with the Secret none, which is not there")
-    return Hidden({"id": b"AKIAEXAMPLE", "key": b"a-secret"}[name])
+HELD = Held({"id": "AKIAEXAMPLE", "key": "a-secret"})
 
 
 def opened(service: str = "SecretsManager", **more: Any) -> Store:
     provider = {"service": service, "region": REGION, **more}
-    return every.opened({"spec": {"provider": {"aws": provider}}}, secret_of, False)
+    return every.opened({"spec": {"provider": {"aws": provider}}}, HELD)
 
 
 def shown(outcome: Outcome) -> bytes:
@@ -166,7 +163,7 @@ def test_keys_from_secrets_and_roles_one_after_the_other(url: str) -> None:
 @pytest.mark.parametrize(
     ("provider", "words"),
     [
-        ({"auth": {"jwt": {}}}, "`spec.provider.aws.auth.jwt` is not supported yet"), ({"service": "CertificateManager"}, "`spec.provider.aws.service` is"),
+        ({"auth": {"jwt": {}}}, "`spec.provider.aws.auth.jwt.serviceAccountRef` is missing"), ({"service": "CertificateManager"}, "`spec.provider.aws.service` is"),
         ({"region": ""}, "`spec.provider.aws.region` is missing"), ({"nothing": 1}, "`spec.provider.aws.nothing` is not supported"),
         ({"auth": {"secretRef": {}}}, "accessKeyIDSecretRef` is missing"),
     ],
@@ -175,8 +172,7 @@ def test_what_is_not_supported_is_refused_by_name(provider: dict[str, Any], word
     with pytest.raises(FieldError) as caught:
         every.opened(
             {"spec": {"provider": {"aws": {"service": "SecretsManager", "region": REGION, **provider}}}},
-            secret_of,
-            False,
+            HELD,
         )
     assert words in str(caught.value)
 

@@ -13,18 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.fields import FieldError, Fields
+from gatekeeper.fields import FieldError
 from gatekeeper.hidden import Hidden
 from gatekeeper.stores import every
 from gatekeeper.stores.reading import Missing, Outcome, Query, Store, StoreError, Wish
-from gatekeeper.stores.vault import Place, Vault
+from gatekeeper.stores.vault import Place, Session, Vault
 from tests.conftest import Repository, command, needs
 from tests.servers import cluster as servers
 from tests.servers import vault_server
 from tests.servers.vault_server import TOKEN, VaultServer
+from tests.stores.held import Held
 
 VALUE = "hunter2-Zk9vQ1x7Lm3"
-CREDENTIALS = {"token": TOKEN, "wrong": "no-such-token"}
+HELD = Held({"token": TOKEN, "wrong": "no-such-token"})
+CREDENTIALS = HELD.values
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +43,9 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VaultServer]:
         yield found
 
 
-def secret_of(fields: Fields) -> Hidden:
-    name, _ = fields.text("name"), fields.text("key", "")
-    if name not in CREDENTIALS:
-        raise StoreError(f"signs in with the Secret {name}, which is not there")
-    return Hidden(CREDENTIALS[name].encode())
-
-
 def opened(vault: VaultServer, auth: Any = None, **more: Any) -> Store:
     provider = {"server": vault.url, "path": "secret", "auth": auth or {"tokenSecretRef": {"name": "token"}}, **more}
-    return every.opened({"spec": {"provider": {"vault": provider}}}, secret_of, False)
+    return every.opened({"spec": {"provider": {"vault": provider}}}, HELD)
 
 
 def shown(outcome: Outcome) -> Any:
@@ -138,7 +133,7 @@ def test_every_way_to_sign_in_that_vault_lets_us_try(vault: VaultServer) -> None
 def test_what_cannot_be_signed_in_with_is_told(vault: VaultServer, auth: dict[str, Any], words: str) -> None:
     provider = {"server": vault.url, "path": "secret", "auth": auth}
     with pytest.raises((StoreError, FieldError)) as caught:
-        every.opened({"spec": {"provider": {"vault": provider}}}, secret_of, False)
+        every.opened({"spec": {"provider": {"vault": provider}}}, HELD)
     assert words in str(caught.value) and "no-such-token" not in str(caught.value)
 
 
@@ -184,7 +179,7 @@ def test_what_a_store_asks_for_and_is_not_supported_is_refused_by_name(vault: Va
         ({"akeyless": {}}, "`spec.provider.akeyless` is not supported; there are vault"),
     ):
         with pytest.raises(FieldError) as caught:
-            every.opened({"spec": {"provider": provider}}, secret_of, False)
+            every.opened({"spec": {"provider": provider}}, HELD)
         assert words in str(caught.value)
 
 
@@ -199,12 +194,12 @@ def test_what_a_store_asks_for_and_is_not_supported_is_refused_by_name(vault: Va
     ],
 )  # fmt: skip
 def test_paths_are_put_together_as_external_secrets_does_it(mount: str, version: str, key: str, path: str) -> None:
-    assert Vault(Place("http://127.0.0.1", mount, version), None).path(key) == path
+    assert Vault(Place("http://127.0.0.1", mount, version), Session(None)).path(key) == path
 
 
 @given(st.text("ab/", max_size=8), st.sampled_from(["", "kv", "kv/x"]), st.sampled_from(["v1", "v2"]))
 def test_no_key_makes_a_path_a_fault(key: str, mount: str, version: str) -> None:
-    assert isinstance(Vault(Place("http://127.0.0.1", mount, version), None).path(key), str)
+    assert isinstance(Vault(Place("http://127.0.0.1", mount, version), Session(None)).path(key), str)
 
 
 @needs("gotemplate")

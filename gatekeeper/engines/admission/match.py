@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from gatekeeper.engines.admission import selectors
 from gatekeeper.engines.admission.selectors import Namespaces
 from gatekeeper.errors import PolicyError
+from gatekeeper.labels import labels_of, selects
 from gatekeeper.model import Resource
 
 FIELDS = {
@@ -50,9 +51,7 @@ class Match(NamedTuple):
             return False
         if inside and any(selectors.glob(name, inside) for name in self.excluded):
             return False
-        if self.labels is not None and not selectors.selects(
-            self.labels, selectors.labels_of(resource.value), "match.labelSelector"
-        ):
+        if self.labels is not None and not selects(self.labels, labels_of(resource.value), "match.labelSelector"):
             return False
         wanted = self.namespace_labels
         return wanted is None or namespaces.selected(wanted, resource, "match.namespaceSelector")
@@ -83,7 +82,7 @@ def read(value: Any) -> Match:
         raise PolicyError(f"`match.source` is {source!r}; it can be All, Generated or Original")
     for field in ("labelSelector", "namespaceSelector"):
         if value.get(field) is not None:
-            selectors.selects(value[field], {}, f"match.{field}")
+            selects(value[field], {}, f"match.{field}")
     return Match(
         tuple(
             (

@@ -1,19 +1,16 @@
-"""What admission policies choose resources by: names with `*`, label selectors, namespaces.
+"""What admission policies choose resources by: names with `*`, and namespaces.
 
-Sources: Kubernetes `metav1.LabelSelector`; Gatekeeper `pkg/mutation/match` and `pkg/util/wildcard`.
+Source: Gatekeeper `pkg/mutation/match` and `pkg/util/wildcard`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gatekeeper.errors import PolicyError
-from gatekeeper.model import Resource, at
-
-Labels = Mapping[str, str]
-# Kubernetes puts a label with its own name on each namespace.
-OWN_NAME = "kubernetes.io/metadata.name"
+from gatekeeper.labels import OWN_NAME, Labels, is_negative, labels_of, selects
+from gatekeeper.model import Resource
 
 
 class Unknown(Exception):
@@ -30,51 +27,6 @@ def glob(pattern: str, text: str) -> bool:
     if pattern.startswith("*"):
         return text.endswith(bare)
     return text.startswith(bare) if pattern.endswith("*") else text == pattern
-
-
-def labels_of(value: Any, field: str = "labels") -> Labels:
-    """An object's labels, or annotations; none where they are malformed."""
-    held = at(value, ("metadata", field))
-    return {str(key): str(text) for key, text in held.items()} if isinstance(held, dict) else {}
-
-
-def selects(selector: Any, labels: Labels, where: str) -> bool:
-    """Whether a label selector chooses what has these labels; an empty one chooses everything.
-
-    Raises:
-        PolicyError: the selector is malformed; `where` names it.
-    """
-    if not isinstance(selector, dict):
-        raise PolicyError(f"`{where}` must be a mapping with matchLabels, matchExpressions")
-    for key in selector.keys() - {"matchLabels", "matchExpressions"}:
-        raise PolicyError(f"`{where}` knows no `{key}`; there are matchLabels, matchExpressions")
-    wanted = selector.get("matchLabels") or {}
-    if not isinstance(wanted, dict):
-        raise PolicyError(f"`{where}.matchLabels` must be a mapping")
-    expressions = selector.get("matchExpressions") or []
-    # All are looked at, so that a malformed one is told whatever the labels are.
-    met = [_meets(expression, labels, where) for expression in _mappings(expressions, f"{where}.matchExpressions")]
-    return all(labels.get(key) == str(value) for key, value in wanted.items()) and all(met)
-
-
-def _meets(expression: Mapping[str, Any], labels: Labels, where: str) -> bool:
-    key, operator, values = str(expression.get("key")), expression.get("operator"), expression.get("values") or []
-    held = labels.get(key)
-    if operator == "In":
-        return held is not None and held in values
-    if operator == "NotIn":
-        return held is None or held not in values
-    if operator == "Exists":
-        return held is not None
-    if operator == "DoesNotExist":
-        return held is None
-    raise PolicyError(f"`{where}` has the operator {operator!r}; there are In, NotIn, Exists, DoesNotExist")
-
-
-def _mappings(value: Any, where: str) -> Sequence[Mapping[str, Any]]:
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise PolicyError(f"`{where}` must be a list of mappings")
-    return value
 
 
 def texts(value: Any, where: str) -> tuple[str, ...]:
@@ -127,13 +79,6 @@ class Namespaces:
         name = self.of(resource)
         if not name:
             return True
-        if selects(selector, {OWN_NAME: name}, where) and not _negative(selector):
+        if selects(selector, {OWN_NAME: name}, where) and not is_negative(selector):
             return True
         return selects(selector, self.labels(name), where)
-
-
-def _negative(selector: Any) -> bool:
-    """Whether more labels than its own name could make a selector refuse a namespace."""
-    return any(
-        expression.get("operator") in ("NotIn", "DoesNotExist") for expression in selector.get("matchExpressions") or []
-    )

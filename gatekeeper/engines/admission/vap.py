@@ -17,6 +17,7 @@ from gatekeeper.engines.admission.selectors import Namespaces
 from gatekeeper.engines.rego.plans import Asked
 from gatekeeper.engines.rego.policies import Module
 from gatekeeper.errors import PolicyError
+from gatekeeper.labels import labels_of, selects
 from gatekeeper.model import Resource, Severity, at
 from gatekeeper.render.plain import ref_of
 from gatekeeper.roles import Answer
@@ -126,7 +127,7 @@ def read(policy: Resource, binding: Resource, resources: Sequence[Resource]) -> 
         for field in match.keys() - MATCH_FIELDS:
             raise PolicyError(f"its match knows no `{field}`; there are {', '.join(sorted(MATCH_FIELDS))}")
         for field in ("namespaceSelector", "objectSelector"):
-            selectors.selects(match.get(field) or {}, {}, field)
+            selects(match.get(field) or {}, {}, field)
     if not matches[0].get("resourceRules"):
         raise PolicyError("`matchConstraints.resourceRules` is missing, so it would judge nothing")
     actions = selectors.texts(bound.get("validationActions"), "validationActions")
@@ -151,7 +152,7 @@ def _params(
         if (one.ref.api_version, one.ref.kind) == (at(kind, ("apiVersion",)), at(kind, ("kind",)))
         and (not named.get("name") or one.ref.name == named["name"])
         and (not named.get("namespace") or one.ref.namespace == named["namespace"])
-        and selectors.selects(named.get("selector") or {}, selectors.labels_of(one.value), "paramRef.selector")
+        and selects(named.get("selector") or {}, labels_of(one.value), "paramRef.selector")
     ]  # fmt: skip
     if not there:
         raise PolicyError(f"its parameters ({at(kind, ('kind',))} {named.get('name', '')}) are not in the repository")
@@ -167,7 +168,7 @@ def _matches(match: Mapping[str, Any], resource: Resource, plural: str, namespac
     if any(_rule(rule, resource, plural, exact) for rule in excluded):
         return False
     wanted = match.get("objectSelector") or {}
-    if wanted and not selectors.selects(wanted, selectors.labels_of(resource.value), "objectSelector"):
+    if wanted and not selects(wanted, labels_of(resource.value), "objectSelector"):
         return False
     homes = match.get("namespaceSelector") or {}
     return not homes or namespaces.selected(homes, resource, "namespaceSelector")

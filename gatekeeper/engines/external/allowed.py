@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gatekeeper.model import Finding, Resource
+from gatekeeper.model import FieldPath, Finding, Resource
 
 HINT = "ask for another key, or add a rule to `secrets.allow` in gatekeeper.yaml"
+GROUP = "external-secrets.io"
 
 
 def judge(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
@@ -14,19 +15,33 @@ def judge(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) -> 
     if not rules:
         return
     # Most repositories have no such rules, and a hook has no time to lose.
-    from gatekeeper.external import allowing, reading
+    from gatekeeper.external import allowing, reading, spreading
     from gatekeeper.fields import FieldError
+    from gatekeeper.labels import labels_of
 
+    known = {
+        one.ref.name: labels_of(one.value) for one in resources if (one.ref.group, one.ref.kind) == ("", "Namespace")
+    }
     for resource in resources:
-        if resource.ref.kind != "ExternalSecret" or resource.ref.group != reading.GROUP:
+        if resource.ref.kind not in ("ExternalSecret", spreading.KIND) or resource.ref.group != GROUP:
             continue
+        value, is_spread = resource.value, resource.ref.kind == spreading.KIND
         try:
-            wanted = reading.read(resource.value, resource.ref.namespace or "default")
+            values = list(spreading.spread(value, known, False)) if is_spread else [value]
+            found = dict.fromkeys(
+                refusal
+                for one in values
+                for refusal in allowing.refusals(reading.read(one, resource.ref.namespace or "default"), rules)
+            )
         except FieldError as error:
             message = f"cannot be judged by `secrets.allow`: {error}"
-            place = resource.origin.place(error.path)
-            yield Finding("external/unknown", "error", message, place, resource.ref, error.path, HINT, "field")
+            yield _finding("external/unknown", message, resource, error.path)
             continue
-        for path, reason in allowing.refusals(wanted, rules):
-            place = resource.origin.place(path)
-            yield Finding("external/not-allowed", "error", reason, place, resource.ref, path, HINT, "field")
+        for path, reason in found:
+            # In a ClusterExternalSecret the ExternalSecret's `spec` stands one level down.
+            whole = (*spreading.WITHIN, *path[1:]) if is_spread else path
+            yield _finding("external/not-allowed", reason, resource, whole)
+
+
+def _finding(rule: str, message: str, resource: Resource, path: FieldPath) -> Finding:
+    return Finding(rule, "error", message, resource.origin.place(path), resource.ref, path, HINT, "field")

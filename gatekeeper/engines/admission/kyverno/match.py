@@ -12,6 +12,7 @@ from gatekeeper.engines.admission import reviews, selectors
 from gatekeeper.engines.admission.kyverno.patterns import wildcard
 from gatekeeper.engines.admission.selectors import Namespaces
 from gatekeeper.errors import PolicyError
+from gatekeeper.labels import labels_of, selects
 from gatekeeper.model import FieldPath, Ref, Resource
 
 FILTERS = {
@@ -80,7 +81,7 @@ def _filtered(filters: Mapping[str, Any], resource: Resource, kind: Ref, namespa
     if operations and reviews.OPERATION not in operations:
         return False
     noted = filters.get("annotations") or {}
-    held = selectors.labels_of(resource.value, "annotations") if noted else {}
+    held = labels_of(resource.value, "annotations") if noted else {}
     for key, value in noted.items():
         if not any(wildcard(str(key), known) and wildcard(str(value), text) for known, text in held.items()):
             return False
@@ -89,7 +90,7 @@ def _filtered(filters: Mapping[str, Any], resource: Resource, kind: Ref, namespa
 
 def _selected(filters: Mapping[str, Any], resource: Resource, namespaces: Namespaces) -> bool:
     chosen = filters.get("selector")
-    if chosen is not None and not _labelled(chosen, selectors.labels_of(resource.value)):
+    if chosen is not None and not _labelled(chosen, labels_of(resource.value)):
         return False
     homes = filters.get("namespaceSelector")
     return homes is None or (bool(resource.ref.namespace) and namespaces.selected(homes, resource, "namespaceSelector"))
@@ -104,7 +105,7 @@ def _labelled(selector: Any, labels: Mapping[str, str]) -> bool:
         for key, text in wild.items()
     )
     rest = {key: text for key, text in wanted.items() if key not in wild}
-    return met and selectors.selects({**selector, "matchLabels": rest} if wanted else selector, labels, "selector")
+    return met and selects({**selector, "matchLabels": rest} if wanted else selector, labels, "selector")
 
 
 def is_kind(wanted: str, ref: Ref) -> bool:

@@ -13,6 +13,7 @@ from gatekeeper.engines.admission import selectors
 from gatekeeper.engines.admission.expressions import Expressions
 from gatekeeper.engines.admission.kyverno import match, patterns
 from gatekeeper.errors import PolicyError
+from gatekeeper.labels import labels_of
 from gatekeeper.model import Resource, Severity
 
 GROUP = "kyverno.io"
@@ -79,7 +80,7 @@ def read(policy: Resource, exceptions: Sequence[Resource], notes: list[str]) -> 
         PolicyError: something in it is not known here.
     """
     spec = policy.value.get("spec") or {}
-    annotations = selectors.labels_of(policy.value, "annotations")
+    annotations = labels_of(policy.value, "annotations")
     rules = spec.get("rules")
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         raise PolicyError("`spec.rules` must be a list of rules")

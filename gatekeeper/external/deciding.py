@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GateError, ToolError
 from gatekeeper.external import building
 from gatekeeper.external.building import CREATED_BY, MANAGED, TextOf, go_hash
 from gatekeeper.external.model import Wanted
 from gatekeeper.external.planning import Fetched
 from gatekeeper.model import at
+from gatekeeper.stores.reading import StoreError
 
 Action = Literal["create", "change", "as it is", "delete", "wait", "failed"]
 MOST_BYTES = 1024 * 1024
@@ -22,12 +23,25 @@ FORBIDDEN = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/tok
 
 
 class Decision(NamedTuple):
-    """What is to be done, why, and the Secret as it shall be (None where nothing is written)."""
+    """What is to be done, and why.
+
+    Attributes:
+        secret: as it shall be; None where nothing is written.
+        is_partial: whether some of what was asked for is not there.
+        may_pass: whether it failed of something that may be over when it is tried again.
+    """
 
     wanted: Wanted
     action: Action
     reason: str = ""
     secret: dict[str, Any] | None = None
+    is_partial: bool = False
+    may_pass: bool = False
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether all that was asked for is there, or will be once this is done."""
+        return self.action not in ("failed", "wait") and not self.is_partial
 
     def __repr__(self) -> str:
         return f"Decision({self.wanted}, {self.action}, {self.reason})"
@@ -55,21 +69,31 @@ def decide(wanted: Wanted, fetched: Fetched, existing: Mapping[str, Any] | None,
             return Decision(wanted, "as it is", "immutable: it is written once")
         secret = building.built(wanted, data, existing, text_of)
     except GateError as error:
-        return Decision(wanted, "failed", str(error))
+        passes = isinstance(error, ToolError) or (isinstance(error, StoreError) and error.may_pass)
+        return Decision(wanted, "failed", str(error), may_pass=passes)
     fault = _fault(secret, existing)
     if fault:
         return Decision(wanted, "failed", fault)
     # Part of what was asked for is not "synced".
     reason = f"not all of it: {'; '.join(missing)}" if missing else ""
     if building.is_same(secret, existing):
-        return Decision(wanted, "as it is", reason)
-    return Decision(wanted, "create" if existing is None else "change", reason, secret)
+        return Decision(wanted, "as it is", reason, is_partial=bool(missing))
+    return Decision(wanted, "create" if existing is None else "change", reason, secret, bool(missing))
 
 
 def _foreign(wanted: Wanted, existing: Mapping[str, Any] | None) -> str:
     """Why a Secret that is there is not this ExternalSecret's to change."""
-    if existing is None or wanted.target.creation in ("Merge", "None"):
+    if existing is None or wanted.target.creation == "None":
         return ""
+    controllers = [one for one in at(existing, ("metadata", "ownerReferences")) or () if one.get("controller")]
+    if any(building.is_external(one) and not building.is_own(one, wanted) for one in controllers):
+        return f"Secret {wanted.target.name} belongs to another ExternalSecret"
+    if wanted.target.creation == "Merge":
+        return ""
+    if wanted.uid and wanted.target.creation == "Owner":
+        others = [one for one in controllers if not building.is_own(one, wanted)]
+        if others:
+            return f"Secret {wanted.target.name} belongs to {others[0].get('kind')} {others[0].get('name')}"
     owner = at(existing, ("metadata", "labels", CREATED_BY))
     if owner and owner != go_hash(f"{wanted.namespace}/{wanted.name}"):
         return f"Secret {wanted.target.name} belongs to another ExternalSecret"

@@ -11,9 +11,9 @@ import orjson
 import pytest
 import yaml
 
-from gatekeeper.external import building, planning, reading, syncing
+from gatekeeper.external import building, deciding, planning, reading
 from gatekeeper.external.building import CREATED_BY, DATA_HASH, MANAGED
-from gatekeeper.external.syncing import Decision
+from gatekeeper.external.deciding import Decision
 from gatekeeper.hidden import Hidden
 from gatekeeper.stores.directory import Directory
 from tests.conftest import Repository, command, needs
@@ -54,7 +54,7 @@ def decided(secrets: Path, text: str, existing: dict[str, Any] | None = None) ->
     def text_of(kind: str, name: str, key: str) -> str:
         return "{{ .password | upper }}" if key == "one" else "made: '{{ .password }}'\n"
 
-    return syncing.decide(wanted, fetched, existing, text_of)
+    return deciding.decide(wanted, fetched, existing, text_of)
 
 
 def data_of(secret: Any) -> dict[str, str]:
@@ -176,9 +176,9 @@ def test_what_is_wrong_in_the_repository_is_told_with_its_line(repository: Repos
     code, out, _ = command("sync", "--dry-run", root)
     assert code == 1 and "a.yaml:6" in out and "`spec.syncWindows` is not supported" in out
     assert "FAILED    prod/other: ClusterSecretStore vault: is not in the repository" in out
-    cluster_wide = "apiVersion: external-secrets.io/v1\nkind: ClusterExternalSecret\nmetadata: {name: all}\nspec: {}\n"
-    (root / "c.yaml").write_text(cluster_wide)
-    assert "c.yaml:2: ClusterExternalSecret all: this kind is not supported yet" in command("sync", "--plan", root)[1]
+    push = "apiVersion: external-secrets.io/v1alpha1\nkind: PushSecret\nmetadata: {name: all, namespace: a}\nspec: {}\n"
+    (root / "c.yaml").write_text(push)
+    assert "c.yaml:2: PushSecret a/all: this kind is not supported yet" in command("sync", "--plan", root)[1]
     assert command("sync", "--once", root)[0] == 2 and command("sync", "--plan", root / "none")[0] == 2
     assert command("sync", "--dry-run", "--directory", "vault", root)[0] == 2
 

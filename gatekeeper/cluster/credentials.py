@@ -1,0 +1,79 @@
+"""The credentials that stores name, out of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gatekeeper.cluster import secrets
+from gatekeeper.hidden import Hidden
+from gatekeeper.stores.reading import StoreError
+
+if TYPE_CHECKING:
+    from lightkube import Client
+
+
+class InCluster:
+    """What a store signs in with, of a cluster; see `stores.credentials.Credentials`.
+
+    Args:
+        namespace: of the store, or of who asks; empty for a cluster store that names namespaces itself.
+    """
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+
+    def _space(self, namespace: str, what: str) -> str:
+        found = namespace or self._namespace
+        if not found:
+            raise StoreError(f"names no namespace for the {what} that it signs in with")
+        return found
+
+    def secret(self, namespace: str, name: str, key: str) -> Hidden:
+        """See `Credentials.secret`."""
+        space = self._space(namespace, f"Secret {name}")
+        found = secrets.value(self._client, space, name, key)
+        if found is None:
+            raise StoreError(f"signs in with `{key}` of the Secret {space}/{name}, which is not there")
+        return found
+
+    def text(self, kind: str, namespace: str, name: str, key: str) -> str:
+        """See `Credentials.text`."""
+        space = self._space(namespace, f"{kind} {name}")
+        found = secrets.text(self._client, kind, space, name, key)
+        if found is None:
+            raise StoreError(f"is vouched for by `{key}` of the {kind} {space}/{name}, which is not there")
+        return found
+
+    def token(self, namespace: str, name: str, audiences: Sequence[str], seconds: int) -> Hidden:
+        """See `Credentials.token`. Source: Kubernetes' TokenRequest API."""
+        from lightkube.models.authentication_v1 import TokenRequestSpec
+        from lightkube.resources.core_v1 import ServiceAccountToken
+
+        space = self._space(namespace, f"ServiceAccount {name}")
+        asked = ServiceAccountToken(spec=TokenRequestSpec(audiences=list(audiences), expirationSeconds=seconds))
+        with _told(space, name):
+            answer: Any = self._client.create(asked, name, namespace=space)
+        return Hidden(str(answer.status.token).encode())
+
+    def annotations(self, namespace: str, name: str) -> Mapping[str, str]:
+        """See `Credentials.annotations`."""
+        from lightkube.resources.core_v1 import ServiceAccount
+
+        space = self._space(namespace, f"ServiceAccount {name}")
+        with _told(space, name):
+            found: Any = self._client.get(ServiceAccount, name, namespace=space)
+        return found.metadata.annotations or {}
+
+
+@contextmanager
+def _told(namespace: str, name: str) -> Iterator[None]:
+    from lightkube.core.exceptions import ApiError
+
+    try:
+        yield
+    except ApiError as error:
+        reason = error.status.reason or error.status.code
+        raise StoreError(f"the cluster gives no ServiceAccount {namespace}/{name} to sign in with ({reason})") from None

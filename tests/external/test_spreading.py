@@ -1,0 +1,125 @@
+"""A ClusterExternalSecret asks for an ExternalSecret in each namespace that it chooses, as external-secrets makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from gatekeeper.external import collecting, spreading
+from gatekeeper.external.collecting import Found, Given, Spaces
+from gatekeeper.external.planning import StoreKey, key_of
+from gatekeeper.fields import FieldError
+from tests.conftest import Repository, command, verdict_of
+from tests.external.test_deciding import STORE
+
+SPACES = {"shop-a": {"team": "shop"}, "shop-b": {"team": "shop"}, "web": {"team": "web"}}
+WANTED = """
+apiVersion: external-secrets.io/v1
+kind: ClusterExternalSecret
+metadata: {{name: all, annotations: {{force-sync: '1'}}}}
+spec:
+  externalSecretName: db
+  externalSecretMetadata: {{labels: {{app: shop}}}}
+  refreshTime: 1m
+  {chosen}
+  externalSecretSpec:
+    secretStoreRef: {{name: vault, kind: ClusterSecretStore}}
+    data: [{{secretKey: a, remoteRef: {{key: prod/db}}}}]
+"""
+
+
+def made(chosen: str, is_all: bool = True) -> list[str]:
+    value = yaml.safe_load(WANTED.format(chosen=chosen))
+    return [one["metadata"]["namespace"] for one in spreading.spread(value, SPACES, is_all)]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "spaces"),
+    [
+        ("namespaceSelector: {matchLabels: {team: shop}}", ["shop-a", "shop-b"]), ("namespaces: [web, none]", ["web"]),
+        ("namespaceSelectors: [{matchLabels: {team: web}}, {matchLabels: {team: shop}}]", ["shop-a", "shop-b", "web"]),
+        ("namespaceSelector: {matchExpressions: [{key: team, operator: NotIn, values: [shop]}]}", ["web"]),
+        ("namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: web}}", ["web"]), ("namespaceSelector: {}", sorted(SPACES)), ("", []),
+        ("namespaces: [web]\n  namespaceSelector: {matchLabels: {team: web}}", ["web"]), ("namespaceSelector: {matchLabels: {team: none}}", []),
+    ],
+)  # fmt: skip
+def test_namespaces_are_chosen_by_name_and_by_labels(chosen: str, spaces: list[str]) -> None:
+    assert made(chosen) == spaces
+
+
+def test_without_a_cluster_a_name_counts_and_labels_cannot_be_told() -> None:
+    assert made("namespaces: [elsewhere]", False) == ["elsewhere"]
+    assert made("namespaceSelector: {matchLabels: {team: shop}}", False) == ["shop-a", "shop-b"]
+    with pytest.raises(FieldError, match="chooses by labels, and no namespace that is known here"):
+        made("namespaceSelector: {matchLabels: {team: none}}", False)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ("namespaceSelector: {team: shop}", "knows no `team`"), ("namespaceSelectors: {}", "must be a list"), ("targetNamespaces: [a]", "`spec.targetNamespaces`"),
+        ("namespaces: web", "must be a list of texts"), ("namespaceSelector: {matchExpressions: [{key: a, operator: Near}]}", "has the operator"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_refused_by_name(chosen: str, words: str) -> None:
+    with pytest.raises(FieldError, match=words):
+        made(chosen)
+
+
+def test_what_is_made_is_what_external_secrets_makes() -> None:
+    value = yaml.safe_load(WANTED.format(chosen="namespaces: [web]"))
+    [one] = spreading.spread(value, SPACES, True)
+    metadata = {"name": "db", "namespace": "web", "labels": {"app": "shop"}, "annotations": {"force-sync": "1"}}
+    assert one["metadata"] == metadata and one["spec"] == value["spec"]["externalSecretSpec"]
+    assert (one["apiVersion"], one["kind"]) == ("external-secrets.io/v1", "ExternalSecret")
+
+
+def collected(*values: Any) -> Found:
+    given = [Given(one, one["metadata"].get("namespace", ""), lambda path: "x.yaml:1") for one in values]
+    return collecting.collected(given, Spaces(SPACES, True), ())
+
+
+def test_an_external_secret_that_is_there_already_stays_its_owners() -> None:
+    value = yaml.safe_load(WANTED.format(chosen="namespaces: [web]"))
+    there: dict[str, Any] = next(iter(spreading.spread(value, SPACES, True)))
+    found = collected(value, there)
+    assert len(found.wanted) == 1 and "web/db is there already, and is not of its making" in str(found.refused[0])
+    there["metadata"]["ownerReferences"] = [{"kind": "ClusterExternalSecret", "name": "all"}]
+    found = collected(value, there)
+    assert len(found.wanted) == 1 and not found.refused
+
+
+def test_a_cluster_store_signs_in_once_or_once_for_each_namespace() -> None:
+    store = yaml.safe_load(STORE)
+    value = yaml.safe_load(WANTED.format(chosen="namespaces: [shop-a, web]"))
+    for auth, spaces in (
+        ({"tokenSecretRef": {"name": "t", "namespace": "vault"}}, {""}),
+        ({"tokenSecretRef": {"name": "t"}}, {"shop-a", "web"}),
+        ({"kubernetes": {"role": "r", "serviceAccountRef": {"name": "s"}}}, {"shop-a", "web"}),
+    ):
+        store["spec"]["provider"]["vault"]["auth"] = auth
+        found = collected(value, store)
+        keys = {key_of(one.items[0].store, one.namespace) for one in found.wanted}
+        assert keys == {StoreKey("ClusterSecretStore", space, "vault") for space in spaces}
+        assert {key.object for key in keys} == found.stores.keys()
+
+
+def test_a_repository_is_read_with_the_namespaces_that_it_has(repository: Repository) -> None:
+    spaces = "---\n".join(
+        f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{team: {labels['team']}}}}}\n"
+        for name, labels in SPACES.items()
+    )
+    wanted = WANTED.format(chosen="namespaceSelector: {matchLabels: {team: shop}}")
+    rules = "library: {profile: 'off'}\nsecrets: {allow: [{namespace: shop-a, key: 'prod/*'}]}\n"
+    root = repository({"a.yaml": f"{STORE}---\n{wanted}---\n{spaces}"})
+    code, out, _ = command("sync", "--plan", root)
+    assert code == 0 and "2 ExternalSecrets" in out and "1 reads for 2 references" in out
+    (root / "gatekeeper.yaml").write_text(rules)
+    code, out, _ = command("sync", "--plan", root)
+    words = "`prod/db` of ClusterSecretStore vault may not be read from namespace shop-b"
+    assert code == 1 and words in out and "1 ExternalSecrets" in out
+    code, verdict = verdict_of(root)
+    [finding] = [one for one in verdict["findings"] if one["rule"].startswith("external/")]
+    assert code == 1 and words in finding["message"] and finding["line"] == 17 and "a.yaml:17" in out
