@@ -46,3 +46,5 @@ def opened(kubeconfig: Path, context: str = "") -> Iterator[Client]:
     except OSError as error:
         # What the kubeconfig names (a certificate, a key) is read late.
         raise UsageError(f"{kubeconfig}: {error.filename or ''}: {error.strerror or error}") from error
+    finally:
+        client.close()

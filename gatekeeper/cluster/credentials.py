@@ -50,10 +50,12 @@ class InCluster:
     def token(self, namespace: str, name: str, audiences: Sequence[str], seconds: int) -> Hidden:
         """See `Credentials.token`. Source: Kubernetes' TokenRequest API."""
         from lightkube.models.authentication_v1 import TokenRequestSpec
+        from lightkube.models.meta_v1 import ObjectMeta
         from lightkube.resources.core_v1 import ServiceAccountToken
 
         space = self._space(namespace, f"ServiceAccount {name}")
-        asked = ServiceAccountToken(spec=TokenRequestSpec(audiences=list(audiences), expirationSeconds=seconds))
+        spec = TokenRequestSpec(audiences=list(audiences), expirationSeconds=seconds)
+        asked = ServiceAccountToken(spec=spec, metadata=ObjectMeta())
         with _told(space, name):
             answer: Any = self._client.create(asked, name, namespace=space)
         return Hidden(str(answer.status.token).encode())

@@ -56,3 +56,12 @@ def wait_for(cluster: Cluster, namespace: str, count: int) -> None:
     while len(cluster.ask("GET", path)[1]["items"]) < count:
         assert time.monotonic() < end, f"the operator did not make {count} Secrets"
         time.sleep(0.05)
+
+
+def wait_until_told(cluster: Cluster, namespace: str, count: int) -> None:
+    """Waits until so many ExternalSecrets of a namespace have a status."""
+    path = f"/apis/external-secrets.io/v1/namespaces/{namespace}/externalsecrets"
+    end = time.monotonic() + SECONDS
+    while sum("syncedResourceVersion" in one.get("status", {}) for one in cluster.ask("GET", path)[1]["items"]) < count:
+        assert time.monotonic() < end, f"the operator did not tell of {count} ExternalSecrets"
+        time.sleep(0.05)

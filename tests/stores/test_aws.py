@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -24,8 +25,9 @@ REGION = "eu-west-1"
 KEYS = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "a-secret"}
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+@contextmanager
+def moto() -> Iterator[str]:
+    """An AWS of the test's own: its URL."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -34,6 +36,12 @@ def url() -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with moto() as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,187 @@
+"""ExternalSecrets of a cluster: taken over from external-secrets in every respect, and told of by status and events."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from gatekeeper.external.refreshing import version_of
+from tests.conftest import command, needs
+from tests.external.test_takeover import SECRET, STORE, WANTED
+from tests.servers import cluster as servers
+from tests.servers import operator, vault_server
+from tests.servers.cluster import Cluster
+from tests.servers.vault_server import TOKEN, VaultServer
+
+pytestmark = needs("gotemplate")
+API = "/apis/external-secrets.io/v1"
+VALUE = SECRET["password"]
+
+
+class Place(NamedTuple):
+    cluster: Cluster
+    vault: VaultServer
+    folder: Path
+
+    def make(self, value: dict[str, Any]) -> None:
+        """An ExternalSecret of the namespace `prod`."""
+        self.cluster.make(f"{API}/namespaces/prod/externalsecrets", value)
+
+    def wanted(self, name: str) -> Any:
+        return self.cluster.ask("GET", f"{API}/namespaces/prod/externalsecrets/{name}")[1]
+
+    def secret(self, name: str) -> Any:
+        return self.cluster.ask("GET", f"/api/v1/namespaces/prod/secrets/{name}")
+
+    def events(self, name: str) -> list[tuple[str, str]]:
+        held = self.cluster.ask("GET", "/api/v1/namespaces/prod/events")[1]["items"]
+        return [(one["reason"], one["message"]) for one in held if one["involvedObject"]["name"] == name]
+
+    def sync(self, *more: str) -> tuple[int, str, str]:
+        root = self.folder / "root"
+        root.mkdir(exist_ok=True)
+        return command("sync", "--once", "--kubeconfig", self.cluster.kubeconfig, "--from-cluster", *more, root)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    for name in ("cluster", "vault"):
+        (tmp_path / name).mkdir()
+    with servers.running(tmp_path / "cluster") as cluster, vault_server.running(tmp_path / "vault") as vault:
+        kv = vault.client.secrets.kv.v2
+        kv.create_or_update_secret("prod/db", {"password": "first"})
+        kv.create_or_update_secret("prod/db", SECRET)
+        kv.update_metadata("prod/db", custom_metadata={"team": "shop"})
+        kv.create_or_update_secret("prod/web", {"token": "x"})
+        cluster.make("/api/v1/namespaces", {"metadata": {"name": "prod"}})
+        held = {"metadata": {"name": "vault"}, "data": {"token": base64.b64encode(TOKEN.encode()).decode()}}
+        cluster.make("/api/v1/namespaces/prod/secrets", held)
+        operator.install(cluster)
+        cluster.make(f"{API}/clustersecretstores", yaml.safe_load(STORE.format(url=vault.url)))
+        yield Place(cluster, vault, tmp_path)
+
+
+def es(name: str, **spec: Any) -> dict[str, Any]:
+    data = [{"secretKey": "password", "remoteRef": {"key": "prod/db", "property": "password"}}]
+    store = {"name": "vault", "kind": "ClusterSecretStore"}
+    whole = {"secretStoreRef": store, "data": data, "refreshInterval": "9000h", **spec}
+    meta = {"name": name, "namespace": "prod"}
+    return {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "metadata": meta, "spec": whole}
+
+
+def ready(value: Any) -> tuple[str, str, str]:
+    [condition] = [one for one in value["status"]["conditions"] if one["type"] == "Ready"]
+    return condition["status"], condition["reason"], condition["message"]
+
+
+def test_what_external_secrets_keeps_is_taken_over_without_a_read_or_a_write(place: Place) -> None:
+    wanted = list(yaml.safe_load_all(WANTED))
+    for value in wanted:
+        value["spec"]["refreshInterval"] = "9000h"
+        place.make(value)
+    with operator.running(place.cluster, place.folder):
+        operator.wait_for(place.cluster, "prod", len(wanted))
+        operator.wait_until_told(place.cluster, "prod", len(wanted))
+    names = [value["metadata"]["name"] for value in wanted]
+    before = [place.wanted(name) for name in names]
+    secrets = [place.secret(name)[1] for name in ("plain", "extracted", "other")]
+    assert all(one["status"]["syncedResourceVersion"] == version_of(one) for one in before)
+    reads = place.vault.requests("secret/data/prod/db")
+    code, out, err = place.sync()
+    assert (code, err) == (0, "") and "3 ExternalSecrets are not due yet" in out
+    assert place.vault.requests("secret/data/prod/db") == reads
+    code, out, err = place.sync("--force")
+    assert (code, err, out.count("as it is")) == (0, "", 3), out
+    assert [place.secret(name)[1] for name in ("plain", "extracted", "other")] == secrets
+    after = [place.wanted(name) for name in names]
+    assert [ready(one) for one in after] == [ready(one) for one in before]
+    # The Secret that somebody has changed is not as it was written, so it is read and mended.
+    secret = secrets[0] | {"data": {"password": "b3RoZXI="}}
+    assert place.cluster.ask("PUT", "/api/v1/namespaces/prod/secrets/plain", secret)[0] == 200
+    code, out, _ = place.sync()
+    assert code == 0 and "changed   prod/plain" in out and "2 ExternalSecrets are not due yet" in out
+    assert place.secret("plain")[1]["data"] == secrets[0]["data"]
+
+
+def test_status_events_and_owner_are_as_the_operator_takes_them_over(place: Place) -> None:
+    place.make(es("db", target={"name": "old"}))
+    code, out, err = place.sync()
+    assert (code, err) == (0, "") and "created   prod/old" in out
+    value, secret = place.wanted("db"), place.secret("old")[1]
+    assert ready(value) == ("True", "SecretSynced", "secret synced") and value["status"]["binding"] == {"name": "old"}
+    assert value["status"]["syncedResourceVersion"] == version_of(value)
+    [owner] = secret["metadata"]["ownerReferences"]
+    assert (owner["uid"], owner["controller"]) == (value["metadata"]["uid"], True)
+    assert place.events("db") == [("Created", "secret created")]
+    assert "1 ExternalSecrets are not due yet" in place.sync()[1] and len(place.events("db")) == 1
+    # The real operator marks the ExternalSecret as its own, and finds nothing to write in the Secret.
+    with operator.running(place.cluster, place.folder):
+        place.make(es("another"))
+        operator.wait_for(place.cluster, "prod", 2)
+        operator.wait_until_told(place.cluster, "prod", 2)
+    assert place.secret("old")[1] == secret and ready(place.wanted("db")) == ready(value)
+    # Under a new name the Secret of the old one goes.
+    value = place.wanted("db")
+    value["spec"]["target"]["name"] = "new"
+    assert place.cluster.ask("PUT", f"{API}/namespaces/prod/externalsecrets/db", value)[0] == 200
+    assert "created   prod/new" in place.sync()[1]
+    assert place.secret("old")[0] == 404 and place.secret("new")[0] == 200 and place.secret("another")[0] == 200
+
+
+def test_what_fails_is_told_by_its_root_and_the_old_secret_stays(place: Place) -> None:
+    place.make(es("db"))
+    place.make(es("gone", data=[{"secretKey": "a", "remoteRef": {"key": "none"}}]))
+    place.make(es("lost", data=[{"secretKey": "a", "remoteRef": {"key": "prod/db", "property": "pasword"}}]))
+    place.make(es("odd", syncWindows={"kind": "allow", "windows": []}) | {})
+    place.make(es("waits", target={"creationPolicy": "Merge"}))
+    partial = [*es("x")["spec"]["data"], {"secretKey": "b", "remoteRef": {"key": "none"}}]
+    place.make(es("part", target={"deletionPolicy": "Merge"}, data=partial))
+    assert place.sync()[0] == 1
+    found = {name: ready(place.wanted(name)) for name in ("db", "gone", "lost", "waits", "part")}
+    assert found["db"][0] == "True" and {found[name][0] for name in ("gone", "lost", "waits", "part")} == {"False"}
+    assert "`none`: Vault has no such secret" in found["gone"][2] and found["gone"][1] == "SecretSyncedError"
+    assert "`prod/db` has no `pasword`" in found["lost"][2] and found["waits"][1] == "SecretMissing"
+    assert "not all of it: `none`" in found["part"][2] and "data" in place.secret("part")[1]
+    for name in ("gone", "lost", "part"):
+        assert [reason for reason, _ in place.events(name) if reason == "UpdateFailed"] == ["UpdateFailed"]
+    # Not told again while it is the same; and the Secret that is there stays when its value is not there any more.
+    place.vault.client.secrets.kv.v2.delete_metadata_and_all_versions("prod/db")
+    secret = place.secret("db")[1]
+    assert place.sync("--force")[0] == 1
+    assert len(place.events("gone")) == 1 and place.secret("db")[1] == secret
+    assert ready(place.wanted("db")) == ("False", "SecretSyncedError", "`prod/db`: Vault has no such secret")
+    assert not any(str(VALUE) in str(place.events(name)) for name in found)
+
+
+def test_a_secret_that_somebody_else_made_meanwhile_is_theirs(place: Place) -> None:
+    place.cluster.make("/api/v1/namespaces/prod/secrets", {"metadata": {"name": "db"}, "data": {"a": "b2xk"}})
+    place.make(es("db"))
+    code, out, _ = place.sync()
+    assert code == 1 and "FAILED    prod/db: Secret db is there and nobody's" in out
+    assert place.secret("db")[1]["data"] == {"a": "b2xk"} and "nobody's" in ready(place.wanted("db"))[2]
+
+
+def test_cluster_external_secrets_of_a_cluster_choose_its_namespaces(place: Place) -> None:
+    for name in ("shop-a", "shop-b"):
+        place.cluster.make("/api/v1/namespaces", {"metadata": {"name": name, "labels": {"team": "shop"}}})
+    inner = {**es("x")["spec"], "refreshInterval": "9000h"}
+    value = {
+        "apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", "metadata": {"name": "all"},
+        "spec": {"namespaceSelector": {"matchLabels": {"team": "shop"}}, "externalSecretSpec": inner},
+    }  # fmt: skip
+    place.cluster.make(f"{API}/clusterexternalsecrets", value)
+    code, out, err = place.sync()
+    assert (code, err) == (0, "") and out.count("created") == 2 and "1 requests for 2 references" in out
+    secret = place.cluster.ask("GET", "/api/v1/namespaces/shop-a/secrets/all")[1]
+    assert base64.b64decode(secret["data"]["password"]).decode() == VALUE
+    # The operator makes the ExternalSecrets themselves, and has nothing to write but who owns the Secrets.
+    with operator.running(place.cluster, place.folder):
+        operator.wait_until_told(place.cluster, "shop-a", 1)
+        operator.wait_until_told(place.cluster, "shop-b", 1)
+    assert place.cluster.ask("GET", "/api/v1/namespaces/shop-a/secrets/all")[1]["data"] == secret["data"]
+    assert "2 ExternalSecrets are not due yet" in place.sync()[1]
