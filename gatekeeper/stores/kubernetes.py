@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from gatekeeper.hidden import Hidden
 from gatekeeper.stores import credentials
 from gatekeeper.stores.credentials import Credentials
 from gatekeeper.stores.handed import Handed
-from gatekeeper.stores.reading import Keyed, Missing, Outcome, Query, StoreError, Wish, matcher
+from gatekeeper.stores.reading import ESCAPED, Keyed, Missing, Outcome, Query, StoreError, Wish, matcher
 
 if TYPE_CHECKING:
     from lightkube import Client, KubeConfig
@@ -28,6 +29,8 @@ SECONDS = 15.0
 AT_ONCE = 8
 PAGE = 200
 TOKEN_SECONDS = 3600
+# Bytes that are no UTF-8, as Python keeps them in a text; and two signs that Go always escapes.
+ODD = re.compile("[\udc80-\udcff\u2028\u2029]")
 NOT_FOUND, TOO_MANY, FAULT = 404, 429, 500
 # What would run a program or read a file of this machine.
 OUTSIDE = {"exec", "auth-provider", "tokenFile", "client-certificate", "client-key", "certificate-authority"}
@@ -218,16 +221,17 @@ def _outcome(wish: Wish, found: Any) -> Outcome:
         return StoreError(f"{wish}: Secrets have no versions")
     if not wish.metadata:
         return _whole(found)
-    notes = {field: getattr(found.metadata, field) or {} for field in ("labels", "annotations")}
+    notes = {field: getattr(found.metadata, field) or None for field in ("labels", "annotations")}
     return Hidden(_json(notes))
 
 
 def _whole(secret: Any) -> Keyed:
     values = {key: base64.b64decode(text) for key, text in (secret.data or {}).items()}
-    texts = {key: value.decode("utf-8", "replace") for key, value in values.items()}
+    texts = {key: value.decode("utf-8", "surrogateescape") for key, value in values.items()}
     return Keyed(_json(texts), {key: Hidden(values[key]) for key in sorted(values)})
 
 
 def _json(value: Any) -> bytes:
-    """As external-secrets writes it here: keys in order, nothing escaped that need not be."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    """As Go writes it here: keys in order, each byte that is no UTF-8 as U+FFFD, and no sign escaped for a page."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return ODD.sub(lambda sign: ESCAPED.get(sign[0], "\\ufffd"), text).encode()

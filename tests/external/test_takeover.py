@@ -10,6 +10,8 @@ import yaml
 from tests.conftest import Repository, command, needs
 from tests.servers import cluster as servers
 from tests.servers import operator, vault_server
+from tests.servers.cluster import TOKEN as CLUSTER_TOKEN
+from tests.servers.cluster import Cluster
 from tests.servers.vault_server import TOKEN
 
 STORE = """\
@@ -20,6 +22,29 @@ spec:
   provider:
     vault: {{server: '{url}', path: secret, auth: {{tokenSecretRef: {{name: vault, key: token, namespace: prod}}}}}}
 """
+KUBE = """\
+apiVersion: external-secrets.io/v1
+kind: SecretStore
+metadata: {{name: kube, namespace: prod}}
+spec:
+  provider:
+    kubernetes: {{remoteNamespace: other, server: {{url: '{url}', caBundle: '{ca}'}}, auth: {{token: {{bearerToken: {{name: kube, key: token}}}}}}}}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {{name: copied, namespace: prod}}
+spec:
+  secretStoreRef: {{name: kube}}
+  data:
+  - {{secretKey: all, remoteRef: {{key: source}}}}
+  - {{secretKey: marks, remoteRef: {{key: source, metadataPolicy: Fetch}}}}
+  - {{secretKey: label, remoteRef: {{key: source, metadataPolicy: Fetch, property: labels.team}}}}
+  - {{secretKey: deep, remoteRef: {{key: source, property: conf.a.1}}}}
+  - {{secretKey: dotted, remoteRef: {{key: source, property: a.txt}}}}
+  dataFrom:
+  - {{extract: {{key: source}}}}
+"""
+SOURCE = {"conf": b'{"a": [1, "two"]}', "a.txt": b"<&> gr\xc3\xbcn", "raw": bytes(range(256)), "odd": b"\xff\xfe x \xe2\x82y \xed\xa0\x80 \xef\xbf\xbd \xe2\x80\xa8"}
 # Everything of which the two could be of two minds: numbers, signs that Go escapes, nested values, templates, names.
 WANTED = r"""
 apiVersion: external-secrets.io/v1
@@ -86,20 +111,36 @@ def test_what_external_secrets_made_is_as_we_would_make_it(repository: Repositor
         operator.install(cluster)
         text = STORE.format(url=vault.url)
         cluster.make("/apis/external-secrets.io/v1/clustersecretstores", yaml.safe_load(text))
-        wanted = list(yaml.safe_load_all(WANTED))
+        text += f"---{WANTED}---\n{_kube(cluster)}"
+        store, copied = yaml.safe_load_all(_kube(cluster))
+        cluster.make("/apis/external-secrets.io/v1/namespaces/prod/secretstores", store)
+        wanted = [*yaml.safe_load_all(WANTED), copied]
         for value in wanted:
             cluster.make("/apis/external-secrets.io/v1/namespaces/prod/externalsecrets", value)
         with operator.running(cluster, tmp_path):
             operator.wait_for(cluster, "prod", len(wanted))
-        paths = [f"/api/v1/namespaces/prod/secrets/{name}" for name in ("plain", "extracted", "other")]
+        paths = [f"/api/v1/namespaces/prod/secrets/{name}" for name in ("plain", "extracted", "other", "copied")]
         before = [cluster.ask("GET", path)[1] for path in paths]
-        root = repository({"all.yaml": f"{text}---{WANTED}"})
+        root = repository({"all.yaml": text})
         run = ("sync", "--once", "--kubeconfig", cluster.kubeconfig, root)
         code, out, err = command(*run)
-        assert (code, err, out.count("as it is")) == (0, "", 3), out
+        assert (code, err, out.count("as it is")) == (0, "", 4), out
         assert [cluster.ask("GET", path)[1] for path in paths] == before
         for path in paths:
             cluster.ask("DELETE", path)
-        assert command(*run)[1].count("created") == 3
+        assert command(*run)[1].count("created") == 4
         after = [cluster.ask("GET", path)[1] for path in paths]
         assert [one["data"] for one in after] == [one["data"] for one in before]
+
+
+def _kube(cluster: Cluster) -> str:
+    """A store of Secrets of the cluster itself, and what asks for one of them."""
+    ca = base64.b64encode(cluster.certificate.read_bytes()).decode()
+    if cluster.ask("GET", "/api/v1/namespaces/other")[0] != 200:
+        cluster.make("/api/v1/namespaces", {"metadata": {"name": "other"}})
+        data = {key: base64.b64encode(value).decode() for key, value in SOURCE.items()}
+        source = {"metadata": {"name": "source", "labels": {"team": "shop"}}, "data": data}
+        cluster.make("/api/v1/namespaces/other/secrets", source)
+        token = base64.b64encode(CLUSTER_TOKEN.encode()).decode()
+        cluster.make("/api/v1/namespaces/prod/secrets", {"metadata": {"name": "kube"}, "data": {"token": token}})
+    return KUBE.format(url=cluster.url, ca=ca)
