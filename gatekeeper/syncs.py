@@ -85,12 +85,8 @@ def begin(cluster: Client | None, found: Found, objects: Mapping[Name, Any], now
     return Round(cluster, objects, existing, former, now)
 
 
-def due(round_: Round, found: Iterable[Wanted]) -> list[Wanted]:
-    """Those that are to be read now: by their status, or because their Secret is not as it was written."""
-    return [wanted for wanted in found if _is_due(round_, wanted)]
-
-
-def _is_due(round_: Round, wanted: Wanted) -> bool:
+def is_due(round_: Round, wanted: Wanted) -> bool:
+    """Whether an ExternalSecret is to be read now: by its status, or because its Secret is not as it was written."""
     value = round_.objects.get((wanted.namespace, wanted.name))
     if value is None or refreshing.due_at(wanted, value, round_.now) <= round_.now:
         return True

@@ -80,6 +80,7 @@ ROOMS: dict[str, set[str]] = {
         "patterns",
         "stores",
     },
+    "watching": {"external", "stores", "syncs"},
     "syncs": {"errors", "model", "external", "stores", "cluster"},
     "wishes": BASE | {"external", "fields", "render"},
     "past": {"errors", "git", "sops"},
@@ -135,6 +136,7 @@ ROOMS: dict[str, set[str]] = {
         "stores",
         "wishes",
         "syncs",
+        "watching",
     },
     "cli": {"errors", "commands"},
 }

@@ -28,7 +28,7 @@ def opened(kubeconfig: Path, context: str = "") -> Iterator[Client]:
     """
     import httpx2
     from lightkube import Client, KubeConfig
-    from lightkube.core.exceptions import ApiError, ConfigError
+    from lightkube.core.exceptions import ConfigError
 
     try:
         single = KubeConfig.from_file(kubeconfig).get(context or None)
@@ -38,7 +38,25 @@ def opened(kubeconfig: Path, context: str = "") -> Iterator[Client]:
     except (AssertionError, ConfigError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"{kubeconfig}: is no kubeconfig with this context: {type(error).__name__}") from None
     try:
-        yield client
+        with refusals(kubeconfig):
+            yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def refusals(kubeconfig: Path) -> Iterator[None]:
+    """Says why a cluster does not do what it is asked.
+
+    Raises:
+        UsageError: what the kubeconfig names cannot be used.
+        ToolError: the cluster does not answer, or refuses.
+    """
+    import httpx2
+    from lightkube.core.exceptions import ApiError
+
+    try:
+        yield
     except ApiError as error:
         raise ToolError(f"the cluster of {kubeconfig} refuses: {error.status.message}") from None
     except httpx2.HTTPError as error:
@@ -46,5 +64,3 @@ def opened(kubeconfig: Path, context: str = "") -> Iterator[Client]:
     except OSError as error:
         # What the kubeconfig names (a certificate, a key) is read late.
         raise UsageError(f"{kubeconfig}: {error.filename or ''}: {error.strerror or error}") from error
-    finally:
-        client.close()

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatekeeper import config, syncs, wishes
+from gatekeeper.cluster import client
 from gatekeeper.commands import synced
-from gatekeeper.errors import UsageError
+from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.external import collecting, planning
-from gatekeeper.external.collecting import Found, Given, Spaces
+from gatekeeper.external.collecting import Found, Given, Refused, Spaces
 from gatekeeper.external.planning import StoreKey
 from gatekeeper.stores import every as stores
 from gatekeeper.stores.directory import Directory
+from gatekeeper.stores.keeping import Pause, pause
 from gatekeeper.stores.reading import Store, StoreError
+from gatekeeper.watching import Watch
 
 if TYPE_CHECKING:
     from lightkube import Client
@@ -33,33 +37,47 @@ EXAMPLES = """examples:
   gatekeeper sync --once --seal keys/prod.pem --to clusters/prod/secrets clusters/prod
   gatekeeper sync --once --kubeconfig ~/.kube/config clusters/prod
   gatekeeper sync --once --kubeconfig ~/.kube/config --from-cluster
+  gatekeeper sync --watch --kubeconfig ~/.kube/config --from-cluster
 
 `--plan` tells what would be read, and reads nothing. `--dry-run` reads, and shows keys with digests that are good for
 this one run only. `--once` writes the Secrets into the cluster. With `--from-cluster` ExternalSecrets and stores are
 those of the cluster: only what is due by its interval is read, and status and events say what came of it. Stores are
 signed in to with the credentials that they name, from the cluster; without a cluster as you (VAULT_TOKEN). No value
-is ever printed.
+is ever printed. `--watch` goes on until it is stopped: each secret is read once an interval, over one sign-in.
 Exit status: 0 all is as it shall be, 1 something failed or waits, 2 wrong usage, 3 the cluster does not answer.
 """
+
+
+Asked = tuple[Mapping[syncs.Name, Any], Found]
 
 
 def sync(arguments: list[str]) -> int:
     """Runs the command."""
     given = _parser().parse_args(arguments)
     _check(given)
-    from gatekeeper.cluster import client
-
     with client.opened(given.kubeconfig, given.context) if given.kubeconfig else nullcontext() as cluster:
-        objects, found = _found(given, cluster)
-        for refused in found.refused:
-            sys.stdout.write(f"FAILED    {refused}\n")
         if given.plan:
-            dollars = synced.plan(planning.plan(found.wanted), found)
-            if given.budget is not None and dollars > given.budget:
-                sys.stdout.write(f"refused: {dollars:.2f} $ a month are more than the budget of {given.budget:.2f} $\n")
-                return 1
-            return 1 if found.refused else 0
-        return max(_round(given, cluster, objects, found), 1 if found.refused else 0)
+            return _plan(given, _asked(given, cluster)[1])
+        with closing(Watch(partial(_opened, given, cluster))) as watch:
+            if given.watch and cluster is not None:
+                return _watch(given, watch, cluster)
+            asked = _asked(given, cluster)
+            _tell_refused(asked[1].refused)
+            return max(_once(given, watch, cluster, asked), 1 if asked[1].refused else 0)
+
+
+def _plan(given: argparse.Namespace, found: Found) -> int:
+    _tell_refused(found.refused)
+    dollars = synced.plan(planning.plan(found.wanted), found)
+    if given.budget is not None and dollars > given.budget:
+        sys.stdout.write(f"refused: {dollars:.2f} $ a month are more than the budget of {given.budget:.2f} $\n")
+        return 1
+    return 1 if found.refused else 0
+
+
+def _tell_refused(refused: Sequence[Refused]) -> None:
+    for one in refused:
+        sys.stdout.write(f"FAILED    {one}\n")
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -69,11 +87,11 @@ def _check(given: argparse.Namespace) -> None:
         raise UsageError("sync --once writes into a cluster, or sealed files: give --kubeconfig, or --seal and --to")
     if bool(given.seal) != bool(given.to) or (given.seal and not given.once):
         raise UsageError("sync --once --seal CERT --to DIR go together")
-    if given.from_cluster and not given.kubeconfig:
-        raise UsageError("sync --from-cluster: give the cluster, with --kubeconfig")
+    if (given.from_cluster or given.watch) and not given.kubeconfig:
+        raise UsageError(f"sync {'--watch' if given.watch else '--from-cluster'}: give the cluster, with --kubeconfig")
 
 
-def _found(given: argparse.Namespace, cluster: Client | None) -> tuple[Mapping[syncs.Name, Any], Found]:
+def _asked(given: argparse.Namespace, cluster: Client | None) -> Asked:
     """What is asked for, and the ExternalSecrets as they are in the cluster, where they come from there."""
     from gatekeeper.cluster import external
 
@@ -93,32 +111,49 @@ def _found(given: argparse.Namespace, cluster: Client | None) -> tuple[Mapping[s
     return own, collecting.collected(things, spaces, rules)
 
 
-def _round(
-    given: argparse.Namespace,
-    cluster: Client | None,
-    objects: Mapping[syncs.Name, Any],
-    found: Found,
-) -> int:
-    """Reads what is due, and does with it what was asked for."""
-    is_written = given.once and not given.seal
-    round_ = syncs.begin(cluster, found, objects, time.time(), not is_written)
-    if is_written:
-        syncs.refuse(round_, found.refused)
-    due = syncs.due(round_, found.wanted) if is_written and not given.force else found.wanted
-    done = syncs.decided(round_, due, partial(_opened, given, found.stores, cluster))
-    if is_written:
-        done = syncs.written(round_, done)
+def _once(given: argparse.Namespace, watch: Watch, cluster: Client | None, asked: Asked) -> int:
+    """One round: reads what is due, does with it what was asked for, and tells of it."""
+    objects, found = asked
+    is_written = bool(given.watch or (given.once and not given.seal))
+    done = watch.round(cluster, found, objects, is_written, given.force or not is_written)
     if given.explain:
         return synced.explain(given.explain, done.decisions, done.fetched)
     if given.seal:
         status = max([synced.sealed(one, given.seal, given.to) for one in done.decisions], default=0)
     else:
-        status = max([synced.decision(one, given.once) for one in done.decisions], default=0)
-    if len(due) < len(found.wanted):
-        sys.stdout.write(f"{len(found.wanted) - len(due)} ExternalSecrets are not due yet (--force reads them all)\n")
+        told = [one for one in done.decisions if not given.watch or one.action != "as it is"]
+        status = max([synced.decision(one, is_written) for one in told], default=0)
+    if len(done.decisions) < len(found.wanted) and not given.watch:
+        late = len(found.wanted) - len(done.decisions)
+        sys.stdout.write(f"{late} ExternalSecrets are not due yet (--force reads them all)\n")
     for key, calls in sorted(done.fetched.calls.items()):
         sys.stdout.write(f"{key}: {calls} requests for {done.plan[key].references} references\n")
+    sys.stdout.flush()
     return status
+
+
+def _watch(given: argparse.Namespace, watch: Watch, cluster: Client) -> int:
+    """Round after round, until told to stop. What fails is tried again, and ends nothing."""
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    told: list[Refused] = []
+    paused: Pause | None = None
+    while not stop.is_set():
+        try:
+            with client.refusals(given.kubeconfig):
+                asked = _asked(given, cluster)
+                # Told once, and again when it is another.
+                _tell_refused([one for one in asked[1].refused if one not in told])
+                told = asked[1].refused
+                _once(given, watch, cluster, asked)
+            paused, seconds = None, watch.next(given.every)
+        except ToolError as error:
+            sys.stdout.write(f"FAILED    {error}\n")
+            paused = pause(paused, 0.0)
+            seconds = paused.until
+        stop.wait(seconds)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         "--explain", metavar="NAME", help="read, and tell where each value of one ExternalSecret comes from"
     )
     how.add_argument("--once", action="store_true", help="read and write, once")
+    how.add_argument("--watch", action="store_true", help="read and write what is due, again and again")
     options.add_argument(
         "--budget", type=float, metavar="DOLLARS", help="with --plan: refuse what costs more a month at AWS"
     )
@@ -143,6 +179,9 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--context", default="", help="of the kubeconfig (default: its current one)")
     options.add_argument(
         "--from-cluster", action="store_true", help="take ExternalSecrets and stores from the cluster, in place of PATH"
+    )
+    options.add_argument(
+        "--every", type=float, default=15.0, metavar="SECONDS", help="with --watch: how often to look for changes (15)"
     )
     options.add_argument("--force", action="store_true", help="read also what is not due yet")
     options.add_argument(
@@ -161,13 +200,13 @@ def _directory(text: str) -> tuple[str, Path]:
     return name, Path(folder)
 
 
-def _opened(given: argparse.Namespace, known: Mapping[StoreKey, Any], cluster: Client | None, key: StoreKey) -> Store:
+def _opened(given: argparse.Namespace, cluster: Client | None, key: StoreKey, value: Any) -> Store:
     if key.name in given.directory:
         return Directory(given.directory[key.name])
-    if key.object not in known:
+    if value is None:
         raise StoreError(f"is not in the {'cluster' if given.from_cluster else 'repository'}")
     if cluster is None:
-        return stores.opened(known[key.object], None)
+        return stores.opened(value, None)
     from gatekeeper.cluster.credentials import InCluster
 
-    return stores.opened(known[key.object], InCluster(cluster, key.namespace))
+    return stores.opened(value, InCluster(cluster, key.namespace))

@@ -123,6 +123,16 @@ class Fetched(NamedTuple):
             raise outcome
         return outcome
 
+    def faults(self) -> dict[StoreKey, StoreError]:
+        """The first fault of each store that had one: it could not be asked, or refused. What is not there is none."""
+        outcomes = [(key, outcome) for (key, _), outcome in self.values.items()]
+        outcomes += [(key, outcome) for key, asked in self.found.items() for _, outcome in asked]  # type: ignore[misc]
+        found: dict[StoreKey, StoreError] = {}
+        for key, outcome in outcomes:
+            if isinstance(outcome, StoreError) and not isinstance(outcome, Missing):
+                found.setdefault(key, outcome)
+        return found
+
     def all(self, key: StoreKey, query: Query) -> Mapping[str, Hidden]:
         """What a search found.
 
@@ -139,10 +149,10 @@ class Fetched(NamedTuple):
 
 
 def fetch(plan: Plan, opened: Callable[[StoreKey], Store]) -> Fetched:
-    """Reads all of a plan: several stores at once, each opened once.
+    """Reads all of a plan: several stores at once.
 
     Args:
-        opened: signs in to a store; why it cannot is then why all its secrets cannot be read.
+        opened: gives a store that is signed in to; why it cannot is then why all its secrets cannot be read.
     """
     values: dict[tuple[StoreKey, Wish], Outcome] = {}
     found: dict[StoreKey, list[tuple[Query, Mapping[str, Hidden] | StoreError]]] = {}
@@ -157,13 +167,11 @@ def fetch(plan: Plan, opened: Callable[[StoreKey], Store]) -> Fetched:
             values.update(((key, wish), StoreError(f"{key}: {reason}", reason.may_pass)) for wish in part.wishes)
             found[key] = [(query, StoreError(f"{key}: {reason}", reason.may_pass)) for query in part.queries]
             return
-        try:
-            outcomes = store.read(part.wishes)
-            values.update(((key, wish), outcome) for wish, outcome in zip(part.wishes, outcomes, strict=True))
-            found[key] = [(query, _searched(store, query)) for query in part.queries]
-            calls[key] = store.calls
-        finally:
-            store.close()
+        before = store.calls
+        outcomes = store.read(part.wishes)
+        values.update(((key, wish), outcome) for wish, outcome in zip(part.wishes, outcomes, strict=True))
+        found[key] = [(query, _searched(store, query)) for query in part.queries]
+        calls[key] = store.calls - before
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(read, plan))

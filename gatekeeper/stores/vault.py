@@ -232,6 +232,8 @@ def asked(request: Callable[[], Any], what: str) -> dict[str, Any]:
         raise StoreError(f"{what}: Vault is sealed, or not ready (503)", may_pass=True) from None
     except (exceptions.InternalServerError, exceptions.BadGateway, exceptions.VaultNotInitialized):
         raise StoreError(f"{what}: Vault has a fault of its own (5xx)", may_pass=True) from None
+    except exceptions.UnexpectedError:
+        raise StoreError(f"{what}: Vault answers as it should not", may_pass=True) from None
     except exceptions.VaultError as error:
         raise StoreError(f"{what}: Vault refuses: {type(error).__name__}") from None
     except requests.exceptions.SSLError:

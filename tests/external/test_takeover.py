@@ -44,7 +44,12 @@ spec:
   dataFrom:
   - {{extract: {{key: source}}}}
 """
-SOURCE = {"conf": b'{"a": [1, "two"]}', "a.txt": b"<&> gr\xc3\xbcn", "raw": bytes(range(256)), "odd": b"\xff\xfe x \xe2\x82y \xed\xa0\x80 \xef\xbf\xbd \xe2\x80\xa8"}
+SOURCE = {
+    "conf": b'{"a": [1, "two"]}',
+    "a.txt": b"<&> gr\xc3\xbcn",
+    "raw": bytes(range(256)),
+    "odd": b"\xff\xfe x \xe2\x82y \xed\xa0\x80 \xef\xbf\xbd \xe2\x80\xa8",
+}
 # Everything of which the two could be of two minds: numbers, signs that Go escapes, nested values, templates, names.
 WANTED = r"""
 apiVersion: external-secrets.io/v1

@@ -1,0 +1,71 @@
+"""When an ExternalSecret is read again: by its status, in step with others of its store, whatever the clock does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.external import building, reading, refreshing
+from gatekeeper.external.model import Wanted
+from gatekeeper.external.refreshing import NEVER
+from gatekeeper.external.reporting import time_of
+from gatekeeper.hidden import Hidden
+from tests.external.test_deciding import es
+
+NOW = 1_795_000_000.0
+
+
+def made(interval: str = "1h", policy: str = "Periodic", store: str = "vault") -> Wanted:
+    more = f"  refreshInterval: {interval}\n  refreshPolicy: {policy}\n"
+    return reading.read(yaml.safe_load(es(more=more).replace("name: vault", f"name: {store}")))
+
+
+def value(read_at: float | None, version: str = "", generation: int = 1) -> dict[str, Any]:
+    whole: dict[str, Any] = {"metadata": {"name": "db", "generation": generation, "labels": {"app": "shop"}}}
+    status = {"syncedResourceVersion": version or refreshing.version_of(whole)}
+    whole["status"] = {**status, "refreshTime": time_of(read_at)} if read_at is not None else {}
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("wanted", "held", "due"),
+    [
+        (made(), value(None), NOW), (made(), value(NOW - 7200), None), (made(), value(NOW - 1, "1-other"), NOW),
+        (made(), value(NOW + 3600), NOW), (made("0s"), value(NOW - 9e9), NEVER), (made("0s"), value(None), NOW),
+        (made(policy="CreatedOnce"), value(NOW - 1, "1-other"), NEVER), (made(policy="CreatedOnce"), value(None), NOW),
+        (made(policy="OnChange"), value(NOW - 9e8), NEVER), (made(policy="OnChange"), value(NOW - 1, "1-other"), NOW),
+        (made(), {"status": {"refreshTime": "yesterday", "syncedResourceVersion": "1-x"}}, NOW),
+    ],
+)  # fmt: skip
+def test_what_is_due_is_what_external_secrets_would_read(
+    wanted: Wanted, held: dict[str, Any], due: float | None
+) -> None:
+    found = refreshing.due_at(wanted, held, NOW)
+    assert found == due if due is not None else found <= NOW
+
+
+@given(st.floats(1e9, 2e9), st.floats(1, 1e6))
+def test_the_next_reading_is_within_the_interval(read_at: float, interval: float) -> None:
+    wanted = made()._replace(interval=interval)
+    following = refreshing.next_after(wanted, read_at)
+    assert read_at < following <= read_at + interval * 1.000001
+
+
+def test_those_of_a_store_are_read_together_and_stores_at_different_times() -> None:
+    moments = {refreshing.next_after(made(), NOW + seconds) for seconds in range(0, 3600, 60)}
+    assert len(moments) <= 2
+    stores = {refreshing.next_after(made(store=f"store-{number}"), NOW) for number in range(100)}
+    assert len(stores) == 100 and max(stores) - min(stores) > 3000
+
+
+def test_a_secret_that_was_changed_is_not_valid() -> None:
+    wanted = made()
+    note = building.data_hash({"a": Hidden(b"b")})
+    marks = {"labels": {building.MANAGED: "true"}, "annotations": {building.DATA_HASH: note}}
+    assert refreshing.is_valid(wanted, {"metadata": marks, "data": {"a": "Yg=="}})
+    for existing in (None, {"metadata": marks, "data": {"a": "Yw=="}}, {"metadata": {}, "data": {"a": "Yg=="}}):
+        assert not refreshing.is_valid(wanted, existing)

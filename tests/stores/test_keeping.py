@@ -1,0 +1,92 @@
+"""Stores that stay open: signed in to once, opened anew when they change or refuse, left alone when they fail."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+import pytest
+
+from gatekeeper.stores import keeping
+from gatekeeper.stores.directory import Directory
+from gatekeeper.stores.keeping import LONGEST_PAUSE, Kept, Pause
+from gatekeeper.stores.reading import StoreError
+
+
+class Opens:
+    """Opens folders, and counts it; `fault` is raised in place of that, and `kept` said of what is open."""
+
+    def __init__(self, folder: Any) -> None:
+        self.folder = folder
+        self.times = 0
+        self.closed = 0
+        self.fault: StoreError | None = None
+        self.kept = True
+
+    def __call__(self, key: str, source: Any) -> Directory:
+        self.times += 1
+        if self.fault:
+            raise self.fault
+        outer = self
+
+        class Watched(Directory):
+            def keep(self) -> bool:
+                return outer.kept
+
+            def close(self) -> None:
+                outer.closed += 1
+
+        return Watched(self.folder)
+
+
+@pytest.fixture
+def opens(tmp_path: Any) -> Opens:
+    return Opens(tmp_path)
+
+
+def test_a_store_is_opened_once_and_anew_when_it_changes_ends_or_refuses(opens: Opens) -> None:
+    kept: Kept[str] = Kept(opens)
+    first = kept.store("a", 1)
+    assert kept.store("a", 1) is first and opens.times == 1
+    assert kept.store("a", 2) is not first and (opens.times, opens.closed) == (2, 1)
+    opens.kept = False
+    kept.store("a", 2)
+    assert (opens.times, opens.closed) == (3, 2)
+    opens.kept = True
+    kept.learn({"a": 2}, {"a": StoreError("403")})
+    kept.store("a", 2)
+    assert (opens.times, opens.closed) == (4, 3)
+    kept.close()
+    assert opens.closed == 4
+
+
+def test_what_may_pass_is_left_alone_longer_and_longer(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    kept: Kept[str] = Kept(opens)
+    opens.fault = StoreError("gone", may_pass=True)
+    asked = []
+    for _ in range(2000):
+        before = opens.times
+        with pytest.raises(StoreError, match="gone"):
+            kept.store("a", 1)
+        if opens.times > before:
+            asked.append(now[0])
+            kept.learn({"a": 1}, {"a": opens.fault})
+        now[0] += 1
+    waits = [later - sooner for sooner, later in itertools.pairwise(asked)]
+    assert len(asked) < 20 and waits[0] <= 2 and max(waits) <= LONGEST_PAUSE + 1 and max(waits) > LONGEST_PAUSE / 2
+    # What it is opened from has changed, which may have been the reason.
+    before = opens.times
+    with pytest.raises(StoreError):
+        kept.store("a", 2)
+    assert opens.times == before + 1
+    opens.fault = None
+    kept.learn({"a": 1}, {})
+    assert kept.store("a", 1)
+
+
+def test_pauses_are_not_all_the_same() -> None:
+    found = {keeping.pause(Pause(5, 0.0), 0.0).until for _ in range(50)}
+    assert len(found) == 50 and all(16 <= one <= 32 for one in found)
