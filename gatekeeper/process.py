@@ -68,6 +68,69 @@ def run(
     return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
 
 
+class Talking:
+    """A program that goes on answering, a line for each line, offline; one thread may talk with it at a time.
+
+    Raises:
+        ToolError: it cannot be started.
+    """
+
+    def __init__(self, command: Sequence[str | Path]) -> None:
+        import subprocess
+
+        kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        self._name = Path(command[0]).name
+        try:
+            self._process = subprocess.Popen(
+                [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, env={**kept, **OFFLINE},
+            )  # fmt: skip
+        except OSError as error:
+            raise ToolError(f"{self._name} cannot be started: {error.strerror or error}") from error
+
+    def ask(self, line: bytes, timeout: float, advice: str) -> bytes:
+        """One line, and the line that it answers. After an error it is ended.
+
+        Args:
+            timeout: seconds; the program is killed after that.
+            advice: what to do where it ends before it answers.
+
+        Raises:
+            ToolError: it ends, or takes too long.
+        """
+        from threading import Timer
+
+        assert self._process.stdin is not None and self._process.stdout is not None
+        late: list[bool] = []
+
+        def stop() -> None:
+            late.append(True)
+            self._process.kill()
+
+        timer = Timer(timeout, stop)
+        timer.start()
+        try:
+            self._process.stdin.write(line + b"\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except OSError:
+            answer = b""
+        finally:
+            timer.cancel()
+        if answer:
+            return answer
+        self.end()
+        if late:
+            raise ToolError(f"{self._name} did not end within {timeout:g} seconds; {advice}")
+        raise ToolError(f"{self._name} ended before it answered; {advice}")
+
+    def end(self) -> None:
+        """Ends it."""
+        self._process.kill()
+        with self._process:
+            self._process.wait()
+
+
 def attached(command: Sequence[str | Path], environment: Mapping[str, str]) -> int:
     """Runs a program that talks with the user on the terminal (an editor), to its end; its exit status.
 

@@ -7,18 +7,26 @@ failure holds no value. `main.go` beside this file is all of it.
 
 from __future__ import annotations
 
+import atexit
 import base64
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from gatekeeper import process, tools
-from gatekeeper.errors import ToolError
+from gatekeeper import tools
 from gatekeeper.hidden import Hidden
+from gatekeeper.process import Talking
 
-SECONDS = 30.0
+SECONDS = 10.0
+ADVICE = "a template may go on for ever, or take more than 512 MB"
 Engine = Literal["external-secrets", "external-secrets-v1", "sealed-secrets"]
+
+
+# Programs that wait for the next request; no more than were asked at a time.
+_idle: list[Talking] = []
+_lock = threading.Lock()
 
 
 class Rename(NamedTuple):
@@ -59,12 +67,12 @@ def ask(
     lookups: Sequence[Lookup] = (),
     renames: Sequence[Rename] = (),
 ) -> Reply:
-    """Fills templates, looks up and renames, all in one run of the program.
+    """Fills templates, looks up and renames, all in one request.
 
     Args:
         data: what templates see.
     Raises:
-        ToolError: the program is not built, or took too long.
+        ToolError: the program is not built, took too long, or too much memory.
     """
     request = {
         "engine": engine,
@@ -73,17 +81,29 @@ def ask(
         "lookups": [{"json": _packed(one.text), "path": one.path, "raw": one.raw} for one in lookups],
         "renames": [one._asdict() for one in renames],
     }
-    code, out, _ = process.run(
-        [tools.find("gotemplate")], SECONDS, stdin=orjson.dumps(request), advice="look at the templates"
-    )
-    if code != 0:
-        raise ToolError(f"gotemplate failed with status {code}; run `gatekeeper tools verify`")
-    reply = orjson.loads(out)
+    reply = orjson.loads(_answer(orjson.dumps(request)))
     return Reply(
         [_value(one) if one["found"] else Fault(one["fault"]) for one in reply["templates"]],
         [_value(one) if one["found"] else None for one in reply["lookups"]],
         [list(one["names"]) if one["found"] else Fault(one["fault"]) for one in reply["renames"]],
     )
+
+
+def _answer(request: bytes) -> bytes:
+    """Asks a program that runs and has nothing to do, or a new one; it is kept for the next request."""
+    with _lock:
+        program = _idle.pop() if _idle else None
+    program = program or Talking([tools.find("gotemplate")])
+    answer = program.ask(request, SECONDS, ADVICE)
+    with _lock:
+        _idle.append(program)
+    return answer
+
+
+@atexit.register
+def _end() -> None:
+    while _idle:
+        _idle.pop().end()
 
 
 def _packed(value: Hidden) -> str:

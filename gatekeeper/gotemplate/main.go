@@ -1,7 +1,7 @@
 // Command gotemplate fills Go templates and looks up paths in JSON, as external-secrets and sealed-secrets do.
 //
-// It reads one request as JSON from standard input and writes the answers as JSON to standard output; nothing that is
-// secret is an argument, a file, or a message. The functions are those of external-secrets' own engine (package
+// It reads requests as JSON from standard input, one after the other until that ends, and writes the answers to each as
+// JSON to standard output; nothing that is secret is an argument, a file, or a message. The functions are those of external-secrets' own engine (package
 // pkg/template/v2), or those of the sealed-secrets controller (sprig).
 package main
 
@@ -10,9 +10,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"strings"
+	"syscall"
 	"text/template"
 
 	"github.com/Masterminds/sprig/v3"
@@ -66,13 +68,33 @@ type Reply struct {
 	Renames   []Answer `json:"renames"`
 }
 
+// mostMemory is what it may take, in bytes: a template that asks for more ends the program, and not the machine.
+const mostMemory = 512 << 20
+
 func main() {
-	var request Request
-	decoder := json.NewDecoder(os.Stdin)
-	if err := decoder.Decode(&request); err != nil {
-		fmt.Fprintln(os.Stderr, "gotemplate: the request is no JSON")
+	limit := syscall.Rlimit{Cur: mostMemory, Max: mostMemory}
+	if err := syscall.Setrlimit(syscall.RLIMIT_DATA, &limit); err != nil {
+		fmt.Fprintln(os.Stderr, "gotemplate: its memory cannot be limited")
 		os.Exit(2)
 	}
+	decoder, encoder := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	for {
+		var request Request
+		err := decoder.Decode(&request)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "gotemplate: the request is no JSON")
+			os.Exit(2)
+		}
+		if err := encoder.Encode(answer(request)); err != nil {
+			os.Exit(2)
+		}
+	}
+}
+
+func answer(request Request) Reply {
 	reply := Reply{Templates: []Answer{}, Lookups: []Answer{}, Renames: []Answer{}}
 	for _, text := range request.Templates {
 		reply.Templates = append(reply.Templates, fill(request.Engine, text, request.Data))
@@ -88,9 +110,7 @@ func main() {
 	for _, rename := range request.Renames {
 		reply.Renames = append(reply.Renames, renamed(rename))
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(reply); err != nil {
-		os.Exit(2)
-	}
+	return reply
 }
 
 func functions(engine string) (template.FuncMap, string) {
@@ -108,8 +128,9 @@ func functions(engine string) (template.FuncMap, string) {
 	for name, function := range v2.FuncMap() {
 		known[name] = function
 	}
-	// A template must not look names up on the network.
+	// A template must not look names up on the network, and not read Secrets of any namespace with our own rights.
 	delete(known, "getHostByName")
+	delete(known, "getSecretKey")
 	return known, "missingkey=error"
 }
 
