@@ -11,9 +11,9 @@ from typing import Any
 
 from gatekeeper.fields import Fields
 from gatekeeper.stores import credentials
-from gatekeeper.stores.aws import Counted
+from gatekeeper.stores.aws_asking import Counted
 from gatekeeper.stores.credentials import Credentials
-from gatekeeper.stores.reading import StoreError
+from gatekeeper.stores.reading import Again, StoreError
 
 SECONDS = 15
 ATTEMPTS = 5
@@ -27,13 +27,14 @@ TOKEN_SECONDS = 3600
 GOOD_FOR = 45 * 60.0
 
 
-def client(service: str, fields: Fields, held: Credentials | None) -> Counted:
+def client(service: str, fields: Fields, held: Credentials | None, again: Again) -> Counted:
     """A client of AWS.
 
     Args:
         service: `secretsmanager` or `ssm`.
         fields: `spec.provider.aws` of the store.
         held: where credentials are; None to use what the surroundings hold (AWS_PROFILE, the machine's role).
+        again: how often a request is made again.
 
     Raises:
         StoreError: a role cannot be assumed, or a credential is not there.
@@ -53,7 +54,9 @@ def client(service: str, fields: Fields, held: Credentials | None) -> Counted:
         # What the last role is given is the store's; the roles before only lead to it.
         own = more if number == len(chain) - 1 else {}
         keys = _lent(region, keys, "assume_role", RoleArn=role, RoleSessionName=SESSION, **own)
-    return Counted(_client(service, region, keys), time.monotonic() + GOOD_FOR if chain or is_lent else None)
+    return Counted(
+        _client(service, region, keys, again.times), time.monotonic() + GOOD_FOR if chain or is_lent else None
+    )
 
 
 def _keys(auth: Fields | None, region: str, held: Credentials | None) -> dict[str, str]:
@@ -116,14 +119,15 @@ def _lent(region: str, keys: Mapping[str, str] | None, how: str, **asked: Any) -
     }
 
 
-def _client(service: str, region: str, keys: Mapping[str, str] | None) -> Any:
+def _client(service: str, region: str, keys: Mapping[str, str] | None, times: int | None = None) -> Any:
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
 
     # Asked too often, it waits and tries again, as `Retry-After` and its own measure of the rate say.
+    retries = {"mode": "adaptive", "total_max_attempts": ATTEMPTS if times is None else times + 1}
     config = Config(
-        connect_timeout=SECONDS, read_timeout=SECONDS, retries={"mode": "adaptive", "total_max_attempts": ATTEMPTS},
+        connect_timeout=SECONDS, read_timeout=SECONDS, retries=retries,
         **({} if keys is not None else {"signature_version": UNSIGNED}),
     )  # fmt: skip
     return boto3.session.Session().client(service, region_name=region, config=config, **(keys or {}))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 from gatekeeper.fields import Fields
 from gatekeeper.stores import credentials
 from gatekeeper.stores.credentials import Credentials
 from gatekeeper.stores.handed import Handed
-from gatekeeper.stores.reading import Store, StoreError
+from gatekeeper.stores.reading import Again, Store, StoreError
 
 GROUP = "external-secrets.io"
 
@@ -31,15 +31,14 @@ def opened(value: Any, held: Credentials | None) -> Store:
     provider = spec.inner("provider") if spec else None
     if provider is None:
         whole.refuse("spec", "names no `provider`")
-    if spec and spec.text("controller", "") not in ("", "default"):
-        spec.refuse("controller", "names another controller, so the store is not ours to use")
+    again = _again(spec)
     for name, make in PROVIDERS.items():
         fields = provider.inner(name)
         if fields is not None:
             with ExitStack() as undone:
                 handed = Handed()
                 undone.callback(handed.close)
-                store = make(fields, held, handed)
+                store = make(fields, Given(held, handed, again))
                 undone.callback(store.close)
                 fields.end()
                 # From here on all that is the store's, until it is closed.
@@ -49,7 +48,34 @@ def opened(value: Any, held: Credentials | None) -> Store:
     raise StoreError("the store names no provider")
 
 
-def _vault(fields: Fields, held: Credentials | None, handed: Handed) -> Store:
+class Given(NamedTuple):
+    """What a store is opened with beside its own fields."""
+
+    held: Credentials | None
+    handed: Handed
+    again: Again
+
+
+def _again(spec: Fields | None) -> Again:
+    """How often it is tried again; and refuses what else the store asks for."""
+    if spec is None:
+        return Again()
+    if spec.text("controller", "") not in ("", "default"):
+        spec.refuse("controller", "names another controller, so the store is not ours to use")
+    # The one is about how often external-secrets looks whether the store is good; `conditions` are looked at by others.
+    for known in ("refreshInterval", "conditions"):
+        spec.has(known)
+    settings = spec.inner("retrySettings")
+    spec.end()
+    if settings is None:
+        return Again()
+    times = settings.number("maxRetries", -1)
+    found = Again(times if times >= 0 else None, settings.seconds("retryInterval", -1.0))
+    settings.end()
+    return found if found.seconds != -1.0 else found._replace(seconds=None)
+
+
+def _vault(fields: Fields, given: Given) -> Store:
     from gatekeeper.stores import vault, vault_auth
 
     auth = fields.inner("auth")
@@ -60,37 +86,38 @@ def _vault(fields: Fields, held: Credentials | None, handed: Handed) -> Store:
         fields.text("path", ""),
         fields.choice("version", ("v1", "v2"), "v2"),
         fields.text("namespace", ""),
-        _authority(fields, held, handed),
-        _shown(fields, held, handed),
+        _authority(fields, given),
+        _shown(fields, given),
         fields.texts("headers"),
+        given.again,
     )
     fields.end()
-    return vault.Vault(place, vault_auth.signed_in(place, auth, held, handed), handed)
+    return vault.Vault(place, vault_auth.signed_in(place, auth, given.held, given.handed), given.handed)
 
 
-def _authority(fields: Fields, held: Credentials | None, handed: Handed) -> str:
-    pem = credentials.authority(fields, held)
-    return handed.put("authority.pem", pem, False) if pem else ""
+def _authority(fields: Fields, given: Given) -> str:
+    pem = credentials.authority(fields, given.held)
+    return given.handed.put("authority.pem", pem, False) if pem else ""
 
 
-def _shown(fields: Fields, held: Credentials | None, handed: Handed) -> tuple[str, str] | None:
+def _shown(fields: Fields, given: Given) -> tuple[str, str] | None:
     """The certificate and key that are shown to a server which asks for them."""
     tls = fields.inner("tls")
     if tls is None:
         return None
-    if held is None:
+    if given.held is None:
         raise StoreError("its `tls` is a Secret of the cluster: give --kubeconfig")
     names = []
     for field, key in (("certSecretRef", "tls.crt"), ("keySecretRef", "tls.key")):
         inner = tls.inner(field)
         if inner is None:
             tls.refuse(field, "is missing")
-        names.append(handed.put(field, credentials.secret(inner, held, key).reveal(), True))
+        names.append(given.handed.put(field, credentials.secret(inner, given.held, key).reveal(), True))
     tls.end()
     return names[0], names[1]
 
 
-def _aws(fields: Fields, held: Credentials | None, handed: Handed) -> Store:
+def _aws(fields: Fields, given: Given) -> Store:
     from gatekeeper.stores import aws, aws_auth
 
     service = fields.choice("service", ("SecretsManager", "ParameterStore"), "SecretsManager")
@@ -101,17 +128,17 @@ def _aws(fields: Fields, held: Credentials | None, handed: Handed) -> Store:
         own.has("recoveryWindowInDays")
         own.end()
     if service == "SecretsManager":
-        return aws.SecretsManager(aws_auth.client("secretsmanager", fields, held), prefix)
-    return aws.ParameterStore(aws_auth.client("ssm", fields, held), prefix)
+        return aws.SecretsManager(aws_auth.client("secretsmanager", fields, given.held, given.again), prefix)
+    return aws.ParameterStore(aws_auth.client("ssm", fields, given.held, given.again), prefix)
 
 
-def _kubernetes(fields: Fields, held: Credentials | None, handed: Handed) -> Store:
+def _kubernetes(fields: Fields, given: Given) -> Store:
     from gatekeeper.stores import kubernetes
 
-    return kubernetes.opened(fields, held, handed)
+    return kubernetes.opened(fields, given.held, given.handed)
 
 
-PROVIDERS: dict[str, Callable[[Fields, Credentials | None, Handed], Store]] = {
+PROVIDERS: dict[str, Callable[[Fields, Given], Store]] = {
     "vault": _vault,
     "aws": _aws,
     "kubernetes": _kubernetes,

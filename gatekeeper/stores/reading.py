@@ -70,6 +70,13 @@ class Query(NamedTuple):
     tags: Mapping[str, str]
 
 
+class Again(NamedTuple):
+    """How often a request is made again that failed of what may pass, and seconds to the first; None: our choice."""
+
+    times: int | None = None
+    seconds: float | None = None
+
+
 class Store(Protocol):
     """A store that is open: signed in once, for all that is read."""
 

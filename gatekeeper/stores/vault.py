@@ -16,7 +16,7 @@ import orjson
 
 from gatekeeper.hidden import Hidden
 from gatekeeper.stores.handed import Handed
-from gatekeeper.stores.reading import Missing, Outcome, Query, StoreError, Wish, go_json, matcher
+from gatekeeper.stores.reading import Again, Missing, Outcome, Query, StoreError, Wish, go_json, matcher
 
 if TYPE_CHECKING:
     import hvac
@@ -35,6 +35,7 @@ class Place(NamedTuple):
         authority: a file with certificates that vouch for it; empty for the system's.
         pair: files with a certificate and key that are shown to it.
         headers: sent with each request.
+        again: how often a request is made again.
     """
 
     url: str
@@ -44,6 +45,7 @@ class Place(NamedTuple):
     authority: str = ""
     pair: tuple[str, str] | None = None
     headers: Mapping[str, str] = {}
+    again: Again = Again()
 
 
 class Session(NamedTuple):

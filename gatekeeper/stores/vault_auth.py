@@ -14,7 +14,7 @@ from gatekeeper.fields import Fields
 from gatekeeper.stores import credentials
 from gatekeeper.stores.credentials import Credentials
 from gatekeeper.stores.handed import Handed
-from gatekeeper.stores.reading import StoreError
+from gatekeeper.stores.reading import Again, StoreError
 from gatekeeper.stores.vault import SECONDS, Place, Session, asked
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WAYS = ("tokenSecretRef", "appRole", "userPass", "jwt", "kubernetes", "cert")
 # Asked too often, or by a server between that has no answer, it is asked again.
 AGAIN = (429, 502, 504)
-ATTEMPTS, MOST_WAIT = 2, 5
+ATTEMPTS, FIRST_WAIT, MOST_WAIT = 2, 0.2, 5
 # https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/: the shortest that is given.
 TOKEN_SECONDS = 600
 OWN_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -84,17 +84,19 @@ def _client(place: Place, token: str | None = None) -> hvac.Client:
     session.verify = place.authority or True
     session.cert = place.pair
     session.headers.update(place.headers)
-    session.mount(place.url, HTTPAdapter(pool_maxsize=16, max_retries=_retries()))
+    session.mount(place.url, HTTPAdapter(pool_maxsize=16, max_retries=_retries(place.again)))
     return hvac.Client(url=place.url, token=token, namespace=place.namespace or None, timeout=SECONDS, session=session)
 
 
-def _retries() -> Any:
+def _retries(again: Again) -> Any:
     """When a request is made again: as `Retry-After` says, but no longer than a few seconds, else later and later."""
     from urllib3.util import Retry
 
+    times = ATTEMPTS if again.times is None else again.times
+    first = FIRST_WAIT if again.seconds is None else again.seconds
     return Retry(
-        ATTEMPTS, status_forcelist=AGAIN, allowed_methods=("GET", "LIST"), raise_on_status=False,
-        backoff_factor=0.2, backoff_jitter=0.2, backoff_max=MOST_WAIT, retry_after_max=MOST_WAIT,
+        times, status_forcelist=AGAIN, allowed_methods=("GET", "LIST"), raise_on_status=False,
+        backoff_factor=first, backoff_jitter=first, backoff_max=MOST_WAIT, retry_after_max=MOST_WAIT,
     )  # fmt: skip
 
 

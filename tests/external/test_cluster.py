@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import orjson
 import pytest
 import yaml
 
 from gatekeeper.external.refreshing import version_of
 from tests.conftest import command, needs
 from tests.external.test_takeover import SECRET, STORE, WANTED
+from tests.sealing.test_kubeseal import pair
 from tests.servers import cluster as servers
 from tests.servers import operator, vault_server
 from tests.servers.cluster import Cluster
@@ -137,12 +139,14 @@ def test_what_fails_is_told_by_its_root_and_the_old_secret_stays(place: Place) -
     place.make(es("db"))
     place.make(es("gone", data=[{"secretKey": "a", "remoteRef": {"key": "none"}}]))
     place.make(es("lost", data=[{"secretKey": "a", "remoteRef": {"key": "prod/db", "property": "pasword"}}]))
-    place.make(es("odd", syncWindows={"kind": "allow", "windows": []}) | {})
+    maker = {"generatorRef": {"apiVersion": "generators.external-secrets.io/v1alpha1", "kind": "Password", "name": "p"}}
+    place.make(es("odd", dataFrom=[{"sourceRef": maker}]))
     place.make(es("waits", target={"creationPolicy": "Merge"}))
     partial = [*es("x")["spec"]["data"], {"secretKey": "b", "remoteRef": {"key": "none"}}]
     place.make(es("part", target={"deletionPolicy": "Merge"}, data=partial))
     assert place.sync()[0] == 1
-    found = {name: ready(place.wanted(name)) for name in ("db", "gone", "lost", "waits", "part")}
+    found = {name: ready(place.wanted(name)) for name in ("db", "gone", "lost", "waits", "part", "odd")}
+    assert "generatorRef` is not supported" in found["odd"][2] and place.events("odd")[0][0] == "UpdateFailed"
     assert found["db"][0] == "True" and {found[name][0] for name in ("gone", "lost", "waits", "part")} == {"False"}
     assert "`none`: Vault has no such secret" in found["gone"][2] and found["gone"][1] == "SecretSyncedError"
     assert "`prod/db` has no `pasword`" in found["lost"][2] and found["waits"][1] == "SecretMissing"
@@ -156,6 +160,28 @@ def test_what_fails_is_told_by_its_root_and_the_old_secret_stays(place: Place) -
     assert len(place.events("gone")) == 1 and place.secret("db")[1] == secret
     assert ready(place.wanted("db")) == ("False", "SecretSyncedError", "`prod/db`: Vault has no such secret")
     assert not any(str(VALUE) in str(place.events(name)) for name in found)
+
+
+def test_what_the_rules_do_not_let_is_not_read_and_told(place: Place) -> None:
+    (place.folder / "root").mkdir()
+    rules = "secrets: {allow: [{namespace: prod, key: 'prod/web'}]}\n"
+    (place.folder / "root" / "gatekeeper.yaml").write_text(rules)
+    place.make(es("db"))
+    before = place.vault.requests("secret/data/prod/db")
+    assert place.sync()[0] == 1 and place.vault.requests("secret/data/prod/db") == before
+    status, reason, words = ready(place.wanted("db"))
+    assert (status, reason) == ("False", "SecretSyncedError") and "may not be read from namespace prod" in words
+    assert [told for told, _ in place.events("db")] == ["UpdateFailed"] and place.secret("db")[0] == 404
+
+
+def test_what_a_cluster_asks_for_can_be_sealed_into_files(place: Place) -> None:
+    certificate, key = pair(place.folder / "sealing")
+    place.make(es("db"))
+    code, out, err = place.sync("--seal", str(certificate), "--to", str(place.folder / "out"))
+    assert (code, err) == (0, "") and "sealed " in out and place.secret("db")[0] == 404
+    assert "status" not in place.wanted("db")
+    opened = command("unseal", "--key", key, "-f", place.folder / "out" / "prod-db.yaml")[1]
+    assert base64.b64decode(orjson.loads(opened)["data"]["password"]).decode() == VALUE
 
 
 def test_a_secret_that_somebody_else_made_meanwhile_is_theirs(place: Place) -> None:

@@ -156,6 +156,20 @@ def test_a_key_must_not_lead_out_of_the_folder(secrets: Path) -> None:
     )
 
 
+def test_what_is_no_text_is_written_as_it_is_and_what_is_too_large_is_not(secrets: Path) -> None:
+    raw = bytes(range(256))
+    (secrets / "prod/raw").write_bytes(raw)
+    (secrets / "prod/large").write_bytes(b"x" * (1024 * 1024 + 1))
+    secret = decided(secrets, es(data="[{secretKey: a, remoteRef: {key: prod/raw}}]")).secret
+    assert secret is not None and base64.b64decode(secret["data"]["a"]) == raw
+    decision = decided(secrets, es(data="[{secretKey: a, remoteRef: {key: prod/large}}]"), {"metadata": OURS})
+    assert decision.action == "failed" and "would have 1048578 bytes; Kubernetes takes 1048576" in decision.reason
+    part = decided(secrets, es(data="[{secretKey: a, remoteRef: {key: prod/raw, property: b}}]"))
+    assert part.action == "failed" and "`prod/raw` has no `b`" in part.reason
+    each = decided(secrets, es(data="[]", more="  dataFrom: [{extract: {key: prod/raw}}]\n"))
+    assert each.action == "failed" and "is no JSON object" in each.reason
+
+
 def test_each_secret_is_read_once_however_many_ask_for_it(repository: Repository, secrets: Path) -> None:
     many = "---\n".join(es(f"db{number}") for number in range(30))
     root = repository({"all.yaml": f"{STORE}---\n{many}"})

@@ -17,6 +17,7 @@ class Faults:
     def __init__(self) -> None:
         self.next: list[int | str] = []
         self.after: str = ""
+        self.body = b'{"errors": ["of a bad day"]}'
         self.seen = 0
         self.lock = threading.Lock()
         # Whoever is slow waits for this, and not for a time.
@@ -49,9 +50,10 @@ def door(server: str) -> Iterator[Faults]:
                 self.connection.close()
                 return
             if isinstance(fault, int):
-                self._answer(fault, b'{"errors": ["of a bad day"]}', {"Retry-After": faults.after})
+                self._answer(fault, faults.body, {"Retry-After": faults.after})
                 return
-            headers = {key: value for key, value in self.headers.items() if key.lower().startswith("x-")}
+            own = ("host", "connection", "content-length", "accept-encoding", "expect")
+            headers = {key: value for key, value in self.headers.items() if key.lower() not in own}
             request = urllib.request.Request(f"{server}{self.path}", body, headers, method=self.command)
             try:
                 with urllib.request.urlopen(request, timeout=10) as answer:

@@ -14,10 +14,13 @@ from moto.server import ThreadedMotoServer
 
 from gatekeeper.fields import FieldError
 from gatekeeper.hidden import Hidden
-from gatekeeper.stores import every
-from gatekeeper.stores.aws import Counted, SecretsManager
+from gatekeeper.stores import aws_auth, every
+from gatekeeper.stores.aws import SecretsManager
+from gatekeeper.stores.aws_asking import Counted
 from gatekeeper.stores.reading import Missing, Outcome, Query, Store, StoreError, Wish
 from tests.conftest import Repository, command
+from tests.servers import faults
+from tests.servers.faults import Faults
 from tests.stores.held import Held
 
 VALUE = "hunter2-Zk9vQ1x7Lm3"
@@ -257,3 +260,46 @@ def test_a_repository_is_read_with_as_few_requests_as_can_be(repository: Reposit
     assert code == 0 and "about 1,440 requests a month, 0.01 $" in out
     code, out, _ = command("sync", "--plan", "--budget", "0.001", root)
     assert code == 1 and "are more than the budget of 0.00 $" in out
+
+
+@pytest.fixture
+def door(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
+    with faults.door(url) as found:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", found.url)
+        monkeypatch.setattr(aws_auth, "ATTEMPTS", 2)
+        yield found
+
+
+def test_aws_asked_too_often_is_asked_again_and_then_left(door: Faults) -> None:
+    store = opened()
+    door.body = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+    door.next = [400]
+    assert shown(store.read([Wish("app/01")])[0]) and door.seen == 2
+    door.next, door.seen = [400] * 9, 0
+    [outcome] = store.read([Wish("app/02")])
+    assert isinstance(outcome, StoreError) and outcome.may_pass and "asked too often" in str(outcome)
+    assert door.seen <= 4
+    store.close()
+
+
+def test_aws_that_answers_half_or_with_a_fault_gives_no_value(door: Faults) -> None:
+    for fault in ("cut", "no JSON", 503, 500):
+        store = opened()
+        door.next = [fault] * 9
+        [outcome] = store.read([Wish("app/01", "AWSCURRENT")])
+        assert isinstance(outcome, StoreError) and not isinstance(outcome, Missing), fault
+        assert outcome.may_pass and VALUE not in str(outcome)
+        door.next = []
+        assert store.keep() and shown(store.read([Wish("app/01", "AWSCURRENT")])[0])
+        store.close()
+
+
+def test_aws_that_does_not_answer_is_not_waited_for_once_for_each_secret(
+    door: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws_auth, "SECONDS", 0.3)
+    store = opened()
+    door.next = ["slow"] * 200
+    outcomes = store.read([Wish(f"app/{number:02}", "AWSCURRENT") for number in range(40)])
+    assert all(isinstance(one, StoreError) and one.may_pass for one in outcomes) and door.seen <= 8
+    store.close()

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gatekeeper.fields import FieldError
 from gatekeeper.hidden import Hidden
 from gatekeeper.stores import every, vault_auth
 from gatekeeper.stores import vault as vaults
@@ -73,6 +74,17 @@ def test_it_waits_as_long_as_it_is_told_to_but_not_for_hours(door: Faults, monke
     assert isinstance(read(store), Hidden) and waited == [3]
     door.next, door.after = [429], "86400"
     assert isinstance(read(store), Hidden) and waited[1:] == [vault_auth.MOST_WAIT]
+
+
+@pytest.mark.parametrize(("settings", "seen"), [({"maxRetries": 0}, 1), ({"maxRetries": 1, "retryInterval": "1ms"}, 2)])
+def test_the_store_may_say_how_often_it_is_tried(door: Faults, settings: dict[str, Any], seen: int) -> None:
+    provider = {"server": door.url, "path": "secret", "auth": {"tokenSecretRef": {"name": "token"}}}
+    spec = {"retrySettings": settings, "refreshInterval": 60, "provider": {"vault": provider}}
+    store = every.opened({"spec": spec}, Held({"token": TOKEN}))
+    door.next = [429] * 9
+    assert isinstance(read(store), StoreError) and door.seen == seen
+    with pytest.raises(FieldError, match=r"`spec.sharding` is not supported"):
+        every.opened({"spec": {**spec, "sharding": {}}}, None)
 
 
 @pytest.mark.parametrize(
