@@ -35,6 +35,12 @@ class Seen(NamedTuple):
     paused: Pause | None
 
 
+def _source(found: Found, key: StoreKey) -> Any:
+    """What a store is opened from: of the object only what it asks for, for its status changes all the time."""
+    value = found.stores.get(key.object)
+    return value and {field: value.get(field) for field in ("apiVersion", "kind", "spec")}
+
+
 def _at(seen: Seen, now: float) -> float:
     """When an ExternalSecret is due again, by what is remembered: seconds since 1970."""
     # The clock has jumped.
@@ -73,8 +79,8 @@ class Watch:
         now = time.time()
         round_ = syncs.begin(cluster, found, objects, now, not is_written)
         due = found.wanted if is_forced else [one for one in found.wanted if self._is_due(round_, one)]
-        done = syncs.decided(round_, due, lambda key: self._stores.store(key, found.stores.get(key.object)))
-        self._stores.learn({key: found.stores.get(key.object) for key in done.plan}, done.fetched.faults())
+        done = syncs.decided(round_, due, lambda key: self._stores.store(key, _source(found, key)))
+        self._stores.learn({key: _source(found, key) for key in done.plan}, done.fetched.faults)
         if is_written and cluster is not None:
             syncs.refuse(round_, found.refused)
             done = syncs.written(round_, done)

@@ -19,14 +19,19 @@ class InCluster:
 
     Args:
         namespace: of the store, or of who asks; empty for a cluster store that names namespaces itself.
+        is_bound: whether it may name no other namespace, as a SecretStore may not.
     """
 
-    def __init__(self, client: Client, namespace: str) -> None:
+    def __init__(self, client: Client, namespace: str, is_bound: bool) -> None:
         self._client = client
         self._namespace = namespace
+        self._is_bound = is_bound
 
     def _space(self, namespace: str, what: str) -> str:
         found = namespace or self._namespace
+        if self._is_bound and found != self._namespace:
+            # Else whoever may write a SecretStore could use what is in any namespace.
+            raise StoreError(f"names the {what} of namespace {found}: a SecretStore has only what is in its own")
         if not found:
             raise StoreError(f"names no namespace for the {what} that it signs in with")
         return found

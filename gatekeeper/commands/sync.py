@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gatekeeper import config, syncs, wishes
 from gatekeeper.cluster import client
 from gatekeeper.commands import synced
+from gatekeeper.commands.ticking import ticking
 from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.external import collecting, planning
 from gatekeeper.external.collecting import Found, Given, Refused, Spaces
@@ -48,6 +49,7 @@ Exit status: 0 all is as it shall be, 1 something failed or waits, 2 wrong usage
 """
 
 
+QUIET_SECONDS = 2.0
 Asked = tuple[Mapping[syncs.Name, Any], Found]
 
 
@@ -61,7 +63,8 @@ def sync(arguments: list[str]) -> int:
         with closing(Watch(partial(_opened, given, cluster))) as watch:
             if given.watch and cluster is not None:
                 return _watch(given, watch, cluster)
-            asked = _asked(given, cluster)
+            with ticking("looking for ExternalSecrets", QUIET_SECONDS):
+                asked = _asked(given, cluster)
             _tell_refused(asked[1].refused)
             return max(_once(given, watch, cluster, asked), 1 if asked[1].refused else 0)
 
@@ -115,7 +118,8 @@ def _once(given: argparse.Namespace, watch: Watch, cluster: Client | None, asked
     """One round: reads what is due, does with it what was asked for, and tells of it."""
     objects, found = asked
     is_written = bool(given.watch or (given.once and not given.seal))
-    done = watch.round(cluster, found, objects, is_written, given.force or not is_written)
+    with ticking(f"fetching for {len(found.wanted)} ExternalSecrets", QUIET_SECONDS):
+        done = watch.round(cluster, found, objects, is_written, given.force or not is_written)
     if given.explain:
         return synced.explain(given.explain, done.decisions, done.fetched)
     if given.seal:
@@ -209,4 +213,4 @@ def _opened(given: argparse.Namespace, cluster: Client | None, key: StoreKey, va
         return stores.opened(value, None)
     from gatekeeper.cluster.credentials import InCluster
 
-    return stores.opened(value, InCluster(cluster, key.namespace))
+    return stores.opened(value, InCluster(cluster, key.namespace, key.kind == "SecretStore"))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from gatekeeper import config, lock
 from gatekeeper import tools as programs
+from gatekeeper.commands.ticking import ticking
 from gatekeeper.errors import ToolError
 
 EXAMPLES = """examples:
@@ -65,33 +63,12 @@ def _install(names: list[str]) -> int:
         tool = programs.pinned(name)
         if programs.built(tool).is_file() and programs.intact(programs.built(tool)):
             continue
-        with _progress(f"building {name} {tool.version}; this takes minutes, once"):
+        words = f"building {name} {tool.version}; this takes minutes, once"
+        if not sys.stderr.isatty():
+            sys.stderr.write(f"{words}\n")
+        with ticking(words):
             programs.install(name)
     return 0
-
-
-@contextmanager
-def _progress(words: str) -> Iterator[None]:
-    """Says what is done; on a terminal, for how long."""
-    if not sys.stderr.isatty():
-        sys.stderr.write(f"{words}\n")
-        yield
-        return
-    began, done = time.monotonic(), threading.Event()
-
-    def tick() -> None:
-        while not done.wait(1):
-            sys.stderr.write(f"\r\033[K{words} ({time.monotonic() - began:.0f} s)")
-            sys.stderr.flush()
-
-    ticker = threading.Thread(target=tick, daemon=True)
-    ticker.start()
-    try:
-        yield
-    finally:
-        done.set()
-        ticker.join()
-        sys.stderr.write("\r\033[K")
 
 
 def _verify(names: list[str]) -> int:

@@ -118,6 +118,7 @@ def _spread(given: list[Given], spaces: Spaces, refused: list[Refused]) -> Itera
         for value in made:
             namespace, name = value["metadata"]["namespace"], value["metadata"]["name"]
             if (namespace, name) not in there:
+                there[namespace, name] = value
                 yield Given(value, namespace, lambda path, of=one: of.place((*spreading.WITHIN, *path[1:])))  # type: ignore[misc]
             elif not _is_made_by(there[namespace, name], one.name):
                 reason = f"{one}: ExternalSecret {namespace}/{name} is there already, and is not of its making"

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from gatekeeper.errors import GateError
 from gatekeeper.external.model import Find, Remote, StoreRef, Wanted
@@ -105,11 +105,16 @@ def _part(wishes: Mapping[Wish, list[float]], queries: list[Query]) -> Part:
 
 
 class Fetched(NamedTuple):
-    """What the stores gave, or why they did not; and how many requests that took."""
+    """What the stores gave, or why they did not; and how many requests that took.
+
+    Attributes:
+        faults: why a store gave nothing at all.
+    """
 
     values: Mapping[tuple[StoreKey, Wish], Outcome]
     found: Mapping[StoreKey, list[tuple[Query, Mapping[str, Hidden] | StoreError]]]
     calls: Mapping[StoreKey, int]
+    faults: Mapping[StoreKey, StoreError]
 
     def value(self, key: StoreKey, wish: Wish) -> Hidden:
         """One value.
@@ -122,16 +127,6 @@ class Fetched(NamedTuple):
         if isinstance(outcome, StoreError):
             raise outcome
         return outcome
-
-    def faults(self) -> dict[StoreKey, StoreError]:
-        """The first fault of each store that had one: it could not be asked, or refused. What is not there is none."""
-        outcomes = [(key, outcome) for (key, _), outcome in self.values.items()]
-        outcomes += [(key, outcome) for key, asked in self.found.items() for _, outcome in asked]  # type: ignore[misc]
-        found: dict[StoreKey, StoreError] = {}
-        for key, outcome in outcomes:
-            if isinstance(outcome, StoreError) and not isinstance(outcome, Missing):
-                found.setdefault(key, outcome)
-        return found
 
     def all(self, key: StoreKey, query: Query) -> Mapping[str, Hidden]:
         """What a search found.
@@ -157,25 +152,43 @@ def fetch(plan: Plan, opened: Callable[[StoreKey], Store]) -> Fetched:
     values: dict[tuple[StoreKey, Wish], Outcome] = {}
     found: dict[StoreKey, list[tuple[Query, Mapping[str, Hidden] | StoreError]]] = {}
     calls: dict[StoreKey, int] = {}
+    faults: dict[StoreKey, StoreError] = {}
 
     def read(key: StoreKey) -> None:
         part = plan[key]
         try:
             store = opened(key)
         except GateError as error:
-            reason = error if isinstance(error, StoreError) else StoreError(str(error))
-            values.update(((key, wish), StoreError(f"{key}: {reason}", reason.may_pass)) for wish in part.wishes)
-            found[key] = [(query, StoreError(f"{key}: {reason}", reason.may_pass)) for query in part.queries]
+            faults[key] = error if isinstance(error, StoreError) else StoreError(str(error))
+            fault = StoreError(f"{key}: {faults[key]}", faults[key].may_pass, True)
+            values.update(((key, wish), fault) for wish in part.wishes)
+            found[key] = [(query, fault) for query in part.queries]
             return
         before = store.calls
         outcomes = store.read(part.wishes)
-        values.update(((key, wish), outcome) for wish, outcome in zip(part.wishes, outcomes, strict=True))
-        found[key] = [(query, _searched(store, query)) for query in part.queries]
+        searched = [_searched(store, query) for query in part.queries]
         calls[key] = store.calls - before
+        failed = [one for one in (*outcomes, *searched) if isinstance(one, StoreError) and not isinstance(one, Missing)]
+        whole = [one for one in failed if one.is_whole]
+        # Where all is refused, what it signed in with may have ended or changed.
+        if whole or len(failed) == len(outcomes) + len(searched):
+            faults[key] = (whole or failed)[0]
+        values.update(((key, wish), _of(key, outcome)) for wish, outcome in zip(part.wishes, outcomes, strict=True))
+        found[key] = [(query, _of(key, outcome)) for query, outcome in zip(part.queries, searched, strict=True)]
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(read, plan))
-    return Fetched(values, found, calls)
+    return Fetched(values, found, calls, faults)
+
+
+T = TypeVar("T")
+
+
+def _of(key: StoreKey, outcome: T | StoreError) -> T | StoreError:
+    """An outcome; with the name of the store where it is the store that failed."""
+    if isinstance(outcome, StoreError) and outcome.is_whole:
+        return StoreError(f"{key}: {outcome}", outcome.may_pass, True)
+    return outcome
 
 
 def _searched(store: Store, query: Query) -> Mapping[str, Hidden] | StoreError:

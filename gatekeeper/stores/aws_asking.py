@@ -47,7 +47,7 @@ class Counted:
         from botocore import exceptions
 
         if self._gone is not None:
-            raise StoreError(f"{what}: not asked any more: {self._gone}", may_pass=True)
+            raise self._gone
         self.calls += 1
         try:
             answer: dict[str, Any] = getattr(self._client, name)(**arguments)
@@ -60,7 +60,7 @@ class Counted:
         except exceptions.ParamValidationError:
             raise StoreError(f"{what}: AWS takes no such name or role; look at the store and the key") from None
         except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
-            self._gone = StoreError(f"{what}: AWS does not answer: {type(error).__name__}", may_pass=True)
+            self._gone = StoreError(f"AWS does not answer: {type(error).__name__}", may_pass=True, is_whole=True)
             raise self._gone from None
         except exceptions.BotoCoreError as error:
             raise StoreError(f"{what}: AWS does not answer: {type(error).__name__}", may_pass=True) from None

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from gatekeeper.errors import GateError
 from gatekeeper.stores.reading import Store, StoreError
 
 Key = TypeVar("Key", bound=Hashable)
@@ -60,15 +59,15 @@ class Kept(Generic[Key]):
         self._held[key] = (source, store)
         return store
 
-    def learn(self, asked: Mapping[Key, Any], faults: Mapping[Key, GateError]) -> None:
-        """Notes which stores failed: those are closed, to sign in anew, and left alone for a while if that may help."""
+    def learn(self, asked: Mapping[Key, Any], faults: Mapping[Key, StoreError]) -> None:
+        """Notes which stores gave nothing: they are closed, to sign in anew, or left alone for a while."""
         for key, source in asked.items():
             fault = faults.get(key)
             if fault is None:
                 self._paused.pop(key, None)
                 continue
             self._close(key)
-            if isinstance(fault, StoreError) and fault.may_pass:
+            if fault.may_pass and fault.is_whole:
                 before = self._paused.get(key)
                 self._paused[key] = (source, pause(before[1] if before else None, time.monotonic()), fault)
 

@@ -209,9 +209,11 @@ def _told(what: str) -> Iterator[None]:
         passes = code >= FAULT or code == TOO_MANY
         raise StoreError(f"{what}: the cluster refuses ({error.status.reason or code})", may_pass=passes) from None
     except httpx2.HTTPError as error:
-        raise StoreError(f"{what}: the cluster does not answer ({type(error).__name__})", may_pass=True) from None
+        reason = f"the cluster does not answer ({type(error).__name__})"
+        raise StoreError(reason, may_pass=True, is_whole=True) from None
     except OSError as error:
-        raise StoreError(f"{what}: the cluster's certificate or ours is not good ({type(error).__name__})") from None
+        reason = f"the cluster's certificate or ours is not good ({type(error).__name__})"
+        raise StoreError(reason, is_whole=True) from None
 
 
 def _outcome(wish: Wish, found: Any) -> Outcome:

@@ -36,13 +36,15 @@ class StoreError(GateError):
 
     Attributes:
         may_pass: whether trying again later can help, so that nothing may be deleted because of it.
+        is_whole: whether it is the store that fails, so that nothing else of it can be read either.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, may_pass: bool = False) -> None:
+    def __init__(self, message: str, may_pass: bool = False, is_whole: bool = False) -> None:
         super().__init__(message)
         self.may_pass = may_pass
+        self.is_whole = is_whole
 
 
 class Missing(StoreError):

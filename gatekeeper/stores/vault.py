@@ -186,14 +186,14 @@ class Vault:
         if not {".", ".."}.isdisjoint(path.split("/")):
             raise StoreError(f"{wish}: Vault has no paths with `.` or `..`")
         if self._gone is not None:
-            raise StoreError(f"{wish}: not asked any more: {self._gone}", may_pass=True)
+            raise self._gone
         with self._lock:
             self._calls += 1
         url = f"/v1/{quote(path, safe='/')}"
         try:
             return asked(lambda: self._session.client.adapter.request(method.lower(), url, params=params), str(wish))
-        except Unreachable as error:
-            self._gone = error
+        except StoreError as error:
+            self._gone = error if error.is_whole else None
             raise
 
     def close(self) -> None:
@@ -201,10 +201,6 @@ class Vault:
         self._session.client.adapter.close()
         if self._handed:
             self._handed.close()
-
-
-class Unreachable(StoreError):
-    """Nothing answers, so that nothing else will be answered either."""
 
 
 def asked(request: Callable[[], Any], what: str) -> dict[str, Any]:
@@ -231,7 +227,7 @@ def asked(request: Callable[[], Any], what: str) -> dict[str, Any]:
     except exceptions.RateLimitExceeded:
         raise StoreError(f"{what}: Vault says that it is asked too often (429)", may_pass=True) from None
     except exceptions.VaultDown:
-        raise StoreError(f"{what}: Vault is sealed, or not ready (503)", may_pass=True) from None
+        raise _gone("Vault is sealed, or not ready (503)") from None
     except (exceptions.InternalServerError, exceptions.BadGateway, exceptions.VaultNotInitialized):
         raise StoreError(f"{what}: Vault has a fault of its own (5xx)", may_pass=True) from None
     except exceptions.UnexpectedError:
@@ -239,14 +235,21 @@ def asked(request: Callable[[], Any], what: str) -> dict[str, Any]:
     except exceptions.VaultError as error:
         raise StoreError(f"{what}: Vault refuses: {type(error).__name__}") from None
     except requests.exceptions.SSLError:
-        raise StoreError(f"{what}: Vault's certificate is not vouched for: look at `caBundle` of the store") from None
+        raise StoreError(
+            "Vault's certificate is not vouched for: look at `caBundle` of the store", is_whole=True
+        ) from None
     except requests.exceptions.Timeout:
-        raise Unreachable(f"{what}: Vault did not answer within {SECONDS:g} seconds", may_pass=True) from None
+        raise _gone(f"Vault did not answer within {SECONDS:g} seconds") from None
     except requests.exceptions.ConnectionError:
-        raise Unreachable(f"{what}: Vault does not answer", may_pass=True) from None
+        raise _gone("Vault does not answer") from None
     except (requests.exceptions.RequestException, ValueError):
         raise StoreError(f"{what}: Vault's answer was cut off, or is no JSON", may_pass=True) from None
     return value if isinstance(value, dict) else {}
+
+
+def _gone(reason: str) -> StoreError:
+    """Why nothing at all can be read, for now."""
+    return StoreError(reason, may_pass=True, is_whole=True)
 
 
 def _has(outcome: Outcome, tags: Mapping[str, str]) -> bool:

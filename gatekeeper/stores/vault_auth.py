@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WAYS = ("tokenSecretRef", "appRole", "userPass", "jwt", "kubernetes", "cert")
 # Asked too often, or by a server between that has no answer, it is asked again.
-AGAIN = (429, 502, 504)
+AGAIN = (429, 502, 503, 504)
 ATTEMPTS, FIRST_WAIT, MOST_WAIT = 2, 0.2, 5
 # https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/: the shortest that is given.
 TOKEN_SECONDS = 600

@@ -65,6 +65,7 @@ def _wanted(namespace: str, count: int = COUNT, paths: int = PATHS) -> list[dict
             "kind": "ExternalSecret",
             "metadata": {"name": f"s{number}", "namespace": namespace},
             "spec": {
+                "refreshInterval": "9000h",
                 "secretStoreRef": {"name": namespace, "kind": "ClusterSecretStore"},
                 "data": [
                     {"secretKey": name, "remoteRef": {"key": f"app/{number % paths}", "property": name}}

@@ -13,12 +13,11 @@ import yaml
 
 from gatekeeper.external.refreshing import version_of
 from tests.conftest import command, needs
-from tests.external.test_takeover import SECRET, STORE, WANTED
+from tests.external.test_takeover import SECRET, STORE, WANTED, filled
 from tests.sealing.test_kubeseal import pair
-from tests.servers import cluster as servers
-from tests.servers import operator, vault_server
+from tests.servers import operator
 from tests.servers.cluster import Cluster
-from tests.servers.vault_server import TOKEN, VaultServer
+from tests.servers.vault_server import VaultServer
 
 pytestmark = needs("gotemplate")
 API = "/apis/external-secrets.io/v1"
@@ -52,17 +51,7 @@ class Place(NamedTuple):
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    for name in ("cluster", "vault"):
-        (tmp_path / name).mkdir()
-    with servers.running(tmp_path / "cluster") as cluster, vault_server.running(tmp_path / "vault") as vault:
-        kv = vault.client.secrets.kv.v2
-        kv.create_or_update_secret("prod/db", {"password": "first"})
-        kv.create_or_update_secret("prod/db", SECRET)
-        kv.update_metadata("prod/db", custom_metadata={"team": "shop"})
-        kv.create_or_update_secret("prod/web", {"token": "x"})
-        cluster.make("/api/v1/namespaces", {"metadata": {"name": "prod"}})
-        held = {"metadata": {"name": "vault"}, "data": {"token": base64.b64encode(TOKEN.encode()).decode()}}
-        cluster.make("/api/v1/namespaces/prod/secrets", held)
+    with filled(tmp_path) as (cluster, vault):
         operator.install(cluster)
         cluster.make(f"{API}/clustersecretstores", yaml.safe_load(STORE.format(url=vault.url)))
         yield Place(cluster, vault, tmp_path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -12,7 +14,7 @@ from tests.servers import cluster as servers
 from tests.servers import operator, vault_server
 from tests.servers.cluster import TOKEN as CLUSTER_TOKEN
 from tests.servers.cluster import Cluster
-from tests.servers.vault_server import TOKEN
+from tests.servers.vault_server import TOKEN, VaultServer
 
 STORE = """\
 apiVersion: external-secrets.io/v1
@@ -100,11 +102,12 @@ SECRET = {
 }  # fmt: skip
 
 
-@needs("gotemplate")
-def test_what_external_secrets_made_is_as_we_would_make_it(repository: Repository, tmp_path: Path) -> None:
+@contextmanager
+def filled(folder: Path) -> Iterator[tuple[Cluster, VaultServer]]:
+    """A cluster with a namespace `prod`, and a Vault with what the ExternalSecrets ask for; its token is in the cluster."""
     for name in ("cluster", "vault"):
-        (tmp_path / name).mkdir()
-    with servers.running(tmp_path / "cluster") as cluster, vault_server.running(tmp_path / "vault") as vault:
+        (folder / name).mkdir()
+    with servers.running(folder / "cluster") as cluster, vault_server.running(folder / "vault") as vault:
         kv = vault.client.secrets.kv.v2
         kv.create_or_update_secret("prod/db", {"password": "first"})
         kv.create_or_update_secret("prod/db", SECRET)
@@ -113,6 +116,12 @@ def test_what_external_secrets_made_is_as_we_would_make_it(repository: Repositor
         cluster.make("/api/v1/namespaces", {"metadata": {"name": "prod"}})
         held = {"metadata": {"name": "vault"}, "data": {"token": base64.b64encode(TOKEN.encode()).decode()}}
         cluster.make("/api/v1/namespaces/prod/secrets", held)
+        yield cluster, vault
+
+
+@needs("gotemplate")
+def test_what_external_secrets_made_is_as_we_would_make_it(repository: Repository, tmp_path: Path) -> None:
+    with filled(tmp_path) as (cluster, vault):
         operator.install(cluster)
         text = STORE.format(url=vault.url)
         cluster.make("/apis/external-secrets.io/v1/clustersecretstores", yaml.safe_load(text))

@@ -65,7 +65,8 @@ class Cluster(NamedTuple):
         """One request: the status, and what was answered."""
         context = ssl.create_default_context(cafile=str(self.certificate))
         body = orjson.dumps(value) if value is not None else None
-        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": kind}
         request = urllib.request.Request(f"{self.url}{path}", body, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=10, context=context) as answer:

@@ -65,7 +65,7 @@ def test_what_may_pass_is_left_alone_longer_and_longer(opens: Opens, monkeypatch
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     kept: Kept[str] = Kept(opens)
-    opens.fault = StoreError("gone", may_pass=True)
+    opens.fault = StoreError("gone", may_pass=True, is_whole=True)
     asked = []
     for _ in range(2000):
         before = opens.times

@@ -73,7 +73,7 @@ def _bind(cluster: Cluster, path: str, kind: str, name: str, subject: dict[str, 
 @pytest.fixture
 def held(cluster: Cluster) -> Iterator[InCluster]:
     with door.opened(cluster.kubeconfig) as client:
-        yield InCluster(client, "vault")
+        yield InCluster(client, "vault", False)
 
 
 class Opens(Protocol):
@@ -122,6 +122,20 @@ def test_secrets_are_found_by_name_and_label(opened: Opens) -> None:
     assert list(store.find(Query("", "", {"team": "shop"}))) == ["db"]
     with pytest.raises(StoreError, match="Secrets have names and no paths"):
         store.find(Query("a", "", {}))
+
+
+def test_a_secret_store_has_only_what_is_in_its_own_namespace(cluster: Cluster) -> None:
+    with door.opened(cluster.kubeconfig) as client:
+        bound, free = InCluster(client, "prod", True), InCluster(client, "", False)
+        assert bound.secret("prod", "web", "token") == free.secret("prod", "web", "token") == Hidden(b"t")
+        for ask in (
+            lambda: bound.secret("vault", "t", "token"), lambda: bound.text("ConfigMap", "vault", "ca", "ca.crt"),
+            lambda: bound.token("vault", "shop", [], 600), lambda: bound.annotations("vault", "shop"),
+        ):  # fmt: skip
+            with pytest.raises(StoreError, match="a SecretStore has only what is in its own"):
+                ask()
+        with pytest.raises(StoreError, match="names no namespace"):
+            free.secret("", "t", "token")
 
 
 def test_a_service_account_sees_what_it_may(opened: Opens) -> None:

@@ -154,6 +154,7 @@ def test_a_vault_that_is_sealed_or_gone_may_come_back(tmp_path: Path) -> None:
         found.client.sys.seal()
         [outcome] = store.read([Wish("prod/db")])
         assert isinstance(outcome, StoreError) and outcome.may_pass and "is sealed" in str(outcome)
+    assert store.keep()
     [outcome] = store.read([Wish("prod/db")])
     assert isinstance(outcome, StoreError) and outcome.may_pass and "does not answer" in str(outcome)
 

@@ -56,7 +56,7 @@ def read(store: Store, key: str = "a1") -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize("status", [429, 502, 504])
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_what_passes_at_once_is_asked_again_and_no_more_than_that(door: Faults, status: int) -> None:
     store = opened(door.url)
     door.next = [status]
