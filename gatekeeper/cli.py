@@ -21,6 +21,7 @@ COMMANDS = {
     "merge": "join the reports of several shares into one verdict",
     "migrate": "rewrite ExternalSecrets of old API versions",
     "policy": "list and document the rules of the library, test rules",
+    "reconcile": "apply what Flux Kustomizations say, or tell what that would change",
     "render": "print what the cluster would get",
     "reseal": "seal SealedSecrets for another certificate",
     "seal": "seal Secrets, as kubeseal does",

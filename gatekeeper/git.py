@@ -48,6 +48,11 @@ def head(root: Path) -> str:
     return (_git(root, "rev-parse", "--verify", "--quiet", "HEAD") or b"").decode("ascii", "replace").strip()
 
 
+def branch(root: Path) -> str:
+    """The branch that is checked out; empty where there is none."""
+    return (_git(root, "symbolic-ref", "--quiet", "--short", "HEAD") or b"").decode("utf-8", "replace").strip()
+
+
 class State(NamedTuple):
     """A work tree as Git sees it: its index with digests, and names that differ from it, are new, or are ignored."""
 

@@ -80,6 +80,8 @@ ROOMS: dict[str, set[str]] = {
         "patterns",
         "stores",
     },
+    "reconciling": {"errors", "hidden", "model", "cluster", "sops"},
+    "reconciles": {"errors", "hidden", "model", "reconciling", "cluster"},
     "watching": {"external", "stores", "syncs"},
     "syncs": {"errors", "model", "external", "stores", "cluster"},
     "wishes": BASE | {"external", "fields", "render"},
@@ -137,6 +139,8 @@ ROOMS: dict[str, set[str]] = {
         "wishes",
         "syncs",
         "watching",
+        "reconciles",
+        "reconciling",
     },
     "cli": {"errors", "commands"},
 }

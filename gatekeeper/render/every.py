@@ -52,19 +52,11 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int, tel
     """
     rendered = Rendered([], [], [])
     _note_sources(sources, rendered)
-    sources = [*sources, *kustomizations.outside(tree, sources)]
-    by_file = {source.file: source for source in sources}
-    found = kustomizations.find(tree, sources)
-    chart_folders = charts.folders(sources)
-    alone = _alone(sources, found, chart_folders, config)
-    rendered.findings.extend(finding for source in alone for finding in _headless(source))
-    plainly = {source.file: list(plain.resources(source)) for source in alone}
-    # What kustomizations build is known only later; as it is written, it tells who applies what, and so the order.
-    written = [part for source in sources for part in (plainly.get(source.file) or plain.resources(source))]
-    configs = applied.configs(written)
-    planned = applied.of(written, tree, configs)
-    parts, free = units.find(found, [file for file, resources in plainly.items() if resources], planned)
-    rendered.parts.extend((file, plainly[file]) for file in free)
+    ground = _ground(tree, sources, config)
+    found, by_file, plainly, planned, parts = ground.found, ground.by_file, ground.plainly, ground.planned, ground.parts
+    rendered.findings.extend(finding for source in ground.alone for finding in _headless(source))
+    configs = ground.configs
+    rendered.parts.extend((file, plainly[file]) for file in ground.free)
     idle = (found[folder].source.file for folder in units.unused(found, parts, planned))
     rendered.gaps.extend(Gap(file, "a component that no kustomization uses: not built") for file in idle)
     known = applied.of(rendered.resources, tree, configs)
@@ -83,7 +75,7 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int, tel
             instead = [one for file in files if file in by_file for one in plain.resources(by_file[file])]
             known.extend(applied.of(built[0] or instead, tree, configs))
     inflated = {chart for part in found.values() for chart in part.inflates}
-    uses, elsewhere = charts.uses(rendered.resources, chart_folders, by_file, configs, inflated)
+    uses, elsewhere = charts.uses(rendered.resources, ground.charts, by_file, configs, inflated)
     rendered.gaps.extend(elsewhere)
     charted = _side_by_side([partial(_chart, tree, use, by_file, config) for use in uses], jobs)
     for number, (use, built) in enumerate(zip(uses, charted, strict=True)):
@@ -91,6 +83,50 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int, tel
         _add(rendered, use.chart, built)
     _note_variables(rendered)
     return rendered
+
+
+class Ground(NamedTuple):
+    """What a tree is rendered from: its kustomizations and charts, what is plain, who applies what, and the units."""
+
+    found: Mapping[str, Kustomization]
+    charts: Sequence[str]
+    by_file: Mapping[str, Source]
+    alone: Sequence[Source]
+    plainly: Mapping[str, list[Resource]]
+    configs: applied.Configs
+    planned: Sequence[Applied]
+    parts: Sequence[Unit]
+    free: Sequence[str]
+
+
+def _ground(tree: Tree, sources: Sequence[Source], config: Config) -> Ground:
+    sources = [*sources, *kustomizations.outside(tree, sources)]
+    by_file = {source.file: source for source in sources}
+    found = kustomizations.find(tree, sources)
+    chart_folders = charts.folders(sources)
+    alone = _alone(sources, found, chart_folders, config)
+    plainly = {source.file: list(plain.resources(source)) for source in alone}
+    # What kustomizations build is known only later; as it is written, it tells who applies what, and so the order.
+    written = [part for source in sources for part in (plainly.get(source.file) or plain.resources(source))]
+    configs = applied.configs(written)
+    planned = applied.of(written, tree, configs)
+    parts, free = units.find(found, [file for file, resources in plainly.items() if resources], planned)
+    return Ground(found, chart_folders, by_file, alone, plainly, configs, planned, parts, free)
+
+
+def by_applier(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> Iterator[tuple[Applied, Built]]:
+    """What each controller applies, for those who apply it themselves; charts are not among it."""
+    ground = _ground(tree, sources, config)
+    rendered = all_of(tree, sources, config, jobs)
+    known = applied.of(rendered.resources, tree, ground.configs)
+    for entry in known:
+        built: Built = ([], [], [])
+        for unit in ground.parts:
+            if entry in units.appliers(unit, ground.found, known):
+                part = _build(tree, unit, [entry], ground.found, ground.by_file, ground.plainly, config)
+                for whole, more in zip(built, part, strict=True):
+                    whole.extend(more)  # type: ignore[attr-defined]
+        yield entry, built
 
 
 def _alone(

@@ -178,6 +178,28 @@ def edited(content: bytes, where: Place, arguments: Sequence[str]) -> bytes:
         return copy.file.read_bytes()
 
 
+def opened_with(content: bytes, keys: Hidden, name: str, seconds: float) -> Hidden:
+    """What an encrypted text in JSON says, by some age keys and nothing else; its MAC is not checked.
+
+    Args:
+        keys: as age writes them, a line each.
+        name: of what it is, for people.
+
+    Raises:
+        SealError, ToolError: see `encrypt`.
+    """
+    command: list[str | Path] = [tools.find("sops"), "--disable-version-check", "decrypt", "--ignore-mac"]
+    command += ["--input-type", "json", "--output-type", "json", "/dev/stdin"]
+    # Nothing of the user's surroundings may open it instead, and no cloud is asked.
+    surroundings = {**BRISK, "SOPS_AGE_KEY": keys.reveal().decode("ascii", "replace"), "HOME": "/nonexistent"}
+    code, out, words = process.run(command, seconds, stdin=content, environment=surroundings, advice="look at the file")
+    if code == NO_KEY:
+        raise NoKey(f"{name}: none of the keys that the Kustomization names opens it")
+    if code != 0:
+        raise SealError(f"{name}: {_reason(code, words, Place(Path('object.json'), None))}")
+    return Hidden(out)
+
+
 def _command(where: Place, action: str, *arguments: str | Path) -> list[str | Path]:
     config: list[str | Path] = ["--config", where.config] if where.config else []
     return [tools.find("sops"), "--disable-version-check", *config, action, *arguments]

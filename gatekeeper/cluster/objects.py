@@ -1,0 +1,180 @@
+"""Objects of any kind in a cluster, as plain JSON: looked up, applied by the server, and taken away.
+
+Which kinds there are the cluster says (discovery), for what is applied may be of a kind that nobody knew at start.
+lightkube knows how to reach a cluster; its own types would drop fields that it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from gatekeeper.errors import ToolError
+
+if TYPE_CHECKING:
+    import httpx2
+    from lightkube import Client
+
+SECONDS = 30.0
+NOT_FOUND, CONFLICT, INVALID = 404, 409, 422
+Object = dict[str, Any]
+
+
+class Kind(NamedTuple):
+    """A kind of object, as the cluster serves it."""
+
+    api_version: str
+    plural: str
+    is_namespaced: bool
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """Where an object, or all of a namespace, is in the API."""
+        root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        space = f"/namespaces/{namespace}" if self.is_namespaced and namespace else ""
+        return f"{root}{space}/{self.plural}{f'/{name}' if name else ''}"
+
+
+class Refusal(ToolError):
+    """The cluster refuses.
+
+    Attributes:
+        code: the status.
+        is_immutable: whether it is because of a field that cannot be changed.
+    """
+
+    def __init__(self, message: str, code: int, is_immutable: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.is_immutable = is_immutable
+
+
+class Objects:
+    """The objects of a cluster.
+
+    Args:
+        client: of the cluster, of which the way in is taken.
+    """
+
+    def __init__(self, client: Client) -> None:
+        import httpx2
+        from lightkube.config import client_adapter
+
+        params = client_adapter.ConnectionParams(timeout=httpx2.Timeout(SECONDS))
+        self._http: httpx2.Client = client_adapter.Client(client.config, params)
+        self._kinds: dict[str, dict[str, Kind]] = {}
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def kind(self, api_version: str, kind: str) -> Kind | None:
+        """A kind, as the cluster serves it; None where it does not."""
+        if kind not in self._kinds.get(api_version, {}):
+            self._kinds[api_version] = self._served(api_version)
+        return self._kinds[api_version].get(kind)
+
+    def _served(self, api_version: str) -> dict[str, Kind]:
+        path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        try:
+            listed = self._ask("GET", path, f"the kinds of {api_version}")
+        except Refusal as error:
+            if error.code == NOT_FOUND:
+                return {}
+            raise
+        return {
+            one["kind"]: Kind(api_version, one["name"], one["namespaced"])
+            for one in listed.get("resources") or ()
+            if "/" not in one["name"]
+        }
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """An object; None where there is none."""
+        try:
+            return self._ask("GET", kind.path(namespace, name), f"{kind.plural} {name}")
+        except Refusal as error:
+            if error.code == NOT_FOUND:
+                return None
+            raise
+
+    def apply(self, kind: Kind, value: Object, manager: str, is_dry: bool) -> Object:
+        """Applies an object by the server, which takes over what others have set of it; the object as it is then.
+
+        Raises:
+            Refusal: the cluster does not take it.
+        """
+        metadata = value["metadata"]
+        params = {"fieldManager": manager, "force": "true", **({"dryRun": "All"} if is_dry else {})}
+        path = kind.path(metadata.get("namespace") or "", metadata["name"])
+        return self._ask("PATCH", path, _shown(value), params, value, "application/apply-patch+yaml")
+
+    def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Takes an object away, and what hangs on it in the background; if it is there, and the one that was meant."""
+        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            self._ask("DELETE", kind.path(namespace, name), f"{kind.plural} {name}", {}, options)
+        except Refusal as error:
+            if error.code != NOT_FOUND:
+                raise
+
+    def patch_status(self, kind: Kind, value: Object, status: Mapping[str, Any]) -> Object:
+        """Writes the status of an object as it was read; the object as it is then.
+
+        Raises:
+            Refusal: it was changed meanwhile, or the cluster does not take it.
+        """
+        metadata = value["metadata"]
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": status}
+        path = f"{kind.path(metadata.get('namespace') or '', metadata['name'])}/status"
+        return self._ask("PATCH", path, f"the status of {metadata['name']}", {}, patch, "application/merge-patch+json")
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        content: str = "application/json",
+    ) -> Object:
+        with _told(what):
+            answer = self._http.request(
+                method,
+                path,
+                params=dict(params or {}),
+                content=orjson.dumps(body) if body is not None else None,
+                headers={"Content-Type": content, "Accept": "application/json"},
+            )
+        held: Any = _loaded(answer.content)
+        if answer.is_success:
+            return held if isinstance(held, dict) else {}
+        message = str((held if isinstance(held, dict) else {}).get("message") or f"status {answer.status_code}")
+        immutable = "immutable" in message and answer.status_code in (CONFLICT, INVALID)
+        # What is said of a Secret may repeat what is in it.
+        shown = str(held.get("reason")) if what.startswith("Secret ") and isinstance(held, dict) else message
+        raise Refusal(f"{what}: {shown}", answer.status_code, immutable)
+
+
+def _loaded(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _shown(value: Object) -> str:
+    metadata = value["metadata"]
+    space = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
+    return f"{value['kind']} {space}{metadata['name']}"
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    import httpx2
+
+    try:
+        yield
+    except httpx2.HTTPError as error:
+        raise ToolError(f"{what}: the cluster does not answer ({type(error).__name__})") from None

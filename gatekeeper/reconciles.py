@@ -1,0 +1,238 @@
+"""One round of reconciling: render, judge, apply, take away, and tell of it, for each Kustomization in its order."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from gatekeeper.cluster.objects import Object, Objects, Refusal
+from gatekeeper.errors import SealError, ToolError
+from gatekeeper.hidden import Hidden
+from gatekeeper.model import Verdict, at
+from gatekeeper.reconciling import applying, budget, decrypting, inventory, marking, telling
+from gatekeeper.reconciling.applying import Change, Gone
+from gatekeeper.reconciling.budget import Budget
+from gatekeeper.reconciling.inventory import Entry
+from gatekeeper.reconciling.telling import Outcome
+
+GROUP = "kustomize.toolkit.fluxcd.io"
+VERSIONS = ("v1", "v1beta2", "v1beta1")
+Name = tuple[str, str]
+
+
+class Asked(NamedTuple):
+    """A Kustomization as it stands in Git, and what it applies.
+
+    Attributes:
+        folder: which of the repository it applies.
+        lost: why not all of it could be rendered; empty where it could.
+    """
+
+    kustomization: Object
+    folder: str
+    objects: Sequence[Object]
+    lost: str = ""
+
+    @property
+    def name(self) -> Name:
+        """Namespace and name."""
+        metadata = self.kustomization["metadata"]
+        return metadata.get("namespace") or "default", metadata["name"]
+
+
+class Done(NamedTuple):
+    """What came of a Kustomization, or would."""
+
+    asked: Asked
+    outcome: Outcome
+    changes: Sequence[Change] = ()
+    gone: Sequence[Gone] = ()
+
+
+class Round(NamedTuple):
+    """What a round is asked.
+
+    Attributes:
+        revision: of the repository, as Flux writes it: `main@sha1:…`.
+        approved: the revision for which somebody has approved that much is taken away.
+        is_written: whether it is done, and not told only.
+    """
+
+    cluster: Objects
+    verdict: Verdict
+    revision: str
+    budget: Budget
+    approved: str
+    is_written: bool
+
+
+def rounds(round_: Round, all_: Sequence[Asked], say: Callable[[Done], None]) -> list[Done]:
+    """Each Kustomization after those that it depends on; what depends on one that is not ready waits."""
+    done: dict[Name, Done] = {}
+    for asked in _in_order(all_):
+        waits = [name for name in _needs(asked) if name in done and not done[name].outcome.is_ready]
+        if waits:
+            message = f"dependency '{'/'.join(waits[0])}' is not ready"
+            one = Done(asked, Outcome(False, "DependencyNotReady", message))
+        else:
+            one = _reconciled(round_, asked)
+        done[asked.name] = one
+        say(one)
+    return list(done.values())
+
+
+def _needs(asked: Asked) -> list[Name]:
+    listed = at(asked.kustomization, ("spec", "dependsOn")) or ()
+    return [(one.get("namespace") or asked.name[0], one["name"]) for one in listed]
+
+
+def _in_order(all_: Sequence[Asked]) -> Iterator[Asked]:
+    """Dependencies first; a circle is broken where it is entered, and found not ready then."""
+    by_name: Mapping[Name, Asked] = {one.name: one for one in all_}
+    seen: set[Name] = set()
+
+    def visit(one: Asked) -> Iterator[Asked]:
+        if one.name in seen:
+            return
+        seen.add(one.name)
+        for name in _needs(one):
+            if name in by_name:
+                yield from visit(by_name[name])
+        yield one
+
+    for one in all_:
+        yield from visit(one)
+
+
+def _reconciled(round_: Round, asked: Asked) -> Done:
+    if at(asked.kustomization, ("spec", "suspend")):
+        return Done(asked, Outcome(True, "Suspended", "it is suspended: nothing is done"))
+    refused = refusal(round_.verdict, asked)
+    live = _live(round_.cluster, asked)
+    if refused is not None:
+        return _told(round_, live, Done(asked, refused), inventory.read(live))
+    before = inventory.read(live)
+    try:
+        objects = marking.owned(_opened(round_, asked), asked.kustomization)
+    except (SealError, ToolError) as error:
+        return _told(round_, live, Done(asked, Outcome(False, "BuildFailed", str(error))), before)
+    prunes = bool(at(asked.kustomization, ("spec", "prune")))
+    leaving = inventory.gone(before, objects) if prunes else []
+    gone = applying.to_go(round_.cluster, leaving, asked.kustomization)
+    held = _held(round_, asked, gone, len(before))
+    if held and not objects:
+        # An empty render is no wish.
+        return _told(round_, live, Done(asked, Outcome(False, "PruneHeld", held), (), gone), before)
+    is_forced = bool(at(asked.kustomization, ("spec", "force")))
+    if not round_.is_written:
+        changes = applying.planned(round_.cluster, objects)
+        return Done(asked, _outcome(changes, gone, held, round_.revision), changes, gone)
+    live = _noted(round_, live, before, objects)
+    changes = applying.applied(round_.cluster, objects, is_forced)
+    failed = any(change.action == "failed" for change in changes)
+    # Nothing is taken away while something did not come; and with `prune: false` it is nobody's any more.
+    taken = None if failed or held else applying.taken(round_.cluster, gone, asked.kustomization)
+    outcome = _outcome(changes, taken or (), held, round_.revision)
+    return _told(round_, live, Done(asked, outcome, changes, taken or ()), telling.kept(before, changes, taken))
+
+
+def _opened(round_: Round, asked: Asked) -> list[Object]:
+    """What is applied, in the clear; by the keys of the Secret that the Kustomization names.
+
+    Raises:
+        SealError: something is encrypted and cannot be opened.
+    """
+    sealed = [one for one in asked.objects if decrypting.is_sealed(one)]
+    if not sealed:
+        return list(asked.objects)
+    name = at(asked.kustomization, ("spec", "decryption", "secretRef", "name"))
+    if not isinstance(name, str):
+        entry = inventory.entry_of(sealed[0])
+        raise SealError(f"{entry} is encrypted with SOPS: name the keys in `spec.decryption.secretRef`")
+    kind = round_.cluster.kind("v1", "Secret")
+    secret = round_.cluster.get(kind, asked.name[0], name) if kind else None
+    if secret is None:
+        raise SealError(f"the Secret {asked.name[0]}/{name} to decrypt with is not there")
+    held = {key: Hidden(base64.b64decode(text)) for key, text in (secret.get("data") or {}).items()}
+    return decrypting.opened(asked.objects, decrypting.keys_of(held))
+
+
+def _noted(round_: Round, live: Object | None, before: Sequence[Entry], objects: Sequence[Object]) -> Object | None:
+    """Notes what will be applied before it is: whoever is ended in between leaves nothing that nobody knows of."""
+    known = {entry.id for entry in before}
+    new = [entry for entry in map(inventory.entry_of, objects) if entry.id not in known]
+    kind = round_.cluster.kind(live["apiVersion"], "Kustomization") if live is not None else None
+    if live is None or kind is None or not new:
+        return live
+    return round_.cluster.patch_status(kind, live, {"inventory": telling.inventory_of([*before, *new])})
+
+
+def _held(round_: Round, asked: Asked, gone: Sequence[Gone], before: int) -> str:
+    """Why what would go waits; empty where it may."""
+    if round_.approved == round_.revision:
+        return ""
+    leaving = [one.entry for one in gone if one.action == "delete"]
+    reason = budget.excess(leaving, before, not asked.objects, round_.budget)
+    return f"{reason}; approve it with --approve {round_.revision}" if reason else ""
+
+
+def refusal(verdict: Verdict, asked: Asked) -> Outcome | None:
+    """Why nothing of a Kustomization is applied: the gate refuses it, or could not judge; None where it may be."""
+    if asked.lost:
+        return Outcome(False, "BuildFailed", asked.lost)
+    lost = [gap for gap in verdict.coverage.skipped if gap.fatal]
+    if lost:
+        return Outcome(False, "NotJudged", f"{lost[0].file}: {lost[0].reason}")
+    own = {(one["kind"], at(one, ("metadata", "name"))) for one in asked.objects}
+    found = [
+        one
+        for one in verdict.counting
+        if one.severity == "error"
+        and ((one.resource and (one.resource.kind, one.resource.name) in own) or _below(one.place.file, asked.folder))
+    ]
+    if not found:
+        return None
+    shown = "; ".join(f"{one.place.file}:{one.place.line}: {one.rule}: {one.message}" for one in found[:3])
+    more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
+    return Outcome(False, "Refused", f"{shown}{more}")
+
+
+def _below(file: str, folder: str) -> bool:
+    return not folder or file.startswith(f"{folder}/")
+
+
+def _outcome(changes: Sequence[Change], gone: Sequence[Gone], held: str, revision: str) -> Outcome:
+    failed = [f"{change}: {change.reason}" for change in changes if change.action == "failed"]
+    if failed:
+        return Outcome(False, "ReconciliationFailed", "; ".join(failed))
+    lost = [f"{one.entry}: {one.reason}" for one in gone if one.action == "failed"]
+    if lost:
+        return Outcome(False, "PruneFailed", "; ".join(lost))
+    if held:
+        return Outcome(False, "PruneHeld", held)
+    return Outcome(True, "ReconciliationSucceeded", f"Applied revision: {revision}")
+
+
+def _live(cluster: Objects, asked: Asked) -> Object | None:
+    """The Kustomization as it is in the cluster, which knows what was applied; None where it is not there."""
+    for version in VERSIONS:
+        kind = cluster.kind(f"{GROUP}/{version}", "Kustomization")
+        if kind is not None:
+            return cluster.get(kind, *asked.name)
+    return None
+
+
+def _told(round_: Round, live: Object | None, done: Done, held: Sequence[Entry]) -> Done:
+    """Writes the status of a Kustomization that is in the cluster; what was applied is noted whatever came of it."""
+    if live is None or not round_.is_written:
+        return done
+    kind = round_.cluster.kind(live["apiVersion"], "Kustomization")
+    status = telling.status_of(live, done.outcome, round_.revision, held, time.time())
+    try:
+        if kind is not None:
+            round_.cluster.patch_status(kind, live, status)
+    except Refusal as error:
+        return done._replace(outcome=Outcome(False, "StatusFailed", str(error)))
+    return done

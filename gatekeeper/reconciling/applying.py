@@ -1,0 +1,204 @@
+"""What applying a Kustomization's objects does to a cluster: told first, and then done, stage by stage.
+
+Source: kustomize-controller `internal/controller/kustomization_controller.go`, fluxcd/pkg `ssa/manager_apply.go`.
+Unlike there, all faults of a stage are told and not the first alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Literal, NamedTuple
+
+from gatekeeper.cluster.objects import NOT_FOUND, Object, Objects, Refusal
+from gatekeeper.errors import ToolError
+from gatekeeper.model import FieldPath, at
+from gatekeeper.reconciling import drift, marking, ordering
+from gatekeeper.reconciling.inventory import Entry, entry_of
+
+MANAGER = "gatekeeper"
+AT_ONCE = 4
+# So long a definition may take until the cluster serves it.
+SECONDS = 60.0
+Action = Literal["create", "configure", "unchanged", "skip", "failed"]
+
+
+class Change(NamedTuple):
+    """What applying one object does: the action, why where that is not plain, and which fields differ."""
+
+    value: Object
+    action: Action
+    reason: str = ""
+    fields: tuple[FieldPath, ...] = ()
+
+    def __str__(self) -> str:
+        return str(entry_of(self.value))
+
+
+def planned(cluster: Objects, objects: Sequence[Object]) -> list[Change]:
+    """What applying would do, in order; nothing is written."""
+    made = {(one["spec"]["group"], one["spec"]["names"]["kind"]) for one in objects if one["kind"] == DEFINITION}
+    spaces = {one["metadata"]["name"] for one in objects if one["kind"] == "Namespace"}
+    found: list[Change] = []
+    for stage in ordering.stages(objects):
+        found += [_forgiven(change, made, spaces) for change in _side_by_side(partial(_tried, cluster), stage)]
+    return found
+
+
+DEFINITION = "CustomResourceDefinition"
+
+
+def _forgiven(change: Change, made: set[tuple[str, str]], spaces: set[str]) -> Change:
+    """What cannot be tried now, because what it needs is made in the same run."""
+    value = change.value
+    needs_kind = (ordering.group_of(value), value["kind"]) in made
+    needs_space = at(value, ("metadata", "namespace")) in spaces
+    if change.action == "failed" and "is not there" in change.reason and (needs_kind or needs_space):
+        return Change(value, "create", "not tried: what it needs is made in the same run")
+    return change
+
+
+def applied(cluster: Objects, objects: Sequence[Object], is_forced: bool) -> list[Change]:
+    """Applies stage by stage; a stage with a fault in it is not applied at all, and none after it."""
+    found: list[Change] = []
+    for stage in ordering.stages(objects):
+        tried = _side_by_side(partial(_tried, cluster, is_forced=is_forced), stage)
+        if any(change.action == "failed" for change in tried):
+            return [*found, *(_not_done(change) for change in tried)]
+        done = _side_by_side(partial(_written, cluster), tried)
+        found += done
+        if any(change.action == "failed" for change in done):
+            return found
+        _await(cluster, [change.value for change in done if change.action == "create"])
+    return found
+
+
+def _not_done(change: Change) -> Change:
+    if change.action in ("create", "configure"):
+        return Change(change.value, "skip", "not applied, for something of the same stage failed")
+    return change
+
+
+def _side_by_side(work: Callable[..., Change], what: Sequence[object]) -> list[Change]:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(work, what))
+
+
+def _tried(cluster: Objects, value: Object, is_forced: bool = False) -> Change:
+    """What applying an object would do, as the cluster itself says in a dry run."""
+    metadata = value["metadata"]
+    try:
+        kind = cluster.kind(value["apiVersion"], value["kind"])
+        if kind is None:
+            return Change(value, "failed", f"the kind {value['kind']} of {value['apiVersion']} is not there")
+        if kind.is_namespaced and not metadata.get("namespace"):
+            return Change(value, "failed", "it has no namespace: write one, or set `targetNamespace`")
+        live = cluster.get(kind, metadata.get("namespace") or "", metadata["name"])
+        if marking.is_left_alone(value, live):
+            return Change(value, "skip", "it says that it is left alone")
+        made = cluster.apply(kind, value, MANAGER, True)
+    except Refusal as error:
+        if error.code == NOT_FOUND and metadata.get("namespace"):
+            return Change(value, "failed", f"its namespace {metadata['namespace']} is not there")
+        if error.is_immutable and (is_forced or marking.says(value, "force", "Enabled")):
+            return Change(value, "configure", REMADE)
+        return Change(value, "failed", str(error))
+    except ToolError as error:
+        return Change(value, "failed", str(error))
+    if live is None:
+        return Change(value, "create")
+    fields = tuple(drift.differences(made, live))
+    return Change(value, "configure" if fields else "unchanged", "", fields)
+
+
+REMADE = "a field of it cannot be changed: it is deleted and made anew"
+
+
+def _written(cluster: Objects, change: Change) -> Change:
+    value, metadata = change.value, change.value["metadata"]
+    if change.action not in ("create", "configure"):
+        return change
+    try:
+        kind = cluster.kind(value["apiVersion"], value["kind"])
+        assert kind is not None
+        if change.reason == REMADE:
+            live = cluster.get(kind, metadata.get("namespace") or "", metadata["name"])
+            if live is not None:
+                cluster.delete(kind, metadata.get("namespace") or "", metadata["name"], live["metadata"]["uid"])
+        cluster.apply(kind, value, MANAGER, False)
+    except ToolError as error:
+        return Change(value, "failed", str(error))
+    return change
+
+
+def _await(cluster: Objects, made: Sequence[Object]) -> None:
+    """Waits until the cluster serves what new definitions define."""
+    wanted = [
+        (f"{one['spec']['group']}/{version['name']}", one["spec"]["names"]["kind"])
+        for one in made
+        if one["kind"] == DEFINITION
+        for version in one["spec"]["versions"]
+        if version.get("served")
+    ]
+    end = time.monotonic() + SECONDS
+    for api_version, kind in wanted:
+        while cluster.kind(api_version, kind) is None and time.monotonic() < end:
+            time.sleep(0.1)
+
+
+class Gone(NamedTuple):
+    """What becomes of an object that was applied before and is not any more."""
+
+    entry: Entry
+    action: Literal["delete", "keep", "gone", "failed"]
+    reason: str = ""
+
+
+def to_go(cluster: Objects, entries: Sequence[Entry], kustomization: Object) -> list[Gone]:
+    """What would be taken away, in the order in which it goes; nothing is."""
+    stubs = {entry.id: entry for entry in entries}
+    order = ordering.ordered(
+        {
+            "apiVersion": one.api_version,
+            "kind": one.kind,
+            "metadata": {"namespace": one.namespace, "name": one.name},
+            "id": one.id,
+        }
+        for one in entries
+    )
+    return [_fate(cluster, stubs[one["id"]], kustomization) for one in reversed(order)]
+
+
+def _fate(cluster: Objects, entry: Entry, kustomization: Object) -> Gone:
+    try:
+        kind = cluster.kind(entry.api_version, entry.kind)
+        live = cluster.get(kind, entry.namespace, entry.name) if kind else None
+    except ToolError as error:
+        return Gone(entry, "failed", str(error))
+    if live is None:
+        return Gone(entry, "gone")
+    if not marking.is_owned(live, kustomization):
+        return Gone(entry, "keep", "it has not the labels of this Kustomization")
+    if marking.is_kept(live):
+        return Gone(entry, "keep", "it says that it is not taken away")
+    return Gone(entry, "delete")
+
+
+def taken(cluster: Objects, gone: Sequence[Gone], kustomization: Object) -> list[Gone]:
+    """Takes away what was found to go; each is looked at once more before."""
+    found = []
+    for one in gone:
+        entry = one.entry
+        now = _fate(cluster, entry, kustomization) if one.action == "delete" else one
+        if now.action == "delete":
+            try:
+                kind = cluster.kind(entry.api_version, entry.kind)
+                live = cluster.get(kind, entry.namespace, entry.name) if kind else None
+                if kind is not None and live is not None:
+                    cluster.delete(kind, entry.namespace, entry.name, live["metadata"]["uid"])
+            except ToolError as error:
+                now = Gone(entry, "failed", str(error))
+        found.append(now)
+    return found

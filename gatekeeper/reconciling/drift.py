@@ -1,0 +1,43 @@
+"""Whether an object in the cluster differs from what applying would make of it, and in what.
+
+Source: fluxcd/pkg `ssa/manager_diff.go`, `ssa/normalize`: labels, annotations, and all else but metadata and status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gatekeeper.model import FieldPath
+from gatekeeper.reconciling.inventory import metadata
+from gatekeeper.reconciling.ordering import Object
+
+# So many fields of one object are told.
+MOST = 20
+
+
+def differences(made: Object, live: Object) -> list[FieldPath]:
+    """The paths that differ between what a dry run of applying made, and what is there."""
+    found: list[FieldPath] = []
+    for field in ("labels", "annotations"):
+        found += _differing(dict(metadata(made, field)), dict(metadata(live, field)), ("metadata", field))
+    own, theirs = ({key: held for key, held in one.items() if key not in LEFT} for one in (made, live))
+    return [*found, *_differing(own, theirs, ())]
+
+
+# What the cluster writes itself.
+LEFT = ("metadata", "status", "apiVersion", "kind")
+
+
+def _differing(made: Any, live: Any, path: FieldPath) -> Iterator[FieldPath]:
+    if isinstance(made, dict) and isinstance(live, dict):
+        for key in sorted(made.keys() | live.keys()):
+            if key not in made or key not in live:
+                yield (*path, key)
+            else:
+                yield from _differing(made[key], live[key], (*path, key))
+    elif isinstance(made, list) and isinstance(live, list) and len(made) == len(live):
+        for number, (own, theirs) in enumerate(zip(made, live, strict=True)):
+            yield from _differing(own, theirs, (*path, number))
+    elif made != live:
+        yield path

@@ -1,0 +1,76 @@
+"""What a Kustomization has applied: the inventory in its status, as Flux writes and reads it.
+
+Source: kustomize-controller `internal/inventory`, cli-utils `pkg/object/objmetadata.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from gatekeeper.model import at
+from gatekeeper.reconciling.ordering import Object, group_of
+
+# Names in this group may have a colon, which an id cannot.
+RBAC = "rbac.authorization.k8s.io"
+
+
+class Entry(NamedTuple):
+    """One object of an inventory."""
+
+    namespace: str
+    name: str
+    group: str
+    kind: str
+    version: str
+
+    @property
+    def id(self) -> str:
+        """As it stands in an inventory."""
+        name = self.name.replace(":", "__") if self.group == RBAC else self.name
+        return f"{self.namespace}_{name}_{self.group}_{self.kind}"
+
+    @property
+    def api_version(self) -> str:
+        """Group and version, as an object has them."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def __str__(self) -> str:
+        return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
+
+
+def entry_of(value: Object) -> Entry:
+    """The entry of an object."""
+    version = str(value.get("apiVersion")).rpartition("/")[2]
+    namespace, name = at(value, ("metadata", "namespace")) or "", at(value, ("metadata", "name")) or ""
+    return Entry(str(namespace), str(name), group_of(value), str(value.get("kind")), version)
+
+
+def parsed(held: Any) -> Entry | None:
+    """An entry of a status; None where it is none."""
+    text, version = at(held, ("id",)), at(held, ("v",))
+    parts = text.split("_") if isinstance(text, str) else []
+    if not isinstance(version, str) or len(parts) < len(Entry._fields) - 1:
+        return None
+    # Only a name that had a colon is split further.
+    namespace, *names, group, kind = parts
+    name = ":".join("_".join(names).split("__")) if group == RBAC else "_".join(names)
+    return Entry(namespace, name, group, kind, version)
+
+
+def read(kustomization: Any) -> list[Entry]:
+    """What an object's status says that it has applied."""
+    held = at(kustomization, ("status", "inventory", "entries"))
+    return [entry for one in (held if isinstance(held, list) else ()) if (entry := parsed(one))]
+
+
+def gone(before: Iterable[Entry], objects: Iterable[Object]) -> list[Entry]:
+    """What was applied and is not any more, whatever its version."""
+    kept = {entry_of(value).id for value in objects}
+    return [entry for entry in before if entry.id not in kept]
+
+
+def metadata(value: Object, field: str) -> Mapping[str, str]:
+    """The labels or annotations of an object."""
+    held = at(value, ("metadata", field))
+    return held if isinstance(held, dict) else {}

@@ -1,0 +1,63 @@
+"""What an object says about how it is applied, and the labels that say who applies it.
+
+Source: fluxcd/pkg `ssa/utils/meta.go`; kustomize-controller `docs/spec/v1/kustomizations.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import Any
+
+from gatekeeper.model import at
+from gatekeeper.reconciling.inventory import metadata
+from gatekeeper.reconciling.ordering import Object
+
+GROUP = "kustomize.toolkit.fluxcd.io"
+NAME, NAMESPACE = f"{GROUP}/name", f"{GROUP}/namespace"
+
+
+def says(value: Object | None, key: str, word: str) -> bool:
+    """Whether an object's labels or annotations say a word, in whatever case: `ssa: Ignore`, `prune: disabled`."""
+    if value is None:
+        return False
+    held = [metadata(value, field).get(f"{GROUP}/{key}", "") for field in ("labels", "annotations")]
+    return any(isinstance(one, str) and one.lower() == word.lower() for one in held)
+
+
+def owned(objects: Iterable[Object], kustomization: Any) -> list[Object]:
+    """Objects with the labels of who applies them, and what it adds to all."""
+    namespace, name = at(kustomization, ("metadata", "namespace")), at(kustomization, ("metadata", "name"))
+    common = at(kustomization, ("spec", "commonMetadata")) or {}
+    found = []
+    for value in objects:
+        own = deepcopy(value)
+        held = own.setdefault("metadata", {})
+        for field, more in (
+            ("labels", {NAME: name, NAMESPACE: namespace, **(common.get("labels") or {})}),
+            ("annotations", common.get("annotations") or {}),
+        ):
+            if more:
+                held[field] = {**(held.get(field) or {}), **more}
+        found.append(own)
+    return found
+
+
+def is_owned(live: Object, kustomization: Any) -> bool:
+    """Whether an object in the cluster is this Kustomization's to take away."""
+    labels, own = metadata(live, "labels"), at(kustomization, ("metadata",))
+    return (labels.get(NAME), labels.get(NAMESPACE)) == (own.get("name"), own.get("namespace"))
+
+
+def is_kept(live: Object) -> bool:
+    """Whether an object in the cluster says that it is not taken away."""
+    return says(live, "prune", "disabled") or says(live, "reconcile", "disabled") or says(live, "ssa", "Ignore")
+
+
+def is_left_alone(value: Object, live: Object | None) -> bool:
+    """Whether an object is not applied, because it, or what is in the cluster, says so."""
+    if says(value, "reconcile", "disabled") or says(live, "reconcile", "disabled"):
+        return True
+    if says(value, "ssa", "Ignore") or says(live, "ssa", "Ignore"):
+        return True
+    return live is not None and says(value, "ssa", "IfNotPresent")

@@ -1,0 +1,114 @@
+"""What stands where: the order of applying, inventories, words on objects, the budget, and what differs."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.reconciling import budget, drift, inventory, marking, ordering
+from gatekeeper.reconciling.budget import Budget
+from gatekeeper.reconciling.inventory import Entry
+
+
+def one(
+    kind: str, name: str = "a", namespace: str = "", api: str = "v1", *, more: Any = None, **metadata: Any
+) -> dict[str, Any]:
+    space = {"namespace": namespace} if namespace else {}
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name, **space, **metadata, **(more or {})}}
+
+
+KUSTOMIZATION = {"metadata": {"name": "apps", "namespace": "flux-system"}, "spec": {}}
+
+
+def test_kinds_come_in_the_order_of_flux_and_in_its_stages() -> None:
+    kinds = [
+        "CustomResourceDefinition", "Namespace", "ClusterRole", "StorageClass", "ServiceAccount", "ConfigMap", "Secret",
+        "Service", "Deployment", "CronJob", "Job", "Pod", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+    ]  # fmt: skip
+    objects = [one(kind) for kind in kinds]
+    random.Random(1).shuffle(objects)
+    assert [value["kind"] for value in ordering.ordered(objects)] == kinds
+    stages = [[value["kind"] for value in stage] for stage in ordering.stages(objects)]
+    assert stages == [kinds[:3], ["StorageClass"], kinds[4:]]
+    same = [one("ConfigMap", name, space) for space in ("b", "a") for name in ("y", "x")]
+    names = [(value["metadata"]["namespace"], value["metadata"]["name"]) for value in ordering.ordered(same)]
+    assert names == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        (Entry("prod", "web", "apps", "Deployment", "v1"), "prod_web_apps_Deployment"), (Entry("", "prod", "", "Namespace", "v1"), "_prod__Namespace"),
+        (Entry("", "system:node", "rbac.authorization.k8s.io", "ClusterRole", "v1"), "_system__node_rbac.authorization.k8s.io_ClusterRole"),
+    ],
+)  # fmt: skip
+def test_an_inventory_is_read_as_flux_writes_it(entry: Entry, text: str) -> None:
+    assert entry.id == text and inventory.parsed({"id": text, "v": "v1"}) == entry
+
+
+NAMES = st.from_regex(r"[a-z]([a-z0-9.-]*[a-z0-9])?", fullmatch=True)
+
+
+@given(st.one_of(st.just(""), NAMES), NAMES, st.one_of(st.just(""), NAMES), st.sampled_from(["Job", "ConfigMap"]))
+def test_every_entry_comes_back(namespace: str, name: str, group: str, kind: str) -> None:
+    entry = Entry(namespace, name, group, kind, "v1")
+    assert inventory.parsed({"id": entry.id, "v": "v1"}) == entry
+
+
+@pytest.mark.parametrize("held", [None, {}, {"id": "a"}, {"id": "a_b", "v": "v1"}, {"id": 7, "v": "v1"}, "text"])
+def test_what_is_no_entry_is_none(held: Any) -> None:
+    assert inventory.parsed(held) is None
+
+
+def test_what_only_changed_its_version_is_not_gone() -> None:
+    before = [Entry("a", "x", "apps", "Deployment", "v1beta1"), Entry("a", "y", "", "ConfigMap", "v1")]
+    assert inventory.gone(before, [one("Deployment", "x", "a", "apps/v1")]) == before[1:]
+
+
+def test_words_on_objects_count_in_labels_and_annotations_in_any_case() -> None:
+    for field in ("labels", "annotations"):
+        value = one("ConfigMap", more={field: {f"{marking.GROUP}/ssa": "iGnOrE", f"{marking.GROUP}/prune": "Disabled"}})
+        assert marking.is_left_alone(value, None) and marking.is_kept(value) and marking.is_left_alone(one("A"), value)
+    present = one("ConfigMap", annotations={f"{marking.GROUP}/ssa": "IfNotPresent"})
+    assert not marking.is_left_alone(present, None) and marking.is_left_alone(present, one("ConfigMap"))
+
+
+def test_objects_get_the_labels_of_who_applies_them() -> None:
+    common = {"labels": {"team": "shop"}, "annotations": {"note": "n"}}
+    kustomization = {**KUSTOMIZATION, "spec": {"commonMetadata": common}}
+    given_ = one("ConfigMap", labels={"own": "1"})
+    [value] = marking.owned([given_], kustomization)
+    labels = {"own": "1", "team": "shop", marking.NAME: "apps", marking.NAMESPACE: "flux-system"}
+    assert value["metadata"]["labels"] == labels and value["metadata"]["annotations"] == {"note": "n"}
+    assert marking.is_owned(value, kustomization) and not marking.is_owned(given_, kustomization)
+    assert given_["metadata"]["labels"] == {"own": "1"}
+
+
+def entries(count: int, kind: str = "ConfigMap") -> list[Entry]:
+    return [Entry("a", f"x{number}", "", kind, "v1") for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("gone", "before", "is_empty", "words"),
+    [
+        (entries(0), 5, False, ""), (entries(0), 0, True, ""), (entries(1), 2, False, ""), (entries(3), 100, False, ""), (entries(11), 100, False, "more than 10 at once"),
+        (entries(3), 5, False, "3 of 5 objects would be deleted, more than 50%"), (entries(1), 1, True, "nothing is left of 1 objects"),
+        (entries(1, "Namespace"), 100, False, "Namespace a/x0 would be deleted"), (entries(1, "PersistentVolumeClaim"), 100, False, "cannot be made again"),
+    ],
+)  # fmt: skip
+def test_more_than_the_budget_waits(gone: list[Entry], before: int, is_empty: bool, words: str) -> None:
+    found = budget.excess(gone, before, is_empty, Budget())
+    assert words in found and bool(found) == bool(words)
+
+
+def test_what_differs_is_told_by_path() -> None:
+    live = one("Deployment", labels={"a": "1"}) | {"spec": {"replicas": 1, "list": [1, 2]}, "status": {"x": 1}}
+    made = one("Deployment", labels={"a": "2"}) | {"spec": {"replicas": 2, "list": [1, 3], "new": 1}}
+    made["metadata"]["resourceVersion"] = "7"
+    found = drift.differences(made, live)
+    assert found == [("metadata", "labels", "a"), ("spec", "list", 1), ("spec", "new"), ("spec", "replicas")]
+    assert drift.differences(live, live) == []

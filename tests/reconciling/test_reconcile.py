@@ -1,0 +1,275 @@
+"""Kustomizations against a real cluster, as a user types it: told, applied, healed, taken away, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import command, needs
+from tests.servers import cluster as servers
+from tests.servers.cluster import Cluster
+from tests.sops.conftest import age
+
+FLUX = "/apis/kustomize.toolkit.fluxcd.io/v1"
+SCHEMA = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+NAMES = {
+    "kind": "Kustomization",
+    "plural": "kustomizations",
+    "singular": "kustomization",
+    "listKind": "KustomizationList",
+}
+VERSION = {"name": "v1", "served": True, "storage": True, "subresources": {"status": {}}, "schema": SCHEMA}
+CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "kustomizations.kustomize.toolkit.fluxcd.io"},
+    "spec": {"group": "kustomize.toolkit.fluxcd.io", "scope": "Namespaced", "names": NAMES, "versions": [VERSION]},
+}
+
+
+def flux(name: str = "apps", **spec: Any) -> dict[str, Any]:
+    whole = {"interval": "10m", "prune": True, "path": f"./{name}", "sourceRef": {"kind": "GitRepository", "name": "r"}}
+    return {
+        "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+        "kind": "Kustomization",
+        "metadata": {"name": name, "namespace": "flux-system"},
+        "spec": {**whole, **spec},
+    }
+
+
+def config(name: str, value: str = "1", namespace: str = "prod") -> dict[str, Any]:
+    meta = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": value}}
+
+
+class Place:
+    """A repository and a cluster that has its Kustomizations, as Flux would have put them there."""
+
+    def __init__(self, root: Path, cluster: Cluster) -> None:
+        self.root, self.cluster = root, cluster
+        subprocess.run(["git", "init", "-q", "-b", "main", root], check=True)
+        (root / "gatekeeper.yaml").write_text("library: {profile: 'off'}\n")
+        self.put("kustomizations.yaml", flux())
+        cluster.make(f"{FLUX}/namespaces/flux-system/kustomizations", flux())
+
+    def put(self, file: str, *values: dict[str, Any]) -> None:
+        """Writes and commits a file; with nothing in it, takes it away."""
+        path = self.root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if values:
+            path.write_text(yaml.safe_dump_all(values))
+        else:
+            path.unlink()
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+        subprocess.run(["git", "-C", self.root, "add", "-A"], check=True)
+        subprocess.run(["git", *who, "-C", str(self.root), "commit", "-qm", "x"], check=True)
+
+    @property
+    def revision(self) -> str:
+        run = ["git", "-C", str(self.root), "rev-parse", "HEAD"]
+        return f"main@sha1:{subprocess.run(run, check=True, capture_output=True, text=True).stdout.strip()}"
+
+    def run(self, *how: str | Path) -> tuple[int, str, str]:
+        return command("reconcile", *how, "--kubeconfig", self.cluster.kubeconfig, self.root)
+
+    def status(self, name: str = "apps") -> Any:
+        return self.cluster.ask("GET", f"{FLUX}/namespaces/flux-system/kustomizations/{name}")[1]["status"]
+
+    def data(self, name: str) -> Any:
+        code, value = self.cluster.ask("GET", f"/api/v1/namespaces/prod/configmaps/{name}")
+        return value["data"] if code == 200 else None
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with servers.running(tmp_path_factory.mktemp("cluster")) as found:
+        found.make("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", CRD)
+        found.wait(f"{FLUX}/kustomizations")
+        for name in ("flux-system", "prod"):
+            found.make("/api/v1/namespaces", {"metadata": {"name": name}})
+        yield found
+
+
+@pytest.fixture
+def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
+    yield Place(tmp_path / "root", cluster)
+    for path in (f"{FLUX}/namespaces/flux-system/kustomizations", "/api/v1/namespaces/prod/configmaps"):
+        cluster.ask("DELETE", path)
+
+
+def test_what_is_in_git_is_told_applied_healed_and_taken_away(place: Place) -> None:
+    place.put("apps/all.yaml", config("x"), config("u"), config("z"))
+    code, out, err = place.run("--plan")
+    assert (code, err) == (0, "") and out.count("creates") == 3 and place.data("x") is None
+    code, out, err = place.run("--once")
+    assert (code, err) == (0, "") and place.data("x") == {"a": "1"}
+    status = place.status()
+    assert status["lastAppliedRevision"] == status["lastAttemptedRevision"] == place.revision
+    ids = {f"prod_{name}__ConfigMap" for name in "xuz"}
+    assert {one["id"] for one in status["inventory"]["entries"]} == ids
+    [ready] = status["conditions"]
+    assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "True", "ReconciliationSucceeded")
+    path = "/api/v1/namespaces/prod/configmaps/x"
+    before = place.cluster.ask("GET", path)[1]
+    assert before["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] == "apps"
+    assert place.run("--once")[0] == 0
+    assert place.cluster.ask("GET", path)[1]["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+    # Somebody changes it by hand: that is told, and healed.
+    place.cluster.ask("PUT", path, {**before, "data": {"a": "changed"}})
+    code, out, _ = place.run("--plan")
+    assert "changes   ConfigMap prod/x" in out and "data.a" in out and place.data("x") == {"a": "changed"}
+    assert place.run("--once")[0] == 0 and place.data("x") == {"a": "1"}
+    # What is not in Git any more goes; what is not ours, or says that it stays, stays.
+    place.put("apps/all.yaml", config("x"), config("u"))
+    code, out, _ = place.run("--plan")
+    assert code == 0 and "deletes   ConfigMap prod/z" in out and place.data("z")
+    assert place.run("--once")[0] == 0 and place.data("z") is None
+    kept = {"metadata": {"labels": {"kustomize.toolkit.fluxcd.io/prune": "disabled"}}}
+    place.cluster.ask("PATCH", "/api/v1/namespaces/prod/configmaps/u", kept)
+    place.put("apps/all.yaml", config("x"))
+    code, out, _ = place.run("--once")
+    assert code == 0 and "keeps     ConfigMap prod/u: it says that it is not taken away" in out and place.data("u")
+
+
+def test_more_than_the_budget_waits_until_that_revision_is_approved(place: Place) -> None:
+    place.put("apps/all.yaml", *(config(f"c{number}") for number in range(8)))
+    assert place.run("--once")[0] == 0
+    place.put("apps/all.yaml", config("c0"), config("new"))
+    code, out, _ = place.run("--plan")
+    assert code == 1 and "PruneHeld: 7 of 8 objects would be deleted, more than 50%" in out
+    code, out, _ = place.run("--once")
+    status = place.status()
+    assert code == 1 and place.data("c7") and place.data("new")
+    assert status["conditions"][0]["reason"] == "PruneHeld" and len(status["inventory"]["entries"]) == 9
+    assert place.run("--once", "--approve", "main@sha1:another")[0] == 1 and place.data("c7")
+    assert place.run("--once", "--approve", place.revision)[0] == 0 and place.data("c7") is None
+    assert len(place.status()["inventory"]["entries"]) == 2
+    # A folder from which all is gone is no wish to delete all.
+    place.put("apps/all.yaml")
+    (place.root / "apps").mkdir(exist_ok=True)
+    place.put("apps/note.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "n"}})
+    place.run("--once")
+    assert place.data("new")
+
+
+def test_what_the_gate_refuses_is_not_applied_and_told_with_its_place(place: Place) -> None:
+    place.put("apps/all.yaml", config("x"))
+    assert place.run("--once")[0] == 0
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "prod"}}
+    place.put("apps/all.yaml", config("x", "2"), {**secret, "stringData": {"password": "hunter2-Zk9vQ1x7Lm3"}})
+    code, out, _ = place.run("--once")
+    assert code == 1 and "Refused: apps/all.yaml" in out and place.data("x") == {"a": "1"}
+    status = place.status()
+    assert status["conditions"][0]["reason"] == "Refused" and "apps/all.yaml" in status["conditions"][0]["message"]
+    assert status["lastAppliedRevision"] != status["lastAttemptedRevision"] == place.revision
+    assert len(status["inventory"]["entries"]) == 1 and "hunter2" not in str(status) + out
+    place.put("apps/all.yaml", config("x", "3"))
+    assert place.run("--once")[0] == 0 and place.data("x") == {"a": "3"}
+
+
+def test_all_faults_of_a_stage_are_told_and_nothing_of_it_is_applied(place: Place) -> None:
+    bad = [{**config(f"bad{number}"), "data": {"a": "1", "-- no key --": "2"}} for number in range(2)]
+    place.put("apps/all.yaml", config("good"), *bad)
+    code, out, _ = place.run("--once")
+    assert code == 1 and out.count("FAILED") == 2 and "skips     ConfigMap prod/good" in out
+    assert place.data("good") is None and place.status()["conditions"][0]["reason"] == "ReconciliationFailed"
+
+
+def test_definitions_and_namespaces_come_before_what_needs_them(place: Place) -> None:
+    names = {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"}
+    group = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [VERSION]}
+    crd = {**CRD, "metadata": {"name": "widgets.example.com"}, "spec": group}
+    widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": "fresh"}}
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "fresh"}}
+    (place.root / "gatekeeper.yaml").write_text("library: {profile: 'off'}\nschemas: {allowMissing: ['*']}\n")
+    place.put("apps/all.yaml", widget, config("in", "1", "fresh"), space, crd)
+    code, out, err = place.run("--plan")
+    assert (code, err) == (0, "") and out.count("creates") == 4
+    code, out, err = place.run("--once")
+    assert (code, err) == (0, ""), out
+    assert place.cluster.ask("GET", "/apis/example.com/v1/namespaces/fresh/widgets/w")[0] == 200
+
+
+def test_what_depends_on_what_is_not_ready_waits(place: Place) -> None:
+    place.put("kustomizations.yaml", flux("apps", dependsOn=[{"name": "base"}]), flux("base"))
+    place.put("base/all.yaml", {**config("b"), "data": {"-- no key --": "2"}})
+    place.put("apps/all.yaml", config("x"))
+    code, out, _ = place.run("--once")
+    assert code == 1 and "flux-system/apps: DependencyNotReady: dependency 'flux-system/base' is not ready" in out
+    assert place.data("x") is None
+    place.put("base/all.yaml", config("b"))
+    assert place.run("--once")[0] == 0 and place.data("x") and place.data("b")
+
+
+@needs("sops")
+def test_what_is_encrypted_is_opened_on_its_way_into_the_cluster(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipient, key = age(tmp_path, "right")
+    secret = {
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "prod"},
+        "stringData": {"password": "hunter2-Zk9vQ1x7Lm3"},
+    }  # fmt: skip
+    (place.root / ".sops.yaml").write_text(
+        f"creation_rules:\n- {{path_regex: .*\\.yaml, encrypted_regex: '^(data|stringData)$', age: {recipient}}}\n"
+    )
+    (place.root / "apps").mkdir()
+    (place.root / "apps/s.yaml").write_text(yaml.safe_dump(secret))
+    monkeypatch.setenv("SOPS_AGE_KEY_FILE", "/nonexistent")
+    assert command("sops", "encrypt", place.root / "apps/s.yaml")[0] == 0
+    place.put("apps/c.yaml", config("x"))
+    code, out, _ = place.run("--once")
+    assert code == 1 and "Secret prod/s is encrypted with SOPS: name the keys in `spec.decryption.secretRef`" in out
+    decryption = {"provider": "sops", "secretRef": {"name": "sops-age"}}
+    place.put("kustomizations.yaml", flux(decryption=decryption))
+    assert "the Secret flux-system/sops-age to decrypt with is not there" in place.run("--once")[1]
+    for name, text in (("wrong", age(tmp_path, "wrong").file), ("right", key)):
+        data = {"metadata": {"name": "sops-age"}, "stringData": {f"{name}.agekey": text.read_text()}}
+        path = "/api/v1/namespaces/flux-system/secrets"
+        place.cluster.ask("DELETE", f"{path}/sops-age")
+        place.cluster.make(path, data)
+        code, out, err = place.run("--once")
+        assert code == (0 if name == "right" else 1), out
+        assert "hunter2" not in out + err and (
+            name == "right" or "none of the keys that the Kustomization names" in out
+        )
+    made = place.cluster.ask("GET", "/api/v1/namespaces/prod/secrets/s")[1]
+    assert base64.b64decode(made["data"]["password"]).decode() == "hunter2-Zk9vQ1x7Lm3" and "sops" not in made
+    assert "as it is" in place.run("--plan")[1] or place.run("--plan")[0] == 0
+
+
+def test_what_is_kept_from_the_gate_is_not_applied_and_not_taken_away(place: Place) -> None:
+    place.put("apps/all.yaml", config("x"))
+    place.put("apps/more.yaml", config("hidden"))
+    assert place.run("--once")[0] == 0 and place.data("hidden")
+    place.put("gatekeeper.yaml", {"library": {"profile": "off"}, "files": {"exclude": ["apps/more.yaml"]}})
+    code, out, _ = place.run("--once")
+    assert code == 1 and "apps/more.yaml: would be applied, and is kept from the gate" in out and place.data("hidden")
+
+
+def test_without_prune_what_is_not_in_git_any_more_stays(place: Place) -> None:
+    place.put("kustomizations.yaml", flux(prune=False))
+    place.put("apps/all.yaml", config("x"), config("u"), {**config("bare"), "metadata": {"name": "bare"}})
+    code, out, _ = place.run("--once")
+    assert code == 1 and "ConfigMap bare: it has no namespace: write one, or set `targetNamespace`" in out
+    place.put("apps/all.yaml", config("x"), config("u"))
+    assert place.run("--once")[0] == 0
+    place.put("apps/all.yaml", config("x"))
+    assert place.run("--once")[0] == 0 and place.data("u") and len(place.status()["inventory"]["entries"]) == 1
+
+
+def test_objects_can_be_written_into_files_and_the_rest_is_said(place: Place, tmp_path: Path) -> None:
+    place.put("apps/all.yaml", config("x"))
+    code, out, _ = command("reconcile", "--to", tmp_path / "out", place.root)
+    assert code == 0 and "1 objects" in out
+    assert yaml.safe_load((tmp_path / "out/flux-system-apps.yaml").read_text())["metadata"]["name"] == "x"
+    assert command("reconcile", "--to", tmp_path / "out", place.root)[0] == 2
+    assert command("reconcile", "--plan", place.root)[0] == 2 and command("reconcile", "--plan", "/none")[0] == 2
+    assert place.run("--plan", "--name", "flux-system/none")[0] == 2
+    assert place.run("--plan", "--name", "flux-system/apps")[0] == 0
