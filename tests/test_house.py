@@ -80,6 +80,7 @@ ROOMS: dict[str, set[str]] = {
         "patterns",
         "stores",
     },
+    "artifacts": {"errors", "fields", "gotemplate", "hidden", "process", "stores"},
     "reconciling": {"errors", "hidden", "model", "cluster", "sops"},
     "reconciles": {"errors", "hidden", "model", "reconciling", "cluster"},
     "watching": {"external", "stores", "syncs"},
@@ -141,6 +142,7 @@ ROOMS: dict[str, set[str]] = {
         "watching",
         "reconciles",
         "reconciling",
+        "artifacts",
     },
     "cli": {"errors", "commands"},
 }

@@ -1,0 +1,190 @@
+"""Pulling a repository with the real git: what it has, and the files of one commit, each commit once.
+
+Nothing of the user's own Git is used: no configuration, no credentials, no hooks. What is secret reaches git through
+files in memory or its environment, and never through an argument. Source: source-controller
+`docs/spec/v1/gitrepositories.md` (secret reference, excluding files, verification), fluxcd/pkg `sourceignore`.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from gatekeeper import process
+from gatekeeper.artifacts.reading import GitRepository
+from gatekeeper.artifacts.resolving import Revision
+from gatekeeper.errors import ToolError
+from gatekeeper.hidden import Hidden
+from gatekeeper.stores.handed import Handed
+
+# What Flux leaves out where nothing else is said.
+EXCLUDED = (
+    ".git/", ".gitignore", ".gitmodules", ".gitattributes", "*.jpg", "*.jpeg", "*.gif", "*.png", "*.wmv", "*.flv",
+    "*.tar.gz", "*.zip", ".github/", ".circleci/", ".travis.yml", ".gitlab-ci.yml", "appveyor.yml", ".drone.yml",
+    "cloudbuild.yaml", "codeship-services.yml", "codeship-steps.yml", "**/.goreleaser.yml", "**/.sops.yaml",
+    "**/.flux.yaml",
+)  # fmt: skip
+PER_FOLDER = ".sourceignore"
+# Where no `.netrc` and no configuration of ssh is.
+NOWHERE = "/nonexistent"
+# What git says, and what that means.
+PHRASES = (
+    ("could not read Username", "wants a name and a password: name a Secret in `secretRef`"),
+    ("Authentication failed", "refuses the name and password of the Secret"),
+    ("The requested URL returned error: 403", "refuses who asks (403)"),
+    ("Permission denied", "refuses the key of the Secret"),
+    ("Host key verification failed", "shows another host key than `known_hosts` has"),
+    ("not found", "has no such repository"), ("does not appear to be a git repository", "has no such repository"),
+    ("SSL certificate problem", "has a certificate that nobody vouches for: put `ca.crt` into the Secret"),
+    ("Could not resolve host", "is not known by this name"),
+)  # fmt: skip
+
+
+class Access(NamedTuple):
+    """How a repository is reached: what git is told by its environment."""
+
+    environment: Mapping[str, str]
+
+
+def access(url: str, data: Mapping[str, Hidden], handed: Handed) -> Access:
+    """How a repository is reached with the keys of a Secret.
+
+    Raises:
+        ToolError: they do not go together.
+    """
+    scheme = url.partition(":")[0]
+    held = {key: value.reveal() for key, value in data.items()}
+    settings: list[tuple[str, str]] = [("http.sslVerify", "true"), ("credential.helper", "")]
+    environment = {
+        "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ALLOW_PROTOCOL": scheme, "SSH_AUTH_SOCK": "", "HOME": NOWHERE,
+    }  # fmt: skip
+    if scheme == "ssh":
+        environment["GIT_SSH_COMMAND"] = _ssh(held, handed)
+    elif token := held.get("bearerToken"):
+        settings.append(("http.extraHeader", f"Authorization: Bearer {token.decode().strip()}"))
+    elif "username" in held or "password" in held:
+        pair = base64.b64encode(held.get("username", b"") + b":" + held.get("password", b"")).decode()
+        settings.append(("http.extraHeader", f"Authorization: Basic {pair}"))
+    if authority := held.get("ca.crt") or held.get("caFile"):
+        settings.append(("http.sslCAInfo", handed.put("ca.crt", authority, False)))
+    if "tls.crt" in held and "tls.key" in held:
+        settings.append(("http.sslCert", handed.put("tls.crt", held["tls.crt"], True)))
+        settings.append(("http.sslKey", handed.put("tls.key", held["tls.key"], True)))
+    environment["GIT_CONFIG_COUNT"] = str(len(settings))
+    for number, (key, text) in enumerate(settings):
+        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": text}
+    return Access(environment)
+
+
+def _ssh(held: Mapping[str, bytes], handed: Handed) -> str:
+    lacking = [key for key in ("identity", "known_hosts") if key not in held]
+    if lacking:
+        raise ToolError(f"the Secret for ssh has no `{lacking[0]}`")
+    if "password" in held:
+        raise ToolError("the Secret's key for ssh has a password, which is not supported yet")
+    key, hosts = handed.put("identity", held["identity"], True), handed.put("known_hosts", held["known_hosts"], False)
+    options = [f"UserKnownHostsFile={hosts}", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "BatchMode=yes"]
+    words = ["ssh", "-F", os.devnull, "-i", key]
+    return shlex.join([*words, *(part for option in options for part in ("-o", option))])
+
+
+def listed(source: GitRepository, way: Access) -> dict[str, str]:
+    """The names of a repository and their commits: all that an unchanged one is asked.
+
+    Raises:
+        ToolError: it does not answer, or refuses; in words that repeat nothing of what it said.
+    """
+    out = _git(source, way, Path(os.sep), "ls-remote", "--quiet", "--", source.url)
+    found = {}
+    for line in out.decode("utf-8", "replace").splitlines():
+        commit, _, name = line.partition("\t")
+        found[name] = commit
+    return found
+
+
+def checkout(source: GitRepository, revision: Revision, way: Access, folder: Path) -> Path:
+    """The files of a commit, in a folder of its own below another; there already, or fetched.
+
+    Raises:
+        ToolError: it cannot be had.
+    """
+    target = folder / revision.commit
+    if target.is_dir():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    mirror = mirrored(source, revision, way, folder)
+    scratch = Path(tempfile.mkdtemp(prefix="new-", dir=folder))
+    try:
+        index = {"GIT_INDEX_FILE": str(scratch / ".index")}
+        work = (f"--git-dir={mirror}", f"--work-tree={scratch}")
+        _git(source, way, scratch, *work, "checkout", "--force", revision.commit, "--", ".", more=index)
+        (scratch / ".index").unlink(missing_ok=True)
+        for name in _ignored(source, way, scratch, mirror):
+            (scratch / name).unlink(missing_ok=True)
+        scratch.replace(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def mirrored(source: GitRepository, revision: Revision, way: Access, folder: Path) -> Path:
+    """A bare repository that has a commit.
+
+    Raises:
+        ToolError: the commit cannot be had, or is not on the branch that is named with it.
+    """
+    mirror = folder / "mirror.git"
+    if not mirror.is_dir():
+        _git(source, way, folder, "init", "--quiet", "--bare", str(mirror))
+    at = (f"--git-dir={mirror}",)
+    is_pinned = revision.fetched.startswith("refs/heads/") and source.ref.commit
+    depth = () if is_pinned else ("--depth=1",)
+    _git(source, way, mirror, *at, "fetch", "--quiet", "--no-tags", *depth, "--", source.url, revision.fetched)
+    try:
+        _git(source, way, mirror, *at, "cat-file", "-e", f"{revision.commit}^{{commit}}")
+        if is_pinned:
+            _git(source, way, mirror, *at, "merge-base", "--is-ancestor", revision.commit, "FETCH_HEAD")
+    except ToolError:
+        raise ToolError(f"{source.url}: {revision.commit} is not on `{revision.pointer or revision.fetched}`") from None
+    return mirror
+
+
+def _ignored(source: GitRepository, way: Access, scratch: Path, mirror: Path) -> list[str]:
+    """The files that are left out: by `.sourceignore` files, and by what the source says, or else the usual."""
+    usual = EXCLUDED if source.ignore is None else (".git/",)
+    # What is named on the command line counts more than what stands in a folder.
+    own = [] if source.ignore is None else [f"--exclude={line}" for line in source.ignore.splitlines() if line.strip()]
+    lists = scratch / ".usual"
+    lists.write_text("\n".join(usual) + "\n", encoding="utf-8")
+    work = (f"--git-dir={mirror}", f"--work-tree={scratch}")
+    out = _git(
+        source, way, scratch, *work, "ls-files", "-z", "--others", "--ignored", f"--exclude-from={lists}",
+        f"--exclude-per-directory={PER_FOLDER}", *own, more={"GIT_INDEX_FILE": str(scratch / ".none")},
+    )  # fmt: skip
+    lists.unlink()
+    return [name for name in out.decode("utf-8", "surrogateescape").split("\0") if name and name != lists.name]
+
+
+def _git(
+    source: GitRepository, way: Access, folder: Path, *arguments: str, more: Mapping[str, str] | None = None
+) -> bytes:
+    guard = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false")
+    command = ["git", *guard, *arguments]
+    environment = {**way.environment, **(more or {})}
+    advice = "raise the `timeout` of the GitRepository"
+    code, out, words = process.run(command, source.timeout, folder, None, environment, online=True, advice=advice)
+    if code != 0:
+        meaning = next((meaning for phrase, meaning in PHRASES if phrase in words), "")
+        raise ToolError(f"{source.url} {meaning}" if meaning else f"{source.url}: git {_verb(arguments)} fails")
+    return out
+
+
+def _verb(arguments: tuple[str, ...]) -> str:
+    return next(word for word in arguments if not word.startswith("-"))

@@ -1,0 +1,84 @@
+"""Whether a commit or tag is signed by one of those who may, with PGP or SSH keys; by git and gpg.
+
+Source: source-controller `docs/spec/v1/gitrepositories.md` (verification): keys are told apart by how they are called.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from gatekeeper import process
+from gatekeeper.artifacts.fetching import Access
+from gatekeeper.artifacts.reading import GitRepository
+from gatekeeper.artifacts.resolving import Revision
+from gatekeeper.errors import ToolError
+from gatekeeper.hidden import Hidden
+
+SSH = ".sshpub"
+
+
+class Unverified(ToolError):
+    """A commit or tag is not signed by anybody who may."""
+
+
+def verified(source: GitRepository, revision: Revision, mirror: Path, way: Access, keys: Mapping[str, Hidden]) -> None:
+    """Returns where all is signed that must be.
+
+    Args:
+        keys: of those who may sign, by file name: `*.sshpub` is SSH, all others are PGP.
+
+    Raises:
+        Unverified: something is not, or by nobody who may.
+        ToolError: gpg is not there, or a key is none.
+    """
+    if source.verification is None:
+        return
+    mode = source.verification.mode
+    with tempfile.TemporaryDirectory(prefix="gatekeeper-verify-") as scratch:
+        home = Path(scratch)
+        home.chmod(0o700)
+        options = _trusted(home, keys, source.timeout)
+        environment = {**way.environment, "GNUPGHOME": str(home)}
+        tag = revision.fetched if revision.fetched.startswith("refs/tags/") else ""
+        if mode in ("Tag", "TagAndHEAD"):
+            if not tag:
+                raise Unverified(f"{source.url}: `verify.mode: {mode}` needs a tag, and {revision} is none")
+            # The tag itself was fetched; what it is called there is nothing to its signature.
+            _check(source, mirror, options, environment, "verify-tag", "FETCH_HEAD", f"the tag {revision.pointer}")
+        if mode != "Tag":
+            what = f"the commit {revision.commit[:12]}"
+            _check(source, mirror, options, environment, "verify-commit", revision.commit, what)
+
+
+def _trusted(home: Path, keys: Mapping[str, Hidden], seconds: float) -> list[str]:
+    """Puts the keys where git looks for them: options that say so."""
+    signers = [value.reveal().decode("utf-8", "replace").strip() for name, value in keys.items() if name.endswith(SSH)]
+    allowed = home / "allowed_signers"
+    allowed.write_text("".join(f'* namespaces="git" {line}\n' for line in signers), encoding="utf-8")
+    others = [value for name, value in keys.items() if not name.endswith(SSH)]
+    if others and shutil.which("gpg") is None:
+        raise ToolError("GnuPG (`gpg`) is not installed, and signatures with PGP keys are to be checked")
+    for value in others:
+        command = ["gpg", "--batch", "--no-autostart", "--homedir", str(home), "--import"]
+        code, _, _ = process.run(command, seconds, home, value.reveal(), advice="raise `timeout`")
+        if code != 0:
+            raise ToolError("a key to verify with is no PGP key (one of SSH is told by the ending `.sshpub`)")
+    return ["-c", f"gpg.ssh.allowedSignersFile={allowed}"]
+
+
+def _check(
+    source: GitRepository,
+    mirror: Path,
+    options: list[str],
+    environment: Mapping[str, str],
+    how: str,
+    name: str,
+    what: str,
+) -> None:
+    command = ["git", f"--git-dir={mirror}", *options, how, name]
+    code, _, _ = process.run(command, source.timeout, mirror, None, environment, advice="raise `timeout`")
+    if code != 0:
+        raise Unverified(f"{source.url}: {what} is not signed by any of those who may")

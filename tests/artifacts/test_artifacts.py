@@ -1,0 +1,285 @@
+"""GitRepositories as Flux has them: what they mean, pulled from a real Git host, and signed by those who may."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatekeeper.artifacts import fetching, reading, resolving, verifying
+from gatekeeper.artifacts.reading import GitRepository, Ref
+from gatekeeper.artifacts.resolving import Revision, Unresolved
+from gatekeeper.artifacts.verifying import Unverified
+from gatekeeper.errors import ToolError
+from gatekeeper.fields import FieldError
+from gatekeeper.hidden import Hidden
+from gatekeeper.stores.handed import Handed
+from tests.conftest import needs
+from tests.servers import git_server
+from tests.servers.git_server import PASSWORD, USER, Host
+
+WHO = {
+    "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.com", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com",
+    "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
+}  # fmt: skip
+
+
+def source(url: str = "https://example.com/r", **spec: Any) -> GitRepository:
+    value = {
+        "apiVersion": f"source.toolkit.fluxcd.io/{spec.pop('version', 'v1')}", "kind": "GitRepository",
+        "metadata": {"name": "r", "namespace": "flux-system"}, "spec": {"interval": "1m", "url": url, **spec},
+    }  # fmt: skip
+    return reading.read(value)
+
+
+class Work:
+    """A repository with a history, as a developer has it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True)
+        self.git("init", "-q", "-b", "main")
+
+    def git(self, *arguments: str, **more: str) -> str:
+        command = ["git", "-C", str(self.root), *arguments]
+        done = subprocess.run(command, env={**os.environ, **WHO, **more}, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def commit(self, file: str = "a.yaml", text: str = "a: b\n", *more: str) -> str:
+        (self.root / file).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / file).write_text(text)
+        self.git("add", "-A")
+        self.git("commit", "-qm", text, *more)
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    return Work(tmp_path / "host" / "shop")
+
+
+@pytest.fixture
+def host(work: Work) -> Iterator[Host]:
+    with git_server.serving(work.root.parent) as found:
+        yield found
+
+
+@pytest.fixture
+def handed() -> Iterator[Handed]:
+    found = Handed()
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("version", reading.VERSIONS)
+def test_every_version_has_the_same_form(version: str) -> None:
+    found = source(ref={"branch": "main"}, secretRef={"name": "s"}, timeout="30s", version=version)
+    assert found == source(ref={"branch": "main"}, secretRef={"name": "s"}, timeout="30s")
+    assert (found.ref, found.secret, found.timeout, found.interval) == (Ref("main"), "s", 30.0, 60.0)
+    assert source().ref == Ref("master")
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"url": "git@github.com:a/b"}, "must begin with"), ({"url": "ext::sh -c id"}, "must begin with"), ({"url": "--upload-pack=id"}, "must begin with"),
+        ({"url": "https://me:secret@example.com/r"}, "holds a password"), ({"ref": {"branch": "--upload-pack=id"}}, "no name that Git takes"),
+        ({"recurseSubmodules": True}, "recurseSubmodules` is not supported"), ({"include": []}, "include` is not supported"), ({"provider": "azure"}, "provider` is"),
+        ({"verify": {"mode": "Tag"}}, "secretRef` is missing"), ({"ref": {"odd": "x"}}, "odd` is not supported"), ({"accessFrom": {}}, "accessFrom"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_or_not_supported_is_refused_by_name(spec: dict[str, Any], words: str) -> None:
+    with pytest.raises(FieldError, match=words):
+        source(**spec)
+
+
+LISTED = {
+    "HEAD": "0" * 40, "refs/heads/master": "1" * 40, "refs/heads/main": "2" * 40, "refs/tags/v1.0.0": "3" * 40, "refs/tags/v1.0.0^{}": "4" * 40,
+    "refs/tags/v1.2.0-rc.1": "5" * 40, "refs/tags/1.1.9": "6" * 40, "refs/tags/v1.10.0": "7" * 40, "refs/tags/latest": "8" * 40, "refs/pull/7/head": "9" * 40,
+}  # fmt: skip
+
+
+@needs("gotemplate")
+@pytest.mark.parametrize(
+    ("ref", "text"),
+    [
+        (Ref("main"), f"main@sha1:{'2' * 40}"), (Ref("main", tag="v1.0.0"), f"v1.0.0@sha1:{'4' * 40}"), (Ref("main", "v1.0.0", "1.1.x"), f"1.1.9@sha1:{'6' * 40}"),
+        (Ref(semver=">=1.0.0"), f"v1.10.0@sha1:{'7' * 40}"), (Ref(semver="~1.2.0-0"), f"v1.2.0-rc.1@sha1:{'5' * 40}"), (Ref(semver="1.0.0 - 1.1.9 || 3.x"), f"1.1.9@sha1:{'6' * 40}"),
+        (Ref("main", semver="1.x", name="refs/pull/7/head"), f"refs/pull/7/head@sha1:{'9' * 40}"),
+        (Ref(name="refs/pull/7/head", commit="a" * 40), f"sha1:{'a' * 40}"), (Ref("main", commit="a" * 40), f"main@sha1:{'a' * 40}"),
+    ],
+)  # fmt: skip
+def test_of_several_references_the_last_counts(ref: Ref, text: str) -> None:
+    assert str(resolving.resolve(ref, LISTED)) == text
+
+
+@needs("gotemplate")
+@pytest.mark.parametrize(
+    ("ref", "words"),
+    [
+        (Ref("gone"), "there is no branch `gone`; there is `main`, `master`"), (Ref(tag="v9"), "there is no tag `v9`"), (Ref(semver=">=2.0.0"), "no tag is a version that"),
+        (Ref(semver="nonsense"), "is no range of versions"), (Ref(commit="abc"), "is no commit in full"), (Ref(name="refs/x/y"), "there is no reference"),
+    ],
+)  # fmt: skip
+def test_what_a_repository_has_not_is_told_with_what_it_has(ref: Ref, words: str) -> None:
+    with pytest.raises(Unresolved, match=words):
+        resolving.resolve(ref, LISTED)
+
+
+def pulled(one: GitRepository, keys: dict[str, str], handed: Handed, folder: Path) -> tuple[Revision, Path]:
+    way = fetching.access(one.url, {key: Hidden(text.encode()) for key, text in keys.items()}, handed)
+    revision = resolving.resolve(one.ref, fetching.listed(one, way))
+    return revision, fetching.checkout(one, revision, way, folder)
+
+
+def test_a_commit_is_pulled_once_and_an_unchanged_one_costs_one_question(
+    work: Work, host: Host, handed: Handed, tmp_path: Path
+) -> None:
+    first = work.commit()
+    one = source(f"{host.url}/shop/.git", ref={"branch": "main"})
+    keys = {"username": USER, "password": PASSWORD}
+    revision, folder = pulled(one, keys, handed, tmp_path / "kept")
+    assert str(revision) == f"main@sha1:{first}" and (folder / "a.yaml").read_text() == "a: b\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["a.yaml"]
+    before = len(host.seen)
+    assert pulled(one, keys, handed, tmp_path / "kept") == (revision, folder)
+    assert next(line.split("?")[0] for line in host.seen[before:]).endswith("info/refs")
+    assert not any("POST" in line and "receive" in line for line in host.seen)
+    second = work.commit("b.yaml", "c: d\n")
+    revision, newer = pulled(one, keys, handed, tmp_path / "kept")
+    assert revision.commit == second and newer != folder and folder.is_dir() and (newer / "b.yaml").is_file()
+
+
+def test_who_may_not_is_told_and_nothing_secret_with_it(work: Work, host: Host, handed: Handed, tmp_path: Path) -> None:
+    work.commit()
+    one = source(f"{host.url}/shop/.git", ref={"branch": "main"})
+    for keys, words in (
+        ({}, "wants a name and a password"), ({"username": USER, "password": "wrong-one"}, "refuses the name and password|wants a name"),
+        ({"bearerToken": "wrong-token"}, "refuses|wants"),
+    ):  # fmt: skip
+        with pytest.raises(ToolError, match=words) as caught:
+            pulled(one, keys, handed, tmp_path / "kept")
+        assert "wrong" not in str(caught.value)
+    elsewhere = source(f"{host.url}/none/.git")
+    with pytest.raises(ToolError, match="has no such repository"):
+        pulled(elsewhere, {"username": USER, "password": PASSWORD}, handed, tmp_path / "kept")
+    with pytest.raises(ToolError, match="has no `known_hosts`"):
+        fetching.access("ssh://git@127.0.0.1/r", {"identity": Hidden(b"key")}, handed)
+
+
+def test_a_commit_must_be_on_its_branch(work: Work, handed: Handed, tmp_path: Path) -> None:
+    first = work.commit()
+    work.commit("b.yaml")
+    work.git("checkout", "-q", "-b", "side")
+    side = work.commit("c.yaml")
+    url = f"file://{work.root}"
+    revision, folder = pulled(source(url, ref={"branch": "main", "commit": first}), {}, handed, tmp_path / "kept")
+    assert revision.commit == first and not (folder / "b.yaml").exists()
+    with pytest.raises(ToolError, match="is not on `main`"):
+        pulled(source(url, ref={"branch": "main", "commit": side}), {}, handed, tmp_path / "kept")
+    assert not list((tmp_path / "kept").glob("new-*"))
+
+
+@pytest.mark.parametrize(
+    ("ignore", "kept"),
+    [
+        (None, ["apps/a.yaml", "apps/keep.md", "b.txt"]), ("*.txt\n", [".github/x.yaml", ".sops.yaml", "apps/a.yaml", "apps/keep.md", "pic.png"]),
+        ("/*\n!/apps\n!apps/drop.md\n", ["apps/a.yaml", "apps/drop.md", "apps/keep.md"]),
+    ],
+)  # fmt: skip
+def test_files_are_left_out_as_flux_leaves_them_out(
+    work: Work, handed: Handed, tmp_path: Path, ignore: str | None, kept: list[str]
+) -> None:
+    for name in (".github/x.yaml", ".sops.yaml", "apps/a.yaml", "apps/keep.md", "apps/drop.md", "b.txt", "pic.png"):
+        (work.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (work.root / name).write_text("x: y\n")
+    (work.root / "apps/.sourceignore").write_text("drop.md\n")
+    work.commit()
+    one = source(f"file://{work.root}", ref={"branch": "main"}, **({"ignore": ignore} if ignore else {}))
+    _, folder = pulled(one, {}, handed, tmp_path / "kept")
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found - {"a.yaml", "apps/.sourceignore"} == set(kept)
+
+
+def test_no_hook_and_no_filter_of_a_repository_runs(work: Work, handed: Handed, tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    (work.root / ".gitattributes").write_text("*.yaml filter=evil\n")
+    hook = work.root / ".git/hooks/post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    hook.chmod(0o755)
+    work.git("config", "filter.evil.smudge", f"touch {mark}")
+    work.git("config", "uploadpack.packObjectsHook", f"touch {mark}")
+    work.commit()
+    mark.unlink(missing_ok=True)
+    _, folder = pulled(source(f"file://{work.root}", ref={"branch": "main"}), {}, handed, tmp_path / "kept")
+    assert (folder / "a.yaml").is_file() and not mark.exists()
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> tuple[Path, str]:
+    """A key of SSH, and its public part."""
+    key = tmp_path / "signer"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    return key, key.with_suffix(".pub").read_text()
+
+
+def check(one: GitRepository, keys: dict[str, str], handed: Handed, folder: Path) -> None:
+    way = fetching.access(one.url, {}, handed)
+    revision = resolving.resolve(one.ref, fetching.listed(one, way))
+    folder.mkdir(exist_ok=True)
+    mirror = fetching.mirrored(one, revision, way, folder)
+    verifying.verified(one, revision, mirror, way, {name: Hidden(text.encode()) for name, text in keys.items()})
+
+
+def test_commits_and_tags_must_be_signed_with_a_key_of_ssh(
+    work: Work, signer: tuple[Path, str], handed: Handed, tmp_path: Path
+) -> None:
+    key, public = signer
+    signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}")
+    work.commit()
+    work.git(*signing, "commit", "-q", "--allow-empty", "-S", "-m", "signed")
+    work.git(*signing, "tag", "-s", "v1.0.0", "-m", "signed")
+    work.git("tag", "v1.0.1")
+    url, keys = f"file://{work.root}", {"me.sshpub": public}
+    verify = {"mode": "HEAD", "secretRef": {"name": "k"}}
+    check(source(url, ref={"branch": "main"}, verify=verify), keys, handed, tmp_path / "kept")
+    for mode in ("Tag", "TagAndHEAD"):
+        check(source(url, ref={"tag": "v1.0.0"}, verify={**verify, "mode": mode}), keys, handed, tmp_path / "kept")
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+    stranger = {"me.sshpub": other.with_suffix(".pub").read_text()}
+    for ref, mode, given in (
+        ({"branch": "main"}, "HEAD", stranger), ({"tag": "v1.0.1"}, "Tag", keys), ({"branch": "main"}, "Tag", keys), ({"branch": "main"}, "HEAD", {}),
+    ):  # fmt: skip
+        with pytest.raises(Unverified):
+            check(source(url, ref=ref, verify={**verify, "mode": mode}), given, handed, tmp_path / "kept")
+    work.commit("unsigned.yaml")
+    with pytest.raises(Unverified, match="is not signed by any of those who may"):
+        check(source(url, ref={"branch": "main"}, verify=verify), keys, handed, tmp_path / "kept")
+
+
+def test_commits_must_be_signed_with_a_key_of_pgp(work: Work, handed: Handed, tmp_path: Path) -> None:
+    home = tmp_path / "gnupg"
+    home.mkdir(mode=0o700)
+    gpg = ["gpg", "--batch", "--homedir", str(home), "--pinentry-mode", "loopback", "--passphrase", ""]
+    if subprocess.run(["sh", "-c", "command -v gpg"], check=False, capture_output=True).returncode:
+        pytest.skip("GnuPG is not installed")
+    try:
+        subprocess.run([*gpg, "--quick-generate-key", "a <a@example.com>", "ed25519", "sign", "0"], check=True, capture_output=True)  # fmt: skip
+        public = subprocess.run([*gpg, "--armor", "--export"], check=True, capture_output=True, text=True).stdout
+        work.commit()
+        work.git("commit", "-q", "--allow-empty", "-Sa@example.com", "-m", "signed", GNUPGHOME=str(home))
+    finally:
+        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, capture_output=True)
+    verify = {"mode": "HEAD", "secretRef": {"name": "k"}}
+    one = source(f"file://{work.root}", ref={"branch": "main"}, verify=verify)
+    check(one, {"author.asc": public}, handed, tmp_path / "kept")
+    with pytest.raises(ToolError, match="is no PGP key"):
+        check(one, {"author.asc": "nonsense"}, handed, tmp_path / "kept")
+    with pytest.raises(Unverified):
+        check(one, {}, handed, tmp_path / "kept")
