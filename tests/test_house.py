@@ -80,6 +80,8 @@ ROOMS: dict[str, set[str]] = {
         "patterns",
         "stores",
     },
+    "pulls": BASE | {"artifacts", "cluster", "fields", "hidden", "reconciles", "render", "runs", "stores"},
+    "following": {"artifacts", "cluster", "fields", "model", "pulls"},
     "artifacts": {"errors", "fields", "gotemplate", "hidden", "process", "stores"},
     "reconciling": {"errors", "hidden", "model", "cluster", "sops"},
     "reconciles": {"errors", "hidden", "model", "reconciling", "cluster"},
@@ -143,6 +145,8 @@ ROOMS: dict[str, set[str]] = {
         "reconciles",
         "reconciling",
         "artifacts",
+        "pulls",
+        "following",
     },
     "cli": {"errors", "commands"},
 }

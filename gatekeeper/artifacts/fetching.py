@@ -12,6 +12,7 @@ import os
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,8 @@ EXCLUDED = (
 PER_FOLDER = ".sourceignore"
 # Where no `.netrc` and no configuration of ssh is.
 NOWHERE = "/nonexistent"
+MIRROR = "mirror.git"
+DAY = 24 * 3600.0
 # What git says, and what that means.
 PHRASES = (
     ("could not read Username", "wants a name and a password: name a Secret in `secretRef`"),
@@ -131,7 +134,15 @@ def checkout(source: GitRepository, revision: Revision, way: Access, folder: Pat
         scratch.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    _forget(folder, target)
     return target
+
+
+def _forget(folder: Path, kept: Path) -> None:
+    """Removes commits that were pulled more than a day ago; somebody may still be reading a younger one."""
+    for other in folder.iterdir():
+        if other != kept and other.name != MIRROR and time.time() - other.stat().st_mtime > DAY:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def mirrored(source: GitRepository, revision: Revision, way: Access, folder: Path) -> Path:
@@ -140,7 +151,7 @@ def mirrored(source: GitRepository, revision: Revision, way: Access, folder: Pat
     Raises:
         ToolError: the commit cannot be had, or is not on the branch that is named with it.
     """
-    mirror = folder / "mirror.git"
+    mirror = folder / MIRROR
     if not mirror.is_dir():
         _git(source, way, folder, "init", "--quiet", "--bare", str(mirror))
     at = (f"--git-dir={mirror}",)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lightkube import Client
 
 SECONDS = 30.0
+PAGE = 500
 NOT_FOUND, CONFLICT, INVALID = 404, 409, 422
 Object = dict[str, Any]
 
@@ -98,6 +99,18 @@ class Objects:
             if error.code == NOT_FOUND:
                 return None
             raise
+
+    def list(self, kind: Kind) -> Iterator[Object]:
+        """All objects of a kind, of all namespaces."""
+        params = {"limit": str(PAGE)}
+        while True:
+            answer = self._ask("GET", kind.path(""), f"the list of {kind.plural}", params)
+            for one in answer.get("items") or ():
+                yield {"apiVersion": kind.api_version, "kind": str(answer.get("kind")).removesuffix("List"), **one}
+            more = (answer.get("metadata") or {}).get("continue")
+            if not more:
+                return
+            params["continue"] = more
 
     def apply(self, kind: Kind, value: Object, manager: str, is_dry: bool) -> Object:
         """Applies an object by the server, which takes over what others have set of it; the object as it is then.

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Iterator
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import config, documents, files, git, reconciles, runs, sources
+from gatekeeper import config, files, git, pulls, reconciles
 from gatekeeper.cluster import client
 from gatekeeper.cluster.objects import Objects
 from gatekeeper.commands import reading
 from gatekeeper.commands.ticking import ticking
-from gatekeeper.errors import UsageError
+from gatekeeper.errors import ToolError, UsageError
+from gatekeeper.following import Following
 from gatekeeper.model import Verdict, dotted
 from gatekeeper.reconciles import Asked, Done, Round
 from gatekeeper.reconciling.budget import Budget
-from gatekeeper.render import every
 
 EXAMPLES = """examples:
   gatekeeper reconcile --plan --kubeconfig ~/.kube/config
   gatekeeper reconcile --plan --kubeconfig ~/.kube/config --name flux-system/apps
   gatekeeper reconcile --once --kubeconfig ~/.kube/config
   gatekeeper reconcile --once --kubeconfig ~/.kube/config --approve main@sha1:4b825dc642cb6eb9a060e54bf8d69288fbee4904
+  gatekeeper reconcile --once --kubeconfig ~/.kube/config --from-cluster
+  gatekeeper reconcile --watch --kubeconfig ~/.kube/config --from-cluster
   gatekeeper reconcile --to rendered
 
 The repository is rendered and judged as `gatekeeper check` does it; what is refused is not applied. `--plan` asks the
 cluster what would change, and changes nothing. `--once` applies in Flux's order, notes in the Kustomization's status
 what it applied, and takes away what is not in Git any more: no more than the budget lets, unless that revision is
-approved.
+approved. With `--from-cluster` GitRepositories and Kustomizations are those of the cluster, and each repository is
+pulled; `--watch` goes on until it is stopped.
 Exit status: 0 all is as it shall be, or would be; 1 something is refused, waits or failed; 2 wrong usage; 3 the cluster
 does not answer, or not all could be judged.
 """
@@ -44,23 +48,99 @@ def reconcile(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
     if not given.path.exists():
         raise UsageError(f"{given.path}: no such file or folder")
-    root = config.root_of(given.path.resolve())
-    settings = config.load(root, None)
-    with ticking("rendering", QUIET_SECONDS):
-        asked = [one for one in _asked(root, settings) if given.name in ("", "/".join(one.name))]
-    if not asked:
-        raise UsageError(f"{given.path}: there is no Flux Kustomization{f' {given.name}' if given.name else ''}")
     if given.to:
-        return _write(asked, given.to)
+        return _write(_chosen(given, pulls.asked(*_local(given.path), None)), given.to)
     if not given.kubeconfig:
-        raise UsageError("reconcile --plan and --once ask a cluster: give --kubeconfig")
-    with ticking("judging", QUIET_SECONDS):
-        verdict = runs.verdict_of(runs.Run(root, [root], settings, lambda steps, step, part: None))
+        raise UsageError("reconcile --plan, --once and --watch ask a cluster: give --kubeconfig")
+    if given.watch and not given.from_cluster:
+        raise UsageError("reconcile --watch follows what a cluster has: give --from-cluster, too")
     with client.opened(given.kubeconfig, given.context) as opened, closing(Objects(opened)) as cluster:
-        budget = Budget(given.most, given.share / 100)
-        round_ = Round(cluster, verdict, _revision(root), budget, given.approve, given.once)
-        done = reconciles.rounds(round_, asked, _tell)
-    return _status(done, verdict)
+        if given.watch:
+            return _watch(given, cluster)
+        if given.from_cluster:
+            return _from_cluster(given, cluster, Following())
+        root, settings, jobs = _local(given.path)
+        with ticking("rendering", QUIET_SECONDS):
+            asked = _chosen(given, pulls.asked(root, settings, jobs, None))
+        with ticking("judging", QUIET_SECONDS):
+            verdict = pulls.judged(root, settings)
+        return _status(_round(given, cluster, asked, verdict, _revision(root)), verdict)
+
+
+def _local(path: Path) -> tuple[Path, config.Config, int]:
+    root = config.root_of(path.resolve())
+    return root, config.load(root, None), os.cpu_count() or 1
+
+
+def _chosen(given: argparse.Namespace, all_: list[Asked]) -> list[Asked]:
+    """The Kustomizations that are meant.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = [one for one in all_ if given.name in ("", "/".join(one.name))]
+    if not found:
+        raise UsageError(f"{given.path}: there is no Flux Kustomization{f' {given.name}' if given.name else ''}")
+    return found
+
+
+def _round(
+    given: argparse.Namespace, cluster: Objects, asked: list[Asked], verdict: Verdict, revision: str
+) -> list[Done]:
+    budget = Budget(given.most, given.share / 100)
+    is_written = bool(given.once or given.watch)
+    return reconciles.rounds(Round(cluster, verdict, revision, budget, given.approve, is_written), asked, _tell)
+
+
+def _from_cluster(given: argparse.Namespace, cluster: Objects, following: Following) -> int:
+    """Each GitRepository of a cluster, with its Kustomizations: pulled where it is due, and reconciled."""
+    status = 0
+    for source in pulls.found(cluster):
+        if source.repository is None or source.repository.suspend or not source.kustomizations:
+            if source.fault:
+                sys.stdout.write(f"GitRepository {source.name}: FAILED: {source.fault}\n")
+                status = max(status, 1)
+            continue
+        try:
+            revision = pulls.revision_of(cluster, source.repository)
+            if not following.is_due(source, revision):
+                continue
+            root = pulls.pulled(cluster, source.repository, revision, _kept())
+        except ToolError as error:
+            # What was applied last stays.
+            sys.stdout.write(f"GitRepository {source.name}: FAILED: {error}\n")
+            status = max(status, 1)
+            continue
+        settings = config.load(root, None)
+        verdict = pulls.judged(root, settings)
+        asked = pulls.asked(root, settings, os.cpu_count() or 1, source.kustomizations)
+        chosen = [one for one in asked if given.name in ("", "/".join(one.name))]
+        done = _round(given, cluster, chosen, verdict, str(revision))
+        found = _status(done, verdict)
+        following.note(source, revision, found == 0)
+        status = max(status, found)
+    return status
+
+
+def _kept() -> Path:
+    """The user's folder for what was pulled."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "gatekeeper" / "artifacts"
+
+
+def _watch(given: argparse.Namespace, cluster: Objects) -> int:
+    """Round after round, until told to stop."""
+    stop, following = threading.Event(), Following()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    while not stop.is_set():
+        try:
+            _from_cluster(given, cluster, following)
+        except ToolError as error:
+            sys.stdout.write(f"FAILED: {error}\n")
+        sys.stdout.flush()
+        stop.wait(given.every)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,32 +154,21 @@ def _parser() -> argparse.ArgumentParser:
     how = options.add_mutually_exclusive_group(required=True)
     how.add_argument("--plan", action="store_true", help="tell what would change")
     how.add_argument("--once", action="store_true", help="apply, once")
+    how.add_argument("--watch", action="store_true", help="apply what is new or due, again and again")
     how.add_argument("--to", type=Path, metavar="DIR", help="write what would be applied into a new folder")
     options.add_argument("--kubeconfig", type=Path, metavar="FILE", help="of the cluster")
     options.add_argument("--context", default="", help="of the kubeconfig (default: its current one)")
+    options.add_argument(
+        "--from-cluster", action="store_true", help="pull what GitRepositories of the cluster name, in place of PATH"
+    )
+    options.add_argument(
+        "--every", type=float, default=15.0, metavar="SECONDS", help="with --watch: how often to look for changes (15)"
+    )
     options.add_argument("--name", default="", metavar="NAMESPACE/NAME", help="of one Kustomization (default: all)")
     options.add_argument("--most", type=int, default=10, metavar="N", help="delete no more at once (10)")
     options.add_argument("--share", type=float, default=50.0, metavar="PERCENT", help="nor more of all objects (50)")
     options.add_argument("--approve", default="", metavar="REVISION", help="let this revision delete more than that")
     return options
-
-
-def _asked(root: Path, settings: config.Config) -> Iterator[Asked]:
-    """The Flux Kustomizations of a repository, with what each applies."""
-    jobs = os.cpu_count() or 1
-    # What is kept from the gate is applied nevertheless, and must not be taken away for being overlooked.
-    tree = sources.gather([root], root, ())
-    judged = set(sources.gather([root], root, settings.exclude).files)
-    unjudged = [name for name in tree.files if name not in judged and name.endswith((".yaml", ".yml"))]
-    read, _ = documents.read(tree, jobs)
-    for entry, (resources, _, gaps) in every.by_applier(tree, read, settings, jobs):
-        if entry.resource.ref.group != reconciles.GROUP:
-            continue
-        lost = next((f"{gap.file}: {gap.reason}" for gap in gaps if gap.fatal), "")
-        hidden = [name for name in unjudged if name.startswith(f"{entry.folder}/" if entry.folder else "")]
-        if hidden and not lost:
-            lost = f"{hidden[0]}: would be applied, and is kept from the gate by `files.exclude`"
-        yield Asked(entry.resource.value, entry.folder, [one.value for one in resources], lost)
 
 
 def _revision(root: Path) -> str:

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gatekeeper import documents
 from gatekeeper.model import FieldPath, Resource, at
-from gatekeeper.render.origin import joined
+from gatekeeper.render.origin import Plain, joined
+from gatekeeper.render.plain import ref_of
 from gatekeeper.sources import Tree
 
 FLUX = "kustomize.toolkit.fluxcd.io/"
@@ -28,6 +30,8 @@ FLUX_FIELDS = {
 }
 ARGO_FIELDS = ("namespace", "namePrefix", "nameSuffix", "patches", "components", "replicas", "commonAnnotations")
 
+# In place of a file.
+IN_CLUSTER = "(in the cluster)"
 Configs = Mapping[tuple[str, str], Mapping[str, str]]
 
 
@@ -67,6 +71,13 @@ def of(resources: Iterable[Resource], tree: Tree, configs: Configs) -> list[Appl
         elif resource.ref.kind == "Application" and resource.ref.group == "argoproj.io":
             found.extend(_by_argo(resource, tree))
     return found
+
+
+def in_cluster(value: dict[str, Any]) -> Resource:
+    """A Flux Kustomization or Argo CD Application as it is in a cluster, and in no file."""
+    text = orjson.dumps(value)
+    parsed, _ = documents.parse(text)
+    return Resource(ref_of(value), text, Plain(IN_CLUSTER, parsed[0]))
 
 
 def _by_flux(resource: Resource, tree: Tree, configs: Configs) -> Iterator[Applied]:

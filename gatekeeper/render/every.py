@@ -99,7 +99,7 @@ class Ground(NamedTuple):
     free: Sequence[str]
 
 
-def _ground(tree: Tree, sources: Sequence[Source], config: Config) -> Ground:
+def _ground(tree: Tree, sources: Sequence[Source], config: Config, given: Sequence[Resource] = ()) -> Ground:
     sources = [*sources, *kustomizations.outside(tree, sources)]
     by_file = {source.file: source for source in sources}
     found = kustomizations.find(tree, sources)
@@ -109,16 +109,22 @@ def _ground(tree: Tree, sources: Sequence[Source], config: Config) -> Ground:
     # What kustomizations build is known only later; as it is written, it tells who applies what, and so the order.
     written = [part for source in sources for part in (plainly.get(source.file) or plain.resources(source))]
     configs = applied.configs(written)
-    planned = applied.of(written, tree, configs)
+    planned = applied.of([*written, *given], tree, configs)
     parts, free = units.find(found, [file for file, resources in plainly.items() if resources], planned)
     return Ground(found, chart_folders, by_file, alone, plainly, configs, planned, parts, free)
 
 
-def by_applier(tree: Tree, sources: Sequence[Source], config: Config, jobs: int) -> Iterator[tuple[Applied, Built]]:
-    """What each controller applies, for those who apply it themselves; charts are not among it."""
-    ground = _ground(tree, sources, config)
-    rendered = all_of(tree, sources, config, jobs)
-    known = applied.of(rendered.resources, tree, ground.configs)
+def by_applier(
+    tree: Tree, sources: Sequence[Source], config: Config, jobs: int, given: Sequence[Resource] | None = None
+) -> Iterator[tuple[Applied, Built]]:
+    """What each controller applies, for those who apply it themselves; charts are not among it.
+
+    Args:
+        given: who applies, as it is in the cluster; None for those that stand in the tree.
+    """
+    ground = _ground(tree, sources, config, given or ())
+    who = all_of(tree, sources, config, jobs).resources if given is None else given
+    known = applied.of(who, tree, ground.configs)
     for entry in known:
         built: Built = ([], [], [])
         for unit in ground.parts:

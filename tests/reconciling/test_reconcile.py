@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gatekeeper.commands import reconcile as commands
 from tests.conftest import command, needs
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
@@ -25,11 +30,25 @@ NAMES = {
     "listKind": "KustomizationList",
 }
 VERSION = {"name": "v1", "served": True, "storage": True, "subresources": {"status": {}}, "schema": SCHEMA}
-CRD = {
+GIT = "/apis/source.toolkit.fluxcd.io/v1"
+CRD: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
     "metadata": {"name": "kustomizations.kustomize.toolkit.fluxcd.io"},
     "spec": {"group": "kustomize.toolkit.fluxcd.io", "scope": "Namespaced", "names": NAMES, "versions": [VERSION]},
+}
+
+
+PARTS = {
+    "kind": "GitRepository",
+    "plural": "gitrepositories",
+    "singular": "gitrepository",
+    "listKind": "GitRepositoryList",
+}
+SOURCES = {
+    **CRD,
+    "metadata": {"name": "gitrepositories.source.toolkit.fluxcd.io"},
+    "spec": {**CRD["spec"], "group": "source.toolkit.fluxcd.io", "names": PARTS},
 }
 
 
@@ -90,7 +109,9 @@ class Place:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with servers.running(tmp_path_factory.mktemp("cluster")) as found:
         found.make("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", CRD)
+        found.make("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", SOURCES)
         found.wait(f"{FLUX}/kustomizations")
+        found.wait(f"{GIT}/gitrepositories")
         for name in ("flux-system", "prod"):
             found.make("/api/v1/namespaces", {"metadata": {"name": name}})
         yield found
@@ -99,7 +120,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
     yield Place(tmp_path / "root", cluster)
-    for path in (f"{FLUX}/namespaces/flux-system/kustomizations", "/api/v1/namespaces/prod/configmaps"):
+    for path in (
+        f"{FLUX}/namespaces/flux-system/kustomizations",
+        f"{GIT}/namespaces/flux-system/gitrepositories",
+        "/api/v1/namespaces/prod/configmaps",
+    ):
         cluster.ask("DELETE", path)
 
 
@@ -273,3 +298,90 @@ def test_objects_can_be_written_into_files_and_the_rest_is_said(place: Place, tm
     assert command("reconcile", "--plan", place.root)[0] == 2 and command("reconcile", "--plan", "/none")[0] == 2
     assert place.run("--plan", "--name", "flux-system/none")[0] == 2
     assert place.run("--plan", "--name", "flux-system/apps")[0] == 0
+
+
+def pulling(place: Place, **spec: Any) -> None:
+    """The GitRepository that the Kustomizations name, as it is in the cluster."""
+    whole = {"interval": "1m", "url": f"file://{place.root}", "ref": {"branch": "main"}, **spec}
+    meta = {"name": "r", "namespace": "flux-system"}
+    value = {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": meta, "spec": whole}
+    place.cluster.ask("DELETE", f"{GIT}/namespaces/flux-system/gitrepositories/r")
+    place.cluster.make(f"{GIT}/namespaces/flux-system/gitrepositories", value)
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where what is pulled is kept; built tools stay where they are."""
+    monkeypatch.setattr(commands, "_kept", lambda: tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def test_what_a_cluster_names_is_pulled_judged_and_applied(place: Place, kept: Path, tmp_path: Path) -> None:
+    def run(*how: str) -> tuple[int, str, str]:
+        return command("reconcile", *how, "--kubeconfig", place.cluster.kubeconfig, "--from-cluster", tmp_path)
+
+    pulling(place)
+    place.put("apps/all.yaml", config("x"))
+    code, out, err = run("--plan")
+    assert (code, err) == (0, "") and "creates   ConfigMap prod/x" in out and place.data("x") is None
+    assert run("--once")[0] == 0 and place.data("x") and place.status()["lastAppliedRevision"] == place.revision
+    # What is not committed counts for nothing; what is refused is told with its place in Git.
+    (place.root / "apps/all.yaml").write_text("")
+    assert run("--once")[0] == 0 and place.data("x")
+    (place.root / "apps/all.yaml").unlink()
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "prod"}}
+    place.put("apps/all.yaml", {**secret, "stringData": {"password": "hunter2-Zk9vQ1x7Lm3"}})
+    code, out, _ = run("--once")
+    assert code == 1 and "Refused: apps/all.yaml" in out and place.data("x")
+    # A branch that is gone, a signature that is not there, a source that is not followed: what was applied stays.
+    place.put("apps/all.yaml", config("x", "2"))
+    pulling(place, ref={"branch": "gone"})
+    code, out, _ = run("--once")
+    assert code == 1 and "there is no branch `gone`; there is `main`" in out and place.data("x") == {"a": "1"}
+    pulling(place, verify={"mode": "HEAD", "secretRef": {"name": "signers"}})
+    assert "the Secret flux-system/signers of the GitRepository is not there" in run("--once")[1]
+    place.cluster.make("/api/v1/namespaces/flux-system/secrets", {"metadata": {"name": "signers"}})
+    code, out, _ = run("--once")
+    assert code == 1 and "is not signed by any of those who may" in out and place.data("x") == {"a": "1"}
+    pulling(place, recurseSubmodules=True)
+    assert "recurseSubmodules` is not supported yet" in run("--once")[1]
+    pulling(place, suspend=True)
+    assert run("--once")[:2] == (0, "") and place.data("x") == {"a": "1"}
+    pulling(place)
+    assert run("--once")[0] == 0 and place.data("x") == {"a": "2"}
+    # A path that is not there is no wish to delete all.
+    place.put("apps/all.yaml")
+    code, out, _ = run("--once")
+    assert code == 1 and "is no folder of the repository" in out and place.data("x") == {"a": "2"}
+
+
+def test_a_cluster_is_followed_until_told_to_stop(place: Place, tmp_path: Path) -> None:
+    pulling(place)
+    place.put("apps/all.yaml", config("x"))
+    words: list[str | Path] = [
+        sys.executable, "-m", "gatekeeper", "reconcile", "--watch", "--from-cluster", "--every", "0.1",
+        "--kubeconfig", place.cluster.kubeconfig, tmp_path,
+    ]  # fmt: skip
+
+    def until(value: str) -> None:
+        end = time.monotonic() + 30
+        while place.data("x") != {"a": value}:
+            assert time.monotonic() < end, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+
+    with (tmp_path / "log").open("w") as log:
+        kept = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=kept)
+        try:
+            until("1")
+            place.put("apps/all.yaml", config("x", "2"))
+            until("2")
+            path = "/api/v1/namespaces/prod/configmaps/x"
+            place.cluster.ask("PATCH", path, {"data": {"a": "changed"}})
+            asked = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}}
+            place.cluster.ask("PATCH", f"{FLUX}/namespaces/flux-system/kustomizations/apps", asked)
+            until("2")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
