@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from gatekeeper.cluster.objects import Object, Objects, Refusal
 from gatekeeper.errors import SealError, ToolError
+from gatekeeper.fields import FieldError
 from gatekeeper.hidden import Hidden
 from gatekeeper.model import Verdict, at
-from gatekeeper.reconciling import applying, budget, decrypting, inventory, marking, telling
+from gatekeeper.reconciling import applying, budget, decrypting, inventory, marking, telling, waiting, wanting
 from gatekeeper.reconciling.applying import Change, Gone
 from gatekeeper.reconciling.budget import Budget
 from gatekeeper.reconciling.inventory import Entry
@@ -115,8 +116,10 @@ def _reconciled(round_: Round, asked: Asked) -> Done:
         return _told(round_, live, Done(asked, refused), inventory.read(live))
     before = inventory.read(live)
     try:
+        wanted = wanting.read(asked.kustomization)
+        wanting.complete(asked.objects, asked.kustomization)
         objects = marking.owned(_opened(round_, asked), asked.kustomization)
-    except (SealError, ToolError) as error:
+    except (FieldError, SealError, ToolError) as error:
         return _told(round_, live, Done(asked, Outcome(False, "BuildFailed", str(error))), before)
     prunes = bool(at(asked.kustomization, ("spec", "prune")))
     leaving = inventory.gone(before, objects) if prunes else []
@@ -135,6 +138,9 @@ def _reconciled(round_: Round, asked: Asked) -> Done:
     # Nothing is taken away while something did not come; and with `prune: false` it is nobody's any more.
     taken = None if failed or held else applying.taken(round_.cluster, gone, asked.kustomization)
     outcome = _outcome(changes, taken or (), held, round_.revision)
+    if outcome.is_ready:
+        reason = waiting.unready(round_.cluster, waiting.targets(wanted, changes), wanted.timeout)
+        outcome = Outcome(False, "HealthCheckFailed", reason) if reason else outcome
     return _told(round_, live, Done(asked, outcome, changes, taken or ()), telling.kept(before, changes, taken))
 
 

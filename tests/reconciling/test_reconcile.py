@@ -87,7 +87,7 @@ class Place:
             path.unlink()
         who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
         subprocess.run(["git", "-C", self.root, "add", "-A"], check=True)
-        subprocess.run(["git", *who, "-C", str(self.root), "commit", "-qm", "x"], check=True)
+        subprocess.run(["git", *who, "-C", str(self.root), "commit", "-q", "--allow-empty", "-m", "x"], check=True)
 
     @property
     def revision(self) -> str:
@@ -287,6 +287,57 @@ def test_without_prune_what_is_not_in_git_any_more_stays(place: Place) -> None:
     assert place.run("--once")[0] == 0
     place.put("apps/all.yaml", config("x"))
     assert place.run("--once")[0] == 0 and place.data("u") and len(place.status()["inventory"]["entries"]) == 1
+
+
+def deployment(name: str = "web") -> dict[str, Any]:
+    pod = {
+        "metadata": {"labels": {"app": name}},
+        "spec": {"containers": [{"name": "web", "image": "example.com/web:1"}]},
+    }
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": pod}
+    meta = {"name": name, "namespace": "prod"}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
+
+
+def test_what_was_applied_is_waited_for(place: Place) -> None:
+    check = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "namespace": "prod"}
+    path = "/apis/apps/v1/namespaces/prod/deployments/web"
+    for spec in ({"wait": True}, {"healthChecks": [check]}):
+        place.put("kustomizations.yaml", flux(timeout="1s", **spec))
+        place.put("apps/all.yaml", deployment(), config("x"))
+        code, out, _ = place.run("--once")
+        assert (
+            code == 1 and "HealthCheckFailed: not ready after 1 seconds: Deployment prod/web: replicas: 0 of 1" in out
+        )
+        assert place.status()["conditions"][0]["reason"] == "HealthCheckFailed"
+        # There is nobody here who runs Pods, so what it would say is said by hand.
+        counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas", "availableReplicas"), 1)
+        words = {"Available": "", "Progressing": "NewReplicaSetAvailable"}
+        conditions = [{"type": kind, "status": "True", "reason": reason} for kind, reason in words.items()]
+        status = {"observedGeneration": 1, "conditions": conditions, **counts}
+        assert place.cluster.ask("PATCH", f"{path}/status", {"status": status})[0] == 200
+        assert place.run("--once")[0] == 0 and place.status()["conditions"][0]["status"] == "True"
+        late = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]
+        place.put("kustomizations.yaml", flux(timeout="1h", **spec))
+        assert place.cluster.ask("PATCH", f"{path}/status", {"status": {"conditions": late}})[0] == 200
+        code, out, _ = place.run("--once")
+        assert code == 1 and "Deployment prod/web: it did not get on within its deadline" in out
+        place.cluster.ask("DELETE", path)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"serviceAccountName": "shop"}, "`spec.serviceAccountName` is not supported yet"), ({"kubeConfig": {}}, "`spec.kubeConfig` is not supported yet"),
+        ({"healthCheckExprs": []}, "`spec.healthCheckExprs`"), ({"dependsOn": [{"name": "b", "readyExpr": "true"}]}, "readyExpr"), ({"timeout": "soon"}, "is no duration"),
+        ({"postBuild": {"substituteFrom": [{"kind": "Secret", "name": "s"}]}}, "nothing in the repository sets `WHERE`"), ({"decryption": {"provider": "vault"}}, "provider` is"),
+    ],
+)  # fmt: skip
+def test_what_is_not_followed_is_refused_by_name(place: Place, spec: dict[str, Any], words: str) -> None:
+    place.put("kustomizations.yaml", flux(**spec))
+    place.put("apps/all.yaml", config("x", "${WHERE}"))
+    code, out, _ = place.run("--once")
+    assert code == 1 and words in out and place.data("x") is None
 
 
 def test_objects_can_be_written_into_files_and_the_rest_is_said(place: Place, tmp_path: Path) -> None:

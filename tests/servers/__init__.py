@@ -26,6 +26,8 @@ PROGRAMS = {
     # For benchmarks only.
     "external-secrets": ("external-secrets", "github.com/external-secrets/external-secrets", ""),
     "vault": ("vault", "github.com/hashicorp/vault", ""),
+    # A program of ours around the library that says whether objects are ready.
+    "kstatus": ("kstatus", ".", ""),
     "kube-apiserver": ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", STAMP),
 }
 
@@ -35,7 +37,8 @@ def built(name: str) -> Path | None:
     """The program, built if need be; None where there is no Go."""
     home, package, stamp = PROGRAMS[name]
     folder = HERE / home
-    sums = hashlib.sha256((folder / "go.mod").read_bytes() + (folder / "go.sum").read_bytes()).hexdigest()[:16]
+    held = [folder / "go.mod", folder / "go.sum", *folder.glob("*.go")]
+    sums = hashlib.sha256(b"".join(path.read_bytes() for path in held)).hexdigest()[:16]
     target = tools.cache() / f"{name}-{sums}-{sys.platform}" / name
     if target.is_file():
         return target

@@ -1,0 +1,96 @@
+"""What a Kustomization asks for beside its objects; a field that is not followed is refused by name.
+
+Source: kustomize-controller `api/{v1beta1,v1beta2,v1}/kustomization_types.go`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from gatekeeper.errors import SealError
+from gatekeeper.fields import Fields
+from gatekeeper.model import at
+from gatekeeper.reconciling import marking
+from gatekeeper.reconciling.ordering import Object
+
+# What rendering follows, and what is nothing to applying: how a deletion is carried out, old words for validation.
+RENDERED = (
+    "path", "sourceRef", "targetNamespace", "namePrefix", "nameSuffix", "patches", "patchesStrategicMerge",
+    "patchesJson6902", "images", "components", "commonMetadata", "postBuild", "decryption", "dependsOn",
+    "deletionPolicy", "validation", "buildMetadata", "prune", "force", "suspend",
+)  # fmt: skip
+MINUTE, HEALTH_MARGIN, SHORTEST = 60.0, 30.0, 30.0
+VARIABLE = re.compile(rb"\$\{[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Check(NamedTuple):
+    """An object that must be as it shall be."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+
+class Wanted(NamedTuple):
+    """What is waited for.
+
+    Attributes:
+        wait: whether all that is applied must be there.
+        timeout: seconds.
+    """
+
+    wait: bool
+    checks: tuple[Check, ...]
+    timeout: float
+
+
+def read(kustomization: Object) -> Wanted:
+    """What a Kustomization asks for.
+
+    Raises:
+        FieldError: a field is not valid, or is not supported.
+    """
+    spec = Fields(kustomization["spec"], ("spec",))
+    for name in RENDERED:
+        spec.has(name)
+    for fields in spec.each("dependsOn"):
+        for name in ("name", "namespace"):
+            fields.text(name, "")
+        fields.end()
+    decryption = spec.inner("decryption")
+    if decryption is not None:
+        decryption.choice("provider", ("sops",), "sops")
+    interval = spec.seconds("interval", MINUTE)
+    spec.seconds("retryInterval", interval)
+    timeout = spec.seconds("timeout", max(interval - HEALTH_MARGIN, SHORTEST))
+    checks = []
+    for fields in spec.each("healthChecks"):
+        namespace = fields.text("namespace", "") or at(kustomization, ("metadata", "namespace")) or ""
+        checks.append(Check(fields.text("apiVersion", "apps/v1"), fields.text("kind"), namespace, fields.text("name")))
+        fields.end()
+    found = Wanted(spec.flag("wait"), tuple(checks), timeout)
+    spec.end("is not supported yet")
+    return found
+
+
+def complete(objects: Sequence[Object], kustomization: Object) -> None:
+    """Returns where every variable of `postBuild` has its value.
+
+    Raises:
+        SealError: one has none: what it is in, and which.
+    """
+    if at(kustomization, ("spec", "postBuild")) is None:
+        return
+    for value in objects:
+        if marking.says(value, "substitute", "disabled"):
+            continue
+        left = VARIABLE.search(orjson.dumps(value))
+        if left:
+            name: Any = at(value, ("metadata", "name"))
+            shown = left[0].decode()[2:]
+            raise SealError(f"{value.get('kind')} {name}: nothing in the repository sets `{shown}` (`spec.postBuild`)")
