@@ -121,27 +121,33 @@ def _reconciled(round_: Round, asked: Asked) -> Done:
         objects = marking.owned(_opened(round_, asked), asked.kustomization)
     except (FieldError, SealError, ToolError) as error:
         return _told(round_, live, Done(asked, Outcome(False, "BuildFailed", str(error))), before)
+    there = _acting(round_, asked, wanted.account)
     prunes = bool(at(asked.kustomization, ("spec", "prune")))
     leaving = inventory.gone(before, objects) if prunes else []
-    gone = applying.to_go(round_.cluster, leaving, asked.kustomization)
+    gone = applying.to_go(there, leaving, asked.kustomization)
     held = _held(round_, asked, gone, len(before))
     if held and not objects:
         # An empty render is no wish.
         return _told(round_, live, Done(asked, Outcome(False, "PruneHeld", held), (), gone), before)
-    is_forced = bool(at(asked.kustomization, ("spec", "force")))
     if not round_.is_written:
-        changes = applying.planned(round_.cluster, objects)
+        changes = applying.planned(there, objects)
         return Done(asked, _outcome(changes, gone, held, round_.revision), changes, gone)
     live = _noted(round_, live, before, objects)
-    changes = applying.applied(round_.cluster, objects, is_forced)
+    changes = applying.applied(there, objects, bool(at(asked.kustomization, ("spec", "force"))))
     failed = any(change.action == "failed" for change in changes)
     # Nothing is taken away while something did not come; and with `prune: false` it is nobody's any more.
-    taken = None if failed or held else applying.taken(round_.cluster, gone, asked.kustomization)
+    taken = None if failed or held else applying.taken(there, gone, asked.kustomization)
     outcome = _outcome(changes, taken or (), held, round_.revision)
     if outcome.is_ready:
-        reason = waiting.unready(round_.cluster, waiting.targets(wanted, changes), wanted.timeout)
+        reason = waiting.unready(there, waiting.targets(wanted, changes), wanted.timeout)
         outcome = Outcome(False, "HealthCheckFailed", reason) if reason else outcome
     return _told(round_, live, Done(asked, outcome, changes, taken or ()), telling.kept(before, changes, taken))
+
+
+def _acting(round_: Round, asked: Asked, account: str) -> Objects:
+    """The cluster, with the rights of the ServiceAccount that a Kustomization names; its status is ours to write."""
+    user = f"system:serviceaccount:{asked.name[0]}:{account}"
+    return round_.cluster.acting(user) if account else round_.cluster
 
 
 def _opened(round_: Round, asked: Asked) -> list[Object]:

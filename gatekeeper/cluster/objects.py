@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -66,6 +67,13 @@ class Objects:
         params = client_adapter.ConnectionParams(timeout=httpx2.Timeout(SECONDS))
         self._http: httpx2.Client = client_adapter.Client(client.config, params)
         self._kinds: dict[str, dict[str, Kind]] = {}
+        self._user = ""
+
+    def acting(self, user: str) -> Objects:
+        """The same cluster, in which another user does what is done, with no more than that one's rights."""
+        other = copy(self)
+        other._user = user
+        return other
 
     def close(self) -> None:
         """Closes the connections."""
@@ -158,7 +166,11 @@ class Objects:
                 path,
                 params=dict(params or {}),
                 content=orjson.dumps(body) if body is not None else None,
-                headers={"Content-Type": content, "Accept": "application/json"},
+                headers={
+                    "Content-Type": content,
+                    "Accept": "application/json",
+                    **({"Impersonate-User": self._user} if self._user else {}),
+                },
             )
         held: Any = _loaded(answer.content)
         if answer.is_success:

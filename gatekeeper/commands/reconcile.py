@@ -49,7 +49,7 @@ def reconcile(arguments: list[str]) -> int:
     if not given.path.exists():
         raise UsageError(f"{given.path}: no such file or folder")
     if given.to:
-        return _write(_chosen(given, pulls.asked(*_local(given.path), None)), given.to)
+        return _write(_chosen(given, pulls.asked(*_local(given), None)), given.to)
     if not given.kubeconfig:
         raise UsageError("reconcile --plan, --once and --watch ask a cluster: give --kubeconfig")
     if given.watch and not given.from_cluster:
@@ -59,7 +59,7 @@ def reconcile(arguments: list[str]) -> int:
             return _watch(given, cluster)
         if given.from_cluster:
             return _from_cluster(given, cluster, Following())
-        root, settings, jobs = _local(given.path)
+        root, settings, jobs = _local(given)
         with ticking("rendering", QUIET_SECONDS):
             asked = _chosen(given, pulls.asked(root, settings, jobs, None))
         with ticking("judging", QUIET_SECONDS):
@@ -67,9 +67,9 @@ def reconcile(arguments: list[str]) -> int:
         return _status(_round(given, cluster, asked, verdict, _revision(root)), verdict)
 
 
-def _local(path: Path) -> tuple[Path, config.Config, int]:
-    root = config.root_of(path.resolve())
-    return root, config.load(root, None), os.cpu_count() or 1
+def _local(given: argparse.Namespace) -> tuple[Path, config.Config, int]:
+    root = config.root_of(given.path.resolve())
+    return root, config.load(root, given.config), os.cpu_count() or 1
 
 
 def _chosen(given: argparse.Namespace, all_: list[Asked]) -> list[Asked]:
@@ -111,7 +111,7 @@ def _from_cluster(given: argparse.Namespace, cluster: Objects, following: Follow
             sys.stdout.write(f"GitRepository {source.name}: FAILED: {error}\n")
             status = max(status, 1)
             continue
-        settings = config.load(root, None)
+        settings = config.load(root, given.config)
         verdict = pulls.judged(root, settings)
         asked = pulls.asked(root, settings, os.cpu_count() or 1, source.kustomizations)
         chosen = [one for one in asked if given.name in ("", "/".join(one.name))]
@@ -163,6 +163,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--every", type=float, default=15.0, metavar="SECONDS", help="with --watch: how often to look for changes (15)"
+    )
+    options.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"judge by this, instead of {config.NAME} of each repository"
     )
     options.add_argument("--name", default="", metavar="NAMESPACE/NAME", help="of one Kustomization (default: all)")
     options.add_argument("--most", type=int, default=10, metavar="N", help="delete no more at once (10)")

@@ -42,11 +42,13 @@ class Wanted(NamedTuple):
     Attributes:
         wait: whether all that is applied must be there.
         timeout: seconds.
+        account: the ServiceAccount of the Kustomization's namespace whose rights count; empty for one's own.
     """
 
     wait: bool
     checks: tuple[Check, ...]
     timeout: float
+    account: str = ""
 
 
 def read(kustomization: Object) -> Wanted:
@@ -73,7 +75,7 @@ def read(kustomization: Object) -> Wanted:
         namespace = fields.text("namespace", "") or at(kustomization, ("metadata", "namespace")) or ""
         checks.append(Check(fields.text("apiVersion", "apps/v1"), fields.text("kind"), namespace, fields.text("name")))
         fields.end()
-    found = Wanted(spec.flag("wait"), tuple(checks), timeout)
+    found = Wanted(spec.flag("wait"), tuple(checks), timeout, spec.text("serviceAccountName", ""))
     spec.end("is not supported yet")
     return found
 

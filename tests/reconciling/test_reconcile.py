@@ -196,6 +196,12 @@ def test_what_the_gate_refuses_is_not_applied_and_told_with_its_place(place: Pla
     assert len(status["inventory"]["entries"]) == 1 and "hunter2" not in str(status) + out
     place.put("apps/all.yaml", config("x", "3"))
     assert place.run("--once")[0] == 0 and place.data("x") == {"a": "3"}
+    # Whoever runs it may judge by rules of their own.
+    strict = place.root.parent / "strict.yaml"
+    strict.write_text("library: {severity: {pod-security/drop-capabilities: error}}\n")
+    place.put("apps/all.yaml", config("x", "4"), deployment())
+    code, out, _ = place.run("--once", "--config", strict)
+    assert code == 1 and "Refused" in out and place.data("x") == {"a": "3"}
 
 
 def test_all_faults_of_a_stage_are_told_and_nothing_of_it_is_applied(place: Place) -> None:
@@ -328,7 +334,7 @@ def test_what_was_applied_is_waited_for(place: Place) -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({"serviceAccountName": "shop"}, "`spec.serviceAccountName` is not supported yet"), ({"kubeConfig": {}}, "`spec.kubeConfig` is not supported yet"),
+        ({"kubeConfig": {}}, "`spec.kubeConfig` is not supported yet"),
         ({"healthCheckExprs": []}, "`spec.healthCheckExprs`"), ({"dependsOn": [{"name": "b", "readyExpr": "true"}]}, "readyExpr"), ({"timeout": "soon"}, "is no duration"),
         ({"postBuild": {"substituteFrom": [{"kind": "Secret", "name": "s"}]}}, "nothing in the repository sets `WHERE`"), ({"decryption": {"provider": "vault"}}, "provider` is"),
     ],
@@ -338,6 +344,24 @@ def test_what_is_not_followed_is_refused_by_name(place: Place, spec: dict[str, A
     place.put("apps/all.yaml", config("x", "${WHERE}"))
     code, out, _ = place.run("--once")
     assert code == 1 and words in out and place.data("x") is None
+
+
+def test_a_kustomization_has_the_rights_of_its_service_account_and_no_more(place: Place) -> None:
+    place.put("kustomizations.yaml", flux(serviceAccountName="shop"))
+    place.put("apps/all.yaml", config("x"))
+    code, out, _ = place.run("--once")
+    assert code == 1 and "cannot get resource" in out and place.data("x") is None
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch", "delete"]}
+    roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/prod"
+    place.cluster.make(f"{roles}/roles", {"metadata": {"name": "shop"}, "rules": [rule]})
+    subject = {"kind": "ServiceAccount", "name": "shop", "namespace": "flux-system"}
+    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "shop"}
+    place.cluster.make(f"{roles}/rolebindings", {"metadata": {"name": "shop"}, "roleRef": ref, "subjects": [subject]})
+    assert place.run("--once")[0] == 0 and place.data("x") and place.status()["conditions"][0]["status"] == "True"
+    # What lies in another's namespace is out of reach, and nothing of the same stage is applied.
+    place.put("apps/all.yaml", config("x", "2"), config("y2", "1", "flux-system"))
+    code, out, _ = place.run("--once")
+    assert code == 1 and "ConfigMap flux-system/y2" in out and place.data("x") == {"a": "1"}
 
 
 def test_objects_can_be_written_into_files_and_the_rest_is_said(place: Place, tmp_path: Path) -> None:
