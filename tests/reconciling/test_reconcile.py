@@ -198,7 +198,7 @@ def test_what_the_gate_refuses_is_not_applied_and_told_with_its_place(place: Pla
     assert place.run("--once")[0] == 0 and place.data("x") == {"a": "3"}
     # Whoever runs it may judge by rules of their own.
     strict = place.root.parent / "strict.yaml"
-    strict.write_text("library: {severity: {pod-security/drop-capabilities: error}}\n")
+    strict.write_text("library: {profile: strict, severity: {pod-security/drop-capabilities: error}}\n")
     place.put("apps/all.yaml", config("x", "4"), deployment())
     code, out, _ = place.run("--once", "--config", strict)
     assert code == 1 and "Refused" in out and place.data("x") == {"a": "3"}
