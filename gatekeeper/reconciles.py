@@ -132,7 +132,10 @@ def _reconciled(round_: Round, asked: Asked) -> Done:
     if not round_.is_written:
         changes = applying.planned(there, objects)
         return Done(asked, _outcome(changes, gone, held, round_.revision), changes, gone)
-    live = _noted(round_, live, before, objects)
+    try:
+        live = _noted(round_, live, before, objects)
+    except Refusal as error:
+        return Done(asked, Outcome(False, "StatusFailed", f"nothing is applied that cannot be noted: {error}"))
     changes = applying.applied(there, objects, bool(at(asked.kustomization, ("spec", "force"))))
     failed = any(change.action == "failed" for change in changes)
     # Nothing is taken away while something did not come; and with `prune: false` it is nobody's any more.

@@ -207,8 +207,8 @@ def _write(asked: list[Asked], folder: Path) -> int:
     """Writes what each Kustomization applies into a file of its own; values of Secrets stay where they are."""
     from gatekeeper.commands.render import _without_secrets
 
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder}: is not empty; name a new folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: is no empty folder; name a new one")
     folder.mkdir(parents=True, exist_ok=True)
     lost = 0
     for one in asked:
