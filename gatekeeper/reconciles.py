@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 from gatekeeper.cluster.objects import Object, Objects, Refusal
@@ -20,6 +23,8 @@ from gatekeeper.reconciling.telling import Outcome
 
 GROUP = "kustomize.toolkit.fluxcd.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1")
+# So many Kustomizations at a time.
+AT_ONCE = 8
 Name = tuple[str, str]
 
 
@@ -59,6 +64,7 @@ class Round(NamedTuple):
         revision: of the repository, as Flux writes it: `main@sha1:…`.
         approved: the revision for which somebody has approved that much is taken away.
         is_written: whether it is done, and not told only.
+        stop: ends waiting, once it is set; what is being applied is applied.
     """
 
     cluster: Objects
@@ -67,44 +73,36 @@ class Round(NamedTuple):
     budget: Budget
     approved: str
     is_written: bool
+    stop: threading.Event
 
 
 def rounds(round_: Round, all_: Sequence[Asked], say: Callable[[Done], None]) -> list[Done]:
-    """Each Kustomization after those that it depends on; what depends on one that is not ready waits."""
+    """Each Kustomization after those that it depends on, and beside the others; what depends on one not ready waits."""
     done: dict[Name, Done] = {}
-    for asked in _in_order(all_):
-        waits = [name for name in _needs(asked) if name in done and not done[name].outcome.is_ready]
-        if waits:
-            message = f"dependency '{'/'.join(waits[0])}' is not ready"
-            one = Done(asked, Outcome(False, "DependencyNotReady", message))
-        else:
-            one = _reconciled(round_, asked)
-        done[asked.name] = one
-        say(one)
+    left = list(all_)
+    while left:
+        names = {one.name for one in left}
+        # In a circle nobody can be first; each is found not ready then.
+        able = [one for one in left if not names & set(_needs(one))] or left
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for one in pool.map(partial(_in_turn, round_, done, names), able):
+                done[one.asked.name] = one
+                say(one)
+        left = [one for one in left if one.name not in done]
     return list(done.values())
+
+
+def _in_turn(round_: Round, done: Mapping[Name, Done], left: set[Name], asked: Asked) -> Done:
+    for name in _needs(asked):
+        if name in left or (name in done and not done[name].outcome.is_ready):
+            message = f"dependency '{'/'.join(name)}' is not ready"
+            return Done(asked, Outcome(False, "DependencyNotReady", message))
+    return _reconciled(round_, asked)
 
 
 def _needs(asked: Asked) -> list[Name]:
     listed = at(asked.kustomization, ("spec", "dependsOn")) or ()
     return [(one.get("namespace") or asked.name[0], one["name"]) for one in listed]
-
-
-def _in_order(all_: Sequence[Asked]) -> Iterator[Asked]:
-    """Dependencies first; a circle is broken where it is entered, and found not ready then."""
-    by_name: Mapping[Name, Asked] = {one.name: one for one in all_}
-    seen: set[Name] = set()
-
-    def visit(one: Asked) -> Iterator[Asked]:
-        if one.name in seen:
-            return
-        seen.add(one.name)
-        for name in _needs(one):
-            if name in by_name:
-                yield from visit(by_name[name])
-        yield one
-
-    for one in all_:
-        yield from visit(one)
 
 
 def _reconciled(round_: Round, asked: Asked) -> Done:
@@ -142,7 +140,7 @@ def _reconciled(round_: Round, asked: Asked) -> Done:
     taken = None if failed or held else applying.taken(there, gone, asked.kustomization)
     outcome = _outcome(changes, taken or (), held, round_.revision)
     if outcome.is_ready:
-        reason = waiting.unready(there, waiting.targets(wanted, changes), wanted.timeout)
+        reason = waiting.unready(there, waiting.targets(wanted, changes), wanted.timeout, round_.stop)
         outcome = Outcome(False, "HealthCheckFailed", reason) if reason else outcome
     return _told(round_, live, Done(asked, outcome, changes, taken or ()), telling.kept(before, changes, taken))
 

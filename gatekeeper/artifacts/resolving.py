@@ -42,6 +42,8 @@ class Revision(NamedTuple):
 class Unresolved(ToolError):
     """A repository has not what is asked for: what, and what there is."""
 
+    exit_code = 1
+
 
 def resolve(ref: Ref, listed: Mapping[str, str]) -> Revision:
     """The commit that is meant.

@@ -23,6 +23,8 @@ SSH = ".sshpub"
 class Unverified(ToolError):
     """A commit or tag is not signed by anybody who may."""
 
+    exit_code = 1
+
 
 def verified(source: GitRepository, revision: Revision, mirror: Path, way: Access, keys: Mapping[str, Hidden]) -> None:
     """Returns where all is signed that must be.

@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from gatekeeper.cluster import client
 from gatekeeper.cluster.objects import Objects
 from gatekeeper.commands import reading
 from gatekeeper.commands.ticking import ticking
-from gatekeeper.errors import ToolError, UsageError
+from gatekeeper.errors import GateError, ToolError, UsageError
 from gatekeeper.following import Following
 from gatekeeper.model import Verdict, dotted
 from gatekeeper.reconciles import Asked, Done, Round
@@ -41,6 +43,8 @@ does not answer, or not all could be judged.
 """
 WORDS = {"create": "creates", "configure": "changes", "unchanged": "as it is", "skip": "skips", "failed": "FAILED"}
 QUIET_SECONDS = 2.0
+# So many sources at a time; and so many fields of an object are told.
+AT_ONCE, MOST_FIELDS = 8, 10
 
 
 def reconcile(arguments: list[str]) -> int:
@@ -58,13 +62,13 @@ def reconcile(arguments: list[str]) -> int:
         if given.watch:
             return _watch(given, cluster)
         if given.from_cluster:
-            return _from_cluster(given, cluster, Following())
+            return _from_cluster(given, cluster)
         root, settings, jobs = _local(given)
         with ticking("rendering", QUIET_SECONDS):
             asked = _chosen(given, pulls.asked(root, settings, jobs, None))
         with ticking("judging", QUIET_SECONDS):
             verdict = pulls.judged(root, settings)
-        return _status(_round(given, cluster, asked, verdict, _revision(root)), verdict)
+        return _status(_round(given, cluster, asked, verdict, _revision(root), threading.Event()), verdict)
 
 
 def _local(given: argparse.Namespace) -> tuple[Path, config.Config, int]:
@@ -85,41 +89,57 @@ def _chosen(given: argparse.Namespace, all_: list[Asked]) -> list[Asked]:
 
 
 def _round(
-    given: argparse.Namespace, cluster: Objects, asked: list[Asked], verdict: Verdict, revision: str
+    given: argparse.Namespace,
+    cluster: Objects,
+    asked: list[Asked],
+    verdict: Verdict,
+    revision: str,
+    stop: threading.Event,
 ) -> list[Done]:
     budget = Budget(given.most, given.share / 100)
     is_written = bool(given.once or given.watch)
-    return reconciles.rounds(Round(cluster, verdict, revision, budget, given.approve, is_written), asked, _tell)
+    round_ = Round(cluster, verdict, revision, budget, given.approve, is_written, stop)
+    return reconciles.rounds(round_, asked, _tell)
 
 
-def _from_cluster(given: argparse.Namespace, cluster: Objects, following: Following) -> int:
-    """Each GitRepository of a cluster, with its Kustomizations: pulled where it is due, and reconciled."""
-    status = 0
-    for source in pulls.found(cluster):
-        if source.repository is None or source.repository.suspend or not source.kustomizations:
-            if source.fault:
-                sys.stdout.write(f"GitRepository {source.name}: FAILED: {source.fault}\n")
-                status = max(status, 1)
-            continue
-        try:
-            revision = pulls.revision_of(cluster, source.repository)
-            if not following.is_due(source, revision):
-                continue
-            root = pulls.pulled(cluster, source.repository, revision, _kept())
-        except ToolError as error:
-            # What was applied last stays.
-            sys.stdout.write(f"GitRepository {source.name}: FAILED: {error}\n")
-            status = max(status, 1)
-            continue
-        settings = config.load(root, given.config)
-        verdict = pulls.judged(root, settings)
-        asked = pulls.asked(root, settings, os.cpu_count() or 1, source.kustomizations)
+def _source(
+    given: argparse.Namespace, cluster: Objects, following: Following, stop: threading.Event, source: pulls.Source
+) -> int:
+    """One GitRepository with its Kustomizations: pulled where it is due, and reconciled."""
+    repository = source.repository
+    if repository is None:
+        sys.stdout.write(f"GitRepository {source.name}: FAILED: {source.fault}\n")
+        return 1
+    if repository.suspend or not source.kustomizations:
+        return 0
+    try:
+        revision = pulls.revision_of(cluster, repository)
+        if not following.is_due(source, revision):
+            return 0
+        root = pulls.pulled(cluster, repository, revision, _kept())
+        # What a repository pins its tools to counts for the whole program.
+        with _judging:
+            settings = config.load(root, given.config)
+            verdict = pulls.judged(root, settings)
+            asked = pulls.asked(root, settings, os.cpu_count() or 1, source.kustomizations)
         chosen = [one for one in asked if given.name in ("", "/".join(one.name))]
-        done = _round(given, cluster, chosen, verdict, str(revision))
-        found = _status(done, verdict)
-        following.note(source, revision, found == 0)
-        status = max(status, found)
+        status = _status(_round(given, cluster, chosen, verdict, str(revision), stop), verdict)
+    except GateError as error:
+        # One repository that is broken stops no other; and what was applied last stays.
+        sys.stdout.write(f"GitRepository {source.name}: FAILED: {error}\n")
+        return error.exit_code
+    following.note(source, revision, status == 0)
     return status
+
+
+_judging = threading.Lock()
+
+
+def _from_cluster(given: argparse.Namespace, cluster: Objects) -> int:
+    """Each GitRepository of a cluster, once."""
+    work = partial(_source, given, cluster, Following(), threading.Event())
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return max(pool.map(work, pulls.found(cluster)), default=0)
 
 
 def _kept() -> Path:
@@ -129,17 +149,21 @@ def _kept() -> Path:
 
 
 def _watch(given: argparse.Namespace, cluster: Objects) -> int:
-    """Round after round, until told to stop."""
+    """Round after round, until told to stop. A source that takes long holds up no other."""
     stop, following = threading.Event(), Following()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    while not stop.is_set():
-        try:
-            _from_cluster(given, cluster, following)
-        except ToolError as error:
-            sys.stdout.write(f"FAILED: {error}\n")
-        sys.stdout.flush()
-        stop.wait(given.every)
+    busy: dict[str, Future[int]] = {}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        while not stop.is_set():
+            try:
+                for source in pulls.found(cluster):
+                    if source.name not in busy or busy[source.name].done():
+                        busy[source.name] = pool.submit(_source, given, cluster, following, stop, source)
+            except ToolError as error:
+                sys.stdout.write(f"FAILED: {error}\n")
+            sys.stdout.flush()
+            stop.wait(given.every)
     return 0
 
 
@@ -183,17 +207,15 @@ def _revision(root: Path) -> str:
 
 
 def _tell(done: Done) -> None:
-    name = "/".join(done.asked.name)
-    sys.stdout.write(f"{name}: {done.outcome.reason}: {done.outcome.message}\n")
+    lines = [f"{'/'.join(done.asked.name)}: {done.outcome.reason}: {done.outcome.message}"]
     for change in done.changes:
         if change.action != "unchanged":
-            reason = f": {change.reason}" if change.reason else ""
-            sys.stdout.write(f"  {WORDS[change.action]:<9} {change}{reason}\n")
-        for field in change.fields[:10]:
-            sys.stdout.write(f"              {dotted(field)}\n")
+            lines.append(f"  {WORDS[change.action]:<9} {change}{f': {change.reason}' if change.reason else ''}")
+        lines += [f"              {dotted(field)}" for field in change.fields[:MOST_FIELDS]]
     for one in done.gone:
         word = {"delete": "deletes", "keep": "keeps", "gone": "is gone", "failed": "FAILED"}[one.action]
-        sys.stdout.write(f"  {word:<9} {one.entry}{f': {one.reason}' if one.reason else ''}\n")
+        lines.append(f"  {word:<9} {one.entry}{f': {one.reason}' if one.reason else ''}")
+    sys.stdout.write("\n".join([*lines, ""]))
     sys.stdout.flush()
 
 

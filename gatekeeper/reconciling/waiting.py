@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import threading
 import time
 from collections.abc import Sequence
 
@@ -24,8 +25,8 @@ def targets(wanted: Wanted, changes: Sequence[Change]) -> list[Check]:
     return [Check(entry.api_version, entry.kind, entry.namespace, entry.name) for entry in entries]
 
 
-def unready(cluster: Objects, checks: Sequence[Check], seconds: float) -> str:
-    """Why not all is there, once that is sure or the time is over; empty where all is."""
+def unready(cluster: Objects, checks: Sequence[Check], seconds: float, stop: threading.Event) -> str:
+    """Why not all is there, once that is sure, the time is over, or it is told to stop; empty where all is."""
     end, pause = time.monotonic() + seconds, FIRST_PAUSE
     left = list(checks)
     while True:
@@ -39,7 +40,8 @@ def unready(cluster: Objects, checks: Sequence[Check], seconds: float) -> str:
         if time.monotonic() + pause > end:
             words = [f"{_shown(check)}: {state.reason}" for check, state in states if state.word != "Current"]
             return f"not ready after {seconds:g} seconds: {'; '.join(words)}"
-        time.sleep(pause)
+        if stop.wait(pause):
+            return "nobody waits any more until all is there: it was told to stop"
         pause = min(LONGEST_PAUSE, pause * 1.5)
 
 

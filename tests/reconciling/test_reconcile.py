@@ -432,6 +432,29 @@ def test_what_a_cluster_names_is_pulled_judged_and_applied(place: Place, kept: P
     assert code == 1 and "is no folder of the repository" in out and place.data("x") == {"a": "2"}
 
 
+def test_a_broken_repository_stops_no_other_and_a_circle_is_told(place: Place, kept: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    subprocess.run(["git", "init", "-q", "-b", "main", broken], check=True)
+    (broken / "gatekeeper.yaml").write_text("library: [no mapping\n")
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-C", str(broken)]
+    for words in (["add", "-A"], ["commit", "-qm", "x"]):
+        subprocess.run(["git", *who, *words], check=True)
+    pulling(place)
+    path = f"{GIT}/namespaces/flux-system/gitrepositories"
+    value = place.cluster.ask("GET", f"{path}/r")[1]
+    other = {**value, "metadata": {"name": "broken"}, "spec": {**value["spec"], "url": f"file://{broken}"}}
+    place.cluster.make(path, other)
+    ref = {"kind": "GitRepository", "name": "broken"}
+    for one in (flux("b", sourceRef=ref), flux("c", dependsOn=[{"name": "d"}]), flux("d", dependsOn=[{"name": "c"}])):
+        place.cluster.make(f"{FLUX}/namespaces/flux-system/kustomizations", one)
+        place.put(f"{one['metadata']['name']}/all.yaml", config(f"of-{one['metadata']['name']}"))
+    place.put("apps/all.yaml", config("x"))
+    run = ("reconcile", "--once", "--kubeconfig", place.cluster.kubeconfig, "--from-cluster", tmp_path)
+    code, out, _ = command(*run)
+    assert code == 2 and "GitRepository flux-system/broken: FAILED: " in out and "gatekeeper.yaml" in out
+    assert place.data("x") == {"a": "1"} and out.count("DependencyNotReady") == 2 and place.data("of-c") is None
+
+
 def test_a_cluster_is_followed_until_told_to_stop(place: Place, tmp_path: Path) -> None:
     pulling(place)
     place.put("apps/all.yaml", config("x"))
