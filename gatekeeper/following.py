@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from gatekeeper import pulls
+from gatekeeper.artifacts.reading import GitRepository
 from gatekeeper.artifacts.resolving import Revision
-from gatekeeper.cluster.objects import Object
+from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.fields import FieldError, Fields
 from gatekeeper.model import at
 
@@ -20,6 +21,21 @@ class Following:
 
     def __init__(self) -> None:
         self._done: dict[str, tuple[object, float]] = {}
+        self._known: dict[str, tuple[object, float, Revision]] = {}
+
+    def revision(self, cluster: Objects, source: pulls.Source, repository: GitRepository) -> Revision:
+        """Which commit a source means: asked of its host once an interval, or when it was changed or somebody asks.
+
+        Raises:
+            ToolError: see `pulls.revision_of`.
+        """
+        state = (at(source.value, ("spec",)), at(source.value, ("metadata", "annotations", REQUESTED)))
+        known = self._known.get(source.name)
+        if known is not None and known[0] == state and time.monotonic() < known[1]:
+            return known[2]
+        found = pulls.revision_of(cluster, repository)
+        self._known[source.name] = (state, time.monotonic() + repository.interval, found)
+        return found
 
     def is_due(self, source: pulls.Source, revision: Revision) -> bool:
         """Whether it is of another commit, its Kustomizations have changed, somebody asks for it, or time is over."""

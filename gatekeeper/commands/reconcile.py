@@ -113,7 +113,7 @@ def _source(
     if repository.suspend or not source.kustomizations:
         return 0
     try:
-        revision = pulls.revision_of(cluster, repository)
+        revision = following.revision(cluster, source, repository)
         if not following.is_due(source, revision):
             return 0
         root = pulls.pulled(cluster, repository, revision, _kept())

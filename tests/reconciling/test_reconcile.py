@@ -456,7 +456,7 @@ def test_a_broken_repository_stops_no_other_and_a_circle_is_told(place: Place, k
 
 
 def test_a_cluster_is_followed_until_told_to_stop(place: Place, tmp_path: Path) -> None:
-    pulling(place)
+    pulling(place, interval="100ms")
     place.put("apps/all.yaml", config("x"))
     words: list[str | Path] = [
         sys.executable, "-m", "gatekeeper", "reconcile", "--watch", "--from-cluster", "--every", "0.1",
