@@ -241,11 +241,15 @@ def _told(round_: Round, live: Object | None, done: Done, held: Sequence[Entry])
     """Writes the status of a Kustomization that is in the cluster; what was applied is noted whatever came of it."""
     if live is None or not round_.is_written:
         return done
-    kind = round_.cluster.kind(live["apiVersion"], "Kustomization")
-    status = telling.status_of(live, done.outcome, round_.revision, held, time.time())
+    cluster, now = round_.cluster, time.time()
+    kind, events = cluster.kind(live["apiVersion"], "Kustomization"), cluster.kind("v1", "Event")
+    status = telling.status_of(live, done.outcome, round_.revision, held, now)
+    event = telling.event_of(live, done.outcome, round_.revision, now)
     try:
         if kind is not None:
-            round_.cluster.patch_status(kind, live, status)
+            cluster.patch_status(kind, live, status)
+        if event is not None and events is not None:
+            cluster.create(events, event)
     except Refusal as error:
         return done._replace(outcome=Outcome(False, "StatusFailed", str(error)))
     return done

@@ -131,6 +131,15 @@ class Objects:
         path = kind.path(metadata.get("namespace") or "", metadata["name"])
         return self._ask("PATCH", path, _shown(value), params, value, "application/apply-patch+yaml")
 
+    def create(self, kind: Kind, value: Object) -> Object:
+        """Makes an object; as it is then.
+
+        Raises:
+            Refusal: the cluster does not take it.
+        """
+        namespace = value["metadata"].get("namespace") or ""
+        return self._ask("POST", kind.path(namespace), f"a new one of {kind.plural}", {}, value)
+
     def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Takes an object away, and what hangs on it in the background; if it is there, and the one that was meant."""
         options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}

@@ -13,9 +13,11 @@ from gatekeeper.model import at
 from gatekeeper.reconciling import inventory
 from gatekeeper.reconciling.applying import Change, Gone
 from gatekeeper.reconciling.inventory import Entry
+from gatekeeper.reconciling.marking import GROUP
 from gatekeeper.reconciling.ordering import Object
 
 MOST_MESSAGE = 1024
+COMPONENT = "gatekeeper"
 
 
 class Outcome(NamedTuple):
@@ -37,8 +39,7 @@ def status_of(
     """
     when = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     status = "True" if outcome.is_ready else "False"
-    before = [one for one in at(kustomization, ("status", "conditions")) or () if one.get("type") == "Ready"]
-    since = next((one["lastTransitionTime"] for one in before if one.get("status") == status), when)
+    since = next((one["lastTransitionTime"] for one in _ready(kustomization) if one.get("status") == status), when)
     generation = at(kustomization, ("metadata", "generation"))
     condition = {
         "type": "Ready", "status": status, "reason": outcome.reason, "message": outcome.message[:MOST_MESSAGE],
@@ -51,6 +52,31 @@ def status_of(
     if outcome.is_ready:
         found["lastAppliedRevision"] = revision
     return found
+
+
+def _ready(kustomization: Object) -> list[dict[str, Any]]:
+    """The condition `Ready` that it has, if it has one."""
+    return [one for one in at(kustomization, ("status", "conditions")) or () if one.get("type") == "Ready"]
+
+
+def event_of(kustomization: Object, outcome: Outcome, revision: str, now: float) -> dict[str, Any] | None:
+    """An event, as Flux's notifications read it; None where the same was told before."""
+    message = outcome.message[:MOST_MESSAGE]
+    ready: dict[str, Any] = next(iter(_ready(kustomization)), {})
+    if (ready.get("reason"), ready.get("message")) == (outcome.reason, message):
+        return None
+    when = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    metadata = kustomization["metadata"]
+    about = {name: metadata.get(name) for name in ("namespace", "name", "uid", "resourceVersion")}
+    return {
+        "metadata": {
+            "generateName": f"{metadata['name']}.", "namespace": metadata["namespace"],
+            "annotations": {f"{GROUP}/revision": revision},
+        },
+        "involvedObject": {"apiVersion": kustomization["apiVersion"], "kind": "Kustomization", **about},
+        "type": "Normal" if outcome.is_ready else "Warning", "reason": outcome.reason, "message": message,
+        "source": {"component": COMPONENT}, "firstTimestamp": when, "lastTimestamp": when, "count": 1,
+    }  # fmt: skip
 
 
 def inventory_of(held: Sequence[Entry]) -> dict[str, Any]:

@@ -100,6 +100,11 @@ class Place:
     def status(self, name: str = "apps") -> Any:
         return self.cluster.ask("GET", f"{FLUX}/namespaces/flux-system/kustomizations/{name}")[1]["status"]
 
+    def events(self) -> list[tuple[str, str]]:
+        """What was told of the Kustomization `apps`: the word and the sentence of each event."""
+        held = self.cluster.ask("GET", "/api/v1/namespaces/flux-system/events")[1]["items"]
+        return sorted((one["reason"], one["message"]) for one in held if one["involvedObject"]["name"] == "apps")
+
     def data(self, name: str) -> Any:
         code, value = self.cluster.ask("GET", f"/api/v1/namespaces/prod/configmaps/{name}")
         return value["data"] if code == 200 else None
@@ -123,6 +128,7 @@ def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
     for path in (
         f"{FLUX}/namespaces/flux-system/kustomizations",
         f"{GIT}/namespaces/flux-system/gitrepositories",
+        "/api/v1/namespaces/flux-system/events",
         "/api/v1/namespaces/prod/configmaps",
     ):
         cluster.ask("DELETE", path)
@@ -194,6 +200,10 @@ def test_what_the_gate_refuses_is_not_applied_and_told_with_its_place(place: Pla
     assert status["conditions"][0]["reason"] == "Refused" and "apps/all.yaml" in status["conditions"][0]["message"]
     assert status["lastAppliedRevision"] != status["lastAttemptedRevision"] == place.revision
     assert len(status["inventory"]["entries"]) == 1 and "hunter2" not in str(status) + out
+    told = place.events()
+    assert [reason for reason, _ in told] == ["ReconciliationSucceeded", "Refused"] and "apps/all.yaml" in told[1][1]
+    # It is told once, and not at every try.
+    assert place.run("--once")[0] == 1 and place.events() == told
     place.put("apps/all.yaml", config("x", "3"))
     assert place.run("--once")[0] == 0 and place.data("x") == {"a": "3"}
     # Whoever runs it may judge by rules of their own.
