@@ -21,6 +21,7 @@ PLURALS = {
     "ClusterExternalSecret": "clusterexternalsecrets",
 }
 PAGE = 500
+FORBIDDEN = 403
 
 
 def objects(client: Client) -> Iterator[dict[str, Any]]:
@@ -47,12 +48,18 @@ def objects(client: Client) -> Iterator[dict[str, Any]]:
                 raise ToolError(f"the cluster knows no ExternalSecrets of {GROUP}: install its resource definitions")
 
 
-def namespaces(client: Client) -> dict[str, Mapping[str, str]]:
-    """The namespaces of a cluster, with their labels."""
+def namespaces(client: Client) -> dict[str, Mapping[str, str]] | None:
+    """The namespaces of a cluster, with their labels; None for who may not list them."""
+    from lightkube.core.exceptions import ApiError
     from lightkube.resources.core_v1 import Namespace
 
     held: Any = client.list(Namespace, chunk_size=PAGE)
-    return {one.metadata.name: one.metadata.labels or {} for one in held}
+    try:
+        return {one.metadata.name: one.metadata.labels or {} for one in held}
+    except ApiError as error:
+        if error.status.code == FORBIDDEN:
+            return None
+        raise
 
 
 def tell(client: Client, value: Mapping[str, Any], status: Mapping[str, Any]) -> None:

@@ -100,7 +100,8 @@ def _asked(given: argparse.Namespace, cluster: Client | None) -> Asked:
 
     if cluster is None:
         return {}, wishes.found(given.path, given.namespace, Spaces({}, False))
-    spaces = Spaces(external.namespaces(cluster), True)
+    known = external.namespaces(cluster)
+    spaces = Spaces(known or {}, known is not None)
     if not given.from_cluster:
         return {}, wishes.found(given.path, given.namespace, spaces)
     values = list(external.objects(cluster))

@@ -163,6 +163,31 @@ def test_what_the_rules_do_not_let_is_not_read_and_told(place: Place) -> None:
     assert [told for told, _ in place.events("db")] == ["UpdateFailed"] and place.secret("db")[0] == 404
 
 
+def test_what_docs_say_is_needed_is_enough(place: Place) -> None:
+    """With those rights and no more; Namespaces are not among them, for nothing here chooses by labels."""
+    rules = [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "get", "create", "update", "delete"]},
+        {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
+        {"apiGroups": ["external-secrets.io"], "resources": ["*"], "verbs": ["list"]},
+        {"apiGroups": ["external-secrets.io"], "resources": ["externalsecrets/status"], "verbs": ["patch"]},
+    ]
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    place.cluster.make(f"{rbac}/clusterroles", {"metadata": {"name": "sync"}, "rules": rules})
+    subject = {"kind": "ServiceAccount", "name": "sync", "namespace": "prod"}
+    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "sync"}
+    binding = {"metadata": {"name": "sync"}, "roleRef": ref, "subjects": [subject]}
+    place.cluster.make(f"{rbac}/clusterrolebindings", binding)
+    accounts = "/api/v1/namespaces/prod/serviceaccounts"
+    place.cluster.make(accounts, {"metadata": {"name": "sync"}})
+    token = place.cluster.ask("POST", f"{accounts}/sync/token", {"spec": {}})[1]["status"]["token"]
+    value = yaml.safe_load(place.cluster.kubeconfig.read_text())
+    value["users"][0]["user"] = {"token": token}
+    place.cluster.kubeconfig.write_text(yaml.safe_dump(value))
+    place.make(es("db"))
+    code, out, err = place.sync()
+    assert (code, err) == (0, "") and "created   prod/db" in out and ready(place.wanted("db"))[0] == "True"
+
+
 def test_what_a_cluster_asks_for_can_be_sealed_into_files(place: Place) -> None:
     certificate, key = pair(place.folder / "sealing")
     place.make(es("db"))
