@@ -125,13 +125,16 @@ def by_applier(
     ground = _ground(tree, sources, config, given or ())
     who = all_of(tree, sources, config, jobs).resources if given is None else given
     known = applied.of(who, tree, ground.configs)
+    lots: dict[int, list[Unit]] = {id(entry): [] for entry in known}
+    for unit in ground.parts:
+        for entry in units.appliers(unit, ground.found, known):
+            lots[id(entry)].append(unit)
     for entry in known:
         built: Built = ([], [], [])
-        for unit in ground.parts:
-            if entry in units.appliers(unit, ground.found, known):
-                part = _build(tree, unit, [entry], ground.found, ground.by_file, ground.plainly, config)
-                for whole, more in zip(built, part, strict=True):
-                    whole.extend(more)  # type: ignore[attr-defined]
+        for unit in lots[id(entry)]:
+            part = _build(tree, unit, [entry], ground.found, ground.by_file, ground.plainly, config)
+            for whole, more in zip(built, part, strict=True):
+                whole.extend(more)  # type: ignore[attr-defined]
         yield entry, built
 
 

@@ -19,7 +19,7 @@ import orjson
 
 from gatekeeper import tools
 from gatekeeper.engines.schema.catalog import Catalog
-from tests.bench import fetching, sealing
+from tests.bench import fetching, reconciling, sealing
 
 ROUNDS = 5
 POLICY = """package main
@@ -183,7 +183,7 @@ def main() -> int:
     pass_ = measure([sys.executable, "-c", "pass"], Path.cwd())
     help_ = measure([gatekeeper, "--help"], Path.cwd())
     lines.append(f"`gatekeeper --help`: {help_[0] / pass_[0]:.1f} times `python -c pass`.")
-    for one in (*sealing.lines(gatekeeper), *fetching.lines(gatekeeper)):
+    for one in (*sealing.lines(gatekeeper), *fetching.lines(gatekeeper), *reconciling.lines(gatekeeper)):
         lines += ["", one]
     head = "# Benchmarks\n\nMade by `tests/bench/bench.py`; only ratios carry over to another machine."
     text = "\n".join([head, "", *lines, ""])
