@@ -16,6 +16,7 @@ import boto3
 import yaml
 from moto.server import ThreadedMotoServer
 
+from tests.bench.running import run
 from tests.servers import cluster as servers
 from tests.servers import operator, vault_server
 from tests.servers.cluster import Cluster
@@ -115,18 +116,6 @@ def _ours(gatekeeper: Path, cluster: Cluster, vault: VaultServer, root: Path) ->
     return times[0], (_reads(vault) - before) // 2, times[1]
 
 
-def _run(*command: str | Path) -> tuple[float, int]:
-    """Seconds and peak memory, in MB, of a command that must end well."""
-    began = time.monotonic()
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        assert process.returncode == 0, out.read()[-2000:]
-    return time.monotonic() - began, used.ru_maxrss // 1024
-
-
 def _many(gatekeeper: Path, cluster: Cluster, vault: VaultServer, folder: Path) -> list[str]:
     """Ten thousand over 200 paths: from a repository, and from the cluster itself with status and events."""
     for number in range(200):
@@ -140,16 +129,16 @@ def _many(gatekeeper: Path, cluster: Cluster, vault: VaultServer, folder: Path) 
         values = [_store(vault, space), *_wanted(space, 500, 200)]
         (root / f"{space}.yaml").write_text(yaml.dump_all(values, Dumper=yaml.CSafeDumper))
     once = (gatekeeper, "sync", "--once", "--kubeconfig", cluster.kubeconfig)
-    first = _run(*once, root)
-    again = _run(*once, root)
+    first = run([*once, root])
+    again = run([*once, root])
     for space in spaces:
         path = f"/apis/external-secrets.io/v1/namespaces/{space}/externalsecrets"
         cluster.make("/apis/external-secrets.io/v1/clustersecretstores", _store(vault, space))
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda value, to=path: cluster.make(to, value), _wanted(space, 500, 200)))
-    taken = _run(*once, "--from-cluster", root)
+    taken = run([*once, "--from-cluster", root])
     before = _reads(vault)
-    idle = _run(*once, "--from-cluster", root)
+    idle = run([*once, "--from-cluster", root])
     reads = _reads(vault) - before
     return [
         f"10,000 ExternalSecrets from a repository into a cluster on the same two cores: {first[0]:.0f} s, {first[1]} MB; "

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.bench.running import run
 from tests.reconciling.test_reconcile import CRD, FLUX, config, flux
 from tests.servers import cluster as servers
 
@@ -32,7 +31,7 @@ def lines(gatekeeper: Path) -> list[str]:
             for one in wanted:
                 cluster.make(f"{FLUX}/namespaces/flux-system/kustomizations", one)
             command: list[str | Path] = [gatekeeper, "reconcile", "--once", "--kubeconfig", cluster.kubeconfig, root]
-            first, again = _run(command), _run(command)
+            first, again = run(command), run(command)
     return [
         f"{COUNT:,} Kustomizations of {OBJECTS} objects, from a new commit to all Ready, on the same two cores as the API "
         f"server: {first[0]:.0f} s, {first[1]} MB, the judging among it; once more, nothing changed: {again[0]:.0f} s."
@@ -51,13 +50,3 @@ def _write(root: Path, wanted: list[dict[str, Any]]) -> None:
     who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
     for words in (["init", "-q", "-b", "main"], ["add", "-A"], [*who, "commit", "-qm", "x"]):
         subprocess.run(["git", "-C", str(root), *words], check=True)
-
-
-def _run(command: list[str | Path]) -> tuple[float, int]:
-    """Seconds and peak memory, in MB, of a command that must end well."""
-    began = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return time.monotonic() - began, used.ru_maxrss // 1024
