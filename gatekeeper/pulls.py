@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -19,7 +18,8 @@ from gatekeeper.errors import ToolError
 from gatekeeper.fields import FieldError
 from gatekeeper.hidden import Hidden
 from gatekeeper.model import Resource, Verdict, at
-from gatekeeper.reconciles import GROUP, VERSIONS, Asked
+from gatekeeper.reconciles import VERSIONS, Asked
+from gatekeeper.reconciling.marking import GROUP
 from gatekeeper.render import applied, every
 from gatekeeper.stores.handed import Handed
 
@@ -58,11 +58,10 @@ def found(cluster: Objects) -> list[Source]:
 
 
 def _listed(cluster: Objects, group: str, versions: Sequence[str], name: str) -> list[Object]:
-    for version in versions:
-        kind = cluster.kind(f"{group}/{version}", name)
-        if kind is not None:
-            return [{**one, "kind": name} for one in cluster.list(kind)]
-    raise ToolError(f"the cluster knows no {name} of {group}: install Flux's resource definitions")
+    kind = cluster.newest(group, versions, name)
+    if kind is None:
+        raise ToolError(f"the cluster knows no {name} of {group}: install Flux's resource definitions")
+    return [{**one, "kind": name} for one in cluster.list(kind)]
 
 
 def _name(value: Object) -> tuple[str, str]:
@@ -98,22 +97,22 @@ def pulled(cluster: Objects, source: GitRepository, revision: Revision, folder: 
         way = fetching.access(source.url, _secret(cluster, source, source.secret), handed)
         # What is left out of a commit hangs on the source, too.
         root = folder / hashlib.sha256(repr((source.url, source.ignore)).encode()).hexdigest()[:16]
+        mirror = None
         if source.verification is not None:
             root.mkdir(parents=True, exist_ok=True)
             mirror = fetching.mirrored(source, revision, way, root)
             keys = _secret(cluster, source, source.verification.secret)
             verifying.verified(source, revision, mirror, way, keys)
-        return fetching.checkout(source, revision, way, root)
+        return fetching.checkout(source, revision, way, root, mirror)
 
 
 def _secret(cluster: Objects, source: GitRepository, name: str) -> Mapping[str, Hidden]:
     if not name:
         return {}
-    kind = cluster.kind("v1", "Secret")
-    held = cluster.get(kind, source.namespace, name) if kind else None
+    held = cluster.secret(source.namespace, name)
     if held is None:
         raise ToolError(f"the Secret {source.namespace}/{name} of the GitRepository is not there")
-    return {key: Hidden(base64.b64decode(text)) for key, text in (held.get("data") or {}).items()}
+    return held
 
 
 def judged(root: Path, settings: Config) -> Verdict:
@@ -129,7 +128,7 @@ def asked(root: Path, settings: Config, jobs: int, given: Sequence[Object] | Non
     """
     # What is kept from the gate is applied nevertheless, and must not be taken away for being overlooked.
     tree = sources.gather([root], root, ())
-    seen = set(sources.gather([root], root, settings.exclude).files)
+    seen = set(sources.gather([root], root, settings.exclude).files if settings.exclude else tree.files)
     unjudged = [name for name in tree.files if name not in seen and name.endswith((".yaml", ".yml"))]
     read, _ = documents.read(tree, jobs)
     who: list[Resource] | None = None if given is None else [applied.in_cluster(one) for one in given]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,15 +12,14 @@ from typing import NamedTuple
 from gatekeeper.cluster.objects import Object, Objects, Refusal
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.fields import FieldError
-from gatekeeper.hidden import Hidden
 from gatekeeper.model import Verdict, at
-from gatekeeper.reconciling import applying, budget, decrypting, inventory, marking, telling, waiting, wanting
+from gatekeeper.reconciling import applying, budget, decrypting, inventory, marking, outcomes, waiting, wanting
 from gatekeeper.reconciling.applying import Change, Gone
 from gatekeeper.reconciling.budget import Budget
 from gatekeeper.reconciling.inventory import Entry
-from gatekeeper.reconciling.telling import Outcome
+from gatekeeper.reconciling.marking import GROUP
+from gatekeeper.reconciling.outcomes import Outcome
 
-GROUP = "kustomize.toolkit.fluxcd.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1")
 # So many Kustomizations at a time.
 AT_ONCE = 8
@@ -142,7 +140,7 @@ def _reconciled(round_: Round, asked: Asked) -> Done:
     if outcome.is_ready:
         reason = waiting.unready(there, waiting.targets(wanted, changes), wanted.timeout, round_.stop)
         outcome = Outcome(False, "HealthCheckFailed", reason) if reason else outcome
-    return _told(round_, live, Done(asked, outcome, changes, taken or ()), telling.kept(before, changes, taken))
+    return _told(round_, live, Done(asked, outcome, changes, taken or ()), outcomes.kept(before, changes, taken))
 
 
 def _acting(round_: Round, asked: Asked, account: str) -> Objects:
@@ -164,11 +162,9 @@ def _opened(round_: Round, asked: Asked) -> list[Object]:
     if not isinstance(name, str):
         entry = inventory.entry_of(sealed[0])
         raise SealError(f"{entry} is encrypted with SOPS: name the keys in `spec.decryption.secretRef`")
-    kind = round_.cluster.kind("v1", "Secret")
-    secret = round_.cluster.get(kind, asked.name[0], name) if kind else None
-    if secret is None:
+    held = round_.cluster.secret(asked.name[0], name)
+    if held is None:
         raise SealError(f"the Secret {asked.name[0]}/{name} to decrypt with is not there")
-    held = {key: Hidden(base64.b64decode(text)) for key, text in (secret.get("data") or {}).items()}
     return decrypting.opened(asked.objects, decrypting.keys_of(held))
 
 
@@ -179,7 +175,7 @@ def _noted(round_: Round, live: Object | None, before: Sequence[Entry], objects:
     kind = round_.cluster.kind(live["apiVersion"], "Kustomization") if live is not None else None
     if live is None or kind is None or not new:
         return live
-    return round_.cluster.patch_status(kind, live, {"inventory": telling.inventory_of([*before, *new])})
+    return round_.cluster.patch_status(kind, live, {"inventory": outcomes.inventory_of([*before, *new])})
 
 
 def _held(round_: Round, asked: Asked, gone: Sequence[Gone], before: int) -> str:
@@ -230,11 +226,8 @@ def _outcome(changes: Sequence[Change], gone: Sequence[Gone], held: str, revisio
 
 def _live(cluster: Objects, asked: Asked) -> Object | None:
     """The Kustomization as it is in the cluster, which knows what was applied; None where it is not there."""
-    for version in VERSIONS:
-        kind = cluster.kind(f"{GROUP}/{version}", "Kustomization")
-        if kind is not None:
-            return cluster.get(kind, *asked.name)
-    return None
+    kind = cluster.newest(GROUP, VERSIONS, "Kustomization")
+    return cluster.get(kind, *asked.name) if kind else None
 
 
 def _told(round_: Round, live: Object | None, done: Done, held: Sequence[Entry]) -> Done:
@@ -243,8 +236,8 @@ def _told(round_: Round, live: Object | None, done: Done, held: Sequence[Entry])
         return done
     cluster, now = round_.cluster, time.time()
     kind, events = cluster.kind(live["apiVersion"], "Kustomization"), cluster.kind("v1", "Event")
-    status = telling.status_of(live, done.outcome, round_.revision, held, now)
-    event = telling.event_of(live, done.outcome, round_.revision, now)
+    status = outcomes.status_of(live, done.outcome, round_.revision, held, now)
+    event = outcomes.event_of(live, done.outcome, round_.revision, now)
     try:
         if kind is not None:
             cluster.patch_status(kind, live, status)

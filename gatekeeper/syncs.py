@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gatekeeper import telling
 from gatekeeper.errors import GateError
 from gatekeeper.external import building, deciding, planning, reading, refreshing, reporting
 from gatekeeper.external.building import CREATED_BY, MANAGED, go_hash
@@ -193,4 +194,4 @@ def _tell_of(round_: Round, value: Any, one: Decision) -> None:
     if status != (at(value, ("status",)) or {}):
         external.tell(round_.cluster, value, status)
     for told in reporting.events_of(one, value):
-        external.note(round_.cluster, reporting.event(told, value, round_.now))
+        external.note(round_.cluster, telling.event(told, value, round_.now))

@@ -112,8 +112,11 @@ def listed(source: GitRepository, way: Access) -> dict[str, str]:
     return found
 
 
-def checkout(source: GitRepository, revision: Revision, way: Access, folder: Path) -> Path:
+def checkout(source: GitRepository, revision: Revision, way: Access, folder: Path, mirror: Path | None = None) -> Path:
     """The files of a commit, in a folder of its own below another; there already, or fetched.
+
+    Args:
+        mirror: what the commit was fetched into already; None where it was not.
 
     Raises:
         ToolError: it cannot be had.
@@ -122,7 +125,7 @@ def checkout(source: GitRepository, revision: Revision, way: Access, folder: Pat
     if target.is_dir():
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    mirror = mirrored(source, revision, way, folder)
+    mirror = mirror or mirrored(source, revision, way, folder)
     scratch = Path(tempfile.mkdtemp(prefix="new-", dir=folder))
     try:
         index = {"GIT_INDEX_FILE": str(scratch / ".index")}

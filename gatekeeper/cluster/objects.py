@@ -6,7 +6,8 @@ lightkube knows how to reach a cluster; its own types would drop fields that it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import base64
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from gatekeeper.errors import ToolError
+from gatekeeper.hidden import Hidden
 
 if TYPE_CHECKING:
     import httpx2
@@ -84,6 +86,18 @@ class Objects:
         if kind not in self._kinds.get(api_version, {}):
             self._kinds[api_version] = self._served(api_version)
         return self._kinds[api_version].get(kind)
+
+    def newest(self, group: str, versions: Sequence[str], kind: str) -> Kind | None:
+        """A kind of the first of some versions that the cluster serves; None where it serves none."""
+        return next((found for version in versions if (found := self.kind(f"{group}/{version}", kind))), None)
+
+    def secret(self, namespace: str, name: str) -> dict[str, Hidden] | None:
+        """The values of a Secret; None where there is none."""
+        kind = self.kind("v1", "Secret")
+        found = self.get(kind, namespace, name) if kind else None
+        if found is None:
+            return None
+        return {key: Hidden(base64.b64decode(text)) for key, text in (found.get("data") or {}).items()}
 
     def _served(self, api_version: str) -> dict[str, Kind]:
         path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"

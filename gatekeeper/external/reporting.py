@@ -7,26 +7,15 @@ not ready where only a part is there, or nothing. Source: external-secrets
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
+from gatekeeper import telling
 from gatekeeper.external.deciding import Decision
 from gatekeeper.external.refreshing import version_of
 from gatekeeper.model import at
+from gatekeeper.telling import MOST_MESSAGE, Told
 
-# Kubernetes takes no more in an event.
-MOST_MESSAGE = 1024
-COMPONENT = "gatekeeper"
 SYNCED, FAILED, DELETED, MISSING = "SecretSynced", "SecretSyncedError", "SecretDeleted", "SecretMissing"
-
-
-class Told(NamedTuple):
-    """What an event says: `Normal` or `Warning`, a word, and a sentence."""
-
-    type: str
-    reason: str
-    message: str
 
 
 def condition_of(decision: Decision) -> tuple[str, str, str]:
@@ -49,15 +38,13 @@ def status_of(decision: Decision, value: Any, now: float) -> dict[str, Any]:
     before = at(value, ("status",)) or {}
     status, reason, message = condition_of(decision)
     kept = [one for one in before.get("conditions") or () if one.get("type") != "Ready"]
-    ready = _ready(value)
-    since = ready.get("lastTransitionTime") if ready.get("status") == status else None
     condition = {
         "type": "Ready", "status": status, "reason": reason, "message": message,
-        "lastTransitionTime": since or time_of(now),
+        "lastTransitionTime": telling.since(value, status, now),
     }  # fmt: skip
     found = {**before, "conditions": [*kept, condition]}
     if decision.action != "failed":
-        found |= {"refreshTime": time_of(now), "syncedResourceVersion": version_of(value)}
+        found |= {"refreshTime": telling.time_of(now), "syncedResourceVersion": version_of(value)}
         if decision.action != "wait" and decision.wanted.target.creation != "None":
             found["binding"] = {"name": decision.wanted.target.name}
     return found
@@ -68,34 +55,10 @@ def events_of(decision: Decision, value: Any) -> list[Told]:
     if decision.action == "failed" or not decision.is_synced:
         message = condition_of(decision)[2]
         # Told once, and not at every try.
-        return [] if _ready(value).get("message") == message else [Told("Warning", "UpdateFailed", message)]
+        return [] if telling.ready_of(value).get("message") == message else [Told("Warning", "UpdateFailed", message)]
     words: dict[str, tuple[str, str]] = {
         "create": ("Created", "secret created"),
         "change": ("Updated", "secret updated"),
         "delete": ("Deleted", "secret deleted due to DeletionPolicy=Delete"),
     }
     return [Told("Normal", *words[decision.action])] if decision.action in words else []
-
-
-def _ready(value: Any) -> dict[str, Any]:
-    """The condition `Ready` that an object has; empty where it has none."""
-    held = at(value, ("status", "conditions")) or ()
-    return next((one for one in held if one.get("type") == "Ready"), {})
-
-
-def event(told: Told, value: Any, now: float) -> dict[str, Any]:
-    """An event about an ExternalSecret, as Kubernetes takes it."""
-    fields: dict[str, tuple[str, ...]] = {"apiVersion": ("apiVersion",), "kind": ("kind",)}
-    fields |= {name: ("metadata", name) for name in ("namespace", "name", "uid", "resourceVersion")}
-    about: Mapping[str, Any] = {name: at(value, path) for name, path in fields.items()}
-    when = time_of(now)
-    return {
-        "metadata": {"generateName": f"{about['name']}.", "namespace": about["namespace"]},
-        "involvedObject": about, "type": told.type, "reason": told.reason, "message": told.message[:MOST_MESSAGE],
-        "source": {"component": COMPONENT}, "firstTimestamp": when, "lastTimestamp": when, "count": 1,
-    }  # fmt: skip
-
-
-def time_of(now: float) -> str:
-    """A moment as Kubernetes writes it."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

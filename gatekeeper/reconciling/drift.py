@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gatekeeper.labels import labels_of
 from gatekeeper.model import FieldPath
-from gatekeeper.reconciling.inventory import metadata
 from gatekeeper.reconciling.ordering import Object
 
 # So many fields of one object are told.
@@ -20,7 +20,7 @@ def differences(made: Object, live: Object) -> list[FieldPath]:
     """The paths that differ between what a dry run of applying made, and what is there."""
     found: list[FieldPath] = []
     for field in ("labels", "annotations"):
-        found += _differing(dict(metadata(made, field)), dict(metadata(live, field)), ("metadata", field))
+        found += _differing(dict(labels_of(made, field)), dict(labels_of(live, field)), ("metadata", field))
     own, theirs = ({key: held for key, held in one.items() if key not in LEFT} for one in (made, live))
     return [*found, *_differing(own, theirs, ())]
 

@@ -5,7 +5,7 @@ Source: kustomize-controller `internal/inventory`, cli-utils `pkg/object/objmeta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from gatekeeper.model import at
@@ -68,9 +68,3 @@ def gone(before: Iterable[Entry], objects: Iterable[Object]) -> list[Entry]:
     """What was applied and is not any more, whatever its version."""
     kept = {entry_of(value).id for value in objects}
     return [entry for entry in before if entry.id not in kept]
-
-
-def metadata(value: Object, field: str) -> Mapping[str, str]:
-    """The labels or annotations of an object."""
-    held = at(value, ("metadata", field))
-    return held if isinstance(held, dict) else {}

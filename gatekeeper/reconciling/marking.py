@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
+from gatekeeper.labels import labels_of
 from gatekeeper.model import at
-from gatekeeper.reconciling.inventory import metadata
 from gatekeeper.reconciling.ordering import Object
 
 GROUP = "kustomize.toolkit.fluxcd.io"
@@ -21,7 +21,7 @@ def says(value: Object | None, key: str, word: str) -> bool:
     """Whether an object's labels or annotations say a word, in whatever case: `ssa: Ignore`, `prune: disabled`."""
     if value is None:
         return False
-    held = [metadata(value, field).get(f"{GROUP}/{key}", "") for field in ("labels", "annotations")]
+    held = [labels_of(value, field).get(f"{GROUP}/{key}", "") for field in ("labels", "annotations")]
     return any(isinstance(one, str) and one.lower() == word.lower() for one in held)
 
 
@@ -45,7 +45,7 @@ def owned(objects: Iterable[Object], kustomization: Any) -> list[Object]:
 
 def is_owned(live: Object, kustomization: Any) -> bool:
     """Whether an object in the cluster is this Kustomization's to take away."""
-    labels, own = metadata(live, "labels"), at(kustomization, ("metadata",))
+    labels, own = labels_of(live), at(kustomization, ("metadata",))
     return (labels.get(NAME), labels.get(NAMESPACE)) == (own.get("name"), own.get("namespace"))
 
 

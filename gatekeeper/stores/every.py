@@ -12,8 +12,6 @@ from gatekeeper.stores.credentials import Credentials
 from gatekeeper.stores.handed import Handed
 from gatekeeper.stores.reading import Again, Store, StoreError
 
-GROUP = "external-secrets.io"
-
 
 def opened(value: Any, held: Credentials | None) -> Store:
     """A store, signed in to.

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gatekeeper.external import building, reading, refreshing
 from gatekeeper.external.model import Wanted
 from gatekeeper.external.refreshing import NEVER
-from gatekeeper.external.reporting import time_of
 from gatekeeper.hidden import Hidden
+from gatekeeper.telling import time_of
 from tests.external.test_deciding import es
 
 NOW = 1_795_000_000.0

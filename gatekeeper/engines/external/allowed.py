@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from gatekeeper.model import FieldPath, Finding, Resource
 
 HINT = "ask for another key, or add a rule to `secrets.allow` in gatekeeper.yaml"
-GROUP = "external-secrets.io"
 
 
 def judge(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
@@ -23,7 +22,7 @@ def judge(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) -> 
         one.ref.name: labels_of(one.value) for one in resources if (one.ref.group, one.ref.kind) == ("", "Namespace")
     }
     for resource in resources:
-        if resource.ref.kind not in ("ExternalSecret", spreading.KIND) or resource.ref.group != GROUP:
+        if resource.ref.kind not in ("ExternalSecret", spreading.KIND) or resource.ref.group != reading.GROUP:
             continue
         value, is_spread = resource.value, resource.ref.kind == spreading.KIND
         try:

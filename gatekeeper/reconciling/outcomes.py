@@ -6,18 +6,16 @@ Source: kustomize-controller `api/v1/kustomization_types.go`, `docs/spec/v1/kust
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from gatekeeper import telling
 from gatekeeper.model import at
 from gatekeeper.reconciling import inventory
 from gatekeeper.reconciling.applying import Change, Gone
 from gatekeeper.reconciling.inventory import Entry
 from gatekeeper.reconciling.marking import GROUP
 from gatekeeper.reconciling.ordering import Object
-
-MOST_MESSAGE = 1024
-COMPONENT = "gatekeeper"
+from gatekeeper.telling import MOST_MESSAGE, Told
 
 
 class Outcome(NamedTuple):
@@ -37,13 +35,11 @@ def status_of(
         held: what is now applied.
         now: seconds since 1970.
     """
-    when = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     status = "True" if outcome.is_ready else "False"
-    since = next((one["lastTransitionTime"] for one in _ready(kustomization) if one.get("status") == status), when)
     generation = at(kustomization, ("metadata", "generation"))
     condition = {
         "type": "Ready", "status": status, "reason": outcome.reason, "message": outcome.message[:MOST_MESSAGE],
-        "observedGeneration": generation, "lastTransitionTime": since,
+        "observedGeneration": generation, "lastTransitionTime": telling.since(kustomization, status, now),
     }  # fmt: skip
     found = {
         "conditions": [condition], "lastAttemptedRevision": revision, "observedGeneration": generation,
@@ -54,29 +50,13 @@ def status_of(
     return found
 
 
-def _ready(kustomization: Object) -> list[dict[str, Any]]:
-    """The condition `Ready` that it has, if it has one."""
-    return [one for one in at(kustomization, ("status", "conditions")) or () if one.get("type") == "Ready"]
-
-
 def event_of(kustomization: Object, outcome: Outcome, revision: str, now: float) -> dict[str, Any] | None:
     """An event, as Flux's notifications read it; None where the same was told before."""
-    message = outcome.message[:MOST_MESSAGE]
-    ready: dict[str, Any] = next(iter(_ready(kustomization)), {})
-    if (ready.get("reason"), ready.get("message")) == (outcome.reason, message):
+    told = Told("Normal" if outcome.is_ready else "Warning", outcome.reason, outcome.message)
+    ready = telling.ready_of(kustomization)
+    if (ready.get("reason"), ready.get("message")) == (told.reason, told.message[:MOST_MESSAGE]):
         return None
-    when = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    metadata = kustomization["metadata"]
-    about = {name: metadata.get(name) for name in ("namespace", "name", "uid", "resourceVersion")}
-    return {
-        "metadata": {
-            "generateName": f"{metadata['name']}.", "namespace": metadata["namespace"],
-            "annotations": {f"{GROUP}/revision": revision},
-        },
-        "involvedObject": {"apiVersion": kustomization["apiVersion"], "kind": "Kustomization", **about},
-        "type": "Normal" if outcome.is_ready else "Warning", "reason": outcome.reason, "message": message,
-        "source": {"component": COMPONENT}, "firstTimestamp": when, "lastTimestamp": when, "count": 1,
-    }  # fmt: skip
+    return telling.event(told, kustomization, now, {f"{GROUP}/revision": revision})
 
 
 def inventory_of(held: Sequence[Entry]) -> dict[str, Any]:
