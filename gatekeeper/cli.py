@@ -13,7 +13,9 @@ from gatekeeper.errors import GateError
 
 # Each command is a module of this name in gatekeeper.commands, with one function of the same name.
 COMMANDS = {
+    "audit": "tell whether a log of changes is as it was written",
     "check": "judge files, folders or a whole repository",
+    "controller": "keep a cluster as Git says, if the gate accepts it",
     "doctor": "tell what is installed, what lacks, and what for",
     "graph": "print what names what, and whether it is there",
     "init": "make a GitOps repository, or put the gate into one",

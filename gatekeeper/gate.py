@@ -135,6 +135,28 @@ def judge_all(tree: Tree, config: Config, asked: Asked) -> Whole:
     return Whole(verdict, sources, rendered.parts, said.lost)
 
 
+def judge_objects(
+    tree: Tree,
+    sources: Sequence[Source],
+    ground: Sequence[Resource],
+    objects: Sequence[Resource],
+    config: Config,
+    asked: Asked,
+) -> Verdict:
+    """Judges objects that stand in no file as they are: by schemas and policies, with the waivers of the repository.
+
+    What else the gate looks for, it looks for in files: references, secrets in the open, what is sealed.
+
+    Args:
+        ground: the resources of the repository: definitions and constraints among them count.
+    """
+    said = _asked(tree, sources, [*ground, *objects], objects, (), config, asked)
+    today = asked.today or datetime.date.today()
+    findings = distinct(waivers.apply(said.findings, tree, sources, config, today))
+    coverage = Coverage(0, len(objects), said.checked, tuple(sorted(said.gaps)))
+    return Verdict(findings, coverage, said.engine, said.digest, lasts=said.lasts)
+
+
 def _secrets(
     tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], config: Config, asked: Asked
 ) -> tuple[list[Finding], list[Gap]]:

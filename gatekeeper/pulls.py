@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gatekeeper import documents, runs, sources
+from gatekeeper import documents, gate, lock, sources, tools
 from gatekeeper.artifacts import fetching, reading, resolving, verifying
 from gatekeeper.artifacts.reading import GitRepository
 from gatekeeper.artifacts.resolving import Revision
 from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.config import Config
-from gatekeeper.errors import ToolError
+from gatekeeper.errors import GateError, ToolError
 from gatekeeper.fields import FieldError
 from gatekeeper.hidden import Hidden
-from gatekeeper.model import Resource, Verdict, at
-from gatekeeper.reconciles import VERSIONS, Asked
+from gatekeeper.model import Resource, Verdict, at, distinct
+from gatekeeper.reconciling import substituting
 from gatekeeper.reconciling.marking import GROUP
+from gatekeeper.reconciling.model import VERSIONS, Asked
 from gatekeeper.render import applied, every
 from gatekeeper.stores.handed import Handed
 
@@ -37,6 +40,12 @@ class Source(NamedTuple):
         """Namespace and name."""
         metadata = self.value["metadata"]
         return f"{metadata['namespace']}/{metadata['name']}"
+
+
+def kept() -> Path:
+    """The user's folder for what was pulled."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "gatekeeper" / "artifacts"
 
 
 def found(cluster: Objects) -> list[Source]:
@@ -106,6 +115,15 @@ def pulled(cluster: Objects, source: GitRepository, revision: Revision, folder: 
         return fetching.checkout(source, revision, way, root, mirror)
 
 
+def author_of(source: GitRepository, root: Path) -> str:
+    """Who wrote a commit that was pulled; empty where that cannot be told any more."""
+    try:
+        with closing(Handed()) as handed:
+            return fetching.author(source, fetching.access("file:", {}, handed), root)
+    except ToolError:
+        return ""
+
+
 def _secret(cluster: Objects, source: GitRepository, name: str) -> Mapping[str, Hidden]:
     if not name:
         return {}
@@ -115,24 +133,93 @@ def _secret(cluster: Objects, source: GitRepository, name: str) -> Mapping[str, 
     return held
 
 
-def judged(root: Path, settings: Config) -> Verdict:
-    """What the gate says of a repository: the same as `gatekeeper check`."""
-    return runs.verdict_of(runs.Run(root, [root], settings, lambda steps, step, part: None))
+class Judged(NamedTuple):
+    """What the gate says of a repository, and what its Kustomizations apply."""
+
+    verdict: Verdict
+    asked: list[Asked]
 
 
-def asked(root: Path, settings: Config, jobs: int, given: Sequence[Object] | None) -> list[Asked]:
-    """What Kustomizations apply from a repository.
+def judged(
+    root: Path, settings: Config, jobs: int, given: Sequence[Object] | None, cluster: Objects | None = None
+) -> Judged:
+    """What the gate says of a repository, the same as `gatekeeper check`; and of what is applied and stands in no file.
 
     Args:
-        given: those of the cluster; None for those that stand in the repository.
+        given: the Kustomizations of the cluster; None for those that stand in the repository.
+        cluster: has the values that they substitute.
     """
+    lost: dict[tuple[str, str], str] = {}
+    secret: dict[tuple[str, str], tuple[Hidden, ...]] = {}
+    if given is not None and cluster is not None:
+        given, secret, lost = _filled(cluster, given)
+    tools.follow(lock.load(root))
+    tree, how = sources.gather([root], root, settings.exclude), gate.Asked(jobs)
+    whole = gate.judge_all(tree, settings, how)
+    lots = list(_lots(root, settings, jobs, given))
+    verdict = gate.told(whole.verdict, None, whole.lost)
+    if given is not None:
+        # A Kustomization of the cluster may be another than in Git, and has values that stand nowhere else.
+        ground = [resource for _, lot in whole.parts for resource in lot]
+        known = {resource.json for resource in ground}
+        others = [resource for _, lot in lots for resource in lot if resource.json not in known]
+        if others:
+            more = gate.judge_objects(tree, whole.sources, ground, others, settings, how)
+            verdict = _joined(verdict, more, [one for several in secret.values() for one in several])
+    return Judged(verdict, [_known(asked, secret, lost) for asked, _ in lots])
+
+
+Name = tuple[str, str]
+
+
+def _filled(
+    cluster: Objects, given: Sequence[Object]
+) -> tuple[list[Object], dict[Name, tuple[Hidden, ...]], dict[Name, str]]:
+    """Kustomizations with the values of the cluster in them; which of those are secret; and which lack some."""
+    whole: list[Object] = []
+    secret: dict[Name, tuple[Hidden, ...]] = {}
+    lost: dict[Name, str] = {}
+    for one in given:
+        name = _name(one)
+        try:
+            filled, secret[name] = substituting.filled(one, partial(cluster.data, name[0]))
+        except GateError as error:
+            filled, lost[name] = one, str(error)
+        whole.append(filled)
+    return whole, secret, lost
+
+
+def _known(asked: Asked, secret: Mapping[Name, tuple[Hidden, ...]], lost: Mapping[Name, str]) -> Asked:
+    hide = secret.get(asked.name, ())
+    reason = lost.get(asked.name) or substituting.masked(asked.lost, hide)
+    return asked._replace(secret=hide, lost=reason)
+
+
+def _joined(verdict: Verdict, more: Verdict, secret: Iterable[Hidden]) -> Verdict:
+    covered = verdict.coverage
+    # A policy may repeat what it refuses.
+    told = [one._replace(message=substituting.masked(one.message, secret)) for one in more.findings]
+    return verdict._replace(
+        findings=distinct([*verdict.findings, *told]),
+        coverage=covered._replace(skipped=tuple(sorted({*covered.skipped, *more.coverage.skipped}))),
+    )
+
+
+def asked(root: Path, settings: Config, jobs: int) -> list[Asked]:
+    """What the Kustomizations of a repository apply from it."""
+    return [asked for asked, _ in _lots(root, settings, jobs, None)]
+
+
+def _lots(
+    root: Path, settings: Config, jobs: int, given: Sequence[Object] | None
+) -> Iterator[tuple[Asked, list[Resource]]]:
     # What is kept from the gate is applied nevertheless, and must not be taken away for being overlooked.
     tree = sources.gather([root], root, ())
     seen = set(sources.gather([root], root, settings.exclude).files if settings.exclude else tree.files)
     unjudged = [name for name in tree.files if name not in seen and name.endswith((".yaml", ".yml"))]
     read, _ = documents.read(tree, jobs)
     who: list[Resource] | None = None if given is None else [applied.in_cluster(one) for one in given]
-    all_: list[Asked] = []
+    found = set()
     for entry, (resources, _, gaps) in every.by_applier(tree, read, settings, jobs, who):
         if entry.resource.ref.group != GROUP:
             continue
@@ -140,11 +227,11 @@ def asked(root: Path, settings: Config, jobs: int, given: Sequence[Object] | Non
         hidden = [name for name in unjudged if name.startswith(f"{entry.folder}/" if entry.folder else "")]
         if hidden and not lost:
             lost = f"{hidden[0]}: would be applied, and is kept from the gate by `files.exclude`"
-        all_.append(Asked(entry.resource.value, entry.folder, [one.value for one in resources], lost))
-    known = {one.name for one in all_}
-    for one in given or ():
+        one = Asked(entry.resource.value, entry.folder, [resource.value for resource in resources], lost)
+        found.add(one.name)
+        yield one, resources
+    for value in given or ():
         # A path that leads nowhere is no wish to delete all.
-        if _name(one) not in known:
-            path: Any = at(one, ("spec", "path"))
-            all_.append(Asked(one, "", (), f"`spec.path` {path} is no folder of the repository"))
-    return all_
+        if _name(value) not in found:
+            path: Any = at(value, ("spec", "path"))
+            yield Asked(value, "", (), f"`spec.path` {path} is no folder of the repository"), []

@@ -26,17 +26,22 @@ def time_of(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def condition_of(value: Any, name: str) -> dict[str, Any]:
+    """A condition that an object has; empty where it has none of that name."""
+    held = at(value, ("status", "conditions"))
+    return next((one for one in (held if isinstance(held, list) else ()) if one.get("type") == name), {})
+
+
 def ready_of(value: Any) -> dict[str, Any]:
     """The condition `Ready` that an object has; empty where it has none."""
-    held = at(value, ("status", "conditions")) or ()
-    return next((one for one in held if one.get("type") == "Ready"), {})
+    return condition_of(value, "Ready")
 
 
-def since(value: Any, status: str, now: float) -> str:
-    """Since when `Ready` has a status, if it has it already; else now."""
-    ready = ready_of(value)
-    held = ready.get("lastTransitionTime") if ready.get("status") == status else None
-    return str(held or time_of(now))
+def since(value: Any, status: str, now: float, name: str = "Ready") -> str:
+    """Since when a condition has a status, if it has it already; else now."""
+    held = condition_of(value, name)
+    when = held.get("lastTransitionTime") if held.get("status") == status else None
+    return str(when or time_of(now))
 
 
 def event(told: Told, value: Any, now: float, annotations: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -14,6 +14,8 @@ MODULES = sorted((ROOT / "gatekeeper").rglob("*.py"))
 MOST_LINES = 300
 MOST_FUNCTION_LINES = 50
 
+# Where a fault of our own ends: a program, a worker, an answer; it is told there, and nothing of what it was about.
+OUTERMOST = {"cli", "controller.loop", "controller.serving"}
 # Each room, and the rooms that it may know; a room may always know itself.
 BASE = {
     "errors",
@@ -82,11 +84,27 @@ ROOMS: dict[str, set[str]] = {
         "telling",
     },
     "pulls": BASE
-    | {"artifacts", "cluster", "fields", "hidden", "reconciles", "reconciling", "render", "runs", "stores"},
-    "following": {"artifacts", "cluster", "fields", "model", "pulls"},
+    | {"applies", "artifacts", "cluster", "fields", "gate", "hidden", "lock", "reconciling", "render", "stores"},
+    "applies": {"errors", "fields", "hidden", "model", "reconciling", "cluster"},
+    "audit": {"errors", "telling"},
+    "controller": {
+        "applies",
+        "artifacts",
+        "audit",
+        "cluster",
+        "config",
+        "errors",
+        "fields",
+        "hidden",
+        "labels",
+        "model",
+        "pulls",
+        "reconciling",
+        "telling",
+    },
     "artifacts": {"errors", "fields", "gotemplate", "hidden", "process", "stores"},
     "reconciling": {"errors", "fields", "labels", "telling", "hidden", "model", "cluster", "sops"},
-    "reconciles": {"errors", "fields", "hidden", "model", "reconciling", "cluster"},
+    "reconciles": {"applies", "reconciling"},
     "telling": {"model"},
     "watching": {"external", "stores", "syncs"},
     "syncs": {"errors", "telling", "model", "external", "stores", "cluster"},
@@ -96,7 +114,7 @@ ROOMS: dict[str, set[str]] = {
     "hidden": set(),
     "gotemplate": {"errors", "hidden", "process", "tools"},
     "sealing": {"errors", "hidden", "model", "documents", "gotemplate"},
-    "cluster": {"errors", "hidden", "sealing", "stores"},
+    "cluster": {"errors", "hidden", "model", "sealing", "stores"},
     "sops": {"errors", "hidden", "model", "roles", "documents", "patterns", "process", "tools", "files"},
     "report": {"model", "belonging"},
     "gate": BASE
@@ -149,7 +167,9 @@ ROOMS: dict[str, set[str]] = {
         "reconciling",
         "artifacts",
         "pulls",
-        "following",
+        "applies",
+        "audit",
+        "controller",
     },
     "cli": {"errors", "commands"},
 }
@@ -206,7 +226,7 @@ def test_modules_and_functions_stay_small_and_say_what_they_are(module: Path) ->
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.FunctionDef):
             assert (node.end_lineno or 0) - node.lineno < MOST_FUNCTION_LINES, node.name
-        if isinstance(node, ast.ExceptHandler) and name_of(module) != "cli":
+        if isinstance(node, ast.ExceptHandler) and name_of(module) not in OUTERMOST:
             catches_all = node.type is None or getattr(node.type, "id", "") in ("Exception", "BaseException")
             raises_again = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
             assert raises_again or not catches_all, f"line {node.lineno} catches everything"

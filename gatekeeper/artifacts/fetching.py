@@ -170,6 +170,17 @@ def mirrored(source: GitRepository, revision: Revision, way: Access, folder: Pat
     return mirror
 
 
+def author(source: GitRepository, way: Access, root: Path) -> str:
+    """Who wrote the commit that was checked out into a folder: name and address.
+
+    Raises:
+        ToolError: its repository is not there any more.
+    """
+    mirror = root.parent / MIRROR
+    out = _git(source, way, mirror, f"--git-dir={mirror}", "log", "-1", "--format=%an <%ae>", root.name)
+    return out.decode("utf-8", "replace").strip()
+
+
 def _ignored(source: GitRepository, way: Access, scratch: Path, mirror: Path) -> list[str]:
     """The files that are left out: by `.sourceignore` files, and by what the source says, or else the usual."""
     usual = EXCLUDED if source.ignore is None else (".git/",)

@@ -16,10 +16,11 @@ SECONDS = 20.0
 
 
 @contextmanager
-def opened(kubeconfig: Path, context: str = "") -> Iterator[Client]:
+def opened(kubeconfig: Path | None, context: str = "") -> Iterator[Client]:
     """A client of the cluster that a kubeconfig names.
 
     Args:
+        kubeconfig: None for the cluster that this runs in, as the ServiceAccount of its Pod.
         context: one of its contexts; empty for the current one.
 
     Raises:
@@ -31,14 +32,21 @@ def opened(kubeconfig: Path, context: str = "") -> Iterator[Client]:
     from lightkube.core.exceptions import ConfigError
 
     try:
-        single = KubeConfig.from_file(kubeconfig).get(context or None)
+        if kubeconfig is None:
+            single = KubeConfig.from_service_account().get()
+        else:
+            single = KubeConfig.from_file(kubeconfig).get(context or None)
         client = Client(config=single, timeout=httpx2.Timeout(SECONDS))
     except OSError as error:
         raise UsageError(f"{error.filename or kubeconfig}: cannot be read: {error.strerror or error}") from error
-    except (AssertionError, ConfigError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except ConfigError as error:
+        if kubeconfig is not None:
+            raise UsageError(f"{kubeconfig}: is no kubeconfig with this context: {type(error).__name__}") from None
+        raise UsageError("this is no Pod with a ServiceAccount: give --kubeconfig") from None
+    except (AssertionError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"{kubeconfig}: is no kubeconfig with this context: {type(error).__name__}") from None
     try:
-        with refusals(kubeconfig):
+        with refusals(kubeconfig or Path("this Pod")):
             yield client
     finally:
         client.close()

@@ -18,11 +18,12 @@ from gatekeeper.errors import ToolError
 from gatekeeper.hidden import Hidden
 
 if TYPE_CHECKING:
-    import httpx2
     from lightkube import Client
 
 SECONDS = 30.0
 PAGE = 500
+# So many connections are kept open for the next request.
+CONNECTIONS = 32
 NOT_FOUND, CONFLICT, INVALID = 404, 409, 422
 Object = dict[str, Any]
 
@@ -66,8 +67,10 @@ class Objects:
         import httpx2
         from lightkube.config import client_adapter
 
-        params = client_adapter.ConnectionParams(timeout=httpx2.Timeout(SECONDS))
-        self._http: httpx2.Client = client_adapter.Client(client.config, params)
+        params = client_adapter.ConnectionParams(timeout=httpx2.Timeout(SECONDS)).httpx_params(client.config)
+        # Each watch holds a connection for as long as it lasts.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=CONNECTIONS)
+        self._http = httpx2.Client(**params, limits=limits)
         self._kinds: dict[str, dict[str, Kind]] = {}
         self._user = ""
 
@@ -99,6 +102,16 @@ class Objects:
             return None
         return {key: Hidden(base64.b64decode(text)) for key, text in (found.get("data") or {}).items()}
 
+    def data(self, namespace: str, kind: str, name: str) -> dict[str, Hidden] | None:
+        """The values of a ConfigMap or a Secret; None where there is none."""
+        if kind == "Secret":
+            return self.secret(namespace, name)
+        served = self.kind("v1", kind)
+        found = self.get(served, namespace, name) if served else None
+        return (
+            None if found is None else {key: Hidden(text.encode()) for key, text in (found.get("data") or {}).items()}
+        )
+
     def _served(self, api_version: str) -> dict[str, Kind]:
         path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         try:
@@ -122,11 +135,11 @@ class Objects:
                 return None
             raise
 
-    def list(self, kind: Kind) -> Iterator[Object]:
-        """All objects of a kind, of all namespaces."""
-        params = {"limit": str(PAGE)}
+    def list(self, kind: Kind, namespace: str = "", selector: str = "") -> Iterator[Object]:
+        """All objects of a kind, of all namespaces or one, with some labels or any."""
+        params = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
         while True:
-            answer = self._ask("GET", kind.path(""), f"the list of {kind.plural}", params)
+            answer = self._ask("GET", kind.path(namespace), f"the list of {kind.plural}", params)
             for one in answer.get("items") or ():
                 yield {"apiVersion": kind.api_version, "kind": str(answer.get("kind")).removesuffix("List"), **one}
             more = (answer.get("metadata") or {}).get("continue")
@@ -153,6 +166,58 @@ class Objects:
         """
         namespace = value["metadata"].get("namespace") or ""
         return self._ask("POST", kind.path(namespace), f"a new one of {kind.plural}", {}, value)
+
+    def replace(self, kind: Kind, value: Object) -> Object:
+        """Writes an object as a whole, if it is still as it was read; as it is then.
+
+        Raises:
+            Refusal: it was changed meanwhile, or the cluster does not take it.
+        """
+        metadata = value["metadata"]
+        path = kind.path(metadata.get("namespace") or "", metadata["name"])
+        return self._ask("PUT", path, _shown({"kind": kind.plural, **value}), {}, value)
+
+    def patch(self, kind: Kind, value: Object, changes: Mapping[str, Any]) -> Object:
+        """Merges changes into an object, if it is still as it was read; as it is then.
+
+        Raises:
+            Refusal: it was changed meanwhile, or the cluster does not take it.
+        """
+        metadata = value["metadata"]
+        own = {**(changes.get("metadata") or {}), "resourceVersion": metadata["resourceVersion"]}
+        path = kind.path(metadata.get("namespace") or "", metadata["name"])
+        patch = {**changes, "metadata": own}
+        return self._ask("PATCH", path, metadata["name"], {}, patch, "application/merge-patch+json")
+
+    def page(self, path: str, params: Mapping[str, str], accept: str) -> Object:
+        """One page of a list, in a form that is asked for.
+
+        Raises:
+            Refusal: the cluster does not give it.
+        """
+        return self._ask("GET", path, f"the list of {path.rpartition('/')[2]}", params, accept=accept)
+
+    @contextmanager
+    def lines(self, path: str, params: Mapping[str, str], accept: str, seconds: float) -> Iterator[Iterator[str]]:
+        """What the cluster says as it happens, a line each.
+
+        Args:
+            seconds: of silence after which the connection counts as lost.
+
+        Raises:
+            Refusal: the cluster does not say it.
+            ToolError: it does not answer, or no longer.
+        """
+        import httpx2
+
+        what, wait = f"the watch of {path.rpartition('/')[2]}", httpx2.Timeout(SECONDS, read=seconds)
+        with (
+            _told(what),
+            self._http.stream("GET", path, params=dict(params), headers={"Accept": accept}, timeout=wait) as answer,
+        ):
+            if not answer.is_success:
+                raise Refusal(f"{what}: status {answer.status_code}", answer.status_code)
+            yield answer.iter_lines()
 
     def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Takes an object away, and what hangs on it in the background; if it is there, and the one that was meant."""
@@ -182,6 +247,7 @@ class Objects:
         params: Mapping[str, str] | None = None,
         body: Any = None,
         content: str = "application/json",
+        accept: str = "application/json",
     ) -> Object:
         with _told(what):
             answer = self._http.request(
@@ -191,7 +257,7 @@ class Objects:
                 content=orjson.dumps(body) if body is not None else None,
                 headers={
                     "Content-Type": content,
-                    "Accept": "application/json",
+                    "Accept": accept,
                     **({"Impersonate-User": self._user} if self._user else {}),
                 },
             )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -18,11 +17,10 @@ from gatekeeper.cluster import client
 from gatekeeper.cluster.objects import Objects
 from gatekeeper.commands import reading
 from gatekeeper.commands.ticking import ticking
-from gatekeeper.errors import GateError, ToolError, UsageError
-from gatekeeper.following import Following
+from gatekeeper.errors import GateError, UsageError
 from gatekeeper.model import Verdict, dotted
-from gatekeeper.reconciles import Asked, Done, Round
 from gatekeeper.reconciling.budget import Budget
+from gatekeeper.reconciling.model import Asked, Done, Round
 
 EXAMPLES = """examples:
   gatekeeper reconcile --plan --kubeconfig ~/.kube/config
@@ -30,14 +28,13 @@ EXAMPLES = """examples:
   gatekeeper reconcile --once --kubeconfig ~/.kube/config
   gatekeeper reconcile --once --kubeconfig ~/.kube/config --approve main@sha1:4b825dc642cb6eb9a060e54bf8d69288fbee4904
   gatekeeper reconcile --once --kubeconfig ~/.kube/config --from-cluster
-  gatekeeper reconcile --watch --kubeconfig ~/.kube/config --from-cluster
   gatekeeper reconcile --to rendered
 
 The repository is rendered and judged as `gatekeeper check` does it; what is refused is not applied. `--plan` asks the
 cluster what would change, and changes nothing. `--once` applies in Flux's order, notes in the Kustomization's status
 what it applied, and takes away what is not in Git any more: no more than the budget lets, unless that revision is
 approved. With `--from-cluster` GitRepositories and Kustomizations are those of the cluster, and each repository is
-pulled; `--watch` goes on until it is stopped.
+pulled. `gatekeeper controller run` does that for as long as it runs.
 Exit status: 0 all is as it shall be, or would be; 1 something is refused, waits or failed; 2 wrong usage; 3 the cluster
 does not answer, or not all could be judged.
 """
@@ -53,22 +50,16 @@ def reconcile(arguments: list[str]) -> int:
     if not given.path.exists():
         raise UsageError(f"{given.path}: no such file or folder")
     if given.to:
-        return _write(_chosen(given, pulls.asked(*_local(given), None)), given.to)
+        return _write(_chosen(given, pulls.asked(*_local(given))), given.to)
     if not given.kubeconfig:
-        raise UsageError("reconcile --plan, --once and --watch ask a cluster: give --kubeconfig")
-    if given.watch and not given.from_cluster:
-        raise UsageError("reconcile --watch follows what a cluster has: give --from-cluster, too")
+        raise UsageError("reconcile --plan and --once ask a cluster: give --kubeconfig")
     with client.opened(given.kubeconfig, given.context) as opened, closing(Objects(opened)) as cluster:
-        if given.watch:
-            return _watch(given, cluster)
         if given.from_cluster:
             return _from_cluster(given, cluster)
         root, settings, jobs = _local(given)
-        with ticking("rendering", QUIET_SECONDS):
-            asked = _chosen(given, pulls.asked(root, settings, jobs, None))
-        with ticking("judging", QUIET_SECONDS):
-            verdict = pulls.judged(root, settings)
-        return _status(_round(given, cluster, asked, verdict, _revision(root), threading.Event()), verdict)
+        with ticking("rendering and judging", QUIET_SECONDS):
+            verdict, asked = pulls.judged(root, settings, jobs, None)
+        return _status(_round(given, cluster, _chosen(given, asked), verdict, _revision(root)), verdict)
 
 
 def _local(given: argparse.Namespace) -> tuple[Path, config.Config, int]:
@@ -94,18 +85,14 @@ def _round(
     asked: list[Asked],
     verdict: Verdict,
     revision: str,
-    stop: threading.Event,
 ) -> list[Done]:
     budget = Budget(given.most, given.share / 100)
-    is_written = bool(given.once or given.watch)
-    round_ = Round(cluster, verdict, revision, budget, given.approve, is_written, stop)
+    round_ = Round(cluster, verdict, revision, budget, given.approve, given.once, threading.Event())
     return reconciles.rounds(round_, asked, _tell)
 
 
-def _source(
-    given: argparse.Namespace, cluster: Objects, following: Following, stop: threading.Event, source: pulls.Source
-) -> int:
-    """One GitRepository with its Kustomizations: pulled where it is due, and reconciled."""
+def _source(given: argparse.Namespace, cluster: Objects, source: pulls.Source) -> int:
+    """One GitRepository with its Kustomizations: pulled, judged and reconciled."""
     repository = source.repository
     if repository is None:
         sys.stdout.write(f"GitRepository {source.name}: FAILED: {source.fault}\n")
@@ -113,23 +100,18 @@ def _source(
     if repository.suspend or not source.kustomizations:
         return 0
     try:
-        revision = following.revision(cluster, source, repository)
-        if not following.is_due(source, revision):
-            return 0
-        root = pulls.pulled(cluster, repository, revision, _kept())
+        revision = pulls.revision_of(cluster, repository)
+        root = pulls.pulled(cluster, repository, revision, pulls.kept())
         # What a repository pins its tools to counts for the whole program.
         with _judging:
             settings = config.load(root, given.config)
-            verdict = pulls.judged(root, settings)
-            asked = pulls.asked(root, settings, os.cpu_count() or 1, source.kustomizations)
+            verdict, asked = pulls.judged(root, settings, os.cpu_count() or 1, source.kustomizations, cluster)
         chosen = [one for one in asked if given.name in ("", "/".join(one.name))]
-        status = _status(_round(given, cluster, chosen, verdict, str(revision), stop), verdict)
+        return _status(_round(given, cluster, chosen, verdict, str(revision)), verdict)
     except GateError as error:
         # One repository that is broken stops no other; and what was applied last stays.
         sys.stdout.write(f"GitRepository {source.name}: FAILED: {error}\n")
         return error.exit_code
-    following.note(source, revision, status == 0)
-    return status
 
 
 _judging = threading.Lock()
@@ -137,34 +119,8 @@ _judging = threading.Lock()
 
 def _from_cluster(given: argparse.Namespace, cluster: Objects) -> int:
     """Each GitRepository of a cluster, once."""
-    work = partial(_source, given, cluster, Following(), threading.Event())
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return max(pool.map(work, pulls.found(cluster)), default=0)
-
-
-def _kept() -> Path:
-    """The user's folder for what was pulled."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "gatekeeper" / "artifacts"
-
-
-def _watch(given: argparse.Namespace, cluster: Objects) -> int:
-    """Round after round, until told to stop. A source that takes long holds up no other."""
-    stop, following = threading.Event(), Following()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
-    busy: dict[str, Future[int]] = {}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        while not stop.is_set():
-            try:
-                for source in pulls.found(cluster):
-                    if source.name not in busy or busy[source.name].done():
-                        busy[source.name] = pool.submit(_source, given, cluster, following, stop, source)
-            except ToolError as error:
-                sys.stdout.write(f"FAILED: {error}\n")
-            sys.stdout.flush()
-            stop.wait(given.every)
-    return 0
+        return max(pool.map(partial(_source, given, cluster), pulls.found(cluster)), default=0)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -178,15 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     how = options.add_mutually_exclusive_group(required=True)
     how.add_argument("--plan", action="store_true", help="tell what would change")
     how.add_argument("--once", action="store_true", help="apply, once")
-    how.add_argument("--watch", action="store_true", help="apply what is new or due, again and again")
     how.add_argument("--to", type=Path, metavar="DIR", help="write what would be applied into a new folder")
     options.add_argument("--kubeconfig", type=Path, metavar="FILE", help="of the cluster")
     options.add_argument("--context", default="", help="of the kubeconfig (default: its current one)")
     options.add_argument(
         "--from-cluster", action="store_true", help="pull what GitRepositories of the cluster name, in place of PATH"
-    )
-    options.add_argument(
-        "--every", type=float, default=15.0, metavar="SECONDS", help="with --watch: how often to look for changes (15)"
     )
     options.add_argument(
         "--config", type=Path, metavar="FILE", help=f"judge by this, instead of {config.NAME} of each repository"

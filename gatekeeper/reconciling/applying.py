@@ -26,12 +26,13 @@ Action = Literal["create", "configure", "unchanged", "skip", "failed"]
 
 
 class Change(NamedTuple):
-    """What applying one object does: the action, why where that is not plain, and which fields differ."""
+    """What applying one object does: the action, why where that is not plain, which fields differ, and by whom."""
 
     value: Object
     action: Action
     reason: str = ""
     fields: tuple[FieldPath, ...] = ()
+    by: str = ""
 
     def __str__(self) -> str:
         return str(entry_of(self.value))
@@ -60,13 +61,25 @@ def _forgiven(change: Change, made: set[tuple[str, str]], spaces: set[str]) -> C
     return change
 
 
-def applied(cluster: Objects, objects: Sequence[Object], is_forced: bool) -> list[Change]:
-    """Applies stage by stage; a stage with a fault in it is not applied at all, and none after it."""
+Note = Callable[[Sequence[Change]], None]
+
+
+def applied(
+    cluster: Objects, objects: Sequence[Object], is_forced: bool, note: Note = lambda changes: None
+) -> list[Change]:
+    """Applies stage by stage; a stage with a fault in it is not applied at all, and none after it.
+
+    Args:
+        note: is told what of a stage will be written, before it is.
+    """
     found: list[Change] = []
     for stage in ordering.stages(objects):
         tried = _side_by_side(partial(_tried, cluster, is_forced=is_forced), stage)
         if any(change.action == "failed" for change in tried):
             return [*found, *(_not_done(change) for change in tried)]
+        written = [change for change in tried if change.action in ("create", "configure")]
+        if written:
+            note(written)
         done = _side_by_side(partial(_written, cluster), tried)
         found += done
         if any(change.action == "failed" for change in done):
@@ -110,7 +123,9 @@ def _tried(cluster: Objects, value: Object, is_forced: bool = False) -> Change:
     if live is None:
         return Change(value, "create")
     fields = tuple(drift.differences(made, live))
-    return Change(value, "configure" if fields else "unchanged", "", fields)
+    return Change(
+        value, "configure" if fields else "unchanged", "", fields, drift.whose(live, MANAGER) if fields else ""
+    )
 
 
 REMADE = "a field of it cannot be changed: it is deleted and made anew"

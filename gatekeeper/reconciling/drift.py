@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gatekeeper.labels import labels_of
-from gatekeeper.model import FieldPath
+from gatekeeper.model import FieldPath, at
 from gatekeeper.reconciling.ordering import Object
 
 # So many fields of one object are told.
@@ -41,3 +41,17 @@ def _differing(made: Any, live: Any, path: FieldPath) -> Iterator[FieldPath]:
             yield from _differing(own, theirs, (*path, number))
     elif made != live:
         yield path
+
+
+def whose(live: Object, own: str) -> str:
+    """Which field manager has changed an object last, beside ourselves; empty where there is none.
+
+    Whoever changes an object names itself to the API server: `kubectl-edit`, the controller's own name.
+    """
+    held = at(live, ("metadata", "managedFields"))
+    others = [
+        (str(one.get("time") or ""), str(one.get("manager") or ""))
+        for one in (held if isinstance(held, list) else ())
+        if one.get("manager") != own and one.get("subresource") != "status"
+    ]
+    return max(others, default=("", ""))[1]

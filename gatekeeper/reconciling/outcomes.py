@@ -5,17 +5,24 @@ Source: kustomize-controller `api/v1/kustomization_types.go`, `docs/spec/v1/kust
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import orjson
+
 from gatekeeper import telling
-from gatekeeper.model import at
+from gatekeeper.model import at, dotted
 from gatekeeper.reconciling import inventory
 from gatekeeper.reconciling.applying import Change, Gone
 from gatekeeper.reconciling.inventory import Entry
 from gatekeeper.reconciling.marking import GROUP
 from gatekeeper.reconciling.ordering import Object
 from gatekeeper.telling import MOST_MESSAGE, Told
+
+# Whoever writes another moment there asks for a round.
+REQUESTED = "reconcile.fluxcd.io/requestedAt"
+MOST_HISTORY, MOST_FIELDS = 5, 10
 
 
 class Outcome(NamedTuple):
@@ -26,37 +33,118 @@ class Outcome(NamedTuple):
     message: str
 
 
-def status_of(
-    kustomization: Object, outcome: Outcome, revision: str, held: Sequence[Entry], now: float
-) -> dict[str, Any]:
+class Moment(NamedTuple):
+    """When something came of a Kustomization, of which revision, and whether all that was waited for is there.
+
+    Attributes:
+        began, now: seconds since 1970.
+        is_healthy: None where nothing was waited for.
+    """
+
+    revision: str
+    began: float
+    now: float
+    is_healthy: bool | None = None
+
+
+def status_of(kustomization: Object, outcome: Outcome, held: Sequence[Entry], moment: Moment) -> dict[str, Any]:
     """The status.
 
     Args:
         held: what is now applied.
-        now: seconds since 1970.
     """
-    status = "True" if outcome.is_ready else "False"
-    generation = at(kustomization, ("metadata", "generation"))
-    condition = {
-        "type": "Ready", "status": status, "reason": outcome.reason, "message": outcome.message[:MOST_MESSAGE],
-        "observedGeneration": generation, "lastTransitionTime": telling.since(kustomization, status, now),
-    }  # fmt: skip
+    ready = _condition(kustomization, "Ready", outcome.is_ready, outcome.reason, outcome.message, moment.now)
+    conditions = [ready]
+    if moment.is_healthy is not None:
+        reason, text = ("Succeeded", "all is there") if moment.is_healthy else ("Failed", outcome.message)
+        conditions.append(_condition(kustomization, "Healthy", moment.is_healthy, reason, text, moment.now))
     found = {
-        "conditions": [condition], "lastAttemptedRevision": revision, "observedGeneration": generation,
-        "inventory": inventory_of(held),
+        "conditions": conditions, "lastAttemptedRevision": moment.revision,
+        "observedGeneration": at(kustomization, ("metadata", "generation")), "inventory": inventory_of(held),
+        "history": _history(kustomization, outcome, held, moment),
     }  # fmt: skip
     if outcome.is_ready:
-        found["lastAppliedRevision"] = revision
+        found["lastAppliedRevision"] = moment.revision
+    asked = at(kustomization, ("metadata", "annotations", REQUESTED))
+    if asked:
+        found["lastHandledReconcileAt"] = asked
     return found
 
 
-def event_of(kustomization: Object, outcome: Outcome, revision: str, now: float) -> dict[str, Any] | None:
-    """An event, as Flux's notifications read it; None where the same was told before."""
-    told = Told("Normal" if outcome.is_ready else "Warning", outcome.reason, outcome.message)
+def refusal_of(kustomization: Object, outcome: Outcome, revision: str, now: float) -> dict[str, Any]:
+    """The status of what was not even tried."""
+    ready = _condition(kustomization, "Ready", False, outcome.reason, outcome.message, now)
+    found = {"conditions": [ready], "observedGeneration": at(kustomization, ("metadata", "generation"))}
+    return {**found, "lastAttemptedRevision": revision} if revision else found
+
+
+def progressing(
+    kustomization: Object, held: Sequence[Entry], revision: str, checks: Sequence[object], now: float
+) -> dict[str, Any]:
+    """The status while it is waited for what was applied."""
+    message = f"Running health checks for revision {revision}: {len(checks)} objects"
+    generation = at(kustomization, ("metadata", "generation"))
+    conditions = [
+        {
+            "type": name, "status": status, "reason": "Progressing", "message": message,
+            "observedGeneration": generation, "lastTransitionTime": telling.time_of(now),
+        }
+        for name, status in (("Reconciling", "True"), ("Ready", "Unknown"))
+    ]  # fmt: skip
+    return {"conditions": conditions, "inventory": inventory_of(held), "lastAttemptedRevision": revision}
+
+
+def _condition(value: Object, name: str, is_true: bool, reason: str, message: str, now: float) -> dict[str, Any]:
+    status = "True" if is_true else "False"
+    return {
+        "type": name, "status": status, "reason": reason, "message": message[:MOST_MESSAGE],
+        "observedGeneration": at(value, ("metadata", "generation")),
+        "lastTransitionTime": telling.since(value, status, now, name),
+    }  # fmt: skip
+
+
+def _history(kustomization: Object, outcome: Outcome, held: Sequence[Entry], moment: Moment) -> list[dict[str, Any]]:
+    """What came of it lately, the newest first: one entry for what was applied and what came of that.
+
+    Source: fluxcd/pkg `apis/meta/history.go`.
+    """
+    listed = orjson.dumps([[one.id, one.version] for one in held])
+    digest = f"sha256:{hashlib.sha256(moment.revision.encode() + listed).hexdigest()}"
+    before = at(kustomization, ("status", "history"))
+    before = before if isinstance(before, list) else []
+    when = telling.time_of(moment.now)
+    same = [one for one in before if (one.get("digest"), one.get("lastReconciledStatus")) == (digest, outcome.reason)]
+    entry = {
+        "digest": digest, "firstReconciled": same[0].get("firstReconciled", when) if same else when,
+        "lastReconciled": when, "lastReconciledDuration": f"{max(0.0, moment.now - moment.began):.3f}s",
+        "lastReconciledStatus": outcome.reason,
+        "totalReconciliations": int(same[0].get("totalReconciliations") or 0) + 1 if same else 1,
+        "metadata": {"revision": moment.revision},
+    }  # fmt: skip
+    return [entry, *(one for one in before if one not in same)][:MOST_HISTORY]
+
+
+def events_of(
+    kustomization: Object, outcome: Outcome, revision: str, changes: Sequence[Change], now: float
+) -> list[dict[str, Any]]:
+    """Events, as Flux's notifications read them: what came of it where that is another than before, and drift."""
+    told = []
+    message = outcome.message[:MOST_MESSAGE]
     ready = telling.ready_of(kustomization)
-    if (ready.get("reason"), ready.get("message")) == (told.reason, told.message[:MOST_MESSAGE]):
-        return None
-    return telling.event(told, kustomization, now, {f"{GROUP}/revision": revision})
+    if (ready.get("reason"), ready.get("message")) != (outcome.reason, message):
+        told.append(Told("Normal" if outcome.is_ready else "Warning", outcome.reason, message))
+    if at(kustomization, ("status", "lastAppliedRevision")) == revision:
+        # Nothing is new in Git: somebody has changed the cluster.
+        lines = [
+            f"{change} was changed{f' by {change.by}' if change.by else ''}: "
+            f"{', '.join(dotted(field) for field in change.fields[:MOST_FIELDS])}"
+            for change in changes
+            if change.action == "configure" and change.fields
+        ] + [f"{change} was gone" for change in changes if change.action == "create"]
+        if lines:
+            told.append(Told("Warning", "DriftCorrected", "; ".join(lines)))
+    marks = {f"{GROUP}/revision": revision}
+    return [telling.event(one, kustomization, now, marks) for one in told]
 
 
 def inventory_of(held: Sequence[Entry]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import datetime
 import threading
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from gatekeeper.cluster.objects import Objects
 from gatekeeper.errors import ToolError
@@ -30,19 +31,44 @@ def unready(cluster: Objects, checks: Sequence[Check], seconds: float, stop: thr
     end, pause = time.monotonic() + seconds, FIRST_PAUSE
     left = list(checks)
     while True:
-        states = [(check, _state(cluster, check)) for check in left]
-        failed = [f"{_shown(check)}: {state.reason}" for check, state in states if state.word == "Failed"]
-        if failed:
-            return "; ".join(failed)
-        left = [check for check, state in states if state.word != "Current"]
-        if not left:
-            return ""
+        look = looked(cluster, left)
+        if look.failed or not look.left:
+            return look.failed
+        left = look.left
         if time.monotonic() + pause > end:
-            words = [f"{_shown(check)}: {state.reason}" for check, state in states if state.word != "Current"]
-            return f"not ready after {seconds:g} seconds: {'; '.join(words)}"
+            return late(look, seconds)
         if stop.wait(pause):
             return "nobody waits any more until all is there: it was told to stop"
         pause = min(LONGEST_PAUSE, pause * 1.5)
+
+
+class Look(NamedTuple):
+    """What a look at what is waited for found.
+
+    Attributes:
+        failed: why some will not get there; empty where all may.
+        left: what is not there yet; and
+        reasons: why.
+    """
+
+    failed: str
+    left: list[Check]
+    reasons: str
+
+
+def looked(cluster: Objects, checks: Sequence[Check]) -> Look:
+    """Looks at all that is waited for, once."""
+    states = [(check, _state(cluster, check)) for check in checks]
+    failed = "; ".join(f"{_shown(check)}: {state.reason}" for check, state in states if state.word == "Failed")
+    late = [(check, state) for check, state in states if state.word != "Current"]
+    return Look(
+        failed, [check for check, _ in late], "; ".join(f"{_shown(check)}: {state.reason}" for check, state in late)
+    )
+
+
+def late(look: Look, seconds: float) -> str:
+    """Why not all is there, when time is over."""
+    return f"not ready after {seconds:g} seconds: {look.reasons}"
 
 
 def _state(cluster: Objects, check: Check) -> health.Health:

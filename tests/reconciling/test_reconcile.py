@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gatekeeper.commands import reconcile as commands
+from gatekeeper import pulls
 from tests.conftest import command, needs
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
@@ -399,7 +395,7 @@ def pulling(place: Place, **spec: Any) -> None:
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where what is pulled is kept; built tools stay where they are."""
-    monkeypatch.setattr(commands, "_kept", lambda: tmp_path / "kept")
+    monkeypatch.setattr(pulls, "kept", lambda: tmp_path / "kept")
     return tmp_path / "kept"
 
 
@@ -463,35 +459,3 @@ def test_a_broken_repository_stops_no_other_and_a_circle_is_told(place: Place, k
     code, out, _ = command(*run)
     assert code == 2 and "GitRepository flux-system/broken: FAILED: " in out and "gatekeeper.yaml" in out
     assert place.data("x") == {"a": "1"} and out.count("DependencyNotReady") == 2 and place.data("of-c") is None
-
-
-def test_a_cluster_is_followed_until_told_to_stop(place: Place, tmp_path: Path) -> None:
-    pulling(place, interval="100ms")
-    place.put("apps/all.yaml", config("x"))
-    words: list[str | Path] = [
-        sys.executable, "-m", "gatekeeper", "reconcile", "--watch", "--from-cluster", "--every", "0.1",
-        "--kubeconfig", place.cluster.kubeconfig, tmp_path,
-    ]  # fmt: skip
-
-    def until(value: str) -> None:
-        end = time.monotonic() + 30
-        while place.data("x") != {"a": value}:
-            assert time.monotonic() < end, (tmp_path / "log").read_text()
-            time.sleep(0.05)
-
-    with (tmp_path / "log").open("w") as log:
-        kept = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
-        process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=kept)
-        try:
-            until("1")
-            place.put("apps/all.yaml", config("x", "2"))
-            until("2")
-            path = "/api/v1/namespaces/prod/configmaps/x"
-            place.cluster.ask("PATCH", path, {"data": {"a": "changed"}})
-            asked = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}}
-            place.cluster.ask("PATCH", f"{FLUX}/namespaces/flux-system/kustomizations/apps", asked)
-            until("2")
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
-    assert "Traceback" not in (tmp_path / "log").read_text()

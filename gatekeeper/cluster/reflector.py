@@ -1,0 +1,163 @@
+"""All objects of a kind as they are now: listed once, watched from there, and listed anew where a watch is lost.
+
+Source: Kubernetes' API concepts, "Efficient detection of changes"; client-go `tools/cache/reflector.go`.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import orjson
+
+from gatekeeper.cluster.objects import PAGE, Kind, Object, Objects, Refusal
+from gatekeeper.errors import ToolError
+from gatekeeper.model import at
+
+GONE = 410
+JSON = "application/json"
+# Names, labels and owners alone: what is in an object is not kept, and never asked for.
+SLIM = "application/json;as=PartialObjectMetadata{0};g=meta.k8s.io;v1,application/json"
+# A server sends a bookmark about once a minute; a watch that is silent for longer is dead.
+SILENCE = 150.0
+SHORTEST, LONGEST = 240, 480
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
+Name = tuple[str, str]
+T = TypeVar("T")
+
+
+class Reflector(Generic[T]):
+    """What is kept of each object of a kind, by namespace and name.
+
+    Args:
+        keep: what of an object is kept.
+        tell: is told the name, and what was kept before and is now; None where there is nothing.
+        selector: of labels.
+        is_slim: ask for the objects' metadata alone.
+        fault: is told why the cluster could not be asked.
+    """
+
+    def __init__(
+        self,
+        cluster: Objects,
+        kind: Kind,
+        keep: Callable[[Object], T],
+        tell: Callable[[Name, T | None, T | None], None],
+        selector: str = "",
+        is_slim: bool = False,
+        fault: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self.kind = kind
+        # Set once the first list is there.
+        self.is_synced = threading.Event()
+        self._cluster, self._keep, self._tell, self._fault = cluster, keep, tell, fault
+        self._params = {"labelSelector": selector} if selector else {}
+        self._is_slim = is_slim
+        self._held: dict[Name, T] = {}
+        self._stopped = threading.Event()
+
+    def get(self, name: Name) -> T | None:
+        """What is kept of an object; None where there is none."""
+        return self._held.get(name)
+
+    def all(self) -> list[tuple[Name, T]]:
+        """What is kept of all, with their names."""
+        return list(self._held.items())
+
+    def start(self) -> None:
+        """Begins to watch, beside what else is done."""
+        threading.Thread(target=self._run, name=f"watch {self.kind.plural}", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ends the watch, as soon as it hears of anything."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        version, pause = "", FIRST_PAUSE
+        while not self._stopped.is_set():
+            try:
+                version = self._watch(version or self._list())
+                pause = FIRST_PAUSE
+                continue
+            except Refusal as error:
+                if error.code == GONE:
+                    # What happened since is not known any more: all is listed anew.
+                    version = ""
+                    continue
+                version, reason = "", str(error)
+            except ToolError as error:
+                reason = str(error)
+            self._fault(reason)
+            self._stopped.wait(pause * random.uniform(0.5, 1.5))
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+    def _list(self) -> str:
+        """Lists all, tells what is another than before, and returns of which version of the cluster that is."""
+        params, found, version = {**self._params, "limit": str(PAGE)}, dict[Name, T](), ""
+        accept = SLIM.format("List") if self._is_slim else JSON
+        while True:
+            page = self._cluster.page(self.kind.path(""), params, accept)
+            kind = str(page.get("kind")).removesuffix("List")
+            for one in page.get("items") or ():
+                whole = {"apiVersion": self.kind.api_version, "kind": kind, **one}
+                found[_name(whole)] = self._keep(whole)
+            held = page.get("metadata") or {}
+            version = str(held.get("resourceVersion") or "")
+            if not held.get("continue"):
+                break
+            params["continue"] = held["continue"]
+        before, self._held = self._held, found
+        for name in before.keys() | found.keys():
+            if before.get(name) != found.get(name):
+                self._tell(name, before.get(name), found.get(name))
+        self.is_synced.set()
+        return version
+
+    def _watch(self, version: str) -> str:
+        """Follows what happens until the server ends it, as it does now and then; returns where to go on."""
+        params = {
+            **self._params, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version,
+            "timeoutSeconds": str(random.randint(SHORTEST, LONGEST)),
+        }  # fmt: skip
+        accept = SLIM.format("") if self._is_slim else JSON
+        try:
+            with self._cluster.lines(self.kind.path(""), params, accept, SILENCE) as lines:
+                for line in lines:
+                    version = self._happened(orjson.loads(line)) or version
+                    if self._stopped.is_set():
+                        break
+        except orjson.JSONDecodeError:
+            # The connection was cut within a line.
+            raise ToolError(f"the watch of {self.kind.plural}: the cluster says what is no JSON") from None
+        except Refusal:
+            raise
+        except ToolError as error:
+            # Nothing is lost: it goes on from the last that was heard.
+            self._fault(str(error))
+            self._stopped.wait(FIRST_PAUSE)
+        return version
+
+    def _happened(self, event: Object) -> str:
+        """Takes in what happened; the version of it."""
+        kind, value = event.get("type"), event.get("object") or {}
+        if kind == "ERROR":
+            raise Refusal(f"the watch of {self.kind.plural}: {value.get('message')}", int(value.get("code") or 0))
+        version = str(at(value, ("metadata", "resourceVersion")) or "")
+        if kind not in ("ADDED", "MODIFIED", "DELETED"):
+            return version
+        name = _name(value)
+        before = self._held.get(name)
+        if kind == "DELETED":
+            self._held.pop(name, None)
+            self._tell(name, before, None)
+        else:
+            self._held[name] = now = self._keep(value)
+            self._tell(name, before, now)
+        return version
+
+
+def _name(value: Object) -> Name:
+    metadata = value["metadata"]
+    return metadata.get("namespace") or "", metadata["name"]

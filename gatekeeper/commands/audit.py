@@ -1,0 +1,78 @@
+"""`gatekeeper audit`: whether a log of changes is as it was written, and what is in it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import orjson
+
+from gatekeeper import audit as log
+from gatekeeper.errors import UsageError
+
+EXAMPLES = """examples:
+  gatekeeper audit verify audit.jsonl
+  gatekeeper audit verify audit.jsonl --head 12:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+  kubectl -n gatekeeper get lease gatekeeper -o jsonpath='{.metadata.annotations.gatekeeper-gitops\\.io/audit-head}'
+  gatekeeper audit show audit.jsonl --object flux-system/apps
+
+The log is what `gatekeeper controller run --audit FILE` writes: a line of JSON for each thing that it is about to do,
+and for what came of it, with a digest of the line before. The Lease of the controller has the head: the last number
+and its digest. With it a log that was cut off, or written anew as a whole, is found out, too.
+Exit status: 0 the log is as it was written, 1 it is not, 2 wrong usage.
+"""
+
+
+def audit(arguments: list[str]) -> int:
+    """Runs the command."""
+    given = _parser().parse_args(arguments)
+    try:
+        return _verify(given) if given.what == "verify" else _show(given)
+    except OSError as error:
+        raise UsageError(f"{given.file}: cannot be read: {error.strerror}") from None
+
+
+def _verify(given: argparse.Namespace) -> int:
+    count, found = log.verified(log.lines(given.file), _head(given.head))
+    if found is not None:
+        sys.stdout.write(f"{given.file}:{found.line}: {found.reason}\n{count} entries before it are as written\n")
+        return 1
+    sys.stdout.write(f"{given.file}: {count} entries, all as written\n")
+    return 0
+
+
+def _head(text: str) -> log.Head | None:
+    if not text:
+        return None
+    number, _, digest = text.partition(":")
+    if not number.isdigit() or len(digest) != len(log.START):
+        raise UsageError(f"--head {text}: write NUMBER:DIGEST, as the Lease has it")
+    return log.Head(int(number), digest)
+
+
+def _show(given: argparse.Namespace) -> int:
+    for number, line in enumerate(log.lines(given.file), 1):
+        try:
+            entry = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            raise UsageError(f"{given.file}:{number}: is no JSON: see `gatekeeper audit verify`") from None
+        if given.object in ("", entry.get("object")):
+            changes = entry.get("changes") or ()
+            told = f"{entry.get('time')} {entry.get('step'):<7} {entry.get('object')} {entry.get('revision')}"
+            sys.stdout.write(f"{told} {entry.get('reason')}: {len(changes)} changes\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        prog="gatekeeper audit",
+        description="Tell whether a log of changes is as it was written, or what is in it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("what", choices=("verify", "show"))
+    options.add_argument("file", type=Path, metavar="FILE")
+    options.add_argument("--head", default="", metavar="NUMBER:DIGEST", help="the last entry that there must be")
+    options.add_argument("--object", default="", metavar="NAMESPACE/NAME", help="with show: of one object")
+    return options

@@ -1,0 +1,200 @@
+"""Flux's resources in a cluster, and what follows when one of them, or something that was applied, changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from gatekeeper import telling
+from gatekeeper.artifacts import reading
+from gatekeeper.cluster.objects import Kind, Object, Objects
+from gatekeeper.cluster.reflector import Name, Reflector
+from gatekeeper.controller import receivers
+from gatekeeper.controller.gitrepositories import Sources
+from gatekeeper.controller.kustomizations import Kustomizations, kept, source_of
+from gatekeeper.controller.loop import Loop
+from gatekeeper.controller.owned import Owned
+from gatekeeper.controller.serving import Answer, Request
+from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.errors import ToolError
+from gatekeeper.model import at
+from gatekeeper.reconciling.budget import Budget
+from gatekeeper.reconciling.marking import GROUP
+from gatekeeper.reconciling.model import VERSIONS, Act
+
+
+class Options(NamedTuple):
+    """How Flux's resources are followed.
+
+    Attributes:
+        selector: of labels that they must have.
+        workers: so many Kustomizations at a time.
+        config_file: judge by this instead of each repository's own; None for its own.
+    """
+
+    budget: Budget
+    selector: str = ""
+    workers: int = 8
+    config_file: Path | None = None
+
+
+# So many sources at a time.
+SOURCES = 4
+
+
+class Flux:
+    """GitRepositories and Kustomizations, from the first look at them on.
+
+    Args:
+        is_mine: whether this replica follows a source, by its name.
+        note: see `Round.note`.
+
+    Raises:
+        ToolError: the cluster knows no Kustomizations.
+    """
+
+    def __init__(
+        self,
+        cluster: Objects,
+        options: Options,
+        is_mine: Callable[[str], bool],
+        note: Callable[[Act], None],
+        figures: Figures,
+    ) -> None:
+        self._cluster, self._figures = cluster, figures
+        git = _served(cluster, reading.GROUP, reading.VERSIONS, "GitRepository")
+        kustomization = _served(cluster, GROUP, VERSIONS, "Kustomization")
+        self._git = Reflector(cluster, git, _slim, self._source, options.selector, fault=self._fault("GitRepository"))
+        self._kustomizations = Reflector(
+            cluster, kustomization, kept, self._kustomization, options.selector, fault=self._fault("Kustomization")
+        )
+        hook = cluster.newest(receivers.GROUP, receivers.VERSIONS, "Receiver")
+        self._receivers = (
+            Reflector(cluster, hook, _slim, lambda *_: None, fault=self._fault("Receiver")) if hook else None
+        )
+
+        def mine(name: Name) -> bool:
+            value = self._kustomizations.get(name)
+            return is_mine("/".join((source_of(value) if value else None) or name))
+
+        self.sources = Loop[Name]("GitRepository", self._pull, SOURCES, figures, lambda name: is_mine("/".join(name)))
+        self.applying = Loop[Name]("Kustomization", self._apply, options.workers, figures, mine)
+        self.state = Sources(cluster, self._git.get, self._of, self.applying.add, figures, options.config_file)
+        self.owned = Owned(cluster, self.applying.add, self._touched, self.applying.queue.is_busy, self._lost)
+        self._work = Kustomizations(
+            cluster, self._kustomizations.get, self.state, lambda name: self._git.get(name) is not None,
+            self.sources.add, self.owned.follow, note, options.budget, figures,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Begins to watch and to work."""
+        for watch in (self._git, self._kustomizations, self._receivers):
+            if watch is not None:
+                watch.start()
+        for loop in (self.sources, self.applying):
+            loop.start()
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether all that there is was seen once."""
+        return self._git.is_synced.is_set() and self._kustomizations.is_synced.is_set()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether all that works is there."""
+        return self.sources.is_alive and self.applying.is_alive
+
+    def all(self) -> None:
+        """Looks at everything: what was another's may be ours now."""
+        for name, _ in self._git.all():
+            self.sources.add(name)
+        for name, _ in self._kustomizations.all():
+            self.applying.add(name)
+
+    def stop(self, seconds: float) -> bool:
+        """Ends; whether what was worked on came to its end in time."""
+        for watch in (self._git, self._kustomizations, self._receivers):
+            if watch is not None:
+                watch.stop()
+        ends = [loop.stop(seconds) for loop in (self.sources, self.applying)]
+        return all(ends)
+
+    def author_of(self, name: Name) -> str:
+        """Who wrote the commit that a Kustomization is applied from; empty where that is not known."""
+        value = self._kustomizations.get(name)
+        source = source_of(value) if value is not None else None
+        state = self.state.states.get(source) if source is not None else None
+        return state.author if state is not None else ""
+
+    def hook(self, request: Request) -> Answer | None:
+        """A Git host says that there is something new."""
+        if not request.path.startswith(receivers.PREFIX):
+            return None
+        if request.method != "POST":
+            return Answer(405, b"POST is what a host sends\n")
+        known = self._receivers.all() if self._receivers else []
+        named = receivers.called(self._cluster, known, request.path, request.headers, request.body)
+        if named is None:
+            return Answer(404, b"no Receiver is called so\n")
+        for name in named:
+            self.sources.add(name)
+        return Answer(200, b"")
+
+    def _pull(self, name: Name) -> float | None:
+        return self.state.work(name)
+
+    def _apply(self, name: Name) -> float | None:
+        return self._work.work(name)
+
+    def _of(self, source: Name) -> list[Object]:
+        return [value for _, value in self._kustomizations.all() if source_of(value) == source]
+
+    def _source(self, name: Name, before: Object | None, now: Object | None) -> None:
+        if _asks(before) != _asks(now):
+            self.sources.add(name)
+
+    def _kustomization(self, name: Name, before: Object | None, now: Object | None) -> None:
+        if _asks(before) != _asks(now):
+            self.applying.add(name)
+        if now is not None and _came(before) != _came(now):
+            # Whoever depends on it may go on.
+            for other, value in self._kustomizations.all():
+                own = other[0]
+                listed = at(value, ("spec", "dependsOn")) or ()
+                if any((one.get("namespace") or own, one.get("name")) == name for one in listed):
+                    self.applying.add(other)
+
+    def _touched(self, name: Name) -> None:
+        if self._work.is_waiting(name):
+            self.applying.add(name)
+
+    def _fault(self, kind: str) -> Callable[[str], None]:
+        return lambda reason: self._lost(kind, reason)
+
+    def _lost(self, kind: str, reason: str) -> None:
+        self._figures.lost.labels(kind).inc()
+        say("warning", reason, controller="watch", kind=kind)
+
+
+def _served(cluster: Objects, group: str, versions: tuple[str, ...], name: str) -> Kind:
+    kind = cluster.newest(group, versions, name)
+    if kind is None:
+        raise ToolError(f"the cluster knows no {name} of {group}: install Flux's resource definitions")
+    return kind
+
+
+def _slim(value: Object) -> Object:
+    return {**value, "metadata": {key: held for key, held in value["metadata"].items() if key != "managedFields"}}
+
+
+def _asks(value: Object | None) -> object:
+    """What of an object asks for work; its status does not."""
+    metadata = (value or {}).get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    return value is None, [metadata.get(name) for name in ("uid", "generation", "deletionTimestamp")], annotations
+
+
+def _came(value: Object | None) -> object:
+    ready = telling.ready_of(value)
+    return ready.get("status"), ready.get("observedGeneration"), at(value, ("status", "lastAppliedRevision"))

@@ -1,0 +1,212 @@
+"""Kustomizations in a cluster: applied when they are due, waited for without holding anybody up, and taken away."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from gatekeeper import applies, telling
+from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.cluster.reflector import Name
+from gatekeeper.controller.gitrepositories import Sources
+from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.fields import FieldError, Fields
+from gatekeeper.model import at
+from gatekeeper.reconciling import finalizing, reporting, waiting
+from gatekeeper.reconciling.applying import Gone
+from gatekeeper.reconciling.budget import Budget
+from gatekeeper.reconciling.inventory import Entry
+from gatekeeper.reconciling.model import Act, Asked, Begun, Done, Round
+from gatekeeper.reconciling.outcomes import Outcome
+
+MINUTE, DEPENDENCY = 60.0, 30.0
+JITTER = 0.05
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+# The revision for which somebody lets more be deleted than the budget does.
+APPROVED = "gatekeeper-gitops.io/approved-revision"
+
+
+class Waiting(NamedTuple):
+    """A Kustomization that is applied, and waited for.
+
+    Attributes:
+        of: what it was rendered from: what is new ends the waiting.
+        until: of the monotonic clock.
+        pause: seconds until the next look, where nothing happens before.
+    """
+
+    begun: Begun
+    of: object
+    until: float
+    pause: float
+
+
+class Kustomizations:
+    """What is known of all Kustomizations.
+
+    Args:
+        dirty: is told of a source of which something must be rendered anew.
+        follow: is told what was applied.
+        note: see `Round.note`.
+    """
+
+    def __init__(
+        self,
+        cluster: Objects,
+        get: Callable[[Name], Object | None],
+        sources: Sources,
+        has_source: Callable[[Name], bool],
+        dirty: Callable[[Name], None],
+        follow: Callable[[list[Entry]], None],
+        note: Callable[[Act], None],
+        budget: Budget,
+        figures: Figures,
+    ) -> None:
+        self._cluster, self._get, self._sources, self._has_source = cluster, get, sources, has_source
+        self._dirty, self._follow, self._note, self._budget = dirty, follow, note, budget
+        self._figures = figures
+        self._waiting: dict[Name, Waiting] = {}
+        self._stop = threading.Event()
+
+    def is_waiting(self, name: Name) -> bool:
+        """Whether it is waited for what a Kustomization has applied."""
+        return name in self._waiting
+
+    def work(self, name: Name) -> float | None:
+        """Does with a Kustomization what is to be done now.
+
+        Raises:
+            GateError: the cluster does not do it.
+        """
+        value = self._get(name)
+        if value is None:
+            self._waiting.pop(name, None)
+            self._sources.built.pop(name, None)
+            return None
+        if at(value, ("metadata", "deletionTimestamp")):
+            return finalizing.deleted(self._cluster, value, partial(self._leaving, value))
+        if at(value, ("spec", "suspend")):
+            self._waiting.pop(name, None)
+            return None
+        source = source_of(value)
+        if source is None:
+            message = f"sources of kind {at(value, ('spec', 'sourceRef', 'kind'))} are not supported"
+            return self._told(value, Outcome(False, "ArtifactFailed", message), None)
+        if source not in self._sources.states:
+            if self._has_source(source):
+                # Its source will say when there is something.
+                return None
+            message = f"GitRepository {'/'.join(source)} not found"
+            return self._told(value, Outcome(False, "ArtifactFailed", message), _seconds(value, "retryInterval"))
+        of = self._sources.of(source, value)
+        if self._sources.is_stale(name, of):
+            self._dirty(source)
+            return None
+        waiting_ = self._waiting.get(name)
+        if waiting_ is not None and waiting_.of == of:
+            return self._looked(name, value, waiting_)
+        self._waiting.pop(name, None)
+        return self._applied(name, value, source, of)
+
+    def _leaving(self, value: Object, gone: list[Gone]) -> None:
+        outcome = Outcome(False, "Pruning", "the Kustomization is deleted")
+        self._note(Act("delete", Done(Asked(value, "", ()), outcome, (), gone)))
+
+    def _round(self, name: Name, value: Object, source: Name) -> Round:
+        state, built = self._sources.states[source], self._sources.built[name]
+        approved = str(at(value, ("metadata", "annotations", APPROVED)) or "")
+        return Round(
+            self._cluster, built.verdict, str(state.revision), self._budget, approved, True, self._stop, self._note
+        )
+
+    def _applied(self, name: Name, value: Object, source: Name, of: object) -> float | None:
+        round_ = self._round(name, value, source)
+        late = self._dependency(value, source, round_.revision)
+        if late:
+            return self._told(value, Outcome(False, "DependencyNotReady", late), DEPENDENCY, round_.revision)
+        finalizing.hold(self._cluster, value)
+        begun = applies.begin(round_, self._sources.built[name].asked)
+        self._follow(list(begun.held))
+        for change in begun.done.changes:
+            if change.action == "configure" and at(value, ("status", "lastAppliedRevision")) == round_.revision:
+                self._figures.drift.labels(change.value["kind"]).inc()
+        if not begun.checks:
+            return self._ended(value, begun.done)
+        look = waiting.looked(begun.there, begun.checks)
+        if look.failed or not look.left:
+            return self._ended(value, applies.finish(round_, begun, look.failed))
+        reporting.progress(round_, begun)
+        begun = begun._replace(checks=look.left)
+        self._waiting[name] = Waiting(begun, of, time.monotonic() + begun.timeout, FIRST_PAUSE)
+        return FIRST_PAUSE
+
+    def _looked(self, name: Name, value: Object, waiting_: Waiting) -> float | None:
+        begun = waiting_.begun
+        look = waiting.looked(begun.there, begun.checks)
+        reason = look.failed
+        if look.left and not look.failed:
+            if time.monotonic() < waiting_.until:
+                pause = min(LONGEST_PAUSE, waiting_.pause * 1.5)
+                self._waiting[name] = waiting_._replace(begun=begun._replace(checks=look.left), pause=pause)
+                return waiting_.pause
+            reason = waiting.late(look, begun.timeout)
+        self._waiting.pop(name, None)
+        source = source_of(value)
+        assert source is not None
+        return self._ended(value, applies.finish(self._round(name, value, source), begun, reason))
+
+    def _ended(self, value: Object, done: Done) -> float:
+        say("info" if done.outcome.is_ready else "error", done.outcome.message, controller="Kustomization",
+            object="/".join(done.asked.name), reason=done.outcome.reason)  # fmt: skip
+        return _seconds(value, "interval" if done.outcome.is_ready else "retryInterval")
+
+    def _dependency(self, value: Object, source: Name, revision: str) -> str:
+        """Which dependency is not ready, and why; empty where all are."""
+        own = value["metadata"]["namespace"]
+        for one in at(value, ("spec", "dependsOn")) or ():
+            name = (one.get("namespace") or own, one["name"])
+            other = self._get(name)
+            if other is None:
+                return f"dependency '{'/'.join(name)}' is not there"
+            ready, generation = telling.ready_of(other), at(other, ("metadata", "generation"))
+            if ready.get("status") != "True" or ready.get("observedGeneration") != generation:
+                return f"dependency '{'/'.join(name)}' is not ready"
+            if source_of(other) == source and at(other, ("status", "lastAppliedRevision")) != revision:
+                return f"dependency '{'/'.join(name)}' is not at revision {revision} yet"
+        return ""
+
+    def _told(self, value: Object, outcome: Outcome, after: float | None, revision: str = "") -> float | None:
+        """Says why a Kustomization is not worked on, if that is not said already."""
+        ready = telling.ready_of(value)
+        if (ready.get("reason"), ready.get("message")) != (outcome.reason, outcome.message):
+            reporting.tell(self._cluster, value, outcome, revision)
+        return after
+
+
+def source_of(value: Object) -> Name | None:
+    """The GitRepository that a Kustomization names; None where it names another kind."""
+    ref = at(value, ("spec", "sourceRef")) or {}
+    if ref.get("kind") != "GitRepository":
+        return None
+    return ref.get("namespace") or value["metadata"]["namespace"], str(ref.get("name"))
+
+
+def kept(value: Object) -> Object:
+    """What of a Kustomization is kept: not what it has applied, of which there is much."""
+    metadata = {key: held for key, held in value["metadata"].items() if key != "managedFields"}
+    status = value.get("status") or {}
+    few = {key: status[key] for key in ("conditions", "lastAppliedRevision", "lastHandledReconcileAt") if key in status}
+    return {**value, "metadata": metadata, "status": few}
+
+
+def _seconds(value: Object, name: str) -> float:
+    fields = Fields(value["spec"])
+    try:
+        found = fields.seconds(name, 0.0) or fields.seconds("interval", MINUTE)
+    except FieldError:
+        found = MINUTE
+    return found * random.uniform(1 - JITTER, 1 + JITTER)

@@ -1,0 +1,115 @@
+"""What was applied, watched by its metadata alone: who changes or deletes it is noticed at once.
+
+An object's `managedFields` say who has set which fields, and when: what the cluster itself writes of an object (its
+status) is no drift, and neither is what we have applied ourselves.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
+
+import orjson
+
+from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.cluster.reflector import Name, Reflector
+from gatekeeper.labels import labels_of
+from gatekeeper.model import at
+from gatekeeper.reconciling import marking
+from gatekeeper.reconciling.applying import MANAGER
+from gatekeeper.reconciling.inventory import Entry
+
+
+class Seen(NamedTuple):
+    """What is kept of an object.
+
+    Attributes:
+        owner: namespace and name of the Kustomization that applies it.
+        others: what others have set, and when, as a number.
+        fields: which fields are ours, as a number; and
+        when: since when.
+    """
+
+    owner: Name
+    others: int
+    fields: int
+    when: str
+
+
+def seen(value: Object) -> Seen:
+    """What is kept of an object."""
+    labels = labels_of(value)
+    others, fields, when = 0, 0, ""
+    for one in at(value, ("metadata", "managedFields")) or ():
+        if one.get("subresource") == "status":
+            continue
+        digest = zlib.crc32(orjson.dumps(one, option=orjson.OPT_SORT_KEYS))
+        if one.get("manager") == MANAGER:
+            # Of ours the time is kept apart: whoever takes a field away leaves no other trace.
+            fields, when = zlib.crc32(orjson.dumps(one.get("fieldsV1"))), str(one.get("time"))
+        else:
+            others ^= digest
+    return Seen((labels.get(marking.NAMESPACE, ""), labels.get(marking.NAME, "")), others, fields, when)
+
+
+class Owned:
+    """The watches of all kinds that anything applied is of.
+
+    Args:
+        drifted: is told whose object was changed by somebody else.
+        touched: is told whose object was changed at all.
+        is_busy: whether a Kustomization is applied just now, so that what goes may go by us.
+    """
+
+    def __init__(
+        self,
+        cluster: Objects,
+        drifted: Callable[[Name], None],
+        touched: Callable[[Name], None],
+        is_busy: Callable[[Name], bool],
+        fault: Callable[[str, str], None],
+    ) -> None:
+        self._cluster, self._drifted, self._touched, self._is_busy = cluster, drifted, touched, is_busy
+        self._fault = fault
+        self._watches: dict[tuple[str, str], Reflector[Seen]] = {}
+        self._changing = threading.Lock()
+
+    def follow(self, entries: Iterable[Entry]) -> None:
+        """Watches the kinds of what is applied, if that is not done already."""
+        for group, version, kind in {(one.group, one.version, one.kind) for one in entries}:
+            with self._changing:
+                if (group, kind) in self._watches:
+                    continue
+                served = self._cluster.kind(f"{group}/{version}" if group else version, kind)
+                if served is None:
+                    continue
+                watch = Reflector(
+                    self._cluster, served, seen, self._happened, marking.NAME, True, partial(self._fault, kind)
+                )
+                self._watches[group, kind] = watch
+                watch.start()
+
+    def _happened(self, name: Name, before: Seen | None, now: Seen | None) -> None:
+        # What appears was applied, or copied by a controller of the cluster: what is applied is looked at anyway.
+        if before is None:
+            if now is not None:
+                self._touched(now.owner)
+            return
+        if is_drift(before, now) and not (now is None and self._is_busy(before.owner)):
+            self._drifted(before.owner)
+        else:
+            self._touched(before.owner)
+
+    def __len__(self) -> int:
+        """How many objects are watched."""
+        return sum(len(watch.all()) for watch in self._watches.values())
+
+
+def is_drift(before: Seen, now: Seen | None) -> bool:
+    """Whether somebody else has changed an object, or taken it away."""
+    if now is None or now.others != before.others:
+        return True
+    return now.fields != before.fields and now.when == before.when

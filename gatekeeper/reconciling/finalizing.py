@@ -1,0 +1,74 @@
+"""What becomes of what a Kustomization has applied when it is deleted itself.
+
+Source: kustomize-controller `docs/spec/v1/kustomizations.md` (deletion policy), `internal/controller`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Object, Objects, Refusal
+from gatekeeper.model import at
+from gatekeeper.reconciling import applying, inventory
+from gatekeeper.reconciling.applying import Gone
+
+# Flux's own: whoever goes back to it finds what it knows.
+FINALIZER = "finalizers.fluxcd.io"
+PAUSE = 2.0
+
+
+def hold(cluster: Objects, value: Object) -> None:
+    """Sees to it that a Kustomization is not gone before what it has applied is; if somebody changes it, later."""
+    held = at(value, ("metadata", "finalizers")) or []
+    kind = cluster.kind(value["apiVersion"], value["kind"])
+    if FINALIZER in held or kind is None:
+        return
+    try:
+        cluster.patch(kind, value, {"metadata": {"finalizers": [*held, FINALIZER]}})
+    except Refusal as error:
+        if error.code not in (CONFLICT, NOT_FOUND):
+            raise
+
+
+def deleted(cluster: Objects, value: Object, note: Callable[[list[Gone]], None]) -> float | None:
+    """Takes away what a Kustomization that is being deleted has applied, as it says, and lets it go.
+
+    Args:
+        note: is told what will be taken away, before it is.
+
+    Returns:
+        In how many seconds it is to be looked at again; None when it is let go.
+
+    Raises:
+        ToolError: the cluster does not do it.
+    """
+    kind = cluster.kind(value["apiVersion"], value["kind"])
+    metadata = value["metadata"]
+    live = cluster.get(kind, metadata["namespace"], metadata["name"]) if kind else None
+    if kind is None or live is None or FINALIZER not in (at(live, ("metadata", "finalizers")) or ()):
+        return None
+    spec = live["spec"]
+    policy = spec.get("deletionPolicy") or "MirrorPrune"
+    goes = policy in ("Delete", "WaitForTermination") or (policy == "MirrorPrune" and bool(spec.get("prune")))
+    account = spec.get("serviceAccountName") or ""
+    there = cluster.acting(f"system:serviceaccount:{metadata['namespace']}:{account}") if account else cluster
+    if account and _account_is_gone(cluster, metadata["namespace"], account):
+        # Nobody could take it away any more: Flux lets it go then, too.
+        goes = False
+    if goes and not spec.get("suspend"):
+        gone = applying.to_go(there, inventory.read(live), live)
+        if any(one.action == "delete" for one in gone):
+            note(gone)
+        taken = applying.taken(there, gone, live)
+        if any(one.action == "failed" for one in taken):
+            raise Refusal("; ".join(f"{one.entry}: {one.reason}" for one in taken if one.action == "failed"), CONFLICT)
+        if policy == "WaitForTermination" and any(one.action == "delete" for one in taken):
+            return PAUSE
+    left = [one for one in live["metadata"]["finalizers"] if one != FINALIZER]
+    cluster.patch(kind, live, {"metadata": {"finalizers": left}})
+    return None
+
+
+def _account_is_gone(cluster: Objects, namespace: str, name: str) -> bool:
+    kind = cluster.kind("v1", "ServiceAccount")
+    return kind is not None and cluster.get(kind, namespace, name) is None

@@ -1,0 +1,73 @@
+"""What is told of a Kustomization in the cluster: written into its status, and as events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.errors import ToolError
+from gatekeeper.reconciling import outcomes, substituting
+from gatekeeper.reconciling.inventory import Entry
+from gatekeeper.reconciling.model import Begun, Done, Round
+from gatekeeper.reconciling.outcomes import Outcome
+
+
+def progress(round_: Round, begun: Begun) -> None:
+    """Says in the cluster that a Kustomization is waited for."""
+    if begun.live is None:
+        return
+    status = outcomes.progressing(begun.live, begun.held, round_.revision, begun.checks, time.time())
+    kind = round_.cluster.kind(begun.live["apiVersion"], "Kustomization")
+    if kind is not None:
+        round_.cluster.patch_status(kind, begun.live, status)
+
+
+def told(
+    round_: Round, live: Object | None, done: Done, held: Sequence[Entry], began: float, is_healthy: bool | None = None
+) -> Done:
+    """Writes the status of a Kustomization that is in the cluster; what was applied is noted whatever came of it."""
+    if done.asked.secret:
+        done = _masked(done)
+    if live is None or not round_.is_written:
+        return done
+    cluster, now = round_.cluster, time.time()
+    kind, events = cluster.kind(live["apiVersion"], "Kustomization"), cluster.kind("v1", "Event")
+    moment = outcomes.Moment(round_.revision, began, now, is_healthy)
+    status = outcomes.status_of(live, done.outcome, held, moment)
+    told = outcomes.events_of(live, done.outcome, round_.revision, done.changes, now)
+    try:
+        round_.act("done", done)
+        if kind is not None:
+            cluster.patch_status(kind, live, status)
+        if events is not None:
+            for event in told:
+                cluster.create(events, event)
+    except ToolError as error:
+        return done._replace(outcome=Outcome(False, "StatusFailed", str(error)))
+    return done
+
+
+def tell(cluster: Objects, value: Object, outcome: Outcome, revision: str) -> None:
+    """Says in the cluster why a Kustomization is not applied; what it has applied stays noted.
+
+    Raises:
+        ToolError: the cluster does not take it.
+    """
+    kind, events = cluster.kind(value["apiVersion"], "Kustomization"), cluster.kind("v1", "Event")
+    live = cluster.get(kind, value["metadata"]["namespace"], value["metadata"]["name"]) if kind else None
+    if kind is None or live is None:
+        return
+    now = time.time()
+    cluster.patch_status(kind, live, outcomes.refusal_of(live, outcome, revision, now))
+    for event in outcomes.events_of(live, outcome, revision, (), now) if events else ():
+        assert events is not None
+        cluster.create(events, event)
+
+
+def _masked(done: Done) -> Done:
+    """What is told, without what came out of Secrets; the cluster repeats values that it does not take."""
+    hide = done.asked.secret
+    outcome = done.outcome._replace(message=substituting.masked(done.outcome.message, hide))
+    changes = [one._replace(reason=substituting.masked(one.reason, hide)) for one in done.changes]
+    return done._replace(outcome=outcome, changes=changes)

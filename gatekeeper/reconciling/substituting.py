@@ -1,0 +1,58 @@
+"""The values for `${VAR}` that a Kustomization takes from ConfigMaps and Secrets of its namespace.
+
+Source: kustomize-controller `docs/spec/v1/kustomizations.md` (post build variable substitution), fluxcd/pkg
+`kustomize/kustomize_varsub.go`: later ones win, and what stands in the Kustomization itself wins over all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+
+from gatekeeper.errors import SealError
+from gatekeeper.hidden import Hidden
+from gatekeeper.model import at
+from gatekeeper.reconciling.ordering import Object
+
+# What is shorter stands in too many texts to be hidden in them.
+SHORTEST = 4
+# The data of an object of a namespace, given its kind and name; None where it is not there.
+ValuesOf = Callable[[str, str], Mapping[str, Hidden] | None]
+
+
+def filled(kustomization: Object, values_of: ValuesOf) -> tuple[Object, tuple[Hidden, ...]]:
+    """A Kustomization with all values in itself, and those of them that are secret.
+
+    Raises:
+        SealError: a ConfigMap or Secret is not there, and is not optional.
+    """
+    listed = at(kustomization, ("spec", "postBuild", "substituteFrom"))
+    if not isinstance(listed, list):
+        return kustomization, ()
+    values: dict[str, str] = {}
+    secret: list[Hidden] = []
+    for one in listed:
+        kind, name = str(one.get("kind")), str(one.get("name"))
+        if kind not in ("ConfigMap", "Secret"):
+            raise SealError(f"`spec.postBuild.substituteFrom` names a {kind}: it can be a ConfigMap or a Secret")
+        found = values_of(kind, name)
+        if found is None:
+            if one.get("optional"):
+                continue
+            raise SealError(f"`spec.postBuild.substituteFrom` names the {kind} {name}, which is not there")
+        secret += found.values() if kind == "Secret" else ()
+        values |= {key: held.reveal().decode("utf-8", "replace").replace("\n", "") for key, held in found.items()}
+    whole = deepcopy(kustomization)
+    post = whole["spec"]["postBuild"]
+    del post["substituteFrom"]
+    post["substitute"] = {**values, **(post.get("substitute") or {})}
+    return whole, tuple(secret)
+
+
+def masked(text: str, secret: Iterable[Hidden]) -> str:
+    """A text in which secret values that may have come into it are covered."""
+    for one in secret:
+        plain = one.reveal().decode("utf-8", "replace").replace("\n", "")
+        if len(plain) >= SHORTEST:
+            text = text.replace(plain, "…")
+    return text

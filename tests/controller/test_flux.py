@@ -1,0 +1,241 @@
+"""The controller on Flux's resources, against a real API server and real git: what is new, drifts, waits and goes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.controller.running import controller, until
+from tests.reconciling.test_reconcile import CRD, FLUX, GIT, SOURCES, config, flux
+from tests.servers import cluster as servers
+from tests.servers.cluster import Cluster
+
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+HOOKS = "/apis/notification.toolkit.fluxcd.io/v1"
+PARTS = {"kind": "Receiver", "plural": "receivers", "singular": "receiver", "listKind": "ReceiverList"}
+RECEIVERS: dict[str, Any] = {
+    **CRD,
+    "metadata": {"name": "receivers.notification.toolkit.fluxcd.io"},
+    "spec": {**CRD["spec"], "group": "notification.toolkit.fluxcd.io", "names": PARTS},
+}
+MAPS = "/api/v1/namespaces/prod/configmaps"
+KUSTOMIZATIONS = f"{FLUX}/namespaces/flux-system/kustomizations"
+REPOSITORIES = f"{GIT}/namespaces/flux-system/gitrepositories"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with servers.running(tmp_path_factory.mktemp("cluster")) as found:
+        for one in (CRD, SOURCES, RECEIVERS):
+            found.make(CRDS, one)
+        for path in (f"{FLUX}/kustomizations", f"{GIT}/gitrepositories", f"{HOOKS}/receivers"):
+            found.wait(path)
+        for name in ("flux-system", "prod"):
+            found.make("/api/v1/namespaces", {"metadata": {"name": name}})
+        yield found
+
+
+class Place:
+    """A repository that a GitRepository of the cluster names."""
+
+    def __init__(self, root: Path, cluster: Cluster) -> None:
+        self.root, self.cluster = root, cluster
+        subprocess.run(["git", "init", "-q", "-b", "main", root], check=True)
+        self.put("gatekeeper.yaml", {"library": {"profile": "off"}})
+        spec = {"interval": "1h", "url": f"file://{root}", "ref": {"branch": "main"}}
+        meta = {"name": "r", "namespace": "flux-system"}
+        self.source = {
+            "apiVersion": "source.toolkit.fluxcd.io/v1",
+            "kind": "GitRepository",
+            "metadata": meta,
+            "spec": spec,
+        }
+
+    def put(self, file: str, *values: dict[str, Any]) -> str:
+        """Writes and commits a file; the commit."""
+        path = self.root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump_all(values))
+        git = ["git", "-C", str(self.root), "-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
+        subprocess.run([*git, "add", "-A"], check=True)
+        subprocess.run([*git, "commit", "-qm", "x"], check=True)
+        return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+
+    def data(self, name: str) -> Any:
+        code, value = self.cluster.ask("GET", f"{MAPS}/{name}")
+        return value["data"] if code == 200 else None
+
+    def ready(self, name: str = "apps") -> tuple[str, str, str]:
+        """Status, reason and message of a Kustomization's condition `Ready`."""
+        return ready_of(self.cluster.ask("GET", f"{KUSTOMIZATIONS}/{name}")[1])
+
+    def nudge(self, path: str) -> None:
+        """Asks for a round, as `flux reconcile` does."""
+        when = {"reconcile.fluxcd.io/requestedAt": str(time.time())}
+        assert self.cluster.ask("PATCH", path, {"metadata": {"annotations": when}})[0] == 200
+
+    def events(self) -> list[tuple[str, str]]:
+        held = self.cluster.ask("GET", "/api/v1/namespaces/flux-system/events")[1]["items"]
+        return [(one["reason"], one["message"]) for one in held]
+
+
+def ready_of(value: Any) -> tuple[str, str, str]:
+    held = [one for one in (value.get("status") or {}).get("conditions") or () if one["type"] == "Ready"]
+    return (held[0]["status"], held[0]["reason"], held[0]["message"]) if held else ("", "", "")
+
+
+@pytest.fixture
+def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
+    yield Place(tmp_path / "root", cluster)
+    for path in (KUSTOMIZATIONS, REPOSITORIES, f"{HOOKS}/namespaces/flux-system/receivers"):
+        for one in cluster.ask("GET", path)[1]["items"]:
+            cluster.ask("PATCH", f"{path}/{one['metadata']['name']}", {"metadata": {"finalizers": None}})
+        cluster.ask("DELETE", path)
+    for path in ("/api/v1/namespaces/flux-system/events", MAPS):
+        cluster.ask("DELETE", path)
+
+
+def test_a_commit_comes_into_the_cluster_and_what_somebody_changes_is_put_right(place: Place, tmp_path: Path) -> None:
+    cluster = place.cluster
+    first = place.put("apps/all.yaml", config("x"), config("w"))
+    with controller(cluster, tmp_path) as running:
+        cluster.make(REPOSITORIES, place.source)
+        cluster.make(KUSTOMIZATIONS, flux(wait=True))
+        until(lambda: place.ready()[0] == "True", running)
+        value = cluster.ask("GET", f"{KUSTOMIZATIONS}/apps")[1]
+        assert value["status"]["lastAppliedRevision"] == f"main@sha1:{first}"
+        assert value["metadata"]["finalizers"] == ["finalizers.fluxcd.io"]
+        assert value["status"]["history"][0]["lastReconciledStatus"] == "ReconciliationSucceeded"
+        assert [one["type"] for one in value["status"]["conditions"]] == ["Ready", "Healthy"]
+        source = cluster.ask("GET", f"{REPOSITORIES}/r")[1]
+        assert source["status"]["artifact"]["revision"] == f"main@sha1:{first}" and ready_of(source)[0] == "True"
+        assert "finalizers" not in source["metadata"] and "annotations" not in source["metadata"]
+        # Somebody changes a value, adds one, deletes an object: each is put right, and told with who it was.
+        held = cluster.ask("GET", f"{MAPS}/x")[1]
+        cluster.ask("PUT", f"{MAPS}/x?fieldManager=kubectl-edit", {**held, "data": {"a": "changed"}})
+        until(lambda: place.data("x") == {"a": "1"}, running)
+        cluster.ask("DELETE", f"{MAPS}/w")
+        until(lambda: place.data("w") == {"a": "1"}, running)
+        drift = ("DriftCorrected", "ConfigMap prod/x was changed by kubectl-edit: data.a")
+        until(lambda: drift in place.events(), running)
+        until(lambda: ("DriftCorrected", "ConfigMap prod/w was gone") in place.events(), running)
+        # A new commit, asked for.
+        second = place.put("apps/all.yaml", config("x", "2"))
+        place.nudge(f"{REPOSITORIES}/r")
+        until(lambda: place.data("x") == {"a": "2"} and place.data("w") is None, running)
+        until(lambda: place.ready()[2] == f"Applied revision: main@sha1:{second}", running)
+        code, text = running.ask("/metrics")
+        assert (
+            code == 200 and b'controller_runtime_reconcile_total{controller="Kustomization",result="success"}' in text
+        )
+        assert b'gatekeeper_drift_total{kind="ConfigMap"}' in text
+        assert running.ask("/healthz")[0] == running.ask("/readyz")[0] == 200 and running.ask("/else")[0] == 404
+        # It is deleted, and what it has applied goes with it.
+        cluster.ask("DELETE", f"{KUSTOMIZATIONS}/apps")
+        until(lambda: cluster.ask("GET", f"{KUSTOMIZATIONS}/apps")[0] == 404, running)
+        assert place.data("x") is None
+        assert running.stop() == 0 and running.said(message="stopped")
+
+
+def test_dependencies_and_values_of_the_cluster_count_as_soon_as_they_are_there(place: Place, tmp_path: Path) -> None:
+    cluster = place.cluster
+    place.put("base/all.yaml", config("b"))
+    place.put("apps/all.yaml", config("x", "${region} ${token}"))
+    values = [{"kind": "ConfigMap", "name": "region"}, {"kind": "Secret", "name": "token"}]
+    waits = flux(dependsOn=[{"name": "base"}], postBuild={"substituteFrom": values}, retryInterval="1s", interval="2s")
+    with controller(cluster, tmp_path) as running:
+        cluster.make(REPOSITORIES, place.source)
+        cluster.make(KUSTOMIZATIONS, waits)
+        until(
+            lambda: place.ready()[1:] == ("DependencyNotReady", "dependency 'flux-system/base' is not there"), running
+        )
+        cluster.make(KUSTOMIZATIONS, flux("base"))
+        until(lambda: "the ConfigMap region, which is not there" in place.ready()[2], running)
+        meta = {"namespace": "flux-system"}
+        cluster.make(
+            "/api/v1/namespaces/flux-system/configmaps",
+            {"metadata": {**meta, "name": "region"}, "data": {"region": "eu"}},
+        )
+        secret = {"metadata": {**meta, "name": "token"}, "stringData": {"token": "s3cr3t-of-the-test"}}
+        cluster.make("/api/v1/namespaces/flux-system/secrets", secret)
+        until(lambda: place.data("x") == {"a": "eu s3cr3t-of-the-test"}, running)
+        cluster.ask("PATCH", "/api/v1/namespaces/flux-system/configmaps/region", {"data": {"region": "us"}})
+        until(lambda: place.data("x") == {"a": "us s3cr3t-of-the-test"}, running)
+        assert "s3cr3t" not in running.log.read_text() and "s3cr3t" not in str(place.events())
+    for path in ("configmaps", "secrets"):
+        cluster.ask("DELETE", f"/api/v1/namespaces/flux-system/{path}")
+
+
+def test_a_refused_commit_changes_nothing_and_the_next_good_one_does(place: Place, tmp_path: Path) -> None:
+    place.put("apps/all.yaml", config("x"))
+    log = tmp_path / "audit.jsonl"
+    with controller(place.cluster, tmp_path, "--audit", log) as running:
+        place.cluster.make(REPOSITORIES, place.source)
+        place.cluster.make(KUSTOMIZATIONS, flux())
+        until(lambda: place.ready()[0] == "True", running)
+        place.put("apps/all.yaml", {**config("x", "2"), "dataa": {}})
+        place.nudge(f"{REPOSITORIES}/r")
+        until(lambda: place.ready()[1] == "Refused", running)
+        assert "apps/all.yaml:" in place.ready()[2] and place.data("x") == {"a": "1"}
+        third = place.put("apps/all.yaml", config("x", "3"))
+        place.nudge(f"{REPOSITORIES}/r")
+        until(lambda: place.data("x") == {"a": "3"} and place.ready()[0] == "True", running)
+        until(lambda: third in log.read_text().splitlines()[-1], running)
+    from gatekeeper import audit
+
+    count, fault = audit.verified(audit.lines(log))
+    assert fault is None and count == 5
+
+
+def test_a_host_that_calls_is_heard_at_once_if_it_is_vouched_for(place: Place, tmp_path: Path) -> None:
+    cluster = place.cluster
+    place.put("apps/all.yaml", config("x"))
+    with controller(cluster, tmp_path) as running:
+        cluster.make(REPOSITORIES, place.source)
+        cluster.make(KUSTOMIZATIONS, flux())
+        meta = {"name": "hook", "namespace": "flux-system"}
+        cluster.make("/api/v1/namespaces/flux-system/secrets", {"metadata": meta, "stringData": {"token": "abc"}})
+        spec = {"type": "github", "secretRef": {"name": "hook"}, "resources": [{"kind": "GitRepository", "name": "r"}]}
+        cluster.make(
+            f"{HOOKS}/namespaces/flux-system/receivers",
+            {"apiVersion": "notification.toolkit.fluxcd.io/v1", "kind": "Receiver", "metadata": meta, "spec": spec},
+        )
+        until(lambda: place.ready()[0] == "True", running)
+        path = f"/hook/{hashlib.sha256(b'abchookflux-system').hexdigest()}"
+        place.put("apps/all.yaml", config("x", "2"))
+        body = b'{"ref": "refs/heads/main"}'
+        assert running.ask("/hook/abc", body)[0] == 404
+        assert running.ask(path, body, {"X-Hub-Signature-256": "sha256=0"})[0] == 404 and place.data("x") == {"a": "1"}
+        signed = {"X-Hub-Signature-256": f"sha256={hmac.new(b'abc', body, 'sha256').hexdigest()}"}
+        until(lambda: running.ask(path, body, signed)[0] == 200, running)
+        until(lambda: place.data("x") == {"a": "2"}, running)
+    cluster.ask("DELETE", "/api/v1/namespaces/flux-system/secrets")
+
+
+def test_another_replica_takes_over_and_only_one_works(place: Place, tmp_path: Path) -> None:
+    cluster = place.cluster
+    place.put("apps/all.yaml", config("x"))
+    cluster.make(REPOSITORIES, place.source)
+    cluster.make(KUSTOMIZATIONS, flux())
+    with controller(cluster, tmp_path, "-n", "prod") as first:
+        until(lambda: place.ready()[0] == "True", first)
+        with controller(cluster, tmp_path, "-n", "prod", name="two") as second:
+            assert second.ask("/readyz")[0] == 200 and not second.said(message="share acquired")
+            began = time.monotonic()
+            first.process.kill()
+            first.process.wait(10)
+            cluster.ask("DELETE", f"{MAPS}/x")
+            until(lambda: place.data("x") == {"a": "1"}, second)
+            assert time.monotonic() - began < 25
+            # Whoever is told to stop hands over at once.
+            with controller(cluster, tmp_path, "-n", "prod", name="three") as third:
+                assert second.stop() == 0
+                until(lambda: bool(third.said(message="share acquired")), third, 8)

@@ -1,0 +1,42 @@
+"""What counts as drift, by what an API server notes of who has set which fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatekeeper.controller.owned import is_drift, seen
+
+FIELDS: dict[str, Any] = {"f:data": {"f:a": {}, "f:b": {}}}
+
+
+def value(*managers: dict[str, Any]) -> dict[str, Any]:
+    labels = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+    return {"metadata": {"name": "x", "labels": labels, "managedFields": list(managers)}}
+
+
+def manager(name: str, time: str = "2026-01-01T00:00:00Z", fields: Any = FIELDS, **more: str) -> dict[str, Any]:
+    return {"manager": name, "operation": "Apply", "time": time, "fieldsV1": fields, **more}
+
+
+OURS = manager("gatekeeper")
+
+
+def test_an_object_is_that_of_the_kustomization_whose_labels_it_has() -> None:
+    assert seen(value(OURS)).owner == ("flux-system", "apps")
+
+
+def test_what_others_set_or_take_away_is_drift() -> None:
+    before = seen(value(OURS))
+    assert is_drift(before, seen(value(OURS, manager("kubectl-edit"))))
+    assert is_drift(seen(value(OURS, manager("hpa"))), seen(value(OURS, manager("hpa", "2026-01-01T00:00:01Z"))))
+    # Who takes a field away has none: ours are fewer, and since the same moment.
+    assert is_drift(before, seen(value(manager("gatekeeper", fields={"f:data": {"f:a": {}}}))))
+    assert is_drift(before, None)
+
+
+def test_what_we_apply_and_what_the_cluster_says_of_its_state_is_none() -> None:
+    before = seen(value(OURS))
+    assert not is_drift(before, seen(value(manager("gatekeeper", "2026-01-01T00:00:05Z", {"f:data": {}}))))
+    status = manager("kubelet", subresource="status")
+    assert not is_drift(before, seen(value(OURS, status)))
+    assert not is_drift(before, before)

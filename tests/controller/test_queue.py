@@ -1,0 +1,105 @@
+"""The queue: each name once, by one worker at a time, when it is due, and later each time it fails."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.controller.loop import Loop
+from gatekeeper.controller.queue import FIRST_PAUSE, LONGEST_PAUSE, Queue
+from gatekeeper.controller.speaking import Figures
+
+
+def test_a_name_is_taken_once_however_often_it_was_named() -> None:
+    queue = Queue[str]()
+    for name in ("a", "b", "a", "a"):
+        queue.add(name)
+    assert [queue.take(), queue.take()] == ["a", "b"] and len(queue) == 0
+
+
+def test_what_is_named_while_it_is_worked_on_comes_again_and_not_beside() -> None:
+    queue = Queue[str]()
+    queue.add("a")
+    assert queue.take() == "a" and queue.is_busy("a")
+    queue.add("a")
+    queue.add("b")
+    assert queue.take() == "b"
+    queue.done("a")
+    assert queue.take() == "a"
+
+
+def test_what_is_due_later_waits_and_what_is_due_earlier_stays_so() -> None:
+    queue = Queue[str]()
+    queue.add("later", 0.2)
+    queue.add("later", 10)
+    queue.add("soon", 10)
+    queue.add("soon", 0.05)
+    began = time.monotonic()
+    assert [queue.take(), queue.take()] == ["soon", "later"]
+    assert 0.2 <= time.monotonic() - began < 5
+
+
+def test_whoever_waits_is_let_go_when_it_is_closed() -> None:
+    queue = Queue[str]()
+    with ThreadPoolExecutor() as pool:
+        taken = pool.submit(queue.take)
+        queue.close()
+        assert taken.result(5) is None
+
+
+def test_what_fails_is_left_alone_for_longer_each_time_and_not_for_ever() -> None:
+    queue = Queue[str]()
+    pauses = [queue.pause("a") for _ in range(40)]
+    assert pauses[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE] and max(pauses) == pauses[-1] == LONGEST_PAUSE
+    queue.forget("a")
+    assert queue.pause("a") == FIRST_PAUSE
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0.0, 0.001, 0.003])), max_size=30))
+def test_whatever_is_named_is_worked_on_after_that_and_never_twice_at_once(names: list[tuple[int, float]]) -> None:
+    queue, busy, seen, wrong = Queue[int](), set[int](), dict[int, int](), list[int]()
+    counting = threading.Lock()
+
+    def work() -> None:
+        while (name := queue.take()) is not None:
+            with counting:
+                wrong.extend([name] if name in busy else [])
+                busy.add(name)
+                seen[name] = seen.get(name, 0) + 1
+            with counting:
+                busy.discard(name)
+            queue.done(name)
+
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(work) for _ in range(3)]
+        for name, after in names:
+            queue.add(name, after)
+        end = time.monotonic() + 5
+        while {name for name, _ in names} - seen.keys() and time.monotonic() < end:
+            time.sleep(0.0005)
+        queue.close()
+        for one in running:
+            one.result(5)
+    assert not wrong and seen.keys() == {name for name, _ in names}
+    assert all(count <= sum(one == name for one, _ in names) for name, count in seen.items())
+
+
+def test_a_fault_of_our_own_ends_no_worker_and_repeats_no_value() -> None:
+    done, said = threading.Event(), list[str]()
+
+    def work(name: str) -> None:
+        if name == "bad" and not said:
+            said.append(name)
+            raise ValueError("hunter2")
+        if name == "good":
+            done.set()
+
+    loop = Loop("test", work, 1, Figures())
+    loop.start()
+    loop.add("bad")
+    loop.add("good")
+    assert done.wait(5) and loop.is_alive and loop.stop(5)

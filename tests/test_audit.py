@@ -1,0 +1,128 @@
+"""A log of changes: what is written stays, and what is changed, missing, cut off or written anew is found."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper import audit
+from gatekeeper.errors import ToolError
+from tests.conftest import command
+
+
+def written(file: Path, count: int = 5) -> audit.Head:
+    log = audit.Log(file)
+    for number in range(count):
+        log.add({"step": "done", "object": f"flux-system/k{number}", "message": f"é {number}"})
+    log.close()
+    return log.head
+
+
+def test_a_log_goes_on_where_it_ended_and_is_as_it_was_written(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "audit.jsonl"
+    written(file)
+    head = written(file, 2)
+    assert head.number == 7 and audit.verified(audit.lines(file), head) == (7, None)
+    code, out, _ = command("audit", "verify", file, "--head", str(head))
+    assert (code, out) == (0, f"{file}: 7 entries, all as written\n")
+    code, out, _ = command("audit", "show", file, "--object", "flux-system/k1")
+    assert code == 0 and out.count("flux-system/k1") == 2
+    assert (file.stat().st_mode & 0o777) == 0o600
+
+
+@given(line=st.integers(0, 4), place=st.integers(0, 10_000), byte=st.integers(0, 255))
+def test_any_byte_that_is_changed_is_found(
+    tmp_path_factory: pytest.TempPathFactory, line: int, place: int, byte: int
+) -> None:
+    file = tmp_path_factory.mktemp("log") / "audit.jsonl"
+    head = written(file)
+    lines = file.read_bytes().splitlines(keepends=True)
+    spot = place % len(lines[line])
+    changed = lines[line][:spot] + bytes([byte]) + lines[line][spot + 1 :]
+    if changed == lines[line]:
+        return
+    count, fault = audit.verified([*lines[:line], changed, *lines[line + 1 :]], head)
+    assert fault is not None and count <= line
+
+
+@pytest.mark.parametrize(
+    ("what", "line", "words"),
+    [
+        (lambda lines: lines[1:], 1, "is entry 2: one is missing"),
+        (lambda lines: [*lines[:2], *lines[3:]], 3, "is entry 4: one is missing"),
+        (lambda lines: [lines[1], lines[0], *lines[2:]], 1, "in another place"),
+        (lambda lines: lines[:3], 4, "the log ends here, and must have 5 entries"),
+        (lambda lines: [*lines[:4], lines[4].rstrip()], 5, "is not whole"),
+        (lambda lines: [*lines[:4], b"[]\n"], 5, "is no entry of"),
+        (lambda lines: [], 1, "the log ends here"),
+    ],
+)
+def test_what_is_missing_is_told_with_its_line(tmp_path: Path, what: object, line: int, words: str) -> None:
+    file = tmp_path / "audit.jsonl"
+    head = written(file)
+    lines = what(file.read_bytes().splitlines(keepends=True))  # type: ignore[operator]
+    file.write_bytes(b"".join(lines))
+    code, out, _ = command("audit", "verify", file, "--head", str(head))
+    assert code == 1 and out.startswith(f"{file}:{line}: ") and words in out
+
+
+def test_a_log_that_was_written_anew_as_a_whole_is_not_the_one_that_the_head_is_of(tmp_path: Path) -> None:
+    head = written(tmp_path / "old")
+    log = audit.Log(tmp_path / "new")
+    for _ in range(5):
+        log.add({"step": "done", "object": "flux-system/other"})
+    assert audit.verified(audit.lines(tmp_path / "new")) == (5, None)
+    _, fault = audit.verified(audit.lines(tmp_path / "new"), head)
+    assert fault is not None and fault.line == 5 and "written anew" in fault.reason
+
+
+def test_an_entry_that_was_not_written_to_its_end_was_of_nothing_that_was_done(tmp_path: Path) -> None:
+    file = tmp_path / "audit.jsonl"
+    written(file)
+    whole = file.read_bytes()
+    file.write_bytes(whole + b'{"schema": "gatek')
+    head = written(file, 1)
+    assert head.number == 6 and audit.verified(audit.lines(file)) == (6, None)
+    assert file.read_bytes().startswith(whole)
+
+
+def test_a_log_that_cannot_go_on_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "audit.jsonl"
+    written(file)
+    lines = file.read_bytes().splitlines(keepends=True)
+    last = {**orjson.loads(lines[-1]), "object": "another"}
+    file.write_bytes(b"".join(lines[:-1]) + orjson.dumps(last) + b"\n")
+    with pytest.raises(ToolError, match="the last entry was changed"):
+        audit.Log(file)
+    file.write_bytes(b"hello\n")
+    with pytest.raises(ToolError, match="is no entry of an audit log"):
+        audit.Log(file)
+    with pytest.raises(ToolError, match="cannot be opened"):
+        audit.Log(tmp_path)
+
+
+def test_a_full_disk_is_told_and_what_was_written_before_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "audit.jsonl"
+    written(file)
+    log, before = audit.Log(file), file.read_bytes()
+    real = os.write
+    # As much as there was room for, and then no more.
+    monkeypatch.setattr(os, "write", lambda handle, line: real(handle, line[:10]))
+    with pytest.raises(ToolError, match="cannot be written"):
+        log.add({"step": "done"})
+    monkeypatch.undo()
+    assert file.read_bytes() == before
+    assert log.add({"step": "done"}).number == 6 and audit.verified(audit.lines(file)) == (6, None)
+
+
+@pytest.mark.parametrize("head", ["x", "1:abc", "1"])
+def test_a_head_that_is_none_is_told(tmp_path: Path, head: str) -> None:
+    written(tmp_path / "audit.jsonl")
+    code, _, err = command("audit", "verify", tmp_path / "audit.jsonl", "--head", head)
+    assert code == 2 and "write NUMBER:DIGEST" in err
+    assert command("audit", "verify", tmp_path / "none")[0] == 2
