@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from gatekeeper.cluster import values
 from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.fields import FieldError
@@ -134,7 +135,7 @@ def _opened(round_: Round, asked: Asked) -> list[Object]:
     if not isinstance(name, str):
         entry = inventory.entry_of(sealed[0])
         raise SealError(f"{entry} is encrypted with SOPS: name the keys in `spec.decryption.secretRef`")
-    held = round_.cluster.secret(asked.name[0], name)
+    held = values.secret(round_.cluster, asked.name[0], name)
     if held is None:
         raise SealError(f"the Secret {asked.name[0]}/{name} to decrypt with is not there")
     return decrypting.opened(asked.objects, decrypting.keys_of(held))

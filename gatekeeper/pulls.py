@@ -14,6 +14,7 @@ from gatekeeper import documents, gate, lock, sources, tools
 from gatekeeper.artifacts import fetching, reading, resolving, verifying
 from gatekeeper.artifacts.reading import GitRepository
 from gatekeeper.artifacts.resolving import Revision
+from gatekeeper.cluster import values
 from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.config import Config
 from gatekeeper.errors import GateError, ToolError
@@ -127,7 +128,7 @@ def author_of(source: GitRepository, root: Path) -> str:
 def _secret(cluster: Objects, source: GitRepository, name: str) -> Mapping[str, Hidden]:
     if not name:
         return {}
-    held = cluster.secret(source.namespace, name)
+    held = values.secret(cluster, source.namespace, name)
     if held is None:
         raise ToolError(f"the Secret {source.namespace}/{name} of the GitRepository is not there")
     return held
@@ -182,7 +183,7 @@ def _filled(
     for one in given:
         name = _name(one)
         try:
-            filled, secret[name] = substituting.filled(one, partial(cluster.data, name[0]))
+            filled, secret[name] = substituting.filled(one, partial(values.data, cluster, name[0]))
         except GateError as error:
             filled, lost[name] = one, str(error)
         whole.append(filled)

@@ -100,6 +100,7 @@ ROOMS: dict[str, set[str]] = {
         "model",
         "pulls",
         "reconciling",
+        "sealing",
         "telling",
     },
     "artifacts": {"errors", "fields", "gotemplate", "hidden", "process", "stores"},

@@ -6,7 +6,6 @@ lightkube knows how to reach a cluster; its own types would drop fields that it 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from gatekeeper.errors import ToolError
-from gatekeeper.hidden import Hidden
 
 if TYPE_CHECKING:
     from lightkube import Client
@@ -94,24 +92,6 @@ class Objects:
         """A kind of the first of some versions that the cluster serves; None where it serves none."""
         return next((found for version in versions if (found := self.kind(f"{group}/{version}", kind))), None)
 
-    def secret(self, namespace: str, name: str) -> dict[str, Hidden] | None:
-        """The values of a Secret; None where there is none."""
-        kind = self.kind("v1", "Secret")
-        found = self.get(kind, namespace, name) if kind else None
-        if found is None:
-            return None
-        return {key: Hidden(base64.b64decode(text)) for key, text in (found.get("data") or {}).items()}
-
-    def data(self, namespace: str, kind: str, name: str) -> dict[str, Hidden] | None:
-        """The values of a ConfigMap or a Secret; None where there is none."""
-        if kind == "Secret":
-            return self.secret(namespace, name)
-        served = self.kind("v1", kind)
-        found = self.get(served, namespace, name) if served else None
-        return (
-            None if found is None else {key: Hidden(text.encode()) for key, text in (found.get("data") or {}).items()}
-        )
-
     def _served(self, api_version: str) -> dict[str, Kind]:
         path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         try:
@@ -158,24 +138,30 @@ class Objects:
         path = kind.path(metadata.get("namespace") or "", metadata["name"])
         return self._ask("PATCH", path, _shown(value), params, value, "application/apply-patch+yaml")
 
-    def create(self, kind: Kind, value: Object) -> Object:
-        """Makes an object; as it is then.
+    def create(self, kind: Kind, value: Object, manager: str = "") -> Object:
+        """Makes an object, as a field manager; as it is then.
 
         Raises:
             Refusal: the cluster does not take it.
         """
         namespace = value["metadata"].get("namespace") or ""
-        return self._ask("POST", kind.path(namespace), f"a new one of {kind.plural}", {}, value)
+        return self._ask(
+            "POST",
+            kind.path(namespace),
+            _shown({"kind": kind.plural, **value}),
+            _managed(manager),
+            value,
+        )
 
-    def replace(self, kind: Kind, value: Object) -> Object:
-        """Writes an object as a whole, if it is still as it was read; as it is then.
+    def replace(self, kind: Kind, value: Object, manager: str = "") -> Object:
+        """Writes an object as a whole, as a field manager, if it is still as it was read; as it is then.
 
         Raises:
             Refusal: it was changed meanwhile, or the cluster does not take it.
         """
         metadata = value["metadata"]
         path = kind.path(metadata.get("namespace") or "", metadata["name"])
-        return self._ask("PUT", path, _shown({"kind": kind.plural, **value}), {}, value)
+        return self._ask("PUT", path, _shown({"kind": kind.plural, **value}), _managed(manager), value)
 
     def patch(self, kind: Kind, value: Object, changes: Mapping[str, Any]) -> Object:
         """Merges changes into an object, if it is still as it was read; as it is then.
@@ -271,6 +257,10 @@ class Objects:
         raise Refusal(f"{what}: {shown}", answer.status_code, immutable)
 
 
+def _managed(manager: str) -> dict[str, str]:
+    return {"fieldManager": manager} if manager else {}
+
+
 def _loaded(content: bytes) -> Any:
     try:
         return orjson.loads(content)
@@ -281,7 +271,7 @@ def _loaded(content: bytes) -> Any:
 def _shown(value: Object) -> str:
     metadata = value["metadata"]
     space = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
-    return f"{value['kind']} {space}{metadata['name']}"
+    return f"{value['kind']} {space}{metadata.get('name') or metadata.get('generateName')}"
 
 
 @contextmanager

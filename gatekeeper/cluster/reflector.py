@@ -37,6 +37,7 @@ class Reflector(Generic[T]):
         selector: of labels.
         is_slim: ask for the objects' metadata alone.
         fault: is told why the cluster could not be asked.
+        namespace: the one that is looked at; empty for all.
     """
 
     def __init__(
@@ -48,13 +49,14 @@ class Reflector(Generic[T]):
         selector: str = "",
         is_slim: bool = False,
         fault: Callable[[str], None] = lambda reason: None,
+        namespace: str = "",
     ) -> None:
         self.kind = kind
         # Set once the first list is there.
         self.is_synced = threading.Event()
         self._cluster, self._keep, self._tell, self._fault = cluster, keep, tell, fault
         self._params = {"labelSelector": selector} if selector else {}
-        self._is_slim = is_slim
+        self._is_slim, self._namespace = is_slim, namespace
         self._held: dict[Name, T] = {}
         self._stopped = threading.Event()
 
@@ -98,7 +100,7 @@ class Reflector(Generic[T]):
         params, found, version = {**self._params, "limit": str(PAGE)}, dict[Name, T](), ""
         accept = SLIM.format("List") if self._is_slim else JSON
         while True:
-            page = self._cluster.page(self.kind.path(""), params, accept)
+            page = self._cluster.page(self.kind.path(self._namespace), params, accept)
             kind = str(page.get("kind")).removesuffix("List")
             for one in page.get("items") or ():
                 whole = {"apiVersion": self.kind.api_version, "kind": kind, **one}
@@ -123,7 +125,7 @@ class Reflector(Generic[T]):
         }  # fmt: skip
         accept = SLIM.format("") if self._is_slim else JSON
         try:
-            with self._cluster.lines(self.kind.path(""), params, accept, SILENCE) as lines:
+            with self._cluster.lines(self.kind.path(self._namespace), params, accept, SILENCE) as lines:
                 for line in lines:
                     version = self._happened(orjson.loads(line)) or version
                     if self._stopped.is_set():

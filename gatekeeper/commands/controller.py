@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import gc
+import ipaddress
 import os
 import signal
 import socket
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from gatekeeper import audit
@@ -17,9 +19,11 @@ from gatekeeper.cluster.objects import Objects
 from gatekeeper.controller import program
 from gatekeeper.controller.election import Election
 from gatekeeper.controller.flux import Flux, Options
-from gatekeeper.controller.program import Program
+from gatekeeper.controller.program import Program, Worker
 from gatekeeper.controller.recording import Recorder
-from gatekeeper.controller.serving import Server
+from gatekeeper.controller.sealedsecrets import SealedSecrets
+from gatekeeper.controller.sealing_service import Networks, Service, api_servers
+from gatekeeper.controller.serving import Part, Server
 from gatekeeper.controller.speaking import Figures
 from gatekeeper.errors import UsageError
 from gatekeeper.reconciling.budget import Budget
@@ -28,14 +32,19 @@ EXAMPLES = """examples:
   gatekeeper controller run --kubeconfig ~/.kube/config
   gatekeeper controller run --kubeconfig ~/.kube/config --audit /var/lib/gatekeeper/audit.jsonl
   gatekeeper controller run                          in a Pod, with its ServiceAccount
+  gatekeeper controller run --controllers flux,sealed
   gatekeeper controller run --shards 4               several replicas share the sources among them
 
 It watches GitRepositories and Kustomizations, pulls what is new, judges it as `gatekeeper check` does, applies what
 the gate accepts, heals what somebody else changes, and writes status and events. Several replicas divide the work by
 Leases.
+With `sealed` it opens SealedSecrets, too, and answers kubeseal; do not run it beside the sealed-secrets controller.
 Over HTTP it answers /healthz, /readyz, /metrics, and /hook/… for Flux's Receivers.
 Exit status: 0 it was told to stop, 2 wrong usage, 3 the cluster does not answer at the start.
 """
+
+NAME, HEAD = "gatekeeper", "gatekeeper-gitops.io/audit-head"
+CONTROLLERS = FLUX, SEALED = ("flux", "sealed")
 
 
 def controller(arguments: list[str]) -> int:
@@ -54,16 +63,47 @@ def _program(given: argparse.Namespace, cluster: Objects) -> Program:
     figures = Figures()
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}"
     namespace = given.namespace or os.environ.get("POD_NAMESPACE") or "default"
+    workers: list[Worker] = []
+    election = Election(cluster, namespace, NAME, identity, given.shards, figures, lambda: _all(workers))
+    parts: list[Part] = []
+    if FLUX in given.controllers:
+        flux = _flux(given, cluster, election, figures)
+        workers.append(flux)
+        parts.append(flux.hook)
+    if SEALED in given.controllers:
+        sealed = SealedSecrets(cluster, namespace, given.key_renew_days, election.holds, figures)
+        workers.append(sealed)
+        asks = partial(_asks, given.proxy_from, cluster)
+        parts.append(Service(sealed.keys, asks).answer)
+    parts.insert(0, program.health(workers, figures))
+    return Program(workers, election, figures, [Server(_address(given.listen), parts)])
+
+
+def _all(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.all()
+
+
+def _asks(given: list[ipaddress.IPv4Network | ipaddress.IPv6Network], cluster: Objects) -> Networks:
+    return given or api_servers(cluster)
+
+
+def _flux(given: argparse.Namespace, cluster: Objects, election: Election, figures: Figures) -> Flux:
+    options = Options(Budget(given.most, given.share / 100), given.watch_label_selector, given.concurrent, given.config)
     log = audit.Log(given.audit) if given.audit else None
-    election = Election(cluster, namespace, "gatekeeper", identity, given.shards, figures, lambda: flux.all())
-    if log is not None:
-        election.marks = lambda: {"gatekeeper-gitops.io/audit-head": str(log.head)}
-    recorder = Recorder(log, lambda name: flux.author_of(name)) if log is not None else None
-    budget = Budget(given.most, given.share / 100)
-    options = Options(budget, given.watch_label_selector, given.concurrent, given.config)
-    flux = Flux(cluster, options, election.holds, recorder.note if recorder else lambda act: None, figures)
-    parts = [program.health([flux], figures), flux.hook]
-    return Program([flux], election, figures, [Server(_address(given.listen), parts)])
+    if log is None:
+        return Flux(cluster, options, election.holds, lambda act: None, figures)
+    recorder = Recorder(log, lambda name: flux.author_of(name))
+    flux = Flux(cluster, options, election.holds, recorder.note, figures)
+    election.marks = lambda: {HEAD: str(log.head)}
+    return flux
+
+
+def _controllers(text: str) -> tuple[str, ...]:
+    found = tuple(text.split(","))
+    if not set(found) <= set(CONTROLLERS):
+        raise argparse.ArgumentTypeError(f"there are {', '.join(CONTROLLERS)}")
+    return found
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -92,6 +132,20 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--concurrent", type=int, default=8, metavar="N", help="so many Kustomizations at a time (8)")
     options.add_argument("--config", type=Path, metavar="FILE", help="judge by this, instead of each repository's own")
     options.add_argument("--audit", type=Path, metavar="FILE", help="write what is done into this log")
+    options.add_argument(
+        "--controllers", type=_controllers, default=(FLUX,), metavar="LIST", help=f"of {','.join(CONTROLLERS)} (flux)"
+    )
+    options.add_argument(
+        "--key-renew-days",
+        type=float,
+        default=30.0,
+        metavar="DAYS",
+        help="of sealed: a new key so often (30; 0: never)",
+    )
+    options.add_argument(
+        "--proxy-from", type=ipaddress.ip_network, action="append", default=[], metavar="CIDR",
+        help="of sealed: where the API server asks from (default: its own addresses)",
+    )  # fmt: skip
     options.add_argument("--most", type=int, default=10, metavar="N", help="delete no more at once (10)")
     options.add_argument("--share", type=float, default=50.0, metavar="PERCENT", help="nor more of all objects (50)")
     return options

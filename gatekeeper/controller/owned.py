@@ -27,7 +27,7 @@ class Seen(NamedTuple):
     """What is kept of an object.
 
     Attributes:
-        owner: namespace and name of the Kustomization that applies it.
+        owner: namespace and name of what it comes from.
         others: what others have set, and when, as a number.
         fields: which fields are ours, as a number; and
         when: since when.
@@ -40,8 +40,13 @@ class Seen(NamedTuple):
 
 
 def seen(value: Object) -> Seen:
-    """What is kept of an object."""
+    """What is kept of an object that a Kustomization applies."""
     labels = labels_of(value)
+    return seen_of((labels.get(marking.NAMESPACE, ""), labels.get(marking.NAME, "")), value)
+
+
+def seen_of(owner: Name, value: Object) -> Seen:
+    """What is kept of an object that comes from something."""
     others, fields, when = 0, 0, ""
     for one in at(value, ("metadata", "managedFields")) or ():
         if one.get("subresource") == "status":
@@ -52,7 +57,7 @@ def seen(value: Object) -> Seen:
             fields, when = zlib.crc32(orjson.dumps(one.get("fieldsV1"))), str(one.get("time"))
         else:
             others ^= digest
-    return Seen((labels.get(marking.NAMESPACE, ""), labels.get(marking.NAME, "")), others, fields, when)
+    return Seen(owner, others, fields, when)
 
 
 class Owned:

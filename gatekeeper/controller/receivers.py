@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
 
+from gatekeeper.cluster import values
 from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.cluster.reflector import Name
 from gatekeeper.hidden import Hidden
@@ -54,7 +55,7 @@ def called(
 
 def _token(cluster: Objects, name: Name, value: Object) -> Hidden | None:
     secret = at(value, ("spec", "secretRef", "name"))
-    held = cluster.secret(name[0], secret) if isinstance(secret, str) else None
+    held = values.secret(cluster, name[0], secret) if isinstance(secret, str) else None
     return held.get("token") if held else None
 
 

@@ -20,13 +20,13 @@ THREADS = 8
 
 
 class Request(NamedTuple):
-    """A request; names of headers in small letters."""
+    """A request, and the address that it comes from; names of headers in small letters."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
-    query: str = ""
+    address: str = ""
 
 
 class Answer(NamedTuple):
@@ -111,4 +111,4 @@ def _request(environ: Mapping[str, Any]) -> Request:
     }
     body = environ["wsgi.input"].read(int(headers.get("content-length") or 0)) if headers.get("content-length") else b""
     path = str(environ.get("PATH_INFO") or "/")
-    return Request(str(environ["REQUEST_METHOD"]), path, headers, body, str(environ.get("QUERY_STRING") or ""))
+    return Request(str(environ["REQUEST_METHOD"]), path, headers, body, str(environ.get("REMOTE_ADDR") or ""))

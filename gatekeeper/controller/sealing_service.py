@@ -1,0 +1,106 @@
+"""What `kubeseal` asks the controller over HTTP: its certificate, whether something opens, and to seal it anew.
+
+Source: sealed-secrets `pkg/controller/server.go`. There whoever reached the port could ask whether a text opens, with a
+template of his own that tells of its value, and have it sealed anew under a wider scope (GHSA-465p-v42x-3fmj). Here
+the two are answered to the API server alone, which asks for whoever may use the Service's proxy; no template is
+filled, and the scope is that of the SealedSecret itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Callable, Sequence
+
+import orjson
+
+from gatekeeper.cluster.objects import Kind, Objects
+from gatekeeper.controller.sealing_keys import Keys
+from gatekeeper.controller.serving import Answer, Request
+from gatekeeper.errors import SealError
+from gatekeeper.sealing import sealed
+
+# As many questions a second, and at once.
+RATE, BURST = 2.0, 2.0
+PEM = "application/x-pem-file"
+Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
+
+
+class Service:
+    """Answers `/v1/…`.
+
+    Args:
+        asks: the networks that the API server asks from.
+    """
+
+    def __init__(self, keys: Keys, asks: Callable[[], Networks]) -> None:
+        self._keys, self._asks = keys, asks
+        self._left, self._at = BURST, time.monotonic()
+
+    def answer(self, request: Request) -> Answer | None:
+        """The answer to a request; None where it is about something else."""
+        if request.path == "/v1/cert.pem":
+            newest = self._keys.newest
+            return Answer(200, newest.pem, PEM) if newest else Answer(503, b"there is no key yet\n")
+        if request.path not in ("/v1/verify", "/v1/rotate"):
+            return None
+        if request.method != "POST":
+            return Answer(405, b"POST a SealedSecret\n")
+        if not _is_within(request.address, self._asks()):
+            return Answer(403, b"ask through the API server: kubeseal --validate, --re-encrypt\n")
+        if not self._may():
+            return Answer(429, b"too many at once\n")
+        try:
+            value = orjson.loads(request.body)
+        except orjson.JSONDecodeError:
+            return Answer(400, b"is no JSON\n")
+        if not isinstance(value, dict) or value.get("kind") != sealed.KIND:
+            return Answer(400, b"is no SealedSecret\n")
+        return self._verify(value) if request.path == "/v1/verify" else self._rotate(value)
+
+    def _verify(self, value: dict[str, object]) -> Answer:
+        for _ in sealed.faults(value, self._keys.ring()):
+            return Answer(409)
+        return Answer(200)
+
+    def _rotate(self, value: dict[str, object]) -> Answer:
+        newest = self._keys.newest
+        if newest is None:
+            return Answer(503, b"there is no key yet\n")
+        try:
+            new = {old: text for old, _, text in sealed.resealed(value, self._keys.ring(), newest.certificate)}
+        except SealError:
+            return Answer(409)
+        spec = dict(value["spec"])  # type: ignore[call-overload]
+        spec["encryptedData"] = {key: new[text] or text for key, text in spec["encryptedData"].items()}
+        return Answer(200, orjson.dumps({**value, "spec": spec}), "application/json")
+
+    def _may(self) -> bool:
+        now = time.monotonic()
+        self._left, self._at = min(BURST, self._left + (now - self._at) * RATE), now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+def api_servers(cluster: Objects) -> Networks:
+    """The addresses of a cluster's API server, as it tells them itself.
+
+    Raises:
+        ToolError: the cluster does not tell.
+    """
+    kind = Kind("discovery.k8s.io/v1", "endpointslices", True)
+    slices = cluster.list(kind, "default", "kubernetes.io/service-name=kubernetes")
+    addresses = [text for one in slices for part in one.get("endpoints") or () for text in part.get("addresses") or ()]
+    return [ipaddress.ip_network(text) for text in addresses]
+
+
+def _is_within(address: str, networks: Networks) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    return any(found in network for network in networks)
