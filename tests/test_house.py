@@ -102,7 +102,8 @@ ROOMS: dict[str, set[str]] = {
         "reconciling",
         "sealing",
         "telling",
-    },
+    }
+    | {"documents", "gate", "lock", "render", "report", "sources", "tools"},
     "artifacts": {"errors", "fields", "gotemplate", "hidden", "process", "stores"},
     "reconciling": {"errors", "fields", "labels", "telling", "hidden", "model", "cluster", "sops"},
     "reconciles": {"applies", "reconciling"},

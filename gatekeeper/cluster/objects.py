@@ -22,7 +22,7 @@ SECONDS = 30.0
 PAGE = 500
 # So many connections are kept open for the next request.
 CONNECTIONS = 32
-NOT_FOUND, CONFLICT, INVALID = 404, 409, 422
+FORBIDDEN, NOT_FOUND, CONFLICT, INVALID = 403, 404, 409, 422
 Object = dict[str, Any]
 
 
@@ -92,6 +92,16 @@ class Objects:
         """A kind of the first of some versions that the cluster serves; None where it serves none."""
         return next((found for version in versions if (found := self.kind(f"{group}/{version}", kind))), None)
 
+    def served(self) -> Iterator[tuple[str, Kind]]:
+        """All kinds that can be listed, with their names, each of the version that the cluster prefers.
+
+        Raises:
+            ToolError: the cluster does not tell.
+        """
+        groups = self._ask("GET", "/apis", "the groups").get("groups") or ()
+        for api_version in ("v1", *(one["preferredVersion"]["groupVersion"] for one in groups)):
+            yield from self._served(api_version).items()
+
     def _served(self, api_version: str) -> dict[str, Kind]:
         path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         try:
@@ -103,7 +113,7 @@ class Objects:
         return {
             one["kind"]: Kind(api_version, one["name"], one["namespaced"])
             for one in listed.get("resources") or ()
-            if "/" not in one["name"]
+            if "/" not in one["name"] and "list" in (one.get("verbs") or ("list",))
         }
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:

@@ -17,14 +17,18 @@ from gatekeeper import audit
 from gatekeeper.cluster import client
 from gatekeeper.cluster.objects import Objects
 from gatekeeper.controller import program
+from gatekeeper.controller.admission import Admission
+from gatekeeper.controller.certificates import Certificates
 from gatekeeper.controller.election import Election
 from gatekeeper.controller.flux import Flux, Options
 from gatekeeper.controller.program import Program, Worker
 from gatekeeper.controller.recording import Recorder
+from gatekeeper.controller.scanning import Scanner
 from gatekeeper.controller.sealedsecrets import SealedSecrets
 from gatekeeper.controller.sealing_service import Networks, Service, api_servers
 from gatekeeper.controller.serving import Part, Server
 from gatekeeper.controller.speaking import Figures
+from gatekeeper.controller.webhook import Webhook
 from gatekeeper.errors import UsageError
 from gatekeeper.reconciling.budget import Budget
 
@@ -33,18 +37,20 @@ EXAMPLES = """examples:
   gatekeeper controller run --kubeconfig ~/.kube/config --audit /var/lib/gatekeeper/audit.jsonl
   gatekeeper controller run                          in a Pod, with its ServiceAccount
   gatekeeper controller run --controllers flux,sealed
+  gatekeeper controller run --controllers admission --policies /policies
   gatekeeper controller run --shards 4               several replicas share the sources among them
 
 It watches GitRepositories and Kustomizations, pulls what is new, judges it as `gatekeeper check` does, applies what
 the gate accepts, heals what somebody else changes, and writes status and events. Several replicas divide the work by
 Leases.
 With `sealed` it opens SealedSecrets, too, and answers kubeseal; do not run it beside the sealed-secrets controller.
+With `admission` it answers the API server by the policies of a repository, and reports on what is there already.
 Over HTTP it answers /healthz, /readyz, /metrics, and /hook/… for Flux's Receivers.
 Exit status: 0 it was told to stop, 2 wrong usage, 3 the cluster does not answer at the start.
 """
 
 NAME, HEAD = "gatekeeper", "gatekeeper-gitops.io/audit-head"
-CONTROLLERS = FLUX, SEALED = ("flux", "sealed")
+CONTROLLERS = FLUX, SEALED, ADMISSION = ("flux", "sealed", "admission")
 
 
 def controller(arguments: list[str]) -> int:
@@ -75,8 +81,25 @@ def _program(given: argparse.Namespace, cluster: Objects) -> Program:
         workers.append(sealed)
         asks = partial(_asks, given.proxy_from, cluster)
         parts.append(Service(sealed.keys, asks).answer)
-    parts.insert(0, program.health(workers, figures))
-    return Program(workers, election, figures, [Server(_address(given.listen), parts)])
+    servers = []
+    if ADMISSION in given.controllers:
+        admission, webhook = _admission(given, cluster, namespace, figures)
+        workers.append(webhook)
+        servers.append(webhook.server)
+        if given.scan_every:
+            workers.append(Scanner(cluster, lambda: admission.rules, given.scan_every, election.holds, figures))
+    servers.append(Server(_address(given.listen), [program.health(workers, figures), *parts]))
+    return Program(workers, election, figures, servers)
+
+
+def _admission(
+    given: argparse.Namespace, cluster: Objects, namespace: str, figures: Figures
+) -> tuple[Admission, Webhook]:
+    if given.policies is None or not given.policies.is_dir():
+        raise UsageError("--controllers admission: give the repository with the policies: --policies DIR")
+    admission = Admission(given.policies.resolve(), given.config, given.fail_open, figures)
+    make = partial(Certificates, cluster, namespace, given.webhook_service, given.webhook_host, given.webhook_name)
+    return admission, Webhook(admission, make, _address(given.webhook_listen), figures)
 
 
 def _all(workers: list[Worker]) -> None:
@@ -146,6 +169,28 @@ def _parser() -> argparse.ArgumentParser:
         "--proxy-from", type=ipaddress.ip_network, action="append", default=[], metavar="CIDR",
         help="of sealed: where the API server asks from (default: its own addresses)",
     )  # fmt: skip
+    options.add_argument("--policies", type=Path, metavar="DIR", help="of admission: the repository to judge by")
+    options.add_argument("--webhook-listen", default=":9443", metavar="HOST:PORT", help="of admission (:9443)")
+    options.add_argument(
+        "--webhook-service", default="gatekeeper-webhook", metavar="NAME", help="of admission (gatekeeper-webhook)"
+    )
+    options.add_argument(
+        "--webhook-host", action="append", default=[], metavar="HOST", help="of admission: another name of the server"
+    )
+    options.add_argument(
+        "--webhook-name",
+        default=NAME,
+        metavar="NAME",
+        help="of admission: its ValidatingWebhookConfiguration (gatekeeper)",
+    )
+    options.add_argument("--fail-open", action="store_true", help="of admission: let pass what cannot be judged")
+    options.add_argument(
+        "--scan-every",
+        type=float,
+        default=3600.0,
+        metavar="SECONDS",
+        help="of admission: judge what is there (3600; 0: never)",
+    )
     options.add_argument("--most", type=int, default=10, metavar="N", help="delete no more at once (10)")
     options.add_argument("--share", type=float, default=50.0, metavar="PERCENT", help="nor more of all objects (50)")
     return options
