@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatekeeper import syncs
-from gatekeeper.external import refreshing
+from gatekeeper.external import planning, refreshing
 from gatekeeper.external.collecting import Found
 from gatekeeper.external.model import Wanted
 from gatekeeper.external.planning import StoreKey
@@ -112,6 +112,19 @@ class Watch:
                 self._seen[name] = Seen(one.wanted, None, False, pause(paused, time.monotonic()))
             else:
                 self._seen[name] = Seen(one.wanted, now, one.is_synced and one.action != "delete", None)
+
+    def forget(self, stores: Collection[StoreKey]) -> None:
+        """Reads at once what comes from some stores, over a new sign-in: they are others, or what they sign in with is.
+
+        Args:
+            stores: by their objects; see `StoreKey.object`.
+        """
+        for name, seen in list(self._seen.items()):
+            keys = planning.keys_of(seen.wanted)
+            if any(key.object in stores for key in keys):
+                self._seen[name] = seen._replace(read_at=None, paused=None)
+                for key in keys:
+                    self._stores.forget(key)
 
     def next(self, longest: float) -> float:
         """How many seconds nothing that was read is due again; no more than the longest."""

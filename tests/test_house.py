@@ -103,7 +103,7 @@ ROOMS: dict[str, set[str]] = {
         "sealing",
         "telling",
     }
-    | {"documents", "gate", "lock", "render", "report", "sources", "tools"},
+    | {"documents", "external", "gate", "lock", "render", "report", "sources", "stores", "tools", "watching"},
     "artifacts": {"errors", "fields", "gotemplate", "hidden", "process", "stores"},
     "reconciling": {"errors", "fields", "labels", "telling", "hidden", "model", "cluster", "sops"},
     "reconciles": {"applies", "reconciling"},

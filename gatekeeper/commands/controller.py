@@ -12,14 +12,16 @@ import threading
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gatekeeper import audit
+from gatekeeper import audit, config
 from gatekeeper.cluster import client
 from gatekeeper.cluster.objects import Objects
 from gatekeeper.controller import program
 from gatekeeper.controller.admission import Admission
 from gatekeeper.controller.certificates import Certificates
 from gatekeeper.controller.election import Election
+from gatekeeper.controller.externalsecrets import ExternalSecrets
 from gatekeeper.controller.flux import Flux, Options
 from gatekeeper.controller.program import Program, Worker
 from gatekeeper.controller.recording import Recorder
@@ -32,11 +34,14 @@ from gatekeeper.controller.webhook import Webhook
 from gatekeeper.errors import UsageError
 from gatekeeper.reconciling.budget import Budget
 
+if TYPE_CHECKING:
+    from lightkube import Client
+
 EXAMPLES = """examples:
   gatekeeper controller run --kubeconfig ~/.kube/config
   gatekeeper controller run --kubeconfig ~/.kube/config --audit /var/lib/gatekeeper/audit.jsonl
   gatekeeper controller run                          in a Pod, with its ServiceAccount
-  gatekeeper controller run --controllers flux,sealed
+  gatekeeper controller run --controllers flux,sealed,external
   gatekeeper controller run --controllers admission --policies /policies
   gatekeeper controller run --shards 4               several replicas share the sources among them
 
@@ -44,13 +49,14 @@ It watches GitRepositories and Kustomizations, pulls what is new, judges it as `
 the gate accepts, heals what somebody else changes, and writes status and events. Several replicas divide the work by
 Leases.
 With `sealed` it opens SealedSecrets, too, and answers kubeseal; do not run it beside the sealed-secrets controller.
+With `external` it fills Secrets from Vault, AWS and other clusters, as ExternalSecrets say; not beside their operator.
 With `admission` it answers the API server by the policies of a repository, and reports on what is there already.
 Over HTTP it answers /healthz, /readyz, /metrics, and /hook/… for Flux's Receivers.
 Exit status: 0 it was told to stop, 2 wrong usage, 3 the cluster does not answer at the start.
 """
 
 NAME, HEAD = "gatekeeper", "gatekeeper-gitops.io/audit-head"
-CONTROLLERS = FLUX, SEALED, ADMISSION = ("flux", "sealed", "admission")
+CONTROLLERS = FLUX, SEALED, EXTERNAL, ADMISSION = ("flux", "sealed", "external", "admission")
 
 
 def controller(arguments: list[str]) -> int:
@@ -62,10 +68,10 @@ def controller(arguments: list[str]) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     with client.opened(given.kubeconfig, given.context) as opened, closing(Objects(opened)) as cluster:
-        return program.run(_program(given, cluster), stop)
+        return program.run(_program(given, cluster, opened), stop)
 
 
-def _program(given: argparse.Namespace, cluster: Objects) -> Program:
+def _program(given: argparse.Namespace, cluster: Objects, opened: Client) -> Program:
     figures = Figures()
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}"
     namespace = given.namespace or os.environ.get("POD_NAMESPACE") or "default"
@@ -81,6 +87,9 @@ def _program(given: argparse.Namespace, cluster: Objects) -> Program:
         workers.append(sealed)
         asks = partial(_asks, given.proxy_from, cluster)
         parts.append(Service(sealed.keys, asks).answer)
+    if EXTERNAL in given.controllers:
+        rules = config.load(Path(), given.config).secrets_allow if given.config else ()
+        workers.append(ExternalSecrets(cluster, opened, rules, election.holds, figures))
     servers = []
     if ADMISSION in given.controllers:
         admission, webhook = _admission(given, cluster, namespace, figures)
@@ -158,6 +167,14 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--controllers", type=_controllers, default=(FLUX,), metavar="LIST", help=f"of {','.join(CONTROLLERS)} (flux)"
     )
+    options.add_argument("--most", type=int, default=10, metavar="N", help="delete no more at once (10)")
+    options.add_argument("--share", type=float, default=50.0, metavar="PERCENT", help="nor more of all objects (50)")
+    _of_parts(options)
+    return options
+
+
+def _of_parts(options: argparse.ArgumentParser) -> None:
+    """What is of one controller alone."""
     options.add_argument(
         "--key-renew-days",
         type=float,
@@ -191,6 +208,3 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="of admission: judge what is there (3600; 0: never)",
     )
-    options.add_argument("--most", type=int, default=10, metavar="N", help="delete no more at once (10)")
-    options.add_argument("--share", type=float, default=50.0, metavar="PERCENT", help="nor more of all objects (50)")
-    return options

@@ -69,6 +69,12 @@ def key_of(store: StoreRef, namespace: str) -> StoreKey:
     return StoreKey(store.kind, "" if store.kind == "ClusterSecretStore" and store.is_shared else namespace, store.name)
 
 
+def keys_of(wanted: Wanted) -> set[StoreKey]:
+    """All stores that an ExternalSecret is filled from."""
+    refs = [*(item.store for item in wanted.items), *(many.store for many in wanted.many)]
+    return {key_of(ref, wanted.namespace) for ref in refs}
+
+
 def wish_of(remote: Remote) -> Wish:
     """What has to be read for a reference; its property is a part of that."""
     return Wish(remote.key, remote.version, remote.metadata)

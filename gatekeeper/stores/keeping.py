@@ -71,6 +71,11 @@ class Kept(Generic[Key]):
                 before = self._paused.get(key)
                 self._paused[key] = (source, pause(before[1] if before else None, time.monotonic()), fault)
 
+    def forget(self, key: Key) -> None:
+        """Has a store opened anew, and at once: what it is signed in with is another."""
+        self._paused.pop(key, None)
+        self._close(key)
+
     def _close(self, key: Key) -> None:
         held = self._held.pop(key, None)
         if held is not None:

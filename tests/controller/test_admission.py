@@ -26,7 +26,10 @@ from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster, free_port
 
 CASES = sorted(path for path in library.folder().rglob("*.yaml") if path.stem in ("bad", "good"))
-POD: dict[str, Any] = {"metadata": {"name": "p", "namespace": "prod"}, "spec": {"containers": [{"name": "c", "image": "nginx:1.25"}]}}
+POD: dict[str, Any] = {
+    "metadata": {"name": "p", "namespace": "prod"},
+    "spec": {"containers": [{"name": "c", "image": "nginx:1.25"}]},
+}
 HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 PODS = "/api/v1/namespaces/prod/pods"
 REPORTS = "/apis/wgpolicyk8s.io/v1alpha2"

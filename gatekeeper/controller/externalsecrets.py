@@ -1,0 +1,239 @@
+"""ExternalSecrets in a cluster: read when they are due, and at once when anything that they hang on is another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gatekeeper.cluster.credentials import InCluster
+from gatekeeper.cluster.external import GROUP, PLURALS, VERSIONS
+from gatekeeper.cluster.objects import Kind, Object, Objects
+from gatekeeper.cluster.reflector import Name, Reflector
+from gatekeeper.controller import restarting
+from gatekeeper.controller.loop import Loop
+from gatekeeper.controller.sealing_keys import SECRETS
+from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.errors import ToolError
+from gatekeeper.external import collecting
+from gatekeeper.external.allowing import Rules
+from gatekeeper.external.collecting import Found, Given, Spaces
+from gatekeeper.external.deciding import Decision
+from gatekeeper.external.planning import StoreKey, key_of
+from gatekeeper.labels import Labels, labels_of
+from gatekeeper.model import at
+from gatekeeper.stores import every as stores
+from gatekeeper.stores.reading import Store, StoreError
+from gatekeeper.watching import Watch
+
+if TYPE_CHECKING:
+    from lightkube import Client
+
+NAMESPACES = Kind("v1", "namespaces", False)
+# With nothing due it is looked again all the same; and what comes at once is taken together.
+LONGEST, TOGETHER = 60.0, 0.1
+
+
+class ExternalSecrets:
+    """All ExternalSecrets, from the first look at them on.
+
+    Args:
+        client: of the same cluster.
+        rules: who may fetch what; see `external.allowing`.
+
+    Raises:
+        ToolError: the cluster knows no ExternalSecrets.
+    """
+
+    def __init__(
+        self, cluster: Objects, client: Client, rules: Rules, is_mine: Callable[[str], bool], figures: Figures
+    ) -> None:
+        self._cluster, self._client, self._rules, self._figures = cluster, client, rules, figures
+        self._watches = {name: watch for name in PLURALS if (watch := self._watch(name)) is not None}
+        if "ExternalSecret" not in self._watches:
+            raise ToolError(f"the cluster knows no ExternalSecrets of {GROUP}: install its resource definitions")
+        lost = partial(self._lost, "Namespace")
+        self._spaces = Reflector(cluster, NAMESPACES, _labels, lambda *_: self.all(), is_slim=True, fault=lost)
+        # Of all Secrets no more than that they are others: no value is asked for.
+        self._secrets = Reflector(
+            cluster, SECRETS, _version, self._secret, is_slim=True, fault=partial(self._lost, "Secret")
+        )
+        self._loop = Loop[str]("ExternalSecret", lambda name: self._round(), 1, figures, is_mine)
+        self._watch_ = Watch(self._opened)
+        self._noting = threading.Lock()
+        self._stale: set[StoreKey] = set()
+        self._targets: frozenset[Name] = frozenset()
+        self._sources: Mapping[Name, list[StoreKey]] = {}
+        self._told: set[str] = set()
+
+    def _watch(self, name: str) -> Reflector[Object] | None:
+        kind = self._cluster.newest(GROUP, VERSIONS, name)
+        if kind is None:
+            return None
+        return Reflector(self._cluster, kind, _kept, partial(self._changed, name), fault=partial(self._lost, name))
+
+    def _all(self) -> list[Reflector[Any]]:
+        return [*self._watches.values(), self._spaces, self._secrets]
+
+    def start(self) -> None:
+        """Begins to watch and to work."""
+        for watch in self._all():
+            watch.start()
+        self._loop.start()
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether all that there is was seen once."""
+        return all(watch.is_synced.is_set() for watch in self._all())
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it works."""
+        return self._loop.is_alive
+
+    def all(self) -> None:
+        """Looks at everything."""
+        self._loop.add("all", TOGETHER)
+
+    def stop(self, seconds: float) -> bool:
+        """Ends; whether what was worked on came to its end in time."""
+        for watch in self._all():
+            watch.stop()
+        is_ended = self._loop.stop(seconds)
+        self._watch_.close()
+        return is_ended
+
+    def _changed(self, kind: str, name: Name, before: Object | None, now: Object | None) -> None:
+        if _asks(before) == _asks(now):
+            return
+        if kind.endswith("SecretStore") and before is not None:
+            with self._noting:
+                self._stale.add(StoreKey(kind, *name))
+        self.all()
+
+    def _secret(self, name: Name, before: str | None, now: str | None) -> None:
+        if not self._secrets.is_synced.is_set():
+            return
+        signed = [key for key, value in self._stores() if _is_among(name, credentials_of(key, value))]
+        signed += self._sources.get(name, ())
+        if signed:
+            with self._noting:
+                self._stale.update(signed)
+        if signed or name in self._targets:
+            self.all()
+
+    def _stores(self) -> Iterator[tuple[StoreKey, Object]]:
+        for kind in ("SecretStore", "ClusterSecretStore"):
+            if kind in self._watches:
+                for name, value in self._watches[kind].all():
+                    yield StoreKey(kind, *name), value
+
+    def _lost(self, kind: str, reason: str) -> None:
+        self._figures.lost.labels(kind).inc()
+        say("warning", reason, controller="watch", kind=kind)
+
+    def _round(self) -> float:
+        """Reads what is due, and writes it.
+
+        Raises:
+            ToolError: the cluster does not answer.
+        """
+        if not self.is_synced:
+            return TOGETHER
+        with self._noting:
+            stale, self._stale = self._stale, set()
+        self._watch_.forget(stale)
+        values = [value for watch in self._watches.values() for _, value in watch.all()]
+        own = dict(self._watches["ExternalSecret"].all())
+        things = (Given(one, one["metadata"].get("namespace") or "", lambda path: "") for one in values)
+        spaces = Spaces({name: labels for (_, name), labels in self._spaces.all()}, True)
+        found = collecting.collected(things, spaces, self._rules)
+        for one in found.refused:
+            if str(one) not in self._told:
+                say("error", one.reason, controller="ExternalSecret", object=f"{one.namespace}/{one.name}")
+        self._told = {str(one) for one in found.refused}
+        self._targets = frozenset((one.namespace, one.target.name) for one in found.wanted)
+        self._sources = sources_of(found)
+        done = self._watch_.round(self._client, found, own)
+        self._tell(done.decisions)
+        return self._watch_.next(LONGEST)
+
+    def _tell(self, decisions: Sequence[Decision]) -> None:
+        changed: dict[str, set[str]] = {}
+        for one in decisions:
+            level = "error" if one.action == "failed" else "info"
+            if one.action != "as it is":
+                say(level, one.reason or one.action, controller="ExternalSecret", action=one.action,
+                    object=f"{one.wanted.namespace}/{one.wanted.name}")  # fmt: skip
+            if one.action == "change":
+                changed.setdefault(one.wanted.namespace, set()).add(one.wanted.target.name)
+        for namespace, names in changed.items():
+            try:
+                for workload in restarting.restart(self._cluster, namespace, names):
+                    say(
+                        "info",
+                        "restarted: its Secret is another",
+                        controller="ExternalSecret",
+                        object=f"{namespace}/{workload}",
+                    )
+            except ToolError as error:
+                say("error", str(error), controller="ExternalSecret", object=namespace)
+
+    def _opened(self, key: StoreKey, value: Any) -> Store:
+        if value is None:
+            raise StoreError("is not in the cluster")
+        return stores.opened(value, InCluster(self._client, key.namespace, key.kind == "SecretStore"))
+
+
+def credentials_of(key: StoreKey, store: Object) -> set[Name]:
+    """The Secrets that a store signs in with, or that vouch for it: whatever it names by name and key."""
+    return set(_named(at(store, ("spec", "provider")), key.namespace))
+
+
+def _is_among(name: Name, wanted: set[Name]) -> bool:
+    # What names no namespace means that of whoever asks.
+    return name in wanted or ("", name[1]) in wanted
+
+
+def sources_of(found: Found) -> dict[Name, list[StoreKey]]:
+    """The Secrets of a cluster that others are filled from, and the stores that they are read through."""
+    known: dict[Name, list[StoreKey]] = {}
+    for wanted in found.wanted:
+        for item in wanted.items:
+            key = key_of(item.store, wanted.namespace).object
+            held = at(found.stores.get(key), ("spec", "provider", "kubernetes"))
+            if isinstance(held, dict):
+                known.setdefault((str(held.get("remoteNamespace") or "default"), item.remote.key), []).append(key)
+    return known
+
+
+def _named(value: Any, namespace: str) -> Iterator[Name]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _named(one, namespace)
+    elif isinstance(value, Mapping):
+        for name, held in value.items():
+            is_ref = name.lower().endswith(("secretref", "secretkeyref", "secretaccesskeysecretref", "caprovider"))
+            if isinstance(held, Mapping) and isinstance(held.get("name"), str) and (is_ref or "key" in held):
+                yield str(held.get("namespace") or namespace), held["name"]
+            yield from _named(held, namespace)
+
+
+def _kept(value: Object) -> Object:
+    return {**value, "metadata": {key: held for key, held in value["metadata"].items() if key != "managedFields"}}
+
+
+def _labels(value: Object) -> Labels:
+    return labels_of(value)
+
+
+def _version(value: Object) -> str:
+    return str(value["metadata"].get("resourceVersion"))
+
+
+def _asks(value: Object | None) -> object:
+    """What of an object asks for work; its status does not."""
+    metadata = (value or {}).get("metadata") or {}
+    known = [metadata.get(name) for name in ("uid", "generation", "deletionTimestamp", "annotations", "labels")]
+    return value is None, known
