@@ -121,7 +121,13 @@ def _asks(given: list[ipaddress.IPv4Network | ipaddress.IPv6Network], cluster: O
 
 
 def _flux(given: argparse.Namespace, cluster: Objects, election: Election, figures: Figures) -> Flux:
-    options = Options(Budget(given.most, given.share / 100), given.watch_label_selector, given.concurrent, given.config)
+    options = Options(
+        Budget(given.most, given.share / 100),
+        given.watch_label_selector,
+        given.concurrent,
+        given.config,
+        given.storage_path,
+    )
     log = audit.Log(given.audit) if given.audit else None
     if log is None:
         return Flux(cluster, options, election.holds, lambda act: None, figures)
@@ -163,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--concurrent", type=int, default=8, metavar="N", help="so many Kustomizations at a time (8)")
     options.add_argument("--config", type=Path, metavar="FILE", help="judge by this, instead of each repository's own")
+    options.add_argument("--storage-path", type=Path, metavar="DIR", help="keep commits here (~/.cache/gatekeeper)")
     options.add_argument("--audit", type=Path, metavar="FILE", help="write what is done into this log")
     options.add_argument(
         "--controllers", type=_controllers, default=(FLUX,), metavar="LIST", help=f"of {','.join(CONTROLLERS)} (flux)"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import telling
+from gatekeeper import pulls, telling
 from gatekeeper.artifacts import reading
 from gatekeeper.cluster.objects import Kind, Object, Objects
 from gatekeeper.cluster.reflector import Name, Reflector
@@ -31,12 +31,14 @@ class Options(NamedTuple):
         selector: of labels that they must have.
         workers: so many Kustomizations at a time.
         config_file: judge by this instead of each repository's own; None for its own.
+        storage: where commits are kept; None for the user's folder.
     """
 
     budget: Budget
     selector: str = ""
     workers: int = 8
     config_file: Path | None = None
+    storage: Path | None = None
 
 
 # So many sources at a time.
@@ -80,7 +82,15 @@ class Flux:
 
         self.sources = Loop[Name]("GitRepository", self._pull, SOURCES, figures, lambda name: is_mine("/".join(name)))
         self.applying = Loop[Name]("Kustomization", self._apply, options.workers, figures, mine)
-        self.state = Sources(cluster, self._git.get, self._of, self.applying.add, figures, options.config_file)
+        self.state = Sources(
+            cluster,
+            self._git.get,
+            self._of,
+            self.applying.add,
+            figures,
+            options.config_file,
+            options.storage or pulls.kept(),
+        )
         self.owned = Owned(cluster, self.applying.add, self._touched, self.applying.queue.is_busy, self._lost)
         self._work = Kustomizations(
             cluster, self._kustomizations.get, self.state, lambda name: self._git.get(name) is not None,

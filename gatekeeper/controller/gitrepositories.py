@@ -83,6 +83,7 @@ class Sources:
         own: the Kustomizations of a source, as they are in the cluster.
         ready: is told of each Kustomization that was rendered anew, and in how many seconds it is its turn.
         config_file: judge by this, instead of each repository's own.
+        storage: where commits are kept.
     """
 
     def __init__(
@@ -93,9 +94,10 @@ class Sources:
         ready: Callable[[Name, float], None],
         figures: Figures,
         config_file: Path | None,
+        storage: Path,
     ) -> None:
         self._cluster, self._get, self._own, self._ready = cluster, get, own, ready
-        self._figures, self._config = figures, config_file
+        self._figures, self._config, self._storage = figures, config_file, storage
         self._judging = threading.Lock()
         self.states: dict[Name, State] = {}
         self.built: dict[Name, Built] = {}
@@ -134,7 +136,7 @@ class Sources:
         if not is_new and not stale:
             self._stored(value, revision)
             return
-        root = pulls.pulled(self._cluster, source, revision, pulls.kept())
+        root = pulls.pulled(self._cluster, source, revision, self._storage)
         began = time.monotonic()
         # What a repository pins its tools to counts for the whole program.
         with self._judging:

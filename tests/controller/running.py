@@ -53,9 +53,9 @@ def controller(cluster: Cluster, folder: Path, *options: str | Path, name: str =
     port, log = free_port(), folder / f"{name}.log"
     command: list[str | Path] = [
         sys.executable, "-m", "gatekeeper", "controller", "run", "--kubeconfig", cluster.kubeconfig,
-        "--listen", f"127.0.0.1:{port}", *options,
+        "--listen", f"127.0.0.1:{port}", "--storage-path", folder / "storage", *options,
     ]  # fmt: skip
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "POD_NAME": name}
+    environment = {**os.environ, "POD_NAME": name}
     with log.open("wb") as handle:
         process = subprocess.Popen(command, stdout=handle, stderr=subprocess.STDOUT, env=environment)
     running = Running(f"http://127.0.0.1:{port}", process, log)
