@@ -8,6 +8,7 @@ import ipaddress
 import os
 import signal
 import socket
+import sys
 import threading
 from contextlib import closing
 from functools import partial
@@ -17,12 +18,14 @@ from typing import TYPE_CHECKING
 from gatekeeper import audit, config
 from gatekeeper.cluster import client
 from gatekeeper.cluster.objects import Objects
+from gatekeeper.commands import reading
 from gatekeeper.controller import program
 from gatekeeper.controller.admission import Admission
 from gatekeeper.controller.certificates import Certificates
 from gatekeeper.controller.election import Election
 from gatekeeper.controller.externalsecrets import ExternalSecrets
 from gatekeeper.controller.flux import Flux, Options
+from gatekeeper.controller.manifests import Wanted, manifests
 from gatekeeper.controller.program import Program, Worker
 from gatekeeper.controller.recording import Recorder
 from gatekeeper.controller.scanning import Scanner
@@ -43,6 +46,7 @@ EXAMPLES = """examples:
   gatekeeper controller run                          in a Pod, with its ServiceAccount
   gatekeeper controller run --controllers flux,sealed,external
   gatekeeper controller run --controllers admission --policies /policies
+  gatekeeper controller manifests --controllers flux,sealed --image registry.example/gatekeeper@sha256:…
   gatekeeper controller run --shards 4               several replicas share the sources among them
 
 It watches GitRepositories and Kustomizations, pulls what is new, judges it as `gatekeeper check` does, applies what
@@ -52,6 +56,7 @@ With `sealed` it opens SealedSecrets, too, and answers kubeseal; do not run it b
 With `external` it fills Secrets from Vault, AWS and other clusters, as ExternalSecrets say; not beside their operator.
 With `admission` it answers the API server by the policies of a repository, and reports on what is there already.
 Over HTTP it answers /healthz, /readyz, /metrics, and /hook/… for Flux's Receivers.
+`manifests` prints what a cluster needs for it, with no more rights than its parts use.
 Exit status: 0 it was told to stop, 2 wrong usage, 3 the cluster does not answer at the start.
 """
 
@@ -62,6 +67,8 @@ CONTROLLERS = FLUX, SEALED, EXTERNAL, ADMISSION = ("flux", "sealed", "external",
 def controller(arguments: list[str]) -> int:
     """Runs the command."""
     given = _parser().parse_args(arguments)
+    if given.what == "manifests":
+        return _manifests(given)
     # What ends soon does not collect; this goes on.
     gc.enable()
     stop = threading.Event()
@@ -69,6 +76,15 @@ def controller(arguments: list[str]) -> int:
         signal.signal(name, lambda *_: stop.set())
     with client.opened(given.kubeconfig, given.context) as opened, closing(Objects(opened)) as cluster:
         return program.run(_program(given, cluster, opened), stop)
+
+
+def _manifests(given: argparse.Namespace) -> int:
+    if not given.image:
+        raise UsageError("controller manifests: give the image that you have built: --image REGISTRY/NAME@sha256:…")
+    namespace = given.namespace or "gatekeeper-system"
+    wanted = Wanted(namespace, given.image, given.controllers, given.replicas, fails_open=given.fail_open)
+    sys.stdout.write(reading.written(manifests(wanted), "yaml"))
+    return 0
 
 
 def _program(given: argparse.Namespace, cluster: Objects, opened: Client) -> Program:
@@ -158,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    options.add_argument("what", choices=("run",))
+    options.add_argument("what", choices=("run", "manifests"))
     options.add_argument("--kubeconfig", type=Path, metavar="FILE", help="of the cluster (default: that of the Pod)")
     options.add_argument("--context", default="", help="of the kubeconfig (default: its current one)")
     options.add_argument("-n", "--namespace", default="", help="of the Leases (default: that of the Pod)")
@@ -176,6 +192,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--most", type=int, default=10, metavar="N", help="delete no more at once (10)")
     options.add_argument("--share", type=float, default=50.0, metavar="PERCENT", help="nor more of all objects (50)")
+    options.add_argument("--image", default="", metavar="NAME", help="of manifests: what is run")
+    options.add_argument("--replicas", type=int, default=2, metavar="N", help="of manifests (2)")
     _of_parts(options)
     return options
 
