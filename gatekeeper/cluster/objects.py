@@ -6,6 +6,7 @@ lightkube knows how to reach a cluster; its own types would drop fields that it 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -22,7 +23,9 @@ SECONDS = 30.0
 PAGE = 500
 # So many connections are kept open for the next request.
 CONNECTIONS = 32
-FORBIDDEN, NOT_FOUND, CONFLICT, INVALID = 403, 404, 409, 422
+FORBIDDEN, NOT_FOUND, CONFLICT, INVALID, TOO_MANY = 403, 404, 409, 422, 429
+# So often a request is sent that the cluster has no time for; and so many seconds it is waited at most.
+TRIES, LONGEST_WAIT = 5, 10.0
 Object = dict[str, Any]
 
 
@@ -245,18 +248,17 @@ class Objects:
         content: str = "application/json",
         accept: str = "application/json",
     ) -> Object:
-        with _told(what):
-            answer = self._http.request(
-                method,
-                path,
-                params=dict(params or {}),
-                content=orjson.dumps(body) if body is not None else None,
-                headers={
-                    "Content-Type": content,
-                    "Accept": accept,
-                    **({"Impersonate-User": self._user} if self._user else {}),
-                },
-            )
+        sent = orjson.dumps(body) if body is not None else None
+        headers = {"Content-Type": content, "Accept": accept}
+        if self._user:
+            headers["Impersonate-User"] = self._user
+        for left in reversed(range(TRIES)):
+            with _told(what):
+                answer = self._http.request(method, path, params=dict(params or {}), content=sent, headers=headers)
+            if answer.status_code != TOO_MANY or not left:
+                break
+            # It has not begun to do it, and says when it may.
+            time.sleep(_wait(answer.headers.get("Retry-After")))
         held: Any = _loaded(answer.content)
         if answer.is_success:
             return held if isinstance(held, dict) else {}
@@ -265,6 +267,10 @@ class Objects:
         # What is said of a Secret may repeat what is in it.
         shown = str(held.get("reason")) if what.startswith("Secret ") and isinstance(held, dict) else message
         raise Refusal(f"{what}: {shown}", answer.status_code, immutable)
+
+
+def _wait(after: str | None) -> float:
+    return min(LONGEST_WAIT, float(after)) if after and after.isdigit() else 1.0
 
 
 def _managed(manager: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ SLIM = "application/json;as=PartialObjectMetadata{0};g=meta.k8s.io;v1,applicatio
 # A server sends a bookmark about once a minute; a watch that is silent for longer is dead.
 SILENCE = 150.0
 SHORTEST, LONGEST = 240, 480
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
 Name = tuple[str, str]
 T = TypeVar("T")
 
@@ -58,6 +58,8 @@ class Reflector(Generic[T]):
         self._params = {"labelSelector": selector} if selector else {}
         self._is_slim, self._namespace = is_slim, namespace
         self._held: dict[Name, T] = {}
+        # Where to go on; empty where all has to be listed.
+        self._version, self._heard = "", False
         self._stopped = threading.Event()
 
     def get(self, name: Name) -> T | None:
@@ -77,23 +79,28 @@ class Reflector(Generic[T]):
         self._stopped.set()
 
     def _run(self) -> None:
-        version, pause = "", FIRST_PAUSE
+        pause, before = FIRST_PAUSE, ""
         while not self._stopped.is_set():
+            self._heard = False
             try:
-                version = self._watch(version or self._list())
-                pause = FIRST_PAUSE
-                continue
+                self._version = self._version or self._list()
+                self._watch()
+                reason = ""
             except Refusal as error:
-                if error.code == GONE:
-                    # What happened since is not known any more: all is listed anew.
-                    version = ""
-                    continue
-                version, reason = "", str(error)
+                # What happened since may not be known any more (410): all is listed anew.
+                self._version, reason = "", "" if error.code == GONE else str(error)
             except ToolError as error:
+                # Nothing is lost: it goes on from the last that was heard.
                 reason = str(error)
-            self._fault(reason)
-            self._stopped.wait(pause * random.uniform(0.5, 1.5))
-            pause = min(LONGEST_PAUSE, pause * 2)
+            if self._heard or not reason:
+                pause = FIRST_PAUSE
+            if reason:
+                # What goes on for long is said once.
+                if reason != before:
+                    self._fault(reason)
+                self._stopped.wait(pause * random.uniform(0.5, 1.5))
+                pause = min(LONGEST_PAUSE, pause * 2)
+            before = reason
 
     def _list(self) -> str:
         """Lists all, tells what is another than before, and returns of which version of the cluster that is."""
@@ -117,29 +124,23 @@ class Reflector(Generic[T]):
         self.is_synced.set()
         return version
 
-    def _watch(self, version: str) -> str:
-        """Follows what happens until the server ends it, as it does now and then; returns where to go on."""
+    def _watch(self) -> None:
+        """Follows what happens until the server ends it, as it does now and then; notes where to go on."""
         params = {
-            **self._params, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version,
+            **self._params, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": self._version,
             "timeoutSeconds": str(random.randint(SHORTEST, LONGEST)),
         }  # fmt: skip
         accept = SLIM.format("") if self._is_slim else JSON
         try:
             with self._cluster.lines(self.kind.path(self._namespace), params, accept, SILENCE) as lines:
                 for line in lines:
-                    version = self._happened(orjson.loads(line)) or version
+                    self._version = self._happened(orjson.loads(line)) or self._version
+                    self._heard = True
                     if self._stopped.is_set():
                         break
         except orjson.JSONDecodeError:
             # The connection was cut within a line.
             raise ToolError(f"the watch of {self.kind.plural}: the cluster says what is no JSON") from None
-        except Refusal:
-            raise
-        except ToolError as error:
-            # Nothing is lost: it goes on from the last that was heard.
-            self._fault(str(error))
-            self._stopped.wait(FIRST_PAUSE)
-        return version
 
     def _happened(self, event: Object) -> str:
         """Takes in what happened; the version of it."""

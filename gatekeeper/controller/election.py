@@ -94,8 +94,8 @@ class Election:
                 say("warning", str(error), controller="election")
 
     def _run(self) -> None:
+        before: set[str] = set()
         while not self._stop.is_set():
-            before = {lease for lease in self._leases if self._is_held(lease)}
             try:
                 self._turn()
             except ToolError as error:
@@ -108,6 +108,7 @@ class Election:
                     say("info", f"share {word}", controller="election", lease=lease, replica=self._identity)
             if now - before:
                 self._acquired()
+            before = now
             self._stop.wait(PERIOD)
 
     def _turn(self) -> None:

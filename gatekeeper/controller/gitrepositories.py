@@ -124,6 +124,10 @@ class Sources:
         except GateError as error:
             self._tell(value, "False", "GitOperationFailed", str(error))
             raise
+        except OSError as error:
+            reason = f"{error.filename or self._storage}: {error.strerror or error}"
+            self._tell(value, "False", "StorageOperationFailed", reason)
+            raise ToolError(reason) from None
         return source.interval
 
     def _pull(self, name: Name, value: Object, source: GitRepository) -> None:

@@ -70,6 +70,7 @@ class Kustomizations:
         self._dirty, self._follow, self._note, self._budget = dirty, follow, note, budget
         self._figures = figures
         self._waiting: dict[Name, Waiting] = {}
+        self._said: dict[Name, Outcome] = {}
         self._stop = threading.Event()
 
     def is_waiting(self, name: Name) -> bool:
@@ -86,6 +87,7 @@ class Kustomizations:
         if value is None:
             self._waiting.pop(name, None)
             self._sources.built.pop(name, None)
+            self._said.pop(name, None)
             return None
         if at(value, ("metadata", "deletionTimestamp")):
             return finalizing.deleted(self._cluster, value, partial(self._leaving, value))
@@ -160,8 +162,12 @@ class Kustomizations:
         return self._ended(value, applies.finish(self._round(name, value, source), begun, reason))
 
     def _ended(self, value: Object, done: Done) -> float:
-        say("info" if done.outcome.is_ready else "error", done.outcome.message, controller="Kustomization",
-            object="/".join(done.asked.name), reason=done.outcome.reason)  # fmt: skip
+        name, came = done.asked.name, done.outcome
+        # What is tried again and again is said once.
+        if self._said.get(name) != came:
+            self._said[name] = came
+            say("info" if came.is_ready else "error", came.message, controller="Kustomization",
+                object="/".join(name), reason=came.reason)  # fmt: skip
         return _seconds(value, "interval" if done.outcome.is_ready else "retryInterval")
 
     def _dependency(self, value: Object, source: Name, revision: str) -> str:

@@ -10,6 +10,12 @@ from typing import NamedTuple
 
 from gatekeeper.reconciling.inventory import Entry
 
+# With these goes what cannot be made again: what is stored, or all that another controller has made of them.
+PROTECTED = (
+    "Namespace", "CustomResourceDefinition", "PersistentVolumeClaim", "PersistentVolume", "Kustomization",
+    "HelmRelease", "Application", "ApplicationSet",
+)  # fmt: skip
+
 
 class Budget(NamedTuple):
     """What may go without asking.
@@ -22,7 +28,7 @@ class Budget(NamedTuple):
 
     most: int = 10
     share: float = 0.5
-    protected: tuple[str, ...] = ("Namespace", "CustomResourceDefinition", "PersistentVolumeClaim", "PersistentVolume")
+    protected: tuple[str, ...] = PROTECTED
 
 
 def excess(gone: Sequence[Entry], before: int, is_empty: bool, budget: Budget) -> str:

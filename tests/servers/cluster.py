@@ -114,38 +114,62 @@ def started(command: list[str], log: Path, env: dict[str, str] | None = None) ->
             process.wait(15)
 
 
+class Machine:
+    """etcd and an API server, which can be stopped and started again on the same data."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder, self._stack = folder, stack
+        client, peer, port = free_port(), free_port(), free_port()
+        etcd = [
+            str(server("etcd")), "--data-dir", str(folder / "etcd"), "--unsafe-no-fsync",
+            "--listen-client-urls", f"http://127.0.0.1:{client}", "--advertise-client-urls", f"http://127.0.0.1:{client}",
+            "--listen-peer-urls", f"http://127.0.0.1:{peer}",
+        ]  # fmt: skip
+        signer = folder / "sa.key"
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        form = serialization.PrivateFormat.TraditionalOpenSSL
+        signer.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+        tokens = folder / "tokens.csv"
+        tokens.write_text(f'{TOKEN},admin,1,"system:masters"\n')
+        self._command = [
+            str(server("kube-apiserver")), "--etcd-servers", f"http://127.0.0.1:{client}", "--bind-address", "127.0.0.1",
+            "--secure-port", str(port), "--cert-dir", str(folder / "certs"), "--token-auth-file", str(tokens),
+            "--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", str(signer),
+            "--service-account-signing-key-file", str(signer), "--authorization-mode", "RBAC",
+            "--service-cluster-ip-range", "10.0.0.0/24", "--disable-admission-plugins", "ServiceAccount",
+        ]  # fmt: skip
+        self.cluster = Cluster(f"https://127.0.0.1:{port}", folder / "certs" / "apiserver.crt", folder / "kubeconfig")
+        self.etcd = stack.enter_context(started(etcd, folder / "etcd.log"))
+        self.start()
+        _write_kubeconfig(self.cluster)
+
+    def start(self) -> None:
+        """Starts the API server, and waits until it is ready."""
+        self._api = self._stack.enter_context(started(self._command, self._folder / "apiserver.log"))
+        end = time.monotonic() + SECONDS
+        while not _is_ready(self.cluster):
+            log = self._folder / "apiserver.log"
+            assert self._api.poll() is None and time.monotonic() < end, log.read_text()[-3000:]
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Ends the API server at once, as when its machine is gone."""
+        self._api.kill()
+        self._api.wait(15)
+
+
+@contextmanager
+def machine(folder: Path) -> Iterator[Machine]:
+    """An API server with nothing in it, that can be stopped."""
+    with ExitStack() as stack:
+        yield Machine(folder, stack)
+
+
 @contextmanager
 def running(folder: Path) -> Iterator[Cluster]:
     """An API server with nothing in it."""
-    client, peer, port = free_port(), free_port(), free_port()
-    etcd = [
-        str(server("etcd")), "--data-dir", str(folder / "etcd"), "--unsafe-no-fsync",
-        "--listen-client-urls", f"http://127.0.0.1:{client}", "--advertise-client-urls", f"http://127.0.0.1:{client}",
-        "--listen-peer-urls", f"http://127.0.0.1:{peer}",
-    ]  # fmt: skip
-    signer = folder / "sa.key"
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    form = serialization.PrivateFormat.TraditionalOpenSSL
-    signer.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
-    tokens = folder / "tokens.csv"
-    tokens.write_text(f'{TOKEN},admin,1,"system:masters"\n')
-    api = [
-        str(server("kube-apiserver")), "--etcd-servers", f"http://127.0.0.1:{client}", "--bind-address", "127.0.0.1",
-        "--secure-port", str(port), "--cert-dir", str(folder / "certs"), "--token-auth-file", str(tokens),
-        "--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", str(signer),
-        "--service-account-signing-key-file", str(signer), "--authorization-mode", "RBAC",
-        "--service-cluster-ip-range", "10.0.0.0/24", "--disable-admission-plugins", "ServiceAccount",
-    ]  # fmt: skip
-    with ExitStack() as stack:
-        stack.enter_context(started(etcd, folder / "etcd.log"))
-        process = stack.enter_context(started(api, folder / "apiserver.log"))
-        cluster = Cluster(f"https://127.0.0.1:{port}", folder / "certs" / "apiserver.crt", folder / "kubeconfig")
-        end = time.monotonic() + SECONDS
-        while not _is_ready(cluster):
-            assert process.poll() is None and time.monotonic() < end, (folder / "apiserver.log").read_text()[-3000:]
-            time.sleep(0.1)
-        _write_kubeconfig(cluster)
-        yield cluster
+    with machine(folder) as found:
+        yield found.cluster
 
 
 def _is_ready(cluster: Cluster) -> bool:
