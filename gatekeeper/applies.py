@@ -14,9 +14,11 @@ from gatekeeper.reconciling import (
     applying,
     budget,
     decrypting,
+    expressing,
     inventory,
     marking,
     outcomes,
+    reaching,
     reporting,
     waiting,
     wanting,
@@ -34,6 +36,23 @@ def reconciled(round_: Round, asked: Asked) -> Done:
     if not begun.checks:
         return begun.done
     return finish(round_, begun, waiting.unready(begun.there, begun.checks, begun.timeout, round_.stop))
+
+
+def late(round_: Round, asked: Asked) -> str:
+    """Which dependency is not ready by the expression about it, and why; empty where all are, or none has one."""
+    for one in at(asked.kustomization, ("spec", "dependsOn")) or ():
+        if not one.get("readyExpr"):
+            continue
+        kind = round_.cluster.newest(GROUP, VERSIONS, "Kustomization")
+        name = (one.get("namespace") or asked.name[0], one["name"])
+        own, other = (round_.cluster.get(kind, *each) if kind else None for each in (asked.name, name))
+        try:
+            reason = expressing.unready(one["readyExpr"], own, other)
+        except SealError as error:
+            reason = str(error)
+        if reason:
+            return f"dependency '{'/'.join(name)}' is not ready: {reason}"
+    return ""
 
 
 def begin(round_: Round, asked: Asked) -> Begun:
@@ -54,9 +73,9 @@ def begin(round_: Round, asked: Asked) -> Begun:
         wanted = wanting.read(asked.kustomization)
         wanting.complete(asked.objects, asked.kustomization)
         objects = marking.owned(_opened(round_, asked), asked.kustomization)
+        there = reaching.there(cluster, asked.name[0], wanted)
     except (FieldError, SealError, ToolError) as error:
         return ended(Done(asked, Outcome(False, "BuildFailed", str(error))))
-    there = acting(cluster, asked.name[0], wanted.account)
     prunes = bool(at(asked.kustomization, ("spec", "prune")))
     gone = applying.to_go(there, inventory.gone(before, objects) if prunes else [], asked.kustomization)
     held = _held(round_, asked, gone, len(before))
@@ -115,11 +134,6 @@ def finish(round_: Round, begun: Begun, reason: str) -> Done:
     # What was written meanwhile, by whomever, is not written over.
     live = _live(round_.cluster, done.asked)
     return reporting.told(round_, live, done, begun.held, begun.began, is_healthy=not reason)
-
-
-def acting(cluster: Objects, namespace: str, account: str) -> Objects:
-    """The cluster, with the rights of the ServiceAccount that a Kustomization names; its status is ours to write."""
-    return cluster.acting(f"system:serviceaccount:{namespace}:{account}") if account else cluster
 
 
 def _opened(round_: Round, asked: Asked) -> list[Object]:

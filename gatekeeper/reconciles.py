@@ -35,4 +35,7 @@ def _in_turn(round_: Round, done: Mapping[Name, Done], left: set[Name], asked: A
         if name in left or (name in done and not done[name].outcome.is_ready):
             message = f"dependency '{'/'.join(name)}' is not ready"
             return Done(asked, Outcome(False, "DependencyNotReady", message))
+    late = applies.late(round_, asked)
+    if late:
+        return Done(asked, Outcome(False, "DependencyNotReady", late))
     return applies.reconciled(round_, asked)

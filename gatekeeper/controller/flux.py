@@ -71,6 +71,7 @@ class Flux:
         self._kustomizations = Reflector(
             cluster, kustomization, kept, self._kustomization, options.selector, fault=self._fault("Kustomization")
         )
+        self._dependents: dict[Name, set[Name]] = {}
         hook = cluster.newest(receivers.GROUP, receivers.VERSIONS, "Receiver")
         self._receivers = (
             Reflector(cluster, hook, _slim, lambda *_: None, fault=self._fault("Receiver")) if hook else None
@@ -91,7 +92,7 @@ class Flux:
             options.config_file,
             options.storage or pulls.kept(),
         )
-        self.owned = Owned(cluster, self.applying.add, self._touched, self.applying.queue.is_busy, self._lost)
+        self.owned = Owned(cluster, self.applying.add, self._touched, self._lost)
         self._work = Kustomizations(
             cluster, self._kustomizations.get, self.state, lambda name: self._git.get(name) is not None,
             self.sources.add, self.owned.follow, note, options.budget, figures,
@@ -167,13 +168,15 @@ class Flux:
     def _kustomization(self, name: Name, before: Object | None, now: Object | None) -> None:
         if _asks(before) != _asks(now):
             self.applying.add(name)
-        if now is not None and _came(before) != _came(now):
-            # Whoever depends on it may go on.
-            for other, value in self._kustomizations.all():
-                own = other[0]
-                listed = at(value, ("spec", "dependsOn")) or ()
-                if any((one.get("namespace") or own, one.get("name")) == name for one in listed):
-                    self.applying.add(other)
+        for other in needs(before) - needs(now):
+            self._dependents[other].discard(name)
+        for other in needs(now) - needs(before):
+            self._dependents.setdefault(other, set()).add(name)
+        # Whoever depends on it may go on.
+        is_another = _came(before) != _came(now)
+        for other in tuple(self._dependents.get(name, ())):
+            if is_another or _is_expressed(self._kustomizations.get(other)):
+                self.applying.add(other)
 
     def _touched(self, name: Name) -> None:
         if self._work.is_waiting(name):
@@ -203,6 +206,16 @@ def _asks(value: Object | None) -> object:
     metadata = (value or {}).get("metadata") or {}
     annotations = metadata.get("annotations") or {}
     return value is None, [metadata.get(name) for name in ("uid", "generation", "deletionTimestamp")], annotations
+
+
+def needs(value: Object | None) -> set[Name]:
+    """What a Kustomization depends on, by namespace and name."""
+    own = ((value or {}).get("metadata") or {}).get("namespace") or ""
+    return {(one.get("namespace") or own, str(one.get("name"))) for one in at(value, ("spec", "dependsOn")) or ()}
+
+
+def _is_expressed(value: Object | None) -> bool:
+    return any(one.get("readyExpr") for one in at(value, ("spec", "dependsOn")) or ())
 
 
 def _came(value: Object | None) -> object:

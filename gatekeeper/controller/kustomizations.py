@@ -16,7 +16,7 @@ from gatekeeper.controller.gitrepositories import Sources
 from gatekeeper.controller.speaking import Figures, say
 from gatekeeper.fields import FieldError, Fields
 from gatekeeper.model import at
-from gatekeeper.reconciling import finalizing, reporting, waiting
+from gatekeeper.reconciling import expressing, finalizing, reporting, waiting
 from gatekeeper.reconciling.applying import Gone
 from gatekeeper.reconciling.budget import Budget
 from gatekeeper.reconciling.inventory import Entry
@@ -178,6 +178,11 @@ class Kustomizations:
             other = self._get(name)
             if other is None:
                 return f"dependency '{'/'.join(name)}' is not there"
+            if one.get("readyExpr"):
+                reason = expressing.unready(one["readyExpr"], value, other)
+                if reason:
+                    return f"dependency '{'/'.join(name)}' is not ready: {reason}"
+                continue
             ready, generation = telling.ready_of(other), at(other, ("metadata", "generation"))
             if ready.get("status") != "True" or ready.get("observedGeneration") != generation:
                 return f"dependency '{'/'.join(name)}' is not ready"

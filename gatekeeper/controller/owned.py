@@ -66,7 +66,6 @@ class Owned:
     Args:
         drifted: is told whose object was changed by somebody else.
         touched: is told whose object was changed at all.
-        is_busy: whether a Kustomization is applied just now, so that what goes may go by us.
     """
 
     def __init__(
@@ -74,10 +73,9 @@ class Owned:
         cluster: Objects,
         drifted: Callable[[Name], None],
         touched: Callable[[Name], None],
-        is_busy: Callable[[Name], bool],
         fault: Callable[[str, str], None],
     ) -> None:
-        self._cluster, self._drifted, self._touched, self._is_busy = cluster, drifted, touched, is_busy
+        self._cluster, self._drifted, self._touched = cluster, drifted, touched
         self._fault = fault
         self._watches: dict[tuple[str, str], Reflector[Seen]] = {}
         self._changing = threading.Lock()
@@ -103,7 +101,8 @@ class Owned:
             if now is not None:
                 self._touched(now.owner)
             return
-        if is_drift(before, now) and not (now is None and self._is_busy(before.owner)):
+        # What we take away ourselves is looked at once more, too: who it was cannot be told from its end.
+        if is_drift(before, now):
             self._drifted(before.owner)
         else:
             self._touched(before.owner)

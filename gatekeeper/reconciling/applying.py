@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Literal, NamedTuple
 
-from gatekeeper.cluster.objects import NOT_FOUND, Object, Objects, Refusal
+from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Kind, Object, Objects, Refusal
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, at
-from gatekeeper.reconciling import drift, marking, ordering
+from gatekeeper.reconciling import adopting, drift, marking, ordering
 from gatekeeper.reconciling.inventory import Entry, entry_of
 
 MANAGER = "gatekeeper"
@@ -122,12 +122,14 @@ def _tried(cluster: Objects, value: Object, is_forced: bool = False) -> Change:
         return Change(value, "failed", str(error))
     if live is None:
         return Change(value, "create")
+    adopts = not marking.says(value, "ssa", "Merge") and bool(adopting.changes(live, MANAGER))
     fields = tuple(drift.differences(made, live))
-    return Change(
-        value, "configure" if fields else "unchanged", "", fields, drift.whose(live, MANAGER) if fields else ""
-    )
+    if not fields:
+        return Change(value, "configure", ADOPTED) if adopts else Change(value, "unchanged")
+    return Change(value, "configure", "", fields, drift.whose(live, MANAGER))
 
 
+ADOPTED = "its fields are taken over from who has applied it before"
 REMADE = "a field of it cannot be changed: it is deleted and made anew"
 
 
@@ -142,10 +144,26 @@ def _written(cluster: Objects, change: Change) -> Change:
             live = cluster.get(kind, metadata.get("namespace") or "", metadata["name"])
             if live is not None:
                 cluster.delete(kind, metadata.get("namespace") or "", metadata["name"], live["metadata"]["uid"])
+        if change.action == "configure" and change.reason != REMADE and not marking.says(value, "ssa", "Merge"):
+            _adopt(cluster, kind, value)
         cluster.apply(kind, value, MANAGER, False)
     except ToolError as error:
         return Change(value, "failed", str(error))
     return change
+
+
+def _adopt(cluster: Objects, kind: Kind, value: Object) -> None:
+    """Takes over what others have applied of an object; whoever changes it just now is met by the next round."""
+    metadata = value["metadata"]
+    live = cluster.get(kind, metadata.get("namespace") or "", metadata["name"])
+    found = adopting.changes(live, MANAGER) if live is not None else {}
+    if live is None or not found:
+        return
+    try:
+        cluster.patch(kind, live, {"metadata": found})
+    except Refusal as error:
+        if error.code != CONFLICT:
+            raise
 
 
 def _await(cluster: Objects, made: Sequence[Object]) -> None:

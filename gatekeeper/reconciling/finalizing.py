@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Object, Objects, Refusal
+from gatekeeper.errors import SealError, ToolError
+from gatekeeper.fields import FieldError
 from gatekeeper.model import at
-from gatekeeper.reconciling import applying, inventory
+from gatekeeper.reconciling import applying, inventory, reaching, wanting
 from gatekeeper.reconciling.applying import Gone
 
 # Flux's own: whoever goes back to it finds what it knows.
@@ -50,11 +52,15 @@ def deleted(cluster: Objects, value: Object, note: Callable[[list[Gone]], None])
     spec = live["spec"]
     policy = spec.get("deletionPolicy") or "MirrorPrune"
     goes = policy in ("Delete", "WaitForTermination") or (policy == "MirrorPrune" and bool(spec.get("prune")))
-    account = spec.get("serviceAccountName") or ""
-    there = cluster.acting(f"system:serviceaccount:{metadata['namespace']}:{account}") if account else cluster
-    if account and _account_is_gone(cluster, metadata["namespace"], account):
-        # Nobody could take it away any more: Flux lets it go then, too.
-        goes = False
+    try:
+        wanted = wanting.read(live)
+        if wanted.account and wanted.cluster is None and _is_gone(cluster, metadata["namespace"], wanted.account):
+            # Nobody could take it away any more: Flux lets it go then, too.
+            goes = False
+        there = reaching.there(cluster, metadata["namespace"], wanted)
+    except (FieldError, SealError) as error:
+        # With other rights than those that it names nothing is taken away.
+        raise ToolError(f"cannot be finished: {error}; mend it, or take its finalizer {FINALIZER} off") from None
     if goes and not spec.get("suspend"):
         gone = applying.to_go(there, inventory.read(live), live)
         if any(one.action == "delete" for one in gone):
@@ -69,6 +75,6 @@ def deleted(cluster: Objects, value: Object, note: Callable[[list[Gone]], None])
     return None
 
 
-def _account_is_gone(cluster: Objects, namespace: str, name: str) -> bool:
+def _is_gone(cluster: Objects, namespace: str, name: str) -> bool:
     kind = cluster.kind("v1", "ServiceAccount")
     return kind is not None and cluster.get(kind, namespace, name) is None

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from gatekeeper.cluster.objects import Objects
 from gatekeeper.errors import ToolError
-from gatekeeper.reconciling import health
+from gatekeeper.reconciling import expressing, health
 from gatekeeper.reconciling.applying import Change
 from gatekeeper.reconciling.inventory import entry_of
-from gatekeeper.reconciling.wanting import Check, Wanted
+from gatekeeper.reconciling.wanting import Check, Wanted, ruled
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
@@ -23,7 +23,8 @@ def targets(wanted: Wanted, changes: Sequence[Change]) -> list[Check]:
     if not wanted.wait:
         return list(wanted.checks)
     entries = [entry_of(change.value) for change in changes if change.action != "skip"]
-    return [Check(entry.api_version, entry.kind, entry.namespace, entry.name) for entry in entries]
+    checks = (Check(entry.api_version, entry.kind, entry.namespace, entry.name) for entry in entries)
+    return [ruled(check, wanted.rules) for check in checks]
 
 
 def unready(cluster: Objects, checks: Sequence[Check], seconds: float, stop: threading.Event) -> str:
@@ -79,6 +80,8 @@ def _state(cluster: Objects, check: Check) -> health.Health:
         return health.Health("InProgress", str(error))
     if found is None:
         return health.Health("InProgress", "it is not there")
+    if check.rule is not None:
+        return expressing.health_of(found, check.rule)
     return health.of(found, datetime.datetime.now(datetime.UTC))
 
 

@@ -14,7 +14,8 @@ import orjson
 from gatekeeper.errors import SealError
 from gatekeeper.fields import Fields
 from gatekeeper.model import at
-from gatekeeper.reconciling import marking
+from gatekeeper.reconciling import expressing, marking
+from gatekeeper.reconciling.expressing import Rule
 from gatekeeper.reconciling.ordering import Object
 
 # What rendering follows, and what is nothing to applying: how a deletion is carried out, old words for validation.
@@ -28,12 +29,17 @@ VARIABLE = re.compile(rb"\$\{[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Check(NamedTuple):
-    """An object that must be as it shall be."""
+    """An object that must be as it shall be.
+
+    Attributes:
+        rule: says what that is; None for what is usual.
+    """
 
     api_version: str
     kind: str
     namespace: str
     name: str
+    rule: Rule | None = None
 
 
 class Wanted(NamedTuple):
@@ -42,6 +48,8 @@ class Wanted(NamedTuple):
     Attributes:
         wait: whether all that is applied must be there.
         timeout: seconds.
+        cluster: the Secret with the kubeconfig of another cluster, and the key in it; None for one's own.
+        rules: what objects of some kinds are as they shall be by.
         account: the ServiceAccount of the Kustomization's namespace whose rights count; empty for one's own.
     """
 
@@ -49,6 +57,8 @@ class Wanted(NamedTuple):
     checks: tuple[Check, ...]
     timeout: float
     account: str = ""
+    rules: tuple[Rule, ...] = ()
+    cluster: tuple[str, str] | None = None
 
 
 def read(kustomization: Object) -> Wanted:
@@ -63,6 +73,8 @@ def read(kustomization: Object) -> Wanted:
     for fields in spec.each("dependsOn"):
         for name in ("name", "namespace"):
             fields.text(name, "")
+        if fields.has("readyExpr"):
+            expressing.check(fields.text("readyExpr"))
         fields.end()
     decryption = spec.inner("decryption")
     if decryption is not None:
@@ -70,14 +82,37 @@ def read(kustomization: Object) -> Wanted:
     interval = spec.seconds("interval", MINUTE)
     spec.seconds("retryInterval", interval)
     timeout = spec.seconds("timeout", max(interval - HEALTH_MARGIN, SHORTEST))
+    rules = tuple(map(expressing.read, spec.each("healthCheckExprs")))
     checks = []
     for fields in spec.each("healthChecks"):
         namespace = fields.text("namespace", "") or at(kustomization, ("metadata", "namespace")) or ""
-        checks.append(Check(fields.text("apiVersion", "apps/v1"), fields.text("kind"), namespace, fields.text("name")))
+        api_version, kind = fields.text("apiVersion", "apps/v1"), fields.text("kind")
+        checks.append(ruled(Check(api_version, kind, namespace, fields.text("name")), rules))
         fields.end()
-    found = Wanted(spec.flag("wait"), tuple(checks), timeout, spec.text("serviceAccountName", ""))
+    found = Wanted(
+        spec.flag("wait"), tuple(checks), timeout, spec.text("serviceAccountName", ""), rules, _cluster(spec)
+    )
     spec.end("is not supported yet")
     return found
+
+
+def _cluster(spec: Fields) -> tuple[str, str] | None:
+    fields = spec.inner("kubeConfig")
+    if fields is None:
+        return None
+    secret = fields.inner("secretRef")
+    if secret is None:
+        fields.refuse("secretRef", "is missing; `configMapRef` is not supported yet")
+    found = secret.text("name"), secret.text("key", "")
+    secret.end()
+    fields.end("is not supported yet")
+    return found
+
+
+def ruled(check: Check, rules: Sequence[Rule]) -> Check:
+    """A check by the rule that is about its kind; one that names the kind counts before one for a whole group."""
+    fitting = [rule for rule in rules if rule.is_for(check.api_version, check.kind)]
+    return check._replace(rule=max(fitting, key=lambda rule: bool(rule.kind), default=None))
 
 
 def complete(objects: Sequence[Object], kustomization: Object) -> None:

@@ -340,8 +340,8 @@ def test_what_was_applied_is_waited_for(place: Place) -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({"kubeConfig": {}}, "`spec.kubeConfig` is not supported yet"),
-        ({"healthCheckExprs": []}, "`spec.healthCheckExprs`"), ({"dependsOn": [{"name": "b", "readyExpr": "true"}]}, "readyExpr"), ({"timeout": "soon"}, "is no duration"),
+        ({"kubeConfig": {}}, "`spec.kubeConfig.secretRef` is missing"),
+        ({"healthCheckExprs": [{"apiVersion": "v1", "current": "1 +"}]}, "the CEL expression"), ({"dependsOn": [{"name": "b", "readyExpr": "]"}]}, "the CEL expression"), ({"timeout": "soon"}, "is no duration"),
         ({"postBuild": {"substituteFrom": [{"kind": "Secret", "name": "s"}]}}, "nothing in the repository sets `WHERE`"), ({"decryption": {"provider": "vault"}}, "provider` is"),
     ],
 )  # fmt: skip

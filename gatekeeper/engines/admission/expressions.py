@@ -11,20 +11,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gatekeeper import cel
 from gatekeeper.errors import PolicyError
 
-try:
-    from gatekeeper._native import Cel
-except ImportError:
-    Cel = None  # type: ignore[assignment,misc]
-
-UNBUILT = "CEL cannot be evaluated: gatekeeper was installed without a Rust compiler; install Rust and reinstall"
-# Kubernetes refuses longer ones by their cost; a deep one would use up the compiler's stack.
-MOST_LENGTH = 16_384
-MOST_DEPTH = 100
-# The cluster counts what an expression costs; here it is how often lists are gone through within each other.
-MOST_LOOPS = 3
-LOOP = re.compile(r"\.(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap)\s*$")
 Bindings = Mapping[str, bytes]
 
 
@@ -54,8 +43,6 @@ class Expressions:
     """
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
-        if Cel is None:
-            raise PolicyError(UNBUILT)
         self._variables = [(_text(one, "name"), _text(one, "expression")) for one in _list(spec, "variables")]
         self._conditions = [_text(one, "expression") for one in _list(spec, "matchConditions")]
         self.validations = [_validation(one) for one in _list(spec, "validations")]
@@ -66,12 +53,7 @@ class Expressions:
             *((name, text) for name, text in self._variables),
             *(("", text) for text in (*self._conditions, *(one.expression for one in self.validations), *words)),
         ]
-        for _, text in steps:
-            _bound(text)
-        try:
-            self._cel = Cel(steps)
-        except ValueError as error:
-            raise PolicyError(f"the CEL expression {_line(error)}") from error
+        self._cel = cel.compiled(steps)
 
     def reads(self, variable: str) -> bool:
         """Whether any expression names a root variable."""
@@ -131,22 +113,6 @@ def _text(value: Mapping[str, Any], field: str) -> str:
     if not isinstance(value.get(field), str):
         raise PolicyError(f"`{field}` must be a text")
     return str(value[field])
-
-
-def _bound(text: str) -> None:
-    most = loops = 0
-    # Each open bracket, and whether it is that of a macro which goes through a list.
-    opened: list[bool] = []
-    for at, letter in enumerate(text):
-        if letter in "([{":
-            opened.append(LOOP.search(text, max(0, at - 20), at) is not None)
-            most, loops = max(most, len(opened)), max(loops, sum(opened))
-        elif letter in ")]}" and opened:
-            opened.pop()
-    if len(text) > MOST_LENGTH or most > MOST_DEPTH:
-        raise PolicyError(f"a CEL expression of {len(text)} letters, {most} brackets deep, is too large")
-    if loops > MOST_LOOPS:
-        raise PolicyError(f"a CEL expression goes through lists {loops} deep; more than {MOST_LOOPS} take too long")
 
 
 def _line(text: object) -> str:

@@ -1,0 +1,125 @@
+"""What is told of by expressions, and what is applied to another cluster, by the controller and real API servers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gatekeeper.cluster import elsewhere
+from gatekeeper.errors import ToolError
+from gatekeeper.hidden import Hidden
+from gatekeeper.reconciling import expressing
+from gatekeeper.reconciling.expressing import Rule
+from tests.controller.running import controller, until
+from tests.controller.test_flux import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
+from tests.reconciling.test_reconcile import CRD, FLUX, GIT, SOURCES, config, flux
+from tests.servers import cluster as servers
+from tests.servers.cluster import Cluster
+
+SECRETS = "/api/v1/namespaces/flux-system/secrets"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with servers.running(tmp_path_factory.mktemp("cluster")) as found:
+        for one in (CRD, SOURCES):
+            found.make(CRDS, one)
+        for path in (f"{FLUX}/kustomizations", f"{GIT}/gitrepositories"):
+            found.wait(path)
+        for name in ("flux-system", "prod"):
+            found.make("/api/v1/namespaces", {"metadata": {"name": name}})
+        yield found
+
+
+def test_one_controller_applies_to_another_cluster_with_the_rights_that_count_there(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    (tmp_path / "far").mkdir()
+    with servers.running(tmp_path / "far") as far, controller(cluster, tmp_path) as running:
+        far.make("/api/v1/namespaces", {"metadata": {"name": "prod"}})
+        place = Place(tmp_path / "root", cluster)
+        place.put("apps/all.yaml", config("x"))
+        value = yaml.safe_load(far.kubeconfig.read_text())
+        # What is in a Secret names no files.
+        known = value["clusters"][0]["cluster"]
+        known["certificate-authority-data"] = base64.b64encode(
+            Path(known.pop("certificate-authority")).read_bytes()
+        ).decode()
+        cluster.make(REPOSITORIES, place.source)
+        cluster.make(KUSTOMIZATIONS, flux(kubeConfig={"secretRef": {"name": "far"}}, retryInterval="1s", wait=True))
+        until(lambda: "the Secret flux-system/far with the kubeconfig is not there" in place.ready()[2], running)
+        cluster.make(SECRETS, {"metadata": {"name": "far"}, "stringData": {"value": yaml.safe_dump(value)}})
+        until(lambda: place.ready()[0] == "True", running)
+        assert far.ask("GET", f"{MAPS}/x")[1]["data"] == {"a": "1"} and place.data("x") is None
+        # As an account that has no rights there.
+        cluster.ask("PATCH", f"{KUSTOMIZATIONS}/apps", {"spec": {"serviceAccountName": "nobody"}})
+        until(lambda: "cannot get resource" in place.ready()[2], running)
+        cluster.ask("PATCH", f"{KUSTOMIZATIONS}/apps", {"spec": {"serviceAccountName": None}})
+        until(lambda: place.ready()[0] == "True", running)
+        cluster.ask("DELETE", f"{KUSTOMIZATIONS}/apps")
+        until(lambda: far.ask("GET", f"{MAPS}/x")[0] == 404, running)
+        cluster.ask("DELETE", f"{REPOSITORIES}/r")
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("user", "exec", {"command": "/bin/sh", "apiVersion": "client.authentication.k8s.io/v1"}),
+        ("user", "tokenFile", "/var/run/secrets/kubernetes.io/serviceaccount/token"), ("user", "client-key", "/etc/key"),
+        ("user", "auth-provider", {"name": "x"}), ("cluster", "certificate-authority", "/etc/passwd"),
+    ],
+)  # fmt: skip
+def test_a_kubeconfig_in_a_secret_runs_and_reads_nothing_of_this_machine(part: str, field: str, value: Any) -> None:
+    whole: dict[str, Any] = {
+        "clusters": [{"name": "a", "cluster": {"server": "https://127.0.0.1:1"}}], "users": [{"name": "a", "user": {"token": "t"}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}], "current-context": "a",
+    }  # fmt: skip
+    whole[f"{part}s"][0][part][field] = value
+    with pytest.raises(ToolError, match=f"its `{field}` is not followed"):
+        elsewhere.opened(Hidden(yaml.safe_dump(whole).encode()), "the Secret s")
+    for text in (b"x", b"[]", b"{", b"{}", b"clusters: []"):
+        with pytest.raises(ToolError):
+            elsewhere.opened(Hidden(text), "the Secret s")
+
+
+def test_expressions_say_when_an_object_and_a_dependency_are_as_they_shall_be(cluster: Cluster, tmp_path: Path) -> None:
+    place = Place(tmp_path / "root", cluster)
+    place.put("apps/all.yaml", config("x"))
+    place.put("base/all.yaml", config("b"))
+    rule = {"apiVersion": "v1", "kind": "ConfigMap", "current": "has(metadata.annotations) && metadata.annotations['done'] == 'yes'",
+            "failed": "data.a == 'broken'"}  # fmt: skip
+    ready = "dep.metadata.labels['stage'] == self.metadata.labels['stage']"
+    first = flux("base", wait=True, healthCheckExprs=[rule], retryInterval="1s")
+    second = flux(dependsOn=[{"name": "base", "readyExpr": ready}], retryInterval="1s")
+    second["metadata"]["labels"] = {"stage": "two"}
+    with controller(cluster, tmp_path) as running:
+        for path, value in ((REPOSITORIES, place.source), (KUSTOMIZATIONS, first), (KUSTOMIZATIONS, second)):
+            cluster.make(path, value)
+        until(lambda: place.ready("base")[:2] == ("Unknown", "Progressing"), running)
+        until(lambda: "`readyExpr` came to" in place.ready()[2], running)
+        cluster.ask("PATCH", f"{MAPS}/b", {"metadata": {"annotations": {"done": "yes"}}})
+        until(lambda: place.ready("base")[0] == "True", running)
+        assert place.data("x") is None
+        cluster.ask("PATCH", f"{KUSTOMIZATIONS}/base", {"metadata": {"labels": {"stage": "two"}}})
+        until(lambda: place.data("x") == {"a": "1"}, running, 60)
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        ({"status": {"phase": "Going"}}, "InProgress"), ({"status": {"phase": "Bad"}}, "Failed"), ({"status": {"phase": "Good"}}, "Current"),
+        # In progress counts before failed, and what is not there yet is not there.
+        ({"status": {"phase": "Bad", "going": True}}, "InProgress"), ({"status": {}}, "InProgress"), ({}, "InProgress"),
+    ],
+)  # fmt: skip
+def test_in_progress_counts_before_failed_and_failed_before_current(value: dict[str, Any], word: str) -> None:
+    texts = {
+        "inProgress": "has(status.going) || status.phase == 'Going'", "failed": "status.phase == 'Bad'",
+        "current": "status.phase == 'Good'",
+    }  # fmt: skip
+    assert expressing.health_of(value, Rule("example.com", "", texts)).word == word
