@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatekeeper import documents, gate, lock, sources, tools
-from gatekeeper.artifacts import fetching, reading, resolving, verifying
-from gatekeeper.artifacts.reading import GitRepository
+from gatekeeper.artifacts import fetching, including, reading, resolving, verifying
+from gatekeeper.artifacts.including import Included
+from gatekeeper.artifacts.reading import GitRepository, Include
 from gatekeeper.artifacts.resolving import Revision
 from gatekeeper.cluster import values
 from gatekeeper.cluster.objects import Object, Objects
@@ -97,12 +98,49 @@ def revision_of(cluster: Objects, source: GitRepository) -> Revision:
         return resolving.resolve(source.ref, fetching.listed(source, way))
 
 
-def pulled(cluster: Objects, source: GitRepository, revision: Revision, folder: Path) -> Path:
-    """The files of a commit, if it is signed as it must be.
+class Meant(NamedTuple):
+    """What a source means now: a commit, and those of the repositories that it includes."""
+
+    revision: Revision
+    parts: tuple[tuple[Include, GitRepository, Revision], ...] = ()
+
+    @property
+    def state(self) -> list[str]:
+        """All commits, as texts."""
+        return [str(self.revision), *(f"{one.name}={revision}" for one, _, revision in self.parts)]
+
+
+def meant(cluster: Objects, source: GitRepository) -> Meant:
+    """Which commits a source means now: all that an unchanged one is asked.
 
     Raises:
-        ToolError: it cannot be had, or is not signed by those who may.
+        ToolError: a repository does not answer, has none, or is not there.
     """
+    parts = []
+    for one in source.include:
+        kind = cluster.newest(reading.GROUP, reading.VERSIONS, "GitRepository")
+        value = cluster.get(kind, source.namespace, one.name) if kind else None
+        if value is None:
+            raise ToolError(f"the GitRepository {source.namespace}/{one.name} that it includes is not there")
+        try:
+            other = reading.read(value)
+        except FieldError as error:
+            raise ToolError(f"the GitRepository {source.namespace}/{one.name} that it includes: {error}") from None
+        parts.append((one, other, revision_of(cluster, other)))
+    return Meant(revision_of(cluster, source), tuple(parts))
+
+
+def pulled(cluster: Objects, source: GitRepository, meant: Meant, folder: Path) -> Path:
+    """The files of a commit with those that it includes, if each is signed as it must be.
+
+    Raises:
+        ToolError: one cannot be had, or is not signed by those who may.
+    """
+    parts = [Included(one, _pulled(cluster, other, revision, folder)) for one, other, revision in meant.parts]
+    return including.joined(_pulled(cluster, source, meant.revision, folder), parts)
+
+
+def _pulled(cluster: Objects, source: GitRepository, revision: Revision, folder: Path) -> Path:
     with closing(Handed()) as handed:
         way = fetching.access(source.url, _secret(cluster, source, source.secret), handed)
         # What is left out of a commit hangs on the source, too.

@@ -177,7 +177,9 @@ def author(source: GitRepository, way: Access, root: Path) -> str:
         ToolError: its repository is not there any more.
     """
     mirror = root.parent / MIRROR
-    out = _git(source, way, mirror, f"--git-dir={mirror}", "log", "-1", "--format=%an <%ae>", root.name)
+    out = _git(
+        source, way, mirror, f"--git-dir={mirror}", "log", "-1", "--format=%an <%ae>", root.name.partition("-")[0]
+    )
     return out.decode("utf-8", "replace").strip()
 
 

@@ -35,6 +35,14 @@ class Verification(NamedTuple):
     secret: str
 
 
+class Include(NamedTuple):
+    """A folder of another GitRepository of the same namespace, and where its files come to stand."""
+
+    name: str
+    source: str
+    target: str
+
+
 class GitRepository(NamedTuple):
     """A repository that is pulled.
 
@@ -54,6 +62,7 @@ class GitRepository(NamedTuple):
     timeout: float = MINUTE
     interval: float = MINUTE
     suspend: bool = False
+    include: tuple[Include, ...] = ()
 
 
 def read(value: Any, namespace: str = "default") -> GitRepository:
@@ -91,11 +100,25 @@ def read(value: Any, namespace: str = "default") -> GitRepository:
         spec.seconds("timeout", MINUTE),
         spec.seconds("interval", MINUTE),
         spec.flag("suspend"),
+        tuple(map(_include, spec.each("include"))),
     )
     if spec.flag("recurseSubmodules"):
         spec.refuse("recurseSubmodules", "is not supported yet")
     spec.end()
     return found
+
+
+def _include(fields: Fields) -> Include:
+    repository = fields.inner("repository")
+    if repository is None:
+        fields.refuse("repository", "is missing")
+    name = repository.text("name")
+    source, target = fields.text("fromPath", "") or ".", fields.text("toPath", "") or name
+    fields.end()
+    for field, text in (("fromPath", source), ("toPath", target)):
+        if text.startswith("/") or ".." in text.split("/"):
+            fields.refuse(field, "must be a path within the repository")
+    return Include(name, source, target)
 
 
 def _ref(fields: Fields | None) -> Ref:

@@ -100,14 +100,14 @@ def _source(given: argparse.Namespace, cluster: Objects, source: pulls.Source) -
     if repository.suspend or not source.kustomizations:
         return 0
     try:
-        revision = pulls.revision_of(cluster, repository)
-        root = pulls.pulled(cluster, repository, revision, pulls.kept())
+        meant = pulls.meant(cluster, repository)
+        root = pulls.pulled(cluster, repository, meant, pulls.kept())
         # What a repository pins its tools to counts for the whole program.
         with _judging:
             settings = config.load(root, given.config)
             verdict, asked = pulls.judged(root, settings, os.cpu_count() or 1, source.kustomizations, cluster)
         chosen = [one for one in asked if given.name in ("", "/".join(one.name))]
-        return _status(_round(given, cluster, chosen, verdict, str(revision)), verdict)
+        return _status(_round(given, cluster, chosen, verdict, str(meant.revision)), verdict)
     except GateError as error:
         # One repository that is broken stops no other; and what was applied last stays.
         sys.stdout.write(f"GitRepository {source.name}: FAILED: {error}\n")

@@ -88,6 +88,7 @@ class Flux:
             self._git.get,
             self._of,
             self.applying.add,
+            self._includers,
             figures,
             options.config_file,
             options.storage or pulls.kept(),
@@ -160,6 +161,13 @@ class Flux:
 
     def _of(self, source: Name) -> list[Object]:
         return [value for _, value in self._kustomizations.all() if source_of(value) == source]
+
+    def _includers(self, name: Name) -> None:
+        """What includes a source that has another commit is another, too."""
+        for other, value in self._git.all():
+            held = at(value, ("spec", "include")) or ()
+            if other[0] == name[0] and any(at(one, ("repository", "name")) == name[1] for one in held):
+                self.sources.add(other)
 
     def _source(self, name: Name, before: Object | None, now: Object | None) -> None:
         if _asks(before) != _asks(now):

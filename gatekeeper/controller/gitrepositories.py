@@ -35,12 +35,14 @@ class State(NamedTuple):
     """What is known of a source.
 
     Attributes:
+        state: its commit, and those of what it includes.
         asked: what of the GitRepository it was pulled by.
         day: on which it was judged: a waiver may be over tomorrow.
         author: of the commit.
     """
 
     revision: Revision
+    state: list[str]
     asked: object
     day: datetime.date
     author: str = ""
@@ -82,6 +84,7 @@ class Sources:
     Args:
         own: the Kustomizations of a source, as they are in the cluster.
         ready: is told of each Kustomization that was rendered anew, and in how many seconds it is its turn.
+        changed: is told of each source that has another commit.
         config_file: judge by this, instead of each repository's own.
         storage: where commits are kept.
     """
@@ -92,11 +95,13 @@ class Sources:
         get: Callable[[Name], Object | None],
         own: Callable[[Name], Sequence[Object]],
         ready: Callable[[Name, float], None],
+        changed: Callable[[Name], None],
         figures: Figures,
         config_file: Path | None,
         storage: Path,
     ) -> None:
         self._cluster, self._get, self._own, self._ready = cluster, get, own, ready
+        self._changed = changed
         self._figures, self._config, self._storage = figures, config_file, storage
         self._judging = threading.Lock()
         self.states: dict[Name, State] = {}
@@ -131,16 +136,17 @@ class Sources:
         return source.interval
 
     def _pull(self, name: Name, value: Object, source: GitRepository) -> None:
-        revision, state = pulls.revision_of(self._cluster, source), self.states.get(name)
+        meant, state = pulls.meant(self._cluster, source), self.states.get(name)
+        revision = meant.revision
         own, day = list(self._own(name)), datetime.date.today()
-        asked, of = at(value, ("spec",)), [str(revision), str(day)]
-        is_new = state is None or (state.revision, state.asked, state.day) != (revision, asked, day)
+        asked, of = at(value, ("spec",)), [meant.state, str(day)]
+        is_new = state is None or (state.state, state.asked, state.day) != (meant.state, asked, day)
         wanted = {_name(one): [of, *stamp(self._cluster, one)] for one in own}
         stale = own if is_new else [one for one in own if self.is_stale(_name(one), wanted[_name(one)])]
         if not is_new and not stale:
             self._stored(value, revision)
             return
-        root = pulls.pulled(self._cluster, source, revision, self._storage)
+        root = pulls.pulled(self._cluster, source, meant, self._storage)
         began = time.monotonic()
         # What a repository pins its tools to counts for the whole program.
         with self._judging:
@@ -151,7 +157,9 @@ class Sources:
         took = round(time.monotonic() - began, 3)
         say("info", f"judged: {verdict.word}", controller="GitRepository", object="/".join(name),
             revision=str(revision), findings=len(verdict.counting), seconds=took)  # fmt: skip
-        self.states[name] = State(revision, asked, day, pulls.author_of(source, root))
+        self.states[name] = State(revision, meant.state, asked, day, pulls.author_of(source, root))
+        if is_new:
+            self._changed(name)
         same = set()
         for one in rendered:
             new, held = packed(one, wanted[one.name], verdict), self.built.get(one.name)
@@ -171,7 +179,7 @@ class Sources:
     def of(self, source: Name, kustomization: Object) -> object:
         """What a Kustomization is rendered from now; see `Built`."""
         state = self.states[source]
-        return [[str(state.revision), str(state.day)], *stamp(self._cluster, kustomization)]
+        return [[state.state, str(state.day)], *stamp(self._cluster, kustomization)]
 
     def _stored(self, value: Object, revision: Revision) -> None:
         self._tell(value, "True", "Succeeded", f"stored artifact for revision '{revision}'", str(revision))

@@ -89,17 +89,17 @@ class Owned:
                 served = self._cluster.kind(f"{group}/{version}" if group else version, kind)
                 if served is None:
                     continue
-                watch = Reflector(
-                    self._cluster, served, seen, self._happened, marking.NAME, True, partial(self._fault, kind)
-                )
+                told, lost = partial(self._happened, (group, kind)), partial(self._fault, kind)
+                watch = Reflector(self._cluster, served, seen, told, marking.NAME, True, lost)
                 self._watches[group, kind] = watch
                 watch.start()
 
-    def _happened(self, name: Name, before: Seen | None, now: Seen | None) -> None:
-        # What appears was applied, or copied by a controller of the cluster: what is applied is looked at anyway.
+    def _happened(self, key: tuple[str, str], name: Name, before: Seen | None, now: Seen | None) -> None:
         if before is None:
             if now is not None:
-                self._touched(now.owner)
+                # Between applying and the first look somebody may have changed it: once more.
+                is_first = not self._watches[key].is_synced.is_set()
+                (self._drifted if is_first else self._touched)(now.owner)
             return
         # What we take away ourselves is looked at once more, too: who it was cannot be told from its end.
         if is_drift(before, now):

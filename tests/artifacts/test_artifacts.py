@@ -88,7 +88,7 @@ def test_every_version_has_the_same_form(version: str) -> None:
     [
         ({"url": "git@github.com:a/b"}, "must begin with"), ({"url": "ext::sh -c id"}, "must begin with"), ({"url": "--upload-pack=id"}, "must begin with"),
         ({"url": "https://me:secret@example.com/r"}, "holds a password"), ({"ref": {"branch": "--upload-pack=id"}}, "no name that Git takes"),
-        ({"recurseSubmodules": True}, "recurseSubmodules` is not supported"), ({"include": []}, "include` is not supported"), ({"provider": "azure"}, "provider` is"),
+        ({"recurseSubmodules": True}, "recurseSubmodules` is not supported"), ({"include": [{"repository": {"name": "b"}, "toPath": "../up"}]}, "must be a path within"), ({"include": [{"toPath": "x"}]}, "repository` is missing"), ({"provider": "azure"}, "provider` is"),
         ({"verify": {"mode": "Tag"}}, "secretRef` is missing"), ({"ref": {"odd": "x"}}, "odd` is not supported"), ({"accessFrom": {}}, "accessFrom"),
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import SHARED, shared
 from tests.controller.running import controller, until
 from tests.reconciling.test_reconcile import CRD, FLUX, GIT, SOURCES, config, flux
 from tests.servers import cluster as servers
+from tests.servers import git_server
 from tests.servers.cluster import Cluster
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -52,7 +55,7 @@ class Place:
         self.put("gatekeeper.yaml", {"library": {"profile": "off"}})
         spec = {"interval": "1h", "url": f"file://{root}", "ref": {"branch": "main"}}
         meta = {"name": "r", "namespace": "flux-system"}
-        self.source = {
+        self.source: dict[str, Any] = {
             "apiVersion": "source.toolkit.fluxcd.io/v1",
             "kind": "GitRepository",
             "metadata": meta,
@@ -195,6 +198,28 @@ def test_a_refused_commit_changes_nothing_and_the_next_good_one_does(place: Plac
     assert fault is None and count == 5
 
 
+def test_files_of_another_repository_are_put_in_and_count_at_once(place: Place, tmp_path: Path) -> None:
+    cluster = place.cluster
+    other = Place(tmp_path / "other", cluster)
+    other.put("deep/shared.yaml", config("shared"))
+    place.put("apps/all.yaml", config("x"))
+    meta = {"name": "other", "namespace": "flux-system"}
+    include = [{"repository": {"name": "other"}, "fromPath": "deep", "toPath": "apps/more"}]
+    with controller(cluster, tmp_path) as running:
+        cluster.make(REPOSITORIES, {**place.source, "spec": {**place.source["spec"], "include": include}})
+        cluster.make(KUSTOMIZATIONS, flux())
+        until(
+            lambda: "other that it includes is not there" in ready_of(cluster.ask("GET", f"{REPOSITORIES}/r")[1])[2],
+            running,
+        )
+        cluster.make(REPOSITORIES, {**other.source, "metadata": meta})
+        place.nudge(f"{REPOSITORIES}/r")
+        until(lambda: place.data("shared") == {"a": "1"} and place.data("x") == {"a": "1"}, running)
+        other.put("deep/shared.yaml", config("shared", "2"))
+        place.nudge(f"{REPOSITORIES}/other")
+        until(lambda: place.data("shared") == {"a": "2"}, running)
+
+
 def test_a_host_that_calls_is_heard_at_once_if_it_is_vouched_for(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     place.put("apps/all.yaml", config("x"))
@@ -239,3 +264,56 @@ def test_another_replica_takes_over_and_only_one_works(place: Place, tmp_path: P
             with controller(cluster, tmp_path, "-n", "prod", name="three") as third:
                 assert second.stop() == 0
                 until(lambda: bool(third.said(message="share acquired")), third, 8)
+
+
+@shared("article")
+def test_the_articles_flux_resources_are_followed_as_they_stand(tmp_path: Path) -> None:
+    """Its GitRepository and Kustomization, verbatim but for the address of the repository, of the version that they are."""
+    (tmp_path / "cluster").mkdir()
+    old = [{**one["spec"]["versions"][0], "name": "v1beta1"} for one in (CRD, SOURCES)]
+    with servers.running(tmp_path / "cluster") as cluster, git_server.serving(tmp_path) as host:
+        for one, version in zip((CRD, SOURCES), old, strict=True):
+            cluster.make(CRDS, {**one, "spec": {**one["spec"], "versions": [version]}})
+        for path in (
+            "kustomize.toolkit.fluxcd.io/v1beta1/kustomizations",
+            "source.toolkit.fluxcd.io/v1beta1/gitrepositories",
+        ):
+            cluster.wait(f"/apis/{path}")
+        for name in ("flux-system", "production", "default"):
+            if cluster.ask("GET", f"/api/v1/namespaces/{name}")[0] == 404:
+                cluster.make("/api/v1/namespaces", {"metadata": {"name": name}})
+        place = Place(tmp_path / "app-manifests", cluster)
+        for part in ("base", "overlays"):
+            shutil.copytree(SHARED / "article" / part, place.root / part)
+        place.put(
+            "clusters/production/kustomization.yaml",
+            {"namespace": "default", "resources": ["../../overlays/production"]},
+        )
+        source, kustomization = yaml.safe_load_all((SHARED / "article/flux-system/gotk-sync.yaml").read_text())
+        source["spec"]["url"] = f"{host.url}/app-manifests/.git"
+        login = {"username": git_server.USER, "password": git_server.PASSWORD}
+        secrets = "/api/v1/namespaces/flux-system/secrets"
+        cluster.make(secrets, {"metadata": {"name": "github-credentials"}, "stringData": login})
+        with controller(cluster, tmp_path) as running:
+            cluster.make("/apis/source.toolkit.fluxcd.io/v1beta1/namespaces/flux-system/gitrepositories", source)
+            there = "/apis/kustomize.toolkit.fluxcd.io/v1beta1/namespaces/flux-system/kustomizations"
+            cluster.make(there, kustomization)
+            until(lambda: ready_of(cluster.ask("GET", f"{there}/apps")[1])[0] != "", running)
+            # A Deployment of the article lacks its selector: that is told with its place, and nothing is applied.
+            status, reason, message = ready_of(cluster.ask("GET", f"{there}/apps")[1])
+            assert (status, reason) == ("False", "Refused") and "base/deployment.yaml:6: schema/required" in message
+            base = place.root / "base" / "deployment.yaml"
+            value = yaml.safe_load(base.read_text())
+            labels = value["spec"]["template"].setdefault("metadata", {}).setdefault("labels", {"app": "webapp"})
+            value["spec"]["selector"] = {"matchLabels": labels}
+            place.put("base/deployment.yaml", value)
+            when = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}}
+            cluster.ask(
+                "PATCH",
+                "/apis/source.toolkit.fluxcd.io/v1beta1/namespaces/flux-system/gitrepositories/app-manifests",
+                when,
+            )
+            until(lambda: ready_of(cluster.ask("GET", f"{there}/apps")[1])[1] != "Refused", running)
+            status, reason, message = ready_of(cluster.ask("GET", f"{there}/apps")[1])
+            assert (status, reason) == ("True", "ReconciliationSucceeded"), message
+            assert git_server.PASSWORD not in running.log.read_text()

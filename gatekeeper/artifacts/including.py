@@ -1,0 +1,63 @@
+"""Files of other repositories put into a commit, as `spec.include` of a GitRepository says.
+
+Source: source-controller `docs/spec/v1/gitrepositories.md` (include).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gatekeeper.artifacts.reading import Include
+from gatekeeper.errors import ToolError
+
+# Stands between a commit and what was put into it, in the name of a folder.
+MARK = "-with-"
+
+
+class Included(NamedTuple):
+    """A checkout, and what of it comes in where."""
+
+    include: Include
+    root: Path
+
+
+def joined(root: Path, parts: Sequence[Included]) -> Path:
+    """A checkout with the files of others in it, in a folder of its own beside; there already, or made.
+
+    Raises:
+        ToolError: a path is not there, or leads out.
+    """
+    if not parts:
+        return root
+    mark = hashlib.sha256(repr([(one.include, one.root.name) for one in parts]).encode()).hexdigest()[:16]
+    target = root.parent / f"{root.name}{MARK}{mark}"
+    if target.is_dir():
+        return target
+    scratch = Path(tempfile.mkdtemp(prefix="new-", dir=root.parent))
+    try:
+        shutil.copytree(root, scratch, symlinks=True, dirs_exist_ok=True)
+        for one in parts:
+            source = _within(one.root, one.include.source, f"`fromPath` {one.include.source} of {one.include.name}")
+            if not source.is_dir():
+                raise ToolError(f"`fromPath` {one.include.source} is no folder of {one.include.name}")
+            there = _within(scratch, one.include.target, f"`toPath` {one.include.target}")
+            shutil.copytree(source, there, symlinks=True, dirs_exist_ok=True)
+        scratch.replace(target)
+    except shutil.Error as error:
+        raise ToolError(f"what is included cannot be copied: {len(error.args[0])} files") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _within(root: Path, path: str, what: str) -> Path:
+    """A path below a folder, through no link that leads out of it."""
+    found = (root / path).resolve()
+    if not found.is_relative_to(root.resolve()):
+        raise ToolError(f"{what} leads out of the repository")
+    return found
