@@ -19,7 +19,7 @@ from gatekeeper import audit, config
 from gatekeeper.cluster import client
 from gatekeeper.cluster.objects import Objects
 from gatekeeper.commands import reading
-from gatekeeper.controller import program
+from gatekeeper.controller import program, tracing
 from gatekeeper.controller.admission import Admission
 from gatekeeper.controller.certificates import Certificates
 from gatekeeper.controller.election import Election
@@ -74,8 +74,12 @@ def controller(arguments: list[str]) -> int:
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    with client.opened(given.kubeconfig, given.context) as opened, closing(Objects(opened)) as cluster:
-        return program.run(_program(given, cluster, opened), stop)
+    span, end = tracing.begin()
+    try:
+        with client.opened(given.kubeconfig, given.context) as opened, closing(Objects(opened)) as cluster:
+            return program.run(_program(given, cluster, opened, Figures(span)), stop)
+    finally:
+        end()
 
 
 def _manifests(given: argparse.Namespace) -> int:
@@ -87,8 +91,7 @@ def _manifests(given: argparse.Namespace) -> int:
     return 0
 
 
-def _program(given: argparse.Namespace, cluster: Objects, opened: Client) -> Program:
-    figures = Figures()
+def _program(given: argparse.Namespace, cluster: Objects, opened: Client, figures: Figures) -> Program:
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}"
     namespace = given.namespace or os.environ.get("POD_NAMESPACE") or "default"
     workers: list[Worker] = []

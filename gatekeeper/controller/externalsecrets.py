@@ -15,6 +15,7 @@ from gatekeeper.controller import restarting
 from gatekeeper.controller.loop import Loop
 from gatekeeper.controller.sealing_keys import SECRETS
 from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.controller.watched import asks, slim
 from gatekeeper.errors import ToolError
 from gatekeeper.external import collecting
 from gatekeeper.external.allowing import Rules
@@ -71,7 +72,7 @@ class ExternalSecrets:
         kind = self._cluster.newest(GROUP, VERSIONS, name)
         if kind is None:
             return None
-        return Reflector(self._cluster, kind, _kept, partial(self._changed, name), fault=partial(self._lost, name))
+        return Reflector(self._cluster, kind, slim, partial(self._changed, name), fault=partial(self._lost, name))
 
     def _all(self) -> list[Reflector[Any]]:
         return [*self._watches.values(), self._spaces, self._secrets]
@@ -105,7 +106,7 @@ class ExternalSecrets:
         return is_ended
 
     def _changed(self, kind: str, name: Name, before: Object | None, now: Object | None) -> None:
-        if _asks(before) == _asks(now):
+        if asks(before) == asks(now):
             return
         if kind.endswith("SecretStore") and before is not None:
             with self._noting:
@@ -220,20 +221,9 @@ def _named(value: Any, namespace: str) -> Iterator[Name]:
             yield from _named(held, namespace)
 
 
-def _kept(value: Object) -> Object:
-    return {**value, "metadata": {key: held for key, held in value["metadata"].items() if key != "managedFields"}}
-
-
 def _labels(value: Object) -> Labels:
     return labels_of(value)
 
 
 def _version(value: Object) -> str:
     return str(value["metadata"].get("resourceVersion"))
-
-
-def _asks(value: Object | None) -> object:
-    """What of an object asks for work; its status does not."""
-    metadata = (value or {}).get("metadata") or {}
-    known = [metadata.get(name) for name in ("uid", "generation", "deletionTimestamp", "annotations", "labels")]
-    return value is None, known

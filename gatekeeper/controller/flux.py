@@ -17,6 +17,7 @@ from gatekeeper.controller.loop import Loop
 from gatekeeper.controller.owned import Owned
 from gatekeeper.controller.serving import Answer, Request
 from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.controller.watched import asks, slim
 from gatekeeper.errors import ToolError
 from gatekeeper.model import at
 from gatekeeper.reconciling.budget import Budget
@@ -67,14 +68,14 @@ class Flux:
         self._cluster, self._figures = cluster, figures
         git = _served(cluster, reading.GROUP, reading.VERSIONS, "GitRepository")
         kustomization = _served(cluster, GROUP, VERSIONS, "Kustomization")
-        self._git = Reflector(cluster, git, _slim, self._source, options.selector, fault=self._fault("GitRepository"))
+        self._git = Reflector(cluster, git, slim, self._source, options.selector, fault=self._fault("GitRepository"))
         self._kustomizations = Reflector(
             cluster, kustomization, kept, self._kustomization, options.selector, fault=self._fault("Kustomization")
         )
         self._dependents: dict[Name, set[Name]] = {}
         hook = cluster.newest(receivers.GROUP, receivers.VERSIONS, "Receiver")
         self._receivers = (
-            Reflector(cluster, hook, _slim, lambda *_: None, fault=self._fault("Receiver")) if hook else None
+            Reflector(cluster, hook, slim, lambda *_: None, fault=self._fault("Receiver")) if hook else None
         )
 
         def mine(name: Name) -> bool:
@@ -170,11 +171,11 @@ class Flux:
                 self.sources.add(other)
 
     def _source(self, name: Name, before: Object | None, now: Object | None) -> None:
-        if _asks(before) != _asks(now):
+        if asks(before) != asks(now):
             self.sources.add(name)
 
     def _kustomization(self, name: Name, before: Object | None, now: Object | None) -> None:
-        if _asks(before) != _asks(now):
+        if asks(before) != asks(now):
             self.applying.add(name)
         for other in needs(before) - needs(now):
             self._dependents[other].discard(name)
@@ -203,17 +204,6 @@ def _served(cluster: Objects, group: str, versions: tuple[str, ...], name: str) 
     if kind is None:
         raise ToolError(f"the cluster knows no {name} of {group}: install Flux's resource definitions")
     return kind
-
-
-def _slim(value: Object) -> Object:
-    return {**value, "metadata": {key: held for key, held in value["metadata"].items() if key != "managedFields"}}
-
-
-def _asks(value: Object | None) -> object:
-    """What of an object asks for work; its status does not."""
-    metadata = (value or {}).get("metadata") or {}
-    annotations = metadata.get("annotations") or {}
-    return value is None, [metadata.get(name) for name in ("uid", "generation", "deletionTimestamp")], annotations
 
 
 def needs(value: Object | None) -> set[Name]:

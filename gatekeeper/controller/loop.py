@@ -73,7 +73,8 @@ class Loop(Generic[T]):
     def _one(self, name: T) -> None:
         began = time.monotonic()
         try:
-            after = self._work(name)
+            with self._figures.span(self.name, _shown(name)):
+                after = self._work(name)
             self.queue.forget(name)
             result = "success"
         except GateError as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from gatekeeper import telling
 from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Object, Objects, Refusal
@@ -16,6 +15,7 @@ from gatekeeper.controller.loop import Loop
 from gatekeeper.controller.owned import Seen, is_drift, seen_of
 from gatekeeper.controller.sealing_keys import SECRETS, Keys
 from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.controller.watched import asks, slim
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.model import at
 from gatekeeper.reconciling.applying import MANAGER
@@ -53,7 +53,7 @@ class SealedSecrets:
             raise ToolError(f"the cluster knows no {KIND} of {GROUP}: install its resource definition")
         self._cluster, self._kind, self._figures = cluster, kind, figures
         self.keys = Keys(cluster, namespace, renew_days, self.all, self._lost)
-        self._sealed = Reflector(cluster, kind, _slim, self._changed, fault=self._lost)
+        self._sealed = Reflector(cluster, kind, slim, self._changed, fault=self._lost)
         # Of all Secrets no more than whose they are: no value is asked for.
         self._secrets = Reflector(cluster, SECRETS, _seen, self._touched, is_slim=True, fault=self._lost)
         self._opening = Loop[Name](KIND, self._open, WORKERS, figures, lambda name: is_mine("/".join(name)))
@@ -94,7 +94,7 @@ class SealedSecrets:
         return self.keys.renew() if self.keys.watch.is_synced.is_set() else 0.5
 
     def _changed(self, name: Name, before: Object | None, now: Object | None) -> None:
-        if _asks(before) != _asks(now):
+        if asks(before) != asks(now):
             self._opening.add(name)
 
     def _touched(self, name: Name, before: Seen | None, now: Seen | None) -> None:
@@ -169,15 +169,6 @@ class SealedSecrets:
             events = self._cluster.kind("v1", "Event")
             if events is not None:
                 self._cluster.create(events, event)
-
-
-def _slim(value: Object) -> Object:
-    return {**value, "metadata": {key: held for key, held in value["metadata"].items() if key != "managedFields"}}
-
-
-def _asks(value: Object | None) -> Any:
-    metadata = (value or {}).get("metadata") or {}
-    return value is None, [metadata.get(key) for key in ("uid", "generation", "deletionTimestamp", "annotations")]
 
 
 def _seen(value: Object) -> Seen | None:

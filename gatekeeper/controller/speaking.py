@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import nullcontext
 
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gatekeeper import telling
+from gatekeeper.controller.tracing import Span
 
 _writing = threading.Lock()
 
@@ -23,9 +25,14 @@ def say(level: str, message: str, **fields: object) -> None:
 
 
 class Figures:
-    """Counts and durations. Where Flux or controller-runtime has a name for something, it is that name."""
+    """Counts and durations. Where Flux or controller-runtime has a name for something, it is that name.
 
-    def __init__(self) -> None:
+    Args:
+        span: traces a piece of work, by its controller and object; see `tracing`.
+    """
+
+    def __init__(self, span: Span = lambda controller, name: nullcontext()) -> None:
+        self.span = span
         self.registry = CollectorRegistry()
         self.reconciled = Counter(
             "controller_runtime_reconcile",

@@ -1,0 +1,81 @@
+"""What is worked on is told to a collector of OpenTelemetry, where one is named; the sink here reads what was sent."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from gatekeeper.controller import tracing
+from gatekeeper.errors import UsageError
+from tests.controller.running import controller, until
+from tests.controller.test_flux import KUSTOMIZATIONS, REPOSITORIES, Place, cluster, place
+from tests.reconciling.test_reconcile import config, flux
+
+__all__ = ["cluster", "place"]
+
+
+@pytest.fixture
+def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
+    """The spans that came: their names, and what they are about."""
+    spans: list[tuple[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *arguments: Any) -> None:
+            """Nothing is told."""
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            for part in ExportTraceServiceRequest.FromString(body).resource_spans:
+                for scope in part.scope_spans:
+                    for span in scope.spans:
+                        about = {one.key: one.value.string_value for one in span.attributes}
+                        spans.append((span.name, about["k8s.object"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    yield spans
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_reconcile_is_a_span_with_what_it_is_about(place: Place, tmp_path: Path, sink: list[tuple[str, str]]) -> None:
+    place.put("apps/all.yaml", config("x"))
+    with controller(place.cluster, tmp_path) as running:
+        place.cluster.make(REPOSITORIES, place.source)
+        place.cluster.make(KUSTOMIZATIONS, flux())
+        until(lambda: place.ready()[0] == "True", running)
+        # What is left is sent at the end.
+        assert running.stop() == 0
+    assert ("reconcile GitRepository", "flux-system/r") in sink
+    assert ("reconcile Kustomization", "flux-system/apps") in sink
+
+
+def test_a_collector_that_nobody_can_tell_is_a_fault_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    with pytest.raises(UsageError, match=r"gatekeeper-gitops\[otel\]"):
+        tracing.begin()
+
+
+def test_without_a_collector_nothing_is_loaded_or_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in tracing.ENDPOINTS:
+        monkeypatch.delenv(name, raising=False)
+    span, end = tracing.begin()
+    with span("a", "b"):
+        pass
+    end()
