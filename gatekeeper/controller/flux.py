@@ -94,10 +94,10 @@ class Flux:
             options.config_file,
             options.storage or pulls.kept(),
         )
-        self.owned = Owned(cluster, self.applying.add, self._touched, self._lost)
+        self.owned = Owned(cluster, self._drifted, self._touched, self._lost)
         self._work = Kustomizations(
             cluster, self._kustomizations.get, self.state, lambda name: self._git.get(name) is not None,
-            self.sources.add, self.owned.follow, note, options.budget, figures,
+            self.sources.add, self.owned.follow, fenced(note, mine), options.budget, figures,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -187,6 +187,10 @@ class Flux:
             if is_another or _is_expressed(self._kustomizations.get(other)):
                 self.applying.add(other)
 
+    def _drifted(self, name: Name) -> None:
+        self._work.drifted(name)
+        self.applying.add(name)
+
     def _touched(self, name: Name) -> None:
         if self._work.is_waiting(name):
             self.applying.add(name)
@@ -197,6 +201,17 @@ class Flux:
     def _lost(self, kind: str, reason: str) -> None:
         self._figures.lost.labels(kind).inc()
         say("warning", reason, controller="watch", kind=kind)
+
+
+def fenced(note: Callable[[Act], None], is_mine: Callable[[Name], bool]) -> Callable[[Act], None]:
+    """A note that is not taken of what would be written by a replica whose share has meanwhile become another's."""
+
+    def fence(act: Act) -> None:
+        if act.step != "done" and not is_mine(act.done.asked.name):
+            raise ToolError("this replica has it no more: another may be at work on it")
+        note(act)
+
+    return fence
 
 
 def _served(cluster: Objects, group: str, versions: tuple[str, ...], name: str) -> Kind:

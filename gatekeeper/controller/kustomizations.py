@@ -70,12 +70,17 @@ class Kustomizations:
         self._dirty, self._follow, self._note, self._budget = dirty, follow, note, budget
         self._figures = figures
         self._waiting: dict[Name, Waiting] = {}
+        self._drifted: set[Name] = set()
         self._said: dict[Name, Outcome] = {}
         self._stop = threading.Event()
 
     def is_waiting(self, name: Name) -> bool:
         """Whether it is waited for what a Kustomization has applied."""
         return name in self._waiting
+
+    def drifted(self, name: Name) -> None:
+        """Somebody else has changed what a Kustomization has applied: it is applied again, waited for or not."""
+        self._drifted.add(name)
 
     def work(self, name: Name) -> float | None:
         """Does with a Kustomization what is to be done now.
@@ -109,10 +114,14 @@ class Kustomizations:
             self._dirty(source)
             return None
         waiting_ = self._waiting.get(name)
-        if waiting_ is not None and waiting_.of == of:
+        if waiting_ is not None and waiting_.of != of:
+            waiting_ = None
+        if waiting_ is not None and name not in self._drifted:
             return self._looked(name, value, waiting_)
+        # What somebody has changed meanwhile would never come by waiting; the time for it stays the same.
+        self._drifted.discard(name)
         self._waiting.pop(name, None)
-        return self._applied(name, value, source, of)
+        return self._applied(name, value, source, of, waiting_.until if waiting_ is not None else None)
 
     def _leaving(self, value: Object, gone: list[Gone]) -> None:
         outcome = Outcome(False, "Pruning", "the Kustomization is deleted")
@@ -125,7 +134,7 @@ class Kustomizations:
             self._cluster, built.verdict, str(state.revision), self._budget, approved, True, self._stop, self._note
         )
 
-    def _applied(self, name: Name, value: Object, source: Name, of: object) -> float | None:
+    def _applied(self, name: Name, value: Object, source: Name, of: object, until: float | None) -> float | None:
         round_ = self._round(name, value, source)
         late = self._dependency(value, source, round_.revision)
         if late:
@@ -143,7 +152,8 @@ class Kustomizations:
             return self._ended(value, applies.finish(round_, begun, look.failed))
         reporting.progress(round_, begun)
         begun = begun._replace(checks=look.left)
-        self._waiting[name] = Waiting(begun, of, time.monotonic() + begun.timeout, FIRST_PAUSE)
+        end = until if until is not None else time.monotonic() + begun.timeout
+        self._waiting[name] = Waiting(begun, of, end, FIRST_PAUSE)
         return FIRST_PAUSE
 
     def _looked(self, name: Name, value: Object, waiting_: Waiting) -> float | None:

@@ -148,6 +148,26 @@ def test_a_commit_comes_into_the_cluster_and_what_somebody_changes_is_put_right(
         assert running.stop() == 0 and running.said(message="stopped")
 
 
+def test_what_is_deleted_while_it_is_waited_for_is_applied_again(place: Place, tmp_path: Path) -> None:
+    cluster = place.cluster
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "prod"},
+             "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}  # fmt: skip
+    place.put("apps/all.yaml", config("x"), claim)
+    claims = "/api/v1/namespaces/prod/persistentvolumeclaims/c"
+    with controller(cluster, tmp_path) as running:
+        cluster.make(REPOSITORIES, place.source)
+        cluster.make(KUSTOMIZATIONS, flux(wait=True))
+        # Nobody binds the claim here: it is waited for.
+        until(lambda: place.ready()[:2] == ("Unknown", "Progressing"), running)
+        cluster.ask("DELETE", f"{MAPS}/x")
+        until(lambda: place.data("x") == {"a": "1"}, running)
+        assert place.ready()[1] == "Progressing"
+        cluster.ask("PATCH", f"{claims}/status", {"status": {"phase": "Bound"}})
+        until(lambda: place.ready()[0] == "True", running)
+    cluster.ask("PATCH", claims, {"metadata": {"finalizers": None}})
+    cluster.ask("DELETE", claims)
+
+
 def test_dependencies_and_values_of_the_cluster_count_as_soon_as_they_are_there(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     place.put("base/all.yaml", config("b"))
@@ -253,7 +273,8 @@ def test_another_replica_takes_over_and_only_one_works(place: Place, tmp_path: P
     with controller(cluster, tmp_path, "-n", "prod") as first:
         until(lambda: place.ready()[0] == "True", first)
         with controller(cluster, tmp_path, "-n", "prod", name="two") as second:
-            assert second.ask("/readyz")[0] == 200 and not second.said(message="share acquired")
+            until(lambda: second.ask("/readyz")[0] == 200, second)
+            assert not second.said(message="share acquired")
             began = time.monotonic()
             first.process.kill()
             first.process.wait(10)
