@@ -31,6 +31,8 @@ def opened(kubeconfig: Path | None, context: str = "") -> Iterator[Client]:
     from lightkube import Client, KubeConfig
     from lightkube.core.exceptions import ConfigError
 
+    if kubeconfig is not None and not kubeconfig.is_file():
+        raise UsageError(f"{kubeconfig}: no such file; name the cluster's kubeconfig")
     try:
         if kubeconfig is None:
             single = KubeConfig.from_service_account().get()
