@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from gatekeeper.cluster import values
 from gatekeeper.cluster.objects import Object, Objects
@@ -17,6 +18,7 @@ from gatekeeper.reconciling import (
     expressing,
     inventory,
     marking,
+    ordering,
     outcomes,
     reaching,
     reporting,
@@ -77,13 +79,14 @@ def begin(round_: Round, asked: Asked) -> Begun:
     except (FieldError, SealError, ToolError) as error:
         return ended(Done(asked, Outcome(False, "BuildFailed", str(error))))
     prunes = bool(at(asked.kustomization, ("spec", "prune")))
-    gone = applying.to_go(there, inventory.gone(before, objects) if prunes else [], asked.kustomization)
+    leaving = inventory.backwards(inventory.gone(before, objects)) if prunes else []
+    gone = applying.to_go(there, leaving, partial(marking.keep, asked.kustomization))
     held = _held(round_, asked, gone, len(before))
     if held and not objects:
         # An empty render is no wish.
         return ended(Done(asked, Outcome(False, "PruneHeld", held), (), gone))
     if not round_.is_written:
-        changes = applying.planned(there, objects)
+        changes = applying.planned(there, ordering.stages(objects), _how(asked))
         done = Done(asked, _outcome(changes, gone, held, round_.revision), changes, gone)
         return Begun(done, there, live, before)
     try:
@@ -111,15 +114,19 @@ def _written(
     def note(changes: Sequence[Change]) -> None:
         round_.act("apply", Done(asked, Outcome(False, "Applying", round_.revision), changes))
 
-    changes = applying.applied(there, objects, bool(at(asked.kustomization, ("spec", "force"))), note)
+    changes = applying.applied(there, ordering.stages(objects), _how(asked), note)
     failed = any(change.action == "failed" for change in changes)
     # Nothing is taken away while something did not come; and with `prune: false` it is nobody's any more.
     if failed or held:
         return Done(asked, _outcome(changes, (), held, round_.revision), changes), None
     if any(one.action == "delete" for one in gone):
         round_.act("delete", Done(asked, Outcome(False, "Pruning", round_.revision), (), gone))
-    taken = applying.taken(there, gone, asked.kustomization)
+    taken = applying.taken(there, gone, partial(marking.keep, asked.kustomization))
     return Done(asked, _outcome(changes, taken, held, round_.revision), changes, taken), taken
+
+
+def _how(asked: Asked) -> applying.How:
+    return partial(marking.manner, bool(at(asked.kustomization, ("spec", "force"))))
 
 
 def finish(round_: Round, begun: Begun, reason: str) -> Done:

@@ -47,7 +47,7 @@ TOOLS: dict[str, Tool] = {
             ("--version", "--disable-version-check"),
             "encrypts and opens SOPS files",
         ),
-        Tool("gotemplate", "gatekeeper", "v4b04436e720c", (), "fills Go templates in secrets", source="gotemplate"),
+        Tool("gotemplate", "gatekeeper", "vf15dd7744b06", (), "fills Go templates, follows jq", source="gotemplate"),
         Tool("conftest", "github.com/open-policy-agent/conftest", "v0.71.1", ("--version",), "benchmarks only"),
         Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", ("-v",), "benchmarks only"),
     )

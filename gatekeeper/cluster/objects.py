@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
@@ -27,6 +27,7 @@ FORBIDDEN, NOT_FOUND, CONFLICT, INVALID, TOO_MANY = 403, 404, 409, 422, 429
 # So often a request is sent that the cluster has no time for; and so many seconds it is waited at most.
 TRIES, LONGEST_WAIT = 5, 10.0
 Object = dict[str, Any]
+Propagation = Literal["Background", "Foreground", "Orphan"]
 
 
 class Kind(NamedTuple):
@@ -158,15 +159,10 @@ class Objects:
             Refusal: the cluster does not take it.
         """
         namespace = value["metadata"].get("namespace") or ""
-        return self._ask(
-            "POST",
-            kind.path(namespace),
-            _shown({"kind": kind.plural, **value}),
-            _managed(manager),
-            value,
-        )
+        shown = _shown({"kind": kind.plural, **value})
+        return self._ask("POST", kind.path(namespace), shown, _managed(manager), value)
 
-    def replace(self, kind: Kind, value: Object, manager: str = "") -> Object:
+    def replace(self, kind: Kind, value: Object, manager: str = "", is_dry: bool = False) -> Object:
         """Writes an object as a whole, as a field manager, if it is still as it was read; as it is then.
 
         Raises:
@@ -174,7 +170,8 @@ class Objects:
         """
         metadata = value["metadata"]
         path = kind.path(metadata.get("namespace") or "", metadata["name"])
-        return self._ask("PUT", path, _shown({"kind": kind.plural, **value}), _managed(manager), value)
+        params = {**_managed(manager), **({"dryRun": "All"} if is_dry else {})}
+        return self._ask("PUT", path, _shown({"kind": kind.plural, **value}), params, value)
 
     def patch(self, kind: Kind, value: Object, changes: Mapping[str, Any]) -> Object:
         """Merges changes into an object, if it is still as it was read; as it is then.
@@ -218,9 +215,9 @@ class Objects:
                 raise Refusal(f"{what}: status {answer.status_code}", answer.status_code)
             yield answer.iter_lines()
 
-    def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
-        """Takes an object away, and what hangs on it in the background; if it is there, and the one that was meant."""
-        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    def delete(self, kind: Kind, namespace: str, name: str, uid: str, propagation: Propagation = "Background") -> None:
+        """Takes an object away, and what hangs on it, as is said; if it is there, and the one that was meant."""
+        options = {"propagationPolicy": propagation, "preconditions": {"uid": uid}}
         try:
             self._ask("DELETE", kind.path(namespace, name), f"{kind.plural} {name}", {}, options)
         except Refusal as error:

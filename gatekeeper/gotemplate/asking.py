@@ -1,8 +1,8 @@
 """Go templates and paths into JSON, by the real libraries: a small program of ours in Go, built like any other tool.
 
 It fills templates with the functions of external-secrets or of the sealed-secrets controller, looks up paths as gjson
-does, and renames keys as Go's regular expressions do. What is secret reaches it through a pipe only; what it says of a
-failure holds no value. `main.go` beside this file is all of it.
+does, renames keys as Go's regular expressions do, and takes away what jq expressions name. What is secret reaches it
+through a pipe only; what it says of a failure holds no value. `main.go` beside this file is all of it.
 """
 
 from __future__ import annotations
@@ -46,18 +46,26 @@ class Lookup(NamedTuple):
     raw: bool = False
 
 
+class Removal(NamedTuple):
+    """An object as JSON, and jq expressions that name what is taken away from it; what does not fit takes nothing."""
+
+    text: Hidden
+    expressions: tuple[str, ...]
+
+
 class Fault(NamedTuple):
-    """Why a template or a pattern gives nothing: in what, and where in it."""
+    """Why a template, a pattern or an expression gives nothing: in what, and where in it."""
 
     reason: str
 
 
 class Reply(NamedTuple):
-    """An answer for each template, lookup and rename. A path that leads nowhere gives None."""
+    """An answer for each template, lookup, rename and removal. A path that leads nowhere gives None."""
 
     templates: list[Hidden | Fault]
     lookups: list[Hidden | None]
     renames: list[list[str] | Fault]
+    removals: list[Hidden | Fault]
 
 
 def ask(
@@ -66,8 +74,9 @@ def ask(
     templates: Sequence[str] = (),
     lookups: Sequence[Lookup] = (),
     renames: Sequence[Rename] = (),
+    removals: Sequence[Removal] = (),
 ) -> Reply:
-    """Fills templates, looks up and renames, all in one request.
+    """Fills templates, looks up, renames and takes away, all in one request.
 
     Args:
         data: what templates see.
@@ -80,12 +89,14 @@ def ask(
         "templates": list(templates),
         "lookups": [{"json": _packed(one.text), "path": one.path, "raw": one.raw} for one in lookups],
         "renames": [one._asdict() for one in renames],
+        "removals": [{"json": _packed(one.text), "expressions": list(one.expressions)} for one in removals],
     }
     reply = orjson.loads(_answer(orjson.dumps(request)))
     return Reply(
         [_value(one) if one["found"] else Fault(one["fault"]) for one in reply["templates"]],
         [_value(one) if one["found"] else None for one in reply["lookups"]],
         [list(one["names"]) if one["found"] else Fault(one["fault"]) for one in reply["renames"]],
+        [_value(one) if one["found"] else Fault(one["fault"]) for one in reply["removals"]],
     )
 
 

@@ -1,12 +1,14 @@
-// Command gotemplate fills Go templates and looks up paths in JSON, as external-secrets and sealed-secrets do.
+// Command gotemplate fills Go templates and looks up paths in JSON, as external-secrets and sealed-secrets do, and takes
+// away what jq expressions name, as Argo CD does.
 //
 // It reads requests as JSON from standard input, one after the other until that ends, and writes the answers to each as
-// JSON to standard output; nothing that is secret is an argument, a file, or a message. The functions are those of external-secrets' own engine (package
-// pkg/template/v2), or those of the sealed-secrets controller (sprig).
+// JSON to standard output; nothing that is secret is an argument, a file, or a message. The functions are those of
+// external-secrets' own engine (package pkg/template/v2), or those of the sealed-secrets controller (sprig).
 package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,10 +18,12 @@ import (
 	"strings"
 	"syscall"
 	"text/template"
+	"time"
 
 	"github.com/Masterminds/sprig/v3"
 	v2 "github.com/external-secrets/external-secrets/pkg/template/v2"
 	v1 "github.com/external-secrets/legacy/pkg/template/v1"
+	"github.com/itchyny/gojq"
 	"github.com/tidwall/gjson"
 )
 
@@ -36,6 +40,14 @@ type Request struct {
 	Lookups []Lookup `json:"lookups"`
 	// Renames are keys that a regular expression or a template gives new names.
 	Renames []Rename `json:"renames"`
+	// Removals are objects from which is taken away what jq expressions name.
+	Removals []Removal `json:"removals"`
+}
+
+// Removal is an object, and jq expressions that name what is taken away from it.
+type Removal struct {
+	JSON        []byte   `json:"json"`
+	Expressions []string `json:"expressions"`
 }
 
 // Lookup is a path into JSON. With Raw the answer is what stands there, numbers and texts in quotes included.
@@ -61,12 +73,16 @@ type Answer struct {
 	Fault string   `json:"fault,omitempty"`
 }
 
-// Reply has an answer for each template, lookup and rename of a request.
+// Reply has an answer for each template, lookup, rename and removal of a request.
 type Reply struct {
 	Templates []Answer `json:"templates"`
 	Lookups   []Answer `json:"lookups"`
 	Renames   []Answer `json:"renames"`
+	Removals  []Answer `json:"removals"`
 }
+
+// mostTime is how long a jq expression may take, as in Argo CD.
+const mostTime = time.Second
 
 // mostMemory is what it may take, in bytes: a template that asks for more ends the program, and not the machine.
 const mostMemory = 512 << 20
@@ -95,7 +111,7 @@ func main() {
 }
 
 func answer(request Request) Reply {
-	reply := Reply{Templates: []Answer{}, Lookups: []Answer{}, Renames: []Answer{}}
+	reply := Reply{Templates: []Answer{}, Lookups: []Answer{}, Renames: []Answer{}, Removals: []Answer{}}
 	for _, text := range request.Templates {
 		reply.Templates = append(reply.Templates, fill(request.Engine, text, request.Data))
 	}
@@ -110,7 +126,43 @@ func answer(request Request) Reply {
 	for _, rename := range request.Renames {
 		reply.Renames = append(reply.Renames, renamed(rename))
 	}
+	for _, removal := range request.Removals {
+		reply.Removals = append(reply.Removals, removed(removal))
+	}
 	return reply
+}
+
+// removed takes away what expressions name. One that does not fit the object takes nothing away.
+func removed(removal Removal) Answer {
+	var value any
+	if err := json.Unmarshal(removal.JSON, &value); err != nil {
+		return Answer{Fault: "is no JSON"}
+	}
+	for _, text := range removal.Expressions {
+		parsed, err := gojq.Parse("del(" + text + ")")
+		if err != nil {
+			return Answer{Fault: "`" + text + "` is no jq"}
+		}
+		code, err := gojq.Compile(parsed)
+		if err != nil {
+			return Answer{Fault: "`" + text + "` calls what there is not"}
+		}
+		limited, cancel := context.WithTimeout(context.Background(), mostTime)
+		found, _ := code.RunWithContext(limited, value).Next()
+		late := limited.Err() != nil
+		cancel()
+		if late {
+			return Answer{Fault: "`" + text + "` takes longer than a second"}
+		}
+		if _, failed := found.(error); !failed && found != nil {
+			value = found
+		}
+	}
+	out, err := json.Marshal(value)
+	if err != nil {
+		return Answer{Fault: "gives no JSON"}
+	}
+	return Answer{Value: out, Found: true}
 }
 
 func functions(engine string) (template.FuncMap, string) {

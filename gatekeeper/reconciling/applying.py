@@ -1,4 +1,4 @@
-"""What applying a Kustomization's objects does to a cluster: told first, and then done, stage by stage.
+"""What applying objects does to a cluster: told first, and then done, stage by stage; and what is taken away.
 
 Source: kustomize-controller `internal/controller/kustomization_controller.go`, fluxcd/pkg `ssa/manager_apply.go`.
 Unlike there, all faults of a stage are told and not the first alone.
@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Literal, NamedTuple
 
-from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Kind, Object, Objects, Refusal
+from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Kind, Object, Objects, Propagation, Refusal
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, at
-from gatekeeper.reconciling import adopting, drift, marking, ordering
+from gatekeeper.reconciling import adopting, drift, ordering
 from gatekeeper.reconciling.inventory import Entry, entry_of
 
 MANAGER = "gatekeeper"
@@ -25,26 +25,64 @@ SECONDS = 60.0
 Action = Literal["create", "configure", "unchanged", "skip", "failed"]
 
 
+def _same(value: Object) -> Object:
+    return value
+
+
+class Manner(NamedTuple):
+    """How one object is applied, as it or who applies it says.
+
+    Attributes:
+        value: what is applied, where that is another than what is asked for.
+        is_left_alone: whether it is not applied at all.
+        is_forced: whether it is made anew where a field of it cannot be changed.
+        is_replaced: whether it is written as a whole, and what others have set of it is gone.
+        adopts: whether fields are taken over that others have applied before.
+        shown: what of it counts where it is compared.
+    """
+
+    value: Object | None = None
+    is_left_alone: bool = False
+    is_forced: bool = False
+    is_replaced: bool = False
+    adopts: bool = True
+    shown: Callable[[Object], Object] = _same
+
+
+# Of an object, and of what is in the cluster.
+How = Callable[[Object, Object | None], Manner]
+
+
 class Change(NamedTuple):
-    """What applying one object does: the action, why where that is not plain, which fields differ, and by whom."""
+    """What applying one object does.
+
+    Attributes:
+        reason: why, where that is not plain.
+        fields: which differ; and
+        by: who has changed them.
+        live: what is in the cluster; None where nothing is, or it could not be looked at.
+    """
 
     value: Object
     action: Action
     reason: str = ""
     fields: tuple[FieldPath, ...] = ()
     by: str = ""
+    live: Object | None = None
+    manner: Manner = Manner()
 
     def __str__(self) -> str:
         return str(entry_of(self.value))
 
 
-def planned(cluster: Objects, objects: Sequence[Object]) -> list[Change]:
+def planned(cluster: Objects, stages: Sequence[Sequence[Object]], how: How) -> list[Change]:
     """What applying would do, in order; nothing is written."""
+    objects = [one for stage in stages for one in stage]
     made = {(one["spec"]["group"], one["spec"]["names"]["kind"]) for one in objects if one["kind"] == DEFINITION}
     spaces = {one["metadata"]["name"] for one in objects if one["kind"] == "Namespace"}
     found: list[Change] = []
-    for stage in ordering.stages(objects):
-        found += [_forgiven(change, made, spaces) for change in _side_by_side(partial(_tried, cluster), stage)]
+    for stage in stages:
+        found += [_forgiven(change, made, spaces) for change in _side_by_side(partial(_tried, cluster, how), stage)]
     return found
 
 
@@ -65,7 +103,7 @@ Note = Callable[[Sequence[Change]], None]
 
 
 def applied(
-    cluster: Objects, objects: Sequence[Object], is_forced: bool, note: Note = lambda changes: None
+    cluster: Objects, stages: Sequence[Sequence[Object]], how: How, note: Note = lambda changes: None
 ) -> list[Change]:
     """Applies stage by stage; a stage with a fault in it is not applied at all, and none after it.
 
@@ -73,8 +111,8 @@ def applied(
         note: is told what of a stage will be written, before it is.
     """
     found: list[Change] = []
-    for stage in ordering.stages(objects):
-        tried = _side_by_side(partial(_tried, cluster, is_forced=is_forced), stage)
+    for stage in stages:
+        tried = _side_by_side(partial(_tried, cluster, how), stage)
         if any(change.action == "failed" for change in tried):
             return [*found, *(_not_done(change) for change in tried)]
         written = [change for change in tried if change.action in ("create", "configure")]
@@ -99,9 +137,9 @@ def _side_by_side(work: Callable[..., Change], what: Sequence[object]) -> list[C
         return list(pool.map(work, what))
 
 
-def _tried(cluster: Objects, value: Object, is_forced: bool = False) -> Change:
+def _tried(cluster: Objects, how: How, value: Object) -> Change:
     """What applying an object would do, as the cluster itself says in a dry run."""
-    metadata = value["metadata"]
+    metadata, manner, live = value["metadata"], Manner(), None
     try:
         kind = cluster.kind(value["apiVersion"], value["kind"])
         if kind is None:
@@ -109,28 +147,37 @@ def _tried(cluster: Objects, value: Object, is_forced: bool = False) -> Change:
         if kind.is_namespaced and not metadata.get("namespace"):
             return Change(value, "failed", "it has no namespace: write one, or set `targetNamespace`")
         live = cluster.get(kind, metadata.get("namespace") or "", metadata["name"])
-        if marking.is_left_alone(value, live):
-            return Change(value, "skip", "it says that it is left alone")
-        made = cluster.apply(kind, value, MANAGER, True)
+        manner = how(value, live)
+        value = manner.value or value
+        if manner.is_left_alone:
+            return Change(value, "skip", "it says that it is left alone", live=live)
+        made = _put(cluster, kind, value, manner, live, True)
     except Refusal as error:
         if error.code == NOT_FOUND and metadata.get("namespace"):
             return Change(value, "failed", f"its namespace {metadata['namespace']} is not there")
-        if error.is_immutable and (is_forced or marking.says(value, "force", "Enabled")):
-            return Change(value, "configure", REMADE)
-        return Change(value, "failed", str(error))
+        if error.is_immutable and manner.is_forced:
+            return Change(value, "configure", REMADE, live=live, manner=manner)
+        return Change(value, "failed", str(error), live=live)
     except ToolError as error:
         return Change(value, "failed", str(error))
     if live is None:
-        return Change(value, "create")
-    adopts = not marking.says(value, "ssa", "Merge") and bool(adopting.changes(live, MANAGER))
-    fields = tuple(drift.differences(made, live))
+        return Change(value, "create", manner=manner)
+    adopts = manner.adopts and not manner.is_replaced and bool(adopting.changes(live, MANAGER))
+    fields = tuple(drift.differences(manner.shown(made), manner.shown(live)))
     if not fields:
-        return Change(value, "configure", ADOPTED) if adopts else Change(value, "unchanged")
-    return Change(value, "configure", "", fields, drift.whose(live, MANAGER))
+        return Change(value, "configure" if adopts else "unchanged", ADOPTED if adopts else "", (), "", live, manner)
+    return Change(value, "configure", "", fields, drift.whose(live, MANAGER), live, manner)
 
 
 ADOPTED = "its fields are taken over from who has applied it before"
 REMADE = "a field of it cannot be changed: it is deleted and made anew"
+
+
+def _put(cluster: Objects, kind: Kind, value: Object, manner: Manner, live: Object | None, is_dry: bool) -> Object:
+    if manner.is_replaced and live is not None:
+        version = {"resourceVersion": live["metadata"]["resourceVersion"]}
+        return cluster.replace(kind, {**value, "metadata": {**value["metadata"], **version}}, MANAGER, is_dry)
+    return cluster.apply(kind, value, MANAGER, is_dry)
 
 
 def _written(cluster: Objects, change: Change) -> Change:
@@ -144,11 +191,13 @@ def _written(cluster: Objects, change: Change) -> Change:
             live = cluster.get(kind, metadata.get("namespace") or "", metadata["name"])
             if live is not None:
                 cluster.delete(kind, metadata.get("namespace") or "", metadata["name"], live["metadata"]["uid"])
-        if change.action == "configure" and change.reason != REMADE and not marking.says(value, "ssa", "Merge"):
+            cluster.apply(kind, value, MANAGER, False)
+            return change
+        if change.action == "configure" and change.manner.adopts and not change.manner.is_replaced:
             _adopt(cluster, kind, value)
-        cluster.apply(kind, value, MANAGER, False)
+        _put(cluster, kind, value, change.manner, change.live, False)
     except ToolError as error:
-        return Change(value, "failed", str(error))
+        return Change(value, "failed", str(error), live=change.live)
     return change
 
 
@@ -189,22 +238,16 @@ class Gone(NamedTuple):
     reason: str = ""
 
 
-def to_go(cluster: Objects, entries: Sequence[Entry], kustomization: Object) -> list[Gone]:
-    """What would be taken away, in the order in which it goes; nothing is."""
-    stubs = {entry.id: entry for entry in entries}
-    order = ordering.ordered(
-        {
-            "apiVersion": one.api_version,
-            "kind": one.kind,
-            "metadata": {"namespace": one.namespace, "name": one.name},
-            "id": one.id,
-        }
-        for one in entries
-    )
-    return [_fate(cluster, stubs[one["id"]], kustomization) for one in reversed(order)]
+# Why an object of the cluster is not taken away; empty where it may go.
+Keep = Callable[[Object], str]
 
 
-def _fate(cluster: Objects, entry: Entry, kustomization: Object) -> Gone:
+def to_go(cluster: Objects, entries: Sequence[Entry], keep: Keep) -> list[Gone]:
+    """What would be taken away, in the order in which it is given; nothing is."""
+    return [_fate(cluster, entry, keep) for entry in entries]
+
+
+def _fate(cluster: Objects, entry: Entry, keep: Keep) -> Gone:
     try:
         kind = cluster.kind(entry.api_version, entry.kind)
         live = cluster.get(kind, entry.namespace, entry.name) if kind else None
@@ -212,25 +255,22 @@ def _fate(cluster: Objects, entry: Entry, kustomization: Object) -> Gone:
         return Gone(entry, "failed", str(error))
     if live is None:
         return Gone(entry, "gone")
-    if not marking.is_owned(live, kustomization):
-        return Gone(entry, "keep", "it has not the labels of this Kustomization")
-    if marking.is_kept(live):
-        return Gone(entry, "keep", "it says that it is not taken away")
-    return Gone(entry, "delete")
+    reason = keep(live)
+    return Gone(entry, "keep", reason) if reason else Gone(entry, "delete")
 
 
-def taken(cluster: Objects, gone: Sequence[Gone], kustomization: Object) -> list[Gone]:
+def taken(cluster: Objects, gone: Sequence[Gone], keep: Keep, propagation: Propagation = "Background") -> list[Gone]:
     """Takes away what was found to go; each is looked at once more before."""
     found = []
     for one in gone:
         entry = one.entry
-        now = _fate(cluster, entry, kustomization) if one.action == "delete" else one
+        now = _fate(cluster, entry, keep) if one.action == "delete" else one
         if now.action == "delete":
             try:
                 kind = cluster.kind(entry.api_version, entry.kind)
                 live = cluster.get(kind, entry.namespace, entry.name) if kind else None
                 if kind is not None and live is not None:
-                    cluster.delete(kind, entry.namespace, entry.name, live["metadata"]["uid"])
+                    cluster.delete(kind, entry.namespace, entry.name, live["metadata"]["uid"], propagation)
             except ToolError as error:
                 now = Gone(entry, "failed", str(error))
         found.append(now)

@@ -6,12 +6,13 @@ Source: kustomize-controller `docs/spec/v1/kustomizations.md` (deletion policy),
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Object, Objects, Refusal
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.fields import FieldError
 from gatekeeper.model import at
-from gatekeeper.reconciling import applying, inventory, reaching, wanting
+from gatekeeper.reconciling import applying, inventory, marking, reaching, wanting
 from gatekeeper.reconciling.applying import Gone
 
 # Flux's own: whoever goes back to it finds what it knows.
@@ -62,10 +63,11 @@ def deleted(cluster: Objects, value: Object, note: Callable[[list[Gone]], None])
         # With other rights than those that it names nothing is taken away.
         raise ToolError(f"cannot be finished: {error}; mend it, or take its finalizer {FINALIZER} off") from None
     if goes and not spec.get("suspend"):
-        gone = applying.to_go(there, inventory.read(live), live)
+        keep = partial(marking.keep, live)
+        gone = applying.to_go(there, inventory.backwards(inventory.read(live)), keep)
         if any(one.action == "delete" for one in gone):
             note(gone)
-        taken = applying.taken(there, gone, live)
+        taken = applying.taken(there, gone, keep)
         if any(one.action == "failed" for one in taken):
             raise Refusal("; ".join(f"{one.entry}: {one.reason}" for one in taken if one.action == "failed"), CONFLICT)
         if policy == "WaitForTermination" and any(one.action == "delete" for one in taken):

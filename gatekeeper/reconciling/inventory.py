@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from gatekeeper.model import at
-from gatekeeper.reconciling.ordering import Object, group_of
+from gatekeeper.reconciling.ordering import Object, group_of, ordered
 
 # Names in this group may have a colon, which an id cannot.
 RBAC = "rbac.authorization.k8s.io"
@@ -68,3 +68,16 @@ def gone(before: Iterable[Entry], objects: Iterable[Object]) -> list[Entry]:
     """What was applied and is not any more, whatever its version."""
     kept = {entry_of(value).id for value in objects}
     return [entry for entry in before if entry.id not in kept]
+
+
+def backwards(entries: Iterable[Entry]) -> list[Entry]:
+    """What is taken away, in the order in which it goes."""
+    known = {one.id: one for one in entries}
+    stubs = ordered({**stub(one), "id": one.id} for one in known.values())
+    return [known[one["id"]] for one in reversed(stubs)]
+
+
+def stub(entry: Entry) -> Object:
+    """An object of which nothing is known but its name."""
+    metadata = {"namespace": entry.namespace, "name": entry.name}
+    return {"apiVersion": entry.api_version, "kind": entry.kind, "metadata": metadata}

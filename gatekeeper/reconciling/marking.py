@@ -11,6 +11,7 @@ from typing import Any
 
 from gatekeeper.labels import labels_of
 from gatekeeper.model import at
+from gatekeeper.reconciling.applying import Manner
 from gatekeeper.reconciling.ordering import Object
 
 GROUP = "kustomize.toolkit.fluxcd.io"
@@ -49,9 +50,23 @@ def is_owned(live: Object, kustomization: Any) -> bool:
     return (labels.get(NAME), labels.get(NAMESPACE)) == (own.get("name"), own.get("namespace"))
 
 
-def is_kept(live: Object) -> bool:
-    """Whether an object in the cluster says that it is not taken away."""
-    return says(live, "prune", "disabled") or says(live, "reconcile", "disabled") or says(live, "ssa", "Ignore")
+def keep(kustomization: Any, live: Object) -> str:
+    """Why what a Kustomization applies no more stays in the cluster; empty where it does not."""
+    if not is_owned(live, kustomization):
+        return "it has not the labels of this Kustomization"
+    if says(live, "prune", "disabled") or says(live, "reconcile", "disabled") or says(live, "ssa", "Ignore"):
+        return "it says that it is not taken away"
+    return ""
+
+
+def manner(is_forced: bool, value: Object, live: Object | None) -> Manner:
+    """How an object is applied.
+
+    Args:
+        is_forced: whether the Kustomization lets all that it applies be made anew.
+    """
+    forced = is_forced or says(value, "force", "Enabled")
+    return Manner(None, is_left_alone(value, live), forced, adopts=not says(value, "ssa", "Merge"))
 
 
 def is_left_alone(value: Object, live: Object | None) -> bool:

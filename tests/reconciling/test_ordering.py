@@ -72,7 +72,11 @@ def test_what_only_changed_its_version_is_not_gone() -> None:
 def test_words_on_objects_count_in_labels_and_annotations_in_any_case() -> None:
     for field in ("labels", "annotations"):
         value = one("ConfigMap", more={field: {f"{marking.GROUP}/ssa": "iGnOrE", f"{marking.GROUP}/prune": "Disabled"}})
-        assert marking.is_left_alone(value, None) and marking.is_kept(value) and marking.is_left_alone(one("A"), value)
+        assert marking.is_left_alone(value, None) and marking.is_left_alone(one("A"), value)
+        owner = {"metadata": {"name": "apps", "namespace": "flux-system"}}
+        [mine] = marking.owned([value], owner)
+        assert "says" in marking.keep(owner, mine) and "labels" in marking.keep(owner, value)
+        assert not marking.keep(owner, marking.owned([one("ConfigMap")], owner)[0])
     present = one("ConfigMap", annotations={f"{marking.GROUP}/ssa": "IfNotPresent"})
     assert not marking.is_left_alone(present, None) and marking.is_left_alone(present, one("ConfigMap"))
 
