@@ -21,6 +21,7 @@ from gatekeeper.reconciling import (
     ordering,
     outcomes,
     reaching,
+    refusing,
     reporting,
     waiting,
     wanting,
@@ -185,25 +186,7 @@ def refusal(verdict: Verdict, asked: Asked) -> Outcome | None:
     """Why nothing of a Kustomization is applied: the gate refuses it, or could not judge; None where it may be."""
     if asked.lost:
         return Outcome(False, "BuildFailed", asked.lost)
-    lost = [gap for gap in verdict.coverage.skipped if gap.fatal]
-    if lost:
-        return Outcome(False, "NotJudged", f"{lost[0].file}: {lost[0].reason}")
-    own = {(one["kind"], at(one, ("metadata", "name"))) for one in asked.objects}
-    found = [
-        one
-        for one in verdict.counting
-        if one.severity == "error"
-        and ((one.resource and (one.resource.kind, one.resource.name) in own) or _below(one.place.file, asked.folder))
-    ]
-    if not found:
-        return None
-    shown = "; ".join(f"{one.place.file}:{one.place.line}: {one.rule}: {one.message}" for one in found[:3])
-    more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
-    return Outcome(False, "Refused", f"{shown}{more}")
-
-
-def _below(file: str, folder: str) -> bool:
-    return not folder or file.startswith(f"{folder}/")
+    return refusing.refusal(verdict, asked.objects, [asked.folder])
 
 
 def _outcome(changes: Sequence[Change], gone: Sequence[Gone], held: str, revision: str) -> Outcome:

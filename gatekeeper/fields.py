@@ -35,6 +35,11 @@ class Fields:
         self._path = path
         self._read: set[str] = set()
 
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        """As it stands."""
+        return self._value
+
     def refuse(self, name: str, reason: str) -> NoReturn:
         """Refuses a field."""
         raise FieldError((*self._path, name), reason)

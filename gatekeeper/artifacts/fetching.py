@@ -35,6 +35,8 @@ PER_FOLDER = ".sourceignore"
 # Where no `.netrc` and no configuration of ssh is.
 NOWHERE = "/nonexistent"
 MIRROR = "mirror.git"
+# Where a link that led out of the repository leads now.
+OUTSIDE = f"{NOWHERE}/leads-out-of-the-repository"
 DAY = 24 * 3600.0
 # What git says, and what that means.
 PHRASES = (
@@ -132,13 +134,24 @@ def checkout(source: GitRepository, revision: Revision, way: Access, folder: Pat
         work = (f"--git-dir={mirror}", f"--work-tree={scratch}")
         _git(source, way, scratch, *work, "checkout", "--force", revision.commit, "--", ".", more=index)
         (scratch / ".index").unlink(missing_ok=True)
-        for name in _ignored(source, way, scratch, mirror):
+        for name in () if source.is_whole else _ignored(source, way, scratch, mirror):
             (scratch / name).unlink(missing_ok=True)
+        bounded(scratch)
         scratch.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     _forget(folder, target)
     return target
+
+
+def bounded(root: Path) -> None:
+    """Lets no link lead out of a repository: else whoever writes there reads what only we may, as a file of his own."""
+    for folder, names, files in os.walk(root):
+        for name in (*names, *files):
+            path = Path(folder) / name
+            if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+                path.unlink()
+                path.symlink_to(OUTSIDE)
 
 
 def _forget(folder: Path, kept: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gatekeeper.artifacts import fetching
 from gatekeeper.artifacts.reading import Include
 from gatekeeper.errors import ToolError
 
@@ -47,6 +48,8 @@ def joined(root: Path, parts: Sequence[Included]) -> Path:
                 raise ToolError(f"`fromPath` {one.include.source} is no folder of {one.include.name}")
             there = _within(scratch, one.include.target, f"`toPath` {one.include.target}")
             shutil.copytree(source, there, symlinks=True, dirs_exist_ok=True)
+        # A link that stayed within its own repository may lead out of this one.
+        fetching.bounded(scratch)
         scratch.replace(target)
     except shutil.Error as error:
         raise ToolError(f"what is included cannot be copied: {len(error.args[0])} files") from None

@@ -50,6 +50,7 @@ class GitRepository(NamedTuple):
         secret: the name of the Secret with credentials; empty for none.
         ignore: which files are left out, as `.gitignore` has them; None for the usual ones.
         timeout, interval: seconds.
+        is_whole: whether nothing of it is left out, whatever `.sourceignore` says.
     """
 
     namespace: str
@@ -63,6 +64,7 @@ class GitRepository(NamedTuple):
     interval: float = MINUTE
     suspend: bool = False
     include: tuple[Include, ...] = ()
+    is_whole: bool = False
 
 
 def read(value: Any, namespace: str = "default") -> GitRepository:

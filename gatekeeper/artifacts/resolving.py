@@ -69,6 +69,34 @@ def resolve(ref: Ref, listed: Mapping[str, str]) -> Revision:
     return Revision(branch, _commit(listed, f"refs/heads/{branch}", "branch"), f"refs/heads/{branch}")
 
 
+SHORT = re.compile(r"[0-9a-f]{7,39}")
+RANGE = re.compile(r"[<>=!~^*|,]|\.[xX]\b|^\d+(\.\d+)?$| - ")
+
+
+def targeted(wanted: str, listed: Mapping[str, str]) -> Revision:
+    """The commit that the `targetRevision` of an Argo CD Application means: a name, a tag, a commit, or a range.
+
+    Source: argo-cd `docs/user-guide/tracking_strategies.md`, `util/git/client.go` (`lsRemote`).
+
+    Args:
+        listed: the names of the repository, as `git ls-remote` gives them.
+
+    Raises:
+        Unresolved: there is none.
+    """
+    if COMMIT.fullmatch(wanted):
+        return Revision("", wanted, wanted)
+    for name in (wanted, f"refs/heads/{wanted}", f"refs/tags/{wanted}"):
+        if name in listed and (name == "HEAD" or name.startswith("refs/")):
+            return Revision(wanted, _commit(listed, name, "reference"), name)
+    if RANGE.search(wanted):
+        tag = newest(wanted, [name.removeprefix("refs/tags/") for name in listed if name.startswith("refs/tags/")])
+        return Revision(tag, _commit(listed, f"refs/tags/{tag}", "tag"), f"refs/tags/{tag}")
+    if SHORT.fullmatch(wanted):
+        raise Unresolved(f"`{wanted}` is no commit in full: write all 40 digits")
+    return Revision(wanted, _commit(listed, f"refs/heads/{wanted}", "branch or tag"), f"refs/heads/{wanted}")
+
+
 def _commit(listed: Mapping[str, str], name: str, what: str) -> str:
     found = listed.get(f"{name}{PEELED}") or listed.get(name)
     if found is None:

@@ -32,7 +32,7 @@ class Reflector(Generic[T]):
     """What is kept of each object of a kind, by namespace and name.
 
     Args:
-        keep: what of an object is kept.
+        keep: what of an object is kept; None where it is as good as not there.
         tell: is told the name, and what was kept before and is now; None where there is nothing.
         selector: of labels.
         is_slim: ask for the objects' metadata alone.
@@ -44,7 +44,7 @@ class Reflector(Generic[T]):
         self,
         cluster: Objects,
         kind: Kind,
-        keep: Callable[[Object], T],
+        keep: Callable[[Object], T | None],
         tell: Callable[[Name, T | None, T | None], None],
         selector: str = "",
         is_slim: bool = False,
@@ -111,12 +111,14 @@ class Reflector(Generic[T]):
             kind = str(page.get("kind")).removesuffix("List")
             for one in page.get("items") or ():
                 whole = {"apiVersion": self.kind.api_version, "kind": kind, **one}
-                found[_name(whole)] = self._keep(whole)
-            held = page.get("metadata") or {}
-            version = str(held.get("resourceVersion") or "")
-            if not held.get("continue"):
+                held = self._keep(whole)
+                if held is not None:
+                    found[_name(whole)] = held
+            about = page.get("metadata") or {}
+            version = str(about.get("resourceVersion") or "")
+            if not about.get("continue"):
                 break
-            params["continue"] = held["continue"]
+            params["continue"] = about["continue"]
         before, self._held = self._held, found
         for name in before.keys() | found.keys():
             if before.get(name) != found.get(name):
@@ -151,12 +153,12 @@ class Reflector(Generic[T]):
         if kind not in ("ADDED", "MODIFIED", "DELETED"):
             return version
         name = _name(value)
-        before = self._held.get(name)
-        if kind == "DELETED":
+        before, now = self._held.get(name), self._keep(value) if kind != "DELETED" else None
+        if now is None:
             self._held.pop(name, None)
-            self._tell(name, before, None)
         else:
-            self._held[name] = now = self._keep(value)
+            self._held[name] = now
+        if before is not None or now is not None:
             self._tell(name, before, now)
         return version
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,12 @@ from typing import TYPE_CHECKING
 from gatekeeper import audit, config
 from gatekeeper.cluster import client
 from gatekeeper.cluster.objects import Objects
+from gatekeeper.cluster.reflector import Name
 from gatekeeper.commands import reading
+from gatekeeper.controller import argo as argo_cd
 from gatekeeper.controller import program, tracing
 from gatekeeper.controller.admission import Admission
+from gatekeeper.controller.argo import Argo
 from gatekeeper.controller.certificates import Certificates
 from gatekeeper.controller.election import Election
 from gatekeeper.controller.externalsecrets import ExternalSecrets
@@ -36,6 +40,7 @@ from gatekeeper.controller.speaking import Figures
 from gatekeeper.controller.webhook import Webhook
 from gatekeeper.errors import UsageError
 from gatekeeper.reconciling.budget import Budget
+from gatekeeper.reconciling.model import Act
 
 if TYPE_CHECKING:
     from lightkube import Client
@@ -45,6 +50,7 @@ EXAMPLES = """examples:
   gatekeeper controller run --kubeconfig ~/.kube/config --audit /var/lib/gatekeeper/audit.jsonl
   gatekeeper controller run                          in a Pod, with its ServiceAccount
   gatekeeper controller run --controllers flux,sealed,external
+  gatekeeper controller run --controllers argo       Argo CD's Applications, in its place
   gatekeeper controller run --controllers admission --policies /policies
   gatekeeper controller manifests --controllers flux,sealed --image registry.example/gatekeeper@sha256:…
   gatekeeper controller run --shards 4               several replicas share the sources among them
@@ -52,16 +58,17 @@ EXAMPLES = """examples:
 It watches GitRepositories and Kustomizations, pulls what is new, judges it as `gatekeeper check` does, applies what
 the gate accepts, heals what somebody else changes, and writes status and events. Several replicas divide the work by
 Leases.
+With `argo` it follows Argo CD's Applications, as their AppProjects let them; not beside Argo CD's own controller.
 With `sealed` it opens SealedSecrets, too, and answers kubeseal; do not run it beside the sealed-secrets controller.
 With `external` it fills Secrets from Vault, AWS and other clusters, as ExternalSecrets say; not beside their operator.
 With `admission` it answers the API server by the policies of a repository, and reports on what is there already.
-Over HTTP it answers /healthz, /readyz, /metrics, and /hook/… for Flux's Receivers.
+Over HTTP it answers /healthz, /readyz, /metrics, /hook/… for Flux's Receivers, and /api/webhook as Argo CD does.
 `manifests` prints what a cluster needs for it, with no more rights than its parts use.
 Exit status: 0 it was told to stop, 2 wrong usage, 3 the cluster does not answer at the start.
 """
 
 NAME, HEAD = "gatekeeper", "gatekeeper-gitops.io/audit-head"
-CONTROLLERS = FLUX, SEALED, EXTERNAL, ADMISSION = ("flux", "sealed", "external", "admission")
+CONTROLLERS = FLUX, ARGO, SEALED, EXTERNAL, ADMISSION = ("flux", "argo", "sealed", "external", "admission")
 
 
 def controller(arguments: list[str]) -> int:
@@ -97,10 +104,18 @@ def _program(given: argparse.Namespace, cluster: Objects, opened: Client, figure
     workers: list[Worker] = []
     election = Election(cluster, namespace, NAME, identity, given.shards, figures, lambda: _all(workers))
     parts: list[Part] = []
+    authors: dict[str, Callable[[Name], str]] = {}
+    note = _noting(given, election, authors)
     if FLUX in given.controllers:
-        flux = _flux(given, cluster, election, figures)
+        flux = Flux(cluster, _options(given), election.holds, note, figures)
+        authors["Kustomization"] = flux.author_of
         workers.append(flux)
         parts.append(flux.hook)
+    if ARGO in given.controllers:
+        argo = Argo(cluster, _argo_options(given), election.holds, note, figures)
+        authors["Application"] = argo.author_of
+        workers.append(argo)
+        parts.append(argo.hook)
     if SEALED in given.controllers:
         sealed = SealedSecrets(cluster, namespace, given.key_renew_days, election.holds, figures)
         workers.append(sealed)
@@ -139,21 +154,30 @@ def _asks(given: list[ipaddress.IPv4Network | ipaddress.IPv6Network], cluster: O
     return given or api_servers(cluster)
 
 
-def _flux(given: argparse.Namespace, cluster: Objects, election: Election, figures: Figures) -> Flux:
-    options = Options(
+def _options(given: argparse.Namespace) -> Options:
+    return Options(
         Budget(given.most, given.share / 100),
         given.watch_label_selector,
         given.concurrent,
         given.config,
         given.storage_path,
     )
-    log = audit.Log(given.audit) if given.audit else None
-    if log is None:
-        return Flux(cluster, options, election.holds, lambda act: None, figures)
-    recorder = Recorder(log, lambda name: flux.author_of(name))
-    flux = Flux(cluster, options, election.holds, recorder.note, figures)
+
+
+def _argo_options(given: argparse.Namespace) -> argo_cd.Options:
+    own = _options(given)
+    return argo_cd.Options(own.budget, given.argo_namespace, own.selector, own.workers, own.config_file, own.storage)
+
+
+def _noting(
+    given: argparse.Namespace, election: Election, authors: Mapping[str, Callable[[Name], str]]
+) -> Callable[[Act], None]:
+    """What notes in the audit log what is done; nothing where there is none."""
+    if not given.audit:
+        return lambda act: None
+    log = audit.Log(given.audit)
     election.marks = lambda: {HEAD: str(log.head)}
-    return flux
+    return Recorder(log, authors).note
 
 
 def _controllers(text: str) -> tuple[str, ...]:
@@ -186,7 +210,9 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--watch-label-selector", default="", metavar="SELECTOR", help="of what is followed: sharding.fluxcd.io/key=a"
     )
-    options.add_argument("--concurrent", type=int, default=8, metavar="N", help="so many Kustomizations at a time (8)")
+    options.add_argument(
+        "--concurrent", type=int, default=8, metavar="N", help="so many Kustomizations or Applications at a time (8)"
+    )
     options.add_argument("--config", type=Path, metavar="FILE", help="judge by this, instead of each repository's own")
     options.add_argument("--storage-path", type=Path, metavar="DIR", help="keep commits here (~/.cache/gatekeeper)")
     options.add_argument("--audit", type=Path, metavar="FILE", help="write what is done into this log")
@@ -214,6 +240,12 @@ def _of_parts(options: argparse.ArgumentParser) -> None:
         "--proxy-from", type=ipaddress.ip_network, action="append", default=[], metavar="CIDR",
         help="of sealed: where the API server asks from (default: its own addresses)",
     )  # fmt: skip
+    options.add_argument(
+        "--argo-namespace",
+        default="argocd",
+        metavar="NAME",
+        help="of argo: where its projects and Secrets are (argocd)",
+    )
     options.add_argument("--policies", type=Path, metavar="DIR", help="of admission: the repository to judge by")
     options.add_argument("--webhook-listen", default=":9443", metavar="HOST:PORT", help="of admission (:9443)")
     options.add_argument(

@@ -64,6 +64,8 @@ class Owned:
     """The watches of all kinds that anything applied is of.
 
     Args:
+        keep: what is kept of an object; None where nobody applies it.
+        selector: of the labels that what is applied has; empty where it has none.
         drifted: is told whose object was changed by somebody else.
         touched: is told whose object was changed at all.
     """
@@ -74,9 +76,11 @@ class Owned:
         drifted: Callable[[Name], None],
         touched: Callable[[Name], None],
         fault: Callable[[str, str], None],
+        keep: Callable[[Object], Seen | None] = seen,
+        selector: str = marking.NAME,
     ) -> None:
         self._cluster, self._drifted, self._touched = cluster, drifted, touched
-        self._fault = fault
+        self._fault, self._keep, self._selector = fault, keep, selector
         self._watches: dict[tuple[str, str], Reflector[Seen]] = {}
         self._changing = threading.Lock()
 
@@ -90,7 +94,7 @@ class Owned:
                 if served is None:
                     continue
                 told, lost = partial(self._happened, (group, kind)), partial(self._fault, kind)
-                watch = Reflector(self._cluster, served, seen, told, marking.NAME, True, lost)
+                watch = Reflector(self._cluster, served, self._keep, told, self._selector, True, lost)
                 self._watches[group, kind] = watch
                 watch.start()
 
@@ -106,6 +110,16 @@ class Owned:
             self._drifted(before.owner)
         else:
             self._touched(before.owner)
+
+    def of(self, owner: Name) -> list[tuple[tuple[str, str], Name]]:
+        """What is there of something: group and kind, and the name, of each object."""
+        return [
+            (key, name) for key, watch in list(self._watches.items()) for name, one in watch.all() if one.owner == owner
+        ]
+
+    def version(self, group: str, kind: str) -> str:
+        """In which version a kind is watched."""
+        return self._watches[group, kind].kind.api_version.rpartition("/")[2]
 
     def __len__(self) -> int:
         """How many objects are watched."""

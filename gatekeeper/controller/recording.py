@@ -1,8 +1,8 @@
-"""From what is done with a Kustomization to entries of the audit log: who, what, by which verdict, and what changed."""
+"""From what is done with Kustomizations and Applications to entries of the audit log: who, what, why, what changed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gatekeeper import audit
@@ -19,12 +19,12 @@ class Recorder:
     """Adds to a log what is done; what is as it was before is not told again.
 
     Args:
-        author_of: who wrote the commit that a Kustomization, by namespace and name, is applied from.
+        authors: by kind, who wrote the commit that something, by namespace and name, is applied from.
     """
 
-    def __init__(self, log: audit.Log, author_of: Callable[[Name], str]) -> None:
-        self._log, self._author_of = log, author_of
-        self._last: dict[Name, tuple[str, str]] = {}
+    def __init__(self, log: audit.Log, authors: Mapping[str, Callable[[Name], str]]) -> None:
+        self._log, self._authors = log, authors
+        self._last: dict[tuple[str, Name], tuple[str, str]] = {}
 
     def note(self, act: Act) -> None:
         """Adds an entry.
@@ -34,13 +34,15 @@ class Recorder:
         """
         done = act.done
         name, came = done.asked.name, (done.outcome.reason, done.outcome.message)
+        kind = str(done.asked.kustomization.get("kind"))
         changes = _changes(act)
         if act.step == "done":
-            if not changes and self._last.get(name) == came:
+            if not changes and self._last.get((kind, name)) == came:
                 return
-            self._last[name] = came
+            self._last[kind, name] = came
         entry: dict[str, Any] = {
-            "step": act.step, "object": "/".join(name), "revision": act.revision, "author": self._author_of(name),
+            "step": act.step, "kind": kind, "object": "/".join(name), "revision": act.revision,
+            "author": self._authors[kind](name) if kind in self._authors else "",
             "reason": done.outcome.reason, "message": done.outcome.message, "changes": changes,
         }  # fmt: skip
         if act.approved:

@@ -61,3 +61,9 @@ class Figures:
         self.drift = Counter(
             "gatekeeper_drift", "Objects that somebody else had changed.", ("kind",), registry=self.registry
         )
+        self.health = Counter(
+            "gatekeeper_application_health_changes",
+            "Times that Applications came to be so well.",
+            ("health",),
+            registry=self.registry,
+        )

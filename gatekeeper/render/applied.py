@@ -93,10 +93,19 @@ def _by_flux(resource: Resource, tree: Tree, configs: Configs) -> Iterator[Appli
 def _by_argo(resource: Resource, tree: Tree) -> Iterator[Applied]:
     for where, part in sources_of(resource.value.get("spec")):
         folder = _folder(tree, at(part, ("path",)), resource.origin.file)
-        held = at(part, ("kustomize",))
         if folder is not None:
-            fields = _argo_fields(held) if isinstance(held, dict) else {}
-            yield Applied(folder, _json(fields), None, resource, (*where, "kustomize"))
+            yield of_source(resource, where, folder)
+
+
+def of_source(resource: Resource, where: FieldPath, folder: str) -> Applied:
+    """What a source of an Application applies.
+
+    Args:
+        where: of the source.
+    """
+    held = at(resource.value, (*where, "kustomize"))
+    fields = _argo_fields(held) if isinstance(held, dict) else {}
+    return Applied(folder, _json(fields), None, resource, (*where, "kustomize"))
 
 
 def sources_of(spec: Any) -> Iterator[tuple[FieldPath, Any]]:

@@ -6,15 +6,15 @@ Sources: helm.toolkit.fluxcd.io/v2 `HelmRelease.spec`; argoproj.io/v1alpha1 `App
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import orjson
 
 from gatekeeper import documents
 from gatekeeper.documents import Source
-from gatekeeper.model import Gap, Resource, at
+from gatekeeper.model import FieldPath, Gap, Resource, at
 from gatekeeper.render import values
 from gatekeeper.render.applied import Configs, sources_of
 from gatekeeper.render.origin import joined
@@ -31,6 +31,7 @@ class Use(NamedTuple):
     Attributes:
         inline: values that are no file, merged, as JSON; empty where there are none.
         written: where those stand, the ones that win first.
+        crds: whether the chart's own definitions are rendered, too.
     """
 
     chart: str
@@ -39,6 +40,7 @@ class Use(NamedTuple):
     files: tuple[str, ...] = ()
     inline: bytes = b""
     written: tuple[Written, ...] = ()
+    crds: bool = False
 
 
 def folders(sources: Iterable[Source]) -> list[str]:
@@ -119,32 +121,48 @@ def _by_release(
 def _by_application(
     resource: Resource, chart_folders: Sequence[str], sources: Collection[str], gaps: list[Gap]
 ) -> Iterator[Use]:
-    spec = resource.value.get("spec")
-    for where, part in sources_of(spec):
+    for where, part in sources_of(resource.value.get("spec")):
         path = at(part, ("path",))
         folder = joined("", path) if isinstance(path, str) else None
         if isinstance(at(part, ("chart",)), str):
             gaps.append(Gap(resource.origin.file, f"an Application: {ELSEWHERE}"))
-        if folder not in chart_folders:
-            continue
-        helm = at(part, ("helm",)) or {}
-        files = tuple(_values_file(str(folder), str(file)) for file in at(helm, ("valueFiles",)) or ())
-        if at(helm, ("ignoreMissingValueFiles",)):
-            files = tuple(file for file in files if file in sources)
-        parts = [
-            values.parameters(at(helm, ("parameters",))),
-            values.part(resource, (*where, "helm", "valuesObject")),
-            values.inner(resource, (*where, "helm", "values")),
-        ]
-        namespace = at(spec, ("destination", "namespace")) or resource.ref.namespace or "default"
-        release = at(helm, ("releaseName",)) or resource.ref.name
-        yield _use(str(folder), str(release), str(namespace), files, parts)
+        if folder in chart_folders:
+            yield of_source(resource, where, str(folder), sources.__contains__, {})
 
 
-def _values_file(folder: str, name: str) -> str:
-    """A file of values: beside the chart, from the root (`/x`), or from another source (`$ref/x`), here the same."""
+def of_source(
+    resource: Resource, where: FieldPath, folder: str, is_there: Callable[[str], bool], roots: Mapping[str, Path]
+) -> Use:
+    """The use of a chart that a source of an Application makes.
+
+    Args:
+        where: of the source.
+        folder: of the chart.
+        is_there: whether a file of the repository, or of another in full, is there.
+        roots: the folders of other repositories that it takes files of values from, by their `ref`.
+    """
+    spec, part = resource.value.get("spec"), at(resource.value, where)
+    helm = at(part, ("helm",)) or {}
+    files = tuple(_values_file(folder, str(file), roots) for file in at(helm, ("valueFiles",)) or ())
+    if at(helm, ("ignoreMissingValueFiles",)):
+        files = tuple(file for file in files if is_there(file))
+    parts = [
+        values.parameters(at(helm, ("parameters",))),
+        values.part(resource, (*where, "helm", "valuesObject")),
+        values.inner(resource, (*where, "helm", "values")),
+    ]
+    own = at(helm, ("namespace",)) or at(spec, ("destination", "namespace"))
+    namespace = own or resource.ref.namespace or "default"
+    release = at(helm, ("releaseName",)) or resource.ref.name
+    return _use(folder, str(release), str(namespace), files, parts)
+
+
+def _values_file(folder: str, name: str, roots: Mapping[str, Path]) -> str:
+    """A file of values: beside the chart, from the root (`/x`), or from another source (`$ref/x`)."""
     if name.startswith("$"):
-        return joined("", name.partition("/")[2])
+        ref, _, path = name[1:].partition("/")
+        local = joined("", path)
+        return str(roots[ref] / local) if ref in roots and not local.startswith("..") else local
     return joined("", name) if name.startswith("/") else joined(folder, name)
 
 

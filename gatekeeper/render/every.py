@@ -52,11 +52,11 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int, tel
     """
     rendered = Rendered([], [], [])
     _note_sources(sources, rendered)
-    ground = _ground(tree, sources, config)
-    found, by_file, plainly, planned, parts = ground.found, ground.by_file, ground.plainly, ground.planned, ground.parts
-    rendered.findings.extend(finding for source in ground.alone for finding in _headless(source))
-    configs = ground.configs
-    rendered.parts.extend((file, plainly[file]) for file in ground.free)
+    base = ground(tree, sources, config)
+    found, by_file, plainly, planned, parts = base.found, base.by_file, base.plainly, base.planned, base.parts
+    rendered.findings.extend(finding for source in base.alone for finding in _headless(source))
+    configs = base.configs
+    rendered.parts.extend((file, plainly[file]) for file in base.free)
     idle = (found[folder].source.file for folder in units.unused(found, parts, planned))
     rendered.gaps.extend(Gap(file, "a component that no kustomization uses: not built") for file in idle)
     known = applied.of(rendered.resources, tree, configs)
@@ -75,7 +75,7 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int, tel
             instead = [one for file in files if file in by_file for one in plain.resources(by_file[file])]
             known.extend(applied.of(built[0] or instead, tree, configs))
     inflated = {chart for part in found.values() for chart in part.inflates}
-    uses, elsewhere = charts.uses(rendered.resources, ground.charts, by_file, configs, inflated)
+    uses, elsewhere = charts.uses(rendered.resources, base.charts, by_file, configs, inflated)
     rendered.gaps.extend(elsewhere)
     charted = _side_by_side([partial(_chart, tree, use, by_file, config) for use in uses], jobs)
     for number, (use, built) in enumerate(zip(uses, charted, strict=True)):
@@ -99,7 +99,12 @@ class Ground(NamedTuple):
     free: Sequence[str]
 
 
-def _ground(tree: Tree, sources: Sequence[Source], config: Config, given: Sequence[Resource] = ()) -> Ground:
+def ground(tree: Tree, sources: Sequence[Source], config: Config, given: Sequence[Resource] = ()) -> Ground:
+    """What a tree is rendered from.
+
+    Args:
+        given: who applies besides those that stand in the tree.
+    """
     sources = [*sources, *kustomizations.outside(tree, sources)]
     by_file = {source.file: source for source in sources}
     found = kustomizations.find(tree, sources)
@@ -122,17 +127,17 @@ def by_applier(
     Args:
         given: who applies, as it is in the cluster; None for those that stand in the tree.
     """
-    ground = _ground(tree, sources, config, given or ())
+    base = ground(tree, sources, config, given or ())
     who = all_of(tree, sources, config, jobs).resources if given is None else given
-    known = applied.of(who, tree, ground.configs)
+    known = applied.of(who, tree, base.configs)
     lots: dict[int, list[Unit]] = {id(entry): [] for entry in known}
-    for unit in ground.parts:
-        for entry in units.appliers(unit, ground.found, known):
+    for unit in base.parts:
+        for entry in units.appliers(unit, base.found, known):
             lots[id(entry)].append(unit)
     for entry in known:
         built: Built = ([], [], [])
         for unit in lots[id(entry)]:
-            part = _build(tree, unit, [entry], ground.found, ground.by_file, ground.plainly, config)
+            part = _build(tree, unit, [entry], base.found, base.by_file, base.plainly, config)
             for whole, more in zip(built, part, strict=True):
                 whole.extend(more)  # type: ignore[attr-defined]
         yield entry, built

@@ -34,6 +34,8 @@ def template(tree: Tree, use: Use, chart: Path, kubernetes: str, timeout: float)
     """
     command: list[str | Path] = [tools.find("helm"), "template", use.release, chart, "--namespace", use.namespace]
     command += ["--kube-version", kubernetes, "--skip-tests"]
+    if use.crds:
+        command.append("--include-crds")
     for file in use.files:
         command += ["--values", tree.root / file]
     if use.inline:

@@ -205,6 +205,43 @@ def test_files_are_left_out_as_flux_leaves_them_out(
     assert found - {"a.yaml", "apps/.sourceignore"} == set(kept)
 
 
+def test_no_link_leads_out_of_a_repository(work: Work, handed: Handed, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of another")
+    work.commit()
+    for name, target in (("out", tmp_path / "secret"), ("up", "../../../secret"), ("in", "a.yaml"), ("twice", "up")):
+        (work.root / name).symlink_to(target)
+    (work.root / "folder").symlink_to(tmp_path)
+    work.commit("b.yaml")
+    _, folder = pulled(source(f"file://{work.root}", ref={"branch": "main"}), {}, handed, tmp_path / "kept")
+    assert (folder / "in").read_text() == "a: b\n"
+    assert not any((folder / name).exists() for name in ("out", "up", "twice", "folder/secret"))
+
+
+@needs("gotemplate")
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        ("HEAD", f"HEAD@sha1:{'1' * 40}"), ("main", f"main@sha1:{'1' * 40}"), ("v1.1.0", f"v1.1.0@sha1:{'3' * 40}"),
+        ("refs/heads/main", f"refs/heads/main@sha1:{'1' * 40}"), ("1.*", f"v1.1.0@sha1:{'3' * 40}"),
+        (">=1.0 <1.1", f"v1.0.0@sha1:{'2' * 40}"), ("a" * 40, f"sha1:{'a' * 40}"),
+    ],
+)  # fmt: skip
+def test_what_an_application_targets_is_found(wanted: str, text: str) -> None:
+    listed = {
+        "HEAD": "1" * 40, "refs/heads/main": "1" * 40, "refs/tags/v1.0.0": "2" * 40, "refs/tags/v1.1.0": "4" * 40,
+        "refs/tags/v1.1.0^{}": "3" * 40,
+    }  # fmt: skip
+    assert str(resolving.targeted(wanted, listed)) == text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"), [("nowhere", "no branch or tag `nowhere`"), ("abcdef1", "no commit in full")]
+)
+def test_what_an_application_targets_and_is_not_there_is_told(wanted: str, words: str) -> None:
+    with pytest.raises(resolving.Unresolved, match=words):
+        resolving.targeted(wanted, {"HEAD": "1" * 40, "refs/heads/main": "1" * 40})
+
+
 def test_no_hook_and_no_filter_of_a_repository_runs(work: Work, handed: Handed, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     (work.root / ".gitattributes").write_text("*.yaml filter=evil\n")

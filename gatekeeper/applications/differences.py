@@ -1,0 +1,138 @@
+"""Fields that may differ from Git without being drift: `ignoreDifferences`, by pointer, by jq, and by who set them.
+
+Source: argo-cd `docs/user-guide/diffing.md`, `util/argo/normalizers`; RFC 6901; Kubernetes' `fieldsV1`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import orjson
+
+from gatekeeper.applications.globs import matches
+from gatekeeper.applications.reading import Difference
+from gatekeeper.cluster.objects import Object
+from gatekeeper.errors import SealError
+from gatekeeper.gotemplate import asking
+from gatekeeper.gotemplate.asking import Fault, Removal
+from gatekeeper.hidden import Hidden
+from gatekeeper.model import at
+from gatekeeper.reconciling.inventory import Entry, entry_of
+
+
+def about(value: Object, ignored: Sequence[Difference]) -> list[Difference]:
+    """Which of the rules are about an object."""
+    return [one for one in ignored if _fits(one, entry_of(value))]
+
+
+def _fits(rule: Difference, entry: Entry) -> bool:
+    named = rule.name in ("", entry.name) and rule.namespace in ("", entry.namespace)
+    return named and matches(rule.group or "", entry.group) and matches(rule.kind, entry.kind)
+
+
+def without(value: Object, rules: Sequence[Difference], live: Object | None) -> Object:
+    """An object without the fields that may differ.
+
+    Args:
+        rules: those that are about it.
+        live: what is in the cluster, which says who has set what.
+
+    Raises:
+        SealError: an expression is no jq, or takes too long.
+        ToolError: it cannot be asked.
+    """
+    if not rules:
+        return value
+    found = deepcopy(value)
+    for rule in rules:
+        for pointer in rule.pointers:
+            _removed(found, pointer)
+        for entry in at(live, ("metadata", "managedFields")) or () if rule.managers else ():
+            if entry.get("manager") in rule.managers:
+                _take(found, entry.get("fieldsV1") or {})
+    expressions = tuple(text for rule in rules for text in rule.expressions)
+    return _asked(found, expressions) if expressions else found
+
+
+def _asked(value: Object, expressions: tuple[str, ...]) -> Object:
+    [answer] = asking.ask(removals=[Removal(Hidden(orjson.dumps(value)), expressions)]).removals
+    if isinstance(answer, Fault):
+        raise SealError(f"`spec.ignoreDifferences`: {answer.reason}")
+    found: Object = orjson.loads(answer.reveal())
+    return found
+
+
+def _removed(value: Any, pointer: str) -> None:
+    """Takes away what a pointer leads to, if anything is there."""
+    *above, last = [one.replace("~1", "/").replace("~0", "~") for one in pointer.split("/")[1:]] or [""]
+    for step in above:
+        value = _step(value, step)
+    if isinstance(value, dict):
+        value.pop(last, None)
+    elif isinstance(value, list) and last.isdecimal() and int(last) < len(value):
+        del value[int(last)]
+
+
+def _step(value: Any, step: str) -> Any:
+    if isinstance(value, list):
+        return value[int(step)] if step.isdecimal() and int(step) < len(value) else None
+    return value.get(step) if isinstance(value, dict) else None
+
+
+def _take(value: Any, fields: Mapping[str, Any]) -> None:
+    """Takes away the fields of a set: `f:` is a field, `k:` an element by its keys, `v:` one by its value."""
+    for key, inner in fields.items():
+        kind, _, name = key.partition(":")
+        if kind == "f" and isinstance(value, dict) and name in value:
+            if inner and isinstance(value[name], dict | list):
+                _take(value[name], inner)
+            else:
+                value.pop(name)
+        elif kind == "k" and isinstance(value, list):
+            keys = orjson.loads(name)
+            for one in [one for one in value if isinstance(one, dict) and keys.items() <= one.items()]:
+                if "." in inner:
+                    value.remove(one)
+                else:
+                    _take(one, inner)
+        elif kind == "v" and isinstance(value, list) and orjson.loads(name) in value:
+            value.remove(orjson.loads(name))
+
+
+def respected(value: Object, rules: Sequence[Difference], live: Object | None) -> Object:
+    """An object in which the fields that may differ are as they are in the cluster.
+
+    Raises:
+        SealError, ToolError: see `without`.
+    """
+    if live is None or not rules:
+        return value
+    found: Object = _restored(value, without(value, rules, live), live)
+    return found
+
+
+def _restored(whole: Any, part: Any, live: Any) -> Any:
+    """What is in the whole and not in the part, as it is in the cluster."""
+    if isinstance(whole, dict) and isinstance(part, dict) and isinstance(live, dict):
+        found = {}
+        for key, held in whole.items():
+            if key in part:
+                found[key] = _restored(held, part[key], live[key]) if key in live else held
+            elif key in live:
+                found[key] = live[key]
+        return found
+    if isinstance(whole, list) and isinstance(part, list) and isinstance(live, list) and len(whole) == len(part):
+        return [
+            _restored(own, left, _same(own, number, live))
+            for number, (own, left) in enumerate(zip(whole, part, strict=True))
+        ]
+    return part if whole != part else whole
+
+
+def _same(own: Any, number: int, live: list[Any]) -> Any:
+    """The element of a list in the cluster that an element is: by its name, or else by its place."""
+    if isinstance(own, dict) and "name" in own:
+        return next((one for one in live if isinstance(one, dict) and one.get("name") == own["name"]), None)
+    return live[number] if number < len(live) else None

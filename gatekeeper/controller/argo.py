@@ -1,0 +1,294 @@
+"""Argo CD's resources in a cluster, and what follows when one of them, or something that was applied, changes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import random
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from gatekeeper import pulls
+from gatekeeper.applications import reading, tracking
+from gatekeeper.applications.reading import Application
+from gatekeeper.cluster import values
+from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.cluster.reflector import Name, Reflector
+from gatekeeper.controller.applications import Applications
+from gatekeeper.controller.cases import Place
+from gatekeeper.controller.flux import fenced
+from gatekeeper.controller.loop import Loop
+from gatekeeper.controller.origins import Key, Origins, key_of
+from gatekeeper.controller.owned import Owned, Seen, seen_of
+from gatekeeper.controller.serving import Answer, Request
+from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.controller.watched import slim
+from gatekeeper.errors import ToolError
+from gatekeeper.fields import FieldError
+from gatekeeper.model import at
+from gatekeeper.reconciling.budget import Budget
+from gatekeeper.reconciling.inventory import Entry
+from gatekeeper.reconciling.model import Act
+
+SOURCES = 4
+# What changes often is looked at no more often than so: seconds.
+SOON = 0.2
+# How often a repository is asked, and by how much that is spread.
+INTERVAL, JITTER = 120.0, 0.2
+HOOK, SECRET = "/api/webhook", "argocd-secret"
+
+
+class Options(NamedTuple):
+    """How Argo CD's resources are followed.
+
+    Attributes:
+        home: the namespace of Argo CD's own objects.
+        workers: so many Applications at a time.
+        config_file: judge by this instead of each repository's own; None for its own.
+        storage: where commits are kept; None for the user's folder.
+    """
+
+    budget: Budget
+    home: str = "argocd"
+    selector: str = ""
+    workers: int = 8
+    config_file: Path | None = None
+    storage: Path | None = None
+
+
+class Argo:
+    """Applications, from the first look at them on.
+
+    Args:
+        is_mine: whether this replica follows something, by its name.
+        note: see `Round.note`.
+
+    Raises:
+        ToolError: the cluster knows no Applications; or does not tell how it marks what belongs to them.
+    """
+
+    def __init__(
+        self,
+        cluster: Objects,
+        options: Options,
+        is_mine: Callable[[str], bool],
+        note: Callable[[Act], None],
+        figures: Figures,
+    ) -> None:
+        self._cluster, self._figures, self._home = cluster, figures, options.home
+        kinds = [cluster.newest(reading.GROUP, reading.VERSIONS, name) for name in ("Application", "AppProject")]
+        if kinds[0] is None or kinds[1] is None:
+            raise ToolError(f"the cluster knows no Application of {reading.GROUP}: install Argo CD's definitions")
+        self._mark = tracking.read(cluster, options.home)
+        self._applications = Reflector(
+            cluster, kinds[0], _kept, self._application, options.selector, fault=self._fault("Application")
+        )
+        self._projects = Reflector(
+            cluster, kinds[1], slim, self._project, fault=self._fault("AppProject"), namespace=options.home
+        )
+        self._stop = threading.Event()
+
+        def mine(name: Name) -> bool:
+            value = self._applications.get(name)
+            key = _key(value) if value is not None else None
+            return is_mine(_shown(key) if key is not None else "/".join(name))
+
+        self.sources = Loop[Key]("Repository", self._look, SOURCES, figures, lambda key: is_mine(_shown(key)))
+        self.applying = Loop[Name]("Application", self._apply, options.workers, figures, mine)
+        storage = options.storage or pulls.kept()
+        self.origins = Origins(
+            cluster, options.home, self._of, self.applying.add, figures, options.config_file, storage
+        )
+        self.owned = Owned(cluster, self._drifted, self._touched, self._lost, self._seen, self._selector())
+        place = Place(cluster, options.home, options.budget, fenced(note, mine), figures, self._stop)
+        self._work = Applications(
+            place, self._applications.get, self._projects.get, self.origins, self.sources.add, self._follow, self._known
+        )
+
+    def start(self) -> None:
+        """Begins to watch and to work."""
+        for watch in (self._projects, self._applications):
+            watch.start()
+        for loop in (self.sources, self.applying):
+            loop.start()
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether all that there is was seen once."""
+        return self._applications.is_synced.is_set() and self._projects.is_synced.is_set()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether all that works is there."""
+        return self.sources.is_alive and self.applying.is_alive
+
+    def all(self) -> None:
+        """Looks at everything: what was another's may be ours now."""
+        for name, value in self._applications.all():
+            self.applying.add(name)
+            key = _key(value)
+            if key is not None:
+                self.sources.add(key)
+
+    def stop(self, seconds: float) -> bool:
+        """Ends; whether what was worked on came to its end in time."""
+        self._stop.set()
+        for watch in (self._projects, self._applications):
+            watch.stop()
+        ends = [loop.stop(seconds) for loop in (self.sources, self.applying)]
+        return all(ends)
+
+    def author_of(self, name: Name) -> str:
+        """Who wrote the commit that an Application is applied from; empty where that is not known."""
+        value = self._applications.get(name)
+        key = _key(value) if value is not None else None
+        state = self.origins.states.get(key) if key is not None else None
+        return state.author if state is not None else ""
+
+    def hook(self, request: Request) -> Answer | None:
+        """A Git host says that there is something new, to the address that it knows of Argo CD."""
+        if request.path != HOOK:
+            return None
+        if request.method != "POST":
+            return Answer(405, b"POST is what a host sends\n")
+        urls = called(self._cluster, self._home, request)
+        if urls is None:
+            return Answer(404, b"nobody vouches for this\n")
+        for _, value in self._applications.all():
+            key = _key(value)
+            if key is not None and any(reading.same(url, one) for url, _ in key[1] for one in urls):
+                self.sources.add(key)
+        return Answer(200, b"")
+
+    def _look(self, key: Key) -> float | None:
+        return INTERVAL * random.uniform(1, 1 + JITTER) if self.origins.work(key) else None
+
+    def _apply(self, name: Name) -> float | None:
+        if not self._projects.is_synced.is_set():
+            # Without its project nothing is permitted yet.
+            return SOON
+        return self._work.work(name)
+
+    def _of(self, key: Key) -> list[tuple[Object, Application]]:
+        found = []
+        for _, value in self._applications.all():
+            if _key(value) == key:
+                found.append((value, reading.read(value)))
+        return found
+
+    def _application(self, name: Name, before: Object | None, now: Object | None) -> None:
+        if _asks(before) != _asks(now):
+            self.applying.add(name)
+
+    def _project(self, name: Name, before: Object | None, now: Object | None) -> None:
+        if before is not None and now is not None and before.get("spec") == now.get("spec"):
+            return
+        for other, value in self._applications.all():
+            if (at(value, ("spec", "project")) or "default") == name[1]:
+                self._work.drifted(other)
+                self.applying.add(other)
+
+    def _selector(self) -> str:
+        return "" if self._mark.method != "label" else self._mark.label
+
+    def _seen(self, value: Object) -> Seen | None:
+        app = tracking.owner(self._mark, value)
+        return seen_of(_application_of(app, self._home), value) if app else None
+
+    def _follow(self, entries: Iterable[Entry]) -> None:
+        self.owned.follow(entries)
+
+    def _known(self, app: str) -> list[Entry]:
+        found = []
+        for (group, kind), (namespace, name) in self.owned.of(_application_of(app, self._home)):
+            served = self.owned.version(group, kind)
+            found.append(Entry(namespace, name, group, kind, served))
+        return found
+
+    def _drifted(self, name: Name) -> None:
+        self._work.drifted(name)
+        self.applying.add(name)
+
+    def _touched(self, name: Name) -> None:
+        self.applying.add(name, SOON)
+
+    def _fault(self, kind: str) -> Callable[[str], None]:
+        return lambda reason: self._lost(kind, reason)
+
+    def _lost(self, kind: str, reason: str) -> None:
+        self._figures.lost.labels(kind).inc()
+        say("warning", reason, controller="watch", kind=kind)
+
+
+def _key(value: Object) -> Key | None:
+    """From what an Application is rendered; None where it is not valid."""
+    try:
+        return key_of(reading.read(value))
+    except (FieldError, KeyError, TypeError):
+        return None
+
+
+def _shown(key: Key) -> str:
+    return " ".join((key[0], *(f"{url}@{revision}" for url, revision in key[1])))
+
+
+def _application_of(app: str, home: str) -> Name:
+    """The Application that a mark names: that of another namespace begins with it."""
+    namespace, sign, name = app.partition("_")
+    return (namespace, name) if sign else (home, app)
+
+
+def _kept(value: Object) -> Object:
+    """What of an Application is kept: not what there is of it, of which there is much."""
+    metadata = {key: held for key, held in value["metadata"].items() if key != "managedFields"}
+    phase = at(value, ("status", "operationState", "phase"))
+    few: Object = {key: value[key] for key in ("apiVersion", "kind", "spec", "operation") if key in value}
+    return {**few, "metadata": metadata, "status": {"operationState": {"phase": phase}}}
+
+
+def _asks(value: Object | None) -> object:
+    """What of an Application asks for work when it is another; that it was synced does not, that it ends does."""
+    metadata = (value or {}).get("metadata") or {}
+    names = ("uid", "deletionTimestamp", "annotations", "labels")
+    is_ending = at(value, ("status", "operationState", "phase")) == "Terminating"
+    own = (value or {}).get("spec"), (value or {}).get("operation"), is_ending
+    return value is None, own, [metadata.get(name) for name in names]
+
+
+# By which header a host is known, which key of the Secret it shares, and how it signs.
+HOSTS = (
+    ("x-hub-signature-256", "webhook.github.secret", "hmac"), ("x-gogs-signature", "webhook.gogs.secret", "hmac"),
+    ("x-gitlab-token", "webhook.gitlab.secret", "token"),
+)  # fmt: skip
+
+
+def called(cluster: Objects, home: str, request: Request) -> list[str] | None:
+    """The repositories that a host calls about; None where nobody vouches for it.
+
+    Argo CD answers whoever calls where no secret is set; here nobody is answered without one.
+    """
+    held = values.secret(cluster, home, SECRET) or {}
+    for header, key, way in HOSTS:
+        sent, secret = request.headers.get(header, ""), held.get(key)
+        if not sent or secret is None or not secret.reveal():
+            continue
+        own = secret.reveal().decode("utf-8", "replace")
+        if way == "hmac":
+            own = hmac.new(secret.reveal(), request.body, hashlib.sha256).hexdigest()
+        if hmac.compare_digest(own.encode(), sent.removeprefix("sha256=").encode()):
+            return _addresses(request.body)
+    return None
+
+
+def _addresses(body: bytes) -> list[str]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return []
+    paths = [("repository", name) for name in ("html_url", "clone_url", "ssh_url", "git_url", "url")]
+    paths += [("project", name) for name in ("web_url", "git_http_url", "git_ssh_url")]
+    return [text for path in paths if isinstance(text := at(value, path), str)]

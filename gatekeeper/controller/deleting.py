@@ -1,0 +1,126 @@
+"""What becomes of what an Application has applied when it is deleted itself: it goes, what came last first.
+
+Source: argo-cd `docs/user-guide/app_deletion.md`, `controller/appcontroller.go` (`finalizeApplicationDeletion`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from gatekeeper.applications import comparing, destinations, options, projects, reading, statuses, tasks, tracking
+from gatekeeper.applications.options import Options
+from gatekeeper.applications.reading import Application
+from gatekeeper.cluster.objects import Object, Objects, Propagation
+from gatekeeper.controller import application_status
+from gatekeeper.controller.cases import Place
+from gatekeeper.controller.planning import is_confirmed
+from gatekeeper.errors import SealError, ToolError
+from gatekeeper.fields import FieldError
+from gatekeeper.model import at
+from gatekeeper.reconciling import applying
+from gatekeeper.reconciling.inventory import Entry
+from gatekeeper.reconciling.model import Act, Asked, Done
+from gatekeeper.reconciling.outcomes import Outcome
+
+FINALIZER = "resources-finalizer.argocd.argoproj.io"
+HOW: dict[str, Propagation] = {
+    FINALIZER: "Foreground", f"{FINALIZER}/foreground": "Foreground", f"{FINALIZER}/background": "Background",
+}  # fmt: skip
+PAUSE = 1.0
+
+
+def deleted(
+    place: Place,
+    value: Object,
+    project: Callable[[tuple[str, str]], Object | None],
+    known: Callable[[str], list[Entry]],
+) -> float | None:
+    """Takes away what an Application has applied, wave by wave, if it has a finalizer that says so; and lets it go.
+
+    Args:
+        known: what is marked as an Application's in the cluster.
+
+    Returns:
+        In how many seconds it is to be looked at again; None when it is let go, or waits for somebody.
+
+    Raises:
+        ToolError: the cluster does not do it.
+    """
+    held = at(value, ("metadata", "finalizers")) or []
+    mine = [one for one in held if one in HOW]
+    if not mine:
+        return None
+    try:
+        left = _left(place, value, project, known, HOW[mine[0]])
+    except (FieldError, SealError, ToolError) as error:
+        _tell(place, value, f"cannot be finished: {error}; mend it, or take its finalizer {mine[0]} off")
+        raise ToolError(str(error)) from None
+    if left is not None:
+        return left or None
+    kind = place.cluster.newest(reading.GROUP, reading.VERSIONS, "Application")
+    if kind is not None:
+        place.cluster.patch(kind, value, {"metadata": {"finalizers": [one for one in held if one not in HOW]}})
+    return None
+
+
+def _left(
+    place: Place,
+    value: Object,
+    project: Callable[[tuple[str, str]], Object | None],
+    known: Callable[[str], list[Entry]],
+    propagation: Propagation,
+) -> float | None:
+    """Takes away one wave; in how many seconds to look again (0: when somebody confirms it), None when all is gone."""
+    application = reading.read(value)
+    owner = project((place.home, application.project))
+    there = destinations.there(place.cluster, place.home, application.destination, application.project)
+    user = projects.account(owner, there.destination) if owner is not None else ""
+    cluster = there.cluster.acting(user) if user else there.cluster
+    mark, app = tracking.read(place.cluster, place.home), tracking.instance(application, place.home)
+    general = options.read(application.options, "the Application")
+    entries = comparing.before(value, known(app) if there.is_here else ())
+    living = [(entry, live) for entry in entries if (live := comparing.got(cluster, entry)) is not None]
+    living = [(entry, live) for entry, live in living if tracking.owner(mark, live) == app]
+    waits = [(entry, live) for entry, live in living if _waits(value, general, live)]
+    going = [(entry, live) for entry, live in living if general.of(live).get("Delete") != "false"]
+    if waits:
+        _tell(place, value, f"{waits[0][0]} waits until somebody confirms that it goes (`Delete=confirm`)")
+        return 0.0
+    if not going:
+        return None
+    _take(place, value, application, cluster, going, propagation)
+    return PAUSE
+
+
+def _take(
+    place: Place,
+    value: Object,
+    application: Application,
+    cluster: Objects,
+    going: Sequence[tuple[Entry, Object]],
+    propagation: Propagation,
+) -> None:
+    wave = max(tasks.wave_of(live) for _, live in going)
+    order = tasks.ordered(
+        tasks.Task("Sync", 0, entry, "", None)
+        for entry, live in going
+        if tasks.wave_of(live) == wave and not at(live, ("metadata", "deletionTimestamp"))
+    )
+    gone = applying.to_go(cluster, [task.entry for task in order], lambda live: "")
+    if any(one.action == "delete" for one in gone):
+        outcome = Outcome(False, "Pruning", f"the Application {application.name} is deleted")
+        place.note(Act("delete", Done(Asked(value, "", ()), outcome, (), gone)))
+    failed = [one for one in applying.taken(cluster, gone, lambda live: "", propagation) if one.action == "failed"]
+    if failed:
+        raise ToolError("; ".join(f"{one.entry}: {one.reason}" for one in failed))
+
+
+def _waits(value: Object, general: Options, live: Object) -> bool:
+    return general.of(live).get("Delete") == "confirm" and not is_confirmed(value, 0.0)
+
+
+def _tell(place: Place, value: Object, message: str) -> None:
+    now = time.time()
+    status = {"conditions": statuses.conditions(value, {"DeletionError": message}, now)}
+    application_status.write(place.cluster, value, status, now)

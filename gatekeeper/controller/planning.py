@@ -1,0 +1,128 @@
+"""What a sync of an Application is to do, and why it is not to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from gatekeeper.applications import comparing, operations, tasks, tracking
+from gatekeeper.applications.model import Item
+from gatekeeper.applications.operations import State
+from gatekeeper.applications.syncing import Plan
+from gatekeeper.cluster.objects import Object
+from gatekeeper.controller.cases import Case
+from gatekeeper.labels import labels_of
+from gatekeeper.model import at
+from gatekeeper.reconciling import budget, refusing
+from gatekeeper.reconciling.applying import Change, Gone
+from gatekeeper.reconciling.model import Act, Asked, Done
+from gatekeeper.reconciling.outcomes import Outcome
+
+# Where somebody lets more be deleted than the budget does; and confirms deletions, since when.
+APPROVED, CONFIRMED = "gatekeeper-gitops.io/approved-revision", "argocd.argoproj.io/deletion-approved"
+
+
+def plan(case: Case, items: Sequence[Item], operation: State, state: State) -> Plan:
+    """What a sync is to do."""
+    sync = operation.get("sync") or {}
+    general = operations.options_for(case.application, operation)
+    mine = chosen(items, operation)
+    if general.has("ApplyOutOfSyncOnly"):
+        mine = [one for one in mine if one.status != "Synced"]
+    prunes = bool(sync.get("prune")) and not held(case, items)
+    began = int(datetime.fromisoformat(str(state["startedAt"])).timestamp())
+    with_hooks = not operations.selected(operation) and "apply" not in (sync.get("syncStrategy") or {})
+    commit = case.asked.revisions[0] if case.asked.revisions else ""
+    all_ = tasks.of_items(mine, general, prunes)
+    all_ += tasks.of_hooks(case.hooks, commit, began) if with_hooks else []
+    strategy = sync.get("syncStrategy") or {}
+    is_forced = any(at(strategy, (name, "force")) is True for name in ("apply", "hook"))
+
+    def note(changes: Sequence[Change], gone: Sequence[Gone]) -> None:
+        outcome = Outcome(False, "Pruning" if gone else "Syncing", revision(case))
+        act = done(case, outcome, changes, gone)
+        case.place.note(Act("delete" if gone else "apply", act, revision(case), case.verdict, approved(case)))
+
+    method = comparing.how(case.asked, general, is_forced)
+    return Plan(
+        case.there, tasks.ordered(all_), method, general, is_confirmed(case.value, began), case.mark, case.app, note,
+        case.place.stop,
+    )  # fmt: skip
+
+
+def space(case: Case) -> list[Object]:
+    """The namespace of an Application, where it asks for it to be made and does not have it among its objects."""
+    name = case.there.destination.namespace
+    has_it = any(one["kind"] == "Namespace" and one["metadata"].get("name") == name for one in case.plain)
+    if not name or has_it or not case.general.has("CreateNamespace"):
+        return []
+    more = at(case.value, ("spec", "syncPolicy", "managedNamespaceMetadata")) or {}
+    metadata = {"name": name, **{key: more[key] for key in ("labels", "annotations") if more.get(key)}}
+    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}]
+
+
+def chosen(items: Sequence[Item], operation: State) -> list[Item]:
+    """What an operation is about."""
+    listed = operations.selected(operation)
+    if not listed:
+        return list(items)
+    return [one for one in items if any(_is(one, *names) for names in listed)]
+
+
+def _is(one: Item, group: str, kind: str, namespace: str, name: str) -> bool:
+    entry = one.entry
+    return (entry.group, entry.kind, entry.name) == (group, kind, name) and namespace in ("", entry.namespace)
+
+
+def refusal(case: Case) -> str:
+    """Why the gate does not let an Application be synced; empty where it does."""
+    outcome = refusing.refusal(case.verdict, case.asked.objects, case.asked.folders)
+    return f"{outcome.reason}: {outcome.message}" if outcome is not None else ""
+
+
+def shared(case: Case, items: Sequence[Item]) -> str:
+    """Why something of an Application belongs to another; empty where nothing does."""
+    for one in items:
+        other = tracking.owner(case.mark, one.live) if one.live is not None else ""
+        if other not in ("", case.app):
+            return f"{one.entry} belongs to the Application {other} (`FailOnSharedResource`)"
+    return ""
+
+
+def held(case: Case, items: Sequence[Item]) -> str:
+    """Why what would go waits; empty where it may, or nothing goes."""
+    own = revision(case)
+    if approved(case) in (own, *case.asked.revisions):
+        return ""
+    general = case.general
+    going = [
+        one.entry for one in items
+        if one.goes and one.live is not None and general.of(one.live).get("Prune") == "true"
+    ]  # fmt: skip
+    before = sum(1 for one in items if one.live is not None)
+    reason = budget.excess(going, before, all(one.goes for one in items), case.place.budget)
+    return f"{reason}; approve it with the annotation {APPROVED}: {own}" if reason else ""
+
+
+def approved(case: Case) -> str:
+    """The revision for which somebody lets more be deleted than the budget does; empty for none."""
+    return labels_of(case.value, "annotations").get(APPROVED, "")
+
+
+def is_confirmed(value: Object, began: float) -> bool:
+    """Whether somebody has confirmed deletions since something began."""
+    try:
+        return datetime.fromisoformat(labels_of(value, "annotations").get(CONFIRMED, "")).timestamp() >= began
+    except ValueError:
+        return False
+
+
+def revision(case: Case) -> str:
+    """The commits of an Application, for people."""
+    return " ".join(case.asked.revisions)
+
+
+def done(case: Case, outcome: Outcome, changes: Sequence[Change], gone: Sequence[Gone]) -> Done:
+    """What was done with an Application, for those who note it."""
+    folder = case.asked.folders[0] if case.asked.folders else ""
+    return Done(Asked(case.value, folder, case.asked.objects), outcome, changes, gone)

@@ -1,0 +1,249 @@
+"""Syncs of Applications: begun when somebody asks, or by themselves; gone on with; and written down at every step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from gatekeeper import telling
+from gatekeeper.applications import operations, reading, statuses, syncing, windows
+from gatekeeper.applications.model import Item, Result
+from gatekeeper.applications.operations import State
+from gatekeeper.applications.syncing import Plan, Step
+from gatekeeper.cluster.objects import Object
+from gatekeeper.cluster.reflector import Name
+from gatekeeper.controller import application_status, planning
+from gatekeeper.controller.cases import Case
+from gatekeeper.errors import ToolError
+from gatekeeper.model import at, dotted
+from gatekeeper.reconciling import applying
+from gatekeeper.reconciling.applying import Change, Manner
+from gatekeeper.reconciling.model import Act
+from gatekeeper.reconciling.outcomes import Outcome
+from gatekeeper.telling import Told
+
+# What is waited for is looked at again, if nothing is heard of it.
+LOOK = 5.0
+# Healing pauses longer each time something is changed again at once: seconds, times, at most; and is forgotten.
+FIRST, TIMES, MOST, QUIET = 2.0, 3, 300.0, 330.0
+
+
+class After(NamedTuple):
+    """What is to be told, and when it goes on.
+
+    Attributes:
+        status: of the operation.
+        is_done: whether a sync came to its end.
+    """
+
+    conditions: dict[str, str]
+    status: dict[str, Any]
+    seconds: float | None = None
+    is_done: bool = False
+
+
+class Syncs:
+    """The syncs of all Applications."""
+
+    def __init__(self) -> None:
+        self._plans: dict[Name, tuple[str, Plan]] = {}
+        self._heals: dict[Name, tuple[int, float]] = {}
+
+    def forget(self, name: Name) -> None:
+        """An Application is gone."""
+        self._plans.pop(name, None)
+        self._heals.pop(name, None)
+
+    def has_plan(self, name: Name) -> bool:
+        """Whether it is known what a sync that runs is to do."""
+        return name in self._plans
+
+    def is_running(self, value: Object) -> bool:
+        """Whether a sync of an Application is not at its end."""
+        return operations.is_running(operations.state_of(value))
+
+    def gone_on(self, case: Case, items: list[Item], author: str) -> tuple[Case, After]:
+        """Begins or goes on with a sync, if there is one to do.
+
+        Raises:
+            SealError, FieldError: what is asked for is not valid.
+            ToolError: the cluster does not do it, or it cannot be noted.
+        """
+        state = operations.state_of(case.value)
+        if operations.is_running(state):
+            return self._on(case, items, state)
+        wish = case.value.get("operation")
+        if wish:
+            return self._begun(case, items, wish, True)
+        conditions: dict[str, str] = {}
+        operation, why = operations.automatic(case.asked, items, state)
+        held = planning.held(case, items)
+        if why:
+            conditions["SyncError"] = why
+        if held:
+            conditions["PruneHeld"] = held
+        if operation is None:
+            return case, After(conditions, {})
+        shut = windows.closed(case.windows, datetime.now(UTC), False)
+        if shut:
+            return case, After(conditions, {}, windows.change(case.windows, datetime.now(UTC)))
+        if operations.selected(operation):
+            pause = self._pause(case.name)
+            if pause > 0:
+                return case, After(conditions, {}, pause)
+            if held and all(one.goes for one in items if one.status == "OutOfSync"):
+                return case, After(conditions, {})
+        return self._begun(case, items, operation, False)
+
+    def _pause(self, name: Name) -> float:
+        """Seconds to wait before something is healed once more."""
+        count, last = self._heals.get(name, (0, 0.0))
+        quiet = time.monotonic() - last
+        if quiet > QUIET:
+            count = 0
+        pause = min(MOST, FIRST * TIMES ** (count - 1)) - quiet if count else 0.0
+        if pause <= 0:
+            self._heals[name] = count + 1, time.monotonic()
+        return pause
+
+    def _begun(self, case: Case, items: list[Item], operation: State, is_manual: bool) -> tuple[Case, After]:
+        now = time.time()
+        state = operations.begun(case.asked, operation, now)
+        reason = operations.refusal(case.asked, operation) or _shut(case, is_manual) or planning.refusal(case)
+        if not reason:
+            general = operations.options_for(case.application, operation)
+            failed = syncing.refused(planning.chosen(items, operation), general)
+            shared = planning.shared(case, items) if general.has("FailOnSharedResource") else ""
+            if failed:
+                state = operations.with_results(state, failed, "")
+            reason = shared or "; ".join(f"{one.entry}: {one.message}" for one in failed[:3])
+        if reason:
+            return self._ended(case, items, state, Step("Failed", reason, tuple(statuses.results(state))))
+        if at(operation, ("sync", "dryRun")):
+            return self._ended(case, items, state, Step("Succeeded", "successfully synced (dry run)", ()))
+        self._tell_event(case, "Normal", "OperationStarted", _begins(case, operation))
+        # What is begun stands in the cluster before anything is done.
+        case = case._replace(
+            value=application_status.write(case.place.cluster, case.value, {"operationState": state}, now)
+        )
+        return self._on(case, items, operations.state_of(case.value))
+
+    def _on(self, case: Case, items: list[Item], state: State) -> tuple[Case, After]:
+        operation, name = state.get("operation") or {}, case.name
+        retry = operations.retry_for(case.application, operation)
+        if state.get("phase") == "Terminating":
+            return self._terminated(case, items, state)
+        left = operations.wait(state, retry, time.time())
+        if left > 0:
+            return case, After({}, {}, left)
+        if state.get("finishedAt"):
+            self._plans.pop(name, None)
+            state = operations.again(state)
+        mark = f"{state['startedAt']} {state.get('retryCount')} {case.asked.revisions}"
+        if name not in self._plans or self._plans[name][0] != mark:
+            self._plans[name] = mark, planning.plan(case, items, operation, state)
+            _make_space(case)
+        plan = self._plans[name][1]
+        step = syncing.step(plan, statuses.results(state))
+        if step.running != "Running":
+            return self._ended(case, items, state, step)
+        state = operations.with_results(state, step.results, step.message)
+        return case, After({}, {"operationState": state}, step.after if step.after is not None else LOOK)
+
+    def _terminated(self, case: Case, items: list[Item], state: State) -> tuple[Case, After]:
+        results = [_stopped(case, one) for one in statuses.results(state)]
+        state = {key: held for key, held in state.items() if key != "finishedAt"} | {"retryCount": 10**6}
+        return self._ended(case, items, state, Step("Failed", "Operation terminated", tuple(results)), False)
+
+    def _ended(
+        self, case: Case, items: list[Item], state: State, step: Step, is_retried: bool = True
+    ) -> tuple[Case, After]:
+        self._plans.pop(case.name, None)
+        now, operation = time.time(), state.get("operation") or {}
+        retry = operations.retry_for(case.application, operation) if is_retried else reading.Retry()
+        state = operations.ended(
+            operations.with_results(state, step.results, step.message), step.running, step.message, now, retry
+        )
+        status: dict[str, Any] = {"operationState": state}
+        is_whole = step.running == "Succeeded" and not operations.selected(operation)
+        if is_whole and not at(operation, ("sync", "dryRun")):
+            status["history"] = statuses.history(case.value, case.asked, state, case.application)
+        is_good = step.running == "Succeeded"
+        reason = "OperationCompleted" if is_good else "Refused" if planning.refusal(case) else "OperationFailed"
+        outcome = Outcome(is_good, reason, step.message)
+        changed = _changes(items, step.results)
+        case.place.note(
+            Act(
+                "done",
+                planning.done(case, outcome, changed, ()),
+                planning.revision(case),
+                case.verdict,
+                planning.approved(case),
+            )
+        )
+        if operations.selected(operation) and is_good:
+            _drift(case, self, changed)
+        self._tell_event(case, "Normal" if is_good else "Warning", reason, step.message)
+        conditions = {} if is_good else {"SyncError": step.message}
+        held = planning.held(case, items)
+        if held:
+            conditions["PruneHeld"] = held
+        after = operations.wait(state, retry, now) if operations.is_running(state) else None
+        return case, After(conditions, status, after, True)
+
+    def _tell_event(self, case: Case, kind: str, reason: str, message: str) -> None:
+        events = case.place.cluster.kind("v1", "Event")
+        if events is not None:
+            told = telling.event(Told(kind, reason, message), case.value, time.time())
+            case.place.cluster.create(events, told)
+
+
+def _make_space(case: Case) -> None:
+    """Makes the namespace of an Application, where it asks for that.
+
+    Raises:
+        ToolError: the cluster does not take it.
+    """
+    wanted = planning.space(case)
+    changes = applying.applied(case.there.cluster, [wanted], lambda value, live: Manner()) if wanted else []
+    failed = [one for one in changes if one.action == "failed"]
+    if failed:
+        raise ToolError(f"{failed[0]}: {failed[0].reason}")
+
+
+def _drift(case: Case, own: Syncs, changes: Sequence[Change]) -> None:
+    """Tells who has changed what, once it is put right."""
+    lines = []
+    for one in changes:
+        case.place.figures.drift.labels(one.value["kind"]).inc()
+        by = f" by {one.by}" if one.by else ""
+        fields = ", ".join(dotted(field) for field in one.fields[:10])
+        lines.append(f"{one} was gone" if one.action == "create" else f"{one} was changed{by}: {fields}")
+    if lines:
+        own._tell_event(case, "Warning", "DriftCorrected", "; ".join(lines))
+
+
+def _changes(items: Sequence[Item], results: Sequence[Result]) -> list[Change]:
+    done = {one.entry.id for one in results if one.status == "Synced"}
+    found = [one.change for one in items if one.change is not None and one.entry.id in done]
+    return [one for one in found if one.action in ("create", "configure")]
+
+
+def _begins(case: Case, operation: State) -> str:
+    who = at(operation, ("initiatedBy", "username")) or "somebody"
+    by = "by itself" if at(operation, ("initiatedBy", "automated")) else f"asked for by {who}"
+    return f"sync to {planning.revision(case)}, {by}"
+
+
+def _shut(case: Case, is_manual: bool) -> str:
+    return windows.closed(case.windows, datetime.now(UTC), is_manual)
+
+
+def _stopped(case: Case, one: Result) -> Result:
+    """A hook that runs is taken away."""
+    if not one.hook or one.running != "Running":
+        return one
+    syncing.remove(case.there.cluster, one.entry)
+    return one._replace(running="Failed", message="Terminated")

@@ -1,0 +1,196 @@
+"""From the Applications of a cluster to what is to be applied: fetched, rendered, and judged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from gatekeeper import config, documents, gate, lock, sources, tools
+from gatekeeper.applications import repositories
+from gatekeeper.applications.globs import matches
+from gatekeeper.applications.model import Asked
+from gatekeeper.applications.reading import Application, Source
+from gatekeeper.artifacts import fetching, resolving
+from gatekeeper.artifacts.reading import GitRepository, Ref
+from gatekeeper.artifacts.resolving import Revision
+from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.config import Config
+from gatekeeper.errors import ToolError
+from gatekeeper.model import Coverage, Resource, Verdict, distinct
+from gatekeeper.render import applications, applied, every
+from gatekeeper.sources import Tree
+from gatekeeper.stores.handed import Handed
+
+SECONDS = 90.0
+# The sources of an Application: address and revision of each.
+Origin = tuple[tuple[str, str], ...]
+
+
+def origin_of(application: Application) -> Origin:
+    """What an Application is rendered from."""
+    return tuple((one.url, one.revision) for one in application.sources)
+
+
+def _repository(url: str, revision: str) -> GitRepository:
+    ref = Ref(commit=revision) if resolving.COMMIT.fullmatch(revision) else Ref(name=revision)
+    return GitRepository("", "", url, ref, timeout=SECONDS, is_whole=True)
+
+
+def revision_of(cluster: Objects, home: str, url: str, wanted: str, project: str) -> Revision:
+    """Which commit a source means now: all that an unchanged one is asked.
+
+    Args:
+        home: the namespace of Argo CD's own objects.
+
+    Raises:
+        ToolError: the repository does not answer, or has none.
+    """
+    with closing(Handed()) as handed:
+        way = fetching.access(url, repositories.credentials(cluster, home, url, project), handed)
+        return resolving.targeted(wanted, fetching.listed(_repository(url, wanted), way))
+
+
+def fetched(cluster: Objects, home: str, url: str, revision: Revision, project: str, storage: Path) -> Path:
+    """The files of a commit.
+
+    Raises:
+        ToolError: it cannot be had.
+    """
+    with closing(Handed()) as handed:
+        way = fetching.access(url, repositories.credentials(cluster, home, url, project), handed)
+        root = storage / hashlib.sha256(f"whole {url}".encode()).hexdigest()[:16]
+        return fetching.checkout(_repository(url, revision.fetched), revision, way, root)
+
+
+def author_of(url: str, root: Path) -> str:
+    """Who wrote a commit that was fetched; empty where that cannot be told any more."""
+    try:
+        with closing(Handed()) as handed:
+            return fetching.author(_repository(url, "HEAD"), fetching.access("file:", {}, handed), root)
+    except ToolError:
+        return ""
+
+
+class Repository(NamedTuple):
+    """A commit, read and judged.
+
+    Attributes:
+        tree: all of it; what is kept from the gate is applied nevertheless, and must not be overlooked.
+        unjudged: what is kept from the gate.
+        known: the resources that were judged, as JSON.
+    """
+
+    root: Path
+    settings: Config
+    tree: Tree
+    base: every.Ground
+    whole: gate.Whole
+    unjudged: frozenset[str]
+    known: frozenset[bytes]
+
+
+def _read(root: Path, own: Path | None, jobs: int) -> Repository:
+    settings = config.load(root, own)
+    tools.follow(lock.load(root))
+    seen = sources.gather([root], root, settings.exclude)
+    whole = gate.judge_all(seen, settings, gate.Asked(jobs))
+    tree = sources.gather([root], root, ()) if settings.exclude else seen
+    read, _ = documents.read(tree, jobs)
+    known = frozenset(resource.json for _, lot in whole.parts for resource in lot)
+    unjudged = frozenset(tree.files) - frozenset(seen.files)
+    return Repository(root, settings, tree, every.ground(tree, read, settings), whole, unjudged, known)
+
+
+class Judged(NamedTuple):
+    """What the gate says of repositories and of what Applications make of them, and what these apply."""
+
+    verdict: Verdict
+    asked: list[Asked]
+
+
+def judged(
+    roots: Sequence[Path],
+    revisions: Sequence[str],
+    given: Sequence[tuple[Object, Application]],
+    own: Path | None,
+    jobs: int,
+) -> Judged:
+    """What the gate says, the same as `gatekeeper check` of each repository; and of what is applied and in no file.
+
+    Args:
+        roots: of the sources, in their order, the same for all Applications.
+        revisions: the commits in them.
+        own: judge by this instead of each repository's own config.
+
+    Raises:
+        GateError: a repository cannot be judged.
+    """
+    read = {root: _read(root, own, jobs) for root in dict.fromkeys(roots)}
+    asked: list[Asked] = []
+    others: dict[Path, list[Resource]] = {root: [] for root in read}
+    for value, application in given:
+        one, lots = _asked(value, application, [read[root] for root in roots], revisions)
+        asked.append(one)
+        for repository, resources in lots:
+            others[repository.root] += [held for held in resources if held.json not in repository.known]
+    verdicts = []
+    for root, repository in read.items():
+        verdicts.append(gate.told(repository.whole.verdict, None, repository.whole.lost))
+        if others[root]:
+            ground = [resource for _, lot in repository.whole.parts for resource in lot]
+            how = gate.Asked(jobs)
+            verdicts.append(
+                gate.judge_objects(
+                    repository.tree, repository.whole.sources, ground, others[root], repository.settings, how
+                )
+            )
+    return Judged(_joined(verdicts), asked)
+
+
+def _joined(verdicts: Sequence[Verdict]) -> Verdict:
+    first = verdicts[0]
+    parts = [one.coverage for one in verdicts]
+    counts = (sum(one.files for one in parts), sum(one.resources for one in parts), sum(one.checked for one in parts))
+    skipped = tuple(sorted({gap for one in parts for gap in one.skipped}))
+    findings = distinct([finding for one in verdicts for finding in one.findings])
+    return first._replace(findings=findings, coverage=Coverage(*counts, skipped))
+
+
+Lot = tuple[Repository, list[Resource]]
+
+
+def _asked(
+    value: Object, application: Application, repositories_: Sequence[Repository], revisions: Sequence[str]
+) -> tuple[Asked, list[Lot]]:
+    """What an Application applies, by the repository that it comes from."""
+    resource = applied.in_cluster(value)
+    pairs = list(zip(application.sources, repositories_, strict=True))
+    roots = {source.ref: repository.root for source, repository in pairs if source.ref}
+    lots: list[Lot] = []
+    folders, types, lost = [], [], ""
+    for source, repository in pairs:
+        if not source.path:
+            continue
+        built = applications.rendered(
+            repository.tree, repository.base, resource, source.where, roots, repository.settings, matches
+        )
+        folders.append(_folder(source))
+        types.append(applications.kind_of(repository.tree, _folder(source)))
+        lots.append((repository, built[0]))
+        lost = lost or next((f"{gap.file}: {gap.reason}" for gap in built[2] if gap.fatal), "")
+        lost = lost or _hidden(repository, _folder(source))
+    objects = [one.value for _, resources in lots for one in resources]
+    return Asked(value, application, folders, objects, types, revisions, lost), lots
+
+
+def _folder(source: Source) -> str:
+    return source.path.strip("/").removeprefix("./").strip("/") if source.path not in (".", "./") else ""
+
+
+def _hidden(repository: Repository, folder: str) -> str:
+    start = f"{folder}/" if folder else ""
+    names = sorted(name for name in repository.unjudged if name.startswith(start) and name.endswith((".yaml", ".yml")))
+    return f"{names[0]}: would be applied, and is kept from the gate by `files.exclude`" if names else ""
