@@ -24,7 +24,7 @@ bench: .venv/ready
 	$(BIN)/python -m tests.bench.bench
 
 tools: .venv/ready
-	$(BIN)/gatekeeper tools install
+	$(BIN)/gatekeeper tools install kustomize helm opa sops gotemplate
 
 lock:
 	$(PYTHON) -m pip install --quiet uv
