@@ -92,7 +92,7 @@ class Applications:
             case = self._case(value, application)
         except (FieldError, SealError, ToolError) as error:
             return self._told(value, {"ComparisonError": str(error)})
-        return self._worked(case, of)
+        return self._worked(case, [of, value["spec"]])
 
     def _forget(self, name: Name) -> None:
         for held in (self._items, self._origins.built, self._refreshing, self._said):

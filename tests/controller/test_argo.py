@@ -153,7 +153,7 @@ def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
     for one in cluster.ask("GET", APPS)[1]["items"]:
         cluster.ask("PATCH", f"{APPS}/{one['metadata']['name']}", {"metadata": {"finalizers": None}})
     for path in (APPS, PROJECTS, "/api/v1/namespaces/argocd/events", MAPS, "/api/v1/namespaces/argocd/secrets", JOBS):
-        cluster.ask("DELETE", path)
+        cluster.ask("DELETE", f"{path}?propagationPolicy=Background")
     assert cluster.ask("GET", JOBS)[1]["items"] == []
 
 
@@ -212,3 +212,211 @@ def test_a_commit_comes_into_the_cluster_and_what_somebody_changes_is_put_right(
 
     count, fault = audit.verified(audit.lines(log))
     assert fault is None and count > 4 and '"Application"' in log.read_text() and "Ann" in log.read_text()
+
+
+def test_waves_and_hooks_come_one_after_the_other_and_hooks_run_for_a_commit_only(place: Place, tmp_path: Path) -> None:
+    cluster = place.cluster
+    place.put(
+        "apps/all.yaml",
+        job("before", hook="PreSync"),
+        marked(config("early"), sync_wave="-1"),
+        config("late"),
+        job("after", hook="PostSync", hook_delete_policy="HookSucceeded"),
+        job("never", hook="SyncFail"),
+        marked(config("skipped"), hook="Skip"),
+    )
+    with argo(place, tmp_path) as running:
+        cluster.make(APPS, place.app())
+        until(lambda: "completion of hook Job prod/before" in place.message(), running)
+        assert place.data("early") is None and place.state()[2] == "Running"
+        done(cluster, "before")
+        until(lambda: place.data("early") is not None, running)
+        assert place.data("late") is None
+        until(lambda: "completion of hook Job prod/after" in place.message(), running)
+        assert place.data("late") and place.data("skipped") is None
+        # It is ended in the middle, and goes on where it was: the first hook does not run again.
+        uid = cluster.ask("GET", f"{JOBS}/before")[1]["metadata"]["uid"]
+        running.process.kill()
+        running.process.wait(10)
+    with argo(place, tmp_path, name="two") as running:
+        until(lambda: bool(running.said(message="share acquired")), running)
+        done(cluster, "after")
+        synced(place, running)
+        assert cluster.ask("GET", f"{JOBS}/before")[1]["metadata"]["uid"] == uid
+        # One that is told to go with its success is gone; nobody has run what is for a failure.
+        assert [cluster.ask("GET", f"{JOBS}/{name}")[0] for name in ("before", "after", "never")] == [200, 404, 404]
+        results = place.get()["status"]["operationState"]["syncResult"]["resources"]
+        assert [(one["name"], one["syncPhase"], one["hookPhase"]) for one in results] == [
+            ("before", "PreSync", "Succeeded"), ("early", "Sync", "Succeeded"), ("late", "Sync", "Succeeded"),
+            ("after", "PostSync", "Succeeded"),
+        ]  # fmt: skip
+        # What is healed is no new commit.
+        cluster.ask("PATCH", f"{MAPS}/late", {"data": {"a": "changed"}})
+        until(lambda: place.data("late") == {"a": "1"}, running)
+        synced(place, running)
+        assert cluster.ask("GET", f"{JOBS}/before")[1]["metadata"]["uid"] == uid
+
+
+def done(cluster: Cluster, name: str, kind: str = "Complete") -> None:
+    """Says of a Job what its controller would."""
+    when = "2026-01-01T00:00:00Z"
+    good = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}[kind]
+    conditions = [{"type": one, "status": "True", "lastTransitionTime": when} for one in (good, kind)]
+    more = {"startTime": when, **({"completionTime": when} if kind == "Complete" else {})}
+    code, said = cluster.ask("PATCH", f"{JOBS}/{name}/status", {"status": {"conditions": conditions, **more}})
+    assert code == 200, said
+
+
+def test_a_failed_hook_ends_a_sync_and_it_is_tried_again_as_often_as_it_says(place: Place, tmp_path: Path) -> None:
+    cluster = place.cluster
+    place.put("apps/all.yaml", job("check", hook="PreSync"), config("x"), marked(config("sorry"), hook="SyncFail"))
+    policy = {**AUTO, "retry": {"limit": 1, "backoff": {"duration": "1s", "factor": 1}}}
+    with argo(place, tmp_path) as running:
+        cluster.make(APPS, place.app(policy=policy))
+        until(lambda: cluster.ask("GET", f"{JOBS}/check")[0] == 200, running)
+        uid = cluster.ask("GET", f"{JOBS}/check")[1]["metadata"]["uid"]
+        done(cluster, "check", "Failed")
+        until(lambda: place.data("sorry") is not None, running)
+        until(lambda: "tried again in 1 seconds (1)" in place.message(), running)
+        assert place.data("x") is None and place.state()[2] == "Running"
+
+        def is_another() -> bool:
+            code, value = cluster.ask("GET", f"{JOBS}/check")
+            return code == 200 and value["metadata"]["uid"] != uid
+
+        until(is_another, running)
+        done(cluster, "check", "Failed")
+        until(lambda: place.state()[2] == "Failed", running)
+        assert place.data("x") is None and "unsuccessfully: Job prod/check" in place.message()
+        until(lambda: "is not done again by itself" in place.told().get("SyncError", ""), running)
+        # Somebody asks for it once more.
+        place.sync(revision="main")
+        until(lambda: place.state()[2] == "Running", running)
+        until(lambda: "completion of hook" in place.message(), running)
+        assert place.get()["status"]["operationState"]["operation"]["initiatedBy"] == {"username": "ann"}
+        # And ends it.
+        state = {"status": {"operationState": {"phase": "Terminating"}}}
+        assert cluster.ask("PATCH", f"{APPS}/apps", state)[0] == 200
+        until(lambda: place.message() == "Operation terminated", running)
+        assert cluster.ask("GET", f"{JOBS}/check")[0] == 404 and "operation" not in place.get()
+
+
+def test_a_refused_commit_changes_nothing_and_the_next_good_one_does(place: Place, tmp_path: Path) -> None:
+    place.put("apps/all.yaml", config("x"))
+    with argo(place, tmp_path) as running:
+        place.cluster.make(APPS, place.app())
+        synced(place, running)
+        place.put("apps/all.yaml", {**config("x", "2"), "dataa": {}})
+        place.refresh()
+        until(lambda: place.told().get("SyncError", "").startswith("Refused: apps/all.yaml:"), running)
+        assert place.data("x") == {"a": "1"} and place.state()[::2] == ("OutOfSync", "Failed")
+        assert any(reason == "Refused" for reason, _ in place.events())
+        # Nobody comes past it by asking.
+        place.sync()
+        until(lambda: "operation" not in place.get(), running)
+        assert place.message().startswith("Refused: ") and place.data("x") == {"a": "1"}
+        place.put("apps/all.yaml", config("x", "3"))
+        place.refresh("apps", "hard")
+        until(lambda: place.data("x") == {"a": "3"}, running)
+        synced(place, running)
+        assert place.told() == {}
+
+
+def test_much_is_not_deleted_before_somebody_approves_it_and_all_of_it_not_by_itself(
+    place: Place, tmp_path: Path
+) -> None:
+    place.put("apps/all.yaml", *(config(name) for name in "abcd"))
+    with argo(place, tmp_path) as running:
+        place.cluster.make(APPS, place.app())
+        synced(place, running)
+        second = place.put("apps/all.yaml", config("a", "2"))
+        place.refresh()
+        until(lambda: "3 of 4 objects would be deleted" in place.told().get("PruneHeld", ""), running)
+        until(lambda: place.data("a") == {"a": "2"}, running)
+        assert all(place.data(name) for name in "bcd")
+        approved = {"metadata": {"annotations": {"gatekeeper-gitops.io/approved-revision": second}}}
+        place.cluster.ask("PATCH", f"{APPS}/apps", approved)
+        until(lambda: not any(place.data(name) for name in "bcd"), running)
+        synced(place, running)
+        assert place.told() == {}
+        place.put("apps/all.yaml")
+        place.refresh()
+        until(lambda: "allowEmpty" in place.told().get("SyncError", ""), running)
+        assert place.data("a") == {"a": "2"}
+
+
+def test_without_automation_drift_and_news_are_told_and_not_done(place: Place, tmp_path: Path) -> None:
+    place.put("apps/all.yaml", config("x"), marked(config("kept"), sync_options="Prune=false"), config("gone"))
+    with argo(place, tmp_path) as running:
+        place.cluster.make(APPS, place.app(policy={"syncOptions": BACKGROUND}))
+        until(lambda: place.state() == ("OutOfSync", "Missing", ""), running)
+        assert place.data("x") is None
+        place.sync()
+        synced(place, running)
+        place.cluster.ask("PATCH", f"{MAPS}/x", {"data": {"a": "changed"}})
+        until(lambda: place.state()[0] == "OutOfSync", running)
+        assert place.data("x") == {"a": "changed"}
+        # Fields that may differ do not count; and what is not in Git any more is told, too.
+        ignore = [{"group": "", "kind": "ConfigMap", "name": "x", "jsonPointers": ["/data/a"]}]
+        place.cluster.ask("PATCH", f"{APPS}/apps", {"spec": {"ignoreDifferences": ignore}})
+        until(lambda: place.state()[0] == "Synced", running)
+        place.put("apps/all.yaml", config("x", "2"))
+        place.refresh()
+        until(lambda: place.state()[0] == "OutOfSync", running)
+        pruned = [one["name"] for one in place.get()["status"]["resources"] if one.get("requiresPruning")]
+        assert sorted(pruned) == ["gone", "kept"]
+        place.sync(prune=True, syncOptions=["RespectIgnoreDifferences=true"])
+        until(lambda: place.data("gone") is None, running)
+        until(
+            lambda: place.state()[2] == "Succeeded" and place.get()["status"]["sync"]["status"] == "OutOfSync", running
+        )
+        assert place.data("kept") and place.data("x") == {"a": "changed"}
+
+
+def test_an_application_that_is_deleted_takes_what_it_applied_with_it_the_last_wave_first(
+    place: Place, tmp_path: Path
+) -> None:
+    place.put("apps/all.yaml", config("x"), marked(config("w"), sync_wave="3"))
+    app = place.app()
+    app["metadata"]["finalizers"] = ["resources-finalizer.argocd.argoproj.io/background"]
+    with argo(place, tmp_path) as running:
+        place.cluster.make(APPS, app)
+        synced(place, running)
+        place.cluster.ask("PATCH", f"{MAPS}/w", {"metadata": {"finalizers": ["example.com/held"]}})
+        place.cluster.ask("DELETE", f"{APPS}/apps")
+        until(lambda: "deletionTimestamp" in place.cluster.ask("GET", f"{MAPS}/w")[1]["metadata"], running)
+        assert place.data("x") == {"a": "1"}
+        place.cluster.ask("PATCH", f"{MAPS}/w", {"metadata": {"finalizers": None}})
+        until(lambda: place.cluster.ask("GET", f"{APPS}/apps")[0] == 404, running)
+        assert place.data("x") is None and place.data("w") is None
+
+
+def test_a_project_says_what_an_application_may(place: Place, tmp_path: Path) -> None:
+    place.put("apps/all.yaml", config("x"))
+    cluster = place.cluster
+    narrow = project(
+        "narrow", sourceRepos=[f"file://{place.root}"],
+        destinations=[{"server": "https://kubernetes.default.svc", "namespace": "prod"}],
+        clusterResourceWhitelist=[], namespaceResourceBlacklist=[{"group": "", "kind": "Secret"}],
+        syncWindows=[{"kind": "deny", "schedule": "* * * * *", "duration": "1h", "applications": ["*"], "manualSync": True}],
+    )  # fmt: skip
+    with argo(place, tmp_path) as running:
+        cluster.make(APPS, place.app(project="nobody"))
+        until(lambda: "argocd/nobody is not there" in place.told().get("ComparisonError", ""), running)
+        cluster.make(PROJECTS, narrow)
+        cluster.ask("PATCH", f"{APPS}/apps", {"spec": {"project": "narrow"}})
+        # It may be, but not by itself now.
+        until(lambda: place.state() == ("OutOfSync", "Missing", ""), running)
+        place.sync()
+        until(lambda: place.data("x") is not None, running)
+        for wish, words in (
+            (config("x", namespace="argocd"), "does not permit this namespace"),
+            ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mine"}}, "does not permit this kind"),
+            ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}, "does not permit this kind"),
+        ):
+            place.put("apps/all.yaml", wish)
+            place.refresh()
+            until(lambda words=words: words in place.told().get("ComparisonError", ""), running)
+        cluster.ask("PATCH", f"{APPS}/apps", {"spec": {"source": {"repoURL": "file:///elsewhere"}}})
+        until(lambda: "/elsewhere" in place.told().get("ComparisonError", ""), running)
+        assert place.data("x") == {"a": "1"}
