@@ -80,7 +80,7 @@ def read(value: Any, number: int) -> Window:
         ZoneInfo(found.zone)
     except CronSimError:
         raise FieldError((*where, "schedule"), f"is no schedule of cron: {schedule}") from None
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         raise FieldError((*where, "timeZone"), f"is no time zone: {found.zone}") from None
     return found
 

@@ -1,0 +1,85 @@
+"""Fields that may differ, by pointer, by who set them, and by jq."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gatekeeper.applications import differences
+from gatekeeper.applications.reading import Difference
+from gatekeeper.errors import SealError
+from tests.conftest import needs
+
+
+def rule(group: str = "*", kind: str = "*", name: str = "", **ways: tuple[str, ...]) -> Difference:
+    return Difference(group, kind, name, "", *(ways.get(one, ()) for one in ("pointers", "expressions", "managers")))
+
+
+def deployment(replicas: int, image: str = "a") -> dict[str, Any]:
+    containers = [{"name": "web", "image": image}, {"name": "side", "image": "s"}]
+    spec = {"replicas": replicas, "template": {"spec": {"containers": containers}}}
+    metadata = {"name": "d", "annotations": {"a/b": "1", "c": "2"}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+
+def test_rules_are_about_kinds_and_names() -> None:
+    value = deployment(1)
+    rules = [rule("apps", "Deployment"), rule("", "Deployment"), rule("apps", "*", "d"), rule("apps", "*", "e"), rule()]
+    assert differences.about(value, rules) == [rules[0], rules[2], rules[4]]
+
+
+def test_pointers_lead_into_mappings_and_lists_and_to_what_is_not_there() -> None:
+    pointers = ("/spec/replicas", "/metadata/annotations/a~1b", "/spec/template/spec/containers/1", "/none/of/it", "")
+    found = differences.without(deployment(1), [rule(pointers=pointers)], None)
+    assert "replicas" not in found["spec"] and found["metadata"]["annotations"] == {"c": "2"}
+    assert [one["name"] for one in found["spec"]["template"]["spec"]["containers"]] == ["web"]
+
+
+def test_what_somebody_has_set_may_be_as_he_likes() -> None:
+    container = {'k:{"name":"web"}': {"f:image": {}}}
+    fields = {"f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:containers": container}}}}
+    live = deployment(5, "b")
+    live["metadata"]["managedFields"] = [
+        {"manager": "scaler", "fieldsV1": fields},
+        {"manager": "other", "fieldsV1": {}},
+    ]
+    rules = [rule(managers=("scaler",))]
+    own = differences.without(deployment(1), rules, live)
+    theirs = differences.without({key: held for key, held in live.items() if key != "metadata"}, rules, live)
+    assert own["spec"] == theirs["spec"] and "replicas" not in own["spec"]
+
+
+def test_what_may_differ_is_applied_as_it_is_there() -> None:
+    rules = [rule(pointers=("/spec/replicas", "/spec/template/spec/containers/0/image", "/metadata/labels"))]
+    found = differences.respected(deployment(1), rules, deployment(7, "b"))
+    assert found == deployment(7, "b")
+    assert differences.respected(deployment(1), rules, None) == deployment(1)
+    bare = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {}}
+    assert "replicas" not in differences.respected(deployment(1), rules, bare)["spec"]
+
+
+@needs("gotemplate")
+def test_jq_names_what_may_differ_and_what_does_not_fit_takes_nothing() -> None:
+    expressions = ('.spec.template.spec.containers[] | select(.name == "side")', ".spec.nothing[].x", ".spec.replicas")
+    found = differences.without(deployment(1), [rule(expressions=expressions)], None)
+    assert [one["name"] for one in found["spec"]["template"]["spec"]["containers"]] == ["web"]
+    assert "replicas" not in found["spec"]
+
+
+@needs("gotemplate")
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        (".spec[", "is no jq"),
+        ("nothing(1)", "calls what there is not"),
+        ("[range(1e9)]", "longer than a second"),
+        ("env", ""),
+    ],
+)
+def test_what_is_no_jq_or_takes_too_long_is_told(expression: str, words: str) -> None:
+    if not words:
+        assert differences.without(deployment(1), [rule(expressions=(f".[{expression} | keys[0]]",))], None)
+        return
+    with pytest.raises(SealError, match=words):
+        differences.without(deployment(1), [rule(expressions=(expression,))], None)

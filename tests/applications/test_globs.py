@@ -1,0 +1,32 @@
+"""Patterns of projects and of lists of files."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.applications.globs import matches
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "separator", "fits"),
+    [
+        ("*", "a/b", "", True), ("*", "a/b", "/", False), ("**", "a/b", "/", True), ("a/*", "a/b", "/", True),
+        ("a/*", "a/b/c", "/", False), ("?", "a", "", True), ("?", "/", "/", False), ("[a-c]x", "bx", "", True),
+        ("[!a-c]x", "bx", "", False), ("{a,b*}.yaml", "bcd.yaml", "", True), ("{a,b}.yaml", "c.yaml", "", False),
+        ("a.b", "axb", "", False), ("\\*", "*", "", True), ("{a", "a", "", False), ("[", "[", "", False), ("", "", "", True),
+    ],
+)  # fmt: skip
+def test_patterns_are_as_argo_cd_has_them(pattern: str, text: str, separator: str, fits: bool) -> None:
+    assert matches(pattern, text, separator) is fits
+
+
+@given(st.text(), st.text(max_size=50))
+def test_whatever_is_written_is_a_pattern_or_fits_nothing(pattern: str, text: str) -> None:
+    assert matches(pattern, text) in (True, False)
+
+
+def test_nobody_is_held_up_by_a_pattern() -> None:
+    """By backtracking this would take longer than anybody waits."""
+    assert not matches("*a" * 40, "a" * 20_000 + "b")
