@@ -29,9 +29,10 @@ from gatekeeper.controller.certificates import Certificates
 from gatekeeper.controller.election import Election
 from gatekeeper.controller.externalsecrets import ExternalSecrets
 from gatekeeper.controller.flux import Flux, Options
-from gatekeeper.controller.manifests import Wanted, manifests
+from gatekeeper.controller.manifests import manifests
 from gatekeeper.controller.program import Program, Worker
 from gatekeeper.controller.recording import Recorder
+from gatekeeper.controller.rights import Wanted
 from gatekeeper.controller.scanning import Scanner
 from gatekeeper.controller.sealedsecrets import SealedSecrets
 from gatekeeper.controller.sealing_service import Networks, Service, api_servers
@@ -93,7 +94,14 @@ def _manifests(given: argparse.Namespace) -> int:
     if not given.image:
         raise UsageError("controller manifests: give the image that you have built: --image REGISTRY/NAME@sha256:…")
     namespace = given.namespace or "gatekeeper-system"
-    wanted = Wanted(namespace, given.image, given.controllers, given.replicas, fails_open=given.fail_open)
+    wanted = Wanted(
+        namespace,
+        given.image,
+        given.controllers,
+        given.replicas,
+        fails_open=given.fail_open,
+        argo=given.argo_namespace,
+    )
     sys.stdout.write(reading.written(manifests(wanted), "yaml"))
     return 0
 

@@ -1,41 +1,20 @@
-"""What a cluster needs for the controller to run in it: with no more rights than its parts use.
-
-Source: the requests that each part makes; `docs/controller.md` says what for.
-"""
+"""What a cluster needs for the controller to run in it: with no more rights than its parts use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-NAME = "gatekeeper"
-LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": NAME}
-READ = ["get", "list", "watch"]
+from gatekeeper.controller import rights
+from gatekeeper.controller.rights import LABELS, NAME, Wanted, named
+
 HTTP, TLS = 8080, 9443
-Rule = dict[str, Any]
-
-
-class Wanted(NamedTuple):
-    """What is to run.
-
-    Attributes:
-        controllers: `flux`, `sealed`, `external`, `admission`.
-        more: options that `run` has been given besides.
-    """
-
-    namespace: str
-    image: str
-    controllers: Sequence[str]
-    replicas: int = 2
-    policies: str = "gatekeeper-policies"
-    fails_open: bool = False
 
 
 def manifests(wanted: Wanted) -> list[dict[str, Any]]:
     """All objects, in the order in which they are applied."""
     found = [
-        _object("v1", "ServiceAccount", wanted, automountServiceAccountToken=False),
-        *_rights(wanted),
+        named("v1", "ServiceAccount", wanted, automountServiceAccountToken=False),
+        *rights.of(wanted),
         _deployment(wanted),
         _service(wanted, NAME, 80, HTTP),
         _budget(wanted),
@@ -47,99 +26,6 @@ def manifests(wanted: Wanted) -> list[dict[str, Any]]:
     if "admission" in wanted.controllers:
         found += [_service(wanted, f"{NAME}-webhook", 443, TLS), _webhook(wanted)]
     return found
-
-
-def _object(api_version: str, kind: str, wanted: Wanted, name: str = NAME, **more: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": wanted.namespace, "labels": LABELS}
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **more}
-
-
-def _rule(group: str, resources: Sequence[str], verbs: Sequence[str], names: Sequence[str] = ()) -> Rule:
-    found: Rule = {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
-    return {**found, "resourceNames": list(names)} if names else found
-
-
-def _everywhere(wanted: Wanted) -> Iterator[Rule]:
-    """The rights on all namespaces."""
-    yield _rule("", ["events"], ["create"])
-    if "flux" in wanted.controllers:
-        yield _rule("source.toolkit.fluxcd.io", ["gitrepositories"], READ)
-        yield _rule("source.toolkit.fluxcd.io", ["gitrepositories/status"], ["patch"])
-        yield _rule("kustomize.toolkit.fluxcd.io", ["kustomizations"], [*READ, "patch"])
-        yield _rule("kustomize.toolkit.fluxcd.io", ["kustomizations/status"], ["patch"])
-        yield _rule("notification.toolkit.fluxcd.io", ["receivers"], READ)
-        # What is applied is applied with the rights of the ServiceAccount that a Kustomization names.
-        yield _rule("", ["serviceaccounts"], ["get", "impersonate"])
-        # Credentials of sources, keys to decrypt with, values to substitute; and what drifts, by its metadata.
-        yield _rule("", ["secrets"], ["get"])
-        yield _rule("", ["configmaps", "services", "namespaces"], READ)
-        yield _rule("apps", ["deployments", "statefulsets", "daemonsets"], READ)
-        yield _rule("batch", ["cronjobs", "jobs"], READ)
-        yield _rule("networking.k8s.io", ["ingresses", "networkpolicies"], READ)
-    if "sealed" in wanted.controllers:
-        yield _rule("bitnami.com", ["sealedsecrets"], READ)
-        yield _rule("bitnami.com", ["sealedsecrets/status"], ["patch"])
-    if "external" in wanted.controllers:
-        kinds = ["externalsecrets", "secretstores", "clustersecretstores", "clusterexternalsecrets"]
-        yield _rule("external-secrets.io", kinds, READ)
-        yield _rule("external-secrets.io", ["externalsecrets/status"], ["patch"])
-        yield _rule("", ["namespaces"], READ)
-        yield _rule("", ["configmaps", "serviceaccounts"], ["get"])
-        yield _rule("", ["serviceaccounts/token"], ["create"])
-        yield _rule("apps", ["deployments", "statefulsets", "daemonsets"], ["get", "list", "patch"])
-    if {"sealed", "external"} & set(wanted.controllers):
-        yield _rule("", ["secrets"], [*READ, "create", "update", "delete"])
-    if "admission" in wanted.controllers:
-        hooks = ["validatingwebhookconfigurations"]
-        yield _rule("admissionregistration.k8s.io", hooks, ["get", "update"], [NAME])
-        yield _rule(
-            "wgpolicyk8s.io", ["policyreports", "clusterpolicyreports"], ["get", "list", "create", "patch", "delete"]
-        )
-        kinds = ["pods", "configmaps", "services", "serviceaccounts", "namespaces", "persistentvolumeclaims"]
-        yield _rule("", kinds, ["list"])
-        yield _rule("apps", ["deployments", "statefulsets", "daemonsets"], ["list"])
-        yield _rule("batch", ["cronjobs", "jobs"], ["list"])
-        yield _rule("networking.k8s.io", ["ingresses", "networkpolicies"], ["list"])
-        yield _rule(
-            "rbac.authorization.k8s.io", ["roles", "rolebindings", "clusterroles", "clusterrolebindings"], ["list"]
-        )
-
-
-def _at_home(wanted: Wanted) -> Iterator[Rule]:
-    """The rights in its own namespace."""
-    yield _rule("coordination.k8s.io", ["leases"], ["get", "list", "create", "update", "delete"])
-    if "admission" in wanted.controllers:
-        yield _rule("", ["secrets"], ["create"])
-        yield _rule("", ["secrets"], ["get", "update"], [f"{NAME}-webhook-certificate"])
-
-
-def _rights(wanted: Wanted) -> Iterator[dict[str, Any]]:
-    rights = "rbac.authorization.k8s.io/v1"
-    who = [{"kind": "ServiceAccount", "name": NAME, "namespace": wanted.namespace}]
-
-    def ref(kind: str, name: str = NAME) -> dict[str, str]:
-        return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
-
-    wide = {"name": NAME, "labels": LABELS}
-    yield {"apiVersion": rights, "kind": "ClusterRole", "metadata": wide, "rules": list(_everywhere(wanted))}
-    yield {
-        "apiVersion": rights,
-        "kind": "ClusterRoleBinding",
-        "metadata": wide,
-        "roleRef": ref("ClusterRole"),
-        "subjects": who,
-    }
-    yield _object(rights, "Role", wanted, rules=list(_at_home(wanted)))
-    yield _object(rights, "RoleBinding", wanted, roleRef=ref("Role"), subjects=who)
-    if "sealed" in wanted.controllers:
-        # From where the API server asks it on behalf of kubeseal.
-        slices = [_rule("discovery.k8s.io", ["endpointslices"], ["list"])]
-        for kind, more in (
-            ("Role", {"rules": slices}),
-            ("RoleBinding", {"roleRef": ref("Role", f"{NAME}-api-server"), "subjects": who}),
-        ):
-            metadata = {"name": f"{NAME}-api-server", "namespace": "default", "labels": LABELS}
-            yield {"apiVersion": rights, "kind": kind, "metadata": metadata, **more}
 
 
 def _deployment(wanted: Wanted) -> dict[str, Any]:
@@ -186,7 +72,7 @@ def _deployment(wanted: Wanted) -> dict[str, Any]:
         "replicas": wanted.replicas, "selector": {"matchLabels": LABELS},
         "template": {"metadata": {"labels": LABELS}, "spec": pod},
     }  # fmt: skip
-    return _object("apps/v1", "Deployment", wanted, spec=spec)
+    return named("apps/v1", "Deployment", wanted, spec=spec)
 
 
 def _field(name: str, path: str) -> dict[str, Any]:
@@ -195,12 +81,12 @@ def _field(name: str, path: str) -> dict[str, Any]:
 
 def _service(wanted: Wanted, name: str, port: int, target: int) -> dict[str, Any]:
     ports = [{"name": "http" if target == HTTP else "https", "port": port, "targetPort": target}]
-    return _object("v1", "Service", wanted, name, spec={"selector": LABELS, "ports": ports})
+    return named("v1", "Service", wanted, name, spec={"selector": LABELS, "ports": ports})
 
 
 def _budget(wanted: Wanted) -> dict[str, Any]:
     spec = {"minAvailable": 1, "selector": {"matchLabels": LABELS}}
-    return _object("policy/v1", "PodDisruptionBudget", wanted, spec=spec)
+    return named("policy/v1", "PodDisruptionBudget", wanted, spec=spec)
 
 
 def _network(wanted: Wanted) -> dict[str, Any]:
@@ -214,7 +100,7 @@ def _network(wanted: Wanted) -> dict[str, Any]:
         "podSelector": {"matchLabels": LABELS}, "policyTypes": ["Ingress", "Egress"],
         "ingress": [{"ports": ports}], "egress": [{"ports": [*names, *asked]}],
     }  # fmt: skip
-    return _object("networking.k8s.io/v1", "NetworkPolicy", wanted, spec=spec)
+    return named("networking.k8s.io/v1", "NetworkPolicy", wanted, spec=spec)
 
 
 def _webhook(wanted: Wanted) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def test_pointers_lead_into_mappings_and_lists_and_to_what_is_not_there() -> Non
 
 
 def test_what_somebody_has_set_may_be_as_he_likes() -> None:
-    container = {'k:{"name":"web"}': {"f:image": {}}}
+    container: dict[str, Any] = {'k:{"name":"web"}': {"f:image": {}}}
     fields = {"f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:containers": container}}}}
     live = deployment(5, "b")
     live["metadata"]["managedFields"] = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -410,13 +411,17 @@ def test_a_project_says_what_an_application_may(place: Place, tmp_path: Path) ->
         place.sync()
         until(lambda: place.data("x") is not None, running)
         for wish, words in (
-            (config("x", namespace="argocd"), "does not permit this namespace"),
-            ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mine"}}, "does not permit this kind"),
-            ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}, "does not permit this kind"),
+            (config("x", namespace="argocd"), "ConfigMap argocd/x: the project narrow does not permit"),
+            ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mine"}}, "Namespace mine of the core"),
+            ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}, "Secret prod/s of the core"),
         ):
             place.put("apps/all.yaml", wish)
             place.refresh()
-            until(lambda words=words: words in place.told().get("ComparisonError", ""), running)
+            until(partial(_is_told, place, words), running)
         cluster.ask("PATCH", f"{APPS}/apps", {"spec": {"source": {"repoURL": "file:///elsewhere"}}})
-        until(lambda: "/elsewhere" in place.told().get("ComparisonError", ""), running)
+        until(partial(_is_told, place, "/elsewhere"), running)
         assert place.data("x") == {"a": "1"}
+
+
+def _is_told(place: Place, words: str) -> bool:
+    return words in place.told().get("ComparisonError", "")

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.conftest import command
+from tests.controller import test_argo
 from tests.controller.running import controller, until
 from tests.controller.test_flux import CRDS, HOOKS, KUSTOMIZATIONS, RECEIVERS, REPOSITORIES, Place
 from tests.controller.test_sealedsecrets import opened, sealed, synced
@@ -18,7 +19,7 @@ from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
 
 IMAGE = "registry.example/gatekeeper@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-ALL = "flux,sealed,external,admission"
+ALL = "flux,argo,sealed,external,admission"
 PLACES = {
     "ServiceAccount": "/api/v1", "Service": "/api/v1", "Deployment": "/apis/apps/v1", "ClusterRole": "/apis/rbac.authorization.k8s.io/v1",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1", "Role": "/apis/rbac.authorization.k8s.io/v1",
@@ -33,7 +34,7 @@ def printed(*more: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(out))
 
 
-@pytest.mark.parametrize("controllers", ["flux", "sealed", "external", "admission", ALL])
+@pytest.mark.parametrize("controllers", ["flux", "argo", "sealed", "external", "admission", ALL])
 def test_our_own_gate_accepts_them(tmp_path: Path, controllers: str) -> None:
     values = printed("--controllers", controllers)
     if "admission" in controllers:
@@ -63,7 +64,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         for path in (f"{FLUX}/kustomizations", f"{GIT}/gitrepositories", f"{HOOKS}/receivers"):
             found.wait(path)
         found.wait("/apis/bitnami.com/v1alpha1/sealedsecrets")
-        for name in ("flux-system", "prod", "gatekeeper-system"):
+        for kind, plural in (("Application", "applications"), ("AppProject", "appprojects")):
+            found.make(CRDS, test_argo.definition(kind, plural))
+            found.wait(f"/apis/argoproj.io/v1alpha1/{plural}")
+        for name in ("flux-system", "prod", "gatekeeper-system", "argocd"):
             found.make("/api/v1/namespaces", {"metadata": {"name": name}})
         for value in printed("--controllers", ALL):
             plural = "networkpolicies" if value["kind"] == "NetworkPolicy" else f"{value['kind'].lower()}s"
@@ -114,4 +118,34 @@ def test_the_rights_are_enough_and_a_tenant_has_no_more_than_its_own(cluster: Cl
         until(lambda: opened(cluster) is not None and synced(cluster)[0] == "True", running)
         assert not [one for one in running.said(level="warning") if "forbidden" in str(one["message"])]
         cluster.ask("DELETE", f"{KUSTOMIZATIONS}/apps")
+        until(lambda: place.data("x") is None, running)
+
+
+def test_an_application_is_applied_with_the_rights_of_the_account_that_its_project_names(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    place = test_argo.Place(tmp_path / "root", cluster)
+    place.put("apps/all.yaml", config("x"))
+    place.put("far/all.yaml", config("y1", namespace="kube-system"))
+    rights = "/apis/rbac.authorization.k8s.io/v1/namespaces/prod"
+    rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch", "delete"]}]
+    cluster.make("/api/v1/namespaces/prod/serviceaccounts", {"metadata": {"name": "deployer"}})
+    cluster.make(f"{rights}/roles", {"metadata": {"name": "deployer"}, "rules": rules})
+    who = [{"kind": "ServiceAccount", "name": "deployer", "namespace": "prod"}]
+    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "deployer"}
+    cluster.make(f"{rights}/rolebindings", {"metadata": {"name": "deployer"}, "roleRef": ref, "subjects": who})
+    accounts = [{"server": "*", "namespace": "prod", "defaultServiceAccount": "deployer"}]
+    cluster.make(test_argo.PROJECTS, test_argo.project(destinationServiceAccounts=accounts))
+    run = ("--controllers", "argo", "-n", "gatekeeper-system")
+    app = place.app()
+    app["metadata"]["finalizers"] = ["resources-finalizer.argocd.argoproj.io/background"]
+    with controller(as_account(cluster, tmp_path), tmp_path, *run) as running:
+        cluster.make(test_argo.APPS, app)
+        cluster.make(test_argo.APPS, place.app("far"))
+        until(lambda: place.state() == ("Synced", "Healthy", "Succeeded"), running)
+        until(lambda: "cannot get resource" in place.message("far"), running)
+        cluster.ask("PATCH", "/api/v1/namespaces/prod/configmaps/x", {"data": {"a": "changed"}})
+        until(lambda: place.data("x") == {"a": "1"}, running)
+        assert not [one for one in running.said(level="warning") if "forbidden" in str(one["message"])]
+        cluster.ask("DELETE", f"{test_argo.APPS}/apps")
         until(lambda: place.data("x") is None, running)
