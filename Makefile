@@ -12,7 +12,7 @@ demo: .venv/ready
 	@$(BIN)/python examples/demo.py
 
 test: .venv/ready tools lint
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -24,7 +24,8 @@ bench: .venv/ready
 	$(BIN)/python -m tests.bench.bench
 
 tools: .venv/ready
-	$(BIN)/gatekeeper tools install kustomize helm opa sops gotemplate
+	$(BIN)/gatekeeper tools install kustomize helm opa sops gotemplate luahealth
+	$(BIN)/python -m tests.servers
 
 lock:
 	$(PYTHON) -m pip install --quiet uv

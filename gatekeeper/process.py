@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gatekeeper.errors import ToolError
@@ -152,3 +152,38 @@ def _reach() -> dict[str, str]:
     }
     held = {name: os.environ[name] for name in names if name in os.environ}
     return {**held, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
+
+
+class Idle:
+    """Programs that go on answering and have nothing to do: no more than were asked at a time.
+
+    Args:
+        find: gives the program.
+    """
+
+    def __init__(self, find: Callable[[], str | Path], timeout: float, advice: str) -> None:
+        import atexit
+        import threading
+
+        self._find, self._timeout, self._advice = find, timeout, advice
+        self._waiting: list[Talking] = []
+        self._lock = threading.Lock()
+        atexit.register(self._end)
+
+    def ask(self, line: bytes) -> bytes:
+        """Asks one that has nothing to do, or a new one; it is kept for the next who asks.
+
+        Raises:
+            ToolError: it is not there, ends, or takes too long.
+        """
+        with self._lock:
+            program = self._waiting.pop() if self._waiting else None
+        program = program or Talking([self._find()])
+        answer = program.ask(line, self._timeout, self._advice)
+        with self._lock:
+            self._waiting.append(program)
+        return answer
+
+    def _end(self) -> None:
+        while self._waiting:
+            self._waiting.pop().end()

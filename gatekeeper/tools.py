@@ -48,6 +48,7 @@ TOOLS: dict[str, Tool] = {
             "encrypts and opens SOPS files",
         ),
         Tool("gotemplate", "gatekeeper", "vf15dd7744b06", (), "fills Go templates, follows jq", source="gotemplate"),
+        Tool("luahealth", "gatekeeper", "v39ea3552dc67", (), "judges health as Argo CD does", source="luahealth"),
         Tool("conftest", "github.com/open-policy-agent/conftest", "v0.71.1", ("--version",), "benchmarks only"),
         Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", ("-v",), "benchmarks only"),
     )

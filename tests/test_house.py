@@ -88,6 +88,7 @@ ROOMS: dict[str, set[str]] = {
     "pulls": BASE
     | {"applies", "artifacts", "cluster", "fields", "gate", "hidden", "lock", "reconciling", "render", "stores"},
     "applications": {
+        "luahealth",
         "cluster",
         "errors",
         "fields",
@@ -114,6 +115,7 @@ ROOMS: dict[str, set[str]] = {
         "generating",
         "hidden",
         "labels",
+        "luahealth",
         "model",
         "pulls",
         "reconciling",
@@ -132,6 +134,7 @@ ROOMS: dict[str, set[str]] = {
     "belonging": {"git", "model"},
     "hidden": set(),
     "gotemplate": {"errors", "hidden", "process", "tools"},
+    "luahealth": {"errors", "process", "tools"},
     "sealing": {"errors", "hidden", "model", "documents", "gotemplate"},
     "cluster": {"errors", "hidden", "model", "sealing", "stores"},
     "sops": {"errors", "hidden", "model", "roles", "documents", "patterns", "process", "tools", "files"},

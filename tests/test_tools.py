@@ -82,5 +82,5 @@ def test_a_program_that_is_not_there_is_told() -> None:
 
 def test_a_tool_of_our_own_has_the_version_of_its_content() -> None:
     own = [tool for tool in tools.TOOLS.values() if tool.source]
-    assert [tool.name for tool in own] == ["gotemplate"]
+    assert [tool.name for tool in own] == ["gotemplate", "luahealth"]
     assert all(tool.version == tools.content(tool) for tool in own), [tools.content(tool) for tool in own]

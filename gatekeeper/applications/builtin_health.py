@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+import orjson
+
 from gatekeeper.cluster.objects import Object
 from gatekeeper.model import at
 
@@ -172,21 +174,23 @@ def _job(value: Object) -> Health:
     return Health("Progressing")
 
 
-def _cron_job(value: Object) -> Health:
-    scheduled, succeeded = (at(value, ("status", name)) for name in ("lastScheduleTime", "lastSuccessfulTime"))
-    is_idle = not at(value, ("spec", "suspend")) and not at(value, ("status", "active"))
-    if is_idle and scheduled and succeeded and str(succeeded) < str(scheduled):
-        return Health("Degraded", "its last run did not succeed")
-    return Health("Healthy")
+# Where the first version of autoscalers has its conditions.
+SCALING = "autoscaling.alpha.kubernetes.io/conditions"
+FAILED = ("FailedGetScale", "FailedUpdateScale", "FailedGetResourceMetric", "InvalidSelector")
 
 
 def _autoscaler(value: Object) -> Health:
-    for one in conditions(value):
-        if one.get("status") != "True" and one.get("reason") in (
-            "FailedGetScale", "FailedUpdateScale", "FailedGetResourceMetric", "InvalidSelector",
-        ):  # fmt: skip
+    held = conditions(value)
+    noted = at(value, ("metadata", "annotations", SCALING))
+    if value["apiVersion"] == "autoscaling/v1" and isinstance(noted, str):
+        try:
+            held = orjson.loads(noted)
+        except orjson.JSONDecodeError:
+            return Health("Unknown", f"its annotation {SCALING} is no JSON")
+    for one in held:
+        if one.get("status") != "True" and one.get("reason") in FAILED:
             return Health("Degraded", said(one))
-    for one in conditions(value):
+    for one in held:
         if one.get("status") == "True" and one.get("type") in ("AbleToScale", "ScalingLimited"):
             return Health("Healthy", said(one))
     return Health("Progressing", "Waiting to Autoscale")
@@ -200,6 +204,6 @@ def _service_api(value: Object) -> Health:
 CHECKS: dict[str, Callable[[Object], Health]] = {
     "apps/Deployment": _deployment, "apps/ReplicaSet": _replica_set, "apps/StatefulSet": _stateful_set,
     "apps/DaemonSet": _daemon_set, "Pod": _pod, "Service": _service, "networking.k8s.io/Ingress": _ingress,
-    "extensions/Ingress": _ingress, "PersistentVolumeClaim": _claim, "batch/Job": _job, "batch/CronJob": _cron_job,
+    "extensions/Ingress": _ingress, "PersistentVolumeClaim": _claim, "batch/Job": _job,
     "autoscaling/HorizontalPodAutoscaler": _autoscaler, "apiregistration.k8s.io/APIService": _service_api,
 }  # fmt: skip

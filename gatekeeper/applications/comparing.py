@@ -12,7 +12,8 @@ from typing import Any
 from gatekeeper.applications import builtin_health, differences, health, options, projects, tasks, tracking
 from gatekeeper.applications.builtin_health import Health
 from gatekeeper.applications.destinations import There
-from gatekeeper.applications.model import Asked, Item, Status
+from gatekeeper.applications.health import Scripts
+from gatekeeper.applications.model import Asked, Item, Result, Status
 from gatekeeper.applications.options import Options
 from gatekeeper.applications.tracking import Tracking
 from gatekeeper.cluster.objects import Object, Objects
@@ -96,25 +97,27 @@ def compared(
     """
     order = tasks.ordered(tasks.Task("Sync", tasks.wave_of(one), entry_of(one), "", one) for one in wanted)
     changes = applying.planned(there.cluster, tasks.stages(order), method)
-    found = [_item(change) for change in changes]
+    found = [_item(change, mark.scripts) for change in changes]
     ids = {one.entry.id for one in found}
     for entry in {one.id: one for one in before}.values():
         live = got(there.cluster, entry) if entry.id not in ids else None
         if live is not None and tracking.owner(mark, live) == app and not tasks.hooks_of(live):
             status: Status = "Synced" if options.is_extraneous(live) else "OutOfSync"
-            found.append(Item(entry, status, None, live, _health(live)))
+            found.append(Item(entry, status, None, live, _health(live, mark.scripts)))
     return found
 
 
-def _item(change: Change) -> Item:
+def _item(change: Change, scripts: Scripts) -> Item:
     is_same = change.action in ("unchanged", "skip") or change.reason == ADOPTED
-    return Item(entry_of(change.value), "Synced" if is_same else "OutOfSync", change, change.live, _health(change.live))
+    return Item(
+        entry_of(change.value), "Synced" if is_same else "OutOfSync", change, change.live, _health(change.live, scripts)
+    )
 
 
-def _health(live: Object | None) -> Health | None:
+def _health(live: Object | None, scripts: Scripts) -> Health | None:
     if live is None:
         return Health("Missing")
-    return None if options.is_unchecked(live) else health.of(live)
+    return None if options.is_unchecked(live) else health.of(live, scripts)
 
 
 def got(cluster: Objects, entry: Entry) -> Object | None:
@@ -123,7 +126,7 @@ def got(cluster: Objects, entry: Entry) -> Object | None:
     return cluster.get(kind, entry.namespace, entry.name) if kind is not None else None
 
 
-def refreshed(cluster: Objects, items: Sequence[Item]) -> list[Item]:
+def refreshed(cluster: Objects, items: Sequence[Item], scripts: Scripts) -> list[Item]:
     """The same, with the health of what is there now.
 
     Raises:
@@ -132,7 +135,23 @@ def refreshed(cluster: Objects, items: Sequence[Item]) -> list[Item]:
     found = []
     for one in items:
         live = got(cluster, one.entry)
-        found.append(one._replace(live=live, health=_health(live)))
+        found.append(one._replace(live=live, health=_health(live, scripts)))
+    return found
+
+
+def settled(cluster: Objects, items: Sequence[Item], results: Iterable[Result], scripts: Scripts) -> list[Item]:
+    """The same after a sync that came to a good end: what was applied is as it is wanted.
+
+    Raises:
+        ToolError: the cluster does not tell.
+    """
+    done = {one.entry.id for one in results if one.status == "Synced"}
+    found = []
+    for one in refreshed(cluster, items, scripts):
+        if one.entry.id in done:
+            found.append(one._replace(status="Synced"))
+        elif not (one.goes and one.live is None):
+            found.append(one)
     return found
 
 

@@ -7,8 +7,9 @@ Source: argo-cd `docs/user-guide/{sync-waves,resource_hooks}.md`, `gitops-engine
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gatekeeper.applications import health, tasks, tracking
@@ -39,6 +40,7 @@ class Plan(NamedTuple):
         approved: whether what is to be confirmed was.
         app: the name that objects are marked with.
         note: is told what will be done before it is; where it cannot note it, it is not done.
+        tried: what applying does, where that was tried just now; it counts for what is done first.
     """
 
     there: There
@@ -50,6 +52,7 @@ class Plan(NamedTuple):
     app: str
     note: Callable[[Sequence[Change], Sequence[Gone]], None]
     stop: threading.Event
+    tried: Mapping[str, Change] = MappingProxyType({})
 
     @property
     def is_multiple(self) -> bool:
@@ -98,6 +101,7 @@ def step(plan: Plan, results: Sequence[Result]) -> Step:
             return Step("Running", f"waiting for the deletion of hook {old[0].entry}", tuple(held.values()), 1.0)
         for one in _done(plan, group):
             held[_key(one)] = one
+        plan = plan._replace(tried={})
         is_last = len(group) == len(left)
         if not is_last and not any(one.running in ("Failed", "Error") for one in held.values()) and _wrote(held, group):
             return Step("Running", f"the next wave comes after {first[0]} {first[1]}", tuple(held.values()), PAUSE)
@@ -147,7 +151,7 @@ def _looked(plan: Plan, one: Result) -> Result:
         if is_brief:
             return one._replace(running="Succeeded", message="it is done, and gone")
         return one._replace(running="Failed", message="it was deleted while it was waited for")
-    found = health.of(live)
+    found = health.of(live, plan.mark.scripts)
     if at(live, ("metadata", "deletionTimestamp")):
         return one._replace(running="Failed", message="it is being deleted")
     if found is None or found.word == "Healthy":
@@ -166,7 +170,9 @@ def _done(plan: Plan, group: Sequence[Task]) -> list[Result]:
     plain = [task for task in group if task.value is not None and not task.hook]
     hooks = [task for task in group if task.hook]
     found = _pruned(plan, going) if going else []
-    changes = applying.applied(plan.there.cluster, tasks.stages(plain), plan.method, lambda made: plan.note(made, ()))
+    changes = applying.applied(
+        plan.there.cluster, tasks.stages(plain), plan.method, lambda made: plan.note(made, ()), plan.tried
+    )
     by_id = {entry_of(change.value).id: change for change in changes}
     for task in plain:
         change = by_id.get(task.entry.id)

@@ -5,9 +5,12 @@ Source: argo-cd `docs/user-guide/resource_tracking.md`, `util/argo/resource_trac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+from gatekeeper.applications import health
 from gatekeeper.applications.reading import Application
 from gatekeeper.cluster import values
 from gatekeeper.cluster.objects import Object, Objects
@@ -22,11 +25,12 @@ Method = Literal["annotation", "annotation+label", "label"]
 
 
 class Tracking(NamedTuple):
-    """How objects are marked."""
+    """How objects are marked; and the user's own scripts that say how well they are."""
 
     method: Method = "annotation"
     label: str = LABEL
     installation: str = ""
+    scripts: Mapping[str, str] = MappingProxyType({})
 
 
 def read(cluster: Objects, home: str) -> Tracking:
@@ -40,7 +44,8 @@ def read(cluster: Objects, home: str) -> Tracking:
     method: Any = words.get("application.resourceTrackingMethod") or "annotation"
     if method not in ("annotation", "annotation+label", "label"):
         raise ToolError(f"the ConfigMap {home}/{SETTINGS}: `application.resourceTrackingMethod` is {method}")
-    return Tracking(method, words.get("application.instanceLabelKey") or LABEL, words.get("installationID") or "")
+    label, installation = words.get("application.instanceLabelKey") or LABEL, words.get("installationID") or ""
+    return Tracking(method, label, installation, health.scripts_of(words))
 
 
 def instance(application: Application, home: str) -> str:

@@ -140,7 +140,7 @@ class Applications:
         asked = built.asked(value, application)
         if asked.lost:
             raise SealError(asked.lost)
-        mark, app = tracking.read(cluster, home), tracking.instance(application, home)
+        mark, app = self._place.mark, tracking.instance(application, home)
         plain, hooks = comparing.prepared(asked, there, project, mark, app)
         general = options.read(application.options, "the Application")
         return Case(
@@ -161,7 +161,7 @@ class Applications:
                 items = self._compared(case)
                 self._items[name] = of, items, time.monotonic() + _resync(case)
             else:
-                items = comparing.refreshed(case.there.cluster, held[1])
+                items = comparing.refreshed(case.there.cluster, held[1], case.mark.scripts)
                 self._items[name] = held[0], items, held[2]
             if case.there.is_here:
                 self._follow(one.entry for one in items)
@@ -169,12 +169,18 @@ class Applications:
         except (SealError, FieldError) as error:
             return self._told(case.value, {"ComparisonError": str(error)})
         if after.is_done:
-            # What a sync has changed is compared before it is told.
-            items = self._compared(case)
+            items = self._after(case, items, after)
             self._items[name] = of, items, time.monotonic() + _resync(case)
         self._tell(case, items, after)
         soon = self._items[name][2] - time.monotonic()
         return min(soon, after.seconds) if after.seconds is not None else soon
+
+    def _after(self, case: Case, items: list[Item], after: syncs.After) -> list[Item]:
+        """What there is after a sync: after one that failed all is compared."""
+        state = after.status["operationState"]
+        if state["phase"] != "Succeeded":
+            return self._compared(case)
+        return comparing.settled(case.there.cluster, items, statuses.results(state), case.mark.scripts)
 
     def _compared(self, case: Case) -> list[Item]:
         before = comparing.before(case.value, self._known(case.app) if case.there.is_here else ())

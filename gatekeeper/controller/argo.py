@@ -29,6 +29,7 @@ from gatekeeper.controller.speaking import Figures, say
 from gatekeeper.controller.watched import slim
 from gatekeeper.errors import ToolError
 from gatekeeper.fields import FieldError
+from gatekeeper.luahealth import asking
 from gatekeeper.model import at
 from gatekeeper.reconciling.budget import Budget
 from gatekeeper.reconciling.inventory import Entry
@@ -68,7 +69,8 @@ class Argo:
         note: see `Round.note`.
 
     Raises:
-        ToolError: the cluster knows no Applications; or does not tell how it marks what belongs to them.
+        ToolError: the cluster knows no Applications, or does not tell how it marks what belongs to them; or the
+            program that says how well objects are is not built.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Argo:
         if kinds[0] is None or kinds[1] is None:
             raise ToolError(f"the cluster knows no Application of {reading.GROUP}: install Argo CD's definitions")
         self._mark = tracking.read(cluster, options.home)
+        asking.there()
         self._applications = Reflector(
             cluster, kinds[0], _kept, self._application, options.selector, fault=self._fault("Application")
         )
@@ -104,7 +107,7 @@ class Argo:
             cluster, options.home, self._of, self.applying.add, figures, options.config_file, storage
         )
         self.owned = Owned(cluster, self._drifted, self._touched, self._lost, self._seen, self._selector())
-        place = Place(cluster, options.home, options.budget, fenced(note, mine), figures, self._stop)
+        place = Place(cluster, options.home, self._mark, options.budget, fenced(note, mine), figures, self._stop)
         self._work = Applications(
             place, self._applications.get, self._projects.get, self.origins, self.sources.add, self._follow, self._known
         )

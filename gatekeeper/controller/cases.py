@@ -25,12 +25,14 @@ class Place(NamedTuple):
 
     Attributes:
         home: the namespace of Argo CD's own objects.
+        mark: how objects are marked; as it was at the start.
         note: see `Round.note`.
         stop: ends what goes on for long, once it is set.
     """
 
     cluster: Objects
     home: str
+    mark: Tracking
     budget: Budget
     note: Callable[[Act], None]
     figures: Figures

@@ -77,7 +77,7 @@ def _left(
     there = destinations.there(place.cluster, place.home, application.destination, application.project)
     user = projects.account(owner, there.destination) if owner is not None else ""
     cluster = there.cluster.acting(user) if user else there.cluster
-    mark, app = tracking.read(place.cluster, place.home), tracking.instance(application, place.home)
+    mark, app = place.mark, tracking.instance(application, place.home)
     general = options.read(application.options, "the Application")
     entries = comparing.before(value, known(app) if there.is_here else ())
     living = [(entry, live) for entry in entries if (live := comparing.got(cluster, entry)) is not None]

@@ -14,7 +14,7 @@ from gatekeeper.controller.cases import Case
 from gatekeeper.labels import labels_of
 from gatekeeper.model import at
 from gatekeeper.reconciling import budget, refusing
-from gatekeeper.reconciling.applying import Change, Gone
+from gatekeeper.reconciling.applying import UNTRIED, Change, Gone
 from gatekeeper.reconciling.model import Act, Asked, Done
 from gatekeeper.reconciling.outcomes import Outcome
 
@@ -46,8 +46,12 @@ def plan(case: Case, items: Sequence[Item], operation: State, state: State) -> P
     method = comparing.how(case.asked, general, is_forced)
     return Plan(
         case.there, tasks.ordered(all_), method, general, is_confirmed(case.value, began), case.mark, case.app, note,
-        case.place.stop,
+        case.place.stop, {one.entry.id: one.change for one in mine if one.change is not None and _is_tried(one.change)},
     )  # fmt: skip
+
+
+def _is_tried(change: Change) -> bool:
+    return change.action != "failed" and change.reason != UNTRIED
 
 
 def space(case: Case) -> list[Object]:

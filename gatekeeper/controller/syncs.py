@@ -146,6 +146,7 @@ class Syncs:
             self._plans[name] = mark, planning.plan(case, items, operation, state)
             _make_space(case)
         plan = self._plans[name][1]
+        self._plans[name] = mark, plan._replace(tried={})
         step = syncing.step(plan, statuses.results(state))
         if step.running != "Running":
             return self._ended(case, items, state, step)

@@ -7,26 +7,21 @@ through a pipe only; what it says of a failure holds no value. `main.go` beside 
 
 from __future__ import annotations
 
-import atexit
 import base64
-import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import orjson
 
 from gatekeeper import tools
 from gatekeeper.hidden import Hidden
-from gatekeeper.process import Talking
+from gatekeeper.process import Idle
 
 SECONDS = 10.0
 ADVICE = "a template may go on for ever, or take more than 512 MB"
 Engine = Literal["external-secrets", "external-secrets-v1", "sealed-secrets"]
-
-
-# Programs that wait for the next request; no more than were asked at a time.
-_idle: list[Talking] = []
-_lock = threading.Lock()
+_programs = Idle(partial(tools.find, "gotemplate"), SECONDS, ADVICE)
 
 
 class Rename(NamedTuple):
@@ -91,30 +86,13 @@ def ask(
         "renames": [one._asdict() for one in renames],
         "removals": [{"json": _packed(one.text), "expressions": list(one.expressions)} for one in removals],
     }
-    reply = orjson.loads(_answer(orjson.dumps(request)))
+    reply = orjson.loads(_programs.ask(orjson.dumps(request)))
     return Reply(
         [_value(one) if one["found"] else Fault(one["fault"]) for one in reply["templates"]],
         [_value(one) if one["found"] else None for one in reply["lookups"]],
         [list(one["names"]) if one["found"] else Fault(one["fault"]) for one in reply["renames"]],
         [_value(one) if one["found"] else Fault(one["fault"]) for one in reply["removals"]],
     )
-
-
-def _answer(request: bytes) -> bytes:
-    """Asks a program that runs and has nothing to do, or a new one; it is kept for the next request."""
-    with _lock:
-        program = _idle.pop() if _idle else None
-    program = program or Talking([tools.find("gotemplate")])
-    answer = program.ask(request, SECONDS, ADVICE)
-    with _lock:
-        _idle.append(program)
-    return answer
-
-
-@atexit.register
-def _end() -> None:
-    while _idle:
-        _idle.pop().end()
 
 
 def _packed(value: Hidden) -> str:

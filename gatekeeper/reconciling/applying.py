@@ -7,9 +7,10 @@ Unlike there, all faults of a stage are told and not the first alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Kind, Object, Objects, Propagation, Refusal
@@ -95,7 +96,7 @@ def _forgiven(change: Change, made: set[tuple[str, str]], spaces: set[str]) -> C
     needs_kind = (ordering.group_of(value), value["kind"]) in made
     needs_space = at(value, ("metadata", "namespace")) in spaces
     if change.action == "failed" and "is not there" in change.reason and (needs_kind or needs_space):
-        return Change(value, "create", "not tried: what it needs is made in the same run")
+        return Change(value, "create", UNTRIED)
     return change
 
 
@@ -103,16 +104,23 @@ Note = Callable[[Sequence[Change]], None]
 
 
 def applied(
-    cluster: Objects, stages: Sequence[Sequence[Object]], how: How, note: Note = lambda changes: None
+    cluster: Objects,
+    stages: Sequence[Sequence[Object]],
+    how: How,
+    note: Note = lambda changes: None,
+    known: Mapping[str, Change] = MappingProxyType({}),
 ) -> list[Change]:
     """Applies stage by stage; a stage with a fault in it is not applied at all, and none after it.
 
     Args:
         note: is told what of a stage will be written, before it is.
+        known: what applying does, by the ids of entries, where that was tried just now.
     """
     found: list[Change] = []
     for stage in stages:
-        tried = _side_by_side(partial(_tried, cluster, how), stage)
+        new = [value for value in stage if entry_of(value).id not in known]
+        tried = [known[entry_of(value).id] for value in stage if entry_of(value).id in known]
+        tried += _side_by_side(partial(_tried, cluster, how), new) if new else []
         if any(change.action == "failed" for change in tried):
             return [*found, *(_not_done(change) for change in tried)]
         written = [change for change in tried if change.action in ("create", "configure")]
@@ -169,6 +177,7 @@ def _tried(cluster: Objects, how: How, value: Object) -> Change:
     return Change(value, "configure", "", fields, drift.whose(live, MANAGER), live, manner)
 
 
+UNTRIED = "not tried: what it needs is made in the same run"
 ADOPTED = "its fields are taken over from who has applied it before"
 REMADE = "a field of it cannot be changed: it is deleted and made anew"
 

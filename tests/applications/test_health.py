@@ -2,53 +2,117 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import yaml
 
+from gatekeeper import tools
 from gatekeeper.applications import builtin_health, health
-from tests.conftest import SHARED, shared
+from gatekeeper.applications.builtin_health import Health
+from gatekeeper.errors import ToolError
+from gatekeeper.luahealth import asking
+from gatekeeper.process import run
+from tests.conftest import SHARED, needs, shared
 
-CASES = SHARED / "corpora" / "argo-health"
-# Rollouts before 1.0 have no phase, and are told as progressing; of the others the order of conditions is another.
-ELSE = {
-    "argoproj.io/Rollout/testdata/healthy_legacy_v0.9_observedGeneration.yaml",
-    "argoproj.io/Rollout/testdata/healthy_legacy_v0.9_observedGeneration_numeric.yaml",
-    "argoproj.io/Rollout/testdata/bluegreen/healthy_servingActiveService.yaml",
-    "argoproj.io/Rollout/testdata/canary/healthy_executedAllStepsPreV0.8.yaml",
-    "argoproj.io/Rollout/testdata/canary/healthy_executedAllSteps.yaml",
-    "argoproj.io/Rollout/testdata/canary/healthy_noSteps.yaml",
-    "argoproj.io/Rollout/testdata/canary/healthy_emptyStepsList.yaml",
-    "argoproj.io/ApplicationSet/testdata/resourceNotUpdatedApplicationSet.yaml",
-    "argoproj.io/ApplicationSet/testdata/progressiveSyncApplicationSet.yaml",
-}
-# Kinds of which nothing is known here.
-UNKNOWN = ("apps.kruise.io/", "argoproj.io/CronWorkflow/", "argoproj.io/EventBus/")
+MODULE, ENGINE = "github.com/argoproj/argo-cd/v3", "github.com/argoproj/gitops-engine"
 
 
-def cases() -> Iterator[tuple[str, str, Path]]:
-    for file in sorted(CASES.rglob("health_test.yaml")):
+def fetched(module: str, version: str) -> Path:
+    """A module of Go, as it was published."""
+    go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
+    if go is None:
+        pytest.skip("no Go")
+    command = [go, "mod", "download", "-json", f"{module}@{version}"]
+    code, out, words = run(command, 300, Path(asking.__file__).parent, environment=tools.online())
+    assert code == 0, words
+    return Path(orjson.loads(out)["Dir"])
+
+
+@pytest.fixture(scope="module")
+def module() -> Path:
+    """Argo CD as its scripts were taken from it, with the cases of those."""
+    [version] = re.findall(rf"{MODULE} (v\S+)", (Path(asking.__file__).parent / "go.mod").read_text())
+    return fetched(MODULE, version)
+
+
+def cases(folder: Path) -> Iterator[tuple[str, str, Path]]:
+    for file in sorted(folder.rglob("health_test.yaml")):
         for one in yaml.safe_load(file.read_text())["tests"]:
             path = file.parent / (one.get("inputPath") or one["inputpath"])
-            yield str(path.relative_to(CASES)), one["healthStatus"]["status"], path
+            yield str(path.relative_to(folder)), one["healthStatus"]["status"], path
 
 
+def differing(folder: Path) -> tuple[int, list[str]]:
+    """How many cases there are, and which come to something else."""
+    count, other = 0, []
+    for name, word, path in cases(folder):
+        value = next(iter(yaml.load_all(path.read_text(), yaml.CSafeLoader)))
+        value = orjson.loads(orjson.dumps(value, default=lambda when: when.strftime("%Y-%m-%dT%H:%M:%SZ")))
+        said = asking.ask(value["apiVersion"].rpartition("/")[0], value["kind"], value)
+        count += 1
+        if said is None or (said.status, said.fault) != (word, ""):
+            other.append(f"{name}: {word}, {said}")
+    return count, other
+
+
+@needs("luahealth")
+def test_all_of_argo_cds_own_cases_come_to_the_same(module: Path) -> None:
+    count, other = differing(module / "resource_customizations")
+    # Of this kind there are cases, and no script.
+    assert [one for one in other if not one.startswith("sql.cnrm.cloud.google.com/SQLUser/")] == []
+    assert (count, len(other)) == (1041, 5)
+
+
+CASE = re.compile(r'assertAppHealth\(t, "./(testdata/[^"]+)", HealthStatus(\w+)\)')
+
+
+def test_argo_cds_cases_of_kubernetes_own_kinds_come_to_the_same(module: Path) -> None:
+    [version] = re.findall(rf"{ENGINE} (v\S+)", (module / "go.mod").read_text())
+    folder = fetched(ENGINE, version) / "pkg" / "health"
+    listed = CASE.findall((folder / "health_test.go").read_text())
+    other = []
+    for name, word in listed:
+        value = yaml.load((folder / name).read_text(), yaml.CSafeLoader)
+        found = health.of(value, {})
+        if found is None or found.word != word:
+            other.append(f"{name}: {word}, {found}")
+    assert other == [] and len(listed) > 40
+
+
+@needs("luahealth")
 @shared("corpora/argo-health")
-def test_argo_cds_own_cases_come_to_the_same() -> None:
-    other, unknown, same = set(), set(), 0
-    for name, word, path in cases():
-        found = health.of(yaml.safe_load(path.read_text()))
-        if found is None:
-            unknown.add(name)
-        elif found.word == word:
-            same += 1
-        else:
-            other.add(name)
-    assert other == ELSE and all(name.startswith(UNKNOWN) for name in unknown)
-    assert same == 98
+def test_cases_of_another_version_come_to_the_same() -> None:
+    count, other = differing(SHARED / "corpora" / "argo-health")
+    assert other == [] and count == 138
+
+
+@needs("luahealth")
+def test_a_script_of_the_users_counts_first_and_can_do_no_harm() -> None:
+    widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "status": {"phase": "Up"}}
+    settings = {
+        "resource.customizations.health.example.com_Widget":
+            'return {status = obj.status.phase == "Up" and "Healthy" or "Degraded", message = string.upper("up")}',
+        "resource.customizations": "'*.example.org/*': {health.lua: 'return {status = \"Suspended\"}'}",
+    }  # fmt: skip
+    scripts = health.scripts_of(settings)
+    assert health.of(widget, scripts) == Health("Healthy", "UP") and health.of(widget, {}) is None
+    assert health.of({**widget, "apiVersion": "a.example.org/v1"}, scripts) == Health("Suspended")
+    for text, words in (
+        ("while true do end", "takes longer than a second"), ("return io.open('/etc/passwd')", "fails"),
+        ("return os.getenv('HOME')", "fails"), ("return dofile('/etc/passwd')", "fails"), ("this is no Lua", "fails"),
+        ("return {status = 'Fine'}", "says no word"),
+    ):  # fmt: skip
+        found = health.of(widget, {"example.com/Widget": text})
+        assert found is not None and found.word == "Unknown" and words in found.message, text
+    with pytest.raises(ToolError, match="is no YAML"):
+        health.scripts_of({"resource.customizations": "{"})
 
 
 def one(kind: str, api_version: str = "v1", **parts: Any) -> dict[str, Any]:
@@ -104,7 +168,7 @@ READY = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availabl
     ],
 )  # fmt: skip
 def test_kubernetes_own_kinds_are_as_well_as_argo_cd_says(value: dict[str, Any], word: str | None) -> None:
-    found = health.of(value)
+    found = health.of(value, {})
     assert (found.word if found else None) == word
 
 

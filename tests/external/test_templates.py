@@ -179,10 +179,10 @@ def test_a_template_that_wants_too_much_ends_alone(template: str, monkeypatch: p
 
 def test_a_program_is_asked_again_and_again() -> None:
     filled("{{ .user }}")
-    before = list(asking._idle)
+    before = list(asking._programs._waiting)
     for _ in range(5):
         filled("{{ .user }}")
-    assert asking._idle == before
+    assert asking._programs._waiting == before
 
 
 FORBIDDEN = "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {{name: db, namespace: prod}}\nspec:\n  secretStoreRef: {{name: vault}}\n  data: [{{secretKey: user, remoteRef: {{key: k}}}}]\n  target: {{template: {{templateFrom: [{{literal: {literal}, target: {target}}}]}}}}\n"

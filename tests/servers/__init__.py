@@ -23,13 +23,15 @@ PROGRAMS = {
     "kubeseal": ("sealed-secrets", "github.com/bitnami/sealed-secrets/cmd/kubeseal", ""),
     "controller": ("sealed-secrets", "github.com/bitnami/sealed-secrets/cmd/controller", ""),
     "etcd": ("etcd", "go.etcd.io/etcd/server/v3", ""),
-    # For benchmarks only.
     "external-secrets": ("external-secrets", "github.com/external-secrets/external-secrets", ""),
     "vault": ("vault", "github.com/hashicorp/vault", ""),
     # A program of ours around the library that says whether objects are ready.
     "kstatus": ("kstatus", ".", ""),
     "kube-apiserver": ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", STAMP),
 }
+
+# Those that no test needs.
+BENCHES = ("external-secrets",)
 
 
 @cache
