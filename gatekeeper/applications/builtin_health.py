@@ -176,7 +176,9 @@ def _job(value: Object) -> Health:
 
 # Where the first version of autoscalers has its conditions.
 SCALING = "autoscaling.alpha.kubernetes.io/conditions"
-FAILED = ("FailedGetScale", "FailedUpdateScale", "FailedGetResourceMetric", "InvalidSelector")
+LOST = {
+    "AbleToScale": ("FailedGetScale", "FailedUpdateScale"), "ScalingActive": ("FailedGetResourceMetric", "InvalidSelector"),
+}  # fmt: skip
 
 
 def _autoscaler(value: Object) -> Health:
@@ -187,10 +189,10 @@ def _autoscaler(value: Object) -> Health:
             held = orjson.loads(noted)
         except orjson.JSONDecodeError:
             return Health("Unknown", f"its annotation {SCALING} is no JSON")
+    # The first that decides it counts.
     for one in held:
-        if one.get("status") != "True" and one.get("reason") in FAILED:
+        if one.get("reason") in LOST.get(str(one.get("type")), ()):
             return Health("Degraded", said(one))
-    for one in held:
         if one.get("status") == "True" and one.get("type") in ("AbleToScale", "ScalingLimited"):
             return Health("Healthy", said(one))
     return Health("Progressing", "Waiting to Autoscale")
