@@ -177,7 +177,8 @@ def _job(value: Object) -> Health:
 # Where the first version of autoscalers has its conditions.
 SCALING = "autoscaling.alpha.kubernetes.io/conditions"
 LOST = {
-    "AbleToScale": ("FailedGetScale", "FailedUpdateScale"), "ScalingActive": ("FailedGetResourceMetric", "InvalidSelector"),
+    "AbleToScale": ("FailedGetScale", "FailedUpdateScale"),
+    "ScalingActive": ("FailedGetResourceMetric", "InvalidSelector"),
 }  # fmt: skip
 
 
