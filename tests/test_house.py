@@ -55,7 +55,7 @@ ROOMS: dict[str, set[str]] = {
     "identity": {"config", "git"},
     "baseline": {"model", "config", "files"},
     "waivers": {"model", "roles", "documents", "sources", "config", "baseline"},
-    "render": BASE,
+    "render": BASE | {"patterns"},
     "engines.schema": BASE,
     "engines.plaintext": BASE,
     # Which certificate sealed a value is no secret, but only `sealing` can read certificates.

@@ -10,18 +10,20 @@ import orjson
 
 from gatekeeper import documents
 from gatekeeper.model import Resource, at
+from gatekeeper.render.expanding import expand
 
 DISABLED = "kustomize.toolkit.fluxcd.io/substitute"
-VARIABLE = re.compile(r"\$?\$\{([_A-Za-z][_A-Za-z0-9]*)(?:(:?[-=])([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{#?[_A-Za-z][_A-Za-z0-9]*")
 # What YAML would not write without quotes, so that its type cannot change by substitution.
 QUOTED = re.compile(r"^[\s\-?:,\[\]{}#&*!|>'\"%@`]|: |\s#|^$|\n|\s$")
 
 
 def substituted(resources: Sequence[Resource], variables: Mapping[str, str] | None) -> list[Resource]:
     """The resources with their variables set; what nothing here sets stays as it is."""
-    if variables is None:
+    # Without a single variable Flux looks for none.
+    if not variables:
         return list(resources)
-    return [_substituted(resource, variables) if b"${" in resource.json else resource for resource in resources]
+    return [_substituted(resource, variables) if b"$" in resource.json else resource for resource in resources]
 
 
 def _substituted(resource: Resource, variables: Mapping[str, str]) -> Resource:
@@ -37,7 +39,7 @@ def _walk(value: Any, variables: Mapping[str, str]) -> Any:
         return {key: _walk(item, variables) for key, item in value.items()}
     if isinstance(value, list):
         return [_walk(item, variables) for item in value]
-    if isinstance(value, str) and "${" in value:
+    if isinstance(value, str) and "$" in value:
         return _typed(value, expand(value, variables))
     return value
 
@@ -49,17 +51,3 @@ def _typed(before: str, after: str) -> Any:
     found, failure = documents.parse(b"v: " + after.encode())
     value = documents.value_of(found[0]).get("v") if found and failure is None else after
     return value if isinstance(value, bool | int | float) else after
-
-
-def expand(text: str, variables: Mapping[str, str]) -> str:
-    """`${VAR}`, `${VAR:-default}`, `${VAR:=default}`, `${VAR-default}`; `$${VAR}` stands for itself."""
-
-    def one(found: re.Match[str]) -> str:
-        if found.group(0).startswith("$$"):
-            return found.group(0)[1:]
-        name, operator, default = found.groups()
-        if name in variables and (variables[name] or not (operator or "").startswith(":")):
-            return variables[name]
-        return found.group(0) if operator is None else default
-
-    return VARIABLE.sub(one, text)

@@ -1,0 +1,70 @@
+"""What `${VAR}` comes to: by Flux's own cases, and where ours leave a text as it stands."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper import tools
+from gatekeeper.process import run
+from gatekeeper.render.expanding import expand
+
+MODULE = "github.com/fluxcd/pkg/envsubst@v1.5.0"
+CASE = re.compile(r"params:\s*map\[string\]string\{(.*?)\},\s*input:\s*([\"`].*?[\"`]),\s*output:\s*([\"`].*?[\"`]),\n")
+PAIR = re.compile(r'"((?:[^"\\]|\\.)*)":\s*"((?:[^"\\]|\\.)*)"')
+
+
+def unquoted(text: str) -> str:
+    """A text as Go writes it."""
+    return text[1:-1] if text.startswith("`") else str(orjson.loads(text))
+
+
+def test_fluxs_own_cases_come_to_the_same(tmp_path: Path) -> None:
+    go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
+    if go is None:
+        pytest.skip("no Go")
+    code, out, words = run([go, "mod", "download", "-json", MODULE], 300, tmp_path, environment=tools.online())
+    assert code == 0, words
+    text = (Path(orjson.loads(out)["Dir"]) / "eval_test.go").read_text()
+    cases = [
+        (dict(PAIR.findall(held)), unquoted(given), unquoted(wanted)) for held, given, wanted in CASE.findall(text)
+    ]
+    assert len(cases) > 30
+    other = []
+    for variables, given_, wanted in cases:
+        # What nothing sets is left, where Flux writes nothing.
+        if wanted == "" and not variables:
+            assert expand(given_, variables) == given_
+        elif expand(given_, variables) != wanted:
+            other.append((variables, given_, wanted, expand(given_, variables)))
+    assert other == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("${a}", "shop"), ("${b}", "${b}"), ("${b:-x}", "x"), ("${e:-x}", "x"), ("${a:-x}", "shop"), ("$a", "$a"),
+        ("$${a}", "${a}"), ("a$$b", "a$b"), ("${a", "${a"), ("${}", "${}"), ("${b^^}", "${b^^}"), ("${a:1:2}", "ho"),
+        ("${a: -2}", "op"), ("${a:x}", "shop"), ("${a:9}", ""), ("${a/o}", "${a/o}"), ("${a#[st]h}", "op"), ("${a%[op]*}", "shop"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_or_is_not_set_stays(text: str, wanted: str) -> None:
+    assert expand(text, {"a": "shop", "e": ""}) == wanted
+
+
+@given(st.text(alphabet="${}ab:-/#%^,*[]\\=1", max_size=40))
+def test_whatever_is_written_ends(text: str) -> None:
+    assert isinstance(expand(text, {"a": "b*"}), str)
+
+
+@given(st.text())
+def test_a_text_without_the_sign_stays(text: str) -> None:
+    plain = text.replace("$", "")
+    assert expand(plain, {"a": "x"}) == plain
