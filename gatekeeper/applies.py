@@ -31,6 +31,7 @@ from gatekeeper.reconciling.inventory import Entry
 from gatekeeper.reconciling.marking import GROUP
 from gatekeeper.reconciling.model import VERSIONS, Asked, Begun, Done, Round
 from gatekeeper.reconciling.outcomes import Outcome
+from gatekeeper.reconciling.wanting import Wanted
 
 
 def reconciled(round_: Round, asked: Asked) -> Done:
@@ -87,12 +88,12 @@ def begin(round_: Round, asked: Asked) -> Begun:
         # An empty render is no wish.
         return ended(Done(asked, Outcome(False, "PruneHeld", held), (), gone))
     if not round_.is_written:
-        changes = applying.planned(there, ordering.stages(objects), _how(asked))
+        changes = applying.planned(there, ordering.stages(objects), _how(asked, wanted))
         done = Done(asked, _outcome(changes, gone, held, round_.revision), changes, gone)
         return Begun(done, there, live, before)
     try:
         live = _noted(round_, live, before, objects)
-        done, taken = _written(round_, there, asked, objects, gone, held)
+        done, taken = _written(round_, there, asked, objects, gone, held, _how(asked, wanted))
     except ToolError as error:
         reason = Outcome(False, "StatusFailed", f"nothing is applied that cannot be noted: {error}")
         return Begun(Done(asked, reason), there, live, before)
@@ -104,7 +105,13 @@ def begin(round_: Round, asked: Asked) -> Begun:
 
 
 def _written(
-    round_: Round, there: Objects, asked: Asked, objects: Sequence[Object], gone: Sequence[Gone], held: str
+    round_: Round,
+    there: Objects,
+    asked: Asked,
+    objects: Sequence[Object],
+    gone: Sequence[Gone],
+    held: str,
+    how: applying.How,
 ) -> tuple[Done, list[Gone] | None]:
     """Applies, and takes away; each step is noted before it is taken.
 
@@ -115,7 +122,7 @@ def _written(
     def note(changes: Sequence[Change]) -> None:
         round_.act("apply", Done(asked, Outcome(False, "Applying", round_.revision), changes))
 
-    changes = applying.applied(there, ordering.stages(objects), _how(asked), note)
+    changes = applying.applied(there, ordering.stages(objects), how, note)
     failed = any(change.action == "failed" for change in changes)
     # Nothing is taken away while something did not come; and with `prune: false` it is nobody's any more.
     if failed or held:
@@ -126,8 +133,8 @@ def _written(
     return Done(asked, _outcome(changes, taken, held, round_.revision), changes, taken), taken
 
 
-def _how(asked: Asked) -> applying.How:
-    return partial(marking.manner, bool(at(asked.kustomization, ("spec", "force"))))
+def _how(asked: Asked, wanted: Wanted) -> applying.How:
+    return partial(marking.manner, bool(at(asked.kustomization, ("spec", "force"))), wanted.ignored)
 
 
 def finish(round_: Round, begun: Begun, reason: str) -> Done:

@@ -94,7 +94,7 @@ def revision_of(cluster: Objects, source: GitRepository) -> Revision:
         ToolError: the repository does not answer, or has none.
     """
     with closing(Handed()) as handed:
-        way = fetching.access(source.url, _secret(cluster, source, source.secret), handed)
+        way = _way(cluster, source, handed)
         return resolving.resolve(source.ref, fetching.listed(source, way))
 
 
@@ -142,9 +142,10 @@ def pulled(cluster: Objects, source: GitRepository, meant: Meant, folder: Path) 
 
 def _pulled(cluster: Objects, source: GitRepository, revision: Revision, folder: Path) -> Path:
     with closing(Handed()) as handed:
-        way = fetching.access(source.url, _secret(cluster, source, source.secret), handed)
+        way = _way(cluster, source, handed)
         # What is left out of a commit hangs on the source, too.
-        root = folder / hashlib.sha256(repr((source.url, source.ignore)).encode()).hexdigest()[:16]
+        asked = (source.url, source.ignore, source.submodules, source.folders)
+        root = folder / hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
         mirror = None
         if source.verification is not None:
             root.mkdir(parents=True, exist_ok=True)
@@ -152,6 +153,11 @@ def _pulled(cluster: Objects, source: GitRepository, revision: Revision, folder:
             keys = _secret(cluster, source, source.verification.secret)
             verifying.verified(source, revision, mirror, way, keys)
         return fetching.checkout(source, revision, way, root, mirror)
+
+
+def _way(cluster: Objects, source: GitRepository, handed: Handed) -> fetching.Access:
+    keys, proxy = (_secret(cluster, source, name) for name in (source.secret, source.proxy))
+    return fetching.access(source.url, keys, handed, proxy)
 
 
 def author_of(source: GitRepository, root: Path) -> str:

@@ -6,7 +6,6 @@ Source: argo-cd `docs/user-guide/diffing.md`, `util/argo/normalizers`; RFC 6901;
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 import orjson
@@ -19,6 +18,7 @@ from gatekeeper.gotemplate import asking
 from gatekeeper.gotemplate.asking import Fault, Removal
 from gatekeeper.hidden import Hidden
 from gatekeeper.model import at
+from gatekeeper.reconciling import ignoring
 from gatekeeper.reconciling.inventory import Entry, entry_of
 
 
@@ -45,10 +45,8 @@ def without(value: Object, rules: Sequence[Difference], live: Object | None) -> 
     """
     if not rules:
         return value
-    found = deepcopy(value)
+    found = ignoring.without(value, [pointer for rule in rules for pointer in rule.pointers])
     for rule in rules:
-        for pointer in rule.pointers:
-            _removed(found, pointer)
         for entry in at(live, ("metadata", "managedFields")) or () if rule.managers else ():
             if entry.get("manager") in rule.managers:
                 _take(found, entry.get("fieldsV1") or {})
@@ -62,23 +60,6 @@ def _asked(value: Object, expressions: tuple[str, ...]) -> Object:
         raise SealError(f"`spec.ignoreDifferences`: {answer.reason}")
     found: Object = orjson.loads(answer.reveal())
     return found
-
-
-def _removed(value: Any, pointer: str) -> None:
-    """Takes away what a pointer leads to, if anything is there."""
-    *above, last = [one.replace("~1", "/").replace("~0", "~") for one in pointer.split("/")[1:]] or [""]
-    for step in above:
-        value = _step(value, step)
-    if isinstance(value, dict):
-        value.pop(last, None)
-    elif isinstance(value, list) and last.isdecimal() and int(last) < len(value):
-        del value[int(last)]
-
-
-def _step(value: Any, step: str) -> Any:
-    if isinstance(value, list):
-        return value[int(step)] if step.isdecimal() and int(step) < len(value) else None
-    return value.get(step) if isinstance(value, dict) else None
 
 
 def _take(value: Any, fields: Mapping[str, Any]) -> None:
@@ -109,30 +90,5 @@ def respected(value: Object, rules: Sequence[Difference], live: Object | None) -
     """
     if live is None or not rules:
         return value
-    found: Object = _restored(value, without(value, rules, live), live)
+    found: Object = ignoring.kept(value, without(value, rules, live), live)
     return found
-
-
-def _restored(whole: Any, part: Any, live: Any) -> Any:
-    """What is in the whole and not in the part, as it is in the cluster."""
-    if isinstance(whole, dict) and isinstance(part, dict) and isinstance(live, dict):
-        found = {}
-        for key, held in whole.items():
-            if key in part:
-                found[key] = _restored(held, part[key], live[key]) if key in live else held
-            elif key in live:
-                found[key] = live[key]
-        return found
-    if isinstance(whole, list) and isinstance(part, list) and isinstance(live, list) and len(whole) == len(part):
-        return [
-            _restored(own, left, _same(own, number, live))
-            for number, (own, left) in enumerate(zip(whole, part, strict=True))
-        ]
-    return part if whole != part else whole
-
-
-def _same(own: Any, number: int, live: list[Any]) -> Any:
-    """The element of a list in the cluster that an element is: by its name, or else by its place."""
-    if isinstance(own, dict) and "name" in own:
-        return next((one for one in live if isinstance(one, dict) and one.get("name") == own["name"]), None)
-    return live[number] if number < len(live) else None

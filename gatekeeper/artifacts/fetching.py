@@ -8,17 +8,24 @@ files in memory or its environment, and never through an argument. Source: sourc
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
+import re
 import shlex
 import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
+from urllib.parse import quote
 
 from gatekeeper import process
-from gatekeeper.artifacts.reading import GitRepository
+from gatekeeper.artifacts import submodules
+from gatekeeper.artifacts.reading import GitRepository, Ref
 from gatekeeper.artifacts.resolving import Revision
 from gatekeeper.errors import ToolError
 from gatekeeper.hidden import Hidden
@@ -38,6 +45,7 @@ MIRROR = "mirror.git"
 # Where a link that led out of the repository leads now.
 OUTSIDE = f"{NOWHERE}/leads-out-of-the-repository"
 DAY = 24 * 3600.0
+PROXY = re.compile(r"https?://[^\s@]+")
 # What git says, and what that means.
 PHRASES = (
     ("could not read Username", "wants a name and a password: name a Secret in `secretRef`"),
@@ -57,8 +65,13 @@ class Access(NamedTuple):
     environment: Mapping[str, str]
 
 
-def access(url: str, data: Mapping[str, Hidden], handed: Handed) -> Access:
+def access(
+    url: str, data: Mapping[str, Hidden], handed: Handed, proxy: Mapping[str, Hidden] = MappingProxyType({})
+) -> Access:
     """How a repository is reached with the keys of a Secret.
+
+    Args:
+        proxy: `address`, `username` and `password` of one that leads there; empty for none.
 
     Raises:
         ToolError: they do not go together.
@@ -82,10 +95,24 @@ def access(url: str, data: Mapping[str, Hidden], handed: Handed) -> Access:
     if "tls.crt" in held and "tls.key" in held:
         settings.append(("http.sslCert", handed.put("tls.crt", held["tls.crt"], True)))
         settings.append(("http.sslKey", handed.put("tls.key", held["tls.key"], True)))
+    if proxy:
+        settings.append(("http.proxy", _proxy(proxy)))
     environment["GIT_CONFIG_COUNT"] = str(len(settings))
     for number, (key, text) in enumerate(settings):
         environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": text}
     return Access(environment)
+
+
+def _proxy(held: Mapping[str, Hidden]) -> str:
+    address, name, password = (
+        held[key].reveal().decode("utf-8", "replace").strip() if key in held else ""
+        for key in ("address", "username", "password")
+    )
+    if not PROXY.fullmatch(address):
+        raise ToolError("the Secret of the proxy has no `address` that begins with http:// or https://")
+    scheme, _, rest = address.partition("://")
+    who = f"{quote(name, safe='')}:{quote(password, safe='')}@" if name else ""
+    return f"{scheme}://{who}{rest}"
 
 
 def _ssh(held: Mapping[str, bytes], handed: Handed) -> str:
@@ -134,6 +161,10 @@ def checkout(source: GitRepository, revision: Revision, way: Access, folder: Pat
         work = (f"--git-dir={mirror}", f"--work-tree={scratch}")
         _git(source, way, scratch, *work, "checkout", "--force", revision.commit, "--", ".", more=index)
         (scratch / ".index").unlink(missing_ok=True)
+        if source.folders:
+            _thinned(source, scratch)
+        if source.submodules:
+            _filled(source, way, scratch, mirror, revision.commit, submodules.DEEPEST)
         for name in () if source.is_whole else _ignored(source, way, scratch, mirror):
             (scratch / name).unlink(missing_ok=True)
         bounded(scratch)
@@ -142,6 +173,42 @@ def checkout(source: GitRepository, revision: Revision, way: Access, folder: Pat
         shutil.rmtree(scratch, ignore_errors=True)
     _forget(folder, target)
     return target
+
+
+def _thinned(source: GitRepository, scratch: Path) -> None:
+    """Leaves of a commit the folders that are wanted, and what lies in its root."""
+    wanted = [scratch / folder.strip("/") for folder in source.folders]
+    for folder in wanted:
+        if not folder.is_dir() or not folder.resolve().is_relative_to(scratch.resolve()):
+            raise ToolError(f"{source.url}: `sparseCheckout` {folder.name} is no folder of it")
+    for path, names, files in os.walk(scratch, topdown=False):
+        here = Path(path)
+        is_kept = here == scratch or any(here.is_relative_to(one) for one in wanted)
+        for name in () if is_kept else (*files, *(one for one in names if (here / one).is_symlink())):
+            (here / name).unlink()
+        if not is_kept and not any(here.iterdir()):
+            here.rmdir()
+
+
+def _filled(source: GitRepository, way: Access, scratch: Path, mirror: Path, commit: str, depth: int) -> None:
+    """Puts the submodules of a commit into it, and theirs into them."""
+    where = (f"--git-dir={mirror}",)
+    found = list(submodules.of(source, partial(_git, source, way, mirror, *where), commit))
+    if len(found) > submodules.MOST or (found and not depth):
+        raise ToolError(f"{source.url}: has more than {submodules.MOST} submodules, or they lie too deep in each other")
+    for one in found:
+        with closing(Handed()) as handed:
+            theirs = way if submodules.is_near(source, one) else access(one.url, {}, handed)
+            other = GitRepository(
+                source.namespace, source.name, one.url, Ref(commit=one.commit), timeout=source.timeout, is_whole=True
+            )
+            folder = mirror.parent.parent / hashlib.sha256(f"submodule {one.url}".encode()).hexdigest()[:16]
+            folder.mkdir(parents=True, exist_ok=True)
+            revision = Revision("", one.commit, one.commit)
+            own = mirrored(other, revision, theirs, folder)
+            files = checkout(other, revision, theirs, folder, own)
+            submodules.put(scratch, one, files)
+            _filled(other, theirs, scratch / one.path, own, one.commit, depth - 1)
 
 
 def bounded(root: Path) -> None:

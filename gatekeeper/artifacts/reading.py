@@ -51,6 +51,9 @@ class GitRepository(NamedTuple):
         ignore: which files are left out, as `.gitignore` has them; None for the usual ones.
         timeout, interval: seconds.
         is_whole: whether nothing of it is left out, whatever `.sourceignore` says.
+        submodules: whether other repositories that it names are put into it.
+        proxy: the name of the Secret with the proxy; empty for none.
+        folders: which folders alone are wanted; none for all.
     """
 
     namespace: str
@@ -65,6 +68,9 @@ class GitRepository(NamedTuple):
     suspend: bool = False
     include: tuple[Include, ...] = ()
     is_whole: bool = False
+    submodules: bool = False
+    proxy: str = ""
+    folders: tuple[str, ...] = ()
 
 
 def read(value: Any, namespace: str = "default") -> GitRepository:
@@ -90,7 +96,9 @@ def read(value: Any, namespace: str = "default") -> GitRepository:
     # It was about a library of Go that is long gone.
     spec.has("gitImplementation")
     spec.choice("provider", ("generic",), "generic")
-    secret, verify = spec.inner("secretRef"), spec.inner("verify")
+    secret, verify, proxy = (spec.inner(name) for name in ("secretRef", "verify", "proxySecretRef"))
+    if proxy is not None and url.startswith("ssh://"):
+        spec.refuse("proxySecretRef", "is for http and https")
     found = GitRepository(
         metadata.text("namespace", "") or namespace,
         metadata.text("name"),
@@ -103,9 +111,10 @@ def read(value: Any, namespace: str = "default") -> GitRepository:
         spec.seconds("interval", MINUTE),
         spec.flag("suspend"),
         tuple(map(_include, spec.each("include"))),
+        submodules=spec.flag("recurseSubmodules"),
+        proxy=proxy.text("name") if proxy else "",
+        folders=spec.words("sparseCheckout"),
     )
-    if spec.flag("recurseSubmodules"):
-        spec.refuse("recurseSubmodules", "is not supported yet")
     spec.end()
     return found
 

@@ -16,7 +16,7 @@ from gatekeeper.controller.gitrepositories import Sources
 from gatekeeper.controller.speaking import Figures, say
 from gatekeeper.fields import FieldError, Fields
 from gatekeeper.model import at
-from gatekeeper.reconciling import expressing, finalizing, reporting, waiting
+from gatekeeper.reconciling import expressing, finalizing, outcomes, reporting, waiting
 from gatekeeper.reconciling.applying import Gone
 from gatekeeper.reconciling.budget import Budget
 from gatekeeper.reconciling.inventory import Entry
@@ -28,6 +28,8 @@ JITTER = 0.05
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 # The revision for which somebody lets more be deleted than the budget does.
 APPROVED = "gatekeeper-gitops.io/approved-revision"
+# What becomes of what somebody else has changed: it is healed, or with this word told only.
+DRIFT, REPORT = "gatekeeper-gitops.io/drift", "report"
 
 
 class Waiting(NamedTuple):
@@ -72,6 +74,7 @@ class Kustomizations:
         self._waiting: dict[Name, Waiting] = {}
         self._drifted: set[Name] = set()
         self._said: dict[Name, Outcome] = {}
+        self._reports: dict[Name, str] = {}
         self._stop = threading.Event()
 
     def is_waiting(self, name: Name) -> bool:
@@ -93,6 +96,7 @@ class Kustomizations:
             self._waiting.pop(name, None)
             self._sources.built.pop(name, None)
             self._said.pop(name, None)
+            self._reports.pop(name, None)
             return None
         if at(value, ("metadata", "deletionTimestamp")):
             return finalizing.deleted(self._cluster, value, partial(self._leaving, value))
@@ -140,6 +144,8 @@ class Kustomizations:
         if late:
             return self._told(value, Outcome(False, "DependencyNotReady", late), DEPENDENCY, round_.revision)
         finalizing.hold(self._cluster, value)
+        if at(value, ("metadata", "annotations", DRIFT)) == REPORT and _is_at(value, round_.revision):
+            return self._reported(name, value, round_)
         begun = applies.begin(round_, self._sources.built[name].asked)
         self._follow(list(begun.held))
         for change in begun.done.changes:
@@ -155,6 +161,19 @@ class Kustomizations:
         end = until if until is not None else time.monotonic() + begun.timeout
         self._waiting[name] = Waiting(begun, of, end, FIRST_PAUSE)
         return FIRST_PAUSE
+
+    def _reported(self, name: Name, value: Object, round_: Round) -> float:
+        """Tells what differs, and changes nothing."""
+        begun = applies.begin(round_._replace(is_written=False), self._sources.built[name].asked)
+        self._follow(list(begun.held))
+        lines = outcomes.drift_of(begun.done.changes)
+        message = "; ".join(lines)
+        if self._reports.get(name, "") != message:
+            self._reports[name] = message
+            if lines:
+                say("warning", message, controller="Kustomization", object="/".join(name), reason="DriftDetected")
+                reporting.drifted(self._cluster, value, message, round_.revision)
+        return _seconds(value, "interval")
 
     def _looked(self, name: Name, value: Object, waiting_: Waiting) -> float | None:
         begun = waiting_.begun
@@ -214,6 +233,13 @@ def source_of(value: Object) -> Name | None:
     if ref.get("kind") != "GitRepository":
         return None
     return ref.get("namespace") or value["metadata"]["namespace"], str(ref.get("name"))
+
+
+def _is_at(value: Object, revision: str) -> bool:
+    """Whether a Kustomization is as it was when this revision was applied."""
+    ready, generation = telling.ready_of(value), at(value, ("metadata", "generation"))
+    is_applied = at(value, ("status", "lastAppliedRevision")) == revision
+    return is_applied and ready.get("status") == "True" and ready.get("observedGeneration") == generation
 
 
 def kept(value: Object) -> Object:

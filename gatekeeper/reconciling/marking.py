@@ -5,13 +5,16 @@ Source: fluxcd/pkg `ssa/utils/meta.go`; kustomize-controller `docs/spec/v1/kusto
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from gatekeeper.labels import labels_of
 from gatekeeper.model import at
+from gatekeeper.reconciling import ignoring
 from gatekeeper.reconciling.applying import Manner
+from gatekeeper.reconciling.ignoring import Ignore
 from gatekeeper.reconciling.ordering import Object
 
 GROUP = "kustomize.toolkit.fluxcd.io"
@@ -59,14 +62,20 @@ def keep(kustomization: Any, live: Object) -> str:
     return ""
 
 
-def manner(is_forced: bool, value: Object, live: Object | None) -> Manner:
+def manner(is_forced: bool, rules: Sequence[Ignore], value: Object, live: Object | None) -> Manner:
     """How an object is applied.
 
     Args:
         is_forced: whether the Kustomization lets all that it applies be made anew.
+        rules: which fields may differ.
     """
-    forced = is_forced or says(value, "force", "Enabled")
-    return Manner(None, is_left_alone(value, live), forced, adopts=not says(value, "ssa", "Merge"))
+    forced, adopts = is_forced or says(value, "force", "Enabled"), not says(value, "ssa", "Merge")
+    pointers = ignoring.pointers_for(value, rules)
+    if not pointers or live is None:
+        return Manner(None, is_left_alone(value, live), forced, adopts=adopts)
+    own = ignoring.kept(value, ignoring.without(value, pointers), live)
+    shown = partial(ignoring.without, pointers=pointers)
+    return Manner(own, is_left_alone(value, live), forced, adopts=adopts, shown=shown)
 
 
 def is_left_alone(value: Object, live: Object | None) -> bool:

@@ -135,16 +135,21 @@ def events_of(
         told.append(Told("Normal" if outcome.is_ready else "Warning", outcome.reason, message))
     if at(kustomization, ("status", "lastAppliedRevision")) == revision:
         # Nothing is new in Git: somebody has changed the cluster.
-        lines = [
-            f"{change} was changed{f' by {change.by}' if change.by else ''}: "
-            f"{', '.join(dotted(field) for field in change.fields[:MOST_FIELDS])}"
-            for change in changes
-            if change.action == "configure" and change.fields
-        ] + [f"{change} was gone" for change in changes if change.action == "create"]
+        lines = drift_of(changes)
         if lines:
             told.append(Told("Warning", "DriftCorrected", "; ".join(lines)))
     marks = {f"{GROUP}/revision": revision}
     return [telling.event(one, kustomization, now, marks) for one in told]
+
+
+def drift_of(changes: Sequence[Change]) -> list[str]:
+    """What somebody has changed: which fields, and who it was."""
+    return [
+        f"{change} was changed{f' by {change.by}' if change.by else ''}: "
+        f"{', '.join(dotted(field) for field in change.fields[:MOST_FIELDS])}"
+        for change in changes
+        if change.action == "configure" and change.fields
+    ] + [f"{change} was gone" for change in changes if change.action == "create"]
 
 
 def inventory_of(held: Sequence[Entry]) -> dict[str, Any]:

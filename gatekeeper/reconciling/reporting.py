@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from gatekeeper import telling
 from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.errors import ToolError
 from gatekeeper.reconciling import outcomes, substituting
 from gatekeeper.reconciling.inventory import Entry
+from gatekeeper.reconciling.marking import GROUP
 from gatekeeper.reconciling.model import Begun, Done, Round
 from gatekeeper.reconciling.outcomes import Outcome
+from gatekeeper.telling import Told
 
 
 def progress(round_: Round, begun: Begun) -> None:
@@ -63,6 +66,18 @@ def tell(cluster: Objects, value: Object, outcome: Outcome, revision: str) -> No
     for event in outcomes.events_of(live, outcome, revision, (), now) if events else ():
         assert events is not None
         cluster.create(events, event)
+
+
+def drifted(cluster: Objects, value: Object, message: str, revision: str) -> None:
+    """Says in the cluster what somebody has changed, where that is not put right.
+
+    Raises:
+        ToolError: the cluster does not take it.
+    """
+    events = cluster.kind("v1", "Event")
+    if events is not None:
+        told_ = Told("Warning", "DriftDetected", message)
+        cluster.create(events, telling.event(told_, value, time.time(), {f"{GROUP}/revision": revision}))
 
 
 def _masked(done: Done) -> Done:

@@ -14,8 +14,9 @@ import orjson
 from gatekeeper.errors import SealError
 from gatekeeper.fields import Fields
 from gatekeeper.model import at
-from gatekeeper.reconciling import expressing, marking
+from gatekeeper.reconciling import expressing, ignoring, marking
 from gatekeeper.reconciling.expressing import Rule
+from gatekeeper.reconciling.ignoring import Ignore
 from gatekeeper.reconciling.ordering import Object
 
 # What rendering follows, and what is nothing to applying: how a deletion is carried out, old words for validation.
@@ -50,6 +51,7 @@ class Wanted(NamedTuple):
         timeout: seconds.
         cluster: the Secret with the kubeconfig of another cluster, and the key in it; None for one's own.
         rules: what objects of some kinds are as they shall be by.
+        ignored: which fields of what is applied may differ.
         account: the ServiceAccount of the Kustomization's namespace whose rights count; empty for one's own.
     """
 
@@ -59,6 +61,7 @@ class Wanted(NamedTuple):
     account: str = ""
     rules: tuple[Rule, ...] = ()
     cluster: tuple[str, str] | None = None
+    ignored: tuple[Ignore, ...] = ()
 
 
 def read(kustomization: Object) -> Wanted:
@@ -89,9 +92,9 @@ def read(kustomization: Object) -> Wanted:
         api_version, kind = fields.text("apiVersion", "apps/v1"), fields.text("kind")
         checks.append(ruled(Check(api_version, kind, namespace, fields.text("name")), rules))
         fields.end()
-    found = Wanted(
-        spec.flag("wait"), tuple(checks), timeout, spec.text("serviceAccountName", ""), rules, _cluster(spec)
-    )
+    ignored = tuple(map(ignoring.read, spec.each("ignore")))
+    account = spec.text("serviceAccountName", "")
+    found = Wanted(spec.flag("wait"), tuple(checks), timeout, account, rules, _cluster(spec), ignored)
     spec.end("is not supported yet")
     return found
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
-from gatekeeper.artifacts import fetching, reading, resolving, verifying
+from gatekeeper.artifacts import fetching, reading, resolving, submodules, verifying
 from gatekeeper.artifacts.reading import GitRepository, Ref
 from gatekeeper.artifacts.resolving import Revision, Unresolved
 from gatekeeper.artifacts.verifying import Unverified
@@ -19,7 +20,7 @@ from gatekeeper.fields import FieldError
 from gatekeeper.hidden import Hidden
 from gatekeeper.stores.handed import Handed
 from tests.conftest import needs
-from tests.servers import git_server
+from tests.servers import git_server, ssh_server
 from tests.servers.git_server import PASSWORD, USER, Host
 
 WHO = {
@@ -88,7 +89,7 @@ def test_every_version_has_the_same_form(version: str) -> None:
     [
         ({"url": "git@github.com:a/b"}, "must begin with"), ({"url": "ext::sh -c id"}, "must begin with"), ({"url": "--upload-pack=id"}, "must begin with"),
         ({"url": "https://me:secret@example.com/r"}, "holds a password"), ({"ref": {"branch": "--upload-pack=id"}}, "no name that Git takes"),
-        ({"recurseSubmodules": True}, "recurseSubmodules` is not supported"), ({"include": [{"repository": {"name": "b"}, "toPath": "../up"}]}, "must be a path within"), ({"include": [{"toPath": "x"}]}, "repository` is missing"), ({"provider": "azure"}, "provider` is"),
+        ({"serviceAccountName": "x"}, "serviceAccountName` is not supported"), ({"include": [{"repository": {"name": "b"}, "toPath": "../up"}]}, "must be a path within"), ({"include": [{"toPath": "x"}]}, "repository` is missing"), ({"provider": "azure"}, "provider` is"),
         ({"verify": {"mode": "Tag"}}, "secretRef` is missing"), ({"ref": {"odd": "x"}}, "odd` is not supported"), ({"accessFrom": {}}, "accessFrom"),
     ],
 )  # fmt: skip
@@ -203,6 +204,102 @@ def test_files_are_left_out_as_flux_leaves_them_out(
     _, folder = pulled(one, {}, handed, tmp_path / "kept")
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert found - {"a.yaml", "apps/.sourceignore"} == set(kept)
+
+
+def test_a_repository_is_pulled_over_ssh_by_the_key_of_the_secret(work: Work, handed: Handed, tmp_path: Path) -> None:
+    first = work.commit()
+    with ssh_server.serving(tmp_path) as host:
+        one = source(f"ssh://git@127.0.0.1:{host.port}{work.root}", ref={"branch": "main"})
+        keys = {"identity": host.identity, "known_hosts": host.known_hosts}
+        revision, folder = pulled(one, keys, handed, tmp_path / "kept")
+        assert revision.commit == first and (folder / "a.yaml").is_file()
+        other = asyncssh.generate_private_key("ssh-ed25519")
+        for wrong, words in (
+            ({**keys, "identity": other.export_private_key().decode()}, "refuses the key"),
+            (
+                {**keys, "known_hosts": f"[127.0.0.1]:{host.port} {other.export_public_key().decode()}"},
+                "another host key",
+            ),
+            ({"identity": host.identity}, "has no `known_hosts`"),
+        ):
+            with pytest.raises(ToolError, match=words):
+                pulled(one, wrong, handed, tmp_path / "kept")
+
+
+def test_a_proxy_is_asked_with_its_own_name_and_password(
+    work: Work, host: Host, handed: Handed, tmp_path: Path
+) -> None:
+    work.commit()
+    one = source("http://git.example.invalid/shop/.git", ref={"branch": "main"}, proxySecretRef={"name": "p"})
+    keys = {"username": Hidden(USER.encode()), "password": Hidden(PASSWORD.encode())}
+    proxy = {"address": Hidden(host.url.encode()), "username": Hidden(b"me"), "password": Hidden(b"of the proxy")}
+    way = fetching.access(one.url, keys, handed, proxy)
+    revision = resolving.resolve(one.ref, fetching.listed(one, way))
+    assert (fetching.checkout(one, revision, way, tmp_path / "kept") / "a.yaml").is_file()
+    assert all("http://git.example.invalid/" in line for line in host.seen)
+    with pytest.raises(ToolError, match="no `address`"):
+        fetching.access(one.url, keys, handed, {"address": Hidden(b"socks5://x")})
+
+
+def test_submodules_are_put_in_at_their_commits_and_those_within_them(
+    work: Work, handed: Handed, tmp_path: Path
+) -> None:
+    inner, lib = Work(tmp_path / "host" / "inner"), Work(tmp_path / "host" / "lib")
+    inner.commit("deep.yaml")
+    lib.commit("lib.yaml")
+    add = ("-c", "protocol.file.allow=always", "submodule", "add", "-q")
+    lib.git(*add, f"file://{inner.root}", "within")
+    lib.git("commit", "-qm", "x")
+    # Beside it, as it is most often written.
+    work.commit()
+    work.git(*add, f"file://{lib.root}", "parts/lib")
+    work.git("config", "-f", ".gitmodules", "submodule.parts/lib.url", "../lib")
+    work.commit("b.yaml")
+    noted = lib.git("rev-parse", "HEAD")
+    lib.commit("later.yaml")
+    with_them = {"ref": {"branch": "main"}, "ignore": "# none", "recurseSubmodules": True}
+    revision, folder = pulled(source(f"file://{work.root}", **with_them), {}, handed, tmp_path / "kept")
+    assert (folder / "parts/lib/lib.yaml").is_file() and (folder / "parts/lib/within/deep.yaml").is_file()
+    assert not (folder / "parts/lib/later.yaml").exists() and noted and revision.commit
+    _, bare = pulled(source(f"file://{work.root}", ref={"branch": "main"}), {}, handed, tmp_path / "bare")
+    assert not (bare / "parts/lib/lib.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"), [("ext::sh -c id", "no address that is followed"), ("/etc", "no address that is followed")]
+)
+def test_a_submodule_from_elsewhere_is_refused(
+    url: str, words: str, work: Work, handed: Handed, tmp_path: Path
+) -> None:
+    lib = Work(tmp_path / "host" / "lib")
+    lib.commit()
+    work.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", f"file://{lib.root}", "lib")
+    work.git("config", "-f", ".gitmodules", "submodule.lib.url", url)
+    work.commit()
+    with pytest.raises(ToolError, match=words):
+        pulled(
+            source(f"file://{work.root}", ref={"branch": "main"}, recurseSubmodules=True), {}, handed, tmp_path / "kept"
+        )
+
+
+def test_credentials_go_to_no_other_host_with_a_submodule() -> None:
+    own = source("https://git.example/a.git")
+    assert submodules.is_near(own, submodules.Submodule("x", "https://git.example/b.git", "1" * 40))
+    for url in ("https://other.example/b.git", "http://git.example/b.git", "https://git.example:444/b.git"):
+        assert not submodules.is_near(own, submodules.Submodule("x", url, "1" * 40))
+
+
+def test_only_some_folders_are_pulled_where_only_they_are_wanted(work: Work, handed: Handed, tmp_path: Path) -> None:
+    for file in ("root.yaml", "apps/a.yaml", "apps/deep/b.yaml", "other/c.yaml"):
+        work.commit(file)
+    one = source(f"file://{work.root}", ref={"branch": "main"}, sparseCheckout=["apps/deep"])
+    _, folder = pulled(one, {}, handed, tmp_path / "kept")
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert files == {"root.yaml", "apps/deep/b.yaml"}
+    with pytest.raises(ToolError, match="is no folder of it"):
+        pulled(
+            source(f"file://{work.root}", ref={"branch": "main"}, sparseCheckout=["no"]), {}, handed, tmp_path / "more"
+        )
 
 
 def test_no_link_leads_out_of_a_repository(work: Work, handed: Handed, tmp_path: Path) -> None:

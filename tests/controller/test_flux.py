@@ -168,6 +168,32 @@ def test_what_is_deleted_while_it_is_waited_for_is_applied_again(place: Place, t
     cluster.ask("DELETE", claims)
 
 
+def test_drift_is_told_only_or_ignored_where_the_kustomization_says_so(place: Place, tmp_path: Path) -> None:
+    cluster = place.cluster
+    place.put("apps/all.yaml", config("x"), config("w"))
+    value = flux(ignore=[{"paths": ["/data/a"], "target": {"kind": "ConfigMap", "name": "w.*"}}])
+    value["metadata"]["annotations"] = {"gatekeeper-gitops.io/drift": "report"}
+    with controller(cluster, tmp_path) as running:
+        cluster.make(REPOSITORIES, place.source)
+        cluster.make(KUSTOMIZATIONS, value)
+        until(lambda: place.ready()[0] == "True", running)
+        for name in ("x", "w"):
+            held = cluster.ask("GET", f"{MAPS}/{name}")[1]
+            cluster.ask("PUT", f"{MAPS}/{name}?fieldManager=kubectl-edit", {**held, "data": {"a": "changed"}})
+        told = ("DriftDetected", "ConfigMap prod/x was changed by kubectl-edit: data.a")
+        until(lambda: told in place.events(), running)
+        assert place.data("x") == place.data("w") == {"a": "changed"} and place.ready()[0] == "True"
+        # With the word away it is put right; what may differ is not, with a new commit either.
+        cluster.ask(
+            "PATCH", f"{KUSTOMIZATIONS}/apps", {"metadata": {"annotations": {"gatekeeper-gitops.io/drift": None}}}
+        )
+        until(lambda: place.data("x") == {"a": "1"}, running)
+        place.put("apps/all.yaml", config("x", "2"), config("w", "2"))
+        place.nudge(f"{REPOSITORIES}/r")
+        until(lambda: place.data("x") == {"a": "2"} and place.ready()[0] == "True", running)
+        assert place.data("w") == {"a": "changed"}
+
+
 def test_dependencies_and_values_of_the_cluster_count_as_soon_as_they_are_there(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     place.put("base/all.yaml", config("b"))

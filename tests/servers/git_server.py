@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -40,7 +41,8 @@ def serving(folder: Path, is_open: bool = False) -> Iterator[Host]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            path, _, query = self.path.partition("?")
+            # As a proxy it is asked with the whole address, and takes itself for every host.
+            path, _, query = re.sub(r"^http://[^/]*", "", self.path).partition("?")
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             environment = {
                 **os.environ, "GIT_PROJECT_ROOT": str(folder), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": path,
