@@ -13,12 +13,12 @@ from gatekeeper.applications import repositories
 from gatekeeper.applications.globs import matches
 from gatekeeper.applications.model import Asked
 from gatekeeper.applications.reading import Application, Source
-from gatekeeper.artifacts import fetching, resolving
+from gatekeeper.artifacts import crediting, fetching, resolving, ways
+from gatekeeper.artifacts.crediting import Credit
 from gatekeeper.artifacts.reading import GitRepository, Ref
 from gatekeeper.artifacts.resolving import Revision
 from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.config import Config
-from gatekeeper.errors import ToolError
 from gatekeeper.model import Coverage, Resource, Verdict, distinct
 from gatekeeper.render import applications, applied, every
 from gatekeeper.sources import Tree
@@ -49,7 +49,7 @@ def revision_of(cluster: Objects, home: str, url: str, wanted: str, project: str
         ToolError: the repository does not answer, or has none.
     """
     with closing(Handed()) as handed:
-        way = fetching.access(url, repositories.credentials(cluster, home, url, project), handed)
+        way = ways.way(url, repositories.credentials(cluster, home, url, project), handed)
         return resolving.targeted(wanted, fetching.listed(_repository(url, wanted), way))
 
 
@@ -60,18 +60,15 @@ def fetched(cluster: Objects, home: str, url: str, revision: Revision, project: 
         ToolError: it cannot be had.
     """
     with closing(Handed()) as handed:
-        way = fetching.access(url, repositories.credentials(cluster, home, url, project), handed)
+        way = ways.way(url, repositories.credentials(cluster, home, url, project), handed)
         root = storage / hashlib.sha256(f"whole {url}".encode()).hexdigest()[:16]
         return fetching.checkout(_repository(url, revision.fetched), revision, way, root)
 
 
-def author_of(url: str, root: Path) -> str:
-    """Who wrote a commit that was fetched; empty where that cannot be told any more."""
-    try:
-        with closing(Handed()) as handed:
-            return fetching.author(_repository(url, "HEAD"), fetching.access("file:", {}, handed), root)
-    except ToolError:
-        return ""
+def credit_of(url: str, root: Path) -> Credit:
+    """Whom a commit that was fetched is owed to."""
+    with closing(Handed()) as handed:
+        return crediting.of(_repository(url, "HEAD"), ways.way("file:", {}, handed), root)
 
 
 class Repository(NamedTuple):

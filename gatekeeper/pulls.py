@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatekeeper import documents, gate, lock, sources, tools
-from gatekeeper.artifacts import fetching, including, reading, resolving, verifying
+from gatekeeper.artifacts import crediting, fetching, including, reading, resolving, verifying, ways
+from gatekeeper.artifacts.crediting import Credit
 from gatekeeper.artifacts.including import Included
 from gatekeeper.artifacts.reading import GitRepository, Include
 from gatekeeper.artifacts.resolving import Revision
@@ -130,43 +131,43 @@ def meant(cluster: Objects, source: GitRepository) -> Meant:
     return Meant(revision_of(cluster, source), tuple(parts))
 
 
-def pulled(cluster: Objects, source: GitRepository, meant: Meant, folder: Path) -> Path:
+class Pulled(NamedTuple):
+    """The files of a commit, and whom it is owed to."""
+
+    root: Path
+    credit: Credit
+
+
+def pulled(cluster: Objects, source: GitRepository, meant: Meant, folder: Path) -> Pulled:
     """The files of a commit with those that it includes, if each is signed as it must be.
 
     Raises:
         ToolError: one cannot be had, or is not signed by those who may.
     """
-    parts = [Included(one, _pulled(cluster, other, revision, folder)) for one, other, revision in meant.parts]
-    return including.joined(_pulled(cluster, source, meant.revision, folder), parts)
+    parts = [Included(one, _pulled(cluster, other, revision, folder).root) for one, other, revision in meant.parts]
+    own = _pulled(cluster, source, meant.revision, folder)
+    return own._replace(root=including.joined(own.root, parts))
 
 
-def _pulled(cluster: Objects, source: GitRepository, revision: Revision, folder: Path) -> Path:
+def _pulled(cluster: Objects, source: GitRepository, revision: Revision, folder: Path) -> Pulled:
     with closing(Handed()) as handed:
         way = _way(cluster, source, handed)
         # What is left out of a commit hangs on the source, too.
         asked = (source.url, source.ignore, source.submodules, source.folders)
         root = folder / hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
-        mirror = None
+        mirror, signer = None, ""
         if source.verification is not None:
             root.mkdir(parents=True, exist_ok=True)
             mirror = fetching.mirrored(source, revision, way, root)
             keys = _secret(cluster, source, source.verification.secret)
-            verifying.verified(source, revision, mirror, way, keys)
-        return fetching.checkout(source, revision, way, root, mirror)
+            signer = verifying.verified(source, revision, mirror, way, keys)
+        files = fetching.checkout(source, revision, way, root, mirror)
+        return Pulled(files, crediting.of(source, way, files, signer))
 
 
-def _way(cluster: Objects, source: GitRepository, handed: Handed) -> fetching.Access:
+def _way(cluster: Objects, source: GitRepository, handed: Handed) -> ways.Way:
     keys, proxy = (_secret(cluster, source, name) for name in (source.secret, source.proxy))
-    return fetching.access(source.url, keys, handed, proxy)
-
-
-def author_of(source: GitRepository, root: Path) -> str:
-    """Who wrote a commit that was pulled; empty where that cannot be told any more."""
-    try:
-        with closing(Handed()) as handed:
-            return fetching.author(source, fetching.access("file:", {}, handed), root)
-    except ToolError:
-        return ""
+    return ways.way(source.url, keys, handed, proxy)
 
 
 def _secret(cluster: Objects, source: GitRepository, name: str) -> Mapping[str, Hidden]:

@@ -7,11 +7,8 @@ files in memory or its environment, and never through an argument. Source: sourc
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
-import re
-import shlex
 import shutil
 import tempfile
 import time
@@ -19,16 +16,13 @@ from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
-from urllib.parse import quote
 
 from gatekeeper import process
-from gatekeeper.artifacts import submodules
+from gatekeeper.artifacts import submodules, ways
 from gatekeeper.artifacts.reading import GitRepository, Ref
 from gatekeeper.artifacts.resolving import Revision
+from gatekeeper.artifacts.ways import NOWHERE, Way
 from gatekeeper.errors import ToolError
-from gatekeeper.hidden import Hidden
 from gatekeeper.stores.handed import Handed
 
 # What Flux leaves out where nothing else is said.
@@ -39,13 +33,10 @@ EXCLUDED = (
     "**/.flux.yaml",
 )  # fmt: skip
 PER_FOLDER = ".sourceignore"
-# Where no `.netrc` and no configuration of ssh is.
-NOWHERE = "/nonexistent"
 MIRROR = "mirror.git"
 # Where a link that led out of the repository leads now.
 OUTSIDE = f"{NOWHERE}/leads-out-of-the-repository"
 DAY = 24 * 3600.0
-PROXY = re.compile(r"https?://[^\s@]+")
 # What git says, and what that means.
 PHRASES = (
     ("could not read Username", "wants a name and a password: name a Secret in `secretRef`"),
@@ -59,81 +50,13 @@ PHRASES = (
 )  # fmt: skip
 
 
-class Access(NamedTuple):
-    """How a repository is reached: what git is told by its environment."""
-
-    environment: Mapping[str, str]
-
-
-def access(
-    url: str, data: Mapping[str, Hidden], handed: Handed, proxy: Mapping[str, Hidden] = MappingProxyType({})
-) -> Access:
-    """How a repository is reached with the keys of a Secret.
-
-    Args:
-        proxy: `address`, `username` and `password` of one that leads there; empty for none.
-
-    Raises:
-        ToolError: they do not go together.
-    """
-    scheme = url.partition(":")[0]
-    held = {key: value.reveal() for key, value in data.items()}
-    settings: list[tuple[str, str]] = [("http.sslVerify", "true"), ("credential.helper", "")]
-    environment = {
-        "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ALLOW_PROTOCOL": scheme, "SSH_AUTH_SOCK": "", "HOME": NOWHERE,
-    }  # fmt: skip
-    if scheme == "ssh":
-        environment["GIT_SSH_COMMAND"] = _ssh(held, handed)
-    elif token := held.get("bearerToken"):
-        settings.append(("http.extraHeader", f"Authorization: Bearer {token.decode().strip()}"))
-    elif "username" in held or "password" in held:
-        pair = base64.b64encode(held.get("username", b"") + b":" + held.get("password", b"")).decode()
-        settings.append(("http.extraHeader", f"Authorization: Basic {pair}"))
-    if authority := held.get("ca.crt") or held.get("caFile"):
-        settings.append(("http.sslCAInfo", handed.put("ca.crt", authority, False)))
-    if "tls.crt" in held and "tls.key" in held:
-        settings.append(("http.sslCert", handed.put("tls.crt", held["tls.crt"], True)))
-        settings.append(("http.sslKey", handed.put("tls.key", held["tls.key"], True)))
-    if proxy:
-        settings.append(("http.proxy", _proxy(proxy)))
-    environment["GIT_CONFIG_COUNT"] = str(len(settings))
-    for number, (key, text) in enumerate(settings):
-        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": text}
-    return Access(environment)
-
-
-def _proxy(held: Mapping[str, Hidden]) -> str:
-    address, name, password = (
-        held[key].reveal().decode("utf-8", "replace").strip() if key in held else ""
-        for key in ("address", "username", "password")
-    )
-    if not PROXY.fullmatch(address):
-        raise ToolError("the Secret of the proxy has no `address` that begins with http:// or https://")
-    scheme, _, rest = address.partition("://")
-    who = f"{quote(name, safe='')}:{quote(password, safe='')}@" if name else ""
-    return f"{scheme}://{who}{rest}"
-
-
-def _ssh(held: Mapping[str, bytes], handed: Handed) -> str:
-    lacking = [key for key in ("identity", "known_hosts") if key not in held]
-    if lacking:
-        raise ToolError(f"the Secret for ssh has no `{lacking[0]}`")
-    if "password" in held:
-        raise ToolError("the Secret's key for ssh has a password, which is not supported yet")
-    key, hosts = handed.put("identity", held["identity"], True), handed.put("known_hosts", held["known_hosts"], False)
-    options = [f"UserKnownHostsFile={hosts}", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "BatchMode=yes"]
-    words = ["ssh", "-F", os.devnull, "-i", key]
-    return shlex.join([*words, *(part for option in options for part in ("-o", option))])
-
-
-def listed(source: GitRepository, way: Access) -> dict[str, str]:
+def listed(source: GitRepository, way: Way) -> dict[str, str]:
     """The names of a repository and their commits: all that an unchanged one is asked.
 
     Raises:
         ToolError: it does not answer, or refuses; in words that repeat nothing of what it said.
     """
-    out = _git(source, way, Path(os.sep), "ls-remote", "--quiet", "--", source.url)
+    out = git(source, way, Path(os.sep), "ls-remote", "--quiet", "--", source.url)
     found = {}
     for line in out.decode("utf-8", "replace").splitlines():
         commit, _, name = line.partition("\t")
@@ -141,7 +64,7 @@ def listed(source: GitRepository, way: Access) -> dict[str, str]:
     return found
 
 
-def checkout(source: GitRepository, revision: Revision, way: Access, folder: Path, mirror: Path | None = None) -> Path:
+def checkout(source: GitRepository, revision: Revision, way: Way, folder: Path, mirror: Path | None = None) -> Path:
     """The files of a commit, in a folder of its own below another; there already, or fetched.
 
     Args:
@@ -159,7 +82,7 @@ def checkout(source: GitRepository, revision: Revision, way: Access, folder: Pat
     try:
         index = {"GIT_INDEX_FILE": str(scratch / ".index")}
         work = (f"--git-dir={mirror}", f"--work-tree={scratch}")
-        _git(source, way, scratch, *work, "checkout", "--force", revision.commit, "--", ".", more=index)
+        git(source, way, scratch, *work, "checkout", "--force", revision.commit, "--", ".", more=index)
         (scratch / ".index").unlink(missing_ok=True)
         if source.folders:
             _thinned(source, scratch)
@@ -190,15 +113,15 @@ def _thinned(source: GitRepository, scratch: Path) -> None:
             here.rmdir()
 
 
-def _filled(source: GitRepository, way: Access, scratch: Path, mirror: Path, commit: str, depth: int) -> None:
+def _filled(source: GitRepository, way: Way, scratch: Path, mirror: Path, commit: str, depth: int) -> None:
     """Puts the submodules of a commit into it, and theirs into them."""
     where = (f"--git-dir={mirror}",)
-    found = list(submodules.of(source, partial(_git, source, way, mirror, *where), commit))
+    found = list(submodules.of(source, partial(git, source, way, mirror, *where), commit))
     if len(found) > submodules.MOST or (found and not depth):
         raise ToolError(f"{source.url}: has more than {submodules.MOST} submodules, or they lie too deep in each other")
     for one in found:
         with closing(Handed()) as handed:
-            theirs = way if submodules.is_near(source, one) else access(one.url, {}, handed)
+            theirs = way if submodules.is_near(source, one) else ways.way(one.url, {}, handed)
             other = GitRepository(
                 source.namespace, source.name, one.url, Ref(commit=one.commit), timeout=source.timeout, is_whole=True
             )
@@ -228,7 +151,7 @@ def _forget(folder: Path, kept: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def mirrored(source: GitRepository, revision: Revision, way: Access, folder: Path) -> Path:
+def mirrored(source: GitRepository, revision: Revision, way: Way, folder: Path) -> Path:
     """A bare repository that has a commit.
 
     Raises:
@@ -236,34 +159,21 @@ def mirrored(source: GitRepository, revision: Revision, way: Access, folder: Pat
     """
     mirror = folder / MIRROR
     if not mirror.is_dir():
-        _git(source, way, folder, "init", "--quiet", "--bare", str(mirror))
+        git(source, way, folder, "init", "--quiet", "--bare", str(mirror))
     at = (f"--git-dir={mirror}",)
     is_pinned = revision.fetched.startswith("refs/heads/") and source.ref.commit
     depth = () if is_pinned else ("--depth=1",)
-    _git(source, way, mirror, *at, "fetch", "--quiet", "--no-tags", *depth, "--", source.url, revision.fetched)
+    git(source, way, mirror, *at, "fetch", "--quiet", "--no-tags", *depth, "--", source.url, revision.fetched)
     try:
-        _git(source, way, mirror, *at, "cat-file", "-e", f"{revision.commit}^{{commit}}")
+        git(source, way, mirror, *at, "cat-file", "-e", f"{revision.commit}^{{commit}}")
         if is_pinned:
-            _git(source, way, mirror, *at, "merge-base", "--is-ancestor", revision.commit, "FETCH_HEAD")
+            git(source, way, mirror, *at, "merge-base", "--is-ancestor", revision.commit, "FETCH_HEAD")
     except ToolError:
         raise ToolError(f"{source.url}: {revision.commit} is not on `{revision.pointer or revision.fetched}`") from None
     return mirror
 
 
-def author(source: GitRepository, way: Access, root: Path) -> str:
-    """Who wrote the commit that was checked out into a folder: name and address.
-
-    Raises:
-        ToolError: its repository is not there any more.
-    """
-    mirror = root.parent / MIRROR
-    out = _git(
-        source, way, mirror, f"--git-dir={mirror}", "log", "-1", "--format=%an <%ae>", root.name.partition("-")[0]
-    )
-    return out.decode("utf-8", "replace").strip()
-
-
-def _ignored(source: GitRepository, way: Access, scratch: Path, mirror: Path) -> list[str]:
+def _ignored(source: GitRepository, way: Way, scratch: Path, mirror: Path) -> list[str]:
     """The files that are left out: by `.sourceignore` files, and by what the source says, or else the usual."""
     usual = EXCLUDED if source.ignore is None else (".git/",)
     # What is named on the command line counts more than what stands in a folder.
@@ -271,7 +181,7 @@ def _ignored(source: GitRepository, way: Access, scratch: Path, mirror: Path) ->
     lists = scratch / ".usual"
     lists.write_text("\n".join(usual) + "\n", encoding="utf-8")
     work = (f"--git-dir={mirror}", f"--work-tree={scratch}")
-    out = _git(
+    out = git(
         source, way, scratch, *work, "ls-files", "-z", "--others", "--ignored", f"--exclude-from={lists}",
         f"--exclude-per-directory={PER_FOLDER}", *own, more={"GIT_INDEX_FILE": str(scratch / ".none")},
     )  # fmt: skip
@@ -279,9 +189,12 @@ def _ignored(source: GitRepository, way: Access, scratch: Path, mirror: Path) ->
     return [name for name in out.decode("utf-8", "surrogateescape").split("\0") if name and name != lists.name]
 
 
-def _git(
-    source: GitRepository, way: Access, folder: Path, *arguments: str, more: Mapping[str, str] | None = None
-) -> bytes:
+def git(source: GitRepository, way: Way, folder: Path, *arguments: str, more: Mapping[str, str] | None = None) -> bytes:
+    """What git says, run in a folder.
+
+    Raises:
+        ToolError: it fails, or takes too long; in words that repeat nothing of what it said.
+    """
     guard = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false")
     command = ["git", *guard, *arguments]
     environment = {**way.environment, **(more or {})}

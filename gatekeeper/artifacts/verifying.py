@@ -5,19 +5,22 @@ Source: source-controller `docs/spec/v1/gitrepositories.md` (verification): keys
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from gatekeeper import process
-from gatekeeper.artifacts.fetching import Access
 from gatekeeper.artifacts.reading import GitRepository
 from gatekeeper.artifacts.resolving import Revision
+from gatekeeper.artifacts.ways import Way
 from gatekeeper.errors import ToolError
 from gatekeeper.hidden import Hidden
 
 SSH = ".sshpub"
+# What gpg, and what ssh-keygen says of whose signature it is.
+SIGNER = re.compile(r"VALIDSIG ([0-9A-F]{40,64})|key (SHA256:\S+)")
 
 
 class Unverified(ToolError):
@@ -26,8 +29,8 @@ class Unverified(ToolError):
     exit_code = 1
 
 
-def verified(source: GitRepository, revision: Revision, mirror: Path, way: Access, keys: Mapping[str, Hidden]) -> None:
-    """Returns where all is signed that must be.
+def verified(source: GitRepository, revision: Revision, mirror: Path, way: Way, keys: Mapping[str, Hidden]) -> str:
+    """Returns where all is signed that must be: the fingerprint of the key; empty where nothing must be.
 
     Args:
         keys: of those who may sign, by file name: `*.sshpub` is SSH, all others are PGP.
@@ -37,7 +40,8 @@ def verified(source: GitRepository, revision: Revision, mirror: Path, way: Acces
         ToolError: gpg is not there, or a key is none.
     """
     if source.verification is None:
-        return
+        return ""
+    signer = ""
     mode = source.verification.mode
     with tempfile.TemporaryDirectory(prefix="gatekeeper-verify-") as scratch:
         home = Path(scratch)
@@ -49,10 +53,12 @@ def verified(source: GitRepository, revision: Revision, mirror: Path, way: Acces
             if not tag:
                 raise Unverified(f"{source.url}: `verify.mode: {mode}` needs a tag, and {revision} is none")
             # The tag itself was fetched; what it is called there is nothing to its signature.
-            _check(source, mirror, options, environment, "verify-tag", "FETCH_HEAD", f"the tag {revision.pointer}")
+            what = f"the tag {revision.pointer}"
+            signer = _check(source, mirror, options, environment, "verify-tag", "FETCH_HEAD", what)
         if mode != "Tag":
             what = f"the commit {revision.commit[:12]}"
-            _check(source, mirror, options, environment, "verify-commit", revision.commit, what)
+            signer = _check(source, mirror, options, environment, "verify-commit", revision.commit, what)
+    return signer
 
 
 def _trusted(home: Path, keys: Mapping[str, Hidden], seconds: float) -> list[str]:
@@ -79,8 +85,10 @@ def _check(
     how: str,
     name: str,
     what: str,
-) -> None:
-    command = ["git", f"--git-dir={mirror}", *options, how, name]
-    code, _, _ = process.run(command, source.timeout, mirror, None, environment, advice="raise `timeout`")
+) -> str:
+    command = ["git", f"--git-dir={mirror}", *options, how, "--raw", name]
+    code, _, words = process.run(command, source.timeout, mirror, None, environment, advice="raise `timeout`")
     if code != 0:
         raise Unverified(f"{source.url}: {what} is not signed by any of those who may")
+    found = SIGNER.search(words)
+    return next((one for one in found.groups() if one), "") if found else ""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatekeeper import audit, config
+from gatekeeper.artifacts.crediting import Credit
 from gatekeeper.cluster import client
 from gatekeeper.cluster.objects import Objects
 from gatekeeper.cluster.reflector import Name
@@ -112,16 +113,16 @@ def _program(given: argparse.Namespace, cluster: Objects, opened: Client, figure
     workers: list[Worker] = []
     election = Election(cluster, namespace, NAME, identity, given.shards, figures, lambda: _all(workers))
     parts: list[Part] = []
-    authors: dict[str, Callable[[Name], str]] = {}
-    note = _noting(given, election, authors)
+    credits_: dict[str, Callable[[Name], Credit]] = {}
+    note = _noting(given, election, credits_)
     if FLUX in given.controllers:
         flux = Flux(cluster, _options(given), election.holds, note, figures)
-        authors["Kustomization"] = flux.author_of
+        credits_["Kustomization"] = flux.credit_of
         workers.append(flux)
         parts.append(flux.hook)
     if ARGO in given.controllers:
         argo = Argo(cluster, _argo_options(given), election.holds, note, figures)
-        authors["Application"] = argo.author_of
+        credits_["Application"] = argo.credit_of
         workers.append(argo)
         parts.append(argo.hook)
     if SEALED in given.controllers:
@@ -178,14 +179,14 @@ def _argo_options(given: argparse.Namespace) -> argo_cd.Options:
 
 
 def _noting(
-    given: argparse.Namespace, election: Election, authors: Mapping[str, Callable[[Name], str]]
+    given: argparse.Namespace, election: Election, credits_: Mapping[str, Callable[[Name], Credit]]
 ) -> Callable[[Act], None]:
     """What notes in the audit log what is done; nothing where there is none."""
     if not given.audit:
         return lambda act: None
     log = audit.Log(given.audit)
     election.marks = lambda: {HEAD: str(log.head)}
-    return Recorder(log, authors).note
+    return Recorder(log, credits_).note
 
 
 def _controllers(text: str) -> tuple[str, ...]:

@@ -101,7 +101,7 @@ def _source(given: argparse.Namespace, cluster: Objects, source: pulls.Source) -
         return 0
     try:
         meant = pulls.meant(cluster, repository)
-        root = pulls.pulled(cluster, repository, meant, pulls.kept())
+        root = pulls.pulled(cluster, repository, meant, pulls.kept()).root
         # What a repository pins its tools to counts for the whole program.
         with _judging:
             settings = config.load(root, given.config)

@@ -165,7 +165,7 @@ class Applications:
                 self._items[name] = held[0], items, held[2]
             if case.there.is_here:
                 self._follow(one.entry for one in items)
-            case, after = self._syncs.gone_on(case, items, self._origins.states[key_of(case.application)].author)
+            case, after = self._syncs.gone_on(case, items)
         except (SealError, FieldError) as error:
             return self._told(case.value, {"ComparisonError": str(error)})
         if after.is_done:

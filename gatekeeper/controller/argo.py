@@ -15,6 +15,7 @@ import orjson
 from gatekeeper import pulls
 from gatekeeper.applications import reading, tracking
 from gatekeeper.applications.reading import Application
+from gatekeeper.artifacts.crediting import Credit
 from gatekeeper.cluster import values
 from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.cluster.reflector import Name, Reflector
@@ -145,12 +146,12 @@ class Argo:
         ends = [loop.stop(seconds) for loop in (self.sources, self.applying)]
         return all(ends)
 
-    def author_of(self, name: Name) -> str:
-        """Who wrote the commit that an Application is applied from; empty where that is not known."""
+    def credit_of(self, name: Name) -> Credit:
+        """Whom the commit that an Application is applied from is owed to."""
         value = self._applications.get(name)
         key = _key(value) if value is not None else None
         state = self.origins.states.get(key) if key is not None else None
-        return state.author if state is not None else ""
+        return state.credit if state is not None else Credit()
 
     def hook(self, request: Request) -> Answer | None:
         """A Git host says that there is something new, to the address that it knows of Argo CD."""

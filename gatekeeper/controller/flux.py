@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gatekeeper import pulls, telling
 from gatekeeper.artifacts import reading
+from gatekeeper.artifacts.crediting import Credit
 from gatekeeper.cluster.objects import Kind, Object, Objects
 from gatekeeper.cluster.reflector import Name, Reflector
 from gatekeeper.controller import receivers
@@ -133,12 +134,12 @@ class Flux:
         ends = [loop.stop(seconds) for loop in (self.sources, self.applying)]
         return all(ends)
 
-    def author_of(self, name: Name) -> str:
-        """Who wrote the commit that a Kustomization is applied from; empty where that is not known."""
+    def credit_of(self, name: Name) -> Credit:
+        """Whom the commit that a Kustomization is applied from is owed to."""
         value = self._kustomizations.get(name)
         source = source_of(value) if value is not None else None
         state = self.state.states.get(source) if source is not None else None
-        return state.author if state is not None else ""
+        return state.credit if state is not None else Credit()
 
     def hook(self, request: Request) -> Answer | None:
         """A Git host says that there is something new."""

@@ -15,6 +15,7 @@ import orjson
 
 from gatekeeper import config, pulls, telling
 from gatekeeper.artifacts import reading
+from gatekeeper.artifacts.crediting import Credit
 from gatekeeper.artifacts.reading import GitRepository
 from gatekeeper.artifacts.resolving import Revision
 from gatekeeper.cluster.objects import Object, Objects
@@ -38,14 +39,14 @@ class State(NamedTuple):
         state: its commit, and those of what it includes.
         asked: what of the GitRepository it was pulled by.
         day: on which it was judged: a waiver may be over tomorrow.
-        author: of the commit.
+        credit: whom the commit is owed to.
     """
 
     revision: Revision
     state: list[str]
     asked: object
     day: datetime.date
-    author: str = ""
+    credit: Credit = Credit()
 
 
 class Built(NamedTuple):
@@ -146,7 +147,7 @@ class Sources:
         if not is_new and not stale:
             self._stored(value, revision)
             return
-        root = pulls.pulled(self._cluster, source, meant, self._storage)
+        root, credit = pulls.pulled(self._cluster, source, meant, self._storage)
         began = time.monotonic()
         # What a repository pins its tools to counts for the whole program.
         with self._judging:
@@ -157,7 +158,7 @@ class Sources:
         took = round(time.monotonic() - began, 3)
         say("info", f"judged: {verdict.word}", controller="GitRepository", object="/".join(name),
             revision=str(revision), findings=len(verdict.counting), seconds=took)  # fmt: skip
-        self.states[name] = State(revision, meant.state, asked, day, pulls.author_of(source, root))
+        self.states[name] = State(revision, meant.state, asked, day, credit)
         if is_new:
             self._changed(name)
         same = set()

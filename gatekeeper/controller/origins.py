@@ -19,6 +19,7 @@ import orjson
 from gatekeeper import generating
 from gatekeeper.applications.model import Asked
 from gatekeeper.applications.reading import Application
+from gatekeeper.artifacts.crediting import Credit
 from gatekeeper.artifacts.resolving import Revision
 from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.cluster.reflector import Name
@@ -37,13 +38,14 @@ class State(NamedTuple):
     """What is known of the sources of some Applications.
 
     Attributes:
+        credit: whom the commit of the first is owed to.
         day: on which they were judged: a waiver may be over tomorrow.
         fault: why they could not be had lately; empty where they could.
     """
 
     revisions: tuple[Revision, ...]
     day: datetime.date | None
-    author: str = ""
+    credit: Credit = Credit()
     fault: str = ""
 
 
@@ -136,7 +138,7 @@ class Origins:
         before, day = self.states.get(key), datetime.date.today()
         wanted_ = {_name(value): [list(map(str, revisions)), str(day), spec_of(value)] for value, _ in own}
         stale = [one for one in own if self.is_stale(_name(one[0]), wanted_[_name(one[0])])]
-        state = State(revisions, day, before.author if before else "")
+        state = State(revisions, day, before.credit if before else Credit())
         if stale:
             state = self._judged(key, state, stale, wanted_)
         self.states[key], self.looked[key] = state, time.monotonic()
@@ -171,7 +173,7 @@ class Origins:
         for one in rendered:
             name = _name(one.value)
             self.built[name] = _packed(one, wanted[name], verdict)
-        return state._replace(author=generating.author_of(origin[0][0], roots[0]))
+        return state._replace(credit=generating.credit_of(origin[0][0], roots[0]))
 
     def is_stale(self, name: Name, of: object) -> bool:
         """Whether what an Application applies was rendered from something else than what is now."""

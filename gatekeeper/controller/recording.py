@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gatekeeper import audit
+from gatekeeper.artifacts.crediting import Credit
 from gatekeeper.cluster.reflector import Name
 from gatekeeper.model import Finding, Verdict, dotted
 from gatekeeper.reconciling.inventory import entry_of
@@ -19,11 +20,11 @@ class Recorder:
     """Adds to a log what is done; what is as it was before is not told again.
 
     Args:
-        authors: by kind, who wrote the commit that something, by namespace and name, is applied from.
+        credits_: by kind, whom the commit is owed to that something, by namespace and name, is applied from.
     """
 
-    def __init__(self, log: audit.Log, authors: Mapping[str, Callable[[Name], str]]) -> None:
-        self._log, self._authors = log, authors
+    def __init__(self, log: audit.Log, credits_: Mapping[str, Callable[[Name], Credit]]) -> None:
+        self._log, self._credits = log, credits_
         self._last: dict[tuple[str, Name], tuple[str, str]] = {}
 
     def note(self, act: Act) -> None:
@@ -35,6 +36,7 @@ class Recorder:
         done = act.done
         name, came = done.asked.name, (done.outcome.reason, done.outcome.message)
         kind = str(done.asked.kustomization.get("kind"))
+        credit = self._credits[kind](name) if kind in self._credits else Credit()
         changes = _changes(act)
         if act.step == "done":
             if not changes and self._last.get((kind, name)) == came:
@@ -42,9 +44,10 @@ class Recorder:
             self._last[kind, name] = came
         entry: dict[str, Any] = {
             "step": act.step, "kind": kind, "object": "/".join(name), "revision": act.revision,
-            "author": self._authors[kind](name) if kind in self._authors else "",
+            "author": credit.author,
             "reason": done.outcome.reason, "message": done.outcome.message, "changes": changes,
         }  # fmt: skip
+        entry |= {key: text for key, text in (("signer", credit.signer), ("change", credit.change)) if text}
         if act.approved:
             entry["approved"] = act.approved
         if act.verdict is not None:

@@ -64,7 +64,7 @@ class Syncs:
         """Whether a sync of an Application is not at its end."""
         return operations.is_running(operations.state_of(value))
 
-    def gone_on(self, case: Case, items: list[Item], author: str) -> tuple[Case, After]:
+    def gone_on(self, case: Case, items: list[Item]) -> tuple[Case, After]:
         """Begins or goes on with a sync, if there is one to do.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from gatekeeper.artifacts import fetching, reading, resolving, submodules, verifying
+from gatekeeper.artifacts import crediting, fetching, reading, resolving, submodules, verifying, ways
 from gatekeeper.artifacts.reading import GitRepository, Ref
 from gatekeeper.artifacts.resolving import Revision, Unresolved
 from gatekeeper.artifacts.verifying import Unverified
@@ -132,7 +133,7 @@ def test_what_a_repository_has_not_is_told_with_what_it_has(ref: Ref, words: str
 
 
 def pulled(one: GitRepository, keys: dict[str, str], handed: Handed, folder: Path) -> tuple[Revision, Path]:
-    way = fetching.access(one.url, {key: Hidden(text.encode()) for key, text in keys.items()}, handed)
+    way = ways.way(one.url, {key: Hidden(text.encode()) for key, text in keys.items()}, handed)
     revision = resolving.resolve(one.ref, fetching.listed(one, way))
     return revision, fetching.checkout(one, revision, way, folder)
 
@@ -169,7 +170,7 @@ def test_who_may_not_is_told_and_nothing_secret_with_it(work: Work, host: Host, 
     with pytest.raises(ToolError, match="has no such repository"):
         pulled(elsewhere, {"username": USER, "password": PASSWORD}, handed, tmp_path / "kept")
     with pytest.raises(ToolError, match="has no `known_hosts`"):
-        fetching.access("ssh://git@127.0.0.1/r", {"identity": Hidden(b"key")}, handed)
+        ways.way("ssh://git@127.0.0.1/r", {"identity": Hidden(b"key")}, handed)
 
 
 def test_a_commit_must_be_on_its_branch(work: Work, handed: Handed, tmp_path: Path) -> None:
@@ -233,12 +234,12 @@ def test_a_proxy_is_asked_with_its_own_name_and_password(
     one = source("http://git.example.invalid/shop/.git", ref={"branch": "main"}, proxySecretRef={"name": "p"})
     keys = {"username": Hidden(USER.encode()), "password": Hidden(PASSWORD.encode())}
     proxy = {"address": Hidden(host.url.encode()), "username": Hidden(b"me"), "password": Hidden(b"of the proxy")}
-    way = fetching.access(one.url, keys, handed, proxy)
+    way = ways.way(one.url, keys, handed, proxy)
     revision = resolving.resolve(one.ref, fetching.listed(one, way))
     assert (fetching.checkout(one, revision, way, tmp_path / "kept") / "a.yaml").is_file()
     assert all("http://git.example.invalid/" in line for line in host.seen)
     with pytest.raises(ToolError, match="no `address`"):
-        fetching.access(one.url, keys, handed, {"address": Hidden(b"socks5://x")})
+        ways.way(one.url, keys, handed, {"address": Hidden(b"socks5://x")})
 
 
 def test_submodules_are_put_in_at_their_commits_and_those_within_them(
@@ -302,6 +303,26 @@ def test_only_some_folders_are_pulled_where_only_they_are_wanted(work: Work, han
         )
 
 
+@pytest.mark.parametrize(
+    ("message", "change"),
+    [
+        ("Merge pull request #12 from a/b\n\nTitle", "#12"), ("Add a shop (#7)\n\nmore", "#7"), ("Add (#7) a shop", ""),
+        ("Merge branch 'x'\n\nSee merge request org/repo!34", "!34"), ("x", ""),
+    ],
+)  # fmt: skip
+def test_a_commit_is_owed_to_its_author_and_came_by_its_pull_request(
+    message: str, change: str, work: Work, handed: Handed, tmp_path: Path
+) -> None:
+    work.commit("a.yaml", "a: b\n", "-m", "x")
+    work.git("commit", "-q", "--amend", "-m", message)
+    one = source(f"file://{work.root}", ref={"branch": "main"})
+    _, folder = pulled(one, {}, handed, tmp_path / "kept")
+    found = crediting.of(one, ways.way(one.url, {}, handed), folder, "SHA256:x")
+    assert found == crediting.Credit("a <a@example.com>", "SHA256:x", change)
+    shutil.rmtree(folder.parent / fetching.MIRROR)
+    assert crediting.of(one, ways.way(one.url, {}, handed), folder).author == ""
+
+
 def test_no_link_leads_out_of_a_repository(work: Work, handed: Handed, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("of another")
     work.commit()
@@ -362,12 +383,12 @@ def signer(tmp_path: Path) -> tuple[Path, str]:
     return key, key.with_suffix(".pub").read_text()
 
 
-def check(one: GitRepository, keys: dict[str, str], handed: Handed, folder: Path) -> None:
-    way = fetching.access(one.url, {}, handed)
+def check(one: GitRepository, keys: dict[str, str], handed: Handed, folder: Path) -> str:
+    way = ways.way(one.url, {}, handed)
     revision = resolving.resolve(one.ref, fetching.listed(one, way))
     folder.mkdir(exist_ok=True)
     mirror = fetching.mirrored(one, revision, way, folder)
-    verifying.verified(one, revision, mirror, way, {name: Hidden(text.encode()) for name, text in keys.items()})
+    return verifying.verified(one, revision, mirror, way, {name: Hidden(text.encode()) for name, text in keys.items()})
 
 
 def test_commits_and_tags_must_be_signed_with_a_key_of_ssh(
@@ -381,7 +402,9 @@ def test_commits_and_tags_must_be_signed_with_a_key_of_ssh(
     work.git("tag", "v1.0.1")
     url, keys = f"file://{work.root}", {"me.sshpub": public}
     verify = {"mode": "HEAD", "secretRef": {"name": "k"}}
-    check(source(url, ref={"branch": "main"}, verify=verify), keys, handed, tmp_path / "kept")
+    shown = subprocess.run(["ssh-keygen", "-lf", f"{key}.pub"], check=True, capture_output=True, text=True).stdout
+    found = check(source(url, ref={"branch": "main"}, verify=verify), keys, handed, tmp_path / "kept")
+    assert found.startswith("SHA256:") and found in shown
     for mode in ("Tag", "TagAndHEAD"):
         check(source(url, ref={"tag": "v1.0.0"}, verify={**verify, "mode": mode}), keys, handed, tmp_path / "kept")
     other = tmp_path / "other"
@@ -412,7 +435,7 @@ def test_commits_must_be_signed_with_a_key_of_pgp(work: Work, handed: Handed, tm
         subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, capture_output=True)
     verify = {"mode": "HEAD", "secretRef": {"name": "k"}}
     one = source(f"file://{work.root}", ref={"branch": "main"}, verify=verify)
-    check(one, {"author.asc": public}, handed, tmp_path / "kept")
+    assert len(check(one, {"author.asc": public}, handed, tmp_path / "kept")) == 40
     with pytest.raises(ToolError, match="is no PGP key"):
         check(one, {"author.asc": "nonsense"}, handed, tmp_path / "kept")
     with pytest.raises(Unverified):

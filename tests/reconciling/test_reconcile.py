@@ -427,7 +427,7 @@ def test_what_a_cluster_names_is_pulled_judged_and_applied(place: Place, kept: P
     code, out, _ = run("--once")
     assert code == 1 and "is not signed by any of those who may" in out and place.data("x") == {"a": "1"}
     pulling(place, recurseSubmodules=True)
-    assert "recurseSubmodules` is not supported yet" in run("--once")[1]
+    assert "serviceAccountName` is not supported" in run("--once")[1]
     pulling(place, suspend=True)
     assert run("--once")[:2] == (0, "") and place.data("x") == {"a": "1"}
     pulling(place)

@@ -1,0 +1,47 @@
+"""Whom a commit is owed to: who wrote it, who signed it, and by which pull request it came, as its message says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from gatekeeper.artifacts import fetching
+from gatekeeper.artifacts.fetching import MIRROR
+from gatekeeper.artifacts.reading import GitRepository
+from gatekeeper.artifacts.ways import Way
+from gatekeeper.errors import ToolError
+
+# As GitHub, Gitea and GitLab write it when they merge.
+CHANGE = re.compile(r"Merge pull request (#\d+)|\((#\d+)\)\s*(?:\n|$)|See merge request (?:\S*)(!\d+)")
+
+
+class Credit(NamedTuple):
+    """Whom a commit is owed to; what is not known is empty.
+
+    Attributes:
+        author: name and address.
+        signer: the fingerprint of the key that it was found to be signed with.
+        change: the pull request, `#12` or `!12`.
+    """
+
+    author: str = ""
+    signer: str = ""
+    change: str = ""
+
+
+def of(source: GitRepository, way: Way, root: Path, signer: str = "") -> Credit:
+    """Whom the commit that was checked out into a folder is owed to.
+
+    Args:
+        signer: as it was verified.
+    """
+    mirror, commit = root.parent / MIRROR, root.name.partition("-")[0]
+    try:
+        out = fetching.git(source, way, mirror, f"--git-dir={mirror}", "log", "-1", "--format=%an <%ae>%n%B", commit)
+    except ToolError:
+        # Its repository is not there any more.
+        return Credit("", signer)
+    author, _, message = out.decode("utf-8", "replace").partition("\n")
+    found = CHANGE.search(message)
+    return Credit(author.strip(), signer, next((one for one in found.groups() if one), "") if found else "")
