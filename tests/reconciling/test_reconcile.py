@@ -426,7 +426,7 @@ def test_what_a_cluster_names_is_pulled_judged_and_applied(place: Place, kept: P
     place.cluster.make("/api/v1/namespaces/flux-system/secrets", {"metadata": {"name": "signers"}})
     code, out, _ = run("--once")
     assert code == 1 and "is not signed by any of those who may" in out and place.data("x") == {"a": "1"}
-    pulling(place, recurseSubmodules=True)
+    pulling(place, serviceAccountName="x")
     assert "serviceAccountName` is not supported" in run("--once")[1]
     pulling(place, suspend=True)
     assert run("--once")[:2] == (0, "") and place.data("x") == {"a": "1"}
