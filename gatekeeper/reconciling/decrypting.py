@@ -6,18 +6,24 @@ in Git, and kustomize has changed that since; each value is vouched for by its o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
+from gatekeeper import process
 from gatekeeper.errors import SealError
 from gatekeeper.hidden import Hidden
 from gatekeeper.reconciling import marking
 from gatekeeper.reconciling.inventory import entry_of
 from gatekeeper.reconciling.ordering import Object
 from gatekeeper.sops import program
+from gatekeeper.stores.handed import Handed
 
-AGE = ".agekey"
+AGE, PGP = ".agekey", ".asc"
 SECONDS = 60.0
 
 
@@ -26,29 +32,67 @@ def is_sealed(value: Object) -> bool:
     return isinstance(value.get("sops"), dict) and not marking.says(value, "decrypt", "Disabled")
 
 
-def keys_of(data: Mapping[str, Hidden]) -> Hidden:
-    """The age keys of a Secret that Flux decrypts with: all that end with `.agekey`.
+class Keys(NamedTuple):
+    """What is opened with: keys of age, a line each, and private keys of PGP."""
+
+    age: Hidden
+    pgp: tuple[Hidden, ...] = ()
+
+
+def keys_of(data: Mapping[str, Hidden]) -> Keys:
+    """The keys of a Secret that Flux decrypts with: all that end with `.agekey`, and with `.asc`.
 
     Raises:
         SealError: there is none.
     """
     found = [data[name].reveal().strip() for name in sorted(data) if name.endswith(AGE)]
-    if not found:
+    pgp = tuple(data[name] for name in sorted(data) if name.endswith(PGP))
+    if not found and not pgp:
         held = ", ".join(f"`{name}`" for name in sorted(data)) or "nothing"
-        raise SealError(f"the Secret to decrypt with has no key that ends with {AGE}, but {held}; PGP is not supported")
-    return Hidden(b"\n".join(found))
+        raise SealError(f"the Secret to decrypt with has no key that ends with {AGE} or {PGP}, but {held}")
+    return Keys(Hidden(b"\n".join(found)), pgp)
 
 
-def opened(objects: Sequence[Object], keys: Hidden) -> list[Object]:
+def opened(objects: Sequence[Object], keys: Keys) -> list[Object]:
     """All objects, those that were encrypted in the clear.
 
     Raises:
         SealError: one cannot be opened; nothing of what it holds is in the message.
     """
-    return [_opened(value, keys) if is_sealed(value) else value for value in objects]
+    with _keyring(keys.pgp) as keyring:
+        return [_opened(value, keys.age, keyring) if is_sealed(value) else value for value in objects]
 
 
-def _opened(value: Object, keys: Hidden) -> Object:
-    plain = program.opened_with(orjson.dumps(value), keys, str(entry_of(value)), SECONDS)
+@contextmanager
+def _keyring(keys: Sequence[Hidden]) -> Iterator[str]:
+    """A folder of GnuPG's with some private keys, in memory, for as long as it is needed; empty where there are none.
+
+    Raises:
+        SealError: GnuPG is not there, or something is no key.
+    """
+    if not keys:
+        yield ""
+        return
+    if shutil.which("gpg") is None:
+        raise SealError("GnuPG (`gpg`) is not installed, and the Secret to decrypt with has keys of PGP")
+    with closing(Handed()) as handed:
+        home = str(Path(handed.put("gpg.conf", b"batch\nno-tty\n", True)).parent)
+        surroundings = {"GNUPGHOME": home}
+        try:
+            for key in keys:
+                command = ["gpg", "--quiet", "--import"]
+                code, _, _ = process.run(command, SECONDS, stdin=key.reveal(), environment=surroundings)
+                if code != 0:
+                    raise SealError(
+                        f"a key that ends with {PGP} of the Secret to decrypt with is no private key of PGP"
+                    )
+            yield home
+        finally:
+            # Its agent would go on, and hold the keys.
+            process.run(["gpgconf", "--kill", "all"], SECONDS, environment=surroundings)
+
+
+def _opened(value: Object, keys: Hidden, keyring: str) -> Object:
+    plain = program.opened_with(orjson.dumps(value), keys, str(entry_of(value)), SECONDS, keyring)
     found: Object = orjson.loads(plain.reveal())
     return found

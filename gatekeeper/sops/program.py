@@ -178,11 +178,12 @@ def edited(content: bytes, where: Place, arguments: Sequence[str]) -> bytes:
         return copy.file.read_bytes()
 
 
-def opened_with(content: bytes, keys: Hidden, name: str, seconds: float) -> Hidden:
-    """What an encrypted text in JSON says, by some age keys and nothing else; its MAC is not checked.
+def opened_with(content: bytes, keys: Hidden, name: str, seconds: float, keyring: str = "") -> Hidden:
+    """What an encrypted text in JSON says, by some keys and nothing else; its MAC is not checked.
 
     Args:
-        keys: as age writes them, a line each.
+        keys: of age, a line each.
+        keyring: a folder of GnuPG's with keys of PGP; empty for none.
         name: of what it is, for people.
 
     Raises:
@@ -192,6 +193,7 @@ def opened_with(content: bytes, keys: Hidden, name: str, seconds: float) -> Hidd
     command += ["--input-type", "json", "--output-type", "json", "/dev/stdin"]
     # Nothing of the user's surroundings may open it instead, and no cloud is asked.
     surroundings = {**BRISK, "SOPS_AGE_KEY": keys.reveal().decode("ascii", "replace"), "HOME": "/nonexistent"}
+    surroundings |= {"GNUPGHOME": keyring or "/nonexistent"}
     code, out, words = process.run(command, seconds, stdin=content, environment=surroundings, advice="look at the file")
     if code == NO_KEY:
         raise NoKey(f"{name}: none of the keys that the Kustomization names opens it")

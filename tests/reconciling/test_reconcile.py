@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -279,6 +282,58 @@ def test_what_is_encrypted_is_opened_on_its_way_into_the_cluster(
     made = place.cluster.ask("GET", "/api/v1/namespaces/prod/secrets/s")[1]
     assert base64.b64decode(made["data"]["password"]).decode() == "hunter2-Zk9vQ1x7Lm3" and "sops" not in made
     assert "as it is" in place.run("--plan")[1] or place.run("--plan")[0] == 0
+
+
+@needs("sops")
+def test_a_key_of_pgp_opens_what_is_encrypted_for_it(place: Place, tmp_path: Path) -> None:
+    if shutil.which("gpg") is None:
+        pytest.skip("GnuPG is not installed")
+    home = tmp_path / "gnupg"
+    home.mkdir(mode=0o700)
+    own = {**os.environ, "GNUPGHOME": str(home)}
+
+    def done(*words: str | Path) -> str:
+        return subprocess.run(words, env=own, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    try:
+        done(
+            "gpg",
+            "--batch",
+            "--passphrase",
+            "",
+            "--quick-gen-key",
+            "Shop <a@example.com>",
+            "rsa2048",
+            "encrypt",
+            "never",
+        )
+        listed = done("gpg", "--with-colons", "--list-keys")
+        fingerprint = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr"))
+        private = done("gpg", "--batch", "--armor", "--export-secret-keys", fingerprint)
+        rules = f"creation_rules:\n- {{path_regex: .*, encrypted_regex: '^(data|stringData)$', pgp: {fingerprint}}}\n"
+        (place.root / ".sops.yaml").write_text(rules)
+        meta = {"name": "p", "namespace": "prod"}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": meta,
+            "stringData": {"password": "hunter2-Zk9vQ1x7"},
+        }
+        (place.root / "apps").mkdir()
+        (place.root / "apps/p.yaml").write_text(yaml.safe_dump(secret))
+        done(sys.executable, "-m", "gatekeeper", "sops", "encrypt", place.root / "apps/p.yaml")
+    finally:
+        subprocess.run(["gpgconf", "--kill", "all"], env=own, check=False, timeout=30)
+    place.put("kustomizations.yaml", flux(decryption={"provider": "sops", "secretRef": {"name": "sops-gpg"}}))
+    path = "/api/v1/namespaces/flux-system/secrets"
+    for text, code in (("no key", 1), (private, 0)):
+        place.cluster.ask("DELETE", f"{path}/sops-gpg")
+        place.cluster.make(path, {"metadata": {"name": "sops-gpg"}, "stringData": {"sops.asc": text}})
+        found, out, err = place.run("--once")
+        assert found == code and "hunter2" not in out + err and (code == 0 or "no private key of PGP" in out), out
+    made = place.cluster.ask("GET", "/api/v1/namespaces/prod/secrets/p")[1]
+    assert base64.b64decode(made["data"]["password"]).decode() == "hunter2-Zk9vQ1x7"
+    assert not list(Path("/dev/shm").glob("gatekeeper-store-*/private-keys*"))
 
 
 def test_what_is_kept_from_the_gate_is_not_applied_and_not_taken_away(place: Place) -> None:
