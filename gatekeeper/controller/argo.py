@@ -144,6 +144,7 @@ class Argo:
         for watch in (self._projects, self._applications):
             watch.stop()
         ends = [loop.stop(seconds) for loop in (self.sources, self.applying)]
+        self.owned.stop()
         return all(ends)
 
     def credit_of(self, name: Name) -> Credit:

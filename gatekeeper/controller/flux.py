@@ -132,6 +132,7 @@ class Flux:
             if watch is not None:
                 watch.stop()
         ends = [loop.stop(seconds) for loop in (self.sources, self.applying)]
+        self.owned.stop()
         return all(ends)
 
     def credit_of(self, name: Name) -> Credit:

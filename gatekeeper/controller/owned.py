@@ -111,6 +111,11 @@ class Owned:
         else:
             self._touched(before.owner)
 
+    def stop(self) -> None:
+        """Ends the watches, as soon as they hear of anything."""
+        for watch in list(self._watches.values()):
+            watch.stop()
+
     def of(self, owner: Name) -> list[tuple[tuple[str, str], Name]]:
         """What is there of something: group and kind, and the name, of each object."""
         return [

@@ -1,0 +1,121 @@
+"""Several replicas at once: each has its part of the sources, and at midnight all is judged again."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatekeeper.cluster import client
+from gatekeeper.cluster.objects import Objects
+from gatekeeper.controller import gitrepositories
+from gatekeeper.controller.flux import Flux, Options
+from gatekeeper.controller.speaking import Figures
+from gatekeeper.reconciling.budget import Budget
+from tests.controller import test_argo
+from tests.controller.running import Running, controller, until
+from tests.controller.test_flux import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
+from tests.reconciling.test_reconcile import CRD, FLUX, GIT, SOURCES, config, flux
+from tests.servers import cluster as servers
+from tests.servers.cluster import Cluster
+
+MANY = 6
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with servers.running(tmp_path_factory.mktemp("cluster")) as found:
+        for one in (CRD, SOURCES):
+            found.make(CRDS, one)
+        for path in (f"{FLUX}/kustomizations", f"{GIT}/gitrepositories"):
+            found.wait(path)
+        for kind, plural in (("Application", "applications"), ("AppProject", "appprojects")):
+            found.make(CRDS, test_argo.definition(kind, plural))
+            found.wait(f"/apis/argoproj.io/v1alpha1/{plural}")
+        for name in ("flux-system", "prod", "argocd"):
+            found.make("/api/v1/namespaces", {"metadata": {"name": name}})
+        yield found
+
+
+def worked_on(running: Running, kind: str) -> set[str]:
+    """What a replica has told of."""
+    return {str(one["object"]) for one in running.said(controller=kind)}
+
+
+def test_replicas_divide_the_sources_among_them_and_one_that_is_left_does_all(cluster: Cluster, tmp_path: Path) -> None:
+    places = [Place(tmp_path / f"r{number}", cluster) for number in range(MANY)]
+    other = test_argo.Place(tmp_path / "argo", cluster)
+    cluster.make(test_argo.PROJECTS, test_argo.project())
+    for number, place in enumerate(places):
+        place.put("apps/all.yaml", config(f"x{number}"))
+        other.put(f"a{number}/all.yaml", config(f"y{number}"))
+        other.commit()
+        branch = ["git", "-C", str(other.root), "branch", "-f", f"b{number}"]
+        subprocess.run(branch, check=True)
+    run = ("--controllers", "flux,argo", "--shards", "2", "-n", "prod")
+    with controller(cluster, tmp_path, *run) as one, controller(cluster, tmp_path, *run, name="two") as two:
+        until(lambda: len(one.said(message="share acquired")) + len(two.said(message="share acquired")) >= 2, one)
+        until(lambda: bool(two.said(message="share acquired")), two)
+        for number, place in enumerate(places):
+            meta = {"name": f"r{number}", "namespace": "flux-system"}
+            cluster.make(REPOSITORIES, {**place.source, "metadata": meta})
+            value = flux(sourceRef={"kind": "GitRepository", "name": f"r{number}"})
+            value["metadata"]["name"] = f"k{number}"
+            cluster.make(KUSTOMIZATIONS, value)
+            app = other.app(f"a{number}")
+            app["spec"]["source"]["targetRevision"] = f"b{number}"
+            cluster.make(test_argo.APPS, app)
+        until(lambda: all(place.ready(f"k{number}")[0] == "True" for number, place in enumerate(places)), one)
+        until(lambda: all(other.state(f"a{number}")[0] == "Synced" for number in range(MANY)), two)
+        for kind in ("Kustomization", "Application"):
+            parts = [worked_on(running, kind) for running in (one, two)]
+            assert all(parts) and not parts[0] & parts[1] and len(parts[0] | parts[1]) == MANY
+        # One is gone: the other takes its share.
+        assert one.stop() == 0
+        for number in range(MANY):
+            cluster.ask("DELETE", f"{MAPS}/x{number}")
+        until(lambda: all(place.data(f"x{number}") for number, place in enumerate(places)), two)
+
+
+def test_at_midnight_all_is_judged_again(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A waiver that lasted until yesterday silences nothing any more, though nothing in Git is another."""
+    place = Place(tmp_path / "night", cluster)
+    today = datetime.date.today()
+    (place.root / "policy").mkdir()
+    policy = 'package main\n\ndeny contains "not at night" if input.metadata.name == "late"\n'
+    (place.root / "policy/main.rego").write_text(policy)
+    place.put("gatekeeper.yaml", {"library": {"profile": "off"}, "policies": {"paths": ["policy"]}})
+    waiver = {"rule": "*", "reason": "so far", "expires": today.isoformat()}
+    place.put("waivers.yaml", {"waivers": [waiver]})
+    place.put("apps/all.yaml", config("late"))
+    days = [today]
+
+    class Clock(datetime.date):
+        @classmethod
+        def today(cls) -> Any:
+            return days[0]
+
+    monkeypatch.setattr(gitrepositories.datetime, "date", Clock)
+    meta = {"name": "night", "namespace": "flux-system"}
+    cluster.make(REPOSITORIES, {**place.source, "metadata": meta})
+    value = flux(sourceRef={"kind": "GitRepository", "name": "night"})
+    value["metadata"]["name"] = "night"
+    cluster.make(KUSTOMIZATIONS, value)
+    with client.opened(cluster.kubeconfig, "") as opened:
+        flux_ = Flux(
+            Objects(opened), Options(Budget(), storage=tmp_path / "kept"), lambda name: name.endswith("night"),
+            lambda act: None, Figures(),
+        )  # fmt: skip
+        flux_.start()
+        try:
+            until(lambda: place.ready("night")[0] == "True")
+            days[0] = today + datetime.timedelta(days=1)
+            flux_.sources.add(("flux-system", "night"))
+            until(lambda: place.ready("night")[1] == "Refused")
+            assert "not at night" in place.ready("night")[2] and place.data("late") == {"a": "1"}
+        finally:
+            assert flux_.stop(20)
