@@ -12,7 +12,6 @@ import pytest
 
 from gatekeeper.cluster import client
 from gatekeeper.cluster.objects import Objects
-from gatekeeper.controller import gitrepositories
 from gatekeeper.controller.flux import Flux, Options
 from gatekeeper.controller.speaking import Figures
 from gatekeeper.reconciling.budget import Budget
@@ -99,7 +98,7 @@ def test_at_midnight_all_is_judged_again(cluster: Cluster, tmp_path: Path, monke
         def today(cls) -> Any:
             return days[0]
 
-    monkeypatch.setattr(gitrepositories.datetime, "date", Clock)
+    monkeypatch.setattr(datetime, "date", Clock)
     meta = {"name": "night", "namespace": "flux-system"}
     cluster.make(REPOSITORIES, {**place.source, "metadata": meta})
     value = flux(sourceRef={"kind": "GitRepository", "name": "night"})
