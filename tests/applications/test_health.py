@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,33 +11,21 @@ import orjson
 import pytest
 import yaml
 
-from gatekeeper import tools
 from gatekeeper.applications import builtin_health, health
 from gatekeeper.applications.builtin_health import Health
 from gatekeeper.errors import ToolError
 from gatekeeper.luahealth import asking
-from gatekeeper.process import run
 from tests.conftest import SHARED, needs, shared
+from tests.servers.modules import module
 
 MODULE, ENGINE = "github.com/argoproj/argo-cd/v3", "github.com/argoproj/gitops-engine"
 
 
-def fetched(module: str, version: str) -> Path:
-    """A module of Go, as it was published."""
-    go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
-    if go is None:
-        pytest.skip("no Go")
-    command = [go, "mod", "download", "-json", f"{module}@{version}"]
-    code, out, words = run(command, 300, Path(asking.__file__).parent, environment=tools.online())
-    assert code == 0, words
-    return Path(orjson.loads(out)["Dir"])
-
-
 @pytest.fixture(scope="module")
-def module() -> Path:
+def argo() -> Path:
     """Argo CD as its scripts were taken from it, with the cases of those."""
     [version] = re.findall(rf"{MODULE} (v\S+)", (Path(asking.__file__).parent / "go.mod").read_text())
-    return fetched(MODULE, version)
+    return module(MODULE, version)
 
 
 def cases(folder: Path) -> Iterator[tuple[str, str, Path]]:
@@ -63,8 +49,8 @@ def differing(folder: Path) -> tuple[int, list[str]]:
 
 
 @needs("luahealth")
-def test_all_of_argo_cds_own_cases_come_to_the_same(module: Path) -> None:
-    count, other = differing(module / "resource_customizations")
+def test_all_of_argo_cds_own_cases_come_to_the_same(argo: Path) -> None:
+    count, other = differing(argo / "resource_customizations")
     # Of this kind there are cases, and no script.
     assert [one for one in other if not one.startswith("sql.cnrm.cloud.google.com/SQLUser/")] == []
     assert (count, len(other)) == (1041, 5)
@@ -73,9 +59,9 @@ def test_all_of_argo_cds_own_cases_come_to_the_same(module: Path) -> None:
 CASE = re.compile(r'assertAppHealth\(t, "./(testdata/[^"]+)", HealthStatus(\w+)\)')
 
 
-def test_argo_cds_cases_of_kubernetes_own_kinds_come_to_the_same(module: Path) -> None:
-    [version] = re.findall(rf"{ENGINE} (v\S+)", (module / "go.mod").read_text())
-    folder = fetched(ENGINE, version) / "pkg" / "health"
+def test_argo_cds_cases_of_kubernetes_own_kinds_come_to_the_same(argo: Path) -> None:
+    [version] = re.findall(rf"{ENGINE} (v\S+)", (argo / "go.mod").read_text())
+    folder = module(ENGINE, version) / "pkg" / "health"
     listed = CASE.findall((folder / "health_test.go").read_text())
     other = []
     for name, word in listed:

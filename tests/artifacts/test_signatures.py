@@ -1,0 +1,70 @@
+"""Flux's own signed commits and tags, of every kind of key, by git and gpg as they are used here."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gatekeeper.artifacts import verifying, ways
+from gatekeeper.artifacts.resolving import Revision
+from gatekeeper.artifacts.verifying import Unverified
+from gatekeeper.hidden import Hidden
+from gatekeeper.stores.handed import Handed
+from tests.artifacts.test_artifacts import source
+from tests.servers.modules import module
+
+MODULE = "github.com/fluxcd/pkg/git", "v0.53.0"
+HOW = {"gpg": ".asc", "ssh": ".sshpub"}
+
+
+@pytest.fixture
+def handed() -> Iterator[Handed]:
+    found = Handed()
+    yield found
+    found.close()
+
+
+def stored(mirror: Path, kind: str, text: bytes) -> str:
+    """Puts a commit or a tag into a repository; what it names need not be there."""
+    command = ["git", f"--git-dir={mirror}", "hash-object", "-w", "--literally", "-t", kind, "--stdin"]
+    name = subprocess.run(command, input=text, capture_output=True, check=True).stdout.decode().strip()
+    (mirror / "FETCH_HEAD").write_text(f"{name}\n")
+    return name
+
+
+@pytest.mark.parametrize("kind", ["gpg", "ssh"])
+def test_what_flux_accepts_is_accepted_and_what_it_refuses_is_refused(
+    kind: str, handed: Handed, tmp_path: Path
+) -> None:
+    if kind == "gpg" and shutil.which("gpg") is None:
+        pytest.skip("GnuPG is not installed")
+    folder = module(*MODULE) / "signature" / "testdata" / f"{kind}_signatures"
+    mirror = tmp_path / "mirror.git"
+    subprocess.run(["git", "init", "-q", "--bare", str(mirror)], check=True)
+    keys = {path.stem.removeprefix("key_"): Hidden(path.read_bytes()) for path in folder.glob("key_*.pub")}
+    way = ways.way("file:///x", {}, handed)
+
+    def check(file: Path, key: Hidden) -> str:
+        what = file.name.partition("_")[0]
+        name = stored(mirror, what, file.read_bytes())
+        mode = {"commit": "HEAD", "tag": "Tag"}[what]
+        one = source("file:///x", verify={"mode": mode, "secretRef": {"name": "k"}})
+        revision = Revision("v1", name, "refs/tags/v1") if what == "tag" else Revision("", name, name)
+        return verifying.verified(one, revision, mirror, way, {f"key{HOW[kind]}": key})
+
+    signed = 0
+    for file in sorted(folder.glob("*_signed.txt")):
+        name = file.stem.partition("_")[2].removesuffix("_signed")
+        assert check(file, keys[name]), file.name
+        other = next(key for own, key in keys.items() if own != name)
+        with pytest.raises(Unverified):
+            check(file, other)
+        signed += 1
+    assert signed >= 8
+    for file in folder.glob("*_unsigned.txt"):
+        with pytest.raises(Unverified):
+            check(file, next(iter(keys.values())))
