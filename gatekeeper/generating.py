@@ -12,13 +12,14 @@ from gatekeeper import config, documents, gate, lock, sources, tools
 from gatekeeper.applications import repositories
 from gatekeeper.applications.globs import matches
 from gatekeeper.applications.model import Asked
-from gatekeeper.applications.reading import Application, Source
+from gatekeeper.applications.reading import GROUP, HOME, Application, Source, read
 from gatekeeper.artifacts import crediting, fetching, resolving, ways
 from gatekeeper.artifacts.crediting import Credit
 from gatekeeper.artifacts.reading import GitRepository, Ref
 from gatekeeper.artifacts.resolving import Revision
 from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.config import Config
+from gatekeeper.fields import FieldError
 from gatekeeper.model import Coverage, Resource, Verdict, distinct
 from gatekeeper.render import applications, applied, every
 from gatekeeper.sources import Tree
@@ -95,10 +96,10 @@ def _read(root: Path, own: Path | None, jobs: int) -> Repository:
     seen = sources.gather([root], root, settings.exclude)
     whole = gate.judge_all(seen, settings, gate.Asked(jobs))
     tree = sources.gather([root], root, ()) if settings.exclude else seen
-    read, _ = documents.read(tree, jobs)
+    found, _ = documents.read(tree, jobs)
     known = frozenset(resource.json for _, lot in whole.parts for resource in lot)
     unjudged = frozenset(tree.files) - frozenset(seen.files)
-    return Repository(root, settings, tree, every.ground(tree, read, settings), whole, unjudged, known)
+    return Repository(root, settings, tree, every.ground(tree, found, settings), whole, unjudged, known)
 
 
 class Judged(NamedTuple):
@@ -125,26 +126,73 @@ def judged(
     Raises:
         GateError: a repository cannot be judged.
     """
-    read = {root: _read(root, own, jobs) for root in dict.fromkeys(roots)}
+    repositories_ = {root: _read(root, own, jobs) for root in dict.fromkeys(roots)}
     asked: list[Asked] = []
-    others: dict[Path, list[Resource]] = {root: [] for root in read}
+    others: dict[Path, list[Resource]] = {root: [] for root in repositories_}
     for value, application in given:
-        one, lots = _asked(value, application, [read[root] for root in roots], revisions)
+        one, lots = _asked(value, application, [repositories_[root] for root in roots], revisions)
         asked.append(one)
         for repository, resources in lots:
             others[repository.root] += [held for held in resources if held.json not in repository.known]
     verdicts = []
-    for root, repository in read.items():
+    for root, repository in repositories_.items():
         verdicts.append(gate.told(repository.whole.verdict, None, repository.whole.lost))
         if others[root]:
-            ground = [resource for _, lot in repository.whole.parts for resource in lot]
-            how = gate.Asked(jobs)
-            verdicts.append(
-                gate.judge_objects(
-                    repository.tree, repository.whole.sources, ground, others[root], repository.settings, how
-                )
-            )
+            verdicts.append(_others(repository, others[root], jobs))
     return Judged(_joined(verdicts), asked)
+
+
+class Local(NamedTuple):
+    """Applications that stand in a repository, and what they apply from it; with those that cannot be followed."""
+
+    verdict: Verdict
+    asked: list[Asked]
+    faults: list[tuple[Object, str]]
+
+
+def local(root: Path, own: Path | None, jobs: int, revision: str) -> Local | None:
+    """What the Applications of a repository apply, as if each of their sources were this repository; None without any.
+
+    Args:
+        own: judge by this instead of the repository's own config.
+        revision: the commit, for people.
+
+    Raises:
+        GateError: the repository cannot be judged.
+    """
+    tree = sources.gather([root], root, ())
+    if not any(GROUP.encode() in content for file in tree.files if isinstance(content := tree.read(file), bytes)):
+        return None
+    repository = _read(root, own, jobs)
+    found, faults = list[tuple[Object, Application]](), list[tuple[Object, str]]()
+    for resource in (one for _, lot in repository.whole.parts for one in lot):
+        if resource.ref.kind != "Application" or resource.ref.group != GROUP:
+            continue
+        value = resource.value
+        value["metadata"].setdefault("namespace", HOME)
+        try:
+            found.append((value, read(value)))
+        except FieldError as error:
+            faults.append((value, str(error)))
+    if not found and not faults:
+        return None
+    asked, others = [], []
+    for value, application in found:
+        count = len(application.sources)
+        one, lots = _asked(value, application, [repository] * count, [revision] * count)
+        asked.append(one)
+        others += [held for _, resources in lots for held in resources if held.json not in repository.known]
+    verdicts = [gate.told(repository.whole.verdict, None, repository.whole.lost)]
+    if others:
+        verdicts.append(_others(repository, others, jobs))
+    return Local(_joined(verdicts), asked, faults)
+
+
+def _others(repository: Repository, resources: Sequence[Resource], jobs: int) -> Verdict:
+    """What the gate says of what is applied and stands in no file."""
+    ground = [resource for _, lot in repository.whole.parts for resource in lot]
+    sources_ = repository.whole.sources
+    return gate.judge_objects(repository.tree, sources_, ground, resources, repository.settings, gate.Asked(jobs))
 
 
 def _joined(verdicts: Sequence[Verdict]) -> Verdict:

@@ -100,7 +100,8 @@ ROOMS: dict[str, set[str]] = {
         "reconciling",
         "telling",
     },
-    "generating": BASE | {"applications", "artifacts", "cluster", "gate", "lock", "render", "stores"},
+    "plans": {"applications", "cluster", "errors", "fields", "model", "reconciling"},
+    "generating": BASE | {"fields", "applications", "artifacts", "cluster", "gate", "lock", "render", "stores"},
     "applies": {"errors", "fields", "hidden", "model", "reconciling", "cluster"},
     "audit": {"errors", "telling"},
     "controller": {
@@ -205,6 +206,9 @@ ROOMS: dict[str, set[str]] = {
         "applies",
         "audit",
         "controller",
+        "applications",
+        "generating",
+        "plans",
     },
     "cli": {"errors", "commands"},
 }

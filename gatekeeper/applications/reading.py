@@ -18,6 +18,8 @@ SCP = re.compile(r"(?P<user>[\w.-]+@)(?P<host>[\w.-]+):(?P<path>(?!/)\S+)")
 URL = re.compile(r"(https?|ssh|file)://\S+")
 MINUTE = 60.0
 HISTORY = 10
+# Where Argo CD's own objects are, if nothing else is said.
+HOME = "argocd"
 # What of a source is about another tool that is not run.
 REFUSED = ("plugin",)
 

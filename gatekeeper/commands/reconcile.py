@@ -1,4 +1,4 @@
-"""`gatekeeper reconcile`: what Flux Kustomizations of a repository would change in a cluster, and doing it once."""
+"""`gatekeeper reconcile`: what Kustomizations and Applications would change in a cluster; the first also done, once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import config, files, git, pulls, reconciles
+from gatekeeper import config, files, generating, git, plans, pulls, reconciles
+from gatekeeper.applications import reading as applications
 from gatekeeper.cluster import client
 from gatekeeper.cluster.objects import Objects
 from gatekeeper.commands import reading
@@ -21,6 +22,7 @@ from gatekeeper.errors import GateError, UsageError
 from gatekeeper.model import Verdict, dotted
 from gatekeeper.reconciling.budget import Budget
 from gatekeeper.reconciling.model import Asked, Done, Round
+from gatekeeper.reconciling.outcomes import Outcome
 
 EXAMPLES = """examples:
   gatekeeper reconcile --plan --kubeconfig ~/.kube/config
@@ -34,7 +36,8 @@ The repository is rendered and judged as `gatekeeper check` does it; what is ref
 cluster what would change, and changes nothing. `--once` applies in Flux's order, notes in the Kustomization's status
 what it applied, and takes away what is not in Git any more: no more than the budget lets, unless that revision is
 approved. With `--from-cluster` GitRepositories and Kustomizations are those of the cluster, and each repository is
-pulled. `gatekeeper controller run` does that for as long as it runs.
+pulled. `gatekeeper controller run` does that for as long as it runs. Argo CD Applications of the repository are
+planned, too (`--plan`), as if their sources were this repository; they are synced by the controller alone.
 Exit status: 0 all is as it shall be, or would be; 1 something is refused, waits or failed; 2 wrong usage; 3 the cluster
 does not answer, or not all could be judged.
 """
@@ -50,21 +53,53 @@ def reconcile(arguments: list[str]) -> int:
     if not given.path.exists():
         raise UsageError(f"{given.path}: no such file or folder")
     if given.to:
-        return _write(_chosen(given, pulls.asked(*_local(given))), given.to)
+        return _write(_chosen(given, _all(given)), given.to)
     if not given.kubeconfig:
         raise UsageError("reconcile --plan and --once ask a cluster: give --kubeconfig")
     with client.opened(given.kubeconfig, given.context) as opened, closing(Objects(opened)) as cluster:
         if given.from_cluster:
             return _from_cluster(given, cluster)
         root, settings, jobs = _local(given)
+        revision = _revision(root)
         with ticking("rendering and judging", QUIET_SECONDS):
             verdict, asked = pulls.judged(root, settings, jobs, None)
-        return _status(_round(given, cluster, _chosen(given, asked), verdict, _revision(root)), verdict)
+            argo = generating.local(root, given.config, jobs, revision) if given.plan else None
+        chosen = [] if argo and not _named(given, asked) else _chosen(given, asked)
+        done = _round(given, cluster, chosen, verdict, revision)
+        status = _status(done, verdict) if done or not argo else 0
+        return max(status, _applications(given, cluster, argo)) if argo else status
 
 
 def _local(given: argparse.Namespace) -> tuple[Path, config.Config, int]:
     root = config.root_of(given.path.resolve())
     return root, config.load(root, given.config), os.cpu_count() or 1
+
+
+def _all(given: argparse.Namespace) -> list[Asked]:
+    """What is applied from a repository, by Kustomizations and by Applications."""
+    root, settings, jobs = _local(given)
+    found = pulls.asked(root, settings, jobs)
+    argo = generating.local(root, given.config, jobs, _revision(root))
+    if argo is None:
+        return found
+    for value, reason in argo.faults:
+        sys.stderr.write(f"{value['metadata'].get('name')}: {reason}\n")
+    return [*found, *(Asked(one.value, "", one.objects, one.lost) for one in argo.asked)]
+
+
+def _named(given: argparse.Namespace, all_: list[Asked]) -> list[Asked]:
+    return [one for one in all_ if given.name in ("", "/".join(one.name))]
+
+
+def _applications(given: argparse.Namespace, cluster: Objects, argo: generating.Local) -> int:
+    """What Applications of the repository would change."""
+    limit = Budget(given.most, given.share / 100)
+    done = [Done(Asked(value, "", ()), Outcome(False, "InvalidSpecError", reason)) for value, reason in argo.faults]
+    meant = [one for one in argo.asked if given.name in ("", "/".join(one.application.key))]
+    done += [plans.planned(cluster, given.argo_namespace, one, argo.verdict, limit) for one in meant]
+    for one in done:
+        _tell(one)
+    return _status(done, argo.verdict)
 
 
 def _chosen(given: argparse.Namespace, all_: list[Asked]) -> list[Asked]:
@@ -73,9 +108,11 @@ def _chosen(given: argparse.Namespace, all_: list[Asked]) -> list[Asked]:
     Raises:
         UsageError: there is none.
     """
-    found = [one for one in all_ if given.name in ("", "/".join(one.name))]
+    found = _named(given, all_)
     if not found:
-        raise UsageError(f"{given.path}: there is no Flux Kustomization{f' {given.name}' if given.name else ''}")
+        raise UsageError(
+            f"{given.path}: there is no Flux Kustomization or Application{f' {given.name}' if given.name else ''}"
+        )
     return found
 
 
@@ -143,7 +180,12 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--config", type=Path, metavar="FILE", help=f"judge by this, instead of {config.NAME} of each repository"
     )
-    options.add_argument("--name", default="", metavar="NAMESPACE/NAME", help="of one Kustomization (default: all)")
+    options.add_argument(
+        "--name", default="", metavar="NAMESPACE/NAME", help="of one Kustomization or Application (default: all)"
+    )
+    options.add_argument(
+        "--argo-namespace", default=applications.HOME, metavar="NAME", help="of Argo CD's own objects (argocd)"
+    )
     options.add_argument("--most", type=int, default=10, metavar="N", help="delete no more at once (10)")
     options.add_argument("--share", type=float, default=50.0, metavar="PERCENT", help="nor more of all objects (50)")
     options.add_argument("--approve", default="", metavar="REVISION", help="let this revision delete more than that")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from gatekeeper.applications import comparing, destinations, options, projects, reading, statuses, tracking
+from gatekeeper.applications import comparing, options, permitting, reading, statuses, tracking
 from gatekeeper.applications.model import Item
 from gatekeeper.applications.reading import Application
 from gatekeeper.cluster.objects import Object
@@ -25,6 +25,8 @@ from gatekeeper.reconciling.inventory import Entry, entry_of
 SKIP = "argocd.argoproj.io/skip-reconcile"
 # How often all is compared although nothing was heard of; and where nothing can be heard of.
 RESYNC, ELSEWHERE = 600.0, 180.0
+# What cannot be compared may be mended by what nobody here hears of.
+SOON = 60.0
 JITTER = 0.1
 
 
@@ -124,28 +126,17 @@ class Applications:
             ToolError: the cluster does not tell.
         """
         cluster, home = self._place.cluster, self._place.home
-        project = self._project((home, application.project))
-        if project is None:
-            raise SealError(
-                f"the AppProject {home}/{application.project} is not there: make it, it says what is permitted"
-            )
-        there = destinations.there(cluster, home, application.destination, application.project)
-        refusal = projects.refusal(project, application, home, there.destination)
-        if refusal:
-            raise SealError(refusal)
-        user = projects.account(project, there.destination)
-        there = there._replace(cluster=there.cluster.acting(user)) if user else there
-        windows = [one for one in projects.windows(project) if projects.is_for(one, application, there.destination)]
+        let = permitting.permit(cluster, home, application, self._project((home, application.project)))
         built = self._origins.built[application.key]
         asked = built.asked(value, application)
         if asked.lost:
             raise SealError(asked.lost)
         mark, app = self._place.mark, tracking.instance(application, home)
-        plain, hooks = comparing.prepared(asked, there, project, mark, app)
+        plain, hooks = comparing.prepared(asked, let.there, let.project, mark, app)
         general = options.read(application.options, "the Application")
         return Case(
-            self._place, value, application, project, there, mark, app, general, windows, asked, built.verdict,
-            plain, statuses.hooks(hooks),
+            self._place, value, application, let.project, let.there, mark, app, general, let.windows, asked,
+            built.verdict, plain, statuses.hooks(hooks),
         )  # fmt: skip
 
     def _worked(self, case: Case, of: object) -> float | None:
@@ -217,7 +208,7 @@ class Applications:
         application_status.write(self._place.cluster, value, now, moment, REFRESH if name in self._refreshing else "")
         self._refreshing.pop(name, None)
         self._say(name, tuple(conditions.values()), conditions)
-        return RESYNC * random.uniform(1 - JITTER, 1 + JITTER)
+        return SOON * random.uniform(1 - JITTER, 1 + JITTER)
 
     def _say(self, name: Name, what: object, conditions: dict[str, str]) -> None:
         """Says once what came of an Application."""

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import random
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
-
 from gatekeeper import pulls
 from gatekeeper.applications import reading, tracking
 from gatekeeper.applications.reading import Application
 from gatekeeper.artifacts.crediting import Credit
-from gatekeeper.cluster import values
 from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.cluster.reflector import Name, Reflector
+from gatekeeper.controller import git_hooks
 from gatekeeper.controller.applications import Applications
 from gatekeeper.controller.cases import Place
 from gatekeeper.controller.flux import fenced
@@ -41,7 +37,6 @@ SOURCES = 4
 SOON = 0.2
 # How often a repository is asked, and by how much that is spread.
 INTERVAL, JITTER = 120.0, 0.2
-HOOK, SECRET = "/api/webhook", "argocd-secret"
 
 
 class Options(NamedTuple):
@@ -55,7 +50,7 @@ class Options(NamedTuple):
     """
 
     budget: Budget
-    home: str = "argocd"
+    home: str = reading.HOME
     selector: str = ""
     workers: int = 8
     config_file: Path | None = None
@@ -156,11 +151,11 @@ class Argo:
 
     def hook(self, request: Request) -> Answer | None:
         """A Git host says that there is something new, to the address that it knows of Argo CD."""
-        if request.path != HOOK:
+        if request.path != git_hooks.PATH:
             return None
         if request.method != "POST":
             return Answer(405, b"POST is what a host sends\n")
-        urls = called(self._cluster, self._home, request)
+        urls = git_hooks.called(self._cluster, self._home, request)
         if urls is None:
             return Answer(404, b"nobody vouches for this\n")
         for _, value in self._applications.all():
@@ -229,8 +224,13 @@ class Argo:
         say("warning", reason, controller="watch", kind=kind)
 
 
-def _key(value: Object) -> Key | None:
-    """From what an Application is rendered; None where it is not valid."""
+def _key(kept: Object) -> Key | None:
+    """From what an Application that is kept is rendered; None where it is not valid."""
+    found: Key | None = kept["key"]
+    return found
+
+
+def _key_of(value: Object) -> Key | None:
     try:
         return key_of(reading.read(value))
     except (FieldError, KeyError, TypeError):
@@ -251,7 +251,8 @@ def _kept(value: Object) -> Object:
     """What of an Application is kept: not what there is of it, of which there is much."""
     metadata = {key: held for key, held in value["metadata"].items() if key != "managedFields"}
     phase = at(value, ("status", "operationState", "phase"))
-    few: Object = {key: value[key] for key in ("apiVersion", "kind", "spec", "operation") if key in value}
+    few: Object = {"key": _key_of(value)}
+    few |= {key: value[key] for key in ("apiVersion", "kind", "spec", "operation") if key in value}
     return {**few, "metadata": metadata, "status": {"operationState": {"phase": phase}}}
 
 
@@ -262,38 +263,3 @@ def _asks(value: Object | None) -> object:
     is_ending = at(value, ("status", "operationState", "phase")) == "Terminating"
     own = (value or {}).get("spec"), (value or {}).get("operation"), is_ending
     return value is None, own, [metadata.get(name) for name in names]
-
-
-# By which header a host is known, which key of the Secret it shares, and how it signs.
-HOSTS = (
-    ("x-hub-signature-256", "webhook.github.secret", "hmac"), ("x-gogs-signature", "webhook.gogs.secret", "hmac"),
-    ("x-gitlab-token", "webhook.gitlab.secret", "token"),
-)  # fmt: skip
-
-
-def called(cluster: Objects, home: str, request: Request) -> list[str] | None:
-    """The repositories that a host calls about; None where nobody vouches for it.
-
-    Argo CD answers whoever calls where no secret is set; here nobody is answered without one.
-    """
-    held = values.secret(cluster, home, SECRET) or {}
-    for header, key, way in HOSTS:
-        sent, secret = request.headers.get(header, ""), held.get(key)
-        if not sent or secret is None or not secret.reveal():
-            continue
-        own = secret.reveal().decode("utf-8", "replace")
-        if way == "hmac":
-            own = hmac.new(secret.reveal(), request.body, hashlib.sha256).hexdigest()
-        if hmac.compare_digest(own.encode(), sent.removeprefix("sha256=").encode()):
-            return _addresses(request.body)
-    return None
-
-
-def _addresses(body: bytes) -> list[str]:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return []
-    paths = [("repository", name) for name in ("html_url", "clone_url", "ssh_url", "git_url", "url")]
-    paths += [("project", name) for name in ("web_url", "git_http_url", "git_ssh_url")]
-    return [text for path in paths if isinstance(text := at(value, path), str)]

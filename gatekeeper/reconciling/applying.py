@@ -7,7 +7,7 @@ Unlike there, all faults of a stage are told and not the first alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import MappingProxyType
@@ -245,6 +245,11 @@ class Gone(NamedTuple):
     entry: Entry
     action: Literal["delete", "keep", "gone", "failed"]
     reason: str = ""
+
+
+def failed(changes: Iterable[Change | None]) -> list[Change]:
+    """Those that cannot be done."""
+    return [one for one in changes if one is not None and one.action == "failed"]
 
 
 # Why an object of the cluster is not taken away; empty where it may go.

@@ -1,0 +1,50 @@
+"""Where an Application may be applied, and when: as its project says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gatekeeper.applications import destinations, projects
+from gatekeeper.applications.destinations import There
+from gatekeeper.applications.reading import Application
+from gatekeeper.applications.windows import Window
+from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.errors import SealError
+
+
+class Permit(NamedTuple):
+    """What a project lets an Application do.
+
+    Attributes:
+        there: the cluster that it is applied to, with the rights that count there.
+        windows: those that are about it.
+    """
+
+    project: Object
+    there: There
+    windows: Sequence[Window]
+
+
+def permit(cluster: Objects, home: str, application: Application, project: Object | None) -> Permit:
+    """What a project lets an Application do.
+
+    Args:
+        home: the namespace of Argo CD's own objects.
+        project: the one that it names; None where there is none.
+
+    Raises:
+        SealError: it is not let do anything.
+        FieldError: the project is not valid.
+        ToolError: the cluster does not tell, or its destination cannot be reached.
+    """
+    if project is None:
+        name = f"{home}/{application.project}"
+        raise SealError(f"the AppProject {name} is not there: make it, it says what is permitted")
+    there = destinations.there(cluster, home, application.destination, application.project)
+    refusal = projects.refusal(project, application, home, there.destination)
+    if refusal:
+        raise SealError(refusal)
+    user = projects.account(project, there.destination)
+    own = [one for one in projects.windows(project) if projects.is_for(one, application, there.destination)]
+    return Permit(project, there._replace(cluster=there.cluster.acting(user)) if user else there, own)

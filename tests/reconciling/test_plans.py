@@ -1,0 +1,47 @@
+"""Applications of a repository against a real cluster, as a user types it: told, and nothing more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from tests.controller import test_argo
+from tests.reconciling.test_reconcile import Place, cluster, config
+from tests.servers.cluster import Cluster
+
+__all__ = ["cluster"]
+
+
+def test_applications_of_a_repository_are_planned_and_not_synced(cluster: Cluster, tmp_path: Path) -> None:
+    apps = "/apis/argoproj.io/v1alpha1/namespaces/argocd"
+    place = Place(tmp_path / "root", cluster)
+    for kind, plural in (("Application", "applications"), ("AppProject", "appprojects")):
+        place.cluster.make(test_argo.CRDS, test_argo.definition(kind, plural))
+        place.cluster.wait(f"/apis/argoproj.io/v1alpha1/{plural}")
+    place.cluster.make("/api/v1/namespaces", {"metadata": {"name": "argocd"}})
+    other = test_argo.Place.__new__(test_argo.Place)
+    other.root, other.cluster = place.root, place.cluster
+    place.put("argo/shop.yaml", other.app("shop"), other.app("bad", source={"repoURL": "https://example.com/r"}))
+    place.put("shop/all.yaml", config("s1", namespace=""), config("s2"))
+    place.put("apps/all.yaml", config("x"))
+    code, out, _ = place.run("--plan", "--name", "argocd/shop")
+    assert code == 1 and "ComparisonError: the AppProject argocd/default is not there" in out
+    place.cluster.make(f"{apps}/appprojects", test_argo.project())
+    code, out, _ = place.run("--plan")
+    assert code == 1 and "flux-system/apps: ReconciliationSucceeded" in out
+    assert "argocd/bad: InvalidSpecError: `spec.source` is missing, or names neither" in out
+    assert "argocd/shop: OutOfSync: it would be synced\n  creates   ConfigMap prod/s1" in out
+    assert place.data("s1") is None
+    folder = tmp_path / "rendered"
+    code, out, err = place.run("--to", folder)
+    assert code == 0 and "bad: `spec.source`" in err and "2 objects" in out
+    assert [one["metadata"]["name"] for one in yaml.safe_load_all((folder / "argocd-shop.yaml").read_text())] == [
+        "s1",
+        "s2",
+    ]
+    place.put("shop/all.yaml", {**config("s1"), "dataa": {}})
+    code, out, _ = place.run("--plan", "--name", "argocd/shop")
+    assert code == 1 and "argocd/shop: Refused: shop/all.yaml:" in out
+    for path in (f"{apps}/appprojects", "/api/v1/namespaces/argocd"):
+        place.cluster.ask("DELETE", path)
