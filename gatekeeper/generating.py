@@ -13,9 +13,9 @@ from gatekeeper.applications import repositories
 from gatekeeper.applications.globs import matches
 from gatekeeper.applications.model import Asked
 from gatekeeper.applications.reading import GROUP, HOME, Application, Source, read
-from gatekeeper.artifacts import crediting, fetching, resolving, ways
+from gatekeeper.artifacts import crediting, fetching, resolving, verifying, ways
 from gatekeeper.artifacts.crediting import Credit
-from gatekeeper.artifacts.reading import GitRepository, Ref
+from gatekeeper.artifacts.reading import GitRepository, Ref, Verification
 from gatekeeper.artifacts.resolving import Revision
 from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.config import Config
@@ -54,22 +54,38 @@ def revision_of(cluster: Objects, home: str, url: str, wanted: str, project: str
         return resolving.targeted(wanted, fetching.listed(_repository(url, wanted), way))
 
 
-def fetched(cluster: Objects, home: str, url: str, revision: Revision, project: str, storage: Path) -> Path:
-    """The files of a commit.
+class Fetched(NamedTuple):
+    """The files of a commit, and whom it is owed to."""
+
+    root: Path
+    credit: Credit
+
+
+def fetched(
+    cluster: Objects, home: str, url: str, revision: Revision, project: str, storage: Path, signers: Sequence[str]
+) -> Fetched:
+    """The files of a commit, if it is signed as it must be.
+
+    Args:
+        signers: the keys of PGP by one of which it must be signed; none where it need not be.
 
     Raises:
-        ToolError: it cannot be had.
+        ToolError: it cannot be had, or is not signed by those who may.
     """
     with closing(Handed()) as handed:
         way = ways.way(url, repositories.credentials(cluster, home, url, project), handed)
         root = storage / hashlib.sha256(f"whole {url}".encode()).hexdigest()[:16]
-        return fetching.checkout(_repository(url, revision.fetched), revision, way, root)
+        source, mirror, signer = _repository(url, revision.fetched), None, ""
+        if signers:
+            root.mkdir(parents=True, exist_ok=True)
+            mirror = fetching.mirrored(source, revision, way, root)
+            keys = repositories.signing_keys(cluster, home, signers)
+            signer = verifying.verified(source._replace(verification=SIGNED), revision, mirror, way, keys)
+        files = fetching.checkout(source, revision, way, root, mirror)
+        return Fetched(files, crediting.of(source, way, files, signer))
 
 
-def credit_of(url: str, root: Path) -> Credit:
-    """Whom a commit that was fetched is owed to."""
-    with closing(Handed()) as handed:
-        return crediting.of(_repository(url, "HEAD"), ways.way("file:", {}, handed), root)
+SIGNED = Verification("HEAD", "")
 
 
 class Repository(NamedTuple):

@@ -27,9 +27,8 @@ def refusal(project: Object, application: Application, home: str, destination: D
         destination: with both the address and the name of the cluster.
     """
     name = project["metadata"]["name"]
-    for field in ("signatureKeys", "sourceIntegrity"):
-        if at(project, ("spec", field)):
-            return f"the project {name} wants commits to be signed (`{field}`), which is not supported yet"
+    if at(project, ("spec", "sourceIntegrity")):
+        return f"the project {name} has `sourceIntegrity`, which is not supported yet: use `signatureKeys`"
     if application.namespace != home and not _fits(_listed(project, "sourceNamespaces"), application.namespace):
         return f"the project {name} does not let Applications be in the namespace {application.namespace}"
     for source in application.sources:
@@ -90,6 +89,12 @@ def _names(rules: Any, entry: Entry) -> bool:
         if matches(group, entry.group) and matches(kind, entry.kind) and (not name or matches(name, entry.name)):
             return True
     return False
+
+
+def signers(project: Object) -> tuple[str, ...]:
+    """The keys of PGP by one of which each commit must be signed; none where none must be."""
+    found = (at(one, ("keyID",)) for one in _listed(project, "signatureKeys"))
+    return tuple(sorted(str(one) for one in found if one))
 
 
 def account(project: Object, destination: Destination) -> str:

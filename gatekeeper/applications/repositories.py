@@ -6,7 +6,7 @@ Source: argo-cd `docs/operator-manual/declarative-setup.md` (repositories, repos
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from gatekeeper.applications.reading import normal
@@ -16,7 +16,7 @@ from gatekeeper.errors import ToolError
 from gatekeeper.hidden import Hidden
 
 TYPE = "argocd.argoproj.io/secret-type"
-HOSTS, AUTHORITIES = "argocd-ssh-known-hosts-cm", "argocd-tls-certs-cm"
+HOSTS, AUTHORITIES, KEYS = "argocd-ssh-known-hosts-cm", "argocd-tls-certs-cm", "argocd-gpg-keys-cm"
 # As the Secret of a GitRepository names the same.
 NAMES = {
     "username": "username", "password": "password", "bearerToken": "bearerToken", "sshPrivateKey": "identity",
@@ -49,6 +49,19 @@ def credentials(cluster: Objects, home: str, url: str, project: str) -> Mapping[
         data = _data(itself)
         found = data if data else found
     return {**found, **_trusted(cluster, home, url)}
+
+
+def signing_keys(cluster: Objects, home: str, signers: Sequence[str]) -> Mapping[str, Hidden]:
+    """The public keys of PGP of those who may sign, by file name.
+
+    Raises:
+        ToolError: the cluster does not tell, or one is not known.
+    """
+    held = values.data(cluster, home, "ConfigMap", KEYS) or {}
+    lacking = [one for one in signers if one not in held]
+    if lacking:
+        raise ToolError(f"the ConfigMap {home}/{KEYS} has not the key {lacking[0]} that the project names")
+    return {f"{one}.asc": held[one] for one in signers}
 
 
 class _Held:

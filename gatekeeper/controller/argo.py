@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper import pulls
-from gatekeeper.applications import reading, tracking
+from gatekeeper.applications import projects, reading, tracking
 from gatekeeper.applications.reading import Application
 from gatekeeper.artifacts.crediting import Credit
 from gatekeeper.cluster.objects import Object, Objects
@@ -100,7 +100,7 @@ class Argo:
         self.applying = Loop[Name]("Application", self._apply, options.workers, figures, mine)
         storage = options.storage or pulls.kept()
         self.origins = Origins(
-            cluster, options.home, self._of, self.applying.add, figures, options.config_file, storage
+            cluster, options.home, self._of, self._signers, self.applying.add, figures, options.config_file, storage
         )
         self.owned = Owned(cluster, self._drifted, self._touched, self._lost, self._seen, self._selector())
         place = Place(cluster, options.home, self._mark, options.budget, fenced(note, mine), figures, self._stop)
@@ -179,6 +179,10 @@ class Argo:
             if _key(value) == key:
                 found.append((value, reading.read(value)))
         return found
+
+    def _signers(self, project: str) -> tuple[str, ...]:
+        held = self._projects.get((self._home, project))
+        return projects.signers(held) if held is not None else ()
 
     def _application(self, name: Name, before: Object | None, now: Object | None) -> None:
         if _asks(before) != _asks(now):

@@ -11,13 +11,13 @@ from gatekeeper.cluster.credentials import InCluster
 from gatekeeper.cluster.external import GROUP, PLURALS, VERSIONS
 from gatekeeper.cluster.objects import Kind, Object, Objects
 from gatekeeper.cluster.reflector import Name, Reflector
-from gatekeeper.controller import restarting
+from gatekeeper.controller import clusterexternalsecrets, restarting
 from gatekeeper.controller.loop import Loop
 from gatekeeper.controller.sealing_keys import SECRETS
 from gatekeeper.controller.speaking import Figures, say
 from gatekeeper.controller.watched import asks, slim
 from gatekeeper.errors import ToolError
-from gatekeeper.external import collecting
+from gatekeeper.external import collecting, spreading
 from gatekeeper.external.allowing import Rules
 from gatekeeper.external.collecting import Found, Given, Spaces
 from gatekeeper.external.deciding import Decision
@@ -67,6 +67,8 @@ class ExternalSecrets:
         self._targets: frozenset[Name] = frozenset()
         self._sources: Mapping[Name, list[StoreKey]] = {}
         self._told: set[str] = set()
+        # What came of each that was looked at: why it failed, or nothing.
+        self._came: dict[Name, str] = {}
 
     def _watch(self, name: str) -> Reflector[Object] | None:
         kind = self._cluster.newest(GROUP, VERSIONS, name)
@@ -158,6 +160,13 @@ class ExternalSecrets:
         self._sources = sources_of(found)
         done = self._watch_.round(self._client, found, own)
         self._tell(done.decisions)
+        self._came |= {
+            (one.wanted.namespace, one.wanted.name): one.reason if one.action == "failed" else ""
+            for one in done.decisions
+        }
+        for value in values:
+            if value["kind"] == spreading.KIND:
+                clusterexternalsecrets.tell(self._cluster, value, spaces.known, self._came)
         return self._watch_.next(LONGEST)
 
     def _tell(self, decisions: Sequence[Decision]) -> None:

@@ -82,6 +82,7 @@ class Origins:
     Args:
         home: the namespace of Argo CD's own objects.
         own: the Applications of an origin.
+        signers: by whom commits of a project must be signed.
         ready: is told of each Application for which there is something new.
     """
 
@@ -90,12 +91,14 @@ class Origins:
         cluster: Objects,
         home: str,
         own: Callable[[Key], Sequence[tuple[Object, Application]]],
+        signers: Callable[[str], tuple[str, ...]],
         ready: Callable[[Name], None],
         figures: Figures,
         config_file: Path | None,
         storage: Path,
     ) -> None:
         self._cluster, self._home, self._own, self._ready = cluster, home, own, ready
+        self._signers = signers
         self._figures, self._config, self._storage = figures, config_file, storage
         self._judging = threading.Lock()
         self._fetching: dict[str, threading.Lock] = {}
@@ -107,7 +110,10 @@ class Origins:
     def of(self, key: Key, value: Object) -> object:
         """What an Application is rendered from now; see `Built`."""
         state = self.states[key]
-        return [list(map(str, state.revisions)), str(state.day), spec_of(value)]
+        return self._stamp(key, state.revisions, state.day, value)
+
+    def _stamp(self, key: Key, revisions: Sequence[Revision], day: datetime.date | None, value: Object) -> object:
+        return [list(map(str, revisions)), str(day), list(self._signers(key[0])), spec_of(value)]
 
     def work(self, key: Key) -> bool:
         """Asks for what is new, and fetches, judges and renders it; whether anybody needs it.
@@ -136,7 +142,7 @@ class Origins:
             generating.revision_of(self._cluster, self._home, url, wanted, project) for url, wanted in origin
         )
         before, day = self.states.get(key), datetime.date.today()
-        wanted_ = {_name(value): [list(map(str, revisions)), str(day), spec_of(value)] for value, _ in own}
+        wanted_ = {_name(value): self._stamp(key, revisions, day, value) for value, _ in own}
         stale = [one for one in own if self.is_stale(_name(one[0]), wanted_[_name(one[0])])]
         state = State(revisions, day, before.credit if before else Credit())
         if stale:
@@ -155,16 +161,22 @@ class Origins:
         wanted: Mapping[Name, object],
     ) -> State:
         project, origin = key
-        roots = []
+        got = []
         for (url, _), revision in zip(origin, state.revisions, strict=True):
             # Two that fetch into one folder would be in each other's way.
             with self._fetching.setdefault(url, threading.Lock()):
-                roots.append(generating.fetched(self._cluster, self._home, url, revision, project, self._storage))
+                got.append(
+                    generating.fetched(
+                        self._cluster, self._home, url, revision, project, self._storage, self._signers(project)
+                    )
+                )
         began = time.monotonic()
         commits = [one.commit for one in state.revisions]
         # What a repository pins its tools to counts for the whole program.
         with self._judging:
-            verdict, rendered = generating.judged(roots, commits, stale, self._config, os.cpu_count() or 1)
+            verdict, rendered = generating.judged(
+                [one.root for one in got], commits, stale, self._config, os.cpu_count() or 1
+            )
         took = time.monotonic() - began
         self._figures.judging.labels("reconcile").observe(took)
         self._figures.judged.labels("reconcile", verdict.word).inc()
@@ -173,7 +185,7 @@ class Origins:
         for one in rendered:
             name = _name(one.value)
             self.built[name] = _packed(one, wanted[name], verdict)
-        return state._replace(credit=generating.credit_of(origin[0][0], roots[0]))
+        return state._replace(credit=got[0].credit)
 
     def is_stale(self, name: Name, of: object) -> bool:
         """Whether what an Application applies was rendered from something else than what is now."""

@@ -68,7 +68,7 @@ def _everywhere(wanted: Wanted) -> Iterator[Rule]:
     if "external" in wanted.controllers:
         kinds = ["externalsecrets", "secretstores", "clustersecretstores", "clusterexternalsecrets"]
         yield _rule("external-secrets.io", kinds, READ)
-        yield _rule("external-secrets.io", ["externalsecrets/status"], ["patch"])
+        yield _rule("external-secrets.io", ["externalsecrets/status", "clusterexternalsecrets/status"], ["patch"])
         yield _rule("", ["namespaces"], READ)
         yield _rule("", ["configmaps", "serviceaccounts"], ["get"])
         yield _rule("", ["serviceaccounts/token"], ["create"])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 import yaml
 
 from tests.conftest import SHARED, needs, shared
@@ -263,6 +266,43 @@ def test_applications_of_other_namespaces_need_leave_and_are_marked_with_theirs(
         place.cluster.ask("DELETE", f"{MAPS}/x")
         until(lambda: place.data("x") is not None, running)
     place.cluster.ask("DELETE", there)
+
+
+def test_a_commit_is_signed_by_those_whom_the_project_names(place: Place, tmp_path: Path) -> None:
+    if shutil.which("gpg") is None:
+        pytest.skip("GnuPG is not installed")
+    home = tmp_path / "gnupg"
+    home.mkdir(mode=0o700)
+    own = {**os.environ, "GNUPGHOME": str(home)}
+
+    def done(*words: str) -> str:
+        return subprocess.run(words, env=own, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    place.put("apps/all.yaml", config("x"))
+    try:
+        gpg = ("gpg", "--batch", "--passphrase", "", "--pinentry-mode", "loopback")
+        done(*gpg, "--quick-generate-key", "Ann <ann@example.com>", "ed25519", "sign", "0")
+        listed = done("gpg", "--with-colons", "--list-keys")
+        key = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr"))
+        held = {"metadata": {"name": "argocd-gpg-keys-cm"}, "data": {key: done("gpg", "--armor", "--export", key)}}
+        wanted = project("signed", signatureKeys=[{"keyID": key}])
+        place.cluster.make(PROJECTS, wanted)
+        log = tmp_path / "audit.jsonl"
+        with argo(place, tmp_path, "--audit", log) as running:
+            place.cluster.make(APPS, place.app(project="signed"))
+            until(lambda: "has not the key" in place.told().get("ComparisonError", ""), running)
+            place.cluster.make("/api/v1/namespaces/argocd/configmaps", held)
+            place.refresh()
+            until(lambda: "is not signed by any of those who may" in place.told().get("ComparisonError", ""), running)
+            assert place.data("x") is None
+            who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com")
+            done("git", "-C", str(place.root), *who, "commit", "-q", "--allow-empty", f"-S{key}", "-m", "signed")
+            place.refresh()
+            synced(place, running)
+            until(lambda: key in log.read_text(), running)
+    finally:
+        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, capture_output=True)
+    place.cluster.ask("DELETE", "/api/v1/namespaces/argocd/configmaps")
 
 
 @shared("article")

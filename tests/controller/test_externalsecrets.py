@@ -118,6 +118,35 @@ def test_a_secret_that_another_is_filled_from_counts_at_once(place: Place, tmp_p
         until(lambda: dotted() == b"other", running)
 
 
+def test_of_what_is_put_into_many_namespaces_it_is_told_where_it_is_and_where_not(place: Place, tmp_path: Path) -> None:
+    cluster, path = place.cluster, f"{API}/clusterexternalsecrets"
+    if cluster.ask("GET", f"{API}/clustersecretstores/vault")[0] == 404:
+        cluster.make(f"{API}/clustersecretstores", yaml.safe_load(STORE.format(url=place.vault.url)))
+    value = {"apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", "metadata": {"name": "wide"},
+             "spec": {"namespaces": ["prod", "other", "nowhere"], "externalSecretSpec": es("wide")["spec"]}}  # fmt: skip
+
+    def status() -> Any:
+        return cluster.ask("GET", f"{path}/wide")[1].get("status") or {}
+
+    with controller(cluster, tmp_path, "--controllers", "external") as running:
+        cluster.make(path, value)
+        until(lambda: status().get("provisionedNamespaces") == ["other", "prod"], running)
+        assert status()["externalSecretName"] == "wide" and status()["conditions"][0]["status"] == "True"
+        lost = {
+            "data": [{"secretKey": "x", "remoteRef": {"key": "nowhere/at", "property": "all"}}],
+            "refreshInterval": "1h",
+        }
+        cluster.ask("PATCH", f"{path}/wide", {"spec": {"externalSecretSpec": lost}})
+        until(lambda: len(status().get("failedNamespaces") or ()) == 2, running)
+        assert status()["conditions"][0] == {
+            "type": "Ready",
+            "status": "False",
+            "message": "one or more namespaces failed",
+        }
+        assert "provisionedNamespaces" not in status()
+    cluster.ask("DELETE", path)
+
+
 def test_a_workload_begins_anew_only_for_what_it_names() -> None:
     auto = {"secret.reloader.stakater.com/auto": "true"}
     one = deployment("a", auto)
