@@ -13,7 +13,8 @@ from gatekeeper.applications import repositories
 from gatekeeper.applications.globs import matches
 from gatekeeper.applications.model import Asked
 from gatekeeper.applications.reading import GROUP, HOME, Application, Source, read
-from gatekeeper.artifacts import crediting, fetching, resolving, verifying, ways
+from gatekeeper.artifacts import charting, crediting, fetching, resolving, verifying, ways
+from gatekeeper.artifacts.charting import Chart
 from gatekeeper.artifacts.crediting import Credit
 from gatekeeper.artifacts.reading import GitRepository, Ref, Verification
 from gatekeeper.artifacts.resolving import Revision
@@ -26,13 +27,13 @@ from gatekeeper.sources import Tree
 from gatekeeper.stores.handed import Handed
 
 SECONDS = 90.0
-# The sources of an Application: address and revision of each.
-Origin = tuple[tuple[str, str], ...]
+# The sources of an Application: of each its address, its revision, and the chart, which is empty for Git.
+Origin = tuple[tuple[str, str, str], ...]
 
 
 def origin_of(application: Application) -> Origin:
     """What an Application is rendered from."""
-    return tuple((one.url, one.revision) for one in application.sources)
+    return tuple((one.url, one.revision, one.chart) for one in application.sources)
 
 
 def _repository(url: str, revision: str) -> GitRepository:
@@ -40,7 +41,7 @@ def _repository(url: str, revision: str) -> GitRepository:
     return GitRepository("", "", url, ref, timeout=SECONDS, is_whole=True)
 
 
-def revision_of(cluster: Objects, home: str, url: str, wanted: str, project: str) -> Revision:
+def revision_of(cluster: Objects, home: str, source: tuple[str, str, str], project: str) -> Revision:
     """Which commit a source means now: all that an unchanged one is asked.
 
     Args:
@@ -49,8 +50,13 @@ def revision_of(cluster: Objects, home: str, url: str, wanted: str, project: str
     Raises:
         ToolError: the repository does not answer, or has none.
     """
+    url, wanted, chart = source
+    keys = repositories.credentials(cluster, home, url, project)
+    if chart:
+        version = charting.resolved(Chart(url, chart, wanted), keys)
+        return Revision("", version, version)
     with closing(Handed()) as handed:
-        way = ways.way(url, repositories.credentials(cluster, home, url, project), handed)
+        way = ways.way(url, keys, handed)
         return resolving.targeted(wanted, fetching.listed(_repository(url, wanted), way))
 
 
@@ -62,7 +68,13 @@ class Fetched(NamedTuple):
 
 
 def fetched(
-    cluster: Objects, home: str, url: str, revision: Revision, project: str, storage: Path, signers: Sequence[str]
+    cluster: Objects,
+    home: str,
+    asked: tuple[str, str, str],
+    revision: Revision,
+    project: str,
+    storage: Path,
+    signers: Sequence[str],
 ) -> Fetched:
     """The files of a commit, if it is signed as it must be.
 
@@ -72,15 +84,19 @@ def fetched(
     Raises:
         ToolError: it cannot be had, or is not signed by those who may.
     """
+    url, wanted, chart = asked
+    keys = repositories.credentials(cluster, home, url, project)
+    if chart:
+        return Fetched(charting.pulled(Chart(url, chart, wanted), revision.commit, keys, storage), Credit())
     with closing(Handed()) as handed:
-        way = ways.way(url, repositories.credentials(cluster, home, url, project), handed)
+        way = ways.way(url, keys, handed)
         root = storage / hashlib.sha256(f"whole {url}".encode()).hexdigest()[:16]
         source, mirror, signer = _repository(url, revision.fetched), None, ""
         if signers:
             root.mkdir(parents=True, exist_ok=True)
             mirror = fetching.mirrored(source, revision, way, root)
-            keys = repositories.signing_keys(cluster, home, signers)
-            signer = verifying.verified(source._replace(verification=SIGNED), revision, mirror, way, keys)
+            known = repositories.signing_keys(cluster, home, signers)
+            signer = verifying.verified(source._replace(verification=SIGNED), revision, mirror, way, known)
         files = fetching.checkout(source, revision, way, root, mirror)
         return Fetched(files, crediting.of(source, way, files, signer))
 
@@ -106,15 +122,16 @@ class Repository(NamedTuple):
     known: frozenset[bytes]
 
 
-def _read(root: Path, own: Path | None, jobs: int) -> Repository:
+def _read(root: Path, own: Path | None, jobs: int, is_chart: bool = False) -> Repository:
     settings = config.load(root, own)
     tools.follow(lock.load(root))
-    seen = sources.gather([root], root, settings.exclude)
+    # Of a chart from elsewhere only that is judged which is made of it.
+    seen = Tree(root, ()) if is_chart else sources.gather([root], root, settings.exclude)
     whole = gate.judge_all(seen, settings, gate.Asked(jobs))
-    tree = sources.gather([root], root, ()) if settings.exclude else seen
+    tree = sources.gather([root], root, ()) if settings.exclude or is_chart else seen
     found, _ = documents.read(tree, jobs)
     known = frozenset(resource.json for _, lot in whole.parts for resource in lot)
-    unjudged = frozenset(tree.files) - frozenset(seen.files)
+    unjudged = frozenset() if is_chart else frozenset(tree.files) - frozenset(seen.files)
     return Repository(root, settings, tree, every.ground(tree, found, settings), whole, unjudged, known)
 
 
@@ -142,14 +159,18 @@ def judged(
     Raises:
         GateError: a repository cannot be judged.
     """
-    repositories_ = {root: _read(root, own, jobs) for root in dict.fromkeys(roots)}
+    charts = {root for root, one in zip(roots, given[0][1].sources, strict=True) if one.chart} if given else set()
+    repositories_ = {root: _read(root, own, jobs, root in charts) for root in dict.fromkeys(roots)}
+    # What is made of a chart is judged by the policies of a repository that lends it values, if there is one.
+    first = next((root for root in roots if root not in charts), None)
     asked: list[Asked] = []
     others: dict[Path, list[Resource]] = {root: [] for root in repositories_}
     for value, application in given:
         one, lots = _asked(value, application, [repositories_[root] for root in roots], revisions)
         asked.append(one)
         for repository, resources in lots:
-            others[repository.root] += [held for held in resources if held.json not in repository.known]
+            judge = first if first and repository.root in charts else repository.root
+            others[judge] += [held for held in resources if held.json not in repository.known]
     verdicts = []
     for root, repository in repositories_.items():
         verdicts.append(gate.told(repository.whole.verdict, None, repository.whole.lost))
@@ -233,21 +254,24 @@ def _asked(
     lots: list[Lot] = []
     folders, types, lost = [], [], ""
     for source, repository in pairs:
-        if not source.path:
+        if not source.path and not source.chart:
             continue
+        folder = _folder(source)
         built = applications.rendered(
-            repository.tree, repository.base, resource, source.where, roots, repository.settings, matches
+            repository.tree, repository.base, resource, source.where, folder, roots, repository.settings, matches
         )
-        folders.append(_folder(source))
-        types.append(applications.kind_of(repository.tree, _folder(source)))
+        folders.append(folder)
+        types.append(applications.kind_of(repository.tree, folder))
         lots.append((repository, built[0]))
         lost = lost or next((f"{gap.file}: {gap.reason}" for gap in built[2] if gap.fatal), "")
-        lost = lost or _hidden(repository, _folder(source))
+        lost = lost or _hidden(repository, folder)
     objects = [one.value for _, resources in lots for one in resources]
     return Asked(value, application, folders, objects, types, revisions, lost), lots
 
 
 def _folder(source: Source) -> str:
+    if source.chart:
+        return source.chart
     return source.path.strip("/").removeprefix("./").strip("/") if source.path not in (".", "./") else ""
 
 

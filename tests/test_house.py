@@ -124,7 +124,7 @@ ROOMS: dict[str, set[str]] = {
         "telling",
     }
     | {"documents", "external", "gate", "lock", "render", "report", "sources", "stores", "tools", "watching"},
-    "artifacts": {"errors", "fields", "gotemplate", "hidden", "process", "stores"},
+    "artifacts": {"errors", "fields", "gotemplate", "hidden", "process", "stores", "tools"},
     "reconciling": {
         "cel",
         "errors",

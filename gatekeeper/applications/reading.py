@@ -15,6 +15,7 @@ from gatekeeper.model import FieldPath, at
 GROUP, VERSIONS = "argoproj.io", ("v1alpha1",)
 # `git@host:path`, as scp writes it.
 SCP = re.compile(r"(?P<user>[\w.-]+@)(?P<host>[\w.-]+):(?P<path>(?!/)\S+)")
+CHART = re.compile(r"[\w.-]+")
 URL = re.compile(r"(https?|ssh|file)://\S+")
 MINUTE = 60.0
 HISTORY = 10
@@ -167,8 +168,10 @@ def _sources(spec: Fields) -> Iterator[Source]:
 def _source(fields: Fields, where: FieldPath) -> Source:
     url = address(fields.text("repoURL"))
     path, chart, ref = (fields.text(name, "") for name in ("path", "chart", "ref"))
-    if chart:
-        fields.refuse("chart", "names a chart of a chart repository, which is not supported yet: put it into Git")
+    if chart and (path or not url.startswith(("https://", "http://"))):
+        fields.refuse("chart", "is of a chart repository by https, and has no `path`; of OCI it is not supported yet")
+    if chart and not CHART.fullmatch(chart):
+        fields.refuse("chart", "is no name of a chart")
     if not URL.fullmatch(url):
         fields.refuse("repoURL", "must begin with https://, http:// or ssh://, or be git@host:path")
     if ":" in url.partition("://")[2].partition("@")[0] and "@" in url:
@@ -182,7 +185,9 @@ def _source(fields: Fields, where: FieldPath) -> Source:
     _directory(fields.inner("directory"))
     _kustomize(fields.inner("kustomize"))
     _helm(fields.inner("helm"))
-    found = Source(url, fields.text("targetRevision", "") or "HEAD", path, chart, ref, where, fields.raw)
+    found = Source(
+        url, fields.text("targetRevision", "") or ("*" if chart else "HEAD"), path, chart, ref, where, fields.raw
+    )
     fields.end("is not supported yet")
     return found
 

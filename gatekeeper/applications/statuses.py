@@ -19,7 +19,7 @@ from gatekeeper.reconciling.inventory import Entry
 
 Status = dict[str, Any]
 # Words for conditions that are written here; others that stand there are not ours to take away.
-CONDITIONS = ("InvalidSpecError", "ComparisonError", "SyncError", "DeletionError", "PruneHeld")
+CONDITIONS = ("InvalidSpecError", "ComparisonError", "Refused", "SyncError", "DeletionError", "PruneHeld")
 
 
 def resources(items: Sequence[Item], hooks: Iterable[tuple[Entry, Object]] = ()) -> list[Status]:

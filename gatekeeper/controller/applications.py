@@ -189,13 +189,16 @@ class Applications:
         state = now["health"]["status"]
         if at(value, ("status", "health", "status")) != state:
             self._place.figures.health.labels(state).inc()
-        now |= {"conditions": statuses.conditions(value, after.conditions, moment), **after.status}
+        # Also where nothing is to be done: what is there would not be let in any more.
+        refused = planning.refusal(case)
+        own = {**({"Refused": refused} if refused else {}), **after.conditions}
+        now |= {"conditions": statuses.conditions(value, own, moment), **after.status}
         now["controllerNamespace"] = self._place.home
         application_status.write(
             self._place.cluster, value, now, moment, REFRESH if case.name in self._refreshing else ""
         )
         self._refreshing.pop(case.name, None)
-        self._say(case.name, (now["sync"]["status"], state, *after.conditions.values()), after.conditions)
+        self._say(case.name, (now["sync"]["status"], state, *own.values()), own)
 
     def _told(self, value: Object, conditions: dict[str, str]) -> float | None:
         """Says why an Application is not compared, if that is not said already."""

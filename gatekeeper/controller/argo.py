@@ -94,9 +94,9 @@ class Argo:
         def mine(name: Name) -> bool:
             value = self._applications.get(name)
             key = _key(value) if value is not None else None
-            return is_mine(_shown(key) if key is not None else "/".join(name))
+            return is_mine(str(key) if key is not None else "/".join(name))
 
-        self.sources = Loop[Key]("Repository", self._look, SOURCES, figures, lambda key: is_mine(_shown(key)))
+        self.sources = Loop[Key]("Repository", self._look, SOURCES, figures, lambda key: is_mine(str(key)))
         self.applying = Loop[Name]("Application", self._apply, options.workers, figures, mine)
         storage = options.storage or pulls.kept()
         self.origins = Origins(
@@ -160,7 +160,7 @@ class Argo:
             return Answer(404, b"nobody vouches for this\n")
         for _, value in self._applications.all():
             key = _key(value)
-            if key is not None and any(reading.same(url, one) for url, _ in key[1] for one in urls):
+            if key is not None and any(reading.same(held[0], one) for held in key.origin for one in urls):
                 self.sources.add(key)
         return Answer(200, b"")
 
@@ -177,7 +177,8 @@ class Argo:
         found = []
         for _, value in self._applications.all():
             if _key(value) == key:
-                found.append((value, reading.read(value)))
+                own = {name: held for name, held in value.items() if name not in ("key", "status")}
+                found.append((own, reading.read(own)))
         return found
 
     def _signers(self, project: str) -> tuple[str, ...]:
@@ -239,10 +240,6 @@ def _key_of(value: Object) -> Key | None:
         return key_of(reading.read(value))
     except (FieldError, KeyError, TypeError):
         return None
-
-
-def _shown(key: Key) -> str:
-    return " ".join((key[0], *(f"{url}@{revision}" for url, revision in key[1])))
 
 
 def _application_of(app: str, home: str) -> Name:

@@ -100,4 +100,4 @@ def fault(error: Exception) -> str:
 
 
 def _shown(name: object) -> str:
-    return "/".join(map(str, name)) if isinstance(name, tuple) else str(name)
+    return "/".join(map(str, name)) if type(name) is tuple else str(name)

@@ -30,8 +30,16 @@ from gatekeeper.labels import labels_of
 from gatekeeper.model import Verdict
 
 REFRESH = "argocd.argoproj.io/refresh"
-# Applications of projects with their own credentials do not share what others may fetch.
-Key = tuple[str, Origin]
+
+
+class Key(NamedTuple):
+    """By what Applications are rendered together: those of another project may have other credentials."""
+
+    project: str
+    origin: Origin
+
+    def __str__(self) -> str:
+        return " ".join((self.project, *("@".join(part for part in one[:2]) for one in self.origin)))
 
 
 class State(NamedTuple):
@@ -138,9 +146,7 @@ class Origins:
 
     def _look(self, key: Key, own: Sequence[tuple[Object, Application]]) -> None:
         project, origin = key
-        revisions = tuple(
-            generating.revision_of(self._cluster, self._home, url, wanted, project) for url, wanted in origin
-        )
+        revisions = tuple(generating.revision_of(self._cluster, self._home, one, project) for one in origin)
         before, day = self.states.get(key), datetime.date.today()
         wanted_ = {_name(value): self._stamp(key, revisions, day, value) for value, _ in own}
         stale = [one for one in own if self.is_stale(_name(one[0]), wanted_[_name(one[0])])]
@@ -162,12 +168,12 @@ class Origins:
     ) -> State:
         project, origin = key
         got = []
-        for (url, _), revision in zip(origin, state.revisions, strict=True):
+        for one, revision in zip(origin, state.revisions, strict=True):
             # Two that fetch into one folder would be in each other's way.
-            with self._fetching.setdefault(url, threading.Lock()):
+            with self._fetching.setdefault(one[0], threading.Lock()):
                 got.append(
                     generating.fetched(
-                        self._cluster, self._home, url, revision, project, self._storage, self._signers(project)
+                        self._cluster, self._home, one, revision, project, self._storage, self._signers(project)
                     )
                 )
         began = time.monotonic()
@@ -180,11 +186,11 @@ class Origins:
         took = time.monotonic() - began
         self._figures.judging.labels("reconcile").observe(took)
         self._figures.judged.labels("reconcile", verdict.word).inc()
-        say("info", f"judged: {verdict.word}", controller="Repository", object=" ".join(url for url, _ in origin),
+        say("info", f"judged: {verdict.word}", controller="Repository", object=" ".join(one[0] for one in origin),
             revision=" ".join(commits), findings=len(verdict.counting), seconds=round(took, 3))  # fmt: skip
-        for one in rendered:
-            name = _name(one.value)
-            self.built[name] = _packed(one, wanted[name], verdict)
+        for asked in rendered:
+            name = _name(asked.value)
+            self.built[name] = _packed(asked, wanted[name], verdict)
         return state._replace(credit=got[0].credit)
 
     def is_stale(self, name: Name, of: object) -> bool:
@@ -206,7 +212,7 @@ def spec_of(value: Object) -> object:
 
 def key_of(application: Application) -> Key:
     """By what an Application is rendered together with others."""
-    return application.project, generating.origin_of(application)
+    return Key(application.project, generating.origin_of(application))
 
 
 def _name(value: Object) -> Name:

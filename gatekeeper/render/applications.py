@@ -40,6 +40,7 @@ def rendered(
     base: Ground,
     resource: Resource,
     where: FieldPath,
+    folder: str,
     roots: Mapping[str, Path],
     config: Config,
     fits: Fits,
@@ -50,14 +51,15 @@ def rendered(
         tree: the source's repository, from which `base` is.
         resource: the Application.
         where: of the source in it.
+        folder: that it applies.
         roots: the folders of repositories that lend files of values, by their `ref`.
     """
     part = at(resource.value, where)
-    folder = joined("", str(part["path"]))
+    folder = joined("", folder)
     if folder.startswith("..") or (tree.root / folder).resolve() != (tree.root.resolve() / folder):
-        return _lost(folder, f"`path` {part['path']} leads elsewhere: write the folder itself")
+        return _lost(folder, f"`path` {folder} leads elsewhere: write the folder itself")
     if not (tree.root / folder).is_dir():
-        return _lost(folder, f"`path` {part['path']} is no folder of the repository")
+        return _lost(folder, f"`path` {folder} is no folder of the repository")
     if any(word in orjson.dumps(part) for word in ENVIRONMENT):
         return _lost(folder, "the build environment (`$ARGOCD_…`) is not supported")
     tool = kind_of(tree, folder)

@@ -8,6 +8,9 @@ import hmac
 import os
 import shutil
 import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import orjson
 import pytest
 import yaml
 
+from gatekeeper import tools
 from tests.conftest import SHARED, needs, shared
 from tests.controller.running import controller, until
 from tests.controller.test_argo import (
@@ -106,6 +110,82 @@ def test_a_chart_is_rendered_with_values_of_the_application_and_of_another_repos
         until(lambda: place.data("apps-shop") == {"a": "1", "b": "red", "c": "prod"}, running)
         synced(place, running)
     place.cluster.ask("DELETE", f"{CRDS}/widgets.example.com")
+
+
+def packed(folder: Path, version: str, template: str, helm: Path) -> None:
+    """Adds a version of the chart to a chart repository."""
+    chart_ = folder.parent / f"chart-{version}" / "shop"
+    (chart_ / "templates").mkdir(parents=True)
+    (chart_ / "Chart.yaml").write_text(yaml.safe_dump({**CHART, "version": version}))
+    (chart_ / "values.yaml").write_text("size: '1'\ncolour: red\n")
+    (chart_ / "templates/all.yaml").write_text(template)
+    subprocess.run([helm, "package", chart_, "-d", folder], check=True, capture_output=True)
+    subprocess.run([helm, "repo", "index", folder], check=True, capture_output=True)
+
+
+class Shelf(SimpleHTTPRequestHandler):
+    """A chart repository that asks for a name and a password."""
+
+    def do_GET(self) -> None:
+        wanted = f"Basic {base64.b64encode(f'{git_server.USER}:{git_server.PASSWORD}'.encode()).decode()}"
+        if self.headers.get("Authorization") == wanted:
+            super().do_GET()
+        else:
+            self.send_error(401)
+
+    def log_message(self, *arguments: Any) -> None:
+        """Nothing is told."""
+
+
+@needs("helm")
+def test_a_chart_of_a_chart_repository_is_the_newest_that_will_do(place: Place, tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    helm = tools.find("helm")
+    packed(shelf, "1.0.0", TEMPLATE, helm)
+    place.put("env/prod.yaml", {"colour": "blue"})
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), partial(Shelf, directory=str(shelf)))
+    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    url = f"http://127.0.0.1:{listening.server_port}"
+    try:
+        source = {
+            "repoURL": url,
+            "chart": "shop",
+            "targetRevision": "1.*",
+            "helm": {"valueFiles": ["$env/env/prod.yaml"]},
+        }
+        lent = {"repoURL": f"file://{place.root}", "targetRevision": "main", "ref": "env"}
+        app = place.app(sources=[source, lent])
+        del app["spec"]["source"]
+        with argo(place, tmp_path) as running:
+            place.cluster.make(APPS, app)
+            until(lambda: "wants a name and a password" in place.told().get("ComparisonError", ""), running)
+            login = {"username": git_server.USER, "password": git_server.PASSWORD, "type": "helm"}
+            place.cluster.make(SECRETS, secret("charts", "repository", url=url, **login))
+            place.refresh()
+            synced(place, running)
+            assert place.data("apps-shop") == {"a": "1", "b": "blue", "c": "prod"}
+            assert place.get()["status"]["sync"]["revisions"][0] == "1.0.0"
+            # A newer one that will do, and one that will not.
+            packed(shelf, "1.1.0", TEMPLATE.replace("{{ .Values.size | quote }}", '"new"'), helm)
+            packed(shelf, "2.0.0", TEMPLATE.replace("{{ .Values.size | quote }}", '"far"'), helm)
+            place.refresh()
+            until(lambda: place.data("apps-shop") == {"a": "new", "b": "blue", "c": "prod"}, running)
+            # What is made of it is judged by the policies of the repository that lends it values.
+            place.put("policy.yaml", {})
+            (place.root / "policy").mkdir()
+            policy = 'package main\n\ndeny contains "no blue" if input.data.b == "blue"\n'
+            (place.root / "policy/main.rego").write_text(policy)
+            place.put("gatekeeper.yaml", {"library": {"profile": "off"}, "policies": {"paths": ["policy"]}})
+            place.refresh()
+            until(lambda: "no blue" in place.told().get("Refused", ""), running)
+            words = running.log.read_text() + str(place.get())
+            assert git_server.PASSWORD not in words
+    finally:
+        listening.shutdown()
+        listening.server_close()
+        thread.join()
 
 
 @needs("kustomize")

@@ -1,0 +1,119 @@
+"""Charts of chart repositories, by the real helm: which version is meant, and its files.
+
+Nothing of the user's own Helm is used. What is secret reaches helm through files in memory, and never through an
+argument. Source: Helm `docs/chart_repository.md`; argo-cd `docs/user-guide/helm.md`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+import yaml
+
+from gatekeeper import process, tools
+from gatekeeper.artifacts import fetching
+from gatekeeper.artifacts.ways import NOWHERE
+from gatekeeper.errors import ToolError
+from gatekeeper.hidden import Hidden
+from gatekeeper.stores.handed import Handed
+
+SECONDS = 120.0
+NAME = "r"
+VERSION = re.compile(r"[0-9A-Za-z.+_-]+")
+FILES = {"tls.crt": "certFile", "tls.key": "keyFile", "ca.crt": "caFile"}
+PHRASES = (
+    ("401 Unauthorized", "wants a name and a password"), ("403 Forbidden", "refuses who asks (403)"),
+    ("404 Not Found", "has no `index.yaml`: it is no chart repository"), ("no such host", "is not known by this name"),
+    ("certificate", "has a certificate that nobody vouches for"),
+)  # fmt: skip
+
+
+class Chart(NamedTuple):
+    """A chart of a repository, and the versions of it that will do."""
+
+    url: str
+    name: str
+    wanted: str
+
+
+def resolved(chart: Chart, keys: Mapping[str, Hidden]) -> str:
+    """The newest version that will do.
+
+    Args:
+        keys: with what the repository is reached, named as in the Secret of a GitRepository.
+
+    Raises:
+        ToolError: the repository does not answer, or has none.
+    """
+    with _home(chart, keys) as surroundings:
+        words = ["search", "repo", f"{NAME}/{chart.name}", "--version", chart.wanted, "--output", "json"]
+        found = orjson.loads(_helm(chart, surroundings, *words) or b"[]")
+    versions = [one["version"] for one in found if one.get("name") == f"{NAME}/{chart.name}"]
+    if not versions:
+        raise ToolError(f"{chart.url}: has no chart {chart.name} of a version that is `{chart.wanted}`")
+    if not VERSION.fullmatch(versions[0]):
+        raise ToolError(f"{chart.url}: the version of {chart.name} is none: {versions[0][:80]}")
+    return str(versions[0])
+
+
+def pulled(chart: Chart, version: str, keys: Mapping[str, Hidden], storage: Path) -> Path:
+    """The folder that has a version of a chart, each version once.
+
+    Raises:
+        ToolError: it cannot be had.
+    """
+    folder = storage / hashlib.sha256(f"chart {chart.url} {chart.name}".encode()).hexdigest()[:16]
+    target = folder / version
+    if target.is_dir():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="new-", dir=folder))
+    try:
+        with _home(chart, keys) as surroundings:
+            words = ["pull", f"{NAME}/{chart.name}", "--version", version, "--untar", "--untardir", str(scratch)]
+            _helm(chart, surroundings, *words)
+        if not (scratch / chart.name / "Chart.yaml").is_file():
+            raise ToolError(f"{chart.url}: the archive of {chart.name} {version} has no folder of its name")
+        for archive in scratch.glob("*.tgz"):
+            archive.unlink()
+        fetching.bounded(scratch)
+        scratch.replace(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+@contextmanager
+def _home(chart: Chart, keys: Mapping[str, Hidden]) -> Iterator[Mapping[str, str]]:
+    """A home of Helm's own that knows one repository, for as long as it is needed."""
+    with closing(Handed()) as handed, tempfile.TemporaryDirectory(prefix="gatekeeper-helm-") as scratch:
+        entry: dict[str, object] = {"name": NAME, "url": chart.url}
+        for name in ("username", "password"):
+            if name in keys:
+                entry[name] = keys[name].reveal().decode("utf-8", "replace")
+        entry |= {field: handed.put(name, keys[name].reveal(), True) for name, field in FILES.items() if name in keys}
+        text = yaml.safe_dump({"apiVersion": "", "repositories": [entry]}).encode()
+        surroundings = {f"HELM_{name}_HOME": scratch for name in ("CACHE", "CONFIG", "DATA")} | {
+            "HELM_REPOSITORY_CONFIG": handed.put("repositories.yaml", text, len(entry) > len(("name", "url"))),
+            "HELM_REPOSITORY_CACHE": scratch, "HOME": NOWHERE,
+        }  # fmt: skip
+        _helm(chart, surroundings, "repo", "update", NAME, "--fail-on-repo-update-fail")
+        yield surroundings
+
+
+def _helm(chart: Chart, surroundings: Mapping[str, str], *words: str) -> bytes:
+    command: list[str | Path] = [tools.find("helm"), *words]
+    code, out, said = process.run(command, SECONDS, environment=surroundings, online=True, advice="ask it again later")
+    told = f"{said} {out.decode('utf-8', 'replace') if code else ''}"
+    if code != 0:
+        meaning = next((meaning for phrase, meaning in PHRASES if phrase in told), "")
+        raise ToolError(f"{chart.url} {meaning}" if meaning else f"{chart.url}: helm {words[0]} fails for {chart.name}")
+    return out
