@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from tests.controller import test_argo
 from tests.controller.running import Running, controller, until
 from tests.controller.test_flux import CRDS, HOOKS, KUSTOMIZATIONS, MAPS, RECEIVERS, REPOSITORIES
 from tests.reconciling.test_reconcile import CRD, FLUX, GIT, SOURCES, config, flux
@@ -29,7 +30,7 @@ FLUX_SECONDS = 253
 def lines(gatekeeper: Path) -> list[str]:
     """What there is to say of it, a line each."""
     del gatekeeper
-    return [_many(1000, 4), _watched(100, 100), _hooked(20)]
+    return [_many(1000, 4), _watched(100, 100), _hooked(20), _applications(1000, 4)]
 
 
 @contextmanager
@@ -95,6 +96,50 @@ def _hooked(count: int) -> str:
             until(lambda: _data(cluster, "k3-0") == str(number + 100), running)  # noqa: B023
             took.append(time.monotonic() - began)
     return f"A commit that a Git host tells of, in a repository of {count} applications, is applied after {_p95(took) * 1000:.0f} ms (p95)."
+
+
+def _applications(count: int, objects: int) -> str:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "cluster"
+        folder.mkdir()
+        with servers.running(folder) as cluster:
+            for kind, plural in (("Application", "applications"), ("AppProject", "appprojects")):
+                cluster.make(CRDS, test_argo.definition(kind, plural))
+                cluster.wait(f"/apis/argoproj.io/v1alpha1/{plural}")
+            for name in ("argocd", "prod"):
+                cluster.make("/api/v1/namespaces", {"metadata": {"name": name}})
+            cluster.make(test_argo.PROJECTS, test_argo.project())
+            place = test_argo.Place(Path(scratch) / "root", cluster)
+            (place.root / "gatekeeper.yaml").write_text("references: {allow: ['*']}\n")
+            names = [f"k{number}" for number in range(count)]
+            for name in names:
+                (place.root / name).mkdir()
+                values = [config(f"{name}-{number}") for number in range(objects)]
+                (place.root / name / "all.yaml").write_text(yaml.dump_all(values, Dumper=yaml.CSafeDumper))
+            place.commit()
+            for name in names:
+                cluster.make(test_argo.APPS, place.app(name))
+            began = time.monotonic()
+            with controller(cluster, Path(scratch), "--controllers", "argo") as running:
+                until(lambda: _synced(cluster, count), running, 600)
+                seconds, peak = time.monotonic() - began, _megabytes(running)
+                time.sleep(10)
+                before = _cpu(running)
+                time.sleep(IDLE_SECONDS)
+                idle = (_cpu(running) - before) / IDLE_SECONDS
+                drift = [_healed(cluster, number) for number in range(SAMPLES)]
+    return (
+        f"{count:,} Argo CD Applications of {objects} objects, from the start to all synced and healthy: {seconds:.0f} s, "
+        f"{peak} MB. Nothing to do: {idle:.1%} of a core. An object that somebody deletes is there again after "
+        f"{_p95(drift) * 1000:.0f} ms (p95)."
+    )
+
+
+def _synced(cluster: Cluster, count: int) -> bool:
+    # Whoever asks all the time is a part of the load.
+    time.sleep(1)
+    items = [one.get("status") or {} for one in cluster.ask("GET", test_argo.APPS)[1]["items"]]
+    return sum((one.get("sync") or {}).get("status") == "Synced" for one in items) == count
 
 
 def _ready(cluster: Cluster, root: Path, count: int, running: Running) -> float:
