@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,12 +18,13 @@ from gatekeeper.cluster.reflector import Name, Reflector
 from gatekeeper.controller import git_hooks
 from gatekeeper.controller.applications import Applications
 from gatekeeper.controller.cases import Place
+from gatekeeper.controller.crew import Crew, lost
 from gatekeeper.controller.flux import fenced
 from gatekeeper.controller.loop import Loop
 from gatekeeper.controller.origins import Key, Origins, key_of
 from gatekeeper.controller.owned import Owned, Seen, seen_of
 from gatekeeper.controller.serving import Answer, Request
-from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.controller.speaking import Figures
 from gatekeeper.controller.watched import slim
 from gatekeeper.errors import ToolError
 from gatekeeper.fields import FieldError
@@ -57,7 +59,7 @@ class Options(NamedTuple):
     storage: Path | None = None
 
 
-class Argo:
+class Argo(Crew):
     """Applications, from the first look at them on.
 
     Args:
@@ -102,28 +104,12 @@ class Argo:
         self.origins = Origins(
             cluster, options.home, self._of, self._signers, self.applying.add, figures, options.config_file, storage
         )
-        self.owned = Owned(cluster, self._drifted, self._touched, self._lost, self._seen, self._selector())
+        self.owned = Owned(cluster, self._drifted, self._touched, partial(lost, figures), self._seen, self._selector())
         place = Place(cluster, options.home, self._mark, options.budget, fenced(note, mine), figures, self._stop)
         self._work = Applications(
             place, self._applications.get, self._projects.get, self.origins, self.sources.add, self._follow, self._known
         )
-
-    def start(self) -> None:
-        """Begins to watch and to work."""
-        for watch in (self._projects, self._applications):
-            watch.start()
-        for loop in (self.sources, self.applying):
-            loop.start()
-
-    @property
-    def is_synced(self) -> bool:
-        """Whether all that there is was seen once."""
-        return self._applications.is_synced.is_set() and self._projects.is_synced.is_set()
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether all that works is there."""
-        return self.sources.is_alive and self.applying.is_alive
+        super().__init__([self._projects, self._applications], [self.sources, self.applying], figures)
 
     def all(self) -> None:
         """Looks at everything: what was another's may be ours now."""
@@ -136,11 +122,9 @@ class Argo:
     def stop(self, seconds: float) -> bool:
         """Ends; whether what was worked on came to its end in time."""
         self._stop.set()
-        for watch in (self._projects, self._applications):
-            watch.stop()
-        ends = [loop.stop(seconds) for loop in (self.sources, self.applying)]
+        is_ended = super().stop(seconds)
         self.owned.stop()
-        return all(ends)
+        return is_ended
 
     def credit_of(self, name: Name) -> Credit:
         """Whom the commit that an Application is applied from is owed to."""
@@ -222,11 +206,7 @@ class Argo:
         self.applying.add(name, SOON)
 
     def _fault(self, kind: str) -> Callable[[str], None]:
-        return lambda reason: self._lost(kind, reason)
-
-    def _lost(self, kind: str, reason: str) -> None:
-        self._figures.lost.labels(kind).inc()
-        say("warning", reason, controller="watch", kind=kind)
+        return partial(lost, self._figures, kind)
 
 
 def _key(kept: Object) -> Key | None:

@@ -12,6 +12,7 @@ from gatekeeper.cluster.external import GROUP, PLURALS, VERSIONS
 from gatekeeper.cluster.objects import Kind, Object, Objects
 from gatekeeper.cluster.reflector import Name, Reflector
 from gatekeeper.controller import clusterexternalsecrets, restarting
+from gatekeeper.controller.crew import Crew, lost
 from gatekeeper.controller.loop import Loop
 from gatekeeper.controller.sealing_keys import SECRETS
 from gatekeeper.controller.speaking import Figures, say
@@ -36,7 +37,7 @@ NAMESPACES = Kind("v1", "namespaces", False)
 LONGEST, TOGETHER = 60.0, 0.1
 
 
-class ExternalSecrets:
+class ExternalSecrets(Crew):
     """All ExternalSecrets, from the first look at them on.
 
     Args:
@@ -54,11 +55,12 @@ class ExternalSecrets:
         self._watches = {name: watch for name in PLURALS if (watch := self._watch(name)) is not None}
         if "ExternalSecret" not in self._watches:
             raise ToolError(f"the cluster knows no ExternalSecrets of {GROUP}: install its resource definitions")
-        lost = partial(self._lost, "Namespace")
-        self._spaces = Reflector(cluster, NAMESPACES, _labels, lambda *_: self.all(), is_slim=True, fault=lost)
+        self._spaces = Reflector(
+            cluster, NAMESPACES, _labels, lambda *_: self.all(), is_slim=True, fault=partial(lost, figures, "Namespace")
+        )
         # Of all Secrets no more than that they are others: no value is asked for.
         self._secrets = Reflector(
-            cluster, SECRETS, _version, self._secret, is_slim=True, fault=partial(self._lost, "Secret")
+            cluster, SECRETS, _version, self._secret, is_slim=True, fault=partial(lost, figures, "Secret")
         )
         self._loop = Loop[str]("ExternalSecret", lambda name: self._round(), 1, figures, is_mine)
         self._watch_ = Watch(self._opened)
@@ -69,31 +71,15 @@ class ExternalSecrets:
         self._told: set[str] = set()
         # What came of each that was looked at: why it failed, or nothing.
         self._came: dict[Name, str] = {}
+        super().__init__([*self._watches.values(), self._spaces, self._secrets], [self._loop], figures)
 
     def _watch(self, name: str) -> Reflector[Object] | None:
         kind = self._cluster.newest(GROUP, VERSIONS, name)
         if kind is None:
             return None
-        return Reflector(self._cluster, kind, slim, partial(self._changed, name), fault=partial(self._lost, name))
-
-    def _all(self) -> list[Reflector[Any]]:
-        return [*self._watches.values(), self._spaces, self._secrets]
-
-    def start(self) -> None:
-        """Begins to watch and to work."""
-        for watch in self._all():
-            watch.start()
-        self._loop.start()
-
-    @property
-    def is_synced(self) -> bool:
-        """Whether all that there is was seen once."""
-        return all(watch.is_synced.is_set() for watch in self._all())
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it works."""
-        return self._loop.is_alive
+        return Reflector(
+            self._cluster, kind, slim, partial(self._changed, name), fault=partial(lost, self._figures, name)
+        )
 
     def all(self) -> None:
         """Looks at everything."""
@@ -101,9 +87,7 @@ class ExternalSecrets:
 
     def stop(self, seconds: float) -> bool:
         """Ends; whether what was worked on came to its end in time."""
-        for watch in self._all():
-            watch.stop()
-        is_ended = self._loop.stop(seconds)
+        is_ended = super().stop(seconds)
         self._watch_.close()
         return is_ended
 
@@ -131,10 +115,6 @@ class ExternalSecrets:
             if kind in self._watches:
                 for name, value in self._watches[kind].all():
                     yield StoreKey(kind, *name), value
-
-    def _lost(self, kind: str, reason: str) -> None:
-        self._figures.lost.labels(kind).inc()
-        say("warning", reason, controller="watch", kind=kind)
 
     def _round(self) -> float:
         """Reads what is due, and writes it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,12 +13,13 @@ from gatekeeper.artifacts.crediting import Credit
 from gatekeeper.cluster.objects import Kind, Object, Objects
 from gatekeeper.cluster.reflector import Name, Reflector
 from gatekeeper.controller import receivers
+from gatekeeper.controller.crew import Crew, lost
 from gatekeeper.controller.gitrepositories import Sources
 from gatekeeper.controller.kustomizations import Kustomizations, kept, source_of
 from gatekeeper.controller.loop import Loop
 from gatekeeper.controller.owned import Owned
 from gatekeeper.controller.serving import Answer, Request
-from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.controller.speaking import Figures
 from gatekeeper.controller.watched import asks, slim
 from gatekeeper.errors import ToolError
 from gatekeeper.model import at
@@ -47,7 +49,7 @@ class Options(NamedTuple):
 SOURCES = 4
 
 
-class Flux:
+class Flux(Crew):
     """GitRepositories and Kustomizations, from the first look at them on.
 
     Args:
@@ -95,29 +97,13 @@ class Flux:
             options.config_file,
             options.storage or pulls.kept(),
         )
-        self.owned = Owned(cluster, self._drifted, self._touched, self._lost)
+        self.owned = Owned(cluster, self._drifted, self._touched, partial(lost, figures))
         self._work = Kustomizations(
             cluster, self._kustomizations.get, self.state, lambda name: self._git.get(name) is not None,
             self.sources.add, self.owned.follow, fenced(note, mine), options.budget, figures,
         )  # fmt: skip
-
-    def start(self) -> None:
-        """Begins to watch and to work."""
-        for watch in (self._git, self._kustomizations, self._receivers):
-            if watch is not None:
-                watch.start()
-        for loop in (self.sources, self.applying):
-            loop.start()
-
-    @property
-    def is_synced(self) -> bool:
-        """Whether all that there is was seen once."""
-        return self._git.is_synced.is_set() and self._kustomizations.is_synced.is_set()
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether all that works is there."""
-        return self.sources.is_alive and self.applying.is_alive
+        hooks = [self._receivers] if self._receivers else []
+        super().__init__([self._git, self._kustomizations, *hooks], [self.sources, self.applying], figures)
 
     def all(self) -> None:
         """Looks at everything: what was another's may be ours now."""
@@ -128,12 +114,9 @@ class Flux:
 
     def stop(self, seconds: float) -> bool:
         """Ends; whether what was worked on came to its end in time."""
-        for watch in (self._git, self._kustomizations, self._receivers):
-            if watch is not None:
-                watch.stop()
-        ends = [loop.stop(seconds) for loop in (self.sources, self.applying)]
+        is_ended = super().stop(seconds)
         self.owned.stop()
-        return all(ends)
+        return is_ended
 
     def credit_of(self, name: Name) -> Credit:
         """Whom the commit that a Kustomization is applied from is owed to."""
@@ -198,11 +181,7 @@ class Flux:
             self.applying.add(name)
 
     def _fault(self, kind: str) -> Callable[[str], None]:
-        return lambda reason: self._lost(kind, reason)
-
-    def _lost(self, kind: str, reason: str) -> None:
-        self._figures.lost.labels(kind).inc()
-        say("warning", reason, controller="watch", kind=kind)
+        return partial(lost, self._figures, kind)
 
 
 def fenced(note: Callable[[Act], None], is_mine: Callable[[Name], bool]) -> Callable[[Act], None]:

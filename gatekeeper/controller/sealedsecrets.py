@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from gatekeeper import telling
 from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Object, Objects, Refusal
 from gatekeeper.cluster.reflector import Name, Reflector
+from gatekeeper.controller.crew import Crew, lost
 from gatekeeper.controller.loop import Loop
 from gatekeeper.controller.owned import Seen, is_drift, seen_of
 from gatekeeper.controller.sealing_keys import SECRETS, Keys
-from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.controller.speaking import Figures
 from gatekeeper.controller.watched import asks, slim
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.model import at
@@ -28,7 +30,7 @@ WORKERS = 8
 TRIES = 3
 
 
-class SealedSecrets:
+class SealedSecrets(Crew):
     """All SealedSecrets, from the first look at them on.
 
     Args:
@@ -58,36 +60,14 @@ class SealedSecrets:
         self._secrets = Reflector(cluster, SECRETS, _seen, self._touched, is_slim=True, fault=self._lost)
         self._opening = Loop[Name](KIND, self._open, WORKERS, figures, lambda name: is_mine("/".join(name)))
         self._renewing = Loop[str]("sealing keys", lambda name: self._renew(), 1, figures, is_mine)
-
-    def start(self) -> None:
-        """Begins to watch and to work."""
-        for watch in (self.keys.watch, self._sealed, self._secrets):
-            watch.start()
-        self._opening.start()
-        self._renewing.start()
-
-    @property
-    def is_synced(self) -> bool:
-        """Whether all that there is was seen once."""
-        return all(watch.is_synced.is_set() for watch in (self.keys.watch, self._sealed, self._secrets))
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether all that works is there."""
-        return self._opening.is_alive and self._renewing.is_alive
+        watches: list[Reflector[Any]] = [self.keys.watch, self._sealed, self._secrets]
+        super().__init__(watches, [self._opening, self._renewing], figures)
 
     def all(self) -> None:
         """Looks at everything: there is another key, or what was another's is ours now."""
         self._renewing.add("keys")
         for name, _ in self._sealed.all():
             self._opening.add(name)
-
-    def stop(self, seconds: float) -> bool:
-        """Ends; whether what was worked on came to its end in time."""
-        for watch in (self.keys.watch, self._sealed, self._secrets):
-            watch.stop()
-        ends = [loop.stop(seconds) for loop in (self._opening, self._renewing)]
-        return all(ends)
 
     def _renew(self) -> float:
         # Before all keys were seen it cannot be told that there is none.
@@ -105,8 +85,7 @@ class SealedSecrets:
             self._opening.add(name)
 
     def _lost(self, reason: str) -> None:
-        self._figures.lost.labels(KIND).inc()
-        say("warning", reason, controller="watch", kind=KIND)
+        lost(self._figures, KIND, reason)
 
     def _open(self, name: Name) -> float | None:
         value = self._sealed.get(name)

@@ -139,7 +139,8 @@ def _synced(cluster: Cluster, count: int) -> bool:
     # Whoever asks all the time is a part of the load.
     time.sleep(1)
     items = [one.get("status") or {} for one in cluster.ask("GET", test_argo.APPS)[1]["items"]]
-    return sum((one.get("sync") or {}).get("status") == "Synced" for one in items) == count
+    synced = [one for one in items if (one.get("sync") or {}).get("status") == "Synced"]
+    return len(synced) == count
 
 
 def _ready(cluster: Cluster, root: Path, count: int, running: Running) -> float:

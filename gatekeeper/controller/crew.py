@@ -1,0 +1,52 @@
+"""Watches and loops that begin and end together: what each part of the controller is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gatekeeper.cluster.reflector import Reflector
+from gatekeeper.controller.loop import Loop
+from gatekeeper.controller.speaking import Figures, say
+
+
+class Crew:
+    """Watches and loops.
+
+    Args:
+        watches: what is seen.
+        loops: what works.
+    """
+
+    def __init__(self, watches: Sequence[Reflector[Any]], loops: Sequence[Loop[Any]], figures: Figures) -> None:
+        self._all_watches, self._all_loops, self._figures = watches, loops, figures
+
+    def start(self) -> None:
+        """Begins to watch and to work."""
+        for watch in self._all_watches:
+            watch.start()
+        for loop in self._all_loops:
+            loop.start()
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether all that there is was seen once."""
+        return all(watch.is_synced.is_set() for watch in self._all_watches)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether all that works is there."""
+        return all(loop.is_alive for loop in self._all_loops)
+
+    def stop(self, seconds: float) -> bool:
+        """Ends; whether what was worked on came to its end in time."""
+        for watch in self._all_watches:
+            watch.stop()
+        ends = [loop.stop(seconds) for loop in self._all_loops]
+        return all(ends)
+
+
+def lost(figures: Figures, kind: str, reason: str) -> None:
+    """Says that the cluster could not be watched."""
+    figures.lost.labels(kind).inc()
+    say("warning", reason, controller="watch", kind=kind)
