@@ -27,12 +27,14 @@ class There(NamedTuple):
         destination: with both address and name.
         namespaces: to which alone something may be applied; empty for all.
         is_here: whether it is our own.
+        owner: the project that its Secret is for alone; empty where it is for all.
     """
 
     cluster: Objects
     destination: Destination
     namespaces: tuple[str, ...] = ()
     is_here: bool = True
+    owner: str = ""
 
 
 def there(cluster: Objects, home: str, wanted: Destination, project: str) -> There:
@@ -67,7 +69,7 @@ def _opened(secret: Object, data: dict[str, bytes], destination: Destination, pr
     listed = data.get("namespaces", b"").decode("utf-8", "replace")
     spaces = tuple(one.strip() for one in listed.split(",") if one.strip())
     text = Hidden(orjson.dumps(_kubeconfig(destination.server, config if isinstance(config, dict) else {}, what)))
-    return There(elsewhere.opened(text, what), destination, spaces, False)
+    return There(elsewhere.opened(text, what), destination, spaces, False, owner)
 
 
 def _kubeconfig(server: str, config: dict[str, Any], what: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from gatekeeper.applications.reading import Application
 from gatekeeper.applications.windows import Window
 from gatekeeper.cluster.objects import Object, Objects
 from gatekeeper.errors import SealError
+from gatekeeper.model import at
 
 
 class Permit(NamedTuple):
@@ -45,6 +46,9 @@ def permit(cluster: Objects, home: str, application: Application, project: Objec
     refusal = projects.refusal(project, application, home, there.destination)
     if refusal:
         raise SealError(refusal)
+    if at(project, ("spec", "permitOnlyProjectScopedClusters")) and there.owner != application.project:
+        name = there.destination.name or there.destination.server
+        raise SealError(f"the project {application.project} permits clusters of its own alone, and {name} is none")
     user = projects.account(project, there.destination)
     own = [one for one in projects.windows(project) if projects.is_for(one, application, there.destination)]
     return Permit(project, there._replace(cluster=there.cluster.acting(user)) if user else there, own)

@@ -173,8 +173,8 @@ class Objects:
         params = {**_managed(manager), **({"dryRun": "All"} if is_dry else {})}
         return self._ask("PUT", path, _shown({"kind": kind.plural, **value}), params, value)
 
-    def patch(self, kind: Kind, value: Object, changes: Mapping[str, Any]) -> Object:
-        """Merges changes into an object, if it is still as it was read; as it is then.
+    def patch(self, kind: Kind, value: Object, changes: Mapping[str, Any], manager: str = "") -> Object:
+        """Merges changes into an object, as a field manager, if it is still as it was read; as it is then.
 
         Raises:
             Refusal: it was changed meanwhile, or the cluster does not take it.
@@ -183,7 +183,7 @@ class Objects:
         own = {**(changes.get("metadata") or {}), "resourceVersion": metadata["resourceVersion"]}
         path = kind.path(metadata.get("namespace") or "", metadata["name"])
         patch = {**changes, "metadata": own}
-        return self._ask("PATCH", path, metadata["name"], {}, patch, "application/merge-patch+json")
+        return self._ask("PATCH", path, metadata["name"], _managed(manager), patch, "application/merge-patch+json")
 
     def page(self, path: str, params: Mapping[str, str], accept: str) -> Object:
         """One page of a list, in a form that is asked for.

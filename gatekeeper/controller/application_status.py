@@ -8,6 +8,7 @@ from gatekeeper import telling
 from gatekeeper.applications import operations, reading, statuses
 from gatekeeper.applications.operations import State
 from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.reconciling.applying import TELLER
 
 
 def lost(value: Object, message: str, now: float) -> State:
@@ -46,7 +47,7 @@ def write(cluster: Objects, value: Object, status: dict[str, Any], now: float, r
     kind = cluster.newest(reading.GROUP, reading.VERSIONS, "Application")
     if not patch or kind is None:
         return value
-    return cluster.patch(kind, value, patch)
+    return cluster.patch(kind, value, patch, TELLER)
 
 
 def _since(before: dict[str, Any], now: dict[str, Any], moment: float) -> dict[str, Any]:

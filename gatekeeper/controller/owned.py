@@ -19,7 +19,7 @@ from gatekeeper.cluster.reflector import Name, Reflector
 from gatekeeper.labels import labels_of
 from gatekeeper.model import at
 from gatekeeper.reconciling import marking
-from gatekeeper.reconciling.applying import MANAGER
+from gatekeeper.reconciling.applying import MANAGER, TELLER
 from gatekeeper.reconciling.inventory import Entry
 
 
@@ -49,7 +49,7 @@ def seen_of(owner: Name, value: Object) -> Seen:
     """What is kept of an object that comes from something."""
     others, fields, when = 0, 0, ""
     for one in at(value, ("metadata", "managedFields")) or ():
-        if one.get("subresource") == "status":
+        if one.get("subresource") == "status" or one.get("manager") == TELLER:
             continue
         digest = zlib.crc32(orjson.dumps(one, option=orjson.OPT_SORT_KEYS))
         if one.get("manager") == MANAGER:

@@ -20,6 +20,8 @@ from gatekeeper.reconciling import adopting, drift, ordering
 from gatekeeper.reconciling.inventory import Entry, entry_of
 
 MANAGER = "gatekeeper"
+# Whoever writes the status of what has no subresource for it.
+TELLER = "gatekeeper-status"
 AT_ONCE = 4
 # So long a definition may take until the cluster serves it.
 SECONDS = 60.0

@@ -423,5 +423,23 @@ def test_a_project_says_what_an_application_may(place: Place, tmp_path: Path) ->
         assert place.data("x") == {"a": "1"}
 
 
+def test_applications_can_be_applied_by_an_application(place: Place, tmp_path: Path) -> None:
+    child = place.app("child")
+    place.put("child/all.yaml", config("c"))
+    place.put("apps/all.yaml", child)
+    with argo(place, tmp_path) as running:
+        place.cluster.make(
+            APPS, place.app(destination={"server": "https://kubernetes.default.svc", "namespace": "argocd"})
+        )
+        synced(place, running)
+        synced(place, running, "child")
+        assert place.data("c") == {"a": "1"}
+        # What is told in the child is no drift of its parent; what somebody changes in it is.
+        assert not any(reason == "DriftCorrected" for reason, _ in place.events())
+        place.cluster.ask("PATCH", f"{APPS}/child", {"spec": {"project": "other"}})
+        until(lambda: place.get("child")["spec"]["project"] == "default", running)
+        synced(place, running, "child")
+
+
 def _is_told(place: Place, words: str) -> bool:
     return words in place.told().get("ComparisonError", "")

@@ -88,7 +88,7 @@ def test_etcd_that_stands_still_deletes_nothing(machine: Machine, place: Place, 
         machine.etcd.send_signal(signal.SIGSTOP)
         try:
             place.put("apps/all.yaml", config("x", "2"), config("w"))
-            time.sleep(8)
+            time.sleep(60)
         finally:
             machine.etcd.send_signal(signal.SIGCONT)
         until(lambda: _nudged(place), running)

@@ -39,4 +39,6 @@ def test_what_we_apply_and_what_the_cluster_says_of_its_state_is_none() -> None:
     assert not is_drift(before, seen(value(manager("gatekeeper", "2026-01-01T00:00:05Z", {"f:data": {}}))))
     status = manager("kubelet", subresource="status")
     assert not is_drift(before, seen(value(OURS, status)))
+    # Of an Application that another applies, what is told in it.
+    assert not is_drift(before, seen(value(OURS, manager("gatekeeper-status"))))
     assert not is_drift(before, before)
