@@ -1,7 +1,7 @@
 """Fields that others have applied before, taken over: else nobody would take away what is not in Git any more.
 
 Source: fluxcd/pkg `ssa/manager_apply.go` (cleanup), client-go `util/csaupgrade`. Whoever uses kubectl on an object that
-is in Git, or applied it with Flux's own controller, has left his name on its fields.
+is in Git, or applied it with Flux's or Argo CD's own controller, has left his name on its fields.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from gatekeeper.labels import labels_of
 from gatekeeper.model import at
 from gatekeeper.reconciling.ordering import Object
 
-PREFIX, NAMES = "kubectl", ("before-first-apply", "kustomize-controller")
+PREFIX = "kubectl"
+NAMES = ("before-first-apply", "kustomize-controller", "argocd-controller", "argocd-application-controller")
 # What kubectl and old versions of Flux keep in an object for themselves.
 NOTES = (
     "kubectl.kubernetes.io/last-applied-configuration",

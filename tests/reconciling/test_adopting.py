@@ -27,7 +27,9 @@ def applied(place: Place, value: dict[str, Any], manager: str) -> None:
 
 
 def test_what_flux_or_kubectl_has_applied_goes_when_it_is_not_in_git_any_more(place: Place) -> None:
-    for number, manager in enumerate(("kustomize-controller", "kubectl", "kubectl-client-side-apply")):
+    for number, manager in enumerate(
+        ("kustomize-controller", "kubectl", "kubectl-client-side-apply", "argocd-controller")
+    ):
         name = f"old{number}"
         before = config(name)
         before["data"] = {"a": "1", "more": "2"}
@@ -35,10 +37,10 @@ def test_what_flux_or_kubectl_has_applied_goes_when_it_is_not_in_git_any_more(pl
         other = config(name)
         other["data"] = {"theirs": "3"}
         applied(place, other, "somebody-else")
-    place.put("apps/all.yaml", *(config(f"old{number}") for number in range(3)))
+    place.put("apps/all.yaml", *(config(f"old{number}") for number in range(4)))
     code, out, err = place.run("--once")
     assert (code, err) == (0, ""), out
-    for number in range(3):
+    for number in range(4):
         value = place.cluster.ask("GET", f"{MAPS}/old{number}")[1]
         assert value["data"] == {"a": "1", "theirs": "3"}
         assert {one["manager"] for one in value["metadata"]["managedFields"]} == {"gatekeeper", "somebody-else"}
