@@ -111,7 +111,7 @@ class Origins:
         self._judging = threading.Lock()
         self._fetching: dict[str, threading.Lock] = {}
         self.states: dict[Key, State] = {}
-        # When each was last asked, by the monotonic clock.
+        # When each was last begun to be asked, by the monotonic clock.
         self.looked: dict[Key, float] = {}
         self.built: dict[Name, Built] = {}
 
@@ -129,22 +129,23 @@ class Origins:
         Raises:
             GateError: it cannot be had or judged; what is known stays.
         """
-        own = list(self._own(key))
+        # What is pushed while it is asked for may not have been seen.
+        began, own = time.monotonic(), list(self._own(key))
         if not own:
             self.states.pop(key, None)
             return False
         try:
-            self._look(key, own)
+            self._look(key, own, began)
         except (GateError, OSError) as error:
             reason = f"{error.filename}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
             before = self.states.get(key) or State((), None)
-            self.states[key], self.looked[key] = before._replace(fault=reason), time.monotonic()
+            self.states[key], self.looked[key] = before._replace(fault=reason), began
             for value, _ in own:
                 self._ready(_name(value))
             raise ToolError(reason) from None
         return True
 
-    def _look(self, key: Key, own: Sequence[tuple[Object, Application]]) -> None:
+    def _look(self, key: Key, own: Sequence[tuple[Object, Application]], began: float) -> None:
         project, origin = key
         revisions = tuple(generating.revision_of(self._cluster, self._home, one, project) for one in origin)
         before, day = self.states.get(key), datetime.date.today()
@@ -153,7 +154,7 @@ class Origins:
         state = State(revisions, day, before.credit if before else Credit())
         if stale:
             state = self._judged(key, state, stale, wanted_)
-        self.states[key], self.looked[key] = state, time.monotonic()
+        self.states[key], self.looked[key] = state, began
         is_told = before is None or bool(before.fault)
         for value, _ in own:
             if is_told or is_refreshed(value) or any(value is one for one, _ in stale):
