@@ -153,7 +153,16 @@ def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
     yield Place(tmp_path / "root", cluster)
     for one in cluster.ask("GET", APPS)[1]["items"]:
         cluster.ask("PATCH", f"{APPS}/{one['metadata']['name']}", {"metadata": {"finalizers": None}})
-    for path in (APPS, PROJECTS, "/api/v1/namespaces/argocd/events", MAPS, "/api/v1/namespaces/argocd/secrets", JOBS):
+    made = "/api/v1/namespaces/made/configmaps"
+    for path in (
+        APPS,
+        PROJECTS,
+        "/api/v1/namespaces/argocd/events",
+        MAPS,
+        made,
+        "/api/v1/namespaces/argocd/secrets",
+        JOBS,
+    ):
         cluster.ask("DELETE", f"{path}?propagationPolicy=Background")
     assert cluster.ask("GET", JOBS)[1]["items"] == []
 
