@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper import config, documents, gate, lock, sources, tools
-from gatekeeper.applications import repositories
+from gatekeeper.applications import repositories, spaces
 from gatekeeper.applications.globs import matches
 from gatekeeper.applications.model import Asked
 from gatekeeper.applications.reading import GROUP, HOME, Application, Source, read
@@ -266,6 +266,9 @@ def _asked(
         lost = lost or next((f"{gap.file}: {gap.reason}" for gap in built[2] if gap.fatal), "")
         lost = lost or _hidden(repository, folder)
     objects = [one.value for _, resources in lots for one in resources]
+    if lots:
+        # What labels a namespace gets is judged, too: they say what Pods may do there.
+        lots[0][1].extend(map(applied.in_cluster, spaces.space(value, objects)))
     return Asked(value, application, folders, objects, types, revisions, lost), lots
 
 

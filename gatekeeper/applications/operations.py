@@ -76,6 +76,14 @@ def _same(asked: Asked, state: State) -> bool:
     return all(done.get(name) == held for name, held in own.items())
 
 
+def superseded(asked: Asked, state: State) -> str:
+    """Why an operation cannot be gone on with; empty where it is of the commits that are known now."""
+    own, done = statuses.revisions(asked), state.get("syncResult") or {}
+    if all(done.get(name) == held for name, held in own.items()):
+        return ""
+    return f"there is something new in Git, {_short(asked)}: it begins anew"
+
+
 def _named(one: Item) -> State:
     entry = one.entry
     return {"group": entry.group, "kind": entry.kind, "namespace": entry.namespace, "name": entry.name}

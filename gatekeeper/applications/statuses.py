@@ -151,7 +151,7 @@ def history(value: Object, asked: Asked, state: Status, application: Application
     before = held if isinstance(held, list) else []
     entry = {
         "id": max((int(one.get("id") or 0) for one in before), default=-1) + 1, **revisions(asked),
-        **sources(value), "deployStartedAt": state["startedAt"], "deployedAt": state["finishedAt"],
+        **sources(asked.value), "deployStartedAt": state["startedAt"], "deployedAt": state["finishedAt"],
         "initiatedBy": at(state, ("operation", "initiatedBy")) or {},
     }  # fmt: skip
     return [*before, entry][-application.history :] if application.history > 0 else []

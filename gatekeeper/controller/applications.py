@@ -169,7 +169,7 @@ class Applications:
     def _after(self, case: Case, items: list[Item], after: syncs.After) -> list[Item]:
         """What there is after a sync: after one that failed all is compared."""
         state = after.status["operationState"]
-        if state["phase"] != "Succeeded":
+        if state["phase"] != "Succeeded" or not after.is_current:
             return self._compared(case)
         return comparing.settled(case.there.cluster, items, statuses.results(state), case.mark.scripts)
 

@@ -27,7 +27,7 @@ from gatekeeper.controller.speaking import Figures, say
 from gatekeeper.errors import GateError, ToolError
 from gatekeeper.generating import Origin
 from gatekeeper.labels import labels_of
-from gatekeeper.model import Verdict
+from gatekeeper.model import Verdict, at
 
 REFRESH = "argocd.argoproj.io/refresh"
 
@@ -206,9 +206,10 @@ def is_refreshed(value: Object) -> bool:
 
 
 def spec_of(value: Object) -> object:
-    """What of an Application goes into what it renders."""
+    """What of an Application goes into what is rendered and judged."""
     spec = value.get("spec") or {}
-    return [spec.get(name) for name in ("source", "sources", "destination")]
+    policy = [at(spec, ("syncPolicy", name)) for name in ("syncOptions", "managedNamespaceMetadata")]
+    return [*(spec.get(name) for name in ("source", "sources", "destination")), policy]
 
 
 def key_of(application: Application) -> Key:

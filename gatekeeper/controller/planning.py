@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from gatekeeper.applications import comparing, operations, tasks, tracking
+from gatekeeper.applications import comparing, operations, spaces, tasks, tracking
 from gatekeeper.applications.model import Item
 from gatekeeper.applications.operations import State
 from gatekeeper.applications.syncing import Plan
@@ -55,14 +55,8 @@ def _is_tried(change: Change) -> bool:
 
 
 def space(case: Case) -> list[Object]:
-    """The namespace of an Application, where it asks for it to be made and does not have it among its objects."""
-    name = case.there.destination.namespace
-    has_it = any(one["kind"] == "Namespace" and one["metadata"].get("name") == name for one in case.plain)
-    if not name or has_it or not case.general.has("CreateNamespace"):
-        return []
-    more = at(case.value, ("spec", "syncPolicy", "managedNamespaceMetadata")) or {}
-    metadata = {"name": name, **{key: more[key] for key in ("labels", "annotations") if more.get(key)}}
-    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}]
+    """The namespace that is made for an Application, if it asks for one."""
+    return spaces.space(case.value, case.plain)
 
 
 def chosen(items: Sequence[Item], operation: State) -> list[Item]:
@@ -80,7 +74,7 @@ def _is(one: Item, group: str, kind: str, namespace: str, name: str) -> bool:
 
 def refusal(case: Case) -> str:
     """Why the gate does not let an Application be synced; empty where it does."""
-    outcome = refusing.refusal(case.verdict, case.asked.objects, case.asked.folders)
+    outcome = refusing.refusal(case.verdict, [*case.asked.objects, *space(case)], case.asked.folders)
     return f"{outcome.reason}: {outcome.message}" if outcome is not None else ""
 
 

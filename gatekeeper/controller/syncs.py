@@ -36,19 +36,22 @@ class After(NamedTuple):
     Attributes:
         status: of the operation.
         is_done: whether a sync came to its end.
+        is_current: whether it was of the commit that is compared now.
     """
 
     conditions: dict[str, str]
     status: dict[str, Any]
     seconds: float | None = None
     is_done: bool = False
+    is_current: bool = True
 
 
 class Syncs:
     """The syncs of all Applications."""
 
     def __init__(self) -> None:
-        self._plans: dict[Name, tuple[str, Plan]] = {}
+        # What a sync that runs is to do, and of what it began: what is new in Git meanwhile is for the next.
+        self._plans: dict[Name, tuple[str, Plan, Case]] = {}
         self._heals: dict[Name, tuple[int, float]] = {}
 
     def forget(self, name: Name) -> None:
@@ -141,21 +144,28 @@ class Syncs:
         if state.get("finishedAt"):
             self._plans.pop(name, None)
             state = operations.again(state)
-        mark = f"{state['startedAt']} {state.get('retryCount')} {case.asked.revisions}"
+        mark = f"{state['startedAt']} {state.get('retryCount')}"
         if name not in self._plans or self._plans[name][0] != mark:
-            self._plans[name] = mark, planning.plan(case, items, operation, state)
+            # Whoever goes on with it may know another commit, or another verdict, than who began it.
+            reason = operations.superseded(case.asked, state) or planning.refusal(case)
+            if reason:
+                failed = Step("Failed", reason, tuple(statuses.results(state)))
+                return self._ended(case, items, state, failed, False)
+            self._plans[name] = mark, planning.plan(case, items, operation, state), case
             _make_space(case)
-        plan = self._plans[name][1]
-        self._plans[name] = mark, plan._replace(tried={})
+        _, plan, begun = self._plans[name]
+        self._plans[name] = mark, plan._replace(tried={}), begun
         step = syncing.step(plan, statuses.results(state))
         if step.running != "Running":
-            return self._ended(case, items, state, step)
+            is_current = not operations.superseded(case.asked, state)
+            _, after = self._ended(begun._replace(value=case.value), items, state, step)
+            return case, after._replace(is_current=is_current)
         state = operations.with_results(state, step.results, step.message)
         return case, After({}, {"operationState": state}, step.after if step.after is not None else LOOK)
 
     def _terminated(self, case: Case, items: list[Item], state: State) -> tuple[Case, After]:
         results = [_stopped(case, one) for one in statuses.results(state)]
-        state = {key: held for key, held in state.items() if key != "finishedAt"} | {"retryCount": 10**6}
+        state = {key: held for key, held in state.items() if key != "finishedAt"}
         return self._ended(case, items, state, Step("Failed", "Operation terminated", tuple(results)), False)
 
     def _ended(

@@ -332,6 +332,35 @@ def test_a_refused_commit_changes_nothing_and_the_next_good_one_does(place: Plac
         assert place.told() == {}
 
 
+def test_what_is_refused_is_not_let_in_by_a_sync_that_runs_already(place: Place, tmp_path: Path) -> None:
+    cluster, first = place.cluster, place.put("apps/all.yaml", job("check", hook="PreSync"), config("x"))
+    bad = job("check", hook="PreSync"), {**config("x", "2"), "dataa": {}}
+    with argo(place, tmp_path) as running:
+        cluster.make(APPS, place.app())
+        until(lambda: "completion of hook" in place.message(), running)
+        place.put("apps/all.yaml", *bad)
+        place.refresh()
+        until(lambda: "Refused" in place.told(), running)
+        # It goes on with what it began with.
+        done(cluster, "check")
+        until(lambda: place.data("x") is not None, running)
+        assert place.data("x") == {"a": "1"}
+        until(lambda: place.state()[::2] == ("OutOfSync", "Failed"), running)
+        assert place.get()["status"]["history"][-1]["revision"] == first and place.data("x") == {"a": "1"}
+        place.put("apps/all.yaml", job("check", hook="PreSync"), config("x", "3"))
+        place.refresh()
+        until(lambda: place.state()[2] == "Running" and "completion of hook" in place.message(), running)
+        running.process.kill()
+        running.process.wait(10)
+    # Whoever goes on for another knows the new commit alone: what runs is ended, and what is refused not begun.
+    place.put("apps/all.yaml", *bad)
+    with argo(place, tmp_path, name="two") as running:
+        until(lambda: place.state()[2] == "Failed", running)
+        done(cluster, "check")
+        until(lambda: "Refused" in place.told(), running)
+        assert place.data("x") == {"a": "1"}
+
+
 def test_much_is_not_deleted_before_somebody_approves_it_and_all_of_it_not_by_itself(
     place: Place, tmp_path: Path
 ) -> None:

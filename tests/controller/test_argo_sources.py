@@ -261,14 +261,23 @@ def test_namespaces_are_made_and_what_cannot_be_changed_is_made_anew_if_that_is_
     place: Place, tmp_path: Path
 ) -> None:
     frozen = {**config("frozen", namespace=""), "immutable": True}
+    (place.root / "policy").mkdir()
+    policy = 'package main\n\ndeny contains "no such team" if input.metadata.labels.team == "nobody"\n'
+    (place.root / "policy/main.rego").write_text(policy)
+    place.put("gatekeeper.yaml", {"library": {"profile": "off"}, "policies": {"paths": ["policy"]}})
     place.put("apps/all.yaml", frozen)
-    policy = {
+    wanted = {
         "automated": {"prune": True, "selfHeal": True}, "syncOptions": [*BACKGROUND, "CreateNamespace=true"],
         "managedNamespaceMetadata": {"labels": {"team": "shop"}},
     }  # fmt: skip
     there = {"server": "https://kubernetes.default.svc", "namespace": "made"}
     with argo(place, tmp_path) as running:
-        place.cluster.make(APPS, place.app(policy=policy, destination=there))
+        wrong = {**wanted, "managedNamespaceMetadata": {"labels": {"team": "nobody"}}}
+        place.cluster.make(APPS, place.app(policy=wrong, destination=there))
+        until(lambda: "no such team" in place.told().get("Refused", ""), running)
+        assert place.cluster.ask("GET", "/api/v1/namespaces/made")[0] == 404
+        place.cluster.ask("PATCH", f"{APPS}/apps", {"spec": {"syncPolicy": wanted}})
+        place.sync()
         synced(place, running)
         assert place.cluster.ask("GET", "/api/v1/namespaces/made")[1]["metadata"]["labels"]["team"] == "shop"
         assert [one["kind"] for one in place.get()["status"]["resources"]] == ["ConfigMap"]
