@@ -18,6 +18,7 @@ from gatekeeper.model import at
 from gatekeeper.reconciling.inventory import Entry
 
 Status = dict[str, Any]
+HOOKS = {"PreSync", "Sync", "PostSync", "SyncFail", "PreDelete", "PostDelete"}
 # Words for conditions that are written here; others that stand there are not ours to take away.
 CONDITIONS = ("InvalidSpecError", "ComparisonError", "Refused", "SyncError", "DeletionError", "PruneHeld")
 
@@ -158,8 +159,8 @@ def history(value: Object, asked: Asked, state: Status, application: Application
 
 
 def hooks(objects: Iterable[Object]) -> list[Object]:
-    """Those of some hooks that are done in a sync."""
-    return [one for one in objects if set(tasks.hooks_of(one)) & {"PreSync", "Sync", "PostSync", "SyncFail"}]
+    """Those of some hooks that are done, in a sync or when the Application is deleted."""
+    return [one for one in objects if set(tasks.hooks_of(one)) & HOOKS]
 
 
 def patch(before: Any, now: Any) -> Any:

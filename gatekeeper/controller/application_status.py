@@ -20,11 +20,19 @@ def lost(value: Object, message: str, now: float) -> State:
     }  # fmt: skip
 
 
-def write(cluster: Objects, value: Object, status: dict[str, Any], now: float, refreshed: str = "") -> Object:
+def write(
+    cluster: Objects,
+    value: Object,
+    status: dict[str, Any],
+    now: float,
+    refreshed: str = "",
+    finalizers: list[str] | None = None,
+) -> Object:
     """Writes what of a status is another than before; with the wishes that are fulfilled, which are taken away.
 
     Args:
         refreshed: the annotation by which somebody wanted it to be compared.
+        finalizers: those that it must have, if they are others than it has.
 
     Raises:
         ToolError: it was changed meanwhile, or the cluster does not take it.
@@ -44,6 +52,8 @@ def write(cluster: Objects, value: Object, status: dict[str, Any], now: float, r
     if refreshed:
         patch["metadata"] = {"annotations": {refreshed: None}}
         patch.setdefault("status", {})["reconciledAt"] = telling.time_of(now)
+    if finalizers is not None:
+        patch.setdefault("metadata", {})["finalizers"] = finalizers
     kind = cluster.newest(reading.GROUP, reading.VERSIONS, "Application")
     if not patch or kind is None:
         return value

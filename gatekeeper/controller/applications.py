@@ -12,7 +12,7 @@ from gatekeeper.applications.model import Item
 from gatekeeper.applications.reading import Application
 from gatekeeper.cluster.objects import Object
 from gatekeeper.cluster.reflector import Name
-from gatekeeper.controller import application_status, deleting, planning, syncs
+from gatekeeper.controller import application_status, deleting, parting, planning, syncs
 from gatekeeper.controller.cases import Case, Place
 from gatekeeper.controller.origins import REFRESH, Key, Origins, key_of
 from gatekeeper.controller.speaking import say
@@ -76,8 +76,22 @@ class Applications:
         if labels_of(value, "annotations").get(SKIP) == "true":
             return None
         if at(value, ("metadata", "deletionTimestamp")):
+            return self._leaving(name, value)
+        ready = self._ready(name, value)
+        return self._worked(*ready) if isinstance(ready, tuple) else ready
+
+    def _leaving(self, name: Name, value: Object) -> float | None:
+        """Goes on with the end of an Application; what hooks it has is known by what it renders."""
+        if not parting.is_wanted(at(value, ("metadata", "finalizers")) or ()):
             self._forget(name)
-            return deleting.deleted(self._place, value, self._project, self._known)
+            return deleting.deleted(self._place, value, self._project, self._known, None)
+        ready = self._ready(name, value)
+        if not isinstance(ready, tuple):
+            return ready
+        return deleting.deleted(self._place, value, self._project, self._known, ready[0])
+
+    def _ready(self, name: Name, value: Object) -> tuple[Case, object] | float | None:
+        """An Application with all that counts for it, and what it was rendered from; or when it is looked at again."""
         try:
             application, key = self._read(value)
         except (FieldError, SealError) as error:
@@ -94,7 +108,7 @@ class Applications:
             case = self._case(value, application)
         except (FieldError, SealError, ToolError) as error:
             return self._told(value, {"ComparisonError": str(error)})
-        return self._worked(case, [of, value["spec"]])
+        return case, [of, value["spec"]]
 
     def _forget(self, name: Name) -> None:
         for held in (self._items, self._origins.built, self._refreshing, self._said):
@@ -194,9 +208,8 @@ class Applications:
         own = {**({"Refused": refused} if refused else {}), **after.conditions}
         now |= {"conditions": statuses.conditions(value, own, moment), **after.status}
         now["controllerNamespace"] = self._place.home
-        application_status.write(
-            self._place.cluster, value, now, moment, REFRESH if case.name in self._refreshing else ""
-        )
+        wish = REFRESH if case.name in self._refreshing else ""
+        application_status.write(self._place.cluster, value, now, moment, wish, parting.finalizers(case))
         self._refreshing.pop(case.name, None)
         self._say(case.name, (now["sync"]["status"], state, *own.values()), own)
 

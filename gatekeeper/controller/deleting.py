@@ -12,8 +12,8 @@ from gatekeeper.applications import comparing, destinations, options, projects, 
 from gatekeeper.applications.options import Options
 from gatekeeper.applications.reading import Application
 from gatekeeper.cluster.objects import Object, Objects, Propagation
-from gatekeeper.controller import application_status
-from gatekeeper.controller.cases import Place
+from gatekeeper.controller import application_status, parting
+from gatekeeper.controller.cases import Case, Place
 from gatekeeper.controller.planning import is_confirmed
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.fields import FieldError
@@ -35,11 +35,13 @@ def deleted(
     value: Object,
     project: Callable[[tuple[str, str]], Object | None],
     known: Callable[[str], list[Entry]],
+    case: Case | None,
 ) -> float | None:
     """Takes away what an Application has applied, wave by wave, if it has a finalizer that says so; and lets it go.
 
     Args:
         known: what is marked as an Application's in the cluster.
+        case: all that counts for it, where hooks of it are to run; else None.
 
     Returns:
         In how many seconds it is to be looked at again; None when it is let go, or waits for somebody.
@@ -47,21 +49,48 @@ def deleted(
     Raises:
         ToolError: the cluster does not do it.
     """
-    held = at(value, ("metadata", "finalizers")) or []
+    held = [str(one) for one in at(value, ("metadata", "finalizers")) or ()]
     mine = [one for one in held if one in HOW]
-    if not mine:
-        return None
     try:
-        left = _left(place, value, project, known, HOW[mine[0]])
+        left = _hooks(place, value, case, parting.BEFORE)
+        if left is None and mine:
+            left = _left(place, value, project, known, HOW[mine[0]])
+        if left is None:
+            value = _without(place, value, mine)
+            left = _hooks(place, value, case, parting.AFTER)
     except (FieldError, SealError, ToolError) as error:
-        _tell(place, value, f"cannot be finished: {error}; mend it, or take its finalizer {mine[0]} off")
+        last = (mine or held or [""])[0]
+        _tell(place, value, f"cannot be finished: {error}; mend it, or take its finalizer {last} off")
         raise ToolError(str(error)) from None
-    if left is not None:
-        return left or None
+    return left or None
+
+
+def _hooks(place: Place, value: Object, case: Case | None, hook: str) -> float | None:
+    """Goes on with the hooks of a kind; None when all are done, and their finalizers gone."""
+    name = parting.FINALIZERS[hook]
+    held = at(value, ("metadata", "finalizers")) or ()
+    if case is None or not {name, f"{name}{parting.CLEANUP}"} & set(held):
+        return None
+    if name in held:
+        left = parting.run(case, hook)
+        if left is not None:
+            return left
+        _without(place, value, [name])
+        # What was written is read again.
+        return PAUSE
+    parting.clean(case, hook)
+    _without(place, value, [f"{name}{parting.CLEANUP}"])
+    return PAUSE
+
+
+def _without(place: Place, value: Object, names: Sequence[str]) -> Object:
+    """An Application without some finalizers; as it is then."""
+    held = at(value, ("metadata", "finalizers")) or []
     kind = place.cluster.newest(reading.GROUP, reading.VERSIONS, "Application")
-    if kind is not None:
-        place.cluster.patch(kind, value, {"metadata": {"finalizers": [one for one in held if one not in HOW]}})
-    return None
+    left = [one for one in held if one not in names]
+    if kind is None or left == held:
+        return value
+    return place.cluster.patch(kind, value, {"metadata": {"finalizers": left}})
 
 
 def _left(

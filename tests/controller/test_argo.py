@@ -430,6 +430,44 @@ def test_an_application_that_is_deleted_takes_what_it_applied_with_it_the_last_w
         assert place.data("x") is None and place.data("w") is None
 
 
+def test_hooks_run_before_an_applications_objects_go_and_after(place: Place, tmp_path: Path) -> None:
+    cluster = place.cluster
+    place.put(
+        "apps/all.yaml",
+        config("x"),
+        job("farewell", hook="PreDelete"),
+        job("tidy", hook="PostDelete", hook_delete_policy="HookSucceeded"),
+    )
+    app = place.app()
+    app["metadata"]["finalizers"] = ["resources-finalizer.argocd.argoproj.io/background"]
+
+    def finalizers() -> list[str]:
+        return place.get()["metadata"].get("finalizers") or []
+
+    with argo(place, tmp_path) as running:
+        cluster.make(APPS, app)
+        synced(place, running)
+        until(lambda: len(finalizers()) == 5, running)
+        assert [cluster.ask("GET", f"{JOBS}/{name}")[0] for name in ("farewell", "tidy")] == [404, 404]
+        cluster.ask("DELETE", f"{APPS}/apps")
+        until(lambda: cluster.ask("GET", f"{JOBS}/farewell")[0] == 200, running)
+        assert place.data("x") == {"a": "1"}
+        # One that fails holds all up, and is told; what goes on is known to whoever comes next.
+        done(cluster, "farewell", "Failed")
+        until(lambda: "the hook Job prod/farewell failed" in place.told().get("DeletionError", ""), running)
+        running.process.kill()
+        running.process.wait(10)
+        cluster.ask("DELETE", f"{JOBS}/farewell?propagationPolicy=Background")
+    with argo(place, tmp_path, name="two") as running:
+        until(lambda: cluster.ask("GET", f"{JOBS}/farewell")[0] == 200, running)
+        done(cluster, "farewell")
+        until(lambda: cluster.ask("GET", f"{JOBS}/tidy")[0] == 200, running)
+        assert place.data("x") is None
+        done(cluster, "tidy")
+        until(lambda: cluster.ask("GET", f"{APPS}/apps")[0] == 404, running)
+        assert cluster.ask("GET", f"{JOBS}/tidy")[0] == 404
+
+
 def test_a_project_says_what_an_application_may(place: Place, tmp_path: Path) -> None:
     place.put("apps/all.yaml", config("x"))
     cluster = place.cluster
