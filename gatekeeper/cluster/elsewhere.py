@@ -42,8 +42,9 @@ def opened(text: Hidden, what: str) -> Objects:
     mark = hashlib.sha256(text.reveal()).hexdigest()
     with _opening:
         if mark not in _opened:
+            # Somebody may still be asking it: its connections are closed when nobody knows it any more.
             while len(_opened) >= MOST:
-                _opened.pop(next(iter(_opened))).close()
+                _opened.pop(next(iter(_opened)))
             _opened[mark] = _fresh(text, what)
         return _opened[mark]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,6 +219,9 @@ def test_a_watch_from_what_the_server_has_forgotten_lists_anew(place: Place, tmp
         until(lambda: watch.get(("prod", "before")) is None)
         assert (("prod", "before"), "before", None) in told
         watch.stop()
+        # It ends when it hears of something; what it reads from must not be closed before.
+        cluster.make(MAPS, config("last"))
+        until(lambda: not any(one.name == "watch configmaps" for one in threading.enumerate()))
         asks.close()
 
 
