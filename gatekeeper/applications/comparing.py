@@ -169,9 +169,10 @@ def health_of(items: Sequence[Item]) -> Health:
 def before(value: Object, known: Iterable[Entry]) -> list[Entry]:
     """What an Application has applied: as its status has it, and as the marks in the cluster have it."""
     held: Any = at(value, ("status", "resources"))
-    listed = [_entry(one) for one in (held if isinstance(held, list) else ()) if not one.get("hook")]
+    listed = [entry_in(one) for one in (held if isinstance(held, list) else ()) if not one.get("hook")]
     return list({one.id: one for one in (*known, *listed)}.values())
 
 
-def _entry(one: Any) -> Entry:
+def entry_in(one: Any) -> Entry:
+    """The object that a line of an Application's status is about."""
     return Entry(*(str(one.get(name) or "") for name in ("namespace", "name", "group", "kind", "version")))

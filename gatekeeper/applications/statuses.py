@@ -138,7 +138,7 @@ def results(state: Any) -> list[Result]:
     held = at(state, ("syncResult", "resources"))
     found = []
     for one in held if isinstance(held, list) else ():
-        entry = Entry(*(str(one.get(name) or "") for name in ("namespace", "name", "group", "kind", "version")))
+        entry = comparing.entry_in(one)
         running: Any = one.get("hookPhase") or "Running"
         phase: Any = one.get("syncPhase") or "Sync"
         status, message, hook = (str(one.get(name) or "") for name in ("status", "message", "hookType"))

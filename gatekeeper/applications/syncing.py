@@ -6,7 +6,6 @@ Source: argo-cd `docs/user-guide/{sync-waves,resource_hooks}.md`, `gitops-engine
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -51,7 +50,6 @@ class Plan(NamedTuple):
     mark: Tracking
     app: str
     note: Callable[[Sequence[Change], Sequence[Gone]], None]
-    stop: threading.Event
     tried: Mapping[str, Change] = MappingProxyType({})
 
     @property

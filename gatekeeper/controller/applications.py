@@ -149,7 +149,7 @@ class Applications:
         plain, hooks = comparing.prepared(asked, let.there, let.project, mark, app)
         general = options.read(application.options, "the Application")
         return Case(
-            self._place, value, application, let.project, let.there, mark, app, general, let.windows, asked,
+            self._place, value, application, let.there, mark, app, general, let.windows, asked,
             built.verdict, plain, statuses.hooks(hooks),
         )  # fmt: skip
 
@@ -190,9 +190,10 @@ class Applications:
     def _compared(self, case: Case) -> list[Item]:
         before = comparing.before(case.value, self._known(case.app) if case.there.is_here else ())
         method = comparing.how(case.asked, case.general)
-        wanted = [*case.plain, *planning.space(case)]
+        space = planning.space(case)
+        wanted = [*case.plain, *space]
         items = comparing.compared(case.there, wanted, before, method, case.mark, case.app)
-        own = {one["metadata"]["name"] for one in planning.space(case)}
+        own = {one["metadata"]["name"] for one in space}
         return [one for one in items if not (one.entry.kind == "Namespace" and one.entry.name in own)]
 
     def _tell(self, case: Case, items: list[Item], after: syncs.After) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -91,7 +90,6 @@ class Argo(Crew):
         self._projects = Reflector(
             cluster, kinds[1], slim, self._project, fault=self._fault("AppProject"), namespace=options.home
         )
-        self._stop = threading.Event()
 
         def mine(name: Name) -> bool:
             value = self._applications.get(name)
@@ -105,11 +103,11 @@ class Argo(Crew):
             cluster, options.home, self._of, self._signers, self.applying.add, figures, options.config_file, storage
         )
         self.owned = Owned(cluster, self._drifted, self._touched, partial(lost, figures), self._seen, self._selector())
-        place = Place(cluster, options.home, self._mark, options.budget, fenced(note, mine), figures, self._stop)
+        place = Place(cluster, options.home, self._mark, options.budget, fenced(note, mine), figures)
         self._work = Applications(
             place, self._applications.get, self._projects.get, self.origins, self.sources.add, self._follow, self._known
         )
-        super().__init__([self._projects, self._applications], [self.sources, self.applying], figures)
+        super().__init__([self._projects, self._applications], [self.sources, self.applying], figures, self.owned)
 
     def all(self) -> None:
         """Looks at everything: what was another's may be ours now."""
@@ -118,13 +116,6 @@ class Argo(Crew):
             key = _key(value)
             if key is not None:
                 self.sources.add(key)
-
-    def stop(self, seconds: float) -> bool:
-        """Ends; whether what was worked on came to its end in time."""
-        self._stop.set()
-        is_ended = super().stop(seconds)
-        self.owned.stop()
-        return is_ended
 
     def credit_of(self, name: Name) -> Credit:
         """Whom the commit that an Application is applied from is owed to."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -27,7 +26,6 @@ class Place(NamedTuple):
         home: the namespace of Argo CD's own objects.
         mark: how objects are marked; as it was at the start.
         note: see `Round.note`.
-        stop: ends what goes on for long, once it is set.
     """
 
     cluster: Objects
@@ -36,7 +34,6 @@ class Place(NamedTuple):
     budget: Budget
     note: Callable[[Act], None]
     figures: Figures
-    stop: threading.Event
 
 
 class Case(NamedTuple):
@@ -53,7 +50,6 @@ class Case(NamedTuple):
     place: Place
     value: Object
     application: Application
-    project: Object
     there: There
     mark: Tracking
     app: str

@@ -7,6 +7,7 @@ from typing import Any
 
 from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.controller.loop import Loop
+from gatekeeper.controller.owned import Owned
 from gatekeeper.controller.speaking import Figures, say
 
 
@@ -16,10 +17,17 @@ class Crew:
     Args:
         watches: what is seen.
         loops: what works.
+        owned: what was applied; None where nothing is.
     """
 
-    def __init__(self, watches: Sequence[Reflector[Any]], loops: Sequence[Loop[Any]], figures: Figures) -> None:
-        self._all_watches, self._all_loops, self._figures = watches, loops, figures
+    def __init__(
+        self,
+        watches: Sequence[Reflector[Any]],
+        loops: Sequence[Loop[Any]],
+        figures: Figures,
+        owned: Owned | None = None,
+    ) -> None:
+        self._all_watches, self._all_loops, self._figures, self._all_owned = watches, loops, figures, owned
 
     def start(self) -> None:
         """Begins to watch and to work."""
@@ -43,6 +51,8 @@ class Crew:
         for watch in self._all_watches:
             watch.stop()
         ends = [loop.stop(seconds) for loop in self._all_loops]
+        if self._all_owned is not None:
+            self._all_owned.stop()
         return all(ends)
 
 

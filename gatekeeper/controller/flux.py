@@ -103,7 +103,7 @@ class Flux(Crew):
             self.sources.add, self.owned.follow, fenced(note, mine), options.budget, figures,
         )  # fmt: skip
         hooks = [self._receivers] if self._receivers else []
-        super().__init__([self._git, self._kustomizations, *hooks], [self.sources, self.applying], figures)
+        super().__init__([self._git, self._kustomizations, *hooks], [self.sources, self.applying], figures, self.owned)
 
     def all(self) -> None:
         """Looks at everything: what was another's may be ours now."""
@@ -111,12 +111,6 @@ class Flux(Crew):
             self.sources.add(name)
         for name, _ in self._kustomizations.all():
             self.applying.add(name)
-
-    def stop(self, seconds: float) -> bool:
-        """Ends; whether what was worked on came to its end in time."""
-        is_ended = super().stop(seconds)
-        self.owned.stop()
-        return is_ended
 
     def credit_of(self, name: Name) -> Credit:
         """Whom the commit that a Kustomization is applied from is owed to."""

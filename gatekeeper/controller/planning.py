@@ -46,7 +46,7 @@ def plan(case: Case, items: Sequence[Item], operation: State, state: State) -> P
     method = comparing.how(case.asked, general, is_forced)
     return Plan(
         case.there, tasks.ordered(all_), method, general, is_confirmed(case.value, began), case.mark, case.app, note,
-        case.place.stop, {one.entry.id: one.change for one in mine if one.change is not None and _is_tried(one.change)},
+        {one.entry.id: one.change for one in mine if one.change is not None and _is_tried(one.change)},
     )  # fmt: skip
 
 

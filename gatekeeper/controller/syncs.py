@@ -17,8 +17,8 @@ from gatekeeper.cluster.reflector import Name
 from gatekeeper.controller import application_status, planning
 from gatekeeper.controller.cases import Case
 from gatekeeper.errors import ToolError
-from gatekeeper.model import at, dotted
-from gatekeeper.reconciling import applying
+from gatekeeper.model import at
+from gatekeeper.reconciling import applying, outcomes
 from gatekeeper.reconciling.applying import Change, Manner
 from gatekeeper.reconciling.model import Act
 from gatekeeper.reconciling.outcomes import Outcome
@@ -226,12 +226,9 @@ def _make_space(case: Case) -> None:
 
 def _drift(case: Case, own: Syncs, changes: Sequence[Change]) -> None:
     """Tells who has changed what, once it is put right."""
-    lines = []
     for one in changes:
         case.place.figures.drift.labels(one.value["kind"]).inc()
-        by = f" by {one.by}" if one.by else ""
-        fields = ", ".join(dotted(field) for field in one.fields[:10])
-        lines.append(f"{one} was gone" if one.action == "create" else f"{one} was changed{by}: {fields}")
+    lines = outcomes.drift_of(changes)
     if lines:
         own._tell_event(case, "Warning", "DriftCorrected", "; ".join(lines))
 
