@@ -113,7 +113,7 @@ def read(text: bytes, file: str) -> Config:
         UsageError: it says something it must not.
     """
     # Most of what is asked of the config in a hurry is about a repository that has none.
-    from gatekeeper import documents
+    from gatekeeper.workspace import documents
 
     found, failure = documents.parse(text)
     if failure is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import orjson
 
 if TYPE_CHECKING:
-    from gatekeeper.roles import Origin
+    from gatekeeper.protocols import Origin
 
 # The kind that files of Terraform have among resources.
 TERRAFORM = "Terraform"

@@ -15,13 +15,17 @@ import jsonschema
 import orjson
 import pytest
 
-from gatekeeper import config, gate, sources, tools
+import gatekeeper
+from gatekeeper import config
 from gatekeeper.errors import ToolError
+from gatekeeper.gate import pipeline
+from gatekeeper.host import toolchain
 from gatekeeper.model import Verdict
+from gatekeeper.workspace import tree
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 VERDICT = jsonschema.Draft202012Validator(
-    orjson.loads((Path(gate.__file__).parent / "report" / "verdict.schema.json").read_bytes())
+    orjson.loads((Path(gatekeeper.__file__).parent / "report" / "verdict.schema.json").read_bytes())
 )
 # What one test found must not be what another is told; tests/test_cache.py switches it on.
 os.environ["GATEKEEPER_CACHE"] = "off"
@@ -48,7 +52,7 @@ def repository(tmp_path: Path) -> Repository:
 def judge(root: Path, jobs: int = 2) -> Verdict:
     """Judges a folder with its own config."""
     settings = config.load(root, None)
-    return gate.judge(sources.gather([root], root, settings.exclude), settings, gate.Asked(jobs))
+    return pipeline.judge(tree.gather([root], root, settings.exclude), settings, pipeline.Asked(jobs))
 
 
 def rules(verdict: Verdict) -> set[str]:
@@ -84,7 +88,7 @@ def needs(*names: str) -> pytest.MarkDecorator:
     missing = []
     for name in names:
         try:
-            tools.find(name)
+            toolchain.find(name)
         except ToolError:
             missing.append(name)
     if missing and os.environ.get("GATEKEEPER_CI"):
@@ -106,7 +110,7 @@ def running_opa(*arguments: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
-        str(tools.find("opa")),
+        str(toolchain.find("opa")),
         "run",
         "--server",
         "--addr",

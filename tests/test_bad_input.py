@@ -14,7 +14,7 @@ import pytest
 from gatekeeper.engines.schema.catalog import Catalog
 from gatekeeper.errors import UsageError
 from tests.conftest import Repository, command, judge, needs, rules
-from tests.test_gate import GOOD
+from tests.gate.test_pipeline import GOOD
 
 BAD: list[tuple[str, dict[str, str | bytes], int, str]] = [
     ("broken YAML", {"a.yaml": "a: [1\n"}, 3, "cannot be read"),

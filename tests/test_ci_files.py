@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+import gatekeeper
 from gatekeeper import cli
-from gatekeeper.report.every import FORMATS
+from gatekeeper.report.formats import FORMATS
 from tests.conftest import Repository, command
-from tests.test_gate import DEPLOYMENT
-from tests.test_sources import run_git
+from tests.gate.test_pipeline import DEPLOYMENT
+from tests.workspace.test_tree import run_git
 
-FOLDER = Path(__file__).parent.parent / "examples" / "ci"
+FOLDER = Path(gatekeeper.__file__).parent / "scaffold" / "ci"
 
 
 def scripts(value: Any) -> list[str]:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from gatekeeper import config
-from gatekeeper.engines.rego import trials
+from gatekeeper.engines.rego import policy_tests
 from gatekeeper.engines.rego.embedded import available
 from tests.conftest import SHARED, judge, needs, shared
 
@@ -67,7 +67,7 @@ def test_a_large_repository_is_judged_to_the_end() -> None:
 def test_other_peoples_policy_tests_pass(folder: str, count: int, engine: str) -> None:
     if engine == "embedded" and not available():
         pytest.skip("the embedded engine was not built")
-    done = trials.run(
+    done = policy_tests.run(
         SHARED / "corpora" / "policies", [folder], [], config.Config(library="off", engine=engine), 2
     ).trials
     assert [trial for trial in done if not trial.passed] == []

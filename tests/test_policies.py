@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego import asking as rego
-from gatekeeper.engines.rego import library, plans, policies, trials
+from gatekeeper.engines.rego import evaluation as rego
+from gatekeeper.engines.rego import library, loader, policy_tests, query_plan
 from gatekeeper.engines.rego.embedded import Embedded
 from gatekeeper.engines.rego.library import Rule
 from gatekeeper.model import dotted
@@ -21,9 +21,9 @@ RULES = library.rules()[0]
 def found(rule: Rule, case: Path) -> list[tuple[str, str]]:
     """What one rule alone finds in a case: the field and the message."""
     data = case.parent / "data.yaml"
-    own = policies.load(ROOT, [], [str(data.relative_to(ROOT))] if data.exists() else [])
-    plan = plans.plan(Config(library="off", enable=(rule.name,)), own)
-    resources = trials.resources(case, case.name)
+    own = loader.load(ROOT, [], [str(data.relative_to(ROOT))] if data.exists() else [])
+    plan = query_plan.plan(Config(library="off", enable=(rule.name,)), own)
+    resources = policy_tests.resources(case, case.name)
     engine = Embedded(plan.policies, 5, 1)
     findings, gaps = rego.judge(resources, plan, engine)
     assert not gaps

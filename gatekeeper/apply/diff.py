@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gatekeeper.labels import labels_of
+from gatekeeper.apply.order import Object
+from gatekeeper.kube.labels import labels_of
 from gatekeeper.model import FieldPath, at
-from gatekeeper.reconciling.ordering import Object
 
 # So many fields of one object are told.
 MOST = 20

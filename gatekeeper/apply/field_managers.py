@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gatekeeper.labels import labels_of
+from gatekeeper.apply.order import Object
+from gatekeeper.kube.labels import labels_of
 from gatekeeper.model import at
-from gatekeeper.reconciling.ordering import Object
 
 PREFIX = "kubectl"
 NAMES = ("before-first-apply", "kustomize-controller", "argocd-controller", "argocd-application-controller")

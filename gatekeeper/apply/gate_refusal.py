@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gatekeeper.cluster.objects import Object
+from gatekeeper.apply.model import Outcome
+from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.model import Verdict, at
-from gatekeeper.reconciling.outcomes import Outcome
 
 
 def refusal(verdict: Verdict, objects: Sequence[Object], folders: Sequence[str]) -> Outcome | None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from gatekeeper.apply.order import Object, group_of, ordered
 from gatekeeper.model import at
-from gatekeeper.reconciling.ordering import Object, group_of, ordered
 
 # Names in this group may have a colon, which an id cannot.
 RBAC = "rbac.authorization.k8s.io"

@@ -10,8 +10,8 @@ import datetime
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from gatekeeper.apply.order import Object, group_of
 from gatekeeper.model import at
-from gatekeeper.reconciling.ordering import Object, group_of
 
 Word = Literal["Current", "InProgress", "Failed", "Terminating"]
 # So long a Pod may wait for a node.

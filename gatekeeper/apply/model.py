@@ -6,16 +6,12 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from gatekeeper.cluster.objects import Object, Objects
-from gatekeeper.hidden import Hidden
-from gatekeeper.model import Verdict, at
-from gatekeeper.reconciling.applying import Change, Gone
-from gatekeeper.reconciling.budget import Budget
-from gatekeeper.reconciling.inventory import Entry
-from gatekeeper.reconciling.outcomes import Outcome
-from gatekeeper.reconciling.wanting import Check
+from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.apply.server_side_apply import Change, Gone
+from gatekeeper.cluster.dynamic_client import Object, Objects
+from gatekeeper.model import Verdict
+from gatekeeper.secret_value import Hidden
 
-VERSIONS = ("v1", "v1beta2", "v1beta1")
 Name = tuple[str, str]
 Step = Literal["apply", "delete", "done"]
 
@@ -95,27 +91,9 @@ class Round(NamedTuple):
         self.note(Act(step, done, self.revision, self.verdict, self.approved))
 
 
-class Begun(NamedTuple):
-    """A Kustomization that is applied, and what of it is not there yet.
+class Outcome(NamedTuple):
+    """What came of a Kustomization: a word that Flux has for it, or one of ours, and a sentence."""
 
-    Attributes:
-        there: the cluster, with the rights that it is applied with.
-        live: the Kustomization as it was read; None where the cluster has none.
-        held: what is applied now.
-        checks: what is waited for; with none all is told already.
-        timeout: seconds.
-    """
-
-    done: Done
-    there: Objects
-    live: Object | None
-    held: Sequence[Entry]
-    checks: Sequence[Check] = ()
-    timeout: float = 0.0
-    began: float = 0.0
-
-
-def needs(asked: Asked) -> list[Name]:
-    """What a Kustomization depends on, by namespace and name."""
-    listed = at(asked.kustomization, ("spec", "dependsOn")) or ()
-    return [(one.get("namespace") or asked.name[0], one["name"]) for one in listed]
+    is_ready: bool
+    reason: str
+    message: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gatekeeper.reconciling.inventory import Entry
+from gatekeeper.apply.inventory import Entry
 
 # With these goes what cannot be made again: what is stored, or all that another controller has made of them.
 PROTECTED = (

@@ -13,11 +13,11 @@ from functools import partial
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Kind, Object, Objects, Propagation, Refusal
+from gatekeeper.apply import diff, field_managers, order
+from gatekeeper.apply.inventory import Entry, entry_of
+from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, Kind, Object, Objects, Propagation, Refusal
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, at
-from gatekeeper.reconciling import adopting, drift, ordering
-from gatekeeper.reconciling.inventory import Entry, entry_of
 
 MANAGER = "gatekeeper"
 # Whoever writes the status of what has no subresource for it.
@@ -95,7 +95,7 @@ DEFINITION = "CustomResourceDefinition"
 def _forgiven(change: Change, made: set[tuple[str, str]], spaces: set[str]) -> Change:
     """What cannot be tried now, because what it needs is made in the same run."""
     value = change.value
-    needs_kind = (ordering.group_of(value), value["kind"]) in made
+    needs_kind = (order.group_of(value), value["kind"]) in made
     needs_space = at(value, ("metadata", "namespace")) in spaces
     if change.action == "failed" and "is not there" in change.reason and (needs_kind or needs_space):
         return Change(value, "create", UNTRIED)
@@ -172,11 +172,11 @@ def _tried(cluster: Objects, how: How, value: Object) -> Change:
         return Change(value, "failed", str(error))
     if live is None:
         return Change(value, "create", manner=manner)
-    adopts = manner.adopts and not manner.is_replaced and bool(adopting.changes(live, MANAGER))
-    fields = tuple(drift.differences(manner.shown(made), manner.shown(live)))
+    adopts = manner.adopts and not manner.is_replaced and bool(field_managers.changes(live, MANAGER))
+    fields = tuple(diff.differences(manner.shown(made), manner.shown(live)))
     if not fields:
         return Change(value, "configure" if adopts else "unchanged", ADOPTED if adopts else "", (), "", live, manner)
-    return Change(value, "configure", "", fields, drift.whose(live, MANAGER), live, manner)
+    return Change(value, "configure", "", fields, diff.whose(live, MANAGER), live, manner)
 
 
 UNTRIED = "not tried: what it needs is made in the same run"
@@ -216,7 +216,7 @@ def _adopt(cluster: Objects, kind: Kind, value: Object) -> None:
     """Takes over what others have applied of an object; whoever changes it just now is met by the next round."""
     metadata = value["metadata"]
     live = cluster.get(kind, metadata.get("namespace") or "", metadata["name"])
-    found = adopting.changes(live, MANAGER) if live is not None else {}
+    found = field_managers.changes(live, MANAGER) if live is not None else {}
     if live is None or not found:
         return
     try:

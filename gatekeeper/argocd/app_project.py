@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gatekeeper.applications.globs import matches
-from gatekeeper.applications.reading import Application, Destination, normal
-from gatekeeper.applications.windows import Window, read
-from gatekeeper.cluster.objects import Object
+from gatekeeper.apply.inventory import Entry
+from gatekeeper.argocd.application_spec import Application, Destination, normal
+from gatekeeper.argocd.glob import matches
+from gatekeeper.argocd.sync.sync_windows import Window, read
+from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.model import at
-from gatekeeper.reconciling.inventory import Entry
 
 DENIED = "!"
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from gatekeeper.fields import Fields
+from gatekeeper.kube.decoder import Fields
 from gatekeeper.model import FieldPath, at
 
 GROUP, VERSIONS = "argoproj.io", ("v1alpha1",)

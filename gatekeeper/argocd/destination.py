@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.applications.reading import Destination
-from gatekeeper.applications.repositories import TYPE
-from gatekeeper.cluster import elsewhere, values
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.argocd.application_spec import Destination
+from gatekeeper.argocd.repository_credentials import TYPE
+from gatekeeper.cluster import remote_cluster, secret_values
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.errors import ToolError
-from gatekeeper.hidden import Hidden
+from gatekeeper.secret_value import Hidden
 
 HERE, HERE_NAME = "https://kubernetes.default.svc", "in-cluster"
 
@@ -49,7 +49,7 @@ def there(cluster: Objects, home: str, wanted: Destination, project: str) -> The
     """
     if wanted.server == HERE or wanted.name == HERE_NAME:
         return There(cluster, wanted._replace(server=HERE, name=HERE_NAME))
-    for value in cluster.list(values.SECRETS, home, f"{TYPE}=cluster"):
+    for value in cluster.list(secret_values.SECRETS, home, f"{TYPE}=cluster"):
         data = {key: base64.b64decode(text) for key, text in (value.get("data") or {}).items()}
         server, name = (data.get(key, b"").decode("utf-8", "replace").strip() for key in ("server", "name"))
         if (wanted.server and server.rstrip("/") == wanted.server.rstrip("/")) or (wanted.name and name == wanted.name):
@@ -69,7 +69,7 @@ def _opened(secret: Object, data: dict[str, bytes], destination: Destination, pr
     listed = data.get("namespaces", b"").decode("utf-8", "replace")
     spaces = tuple(one.strip() for one in listed.split(",") if one.strip())
     text = Hidden(orjson.dumps(_kubeconfig(destination.server, config if isinstance(config, dict) else {}, what)))
-    return There(elsewhere.opened(text, what), destination, spaces, False, owner)
+    return There(remote_cluster.opened(text, what), destination, spaces, False, owner)
 
 
 def _kubeconfig(server: str, config: dict[str, Any], what: str) -> dict[str, Any]:

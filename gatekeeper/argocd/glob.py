@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from gatekeeper import patterns
+from gatekeeper.gocompat import regexp
 
 
 def matches(pattern: str, text: str, separator: str = "") -> bool:
@@ -49,4 +49,4 @@ def _compiled(pattern: str, separator: str) -> Any | None:
         else:
             out += re.escape(sign)
     # By a library that takes no longer than the text is long: whoever writes such a pattern holds nobody up.
-    return None if depth else patterns.compiled(f"(?s){out}")
+    return None if depth else regexp.compiled(f"(?s){out}")

@@ -8,23 +8,30 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import config, documents, gate, lock, sources, tools
-from gatekeeper.applications import repositories, spaces
-from gatekeeper.applications.globs import matches
-from gatekeeper.applications.model import Asked
-from gatekeeper.applications.reading import GROUP, HOME, Application, Source, read
-from gatekeeper.artifacts import charting, crediting, fetching, resolving, verifying, ways
-from gatekeeper.artifacts.charting import Chart
-from gatekeeper.artifacts.crediting import Credit
-from gatekeeper.artifacts.reading import GitRepository, Ref, Verification
-from gatekeeper.artifacts.resolving import Revision
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper import config
+from gatekeeper.argocd import repository_credentials
+from gatekeeper.argocd.application_spec import GROUP, HOME, Application, Source, read
+from gatekeeper.argocd.glob import matches
+from gatekeeper.argocd.model import Asked
+from gatekeeper.argocd.sync import namespace_creation
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.config import Config
-from gatekeeper.fields import FieldError
+from gatekeeper.gate import pipeline
+from gatekeeper.host import lockfile, toolchain
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Coverage, Resource, Verdict, distinct
-from gatekeeper.render import applications, applied, every
-from gatekeeper.sources import Tree
-from gatekeeper.stores.handed import Handed
+from gatekeeper.render import appliers, argocd_source
+from gatekeeper.render import pipeline as render_pipeline
+from gatekeeper.repositories import git_fetch, git_transport, helm_repository, provenance, signature
+from gatekeeper.repositories import revision as repositories_revision
+from gatekeeper.repositories.git_repository_spec import GitRepository, Ref, Verification
+from gatekeeper.repositories.helm_repository import Chart
+from gatekeeper.repositories.provenance import Credit
+from gatekeeper.repositories.revision import Revision
+from gatekeeper.workspace import documents
+from gatekeeper.workspace import tree as workspace_tree
+from gatekeeper.workspace.tree import Tree
 
 SECONDS = 90.0
 # The sources of an Application: of each its address, its revision, and the chart, which is empty for Git.
@@ -37,7 +44,7 @@ def origin_of(application: Application) -> Origin:
 
 
 def _repository(url: str, revision: str) -> GitRepository:
-    ref = Ref(commit=revision) if resolving.COMMIT.fullmatch(revision) else Ref(name=revision)
+    ref = Ref(commit=revision) if repositories_revision.COMMIT.fullmatch(revision) else Ref(name=revision)
     return GitRepository("", "", url, ref, timeout=SECONDS, is_whole=True)
 
 
@@ -51,13 +58,13 @@ def revision_of(cluster: Objects, home: str, source: tuple[str, str, str], proje
         ToolError: the repository does not answer, or has none.
     """
     url, wanted, chart = source
-    keys = repositories.credentials(cluster, home, url, project)
+    keys = repository_credentials.credentials(cluster, home, url, project)
     if chart:
-        version = charting.resolved(Chart(url, chart, wanted), keys)
+        version = helm_repository.resolved(Chart(url, chart, wanted), keys)
         return Revision("", version, version)
     with closing(Handed()) as handed:
-        way = ways.way(url, keys, handed)
-        return resolving.targeted(wanted, fetching.listed(_repository(url, wanted), way))
+        way = git_transport.way(url, keys, handed)
+        return repositories_revision.targeted(wanted, git_fetch.listed(_repository(url, wanted), way))
 
 
 class Fetched(NamedTuple):
@@ -85,20 +92,20 @@ def fetched(
         ToolError: it cannot be had, or is not signed by those who may.
     """
     url, wanted, chart = asked
-    keys = repositories.credentials(cluster, home, url, project)
+    keys = repository_credentials.credentials(cluster, home, url, project)
     if chart:
-        return Fetched(charting.pulled(Chart(url, chart, wanted), revision.commit, keys, storage), Credit())
+        return Fetched(helm_repository.pulled(Chart(url, chart, wanted), revision.commit, keys, storage), Credit())
     with closing(Handed()) as handed:
-        way = ways.way(url, keys, handed)
+        way = git_transport.way(url, keys, handed)
         root = storage / hashlib.sha256(f"whole {url}".encode()).hexdigest()[:16]
         source, mirror, signer = _repository(url, revision.fetched), None, ""
         if signers:
             root.mkdir(parents=True, exist_ok=True)
-            mirror = fetching.mirrored(source, revision, way, root)
-            known = repositories.signing_keys(cluster, home, signers)
-            signer = verifying.verified(source._replace(verification=SIGNED), revision, mirror, way, known)
-        files = fetching.checkout(source, revision, way, root, mirror)
-        return Fetched(files, crediting.of(source, way, files, signer))
+            mirror = git_fetch.mirrored(source, revision, way, root)
+            known = repository_credentials.signing_keys(cluster, home, signers)
+            signer = signature.verified(source._replace(verification=SIGNED), revision, mirror, way, known)
+        files = git_fetch.checkout(source, revision, way, root, mirror)
+        return Fetched(files, provenance.of(source, way, files, signer))
 
 
 SIGNED = Verification("HEAD", "")
@@ -116,23 +123,23 @@ class Repository(NamedTuple):
     root: Path
     settings: Config
     tree: Tree
-    base: every.Ground
-    whole: gate.Whole
+    base: render_pipeline.Ground
+    whole: pipeline.Whole
     unjudged: frozenset[str]
     known: frozenset[bytes]
 
 
 def _read(root: Path, own: Path | None, jobs: int, is_chart: bool = False) -> Repository:
     settings = config.load(root, own)
-    tools.follow(lock.load(root))
+    toolchain.follow(lockfile.load(root))
     # Of a chart from elsewhere only that is judged which is made of it.
-    seen = Tree(root, ()) if is_chart else sources.gather([root], root, settings.exclude)
-    whole = gate.judge_all(seen, settings, gate.Asked(jobs))
-    tree = sources.gather([root], root, ()) if settings.exclude or is_chart else seen
+    seen = Tree(root, ()) if is_chart else workspace_tree.gather([root], root, settings.exclude)
+    whole = pipeline.judge_all(seen, settings, pipeline.Asked(jobs))
+    tree = workspace_tree.gather([root], root, ()) if settings.exclude or is_chart else seen
     found, _ = documents.read(tree, jobs)
     known = frozenset(resource.json for _, lot in whole.parts for resource in lot)
     unjudged = frozenset() if is_chart else frozenset(tree.files) - frozenset(seen.files)
-    return Repository(root, settings, tree, every.ground(tree, found, settings), whole, unjudged, known)
+    return Repository(root, settings, tree, render_pipeline.ground(tree, found, settings), whole, unjudged, known)
 
 
 class Judged(NamedTuple):
@@ -173,7 +180,7 @@ def judged(
             others[judge] += [held for held in resources if held.json not in repository.known]
     verdicts = []
     for root, repository in repositories_.items():
-        verdicts.append(gate.told(repository.whole.verdict, None, repository.whole.lost))
+        verdicts.append(pipeline.told(repository.whole.verdict, None, repository.whole.lost))
         if others[root]:
             verdicts.append(_others(repository, others[root], jobs))
     return Judged(_joined(verdicts), asked)
@@ -197,7 +204,7 @@ def local(root: Path, own: Path | None, jobs: int, revision: str) -> Local | Non
     Raises:
         GateError: the repository cannot be judged.
     """
-    tree = sources.gather([root], root, ())
+    tree = workspace_tree.gather([root], root, ())
     if not any(GROUP.encode() in content for file in tree.files if isinstance(content := tree.read(file), bytes)):
         return None
     repository = _read(root, own, jobs)
@@ -219,7 +226,7 @@ def local(root: Path, own: Path | None, jobs: int, revision: str) -> Local | Non
         one, lots = _asked(value, application, [repository] * count, [revision] * count)
         asked.append(one)
         others += [held for _, resources in lots for held in resources if held.json not in repository.known]
-    verdicts = [gate.told(repository.whole.verdict, None, repository.whole.lost)]
+    verdicts = [pipeline.told(repository.whole.verdict, None, repository.whole.lost)]
     if others:
         verdicts.append(_others(repository, others, jobs))
     return Local(_joined(verdicts), asked, faults)
@@ -229,7 +236,9 @@ def _others(repository: Repository, resources: Sequence[Resource], jobs: int) ->
     """What the gate says of what is applied and stands in no file."""
     ground = [resource for _, lot in repository.whole.parts for resource in lot]
     sources_ = repository.whole.sources
-    return gate.judge_objects(repository.tree, sources_, ground, resources, repository.settings, gate.Asked(jobs))
+    return pipeline.judge_objects(
+        repository.tree, sources_, ground, resources, repository.settings, pipeline.Asked(jobs)
+    )
 
 
 def _joined(verdicts: Sequence[Verdict]) -> Verdict:
@@ -248,7 +257,7 @@ def _asked(
     value: Object, application: Application, repositories_: Sequence[Repository], revisions: Sequence[str]
 ) -> tuple[Asked, list[Lot]]:
     """What an Application applies, by the repository that it comes from."""
-    resource = applied.in_cluster(value)
+    resource = appliers.in_cluster(value)
     pairs = list(zip(application.sources, repositories_, strict=True))
     roots = {source.ref: repository.root for source, repository in pairs if source.ref}
     lots: list[Lot] = []
@@ -257,18 +266,18 @@ def _asked(
         if not source.path and not source.chart:
             continue
         folder = _folder(source)
-        built = applications.rendered(
+        built = argocd_source.rendered(
             repository.tree, repository.base, resource, source.where, folder, roots, repository.settings, matches
         )
         folders.append(folder)
-        types.append(applications.kind_of(repository.tree, folder))
+        types.append(argocd_source.kind_of(repository.tree, folder))
         lots.append((repository, built[0]))
         lost = lost or next((f"{gap.file}: {gap.reason}" for gap in built[2] if gap.fatal), "")
         lost = lost or _hidden(repository, folder)
     objects = [one.value for _, resources in lots for one in resources]
     if lots:
         # What labels a namespace gets is judged, too: they say what Pods may do there.
-        lots[0][1].extend(map(applied.in_cluster, spaces.space(value, objects)))
+        lots[0][1].extend(map(appliers.in_cluster, namespace_creation.space(value, objects)))
     return Asked(value, application, folders, objects, types, revisions, lost), lots
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from gatekeeper.applications.builtin_health import Health
-from gatekeeper.applications.reading import Application
-from gatekeeper.cluster.objects import Object
-from gatekeeper.reconciling.applying import Change
-from gatekeeper.reconciling.inventory import Entry
+from gatekeeper.apply.inventory import Entry
+from gatekeeper.apply.server_side_apply import Change
+from gatekeeper.argocd.application_spec import Application
+from gatekeeper.argocd.health.builtin import Health
+from gatekeeper.cluster.dynamic_client import Object
 
 Status = Literal["Synced", "OutOfSync", "Unknown"]
 Phase = Literal["PreSync", "Sync", "PostSync", "SyncFail"]

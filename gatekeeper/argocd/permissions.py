@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gatekeeper.applications import destinations, projects
-from gatekeeper.applications.destinations import There
-from gatekeeper.applications.reading import Application
-from gatekeeper.applications.windows import Window
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.argocd import app_project, destination
+from gatekeeper.argocd.application_spec import Application
+from gatekeeper.argocd.destination import There
+from gatekeeper.argocd.sync.sync_windows import Window
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.errors import SealError
 from gatekeeper.model import at
 
@@ -42,13 +42,13 @@ def permit(cluster: Objects, home: str, application: Application, project: Objec
     if project is None:
         name = f"{home}/{application.project}"
         raise SealError(f"the AppProject {name} is not there: make it, it says what is permitted")
-    there = destinations.there(cluster, home, application.destination, application.project)
-    refusal = projects.refusal(project, application, home, there.destination)
+    there = destination.there(cluster, home, application.destination, application.project)
+    refusal = app_project.refusal(project, application, home, there.destination)
     if refusal:
         raise SealError(refusal)
     if at(project, ("spec", "permitOnlyProjectScopedClusters")) and there.owner != application.project:
         name = there.destination.name or there.destination.server
         raise SealError(f"the project {application.project} permits clusters of its own alone, and {name} is none")
-    user = projects.account(project, there.destination)
-    own = [one for one in projects.windows(project) if projects.is_for(one, application, there.destination)]
+    user = app_project.account(project, there.destination)
+    own = [one for one in app_project.windows(project) if app_project.is_for(one, application, there.destination)]
     return Permit(project, there._replace(cluster=there.cluster.acting(user)) if user else there, own)

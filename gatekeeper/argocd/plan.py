@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gatekeeper.applications import comparing, options, permitting, reading, tracking
-from gatekeeper.applications.model import Asked, Item
-from gatekeeper.applications.options import Options
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.apply import gate_refusal, model, prune_budget, server_side_apply
+from gatekeeper.apply.model import Done, Outcome
+from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.apply.server_side_apply import Gone
+from gatekeeper.argocd import application_spec, permissions, resource_tracking
+from gatekeeper.argocd.model import Asked, Item
+from gatekeeper.argocd.sync import comparison, sync_options
+from gatekeeper.argocd.sync.sync_options import Options
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.errors import SealError, ToolError
-from gatekeeper.fields import FieldError
+from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Verdict, at
-from gatekeeper.reconciling import applying, budget, model, refusing
-from gatekeeper.reconciling.applying import Gone
-from gatekeeper.reconciling.budget import Budget
-from gatekeeper.reconciling.model import Done
-from gatekeeper.reconciling.outcomes import Outcome
 
 
 def planned(cluster: Objects, home: str, asked: Asked, verdict: Verdict, limit: Budget) -> Done:
@@ -27,7 +27,7 @@ def planned(cluster: Objects, home: str, asked: Asked, verdict: Verdict, limit: 
     """
     folder = asked.folders[0] if asked.folders else ""
     about = model.Asked(asked.value, folder, asked.objects, asked.lost)
-    refused = refusing.refusal(verdict, asked.objects, asked.folders)
+    refused = gate_refusal.refusal(verdict, asked.objects, asked.folders)
     if asked.lost or refused:
         return Done(about, refused or Outcome(False, "ComparisonError", asked.lost))
     try:
@@ -38,14 +38,14 @@ def planned(cluster: Objects, home: str, asked: Asked, verdict: Verdict, limit: 
 
 def _compared(cluster: Objects, home: str, asked: Asked, about: model.Asked, limit: Budget) -> Done:
     application = asked.application
-    kind = cluster.newest(reading.GROUP, reading.VERSIONS, "AppProject")
+    kind = cluster.newest(application_spec.GROUP, application_spec.VERSIONS, "AppProject")
     project = cluster.get(kind, home, application.project) if kind is not None else None
-    let = permitting.permit(cluster, home, application, project)
-    mark, app = tracking.read(cluster, home), tracking.instance(application, home)
-    plain, _ = comparing.prepared(asked, let.there, let.project, mark, app)
-    general = options.read(application.options, "the Application")
-    before = comparing.before(_live(cluster, application.key) or asked.value, ())
-    items = comparing.compared(let.there, plain, before, comparing.how(asked, general), mark, app)
+    let = permissions.permit(cluster, home, application, project)
+    mark, app = resource_tracking.read(cluster, home), resource_tracking.instance(application, home)
+    plain, _ = comparison.prepared(asked, let.there, let.project, mark, app)
+    general = sync_options.read(application.options, "the Application")
+    before = comparison.before(_live(cluster, application.key) or asked.value, ())
+    items = comparison.compared(let.there, plain, before, comparison.how(asked, general), mark, app)
     changes = [one.change for one in items if one.change is not None]
     gone = [_gone(one, general) for one in items if one.goes]
     return Done(about, _outcome(asked, items, gone, limit), changes, gone)
@@ -53,7 +53,7 @@ def _compared(cluster: Objects, home: str, asked: Asked, about: model.Asked, lim
 
 def _live(cluster: Objects, name: tuple[str, str]) -> Object | None:
     """The Application as it is in the cluster, which knows what was applied."""
-    kind = cluster.newest(reading.GROUP, reading.VERSIONS, "Application")
+    kind = cluster.newest(application_spec.GROUP, application_spec.VERSIONS, "Application")
     return cluster.get(kind, *name) if kind is not None else None
 
 
@@ -64,15 +64,15 @@ def _gone(one: Item, general: Options) -> Gone:
 
 
 def _outcome(asked: Asked, items: Sequence[Item], gone: Sequence[Gone], limit: Budget) -> Outcome:
-    failed = [f"{one}: {one.reason}" for one in applying.failed(item.change for item in items)]
+    failed = [f"{one}: {one.reason}" for one in server_side_apply.failed(item.change for item in items)]
     if failed:
         return Outcome(False, "SyncError", "; ".join(failed))
     leaving = [one.entry for one in gone if one.action == "delete"]
     before = sum(1 for one in items if one.live is not None)
-    held = budget.excess(leaving, before, not asked.objects, limit)
+    held = prune_budget.excess(leaving, before, not asked.objects, limit)
     if held:
         return Outcome(False, "PruneHeld", held)
     words = "it would be synced" if any(one.status == "OutOfSync" for one in items) else "it is as it shall be"
     if at(asked.value, ("spec", "syncPolicy", "automated")) is None:
         words += "; not by itself: it has no `syncPolicy.automated`"
-    return Outcome(True, comparing.status_of(items), words)
+    return Outcome(True, comparison.status_of(items), words)

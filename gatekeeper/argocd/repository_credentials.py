@@ -9,11 +9,11 @@ import base64
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from gatekeeper.applications.reading import normal
-from gatekeeper.cluster import values
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.argocd.application_spec import normal
+from gatekeeper.cluster import secret_values
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.errors import ToolError
-from gatekeeper.hidden import Hidden
+from gatekeeper.secret_value import Hidden
 
 TYPE = "argocd.argoproj.io/secret-type"
 HOSTS, AUTHORITIES, KEYS = "argocd-ssh-known-hosts-cm", "argocd-tls-certs-cm", "argocd-gpg-keys-cm"
@@ -36,7 +36,7 @@ def credentials(cluster: Objects, home: str, url: str, project: str) -> Mapping[
     Raises:
         ToolError: the cluster does not tell; or a Secret says what is not followed.
     """
-    known = [_Held(one) for one in cluster.list(values.SECRETS, home, f"{TYPE} in (repository,repo-creds)")]
+    known = [_Held(one) for one in cluster.list(secret_values.SECRETS, home, f"{TYPE} in (repository,repo-creds)")]
     own = [one for one in known if one.kind == "repository" and normal(one.url) == normal(url)]
     mine = [one for one in own if one.project in ("", project)]
     if own and not mine:
@@ -57,7 +57,7 @@ def signing_keys(cluster: Objects, home: str, signers: Sequence[str]) -> Mapping
     Raises:
         ToolError: the cluster does not tell, or one is not known.
     """
-    held = values.data(cluster, home, "ConfigMap", KEYS) or {}
+    held = secret_values.data(cluster, home, "ConfigMap", KEYS) or {}
     lacking = [one for one in signers if one not in held]
     if lacking:
         raise ToolError(f"the ConfigMap {home}/{KEYS} has not the key {lacking[0]} that the project names")
@@ -96,9 +96,9 @@ def _trusted(cluster: Objects, home: str, url: str) -> dict[str, Hidden]:
     """Whose keys and certificates are trusted."""
     parts = urlsplit(url)
     if parts.scheme == "ssh":
-        held = values.data(cluster, home, "ConfigMap", HOSTS) or {}
+        held = secret_values.data(cluster, home, "ConfigMap", HOSTS) or {}
         return {"known_hosts": held["ssh_known_hosts"]} if "ssh_known_hosts" in held else {}
     if parts.scheme == "https":
-        held = values.data(cluster, home, "ConfigMap", AUTHORITIES) or {}
+        held = secret_values.data(cluster, home, "ConfigMap", AUTHORITIES) or {}
         return {"ca.crt": held[parts.hostname]} if parts.hostname in held else {}
     return {}

@@ -10,13 +10,13 @@ from copy import deepcopy
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from gatekeeper.applications import health
-from gatekeeper.applications.reading import Application
-from gatekeeper.cluster import values
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.apply.inventory import Entry, entry_of
+from gatekeeper.argocd.application_spec import Application
+from gatekeeper.argocd.health import resource_health
+from gatekeeper.cluster import secret_values
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.errors import ToolError
-from gatekeeper.labels import labels_of
-from gatekeeper.reconciling.inventory import Entry, entry_of
+from gatekeeper.kube.labels import labels_of
 
 ID, INSTALLATION = "argocd.argoproj.io/tracking-id", "argocd.argoproj.io/installation-id"
 LABEL, MOST = "app.kubernetes.io/instance", 63
@@ -39,13 +39,13 @@ def read(cluster: Objects, home: str) -> Tracking:
     Raises:
         ToolError: the cluster does not tell, or they name a way that there is not.
     """
-    held = values.data(cluster, home, "ConfigMap", SETTINGS) or {}
+    held = secret_values.data(cluster, home, "ConfigMap", SETTINGS) or {}
     words = {key: held[key].reveal().decode("utf-8", "replace").strip() for key in held}
     method: Any = words.get("application.resourceTrackingMethod") or "annotation"
     if method not in ("annotation", "annotation+label", "label"):
         raise ToolError(f"the ConfigMap {home}/{SETTINGS}: `application.resourceTrackingMethod` is {method}")
     label, installation = words.get("application.instanceLabelKey") or LABEL, words.get("installationID") or ""
-    return Tracking(method, label, installation, health.scripts_of(words))
+    return Tracking(method, label, installation, resource_health.scripts_of(words))
 
 
 def instance(application: Application, home: str) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gatekeeper import telling
-from gatekeeper.applications import comparing, tasks
-from gatekeeper.applications.builtin_health import Health
-from gatekeeper.applications.model import Asked, Item, Result
-from gatekeeper.applications.reading import Application
-from gatekeeper.cluster.objects import Object
+from gatekeeper.apply.inventory import Entry
+from gatekeeper.argocd.application_spec import Application
+from gatekeeper.argocd.health.builtin import Health
+from gatekeeper.argocd.model import Asked, Item, Result
+from gatekeeper.argocd.sync import comparison, sync_tasks
+from gatekeeper.cluster.dynamic_client import Object
+from gatekeeper.kube import conditions as kube_conditions
 from gatekeeper.model import at
-from gatekeeper.reconciling.inventory import Entry
 
 Status = dict[str, Any]
 HOOKS = {"PreSync", "Sync", "PostSync", "SyncFail", "PreDelete", "PostDelete"}
@@ -34,7 +34,7 @@ def resources(items: Sequence[Item], hooks: Iterable[tuple[Entry, Object]] = ())
         if one.goes:
             entry["requiresPruning"] = True
         value = one.change.value if one.change else one.live
-        wave = tasks.wave_of(value) if value else 0
+        wave = sync_tasks.wave_of(value) if value else 0
         found.append({**entry, "syncWave": wave} if wave else entry)
     return [*found, *({**_named(entry), "hook": True} for entry, _ in hooks)]
 
@@ -53,10 +53,10 @@ def _health(one: Health) -> Status:
 
 def compared(asked: Asked, items: Sequence[Item], hooks: Iterable[tuple[Entry, Object]]) -> Status:
     """What a comparison says."""
-    state = comparing.health_of(items)
+    state = comparison.health_of(items)
     types = list(asked.types)
     found: Status = {
-        "sync": {"status": comparing.status_of(items), "comparedTo": _asked(asked.value), **revisions(asked)},
+        "sync": {"status": comparison.status_of(items), "comparedTo": _asked(asked.value), **revisions(asked)},
         "health": {"status": state.word}, "resources": resources(items, hooks), "summary": _summary(items),
     }  # fmt: skip
     return {**found, **({"sourceTypes": types} if _is_several(asked) else {"sourceType": types[0] if types else ""})}
@@ -117,8 +117,8 @@ def conditions(value: Object, own: Mapping[str, str], now: float) -> list[Status
     found = []
     for word, message in own.items():
         same = next((one for one in known if (one.get("type"), one.get("message")) == (word, message)), {})
-        when = same.get("lastTransitionTime") or telling.time_of(now)
-        found.append({"type": word, "message": message[: telling.MOST_MESSAGE], "lastTransitionTime": when})
+        when = same.get("lastTransitionTime") or kube_conditions.time_of(now)
+        found.append({"type": word, "message": message[: kube_conditions.MOST_MESSAGE], "lastTransitionTime": when})
     return [*others, *found]
 
 
@@ -138,7 +138,7 @@ def results(state: Any) -> list[Result]:
     held = at(state, ("syncResult", "resources"))
     found = []
     for one in held if isinstance(held, list) else ():
-        entry = comparing.entry_in(one)
+        entry = comparison.entry_in(one)
         running: Any = one.get("hookPhase") or "Running"
         phase: Any = one.get("syncPhase") or "Sync"
         status, message, hook = (str(one.get(name) or "") for name in ("status", "message", "hookType"))
@@ -160,7 +160,7 @@ def history(value: Object, asked: Asked, state: Status, application: Application
 
 def hooks(objects: Iterable[Object]) -> list[Object]:
     """Those of some hooks that are done, in a sync or when the Application is deleted."""
-    return [one for one in objects if set(tasks.hooks_of(one)) & HOOKS]
+    return [one for one in objects if set(sync_tasks.hooks_of(one)) & HOOKS]
 
 
 def patch(before: Any, now: Any) -> Any:

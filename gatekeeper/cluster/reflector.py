@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import orjson
 
-from gatekeeper.cluster.objects import PAGE, Kind, Object, Objects, Refusal
+from gatekeeper.cluster.dynamic_client import PAGE, Kind, Object, Objects, Refusal
 from gatekeeper.errors import ToolError
 from gatekeeper.model import at
 

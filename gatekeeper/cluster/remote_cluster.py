@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from gatekeeper.cluster.objects import Objects
+from gatekeeper.cluster.dynamic_client import Objects
 from gatekeeper.errors import ToolError
-from gatekeeper.hidden import Hidden
+from gatekeeper.secret_value import Hidden
 
 KEYS = ("value", "value.yaml")
 # What would be run, or read from this machine.

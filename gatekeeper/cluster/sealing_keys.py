@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatekeeper.sealing.keyring import LABEL
+from gatekeeper.sealedsecrets.keyring import LABEL
 
 if TYPE_CHECKING:
     from lightkube import Client

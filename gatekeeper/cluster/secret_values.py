@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 
-from gatekeeper.cluster.objects import Kind, Objects
-from gatekeeper.hidden import Hidden
+from gatekeeper.cluster.dynamic_client import Kind, Objects
+from gatekeeper.secret_value import Hidden
 
 SECRETS, CONFIGS = Kind("v1", "secrets", True), Kind("v1", "configmaps", True)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gatekeeper.errors import ToolError
-from gatekeeper.hidden import Hidden
+from gatekeeper.secret_value import Hidden
 
 if TYPE_CHECKING:
     from lightkube import Client

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gatekeeper.cluster import secrets
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.reading import StoreError
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores.protocol import StoreError
 
 if TYPE_CHECKING:
     from lightkube import Client

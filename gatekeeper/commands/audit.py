@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from gatekeeper import audit as log
+from gatekeeper.controller.runtime import audit_log as log
 from gatekeeper.errors import UsageError
 
 EXAMPLES = """examples:

@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gatekeeper import cache, config, files, git, identity, runs
+from gatekeeper import config
 from gatekeeper.errors import UsageError
-from gatekeeper.hidden import Hidden
+from gatekeeper.gate import cache_key
+from gatekeeper.gate import run as gate_run
+from gatekeeper.host import atomic_file, cache, git
 from gatekeeper.model import Verdict
-from gatekeeper.report.every import FORMATS, render
+from gatekeeper.report.formats import FORMATS, render
+from gatekeeper.secret_value import Hidden
 
 QUIET_SECONDS = 2.0
 BAR = 30
@@ -83,9 +86,9 @@ def check(arguments: list[str]) -> int:
         last = pool.submit(git.head, root) if given.staged else None
         waiting = pool.submit(git.staged, root) if given.staged else None
         settings = _settings(given, root)
-        kept = None if given.no_cache else cache.opened(identity.judges())
+        kept = None if given.no_cache else cache.opened(cache_key.judges())
         changed = waiting.result() if waiting else git.since(root, base) if base else None
-        run = runs.Run(
+        run = gate_run.Run(
             root,
             given.paths or [root],
             settings,
@@ -98,15 +101,15 @@ def check(arguments: list[str]) -> int:
             _keys(given.key) if given.open else None,
             kept,
         )
-        verdict = runs.verdict_of(run)._replace(revision=revision.result())
+        verdict = gate_run.verdict_of(run)._replace(revision=revision.result())
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
     if base and verdict.counting:
-        from gatekeeper import changes
+        from gatekeeper.gate import impact
 
         named = [Path(path).resolve() for path in (*given.policy, *([given.config] if given.config else []))]
-        before = runs.at_commit(base, run, named, lambda copy: _with_flags(config.load(copy, given.config), given))
-        verdict = changes.apart(verdict, before, git.renames(root, base))
+        before = gate_run.at_commit(base, run, named, lambda copy: _with_flags(config.load(copy, given.config), given))
+        verdict = impact.apart(verdict, before, git.renames(root, base))
     if given.write_baseline:
         return _write_baseline(verdict, root, settings)
     for name, file in outputs:
@@ -118,7 +121,7 @@ def check(arguments: list[str]) -> int:
 
 def _keys(paths: Sequence[Path]) -> list[tuple[str, Hidden]]:
     # Most runs open nothing.
-    from gatekeeper.commands.reading import opened
+    from gatekeeper.terminal.object_io import opened
 
     return [(str(path), Hidden(opened(path))) for path in paths]
 
@@ -165,12 +168,12 @@ def write(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
         colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         sys.stdout.write(render(name, verdict, root, colour))
         return
-    files.write(file, render(name, verdict, root).encode())
+    atomic_file.write(file, render(name, verdict, root).encode())
 
 
 def _write_baseline(verdict: Verdict, root: Path, settings: config.Config) -> int:
     """Writes the baseline, unless something could not be judged: what is not known cannot be taken as known."""
-    from gatekeeper import baseline
+    from gatekeeper.gate import baseline
 
     if verdict.word == "incomplete":
         raise UsageError("no baseline was written: something could not be judged; mend that first (gatekeeper check)")
@@ -189,7 +192,7 @@ def _summarise(verdict: Verdict) -> None:
             handle.write(summary(verdict))
 
 
-def _progress() -> runs.Say:
+def _progress() -> gate_run.Say:
     """A bar on a terminal, once a run takes longer than a moment; it is gone when the run ends."""
     if not sys.stderr.isatty():
         return lambda steps, step, part: None

@@ -16,33 +16,33 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatekeeper import audit, config
-from gatekeeper.artifacts.crediting import Credit
+from gatekeeper import config
+from gatekeeper.apply.model import Act
+from gatekeeper.apply.prune_budget import Budget
 from gatekeeper.cluster import client
-from gatekeeper.cluster.objects import Objects
+from gatekeeper.cluster.dynamic_client import Objects
 from gatekeeper.cluster.reflector import Name
-from gatekeeper.commands import reading
-from gatekeeper.controller import argo as argo_cd
-from gatekeeper.controller import program, tracing
-from gatekeeper.controller.admission import Admission
-from gatekeeper.controller.argo import Argo
-from gatekeeper.controller.certificates import Certificates
-from gatekeeper.controller.election import Election
-from gatekeeper.controller.externalsecrets import ExternalSecrets
-from gatekeeper.controller.flux import Flux, Options
-from gatekeeper.controller.manifests import manifests
-from gatekeeper.controller.program import Program, Worker
-from gatekeeper.controller.recording import Recorder
-from gatekeeper.controller.rights import Wanted
-from gatekeeper.controller.scanning import Scanner
-from gatekeeper.controller.sealedsecrets import SealedSecrets
-from gatekeeper.controller.sealing_service import Networks, Service, api_servers
-from gatekeeper.controller.serving import Part, Server
-from gatekeeper.controller.speaking import Figures
-from gatekeeper.controller.webhook import Webhook
+from gatekeeper.controller.admission.background_scan import Scanner
+from gatekeeper.controller.admission.certificates import Certificates
+from gatekeeper.controller.admission.review import Admission
+from gatekeeper.controller.admission.webhook import Webhook
+from gatekeeper.controller.argocd import controller as argo_cd
+from gatekeeper.controller.argocd.controller import Argo
+from gatekeeper.controller.externalsecrets.controller import ExternalSecrets
+from gatekeeper.controller.flux.controller import Flux, Options
+from gatekeeper.controller.install.manifests import manifests
+from gatekeeper.controller.install.rbac import Wanted
+from gatekeeper.controller.runtime import audit_log, lifecycle, tracing
+from gatekeeper.controller.runtime.audit_recorder import Recorder
+from gatekeeper.controller.runtime.http_server import Part, Server
+from gatekeeper.controller.runtime.leader_election import Election
+from gatekeeper.controller.runtime.lifecycle import Program, Worker
+from gatekeeper.controller.runtime.telemetry import Figures
+from gatekeeper.controller.sealedsecrets.controller import SealedSecrets
+from gatekeeper.controller.sealedsecrets.http_api import Networks, Service, api_servers
 from gatekeeper.errors import UsageError
-from gatekeeper.reconciling.budget import Budget
-from gatekeeper.reconciling.model import Act
+from gatekeeper.repositories.provenance import Credit
+from gatekeeper.terminal import object_io
 
 if TYPE_CHECKING:
     from lightkube import Client
@@ -86,7 +86,7 @@ def controller(arguments: list[str]) -> int:
     span, end = tracing.begin()
     try:
         with client.opened(given.kubeconfig, given.context) as opened, closing(Objects(opened)) as cluster:
-            return program.run(_program(given, cluster, opened, Figures(span)), stop)
+            return lifecycle.run(_program(given, cluster, opened, Figures(span)), stop)
     finally:
         end()
 
@@ -103,7 +103,7 @@ def _manifests(given: argparse.Namespace) -> int:
         fails_open=given.fail_open,
         argo=given.argo_namespace,
     )
-    sys.stdout.write(reading.written(manifests(wanted), "yaml"))
+    sys.stdout.write(object_io.written(manifests(wanted), "yaml"))
     return 0
 
 
@@ -140,7 +140,7 @@ def _program(given: argparse.Namespace, cluster: Objects, opened: Client, figure
         servers.append(webhook.server)
         if given.scan_every:
             workers.append(Scanner(cluster, lambda: admission.rules, given.scan_every, election.holds, figures))
-    servers.append(Server(_address(given.listen), [program.health(workers, figures), *parts]))
+    servers.append(Server(_address(given.listen), [lifecycle.health(workers, figures), *parts]))
     return Program(workers, election, figures, servers)
 
 
@@ -184,7 +184,7 @@ def _noting(
     """What notes in the audit log what is done; nothing where there is none."""
     if not given.audit:
         return lambda act: None
-    log = audit.Log(given.audit)
+    log = audit_log.Log(given.audit)
     election.marks = lambda: {HEAD: str(log.head)}
     return Recorder(log, credits_).note
 

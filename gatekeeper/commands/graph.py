@@ -9,12 +9,13 @@ from pathlib import Path
 
 import orjson
 
-from gatekeeper import config, lock, tools
+from gatekeeper import config
 from gatekeeper.engines.references import graph as references
 from gatekeeper.engines.references.graph import Edge
 from gatekeeper.errors import UsageError
+from gatekeeper.host import lockfile, toolchain
 from gatekeeper.model import dotted
-from gatekeeper.render import every
+from gatekeeper.render import pipeline
 
 SCHEMA = "gatekeeper/graph/v1"
 FORMATS = ("text", "json", "mermaid")
@@ -43,8 +44,8 @@ def graph(arguments: list[str]) -> int:
     if not start.exists():
         raise UsageError(f"{start}: no such file or folder")
     root = config.root_of(start.resolve())
-    tools.follow(lock.load(root))
-    rendered = every.of_repository(root, config.load(root, given.config))
+    toolchain.follow(lockfile.load(root))
+    rendered = pipeline.of_repository(root, config.load(root, given.config))
     edges = references.edges(rendered.resources)
     sys.stdout.write({"text": _text, "json": _json, "mermaid": _mermaid}[given.format](edges))
     lost = [gap for gap in rendered.gaps if gap.fatal]

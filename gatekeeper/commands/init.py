@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import config, files, git
+from gatekeeper import config
 from gatekeeper.errors import UsageError
+from gatekeeper.host import atomic_file, git
 
 HERE = Path(__file__).parent.parent
 SCAFFOLD = HERE / "scaffold"
-# In an installed package beside the code; in a checkout beside the package.
-HOOKS = next(path for path in (HERE / "hooks", HERE.parent / "hooks") if path.is_dir())
-CI = next(path for path in (HERE / "ci", HERE.parent / "examples" / "ci") if path.is_dir())
+HOOKS = SCAFFOLD / "hooks"
+CI = SCAFFOLD / "ci"
 CI_FILES = {"github": ".github/workflows/gatekeeper.yaml", "gitlab": ".gitlab-ci.yml"}
 WORD = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,50}[a-z0-9])?")
 # An image that runs as no user in particular and can be judged by the strict profile.
@@ -84,7 +84,7 @@ def init(arguments: list[str]) -> int:
             kept += 1
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write(path, text.encode())
+        atomic_file.write(path, text.encode())
         path.chmod(mode)
         sys.stdout.write(f"written  {name}\n")
         written += 1

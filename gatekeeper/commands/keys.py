@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import files
-from gatekeeper.commands.reading import opened, written
 from gatekeeper.config import KEYS
 from gatekeeper.errors import SealError, UsageError
-from gatekeeper.hidden import Hidden
-from gatekeeper.sealing import keyring
-from gatekeeper.sealing.keyring import Certificate
-from gatekeeper.sops import program
+from gatekeeper.host import atomic_file
+from gatekeeper.sealedsecrets import keyring
+from gatekeeper.sealedsecrets.keyring import Certificate
+from gatekeeper.secret_value import Hidden
+from gatekeeper.sops import sops_cli
+from gatekeeper.terminal.object_io import opened, written
 
 EXAMPLES = """examples:
   gatekeeper keys new --certificate keys/prod.pem --private ~/safe/prod-key.yaml
@@ -115,7 +115,7 @@ def _make(given: argparse.Namespace) -> None:
         with client.opened(given.kubeconfig, given.context) as cluster:
             sealing_keys.create(cluster, secret)
         said += f"{given.namespace}/{secret['metadata']['name']}: in the cluster; restart the controller to use it\n"
-    files.write(given.certificate, certificate)
+    atomic_file.write(given.certificate, certificate)
     known = keyring.certificate(certificate, str(given.certificate))
     sys.stdout.write(f"{given.certificate}: {known.fingerprint}, valid to {known.ends:%Y-%m-%d}\n{said}")
 
@@ -129,9 +129,9 @@ def _write_private(given: argparse.Namespace, found: list[dict[str, Any]]) -> No
             raise UsageError(f"{given.private}: is written as SOPS with --age; give it the ending .yaml")
         chosen = ("--age", ",".join(given.age), "--encrypted-regex", "^data$")
         # Recipients are named here: no `.sops.yaml` that happens to lie above has a say.
-        where = program.Place(given.private.absolute(), None)
-        content = program.encrypt(Hidden(content), where, chosen, program.SECONDS)
-    files.write(given.private, content, 0o600)
+        where = sops_cli.Place(given.private.absolute(), None)
+        content = sops_cli.encrypt(Hidden(content), where, chosen, sops_cli.SECONDS)
+    atomic_file.write(given.private, content, 0o600)
 
 
 def _rotate(given: argparse.Namespace) -> int:
@@ -145,7 +145,7 @@ def _rotate(given: argparse.Namespace) -> int:
     kept = given.certificate.with_name(f"{given.certificate.stem}-{old.starts:%Y-%m-%d}{given.certificate.suffix}")
     if kept.exists() and kept.read_bytes() != before:
         raise UsageError(f"{kept}: exists, and is another certificate; move it away first")
-    files.write(kept, before)
+    atomic_file.write(kept, before)
     _make(given)
     sys.stdout.write(
         f"{kept}: the old certificate, so that what is sealed with it is known; now "
@@ -164,7 +164,7 @@ def _export(given: argparse.Namespace) -> int:
     pem, newest = max(_certificates(found), key=lambda pair: pair[1].starts)
     sys.stdout.write(f"{given.private}: {len(found)} private keys; keep them safe\n")
     if given.certificate:
-        files.write(given.certificate, pem)
+        atomic_file.write(given.certificate, pem)
         sys.stdout.write(f"{given.certificate}: the newest certificate, {newest.fingerprint}\n")
     return 0
 

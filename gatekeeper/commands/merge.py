@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gatekeeper import shards
 from gatekeeper.commands.check import output, write
 from gatekeeper.errors import UsageError
+from gatekeeper.gate import shards
 from gatekeeper.report import json
-from gatekeeper.report.every import FORMATS
+from gatekeeper.report.formats import FORMATS
 
 EXAMPLES = """examples:
   gatekeeper check --shard 1/2 --format json=1.json

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gatekeeper import documents, files
-from gatekeeper.commands.reading import read
 from gatekeeper.errors import GateError
-from gatekeeper.external import migration
-from gatekeeper.external.reading import GROUP
+from gatekeeper.externalsecrets import migration
+from gatekeeper.externalsecrets.external_secret_spec import GROUP
+from gatekeeper.host import atomic_file
+from gatekeeper.terminal.object_io import read
+from gatekeeper.workspace import documents
 
 EXAMPLES = """examples:
   gatekeeper migrate clusters/prod
@@ -50,7 +51,7 @@ def migrate(arguments: list[str]) -> int:
             if given.dry_run:
                 status = 1
             else:
-                files.write(path, new.text.encode())
+                atomic_file.write(path, new.text.encode())
     return status
 
 

@@ -9,10 +9,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatekeeper import config, files, lock, tools
+from gatekeeper import config
 from gatekeeper.engines.rego import library
 from gatekeeper.engines.rego.library import Rule
 from gatekeeper.errors import PolicyError, UsageError
+from gatekeeper.host import atomic_file, lockfile, toolchain
 from gatekeeper.report import junit
 
 if TYPE_CHECKING:
@@ -102,22 +103,22 @@ def _page(rule: Rule) -> str:
 
 
 def _test(given: argparse.Namespace) -> int:
-    from gatekeeper.engines.admission import suites
-    from gatekeeper.engines.rego import coverage, trials
-    from gatekeeper.engines.rego.trials import Run
+    from gatekeeper.engines.admission import gator_suites
+    from gatekeeper.engines.rego import coverage, policy_tests
+    from gatekeeper.engines.rego.policy_tests import Run
 
     if not given.paths:
         raise UsageError("policy test needs a PATH: a folder or file with policies and their tests")
     here = Path.cwd()
-    tools.follow(lock.load(config.root_of(here)))
+    toolchain.follow(lockfile.load(config.root_of(here)))
     settings = config.load(config.root_of(here), None)
     settings = settings._replace(engine=given.engine or settings.engine)
     jobs = os.cpu_count() or 1
-    found = suites.find(here, given.paths)
+    found = gator_suites.find(here, given.paths)
     # A folder of gator's suites may hold no Rego file at all.
     folders = [path for path in given.paths if not found or any((here / path).rglob("*.rego"))]
-    run = trials.run(here, folders, given.data, settings, jobs) if folders else Run([], [])
-    done = [*run.trials, *suites.run(here, found, settings, jobs)]
+    run = policy_tests.run(here, folders, given.data, settings, jobs) if folders else Run([], [])
+    done = [*run.trials, *gator_suites.run(here, found, settings, jobs)]
     if not done:
         kinds = "`test_...` rules, bad*.yaml and good*.yaml beside a rule, gator suites"
         raise PolicyError(f"{', '.join(given.paths)}: no test there (there may be {kinds})")
@@ -128,7 +129,7 @@ def _test(given: argparse.Namespace) -> int:
     failed = sum(not trial.passed for trial in done)
     sys.stdout.write(f"{len(done) - failed} passed, {failed} failed, with {settings.engine}\n")
     if given.junit:
-        files.write(given.junit, junit.of_tests(done).encode())
+        atomic_file.write(given.junit, junit.of_tests(done).encode())
     low = False
     if given.coverage or given.threshold is not None:
         covered = coverage.measure(run.asked, settings)

@@ -12,17 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import config, files, generating, git, plans, pulls, reconciles
-from gatekeeper.applications import reading as applications
+from gatekeeper import config
+from gatekeeper.apply.model import Asked, Done, Outcome, Round
+from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.argocd import application_spec as applications
+from gatekeeper.argocd import manifest_generation, plan
 from gatekeeper.cluster import client
-from gatekeeper.cluster.objects import Objects
-from gatekeeper.commands import reading
-from gatekeeper.commands.ticking import ticking
+from gatekeeper.cluster.dynamic_client import Objects
 from gatekeeper.errors import GateError, UsageError
+from gatekeeper.flux import reconcile_order
+from gatekeeper.flux import source as flux_source
+from gatekeeper.host import atomic_file, git
 from gatekeeper.model import Verdict, dotted
-from gatekeeper.reconciling.budget import Budget
-from gatekeeper.reconciling.model import Asked, Done, Round
-from gatekeeper.reconciling.outcomes import Outcome
+from gatekeeper.terminal import object_io
+from gatekeeper.terminal.progress import ticking
 
 EXAMPLES = """examples:
   gatekeeper reconcile --plan --kubeconfig ~/.kube/config
@@ -62,8 +65,8 @@ def reconcile(arguments: list[str]) -> int:
         root, settings, jobs = _local(given)
         revision = _revision(root)
         with ticking("rendering and judging", QUIET_SECONDS):
-            verdict, asked = pulls.judged(root, settings, jobs, None)
-            argo = generating.local(root, given.config, jobs, revision) if given.plan else None
+            verdict, asked = flux_source.judged(root, settings, jobs, None)
+            argo = manifest_generation.local(root, given.config, jobs, revision) if given.plan else None
         chosen = [] if argo and not _named(given, asked) else _chosen(given, asked)
         done = _round(given, cluster, chosen, verdict, revision)
         status = _status(done, verdict) if done or not argo else 0
@@ -78,8 +81,8 @@ def _local(given: argparse.Namespace) -> tuple[Path, config.Config, int]:
 def _all(given: argparse.Namespace) -> list[Asked]:
     """What is applied from a repository, by Kustomizations and by Applications."""
     root, settings, jobs = _local(given)
-    found = pulls.asked(root, settings, jobs)
-    argo = generating.local(root, given.config, jobs, _revision(root))
+    found = flux_source.asked(root, settings, jobs)
+    argo = manifest_generation.local(root, given.config, jobs, _revision(root))
     if argo is None:
         return found
     for value, reason in argo.faults:
@@ -91,12 +94,12 @@ def _named(given: argparse.Namespace, all_: list[Asked]) -> list[Asked]:
     return [one for one in all_ if given.name in ("", "/".join(one.name))]
 
 
-def _applications(given: argparse.Namespace, cluster: Objects, argo: generating.Local) -> int:
+def _applications(given: argparse.Namespace, cluster: Objects, argo: manifest_generation.Local) -> int:
     """What Applications of the repository would change."""
     limit = Budget(given.most, given.share / 100)
     done = [Done(Asked(value, "", ()), Outcome(False, "InvalidSpecError", reason)) for value, reason in argo.faults]
     meant = [one for one in argo.asked if given.name in ("", "/".join(one.application.key))]
-    done += [plans.planned(cluster, given.argo_namespace, one, argo.verdict, limit) for one in meant]
+    done += [plan.planned(cluster, given.argo_namespace, one, argo.verdict, limit) for one in meant]
     for one in done:
         _tell(one)
     return _status(done, argo.verdict)
@@ -125,10 +128,10 @@ def _round(
 ) -> list[Done]:
     budget = Budget(given.most, given.share / 100)
     round_ = Round(cluster, verdict, revision, budget, given.approve, given.once, threading.Event())
-    return reconciles.rounds(round_, asked, _tell)
+    return reconcile_order.rounds(round_, asked, _tell)
 
 
-def _source(given: argparse.Namespace, cluster: Objects, source: pulls.Source) -> int:
+def _source(given: argparse.Namespace, cluster: Objects, source: flux_source.Source) -> int:
     """One GitRepository with its Kustomizations: pulled, judged and reconciled."""
     repository = source.repository
     if repository is None:
@@ -137,12 +140,12 @@ def _source(given: argparse.Namespace, cluster: Objects, source: pulls.Source) -
     if repository.suspend or not source.kustomizations:
         return 0
     try:
-        meant = pulls.meant(cluster, repository)
-        root = pulls.pulled(cluster, repository, meant, pulls.kept()).root
+        meant = flux_source.meant(cluster, repository)
+        root = flux_source.pulled(cluster, repository, meant, flux_source.kept()).root
         # What a repository pins its tools to counts for the whole program.
         with _judging:
             settings = config.load(root, given.config)
-            verdict, asked = pulls.judged(root, settings, os.cpu_count() or 1, source.kustomizations, cluster)
+            verdict, asked = flux_source.judged(root, settings, os.cpu_count() or 1, source.kustomizations, cluster)
         chosen = [one for one in asked if given.name in ("", "/".join(one.name))]
         return _status(_round(given, cluster, chosen, verdict, str(meant.revision)), verdict)
     except GateError as error:
@@ -157,7 +160,7 @@ _judging = threading.Lock()
 def _from_cluster(given: argparse.Namespace, cluster: Objects) -> int:
     """Each GitRepository of a cluster, once."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return max(pool.map(partial(_source, given, cluster), pulls.found(cluster)), default=0)
+        return max(pool.map(partial(_source, given, cluster), flux_source.found(cluster)), default=0)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -230,7 +233,7 @@ def _write(asked: list[Asked], folder: Path) -> int:
     for one in asked:
         target = folder / f"{'-'.join(one.name)}.yaml"
         values: list[Any] = [_without_secrets(value) for value in one.objects]
-        files.write(target, reading.written(values, "yaml").encode())
+        atomic_file.write(target, object_io.written(values, "yaml").encode())
         sys.stdout.write(f"{target}: {len(values)} objects{f'; not all: {one.lost}' if one.lost else ''}\n")
         lost = 3 if one.lost else lost
     return lost

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import config, documents, lock, tools
+from gatekeeper import config
 from gatekeeper.errors import UsageError
+from gatekeeper.host import lockfile, toolchain
 from gatekeeper.model import Resource, at
-from gatekeeper.render import every
+from gatekeeper.render import pipeline
+from gatekeeper.workspace import documents
 
 EXAMPLES = """examples:
   gatekeeper render clusters/production
@@ -37,8 +39,8 @@ def render(arguments: list[str]) -> int:
     if not given.path.exists():
         raise UsageError(f"{given.path}: no such file or folder")
     root = config.root_of(given.path.resolve())
-    tools.follow(lock.load(root))
-    rendered = every.of_repository(root, config.load(root, given.config))
+    toolchain.follow(lockfile.load(root))
+    rendered = pipeline.of_repository(root, config.load(root, given.config))
     below = given.path.resolve().relative_to(root.resolve()).as_posix()
     for where, lot in rendered.parts:
         if _within(where, below):

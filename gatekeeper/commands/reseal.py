@@ -9,14 +9,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import documents, files
-from gatekeeper.commands.reading import certificate, read, ring
 from gatekeeper.config import KEYS
 from gatekeeper.errors import SealError, UsageError
+from gatekeeper.host import atomic_file
 from gatekeeper.model import at
-from gatekeeper.sealing import editing, keyring, sealed
-from gatekeeper.sealing.keyring import Certificate, Key
-from gatekeeper.sealing.scopes import SEALED_WITH
+from gatekeeper.sealedsecrets import in_place_edit, keyring, sealedsecret
+from gatekeeper.sealedsecrets.keyring import Certificate, Key
+from gatekeeper.sealedsecrets.scope import SEALED_WITH
+from gatekeeper.terminal.object_io import certificate, read, ring
+from gatekeeper.workspace import documents
 
 EXAMPLES = """examples:
   gatekeeper reseal --key backup-of-the-controller.yaml --cert keys/prod-2027.pem clusters/prod
@@ -85,7 +86,7 @@ def reseal(arguments: list[str]) -> int:
         if given.dry_run:
             status = 1
         else:
-            files.write(path, new.encode())
+            atomic_file.write(path, new.encode())
     for mark, count in sorted(counts.items()):
         sys.stdout.write(f"{count} of the files {'is' if count == 1 else 'are'} for {known.get(mark, mark[:16])}\n")
     return status
@@ -142,10 +143,10 @@ def _resealed(path: Path, keys: list[Key], certificate: Certificate) -> Outcome:
     marks: Counter[str] = Counter()
     for document in parsed:
         value = documents.value_of(document)
-        if not isinstance(value, dict) or value.get("kind") != sealed.KIND:
+        if not isinstance(value, dict) or value.get("kind") != sealedsecret.KIND:
             continue
         try:
-            for text, used, new in sealed.resealed(value, keys, certificate):
+            for text, used, new in sealedsecret.resealed(value, keys, certificate):
                 marks[used] += 1
                 if new:
                     changes[text] = new
@@ -154,4 +155,4 @@ def _resealed(path: Path, keys: list[Key], certificate: Certificate) -> Outcome:
         mark = at(value, ("metadata", "annotations", SEALED_WITH))
         if isinstance(mark, str) and mark != certificate.fingerprint and changes:
             changes.setdefault(mark, certificate.fingerprint)
-    return Outcome(old, editing.replaced(old, changes, str(path)), marks)
+    return Outcome(old, in_place_edit.replaced(old, changes, str(path)), marks)

@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import files, past
-from gatekeeper.commands.reading import certificate as certificate_of
-from gatekeeper.commands.reading import objects, read, ring, written
 from gatekeeper.errors import SealError, UsageError
-from gatekeeper.hidden import Hidden
+from gatekeeper.host import atomic_file
 from gatekeeper.model import at
-from gatekeeper.sealing import editing, scopes, sealed, values
-from gatekeeper.sealing.keyring import Certificate
+from gatekeeper.sealedsecrets import crypto, in_place_edit, sealedsecret
+from gatekeeper.sealedsecrets import scope as sealedsecrets_scope
+from gatekeeper.sealedsecrets.keyring import Certificate
+from gatekeeper.secret_value import Hidden
+from gatekeeper.sops import plaintext_history
+from gatekeeper.terminal.object_io import certificate as certificate_of
+from gatekeeper.terminal.object_io import objects, read, ring, written
 
 EXAMPLES = """examples:
   kubectl create secret generic db --dry-run=client --from-file=password -o json | gatekeeper seal --cert keys/prod.pem
@@ -49,8 +51,8 @@ def seal(arguments: list[str]) -> int:
     _write(given.to, written(found, form))
     if given.file:
         if given.replace:
-            past.replace(given.file, given.to)
-        past.warn([given.file])
+            plaintext_history.replace(given.file, given.to)
+        plaintext_history.warn([given.file])
     return 0
 
 
@@ -71,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
         "-o", "--format", dest="output", choices=("json", "yaml"), help="default: by the file, or json"
     )
     options.add_argument(
-        "--scope", choices=scopes.SCOPES, default="", help="default: what the Secret's annotations say"
+        "--scope", choices=sealedsecrets_scope.SCOPES, default="", help="default: what the Secret's annotations say"
     )
     options.add_argument("-n", "--namespace", default="", help="for Secrets that name none (default: default)")
     options.add_argument("--name", default="", help="with --raw: of the Secret that the value is for")
@@ -101,8 +103,8 @@ def _raw(given: argparse.Namespace, certificate: Certificate) -> str:
         raise UsageError("seal --raw: a strict scope binds the value to a name; give --name, or another --scope")
     if scope != "cluster-wide" and not given.namespace:
         raise UsageError("seal --raw: give --namespace, or --scope cluster-wide")
-    mark = scopes.label(scope, given.namespace, given.name)
-    return values.seal(Hidden(read(given.from_file)), certificate.key, mark)
+    mark = sealedsecrets_scope.label(scope, given.namespace, given.name)
+    return crypto.seal(Hidden(read(given.from_file)), certificate.key, mark)
 
 
 def _merge(given: argparse.Namespace, certificate: Certificate) -> None:
@@ -111,9 +113,9 @@ def _merge(given: argparse.Namespace, certificate: Certificate) -> None:
     text = read(target).decode("utf-8", "replace")
     [(held, _), *more] = objects(text.encode(), str(target))
     found = list(objects(read(given.file), str(given.file or "-")))
-    if more or len(found) != 1 or held.get("kind") != sealed.KIND:
+    if more or len(found) != 1 or held.get("kind") != sealedsecret.KIND:
         raise SealError(f"{target}: --merge-into takes one Secret, and a file with one SealedSecret")
-    mark = at(held, ("metadata", "annotations", scopes.SEALED_WITH))
+    mark = at(held, ("metadata", "annotations", sealedsecrets_scope.SEALED_WITH))
     if isinstance(mark, str) and mark != certificate.fingerprint:
         raise SealError(
             f"{target}: is sealed with another certificate; use that one, or `gatekeeper reseal` the file first"
@@ -123,18 +125,18 @@ def _merge(given: argparse.Namespace, certificate: Certificate) -> None:
     for field in ("name", "namespace"):
         if at(metadata, (field,)) not in (None, at(held, ("metadata", field))):
             raise SealError(f"{place}: has another {field} than {target}")
-    known = sealed.plain(sealed.unseal(held, ring(given.key))) if given.key else {}
-    scope = scopes.scope_of(at(held, ("metadata", "annotations")))
+    known = sealedsecret.plain(sealedsecret.unseal(held, ring(given.key))) if given.key else {}
+    scope = sealedsecrets_scope.scope_of(at(held, ("metadata", "annotations")))
     home, name = at(held, ("metadata", "namespace")) or "default", at(held, ("metadata", "name")) or ""
-    bound = scopes.label(scope, str(home), str(name))
-    new = {key: value for key, value in sealed.plain(secret).items() if known.get(key) != value}
-    changes = {key: values.seal(value, certificate.key, bound) for key, value in new.items()}
-    files.write(target, editing.with_values(text, changes, str(target)).encode())
+    bound = sealedsecrets_scope.label(scope, str(home), str(name))
+    new = {key: value for key, value in sealedsecret.plain(secret).items() if known.get(key) != value}
+    changes = {key: crypto.seal(value, certificate.key, bound) for key, value in new.items()}
+    atomic_file.write(target, in_place_edit.with_values(text, changes, str(target)).encode())
 
 
 def _sealed(value: Any, place: str, given: argparse.Namespace, certificate: Certificate) -> dict[str, Any]:
     try:
-        return sealed.seal(value, certificate, given.scope, given.namespace, given.allow_empty_data)
+        return sealedsecret.seal(value, certificate, given.scope, given.namespace, given.allow_empty_data)
     except SealError as error:
         raise SealError(f"{place}: {error}") from None
 
@@ -143,4 +145,4 @@ def _write(path: Path | None, text: str) -> None:
     if path is None:
         sys.stdout.write(text)
     else:
-        files.write(path, text.encode())
+        atomic_file.write(path, text.encode())

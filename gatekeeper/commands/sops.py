@@ -12,12 +12,13 @@ from pathlib import Path
 
 import orjson
 
-from gatekeeper import files as writing
-from gatekeeper import model, past, tools
-from gatekeeper.commands.reading import read
+from gatekeeper import model
 from gatekeeper.errors import GateError, SealError, UsageError
-from gatekeeper.hidden import Hidden
-from gatekeeper.sops import files, program
+from gatekeeper.host import atomic_file as writing
+from gatekeeper.host import toolchain
+from gatekeeper.secret_value import Hidden
+from gatekeeper.sops import plaintext_history, sops_cli, sops_file
+from gatekeeper.terminal.object_io import read
 
 EXAMPLES = """examples:
   gatekeeper sops encrypt apps/db/secret.enc.yaml apps/web/.env
@@ -53,18 +54,18 @@ def sops(arguments: list[str]) -> int:
 
     def encrypt(path: Path) -> str:
         plain = Hidden(read(path))
-        if files.is_sops(path.name, plain.reveal()):
+        if sops_file.is_sops(path.name, plain.reveal()):
             if given.replace:
-                past.replace(path, path)
+                plaintext_history.replace(path, path)
             return f"as it is   {path}"
-        writing.write(path, program.encrypt(plain, program.place(path), more, given.timeout))
+        writing.write(path, sops_cli.encrypt(plain, sops_cli.place(path), more, given.timeout))
         if given.replace:
-            past.replace(path, path)
+            plaintext_history.replace(path, path)
         return f"encrypted  {path}"
 
     def change(path: Path) -> str:
         before = read(path)
-        after = program.changed(given.action, before, program.place(path), more, given.timeout)
+        after = sops_cli.changed(given.action, before, sops_cli.place(path), more, given.timeout)
         if before == after:
             return f"as it is   {path}"
         writing.write(path, after)
@@ -73,7 +74,7 @@ def sops(arguments: list[str]) -> int:
     if given.action != "encrypt":
         return _each(paths, change, given.jobs)
     status = _each(paths, encrypt, given.jobs)
-    past.warn(paths)
+    plaintext_history.warn(paths)
     return status
 
 
@@ -94,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
         "--jobs", type=int, default=2 * (os.cpu_count() or 1), metavar="N", help="at once (default: 2 a core)"
     )
     options.add_argument(
-        "--timeout", type=float, default=program.SECONDS, metavar="SECONDS", help="for each file (default 60)"
+        "--timeout", type=float, default=sops_cli.SECONDS, metavar="SECONDS", help="for each file (default 60)"
     )
     return options
 
@@ -108,7 +109,7 @@ def found(paths: Sequence[Path]) -> Iterator[Path]:
     seen: dict[Path, None] = {}
     for start in paths:
         if not start.is_dir():
-            if not files.is_sops(start.name, read(start)):
+            if not sops_file.is_sops(start.name, read(start)):
                 raise UsageError(f"{start}: is not encrypted with sops")
             seen[start] = None
             continue
@@ -123,7 +124,7 @@ def _is_one(path: Path) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
     content = path.read_bytes()
-    return files.may_be_one(content) and files.is_sops(path.name, content)
+    return sops_file.may_be_one(content) and sops_file.is_sops(path.name, content)
 
 
 def _each(paths: Sequence[Path], work: Work, jobs: int) -> int:
@@ -131,7 +132,7 @@ def _each(paths: Sequence[Path], work: Work, jobs: int) -> int:
     if jobs < 1:
         raise UsageError("--jobs must be 1 or more")
     began, status = time.monotonic(), 0
-    tools.find("sops")
+    toolchain.find("sops")
 
     def tried(path: Path) -> str | GateError:
         try:
@@ -158,12 +159,12 @@ def _say(done: int, of: int, began: float) -> None:
 
 def _decrypt(given: argparse.Namespace, more: Sequence[str]) -> int:
     paths = list(found(given.paths))
-    form = {files.format_of(path.name) for path in paths}
+    form = {sops_file.format_of(path.name) for path in paths}
     if len(paths) > 1 and form != {"yaml"}:
         raise UsageError("sops decrypt: prints several files only where all are YAML; name one")
 
     def opened(path: Path) -> Hidden:
-        return program.decrypt(read(path), program.place(path), more, given.timeout)
+        return sops_cli.decrypt(read(path), sops_cli.place(path), more, given.timeout)
 
     with ThreadPoolExecutor(max(given.jobs, 1)) as pool:
         # All are opened before the first is printed: half of a list is worse than none.
@@ -178,9 +179,9 @@ def _decrypt(given: argparse.Namespace, more: Sequence[str]) -> int:
 def _edit(given: argparse.Namespace, more: Sequence[str]) -> int:
     for path in given.paths:
         before = read(path) if path.exists() else b""
-        if not files.is_sops(path.name, before):
+        if not sops_file.is_sops(path.name, before):
             raise SealError(f"{path}: is not encrypted with sops; `gatekeeper sops encrypt` it first")
-        after = program.edited(before, program.place(path), more)
+        after = sops_cli.edited(before, sops_cli.place(path), more)
         if after != before:
             writing.write(path, after)
         sys.stdout.write(f"{'as it is ' if after == before else 'edited   '}  {path}\n")
@@ -202,9 +203,9 @@ def _value(given: argparse.Namespace, more: Sequence[str]) -> int:
         if not given.json:
             value = Hidden(orjson.dumps(_text(value)))
     before = read(file)
-    if not files.is_sops(file.name, before):
+    if not sops_file.is_sops(file.name, before):
         raise SealError(f"{file}: is not encrypted with sops; `gatekeeper sops encrypt` it first")
-    after = program.changed(given.action, before, program.place(file), more, given.timeout, index, value)
+    after = sops_cli.changed(given.action, before, sops_cli.place(file), more, given.timeout, index, value)
     writing.write(file, after)
     sys.stdout.write(f"{'as it is' if after == before else given.action}  {file} {field}\n")
     return 0

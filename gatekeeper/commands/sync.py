@@ -12,19 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatekeeper import config, syncs, wishes
+from gatekeeper import config
 from gatekeeper.cluster import client
-from gatekeeper.commands import synced
-from gatekeeper.commands.ticking import ticking
 from gatekeeper.errors import ToolError, UsageError
-from gatekeeper.external import collecting, planning
-from gatekeeper.external.collecting import Found, Given, Refused, Spaces
-from gatekeeper.external.planning import StoreKey
-from gatekeeper.stores import every as stores
+from gatekeeper.externalsecrets import collection, fetch_plan, repository_scan
+from gatekeeper.externalsecrets import sync as externalsecrets_sync
+from gatekeeper.externalsecrets.collection import Found, Given, Refused, Spaces
+from gatekeeper.externalsecrets.fetch_plan import StoreKey
+from gatekeeper.externalsecrets.scheduler import Watch
+from gatekeeper.stores import registry as stores
 from gatekeeper.stores.directory import Directory
-from gatekeeper.stores.keeping import Pause, pause
-from gatekeeper.stores.reading import Store, StoreError
-from gatekeeper.watching import Watch
+from gatekeeper.stores.pool import Pause, pause
+from gatekeeper.stores.protocol import Store, StoreError
+from gatekeeper.terminal import sync_output
+from gatekeeper.terminal.progress import ticking
 
 if TYPE_CHECKING:
     from lightkube import Client
@@ -50,7 +51,7 @@ Exit status: 0 all is as it shall be, 1 something failed or waits, 2 wrong usage
 
 
 QUIET_SECONDS = 2.0
-Asked = tuple[Mapping[syncs.Name, Any], Found]
+Asked = tuple[Mapping[externalsecrets_sync.Name, Any], Found]
 
 
 def sync(arguments: list[str]) -> int:
@@ -71,7 +72,7 @@ def sync(arguments: list[str]) -> int:
 
 def _plan(given: argparse.Namespace, found: Found) -> int:
     _tell_refused(found.refused)
-    dollars = synced.plan(planning.plan(found.wanted), found)
+    dollars = sync_output.plan(fetch_plan.plan(found.wanted), found)
     if given.budget is not None and dollars > given.budget:
         sys.stdout.write(f"refused: {dollars:.2f} $ a month are more than the budget of {given.budget:.2f} $\n")
         return 1
@@ -96,15 +97,15 @@ def _check(given: argparse.Namespace) -> None:
 
 def _asked(given: argparse.Namespace, cluster: Client | None) -> Asked:
     """What is asked for, and the ExternalSecrets as they are in the cluster, where they come from there."""
-    from gatekeeper.cluster import external
+    from gatekeeper.cluster import external_secrets
 
     if cluster is None:
-        return {}, wishes.found(given.path, given.namespace, Spaces({}, False))
-    known = external.namespaces(cluster)
+        return {}, repository_scan.found(given.path, given.namespace, Spaces({}, False))
+    known = external_secrets.namespaces(cluster)
     spaces = Spaces(known or {}, known is not None)
     if not given.from_cluster:
-        return {}, wishes.found(given.path, given.namespace, spaces)
-    values = list(external.objects(cluster))
+        return {}, repository_scan.found(given.path, given.namespace, spaces)
+    values = list(external_secrets.objects(cluster))
     rules = config.load(config.root_of(given.path.resolve()), None).secrets_allow
     things = (Given(one, one["metadata"].get("namespace") or "", lambda path: "") for one in values)
     own = {
@@ -112,7 +113,7 @@ def _asked(given: argparse.Namespace, cluster: Client | None) -> Asked:
         for one in values
         if one["kind"] == "ExternalSecret"
     }
-    return own, collecting.collected(things, spaces, rules)
+    return own, collection.collected(things, spaces, rules)
 
 
 def _once(given: argparse.Namespace, watch: Watch, cluster: Client | None, asked: Asked) -> int:
@@ -122,12 +123,12 @@ def _once(given: argparse.Namespace, watch: Watch, cluster: Client | None, asked
     with ticking(f"fetching for {len(found.wanted)} ExternalSecrets", QUIET_SECONDS):
         done = watch.round(cluster, found, objects, is_written, given.force or not is_written)
     if given.explain:
-        return synced.explain(given.explain, done.decisions, done.fetched)
+        return sync_output.explain(given.explain, done.decisions, done.fetched)
     if given.seal:
-        status = max([synced.sealed(one, given.seal, given.to) for one in done.decisions], default=0)
+        status = max([sync_output.sealed(one, given.seal, given.to) for one in done.decisions], default=0)
     else:
         told = [one for one in done.decisions if not given.watch or one.action != "as it is"]
-        status = max([synced.decision(one, is_written) for one in told], default=0)
+        status = max([sync_output.decision(one, is_written) for one in told], default=0)
     if len(done.decisions) < len(found.wanted) and not given.watch:
         late = len(found.wanted) - len(done.decisions)
         sys.stdout.write(f"{late} ExternalSecrets are not due yet (--force reads them all)\n")
@@ -212,6 +213,6 @@ def _opened(given: argparse.Namespace, cluster: Client | None, key: StoreKey, va
         raise StoreError(f"is not in the {'cluster' if given.from_cluster else 'repository'}")
     if cluster is None:
         return stores.opened(value, None)
-    from gatekeeper.cluster.credentials import InCluster
+    from gatekeeper.cluster.store_credentials import InCluster
 
     return stores.opened(value, InCluster(cluster, key.namespace, key.kind == "SecretStore"))

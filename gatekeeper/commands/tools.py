@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gatekeeper import config, lock
-from gatekeeper import tools as programs
-from gatekeeper.commands.ticking import ticking
+from gatekeeper import config
 from gatekeeper.errors import ToolError
+from gatekeeper.host import lockfile
+from gatekeeper.host import toolchain as programs
+from gatekeeper.terminal.progress import ticking
 
 EXAMPLES = """examples:
   gatekeeper tools
@@ -37,7 +38,7 @@ def tools(arguments: list[str]) -> int:
         if name not in programs.TOOLS:
             options.error(f"no tool `{name}`; there are {', '.join(programs.TOOLS)}")
     root = config.root_of(Path.cwd())
-    programs.follow(lock.load(root))
+    programs.follow(lockfile.load(root))
     if given.action in ("list", "lock"):
         names = given.names or list(programs.PINNED)
         return _lock(root, names) if given.action == "lock" else _list(names, given.names or programs.NEEDED)
@@ -89,5 +90,5 @@ def _lock(root: Path, names: list[str]) -> int:
             found[name] = programs.digest(programs.find(name))
         except ToolError as error:
             sys.stderr.write(f"{error}\n")
-    sys.stdout.write(f"{lock.write(root, found)}\n")
+    sys.stdout.write(f"{lockfile.write(root, found)}\n")
     return 0

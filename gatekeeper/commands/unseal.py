@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from gatekeeper.commands.reading import objects, read, ring, written
 from gatekeeper.errors import SealError
-from gatekeeper.sealing import sealed
+from gatekeeper.sealedsecrets import sealedsecret
+from gatekeeper.terminal.object_io import objects, read, ring, written
 
 EXAMPLES = """examples:
   gatekeeper unseal --key backup-of-the-controller.yaml < sealed.yaml
@@ -36,7 +36,7 @@ def unseal(arguments: list[str]) -> int:
     found = []
     for value, place in objects(read(given.file), str(given.file or "-")):
         try:
-            found.append(sealed.unseal(value, keys))
+            found.append(sealedsecret.unseal(value, keys))
         except SealError as error:
             raise SealError(f"{place}: {error}") from None
     if sys.stdout.isatty() and "GATEKEEPER_CI" not in os.environ:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from gatekeeper import patterns
 from gatekeeper.errors import PolicyError
-from gatekeeper.external.model import Remote, StoreRef, Wanted
-from gatekeeper.labels import OWN_NAME, Labels, is_negative, selects
+from gatekeeper.externalsecrets.model import Remote, StoreRef, Wanted
+from gatekeeper.gocompat import regexp
+from gatekeeper.kube.labels import OWN_NAME, Labels, is_negative, selects
 from gatekeeper.model import FieldPath, at
 
 Rules = Sequence[Mapping[str, str]]
@@ -69,7 +69,7 @@ def unconditional(store: Any, namespace: str, labels: Labels | None) -> str:
 
 
 def _matches(pattern: Any, namespace: str) -> bool:
-    found = patterns.compiled(str(pattern))
+    found = regexp.compiled(str(pattern))
     return found is not None and found.search(namespace) is not None
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gatekeeper.errors import PolicyError
-from gatekeeper.external.reading import GROUP
-from gatekeeper.fields import FieldError, Fields
-from gatekeeper.labels import OWN_NAME, Labels, selects
+from gatekeeper.externalsecrets.external_secret_spec import GROUP
+from gatekeeper.kube.decoder import FieldError, Fields
+from gatekeeper.kube.labels import OWN_NAME, Labels, selects
 from gatekeeper.model import FieldPath
 
 KIND = "ClusterExternalSecret"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
-from gatekeeper.external import allowing, reading, spreading
-from gatekeeper.external.allowing import Rules
-from gatekeeper.external.model import StoreRef, Wanted
-from gatekeeper.external.planning import StoreKey, key_of
-from gatekeeper.fields import FieldError
-from gatekeeper.labels import Labels, labels_of
+from gatekeeper.externalsecrets import access_rules, cluster_external_secret, external_secret_spec
+from gatekeeper.externalsecrets.access_rules import Rules
+from gatekeeper.externalsecrets.fetch_plan import StoreKey, key_of
+from gatekeeper.externalsecrets.model import StoreRef, Wanted
+from gatekeeper.kube.decoder import FieldError
+from gatekeeper.kube.labels import Labels, labels_of
 from gatekeeper.model import FieldPath, at
 
 # What asks for something, too, and would be missed in silence.
@@ -36,6 +37,11 @@ class Given(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
+
+
+def _place_within(parent: Given, path: FieldPath) -> str:
+    """Where a field of an ExternalSecret stands in the ClusterExternalSecret that it comes from."""
+    return parent.place((*cluster_external_secret.WITHIN, *path[1:]))
 
 
 class Refused(NamedTuple):
@@ -75,17 +81,17 @@ def collected(objects: Iterable[Given], spaces: Spaces, rules: Rules) -> Found:
     given = list(objects)
     known = {one.name: labels_of(one.value) for one in given if one.kind == "Namespace"}
     spaces = spaces._replace(known={**known, **spaces.known})
-    stores = {_key(one): one.value for one in given if one.kind in reading.KINDS}
+    stores = {_key(one): one.value for one in given if one.kind in external_secret_spec.KINDS}
     found = Found([], stores, [])
     for one in _spread(given, spaces, found.refused):
         try:
-            wanted = reading.read(one.value, one.namespace)
+            wanted = external_secret_spec.read(one.value, one.namespace)
         except FieldError as error:
             found.refused.append(Refused(one.namespace, one.name, f"{one}: {error}", one.place(error.path)))
             continue
         wanted = _referring(wanted, stores)
         faults = [
-            *((one.place(path), f"{one}: {reason}") for path, reason in allowing.refusals(wanted, rules)),
+            *((one.place(path), f"{one}: {reason}") for path, reason in access_rules.refusals(wanted, rules)),
             *(("", f"{one}: {reason}") for reason in _conditions(wanted, stores, spaces)),
         ]
         found.refused.extend(Refused(one.namespace, one.name, reason, place) for place, reason in faults)
@@ -108,10 +114,10 @@ def _spread(given: list[Given], spaces: Spaces, refused: list[Refused]) -> Itera
         elif one.kind in NOT_YET:
             refused.append(Refused("", "", f"{one}: this kind is not supported yet", one.place(("kind",))))
     for one in given:
-        if one.kind != spreading.KIND:
+        if one.kind != cluster_external_secret.KIND:
             continue
         try:
-            made = list(spreading.spread(one.value, spaces.known, spaces.is_all))
+            made = list(cluster_external_secret.spread(one.value, spaces.known, spaces.is_all))
         except FieldError as error:
             refused.append(Refused("", "", f"{one}: {error}", one.place(error.path)))
             continue
@@ -119,7 +125,7 @@ def _spread(given: list[Given], spaces: Spaces, refused: list[Refused]) -> Itera
             namespace, name = value["metadata"]["namespace"], value["metadata"]["name"]
             if (namespace, name) not in there:
                 there[namespace, name] = value
-                yield Given(value, namespace, lambda path, of=one: of.place((*spreading.WITHIN, *path[1:])))  # type: ignore[misc]
+                yield Given(value, namespace, partial(_place_within, one))
             elif not _is_made_by(there[namespace, name], one.name):
                 reason = f"{one}: ExternalSecret {namespace}/{name} is there already, and is not of its making"
                 refused.append(Refused("", "", reason, one.place(("metadata", "name"))))
@@ -127,7 +133,7 @@ def _spread(given: list[Given], spaces: Spaces, refused: list[Refused]) -> Itera
 
 def _is_made_by(value: Any, name: str) -> bool:
     owners = at(value, ("metadata", "ownerReferences")) or ()
-    return any(owner.get("kind") == spreading.KIND and owner.get("name") == name for owner in owners)
+    return any(owner.get("kind") == cluster_external_secret.KIND and owner.get("name") == name for owner in owners)
 
 
 def _referring(wanted: Wanted, stores: Mapping[StoreKey, Any]) -> Wanted:
@@ -166,6 +172,6 @@ def _conditions(wanted: Wanted, stores: Mapping[StoreKey, Any], spaces: Spaces) 
     """Why stores are not for an ExternalSecret, by their own conditions."""
     refs = [*(item.store for item in wanted.items), *(many.store for many in wanted.many)]
     for key in sorted({key_of(store, wanted.namespace).object for store in refs}):
-        reason = allowing.unconditional(stores.get(key), wanted.namespace, spaces.known.get(wanted.namespace))
+        reason = access_rules.unconditional(stores.get(key), wanted.namespace, spaces.known.get(wanted.namespace))
         if reason:
             yield f"{key}: {reason}"

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from gatekeeper.errors import GateError, ToolError
-from gatekeeper.external import building
-from gatekeeper.external.building import CREATED_BY, MANAGED, TextOf, go_hash
-from gatekeeper.external.model import Wanted
-from gatekeeper.external.planning import Fetched
+from gatekeeper.externalsecrets import secret_builder
+from gatekeeper.externalsecrets.fetch_plan import Fetched
+from gatekeeper.externalsecrets.model import Wanted
+from gatekeeper.externalsecrets.secret_builder import CREATED_BY, MANAGED, TextOf, go_hash
 from gatekeeper.model import at
-from gatekeeper.stores.reading import StoreError
+from gatekeeper.stores.protocol import StoreError
 
 Action = Literal["create", "change", "as it is", "delete", "wait", "failed"]
 MOST_BYTES = 1024 * 1024
@@ -58,7 +58,7 @@ def decide(wanted: Wanted, fetched: Fetched, existing: Mapping[str, Any] | None,
         foreign = _foreign(wanted, existing)
         if foreign:
             return Decision(wanted, "failed", foreign)
-        data, missing = building.gathered(wanted, fetched)
+        data, missing = secret_builder.gathered(wanted, fetched)
         if not data:
             return _nothing(wanted, existing, missing)
         if wanted.target.creation == "None":
@@ -67,7 +67,7 @@ def decide(wanted: Wanted, fetched: Fetched, existing: Mapping[str, Any] | None,
             return Decision(wanted, "wait", "creationPolicy is Merge, and the Secret is not there yet")
         if existing is not None and wanted.target.immutable:
             return Decision(wanted, "as it is", "immutable: it is written once")
-        secret = building.built(wanted, data, existing, text_of)
+        secret = secret_builder.built(wanted, data, existing, text_of)
     except GateError as error:
         passes = isinstance(error, ToolError) or (isinstance(error, StoreError) and error.may_pass)
         return Decision(wanted, "failed", str(error), may_pass=passes)
@@ -76,7 +76,7 @@ def decide(wanted: Wanted, fetched: Fetched, existing: Mapping[str, Any] | None,
         return Decision(wanted, "failed", fault)
     # Part of what was asked for is not "synced".
     reason = f"not all of it: {'; '.join(missing)}" if missing else ""
-    if building.is_same(secret, existing):
+    if secret_builder.is_same(secret, existing):
         return Decision(wanted, "as it is", reason, is_partial=bool(missing))
     return Decision(wanted, "create" if existing is None else "change", reason, secret, bool(missing))
 
@@ -86,12 +86,12 @@ def _foreign(wanted: Wanted, existing: Mapping[str, Any] | None) -> str:
     if existing is None or wanted.target.creation == "None":
         return ""
     controllers = [one for one in at(existing, ("metadata", "ownerReferences")) or () if one.get("controller")]
-    if any(building.is_external(one) and not building.is_own(one, wanted) for one in controllers):
+    if any(secret_builder.is_external(one) and not secret_builder.is_own(one, wanted) for one in controllers):
         return f"Secret {wanted.target.name} belongs to another ExternalSecret"
     if wanted.target.creation == "Merge":
         return ""
     if wanted.uid and wanted.target.creation == "Owner":
-        others = [one for one in controllers if not building.is_own(one, wanted)]
+        others = [one for one in controllers if not secret_builder.is_own(one, wanted)]
         if others:
             return f"Secret {wanted.target.name} belongs to {others[0].get('kind')} {others[0].get('name')}"
     owner = at(existing, ("metadata", "labels", CREATED_BY))

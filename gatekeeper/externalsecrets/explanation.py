@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gatekeeper.errors import GateError
-from gatekeeper.external import values as making
-from gatekeeper.external.model import Item, Many, Remote, Wanted
-from gatekeeper.external.planning import Fetched, key_of, query_of, wish_of
-from gatekeeper.hidden import Hidden
+from gatekeeper.externalsecrets import value_transforms as making
+from gatekeeper.externalsecrets.fetch_plan import Fetched, key_of, query_of, wish_of
+from gatekeeper.externalsecrets.model import Item, Many, Remote, Wanted
+from gatekeeper.secret_value import Hidden
 
 
 def steps(wanted: Wanted, fetched: Fetched) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gatekeeper.external.model import (
+from gatekeeper.externalsecrets.model import (
     Find,
     Item,
     Many,
@@ -22,7 +22,7 @@ from gatekeeper.external.model import (
     TemplateFrom,
     Wanted,
 )
-from gatekeeper.fields import FieldError, Fields
+from gatekeeper.kube.decoder import FieldError, Fields
 
 GROUP = "external-secrets.io"
 VERSIONS = ("v1alpha1", "v1beta1", "v1")

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from gatekeeper.errors import GateError
-from gatekeeper.external.model import Find, Remote, StoreRef, Wanted
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.reading import Missing, Outcome, Query, Store, StoreError, Wish
+from gatekeeper.externalsecrets.model import Find, Remote, StoreRef, Wanted
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores.protocol import Missing, Outcome, Query, Store, StoreError, Wish
 
 # So many stores are read at a time.
 AT_ONCE = 8

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import documents
 from gatekeeper.errors import GateError
-from gatekeeper.external import reading
-from gatekeeper.external.reading import GROUP
-from gatekeeper.fields import FieldError
+from gatekeeper.externalsecrets import external_secret_spec
+from gatekeeper.externalsecrets.external_secret_spec import GROUP
+from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import FieldPath, at
-from gatekeeper.roles import Positions
+from gatekeeper.protocols import Positions
+from gatekeeper.workspace import documents
 
 NEWEST = f"{GROUP}/v1"
 KINDS = ("ExternalSecret", "ClusterExternalSecret", "SecretStore", "ClusterSecretStore")
@@ -141,7 +141,7 @@ def _asks(value: Any) -> Any:
     """What an object asks for, whatever its version; itself, where it is another kind or cannot be read."""
     if at(value, ("kind",)) == "ExternalSecret":
         try:
-            wanted = reading.read(value)
+            wanted = external_secret_spec.read(value)
         except FieldError:
             return "cannot be read"
         template = wanted.target.template

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gatekeeper.external import building
-from gatekeeper.external.building import DATA_HASH, MANAGED
-from gatekeeper.external.model import Wanted
-from gatekeeper.external.planning import key_of
+from gatekeeper.externalsecrets import secret_builder
+from gatekeeper.externalsecrets.fetch_plan import key_of
+from gatekeeper.externalsecrets.model import Wanted
+from gatekeeper.externalsecrets.secret_builder import DATA_HASH, MANAGED
 from gatekeeper.model import at
 
 NEVER = math.inf
@@ -27,7 +27,7 @@ def version_of(value: Any) -> str:
     maps = (at(value, ("metadata", field)) or {} for field in ("annotations", "labels"))
     notes, labels = (" ".join(f"{key}:{held[key]}" for key in sorted(held, key=str.encode)) for held in maps)
     shown = f"{{annotations:map[{notes}] labels:map[{labels}]}}"
-    return f"{at(value, ('metadata', 'generation')) or 0}-{building.go_hash(shown)}"
+    return f"{at(value, ('metadata', 'generation')) or 0}-{secret_builder.go_hash(shown)}"
 
 
 def due_at(wanted: Wanted, value: Any, now: float) -> float:
@@ -70,8 +70,8 @@ def is_valid(wanted: Wanted, existing: Mapping[str, Any] | None) -> bool:
         return True
     if existing is None or at(existing, ("metadata", "labels", MANAGED)) != "true":
         return False
-    held = building.unpacked(existing.get("data") or {})
-    return bool(at(existing, ("metadata", "annotations", DATA_HASH)) == building.data_hash(held))
+    held = secret_builder.unpacked(existing.get("data") or {})
+    return bool(at(existing, ("metadata", "annotations", DATA_HASH)) == secret_builder.data_hash(held))
 
 
 def _time(text: Any) -> float | None:

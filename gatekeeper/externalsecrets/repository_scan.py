@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gatekeeper import config, documents, sources
+from gatekeeper import config
 from gatekeeper.errors import UsageError
-from gatekeeper.external import collecting, reading
-from gatekeeper.external.collecting import Found, Given, Refused, Spaces
+from gatekeeper.externalsecrets import collection, external_secret_spec
+from gatekeeper.externalsecrets.collection import Found, Given, Refused, Spaces
 from gatekeeper.model import FieldPath, Resource
-from gatekeeper.render import every as render
+from gatekeeper.render import pipeline as render
+from gatekeeper.workspace import documents
+from gatekeeper.workspace import tree as workspace_tree
 
 
 def found(path: Path, namespace: str, spaces: Spaces) -> Found:
@@ -29,10 +31,10 @@ def found(path: Path, namespace: str, spaces: Spaces) -> Found:
     root = config.root_of(path.resolve())
     settings = config.load(root, None)
     jobs = os.cpu_count() or 1
-    tree = sources.gather([path], root, settings.exclude)
+    tree = workspace_tree.gather([path], root, settings.exclude)
     read, gaps = documents.read(tree, jobs)
     rendered = render.all_of(tree, read, settings, jobs, lambda done, of: None)
-    found = collecting.collected(_given(rendered.resources, namespace), spaces, settings.secrets_allow)
+    found = collection.collected(_given(rendered.resources, namespace), spaces, settings.secrets_allow)
     lost = [gap for gap in (*tree.gaps, *gaps, *rendered.gaps) if gap.fatal]
     found.refused[:0] = [Refused("", "", gap.reason, gap.file) for gap in lost]
     return found
@@ -41,7 +43,7 @@ def found(path: Path, namespace: str, spaces: Spaces) -> Found:
 def _given(resources: Sequence[Resource], namespace: str) -> Iterator[Given]:
     for resource in resources:
         ref = resource.ref
-        if ref.group == reading.GROUP or (ref.group, ref.kind) == ("", "Namespace"):
+        if ref.group == external_secret_spec.GROUP or (ref.group, ref.kind) == ("", "Namespace"):
             space = "" if ref.kind.startswith("Cluster") or ref.kind == "Namespace" else ref.namespace or namespace
             yield Given(resource.value, space, lambda path, of=resource: _place(of, path))  # type: ignore[misc]
 

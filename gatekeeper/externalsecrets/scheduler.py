@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gatekeeper import syncs
-from gatekeeper.external import planning, refreshing
-from gatekeeper.external.collecting import Found
-from gatekeeper.external.model import Wanted
-from gatekeeper.external.planning import StoreKey
-from gatekeeper.stores.keeping import Kept, Pause, pause
-from gatekeeper.stores.reading import Store
-from gatekeeper.syncs import Done, Name, Round
+from gatekeeper.externalsecrets import fetch_plan, refresh_schedule, sync
+from gatekeeper.externalsecrets.collection import Found
+from gatekeeper.externalsecrets.fetch_plan import StoreKey
+from gatekeeper.externalsecrets.model import Wanted
+from gatekeeper.externalsecrets.sync import Done, Name, Round
+from gatekeeper.stores.pool import Kept, Pause, pause
+from gatekeeper.stores.protocol import Store
 
 if TYPE_CHECKING:
     from lightkube import Client
@@ -47,8 +46,8 @@ def _at(seen: Seen, now: float) -> float:
     if seen.read_at is None or seen.read_at > now:
         return now
     if seen.wanted.refresh != "Periodic" or seen.wanted.interval <= 0:
-        return refreshing.NEVER
-    return refreshing.next_after(seen.wanted, seen.read_at)
+        return refresh_schedule.NEVER
+    return refresh_schedule.next_after(seen.wanted, seen.read_at)
 
 
 class Watch:
@@ -77,13 +76,13 @@ class Watch:
             is_forced: read all, due or not.
         """
         now = time.time()
-        round_ = syncs.begin(cluster, found, objects, now, not is_written)
+        round_ = sync.begin(cluster, found, objects, now, not is_written)
         due = found.wanted if is_forced else [one for one in found.wanted if self._is_due(round_, one)]
-        done = syncs.decided(round_, due, lambda key: self._stores.store(key, _source(found, key)))
+        done = sync.decided(round_, due, lambda key: self._stores.store(key, _source(found, key)))
         self._stores.learn({key: _source(found, key) for key in done.plan}, done.fetched.faults)
         if is_written and cluster is not None:
-            syncs.refuse(round_, found.refused)
-            done = syncs.written(round_, done)
+            sync.refuse(round_, found.refused)
+            done = sync.written(round_, done)
         self._note(found, done, now)
         return done
 
@@ -93,13 +92,13 @@ class Watch:
             if seen.paused is not None:
                 return time.monotonic() >= seen.paused.until
             existing = round_.existing.get((wanted.namespace, wanted.target.name))
-            if seen.is_made and round_.cluster is not None and not refreshing.is_valid(wanted, existing):
+            if seen.is_made and round_.cluster is not None and not refresh_schedule.is_valid(wanted, existing):
                 return True
             # A Secret that was waited for is there.
             if not seen.is_made and wanted.target.creation == "Merge" and existing is not None:
                 return True
             return _at(seen, round_.now) <= round_.now
-        return syncs.is_due(round_, wanted)
+        return sync.is_due(round_, wanted)
 
     def _note(self, found: Found, done: Done, now: float) -> None:
         names = {(one.namespace, one.name) for one in found.wanted}
@@ -120,7 +119,7 @@ class Watch:
             stores: by their objects; see `StoreKey.object`.
         """
         for name, seen in list(self._seen.items()):
-            keys = planning.keys_of(seen.wanted)
+            keys = fetch_plan.keys_of(seen.wanted)
             if any(key.object in stores for key in keys):
                 self._seen[name] = seen._replace(read_at=None, paused=None)
                 for key in keys:

@@ -13,16 +13,16 @@ from typing import Any
 
 import orjson
 
-from gatekeeper import documents
-from gatekeeper.external import values as making
-from gatekeeper.external.model import Find, Remote, Template, TemplateFrom, Wanted
-from gatekeeper.external.planning import Fetched, key_of, query_of, wish_of
-from gatekeeper.external.values import ValueFault, Values
-from gatekeeper.gotemplate import asking
-from gatekeeper.gotemplate.asking import Fault
-from gatekeeper.hidden import Hidden
+from gatekeeper.externalsecrets import value_transforms as making
+from gatekeeper.externalsecrets.fetch_plan import Fetched, key_of, query_of, wish_of
+from gatekeeper.externalsecrets.model import Find, Remote, Template, TemplateFrom, Wanted
+from gatekeeper.externalsecrets.value_transforms import ValueFault, Values
+from gatekeeper.gocompat import client
+from gatekeeper.gocompat.client import Fault
 from gatekeeper.model import at
-from gatekeeper.stores.reading import Missing
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores.protocol import Missing
+from gatekeeper.workspace import documents
 
 MANAGED = "reconcile.external-secrets.io/managed"
 CREATED_BY = "reconcile.external-secrets.io/created-by"
@@ -186,7 +186,7 @@ def _filled(template: Template | None, data: Values, text_of: TextOf) -> tuple[V
     """What templates make: values, labels and annotations; later ones win."""
     if template is None:
         return data, {}, {}
-    engine: asking.Engine = "external-secrets" if template.engine == "v2" else "external-secrets-v1"
+    engine: client.Engine = "external-secrets" if template.engine == "v2" else "external-secrets-v1"
     made: dict[str, Values] = {"Data": {}, "Labels": {}, "Annotations": {}}
     if template.merge or not (template.data or template.sources):
         made["Data"].update(data)
@@ -210,10 +210,10 @@ def _texts(source: TemplateFrom, text_of: TextOf) -> list[tuple[str, str, bool]]
     return [(key, text_of(source.kind, source.name, key), is_whole) for key, is_whole in source.items]
 
 
-def _asked(engine: asking.Engine, templates: Mapping[str, str], data: Values) -> Values:
+def _asked(engine: client.Engine, templates: Mapping[str, str], data: Values) -> Values:
     if not templates:
         return {}
-    answers = asking.ask(engine, data, list(templates.values())).templates
+    answers = client.ask(engine, data, list(templates.values())).templates
     found: Values = {}
     for key, answer in zip(templates, answers, strict=True):
         if isinstance(answer, Fault):

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatekeeper import telling
-from gatekeeper.external.deciding import Decision
-from gatekeeper.external.refreshing import version_of
+from gatekeeper.externalsecrets.decision import Decision
+from gatekeeper.externalsecrets.refresh_schedule import version_of
+from gatekeeper.kube import conditions
+from gatekeeper.kube.conditions import MOST_MESSAGE, Told
 from gatekeeper.model import at
-from gatekeeper.telling import MOST_MESSAGE, Told
 
 SYNCED, FAILED, DELETED, MISSING = "SecretSynced", "SecretSyncedError", "SecretDeleted", "SecretMissing"
 
@@ -40,11 +40,11 @@ def status_of(decision: Decision, value: Any, now: float) -> dict[str, Any]:
     kept = [one for one in before.get("conditions") or () if one.get("type") != "Ready"]
     condition = {
         "type": "Ready", "status": status, "reason": reason, "message": message,
-        "lastTransitionTime": telling.since(value, status, now),
+        "lastTransitionTime": conditions.since(value, status, now),
     }  # fmt: skip
     found = {**before, "conditions": [*kept, condition]}
     if decision.action != "failed":
-        found |= {"refreshTime": telling.time_of(now), "syncedResourceVersion": version_of(value)}
+        found |= {"refreshTime": conditions.time_of(now), "syncedResourceVersion": version_of(value)}
         if decision.action != "wait" and decision.wanted.target.creation != "None":
             found["binding"] = {"name": decision.wanted.target.name}
     return found
@@ -55,7 +55,9 @@ def events_of(decision: Decision, value: Any) -> list[Told]:
     if decision.action == "failed" or not decision.is_synced:
         message = condition_of(decision)[2]
         # Told once, and not at every try.
-        return [] if telling.ready_of(value).get("message") == message else [Told("Warning", "UpdateFailed", message)]
+        return (
+            [] if conditions.ready_of(value).get("message") == message else [Told("Warning", "UpdateFailed", message)]
+        )
     words: dict[str, tuple[str, str]] = {
         "create": ("Created", "secret created"),
         "change": ("Updated", "secret updated"),

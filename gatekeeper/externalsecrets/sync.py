@@ -8,16 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gatekeeper import telling
 from gatekeeper.errors import GateError
-from gatekeeper.external import building, deciding, planning, reading, refreshing, reporting
-from gatekeeper.external.building import CREATED_BY, MANAGED, go_hash
-from gatekeeper.external.collecting import Found, Refused
-from gatekeeper.external.deciding import Decision
-from gatekeeper.external.model import Wanted
-from gatekeeper.external.planning import Fetched, Plan, StoreKey
+from gatekeeper.externalsecrets import decision, external_secret_spec, fetch_plan, refresh_schedule, secret_builder
+from gatekeeper.externalsecrets import status as externalsecrets_status
+from gatekeeper.externalsecrets.collection import Found, Refused
+from gatekeeper.externalsecrets.decision import Decision
+from gatekeeper.externalsecrets.fetch_plan import Fetched, Plan, StoreKey
+from gatekeeper.externalsecrets.model import Wanted
+from gatekeeper.externalsecrets.secret_builder import CREATED_BY, MANAGED, go_hash
+from gatekeeper.kube import conditions
 from gatekeeper.model import at
-from gatekeeper.stores.reading import Store, StoreError
+from gatekeeper.stores.protocol import Store, StoreError
 
 if TYPE_CHECKING:
     from lightkube import Client
@@ -89,15 +90,15 @@ def begin(cluster: Client | None, found: Found, objects: Mapping[Name, Any], now
 def is_due(round_: Round, wanted: Wanted) -> bool:
     """Whether an ExternalSecret is to be read now: by its status, or because its Secret is not as it was written."""
     value = round_.objects.get((wanted.namespace, wanted.name))
-    if value is None or refreshing.due_at(wanted, value, round_.now) <= round_.now:
+    if value is None or refresh_schedule.due_at(wanted, value, round_.now) <= round_.now:
         return True
-    return not refreshing.is_valid(wanted, round_.existing.get((wanted.namespace, wanted.target.name)))
+    return not refresh_schedule.is_valid(wanted, round_.existing.get((wanted.namespace, wanted.target.name)))
 
 
 def decided(round_: Round, wanted: list[Wanted], opened: Callable[[StoreKey], Store]) -> Done:
     """Reads, each secret once, and decides. Nothing is written."""
-    plan = planning.plan(wanted)
-    fetched = planning.fetch(plan, opened)
+    plan = fetch_plan.plan(wanted)
+    fetched = fetch_plan.fetch(plan, opened)
     # Templates are filled by another program; more of them than there are cores only wait.
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return Done(plan, fetched, list(pool.map(partial(_decided, round_, fetched), wanted)))
@@ -105,10 +106,10 @@ def decided(round_: Round, wanted: list[Wanted], opened: Callable[[StoreKey], St
 
 def _decided(round_: Round, fetched: Fetched, wanted: Wanted) -> Decision:
     existing = round_.existing.get((wanted.namespace, wanted.target.name))
-    return deciding.decide(wanted, fetched, existing, _texts(round_.cluster, wanted.namespace))
+    return decision.decide(wanted, fetched, existing, _texts(round_.cluster, wanted.namespace))
 
 
-def _texts(cluster: Client | None, namespace: str) -> building.TextOf:
+def _texts(cluster: Client | None, namespace: str) -> secret_builder.TextOf:
     from gatekeeper.cluster import secrets
 
     def text_of(kind: str, name: str, key: str) -> str:
@@ -143,13 +144,13 @@ def _written(round_: Round, fetched: Fetched, one: Decision) -> Decision:
     for _ in range(TRIES):
         try:
             if one.secret is not None:
-                secrets.write(cluster, one.secret, building.manager(wanted), one.action == "create")
+                secrets.write(cluster, one.secret, secret_builder.manager(wanted), one.action == "create")
             elif one.action == "delete":
                 secrets.delete(cluster, wanted.namespace, wanted.target.name)
         except secrets.Conflict:
             # It is there, or was changed, since it was looked for: what is there now decides.
             existing = secrets.secret(cluster, wanted.namespace, wanted.target.name)
-            one = deciding.decide(wanted, fetched, existing, _texts(cluster, wanted.namespace))
+            one = decision.decide(wanted, fetched, existing, _texts(cluster, wanted.namespace))
             continue
         except GateError as error:
             return Decision(wanted, "failed", str(error), may_pass=True)
@@ -176,7 +177,9 @@ def refuse(round_: Round, refused: Iterable[Refused]) -> None:
     for one in refused:
         value = round_.objects.get((one.namespace, one.name))
         if value is not None:
-            _tell_of(round_, value, Decision(reading.nothing(one.namespace, one.name), "failed", one.reason))
+            _tell_of(
+                round_, value, Decision(external_secret_spec.nothing(one.namespace, one.name), "failed", one.reason)
+            )
 
 
 def _tell(round_: Round, one: Decision) -> None:
@@ -187,11 +190,11 @@ def _tell(round_: Round, one: Decision) -> None:
 
 
 def _tell_of(round_: Round, value: Any, one: Decision) -> None:
-    from gatekeeper.cluster import external
+    from gatekeeper.cluster import external_secrets
 
     assert round_.cluster is not None
-    status = reporting.status_of(one, value, round_.now)
+    status = externalsecrets_status.status_of(one, value, round_.now)
     if status != (at(value, ("status",)) or {}):
-        external.tell(round_.cluster, value, status)
-    for told in reporting.events_of(one, value):
-        external.note(round_.cluster, telling.event(told, value, round_.now))
+        external_secrets.tell(round_.cluster, value, status)
+    for told in externalsecrets_status.events_of(one, value):
+        external_secrets.note(round_.cluster, conditions.event(told, value, round_.now))

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gatekeeper.errors import GateError
-from gatekeeper.external.model import Rewrite
-from gatekeeper.gotemplate import asking
-from gatekeeper.gotemplate.asking import Fault, Lookup, Rename
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.reading import Keyed, go_json
+from gatekeeper.externalsecrets.model import Rewrite
+from gatekeeper.gocompat import client
+from gatekeeper.gocompat.client import Fault, Lookup, Rename
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores.protocol import Keyed, go_json
 
 Values = dict[str, Hidden]
 MOST_KEY = 253
@@ -66,7 +66,7 @@ def parts(texts: Sequence[tuple[Hidden, str]]) -> list[Hidden | None]:
         else:
             lookups.append((number, Lookup(text, path)))
     if lookups:
-        answers = asking.ask(lookups=[lookup for _, lookup in lookups]).lookups
+        answers = client.ask(lookups=[lookup for _, lookup in lookups]).lookups
         found.update(zip((number for number, _ in lookups), answers, strict=True))
     return [found[number] for number in range(len(texts))]
 
@@ -92,7 +92,7 @@ def each(text: Hidden) -> Values:
     found.update((key, Hidden(b"")) for key, held in value.items() if held is None)
     others = [key for key in value if key not in found]
     if others:
-        answers = asking.ask(lookups=[Lookup(text, SPECIAL.sub(r"\\\1", key), True) for key in others]).lookups
+        answers = client.ask(lookups=[Lookup(text, SPECIAL.sub(r"\\\1", key), True) for key in others]).lookups
         found.update((key, answer or Hidden(b"")) for key, answer in zip(others, answers, strict=True))
     return {key: found[key] for key in value}
 
@@ -177,7 +177,7 @@ def _renamed(values: Values, rule: Rewrite) -> Values:
     keys = tuple(values)
     is_template = rule.kind == "Transform"
     asked = Rename(keys, template=rule.source) if is_template else Rename(keys, rule.source, rule.target)
-    [names] = asking.ask(renames=[asked]).renames
+    [names] = client.ask(renames=[asked]).renames
     if isinstance(names, Fault):
         raise ValueFault(names.reason)
     return {name: values[key] for key, name in zip(keys, names, strict=True)}

@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 import orjson
 
-from gatekeeper import process
+from gatekeeper.apply.inventory import entry_of
+from gatekeeper.apply.order import Object
 from gatekeeper.errors import SealError
-from gatekeeper.hidden import Hidden
-from gatekeeper.reconciling import marking
-from gatekeeper.reconciling.inventory import entry_of
-from gatekeeper.reconciling.ordering import Object
-from gatekeeper.sops import program
-from gatekeeper.stores.handed import Handed
+from gatekeeper.flux import ownership
+from gatekeeper.host import process
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.secret_value import Hidden
+from gatekeeper.sops import sops_cli
 
 AGE, PGP = ".agekey", ".asc"
 SECONDS = 60.0
@@ -29,7 +29,7 @@ SECONDS = 60.0
 
 def is_sealed(value: Object) -> bool:
     """Whether an object is encrypted, and is not to stay so."""
-    return isinstance(value.get("sops"), dict) and not marking.says(value, "decrypt", "Disabled")
+    return isinstance(value.get("sops"), dict) and not ownership.says(value, "decrypt", "Disabled")
 
 
 class Keys(NamedTuple):
@@ -93,6 +93,6 @@ def _keyring(keys: Sequence[Hidden]) -> Iterator[str]:
 
 
 def _opened(value: Object, keys: Hidden, keyring: str) -> Object:
-    plain = program.opened_with(orjson.dumps(value), keys, str(entry_of(value)), SECONDS, keyring)
+    plain = sops_cli.opened_with(orjson.dumps(value), keys, str(entry_of(value)), SECONDS, keyring)
     found: Object = orjson.loads(plain.reveal())
     return found

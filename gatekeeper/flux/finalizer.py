@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Object, Objects, Refusal
+from gatekeeper.apply import inventory, server_side_apply
+from gatekeeper.apply.server_side_apply import Gone
+from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, Object, Objects, Refusal
 from gatekeeper.errors import SealError, ToolError
-from gatekeeper.fields import FieldError
+from gatekeeper.flux import kustomization_spec, ownership, target_cluster
+from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import at
-from gatekeeper.reconciling import applying, inventory, marking, reaching, wanting
-from gatekeeper.reconciling.applying import Gone
 
 # Flux's own: whoever goes back to it finds what it knows.
 FINALIZER = "finalizers.fluxcd.io"
@@ -54,20 +55,20 @@ def deleted(cluster: Objects, value: Object, note: Callable[[list[Gone]], None])
     policy = spec.get("deletionPolicy") or "MirrorPrune"
     goes = policy in ("Delete", "WaitForTermination") or (policy == "MirrorPrune" and bool(spec.get("prune")))
     try:
-        wanted = wanting.read(live)
+        wanted = kustomization_spec.read(live)
         if wanted.account and wanted.cluster is None and _is_gone(cluster, metadata["namespace"], wanted.account):
             # Nobody could take it away any more: Flux lets it go then, too.
             goes = False
-        there = reaching.there(cluster, metadata["namespace"], wanted)
+        there = target_cluster.there(cluster, metadata["namespace"], wanted)
     except (FieldError, SealError) as error:
         # With other rights than those that it names nothing is taken away.
         raise ToolError(f"cannot be finished: {error}; mend it, or take its finalizer {FINALIZER} off") from None
     if goes and not spec.get("suspend"):
-        keep = partial(marking.keep, live)
-        gone = applying.to_go(there, inventory.backwards(inventory.read(live)), keep)
+        keep = partial(ownership.keep, live)
+        gone = server_side_apply.to_go(there, inventory.backwards(inventory.read(live)), keep)
         if any(one.action == "delete" for one in gone):
             note(gone)
-        taken = applying.taken(there, gone, keep)
+        taken = server_side_apply.taken(there, gone, keep)
         if any(one.action == "failed" for one in taken):
             raise Refusal("; ".join(f"{one.entry}: {one.reason}" for one in taken if one.action == "failed"), CONFLICT)
         if policy == "WaitForTermination" and any(one.action == "delete" for one in taken):

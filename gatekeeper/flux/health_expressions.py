@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import cel
+from gatekeeper.apply.kstatus import CURRENT, Health
+from gatekeeper.apply.order import Object, group_of
 from gatekeeper.errors import PolicyError, SealError
-from gatekeeper.fields import Fields
-from gatekeeper.reconciling.health import CURRENT, Health
-from gatekeeper.reconciling.ordering import Object, group_of
+from gatekeeper.kube import cel
+from gatekeeper.kube.decoder import Fields
 
 WORDS = ("inProgress", "failed", "current")
 

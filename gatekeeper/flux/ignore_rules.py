@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from gatekeeper import patterns
-from gatekeeper.fields import Fields
-from gatekeeper.labels import labels_of
-from gatekeeper.reconciling.inventory import entry_of
-from gatekeeper.reconciling.ordering import Object
+from gatekeeper.apply.inventory import entry_of
+from gatekeeper.apply.order import Object
+from gatekeeper.gocompat import regexp
+from gatekeeper.kube.decoder import Fields
+from gatekeeper.kube.labels import labels_of
 
 
 class Ignore(NamedTuple):
@@ -53,7 +53,7 @@ def read(fields: Fields) -> Ignore:
     if target is not None:
         for name in ("group", "version", "kind", "namespace", "name"):
             text = target.text(name, "")
-            if text and patterns.compiled(f"^(?:{text})$") is None:
+            if text and regexp.compiled(f"^(?:{text})$") is None:
                 target.refuse(name, "is no regular expression")
             found += [(name, text)] if text else []
         for name in selectors:
@@ -66,7 +66,7 @@ def read(fields: Fields) -> Ignore:
 
 
 def _fits(pattern: str, text: str) -> bool:
-    found = patterns.compiled(f"^(?:{pattern})$")
+    found = regexp.compiled(f"^(?:{pattern})$")
     return found is not None and found.search(text) is not None
 
 

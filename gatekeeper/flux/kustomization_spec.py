@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gatekeeper.apply.order import Object
 from gatekeeper.errors import SealError
-from gatekeeper.fields import Fields
+from gatekeeper.flux import health_expressions, ignore_rules, ownership
+from gatekeeper.flux.health_expressions import Rule
+from gatekeeper.flux.ignore_rules import Ignore
+from gatekeeper.kube.decoder import Fields
 from gatekeeper.model import at
-from gatekeeper.reconciling import expressing, ignoring, marking
-from gatekeeper.reconciling.expressing import Rule
-from gatekeeper.reconciling.ignoring import Ignore
-from gatekeeper.reconciling.ordering import Object
 
 # What rendering follows, and what is nothing to applying: how a deletion is carried out, old words for validation.
 RENDERED = (
@@ -77,7 +77,7 @@ def read(kustomization: Object) -> Wanted:
         for name in ("name", "namespace"):
             fields.text(name, "")
         if fields.has("readyExpr"):
-            expressing.check(fields.text("readyExpr"))
+            health_expressions.check(fields.text("readyExpr"))
         fields.end()
     decryption = spec.inner("decryption")
     if decryption is not None:
@@ -85,14 +85,14 @@ def read(kustomization: Object) -> Wanted:
     interval = spec.seconds("interval", MINUTE)
     spec.seconds("retryInterval", interval)
     timeout = spec.seconds("timeout", max(interval - HEALTH_MARGIN, SHORTEST))
-    rules = tuple(map(expressing.read, spec.each("healthCheckExprs")))
+    rules = tuple(map(health_expressions.read, spec.each("healthCheckExprs")))
     checks = []
     for fields in spec.each("healthChecks"):
         namespace = fields.text("namespace", "") or at(kustomization, ("metadata", "namespace")) or ""
         api_version, kind = fields.text("apiVersion", "apps/v1"), fields.text("kind")
         checks.append(ruled(Check(api_version, kind, namespace, fields.text("name")), rules))
         fields.end()
-    ignored = tuple(map(ignoring.read, spec.each("ignore")))
+    ignored = tuple(map(ignore_rules.read, spec.each("ignore")))
     account = spec.text("serviceAccountName", "")
     found = Wanted(spec.flag("wait"), tuple(checks), timeout, account, rules, _cluster(spec), ignored)
     spec.end("is not supported yet")
@@ -127,7 +127,7 @@ def complete(objects: Sequence[Object], kustomization: Object) -> None:
     if at(kustomization, ("spec", "postBuild")) is None:
         return
     for value in objects:
-        if marking.says(value, "substitute", "disabled"):
+        if ownership.says(value, "substitute", "disabled"):
             continue
         left = VARIABLE.search(orjson.dumps(value))
         if left:

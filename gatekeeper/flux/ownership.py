@@ -10,12 +10,12 @@ from copy import deepcopy
 from functools import partial
 from typing import Any
 
-from gatekeeper.labels import labels_of
+from gatekeeper.apply.order import Object
+from gatekeeper.apply.server_side_apply import Manner
+from gatekeeper.flux import ignore_rules
+from gatekeeper.flux.ignore_rules import Ignore
+from gatekeeper.kube.labels import labels_of
 from gatekeeper.model import at
-from gatekeeper.reconciling import ignoring
-from gatekeeper.reconciling.applying import Manner
-from gatekeeper.reconciling.ignoring import Ignore
-from gatekeeper.reconciling.ordering import Object
 
 GROUP = "kustomize.toolkit.fluxcd.io"
 NAME, NAMESPACE = f"{GROUP}/name", f"{GROUP}/namespace"
@@ -70,11 +70,11 @@ def manner(is_forced: bool, rules: Sequence[Ignore], value: Object, live: Object
         rules: which fields may differ.
     """
     forced, adopts = is_forced or says(value, "force", "Enabled"), not says(value, "ssa", "Merge")
-    pointers = ignoring.pointers_for(value, rules)
+    pointers = ignore_rules.pointers_for(value, rules)
     if not pointers or live is None:
         return Manner(None, is_left_alone(value, live), forced, adopts=adopts)
-    own = ignoring.kept(value, ignoring.without(value, pointers), live)
-    shown = partial(ignoring.without, pointers=pointers)
+    own = ignore_rules.kept(value, ignore_rules.without(value, pointers), live)
+    shown = partial(ignore_rules.without, pointers=pointers)
     return Manner(own, is_left_alone(value, live), forced, adopts=adopts, shown=shown)
 
 

@@ -8,12 +8,13 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gatekeeper.cluster.objects import Objects
+from gatekeeper.apply import kstatus
+from gatekeeper.apply.inventory import entry_of
+from gatekeeper.apply.server_side_apply import Change
+from gatekeeper.cluster.dynamic_client import Objects
 from gatekeeper.errors import ToolError
-from gatekeeper.reconciling import expressing, health
-from gatekeeper.reconciling.applying import Change
-from gatekeeper.reconciling.inventory import entry_of
-from gatekeeper.reconciling.wanting import Check, Wanted, ruled
+from gatekeeper.flux import health_expressions
+from gatekeeper.flux.kustomization_spec import Check, Wanted, ruled
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
@@ -72,17 +73,17 @@ def late(look: Look, seconds: float) -> str:
     return f"not ready after {seconds:g} seconds: {look.reasons}"
 
 
-def _state(cluster: Objects, check: Check) -> health.Health:
+def _state(cluster: Objects, check: Check) -> kstatus.Health:
     try:
         kind = cluster.kind(check.api_version, check.kind)
         found = cluster.get(kind, check.namespace, check.name) if kind else None
     except ToolError as error:
-        return health.Health("InProgress", str(error))
+        return kstatus.Health("InProgress", str(error))
     if found is None:
-        return health.Health("InProgress", "it is not there")
+        return kstatus.Health("InProgress", "it is not there")
     if check.rule is not None:
-        return expressing.health_of(found, check.rule)
-    return health.of(found, datetime.datetime.now(datetime.UTC))
+        return health_expressions.health_of(found, check.rule)
+    return kstatus.of(found, datetime.datetime.now(datetime.UTC))
 
 
 def _shown(check: Check) -> str:

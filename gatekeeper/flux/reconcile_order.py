@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from gatekeeper import applies
-from gatekeeper.reconciling.model import Asked, Done, Name, Round, needs
-from gatekeeper.reconciling.outcomes import Outcome
+from gatekeeper.apply.model import Asked, Done, Name, Outcome, Round
+from gatekeeper.flux import reconciler
+from gatekeeper.flux.model import needs
 
 # So many Kustomizations at a time.
 AT_ONCE = 8
@@ -35,7 +35,7 @@ def _in_turn(round_: Round, done: Mapping[Name, Done], left: set[Name], asked: A
         if name in left or (name in done and not done[name].outcome.is_ready):
             message = f"dependency '{'/'.join(name)}' is not ready"
             return Done(asked, Outcome(False, "DependencyNotReady", message))
-    late = applies.late(round_, asked)
+    late = reconciler.late(round_, asked)
     if late:
         return Done(asked, Outcome(False, "DependencyNotReady", late))
-    return applies.reconciled(round_, asked)
+    return reconciler.reconciled(round_, asked)

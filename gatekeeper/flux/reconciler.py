@@ -6,32 +6,28 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from gatekeeper.cluster import values
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.apply import gate_refusal, inventory, order, prune_budget, server_side_apply
+from gatekeeper.apply.inventory import Entry
+from gatekeeper.apply.model import Asked, Done, Outcome, Round
+from gatekeeper.apply.server_side_apply import Change, Gone
+from gatekeeper.cluster import secret_values
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.errors import SealError, ToolError
-from gatekeeper.fields import FieldError
-from gatekeeper.model import Verdict, at
-from gatekeeper.reconciling import (
-    applying,
-    budget,
-    decrypting,
-    expressing,
-    inventory,
-    marking,
-    ordering,
-    outcomes,
-    reaching,
-    refusing,
-    reporting,
-    waiting,
-    wanting,
+from gatekeeper.flux import (
+    decryption,
+    health_expressions,
+    kustomization_spec,
+    ownership,
+    readiness,
+    status,
+    status_writer,
+    target_cluster,
 )
-from gatekeeper.reconciling.applying import Change, Gone
-from gatekeeper.reconciling.inventory import Entry
-from gatekeeper.reconciling.marking import GROUP
-from gatekeeper.reconciling.model import VERSIONS, Asked, Begun, Done, Round
-from gatekeeper.reconciling.outcomes import Outcome
-from gatekeeper.reconciling.wanting import Wanted
+from gatekeeper.flux.kustomization_spec import Wanted
+from gatekeeper.flux.model import VERSIONS, Begun
+from gatekeeper.flux.ownership import GROUP
+from gatekeeper.kube.decoder import FieldError
+from gatekeeper.model import Verdict, at
 
 
 def reconciled(round_: Round, asked: Asked) -> Done:
@@ -39,7 +35,7 @@ def reconciled(round_: Round, asked: Asked) -> Done:
     begun = begin(round_, asked)
     if not begun.checks:
         return begun.done
-    return finish(round_, begun, waiting.unready(begun.there, begun.checks, begun.timeout, round_.stop))
+    return finish(round_, begun, readiness.unready(begun.there, begun.checks, begun.timeout, round_.stop))
 
 
 def late(round_: Round, asked: Asked) -> str:
@@ -51,7 +47,7 @@ def late(round_: Round, asked: Asked) -> str:
         name = (one.get("namespace") or asked.name[0], one["name"])
         own, other = (round_.cluster.get(kind, *each) if kind else None for each in (asked.name, name))
         try:
-            reason = expressing.unready(one["readyExpr"], own, other)
+            reason = health_expressions.unready(one["readyExpr"], own, other)
         except SealError as error:
             reason = str(error)
         if reason:
@@ -69,26 +65,26 @@ def begin(round_: Round, asked: Asked) -> Begun:
     before = inventory.read(live)
 
     def ended(done: Done, held: Sequence[Entry] = before) -> Begun:
-        return Begun(reporting.told(round_, live, done, held, began), cluster, live, held)
+        return Begun(status_writer.told(round_, live, done, held, began), cluster, live, held)
 
     if refused is not None:
         return ended(Done(asked, refused))
     try:
-        wanted = wanting.read(asked.kustomization)
-        wanting.complete(asked.objects, asked.kustomization)
-        objects = marking.owned(_opened(round_, asked), asked.kustomization)
-        there = reaching.there(cluster, asked.name[0], wanted)
+        wanted = kustomization_spec.read(asked.kustomization)
+        kustomization_spec.complete(asked.objects, asked.kustomization)
+        objects = ownership.owned(_opened(round_, asked), asked.kustomization)
+        there = target_cluster.there(cluster, asked.name[0], wanted)
     except (FieldError, SealError, ToolError) as error:
         return ended(Done(asked, Outcome(False, "BuildFailed", str(error))))
     prunes = bool(at(asked.kustomization, ("spec", "prune")))
     leaving = inventory.backwards(inventory.gone(before, objects)) if prunes else []
-    gone = applying.to_go(there, leaving, partial(marking.keep, asked.kustomization))
+    gone = server_side_apply.to_go(there, leaving, partial(ownership.keep, asked.kustomization))
     held = _held(round_, asked, gone, len(before))
     if held and not objects:
         # An empty render is no wish.
         return ended(Done(asked, Outcome(False, "PruneHeld", held), (), gone))
     if not round_.is_written:
-        changes = applying.planned(there, ordering.stages(objects), _how(asked, wanted))
+        changes = server_side_apply.planned(there, order.stages(objects), _how(asked, wanted))
         done = Done(asked, _outcome(changes, gone, held, round_.revision), changes, gone)
         return Begun(done, there, live, before)
     try:
@@ -97,8 +93,8 @@ def begin(round_: Round, asked: Asked) -> Begun:
     except ToolError as error:
         reason = Outcome(False, "StatusFailed", f"nothing is applied that cannot be noted: {error}")
         return Begun(Done(asked, reason), there, live, before)
-    now = outcomes.kept(before, done.changes, taken)
-    checks = waiting.targets(wanted, done.changes) if done.outcome.is_ready else []
+    now = status.kept(before, done.changes, taken)
+    checks = readiness.targets(wanted, done.changes) if done.outcome.is_ready else []
     if not checks:
         return ended(done, now)
     return Begun(done, there, live, now, checks, wanted.timeout, began)
@@ -111,7 +107,7 @@ def _written(
     objects: Sequence[Object],
     gone: Sequence[Gone],
     held: str,
-    how: applying.How,
+    how: server_side_apply.How,
 ) -> tuple[Done, list[Gone] | None]:
     """Applies, and takes away; each step is noted before it is taken.
 
@@ -122,19 +118,19 @@ def _written(
     def note(changes: Sequence[Change]) -> None:
         round_.act("apply", Done(asked, Outcome(False, "Applying", round_.revision), changes))
 
-    changes = applying.applied(there, ordering.stages(objects), how, note)
+    changes = server_side_apply.applied(there, order.stages(objects), how, note)
     failed = any(change.action == "failed" for change in changes)
     # Nothing is taken away while something did not come; and with `prune: false` it is nobody's any more.
     if failed or held:
         return Done(asked, _outcome(changes, (), held, round_.revision), changes), None
     if any(one.action == "delete" for one in gone):
         round_.act("delete", Done(asked, Outcome(False, "Pruning", round_.revision), (), gone))
-    taken = applying.taken(there, gone, partial(marking.keep, asked.kustomization))
+    taken = server_side_apply.taken(there, gone, partial(ownership.keep, asked.kustomization))
     return Done(asked, _outcome(changes, taken, held, round_.revision), changes, taken), taken
 
 
-def _how(asked: Asked, wanted: Wanted) -> applying.How:
-    return partial(marking.manner, bool(at(asked.kustomization, ("spec", "force"))), wanted.ignored)
+def _how(asked: Asked, wanted: Wanted) -> server_side_apply.How:
+    return partial(ownership.manner, bool(at(asked.kustomization, ("spec", "force"))), wanted.ignored)
 
 
 def finish(round_: Round, begun: Begun, reason: str) -> Done:
@@ -148,7 +144,7 @@ def finish(round_: Round, begun: Begun, reason: str) -> Done:
         done = done._replace(outcome=Outcome(False, "HealthCheckFailed", reason))
     # What was written meanwhile, by whomever, is not written over.
     live = _live(round_.cluster, done.asked)
-    return reporting.told(round_, live, done, begun.held, begun.began, is_healthy=not reason)
+    return status_writer.told(round_, live, done, begun.held, begun.began, is_healthy=not reason)
 
 
 def _opened(round_: Round, asked: Asked) -> list[Object]:
@@ -157,17 +153,17 @@ def _opened(round_: Round, asked: Asked) -> list[Object]:
     Raises:
         SealError: something is encrypted and cannot be opened.
     """
-    sealed = [one for one in asked.objects if decrypting.is_sealed(one)]
+    sealed = [one for one in asked.objects if decryption.is_sealed(one)]
     if not sealed:
         return list(asked.objects)
     name = at(asked.kustomization, ("spec", "decryption", "secretRef", "name"))
     if not isinstance(name, str):
         entry = inventory.entry_of(sealed[0])
         raise SealError(f"{entry} is encrypted with SOPS: name the keys in `spec.decryption.secretRef`")
-    held = values.secret(round_.cluster, asked.name[0], name)
+    held = secret_values.secret(round_.cluster, asked.name[0], name)
     if held is None:
         raise SealError(f"the Secret {asked.name[0]}/{name} to decrypt with is not there")
-    return decrypting.opened(asked.objects, decrypting.keys_of(held))
+    return decryption.opened(asked.objects, decryption.keys_of(held))
 
 
 def _noted(round_: Round, live: Object | None, before: Sequence[Entry], objects: Sequence[Object]) -> Object | None:
@@ -177,7 +173,7 @@ def _noted(round_: Round, live: Object | None, before: Sequence[Entry], objects:
     kind = round_.cluster.kind(live["apiVersion"], "Kustomization") if live is not None else None
     if live is None or kind is None or not new:
         return live
-    return round_.cluster.patch_status(kind, live, {"inventory": outcomes.inventory_of([*before, *new])})
+    return round_.cluster.patch_status(kind, live, {"inventory": status.inventory_of([*before, *new])})
 
 
 def _held(round_: Round, asked: Asked, gone: Sequence[Gone], before: int) -> str:
@@ -185,7 +181,7 @@ def _held(round_: Round, asked: Asked, gone: Sequence[Gone], before: int) -> str
     if round_.approved == round_.revision:
         return ""
     leaving = [one.entry for one in gone if one.action == "delete"]
-    reason = budget.excess(leaving, before, not asked.objects, round_.budget)
+    reason = prune_budget.excess(leaving, before, not asked.objects, round_.budget)
     return f"{reason}; approve it with --approve {round_.revision}" if reason else ""
 
 
@@ -193,7 +189,7 @@ def refusal(verdict: Verdict, asked: Asked) -> Outcome | None:
     """Why nothing of a Kustomization is applied: the gate refuses it, or could not judge; None where it may be."""
     if asked.lost:
         return Outcome(False, "BuildFailed", asked.lost)
-    return refusing.refusal(verdict, asked.objects, [asked.folder])
+    return gate_refusal.refusal(verdict, asked.objects, [asked.folder])
 
 
 def _outcome(changes: Sequence[Change], gone: Sequence[Gone], held: str, revision: str) -> Outcome:

@@ -10,24 +10,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gatekeeper import documents, gate, lock, sources, tools
-from gatekeeper.artifacts import crediting, fetching, including, reading, resolving, verifying, ways
-from gatekeeper.artifacts.crediting import Credit
-from gatekeeper.artifacts.including import Included
-from gatekeeper.artifacts.reading import GitRepository, Include
-from gatekeeper.artifacts.resolving import Revision
-from gatekeeper.cluster import values
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.apply.model import Asked
+from gatekeeper.cluster import secret_values
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.config import Config
 from gatekeeper.errors import GateError, ToolError
-from gatekeeper.fields import FieldError
-from gatekeeper.hidden import Hidden
+from gatekeeper.flux import substitution
+from gatekeeper.flux.model import VERSIONS
+from gatekeeper.flux.ownership import GROUP
+from gatekeeper.gate import pipeline
+from gatekeeper.host import lockfile, toolchain
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Resource, Verdict, at, distinct
-from gatekeeper.reconciling import substituting
-from gatekeeper.reconciling.marking import GROUP
-from gatekeeper.reconciling.model import VERSIONS, Asked
-from gatekeeper.render import applied, every
-from gatekeeper.stores.handed import Handed
+from gatekeeper.render import appliers
+from gatekeeper.render import pipeline as render_pipeline
+from gatekeeper.repositories import git_fetch, git_repository_spec, git_transport, includes, provenance, signature
+from gatekeeper.repositories import revision as repositories_revision
+from gatekeeper.repositories.git_repository_spec import GitRepository, Include
+from gatekeeper.repositories.includes import Included
+from gatekeeper.repositories.provenance import Credit
+from gatekeeper.repositories.revision import Revision
+from gatekeeper.secret_value import Hidden
+from gatekeeper.workspace import documents
+from gatekeeper.workspace import tree as workspace_tree
 
 
 class Source(NamedTuple):
@@ -57,13 +63,13 @@ def found(cluster: Objects) -> list[Source]:
     Raises:
         ToolError: it knows no GitRepositories.
     """
-    held = list(_listed(cluster, reading.GROUP, reading.VERSIONS, "GitRepository"))
+    held = list(_listed(cluster, git_repository_spec.GROUP, git_repository_spec.VERSIONS, "GitRepository"))
     kustomizations = list(_listed(cluster, GROUP, VERSIONS, "Kustomization"))
     all_: list[Source] = []
     for value in held:
         own = [one for one in kustomizations if _source_of(one) == _name(value)]
         try:
-            all_.append(Source(value, reading.read(value), own))
+            all_.append(Source(value, git_repository_spec.read(value), own))
         except FieldError as error:
             all_.append(Source(value, None, own, str(error)))
     return all_
@@ -96,7 +102,7 @@ def revision_of(cluster: Objects, source: GitRepository) -> Revision:
     """
     with closing(Handed()) as handed:
         way = _way(cluster, source, handed)
-        return resolving.resolve(source.ref, fetching.listed(source, way))
+        return repositories_revision.resolve(source.ref, git_fetch.listed(source, way))
 
 
 class Meant(NamedTuple):
@@ -119,12 +125,12 @@ def meant(cluster: Objects, source: GitRepository) -> Meant:
     """
     parts = []
     for one in source.include:
-        kind = cluster.newest(reading.GROUP, reading.VERSIONS, "GitRepository")
+        kind = cluster.newest(git_repository_spec.GROUP, git_repository_spec.VERSIONS, "GitRepository")
         value = cluster.get(kind, source.namespace, one.name) if kind else None
         if value is None:
             raise ToolError(f"the GitRepository {source.namespace}/{one.name} that it includes is not there")
         try:
-            other = reading.read(value)
+            other = git_repository_spec.read(value)
         except FieldError as error:
             raise ToolError(f"the GitRepository {source.namespace}/{one.name} that it includes: {error}") from None
         parts.append((one, other, revision_of(cluster, other)))
@@ -146,7 +152,7 @@ def pulled(cluster: Objects, source: GitRepository, meant: Meant, folder: Path) 
     """
     parts = [Included(one, _pulled(cluster, other, revision, folder).root) for one, other, revision in meant.parts]
     own = _pulled(cluster, source, meant.revision, folder)
-    return own._replace(root=including.joined(own.root, parts))
+    return own._replace(root=includes.joined(own.root, parts))
 
 
 def _pulled(cluster: Objects, source: GitRepository, revision: Revision, folder: Path) -> Pulled:
@@ -158,22 +164,22 @@ def _pulled(cluster: Objects, source: GitRepository, revision: Revision, folder:
         mirror, signer = None, ""
         if source.verification is not None:
             root.mkdir(parents=True, exist_ok=True)
-            mirror = fetching.mirrored(source, revision, way, root)
+            mirror = git_fetch.mirrored(source, revision, way, root)
             keys = _secret(cluster, source, source.verification.secret)
-            signer = verifying.verified(source, revision, mirror, way, keys)
-        files = fetching.checkout(source, revision, way, root, mirror)
-        return Pulled(files, crediting.of(source, way, files, signer))
+            signer = signature.verified(source, revision, mirror, way, keys)
+        files = git_fetch.checkout(source, revision, way, root, mirror)
+        return Pulled(files, provenance.of(source, way, files, signer))
 
 
-def _way(cluster: Objects, source: GitRepository, handed: Handed) -> ways.Way:
+def _way(cluster: Objects, source: GitRepository, handed: Handed) -> git_transport.Way:
     keys, proxy = (_secret(cluster, source, name) for name in (source.secret, source.proxy))
-    return ways.way(source.url, keys, handed, proxy)
+    return git_transport.way(source.url, keys, handed, proxy)
 
 
 def _secret(cluster: Objects, source: GitRepository, name: str) -> Mapping[str, Hidden]:
     if not name:
         return {}
-    held = values.secret(cluster, source.namespace, name)
+    held = secret_values.secret(cluster, source.namespace, name)
     if held is None:
         raise ToolError(f"the Secret {source.namespace}/{name} of the GitRepository is not there")
     return held
@@ -199,18 +205,18 @@ def judged(
     secret: dict[tuple[str, str], tuple[Hidden, ...]] = {}
     if given is not None and cluster is not None:
         given, secret, lost = _filled(cluster, given)
-    tools.follow(lock.load(root))
-    tree, how = sources.gather([root], root, settings.exclude), gate.Asked(jobs)
-    whole = gate.judge_all(tree, settings, how)
+    toolchain.follow(lockfile.load(root))
+    tree, how = workspace_tree.gather([root], root, settings.exclude), pipeline.Asked(jobs)
+    whole = pipeline.judge_all(tree, settings, how)
     lots = list(_lots(root, settings, jobs, given))
-    verdict = gate.told(whole.verdict, None, whole.lost)
+    verdict = pipeline.told(whole.verdict, None, whole.lost)
     if given is not None:
         # A Kustomization of the cluster may be another than in Git, and has values that stand nowhere else.
         ground = [resource for _, lot in whole.parts for resource in lot]
         known = {resource.json for resource in ground}
         others = [resource for _, lot in lots for resource in lot if resource.json not in known]
         if others:
-            more = gate.judge_objects(tree, whole.sources, ground, others, settings, how)
+            more = pipeline.judge_objects(tree, whole.sources, ground, others, settings, how)
             verdict = _joined(verdict, more, [one for several in secret.values() for one in several])
     return Judged(verdict, [_known(asked, secret, lost) for asked, _ in lots])
 
@@ -228,7 +234,7 @@ def _filled(
     for one in given:
         name = _name(one)
         try:
-            filled, secret[name] = substituting.filled(one, partial(values.data, cluster, name[0]))
+            filled, secret[name] = substitution.filled(one, partial(secret_values.data, cluster, name[0]))
         except GateError as error:
             filled, lost[name] = one, str(error)
         whole.append(filled)
@@ -237,14 +243,14 @@ def _filled(
 
 def _known(asked: Asked, secret: Mapping[Name, tuple[Hidden, ...]], lost: Mapping[Name, str]) -> Asked:
     hide = secret.get(asked.name, ())
-    reason = lost.get(asked.name) or substituting.masked(asked.lost, hide)
+    reason = lost.get(asked.name) or substitution.masked(asked.lost, hide)
     return asked._replace(secret=hide, lost=reason)
 
 
 def _joined(verdict: Verdict, more: Verdict, secret: Iterable[Hidden]) -> Verdict:
     covered = verdict.coverage
     # A policy may repeat what it refuses.
-    told = [one._replace(message=substituting.masked(one.message, secret)) for one in more.findings]
+    told = [one._replace(message=substitution.masked(one.message, secret)) for one in more.findings]
     return verdict._replace(
         findings=distinct([*verdict.findings, *told]),
         coverage=covered._replace(skipped=tuple(sorted({*covered.skipped, *more.coverage.skipped}))),
@@ -260,13 +266,13 @@ def _lots(
     root: Path, settings: Config, jobs: int, given: Sequence[Object] | None
 ) -> Iterator[tuple[Asked, list[Resource]]]:
     # What is kept from the gate is applied nevertheless, and must not be taken away for being overlooked.
-    tree = sources.gather([root], root, ())
-    seen = set(sources.gather([root], root, settings.exclude).files if settings.exclude else tree.files)
+    tree = workspace_tree.gather([root], root, ())
+    seen = set(workspace_tree.gather([root], root, settings.exclude).files if settings.exclude else tree.files)
     unjudged = [name for name in tree.files if name not in seen and name.endswith((".yaml", ".yml"))]
     read, _ = documents.read(tree, jobs)
-    who: list[Resource] | None = None if given is None else [applied.in_cluster(one) for one in given]
+    who: list[Resource] | None = None if given is None else [appliers.in_cluster(one) for one in given]
     found = set()
-    for entry, (resources, _, gaps) in every.by_applier(tree, read, settings, jobs, who):
+    for entry, (resources, _, gaps) in render_pipeline.by_applier(tree, read, settings, jobs, who):
         if entry.resource.ref.group != GROUP:
             continue
         lost = next((f"{gap.file}: {gap.reason}" for gap in gaps if gap.fatal), "")

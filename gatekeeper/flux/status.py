@@ -11,26 +11,19 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import telling
+from gatekeeper.apply import inventory
+from gatekeeper.apply.inventory import Entry
+from gatekeeper.apply.model import Outcome
+from gatekeeper.apply.order import Object
+from gatekeeper.apply.server_side_apply import Change, Gone
+from gatekeeper.flux.ownership import GROUP
+from gatekeeper.kube import conditions as kube_conditions
+from gatekeeper.kube.conditions import MOST_MESSAGE, Told
 from gatekeeper.model import at, dotted
-from gatekeeper.reconciling import inventory
-from gatekeeper.reconciling.applying import Change, Gone
-from gatekeeper.reconciling.inventory import Entry
-from gatekeeper.reconciling.marking import GROUP
-from gatekeeper.reconciling.ordering import Object
-from gatekeeper.telling import MOST_MESSAGE, Told
 
 # Whoever writes another moment there asks for a round.
 REQUESTED = "reconcile.fluxcd.io/requestedAt"
 MOST_HISTORY, MOST_FIELDS = 5, 10
-
-
-class Outcome(NamedTuple):
-    """What came of a Kustomization: a word that Flux has for it, or one of ours, and a sentence."""
-
-    is_ready: bool
-    reason: str
-    message: str
 
 
 class Moment(NamedTuple):
@@ -87,7 +80,7 @@ def progressing(
     conditions = [
         {
             "type": name, "status": status, "reason": "Progressing", "message": message,
-            "observedGeneration": generation, "lastTransitionTime": telling.time_of(now),
+            "observedGeneration": generation, "lastTransitionTime": kube_conditions.time_of(now),
         }
         for name, status in (("Reconciling", "True"), ("Ready", "Unknown"))
     ]  # fmt: skip
@@ -99,7 +92,7 @@ def _condition(value: Object, name: str, is_true: bool, reason: str, message: st
     return {
         "type": name, "status": status, "reason": reason, "message": message[:MOST_MESSAGE],
         "observedGeneration": at(value, ("metadata", "generation")),
-        "lastTransitionTime": telling.since(value, status, now, name),
+        "lastTransitionTime": kube_conditions.since(value, status, now, name),
     }  # fmt: skip
 
 
@@ -112,7 +105,7 @@ def _history(kustomization: Object, outcome: Outcome, held: Sequence[Entry], mom
     digest = f"sha256:{hashlib.sha256(moment.revision.encode() + listed).hexdigest()}"
     before = at(kustomization, ("status", "history"))
     before = before if isinstance(before, list) else []
-    when = telling.time_of(moment.now)
+    when = kube_conditions.time_of(moment.now)
     same = [one for one in before if (one.get("digest"), one.get("lastReconciledStatus")) == (digest, outcome.reason)]
     entry = {
         "digest": digest, "firstReconciled": same[0].get("firstReconciled", when) if same else when,
@@ -130,7 +123,7 @@ def events_of(
     """Events, as Flux's notifications read them: what came of it where that is another than before, and drift."""
     told = []
     message = outcome.message[:MOST_MESSAGE]
-    ready = telling.ready_of(kustomization)
+    ready = kube_conditions.ready_of(kustomization)
     if (ready.get("reason"), ready.get("message")) != (outcome.reason, message):
         told.append(Told("Normal" if outcome.is_ready else "Warning", outcome.reason, message))
     if at(kustomization, ("status", "lastAppliedRevision")) == revision:
@@ -139,7 +132,7 @@ def events_of(
         if lines:
             told.append(Told("Warning", "DriftCorrected", "; ".join(lines)))
     marks = {f"{GROUP}/revision": revision}
-    return [telling.event(one, kustomization, now, marks) for one in told]
+    return [kube_conditions.event(one, kustomization, now, marks) for one in told]
 
 
 def drift_of(changes: Sequence[Change]) -> list[str]:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from gatekeeper import telling
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.apply.inventory import Entry
+from gatekeeper.apply.model import Done, Outcome, Round
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.errors import ToolError
-from gatekeeper.reconciling import outcomes, substituting
-from gatekeeper.reconciling.inventory import Entry
-from gatekeeper.reconciling.marking import GROUP
-from gatekeeper.reconciling.model import Begun, Done, Round
-from gatekeeper.reconciling.outcomes import Outcome
-from gatekeeper.telling import Told
+from gatekeeper.flux import status as flux_status
+from gatekeeper.flux import substitution
+from gatekeeper.flux.model import Begun
+from gatekeeper.flux.ownership import GROUP
+from gatekeeper.kube import conditions
+from gatekeeper.kube.conditions import Told
 
 
 def progress(round_: Round, begun: Begun) -> None:
     """Says in the cluster that a Kustomization is waited for."""
     if begun.live is None:
         return
-    status = outcomes.progressing(begun.live, begun.held, round_.revision, begun.checks, time.time())
+    status = flux_status.progressing(begun.live, begun.held, round_.revision, begun.checks, time.time())
     kind = round_.cluster.kind(begun.live["apiVersion"], "Kustomization")
     if kind is not None:
         round_.cluster.patch_status(kind, begun.live, status)
@@ -36,9 +37,9 @@ def told(
         return done
     cluster, now = round_.cluster, time.time()
     kind, events = cluster.kind(live["apiVersion"], "Kustomization"), cluster.kind("v1", "Event")
-    moment = outcomes.Moment(round_.revision, began, now, is_healthy)
-    status = outcomes.status_of(live, done.outcome, held, moment)
-    told = outcomes.events_of(live, done.outcome, round_.revision, done.changes, now)
+    moment = flux_status.Moment(round_.revision, began, now, is_healthy)
+    status = flux_status.status_of(live, done.outcome, held, moment)
+    told = flux_status.events_of(live, done.outcome, round_.revision, done.changes, now)
     try:
         round_.act("done", done)
         if kind is not None:
@@ -62,8 +63,8 @@ def tell(cluster: Objects, value: Object, outcome: Outcome, revision: str) -> No
     if kind is None or live is None:
         return
     now = time.time()
-    cluster.patch_status(kind, live, outcomes.refusal_of(live, outcome, revision, now))
-    for event in outcomes.events_of(live, outcome, revision, (), now) if events else ():
+    cluster.patch_status(kind, live, flux_status.refusal_of(live, outcome, revision, now))
+    for event in flux_status.events_of(live, outcome, revision, (), now) if events else ():
         assert events is not None
         cluster.create(events, event)
 
@@ -77,12 +78,12 @@ def drifted(cluster: Objects, value: Object, message: str, revision: str) -> Non
     events = cluster.kind("v1", "Event")
     if events is not None:
         told_ = Told("Warning", "DriftDetected", message)
-        cluster.create(events, telling.event(told_, value, time.time(), {f"{GROUP}/revision": revision}))
+        cluster.create(events, conditions.event(told_, value, time.time(), {f"{GROUP}/revision": revision}))
 
 
 def _masked(done: Done) -> Done:
     """What is told, without what came out of Secrets; the cluster repeats values that it does not take."""
     hide = done.asked.secret
-    outcome = done.outcome._replace(message=substituting.masked(done.outcome.message, hide))
-    changes = [one._replace(reason=substituting.masked(one.reason, hide)) for one in done.changes]
+    outcome = done.outcome._replace(message=substitution.masked(done.outcome.message, hide))
+    changes = [one._replace(reason=substitution.masked(one.reason, hide)) for one in done.changes]
     return done._replace(outcome=outcome, changes=changes)

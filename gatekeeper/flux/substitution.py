@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 
+from gatekeeper.apply.order import Object
 from gatekeeper.errors import SealError
-from gatekeeper.hidden import Hidden
 from gatekeeper.model import at
-from gatekeeper.reconciling.ordering import Object
+from gatekeeper.secret_value import Hidden
 
 # What is shorter stands in too many texts to be hidden in them.
 SHORTEST = 4

@@ -5,10 +5,10 @@ Source: kustomize-controller `docs/spec/v1/kustomizations.md` (remote clusters, 
 
 from __future__ import annotations
 
-from gatekeeper.cluster import elsewhere, values
-from gatekeeper.cluster.objects import Objects
+from gatekeeper.cluster import remote_cluster, secret_values
+from gatekeeper.cluster.dynamic_client import Objects
 from gatekeeper.errors import ToolError
-from gatekeeper.reconciling.wanting import Wanted
+from gatekeeper.flux.kustomization_spec import Wanted
 
 
 def there(cluster: Objects, namespace: str, wanted: Wanted) -> Objects:
@@ -23,11 +23,11 @@ def there(cluster: Objects, namespace: str, wanted: Wanted) -> Objects:
     found = cluster
     if wanted.cluster is not None:
         name, key = wanted.cluster
-        held = values.secret(cluster, namespace, name)
+        held = secret_values.secret(cluster, namespace, name)
         if held is None:
             raise ToolError(f"the Secret {namespace}/{name} with the kubeconfig is not there")
-        text = next((held[one] for one in ((key,) if key else elsewhere.KEYS) if one in held), None)
+        text = next((held[one] for one in ((key,) if key else remote_cluster.KEYS) if one in held), None)
         if text is None:
-            raise ToolError(f"the Secret {namespace}/{name} has no `{key or elsewhere.KEYS[0]}`")
-        found = elsewhere.opened(text, f"the Secret {namespace}/{name}")
+            raise ToolError(f"the Secret {namespace}/{name} has no `{key or remote_cluster.KEYS[0]}`")
+        found = remote_cluster.opened(text, f"the Secret {namespace}/{name}")
     return found.acting(f"system:serviceaccount:{namespace}:{wanted.account}") if wanted.account else found

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import files
 from gatekeeper.config import Config
+from gatekeeper.host import atomic_file
 from gatekeeper.model import Finding, Place
 
 SCHEMA = "gatekeeper/baseline/v1"
@@ -68,5 +68,5 @@ def write(findings: Iterable[Finding], path: Path, config: Config, today: dateti
     once = sorted(known.values(), key=lambda entry: tuple(entry.values()))
     expires = today + datetime.timedelta(days=config.waiver_days)
     held = {"schema": SCHEMA, "reason": REASON, "expires": expires.isoformat(), "findings": once}
-    files.write(path, orjson.dumps(held, option=orjson.OPT_INDENT_2) + b"\n")
+    atomic_file.write(path, orjson.dumps(held, option=orjson.OPT_INDENT_2) + b"\n")
     return len(once)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import __version__, git
+from gatekeeper import __version__
 from gatekeeper.config import Config
+from gatekeeper.host import git
 
 MOST_IGNORED = 20_000
 
@@ -67,13 +68,11 @@ def judges() -> bytes:
 
 def _own() -> str:
     """What tells one build of this package from another: size and time of each of its files."""
-    here = Path(__file__).parent
     found = []
-    for folder in (here, here.parent / "policies"):
-        for name, _, names in os.walk(folder):
-            if "__pycache__" not in name:
-                stats = [(file, os.lstat(f"{name}/{file}")) for file in sorted(names)]
-                found.append(f"{name} {[(file, about.st_size, about.st_mtime_ns) for file, about in stats]}")
+    for name, _, names in os.walk(Path(__file__).parent.parent):
+        if "__pycache__" not in name:
+            stats = [(file, os.lstat(f"{name}/{file}")) for file in sorted(names)]
+            found.append(f"{name} {[(file, about.st_size, about.st_mtime_ns) for file, about in stats]}")
     return "\n".join(sorted(found))
 
 

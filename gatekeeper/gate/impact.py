@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gatekeeper import lock
 from gatekeeper.config import KEYS, NAME, Config
-from gatekeeper.documents import Source
-from gatekeeper.engines.admission import deployed
+from gatekeeper.engines.admission import engine
+from gatekeeper.host import lockfile
 from gatekeeper.model import Finding, Verdict
-from gatekeeper.render import charts, kustomizations
-from gatekeeper.render.kustomizations import Kustomization, reach
-from gatekeeper.roles import Positions
-from gatekeeper.sops import rules as sops_rules
-from gatekeeper.sources import Tree
+from gatekeeper.protocols import Positions
+from gatekeeper.render import chart_uses, kustomization_graph
+from gatekeeper.render.kustomization_graph import Kustomization, reach
+from gatekeeper.sops import creation_rules as sops_rules
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 # Kinds that change what is made of other files: who applies them, with what, or by which schema.
 FAR_REACHING = {"Kustomization", "Application", "ApplicationSet", "HelmRelease", "CustomResourceDefinition"}
@@ -26,13 +26,13 @@ def affected(tree: Tree, sources: Sequence[Source], config: Config, changed: fro
     """The files in which a finding can come from the change, or None for all files."""
     if _is_far_reaching(tree, sources, config, changed):
         return None
-    found = kustomizations.find(tree, [*sources, *kustomizations.outside(tree, sources)])
+    found = kustomization_graph.find(tree, [*sources, *kustomization_graph.outside(tree, sources)])
     touched = set(changed)
     for folder in found:
         files = {file for part in reach(found, folder) for file in _files(part)}
         if any(_holds(file, name) for file in files for name in changed):
             touched |= files
-    for folder in charts.folders(sources):
+    for folder in chart_uses.folders(sources):
         if any(not folder or name.startswith(f"{folder}/") for name in changed):
             touched.update(file for file in tree.files if not folder or file.startswith(f"{folder}/"))
     return frozenset(touched)
@@ -64,7 +64,7 @@ def apart(verdict: Verdict, before: Verdict, renames: Mapping[str, str]) -> Verd
 def _is_far_reaching(tree: Tree, sources: Sequence[Source], config: Config, changed: frozenset[str]) -> bool:
     brought = (path for bundle in config.bundles for path in (bundle.get("source"), bundle.get("key")) if path)
     # Which programs render, and which certificates may seal, is decided in the lock and there for everything.
-    own = (NAME, lock.NAME, KEYS, config.waivers, config.baseline)
+    own = (NAME, lockfile.NAME, KEYS, config.waivers, config.baseline)
     rules = (*own, *config.policies, *config.data, *config.crds, *config.leak_rules, *brought)
     if any(_holds(rule, name) for rule in rules for name in changed):
         return True
@@ -95,7 +95,7 @@ def _are_policies_touched(sources: Sequence[Source], changed: Sequence[Source], 
 
 
 def _is_policy(document: Positions) -> bool:
-    return document.head is not None and deployed.is_policy_kind(document.head[0].rpartition("/")[0], document.head[1])
+    return document.head is not None and engine.is_policy_kind(document.head[0].rpartition("/")[0], document.head[1])
 
 
 def _are_maps_used(sources: Sequence[Source]) -> bool:

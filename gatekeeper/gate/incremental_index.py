@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import verdicts
+from gatekeeper.gate import verdict_codec
 from gatekeeper.model import Coverage, Gap, Resource, Verdict, distinct
 
 # More than that is not the change of a commit; everything is then judged anew, and known better.
@@ -46,7 +46,7 @@ def to_bytes(ledger: Ledger) -> bytes:
         [
             ledger.listing.decode("latin-1"),
             {file: list(local) for file, local in ledger.local.items()},
-            orjson.Fragment(verdicts.to_bytes(ledger.verdict)),
+            orjson.Fragment(verdict_codec.to_bytes(ledger.verdict)),
             ledger.names,
         ]
     )
@@ -55,7 +55,7 @@ def to_bytes(ledger: Ledger) -> bytes:
 def from_bytes(content: bytes) -> Ledger:
     """What `to_bytes` wrote."""
     held: list[Any] = orjson.loads(content)
-    verdict = verdicts.from_bytes(orjson.dumps(held[2]))
+    verdict = verdict_codec.from_bytes(orjson.dumps(held[2]))
     local = {file: Local(*held_local) for file, held_local in held[1].items()}
     return Ledger(held[0].encode("latin-1"), local, verdict, tuple(held[3]))
 

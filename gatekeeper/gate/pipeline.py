@@ -6,26 +6,27 @@ import datetime
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-from gatekeeper import changes, documents, waivers
-from gatekeeper.cache import Cache
 from gatekeeper.config import NAME, Config
-from gatekeeper.documents import Source
-from gatekeeper.engines.admission import deployed as admission
-from gatekeeper.engines.external import allowed as external
+from gatekeeper.engines.admission import engine as admission
+from gatekeeper.engines.encrypted import engine as sealed
 from gatekeeper.engines.plaintext import secrets as plaintext
 from gatekeeper.engines.references import graph as references
-from gatekeeper.engines.rego import asking as rego
 from gatekeeper.engines.rego import bundles, library
-from gatekeeper.engines.schema import custom
-from gatekeeper.engines.schema import policies as schema_policies
+from gatekeeper.engines.rego import evaluation as rego
+from gatekeeper.engines.schema import json_schema_policies as schema_policies
+from gatekeeper.engines.schema import known_crds
 from gatekeeper.engines.schema import validation as schema
 from gatekeeper.engines.schema.catalog import Catalog
-from gatekeeper.engines.sealed import every as sealed
+from gatekeeper.engines.secret_access import allow_rules as external
+from gatekeeper.gate import impact, waivers
+from gatekeeper.gate.shards import WHOLE, Part
+from gatekeeper.host.cache import Cache
 from gatekeeper.model import Coverage, Finding, Gap, Resource, Verdict, distinct
-from gatekeeper.render import every as render
+from gatekeeper.render import pipeline as render
 from gatekeeper.render import terraform
-from gatekeeper.shards import WHOLE, Part
-from gatekeeper.sources import Tree
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 # Is told the step, and how much of it is done: a part from 0 to 1.
 Progress = Callable[[str, float], None]
@@ -94,7 +95,7 @@ def judge(tree: Tree, config: Config, asked: Asked, note: Note | None = None) ->
     if note:
         note(whole, tree)
     changed = asked.changed
-    reached = changes.affected(tree, whole.sources, config, changed) if changed is not None else None
+    reached = impact.affected(tree, whole.sources, config, changed) if changed is not None else None
     return told(whole.verdict, reached, whole.lost)
 
 
@@ -104,7 +105,7 @@ def told(verdict: Verdict, reached: frozenset[str] | None, lost: Collection[Gap]
         return verdict
     covered = verdict.coverage
     gaps = (gap for gap in covered.skipped if gap.file in reached or gap.file == NAME or gap in lost)
-    findings = tuple(one for one in verdict.findings if changes.tells(one, reached))
+    findings = tuple(one for one in verdict.findings if impact.tells(one, reached))
     return verdict._replace(findings=findings, coverage=covered._replace(skipped=tuple(gaps)))
 
 
@@ -198,7 +199,7 @@ def _asked(
 ) -> Said:
     say, jobs, cache = asked.say, asked.jobs, asked.cache
     say("checking schemas", 0)
-    kinds = custom.kinds(tree, sources, resources, config)
+    kinds = known_crds.kinds(tree, sources, resources, config)
     catalog = Catalog(config.kubernetes, kinds, library.apis)
     found, gaps, checked = schema.judge(mine, catalog, config.allow_missing, jobs)
     say("asking policies", 0)

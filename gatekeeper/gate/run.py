@@ -8,12 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gatekeeper import cache, config, git, identity, shards, verdicts
-from gatekeeper.hidden import Hidden
+from gatekeeper import config
+from gatekeeper.gate import cache_key, shards, verdict_codec
+from gatekeeper.host import cache, git
 from gatekeeper.model import Verdict
+from gatekeeper.secret_value import Hidden
 
 if TYPE_CHECKING:
-    from gatekeeper import gate, sources
+    from gatekeeper.gate import pipeline
+    from gatekeeper.workspace import tree as workspace_tree
 
 # Is told the steps that there are, the present one, and how much of it is done: a part from 0 to 1.
 Say = Callable[[Sequence[str], str, float], None]
@@ -47,7 +50,7 @@ def verdict_of(run: Run) -> Verdict:
     """The verdict of an earlier run on the same input, or a new one."""
     # What can be opened depends on keys, and they are on no list of what was judged.
     kept = run.kept if run.keys is None else None
-    found = identity.of(run.root, run.settings, run.staged) if kept is not None else None
+    found = cache_key.of(run.root, run.settings, run.staged) if kept is not None else None
     if kept is None or found is None:
         return _judged(run, None)
     day, config_ = str(datetime.date.today()).encode(), repr(run.settings).encode()
@@ -55,16 +58,16 @@ def verdict_of(run: Run) -> Verdict:
     key = kept.key([b"verdict", day, config_, asked, run.base.encode(), *found.parts])
     held = kept.read(key)
     if held is not None:
-        return verdicts.from_bytes(held)
+        return verdict_codec.from_bytes(held)
     is_whole = list(run.paths) == [run.root] and not run.shard
     book = kept.key([b"ledger", day, config_, str(run.root).encode(), *found.around]) if is_whole else ""
     verdict = _quickly(run, kept, found, book) if book else None
     if verdict is None:
 
-        def note(whole: gate.Whole, tree: sources.Tree) -> None:
-            from gatekeeper import quick
+        def note(whole: pipeline.Whole, tree: workspace_tree.Tree) -> None:
+            from gatekeeper.gate import incremental
 
-            noted = quick.noted(whole, tree, run.settings, found.listing)
+            noted = incremental.noted(whole, tree, run.settings, found.listing)
             if noted:
                 kept.write(book, noted)
 
@@ -72,33 +75,35 @@ def verdict_of(run: Run) -> Verdict:
         is_known = bool(book) and not found.differing
         verdict = _judged(run, note if is_known else None)
     if verdict.lasts:
-        kept.write(key, verdicts.to_bytes(verdict))
+        kept.write(key, verdict_codec.to_bytes(verdict))
     return verdict
 
 
-def _quickly(run: Run, kept: cache.Cache, found: identity.Input, book: str) -> Verdict | None:
+def _quickly(run: Run, kept: cache.Cache, found: cache_key.Input, book: str) -> Verdict | None:
     """The verdict by the changed files alone, where the last run on everything knows enough."""
-    from gatekeeper import ledger
+    from gatekeeper.gate import incremental_index
 
     held = kept.read(book)
-    known = ledger.from_bytes(held) if held else None
-    files = ledger.changed(known, found.listing, found.differing) if known else None
+    known = incremental_index.from_bytes(held) if held else None
+    files = incremental_index.changed(known, found.listing, found.differing) if known else None
     # The index is judged: where the work tree differs from it, the file at hand is another.
     if known is None or files is None or (run.staged and git.differs(run.root, files)):
         return None
-    from gatekeeper import quick
+    from gatekeeper.gate import incremental
 
-    return quick.judge(run.root, known, files, run.changed, run.settings, run.jobs, kept)
+    return incremental.judge(run.root, known, files, run.changed, run.settings, run.jobs, kept)
 
 
-def _judged(run: Run, note: gate.Note | None) -> Verdict:
+def _judged(run: Run, note: pipeline.Note | None) -> Verdict:
     # What judges takes longer to load than to look up what is known.
-    from gatekeeper import gate, lock, sources, tools
+    from gatekeeper.gate import pipeline
+    from gatekeeper.host import lockfile, toolchain
+    from gatekeeper.workspace import tree as workspace_tree
 
-    tools.follow(lock.load(run.root))
-    asked = gate.Asked(
+    toolchain.follow(lockfile.load(run.root))
+    asked = pipeline.Asked(
         run.jobs,
-        partial(run.say, gate.STEPS),
+        partial(run.say, pipeline.STEPS),
         None,
         run.changed,
         run.kept,
@@ -108,7 +113,7 @@ def _judged(run: Run, note: gate.Note | None) -> Verdict:
     )
 
     def judge(root: Path, paths: Sequence[Path], settings: config.Config) -> Verdict:
-        return gate.judge(sources.gather(paths, root, settings.exclude), settings, asked, note)
+        return pipeline.judge(workspace_tree.gather(paths, root, settings.exclude), settings, asked, note)
 
     if not run.staged or git.is_as_staged(run.root):
         return judge(run.root, run.paths, run.settings)
@@ -124,12 +129,12 @@ def _before(run: Run) -> Callable[[str], bytes | None] | None:
     return lambda file: git.file_at(run.root, run.base, old_names.get(file, file)) if file in changed else None
 
 
-def _opening(run: Run) -> gate.Opening | None:
+def _opening(run: Run) -> pipeline.Opening | None:
     if run.keys is None:
         return None
-    from gatekeeper.engines.sealed import opening
+    from gatekeeper.engines.encrypted import decryption_check
 
-    return partial(opening.judge, texts=run.keys, jobs=run.jobs)
+    return partial(decryption_check.judge, texts=run.keys, jobs=run.jobs)
 
 
 def at_commit(commit: str, run: Run, named: Sequence[Path], load: Callable[[Path], config.Config]) -> Verdict:
@@ -142,19 +147,20 @@ def at_commit(commit: str, run: Run, named: Sequence[Path], load: Callable[[Path
     # The commit says what its files are, its config among them: it has to be written out only to be judged.
     kept = run.kept
     asked = repr((commit, str(datetime.date.today()), run.settings.engine, list(map(str, named)))).encode()
-    contents = (one for path in named for one in identity.contents_of(path))
+    contents = (one for path in named for one in cache_key.contents_of(path))
     key = kept.key([b"commit", asked, *contents]) if kept else ""
     held = kept.read(key) if kept else None
     if held is not None:
-        return verdicts.from_bytes(held)
-    from gatekeeper import gate, sources
+        return verdict_codec.from_bytes(held)
+    from gatekeeper.gate import pipeline
+    from gatekeeper.workspace import tree as workspace_tree
 
     with git.commit(run.root, commit) as copy:
         own = load(copy)
         settings = config.anchored(own, run.root)
-        tree = sources.gather([copy], copy, settings.exclude)
-        verdict = gate.judge(tree, settings, gate.Asked(run.jobs, partial(run.say, gate.STEPS), cache=kept))
+        tree = workspace_tree.gather([copy], copy, settings.exclude)
+        verdict = pipeline.judge(tree, settings, pipeline.Asked(run.jobs, partial(run.say, pipeline.STEPS), cache=kept))
         # What lies outside of the repository is of no commit, and may be another tomorrow.
         if kept and verdict.lasts and settings == own:
-            kept.write(key, verdicts.to_bytes(verdict))
+            kept.write(key, verdict_codec.to_bytes(verdict))
         return verdict

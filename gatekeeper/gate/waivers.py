@@ -15,13 +15,14 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gatekeeper import baseline, documents
-from gatekeeper.baseline import Baseline
 from gatekeeper.config import Config
-from gatekeeper.documents import Source
+from gatekeeper.gate import baseline
+from gatekeeper.gate.baseline import Baseline
 from gatekeeper.model import Finding, Gap, Place, Waived, dotted
-from gatekeeper.roles import Positions
-from gatekeeper.sources import Tree
+from gatekeeper.protocols import Positions
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 MARK = re.compile(r"^(.*?)(?:#|//|;)\s*gatekeeper:waive\b(.*)$")
 NEEDED = ("rule", "reason", "expires")

@@ -14,14 +14,14 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from gatekeeper import tools
-from gatekeeper.hidden import Hidden
-from gatekeeper.process import Idle
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import Idle
+from gatekeeper.secret_value import Hidden
 
 SECONDS = 10.0
 ADVICE = "a template may go on for ever, or take more than 512 MB"
 Engine = Literal["external-secrets", "external-secrets-v1", "sealed-secrets"]
-_programs = Idle(partial(tools.find, "gotemplate"), SECONDS, ADVICE)
+_programs = Idle(partial(toolchain.find, "gotemplate"), SECONDS, ADVICE)
 
 
 class Rename(NamedTuple):

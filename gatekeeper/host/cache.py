@@ -56,12 +56,12 @@ class Cache:
 
     def write(self, key: str, content: bytes) -> None:
         """Keeps something under a key; where the folder cannot be written, nothing is kept."""
-        from gatekeeper import files
+        from gatekeeper.host import atomic_file
 
         path = self._path(key)
         with suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            files.write(path, self._mac(key, content) + content)
+            atomic_file.write(path, self._mac(key, content) + content)
             self._prune()
 
     def _mac(self, key: str, content: bytes) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper.errors import ToolError, UsageError
-from gatekeeper.process import run
+from gatekeeper.host.process import run
 
 SECONDS = 60.0
 

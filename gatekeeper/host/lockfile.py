@@ -14,9 +14,10 @@ from typing import Any
 
 import orjson
 
-from gatekeeper import __version__, files, tools
+from gatekeeper import __version__
 from gatekeeper.errors import UsageError
-from gatekeeper.tools import Tool
+from gatekeeper.host import atomic_file, toolchain
+from gatekeeper.host.toolchain import Tool
 
 NAME = "gatekeeper.lock"
 SCHEMA = "gatekeeper/lock/v1"
@@ -42,11 +43,11 @@ def write(root: Path, found: dict[str, str]) -> Path:
     """
     held = _held(root)
     entries: dict[str, Any] = {}
-    for name, tool in tools.TOOLS.items():
-        if name not in tools.PINNED and name not in found and name not in held.get("tools", {}):
+    for name, tool in toolchain.TOOLS.items():
+        if name not in toolchain.PINNED and name not in found and name not in held.get("tools", {}):
             continue
         before = held.get("tools", {}).get(name, {})
-        version = tools.pinned(name).version
+        version = toolchain.pinned(name).version
         sums = {
             where: sorted(known) for where, known in before.get("sums", {}).items() if before.get("version") == version
         }
@@ -55,7 +56,7 @@ def write(root: Path, found: dict[str, str]) -> Path:
         entries[name] = {"package": tool.package, "version": version, "sums": dict(sorted(sums.items()))}
     value = {"schema": SCHEMA, "gatekeeper": __version__, "tools": entries}
     path = root / NAME
-    files.write(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    atomic_file.write(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
     return path
 
 
@@ -75,9 +76,9 @@ def _held(root: Path) -> dict[str, Any]:
 
 
 def _tool(name: str, entry: Any) -> Tool:
-    if name not in tools.TOOLS:
-        raise UsageError(f"{NAME}: no tool `{name}`; there are {', '.join(tools.TOOLS)}")
-    own = tools.TOOLS[name]
+    if name not in toolchain.TOOLS:
+        raise UsageError(f"{NAME}: no tool `{name}`; there are {', '.join(toolchain.TOOLS)}")
+    own = toolchain.TOOLS[name]
     # A lock chooses a version; which program that is of, this package says.
     if not isinstance(entry, dict) or entry.get("package") != own.package:
         raise UsageError(f"{NAME}: `{name}` must be of the package {own.package}")

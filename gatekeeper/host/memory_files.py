@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from gatekeeper.stores.reading import StoreError
+from gatekeeper.errors import ToolError
 
 MEMORY = Path("/dev/shm")
 
@@ -22,10 +22,10 @@ class Handed:
         """A new file, that only this user may read; its path.
 
         Raises:
-            StoreError: it is secret, and there is no place for it but a disk.
+            ToolError: it is secret, and there is no place for it but a disk.
         """
         if is_secret and not os.access(MEMORY, os.W_OK):
-            raise StoreError(f"{MEMORY} is not there, and a private key is not written to a disk")
+            raise ToolError(f"{MEMORY} is not there, and a private key is not written to a disk")
         folder = Path(tempfile.mkdtemp(prefix="gatekeeper-store-", dir=MEMORY if is_secret else None))
         self._folders.append(folder)
         path = folder / name

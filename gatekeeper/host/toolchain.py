@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper.errors import ToolError
-from gatekeeper.process import OFFLINE, run
+from gatekeeper.host.process import OFFLINE, run
 
+PACKAGE = Path(__file__).parent.parent
 BUILD_SECONDS = 1800.0
 
 
@@ -47,8 +48,10 @@ TOOLS: dict[str, Tool] = {
             ("--version", "--disable-version-check"),
             "encrypts and opens SOPS files",
         ),
-        Tool("gotemplate", "gatekeeper", "vf15dd7744b06", (), "fills Go templates, follows jq", source="gotemplate"),
-        Tool("luahealth", "gatekeeper", "v39ea3552dc67", (), "judges health as Argo CD does", source="luahealth"),
+        Tool("gotemplate", "gatekeeper", "vf15dd7744b06", (), "fills Go templates, follows jq", source="gocompat"),
+        Tool(
+            "luahealth", "gatekeeper", "v39ea3552dc67", (), "judges health as Argo CD does", source="argocd/health/lua"
+        ),
         Tool("conftest", "github.com/open-policy-agent/conftest", "v0.71.1", ("--version",), "benchmarks only"),
         Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", ("-v",), "benchmarks only"),
     )
@@ -126,7 +129,7 @@ def install(name: str) -> Path:
     work = path.parent / f"build-{os.getpid()}"
     environment = {**online(), "GOBIN": str(work), "GOFLAGS": "-trimpath -buildvcs=false", "CGO_ENABLED": "0"}
     target = f"{tool.package}@{tool.version}"
-    here = Path(__file__).parent / tool.source if tool.source else None
+    here = PACKAGE / tool.source if tool.source else None
     command = [go, "build", "-o", f"{work}/", "."] if tool.source else [go, "install", target]
     try:
         code, _, words = run(command, BUILD_SECONDS, here, environment=environment)
@@ -147,7 +150,7 @@ def online() -> dict[str, str]:
 
 def content(tool: Tool) -> str:
     """What the version of a tool of our own must be: a digest of what it is built from."""
-    folder = Path(__file__).parent / tool.source
+    folder = PACKAGE / tool.source
     held = b"\0".join((folder / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
     return f"v{hashlib.sha256(held).hexdigest()[:12]}"
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import documents
 from gatekeeper.model import FieldPath, Resource, at
+from gatekeeper.render.manifests import ref_of
 from gatekeeper.render.origin import Plain, joined
-from gatekeeper.render.plain import ref_of
-from gatekeeper.sources import Tree
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.tree import Tree
 
 FLUX = "kustomize.toolkit.fluxcd.io/"
 # Fields of a Flux Kustomization that kustomize knows by the same or by another name.

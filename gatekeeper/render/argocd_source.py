@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 
-from gatekeeper import documents
 from gatekeeper.config import Config
 from gatekeeper.model import FieldPath, Gap, Resource, at
-from gatekeeper.render import applied, charts, plain
-from gatekeeper.render.every import Built, Ground
+from gatekeeper.render import appliers, chart_uses, manifests
 from gatekeeper.render.origin import joined
-from gatekeeper.sources import Tree
+from gatekeeper.render.pipeline import Built, Ground
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.tree import Tree
 
 SKIPPED = b"+argocd:skip-file-rendering"
 # What Argo CD puts into a source before it renders it.
@@ -70,7 +70,7 @@ def rendered(
 
         if folder not in base.found:
             return _lost(folder, "its kustomization cannot be read")
-        by = applied.of_source(resource, where, folder)
+        by = appliers.of_source(resource, where, folder)
         target = kustomize.Target(folder, (), by if by.fields else None)
         return kustomize.build(tree, base.found, target, base.by_file, config)
     return _plain(tree, base, at(part, ("directory",)) or {}, folder, fits)
@@ -91,7 +91,7 @@ def _charted(
 ) -> Built:
     from gatekeeper.render import helm
 
-    use = charts.of_source(resource, where, folder, lambda file: (tree.root / file).is_file(), roots)
+    use = chart_uses.of_source(resource, where, folder, lambda file: (tree.root / file).is_file(), roots)
     bounds = [root.resolve() for root in (tree.root, *roots.values())]
     for file in use.files:
         path = (tree.root / file).resolve()
@@ -138,4 +138,4 @@ def _of_file(base: Ground, file: str, content: bytes) -> tuple[list[Resource], G
         source = documents.Source(file, "documents", tuple(found)) if failure is None else None
     if source is None or source.broken or source.role != "documents":
         return [], Gap(file, f"cannot be read: {source.note if source else 'no YAML'}", fatal=True)
-    return list(plain.resources(source)), None
+    return list(manifests.resources(source)), None

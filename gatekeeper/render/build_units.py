@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gatekeeper.render.applied import Applied
-from gatekeeper.render.kustomizations import Kustomization, reach
+from gatekeeper.render.appliers import Applied
+from gatekeeper.render.kustomization_graph import Kustomization, reach
 from gatekeeper.render.origin import joined
 
 

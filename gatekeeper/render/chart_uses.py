@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import documents
-from gatekeeper.documents import Source
 from gatekeeper.model import FieldPath, Gap, Resource, at
-from gatekeeper.render import values
-from gatekeeper.render.applied import Configs, sources_of
+from gatekeeper.render import helm_values
+from gatekeeper.render.appliers import Configs, sources_of
+from gatekeeper.render.helm_values import Written
 from gatekeeper.render.origin import joined
-from gatekeeper.render.values import Written
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
 
 ELSEWHERE = "its chart is not in the repository: what that renders is not judged"
 EXPANDED = "its generators are not run: what it applies is judged as it stands in the repository"
@@ -105,12 +105,12 @@ def _by_release(
     files = tuple(joined("", str(file)) for file in named)
     if at(spec, ("chart", "spec", "ignoreMissingValuesFiles")):
         files = tuple(file for file in files if file in sources)
-    parts = [values.part(resource, ("spec", "values"))]
+    parts = [helm_values.part(resource, ("spec", "values"))]
     for entry in reversed(at(spec, ("valuesFrom",)) or ()):
         held = configs.get((resource.ref.namespace, str(at(entry, ("name",)))), {})
         key = at(entry, ("valuesKey",)) or "values.yaml"
         if at(entry, ("kind",)) == "ConfigMap" and key in held and not at(entry, ("targetPath",)):
-            parts.append((values.text(held[key])[0], None))
+            parts.append((helm_values.text(held[key])[0], None))
         elif not at(entry, ("optional",)):
             gaps.append(Gap(resource.origin.file, f"a HelmRelease: {UNKNOWN_VALUES}"))
     namespace = at(spec, ("targetNamespace",)) or resource.ref.namespace or "default"
@@ -147,9 +147,9 @@ def of_source(
     if at(helm, ("ignoreMissingValueFiles",)):
         files = tuple(file for file in files if is_there(file))
     parts = [
-        values.parameters(at(helm, ("parameters",))),
-        values.part(resource, (*where, "helm", "valuesObject")),
-        values.inner(resource, (*where, "helm", "values")),
+        helm_values.parameters(at(helm, ("parameters",))),
+        helm_values.part(resource, (*where, "helm", "valuesObject")),
+        helm_values.inner(resource, (*where, "helm", "values")),
     ]
     own = at(helm, ("namespace",)) or at(spec, ("destination", "namespace"))
     namespace = own or resource.ref.namespace or "default"
@@ -172,6 +172,6 @@ def _use(
     """A use whose inline values are some parts, the one that wins first."""
     merged: Any = {}
     for held, _ in reversed(parts):
-        merged = values.merged(merged, held)
+        merged = helm_values.merged(merged, held)
     written = tuple(place for held, place in parts if held and place is not None)
     return Use(folder, release, namespace, files, orjson.dumps(merged) if merged else b"", written)

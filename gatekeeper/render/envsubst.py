@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from gatekeeper import patterns
+from gatekeeper.gocompat import regexp
 
 NAME = re.compile(r"\w+")
 # What is done with a value, the longer signs first.
@@ -149,7 +149,7 @@ def _fits(pattern: str) -> Callable[[str], bool]:
         else:
             out += {"*": ".*", "?": "."}.get(sign, re.escape(sign))
     # By a library that takes no longer than the text is long.
-    found = patterns.compiled(f"(?s){out}")
+    found = regexp.compiled(f"(?s){out}")
     if found is None:
         raise Unread
     return lambda text: found.fullmatch(text) is not None

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gatekeeper import documents
-from gatekeeper.documents import Source
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Place, Resource
 from gatekeeper.render import helm_template
-from gatekeeper.render.charts import Use
-from gatekeeper.render.plain import ref_of
-from gatekeeper.render.templated import Render, Templated
-from gatekeeper.sources import Tree
+from gatekeeper.render.chart_uses import Use
+from gatekeeper.render.helm_origin import Render, Templated
+from gatekeeper.render.manifests import ref_of
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 
 def build(

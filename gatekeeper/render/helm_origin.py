@@ -16,15 +16,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import documents
-from gatekeeper.documents import Source
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Gap, Place, at
+from gatekeeper.protocols import Positions
 from gatekeeper.render import helm_template
-from gatekeeper.render.charts import Use
-from gatekeeper.render.values import Written, in_file
-from gatekeeper.roles import Positions
-from gatekeeper.sources import Tree
+from gatekeeper.render.chart_uses import Use
+from gatekeeper.render.helm_values import Written, in_file
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 MARK = re.compile(r"#gk:(\d+):(\d+)\s*$")
 MARKABLE = re.compile(r"^\s*(?:- )*[\w./\"'$-]+:(?:\s.*)?$|^\s*- \S.*$")
@@ -83,7 +83,7 @@ class Templated(NamedTuple):
     render: Render
 
     def place(self, path: FieldPath, key: bool = False) -> Place:
-        """See `gatekeeper.roles.Origin`: the values that set the field, else the template's line."""
+        """See `gatekeeper.protocols.Origin`: the values that set the field, else the template's line."""
         names, rendered = self.render.marked
         mine = orjson.loads(self.json)
         for document, lines in rendered.get(self.template, ()):

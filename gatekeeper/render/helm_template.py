@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gatekeeper import documents, tools
 from gatekeeper.errors import ToolError
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import run
 from gatekeeper.model import Gap, at
-from gatekeeper.process import run
-from gatekeeper.render.charts import Use
+from gatekeeper.render.chart_uses import Use
 from gatekeeper.render.origin import joined
-from gatekeeper.sources import Tree
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.tree import Tree
 
 SPLIT = re.compile(r"^---\n", re.MULTILINE)
 SOURCE = re.compile(r"^# Source: ([^/\n]+)/(.+)$", re.MULTILINE)
@@ -32,7 +33,7 @@ def template(tree: Tree, use: Use, chart: Path, kubernetes: str, timeout: float)
     Raises:
         ToolError: helm is missing, failed (with its words), or took too long.
     """
-    command: list[str | Path] = [tools.find("helm"), "template", use.release, chart, "--namespace", use.namespace]
+    command: list[str | Path] = [toolchain.find("helm"), "template", use.release, chart, "--namespace", use.namespace]
     command += ["--kube-version", kubernetes, "--skip-tests"]
     if use.crds:
         command.append("--include-crds")

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gatekeeper import documents
 from gatekeeper.model import FieldPath, Place, Resource, at
-from gatekeeper.roles import Positions
+from gatekeeper.protocols import Positions
+from gatekeeper.workspace import documents
 
 STEP = re.compile(r"((?:\\.|[^.\[\]\\])+)|\[(\d+)\]")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gatekeeper import documents
-from gatekeeper.documents import Source
 from gatekeeper.model import at
 from gatekeeper.render.origin import joined, patch_entries
-from gatekeeper.sources import Tree
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 FILE_LISTS = ("resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators")
 REMOTE = ("https://", "http://", "git@", "ssh://", "git::", "github.com/", "gitlab.com/", "bitbucket.org/")

@@ -11,17 +11,18 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import documents, tools
 from gatekeeper.config import Config
-from gatekeeper.documents import Source
 from gatekeeper.errors import ToolError
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import run
 from gatekeeper.model import Finding, Gap, Place, Resource, at
-from gatekeeper.process import run
-from gatekeeper.render.applied import Applied
-from gatekeeper.render.kustomizations import FILE_LISTS, REMOTE, Kustomization, entries, reach
+from gatekeeper.render.appliers import Applied
+from gatekeeper.render.kustomization_graph import FILE_LISTS, REMOTE, Kustomization, entries, reach
+from gatekeeper.render.manifests import ref_of
 from gatekeeper.render.origin import Controller, Overlay, Step, joined
-from gatekeeper.render.plain import ref_of
-from gatekeeper.sources import Tree
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 ORIGIN = "config.kubernetes.io/origin"
 TRANSFORMATIONS = "alpha.config.kubernetes.io/transformations"
@@ -153,9 +154,15 @@ def _run(tree: Tree, target: Target, fields: dict[str, Any], inflates: bool, con
         resources = [from_wrapper(path) for path in target.files or (target.folder,)]
         settings = {**fields, "resources": resources, "buildMetadata": ["originAnnotations", "transformerAnnotations"]}
         (wrapper / "kustomization.yaml").write_bytes(orjson.dumps(settings))
-        command: list[str | Path] = [tools.find("kustomize"), "build", "--load-restrictor", "LoadRestrictionsNone"]
+        command: list[str | Path] = [toolchain.find("kustomize"), "build", "--load-restrictor", "LoadRestrictionsNone"]
         if inflates:
-            command += ["--enable-helm", "--helm-command", tools.find("helm"), "--helm-kube-version", config.kubernetes]
+            command += [
+                "--enable-helm",
+                "--helm-command",
+                toolchain.find("helm"),
+                "--helm-kube-version",
+                config.kubernetes,
+            ]
         code, out, words = run([*command, wrapper], config.timeout)
         if code != 0:
             told = words.strip().replace(f"{tree.root.resolve()}/", "").replace(str(wrapper), "the wrapper")

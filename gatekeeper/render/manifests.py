@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 
-from gatekeeper import documents
-from gatekeeper.documents import Source
 from gatekeeper.model import FieldPath, Ref, Resource
+from gatekeeper.protocols import Positions
 from gatekeeper.render.origin import Plain
-from gatekeeper.roles import Positions
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
 
 MAX_LISTS = 3
 # Groups of files that look like resources, but configure a program on somebody's machine; no cluster knows them.

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import documents
-from gatekeeper.documents import Source
 from gatekeeper.model import FieldPath, Place, Resource, at
-from gatekeeper.roles import Positions
+from gatekeeper.protocols import Positions
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
 
 # What tells the items of a Kubernetes list apart (the merge keys of strategic merge patches).
 MERGE_KEYS = ("name", "containerPort", "mountPath", "devicePath", "port", "key", "ip", "topologyKey")
@@ -25,7 +25,7 @@ class Plain(NamedTuple):
     prefix: FieldPath = ()
 
     def place(self, path: FieldPath, key: bool = False) -> Place:
-        """See `gatekeeper.roles.Origin`."""
+        """See `gatekeeper.protocols.Origin`."""
         _, line, column = self.document.locate((*self.prefix, *path), key)
         return Place(self.file, line, column)
 
@@ -73,7 +73,7 @@ class Overlay(NamedTuple):
     by: Controller | None = None
 
     def place(self, path: FieldPath, key: bool = False) -> Place:
-        """See `gatekeeper.roles.Origin`: the last kustomization that set the field, or else the resource's own file."""
+        """See `gatekeeper.protocols.Origin`: the last kustomization that set the field, or else its own file."""
         value = orjson.loads(self.rendered)
         if at(value, path) is not None:
             for step in reversed(self.steps):

@@ -8,15 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import documents
 from gatekeeper.config import Config
-from gatekeeper.documents import Source
 from gatekeeper.model import Finding, Gap, Place, Resource, at
-from gatekeeper.render import applied, charts, kustomizations, plain, units, variables
-from gatekeeper.render.applied import Applied
-from gatekeeper.render.kustomizations import Kustomization
-from gatekeeper.render.units import Unit
-from gatekeeper.sources import Tree, gather
+from gatekeeper.render import appliers as render_appliers
+from gatekeeper.render import build_units, chart_uses, kustomization_graph, manifests, post_build
+from gatekeeper.render.appliers import Applied
+from gatekeeper.render.build_units import Unit
+from gatekeeper.render.kustomization_graph import Kustomization
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree, gather
 
 Tell = Callable[[int, int], None]
 Built = tuple[list[Resource], list[Finding], list[Gap]]
@@ -57,13 +58,13 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int, tel
     rendered.findings.extend(finding for source in base.alone for finding in _headless(source))
     configs = base.configs
     rendered.parts.extend((file, plainly[file]) for file in base.free)
-    idle = (found[folder].source.file for folder in units.unused(found, parts, planned))
+    idle = (found[folder].source.file for folder in build_units.unused(found, parts, planned))
     rendered.gaps.extend(Gap(file, "a component that no kustomization uses: not built") for file in idle)
-    known = applied.of(rendered.resources, tree, configs)
+    known = render_appliers.of(rendered.resources, tree, configs)
     done = 0
-    for generation in units.generations(parts, found, planned):
+    for generation in build_units.generations(parts, found, planned):
         tasks = [
-            partial(_build, tree, part, units.appliers(part, found, known), found, by_file, plainly, config)
+            partial(_build, tree, part, build_units.appliers(part, found, known), found, by_file, plainly, config)
             for part in generation
         ]
         for part, built in zip(generation, _side_by_side(tasks, jobs), strict=True):
@@ -71,11 +72,11 @@ def all_of(tree: Tree, sources: Sequence[Source], config: Config, jobs: int, tel
             tell(done, len(parts))
             _add(rendered, part.folder, built)
             # Where a part could not be built, what stands in its files still tells who applies what.
-            files = units.files_of(part, found) if built[2] else ()
-            instead = [one for file in files if file in by_file for one in plain.resources(by_file[file])]
-            known.extend(applied.of(built[0] or instead, tree, configs))
+            files = build_units.files_of(part, found) if built[2] else ()
+            instead = [one for file in files if file in by_file for one in manifests.resources(by_file[file])]
+            known.extend(render_appliers.of(built[0] or instead, tree, configs))
     inflated = {chart for part in found.values() for chart in part.inflates}
-    uses, elsewhere = charts.uses(rendered.resources, base.charts, by_file, configs, inflated)
+    uses, elsewhere = chart_uses.uses(rendered.resources, base.charts, by_file, configs, inflated)
     rendered.gaps.extend(elsewhere)
     charted = _side_by_side([partial(_chart, tree, use, by_file, config) for use in uses], jobs)
     for number, (use, built) in enumerate(zip(uses, charted, strict=True)):
@@ -93,7 +94,7 @@ class Ground(NamedTuple):
     by_file: Mapping[str, Source]
     alone: Sequence[Source]
     plainly: Mapping[str, list[Resource]]
-    configs: applied.Configs
+    configs: render_appliers.Configs
     planned: Sequence[Applied]
     parts: Sequence[Unit]
     free: Sequence[str]
@@ -105,17 +106,17 @@ def ground(tree: Tree, sources: Sequence[Source], config: Config, given: Sequenc
     Args:
         given: who applies besides those that stand in the tree.
     """
-    sources = [*sources, *kustomizations.outside(tree, sources)]
+    sources = [*sources, *kustomization_graph.outside(tree, sources)]
     by_file = {source.file: source for source in sources}
-    found = kustomizations.find(tree, sources)
-    chart_folders = charts.folders(sources)
+    found = kustomization_graph.find(tree, sources)
+    chart_folders = chart_uses.folders(sources)
     alone = _alone(sources, found, chart_folders, config)
-    plainly = {source.file: list(plain.resources(source)) for source in alone}
+    plainly = {source.file: list(manifests.resources(source)) for source in alone}
     # What kustomizations build is known only later; as it is written, it tells who applies what, and so the order.
-    written = [part for source in sources for part in (plainly.get(source.file) or plain.resources(source))]
-    configs = applied.configs(written)
-    planned = applied.of([*written, *given], tree, configs)
-    parts, free = units.find(found, [file for file, resources in plainly.items() if resources], planned)
+    written = [part for source in sources for part in (plainly.get(source.file) or manifests.resources(source))]
+    configs = render_appliers.configs(written)
+    planned = render_appliers.of([*written, *given], tree, configs)
+    parts, free = build_units.find(found, [file for file, resources in plainly.items() if resources], planned)
     return Ground(found, chart_folders, by_file, alone, plainly, configs, planned, parts, free)
 
 
@@ -129,10 +130,10 @@ def by_applier(
     """
     base = ground(tree, sources, config, given or ())
     who = all_of(tree, sources, config, jobs).resources if given is None else given
-    known = applied.of(who, tree, base.configs)
+    known = render_appliers.of(who, tree, base.configs)
     lots: dict[int, list[Unit]] = {id(entry): [] for entry in known}
     for unit in base.parts:
-        for entry in units.appliers(unit, base.found, known):
+        for entry in build_units.appliers(unit, base.found, known):
             lots[id(entry)].append(unit)
     for entry in known:
         built: Built = ([], [], [])
@@ -203,13 +204,13 @@ def _build(
         sets = [entry.variables for entry in entries] or [None]
         for number, chosen in enumerate(sets):
             if chosen not in sets[:number]:
-                done[0].extend(variables.substituted(built[0], chosen))
+                done[0].extend(post_build.substituted(built[0], chosen))
         done[1].extend(built[1])
         done[2].extend(built[2])
     return done
 
 
-def _chart(tree: Tree, use: charts.Use, sources: Mapping[str, Source], config: Config) -> Built:
+def _chart(tree: Tree, use: chart_uses.Use, sources: Mapping[str, Source], config: Config) -> Built:
     from gatekeeper.render import helm
 
     return helm.build(tree, use, sources, config.kubernetes, config.timeout)
@@ -232,7 +233,7 @@ def _note_sources(sources: Sequence[Source], rendered: Rendered) -> None:
             heads = [document.head for document in source.documents]
             if heads and not any(heads):
                 rendered.gaps.append(Gap(source.file, "no Kubernetes resource"))
-            elif heads and all(head and plain.is_for_a_program(head[0], head[1]) for head in heads):
+            elif heads and all(head and manifests.is_for_a_program(head[0], head[1]) for head in heads):
                 rendered.gaps.append(Gap(source.file, "configures a program, not a cluster"))
 
 
@@ -257,7 +258,7 @@ def _headless(source: Source) -> Iterator[Finding]:
 
 def _note_variables(rendered: Rendered) -> None:
     for resource in rendered.resources:
-        if b"${" in resource.json and variables.VARIABLE.search(resource.json.decode("utf-8", "replace")):
+        if b"${" in resource.json and post_build.VARIABLE.search(resource.json.decode("utf-8", "replace")):
             rendered.gaps.append(
                 Gap(resource.origin.file, "holds ${VAR} that nothing here sets: those fields were not judged")
             )

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from gatekeeper import documents
 from gatekeeper.model import Resource, at
-from gatekeeper.render.expanding import expand
+from gatekeeper.render.envsubst import expand
+from gatekeeper.workspace import documents
 
 DISABLED = "kustomize.toolkit.fluxcd.io/substitute"
 VARIABLE = re.compile(r"\$\{#?[_A-Za-z][_A-Za-z0-9]*")

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import documents
-from gatekeeper.documents import Source
 from gatekeeper.model import TERRAFORM, FieldPath, Finding, Gap, Place, Ref, Resource
 from gatekeeper.render.origin import Plain
-from gatekeeper.sources import Tree
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 # The reader is thorough, not fast: what people write by hand is far smaller.
 MOST_BYTES = 512 * 1024
@@ -31,7 +31,7 @@ class Hcl(NamedTuple):
     places: Mapping[FieldPath, tuple[int, int]]
 
     def place(self, path: FieldPath, key: bool = False) -> Place:
-        """See `gatekeeper.roles.Origin`."""
+        """See `gatekeeper.protocols.Origin`."""
         del key
         while path and path not in self.places:
             path = path[:-1]

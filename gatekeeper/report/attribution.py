@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import git
+from gatekeeper.host import git
 from gatekeeper.model import Finding, Place
 
 NOBODY = "nobody named"

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from gatekeeper import __version__, belonging
-from gatekeeper.belonging import Age
+from gatekeeper import __version__
 from gatekeeper.model import Place, Verdict, dotted
+from gatekeeper.report import attribution
+from gatekeeper.report.attribution import Age
 
 WORDS = {
     "accepted": "Nothing stands against it.",
@@ -30,8 +31,8 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     """The whole page."""
     del colour
     today = datetime.datetime.now(tz=datetime.UTC).date()
-    ages = belonging.ages(root, verdict.counting)
-    owners = belonging.owners(root)
+    ages = attribution.ages(root, verdict.counting)
+    owners = attribution.owners(root)
     teams = {finding.place.file: owners.of(finding.place.file) for finding in verdict.findings}
     parts = [
         *_head(verdict, root, today),
@@ -90,10 +91,10 @@ def _overview(verdict: Verdict, teams: dict[str, str], ages: dict[Place, Age]) -
     if not found:
         return
     yield '<section id="overview"><h2>Findings at a glance</h2><div class="tables">'
-    yield from _counts("by rule", belonging.counted(one.rule for one in found), link=True)
-    yield from _counts("by team", belonging.counted(teams[one.place.file] for one in found))
-    yield from _counts("by environment", belonging.counted(belonging.environment(one.place.file) for one in found))
-    yield from _counts("by age", belonging.counted((ages[one.place].group for one in found), belonging.GROUPS))
+    yield from _counts("by rule", attribution.counted(one.rule for one in found), link=True)
+    yield from _counts("by team", attribution.counted(teams[one.place.file] for one in found))
+    yield from _counts("by environment", attribution.counted(attribution.environment(one.place.file) for one in found))
+    yield from _counts("by age", attribution.counted((ages[one.place].group for one in found), attribution.GROUPS))
     yield "</div></section>"
 
 
@@ -106,7 +107,7 @@ def _counts(title: str, counts: Sequence[tuple[str, int]], link: bool = False) -
 
 
 def _findings(verdict: Verdict, teams: dict[str, str], ages: dict[Place, Age]) -> Iterator[str]:
-    rules = belonging.counted(one.rule for one in verdict.counting)
+    rules = attribution.counted(one.rule for one in verdict.counting)
     for rule, count in rules:
         found = [one for one in verdict.counting if one.rule == rule]
         hints = dict.fromkeys(one.hint for one in found if one.hint)
@@ -122,7 +123,7 @@ def _findings(verdict: Verdict, teams: dict[str, str], ages: dict[Place, Age]) -
                 escape(one.message),
                 f"{escape(str(one.resource or ''))} <code>{escape(dotted(one.path))}</code>",
                 escape(teams[one.place.file]),
-                escape(belonging.environment(one.place.file)),
+                escape(attribution.environment(one.place.file)),
                 "" if age.days is None else f"{age.days:,} d",
             )
         yield "</tbody></table></section>"

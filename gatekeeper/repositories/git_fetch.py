@@ -17,13 +17,13 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from gatekeeper import process
-from gatekeeper.artifacts import submodules, ways
-from gatekeeper.artifacts.reading import GitRepository, Ref
-from gatekeeper.artifacts.resolving import Revision
-from gatekeeper.artifacts.ways import NOWHERE, Way
 from gatekeeper.errors import ToolError
-from gatekeeper.stores.handed import Handed
+from gatekeeper.host import process
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.repositories import git_transport, submodules
+from gatekeeper.repositories.git_repository_spec import GitRepository, Ref
+from gatekeeper.repositories.git_transport import NOWHERE, Way
+from gatekeeper.repositories.revision import Revision
 
 # What Flux leaves out where nothing else is said.
 EXCLUDED = (
@@ -121,7 +121,7 @@ def _filled(source: GitRepository, way: Way, scratch: Path, mirror: Path, commit
         raise ToolError(f"{source.url}: has more than {submodules.MOST} submodules, or they lie too deep in each other")
     for one in found:
         with closing(Handed()) as handed:
-            theirs = way if submodules.is_near(source, one) else ways.way(one.url, {}, handed)
+            theirs = way if submodules.is_near(source, one) else git_transport.way(one.url, {}, handed)
             other = GitRepository(
                 source.namespace, source.name, one.url, Ref(commit=one.commit), timeout=source.timeout, is_whole=True
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from gatekeeper.fields import FieldError, Fields
+from gatekeeper.kube.decoder import FieldError, Fields
 
 GROUP = "source.toolkit.fluxcd.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1")

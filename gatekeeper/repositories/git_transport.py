@@ -16,8 +16,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from gatekeeper.errors import ToolError
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.handed import Handed
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.secret_value import Hidden
 
 # Where no `.netrc` and no configuration of ssh is.
 NOWHERE = "/nonexistent"

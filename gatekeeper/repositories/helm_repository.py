@@ -18,12 +18,12 @@ from typing import NamedTuple
 import orjson
 import yaml
 
-from gatekeeper import process, tools
-from gatekeeper.artifacts import fetching
-from gatekeeper.artifacts.ways import NOWHERE
 from gatekeeper.errors import ToolError
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.handed import Handed
+from gatekeeper.host import process, toolchain
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.repositories import git_fetch
+from gatekeeper.repositories.git_transport import NOWHERE
+from gatekeeper.secret_value import Hidden
 
 SECONDS = 120.0
 NAME = "r"
@@ -84,7 +84,7 @@ def pulled(chart: Chart, version: str, keys: Mapping[str, Hidden], storage: Path
             raise ToolError(f"{chart.url}: the archive of {chart.name} {version} has no folder of its name")
         for archive in scratch.glob("*.tgz"):
             archive.unlink()
-        fetching.bounded(scratch)
+        git_fetch.bounded(scratch)
         scratch.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -110,7 +110,7 @@ def _home(chart: Chart, keys: Mapping[str, Hidden]) -> Iterator[Mapping[str, str
 
 
 def _helm(chart: Chart, surroundings: Mapping[str, str], *words: str) -> bytes:
-    command: list[str | Path] = [tools.find("helm"), *words]
+    command: list[str | Path] = [toolchain.find("helm"), *words]
     code, out, said = process.run(command, SECONDS, environment=surroundings, online=True, advice="ask it again later")
     told = f"{said} {out.decode('utf-8', 'replace') if code else ''}"
     if code != 0:

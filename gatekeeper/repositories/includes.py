@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper.artifacts import fetching
-from gatekeeper.artifacts.reading import Include
 from gatekeeper.errors import ToolError
+from gatekeeper.repositories import git_fetch
+from gatekeeper.repositories.git_repository_spec import Include
 
 # Stands between a commit and what was put into it, in the name of a folder.
 MARK = "-with-"
@@ -49,7 +49,7 @@ def joined(root: Path, parts: Sequence[Included]) -> Path:
             there = _within(scratch, one.include.target, f"`toPath` {one.include.target}")
             shutil.copytree(source, there, symlinks=True, dirs_exist_ok=True)
         # A link that stayed within its own repository may lead out of this one.
-        fetching.bounded(scratch)
+        git_fetch.bounded(scratch)
         scratch.replace(target)
     except shutil.Error as error:
         raise ToolError(f"what is included cannot be copied: {len(error.args[0])} files") from None

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper.artifacts import fetching
-from gatekeeper.artifacts.fetching import MIRROR
-from gatekeeper.artifacts.reading import GitRepository
-from gatekeeper.artifacts.ways import Way
 from gatekeeper.errors import ToolError
+from gatekeeper.repositories import git_fetch
+from gatekeeper.repositories.git_fetch import MIRROR
+from gatekeeper.repositories.git_repository_spec import GitRepository
+from gatekeeper.repositories.git_transport import Way
 
 # As GitHub, Gitea and GitLab write it when they merge.
 CHANGE = re.compile(r"Merge pull request (#\d+)|\((#\d+)\)\s*(?:\n|$)|See merge request (?:\S*)(!\d+)")
@@ -38,7 +38,7 @@ def of(source: GitRepository, way: Way, root: Path, signer: str = "") -> Credit:
     """
     mirror, commit = root.parent / MIRROR, root.name.partition("-")[0]
     try:
-        out = fetching.git(source, way, mirror, f"--git-dir={mirror}", "log", "-1", "--format=%an <%ae>%n%B", commit)
+        out = git_fetch.git(source, way, mirror, f"--git-dir={mirror}", "log", "-1", "--format=%an <%ae>%n%B", commit)
     except ToolError:
         # Its repository is not there any more.
         return Credit("", signer)

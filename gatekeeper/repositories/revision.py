@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gatekeeper.artifacts.reading import DEFAULT_BRANCH, Ref
 from gatekeeper.errors import ToolError
-from gatekeeper.gotemplate import asking
-from gatekeeper.hidden import Hidden
+from gatekeeper.gocompat import client
+from gatekeeper.repositories.git_repository_spec import DEFAULT_BRANCH, Ref
+from gatekeeper.secret_value import Hidden
 
 # https://semver.org, with a `v` before it if need be.
 VERSION = re.compile(r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
@@ -116,7 +116,7 @@ def newest(wanted: str, tags: list[str]) -> str:
     versions = sorted({tag for tag in tags if VERSION.fullmatch(tag)}, key=_precedence, reverse=True)
     data = {"wanted": Hidden(wanted.encode()), **{f"v{at}": Hidden(tag.encode()) for at, tag in enumerate(versions)}}
     asked = [f"{{{{ semverCompare .wanted .v{at} }}}}" for at in range(len(versions))]
-    answers = asking.ask(data=data, templates=asked).templates
+    answers = client.ask(data=data, templates=asked).templates
     for tag, answer in zip(versions, answers, strict=True):
         if isinstance(answer, Hidden) and answer.reveal() == b"true":
             return tag

@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from gatekeeper import process
-from gatekeeper.artifacts.reading import GitRepository
-from gatekeeper.artifacts.resolving import Revision
-from gatekeeper.artifacts.ways import Way
 from gatekeeper.errors import ToolError
-from gatekeeper.hidden import Hidden
+from gatekeeper.host import process
+from gatekeeper.repositories.git_repository_spec import GitRepository
+from gatekeeper.repositories.git_transport import Way
+from gatekeeper.repositories.revision import Revision
+from gatekeeper.secret_value import Hidden
 
 SSH = ".sshpub"
 # What gpg, and what ssh-keygen says of whose signature it is.

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from gatekeeper.artifacts.reading import URL, GitRepository
 from gatekeeper.errors import ToolError
+from gatekeeper.repositories.git_repository_spec import URL, GitRepository
 
 FILE = ".gitmodules"
 MOST, DEEPEST = 64, 8

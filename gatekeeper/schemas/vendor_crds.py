@@ -1,4 +1,4 @@
-"""Makes the built-in schemas: `python -m gatekeeper.schemas.distil NAME@VERSION CRD.yaml ...` adds CRDs to this folder.
+"""Makes the built-in schemas: `python -m gatekeeper.schemas.vendor_crds NAME@VERSION CRD.yaml ...` adds CRDs here.
 
 Only what judges is kept (no descriptions). A version that is there already stays as it is: give newer releases first.
 
@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
-from gatekeeper import documents
 from gatekeeper.engines.schema.crds import definitions
+from gatekeeper.workspace import documents
 
 HERE = Path(__file__).parent
 DROPPED = {"description", "format", "example", "externalDocs", "title"}

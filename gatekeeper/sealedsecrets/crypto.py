@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gatekeeper.errors import SealError
-from gatekeeper.hidden import Hidden
-from gatekeeper.sealing.wire import HEADER_BYTES, KEY_BYTES, parts
+from gatekeeper.sealedsecrets.wire_format import HEADER_BYTES, KEY_BYTES, parts
+from gatekeeper.secret_value import Hidden
 
 
 class WrongKey(SealError):

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from gatekeeper import documents
 from gatekeeper.errors import SealError
 from gatekeeper.model import at
+from gatekeeper.workspace import documents
 
 WHERE = ("spec", "encryptedData")
 

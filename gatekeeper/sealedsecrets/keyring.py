@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from gatekeeper import documents
 from gatekeeper.errors import SealError
 from gatekeeper.model import at
+from gatekeeper.workspace import documents
 
 LABEL = "sealedsecrets.bitnami.com/sealed-secrets-key"
 LEAST_BITS = 2048

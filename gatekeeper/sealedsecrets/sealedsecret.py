@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gatekeeper.errors import SealError
-from gatekeeper.hidden import Hidden
 from gatekeeper.model import at
-from gatekeeper.sealing import templates, values
-from gatekeeper.sealing.keyring import Certificate, Key
-from gatekeeper.sealing.scopes import PREFIX, SEALED_WITH, label, scope_of
+from gatekeeper.sealedsecrets import crypto, templates
+from gatekeeper.sealedsecrets.keyring import Certificate, Key
+from gatekeeper.sealedsecrets.scope import PREFIX, SEALED_WITH, label, scope_of
+from gatekeeper.secret_value import Hidden
 
 API_VERSION, KIND = "bitnami.com/v1alpha1", "SealedSecret"
 # What kubectl and others keep of the last object: it has the values in the open.
@@ -61,7 +61,7 @@ def seal(
         "kind": KIND,
         "metadata": own,
         "spec": {
-            "encryptedData": {key: values.seal(value, certificate.key, mark) for key, value in held.items()},
+            "encryptedData": {key: crypto.seal(value, certificate.key, mark) for key, value in held.items()},
             "template": {**template, **{key: secret[key] for key in ("type", "immutable") if key in secret}},
         },
     }
@@ -148,7 +148,7 @@ def resealed(value: Mapping[str, Any], keys: list[Key], certificate: Certificate
     mark = _label_of(value)
     for _, text, opened, used in _opened(value, keys):
         is_for_it = used.fingerprint == certificate.fingerprint
-        yield text, used.fingerprint, "" if is_for_it else values.seal(opened, certificate.key, mark)
+        yield text, used.fingerprint, "" if is_for_it else crypto.seal(opened, certificate.key, mark)
 
 
 def faults(sealed: Mapping[str, Any], keys: list[Key]) -> Iterator[tuple[str, SealError, bool]]:
@@ -164,7 +164,7 @@ def faults(sealed: Mapping[str, Any], keys: list[Key]) -> Iterator[tuple[str, Se
     for key, text in entries.items() if isinstance(entries, dict) else ():
         try:
             _open(str(text), keys, mark)
-        except values.WrongKey as error:
+        except crypto.WrongKey as error:
             yield str(key), error, not is_here
         except SealError as error:
             yield str(key), error, False
@@ -201,7 +201,7 @@ def _mapping(value: Any, *path: str) -> dict[str, Any]:
 
 def _open(text: str, keys: list[Key], mark: bytes) -> Hidden:
     """A value; the key that opened it comes first from now on."""
-    value, used = values.unseal(text, (one.private for one in keys), mark)
+    value, used = crypto.unseal(text, (one.private for one in keys), mark)
     place = next(number for number, one in enumerate(keys) if one.private is used)
     keys.insert(0, keys.pop(place))
     return value

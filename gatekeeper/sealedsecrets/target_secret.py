@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from gatekeeper.errors import SealError
 from gatekeeper.model import at
-from gatekeeper.sealing.scopes import PREFIX
+from gatekeeper.sealedsecrets.scope import PREFIX
 
 MANAGED, PATCH, NO_OWNER = f"{PREFIX}managed", f"{PREFIX}patch", f"{PREFIX}skip-set-owner-references"
 # What the cluster and others write into an object; all else is the SealedSecret's.

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatekeeper.errors import SealError
-from gatekeeper.gotemplate import asking
-from gatekeeper.hidden import Hidden
+from gatekeeper.gocompat import client
+from gatekeeper.secret_value import Hidden
 
 
 def filled(templates: Mapping[str, Any], opened: Mapping[str, Hidden]) -> dict[str, Hidden]:
@@ -31,9 +31,9 @@ def filled(templates: Mapping[str, Any], opened: Mapping[str, Hidden]) -> dict[s
     if not waiting:
         return found
     seen = {**{key: Hidden(text.encode()) for key, text in texts.items()}, **opened}
-    reply = asking.ask("sealed-secrets", seen, list(waiting.values()))
+    reply = client.ask("sealed-secrets", seen, list(waiting.values()))
     for key, answer in zip(waiting, reply.templates, strict=True):
-        if isinstance(answer, asking.Fault):
+        if isinstance(answer, client.Fault):
             raise SealError(f"`spec.template.data.{key}` {answer.reason}")
         found[key] = answer
     return found

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gatekeeper import documents
+from gatekeeper.gocompat.regexp import compiled
 from gatekeeper.model import FieldPath, at
-from gatekeeper.patterns import compiled
 from gatekeeper.sops import recipients
 from gatekeeper.sops.recipients import Groups
+from gatekeeper.workspace import documents
 
 NAME = ".sops.yaml"
 MISSPELT = ".sops.yml"

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gatekeeper import git
 from gatekeeper.errors import SealError
-from gatekeeper.sops import files
+from gatekeeper.host import git
+from gatekeeper.sops import sops_file
 
 # More commits of one file are not looked through.
 MOST_COMMITS = 200
@@ -61,4 +61,4 @@ def _is_staged_plain(file: Path) -> bool:
 
 
 def _is_sealed(file: Path, content: bytes) -> bool:
-    return b"SealedSecret" in content or files.is_sops(file.name, content)
+    return b"SealedSecret" in content or sops_file.is_sops(file.name, content)

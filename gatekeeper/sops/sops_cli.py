@@ -17,10 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from gatekeeper import process, tools
 from gatekeeper.errors import SealError, ToolError
-from gatekeeper.hidden import Hidden
-from gatekeeper.sops import files, recipients, rules
+from gatekeeper.host import process, toolchain
+from gatekeeper.secret_value import Hidden
+from gatekeeper.sops import creation_rules, recipients, sops_file
 
 SECONDS = 60.0
 NO_KEY, UNCHANGED = 128, 200
@@ -95,13 +95,13 @@ def place(file: Path) -> Place:
 
 @cache
 def _config(start: Path) -> Path | None:
-    found = rules.nearest((f"{folder}/" for folder in (start, *start.parents)), _rules)
+    found = creation_rules.nearest((f"{folder}/" for folder in (start, *start.parents)), _rules)
     return Path(found.file) if found else None
 
 
-def _rules(name: str) -> rules.Rules | None:
+def _rules(name: str) -> creation_rules.Rules | None:
     try:
-        return rules.read(name, Path(name).read_bytes())
+        return creation_rules.read(name, Path(name).read_bytes())
     except OSError:
         return None
 
@@ -189,7 +189,7 @@ def opened_with(content: bytes, keys: Hidden, name: str, seconds: float, keyring
     Raises:
         SealError, ToolError: see `encrypt`.
     """
-    command: list[str | Path] = [tools.find("sops"), "--disable-version-check", "decrypt", "--ignore-mac"]
+    command: list[str | Path] = [toolchain.find("sops"), "--disable-version-check", "decrypt", "--ignore-mac"]
     command += ["--input-type", "json", "--output-type", "json", "/dev/stdin"]
     # Nothing of the user's surroundings may open it instead, and no cloud is asked.
     surroundings = {**BRISK, "SOPS_AGE_KEY": keys.reveal().decode("ascii", "replace"), "HOME": "/nonexistent"}
@@ -204,7 +204,7 @@ def opened_with(content: bytes, keys: Hidden, name: str, seconds: float, keyring
 
 def _command(where: Place, action: str, *arguments: str | Path) -> list[str | Path]:
     config: list[str | Path] = ["--config", where.config] if where.config else []
-    return [tools.find("sops"), "--disable-version-check", *config, action, *arguments]
+    return [toolchain.find("sops"), "--disable-version-check", *config, action, *arguments]
 
 
 def _run(command: list[str | Path], where: Place, stdin: bytes, seconds: float) -> bytes:
@@ -229,7 +229,7 @@ def _copy(content: bytes, where: Place) -> Iterator[Place]:
         file.write_bytes(content)
         config = None
         if where.config:
-            config = root / rules.NAME
+            config = root / creation_rules.NAME
             config.write_bytes(where.config.read_bytes())
         yield Place(file, config)
 
@@ -259,12 +259,12 @@ def _reason(code: int, words: str, where: Place) -> str:
         if phrase in words:
             return f"{meaning}{at_line}"
     reason = REASONS.get(code, f"sops failed with status {code}; run sops itself to see what it says")
-    return reason.format(form=files.format_of(where.file.name)) + at_line
+    return reason.format(form=sops_file.format_of(where.file.name)) + at_line
 
 
 def _no_key(words: str, where: Place) -> str:
     try:
-        found = files.read(where.file.name, where.file.read_bytes())
+        found = sops_file.read(where.file.name, where.file.read_bytes())
     except OSError:
         found = None
     names = sorted({name for group in recipients.of_metadata((found and found.metadata) or {}) for name in group})

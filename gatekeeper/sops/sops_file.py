@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from gatekeeper import documents
 from gatekeeper.model import FieldPath, at
-from gatekeeper.roles import Positions
+from gatekeeper.protocols import Positions
+from gatekeeper.workspace import documents
 
 MARK = "ENC[AES256_GCM,"
 PART = "sops"

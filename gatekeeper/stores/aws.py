@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.aws_asking import Counted, refused
-from gatekeeper.stores.reading import Missing, Outcome, Query, StoreError, Wish, matcher
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores.aws_errors import Counted, refused
+from gatekeeper.stores.protocol import Missing, Outcome, Query, StoreError, Wish, matcher
 
 SECRETS_AT_ONCE = 20
 PARAMETERS_AT_ONCE = 10

@@ -9,11 +9,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from gatekeeper.fields import Fields
+from gatekeeper.kube.decoder import Fields
 from gatekeeper.stores import credentials
-from gatekeeper.stores.aws_asking import Counted
+from gatekeeper.stores.aws_errors import Counted
 from gatekeeper.stores.credentials import Credentials
-from gatekeeper.stores.reading import Again, StoreError
+from gatekeeper.stores.protocol import Again, StoreError
 
 SECONDS = 15
 ATTEMPTS = 5

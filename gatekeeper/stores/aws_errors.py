@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from gatekeeper.stores.reading import Missing, StoreError
+from gatekeeper.stores.protocol import Missing, StoreError
 
 # What passes: AWS is asked too often, or has a fault of its own.
 PASSING = (

@@ -10,9 +10,11 @@ import binascii
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from gatekeeper.fields import Fields
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.reading import StoreError
+from gatekeeper.errors import ToolError
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.kube.decoder import Fields
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores.protocol import StoreError
 
 
 class Credentials(Protocol):
@@ -104,3 +106,15 @@ def authority(fields: Fields, held: Credentials | None) -> bytes:
     if held is None:
         raise StoreError(f"its certificates are in the {kind} {name} of the cluster: give --kubeconfig")
     return held.text(kind, namespace, name, key or "ca.crt").encode()
+
+
+def put_file(files: Handed, name: str, content: bytes, is_secret: bool) -> str:
+    """Writes a certificate or a key for as long as the store is open, and returns its path.
+
+    Raises:
+        StoreError: the content is secret and this machine has no memory file system.
+    """
+    try:
+        return files.put(name, content, is_secret)
+    except ToolError as error:
+        raise StoreError(str(error)) from None

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.reading import Missing, Outcome, Query, StoreError, Wish, matcher
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores.protocol import Missing, Outcome, Query, StoreError, Wish, matcher
 
 MOST_BYTES = 4 * 1024 * 1024
 SUFFIXES = ("", ".json", ".txt")

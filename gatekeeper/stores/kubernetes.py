@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gatekeeper.fields import Fields
-from gatekeeper.hidden import Hidden
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.kube.decoder import Fields
+from gatekeeper.secret_value import Hidden
 from gatekeeper.stores import credentials
 from gatekeeper.stores.credentials import Credentials
-from gatekeeper.stores.handed import Handed
-from gatekeeper.stores.reading import ESCAPED, Keyed, Missing, Outcome, Query, StoreError, Wish, matcher
+from gatekeeper.stores.protocol import ESCAPED, Keyed, Missing, Outcome, Query, StoreError, Wish, matcher
 
 if TYPE_CHECKING:
     from lightkube import Client, KubeConfig
@@ -74,7 +74,7 @@ def _kubeconfig(fields: Fields, held: Credentials, handed: Handed) -> KubeConfig
     pem = credentials.authority(server, held)
     server.end()
     if pem:
-        cluster["certificate-authority"] = handed.put("authority.pem", pem, False)
+        cluster["certificate-authority"] = credentials.put_file(handed, "authority.pem", pem, False)
     user = _user(auth, held, handed)
     auth.end()
     return KubeConfig.from_dict(
@@ -127,7 +127,7 @@ def _user(auth: Fields, held: Credentials, handed: Handed) -> dict[str, str]:
         ref = pair.inner(field)
         if ref is None:
             pair.refuse(field, "is missing")
-        found[name] = handed.put(field, credentials.secret(ref, held, key).reveal(), True)
+        found[name] = credentials.put_file(handed, field, credentials.secret(ref, held, key).reveal(), True)
     pair.end()
     return found
 

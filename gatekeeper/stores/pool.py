@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from gatekeeper.stores.reading import Store, StoreError
+from gatekeeper.stores.protocol import Store, StoreError
 
 Key = TypeVar("Key", bound=Hashable)
 # Seconds; the same that external-secrets waits after a failure, from the first to the longest.

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from gatekeeper import patterns
 from gatekeeper.errors import GateError
-from gatekeeper.hidden import Hidden
+from gatekeeper.gocompat import regexp
+from gatekeeper.secret_value import Hidden
 
 # What Go's JSON writes otherwise in texts, so that it can stand in a page.
 ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -115,7 +115,7 @@ def matcher(name: str) -> Any:
     Raises:
         StoreError: it is none.
     """
-    found = patterns.compiled(name)
+    found = regexp.compiled(name)
     if found is None:
         raise StoreError(f"`{name}` is no regular expression that Go takes")
     return found

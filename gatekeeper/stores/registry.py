@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from gatekeeper.fields import Fields
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.kube.decoder import Fields
 from gatekeeper.stores import credentials
 from gatekeeper.stores.credentials import Credentials
-from gatekeeper.stores.handed import Handed
-from gatekeeper.stores.reading import Again, Store, StoreError
+from gatekeeper.stores.protocol import Again, Store, StoreError
 
 
 def opened(value: Any, held: Credentials | None) -> Store:
@@ -95,7 +95,7 @@ def _vault(fields: Fields, given: Given) -> Store:
 
 def _authority(fields: Fields, given: Given) -> str:
     pem = credentials.authority(fields, given.held)
-    return given.handed.put("authority.pem", pem, False) if pem else ""
+    return credentials.put_file(given.handed, "authority.pem", pem, False) if pem else ""
 
 
 def _shown(fields: Fields, given: Given) -> tuple[str, str] | None:
@@ -110,7 +110,9 @@ def _shown(fields: Fields, given: Given) -> tuple[str, str] | None:
         inner = tls.inner(field)
         if inner is None:
             tls.refuse(field, "is missing")
-        names.append(given.handed.put(field, credentials.secret(inner, given.held, key).reveal(), True))
+        names.append(
+            credentials.put_file(given.handed, field, credentials.secret(inner, given.held, key).reveal(), True)
+        )
     tls.end()
     return names[0], names[1]
 

@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 import orjson
 
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.handed import Handed
-from gatekeeper.stores.reading import Again, Missing, Outcome, Query, StoreError, Wish, go_json, matcher
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores.protocol import Again, Missing, Outcome, Query, StoreError, Wish, go_json, matcher
 
 if TYPE_CHECKING:
     import hvac

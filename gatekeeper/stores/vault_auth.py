@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gatekeeper.fields import Fields
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.kube.decoder import Fields
 from gatekeeper.stores import credentials
 from gatekeeper.stores.credentials import Credentials
-from gatekeeper.stores.handed import Handed
-from gatekeeper.stores.reading import Again, StoreError
+from gatekeeper.stores.protocol import Again, StoreError
 from gatekeeper.stores.vault import SECONDS, Place, Session, asked
 
 if TYPE_CHECKING:
@@ -176,5 +176,5 @@ def _pair(login: Login, handed: Handed) -> tuple[str, str]:
         fields = login.fields.inner(field)
         if fields is None:
             login.fields.refuse(field, "is missing")
-        names.append(handed.put(field, credentials.secret(fields, login.held, key).reveal(), True))
+        names.append(credentials.put_file(handed, field, credentials.secret(fields, login.held, key).reveal(), True))
     return names[0], names[1]

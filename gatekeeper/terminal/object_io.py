@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatekeeper import documents
 from gatekeeper.errors import SealError, UsageError
-from gatekeeper.sops import files as sops_files
-from gatekeeper.sops import program
+from gatekeeper.sops import sops_cli
+from gatekeeper.sops import sops_file as sops_files
+from gatekeeper.workspace import documents
 
 if TYPE_CHECKING:
-    from gatekeeper.sealing.keyring import Certificate, Key
+    from gatekeeper.sealedsecrets.keyring import Certificate, Key
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_CERTIFICATE = 256 * 1024
@@ -27,7 +27,7 @@ def certificate(source: str) -> Certificate:
         SealError: it is none, or no longer valid.
     """
     # What has to do with SOPS alone needs no cryptography of ours.
-    from gatekeeper.sealing import keyring
+    from gatekeeper.sealedsecrets import keyring
 
     return keyring.certificate(fetched(source), source)
 
@@ -38,7 +38,7 @@ def ring(paths: Sequence[Path]) -> list[Key]:
     Raises:
         SealError: a file holds no key, or cannot be opened.
     """
-    from gatekeeper.sealing import keyring
+    from gatekeeper.sealedsecrets import keyring
 
     return keyring.load([(str(path), opened(path)) for path in paths])
 
@@ -48,7 +48,7 @@ def opened(path: Path) -> bytes:
     content = read(path)
     if not (sops_files.may_be_one(content) and sops_files.is_sops(path.name, content)):
         return content
-    return program.decrypt(content, program.place(path), (), program.SECONDS).reveal()
+    return sops_cli.decrypt(content, sops_cli.place(path), (), sops_cli.SECONDS).reveal()
 
 
 def objects(content: bytes, name: str) -> Iterator[tuple[dict[str, Any], str]]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper.errors import UsageError
-from gatekeeper.external import explaining
-from gatekeeper.external.collecting import Found
-from gatekeeper.external.deciding import Decision
-from gatekeeper.external.planning import Fetched, Plan
+from gatekeeper.externalsecrets import explanation
+from gatekeeper.externalsecrets.collection import Found
+from gatekeeper.externalsecrets.decision import Decision
+from gatekeeper.externalsecrets.fetch_plan import Fetched, Plan
 from gatekeeper.model import at
 
 DIGEST = 12
@@ -42,7 +42,7 @@ def explain(name: str, decisions: list[Decision], fetched: Fetched) -> int:
     if not chosen:
         raise UsageError(f"--explain {name}: there is no such ExternalSecret, or it cannot be read")
     for one in chosen:
-        for line in explaining.steps(one.wanted, fetched):
+        for line in explanation.steps(one.wanted, fetched):
             sys.stdout.write(f"{line}\n")
         sys.stdout.write(f"  => {one.action}{f': {one.reason}' if one.reason else ''}\n")
     return max(1 if one.action in ("failed", "wait") else 0 for one in chosen)
@@ -50,19 +50,19 @@ def explain(name: str, decisions: list[Decision], fetched: Fetched) -> int:
 
 def sealed(one: Decision, source: str, folder: Path) -> int:
     """Writes a Secret as a SealedSecret: it is never plain on the disk."""
-    from gatekeeper import files
-    from gatekeeper.commands.reading import certificate, written
-    from gatekeeper.external import building
-    from gatekeeper.sealing import sealed
+    from gatekeeper.externalsecrets import secret_builder
+    from gatekeeper.host import atomic_file
+    from gatekeeper.sealedsecrets import sealedsecret
+    from gatekeeper.terminal.object_io import certificate, written
 
     target = folder / f"{one.wanted.namespace}-{one.wanted.target.name}.yaml"
     if one.secret is None:
         return decision(one, False)
     # The hash of the values has no place in Git, where anybody could try values on it.
-    plain = building.unmarked(one.secret)
-    value = sealed.seal(plain, certificate(source), "", one.wanted.namespace, True)
+    plain = secret_builder.unmarked(one.secret)
+    value = sealedsecret.seal(plain, certificate(source), "", one.wanted.namespace, True)
     folder.mkdir(parents=True, exist_ok=True)
-    files.write(target, written([value], "yaml").encode())
+    atomic_file.write(target, written([value], "yaml").encode())
     sys.stdout.write(f"sealed    {target}{f': {one.reason}' if one.reason else ''}\n")
     return 1 if one.reason.startswith("not all") else 0
 

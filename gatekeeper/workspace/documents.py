@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from gatekeeper.model import Gap, Place
-from gatekeeper.roles import Positions
-from gatekeeper.sources import Tree
+from gatekeeper.protocols import Positions
+from gatekeeper.workspace.tree import Tree
 
 try:
     from gatekeeper import _native
@@ -111,9 +111,9 @@ def parse_all(texts: Sequence[bytes], jobs: int) -> list[Outcome]:
 
 
 def _second_opinion(text: bytes) -> Outcome:
-    from gatekeeper import yaml_events
+    from gatekeeper.workspace import yaml_fallback
 
-    [(documents, failure)] = yaml_events.parse_yaml([text], 1)
+    [(documents, failure)] = yaml_fallback.parse_yaml([text], 1)
     return list(documents), failure
 
 

@@ -8,8 +8,8 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from gatekeeper import git
 from gatekeeper.errors import UsageError
+from gatekeeper.host import git
 from gatekeeper.model import Gap
 
 MAX_BYTES = 20 * 1024 * 1024

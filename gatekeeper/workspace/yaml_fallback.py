@@ -46,7 +46,7 @@ class _Node:
 
 
 class Document:
-    """One document of a file; see `gatekeeper.roles.Positions`."""
+    """One document of a file; see `gatekeeper.protocols.Positions`."""
 
     __slots__ = ("_root", "duplicates", "json", "start")
 

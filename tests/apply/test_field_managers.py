@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.reconciling import adopting
-from tests.reconciling.test_reconcile import Place, cluster, config, place
+from gatekeeper.apply import field_managers
+from tests.flux.test_reconciler import Place, cluster, config, place
 from tests.servers.cluster import TOKEN
 
 __all__ = ["cluster", "place"]
@@ -82,8 +82,8 @@ def test_no_field_is_lost_and_none_of_others_is_taken(ours: Any, theirs: Any, ot
 
     kept = [entry("hpa", others), entry("kubectl", others, subresource="status")]
     entries = [entry("gatekeeper", ours), *kept, entry("kubectl-edit", theirs, operation="Update")]
-    found = adopting.changes({"metadata": {"managedFields": entries}}, "gatekeeper")["managedFields"]
+    found = field_managers.changes({"metadata": {"managedFields": entries}}, "gatekeeper")["managedFields"]
     assert found[:-1] == kept
     assert (found[-1]["manager"], found[-1]["operation"]) == ("gatekeeper", "Apply")
     assert paths(found[-1]["fieldsV1"]) == paths(ours) | paths(theirs)
-    assert adopting.changes({"metadata": {"managedFields": found}}, "gatekeeper") == {}
+    assert field_managers.changes({"metadata": {"managedFields": found}}, "gatekeeper") == {}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.reconciling import health
+from gatekeeper.apply import kstatus
 from tests.servers import server
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -82,7 +82,7 @@ def test_every_object_is_what_the_real_library_says(real: Callable[[Any], str], 
     found = real(value)
     # It refuses a phase that a Pod cannot have, which no API server lets in.
     if found != "Unknown":
-        assert health.of(value, NOW).word == found
+        assert kstatus.of(value, NOW).word == found
 
 
 def job(*conditions: str, **status: Any) -> dict[str, Any]:
@@ -100,4 +100,4 @@ def job(*conditions: str, **status: Any) -> dict[str, Any]:
     [(job(), "InProgress"), (job(startTime="2024-01-01T00:00:00Z"), "InProgress"), (job("Complete"), "Current"), (job("Failed"), "Failed")],
 )  # fmt: skip
 def test_a_job_is_there_when_it_is_complete(value: dict[str, Any], word: str) -> None:
-    assert health.of(value, NOW).word == word
+    assert kstatus.of(value, NOW).word == word

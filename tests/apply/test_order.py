@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.reconciling import budget, drift, inventory, marking, ordering
-from gatekeeper.reconciling.budget import Budget
-from gatekeeper.reconciling.inventory import Entry
+from gatekeeper.apply import diff, inventory, order, prune_budget
+from gatekeeper.apply.inventory import Entry
+from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.flux import ownership
 
 
 def one(
@@ -31,11 +32,11 @@ def test_kinds_come_in_the_order_of_flux_and_in_its_stages() -> None:
     ]  # fmt: skip
     objects = [one(kind) for kind in kinds]
     random.Random(1).shuffle(objects)
-    assert [value["kind"] for value in ordering.ordered(objects)] == kinds
-    stages = [[value["kind"] for value in stage] for stage in ordering.stages(objects)]
+    assert [value["kind"] for value in order.ordered(objects)] == kinds
+    stages = [[value["kind"] for value in stage] for stage in order.stages(objects)]
     assert stages == [kinds[:3], ["StorageClass"], kinds[4:]]
     same = [one("ConfigMap", name, space) for space in ("b", "a") for name in ("y", "x")]
-    names = [(value["metadata"]["namespace"], value["metadata"]["name"]) for value in ordering.ordered(same)]
+    names = [(value["metadata"]["namespace"], value["metadata"]["name"]) for value in order.ordered(same)]
     assert names == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]
 
 
@@ -71,24 +72,26 @@ def test_what_only_changed_its_version_is_not_gone() -> None:
 
 def test_words_on_objects_count_in_labels_and_annotations_in_any_case() -> None:
     for field in ("labels", "annotations"):
-        value = one("ConfigMap", more={field: {f"{marking.GROUP}/ssa": "iGnOrE", f"{marking.GROUP}/prune": "Disabled"}})
-        assert marking.is_left_alone(value, None) and marking.is_left_alone(one("A"), value)
+        value = one(
+            "ConfigMap", more={field: {f"{ownership.GROUP}/ssa": "iGnOrE", f"{ownership.GROUP}/prune": "Disabled"}}
+        )
+        assert ownership.is_left_alone(value, None) and ownership.is_left_alone(one("A"), value)
         owner = {"metadata": {"name": "apps", "namespace": "flux-system"}}
-        [mine] = marking.owned([value], owner)
-        assert "says" in marking.keep(owner, mine) and "labels" in marking.keep(owner, value)
-        assert not marking.keep(owner, marking.owned([one("ConfigMap")], owner)[0])
-    present = one("ConfigMap", annotations={f"{marking.GROUP}/ssa": "IfNotPresent"})
-    assert not marking.is_left_alone(present, None) and marking.is_left_alone(present, one("ConfigMap"))
+        [mine] = ownership.owned([value], owner)
+        assert "says" in ownership.keep(owner, mine) and "labels" in ownership.keep(owner, value)
+        assert not ownership.keep(owner, ownership.owned([one("ConfigMap")], owner)[0])
+    present = one("ConfigMap", annotations={f"{ownership.GROUP}/ssa": "IfNotPresent"})
+    assert not ownership.is_left_alone(present, None) and ownership.is_left_alone(present, one("ConfigMap"))
 
 
 def test_objects_get_the_labels_of_who_applies_them() -> None:
     common = {"labels": {"team": "shop"}, "annotations": {"note": "n"}}
     kustomization = {**KUSTOMIZATION, "spec": {"commonMetadata": common}}
     given_ = one("ConfigMap", labels={"own": "1"})
-    [value] = marking.owned([given_], kustomization)
-    labels = {"own": "1", "team": "shop", marking.NAME: "apps", marking.NAMESPACE: "flux-system"}
+    [value] = ownership.owned([given_], kustomization)
+    labels = {"own": "1", "team": "shop", ownership.NAME: "apps", ownership.NAMESPACE: "flux-system"}
     assert value["metadata"]["labels"] == labels and value["metadata"]["annotations"] == {"note": "n"}
-    assert marking.is_owned(value, kustomization) and not marking.is_owned(given_, kustomization)
+    assert ownership.is_owned(value, kustomization) and not ownership.is_owned(given_, kustomization)
     assert given_["metadata"]["labels"] == {"own": "1"}
 
 
@@ -105,7 +108,7 @@ def entries(count: int, kind: str = "ConfigMap") -> list[Entry]:
     ],
 )  # fmt: skip
 def test_more_than_the_budget_waits(gone: list[Entry], before: int, is_empty: bool, words: str) -> None:
-    found = budget.excess(gone, before, is_empty, Budget())
+    found = prune_budget.excess(gone, before, is_empty, Budget())
     assert words in found and bool(found) == bool(words)
 
 
@@ -113,6 +116,6 @@ def test_what_differs_is_told_by_path() -> None:
     live = one("Deployment", labels={"a": "1"}) | {"spec": {"replicas": 1, "list": [1, 2]}, "status": {"x": 1}}
     made = one("Deployment", labels={"a": "2"}) | {"spec": {"replicas": 2, "list": [1, 3], "new": 1}}
     made["metadata"]["resourceVersion"] = "7"
-    found = drift.differences(made, live)
+    found = diff.differences(made, live)
     assert found == [("metadata", "labels", "a"), ("spec", "list", 1), ("spec", "new"), ("spec", "replicas")]
-    assert drift.differences(live, live) == []
+    assert diff.differences(live, live) == []

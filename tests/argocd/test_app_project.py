@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.applications import projects, windows
-from gatekeeper.applications.reading import Destination
-from gatekeeper.fields import FieldError
-from gatekeeper.reconciling.inventory import Entry
+from gatekeeper.apply.inventory import Entry
+from gatekeeper.argocd import app_project
+from gatekeeper.argocd.application_spec import Destination
+from gatekeeper.argocd.sync import sync_windows
+from gatekeeper.kube.decoder import FieldError
 
 HERE = Destination("https://kubernetes.default.svc", "in-cluster", "prod")
 
@@ -29,7 +30,7 @@ def project(**spec: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_repositories_are_permitted_by_a_rule_and_denied_by_another(rules: list[str], permits: bool) -> None:
-    assert projects.permits_source(project(sourceRepos=rules), "https://example.com/org/repo") is permits
+    assert app_project.permits_source(project(sourceRepos=rules), "https://example.com/org/repo") is permits
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_repositories_are_permitted_by_a_rule_and_denied_by_another(rules: list[
     ],
 )  # fmt: skip
 def test_destinations_are_permitted_by_a_rule_and_denied_by_another(rules: list[Any], permits: bool) -> None:
-    assert projects.permits_destination(project(destinations=rules), HERE) is permits
+    assert app_project.permits_destination(project(destinations=rules), HERE) is permits
 
 
 def test_kinds_are_permitted_as_the_lists_say() -> None:
@@ -51,17 +52,17 @@ def test_kinds_are_permitted_as_the_lists_say() -> None:
         Entry("", "r", "rbac.authorization.k8s.io", "ClusterRole", "v1"),
         Entry("a", "x", "", "ConfigMap", "v1"),
     )
-    assert not projects.permits_kind(project(), role, False) and projects.permits_kind(project(), config, True)
+    assert not app_project.permits_kind(project(), role, False) and app_project.permits_kind(project(), config, True)
     named = [{"group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "r*"}]
-    assert projects.permits_kind(project(clusterResourceWhitelist=named), role, False)
-    assert not projects.permits_kind(project(clusterResourceWhitelist=named), role._replace(name="x"), False)
+    assert app_project.permits_kind(project(clusterResourceWhitelist=named), role, False)
+    assert not app_project.permits_kind(project(clusterResourceWhitelist=named), role._replace(name="x"), False)
     every = [{"group": "*", "kind": "*"}]
     both = project(clusterResourceWhitelist=every, clusterResourceBlacklist=every)
-    assert not projects.permits_kind(both, role, False)
-    assert not projects.permits_kind(
+    assert not app_project.permits_kind(both, role, False)
+    assert not app_project.permits_kind(
         project(namespaceResourceBlacklist=[{"group": "", "kind": "ConfigMap"}]), config, True
     )
-    assert not projects.permits_kind(project(namespaceResourceWhitelist=[]), config, True)
+    assert not app_project.permits_kind(project(namespaceResourceWhitelist=[]), config, True)
 
 
 def test_an_account_is_of_the_namespace_that_it_names_or_of_the_destination() -> None:
@@ -71,13 +72,15 @@ def test_an_account_is_of_the_namespace_that_it_names_or_of_the_destination() ->
         {"server": "*", "defaultServiceAccount": "own"},
     ]
     held = project(destinationServiceAccounts=rules)
-    assert projects.account(held, HERE) == "system:serviceaccount:ops:deployer"
-    assert projects.account(held, HERE._replace(namespace="dev")) == "system:serviceaccount:dev:own"
-    assert projects.account(project(), HERE) == ""
+    assert app_project.account(held, HERE) == "system:serviceaccount:ops:deployer"
+    assert app_project.account(held, HERE._replace(namespace="dev")) == "system:serviceaccount:dev:own"
+    assert app_project.account(project(), HERE) == ""
 
 
-def window(kind: str, schedule: str, duration: str = "1h", **more: Any) -> windows.Window:
-    return windows.read({"kind": kind, "schedule": schedule, "duration": duration, "applications": ["*"], **more}, 0)
+def window(kind: str, schedule: str, duration: str = "1h", **more: Any) -> sync_windows.Window:
+    return sync_windows.read(
+        {"kind": kind, "schedule": schedule, "duration": duration, "applications": ["*"], **more}, 0
+    )
 
 
 NOON = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
@@ -98,13 +101,13 @@ NOON = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
 )  # fmt: skip
 def test_windows_say_when_it_may_be(own: list[Any], is_manual: bool, closed: bool) -> None:
     read = [window(kind, schedule, **(more[0] if more else {})) for kind, schedule, *more in own]
-    assert bool(windows.closed(read, NOON, is_manual)) is closed
+    assert bool(sync_windows.closed(read, NOON, is_manual)) is closed
 
 
 def test_it_is_known_when_a_window_begins_or_ends() -> None:
-    assert windows.change([window("deny", "0 12 * * *")], NOON) == 1800
-    assert windows.change([window("allow", "45 12 * * *", "10m")], NOON) == 900
-    assert windows.change([], NOON) == windows.DAY
+    assert sync_windows.change([window("deny", "0 12 * * *")], NOON) == 1800
+    assert sync_windows.change([window("allow", "45 12 * * *", "10m")], NOON) == 900
+    assert sync_windows.change([], NOON) == sync_windows.DAY
 
 
 @pytest.mark.parametrize(
@@ -118,5 +121,5 @@ def test_it_is_known_when_a_window_begins_or_ends() -> None:
 )  # fmt: skip
 def test_a_window_that_is_none_is_told(value: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldError) as caught:
-        windows.read(value, 0)
+        sync_windows.read(value, 0)
     assert words in str(caught.value)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.applications import reading
-from gatekeeper.applications.reading import Automated, Retry
-from gatekeeper.fields import FieldError
+from gatekeeper.argocd import application_spec
+from gatekeeper.argocd.application_spec import Automated, Retry
+from gatekeeper.kube.decoder import FieldError
 
 SOURCE = {"repoURL": "https://example.com/r.git", "path": "apps"}
 
@@ -19,7 +19,7 @@ def app(**spec: Any) -> dict[str, Any]:
 
 
 def test_what_is_not_said_is_as_argo_cd_has_it() -> None:
-    found = reading.read(app())
+    found = application_spec.read(app())
     assert (found.project, found.sources[0].revision, found.history) == ("default", "HEAD", 10)
     assert found.automated is None and found.options == () and found.retry == Retry(0)
 
@@ -32,11 +32,11 @@ def test_what_is_not_said_is_as_argo_cd_has_it() -> None:
     ],
 )  # fmt: skip
 def test_automation_is_on_where_it_is_there_and_not_off(held: Any, automated: Automated | None) -> None:
-    assert reading.read(app(syncPolicy={"automated": held})).automated == automated
+    assert application_spec.read(app(syncPolicy={"automated": held})).automated == automated
 
 
 def test_a_retry_waits_longer_each_time_and_not_longer_than_it_says() -> None:
-    retry = reading.read(
+    retry = application_spec.read(
         app(syncPolicy={"retry": {"limit": 3, "backoff": {"duration": "5s", "maxDuration": "1m"}}})
     ).retry
     assert [retry.after(count) for count in range(5)] == [5, 10, 20, 40, 60] and retry.after(10**6) == 60
@@ -61,12 +61,14 @@ def test_a_retry_waits_longer_each_time_and_not_longer_than_it_says() -> None:
 )  # fmt: skip
 def test_what_is_wrong_or_not_supported_is_refused_by_name(spec: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldError) as caught:
-        reading.read(app(**spec))
+        application_spec.read(app(**spec))
     assert words in str(caught.value)
 
 
 def test_an_address_is_the_same_by_whatever_way_it_is_reached() -> None:
     one = "git@github.com:org/repo.git"
-    assert reading.address(one) == "ssh://git@github.com/org/repo.git"
-    assert reading.normal(one) == reading.normal("ssh://git@GitHub.com/org/repo/")
-    assert reading.same(one, "https://github.com/org/repo") and not reading.same(one, "https://github.com/org/repo2")
+    assert application_spec.address(one) == "ssh://git@github.com/org/repo.git"
+    assert application_spec.normal(one) == application_spec.normal("ssh://git@GitHub.com/org/repo/")
+    assert application_spec.same(one, "https://github.com/org/repo") and not application_spec.same(
+        one, "https://github.com/org/repo2"
+    )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.applications.globs import matches
+from gatekeeper.argocd.glob import matches
 
 
 @pytest.mark.parametrize(

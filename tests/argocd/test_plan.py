@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.controller import test_argo
-from tests.reconciling.test_reconcile import Place, cluster, config
+from tests.controller.argocd import test_applications
+from tests.flux.test_reconciler import Place, cluster, config
 from tests.servers.cluster import Cluster
 
 __all__ = ["cluster"]
@@ -17,17 +17,17 @@ def test_applications_of_a_repository_are_planned_and_not_synced(cluster: Cluste
     apps = "/apis/argoproj.io/v1alpha1/namespaces/argocd"
     place = Place(tmp_path / "root", cluster)
     for kind, plural in (("Application", "applications"), ("AppProject", "appprojects")):
-        place.cluster.make(test_argo.CRDS, test_argo.definition(kind, plural))
+        place.cluster.make(test_applications.CRDS, test_applications.definition(kind, plural))
         place.cluster.wait(f"/apis/argoproj.io/v1alpha1/{plural}")
     place.cluster.make("/api/v1/namespaces", {"metadata": {"name": "argocd"}})
-    other = test_argo.Place.__new__(test_argo.Place)
+    other = test_applications.Place.__new__(test_applications.Place)
     other.root, other.cluster = place.root, place.cluster
     place.put("argo/shop.yaml", other.app("shop"), other.app("bad", source={"repoURL": "https://example.com/r"}))
     place.put("shop/all.yaml", config("s1", namespace=""), config("s2"))
     place.put("apps/all.yaml", config("x"))
     code, out, _ = place.run("--plan", "--name", "argocd/shop")
     assert code == 1 and "ComparisonError: the AppProject argocd/default is not there" in out
-    place.cluster.make(f"{apps}/appprojects", test_argo.project())
+    place.cluster.make(f"{apps}/appprojects", test_applications.project())
     code, out, _ = place.run("--plan")
     assert code == 1 and "flux-system/apps: ReconciliationSucceeded" in out
     assert "argocd/bad: InvalidSpecError: `spec.source` is missing, or names neither" in out

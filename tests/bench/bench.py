@@ -17,9 +17,9 @@ from pathlib import Path
 
 import orjson
 
-from gatekeeper import tools
 from gatekeeper.engines.schema.catalog import Catalog
-from tests.bench import fetching, reconciling, sealing
+from gatekeeper.host import toolchain
+from tests.bench import reconciliation, seal, secret_sync
 
 ROUNDS = 5
 POLICY = """package main
@@ -124,8 +124,14 @@ def measure(command: list[str | Path], cwd: Path) -> tuple[float, float, int]:
 def peers(folder: Path) -> tuple[float, float]:
     """Wall and CPU seconds of kubeconform and conftest, one after the other, as a CI job runs them."""
     location = "schemas/{{.ResourceKind}}{{.KindSuffix}}.json"
-    kubeconform: list[str | Path] = [tools.find("kubeconform"), "-strict", "-schema-location", location, "manifests"]
-    conftest: list[str | Path] = [tools.find("conftest"), "test", "-p", "policy", "--output", "json", "manifests"]
+    kubeconform: list[str | Path] = [
+        toolchain.find("kubeconform"),
+        "-strict",
+        "-schema-location",
+        location,
+        "manifests",
+    ]
+    conftest: list[str | Path] = [toolchain.find("conftest"), "test", "-p", "policy", "--output", "json", "manifests"]
     both = [measure(command, folder) for command in (kubeconform, conftest)]
     return sum(one[0] for one in both), sum(one[1] for one in both)
 
@@ -152,7 +158,9 @@ def hook(gatekeeper: Path) -> list[str]:
             started = time.monotonic()
             subprocess.run([gatekeeper, "check", "--staged"], cwd=folder, capture_output=True, check=False)
             times.append(time.monotonic() - started)
-        conftest = measure([tools.find("conftest"), "test", "-p", "policy", "--output", "json", "manifests"], folder)[0]
+        conftest = measure(
+            [toolchain.find("conftest"), "test", "-p", "policy", "--output", "json", "manifests"], folder
+        )[0]
         pass_ = measure([sys.executable, "-c", "pass"], folder)[0]
         del os.environ["GATEKEEPER_CACHE"]
     return [
@@ -183,7 +191,7 @@ def main() -> int:
     pass_ = measure([sys.executable, "-c", "pass"], Path.cwd())
     help_ = measure([gatekeeper, "--help"], Path.cwd())
     lines.append(f"`gatekeeper --help`: {help_[0] / pass_[0]:.1f} times `python -c pass`.")
-    for one in (*sealing.lines(gatekeeper), *fetching.lines(gatekeeper), *reconciling.lines(gatekeeper)):
+    for one in (*seal.lines(gatekeeper), *secret_sync.lines(gatekeeper), *reconciliation.lines(gatekeeper)):
         lines += ["", one]
     head = "# Benchmarks\n\nMade by `tests/bench/bench.py`; only ratios carry over to another machine."
     text = "\n".join([head, "", *lines, ""])

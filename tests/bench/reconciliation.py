@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from tests.controller import test_argo
-from tests.controller.running import Running, controller, until
-from tests.controller.test_flux import CRDS, HOOKS, KUSTOMIZATIONS, MAPS, RECEIVERS, REPOSITORIES
-from tests.reconciling.test_reconcile import CRD, FLUX, GIT, SOURCES, config, flux
+from tests.controller.argocd import test_applications
+from tests.controller.deployment import Running, controller, until
+from tests.controller.flux.test_controller import CRDS, HOOKS, KUSTOMIZATIONS, MAPS, RECEIVERS, REPOSITORIES
+from tests.flux.test_reconciler import CRD, FLUX, GIT, SOURCES, config, flux
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
 
@@ -104,12 +104,12 @@ def _applications(count: int, objects: int) -> str:
         folder.mkdir()
         with servers.running(folder) as cluster:
             for kind, plural in (("Application", "applications"), ("AppProject", "appprojects")):
-                cluster.make(CRDS, test_argo.definition(kind, plural))
+                cluster.make(CRDS, test_applications.definition(kind, plural))
                 cluster.wait(f"/apis/argoproj.io/v1alpha1/{plural}")
             for name in ("argocd", "prod"):
                 cluster.make("/api/v1/namespaces", {"metadata": {"name": name}})
-            cluster.make(test_argo.PROJECTS, test_argo.project())
-            place = test_argo.Place(Path(scratch) / "root", cluster)
+            cluster.make(test_applications.PROJECTS, test_applications.project())
+            place = test_applications.Place(Path(scratch) / "root", cluster)
             (place.root / "gatekeeper.yaml").write_text("references: {allow: ['*']}\n")
             names = [f"k{number}" for number in range(count)]
             for name in names:
@@ -118,7 +118,7 @@ def _applications(count: int, objects: int) -> str:
                 (place.root / name / "all.yaml").write_text(yaml.dump_all(values, Dumper=yaml.CSafeDumper))
             place.commit()
             for name in names:
-                cluster.make(test_argo.APPS, place.app(name))
+                cluster.make(test_applications.APPS, place.app(name))
             began = time.monotonic()
             with controller(cluster, Path(scratch), "--controllers", "argo") as running:
                 until(lambda: _synced(cluster, count), running, 600)
@@ -138,7 +138,7 @@ def _applications(count: int, objects: int) -> str:
 def _synced(cluster: Cluster, count: int) -> bool:
     # Whoever asks all the time is a part of the load.
     time.sleep(1)
-    items = [one.get("status") or {} for one in cluster.ask("GET", test_argo.APPS)[1]["items"]]
+    items = [one.get("status") or {} for one in cluster.ask("GET", test_applications.APPS)[1]["items"]]
     synced = [one for one in items if (one.get("sync") or {}).get("status") == "Synced"]
     return len(synced) == count
 

@@ -16,7 +16,7 @@ import boto3
 import yaml
 from moto.server import ThreadedMotoServer
 
-from tests.bench.running import run
+from tests.bench.measurement import run
 from tests.servers import cluster as servers
 from tests.servers import operator, vault_server
 from tests.servers.cluster import Cluster

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from gatekeeper.cluster import elsewhere
+from gatekeeper.cluster import remote_cluster
 from gatekeeper.errors import ToolError
-from gatekeeper.hidden import Hidden
-from gatekeeper.reconciling import expressing
-from gatekeeper.reconciling.expressing import Rule
-from tests.controller.running import controller, until
-from tests.controller.test_flux import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
-from tests.reconciling.test_reconcile import CRD, FLUX, GIT, SOURCES, config, flux
+from gatekeeper.flux import health_expressions
+from gatekeeper.flux.health_expressions import Rule
+from gatekeeper.secret_value import Hidden
+from tests.controller.deployment import controller, until
+from tests.controller.flux.test_controller import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
+from tests.flux.test_reconciler import CRD, FLUX, GIT, SOURCES, config, flux
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
 
@@ -81,10 +81,10 @@ def test_a_kubeconfig_in_a_secret_runs_and_reads_nothing_of_this_machine(part: s
     }  # fmt: skip
     whole[f"{part}s"][0][part][field] = value
     with pytest.raises(ToolError, match=f"its `{field}` is not followed"):
-        elsewhere.opened(Hidden(yaml.safe_dump(whole).encode()), "the Secret s")
+        remote_cluster.opened(Hidden(yaml.safe_dump(whole).encode()), "the Secret s")
     for text in (b"x", b"[]", b"{", b"{}", b"clusters: []"):
         with pytest.raises(ToolError):
-            elsewhere.opened(Hidden(text), "the Secret s")
+            remote_cluster.opened(Hidden(text), "the Secret s")
 
 
 def test_expressions_say_when_an_object_and_a_dependency_are_as_they_shall_be(cluster: Cluster, tmp_path: Path) -> None:
@@ -122,4 +122,4 @@ def test_in_progress_counts_before_failed_and_failed_before_current(value: dict[
         "inProgress": "has(status.going) || status.phase == 'Going'", "failed": "status.phase == 'Bad'",
         "current": "status.phase == 'Good'",
     }  # fmt: skip
-    assert expressing.health_of(value, Rule("example.com", "", texts)).word == word
+    assert health_expressions.health_of(value, Rule("example.com", "", texts)).word == word

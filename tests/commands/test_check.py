@@ -11,7 +11,7 @@ import orjson
 
 from gatekeeper.commands.check import bar
 from tests.conftest import Repository, command
-from tests.test_gate import DEPLOYMENT, GOOD
+from tests.gate.test_pipeline import DEPLOYMENT, GOOD
 
 
 def test_several_reports_in_one_run(repository: Repository) -> None:

@@ -8,16 +8,16 @@ from pathlib import Path
 import orjson
 import pytest
 
-from gatekeeper import lock, tools
 from gatekeeper.errors import ToolError, UsageError
+from gatekeeper.host import lockfile, toolchain
 from tests.conftest import Repository, command, needs
-from tests.test_tools import program
+from tests.host.test_toolchain import program
 
 
 @pytest.fixture(autouse=True)
 def own() -> None:
     """What a lock of one test pins is not for the next."""
-    tools.follow({})
+    toolchain.follow({})
 
 
 def bare(tmp_path: Path) -> dict[str, str]:
@@ -47,18 +47,18 @@ def test_a_config_that_is_wrong_is_told(repository: Repository) -> None:
 def test_a_lock_pins_versions_and_programs(repository: Repository) -> None:
     root = repository({"a.txt": ""})
     assert command("tools", "lock", cwd=root)[0] == 0
-    held = orjson.loads((root / lock.NAME).read_bytes())
+    held = orjson.loads((root / lockfile.NAME).read_bytes())
     assert held["tools"]["kustomize"]["version"] == "v5.7.1"
-    assert held["tools"]["kustomize"]["sums"][lock.PLATFORM] == [tools.digest(tools.find("kustomize"))]
-    before = (root / lock.NAME).read_bytes()
+    assert held["tools"]["kustomize"]["sums"][lockfile.PLATFORM] == [toolchain.digest(toolchain.find("kustomize"))]
+    before = (root / lockfile.NAME).read_bytes()
     assert command("tools", "lock", cwd=root)[0] == 0
-    assert (root / lock.NAME).read_bytes() == before
+    assert (root / lockfile.NAME).read_bytes() == before
 
 
 def test_another_version_in_the_lock_is_the_one_that_counts(repository: Repository, tmp_path: Path) -> None:
     root = repository({"a.txt": ""})
-    entry = {"package": tools.TOOLS["helm"].package, "version": "v3.0.1", "sums": {}}
-    (root / lock.NAME).write_bytes(orjson.dumps({"schema": lock.SCHEMA, "tools": {"helm": entry}}))
+    entry = {"package": toolchain.TOOLS["helm"].package, "version": "v3.0.1", "sums": {}}
+    (root / lockfile.NAME).write_bytes(orjson.dumps({"schema": lockfile.SCHEMA, "tools": {"helm": entry}}))
     code, out, _ = command("tools", "list", "helm", cwd=root, env=bare(tmp_path))
     assert code == 3 and "v3.0.1" in out
 
@@ -67,11 +67,11 @@ def test_a_program_on_the_path_counts_only_by_its_checksum(tmp_path: Path, monke
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     path = program(tmp_path / "bin", "helm", "v3.22.0")
-    tools.follow({"helm": tools.TOOLS["helm"]._replace(sums=("0" * 64,))})
+    toolchain.follow({"helm": toolchain.TOOLS["helm"]._replace(sums=("0" * 64,))})
     with pytest.raises(ToolError, match=r"no program that gatekeeper\.lock knows"):
-        tools.find("helm")
-    tools.follow({"helm": tools.TOOLS["helm"]._replace(sums=(tools.digest(path),))})
-    assert tools.find("helm") == path
+        toolchain.find("helm")
+    toolchain.follow({"helm": toolchain.TOOLS["helm"]._replace(sums=(toolchain.digest(path),))})
+    assert toolchain.find("helm") == path
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_a_program_on_the_path_counts_only_by_its_checksum(tmp_path: Path, monke
     ],
 )  # fmt: skip
 def test_a_malformed_lock_is_told(tmp_path: Path, value: str, told: str) -> None:
-    (tmp_path / lock.NAME).write_text(value)
+    (tmp_path / lockfile.NAME).write_text(value)
     with pytest.raises(UsageError, match=told):
-        lock.load(tmp_path)
+        lockfile.load(tmp_path)
     code, _, err = command("check", cwd=tmp_path)
     assert (code, told in err) == (2, True), err

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import gatekeeper
 from tests.conftest import Repository
-from tests.test_gate import GOOD
-from tests.test_sources import run_git
+from tests.gate.test_pipeline import GOOD
+from tests.workspace.test_tree import run_git
 
-HOOKS = Path(__file__).parent.parent.parent / "hooks"
+HOOKS = Path(gatekeeper.__file__).parent / "scaffold" / "hooks"
 BROKEN = GOOD.replace("\ndata:", "\ndta:")
 
 

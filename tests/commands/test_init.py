@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper import tools
-from gatekeeper.process import run
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import run
 from tests.conftest import command, needs, verdict_of
-from tests.test_gate import DEPLOYMENT
-from tests.test_sources import run_git
+from tests.gate.test_pipeline import DEPLOYMENT
+from tests.workspace.test_tree import run_git
 
 
 def files(root: Path) -> set[str]:
@@ -36,7 +36,7 @@ def test_a_new_repository_is_accepted(tmp_path: Path, controller: str, library: 
     assert {rule for _, rule, _ in told} <= {"images/digest"}, "a digest is the only thing that nobody can know before"
     for overlay in ("production", "staging"):
         status, built, words = run(
-            [tools.find("kustomize"), "build", root / "apps" / "web-shop" / "overlays" / overlay], 30
+            [toolchain.find("kustomize"), "build", root / "apps" / "web-shop" / "overlays" / overlay], 30
         )
         assert status == 0, words
         assert b"name: web-shop" in built and b"NAME" not in built

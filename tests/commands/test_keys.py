@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from tests.conftest import Repository, command, judge, needs, verdict_of
-from tests.sealing.test_kubeseal import SECRET, VALUES, kubeseal, opened, pair
+from tests.sealedsecrets.test_kubeseal_compatibility import SECRET, VALUES, kubeseal, opened, pair
 from tests.sops.conftest import age
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.external import allowing, reading
+from gatekeeper.externalsecrets import access_rules, external_secret_spec
 from tests.conftest import Repository, command, verdict_of
-from tests.external.test_deciding import STORE, es
+from tests.externalsecrets.test_decision import STORE, es
 
 RULES = "library: {profile: 'off'}\nsecrets:\n  allow:\n  - {namespace: prod, store: ClusterSecretStore/vault, key: prod/*}\n  - {store: SecretStore/*, key: '*'}\n"
 
@@ -16,10 +16,10 @@ RULES = "library: {profile: 'off'}\nsecrets:\n  allow:\n  - {namespace: prod, st
 def refused(rest: str, *rules: dict[str, str]) -> list[str]:
     import yaml
 
-    wanted = reading.read(
+    wanted = external_secret_spec.read(
         yaml.safe_load(es(data=rest if rest.startswith("[") else "[]", more="" if rest.startswith("[") else rest))
     )
-    return [reason for _, reason in allowing.refusals(wanted, rules)]
+    return [reason for _, reason in access_rules.refusals(wanted, rules)]
 
 
 NOT_A = {"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}
@@ -54,7 +54,7 @@ def test_a_rule_lets_what_its_patterns_match(rest: str, rule: dict[str, str], is
     ],
 )  # fmt: skip
 def test_a_stores_own_conditions_are_kept(conditions: list[Any], labels: dict[str, str] | None, words: str) -> None:
-    found = allowing.unconditional({"spec": {"conditions": conditions}}, "prod", labels)
+    found = access_rules.unconditional({"spec": {"conditions": conditions}}, "prod", labels)
     assert (words in found) and bool(found) == bool(words)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from gatekeeper.external import collecting, spreading
-from gatekeeper.external.collecting import Found, Given, Spaces
-from gatekeeper.external.planning import StoreKey, key_of
-from gatekeeper.fields import FieldError
+from gatekeeper.externalsecrets import cluster_external_secret, collection
+from gatekeeper.externalsecrets.collection import Found, Given, Spaces
+from gatekeeper.externalsecrets.fetch_plan import StoreKey, key_of
+from gatekeeper.kube.decoder import FieldError
 from tests.conftest import Repository, command, verdict_of
-from tests.external.test_deciding import STORE
+from tests.externalsecrets.test_decision import STORE
 
 SPACES = {"shop-a": {"team": "shop"}, "shop-b": {"team": "shop"}, "web": {"team": "web"}}
 WANTED = """
@@ -32,7 +32,7 @@ spec:
 
 def made(chosen: str, is_all: bool = True) -> list[str]:
     value = yaml.safe_load(WANTED.format(chosen=chosen))
-    return [one["metadata"]["namespace"] for one in spreading.spread(value, SPACES, is_all)]
+    return [one["metadata"]["namespace"] for one in cluster_external_secret.spread(value, SPACES, is_all)]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_is_wrong_is_refused_by_name(chosen: str, words: str) -> None:
 
 def test_what_is_made_is_what_external_secrets_makes() -> None:
     value = yaml.safe_load(WANTED.format(chosen="namespaces: [web]"))
-    [one] = spreading.spread(value, SPACES, True)
+    [one] = cluster_external_secret.spread(value, SPACES, True)
     metadata = {"name": "db", "namespace": "web", "labels": {"app": "shop"}, "annotations": {"force-sync": "1"}}
     assert one["metadata"] == metadata and one["spec"] == value["spec"]["externalSecretSpec"]
     assert (one["apiVersion"], one["kind"]) == ("external-secrets.io/v1", "ExternalSecret")
@@ -78,12 +78,12 @@ def test_what_is_made_is_what_external_secrets_makes() -> None:
 
 def collected(*values: Any) -> Found:
     given = [Given(one, one["metadata"].get("namespace", ""), lambda path: "x.yaml:1") for one in values]
-    return collecting.collected(given, Spaces(SPACES, True), ())
+    return collection.collected(given, Spaces(SPACES, True), ())
 
 
 def test_an_external_secret_that_is_there_already_stays_its_owners() -> None:
     value = yaml.safe_load(WANTED.format(chosen="namespaces: [web]"))
-    there: dict[str, Any] = next(iter(spreading.spread(value, SPACES, True)))
+    there: dict[str, Any] = next(iter(cluster_external_secret.spread(value, SPACES, True)))
     found = collected(value, there)
     assert len(found.wanted) == 1 and "web/db is there already, and is not of its making" in str(found.refused[0])
     there["metadata"]["ownerReferences"] = [{"kind": "ClusterExternalSecret", "name": "all"}]

@@ -11,13 +11,14 @@ import orjson
 import pytest
 import yaml
 
-from gatekeeper.external import building, deciding, planning, reading
-from gatekeeper.external.building import CREATED_BY, DATA_HASH, MANAGED
-from gatekeeper.external.deciding import Decision
-from gatekeeper.hidden import Hidden
+from gatekeeper.externalsecrets import decision as externalsecrets_decision
+from gatekeeper.externalsecrets import external_secret_spec, fetch_plan, secret_builder
+from gatekeeper.externalsecrets.decision import Decision
+from gatekeeper.externalsecrets.secret_builder import CREATED_BY, DATA_HASH, MANAGED
+from gatekeeper.secret_value import Hidden
 from gatekeeper.stores.directory import Directory
 from tests.conftest import Repository, command, needs
-from tests.sealing.test_kubeseal import pair
+from tests.sealedsecrets.test_kubeseal_compatibility import pair
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
 
@@ -48,13 +49,13 @@ def secrets(tmp_path: Path) -> Path:
 
 
 def decided(secrets: Path, text: str, existing: dict[str, Any] | None = None) -> Decision:
-    wanted = reading.read(yaml.safe_load(text))
-    fetched = planning.fetch(planning.plan([wanted]), lambda key: Directory(secrets))
+    wanted = external_secret_spec.read(yaml.safe_load(text))
+    fetched = fetch_plan.fetch(fetch_plan.plan([wanted]), lambda key: Directory(secrets))
 
     def text_of(kind: str, name: str, key: str) -> str:
         return "{{ .password | upper }}" if key == "one" else "made: '{{ .password }}'\n"
 
-    return deciding.decide(wanted, fetched, existing, text_of)
+    return externalsecrets_decision.decide(wanted, fetched, existing, text_of)
 
 
 def data_of(secret: Any) -> dict[str, str]:
@@ -72,8 +73,8 @@ def test_a_secret_is_made_as_external_secrets_would_mark_it(secrets: Path) -> No
     assert decision.action == "create" and decision.secret is not None and VALUE not in repr(decision)
     metadata = decision.secret["metadata"]
     assert data_of(decision.secret) == {"password": VALUE}
-    assert metadata["labels"] == {"app": "shop", MANAGED: "true", CREATED_BY: building.go_hash("prod/db")}
-    assert metadata["annotations"] == {DATA_HASH: building.data_hash({"password": Hidden(VALUE.encode())})}
+    assert metadata["labels"] == {"app": "shop", MANAGED: "true", CREATED_BY: secret_builder.go_hash("prod/db")}
+    assert metadata["annotations"] == {DATA_HASH: secret_builder.data_hash({"password": Hidden(VALUE.encode())})}
     assert decided(secrets, es(), decision.secret).action == "as it is"
 
 
@@ -107,7 +108,7 @@ def test_labels_and_annotations_can_be_templates_too(secrets: Path) -> None:
     assert secret["metadata"]["labels"]["user"] == "shop" and "app" not in secret["metadata"]["labels"]
 
 
-OURS = {"labels": {MANAGED: "true", CREATED_BY: building.go_hash("prod/db")}}
+OURS = {"labels": {MANAGED: "true", CREATED_BY: secret_builder.go_hash("prod/db")}}
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from gatekeeper import documents
-from gatekeeper.external import reading
-from gatekeeper.external.model import Remote, StoreRef
-from gatekeeper.fields import FieldError
+from gatekeeper.externalsecrets import external_secret_spec
+from gatekeeper.externalsecrets.model import Remote, StoreRef
+from gatekeeper.kube.decoder import FieldError
+from gatekeeper.workspace import documents
 from tests.conftest import SHARED, shared
 
 BASE = """
@@ -29,10 +29,10 @@ def es(rest: str = DATA, version: str = "v1") -> Any:
     return yaml.safe_load(BASE.format(version=version, rest=rest))
 
 
-@pytest.mark.parametrize("version", reading.VERSIONS)
+@pytest.mark.parametrize("version", external_secret_spec.VERSIONS)
 def test_every_version_has_the_same_form(version: str) -> None:
-    wanted = reading.read(es(DATA + "\n  refreshInterval: 1h30m", version))
-    newest = reading.read(es(DATA + "\n  refreshInterval: 1h30m"))
+    wanted = external_secret_spec.read(es(DATA + "\n  refreshInterval: 1h30m", version))
+    newest = external_secret_spec.read(es(DATA + "\n  refreshInterval: 1h30m"))
     assert wanted._replace(version="v1") == newest
     assert (newest.interval, newest.target.name, newest.target.creation) == (5400.0, "db", "Owner")
     assert newest.items[0].store == StoreRef("ClusterSecretStore", "vault") and newest.items[0].remote == Remote(
@@ -41,14 +41,16 @@ def test_every_version_has_the_same_form(version: str) -> None:
 
 
 def test_flat_entries_of_the_oldest_version_are_what_is_extracted() -> None:
-    old = reading.read(es("dataFrom: [{key: k, property: p}]", "v1alpha1"))
-    new = reading.read(es("dataFrom: [{extract: {key: k, property: p}}]", "v1"))
+    old = external_secret_spec.read(es("dataFrom: [{key: k, property: p}]", "v1alpha1"))
+    new = external_secret_spec.read(es("dataFrom: [{extract: {key: k, property: p}}]", "v1"))
     assert old.many == new.many
 
 
 def test_a_template_of_the_oldest_version_is_for_engine_v1() -> None:
     rest = DATA + "\n  target: {template: {data: {a: '{{ .a | toString }}'}}}"
-    engines = [reading.read(es(rest, version)).target.template for version in reading.VERSIONS]
+    engines = [
+        external_secret_spec.read(es(rest, version)).target.template for version in external_secret_spec.VERSIONS
+    ]
     assert [one and one.engine for one in engines] == ["v1", "v2", "v2"]
 
 
@@ -78,17 +80,17 @@ def test_a_template_of_the_oldest_version_is_for_engine_v1() -> None:
 )  # fmt: skip
 def test_what_is_wrong_or_not_supported_is_refused_by_name(rest: str, words: str) -> None:
     with pytest.raises(FieldError) as caught:
-        reading.read(es(rest))
+        external_secret_spec.read(es(rest))
     assert words in str(caught.value)
 
 
 def test_an_entry_may_have_a_store_of_its_own() -> None:
     value = es("data: [{secretKey: a, remoteRef: {key: k}, sourceRef: {storeRef: {name: own}}}]")
-    assert reading.read(value).items[0].store == StoreRef("SecretStore", "own")
+    assert external_secret_spec.read(value).items[0].store == StoreRef("SecretStore", "own")
     del value["spec"]["secretStoreRef"]
-    assert reading.read(value).items[0].store == StoreRef("SecretStore", "own")
+    assert external_secret_spec.read(value).items[0].store == StoreRef("SecretStore", "own")
     with pytest.raises(FieldError, match="is missing, and `data` names no store"):
-        reading.read({**es(), "spec": {"data": es()["spec"]["data"]}})
+        external_secret_spec.read({**es(), "spec": {"data": es()["spec"]["data"]}})
 
 
 @shared("corpora")
@@ -98,7 +100,7 @@ def test_other_peoples_external_secrets_can_be_read() -> None:
         if path.is_file() and b"kind: ExternalSecret\n" in path.read_bytes():
             for document in documents.parse(path.read_bytes())[0]:
                 if document.head and document.head[1] == "ExternalSecret":
-                    reading.read(documents.value_of(document))
+                    external_secret_spec.read(documents.value_of(document))
                     count += 1
     assert count > 80
 
@@ -106,5 +108,5 @@ def test_other_peoples_external_secrets_can_be_read() -> None:
 @shared("article")
 def test_the_example_of_the_article_can_be_read() -> None:
     [document] = documents.parse(Path(SHARED / "article/secrets/external.yaml").read_bytes())[0]
-    wanted = reading.read(documents.value_of(document))
+    wanted = external_secret_spec.read(documents.value_of(document))
     assert [item.remote.property for item in wanted.items] == ["username", "password"]

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.external import migration
+from gatekeeper.externalsecrets import migration
 from tests.conftest import command
 
 OLD = """\

@@ -9,24 +9,24 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.external import building, reading, refreshing
-from gatekeeper.external.model import Wanted
-from gatekeeper.external.refreshing import NEVER
-from gatekeeper.hidden import Hidden
-from gatekeeper.telling import time_of
-from tests.external.test_deciding import es
+from gatekeeper.externalsecrets import external_secret_spec, refresh_schedule, secret_builder
+from gatekeeper.externalsecrets.model import Wanted
+from gatekeeper.externalsecrets.refresh_schedule import NEVER
+from gatekeeper.kube.conditions import time_of
+from gatekeeper.secret_value import Hidden
+from tests.externalsecrets.test_decision import es
 
 NOW = 1_795_000_000.0
 
 
 def made(interval: str = "1h", policy: str = "Periodic", store: str = "vault") -> Wanted:
     more = f"  refreshInterval: {interval}\n  refreshPolicy: {policy}\n"
-    return reading.read(yaml.safe_load(es(more=more).replace("name: vault", f"name: {store}")))
+    return external_secret_spec.read(yaml.safe_load(es(more=more).replace("name: vault", f"name: {store}")))
 
 
 def value(read_at: float | None, version: str = "", generation: int = 1) -> dict[str, Any]:
     whole: dict[str, Any] = {"metadata": {"name": "db", "generation": generation, "labels": {"app": "shop"}}}
-    status = {"syncedResourceVersion": version or refreshing.version_of(whole)}
+    status = {"syncedResourceVersion": version or refresh_schedule.version_of(whole)}
     whole["status"] = {**status, "refreshTime": time_of(read_at)} if read_at is not None else {}
     return whole
 
@@ -44,28 +44,28 @@ def value(read_at: float | None, version: str = "", generation: int = 1) -> dict
 def test_what_is_due_is_what_external_secrets_would_read(
     wanted: Wanted, held: dict[str, Any], due: float | None
 ) -> None:
-    found = refreshing.due_at(wanted, held, NOW)
+    found = refresh_schedule.due_at(wanted, held, NOW)
     assert found == due if due is not None else found <= NOW
 
 
 @given(st.floats(1e9, 2e9), st.floats(1, 1e6))
 def test_the_next_reading_is_within_the_interval(read_at: float, interval: float) -> None:
     wanted = made()._replace(interval=interval)
-    following = refreshing.next_after(wanted, read_at)
+    following = refresh_schedule.next_after(wanted, read_at)
     assert read_at < following <= read_at + interval * 1.000001
 
 
 def test_those_of_a_store_are_read_together_and_stores_at_different_times() -> None:
-    moments = {refreshing.next_after(made(), NOW + seconds) for seconds in range(0, 3600, 60)}
+    moments = {refresh_schedule.next_after(made(), NOW + seconds) for seconds in range(0, 3600, 60)}
     assert len(moments) <= 2
-    stores = {refreshing.next_after(made(store=f"store-{number}"), NOW) for number in range(100)}
+    stores = {refresh_schedule.next_after(made(store=f"store-{number}"), NOW) for number in range(100)}
     assert len(stores) == 100 and max(stores) - min(stores) > 3000
 
 
 def test_a_secret_that_was_changed_is_not_valid() -> None:
     wanted = made()
-    note = building.data_hash({"a": Hidden(b"b")})
-    marks = {"labels": {building.MANAGED: "true"}, "annotations": {building.DATA_HASH: note}}
-    assert refreshing.is_valid(wanted, {"metadata": marks, "data": {"a": "Yg=="}})
+    note = secret_builder.data_hash({"a": Hidden(b"b")})
+    marks = {"labels": {secret_builder.MANAGED: "true"}, "annotations": {secret_builder.DATA_HASH: note}}
+    assert refresh_schedule.is_valid(wanted, {"metadata": marks, "data": {"a": "Yg=="}})
     for existing in (None, {"metadata": marks, "data": {"a": "Yw=="}}, {"metadata": {}, "data": {"a": "Yg=="}}):
-        assert not refreshing.is_valid(wanted, existing)
+        assert not refresh_schedule.is_valid(wanted, existing)

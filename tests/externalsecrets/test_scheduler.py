@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gatekeeper.external import collecting
-from gatekeeper.external.collecting import Found, Given, Spaces
+from gatekeeper.externalsecrets import collection
+from gatekeeper.externalsecrets.collection import Found, Given, Spaces
+from gatekeeper.externalsecrets.scheduler import Watch
 from gatekeeper.stores.directory import Directory
-from gatekeeper.stores.reading import StoreError
-from gatekeeper.watching import Watch
+from gatekeeper.stores.protocol import StoreError
 from tests.conftest import needs
-from tests.external.test_cluster import API, Place, es, place, ready
-from tests.external.test_deciding import STORE
-from tests.external.test_deciding import es as written
+from tests.externalsecrets.test_decision import STORE
+from tests.externalsecrets.test_decision import es as written
+from tests.externalsecrets.test_sync import API, Place, es, place, ready
 
 __all__ = ["place"]
 SECONDS = 30.0
@@ -116,7 +116,7 @@ def test_a_cluster_is_kept_as_it_shall_be_with_one_sign_in_and_no_read_too_many(
 def gathered(*texts: str) -> Found:
     values = [one for text in texts for one in yaml.safe_load_all(text)]
     given = [Given(one, one["metadata"].get("namespace", ""), lambda path: "") for one in values]
-    return collecting.collected(given, Spaces({}, False), ())
+    return collection.collected(given, Spaces({}, False), ())
 
 
 def test_rounds_read_what_is_due_and_leave_alone_what_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,11 +26,11 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from gatekeeper.errors import ToolError
-from gatekeeper.external import building, reading
-from gatekeeper.external.values import ValueFault
-from gatekeeper.gotemplate import asking
-from gatekeeper.gotemplate.asking import Fault
-from gatekeeper.hidden import Hidden
+from gatekeeper.externalsecrets import external_secret_spec, secret_builder
+from gatekeeper.externalsecrets.value_transforms import ValueFault
+from gatekeeper.gocompat import client
+from gatekeeper.gocompat.client import Fault
+from gatekeeper.secret_value import Hidden
 from tests.conftest import needs
 
 pytestmark = needs("gotemplate")
@@ -78,9 +78,9 @@ DATA: dict[str, bytes] = {
 
 
 def filled(template: str, engine: str = "v2", data: dict[str, bytes] | None = None) -> bytes:
-    name: asking.Engine = "external-secrets" if engine == "v2" else "external-secrets-v1"
+    name: client.Engine = "external-secrets" if engine == "v2" else "external-secrets-v1"
     hidden = {key: Hidden(value) for key, value in (data or DATA).items()}
-    [answer] = asking.ask(name, hidden, [template]).templates
+    [answer] = client.ask(name, hidden, [template]).templates
     assert isinstance(answer, Hidden), answer
     return answer.reveal()
 
@@ -163,7 +163,7 @@ OLD = (
     ],
 )  # fmt: skip
 def test_what_a_template_must_not_or_cannot_is_told_with_its_place(template: str, words: str) -> None:
-    [answer] = asking.ask(data={key: Hidden(value) for key, value in DATA.items()}, templates=[template]).templates
+    [answer] = client.ask(data={key: Hidden(value) for key, value in DATA.items()}, templates=[template]).templates
     assert isinstance(answer, Fault) and words in answer.reason and "s3cr3t" not in answer.reason
 
 
@@ -171,34 +171,36 @@ def test_what_a_template_must_not_or_cannot_is_told_with_its_place(template: str
     "template", ["{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}", "{{ repeat 2000000000 `x` }}"]
 )
 def test_a_template_that_wants_too_much_ends_alone(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "SECONDS", 1.0)
+    monkeypatch.setattr(client, "SECONDS", 1.0)
     with pytest.raises(ToolError, match=r"did not end within|ended before it answered"):
-        asking.ask(templates=[template])
+        client.ask(templates=[template])
     assert filled("{{ .user }}") == b"shop"
 
 
 def test_a_program_is_asked_again_and_again() -> None:
     filled("{{ .user }}")
-    before = list(asking._programs._waiting)
+    before = list(client._programs._waiting)
     for _ in range(5):
         filled("{{ .user }}")
-    assert asking._programs._waiting == before
+    assert client._programs._waiting == before
 
 
 FORBIDDEN = "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {{name: db, namespace: prod}}\nspec:\n  secretStoreRef: {{name: vault}}\n  data: [{{secretKey: user, remoteRef: {{key: k}}}}]\n  target: {{template: {{templateFrom: [{{literal: {literal}, target: {target}}}]}}}}\n"
 
 
 def built(literal: str, target: str) -> dict[str, Any]:
-    wanted = reading.read(yaml.safe_load(FORBIDDEN.format(literal=orjson.dumps(literal).decode(), target=target)))
-    return building.built(wanted, {"user": Hidden(b"shop")}, None, lambda kind, name, key: "")
+    wanted = external_secret_spec.read(
+        yaml.safe_load(FORBIDDEN.format(literal=orjson.dumps(literal).decode(), target=target))
+    )
+    return secret_builder.built(wanted, {"user": Hidden(b"shop")}, None, lambda kind, name, key: "")
 
 
 def test_a_template_writes_data_labels_and_annotations_and_nothing_else() -> None:
     assert built("last/{{ .user }}: now", "Annotations")["metadata"]["annotations"]["last/shop"] == "now"
     assert built("{{ .user }}: x", "Labels")["metadata"]["labels"]["shop"] == "x"
     # What marks the Secret as ours is not for a template to say.
-    marks = built(f"{building.MANAGED}: 'no'\n{building.CREATED_BY}: me", "Labels")["metadata"]["labels"]
-    assert marks[building.MANAGED] == "true" and marks[building.CREATED_BY] != "me"
+    marks = built(f"{secret_builder.MANAGED}: 'no'\n{secret_builder.CREATED_BY}: me", "Labels")["metadata"]["labels"]
+    assert marks[secret_builder.MANAGED] == "true" and marks[secret_builder.CREATED_BY] != "me"
     for target in ("Type", "Metadata", "spec.type", "Finalizers"):
         with pytest.raises(Exception, match=r"target` is `"):
             built("a: b", target)

@@ -11,10 +11,10 @@ import orjson
 import pytest
 import yaml
 
-from gatekeeper.external.refreshing import version_of
+from gatekeeper.externalsecrets.refresh_schedule import version_of
 from tests.conftest import command, needs
-from tests.external.test_takeover import SECRET, STORE, WANTED, filled
-from tests.sealing.test_kubeseal import pair
+from tests.externalsecrets.test_takeover import SECRET, STORE, WANTED, filled
+from tests.sealedsecrets.test_kubeseal_compatibility import pair
 from tests.servers import operator
 from tests.servers.cluster import Cluster
 from tests.servers.vault_server import VaultServer

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.external import building, values
-from gatekeeper.external.model import Rewrite
-from gatekeeper.external.values import ValueFault
-from gatekeeper.gotemplate import asking
-from gatekeeper.gotemplate.asking import Fault, Lookup, Rename
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.reading import go_json
+from gatekeeper.externalsecrets import secret_builder, value_transforms
+from gatekeeper.externalsecrets.model import Rewrite
+from gatekeeper.externalsecrets.value_transforms import ValueFault
+from gatekeeper.gocompat import client
+from gatekeeper.gocompat.client import Fault, Lookup, Rename
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores.protocol import go_json
 from tests.conftest import needs
 
 pytestmark = needs("gotemplate")
@@ -24,7 +24,7 @@ TEXT = Hidden(
 
 
 def part(path: str) -> bytes | None:
-    [found] = values.parts([(TEXT, path)])
+    [found] = value_transforms.parts([(TEXT, path)])
     return None if found is None else found.reveal()
 
 
@@ -41,14 +41,14 @@ def test_a_part_is_what_external_secrets_takes(path: str, found: bytes | None) -
 
 
 def test_of_what_is_no_json_there_is_no_part() -> None:
-    assert values.parts([(Hidden(b"hello"), "a"), (Hidden(b"\xff\xfe"), "a")]) == [None, None]
+    assert value_transforms.parts([(Hidden(b"hello"), "a"), (Hidden(b"\xff\xfe"), "a")]) == [None, None]
 
 
 def test_each_key_of_an_object_becomes_a_value() -> None:
-    found = {key: value.reveal() for key, value in values.each(TEXT).items()}
+    found = {key: value.reveal() for key, value in value_transforms.each(TEXT).items()}
     assert found["a"] == b"x" and found["n"] == b"1.50" and found["o"] == b'{"p": "q"}' and found["s"] == b""
     with pytest.raises(ValueFault, match="is no JSON object"):
-        values.each(Hidden(b"[1]"))
+        value_transforms.each(Hidden(b"[1]"))
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_each_key_of_an_object_becomes_a_value() -> None:
 def test_values_are_decoded(value: bytes, how: str, found: bytes | None) -> None:
     if found is None:
         with pytest.raises(ValueFault):
-            values.decoded(Hidden(value), how)
+            value_transforms.decoded(Hidden(value), how)
     else:
-        assert values.decoded(Hidden(value), how).reveal() == found
+        assert value_transforms.decoded(Hidden(value), how).reveal() == found
 
 
 @pytest.mark.parametrize(
@@ -71,18 +71,18 @@ def test_values_are_decoded(value: bytes, how: str, found: bytes | None) -> None
     [("a/b c", "Default", "a_b_c"), ("a/b", "Unicode", "a_U002f_b"), ("grün-1.x_y", "Default", "grün-1.x_y"), ("🔑", "Unicode", "_U1f511_")],
 )  # fmt: skip
 def test_keys_are_converted(key: str, how: str, new: str) -> None:
-    assert list(values.converted({key: Hidden(b"")}, how)) == [new]
+    assert list(value_transforms.converted({key: Hidden(b"")}, how)) == [new]
 
 
 def test_keys_that_become_the_same_are_refused() -> None:
     with pytest.raises(ValueFault, match="two keys become `a_b`"):
-        values.converted({"a/b": Hidden(b""), "a b": Hidden(b"")}, "Default")
+        value_transforms.converted({"a/b": Hidden(b""), "a b": Hidden(b"")}, "Default")
     with pytest.raises(ValueFault, match="has `/`"):
-        values.checked({"a/b": Hidden(b"")})
+        value_transforms.checked({"a/b": Hidden(b"")})
 
 
 def renamed(rule: Rewrite, *keys: str) -> list[str]:
-    return list(values.rewritten({key: Hidden(key.encode()) for key in keys}, [rule]))
+    return list(value_transforms.rewritten({key: Hidden(key.encode()) for key in keys}, [rule]))
 
 
 def test_keys_are_renamed_by_pattern_and_by_template() -> None:
@@ -95,20 +95,22 @@ def test_keys_are_renamed_by_pattern_and_by_template() -> None:
 
 def test_values_are_merged() -> None:
     held = {"a": Hidden(b'{"x": "1", "y": {"z": "<"}}'), "b": Hidden(b'{"x": "2"}')}
-    found = values.rewritten(held, [Rewrite("Merge", conflicts=True)])
+    found = value_transforms.rewritten(held, [Rewrite("Merge", conflicts=True)])
     assert {key: value.reveal() for key, value in found.items()} == {"x": b"2", "y": b'{"z":"\\u003c"}'}
-    found = values.rewritten(held, [Rewrite("Merge", conflicts=True, priority=("a",), into="all", as_json=True)])
+    found = value_transforms.rewritten(
+        held, [Rewrite("Merge", conflicts=True, priority=("a",), into="all", as_json=True)]
+    )
     assert json.loads(found["all"].reveal())["x"] == "1" and set(found) == {"a", "b", "all"}
     for rule, words in (
         (Rewrite("Merge"), "`x` is in two"), (Rewrite("Merge", priority=("c",)), "`x` is in two|names `c`"),
     ):  # fmt: skip
         with pytest.raises(ValueFault, match=words):
-            values.rewritten(held, [rule])
+            value_transforms.rewritten(held, [rule])
 
 
 def test_templates_see_the_values_and_say_what_fails_without_them() -> None:
     data = {"password": Hidden(b"hunter2"), "a.b": Hidden(b"x")}
-    found = asking.ask(
+    found = client.ask(
         "external-secrets",
         data,
         [
@@ -126,7 +128,7 @@ def test_templates_see_the_values_and_say_what_fails_without_them() -> None:
 
 
 def test_many_things_are_asked_at_once() -> None:
-    reply = asking.ask(
+    reply = client.ask(
         lookups=[Lookup(TEXT, "a"), Lookup(TEXT, "zz"), Lookup(TEXT, "n", True)], renames=[Rename(("a",), "a", "b")]
     )
     assert [one and one.reveal() for one in reply.lookups] == [b"x", None, b"1.50"]
@@ -145,4 +147,4 @@ def test_json_is_written_as_go_writes_it(value: dict[str, object]) -> None:
 def test_the_hash_is_that_of_external_secrets() -> None:
     """SHA3-224 of how Go prints `map[string][]byte{"a": {1, 255}, "foo": "bar"}`; worked out with Go itself."""
     data = {"foo": Hidden(b"bar"), "a": Hidden(b"\x01\xff"), "b": Hidden(b"")}
-    assert building.data_hash(data) == "67b564bbfd303baad04ca97eaee6ca55d5e6a3c1fb741280b8cdbc91"
+    assert secret_builder.data_hash(data) == "67b564bbfd303baad04ca97eaee6ca55d5e6a3c1fb741280b8cdbc91"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.fields import FieldError, Fields
-from gatekeeper.reconciling import ignoring
+from gatekeeper.flux import ignore_rules
+from gatekeeper.kube.decoder import FieldError, Fields
 
 METADATA = {"name": "web-1", "namespace": "prod", "labels": {"app": "web", "tier": ""}, "annotations": {"by": "x"}}
 VALUE = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": METADATA, "spec": {"replicas": 1}}
@@ -25,8 +25,8 @@ VALUE = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": METADATA, "s
 )  # fmt: skip
 def test_a_rule_is_about_what_fits_its_target(target: dict[str, str] | None, fits: bool) -> None:
     held: dict[str, Any] = {"paths": ["/spec/replicas"], **({"target": target} if target is not None else {})}
-    rule = ignoring.read(Fields(held))
-    assert ignoring.pointers_for(VALUE, [rule]) == (["/spec/replicas"] if fits else [])
+    rule = ignore_rules.read(Fields(held))
+    assert ignore_rules.pointers_for(VALUE, [rule]) == (["/spec/replicas"] if fits else [])
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_a_rule_is_about_what_fits_its_target(target: dict[str, str] | None, fit
 )  # fmt: skip
 def test_a_rule_that_is_none_is_told(held: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldError, match=words):
-        ignoring.read(Fields(held))
+        ignore_rules.read(Fields(held))

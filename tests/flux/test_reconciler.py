@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gatekeeper import pulls
+from gatekeeper.flux import source
 from tests.conftest import command, needs
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
@@ -450,7 +450,7 @@ def pulling(place: Place, **spec: Any) -> None:
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where what is pulled is kept; built tools stay where they are."""
-    monkeypatch.setattr(pulls, "kept", lambda: tmp_path / "kept")
+    monkeypatch.setattr(source, "kept", lambda: tmp_path / "kept")
     return tmp_path / "kept"
 
 

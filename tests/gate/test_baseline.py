@@ -8,10 +8,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-from gatekeeper import config, gate, sources
+from gatekeeper import config
+from gatekeeper.gate import pipeline
 from gatekeeper.model import Verdict
+from gatekeeper.workspace import tree
 from tests.conftest import Repository, command
-from tests.test_gate import DEPLOYMENT, GOOD
+from tests.gate.test_pipeline import DEPLOYMENT, GOOD
 
 NAME = "gatekeeper-baseline.json"
 
@@ -27,7 +29,7 @@ def old(repository: Repository) -> Path:
 def judged(root: Path, days: int = 0) -> Verdict:
     settings = config.load(root, None)
     today = datetime.date.today() + datetime.timedelta(days=days)
-    return gate.judge(sources.gather([root], root, settings.exclude), settings, gate.Asked(today=today))
+    return pipeline.judge(tree.gather([root], root, settings.exclude), settings, pipeline.Asked(today=today))
 
 
 def rules(verdict: Verdict) -> list[str]:

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper import config, gate, git, sources
+from gatekeeper import config
 from gatekeeper.engines.rego import bundles
 from gatekeeper.engines.rego.bundles import Bundle
+from gatekeeper.gate import pipeline
+from gatekeeper.host import git
 from gatekeeper.model import Finding
+from gatekeeper.workspace import tree
 from tests.conftest import Repository, command, needs, verdict_of
 from tests.engines.admission.test_constraints import CONSTRAINT, OBJECT, TEMPLATE
 from tests.engines.references.test_graph import EVERYTHING, POD
-from tests.test_gate import DEPLOYMENT, GOOD
-from tests.test_sources import run_git
+from tests.gate.test_pipeline import DEPLOYMENT, GOOD
+from tests.workspace.test_tree import run_git
 
 FILES: dict[str, str | bytes] = {
     "gatekeeper.yaml": "",
@@ -128,7 +131,7 @@ def edit(root: Path, luck: random.Random) -> None:
 
 def all_findings(root: Path, changed: frozenset[str] | None = None) -> set[tuple[str, str, str]]:
     settings = config.load(root, None)
-    verdict = gate.judge(sources.gather([root], root, settings.exclude), settings, gate.Asked(2, changed=changed))
+    verdict = pipeline.judge(tree.gather([root], root, settings.exclude), settings, pipeline.Asked(2, changed=changed))
     found: list[Finding] = list(verdict.findings)
     named = (finding for finding in found if finding.rule != "references/unused")
     return {(finding.rule, finding.place.file, finding.message) for finding in named}
@@ -202,7 +205,7 @@ def test_real_pre_commit_runs_the_hook_and_stops_a_bad_commit(committed: Path, t
 
 
 def test_the_manifest_for_pre_commit_is_valid() -> None:
-    manifest = Path(__file__).parent.parent / ".pre-commit-hooks.yaml"
+    manifest = Path(__file__).parents[2] / ".pre-commit-hooks.yaml"
     run = [sys.executable, "-m", "pre_commit", "validate-manifest", str(manifest)]
     done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout

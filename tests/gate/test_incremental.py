@@ -9,14 +9,14 @@ from typing import Any
 import orjson
 import pytest
 
-from gatekeeper import gate
 from gatekeeper.commands import check
-from gatekeeper.sources import Tree
+from gatekeeper.gate import pipeline
+from gatekeeper.workspace.tree import Tree
 from tests.conftest import Repository, needs
 from tests.engines.references.test_graph import EVERYTHING, POD
-from tests.test_changes import FILES
-from tests.test_gate import DEPLOYMENT
-from tests.test_sources import run_git
+from tests.gate.test_impact import FILES
+from tests.gate.test_pipeline import DEPLOYMENT
+from tests.workspace.test_tree import run_git
 
 SERVICE = """\
 apiVersion: v1
@@ -64,13 +64,13 @@ def commit(root: Path) -> None:
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many files each run judged."""
     seen: list[int] = []
-    real = gate.judge_all
+    real = pipeline.judge_all
 
-    def counting(tree: Tree, *arguments: Any, **named: Any) -> gate.Whole:
+    def counting(tree: Tree, *arguments: Any, **named: Any) -> pipeline.Whole:
         seen.append(len(tree.files))
         return real(tree, *arguments, **named)
 
-    monkeypatch.setattr(gate, "judge_all", counting)
+    monkeypatch.setattr(pipeline, "judge_all", counting)
     return seen
 
 

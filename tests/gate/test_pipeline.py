@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatekeeper.report.every import FORMATS
+from gatekeeper.report.formats import FORMATS
 from tests.conftest import SHARED, Repository, command, judge, needs, shared, verdict_of
 
 GOOD = """\

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper import shards
 from gatekeeper.errors import UsageError
+from gatekeeper.gate import shards
 from gatekeeper.model import FieldPath, dotted, undotted
 from tests.conftest import Repository, command, needs, verdict_of
 from tests.engines.references.test_graph import POD
-from tests.test_changes import FILES
+from tests.gate.test_impact import FILES
 
 WAIVER = '# gatekeeper:waive rule=images/latest-tag expires=2027-01-01 reason="moving" ticket=T-1\n'
 

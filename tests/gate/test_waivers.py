@@ -8,12 +8,14 @@ from pathlib import Path
 import orjson
 import pytest
 
-from gatekeeper import config, gate, sources
+from gatekeeper import config
+from gatekeeper.gate import pipeline
 from gatekeeper.model import Verdict
-from gatekeeper.report import every
+from gatekeeper.report import formats
+from gatekeeper.workspace import tree
 from tests.conftest import VERDICT, Repository, needs
-from tests.report.test_every import SARIF
-from tests.test_gate import DEPLOYMENT
+from tests.gate.test_pipeline import DEPLOYMENT
+from tests.report.test_formats import SARIF
 
 TODAY = datetime.date(2027, 1, 1)
 RULE = "rule=images/latest-tag"
@@ -25,7 +27,7 @@ ENTRY = "waivers:\n- {rule: images/*, expires: 2027-02-01, reason: no tags yet, 
 
 def judged(root: Path, *paths: Path) -> Verdict:
     settings = config.load(root, None)
-    return gate.judge(sources.gather(paths or [root], root, settings.exclude), settings, gate.Asked(today=TODAY))
+    return pipeline.judge(tree.gather(paths or [root], root, settings.exclude), settings, pipeline.Asked(today=TODAY))
 
 
 def verdict(repository: Repository, text: str, waivers: str = "", more: str = "") -> Verdict:
@@ -160,10 +162,10 @@ def test_a_leak_in_any_file_can_be_waived(repository: Repository) -> None:
     assert counted(judged(root)) == []
 
 
-@pytest.mark.parametrize("name", every.FORMATS)
+@pytest.mark.parametrize("name", formats.FORMATS)
 def test_every_report_shows_or_leaves_out_what_is_waived(repository: Repository, name: str, tmp_path: Path) -> None:
     found = verdict(repository, WAIVED[0].values[0])  # type: ignore[arg-type]
-    text = every.render(name, found, tmp_path)
+    text = formats.render(name, found, tmp_path)
     if name in ("text", "json", "sarif", "junit"):
         assert "no tags yet" in text and "2027-02-01" in text
     if name == "text":

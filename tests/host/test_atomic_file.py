@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper import files
+from gatekeeper.host import atomic_file
 
 
 def mode(path: Path) -> int:
@@ -19,16 +19,16 @@ def test_who_may_read_a_file_stays(tmp_path: Path) -> None:
     path = tmp_path / "secret.yaml"
     path.write_text("old")
     path.chmod(0o640)
-    files.write(path, b"new")
+    atomic_file.write(path, b"new")
     assert (path.read_text(), mode(path)) == ("new", 0o640)
-    files.write(path, b"newer", 0o600)
+    atomic_file.write(path, b"newer", 0o600)
     assert mode(path) == 0o600
 
 
 def test_a_new_file_is_as_the_mask_has_it(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        files.write(tmp_path / "new", b"")
+        atomic_file.write(tmp_path / "new", b"")
     finally:
         os.umask(before)
     assert mode(tmp_path / "new") == 0o640
@@ -37,7 +37,7 @@ def test_a_new_file_is_as_the_mask_has_it(tmp_path: Path) -> None:
 def test_what_a_link_leads_to_is_written(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to("real")
-    files.write(tmp_path / "link", b"new")
+    atomic_file.write(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "new"
 
 
@@ -50,5 +50,5 @@ def test_what_cannot_be_written_leaves_everything(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space"):
-        files.write(path, b"new")
+        atomic_file.write(path, b"new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper import cache, verdicts
+from gatekeeper.gate import verdict_codec
+from gatekeeper.host import cache
 from gatekeeper.model import Coverage, Finding, Gap, Place, Ref, Verdict, Waived
 from tests.conftest import Repository, command, needs
-from tests.test_gate import DEPLOYMENT
+from tests.gate.test_pipeline import DEPLOYMENT
 
 FILES: dict[str, str | bytes] = {
     "gatekeeper.yaml": "",
@@ -94,7 +95,7 @@ def test_what_somebody_else_wrote_is_not_believed(run: Run, kept: Path, tmp_path
     cold = run()
     # Somebody who can write the folder, but has not the user's key, puts an acceptance under every name there is.
     other = cache.Cache(kept, b"x" * 32, b"")
-    accepted = verdicts.to_bytes(Verdict(coverage=Coverage(3, 2, 2), engine=("regorus", "1")))
+    accepted = verdict_codec.to_bytes(Verdict(coverage=Coverage(3, 2, 2), engine=("regorus", "1")))
     for path in entries(kept):
         other.write(path.name, accepted)
     assert run() == cold
@@ -226,7 +227,7 @@ def test_a_verdict_survives_being_kept() -> None:
     whole = Verdict(
         (one, Finding("s", "info", "n", Place("b"))), Coverage(1, 2, 3, (Gap("c", "d", True),)), ("e", "1"), "p", "q"
     )
-    assert verdicts.from_bytes(verdicts.to_bytes(whole)) == whole
+    assert verdict_codec.from_bytes(verdict_codec.to_bytes(whole)) == whole
 
 
 def test_the_key_is_the_users_alone_and_never_shown(run: Run, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper import process, tools
 from gatekeeper.errors import ToolError
+from gatekeeper.host import process, toolchain
 from tests.conftest import command, needs
 
 
@@ -32,18 +32,18 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_program_of_another_version_does_not_count(empty: Path) -> None:
     program(empty, "kustomize", "v5.0.0")
     with pytest.raises(ToolError, match=r"kustomize v5\.7\.1 is not installed \(.* is another version\); run"):
-        tools.find("kustomize")
+        toolchain.find("kustomize")
 
 
 def test_a_program_of_the_pinned_version_counts_wherever_it_is(empty: Path) -> None:
     path = program(empty, "helm", "v3.22.0+g1234567")
-    assert tools.find("helm") == path
+    assert toolchain.find("helm") == path
 
 
 def test_a_built_program_that_was_changed_is_seen(empty: Path) -> None:
-    built = program(tools.built(tools.TOOLS["opa"]).parent, "opa", "Version: 1.22.2")
-    tools.checksum(built).write_text("0" * 64)
-    assert not tools.intact(built)
+    built = program(toolchain.built(toolchain.TOOLS["opa"]).parent, "opa", "Version: 1.22.2")
+    toolchain.checksum(built).write_text("0" * 64)
+    assert not toolchain.intact(built)
     code, out, _ = command("tools", "verify", "opa")
     assert (code, "missing or changed" in out) == (3, True)
 
@@ -81,6 +81,6 @@ def test_a_program_that_is_not_there_is_told() -> None:
 
 
 def test_a_tool_of_our_own_has_the_version_of_its_content() -> None:
-    own = [tool for tool in tools.TOOLS.values() if tool.source]
+    own = [tool for tool in toolchain.TOOLS.values() if tool.source]
     assert [tool.name for tool in own] == ["gotemplate", "luahealth"]
-    assert all(tool.version == tools.content(tool) for tool in own), [tools.content(tool) for tool in own]
+    assert all(tool.version == toolchain.content(tool) for tool in own), [toolchain.content(tool) for tool in own]

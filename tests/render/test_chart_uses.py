@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from gatekeeper.model import FieldPath, Gap, Place, Resource
-from gatekeeper.render import values
+from gatekeeper.render import helm_values
 from tests.conftest import Repository, needs
-from tests.render.test_every import render, the
+from tests.render.test_pipeline import render, the
 
 pytestmark = needs("helm", "kustomize")
 
@@ -235,8 +235,8 @@ def test_kustomize_fetches_no_chart(repository: Repository) -> None:
     ],
 )
 def test_parameters_are_read_as_helm_reads_set(name: str, value: str, held: Any) -> None:
-    assert values.parameters([{"name": name, "value": value}])[0] == held
+    assert helm_values.parameters([{"name": name, "value": value}])[0] == held
 
 
 def test_mappings_merge_and_all_else_is_replaced() -> None:
-    assert values.merged({"a": {"b": 1, "c": [1]}}, {"a": {"c": [2]}, "d": 3}) == {"a": {"b": 1, "c": [2]}, "d": 3}
+    assert helm_values.merged({"a": {"b": 1, "c": [1]}}, {"a": {"c": [2]}, "d": 3}) == {"a": {"b": 1, "c": [2]}, "d": 3}

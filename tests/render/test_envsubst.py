@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.render.expanding import expand
+from gatekeeper.render.envsubst import expand
 from tests.servers.modules import module
 
 CASE = re.compile(r"params:\s*map\[string\]string\{(.*?)\},\s*input:\s*([\"`].*?[\"`]),\s*output:\s*([\"`].*?[\"`]),\n")

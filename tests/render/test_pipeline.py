@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper import config, documents, sources
+from gatekeeper import config
 from gatekeeper.model import FieldPath, Place, Resource
-from gatekeeper.render import every
-from gatekeeper.render.every import Rendered
+from gatekeeper.render import pipeline
+from gatekeeper.render.pipeline import Rendered
+from gatekeeper.workspace import documents
+from gatekeeper.workspace import tree as workspace_tree
 from tests.conftest import Repository, needs
 
 pytestmark = needs("kustomize")
@@ -43,9 +45,9 @@ CONTAINER: FieldPath = ("spec", "template", "spec", "containers", 1)
 
 
 def render(root: Path) -> Rendered:
-    tree = sources.gather([root], root, ())
+    tree = workspace_tree.gather([root], root, ())
     read, _ = documents.read(tree, 2)
-    return every.all_of(tree, read, config.Config(), 2)
+    return pipeline.all_of(tree, read, config.Config(), 2)
 
 
 def the(rendered: Rendered, kind: str, name: str = "") -> Resource:

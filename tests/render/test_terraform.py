@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper import documents, tools
-from gatekeeper.process import run
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import run
 from gatekeeper.render import terraform
-from gatekeeper.sources import Tree
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.tree import Tree
 from tests.conftest import Repository, command, judge, verdict_of
 
 # What conftest itself makes of a file with everything in it; the file's first line says how it was made.
@@ -33,10 +34,12 @@ def test_policies_see_what_they_see_in_conftest(tmp_path: Path) -> None:
     assert value(tmp_path, VECTOR["hcl"]) == VECTOR["input"]
 
 
-@pytest.mark.skipif(not tools.built(tools.TOOLS["conftest"]).is_file(), reason="conftest is built for benchmarks only")
+@pytest.mark.skipif(
+    not toolchain.built(toolchain.TOOLS["conftest"]).is_file(), reason="conftest is built for benchmarks only"
+)
 def test_the_vector_is_what_conftest_says(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text(VECTOR["hcl"])
-    code, out, words = run([tools.find("conftest"), "parse", tmp_path / "main.tf"], 30)
+    code, out, words = run([toolchain.find("conftest"), "parse", tmp_path / "main.tf"], 30)
     assert code == 0, words
     theirs = orjson.loads(out)
     assert theirs.get(str(tmp_path / "main.tf"), theirs) == VECTOR["input"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.belonging import NOBODY, Age, Owners, counted, environment
+from gatekeeper.report.attribution import NOBODY, Age, Owners, counted, environment
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from gatekeeper.model import Coverage, Finding, Gap, Place, Ref, Verdict, Waived
 from gatekeeper.report import html
 from tests.conftest import Repository, command
-from tests.test_gate import DEPLOYMENT
-from tests.test_sources import run_git
+from tests.gate.test_pipeline import DEPLOYMENT
+from tests.workspace.test_tree import run_git
 
 VOID = {"meta", "br"}
 

@@ -12,14 +12,15 @@ from typing import Any
 import asyncssh
 import pytest
 
-from gatekeeper.artifacts import crediting, fetching, reading, resolving, submodules, verifying, ways
-from gatekeeper.artifacts.reading import GitRepository, Ref
-from gatekeeper.artifacts.resolving import Revision, Unresolved
-from gatekeeper.artifacts.verifying import Unverified
 from gatekeeper.errors import ToolError
-from gatekeeper.fields import FieldError
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.handed import Handed
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.kube.decoder import FieldError
+from gatekeeper.repositories import git_fetch, git_repository_spec, git_transport, provenance, signature, submodules
+from gatekeeper.repositories import revision as repositories_revision
+from gatekeeper.repositories.git_repository_spec import GitRepository, Ref
+from gatekeeper.repositories.revision import Revision, Unresolved
+from gatekeeper.repositories.signature import Unverified
+from gatekeeper.secret_value import Hidden
 from tests.conftest import needs
 from tests.servers import git_server, ssh_server
 from tests.servers.git_server import PASSWORD, USER, Host
@@ -35,7 +36,7 @@ def source(url: str = "https://example.com/r", **spec: Any) -> GitRepository:
         "apiVersion": f"source.toolkit.fluxcd.io/{spec.pop('version', 'v1')}", "kind": "GitRepository",
         "metadata": {"name": "r", "namespace": "flux-system"}, "spec": {"interval": "1m", "url": url, **spec},
     }  # fmt: skip
-    return reading.read(value)
+    return git_repository_spec.read(value)
 
 
 class Work:
@@ -77,7 +78,7 @@ def handed() -> Iterator[Handed]:
     found.close()
 
 
-@pytest.mark.parametrize("version", reading.VERSIONS)
+@pytest.mark.parametrize("version", git_repository_spec.VERSIONS)
 def test_every_version_has_the_same_form(version: str) -> None:
     found = source(ref={"branch": "main"}, secretRef={"name": "s"}, timeout="30s", version=version)
     assert found == source(ref={"branch": "main"}, secretRef={"name": "s"}, timeout="30s")
@@ -116,7 +117,7 @@ LISTED = {
     ],
 )  # fmt: skip
 def test_of_several_references_the_last_counts(ref: Ref, text: str) -> None:
-    assert str(resolving.resolve(ref, LISTED)) == text
+    assert str(repositories_revision.resolve(ref, LISTED)) == text
 
 
 @needs("gotemplate")
@@ -129,13 +130,13 @@ def test_of_several_references_the_last_counts(ref: Ref, text: str) -> None:
 )  # fmt: skip
 def test_what_a_repository_has_not_is_told_with_what_it_has(ref: Ref, words: str) -> None:
     with pytest.raises(Unresolved, match=words):
-        resolving.resolve(ref, LISTED)
+        repositories_revision.resolve(ref, LISTED)
 
 
 def pulled(one: GitRepository, keys: dict[str, str], handed: Handed, folder: Path) -> tuple[Revision, Path]:
-    way = ways.way(one.url, {key: Hidden(text.encode()) for key, text in keys.items()}, handed)
-    revision = resolving.resolve(one.ref, fetching.listed(one, way))
-    return revision, fetching.checkout(one, revision, way, folder)
+    way = git_transport.way(one.url, {key: Hidden(text.encode()) for key, text in keys.items()}, handed)
+    revision = repositories_revision.resolve(one.ref, git_fetch.listed(one, way))
+    return revision, git_fetch.checkout(one, revision, way, folder)
 
 
 def test_a_commit_is_pulled_once_and_an_unchanged_one_costs_one_question(
@@ -170,7 +171,7 @@ def test_who_may_not_is_told_and_nothing_secret_with_it(work: Work, host: Host, 
     with pytest.raises(ToolError, match="has no such repository"):
         pulled(elsewhere, {"username": USER, "password": PASSWORD}, handed, tmp_path / "kept")
     with pytest.raises(ToolError, match="has no `known_hosts`"):
-        ways.way("ssh://git@127.0.0.1/r", {"identity": Hidden(b"key")}, handed)
+        git_transport.way("ssh://git@127.0.0.1/r", {"identity": Hidden(b"key")}, handed)
 
 
 def test_a_commit_must_be_on_its_branch(work: Work, handed: Handed, tmp_path: Path) -> None:
@@ -234,12 +235,12 @@ def test_a_proxy_is_asked_with_its_own_name_and_password(
     one = source("http://git.example.invalid/shop/.git", ref={"branch": "main"}, proxySecretRef={"name": "p"})
     keys = {"username": Hidden(USER.encode()), "password": Hidden(PASSWORD.encode())}
     proxy = {"address": Hidden(host.url.encode()), "username": Hidden(b"me"), "password": Hidden(b"of the proxy")}
-    way = ways.way(one.url, keys, handed, proxy)
-    revision = resolving.resolve(one.ref, fetching.listed(one, way))
-    assert (fetching.checkout(one, revision, way, tmp_path / "kept") / "a.yaml").is_file()
+    way = git_transport.way(one.url, keys, handed, proxy)
+    revision = repositories_revision.resolve(one.ref, git_fetch.listed(one, way))
+    assert (git_fetch.checkout(one, revision, way, tmp_path / "kept") / "a.yaml").is_file()
     assert all("http://git.example.invalid/" in line for line in host.seen)
     with pytest.raises(ToolError, match="no `address`"):
-        ways.way(one.url, keys, handed, {"address": Hidden(b"socks5://x")})
+        git_transport.way(one.url, keys, handed, {"address": Hidden(b"socks5://x")})
 
 
 def test_submodules_are_put_in_at_their_commits_and_those_within_them(
@@ -317,10 +318,10 @@ def test_a_commit_is_owed_to_its_author_and_came_by_its_pull_request(
     work.git("commit", "-q", "--amend", "-m", message)
     one = source(f"file://{work.root}", ref={"branch": "main"})
     _, folder = pulled(one, {}, handed, tmp_path / "kept")
-    found = crediting.of(one, ways.way(one.url, {}, handed), folder, "SHA256:x")
-    assert found == crediting.Credit("a <a@example.com>", "SHA256:x", change)
-    shutil.rmtree(folder.parent / fetching.MIRROR)
-    assert crediting.of(one, ways.way(one.url, {}, handed), folder).author == ""
+    found = provenance.of(one, git_transport.way(one.url, {}, handed), folder, "SHA256:x")
+    assert found == provenance.Credit("a <a@example.com>", "SHA256:x", change)
+    shutil.rmtree(folder.parent / git_fetch.MIRROR)
+    assert provenance.of(one, git_transport.way(one.url, {}, handed), folder).author == ""
 
 
 def test_no_link_leads_out_of_a_repository(work: Work, handed: Handed, tmp_path: Path) -> None:
@@ -349,15 +350,15 @@ def test_what_an_application_targets_is_found(wanted: str, text: str) -> None:
         "HEAD": "1" * 40, "refs/heads/main": "1" * 40, "refs/tags/v1.0.0": "2" * 40, "refs/tags/v1.1.0": "4" * 40,
         "refs/tags/v1.1.0^{}": "3" * 40,
     }  # fmt: skip
-    assert str(resolving.targeted(wanted, listed)) == text
+    assert str(repositories_revision.targeted(wanted, listed)) == text
 
 
 @pytest.mark.parametrize(
     ("wanted", "words"), [("nowhere", "no branch or tag `nowhere`"), ("abcdef1", "no commit in full")]
 )
 def test_what_an_application_targets_and_is_not_there_is_told(wanted: str, words: str) -> None:
-    with pytest.raises(resolving.Unresolved, match=words):
-        resolving.targeted(wanted, {"HEAD": "1" * 40, "refs/heads/main": "1" * 40})
+    with pytest.raises(repositories_revision.Unresolved, match=words):
+        repositories_revision.targeted(wanted, {"HEAD": "1" * 40, "refs/heads/main": "1" * 40})
 
 
 def test_no_hook_and_no_filter_of_a_repository_runs(work: Work, handed: Handed, tmp_path: Path) -> None:
@@ -384,11 +385,11 @@ def signer(tmp_path: Path) -> tuple[Path, str]:
 
 
 def check(one: GitRepository, keys: dict[str, str], handed: Handed, folder: Path) -> str:
-    way = ways.way(one.url, {}, handed)
-    revision = resolving.resolve(one.ref, fetching.listed(one, way))
+    way = git_transport.way(one.url, {}, handed)
+    revision = repositories_revision.resolve(one.ref, git_fetch.listed(one, way))
     folder.mkdir(exist_ok=True)
-    mirror = fetching.mirrored(one, revision, way, folder)
-    return verifying.verified(one, revision, mirror, way, {name: Hidden(text.encode()) for name, text in keys.items()})
+    mirror = git_fetch.mirrored(one, revision, way, folder)
+    return signature.verified(one, revision, mirror, way, {name: Hidden(text.encode()) for name, text in keys.items()})
 
 
 def test_commits_and_tags_must_be_signed_with_a_key_of_ssh(

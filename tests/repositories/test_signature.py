@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.artifacts import verifying, ways
-from gatekeeper.artifacts.resolving import Revision
-from gatekeeper.artifacts.verifying import Unverified
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.handed import Handed
-from tests.artifacts.test_artifacts import source
+from gatekeeper.host.memory_files import Handed
+from gatekeeper.repositories import git_transport, signature
+from gatekeeper.repositories.revision import Revision
+from gatekeeper.repositories.signature import Unverified
+from gatekeeper.secret_value import Hidden
+from tests.repositories.test_git_fetch import source
 from tests.servers.modules import module
 
 MODULE = "github.com/fluxcd/pkg/git", "v0.53.0"
@@ -46,7 +46,7 @@ def test_what_flux_accepts_is_accepted_and_what_it_refuses_is_refused(
     mirror = tmp_path / "mirror.git"
     subprocess.run(["git", "init", "-q", "--bare", str(mirror)], check=True)
     keys = {path.stem.removeprefix("key_"): Hidden(path.read_bytes()) for path in folder.glob("key_*.pub")}
-    way = ways.way("file:///x", {}, handed)
+    way = git_transport.way("file:///x", {}, handed)
 
     def check(file: Path, key: Hidden) -> str:
         what = file.name.partition("_")[0]
@@ -54,7 +54,7 @@ def test_what_flux_accepts_is_accepted_and_what_it_refuses_is_refused(
         mode = {"commit": "HEAD", "tag": "Tag"}[what]
         one = source("file:///x", verify={"mode": mode, "secretRef": {"name": "k"}})
         revision = Revision("v1", name, "refs/tags/v1") if what == "tag" else Revision("", name, name)
-        return verifying.verified(one, revision, mirror, way, {f"key{HOW[kind]}": key})
+        return signature.verified(one, revision, mirror, way, {f"key{HOW[kind]}": key})
 
     signed = 0
     for file in sorted(folder.glob("*_signed.txt")):

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 import pytest
 
-from gatekeeper.sealing.scopes import SCOPES
+from gatekeeper.sealedsecrets.scope import SCOPES
 from tests.conftest import command, needs
-from tests.sealing.test_kubeseal import SECRET, VALUES, kubeseal
-from tests.sealing.test_sealing import FILLED, TEMPLATES
+from tests.sealedsecrets.test_kubeseal_compatibility import SECRET, VALUES, kubeseal
+from tests.sealedsecrets.test_sealedsecret import FILLED, TEMPLATES
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
 

@@ -11,13 +11,15 @@ from typing import Any
 import orjson
 import pytest
 
-from gatekeeper import documents, gate, sources
 from gatekeeper.config import Config
-from gatekeeper.engines.sealed import sops_files
+from gatekeeper.engines.encrypted import sops_files
 from gatekeeper.errors import SealError
-from gatekeeper.hidden import Hidden
-from gatekeeper.sealing import keyring, sealed
-from gatekeeper.sops import files, program
+from gatekeeper.gate import pipeline
+from gatekeeper.sealedsecrets import keyring, sealedsecret
+from gatekeeper.secret_value import Hidden
+from gatekeeper.sops import sops_cli, sops_file
+from gatekeeper.workspace import documents
+from gatekeeper.workspace import tree as workspace_tree
 from tests.conftest import needs
 
 HERE = Path(__file__).parent.parent / "vectors" / "sealed"
@@ -55,14 +57,14 @@ def damaged(content: bytes, seed: str, count: int = DAMAGES) -> list[bytes]:
 @pytest.mark.parametrize("name", SEALED)
 def test_every_vector_of_kubeseal_opens(name: str) -> None:
     [document] = documents.parse((HERE / name).read_bytes())[0]
-    assert values_of(sealed.unseal(documents.value_of(document), list(KEYS))) == PLAIN
+    assert values_of(sealedsecret.unseal(documents.value_of(document), list(KEYS))) == PLAIN
 
 
 @needs("sops")
 @pytest.mark.parametrize("name", SOPS)
 def test_every_vector_of_sops_opens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(HERE / "age.txt"))
-    text = program.decrypt((HERE / name).read_bytes(), program.place(HERE / name), (), 30).reveal()
+    text = sops_cli.decrypt((HERE / name).read_bytes(), sops_cli.place(HERE / name), (), 30).reveal()
     assert PLAIN["password"].encode() in text
 
 
@@ -76,7 +78,7 @@ def test_a_damaged_seal_gives_its_value_or_none(name: str) -> None:
             continue
         value = documents.value_of(parsed[0])
         try:
-            found = sealed.unseal(value, list(KEYS)) if isinstance(value, dict) else {"data": {}}
+            found = sealedsecret.unseal(value, list(KEYS)) if isinstance(value, dict) else {"data": {}}
         except SealError:
             continue
         opened += 1
@@ -88,11 +90,11 @@ def test_a_damaged_seal_gives_its_value_or_none(name: str) -> None:
 @pytest.mark.parametrize("name", SOPS)
 def test_a_damaged_sops_file_is_judged(name: str) -> None:
     content = (HERE / name).read_bytes()
-    whole = files.read(name, content)
+    whole = sops_file.read(name, content)
     assert whole is not None and list(sops_files.judge(name, whole, content, None)) == []
     told = 0
     for changed in damaged(content, name):
-        found = files.read(name, changed)
+        found = sops_file.read(name, changed)
         if found is not None:
             told += bool(list(sops_files.judge(name, found, changed, None)))
     assert told
@@ -102,12 +104,12 @@ def test_a_damaged_sops_file_is_judged(name: str) -> None:
 @pytest.mark.parametrize("name", SOPS)
 def test_a_damaged_sops_file_opens_to_the_same_or_not_at_all(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(HERE / "age.txt"))
-    where = program.place(HERE / name)
+    where = sops_cli.place(HERE / name)
     content = (HERE / name).read_bytes()
-    whole = program.decrypt(content, where, (), 30)
+    whole = sops_cli.decrypt(content, where, (), 30)
     for changed in damaged(content, name, 15):
         try:
-            found: Hidden = program.decrypt(changed, where, (), 30)
+            found: Hidden = sops_cli.decrypt(changed, where, (), 30)
         except SealError as error:
             assert PLAIN["password"] not in str(error)
         else:
@@ -121,7 +123,7 @@ def test_the_gate_judges_a_folder_of_damaged_files_without_a_fault(tmp_path: Pat
     for name in (*SEALED, *SOPS):
         for number, changed in enumerate(chosen.sample(damaged((HERE / name).read_bytes(), name), 12)):
             (tmp_path / f"{number}-{name}").write_bytes(changed)
-    tree = sources.gather([tmp_path], tmp_path, ())
-    verdict = gate.judge(tree, Config(library="off"), gate.Asked(os.cpu_count() or 1))
+    tree = workspace_tree.gather([tmp_path], tmp_path, ())
+    verdict = pipeline.judge(tree, Config(library="off"), pipeline.Asked(os.cpu_count() or 1))
     assert verdict.word != "accepted"
     assert not [one for one in verdict.findings if PLAIN["password"] in one.message]

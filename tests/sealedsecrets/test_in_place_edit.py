@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.conftest import command
-from tests.sealing.test_kubeseal import SECRET, VALUES, kubeseal, opened, pair
+from tests.sealedsecrets.test_kubeseal_compatibility import SECRET, VALUES, kubeseal, opened, pair
 
 Keys = tuple[Path, Path]
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from gatekeeper.process import run
+from gatekeeper.host.process import run
 from tests.conftest import command
 from tests.servers import server
 

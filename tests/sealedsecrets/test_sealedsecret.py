@@ -19,10 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.errors import SealError
-from gatekeeper.hidden import Hidden
-from gatekeeper.sealing import keyring, scopes, sealed, values
+from gatekeeper.sealedsecrets import crypto, keyring, sealedsecret
+from gatekeeper.sealedsecrets import scope as sealedsecrets_scope
+from gatekeeper.secret_value import Hidden
 from tests.conftest import command, needs
-from tests.sealing.test_kubeseal import SECRET, pair
+from tests.sealedsecrets.test_kubeseal_compatibility import SECRET, pair
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -41,21 +42,21 @@ FILLED = {
 @settings(max_examples=25, deadline=None)
 @given(st.binary(max_size=2000), st.binary(max_size=200))
 def test_every_value_comes_back_under_its_label(value: bytes, label: bytes) -> None:
-    text = values.seal(Hidden(value), KEY.public_key(), label)
-    found, used = values.unseal(text, [OTHER, KEY], label)
+    text = crypto.seal(Hidden(value), KEY.public_key(), label)
+    found, used = crypto.unseal(text, [OTHER, KEY], label)
     assert found.reveal() == value and used is KEY
     with pytest.raises(SealError, match="another name, namespace or scope"):
-        values.unseal(text, [KEY], label + b"x")
+        crypto.unseal(text, [KEY], label + b"x")
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_is_changed_is_refused(data: st.DataObject) -> None:
-    raw = bytearray(base64.b64decode(values.seal(Hidden(b"value"), KEY.public_key(), b"a/b")))
+    raw = bytearray(base64.b64decode(crypto.seal(Hidden(b"value"), KEY.public_key(), b"a/b")))
     place = data.draw(st.integers(0, len(raw) - 1))
     raw[place] ^= data.draw(st.integers(1, 255))
     with pytest.raises(SealError):
-        values.unseal(base64.b64encode(bytes(raw)).decode(), [KEY], b"a/b")
+        crypto.unseal(base64.b64encode(bytes(raw)).decode(), [KEY], b"a/b")
 
 
 @settings(max_examples=100, deadline=None)
@@ -63,7 +64,7 @@ def test_whatever_is_changed_is_refused(data: st.DataObject) -> None:
 def test_whatever_is_no_sealed_value_is_refused(raw: bytes) -> None:
     for text in (base64.b64encode(raw).decode(), raw.decode("latin-1")):
         with pytest.raises(SealError):
-            values.unseal(text, [KEY], b"")
+            crypto.unseal(text, [KEY], b"")
 
 
 def test_a_value_never_shows() -> None:
@@ -160,12 +161,12 @@ def test_of_many_keys_the_right_one_is_tried_first_or_found_once(tmp_path: Path,
     held = sealed_one(tmp_path, keys[0])
     count = len(held["spec"]["encryptedData"])
     ring = list(whole)
-    sealed.unseal(held, ring)
+    sealedsecret.unseal(held, ring)
     assert (right.count, sum(one.count for one in wrong)) == (count, 0)
-    del held["metadata"]["annotations"][scopes.SEALED_WITH]
+    del held["metadata"]["annotations"][sealedsecrets_scope.SEALED_WITH]
     ring, right.count = list(whole), 0
     for _ in range(3):
-        sealed.unseal(held, ring)
+        sealedsecret.unseal(held, ring)
     assert (right.count, sum(one.count for one in wrong)) == (3 * count, 35)
 
 
@@ -312,4 +313,4 @@ def test_a_template_that_cannot_be_filled_is_told(
     ],
 )  # fmt: skip
 def test_the_scope_is_what_the_annotations_say(annotations: Any, scope: str) -> None:
-    assert scopes.scope_of(annotations) == scope
+    assert sealedsecrets_scope.scope_of(annotations) == scope

@@ -10,8 +10,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from gatekeeper import tools
-from gatekeeper.process import run
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import run
 
 SECONDS = 300.0
 
@@ -23,6 +23,6 @@ def module(name: str, version: str) -> Path:
     if go is None:
         pytest.skip("no Go")
     command = [go, "mod", "download", "-json", f"{name}@{version}"]
-    code, out, words = run(command, SECONDS, environment=tools.online())
+    code, out, words = run(command, SECONDS, environment=toolchain.online())
     assert code == 0, words
     return Path(orjson.loads(out)["Dir"])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyrage
 import pytest
 
-from gatekeeper import tools
+from gatekeeper.host import toolchain
 from tests.conftest import command
 
 Say = tuple[int, str, str]
@@ -42,7 +42,7 @@ class Shop(NamedTuple):
         own = {
             "SOPS_AGE_KEY_FILE": str(key or self.key.file),
             "HOME": str(self.root.parent / "home"),
-            "XDG_CACHE_HOME": str(tools.cache().parent.parent),
+            "XDG_CACHE_HOME": str(toolchain.cache().parent.parent),
         }
         return command(*arguments, cwd=self.root, env={**os.environ, **own})
 

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from tests.conftest import command, needs
-from tests.sealing.test_kubeseal import SECRET, pair
+from tests.sealedsecrets.test_kubeseal_compatibility import SECRET, pair
 from tests.sops.conftest import Shop, shop
-from tests.test_sources import run_git
+from tests.workspace.test_tree import run_git
 
 __all__ = ["shop"]
 VALUE = "hunter2-Zk9vQ1x7Lm3"

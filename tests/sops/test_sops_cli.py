@@ -14,9 +14,9 @@ import orjson
 import pytest
 import yaml
 
-from gatekeeper import tools
-from gatekeeper.process import run
-from gatekeeper.sops import program
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import run
+from gatekeeper.sops import sops_cli
 from tests.conftest import needs
 from tests.sops.conftest import Shop
 
@@ -37,7 +37,7 @@ def test_every_kind_of_file_comes_back(shop: Shop, name: str) -> None:
     assert VALUE.encode() not in path.read_bytes()
     code, out, err = shop.sops("encrypt", name)
     assert (code, out, err) == (0, f"as it is   {name}\n", "")
-    real: list[str | Path] = [tools.find("sops"), "--disable-version-check", "decrypt", path]
+    real: list[str | Path] = [toolchain.find("sops"), "--disable-version-check", "decrypt", path]
     own = {"SOPS_AGE_KEY_FILE": str(shop.key.file)}
     code, plain, _ = run(real, 30, environment=own)
     # What sops itself prints of its file is what we print.
@@ -100,7 +100,7 @@ def test_one_value_is_set_and_the_others_keep_their_ciphertext(shop: Shop) -> No
     assert (code, "and no list" in err) == (1, True)
 
 
-@pytest.mark.skipif(not program.IN_MEMORY.exists(), reason="no memory that looks like a disk")
+@pytest.mark.skipif(not sops_cli.IN_MEMORY.exists(), reason="no memory that looks like a disk")
 def test_what_an_editor_sees_lies_in_memory_and_is_gone_afterwards(shop: Shop) -> None:
     path = shop.encrypted("secret.yaml", f"a: {VALUE}\nb: {VALUE}\n")
     before = yaml.safe_load(path.read_text())
@@ -114,28 +114,28 @@ def test_what_an_editor_sees_lies_in_memory_and_is_gone_afterwards(shop: Shop) -
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "edited     secret.yaml\n"), done.stderr
     file = Path(seen.read_text().strip())
-    assert file.is_relative_to(program.IN_MEMORY) and not file.exists() and not file.parent.parent.exists()
+    assert file.is_relative_to(sops_cli.IN_MEMORY) and not file.exists() and not file.parent.parent.exists()
     after = yaml.safe_load(path.read_text())
     assert after["b"] == before["b"] and yaml.safe_load(shop.sops("decrypt", path)[1]) == {"a": "new", "b": VALUE}
 
 
 def test_an_editor_that_fails_changes_nothing_and_leaves_nothing(shop: Shop) -> None:
     path = shop.encrypted("secret.yaml", f"a: {VALUE}\n")
-    before, known = path.read_bytes(), set(program.IN_MEMORY.iterdir())
+    before, known = path.read_bytes(), set(sops_cli.IN_MEMORY.iterdir())
     own = {"EDITOR": "false", "SOPS_EDITOR": "false", "SOPS_AGE_KEY_FILE": str(shop.key.file)}
     done = subprocess.run(
         [sys.executable, "-m", "gatekeeper", "sops", "edit", "secret.yaml"],
         cwd=shop.root, env={**os.environ, **own}, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert path.read_bytes() == before and set(program.IN_MEMORY.iterdir()) == known
+    assert path.read_bytes() == before and set(sops_cli.IN_MEMORY.iterdir()) == known
 
 
-@pytest.mark.skipif(not program.IN_MEMORY.exists(), reason="no memory that looks like a disk")
+@pytest.mark.skipif(not sops_cli.IN_MEMORY.exists(), reason="no memory that looks like a disk")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_nothing_plain_is_left_when_it_is_told_to_end(shop: Shop, number: signal.Signals) -> None:
     path = shop.encrypted("secret.yaml", f"a: {VALUE}\n")
-    before, known = path.read_bytes(), set(program.IN_MEMORY.iterdir())
+    before, known = path.read_bytes(), set(sops_cli.IN_MEMORY.iterdir())
     seen = shop.root.parent / "seen"
     os.mkfifo(seen)
     editor = shop.write("../editor.sh", f'#!/bin/sh\necho "$$ $1" > {seen}\nexec sleep 60\n')
@@ -155,7 +155,7 @@ def test_nothing_plain_is_left_when_it_is_told_to_end(shop: Shop, number: signal
     finally:
         os.kill(int(sleeping), signal.SIGKILL)
     assert VALUE not in said.read_text() and "Traceback" not in said.read_text()
-    assert not Path(file).exists() and set(program.IN_MEMORY.iterdir()) == known and path.read_bytes() == before
+    assert not Path(file).exists() and set(sops_cli.IN_MEMORY.iterdir()) == known and path.read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores.reading import StoreError
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores.protocol import StoreError
 
 
 class Held:

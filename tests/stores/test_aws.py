@@ -12,16 +12,16 @@ import orjson
 import pytest
 from moto.server import ThreadedMotoServer
 
-from gatekeeper.fields import FieldError
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores import aws_auth, every
+from gatekeeper.kube.decoder import FieldError
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores import aws_auth, registry
 from gatekeeper.stores.aws import SecretsManager
-from gatekeeper.stores.aws_asking import Counted
-from gatekeeper.stores.reading import Missing, Outcome, Query, Store, StoreError, Wish
+from gatekeeper.stores.aws_errors import Counted
+from gatekeeper.stores.protocol import Missing, Outcome, Query, Store, StoreError, Wish
 from tests.conftest import Repository, command
-from tests.servers import faults
-from tests.servers.faults import Faults
-from tests.stores.held import Held
+from tests.servers import faulty_proxy
+from tests.servers.faulty_proxy import Faults
+from tests.stores.static_credentials import Held
 
 VALUE = "hunter2-Zk9vQ1x7Lm3"
 REGION = "eu-west-1"
@@ -81,7 +81,7 @@ HELD = Held({"id": "AKIAEXAMPLE", "key": "a-secret"})
 
 def opened(service: str = "SecretsManager", **more: Any) -> Store:
     provider = {"service": service, "region": REGION, **more}
-    return every.opened({"spec": {"provider": {"aws": provider}}}, HELD)
+    return registry.opened({"spec": {"provider": {"aws": provider}}}, HELD)
 
 
 def shown(outcome: Outcome) -> bytes:
@@ -181,7 +181,7 @@ def test_keys_from_secrets_and_roles_one_after_the_other(url: str) -> None:
 )  # fmt: skip
 def test_what_is_not_supported_is_refused_by_name(provider: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldError) as caught:
-        every.opened(
+        registry.opened(
             {"spec": {"provider": {"aws": {"service": "SecretsManager", "region": REGION, **provider}}}},
             HELD,
         )
@@ -264,7 +264,7 @@ def test_a_repository_is_read_with_as_few_requests_as_can_be(repository: Reposit
 
 @pytest.fixture
 def door(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
-    with faults.door(url) as found:
+    with faulty_proxy.door(url) as found:
         monkeypatch.setenv("AWS_ENDPOINT_URL", found.url)
         monkeypatch.setattr(aws_auth, "ATTEMPTS", 2)
         yield found

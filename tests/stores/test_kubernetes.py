@@ -14,17 +14,17 @@ import pytest
 import yaml
 
 from gatekeeper.cluster import client as door
-from gatekeeper.cluster.credentials import InCluster
-from gatekeeper.external import values
-from gatekeeper.fields import FieldError
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores import every
-from gatekeeper.stores.reading import Keyed, Missing, Outcome, Query, Store, StoreError, Wish
+from gatekeeper.cluster.store_credentials import InCluster
+from gatekeeper.externalsecrets import value_transforms
+from gatekeeper.kube.decoder import FieldError
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores import registry
+from gatekeeper.stores.protocol import Keyed, Missing, Outcome, Query, Store, StoreError, Wish
 from tests.conftest import needs
 from tests.servers import cluster as servers
 from tests.servers import vault_server
 from tests.servers.cluster import TOKEN, Cluster
-from tests.stores.held import Held
+from tests.stores.static_credentials import Held
 from tests.stores.test_aws import REGION, moto
 
 RAW = bytes(range(256))
@@ -89,7 +89,7 @@ def opened(cluster: Cluster, held: InCluster) -> Iterator[Opens]:
             server = {"url": cluster.url, "caProvider": {"type": "ConfigMap", "name": "ca", "key": "ca.crt"}}
             auth = {"token": {"bearerToken": {"name": "t", "key": "token"}}} if auth is None else auth
             provider = {"remoteNamespace": "prod", "server": server, "auth": auth, **more}
-            return stack.enter_context(closing(every.opened({"spec": {"provider": {"kubernetes": provider}}}, held)))
+            return stack.enter_context(closing(registry.opened({"spec": {"provider": {"kubernetes": provider}}}, held)))
 
         yield open_
 
@@ -109,10 +109,10 @@ def test_secrets_of_another_namespace_are_read_with_whatever_they_hold(opened: O
     assert orjson.loads(shown(notes)) == {"annotations": {"note": "n"}, "labels": {"team": "shop"}}
     assert isinstance(none, Missing) and "no versions" in str(version) and store.calls == 2
     paths = ["raw", "password", "file.json", "conf.a.b", "conf.none", "none", "file.json.a"]
-    found = values.parts([(whole, path) for path in paths])
+    found = value_transforms.parts([(whole, path) for path in paths])
     expected = [RAW, b"s3cr3t <&>", b'{"a":{"b":[1,"x"]}}', b"deep", None, None, None]
     assert [one.reveal() if one else None for one in found] == expected
-    assert values.each(whole)["raw"].reveal() == RAW
+    assert value_transforms.each(whole)["raw"].reveal() == RAW
     store.close()
 
 
@@ -157,7 +157,7 @@ def test_a_kubeconfig_of_a_secret_reaches_for_nothing_outside(cluster: Cluster) 
         value["users"][0]["user"] = user
         provider = {"remoteNamespace": "prod", "authRef": {"name": "k", "key": "config"}}
         kept = Held({"k": yaml.safe_dump(value)})
-        with closing(every.opened({"spec": {"provider": {"kubernetes": provider}}}, kept)) as store:
+        with closing(registry.opened({"spec": {"provider": {"kubernetes": provider}}}, kept)) as store:
             return store.read([Wish("web")])[0]
 
     assert isinstance(read({"token": TOKEN}), Keyed)
@@ -213,12 +213,12 @@ def test_a_service_account_signs_in_to_vault(cluster: Cluster, held: InCluster, 
             {"jwt": {"role": "shop", "kubernetesServiceAccountToken": account}},
         ):
             provider = {"server": vault.url, "path": "secret", "auth": auth}
-            store = every.opened({"spec": {"provider": {"vault": provider}}}, held)
+            store = registry.opened({"spec": {"provider": {"vault": provider}}}, held)
             assert orjson.loads(shown(store.read([Wish("a")])[0])) == {"b": "c"}
         for account in ({"serviceAccountRef": {"name": "poor"}}, {}):
             provider["auth"] = {"kubernetes": {"role": "shop", **account}}
             with pytest.raises((StoreError, FieldError), match=r"Vault refuses|this is no Pod"):
-                every.opened({"spec": {"provider": {"vault": provider}}}, held)
+                registry.opened({"spec": {"provider": {"vault": provider}}}, held)
 
 
 def _pem(key: dict[str, str]) -> str:
@@ -246,8 +246,8 @@ def test_a_service_account_has_a_role_at_aws(
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         provider: dict[str, Any] = {"service": "SecretsManager", "region": REGION}
         provider["auth"] = {"jwt": {"serviceAccountRef": {"name": "shop"}}}
-        store = every.opened({"spec": {"provider": {"aws": provider}}}, held)
+        store = registry.opened({"spec": {"provider": {"aws": provider}}}, held)
         assert shown(store.read([Wish("a")])[0]) == b"b" and store.keep()
         provider["auth"] = {"jwt": {"serviceAccountRef": {"name": "poor"}}}
         with pytest.raises(StoreError, match="which has no annotation"):
-            every.opened({"spec": {"provider": {"aws": provider}}}, held)
+            registry.opened({"spec": {"provider": {"aws": provider}}}, held)

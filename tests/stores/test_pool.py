@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.stores import keeping
+from gatekeeper.stores import pool
 from gatekeeper.stores.directory import Directory
-from gatekeeper.stores.keeping import LONGEST_PAUSE, Kept, Pause
-from gatekeeper.stores.reading import StoreError
+from gatekeeper.stores.pool import LONGEST_PAUSE, Kept, Pause
+from gatekeeper.stores.protocol import StoreError
 
 
 class Opens:
@@ -88,5 +88,5 @@ def test_what_may_pass_is_left_alone_longer_and_longer(opens: Opens, monkeypatch
 
 
 def test_pauses_are_not_all_the_same() -> None:
-    found = {keeping.pause(Pause(5, 0.0), 0.0).until for _ in range(50)}
+    found = {pool.pause(Pause(5, 0.0), 0.0).until for _ in range(50)}
     assert len(found) == 50 and all(16 <= one <= 32 for one in found)

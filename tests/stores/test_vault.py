@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.fields import FieldError
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores import every
-from gatekeeper.stores.reading import Missing, Outcome, Query, Store, StoreError, Wish
+from gatekeeper.kube.decoder import FieldError
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores import registry
+from gatekeeper.stores.protocol import Missing, Outcome, Query, Store, StoreError, Wish
 from gatekeeper.stores.vault import Place, Session, Vault
 from tests.conftest import Repository, command, needs
 from tests.servers import cluster as servers
 from tests.servers import vault_server
 from tests.servers.vault_server import TOKEN, VaultServer
-from tests.stores.held import Held
+from tests.stores.static_credentials import Held
 
 VALUE = "hunter2-Zk9vQ1x7Lm3"
 HELD = Held({"token": TOKEN, "wrong": "no-such-token"})
@@ -45,7 +45,7 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VaultServer]:
 
 def opened(vault: VaultServer, auth: Any = None, **more: Any) -> Store:
     provider = {"server": vault.url, "path": "secret", "auth": auth or {"tokenSecretRef": {"name": "token"}}, **more}
-    return every.opened({"spec": {"provider": {"vault": provider}}}, HELD)
+    return registry.opened({"spec": {"provider": {"vault": provider}}}, HELD)
 
 
 def shown(outcome: Outcome) -> Any:
@@ -133,7 +133,7 @@ def test_every_way_to_sign_in_that_vault_lets_us_try(vault: VaultServer) -> None
 def test_what_cannot_be_signed_in_with_is_told(vault: VaultServer, auth: dict[str, Any], words: str) -> None:
     provider = {"server": vault.url, "path": "secret", "auth": auth}
     with pytest.raises((StoreError, FieldError)) as caught:
-        every.opened({"spec": {"provider": {"vault": provider}}}, HELD)
+        registry.opened({"spec": {"provider": {"vault": provider}}}, HELD)
     assert words in str(caught.value) and "no-such-token" not in str(caught.value)
 
 
@@ -180,7 +180,7 @@ def test_what_a_store_asks_for_and_is_not_supported_is_refused_by_name(vault: Va
         ({"akeyless": {}}, "`spec.provider.akeyless` is not supported; there are vault"),
     ):
         with pytest.raises(FieldError) as caught:
-            every.opened({"spec": {"provider": provider}}, HELD)
+            registry.opened({"spec": {"provider": provider}}, HELD)
         assert words in str(caught.value)
 
 

@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gatekeeper.fields import FieldError
-from gatekeeper.hidden import Hidden
-from gatekeeper.stores import every, vault_auth
+from gatekeeper.kube.decoder import FieldError
+from gatekeeper.secret_value import Hidden
+from gatekeeper.stores import registry, vault_auth
 from gatekeeper.stores import vault as vaults
-from gatekeeper.stores.reading import Missing, Outcome, Store, StoreError, Wish
-from tests.servers import faults, vault_server
-from tests.servers.faults import Faults
+from gatekeeper.stores.protocol import Missing, Outcome, Store, StoreError, Wish
+from tests.servers import faulty_proxy, vault_server
+from tests.servers.faulty_proxy import Faults
 from tests.servers.vault_server import TOKEN, VaultServer
-from tests.stores.held import Held
+from tests.stores.static_credentials import Held
 
 VALUE = "hunter2-Zk9vQ1x7Lm3"
 PAIR = ec.generate_private_key(ec.SECP256R1())
@@ -41,13 +41,13 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VaultServer]:
 
 @pytest.fixture
 def door(vault: VaultServer) -> Iterator[Faults]:
-    with faults.door(vault.url) as found:
+    with faulty_proxy.door(vault.url) as found:
         yield found
 
 
 def opened(url: str, auth: Any = None, held: Held | None = None, **more: Any) -> Store:
     provider = {"server": url, "path": "secret", "auth": auth or {"tokenSecretRef": {"name": "token"}}, **more}
-    return every.opened({"spec": {"provider": {"vault": provider}}}, held or Held({"token": TOKEN}))
+    return registry.opened({"spec": {"provider": {"vault": provider}}}, held or Held({"token": TOKEN}))
 
 
 def read(store: Store, key: str = "a1") -> Outcome:
@@ -80,11 +80,11 @@ def test_it_waits_as_long_as_it_is_told_to_but_not_for_hours(door: Faults, monke
 def test_the_store_may_say_how_often_it_is_tried(door: Faults, settings: dict[str, Any], seen: int) -> None:
     provider = {"server": door.url, "path": "secret", "auth": {"tokenSecretRef": {"name": "token"}}}
     spec = {"retrySettings": settings, "refreshInterval": 60, "provider": {"vault": provider}}
-    store = every.opened({"spec": spec}, Held({"token": TOKEN}))
+    store = registry.opened({"spec": spec}, Held({"token": TOKEN}))
     door.next = [429] * 9
     assert isinstance(read(store), StoreError) and door.seen == seen
     with pytest.raises(FieldError, match=r"`spec.sharding` is not supported"):
-        every.opened({"spec": {**spec, "sharding": {}}}, None)
+        registry.opened({"spec": {**spec, "sharding": {}}}, None)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as some
 
-from gatekeeper import documents, yaml_events
 from gatekeeper._native import parse_yaml
+from gatekeeper.workspace import documents, yaml_fallback
 
-READERS: dict[str, Any] = {"compiled": parse_yaml, "events": yaml_events.parse_yaml}
+READERS: dict[str, Any] = {"compiled": parse_yaml, "events": yaml_fallback.parse_yaml}
 
 # What sigs.k8s.io/yaml (go-yaml v2) reads.
 SCALARS = [

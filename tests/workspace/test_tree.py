@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper import git, sources
 from gatekeeper.errors import UsageError
+from gatekeeper.host import git
+from gatekeeper.workspace import tree as workspace_tree
 from tests.conftest import Repository
 
 
@@ -31,7 +32,7 @@ def cloned(repository: Repository) -> Path:
 
 
 def files(root: Path, *below: Path, exclude: tuple[str, ...] = ()) -> list[str]:
-    found = sources.gather(list(below) or [root], root, exclude).files
+    found = workspace_tree.gather(list(below) or [root], root, exclude).files
     return [file for file in found if file != "gatekeeper.yaml"]
 
 
@@ -54,14 +55,14 @@ def test_without_git_every_file_counts(repository: Repository) -> None:
 
 @pytest.mark.parametrize("pattern", ["sub", "sub/", "sub/*", "*/b.yaml"])
 def test_the_config_excludes_and_it_is_told(cloned: Path, pattern: str) -> None:
-    tree = sources.gather([cloned], cloned, [pattern])
+    tree = workspace_tree.gather([cloned], cloned, [pattern])
     assert "sub/b.yaml" not in tree.files
     assert [gap.reason for gap in tree.gaps] == [f"excluded by the config (`{pattern}`)"]
 
 
 def test_a_path_outside_of_the_repository_is_refused(cloned: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="lies outside of the repository"):
-        sources.gather([tmp_path], cloned, ())
+        workspace_tree.gather([tmp_path], cloned, ())
 
 
 def test_the_revision_tells_whether_the_work_tree_differs(cloned: Path) -> None:

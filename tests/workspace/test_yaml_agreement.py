@@ -10,8 +10,9 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from gatekeeper import documents, tools
-from gatekeeper.process import run
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import run
+from gatekeeper.workspace import documents
 from tests.conftest import needs
 
 pytestmark = needs("helm")
@@ -93,7 +94,7 @@ def theirs(texts: Sequence[str], folder: Path) -> list[Any]:
     (chart / "templates" / "read.yaml").write_text(TEMPLATE)
     for number, text in enumerate(texts):
         (chart / "files" / f"{number:05}").write_bytes(text.encode())
-    code, out, words = run([tools.find("helm"), "template", chart], 60)
+    code, out, words = run([toolchain.find("helm"), "template", chart], 60)
     assert code == 0, words
     lines = [orjson.loads(line) for line in out.splitlines() if line.startswith(b"{")]
     assert len(lines) == len(texts)

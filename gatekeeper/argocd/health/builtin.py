@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from gatekeeper.cluster.objects import Object
+from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.model import at
 
 Word = Literal["Healthy", "Suspended", "Progressing", "Missing", "Degraded", "Unknown"]

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import tools
-from gatekeeper.process import Idle
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import Idle
 
 SECONDS = 5.0
-_programs = Idle(partial(tools.find, "luahealth"), SECONDS, "a script may take more than 512 MB")
+_programs = Idle(partial(toolchain.find, "luahealth"), SECONDS, "a script may take more than 512 MB")
 
 
 class Said(NamedTuple):
@@ -48,4 +48,4 @@ def there() -> None:
     Raises:
         ToolError: it is not built.
     """
-    tools.find("luahealth")
+    toolchain.find("luahealth")

@@ -12,14 +12,13 @@ from typing import Any
 
 import yaml
 
-from gatekeeper.applications import builtin_health
-from gatekeeper.applications.builtin_health import WORDS, Health
-from gatekeeper.applications.globs import matches
-from gatekeeper.cluster.objects import Object
+from gatekeeper.apply.order import group_of
+from gatekeeper.argocd.glob import matches
+from gatekeeper.argocd.health import builtin, lua_client
+from gatekeeper.argocd.health.builtin import WORDS, Health
+from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.errors import ToolError
-from gatekeeper.luahealth import asking
 from gatekeeper.model import at
-from gatekeeper.reconciling.ordering import group_of
 
 # Groups of Kubernetes itself for which Argo CD has no scripts: nobody has to be asked.
 OWN = (
@@ -45,17 +44,17 @@ def of(value: Object, scripts: Scripts) -> Health | None:
     key = f"{group}/{kind}" if group else kind
     script = scripts.get(key) or next((text for pattern, text in scripts.items() if matches(pattern, key)), "")
     if script or (group not in OWN and key not in _unknown):
-        said = asking.ask(group, kind, value, script)
+        said = lua_client.ask(group, kind, value, script)
         if said is not None:
             return _read(said)
         if not script:
             with _noting:
                 _unknown.add(key)
-    check = builtin_health.CHECKS.get(key)
+    check = builtin.CHECKS.get(key)
     return check(value) if check is not None else None
 
 
-def _read(said: asking.Said) -> Health:
+def _read(said: lua_client.Said) -> Health:
     if said.fault:
         return Health("Unknown", f"its health script {said.fault}")
     word = next((one for one in WORDS if one == said.status), None)

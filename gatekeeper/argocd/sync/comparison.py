@@ -9,19 +9,21 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from gatekeeper.applications import builtin_health, differences, health, options, projects, tasks, tracking
-from gatekeeper.applications.builtin_health import Health
-from gatekeeper.applications.destinations import There
-from gatekeeper.applications.health import Scripts
-from gatekeeper.applications.model import Asked, Item, Result, Status
-from gatekeeper.applications.options import Options
-from gatekeeper.applications.tracking import Tracking
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.apply import server_side_apply
+from gatekeeper.apply.inventory import Entry, entry_of
+from gatekeeper.apply.server_side_apply import ADOPTED, Change, Manner
+from gatekeeper.argocd import app_project, resource_tracking
+from gatekeeper.argocd.destination import There
+from gatekeeper.argocd.health import builtin, resource_health
+from gatekeeper.argocd.health.builtin import Health
+from gatekeeper.argocd.health.resource_health import Scripts
+from gatekeeper.argocd.model import Asked, Item, Result, Status
+from gatekeeper.argocd.resource_tracking import Tracking
+from gatekeeper.argocd.sync import ignore_differences, sync_options, sync_tasks
+from gatekeeper.argocd.sync.sync_options import Options
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.errors import SealError
 from gatekeeper.model import at
-from gatekeeper.reconciling import applying
-from gatekeeper.reconciling.applying import ADOPTED, Change, Manner
-from gatekeeper.reconciling.inventory import Entry, entry_of
 
 
 def prepared(
@@ -40,11 +42,11 @@ def prepared(
     for value in asked.objects:
         placed = _placed(there.cluster, value, there.destination.namespace)
         _permitted(placed, there, project)
-        entry, is_hook = entry_of(placed), bool(tasks.hooks_of(placed))
+        entry, is_hook = entry_of(placed), bool(sync_tasks.hooks_of(placed))
         if entry.name and entry.id in seen:
             raise SealError(f"{entry} is there twice")
         seen.add(entry.id)
-        (hooks if is_hook else plain).append(tracking.marked(mark, app, placed, there.destination.namespace))
+        (hooks if is_hook else plain).append(resource_tracking.marked(mark, app, placed, there.destination.namespace))
     return plain, hooks
 
 
@@ -60,26 +62,26 @@ def _placed(cluster: Objects, value: Object, namespace: str) -> Object:
 
 def _permitted(value: Object, there: There, project: Object) -> None:
     entry, name = entry_of(value), project["metadata"]["name"]
-    if not projects.permits_kind(project, entry, bool(entry.namespace)):
+    if not app_project.permits_kind(project, entry, bool(entry.namespace)):
         raise SealError(f"{entry} of {entry.group or 'the core'}: the project {name} does not permit this kind")
     if not entry.namespace:
         if there.namespaces:
             raise SealError(f"{entry} is of the whole cluster, and its Secret permits some namespaces alone")
         return
-    if not projects.permits_destination(project, there.destination._replace(namespace=entry.namespace)):
+    if not app_project.permits_destination(project, there.destination._replace(namespace=entry.namespace)):
         raise SealError(f"{entry}: the project {name} does not permit this namespace")
     if there.namespaces and entry.namespace not in there.namespaces:
         raise SealError(f"{entry}: the Secret of the cluster does not permit this namespace")
 
 
-def how(asked: Asked, general: Options, is_forced: bool = False) -> applying.How:
+def how(asked: Asked, general: Options, is_forced: bool = False) -> server_side_apply.How:
     """How each object is applied."""
     ignored = asked.application.ignored
 
     def manner(value: Object, live: Object | None) -> Manner:
-        own, rules = general.of(value), differences.about(value, ignored)
-        adjusted = differences.respected(value, rules, live) if own.has("RespectIgnoreDifferences") else value
-        shown = partial(differences.without, rules=rules, live=live)
+        own, rules = general.of(value), ignore_differences.about(value, ignored)
+        adjusted = ignore_differences.respected(value, rules, live) if own.has("RespectIgnoreDifferences") else value
+        shown = partial(ignore_differences.without, rules=rules, live=live)
         forced = is_forced or own.has("Force")
         return Manner(adjusted, False, forced, own.has("Replace"), True, shown)
 
@@ -87,7 +89,12 @@ def how(asked: Asked, general: Options, is_forced: bool = False) -> applying.How
 
 
 def compared(
-    there: There, wanted: Sequence[Object], before: Iterable[Entry], method: applying.How, mark: Tracking, app: str
+    there: There,
+    wanted: Sequence[Object],
+    before: Iterable[Entry],
+    method: server_side_apply.How,
+    mark: Tracking,
+    app: str,
 ) -> list[Item]:
     """What there is, object by object; what was applied before and is not wanted any more among it.
 
@@ -95,14 +102,16 @@ def compared(
         SealError: an object says what there is not.
         ToolError: the cluster does not tell.
     """
-    order = tasks.ordered(tasks.Task("Sync", tasks.wave_of(one), entry_of(one), "", one) for one in wanted)
-    changes = applying.planned(there.cluster, tasks.stages(order), method)
+    order = sync_tasks.ordered(
+        sync_tasks.Task("Sync", sync_tasks.wave_of(one), entry_of(one), "", one) for one in wanted
+    )
+    changes = server_side_apply.planned(there.cluster, sync_tasks.stages(order), method)
     found = [_item(change, mark.scripts) for change in changes]
     ids = {one.entry.id for one in found}
     for entry in {one.id: one for one in before}.values():
         live = got(there.cluster, entry) if entry.id not in ids else None
-        if live is not None and tracking.owner(mark, live) == app and not tasks.hooks_of(live):
-            status: Status = "Synced" if options.is_extraneous(live) else "OutOfSync"
+        if live is not None and resource_tracking.owner(mark, live) == app and not sync_tasks.hooks_of(live):
+            status: Status = "Synced" if sync_options.is_extraneous(live) else "OutOfSync"
             found.append(Item(entry, status, None, live, _health(live, mark.scripts)))
     return found
 
@@ -117,7 +126,7 @@ def _item(change: Change, scripts: Scripts) -> Item:
 def _health(live: Object | None, scripts: Scripts) -> Health | None:
     if live is None:
         return Health("Missing")
-    return None if options.is_unchecked(live) else health.of(live, scripts)
+    return None if sync_options.is_unchecked(live) else resource_health.of(live, scripts)
 
 
 def got(cluster: Objects, entry: Entry) -> Object | None:
@@ -163,7 +172,7 @@ def status_of(items: Sequence[Item]) -> Status:
 def health_of(items: Sequence[Item]) -> Health:
     """How well the Application is: as well as what is worst of what it wants."""
     known = [one.health for one in items if one.health is not None and not one.goes]
-    return Health(builtin_health.worst(one.word for one in known))
+    return Health(builtin.worst(one.word for one in known))
 
 
 def before(value: Object, known: Iterable[Entry]) -> list[Entry]:

@@ -10,16 +10,16 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.applications.globs import matches
-from gatekeeper.applications.reading import Difference
-from gatekeeper.cluster.objects import Object
+from gatekeeper.apply.inventory import Entry, entry_of
+from gatekeeper.argocd.application_spec import Difference
+from gatekeeper.argocd.glob import matches
+from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.errors import SealError
-from gatekeeper.gotemplate import asking
-from gatekeeper.gotemplate.asking import Fault, Removal
-from gatekeeper.hidden import Hidden
+from gatekeeper.flux import ignore_rules
+from gatekeeper.gocompat import client
+from gatekeeper.gocompat.client import Fault, Removal
 from gatekeeper.model import at
-from gatekeeper.reconciling import ignoring
-from gatekeeper.reconciling.inventory import Entry, entry_of
+from gatekeeper.secret_value import Hidden
 
 
 def about(value: Object, ignored: Sequence[Difference]) -> list[Difference]:
@@ -45,7 +45,7 @@ def without(value: Object, rules: Sequence[Difference], live: Object | None) -> 
     """
     if not rules:
         return value
-    found = ignoring.without(value, [pointer for rule in rules for pointer in rule.pointers])
+    found = ignore_rules.without(value, [pointer for rule in rules for pointer in rule.pointers])
     for rule in rules:
         for entry in at(live, ("metadata", "managedFields")) or () if rule.managers else ():
             if entry.get("manager") in rule.managers:
@@ -55,7 +55,7 @@ def without(value: Object, rules: Sequence[Difference], live: Object | None) -> 
 
 
 def _asked(value: Object, expressions: tuple[str, ...]) -> Object:
-    [answer] = asking.ask(removals=[Removal(Hidden(orjson.dumps(value)), expressions)]).removals
+    [answer] = client.ask(removals=[Removal(Hidden(orjson.dumps(value)), expressions)]).removals
     if isinstance(answer, Fault):
         raise SealError(f"`spec.ignoreDifferences`: {answer.reason}")
     found: Object = orjson.loads(answer.reveal())
@@ -90,5 +90,5 @@ def respected(value: Object, rules: Sequence[Difference], live: Object | None) -
     """
     if live is None or not rules:
         return value
-    found: Object = ignoring.kept(value, without(value, rules, live), live)
+    found: Object = ignore_rules.kept(value, without(value, rules, live), live)
     return found

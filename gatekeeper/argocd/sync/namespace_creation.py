@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gatekeeper.cluster.objects import Object
+from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.model import at
 
 WISH = "CreateNamespace=true"

@@ -9,13 +9,14 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from gatekeeper import telling
-from gatekeeper.applications import comparing, statuses
-from gatekeeper.applications.model import Asked, Item, Result
-from gatekeeper.applications.options import Options, read
-from gatekeeper.applications.reading import Application, Retry, retry_of
-from gatekeeper.cluster.objects import Object
-from gatekeeper.fields import Fields
+from gatekeeper.argocd import status
+from gatekeeper.argocd.application_spec import Application, Retry, retry_of
+from gatekeeper.argocd.model import Asked, Item, Result
+from gatekeeper.argocd.sync import comparison
+from gatekeeper.argocd.sync.sync_options import Options, read
+from gatekeeper.cluster.dynamic_client import Object
+from gatekeeper.kube import conditions
+from gatekeeper.kube.decoder import Fields
 from gatekeeper.model import at
 
 State = dict[str, Any]
@@ -38,7 +39,7 @@ def automatic(asked: Asked, items: Sequence[Item], state: State) -> tuple[State 
     One attempt for what is asked: what failed is not done again before something is another.
     """
     policy = asked.application.automated
-    if policy is None or comparing.status_of(items) == "Synced":
+    if policy is None or comparison.status_of(items) == "Synced":
         return None, ""
     # What is on its way out needs no more.
     off = [one for one in items if one.status == "OutOfSync" and not (one.goes and _is_ending(one.live))]
@@ -46,7 +47,7 @@ def automatic(asked: Asked, items: Sequence[Item], state: State) -> tuple[State 
         return None, ""
     if policy.prune and not policy.allow_empty and all(one.goes for one in items):
         return None, "nothing is left of it: it is not emptied by itself (`allowEmpty`)"
-    sync: State = {"prune": True, **statuses.revisions(asked)} if policy.prune else statuses.revisions(asked)
+    sync: State = {"prune": True, **status.revisions(asked)} if policy.prune else status.revisions(asked)
     operation = {"sync": sync, "initiatedBy": {"automated": True}}
     if _same(asked, state):
         if state.get("phase") != "Succeeded":
@@ -72,13 +73,13 @@ def _short(asked: Asked) -> str:
 def _same(asked: Asked, state: State) -> bool:
     """Whether the last sync was of the same commits, and of what was asked the same."""
     done = state.get("syncResult") or {}
-    own = {**statuses.revisions(asked), **statuses.sources(asked.value)}
+    own = {**status.revisions(asked), **status.sources(asked.value)}
     return all(done.get(name) == held for name, held in own.items())
 
 
 def superseded(asked: Asked, state: State) -> str:
     """Why an operation cannot be gone on with; empty where it is of the commits that are known now."""
-    own, done = statuses.revisions(asked), state.get("syncResult") or {}
+    own, done = status.revisions(asked), state.get("syncResult") or {}
     if all(done.get(name) == held for name, held in own.items()):
         return ""
     return f"there is something new in Git, {_short(asked)}: it begins anew"
@@ -92,25 +93,30 @@ def _named(one: Item) -> State:
 def begun(asked: Asked, operation: State, now: float) -> State:
     """The state of an operation that begins."""
     return {
-        "operation": operation, "phase": "Running", "startedAt": telling.time_of(now), "message": "it begins",
-        "syncResult": {"revision": "", **statuses.revisions(asked), **statuses.sources(asked.value), "resources": []},
+        "operation": operation, "phase": "Running", "startedAt": conditions.time_of(now), "message": "it begins",
+        "syncResult": {"revision": "", **status.revisions(asked), **status.sources(asked.value), "resources": []},
     }  # fmt: skip
 
 
 def with_results(state: State, results: Sequence[Result], message: str) -> State:
     """A state with what was done so far."""
-    done = {**(state.get("syncResult") or {}), "resources": [statuses.result(one) for one in results]}
-    return {**state, "syncResult": done, "message": message[: telling.MOST_MESSAGE]}
+    done = {**(state.get("syncResult") or {}), "resources": [status.result(one) for one in results]}
+    return {**state, "syncResult": done, "message": message[: conditions.MOST_MESSAGE]}
 
 
 def ended(state: State, phase: str, message: str, now: float, retry: Retry) -> State:
     """A state at its end; or, where it failed and is tried again, until then."""
     count = int(state.get("retryCount") or 0)
-    found = {**state, "phase": phase, "message": message[: telling.MOST_MESSAGE], "finishedAt": telling.time_of(now)}
+    found = {
+        **state,
+        "phase": phase,
+        "message": message[: conditions.MOST_MESSAGE],
+        "finishedAt": conditions.time_of(now),
+    }
     if phase != "Failed" or not (retry.limit < 0 or count < retry.limit):
         return found
     words = f"{message}; tried again in {retry.after(count):g} seconds ({count + 1})"
-    return {**found, "phase": "Running", "retryCount": count + 1, "message": words[: telling.MOST_MESSAGE]}
+    return {**found, "phase": "Running", "retryCount": count + 1, "message": words[: conditions.MOST_MESSAGE]}
 
 
 def wait(state: State, retry: Retry, now: float) -> float:

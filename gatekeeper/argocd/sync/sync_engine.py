@@ -11,19 +11,21 @@ from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
-from gatekeeper.applications import health, tasks, tracking
-from gatekeeper.applications.comparing import got
-from gatekeeper.applications.destinations import There
-from gatekeeper.applications.model import Item, Result, Running
-from gatekeeper.applications.options import Options
-from gatekeeper.applications.tasks import Task
-from gatekeeper.applications.tracking import Tracking
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.apply import server_side_apply
+from gatekeeper.apply.inventory import Entry, entry_of
+from gatekeeper.apply.server_side_apply import Change, Gone
+from gatekeeper.argocd import resource_tracking
+from gatekeeper.argocd.destination import There
+from gatekeeper.argocd.health import resource_health
+from gatekeeper.argocd.model import Item, Result, Running
+from gatekeeper.argocd.resource_tracking import Tracking
+from gatekeeper.argocd.sync import sync_tasks
+from gatekeeper.argocd.sync.comparison import got
+from gatekeeper.argocd.sync.sync_options import Options
+from gatekeeper.argocd.sync.sync_tasks import Task
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.errors import ToolError
 from gatekeeper.model import at
-from gatekeeper.reconciling import applying
-from gatekeeper.reconciling.applying import Change, Gone
-from gatekeeper.reconciling.inventory import Entry, entry_of
 
 # Between two waves, so that other controllers see what came.
 PAUSE = 2.0
@@ -44,7 +46,7 @@ class Plan(NamedTuple):
 
     there: There
     all: Sequence[Task]
-    method: applying.How
+    method: server_side_apply.How
     options: Options
     approved: bool
     mark: Tracking
@@ -129,9 +131,9 @@ def _ended(plan: Plan, results: tuple[Result, ...], failed: Sequence[Result]) ->
     hooks = {_name(task): task for task in plan.all if task.hook}
     for one in results:
         task = hooks.get(_key(one))
-        policies = tasks.policies_of(task.value) if task is not None and task.value is not None else ()
+        policies = sync_tasks.policies_of(task.value) if task is not None and task.value is not None else ()
         is_good = one.running == "Succeeded"
-        if (is_good and tasks.SUCCEEDED in policies) or (not is_good and tasks.FAILED in policies):
+        if (is_good and sync_tasks.SUCCEEDED in policies) or (not is_good and sync_tasks.FAILED in policies):
             remove(plan.there.cluster, one.entry)
     if failed:
         words = "; ".join(f"{one.entry}: {one.message}" for one in failed[:3])
@@ -149,7 +151,7 @@ def _looked(plan: Plan, one: Result) -> Result:
         if is_brief:
             return one._replace(running="Succeeded", message="it is done, and gone")
         return one._replace(running="Failed", message="it was deleted while it was waited for")
-    found = health.of(live, plan.mark.scripts)
+    found = resource_health.of(live, plan.mark.scripts)
     if at(live, ("metadata", "deletionTimestamp")):
         return one._replace(running="Failed", message="it is being deleted")
     if found is None or found.word == "Healthy":
@@ -168,8 +170,8 @@ def _done(plan: Plan, group: Sequence[Task]) -> list[Result]:
     plain = [task for task in group if task.value is not None and not task.hook]
     hooks = [task for task in group if task.hook]
     found = _pruned(plan, going) if going else []
-    changes = applying.applied(
-        plan.there.cluster, tasks.stages(plain), plan.method, lambda made: plan.note(made, ()), plan.tried
+    changes = server_side_apply.applied(
+        plan.there.cluster, sync_tasks.stages(plain), plan.method, lambda made: plan.note(made, ()), plan.tried
     )
     by_id = {entry_of(change.value).id: change for change in changes}
     for task in plain:
@@ -188,10 +190,10 @@ def _done(plan: Plan, group: Sequence[Task]) -> list[Result]:
 
 def _pruned(plan: Plan, going: Sequence[Task]) -> list[Result]:
     keep = partial(_keep, plan)
-    gone = applying.to_go(plan.there.cluster, [task.entry for task in going], keep)
+    gone = server_side_apply.to_go(plan.there.cluster, [task.entry for task in going], keep)
     if any(one.action == "delete" for one in gone):
         plan.note((), gone)
-    taken = applying.taken(plan.there.cluster, gone, keep, plan.options.propagation)
+    taken = server_side_apply.taken(plan.there.cluster, gone, keep, plan.options.propagation)
     found = []
     for one in taken:
         if one.action == "failed":
@@ -205,7 +207,7 @@ def _pruned(plan: Plan, going: Sequence[Task]) -> list[Result]:
 
 def _keep(plan: Plan, live: Object) -> str:
     """Why something that is not wanted any more stays; empty where it goes."""
-    if tracking.owner(plan.mark, live) != plan.app:
+    if resource_tracking.owner(plan.mark, live) != plan.app:
         return "it is not marked as this Application's"
     held = plan.options.of(live).get("Prune")
     if held == "false":
@@ -225,7 +227,7 @@ def _hooked(plan: Plan, task: Task) -> Result:
         if kind is None:
             return made._replace(running="Failed", message=f"the kind {value['kind']} is not there")
         plan.note([Change(value, "create", f"the hook {task.hook}")], ())
-        plan.there.cluster.apply(kind, value, applying.MANAGER, False)
+        plan.there.cluster.apply(kind, value, server_side_apply.MANAGER, False)
     except ToolError as error:
         return made._replace(running="Failed", message=str(error))
     return made
@@ -233,7 +235,7 @@ def _hooked(plan: Plan, task: Task) -> Result:
 
 def _is_there(plan: Plan, task: Task) -> bool:
     """Whether a hook is still there from before; if it goes before it is made anew, it is told to go."""
-    if task.value is None or tasks.BEFORE not in tasks.policies_of(task.value):
+    if task.value is None or sync_tasks.BEFORE not in sync_tasks.policies_of(task.value):
         return False
     remove(plan.there.cluster, task.entry)
     return got(plan.there.cluster, task.entry) is not None

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gatekeeper.cluster.objects import Object, Propagation
+from gatekeeper.cluster.dynamic_client import Object, Propagation
 from gatekeeper.errors import SealError
-from gatekeeper.labels import labels_of
+from gatekeeper.kube.labels import labels_of
 from gatekeeper.model import Ref
 
 PREFIX = "argocd.argoproj.io/"

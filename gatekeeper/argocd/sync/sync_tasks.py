@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from gatekeeper.applications.model import PHASES, Item, Phase
-from gatekeeper.applications.options import PREFIX, Options
-from gatekeeper.cluster.objects import Object
-from gatekeeper.labels import labels_of
-from gatekeeper.reconciling.inventory import Entry, entry_of
+from gatekeeper.apply.inventory import Entry, entry_of
+from gatekeeper.argocd.model import PHASES, Item, Phase
+from gatekeeper.argocd.sync.sync_options import PREFIX, Options
+from gatekeeper.cluster.dynamic_client import Object
+from gatekeeper.kube.labels import labels_of
 
 HOOK, WAVE, POLICY = f"{PREFIX}hook", f"{PREFIX}sync-wave", f"{PREFIX}hook-delete-policy"
 HELM_HOOK, HELM_WEIGHT, HELM_POLICY = "helm.sh/hook", "helm.sh/hook-weight", "helm.sh/hook-delete-policy"

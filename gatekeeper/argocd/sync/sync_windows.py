@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from gatekeeper.fields import FieldError, Fields
+from gatekeeper.kube.decoder import FieldError, Fields
 
 DAY = 24 * 3600.0
 # Names of schedules, as robfig/cron has them.

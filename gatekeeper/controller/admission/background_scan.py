@@ -11,11 +11,11 @@ from pathlib import Path
 
 import orjson
 
-from gatekeeper.cluster.objects import FORBIDDEN, Kind, Object, Objects, Refusal
-from gatekeeper.controller import admission
-from gatekeeper.controller.admission import Rules
-from gatekeeper.controller.loop import Loop
-from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.cluster.dynamic_client import FORBIDDEN, Kind, Object, Objects, Refusal
+from gatekeeper.controller.admission import review
+from gatekeeper.controller.admission.review import Rules
+from gatekeeper.controller.runtime.telemetry import Figures, say
+from gatekeeper.controller.runtime.worker import Loop
 from gatekeeper.model import Coverage, Verdict, at, distinct
 from gatekeeper.report import policyreport
 
@@ -81,7 +81,7 @@ class Scanner:
         rules, whole, count = self._rules(), Verdict(), 0
         values = self._values()
         while lot := list(itertools.islice(values, AT_ONCE)):
-            one = admission.judged(rules, lot)
+            one = review.judged(rules, lot)
             count += len(lot)
             skipped = tuple(sorted({*whole.coverage.skipped, *one.coverage.skipped}))
             whole = one._replace(

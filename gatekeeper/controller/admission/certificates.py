@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from gatekeeper.cluster.objects import CONFLICT, Kind, Objects, Refusal
-from gatekeeper.cluster.values import SECRETS, secret
-from gatekeeper.controller.speaking import say
-from gatekeeper.hidden import Hidden
+from gatekeeper.cluster.dynamic_client import CONFLICT, Kind, Objects, Refusal
+from gatekeeper.cluster.secret_values import SECRETS, secret
+from gatekeeper.controller.runtime.telemetry import say
+from gatekeeper.secret_value import Hidden
 
 HOOKS = Kind("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", False)
 AUTHORITY_DAYS, DAYS = 3650, 90

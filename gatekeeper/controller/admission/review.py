@@ -13,16 +13,19 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import config, gate, lock, sources, tools
-from gatekeeper.cluster.objects import Object
+from gatekeeper import config
+from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.config import Config
-from gatekeeper.controller.serving import Answer, Request
-from gatekeeper.controller.speaking import Figures, say
-from gatekeeper.documents import Source
+from gatekeeper.controller.runtime.http_server import Answer, Request
+from gatekeeper.controller.runtime.telemetry import Figures, say
 from gatekeeper.errors import GateError
+from gatekeeper.gate import pipeline
+from gatekeeper.host import lockfile, toolchain
 from gatekeeper.model import Finding, Resource, Verdict, at
-from gatekeeper.render.applied import in_cluster
-from gatekeeper.sources import Tree
+from gatekeeper.render.appliers import in_cluster
+from gatekeeper.workspace import tree as workspace_tree
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 PATH = "/validate"
 # What an API server writes into an object: no policy of a repository is about it.
@@ -63,13 +66,13 @@ def read(root: Path, config_file: Path | None) -> Rules:
     Raises:
         GateError: they cannot be used.
     """
-    tools.follow(lock.load(root))
+    toolchain.follow(lockfile.load(root))
     settings = config.load(root, config_file)
     # Whether a kind has a schema the API server knows, and it has checked it already.
     settings = settings._replace(allow_missing=("*",))
-    tree = sources.gather([root], root, settings.exclude)
+    tree = workspace_tree.gather([root], root, settings.exclude)
     mark = _mark(tree)
-    whole = gate.judge_all(tree, settings, gate.Asked(1))
+    whole = pipeline.judge_all(tree, settings, pipeline.Asked(1))
     resources = [one for _, lot in whole.parts for one in lot]
     ground = [one for one in resources if one.ref.kind in GROUND or one.ref.group in GROUND_GROUPS]
     known = {(one.ref.group, one.ref.kind, one.ref.namespace, one.ref.name): one for one in resources}
@@ -95,7 +98,7 @@ def judged(rules: Rules, values: Sequence[Object]) -> Verdict:
         held = rules.known.get((one.ref.group, one.ref.kind, one.ref.namespace, one.ref.name))
         # Its author can edit it where it stands in Git.
         resources.append(one._replace(origin=held.origin) if held is not None else one)
-    return gate.judge_objects(rules.tree, rules.sources, rules.ground, resources, rules.settings, gate.Asked(1))
+    return pipeline.judge_objects(rules.tree, rules.sources, rules.ground, resources, rules.settings, pipeline.Asked(1))
 
 
 def shown(value: Object) -> Object:
@@ -121,7 +124,7 @@ class Admission:
         """Reads the policies again, if their files have changed; what cannot be used leaves those that are in use."""
         with self._reading:
             try:
-                tree = sources.gather([self._root], self._root, self.rules.settings.exclude)
+                tree = workspace_tree.gather([self._root], self._root, self.rules.settings.exclude)
                 if _mark(tree) == self.rules.mark:
                     return
                 self.rules = read(self._root, self._config)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gatekeeper.controller.admission import Admission
-from gatekeeper.controller.certificates import Certificates
-from gatekeeper.controller.loop import Loop
-from gatekeeper.controller.serving import Server
-from gatekeeper.controller.speaking import Figures
+from gatekeeper.controller.admission.certificates import Certificates
+from gatekeeper.controller.admission.review import Admission
+from gatekeeper.controller.runtime.http_server import Server
+from gatekeeper.controller.runtime.telemetry import Figures
+from gatekeeper.controller.runtime.worker import Loop
 
 # So often it is looked whether the files of the policies are others.
 REFRESH = 10.0

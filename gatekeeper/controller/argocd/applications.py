@@ -7,20 +7,21 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from gatekeeper.applications import comparing, options, permitting, reading, statuses, tracking
-from gatekeeper.applications.model import Item
-from gatekeeper.applications.reading import Application
-from gatekeeper.cluster.objects import Object
+from gatekeeper.apply.inventory import Entry, entry_of
+from gatekeeper.argocd import application_spec, permissions, resource_tracking, status
+from gatekeeper.argocd.application_spec import Application
+from gatekeeper.argocd.model import Item
+from gatekeeper.argocd.sync import comparison, sync_options
+from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.cluster.reflector import Name
-from gatekeeper.controller import application_status, deleting, parting, planning, syncs
-from gatekeeper.controller.cases import Case, Place
-from gatekeeper.controller.origins import REFRESH, Key, Origins, key_of
-from gatekeeper.controller.speaking import say
+from gatekeeper.controller.argocd import delete_hooks, finalizer, operation_runner, status_writer, sync_plan
+from gatekeeper.controller.argocd.context import Case, Place
+from gatekeeper.controller.argocd.source_cache import REFRESH, Key, Origins, key_of
+from gatekeeper.controller.runtime.telemetry import say
 from gatekeeper.errors import SealError, ToolError
-from gatekeeper.fields import FieldError
-from gatekeeper.labels import labels_of
+from gatekeeper.kube.decoder import FieldError
+from gatekeeper.kube.labels import labels_of
 from gatekeeper.model import at
-from gatekeeper.reconciling.inventory import Entry, entry_of
 
 SKIP = "argocd.argoproj.io/skip-reconcile"
 # How often all is compared although nothing was heard of; and where nothing can be heard of.
@@ -54,7 +55,7 @@ class Applications:
         self._items: dict[Name, tuple[object, list[Item], float]] = {}
         self._drifted: set[Name] = set()
         self._refreshing: dict[Name, float] = {}
-        self._syncs = syncs.Syncs()
+        self._syncs = operation_runner.Syncs()
         self._said: dict[Name, object] = {}
 
     def drifted(self, name: Name) -> None:
@@ -68,7 +69,7 @@ class Applications:
             GateError: the cluster does not do it.
         """
         kept = self._get(name)
-        kind = self._place.cluster.newest(reading.GROUP, reading.VERSIONS, "Application")
+        kind = self._place.cluster.newest(application_spec.GROUP, application_spec.VERSIONS, "Application")
         value = self._place.cluster.get(kind, *name) if kept is not None and kind is not None else None
         if value is None:
             self._forget(name)
@@ -82,13 +83,13 @@ class Applications:
 
     def _leaving(self, name: Name, value: Object) -> float | None:
         """Goes on with the end of an Application; what hooks it has is known by what it renders."""
-        if not parting.is_wanted(at(value, ("metadata", "finalizers")) or ()):
+        if not delete_hooks.is_wanted(at(value, ("metadata", "finalizers")) or ()):
             self._forget(name)
-            return deleting.deleted(self._place, value, self._project, self._known, None)
+            return finalizer.deleted(self._place, value, self._project, self._known, None)
         ready = self._ready(name, value)
         if not isinstance(ready, tuple):
             return ready
-        return deleting.deleted(self._place, value, self._project, self._known, ready[0])
+        return finalizer.deleted(self._place, value, self._project, self._known, ready[0])
 
     def _ready(self, name: Name, value: Object) -> tuple[Case, object] | float | None:
         """An Application with all that counts for it, and what it was rendered from; or when it is looked at again."""
@@ -129,7 +130,7 @@ class Applications:
         return self._origins.looked.get(key, 0.0) > self._refreshing[name]
 
     def _read(self, value: Object) -> tuple[Application, Key]:
-        application = reading.read(value)
+        application = application_spec.read(value)
         return application, key_of(application)
 
     def _case(self, value: Object, application: Application) -> Case:
@@ -140,17 +141,17 @@ class Applications:
             ToolError: the cluster does not tell.
         """
         cluster, home = self._place.cluster, self._place.home
-        let = permitting.permit(cluster, home, application, self._project((home, application.project)))
+        let = permissions.permit(cluster, home, application, self._project((home, application.project)))
         built = self._origins.built[application.key]
         asked = built.asked(value, application)
         if asked.lost:
             raise SealError(asked.lost)
-        mark, app = self._place.mark, tracking.instance(application, home)
-        plain, hooks = comparing.prepared(asked, let.there, let.project, mark, app)
-        general = options.read(application.options, "the Application")
+        mark, app = self._place.mark, resource_tracking.instance(application, home)
+        plain, hooks = comparison.prepared(asked, let.there, let.project, mark, app)
+        general = sync_options.read(application.options, "the Application")
         return Case(
             self._place, value, application, let.there, mark, app, general, let.windows, asked,
-            built.verdict, plain, statuses.hooks(hooks),
+            built.verdict, plain, status.hooks(hooks),
         )  # fmt: skip
 
     def _worked(self, case: Case, of: object) -> float | None:
@@ -166,7 +167,7 @@ class Applications:
                 items = self._compared(case)
                 self._items[name] = of, items, time.monotonic() + _resync(case)
             else:
-                items = comparing.refreshed(case.there.cluster, held[1], case.mark.scripts)
+                items = comparison.refreshed(case.there.cluster, held[1], case.mark.scripts)
                 self._items[name] = held[0], items, held[2]
             if case.there.is_here:
                 self._follow(one.entry for one in items)
@@ -180,49 +181,49 @@ class Applications:
         soon = self._items[name][2] - time.monotonic()
         return min(soon, after.seconds) if after.seconds is not None else soon
 
-    def _after(self, case: Case, items: list[Item], after: syncs.After) -> list[Item]:
+    def _after(self, case: Case, items: list[Item], after: operation_runner.After) -> list[Item]:
         """What there is after a sync: after one that failed all is compared."""
         state = after.status["operationState"]
         if state["phase"] != "Succeeded" or not after.is_current:
             return self._compared(case)
-        return comparing.settled(case.there.cluster, items, statuses.results(state), case.mark.scripts)
+        return comparison.settled(case.there.cluster, items, status.results(state), case.mark.scripts)
 
     def _compared(self, case: Case) -> list[Item]:
-        before = comparing.before(case.value, self._known(case.app) if case.there.is_here else ())
-        method = comparing.how(case.asked, case.general)
-        space = planning.space(case)
+        before = comparison.before(case.value, self._known(case.app) if case.there.is_here else ())
+        method = comparison.how(case.asked, case.general)
+        space = sync_plan.space(case)
         wanted = [*case.plain, *space]
-        items = comparing.compared(case.there, wanted, before, method, case.mark, case.app)
+        items = comparison.compared(case.there, wanted, before, method, case.mark, case.app)
         own = {one["metadata"]["name"] for one in space}
         return [one for one in items if not (one.entry.kind == "Namespace" and one.entry.name in own)]
 
-    def _tell(self, case: Case, items: list[Item], after: syncs.After) -> None:
+    def _tell(self, case: Case, items: list[Item], after: operation_runner.After) -> None:
         """Writes what there is of an Application, if that is another than before."""
         hooks = [(entry_of(one), one) for one in case.hooks if one["metadata"].get("name")]
-        now = statuses.compared(case.asked, items, hooks)
+        now = status.compared(case.asked, items, hooks)
         value, moment = case.value, time.time()
         state = now["health"]["status"]
         if at(value, ("status", "health", "status")) != state:
             self._place.figures.health.labels(state).inc()
         # Also where nothing is to be done: what is there would not be let in any more.
-        refused = planning.refusal(case)
+        refused = sync_plan.refusal(case)
         own = {**({"Refused": refused} if refused else {}), **after.conditions}
-        now |= {"conditions": statuses.conditions(value, own, moment), **after.status}
+        now |= {"conditions": status.conditions(value, own, moment), **after.status}
         now["controllerNamespace"] = self._place.home
         wish = REFRESH if case.name in self._refreshing else ""
-        application_status.write(self._place.cluster, value, now, moment, wish, parting.finalizers(case))
+        status_writer.write(self._place.cluster, value, now, moment, wish, delete_hooks.finalizers(case))
         self._refreshing.pop(case.name, None)
         self._say(case.name, (now["sync"]["status"], state, *own.values()), own)
 
     def _told(self, value: Object, conditions: dict[str, str]) -> float | None:
         """Says why an Application is not compared, if that is not said already."""
         moment, name = time.time(), (value["metadata"]["namespace"], value["metadata"]["name"])
-        now: dict[str, Any] = statuses.unknown(value)
-        now["conditions"] = statuses.conditions(value, conditions, moment)
+        now: dict[str, Any] = status.unknown(value)
+        now["conditions"] = status.conditions(value, conditions, moment)
         state = at(value, ("status", "operationState")) or {}
         if value.get("operation") and state.get("phase") not in ("Running", "Terminating"):
-            now["operationState"] = application_status.lost(value, next(iter(conditions.values())), moment)
-        application_status.write(self._place.cluster, value, now, moment, REFRESH if name in self._refreshing else "")
+            now["operationState"] = status_writer.lost(value, next(iter(conditions.values())), moment)
+        status_writer.write(self._place.cluster, value, now, moment, REFRESH if name in self._refreshing else "")
         self._refreshing.pop(name, None)
         self._say(name, tuple(conditions.values()), conditions)
         return SOON * random.uniform(1 - JITTER, 1 + JITTER)

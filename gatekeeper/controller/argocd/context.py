@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from gatekeeper.applications.destinations import There
-from gatekeeper.applications.model import Asked
-from gatekeeper.applications.options import Options
-from gatekeeper.applications.reading import Application
-from gatekeeper.applications.tracking import Tracking
-from gatekeeper.applications.windows import Window
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.apply.model import Act
+from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.argocd.application_spec import Application
+from gatekeeper.argocd.destination import There
+from gatekeeper.argocd.model import Asked
+from gatekeeper.argocd.resource_tracking import Tracking
+from gatekeeper.argocd.sync.sync_options import Options
+from gatekeeper.argocd.sync.sync_windows import Window
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.cluster.reflector import Name
-from gatekeeper.controller.speaking import Figures
+from gatekeeper.controller.runtime.telemetry import Figures
 from gatekeeper.model import Verdict
-from gatekeeper.reconciling.budget import Budget
-from gatekeeper.reconciling.model import Act
 
 
 class Place(NamedTuple):

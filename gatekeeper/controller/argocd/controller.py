@@ -8,30 +8,30 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import pulls
-from gatekeeper.applications import projects, reading, tracking
-from gatekeeper.applications.reading import Application
-from gatekeeper.artifacts.crediting import Credit
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.apply.inventory import Entry
+from gatekeeper.apply.model import Act
+from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.argocd import app_project, application_spec, resource_tracking
+from gatekeeper.argocd.application_spec import Application
+from gatekeeper.argocd.health import lua_client
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.cluster.reflector import Name, Reflector
-from gatekeeper.controller import git_hooks
-from gatekeeper.controller.applications import Applications
-from gatekeeper.controller.cases import Place
-from gatekeeper.controller.crew import Crew, lost
-from gatekeeper.controller.flux import fenced
-from gatekeeper.controller.loop import Loop
-from gatekeeper.controller.origins import Key, Origins, key_of
-from gatekeeper.controller.owned import Owned, Seen, seen_of
-from gatekeeper.controller.serving import Answer, Request
-from gatekeeper.controller.speaking import Figures
-from gatekeeper.controller.watched import slim
+from gatekeeper.controller.argocd import git_webhook
+from gatekeeper.controller.argocd.applications import Applications
+from gatekeeper.controller.argocd.context import Place
+from gatekeeper.controller.argocd.source_cache import Key, Origins, key_of
+from gatekeeper.controller.flux.controller import fenced
+from gatekeeper.controller.runtime.component import Crew, lost
+from gatekeeper.controller.runtime.drift_watch import Owned, Seen, seen_of
+from gatekeeper.controller.runtime.http_server import Answer, Request
+from gatekeeper.controller.runtime.predicates import slim
+from gatekeeper.controller.runtime.telemetry import Figures
+from gatekeeper.controller.runtime.worker import Loop
 from gatekeeper.errors import ToolError
-from gatekeeper.fields import FieldError
-from gatekeeper.luahealth import asking
+from gatekeeper.flux import source
+from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import at
-from gatekeeper.reconciling.budget import Budget
-from gatekeeper.reconciling.inventory import Entry
-from gatekeeper.reconciling.model import Act
+from gatekeeper.repositories.provenance import Credit
 
 SOURCES = 4
 # What changes often is looked at no more often than so: seconds.
@@ -51,7 +51,7 @@ class Options(NamedTuple):
     """
 
     budget: Budget
-    home: str = reading.HOME
+    home: str = application_spec.HOME
     selector: str = ""
     workers: int = 8
     config_file: Path | None = None
@@ -79,11 +79,16 @@ class Argo(Crew):
         figures: Figures,
     ) -> None:
         self._cluster, self._figures, self._home = cluster, figures, options.home
-        kinds = [cluster.newest(reading.GROUP, reading.VERSIONS, name) for name in ("Application", "AppProject")]
+        kinds = [
+            cluster.newest(application_spec.GROUP, application_spec.VERSIONS, name)
+            for name in ("Application", "AppProject")
+        ]
         if kinds[0] is None or kinds[1] is None:
-            raise ToolError(f"the cluster knows no Application of {reading.GROUP}: install Argo CD's definitions")
-        self._mark = tracking.read(cluster, options.home)
-        asking.there()
+            raise ToolError(
+                f"the cluster knows no Application of {application_spec.GROUP}: install Argo CD's definitions"
+            )
+        self._mark = resource_tracking.read(cluster, options.home)
+        lua_client.there()
         self._applications = Reflector(
             cluster, kinds[0], _kept, self._application, options.selector, fault=self._fault("Application")
         )
@@ -98,7 +103,7 @@ class Argo(Crew):
 
         self.sources = Loop[Key]("Repository", self._look, SOURCES, figures, lambda key: is_mine(str(key)))
         self.applying = Loop[Name]("Application", self._apply, options.workers, figures, mine)
-        storage = options.storage or pulls.kept()
+        storage = options.storage or source.kept()
         self.origins = Origins(
             cluster, options.home, self._of, self._signers, self.applying.add, figures, options.config_file, storage
         )
@@ -126,16 +131,16 @@ class Argo(Crew):
 
     def hook(self, request: Request) -> Answer | None:
         """A Git host says that there is something new, to the address that it knows of Argo CD."""
-        if request.path != git_hooks.PATH:
+        if request.path != git_webhook.PATH:
             return None
         if request.method != "POST":
             return Answer(405, b"POST is what a host sends\n")
-        urls = git_hooks.called(self._cluster, self._home, request)
+        urls = git_webhook.called(self._cluster, self._home, request)
         if urls is None:
             return Answer(404, b"nobody vouches for this\n")
         for _, value in self._applications.all():
             key = _key(value)
-            if key is not None and any(reading.same(held[0], one) for held in key.origin for one in urls):
+            if key is not None and any(application_spec.same(held[0], one) for held in key.origin for one in urls):
                 self.sources.add(key)
         return Answer(200, b"")
 
@@ -153,12 +158,12 @@ class Argo(Crew):
         for _, value in self._applications.all():
             if _key(value) == key:
                 own = {name: held for name, held in value.items() if name not in ("key", "status")}
-                found.append((own, reading.read(own)))
+                found.append((own, application_spec.read(own)))
         return found
 
     def _signers(self, project: str) -> tuple[str, ...]:
         held = self._projects.get((self._home, project))
-        return projects.signers(held) if held is not None else ()
+        return app_project.signers(held) if held is not None else ()
 
     def _application(self, name: Name, before: Object | None, now: Object | None) -> None:
         if _asks(before) != _asks(now):
@@ -176,7 +181,7 @@ class Argo(Crew):
         return "" if self._mark.method != "label" else self._mark.label
 
     def _seen(self, value: Object) -> Seen | None:
-        app = tracking.owner(self._mark, value)
+        app = resource_tracking.owner(self._mark, value)
         return seen_of(_application_of(app, self._home), value) if app else None
 
     def _follow(self, entries: Iterable[Entry]) -> None:
@@ -208,7 +213,7 @@ def _key(kept: Object) -> Key | None:
 
 def _key_of(value: Object) -> Key | None:
     try:
-        return key_of(reading.read(value))
+        return key_of(application_spec.read(value))
     except (FieldError, KeyError, TypeError):
         return None
 

@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
 
-from gatekeeper.applications import comparing, health, syncing, tasks
-from gatekeeper.cluster.objects import Object
-from gatekeeper.controller import planning
-from gatekeeper.controller.cases import Case
+from gatekeeper.apply import server_side_apply
+from gatekeeper.apply.inventory import entry_of
+from gatekeeper.apply.model import Act, Outcome
+from gatekeeper.apply.server_side_apply import Change
+from gatekeeper.argocd.health import resource_health
+from gatekeeper.argocd.sync import comparison, sync_engine, sync_tasks
+from gatekeeper.cluster.dynamic_client import Object
+from gatekeeper.controller.argocd import sync_plan
+from gatekeeper.controller.argocd.context import Case
 from gatekeeper.errors import ToolError
 from gatekeeper.model import at
-from gatekeeper.reconciling import applying
-from gatekeeper.reconciling.applying import Change
-from gatekeeper.reconciling.inventory import entry_of
-from gatekeeper.reconciling.model import Act
-from gatekeeper.reconciling.outcomes import Outcome
 
 BEFORE, AFTER = "PreDelete", "PostDelete"
 FINALIZERS = {BEFORE: "pre-delete-finalizer.argocd.argoproj.io", AFTER: "post-delete-finalizer.argocd.argoproj.io"}
@@ -33,7 +33,7 @@ def finalizers(case: Case) -> list[str] | None:
     held = [str(one) for one in at(case.value, ("metadata", "finalizers")) or ()]
     wanted = list(held)
     for hook, name in FINALIZERS.items():
-        has_any = any(hook in tasks.hooks_of(one) for one in case.hooks)
+        has_any = any(hook in sync_tasks.hooks_of(one) for one in case.hooks)
         for one in (name, f"{name}{CLEANUP}"):
             if has_any and one not in wanted:
                 wanted.append(one)
@@ -56,11 +56,11 @@ def run(case: Case, hook: str) -> float | None:
     Raises:
         ToolError: one failed, the gate refuses them, or the cluster does not do it.
     """
-    refused = planning.refusal(case)
+    refused = sync_plan.refusal(case)
     if refused:
         raise ToolError(refused)
-    mine = sorted((one for one in case.hooks if hook in tasks.hooks_of(one)), key=tasks.wave_of)
-    for _, wave in groupby(mine, tasks.wave_of):
+    mine = sorted((one for one in case.hooks if hook in sync_tasks.hooks_of(one)), key=sync_tasks.wave_of)
+    for _, wave in groupby(mine, sync_tasks.wave_of):
         waits = [_goes_on(case, one, hook) for one in wave]
         if any(waits):
             return PAUSE
@@ -70,21 +70,21 @@ def run(case: Case, hook: str) -> float | None:
 def _goes_on(case: Case, value: Object, hook: str) -> bool:
     """Whether a hook is to be waited for; it is begun if it was not."""
     cluster, entry = case.there.cluster, entry_of(value)
-    live = comparing.got(cluster, entry)
+    live = comparison.got(cluster, entry)
     if live is not None and _moment(live, "creationTimestamp") < _moment(case.value, "deletionTimestamp"):
         # It is left of another time.
-        syncing.remove(cluster, entry)
+        sync_engine.remove(cluster, entry)
         return True
     if live is None:
         kind = cluster.kind(value["apiVersion"], value["kind"])
         if kind is None:
             raise ToolError(f"the kind {value['kind']} of the hook {entry} is not there")
         outcome = Outcome(False, "Pruning", f"the Application {case.application.name} is deleted")
-        done = planning.done(case, outcome, [Change(value, "create", f"the hook {hook}")], ())
-        case.place.note(Act("apply", done, planning.revision(case), case.verdict))
-        cluster.apply(kind, value, applying.MANAGER, False)
+        done = sync_plan.done(case, outcome, [Change(value, "create", f"the hook {hook}")], ())
+        case.place.note(Act("apply", done, sync_plan.revision(case), case.verdict))
+        cluster.apply(kind, value, server_side_apply.MANAGER, False)
         return True
-    found = health.of(live, case.mark.scripts)
+    found = resource_health.of(live, case.mark.scripts)
     if found is not None and found.word == "Degraded":
         raise ToolError(f"the hook {entry} failed: {found.message or 'it is degraded'}")
     return found is not None and found.word != "Healthy"
@@ -101,5 +101,5 @@ def clean(case: Case, hook: str) -> None:
         ToolError: the cluster does not do it.
     """
     for one in case.hooks:
-        if hook in tasks.hooks_of(one) and tasks.SUCCEEDED in tasks.policies_of(one):
-            syncing.remove(case.there.cluster, entry_of(one))
+        if hook in sync_tasks.hooks_of(one) and sync_tasks.SUCCEEDED in sync_tasks.policies_of(one):
+            sync_engine.remove(case.there.cluster, entry_of(one))

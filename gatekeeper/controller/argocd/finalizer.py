@@ -8,20 +8,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from gatekeeper.applications import comparing, destinations, options, projects, reading, statuses, tasks, tracking
-from gatekeeper.applications.options import Options
-from gatekeeper.applications.reading import Application
-from gatekeeper.cluster.objects import Object, Objects, Propagation
-from gatekeeper.controller import application_status, parting
-from gatekeeper.controller.cases import Case, Place
-from gatekeeper.controller.planning import is_confirmed
+from gatekeeper.apply import server_side_apply
+from gatekeeper.apply.inventory import Entry
+from gatekeeper.apply.model import Act, Asked, Done, Outcome
+from gatekeeper.argocd import app_project, application_spec, destination, resource_tracking
+from gatekeeper.argocd import status as argocd_status
+from gatekeeper.argocd.application_spec import Application
+from gatekeeper.argocd.sync import comparison, sync_options, sync_tasks
+from gatekeeper.argocd.sync.sync_options import Options
+from gatekeeper.cluster.dynamic_client import Object, Objects, Propagation
+from gatekeeper.controller.argocd import delete_hooks, status_writer
+from gatekeeper.controller.argocd.context import Case, Place
+from gatekeeper.controller.argocd.sync_plan import is_confirmed
 from gatekeeper.errors import SealError, ToolError
-from gatekeeper.fields import FieldError
+from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import at
-from gatekeeper.reconciling import applying
-from gatekeeper.reconciling.inventory import Entry
-from gatekeeper.reconciling.model import Act, Asked, Done
-from gatekeeper.reconciling.outcomes import Outcome
 
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
 HOW: dict[str, Propagation] = {
@@ -52,12 +53,12 @@ def deleted(
     held = [str(one) for one in at(value, ("metadata", "finalizers")) or ()]
     mine = [one for one in held if one in HOW]
     try:
-        left = _hooks(place, value, case, parting.BEFORE)
+        left = _hooks(place, value, case, delete_hooks.BEFORE)
         if left is None and mine:
             left = _left(place, value, project, known, HOW[mine[0]])
         if left is None:
             value = _without(place, value, mine)
-            left = _hooks(place, value, case, parting.AFTER)
+            left = _hooks(place, value, case, delete_hooks.AFTER)
     except (FieldError, SealError, ToolError) as error:
         last = (mine or held or [""])[0]
         _tell(place, value, f"cannot be finished: {error}; mend it, or take its finalizer {last} off")
@@ -67,26 +68,26 @@ def deleted(
 
 def _hooks(place: Place, value: Object, case: Case | None, hook: str) -> float | None:
     """Goes on with the hooks of a kind; None when all are done, and their finalizers gone."""
-    name = parting.FINALIZERS[hook]
+    name = delete_hooks.FINALIZERS[hook]
     held = at(value, ("metadata", "finalizers")) or ()
-    if case is None or not {name, f"{name}{parting.CLEANUP}"} & set(held):
+    if case is None or not {name, f"{name}{delete_hooks.CLEANUP}"} & set(held):
         return None
     if name in held:
-        left = parting.run(case, hook)
+        left = delete_hooks.run(case, hook)
         if left is not None:
             return left
         _without(place, value, [name])
         # What was written is read again.
         return PAUSE
-    parting.clean(case, hook)
-    _without(place, value, [f"{name}{parting.CLEANUP}"])
+    delete_hooks.clean(case, hook)
+    _without(place, value, [f"{name}{delete_hooks.CLEANUP}"])
     return PAUSE
 
 
 def _without(place: Place, value: Object, names: Sequence[str]) -> Object:
     """An Application without some finalizers; as it is then."""
     held = at(value, ("metadata", "finalizers")) or []
-    kind = place.cluster.newest(reading.GROUP, reading.VERSIONS, "Application")
+    kind = place.cluster.newest(application_spec.GROUP, application_spec.VERSIONS, "Application")
     left = [one for one in held if one not in names]
     if kind is None or left == held:
         return value
@@ -101,16 +102,16 @@ def _left(
     propagation: Propagation,
 ) -> float | None:
     """Takes away one wave; in how many seconds to look again (0: when somebody confirms it), None when all is gone."""
-    application = reading.read(value)
+    application = application_spec.read(value)
     owner = project((place.home, application.project))
-    there = destinations.there(place.cluster, place.home, application.destination, application.project)
-    user = projects.account(owner, there.destination) if owner is not None else ""
+    there = destination.there(place.cluster, place.home, application.destination, application.project)
+    user = app_project.account(owner, there.destination) if owner is not None else ""
     cluster = there.cluster.acting(user) if user else there.cluster
-    mark, app = place.mark, tracking.instance(application, place.home)
-    general = options.read(application.options, "the Application")
-    entries = comparing.before(value, known(app) if there.is_here else ())
-    living = [(entry, live) for entry in entries if (live := comparing.got(cluster, entry)) is not None]
-    living = [(entry, live) for entry, live in living if tracking.owner(mark, live) == app]
+    mark, app = place.mark, resource_tracking.instance(application, place.home)
+    general = sync_options.read(application.options, "the Application")
+    entries = comparison.before(value, known(app) if there.is_here else ())
+    living = [(entry, live) for entry in entries if (live := comparison.got(cluster, entry)) is not None]
+    living = [(entry, live) for entry, live in living if resource_tracking.owner(mark, live) == app]
     waits = [(entry, live) for entry, live in living if _waits(value, general, live)]
     going = [(entry, live) for entry, live in living if general.of(live).get("Delete") != "false"]
     if waits:
@@ -130,17 +131,19 @@ def _take(
     going: Sequence[tuple[Entry, Object]],
     propagation: Propagation,
 ) -> None:
-    wave = max(tasks.wave_of(live) for _, live in going)
-    order = tasks.ordered(
-        tasks.Task("Sync", 0, entry, "", None)
+    wave = max(sync_tasks.wave_of(live) for _, live in going)
+    order = sync_tasks.ordered(
+        sync_tasks.Task("Sync", 0, entry, "", None)
         for entry, live in going
-        if tasks.wave_of(live) == wave and not at(live, ("metadata", "deletionTimestamp"))
+        if sync_tasks.wave_of(live) == wave and not at(live, ("metadata", "deletionTimestamp"))
     )
-    gone = applying.to_go(cluster, [task.entry for task in order], lambda live: "")
+    gone = server_side_apply.to_go(cluster, [task.entry for task in order], lambda live: "")
     if any(one.action == "delete" for one in gone):
         outcome = Outcome(False, "Pruning", f"the Application {application.name} is deleted")
         place.note(Act("delete", Done(Asked(value, "", ()), outcome, (), gone)))
-    failed = [one for one in applying.taken(cluster, gone, lambda live: "", propagation) if one.action == "failed"]
+    failed = [
+        one for one in server_side_apply.taken(cluster, gone, lambda live: "", propagation) if one.action == "failed"
+    ]
     if failed:
         raise ToolError("; ".join(f"{one.entry}: {one.reason}" for one in failed))
 
@@ -151,5 +154,5 @@ def _waits(value: Object, general: Options, live: Object) -> bool:
 
 def _tell(place: Place, value: Object, message: str) -> None:
     now = time.time()
-    status = {"conditions": statuses.conditions(value, {"DeletionError": message}, now)}
-    application_status.write(place.cluster, value, status, now)
+    status = {"conditions": argocd_status.conditions(value, {"DeletionError": message}, now)}
+    status_writer.write(place.cluster, value, status, now)

@@ -10,9 +10,9 @@ import hmac
 
 import orjson
 
-from gatekeeper.cluster import values
-from gatekeeper.cluster.objects import Objects
-from gatekeeper.controller.serving import Request
+from gatekeeper.cluster import secret_values
+from gatekeeper.cluster.dynamic_client import Objects
+from gatekeeper.controller.runtime.http_server import Request
 from gatekeeper.model import at
 
 PATH, SECRET = "/api/webhook", "argocd-secret"
@@ -28,7 +28,7 @@ def called(cluster: Objects, home: str, request: Request) -> list[str] | None:
 
     Argo CD answers whoever calls where no secret is set; here nobody is answered without one.
     """
-    held = values.secret(cluster, home, SECRET) or {}
+    held = secret_values.secret(cluster, home, SECRET) or {}
     for header, key, way in HOSTS:
         sent, secret = request.headers.get(header, ""), held.get(key)
         if not sent or secret is None or not secret.reveal():

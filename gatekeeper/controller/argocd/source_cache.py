@@ -16,18 +16,18 @@ from typing import NamedTuple
 
 import orjson
 
-from gatekeeper import generating
-from gatekeeper.applications.model import Asked
-from gatekeeper.applications.reading import Application
-from gatekeeper.artifacts.crediting import Credit
-from gatekeeper.artifacts.resolving import Revision
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.argocd import manifest_generation
+from gatekeeper.argocd.application_spec import Application
+from gatekeeper.argocd.manifest_generation import Origin
+from gatekeeper.argocd.model import Asked
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.cluster.reflector import Name
-from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.controller.runtime.telemetry import Figures, say
 from gatekeeper.errors import GateError, ToolError
-from gatekeeper.generating import Origin
-from gatekeeper.labels import labels_of
+from gatekeeper.kube.labels import labels_of
 from gatekeeper.model import Verdict, at
+from gatekeeper.repositories.provenance import Credit
+from gatekeeper.repositories.revision import Revision
 
 REFRESH = "argocd.argoproj.io/refresh"
 
@@ -147,7 +147,7 @@ class Origins:
 
     def _look(self, key: Key, own: Sequence[tuple[Object, Application]], began: float) -> None:
         project, origin = key
-        revisions = tuple(generating.revision_of(self._cluster, self._home, one, project) for one in origin)
+        revisions = tuple(manifest_generation.revision_of(self._cluster, self._home, one, project) for one in origin)
         before, day = self.states.get(key), datetime.date.today()
         wanted_ = {_name(value): self._stamp(key, revisions, day, value) for value, _ in own}
         stale = [one for one in own if self.is_stale(_name(one[0]), wanted_[_name(one[0])])]
@@ -173,7 +173,7 @@ class Origins:
             # Two that fetch into one folder would be in each other's way.
             with self._fetching.setdefault(one[0], threading.Lock()):
                 got.append(
-                    generating.fetched(
+                    manifest_generation.fetched(
                         self._cluster, self._home, one, revision, project, self._storage, self._signers(project)
                     )
                 )
@@ -181,7 +181,7 @@ class Origins:
         commits = [one.commit for one in state.revisions]
         # What a repository pins its tools to counts for the whole program.
         with self._judging:
-            verdict, rendered = generating.judged(
+            verdict, rendered = manifest_generation.judged(
                 [one.root for one in got], commits, stale, self._config, os.cpu_count() or 1
             )
         took = time.monotonic() - began
@@ -214,7 +214,7 @@ def spec_of(value: Object) -> object:
 
 def key_of(application: Application) -> Key:
     """By what an Application is rendered together with others."""
-    return Key(application.project, generating.origin_of(application))
+    return Key(application.project, manifest_generation.origin_of(application))
 
 
 def _name(value: Object) -> Name:

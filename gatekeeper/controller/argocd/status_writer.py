@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatekeeper import telling
-from gatekeeper.applications import operations, reading, statuses
-from gatekeeper.applications.operations import State
-from gatekeeper.cluster.objects import Object, Objects
-from gatekeeper.reconciling.applying import TELLER
+from gatekeeper.apply.server_side_apply import TELLER
+from gatekeeper.argocd import application_spec
+from gatekeeper.argocd import status as argocd_status
+from gatekeeper.argocd.sync import operation
+from gatekeeper.argocd.sync.operation import State
+from gatekeeper.cluster.dynamic_client import Object, Objects
+from gatekeeper.kube import conditions
 
 
 def lost(value: Object, message: str, now: float) -> State:
     """The state of an operation that could not even begin."""
-    when = telling.time_of(now)
+    when = conditions.time_of(now)
     return {
-        "operation": value["operation"], "phase": "Error", "message": message[: telling.MOST_MESSAGE],
+        "operation": value["operation"], "phase": "Error", "message": message[: conditions.MOST_MESSAGE],
         "startedAt": when, "finishedAt": when,
     }  # fmt: skip
 
@@ -45,16 +47,16 @@ def write(
             whole.pop(name)
     patch: dict[str, Any] = {}
     if whole != before:
-        patch["status"] = statuses.patch(before, {**whole, "reconciledAt": telling.time_of(now)})
+        patch["status"] = argocd_status.patch(before, {**whole, "reconciledAt": conditions.time_of(now)})
     state = whole.get("operationState")
-    if value.get("operation") and state and state != before.get("operationState") and not operations.is_running(state):
+    if value.get("operation") and state and state != before.get("operationState") and not operation.is_running(state):
         patch["operation"] = None
     if refreshed:
         patch["metadata"] = {"annotations": {refreshed: None}}
-        patch.setdefault("status", {})["reconciledAt"] = telling.time_of(now)
+        patch.setdefault("status", {})["reconciledAt"] = conditions.time_of(now)
     if finalizers is not None:
         patch.setdefault("metadata", {})["finalizers"] = finalizers
-    kind = cluster.newest(reading.GROUP, reading.VERSIONS, "Application")
+    kind = cluster.newest(application_spec.GROUP, application_spec.VERSIONS, "Application")
     if not patch or kind is None:
         return value
     return cluster.patch(kind, value, patch, TELLER)
@@ -65,4 +67,4 @@ def _since(before: dict[str, Any], now: dict[str, Any], moment: float) -> dict[s
     if not now:
         return before
     is_same = before.get("status") == now.get("status") and before.get("lastTransitionTime")
-    return {**now, "lastTransitionTime": before["lastTransitionTime"] if is_same else telling.time_of(moment)}
+    return {**now, "lastTransitionTime": before["lastTransitionTime"] if is_same else conditions.time_of(moment)}

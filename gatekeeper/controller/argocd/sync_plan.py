@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from gatekeeper.applications import comparing, operations, spaces, tasks, tracking
-from gatekeeper.applications.model import Item
-from gatekeeper.applications.operations import State
-from gatekeeper.applications.syncing import Plan
-from gatekeeper.cluster.objects import Object
-from gatekeeper.controller.cases import Case
-from gatekeeper.labels import labels_of
+from gatekeeper.apply import gate_refusal, prune_budget
+from gatekeeper.apply.model import Act, Asked, Done, Outcome
+from gatekeeper.apply.server_side_apply import UNTRIED, Change, Gone
+from gatekeeper.argocd import resource_tracking
+from gatekeeper.argocd.model import Item
+from gatekeeper.argocd.sync import comparison, namespace_creation, sync_tasks
+from gatekeeper.argocd.sync import operation as sync_operation
+from gatekeeper.argocd.sync.operation import State
+from gatekeeper.argocd.sync.sync_engine import Plan
+from gatekeeper.cluster.dynamic_client import Object
+from gatekeeper.controller.argocd.context import Case
+from gatekeeper.kube.labels import labels_of
 from gatekeeper.model import at
-from gatekeeper.reconciling import budget, refusing
-from gatekeeper.reconciling.applying import UNTRIED, Change, Gone
-from gatekeeper.reconciling.model import Act, Asked, Done
-from gatekeeper.reconciling.outcomes import Outcome
 
 # Where somebody lets more be deleted than the budget does; and confirms deletions, since when.
 APPROVED, CONFIRMED = "gatekeeper-gitops.io/approved-revision", "argocd.argoproj.io/deletion-approved"
@@ -25,16 +26,16 @@ APPROVED, CONFIRMED = "gatekeeper-gitops.io/approved-revision", "argocd.argoproj
 def plan(case: Case, items: Sequence[Item], operation: State, state: State) -> Plan:
     """What a sync is to do."""
     sync = operation.get("sync") or {}
-    general = operations.options_for(case.application, operation)
+    general = sync_operation.options_for(case.application, operation)
     mine = chosen(items, operation)
     if general.has("ApplyOutOfSyncOnly"):
         mine = [one for one in mine if one.status != "Synced"]
     prunes = bool(sync.get("prune")) and not held(case, items)
     began = int(datetime.fromisoformat(str(state["startedAt"])).timestamp())
-    with_hooks = not operations.selected(operation) and "apply" not in (sync.get("syncStrategy") or {})
+    with_hooks = not sync_operation.selected(operation) and "apply" not in (sync.get("syncStrategy") or {})
     commit = case.asked.revisions[0] if case.asked.revisions else ""
-    all_ = tasks.of_items(mine, general, prunes)
-    all_ += tasks.of_hooks(case.hooks, commit, began) if with_hooks else []
+    all_ = sync_tasks.of_items(mine, general, prunes)
+    all_ += sync_tasks.of_hooks(case.hooks, commit, began) if with_hooks else []
     strategy = sync.get("syncStrategy") or {}
     is_forced = any(at(strategy, (name, "force")) is True for name in ("apply", "hook"))
 
@@ -43,11 +44,18 @@ def plan(case: Case, items: Sequence[Item], operation: State, state: State) -> P
         act = done(case, outcome, changes, gone)
         case.place.note(Act("delete" if gone else "apply", act, revision(case), case.verdict, approved(case)))
 
-    method = comparing.how(case.asked, general, is_forced)
+    method = comparison.how(case.asked, general, is_forced)
     return Plan(
-        case.there, tasks.ordered(all_), method, general, is_confirmed(case.value, began), case.mark, case.app, note,
+        case.there,
+        sync_tasks.ordered(all_),
+        method,
+        general,
+        is_confirmed(case.value, began),
+        case.mark,
+        case.app,
+        note,
         {one.entry.id: one.change for one in mine if one.change is not None and _is_tried(one.change)},
-    )  # fmt: skip
+    )
 
 
 def _is_tried(change: Change) -> bool:
@@ -56,12 +64,12 @@ def _is_tried(change: Change) -> bool:
 
 def space(case: Case) -> list[Object]:
     """The namespace that is made for an Application, if it asks for one."""
-    return spaces.space(case.value, case.plain)
+    return namespace_creation.space(case.value, case.plain)
 
 
 def chosen(items: Sequence[Item], operation: State) -> list[Item]:
     """What an operation is about."""
-    listed = operations.selected(operation)
+    listed = sync_operation.selected(operation)
     if not listed:
         return list(items)
     return [one for one in items if any(_is(one, *names) for names in listed)]
@@ -74,14 +82,14 @@ def _is(one: Item, group: str, kind: str, namespace: str, name: str) -> bool:
 
 def refusal(case: Case) -> str:
     """Why the gate does not let an Application be synced; empty where it does."""
-    outcome = refusing.refusal(case.verdict, [*case.asked.objects, *space(case)], case.asked.folders)
+    outcome = gate_refusal.refusal(case.verdict, [*case.asked.objects, *space(case)], case.asked.folders)
     return f"{outcome.reason}: {outcome.message}" if outcome is not None else ""
 
 
 def shared(case: Case, items: Sequence[Item]) -> str:
     """Why something of an Application belongs to another; empty where nothing does."""
     for one in items:
-        other = tracking.owner(case.mark, one.live) if one.live is not None else ""
+        other = resource_tracking.owner(case.mark, one.live) if one.live is not None else ""
         if other not in ("", case.app):
             return f"{one.entry} belongs to the Application {other} (`FailOnSharedResource`)"
     return ""
@@ -94,11 +102,10 @@ def held(case: Case, items: Sequence[Item]) -> str:
         return ""
     general = case.general
     going = [
-        one.entry for one in items
-        if one.goes and one.live is not None and general.of(one.live).get("Prune") == "true"
-    ]  # fmt: skip
+        one.entry for one in items if one.goes and one.live is not None and general.of(one.live).get("Prune") == "true"
+    ]
     before = sum(1 for one in items if one.live is not None)
-    reason = budget.excess(going, before, all(one.goes for one in items), case.place.budget)
+    reason = prune_budget.excess(going, before, all(one.goes for one in items), case.place.budget)
     return f"{reason}; approve it with the annotation {APPROVED}: {own}" if reason else ""
 
 

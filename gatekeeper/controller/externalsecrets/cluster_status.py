@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.cluster.reflector import Name
-from gatekeeper.external import spreading
-from gatekeeper.external.spreading import KIND
-from gatekeeper.fields import FieldError
-from gatekeeper.labels import Labels
+from gatekeeper.externalsecrets import cluster_external_secret
+from gatekeeper.externalsecrets.cluster_external_secret import KIND
+from gatekeeper.kube.decoder import FieldError
+from gatekeeper.kube.labels import Labels
 from gatekeeper.model import at
 
 FAILED = "one or more namespaces failed"
@@ -41,7 +41,8 @@ def status_of(value: Object, spaces: Mapping[str, Labels], came: Mapping[Name, s
     """The status."""
     try:
         made = [
-            (one["metadata"]["namespace"], one["metadata"]["name"]) for one in spreading.spread(value, spaces, True)
+            (one["metadata"]["namespace"], one["metadata"]["name"])
+            for one in cluster_external_secret.spread(value, spaces, True)
         ]
     except FieldError as error:
         return {"conditions": [{"type": "Ready", "status": "False", "message": str(error)}]}

@@ -7,27 +7,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gatekeeper.cluster.credentials import InCluster
-from gatekeeper.cluster.external import GROUP, PLURALS, VERSIONS
-from gatekeeper.cluster.objects import Kind, Object, Objects
+from gatekeeper.cluster.dynamic_client import Kind, Object, Objects
+from gatekeeper.cluster.external_secrets import GROUP, PLURALS, VERSIONS
 from gatekeeper.cluster.reflector import Name, Reflector
-from gatekeeper.controller import clusterexternalsecrets, restarting
-from gatekeeper.controller.crew import Crew, lost
-from gatekeeper.controller.loop import Loop
-from gatekeeper.controller.sealing_keys import SECRETS
-from gatekeeper.controller.speaking import Figures, say
-from gatekeeper.controller.watched import asks, slim
+from gatekeeper.cluster.store_credentials import InCluster
+from gatekeeper.controller.externalsecrets import cluster_status, reloader
+from gatekeeper.controller.runtime.component import Crew, lost
+from gatekeeper.controller.runtime.predicates import asks, slim
+from gatekeeper.controller.runtime.telemetry import Figures, say
+from gatekeeper.controller.runtime.worker import Loop
+from gatekeeper.controller.sealedsecrets.key_registry import SECRETS
 from gatekeeper.errors import ToolError
-from gatekeeper.external import collecting, spreading
-from gatekeeper.external.allowing import Rules
-from gatekeeper.external.collecting import Found, Given, Spaces
-from gatekeeper.external.deciding import Decision
-from gatekeeper.external.planning import StoreKey, key_of
-from gatekeeper.labels import Labels, labels_of
+from gatekeeper.externalsecrets import cluster_external_secret, collection
+from gatekeeper.externalsecrets.access_rules import Rules
+from gatekeeper.externalsecrets.collection import Found, Given, Spaces
+from gatekeeper.externalsecrets.decision import Decision
+from gatekeeper.externalsecrets.fetch_plan import StoreKey, key_of
+from gatekeeper.externalsecrets.scheduler import Watch
+from gatekeeper.kube.labels import Labels, labels_of
 from gatekeeper.model import at
-from gatekeeper.stores import every as stores
-from gatekeeper.stores.reading import Store, StoreError
-from gatekeeper.watching import Watch
+from gatekeeper.stores import registry as stores
+from gatekeeper.stores.protocol import Store, StoreError
 
 if TYPE_CHECKING:
     from lightkube import Client
@@ -131,7 +131,7 @@ class ExternalSecrets(Crew):
         own = dict(self._watches["ExternalSecret"].all())
         things = (Given(one, one["metadata"].get("namespace") or "", lambda path: "") for one in values)
         spaces = Spaces({name: labels for (_, name), labels in self._spaces.all()}, True)
-        found = collecting.collected(things, spaces, self._rules)
+        found = collection.collected(things, spaces, self._rules)
         for one in found.refused:
             if str(one) not in self._told:
                 say("error", one.reason, controller="ExternalSecret", object=f"{one.namespace}/{one.name}")
@@ -145,8 +145,8 @@ class ExternalSecrets(Crew):
             for one in done.decisions
         }
         for value in values:
-            if value["kind"] == spreading.KIND:
-                clusterexternalsecrets.tell(self._cluster, value, spaces.known, self._came)
+            if value["kind"] == cluster_external_secret.KIND:
+                cluster_status.tell(self._cluster, value, spaces.known, self._came)
         return self._watch_.next(LONGEST)
 
     def _tell(self, decisions: Sequence[Decision]) -> None:
@@ -160,7 +160,7 @@ class ExternalSecrets(Crew):
                 changed.setdefault(one.wanted.namespace, set()).add(one.wanted.target.name)
         for namespace, names in changed.items():
             try:
-                for workload in restarting.restart(self._cluster, namespace, names):
+                for workload in reloader.restart(self._cluster, namespace, names):
                     say(
                         "info",
                         "restarted: its Secret is another",

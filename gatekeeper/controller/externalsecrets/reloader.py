@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Kind, Object, Objects, Refusal
-from gatekeeper.labels import labels_of
+from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, Kind, Object, Objects, Refusal
+from gatekeeper.kube.labels import labels_of
 from gatekeeper.model import at
 
 KINDS = tuple(Kind("apps/v1", plural, True) for plural in ("deployments", "statefulsets", "daemonsets"))

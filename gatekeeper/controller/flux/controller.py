@@ -7,25 +7,27 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import pulls, telling
-from gatekeeper.artifacts import reading
-from gatekeeper.artifacts.crediting import Credit
-from gatekeeper.cluster.objects import Kind, Object, Objects
+from gatekeeper.apply.model import Act
+from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.cluster.dynamic_client import Kind, Object, Objects
 from gatekeeper.cluster.reflector import Name, Reflector
-from gatekeeper.controller import receivers
-from gatekeeper.controller.crew import Crew, lost
-from gatekeeper.controller.gitrepositories import Sources
-from gatekeeper.controller.kustomizations import Kustomizations, kept, source_of
-from gatekeeper.controller.loop import Loop
-from gatekeeper.controller.owned import Owned
-from gatekeeper.controller.serving import Answer, Request
-from gatekeeper.controller.speaking import Figures
-from gatekeeper.controller.watched import asks, slim
+from gatekeeper.controller.flux import receivers
+from gatekeeper.controller.flux.git_repositories import Sources
+from gatekeeper.controller.flux.kustomizations import Kustomizations, kept, source_of
+from gatekeeper.controller.runtime.component import Crew, lost
+from gatekeeper.controller.runtime.drift_watch import Owned
+from gatekeeper.controller.runtime.http_server import Answer, Request
+from gatekeeper.controller.runtime.predicates import asks, slim
+from gatekeeper.controller.runtime.telemetry import Figures
+from gatekeeper.controller.runtime.worker import Loop
 from gatekeeper.errors import ToolError
+from gatekeeper.flux import source as flux_source
+from gatekeeper.flux.model import VERSIONS
+from gatekeeper.flux.ownership import GROUP
+from gatekeeper.kube import conditions
 from gatekeeper.model import at
-from gatekeeper.reconciling.budget import Budget
-from gatekeeper.reconciling.marking import GROUP
-from gatekeeper.reconciling.model import VERSIONS, Act
+from gatekeeper.repositories import git_repository_spec
+from gatekeeper.repositories.provenance import Credit
 
 
 class Options(NamedTuple):
@@ -69,7 +71,7 @@ class Flux(Crew):
         figures: Figures,
     ) -> None:
         self._cluster, self._figures = cluster, figures
-        git = _served(cluster, reading.GROUP, reading.VERSIONS, "GitRepository")
+        git = _served(cluster, git_repository_spec.GROUP, git_repository_spec.VERSIONS, "GitRepository")
         kustomization = _served(cluster, GROUP, VERSIONS, "Kustomization")
         self._git = Reflector(cluster, git, slim, self._source, options.selector, fault=self._fault("GitRepository"))
         self._kustomizations = Reflector(
@@ -95,7 +97,7 @@ class Flux(Crew):
             self._includers,
             figures,
             options.config_file,
-            options.storage or pulls.kept(),
+            options.storage or flux_source.kept(),
         )
         self.owned = Owned(cluster, self._drifted, self._touched, partial(lost, figures))
         self._work = Kustomizations(
@@ -207,5 +209,5 @@ def _is_expressed(value: Object | None) -> bool:
 
 
 def _came(value: Object | None) -> object:
-    ready = telling.ready_of(value)
+    ready = conditions.ready_of(value)
     return ready.get("status"), ready.get("observedGeneration"), at(value, ("status", "lastAppliedRevision"))

@@ -13,20 +13,22 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import config, pulls, telling
-from gatekeeper.artifacts import reading
-from gatekeeper.artifacts.crediting import Credit
-from gatekeeper.artifacts.reading import GitRepository
-from gatekeeper.artifacts.resolving import Revision
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper import config
+from gatekeeper.apply.model import Asked
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.cluster.reflector import Name
-from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.controller.runtime.telemetry import Figures, say
 from gatekeeper.errors import GateError, ToolError
-from gatekeeper.fields import FieldError
-from gatekeeper.hidden import Hidden
+from gatekeeper.flux import source as flux_source
+from gatekeeper.flux.status import REQUESTED
+from gatekeeper.kube import conditions
+from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Verdict, at
-from gatekeeper.reconciling.model import Asked
-from gatekeeper.reconciling.outcomes import REQUESTED
+from gatekeeper.repositories import git_repository_spec
+from gatekeeper.repositories.git_repository_spec import GitRepository
+from gatekeeper.repositories.provenance import Credit
+from gatekeeper.repositories.revision import Revision
+from gatekeeper.secret_value import Hidden
 
 # What a commit has not changed gives way to what it has.
 LATER = 1.0
@@ -119,7 +121,7 @@ class Sources:
             self.states.pop(name, None)
             return None
         try:
-            source = reading.read(value)
+            source = git_repository_spec.read(value)
         except FieldError as error:
             self._tell(value, "False", "InvalidSpec", str(error))
             return None
@@ -137,7 +139,7 @@ class Sources:
         return source.interval
 
     def _pull(self, name: Name, value: Object, source: GitRepository) -> None:
-        meant, state = pulls.meant(self._cluster, source), self.states.get(name)
+        meant, state = flux_source.meant(self._cluster, source), self.states.get(name)
         revision = meant.revision
         own, day = list(self._own(name)), datetime.date.today()
         asked, of = at(value, ("spec",)), [meant.state, str(day)]
@@ -147,12 +149,12 @@ class Sources:
         if not is_new and not stale:
             self._stored(value, revision)
             return
-        root, credit = pulls.pulled(self._cluster, source, meant, self._storage)
+        root, credit = flux_source.pulled(self._cluster, source, meant, self._storage)
         began = time.monotonic()
         # What a repository pins its tools to counts for the whole program.
         with self._judging:
             settings = config.load(root, self._config)
-            verdict, rendered = pulls.judged(root, settings, os.cpu_count() or 1, stale, self._cluster)
+            verdict, rendered = flux_source.judged(root, settings, os.cpu_count() or 1, stale, self._cluster)
         self._figures.judging.labels("reconcile").observe(time.monotonic() - began)
         self._figures.judged.labels("reconcile", verdict.word).inc()
         took = round(time.monotonic() - began, 3)
@@ -187,8 +189,8 @@ class Sources:
 
     def _tell(self, value: Object, status: str, reason: str, message: str, revision: str = "") -> None:
         """Writes the status, as `flux get sources git` reads it, if it is another than before."""
-        message = message[: telling.MOST_MESSAGE]
-        ready, generation = telling.ready_of(value), at(value, ("metadata", "generation"))
+        message = message[: conditions.MOST_MESSAGE]
+        ready, generation = conditions.ready_of(value), at(value, ("metadata", "generation"))
         asked = at(value, ("metadata", "annotations", REQUESTED))
         handled = at(value, ("status", "lastHandledReconcileAt"))
         same = (ready.get("status"), ready.get("reason"), ready.get("message"), ready.get("observedGeneration"))
@@ -197,7 +199,7 @@ class Sources:
         now = time.time()
         condition = {
             "type": "Ready", "status": status, "reason": reason, "message": message,
-            "observedGeneration": generation, "lastTransitionTime": telling.since(value, status, now),
+            "observedGeneration": generation, "lastTransitionTime": conditions.since(value, status, now),
         }  # fmt: skip
         found: dict[str, Any] = {"conditions": [condition], "observedGeneration": generation}
         if asked:
@@ -208,7 +210,7 @@ class Sources:
                 "revision": revision,
                 "path": f"gitrepository/{'/'.join(_name(value))}",
                 "url": str(at(value, ("spec", "url"))),
-                "lastUpdateTime": telling.time_of(now),
+                "lastUpdateTime": conditions.time_of(now),
             }
         try:
             kind = self._cluster.kind(value["apiVersion"], "GitRepository")

@@ -9,19 +9,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from gatekeeper import applies, telling
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.apply.inventory import Entry
+from gatekeeper.apply.model import Act, Asked, Done, Outcome, Round
+from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.apply.server_side_apply import Gone
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.cluster.reflector import Name
-from gatekeeper.controller.gitrepositories import Sources
-from gatekeeper.controller.speaking import Figures, say
-from gatekeeper.fields import FieldError, Fields
+from gatekeeper.controller.flux.git_repositories import Sources
+from gatekeeper.controller.runtime.telemetry import Figures, say
+from gatekeeper.flux import finalizer, health_expressions, readiness, reconciler, status_writer
+from gatekeeper.flux import status as flux_status
+from gatekeeper.flux.model import Begun
+from gatekeeper.kube import conditions
+from gatekeeper.kube.decoder import FieldError, Fields
 from gatekeeper.model import at
-from gatekeeper.reconciling import expressing, finalizing, outcomes, reporting, waiting
-from gatekeeper.reconciling.applying import Gone
-from gatekeeper.reconciling.budget import Budget
-from gatekeeper.reconciling.inventory import Entry
-from gatekeeper.reconciling.model import Act, Asked, Begun, Done, Round
-from gatekeeper.reconciling.outcomes import Outcome
 
 MINUTE, DEPENDENCY = 60.0, 30.0
 JITTER = 0.05
@@ -99,7 +100,7 @@ class Kustomizations:
             self._reports.pop(name, None)
             return None
         if at(value, ("metadata", "deletionTimestamp")):
-            return finalizing.deleted(self._cluster, value, partial(self._leaving, value))
+            return finalizer.deleted(self._cluster, value, partial(self._leaving, value))
         if at(value, ("spec", "suspend")):
             self._waiting.pop(name, None)
             return None
@@ -143,20 +144,20 @@ class Kustomizations:
         late = self._dependency(value, source, round_.revision)
         if late:
             return self._told(value, Outcome(False, "DependencyNotReady", late), DEPENDENCY, round_.revision)
-        finalizing.hold(self._cluster, value)
+        finalizer.hold(self._cluster, value)
         if at(value, ("metadata", "annotations", DRIFT)) == REPORT and _is_at(value, round_.revision):
             return self._reported(name, value, round_)
-        begun = applies.begin(round_, self._sources.built[name].asked)
+        begun = reconciler.begin(round_, self._sources.built[name].asked)
         self._follow(list(begun.held))
         for change in begun.done.changes:
             if change.action == "configure" and at(value, ("status", "lastAppliedRevision")) == round_.revision:
                 self._figures.drift.labels(change.value["kind"]).inc()
         if not begun.checks:
             return self._ended(value, begun.done)
-        look = waiting.looked(begun.there, begun.checks)
+        look = readiness.looked(begun.there, begun.checks)
         if look.failed or not look.left:
-            return self._ended(value, applies.finish(round_, begun, look.failed))
-        reporting.progress(round_, begun)
+            return self._ended(value, reconciler.finish(round_, begun, look.failed))
+        status_writer.progress(round_, begun)
         begun = begun._replace(checks=look.left)
         end = until if until is not None else time.monotonic() + begun.timeout
         self._waiting[name] = Waiting(begun, of, end, FIRST_PAUSE)
@@ -164,31 +165,31 @@ class Kustomizations:
 
     def _reported(self, name: Name, value: Object, round_: Round) -> float:
         """Tells what differs, and changes nothing."""
-        begun = applies.begin(round_._replace(is_written=False), self._sources.built[name].asked)
+        begun = reconciler.begin(round_._replace(is_written=False), self._sources.built[name].asked)
         self._follow(list(begun.held))
-        lines = outcomes.drift_of(begun.done.changes)
+        lines = flux_status.drift_of(begun.done.changes)
         message = "; ".join(lines)
         if self._reports.get(name, "") != message:
             self._reports[name] = message
             if lines:
                 say("warning", message, controller="Kustomization", object="/".join(name), reason="DriftDetected")
-                reporting.drifted(self._cluster, value, message, round_.revision)
+                status_writer.drifted(self._cluster, value, message, round_.revision)
         return _seconds(value, "interval")
 
     def _looked(self, name: Name, value: Object, waiting_: Waiting) -> float | None:
         begun = waiting_.begun
-        look = waiting.looked(begun.there, begun.checks)
+        look = readiness.looked(begun.there, begun.checks)
         reason = look.failed
         if look.left and not look.failed:
             if time.monotonic() < waiting_.until:
                 pause = min(LONGEST_PAUSE, waiting_.pause * 1.5)
                 self._waiting[name] = waiting_._replace(begun=begun._replace(checks=look.left), pause=pause)
                 return waiting_.pause
-            reason = waiting.late(look, begun.timeout)
+            reason = readiness.late(look, begun.timeout)
         self._waiting.pop(name, None)
         source = source_of(value)
         assert source is not None
-        return self._ended(value, applies.finish(self._round(name, value, source), begun, reason))
+        return self._ended(value, reconciler.finish(self._round(name, value, source), begun, reason))
 
     def _ended(self, value: Object, done: Done) -> float:
         name, came = done.asked.name, done.outcome
@@ -208,11 +209,11 @@ class Kustomizations:
             if other is None:
                 return f"dependency '{'/'.join(name)}' is not there"
             if one.get("readyExpr"):
-                reason = expressing.unready(one["readyExpr"], value, other)
+                reason = health_expressions.unready(one["readyExpr"], value, other)
                 if reason:
                     return f"dependency '{'/'.join(name)}' is not ready: {reason}"
                 continue
-            ready, generation = telling.ready_of(other), at(other, ("metadata", "generation"))
+            ready, generation = conditions.ready_of(other), at(other, ("metadata", "generation"))
             if ready.get("status") != "True" or ready.get("observedGeneration") != generation:
                 return f"dependency '{'/'.join(name)}' is not ready"
             if source_of(other) == source and at(other, ("status", "lastAppliedRevision")) != revision:
@@ -221,9 +222,9 @@ class Kustomizations:
 
     def _told(self, value: Object, outcome: Outcome, after: float | None, revision: str = "") -> float | None:
         """Says why a Kustomization is not worked on, if that is not said already."""
-        ready = telling.ready_of(value)
+        ready = conditions.ready_of(value)
         if (ready.get("reason"), ready.get("message")) != (outcome.reason, outcome.message):
-            reporting.tell(self._cluster, value, outcome, revision)
+            status_writer.tell(self._cluster, value, outcome, revision)
         return after
 
 
@@ -237,7 +238,7 @@ def source_of(value: Object) -> Name | None:
 
 def _is_at(value: Object, revision: str) -> bool:
     """Whether a Kustomization is as it was when this revision was applied."""
-    ready, generation = telling.ready_of(value), at(value, ("metadata", "generation"))
+    ready, generation = conditions.ready_of(value), at(value, ("metadata", "generation"))
     is_applied = at(value, ("status", "lastAppliedRevision")) == revision
     return is_applied and ready.get("status") == "True" and ready.get("observedGeneration") == generation
 

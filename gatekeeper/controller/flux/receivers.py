@@ -10,11 +10,11 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
 
-from gatekeeper.cluster import values
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.cluster import secret_values
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.cluster.reflector import Name
-from gatekeeper.hidden import Hidden
 from gatekeeper.model import at
+from gatekeeper.secret_value import Hidden
 
 GROUP, VERSIONS = "notification.toolkit.fluxcd.io", ("v1", "v1beta2", "v1beta1")
 PREFIX = "/hook/"
@@ -55,7 +55,7 @@ def called(
 
 def _token(cluster: Objects, name: Name, value: Object) -> Hidden | None:
     secret = at(value, ("spec", "secretRef", "name"))
-    held = values.secret(cluster, name[0], secret) if isinstance(secret, str) else None
+    held = secret_values.secret(cluster, name[0], secret) if isinstance(secret, str) else None
     return held.get("token") if held else None
 
 

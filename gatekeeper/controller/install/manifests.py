@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatekeeper.controller import rights
-from gatekeeper.controller.rights import LABELS, NAME, Wanted, named
+from gatekeeper.controller.install import rbac
+from gatekeeper.controller.install.rbac import LABELS, NAME, Wanted, named
 
 HTTP, TLS = 8080, 9443
 
@@ -14,7 +14,7 @@ def manifests(wanted: Wanted) -> list[dict[str, Any]]:
     """All objects, in the order in which they are applied."""
     found = [
         named("v1", "ServiceAccount", wanted, automountServiceAccountToken=False),
-        *rights.of(wanted),
+        *rbac.of(wanted),
         _deployment(wanted),
         _service(wanted, NAME, 80, HTTP),
         _budget(wanted),

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import telling
 from gatekeeper.errors import ToolError
+from gatekeeper.kube import conditions
 
 SCHEMA = "gatekeeper/audit/v1"
 START = "0" * 64
@@ -98,7 +98,7 @@ class Log:
         """
         with self._writing:
             whole: dict[str, Any] = {
-                "schema": SCHEMA, "number": self.head.number + 1, "time": telling.time_of(time.time()), **entry,
+                "schema": SCHEMA, "number": self.head.number + 1, "time": conditions.time_of(time.time()), **entry,
                 "before": self.head.digest,
             }  # fmt: skip
             whole["digest"] = digest_of(whole)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gatekeeper import audit
-from gatekeeper.artifacts.crediting import Credit
+from gatekeeper.apply.inventory import entry_of
+from gatekeeper.apply.model import Act
 from gatekeeper.cluster.reflector import Name
+from gatekeeper.controller.runtime import audit_log
 from gatekeeper.model import Finding, Verdict, dotted
-from gatekeeper.reconciling.inventory import entry_of
-from gatekeeper.reconciling.model import Act
+from gatekeeper.repositories.provenance import Credit
 
 # Of one object so many fields are told.
 MOST_FIELDS = 20
@@ -23,7 +23,7 @@ class Recorder:
         credits_: by kind, whom the commit is owed to that something, by namespace and name, is applied from.
     """
 
-    def __init__(self, log: audit.Log, credits_: Mapping[str, Callable[[Name], Credit]]) -> None:
+    def __init__(self, log: audit_log.Log, credits_: Mapping[str, Callable[[Name], Credit]]) -> None:
         self._log, self._credits = log, credits_
         self._last: dict[tuple[str, Name], tuple[str, str]] = {}
 

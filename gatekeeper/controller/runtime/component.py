@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gatekeeper.cluster.reflector import Reflector
-from gatekeeper.controller.loop import Loop
-from gatekeeper.controller.owned import Owned
-from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.controller.runtime.drift_watch import Owned
+from gatekeeper.controller.runtime.telemetry import Figures, say
+from gatekeeper.controller.runtime.worker import Loop
 
 
 class Crew:

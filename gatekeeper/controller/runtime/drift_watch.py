@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import orjson
 
-from gatekeeper.cluster.objects import Object, Objects
+from gatekeeper.apply.inventory import Entry
+from gatekeeper.apply.server_side_apply import MANAGER, TELLER
+from gatekeeper.cluster.dynamic_client import Object, Objects
 from gatekeeper.cluster.reflector import Name, Reflector
-from gatekeeper.labels import labels_of
+from gatekeeper.flux import ownership
+from gatekeeper.kube.labels import labels_of
 from gatekeeper.model import at
-from gatekeeper.reconciling import marking
-from gatekeeper.reconciling.applying import MANAGER, TELLER
-from gatekeeper.reconciling.inventory import Entry
 
 
 class Seen(NamedTuple):
@@ -42,7 +42,7 @@ class Seen(NamedTuple):
 def seen(value: Object) -> Seen:
     """What is kept of an object that a Kustomization applies."""
     labels = labels_of(value)
-    return seen_of((labels.get(marking.NAMESPACE, ""), labels.get(marking.NAME, "")), value)
+    return seen_of((labels.get(ownership.NAMESPACE, ""), labels.get(ownership.NAME, "")), value)
 
 
 def seen_of(owner: Name, value: Object) -> Seen:
@@ -77,7 +77,7 @@ class Owned:
         touched: Callable[[Name], None],
         fault: Callable[[str, str], None],
         keep: Callable[[Object], Seen | None] = seen,
-        selector: str = marking.NAME,
+        selector: str = ownership.NAME,
     ) -> None:
         self._cluster, self._drifted, self._touched = cluster, drifted, touched
         self._fault, self._keep, self._selector = fault, keep, selector

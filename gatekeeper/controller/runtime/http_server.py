@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from cheroot import wsgi
 
-from gatekeeper.controller.loop import fault
-from gatekeeper.controller.speaking import say
+from gatekeeper.controller.runtime.telemetry import say
+from gatekeeper.controller.runtime.worker import fault
 from gatekeeper.errors import GateError
 
 # What is larger is no request of ours: the API server sends no object of more than 3 MB, old and new.

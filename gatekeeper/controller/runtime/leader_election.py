@@ -14,8 +14,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Kind, Object, Objects, Refusal
-from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, Kind, Object, Objects, Refusal
+from gatekeeper.controller.runtime.telemetry import Figures, say
 from gatekeeper.errors import ToolError
 from gatekeeper.model import at
 

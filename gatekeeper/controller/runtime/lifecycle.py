@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 
 from prometheus_client import generate_latest
 
-from gatekeeper.controller.election import Election
-from gatekeeper.controller.serving import Answer, Part, Request, Server
-from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.controller.runtime.http_server import Answer, Part, Request, Server
+from gatekeeper.controller.runtime.leader_election import Election
+from gatekeeper.controller.runtime.telemetry import Figures, say
 
 # What is worked on when it is told to stop has so many seconds to come to its end.
 GRACE = 25.0

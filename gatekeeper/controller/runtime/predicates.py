@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatekeeper.cluster.objects import Object
+from gatekeeper.cluster.dynamic_client import Object
 
 
 def slim(value: Object) -> Object:

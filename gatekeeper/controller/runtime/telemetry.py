@@ -10,15 +10,15 @@ from contextlib import nullcontext
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from gatekeeper import telling
-from gatekeeper.controller.tracing import Span
+from gatekeeper.controller.runtime.tracing import Span
+from gatekeeper.kube import conditions
 
 _writing = threading.Lock()
 
 
 def say(level: str, message: str, **fields: object) -> None:
     """Writes a line: `level` is `info`, `warning` or `error`; no field may hold what is secret."""
-    line = {"time": telling.time_of(time.time()), "level": level, "message": message, **fields}
+    line = {"time": conditions.time_of(time.time()), "level": level, "message": message, **fields}
     with _writing:
         sys.stdout.write(orjson.dumps(line, default=str).decode() + "\n")
         sys.stdout.flush()

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from gatekeeper.controller.queue import Queue
-from gatekeeper.controller.speaking import Figures, say
+from gatekeeper.controller.runtime.telemetry import Figures, say
+from gatekeeper.controller.runtime.workqueue import Queue
 from gatekeeper.errors import GateError
 
 T = TypeVar("T")

@@ -9,20 +9,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gatekeeper import telling
-from gatekeeper.cluster.objects import CONFLICT, NOT_FOUND, Object, Objects, Refusal
+from gatekeeper.apply.server_side_apply import MANAGER
+from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, Object, Objects, Refusal
 from gatekeeper.cluster.reflector import Name, Reflector
-from gatekeeper.controller.crew import Crew, lost
-from gatekeeper.controller.loop import Loop
-from gatekeeper.controller.owned import Seen, is_drift, seen_of
-from gatekeeper.controller.sealing_keys import SECRETS, Keys
-from gatekeeper.controller.speaking import Figures
-from gatekeeper.controller.watched import asks, slim
+from gatekeeper.controller.runtime.component import Crew, lost
+from gatekeeper.controller.runtime.drift_watch import Seen, is_drift, seen_of
+from gatekeeper.controller.runtime.predicates import asks, slim
+from gatekeeper.controller.runtime.telemetry import Figures
+from gatekeeper.controller.runtime.worker import Loop
+from gatekeeper.controller.sealedsecrets.key_registry import SECRETS, Keys
 from gatekeeper.errors import SealError, ToolError
+from gatekeeper.kube import conditions
+from gatekeeper.kube.conditions import Told
 from gatekeeper.model import at
-from gatekeeper.reconciling.applying import MANAGER
-from gatekeeper.sealing import sealed, targets
-from gatekeeper.telling import Told
+from gatekeeper.sealedsecrets import sealedsecret, target_secret
 
 GROUP, VERSIONS, KIND = "bitnami.com", ("v1alpha1",), "SealedSecret"
 WORKERS = 8
@@ -95,14 +95,14 @@ class SealedSecrets(Crew):
         if not (self._sealed.is_synced.is_set() and self.keys.watch.is_synced.is_set()):
             return 0.2
         try:
-            opened = sealed.unseal(value, self.keys.ring())
+            opened = sealedsecret.unseal(value, self.keys.ring())
         except SealError as error:
             self._tell(value, False, "ErrUnsealFailed", str(error))
             return None
         for _ in range(TRIES):
             existing = self._cluster.get(SECRETS, *name)
             try:
-                found = targets.target(value, opened, existing)
+                found = target_secret.target(value, opened, existing)
                 self._write(found, existing)
             except SealError as error:
                 self._tell(value, False, "ErrUpdateFailed", str(error))
@@ -116,7 +116,7 @@ class SealedSecrets(Crew):
             return None
         raise ToolError("somebody else changes the Secret again and again")
 
-    def _write(self, found: targets.Target, existing: Object | None) -> None:
+    def _write(self, found: target_secret.Target, existing: Object | None) -> None:
         if found.action == "create":
             self._cluster.create(SECRETS, found.secret, MANAGER)
         elif found.action == "change":
@@ -130,13 +130,13 @@ class SealedSecrets(Crew):
         """Writes the status, and an event, where they are others than before."""
         status, now, generation = "True" if is_synced else "False", time.time(), at(value, ("metadata", "generation"))
         text = "" if is_synced else message
-        held = telling.condition_of(value, "Synced")
+        held = conditions.condition_of(value, "Synced")
         seen = at(value, ("status", "observedGeneration"))
         is_same = (held.get("status"), held.get("message") or "", seen) == (status, text, generation)
         if not is_same:
             condition = {
-                "type": "Synced", "status": status, "message": text, "lastUpdateTime": telling.time_of(now),
-                "lastTransitionTime": telling.since(value, status, now, "Synced"),
+                "type": "Synced", "status": status, "message": text, "lastUpdateTime": conditions.time_of(now),
+                "lastTransitionTime": conditions.since(value, status, now, "Synced"),
             }  # fmt: skip
             live = self._cluster.get(self._kind, value["metadata"]["namespace"], value["metadata"]["name"])
             if live is not None:
@@ -144,7 +144,7 @@ class SealedSecrets(Crew):
                     self._kind, live, {"observedGeneration": generation, "conditions": [condition]}
                 )
         if not is_same or (is_synced and is_news):
-            event = telling.event(Told("Normal" if is_synced else "Warning", reason, message), value, now)
+            event = conditions.event(Told("Normal" if is_synced else "Warning", reason, message), value, now)
             events = self._cluster.kind("v1", "Event")
             if events is not None:
                 self._cluster.create(events, event)

@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from gatekeeper.cluster.objects import Kind, Objects
-from gatekeeper.controller.sealing_keys import Keys
-from gatekeeper.controller.serving import Answer, Request
+from gatekeeper.cluster.dynamic_client import Kind, Objects
+from gatekeeper.controller.runtime.http_server import Answer, Request
+from gatekeeper.controller.sealedsecrets.key_registry import Keys
 from gatekeeper.errors import SealError
-from gatekeeper.sealing import sealed
+from gatekeeper.sealedsecrets import sealedsecret
 
 # As many questions a second, and at once.
 RATE, BURST = 2.0, 2.0
@@ -54,12 +54,12 @@ class Service:
             value = orjson.loads(request.body)
         except orjson.JSONDecodeError:
             return Answer(400, b"is no JSON\n")
-        if not isinstance(value, dict) or value.get("kind") != sealed.KIND:
+        if not isinstance(value, dict) or value.get("kind") != sealedsecret.KIND:
             return Answer(400, b"is no SealedSecret\n")
         return self._verify(value) if request.path == "/v1/verify" else self._rotate(value)
 
     def _verify(self, value: dict[str, object]) -> Answer:
-        for _ in sealed.faults(value, self._keys.ring()):
+        for _ in sealedsecret.faults(value, self._keys.ring()):
             return Answer(409)
         return Answer(200)
 
@@ -68,7 +68,7 @@ class Service:
         if newest is None:
             return Answer(503, b"there is no key yet\n")
         try:
-            new = {old: text for old, _, text in sealed.resealed(value, self._keys.ring(), newest.certificate)}
+            new = {old: text for old, _, text in sealedsecret.resealed(value, self._keys.ring(), newest.certificate)}
         except SealError:
             return Answer(409)
         spec = dict(value["spec"])  # type: ignore[call-overload]

@@ -14,13 +14,13 @@ from collections.abc import Callable
 
 import orjson
 
-from gatekeeper.cluster.objects import Kind, Object, Objects
+from gatekeeper.cluster.dynamic_client import Kind, Object, Objects
 from gatekeeper.cluster.reflector import Name, Reflector
-from gatekeeper.controller.speaking import say
+from gatekeeper.controller.runtime.telemetry import say
 from gatekeeper.errors import SealError
-from gatekeeper.hidden import Hidden
-from gatekeeper.sealing import keyring
-from gatekeeper.sealing.keyring import LABEL, Certificate, Key
+from gatekeeper.sealedsecrets import keyring
+from gatekeeper.sealedsecrets.keyring import LABEL, Certificate, Key
+from gatekeeper.secret_value import Hidden
 
 SECRETS = Kind("v1", "secrets", True)
 PREFIX, BITS = "sealed-secrets-key", 4096

@@ -11,7 +11,7 @@ import orjson
 
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Ref, Resource
-from gatekeeper.render.plain import ref_of
+from gatekeeper.render.manifests import ref_of
 
 # What is in the repository is judged as it would be on its way into an empty cluster.
 OPERATION = "CREATE"

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import cel
 from gatekeeper.errors import PolicyError
+from gatekeeper.kube import cel
 
 Bindings = Mapping[str, bytes]
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from gatekeeper.engines.admission import selectors
 from gatekeeper.engines.admission.selectors import Namespaces
 from gatekeeper.errors import PolicyError
-from gatekeeper.labels import labels_of, selects
+from gatekeeper.kube.labels import labels_of, selects
 from gatekeeper.model import Resource
 
 FIELDS = {

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from gatekeeper.engines.rego import guard, policies
-from gatekeeper.engines.rego.policies import PACKAGE, Module
+from gatekeeper.engines.rego import loader, regorus_guard
+from gatekeeper.engines.rego.loader import PACKAGE, Module
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource, at
 
@@ -117,12 +117,12 @@ def _modules(kind: str, texts: list[str], version: str, resource: Resource) -> I
         moved = text[: found.start(1)] + package + text[found.end(1) :]
         moved = re.sub(r"(?<![\w.])data\.lib\b", f"data.{HOME}.{kind}.lib", moved)
         name = f"{resource.origin.file} (template {kind.lower()})"
-        module = policies.parse(moved, name if not number else f"{name}, library {number}")
+        module = loader.parse(moved, name if not number else f"{name}, library {number}")
         yield module._replace(v0=False) if version == "v1" else module
 
 
 def _reads(text: str) -> Iterator[str]:
     """What a module reads of `data`: the first step of each reference."""
-    for found in DATA.finditer(guard.blanked(text)):
+    for found in DATA.finditer(regorus_guard.blanked(text)):
         read = READ.match(text, found.start())
         yield (read.group(1) or read.group(2) or "[...]") if read else ""

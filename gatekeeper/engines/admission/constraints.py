@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.config import Config
-from gatekeeper.engines.admission import match, reviews
-from gatekeeper.engines.admission.expressions import Expressions
-from gatekeeper.engines.admission.match import Match
+from gatekeeper.engines.admission import admission_request, constraint_match
+from gatekeeper.engines.admission.cel_policies import Expressions
+from gatekeeper.engines.admission.constraint_match import Match
+from gatekeeper.engines.admission.constraint_templates import Template
 from gatekeeper.engines.admission.selectors import Namespaces
-from gatekeeper.engines.admission.templates import Template
-from gatekeeper.engines.rego import asking
-from gatekeeper.engines.rego.plans import Asked, Plan
-from gatekeeper.engines.rego.policies import Module, PolicySet
+from gatekeeper.engines.rego import evaluation
+from gatekeeper.engines.rego.loader import Module, PolicySet
+from gatekeeper.engines.rego.query_plan import Asked, Plan
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource, Severity, at
-from gatekeeper.render.plain import ref_of
-from gatekeeper.roles import Answer, RegoEngine
+from gatekeeper.protocols import Answer, RegoEngine
+from gatekeeper.render.manifests import ref_of
 
 GROUP = "constraints.gatekeeper.sh"
 SEVERITY: dict[str, Severity] = {"deny": "error", "warn": "warning", "dryrun": "info"}
@@ -67,7 +67,7 @@ def read(resource: Resource, known: Mapping[str, Template]) -> Constraint | None
     severity = _severity(spec)
     if severity is None:
         return None
-    chosen = match.read(spec.get("match"))
+    chosen = constraint_match.read(spec.get("match"))
     parameters = spec.get("parameters")
     parameters = {} if parameters is None else parameters
     if not isinstance(parameters, dict):
@@ -127,7 +127,9 @@ class Constraints:
         needed = any(one.needs_inventory for one in written)
         self.policies = PolicySet(modules, {"inventory": inventory(others)} if needed else {})
         queries = {one.query: Asked(one.query, "error", "", (), one.modules[0]) for one in written}
-        self._engine: RegoEngine | None = asking.start(config, Plan(queries, self.policies), jobs) if written else None
+        self._engine: RegoEngine | None = (
+            evaluation.start(config, Plan(queries, self.policies), jobs) if written else None
+        )
 
     def asked(self) -> dict[str, Asked]:
         """The constraints as rules."""
@@ -156,14 +158,14 @@ class Constraints:
 
     @property
     def name(self) -> tuple[str, str]:
-        """See `gatekeeper.roles.RegoEngine`."""
+        """See `gatekeeper.protocols.RegoEngine`."""
         return self._engine.name if self._engine else ("cel", "")
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[Answer]:
-        """See `gatekeeper.roles.RegoEngine`; an input is a resource."""
+        """See `gatekeeper.protocols.RegoEngine`; an input is a resource."""
         asked: list[tuple[int, str, bytes, bytes]] = []
         for number, (json, queries) in enumerate(inputs):
-            request = reviews.of(ref_of(orjson.loads(json)), json) if queries else b""
+            request = admission_request.of(ref_of(orjson.loads(json)), json) if queries else b""
             asked.extend((number, query, request, json) for query in queries)
         return self.review(asked)
 
@@ -199,7 +201,7 @@ class Constraints:
         return answers
 
     def close(self) -> None:
-        """See `gatekeeper.roles.RegoEngine`."""
+        """See `gatekeeper.protocols.RegoEngine`."""
         if self._engine:
             self._engine.close()
 

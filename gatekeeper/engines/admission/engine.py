@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import documents
 from gatekeeper.config import Config
-from gatekeeper.documents import Source
 from gatekeeper.model import Finding, Gap, Resource
-from gatekeeper.render import plain
+from gatekeeper.render import manifests
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
 
 KYVERNO_NEXT = "policies.kyverno.io"
 # Groups whose resources are policies, and the kinds (none: all).
@@ -51,9 +51,9 @@ def judge(root: Path, resources: Sequence[Resource], asked_of: Sequence[Resource
     if not policies:
         return Judged([], [], [])
     # Most repositories have none: what asks them takes a tenth of a second to load.
-    from gatekeeper.engines.admission import judging
+    from gatekeeper.engines.admission import evaluation
 
-    return judging.judge(policies, known, asked_of, config, jobs)
+    return evaluation.judge(policies, known, asked_of, config, jobs)
 
 
 def is_policy(resource: Resource) -> bool:
@@ -81,4 +81,4 @@ def _from_folders(root: Path, folders: Sequence[str]) -> Iterator[Resource]:
             name = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
             parsed, failure = documents.parse(file.read_bytes())
             if failure is None:
-                yield from plain.resources(Source(name, "documents", tuple(parsed)))
+                yield from manifests.resources(Source(name, "documents", tuple(parsed)))

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gatekeeper.config import Config
-from gatekeeper.engines.admission import constraints, deployed, templates, vap
+from gatekeeper.engines.admission import constraint_templates, constraints, engine, vap
+from gatekeeper.engines.admission.constraint_templates import Template
 from gatekeeper.engines.admission.constraints import Constraint, Constraints
-from gatekeeper.engines.admission.deployed import Judged
+from gatekeeper.engines.admission.engine import Judged
 from gatekeeper.engines.admission.kyverno import rules as kyverno
-from gatekeeper.engines.admission.kyverno.asking import Rules
+from gatekeeper.engines.admission.kyverno.engine import Rules
 from gatekeeper.engines.admission.selectors import Unknown
-from gatekeeper.engines.admission.templates import Template
-from gatekeeper.engines.rego import asking
-from gatekeeper.engines.rego.plans import Asked, Plan
-from gatekeeper.engines.rego.policies import PolicySet, is_moody
+from gatekeeper.engines.rego import evaluation
+from gatekeeper.engines.rego.loader import PolicySet, is_moody
+from gatekeeper.engines.rego.query_plan import Asked, Plan
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import Gap, Resource
-from gatekeeper.roles import Answer
+from gatekeeper.protocols import Answer
 
 
 class Family(Protocol):
@@ -31,7 +31,7 @@ class Family(Protocol):
 
     @property
     def name(self) -> tuple[str, str]:
-        """See `gatekeeper.roles.RegoEngine`."""
+        """See `gatekeeper.protocols.RegoEngine`."""
 
     def asked(self) -> dict[str, Asked]:
         """The policies as rules, by query."""
@@ -40,10 +40,10 @@ class Family(Protocol):
         """Whether a policy judges a resource; raises Unknown or PolicyError where that cannot be told."""
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[Answer]:
-        """See `gatekeeper.roles.RegoEngine`."""
+        """See `gatekeeper.protocols.RegoEngine`."""
 
     def close(self) -> None:
-        """See `gatekeeper.roles.RegoEngine`."""
+        """See `gatekeeper.protocols.RegoEngine`."""
 
 
 def judge(
@@ -83,7 +83,7 @@ def _ask(family: Family, resources: Sequence[Resource], config: Config, done: Ju
         return chosen
 
     try:
-        findings, gaps = asking.judge(resources, Plan(rules, PolicySet((), {})), family, wanted)
+        findings, gaps = evaluation.judge(resources, Plan(rules, PolicySet((), {})), family, wanted)
     finally:
         family.close()
     done.findings.extend(findings)
@@ -105,9 +105,9 @@ def _constraints(
 ) -> Family | None:
     kinds: dict[str, Template] = {}
     for policy in policies:
-        if templates.is_template(policy):
+        if constraint_templates.is_template(policy):
             try:
-                template = templates.read(policy)
+                template = constraint_templates.read(policy)
             except PolicyError as error:
                 notes.append(_refuse(policy, error, config))
                 continue
@@ -159,7 +159,7 @@ def _rules(
         try:
             if kyverno.is_policy(policy):
                 rules.extend(kyverno.read(policy, exceptions, said))
-            elif policy.ref.group == deployed.KYVERNO_NEXT:
+            elif policy.ref.group == engine.KYVERNO_NEXT:
                 raise PolicyError(f"the API {policy.ref.api_version} is not known here")
         except PolicyError as error:
             notes.append(_refuse(policy, error, config))

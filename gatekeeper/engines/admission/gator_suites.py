@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import documents
 from gatekeeper.config import Config
-from gatekeeper.engines.admission import constraints, reviews, selectors, templates
+from gatekeeper.engines.admission import admission_request, constraint_templates, constraints, selectors
 from gatekeeper.engines.admission.constraints import Constraint, Constraints
 from gatekeeper.engines.admission.selectors import Namespaces
-from gatekeeper.engines.rego import trials
-from gatekeeper.engines.rego.trials import Trial
+from gatekeeper.engines.rego import policy_tests
+from gatekeeper.engines.rego.policy_tests import Trial
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import Resource
+from gatekeeper.workspace import documents
 
 API = "test.gatekeeper.sh/v1alpha1"
 FIELDS = {
@@ -78,7 +78,7 @@ def _test(folder: Path, name: str, test: Mapping[str, Any], config: Config, jobs
 
 
 def _constraint(folder: Path, test: Mapping[str, Any]) -> Constraint:
-    template = templates.read(_one(folder, test, "template"))
+    template = constraint_templates.read(_one(folder, test, "template"))
     found = constraints.read(_one(folder, test, "constraint"), {template.kind: template})
     if found is None:
         raise PolicyError("none of the constraint's enforcement points is here")
@@ -88,7 +88,9 @@ def _constraint(folder: Path, test: Mapping[str, Any]) -> Constraint:
 def _case(folder: Path, name: str, one: Constraint, case: Mapping[str, Any], config: Config, jobs: int) -> Trial:
     try:
         others = [
-            resource for file in case.get("inventory") or [] for resource in trials.resources(folder / file, str(file))
+            resource
+            for file in case.get("inventory") or []
+            for resource in policy_tests.resources(folder / file, str(file))
         ]
         said = _judge(one, _one(folder, case, "object"), others, config, jobs)
         assertions = _entries(case, "assertions", "assertion") or [{"violations": "no"}]
@@ -101,9 +103,9 @@ def _case(folder: Path, name: str, one: Constraint, case: Mapping[str, Any], con
 def _judge(one: Constraint, written: Resource, others: Sequence[Resource], config: Config, jobs: int) -> Messages:
     """The messages of a constraint on one object, or on the object of an AdmissionReview."""
     if written.ref.kind == "AdmissionReview":
-        resource, request = reviews.from_review(written.value, written)
+        resource, request = admission_request.from_review(written.value, written)
     else:
-        resource, request = written, reviews.of(written.ref, written.json)
+        resource, request = written, admission_request.of(written.ref, written.json)
     try:
         if not one.match.chooses(resource, Namespaces([*others, resource])):
             return []
@@ -154,7 +156,7 @@ def _one(folder: Path, holder: Mapping[str, Any], field: str) -> Resource:
     name = holder.get(field)
     if not isinstance(name, str):
         raise PolicyError(f"`{field}` must name a file")
-    found = trials.resources(folder / name, name)
+    found = policy_tests.resources(folder / name, name)
     if len(found) != 1:
         raise PolicyError(f"{name}: must hold exactly one object, not {len(found)}")
     return found[0]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gatekeeper.errors import PolicyError
-from gatekeeper.labels import OWN_NAME, Labels, is_negative, labels_of, selects
+from gatekeeper.kube.labels import OWN_NAME, Labels, is_negative, labels_of, selects
 from gatekeeper.model import Resource
 
 

@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.engines.admission import reviews, selectors
-from gatekeeper.engines.admission.expressions import Expressions
+from gatekeeper.engines.admission import admission_request, selectors
+from gatekeeper.engines.admission.cel_policies import Expressions
 from gatekeeper.engines.admission.selectors import Namespaces
-from gatekeeper.engines.rego.plans import Asked
-from gatekeeper.engines.rego.policies import Module
+from gatekeeper.engines.rego.loader import Module
+from gatekeeper.engines.rego.query_plan import Asked
 from gatekeeper.errors import PolicyError
-from gatekeeper.labels import labels_of, selects
+from gatekeeper.kube.labels import labels_of, selects
 from gatekeeper.model import Resource, Severity, at
-from gatekeeper.render.plain import ref_of
-from gatekeeper.roles import Answer
+from gatekeeper.protocols import Answer
+from gatekeeper.render.manifests import ref_of
 
 GROUP = "admissionregistration.k8s.io"
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
@@ -56,7 +56,7 @@ class Bindings:
 
     @property
     def name(self) -> tuple[str, str]:
-        """See `gatekeeper.roles.RegoEngine`."""
+        """See `gatekeeper.protocols.RegoEngine`."""
         return "cel", ""
 
     def asked(self) -> dict[str, Asked]:
@@ -76,7 +76,7 @@ class Bindings:
         return all(_matches(match, resource, plural, self._namespaces) for match in one.matches)
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[Answer]:
-        """See `gatekeeper.roles.RegoEngine`; an input is a resource."""
+        """See `gatekeeper.protocols.RegoEngine`; an input is a resource."""
         answers = []
         for query, one in self._bound.items():
             rows = [(number, row) for number, (json, queries) in enumerate(inputs) if query in queries
@@ -94,7 +94,7 @@ class Bindings:
 
     def _inputs(self, one: Bound, json: bytes) -> Iterator[dict[str, bytes]]:
         ref = ref_of(orjson.loads(json))
-        row = {"object": json, "oldObject": b"null", "request": reviews.request_of(ref) + b"}"}
+        row = {"object": json, "oldObject": b"null", "request": admission_request.request_of(ref) + b"}"}
         if one.expressions.reads("namespaceObject"):
             held = self._namespaces.object(ref.namespace) if ref.namespace else None
             row["namespaceObject"] = orjson.dumps(held)
@@ -178,7 +178,7 @@ def _rule(rule: Mapping[str, Any], resource: Resource, plural: str, exact: bool)
     """Whether one rule takes in a resource on its creation."""
     ref = resource.ref
     version = ref.api_version.rpartition("/")[2]
-    if not _listed(rule, "operations", reviews.OPERATION) or not _listed(rule, "apiGroups", ref.group):
+    if not _listed(rule, "operations", admission_request.OPERATION) or not _listed(rule, "apiGroups", ref.group):
         return False
     if exact and not _listed(rule, "apiVersions", version):
         return False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gatekeeper.documents import Source
-from gatekeeper.engines.sealed.sops_rules import SAYS_ENCRYPTED
-from gatekeeper.sops import files, rules
-from gatekeeper.sops.files import SopsFile
-from gatekeeper.sources import Tree
+from gatekeeper.engines.encrypted.sops_rules import SAYS_ENCRYPTED
+from gatekeeper.sops import creation_rules, sops_file
+from gatekeeper.sops.sops_file import SopsFile
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 SOPS_IN_JSON = (b'"sops":{', b'"ENC[AES256_GCM,')
 
@@ -18,15 +18,15 @@ def listed(tree: Tree, sources: Sequence[Source]) -> Iterator[tuple[str, bytes, 
     parsed = {source.file: source for source in sources}
     for file in tree.files:
         source = parsed.get(file)
-        if file.rpartition("/")[2] in (rules.NAME, rules.MISSPELT):
+        if file.rpartition("/")[2] in (creation_rules.NAME, creation_rules.MISSPELT):
             continue
         says = SAYS_ENCRYPTED.search(file.rpartition("/")[2])
         if source is not None and source.broken is None and not says and not _has_sops(source):
             continue
         content = tree.read(file)
-        if isinstance(content, bytes) and (says or files.may_be_one(content) or b"SealedSecret" in content):
+        if isinstance(content, bytes) and (says or sops_file.may_be_one(content) or b"SealedSecret" in content):
             documents = source.documents if source is not None and source.broken is None else None
-            yield file, content, files.read(file, content, documents)
+            yield file, content, sops_file.read(file, content, documents)
 
 
 def _has_sops(source: Source) -> bool:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper.config import KEYS
 from gatekeeper.model import FieldPath, Finding, Gap, Place, Resource, Severity, at
-from gatekeeper.sealing import scopes
-from gatekeeper.sources import Tree
+from gatekeeper.sealedsecrets import scope
+from gatekeeper.workspace.tree import Tree
 
 if TYPE_CHECKING:
-    from gatekeeper.sealing.keyring import Certificate
+    from gatekeeper.sealedsecrets.keyring import Certificate
 
 FOLDER = f"{KEYS}/"
 SUFFIXES = (".pem", ".crt")
-SEALED_WITH: FieldPath = ("metadata", "annotations", scopes.SEALED_WITH)
+SEALED_WITH: FieldPath = ("metadata", "annotations", scope.SEALED_WITH)
 
 
 class Known(NamedTuple):
@@ -35,7 +35,7 @@ def read(tree: Tree, resources: Sequence[Resource]) -> Known:
         return Known(known, findings)
     # Reading certificates takes a moment to load; most repositories have none.
     from gatekeeper.errors import SealError
-    from gatekeeper.sealing import keyring
+    from gatekeeper.sealedsecrets import keyring
 
     for file in files:
         content = tree.read(file)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from gatekeeper import tools
-from gatekeeper.documents import Source
-from gatekeeper.engines.sealed import candidates
-from gatekeeper.engines.sealed.sops_files import finding
+from gatekeeper.engines.encrypted import candidates
+from gatekeeper.engines.encrypted.sops_files import finding
 from gatekeeper.errors import GateError, SealError, ToolError
-from gatekeeper.hidden import Hidden
+from gatekeeper.host import toolchain
 from gatekeeper.model import FieldPath, Finding, Gap, Resource
-from gatekeeper.sops import program
-from gatekeeper.sources import Tree
+from gatekeeper.secret_value import Hidden
+from gatekeeper.sops import sops_cli
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 
 def judge(
@@ -37,19 +37,19 @@ def judge(
         content = tree.read(file)
         assert isinstance(content, bytes)
         try:
-            program.decrypt(content, program.place(tree.root / file), (), program.SECONDS)
+            sops_cli.decrypt(content, sops_cli.place(tree.root / file), (), sops_cli.SECONDS)
         except (SealError, ToolError) as error:
             return error
         return None
 
     if files:
-        tools.find("sops")
+        toolchain.find("sops")
     with ThreadPoolExecutor(max(jobs, 1)) as pool:
         for file, error in zip(files, pool.map(opened, files), strict=True):
             if error is None:
                 continue
-            reason = str(error).removeprefix(f"{program.place(tree.root / file).file}: ")
-            if isinstance(error, (program.NoKey, ToolError)):
+            reason = str(error).removeprefix(f"{sops_cli.place(tree.root / file).file}: ")
+            if isinstance(error, (sops_cli.NoKey, ToolError)):
                 gaps.append(Gap(file, f"could not be opened: {reason}", fatal=True))
             else:
                 hint = "take the file from Git's history, or encrypt it again"
@@ -62,11 +62,11 @@ def _seals(
 ) -> None:
     if not resources:
         return
-    from gatekeeper.sealing import keyring, sealed
+    from gatekeeper.sealedsecrets import keyring, sealedsecret
 
     keys = keyring.load([(name, text.reveal()) for name, text in texts]) if texts else []
     for resource in resources:
-        for key, error, lacks_key in sealed.faults(resource.value, keys):
+        for key, error, lacks_key in sealedsecret.faults(resource.value, keys):
             path: FieldPath = ("spec", "encryptedData", key)
             if lacks_key:
                 reason = f"{resource.ref}: `{key}` could not be opened: {error if keys else 'give its key with --key'}"

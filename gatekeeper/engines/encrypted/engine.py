@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from gatekeeper.documents import Source
-from gatekeeper.engines.sealed import candidates, certificates, conflicts, seals, sops_files, sops_rules, widened
+from gatekeeper.engines.encrypted import (
+    candidates,
+    certificates,
+    merge_conflicts,
+    scope_widening,
+    sealed_values,
+    sops_files,
+    sops_rules,
+)
 from gatekeeper.model import Finding, Resource
-from gatekeeper.sources import Tree
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 
 def judge(
@@ -22,15 +30,15 @@ def judge(
         before: of a change, what gives a file as it was; None for files that did not change.
     """
     if before:
-        yield from widened.judge(sources, before)
+        yield from scope_widening.judge(sources, before)
     known = certificates.read(tree, resources)
     yield from known.findings
     yield from certificates.judge(known, resources)
-    yield from seals.judge(resources, {one.key.key_size // 8 for _, one in known.by_fingerprint.values()})
+    yield from sealed_values.judge(resources, {one.key.key_size // 8 for _, one in known.by_fingerprint.values()})
     yield from sops_rules.configs(tree)
     rules_of = sops_rules.lookup(tree)
     for file, content, found in candidates.listed(tree, sources):
-        yield from conflicts.judge(file, content)
+        yield from merge_conflicts.judge(file, content)
         own = rules_of(file)
         if found is None:
             yield from sops_rules.not_encrypted(file, content, own)

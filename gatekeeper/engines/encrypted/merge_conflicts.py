@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gatekeeper.engines.sealed.sops_files import finding
+from gatekeeper.engines.encrypted.sops_files import finding
 from gatekeeper.model import Finding
 
 MARKERS = re.compile(rb"^<{7}(?: .*)?\r?$(?=[\s\S]*^>{7}(?: .*)?\r?$)", re.MULTILINE)

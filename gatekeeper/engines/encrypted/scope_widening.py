@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from gatekeeper import documents
-from gatekeeper.documents import Source
 from gatekeeper.model import FieldPath, Finding, Place, Ref, at
-from gatekeeper.roles import Positions
-from gatekeeper.sealing.scopes import PREFIX, SCOPES, scope_of
+from gatekeeper.protocols import Positions
+from gatekeeper.sealedsecrets.scope import PREFIX, SCOPES, scope_of
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
 
 ANNOTATIONS: FieldPath = ("metadata", "annotations")
 

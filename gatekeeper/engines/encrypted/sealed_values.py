@@ -10,7 +10,7 @@ from typing import Any
 
 from gatekeeper.errors import SealError
 from gatekeeper.model import FieldPath, Finding, Resource, Severity, at
-from gatekeeper.sealing import wire
+from gatekeeper.sealedsecrets import wire_format
 
 # Keys of 2048, 3072, 4096 and 8192 bits; the controller makes 4096.
 RSA_BYTES = (256, 384, 512, 1024)
@@ -37,8 +37,8 @@ def judge(resources: Sequence[Resource], sizes: Collection[int]) -> Iterator[Fin
 def _value(resource: Resource, key: str, text: Any, sizes: Collection[int]) -> Iterator[Finding]:
     path = (*VALUES, key)
     try:
-        length = len(wire.parts(text if isinstance(text, str) else "")[0])
-    except wire.NotBase64:
+        length = len(wire_format.parts(text if isinstance(text, str) else "")[0])
+    except wire_format.NotBase64:
         message = f"sealed value `{key}` is not valid base64, so the controller cannot open it"
         yield _finding(resource, "sealed/not-base64", path, message, "seal the value again with kubeseal")
         return

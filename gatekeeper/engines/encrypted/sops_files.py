@@ -11,8 +11,8 @@ from typing import Any
 
 from gatekeeper.model import Finding, Place, Severity
 from gatekeeper.sops import recipients
-from gatekeeper.sops.files import MARK, Entry, SopsFile
-from gatekeeper.sops.rules import DEFAULT, Rule, Selector, selectors
+from gatekeeper.sops.creation_rules import DEFAULT, Rule, Selector, selectors
+from gatekeeper.sops.sops_file import MARK, Entry, SopsFile
 
 CIPHER = re.compile(r"ENC\[AES256_GCM,data:([^,\]]*),iv:([^,\]]*),tag:([^,\]]*),type:([^,\]]*)\]")
 TYPES = ("str", "int", "float", "bytes", "bool", "time", "comment")

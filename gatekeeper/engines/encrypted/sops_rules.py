@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 
-from gatekeeper.engines.sealed.sops_files import finding, shortened
+from gatekeeper.engines.encrypted.sops_files import finding, shortened
 from gatekeeper.model import Finding
-from gatekeeper.sops import recipients, rules
-from gatekeeper.sops.files import SopsFile
-from gatekeeper.sops.rules import DEFAULT, MISSPELT, Rule, Rules, selectors
-from gatekeeper.sources import Tree
+from gatekeeper.sops import creation_rules, recipients
+from gatekeeper.sops.creation_rules import DEFAULT, MISSPELT, Rule, Rules, selectors
+from gatekeeper.sops.sops_file import SopsFile
+from gatekeeper.workspace.tree import Tree
 
 # A name that says what the content should be.
 SAYS_ENCRYPTED = re.compile(r"(?:^|[._-])(?:enc|sops|encrypted)(?:[._-]|$)", re.IGNORECASE)
@@ -23,11 +23,11 @@ def lookup(tree: Tree) -> Callable[[str], Rules | None]:
     @cache
     def rules_of(name: str) -> Rules | None:
         content = tree.read(name)
-        return rules.read(name, content) if isinstance(content, bytes) else None
+        return creation_rules.read(name, content) if isinstance(content, bytes) else None
 
     @cache
     def of_folder(folder: str) -> Rules | None:
-        return rules.nearest(_upwards(folder), rules_of)
+        return creation_rules.nearest(_upwards(folder), rules_of)
 
     return lambda file: of_folder(file.rpartition("/")[0])
 
@@ -44,10 +44,10 @@ def configs(tree: Tree) -> Iterator[Finding]:
     for file in tree.files:
         name = file.rpartition("/")[2]
         if name == MISSPELT:
-            message = f"sops reads only `{rules.NAME}`, so no rule of this file takes effect"
-            yield finding(file, "sops/config-name", message, (1, 1), f"rename it to {rules.NAME}")
-        elif name == rules.NAME and isinstance(content := tree.read(file), bytes):
-            for one in rules.read(file, content).problems:
+            message = f"sops reads only `{creation_rules.NAME}`, so no rule of this file takes effect"
+            yield finding(file, "sops/config-name", message, (1, 1), f"rename it to {creation_rules.NAME}")
+        elif name == creation_rules.NAME and isinstance(content := tree.read(file), bytes):
+            for one in creation_rules.read(file, content).problems:
                 severity = "error" if one.is_error else "warning"
                 place = (one.line, one.column)
                 yield finding(file, "sops/config", one.message, place, one.hint, severity)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import re
 
 import orjson
 
-from gatekeeper import documents
+from gatekeeper.workspace import documents
 
 MARK = "ENC[AES256_GCM,"
 DOTENV_MAC = re.compile(r"^sops_mac=ENC\[", re.MULTILINE)

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import re2
 
 from gatekeeper.config import NAME, Config
-from gatekeeper.documents import encrypted_by
 from gatekeeper.engines.plaintext import gitleaks
 from gatekeeper.engines.plaintext.gitleaks import Allowlist, Match, Rule, RuleFile
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Finding, Gap, Place
-from gatekeeper.sources import Tree
+from gatekeeper.workspace.documents import encrypted_by
+from gatekeeper.workspace.tree import Tree
 
 SHIPPED = Path(__file__).with_name("leaks.toml")
 BASE64 = rb"[A-Za-z0-9+/]{40,}={0,2}"

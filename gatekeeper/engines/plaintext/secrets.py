@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gatekeeper.config import Config
-from gatekeeper.documents import EXTENSIONS, Source
-from gatekeeper.engines.plaintext import ciphertext, leaks
+from gatekeeper.engines.plaintext import embedded_sops, leaks
 from gatekeeper.model import FieldPath, Finding, Gap, Place, Resource, at
-from gatekeeper.sources import Tree
+from gatekeeper.workspace.documents import EXTENSIONS, Source
+from gatekeeper.workspace.tree import Tree
 
 # What a Secret may hold in the open: nothing, a placeholder of a template or of Flux, or ciphertext.
 PLACEHOLDER = re.compile(r"ENC\[AES256_GCM,.*\]|\$\{.*\}|<[^<>]*>|\{\{.*\}\}|", re.DOTALL)
@@ -65,7 +65,7 @@ def _secret(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
 
 def _in_the_open(resource: Resource, path: FieldPath, plain: str) -> Iterator[Finding]:
     """A value of a Secret, unless it is a whole file that sops encrypted."""
-    hidden = ciphertext.hides_something(plain)
+    hidden = embedded_sops.hides_something(plain)
     if hidden:
         return
     message = f"Secret value `{'.'.join(map(str, path))}` is in the repository in the open"
@@ -102,7 +102,7 @@ def _beside(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
     for section in ("data", "stringData"):
         entries = value.get(section)
         for key, text in entries.items() if isinstance(entries, dict) else ():
-            if isinstance(text, str) and text and not text.startswith(ciphertext.MARK):
+            if isinstance(text, str) and text and not text.startswith(embedded_sops.MARK):
                 message = f"`{section}.{key}` is in the open beside values that sops encrypted"
                 hint = "encrypt the file again with sops"
                 yield _finding(resource, "plaintext/secret", (section, key), message, hint)

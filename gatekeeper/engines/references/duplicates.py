@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gatekeeper.engines.references import provides
+from gatekeeper.engines.references import providers as references_providers
 from gatekeeper.model import Finding, Resource, at
 
 Parts = Sequence[tuple[str, Sequence[Resource]]]
@@ -40,7 +40,7 @@ def judge(parts: Parts, makers: Iterable[str]) -> Iterator[Finding]:
     known: dict[tuple[str, str, str], list[Provider]] = {}
     for (_, lot), home in zip(parts, homes, strict=True):
         for resource in lot:
-            for provided in provides.of(resource):
+            for provided in references_providers.of(resource):
                 if provided.kind not in SHARED and provided.name and "${" not in provided.name:
                     key = (provided.kind, provided.namespace, provided.name)
                     known.setdefault(key, []).append(Provider(resource, home))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from gatekeeper.engines.references import needs, provides
-from gatekeeper.engines.references.needs import POD_PATHS
-from gatekeeper.engines.references.twice import WORD
+from gatekeeper.engines.references import consumers, providers
+from gatekeeper.engines.references.consumers import POD_PATHS
+from gatekeeper.engines.references.duplicates import WORD
 from gatekeeper.model import Resource, at
 
 # Kinds that are judged alone but for what they name, provide, and are selected by.
@@ -31,7 +31,7 @@ def is_alone(resource: Resource) -> bool:
 def provided(resources: Iterable[Resource]) -> Iterator[str]:
     """The names of all Secrets and ConfigMaps that are provided."""
     for resource in resources:
-        for one in provides.of(resource):
+        for one in providers.of(resource):
             if one.kind in ("Secret", "ConfigMap"):
                 yield one.name
 
@@ -45,7 +45,7 @@ def of(resource: Resource, names: Collection[bytes]) -> str:
     value: Any = resource.value
     pod = POD_PATHS.get(resource.ref.kind)
     labels = at(value, (*pod[:-1], "metadata", "labels")) if pod else None
-    named = sorted((need.kind, need.namespace, need.name, need.key, need.path) for need in needs.of(resource))
-    provided = sorted((one.kind, one.namespace, one.name, sorted(one.keys or ())) for one in provides.of(resource))
+    named = sorted((need.kind, need.namespace, need.name, need.key, need.path) for need in consumers.of(resource))
+    provided = sorted((one.kind, one.namespace, one.name, sorted(one.keys or ())) for one in providers.of(resource))
     words = sorted(set(WORD.findall(resource.json)) & set(names)) if names else []
     return repr((resource.ref, named, provided, labels, at(value, ("spec", "selector")), words))

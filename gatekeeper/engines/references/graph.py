@@ -10,12 +10,20 @@ import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gatekeeper.engines.references import needs, paths, provides, seals, services, stores, twice
-from gatekeeper.engines.references.needs import Need
-from gatekeeper.engines.references.provides import Keys
-from gatekeeper.engines.references.twice import Parts
+from gatekeeper.engines.references import (
+    consumers,
+    duplicates,
+    paths,
+    providers,
+    sealed_scope,
+    service_selectors,
+    store_conditions,
+)
+from gatekeeper.engines.references.consumers import Need
+from gatekeeper.engines.references.duplicates import Parts
+from gatekeeper.engines.references.providers import Keys
 from gatekeeper.model import FieldPath, Finding, Gap, Resource, Severity, at
-from gatekeeper.sources import Tree
+from gatekeeper.workspace.tree import Tree
 
 # Made in every namespace by Kubernetes or a mesh; or by `flux bootstrap`, which alone knows the credential.
 ALWAYS_THERE = {
@@ -46,7 +54,7 @@ def edges(resources: Sequence[Resource]) -> list[Edge]:
     index = _index(resources)
     found: dict[tuple[str, str, str, str, str], Edge] = {}
     for resource in sorted(resources, key=lambda resource: str(resource.ref)):
-        for need in needs.of(resource):
+        for need in consumers.of(resource):
             key = (str(resource.ref), need.kind, need.namespace, need.name, need.key)
             found.setdefault(key, Edge(need, bool(_there(need, index))))
     return list(found.values())
@@ -62,7 +70,7 @@ def judge(parts: Parts, tree: Tree, allow: Sequence[str], gaps: Sequence[Gap]) -
         gaps: what was not judged; where something fatal is among it, what it would bring is not known.
     """
     resources = [resource for _, lot in parts for resource in lot]
-    alone = [*_circles(resources), *seals.judge(resources)]
+    alone = [*_circles(resources), *sealed_scope.judge(resources)]
     if not tree.is_whole or any(gap.fatal for gap in gaps):
         return alone
     index = _index(resources)
@@ -70,17 +78,17 @@ def judge(parts: Parts, tree: Tree, allow: Sequence[str], gaps: Sequence[Gap]) -
     installed = any(resource.ref.kind in FLUX_INSTALLERS for resource in resources)
     findings: dict[tuple[str, str, FieldPath, str], Finding] = {}
     for resource in resources:
-        for need in needs.of(resource):
+        for need in consumers.of(resource):
             if installed and need.name == "flux-system":
                 continue
             found = _judge(need, index, others, allow)
             if found:
                 findings.setdefault((found.place.file, found.rule, need.path, found.message), found)
     more = (
-        stores.judge(resources),
-        services.judge(resources, others),
+        store_conditions.judge(resources),
+        service_selectors.judge(resources, others),
         paths.judge(resources, tree),
-        twice.judge(parts, others),
+        duplicates.judge(parts, others),
     )
     return [*findings.values(), *alone, *(one for found in more for one in found if not _is_allowed_of(one, allow))]
 
@@ -89,7 +97,7 @@ def _index(resources: Sequence[Resource]) -> Index:
     """What is provided: by kind and name, the namespaces and keys."""
     index: dict[tuple[str, str], list[tuple[str, Keys]]] = {}
     for resource in resources:
-        for provided in provides.of(resource):
+        for provided in providers.of(resource):
             index.setdefault((provided.kind, provided.name), []).append((provided.namespace, provided.keys))
     return index
 
@@ -119,7 +127,7 @@ def _judge(need: Need, index: Index, makers: set[str], allow: Sequence[str]) -> 
             message = f"{need.kind} {need.name}{where} has no key `{need.key}`"
             return _finding(need, "references/key", "error", message, "correct the key, or add it there")
         return None
-    is_made = need.kind in ("Secret", "ConfigMap", "Service", *needs.POD_PATHS)
+    is_made = need.kind in ("Secret", "ConfigMap", "Service", *consumers.POD_PATHS)
     if is_made and (need.namespace in makers or not need.namespace):
         return None
     message = f"{need.kind} {need.name}{where} is named, and nothing in the repository provides it"
@@ -164,7 +172,7 @@ def _circles(resources: Sequence[Resource]) -> list[Finding]:
     for resource in resources:
         if resource.ref.group in ("kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io"):
             key = (resource.ref.kind, resource.ref.namespace, resource.ref.name)
-            waits[key] = [need for need in needs.of(resource) if need.path[:2] == ("spec", "dependsOn")]
+            waits[key] = [need for need in consumers.of(resource) if need.path[:2] == ("spec", "dependsOn")]
     findings = []
     for start, wanted in sorted(waits.items()):
         for need in wanted:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from gatekeeper.model import FieldPath, Finding, Resource, at
-from gatekeeper.sources import Tree
+from gatekeeper.workspace.tree import Tree
 
 
 class Named(NamedTuple):

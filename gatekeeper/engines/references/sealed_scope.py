@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gatekeeper.model import FieldPath, Finding, Resource, at
-from gatekeeper.sealing.scopes import PREFIX, SCOPES, scope_of
+from gatekeeper.sealedsecrets.scope import PREFIX, SCOPES, scope_of
 
 TEMPLATE: FieldPath = ("spec", "template", "metadata")
 HINT = "seal it again with kubeseal for this name, namespace and scope"

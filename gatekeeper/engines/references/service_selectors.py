@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from gatekeeper.engines.references.needs import POD_PATHS
+from gatekeeper.engines.references.consumers import POD_PATHS
 from gatekeeper.model import FieldPath, Finding, Resource, at
 
 WHERE: FieldPath = ("spec", "selector")

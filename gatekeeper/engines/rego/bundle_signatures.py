@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from gatekeeper import documents
 from gatekeeper.errors import PolicyError
+from gatekeeper.workspace import documents
 
 HASHES = {"SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 # Files whose values are signed, not their bytes.

@@ -17,12 +17,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from gatekeeper import documents, git
 from gatekeeper.config import NAME
-from gatekeeper.engines.rego import policies, signatures
-from gatekeeper.engines.rego.policies import PolicySet
+from gatekeeper.engines.rego import bundle_signatures, loader
+from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.errors import PolicyError
+from gatekeeper.host import git
 from gatekeeper.model import Gap
+from gatekeeper.workspace import documents
 
 FIELDS = ("source", "digest", "key")
 GIT = "git+"
@@ -155,7 +156,7 @@ def _verified(root: Path, bundle: Bundle) -> Files:
         if held is None:
             raise PolicyError(f"{bundle.source}: is not signed, but the config names a key for it")
         signed = {name: text for name, text in files.items() if name != SIGNATURES}
-        signatures.verify(signed, held, _bytes(root / bundle.key, Bundle(bundle.key, "", "")), bundle.source)
+        bundle_signatures.verify(signed, held, _bytes(root / bundle.key, Bundle(bundle.key, "", "")), bundle.source)
     return files
 
 
@@ -190,7 +191,7 @@ def _set(bundle: Bundle, files: Files) -> PolicySet:
         path = PurePosixPath(name)
         if path.suffix == ".rego":
             text = files[name].decode("utf-8", "replace")
-            module = policies.parse(text, f"{bundle.source}:{name}")
+            module = loader.parse(text, f"{bundle.source}:{name}")
             told = versions.get(f"/{name}", version)
             modules.append(module._replace(v0=told == 0) if told is not None else module)
         elif path.name in ("data.json", "data.yaml", "data.yml"):

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import orjson
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego import guard
-from gatekeeper.engines.rego.policies import HEAD, Module, PolicySet
+from gatekeeper.engines.rego import regorus_guard
+from gatekeeper.engines.rego.loader import HEAD, Module, PolicySet
 from gatekeeper.errors import PolicyError
 
 Asked = Sequence[tuple[bytes, Sequence[str]]]
@@ -73,7 +73,7 @@ def _covered(module: Module, reached: set[int], seen: set[int]) -> Covered:
 
 def rules_of(text: str) -> Iterator[tuple[str, int, int]]:
     """The rules of a module: name, first and last line."""
-    code = guard.blanked(text).splitlines()
+    code = regorus_guard.blanked(text).splitlines()
     depth, open_rule = 0, ("", 0)
     for number, line in enumerate(code, 1):
         found = HEAD.match(line) if not depth and not line[:1].isspace() else None
@@ -94,9 +94,9 @@ def _by_the_embedded(policies: PolicySet, asked: Asked, config: Config) -> list[
 
 def _by_opa(policies: PolicySet, asked: Asked, config: Config) -> list[tuple[str, list[int], list[int]]]:
     """One `opa eval --coverage` for all questions."""
-    from gatekeeper import tools
     from gatekeeper.engines.rego import opa_server
-    from gatekeeper.process import run
+    from gatekeeper.host import toolchain
+    from gatekeeper.host.process import run
 
     queries = list(dict.fromkeys(query for _, wanted in asked for query in wanted))
     with tempfile.TemporaryDirectory(prefix="gatekeeper-opa-") as name:
@@ -107,8 +107,18 @@ def _by_opa(policies: PolicySet, asked: Asked, config: Config) -> list[tuple[str
                 {"resources": [orjson.loads(json) for json, _ in asked], "wanted": [list(w) for _, w in asked]}
             )
         )
-        command = [tools.find("opa"), "eval", "--coverage", "--format", "json", "--bundle", bundle, "--input", question,
-                   f"data.{opa_server.NAME}.answers"]  # fmt: skip
+        command = [
+            toolchain.find("opa"),
+            "eval",
+            "--coverage",
+            "--format",
+            "json",
+            "--bundle",
+            bundle,
+            "--input",
+            question,
+            f"data.{opa_server.NAME}.answers",
+        ]
         code, out, words = run([str(part) for part in command], SECONDS)
     try:
         files = orjson.loads(out)["coverage"]["files"] if code == 0 else None

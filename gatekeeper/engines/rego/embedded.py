@@ -7,10 +7,10 @@ from functools import cached_property
 
 import orjson
 
-from gatekeeper.engines.rego import dialect, guard
-from gatekeeper.engines.rego.policies import Module, PolicySet
+from gatekeeper.engines.rego import regorus_dialect, regorus_guard
+from gatekeeper.engines.rego.loader import Module, PolicySet
 from gatekeeper.errors import PolicyError
-from gatekeeper.roles import Answer
+from gatekeeper.protocols import Answer
 
 try:
     from gatekeeper._native import REGORUS, Rego
@@ -37,7 +37,7 @@ class Embedded:
         self._policies = policies
         self._limit_ms = int(timeout * 1000)
         self._jobs = jobs
-        self._rego = self._loaded(dialect.taken)
+        self._rego = self._loaded(regorus_dialect.taken)
 
     @property
     def name(self) -> tuple[str, str]:
@@ -47,8 +47,8 @@ class Embedded:
     @cached_property
     def _lenient(self) -> Rego:
         """The same policies, but what is no collection has no items, as in OPA; a little slower, so made if needed."""
-        rego = self._loaded(dialect.lenient)
-        rego.add_policy(dialect.EACH_NAME, dialect.EACH, False)
+        rego = self._loaded(regorus_dialect.lenient)
+        rego.add_policy(regorus_dialect.EACH_NAME, regorus_dialect.EACH, False)
         return rego
 
     def _loaded(self, prepare: Callable[[str], str]) -> Rego:
@@ -60,9 +60,9 @@ class Embedded:
         return rego
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[Answer]:
-        """See `gatekeeper.roles.RegoEngine`."""
+        """See `gatekeeper.protocols.RegoEngine`."""
         answers = self._ask(self._rego, inputs)
-        stuck = [place for place, answer in enumerate(answers) if dialect.NO_COLLECTION in answer.error]
+        stuck = [place for place, answer in enumerate(answers) if regorus_dialect.NO_COLLECTION in answer.error]
         if not stuck:
             return [answer._replace(error=_brief(answer.error)) for answer in answers]
         again: dict[int, list[str]] = {}
@@ -73,7 +73,7 @@ class Embedded:
         better = {(numbers[answer.input], answer.query): answer for answer in second}
         kept = []
         for answer in answers:
-            if dialect.NO_COLLECTION in answer.error:
+            if regorus_dialect.NO_COLLECTION in answer.error:
                 found = better.get((answer.input, answer.query))
                 if found is None:
                     continue
@@ -108,9 +108,9 @@ class Embedded:
 def _add(rego: Rego, module: Module, prepare: Callable[[str], str]) -> None:
     """Adds a module as the Rego version that it looks like, or else as the other."""
     text = module.text
-    if not module.is_shipped or prepare is dialect.lenient:
-        guard.closed(module, ())
-        guard.check(module)
+    if not module.is_shipped or prepare is regorus_dialect.lenient:
+        regorus_guard.closed(module, ())
+        regorus_guard.check(module)
         text = prepare(text)
     errors = []
     for v0 in (module.v0, not module.v0):

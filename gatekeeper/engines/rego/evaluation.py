@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from gatekeeper.cache import Cache
 from gatekeeper.config import NAME, Config
-from gatekeeper.engines.rego import policies
-from gatekeeper.engines.rego.blame import Suspect, Tracer
+from gatekeeper.engines.rego import loader
 from gatekeeper.engines.rego.embedded import Embedded
-from gatekeeper.engines.rego.plans import Asked, Plan, plan
-from gatekeeper.engines.rego.policies import PolicySet
-from gatekeeper.engines.rego.remembered import Memory
+from gatekeeper.engines.rego.field_tracer import Suspect, Tracer
+from gatekeeper.engines.rego.loader import PolicySet
+from gatekeeper.engines.rego.query_plan import Asked, Plan, plan
+from gatekeeper.engines.rego.result_cache import Memory
 from gatekeeper.errors import PolicyError, ToolError
+from gatekeeper.host.cache import Cache
 from gatekeeper.model import TERRAFORM, FieldPath, Finding, Gap, Placed, Resource
-from gatekeeper.roles import Answer, RegoEngine
+from gatekeeper.protocols import Answer, RegoEngine
 
 
 class Judged(NamedTuple):
@@ -52,8 +52,8 @@ def run(
     """
     chosen = Plan({}, PolicySet((), {}))
     try:
-        chosen = plan(config, policies.joined([policies.load(root, config.policies, config.data), *more]))
-        lasts = not config.opa_url and not any(policies.is_moody(module.text) for module in chosen.policies.modules)
+        chosen = plan(config, loader.joined([loader.load(root, config.policies, config.data), *more]))
+        lasts = not config.opa_url and not any(loader.is_moody(module.text) for module in chosen.policies.modules)
         memory = Memory(cache, chosen, config) if cache and lasts and not chosen.exceptions else None
         drafts = memory.drafts(resources) if memory else []
         numbers = memory.unknown(resources) if memory else list(range(len(resources)))

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.engines.rego.policies import Module
+from gatekeeper.engines.rego.loader import Module
 from gatekeeper.model import FieldPath, at
-from gatekeeper.roles import RegoEngine
+from gatekeeper.protocols import RegoEngine
 
 REFERENCE = re.compile(r"\binput((?:\.\w+|\[[^\]\n]*\])+)")
 STEP = re.compile(r"\.(\w+)|\[\"([^\"]*)\"\]|\[([^\]]*)\]")

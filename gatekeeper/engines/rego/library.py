@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper.engines.rego.policies import Module, PolicySet, load
+from gatekeeper.engines.rego.loader import Module, PolicySet, load
 from gatekeeper.errors import UsageError
 
 PACKAGED = Path(__file__).parent.parent.parent / "policies"
-CHECKOUT = PACKAGED.parent.parent / "policies"
 PROFILES = {"off": (), "default": ("default",), "strict": ("default", "strict")}
 
 
@@ -34,8 +33,8 @@ class Rule(NamedTuple):
 
 
 def folder() -> Path:
-    """Where the library lies: in the installed package, or in the checkout."""
-    return PACKAGED if PACKAGED.is_dir() else CHECKOUT
+    """The folder of the library."""
+    return PACKAGED
 
 
 def rules(tests: bool = False) -> tuple[list[Rule], PolicySet]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gatekeeper import documents
 from gatekeeper.errors import PolicyError
+from gatekeeper.workspace import documents
 
 SEVERITY = {"deny": "error", "violation": "error", "warn": "warning"}
 PACKAGE = re.compile(r"^\s*package\s+([\w.\[\]\"-]+)", re.MULTILINE)

@@ -17,12 +17,12 @@ from opa_client.errors import DeleteDataError, DeletePolicyError, PatchDataError
 from opa_client.opa import OpaClient
 from requests.exceptions import HTTPError, RequestException, Timeout
 
-from gatekeeper import tools
-from gatekeeper.engines.rego import guard
+from gatekeeper.engines.rego import regorus_guard
+from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.engines.rego.opa_server import NAME, Server, collector
-from gatekeeper.engines.rego.policies import PolicySet
 from gatekeeper.errors import PolicyError
-from gatekeeper.roles import Answer
+from gatekeeper.host import toolchain
+from gatekeeper.protocols import Answer
 
 START_SECONDS = 30.0
 LOAD_SECONDS = 60.0
@@ -53,7 +53,7 @@ class Opa:
         self, policies: PolicySet, queries: Sequence[str], timeout: float, url: str = "", allowed: Sequence[str] = ()
     ) -> None:
         for module in policies.modules:
-            guard.closed(module, allowed)
+            regorus_guard.closed(module, allowed)
         self._timeout = timeout
         self._late: Counter[str] = Counter()
         self._loaded: list[str] = []
@@ -72,7 +72,7 @@ class Opa:
     @property
     def name(self) -> tuple[str, str]:
         """For the report."""
-        return "opa", tools.pinned("opa").version if self._server else "remote"
+        return "opa", toolchain.pinned("opa").version if self._server else "remote"
 
     def _await(self, url: str) -> None:
         end = time.monotonic() + START_SECONDS
@@ -111,7 +111,7 @@ class Opa:
         return None
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[Answer]:
-        """See `gatekeeper.roles.RegoEngine`."""
+        """See `gatekeeper.protocols.RegoEngine`."""
         questions = [Question(number, json, tuple(asked)) for number, (json, asked) in enumerate(inputs)]
         answers: list[Answer] = []
         for start in range(0, len(questions), BATCH):

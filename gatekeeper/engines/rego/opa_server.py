@@ -11,11 +11,11 @@ from pathlib import Path
 
 import orjson
 
-from gatekeeper import tools
-from gatekeeper.engines.rego.guard import REACHING_OUT
-from gatekeeper.engines.rego.policies import PolicySet
+from gatekeeper.engines.rego.loader import PolicySet
+from gatekeeper.engines.rego.regorus_guard import REACHING_OUT
 from gatekeeper.errors import PolicyError, ToolError
-from gatekeeper.process import run
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import run
 
 CHECK_SECONDS = 60.0
 NAME = "gatekeeper_batch"
@@ -30,7 +30,7 @@ class Server:
     """
 
     def __init__(self, policies: PolicySet, collect: str, allowed: Sequence[str] = ()) -> None:
-        program = tools.find("opa")
+        program = toolchain.find("opa")
         self._folder = Path(tempfile.mkdtemp(prefix="gatekeeper-opa-"))
         self._process: subprocess.Popen[bytes] | None = None
         try:

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from gatekeeper import documents
 from gatekeeper.config import Config
-from gatekeeper.documents import Source
-from gatekeeper.engines.rego import asking as rego
-from gatekeeper.engines.rego import plans, policies
-from gatekeeper.engines.rego.plans import Asked, Plan
-from gatekeeper.engines.rego.policies import Module, PolicySet
+from gatekeeper.engines.rego import evaluation as rego
+from gatekeeper.engines.rego import loader, query_plan
+from gatekeeper.engines.rego.loader import Module, PolicySet
+from gatekeeper.engines.rego.query_plan import Asked, Plan
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource
-from gatekeeper.render import plain, terraform
-from gatekeeper.sources import Tree
+from gatekeeper.render import manifests, terraform
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 BAD, GOOD = "bad", "good"
 
@@ -43,7 +43,7 @@ def run(root: Path, paths: Sequence[str], data: Sequence[str], config: Config, j
     Raises:
         PolicyError: a policy does not load.
     """
-    loaded = policies.joined([policies.load(root, paths, data, tests=True), plans.facts(config)])
+    loaded = loader.joined([loader.load(root, paths, data, tests=True), query_plan.facts(config)])
     rules = [(module, rule) for module in loaded.modules for rule in module.rules if rule.startswith("test_")]
     done = Run(_rego(rules, loaded, config, jobs), [])
     if rules:
@@ -86,8 +86,8 @@ def _cases(
 ) -> None:
     """Each case against the rules of its own folder, with a folder's own data where it has some."""
     more = next((root / folder).glob("data.*"), None)
-    own = policies.load(root, [], [f"{folder}/{more.name}"]) if more else PolicySet((), {})
-    together = policies.joined([loaded, own])
+    own = loader.load(root, [], [f"{folder}/{more.name}"]) if more else PolicySet((), {})
+    together = loader.joined([loaded, own])
     asked = {
         query: Asked(f"{module.package}/{query.rpartition('.')[2]}", "error", "", _kinds(module), module)
         for module in loaded.modules
@@ -134,4 +134,4 @@ def resources(case: Path, name: str) -> list[Resource]:
         raise PolicyError(f"{name}: cannot be read: {error.strerror or error}") from error
     if failure:
         raise PolicyError(f"{name}:{failure[1]}:{failure[2]}: cannot be read: {failure[0]}")
-    return list(plain.resources(Source(name, "documents", tuple(parsed))))
+    return list(manifests.resources(Source(name, "documents", tuple(parsed))))

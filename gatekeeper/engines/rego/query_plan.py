@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego import library, policies
-from gatekeeper.engines.rego.policies import Module, PolicySet
+from gatekeeper.engines.rego import library, loader
+from gatekeeper.engines.rego.loader import Module, PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import TERRAFORM, Severity
 
@@ -58,11 +58,11 @@ def plan(config: Config, own: PolicySet) -> Plan:
     for module in judging:
         for query in module.queries():
             name = query.rpartition(".")[2]
-            severity = policies.SEVERITY[name.split("_")[0]]
+            severity = loader.SEVERITY[name.split("_")[0]]
             kinds = (TERRAFORM,) if is_for_terraform(module.package, config) else ()
             asked[query] = Asked(f"{module.package}/{name}", _severity(severity), "", kinds, module)
     exceptions = {module.package: module.exception for module in judging if module.exception}
-    return Plan(asked, policies.joined(sets), exceptions)
+    return Plan(asked, loader.joined(sets), exceptions)
 
 
 def is_for_terraform(package: str, config: Config) -> bool:

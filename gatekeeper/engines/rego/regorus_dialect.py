@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from gatekeeper.engines.rego.guard import blanked
+from gatekeeper.engines.rego.regorus_guard import blanked
 
 # `x = set[x]` on a line of its own: the engine will not unify a variable with its own lookup.
 UNIFIED = re.compile(r"^([ \t]*)([A-Za-z_]\w*) = ([A-Za-z_][\w.]*)\[\2\][ \t]*$", re.MULTILINE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from gatekeeper.engines.rego.policies import Module
+from gatekeeper.engines.rego.loader import Module
 from gatekeeper.errors import PolicyError
 
 OPAQUE = re.compile(r'"(?:\\.|[^"\\\n])*"|`[^`]*`|#[^\n]*')

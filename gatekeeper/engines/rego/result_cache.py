@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gatekeeper.cache import Cache
 from gatekeeper.config import Config
+from gatekeeper.host.cache import Cache
 from gatekeeper.model import Resource
 
 if TYPE_CHECKING:
-    from gatekeeper.engines.rego.asking import Draft, Outcome
-    from gatekeeper.engines.rego.plans import Plan
+    from gatekeeper.engines.rego.evaluation import Draft, Outcome
+    from gatekeeper.engines.rego.query_plan import Plan
 
 # A repository has fewer resources; beyond that only those of the last run are kept.
 MOST = 200_000
@@ -52,7 +52,7 @@ class Memory:
 
     def drafts(self, resources: Sequence[Resource]) -> list[Draft]:
         """What the rules said of those that they have been asked of."""
-        from gatekeeper.engines.rego.asking import Draft
+        from gatekeeper.engines.rego.evaluation import Draft
 
         return [
             Draft(

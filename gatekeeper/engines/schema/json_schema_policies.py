@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from gatekeeper import documents
-from gatekeeper.engines.schema import words
+from gatekeeper.engines.schema import messages
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import TERRAFORM, FieldPath, Finding, Gap, Resource, Severity, at
+from gatekeeper.workspace import documents
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -170,7 +170,7 @@ def _findings(policy: SchemaPolicy, resource: Resource) -> Iterator[Finding]:
     value = orjson.loads(resource.json)
     for error in policy.validator.iter_errors(value):
         path: FieldPath = tuple(error.instance_path)
-        for told in words.told(error.kind, path, at(value, path)):
+        for told in messages.told(error.kind, path, at(value, path)):
             message = f"{policy.message}: {told.words}" if policy.message else told.words
             place = resource.origin.place(told.field, told.is_key)
             ref, field = resource.ref, told.field

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gatekeeper import documents
 from gatekeeper.config import Config
-from gatekeeper.documents import Source
 from gatekeeper.engines.schema.crds import Definition, definitions
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Resource, at
-from gatekeeper.sources import Tree
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.tree import Tree
 
 
 def kinds(tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], config: Config) -> Iterator[Definition]:

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gatekeeper.engines.schema import cel, words
+from gatekeeper.engines.schema import crd_cel_rules, messages
 from gatekeeper.engines.schema.catalog import Catalog
 from gatekeeper.errors import UsageError
 from gatekeeper.model import FieldPath, Finding, Gap, Ref, Resource, at
@@ -21,7 +21,7 @@ def judge(
     findings: list[Finding] = []
     gaps: list[Gap] = []
     checked = 0
-    rules = cel.Rules(catalog)
+    rules = crd_cel_rules.Rules(catalog)
     kinds: dict[tuple[str, str], list[Resource]] = {}
     for resource in resources:
         kinds.setdefault((resource.ref.api_version, resource.ref.kind), []).append(resource)
@@ -77,7 +77,7 @@ def _explain(resource: Resource, catalog: Catalog) -> list[Finding]:
 
 
 def _findings_of(resource: Resource, path: FieldPath, error: Any, value: Any, catalog: Catalog) -> Iterator[Finding]:
-    for told in words.told(error.kind, path, at(value, path)):
+    for told in messages.told(error.kind, path, at(value, path)):
         hint = ""
         if told.rule == "unknown-field":
             if told.field == ("sops",):

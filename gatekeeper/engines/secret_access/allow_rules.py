@@ -14,23 +14,28 @@ def judge(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) -> 
     if not rules:
         return
     # Most repositories have no such rules, and a hook has no time to lose.
-    from gatekeeper.external import allowing, reading, spreading
-    from gatekeeper.fields import FieldError
-    from gatekeeper.labels import labels_of
+    from gatekeeper.externalsecrets import access_rules, cluster_external_secret, external_secret_spec
+    from gatekeeper.kube.decoder import FieldError
+    from gatekeeper.kube.labels import labels_of
 
     known = {
         one.ref.name: labels_of(one.value) for one in resources if (one.ref.group, one.ref.kind) == ("", "Namespace")
     }
     for resource in resources:
-        if resource.ref.kind not in ("ExternalSecret", spreading.KIND) or resource.ref.group != reading.GROUP:
+        if (
+            resource.ref.kind not in ("ExternalSecret", cluster_external_secret.KIND)
+            or resource.ref.group != external_secret_spec.GROUP
+        ):
             continue
-        value, is_spread = resource.value, resource.ref.kind == spreading.KIND
+        value, is_spread = resource.value, resource.ref.kind == cluster_external_secret.KIND
         try:
-            values = list(spreading.spread(value, known, False)) if is_spread else [value]
+            values = list(cluster_external_secret.spread(value, known, False)) if is_spread else [value]
             found = dict.fromkeys(
                 refusal
                 for one in values
-                for refusal in allowing.refusals(reading.read(one, resource.ref.namespace or "default"), rules)
+                for refusal in access_rules.refusals(
+                    external_secret_spec.read(one, resource.ref.namespace or "default"), rules
+                )
             )
         except FieldError as error:
             message = f"cannot be judged by `secrets.allow`: {error}"
@@ -38,7 +43,7 @@ def judge(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) -> 
             continue
         for path, reason in found:
             # In a ClusterExternalSecret the ExternalSecret's `spec` stands one level down.
-            whole = (*spreading.WITHIN, *path[1:]) if is_spread else path
+            whole = (*cluster_external_secret.WITHIN, *path[1:]) if is_spread else path
             yield _finding("external/not-allowed", reason, resource, whole)
 
 

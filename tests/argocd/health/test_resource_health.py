@@ -11,10 +11,9 @@ import orjson
 import pytest
 import yaml
 
-from gatekeeper.applications import builtin_health, health
-from gatekeeper.applications.builtin_health import Health
+from gatekeeper.argocd.health import builtin, lua_client, resource_health
+from gatekeeper.argocd.health.builtin import Health
 from gatekeeper.errors import ToolError
-from gatekeeper.luahealth import asking
 from tests.conftest import SHARED, needs, shared
 from tests.servers.modules import module
 
@@ -24,7 +23,7 @@ MODULE, ENGINE = "github.com/argoproj/argo-cd/v3", "github.com/argoproj/gitops-e
 @pytest.fixture(scope="module")
 def argo() -> Path:
     """Argo CD as its scripts were taken from it, with the cases of those."""
-    [version] = re.findall(rf"{MODULE} (v\S+)", (Path(asking.__file__).parent / "go.mod").read_text())
+    [version] = re.findall(rf"{MODULE} (v\S+)", (Path(lua_client.__file__).parent / "lua" / "go.mod").read_text())
     return module(MODULE, version)
 
 
@@ -41,7 +40,7 @@ def differing(folder: Path) -> tuple[int, list[str]]:
     for name, word, path in cases(folder):
         value = next(iter(yaml.load_all(path.read_text(), yaml.CSafeLoader)))
         value = orjson.loads(orjson.dumps(value, default=lambda when: when.strftime("%Y-%m-%dT%H:%M:%SZ")))
-        said = asking.ask(value["apiVersion"].rpartition("/")[0], value["kind"], value)
+        said = lua_client.ask(value["apiVersion"].rpartition("/")[0], value["kind"], value)
         count += 1
         if said is None or (said.status, said.fault) != (word, ""):
             other.append(f"{name}: {word}, {said}")
@@ -66,7 +65,7 @@ def test_argo_cds_cases_of_kubernetes_own_kinds_come_to_the_same(argo: Path) -> 
     other = []
     for name, word in listed:
         value = yaml.load((folder / name).read_text(), yaml.CSafeLoader)
-        found = health.of(value, {})
+        found = resource_health.of(value, {})
         if found is None or found.word != word:
             other.append(f"{name}: {word}, {found}")
     assert other == [] and len(listed) > 40
@@ -87,18 +86,18 @@ def test_a_script_of_the_users_counts_first_and_can_do_no_harm() -> None:
             'return {status = obj.status.phase == "Up" and "Healthy" or "Degraded", message = string.upper("up")}',
         "resource.customizations": "'*.example.org/*': {health.lua: 'return {status = \"Suspended\"}'}",
     }  # fmt: skip
-    scripts = health.scripts_of(settings)
-    assert health.of(widget, scripts) == Health("Healthy", "UP") and health.of(widget, {}) is None
-    assert health.of({**widget, "apiVersion": "a.example.org/v1"}, scripts) == Health("Suspended")
+    scripts = resource_health.scripts_of(settings)
+    assert resource_health.of(widget, scripts) == Health("Healthy", "UP") and resource_health.of(widget, {}) is None
+    assert resource_health.of({**widget, "apiVersion": "a.example.org/v1"}, scripts) == Health("Suspended")
     for text, words in (
         ("while true do end", "takes longer than a second"), ("return io.open('/etc/passwd')", "fails"),
         ("return os.getenv('HOME')", "fails"), ("return dofile('/etc/passwd')", "fails"), ("this is no Lua", "fails"),
         ("return {status = 'Fine'}", "says no word"),
     ):  # fmt: skip
-        found = health.of(widget, {"example.com/Widget": text})
+        found = resource_health.of(widget, {"example.com/Widget": text})
         assert found is not None and found.word == "Unknown" and words in found.message, text
     with pytest.raises(ToolError, match="is no YAML"):
-        health.scripts_of({"resource.customizations": "{"})
+        resource_health.scripts_of({"resource.customizations": "{"})
 
 
 def one(kind: str, api_version: str = "v1", **parts: Any) -> dict[str, Any]:
@@ -154,11 +153,11 @@ READY = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availabl
     ],
 )  # fmt: skip
 def test_kubernetes_own_kinds_are_as_well_as_argo_cd_says(value: dict[str, Any], word: str | None) -> None:
-    found = health.of(value, {})
+    found = resource_health.of(value, {})
     assert (found.word if found else None) == word
 
 
 def test_the_worst_counts() -> None:
-    assert builtin_health.worst([]) == "Healthy"
-    assert builtin_health.worst(["Healthy", "Degraded", "Progressing"]) == "Degraded"
-    assert builtin_health.worst(["Missing", "Progressing"]) == "Missing"
+    assert builtin.worst([]) == "Healthy"
+    assert builtin.worst(["Healthy", "Degraded", "Progressing"]) == "Degraded"
+    assert builtin.worst(["Missing", "Progressing"]) == "Missing"

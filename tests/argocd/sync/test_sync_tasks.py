@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.applications import options, tasks, tracking
-from gatekeeper.applications.model import Item
-from gatekeeper.applications.options import Options
-from gatekeeper.applications.tracking import Tracking
+from gatekeeper.apply.inventory import entry_of
+from gatekeeper.apply.server_side_apply import Change
+from gatekeeper.argocd import resource_tracking
+from gatekeeper.argocd.model import Item
+from gatekeeper.argocd.resource_tracking import Tracking
+from gatekeeper.argocd.sync import sync_options, sync_tasks
+from gatekeeper.argocd.sync.sync_options import Options
 from gatekeeper.errors import SealError
-from gatekeeper.reconciling.applying import Change
-from gatekeeper.reconciling.inventory import entry_of
 
 PREFIX = "argocd.argoproj.io"
 
@@ -31,8 +32,10 @@ def going(value: dict[str, Any]) -> Item:
     return Item(entry_of(value), "OutOfSync", None, value, None)
 
 
-def shown(found: list[tasks.Task]) -> list[str]:
-    return [f"{'-' if task.value is None else '+'}{task.entry.kind} {task.entry.name}" for task in tasks.ordered(found)]
+def shown(found: list[sync_tasks.Task]) -> list[str]:
+    return [
+        f"{'-' if task.value is None else '+'}{task.entry.kind} {task.entry.name}" for task in sync_tasks.ordered(found)
+    ]
 
 
 def test_waves_count_before_kinds_and_kinds_before_names() -> None:
@@ -47,7 +50,7 @@ def test_waves_count_before_kinds_and_kinds_before_names() -> None:
         )
     ]
     items += [wanted(one("Job", "first", sync_wave="-5")), wanted(one("Namespace", "last", sync_wave="2"))]
-    assert shown(tasks.of_items(items, Options(), True)) == [
+    assert shown(sync_tasks.of_items(items, Options(), True)) == [
         "+Job first", "+CustomResourceDefinition c", "+Service a", "+Service b", "+Deployment d", "+Widget w", "+Namespace last",
     ]  # fmt: skip
 
@@ -59,15 +62,15 @@ def test_what_came_last_goes_first_and_after_all_where_that_is_asked_for() -> No
         going(one("ConfigMap", "c", sync_wave="2")),
     ]
     items.append(wanted(one("ConfigMap", "new", sync_wave="1")))
-    assert shown(tasks.of_items(items, Options(), True)) == [
+    assert shown(sync_tasks.of_items(items, Options(), True)) == [
         "-ConfigMap c",
         "-ConfigMap b",
         "+ConfigMap new",
         "-ConfigMap a",
     ]
-    last = options.read(["PruneLast=true"], "x")
-    assert shown(tasks.of_items(items, last, True))[0] == "+ConfigMap new"
-    assert shown(tasks.of_items(items, last, False)) == ["+ConfigMap new"]
+    last = sync_options.read(["PruneLast=true"], "x")
+    assert shown(sync_tasks.of_items(items, last, True))[0] == "+ConfigMap new"
+    assert shown(sync_tasks.of_items(items, last, False)) == ["+ConfigMap new"]
 
 
 @pytest.mark.parametrize(
@@ -85,12 +88,12 @@ def test_hooks_are_those_of_argo_cd_and_of_helm(
     notes: dict[str, str], hooks: tuple[str, ...], policies: tuple[str, ...]
 ) -> None:
     value = one("Job", **notes)
-    assert tasks.hooks_of(value) == hooks and tasks.policies_of(value) == policies
+    assert sync_tasks.hooks_of(value) == hooks and sync_tasks.policies_of(value) == policies
 
 
 def test_a_wave_is_a_number_or_none() -> None:
     assert [
-        tasks.wave_of(one("A", **notes))
+        sync_tasks.wave_of(one("A", **notes))
         for notes in ({"sync_wave": "x"}, {"sync_wave": "-3"}, {"helm.sh/hook-weight": "7"})
     ] == [0, -3, 7]
 
@@ -98,12 +101,12 @@ def test_a_wave_is_a_number_or_none() -> None:
 def test_a_hook_without_a_name_gets_one_for_each_sync() -> None:
     value = one("Job", "", hook="PreSync")
     value["metadata"] |= {"generateName": "check-", "name": None}
-    [task] = tasks.of_hooks([value], "0123456789", 42)
+    [task] = sync_tasks.of_hooks([value], "0123456789", 42)
     assert task.entry.name == "check-0123456-presync-42"
 
 
 def test_an_object_says_what_counts_for_it_before_what_is_said_for_all() -> None:
-    general = options.read(["Prune=false", "Replace=true"], "x")
+    general = sync_options.read(["Prune=false", "Replace=true"], "x")
     own = general.of(one("ConfigMap", sync_options="Prune=confirm, Force=true"))
     assert (own.get("Prune"), own.has("Replace"), own.has("Force"), own.get("Delete")) == (
         "confirm",
@@ -114,30 +117,30 @@ def test_an_object_says_what_counts_for_it_before_what_is_said_for_all() -> None
     assert Options().of(one("ConfigMap", **{"helm.sh/resource-policy": "keep"})).get("Prune") == "false"
     for wrong in ("Prune=maybe", "Nothing=true", "Prune"):
         with pytest.raises(SealError, match="is not known"):
-            options.read([wrong], "x")
+            sync_options.read([wrong], "x")
 
 
 @pytest.mark.parametrize("method", ["annotation", "label", "annotation+label"])
 def test_an_object_belongs_to_whom_it_is_marked_for(method: Any) -> None:
     mark = Tracking(method)
-    value = tracking.marked(mark, "shop", one("ConfigMap"), "a")
-    assert tracking.owner(mark, value) == "shop" and tracking.owner(mark, one("ConfigMap")) == ""
+    value = resource_tracking.marked(mark, "shop", one("ConfigMap"), "a")
+    assert resource_tracking.owner(mark, value) == "shop" and resource_tracking.owner(mark, one("ConfigMap")) == ""
 
 
 def test_what_was_copied_with_its_mark_belongs_to_nobody() -> None:
-    value = tracking.marked(Tracking(), "shop", one("ConfigMap"), "a")
+    value = resource_tracking.marked(Tracking(), "shop", one("ConfigMap"), "a")
     for field, text in (("name", "copy"), ("namespace", "b")):
-        assert tracking.owner(Tracking(), {**value, "metadata": {**value["metadata"], field: text}}) == ""
-    assert tracking.owner(Tracking(), {**value, "kind": "Secret"}) == ""
+        assert resource_tracking.owner(Tracking(), {**value, "metadata": {**value["metadata"], field: text}}) == ""
+    assert resource_tracking.owner(Tracking(), {**value, "kind": "Secret"}) == ""
     other = Tracking(installation="one")
     assert (
-        tracking.owner(other, value) == ""
-        and tracking.owner(other, tracking.marked(other, "shop", value, "a")) == "shop"
+        resource_tracking.owner(other, value) == ""
+        and resource_tracking.owner(other, resource_tracking.marked(other, "shop", value, "a")) == "shop"
     )
 
 
 def test_what_is_in_no_namespace_is_marked_with_that_of_the_destination() -> None:
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "r"}}
-    value = tracking.marked(Tracking(), "shop", role, "prod")
-    assert value["metadata"]["annotations"][tracking.ID] == "shop:rbac.authorization.k8s.io/ClusterRole:prod/r"
-    assert tracking.owner(Tracking(), value) == "shop"
+    value = resource_tracking.marked(Tracking(), "shop", role, "prod")
+    assert value["metadata"]["annotations"][resource_tracking.ID] == "shop:rbac.authorization.k8s.io/ClusterRole:prod/r"
+    assert resource_tracking.owner(Tracking(), value) == "shop"

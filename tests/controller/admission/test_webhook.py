@@ -14,14 +14,17 @@ import pytest
 import yaml
 from cryptography import x509
 
-from gatekeeper import config, gate, sources
-from gatekeeper.controller import admission, certificates
-from gatekeeper.controller.admission import Admission
-from gatekeeper.controller.serving import Request
-from gatekeeper.controller.speaking import Figures
+from gatekeeper import config
+from gatekeeper.controller.admission import certificates
+from gatekeeper.controller.admission import review as admission_review
+from gatekeeper.controller.admission.review import Admission
+from gatekeeper.controller.runtime.http_server import Request
+from gatekeeper.controller.runtime.telemetry import Figures
 from gatekeeper.engines.rego import library
+from gatekeeper.gate import pipeline
+from gatekeeper.workspace import tree as workspace_tree
 from tests.conftest import command
-from tests.controller.running import Running, controller, until
+from tests.controller.deployment import Running, controller, until
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster, free_port
 
@@ -79,13 +82,13 @@ def test_all_cases_of_the_library_have_the_verdict_that_ci_gives_them(tmp_path: 
     for number, case in enumerate(CASES):
         (tmp_path / f"{number}.yaml").write_text(case.read_text())
     settings = config.load(tmp_path, None)
-    tree = sources.gather([tmp_path], tmp_path, ())
-    whole = gate.judge_all(tree, settings, gate.Asked(1))
+    tree = workspace_tree.gather([tmp_path], tmp_path, ())
+    whole = pipeline.judge_all(tree, settings, pipeline.Asked(1))
     parts = {resource.origin.file: lot for _, lot in whole.parts for resource in lot}
     assert len(parts) > 80
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "gatekeeper.yaml").write_text((tmp_path / "gatekeeper.yaml").read_text())
-    rules = admission.read(tmp_path / "empty", None)
+    rules = admission_review.read(tmp_path / "empty", None)
     # What is of files alone an object cannot have.
     others = ("references/", "secrets/plaintext", "plaintext/", "sealed/", "external/", "yaml/", "leaks/")
     wrong = []
@@ -98,7 +101,7 @@ def test_all_cases_of_the_library_have_the_verdict_that_ci_gives_them(tmp_path: 
                 and one.place.file == resource.origin.file
                 and not one.rule.startswith(others)
             }
-            here = {(one.rule, one.message) for one in admission.judged(rules, [resource.value]).findings}
+            here = {(one.rule, one.message) for one in admission_review.judged(rules, [resource.value]).findings}
             if in_ci != here:
                 wrong.append((resource.origin.file, in_ci ^ here))
     assert not wrong, wrong[:5]

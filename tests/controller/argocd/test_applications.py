@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.controller.running import Running, controller, until
-from tests.reconciling.test_reconcile import SCHEMA, config
+from tests.controller.deployment import Running, controller, until
+from tests.flux.test_reconciler import SCHEMA, config
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
 
@@ -218,9 +218,9 @@ def test_a_commit_comes_into_the_cluster_and_what_somebody_changes_is_put_right(
         assert "annotations" not in place.get()["metadata"]
         assert [one["id"] for one in place.get()["status"]["history"]] == [0, 1]
         assert running.stop() == 0
-    from gatekeeper import audit
+    from gatekeeper.controller.runtime import audit_log
 
-    count, fault = audit.verified(audit.lines(log))
+    count, fault = audit_log.verified(audit_log.lines(log))
     assert fault is None and count > 4 and '"Application"' in log.read_text() and "Ann" in log.read_text()
 
 

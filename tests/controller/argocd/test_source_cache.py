@@ -18,10 +18,9 @@ import orjson
 import pytest
 import yaml
 
-from gatekeeper import tools
+from gatekeeper.host import toolchain
 from tests.conftest import SHARED, needs, shared
-from tests.controller.running import controller, until
-from tests.controller.test_argo import (
+from tests.controller.argocd.test_applications import (  # fmt: skip
     APPS,
     BACKGROUND,
     CRDS,
@@ -34,8 +33,9 @@ from tests.controller.test_argo import (
     place,
     project,
     synced,
-)  # fmt: skip
-from tests.reconciling.test_reconcile import config
+)
+from tests.controller.deployment import controller, until
+from tests.flux.test_reconciler import config
 from tests.servers import cluster as servers
 from tests.servers import git_server
 from tests.servers.cluster import TOKEN
@@ -141,7 +141,7 @@ class Shelf(SimpleHTTPRequestHandler):
 def test_a_chart_of_a_chart_repository_is_the_newest_that_will_do(place: Place, tmp_path: Path) -> None:
     shelf = tmp_path / "shelf"
     shelf.mkdir()
-    helm = tools.find("helm")
+    helm = toolchain.find("helm")
     packed(shelf, "1.0.0", TEMPLATE, helm)
     place.put("env/prod.yaml", {"colour": "blue"})
     listening = ThreadingHTTPServer(("127.0.0.1", 0), partial(Shelf, directory=str(shelf)))

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from gatekeeper.controller import restarting
+from gatekeeper.controller.externalsecrets import reloader
 from tests.conftest import needs
-from tests.controller.running import controller, until
-from tests.external.test_cluster import API, Place, es, ready
-from tests.external.test_takeover import SECRET, SOURCE, STORE, _kube, filled
+from tests.controller.deployment import controller, until
+from tests.externalsecrets.test_sync import API, Place, es, ready
+from tests.externalsecrets.test_takeover import SECRET, SOURCE, STORE, _kube, filled
 from tests.servers import operator
 
 pytestmark = needs("gotemplate")
@@ -56,7 +56,7 @@ def deployment(name: str, annotations: dict[str, str]) -> dict[str, Any]:
 
 def restarted(place: Place, name: str) -> bool:
     value = place.cluster.ask("GET", f"{APPS}/{name}")[1]
-    return restarting.RESTARTED in (value["spec"]["template"]["metadata"].get("annotations") or {})
+    return reloader.RESTARTED in (value["spec"]["template"]["metadata"].get("annotations") or {})
 
 
 def test_what_an_external_secret_hangs_on_counts_as_soon_as_it_is_another(place: Place, tmp_path: Path) -> None:
@@ -150,13 +150,13 @@ def test_of_what_is_put_into_many_namespaces_it_is_told_where_it_is_and_where_no
 def test_a_workload_begins_anew_only_for_what_it_names() -> None:
     auto = {"secret.reloader.stakater.com/auto": "true"}
     one = deployment("a", auto)
-    assert restarting.is_asked(one, {"db"}) and not restarting.is_asked(one, {"other"})
+    assert reloader.is_asked(one, {"db"}) and not reloader.is_asked(one, {"other"})
     named = deployment("a", {"secret.reloader.stakater.com/reload": "x, other"})
-    assert restarting.is_asked(named, {"other"}) and not restarting.is_asked(named, {"db"})
-    assert not restarting.is_asked(deployment("a", {}), {"db"})
+    assert reloader.is_asked(named, {"other"}) and not reloader.is_asked(named, {"db"})
+    assert not reloader.is_asked(deployment("a", {}), {"db"})
     pod = {
         "imagePullSecrets": [{"name": "pull"}],
         "containers": [{"envFrom": [{"secretRef": {"name": "all"}}]}],
         "volumes": [{"secret": {"secretName": "files"}}, {"projected": {"sources": [{"secret": {"name": "part"}}]}}],
     }
-    assert set(restarting.named_in(pod)) == {"all", "files", "part"}
+    assert set(reloader.named_in(pod)) == {"all", "files", "part"}

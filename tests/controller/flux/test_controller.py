@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from tests.conftest import SHARED, shared
-from tests.controller.running import controller, until
-from tests.reconciling.test_reconcile import CRD, FLUX, GIT, SOURCES, config, flux
+from tests.controller.deployment import controller, until
+from tests.flux.test_reconciler import CRD, FLUX, GIT, SOURCES, config, flux
 from tests.servers import cluster as servers
 from tests.servers import git_server
 from tests.servers.cluster import Cluster
@@ -238,9 +238,9 @@ def test_a_refused_commit_changes_nothing_and_the_next_good_one_does(place: Plac
         place.nudge(f"{REPOSITORIES}/r")
         until(lambda: place.data("x") == {"a": "3"} and place.ready()[0] == "True", running)
         until(lambda: third in log.read_text().splitlines()[-1], running)
-    from gatekeeper import audit
+    from gatekeeper.controller.runtime import audit_log
 
-    count, fault = audit.verified(audit.lines(log))
+    count, fault = audit_log.verified(audit_log.lines(log))
     assert fault is None and count == 5
 
 

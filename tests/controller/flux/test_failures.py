@@ -13,15 +13,15 @@ import pytest
 import yaml
 
 from gatekeeper.cluster import client
-from gatekeeper.cluster.objects import Kind, Objects, Refusal
+from gatekeeper.cluster.dynamic_client import Kind, Objects, Refusal
 from gatekeeper.cluster.reflector import GONE, Reflector
-from tests.controller.running import controller, until
-from tests.controller.test_flux import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
-from tests.controller.test_manifests import as_account, printed
-from tests.reconciling.test_reconcile import CRD, FLUX, GIT, SOURCES, config, flux
+from tests.controller.deployment import controller, until
+from tests.controller.flux.test_controller import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
+from tests.controller.install.test_manifests import as_account, printed
+from tests.flux.test_reconciler import CRD, FLUX, GIT, SOURCES, config, flux
 from tests.servers import cluster as servers
 from tests.servers.cluster import Machine
-from tests.servers.line import line
+from tests.servers.network_partition import line
 
 CONFIGS = Kind("v1", "configmaps", True)
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/prod/leases"

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from tests.conftest import command
-from tests.controller import test_argo
-from tests.controller.running import controller, until
-from tests.controller.test_flux import CRDS, HOOKS, KUSTOMIZATIONS, RECEIVERS, REPOSITORIES, Place
-from tests.controller.test_sealedsecrets import opened, sealed, synced
-from tests.reconciling.test_reconcile import CRD, FLUX, GIT, SOURCES, config, flux
+from tests.controller.argocd import test_applications
+from tests.controller.deployment import controller, until
+from tests.controller.flux.test_controller import CRDS, HOOKS, KUSTOMIZATIONS, RECEIVERS, REPOSITORIES, Place
+from tests.controller.sealedsecrets.test_controller import opened, sealed, synced
+from tests.flux.test_reconciler import CRD, FLUX, GIT, SOURCES, config, flux
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
 
@@ -65,7 +65,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             found.wait(path)
         found.wait("/apis/bitnami.com/v1alpha1/sealedsecrets")
         for kind, plural in (("Application", "applications"), ("AppProject", "appprojects")):
-            found.make(CRDS, test_argo.definition(kind, plural))
+            found.make(CRDS, test_applications.definition(kind, plural))
             found.wait(f"/apis/argoproj.io/v1alpha1/{plural}")
         for name in ("flux-system", "prod", "gatekeeper-system", "argocd"):
             found.make("/api/v1/namespaces", {"metadata": {"name": name}})
@@ -124,7 +124,7 @@ def test_the_rights_are_enough_and_a_tenant_has_no_more_than_its_own(cluster: Cl
 def test_an_application_is_applied_with_the_rights_of_the_account_that_its_project_names(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    place = test_argo.Place(tmp_path / "root", cluster)
+    place = test_applications.Place(tmp_path / "root", cluster)
     place.put("apps/all.yaml", config("x"))
     place.put("far/all.yaml", config("y1", namespace="kube-system"))
     rights = "/apis/rbac.authorization.k8s.io/v1/namespaces/prod"
@@ -135,17 +135,17 @@ def test_an_application_is_applied_with_the_rights_of_the_account_that_its_proje
     ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "deployer"}
     cluster.make(f"{rights}/rolebindings", {"metadata": {"name": "deployer"}, "roleRef": ref, "subjects": who})
     accounts = [{"server": "*", "namespace": "prod", "defaultServiceAccount": "deployer"}]
-    cluster.make(test_argo.PROJECTS, test_argo.project(destinationServiceAccounts=accounts))
+    cluster.make(test_applications.PROJECTS, test_applications.project(destinationServiceAccounts=accounts))
     run = ("--controllers", "argo", "-n", "gatekeeper-system")
     app = place.app()
     app["metadata"]["finalizers"] = ["resources-finalizer.argocd.argoproj.io/background"]
     with controller(as_account(cluster, tmp_path), tmp_path, *run) as running:
-        cluster.make(test_argo.APPS, app)
-        cluster.make(test_argo.APPS, place.app("far"))
+        cluster.make(test_applications.APPS, app)
+        cluster.make(test_applications.APPS, place.app("far"))
         until(lambda: place.state() == ("Synced", "Healthy", "Succeeded"), running)
         until(lambda: "cannot get resource" in place.message("far"), running)
         cluster.ask("PATCH", "/api/v1/namespaces/prod/configmaps/x", {"data": {"a": "changed"}})
         until(lambda: place.data("x") == {"a": "1"}, running)
         assert not [one for one in running.said(level="warning") if "forbidden" in str(one["message"])]
-        cluster.ask("DELETE", f"{test_argo.APPS}/apps")
+        cluster.ask("DELETE", f"{test_applications.APPS}/apps")
         until(lambda: place.data("x") is None, running)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatekeeper.controller.owned import is_drift, seen
+from gatekeeper.controller.runtime.drift_watch import is_drift, seen
 
 FIELDS: dict[str, Any] = {"f:data": {"f:a": {}, "f:b": {}}}
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.controller.flux import fenced
+from gatekeeper.apply.model import Act, Asked, Done, Outcome
+from gatekeeper.controller.flux.controller import fenced
 from gatekeeper.errors import ToolError
-from gatekeeper.reconciling.model import Act, Asked, Done
-from gatekeeper.reconciling.outcomes import Outcome
-from tests.reconciling.test_reconcile import flux
+from tests.flux.test_reconciler import flux
 
 
 def test_what_is_another_s_is_neither_applied_nor_deleted_and_what_was_done_is_noted() -> None:

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from gatekeeper.apply.prune_budget import Budget
 from gatekeeper.cluster import client
-from gatekeeper.cluster.objects import Objects
-from gatekeeper.controller.flux import Flux, Options
-from gatekeeper.controller.speaking import Figures
-from gatekeeper.reconciling.budget import Budget
-from tests.controller import test_argo
-from tests.controller.running import Running, controller, until
-from tests.controller.test_flux import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
-from tests.reconciling.test_reconcile import CRD, FLUX, GIT, SOURCES, config, flux
+from gatekeeper.cluster.dynamic_client import Objects
+from gatekeeper.controller.flux.controller import Flux, Options
+from gatekeeper.controller.runtime.telemetry import Figures
+from tests.controller.argocd import test_applications
+from tests.controller.deployment import Running, controller, until
+from tests.controller.flux.test_controller import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
+from tests.flux.test_reconciler import CRD, FLUX, GIT, SOURCES, config, flux
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
 
@@ -33,7 +33,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         for path in (f"{FLUX}/kustomizations", f"{GIT}/gitrepositories"):
             found.wait(path)
         for kind, plural in (("Application", "applications"), ("AppProject", "appprojects")):
-            found.make(CRDS, test_argo.definition(kind, plural))
+            found.make(CRDS, test_applications.definition(kind, plural))
             found.wait(f"/apis/argoproj.io/v1alpha1/{plural}")
         for name in ("flux-system", "prod", "argocd"):
             found.make("/api/v1/namespaces", {"metadata": {"name": name}})
@@ -47,8 +47,8 @@ def worked_on(running: Running, kind: str) -> set[str]:
 
 def test_replicas_divide_the_sources_among_them_and_one_that_is_left_does_all(cluster: Cluster, tmp_path: Path) -> None:
     places = [Place(tmp_path / f"r{number}", cluster) for number in range(MANY)]
-    other = test_argo.Place(tmp_path / "argo", cluster)
-    cluster.make(test_argo.PROJECTS, test_argo.project())
+    other = test_applications.Place(tmp_path / "argo", cluster)
+    cluster.make(test_applications.PROJECTS, test_applications.project())
     for number, place in enumerate(places):
         place.put("apps/all.yaml", config(f"x{number}"))
         other.put(f"a{number}/all.yaml", config(f"y{number}"))
@@ -67,7 +67,7 @@ def test_replicas_divide_the_sources_among_them_and_one_that_is_left_does_all(cl
             cluster.make(KUSTOMIZATIONS, value)
             app = other.app(f"a{number}")
             app["spec"]["source"]["targetRevision"] = f"b{number}"
-            cluster.make(test_argo.APPS, app)
+            cluster.make(test_applications.APPS, app)
         until(lambda: all(place.ready(f"k{number}")[0] == "True" for number, place in enumerate(places)), one)
         until(lambda: all(other.state(f"a{number}")[0] == "Synced" for number in range(MANY)), two)
         for kind in ("Kustomization", "Application"):

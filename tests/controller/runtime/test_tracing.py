@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from gatekeeper.controller import tracing
+from gatekeeper.controller.runtime import tracing
 from gatekeeper.errors import UsageError
-from tests.controller.running import controller, until
-from tests.controller.test_flux import KUSTOMIZATIONS, REPOSITORIES, Place, cluster, place
-from tests.reconciling.test_reconcile import config, flux
+from tests.controller.deployment import controller, until
+from tests.controller.flux.test_controller import KUSTOMIZATIONS, REPOSITORIES, Place, cluster, place
+from tests.flux.test_reconciler import config, flux
 
 __all__ = ["cluster", "place"]
 

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.controller.loop import Loop
-from gatekeeper.controller.queue import FIRST_PAUSE, LONGEST_PAUSE, Queue
-from gatekeeper.controller.speaking import Figures
+from gatekeeper.controller.runtime.telemetry import Figures
+from gatekeeper.controller.runtime.worker import Loop
+from gatekeeper.controller.runtime.workqueue import FIRST_PAUSE, LONGEST_PAUSE, Queue
 
 
 def test_a_name_is_taken_once_however_often_it_was_named() -> None:

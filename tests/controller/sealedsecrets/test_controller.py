@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 import pytest
 
-from gatekeeper.process import run
-from gatekeeper.sealing import keyring
+from gatekeeper.host.process import run
+from gatekeeper.sealedsecrets import keyring
 from tests.conftest import command, needs
-from tests.controller.running import Running, controller, until
+from tests.controller.deployment import Running, controller, until
 from tests.servers import cluster as servers
 from tests.servers import server
 from tests.servers.cluster import Cluster

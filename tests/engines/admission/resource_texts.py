@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from gatekeeper import documents
-from gatekeeper.documents import Source
 from gatekeeper.model import Resource
-from gatekeeper.render import plain
+from gatekeeper.render import manifests
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import Source
 
 
 def resources(text: str) -> list[Resource]:
     """All resources of a text."""
     parsed, failure = documents.parse(text.encode())
     assert failure is None, failure
-    return list(plain.resources(Source("object.yaml", "documents", tuple(parsed))))
+    return list(manifests.resources(Source("object.yaml", "documents", tuple(parsed))))
 
 
 def resource(text: str) -> Resource:

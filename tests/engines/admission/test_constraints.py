@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.engines.admission import match
+from gatekeeper.engines.admission import constraint_match
 from gatekeeper.engines.admission.selectors import Namespaces, Unknown
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource
 from tests.conftest import Repository, judge, needs
-from tests.engines.admission.kit import resource, resources
+from tests.engines.admission.resource_texts import resource, resources
 
 TEMPLATE = """\
 apiVersion: templates.gatekeeper.sh/v1
@@ -232,14 +232,14 @@ WORLD = (
 )  # fmt: skip
 def test_a_match_chooses(spec: Any, chosen: list[str]) -> None:
     world = resources(WORLD)
-    read, namespaces = match.read(spec), Namespaces(world)
+    read, namespaces = constraint_match.read(spec), Namespaces(world)
     assert [one.ref.name for one in world if read.chooses(one, namespaces)] == chosen
 
 
 def test_labels_of_a_namespace_that_is_not_there_are_not_guessed() -> None:
     world = resources(WORLD)
     spec = {"namespaceSelector": {"matchLabels": {"stage": "production"}}}
-    read, namespaces = match.read(spec), Namespaces(world)
+    read, namespaces = constraint_match.read(spec), Namespaces(world)
 
     def chooses(one: Resource) -> bool:
         return read.chooses(one, namespaces)
@@ -247,7 +247,7 @@ def test_labels_of_a_namespace_that_is_not_there_are_not_guessed() -> None:
     assert [chooses(one) for one in world[:3]] == [True, True, True]
     with pytest.raises(Unknown, match="namespace `elsewhere`"):
         chooses(world[3])
-    named = match.read({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "elsewhere"}}})
+    named = constraint_match.read({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "elsewhere"}}})
     assert named.chooses(world[3], namespaces)
 
 
@@ -257,7 +257,7 @@ def test_labels_of_a_namespace_that_is_not_there_are_not_guessed() -> None:
 )  # fmt: skip
 def test_a_malformed_match_is_refused(spec: Any) -> None:
     with pytest.raises(PolicyError):
-        match.read(spec)
+        constraint_match.read(spec)
 
 
 def test_an_object_of_the_kit_is_one() -> None:

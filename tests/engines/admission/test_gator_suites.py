@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.config import Config
-from gatekeeper.engines.admission import suites
+from gatekeeper.engines.admission import gator_suites
 from tests.conftest import SHARED, command, needs, shared
 from tests.engines.admission.test_constraints import CONSTRAINT, OBJECT, TEMPLATE
 
@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 @shared("corpora/policies/gatekeeper-library")
 def test_every_case_of_the_library_ends_as_its_suite_says() -> None:
-    done = suites.run(LIBRARY, suites.find(LIBRARY, ["library"]), Config(), 2)
+    done = gator_suites.run(LIBRARY, gator_suites.find(LIBRARY, ["library"]), Config(), 2)
     assert len(done) == 270
     assert [trial for trial in done if not trial.passed] == []
 
@@ -60,7 +60,7 @@ def test_every_case_of_the_library_ends_as_its_suite_says() -> None:
 @needs("opa")
 def test_and_with_a_real_opa_too() -> None:
     folder = ["library/general"]
-    done = suites.run(LIBRARY, suites.find(LIBRARY, folder), Config(engine="opa"), 2)
+    done = gator_suites.run(LIBRARY, gator_suites.find(LIBRARY, folder), Config(engine="opa"), 2)
     assert done and [trial for trial in done if not trial.passed] == []
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
-from gatekeeper import tools
+from gatekeeper.host import toolchain
 from tests.conftest import command, needs
-from tests.sealing.test_kubeseal import SECRET, pair
+from tests.sealedsecrets.test_kubeseal_compatibility import SECRET, pair
 from tests.sops.conftest import Shop, shop
 
 __all__ = ["shop"]
@@ -85,7 +85,7 @@ def test_without_its_key_nothing_is_accepted(shop: Shop, keys: tuple[Path, Path]
 
 def test_without_sops_nothing_is_accepted(shop: Shop) -> None:
     shop.encrypted("a.yaml", f"a: {VALUE}\n")
-    assert tools.find("sops")
+    assert toolchain.find("sops")
     empty = {**os.environ, "XDG_CACHE_HOME": str(shop.root.parent / "empty"), "PATH": "/usr/bin:/bin"}
     code, _, err = command("check", "--open", cwd=shop.root, env=empty)
     assert (code, "gatekeeper tools install sops" in err) == (3, True)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Repository, verdict_of
-from tests.engines.sealed.test_seals import value
-from tests.test_sources import run_git
+from tests.engines.encrypted.test_sealed_values import value
+from tests.workspace.test_tree import run_git
 
 SCOPE = "sealedsecrets.bitnami.com/"
 

@@ -9,7 +9,7 @@ import pytest
 
 from gatekeeper.model import Finding
 from tests.conftest import Repository, judge
-from tests.sealing.test_kubeseal import pair
+from tests.sealedsecrets.test_kubeseal_compatibility import pair
 
 SEALED = "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: s}\nspec:\n  encryptedData:\n    p: "
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from gatekeeper.model import Finding
-from gatekeeper.sops import rules
+from gatekeeper.sops import creation_rules
 from tests.conftest import Repository, judge, needs
 from tests.sops.conftest import Shop, age, shop
 
@@ -119,7 +119,7 @@ def test_each_selector_means_what_it_means_to_sops(shop: Shop, selector: str, cl
     path = shop.encrypted("a.yaml", "a_e: 1\nin_e:\n  b: 2\nc: 3\nlist:\n  - {x: 4}\n")
     assert told(shop) == []
     name, text = selector.split(": ", 1)
-    own = rules.Selector(name, text.strip("'"))
+    own = creation_rules.Selector(name, text.strip("'"))
     for keys in (("a_e",), ("in_e", "b"), ("c",), ("list", "x")):
         is_closed = re.search(rf"\b{keys[-1]}: ENC", path.read_text()) is not None
         assert own.encrypts(keys) == is_closed, keys

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 import orjson
 import yaml
 
-from gatekeeper import tools
-from gatekeeper.engines.rego import policies
-from gatekeeper.engines.rego.policies import PolicySet
+from gatekeeper.engines.rego import loader
+from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.errors import PolicyError
-from gatekeeper.process import run
-from gatekeeper.roles import RegoEngine
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import run
+from gatekeeper.protocols import RegoEngine
 
-MODULE = f"github.com/open-policy-agent/opa@{tools.TOOLS['opa'].version}"
+MODULE = f"github.com/open-policy-agent/opa@{toolchain.TOOLS['opa'].version}"
 QUERY = re.compile(r"(data\.[\w.]+) = (?!true$|false$|null$|input$|data$)([A-Za-z_]\w*)")
 
 
@@ -58,7 +58,7 @@ def source() -> Path | None:
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     if not go:
         return None
-    code, out, _ = run([go, "mod", "download", "-json", MODULE], 300, environment=tools.online())
+    code, out, _ = run([go, "mod", "download", "-json", MODULE], 300, environment=toolchain.online())
     return Path(json.loads(out)["Dir"]) / "v1/test/cases/testdata" if code == 0 else None
 
 
@@ -71,7 +71,7 @@ def cases(folder: Path, version: int) -> Iterator[Case]:
                 given = _input(held)
                 if asked and given is not None and _asks_a_rule(asked.group(1), held):
                     modules = tuple(
-                        policies.parse(text, f"test-{number}.rego")._replace(v0=version == 0)
+                        loader.parse(text, f"test-{number}.rego")._replace(v0=version == 0)
                         for number, text in enumerate(held.get("modules") or ())
                     )
                     loaded = PolicySet(modules, orjson.loads(_json(held.get("data") or {})))

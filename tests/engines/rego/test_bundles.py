@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper import tools
 from gatekeeper.config import NAME
 from gatekeeper.engines.rego import bundles
 from gatekeeper.engines.rego.bundles import Bundle
 from gatekeeper.errors import ToolError
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import run
 from gatekeeper.model import Verdict
-from gatekeeper.process import run
 from tests.conftest import Repository, command, judge, needs
-from tests.test_sources import run_git
+from tests.workspace.test_tree import run_git
 
 RULE = 'package team\nimport rego.v1\ndeny contains sprintf("of %s", [data.team.name]) if input.kind == "Service"\n'
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}]}\n"
@@ -25,7 +25,7 @@ DATA = '{"team": {"name": "shop"}}'
 def opa() -> Path:
     """Found before the tests give the cache another place."""
     try:
-        return Path(tools.find("opa"))
+        return Path(toolchain.find("opa"))
     except ToolError:
         return Path("opa")
 

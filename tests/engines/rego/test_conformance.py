@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.engines.rego.embedded import Embedded
+from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.engines.rego.opa import Opa
-from gatekeeper.engines.rego.policies import PolicySet
-from gatekeeper.roles import RegoEngine
+from gatekeeper.protocols import RegoEngine
 from tests.conftest import needs, running_opa
 from tests.engines.rego import conformance
 

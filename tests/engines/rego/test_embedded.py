@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 import pytest
 
-from gatekeeper import documents
 from gatekeeper.config import Config
-from gatekeeper.engines.rego import asking, library, plans, policies
-from gatekeeper.engines.rego.policies import PolicySet
+from gatekeeper.engines.rego import evaluation, library, loader, query_plan
+from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.model import FieldPath
-from gatekeeper.roles import Answer
+from gatekeeper.protocols import Answer
+from gatekeeper.workspace import documents
 from tests.conftest import SHARED, needs, shared
 
 WRONG: tuple[Any, ...] = (None, "x", [], {}, 7, [None], {"a": None})
@@ -50,8 +50,8 @@ def damaged() -> list[bytes]:
 
 
 def answers(config: Config, own: PolicySet, inputs: list[bytes]) -> set[tuple[int, str, str]]:
-    plan = plans.plan(config, own)
-    engine = asking.start(config, plan, 2)
+    plan = query_plan.plan(config, own)
+    engine = evaluation.start(config, plan, 2)
     try:
         found: list[Answer] = engine.evaluate([(json, tuple(plan.asked)) for json in inputs])
     finally:
@@ -83,6 +83,6 @@ def test_the_library_fails_on_no_resource_and_finds_the_same_with_both_engines()
 @needs("opa")
 @pytest.mark.parametrize("folder", ["raspbernetes__k8s-security-policies/policies", "instrumenta__policies"])
 def test_other_peoples_policies_find_the_same_with_both_engines(folder: str) -> None:
-    embedded, opa = both("off", policies.load(SHARED / "corpora" / "policies", [folder]))
+    embedded, opa = both("off", loader.load(SHARED / "corpora" / "policies", [folder]))
     assert embedded == opa
     assert embedded

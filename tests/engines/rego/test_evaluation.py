@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper import documents
 from gatekeeper.config import Config
-from gatekeeper.engines.rego import asking as rego
-from gatekeeper.engines.rego import plans, policies
+from gatekeeper.engines.rego import evaluation as rego
+from gatekeeper.engines.rego import loader, query_plan
+from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.engines.rego.opa import Opa
-from gatekeeper.engines.rego.policies import PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Finding, Resource, dotted
-from gatekeeper.render import plain
+from gatekeeper.render import manifests
+from gatekeeper.workspace import documents
 from tests.conftest import needs, running_opa
 
 ENGINES = [pytest.param("embedded"), pytest.param("opa", marks=needs("opa"))]
@@ -36,7 +36,7 @@ spec:
 
 
 def resources(text: bytes = DEPLOYMENT) -> list[Resource]:
-    return list(plain.resources(documents.Source("a.yaml", "documents", tuple(documents.parse(text)[0]))))
+    return list(manifests.resources(documents.Source("a.yaml", "documents", tuple(documents.parse(text)[0]))))
 
 
 def ask(
@@ -45,9 +45,9 @@ def ask(
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     data = [name for name in files if not name.endswith(".rego")]
-    own = policies.load(tmp_path, ["."], data)
+    own = loader.load(tmp_path, ["."], data)
     config = Config(engine=engine, library="off", policy_timeout=timeout)
-    plan = plans.plan(config, own)
+    plan = query_plan.plan(config, own)
     started = rego.start(config, plan, 2)
     try:
         findings, gaps = rego.judge(resources(text), plan, started)
@@ -112,8 +112,8 @@ def test_an_exception_holds_for_its_own_package_and_resource_only(tmp_path: Path
 
 
 def test_the_config_names_the_packages_that_judge(tmp_path: Path) -> None:
-    own = PolicySet(tuple(policies.parse(f"package {name}\ndeny[1] {{ true }}\n", f"{name}.rego") for name in "ab"), {})
-    assert list(plans.plan(Config(library="off", namespaces=("b",)), own).asked) == ["data.b.deny"]
+    own = PolicySet(tuple(loader.parse(f"package {name}\ndeny[1] {{ true }}\n", f"{name}.rego") for name in "ab"), {})
+    assert list(query_plan.plan(Config(library="off", namespaces=("b",)), own).asked) == ["data.b.deny"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -178,7 +178,7 @@ def test_policies_cannot_reach_out(tmp_path: Path, engine: str, builtin: str) ->
 @needs("opa")
 def test_a_killed_opa_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.rego").write_text('package a\nimport rego.v1\ndeny contains "x" if input\n')
-    plan = plans.plan(Config(library="off"), policies.load(tmp_path, ["."]))
+    plan = query_plan.plan(Config(library="off"), loader.load(tmp_path, ["."]))
     engine = Opa(plan.policies, tuple(plan.asked), 2)
     server = engine._server
     assert server and server._process
@@ -230,7 +230,7 @@ def test_a_server_of_ones_own_is_used_and_left_as_it_was(tmp_path: Path) -> None
     (tmp_path / "a.rego").write_text("package a\ndeny contains w if { some w in data.words; data.z.fits(w) }\n")
     (tmp_path / "z.rego").write_text('package z\nfits(w) if w != "y"\n')
     (tmp_path / "data.json").write_text('{"words": ["x", "y"]}')
-    plan = plans.plan(Config(library="off"), policies.load(tmp_path, ["."], ["data.json"]))
+    plan = query_plan.plan(Config(library="off"), loader.load(tmp_path, ["."], ["data.json"]))
     with running_opa() as url:
         engine = Opa(plan.policies, tuple(plan.asked), 2, url)
         findings, gaps = rego.judge(resources(), plan, engine)

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego import asking, plans, policies
-from gatekeeper.engines.rego.policies import PolicySet
+from gatekeeper.engines.rego import evaluation, loader, query_plan
+from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.model import FieldPath, Gap, Place, Ref, Resource
 from tests.conftest import needs
 
@@ -56,13 +56,13 @@ class Nowhere:
 
 def traced(rule: str, engine: str) -> list[FieldPath | None]:
     text = f"package main\nimport rego.v1\ndeny contains msg if {{ {rule} }}\n"
-    own = PolicySet((policies.parse(text, "main.rego"),), {})
+    own = PolicySet((loader.parse(text, "main.rego"),), {})
     config = Config(library="off", engine=engine)
-    plan = plans.plan(config, own)
-    running = asking.start(config, plan, 1)
+    plan = query_plan.plan(config, own)
+    running = evaluation.start(config, plan, 1)
     resource = Resource(Ref("v1", "Pod", "prod", "shop"), orjson.dumps(POD), Nowhere())
     try:
-        findings, gaps = asking.judge([resource], plan, running)
+        findings, gaps = evaluation.judge([resource], plan, running)
     finally:
         running.close()
     assert list[Gap](gaps) == []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.engines.rego import dialect, guard, library
+from gatekeeper.engines.rego import library, regorus_dialect, regorus_guard
 
-CALL = dialect.EACH_CALL
+CALL = regorus_dialect.EACH_CALL
 
 
 @pytest.mark.parametrize(
@@ -22,16 +22,16 @@ CALL = dialect.EACH_CALL
     ],
 )  # fmt: skip
 def test_what_is_no_collection_has_no_items(text: str, changed: str | None) -> None:
-    assert dialect.lenient(text) == (changed or text)
+    assert regorus_dialect.lenient(text) == (changed or text)
 
 
 def test_the_shipped_rules_need_no_other_words_and_no_guard() -> None:
     """They are loaded as they are: what is changed or refused in others must not be in them."""
     for module in library.rules(tests=True)[1].modules:
         assert module.is_shipped
-        assert dialect.taken(module.text) == module.text, module.path
-        guard.check(module)
-        guard.closed(module, ())
+        assert regorus_dialect.taken(module.text) == module.text, module.path
+        regorus_guard.check(module)
+        regorus_guard.closed(module, ())
 
 
 @pytest.mark.parametrize(
@@ -48,5 +48,5 @@ def test_the_shipped_rules_need_no_other_words_and_no_guard() -> None:
     ],
 )  # fmt: skip
 def test_rules_in_the_words_that_the_engine_takes(text: str, taken: str | None) -> None:
-    assert dialect.taken(text) == (taken or text)
-    assert dialect.taken(text).count("\n") == text.count("\n"), "every line stays where it is"
+    assert regorus_dialect.taken(text) == (taken or text)
+    assert regorus_dialect.taken(text).count("\n") == text.count("\n"), "every line stays where it is"

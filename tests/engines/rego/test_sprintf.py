@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego import asking
-from gatekeeper.engines.rego.plans import Asked, Plan
-from gatekeeper.engines.rego.policies import PolicySet, parse
+from gatekeeper.engines.rego import evaluation
+from gatekeeper.engines.rego.loader import PolicySet, parse
+from gatekeeper.engines.rego.query_plan import Asked, Plan
 from tests.conftest import needs
 
 FLAGS = ("", "-", "+", "0", "#", " ")
@@ -70,7 +70,7 @@ def test_every_form_is_that_of_opa() -> None:
     chosen = Plan({"data.a.deny": Asked("deny", "error", "", (), module)}, PolicySet((module,), {}))
     said = []
     for engine in ("embedded", "opa"):
-        started = asking.start(Config(engine=engine), chosen, 1)
+        started = evaluation.start(Config(engine=engine), chosen, 1)
         try:
             [answer] = started.evaluate([(orjson.dumps({"cases": wanted}), ("data.a.deny",))])
         finally:

@@ -12,9 +12,9 @@ import orjson
 import pyrage
 import yaml
 
-from gatekeeper import tools
-from gatekeeper.process import run
-from gatekeeper.sealing import keyring
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import run
+from gatekeeper.sealedsecrets import keyring
 from tests.servers import server
 
 HERE = Path(__file__).parent
@@ -59,7 +59,7 @@ def _seal(bits: int, scope: str) -> None:
 
 def _encrypt(name: str, plain: str) -> None:
     command: list[str | Path] = [
-        tools.find("sops"),
+        toolchain.find("sops"),
         "--disable-version-check",
         "--config",
         HERE / ".sops.yaml",

@@ -7,16 +7,16 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.engines.admission import reviews
+from gatekeeper.engines.admission import admission_request
 from gatekeeper.engines.admission.kyverno import conditions, match, patterns, variables
 from gatekeeper.engines.admission.kyverno.rules import Rule
 from gatekeeper.engines.admission.selectors import Namespaces
-from gatekeeper.engines.rego.plans import Asked
-from gatekeeper.engines.rego.policies import Module
+from gatekeeper.engines.rego.loader import Module
+from gatekeeper.engines.rego.query_plan import Asked
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import FieldPath, Ref, Resource, at
-from gatekeeper.render.plain import ref_of
-from gatekeeper.roles import Answer
+from gatekeeper.protocols import Answer
+from gatekeeper.render.manifests import ref_of
 
 POD = Ref("v1", "Pod", "", "")
 
@@ -31,7 +31,7 @@ class Rules:
 
     @property
     def name(self) -> tuple[str, str]:
-        """See `gatekeeper.roles.RegoEngine`."""
+        """See `gatekeeper.protocols.RegoEngine`."""
         return "kyverno", ""
 
     def asked(self) -> dict[str, Asked]:
@@ -65,7 +65,7 @@ class Rules:
         return not any(match.chooses(block, resource, ref, self._namespaces) for block in rule.excepted)
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[Answer]:
-        """See `gatekeeper.roles.RegoEngine`; an input is a resource."""
+        """See `gatekeeper.protocols.RegoEngine`; an input is a resource."""
         answers = []
         for number, (json, queries) in enumerate(inputs):
             value: Any = orjson.loads(json) if queries else None
@@ -87,7 +87,7 @@ class Rules:
             prefix = match.CONTROLLERS[ref.kind]
             value = _pod(at(value, prefix), value)
         block = rule.block["validate"]
-        request = {**orjson.loads(reviews.request_of(ref) + b"}"), "object": value, "oldObject": None}
+        request = {**orjson.loads(admission_request.request_of(ref) + b"}"), "object": value, "oldObject": None}
         context = {"request": request}
         if rule.block.get("preconditions") and not conditions.hold(rule.block["preconditions"], context):
             return
@@ -96,7 +96,11 @@ class Rules:
             if conditions.hold(block["deny"].get("conditions") or [], context):
                 yield {"msg": message}
         elif rule.expressions:
-            row = {"object": orjson.dumps(value), "oldObject": b"null", "request": reviews.request_of(ref) + b"}"}
+            row = {
+                "object": orjson.dumps(value),
+                "oldObject": b"null",
+                "request": admission_request.request_of(ref) + b"}",
+            }
             if rule.expressions.reads("namespaceObject"):
                 row["namespaceObject"] = orjson.dumps(self._namespaces.object(ref.namespace) if ref.namespace else None)
             [outcome] = rule.expressions.judge([row], self._jobs)

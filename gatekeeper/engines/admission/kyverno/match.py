@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gatekeeper.engines.admission import reviews, selectors
+from gatekeeper.engines.admission import admission_request, selectors
 from gatekeeper.engines.admission.kyverno.patterns import wildcard
 from gatekeeper.engines.admission.selectors import Namespaces
 from gatekeeper.errors import PolicyError
-from gatekeeper.labels import labels_of, selects
+from gatekeeper.kube.labels import labels_of, selects
 from gatekeeper.model import FieldPath, Ref, Resource
 
 FILTERS = {
@@ -78,7 +78,7 @@ def _filtered(filters: Mapping[str, Any], resource: Resource, kind: Ref, namespa
         return False
     if homes and not any(wildcard(home, namespaces.of(resource)) for home in homes):
         return False
-    if operations and reviews.OPERATION not in operations:
+    if operations and admission_request.OPERATION not in operations:
         return False
     noted = filters.get("annotations") or {}
     held = labels_of(resource.value, "annotations") if noted else {}

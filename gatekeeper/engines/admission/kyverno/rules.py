@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gatekeeper.engines.admission import selectors
-from gatekeeper.engines.admission.expressions import Expressions
+from gatekeeper.engines.admission.cel_policies import Expressions
 from gatekeeper.engines.admission.kyverno import match, patterns
 from gatekeeper.errors import PolicyError
-from gatekeeper.labels import labels_of
+from gatekeeper.kube.labels import labels_of
 from gatekeeper.model import Resource, Severity
 
 GROUP = "kyverno.io"

@@ -14,7 +14,7 @@ from gatekeeper.engines.admission.kyverno.variables import resolved
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Ref
 from tests.conftest import Repository, judge
-from tests.test_gate import DEPLOYMENT
+from tests.gate.test_pipeline import DEPLOYMENT
 
 POLICY = """\
 apiVersion: kyverno.io/v1
