@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
         return 3
 
 
-def _fault(error: Exception) -> str:
+def _format_crash(error: Exception) -> str:
     """A fault of the program itself: where, but not with which words, for those may repeat what is secret."""
     import traceback
     from pathlib import Path
@@ -105,7 +105,7 @@ def entry() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 3
     except Exception as error:
-        sys.stderr.write(_fault(error))
+        sys.stderr.write(_format_crash(error))
         status = 3
     sys.stderr.flush()
     # Nothing is left to do; taking ten thousand objects apart one by one would take a tenth of the run.

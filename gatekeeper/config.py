@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 from gatekeeper.errors import UsageError
 
-NAME = "gatekeeper.yaml"
+CONFIG_FILE = "gatekeeper.yaml"
 # Where a repository has the certificates that seal its secrets.
-KEYS = "keys"
-DEFAULT_KUBERNETES = "1.34"
+CERTIFICATE_FOLDER = "keys"
+DEFAULT_KUBERNETES_VERSION = "1.34"
 
 
 class Config(NamedTuple):
     """All settings, with their defaults. Folders are relative to the repository's root."""
 
-    kubernetes: str = DEFAULT_KUBERNETES
+    kubernetes: str = DEFAULT_KUBERNETES_VERSION
     engine: str = "embedded"
     opa_url: str = ""
     policies: tuple[str, ...] = ()
@@ -75,38 +75,38 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("waivers", "maxDays", "waiver_days", float),
     ("render", "timeout", "timeout", float),
 )
-CHOICES = {
+ALLOWED_VALUES = {
     "engine": ("embedded", "opa"),
     "library": ("off", "default", "strict"),
 }
 
 
-def root_of(path: Path) -> Path:
+def find_root(path: Path) -> Path:
     """The nearest folder above that has a `gatekeeper.yaml` or a `.git`; else the path itself."""
     start = path if path.is_dir() else path.parent
     for folder in (start, *start.parents):
-        if (folder / NAME).is_file() or (folder / ".git").exists():
+        if (folder / CONFIG_FILE).is_file() or (folder / ".git").exists():
             return folder
     return start
 
 
-def load(root: Path, named: Path | None) -> Config:
+def load(root: Path, config_file: Path | None) -> Config:
     """The settings of a repository, or the defaults where it has no `gatekeeper.yaml`.
 
     Raises:
         UsageError: the file cannot be read, or says something it must not.
     """
-    file = named or root / NAME
-    if named is None and not file.is_file():
+    file = config_file or root / CONFIG_FILE
+    if config_file is None and not file.is_file():
         return Config()
     try:
         text = file.read_text(encoding="utf-8").encode()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: cannot be read ({error}); name a readable file with --config") from error
-    return read(text, str(file))
+    return parse(text, str(file))
 
 
-def read(text: bytes, file: str) -> Config:
+def parse(text: bytes, file: str) -> Config:
     """The settings that a text of a file gives.
 
     Raises:
@@ -118,11 +118,11 @@ def read(text: bytes, file: str) -> Config:
     found, failure = documents.parse(text)
     if failure is not None:
         raise UsageError(f"{file}:{failure[1]}:{failure[2]}: is no YAML: {failure[0]}")
-    loaded = documents.value_of(found[0]) if found else None
-    return _from_value(loaded if loaded is not None else {}, file)
+    loaded = documents.to_value(found[0]) if found else None
+    return _build_config(loaded if loaded is not None else {}, file)
 
 
-def anchored(config: Config, root: Path) -> Config:
+def anchor_paths(config: Config, root: Path) -> Config:
     """The same settings for a copy of a repository that lies elsewhere: what leads out of it leads where it did."""
 
     def there(path: str) -> str:
@@ -138,23 +138,23 @@ def anchored(config: Config, root: Path) -> Config:
     )
 
 
-def _from_value(value: Any, file: str) -> Config:
+def _build_config(value: Any, file: str) -> Config:
     if not isinstance(value, dict):
         raise UsageError(f'{file}: must be a mapping of settings, such as `kubernetes: "1.34"`')
-    _refuse_unknown(value, file)
+    _reject_unknown(value, file)
     chosen: dict[str, Any] = {}
     for section, key, name, kind in SETTINGS:
         part = value.get(section) if section else value
         if isinstance(part, dict) and key in part:
-            chosen[name] = _typed(part[key], kind, f"{section}.{key}".lstrip("."), file)
+            chosen[name] = _convert_setting(part[key], kind, f"{section}.{key}".lstrip("."), file)
     config = Config(**chosen)
-    for name, allowed in CHOICES.items():
+    for name, allowed in ALLOWED_VALUES.items():
         if getattr(config, name) not in allowed:
             raise UsageError(f"{file}: `{name}` is {getattr(config, name)!r}; it can be {' or '.join(allowed)}")
     return config
 
 
-def _refuse_unknown(value: dict[Any, Any], file: str) -> None:
+def _reject_unknown(value: dict[Any, Any], file: str) -> None:
     known: dict[str, set[str]] = {}
     for section, key, _, _ in SETTINGS:
         known.setdefault(section or key, set()).update({key} if section else set())
@@ -168,16 +168,16 @@ def _refuse_unknown(value: dict[Any, Any], file: str) -> None:
                 raise UsageError(f"{file}: unknown setting `{name}.{key}`; known are {', '.join(sorted(known[name]))}")
 
 
-def _typed(value: Any, kind: type, name: str, file: str) -> Any:
-    if kind is list and isinstance(value, list) and all(isinstance(item, str) for item in value):
+def _convert_setting(value: Any, expected_type: type, name: str, file: str) -> Any:
+    if expected_type is list and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
+    if expected_type is str and isinstance(value, str | int | float) and not isinstance(value, bool):
         return str(value)
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+    if expected_type is float and isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
         return float(value)
-    if kind is dict and isinstance(value, dict):
+    if expected_type is dict and isinstance(value, dict):
         return {str(key): str(item) for key, item in value.items()}
-    if kind is tuple and isinstance(value, list) and all(isinstance(item, dict) for item in value):
+    if expected_type is tuple and isinstance(value, list) and all(isinstance(item, dict) for item in value):
         return tuple({str(key): str(held) for key, held in item.items()} for item in value)
     wanted = {
         list: "a list of texts",
@@ -185,5 +185,5 @@ def _typed(value: Any, kind: type, name: str, file: str) -> Any:
         str: "a text",
         float: "a number above 0",
         dict: "a mapping",
-    }[kind]
+    }[expected_type]
     raise UsageError(f"{file}: `{name}` must be {wanted}")

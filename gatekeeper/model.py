@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from gatekeeper.protocols import Origin
 
 # The kind that files of Terraform have among resources.
-TERRAFORM = "Terraform"
+TERRAFORM_KIND = "Terraform"
 FieldPath = tuple[str | int, ...]
-STEP = re.compile(r'\.?(?P<name>[^.\[\]]+)|\[(?P<number>\d+)\]|\["(?P<quoted>[^"]*)"\]')
+PATH_STEP = re.compile(r'\.?(?P<name>[^.\[\]]+)|\[(?P<number>\d+)\]|\["(?P<quoted>[^"]*)"\]')
 Severity = Literal["error", "warning", "info"]
-Placed = Literal["field", "traced", "resource", "file"]
+LocationPrecision = Literal["field", "traced", "resource", "file"]
 """How a finding got its line: the rule named the field; it was traced by evaluation; the resource's or file's start."""
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """A spot in a file that its author can edit. Lines and columns count from 1; None where not knowable."""
 
     file: str
@@ -29,7 +29,7 @@ class Place(NamedTuple):
     column: int | None = None
 
 
-class Ref(NamedTuple):
+class ObjectRef(NamedTuple):
     """A Kubernetes object's name in full; an empty text where it has none."""
 
     api_version: str
@@ -50,7 +50,7 @@ class Ref(NamedTuple):
 class Resource(NamedTuple):
     """One object as the cluster would get it, and where its parts come from."""
 
-    ref: Ref
+    ref: ObjectRef
     json: bytes
     origin: Origin
 
@@ -60,38 +60,38 @@ class Resource(NamedTuple):
         return orjson.loads(self.json)
 
 
-class Waived(NamedTuple):
+class AppliedWaiver(NamedTuple):
     """Why a finding does not count: the reason, the last day (`2027-01-31`), who answers, and where that is written."""
 
     reason: str
     expires: str
     owner: str
     ticket: str
-    place: Place
+    place: Location
 
 
 class Finding(NamedTuple):
     """One reason against a resource or file.
 
     Attributes:
-        old: whether it was there before the change that is judged, and so is not the change's fault.
+        is_preexisting: whether it was there before the change that is judged, and so is not the change's fault.
     """
 
     rule: str
     severity: Severity
     message: str
-    place: Place
-    resource: Ref | None = None
-    path: FieldPath | None = None
+    location: Location
+    resource_ref: ObjectRef | None = None
+    field_path: FieldPath | None = None
     hint: str = ""
-    placed: Placed = "file"
-    waived: Waived | None = None
-    old: bool = False
+    location_precision: LocationPrecision = "file"
+    waiver: AppliedWaiver | None = None
+    is_preexisting: bool = False
 
     @property
     def fingerprint(self) -> str:
         """Stays the same when lines move: what was found, on what, in which file."""
-        parts = [self.rule, self.place.file, *(self.resource or ()), dotted(self.path), self.message]
+        parts = [self.rule, self.location.file, *(self.resource_ref or ()), format_path(self.field_path), self.message]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
@@ -100,66 +100,68 @@ class Gap(NamedTuple):
 
     file: str
     reason: str
-    fatal: bool = False
+    is_fatal: bool = False
 
 
 class Coverage(NamedTuple):
     """How much was looked at: counts of files, of resources, and of resources that every engine judged."""
 
-    files: int = 0
-    resources: int = 0
-    checked: int = 0
-    skipped: tuple[Gap, ...] = ()
+    file_count: int = 0
+    resource_count: int = 0
+    checked_count: int = 0
+    gaps: tuple[Gap, ...] = ()
 
 
 class Verdict(NamedTuple):
     """The one answer of a run.
 
     Attributes:
-        lasts: whether the same input has the same verdict at any time of the day.
+        is_cacheable: whether the same input has the same verdict at any time of the day.
         shard: where this is only a part: its number, from 1, and of how many.
     """
 
     findings: tuple[Finding, ...] = ()
     coverage: Coverage = Coverage()
     engine: tuple[str, str] = ("", "")
-    policies: str = ""
+    policy_digest: str = ""
     revision: str | None = None
-    lasts: bool = False
+    is_cacheable: bool = False
     shard: tuple[int, int] | None = None
 
     @property
-    def counting(self) -> list[Finding]:
+    def active_findings(self) -> list[Finding]:
         """The findings that nobody waived, and that are not older than the change that is judged."""
-        return [finding for finding in self.findings if not finding.waived and not finding.old]
+        return [finding for finding in self.findings if not finding.waiver and not finding.is_preexisting]
 
     @property
-    def word(self) -> Literal["accepted", "refused", "incomplete"]:
+    def decision(self) -> Literal["accepted", "refused", "incomplete"]:
         """Gaps weigh more than findings: an incomplete judgement is not a judgement."""
-        if any(gap.fatal for gap in self.coverage.skipped):
+        if any(gap.is_fatal for gap in self.coverage.gaps):
             return "incomplete"
-        refused = any(finding.severity == "error" for finding in self.counting)
+        refused = any(finding.severity == "error" for finding in self.active_findings)
         return "refused" if refused else "accepted"
 
     @property
     def exit_code(self) -> int:
         """0 accepted, 1 refused, 3 could not judge all of it."""
-        return {"accepted": 0, "refused": 1, "incomplete": 3}[self.word]
+        return {"accepted": 0, "refused": 1, "incomplete": 3}[self.decision]
 
 
-def distinct(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def deduplicate(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Each finding once, though several overlays render the same base; in the order of files and lines."""
     once: dict[tuple[object, ...], Finding] = {}
     for finding in findings:
-        once.setdefault((finding.rule, finding.place, finding.message), finding)
-    return tuple(sorted(once.values(), key=lambda found: (_known(found.place), found.rule, found.message)))
+        once.setdefault((finding.rule, finding.location, finding.message), finding)
+    return tuple(
+        sorted(once.values(), key=lambda found: (_location_sort_key(found.location), found.rule, found.message))
+    )
 
 
-def _known(place: Place) -> tuple[str, int, int]:
-    return place.file, place.line or 0, place.column or 0
+def _location_sort_key(location: Location) -> tuple[str, int, int]:
+    return location.file, location.line or 0, location.column or 0
 
 
-def at(value: Any, path: FieldPath) -> Any:
+def get_field(value: Any, path: FieldPath) -> Any:
     """The value at a path, or None."""
     for step in path:
         try:
@@ -169,7 +171,7 @@ def at(value: Any, path: FieldPath) -> Any:
     return value
 
 
-def dotted(path: FieldPath | None) -> str:
+def format_path(path: FieldPath | None) -> str:
     """A path as people write it: `spec.containers[0].image`, keys with dots in brackets and quotes."""
     text = ""
     for step in path or ():
@@ -182,9 +184,9 @@ def dotted(path: FieldPath | None) -> str:
     return text
 
 
-def undotted(text: str) -> FieldPath:
+def parse_path(text: str) -> FieldPath:
     """The path that `dotted` wrote."""
     return tuple(
         int(number) if number else quoted if quoted is not None and not name else name
-        for name, number, quoted in ((m["name"], m["number"], m["quoted"]) for m in STEP.finditer(text))
+        for name, number, quoted in ((m["name"], m["number"], m["quoted"]) for m in PATH_STEP.finditer(text))
     )

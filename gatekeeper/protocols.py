@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from gatekeeper.model import FieldPath, Place
+    from gatekeeper.model import FieldPath, Location
 
 
-class Positions(Protocol):
+class ParsedDocument(Protocol):
     """A parsed document that knows where its parts stand."""
 
     @property
@@ -39,14 +39,14 @@ class Origin(Protocol):
     def file(self) -> str:
         """The file that holds the resource before rendering, relative to the repository's root."""
 
-    def place(self, path: FieldPath, key: bool = False) -> Place:
+    def find_location(self, path: FieldPath, key: bool = False) -> Location:
         """The spot that set a field of the resource, or the deepest part of its path that exists."""
 
 
-class Answer(NamedTuple):
+class QueryResult(NamedTuple):
     """What one rule said of one input: its value, or why it could not be evaluated."""
 
-    input: int
+    input_index: int
     query: str
     value: Any
     error: str
@@ -59,7 +59,7 @@ class RegoEngine(Protocol):
     def name(self) -> tuple[str, str]:
         """The engine's name and version, for the report."""
 
-    def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[Answer]:
+    def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[QueryResult]:
         """Asks each input (JSON) its rules (`data.package.rule`), in order; undefined and empty answers left out.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 
-class Hidden:
+class SecretBytes:
     """A secret value. Its text in messages, logs, `repr` and formats says only that it is hidden."""
 
     __slots__ = ("_content",)
@@ -26,7 +26,7 @@ class Hidden:
         return "(hidden)"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Hidden) and other._content == self._content
+        return isinstance(other, SecretBytes) and other._content == self._content
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -42,8 +42,8 @@ def repository(tmp_path: Path) -> Repository:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
-        if not (root / config.NAME).exists():
-            (root / config.NAME).write_text("library: {profile: 'off'}\n")
+        if not (root / config.CONFIG_FILE).exists():
+            (root / config.CONFIG_FILE).write_text("library: {profile: 'off'}\n")
         return root
 
     return write
@@ -52,7 +52,7 @@ def repository(tmp_path: Path) -> Repository:
 def judge(root: Path, jobs: int = 2) -> Verdict:
     """Judges a folder with its own config."""
     settings = config.load(root, None)
-    return pipeline.judge(tree.gather([root], root, settings.exclude), settings, pipeline.Asked(jobs))
+    return pipeline.run_check(tree.build_tree([root], root, settings.exclude), settings, pipeline.CheckOptions(jobs))
 
 
 def rules(verdict: Verdict) -> set[str]:
@@ -88,7 +88,7 @@ def needs(*names: str) -> pytest.MarkDecorator:
     missing = []
     for name in names:
         try:
-            toolchain.find(name)
+            toolchain.find_program(name)
         except ToolError:
             missing.append(name)
     if missing and os.environ.get("GATEKEEPER_CI"):
@@ -110,7 +110,7 @@ def running_opa(*arguments: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
-        str(toolchain.find("opa")),
+        str(toolchain.find_program("opa")),
         "run",
         "--server",
         "--addr",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.engines.schema.catalog import Catalog
+from gatekeeper.engines.schema.catalog import SchemaCatalog
 from gatekeeper.errors import UsageError
 from tests.conftest import Repository, command, judge, needs, rules
 from tests.gate.test_pipeline import GOOD
@@ -20,28 +20,63 @@ BAD: list[tuple[str, dict[str, str | bytes], int, str]] = [
     ("broken YAML", {"a.yaml": "a: [1\n"}, 3, "cannot be read"),
     ("not UTF-8", {"a.yaml": b"a: \xff\xfe\n"}, 3, "not UTF-8 at byte 3"),
     ("deep nesting", {"a.yaml": "[" * 10_000}, 3, "nested more than"),
-    ("a policy that does not compile", {
-        "gatekeeper.yaml": "policies: {paths: [p]}\n", "p/a.rego": "package a\n\ndeny contains if {\n", "a.yaml": GOOD,
-    }, 3, "p/a.rego: does not compile"),
-    ("a policy folder without policies", {"gatekeeper.yaml": "policies: {paths: [p]}\n", "p/x.txt": ""}, 3, "no policy there"),
+    (
+        "a policy that does not compile",
+        {
+            "gatekeeper.yaml": "policies: {paths: [p]}\n",
+            "p/a.rego": "package a\n\ndeny contains if {\n",
+            "a.yaml": GOOD,
+        },
+        3,
+        "p/a.rego: does not compile",
+    ),
+    (
+        "a policy folder without policies",
+        {"gatekeeper.yaml": "policies: {paths: [p]}\n", "p/x.txt": ""},
+        3,
+        "no policy there",
+    ),
     ("a policy folder that is not there", {"gatekeeper.yaml": "policies: {paths: [p]}\n"}, 3, "no such file"),
-    ("data that is no JSON", {
-        "gatekeeper.yaml": "policies: {paths: [p], data: [d]}\n", "p/a.rego": "package a\n", "d/x.json": "{",
-    }, 3, "d/x.json:2:1: is no JSON"),
+    (
+        "data that is no JSON",
+        {
+            "gatekeeper.yaml": "policies: {paths: [p], data: [d]}\n",
+            "p/a.rego": "package a\n",
+            "d/x.json": "{",
+        },
+        3,
+        "d/x.json:2:1: is no JSON",
+    ),
     ("an unknown setting", {"gatekeeper.yaml": "enginee: opa\n"}, 2, "unknown setting `enginee`"),
     ("a setting of the wrong type", {"gatekeeper.yaml": "policies: {paths: x}\n"}, 2, "must be a list of texts"),
     ("an unknown Kubernetes version", {"gatekeeper.yaml": "kubernetes: '1.2'\n"}, 2, "can be 1.25 to"),
     ("a kind without a schema", {"a.yaml": "apiVersion: x.io/v1\nkind: X\n"}, 3, "no schema for X"),
-    ("a kustomization that builds on a URL", {
-        "kustomization.yaml": "resources: ['https://example.com/x?ref=v1']\n",
-    }, 3, "is not fetched"),
-    ("a kustomization that leaves the repository", {
-        "kustomization.yaml": "resources: [../../etc/passwd]\n",
-    }, 3, "outside of the repository"),
-    ("a CRD folder without CRDs", {
-        "gatekeeper.yaml": "schemas: {crds: [c]}\n", "c/x.yaml": "a: 1\n",
-    }, 2, "schemas.crds"),
-]  # fmt: skip
+    (
+        "a kustomization that builds on a URL",
+        {
+            "kustomization.yaml": "resources: ['https://example.com/x?ref=v1']\n",
+        },
+        3,
+        "is not fetched",
+    ),
+    (
+        "a kustomization that leaves the repository",
+        {
+            "kustomization.yaml": "resources: [../../etc/passwd]\n",
+        },
+        3,
+        "outside of the repository",
+    ),
+    (
+        "a CRD folder without CRDs",
+        {
+            "gatekeeper.yaml": "schemas: {crds: [c]}\n",
+            "c/x.yaml": "a: 1\n",
+        },
+        2,
+        "schemas.crds",
+    ),
+]
 
 
 @pytest.mark.parametrize(("files", "status", "words"), [pytest.param(*case[1:], id=case[0]) for case in BAD])
@@ -72,7 +107,7 @@ def test_a_file_that_is_too_large_is_a_gap(repository: Repository) -> None:
         handle.truncate(50 << 20)
     verdict = judge(root)
     assert verdict.exit_code == 3
-    assert any(gap.file == "big.yaml" and "larger than" in gap.reason for gap in verdict.coverage.skipped)
+    assert any(gap.file == "big.yaml" and "larger than" in gap.reason for gap in verdict.coverage.gaps)
 
 
 def test_links_that_loop_or_leave_the_repository_are_gaps(repository: Repository, tmp_path: Path) -> None:
@@ -81,7 +116,7 @@ def test_links_that_loop_or_leave_the_repository_are_gaps(repository: Repository
     (root / "loop").symlink_to("loop")
     (root / "out.yaml").symlink_to(tmp_path / "secret.yaml")
     (root / "in.yaml").symlink_to("a.yaml")
-    reasons = {gap.file: (gap.reason, gap.fatal) for gap in judge(root).coverage.skipped}
+    reasons = {gap.file: (gap.reason, gap.is_fatal) for gap in judge(root).coverage.gaps}
     assert "leads nowhere" in reasons["loop"][0] and reasons["loop"][1]
     assert "out of the repository" in reasons["out.yaml"][0] and reasons["out.yaml"][1]
     assert "judged as a.yaml" in reasons["in.yaml"][0] and not reasons["in.yaml"][1]
@@ -110,7 +145,7 @@ deny contains "x" if {
     verdict = judge(root)
     assert time.monotonic() - began < 30
     assert verdict.exit_code == 3
-    assert any("policies.timeout" in gap.reason for gap in verdict.coverage.skipped)
+    assert any("policies.timeout" in gap.reason for gap in verdict.coverage.gaps)
 
 
 def test_no_kustomize_is_told_and_never_accepted(repository: Repository, tmp_path: Path) -> None:
@@ -145,16 +180,16 @@ def test_a_schema_that_cannot_be_used_is_told_and_the_rest_is_judged(repository:
     )
     verdict = judge(root)
     assert verdict.exit_code == 3
-    assert any("the schema of X (x.io/v1) cannot be used" in gap.reason for gap in verdict.coverage.skipped)
+    assert any("the schema of X (x.io/v1) cannot be used" in gap.reason for gap in verdict.coverage.gaps)
     assert "schema/unknown-field" in rules(verdict)
 
 
 def test_a_reference_that_leads_nowhere_is_told() -> None:
-    catalog = Catalog("1.34")
+    catalog = SchemaCatalog("1.34")
     catalog._definitions = {"x": {"$ref": "#/$defs/gone"}}
     catalog._kinds = {("x.io/v1", "X"): "x"}
     with pytest.raises(UsageError, match=r"the schema of X \(x.io/v1\) refers to `gone`, which does not exist"):
-        catalog.refused(("x.io/v1", "X"), [b"{}"], 1)
+        catalog.find_invalid(("x.io/v1", "X"), [b"{}"], 1)
 
 
 def test_leak_rules_that_cannot_be_used_are_told_and_the_shipped_ones_are_used(repository: Repository) -> None:
@@ -163,7 +198,7 @@ def test_leak_rules_that_cannot_be_used_are_told_and_the_shipped_ones_are_used(r
     root = repository({"gatekeeper.yaml": config, "own.toml": "[[rules]]\nid='x'\nregex='('\n", "k.txt": key})
     verdict = judge(root)
     assert verdict.exit_code == 3
-    assert any("own.toml: rule `x`: a pattern is no RE2" in gap.reason for gap in verdict.coverage.skipped)
+    assert any("own.toml: rule `x`: a pattern is no RE2" in gap.reason for gap in verdict.coverage.gaps)
     assert rules(verdict) == {"plaintext/private-key"}
 
 
@@ -178,7 +213,7 @@ def test_kustomize_is_not_led_out_of_the_repository_by_a_link(
     (root / "app" / "linked").symlink_to(tmp_path / "away")
     verdict = judge(root)
     assert "render/outside" in rules(verdict)
-    assert verdict.coverage.resources == 0
+    assert verdict.coverage.resource_count == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
@@ -201,8 +236,12 @@ def test_a_full_disk_is_told(repository: Repository, tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "gatekeeper", "check", root],
-            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert (done.returncode, done.stderr) == (3, "gatekeeper: No space left on device\n")
 
 
@@ -216,7 +255,7 @@ def test_folders_that_link_in_a_circle_end(repository: Repository) -> None:
     root = repository({"a/b/x.yaml": GOOD})
     (root / "a" / "b" / "up").symlink_to(root / "a")
     verdict = judge(root)
-    assert verdict.coverage.resources == 1
+    assert verdict.coverage.resource_count == 1
 
 
 def test_kustomizations_in_a_circle_are_told(repository: Repository) -> None:

@@ -46,8 +46,13 @@ def test_a_reader_that_goes_away_is_no_fault(repository: Repository) -> None:
     root = repository({f"{n}.yaml": "a: [1\n" for n in range(400)})
     done = subprocess.run(
         f"{sys.executable} -m gatekeeper check --format json {root} | head -1; exit ${{PIPESTATUS[0]}}",
-        shell=True, executable="/bin/bash", capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.stderr, done.stdout) == ("", "{\n")
 
 

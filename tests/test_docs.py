@@ -22,7 +22,7 @@ def test_the_settings_page_shows_every_setting_and_is_a_valid_file(tmp_path: Pat
     text = (ROOT / "docs" / "configuration.md").read_text()
     block = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert block
-    (tmp_path / config.NAME).write_text(block.group(1))
+    (tmp_path / config.CONFIG_FILE).write_text(block.group(1))
     assert config.load(tmp_path, None) != config.Config()
     for section, key, _, _ in config.SETTINGS:
         assert re.search(rf"^{'  ' if section else ''}{key}:", block.group(1), re.MULTILINE), f"{section}.{key}"

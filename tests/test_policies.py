@@ -9,29 +9,29 @@ import pytest
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation as rego
 from gatekeeper.engines.rego import library, loader, policy_tests, query_plan
-from gatekeeper.engines.rego.embedded import Embedded
-from gatekeeper.engines.rego.library import Rule
-from gatekeeper.model import dotted
+from gatekeeper.engines.rego.embedded import RegorusEngine
+from gatekeeper.engines.rego.library import LibraryRule
+from gatekeeper.model import format_path
 from tests.conftest import command, needs
 
-ROOT = library.folder()
-RULES = library.rules()[0]
+ROOT = library.find_folder()
+RULES = library.load_rules()[0]
 
 
-def found(rule: Rule, case: Path) -> list[tuple[str, str]]:
+def found(rule: LibraryRule, case: Path) -> list[tuple[str, str]]:
     """What one rule alone finds in a case: the field and the message."""
     data = case.parent / "data.yaml"
-    own = loader.load(ROOT, [], [str(data.relative_to(ROOT))] if data.exists() else [])
-    plan = query_plan.plan(Config(library="off", enable=(rule.name,)), own)
-    resources = policy_tests.resources(case, case.name)
-    engine = Embedded(plan.policies, 5, 1)
-    findings, gaps = rego.judge(resources, plan, engine)
+    own = loader.load_policies(ROOT, [], [str(data.relative_to(ROOT))] if data.exists() else [])
+    plan = query_plan.build_plan(Config(library="off", enable=(rule.name,)), own)
+    resources = policy_tests.read_case(case, case.name)
+    engine = RegorusEngine(plan.policies, 5, 1)
+    findings, gaps = rego.evaluate_resources(resources, plan, engine)
     assert not gaps
-    return [(dotted(finding.path), finding.message) for finding in findings]
+    return [(format_path(finding.field_path), finding.message) for finding in findings]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_a_rule_finds_its_bad_case_and_not_its_good_one(rule: Rule) -> None:
+def test_a_rule_finds_its_bad_case_and_not_its_good_one(rule: LibraryRule) -> None:
     folder = ROOT / rule.name
     [bad] = folder.glob("bad.*")
     wanted = bad.read_text().splitlines()[0].removeprefix("# finding: ")
@@ -41,17 +41,17 @@ def test_a_rule_finds_its_bad_case_and_not_its_good_one(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_a_rule_says_why_and_what_to_do(rule: Rule) -> None:
-    assert rule.title and rule.reason and rule.remedy and rule.standards
+def test_a_rule_says_why_and_what_to_do(rule: LibraryRule) -> None:
+    assert rule.title and rule.description and rule.remedy and rule.standards
     assert rule.severity in ("error", "warning", "info")
     assert rule.profile in ("default", "strict")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_each_standard_can_be_read_somewhere(rule: Rule) -> None:
-    known = library.links()
+def test_each_standard_can_be_read_somewhere(rule: LibraryRule) -> None:
+    known = library.load_standard_links()
     assert rule.standards
-    assert all(library.link(standard, known).startswith("https://") for standard in rule.standards)
+    assert all(library.find_standard_link(standard, known).startswith("https://") for standard in rule.standards)
 
 
 def test_there_are_at_least_forty_rules() -> None:

@@ -10,55 +10,57 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatekeeper.apply.order import Object
-from gatekeeper.kube.labels import labels_of
-from gatekeeper.model import at
+from gatekeeper.kube.labels import read_labels
+from gatekeeper.model import get_field
 
-PREFIX = "kubectl"
-NAMES = ("before-first-apply", "kustomize-controller", "argocd-controller", "argocd-application-controller")
+KUBECTL_PREFIX = "kubectl"
+LEGACY_MANAGERS = ("before-first-apply", "kustomize-controller", "argocd-controller", "argocd-application-controller")
 # What kubectl and old versions of Flux keep in an object for themselves.
-NOTES = (
+LEGACY_ANNOTATIONS = (
     "kubectl.kubernetes.io/last-applied-configuration",
     "kustomize.toolkit.fluxcd.io/checksum",
     "fluxcd.io/sync-checksum",
 )
 
 
-def changes(live: Object, own: str) -> dict[str, Any]:
+def build_takeover_patch(live: Object, own_manager: str) -> dict[str, Any]:
     """What of an object's metadata has to change so that its fields are ours; empty where nothing has to.
 
     Args:
-        own: the field manager that takes them over.
+        own_manager: the field manager that takes them over.
     """
-    held = at(live, ("metadata", "managedFields"))
+    held = get_field(live, ("metadata", "managedFields"))
     entries = held if isinstance(held, list) else []
-    theirs = [one for one in entries if _is_taken(one, own)]
-    notes = {name: None for name in NOTES if name in labels_of(live, "annotations")}
+    theirs = [one for one in entries if _should_take_over(one, own_manager)]
+    notes = {name: None for name in LEGACY_ANNOTATIONS if name in read_labels(live, "annotations")}
     if not theirs and not notes:
         return {}
     found: dict[str, Any] = {"annotations": notes} if notes else {}
     if theirs:
-        ours = [one for one in entries if one.get("manager") == own and one.get("operation") == "Apply"]
+        ours = [one for one in entries if one.get("manager") == own_manager and one.get("operation") == "Apply"]
         fields: dict[str, Any] = {}
         for one in (*ours, *theirs):
-            fields = _union(fields, one.get("fieldsV1") or {})
+            fields = _merge_fields(fields, one.get("fieldsV1") or {})
         last = (ours or theirs)[-1]
-        whole = {**last, "manager": own, "operation": "Apply", "fieldsV1": fields}
+        whole = {**last, "manager": own_manager, "operation": "Apply", "fieldsV1": fields}
         found["managedFields"] = [*(one for one in entries if one not in ours and one not in theirs), whole]
     return found
 
 
-def _is_taken(entry: Mapping[str, Any], own: str) -> bool:
+def _should_take_over(entry: Mapping[str, Any], own_manager: str) -> bool:
     if entry.get("subresource"):
         return False
     manager = str(entry.get("manager") or "")
     # What was written as ours by another way than applying.
-    is_own = manager == own and entry.get("operation") == "Update"
-    return is_own or manager.startswith(PREFIX) or manager in NAMES
+    is_own = manager == own_manager and entry.get("operation") == "Update"
+    return is_own or manager.startswith(KUBECTL_PREFIX) or manager in LEGACY_MANAGERS
 
 
-def _union(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_fields(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of two sets, as `fieldsV1` writes them."""
-    found = dict(one)
-    for key, held in other.items():
-        found[key] = _union(found[key], held) if isinstance(found.get(key), dict) and isinstance(held, dict) else held
+    found = dict(first)
+    for key, held in second.items():
+        found[key] = (
+            _merge_fields(found[key], held) if isinstance(found.get(key), dict) and isinstance(held, dict) else held
+        )
     return found

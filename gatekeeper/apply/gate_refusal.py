@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gatekeeper.apply.model import Outcome
+from gatekeeper.apply.model import ReconcileOutcome
 from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.model import Verdict, at
+from gatekeeper.model import Verdict, get_field
 
 
-def refusal(verdict: Verdict, objects: Sequence[Object], folders: Sequence[str]) -> Outcome | None:
+def find_refusal(verdict: Verdict, objects: Sequence[Object], folders: Sequence[str]) -> ReconcileOutcome | None:
     """Why some objects are not applied; None where they may be.
 
     Args:
         folders: of the repository, from which they come.
     """
-    lost = [gap for gap in verdict.coverage.skipped if gap.fatal]
+    lost = [gap for gap in verdict.coverage.gaps if gap.is_fatal]
     if lost:
-        return Outcome(False, "NotJudged", f"{lost[0].file}: {lost[0].reason}")
-    own = {(one["kind"], at(one, ("metadata", "name"))) for one in objects}
+        return ReconcileOutcome(False, "NotJudged", f"{lost[0].file}: {lost[0].reason}")
+    own = {(one["kind"], get_field(one, ("metadata", "name"))) for one in objects}
     found = [
         one
-        for one in verdict.counting
+        for one in verdict.active_findings
         if one.severity == "error"
         and (
-            (one.resource and (one.resource.kind, one.resource.name) in own)
-            or any(_below(one.place.file, folder) for folder in folders)
+            (one.resource_ref and (one.resource_ref.kind, one.resource_ref.name) in own)
+            or any(_is_below(one.location.file, folder) for folder in folders)
         )
     ]
     if not found:
         return None
-    shown = "; ".join(f"{one.place.file}:{one.place.line}: {one.rule}: {one.message}" for one in found[:3])
+    shown = "; ".join(f"{one.location.file}:{one.location.line}: {one.rule}: {one.message}" for one in found[:3])
     more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
-    return Outcome(False, "Refused", f"{shown}{more}")
+    return ReconcileOutcome(False, "Refused", f"{shown}{more}")
 
 
-def _below(file: str, folder: str) -> bool:
+def _is_below(file: str, folder: str) -> bool:
     return not folder or file.startswith(f"{folder}/")

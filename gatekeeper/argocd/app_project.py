@@ -9,59 +9,61 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gatekeeper.apply.inventory import Entry
-from gatekeeper.argocd.application_spec import Application, Destination, normal
+from gatekeeper.apply.inventory import InventoryEntry
+from gatekeeper.argocd.application_spec import Application, Destination, normalize_url
 from gatekeeper.argocd.glob import matches
-from gatekeeper.argocd.sync.sync_windows import Window, read
+from gatekeeper.argocd.sync.sync_windows import SyncWindow, parse_sync_window
 from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.model import at
+from gatekeeper.model import get_field
 
-DENIED = "!"
+DENY_PREFIX = "!"
 
 
-def refusal(project: Object, application: Application, home: str, destination: Destination) -> str:
+def find_refusal(project: Object, application: Application, argocd_namespace: str, destination: Destination) -> str:
     """Why a project does not let an Application be; empty where it does.
 
     Args:
-        home: the namespace of the projects, whose Applications need no leave.
+        argocd_namespace: the namespace of the projects, whose Applications need no leave.
         destination: with both the address and the name of the cluster.
     """
     name = project["metadata"]["name"]
-    if at(project, ("spec", "sourceIntegrity")):
+    if get_field(project, ("spec", "sourceIntegrity")):
         return f"the project {name} has `sourceIntegrity`, which is not supported yet: use `signatureKeys`"
-    if application.namespace != home and not _fits(_listed(project, "sourceNamespaces"), application.namespace):
+    if application.namespace != argocd_namespace and not _matches_any(
+        _read_list(project, "sourceNamespaces"), application.namespace
+    ):
         return f"the project {name} does not let Applications be in the namespace {application.namespace}"
     for source in application.sources:
-        if not permits_source(project, source.url):
+        if not is_source_permitted(project, source.url):
             return f"the project {name} does not permit the repository {source.url}"
-    if not permits_destination(project, destination):
+    if not is_destination_permitted(project, destination):
         where = destination.name or destination.server
         return f"the project {name} does not permit the namespace {destination.namespace or '(none)'} of {where}"
     return ""
 
 
-def permits_source(project: Object, url: str) -> bool:
+def is_source_permitted(project: Object, url: str) -> bool:
     """Whether manifests may come from a repository."""
-    rules = [str(one) for one in _listed(project, "sourceRepos")]
-    denied = [normal(one[1:]) for one in rules if one.startswith(DENIED)]
-    allowed = [normal(one) for one in rules if not one.startswith(DENIED)]
-    own = normal(url)
+    rules = [str(one) for one in _read_list(project, "sourceRepos")]
+    denied = [normalize_url(one[1:]) for one in rules if one.startswith(DENY_PREFIX)]
+    allowed = [normalize_url(one) for one in rules if not one.startswith(DENY_PREFIX)]
+    own = normalize_url(url)
     if any(matches(one, own, "/") for one in denied):
         return False
     return any(one == "*" or matches(one, own, "/") for one in allowed)
 
 
-def permits_destination(project: Object, destination: Destination) -> bool:
+def is_destination_permitted(project: Object, destination: Destination) -> bool:
     """Whether something may be applied to a namespace of a cluster."""
     is_let = False
-    for rule in _listed(project, "destinations"):
-        server, name, namespace = (str(at(rule, (key,)) or "") for key in ("server", "name", "namespace"))
-        by_server = _rule(server, destination.server) if server else None
-        by_name = _rule(name, destination.name) if name else None
+    for rule in _read_list(project, "destinations"):
+        server, name, namespace = (str(get_field(rule, (key,)) or "") for key in ("server", "name", "namespace"))
+        by_server = _matches_rule(server, destination.server) if server else None
+        by_name = _matches_rule(name, destination.name) if name else None
         cluster = [one for one in (by_server, by_name) if one is not None]
-        space = _rule(namespace, destination.namespace)
+        space = _matches_rule(namespace, destination.namespace)
         # A rule with `!` forbids where all that it names fits.
-        if any(text.startswith(DENIED) for text in (server, name, namespace)):
+        if any(text.startswith(DENY_PREFIX) for text in (server, name, namespace)):
             if space and all(cluster):
                 return False
             continue
@@ -69,39 +71,39 @@ def permits_destination(project: Object, destination: Destination) -> bool:
     return is_let
 
 
-def _rule(pattern: str, text: str) -> bool:
-    return matches(pattern.removeprefix(DENIED), text)
+def _matches_rule(pattern: str, text: str) -> bool:
+    return matches(pattern.removeprefix(DENY_PREFIX), text)
 
 
-def permits_kind(project: Object, entry: Entry, is_namespaced: bool) -> bool:
+def is_kind_permitted(project: Object, entry: InventoryEntry, is_namespaced: bool) -> bool:
     """Whether objects of a kind may be applied."""
     scope = "namespace" if is_namespaced else "cluster"
-    whites, blacks = (at(project, ("spec", f"{scope}Resource{word}")) for word in ("Whitelist", "Blacklist"))
-    if _names(blacks, entry):
+    whites, blacks = (get_field(project, ("spec", f"{scope}Resource{word}")) for word in ("Whitelist", "Blacklist"))
+    if _matches_any_kind(blacks, entry):
         return False
     # Of what is in namespaces all may be applied where no list says otherwise; of what is in none, nothing.
-    return is_namespaced if whites is None else _names(whites, entry)
+    return is_namespaced if whites is None else _matches_any_kind(whites, entry)
 
 
-def _names(rules: Any, entry: Entry) -> bool:
+def _matches_any_kind(rules: Any, entry: InventoryEntry) -> bool:
     for rule in rules if isinstance(rules, list) else ():
-        group, kind, name = (str(at(rule, (key,)) or "") for key in ("group", "kind", "name"))
+        group, kind, name = (str(get_field(rule, (key,)) or "") for key in ("group", "kind", "name"))
         if matches(group, entry.group) and matches(kind, entry.kind) and (not name or matches(name, entry.name)):
             return True
     return False
 
 
-def signers(project: Object) -> tuple[str, ...]:
+def list_signing_keys(project: Object) -> tuple[str, ...]:
     """The keys of PGP by one of which each commit must be signed; none where none must be."""
-    found = (at(one, ("keyID",)) for one in _listed(project, "signatureKeys"))
+    found = (get_field(one, ("keyID",)) for one in _read_list(project, "signatureKeys"))
     return tuple(sorted(str(one) for one in found if one))
 
 
-def account(project: Object, destination: Destination) -> str:
+def find_service_account(project: Object, destination: Destination) -> str:
     """The user with whose rights an Application of a project is applied; empty for our own."""
-    for rule in _listed(project, "destinationServiceAccounts"):
+    for rule in _read_list(project, "destinationServiceAccounts"):
         server, namespace, name = (
-            str(at(rule, (key,)) or "") for key in ("server", "namespace", "defaultServiceAccount")
+            str(get_field(rule, (key,)) or "") for key in ("server", "namespace", "defaultServiceAccount")
         )
         if matches(server, destination.server) and matches(namespace or "*", destination.namespace):
             space, sign, own = name.rpartition(":")
@@ -109,32 +111,32 @@ def account(project: Object, destination: Destination) -> str:
     return ""
 
 
-def windows(project: Object) -> list[Window]:
+def parse_sync_windows(project: Object) -> list[SyncWindow]:
     """When Applications of a project may be synced.
 
     Raises:
         FieldError: one is not valid.
     """
-    return [read(one, number) for number, one in enumerate(_listed(project, "syncWindows"))]
+    return [parse_sync_window(one, number) for number, one in enumerate(_read_list(project, "syncWindows"))]
 
 
-def _fits(rules: Iterable[object], text: str) -> bool:
+def _matches_any(rules: Iterable[object], text: str) -> bool:
     return any(isinstance(one, str) and matches(one, text) for one in rules)
 
 
-def _listed(project: Object, name: str) -> list[Any]:
-    held = at(project, ("spec", name))
+def _read_list(project: Object, field: str) -> list[Any]:
+    held = get_field(project, ("spec", field))
     return held if isinstance(held, list) else []
 
 
-def is_for(window: Window, application: Application, destination: Destination) -> bool:
+def is_window_for(window: SyncWindow, application: Application, destination: Destination) -> bool:
     """Whether a window is about an Application."""
     by = (
-        _fits(window.applications, application.name),
-        _fits(window.namespaces, destination.namespace),
-        _fits(window.clusters, destination.server) or _fits(window.clusters, destination.name),
+        _matches_any(window.applications, application.name),
+        _matches_any(window.namespaces, destination.namespace),
+        _matches_any(window.clusters, destination.server) or _matches_any(window.clusters, destination.name),
     )
     told = (window.applications, window.namespaces, window.clusters)
-    if window.needs_all:
+    if window.should_match_all:
         return any(told) and all(fits for fits, listed in zip(by, told, strict=True) if listed)
     return any(by)

@@ -14,12 +14,12 @@ from gatekeeper.gocompat import regexp
 
 def matches(pattern: str, text: str, separator: str = "") -> bool:
     """Whether a text fits a pattern; one that is none fits nothing."""
-    found = _compiled(pattern, separator)
+    found = _compile_glob(pattern, separator)
     return found is not None and found.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=1024)
-def _compiled(pattern: str, separator: str) -> Any | None:
+def _compile_glob(pattern: str, separator: str) -> Any | None:
     one = f"[^{re.escape(separator)}]" if separator else "."
     out, depth, place = "", 0, 0
     while place < len(pattern):
@@ -49,4 +49,4 @@ def _compiled(pattern: str, separator: str) -> Any | None:
         else:
             out += re.escape(sign)
     # By a library that takes no longer than the text is long: whoever writes such a pattern holds nobody up.
-    return None if depth else regexp.compiled(f"(?s){out}")
+    return None if depth else regexp.compile_pattern(f"(?s){out}")

@@ -5,38 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from gatekeeper.apply.inventory import Entry
-from gatekeeper.apply.server_side_apply import Change
+from gatekeeper.apply.inventory import InventoryEntry
+from gatekeeper.apply.server_side_apply import ObjectChange
 from gatekeeper.argocd.application_spec import Application
-from gatekeeper.argocd.health.builtin import Health
+from gatekeeper.argocd.health.builtin import ArgoHealth
 from gatekeeper.cluster.dynamic_client import Object
 
-Status = Literal["Synced", "OutOfSync", "Unknown"]
-Phase = Literal["PreSync", "Sync", "PostSync", "SyncFail"]
-PHASES: tuple[Phase, ...] = ("PreSync", "Sync", "PostSync", "SyncFail")
-Running = Literal["Running", "Succeeded", "Failed", "Error", "Terminating"]
+SyncStatus = Literal["Synced", "OutOfSync", "Unknown"]
+SyncPhase = Literal["PreSync", "Sync", "PostSync", "SyncFail"]
+SYNC_PHASES: tuple[SyncPhase, ...] = ("PreSync", "Sync", "PostSync", "SyncFail")
+OperationPhase = Literal["Running", "Succeeded", "Failed", "Error", "Terminating"]
 
 
-class Asked(NamedTuple):
+class ApplicationBuild(NamedTuple):
     """An Application as it is in the cluster, and what it applies.
 
     Attributes:
         folders: of the repositories, from which it applies.
-        types: by which tool each source is rendered.
-        lost: why not all of it could be rendered; empty where it could.
+        source_types: by which tool each source is rendered.
+        render_error: why not all of it could be rendered; empty where it could.
         revisions: the commits of all its sources.
     """
 
-    value: Object
+    manifest: Object
     application: Application
     folders: Sequence[str]
     objects: Sequence[Object]
-    types: Sequence[str]
+    source_types: Sequence[str]
     revisions: Sequence[str]
-    lost: str = ""
+    render_error: str = ""
 
 
-class Item(NamedTuple):
+class ComparedObject(NamedTuple):
     """One object of an Application: wanted, there, or both.
 
     Attributes:
@@ -44,30 +44,30 @@ class Item(NamedTuple):
         live: as it is in the cluster; None where it is not.
     """
 
-    entry: Entry
-    status: Status
-    change: Change | None
+    entry: InventoryEntry
+    status: SyncStatus
+    change: ObjectChange | None
     live: Object | None
-    health: Health | None
+    health: ArgoHealth | None
 
     @property
-    def goes(self) -> bool:
+    def should_prune(self) -> bool:
         """Whether it is there and not wanted any more."""
         return self.change is None
 
 
-class Result(NamedTuple):
+class ResourceResult(NamedTuple):
     """What became of one object in a sync.
 
     Attributes:
         status: `Synced`, `SyncFailed`, `Pruned`, `PruneSkipped`; empty of a hook that runs.
-        running: how it goes on after it was applied.
-        hook: its kind of hook; empty of what is none.
+        hook_phase: how it goes on after it was applied.
+        hook_type: its kind of hook; empty of what is none.
     """
 
-    entry: Entry
-    phase: Phase
+    entry: InventoryEntry
+    phase: SyncPhase
     status: str
-    running: Running
+    hook_phase: OperationPhase
     message: str = ""
-    hook: str = ""
+    hook_type: str = ""

@@ -7,31 +7,33 @@ from typing import NamedTuple
 
 from gatekeeper.argocd import app_project, destination
 from gatekeeper.argocd.application_spec import Application
-from gatekeeper.argocd.destination import There
-from gatekeeper.argocd.sync.sync_windows import Window
-from gatekeeper.cluster.dynamic_client import Object, Objects
+from gatekeeper.argocd.destination import DestinationCluster
+from gatekeeper.argocd.sync.sync_windows import SyncWindow
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.errors import SealError
-from gatekeeper.model import at
+from gatekeeper.model import get_field
 
 
-class Permit(NamedTuple):
+class Permissions(NamedTuple):
     """What a project lets an Application do.
 
     Attributes:
-        there: the cluster that it is applied to, with the rights that count there.
-        windows: those that are about it.
+        target: the cluster that it is applied to, with the rights that count there.
+        sync_windows: those that are about it.
     """
 
     project: Object
-    there: There
-    windows: Sequence[Window]
+    target: DestinationCluster
+    sync_windows: Sequence[SyncWindow]
 
 
-def permit(cluster: Objects, home: str, application: Application, project: Object | None) -> Permit:
+def resolve_permissions(
+    cluster: DynamicClient, argocd_namespace: str, application: Application, project: Object | None
+) -> Permissions:
     """What a project lets an Application do.
 
     Args:
-        home: the namespace of Argo CD's own objects.
+        argocd_namespace: the namespace of Argo CD's own objects.
         project: the one that it names; None where there is none.
 
     Raises:
@@ -40,15 +42,19 @@ def permit(cluster: Objects, home: str, application: Application, project: Objec
         ToolError: the cluster does not tell, or its destination cannot be reached.
     """
     if project is None:
-        name = f"{home}/{application.project}"
+        name = f"{argocd_namespace}/{application.project}"
         raise SealError(f"the AppProject {name} is not there: make it, it says what is permitted")
-    there = destination.there(cluster, home, application.destination, application.project)
-    refusal = app_project.refusal(project, application, home, there.destination)
+    there = destination.resolve_cluster(cluster, argocd_namespace, application.destination, application.project)
+    refusal = app_project.find_refusal(project, application, argocd_namespace, there.destination)
     if refusal:
         raise SealError(refusal)
-    if at(project, ("spec", "permitOnlyProjectScopedClusters")) and there.owner != application.project:
+    if get_field(project, ("spec", "permitOnlyProjectScopedClusters")) and there.owner_project != application.project:
         name = there.destination.name or there.destination.server
         raise SealError(f"the project {application.project} permits clusters of its own alone, and {name} is none")
-    user = app_project.account(project, there.destination)
-    own = [one for one in app_project.windows(project) if app_project.is_for(one, application, there.destination)]
-    return Permit(project, there._replace(cluster=there.cluster.acting(user)) if user else there, own)
+    user = app_project.find_service_account(project, there.destination)
+    own = [
+        one
+        for one in app_project.parse_sync_windows(project)
+        if app_project.is_window_for(one, application, there.destination)
+    ]
+    return Permissions(project, there._replace(cluster=there.cluster.impersonate(user)) if user else there, own)

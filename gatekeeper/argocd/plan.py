@@ -5,74 +5,89 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gatekeeper.apply import gate_refusal, model, prune_budget, server_side_apply
-from gatekeeper.apply.model import Done, Outcome
-from gatekeeper.apply.prune_budget import Budget
-from gatekeeper.apply.server_side_apply import Gone
+from gatekeeper.apply.model import ReconcileOutcome, ReconcileResult
+from gatekeeper.apply.prune_budget import PruneBudget
+from gatekeeper.apply.server_side_apply import PruneResult
 from gatekeeper.argocd import application_spec, permissions, resource_tracking
-from gatekeeper.argocd.model import Asked, Item
+from gatekeeper.argocd.model import ApplicationBuild, ComparedObject
 from gatekeeper.argocd.sync import comparison, sync_options
-from gatekeeper.argocd.sync.sync_options import Options
-from gatekeeper.cluster.dynamic_client import Object, Objects
+from gatekeeper.argocd.sync.sync_options import SyncOptions
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.model import Verdict, at
+from gatekeeper.model import Verdict, get_field
 
 
-def planned(cluster: Objects, home: str, asked: Asked, verdict: Verdict, limit: Budget) -> Done:
+def plan_application(
+    cluster: DynamicClient, argocd_namespace: str, build: ApplicationBuild, verdict: Verdict, limit: PruneBudget
+) -> ReconcileResult:
     """What a sync of an Application would do; nothing is written.
 
     Args:
-        home: the namespace of Argo CD's own objects.
+        argocd_namespace: the namespace of Argo CD's own objects.
         limit: how much may be taken away.
     """
-    folder = asked.folders[0] if asked.folders else ""
-    about = model.Asked(asked.value, folder, asked.objects, asked.lost)
-    refused = gate_refusal.refusal(verdict, asked.objects, asked.folders)
-    if asked.lost or refused:
-        return Done(about, refused or Outcome(False, "ComparisonError", asked.lost))
+    folder = build.folders[0] if build.folders else ""
+    about = model.KustomizationBuild(build.manifest, folder, build.objects, build.render_error)
+    refused = gate_refusal.find_refusal(verdict, build.objects, build.folders)
+    if build.render_error or refused:
+        return ReconcileResult(about, refused or ReconcileOutcome(False, "ComparisonError", build.render_error))
     try:
-        return _compared(cluster, home, asked, about, limit)
+        return _plan_sync(cluster, argocd_namespace, build, about, limit)
     except (FieldError, SealError, ToolError) as error:
-        return Done(about, Outcome(False, "ComparisonError", str(error)))
+        return ReconcileResult(about, ReconcileOutcome(False, "ComparisonError", str(error)))
 
 
-def _compared(cluster: Objects, home: str, asked: Asked, about: model.Asked, limit: Budget) -> Done:
-    application = asked.application
-    kind = cluster.newest(application_spec.GROUP, application_spec.VERSIONS, "AppProject")
-    project = cluster.get(kind, home, application.project) if kind is not None else None
-    let = permissions.permit(cluster, home, application, project)
-    mark, app = resource_tracking.read(cluster, home), resource_tracking.instance(application, home)
-    plain, _ = comparison.prepared(asked, let.there, let.project, mark, app)
-    general = sync_options.read(application.options, "the Application")
-    before = comparison.before(_live(cluster, application.key) or asked.value, ())
-    items = comparison.compared(let.there, plain, before, comparison.how(asked, general), mark, app)
+def _plan_sync(
+    cluster: DynamicClient,
+    argocd_namespace: str,
+    build: ApplicationBuild,
+    subject: model.KustomizationBuild,
+    limit: PruneBudget,
+) -> ReconcileResult:
+    application = build.application
+    kind = cluster.find_newest_kind(application_spec.GROUP, application_spec.VERSIONS, "AppProject")
+    project = cluster.get(kind, argocd_namespace, application.project) if kind is not None else None
+    let = permissions.resolve_permissions(cluster, argocd_namespace, application, project)
+    mark, app = (
+        resource_tracking.read_tracking_settings(cluster, argocd_namespace),
+        resource_tracking.format_instance_name(application, argocd_namespace),
+    )
+    plain, _ = comparison.prepare_objects(build, let.target, let.project, mark, app)
+    general = sync_options.parse_sync_options(application.sync_options, "the Application")
+    before = comparison.list_tracked_entries(_get_live(cluster, application.key) or build.manifest, ())
+    items = comparison.compare_objects(
+        let.target, plain, before, comparison.build_apply_policy(build, general), mark, app
+    )
     changes = [one.change for one in items if one.change is not None]
-    gone = [_gone(one, general) for one in items if one.goes]
-    return Done(about, _outcome(asked, items, gone, limit), changes, gone)
+    gone = [_to_prune_result(one, general) for one in items if one.should_prune]
+    return ReconcileResult(subject, _build_outcome(build, items, gone, limit), changes, gone)
 
 
-def _live(cluster: Objects, name: tuple[str, str]) -> Object | None:
+def _get_live(cluster: DynamicClient, name: tuple[str, str]) -> Object | None:
     """The Application as it is in the cluster, which knows what was applied."""
-    kind = cluster.newest(application_spec.GROUP, application_spec.VERSIONS, "Application")
+    kind = cluster.find_newest_kind(application_spec.GROUP, application_spec.VERSIONS, "Application")
     return cluster.get(kind, *name) if kind is not None else None
 
 
-def _gone(one: Item, general: Options) -> Gone:
-    held = general.of(one.live or {}).get("Prune") if one.live else "true"
+def _to_prune_result(item: ComparedObject, application_options: SyncOptions) -> PruneResult:
+    held = application_options.for_object(item.live or {}).get("Prune") if item.live else "true"
     reason = {"true": "", "false": "`Prune=false`", "confirm": "it waits until somebody confirms it"}[held]
-    return Gone(one.entry, "keep" if reason else "delete", reason)
+    return PruneResult(item.entry, "keep" if reason else "delete", reason)
 
 
-def _outcome(asked: Asked, items: Sequence[Item], gone: Sequence[Gone], limit: Budget) -> Outcome:
-    failed = [f"{one}: {one.reason}" for one in server_side_apply.failed(item.change for item in items)]
+def _build_outcome(
+    build: ApplicationBuild, objects: Sequence[ComparedObject], pruned: Sequence[PruneResult], limit: PruneBudget
+) -> ReconcileOutcome:
+    failed = [f"{one}: {one.reason}" for one in server_side_apply.list_failed(item.change for item in objects)]
     if failed:
-        return Outcome(False, "SyncError", "; ".join(failed))
-    leaving = [one.entry for one in gone if one.action == "delete"]
-    before = sum(1 for one in items if one.live is not None)
-    held = prune_budget.excess(leaving, before, not asked.objects, limit)
+        return ReconcileOutcome(False, "SyncError", "; ".join(failed))
+    leaving = [one.entry for one in pruned if one.action == "delete"]
+    before = sum(1 for one in objects if one.live is not None)
+    held = prune_budget.find_excess(leaving, before, not build.objects, limit)
     if held:
-        return Outcome(False, "PruneHeld", held)
-    words = "it would be synced" if any(one.status == "OutOfSync" for one in items) else "it is as it shall be"
-    if at(asked.value, ("spec", "syncPolicy", "automated")) is None:
+        return ReconcileOutcome(False, "PruneHeld", held)
+    words = "it would be synced" if any(one.status == "OutOfSync" for one in objects) else "it is as it shall be"
+    if get_field(build.manifest, ("spec", "syncPolicy", "automated")) is None:
         words += "; not by itself: it has no `syncPolicy.automated`"
-    return Outcome(True, comparison.status_of(items), words)
+    return ReconcileOutcome(True, comparison.aggregate_sync_status(objects), words)

@@ -10,56 +10,58 @@ from copy import deepcopy
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from gatekeeper.apply.inventory import Entry, entry_of
+from gatekeeper.apply.inventory import InventoryEntry, entry_of
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.health import resource_health
 from gatekeeper.cluster import secret_values
-from gatekeeper.cluster.dynamic_client import Object, Objects
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.errors import ToolError
-from gatekeeper.kube.labels import labels_of
+from gatekeeper.kube.labels import read_labels
 
-ID, INSTALLATION = "argocd.argoproj.io/tracking-id", "argocd.argoproj.io/installation-id"
-LABEL, MOST = "app.kubernetes.io/instance", 63
-SETTINGS = "argocd-cm"
-Method = Literal["annotation", "annotation+label", "label"]
+TRACKING_ID, INSTALLATION_ID = "argocd.argoproj.io/tracking-id", "argocd.argoproj.io/installation-id"
+INSTANCE_LABEL, MAX_LABEL_LENGTH = "app.kubernetes.io/instance", 63
+SETTINGS_CONFIG_MAP = "argocd-cm"
+TrackingMethod = Literal["annotation", "annotation+label", "label"]
 
 
-class Tracking(NamedTuple):
+class TrackingSettings(NamedTuple):
     """How objects are marked; and the user's own scripts that say how well they are."""
 
-    method: Method = "annotation"
-    label: str = LABEL
-    installation: str = ""
-    scripts: Mapping[str, str] = MappingProxyType({})
+    method: TrackingMethod = "annotation"
+    instance_label: str = INSTANCE_LABEL
+    installation_id: str = ""
+    health_scripts: Mapping[str, str] = MappingProxyType({})
 
 
-def read(cluster: Objects, home: str) -> Tracking:
+def read_tracking_settings(cluster: DynamicClient, argocd_namespace: str) -> TrackingSettings:
     """How Argo CD's settings say that objects are marked; the usual way where there are none.
 
     Raises:
         ToolError: the cluster does not tell, or they name a way that there is not.
     """
-    held = secret_values.data(cluster, home, "ConfigMap", SETTINGS) or {}
+    held = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", SETTINGS_CONFIG_MAP) or {}
     words = {key: held[key].reveal().decode("utf-8", "replace").strip() for key in held}
     method: Any = words.get("application.resourceTrackingMethod") or "annotation"
     if method not in ("annotation", "annotation+label", "label"):
-        raise ToolError(f"the ConfigMap {home}/{SETTINGS}: `application.resourceTrackingMethod` is {method}")
-    label, installation = words.get("application.instanceLabelKey") or LABEL, words.get("installationID") or ""
-    return Tracking(method, label, installation, resource_health.scripts_of(words))
+        raise ToolError(
+            f"the ConfigMap {argocd_namespace}/{SETTINGS_CONFIG_MAP}: `application.resourceTrackingMethod` is {method}"
+        )
+    label, installation = words.get("application.instanceLabelKey") or INSTANCE_LABEL, words.get("installationID") or ""
+    return TrackingSettings(method, label, installation, resource_health.parse_scripts(words))
 
 
-def instance(application: Application, home: str) -> str:
+def format_instance_name(application: Application, argocd_namespace: str) -> str:
     """The name of an Application among all: that of one elsewhere begins with its namespace."""
     own = application.name
-    return own if application.namespace == home else f"{application.namespace}_{own}"
+    return own if application.namespace == argocd_namespace else f"{application.namespace}_{own}"
 
 
-def identifier(app: str, entry: Entry) -> str:
+def format_tracking_id(instance_name: str, entry: InventoryEntry) -> str:
     """What an object of an Application is marked with."""
-    return f"{app}:{entry.group}/{entry.kind}:{entry.namespace}/{entry.name}"
+    return f"{instance_name}:{entry.group}/{entry.kind}:{entry.namespace}/{entry.name}"
 
 
-def marked(tracking: Tracking, app: str, value: Object, namespace: str) -> Object:
+def mark_object(settings: TrackingSettings, instance_name: str, value: Object, namespace: str) -> Object:
     """An object with the marks of its Application.
 
     Args:
@@ -67,27 +69,34 @@ def marked(tracking: Tracking, app: str, value: Object, namespace: str) -> Objec
     """
     own = deepcopy(value)
     metadata, entry = own["metadata"], entry_of(value)
-    if tracking.method != "label":
-        marks = {ID: identifier(app, entry if entry.namespace else entry._replace(namespace=namespace))}
-        if tracking.installation:
-            marks[INSTALLATION] = tracking.installation
+    if settings.method != "label":
+        marks = {
+            TRACKING_ID: format_tracking_id(
+                instance_name, entry if entry.namespace else entry._replace(namespace=namespace)
+            )
+        }
+        if settings.installation_id:
+            marks[INSTALLATION_ID] = settings.installation_id
         metadata["annotations"] = {**(metadata.get("annotations") or {}), **marks}
-    if tracking.method != "annotation":
-        metadata["labels"] = {**(metadata.get("labels") or {}), tracking.label: app[:MOST]}
+    if settings.method != "annotation":
+        metadata["labels"] = {
+            **(metadata.get("labels") or {}),
+            settings.instance_label: instance_name[:MAX_LABEL_LENGTH],
+        }
     return own
 
 
-def owner(tracking: Tracking, live: Object) -> str:
+def find_owner(settings: TrackingSettings, live: Object) -> str:
     """The Application that an object in the cluster belongs to; empty where it belongs to none.
 
     What was copied with its mark belongs to none: the mark is about another object.
     """
-    if tracking.method == "label":
-        return labels_of(live).get(tracking.label, "")
-    notes = labels_of(live, "annotations")
-    if tracking.installation and notes.get(INSTALLATION) != tracking.installation:
+    if settings.method == "label":
+        return read_labels(live).get(settings.instance_label, "")
+    notes = read_labels(live, "annotations")
+    if settings.installation_id and notes.get(INSTALLATION_ID) != settings.installation_id:
         return ""
-    app, _, rest = notes.get(ID, "").partition(":")
+    app, _, rest = notes.get(TRACKING_ID, "").partition(":")
     kind, _, name = rest.partition(":")
     entry = entry_of(live)
     if kind != f"{entry.group}/{entry.kind}" or name.rpartition("/")[2] != entry.name:

@@ -8,72 +8,88 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gatekeeper.apply.inventory import Entry
+from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.argocd.application_spec import Application
-from gatekeeper.argocd.health.builtin import Health
-from gatekeeper.argocd.model import Asked, Item, Result
+from gatekeeper.argocd.health.builtin import ArgoHealth
+from gatekeeper.argocd.model import ApplicationBuild, ComparedObject, ResourceResult
 from gatekeeper.argocd.sync import comparison, sync_tasks
 from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.kube import conditions as kube_conditions
-from gatekeeper.model import at
+from gatekeeper.model import get_field
 
-Status = dict[str, Any]
-HOOKS = {"PreSync", "Sync", "PostSync", "SyncFail", "PreDelete", "PostDelete"}
+StatusFields = dict[str, Any]
+HOOK_TYPES = {"PreSync", "Sync", "PostSync", "SyncFail", "PreDelete", "PostDelete"}
 # Words for conditions that are written here; others that stand there are not ours to take away.
-CONDITIONS = ("InvalidSpecError", "ComparisonError", "Refused", "SyncError", "DeletionError", "PruneHeld")
+OWN_CONDITION_TYPES = ("InvalidSpecError", "ComparisonError", "Refused", "SyncError", "DeletionError", "PruneHeld")
 
 
-def resources(items: Sequence[Item], hooks: Iterable[tuple[Entry, Object]] = ()) -> list[Status]:
+def build_resources(
+    objects: Sequence[ComparedObject], hooks: Iterable[tuple[InventoryEntry, Object]] = ()
+) -> list[StatusFields]:
     """`status.resources`: what there is of it, and how it is."""
     found = []
-    for one in items:
-        entry = _named(one.entry)
+    for one in objects:
+        entry = _build_reference(one.entry)
         entry["status"] = one.status
         if one.health is not None:
-            entry["health"] = _health(one.health)
-        if one.goes:
+            entry["health"] = _build_health(one.health)
+        if one.should_prune:
             entry["requiresPruning"] = True
         value = one.change.value if one.change else one.live
         wave = sync_tasks.wave_of(value) if value else 0
         found.append({**entry, "syncWave": wave} if wave else entry)
-    return [*found, *({**_named(entry), "hook": True} for entry, _ in hooks)]
+    return [*found, *({**_build_reference(entry), "hook": True} for entry, _ in hooks)]
 
 
-def _named(entry: Entry) -> Status:
+def _build_reference(entry: InventoryEntry) -> StatusFields:
     whole = {
-        "group": entry.group, "version": entry.version, "kind": entry.kind, "namespace": entry.namespace,
+        "group": entry.group,
+        "version": entry.version,
+        "kind": entry.kind,
+        "namespace": entry.namespace,
         "name": entry.name,
-    }  # fmt: skip
+    }
     return {key: text for key, text in whole.items() if text}
 
 
-def _health(one: Health) -> Status:
-    return {"status": one.word, **({"message": one.message} if one.message else {})}
+def _build_health(health: ArgoHealth) -> StatusFields:
+    return {"status": health.status, **({"message": health.message} if health.message else {})}
 
 
-def compared(asked: Asked, items: Sequence[Item], hooks: Iterable[tuple[Entry, Object]]) -> Status:
+def build_comparison(
+    build: ApplicationBuild, objects: Sequence[ComparedObject], hooks: Iterable[tuple[InventoryEntry, Object]]
+) -> StatusFields:
     """What a comparison says."""
-    state = comparison.health_of(items)
-    types = list(asked.types)
-    found: Status = {
-        "sync": {"status": comparison.status_of(items), "comparedTo": _asked(asked.value), **revisions(asked)},
-        "health": {"status": state.word}, "resources": resources(items, hooks), "summary": _summary(items),
-    }  # fmt: skip
-    return {**found, **({"sourceTypes": types} if _is_several(asked) else {"sourceType": types[0] if types else ""})}
+    state = comparison.aggregate_health(objects)
+    types = list(build.source_types)
+    found: StatusFields = {
+        "sync": {
+            "status": comparison.aggregate_sync_status(objects),
+            "comparedTo": _build_compared_to(build.manifest),
+            **build_revisions(build),
+        },
+        "health": {"status": state.status},
+        "resources": build_resources(objects, hooks),
+        "summary": _build_summary(objects),
+    }
+    return {
+        **found,
+        **({"sourceTypes": types} if _has_multiple_sources(build) else {"sourceType": types[0] if types else ""}),
+    }
 
 
-def _is_several(asked: Asked) -> bool:
-    return bool(at(asked.value, ("spec", "sources")))
+def _has_multiple_sources(build: ApplicationBuild) -> bool:
+    return bool(get_field(build.manifest, ("spec", "sources")))
 
 
-def revisions(asked: Asked) -> Status:
+def build_revisions(build: ApplicationBuild) -> StatusFields:
     """Which commits; one, or one for each source."""
-    if _is_several(asked):
-        return {"revisions": list(asked.revisions)}
-    return {"revision": asked.revisions[0] if asked.revisions else ""}
+    if _has_multiple_sources(build):
+        return {"revisions": list(build.revisions)}
+    return {"revision": build.revisions[0] if build.revisions else ""}
 
 
-def sources(value: Object) -> Status:
+def build_sources(value: Object) -> StatusFields:
     """What an Application says of where it comes from."""
     spec = value["spec"]
     if spec.get("sources"):
@@ -81,91 +97,107 @@ def sources(value: Object) -> Status:
     return {"source": spec.get("source") or {"repoURL": ""}}
 
 
-def _asked(value: Object) -> Status:
+def _build_compared_to(value: Object) -> StatusFields:
     spec = value["spec"]
-    found = {**sources(value), "destination": spec.get("destination") or {}}
+    found = {**build_sources(value), "destination": spec.get("destination") or {}}
     return {**found, **({"ignoreDifferences": spec["ignoreDifferences"]} if spec.get("ignoreDifferences") else {})}
 
 
-def unknown(value: Object) -> Status:
+def build_unknown_status(value: Object) -> StatusFields:
     """What is said where nothing could be compared; what was known of the objects stays."""
-    return {"sync": {"status": "Unknown", "comparedTo": _asked(value)}, "health": {"status": "Unknown"}}
+    return {"sync": {"status": "Unknown", "comparedTo": _build_compared_to(value)}, "health": {"status": "Unknown"}}
 
 
-def _summary(items: Sequence[Item]) -> Status:
-    images = {image for one in items for image in _images(one.live)}
+def _build_summary(objects: Sequence[ComparedObject]) -> StatusFields:
+    images = {image for one in objects for image in _list_images(one.live)}
     return {"images": sorted(images)} if images else {}
 
 
-def _images(live: Object | None) -> list[str]:
-    pod = at(live, ("spec", "template", "spec")) or at(live, ("spec", "jobTemplate", "spec", "template", "spec"))
+def _list_images(live: Object | None) -> list[str]:
+    pod = get_field(live, ("spec", "template", "spec")) or get_field(
+        live, ("spec", "jobTemplate", "spec", "template", "spec")
+    )
     if pod is None and live is not None and live.get("kind") == "Pod":
         pod = live.get("spec")
-    listed = [*(at(pod, ("containers",)) or ()), *(at(pod, ("initContainers",)) or ())]
+    listed = [*(get_field(pod, ("containers",)) or ()), *(get_field(pod, ("initContainers",)) or ())]
     return [str(one["image"]) for one in listed if isinstance(one, dict) and one.get("image")]
 
 
-def conditions(value: Object, own: Mapping[str, str], now: float) -> list[Status]:
+def build_conditions(value: Object, messages: Mapping[str, str], now: float) -> list[StatusFields]:
     """The conditions: ours, and those of others as they are.
 
     Args:
-        own: a message by each word that counts now.
+        messages: a message by each word that counts now.
     """
-    held = at(value, ("status", "conditions"))
+    held = get_field(value, ("status", "conditions"))
     known = [one for one in (held if isinstance(held, list) else ()) if isinstance(one, dict)]
-    others = [one for one in known if one.get("type") not in CONDITIONS]
+    others = [one for one in known if one.get("type") not in OWN_CONDITION_TYPES]
     found = []
-    for word, message in own.items():
+    for word, message in messages.items():
         same = next((one for one in known if (one.get("type"), one.get("message")) == (word, message)), {})
-        when = same.get("lastTransitionTime") or kube_conditions.time_of(now)
-        found.append({"type": word, "message": message[: kube_conditions.MOST_MESSAGE], "lastTransitionTime": when})
+        when = same.get("lastTransitionTime") or kube_conditions.format_time(now)
+        found.append(
+            {"type": word, "message": message[: kube_conditions.MAX_MESSAGE_LENGTH], "lastTransitionTime": when}
+        )
     return [*others, *found]
 
 
-def result(one: Result) -> Status:
+def build_result(resource_result: ResourceResult) -> StatusFields:
     """A result, as `operationState.syncResult.resources` has it."""
     found = {
-        "group": one.entry.group, "version": one.entry.version, "kind": one.entry.kind,
-        "namespace": one.entry.namespace, "name": one.entry.name, "message": one.message, "hookPhase": one.running,
-        "syncPhase": one.phase,
-    }  # fmt: skip
-    more = {"status": one.status, "hookType": one.hook}
+        "group": resource_result.entry.group,
+        "version": resource_result.entry.version,
+        "kind": resource_result.entry.kind,
+        "namespace": resource_result.entry.namespace,
+        "name": resource_result.entry.name,
+        "message": resource_result.message,
+        "hookPhase": resource_result.hook_phase,
+        "syncPhase": resource_result.phase,
+    }
+    more = {"status": resource_result.status, "hookType": resource_result.hook_type}
     return {**found, **{key: text for key, text in more.items() if text}}
 
 
-def results(state: Any) -> list[Result]:
+def parse_results(state: Any) -> list[ResourceResult]:
     """What an operation has done, as its state has it."""
-    held = at(state, ("syncResult", "resources"))
+    held = get_field(state, ("syncResult", "resources"))
     found = []
     for one in held if isinstance(held, list) else ():
-        entry = comparison.entry_in(one)
+        entry = comparison.parse_entry(one)
         running: Any = one.get("hookPhase") or "Running"
         phase: Any = one.get("syncPhase") or "Sync"
         status, message, hook = (str(one.get(name) or "") for name in ("status", "message", "hookType"))
-        found.append(Result(entry, phase, status, running, message, hook))
+        found.append(ResourceResult(entry, phase, status, running, message, hook))
     return found
 
 
-def history(value: Object, asked: Asked, state: Status, application: Application) -> list[Status]:
+def build_history(
+    value: Object, build: ApplicationBuild, state: StatusFields, application: Application
+) -> list[StatusFields]:
     """What was deployed lately, the newest last."""
-    held = at(value, ("status", "history"))
+    held = get_field(value, ("status", "history"))
     before = held if isinstance(held, list) else []
     entry = {
-        "id": max((int(one.get("id") or 0) for one in before), default=-1) + 1, **revisions(asked),
-        **sources(asked.value), "deployStartedAt": state["startedAt"], "deployedAt": state["finishedAt"],
-        "initiatedBy": at(state, ("operation", "initiatedBy")) or {},
-    }  # fmt: skip
-    return [*before, entry][-application.history :] if application.history > 0 else []
+        "id": max((int(one.get("id") or 0) for one in before), default=-1) + 1,
+        **build_revisions(build),
+        **build_sources(build.manifest),
+        "deployStartedAt": state["startedAt"],
+        "deployedAt": state["finishedAt"],
+        "initiatedBy": get_field(state, ("operation", "initiatedBy")) or {},
+    }
+    return [*before, entry][-application.history_limit :] if application.history_limit > 0 else []
 
 
-def hooks(objects: Iterable[Object]) -> list[Object]:
+def select_hooks(objects: Iterable[Object]) -> list[Object]:
     """Those of some hooks that are done, in a sync or when the Application is deleted."""
-    return [one for one in objects if set(sync_tasks.hooks_of(one)) & HOOKS]
+    return [one for one in objects if set(sync_tasks.hook_types_of(one)) & HOOK_TYPES]
 
 
-def patch(before: Any, now: Any) -> Any:
+def compute_merge_patch(current: Any, desired: Any) -> Any:
     """What has to be merged into something so that it is something else; what is there no more is null."""
-    if not isinstance(before, dict) or not isinstance(now, dict):
-        return now
-    found = {key: patch(before.get(key), held) for key, held in now.items() if before.get(key) != held}
-    return {**found, **{key: None for key in before if key not in now}}
+    if not isinstance(current, dict) or not isinstance(desired, dict):
+        return desired
+    found = {
+        key: compute_merge_patch(current.get(key), held) for key, held in desired.items() if current.get(key) != held
+    }
+    return {**found, **{key: None for key in current if key not in desired}}

@@ -12,11 +12,11 @@ from gatekeeper.errors import ToolError, UsageError
 if TYPE_CHECKING:
     from lightkube import Client
 
-SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 
 
 @contextmanager
-def opened(kubeconfig: Path | None, context: str = "") -> Iterator[Client]:
+def open_client(kubeconfig: Path | None, context: str = "") -> Iterator[Client]:
     """A client of the cluster that a kubeconfig names.
 
     Args:
@@ -38,7 +38,7 @@ def opened(kubeconfig: Path | None, context: str = "") -> Iterator[Client]:
             single = KubeConfig.from_service_account().get()
         else:
             single = KubeConfig.from_file(kubeconfig).get(context or None)
-        client = Client(config=single, timeout=httpx2.Timeout(SECONDS))
+        client = Client(config=single, timeout=httpx2.Timeout(TIMEOUT_SECONDS))
     except OSError as error:
         raise UsageError(f"{error.filename or kubeconfig}: cannot be read: {error.strerror or error}") from error
     except ConfigError as error:
@@ -48,14 +48,14 @@ def opened(kubeconfig: Path | None, context: str = "") -> Iterator[Client]:
     except (AssertionError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"{kubeconfig}: is no kubeconfig with this context: {type(error).__name__}") from None
     try:
-        with refusals(kubeconfig or Path("this Pod")):
+        with translate_errors(kubeconfig or Path("this Pod")):
             yield client
     finally:
         client.close()
 
 
 @contextmanager
-def refusals(kubeconfig: Path) -> Iterator[None]:
+def translate_errors(kubeconfig: Path) -> Iterator[None]:
     """Says why a cluster does not do what it is asked.
 
     Raises:

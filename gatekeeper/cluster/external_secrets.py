@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gatekeeper.cluster.secrets import NOT_FOUND, told
+from gatekeeper.cluster.secrets import NOT_FOUND, translate_errors
 from gatekeeper.errors import ToolError
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ PLURALS = {
     "ClusterSecretStore": "clustersecretstores",
     "ClusterExternalSecret": "clusterexternalsecrets",
 }
-PAGE = 500
+PAGE_SIZE = 500
 FORBIDDEN = 403
 
 
-def objects(client: Client) -> Iterator[dict[str, Any]]:
+def list_objects(client: Client) -> Iterator[dict[str, Any]]:
     """All of them, of the newest version that is served; kinds that the cluster does not know are left out.
 
     Raises:
@@ -35,7 +35,9 @@ def objects(client: Client) -> Iterator[dict[str, Any]]:
     for kind in PLURALS:
         for version in VERSIONS:
             try:
-                for one in client.list(_kind(version, kind), namespace=_everywhere(kind), chunk_size=PAGE):
+                for one in client.list(
+                    _resource_class(version, kind), namespace=_list_scope(kind), chunk_size=PAGE_SIZE
+                ):
                     # What is on its way out is read no more.
                     if not (one.get("metadata") or {}).get("deletionTimestamp"):
                         yield {**one, "apiVersion": f"{GROUP}/{version}", "kind": kind}
@@ -48,12 +50,12 @@ def objects(client: Client) -> Iterator[dict[str, Any]]:
                 raise ToolError(f"the cluster knows no ExternalSecrets of {GROUP}: install its resource definitions")
 
 
-def namespaces(client: Client) -> dict[str, Mapping[str, str]] | None:
+def list_namespaces(client: Client) -> dict[str, Mapping[str, str]] | None:
     """The namespaces of a cluster, with their labels; None for who may not list them."""
     from lightkube.core.exceptions import ApiError
     from lightkube.resources.core_v1 import Namespace
 
-    held: Any = client.list(Namespace, chunk_size=PAGE)
+    held: Any = client.list(Namespace, chunk_size=PAGE_SIZE)
     try:
         return {one.metadata.name: one.metadata.labels or {} for one in held}
     except ApiError as error:
@@ -62,7 +64,7 @@ def namespaces(client: Client) -> dict[str, Mapping[str, str]] | None:
         raise
 
 
-def tell(client: Client, value: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+def write_status(client: Client, value: Mapping[str, Any], status: Mapping[str, Any]) -> None:
     """Writes the status of an object. It is left as it is where the object is gone, or was changed meanwhile.
 
     Raises:
@@ -71,13 +73,13 @@ def tell(client: Client, value: Mapping[str, Any], status: Mapping[str, Any]) ->
     from lightkube.types import PatchType
 
     version, metadata = str(value["apiVersion"]).partition("/")[2], value["metadata"]
-    status_of: Any = _kind(version, str(value["kind"])).Status
+    status_of: Any = _resource_class(version, str(value["kind"])).Status
     patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": dict(status)}
-    with told((NOT_FOUND, 409)):
+    with translate_errors((NOT_FOUND, 409)):
         client.patch(status_of, metadata["name"], patch, namespace=metadata["namespace"], patch_type=PatchType.MERGE)
 
 
-def note(client: Client, event: Mapping[str, Any]) -> None:
+def create_event(client: Client, event: Mapping[str, Any]) -> None:
     """Makes an event.
 
     Raises:
@@ -86,15 +88,15 @@ def note(client: Client, event: Mapping[str, Any]) -> None:
     from lightkube.resources.core_v1 import Event
 
     made: Any = Event
-    with told((NOT_FOUND,)):
+    with translate_errors((NOT_FOUND,)):
         client.create(made.from_dict(event), namespace=event["metadata"]["namespace"])
 
 
-def _everywhere(kind: str) -> str | None:
+def _list_scope(kind: str) -> str | None:
     return None if kind.startswith("Cluster") else "*"
 
 
-def _kind(version: str, kind: str) -> Any:
+def _resource_class(version: str, kind: str) -> Any:
     from lightkube import generic_resource
 
     make: Any = (

@@ -12,19 +12,19 @@ from typing import Generic, TypeVar
 
 import orjson
 
-from gatekeeper.cluster.dynamic_client import PAGE, Kind, Object, Objects, Refusal
+from gatekeeper.cluster.dynamic_client import PAGE_SIZE, ApiStatusError, DynamicClient, Kind, Object
 from gatekeeper.errors import ToolError
-from gatekeeper.model import at
+from gatekeeper.model import get_field
 
 GONE = 410
-JSON = "application/json"
+JSON_MEDIA_TYPE = "application/json"
 # Names, labels and owners alone: what is in an object is not kept, and never asked for.
-SLIM = "application/json;as=PartialObjectMetadata{0};g=meta.k8s.io;v1,application/json"
+METADATA_MEDIA_TYPE = "application/json;as=PartialObjectMetadata{0};g=meta.k8s.io;v1,application/json"
 # A server sends a bookmark about once a minute; a watch that is silent for longer is dead.
-SILENCE = 150.0
-SHORTEST, LONGEST = 240, 480
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
-Name = tuple[str, str]
+MAX_SILENCE_SECONDS = 150.0
+MIN_WATCH_SECONDS, MAX_WATCH_SECONDS = 240, 480
+INITIAL_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.25, 15.0
+NamespacedName = tuple[str, str]
 T = TypeVar("T")
 
 
@@ -42,33 +42,33 @@ class Reflector(Generic[T]):
 
     def __init__(
         self,
-        cluster: Objects,
+        cluster: DynamicClient,
         kind: Kind,
-        keep: Callable[[Object], T | None],
-        tell: Callable[[Name, T | None, T | None], None],
+        transform: Callable[[Object], T | None],
+        on_change: Callable[[NamespacedName, T | None, T | None], None],
         selector: str = "",
-        is_slim: bool = False,
-        fault: Callable[[str], None] = lambda reason: None,
+        is_metadata_only: bool = False,
+        on_error: Callable[[str], None] = lambda reason: None,
         namespace: str = "",
     ) -> None:
         self.kind = kind
         # Set once the first list is there.
         self.is_synced = threading.Event()
-        self._cluster, self._keep, self._tell, self._fault = cluster, keep, tell, fault
+        self._cluster, self._transform, self._on_change, self._on_error = cluster, transform, on_change, on_error
         self._params = {"labelSelector": selector} if selector else {}
-        self._is_slim, self._namespace = is_slim, namespace
-        self._held: dict[Name, T] = {}
+        self._is_metadata_only, self._namespace = is_metadata_only, namespace
+        self._items: dict[NamespacedName, T] = {}
         # Where to go on; empty where all has to be listed.
-        self._version, self._heard = "", False
+        self._version, self._has_received = "", False
         self._stopped = threading.Event()
 
-    def get(self, name: Name) -> T | None:
+    def get(self, name: NamespacedName) -> T | None:
         """What is kept of an object; None where there is none."""
-        return self._held.get(name)
+        return self._items.get(name)
 
-    def all(self) -> list[tuple[Name, T]]:
+    def list_objects(self) -> list[tuple[NamespacedName, T]]:
         """What is kept of all, with their names."""
-        return list(self._held.items())
+        return list(self._items.items())
 
     def start(self) -> None:
         """Begins to watch, beside what else is done."""
@@ -79,90 +79,97 @@ class Reflector(Generic[T]):
         self._stopped.set()
 
     def _run(self) -> None:
-        pause, before = FIRST_PAUSE, ""
+        pause, before = INITIAL_BACKOFF_SECONDS, ""
         while not self._stopped.is_set():
-            self._heard = False
+            self._has_received = False
             try:
                 self._version = self._version or self._list()
                 self._watch()
                 reason = ""
-            except Refusal as error:
+            except ApiStatusError as error:
                 # What happened since may not be known any more (410): all is listed anew.
                 self._version, reason = "", "" if error.code == GONE else str(error)
             except ToolError as error:
                 # Nothing is lost: it goes on from the last that was heard.
                 reason = str(error)
-            if self._heard or not reason:
-                pause = FIRST_PAUSE
+            if self._has_received or not reason:
+                pause = INITIAL_BACKOFF_SECONDS
             if reason:
                 # What goes on for long is said once.
                 if reason != before:
-                    self._fault(reason)
+                    self._on_error(reason)
                 self._stopped.wait(pause * random.uniform(0.5, 1.5))
-                pause = min(LONGEST_PAUSE, pause * 2)
+                pause = min(MAX_BACKOFF_SECONDS, pause * 2)
             before = reason
 
     def _list(self) -> str:
         """Lists all, tells what is another than before, and returns of which version of the cluster that is."""
-        params, found, version = {**self._params, "limit": str(PAGE)}, dict[Name, T](), ""
-        accept = SLIM.format("List") if self._is_slim else JSON
+        params, found, version = {**self._params, "limit": str(PAGE_SIZE)}, dict[NamespacedName, T](), ""
+        accept = METADATA_MEDIA_TYPE.format("List") if self._is_metadata_only else JSON_MEDIA_TYPE
         while True:
-            page = self._cluster.page(self.kind.path(self._namespace), params, accept)
+            page = self._cluster.fetch_page(self.kind.path(self._namespace), params, accept)
             kind = str(page.get("kind")).removesuffix("List")
             for one in page.get("items") or ():
                 whole = {"apiVersion": self.kind.api_version, "kind": kind, **one}
-                held = self._keep(whole)
+                held = self._transform(whole)
                 if held is not None:
-                    found[_name(whole)] = held
+                    found[_name_of(whole)] = held
             about = page.get("metadata") or {}
             version = str(about.get("resourceVersion") or "")
             if not about.get("continue"):
                 break
             params["continue"] = about["continue"]
-        before, self._held = self._held, found
+        before, self._items = self._items, found
         for name in before.keys() | found.keys():
             if before.get(name) != found.get(name):
-                self._tell(name, before.get(name), found.get(name))
+                self._on_change(name, before.get(name), found.get(name))
         self.is_synced.set()
         return version
 
     def _watch(self) -> None:
         """Follows what happens until the server ends it, as it does now and then; notes where to go on."""
         params = {
-            **self._params, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": self._version,
-            "timeoutSeconds": str(random.randint(SHORTEST, LONGEST)),
-        }  # fmt: skip
-        accept = SLIM.format("") if self._is_slim else JSON
+            **self._params,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(random.randint(MIN_WATCH_SECONDS, MAX_WATCH_SECONDS)),
+        }
+        accept = METADATA_MEDIA_TYPE.format("") if self._is_metadata_only else JSON_MEDIA_TYPE
         try:
-            with self._cluster.lines(self.kind.path(self._namespace), params, accept, SILENCE) as lines:
+            with self._cluster.stream_lines(
+                self.kind.path(self._namespace), params, accept, MAX_SILENCE_SECONDS
+            ) as lines:
                 for line in lines:
-                    self._version = self._happened(orjson.loads(line)) or self._version
-                    self._heard = True
+                    self._version = self._handle_event(orjson.loads(line)) or self._version
+                    self._has_received = True
                     if self._stopped.is_set():
                         break
         except orjson.JSONDecodeError:
             # The connection was cut within a line.
             raise ToolError(f"the watch of {self.kind.plural}: the cluster says what is no JSON") from None
 
-    def _happened(self, event: Object) -> str:
+    def _handle_event(self, event: Object) -> str:
         """Takes in what happened; the version of it."""
         kind, value = event.get("type"), event.get("object") or {}
         if kind == "ERROR":
-            raise Refusal(f"the watch of {self.kind.plural}: {value.get('message')}", int(value.get("code") or 0))
-        version = str(at(value, ("metadata", "resourceVersion")) or "")
+            raise ApiStatusError(
+                f"the watch of {self.kind.plural}: {value.get('message')}", int(value.get("code") or 0)
+            )
+        version = str(get_field(value, ("metadata", "resourceVersion")) or "")
         if kind not in ("ADDED", "MODIFIED", "DELETED"):
             return version
-        name = _name(value)
-        before, now = self._held.get(name), self._keep(value) if kind != "DELETED" else None
+        name = _name_of(value)
+        before, now = self._items.get(name), self._transform(value) if kind != "DELETED" else None
         if now is None:
-            self._held.pop(name, None)
+            self._items.pop(name, None)
         else:
-            self._held[name] = now
+            self._items[name] = now
         if before is not None or now is not None:
-            self._tell(name, before, now)
+            self._on_change(name, before, now)
         return version
 
 
-def _name(value: Object) -> Name:
+def _name_of(value: Object) -> NamespacedName:
     metadata = value["metadata"]
     return metadata.get("namespace") or "", metadata["name"]

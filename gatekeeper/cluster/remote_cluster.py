@@ -12,62 +12,62 @@ from typing import Any
 
 import yaml
 
-from gatekeeper.cluster.dynamic_client import Objects
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
-from gatekeeper.secret_value import Hidden
+from gatekeeper.secret_value import SecretBytes
 
-KEYS = ("value", "value.yaml")
+KUBECONFIG_KEYS = ("value", "value.yaml")
 # What would be run, or read from this machine.
-REFUSED = {
+FORBIDDEN_FIELDS = {
     "user": ("exec", "auth-provider", "tokenFile", "client-certificate", "client-key"),
     "cluster": ("certificate-authority", "proxy-url"),
 }
-SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 # So many clusters are kept open.
-MOST = 64
+MAX_OPEN_CLUSTERS = 64
 
-_opened: dict[str, Objects] = {}
-_opening = threading.Lock()
+_open_clusters: dict[str, DynamicClient] = {}
+_open_lock = threading.Lock()
 
 
-def opened(text: Hidden, what: str) -> Objects:
+def open_cluster(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
     """The cluster of a kubeconfig; kept open for the next who asks.
 
     Args:
-        what: the Secret, for messages.
+        subject: the Secret, for messages.
 
     Raises:
         ToolError: it is no kubeconfig that can be used.
     """
-    mark = hashlib.sha256(text.reveal()).hexdigest()
-    with _opening:
-        if mark not in _opened:
+    mark = hashlib.sha256(kubeconfig.reveal()).hexdigest()
+    with _open_lock:
+        if mark not in _open_clusters:
             # Somebody may still be asking it: its connections are closed when nobody knows it any more.
-            while len(_opened) >= MOST:
-                _opened.pop(next(iter(_opened)))
-            _opened[mark] = _fresh(text, what)
-        return _opened[mark]
+            while len(_open_clusters) >= MAX_OPEN_CLUSTERS:
+                _open_clusters.pop(next(iter(_open_clusters)))
+            _open_clusters[mark] = _connect(kubeconfig, subject)
+        return _open_clusters[mark]
 
 
-def _fresh(text: Hidden, what: str) -> Objects:
+def _connect(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
     import httpx2
     from lightkube import Client, KubeConfig
     from lightkube.core.exceptions import ConfigError
 
     try:
-        value: Any = yaml.safe_load(text.reveal())
+        value: Any = yaml.safe_load(kubeconfig.reveal())
     except (yaml.YAMLError, UnicodeDecodeError):
-        raise ToolError(f"{what}: is no YAML") from None
-    for name, fields in REFUSED.items():
+        raise ToolError(f"{subject}: is no YAML") from None
+    for name, fields in FORBIDDEN_FIELDS.items():
         for entry in (value.get(f"{name}s") if isinstance(value, dict) else None) or ():
             held = entry.get(name) or {}
             bad = [field for field in fields if held.get(field)]
             if bad:
                 raise ToolError(
-                    f"{what}: its `{bad[0]}` is not followed: what is in a Secret runs and reads nothing here"
+                    f"{subject}: its `{bad[0]}` is not followed: what is in a Secret runs and reads nothing here"
                 )
     try:
         single = KubeConfig.from_dict(value).get()
-        return Objects(Client(config=single, timeout=httpx2.Timeout(SECONDS)))
+        return DynamicClient(Client(config=single, timeout=httpx2.Timeout(TIMEOUT_SECONDS)))
     except (AssertionError, ConfigError, KeyError, ValueError, TypeError, AttributeError, OSError):
-        raise ToolError(f"{what}: is no kubeconfig that can be used") from None
+        raise ToolError(f"{subject}: is no kubeconfig that can be used") from None

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatekeeper.sealedsecrets.keyring import LABEL
+from gatekeeper.sealedsecrets.keyring import KEY_LABEL
 
 if TYPE_CHECKING:
     from lightkube import Client
 
 
-def listed(client: Client, namespace: str) -> list[dict[str, Any]]:
+def list_key_secrets(client: Client, namespace: str) -> list[dict[str, Any]]:
     """All key Secrets of a controller; secret as they are."""
     from lightkube.resources.core_v1 import Secret
 
     kind = {"apiVersion": "v1", "kind": "Secret"}
-    return [{**kind, **one.to_dict()} for one in client.list(Secret, namespace=namespace, labels={LABEL: "active"})]
+    return [{**kind, **one.to_dict()} for one in client.list(Secret, namespace=namespace, labels={KEY_LABEL: "active"})]
 
 
-def create(client: Client, secret: dict[str, Any]) -> None:
+def create_key_secret(client: Client, secret: dict[str, Any]) -> None:
     """Puts a new key Secret into a cluster. The controller takes it when it starts, or watches for it."""
     from lightkube.resources.core_v1 import Secret
 

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gatekeeper.cluster import secrets
-from gatekeeper.secret_value import Hidden
+from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.protocol import StoreError
 
 if TYPE_CHECKING:
     from lightkube import Client
 
 
-class InCluster:
+class ClusterCredentials:
     """What a store signs in with, of a cluster; see `stores.credentials.Credentials`.
 
     Args:
@@ -27,56 +27,56 @@ class InCluster:
         self._namespace = namespace
         self._is_bound = is_bound
 
-    def _space(self, namespace: str, what: str) -> str:
+    def _resolve_namespace(self, namespace: str, subject: str) -> str:
         found = namespace or self._namespace
         if self._is_bound and found != self._namespace:
             # Else whoever may write a SecretStore could use what is in any namespace.
-            raise StoreError(f"names the {what} of namespace {found}: a SecretStore has only what is in its own")
+            raise StoreError(f"names the {subject} of namespace {found}: a SecretStore has only what is in its own")
         if not found:
-            raise StoreError(f"names no namespace for the {what} that it signs in with")
+            raise StoreError(f"names no namespace for the {subject} that it signs in with")
         return found
 
-    def secret(self, namespace: str, name: str, key: str) -> Hidden:
+    def read_secret(self, namespace: str, name: str, key: str) -> SecretBytes:
         """See `Credentials.secret`."""
-        space = self._space(namespace, f"Secret {name}")
-        found = secrets.value(self._client, space, name, key)
+        space = self._resolve_namespace(namespace, f"Secret {name}")
+        found = secrets.get_secret_value(self._client, space, name, key)
         if found is None:
             raise StoreError(f"signs in with `{key}` of the Secret {space}/{name}, which is not there")
         return found
 
-    def text(self, kind: str, namespace: str, name: str, key: str) -> str:
+    def read_text(self, kind: str, namespace: str, name: str, key: str) -> str:
         """See `Credentials.text`."""
-        space = self._space(namespace, f"{kind} {name}")
-        found = secrets.text(self._client, kind, space, name, key)
+        space = self._resolve_namespace(namespace, f"{kind} {name}")
+        found = secrets.get_text(self._client, kind, space, name, key)
         if found is None:
             raise StoreError(f"is vouched for by `{key}` of the {kind} {space}/{name}, which is not there")
         return found
 
-    def token(self, namespace: str, name: str, audiences: Sequence[str], seconds: int) -> Hidden:
+    def create_token(self, namespace: str, name: str, audiences: Sequence[str], lifetime_seconds: int) -> SecretBytes:
         """See `Credentials.token`. Source: Kubernetes' TokenRequest API."""
         from lightkube.models.authentication_v1 import TokenRequestSpec
         from lightkube.models.meta_v1 import ObjectMeta
         from lightkube.resources.core_v1 import ServiceAccountToken
 
-        space = self._space(namespace, f"ServiceAccount {name}")
-        spec = TokenRequestSpec(audiences=list(audiences), expirationSeconds=seconds)
+        space = self._resolve_namespace(namespace, f"ServiceAccount {name}")
+        spec = TokenRequestSpec(audiences=list(audiences), expirationSeconds=lifetime_seconds)
         asked = ServiceAccountToken(spec=spec, metadata=ObjectMeta())
-        with _told(space, name):
+        with _translate_errors(space, name):
             answer: Any = self._client.create(asked, name, namespace=space)
-        return Hidden(str(answer.status.token).encode())
+        return SecretBytes(str(answer.status.token).encode())
 
-    def annotations(self, namespace: str, name: str) -> Mapping[str, str]:
+    def read_annotations(self, namespace: str, name: str) -> Mapping[str, str]:
         """See `Credentials.annotations`."""
         from lightkube.resources.core_v1 import ServiceAccount
 
-        space = self._space(namespace, f"ServiceAccount {name}")
-        with _told(space, name):
+        space = self._resolve_namespace(namespace, f"ServiceAccount {name}")
+        with _translate_errors(space, name):
             found: Any = self._client.get(ServiceAccount, name, namespace=space)
         return found.metadata.annotations or {}
 
 
 @contextmanager
-def _told(namespace: str, name: str) -> Iterator[None]:
+def _translate_errors(namespace: str, name: str) -> Iterator[None]:
     from lightkube.core.exceptions import ApiError
 
     try:

@@ -26,45 +26,45 @@ Exit status: 0 the log is as it was written, 1 it is not, 2 wrong usage.
 
 def audit(arguments: list[str]) -> int:
     """Runs the command."""
-    given = _parser().parse_args(arguments)
+    given = _build_parser().parse_args(arguments)
     try:
-        return _verify(given) if given.what == "verify" else _show(given)
+        return _verify_log(given) if given.what == "verify" else _show_log(given)
     except OSError as error:
         raise UsageError(f"{given.file}: cannot be read: {error.strerror}") from None
 
 
-def _verify(given: argparse.Namespace) -> int:
-    count, found = log.verified(log.lines(given.file), _head(given.head))
+def _verify_log(args: argparse.Namespace) -> int:
+    count, found = log.verify_chain(log.read_lines(args.file), _parse_head(args.head))
     if found is not None:
-        sys.stdout.write(f"{given.file}:{found.line}: {found.reason}\n{count} entries before it are as written\n")
+        sys.stdout.write(f"{args.file}:{found.line}: {found.reason}\n{count} entries before it are as written\n")
         return 1
-    sys.stdout.write(f"{given.file}: {count} entries, all as written\n")
+    sys.stdout.write(f"{args.file}: {count} entries, all as written\n")
     return 0
 
 
-def _head(text: str) -> log.Head | None:
+def _parse_head(text: str) -> log.AuditHead | None:
     if not text:
         return None
     number, _, digest = text.partition(":")
-    if not number.isdigit() or len(digest) != len(log.START):
+    if not number.isdigit() or len(digest) != len(log.GENESIS_DIGEST):
         raise UsageError(f"--head {text}: write NUMBER:DIGEST, as the Lease has it")
-    return log.Head(int(number), digest)
+    return log.AuditHead(int(number), digest)
 
 
-def _show(given: argparse.Namespace) -> int:
-    for number, line in enumerate(log.lines(given.file), 1):
+def _show_log(args: argparse.Namespace) -> int:
+    for number, line in enumerate(log.read_lines(args.file), 1):
         try:
             entry = orjson.loads(line)
         except orjson.JSONDecodeError:
-            raise UsageError(f"{given.file}:{number}: is no JSON: see `gatekeeper audit verify`") from None
-        if given.object in ("", entry.get("object")):
+            raise UsageError(f"{args.file}:{number}: is no JSON: see `gatekeeper audit verify`") from None
+        if args.object in ("", entry.get("object")):
             changes = entry.get("changes") or ()
             told = f"{entry.get('time')} {entry.get('step'):<7} {entry.get('object')} {entry.get('revision')}"
             sys.stdout.write(f"{told} {entry.get('reason')}: {len(changes)} changes\n")
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="gatekeeper audit",
         description="Tell whether a log of changes is as it was written, or what is in it.",

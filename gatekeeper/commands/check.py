@@ -17,11 +17,11 @@ from gatekeeper.gate import cache_key
 from gatekeeper.gate import run as gate_run
 from gatekeeper.host import atomic_file, cache, git
 from gatekeeper.model import Verdict
-from gatekeeper.report.formats import FORMATS, render
-from gatekeeper.secret_value import Hidden
+from gatekeeper.report.formats import FORMATS, render_report
+from gatekeeper.secret_value import SecretBytes
 
-QUIET_SECONDS = 2.0
-BAR = 30
+PROGRESS_DELAY_SECONDS = 2.0
+BAR_WIDTH = 30
 EXAMPLES = """examples:
   gatekeeper check
   gatekeeper check clusters/production
@@ -35,7 +35,7 @@ EXAMPLES = """examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(
         prog="gatekeeper check",
@@ -52,9 +52,9 @@ def parser() -> argparse.ArgumentParser:
     change.add_argument("--staged", action="store_true", help="judge the index, and tell what its changes can break")
     change.add_argument("--since", metavar="REV", help="tell what the changes since REV can break (a pull request)")
     options.add_argument("--shard", metavar="I/N", help="judge one of N shares; `gatekeeper merge` joins the reports")
-    options.add_argument("--engine", choices=config.CHOICES["engine"], help="instead of the config's `engine`")
+    options.add_argument("--engine", choices=config.ALLOWED_VALUES["engine"], help="instead of the config's `engine`")
     options.add_argument("--policy", action="append", default=[], metavar="DIR", help="more policies")
-    options.add_argument("--config", type=Path, metavar="FILE", help=f"instead of {config.NAME} in the root")
+    options.add_argument("--config", type=Path, metavar="FILE", help=f"instead of {config.CONFIG_FILE} in the root")
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="threads (default: cores)")
     options.add_argument(
         "--write-baseline",
@@ -73,88 +73,90 @@ def parser() -> argparse.ArgumentParser:
 
 def check(arguments: list[str]) -> int:
     """Runs the command."""
-    given = parser().parse_intermixed_args(arguments)
-    outputs = [output(text) for text in given.format or ["text"]]
-    _refuse(given)
+    given = build_parser().parse_intermixed_args(arguments)
+    outputs = [parse_output(text) for text in given.format or ["text"]]
+    _reject_conflicting_options(given)
     paths = given.paths or [Path.cwd()]
-    root = config.root_of(paths[0].resolve())
-    base = git.base(root, given.since) if given.since else ""
+    root = config.find_root(paths[0].resolve())
+    base = git.find_merge_base(root, given.since) if given.since else ""
     # Git is asked for several things at once: together they take as long as the rest of a quick run.
     with ThreadPoolExecutor(3) as pool:
-        revision = pool.submit(git.revision, root)
+        revision = pool.submit(git.describe_revision, root)
         # What is staged is compared with the last commit.
-        last = pool.submit(git.head, root) if given.staged else None
-        waiting = pool.submit(git.staged, root) if given.staged else None
-        settings = _settings(given, root)
-        kept = None if given.no_cache else cache.opened(cache_key.judges())
-        changed = waiting.result() if waiting else git.since(root, base) if base else None
-        run = gate_run.Run(
+        last = pool.submit(git.get_head_commit, root) if given.staged else None
+        waiting = pool.submit(git.list_staged_files, root) if given.staged else None
+        settings = _load_settings(given, root)
+        kept = None if given.no_cache else cache.open_cache(cache_key.identify_installation())
+        changed = waiting.result() if waiting else git.list_changed_files(root, base) if base else None
+        run = gate_run.CheckRequest(
             root,
             given.paths or [root],
             settings,
-            _progress(),
+            _build_progress(),
             given.staged,
             last.result() if last else base,
             changed,
             given.shard or "",
             given.jobs,
-            _keys(given.key) if given.open else None,
+            _read_keys(given.key) if given.open else None,
             kept,
         )
-        verdict = gate_run.verdict_of(run)._replace(revision=revision.result())
+        verdict = gate_run.check_repository(run)._replace(revision=revision.result())
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
-    if base and verdict.counting:
+    if base and verdict.active_findings:
         from gatekeeper.gate import impact
 
         named = [Path(path).resolve() for path in (*given.policy, *([given.config] if given.config else []))]
-        before = gate_run.at_commit(base, run, named, lambda copy: _with_flags(config.load(copy, given.config), given))
-        verdict = impact.apart(verdict, before, git.renames(root, base))
+        before = gate_run.check_commit(
+            base, run, named, lambda copy: _apply_flags(config.load(copy, given.config), given)
+        )
+        verdict = impact.mark_preexisting(verdict, before, git.list_renames(root, base))
     if given.write_baseline:
         return _write_baseline(verdict, root, settings)
     for name, file in outputs:
-        write(verdict, root, name, file)
+        write_report(verdict, root, name, file)
         if name == "github":
-            _summarise(verdict)
+            _write_summary(verdict)
     return verdict.exit_code
 
 
-def _keys(paths: Sequence[Path]) -> list[tuple[str, Hidden]]:
+def _read_keys(paths: Sequence[Path]) -> list[tuple[str, SecretBytes]]:
     # Most runs open nothing.
-    from gatekeeper.terminal.object_io import opened
+    from gatekeeper.terminal.object_io import read_decrypted
 
-    return [(str(path), Hidden(opened(path))) for path in paths]
+    return [(str(path), SecretBytes(read_decrypted(path))) for path in paths]
 
 
-def _refuse(given: argparse.Namespace) -> None:
+def _reject_conflicting_options(args: argparse.Namespace) -> None:
     """Options that do not go together."""
-    if given.jobs < 1:
+    if args.jobs < 1:
         raise UsageError("--jobs must be 1 or more")
-    if given.write_baseline and (given.paths or given.staged or given.since):
+    if args.write_baseline and (args.paths or args.staged or args.since):
         raise UsageError("--write-baseline takes the whole repository; leave PATHs, --staged and --since out")
-    if given.staged and given.paths:
+    if args.staged and args.paths:
         raise UsageError("--staged judges the whole index; leave the PATHs out")
-    if given.shard and (given.write_baseline or given.staged or given.since):
+    if args.shard and (args.write_baseline or args.staged or args.since):
         raise UsageError("--shard takes all of what is judged; leave --staged, --since and --write-baseline out")
-    if given.key and not given.open:
+    if args.key and not args.open:
         raise UsageError("--key is for --open; a check without it needs no key")
 
 
-def _settings(given: argparse.Namespace, root: Path) -> config.Config:
-    held = git.staged_file(root, config.NAME) if given.staged and not given.config else None
-    if given.staged and not given.config:
-        settings = config.Config() if held is None else config.read(held, config.NAME)
+def _load_settings(args: argparse.Namespace, root: Path) -> config.Config:
+    held = git.read_staged_file(root, config.CONFIG_FILE) if args.staged and not args.config else None
+    if args.staged and not args.config:
+        settings = config.Config() if held is None else config.parse(held, config.CONFIG_FILE)
     else:
-        settings = config.load(root, given.config)
-    return _with_flags(settings, given)
+        settings = config.load(root, args.config)
+    return _apply_flags(settings, args)
 
 
-def _with_flags(settings: config.Config, given: argparse.Namespace) -> config.Config:
-    own = tuple(str(Path(folder).resolve()) for folder in given.policy)
-    return settings._replace(engine=given.engine or settings.engine, policies=(*settings.policies, *own))
+def _apply_flags(settings: config.Config, args: argparse.Namespace) -> config.Config:
+    own = tuple(str(Path(folder).resolve()) for folder in args.policy)
+    return settings._replace(engine=args.engine or settings.engine, policies=(*settings.policies, *own))
 
 
-def output(text: str) -> tuple[str, Path | None]:
+def parse_output(text: str) -> tuple[str, Path | None]:
     """A format as it is asked for, `NAME` or `NAME=FILE`."""
     name, _, file = text.partition("=")
     if name not in FORMATS:
@@ -162,37 +164,37 @@ def output(text: str) -> tuple[str, Path | None]:
     return name, Path(file) if file else None
 
 
-def write(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
+def write_report(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
     """Writes one report, to standard output where no file is named."""
     if file is None:
         colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        sys.stdout.write(render(name, verdict, root, colour))
+        sys.stdout.write(render_report(name, verdict, root, colour))
         return
-    atomic_file.write(file, render(name, verdict, root).encode())
+    atomic_file.write(file, render_report(name, verdict, root).encode())
 
 
 def _write_baseline(verdict: Verdict, root: Path, settings: config.Config) -> int:
     """Writes the baseline, unless something could not be judged: what is not known cannot be taken as known."""
     from gatekeeper.gate import baseline
 
-    if verdict.word == "incomplete":
+    if verdict.decision == "incomplete":
         raise UsageError("no baseline was written: something could not be judged; mend that first (gatekeeper check)")
     count = baseline.write(verdict.findings, root / settings.baseline, settings, datetime.date.today())
     sys.stdout.write(f"{settings.baseline}: {count} findings are known from now on\n")
     return 0
 
 
-def _summarise(verdict: Verdict) -> None:
+def _write_summary(verdict: Verdict) -> None:
     """Adds to the job's summary, where GitHub Actions says which file that is."""
-    from gatekeeper.report.github import summary
+    from gatekeeper.report.github import render_summary
 
     target = os.environ.get("GITHUB_STEP_SUMMARY")
     if target:
         with Path(target).open("a", encoding="utf-8") as handle:
-            handle.write(summary(verdict))
+            handle.write(render_summary(verdict))
 
 
-def _progress() -> gate_run.Say:
+def _build_progress() -> gate_run.Progress:
     """A bar on a terminal, once a run takes longer than a moment; it is gone when the run ends."""
     if not sys.stderr.isatty():
         return lambda steps, step, part: None
@@ -200,15 +202,15 @@ def _progress() -> gate_run.Say:
 
     def say(steps: Sequence[str], step: str, part: float) -> None:
         seconds = time.monotonic() - began
-        if seconds > QUIET_SECONDS:
-            done = bar((steps.index(step) + part) / len(steps))
+        if seconds > PROGRESS_DELAY_SECONDS:
+            done = format_bar((steps.index(step) + part) / len(steps))
             sys.stderr.write(f"\r\033[K{done} {step} ({seconds:.0f} s)\r")
             sys.stderr.flush()
 
     return say
 
 
-def bar(part: float) -> str:
+def format_bar(fraction: float) -> str:
     """How far a run is, from 0 to 1."""
-    filled = int(BAR * part)
-    return f"[{'#' * filled}{'.' * (BAR - filled)}]"
+    filled = int(BAR_WIDTH * fraction)
+    return f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]"

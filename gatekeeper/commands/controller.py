@@ -17,31 +17,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatekeeper import config
-from gatekeeper.apply.model import Act
-from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.apply.model import AuditEvent
+from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster import client
-from gatekeeper.cluster.dynamic_client import Objects
-from gatekeeper.cluster.reflector import Name
-from gatekeeper.controller.admission.background_scan import Scanner
-from gatekeeper.controller.admission.certificates import Certificates
-from gatekeeper.controller.admission.review import Admission
-from gatekeeper.controller.admission.webhook import Webhook
+from gatekeeper.cluster.dynamic_client import DynamicClient
+from gatekeeper.cluster.reflector import NamespacedName
+from gatekeeper.controller.admission.background_scan import BackgroundScanner
+from gatekeeper.controller.admission.certificates import WebhookCertificates
+from gatekeeper.controller.admission.review import AdmissionReviewer
+from gatekeeper.controller.admission.webhook import AdmissionWebhook
 from gatekeeper.controller.argocd import controller as argo_cd
-from gatekeeper.controller.argocd.controller import Argo
-from gatekeeper.controller.externalsecrets.controller import ExternalSecrets
-from gatekeeper.controller.flux.controller import Flux, Options
-from gatekeeper.controller.install.manifests import manifests
-from gatekeeper.controller.install.rbac import Wanted
+from gatekeeper.controller.argocd.controller import ArgoController
+from gatekeeper.controller.externalsecrets.controller import ExternalSecretController
+from gatekeeper.controller.flux.controller import FluxController, FluxOptions
+from gatekeeper.controller.install.manifests import build_manifests
+from gatekeeper.controller.install.rbac import InstallOptions
 from gatekeeper.controller.runtime import audit_log, lifecycle, tracing
-from gatekeeper.controller.runtime.audit_recorder import Recorder
-from gatekeeper.controller.runtime.http_server import Part, Server
-from gatekeeper.controller.runtime.leader_election import Election
-from gatekeeper.controller.runtime.lifecycle import Program, Worker
-from gatekeeper.controller.runtime.telemetry import Figures
-from gatekeeper.controller.sealedsecrets.controller import SealedSecrets
-from gatekeeper.controller.sealedsecrets.http_api import Networks, Service, api_servers
+from gatekeeper.controller.runtime.audit_recorder import AuditRecorder
+from gatekeeper.controller.runtime.http_server import HttpServer, RequestHandler
+from gatekeeper.controller.runtime.leader_election import LeaderElection
+from gatekeeper.controller.runtime.lifecycle import ControllerProcess, Runnable
+from gatekeeper.controller.runtime.telemetry import Metrics
+from gatekeeper.controller.sealedsecrets.controller import SealedSecretController
+from gatekeeper.controller.sealedsecrets.http_api import Networks, SealedSecretApi, list_api_server_networks
 from gatekeeper.errors import UsageError
-from gatekeeper.repositories.provenance import Credit
+from gatekeeper.repositories.provenance import CommitProvenance
 from gatekeeper.terminal import object_io
 
 if TYPE_CHECKING:
@@ -69,141 +69,155 @@ Over HTTP it answers /healthz, /readyz, /metrics, /hook/… for Flux's Receivers
 Exit status: 0 it was told to stop, 2 wrong usage, 3 the cluster does not answer at the start.
 """
 
-NAME, HEAD = "gatekeeper", "gatekeeper-gitops.io/audit-head"
+DEFAULT_NAME, HEAD_ANNOTATION = "gatekeeper", "gatekeeper-gitops.io/audit-head"
 CONTROLLERS = FLUX, ARGO, SEALED, EXTERNAL, ADMISSION = ("flux", "argo", "sealed", "external", "admission")
 
 
 def controller(arguments: list[str]) -> int:
     """Runs the command."""
-    given = _parser().parse_args(arguments)
+    given = _build_parser().parse_args(arguments)
     if given.what == "manifests":
-        return _manifests(given)
+        return _print_manifests(given)
     # What ends soon does not collect; this goes on.
     gc.enable()
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    span, end = tracing.begin()
+    span, end = tracing.start_tracing()
     try:
-        with client.opened(given.kubeconfig, given.context) as opened, closing(Objects(opened)) as cluster:
-            return lifecycle.run(_program(given, cluster, opened, Figures(span)), stop)
+        with client.open_client(given.kubeconfig, given.context) as opened, closing(DynamicClient(opened)) as cluster:
+            return lifecycle.run_until_stopped(_build_program(given, cluster, opened, Metrics(span)), stop)
     finally:
         end()
 
 
-def _manifests(given: argparse.Namespace) -> int:
-    if not given.image:
+def _print_manifests(args: argparse.Namespace) -> int:
+    if not args.image:
         raise UsageError("controller manifests: give the image that you have built: --image REGISTRY/NAME@sha256:…")
-    namespace = given.namespace or "gatekeeper-system"
-    wanted = Wanted(
+    namespace = args.namespace or "gatekeeper-system"
+    wanted = InstallOptions(
         namespace,
-        given.image,
-        given.controllers,
-        given.replicas,
-        fails_open=given.fail_open,
-        argo=given.argo_namespace,
+        args.image,
+        args.controllers,
+        args.replicas,
+        is_fail_open=args.fail_open,
+        argocd_namespace=args.argo_namespace,
     )
-    sys.stdout.write(object_io.written(manifests(wanted), "yaml"))
+    sys.stdout.write(object_io.format_objects(build_manifests(wanted), "yaml"))
     return 0
 
 
-def _program(given: argparse.Namespace, cluster: Objects, opened: Client, figures: Figures) -> Program:
+def _build_program(
+    args: argparse.Namespace, cluster: DynamicClient, kube_client: Client, metrics: Metrics
+) -> ControllerProcess:
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}"
-    namespace = given.namespace or os.environ.get("POD_NAMESPACE") or "default"
-    workers: list[Worker] = []
-    election = Election(cluster, namespace, NAME, identity, given.shards, figures, lambda: _all(workers))
-    parts: list[Part] = []
-    credits_: dict[str, Callable[[Name], Credit]] = {}
-    note = _noting(given, election, credits_)
-    if FLUX in given.controllers:
-        flux = Flux(cluster, _options(given), election.holds, note, figures)
-        credits_["Kustomization"] = flux.credit_of
+    namespace = args.namespace or os.environ.get("POD_NAMESPACE") or "default"
+    workers: list[Runnable] = []
+    election = LeaderElection(
+        cluster, namespace, DEFAULT_NAME, identity, args.shards, metrics, lambda: _enqueue_all(workers)
+    )
+    parts: list[RequestHandler] = []
+    credits_: dict[str, Callable[[NamespacedName], CommitProvenance]] = {}
+    note = _build_audit_recorder(args, election, credits_)
+    if FLUX in args.controllers:
+        flux = FluxController(cluster, _build_flux_options(args), election.is_responsible_for, note, metrics)
+        credits_["Kustomization"] = flux.find_provenance
         workers.append(flux)
-        parts.append(flux.hook)
-    if ARGO in given.controllers:
-        argo = Argo(cluster, _argo_options(given), election.holds, note, figures)
-        credits_["Application"] = argo.credit_of
+        parts.append(flux.handle_webhook)
+    if ARGO in args.controllers:
+        argo = ArgoController(cluster, _build_argo_options(args), election.is_responsible_for, note, metrics)
+        credits_["Application"] = argo.find_provenance
         workers.append(argo)
-        parts.append(argo.hook)
-    if SEALED in given.controllers:
-        sealed = SealedSecrets(cluster, namespace, given.key_renew_days, election.holds, figures)
+        parts.append(argo.handle_webhook)
+    if SEALED in args.controllers:
+        sealed = SealedSecretController(cluster, namespace, args.key_renew_days, election.is_responsible_for, metrics)
         workers.append(sealed)
-        asks = partial(_asks, given.proxy_from, cluster)
-        parts.append(Service(sealed.keys, asks).answer)
-    if EXTERNAL in given.controllers:
-        rules = config.load(Path(), given.config).secrets_allow if given.config else ()
-        workers.append(ExternalSecrets(cluster, opened, rules, election.holds, figures))
+        asks = partial(_resolve_networks, args.proxy_from, cluster)
+        parts.append(SealedSecretApi(sealed.key_registry, asks).handle_request)
+    if EXTERNAL in args.controllers:
+        rules = config.load(Path(), args.config).secrets_allow if args.config else ()
+        workers.append(ExternalSecretController(cluster, kube_client, rules, election.is_responsible_for, metrics))
     servers = []
-    if ADMISSION in given.controllers:
-        admission, webhook = _admission(given, cluster, namespace, figures)
+    if ADMISSION in args.controllers:
+        admission, webhook = _build_admission(args, cluster, namespace, metrics)
         workers.append(webhook)
         servers.append(webhook.server)
-        if given.scan_every:
-            workers.append(Scanner(cluster, lambda: admission.rules, given.scan_every, election.holds, figures))
-    servers.append(Server(_address(given.listen), [lifecycle.health(workers, figures), *parts]))
-    return Program(workers, election, figures, servers)
+        if args.scan_every:
+            workers.append(
+                BackgroundScanner(
+                    cluster, lambda: admission.policies, args.scan_every, election.is_responsible_for, metrics
+                )
+            )
+    servers.append(HttpServer(_parse_address(args.listen), [lifecycle.build_health_handler(workers, metrics), *parts]))
+    return ControllerProcess(workers, election, metrics, servers)
 
 
-def _admission(
-    given: argparse.Namespace, cluster: Objects, namespace: str, figures: Figures
-) -> tuple[Admission, Webhook]:
-    if given.policies is None or not given.policies.is_dir():
+def _build_admission(
+    args: argparse.Namespace, cluster: DynamicClient, namespace: str, metrics: Metrics
+) -> tuple[AdmissionReviewer, AdmissionWebhook]:
+    if args.policies is None or not args.policies.is_dir():
         raise UsageError("--controllers admission: give the repository with the policies: --policies DIR")
-    admission = Admission(given.policies.resolve(), given.config, given.fail_open, figures)
-    make = partial(Certificates, cluster, namespace, given.webhook_service, given.webhook_host, given.webhook_name)
-    return admission, Webhook(admission, make, _address(given.webhook_listen), figures)
+    admission = AdmissionReviewer(args.policies.resolve(), args.config, args.fail_open, metrics)
+    make = partial(WebhookCertificates, cluster, namespace, args.webhook_service, args.webhook_host, args.webhook_name)
+    return admission, AdmissionWebhook(admission, make, _parse_address(args.webhook_listen), metrics)
 
 
-def _all(workers: list[Worker]) -> None:
+def _enqueue_all(workers: list[Runnable]) -> None:
     for worker in workers:
-        worker.all()
+        worker.enqueue_all()
 
 
-def _asks(given: list[ipaddress.IPv4Network | ipaddress.IPv6Network], cluster: Objects) -> Networks:
-    return given or api_servers(cluster)
+def _resolve_networks(
+    networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network], cluster: DynamicClient
+) -> Networks:
+    return networks or list_api_server_networks(cluster)
 
 
-def _options(given: argparse.Namespace) -> Options:
-    return Options(
-        Budget(given.most, given.share / 100),
-        given.watch_label_selector,
-        given.concurrent,
-        given.config,
-        given.storage_path,
+def _build_flux_options(args: argparse.Namespace) -> FluxOptions:
+    return FluxOptions(
+        PruneBudget(args.most, args.share / 100),
+        args.watch_label_selector,
+        args.concurrent,
+        args.config,
+        args.storage_path,
     )
 
 
-def _argo_options(given: argparse.Namespace) -> argo_cd.Options:
-    own = _options(given)
-    return argo_cd.Options(own.budget, given.argo_namespace, own.selector, own.workers, own.config_file, own.storage)
+def _build_argo_options(args: argparse.Namespace) -> argo_cd.ArgoOptions:
+    own = _build_flux_options(args)
+    return argo_cd.ArgoOptions(
+        own.budget, args.argo_namespace, own.label_selector, own.concurrency, own.config_file, own.storage_dir
+    )
 
 
-def _noting(
-    given: argparse.Namespace, election: Election, credits_: Mapping[str, Callable[[Name], Credit]]
-) -> Callable[[Act], None]:
+def _build_audit_recorder(
+    args: argparse.Namespace,
+    election: LeaderElection,
+    provenance_lookups: Mapping[str, Callable[[NamespacedName], CommitProvenance]],
+) -> Callable[[AuditEvent], None]:
     """What notes in the audit log what is done; nothing where there is none."""
-    if not given.audit:
+    if not args.audit:
         return lambda act: None
-    log = audit_log.Log(given.audit)
-    election.marks = lambda: {HEAD: str(log.head)}
-    return Recorder(log, credits_).note
+    log = audit_log.AuditLog(args.audit)
+    election.build_annotations = lambda: {HEAD_ANNOTATION: str(log.head)}
+    return AuditRecorder(log, provenance_lookups).record
 
 
-def _controllers(text: str) -> tuple[str, ...]:
+def _parse_controllers(text: str) -> tuple[str, ...]:
     found = tuple(text.split(","))
     if not set(found) <= set(CONTROLLERS):
         raise argparse.ArgumentTypeError(f"there are {', '.join(CONTROLLERS)}")
     return found
 
 
-def _address(text: str) -> tuple[str, int]:
+def _parse_address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isdigit():
         raise UsageError(f"--listen {text}: write HOST:PORT")
     return host or "0.0.0.0", int(port)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="gatekeeper controller",
         description="Keep a cluster as Git says, if the gate accepts it.",
@@ -226,51 +240,59 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--storage-path", type=Path, metavar="DIR", help="keep commits here (~/.cache/gatekeeper)")
     options.add_argument("--audit", type=Path, metavar="FILE", help="write what is done into this log")
     options.add_argument(
-        "--controllers", type=_controllers, default=(FLUX,), metavar="LIST", help=f"of {','.join(CONTROLLERS)} (flux)"
+        "--controllers",
+        type=_parse_controllers,
+        default=(FLUX,),
+        metavar="LIST",
+        help=f"of {','.join(CONTROLLERS)} (flux)",
     )
     options.add_argument("--most", type=int, default=10, metavar="N", help="delete no more at once (10)")
     options.add_argument("--share", type=float, default=50.0, metavar="PERCENT", help="nor more of all objects (50)")
     options.add_argument("--image", default="", metavar="NAME", help="of manifests: what is run")
     options.add_argument("--replicas", type=int, default=2, metavar="N", help="of manifests (2)")
-    _of_parts(options)
+    _add_controller_options(options)
     return options
 
 
-def _of_parts(options: argparse.ArgumentParser) -> None:
+def _add_controller_options(parser: argparse.ArgumentParser) -> None:
     """What is of one controller alone."""
-    options.add_argument(
+    parser.add_argument(
         "--key-renew-days",
         type=float,
         default=30.0,
         metavar="DAYS",
         help="of sealed: a new key so often (30; 0: never)",
     )
-    options.add_argument(
-        "--proxy-from", type=ipaddress.ip_network, action="append", default=[], metavar="CIDR",
+    parser.add_argument(
+        "--proxy-from",
+        type=ipaddress.ip_network,
+        action="append",
+        default=[],
+        metavar="CIDR",
         help="of sealed: where the API server asks from (default: its own addresses)",
-    )  # fmt: skip
-    options.add_argument(
+    )
+    parser.add_argument(
         "--argo-namespace",
         default="argocd",
         metavar="NAME",
         help="of argo: where its projects and Secrets are (argocd)",
     )
-    options.add_argument("--policies", type=Path, metavar="DIR", help="of admission: the repository to judge by")
-    options.add_argument("--webhook-listen", default=":9443", metavar="HOST:PORT", help="of admission (:9443)")
-    options.add_argument(
+    parser.add_argument("--policies", type=Path, metavar="DIR", help="of admission: the repository to judge by")
+    parser.add_argument("--webhook-listen", default=":9443", metavar="HOST:PORT", help="of admission (:9443)")
+    parser.add_argument(
         "--webhook-service", default="gatekeeper-webhook", metavar="NAME", help="of admission (gatekeeper-webhook)"
     )
-    options.add_argument(
+    parser.add_argument(
         "--webhook-host", action="append", default=[], metavar="HOST", help="of admission: another name of the server"
     )
-    options.add_argument(
+    parser.add_argument(
         "--webhook-name",
-        default=NAME,
+        default=DEFAULT_NAME,
         metavar="NAME",
         help="of admission: its ValidatingWebhookConfiguration (gatekeeper)",
     )
-    options.add_argument("--fail-open", action="store_true", help="of admission: let pass what cannot be judged")
-    options.add_argument(
+    parser.add_argument("--fail-open", action="store_true", help="of admission: let pass what cannot be judged")
+    parser.add_argument(
         "--scan-every",
         type=float,
         default=3600.0,

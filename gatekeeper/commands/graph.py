@@ -11,14 +11,14 @@ import orjson
 
 from gatekeeper import config
 from gatekeeper.engines.references import graph as references
-from gatekeeper.engines.references.graph import Edge
+from gatekeeper.engines.references.graph import ReferenceEdge
 from gatekeeper.errors import UsageError
 from gatekeeper.host import lockfile, toolchain
-from gatekeeper.model import dotted
+from gatekeeper.model import format_path
 from gatekeeper.render import pipeline
 
-SCHEMA = "gatekeeper/graph/v1"
-FORMATS = ("text", "json", "mermaid")
+SCHEMA_VERSION = "gatekeeper/graph/v1"
+GRAPH_FORMATS = ("text", "json", "mermaid")
 EXAMPLES = """examples:
   gatekeeper graph
   gatekeeper graph --format mermaid > graph.mmd
@@ -37,63 +37,68 @@ def graph(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options.add_argument("path", nargs="?", type=Path, metavar="PATH", help="a repository (default: around here)")
-    options.add_argument("--format", choices=FORMATS, default="text")
-    options.add_argument("--config", type=Path, metavar="FILE", help=f"instead of {config.NAME} in the root")
+    options.add_argument("--format", choices=GRAPH_FORMATS, default="text")
+    options.add_argument("--config", type=Path, metavar="FILE", help=f"instead of {config.CONFIG_FILE} in the root")
     given = options.parse_args(arguments)
     start = given.path or Path.cwd()
     if not start.exists():
         raise UsageError(f"{start}: no such file or folder")
-    root = config.root_of(start.resolve())
-    toolchain.follow(lockfile.load(root))
-    rendered = pipeline.of_repository(root, config.load(root, given.config))
-    edges = references.edges(rendered.resources)
-    sys.stdout.write({"text": _text, "json": _json, "mermaid": _mermaid}[given.format](edges))
-    lost = [gap for gap in rendered.gaps if gap.fatal]
+    root = config.find_root(start.resolve())
+    toolchain.apply_pins(lockfile.load(root))
+    rendered = pipeline.render_repository(root, config.load(root, given.config))
+    edges = references.list_edges(rendered.resources)
+    sys.stdout.write({"text": _format_text, "json": _format_json, "mermaid": _format_mermaid}[given.format](edges))
+    lost = [gap for gap in rendered.gaps if gap.is_fatal]
     for gap in lost:
         sys.stderr.write(f"{gap.file}: {gap.reason}\n")
     return 3 if lost else 0
 
 
-def _names(edge: Edge) -> tuple[str, str]:
-    need = edge.need
+def _format_ends(edge: ReferenceEdge) -> tuple[str, str]:
+    need = edge.reference
     where = f"{need.namespace}/" if need.namespace else ""
     return str(need.resource.ref), f"{need.kind} {where}{need.name}"
 
 
-def _text(edges: Sequence[Edge]) -> str:
+def _format_text(edges: Sequence[ReferenceEdge]) -> str:
     lines: list[str] = []
     before = ""
     for edge in edges:
-        source, target = _names(edge)
+        source, target = _format_ends(edge)
         if source != before:
             lines.append(source)
             before = source
-        key = f" [{edge.need.key}]" if edge.need.key else ""
+        key = f" [{edge.reference.key}]" if edge.reference.key else ""
         missing = "" if edge.is_provided else "  (nothing here provides it)"
         lines.append(f"  → {target}{key}{missing}")
     return "\n".join([*lines, f"{len(edges)} references"]) + "\n"
 
 
-def _json(edges: Sequence[Edge]) -> str:
+def _format_json(edges: Sequence[ReferenceEdge]) -> str:
     entries = []
     for edge in edges:
-        need, place = edge.need, edge.need.resource.origin.place(edge.need.path)
-        entries.append({
-            "from": need.resource.ref._asdict(),
-            "to": {"kind": need.kind, "namespace": need.namespace, "name": need.name, "key": need.key or None},
-            "field": dotted(need.path), "file": place.file, "line": place.line, "provided": edge.is_provided,
-        })  # fmt: skip
-    return orjson.dumps({"schema": SCHEMA, "edges": entries}, option=orjson.OPT_INDENT_2).decode() + "\n"
+        need, place = edge.reference, edge.reference.resource.origin.find_location(edge.reference.path)
+        entries.append(
+            {
+                "from": need.resource.ref._asdict(),
+                "to": {"kind": need.kind, "namespace": need.namespace, "name": need.name, "key": need.key or None},
+                "field": format_path(need.path),
+                "file": place.file,
+                "line": place.line,
+                "provided": edge.is_provided,
+            }
+        )
+    return orjson.dumps({"schema": SCHEMA_VERSION, "edges": entries}, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
-def _mermaid(edges: Sequence[Edge]) -> str:
+def _format_mermaid(edges: Sequence[ReferenceEdge]) -> str:
     """A flowchart (https://mermaid.js.org/syntax/flowchart.html); what nothing provides is drawn in red."""
     nodes: dict[str, str] = {}
     missing: set[str] = set()
     lines = ["flowchart LR"]
     links = []
     for edge in edges:
-        source, target = (nodes.setdefault(name, f"n{len(nodes)}") for name in _names(edge))
+        source, target = (nodes.setdefault(name, f"n{len(nodes)}") for name in _format_ends(edge))
         link = f"  {source} --> {target}"
         if link not in links:
             links.append(link)

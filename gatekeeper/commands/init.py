@@ -13,15 +13,15 @@ from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.host import atomic_file, git
 
-HERE = Path(__file__).parent.parent
-SCAFFOLD = HERE / "scaffold"
-HOOKS = SCAFFOLD / "hooks"
-CI = SCAFFOLD / "ci"
+PACKAGE_FOLDER = Path(__file__).parent.parent
+SCAFFOLD_FOLDER = PACKAGE_FOLDER / "scaffold"
+HOOKS_FOLDER = SCAFFOLD_FOLDER / "hooks"
+CI_FOLDER = SCAFFOLD_FOLDER / "ci"
 CI_FILES = {"github": ".github/workflows/gatekeeper.yaml", "gitlab": ".gitlab-ci.yml"}
-WORD = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,50}[a-z0-9])?")
+NAME_PATTERN = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,50}[a-z0-9])?")
 # An image that runs as no user in particular and can be judged by the strict profile.
 IMAGE = "nginxinc/nginx-unprivileged:1.27.5"
-PRE_COMMIT = """repos:
+PRE_COMMIT_CONFIG = """repos:
 - repo: local
   hooks:
   - id: gatekeeper
@@ -32,7 +32,7 @@ PRE_COMMIT = """repos:
     always_run: true
 """
 # The source that `flux bootstrap` makes is in no file at first.
-FLUX = """references: {allow: [GitRepository/flux-system/flux-system]}
+FLUX_SETTINGS = """references: {allow: [GitRepository/flux-system/flux-system]}
 """
 EXAMPLES = """examples:
   gatekeeper init                                  asks a few questions
@@ -44,7 +44,7 @@ exist are left as they are.
 """
 
 
-class Answers(NamedTuple):
+class InitAnswers(NamedTuple):
     """What is to be made."""
 
     name: str
@@ -70,14 +70,14 @@ QUESTIONS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
 
 def init(arguments: list[str]) -> int:
     """Runs the command."""
-    given = parser().parse_args(arguments)
+    given = build_parser().parse_args(arguments)
     root = (given.path or Path.cwd()).resolve()
     if root.exists() and not root.is_dir():
         raise UsageError(f"{root}: is a file, and no folder")
     is_new = not root.exists() or not [path for path in root.iterdir() if path.name != ".git"]
-    answers = _answers(given, root, is_new)
+    answers = _collect_answers(given, root, is_new)
     written, kept = 0, 0
-    for name, text, mode in _files(answers, root, is_new):
+    for name, text, mode in _build_files(answers, root, is_new):
         path = root / name
         if path.exists():
             sys.stdout.write(f"left     {name}\n")
@@ -92,7 +92,7 @@ def init(arguments: list[str]) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(
         prog="gatekeeper init",
@@ -115,67 +115,67 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def _answers(given: argparse.Namespace, root: Path, is_new: bool) -> Answers:
+def _collect_answers(args: argparse.Namespace, root: Path, is_new: bool) -> InitAnswers:
     """The flags, and answers to what they leave open; without a terminal, the usual answers."""
-    asks = sys.stdin.isatty() and not any(getattr(given, name) for name, *_ in QUESTIONS)
+    asks = sys.stdin.isatty() and not any(getattr(args, name) for name, *_ in QUESTIONS)
     said: dict[str, str] = {}
     for name, choices, usual, words in QUESTIONS:
         if name in ("name", "team", "controller") and not is_new:
-            said[name] = getattr(given, name) or usual
+            said[name] = getattr(args, name) or usual
         else:
-            said[name] = getattr(given, name) or (_ask(words, choices, usual) if asks else usual)
-    environments = tuple(word.strip() for word in given.environments.split(",") if word.strip())
+            said[name] = getattr(args, name) or (_prompt(words, choices, usual) if asks else usual)
+    environments = tuple(word.strip() for word in args.environments.split(",") if word.strip())
     for word in (said["name"], said["team"], *environments):
-        if not WORD.fullmatch(word):
+        if not NAME_PATTERN.fullmatch(word):
             raise UsageError(f"`{word}`: a name takes small letters, digits and `-`, as Kubernetes does")
     if not environments or len(set(environments)) != len(environments):
         raise UsageError("--environments needs names, each once: production,staging")
-    url = given.repository or git.origin(root) or f"https://git.example.com/{said['name']}.git"
-    return Answers(environments=environments, repository=url, **said)
+    url = args.repository or git.get_origin_url(root) or f"https://git.example.com/{said['name']}.git"
+    return InitAnswers(environments=environments, repository=url, **said)
 
 
-def _ask(words: str, choices: Sequence[str], usual: str) -> str:
+def _prompt(question: str, choices: Sequence[str], default: str) -> str:
     options = f" {'/'.join(choices)}" if choices else ""
     while True:
-        sys.stdout.write(f"{words}{options} [{usual}] ")
+        sys.stdout.write(f"{question}{options} [{default}] ")
         sys.stdout.flush()
-        answer = sys.stdin.readline().strip() or usual
-        if answer in choices or (not choices and WORD.fullmatch(answer)):
+        answer = sys.stdin.readline().strip() or default
+        if answer in choices or (not choices and NAME_PATTERN.fullmatch(answer)):
             return answer
         sys.stdout.write(f"It can be {', '.join(choices) or 'small letters, digits and -'}.\n")
 
 
-def _files(answers: Answers, root: Path, is_new: bool) -> Iterator[tuple[str, str, int]]:
+def _build_files(answers: InitAnswers, root: Path, is_new: bool) -> Iterator[tuple[str, str, int]]:
     """Name, text and mode of each file."""
-    common = SCAFFOLD / "common"
+    common = SCAFFOLD_FOLDER / "common"
     if is_new:
         for part in ("common", "app", *([answers.controller] if answers.controller != "none" else [])):
-            for name, text, mode in _filled(SCAFFOLD / part, answers):
-                is_flux = name == config.NAME and answers.controller == "flux"
-                yield name, text + (FLUX if is_flux else ""), mode
+            for name, text, mode in _fill_folder(SCAFFOLD_FOLDER / part, answers):
+                is_flux = name == config.CONFIG_FILE and answers.controller == "flux"
+                yield name, text + (FLUX_SETTINGS if is_flux else ""), mode
         yield ".github/CODEOWNERS" if answers.ci == "github" else "CODEOWNERS", f"* @{answers.team}\n", 0o644
     else:
-        text = _put(common / config.NAME, answers, "").replace("policies: {paths: [policy]}\n", "")
-        yield config.NAME, text, 0o644
+        text = _fill_file(common / config.CONFIG_FILE, answers, "").replace("policies: {paths: [policy]}\n", "")
+        yield config.CONFIG_FILE, text, 0o644
     if answers.ci != "none":
-        yield CI_FILES[answers.ci], (CI / f"{answers.ci}.yaml").read_text(encoding="utf-8"), 0o644
+        yield CI_FILES[answers.ci], (CI_FOLDER / f"{answers.ci}.yaml").read_text(encoding="utf-8"), 0o644
     if answers.hooks == "pre-commit":
-        yield ".pre-commit-config.yaml", PRE_COMMIT, 0o644
+        yield ".pre-commit-config.yaml", PRE_COMMIT_CONFIG, 0o644
     elif answers.hooks == "git":
         # Where there is no Git repository yet, the hooks wait beside the files.
         folder = ".git/hooks" if (root / ".git").is_dir() else "hooks"
         for name in ("pre-commit", "pre-push"):
-            yield f"{folder}/{name}", (HOOKS / name).read_text(encoding="utf-8"), 0o755
+            yield f"{folder}/{name}", (HOOKS_FOLDER / name).read_text(encoding="utf-8"), 0o755
 
 
-def _filled(folder: Path, answers: Answers) -> Iterator[tuple[str, str, int]]:
+def _fill_folder(folder: Path, answers: InitAnswers) -> Iterator[tuple[str, str, int]]:
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
         name = path.relative_to(folder).as_posix().replace("NAME", answers.name)
         for environment in answers.environments if "ENVIRONMENT" in name else ("",):
-            yield name.replace("ENVIRONMENT", environment), _put(path, answers, environment), 0o644
+            yield name.replace("ENVIRONMENT", environment), _fill_file(path, answers, environment), 0o644
 
 
-def _put(path: Path, answers: Answers, environment: str) -> str:
+def _fill_file(path: Path, answers: InitAnswers, environment: str) -> str:
     text = path.read_text(encoding="utf-8")
     values = {
         "NAME": answers.name,

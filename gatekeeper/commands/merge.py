@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gatekeeper.commands.check import output, write
+from gatekeeper.commands.check import parse_output, write_report
 from gatekeeper.errors import UsageError
 from gatekeeper.gate import shards
 from gatekeeper.report import json
@@ -33,14 +33,14 @@ def merge(arguments: list[str]) -> int:
         "--format", action="append", metavar="FORMAT[=FILE]", help=f"{', '.join(FORMATS)}; can be given several times"
     )
     given = options.parse_intermixed_args(arguments)
-    outputs = [output(text) for text in given.format or ["text"]]
+    outputs = [parse_output(text) for text in given.format or ["text"]]
     verdicts = []
     for path in given.reports:
         try:
-            verdicts.append((str(path), json.read(path.read_bytes())))
+            verdicts.append((str(path), json.parse_report(path.read_bytes())))
         except ValueError as error:
             raise UsageError(f"{path}: {error}") from error
-    verdict = shards.merged(verdicts)
+    verdict = shards.merge_verdicts(verdicts)
     for name, file in outputs:
-        write(verdict, Path.cwd(), name, file)
+        write_report(verdict, Path.cwd(), name, file)
     return verdict.exit_code

@@ -11,7 +11,7 @@ from gatekeeper.errors import GateError
 from gatekeeper.externalsecrets import migration
 from gatekeeper.externalsecrets.external_secret_spec import GROUP
 from gatekeeper.host import atomic_file
-from gatekeeper.terminal.object_io import read
+from gatekeeper.terminal.object_io import read_input
 from gatekeeper.workspace import documents
 
 EXAMPLES = """examples:
@@ -36,18 +36,18 @@ def migrate(arguments: list[str]) -> int:
     options.add_argument("--dry-run", action="store_true", help="tell what would be rewritten, change nothing")
     given = options.parse_args(arguments)
     status = 0
-    for path, content in _files(given.paths):
+    for path, content in _find_files(given.paths):
         try:
-            new = migration.migrated(content)
+            new = migration.migrate_file(content)
         except GateError as error:
             sys.stdout.write(f"{path}:{error}\n")
             status = 1
             continue
-        for line, reason in new.left:
+        for line, reason in new.remaining:
             sys.stdout.write(f"{path}:{line}: left as it is: {reason}\n")
             status = 1
-        if new.done:
-            sys.stdout.write(f"{path}: {new.done} {'would be rewritten' if given.dry_run else 'rewritten'}\n")
+        if new.migrated_count:
+            sys.stdout.write(f"{path}: {new.migrated_count} {'would be rewritten' if given.dry_run else 'rewritten'}\n")
             if given.dry_run:
                 status = 1
             else:
@@ -55,11 +55,11 @@ def migrate(arguments: list[str]) -> int:
     return status
 
 
-def _files(paths: list[Path]) -> Iterator[tuple[Path, bytes]]:
+def _find_files(paths: list[Path]) -> Iterator[tuple[Path, bytes]]:
     for start in paths:
         listed = sorted(start.rglob("*")) if start.is_dir() else [start]
         for path in listed:
             if path.suffix in documents.EXTENSIONS and path.is_file() and ".git" not in path.parts:
-                content = read(path)
+                content = read_input(path)
                 if GROUP.encode() in content and (b"v1alpha1" in content or b"v1beta1" in content):
                     yield path, content

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from gatekeeper import config
 from gatekeeper.engines.rego import library
-from gatekeeper.engines.rego.library import Rule
+from gatekeeper.engines.rego.library import LibraryRule
 from gatekeeper.errors import PolicyError, UsageError
 from gatekeeper.host import atomic_file, lockfile, toolchain
 from gatekeeper.report import junit
 
 if TYPE_CHECKING:
-    from gatekeeper.engines.rego.coverage import Covered
+    from gatekeeper.engines.rego.coverage import FileCoverage
 
 EXAMPLES = """examples:
   gatekeeper policy list
@@ -33,7 +33,7 @@ something in each bad one and nothing in a good one. Exit status: 0 all passed, 
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(
         prog="gatekeeper policy",
@@ -43,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("action", choices=("list", "docs", "test", "pull"))
     options.add_argument("paths", nargs="*", metavar="PATH", help="`test`: policies and tests; `pull`: sources")
-    options.add_argument("--engine", choices=config.CHOICES["engine"], help="`test`: instead of the config's `engine`")
+    options.add_argument(
+        "--engine", choices=config.ALLOWED_VALUES["engine"], help="`test`: instead of the config's `engine`"
+    )
     options.add_argument("--data", action="append", default=[], metavar="FILE", help="`test`: data for the policies")
     options.add_argument("--junit", type=Path, metavar="FILE", help="`test`: write the outcome as JUnit's XML too")
     options.add_argument("--coverage", action="store_true", help="`test`: tell which lines and rules tests reach")
@@ -55,24 +57,24 @@ def parser() -> argparse.ArgumentParser:
 
 def policy(arguments: list[str]) -> int:
     """Runs the command."""
-    given = parser().parse_intermixed_args(arguments)
+    given = build_parser().parse_intermixed_args(arguments)
     if given.action == "test":
-        return _test(given)
+        return _run_tests(given)
     if given.action == "pull":
-        return _pull(given.paths)
+        return _pull_bundles(given.paths)
     if given.paths:
         raise UsageError(f"policy {given.action} takes no path")
-    for rule in library.rules()[0]:
-        sys.stdout.write(_line(rule) if given.action == "list" else _page(rule))
+    for rule in library.load_rules()[0]:
+        sys.stdout.write(_format_line(rule) if given.action == "list" else _format_page(rule))
     return 0
 
 
-def _pull(sources: Sequence[str]) -> int:
+def _pull_bundles(sources: Sequence[str]) -> int:
     """Fetches the bundles of the config, or those named, and prints their digests."""
     from gatekeeper.engines.rego import bundles
     from gatekeeper.engines.rego.bundles import Bundle
 
-    root = config.root_of(Path.cwd())
+    root = config.find_root(Path.cwd())
     named = [Bundle(source, "", "") for source in sources]
     known = [Bundle(one.get("source", ""), one.get("digest", ""), "") for one in config.load(root, None).bundles]
     if not (named or known):
@@ -86,77 +88,78 @@ def _pull(sources: Sequence[str]) -> int:
     return status
 
 
-def _line(rule: Rule) -> str:
+def _format_line(rule: LibraryRule) -> str:
     standards = ", ".join(rule.standards)
     return f"{rule.name:<36} {rule.severity:<8} {rule.profile:<8} {rule.title} ({standards})\n"
 
 
-def _page(rule: Rule) -> str:
-    known = library.links()
-    serves = [(standard, library.link(standard, known)) for standard in rule.standards]
+def _format_page(rule: LibraryRule) -> str:
+    known = library.load_standard_links()
+    serves = [(standard, library.find_standard_link(standard, known)) for standard in rule.standards]
     standards = ", ".join(f"[{standard}]({link})" if link else standard for standard, link in serves)
     facts = f"Severity {rule.severity}, profile {rule.profile}; judges {', '.join(rule.kinds) or 'every kind'}."
     return (
-        f"## {rule.name}\n\n{rule.title}. {facts}\n\n{rule.reason}\n\n"
+        f"## {rule.name}\n\n{rule.title}. {facts}\n\n{rule.description}\n\n"
         f"Remedy: {rule.remedy}.\n\nServes: {standards}.\n\n"
     )
 
 
-def _test(given: argparse.Namespace) -> int:
+def _run_tests(args: argparse.Namespace) -> int:
     from gatekeeper.engines.admission import gator_suites
     from gatekeeper.engines.rego import coverage, policy_tests
-    from gatekeeper.engines.rego.policy_tests import Run
+    from gatekeeper.engines.rego.policy_tests import PolicyTestRun
 
-    if not given.paths:
+    if not args.paths:
         raise UsageError("policy test needs a PATH: a folder or file with policies and their tests")
     here = Path.cwd()
-    toolchain.follow(lockfile.load(config.root_of(here)))
-    settings = config.load(config.root_of(here), None)
-    settings = settings._replace(engine=given.engine or settings.engine)
+    toolchain.apply_pins(lockfile.load(config.find_root(here)))
+    settings = config.load(config.find_root(here), None)
+    settings = settings._replace(engine=args.engine or settings.engine)
     jobs = os.cpu_count() or 1
-    found = gator_suites.find(here, given.paths)
+    found = gator_suites.find_suites(here, args.paths)
     # A folder of gator's suites may hold no Rego file at all.
-    folders = [path for path in given.paths if not found or any((here / path).rglob("*.rego"))]
-    run = policy_tests.run(here, folders, given.data, settings, jobs) if folders else Run([], [])
-    done = [*run.trials, *gator_suites.run(here, found, settings, jobs)]
+    folders = [path for path in args.paths if not found or any((here / path).rglob("*.rego"))]
+    run = policy_tests.run_tests(here, folders, args.data, settings, jobs) if folders else PolicyTestRun([], [])
+    done = [*run.results, *gator_suites.run_suites(here, found, settings, jobs)]
     if not done:
         kinds = "`test_...` rules, bad*.yaml and good*.yaml beside a rule, gator suites"
-        raise PolicyError(f"{', '.join(given.paths)}: no test there (there may be {kinds})")
+        raise PolicyError(f"{', '.join(args.paths)}: no test there (there may be {kinds})")
     for trial in done:
         if not trial.passed:
-            words = trial.error or trial.said
+            words = trial.error or trial.message
             sys.stdout.write(f"{'ERROR' if trial.error else 'FAIL'}  {trial.name}{words and ': '}{words}\n")
     failed = sum(not trial.passed for trial in done)
     sys.stdout.write(f"{len(done) - failed} passed, {failed} failed, with {settings.engine}\n")
-    if given.junit:
-        atomic_file.write(given.junit, junit.of_tests(done).encode())
+    if args.junit:
+        atomic_file.write(args.junit, junit.render_policy_tests(done).encode())
     low = False
-    if given.coverage or given.threshold is not None:
-        covered = coverage.measure(run.asked, settings)
-        sys.stdout.write(_covered(covered, given.threshold))
-        low = given.threshold is not None and coverage.percent(covered) < given.threshold
+    if args.coverage or args.threshold is not None:
+        covered = coverage.measure(run.query_batches, settings)
+        sys.stdout.write(_format_coverage(covered, args.threshold))
+        low = args.threshold is not None and coverage.compute_percent(covered) < args.threshold
     return 3 if any(trial.error for trial in done) else int(failed > 0 or low)
 
 
-def _covered(covered: Sequence[Covered], threshold: float | None) -> str:
+def _format_coverage(file_coverages: Sequence[FileCoverage], threshold: float | None) -> str:
     """What tests reach, by file; lines and rules that none reaches are named."""
     from gatekeeper.engines.rego import coverage
 
     lines = []
-    for file in covered:
-        missed = f"; not reached: lines {_ranges(file.missed)}" if file.missed else ""
-        untried = ", ".join(f"{name} (line {line})" for name, line in file.untried)
+    for file in file_coverages:
+        missed = f"; not reached: lines {_format_ranges(file.missed_lines)}" if file.missed_lines else ""
+        untried = ", ".join(f"{name} (line {line})" for name, line in file.untested_rules)
         lines.append(
-            f"{coverage.percent([file]):6.1f} %  {file.path}{missed}{f'; no test of {untried}' if untried else ''}"
+            f"{coverage.compute_percent([file]):6.1f} %  "
+            f"{file.path}{missed}{f'; no test of {untried}' if untried else ''}"
         )
-    rules = sum(len(file.rules) for file in covered)
-    tried = rules - sum(len(file.untried) for file in covered)
-    total = coverage.percent(covered)
+    rules = sum(len(file.rules) for file in file_coverages)
+    tried = rules - sum(len(file.untested_rules) for file in file_coverages)
+    total = coverage.compute_percent(file_coverages)
     below = f", below the threshold of {threshold:g} %" if threshold is not None and total < threshold else ""
     return "\n".join([*lines, f"{total:6.1f} %  of all lines{below}; {tried} of {rules} rules are tried"]) + "\n"
 
 
-def _ranges(numbers: Collection[int]) -> str:
+def _format_ranges(numbers: Collection[int]) -> str:
     """Numbers as people list them: `3, 5-7`."""
     parts: list[list[int]] = []
     for number in sorted(numbers):

@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper import config
-from gatekeeper.apply.model import Asked, Done, Outcome, Round
-from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.apply.model import KustomizationBuild, ReconcileContext, ReconcileOutcome, ReconcileResult
+from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.argocd import application_spec as applications
 from gatekeeper.argocd import manifest_generation, plan
 from gatekeeper.cluster import client
-from gatekeeper.cluster.dynamic_client import Objects
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import GateError, UsageError
 from gatekeeper.flux import reconcile_order
 from gatekeeper.flux import source as flux_source
 from gatekeeper.host import atomic_file, git
-from gatekeeper.model import Verdict, dotted
+from gatekeeper.model import Verdict, format_path
 from gatekeeper.terminal import object_io
-from gatekeeper.terminal.progress import ticking
+from gatekeeper.terminal.progress import show_progress
 
 EXAMPLES = """examples:
   gatekeeper reconcile --plan --kubeconfig ~/.kube/config
@@ -44,126 +44,143 @@ planned, too (`--plan`), as if their sources were this repository; they are sync
 Exit status: 0 all is as it shall be, or would be; 1 something is refused, waits or failed; 2 wrong usage; 3 the cluster
 does not answer, or not all could be judged.
 """
-WORDS = {"create": "creates", "configure": "changes", "unchanged": "as it is", "skip": "skips", "failed": "FAILED"}
-QUIET_SECONDS = 2.0
+ACTION_WORDS = {
+    "create": "creates",
+    "configure": "changes",
+    "unchanged": "as it is",
+    "skip": "skips",
+    "failed": "FAILED",
+}
+PROGRESS_DELAY_SECONDS = 2.0
 # So many sources at a time; and so many fields of an object are told.
-AT_ONCE, MOST_FIELDS = 8, 10
+MAX_PARALLEL, MAX_FIELDS = 8, 10
 
 
 def reconcile(arguments: list[str]) -> int:
     """Runs the command."""
-    given = _parser().parse_args(arguments)
+    given = _build_parser().parse_args(arguments)
     if not given.path.exists():
         raise UsageError(f"{given.path}: no such file or folder")
     if given.to:
-        return _write(_chosen(given, _all(given)), given.to)
+        return _write_objects(_select_builds(given, _list_builds(given)), given.to)
     if not given.kubeconfig:
         raise UsageError("reconcile --plan and --once ask a cluster: give --kubeconfig")
-    with client.opened(given.kubeconfig, given.context) as opened, closing(Objects(opened)) as cluster:
+    with client.open_client(given.kubeconfig, given.context) as opened, closing(DynamicClient(opened)) as cluster:
         if given.from_cluster:
-            return _from_cluster(given, cluster)
-        root, settings, jobs = _local(given)
-        revision = _revision(root)
-        with ticking("rendering and judging", QUIET_SECONDS):
-            verdict, asked = flux_source.judged(root, settings, jobs, None)
-            argo = manifest_generation.local(root, given.config, jobs, revision) if given.plan else None
-        chosen = [] if argo and not _named(given, asked) else _chosen(given, asked)
-        done = _round(given, cluster, chosen, verdict, revision)
-        status = _status(done, verdict) if done or not argo else 0
-        return max(status, _applications(given, cluster, argo)) if argo else status
+            return _reconcile_cluster(given, cluster)
+        root, settings, jobs = _load_repository(given)
+        revision = _format_revision(root)
+        with show_progress("rendering and judging", PROGRESS_DELAY_SECONDS):
+            verdict, asked = flux_source.build_kustomizations(root, settings, jobs, None)
+            argo = (
+                manifest_generation.build_repository_applications(root, given.config, jobs, revision)
+                if given.plan
+                else None
+            )
+        chosen = [] if argo and not _filter_by_name(given, asked) else _select_builds(given, asked)
+        done = _reconcile_builds(given, cluster, chosen, verdict, revision)
+        status = _compute_exit_code(done, verdict) if done or not argo else 0
+        return max(status, _plan_applications(given, cluster, argo)) if argo else status
 
 
-def _local(given: argparse.Namespace) -> tuple[Path, config.Config, int]:
-    root = config.root_of(given.path.resolve())
-    return root, config.load(root, given.config), os.cpu_count() or 1
+def _load_repository(args: argparse.Namespace) -> tuple[Path, config.Config, int]:
+    root = config.find_root(args.path.resolve())
+    return root, config.load(root, args.config), os.cpu_count() or 1
 
 
-def _all(given: argparse.Namespace) -> list[Asked]:
+def _list_builds(args: argparse.Namespace) -> list[KustomizationBuild]:
     """What is applied from a repository, by Kustomizations and by Applications."""
-    root, settings, jobs = _local(given)
-    found = flux_source.asked(root, settings, jobs)
-    argo = manifest_generation.local(root, given.config, jobs, _revision(root))
+    root, settings, jobs = _load_repository(args)
+    found = flux_source.render_kustomizations(root, settings, jobs)
+    argo = manifest_generation.build_repository_applications(root, args.config, jobs, _format_revision(root))
     if argo is None:
         return found
-    for value, reason in argo.faults:
+    for value, reason in argo.errors:
         sys.stderr.write(f"{value['metadata'].get('name')}: {reason}\n")
-    return [*found, *(Asked(one.value, "", one.objects, one.lost) for one in argo.asked)]
+    return [*found, *(KustomizationBuild(one.manifest, "", one.objects, one.render_error) for one in argo.builds)]
 
 
-def _named(given: argparse.Namespace, all_: list[Asked]) -> list[Asked]:
-    return [one for one in all_ if given.name in ("", "/".join(one.name))]
+def _filter_by_name(args: argparse.Namespace, builds: list[KustomizationBuild]) -> list[KustomizationBuild]:
+    return [one for one in builds if args.name in ("", "/".join(one.name))]
 
 
-def _applications(given: argparse.Namespace, cluster: Objects, argo: manifest_generation.Local) -> int:
+def _plan_applications(
+    args: argparse.Namespace, cluster: DynamicClient, argo: manifest_generation.RepositoryApplications
+) -> int:
     """What Applications of the repository would change."""
-    limit = Budget(given.most, given.share / 100)
-    done = [Done(Asked(value, "", ()), Outcome(False, "InvalidSpecError", reason)) for value, reason in argo.faults]
-    meant = [one for one in argo.asked if given.name in ("", "/".join(one.application.key))]
-    done += [plan.planned(cluster, given.argo_namespace, one, argo.verdict, limit) for one in meant]
+    limit = PruneBudget(args.most, args.share / 100)
+    done = [
+        ReconcileResult(KustomizationBuild(value, "", ()), ReconcileOutcome(False, "InvalidSpecError", reason))
+        for value, reason in argo.errors
+    ]
+    meant = [one for one in argo.builds if args.name in ("", "/".join(one.application.key))]
+    done += [plan.plan_application(cluster, args.argo_namespace, one, argo.verdict, limit) for one in meant]
     for one in done:
-        _tell(one)
-    return _status(done, argo.verdict)
+        _print_result(one)
+    return _compute_exit_code(done, argo.verdict)
 
 
-def _chosen(given: argparse.Namespace, all_: list[Asked]) -> list[Asked]:
+def _select_builds(args: argparse.Namespace, builds: list[KustomizationBuild]) -> list[KustomizationBuild]:
     """The Kustomizations that are meant.
 
     Raises:
         UsageError: there is none.
     """
-    found = _named(given, all_)
+    found = _filter_by_name(args, builds)
     if not found:
         raise UsageError(
-            f"{given.path}: there is no Flux Kustomization or Application{f' {given.name}' if given.name else ''}"
+            f"{args.path}: there is no Flux Kustomization or Application{f' {args.name}' if args.name else ''}"
         )
     return found
 
 
-def _round(
-    given: argparse.Namespace,
-    cluster: Objects,
-    asked: list[Asked],
+def _reconcile_builds(
+    args: argparse.Namespace,
+    cluster: DynamicClient,
+    builds: list[KustomizationBuild],
     verdict: Verdict,
     revision: str,
-) -> list[Done]:
-    budget = Budget(given.most, given.share / 100)
-    round_ = Round(cluster, verdict, revision, budget, given.approve, given.once, threading.Event())
-    return reconcile_order.rounds(round_, asked, _tell)
+) -> list[ReconcileResult]:
+    budget = PruneBudget(args.most, args.share / 100)
+    round_ = ReconcileContext(cluster, verdict, revision, budget, args.approve, args.once, threading.Event())
+    return reconcile_order.reconcile_all(round_, builds, _print_result)
 
 
-def _source(given: argparse.Namespace, cluster: Objects, source: flux_source.Source) -> int:
+def _reconcile_source(args: argparse.Namespace, cluster: DynamicClient, source: flux_source.TrackedSource) -> int:
     """One GitRepository with its Kustomizations: pulled, judged and reconciled."""
     repository = source.repository
     if repository is None:
-        sys.stdout.write(f"GitRepository {source.name}: FAILED: {source.fault}\n")
+        sys.stdout.write(f"GitRepository {source.name}: FAILED: {source.error}\n")
         return 1
-    if repository.suspend or not source.kustomizations:
+    if repository.is_suspended or not source.kustomizations:
         return 0
     try:
-        meant = flux_source.meant(cluster, repository)
-        root = flux_source.pulled(cluster, repository, meant, flux_source.kept()).root
+        meant = flux_source.resolve_source_revision(cluster, repository)
+        root = flux_source.fetch_artifact(cluster, repository, meant, flux_source.resolve_storage_folder()).root
         # What a repository pins its tools to counts for the whole program.
-        with _judging:
-            settings = config.load(root, given.config)
-            verdict, asked = flux_source.judged(root, settings, os.cpu_count() or 1, source.kustomizations, cluster)
-        chosen = [one for one in asked if given.name in ("", "/".join(one.name))]
-        return _status(_round(given, cluster, chosen, verdict, str(meant.revision)), verdict)
+        with _JUDGE_LOCK:
+            settings = config.load(root, args.config)
+            verdict, asked = flux_source.build_kustomizations(
+                root, settings, os.cpu_count() or 1, source.kustomizations, cluster
+            )
+        chosen = [one for one in asked if args.name in ("", "/".join(one.name))]
+        return _compute_exit_code(_reconcile_builds(args, cluster, chosen, verdict, str(meant.revision)), verdict)
     except GateError as error:
         # One repository that is broken stops no other; and what was applied last stays.
         sys.stdout.write(f"GitRepository {source.name}: FAILED: {error}\n")
         return error.exit_code
 
 
-_judging = threading.Lock()
+_JUDGE_LOCK = threading.Lock()
 
 
-def _from_cluster(given: argparse.Namespace, cluster: Objects) -> int:
+def _reconcile_cluster(args: argparse.Namespace, cluster: DynamicClient) -> int:
     """Each GitRepository of a cluster, once."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return max(pool.map(partial(_source, given, cluster), flux_source.found(cluster)), default=0)
+    with ThreadPoolExecutor(MAX_PARALLEL) as pool:
+        return max(pool.map(partial(_reconcile_source, args, cluster), flux_source.list_sources(cluster)), default=0)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="gatekeeper reconcile",
         description="Apply what Flux Kustomizations say, if the gate accepts it; or tell what that would do.",
@@ -181,13 +198,16 @@ def _parser() -> argparse.ArgumentParser:
         "--from-cluster", action="store_true", help="pull what GitRepositories of the cluster name, in place of PATH"
     )
     options.add_argument(
-        "--config", type=Path, metavar="FILE", help=f"judge by this, instead of {config.NAME} of each repository"
+        "--config", type=Path, metavar="FILE", help=f"judge by this, instead of {config.CONFIG_FILE} of each repository"
     )
     options.add_argument(
         "--name", default="", metavar="NAMESPACE/NAME", help="of one Kustomization or Application (default: all)"
     )
     options.add_argument(
-        "--argo-namespace", default=applications.HOME, metavar="NAME", help="of Argo CD's own objects (argocd)"
+        "--argo-namespace",
+        default=applications.DEFAULT_ARGOCD_NAMESPACE,
+        metavar="NAME",
+        help="of Argo CD's own objects (argocd)",
     )
     options.add_argument("--most", type=int, default=10, metavar="N", help="delete no more at once (10)")
     options.add_argument("--share", type=float, default=50.0, metavar="PERCENT", help="nor more of all objects (50)")
@@ -195,45 +215,47 @@ def _parser() -> argparse.ArgumentParser:
     return options
 
 
-def _revision(root: Path) -> str:
+def _format_revision(root: Path) -> str:
     """The revision as Flux writes it; with a mark where the work tree is not what was committed."""
-    found = git.revision(root)
+    found = git.describe_revision(root)
     if found is None:
         return "unknown"
-    return f"{git.branch(root) or 'HEAD'}@sha1:{found}"
+    return f"{git.get_branch(root) or 'HEAD'}@sha1:{found}"
 
 
-def _tell(done: Done) -> None:
-    lines = [f"{'/'.join(done.asked.name)}: {done.outcome.reason}: {done.outcome.message}"]
-    for change in done.changes:
+def _print_result(result: ReconcileResult) -> None:
+    lines = [f"{'/'.join(result.build.name)}: {result.outcome.reason}: {result.outcome.message}"]
+    for change in result.changes:
         if change.action != "unchanged":
-            lines.append(f"  {WORDS[change.action]:<9} {change}{f': {change.reason}' if change.reason else ''}")
-        lines += [f"              {dotted(field)}" for field in change.fields[:MOST_FIELDS]]
-    for one in done.gone:
+            lines.append(f"  {ACTION_WORDS[change.action]:<9} {change}{f': {change.reason}' if change.reason else ''}")
+        lines += [f"              {format_path(field)}" for field in change.fields[:MAX_FIELDS]]
+    for one in result.pruned:
         word = {"delete": "deletes", "keep": "keeps", "gone": "is gone", "failed": "FAILED"}[one.action]
         lines.append(f"  {word:<9} {one.entry}{f': {one.reason}' if one.reason else ''}")
     sys.stdout.write("\n".join([*lines, ""]))
     sys.stdout.flush()
 
 
-def _status(done: list[Done], verdict: Verdict) -> int:
-    if verdict.word == "incomplete":
+def _compute_exit_code(results: list[ReconcileResult], verdict: Verdict) -> int:
+    if verdict.decision == "incomplete":
         return 3
-    return 0 if all(one.outcome.is_ready for one in done) else 1
+    return 0 if all(one.outcome.is_ready for one in results) else 1
 
 
-def _write(asked: list[Asked], folder: Path) -> int:
+def _write_objects(builds: list[KustomizationBuild], folder: Path) -> int:
     """Writes what each Kustomization applies into a file of its own; values of Secrets stay where they are."""
-    from gatekeeper.commands.render import _without_secrets
+    from gatekeeper.commands.render import hide_secret_values
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: is no empty folder; name a new one")
     folder.mkdir(parents=True, exist_ok=True)
     lost = 0
-    for one in asked:
+    for one in builds:
         target = folder / f"{'-'.join(one.name)}.yaml"
-        values: list[Any] = [_without_secrets(value) for value in one.objects]
-        atomic_file.write(target, object_io.written(values, "yaml").encode())
-        sys.stdout.write(f"{target}: {len(values)} objects{f'; not all: {one.lost}' if one.lost else ''}\n")
-        lost = 3 if one.lost else lost
+        values: list[Any] = [hide_secret_values(value) for value in one.objects]
+        atomic_file.write(target, object_io.format_objects(values, "yaml").encode())
+        sys.stdout.write(
+            f"{target}: {len(values)} objects{f'; not all: {one.render_error}' if one.render_error else ''}\n"
+        )
+        lost = 3 if one.render_error else lost
     return lost

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper.config import KEYS
+from gatekeeper.config import CERTIFICATE_FOLDER
 from gatekeeper.errors import SealError, UsageError
 from gatekeeper.host import atomic_file
-from gatekeeper.model import at
+from gatekeeper.model import get_field
 from gatekeeper.sealedsecrets import in_place_edit, keyring, sealedsecret
-from gatekeeper.sealedsecrets.keyring import Certificate, Key
-from gatekeeper.sealedsecrets.scope import SEALED_WITH
-from gatekeeper.terminal.object_io import certificate, read, ring
+from gatekeeper.sealedsecrets.keyring import SealingCertificate, SealingKey
+from gatekeeper.sealedsecrets.scope import SEALED_WITH_ANNOTATION
+from gatekeeper.terminal.object_io import load_certificate, load_private_keys, read_input
 from gatekeeper.workspace import documents
 
 EXAMPLES = """examples:
@@ -30,19 +30,19 @@ that folder; the longest that fits counts. Exit status: 0 all are sealed for it,
 """
 
 
-class Target(NamedTuple):
+class ResealTarget(NamedTuple):
     """A folder, and the certificate for what lies below it; all files where the folder is None."""
 
     folder: Path | None
-    certificate: Certificate
+    certificate: SealingCertificate
 
 
-class Outcome(NamedTuple):
+class ResealResult(NamedTuple):
     """A file's text before and after, and the fingerprints of the keys that opened its values."""
 
-    old: str
-    new: str
-    marks: Counter[str]
+    old_text: str
+    new_text: str
+    fingerprints: Counter[str]
 
 
 def reseal(arguments: list[str]) -> int:
@@ -66,13 +66,13 @@ def reseal(arguments: list[str]) -> int:
         "--dry-run", action="store_true", help="tell what is sealed for which certificate, change nothing"
     )
     given = options.parse_args(arguments)
-    targets = [_target(text) for text in given.cert]
-    keys = ring(given.key)
-    known = dict(_names(given.cert))
+    targets = [_parse_target(text) for text in given.cert]
+    keys = load_private_keys(given.key)
+    known = dict(_list_certificate_names(given.cert))
     status, counts = 0, Counter[str]()
-    for path in _files(given.paths):
+    for path in _find_files(given.paths):
         try:
-            old, new, marks = _resealed(path, keys, _certificate_for(path, targets))
+            old, new, marks = _reseal_file(path, keys, _find_certificate(path, targets))
         except SealError as error:
             sys.stdout.write(f"FAILED    {error}\n")
             status = 1
@@ -92,16 +92,16 @@ def reseal(arguments: list[str]) -> int:
     return status
 
 
-def _target(text: str) -> Target:
+def _parse_target(text: str) -> ResealTarget:
     folder, is_split, source = text.partition("=")
     if not is_split or "://" in folder:
-        return Target(None, certificate(text))
+        return ResealTarget(None, load_certificate(text))
     if not Path(folder).is_dir():
         raise UsageError(f"--cert {text}: {folder} is no folder")
-    return Target(Path(folder).resolve(), certificate(source))
+    return ResealTarget(Path(folder).resolve(), load_certificate(source))
 
 
-def _certificate_for(path: Path, targets: Sequence[Target]) -> Certificate:
+def _find_certificate(path: Path, targets: Sequence[ResealTarget]) -> SealingCertificate:
     whole = path.resolve()
     fitting = [one for one in targets if one.folder is None or whole.is_relative_to(one.folder)]
     if not fitting:
@@ -109,31 +109,35 @@ def _certificate_for(path: Path, targets: Sequence[Target]) -> Certificate:
     return max(fitting, key=lambda one: len(one.folder.parts) if one.folder else -1).certificate
 
 
-def _names(chosen: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _list_certificate_names(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Certificates by fingerprint, as far as the files at hand tell: those in `keys/`, and those to seal for."""
-    own = [Path(text.partition("=")[2] if "=" in text else text) for text in chosen if "://" not in text]
-    for path in [*sorted(Path(KEYS).glob("*.pem")), *sorted(Path(KEYS).glob("*.crt")), *own]:
+    own = [Path(text.partition("=")[2] if "=" in text else text) for text in sources if "://" not in text]
+    for path in [
+        *sorted(Path(CERTIFICATE_FOLDER).glob("*.pem")),
+        *sorted(Path(CERTIFICATE_FOLDER).glob("*.crt")),
+        *own,
+    ]:
         try:
-            yield keyring.certificate(path.read_bytes(), str(path), must_be_valid=False).fingerprint, str(path)
+            yield keyring.parse_certificate(path.read_bytes(), str(path), must_be_valid=False).fingerprint, str(path)
         except (SealError, OSError):
             continue
 
 
-def _files(paths: list[Path]) -> Iterator[Path]:
+def _find_files(paths: list[Path]) -> Iterator[Path]:
     """The files with SealedSecrets, each once."""
     seen: set[Path] = set()
     for start in paths:
         listed = [start] if not start.is_dir() else sorted(path for path in start.rglob("*") if path.is_file())
         for path in listed:
-            is_one = path.suffix in documents.EXTENSIONS and b"SealedSecret" in read(path)
+            is_one = path.suffix in documents.EXTENSIONS and b"SealedSecret" in read_input(path)
             if (is_one or path == start) and path.resolve() not in seen and ".git" not in path.parts:
                 seen.add(path.resolve())
                 yield path
 
 
-def _resealed(path: Path, keys: list[Key], certificate: Certificate) -> Outcome:
+def _reseal_file(path: Path, keys: list[SealingKey], certificate: SealingCertificate) -> ResealResult:
     try:
-        old = read(path).decode("utf-8")
+        old = read_input(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise SealError(f"{path}: is no text (byte {error.start})") from None
     parsed, failure = documents.parse(old.encode())
@@ -142,17 +146,17 @@ def _resealed(path: Path, keys: list[Key], certificate: Certificate) -> Outcome:
     changes: dict[str, str] = {}
     marks: Counter[str] = Counter()
     for document in parsed:
-        value = documents.value_of(document)
+        value = documents.to_value(document)
         if not isinstance(value, dict) or value.get("kind") != sealedsecret.KIND:
             continue
         try:
-            for text, used, new in sealedsecret.resealed(value, keys, certificate):
+            for text, used, new in sealedsecret.reseal_values(value, keys, certificate):
                 marks[used] += 1
                 if new:
                     changes[text] = new
         except SealError as error:
             raise SealError(f"{path}:{document.start[0]}: {error}") from error
-        mark = at(value, ("metadata", "annotations", SEALED_WITH))
+        mark = get_field(value, ("metadata", "annotations", SEALED_WITH_ANNOTATION))
         if isinstance(mark, str) and mark != certificate.fingerprint and changes:
             changes.setdefault(mark, certificate.fingerprint)
-    return Outcome(old, in_place_edit.replaced(old, changes, str(path)), marks)
+    return ResealResult(old, in_place_edit.replace_texts(old, changes, str(path)), marks)

@@ -9,14 +9,14 @@ from typing import Any
 
 from gatekeeper.errors import SealError, UsageError
 from gatekeeper.host import atomic_file
-from gatekeeper.model import at
+from gatekeeper.model import get_field
 from gatekeeper.sealedsecrets import crypto, in_place_edit, sealedsecret
 from gatekeeper.sealedsecrets import scope as sealedsecrets_scope
-from gatekeeper.sealedsecrets.keyring import Certificate
-from gatekeeper.secret_value import Hidden
+from gatekeeper.sealedsecrets.keyring import SealingCertificate
+from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import plaintext_history
-from gatekeeper.terminal.object_io import certificate as certificate_of
-from gatekeeper.terminal.object_io import objects, read, ring, written
+from gatekeeper.terminal.object_io import format_objects, load_private_keys, parse_objects, read_input
+from gatekeeper.terminal.object_io import load_certificate as certificate_of
 
 EXAMPLES = """examples:
   kubectl create secret generic db --dry-run=client --from-file=password -o json | gatekeeper seal --cert keys/prod.pem
@@ -34,29 +34,30 @@ Exit status: 0 sealed, 1 it cannot be sealed, 2 wrong usage.
 
 def seal(arguments: list[str]) -> int:
     """Runs the command."""
-    given = parser().parse_args(arguments)
+    given = build_parser().parse_args(arguments)
     if given.replace and (given.file is None or given.to is None):
         raise UsageError("--replace needs the files of -f and -w: the one leaves Git's index, the other enters it")
     certificate = certificate_of(given.cert)
     if given.raw:
-        _write(given.to, _raw(given, certificate) + "\n")
+        _write_output(given.to, _seal_raw(given, certificate) + "\n")
         return 0
     if given.merge_into:
-        _merge(given, certificate)
+        _merge_values(given, certificate)
         return 0
     form = given.output or ("yaml" if str(given.to or "").endswith((".yaml", ".yml")) else "json")
     found = [
-        _sealed(value, place, given, certificate) for value, place in objects(read(given.file), str(given.file or "-"))
+        _seal_object(value, place, given, certificate)
+        for value, place in parse_objects(read_input(given.file), str(given.file or "-"))
     ]
-    _write(given.to, written(found, form))
+    _write_output(given.to, format_objects(found, form))
     if given.file:
         if given.replace:
-            plaintext_history.replace(given.file, given.to)
-        plaintext_history.warn([given.file])
+            plaintext_history.replace_in_index(given.file, given.to)
+        plaintext_history.warn_about_history([given.file])
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command's options, those of kubeseal where it has them."""
     options = argparse.ArgumentParser(
         prog="gatekeeper seal",
@@ -97,51 +98,55 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def _raw(given: argparse.Namespace, certificate: Certificate) -> str:
-    scope = given.scope or "strict"
-    if scope == "strict" and not given.name:
+def _seal_raw(args: argparse.Namespace, certificate: SealingCertificate) -> str:
+    scope = args.scope or "strict"
+    if scope == "strict" and not args.name:
         raise UsageError("seal --raw: a strict scope binds the value to a name; give --name, or another --scope")
-    if scope != "cluster-wide" and not given.namespace:
+    if scope != "cluster-wide" and not args.namespace:
         raise UsageError("seal --raw: give --namespace, or --scope cluster-wide")
-    mark = sealedsecrets_scope.label(scope, given.namespace, given.name)
-    return crypto.seal(Hidden(read(given.from_file)), certificate.key, mark)
+    mark = sealedsecrets_scope.build_label(scope, args.namespace, args.name)
+    return crypto.seal_value(SecretBytes(read_input(args.from_file)), certificate.public_key, mark)
 
 
-def _merge(given: argparse.Namespace, certificate: Certificate) -> None:
+def _merge_values(args: argparse.Namespace, certificate: SealingCertificate) -> None:
     """Seals the values of one Secret into a file, under the name, namespace and scope that the file has."""
-    target: Path = given.merge_into
-    text = read(target).decode("utf-8", "replace")
-    [(held, _), *more] = objects(text.encode(), str(target))
-    found = list(objects(read(given.file), str(given.file or "-")))
+    target: Path = args.merge_into
+    text = read_input(target).decode("utf-8", "replace")
+    [(held, _), *more] = parse_objects(text.encode(), str(target))
+    found = list(parse_objects(read_input(args.file), str(args.file or "-")))
     if more or len(found) != 1 or held.get("kind") != sealedsecret.KIND:
         raise SealError(f"{target}: --merge-into takes one Secret, and a file with one SealedSecret")
-    mark = at(held, ("metadata", "annotations", sealedsecrets_scope.SEALED_WITH))
+    mark = get_field(held, ("metadata", "annotations", sealedsecrets_scope.SEALED_WITH_ANNOTATION))
     if isinstance(mark, str) and mark != certificate.fingerprint:
         raise SealError(
             f"{target}: is sealed with another certificate; use that one, or `gatekeeper reseal` the file first"
         )
     secret, place = found[0]
-    metadata = at(secret, ("metadata",))
+    metadata = get_field(secret, ("metadata",))
     for field in ("name", "namespace"):
-        if at(metadata, (field,)) not in (None, at(held, ("metadata", field))):
+        if get_field(metadata, (field,)) not in (None, get_field(held, ("metadata", field))):
             raise SealError(f"{place}: has another {field} than {target}")
-    known = sealedsecret.plain(sealedsecret.unseal(held, ring(given.key))) if given.key else {}
-    scope = sealedsecrets_scope.scope_of(at(held, ("metadata", "annotations")))
-    home, name = at(held, ("metadata", "namespace")) or "default", at(held, ("metadata", "name")) or ""
-    bound = sealedsecrets_scope.label(scope, str(home), str(name))
-    new = {key: value for key, value in sealedsecret.plain(secret).items() if known.get(key) != value}
-    changes = {key: crypto.seal(value, certificate.key, bound) for key, value in new.items()}
-    atomic_file.write(target, in_place_edit.with_values(text, changes, str(target)).encode())
+    known = (
+        sealedsecret.decode_values(sealedsecret.unseal_secret(held, load_private_keys(args.key))) if args.key else {}
+    )
+    scope = sealedsecrets_scope.parse_scope(get_field(held, ("metadata", "annotations")))
+    home, name = get_field(held, ("metadata", "namespace")) or "default", get_field(held, ("metadata", "name")) or ""
+    bound = sealedsecrets_scope.build_label(scope, str(home), str(name))
+    new = {key: value for key, value in sealedsecret.decode_values(secret).items() if known.get(key) != value}
+    changes = {key: crypto.seal_value(value, certificate.public_key, bound) for key, value in new.items()}
+    atomic_file.write(target, in_place_edit.set_values(text, changes, str(target)).encode())
 
 
-def _sealed(value: Any, place: str, given: argparse.Namespace, certificate: Certificate) -> dict[str, Any]:
+def _seal_object(
+    value: Any, location: str, args: argparse.Namespace, certificate: SealingCertificate
+) -> dict[str, Any]:
     try:
-        return sealedsecret.seal(value, certificate, given.scope, given.namespace, given.allow_empty_data)
+        return sealedsecret.seal_secret(value, certificate, args.scope, args.namespace, args.allow_empty_data)
     except SealError as error:
-        raise SealError(f"{place}: {error}") from None
+        raise SealError(f"{location}: {error}") from None
 
 
-def _write(path: Path | None, text: str) -> None:
+def _write_output(path: Path | None, text: str) -> None:
     if path is None:
         sys.stdout.write(text)
     else:

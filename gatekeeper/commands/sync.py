@@ -17,15 +17,15 @@ from gatekeeper.cluster import client
 from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.externalsecrets import collection, fetch_plan, repository_scan
 from gatekeeper.externalsecrets import sync as externalsecrets_sync
-from gatekeeper.externalsecrets.collection import Found, Given, Refused, Spaces
+from gatekeeper.externalsecrets.collection import DesiredSecrets, InputObject, KnownNamespaces, RefusedObject
 from gatekeeper.externalsecrets.fetch_plan import StoreKey
-from gatekeeper.externalsecrets.scheduler import Watch
+from gatekeeper.externalsecrets.scheduler import RefreshScheduler
 from gatekeeper.stores import registry as stores
-from gatekeeper.stores.directory import Directory
-from gatekeeper.stores.pool import Pause, pause
+from gatekeeper.stores.directory import DirectoryStore
+from gatekeeper.stores.pool import Backoff, next_backoff
 from gatekeeper.stores.protocol import Store, StoreError
 from gatekeeper.terminal import sync_output
-from gatekeeper.terminal.progress import ticking
+from gatekeeper.terminal.progress import show_progress
 
 if TYPE_CHECKING:
     from lightkube import Client
@@ -50,119 +50,121 @@ Exit status: 0 all is as it shall be, 1 something failed or waits, 2 wrong usage
 """
 
 
-QUIET_SECONDS = 2.0
-Asked = tuple[Mapping[externalsecrets_sync.Name, Any], Found]
+PROGRESS_DELAY_SECONDS = 2.0
+SyncInput = tuple[Mapping[externalsecrets_sync.ObjectName, Any], DesiredSecrets]
 
 
 def sync(arguments: list[str]) -> int:
     """Runs the command."""
-    given = _parser().parse_args(arguments)
-    _check(given)
-    with client.opened(given.kubeconfig, given.context) if given.kubeconfig else nullcontext() as cluster:
+    given = _build_parser().parse_args(arguments)
+    _validate_options(given)
+    with client.open_client(given.kubeconfig, given.context) if given.kubeconfig else nullcontext() as cluster:
         if given.plan:
-            return _plan(given, _asked(given, cluster)[1])
-        with closing(Watch(partial(_opened, given, cluster))) as watch:
+            return _print_plan(given, _collect_input(given, cluster)[1])
+        with closing(RefreshScheduler(partial(_open_store, given, cluster))) as watch:
             if given.watch and cluster is not None:
-                return _watch(given, watch, cluster)
-            with ticking("looking for ExternalSecrets", QUIET_SECONDS):
-                asked = _asked(given, cluster)
-            _tell_refused(asked[1].refused)
-            return max(_once(given, watch, cluster, asked), 1 if asked[1].refused else 0)
+                return _run_watch(given, watch, cluster)
+            with show_progress("looking for ExternalSecrets", PROGRESS_DELAY_SECONDS):
+                asked = _collect_input(given, cluster)
+            _print_refused(asked[1].refusals)
+            return max(_run_round(given, watch, cluster, asked), 1 if asked[1].refusals else 0)
 
 
-def _plan(given: argparse.Namespace, found: Found) -> int:
-    _tell_refused(found.refused)
-    dollars = sync_output.plan(fetch_plan.plan(found.wanted), found)
-    if given.budget is not None and dollars > given.budget:
-        sys.stdout.write(f"refused: {dollars:.2f} $ a month are more than the budget of {given.budget:.2f} $\n")
+def _print_plan(args: argparse.Namespace, collected: DesiredSecrets) -> int:
+    _print_refused(collected.refusals)
+    dollars = sync_output.print_plan(fetch_plan.build_plan(collected.specs), collected)
+    if args.budget is not None and dollars > args.budget:
+        sys.stdout.write(f"refused: {dollars:.2f} $ a month are more than the budget of {args.budget:.2f} $\n")
         return 1
-    return 1 if found.refused else 0
+    return 1 if collected.refusals else 0
 
 
-def _tell_refused(refused: Sequence[Refused]) -> None:
+def _print_refused(refused: Sequence[RefusedObject]) -> None:
     for one in refused:
         sys.stdout.write(f"FAILED    {one}\n")
 
 
-def _check(given: argparse.Namespace) -> None:
+def _validate_options(args: argparse.Namespace) -> None:
     """Raises UsageError where options do not go together."""
-    given.directory = dict(map(_directory, given.directory))
-    if given.once and not given.kubeconfig and not given.seal:
+    args.directory = dict(map(_parse_directory, args.directory))
+    if args.once and not args.kubeconfig and not args.seal:
         raise UsageError("sync --once writes into a cluster, or sealed files: give --kubeconfig, or --seal and --to")
-    if bool(given.seal) != bool(given.to) or (given.seal and not given.once):
+    if bool(args.seal) != bool(args.to) or (args.seal and not args.once):
         raise UsageError("sync --once --seal CERT --to DIR go together")
-    if (given.from_cluster or given.watch) and not given.kubeconfig:
-        raise UsageError(f"sync {'--watch' if given.watch else '--from-cluster'}: give the cluster, with --kubeconfig")
+    if (args.from_cluster or args.watch) and not args.kubeconfig:
+        raise UsageError(f"sync {'--watch' if args.watch else '--from-cluster'}: give the cluster, with --kubeconfig")
 
 
-def _asked(given: argparse.Namespace, cluster: Client | None) -> Asked:
+def _collect_input(args: argparse.Namespace, cluster: Client | None) -> SyncInput:
     """What is asked for, and the ExternalSecrets as they are in the cluster, where they come from there."""
     from gatekeeper.cluster import external_secrets
 
     if cluster is None:
-        return {}, repository_scan.found(given.path, given.namespace, Spaces({}, False))
-    known = external_secrets.namespaces(cluster)
-    spaces = Spaces(known or {}, known is not None)
-    if not given.from_cluster:
-        return {}, repository_scan.found(given.path, given.namespace, spaces)
-    values = list(external_secrets.objects(cluster))
-    rules = config.load(config.root_of(given.path.resolve()), None).secrets_allow
-    things = (Given(one, one["metadata"].get("namespace") or "", lambda path: "") for one in values)
+        return {}, repository_scan.scan_repository(args.path, args.namespace, KnownNamespaces({}, False))
+    known = external_secrets.list_namespaces(cluster)
+    spaces = KnownNamespaces(known or {}, known is not None)
+    if not args.from_cluster:
+        return {}, repository_scan.scan_repository(args.path, args.namespace, spaces)
+    values = list(external_secrets.list_objects(cluster))
+    rules = config.load(config.find_root(args.path.resolve()), None).secrets_allow
+    things = (InputObject(one, one["metadata"].get("namespace") or "", lambda path: "") for one in values)
     own = {
         (one["metadata"]["namespace"], one["metadata"]["name"]): one
         for one in values
         if one["kind"] == "ExternalSecret"
     }
-    return own, collection.collected(things, spaces, rules)
+    return own, collection.collect_desired_secrets(things, spaces, rules)
 
 
-def _once(given: argparse.Namespace, watch: Watch, cluster: Client | None, asked: Asked) -> int:
+def _run_round(
+    args: argparse.Namespace, scheduler: RefreshScheduler, cluster: Client | None, sync_input: SyncInput
+) -> int:
     """One round: reads what is due, does with it what was asked for, and tells of it."""
-    objects, found = asked
-    is_written = bool(given.watch or (given.once and not given.seal))
-    with ticking(f"fetching for {len(found.wanted)} ExternalSecrets", QUIET_SECONDS):
-        done = watch.round(cluster, found, objects, is_written, given.force or not is_written)
-    if given.explain:
-        return sync_output.explain(given.explain, done.decisions, done.fetched)
-    if given.seal:
-        status = max([sync_output.sealed(one, given.seal, given.to) for one in done.decisions], default=0)
+    objects, found = sync_input
+    is_written = bool(args.watch or (args.once and not args.seal))
+    with show_progress(f"fetching for {len(found.specs)} ExternalSecrets", PROGRESS_DELAY_SECONDS):
+        done = scheduler.run_round(cluster, found, objects, is_written, args.force or not is_written)
+    if args.explain:
+        return sync_output.print_explanation(args.explain, done.decisions, done.fetched)
+    if args.seal:
+        status = max([sync_output.write_sealed_secret(one, args.seal, args.to) for one in done.decisions], default=0)
     else:
-        told = [one for one in done.decisions if not given.watch or one.action != "as it is"]
-        status = max([sync_output.decision(one, is_written) for one in told], default=0)
-    if len(done.decisions) < len(found.wanted) and not given.watch:
-        late = len(found.wanted) - len(done.decisions)
+        told = [one for one in done.decisions if not args.watch or one.action != "as it is"]
+        status = max([sync_output.print_decision(one, is_written) for one in told], default=0)
+    if len(done.decisions) < len(found.specs) and not args.watch:
+        late = len(found.specs) - len(done.decisions)
         sys.stdout.write(f"{late} ExternalSecrets are not due yet (--force reads them all)\n")
-    for key, calls in sorted(done.fetched.calls.items()):
-        sys.stdout.write(f"{key}: {calls} requests for {done.plan[key].references} references\n")
+    for key, calls in sorted(done.fetched.request_counts.items()):
+        sys.stdout.write(f"{key}: {calls} requests for {done.plan[key].reference_count} references\n")
     sys.stdout.flush()
     return status
 
 
-def _watch(given: argparse.Namespace, watch: Watch, cluster: Client) -> int:
+def _run_watch(args: argparse.Namespace, scheduler: RefreshScheduler, cluster: Client) -> int:
     """Round after round, until told to stop. What fails is tried again, and ends nothing."""
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    told: list[Refused] = []
-    paused: Pause | None = None
+    told: list[RefusedObject] = []
+    paused: Backoff | None = None
     while not stop.is_set():
         try:
-            with client.refusals(given.kubeconfig):
-                asked = _asked(given, cluster)
+            with client.translate_errors(args.kubeconfig):
+                asked = _collect_input(args, cluster)
                 # Told once, and again when it is another.
-                _tell_refused([one for one in asked[1].refused if one not in told])
-                told = asked[1].refused
-                _once(given, watch, cluster, asked)
-            paused, seconds = None, watch.next(given.every)
+                _print_refused([one for one in asked[1].refusals if one not in told])
+                told = asked[1].refusals
+                _run_round(args, scheduler, cluster, asked)
+            paused, seconds = None, scheduler.compute_wait(args.every)
         except ToolError as error:
             sys.stdout.write(f"FAILED    {error}\n")
-            paused = pause(paused, 0.0)
+            paused = next_backoff(paused, 0.0)
             seconds = paused.until
         stop.wait(seconds)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="gatekeeper sync",
         description="Read what ExternalSecrets ask for, each secret once, and write the Secrets into a cluster.",
@@ -199,20 +201,20 @@ def _parser() -> argparse.ArgumentParser:
     return options
 
 
-def _directory(text: str) -> tuple[str, Path]:
+def _parse_directory(text: str) -> tuple[str, Path]:
     name, is_split, folder = text.partition("=")
     if not is_split or not name or not folder:
         raise UsageError(f"--directory {text}: write STORE=DIR")
     return name, Path(folder)
 
 
-def _opened(given: argparse.Namespace, cluster: Client | None, key: StoreKey, value: Any) -> Store:
-    if key.name in given.directory:
-        return Directory(given.directory[key.name])
+def _open_store(args: argparse.Namespace, cluster: Client | None, key: StoreKey, value: Any) -> Store:
+    if key.name in args.directory:
+        return DirectoryStore(args.directory[key.name])
     if value is None:
-        raise StoreError(f"is not in the {'cluster' if given.from_cluster else 'repository'}")
+        raise StoreError(f"is not in the {'cluster' if args.from_cluster else 'repository'}")
     if cluster is None:
-        return stores.opened(value, None)
-    from gatekeeper.cluster.store_credentials import InCluster
+        return stores.open_store(value, None)
+    from gatekeeper.cluster.store_credentials import ClusterCredentials
 
-    return stores.opened(value, InCluster(cluster, key.namespace, key.kind == "SecretStore"))
+    return stores.open_store(value, ClusterCredentials(cluster, key.namespace, key.kind == "SecretStore"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gatekeeper.errors import SealError
 from gatekeeper.sealedsecrets import sealedsecret
-from gatekeeper.terminal.object_io import objects, read, ring, written
+from gatekeeper.terminal.object_io import format_objects, load_private_keys, parse_objects, read_input
 
 EXAMPLES = """examples:
   gatekeeper unseal --key backup-of-the-controller.yaml < sealed.yaml
@@ -32,14 +32,14 @@ def unseal(arguments: list[str]) -> int:
     options.add_argument("-f", "--file", type=Path, metavar="FILE", help="default: standard input")
     options.add_argument("-o", "--format", dest="output", choices=("json", "yaml"), default="json")
     given = options.parse_args(arguments)
-    keys = ring(given.key)
+    keys = load_private_keys(given.key)
     found = []
-    for value, place in objects(read(given.file), str(given.file or "-")):
+    for value, place in parse_objects(read_input(given.file), str(given.file or "-")):
         try:
-            found.append(sealedsecret.unseal(value, keys))
+            found.append(sealedsecret.unseal_secret(value, keys))
         except SealError as error:
             raise SealError(f"{place}: {error}") from None
     if sys.stdout.isatty() and "GATEKEEPER_CI" not in os.environ:
         sys.stderr.write("the Secret follows, in base64, on your terminal\n")
-    sys.stdout.write(written(found, given.output))
+    sys.stdout.write(format_objects(found, given.output))
     return 0

@@ -11,44 +11,44 @@ from typing import Any
 
 from gatekeeper.errors import PolicyError
 from gatekeeper.externalsecrets.external_secret_spec import GROUP
-from gatekeeper.kube.decoder import FieldError, Fields
-from gatekeeper.kube.labels import OWN_NAME, Labels, selects
+from gatekeeper.kube.decoder import FieldError, FieldReader
+from gatekeeper.kube.labels import NAMESPACE_NAME_LABEL, Labels, is_selected
 from gatekeeper.model import FieldPath
 
 KIND = "ClusterExternalSecret"
-FORCE = "force-sync"
+FORCE_SYNC_ANNOTATION = "force-sync"
 # Where the ExternalSecret stands in it.
-WITHIN: FieldPath = ("spec", "externalSecretSpec")
+SPEC_PATH: FieldPath = ("spec", "externalSecretSpec")
 VERSIONS = ("v1beta1", "v1")
 
 
-def spread(value: Any, namespaces: Mapping[str, Labels], is_all: bool) -> Iterator[dict[str, Any]]:
+def expand(value: Any, namespaces: Mapping[str, Labels], is_complete: bool) -> Iterator[dict[str, Any]]:
     """The ExternalSecrets, one for each namespace.
 
     Args:
         namespaces: those that are known, with their labels.
-        is_all: whether there are no others; else one that is named counts, and what labels choose cannot be told.
+        is_complete: whether there are no others; else one that is named counts, and what labels choose cannot be told.
 
     Raises:
         FieldError: it is not valid, or hangs on namespaces that are not known.
     """
-    whole = Fields(value)
-    group, _, version = whole.text("apiVersion").partition("/")
+    whole = FieldReader(value)
+    group, _, version = whole.read_string("apiVersion").partition("/")
     if group != GROUP or version not in VERSIONS:
         raise FieldError(("apiVersion",), f"is no {KIND} of {GROUP}/{', '.join(VERSIONS)}")
-    metadata, spec = whole.inner("metadata") or Fields({}), whole.inner("spec") or Fields({})
-    name = spec.text("externalSecretName", "") or metadata.text("name")
-    made = spec.inner("externalSecretMetadata") or Fields({})
-    labels, annotations = dict(made.texts("labels")), dict(made.texts("annotations"))
-    made.end()
-    if FORCE in metadata.texts("annotations"):
-        annotations[FORCE] = metadata.texts("annotations")[FORCE]
+    metadata, spec = whole.read_object("metadata") or FieldReader({}), whole.read_object("spec") or FieldReader({})
+    name = spec.read_string("externalSecretName", "") or metadata.read_string("name")
+    made = spec.read_object("externalSecretMetadata") or FieldReader({})
+    labels, annotations = dict(made.read_string_map("labels")), dict(made.read_string_map("annotations"))
+    made.reject_unknown()
+    if FORCE_SYNC_ANNOTATION in metadata.read_string_map("annotations"):
+        annotations[FORCE_SYNC_ANNOTATION] = metadata.read_string_map("annotations")[FORCE_SYNC_ANNOTATION]
     else:
-        annotations.pop(FORCE, None)
-    inner = spec.inner("externalSecretSpec")
+        annotations.pop(FORCE_SYNC_ANNOTATION, None)
+    inner = spec.read_object("externalSecretSpec")
     if inner is None:
-        spec.refuse("externalSecretSpec", "is missing")
-    for namespace in _chosen(spec, value["spec"], namespaces, is_all):
+        spec.reject_field("externalSecretSpec", "is missing")
+    for namespace in _select_namespaces(spec, value["spec"], namespaces, is_complete):
         yield {
             "apiVersion": f"{GROUP}/{version}",
             "kind": "ExternalSecret",
@@ -57,26 +57,30 @@ def spread(value: Any, namespaces: Mapping[str, Labels], is_all: bool) -> Iterat
         }
 
 
-def _chosen(spec: Fields, value: Mapping[str, Any], namespaces: Mapping[str, Labels], is_all: bool) -> list[str]:
+def _select_namespaces(
+    spec: FieldReader, value: Mapping[str, Any], namespaces: Mapping[str, Labels], is_complete: bool
+) -> list[str]:
     """The namespaces, in order."""
-    named = spec.words("namespaces")
-    selectors = [value["namespaceSelector"]] if spec.has("namespaceSelector") else []
-    if spec.has("namespaceSelectors"):
-        list(spec.each("namespaceSelectors"))
+    named = spec.read_string_list("namespaces")
+    selectors = [value["namespaceSelector"]] if spec.has_field("namespaceSelector") else []
+    if spec.has_field("namespaceSelectors"):
+        list(spec.read_objects("namespaceSelectors"))
         selectors += value["namespaceSelectors"]
     # How often ExternalSecrets are put there again, which is nothing to reading them.
-    spec.seconds("refreshTime", 0.0)
-    spec.end()
-    found = {one for one in named if one in namespaces or not is_all}
+    spec.read_duration("refreshTime", 0.0)
+    spec.reject_unknown()
+    found = {one for one in named if one in namespaces or not is_complete}
     for selector in selectors:
         try:
             chosen = {
-                one for one in namespaces if selects(selector, {**namespaces[one], OWN_NAME: one}, "namespaceSelector")
+                one
+                for one in namespaces
+                if is_selected(selector, {**namespaces[one], NAMESPACE_NAME_LABEL: one}, "namespaceSelector")
             }
         except PolicyError as error:
             raise FieldError(("spec", "namespaceSelector"), str(error)) from None
-        if not chosen and not is_all:
-            spec.refuse(
+        if not chosen and not is_complete:
+            spec.reject_field(
                 "namespaceSelector",
                 "chooses by labels, and no namespace that is known here has them: give the cluster (--kubeconfig)",
             )

@@ -7,144 +7,148 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from gatekeeper.externalsecrets import access_rules, cluster_external_secret, external_secret_spec
-from gatekeeper.externalsecrets.access_rules import Rules
-from gatekeeper.externalsecrets.fetch_plan import StoreKey, key_of
-from gatekeeper.externalsecrets.model import StoreRef, Wanted
+from gatekeeper.externalsecrets.access_rules import AccessRules
+from gatekeeper.externalsecrets.fetch_plan import StoreKey, resolve_store_key
+from gatekeeper.externalsecrets.model import ExternalSecretSpec, StoreRef
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.kube.labels import Labels, labels_of
-from gatekeeper.model import FieldPath, at
+from gatekeeper.kube.labels import Labels, read_labels
+from gatekeeper.model import FieldPath, get_field
 
 # What asks for something, too, and would be missed in silence.
-NOT_YET = ("PushSecret", "ClusterPushSecret")
+UNSUPPORTED_KINDS = ("PushSecret", "ClusterPushSecret")
 
 
-class Given(NamedTuple):
+class InputObject(NamedTuple):
     """An object, its namespace, and where each field of it stands, for people."""
 
     value: Any
     namespace: str
-    place: Callable[[FieldPath], str]
+    locate: Callable[[FieldPath], str]
 
     @property
     def kind(self) -> str:
         """Its kind."""
-        return str(at(self.value, ("kind",)))
+        return str(get_field(self.value, ("kind",)))
 
     @property
     def name(self) -> str:
         """Its name."""
-        return str(at(self.value, ("metadata", "name")))
+        return str(get_field(self.value, ("metadata", "name")))
 
     def __str__(self) -> str:
         return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
 
 
-def _place_within(parent: Given, path: FieldPath) -> str:
+def _place_within(parent: InputObject, path: FieldPath) -> str:
     """Where a field of an ExternalSecret stands in the ClusterExternalSecret that it comes from."""
-    return parent.place((*cluster_external_secret.WITHIN, *path[1:]))
+    return parent.locate((*cluster_external_secret.SPEC_PATH, *path[1:]))
 
 
-class Refused(NamedTuple):
+class RefusedObject(NamedTuple):
     """An object that is not followed: the namespace and name of its ExternalSecret, why, and where that stands."""
 
     namespace: str
     name: str
     reason: str
-    place: str
+    location: str
 
     def __str__(self) -> str:
-        return f"{self.place}{': ' if self.place else ''}{self.reason}"
+        return f"{self.location}{': ' if self.location else ''}{self.reason}"
 
 
-class Found(NamedTuple):
+class DesiredSecrets(NamedTuple):
     """ExternalSecrets, the stores that there are, and what is not followed."""
 
-    wanted: list[Wanted]
+    specs: list[ExternalSecretSpec]
     stores: Mapping[StoreKey, Any]
-    refused: list[Refused]
+    refusals: list[RefusedObject]
 
 
-class Spaces(NamedTuple):
+class KnownNamespaces(NamedTuple):
     """The namespaces that are known, with their labels; and whether there are no others."""
 
-    known: Mapping[str, Labels]
-    is_all: bool
+    labels: Mapping[str, Labels]
+    is_complete: bool
 
 
-def collected(objects: Iterable[Given], spaces: Spaces, rules: Rules) -> Found:
+def collect_desired_secrets(
+    objects: Iterable[InputObject], namespaces: KnownNamespaces, rules: AccessRules
+) -> DesiredSecrets:
     """What objects ask for.
 
     Args:
         objects: of the group of external-secrets; others are passed over.
-        spaces: more namespaces than those among the objects.
+        namespaces: more namespaces than those among the objects.
     """
     given = list(objects)
-    known = {one.name: labels_of(one.value) for one in given if one.kind == "Namespace"}
-    spaces = spaces._replace(known={**known, **spaces.known})
-    stores = {_key(one): one.value for one in given if one.kind in external_secret_spec.KINDS}
-    found = Found([], stores, [])
-    for one in _spread(given, spaces, found.refused):
+    known = {one.name: read_labels(one.value) for one in given if one.kind == "Namespace"}
+    namespaces = namespaces._replace(labels={**known, **namespaces.labels})
+    stores = {_build_store_key(one): one.value for one in given if one.kind in external_secret_spec.STORE_KINDS}
+    found = DesiredSecrets([], stores, [])
+    for one in _expand_all(given, namespaces, found.refusals):
         try:
-            wanted = external_secret_spec.read(one.value, one.namespace)
+            wanted = external_secret_spec.parse_external_secret(one.value, one.namespace)
         except FieldError as error:
-            found.refused.append(Refused(one.namespace, one.name, f"{one}: {error}", one.place(error.path)))
+            found.refusals.append(RefusedObject(one.namespace, one.name, f"{one}: {error}", one.locate(error.path)))
             continue
-        wanted = _referring(wanted, stores)
+        wanted = _resolve_sharing(wanted, stores)
         faults = [
-            *((one.place(path), f"{one}: {reason}") for path, reason in access_rules.refusals(wanted, rules)),
-            *(("", f"{one}: {reason}") for reason in _conditions(wanted, stores, spaces)),
+            *((one.locate(path), f"{one}: {reason}") for path, reason in access_rules.find_refusals(wanted, rules)),
+            *(("", f"{one}: {reason}") for reason in _find_condition_refusals(wanted, stores, namespaces)),
         ]
-        found.refused.extend(Refused(one.namespace, one.name, reason, place) for place, reason in faults)
+        found.refusals.extend(RefusedObject(one.namespace, one.name, reason, place) for place, reason in faults)
         if not faults:
-            found.wanted.append(wanted)
+            found.specs.append(wanted)
     return found
 
 
-def _key(one: Given) -> StoreKey:
-    return StoreKey(one.kind, one.namespace if one.kind == "SecretStore" else "", one.name)
+def _build_store_key(store: InputObject) -> StoreKey:
+    return StoreKey(store.kind, store.namespace if store.kind == "SecretStore" else "", store.name)
 
 
-def _spread(given: list[Given], spaces: Spaces, refused: list[Refused]) -> Iterator[Given]:
+def _expand_all(
+    objects: list[InputObject], namespaces: KnownNamespaces, refusals: list[RefusedObject]
+) -> Iterator[InputObject]:
     """All ExternalSecrets, those among them that a ClusterExternalSecret puts into namespaces."""
     there = {}
-    for one in given:
+    for one in objects:
         if one.kind == "ExternalSecret":
             there[one.namespace, one.name] = one.value
             yield one
-        elif one.kind in NOT_YET:
-            refused.append(Refused("", "", f"{one}: this kind is not supported yet", one.place(("kind",))))
-    for one in given:
+        elif one.kind in UNSUPPORTED_KINDS:
+            refusals.append(RefusedObject("", "", f"{one}: this kind is not supported yet", one.locate(("kind",))))
+    for one in objects:
         if one.kind != cluster_external_secret.KIND:
             continue
         try:
-            made = list(cluster_external_secret.spread(one.value, spaces.known, spaces.is_all))
+            made = list(cluster_external_secret.expand(one.value, namespaces.labels, namespaces.is_complete))
         except FieldError as error:
-            refused.append(Refused("", "", f"{one}: {error}", one.place(error.path)))
+            refusals.append(RefusedObject("", "", f"{one}: {error}", one.locate(error.path)))
             continue
         for value in made:
             namespace, name = value["metadata"]["namespace"], value["metadata"]["name"]
             if (namespace, name) not in there:
                 there[namespace, name] = value
-                yield Given(value, namespace, partial(_place_within, one))
-            elif not _is_made_by(there[namespace, name], one.name):
+                yield InputObject(value, namespace, partial(_place_within, one))
+            elif not _is_created_by(there[namespace, name], one.name):
                 reason = f"{one}: ExternalSecret {namespace}/{name} is there already, and is not of its making"
-                refused.append(Refused("", "", reason, one.place(("metadata", "name"))))
+                refusals.append(RefusedObject("", "", reason, one.locate(("metadata", "name"))))
 
 
-def _is_made_by(value: Any, name: str) -> bool:
-    owners = at(value, ("metadata", "ownerReferences")) or ()
+def _is_created_by(value: Any, name: str) -> bool:
+    owners = get_field(value, ("metadata", "ownerReferences")) or ()
     return any(owner.get("kind") == cluster_external_secret.KIND and owner.get("name") == name for owner in owners)
 
 
-def _referring(wanted: Wanted, stores: Mapping[StoreKey, Any]) -> Wanted:
+def _resolve_sharing(spec: ExternalSecretSpec, stores: Mapping[StoreKey, Any]) -> ExternalSecretSpec:
     """With cluster stores told apart that sign in with what the namespace of who asks has."""
 
     def told(ref: StoreRef) -> StoreRef:
-        return ref._replace(is_shared=not _is_referent(stores.get(key_of(ref, wanted.namespace))))
+        return ref._replace(is_shared=not _is_referent(stores.get(resolve_store_key(ref, spec.namespace))))
 
-    return wanted._replace(
-        items=tuple(item._replace(store=told(item.store)) for item in wanted.items),
-        many=tuple(many._replace(store=told(many.store)) for many in wanted.many),
+    return spec._replace(
+        data=tuple(item._replace(store=told(item.store)) for item in spec.data),
+        data_from=tuple(many._replace(store=told(many.store)) for many in spec.data_from),
     )
 
 
@@ -153,25 +157,29 @@ def _is_referent(store: Any) -> bool:
 
     Source: external-secrets, `isReferentSpec` of each provider.
     """
-    if at(store, ("kind",)) != "ClusterSecretStore":
+    if get_field(store, ("kind",)) != "ClusterSecretStore":
         return False
-    provider = at(store, ("spec", "provider"))
-    held = [at(one, (field,)) for one in (provider or {}).values() for field in ("auth", "authRef")]
-    return any(map(_names_no_namespace, held))
+    provider = get_field(store, ("spec", "provider"))
+    held = [get_field(one, (field,)) for one in (provider or {}).values() for field in ("auth", "authRef")]
+    return any(map(_has_ref_without_namespace, held))
 
 
-def _names_no_namespace(value: Any) -> bool:
+def _has_ref_without_namespace(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     if isinstance(value.get("name"), str):
         return not value.get("namespace")
-    return any(map(_names_no_namespace, value.values()))
+    return any(map(_has_ref_without_namespace, value.values()))
 
 
-def _conditions(wanted: Wanted, stores: Mapping[StoreKey, Any], spaces: Spaces) -> Iterator[str]:
+def _find_condition_refusals(
+    spec: ExternalSecretSpec, stores: Mapping[StoreKey, Any], namespaces: KnownNamespaces
+) -> Iterator[str]:
     """Why stores are not for an ExternalSecret, by their own conditions."""
-    refs = [*(item.store for item in wanted.items), *(many.store for many in wanted.many)]
-    for key in sorted({key_of(store, wanted.namespace).object for store in refs}):
-        reason = access_rules.unconditional(stores.get(key), wanted.namespace, spaces.known.get(wanted.namespace))
+    refs = [*(item.store for item in spec.data), *(many.store for many in spec.data_from)]
+    for key in sorted({resolve_store_key(store, spec.namespace).object_key for store in refs}):
+        reason = access_rules.find_condition_refusal(
+            stores.get(key), spec.namespace, namespaces.labels.get(spec.namespace)
+        )
         if reason:
             yield f"{key}: {reason}"

@@ -6,76 +6,79 @@ from collections.abc import Iterator
 
 from gatekeeper.errors import GateError
 from gatekeeper.externalsecrets import value_transforms as making
-from gatekeeper.externalsecrets.fetch_plan import Fetched, key_of, query_of, wish_of
-from gatekeeper.externalsecrets.model import Item, Many, Remote, Wanted
-from gatekeeper.secret_value import Hidden
+from gatekeeper.externalsecrets.fetch_plan import FetchResult, build_query, build_secret_ref, resolve_store_key
+from gatekeeper.externalsecrets.model import DataEntry, DataFromEntry, ExternalSecretSpec, RemoteRef
+from gatekeeper.secret_value import SecretBytes
 
 
-def steps(wanted: Wanted, fetched: Fetched) -> Iterator[str]:
+def explain_steps(spec: ExternalSecretSpec, fetched: FetchResult) -> Iterator[str]:
     """Each step of an ExternalSecret, a line each."""
-    yield f"{wanted} ({wanted.version}) makes Secret {wanted.namespace}/{wanted.target.name}"
-    yield f"  creationPolicy {wanted.target.creation}, deletionPolicy {wanted.target.deletion}, read {_often(wanted)}"
-    for item in wanted.items:
-        yield from _item(wanted, item, fetched)
-    for number, many in enumerate(wanted.many):
-        yield from _many(wanted, number, many, fetched)
-    template = wanted.target.template
+    yield f"{spec} ({spec.version}) makes Secret {spec.namespace}/{spec.target.name}"
+    target = spec.target
+    policies = f"creationPolicy {target.creation_policy}, deletionPolicy {target.deletion_policy}"
+    yield f"  {policies}, read {_format_interval(spec)}"
+    for item in spec.data:
+        yield from _explain_item(spec, item, fetched)
+    for number, many in enumerate(spec.data_from):
+        yield from _explain_entry(spec, number, many, fetched)
+    template = spec.target.template
     if template is not None:
-        kept = "beside the values" if template.merge else "instead of the values"
+        kept = "beside the values" if template.is_merged else "instead of the values"
         names = ", ".join(
             [*template.data, *(f"those of {source.kind} {source.name}".strip() for source in template.sources)]
         )
         yield f"  templates ({template.engine}) {kept}: {names or 'none'}"
 
 
-def _often(wanted: Wanted) -> str:
-    if wanted.refresh != "Periodic" or not wanted.interval:
-        return "once" if wanted.refresh != "OnChange" else "when it changes"
-    return f"every {wanted.interval:g} seconds"
+def _format_interval(spec: ExternalSecretSpec) -> str:
+    if spec.refresh_policy != "Periodic" or not spec.interval:
+        return "once" if spec.refresh_policy != "OnChange" else "when it changes"
+    return f"every {spec.interval:g} seconds"
 
 
-def _item(wanted: Wanted, item: Item, fetched: Fetched) -> Iterator[str]:
-    key = key_of(item.store, wanted.namespace)
+def _explain_item(spec: ExternalSecretSpec, item: DataEntry, fetched: FetchResult) -> Iterator[str]:
+    key = resolve_store_key(item.store, spec.namespace)
     yield f"  {item.secret_key}"
-    yield f"    reads {wish_of(item.remote)} of {key}"
+    yield f"    reads {build_secret_ref(item.remote)} of {key}"
     try:
-        text = fetched.value(key, wish_of(item.remote))
+        text = fetched.get_value(key, build_secret_ref(item.remote))
         yield f"    found {len(text)} bytes"
         if item.remote.property:
-            [part] = making.parts([(text, item.remote.property)])
+            [part] = making.extract_parts([(text, item.remote.property)])
             if part is None:
-                yield f"    LOST: it has no `{item.remote.property}`; it has {_names(text)}"
+                yield f"    LOST: it has no `{item.remote.property}`; it has {_format_keys(text)}"
                 return
             text = part
             yield f"    of them `{item.remote.property}`: {len(text)} bytes"
         if item.remote.decoding != "None":
-            yield f"    decoded as {item.remote.decoding}: {len(making.decoded(text, item.remote.decoding))} bytes"
+            yield f"    decoded as {item.remote.decoding}: {len(making.decode_value(text, item.remote.decoding))} bytes"
     except GateError as error:
         yield f"    LOST: {error}"
 
 
-def _names(text: Hidden) -> str:
+def _format_keys(text: SecretBytes) -> str:
     """The keys of a JSON object, which are no secret: references name them, too."""
     try:
-        names = sorted(making.each(text))
+        names = sorted(making.extract_values(text))
     except GateError:
         return "no keys, for it is no JSON object"
     return ", ".join(f"`{name}`" for name in names) or "no keys"
 
 
-def _many(wanted: Wanted, number: int, many: Many, fetched: Fetched) -> Iterator[str]:
-    key = key_of(many.store, wanted.namespace)
-    what = many.what
+def _explain_entry(spec: ExternalSecretSpec, number: int, entry: DataFromEntry, fetched: FetchResult) -> Iterator[str]:
+    key = resolve_store_key(entry.store, spec.namespace)
+    what = entry.source
     yield f"  dataFrom[{number}]"
     try:
-        if isinstance(what, Remote):
-            yield f"    reads {wish_of(what)} of {key}, and takes its keys"
-            text = fetched.value(key, wish_of(what))
-            yield f"    found {len(text)} bytes with {_names(text)}"
+        if isinstance(what, RemoteRef):
+            yield f"    reads {build_secret_ref(what)} of {key}, and takes its keys"
+            text = fetched.get_value(key, build_secret_ref(what))
+            yield f"    found {len(text)} bytes with {_format_keys(text)}"
         else:
             yield f"    searches {key} below `{what.path or '/'}` for `{what.name}`"
-            yield f"    found {', '.join(f'`{name}`' for name in sorted(fetched.all(key, query_of(what))))}"
-        if many.rewrite:
-            yield f"    keys are renamed by {', '.join(rule.kind for rule in many.rewrite)}"
+            names = sorted(fetched.get_search_values(key, build_query(what)))
+            yield f"    found {', '.join(f'`{name}`' for name in names)}"
+        if entry.rewrites:
+            yield f"    keys are renamed by {', '.join(rule.kind for rule in entry.rewrites)}"
     except GateError as error:
         yield f"    LOST: {error}"

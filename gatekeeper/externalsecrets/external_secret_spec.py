@@ -11,28 +11,28 @@ from collections.abc import Iterator
 from typing import Any
 
 from gatekeeper.externalsecrets.model import (
-    Find,
-    Item,
-    Many,
-    Remote,
-    Rewrite,
+    DataEntry,
+    DataFromEntry,
+    DataFromFind,
+    ExternalSecretSpec,
+    ExternalSecretTarget,
+    KeyRewrite,
+    RemoteRef,
+    SecretTemplate,
     StoreRef,
-    Target,
-    Template,
     TemplateFrom,
-    Wanted,
 )
-from gatekeeper.kube.decoder import FieldError, Fields
+from gatekeeper.kube.decoder import FieldError, FieldReader
 
 GROUP = "external-secrets.io"
 VERSIONS = ("v1alpha1", "v1beta1", "v1")
-KINDS = ("SecretStore", "ClusterSecretStore")
-CONVERSIONS = ("Default", "Unicode", "None")
-DECODINGS = ("None", "Base64", "Base64URL", "Auto")
-HOUR = 3600.0
+STORE_KINDS = ("SecretStore", "ClusterSecretStore")
+CONVERSION_STRATEGIES = ("Default", "Unicode", "None")
+DECODING_STRATEGIES = ("None", "Base64", "Base64URL", "Auto")
+DEFAULT_INTERVAL_SECONDS = 3600.0
 
 
-def read(value: Any, namespace: str = "default") -> Wanted:
+def parse_external_secret(value: Any, namespace: str = "default") -> ExternalSecretSpec:
     """What an ExternalSecret asks for.
 
     Args:
@@ -41,206 +41,213 @@ def read(value: Any, namespace: str = "default") -> Wanted:
     Raises:
         FieldError: it is not valid, or asks for something that is not supported.
     """
-    whole = Fields(value)
-    group, _, version = whole.text("apiVersion").partition("/")
-    if group != GROUP or version not in VERSIONS or whole.text("kind") != "ExternalSecret":
+    whole = FieldReader(value)
+    group, _, version = whole.read_string("apiVersion").partition("/")
+    if group != GROUP or version not in VERSIONS or whole.read_string("kind") != "ExternalSecret":
         raise FieldError(("apiVersion",), f"is no ExternalSecret of {GROUP}/{', '.join(VERSIONS)}")
-    metadata = whole.inner("metadata") or Fields({})
-    name = metadata.text("name")
-    spec = whole.inner("spec") or Fields({})
-    store = _store(spec.inner("secretStoreRef"))
-    wanted = Wanted(
+    metadata = whole.read_object("metadata") or FieldReader({})
+    name = metadata.read_string("name")
+    spec = whole.read_object("spec") or FieldReader({})
+    store = _parse_store_ref(spec.read_object("secretStoreRef"))
+    wanted = ExternalSecretSpec(
         version,
-        metadata.text("namespace", "") or namespace,
+        metadata.read_string("namespace", "") or namespace,
         name,
-        metadata.texts("labels"),
-        metadata.texts("annotations"),
-        _target(spec.inner("target"), name, version),
-        spec.choice("refreshPolicy", ("Periodic", "OnChange", "CreatedOnce"), "Periodic"),
-        spec.seconds("refreshInterval", HOUR),
-        tuple(_items(spec, store)),
-        tuple(_many(spec, store, version)),
-        metadata.text("uid", ""),
+        metadata.read_string_map("labels"),
+        metadata.read_string_map("annotations"),
+        _parse_target(spec.read_object("target"), name, version),
+        spec.read_choice("refreshPolicy", ("Periodic", "OnChange", "CreatedOnce"), "Periodic"),
+        spec.read_duration("refreshInterval", DEFAULT_INTERVAL_SECONDS),
+        tuple(_parse_data(spec, store)),
+        tuple(_parse_data_from(spec, store, version)),
+        metadata.read_string("uid", ""),
     )
-    spec.end()
-    _agree(wanted)
+    spec.reject_unknown()
+    _check_combinations(wanted)
     return wanted
 
 
-def nothing(namespace: str, name: str) -> Wanted:
+def build_empty_spec(namespace: str, name: str) -> ExternalSecretSpec:
     """An ExternalSecret that asks for nothing, as far as can be told: it is not valid."""
-    return Wanted("", namespace, name, {}, {}, Target(name), "Periodic", HOUR, (), ())
+    return ExternalSecretSpec(
+        "", namespace, name, {}, {}, ExternalSecretTarget(name), "Periodic", DEFAULT_INTERVAL_SECONDS, (), ()
+    )
 
 
-def _agree(wanted: Wanted) -> None:
+def _check_combinations(spec: ExternalSecretSpec) -> None:
     """What single fields allow, and all together do not."""
-    target = wanted.target
-    if not wanted.items and not wanted.many:
+    target = spec.target
+    if not spec.data and not spec.data_from:
         raise FieldError(("spec",), "asks for nothing; give `data` or `dataFrom`")
-    if target.deletion == "Delete" and target.creation in ("Merge", "None"):
+    if target.deletion_policy == "Delete" and target.creation_policy in ("Merge", "None"):
         raise FieldError(("spec", "target", "deletionPolicy"), "is Delete: that needs `creationPolicy: Owner`")
-    if target.deletion == "Merge" and target.creation == "None":
+    if target.deletion_policy == "Merge" and target.creation_policy == "None":
         raise FieldError(
             ("spec", "target", "deletionPolicy"), "is Merge: with `creationPolicy: None` there is no Secret"
         )
     seen: set[str] = set()
-    for number, item in enumerate(wanted.items):
-        if item.secret_key in seen and target.deletion == "Retain":
+    for number, item in enumerate(spec.data):
+        if item.secret_key in seen and target.deletion_policy == "Retain":
             raise FieldError(("spec", "data", number, "secretKey"), f"is `{item.secret_key}` a second time")
         seen.add(item.secret_key)
 
 
-def _store(fields: Fields | None) -> StoreRef:
+def _parse_store_ref(fields: FieldReader | None) -> StoreRef:
     if fields is None:
         return StoreRef("", "")
-    found = StoreRef(fields.choice("kind", KINDS, "SecretStore"), fields.text("name"))
-    fields.end()
+    found = StoreRef(fields.read_choice("kind", STORE_KINDS, "SecretStore"), fields.read_string("name"))
+    fields.reject_unknown()
     return found
 
 
-def _own_store(fields: Fields, store: StoreRef, path: str) -> StoreRef:
+def _resolve_store(fields: FieldReader, store: StoreRef, path: str) -> StoreRef:
     """The store of one entry: its own, or that of the whole."""
-    source = fields.inner("sourceRef")
+    source = fields.read_object("sourceRef")
     if source is not None:
-        if source.has("generatorRef"):
-            source.refuse("generatorRef", "is not supported: generators make secrets, and read none")
-        store = _store(source.inner("storeRef"))
-        source.end()
+        if source.has_field("generatorRef"):
+            source.reject_field("generatorRef", "is not supported: generators make secrets, and read none")
+        store = _parse_store_ref(source.read_object("storeRef"))
+        source.reject_unknown()
     if not store.name:
         raise FieldError(("spec", "secretStoreRef"), f"is missing, and `{path}` names no store of its own")
     return store
 
 
-def _items(spec: Fields, store: StoreRef) -> Iterator[Item]:
-    for fields in spec.each("data"):
-        remote = fields.inner("remoteRef")
+def _parse_data(spec: FieldReader, store: StoreRef) -> Iterator[DataEntry]:
+    for fields in spec.read_objects("data"):
+        remote = fields.read_object("remoteRef")
         if remote is None:
-            fields.refuse("remoteRef", "is missing")
-        own = _own_store(fields, store, "data")
-        yield Item(fields.text("secretKey"), _remote(remote), own)
-        fields.end()
+            fields.reject_field("remoteRef", "is missing")
+        own = _resolve_store(fields, store, "data")
+        yield DataEntry(fields.read_string("secretKey"), _parse_remote_ref(remote), own)
+        fields.reject_unknown()
 
 
-def _remote(fields: Fields) -> Remote:
-    found = Remote(
-        fields.text("key"),
-        fields.text("property", ""),
-        fields.text("version", ""),
-        fields.choice("metadataPolicy", ("None", "Fetch"), "None") == "Fetch",
-        fields.choice("conversionStrategy", CONVERSIONS[:2], "Default"),
-        fields.choice("decodingStrategy", DECODINGS, "None"),
+def _parse_remote_ref(fields: FieldReader) -> RemoteRef:
+    found = RemoteRef(
+        fields.read_string("key"),
+        fields.read_string("property", ""),
+        fields.read_string("version", ""),
+        fields.read_choice("metadataPolicy", ("None", "Fetch"), "None") == "Fetch",
+        fields.read_choice("conversionStrategy", CONVERSION_STRATEGIES[:2], "Default"),
+        fields.read_choice("decodingStrategy", DECODING_STRATEGIES, "None"),
     )
-    fields.choice("nullBytePolicy", ("Ignore",), "Ignore")
-    fields.end()
+    fields.read_choice("nullBytePolicy", ("Ignore",), "Ignore")
+    fields.reject_unknown()
     return found
 
 
-def _many(spec: Fields, store: StoreRef, version: str) -> Iterator[Many]:
-    for fields in spec.each("dataFrom"):
+def _parse_data_from(spec: FieldReader, store: StoreRef, version: str) -> Iterator[DataFromEntry]:
+    for fields in spec.read_objects("dataFrom"):
         if version == "v1alpha1":
             # There the entry itself is what is extracted.
-            yield Many(_remote(fields), (), _own_store(Fields({}), store, "dataFrom"))
+            yield DataFromEntry(_parse_remote_ref(fields), (), _resolve_store(FieldReader({}), store, "dataFrom"))
             continue
-        extract, find = fields.inner("extract"), fields.inner("find")
-        own = _own_store(fields, store, "dataFrom")
+        extract, find = fields.read_object("extract"), fields.read_object("find")
+        own = _resolve_store(fields, store, "dataFrom")
         if (extract is None) == (find is None):
-            fields.refuse("extract", "or `find` must be there, and not both")
-        what = _remote(extract) if extract is not None else _find(find or Fields({}))
-        yield Many(what, tuple(map(_rewrite, fields.each("rewrite"))), own)
-        fields.end()
+            fields.reject_field("extract", "or `find` must be there, and not both")
+        what = _parse_remote_ref(extract) if extract is not None else _parse_find(find or FieldReader({}))
+        yield DataFromEntry(what, tuple(map(_parse_rewrite, fields.read_objects("rewrite"))), own)
+        fields.reject_unknown()
 
 
-def _find(fields: Fields) -> Find:
-    name = fields.inner("name")
-    found = Find(
-        fields.text("path", ""),
-        name.text("regexp") if name else "",
-        fields.texts("tags"),
-        fields.choice("conversionStrategy", CONVERSIONS[:2], "Default"),
-        fields.choice("decodingStrategy", DECODINGS, "None"),
+def _parse_find(fields: FieldReader) -> DataFromFind:
+    name = fields.read_object("name")
+    found = DataFromFind(
+        fields.read_string("path", ""),
+        name.read_string("regexp") if name else "",
+        fields.read_string_map("tags"),
+        fields.read_choice("conversionStrategy", CONVERSION_STRATEGIES[:2], "Default"),
+        fields.read_choice("decodingStrategy", DECODING_STRATEGIES, "None"),
     )
     if name:
-        name.end()
-    fields.end()
+        name.reject_unknown()
+    fields.reject_unknown()
     return found
 
 
-def _rewrite(fields: Fields) -> Rewrite:
-    if regexp := fields.inner("regexp"):
-        found = Rewrite("Regexp", regexp.text("source"), regexp.text("target", ""))
-        regexp.end()
-    elif transform := fields.inner("transform"):
-        found = Rewrite("Transform", transform.text("template"))
-        transform.end()
-    elif merge := fields.inner("merge"):
-        found = Rewrite(
+def _parse_rewrite(fields: FieldReader) -> KeyRewrite:
+    if regexp := fields.read_object("regexp"):
+        found = KeyRewrite("Regexp", regexp.read_string("source"), regexp.read_string("target", ""))
+        regexp.reject_unknown()
+    elif transform := fields.read_object("transform"):
+        found = KeyRewrite("Transform", transform.read_string("template"))
+        transform.reject_unknown()
+    elif merge := fields.read_object("merge"):
+        found = KeyRewrite(
             "Merge",
-            into=merge.text("into", ""),
-            priority=merge.words("priority"),
-            strict=merge.choice("priorityPolicy", ("Strict", "IgnoreNotFound"), "Strict") == "Strict",
-            conflicts=merge.choice("conflictPolicy", ("Error", "Ignore"), "Error") == "Ignore",
-            as_json=merge.choice("strategy", ("Extract", "JSON"), "Extract") == "JSON",
+            into=merge.read_string("into", ""),
+            priority=merge.read_string_list("priority"),
+            is_strict=merge.read_choice("priorityPolicy", ("Strict", "IgnoreNotFound"), "Strict") == "Strict",
+            is_conflict_allowed=merge.read_choice("conflictPolicy", ("Error", "Ignore"), "Error") == "Ignore",
+            is_json=merge.read_choice("strategy", ("Extract", "JSON"), "Extract") == "JSON",
         )
-        if found.as_json and not found.into:
-            merge.refuse("into", "is missing: the strategy JSON needs it")
-        merge.end()
+        if found.is_json and not found.into:
+            merge.reject_field("into", "is missing: the strategy JSON needs it")
+        merge.reject_unknown()
     else:
-        fields.refuse("regexp", "or `transform` or `merge` must be there")
-    fields.end()
+        fields.reject_field("regexp", "or `transform` or `merge` must be there")
+    fields.reject_unknown()
     return found
 
 
-def _target(fields: Fields | None, name: str, version: str) -> Target:
+def _parse_target(fields: FieldReader | None, name: str, version: str) -> ExternalSecretTarget:
     if fields is None:
-        return Target(name)
-    found = Target(
-        fields.text("name", "") or name,
-        fields.choice("creationPolicy", ("Owner", "Orphan", "Merge", "None"), "Owner"),
-        "Retain" if version == "v1alpha1" else fields.choice("deletionPolicy", ("Delete", "Merge", "Retain"), "Retain"),
-        fields.flag("immutable"),
-        _template(fields.inner("template"), version),
+        return ExternalSecretTarget(name)
+    found = ExternalSecretTarget(
+        fields.read_string("name", "") or name,
+        fields.read_choice("creationPolicy", ("Owner", "Orphan", "Merge", "None"), "Owner"),
+        "Retain"
+        if version == "v1alpha1"
+        else fields.read_choice("deletionPolicy", ("Delete", "Merge", "Retain"), "Retain"),
+        fields.read_bool("immutable"),
+        _parse_template(fields.read_object("template"), version),
     )
-    fields.end()
+    fields.reject_unknown()
     return found
 
 
-def _template(fields: Fields | None, version: str) -> Template | None:
+def _parse_template(fields: FieldReader | None, version: str) -> SecretTemplate | None:
     if fields is None:
         return None
-    metadata = fields.inner("metadata") or Fields({})
+    metadata = fields.read_object("metadata") or FieldReader({})
     engines = ("v2",) if version == "v1" else ("v1", "v2")
-    found = Template(
-        fields.choice("engineVersion", engines, "v1" if version == "v1alpha1" else "v2"),
-        fields.text("type", ""),
-        metadata.texts("labels"),
-        metadata.texts("annotations"),
-        metadata.words("finalizers"),
-        fields.choice("mergePolicy", ("Replace", "Merge"), "Replace") == "Merge",
-        fields.texts("data"),
-        tuple(_from(one) for one in fields.each("templateFrom")),
+    found = SecretTemplate(
+        fields.read_choice("engineVersion", engines, "v1" if version == "v1alpha1" else "v2"),
+        fields.read_string("type", ""),
+        metadata.read_string_map("labels"),
+        metadata.read_string_map("annotations"),
+        metadata.read_string_list("finalizers"),
+        fields.read_choice("mergePolicy", ("Replace", "Merge"), "Replace") == "Merge",
+        fields.read_string_map("data"),
+        tuple(_parse_template_from(one) for one in fields.read_objects("templateFrom")),
     )
-    metadata.end()
-    fields.end()
+    metadata.reject_unknown()
+    fields.reject_unknown()
     return found
 
 
-def _from(fields: Fields) -> TemplateFrom:
-    target = fields.choice("target", ("Data", "Annotations", "Labels"), "Data")
-    literal = fields.text("literal", "")
-    config, secret = fields.inner("configMap"), fields.inner("secret")
+def _parse_template_from(fields: FieldReader) -> TemplateFrom:
+    target = fields.read_choice("target", ("Data", "Annotations", "Labels"), "Data")
+    literal = fields.read_string("literal", "")
+    config, secret = fields.read_object("configMap"), fields.read_object("secret")
     held = config or secret
     if held is None:
         if not literal:
-            fields.refuse("literal", "or `configMap` or `secret` must be there")
+            fields.reject_field("literal", "or `configMap` or `secret` must be there")
         found = TemplateFrom("Literal", "", literal, (), target)
     else:
         items = []
-        for item in held.each("items"):
+        for item in held.read_objects("items"):
             items.append(
-                (item.text("key"), item.choice("templateAs", ("Values", "KeysAndValues"), "Values") != "Values")
+                (
+                    item.read_string("key"),
+                    item.read_choice("templateAs", ("Values", "KeysAndValues"), "Values") != "Values",
+                )
             )
-            item.end()
-        found = TemplateFrom("ConfigMap" if config else "Secret", held.text("name"), "", tuple(items), target)
-        held.end()
-    fields.end()
+            item.reject_unknown()
+        found = TemplateFrom("ConfigMap" if config else "Secret", held.read_string("name"), "", tuple(items), target)
+        held.reject_unknown()
+    fields.reject_unknown()
     return found

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-Conversion = Literal["Default", "Unicode"]
-Decoding = Literal["None", "Base64", "Base64URL", "Auto"]
-Creation = Literal["Owner", "Orphan", "Merge", "None"]
-Deletion = Literal["Delete", "Merge", "Retain"]
-Refresh = Literal["Periodic", "OnChange", "CreatedOnce"]
-Where = Literal["Data", "Annotations", "Labels"]
+ConversionStrategy = Literal["Default", "Unicode"]
+DecodingStrategy = Literal["None", "Base64", "Base64URL", "Auto"]
+CreationPolicy = Literal["Owner", "Orphan", "Merge", "None"]
+DeletionPolicy = Literal["Delete", "Merge", "Retain"]
+RefreshPolicy = Literal["Periodic", "OnChange", "CreatedOnce"]
+TemplateTarget = Literal["Data", "Annotations", "Labels"]
 
 
 class StoreRef(NamedTuple):
@@ -28,48 +28,48 @@ class StoreRef(NamedTuple):
     is_shared: bool = True
 
 
-class Remote(NamedTuple):
+class RemoteRef(NamedTuple):
     """One secret of a store, or a part of it.
 
     Attributes:
         property: the path into its JSON; empty for all of it.
         version: empty for the newest.
-        metadata: whether its metadata is asked for, and not its value.
+        is_metadata: whether its metadata is asked for, and not its value.
     """
 
     key: str
     property: str = ""
     version: str = ""
-    metadata: bool = False
-    conversion: Conversion = "Default"
-    decoding: Decoding = "None"
+    is_metadata: bool = False
+    conversion: ConversionStrategy = "Default"
+    decoding: DecodingStrategy = "None"
 
 
-class Item(NamedTuple):
+class DataEntry(NamedTuple):
     """One key of the Secret, and what it is filled from."""
 
     secret_key: str
-    remote: Remote
+    remote: RemoteRef
     store: StoreRef
 
 
-class Find(NamedTuple):
+class DataFromFind(NamedTuple):
     """All secrets of a store below a path that have a name (a regular expression of Go's) or tags."""
 
     path: str
     name: str
     tags: Mapping[str, str]
-    conversion: Conversion = "Default"
-    decoding: Decoding = "None"
+    conversion: ConversionStrategy = "Default"
+    decoding: DecodingStrategy = "None"
 
 
-class Rewrite(NamedTuple):
+class KeyRewrite(NamedTuple):
     """How keys are named anew: by a regular expression, by a template, or by merging what the values hold as JSON.
 
     Attributes:
         kind: which of the three.
         source, target: of `Regexp`; the template is the source of `Transform`.
-        into, priority, strict, conflicts, as_json: of `Merge`.
+        into, priority, is_strict, is_conflict_allowed, is_json: of `Merge`.
     """
 
     kind: Literal["Regexp", "Transform", "Merge"]
@@ -77,16 +77,16 @@ class Rewrite(NamedTuple):
     target: str = ""
     into: str = ""
     priority: tuple[str, ...] = ()
-    strict: bool = True
-    conflicts: bool = False
-    as_json: bool = False
+    is_strict: bool = True
+    is_conflict_allowed: bool = False
+    is_json: bool = False
 
 
-class Many(NamedTuple):
+class DataFromEntry(NamedTuple):
     """Several keys at once: those that one secret holds, or all secrets that are found."""
 
-    what: Remote | Find
-    rewrite: tuple[Rewrite, ...]
+    source: RemoteRef | DataFromFind
+    rewrites: tuple[KeyRewrite, ...]
     store: StoreRef
 
 
@@ -102,15 +102,15 @@ class TemplateFrom(NamedTuple):
     name: str
     literal: str
     items: tuple[tuple[str, bool], ...]
-    target: Where = "Data"
+    target: TemplateTarget = "Data"
 
 
-class Template(NamedTuple):
+class SecretTemplate(NamedTuple):
     """What the Secret is made of, where that is not just the values.
 
     Attributes:
         engine: `v1` or `v2`.
-        merge: whether the values themselves are kept beside what templates make.
+        is_merged: whether the values themselves are kept beside what templates make.
     """
 
     engine: str
@@ -118,22 +118,22 @@ class Template(NamedTuple):
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     finalizers: tuple[str, ...]
-    merge: bool
+    is_merged: bool
     data: Mapping[str, str]
     sources: tuple[TemplateFrom, ...]
 
 
-class Target(NamedTuple):
+class ExternalSecretTarget(NamedTuple):
     """The Secret that is to be there."""
 
     name: str
-    creation: Creation = "Owner"
-    deletion: Deletion = "Retain"
+    creation_policy: CreationPolicy = "Owner"
+    deletion_policy: DeletionPolicy = "Retain"
     immutable: bool = False
-    template: Template | None = None
+    template: SecretTemplate | None = None
 
 
-class Wanted(NamedTuple):
+class ExternalSecretSpec(NamedTuple):
     """One ExternalSecret.
 
     Attributes:
@@ -147,11 +147,11 @@ class Wanted(NamedTuple):
     name: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
-    target: Target
-    refresh: Refresh
+    target: ExternalSecretTarget
+    refresh_policy: RefreshPolicy
     interval: float
-    items: tuple[Item, ...]
-    many: tuple[Many, ...]
+    data: tuple[DataEntry, ...]
+    data_from: tuple[DataFromEntry, ...]
     uid: str = ""
 
     def __str__(self) -> str:

@@ -14,67 +14,72 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gatekeeper.externalsecrets import secret_builder
-from gatekeeper.externalsecrets.fetch_plan import key_of
-from gatekeeper.externalsecrets.model import Wanted
-from gatekeeper.externalsecrets.secret_builder import DATA_HASH, MANAGED
-from gatekeeper.model import at
+from gatekeeper.externalsecrets.fetch_plan import resolve_store_key
+from gatekeeper.externalsecrets.model import ExternalSecretSpec
+from gatekeeper.externalsecrets.secret_builder import DATA_HASH_ANNOTATION, MANAGED_LABEL
+from gatekeeper.model import get_field
 
 NEVER = math.inf
 
 
-def version_of(value: Any) -> str:
+def compute_synced_version(value: Any) -> str:
     """What external-secrets notes of an object that it has read: its generation, a hash of labels and annotations."""
-    maps = (at(value, ("metadata", field)) or {} for field in ("annotations", "labels"))
+    maps = (get_field(value, ("metadata", field)) or {} for field in ("annotations", "labels"))
     notes, labels = (" ".join(f"{key}:{held[key]}" for key in sorted(held, key=str.encode)) for held in maps)
     shown = f"{{annotations:map[{notes}] labels:map[{labels}]}}"
-    return f"{at(value, ('metadata', 'generation')) or 0}-{secret_builder.go_hash(shown)}"
+    return f"{get_field(value, ('metadata', 'generation')) or 0}-{secret_builder.compute_go_hash(shown)}"
 
 
-def due_at(wanted: Wanted, value: Any, now: float) -> float:
+def compute_due_time(spec: ExternalSecretSpec, value: Any, now: float) -> float:
     """When an ExternalSecret is to be read again: seconds since 1970, now where it is due, `NEVER` for never.
 
     Args:
         value: the object, with its status, as it is in the cluster.
     """
-    synced, read_at = at(value, ("status", "syncedResourceVersion")) or "", _time(at(value, ("status", "refreshTime")))
+    synced, read_at = (
+        get_field(value, ("status", "syncedResourceVersion")) or "",
+        _parse_time(get_field(value, ("status", "refreshTime"))),
+    )
     if not synced or read_at is None:
         return now
-    if wanted.refresh == "CreatedOnce" or (wanted.refresh == "Periodic" and wanted.interval <= 0):
+    if spec.refresh_policy == "CreatedOnce" or (spec.refresh_policy == "Periodic" and spec.interval <= 0):
         return NEVER
-    if synced != version_of(value):
+    if synced != compute_synced_version(value):
         return now
-    if wanted.refresh == "OnChange":
+    if spec.refresh_policy == "OnChange":
         return NEVER
     # The clock has jumped, here or where that was written.
     if read_at > now:
         return now
-    return next_after(wanted, read_at)
+    return compute_next_read(spec, read_at)
 
 
-def next_after(wanted: Wanted, read_at: float) -> float:
+def compute_next_read(spec: ExternalSecretSpec, read_at: float) -> float:
     """The first moment after a reading at which the stores of an ExternalSecret are read: within its interval."""
-    phase = _share(wanted) * wanted.interval
-    return (math.floor((read_at - phase) / wanted.interval) + 1) * wanted.interval + phase
+    phase = _compute_phase(spec) * spec.interval
+    return (math.floor((read_at - phase) / spec.interval) + 1) * spec.interval + phase
 
 
-def _share(wanted: Wanted) -> float:
+def _compute_phase(spec: ExternalSecretSpec) -> float:
     """A part of an interval, from 0 to 1, by the store: always the same, so that nothing has to be remembered."""
-    refs = [*(item.store for item in wanted.items), *(many.store for many in wanted.many)]
-    first = str(min(key_of(store, wanted.namespace) for store in refs))
+    refs = [*(item.store for item in spec.data), *(many.store for many in spec.data_from)]
+    first = str(min(resolve_store_key(store, spec.namespace) for store in refs))
     return int.from_bytes(hashlib.sha256(first.encode()).digest()[:6], "big") / 2**48
 
 
-def is_valid(wanted: Wanted, existing: Mapping[str, Any] | None) -> bool:
+def is_secret_intact(spec: ExternalSecretSpec, existing: Mapping[str, Any] | None) -> bool:
     """Whether the Secret is as it was written, so that nothing has to be read to mend it."""
-    if wanted.target.creation in ("Orphan", "None"):
+    if spec.target.creation_policy in ("Orphan", "None"):
         return True
-    if existing is None or at(existing, ("metadata", "labels", MANAGED)) != "true":
+    if existing is None or get_field(existing, ("metadata", "labels", MANAGED_LABEL)) != "true":
         return False
-    held = secret_builder.unpacked(existing.get("data") or {})
-    return bool(at(existing, ("metadata", "annotations", DATA_HASH)) == secret_builder.data_hash(held))
+    held = secret_builder.decode_data(existing.get("data") or {})
+    return bool(
+        get_field(existing, ("metadata", "annotations", DATA_HASH_ANNOTATION)) == secret_builder.compute_data_hash(held)
+    )
 
 
-def _time(text: Any) -> float | None:
+def _parse_time(text: Any) -> float | None:
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
     except (TypeError, ValueError):

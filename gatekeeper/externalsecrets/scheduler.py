@@ -7,68 +7,68 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatekeeper.externalsecrets import fetch_plan, refresh_schedule, sync
-from gatekeeper.externalsecrets.collection import Found
+from gatekeeper.externalsecrets.collection import DesiredSecrets
 from gatekeeper.externalsecrets.fetch_plan import StoreKey
-from gatekeeper.externalsecrets.model import Wanted
-from gatekeeper.externalsecrets.sync import Done, Name, Round
-from gatekeeper.stores.pool import Kept, Pause, pause
+from gatekeeper.externalsecrets.model import ExternalSecretSpec
+from gatekeeper.externalsecrets.sync import ObjectName, SyncContext, SyncResult
+from gatekeeper.stores.pool import Backoff, StorePool, next_backoff
 from gatekeeper.stores.protocol import Store
 
 if TYPE_CHECKING:
     from lightkube import Client
 
 
-class Seen(NamedTuple):
+class LastSync(NamedTuple):
     """What is known of an ExternalSecret that was read in an earlier round.
 
     Attributes:
-        wanted: as it was then; when it asks for something else it is read at once.
+        spec: as it was then; when it asks for something else it is read at once.
         read_at: when it was read, seconds since 1970; None where it failed.
-        is_made: whether its Secret was then as it shall be, so that one that differs is mended.
-        paused: how long it is left alone where it failed.
+        is_in_sync: whether its Secret was then as it shall be, so that one that differs is mended.
+        backoff: how long it is left alone where it failed.
     """
 
-    wanted: Wanted
+    spec: ExternalSecretSpec
     read_at: float | None
-    is_made: bool
-    paused: Pause | None
+    is_in_sync: bool
+    backoff: Backoff | None
 
 
-def _source(found: Found, key: StoreKey) -> Any:
+def _extract_store_spec(desired: DesiredSecrets, key: StoreKey) -> Any:
     """What a store is opened from: of the object only what it asks for, for its status changes all the time."""
-    value = found.stores.get(key.object)
+    value = desired.stores.get(key.object_key)
     return value and {field: value.get(field) for field in ("apiVersion", "kind", "spec")}
 
 
-def _at(seen: Seen, now: float) -> float:
+def _compute_due_time(last_sync: LastSync, now: float) -> float:
     """When an ExternalSecret is due again, by what is remembered: seconds since 1970."""
     # The clock has jumped.
-    if seen.read_at is None or seen.read_at > now:
+    if last_sync.read_at is None or last_sync.read_at > now:
         return now
-    if seen.wanted.refresh != "Periodic" or seen.wanted.interval <= 0:
+    if last_sync.spec.refresh_policy != "Periodic" or last_sync.spec.interval <= 0:
         return refresh_schedule.NEVER
-    return refresh_schedule.next_after(seen.wanted, seen.read_at)
+    return refresh_schedule.compute_next_read(last_sync.spec, last_sync.read_at)
 
 
-class Watch:
+class RefreshScheduler:
     """Rounds over the same ExternalSecrets, one after the other.
 
     Args:
         open_: signs in to a store, given its key and the object.
     """
 
-    def __init__(self, open_: Callable[[StoreKey, Any], Store]) -> None:
-        self._stores = Kept(open_)
-        self._seen: dict[Name, Seen] = {}
+    def __init__(self, open_store: Callable[[StoreKey, Any], Store]) -> None:
+        self._pool = StorePool(open_store)
+        self._last_syncs: dict[ObjectName, LastSync] = {}
 
-    def round(
+    def run_round(
         self,
-        cluster: Client | None,
-        found: Found,
-        objects: Mapping[Name, Any],
-        is_written: bool = True,
+        client: Client | None,
+        desired: DesiredSecrets,
+        objects: Mapping[ObjectName, Any],
+        should_write: bool = True,
         is_forced: bool = False,
-    ) -> Done:
+    ) -> SyncResult:
         """One round: reads what is due and decides; and does it, if so asked.
 
         Args:
@@ -76,61 +76,64 @@ class Watch:
             is_forced: read all, due or not.
         """
         now = time.time()
-        round_ = sync.begin(cluster, found, objects, now, not is_written)
-        due = found.wanted if is_forced else [one for one in found.wanted if self._is_due(round_, one)]
-        done = sync.decided(round_, due, lambda key: self._stores.store(key, _source(found, key)))
-        self._stores.learn({key: _source(found, key) for key in done.plan}, done.fetched.faults)
-        if is_written and cluster is not None:
-            sync.refuse(round_, found.refused)
-            done = sync.written(round_, done)
-        self._note(found, done, now)
+        round_ = sync.build_context(client, desired, objects, now, not should_write)
+        due = desired.specs if is_forced else [one for one in desired.specs if self._is_due(round_, one)]
+        done = sync.decide_all(round_, due, lambda key: self._pool.get_store(key, _extract_store_spec(desired, key)))
+        self._pool.record_faults({key: _extract_store_spec(desired, key) for key in done.plan}, done.fetched.faults)
+        if should_write and client is not None:
+            sync.report_refusals(round_, desired.refusals)
+            done = sync.apply_decisions(round_, done)
+        self._remember(desired, done, now)
         return done
 
-    def _is_due(self, round_: Round, wanted: Wanted) -> bool:
-        seen = self._seen.get((wanted.namespace, wanted.name))
-        if seen is not None and seen.wanted == wanted:
-            if seen.paused is not None:
-                return time.monotonic() >= seen.paused.until
-            existing = round_.existing.get((wanted.namespace, wanted.target.name))
-            if seen.is_made and round_.cluster is not None and not refresh_schedule.is_valid(wanted, existing):
+    def _is_due(self, context: SyncContext, spec: ExternalSecretSpec) -> bool:
+        seen = self._last_syncs.get((spec.namespace, spec.name))
+        if seen is not None and seen.spec == spec:
+            if seen.backoff is not None:
+                return time.monotonic() >= seen.backoff.until
+            existing = context.existing_secrets.get((spec.namespace, spec.target.name))
+            if seen.is_in_sync and context.client is not None and not refresh_schedule.is_secret_intact(spec, existing):
                 return True
             # A Secret that was waited for is there.
-            if not seen.is_made and wanted.target.creation == "Merge" and existing is not None:
+            if not seen.is_in_sync and spec.target.creation_policy == "Merge" and existing is not None:
                 return True
-            return _at(seen, round_.now) <= round_.now
-        return sync.is_due(round_, wanted)
+            return _compute_due_time(seen, context.started_at) <= context.started_at
+        return sync.is_due(context, spec)
 
-    def _note(self, found: Found, done: Done, now: float) -> None:
-        names = {(one.namespace, one.name) for one in found.wanted}
-        self._seen = {name: seen for name, seen in self._seen.items() if name in names}
-        for one in done.decisions:
-            name = (one.wanted.namespace, one.wanted.name)
-            before = self._seen.get(name)
+    def _remember(self, desired: DesiredSecrets, result: SyncResult, now: float) -> None:
+        names = {(one.namespace, one.name) for one in desired.specs}
+        self._last_syncs = {name: seen for name, seen in self._last_syncs.items() if name in names}
+        for one in result.decisions:
+            name = (one.spec.namespace, one.spec.name)
+            before = self._last_syncs.get(name)
             if one.action == "failed":
-                paused = before.paused if before and before.wanted == one.wanted else None
-                self._seen[name] = Seen(one.wanted, None, False, pause(paused, time.monotonic()))
+                paused = before.backoff if before and before.spec == one.spec else None
+                self._last_syncs[name] = LastSync(one.spec, None, False, next_backoff(paused, time.monotonic()))
             else:
-                self._seen[name] = Seen(one.wanted, now, one.is_synced and one.action != "delete", None)
+                self._last_syncs[name] = LastSync(one.spec, now, one.is_synced and one.action != "delete", None)
 
-    def forget(self, stores: Collection[StoreKey]) -> None:
+    def invalidate_stores(self, stores: Collection[StoreKey]) -> None:
         """Reads at once what comes from some stores, over a new sign-in: they are others, or what they sign in with is.
 
         Args:
             stores: by their objects; see `StoreKey.object`.
         """
-        for name, seen in list(self._seen.items()):
-            keys = fetch_plan.keys_of(seen.wanted)
-            if any(key.object in stores for key in keys):
-                self._seen[name] = seen._replace(read_at=None, paused=None)
+        for name, seen in list(self._last_syncs.items()):
+            keys = fetch_plan.list_store_keys(seen.spec)
+            if any(key.object_key in stores for key in keys):
+                self._last_syncs[name] = seen._replace(read_at=None, backoff=None)
                 for key in keys:
-                    self._stores.forget(key)
+                    self._pool.forget(key)
 
-    def next(self, longest: float) -> float:
+    def compute_wait(self, limit: float) -> float:
         """How many seconds nothing that was read is due again; no more than the longest."""
         now, tick = time.time(), time.monotonic()
-        waits = [seen.paused.until - tick if seen.paused else _at(seen, now) - now for seen in self._seen.values()]
-        return max(0.0, min([longest, *waits]))
+        waits = [
+            seen.backoff.until - tick if seen.backoff else _compute_due_time(seen, now) - now
+            for seen in self._last_syncs.values()
+        ]
+        return max(0.0, min([limit, *waits]))
 
     def close(self) -> None:
         """Closes all stores."""
-        self._stores.close()
+        self._pool.close()

@@ -14,26 +14,26 @@ from typing import Any
 import orjson
 
 from gatekeeper.externalsecrets import value_transforms as making
-from gatekeeper.externalsecrets.fetch_plan import Fetched, key_of, query_of, wish_of
-from gatekeeper.externalsecrets.model import Find, Remote, Template, TemplateFrom, Wanted
-from gatekeeper.externalsecrets.value_transforms import ValueFault, Values
+from gatekeeper.externalsecrets.fetch_plan import FetchResult, build_query, build_secret_ref, resolve_store_key
+from gatekeeper.externalsecrets.model import DataFromFind, ExternalSecretSpec, RemoteRef, SecretTemplate, TemplateFrom
+from gatekeeper.externalsecrets.value_transforms import SecretValues, ValueTransformError
 from gatekeeper.gocompat import client
-from gatekeeper.gocompat.client import Fault
-from gatekeeper.model import at
-from gatekeeper.secret_value import Hidden
-from gatekeeper.stores.protocol import Missing
+from gatekeeper.gocompat.client import GoFault
+from gatekeeper.model import get_field
+from gatekeeper.secret_value import SecretBytes
+from gatekeeper.stores.protocol import SecretNotFoundError
 from gatekeeper.workspace import documents
 
-MANAGED = "reconcile.external-secrets.io/managed"
-CREATED_BY = "reconcile.external-secrets.io/created-by"
-DATA_HASH = "reconcile.external-secrets.io/data-hash"
-MANAGER = "externalsecrets.external-secrets.io/"
-MOST_MANAGER = 63
+MANAGED_LABEL = "reconcile.external-secrets.io/managed"
+CREATED_BY_LABEL = "reconcile.external-secrets.io/created-by"
+DATA_HASH_ANNOTATION = "reconcile.external-secrets.io/data-hash"
+MANAGER_PREFIX = "externalsecrets.external-secrets.io/"
+MAX_MANAGER_LENGTH = 63
 # A key of a ConfigMap or Secret in which a template stands: its kind, name and key.
-TextOf = Callable[[str, str, str], str]
+TemplateReader = Callable[[str, str, str], str]
 
 
-def gathered(wanted: Wanted, fetched: Fetched) -> tuple[Values, list[str]]:
+def collect_values(spec: ExternalSecretSpec, fetched: FetchResult) -> tuple[SecretValues, list[str]]:
     """The values that an ExternalSecret asks for, and what was not there though that is allowed.
 
     Raises:
@@ -41,52 +41,56 @@ def gathered(wanted: Wanted, fetched: Fetched) -> tuple[Values, list[str]]:
         StoreError: something could not be read.
         ValueFault: something cannot be made of what was read.
     """
-    found: Values = {}
+    found: SecretValues = {}
     missing: list[str] = []
-    for number in range(len(wanted.many)):
+    for number in range(len(spec.data_from)):
         try:
-            found.update(_several(wanted, fetched, number))
-        except Missing as error:
-            if wanted.target.deletion == "Retain":
+            found.update(_collect_entry_values(spec, fetched, number))
+        except SecretNotFoundError as error:
+            if spec.target.deletion_policy == "Retain":
                 raise
             missing.append(str(error))
-        except ValueFault as error:
-            raise ValueFault(f"`spec.dataFrom[{number}]` {error}") from None
+        except ValueTransformError as error:
+            raise ValueTransformError(f"`spec.dataFrom[{number}]` {error}") from None
     there = []
-    for item in wanted.items:
+    for item in spec.data:
         try:
-            there.append((item, fetched.value(key_of(item.store, wanted.namespace), wish_of(item.remote))))
-        except Missing as error:
-            if wanted.target.deletion == "Retain":
+            there.append(
+                (item, fetched.get_value(resolve_store_key(item.store, spec.namespace), build_secret_ref(item.remote)))
+            )
+        except SecretNotFoundError as error:
+            if spec.target.deletion_policy == "Retain":
                 raise
             missing.append(str(error))
-    texts = making.parts([(text, item.remote.property) for item, text in there])
+    texts = making.extract_parts([(text, item.remote.property) for item, text in there])
     for (item, _), text in zip(there, texts, strict=True):
         if text is None:
-            raise ValueFault(f"`{item.secret_key}`: `{item.remote.key}` has no `{item.remote.property}`")
+            raise ValueTransformError(f"`{item.secret_key}`: `{item.remote.key}` has no `{item.remote.property}`")
         try:
-            found[item.secret_key] = making.decoded(text, item.remote.decoding)
-        except ValueFault as error:
-            raise ValueFault(f"`{item.secret_key}`: `{item.remote.key}` {error}") from None
-    return making.checked(found), missing
+            found[item.secret_key] = making.decode_value(text, item.remote.decoding)
+        except ValueTransformError as error:
+            raise ValueTransformError(f"`{item.secret_key}`: `{item.remote.key}` {error}") from None
+    return making.check_keys(found), missing
 
 
-def _several(wanted: Wanted, fetched: Fetched, number: int) -> Values:
-    many = wanted.many[number]
-    key = key_of(many.store, wanted.namespace)
-    what: Remote | Find = many.what
-    if isinstance(what, Remote):
-        [text] = making.parts([(fetched.value(key, wish_of(what)), what.property)])
+def _collect_entry_values(spec: ExternalSecretSpec, fetched: FetchResult, number: int) -> SecretValues:
+    many = spec.data_from[number]
+    key = resolve_store_key(many.store, spec.namespace)
+    what: RemoteRef | DataFromFind = many.source
+    if isinstance(what, RemoteRef):
+        [text] = making.extract_parts([(fetched.get_value(key, build_secret_ref(what)), what.property)])
         if text is None:
-            raise ValueFault(f"`{what.key}` has no `{what.property}`")
-        found = making.each(text)
+            raise ValueTransformError(f"`{what.key}` has no `{what.property}`")
+        found = making.extract_values(text)
     else:
-        found = dict(fetched.all(key, query_of(what)))
-    found = making.rewritten(found, many.rewrite) if many.rewrite else making.converted(found, what.conversion)
-    return {key: making.decoded(value, what.decoding) for key, value in making.checked(found).items()}
+        found = dict(fetched.get_search_values(key, build_query(what)))
+    found = making.rewrite_keys(found, many.rewrites) if many.rewrites else making.convert_keys(found, what.conversion)
+    return {key: making.decode_value(value, what.decoding) for key, value in making.check_keys(found).items()}
 
 
-def built(wanted: Wanted, data: Values, existing: Mapping[str, Any] | None, text_of: TextOf) -> dict[str, Any]:
+def build_secret(
+    spec: ExternalSecretSpec, data: SecretValues, existing: Mapping[str, Any] | None, template_reader: TemplateReader
+) -> dict[str, Any]:
     """The Secret, from what there is of it and what it shall hold.
 
     Args:
@@ -97,71 +101,71 @@ def built(wanted: Wanted, data: Values, existing: Mapping[str, Any] | None, text
     """
     held = existing or {"apiVersion": "v1", "kind": "Secret", "metadata": {}, "type": "Opaque"}
     metadata = dict(held.get("metadata") or {})
-    template = wanted.target.template
-    source = template or wanted
+    template = spec.target.template
+    source = template or spec
     # What it set before and sets no longer goes; what others have set stays.
-    labels = {**_others(held, wanted, "labels"), **source.labels}
-    annotations = {**_others(held, wanted, "annotations"), **source.annotations}
-    before = unpacked(_others(held, wanted, "data")) if wanted.target.creation == "Merge" else {}
-    made, more_labels, more_annotations = _filled(template, data, text_of)
+    labels = {**_select_foreign_fields(held, spec, "labels"), **source.labels}
+    annotations = {**_select_foreign_fields(held, spec, "annotations"), **source.annotations}
+    before = decode_data(_select_foreign_fields(held, spec, "data")) if spec.target.creation_policy == "Merge" else {}
+    made, more_labels, more_annotations = _apply_template(template, data, template_reader)
     content = {**before, **made}
     labels |= more_labels
     annotations |= more_annotations
-    labels.pop(CREATED_BY, None)
-    if wanted.target.creation == "Owner":
-        labels[CREATED_BY] = go_hash(f"{wanted.namespace}/{wanted.name}")
-    labels[MANAGED] = "true"
-    annotations[DATA_HASH] = data_hash(content)
+    labels.pop(CREATED_BY_LABEL, None)
+    if spec.target.creation_policy == "Owner":
+        labels[CREATED_BY_LABEL] = compute_go_hash(f"{spec.namespace}/{spec.name}")
+    labels[MANAGED_LABEL] = "true"
+    annotations[DATA_HASH_ANNOTATION] = compute_data_hash(content)
     metadata |= {
-        "name": wanted.target.name,
-        "namespace": wanted.namespace,
+        "name": spec.target.name,
+        "namespace": spec.namespace,
         "labels": labels,
         "annotations": annotations,
     }
     if template and template.finalizers:
         metadata["finalizers"] = list(dict.fromkeys([*(metadata.get("finalizers") or ()), *template.finalizers]))
-    _own(metadata, wanted)
-    secret = {**held, "metadata": metadata, "data": packed(content)}
+    _set_owner(metadata, spec)
+    secret = {**held, "metadata": metadata, "data": encode_data(content)}
     if template and template.type:
         secret["type"] = template.type
-    if wanted.target.immutable:
+    if spec.target.immutable:
         secret["immutable"] = True
     return secret
 
 
-def _others(secret: Mapping[str, Any], wanted: Wanted, field: str) -> dict[str, str]:
+def _select_foreign_fields(secret: Mapping[str, Any], spec: ExternalSecretSpec, field: str) -> dict[str, str]:
     """The labels, annotations or data of a Secret that this ExternalSecret did not set."""
     path = ("data",) if field == "data" else ("metadata", field)
-    held = at(secret, path) or {}
+    held = get_field(secret, path) or {}
     mine = set()
-    for entry in at(secret, ("metadata", "managedFields")) or ():
-        if entry.get("manager") == manager(wanted):
-            fields = at(entry, ("fieldsV1", *(f"f:{step}" for step in path))) or {}
+    for entry in get_field(secret, ("metadata", "managedFields")) or ():
+        if entry.get("manager") == build_field_manager(spec):
+            fields = get_field(entry, ("fieldsV1", *(f"f:{step}" for step in path))) or {}
             mine |= {name.removeprefix("f:") for name in fields}
     return {key: text for key, text in held.items() if key not in mine}
 
 
-def manager(wanted: Wanted) -> str:
+def build_field_manager(spec: ExternalSecretSpec) -> str:
     """Under which name an ExternalSecret writes, so that Kubernetes notes which fields are its own."""
-    name = f"{MANAGER}{wanted.name}"
-    return name if len(name) <= MOST_MANAGER else f"{MANAGER}sha3/{go_hash(wanted.name)}"
+    name = f"{MANAGER_PREFIX}{spec.name}"
+    return name if len(name) <= MAX_MANAGER_LENGTH else f"{MANAGER_PREFIX}sha3/{compute_go_hash(spec.name)}"
 
 
-def _own(metadata: dict[str, Any], wanted: Wanted) -> None:
+def _set_owner(metadata: dict[str, Any], spec: ExternalSecretSpec) -> None:
     """Names the ExternalSecret as the Secret's owner, so that the one goes with the other; or no longer.
 
     Where the ExternalSecret itself is not known (it is read from a repository), owners stay as they are.
     """
-    if not wanted.uid:
+    if not spec.uid:
         return
-    owners = [one for one in metadata.get("ownerReferences") or () if not is_own(one, wanted)]
-    if wanted.target.creation == "Owner":
+    owners = [one for one in metadata.get("ownerReferences") or () if not is_owner(one, spec)]
+    if spec.target.creation_policy == "Owner":
         owners.append(
             {
                 "apiVersion": "external-secrets.io/v1",
                 "kind": "ExternalSecret",
-                "name": wanted.name,
-                "uid": wanted.uid,
+                "name": spec.name,
+                "uid": spec.uid,
                 "controller": True,
                 "blockOwnerDeletion": True,
             }
@@ -171,108 +175,114 @@ def _own(metadata: dict[str, Any], wanted: Wanted) -> None:
         metadata["ownerReferences"] = owners
 
 
-def is_own(owner: Mapping[str, Any], wanted: Wanted) -> bool:
+def is_owner(owner: Mapping[str, Any], spec: ExternalSecretSpec) -> bool:
     """Whether an owner reference means this ExternalSecret, of whatever API version."""
-    return is_external(owner) and owner.get("name") == wanted.name
+    return is_external_secret_owner(owner) and owner.get("name") == spec.name
 
 
-def is_external(owner: Mapping[str, Any]) -> bool:
+def is_external_secret_owner(owner: Mapping[str, Any]) -> bool:
     """Whether an owner reference means an ExternalSecret."""
     group = str(owner.get("apiVersion")).partition("/")[0]
     return owner.get("kind") == "ExternalSecret" and group == "external-secrets.io"
 
 
-def _filled(template: Template | None, data: Values, text_of: TextOf) -> tuple[Values, dict[str, str], dict[str, str]]:
+def _apply_template(
+    template: SecretTemplate | None, data: SecretValues, template_reader: TemplateReader
+) -> tuple[SecretValues, dict[str, str], dict[str, str]]:
     """What templates make: values, labels and annotations; later ones win."""
     if template is None:
         return data, {}, {}
-    engine: client.Engine = "external-secrets" if template.engine == "v2" else "external-secrets-v1"
-    made: dict[str, Values] = {"Data": {}, "Labels": {}, "Annotations": {}}
-    if template.merge or not (template.data or template.sources):
+    engine: client.TemplateEngine = "external-secrets" if template.engine == "v2" else "external-secrets-v1"
+    made: dict[str, SecretValues] = {"Data": {}, "Labels": {}, "Annotations": {}}
+    if template.is_merged or not (template.data or template.sources):
         made["Data"].update(data)
     for source in template.sources:
-        for name, text, is_whole in _texts(source, text_of):
-            [filled] = _asked(engine, {name: text}, data).values()
-            made[source.target].update(_pairs(name, filled) if is_whole else {name: filled})
-    made["Data"].update(_asked(engine, template.data, data))
+        for name, text, is_whole in _list_template_texts(source, template_reader):
+            [filled] = _render_templates(engine, {name: text}, data).values()
+            made[source.target].update(_parse_pairs(name, filled) if is_whole else {name: filled})
+    made["Data"].update(_render_templates(engine, template.data, data))
     if template.engine == "v1":
         # There labels and annotations are no templates.
         return made["Data"], dict(template.labels), dict(template.annotations)
-    made["Labels"].update(_asked(engine, template.labels, data))
-    made["Annotations"].update(_asked(engine, template.annotations, data))
-    return made["Data"], _plain(made["Labels"]), _plain(made["Annotations"])
+    made["Labels"].update(_render_templates(engine, template.labels, data))
+    made["Annotations"].update(_render_templates(engine, template.annotations, data))
+    return made["Data"], _decode_texts(made["Labels"]), _decode_texts(made["Annotations"])
 
 
-def _texts(source: TemplateFrom, text_of: TextOf) -> list[tuple[str, str, bool]]:
+def _list_template_texts(source: TemplateFrom, template_reader: TemplateReader) -> list[tuple[str, str, bool]]:
     """Each template of a source: its name, its text, and whether it makes keys and values."""
     if source.kind == "Literal":
         return [("literal", source.literal, True)]
-    return [(key, text_of(source.kind, source.name, key), is_whole) for key, is_whole in source.items]
+    return [(key, template_reader(source.kind, source.name, key), is_whole) for key, is_whole in source.items]
 
 
-def _asked(engine: client.Engine, templates: Mapping[str, str], data: Values) -> Values:
+def _render_templates(engine: client.TemplateEngine, templates: Mapping[str, str], data: SecretValues) -> SecretValues:
     if not templates:
         return {}
-    answers = client.ask(engine, data, list(templates.values())).templates
-    found: Values = {}
+    answers = client.send_request(engine, data, list(templates.values())).templates
+    found: SecretValues = {}
     for key, answer in zip(templates, answers, strict=True):
-        if isinstance(answer, Fault):
-            raise ValueFault(f"the template `{key}` {answer.reason}")
+        if isinstance(answer, GoFault):
+            raise ValueTransformError(f"the template `{key}` {answer.reason}")
         found[key] = answer
     return found
 
 
-def _pairs(name: str, text: Hidden) -> Values:
+def _parse_pairs(name: str, text: SecretBytes) -> SecretValues:
     """Keys and values of a text in YAML, all of them texts."""
     parsed, failure = documents.parse(text.reveal())
-    value = documents.value_of(parsed[0]) if parsed and failure is None else None
+    value = documents.to_value(parsed[0]) if parsed and failure is None else None
     if not isinstance(value, dict) or not all(isinstance(held, str) for held in value.values()):
-        raise ValueFault(f"the template `{name}` makes no mapping of texts in YAML")
-    return making.hidden_texts(value)
+        raise ValueTransformError(f"the template `{name}` makes no mapping of texts in YAML")
+    return making.wrap_texts(value)
 
 
-def _plain(values: Values) -> dict[str, str]:
+def _decode_texts(values: SecretValues) -> dict[str, str]:
     """Labels and annotations, which are not secret: their templates put them into the open."""
     return {key: value.reveal().decode("utf-8", "replace") for key, value in values.items()}
 
 
-def packed(data: Values) -> dict[str, str]:
+def encode_data(data: SecretValues) -> dict[str, str]:
     """Values in base64, as a Secret has them."""
     return {key: base64.b64encode(data[key].reveal()).decode("ascii") for key in sorted(data)}
 
 
-def unpacked(data: Mapping[str, str]) -> Values:
+def decode_data(data: Mapping[str, str]) -> SecretValues:
     """The values of a Secret out of base64."""
-    return {key: Hidden(base64.b64decode(text)) for key, text in data.items()}
+    return {key: SecretBytes(base64.b64decode(text)) for key, text in data.items()}
 
 
-def data_hash(data: Values) -> str:
+def compute_data_hash(data: SecretValues) -> str:
     """The hash that external-secrets notes of a Secret's data: SHA3-224 of how Go prints the map."""
     shown = (f"{key}:[{' '.join(map(str, data[key].reveal()))}]" for key in sorted(data, key=str.encode))
-    return go_hash(f"map[{' '.join(shown)}]")
+    return compute_go_hash(f"map[{' '.join(shown)}]")
 
 
-def go_hash(text: str) -> str:
+def compute_go_hash(text: str) -> str:
     """SHA3-224, in hexadecimal."""
     return hashlib.sha3_224(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def unmarked(secret: Mapping[str, Any]) -> dict[str, Any]:
+def strip_marks(secret: Mapping[str, Any]) -> dict[str, Any]:
     """A Secret without the marks of who keeps it up to date, and without the hash of its values."""
     metadata = dict(secret["metadata"])
     for field in ("labels", "annotations"):
         held = metadata.get(field) or {}
-        metadata[field] = {key: text for key, text in held.items() if key not in (MANAGED, CREATED_BY, DATA_HASH)}
+        metadata[field] = {
+            key: text
+            for key, text in held.items()
+            if key not in (MANAGED_LABEL, CREATED_BY_LABEL, DATA_HASH_ANNOTATION)
+        }
     return {**secret, "metadata": metadata}
 
 
-def is_same(secret: Mapping[str, Any], existing: Mapping[str, Any] | None) -> bool:
+def is_up_to_date(secret: Mapping[str, Any], existing: Mapping[str, Any] | None) -> bool:
     """Whether a Secret is there as it shall be, so that nothing has to be written."""
     if existing is None:
         return False
     return all(
-        orjson.dumps(at(secret, path), option=orjson.OPT_SORT_KEYS)
-        == orjson.dumps(at(existing, path) or None, option=orjson.OPT_SORT_KEYS)
+        orjson.dumps(get_field(secret, path), option=orjson.OPT_SORT_KEYS)
+        == orjson.dumps(get_field(existing, path) or None, option=orjson.OPT_SORT_KEYS)
         for path in (
             ("data",),
             ("type",),
@@ -282,5 +292,5 @@ def is_same(secret: Mapping[str, Any], existing: Mapping[str, Any] | None) -> bo
             ("metadata", "ownerReferences"),
             ("metadata", "finalizers"),
         )
-        if at(secret, path) or at(existing, path)
+        if get_field(secret, path) or get_field(existing, path)
     )

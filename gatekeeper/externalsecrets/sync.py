@@ -11,109 +11,113 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gatekeeper.errors import GateError
 from gatekeeper.externalsecrets import decision, external_secret_spec, fetch_plan, refresh_schedule, secret_builder
 from gatekeeper.externalsecrets import status as externalsecrets_status
-from gatekeeper.externalsecrets.collection import Found, Refused
+from gatekeeper.externalsecrets.collection import DesiredSecrets, RefusedObject
 from gatekeeper.externalsecrets.decision import Decision
-from gatekeeper.externalsecrets.fetch_plan import Fetched, Plan, StoreKey
-from gatekeeper.externalsecrets.model import Wanted
-from gatekeeper.externalsecrets.secret_builder import CREATED_BY, MANAGED, go_hash
+from gatekeeper.externalsecrets.fetch_plan import FetchPlan, FetchResult, StoreKey
+from gatekeeper.externalsecrets.model import ExternalSecretSpec
+from gatekeeper.externalsecrets.secret_builder import CREATED_BY_LABEL, MANAGED_LABEL, compute_go_hash
 from gatekeeper.kube import conditions
-from gatekeeper.model import at
+from gatekeeper.model import get_field
 from gatekeeper.stores.protocol import Store, StoreError
 
 if TYPE_CHECKING:
     from lightkube import Client
 
 # So many requests to the cluster at a time.
-AT_ONCE = 16
+CONCURRENT_REQUESTS = 16
 # So often something is decided anew, because somebody else has changed it meanwhile.
-TRIES = 3
-Name = tuple[str, str]
+MAX_TRIES = 3
+ObjectName = tuple[str, str]
 
 
-class Round(NamedTuple):
+class SyncContext(NamedTuple):
     """What a round works on.
 
     Attributes:
         objects: the ExternalSecrets as they are in the cluster, by namespace and name, where they come from there.
-        existing: the Secrets that are there, by namespace and name.
-        former: the names of those that an ExternalSecret made, by namespace and its mark.
-        now: seconds since 1970, when it began.
+        existing_secrets: the Secrets that are there, by namespace and name.
+        former_secrets: the names of those that an ExternalSecret made, by namespace and its mark.
+        started_at: seconds since 1970, when it began.
     """
 
-    cluster: Client | None
-    objects: Mapping[Name, Any]
-    existing: Mapping[Name, dict[str, Any]]
-    former: Mapping[Name, list[str]]
-    now: float
+    client: Client | None
+    objects: Mapping[ObjectName, Any]
+    existing_secrets: Mapping[ObjectName, dict[str, Any]]
+    former_secrets: Mapping[ObjectName, list[str]]
+    started_at: float
 
 
-class Done(NamedTuple):
+class SyncResult(NamedTuple):
     """What came of a round."""
 
-    plan: Plan
-    fetched: Fetched
+    plan: FetchPlan
+    fetched: FetchResult
     decisions: list[Decision]
 
 
-def begin(cluster: Client | None, found: Found, objects: Mapping[Name, Any], now: float, is_dry: bool) -> Round:
+def build_context(
+    client: Client | None, desired: DesiredSecrets, objects: Mapping[ObjectName, Any], now: float, is_dry_run: bool
+) -> SyncContext:
     """A round, with the Secrets that are there already: one request for each namespace, whatever it holds.
 
     Args:
-        is_dry: nothing will be written, so that each Secret must be looked for that writing would find there.
+        is_dry_run: nothing will be written, so that each Secret must be looked for that writing would find there.
     """
-    if cluster is None:
-        return Round(None, objects, {}, {}, now)
+    if client is None:
+        return SyncContext(None, objects, {}, {}, now)
     from gatekeeper.cluster import secrets
 
-    spaces = sorted({wanted.namespace for wanted in found.wanted})
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        held = list(pool.map(lambda space: secrets.managed(cluster, space, MANAGED), spaces))
+    spaces = sorted({wanted.namespace for wanted in desired.specs})
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+        held = list(pool.map(lambda space: secrets.list_labelled_secrets(client, space, MANAGED_LABEL), spaces))
     existing = {
         (space, name): one for space, by_name in zip(spaces, held, strict=True) for name, one in by_name.items()
     }
     # Those that are nobody's have no label; whoever wants to merge into one, or has an owner to respect, needs it.
     others = [
         (wanted.namespace, wanted.target.name)
-        for wanted in found.wanted
+        for wanted in desired.specs
         if (wanted.namespace, wanted.target.name) not in existing
-        and (is_dry or wanted.target.creation in ("Merge", "Orphan"))
+        and (is_dry_run or wanted.target.creation_policy in ("Merge", "Orphan"))
     ]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        looked = list(pool.map(lambda name: secrets.secret(cluster, *name), others))
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+        looked = list(pool.map(lambda name: secrets.get_secret(client, *name), others))
     existing |= {name: one for name, one in zip(others, looked, strict=True) if one is not None}
-    former: dict[Name, list[str]] = {}
+    former: dict[ObjectName, list[str]] = {}
     for (space, name), one in existing.items():
-        former.setdefault((space, str(at(one, ("metadata", "labels", CREATED_BY)))), []).append(name)
-    return Round(cluster, objects, existing, former, now)
+        former.setdefault((space, str(get_field(one, ("metadata", "labels", CREATED_BY_LABEL)))), []).append(name)
+    return SyncContext(client, objects, existing, former, now)
 
 
-def is_due(round_: Round, wanted: Wanted) -> bool:
+def is_due(context: SyncContext, spec: ExternalSecretSpec) -> bool:
     """Whether an ExternalSecret is to be read now: by its status, or because its Secret is not as it was written."""
-    value = round_.objects.get((wanted.namespace, wanted.name))
-    if value is None or refresh_schedule.due_at(wanted, value, round_.now) <= round_.now:
+    value = context.objects.get((spec.namespace, spec.name))
+    if value is None or refresh_schedule.compute_due_time(spec, value, context.started_at) <= context.started_at:
         return True
-    return not refresh_schedule.is_valid(wanted, round_.existing.get((wanted.namespace, wanted.target.name)))
+    return not refresh_schedule.is_secret_intact(spec, context.existing_secrets.get((spec.namespace, spec.target.name)))
 
 
-def decided(round_: Round, wanted: list[Wanted], opened: Callable[[StoreKey], Store]) -> Done:
+def decide_all(
+    context: SyncContext, specs: list[ExternalSecretSpec], open_store: Callable[[StoreKey], Store]
+) -> SyncResult:
     """Reads, each secret once, and decides. Nothing is written."""
-    plan = fetch_plan.plan(wanted)
-    fetched = fetch_plan.fetch(plan, opened)
+    plan = fetch_plan.build_plan(specs)
+    fetched = fetch_plan.fetch(plan, open_store)
     # Templates are filled by another program; more of them than there are cores only wait.
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return Done(plan, fetched, list(pool.map(partial(_decided, round_, fetched), wanted)))
+        return SyncResult(plan, fetched, list(pool.map(partial(_decide_one, context, fetched), specs)))
 
 
-def _decided(round_: Round, fetched: Fetched, wanted: Wanted) -> Decision:
-    existing = round_.existing.get((wanted.namespace, wanted.target.name))
-    return decision.decide(wanted, fetched, existing, _texts(round_.cluster, wanted.namespace))
+def _decide_one(context: SyncContext, fetched: FetchResult, spec: ExternalSecretSpec) -> Decision:
+    existing = context.existing_secrets.get((spec.namespace, spec.target.name))
+    return decision.decide(spec, fetched, existing, _build_template_reader(context.client, spec.namespace))
 
 
-def _texts(cluster: Client | None, namespace: str) -> secret_builder.TextOf:
+def _build_template_reader(client: Client | None, namespace: str) -> secret_builder.TemplateReader:
     from gatekeeper.cluster import secrets
 
     def text_of(kind: str, name: str, key: str) -> str:
-        found = secrets.text(cluster, kind, namespace, name, key) if cluster is not None else None
+        found = secrets.get_text(client, kind, namespace, name, key) if client is not None else None
         if found is None:
             raise StoreError(f"the template in {kind} {name}, `{key}`, is not there")
         return found
@@ -121,80 +125,86 @@ def _texts(cluster: Client | None, namespace: str) -> secret_builder.TextOf:
     return text_of
 
 
-def written(round_: Round, done: Done) -> Done:
+def apply_decisions(context: SyncContext, result: SyncResult) -> SyncResult:
     """Does what was decided, and tells of it."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return done._replace(decisions=list(pool.map(partial(_carried_out, round_, done.fetched), done.decisions)))
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+        return result._replace(
+            decisions=list(pool.map(partial(_apply_and_report, context, result.fetched), result.decisions))
+        )
 
 
-def _carried_out(round_: Round, fetched: Fetched, one: Decision) -> Decision:
+def _apply_and_report(context: SyncContext, fetched: FetchResult, outcome: Decision) -> Decision:
     try:
-        one = _written(round_, fetched, one)
-        _tell(round_, one)
+        outcome = _apply_decision(context, fetched, outcome)
+        _report_decision(context, outcome)
     except GateError as error:
-        return Decision(one.wanted, "failed", str(error), may_pass=True)
-    return one
+        return Decision(outcome.spec, "failed", str(error), is_transient=True)
+    return outcome
 
 
-def _written(round_: Round, fetched: Fetched, one: Decision) -> Decision:
+def _apply_decision(context: SyncContext, fetched: FetchResult, outcome: Decision) -> Decision:
     from gatekeeper.cluster import secrets
 
-    cluster, wanted = round_.cluster, one.wanted
+    cluster, wanted = context.client, outcome.spec
     assert cluster is not None
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         try:
-            if one.secret is not None:
-                secrets.write(cluster, one.secret, secret_builder.manager(wanted), one.action == "create")
-            elif one.action == "delete":
-                secrets.delete(cluster, wanted.namespace, wanted.target.name)
-        except secrets.Conflict:
+            if outcome.secret is not None:
+                secrets.write_secret(
+                    cluster, outcome.secret, secret_builder.build_field_manager(wanted), outcome.action == "create"
+                )
+            elif outcome.action == "delete":
+                secrets.delete_secret(cluster, wanted.namespace, wanted.target.name)
+        except secrets.SecretConflictError:
             # It is there, or was changed, since it was looked for: what is there now decides.
-            existing = secrets.secret(cluster, wanted.namespace, wanted.target.name)
-            one = decision.decide(wanted, fetched, existing, _texts(cluster, wanted.namespace))
+            existing = secrets.get_secret(cluster, wanted.namespace, wanted.target.name)
+            outcome = decision.decide(wanted, fetched, existing, _build_template_reader(cluster, wanted.namespace))
             continue
         except GateError as error:
-            return Decision(wanted, "failed", str(error), may_pass=True)
-        if one.action in ("create", "change", "as it is"):
-            _tidy(round_, wanted)
-        return one
-    return Decision(wanted, "failed", "somebody else changes the Secret again and again", may_pass=True)
+            return Decision(wanted, "failed", str(error), is_transient=True)
+        if outcome.action in ("create", "change", "as it is"):
+            _delete_former_secrets(context, wanted)
+        return outcome
+    return Decision(wanted, "failed", "somebody else changes the Secret again and again", is_transient=True)
 
 
-def _tidy(round_: Round, wanted: Wanted) -> None:
+def _delete_former_secrets(context: SyncContext, spec: ExternalSecretSpec) -> None:
     """Takes away the Secret that an ExternalSecret had before it was given another name for it."""
     from gatekeeper.cluster import secrets
 
-    assert round_.cluster is not None
-    if wanted.target.creation != "Owner":
+    assert context.client is not None
+    if spec.target.creation_policy != "Owner":
         return
-    for name in round_.former.get((wanted.namespace, go_hash(f"{wanted.namespace}/{wanted.name}")), ()):
-        if name != wanted.target.name:
-            secrets.delete(round_.cluster, wanted.namespace, name)
+    for name in context.former_secrets.get((spec.namespace, compute_go_hash(f"{spec.namespace}/{spec.name}")), ()):
+        if name != spec.target.name:
+            secrets.delete_secret(context.client, spec.namespace, name)
 
 
-def refuse(round_: Round, refused: Iterable[Refused]) -> None:
+def report_refusals(context: SyncContext, refusals: Iterable[RefusedObject]) -> None:
     """Tells in the cluster of ExternalSecrets that are not followed."""
-    for one in refused:
-        value = round_.objects.get((one.namespace, one.name))
+    for one in refusals:
+        value = context.objects.get((one.namespace, one.name))
         if value is not None:
-            _tell_of(
-                round_, value, Decision(external_secret_spec.nothing(one.namespace, one.name), "failed", one.reason)
+            _write_status(
+                context,
+                value,
+                Decision(external_secret_spec.build_empty_spec(one.namespace, one.name), "failed", one.reason),
             )
 
 
-def _tell(round_: Round, one: Decision) -> None:
+def _report_decision(context: SyncContext, outcome: Decision) -> None:
     """Writes status and events, where the ExternalSecret is in the cluster."""
-    value = round_.objects.get((one.wanted.namespace, one.wanted.name))
+    value = context.objects.get((outcome.spec.namespace, outcome.spec.name))
     if value is not None:
-        _tell_of(round_, value, one)
+        _write_status(context, value, outcome)
 
 
-def _tell_of(round_: Round, value: Any, one: Decision) -> None:
+def _write_status(context: SyncContext, value: Any, outcome: Decision) -> None:
     from gatekeeper.cluster import external_secrets
 
-    assert round_.cluster is not None
-    status = externalsecrets_status.status_of(one, value, round_.now)
-    if status != (at(value, ("status",)) or {}):
-        external_secrets.tell(round_.cluster, value, status)
-    for told in externalsecrets_status.events_of(one, value):
-        external_secrets.note(round_.cluster, conditions.event(told, value, round_.now))
+    assert context.client is not None
+    status = externalsecrets_status.build_status(outcome, value, context.started_at)
+    if status != (get_field(value, ("status",)) or {}):
+        external_secrets.write_status(context.client, value, status)
+    for told in externalsecrets_status.build_events(outcome, value):
+        external_secrets.create_event(context.client, conditions.build_event(told, value, context.started_at))

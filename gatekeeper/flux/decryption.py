@@ -19,80 +19,82 @@ from gatekeeper.apply.order import Object
 from gatekeeper.errors import SealError
 from gatekeeper.flux import ownership
 from gatekeeper.host import process
-from gatekeeper.host.memory_files import Handed
-from gatekeeper.secret_value import Hidden
+from gatekeeper.host.memory_files import MemoryFiles
+from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import sops_cli
 
-AGE, PGP = ".agekey", ".asc"
-SECONDS = 60.0
+AGE_SUFFIX, PGP_SUFFIX = ".agekey", ".asc"
+TIMEOUT_SECONDS = 60.0
 
 
-def is_sealed(value: Object) -> bool:
+def is_encrypted(value: Object) -> bool:
     """Whether an object is encrypted, and is not to stay so."""
-    return isinstance(value.get("sops"), dict) and not ownership.says(value, "decrypt", "Disabled")
+    return isinstance(value.get("sops"), dict) and not ownership.has_mark(value, "decrypt", "Disabled")
 
 
-class Keys(NamedTuple):
+class DecryptionKeys(NamedTuple):
     """What is opened with: keys of age, a line each, and private keys of PGP."""
 
-    age: Hidden
-    pgp: tuple[Hidden, ...] = ()
+    age: SecretBytes
+    pgp: tuple[SecretBytes, ...] = ()
 
 
-def keys_of(data: Mapping[str, Hidden]) -> Keys:
+def parse_keys(data: Mapping[str, SecretBytes]) -> DecryptionKeys:
     """The keys of a Secret that Flux decrypts with: all that end with `.agekey`, and with `.asc`.
 
     Raises:
         SealError: there is none.
     """
-    found = [data[name].reveal().strip() for name in sorted(data) if name.endswith(AGE)]
-    pgp = tuple(data[name] for name in sorted(data) if name.endswith(PGP))
+    found = [data[name].reveal().strip() for name in sorted(data) if name.endswith(AGE_SUFFIX)]
+    pgp = tuple(data[name] for name in sorted(data) if name.endswith(PGP_SUFFIX))
     if not found and not pgp:
         held = ", ".join(f"`{name}`" for name in sorted(data)) or "nothing"
-        raise SealError(f"the Secret to decrypt with has no key that ends with {AGE} or {PGP}, but {held}")
-    return Keys(Hidden(b"\n".join(found)), pgp)
+        raise SealError(
+            f"the Secret to decrypt with has no key that ends with {AGE_SUFFIX} or {PGP_SUFFIX}, but {held}"
+        )
+    return DecryptionKeys(SecretBytes(b"\n".join(found)), pgp)
 
 
-def opened(objects: Sequence[Object], keys: Keys) -> list[Object]:
+def decrypt_objects(objects: Sequence[Object], keys: DecryptionKeys) -> list[Object]:
     """All objects, those that were encrypted in the clear.
 
     Raises:
         SealError: one cannot be opened; nothing of what it holds is in the message.
     """
-    with _keyring(keys.pgp) as keyring:
-        return [_opened(value, keys.age, keyring) if is_sealed(value) else value for value in objects]
+    with _open_keyring(keys.pgp) as keyring:
+        return [_decrypt_object(value, keys.age, keyring) if is_encrypted(value) else value for value in objects]
 
 
 @contextmanager
-def _keyring(keys: Sequence[Hidden]) -> Iterator[str]:
+def _open_keyring(pgp_keys: Sequence[SecretBytes]) -> Iterator[str]:
     """A folder of GnuPG's with some private keys, in memory, for as long as it is needed; empty where there are none.
 
     Raises:
         SealError: GnuPG is not there, or something is no key.
     """
-    if not keys:
+    if not pgp_keys:
         yield ""
         return
     if shutil.which("gpg") is None:
         raise SealError("GnuPG (`gpg`) is not installed, and the Secret to decrypt with has keys of PGP")
-    with closing(Handed()) as handed:
-        home = str(Path(handed.put("gpg.conf", b"batch\nno-tty\n", True)).parent)
+    with closing(MemoryFiles()) as handed:
+        home = str(Path(handed.write_file("gpg.conf", b"batch\nno-tty\n", True)).parent)
         surroundings = {"GNUPGHOME": home}
         try:
-            for key in keys:
+            for key in pgp_keys:
                 command = ["gpg", "--quiet", "--import"]
-                code, _, _ = process.run(command, SECONDS, stdin=key.reveal(), environment=surroundings)
+                code, _, _ = process.run_command(command, TIMEOUT_SECONDS, stdin=key.reveal(), environment=surroundings)
                 if code != 0:
                     raise SealError(
-                        f"a key that ends with {PGP} of the Secret to decrypt with is no private key of PGP"
+                        f"a key that ends with {PGP_SUFFIX} of the Secret to decrypt with is no private key of PGP"
                     )
             yield home
         finally:
             # Its agent would go on, and hold the keys.
-            process.run(["gpgconf", "--kill", "all"], SECONDS, environment=surroundings)
+            process.run_command(["gpgconf", "--kill", "all"], TIMEOUT_SECONDS, environment=surroundings)
 
 
-def _opened(value: Object, keys: Hidden, keyring: str) -> Object:
-    plain = sops_cli.opened_with(orjson.dumps(value), keys, str(entry_of(value)), SECONDS, keyring)
+def _decrypt_object(value: Object, age_keys: SecretBytes, keyring: str) -> Object:
+    plain = sops_cli.decrypt_with_keys(orjson.dumps(value), age_keys, str(entry_of(value)), TIMEOUT_SECONDS, keyring)
     found: Object = orjson.loads(plain.reveal())
     return found

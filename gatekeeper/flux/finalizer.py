@@ -9,36 +9,38 @@ from collections.abc import Callable
 from functools import partial
 
 from gatekeeper.apply import inventory, server_side_apply
-from gatekeeper.apply.server_side_apply import Gone
-from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, Object, Objects, Refusal
+from gatekeeper.apply.server_side_apply import PruneResult
+from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Object
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.flux import kustomization_spec, ownership, target_cluster
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.model import at
+from gatekeeper.model import get_field
 
 # Flux's own: whoever goes back to it finds what it knows.
 FINALIZER = "finalizers.fluxcd.io"
-PAUSE = 2.0
+RETRY_SECONDS = 2.0
 
 
-def hold(cluster: Objects, value: Object) -> None:
+def add_finalizer(cluster: DynamicClient, value: Object) -> None:
     """Sees to it that a Kustomization is not gone before what it has applied is; if somebody changes it, later."""
-    held = at(value, ("metadata", "finalizers")) or []
-    kind = cluster.kind(value["apiVersion"], value["kind"])
+    held = get_field(value, ("metadata", "finalizers")) or []
+    kind = cluster.find_kind(value["apiVersion"], value["kind"])
     if FINALIZER in held or kind is None:
         return
     try:
         cluster.patch(kind, value, {"metadata": {"finalizers": [*held, FINALIZER]}})
-    except Refusal as error:
+    except ApiStatusError as error:
         if error.code not in (CONFLICT, NOT_FOUND):
             raise
 
 
-def deleted(cluster: Objects, value: Object, note: Callable[[list[Gone]], None]) -> float | None:
+def finalize_kustomization(
+    cluster: DynamicClient, value: Object, record: Callable[[list[PruneResult]], None]
+) -> float | None:
     """Takes away what a Kustomization that is being deleted has applied, as it says, and lets it go.
 
     Args:
-        note: is told what will be taken away, before it is.
+        record: is told what will be taken away, before it is.
 
     Returns:
         In how many seconds it is to be looked at again; None when it is let go.
@@ -46,38 +48,44 @@ def deleted(cluster: Objects, value: Object, note: Callable[[list[Gone]], None])
     Raises:
         ToolError: the cluster does not do it.
     """
-    kind = cluster.kind(value["apiVersion"], value["kind"])
+    kind = cluster.find_kind(value["apiVersion"], value["kind"])
     metadata = value["metadata"]
     live = cluster.get(kind, metadata["namespace"], metadata["name"]) if kind else None
-    if kind is None or live is None or FINALIZER not in (at(live, ("metadata", "finalizers")) or ()):
+    if kind is None or live is None or FINALIZER not in (get_field(live, ("metadata", "finalizers")) or ()):
         return None
     spec = live["spec"]
     policy = spec.get("deletionPolicy") or "MirrorPrune"
     goes = policy in ("Delete", "WaitForTermination") or (policy == "MirrorPrune" and bool(spec.get("prune")))
     try:
-        wanted = kustomization_spec.read(live)
-        if wanted.account and wanted.cluster is None and _is_gone(cluster, metadata["namespace"], wanted.account):
+        wanted = kustomization_spec.parse_kustomization_spec(live)
+        if (
+            wanted.service_account
+            and wanted.kubeconfig_secret is None
+            and _is_account_missing(cluster, metadata["namespace"], wanted.service_account)
+        ):
             # Nobody could take it away any more: Flux lets it go then, too.
             goes = False
-        there = target_cluster.there(cluster, metadata["namespace"], wanted)
+        there = target_cluster.resolve_cluster(cluster, metadata["namespace"], wanted)
     except (FieldError, SealError) as error:
         # With other rights than those that it names nothing is taken away.
         raise ToolError(f"cannot be finished: {error}; mend it, or take its finalizer {FINALIZER} off") from None
     if goes and not spec.get("suspend"):
-        keep = partial(ownership.keep, live)
-        gone = server_side_apply.to_go(there, inventory.backwards(inventory.read(live)), keep)
+        keep = partial(ownership.find_keep_reason, live)
+        gone = server_side_apply.plan_prune(there, inventory.sort_for_prune(inventory.read_inventory(live)), keep)
         if any(one.action == "delete" for one in gone):
-            note(gone)
-        taken = server_side_apply.taken(there, gone, keep)
+            record(gone)
+        taken = server_side_apply.prune_objects(there, gone, keep)
         if any(one.action == "failed" for one in taken):
-            raise Refusal("; ".join(f"{one.entry}: {one.reason}" for one in taken if one.action == "failed"), CONFLICT)
+            raise ApiStatusError(
+                "; ".join(f"{one.entry}: {one.reason}" for one in taken if one.action == "failed"), CONFLICT
+            )
         if policy == "WaitForTermination" and any(one.action == "delete" for one in taken):
-            return PAUSE
+            return RETRY_SECONDS
     left = [one for one in live["metadata"]["finalizers"] if one != FINALIZER]
     cluster.patch(kind, live, {"metadata": {"finalizers": left}})
     return None
 
 
-def _is_gone(cluster: Objects, namespace: str, name: str) -> bool:
-    kind = cluster.kind("v1", "ServiceAccount")
+def _is_account_missing(cluster: DynamicClient, namespace: str, name: str) -> bool:
+    kind = cluster.find_kind("v1", "ServiceAccount")
     return kind is not None and cluster.get(kind, namespace, name) is None

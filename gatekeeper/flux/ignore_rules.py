@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from gatekeeper.apply.inventory import entry_of
 from gatekeeper.apply.order import Object
 from gatekeeper.gocompat import regexp
-from gatekeeper.kube.decoder import Fields
-from gatekeeper.kube.labels import labels_of
+from gatekeeper.kube.decoder import FieldReader
+from gatekeeper.kube.labels import read_labels
 
 
-class Ignore(NamedTuple):
+class IgnoreRule(NamedTuple):
     """Fields, by pointers, of the objects that fit a target.
 
     Attributes:
@@ -29,113 +29,120 @@ class Ignore(NamedTuple):
     labels: str
     annotations: str
 
-    def is_about(self, value: Object) -> bool:
+    def matches(self, value: Object) -> bool:
         """Whether it is about an object."""
         entry = entry_of(value)
         held = {one: getattr(entry, one) for one in ("group", "version", "kind", "namespace", "name")}
-        fits = all(_fits(pattern, held[name]) for name, pattern in self.target)
+        fits = all(_matches_pattern(pattern, held[name]) for name, pattern in self.target)
         return (
             fits
-            and _selects(self.labels, labels_of(value))
-            and _selects(self.annotations, labels_of(value, "annotations"))
+            and _matches_selector(self.labels, read_labels(value))
+            and _matches_selector(self.annotations, read_labels(value, "annotations"))
         )
 
 
-def read(fields: Fields) -> Ignore:
+def parse_ignore_rule(fields: FieldReader) -> IgnoreRule:
     """A rule as it stands in a Kustomization.
 
     Raises:
         FieldError: it is not valid.
     """
-    pointers, target = fields.words("paths"), fields.inner("target")
+    pointers, target = fields.read_string_list("paths"), fields.read_object("target")
     found: list[tuple[str, str]] = []
     selectors = {"labelSelector": "", "annotationSelector": ""}
     if target is not None:
         for name in ("group", "version", "kind", "namespace", "name"):
-            text = target.text(name, "")
-            if text and regexp.compiled(f"^(?:{text})$") is None:
-                target.refuse(name, "is no regular expression")
+            text = target.read_string(name, "")
+            if text and regexp.compile_pattern(f"^(?:{text})$") is None:
+                target.reject_field(name, "is no regular expression")
             found += [(name, text)] if text else []
         for name in selectors:
-            selectors[name] = target.text(name, "")
+            selectors[name] = target.read_string(name, "")
             if any(sign in selectors[name] for sign in "()"):
-                target.refuse(name, "can be `key=value`, `key!=value`, `key` and `!key`, with commas between them")
-        target.end()
-    fields.end()
-    return Ignore(pointers, tuple(found), *selectors.values())
+                target.reject_field(
+                    name, "can be `key=value`, `key!=value`, `key` and `!key`, with commas between them"
+                )
+        target.reject_unknown()
+    fields.reject_unknown()
+    return IgnoreRule(pointers, tuple(found), *selectors.values())
 
 
-def _fits(pattern: str, text: str) -> bool:
-    found = regexp.compiled(f"^(?:{pattern})$")
+def _matches_pattern(pattern: str, text: str) -> bool:
+    found = regexp.compile_pattern(f"^(?:{pattern})$")
     return found is not None and found.search(text) is not None
 
 
-def _selects(selector: str, held: Mapping[str, str]) -> bool:
+def _matches_selector(selector: str, labels: Mapping[str, str]) -> bool:
     for one in (part.strip() for part in selector.split(",") if part.strip()):
         key, sign, text = one.partition("!=")
         if sign:
-            is_met = held.get(key.strip()) != text.strip()
+            is_met = labels.get(key.strip()) != text.strip()
         elif "=" in one:
             key, _, text = one.partition("=")
-            is_met = held.get(key.strip()) == text.lstrip("=").strip()
+            is_met = labels.get(key.strip()) == text.lstrip("=").strip()
         else:
-            is_met = (one.lstrip("!") in held) is not one.startswith("!")
+            is_met = (one.lstrip("!") in labels) is not one.startswith("!")
         if not is_met:
             return False
     return True
 
 
-def without(value: Object, pointers: Iterable[str]) -> Object:
+def remove_pointers(value: Object, pointers: Iterable[str]) -> Object:
     """An object without what pointers lead to; what is not there is not missed."""
     found = deepcopy(value)
     for pointer in pointers:
-        _remove(found, pointer)
+        _remove_pointer(found, pointer)
     return found
 
 
-def _remove(value: Any, pointer: str) -> None:
+def _remove_pointer(value: Any, pointer: str) -> None:
     *above, last = [one.replace("~1", "/").replace("~0", "~") for one in pointer.split("/")[1:]] or [""]
     for step in above:
-        value = _step(value, step)
+        value = _resolve_step(value, step)
     if isinstance(value, dict):
         value.pop(last, None)
     elif isinstance(value, list) and last.isdecimal() and int(last) < len(value):
         del value[int(last)]
 
 
-def _step(value: Any, step: str) -> Any:
+def _resolve_step(value: Any, step: str) -> Any:
     if isinstance(value, list):
         return value[int(step)] if step.isdecimal() and int(step) < len(value) else None
     return value.get(step) if isinstance(value, dict) else None
 
 
-def kept(whole: Any, part: Any, live: Any) -> Any:
+def keep_live_fields(desired: Any, stripped: Any, live: Any) -> Any:
     """What is wanted, in which the fields that may differ are as they are in the cluster.
 
     Args:
-        part: what is wanted, without those fields.
+        stripped: what is wanted, without those fields.
     """
-    if isinstance(whole, dict) and isinstance(part, dict) and isinstance(live, dict):
+    if isinstance(desired, dict) and isinstance(stripped, dict) and isinstance(live, dict):
         found = {}
-        for key, held in whole.items():
-            if key in part:
-                found[key] = kept(held, part[key], live[key]) if key in live else held
+        for key, held in desired.items():
+            if key in stripped:
+                found[key] = keep_live_fields(held, stripped[key], live[key]) if key in live else held
             elif key in live:
                 found[key] = live[key]
         return found
-    if isinstance(whole, list) and isinstance(part, list) and isinstance(live, list) and len(whole) == len(part):
-        pairs = enumerate(zip(whole, part, strict=True))
-        return [kept(own, left, _same(own, number, live)) for number, (own, left) in pairs]
-    return part if whole != part else whole
+    if (
+        isinstance(desired, list)
+        and isinstance(stripped, list)
+        and isinstance(live, list)
+        and len(desired) == len(stripped)
+    ):
+        pairs = enumerate(zip(desired, stripped, strict=True))
+        return [keep_live_fields(own, left, _find_live_element(own, number, live)) for number, (own, left) in pairs]
+    return stripped if desired != stripped else desired
 
 
-def _same(own: Any, number: int, live: list[Any]) -> Any:
+def _find_live_element(element: Any, index: int, live: list[Any]) -> Any:
     """The element of a list in the cluster that an element is: by its name, or else by its place."""
-    if isinstance(own, dict) and "name" in own:
-        return next((one for one in live if isinstance(one, dict) and one.get("name") == own["name"]), None)
-    return live[number] if number < len(live) else None
+    if isinstance(element, dict) and "name" in element:
+        return next((one for one in live if isinstance(one, dict) and one.get("name") == element["name"]), None)
+    return live[index] if index < len(live) else None
 
 
-def pointers_for(value: Object, rules: Sequence[Ignore]) -> list[str]:
+def list_pointers(value: Object, rules: Sequence[IgnoreRule]) -> list[str]:
     """Which fields of an object may differ."""
-    return [pointer for rule in rules if rule.is_about(value) for pointer in rule.pointers]
+    return [pointer for rule in rules if rule.matches(value) for pointer in rule.pointers]

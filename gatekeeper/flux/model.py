@@ -5,36 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gatekeeper.apply.inventory import Entry
-from gatekeeper.apply.model import Asked, Done, Name
-from gatekeeper.cluster.dynamic_client import Object, Objects
-from gatekeeper.flux.kustomization_spec import Check
-from gatekeeper.model import at
+from gatekeeper.apply.inventory import InventoryEntry
+from gatekeeper.apply.model import KustomizationBuild, KustomizationName, ReconcileResult
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.flux.kustomization_spec import HealthCheck
+from gatekeeper.model import get_field
 
 VERSIONS = ("v1", "v1beta2", "v1beta1")
 
 
-class Begun(NamedTuple):
+class PendingReconcile(NamedTuple):
     """A Kustomization that is applied, and what of it is not there yet.
 
     Attributes:
-        there: the cluster, with the rights that it is applied with.
+        target: the cluster, with the rights that it is applied with.
         live: the Kustomization as it was read; None where the cluster has none.
-        held: what is applied now.
+        entries: what is applied now.
         checks: what is waited for; with none all is told already.
-        timeout: seconds.
+        timeout_seconds: seconds.
     """
 
-    done: Done
-    there: Objects
+    result: ReconcileResult
+    target: DynamicClient
     live: Object | None
-    held: Sequence[Entry]
-    checks: Sequence[Check] = ()
-    timeout: float = 0.0
-    began: float = 0.0
+    entries: Sequence[InventoryEntry]
+    checks: Sequence[HealthCheck] = ()
+    timeout_seconds: float = 0.0
+    started_at: float = 0.0
 
 
-def needs(asked: Asked) -> list[Name]:
+def list_dependencies(build: KustomizationBuild) -> list[KustomizationName]:
     """What a Kustomization depends on, by namespace and name."""
-    listed = at(asked.kustomization, ("spec", "dependsOn")) or ()
-    return [(one.get("namespace") or asked.name[0], one["name"]) for one in listed]
+    listed = get_field(build.kustomization, ("spec", "dependsOn")) or ()
+    return [(one.get("namespace") or build.name[0], one["name"]) for one in listed]

@@ -10,81 +10,85 @@ from typing import NamedTuple
 
 from gatekeeper.apply import kstatus
 from gatekeeper.apply.inventory import entry_of
-from gatekeeper.apply.server_side_apply import Change
-from gatekeeper.cluster.dynamic_client import Objects
+from gatekeeper.apply.server_side_apply import ObjectChange
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import health_expressions
-from gatekeeper.flux.kustomization_spec import Check, Wanted, ruled
+from gatekeeper.flux.kustomization_spec import HealthCheck, KustomizationSpec, attach_rule
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+INITIAL_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 2.0
 
 
-def targets(wanted: Wanted, changes: Sequence[Change]) -> list[Check]:
+def select_checks(spec: KustomizationSpec, changes: Sequence[ObjectChange]) -> list[HealthCheck]:
     """What must be there: all that was applied, or what is named."""
-    if not wanted.wait:
-        return list(wanted.checks)
+    if not spec.should_wait_for_all:
+        return list(spec.health_checks)
     entries = [entry_of(change.value) for change in changes if change.action != "skip"]
-    checks = (Check(entry.api_version, entry.kind, entry.namespace, entry.name) for entry in entries)
-    return [ruled(check, wanted.rules) for check in checks]
+    checks = (HealthCheck(entry.api_version, entry.kind, entry.namespace, entry.name) for entry in entries)
+    return [attach_rule(check, spec.health_rules) for check in checks]
 
 
-def unready(cluster: Objects, checks: Sequence[Check], seconds: float, stop: threading.Event) -> str:
+def wait_until_ready(
+    cluster: DynamicClient, checks: Sequence[HealthCheck], timeout_seconds: float, stop_event: threading.Event
+) -> str:
     """Why not all is there, once that is sure, the time is over, or it is told to stop; empty where all is."""
-    end, pause = time.monotonic() + seconds, FIRST_PAUSE
+    end, pause = time.monotonic() + timeout_seconds, INITIAL_PAUSE_SECONDS
     left = list(checks)
     while True:
-        look = looked(cluster, left)
-        if look.failed or not look.left:
-            return look.failed
-        left = look.left
+        look = check_readiness(cluster, left)
+        if look.failure or not look.pending:
+            return look.failure
+        left = look.pending
         if time.monotonic() + pause > end:
-            return late(look, seconds)
-        if stop.wait(pause):
+            return format_timeout(look, timeout_seconds)
+        if stop_event.wait(pause):
             return "nobody waits any more until all is there: it was told to stop"
-        pause = min(LONGEST_PAUSE, pause * 1.5)
+        pause = min(MAX_PAUSE_SECONDS, pause * 1.5)
 
 
-class Look(NamedTuple):
+class ReadinessReport(NamedTuple):
     """What a look at what is waited for found.
 
     Attributes:
-        failed: why some will not get there; empty where all may.
-        left: what is not there yet; and
+        failure: why some will not get there; empty where all may.
+        pending: what is not there yet; and
         reasons: why.
     """
 
-    failed: str
-    left: list[Check]
+    failure: str
+    pending: list[HealthCheck]
     reasons: str
 
 
-def looked(cluster: Objects, checks: Sequence[Check]) -> Look:
+def check_readiness(cluster: DynamicClient, checks: Sequence[HealthCheck]) -> ReadinessReport:
     """Looks at all that is waited for, once."""
-    states = [(check, _state(cluster, check)) for check in checks]
-    failed = "; ".join(f"{_shown(check)}: {state.reason}" for check, state in states if state.word == "Failed")
-    late = [(check, state) for check, state in states if state.word != "Current"]
-    return Look(
-        failed, [check for check, _ in late], "; ".join(f"{_shown(check)}: {state.reason}" for check, state in late)
+    states = [(check, _compute_status(cluster, check)) for check in checks]
+    failed = "; ".join(f"{_format_check(check)}: {state.reason}" for check, state in states if state.status == "Failed")
+    late = [(check, state) for check, state in states if state.status != "Current"]
+    return ReadinessReport(
+        failed,
+        [check for check, _ in late],
+        "; ".join(f"{_format_check(check)}: {state.reason}" for check, state in late),
     )
 
 
-def late(look: Look, seconds: float) -> str:
+def format_timeout(report: ReadinessReport, timeout_seconds: float) -> str:
     """Why not all is there, when time is over."""
-    return f"not ready after {seconds:g} seconds: {look.reasons}"
+    return f"not ready after {timeout_seconds:g} seconds: {report.reasons}"
 
 
-def _state(cluster: Objects, check: Check) -> kstatus.Health:
+def _compute_status(cluster: DynamicClient, check: HealthCheck) -> kstatus.KStatusResult:
     try:
-        kind = cluster.kind(check.api_version, check.kind)
+        kind = cluster.find_kind(check.api_version, check.kind)
         found = cluster.get(kind, check.namespace, check.name) if kind else None
     except ToolError as error:
-        return kstatus.Health("InProgress", str(error))
+        return kstatus.KStatusResult("InProgress", str(error))
     if found is None:
-        return kstatus.Health("InProgress", "it is not there")
+        return kstatus.KStatusResult("InProgress", "it is not there")
     if check.rule is not None:
-        return health_expressions.health_of(found, check.rule)
-    return kstatus.of(found, datetime.datetime.now(datetime.UTC))
+        return health_expressions.evaluate_health(found, check.rule)
+    return kstatus.compute_status(found, datetime.datetime.now(datetime.UTC))
 
 
-def _shown(check: Check) -> str:
+def _format_check(check: HealthCheck) -> str:
     return f"{check.kind} {f'{check.namespace}/' if check.namespace else ''}{check.name}"

@@ -6,36 +6,49 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from gatekeeper.apply.model import Asked, Done, Name, Outcome, Round
+from gatekeeper.apply.model import (
+    KustomizationBuild,
+    KustomizationName,
+    ReconcileContext,
+    ReconcileOutcome,
+    ReconcileResult,
+)
 from gatekeeper.flux import reconciler
-from gatekeeper.flux.model import needs
+from gatekeeper.flux.model import list_dependencies
 
 # So many Kustomizations at a time.
-AT_ONCE = 8
+MAX_WORKERS = 8
 
 
-def rounds(round_: Round, all_: Sequence[Asked], say: Callable[[Done], None]) -> list[Done]:
+def reconcile_all(
+    context: ReconcileContext, builds: Sequence[KustomizationBuild], on_result: Callable[[ReconcileResult], None]
+) -> list[ReconcileResult]:
     """Each Kustomization after those that it depends on, and beside the others; what depends on one not ready waits."""
-    done: dict[Name, Done] = {}
-    left = list(all_)
+    done: dict[KustomizationName, ReconcileResult] = {}
+    left = list(builds)
     while left:
         names = {one.name for one in left}
         # In a circle nobody can be first; each is found not ready then.
-        able = [one for one in left if not names & set(needs(one))] or left
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for one in pool.map(partial(_in_turn, round_, done, names), able):
-                done[one.asked.name] = one
-                say(one)
+        able = [one for one in left if not names & set(list_dependencies(one))] or left
+        with ThreadPoolExecutor(MAX_WORKERS) as pool:
+            for one in pool.map(partial(_reconcile_if_ready, context, done, names), able):
+                done[one.build.name] = one
+                on_result(one)
         left = [one for one in left if one.name not in done]
     return list(done.values())
 
 
-def _in_turn(round_: Round, done: Mapping[Name, Done], left: set[Name], asked: Asked) -> Done:
-    for name in needs(asked):
-        if name in left or (name in done and not done[name].outcome.is_ready):
+def _reconcile_if_ready(
+    context: ReconcileContext,
+    results: Mapping[KustomizationName, ReconcileResult],
+    waiting: set[KustomizationName],
+    build: KustomizationBuild,
+) -> ReconcileResult:
+    for name in list_dependencies(build):
+        if name in waiting or (name in results and not results[name].outcome.is_ready):
             message = f"dependency '{'/'.join(name)}' is not ready"
-            return Done(asked, Outcome(False, "DependencyNotReady", message))
-    late = reconciler.late(round_, asked)
+            return ReconcileResult(build, ReconcileOutcome(False, "DependencyNotReady", message))
+    late = reconciler.find_unready_dependency(context, build)
     if late:
-        return Done(asked, Outcome(False, "DependencyNotReady", late))
-    return reconciler.reconciled(round_, asked)
+        return ReconcileResult(build, ReconcileOutcome(False, "DependencyNotReady", late))
+    return reconciler.reconcile(context, build)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from gatekeeper.apply import gate_refusal, inventory, order, prune_budget, server_side_apply
-from gatekeeper.apply.inventory import Entry
-from gatekeeper.apply.model import Asked, Done, Outcome, Round
-from gatekeeper.apply.server_side_apply import Change, Gone
+from gatekeeper.apply.inventory import InventoryEntry
+from gatekeeper.apply.model import KustomizationBuild, ReconcileContext, ReconcileOutcome, ReconcileResult
+from gatekeeper.apply.server_side_apply import ObjectChange, PruneResult
 from gatekeeper.cluster import secret_values
-from gatekeeper.cluster.dynamic_client import Object, Objects
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.flux import (
     decryption,
@@ -23,31 +23,35 @@ from gatekeeper.flux import (
     status_writer,
     target_cluster,
 )
-from gatekeeper.flux.kustomization_spec import Wanted
-from gatekeeper.flux.model import VERSIONS, Begun
+from gatekeeper.flux.kustomization_spec import KustomizationSpec
+from gatekeeper.flux.model import VERSIONS, PendingReconcile
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.model import Verdict, at
+from gatekeeper.model import Verdict, get_field
 
 
-def reconciled(round_: Round, asked: Asked) -> Done:
+def reconcile(context: ReconcileContext, build: KustomizationBuild) -> ReconcileResult:
     """Applies a Kustomization, if the gate accepts it, and waits for what it waits for."""
-    begun = begin(round_, asked)
+    begun = begin_reconcile(context, build)
     if not begun.checks:
-        return begun.done
-    return finish(round_, begun, readiness.unready(begun.there, begun.checks, begun.timeout, round_.stop))
+        return begun.result
+    return finish_reconcile(
+        context,
+        begun,
+        readiness.wait_until_ready(begun.target, begun.checks, begun.timeout_seconds, context.stop_event),
+    )
 
 
-def late(round_: Round, asked: Asked) -> str:
+def find_unready_dependency(context: ReconcileContext, build: KustomizationBuild) -> str:
     """Which dependency is not ready by the expression about it, and why; empty where all are, or none has one."""
-    for one in at(asked.kustomization, ("spec", "dependsOn")) or ():
+    for one in get_field(build.kustomization, ("spec", "dependsOn")) or ():
         if not one.get("readyExpr"):
             continue
-        kind = round_.cluster.newest(GROUP, VERSIONS, "Kustomization")
-        name = (one.get("namespace") or asked.name[0], one["name"])
-        own, other = (round_.cluster.get(kind, *each) if kind else None for each in (asked.name, name))
+        kind = context.cluster.find_newest_kind(GROUP, VERSIONS, "Kustomization")
+        name = (one.get("namespace") or build.name[0], one["name"])
+        own, other = (context.cluster.get(kind, *each) if kind else None for each in (build.name, name))
         try:
-            reason = health_expressions.unready(one["readyExpr"], own, other)
+            reason = health_expressions.find_unready_reason(one["readyExpr"], own, other)
         except SealError as error:
             reason = str(error)
         if reason:
@@ -55,156 +59,175 @@ def late(round_: Round, asked: Asked) -> str:
     return ""
 
 
-def begin(round_: Round, asked: Asked) -> Begun:
+def begin_reconcile(context: ReconcileContext, build: KustomizationBuild) -> PendingReconcile:
     """Applies a Kustomization, if the gate accepts it; what is waited for is left to do."""
-    began, cluster = time.time(), round_.cluster
-    if at(asked.kustomization, ("spec", "suspend")):
-        return Begun(Done(asked, Outcome(True, "Suspended", "it is suspended: nothing is done")), cluster, None, ())
-    refused = refusal(round_.verdict, asked)
-    live = _live(cluster, asked)
-    before = inventory.read(live)
+    began, cluster = time.time(), context.cluster
+    if get_field(build.kustomization, ("spec", "suspend")):
+        return PendingReconcile(
+            ReconcileResult(build, ReconcileOutcome(True, "Suspended", "it is suspended: nothing is done")),
+            cluster,
+            None,
+            (),
+        )
+    refused = find_refusal(context.verdict, build)
+    live = _get_live(cluster, build)
+    before = inventory.read_inventory(live)
 
-    def ended(done: Done, held: Sequence[Entry] = before) -> Begun:
-        return Begun(status_writer.told(round_, live, done, held, began), cluster, live, held)
+    def ended(done: ReconcileResult, held: Sequence[InventoryEntry] = before) -> PendingReconcile:
+        return PendingReconcile(status_writer.write_result(context, live, done, held, began), cluster, live, held)
 
     if refused is not None:
-        return ended(Done(asked, refused))
+        return ended(ReconcileResult(build, refused))
     try:
-        wanted = kustomization_spec.read(asked.kustomization)
-        kustomization_spec.complete(asked.objects, asked.kustomization)
-        objects = ownership.owned(_opened(round_, asked), asked.kustomization)
-        there = target_cluster.there(cluster, asked.name[0], wanted)
+        wanted = kustomization_spec.parse_kustomization_spec(build.kustomization)
+        kustomization_spec.require_variables(build.objects, build.kustomization)
+        objects = ownership.add_owner_labels(_decrypt_objects(context, build), build.kustomization)
+        there = target_cluster.resolve_cluster(cluster, build.name[0], wanted)
     except (FieldError, SealError, ToolError) as error:
-        return ended(Done(asked, Outcome(False, "BuildFailed", str(error))))
-    prunes = bool(at(asked.kustomization, ("spec", "prune")))
-    leaving = inventory.backwards(inventory.gone(before, objects)) if prunes else []
-    gone = server_side_apply.to_go(there, leaving, partial(ownership.keep, asked.kustomization))
-    held = _held(round_, asked, gone, len(before))
+        return ended(ReconcileResult(build, ReconcileOutcome(False, "BuildFailed", str(error))))
+    prunes = bool(get_field(build.kustomization, ("spec", "prune")))
+    leaving = inventory.sort_for_prune(inventory.list_removed(before, objects)) if prunes else []
+    gone = server_side_apply.plan_prune(there, leaving, partial(ownership.find_keep_reason, build.kustomization))
+    held = _find_hold_reason(context, build, gone, len(before))
     if held and not objects:
         # An empty render is no wish.
-        return ended(Done(asked, Outcome(False, "PruneHeld", held), (), gone))
-    if not round_.is_written:
-        changes = server_side_apply.planned(there, order.stages(objects), _how(asked, wanted))
-        done = Done(asked, _outcome(changes, gone, held, round_.revision), changes, gone)
-        return Begun(done, there, live, before)
+        return ended(ReconcileResult(build, ReconcileOutcome(False, "PruneHeld", held), (), gone))
+    if not context.should_write:
+        changes = server_side_apply.plan_changes(there, order.split_stages(objects), _build_apply_policy(build, wanted))
+        done = ReconcileResult(build, _build_outcome(changes, gone, held, context.revision), changes, gone)
+        return PendingReconcile(done, there, live, before)
     try:
-        live = _noted(round_, live, before, objects)
-        done, taken = _written(round_, there, asked, objects, gone, held, _how(asked, wanted))
+        live = _record_inventory(context, live, before, objects)
+        done, taken = _apply_and_prune(context, there, build, objects, gone, held, _build_apply_policy(build, wanted))
     except ToolError as error:
-        reason = Outcome(False, "StatusFailed", f"nothing is applied that cannot be noted: {error}")
-        return Begun(Done(asked, reason), there, live, before)
-    now = status.kept(before, done.changes, taken)
-    checks = readiness.targets(wanted, done.changes) if done.outcome.is_ready else []
+        reason = ReconcileOutcome(False, "StatusFailed", f"nothing is applied that cannot be noted: {error}")
+        return PendingReconcile(ReconcileResult(build, reason), there, live, before)
+    now = status.merge_inventory(before, done.changes, taken)
+    checks = readiness.select_checks(wanted, done.changes) if done.outcome.is_ready else []
     if not checks:
         return ended(done, now)
-    return Begun(done, there, live, now, checks, wanted.timeout, began)
+    return PendingReconcile(done, there, live, now, checks, wanted.timeout_seconds, began)
 
 
-def _written(
-    round_: Round,
-    there: Objects,
-    asked: Asked,
+def _apply_and_prune(
+    context: ReconcileContext,
+    target: DynamicClient,
+    build: KustomizationBuild,
     objects: Sequence[Object],
-    gone: Sequence[Gone],
-    held: str,
-    how: server_side_apply.How,
-) -> tuple[Done, list[Gone] | None]:
+    prune_plan: Sequence[PruneResult],
+    hold_reason: str,
+    policy: server_side_apply.ApplyPolicy,
+) -> tuple[ReconcileResult, list[PruneResult] | None]:
     """Applies, and takes away; each step is noted before it is taken.
 
     Raises:
         Refusal: it cannot be noted.
     """
 
-    def note(changes: Sequence[Change]) -> None:
-        round_.act("apply", Done(asked, Outcome(False, "Applying", round_.revision), changes))
+    def note(changes: Sequence[ObjectChange]) -> None:
+        context.record_step(
+            "apply", ReconcileResult(build, ReconcileOutcome(False, "Applying", context.revision), changes)
+        )
 
-    changes = server_side_apply.applied(there, order.stages(objects), how, note)
+    changes = server_side_apply.apply_stages(target, order.split_stages(objects), policy, note)
     failed = any(change.action == "failed" for change in changes)
     # Nothing is taken away while something did not come; and with `prune: false` it is nobody's any more.
-    if failed or held:
-        return Done(asked, _outcome(changes, (), held, round_.revision), changes), None
-    if any(one.action == "delete" for one in gone):
-        round_.act("delete", Done(asked, Outcome(False, "Pruning", round_.revision), (), gone))
-    taken = server_side_apply.taken(there, gone, partial(ownership.keep, asked.kustomization))
-    return Done(asked, _outcome(changes, taken, held, round_.revision), changes, taken), taken
+    if failed or hold_reason:
+        return ReconcileResult(build, _build_outcome(changes, (), hold_reason, context.revision), changes), None
+    if any(one.action == "delete" for one in prune_plan):
+        context.record_step(
+            "delete", ReconcileResult(build, ReconcileOutcome(False, "Pruning", context.revision), (), prune_plan)
+        )
+    taken = server_side_apply.prune_objects(
+        target, prune_plan, partial(ownership.find_keep_reason, build.kustomization)
+    )
+    return ReconcileResult(build, _build_outcome(changes, taken, hold_reason, context.revision), changes, taken), taken
 
 
-def _how(asked: Asked, wanted: Wanted) -> server_side_apply.How:
-    return partial(ownership.manner, bool(at(asked.kustomization, ("spec", "force"))), wanted.ignored)
+def _build_apply_policy(build: KustomizationBuild, spec: KustomizationSpec) -> server_side_apply.ApplyPolicy:
+    return partial(
+        ownership.build_apply_options, bool(get_field(build.kustomization, ("spec", "force"))), spec.ignore_rules
+    )
 
 
-def finish(round_: Round, begun: Begun, reason: str) -> Done:
+def finish_reconcile(context: ReconcileContext, pending: PendingReconcile, reason: str) -> ReconcileResult:
     """Tells of a Kustomization that was waited for.
 
     Args:
         reason: why it is not there; empty where it is.
     """
-    done = begun.done
+    done = pending.result
     if reason:
-        done = done._replace(outcome=Outcome(False, "HealthCheckFailed", reason))
+        done = done._replace(outcome=ReconcileOutcome(False, "HealthCheckFailed", reason))
     # What was written meanwhile, by whomever, is not written over.
-    live = _live(round_.cluster, done.asked)
-    return status_writer.told(round_, live, done, begun.held, begun.began, is_healthy=not reason)
+    live = _get_live(context.cluster, done.build)
+    return status_writer.write_result(context, live, done, pending.entries, pending.started_at, is_healthy=not reason)
 
 
-def _opened(round_: Round, asked: Asked) -> list[Object]:
+def _decrypt_objects(context: ReconcileContext, build: KustomizationBuild) -> list[Object]:
     """What is applied, in the clear; by the keys of the Secret that the Kustomization names.
 
     Raises:
         SealError: something is encrypted and cannot be opened.
     """
-    sealed = [one for one in asked.objects if decryption.is_sealed(one)]
+    sealed = [one for one in build.objects if decryption.is_encrypted(one)]
     if not sealed:
-        return list(asked.objects)
-    name = at(asked.kustomization, ("spec", "decryption", "secretRef", "name"))
+        return list(build.objects)
+    name = get_field(build.kustomization, ("spec", "decryption", "secretRef", "name"))
     if not isinstance(name, str):
         entry = inventory.entry_of(sealed[0])
         raise SealError(f"{entry} is encrypted with SOPS: name the keys in `spec.decryption.secretRef`")
-    held = secret_values.secret(round_.cluster, asked.name[0], name)
+    held = secret_values.read_secret(context.cluster, build.name[0], name)
     if held is None:
-        raise SealError(f"the Secret {asked.name[0]}/{name} to decrypt with is not there")
-    return decryption.opened(asked.objects, decryption.keys_of(held))
+        raise SealError(f"the Secret {build.name[0]}/{name} to decrypt with is not there")
+    return decryption.decrypt_objects(build.objects, decryption.parse_keys(held))
 
 
-def _noted(round_: Round, live: Object | None, before: Sequence[Entry], objects: Sequence[Object]) -> Object | None:
+def _record_inventory(
+    context: ReconcileContext, live: Object | None, previous: Sequence[InventoryEntry], objects: Sequence[Object]
+) -> Object | None:
     """Notes what will be applied before it is: whoever is ended in between leaves nothing that nobody knows of."""
-    known = {entry.id for entry in before}
+    known = {entry.id for entry in previous}
     new = [entry for entry in map(inventory.entry_of, objects) if entry.id not in known]
-    kind = round_.cluster.kind(live["apiVersion"], "Kustomization") if live is not None else None
+    kind = context.cluster.find_kind(live["apiVersion"], "Kustomization") if live is not None else None
     if live is None or kind is None or not new:
         return live
-    return round_.cluster.patch_status(kind, live, {"inventory": status.inventory_of([*before, *new])})
+    return context.cluster.patch_status(kind, live, {"inventory": status.build_inventory([*previous, *new])})
 
 
-def _held(round_: Round, asked: Asked, gone: Sequence[Gone], before: int) -> str:
+def _find_hold_reason(
+    context: ReconcileContext, build: KustomizationBuild, prune_plan: Sequence[PruneResult], total: int
+) -> str:
     """Why what would go waits; empty where it may."""
-    if round_.approved == round_.revision:
+    if context.approved_revision == context.revision:
         return ""
-    leaving = [one.entry for one in gone if one.action == "delete"]
-    reason = prune_budget.excess(leaving, before, not asked.objects, round_.budget)
-    return f"{reason}; approve it with --approve {round_.revision}" if reason else ""
+    leaving = [one.entry for one in prune_plan if one.action == "delete"]
+    reason = prune_budget.find_excess(leaving, total, not build.objects, context.budget)
+    return f"{reason}; approve it with --approve {context.revision}" if reason else ""
 
 
-def refusal(verdict: Verdict, asked: Asked) -> Outcome | None:
+def find_refusal(verdict: Verdict, build: KustomizationBuild) -> ReconcileOutcome | None:
     """Why nothing of a Kustomization is applied: the gate refuses it, or could not judge; None where it may be."""
-    if asked.lost:
-        return Outcome(False, "BuildFailed", asked.lost)
-    return gate_refusal.refusal(verdict, asked.objects, [asked.folder])
+    if build.render_error:
+        return ReconcileOutcome(False, "BuildFailed", build.render_error)
+    return gate_refusal.find_refusal(verdict, build.objects, [build.folder])
 
 
-def _outcome(changes: Sequence[Change], gone: Sequence[Gone], held: str, revision: str) -> Outcome:
+def _build_outcome(
+    changes: Sequence[ObjectChange], prune_results: Sequence[PruneResult], hold_reason: str, revision: str
+) -> ReconcileOutcome:
     failed = [f"{change}: {change.reason}" for change in changes if change.action == "failed"]
     if failed:
-        return Outcome(False, "ReconciliationFailed", "; ".join(failed))
-    lost = [f"{one.entry}: {one.reason}" for one in gone if one.action == "failed"]
+        return ReconcileOutcome(False, "ReconciliationFailed", "; ".join(failed))
+    lost = [f"{one.entry}: {one.reason}" for one in prune_results if one.action == "failed"]
     if lost:
-        return Outcome(False, "PruneFailed", "; ".join(lost))
-    if held:
-        return Outcome(False, "PruneHeld", held)
-    return Outcome(True, "ReconciliationSucceeded", f"Applied revision: {revision}")
+        return ReconcileOutcome(False, "PruneFailed", "; ".join(lost))
+    if hold_reason:
+        return ReconcileOutcome(False, "PruneHeld", hold_reason)
+    return ReconcileOutcome(True, "ReconciliationSucceeded", f"Applied revision: {revision}")
 
 
-def _live(cluster: Objects, asked: Asked) -> Object | None:
+def _get_live(cluster: DynamicClient, build: KustomizationBuild) -> Object | None:
     """The Kustomization as it is in the cluster, which knows what was applied; None where it is not there."""
-    kind = cluster.newest(GROUP, VERSIONS, "Kustomization")
-    return cluster.get(kind, *asked.name) if kind else None
+    kind = cluster.find_newest_kind(GROUP, VERSIONS, "Kustomization")
+    return cluster.get(kind, *build.name) if kind else None

@@ -11,31 +11,31 @@ from copy import deepcopy
 
 from gatekeeper.apply.order import Object
 from gatekeeper.errors import SealError
-from gatekeeper.model import at
-from gatekeeper.secret_value import Hidden
+from gatekeeper.model import get_field
+from gatekeeper.secret_value import SecretBytes
 
 # What is shorter stands in too many texts to be hidden in them.
-SHORTEST = 4
+MIN_MASKED_LENGTH = 4
 # The data of an object of a namespace, given its kind and name; None where it is not there.
-ValuesOf = Callable[[str, str], Mapping[str, Hidden] | None]
+ValueLookup = Callable[[str, str], Mapping[str, SecretBytes] | None]
 
 
-def filled(kustomization: Object, values_of: ValuesOf) -> tuple[Object, tuple[Hidden, ...]]:
+def inline_values(kustomization: Object, lookup: ValueLookup) -> tuple[Object, tuple[SecretBytes, ...]]:
     """A Kustomization with all values in itself, and those of them that are secret.
 
     Raises:
         SealError: a ConfigMap or Secret is not there, and is not optional.
     """
-    listed = at(kustomization, ("spec", "postBuild", "substituteFrom"))
+    listed = get_field(kustomization, ("spec", "postBuild", "substituteFrom"))
     if not isinstance(listed, list):
         return kustomization, ()
     values: dict[str, str] = {}
-    secret: list[Hidden] = []
+    secret: list[SecretBytes] = []
     for one in listed:
         kind, name = str(one.get("kind")), str(one.get("name"))
         if kind not in ("ConfigMap", "Secret"):
             raise SealError(f"`spec.postBuild.substituteFrom` names a {kind}: it can be a ConfigMap or a Secret")
-        found = values_of(kind, name)
+        found = lookup(kind, name)
         if found is None:
             if one.get("optional"):
                 continue
@@ -49,10 +49,10 @@ def filled(kustomization: Object, values_of: ValuesOf) -> tuple[Object, tuple[Hi
     return whole, tuple(secret)
 
 
-def masked(text: str, secret: Iterable[Hidden]) -> str:
+def mask_secrets(text: str, secrets: Iterable[SecretBytes]) -> str:
     """A text in which secret values that may have come into it are covered."""
-    for one in secret:
+    for one in secrets:
         plain = one.reveal().decode("utf-8", "replace").replace("\n", "")
-        if len(plain) >= SHORTEST:
+        if len(plain) >= MIN_MASKED_LENGTH:
             text = text.replace(plain, "…")
     return text

@@ -14,50 +14,50 @@ import orjson
 
 from gatekeeper.config import Config
 from gatekeeper.host import atomic_file
-from gatekeeper.model import Finding, Place
+from gatekeeper.model import Finding, Location
 
 SCHEMA = "gatekeeper/baseline/v1"
-REASON = "known when the gate was introduced"
+DEFAULT_REASON = "known when the gate was introduced"
 
 
 class Baseline(NamedTuple):
     """The fingerprints that are known, why they do not count, and the last day on which they do not."""
 
-    place: Place
-    reason: str = REASON
+    location: Location
+    reason: str = DEFAULT_REASON
     expires: datetime.date = datetime.date.max
     fingerprints: frozenset[str] = frozenset()
-    fault: str = ""
+    error: str = ""
 
 
 def load(root: Path, config: Config) -> Baseline | None:
     """The repository's baseline, with a fault where it cannot be used; None where it has none."""
     path = root / config.baseline
-    place = Place(config.baseline, 1, 1)
+    place = Location(config.baseline, 1, 1)
     if not path.is_file():
         return None
     try:
         held = orjson.loads(path.read_bytes())
-        return _read(held, place)
+        return _parse_baseline(held, place)
     except OSError as error:
-        return Baseline(place, fault=f"cannot be read: {error.strerror or error}")
+        return Baseline(place, error=f"cannot be read: {error.strerror or error}")
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Baseline(place, fault="is no baseline; write it again with `gatekeeper check --write-baseline`")
+        return Baseline(place, error="is no baseline; write it again with `gatekeeper check --write-baseline`")
 
 
-def _read(held: Any, place: Place) -> Baseline:
-    if held["schema"] != SCHEMA:
-        raise ValueError(held["schema"])
-    fingerprints = frozenset(str(entry["fingerprint"]) for entry in held["findings"])
-    return Baseline(place, str(held["reason"]), datetime.date.fromisoformat(held["expires"]), fingerprints)
+def _parse_baseline(document: Any, location: Location) -> Baseline:
+    if document["schema"] != SCHEMA:
+        raise ValueError(document["schema"])
+    fingerprints = frozenset(str(entry["fingerprint"]) for entry in document["findings"])
+    return Baseline(location, str(document["reason"]), datetime.date.fromisoformat(document["expires"]), fingerprints)
 
 
 def write(findings: Iterable[Finding], path: Path, config: Config, today: datetime.date) -> int:
     """Writes a new baseline of all findings that nobody else waived; returns how many."""
-    old = (one for one in findings if not one.waived or one.waived.place.file == config.baseline)
+    old = (one for one in findings if not one.waiver or one.waiver.place.file == config.baseline)
     known = {
         one.fingerprint: {
-            "file": one.place.file,
+            "file": one.location.file,
             "rule": one.rule,
             "message": one.message,
             "fingerprint": one.fingerprint,
@@ -67,6 +67,6 @@ def write(findings: Iterable[Finding], path: Path, config: Config, today: dateti
     }
     once = sorted(known.values(), key=lambda entry: tuple(entry.values()))
     expires = today + datetime.timedelta(days=config.waiver_days)
-    held = {"schema": SCHEMA, "reason": REASON, "expires": expires.isoformat(), "findings": once}
+    held = {"schema": SCHEMA, "reason": DEFAULT_REASON, "expires": expires.isoformat(), "findings": once}
     atomic_file.write(path, orjson.dumps(held, option=orjson.OPT_INDENT_2) + b"\n")
     return len(once)

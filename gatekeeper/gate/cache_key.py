@@ -12,61 +12,66 @@ from gatekeeper import __version__
 from gatekeeper.config import Config
 from gatekeeper.host import git
 
-MOST_IGNORED = 20_000
+MAX_IGNORED_FILES = 20_000
 
 
-class Input(NamedTuple):
+class CacheInput(NamedTuple):
     """What is to be judged, as far as Git and the file system tell it quickly.
 
     Attributes:
-        listing: Git's own, with a digest of each file.
-        differing: names of files that differ from it, or are not in it.
-        contents: those names with what they hold.
-        around: what else can be read in judging: ignored files, policies from outside.
+        git_listing: Git's own, with a digest of each file.
+        differing_files: names of files that differ from it, or are not in it.
+        differing_contents: those names with what they hold.
+        surrounding_inputs: what else can be read in judging: ignored files, policies from outside.
     """
 
-    listing: bytes
-    differing: frozenset[str]
-    contents: tuple[bytes, ...]
-    around: tuple[bytes, ...]
+    git_listing: bytes
+    differing_files: frozenset[str]
+    differing_contents: tuple[bytes, ...]
+    surrounding_inputs: tuple[bytes, ...]
 
     @property
-    def parts(self) -> tuple[bytes, ...]:
+    def digest_parts(self) -> tuple[bytes, ...]:
         """All of it, for a digest."""
-        return (self.listing, b"contents", *self.contents, b"around", *self.around)
+        return (self.git_listing, b"contents", *self.differing_contents, b"around", *self.surrounding_inputs)
 
 
-def of(root: Path, config: Config, staged: bool) -> Input | None:
+def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | None:
     """A repository's input; None where it cannot be had quickly and surely.
 
     Args:
-        staged: whether the index is judged, and not the work tree.
+        is_staged: whether the index is judged, and not the work tree.
     """
-    state = git.state(root) if (root / ".git").exists() else None
-    if state is None or len(state.ignored) > MOST_IGNORED:
+    state = git.read_state(root) if (root / ".git").exists() else None
+    if state is None or len(state.ignored_files) > MAX_IGNORED_FILES:
         return None
-    differing = frozenset[str]() if staged else state.changed | state.new
+    differing = frozenset[str]() if is_staged else state.changed_files | state.new_files
     contents: list[bytes] = []
     for file in sorted(differing):
-        content = _content(root / file)
+        content = _read_content(root / file)
         if content is None:
             return None
         contents += [os.fsencode(file), content]
     # Ignored files are not judged, but kustomize and Helm can read them.
-    around = [f"{file} {_about(root / file)}".encode("utf-8", "surrogateescape") for file in sorted(state.ignored)]
+    around = [
+        f"{file} {_describe_status(root / file)}".encode("utf-8", "surrogateescape")
+        for file in sorted(state.ignored_files)
+    ]
     for folder in (*config.policies, *config.data, *config.crds, *config.leak_rules):
         start = root / folder
         if not start.resolve().is_relative_to(root.resolve()):
-            around.extend(contents_of(start))
-    return Input(state.listing, differing, tuple(contents), tuple(around))
+            around.extend(iterate_contents(start))
+    return CacheInput(state.listing, differing, tuple(contents), tuple(around))
 
 
-def judges() -> bytes:
+def identify_installation() -> bytes:
     """What tells one installation that judges from another."""
-    return f"{__version__} {sys.version} {_own()} {_installed()}".encode("utf-8", "surrogateescape")
+    return f"{__version__} {sys.version} {_fingerprint_package()} {_list_installed_packages()}".encode(
+        "utf-8", "surrogateescape"
+    )
 
 
-def _own() -> str:
+def _fingerprint_package() -> str:
     """What tells one build of this package from another: size and time of each of its files."""
     found = []
     for name, _, names in os.walk(Path(__file__).parent.parent):
@@ -76,14 +81,14 @@ def _own() -> str:
     return "\n".join(sorted(found))
 
 
-def _installed() -> str:
+def _list_installed_packages() -> str:
     """The packages beside this one, with their versions: some of them judge."""
     folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
     found = [path.name for folder in folders if folder.is_dir() for path in folder.iterdir()]
     return repr(sorted(name for name in found if name.endswith(".dist-info")))
 
 
-def _content(path: Path) -> bytes | None:
+def _read_content(path: Path) -> bytes | None:
     try:
         if path.is_symlink():
             return b"-> " + os.fsencode(path.readlink())
@@ -92,7 +97,7 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _about(path: Path) -> str:
+def _describe_status(path: Path) -> str:
     try:
         about = path.lstat()
     except OSError as error:
@@ -100,9 +105,9 @@ def _about(path: Path) -> str:
     return f"{about.st_size} {about.st_mtime_ns} {about.st_ino}"
 
 
-def contents_of(start: Path) -> Iterator[bytes]:
+def iterate_contents(start: Path) -> Iterator[bytes]:
     """Names and contents of all files below a folder."""
     files = [start] if start.is_file() else sorted(path for path in start.rglob("*") if path.is_file())
     for file in files:
         yield os.fsencode(file)
-        yield _content(file) or b"unreadable"
+        yield _read_content(file) or b"unreadable"

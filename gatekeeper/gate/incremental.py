@@ -8,21 +8,21 @@ from gatekeeper.config import Config
 from gatekeeper.engines.admission import engine
 from gatekeeper.engines.references import exported_facts
 from gatekeeper.gate import incremental_index, pipeline
-from gatekeeper.gate.incremental_index import Ledger, Local
-from gatekeeper.gate.pipeline import Whole
+from gatekeeper.gate.incremental_index import FileEntry, IncrementalIndex
+from gatekeeper.gate.pipeline import FullResult
 from gatekeeper.host.cache import Cache
 from gatekeeper.model import Resource, Verdict
 from gatekeeper.render import chart_uses
 from gatekeeper.workspace.tree import Tree
 
-WAIVER = b"gatekeeper:waive"
+WAIVER_MARKER = b"gatekeeper:waive"
 
 
-def judge(
+def check_files(
     root: Path,
-    known: Ledger,
-    files: frozenset[str],
-    changed: frozenset[str] | None,
+    index: IncrementalIndex,
+    differing_files: frozenset[str],
+    changed_files: frozenset[str] | None,
     config: Config,
     jobs: int,
     cache: Cache,
@@ -30,43 +30,50 @@ def judge(
     """The verdict on a repository, or on a change of it; None where more than the files has to be judged.
 
     Args:
-        files: those that differ from what the ledger knows.
-        changed: those of the change that is told of; None for everything.
+        differing_files: those that differ from what the ledger knows.
+        changed_files: those of the change that is told of; None for everything.
     """
-    if not incremental_index.allows(known, files | (changed or frozenset())):
+    if not incremental_index.can_check_alone(index, differing_files | (changed_files or frozenset())):
         return None
-    tree = Tree(root, sorted(files))
-    if any(WAIVER in content for file in files if isinstance(content := tree.read(file), bytes)):
+    tree = Tree(root, sorted(differing_files))
+    if any(WAIVER_MARKER in content for file in differing_files if isinstance(content := tree.read_file(file), bytes)):
         return None
-    whole = pipeline.judge_all(tree, config, pipeline.Asked(jobs, cache=cache))
-    resources = [resource for _, lot in whole.parts for resource in lot]
-    if whole.lost or not all(map(exported_facts.is_alone, resources)) or whole.verdict.coverage.skipped:
+    whole = pipeline.run_full_check(tree, config, pipeline.CheckOptions(jobs, cache=cache))
+    resources = [resource for _, lot in whole.resource_groups for resource in lot]
+    if whole.global_gaps or not all(map(exported_facts.is_self_contained, resources)) or whole.verdict.coverage.gaps:
         return None
-    names = {file: _digest([one for one in resources if one.origin.file == file], known.names) for file in files}
-    verdict = incremental_index.joined(known, files, whole.verdict, resources, names)
-    return pipeline.told(verdict, changed, ()) if verdict is not None else None
+    names = {
+        file: _hash_facts([one for one in resources if one.origin.file == file], index.config_object_names)
+        for file in differing_files
+    }
+    verdict = incremental_index.merge_verdict(index, differing_files, whole.verdict, resources, names)
+    return pipeline.filter_by_change(verdict, changed_files, ()) if verdict is not None else None
 
 
-def noted(whole: Whole, tree: Tree, config: Config, listing: bytes) -> bytes | None:
+def build_index(result: FullResult, tree: Tree, config: Config, git_listing: bytes) -> bytes | None:
     """What a run on everything knows, for the next; None where nothing can be judged by itself."""
-    verdict = whole.verdict
-    resources = [resource for _, lot in whole.parts for resource in lot]
+    verdict = result.verdict
+    resources = [resource for _, lot in result.resource_groups for resource in lot]
     waives = config.waivers in tree.files or (tree.root / config.baseline).exists()
-    if not tree.is_whole or not verdict.lasts or waives or any(map(engine.is_policy, resources)):
+    if not tree.is_whole or not verdict.is_cacheable or waives or any(map(engine.is_policy, resources)):
         return None
-    names = frozenset(exported_facts.provided(resources))
-    folders = tuple(f"{folder}/".lstrip("/") for folder in chart_uses.folders(whole.sources))
-    left_out = {gap.file for gap in verdict.coverage.skipped}
+    names = frozenset(exported_facts.list_provided_names(resources))
+    folders = tuple(f"{folder}/".lstrip("/") for folder in chart_uses.find_chart_folders(result.parsed_files))
+    left_out = {gap.file for gap in verdict.coverage.gaps}
     local = {}
-    for where, lot in whole.parts:
+    for where, lot in result.resource_groups:
         stands_alone = where not in left_out and not (folders and where.startswith(folders))
-        if lot and stands_alone and all(one.origin.file == where and exported_facts.is_alone(one) for one in lot):
-            content = tree.read(where)
-            if isinstance(content, bytes) and WAIVER not in content:
-                local[where] = Local(_digest(lot, names), len(lot), len(lot))
-    return incremental_index.to_bytes(Ledger(listing, local, verdict, tuple(sorted(names))))
+        if (
+            lot
+            and stands_alone
+            and all(one.origin.file == where and exported_facts.is_self_contained(one) for one in lot)
+        ):
+            content = tree.read_file(where)
+            if isinstance(content, bytes) and WAIVER_MARKER not in content:
+                local[where] = FileEntry(_hash_facts(lot, names), len(lot), len(lot))
+    return incremental_index.to_bytes(IncrementalIndex(git_listing, local, verdict, tuple(sorted(names))))
 
 
-def _digest(resources: list[Resource], names: frozenset[str] | tuple[str, ...]) -> str:
-    words = frozenset(name.encode() for name in names)
-    return incremental_index.digest(exported_facts.of(resource, words) for resource in resources)
+def _hash_facts(resources: list[Resource], config_object_names: frozenset[str] | tuple[str, ...]) -> str:
+    words = frozenset(name.encode() for name in config_object_names)
+    return incremental_index.hash_facts(exported_facts.describe_exports(resource, words) for resource in resources)

@@ -13,110 +13,121 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.gate import verdict_codec
-from gatekeeper.model import Coverage, Gap, Resource, Verdict, distinct
+from gatekeeper.model import Coverage, Gap, Resource, Verdict, deduplicate
 
 # More than that is not the change of a commit; everything is then judged anew, and known better.
-MOST_CHANGED = 50
+MAX_CHANGED_FILES = 50
 
 
-class Local(NamedTuple):
+class FileEntry(NamedTuple):
     """A file that stands alone: a digest of what others can depend on, and how many resources it has and checks."""
 
-    facts: str
-    resources: int
-    checked: int
+    facts_digest: str
+    resource_count: int
+    checked_count: int
 
 
-class Ledger(NamedTuple):
+class IncrementalIndex(NamedTuple):
     """One run: Git's listing of the files, those that stand alone, and the verdict on everything.
 
     Attributes:
-        names: of all Secrets and ConfigMaps.
+        config_object_names: of all Secrets and ConfigMaps.
     """
 
-    listing: bytes
-    local: Mapping[str, Local]
+    git_listing: bytes
+    file_entries: Mapping[str, FileEntry]
     verdict: Verdict
-    names: tuple[str, ...]
+    config_object_names: tuple[str, ...]
 
 
-def to_bytes(ledger: Ledger) -> bytes:
+def to_bytes(index: IncrementalIndex) -> bytes:
     """A ledger, to be kept."""
     return orjson.dumps(
         [
-            ledger.listing.decode("latin-1"),
-            {file: list(local) for file, local in ledger.local.items()},
-            orjson.Fragment(verdict_codec.to_bytes(ledger.verdict)),
-            ledger.names,
+            index.git_listing.decode("latin-1"),
+            {file: list(local) for file, local in index.file_entries.items()},
+            orjson.Fragment(verdict_codec.to_bytes(index.verdict)),
+            index.config_object_names,
         ]
     )
 
 
-def from_bytes(content: bytes) -> Ledger:
+def from_bytes(content: bytes) -> IncrementalIndex:
     """What `to_bytes` wrote."""
     held: list[Any] = orjson.loads(content)
     verdict = verdict_codec.from_bytes(orjson.dumps(held[2]))
-    local = {file: Local(*held_local) for file, held_local in held[1].items()}
-    return Ledger(held[0].encode("latin-1"), local, verdict, tuple(held[3]))
+    local = {file: FileEntry(*held_local) for file, held_local in held[1].items()}
+    return IncrementalIndex(held[0].encode("latin-1"), local, verdict, tuple(held[3]))
 
 
-def digest(facts: Iterable[str]) -> str:
+def hash_facts(facts: Iterable[str]) -> str:
     """A digest of what others can depend on in a file."""
     return hashlib.sha256("\0".join(facts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def changed(ledger: Ledger, listing: bytes, differing: Iterable[str]) -> frozenset[str] | None:
+def find_changed_files(
+    index: IncrementalIndex, git_listing: bytes, differing_files: Iterable[str]
+) -> frozenset[str] | None:
     """The files that are not what they were; None where they are too many, or some were added or taken away.
 
     Args:
-        listing: Git's listing now.
-        differing: files that differ from it.
+        git_listing: Git's listing now.
+        differing_files: files that differ from it.
     """
-    before, now = set(ledger.listing.split(b"\0")), set(listing.split(b"\0"))
-    gone, new = _names(before - now), _names(now - before)
-    files = new | frozenset(differing)
-    return files if gone == new and len(files) <= MOST_CHANGED else None
+    before, now = set(index.git_listing.split(b"\0")), set(git_listing.split(b"\0"))
+    gone, new = _parse_file_names(before - now), _parse_file_names(now - before)
+    files = new | frozenset(differing_files)
+    return files if gone == new and len(files) <= MAX_CHANGED_FILES else None
 
 
-def _names(lines: Iterable[bytes]) -> frozenset[str]:
+def _parse_file_names(lines: Iterable[bytes]) -> frozenset[str]:
     return frozenset(line.partition(b"\t")[2].decode("utf-8", "surrogateescape") for line in lines if line)
 
 
-def allows(ledger: Ledger, files: Iterable[str]) -> bool:
+def can_check_alone(index: IncrementalIndex, files: Iterable[str]) -> bool:
     """Whether files can be judged by themselves, as far as the ledger knows."""
     found = {
-        one.place.file
-        for one in ledger.verdict.findings
-        if one.waived or one.rule.startswith(("references/", "waivers/"))
+        one.location.file
+        for one in index.verdict.findings
+        if one.waiver or one.rule.startswith(("references/", "waivers/"))
     }
-    return all(file in ledger.local and file not in found for file in files)
+    return all(file in index.file_entries and file not in found for file in files)
 
 
-def joined(
-    ledger: Ledger, files: frozenset[str], part: Verdict, resources: Sequence[Resource], names: Mapping[str, str]
+def merge_verdict(
+    index: IncrementalIndex,
+    files: frozenset[str],
+    partial_verdict: Verdict,
+    resources: Sequence[Resource],
+    facts_digests: Mapping[str, str],
 ) -> Verdict | None:
     """The verdict on everything, from that on the changed files; None where more has to be judged.
 
     Args:
-        part: the verdict on the changed files alone.
+        partial_verdict: the verdict on the changed files alone.
         resources: what they hold now.
-        names: the digest of what others can depend on, by file, as it is now.
+        facts_digests: the digest of what others can depend on, by file, as it is now.
     """
-    old = [ledger.local[file] for file in files]
-    if any(names.get(file) != ledger.local[file].facts for file in files):
+    old = [index.file_entries[file] for file in files]
+    if any(facts_digests.get(file) != index.file_entries[file].facts_digest for file in files):
         return None
-    whole = ledger.verdict
-    if (part.engine, part.policies) != (whole.engine, whole.policies) or not part.lasts:
+    whole = index.verdict
+    if (partial_verdict.engine, partial_verdict.policy_digest) != (
+        whole.engine,
+        whole.policy_digest,
+    ) or not partial_verdict.is_cacheable:
         return None
     coverage = Coverage(
-        whole.coverage.files,
-        whole.coverage.resources - sum(one.resources for one in old) + len(resources),
-        whole.coverage.checked - sum(one.checked for one in old) + part.coverage.checked,
-        _skipped(whole.coverage.skipped, part.coverage.skipped, files),
+        whole.coverage.file_count,
+        whole.coverage.resource_count - sum(one.resource_count for one in old) + len(resources),
+        whole.coverage.checked_count - sum(one.checked_count for one in old) + partial_verdict.coverage.checked_count,
+        _merge_gaps(whole.coverage.gaps, partial_verdict.coverage.gaps, files),
     )
-    findings = distinct([*(one for one in whole.findings if one.place.file not in files), *part.findings])
-    return whole._replace(findings=findings, coverage=coverage, lasts=True)
+    findings = deduplicate(
+        [*(one for one in whole.findings if one.location.file not in files), *partial_verdict.findings]
+    )
+    return whole._replace(findings=findings, coverage=coverage, is_cacheable=True)
 
 
-def _skipped(before: Iterable[Gap], now: Iterable[Gap], files: frozenset[str]) -> tuple[Gap, ...]:
-    return tuple(sorted({gap for gap in before if gap.file not in files} | set(now)))
+def _merge_gaps(old_gaps: Iterable[Gap], new_gaps: Iterable[Gap], files: frozenset[str]) -> tuple[Gap, ...]:
+    return tuple(sorted({gap for gap in old_gaps if gap.file not in files} | set(new_gaps)))

@@ -11,29 +11,29 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gatekeeper.errors import UsageError
-from gatekeeper.model import Coverage, Finding, Verdict, distinct
+from gatekeeper.model import Coverage, Finding, Verdict, deduplicate
 
 # A waiver that silences nothing in one share may silence something in another.
-UNUSED = "waivers/unused"
+UNUSED_WAIVER_RULE = "waivers/unused"
 
 
-class Part(NamedTuple):
+class Shard(NamedTuple):
     """A share of a repository: its number, from 1, of how many; None for all of it."""
 
-    shard: tuple[int, int] | None
+    position: tuple[int, int] | None
 
-    def holds(self, file: str) -> bool:
+    def contains(self, file: str) -> bool:
         """Whether a file, and all that comes of it, is in this share."""
         return (
-            self.shard is None
-            or zlib.crc32(file.encode("utf-8", "surrogateescape")) % self.shard[1] + 1 == self.shard[0]
+            self.position is None
+            or zlib.crc32(file.encode("utf-8", "surrogateescape")) % self.position[1] + 1 == self.position[0]
         )
 
 
-WHOLE = Part(None)
+WHOLE_REPOSITORY = Shard(None)
 
 
-def parse(text: str) -> Part:
+def parse(text: str) -> Shard:
     """A share as it is written, `2/5`.
 
     Raises:
@@ -42,21 +42,21 @@ def parse(text: str) -> Part:
     number, _, of = text.partition("/")
     if not number.isdecimal() or not of.isdecimal() or not 1 <= int(number) <= int(of):
         raise UsageError(f"--shard {text}: must be I/N, such as 1/4 for the first of four")
-    return Part((int(number), int(of)))
+    return Shard((int(number), int(of)))
 
 
-def merged(verdicts: Sequence[tuple[str, Verdict]]) -> Verdict:
+def merge_verdicts(named_verdicts: Sequence[tuple[str, Verdict]]) -> Verdict:
     """The verdict of the whole, from those of all its shares.
 
     Args:
-        verdicts: each with a name for messages.
+        named_verdicts: each with a name for messages.
 
     Raises:
         UsageError: a share is missing or there twice, or they are not of the same run.
     """
     shares: dict[int, str] = {}
-    [(first_name, first), *_] = verdicts
-    for name, verdict in verdicts:
+    [(first_name, first), *_] = named_verdicts
+    for name, verdict in named_verdicts:
         if verdict.shard is None or first.shard is None:
             raise UsageError(
                 f"{name}: is no report of a share; make it with `gatekeeper check --shard I/N --format json`"
@@ -65,7 +65,7 @@ def merged(verdicts: Sequence[tuple[str, Verdict]]) -> Verdict:
             ("number of shares", verdict.shard[1], first.shard[1]),
             ("revision", verdict.revision, first.revision),
             ("engine", verdict.engine, first.engine),
-            ("policies", verdict.policies, first.policies),
+            ("policies", verdict.policy_digest, first.policy_digest),
         ):
             if ours != theirs:
                 raise UsageError(f"{name}: has another {what} than {first_name}; judge all shares of one commit alike")
@@ -76,16 +76,18 @@ def merged(verdicts: Sequence[tuple[str, Verdict]]) -> Verdict:
     missing = [str(number) for number in range(1, of + 1) if number not in shares]
     if missing:
         raise UsageError(f"share {', '.join(missing)} of {of} is missing: a verdict on a part is none on the whole")
-    parts = [verdict for _, verdict in verdicts]
+    parts = [verdict for _, verdict in named_verdicts]
     coverage = Coverage(
-        sum(part.coverage.files for part in parts),
-        sum(part.coverage.resources for part in parts),
-        sum(part.coverage.checked for part in parts),
-        tuple(sorted({gap for part in parts for gap in part.coverage.skipped})),
+        sum(part.coverage.file_count for part in parts),
+        sum(part.coverage.resource_count for part in parts),
+        sum(part.coverage.checked_count for part in parts),
+        tuple(sorted({gap for part in parts for gap in part.coverage.gaps})),
     )
-    return Verdict(distinct(_findings(parts)), coverage, first.engine, first.policies, first.revision)
+    return Verdict(deduplicate(_merge_findings(parts)), coverage, first.engine, first.policy_digest, first.revision)
 
 
-def _findings(parts: Sequence[Verdict]) -> list[Finding]:
-    everywhere = set.intersection(*({one for one in part.findings if one.rule == UNUSED} for part in parts))
-    return [one for part in parts for one in part.findings if one.rule != UNUSED or one in everywhere]
+def _merge_findings(verdicts: Sequence[Verdict]) -> list[Finding]:
+    everywhere = set.intersection(
+        *({one for one in part.findings if one.rule == UNUSED_WAIVER_RULE} for part in verdicts)
+    )
+    return [one for part in verdicts for one in part.findings if one.rule != UNUSED_WAIVER_RULE or one in everywhere]

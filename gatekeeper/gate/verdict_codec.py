@@ -6,17 +6,17 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.model import Coverage, Finding, Gap, Place, Ref, Verdict, Waived
+from gatekeeper.model import AppliedWaiver, Coverage, Finding, Gap, Location, ObjectRef, Verdict
 
 
 def to_bytes(verdict: Verdict) -> bytes:
     """A verdict as JSON lists, each field in the order of its type."""
     return orjson.dumps(
         [
-            [_finding(finding) for finding in verdict.findings],
-            [*verdict.coverage[:3], [list(gap) for gap in verdict.coverage.skipped]],
+            [_encode_finding(finding) for finding in verdict.findings],
+            [*verdict.coverage[:3], [list(gap) for gap in verdict.coverage.gaps]],
             list(verdict.engine),
-            verdict.policies,
+            verdict.policy_digest,
             verdict.revision,
             verdict.shard and list(verdict.shard),
         ]
@@ -32,7 +32,7 @@ def from_bytes(content: bytes) -> Verdict:
     findings, coverage, engine, policies, revision, shard = orjson.loads(content)
     files, resources, checked, skipped = coverage
     return Verdict(
-        tuple(_read(held) for held in findings),
+        tuple(_decode_finding(held) for held in findings),
         Coverage(files, resources, checked, tuple(Gap(*gap) for gap in skipped)),
         (engine[0], engine[1]),
         policies,
@@ -41,31 +41,31 @@ def from_bytes(content: bytes) -> Verdict:
     )
 
 
-def _finding(finding: Finding) -> list[Any]:
-    waived = finding.waived
+def _encode_finding(finding: Finding) -> list[Any]:
+    waived = finding.waiver
     return [
         *finding[:3],
-        list(finding.place),
-        finding.resource and list(finding.resource),
-        finding.path and list(finding.path),
+        list(finding.location),
+        finding.resource_ref and list(finding.resource_ref),
+        finding.field_path and list(finding.field_path),
         finding.hint,
-        finding.placed,
+        finding.location_precision,
         waived and [*waived[:4], list(waived.place)],
-        finding.old,
+        finding.is_preexisting,
     ]
 
 
-def _read(held: list[Any]) -> Finding:
-    rule, severity, message, place, resource, path, hint, placed, waived, old = held
+def _decode_finding(values: list[Any]) -> Finding:
+    rule, severity, message, place, resource, path, hint, placed, waived, old = values
     return Finding(
         rule,
         severity,
         message,
-        Place(*place),
-        resource and Ref(*resource),
+        Location(*place),
+        resource and ObjectRef(*resource),
         path if path is None else tuple(path),
         hint,
         placed,
-        waived and Waived(waived[0], waived[1], waived[2], waived[3], Place(*waived[4])),
+        waived and AppliedWaiver(waived[0], waived[1], waived[2], waived[3], Location(*waived[4])),
         old,
     )

@@ -15,16 +15,16 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import Idle
-from gatekeeper.secret_value import Hidden
+from gatekeeper.host.process import LineProcessPool
+from gatekeeper.secret_value import SecretBytes
 
 SECONDS = 10.0
-ADVICE = "a template may go on for ever, or take more than 512 MB"
-Engine = Literal["external-secrets", "external-secrets-v1", "sealed-secrets"]
-_programs = Idle(partial(toolchain.find, "gotemplate"), SECONDS, ADVICE)
+TIMEOUT_ADVICE = "a template may go on for ever, or take more than 512 MB"
+TemplateEngine = Literal["external-secrets", "external-secrets-v1", "sealed-secrets"]
+_PROGRAMS = LineProcessPool(partial(toolchain.find_program, "gotemplate"), SECONDS, TIMEOUT_ADVICE)
 
 
-class Rename(NamedTuple):
+class KeyRename(NamedTuple):
     """Keys that get new names: by a regular expression of Go's, or by a template that sees each as `.value`."""
 
     keys: tuple[str, ...]
@@ -33,44 +33,44 @@ class Rename(NamedTuple):
     template: str = ""
 
 
-class Lookup(NamedTuple):
-    """A path into a JSON text, as gjson has them; with `raw` what stands there as it stands there."""
+class PathLookup(NamedTuple):
+    """A path into a JSON text, as gjson has them; with `is_raw` what stands there as it stands there."""
 
-    text: Hidden
+    document: SecretBytes
     path: str
-    raw: bool = False
+    is_raw: bool = False
 
 
-class Removal(NamedTuple):
+class FieldRemoval(NamedTuple):
     """An object as JSON, and jq expressions that name what is taken away from it; what does not fit takes nothing."""
 
-    text: Hidden
+    document: SecretBytes
     expressions: tuple[str, ...]
 
 
-class Fault(NamedTuple):
+class GoFault(NamedTuple):
     """Why a template, a pattern or an expression gives nothing: in what, and where in it."""
 
     reason: str
 
 
-class Reply(NamedTuple):
+class GoReply(NamedTuple):
     """An answer for each template, lookup, rename and removal. A path that leads nowhere gives None."""
 
-    templates: list[Hidden | Fault]
-    lookups: list[Hidden | None]
-    renames: list[list[str] | Fault]
-    removals: list[Hidden | Fault]
+    templates: list[SecretBytes | GoFault]
+    lookups: list[SecretBytes | None]
+    renames: list[list[str] | GoFault]
+    removals: list[SecretBytes | GoFault]
 
 
-def ask(
-    engine: Engine = "external-secrets",
-    data: Mapping[str, Hidden] | None = None,
+def send_request(
+    engine: TemplateEngine = "external-secrets",
+    data: Mapping[str, SecretBytes] | None = None,
     templates: Sequence[str] = (),
-    lookups: Sequence[Lookup] = (),
-    renames: Sequence[Rename] = (),
-    removals: Sequence[Removal] = (),
-) -> Reply:
+    lookups: Sequence[PathLookup] = (),
+    renames: Sequence[KeyRename] = (),
+    removals: Sequence[FieldRemoval] = (),
+) -> GoReply:
     """Fills templates, looks up, renames and takes away, all in one request.
 
     Args:
@@ -80,24 +80,24 @@ def ask(
     """
     request = {
         "engine": engine,
-        "data": {key: _packed(value) for key, value in (data or {}).items()},
+        "data": {key: _encode(value) for key, value in (data or {}).items()},
         "templates": list(templates),
-        "lookups": [{"json": _packed(one.text), "path": one.path, "raw": one.raw} for one in lookups],
+        "lookups": [{"json": _encode(one.document), "path": one.path, "raw": one.is_raw} for one in lookups],
         "renames": [one._asdict() for one in renames],
-        "removals": [{"json": _packed(one.text), "expressions": list(one.expressions)} for one in removals],
+        "removals": [{"json": _encode(one.document), "expressions": list(one.expressions)} for one in removals],
     }
-    reply = orjson.loads(_programs.ask(orjson.dumps(request)))
-    return Reply(
-        [_value(one) if one["found"] else Fault(one["fault"]) for one in reply["templates"]],
-        [_value(one) if one["found"] else None for one in reply["lookups"]],
-        [list(one["names"]) if one["found"] else Fault(one["fault"]) for one in reply["renames"]],
-        [_value(one) if one["found"] else Fault(one["fault"]) for one in reply["removals"]],
+    reply = orjson.loads(_PROGRAMS.send_request(orjson.dumps(request)))
+    return GoReply(
+        [_decode(one) if one["found"] else GoFault(one["fault"]) for one in reply["templates"]],
+        [_decode(one) if one["found"] else None for one in reply["lookups"]],
+        [list(one["names"]) if one["found"] else GoFault(one["fault"]) for one in reply["renames"]],
+        [_decode(one) if one["found"] else GoFault(one["fault"]) for one in reply["removals"]],
     )
 
 
-def _packed(value: Hidden) -> str:
+def _encode(value: SecretBytes) -> str:
     return base64.b64encode(value.reveal()).decode("ascii")
 
 
-def _value(answer: Mapping[str, Any]) -> Hidden:
-    return Hidden(base64.b64decode(answer.get("value") or ""))
+def _decode(answer: Mapping[str, Any]) -> SecretBytes:
+    return SecretBytes(base64.b64decode(answer.get("value") or ""))

@@ -7,11 +7,11 @@ from typing import Any
 import re2
 
 
-def compiled(text: str) -> Any | None:
+def compile_pattern(pattern: str) -> Any | None:
     """A pattern; None where Go would not take it."""
     options = re2.Options()
     options.log_errors = False
     try:
-        return re2.compile(text, options=options)
+        return re2.compile(pattern, options=options)
     except re2.error:
         return None

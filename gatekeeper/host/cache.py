@@ -18,9 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 
 MAC_BYTES = 32
-SHORTEST_KEY = 16
-MOST_BYTES = 256 * 1024 * 1024
-OFF = "off"
+MIN_KEY_LENGTH = 16
+MAX_CACHE_BYTES = 256 * 1024 * 1024
+DISABLED = "off"
 
 
 class Cache:
@@ -30,14 +30,14 @@ class Cache:
         judges: what tells these judges from others; entries of others are as good as none.
     """
 
-    def __init__(self, folder: Path, secret: bytes, judges: bytes) -> None:
+    def __init__(self, folder: Path, secret: bytes, installation_id: bytes) -> None:
         self._folder = folder
-        self._secret = hashlib.blake2b(judges, key=secret[:64], digest_size=32).digest()
+        self._secret = hashlib.blake2b(installation_id, key=secret[:64], digest_size=32).digest()
 
     def __repr__(self) -> str:
         return f"Cache({self._folder})"
 
-    def key(self, parts: Iterable[bytes]) -> str:
+    def derive_key(self, parts: Iterable[bytes]) -> str:
         """A digest of some parts, in hexadecimal; no other parts have the same."""
         digest = hashlib.blake2b(key=self._secret, digest_size=24)
         for part in parts:
@@ -45,63 +45,65 @@ class Cache:
             digest.update(part)
         return digest.hexdigest()
 
-    def read(self, key: str) -> bytes | None:
+    def read_entry(self, key: str) -> bytes | None:
         """What is kept under a key; None where nothing is, or where it is not what was written."""
         try:
-            held = self._path(key).read_bytes()
+            held = self._entry_path(key).read_bytes()
         except OSError:
             return None
         content = held[MAC_BYTES:]
-        return content if hmac.compare_digest(held[:MAC_BYTES], self._mac(key, content)) else None
+        return content if hmac.compare_digest(held[:MAC_BYTES], self._compute_mac(key, content)) else None
 
-    def write(self, key: str, content: bytes) -> None:
+    def write_entry(self, key: str, content: bytes) -> None:
         """Keeps something under a key; where the folder cannot be written, nothing is kept."""
         from gatekeeper.host import atomic_file
 
-        path = self._path(key)
+        path = self._entry_path(key)
         with suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            atomic_file.write(path, self._mac(key, content) + content)
-            self._prune()
+            atomic_file.write(path, self._compute_mac(key, content) + content)
+            self._remove_oldest()
 
-    def _mac(self, key: str, content: bytes) -> bytes:
+    def _compute_mac(self, key: str, content: bytes) -> bytes:
         return hmac.digest(self._secret, key.encode() + b"\0" + content, "sha256")
 
-    def _path(self, key: str) -> Path:
+    def _entry_path(self, key: str) -> Path:
         return self._folder / key[:2] / key
 
-    def _prune(self) -> None:
+    def _remove_oldest(self) -> None:
         """Forgets the oldest entries once there is too much."""
         entries = []
         for path in self._folder.glob("??/*"):
             # Another run may have taken it away in the meantime.
             with suppress(OSError):
                 entries.append((path.stat().st_mtime, path.stat().st_size, path))
-        room = MOST_BYTES
+        room = MAX_CACHE_BYTES
         for _, size, path in sorted(entries, reverse=True):
             room -= size
             if room < 0:
                 path.unlink(missing_ok=True)
 
 
-def opened(judges: bytes) -> Cache | None:
+def open_cache(installation_id: bytes) -> Cache | None:
     """The user's cache; None where it is switched off, or where no key can be kept."""
     named = os.environ.get("GATEKEEPER_CACHE", "")
-    if named == OFF:
+    if named == DISABLED:
         return None
-    folder = Path(named) if named else _home("XDG_CACHE_HOME", ".cache") / "verdicts"
+    folder = Path(named) if named else _find_folder("XDG_CACHE_HOME", ".cache") / "verdicts"
     given = os.environ.get("GATEKEEPER_CACHE_KEY", "")
     secret = (
-        given.encode() if len(given) >= SHORTEST_KEY else _secret(_home("XDG_CONFIG_HOME", ".config") / "cache.key")
+        given.encode()
+        if len(given) >= MIN_KEY_LENGTH
+        else _load_secret(_find_folder("XDG_CONFIG_HOME", ".config") / "cache.key")
     )
-    return Cache(folder, secret, judges) if secret else None
+    return Cache(folder, secret, installation_id) if secret else None
 
 
-def _home(variable: str, usual: str) -> Path:
-    return Path(os.environ.get(variable) or Path.home() / usual) / "gatekeeper"
+def _find_folder(variable: str, default: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / default) / "gatekeeper"
 
 
-def _secret(path: Path) -> bytes | None:
+def _load_secret(path: Path) -> bytes | None:
     """The user's key, made at the first time; None where nobody can be sure that nobody else knows it."""
     try:
         if not path.exists():

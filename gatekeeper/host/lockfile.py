@@ -19,9 +19,9 @@ from gatekeeper.errors import UsageError
 from gatekeeper.host import atomic_file, toolchain
 from gatekeeper.host.toolchain import Tool
 
-NAME = "gatekeeper.lock"
+LOCK_FILE = "gatekeeper.lock"
 SCHEMA = "gatekeeper/lock/v1"
-VERSION = re.compile(r"v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
+VERSION_PATTERN = re.compile(r"v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
 PLATFORM = f"{sys.platform}-{platform.machine().lower()}"
 
 
@@ -31,37 +31,37 @@ def load(root: Path) -> dict[str, Tool]:
     Raises:
         UsageError: the lock is malformed.
     """
-    held = _held(root)
-    return {name: _tool(name, entry) for name, entry in held.get("tools", {}).items()}
+    held = _read_lock(root)
+    return {name: _parse_tool(name, entry) for name, entry in held.get("tools", {}).items()}
 
 
-def write(root: Path, found: dict[str, str]) -> Path:
+def write(root: Path, program_digests: dict[str, str]) -> Path:
     """Writes the lock: the versions that count now, and checksums of this platform's programs beside those known.
 
     Args:
-        found: SHA-256 of the programs that are here, by tool.
+        program_digests: SHA-256 of the programs that are here, by tool.
     """
-    held = _held(root)
+    held = _read_lock(root)
     entries: dict[str, Any] = {}
     for name, tool in toolchain.TOOLS.items():
-        if name not in toolchain.PINNED and name not in found and name not in held.get("tools", {}):
+        if name not in toolchain.PINNED_TOOLS and name not in program_digests and name not in held.get("tools", {}):
             continue
         before = held.get("tools", {}).get(name, {})
-        version = toolchain.pinned(name).version
+        version = toolchain.get_tool(name).version
         sums = {
             where: sorted(known) for where, known in before.get("sums", {}).items() if before.get("version") == version
         }
-        if name in found:
-            sums[PLATFORM] = sorted({*sums.get(PLATFORM, ()), found[name]})
+        if name in program_digests:
+            sums[PLATFORM] = sorted({*sums.get(PLATFORM, ()), program_digests[name]})
         entries[name] = {"package": tool.package, "version": version, "sums": dict(sorted(sums.items()))}
     value = {"schema": SCHEMA, "gatekeeper": __version__, "tools": entries}
-    path = root / NAME
+    path = root / LOCK_FILE
     atomic_file.write(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
     return path
 
 
-def _held(root: Path) -> dict[str, Any]:
-    path = root / NAME
+def _read_lock(root: Path) -> dict[str, Any]:
+    path = root / LOCK_FILE
     try:
         value = orjson.loads(path.read_bytes())
     except FileNotFoundError:
@@ -75,14 +75,14 @@ def _held(root: Path) -> dict[str, Any]:
     return value
 
 
-def _tool(name: str, entry: Any) -> Tool:
+def _parse_tool(name: str, entry: Any) -> Tool:
     if name not in toolchain.TOOLS:
-        raise UsageError(f"{NAME}: no tool `{name}`; there are {', '.join(toolchain.TOOLS)}")
+        raise UsageError(f"{LOCK_FILE}: no tool `{name}`; there are {', '.join(toolchain.TOOLS)}")
     own = toolchain.TOOLS[name]
     # A lock chooses a version; which program that is of, this package says.
     if not isinstance(entry, dict) or entry.get("package") != own.package:
-        raise UsageError(f"{NAME}: `{name}` must be of the package {own.package}")
+        raise UsageError(f"{LOCK_FILE}: `{name}` must be of the package {own.package}")
     version, sums = entry.get("version"), entry.get("sums")
-    if not isinstance(version, str) or not VERSION.fullmatch(version) or not isinstance(sums, dict):
-        raise UsageError(f"{NAME}: `{name}` needs a version such as {own.version}, and sums by platform")
-    return own._replace(version=version, sums=tuple(map(str, sums.get(PLATFORM) or ())))
+    if not isinstance(version, str) or not VERSION_PATTERN.fullmatch(version) or not isinstance(sums, dict):
+        raise UsageError(f"{LOCK_FILE}: `{name}` needs a version such as {own.version}, and sums by platform")
+    return own._replace(version=version, checksums=tuple(map(str, sums.get(PLATFORM) or ())))

@@ -9,7 +9,7 @@ from pathlib import Path
 from gatekeeper.errors import ToolError
 
 # A renderer that tries to fetch finds only a closed port; Git may read no remote at all.
-OFFLINE = {
+OFFLINE_ENVIRONMENT = {
     "HTTP_PROXY": "http://127.0.0.1:9",
     "HTTPS_PROXY": "http://127.0.0.1:9",
     "ALL_PROXY": "http://127.0.0.1:9",
@@ -19,23 +19,23 @@ OFFLINE = {
     "GIT_ALLOW_PROTOCOL": "none",
     "GIT_TERMINAL_PROMPT": "0",
 }
-PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT", "XDG_CACHE_HOME")
+INHERITED_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT", "XDG_CACHE_HOME")
 
 
-def run(
+def run_command(
     command: Sequence[str | Path],
     timeout: float,
     cwd: Path | None = None,
     stdin: bytes | None = None,
     environment: Mapping[str, str] | None = None,
-    online: bool = False,
+    allow_network: bool = False,
     advice: str = "raise `render.timeout`",
 ) -> tuple[int, bytes, str]:
     """Runs a program to its end, offline if not said otherwise.
 
     Args:
         timeout: seconds; the program is killed after that.
-        online: whether it may open connections, by the proxies and keys of the user.
+        allow_network: whether it may open connections, by the proxies and keys of the user.
         environment: added to the few variables that are passed on.
         advice: what to do where the time was too short.
 
@@ -48,7 +48,7 @@ def run(
     # Imported only where a program is run: a check of plain files needs none.
     import subprocess
 
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    kept = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     name = Path(command[0]).name
     try:
         done = subprocess.run(
@@ -58,7 +58,11 @@ def run(
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             timeout=timeout,
-            env={**kept, **(_reach() if online else OFFLINE), **(environment or {})},
+            env={
+                **kept,
+                **(_build_network_environment() if allow_network else OFFLINE_ENVIRONMENT),
+                **(environment or {}),
+            },
             check=False,
         )
     except subprocess.TimeoutExpired as error:
@@ -68,7 +72,7 @@ def run(
     return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
 
 
-class Talking:
+class LineProcess:
     """A program that goes on answering, a line for each line, offline; one thread may talk with it at a time.
 
     Raises:
@@ -78,17 +82,20 @@ class Talking:
     def __init__(self, command: Sequence[str | Path]) -> None:
         import subprocess
 
-        kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        kept = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
         self._name = Path(command[0]).name
         try:
             self._process = subprocess.Popen(
-                [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, env={**kept, **OFFLINE},
-            )  # fmt: skip
+                [str(part) for part in command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**kept, **OFFLINE_ENVIRONMENT},
+            )
         except OSError as error:
             raise ToolError(f"{self._name} cannot be started: {error.strerror or error}") from error
 
-    def ask(self, line: bytes, timeout: float, advice: str) -> bytes:
+    def send_request(self, request: bytes, timeout: float, advice: str) -> bytes:
         """One line, and the line that it answers. After an error it is ended.
 
         Args:
@@ -110,7 +117,7 @@ class Talking:
         timer = Timer(timeout, stop)
         timer.start()
         try:
-            self._process.stdin.write(line + b"\n")
+            self._process.stdin.write(request + b"\n")
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
         except OSError:
@@ -119,19 +126,19 @@ class Talking:
             timer.cancel()
         if answer:
             return answer
-        self.end()
+        self.close()
         if late:
             raise ToolError(f"{self._name} did not end within {timeout:g} seconds; {advice}")
         raise ToolError(f"{self._name} ended before it answered; {advice}")
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Ends it."""
         self._process.kill()
         with self._process:
             self._process.wait()
 
 
-def attached(command: Sequence[str | Path], environment: Mapping[str, str]) -> int:
+def run_interactive(command: Sequence[str | Path], environment: Mapping[str, str]) -> int:
     """Runs a program that talks with the user on the terminal (an editor), to its end; its exit status.
 
     Raises:
@@ -145,45 +152,45 @@ def attached(command: Sequence[str | Path], environment: Mapping[str, str]) -> i
         raise ToolError(f"{Path(command[0]).name} cannot be started: {error.strerror or error}") from error
 
 
-def _reach() -> dict[str, str]:
+def _build_network_environment() -> dict[str, str]:
     """What a program needs to reach other machines as its user does; it still asks nobody for a password."""
-    names = {*OFFLINE, "SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "SSL_CERT_FILE"} - {
+    names = {*OFFLINE_ENVIRONMENT, "SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "SSL_CERT_FILE"} - {
         "GIT_ALLOW_PROTOCOL"
     }
     held = {name: os.environ[name] for name in names if name in os.environ}
     return {**held, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
 
 
-class Idle:
+class LineProcessPool:
     """Programs that go on answering and have nothing to do: no more than were asked at a time.
 
     Args:
         find: gives the program.
     """
 
-    def __init__(self, find: Callable[[], str | Path], timeout: float, advice: str) -> None:
+    def __init__(self, find_program: Callable[[], str | Path], timeout: float, advice: str) -> None:
         import atexit
         import threading
 
-        self._find, self._timeout, self._advice = find, timeout, advice
-        self._waiting: list[Talking] = []
+        self._find_program, self._timeout, self._advice = find_program, timeout, advice
+        self._idle: list[LineProcess] = []
         self._lock = threading.Lock()
-        atexit.register(self._end)
+        atexit.register(self._close_all)
 
-    def ask(self, line: bytes) -> bytes:
+    def send_request(self, request: bytes) -> bytes:
         """Asks one that has nothing to do, or a new one; it is kept for the next who asks.
 
         Raises:
             ToolError: it is not there, ends, or takes too long.
         """
         with self._lock:
-            program = self._waiting.pop() if self._waiting else None
-        program = program or Talking([self._find()])
-        answer = program.ask(line, self._timeout, self._advice)
+            program = self._idle.pop() if self._idle else None
+        program = program or LineProcess([self._find_program()])
+        answer = program.send_request(request, self._timeout, self._advice)
         with self._lock:
-            self._waiting.append(program)
+            self._idle.append(program)
         return answer
 
-    def _end(self) -> None:
-        while self._waiting:
-            self._waiting.pop().end()
+    def _close_all(self) -> None:
+        while self._idle:
+            self._idle.pop().close()

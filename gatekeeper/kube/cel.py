@@ -15,42 +15,46 @@ try:
 except ImportError:
     Cel = None  # type: ignore[assignment,misc]
 
-UNBUILT = "CEL cannot be evaluated: gatekeeper was installed without a Rust compiler; install Rust and reinstall"
+NATIVE_MODULE_MISSING = (
+    "CEL cannot be evaluated: gatekeeper was installed without a Rust compiler; install Rust and reinstall"
+)
 # Kubernetes refuses longer ones by their cost; a deep one would use up the compiler's stack.
-MOST_LENGTH = 16_384
-MOST_DEPTH = 100
+MAX_LENGTH = 16_384
+MAX_BRACKET_DEPTH = 100
 # The cluster counts what an expression costs; here it is how often lists are gone through within each other.
-MOST_LOOPS = 3
-LOOP = re.compile(r"\.(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap)\s*$")
+MAX_NESTED_LOOPS = 3
+LOOP_MACRO = re.compile(r"\.(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap)\s*$")
 
 
-def compiled(steps: Sequence[tuple[str, str]]) -> Cel:
+def compile_expressions(expressions: Sequence[tuple[str, str]]) -> Cel:
     """Expressions, each with the name of the variable that it makes; empty where it makes none.
 
     Raises:
         PolicyError: one does not compile, or is too large.
     """
     if Cel is None:
-        raise PolicyError(UNBUILT)
-    for _, text in steps:
-        _bound(text)
+        raise PolicyError(NATIVE_MODULE_MISSING)
+    for _, text in expressions:
+        _check_bounds(text)
     try:
-        return Cel(steps)
+        return Cel(expressions)
     except ValueError as error:
         raise PolicyError(f"the CEL expression {' '.join(str(error).split())}") from error
 
 
-def _bound(text: str) -> None:
+def _check_bounds(text: str) -> None:
     most = loops = 0
     # Each open bracket, and whether it is that of a macro which goes through a list.
     opened: list[bool] = []
     for at, letter in enumerate(text):
         if letter in "([{":
-            opened.append(LOOP.search(text, max(0, at - 20), at) is not None)
+            opened.append(LOOP_MACRO.search(text, max(0, at - 20), at) is not None)
             most, loops = max(most, len(opened)), max(loops, sum(opened))
         elif letter in ")]}" and opened:
             opened.pop()
-    if len(text) > MOST_LENGTH or most > MOST_DEPTH:
+    if len(text) > MAX_LENGTH or most > MAX_BRACKET_DEPTH:
         raise PolicyError(f"a CEL expression of {len(text)} letters, {most} brackets deep, is too large")
-    if loops > MOST_LOOPS:
-        raise PolicyError(f"a CEL expression goes through lists {loops} deep; more than {MOST_LOOPS} take too long")
+    if loops > MAX_NESTED_LOOPS:
+        raise PolicyError(
+            f"a CEL expression goes through lists {loops} deep; more than {MAX_NESTED_LOOPS} take too long"
+        )

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from gatekeeper.model import at
+from gatekeeper.model import get_field
 
 # Kubernetes takes no more in an event.
-MOST_MESSAGE = 1024
-COMPONENT = "gatekeeper"
+MAX_MESSAGE_LENGTH = 1024
+EVENT_COMPONENT = "gatekeeper"
 
 
-class Told(NamedTuple):
+class Event(NamedTuple):
     """What an event says: `Normal` or `Warning`, a word, and a sentence."""
 
     type: str
@@ -21,39 +21,45 @@ class Told(NamedTuple):
     message: str
 
 
-def time_of(now: float) -> str:
+def format_time(timestamp: float) -> str:
     """A moment, given in seconds since 1970, as Kubernetes writes it."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def condition_of(value: Any, name: str) -> dict[str, Any]:
+def find_condition(value: Any, condition_type: str) -> dict[str, Any]:
     """A condition that an object has; empty where it has none of that name."""
-    held = at(value, ("status", "conditions"))
-    return next((one for one in (held if isinstance(held, list) else ()) if one.get("type") == name), {})
+    held = get_field(value, ("status", "conditions"))
+    return next((one for one in (held if isinstance(held, list) else ()) if one.get("type") == condition_type), {})
 
 
-def ready_of(value: Any) -> dict[str, Any]:
+def find_ready_condition(value: Any) -> dict[str, Any]:
     """The condition `Ready` that an object has; empty where it has none."""
-    return condition_of(value, "Ready")
+    return find_condition(value, "Ready")
 
 
-def since(value: Any, status: str, now: float, name: str = "Ready") -> str:
+def get_transition_time(value: Any, status: str, now: float, condition_type: str = "Ready") -> str:
     """Since when a condition has a status, if it has it already; else now."""
-    held = condition_of(value, name)
+    held = find_condition(value, condition_type)
     when = held.get("lastTransitionTime") if held.get("status") == status else None
-    return str(when or time_of(now))
+    return str(when or format_time(now))
 
 
-def event(told: Told, value: Any, now: float, annotations: Mapping[str, str] | None = None) -> dict[str, Any]:
+def build_event(event: Event, value: Any, now: float, annotations: Mapping[str, str] | None = None) -> dict[str, Any]:
     """An event about an object of a namespace, as Kubernetes takes it."""
     about = {name: value.get(name) for name in ("apiVersion", "kind")}
-    about |= {name: at(value, ("metadata", name)) for name in ("namespace", "name", "uid", "resourceVersion")}
+    about |= {name: get_field(value, ("metadata", name)) for name in ("namespace", "name", "uid", "resourceVersion")}
     metadata: dict[str, Any] = {"generateName": f"{about['name']}.", "namespace": about["namespace"]}
     if annotations:
         metadata["annotations"] = dict(annotations)
-    when = time_of(now)
+    when = format_time(now)
     return {
-        "metadata": metadata, "involvedObject": about, "type": told.type, "reason": told.reason,
-        "message": told.message[:MOST_MESSAGE], "source": {"component": COMPONENT},
-        "firstTimestamp": when, "lastTimestamp": when, "count": 1,
-    }  # fmt: skip
+        "metadata": metadata,
+        "involvedObject": about,
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message[:MAX_MESSAGE_LENGTH],
+        "source": {"component": EVENT_COMPONENT},
+        "firstTimestamp": when,
+        "lastTimestamp": when,
+        "count": 1,
+    }

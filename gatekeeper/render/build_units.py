@@ -5,59 +5,65 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gatekeeper.render.appliers import Applied
-from gatekeeper.render.kustomization_graph import Kustomization, reach
-from gatekeeper.render.origin import joined
+from gatekeeper.render.appliers import AppliedFolder
+from gatekeeper.render.kustomization_graph import KustomizationFile, list_reachable
+from gatekeeper.render.origin import join_path
 
 
-class Unit(NamedTuple):
+class BuildUnit(NamedTuple):
     """A kustomization's folder; or files that no kustomization names, below a folder that a controller applies."""
 
     folder: str
     files: tuple[str, ...] = ()
 
 
-def find(
-    found: Mapping[str, Kustomization], plain: Sequence[str], applied: Sequence[Applied]
-) -> tuple[list[Unit], list[str]]:
+def find_units(
+    kustomizations: Mapping[str, KustomizationFile],
+    plain_files: Sequence[str],
+    applied_folders: Sequence[AppliedFolder],
+) -> tuple[list[BuildUnit], list[str]]:
     """All units, and the plain files that nothing here applies."""
-    folders = {entry.folder for entry in applied}
+    folders = {entry.folder for entry in applied_folders}
     groups: dict[str, list[str]] = {}
     alone: list[str] = []
-    for file in plain:
-        above = _nearest(file.rpartition("/")[0], folders)
-        if above is None or above in found:
+    for file in plain_files:
+        above = _find_nearest(file.rpartition("/")[0], folders)
+        if above is None or above in kustomizations:
             alone.append(file)
         else:
             groups.setdefault(above, []).append(file)
-    units = [Unit(folder) for folder in _roots(found, folders)]
-    units += [Unit(folder, tuple(files)) for folder, files in sorted(groups.items())]
+    units = [BuildUnit(folder) for folder in _find_roots(kustomizations, folders)]
+    units += [BuildUnit(folder, tuple(files)) for folder, files in sorted(groups.items())]
     return units, alone
 
 
-def _roots(found: Mapping[str, Kustomization], applied: set[str]) -> list[str]:
+def _find_roots(kustomizations: Mapping[str, KustomizationFile], folders: set[str]) -> list[str]:
     """Kustomizations that nothing builds on, and those that a controller applies; one of each circle."""
-    children = {folder for part in found.values() for folder in part.folders}
-    whole = sorted(folder for folder, part in found.items() if not part.is_component)
-    roots = [folder for folder in whole if folder not in children or folder in applied]
-    reached = {part.folder for folder in roots for part in reach(found, folder)}
+    children = {folder for part in kustomizations.values() for folder in part.folders}
+    whole = sorted(folder for folder, part in kustomizations.items() if not part.is_component)
+    roots = [folder for folder in whole if folder not in children or folder in folders]
+    reached = {part.folder for folder in roots for part in list_reachable(kustomizations, folder)}
     for folder in whole:
         # What no root leads to builds on itself in the end: kustomize says so in its own words.
         if folder not in reached:
             roots.append(folder)
-            reached.update(part.folder for part in reach(found, folder))
+            reached.update(part.folder for part in list_reachable(kustomizations, folder))
     return sorted(roots)
 
 
-def unused(found: Mapping[str, Kustomization], units: Sequence[Unit], applied: Sequence[Applied]) -> list[str]:
+def find_unused_components(
+    kustomizations: Mapping[str, KustomizationFile],
+    units: Sequence[BuildUnit],
+    applied_folders: Sequence[AppliedFolder],
+) -> list[str]:
     """Components that no unit is built with, and that no controller adds to one."""
-    reached = {part.folder for unit in units if not unit.files for part in reach(found, unit.folder)}
-    added = (joined(entry.folder, name) for entry in applied for name in entry.components)
-    reached.update(part.folder for folder in added for part in reach(found, folder))
-    return sorted(folder for folder, part in found.items() if part.is_component and folder not in reached)
+    reached = {part.folder for unit in units if not unit.files for part in list_reachable(kustomizations, unit.folder)}
+    added = (join_path(entry.folder, name) for entry in applied_folders for name in entry.components)
+    reached.update(part.folder for folder in added for part in list_reachable(kustomizations, folder))
+    return sorted(folder for folder, part in kustomizations.items() if part.is_component and folder not in reached)
 
 
-def _nearest(folder: str, folders: set[str]) -> str | None:
+def _find_nearest(folder: str, folders: set[str]) -> str | None:
     """The folder itself or the nearest one above it that is in a set."""
     while folder not in folders:
         if not folder:
@@ -66,24 +72,32 @@ def _nearest(folder: str, folders: set[str]) -> str | None:
     return folder
 
 
-def appliers(unit: Unit, found: Mapping[str, Kustomization], applied: Sequence[Applied]) -> list[Applied]:
+def find_appliers(
+    unit: BuildUnit, kustomizations: Mapping[str, KustomizationFile], applied_folders: Sequence[AppliedFolder]
+) -> list[AppliedFolder]:
     """What applies a unit: its own folder, or the nearest folder above that is no kustomization itself."""
-    folders = {entry.folder for entry in applied if entry.folder == unit.folder or entry.folder not in found}
-    nearest = _nearest(unit.folder, folders)
-    return [entry for entry in applied if entry.folder == nearest]
+    folders = {
+        entry.folder for entry in applied_folders if entry.folder == unit.folder or entry.folder not in kustomizations
+    }
+    nearest = _find_nearest(unit.folder, folders)
+    return [entry for entry in applied_folders if entry.folder == nearest]
 
 
-def generations(
-    units: Sequence[Unit], found: Mapping[str, Kustomization], applied: Sequence[Applied]
-) -> Iterator[list[Unit]]:
+def order_units(
+    units: Sequence[BuildUnit],
+    kustomizations: Mapping[str, KustomizationFile],
+    applied_folders: Sequence[AppliedFolder],
+) -> Iterator[list[BuildUnit]]:
     """The units in rounds: what holds a unit's appliers comes in an earlier round, except in a circle."""
-    holding: dict[str, set[Unit]] = {}
+    holding: dict[str, set[BuildUnit]] = {}
     for unit in units:
-        for file in files_of(unit, found):
+        for file in list_files(unit, kustomizations):
             holding.setdefault(file, set()).add(unit)
     waits = {
         unit: {
-            other for entry in appliers(unit, found, applied) for other in holding.get(entry.resource.origin.file, ())
+            other
+            for entry in find_appliers(unit, kustomizations, applied_folders)
+            for other in holding.get(entry.applier.origin.file, ())
         }
         - {unit}
         for unit in units
@@ -96,8 +110,8 @@ def generations(
         waiting = [unit for unit in waiting if unit not in set(ready)]
 
 
-def files_of(unit: Unit, found: Mapping[str, Kustomization]) -> list[str]:
+def list_files(unit: BuildUnit, kustomizations: Mapping[str, KustomizationFile]) -> list[str]:
     """The files that a unit is built from."""
     if unit.files:
         return list(unit.files)
-    return [file for part in reach(found, unit.folder) for file in part.files]
+    return [file for part in list_reachable(kustomizations, unit.folder) for file in part.files]

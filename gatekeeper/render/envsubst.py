@@ -11,19 +11,19 @@ from collections.abc import Callable, Mapping
 
 from gatekeeper.gocompat import regexp
 
-NAME = re.compile(r"\w+")
+NAME_PATTERN = re.compile(r"\w+")
 # What is done with a value, the longer signs first.
-OPERATORS = re.compile(r":[-=?+]|[=]|:|\^\^|\^|,,|,|//|/#|/%|/|##|#|%%|%")
-DEFAULTS = (":-", ":=", ":?", ":+", "=")
+OPERATOR_PATTERN = re.compile(r":[-=?+]|[=]|:|\^\^|\^|,,|,|//|/#|/%|/|##|#|%%|%")
+DEFAULT_OPERATORS = (":-", ":=", ":?", ":+", "=")
 # Of a longer value every beginning would have to be tried.
-MOST = 4096
+MAX_TRIM_LENGTH = 4096
 
 
-class Unread(Exception):
+class UnresolvedReference(Exception):
     """A reference that cannot be read, or is to what nothing sets."""
 
 
-def expand(text: str, variables: Mapping[str, str]) -> str:
+def expand_variables(text: str, variables: Mapping[str, str]) -> str:
     """A text with its variables set; `$$` stands for `$`."""
     out, place = [], 0
     while (found := text.find("$", place)) >= 0:
@@ -33,8 +33,8 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
             place = found + 2
         elif text.startswith("${", found):
             try:
-                value, place = _reference(text, found + 2, variables)
-            except Unread:
+                value, place = _expand_reference(text, found + 2, variables)
+            except UnresolvedReference:
                 value, place = "${", found + 2
             out.append(value)
         else:
@@ -43,51 +43,51 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return "".join([*out, text[place:]])
 
 
-def _reference(text: str, place: int, variables: Mapping[str, str]) -> tuple[str, int]:
+def _expand_reference(text: str, offset: int, variables: Mapping[str, str]) -> tuple[str, int]:
     """The value of what stands from behind `${`, and where it ends."""
-    if text.startswith("#", place):
-        name, place = _name(text, place + 1)
-        return str(len(_known(name, variables).encode())), _closed(text, place)
-    name, place = _name(text, place)
-    found = OPERATORS.match(text, place)
+    if text.startswith("#", offset):
+        name, offset = _parse_name(text, offset + 1)
+        return str(len(_look_up(name, variables).encode())), _expect_closing_brace(text, offset)
+    name, offset = _parse_name(text, offset)
+    found = OPERATOR_PATTERN.match(text, offset)
     if found is None:
-        return _known(name, variables), _closed(text, place)
-    sign, place = found[0], found.end()
-    if sign in DEFAULTS:
-        default, place = _parameter(text, place, variables, "}")
-        return variables.get(name) or default, _closed(text, place)
-    value = _known(name, variables)
-    if sign in CASES:
-        return CASES[sign](value), _closed(text, place)
+        return _look_up(name, variables), _expect_closing_brace(text, offset)
+    sign, offset = found[0], found.end()
+    if sign in DEFAULT_OPERATORS:
+        default, offset = _parse_parameter(text, offset, variables, "}")
+        return variables.get(name) or default, _expect_closing_brace(text, offset)
+    value = _look_up(name, variables)
+    if sign in CASE_OPERATORS:
+        return CASE_OPERATORS[sign](value), _expect_closing_brace(text, offset)
     if sign == ":":
-        return _part(text, place, value, variables)
+        return _expand_substring(text, offset, value, variables)
     if sign.startswith("/"):
-        return _replaced(text, place, value, variables, sign)
-    pattern, place = _parameter(text, place, variables, "}")
-    return TRIMS[sign](value, pattern), _closed(text, place)
+        return _expand_replacement(text, offset, value, variables, sign)
+    pattern, offset = _parse_parameter(text, offset, variables, "}")
+    return TRIM_OPERATORS[sign](value, pattern), _expect_closing_brace(text, offset)
 
 
-def _name(text: str, place: int) -> tuple[str, int]:
-    found = NAME.match(text, place)
+def _parse_name(text: str, offset: int) -> tuple[str, int]:
+    found = NAME_PATTERN.match(text, offset)
     if found is None:
-        raise Unread
+        raise UnresolvedReference
     return found[0], found.end()
 
 
-def _known(name: str, variables: Mapping[str, str]) -> str:
+def _look_up(name: str, variables: Mapping[str, str]) -> str:
     if name not in variables:
-        raise Unread
+        raise UnresolvedReference
     return variables[name]
 
 
-def _closed(text: str, place: int) -> int:
-    if not text.startswith("}", place):
-        raise Unread
-    return place + 1
+def _expect_closing_brace(text: str, offset: int) -> int:
+    if not text.startswith("}", offset):
+        raise UnresolvedReference
+    return offset + 1
 
 
-def _parameter(
-    text: str, place: int, variables: Mapping[str, str], ends: str, is_escaped: bool = False
+def _parse_parameter(
+    text: str, offset: int, variables: Mapping[str, str], terminators: str, is_escaped: bool = False
 ) -> tuple[str, int]:
     """What stands up to one of some signs, with the references in it; and where that is.
 
@@ -95,48 +95,50 @@ def _parameter(
         is_escaped: whether `\\/` stands for `/`.
     """
     out = []
-    while place < len(text) and text[place] not in ends:
-        if text.startswith("${", place):
-            value, place = _reference(text, place + 2, variables)
+    while offset < len(text) and text[offset] not in terminators:
+        if text.startswith("${", offset):
+            value, offset = _expand_reference(text, offset + 2, variables)
             out.append(value)
-        elif is_escaped and text[place : place + 2] in ("\\/", "\\\\"):
-            out.append(text[place + 1])
-            place += 2
+        elif is_escaped and text[offset : offset + 2] in ("\\/", "\\\\"):
+            out.append(text[offset + 1])
+            offset += 2
         else:
-            out.append(text[place])
-            place += 1
-    return "".join(out), place
+            out.append(text[offset])
+            offset += 1
+    return "".join(out), offset
 
 
-def _part(text: str, place: int, value: str, variables: Mapping[str, str]) -> tuple[str, int]:
-    first, place = _parameter(text, place, variables, ":}")
+def _expand_substring(text: str, offset: int, value: str, variables: Mapping[str, str]) -> tuple[str, int]:
+    first, offset = _parse_parameter(text, offset, variables, ":}")
     length = None
-    if text.startswith(":", place):
-        length, place = _parameter(text, place + 1, variables, "}")
-    place, held = _closed(text, place), value.encode()
+    if text.startswith(":", offset):
+        length, offset = _parse_parameter(text, offset + 1, variables, "}")
+    offset, held = _expect_closing_brace(text, offset), value.encode()
     try:
         start = int(first)
         start = max(0, len(held) + start) if start < 0 else start
         end = len(held) if length is None else start + int(length)
     except ValueError:
-        return value, place
-    return held[start : max(start, end)].decode("utf-8", "replace"), place
+        return value, offset
+    return held[start : max(start, end)].decode("utf-8", "replace"), offset
 
 
-def _replaced(text: str, place: int, value: str, variables: Mapping[str, str], sign: str) -> tuple[str, int]:
-    old, place = _parameter(text, place, variables, "/}", True)
-    if not text.startswith("/", place):
-        raise Unread
-    new, place = _parameter(text, place + 1, variables, "}", True)
-    place = _closed(text, place)
-    if sign == "/#":
-        return (new + value[len(old) :] if value.startswith(old) else value), place
-    if sign == "/%":
-        return (value[: len(value) - len(old)] + new if value.endswith(old) else value), place
-    return value.replace(old, new, 1 if sign == "/" else -1), place
+def _expand_replacement(
+    text: str, offset: int, value: str, variables: Mapping[str, str], operator: str
+) -> tuple[str, int]:
+    old, offset = _parse_parameter(text, offset, variables, "/}", True)
+    if not text.startswith("/", offset):
+        raise UnresolvedReference
+    new, offset = _parse_parameter(text, offset + 1, variables, "}", True)
+    offset = _expect_closing_brace(text, offset)
+    if operator == "/#":
+        return (new + value[len(old) :] if value.startswith(old) else value), offset
+    if operator == "/%":
+        return (value[: len(value) - len(old)] + new if value.endswith(old) else value), offset
+    return value.replace(old, new, 1 if operator == "/" else -1), offset
 
 
-def _fits(pattern: str) -> Callable[[str], bool]:
+def _compile_glob(pattern: str) -> Callable[[str], bool]:
     """Whether a text fits a pattern with `*`, `?` and `[a-z]`."""
     out, place = "", 0
     while place < len(pattern):
@@ -149,31 +151,33 @@ def _fits(pattern: str) -> Callable[[str], bool]:
         else:
             out += {"*": ".*", "?": "."}.get(sign, re.escape(sign))
     # By a library that takes no longer than the text is long.
-    found = regexp.compiled(f"(?s){out}")
+    found = regexp.compile_pattern(f"(?s){out}")
     if found is None:
-        raise Unread
+        raise UnresolvedReference
     return lambda text: found.fullmatch(text) is not None
 
 
-def _trimmed(value: str, pattern: str, is_longest: bool) -> str:
-    if len(value) > MOST:
-        raise Unread
-    fits, lengths = _fits(pattern), range(1, len(value) + 1)
+def _trim_prefix(value: str, pattern: str, is_longest: bool) -> str:
+    if len(value) > MAX_TRIM_LENGTH:
+        raise UnresolvedReference
+    fits, lengths = _compile_glob(pattern), range(1, len(value) + 1)
     size = next((size for size in (reversed(lengths) if is_longest else lengths) if fits(value[:size])), 0)
     return value[size:]
 
 
-def _backwards(value: str, pattern: str, is_longest: bool) -> str:
-    return _trimmed(value[::-1], pattern[::-1], is_longest)[::-1]
+def _trim_suffix(value: str, pattern: str, is_longest: bool) -> str:
+    return _trim_prefix(value[::-1], pattern[::-1], is_longest)[::-1]
 
 
-CASES: dict[str, Callable[[str], str]] = {
-    "^": lambda value: value[:1].upper() + value[1:], "^^": str.upper,
-    ",": lambda value: value[:1].lower() + value[1:], ",,": str.lower,
-}  # fmt: skip
-TRIMS: dict[str, Callable[[str, str], str]] = {
-    "#": lambda value, pattern: _trimmed(value, pattern, False),
-    "##": lambda value, pattern: _trimmed(value, pattern, True),
-    "%": lambda value, pattern: _backwards(value, pattern, False),
-    "%%": lambda value, pattern: _backwards(value, pattern, True),
+CASE_OPERATORS: dict[str, Callable[[str], str]] = {
+    "^": lambda value: value[:1].upper() + value[1:],
+    "^^": str.upper,
+    ",": lambda value: value[:1].lower() + value[1:],
+    ",,": str.lower,
+}
+TRIM_OPERATORS: dict[str, Callable[[str, str], str]] = {
+    "#": lambda value, pattern: _trim_prefix(value, pattern, False),
+    "##": lambda value, pattern: _trim_prefix(value, pattern, True),
+    "%": lambda value, pattern: _trim_suffix(value, pattern, False),
+    "%%": lambda value, pattern: _trim_suffix(value, pattern, True),
 }

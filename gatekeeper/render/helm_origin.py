@@ -17,126 +17,135 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.errors import ToolError
-from gatekeeper.model import FieldPath, Gap, Place, at
-from gatekeeper.protocols import Positions
+from gatekeeper.model import FieldPath, Gap, Location, get_field
+from gatekeeper.protocols import ParsedDocument
 from gatekeeper.render import helm_template
-from gatekeeper.render.chart_uses import Use
-from gatekeeper.render.helm_values import Written, in_file
+from gatekeeper.render.chart_uses import ChartUse
+from gatekeeper.render.helm_values import LocatedValues, locate_file_values
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
-MARK = re.compile(r"#gk:(\d+):(\d+)\s*$")
-MARKABLE = re.compile(r"^\s*(?:- )*[\w./\"'$-]+:(?:\s.*)?$|^\s*- \S.*$")
+LINE_MARK = re.compile(r"#gk:(\d+):(\d+)\s*$")
+MARKABLE_LINE = re.compile(r"^\s*(?:- )*[\w./\"'$-]+:(?:\s.*)?$|^\s*- \S.*$")
 # A key whose value starts on the next line of the output.
-BELOW = re.compile(r"^(\s*(?:- )*[\w./\"'$-]+:)\s*(\{\{.*\bnindent\b.*)$")
+NINDENT_LINE = re.compile(r"^(\s*(?:- )*[\w./\"'$-]+:)\s*(\{\{.*\bnindent\b.*)$")
 # The dot by itself: what a `with` around it names.
-DOT = re.compile(r"[{ (|]\.[ )}|]")
-BLOCK = re.compile(r"\{\{-?\s*(if|with|range|define|block|end)\b([^}]*)\}\}")
-VALUES = re.compile(r"\.Values((?:\.\w+)+)")
+BARE_DOT = re.compile(r"[{ (|]\.[ )}|]")
+BLOCK_ACTION = re.compile(r"\{\{-?\s*(if|with|range|define|block|end)\b([^}]*)\}\}")
+VALUES_REFERENCE = re.compile(r"\.Values((?:\.\w+)+)")
 
 
-class Render:
+class ChartRender:
     """A rendered chart, and enough to tell where a field comes from when somebody asks."""
 
-    def __init__(self, tree: Tree, use: Use, kubernetes: str, timeout: float, sources: Mapping[str, Source]) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        use: ChartUse,
+        kubernetes_version: str,
+        timeout: float,
+        files_by_path: Mapping[str, ParsedFile],
+    ) -> None:
         self.tree = tree
         self.use = use
-        self.kubernetes = kubernetes
+        self.kubernetes_version = kubernetes_version
         self.timeout = timeout
-        self.sources = sources
+        self.files_by_path = files_by_path
 
     @cached_property
-    def marked(self) -> tuple[list[str], dict[str, list[tuple[Positions, list[str]]]]]:
+    def marked_output(self) -> tuple[list[str], dict[str, list[tuple[ParsedDocument, list[str]]]]]:
         """The templates' names, and by template its documents rendered again with each line's number as a comment."""
         with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
             copy = Path(scratch) / PurePosixPath(self.use.chart).name
-            with helm_template.whole(self.tree, self.use.chart) as chart:
+            with helm_template.prepare_chart(self.tree, self.use.chart) as chart:
                 shutil.copytree(chart, copy, symlinks=True)
             names = _mark_lines(copy)
             try:
-                text = helm_template.template(self.tree, self.use, copy, self.kubernetes, self.timeout)
+                text = helm_template.run_helm_template(self.tree, self.use, copy, self.kubernetes_version, self.timeout)
             except ToolError:
                 return names, {}
-        rendered: dict[str, list[tuple[Positions, list[str]]]] = {}
-        for template, chunk in helm_template.chunks(text):
+        rendered: dict[str, list[tuple[ParsedDocument, list[str]]]] = {}
+        for template, chunk in helm_template.split_output(text):
             found, failure = documents.parse(chunk.encode())
             if failure is None:
                 rendered.setdefault(template, []).extend((document, chunk.splitlines()) for document in found)
         return names, rendered
 
-    def values(self) -> Iterator[Written]:
+    def list_values(self) -> Iterator[LocatedValues]:
         """Where values stand, those that win first."""
-        yield from self.use.written
-        for file in (*reversed(self.use.files), f"{self.use.chart}/values.yaml".lstrip("/")):
-            source = self.sources.get(file)
+        yield from self.use.located_values
+        for file in (*reversed(self.use.values_files), f"{self.use.chart}/values.yaml".lstrip("/")):
+            source = self.files_by_path.get(file)
             if source and source.documents:
-                yield in_file(file, source.documents[0])
+                yield locate_file_values(file, source.documents[0])
 
 
-class Templated(NamedTuple):
+class HelmOrigin(NamedTuple):
     """A resource that a chart's template made."""
 
     file: str
     template: str
     json: bytes
-    render: Render
+    chart_render: ChartRender
 
-    def place(self, path: FieldPath, key: bool = False) -> Place:
+    def find_location(self, path: FieldPath, key: bool = False) -> Location:
         """See `gatekeeper.protocols.Origin`: the values that set the field, else the template's line."""
-        names, rendered = self.render.marked
+        names, rendered = self.chart_render.marked_output
         mine = orjson.loads(self.json)
         for document, lines in rendered.get(self.template, ()):
-            theirs = documents.value_of(document)
-            if all(at(theirs, same) == at(mine, same) for same in (("kind",), ("metadata", "name"))):
-                return self._marked_place(path, at(mine, path), names, document, lines)
-        return Place(self.file)
+            theirs = documents.to_value(document)
+            if all(get_field(theirs, same) == get_field(mine, same) for same in (("kind",), ("metadata", "name"))):
+                return self._locate_by_mark(path, get_field(mine, path), names, document, lines)
+        return Location(self.file)
 
-    def _marked_place(
-        self, path: FieldPath, value: Any, names: list[str], document: Positions, lines: list[str]
-    ) -> Place:
+    def _locate_by_mark(
+        self, path: FieldPath, value: Any, template_names: list[str], document: ParsedDocument, lines: list[str]
+    ) -> Location:
         for length in range(len(path), -1, -1):
             depth, line, _ = document.locate(path[:length], key=True)
-            mark = MARK.search(lines[line - 1]) if depth == length else None
+            mark = LINE_MARK.search(lines[line - 1]) if depth == length else None
             if mark:
-                template = f"{self.render.use.chart}/{names[int(mark.group(1))]}".lstrip("/")
+                template = f"{self.chart_render.use.chart}/{template_names[int(mark.group(1))]}".lstrip("/")
                 number = int(mark.group(2))
-                return self._values_place(template, number, path[length:], value) or Place(template, number)
-        return Place(self.file)
+                return self._locate_in_values(template, number, path[length:], value) or Location(template, number)
+        return Location(self.file)
 
-    def _values_place(self, template: str, number: int, rest: FieldPath, value: Any) -> Place | None:
+    def _locate_in_values(self, template: str, line_number: int, rest_path: FieldPath, value: Any) -> Location | None:
         """The line of values that a template's line (and the pure actions below it) took this value from."""
-        text = self.render.tree.read(template)
+        text = self.chart_render.tree.read_file(template)
         if isinstance(text, Gap):
             return None
         above = text.decode("utf-8", "replace").splitlines()
-        lines = above[number - 1 :]
+        lines = above[line_number - 1 :]
         asked = [lines[0]]
         for line in lines[1:6]:
-            if rest and line.strip().startswith("{{"):
+            if rest_path and line.strip().startswith("{{"):
                 asked.append(line)
             else:
                 break
-        references = [found for line in asked for found in VALUES.findall(line)]
-        if not references and any(DOT.search(line) for line in asked):
-            references = VALUES.findall(_with_around(above[: number - 1]))
+        references = [found for line in asked for found in VALUES_REFERENCE.findall(line)]
+        if not references and any(BARE_DOT.search(line) for line in asked):
+            references = VALUES_REFERENCE.findall(_find_enclosing_with(above[: line_number - 1]))
         for reference in references:
-            steps: FieldPath = (*reference.strip(".").split("."), *rest)
-            for written in self.render.values():
-                held = at(written.value, steps)
+            steps: FieldPath = (*reference.strip(".").split("."), *rest_path)
+            for written in self.chart_render.list_values():
+                held = get_field(written.value, steps)
                 if held is not None:
-                    same = held == value or (isinstance(value, str) and not rest and str(held) and str(held) in value)
+                    same = held == value or (
+                        isinstance(value, str) and not rest_path and str(held) and str(held) in value
+                    )
                     if same:
-                        return written.place(steps)
+                        return written.find_location(steps)
                     break
         return None
 
 
-def _with_around(lines: list[str]) -> str:
+def _find_enclosing_with(lines: list[str]) -> str:
     """The `with` that gives the dot its meaning after some lines; empty where none is open."""
     ended = 0
     for line in reversed(lines):
-        for word, about in reversed(BLOCK.findall(line)):
+        for word, about in reversed(BLOCK_ACTION.findall(line)):
             if word == "end":
                 ended += 1
             elif ended:
@@ -146,24 +155,24 @@ def _with_around(lines: list[str]) -> str:
     return ""
 
 
-def _mark_lines(chart: Path) -> list[str]:
+def _mark_lines(chart_path: Path) -> list[str]:
     """Writes its number behind each line of a template that becomes a line of YAML; returns the templates' names."""
     names: list[str] = []
-    for file in sorted((chart / "templates").rglob("*")):
+    for file in sorted((chart_path / "templates").rglob("*")):
         if file.suffix not in (".yaml", ".yml", ".tpl") or not file.is_file():
             continue
         inside = False
         out = []
         for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
             balanced = line.count("{{") == line.count("}}")
-            markable = not inside and balanced and MARKABLE.match(line) and not line.rstrip().endswith("-}}")
-            out.append(_marked(line, f" #gk:{len(names)}:{number}") if markable else line)
+            markable = not inside and balanced and MARKABLE_LINE.match(line) and not line.rstrip().endswith("-}}")
+            out.append(_append_mark(line, f" #gk:{len(names)}:{number}") if markable else line)
             inside = inside != (not balanced)
-        names.append(file.relative_to(chart).as_posix())
+        names.append(file.relative_to(chart_path).as_posix())
         file.write_text("\n".join(out) + "\n", encoding="utf-8")
     return names
 
 
-def _marked(line: str, mark: str) -> str:
-    below = BELOW.match(line)
+def _append_mark(line: str, mark: str) -> str:
+    below = NINDENT_LINE.match(line)
     return f"{below.group(1)}{mark}{below.group(2)}" if below else line + mark

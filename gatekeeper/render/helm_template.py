@@ -12,103 +12,110 @@ from typing import Any
 
 from gatekeeper.errors import ToolError
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import run
-from gatekeeper.model import Gap, at
-from gatekeeper.render.chart_uses import Use
-from gatekeeper.render.origin import joined
+from gatekeeper.host.process import run_command
+from gatekeeper.model import Gap, get_field
+from gatekeeper.render.chart_uses import ChartUse
+from gatekeeper.render.origin import join_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import Tree
 
-SPLIT = re.compile(r"^---\n", re.MULTILINE)
-SOURCE = re.compile(r"^# Source: ([^/\n]+)/(.+)$", re.MULTILINE)
-MOST_NESTED = 4
+DOCUMENT_SEPARATOR = re.compile(r"^---\n", re.MULTILINE)
+SOURCE_COMMENT = re.compile(r"^# Source: ([^/\n]+)/(.+)$", re.MULTILINE)
+MAX_NESTED_CHARTS = 4
 
 
-def template(tree: Tree, use: Use, chart: Path, kubernetes: str, timeout: float) -> str:
+def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, kubernetes_version: str, timeout: float) -> str:
     """What `helm template` prints for a use of a chart.
 
     Args:
-        chart: the chart's folder, or a copy of it.
+        chart_path: the chart's folder, or a copy of it.
 
     Raises:
         ToolError: helm is missing, failed (with its words), or took too long.
     """
-    command: list[str | Path] = [toolchain.find("helm"), "template", use.release, chart, "--namespace", use.namespace]
-    command += ["--kube-version", kubernetes, "--skip-tests"]
-    if use.crds:
+    command: list[str | Path] = [
+        toolchain.find_program("helm"),
+        "template",
+        use.release,
+        chart_path,
+        "--namespace",
+        use.namespace,
+    ]
+    command += ["--kube-version", kubernetes_version, "--skip-tests"]
+    if use.include_crds:
         command.append("--include-crds")
-    for file in use.files:
+    for file in use.values_files:
         command += ["--values", tree.root / file]
-    if use.inline:
+    if use.inline_values:
         command += ["--values", "-"]
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as home:
         state = {f"HELM_{name}_HOME": home for name in ("CACHE", "CONFIG", "DATA")}
-        code, out, words = run(command, timeout, stdin=use.inline or None, environment=state)
+        code, out, words = run_command(command, timeout, stdin=use.inline_values or None, environment=state)
     if code != 0:
-        told = words.strip().removeprefix("Error: ").replace(f"{tree.root}/", "").replace(f"{chart}/", "")
+        told = words.strip().removeprefix("Error: ").replace(f"{tree.root}/", "").replace(f"{chart_path}/", "")
         raise ToolError(" ".join(told.split())[:600])
     return out.decode("utf-8", "replace")
 
 
-def chunks(text: str) -> Iterator[tuple[str, str]]:
+def split_output(text: str) -> Iterator[tuple[str, str]]:
     """The parts of helm's output: the template's path below the chart, and the YAML that it made."""
-    for chunk in SPLIT.split(text):
-        named = SOURCE.search(chunk)
+    for chunk in DOCUMENT_SEPARATOR.split(text):
+        named = SOURCE_COMMENT.search(chunk)
         if named:
             yield named.group(2), chunk
 
 
 @contextmanager
-def whole(tree: Tree, chart: str) -> Iterator[Path]:
+def prepare_chart(tree: Tree, chart: str) -> Iterator[Path]:
     """A chart's folder with all of its dependencies: itself, or a copy into which charts of this repository are put."""
     here = tree.root / chart
-    local = [entry for entry in _absent(tree, chart) if entry[1] is not None]
+    local = [entry for entry in _list_unvendored_dependencies(tree, chart) if entry[1] is not None]
     if not local:
         yield here
         return
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
         copy = Path(scratch) / (PurePosixPath(chart).name or "chart")
         shutil.copytree(here, copy, symlinks=True)
-        _complete(tree, chart, copy, MOST_NESTED)
+        _copy_dependencies(tree, chart, copy, MAX_NESTED_CHARTS)
         yield copy
 
 
-def _complete(tree: Tree, chart: str, copy: Path, nested: int) -> None:
-    for name, source in _absent(tree, chart):
-        if source is not None and nested:
-            shutil.copytree(tree.root / source, copy / "charts" / name, symlinks=True, dirs_exist_ok=True)
-            _complete(tree, source, copy / "charts" / name, nested - 1)
+def _copy_dependencies(tree: Tree, chart: str, chart_copy: Path, remaining_depth: int) -> None:
+    for name, source in _list_unvendored_dependencies(tree, chart):
+        if source is not None and remaining_depth:
+            shutil.copytree(tree.root / source, chart_copy / "charts" / name, symlinks=True, dirs_exist_ok=True)
+            _copy_dependencies(tree, source, chart_copy / "charts" / name, remaining_depth - 1)
 
 
-def fetched(tree: Tree, chart: str) -> list[str]:
+def find_missing_dependencies(tree: Tree, chart: str) -> list[str]:
     """Dependencies that lie nowhere in the repository, as people name them: such a chart cannot be rendered."""
     missing = []
-    for name, source in _absent(tree, chart):
-        missing += [name] if source is None else fetched(tree, source) if source != chart else []
+    for name, source in _list_unvendored_dependencies(tree, chart):
+        missing += [name] if source is None else find_missing_dependencies(tree, source) if source != chart else []
     return missing
 
 
-def _absent(tree: Tree, chart: str) -> Iterator[tuple[str, str | None]]:
+def _list_unvendored_dependencies(tree: Tree, chart: str) -> Iterator[tuple[str, str | None]]:
     """Dependencies that do not lie in `charts/`: the name, and the folder where the repository has it, if it has."""
-    for entry in _dependencies(tree, chart):
-        name, repository = at(entry, ("name",)), at(entry, ("repository",))
-        if not isinstance(name, str) or _lies_there(tree.root / chart / "charts", name):
+    for entry in _read_dependencies(tree, chart):
+        name, repository = get_field(entry, ("name",)), get_field(entry, ("repository",))
+        if not isinstance(name, str) or _is_vendored(tree.root / chart / "charts", name):
             continue
         path = repository.removeprefix("file://") if isinstance(repository, str) else ""
-        local = joined(chart, path) if path != repository and path else None
+        local = join_path(chart, path) if path != repository and path else None
         is_here = local is not None and not local.startswith("..") and (tree.root / local / "Chart.yaml").is_file()
         yield name, local if is_here else None
 
 
-def _lies_there(folder: Path, name: str) -> bool:
+def _is_vendored(folder: Path, name: str) -> bool:
     return (folder / name).is_dir() or any(folder.glob(f"{name}-*.tgz"))
 
 
-def _dependencies(tree: Tree, chart: str) -> list[Any]:
+def _read_dependencies(tree: Tree, chart: str) -> list[Any]:
     for file in ("Chart.yaml", "requirements.yaml"):
-        content = tree.read(f"{chart}/{file}".lstrip("/"))
+        content = tree.read_file(f"{chart}/{file}".lstrip("/"))
         found, failure = documents.parse(content) if not isinstance(content, Gap) else ([], None)
-        listed = at(documents.value_of(found[0]), ("dependencies",)) if found and failure is None else None
+        listed = get_field(documents.to_value(found[0]), ("dependencies",)) if found and failure is None else None
         if isinstance(listed, list):
             return listed
     return []

@@ -6,100 +6,102 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gatekeeper.model import FieldPath, Place, Resource, at
-from gatekeeper.protocols import Positions
+from gatekeeper.model import FieldPath, Location, Resource, get_field
+from gatekeeper.protocols import ParsedDocument
 from gatekeeper.workspace import documents
 
-STEP = re.compile(r"((?:\\.|[^.\[\]\\])+)|\[(\d+)\]")
+PARAMETER_STEP = re.compile(r"((?:\\.|[^.\[\]\\])+)|\[(\d+)\]")
 
 
-class Written(NamedTuple):
+class LocatedValues(NamedTuple):
     """Values, and the place of each of them."""
 
     value: Any
-    place: Callable[[FieldPath], Place]
+    find_location: Callable[[FieldPath], Location]
 
 
-Part = tuple[Any, Written | None]
-NOTHING: Part = ({}, None)
+ValuesPart = tuple[Any, LocatedValues | None]
+NO_VALUES: ValuesPart = ({}, None)
 
 
-def in_file(file: str, document: Positions) -> Written:
+def locate_file_values(file: str, document: ParsedDocument) -> LocatedValues:
     """The values of a file."""
 
-    def place(path: FieldPath) -> Place:
-        return Place(file, *document.locate(path)[1:])
+    def place(path: FieldPath) -> Location:
+        return Location(file, *document.locate(path)[1:])
 
-    return Written(documents.value_of(document), place)
+    return LocatedValues(documents.to_value(document), place)
 
 
-def part(resource: Resource, path: FieldPath) -> Part:
+def read_mapping(resource: Resource, path: FieldPath) -> ValuesPart:
     """Values that a resource holds as a mapping."""
-    held = at(resource.value, path)
+    held = get_field(resource.value, path)
     if not isinstance(held, dict):
-        return NOTHING
-    return held, Written(held, lambda inner: resource.origin.place((*path, *inner)))
+        return NO_VALUES
+    return held, LocatedValues(held, lambda inner: resource.origin.find_location((*path, *inner)))
 
 
-def inner(resource: Resource, path: FieldPath) -> Part:
+def read_embedded_yaml(resource: Resource, path: FieldPath) -> ValuesPart:
     """Values that a resource holds as a text of YAML."""
-    held, written = text(at(resource.value, path))
+    held, written = parse_values(get_field(resource.value, path))
     if written is None:
-        return NOTHING
+        return NO_VALUES
 
-    def place(steps: FieldPath) -> Place:
-        block, line = resource.origin.place(path), written.place(steps).line
-        return Place(block.file, block.line + line) if block.line and line else block
+    def place(steps: FieldPath) -> Location:
+        block, line = resource.origin.find_location(path), written.find_location(steps).line
+        return Location(block.file, block.line + line) if block.line and line else block
 
-    return held, Written(held, place)
+    return held, LocatedValues(held, place)
 
 
-def text(held: Any) -> Part:
+def parse_values(text: Any) -> ValuesPart:
     """Values as a text of YAML, with places that count from its first line."""
-    found, failure = documents.parse(held.encode()) if isinstance(held, str) else ([], None)
-    if not found or failure is not None or not isinstance(documents.value_of(found[0]), dict):
-        return NOTHING
-    return documents.value_of(found[0]), in_file("", found[0])
+    found, failure = documents.parse(text.encode()) if isinstance(text, str) else ([], None)
+    if not found or failure is not None or not isinstance(documents.to_value(found[0]), dict):
+        return NO_VALUES
+    return documents.to_value(found[0]), locate_file_values("", found[0])
 
 
-def parameters(entries: Any) -> Part:
+def parse_parameters(entries: Any) -> ValuesPart:
     """Argo CD's `parameters`, which are `helm template --set`: never passed as arguments, where others could see them.
 
     Source: Helm `pkg/strvals`; of its syntax, names with dots, escaped dots and indices.
     """
     held: Any = {}
     for entry in entries if isinstance(entries, list) else ():
-        name, value = at(entry, ("name",)), at(entry, ("value",))
+        name, value = get_field(entry, ("name",)), get_field(entry, ("value",))
         if isinstance(name, str) and isinstance(value, str):
-            typed = value if at(entry, ("forceString",)) else _typed(value)
-            steps = [int(index) if index else re.sub(r"\\(.)", r"\1", step) for step, index in STEP.findall(name)]
-            held = _set(held, steps, typed)
-    return (held, None) if held else NOTHING
+            typed = value if get_field(entry, ("forceString",)) else _convert_parameter(value)
+            steps = [
+                int(index) if index else re.sub(r"\\(.)", r"\1", step) for step, index in PARAMETER_STEP.findall(name)
+            ]
+            held = _set_value(held, steps, typed)
+    return (held, None) if held else NO_VALUES
 
 
-def _typed(value: str) -> Any:
+def _convert_parameter(value: str) -> Any:
     """`--set` knows null, booleans and whole numbers; all else is a text."""
     if value in ("true", "false", "null"):
         return {"true": True, "false": False, "null": None}[value]
     return int(value) if re.fullmatch(r"0|-?[1-9]\d{0,17}", value) else value
 
 
-def _set(held: Any, steps: list[str | int], value: Any) -> Any:
+def _set_value(target: Any, steps: list[str | int], value: Any) -> Any:
     if not steps:
         return value
     [first, *rest] = steps
     if isinstance(first, int):
-        items = list(held) if isinstance(held, list) else []
+        items = list(target) if isinstance(target, list) else []
         items += [None] * (first + 1 - len(items))
-        items[first] = _set(items[first], rest, value)
+        items[first] = _set_value(items[first], rest, value)
         return items
-    mapping = dict(held) if isinstance(held, dict) else {}
-    mapping[first] = _set(mapping.get(first), rest, value)
+    mapping = dict(target) if isinstance(target, dict) else {}
+    mapping[first] = _set_value(mapping.get(first), rest, value)
     return mapping
 
 
-def merged(below: Any, above: Any) -> Any:
+def merge_values(base: Any, override: Any) -> Any:
     """Mappings merged key by key, all else replaced, as Helm coalesces values."""
-    if not (isinstance(below, dict) and isinstance(above, dict)):
-        return above
-    return {**below, **{key: merged(below.get(key), value) for key, value in above.items()}}
+    if not (isinstance(base, dict) and isinstance(override, dict)):
+        return override
+    return {**base, **{key: merge_values(base.get(key), value) for key, value in override.items()}}

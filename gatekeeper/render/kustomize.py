@@ -14,134 +14,152 @@ import orjson
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import run
-from gatekeeper.model import Finding, Gap, Place, Resource, at
-from gatekeeper.render.appliers import Applied
-from gatekeeper.render.kustomization_graph import FILE_LISTS, REMOTE, Kustomization, entries, reach
-from gatekeeper.render.manifests import ref_of
-from gatekeeper.render.origin import Controller, Overlay, Step, joined
+from gatekeeper.host.process import run_command
+from gatekeeper.model import Finding, Gap, Location, Resource, get_field
+from gatekeeper.render.appliers import AppliedFolder
+from gatekeeper.render.kustomization_graph import (
+    FILE_LISTS,
+    REMOTE_PREFIXES,
+    KustomizationFile,
+    list_entries,
+    list_reachable,
+)
+from gatekeeper.render.manifests import build_ref
+from gatekeeper.render.origin import ApplierFields, KustomizeOrigin, TransformStep, join_path
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
-ORIGIN = "config.kubernetes.io/origin"
-TRANSFORMATIONS = "alpha.config.kubernetes.io/transformations"
+ORIGIN_ANNOTATION = "config.kubernetes.io/origin"
+TRANSFORMATIONS_ANNOTATION = "alpha.config.kubernetes.io/transformations"
 
 
 # "accumulating resources from 'a': read a: is a directory: recursed accumulation of path 'a':", once a folder.
-WRAPPING = re.compile(r"^((accumulat\w+ \w+: )?accumulation err='.*?': recursed accumulation of path '[^']*': )+")
+ERROR_WRAPPING = re.compile(r"^((accumulat\w+ \w+: )?accumulation err='.*?': recursed accumulation of path '[^']*': )+")
 
 
-class Target(NamedTuple):
+class KustomizeTarget(NamedTuple):
     """What is built at once: a kustomization's folder, or plain files below it; and what applies them, if it adds."""
 
     folder: str
     files: tuple[str, ...] = ()
-    by: Applied | None = None
+    applied_folder: AppliedFolder | None = None
 
 
-def build(
-    tree: Tree, found: Mapping[str, Kustomization], target: Target, sources: Mapping[str, Source], config: Config
+def build_target(
+    tree: Tree,
+    kustomizations: Mapping[str, KustomizationFile],
+    target: KustomizeTarget,
+    files_by_path: Mapping[str, ParsedFile],
+    config: Config,
 ) -> tuple[list[Resource], list[Finding], list[Gap]]:
     """What kustomize builds from a target; where it cannot, a finding with its words, and a gap."""
-    file = found[target.folder].source.file if not target.files else target.files[0]
-    fields, findings, gaps = _fields(target)
-    _refused(found, target, file, findings, gaps)
+    file = kustomizations[target.folder].parsed_file.file if not target.files else target.files[0]
+    fields, findings, gaps = _collect_fields(target)
+    _reject_outside_inputs(kustomizations, target, file, findings, gaps)
     if gaps:
         return [], findings, gaps
     try:
-        text = _run(tree, target, fields, _inflates(found, target), config)
+        text = _run_kustomize(tree, target, fields, _has_charts(kustomizations, target), config)
     except ToolError as error:
-        return [], *_failed(file, str(error))
+        return [], *_report_failure(file, str(error))
     built, failure = documents.parse(text)
     if failure:
-        return [], *_failed(file, f"kustomize wrote what cannot be read: {failure[0]}")
+        return [], *_report_failure(file, f"kustomize wrote what cannot be read: {failure[0]}")
     resources = []
     for document in built:
-        value = documents.value_of(document)
+        value = documents.to_value(document)
         if documents.is_resource(value):
-            resources.append(_resource(tree, value, target, sources, file))
+            resources.append(_build_resource(tree, value, target, files_by_path, file))
     return resources, [], []
 
 
-def _fields(target: Target) -> tuple[dict[str, Any], list[Finding], list[Gap]]:
+def _collect_fields(target: KustomizeTarget) -> tuple[dict[str, Any], list[Finding], list[Gap]]:
     """What the controller adds to the kustomization, its paths from the repository's root; and what is refused."""
-    by = target.by
+    by = target.applied_folder
     if by is None:
         return {}, [], []
-    fields: dict[str, Any] = orjson.loads(by.fields)
+    fields: dict[str, Any] = orjson.loads(by.added_fields)
     refused = []
-    for holder, key in _paths_in(fields):
-        local = joined(target.folder, str(holder[key]))
-        if str(holder[key]).startswith((*REMOTE, "/")) or local.startswith(".."):
+    for holder, key in _find_paths(fields):
+        local = join_path(target.folder, str(holder[key]))
+        if str(holder[key]).startswith((*REMOTE_PREFIXES, "/")) or local.startswith(".."):
             refused.append(str(holder[key]))
         holder[key] = local
     # A patch that names no target must match a resource, but this target may be only a part of what is applied.
-    for entry in entries(fields, "patches"):
+    for entry in list_entries(fields, "patches"):
         if isinstance(entry, dict) and "target" not in entry and isinstance(entry.get("patch"), str):
-            entry.update(_target_of(entry["patch"]))
-    file = by.resource.origin.file
+            entry.update(_build_patch_target(entry["patch"]))
+    file = by.applier.origin.file
     gaps = [
-        Gap(file, f"applies {name}, which is not in the repository and not fetched", fatal=True) for name in refused
+        Gap(file, f"applies {name}, which is not in the repository and not fetched", is_fatal=True) for name in refused
     ]
     return fields, [], gaps
 
 
-def _paths_in(fields: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
+def _find_paths(fields: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
     """Each path among the fields, as the list or mapping that holds it, and its place there."""
-    components = entries(fields, "components")
+    components = list_entries(fields, "components")
     yield from ((components, index) for index in range(len(components)))
-    yield from ((entry, "path") for entry in entries(fields, "patches") if isinstance(entry, dict) and "path" in entry)
+    yield from (
+        (entry, "path") for entry in list_entries(fields, "patches") if isinstance(entry, dict) and "path" in entry
+    )
 
 
-def _target_of(patch: str) -> dict[str, Any]:
+def _build_patch_target(patch: str) -> dict[str, Any]:
     found, failure = documents.parse(patch.encode())
-    value = documents.value_of(found[0]) if found and failure is None else {}
+    value = documents.to_value(found[0]) if found and failure is None else {}
     if not documents.is_resource(value):
         return {}
-    ref = ref_of(value)
+    ref = build_ref(value)
     version = ref.api_version.rpartition("/")[2]
     return {"target": {"group": ref.group, "version": version, "kind": ref.kind, "name": f"^{re.escape(ref.name)}$"}}
 
 
-def _refused(
-    found: Mapping[str, Kustomization], target: Target, file: str, findings: list[Finding], gaps: list[Gap]
+def _reject_outside_inputs(
+    kustomizations: Mapping[str, KustomizationFile],
+    target: KustomizeTarget,
+    file: str,
+    findings: list[Finding],
+    gaps: list[Gap],
 ) -> None:
     """What must not be run: anything from outside of the repository."""
-    for part in () if target.files else reach(found, target.folder):
-        for name in part.remote:
+    for part in () if target.files else list_reachable(kustomizations, target.folder):
+        for name in part.remotes:
             reason = f"builds on the remote {name}, which is not fetched: put a copy of it into the repository"
-            gaps.append(Gap(file, reason, fatal=True))
-        for name in part.outside:
+            gaps.append(Gap(file, reason, is_fatal=True))
+        for name in part.outside_paths:
             message = f"`{name}` lies outside of the repository, so it is not what was reviewed"
-            findings.append(Finding("render/outside", "error", message, _line(part.source, name)))
-            gaps.append(Gap(file, message, fatal=True))
-        for name in part.fetches:
+            findings.append(Finding("render/outside", "error", message, _find_reference(part.parsed_file, name)))
+            gaps.append(Gap(file, message, is_fatal=True))
+        for name in part.missing_charts:
             reason = f"inflates the Helm chart {name}, which is not in the repository and not fetched"
-            gaps.append(Gap(file, reason, fatal=True))
+            gaps.append(Gap(file, reason, is_fatal=True))
 
 
-def _line(source: Source, name: str) -> Place:
-    value = documents.value_of(source.documents[0])
+def _find_reference(parsed_file: ParsedFile, name: str) -> Location:
+    value = documents.to_value(parsed_file.documents[0])
     for word in FILE_LISTS:
-        if name in entries(value, word):
-            _, line, column = source.documents[0].locate((word, value[word].index(name)))
-            return Place(source.file, line, column)
-    return Place(source.file, 1)
+        if name in list_entries(value, word):
+            _, line, column = parsed_file.documents[0].locate((word, value[word].index(name)))
+            return Location(parsed_file.file, line, column)
+    return Location(parsed_file.file, 1)
 
 
-def _failed(file: str, words: str) -> tuple[list[Finding], list[Gap]]:
+def _report_failure(file: str, message: str) -> tuple[list[Finding], list[Gap]]:
     finding = Finding(
-        "render/kustomize", "error", words, Place(file, 1), hint="run `kustomize build` there and mend it"
+        "render/kustomize", "error", message, Location(file, 1), hint="run `kustomize build` there and mend it"
     )
-    return [finding], [Gap(file, "kustomize could not build it, so nothing of it was judged", fatal=True)]
+    return [finding], [Gap(file, "kustomize could not build it, so nothing of it was judged", is_fatal=True)]
 
 
-def _inflates(found: Mapping[str, Kustomization], target: Target) -> bool:
-    return not target.files and any(part.inflates for part in reach(found, target.folder))
+def _has_charts(kustomizations: Mapping[str, KustomizationFile], target: KustomizeTarget) -> bool:
+    return not target.files and any(part.local_charts for part in list_reachable(kustomizations, target.folder))
 
 
-def _run(tree: Tree, target: Target, fields: dict[str, Any], inflates: bool, config: Config) -> bytes:
+def _run_kustomize(
+    tree: Tree, target: KustomizeTarget, fields: dict[str, Any], has_charts: bool, config: Config
+) -> bytes:
     """Builds the target as all resources of a wrapper that asks kustomize to note where everything comes from."""
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
         wrapper = Path(scratch).resolve()
@@ -149,56 +167,75 @@ def _run(tree: Tree, target: Target, fields: dict[str, Any], inflates: bool, con
         def from_wrapper(path: str) -> str:
             return os.path.relpath((tree.root / path).resolve(), wrapper)
 
-        for holder, key in _paths_in(fields):
+        for holder, key in _find_paths(fields):
             holder[key] = from_wrapper(holder[key])
         resources = [from_wrapper(path) for path in target.files or (target.folder,)]
         settings = {**fields, "resources": resources, "buildMetadata": ["originAnnotations", "transformerAnnotations"]}
         (wrapper / "kustomization.yaml").write_bytes(orjson.dumps(settings))
-        command: list[str | Path] = [toolchain.find("kustomize"), "build", "--load-restrictor", "LoadRestrictionsNone"]
-        if inflates:
+        command: list[str | Path] = [
+            toolchain.find_program("kustomize"),
+            "build",
+            "--load-restrictor",
+            "LoadRestrictionsNone",
+        ]
+        if has_charts:
             command += [
                 "--enable-helm",
                 "--helm-command",
-                toolchain.find("helm"),
+                toolchain.find_program("helm"),
                 "--helm-kube-version",
                 config.kubernetes,
             ]
-        code, out, words = run([*command, wrapper], config.timeout)
+        code, out, words = run_command([*command, wrapper], config.timeout)
         if code != 0:
             told = words.strip().replace(f"{tree.root.resolve()}/", "").replace(str(wrapper), "the wrapper")
-            raise ToolError(_last_cause(told))
+            raise ToolError(_extract_last_cause(told))
         return out
 
 
-def _last_cause(words: str) -> str:
+def _extract_last_cause(error_output: str) -> str:
     """kustomize wraps its error once per folder, each time repeating the paths; the innermost says it all."""
-    text = " ".join(words.removeprefix("Error: ").split())
-    text = WRAPPING.sub("", text)
+    text = " ".join(error_output.removeprefix("Error: ").split())
+    text = ERROR_WRAPPING.sub("", text)
     return text if len(text) <= 600 else f"{text[:250]} … {text[-340:]}"
 
 
-def _resource(
-    tree: Tree, value: dict[str, Any], target: Target, sources: Mapping[str, Source], otherwise: str
+def _build_resource(
+    tree: Tree,
+    value: dict[str, Any],
+    target: KustomizeTarget,
+    files_by_path: Mapping[str, ParsedFile],
+    default_file: str,
 ) -> Resource:
-    annotations = at(value, ("metadata", "annotations")) or {}
-    origin = _yaml(annotations.pop(ORIGIN, ""))
-    steps = _yaml(annotations.pop(TRANSFORMATIONS, ""))
+    annotations = get_field(value, ("metadata", "annotations")) or {}
+    origin = _parse_annotation(annotations.pop(ORIGIN_ANNOTATION, ""))
+    steps = _parse_annotation(annotations.pop(TRANSFORMATIONS_ANNOTATION, ""))
     if not annotations:
         value["metadata"].pop("annotations", None)
     # The paths are relative to the wrapper, which lies elsewhere: only their end, below the root, matters.
-    file = _within(tree, at(origin, ("path",)) or at(origin, ("configuredIn",)))
+    file = _resolve_noted_path(tree, get_field(origin, ("path",)) or get_field(origin, ("configuredIn",)))
     changed = tuple(
-        Step(_within(tree, step.get("configuredIn")) or "", str(at(step, ("configuredBy", "kind"))))
+        TransformStep(
+            _resolve_noted_path(tree, step.get("configuredIn")) or "", str(get_field(step, ("configuredBy", "kind")))
+        )
         for step in (steps if isinstance(steps, list) else ())
         if isinstance(step, dict)
     )
     json = orjson.dumps(value)
-    ref = ref_of(value)
-    by = Controller(target.by.resource, target.by.prefix, target.by.fields) if target.by else None
-    return Resource(ref, json, Overlay(file or otherwise, ref.kind, ref.name, json, changed, sources, by))
+    ref = build_ref(value)
+    by = (
+        ApplierFields(
+            target.applied_folder.applier, target.applied_folder.fields_path, target.applied_folder.added_fields
+        )
+        if target.applied_folder
+        else None
+    )
+    return Resource(
+        ref, json, KustomizeOrigin(file or default_file, ref.kind, ref.name, json, changed, files_by_path, by)
+    )
 
 
-def _within(tree: Tree, path: Any) -> str | None:
+def _resolve_noted_path(tree: Tree, path: Any) -> str | None:
     """A path that kustomize noted (relative to a folder in the temporary directory) as one of the repository."""
     if not isinstance(path, str):
         return None
@@ -207,8 +244,8 @@ def _within(tree: Tree, path: Any) -> str | None:
     return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else None
 
 
-def _yaml(text: Any) -> Any:
+def _parse_annotation(text: Any) -> Any:
     if not isinstance(text, str) or not text:
         return {}
     found, failure = documents.parse(text.encode())
-    return documents.value_of(found[0]) if found and not failure else {}
+    return documents.to_value(found[0]) if found and not failure else {}

@@ -7,15 +7,15 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.model import FieldPath, Ref, Resource
-from gatekeeper.protocols import Positions
-from gatekeeper.render.origin import Plain
+from gatekeeper.model import FieldPath, ObjectRef, Resource
+from gatekeeper.protocols import ParsedDocument
+from gatekeeper.render.origin import FileOrigin
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.documents import ParsedFile
 
-MAX_LISTS = 3
+MAX_NESTED_LISTS = 3
 # Groups of files that look like resources, but configure a program on somebody's machine; no cluster knows them.
-PROGRAMS = {
+PROGRAM_GROUPS = {
     "apiserver.config.k8s.io",
     "audit.k8s.io",
     "backstage.io",
@@ -43,12 +43,12 @@ PROGRAMS = {
 }
 
 
-def ref_of(value: dict[str, Any]) -> Ref:
+def build_ref(value: dict[str, Any]) -> ObjectRef:
     """An object's name in full; what is no text counts as not there."""
     metadata = value.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     namespace, name = metadata.get("namespace"), metadata.get("name")
-    return Ref(
+    return ObjectRef(
         value["apiVersion"],
         value["kind"],
         namespace if isinstance(namespace, str) else "",
@@ -56,29 +56,29 @@ def ref_of(value: dict[str, Any]) -> Ref:
     )
 
 
-def is_for_a_program(api_version: str, kind: str) -> bool:
+def is_program_config(api_version: str, kind: str) -> bool:
     """Whether a file with these words configures a program (kind, Skaffold, kubeadm, a kubeconfig), not a cluster."""
     group = api_version.partition("/")[0] if "/" in api_version else api_version
-    return group in PROGRAMS or (api_version, kind) == ("v1", "Config")
+    return group in PROGRAM_GROUPS or (api_version, kind) == ("v1", "Config")
 
 
-def resources(source: Source) -> Iterator[Resource]:
+def list_resources(parsed_file: ParsedFile) -> Iterator[Resource]:
     """All objects of a file, those inside of a List too."""
-    for document in source.documents:
+    for document in parsed_file.documents:
         head = document.head
-        if head is None or is_for_a_program(head[0], head[1]):
+        if head is None or is_program_config(head[0], head[1]):
             continue
         if head[1].endswith("List"):
-            yield from _unfold(source.file, document, documents.value_of(document), ())
+            yield from _expand_list(parsed_file.file, document, documents.to_value(document), ())
         else:
-            yield Resource(Ref(*head), document.json, Plain(source.file, document))
+            yield Resource(ObjectRef(*head), document.json, FileOrigin(parsed_file.file, document))
 
 
-def _unfold(file: str, document: Positions, value: dict[str, Any], prefix: FieldPath) -> Iterator[Resource]:
+def _expand_list(file: str, document: ParsedDocument, value: dict[str, Any], prefix: FieldPath) -> Iterator[Resource]:
     items = value.get("items")
-    if value["kind"].endswith("List") and isinstance(items, list) and len(prefix) < 2 * MAX_LISTS:
+    if value["kind"].endswith("List") and isinstance(items, list) and len(prefix) < 2 * MAX_NESTED_LISTS:
         for index, item in enumerate(items):
             if documents.is_resource(item):
-                yield from _unfold(file, document, item, (*prefix, "items", index))
+                yield from _expand_list(file, document, item, (*prefix, "items", index))
         return
-    yield Resource(ref_of(value), orjson.dumps(value), Plain(file, document, prefix))
+    yield Resource(build_ref(value), orjson.dumps(value), FileOrigin(file, document, prefix))

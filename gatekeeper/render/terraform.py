@@ -11,34 +11,43 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.model import TERRAFORM, FieldPath, Finding, Gap, Place, Ref, Resource
-from gatekeeper.render.origin import Plain
+from gatekeeper.model import TERRAFORM_KIND, FieldPath, Finding, Gap, Location, ObjectRef, Resource
+from gatekeeper.render.origin import FileOrigin
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
 # The reader is thorough, not fast: what people write by hand is far smaller.
-MOST_BYTES = 512 * 1024
-MOST_DEPTH = 60
+MAX_BYTES = 512 * 1024
+MAX_DEPTH = 60
 # How many labels a block has, so that `.tf.json` files get the same shape.
-LABELS = {"resource": 2, "data": 2, "variable": 1, "output": 1, "module": 1, "provider": 1, "terraform": 0, "locals": 0}
+LABEL_COUNTS = {
+    "resource": 2,
+    "data": 2,
+    "variable": 1,
+    "output": 1,
+    "module": 1,
+    "provider": 1,
+    "terraform": 0,
+    "locals": 0,
+}
 
 
-class Hcl(NamedTuple):
+class TerraformOrigin(NamedTuple):
     """Where the blocks and attributes of one file stand."""
 
     file: str
-    places: Mapping[FieldPath, tuple[int, int]]
+    positions: Mapping[FieldPath, tuple[int, int]]
 
-    def place(self, path: FieldPath, key: bool = False) -> Place:
+    def find_location(self, path: FieldPath, key: bool = False) -> Location:
         """See `gatekeeper.protocols.Origin`."""
         del key
-        while path and path not in self.places:
+        while path and path not in self.positions:
             path = path[:-1]
-        return Place(self.file, *self.places.get(path, (1, 1)))
+        return Location(self.file, *self.positions.get(path, (1, 1)))
 
 
-class Read(NamedTuple):
+class TerraformFiles(NamedTuple):
     """The files of Terraform as resources, what is wrong with others, and which could not be read."""
 
     resources: list[Resource]
@@ -46,37 +55,41 @@ class Read(NamedTuple):
     gaps: list[Gap]
 
 
-def read(tree: Tree, sources: Sequence[Source]) -> Read:
+def parse_files(tree: Tree, parsed_files: Sequence[ParsedFile]) -> TerraformFiles:
     """All HCL files, `.tf.json` files and plans of a tree."""
-    done = Read([], [], [])
+    done = TerraformFiles([], [], [])
     for file in tree.files:
         if file.endswith(".tf"):
-            _hcl(file, tree.read(file), done)
-    for source in sources:
+            _parse_hcl(file, tree.read_file(file), done)
+    for source in parsed_files:
         if source.file.endswith(".json") and source.role == "documents" and len(source.documents) == 1:
             [document] = source.documents
             if source.file.endswith(".tf.json"):
-                value = documents.value_of(document)
+                value = documents.to_value(document)
                 if isinstance(value, dict):
-                    done.resources.append(_resource(source.file, _shaped(value), Plain(source.file, document)))
+                    done.resources.append(
+                        _build_resource(source.file, _normalize_json(value), FileOrigin(source.file, document))
+                    )
             elif b'"terraform_version"' in document.json and b'"format_version"' in document.json:
-                ref = Ref("terraform.io/plan", TERRAFORM, "", source.file)
-                done.resources.append(Resource(ref, document.json, Plain(source.file, document)))
+                ref = ObjectRef("terraform.io/plan", TERRAFORM_KIND, "", source.file)
+                done.resources.append(Resource(ref, document.json, FileOrigin(source.file, document)))
     return done
 
 
-def _resource(file: str, value: dict[str, Any], origin: Plain | Hcl) -> Resource:
+def _build_resource(file: str, value: dict[str, Any], origin: FileOrigin | TerraformOrigin) -> Resource:
     return Resource(
-        Ref("terraform.io/hcl", TERRAFORM, "", file), orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS), origin
+        ObjectRef("terraform.io/hcl", TERRAFORM_KIND, "", file),
+        orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS),
+        origin,
     )
 
 
-def _hcl(file: str, content: bytes | Gap, done: Read) -> None:
+def _parse_hcl(file: str, content: bytes | Gap, result: TerraformFiles) -> None:
     if isinstance(content, Gap):
-        done.gaps.append(content)
+        result.gaps.append(content)
         return
-    if len(content) > MOST_BYTES:
-        done.gaps.append(Gap(file, f"larger than {MOST_BYTES >> 10} KB: not read as Terraform", fatal=True))
+    if len(content) > MAX_BYTES:
+        result.gaps.append(Gap(file, f"larger than {MAX_BYTES >> 10} KB: not read as Terraform", is_fatal=True))
         return
     # Its grammar takes a quarter of a second to load: only repositories with Terraform pay for it.
     import hcl2
@@ -88,7 +101,7 @@ def _hcl(file: str, content: bytes | Gap, done: Read) -> None:
     )
     try:
         text = content.decode("utf-8")
-        if _depth(text) > MOST_DEPTH:
+        if _measure_depth(text) > MAX_DEPTH:
             raise ValueError("its brackets are too deep")
         values = hcl2.loads(text if text.endswith("\n") else f"{text}\n", serialization_options=options)
         body = hcl2.parses_to_tree(text if text.endswith("\n") else f"{text}\n").children[0]
@@ -96,18 +109,22 @@ def _hcl(file: str, content: bytes | Gap, done: Read) -> None:
         # The words of the parser repeat the line, which may hold a secret.
         is_placed = isinstance(error, UnexpectedInput) and error.line > 0
         place = (
-            Place(file, error.line, error.column) if isinstance(error, UnexpectedInput) and is_placed else Place(file)
+            Location(file, error.line, error.column)
+            if isinstance(error, UnexpectedInput) and is_placed
+            else Location(file)
         )
         message = "cannot be read as HCL here" if is_placed else f"cannot be read as HCL ({type(error).__name__})"
-        done.findings.append(Finding("terraform/syntax", "error", message, place, hint="terraform validate tells more"))
-        done.gaps.append(Gap(file, message, fatal=True))
+        result.findings.append(
+            Finding("terraform/syntax", "error", message, place, hint="terraform validate tells more")
+        )
+        result.gaps.append(Gap(file, message, is_fatal=True))
         return
     places: dict[FieldPath, tuple[int, int]] = {}
-    shaped = _body(body, values, (), places)
-    done.resources.append(_resource(file, shaped, Hcl(file, places)))
+    shaped = _convert_body(body, values, (), places)
+    result.resources.append(_build_resource(file, shaped, TerraformOrigin(file, places)))
 
 
-def _depth(text: str) -> int:
+def _measure_depth(text: str) -> int:
     depth = most = 0
     for letter in text:
         depth += (letter in "([{") - (letter in ")]}")
@@ -115,18 +132,18 @@ def _depth(text: str) -> int:
     return most
 
 
-def _body(
-    body: Any, values: Mapping[str, Any], path: FieldPath, places: dict[FieldPath, tuple[int, int]]
+def _convert_body(
+    body: Any, values: Mapping[str, Any], path: FieldPath, positions: dict[FieldPath, tuple[int, int]]
 ) -> dict[str, Any]:
     """A body in conftest's shape; where its blocks and attributes stand is noted."""
     out: dict[str, Any] = {}
     seen: dict[str, int] = {}
-    for part in _parts(body):
-        names = list(_names(part))
+    for part in _list_parts(body):
+        names = list(_list_labels(part))
         name, line, column = names[0]
         if part.data == "attribute":
-            out[name] = _value(part, values.get(name))
-            places[(*path, name)] = (line, column)
+            out[name] = _convert_value(part, values.get(name))
+            positions[(*path, name)] = (line, column)
             continue
         inner = values[name][seen.get(name, 0)]
         seen[name] = seen.get(name, 0) + 1
@@ -134,20 +151,20 @@ def _body(
         here: FieldPath = path
         for label, _, _ in names[:-1]:
             here = (*here, label)
-            places.setdefault(here, (line, column))
+            positions.setdefault(here, (line, column))
             holder = holder.setdefault(label, {})
         for label, _, _ in names[1:]:
             inner = inner[label]
         listed = holder.setdefault(names[-1][0], [])
         here = (*here, names[-1][0])
-        places.setdefault(here, (line, column))
+        positions.setdefault(here, (line, column))
         here = (*here, len(listed))
-        places[here] = (line, column)
-        listed.append(_body(part.children[-2], inner, here, places))
+        positions[here] = (line, column)
+        listed.append(_convert_body(part.children[-2], inner, here, positions))
     return out
 
 
-def _value(attribute: Any, value: Any) -> Any:
+def _convert_value(attribute: Any, value: Any) -> Any:
     """An attribute's value as hcl2json has it: a bare name is an expression, a heredoc ends as its last line does."""
     terms = [getattr(child, "data", "") for child in getattr(attribute.children[-1], "children", ())]
     if not isinstance(value, str):
@@ -157,32 +174,32 @@ def _value(attribute: Any, value: Any) -> Any:
     return f"{value}\n" if terms and terms[0].startswith("heredoc") else value
 
 
-def _parts(body: Any) -> Iterator[Any]:
+def _list_parts(body: Any) -> Iterator[Any]:
     for child in getattr(body, "children", ()):
         if getattr(child, "data", "") in ("attribute", "block"):
             yield child
 
 
-def _names(part: Any) -> Iterator[tuple[str, int, int]]:
+def _list_labels(part: Any) -> Iterator[tuple[str, int, int]]:
     """A block's type and labels, or an attribute's name, each with its line and column."""
     for child in part.children:
         word = getattr(child, "data", "")
         if word in ("identifier", "keyword", "string"):
-            yield "".join(str(token) for token in child.scan_values(_is_text)), child.meta.line, child.meta.column
+            yield "".join(str(token) for token in child.scan_values(_is_text_token)), child.meta.line, child.meta.column
             if part.data == "attribute":
                 return
 
 
-def _is_text(token: Any) -> bool:
+def _is_text_token(token: Any) -> bool:
     return bool(token.type != "DBLQUOTE")
 
 
-def _shaped(value: dict[str, Any]) -> dict[str, Any]:
+def _normalize_json(value: dict[str, Any]) -> dict[str, Any]:
     """A `.tf.json` file with its bodies in lists, as HCL has them."""
-    return {name: _listed(held, LABELS.get(name, 0)) for name, held in value.items()}
+    return {name: _wrap_bodies(held, LABEL_COUNTS.get(name, 0)) for name, held in value.items()}
 
 
-def _listed(value: Any, labels: int) -> Any:
-    if labels and isinstance(value, dict):
-        return {name: _listed(held, labels - 1) for name, held in value.items()}
+def _wrap_bodies(value: Any, label_count: int) -> Any:
+    if label_count and isinstance(value, dict):
+        return {name: _wrap_bodies(held, label_count - 1) for name, held in value.items()}
     return value if isinstance(value, list) else [value]

@@ -11,24 +11,35 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper.host import git
-from gatekeeper.model import Finding, Place
+from gatekeeper.model import Finding, Location
 
-NOBODY = "nobody named"
-EVERYWHERE = "shared"
+NO_OWNER = "nobody named"
+SHARED_ENVIRONMENT = "shared"
 # Where GitHub and GitLab look for the file, in their order.
-OWNER_FILES = ("CODEOWNERS", ".github/CODEOWNERS", ".gitlab/CODEOWNERS", "docs/CODEOWNERS")
+CODEOWNERS_FILES = ("CODEOWNERS", ".github/CODEOWNERS", ".gitlab/CODEOWNERS", "docs/CODEOWNERS")
 # A folder below one of these is an environment.
-HOLDERS = {"clusters", "environments", "envs", "env", "overlays", "stages"}
-NAMES = {
-    "production", "prod", "staging", "stage", "development", "dev", "test", "testing", "qa", "uat", "preprod",
-    "pre-production", "sandbox",
-}  # fmt: skip
+ENVIRONMENT_PARENTS = {"clusters", "environments", "envs", "env", "overlays", "stages"}
+ENVIRONMENT_NAMES = {
+    "production",
+    "prod",
+    "staging",
+    "stage",
+    "development",
+    "dev",
+    "test",
+    "testing",
+    "qa",
+    "uat",
+    "preprod",
+    "pre-production",
+    "sandbox",
+}
 # Looking into the past of more files would take longer than people wait for a report.
-MOST_SECONDS = 10.0
-DAY = 86_400
+MAX_BLAME_SECONDS = 10.0
+SECONDS_PER_DAY = 86_400
 
 
-class Owners:
+class CodeOwners:
     """Who answers for which files: the CODEOWNERS of a repository.
 
     Source: https://docs.github.com/repositories/managing-your-repositorys-settings-and-features/customizing-your-repository/about-code-owners.
@@ -40,25 +51,25 @@ class Owners:
             # GitLab's sections (`[Docs] @team`) group rules; GitHub has none.
             words = line.split("#")[0].split()
             if words and not words[0].startswith(("[", "^[")):
-                self._rules.append((_pattern(words[0]), " ".join(words[1:])))
+                self._rules.append((_compile_pattern(words[0]), " ".join(words[1:])))
 
-    def of(self, file: str) -> str:
+    def find_owner(self, file: str) -> str:
         """Who answers for a file: the last rule that fits counts."""
         found = next((names for pattern, names in reversed(self._rules) if pattern.fullmatch(file)), "")
-        return found or NOBODY
+        return found or NO_OWNER
 
 
-def owners(root: Path) -> Owners:
+def load_owners(root: Path) -> CodeOwners:
     """The owners that a repository names; nobody where it has no file for them, or it cannot be read."""
-    for name in OWNER_FILES:
+    for name in CODEOWNERS_FILES:
         try:
-            return Owners((root / name).read_text(encoding="utf-8", errors="replace"))
+            return CodeOwners((root / name).read_text(encoding="utf-8", errors="replace"))
         except OSError:
             continue
-    return Owners("")
+    return CodeOwners("")
 
 
-def _pattern(glob: str) -> re.Pattern[str]:
+def _compile_pattern(glob: str) -> re.Pattern[str]:
     """A pattern of `.gitignore`'s kind as a regular expression over whole paths."""
     is_rooted = "/" in glob.rstrip("/")
     body = glob.strip("/")
@@ -70,16 +81,16 @@ def _pattern(glob: str) -> re.Pattern[str]:
     return re.compile(f"{'' if is_rooted else '(?:.*/)?'}{text}{below}")
 
 
-def environment(file: str) -> str:
+def find_environment(file: str) -> str:
     """The environment that a file is of, by its folders; `shared` where they name none."""
     folders = file.split("/")[:-1]
     for before, folder in zip(["", *folders], folders, strict=False):
-        if before in HOLDERS or folder.lower() in NAMES:
+        if before in ENVIRONMENT_PARENTS or folder.lower() in ENVIRONMENT_NAMES:
             return folder
-    return EVERYWHERE
+    return SHARED_ENVIRONMENT
 
 
-class Age(NamedTuple):
+class LineAge(NamedTuple):
     """How long a line has been as it is, in days; None where Git was not asked or does not know."""
 
     days: int | None
@@ -95,33 +106,35 @@ class Age(NamedTuple):
         return "more than a year"
 
 
-GROUPS = ("up to a week", "up to a month", "up to three months", "up to a year", "more than a year", "not known")
+AGE_GROUPS = ("up to a week", "up to a month", "up to three months", "up to a year", "more than a year", "not known")
 
 
-def ages(root: Path, findings: Sequence[Finding], now: float | None = None) -> dict[Place, Age]:
+def find_ages(root: Path, findings: Sequence[Finding], now: float | None = None) -> dict[Location, LineAge]:
     """How old the line of each finding is, by `git blame`, as far as there is time."""
-    files = dict.fromkeys(finding.place.file for finding in findings if finding.place.line is not None)
-    end = time.monotonic() + MOST_SECONDS
+    files = dict.fromkeys(finding.location.file for finding in findings if finding.location.line is not None)
+    end = time.monotonic() + MAX_BLAME_SECONDS
     known: Mapping[str, Mapping[int, int]] = {}
-    if files and git.revision(root) is not None:
+    if files and git.describe_revision(root) is not None:
         with ThreadPoolExecutor() as pool:
-            known = dict(zip(files, pool.map(lambda file: _times(root, file, end), files), strict=True))
+            known = dict(zip(files, pool.map(lambda file: _read_line_times(root, file, end), files), strict=True))
     today = now if now is not None else datetime.datetime.now(tz=datetime.UTC).timestamp()
     return {
-        finding.place: Age(_days(known.get(finding.place.file, {}).get(finding.place.line or 0), today))
+        finding.location: LineAge(
+            _count_days_since(known.get(finding.location.file, {}).get(finding.location.line or 0), today)
+        )
         for finding in findings
     }
 
 
-def _times(root: Path, file: str, end: float) -> Mapping[int, int]:
-    return git.line_times(root, file) if time.monotonic() < end else {}
+def _read_line_times(root: Path, file: str, deadline: float) -> Mapping[int, int]:
+    return git.read_line_times(root, file) if time.monotonic() < deadline else {}
 
 
-def _days(written: int | None, now: float) -> int | None:
-    return None if written is None else max(0, int((now - written) // DAY))
+def _count_days_since(changed_at: int | None, now: float) -> int | None:
+    return None if changed_at is None else max(0, int((now - changed_at) // SECONDS_PER_DAY))
 
 
-def counted(names: Iterable[str], order: Sequence[str] = ()) -> list[tuple[str, int]]:
+def count_names(names: Iterable[str], order: Sequence[str] = ()) -> list[tuple[str, int]]:
     """How often each name occurs, in a given order or the most frequent first."""
     counts: dict[str, int] = dict.fromkeys(order, 0)
     for name in names:

@@ -8,11 +8,11 @@ from gatekeeper.model import Verdict
 FORMATS = ("text", "json", "sarif", "junit", "github", "gitlab", "policyreport", "html")
 
 
-def render(name: str, verdict: Verdict, root: Path, colour: bool = False) -> str:
+def render_report(format_name: str, verdict: Verdict, root: Path, colour: bool = False) -> str:
     """The report in one of the formats.
 
     Args:
         root: the repository's root, whose files a report may quote.
         colour: whether escape codes may be used; only true on a terminal.
     """
-    return str(import_module(f"gatekeeper.report.{name}").render(verdict, root, colour))
+    return str(import_module(f"gatekeeper.report.{format_name}").render(verdict, root, colour))

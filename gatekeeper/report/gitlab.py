@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.model import Finding, Gap, Place, Verdict
+from gatekeeper.model import Finding, Gap, Location, Verdict
 
 SEVERITIES = {"error": "critical", "warning": "minor", "info": "info"}
 
@@ -18,21 +18,21 @@ SEVERITIES = {"error": "critical", "warning": "minor", "info": "info"}
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     """A list of issues; what could not be judged is a blocker."""
     del root, colour
-    issues = [_issue(finding) for finding in verdict.counting]
-    issues += [_issue(_finding(gap), "blocker") for gap in verdict.coverage.skipped if gap.fatal]
+    issues = [_build_issue(finding) for finding in verdict.active_findings]
+    issues += [_build_issue(_convert_gap(gap), "blocker") for gap in verdict.coverage.gaps if gap.is_fatal]
     return orjson.dumps(issues, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
-def _issue(finding: Finding, severity: str = "") -> dict[str, Any]:
-    about = f"{finding.resource}: " if finding.resource else ""
+def _build_issue(finding: Finding, severity: str = "") -> dict[str, Any]:
+    about = f"{finding.resource_ref}: " if finding.resource_ref else ""
     return {
         "description": f"{about}{finding.message}",
         "check_name": finding.rule,
         "fingerprint": finding.fingerprint,
         "severity": severity or SEVERITIES[finding.severity],
-        "location": {"path": finding.place.file, "lines": {"begin": finding.place.line or 1}},
+        "location": {"path": finding.location.file, "lines": {"begin": finding.location.line or 1}},
     }
 
 
-def _finding(gap: Gap) -> Finding:
-    return Finding("not-judged", "error", gap.reason, Place(gap.file))
+def _convert_gap(gap: Gap) -> Finding:
+    return Finding("not-judged", "error", gap.reason, Location(gap.file))

@@ -7,7 +7,17 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.model import Coverage, Finding, Gap, Place, Ref, Verdict, Waived, dotted, undotted
+from gatekeeper.model import (
+    AppliedWaiver,
+    Coverage,
+    Finding,
+    Gap,
+    Location,
+    ObjectRef,
+    Verdict,
+    format_path,
+    parse_path,
+)
 
 SCHEMA = "gatekeeper/verdict/v1"
 
@@ -15,31 +25,31 @@ SCHEMA = "gatekeeper/verdict/v1"
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     """One JSON object; the same verdict gives the same bytes."""
     del root, colour
-    return orjson.dumps(as_value(verdict), option=orjson.OPT_INDENT_2).decode() + "\n"
+    return orjson.dumps(to_value(verdict), option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
-def as_value(verdict: Verdict) -> dict[str, Any]:
+def to_value(verdict: Verdict) -> dict[str, Any]:
     """The verdict as plain values."""
     return {
         "schema": SCHEMA,
-        "verdict": verdict.word,
+        "verdict": verdict.decision,
         "revision": verdict.revision,
         "engine": {"name": verdict.engine[0], "version": verdict.engine[1]},
-        "policies": verdict.policies,
+        "policies": verdict.policy_digest,
         "coverage": {
-            "files": verdict.coverage.files,
-            "resources": verdict.coverage.resources,
-            "checked": verdict.coverage.checked,
+            "files": verdict.coverage.file_count,
+            "resources": verdict.coverage.resource_count,
+            "checked": verdict.coverage.checked_count,
             "skipped": [
-                {"file": gap.file, "reason": gap.reason, "fatal": gap.fatal} for gap in verdict.coverage.skipped
+                {"file": gap.file, "reason": gap.reason, "fatal": gap.is_fatal} for gap in verdict.coverage.gaps
             ],
         },
         "shard": verdict.shard and {"number": verdict.shard[0], "of": verdict.shard[1]},
-        "findings": [_finding(finding) for finding in verdict.findings],
+        "findings": [_encode_finding(finding) for finding in verdict.findings],
     }
 
 
-def read(text: bytes) -> Verdict:
+def parse_report(text: bytes) -> Verdict:
     """The verdict that `render` wrote.
 
     Raises:
@@ -51,12 +61,12 @@ def read(text: bytes) -> Verdict:
     schema = orjson.loads((Path(__file__).parent / "verdict.schema.json").read_bytes())
     wrong = next(jsonschema_rs.validator_for(schema).iter_errors(held), None)
     if wrong is not None:
-        where = dotted(tuple(wrong.instance_path)) or "its top"
+        where = format_path(tuple(wrong.instance_path)) or "its top"
         raise ValueError(f"is no verdict: at {where}: {wrong.message[:200]}")
     covered, shard = held["coverage"], held["shard"]
     skipped = tuple(Gap(gap["file"], gap["reason"], gap["fatal"]) for gap in covered["skipped"])
     return Verdict(
-        tuple(_read(entry) for entry in held["findings"]),
+        tuple(_parse_finding(entry) for entry in held["findings"]),
         Coverage(covered["files"], covered["resources"], covered["checked"], skipped),
         (held["engine"]["name"], held["engine"]["version"]),
         held["policies"],
@@ -65,45 +75,45 @@ def read(text: bytes) -> Verdict:
     )
 
 
-def _read(held: dict[str, Any]) -> Finding:
-    ref, waived = held["resource"], held["waived"]
-    place = Place(held["file"], held["line"], held["column"])
+def _parse_finding(entry: dict[str, Any]) -> Finding:
+    ref, waived = entry["resource"], entry["waived"]
+    place = Location(entry["file"], entry["line"], entry["column"])
     return Finding(
-        held["rule"],
-        held["severity"],
-        held["message"],
+        entry["rule"],
+        entry["severity"],
+        entry["message"],
         place,
-        ref and Ref(ref["apiVersion"], ref["kind"], ref["namespace"], ref["name"]),
-        undotted(held["field"]) if held["field"] else None,
-        held["hint"],
-        held["placed"],
-        waived and Waived(**{**waived, "place": Place(**waived["place"])}),
-        held["old"],
+        ref and ObjectRef(ref["apiVersion"], ref["kind"], ref["namespace"], ref["name"]),
+        parse_path(entry["field"]) if entry["field"] else None,
+        entry["hint"],
+        entry["placed"],
+        waived and AppliedWaiver(**{**waived, "place": Location(**waived["place"])}),
+        entry["old"],
     )
 
 
-def _waived(waived: Waived | None) -> dict[str, Any] | None:
-    if waived is None:
+def _encode_waiver(waiver: AppliedWaiver | None) -> dict[str, Any] | None:
+    if waiver is None:
         return None
-    place = waived.place
-    return {**waived._asdict(), "place": {"file": place.file, "line": place.line, "column": place.column}}
+    place = waiver.place
+    return {**waiver._asdict(), "place": {"file": place.file, "line": place.line, "column": place.column}}
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
-    ref = finding.resource
+def _encode_finding(finding: Finding) -> dict[str, Any]:
+    ref = finding.resource_ref
     return {
         "rule": finding.rule,
         "severity": finding.severity,
         "message": finding.message,
-        "file": finding.place.file,
-        "line": finding.place.line,
-        "column": finding.place.column,
+        "file": finding.location.file,
+        "line": finding.location.line,
+        "column": finding.location.column,
         "resource": ref
         and {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name},
-        "field": dotted(finding.path) if finding.path else None,
-        "placed": finding.placed,
+        "field": format_path(finding.field_path) if finding.field_path else None,
+        "placed": finding.location_precision,
         "hint": finding.hint,
-        "waived": _waived(finding.waived),
-        "old": finding.old,
+        "waived": _encode_waiver(finding.waiver),
+        "old": finding.is_preexisting,
         "fingerprint": finding.fingerprint,
     }

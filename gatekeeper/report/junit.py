@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from gatekeeper.model import Finding, Verdict
 
 # What XML 1.0 cannot hold, not even escaped.
-FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+FORBIDDEN_CHARACTERS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
@@ -20,35 +20,39 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     Warnings are passed cases with their words as output, as they do not refuse anything.
     """
     del root, colour
-    gaps = [gap for gap in verdict.coverage.skipped if gap.fatal]
-    errors = [finding for finding in verdict.counting if finding.severity == "error"]
-    others = [finding for finding in verdict.counting if finding.severity != "error"]
-    waived = [finding for finding in verdict.findings if finding.waived or finding.old]
+    gaps = [gap for gap in verdict.coverage.gaps if gap.is_fatal]
+    errors = [finding for finding in verdict.active_findings if finding.severity == "error"]
+    others = [finding for finding in verdict.active_findings if finding.severity != "error"]
+    waived = [finding for finding in verdict.findings if finding.waiver or finding.is_preexisting]
     total = len(verdict.findings) + len(gaps) + 1
     counts = {"tests": str(total), "failures": str(len(errors)), "errors": str(len(gaps))}
     suites = ElementTree.Element("testsuites", {"name": "gatekeeper", **counts})
     suite = ElementTree.SubElement(suites, "testsuite", {"name": "gatekeeper", "skipped": str(len(waived)), **counts})
-    ElementTree.SubElement(suite, "testcase", {"classname": "gatekeeper", "name": f"verdict: {verdict.word}"})
+    ElementTree.SubElement(suite, "testcase", {"classname": "gatekeeper", "name": f"verdict: {verdict.decision}"})
     for finding in errors:
-        failure = ElementTree.SubElement(_case(suite, finding), "failure")
-        failure.set("message", _safe(finding.message))
+        failure = ElementTree.SubElement(_add_case(suite, finding), "failure")
+        failure.set("message", _replace_forbidden(finding.message))
         failure.set("type", finding.rule)
-        failure.text = _told(finding)
+        failure.text = _format_finding(finding)
     for finding in others:
-        ElementTree.SubElement(_case(suite, finding), "system-out").text = _told(finding)
+        ElementTree.SubElement(_add_case(suite, finding), "system-out").text = _format_finding(finding)
     for finding in waived:
-        skipped = ElementTree.SubElement(_case(suite, finding), "skipped")
-        if finding.waived:
-            skipped.set("message", _safe(f"waived until {finding.waived.expires}: {finding.waived.reason}"))
+        skipped = ElementTree.SubElement(_add_case(suite, finding), "skipped")
+        if finding.waiver:
+            skipped.set(
+                "message", _replace_forbidden(f"waived until {finding.waiver.expires}: {finding.waiver.reason}")
+            )
         else:
             skipped.set("message", "there before the change")
     for gap in gaps:
-        case = ElementTree.SubElement(suite, "testcase", {"classname": _safe(gap.file), "name": "not judged"})
-        ElementTree.SubElement(case, "error", {"message": _safe(gap.reason), "type": "not judged"})
-    return _written(suites)
+        case = ElementTree.SubElement(
+            suite, "testcase", {"classname": _replace_forbidden(gap.file), "name": "not judged"}
+        )
+        ElementTree.SubElement(case, "error", {"message": _replace_forbidden(gap.reason), "type": "not judged"})
+    return _serialize(suites)
 
 
-class Tried(Protocol):
+class ReportedTest(Protocol):
     """A test of policies and how it went."""
 
     @property
@@ -64,47 +68,51 @@ class Tried(Protocol):
         """Why it could not be evaluated."""
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """What was wrong where it failed."""
 
 
-def of_tests(trials: Sequence[Tried]) -> str:
+def render_policy_tests(results: Sequence[ReportedTest]) -> str:
     """Tests of policies as one suite."""
-    errors = sum(bool(trial.error) for trial in trials)
-    failures = sum(not trial.passed and not trial.error for trial in trials)
-    counts = {"tests": str(len(trials)), "failures": str(failures), "errors": str(errors)}
+    errors = sum(bool(trial.error) for trial in results)
+    failures = sum(not trial.passed and not trial.error for trial in results)
+    counts = {"tests": str(len(results)), "failures": str(failures), "errors": str(errors)}
     suites = ElementTree.Element("testsuites", {"name": "gatekeeper policy test", **counts})
     suite = ElementTree.SubElement(suites, "testsuite", {"name": "gatekeeper policy test", **counts})
-    for trial in trials:
+    for trial in results:
         file, _, name = trial.name.partition(": ")
-        case = ElementTree.SubElement(suite, "testcase", {"classname": _safe(file), "name": _safe(name or file)})
+        case = ElementTree.SubElement(
+            suite, "testcase", {"classname": _replace_forbidden(file), "name": _replace_forbidden(name or file)}
+        )
         if trial.error:
-            ElementTree.SubElement(case, "error", {"message": _safe(trial.error), "type": "not evaluated"})
+            ElementTree.SubElement(case, "error", {"message": _replace_forbidden(trial.error), "type": "not evaluated"})
         elif not trial.passed:
-            ElementTree.SubElement(case, "failure", {"message": _safe(trial.said or "failed"), "type": "test"})
-    return _written(suites)
+            ElementTree.SubElement(
+                case, "failure", {"message": _replace_forbidden(trial.message or "failed"), "type": "test"}
+            )
+    return _serialize(suites)
 
 
-def _written(suites: ElementTree.Element) -> str:
+def _serialize(suites: ElementTree.Element) -> str:
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
 
-def _case(suite: ElementTree.Element, finding: Finding) -> ElementTree.Element:
-    about = f" ({finding.resource})" if finding.resource else ""
-    case = ElementTree.SubElement(suite, "testcase", {"classname": _safe(finding.place.file)})
-    case.set("name", _safe(f"{finding.rule}{about}"))
-    case.set("file", _safe(finding.place.file))
-    if finding.place.line is not None:
-        case.set("line", str(finding.place.line))
+def _add_case(suite: ElementTree.Element, finding: Finding) -> ElementTree.Element:
+    about = f" ({finding.resource_ref})" if finding.resource_ref else ""
+    case = ElementTree.SubElement(suite, "testcase", {"classname": _replace_forbidden(finding.location.file)})
+    case.set("name", _replace_forbidden(f"{finding.rule}{about}"))
+    case.set("file", _replace_forbidden(finding.location.file))
+    if finding.location.line is not None:
+        case.set("line", str(finding.location.line))
     return case
 
 
-def _told(finding: Finding) -> str:
-    where = ":".join(str(part) for part in finding.place if part is not None)
+def _format_finding(finding: Finding) -> str:
+    where = ":".join(str(part) for part in finding.location if part is not None)
     hint = f"\nhelp: {finding.hint}" if finding.hint else ""
-    return _safe(f"{where}: {finding.severity}: {finding.message} [{finding.rule}]{hint}")
+    return _replace_forbidden(f"{where}: {finding.severity}: {finding.message} [{finding.rule}]{hint}")
 
 
-def _safe(text: str) -> str:
-    return FORBIDDEN.sub("\ufffd", text)
+def _replace_forbidden(text: str) -> str:
+    return FORBIDDEN_CHARACTERS.sub("\ufffd", text)

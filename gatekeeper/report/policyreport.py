@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.model import Finding, Verdict, dotted
+from gatekeeper.model import Finding, Verdict, format_path
 
 API_VERSION = "wgpolicyk8s.io/v1alpha2"
-RESULTS = {"error": ("fail", "high"), "warning": ("warn", "medium"), "info": ("warn", "info")}
-NAME = "gatekeeper"
+SEVERITY_RESULTS = {"error": ("fail", "high"), "warning": ("warn", "medium"), "info": ("warn", "info")}
+REPORT_NAME = "gatekeeper"
 
 
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
@@ -23,37 +23,44 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     del root, colour
     lots: dict[str, list[Finding]] = {}
     for finding in verdict.findings:
-        if finding.resource:
-            lots.setdefault(finding.resource.namespace, []).append(finding)
-    items = [_report(namespace, lots[namespace], verdict) for namespace in sorted(lots)]
+        if finding.resource_ref:
+            lots.setdefault(finding.resource_ref.namespace, []).append(finding)
+    items = [_build_report(namespace, lots[namespace], verdict) for namespace in sorted(lots)]
     value = {"apiVersion": "v1", "kind": "List", "items": items}
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
-def _report(namespace: str, findings: list[Finding], verdict: Verdict) -> dict[str, Any]:
-    counted = Counter("skip" if finding.waived or finding.old else RESULTS[finding.severity][0] for finding in findings)
-    metadata: dict[str, Any] = {"name": NAME, "annotations": {"gatekeeper/revision": verdict.revision or "none"}}
+def _build_report(namespace: str, findings: list[Finding], verdict: Verdict) -> dict[str, Any]:
+    counted = Counter(
+        "skip" if finding.waiver or finding.is_preexisting else SEVERITY_RESULTS[finding.severity][0]
+        for finding in findings
+    )
+    metadata: dict[str, Any] = {"name": REPORT_NAME, "annotations": {"gatekeeper/revision": verdict.revision or "none"}}
     return {
         "apiVersion": API_VERSION,
         "kind": "PolicyReport" if namespace else "ClusterPolicyReport",
         "metadata": {**metadata, "namespace": namespace} if namespace else metadata,
         "summary": {word: counted[word] for word in ("pass", "fail", "warn", "error", "skip")},
-        "results": [_result(finding) for finding in findings],
+        "results": [_build_result(finding) for finding in findings],
     }
 
 
-def _result(finding: Finding) -> dict[str, Any]:
-    result, severity = RESULTS[finding.severity]
-    place = {"file": finding.place.file, "line": str(finding.place.line or ""), "field": dotted(finding.path)}
+def _build_result(finding: Finding) -> dict[str, Any]:
+    result, severity = SEVERITY_RESULTS[finding.severity]
+    place = {
+        "file": finding.location.file,
+        "line": str(finding.location.line or ""),
+        "field": format_path(finding.field_path),
+    }
     category, _, rule = finding.rule.rpartition("/")
-    ref = finding.resource
+    ref = finding.resource_ref
     named = {"apiVersion": ref.api_version, "kind": ref.kind, "name": ref.name} if ref else {}
     return {
-        "source": NAME,
+        "source": REPORT_NAME,
         "policy": category or rule,
         "rule": finding.rule,
         "category": category,
-        "result": "skip" if finding.waived or finding.old else result,
+        "result": "skip" if finding.waiver or finding.is_preexisting else result,
         "severity": severity,
         "message": finding.message,
         "resources": [{**named, "namespace": ref.namespace} if ref and ref.namespace else named],

@@ -9,11 +9,11 @@ from urllib.parse import quote
 import orjson
 
 from gatekeeper import __version__
-from gatekeeper.model import Finding, Gap, Place, Verdict, Waived, dotted
+from gatekeeper.model import AppliedWaiver, Finding, Gap, Location, Verdict, format_path
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {"error": "error", "warning": "warning", "info": "note"}
-ROOT = "SRCROOT"
+ROOT_BASE_ID = "SRCROOT"
 
 
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
@@ -21,37 +21,41 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     del root, colour
     rules = sorted({finding.rule for finding in verdict.findings})
     # Where one result is compared with the past, all are.
-    compared = any(finding.old for finding in verdict.findings)
+    compared = any(finding.is_preexisting for finding in verdict.findings)
     run = {
-        "tool": {"driver": {
-            "name": "gatekeeper",
-            "semanticVersion": __version__,
-            "rules": [_rule(name, verdict) for name in rules],
-        }},
-        "invocations": [{
-            "executionSuccessful": verdict.word != "incomplete",
-            "exitCode": verdict.exit_code,
-            "toolExecutionNotifications": [_notification(gap) for gap in verdict.coverage.skipped],
-        }],
-        "originalUriBaseIds": {ROOT: {"description": {"text": "the root of the repository"}}},
+        "tool": {
+            "driver": {
+                "name": "gatekeeper",
+                "semanticVersion": __version__,
+                "rules": [_build_rule(name, verdict) for name in rules],
+            }
+        },
+        "invocations": [
+            {
+                "executionSuccessful": verdict.decision != "incomplete",
+                "exitCode": verdict.exit_code,
+                "toolExecutionNotifications": [_build_notification(gap) for gap in verdict.coverage.gaps],
+            }
+        ],
+        "originalUriBaseIds": {ROOT_BASE_ID: {"description": {"text": "the root of the repository"}}},
         "columnKind": "unicodeCodePoints",
-        "properties": {"verdict": verdict.word, "policies": verdict.policies, "revision": verdict.revision},
-        "results": [_result(finding, rules.index(finding.rule), compared) for finding in verdict.findings],
-    }  # fmt: skip
+        "properties": {"verdict": verdict.decision, "policies": verdict.policy_digest, "revision": verdict.revision},
+        "results": [_build_result(finding, rules.index(finding.rule), compared) for finding in verdict.findings],
+    }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return orjson.dumps(log, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
-def _rule(name: str, verdict: Verdict) -> dict[str, Any]:
+def _build_rule(name: str, verdict: Verdict) -> dict[str, Any]:
     first = next(finding for finding in verdict.findings if finding.rule == name)
     rule: dict[str, Any] = {"id": name, "defaultConfiguration": {"level": LEVELS[first.severity]}}
     return {**rule, "help": {"text": first.hint}} if first.hint else rule
 
 
-def _result(finding: Finding, index: int, compared: bool) -> dict[str, Any]:
-    location: dict[str, Any] = {"physicalLocation": _physical(finding.place)}
-    if finding.resource:
-        name = f"{finding.resource} {dotted(finding.path)}".rstrip()
+def _build_result(finding: Finding, index: int, is_compared: bool) -> dict[str, Any]:
+    location: dict[str, Any] = {"physicalLocation": _build_physical_location(finding.location)}
+    if finding.resource_ref:
+        name = f"{finding.resource_ref} {format_path(finding.field_path)}".rstrip()
         location["logicalLocations"] = [{"fullyQualifiedName": name, "kind": "resource"}]
     return {
         "ruleId": finding.rule,
@@ -60,33 +64,33 @@ def _result(finding: Finding, index: int, compared: bool) -> dict[str, Any]:
         "message": {"text": finding.message},
         "locations": [location],
         "partialFingerprints": {"gatekeeper/v1": finding.fingerprint},
-        "properties": {"placed": finding.placed},
-        **({"baselineState": "unchanged" if finding.old else "new"} if compared else {}),
-        **({"suppressions": [_suppression(finding.waived)]} if finding.waived else {}),
+        "properties": {"placed": finding.location_precision},
+        **({"baselineState": "unchanged" if finding.is_preexisting else "new"} if is_compared else {}),
+        **({"suppressions": [_build_suppression(finding.waiver)]} if finding.waiver else {}),
     }
 
 
-def _suppression(waived: Waived) -> dict[str, Any]:
+def _build_suppression(waiver: AppliedWaiver) -> dict[str, Any]:
     return {
         "kind": "inSource",
         "status": "accepted",
-        "justification": waived.reason,
-        "location": {"physicalLocation": _physical(waived.place)},
-        "properties": {"expires": waived.expires, "owner": waived.owner, "ticket": waived.ticket},
+        "justification": waiver.reason,
+        "location": {"physicalLocation": _build_physical_location(waiver.place)},
+        "properties": {"expires": waiver.expires, "owner": waiver.owner, "ticket": waiver.ticket},
     }
 
 
-def _notification(gap: Gap) -> dict[str, Any]:
+def _build_notification(gap: Gap) -> dict[str, Any]:
     return {
-        "level": "error" if gap.fatal else "note",
+        "level": "error" if gap.is_fatal else "note",
         "message": {"text": gap.reason},
-        "locations": [{"physicalLocation": _physical(Place(gap.file))}],
+        "locations": [{"physicalLocation": _build_physical_location(Location(gap.file))}],
     }
 
 
-def _physical(place: Place) -> dict[str, Any]:
-    found: dict[str, Any] = {"artifactLocation": {"uri": quote(place.file), "uriBaseId": ROOT}}
-    if place.line is not None:
-        column = {"startColumn": place.column} if place.column is not None else {}
-        found["region"] = {"startLine": place.line, **column}
+def _build_physical_location(location: Location) -> dict[str, Any]:
+    found: dict[str, Any] = {"artifactLocation": {"uri": quote(location.file), "uriBaseId": ROOT_BASE_ID}}
+    if location.line is not None:
+        column = {"startColumn": location.column} if location.column is not None else {}
+        found["region"] = {"startLine": location.line, **column}
     return found

@@ -8,17 +8,17 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from gatekeeper.kube.decoder import FieldError, Fields
+from gatekeeper.kube.decoder import FieldError, FieldReader
 
 GROUP = "source.toolkit.fluxcd.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1")
 # Files are what tests and air-gapped mirrors have; Flux itself takes the first three.
-URL = re.compile(r"(https?|ssh|file)://[^\s]+")
+REPOSITORY_URL = re.compile(r"(https?|ssh|file)://[^\s]+")
 DEFAULT_BRANCH = "master"
-MINUTE = 60.0
+DEFAULT_SECONDS = 60.0
 
 
-class Ref(NamedTuple):
+class GitReference(NamedTuple):
     """What is checked out; of several, the last that is there counts."""
 
     branch: str = ""
@@ -28,126 +28,126 @@ class Ref(NamedTuple):
     commit: str = ""
 
 
-class Verification(NamedTuple):
+class SignatureVerification(NamedTuple):
     """What must be signed (`HEAD`, `Tag`, `TagAndHEAD`), and the Secret with the keys of who may."""
 
     mode: str
-    secret: str
+    secret_name: str
 
 
-class Include(NamedTuple):
+class RepositoryInclude(NamedTuple):
     """A folder of another GitRepository of the same namespace, and where its files come to stand."""
 
-    name: str
-    source: str
-    target: str
+    repository_name: str
+    from_path: str
+    to_path: str
 
 
 class GitRepository(NamedTuple):
     """A repository that is pulled.
 
     Attributes:
-        secret: the name of the Secret with credentials; empty for none.
+        secret_name: the name of the Secret with credentials; empty for none.
         ignore: which files are left out, as `.gitignore` has them; None for the usual ones.
         timeout, interval: seconds.
         is_whole: whether nothing of it is left out, whatever `.sourceignore` says.
-        submodules: whether other repositories that it names are put into it.
-        proxy: the name of the Secret with the proxy; empty for none.
-        folders: which folders alone are wanted; none for all.
+        has_submodules: whether other repositories that it names are put into it.
+        proxy_secret_name: the name of the Secret with the proxy; empty for none.
+        sparse_folders: which folders alone are wanted; none for all.
     """
 
     namespace: str
     name: str
     url: str
-    ref: Ref
-    secret: str = ""
+    ref: GitReference
+    secret_name: str = ""
     ignore: str | None = None
-    verification: Verification | None = None
-    timeout: float = MINUTE
-    interval: float = MINUTE
-    suspend: bool = False
-    include: tuple[Include, ...] = ()
+    verification: SignatureVerification | None = None
+    timeout: float = DEFAULT_SECONDS
+    interval: float = DEFAULT_SECONDS
+    is_suspended: bool = False
+    includes: tuple[RepositoryInclude, ...] = ()
     is_whole: bool = False
-    submodules: bool = False
-    proxy: str = ""
-    folders: tuple[str, ...] = ()
+    has_submodules: bool = False
+    proxy_secret_name: str = ""
+    sparse_folders: tuple[str, ...] = ()
 
 
-def read(value: Any, namespace: str = "default") -> GitRepository:
+def parse_git_repository(value: Any, namespace: str = "default") -> GitRepository:
     """What a GitRepository asks for.
 
     Raises:
         FieldError: it is not valid, or asks for something that is not supported.
     """
-    whole = Fields(value)
-    group, _, version = whole.text("apiVersion").partition("/")
-    if group != GROUP or version not in VERSIONS or whole.text("kind") != "GitRepository":
+    whole = FieldReader(value)
+    group, _, version = whole.read_string("apiVersion").partition("/")
+    if group != GROUP or version not in VERSIONS or whole.read_string("kind") != "GitRepository":
         raise FieldError(("apiVersion",), f"is no GitRepository of {GROUP}/{', '.join(VERSIONS)}")
-    metadata, spec = whole.inner("metadata") or Fields({}), whole.inner("spec")
+    metadata, spec = whole.read_object("metadata") or FieldReader({}), whole.read_object("spec")
     if spec is None:
-        whole.refuse("spec", "is missing")
-    url = spec.text("url")
-    if not URL.fullmatch(url):
-        spec.refuse(
+        whole.reject_field("spec", "is missing")
+    url = spec.read_string("url")
+    if not REPOSITORY_URL.fullmatch(url):
+        spec.reject_field(
             "url", "must begin with https://, http:// or ssh:// (git@host:path is not one: write ssh://git@host/path)"
         )
     if ":" in url.partition("://")[2].partition("@")[0] and "@" in url:
-        spec.refuse("url", "holds a password: put it into a Secret, and name that in `secretRef`")
+        spec.reject_field("url", "holds a password: put it into a Secret, and name that in `secretRef`")
     # It was about a library of Go that is long gone.
-    spec.has("gitImplementation")
-    spec.choice("provider", ("generic",), "generic")
-    secret, verify, proxy = (spec.inner(name) for name in ("secretRef", "verify", "proxySecretRef"))
+    spec.has_field("gitImplementation")
+    spec.read_choice("provider", ("generic",), "generic")
+    secret, verify, proxy = (spec.read_object(name) for name in ("secretRef", "verify", "proxySecretRef"))
     if proxy is not None and url.startswith("ssh://"):
-        spec.refuse("proxySecretRef", "is for http and https")
+        spec.reject_field("proxySecretRef", "is for http and https")
     found = GitRepository(
-        metadata.text("namespace", "") or namespace,
-        metadata.text("name"),
+        metadata.read_string("namespace", "") or namespace,
+        metadata.read_string("name"),
         url,
-        _ref(spec.inner("ref")),
-        secret.text("name") if secret else "",
-        spec.text("ignore") if spec.has("ignore") else None,
-        _verification(verify) if verify else None,
-        spec.seconds("timeout", MINUTE),
-        spec.seconds("interval", MINUTE),
-        spec.flag("suspend"),
-        tuple(map(_include, spec.each("include"))),
-        submodules=spec.flag("recurseSubmodules"),
-        proxy=proxy.text("name") if proxy else "",
-        folders=spec.words("sparseCheckout"),
+        _parse_reference(spec.read_object("ref")),
+        secret.read_string("name") if secret else "",
+        spec.read_string("ignore") if spec.has_field("ignore") else None,
+        _parse_verification(verify) if verify else None,
+        spec.read_duration("timeout", DEFAULT_SECONDS),
+        spec.read_duration("interval", DEFAULT_SECONDS),
+        spec.read_bool("suspend"),
+        tuple(map(_parse_include, spec.read_objects("include"))),
+        has_submodules=spec.read_bool("recurseSubmodules"),
+        proxy_secret_name=proxy.read_string("name") if proxy else "",
+        sparse_folders=spec.read_string_list("sparseCheckout"),
     )
-    spec.end()
+    spec.reject_unknown()
     return found
 
 
-def _include(fields: Fields) -> Include:
-    repository = fields.inner("repository")
+def _parse_include(fields: FieldReader) -> RepositoryInclude:
+    repository = fields.read_object("repository")
     if repository is None:
-        fields.refuse("repository", "is missing")
-    name = repository.text("name")
-    source, target = fields.text("fromPath", "") or ".", fields.text("toPath", "") or name
-    fields.end()
+        fields.reject_field("repository", "is missing")
+    name = repository.read_string("name")
+    source, target = fields.read_string("fromPath", "") or ".", fields.read_string("toPath", "") or name
+    fields.reject_unknown()
     for field, text in (("fromPath", source), ("toPath", target)):
         if text.startswith("/") or ".." in text.split("/"):
-            fields.refuse(field, "must be a path within the repository")
-    return Include(name, source, target)
+            fields.reject_field(field, "must be a path within the repository")
+    return RepositoryInclude(name, source, target)
 
 
-def _ref(fields: Fields | None) -> Ref:
+def _parse_reference(fields: FieldReader | None) -> GitReference:
     if fields is None:
-        return Ref(DEFAULT_BRANCH)
-    found = Ref(*(fields.text(name, "") for name in Ref._fields))
-    fields.end()
-    for name, text in zip(Ref._fields, found, strict=True):
+        return GitReference(DEFAULT_BRANCH)
+    found = GitReference(*(fields.read_string(name, "") for name in GitReference._fields))
+    fields.reject_unknown()
+    for name, text in zip(GitReference._fields, found, strict=True):
         if text.startswith("-") or any(sign in text for sign in "\n\0"):
-            fields.refuse(name, "is no name that Git takes")
-    return found if any(found) else Ref(DEFAULT_BRANCH)
+            fields.reject_field(name, "is no name that Git takes")
+    return found if any(found) else GitReference(DEFAULT_BRANCH)
 
 
-def _verification(fields: Fields) -> Verification:
-    mode = fields.choice("mode", ("head", "HEAD", "Tag", "TagAndHEAD"), "HEAD")
-    secret = fields.inner("secretRef")
+def _parse_verification(fields: FieldReader) -> SignatureVerification:
+    mode = fields.read_choice("mode", ("head", "HEAD", "Tag", "TagAndHEAD"), "HEAD")
+    secret = fields.read_object("secretRef")
     if secret is None:
-        fields.refuse("secretRef", "is missing")
-    found = Verification("HEAD" if mode == "head" else mode, secret.text("name"))
-    fields.end()
+        fields.reject_field("secretRef", "is missing")
+    found = SignatureVerification("HEAD" if mode == "head" else mode, secret.read_string("name"))
+    fields.reject_unknown()
     return found

@@ -20,20 +20,22 @@ import yaml
 
 from gatekeeper.errors import ToolError
 from gatekeeper.host import process, toolchain
-from gatekeeper.host.memory_files import Handed
+from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.repositories import git_fetch
-from gatekeeper.repositories.git_transport import NOWHERE
-from gatekeeper.secret_value import Hidden
+from gatekeeper.repositories.git_transport import NONEXISTENT_HOME
+from gatekeeper.secret_value import SecretBytes
 
-SECONDS = 120.0
-NAME = "r"
-VERSION = re.compile(r"[0-9A-Za-z.+_-]+")
-FILES = {"tls.crt": "certFile", "tls.key": "keyFile", "ca.crt": "caFile"}
-PHRASES = (
-    ("401 Unauthorized", "wants a name and a password"), ("403 Forbidden", "refuses who asks (403)"),
-    ("404 Not Found", "has no `index.yaml`: it is no chart repository"), ("no such host", "is not known by this name"),
+TIMEOUT_SECONDS = 120.0
+REPOSITORY_NAME = "r"
+CHART_VERSION = re.compile(r"[0-9A-Za-z.+_-]+")
+TLS_FIELDS = {"tls.crt": "certFile", "tls.key": "keyFile", "ca.crt": "caFile"}
+ERROR_MEANINGS = (
+    ("401 Unauthorized", "wants a name and a password"),
+    ("403 Forbidden", "refuses who asks (403)"),
+    ("404 Not Found", "has no `index.yaml`: it is no chart repository"),
+    ("no such host", "is not known by this name"),
     ("certificate", "has a certificate that nobody vouches for"),
-)  # fmt: skip
+)
 
 
 class Chart(NamedTuple):
@@ -41,30 +43,38 @@ class Chart(NamedTuple):
 
     url: str
     name: str
-    wanted: str
+    version_range: str
 
 
-def resolved(chart: Chart, keys: Mapping[str, Hidden]) -> str:
+def resolve_version(chart: Chart, credentials: Mapping[str, SecretBytes]) -> str:
     """The newest version that will do.
 
     Args:
-        keys: with what the repository is reached, named as in the Secret of a GitRepository.
+        credentials: with what the repository is reached, named as in the Secret of a GitRepository.
 
     Raises:
         ToolError: the repository does not answer, or has none.
     """
-    with _home(chart, keys) as surroundings:
-        words = ["search", "repo", f"{NAME}/{chart.name}", "--version", chart.wanted, "--output", "json"]
-        found = orjson.loads(_helm(chart, surroundings, *words) or b"[]")
-    versions = [one["version"] for one in found if one.get("name") == f"{NAME}/{chart.name}"]
+    with _open_helm_home(chart, credentials) as surroundings:
+        words = [
+            "search",
+            "repo",
+            f"{REPOSITORY_NAME}/{chart.name}",
+            "--version",
+            chart.version_range,
+            "--output",
+            "json",
+        ]
+        found = orjson.loads(_run_helm(chart, surroundings, *words) or b"[]")
+    versions = [one["version"] for one in found if one.get("name") == f"{REPOSITORY_NAME}/{chart.name}"]
     if not versions:
-        raise ToolError(f"{chart.url}: has no chart {chart.name} of a version that is `{chart.wanted}`")
-    if not VERSION.fullmatch(versions[0]):
+        raise ToolError(f"{chart.url}: has no chart {chart.name} of a version that is `{chart.version_range}`")
+    if not CHART_VERSION.fullmatch(versions[0]):
         raise ToolError(f"{chart.url}: the version of {chart.name} is none: {versions[0][:80]}")
     return str(versions[0])
 
 
-def pulled(chart: Chart, version: str, keys: Mapping[str, Hidden], storage: Path) -> Path:
+def fetch_chart(chart: Chart, version: str, credentials: Mapping[str, SecretBytes], storage: Path) -> Path:
     """The folder that has a version of a chart, each version once.
 
     Raises:
@@ -77,14 +87,22 @@ def pulled(chart: Chart, version: str, keys: Mapping[str, Hidden], storage: Path
     folder.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="new-", dir=folder))
     try:
-        with _home(chart, keys) as surroundings:
-            words = ["pull", f"{NAME}/{chart.name}", "--version", version, "--untar", "--untardir", str(scratch)]
-            _helm(chart, surroundings, *words)
+        with _open_helm_home(chart, credentials) as surroundings:
+            words = [
+                "pull",
+                f"{REPOSITORY_NAME}/{chart.name}",
+                "--version",
+                version,
+                "--untar",
+                "--untardir",
+                str(scratch),
+            ]
+            _run_helm(chart, surroundings, *words)
         if not (scratch / chart.name / "Chart.yaml").is_file():
             raise ToolError(f"{chart.url}: the archive of {chart.name} {version} has no folder of its name")
         for archive in scratch.glob("*.tgz"):
             archive.unlink()
-        git_fetch.bounded(scratch)
+        git_fetch.break_outside_links(scratch)
         scratch.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -92,28 +110,37 @@ def pulled(chart: Chart, version: str, keys: Mapping[str, Hidden], storage: Path
 
 
 @contextmanager
-def _home(chart: Chart, keys: Mapping[str, Hidden]) -> Iterator[Mapping[str, str]]:
+def _open_helm_home(chart: Chart, credentials: Mapping[str, SecretBytes]) -> Iterator[Mapping[str, str]]:
     """A home of Helm's own that knows one repository, for as long as it is needed."""
-    with closing(Handed()) as handed, tempfile.TemporaryDirectory(prefix="gatekeeper-helm-") as scratch:
-        entry: dict[str, object] = {"name": NAME, "url": chart.url}
+    with closing(MemoryFiles()) as handed, tempfile.TemporaryDirectory(prefix="gatekeeper-helm-") as scratch:
+        entry: dict[str, object] = {"name": REPOSITORY_NAME, "url": chart.url}
         for name in ("username", "password"):
-            if name in keys:
-                entry[name] = keys[name].reveal().decode("utf-8", "replace")
-        entry |= {field: handed.put(name, keys[name].reveal(), True) for name, field in FILES.items() if name in keys}
+            if name in credentials:
+                entry[name] = credentials[name].reveal().decode("utf-8", "replace")
+        entry |= {
+            field: handed.write_file(name, credentials[name].reveal(), True)
+            for name, field in TLS_FIELDS.items()
+            if name in credentials
+        }
         text = yaml.safe_dump({"apiVersion": "", "repositories": [entry]}).encode()
         surroundings = {f"HELM_{name}_HOME": scratch for name in ("CACHE", "CONFIG", "DATA")} | {
-            "HELM_REPOSITORY_CONFIG": handed.put("repositories.yaml", text, len(entry) > len(("name", "url"))),
-            "HELM_REPOSITORY_CACHE": scratch, "HOME": NOWHERE,
-        }  # fmt: skip
-        _helm(chart, surroundings, "repo", "update", NAME, "--fail-on-repo-update-fail")
+            "HELM_REPOSITORY_CONFIG": handed.write_file("repositories.yaml", text, len(entry) > len(("name", "url"))),
+            "HELM_REPOSITORY_CACHE": scratch,
+            "HOME": NONEXISTENT_HOME,
+        }
+        _run_helm(chart, surroundings, "repo", "update", REPOSITORY_NAME, "--fail-on-repo-update-fail")
         yield surroundings
 
 
-def _helm(chart: Chart, surroundings: Mapping[str, str], *words: str) -> bytes:
-    command: list[str | Path] = [toolchain.find("helm"), *words]
-    code, out, said = process.run(command, SECONDS, environment=surroundings, online=True, advice="ask it again later")
+def _run_helm(chart: Chart, environment: Mapping[str, str], *arguments: str) -> bytes:
+    command: list[str | Path] = [toolchain.find_program("helm"), *arguments]
+    code, out, said = process.run_command(
+        command, TIMEOUT_SECONDS, environment=environment, allow_network=True, advice="ask it again later"
+    )
     told = f"{said} {out.decode('utf-8', 'replace') if code else ''}"
     if code != 0:
-        meaning = next((meaning for phrase, meaning in PHRASES if phrase in told), "")
-        raise ToolError(f"{chart.url} {meaning}" if meaning else f"{chart.url}: helm {words[0]} fails for {chart.name}")
+        meaning = next((meaning for phrase, meaning in ERROR_MEANINGS if phrase in told), "")
+        raise ToolError(
+            f"{chart.url} {meaning}" if meaning else f"{chart.url}: helm {arguments[0]} fails for {chart.name}"
+        )
     return out

@@ -12,122 +12,137 @@ from typing import NamedTuple
 
 from gatekeeper.errors import ToolError
 from gatekeeper.gocompat import client
-from gatekeeper.repositories.git_repository_spec import DEFAULT_BRANCH, Ref
-from gatekeeper.secret_value import Hidden
+from gatekeeper.repositories.git_repository_spec import DEFAULT_BRANCH, GitReference
+from gatekeeper.secret_value import SecretBytes
 
 # https://semver.org, with a `v` before it if need be.
-VERSION = re.compile(r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
-COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+SEMVER = re.compile(r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
+FULL_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # Names and their commits; a tag that is an object of its own is listed a second time, with the commit that it marks.
-PEELED = "^{}"
+PEELED_SUFFIX = "^{}"
 
 
 class Revision(NamedTuple):
     """A commit, and how it was come by.
 
     Attributes:
-        pointer: the branch, tag or name; empty where a commit alone is named.
-        fetched: what is asked of the repository to get it.
+        ref_name: the branch, tag or name; empty where a commit alone is named.
+        fetch_ref: what is asked of the repository to get it.
     """
 
-    pointer: str
+    ref_name: str
     commit: str
-    fetched: str
+    fetch_ref: str
 
     def __str__(self) -> str:
         algorithm = "sha1" if len(self.commit) == 40 else "sha256"
-        return f"{self.pointer}{'@' if self.pointer else ''}{algorithm}:{self.commit}"
+        return f"{self.ref_name}{'@' if self.ref_name else ''}{algorithm}:{self.commit}"
 
 
-class Unresolved(ToolError):
+class UnresolvedRevisionError(ToolError):
     """A repository has not what is asked for: what, and what there is."""
 
     exit_code = 1
 
 
-def resolve(ref: Ref, listed: Mapping[str, str]) -> Revision:
+def resolve_reference(ref: GitReference, refs: Mapping[str, str]) -> Revision:
     """The commit that is meant.
 
     Args:
-        listed: the names of the repository, as `git ls-remote` gives them.
+        refs: the names of the repository, as `git ls-remote` gives them.
 
     Raises:
         Unresolved: there is none.
     """
     if ref.commit:
-        if not COMMIT.fullmatch(ref.commit):
-            raise Unresolved(f"`{ref.commit}` is no commit in full")
+        if not FULL_COMMIT.fullmatch(ref.commit):
+            raise UnresolvedRevisionError(f"`{ref.commit}` is no commit in full")
         return Revision(ref.branch, ref.commit, f"refs/heads/{ref.branch}" if ref.branch else ref.commit)
     if ref.name:
-        return Revision(ref.name, _commit(listed, ref.name, "reference"), ref.name)
+        return Revision(ref.name, _find_commit(refs, ref.name, "reference"), ref.name)
     if ref.semver:
-        tag = newest(ref.semver, [name.removeprefix("refs/tags/") for name in listed if name.startswith("refs/tags/")])
-        return Revision(tag, _commit(listed, f"refs/tags/{tag}", "tag"), f"refs/tags/{tag}")
+        tag = find_newest_tag(
+            ref.semver, [name.removeprefix("refs/tags/") for name in refs if name.startswith("refs/tags/")]
+        )
+        return Revision(tag, _find_commit(refs, f"refs/tags/{tag}", "tag"), f"refs/tags/{tag}")
     if ref.tag:
-        return Revision(ref.tag, _commit(listed, f"refs/tags/{ref.tag}", "tag"), f"refs/tags/{ref.tag}")
+        return Revision(ref.tag, _find_commit(refs, f"refs/tags/{ref.tag}", "tag"), f"refs/tags/{ref.tag}")
     branch = ref.branch or DEFAULT_BRANCH
-    return Revision(branch, _commit(listed, f"refs/heads/{branch}", "branch"), f"refs/heads/{branch}")
+    return Revision(branch, _find_commit(refs, f"refs/heads/{branch}", "branch"), f"refs/heads/{branch}")
 
 
-SHORT = re.compile(r"[0-9a-f]{7,39}")
-RANGE = re.compile(r"[<>=!~^*|,]|\.[xX]\b|^\d+(\.\d+)?$| - ")
+SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
+VERSION_RANGE = re.compile(r"[<>=!~^*|,]|\.[xX]\b|^\d+(\.\d+)?$| - ")
 
 
-def targeted(wanted: str, listed: Mapping[str, str]) -> Revision:
+def resolve_target_revision(target_revision: str, refs: Mapping[str, str]) -> Revision:
     """The commit that the `targetRevision` of an Argo CD Application means: a name, a tag, a commit, or a range.
 
     Source: argo-cd `docs/user-guide/tracking_strategies.md`, `util/git/client.go` (`lsRemote`).
 
     Args:
-        listed: the names of the repository, as `git ls-remote` gives them.
+        refs: the names of the repository, as `git ls-remote` gives them.
 
     Raises:
         Unresolved: there is none.
     """
-    if COMMIT.fullmatch(wanted):
-        return Revision("", wanted, wanted)
-    for name in (wanted, f"refs/heads/{wanted}", f"refs/tags/{wanted}"):
-        if name in listed and (name == "HEAD" or name.startswith("refs/")):
-            return Revision(wanted, _commit(listed, name, "reference"), name)
-    if RANGE.search(wanted):
-        tag = newest(wanted, [name.removeprefix("refs/tags/") for name in listed if name.startswith("refs/tags/")])
-        return Revision(tag, _commit(listed, f"refs/tags/{tag}", "tag"), f"refs/tags/{tag}")
-    if SHORT.fullmatch(wanted):
-        raise Unresolved(f"`{wanted}` is no commit in full: write all 40 digits")
-    return Revision(wanted, _commit(listed, f"refs/heads/{wanted}", "branch or tag"), f"refs/heads/{wanted}")
+    if FULL_COMMIT.fullmatch(target_revision):
+        return Revision("", target_revision, target_revision)
+    for name in (target_revision, f"refs/heads/{target_revision}", f"refs/tags/{target_revision}"):
+        if name in refs and (name == "HEAD" or name.startswith("refs/")):
+            return Revision(target_revision, _find_commit(refs, name, "reference"), name)
+    if VERSION_RANGE.search(target_revision):
+        tag = find_newest_tag(
+            target_revision, [name.removeprefix("refs/tags/") for name in refs if name.startswith("refs/tags/")]
+        )
+        return Revision(tag, _find_commit(refs, f"refs/tags/{tag}", "tag"), f"refs/tags/{tag}")
+    if SHORT_COMMIT.fullmatch(target_revision):
+        raise UnresolvedRevisionError(f"`{target_revision}` is no commit in full: write all 40 digits")
+    return Revision(
+        target_revision,
+        _find_commit(refs, f"refs/heads/{target_revision}", "branch or tag"),
+        f"refs/heads/{target_revision}",
+    )
 
 
-def _commit(listed: Mapping[str, str], name: str, what: str) -> str:
-    found = listed.get(f"{name}{PEELED}") or listed.get(name)
+def _find_commit(refs: Mapping[str, str], name: str, ref_kind: str) -> str:
+    found = refs.get(f"{name}{PEELED_SUFFIX}") or refs.get(name)
     if found is None:
         prefix = name.rpartition("/")[0]
-        others = sorted(one.removeprefix(f"{prefix}/") for one in listed if one.startswith(f"{prefix}/"))
-        there = ", ".join(f"`{one}`" for one in others if not one.endswith(PEELED)) or "none"
-        raise Unresolved(f"there is no {what} `{name.removeprefix(f'{prefix}/')}`; there is {there[:300]}")
+        others = sorted(one.removeprefix(f"{prefix}/") for one in refs if one.startswith(f"{prefix}/"))
+        there = ", ".join(f"`{one}`" for one in others if not one.endswith(PEELED_SUFFIX)) or "none"
+        raise UnresolvedRevisionError(
+            f"there is no {ref_kind} `{name.removeprefix(f'{prefix}/')}`; there is {there[:300]}"
+        )
     return found
 
 
-def newest(wanted: str, tags: list[str]) -> str:
+def find_newest_tag(version_range: str, tags: list[str]) -> str:
     """The highest version among tags that a range lets, by the library that Flux has.
 
     Raises:
         Unresolved: none is; or the range is none.
     """
-    versions = sorted({tag for tag in tags if VERSION.fullmatch(tag)}, key=_precedence, reverse=True)
-    data = {"wanted": Hidden(wanted.encode()), **{f"v{at}": Hidden(tag.encode()) for at, tag in enumerate(versions)}}
+    versions = sorted({tag for tag in tags if SEMVER.fullmatch(tag)}, key=_version_sort_key, reverse=True)
+    data = {
+        "wanted": SecretBytes(version_range.encode()),
+        **{f"v{at}": SecretBytes(tag.encode()) for at, tag in enumerate(versions)},
+    }
     asked = [f"{{{{ semverCompare .wanted .v{at} }}}}" for at in range(len(versions))]
-    answers = client.ask(data=data, templates=asked).templates
+    answers = client.send_request(data=data, templates=asked).templates
     for tag, answer in zip(versions, answers, strict=True):
-        if isinstance(answer, Hidden) and answer.reveal() == b"true":
+        if isinstance(answer, SecretBytes) and answer.reveal() == b"true":
             return tag
-    if versions and not any(isinstance(answer, Hidden) for answer in answers):
-        raise Unresolved(f"`{wanted}` is no range of versions")
-    raise Unresolved(f"no tag is a version that `{wanted}` lets; there are {len(versions)} versions")
+    if versions and not any(isinstance(answer, SecretBytes) for answer in answers):
+        raise UnresolvedRevisionError(f"`{version_range}` is no range of versions")
+    raise UnresolvedRevisionError(
+        f"no tag is a version that `{version_range}` lets; there are {len(versions)} versions"
+    )
 
 
-def _precedence(tag: str) -> tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]:
+def _version_sort_key(tag: str) -> tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]:
     """How a version stands to others; a release comes after what was before it (https://semver.org, 11)."""
-    found = VERSION.fullmatch(tag)
+    found = SEMVER.fullmatch(tag)
     assert found is not None
     major, minor, patch, before = found.groups()
     parts = before.split(".") if before else []

@@ -14,11 +14,11 @@ from gatekeeper.errors import SealError
 HEADER_BYTES, KEY_BYTES, TAG_BYTES = 2, 32, 16
 
 
-class NotBase64(SealError):
+class NotBase64Error(SealError):
     """A text that is not even base64."""
 
 
-def parts(text: str) -> tuple[bytes, bytes]:
+def split_sealed_value(text: str) -> tuple[bytes, bytes]:
     """The RSA part and the AES part of a sealed value.
 
     Raises:
@@ -27,7 +27,7 @@ def parts(text: str) -> tuple[bytes, bytes]:
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise NotBase64("is not valid base64, so it is no sealed value; seal it again") from None
+        raise NotBase64Error("is not valid base64, so it is no sealed value; seal it again") from None
     size = int.from_bytes(raw[:HEADER_BYTES], "big")
     if len(raw) < HEADER_BYTES or len(raw) < HEADER_BYTES + size + TAG_BYTES or size < KEY_BYTES:
         raise SealError("is no sealed value: it is shorter than its own header says; seal it again")

@@ -8,49 +8,54 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gatekeeper.model import at
+from gatekeeper.model import get_field
 
-Groups = tuple[frozenset[str], ...]
+KeyGroups = tuple[frozenset[str], ...]
 """Key groups, each a set of recipients such as `age:age1…`; most files have one group."""
 
 # In a creation rule: the field, and what it names. A text there is a list with commas.
-FLAT_FIELDS = {
-    "age": "age", "pgp": "pgp", "kms": "kms", "gcp_kms": "gcp_kms", "hckms": "hckms", "azure_keyvault": "azure_kv",
+RULE_FIELDS = {
+    "age": "age",
+    "pgp": "pgp",
+    "kms": "kms",
+    "gcp_kms": "gcp_kms",
+    "hckms": "hckms",
+    "azure_keyvault": "azure_kv",
     "hc_vault_transit_uri": "hc_vault",
-}  # fmt: skip
+}
 METADATA_FIELDS = ("kms", "gcp_kms", "hckms", "azure_kv", "hc_vault", "age", "pgp")
 # In a key group of a rule, where Azure's has another name.
 GROUP_FIELDS = {"azure_keyvault" if field == "azure_kv" else field: field for field in METADATA_FIELDS}
 
 
-def of_rule(rule: Mapping[str, Any]) -> Groups:
+def parse_rule_groups(rule: Mapping[str, Any]) -> KeyGroups:
     """What a creation rule encrypts for."""
     groups = rule.get("key_groups")
     if isinstance(groups, list) and groups:
-        return tuple(frozenset(_of_group(group)) for group in groups)
-    names = frozenset(name for field, kind in FLAT_FIELDS.items() for name in _named(kind, rule.get(field)))
+        return tuple(frozenset(_list_group_recipients(group)) for group in groups)
+    names = frozenset(name for field, kind in RULE_FIELDS.items() for name in _list_recipients(kind, rule.get(field)))
     return (names,) if names else ()
 
 
-def _of_group(group: Any) -> Iterator[str]:
+def _list_group_recipients(group: Any) -> Iterator[str]:
     if not isinstance(group, dict):
         return
     for field, kind in GROUP_FIELDS.items():
-        yield from _named(kind, group.get(field))
+        yield from _list_recipients(kind, group.get(field))
     for other in group.get("merge") or ():
-        yield from _of_group(other)
+        yield from _list_group_recipients(other)
 
 
-def _named(kind: str, held: Any) -> Iterator[str]:
-    items = held.split(",") if isinstance(held, str) else held if isinstance(held, list) else ()
+def _list_recipients(kind: str, entries: Any) -> Iterator[str]:
+    items = entries.split(",") if isinstance(entries, str) else entries if isinstance(entries, list) else ()
     for item in items:
         if isinstance(item, str) and item.strip():
-            yield f"{kind}:{_text(kind, item.strip())}"
+            yield f"{kind}:{_normalize_text(kind, item.strip())}"
         elif isinstance(item, dict):
-            yield f"{kind}:{_item(kind, item)}"
+            yield f"{kind}:{_format_item(kind, item)}"
 
 
-def _text(kind: str, text: str) -> str:
+def _normalize_text(kind: str, text: str) -> str:
     if kind == "pgp":
         return text.replace(" ", "").upper()
     if kind == "hc_vault":
@@ -59,25 +64,25 @@ def _text(kind: str, text: str) -> str:
     return " ".join(text.split()[:2]) if kind == "age" else text
 
 
-def of_metadata(metadata: Mapping[str, Any]) -> Groups:
+def parse_metadata_groups(metadata: Mapping[str, Any]) -> KeyGroups:
     """What a file says that it is encrypted for."""
     groups = metadata.get("key_groups")
     if isinstance(groups, list) and groups:
-        return tuple(frozenset(name for name, _ in listed(group)) for group in groups)
-    names = frozenset(name for name, _ in listed(metadata))
+        return tuple(frozenset(name for name, _ in locate_recipients(group)) for group in groups)
+    names = frozenset(name for name, _ in locate_recipients(metadata))
     return (names,) if names else ()
 
 
-def listed(holder: Any) -> Iterator[tuple[str, tuple[str, int]]]:
+def locate_recipients(holder: Any) -> Iterator[tuple[str, tuple[str, int]]]:
     """Each recipient in a file's metadata or in one of its groups, and where it stands there."""
     for kind in METADATA_FIELDS:
-        held = at(holder, (kind,))
+        held = get_field(holder, (kind,))
         for number, item in enumerate(held if isinstance(held, list) else ()):
             if isinstance(item, dict):
-                yield f"{kind}:{_item(kind, item)}", (kind, number)
+                yield f"{kind}:{_format_item(kind, item)}", (kind, number)
 
 
-def _item(kind: str, item: Mapping[str, Any]) -> str:
+def _format_item(kind: str, item: Mapping[str, Any]) -> str:
     def word(*names: str) -> str:
         return next((str(item[name]) for name in names if item.get(name)), "")
 
@@ -89,26 +94,26 @@ def _item(kind: str, item: Mapping[str, Any]) -> str:
     if kind == "hc_vault":
         return f"{word('vault_address').rstrip('/')}/v1/{word('engine_path').strip('/')}/keys/{word('key_name')}"
     names = {"gcp_kms": "resource_id", "hckms": "key_id", "age": "recipient", "pgp": "fp"}
-    return _text(kind, word(names[kind]))
+    return _normalize_text(kind, word(names[kind]))
 
 
-def same(one: str, other: str) -> bool:
+def is_same_recipient(first: str, second: str) -> bool:
     """Whether two names are of one recipient: PGP keys may be named by the end, Azure's without a version."""
-    if one == other:
+    if first == second:
         return True
-    if one.startswith("pgp:") and other.startswith("pgp:"):
-        long, short = sorted((one[4:].removeprefix("0X"), other[4:].removeprefix("0X")), key=len, reverse=True)
+    if first.startswith("pgp:") and second.startswith("pgp:"):
+        long, short = sorted((first[4:].removeprefix("0X"), second[4:].removeprefix("0X")), key=len, reverse=True)
         return len(short) >= 8 and long.endswith(short)
-    if one.startswith("azure_kv:") and other.startswith("azure_kv:"):
-        long, short = sorted((one, other), key=len, reverse=True)
+    if first.startswith("azure_kv:") and second.startswith("azure_kv:"):
+        long, short = sorted((first, second), key=len, reverse=True)
         return long.startswith(f"{short}/")
     return False
 
 
-def apart(wanted: Groups, found: Groups) -> tuple[list[str], list[str]]:
+def compare_groups(expected: KeyGroups, actual: KeyGroups) -> tuple[list[str], list[str]]:
     """Recipients that lack, and that are too many, over all groups."""
-    want = sorted({name for group in wanted for name in group})
-    have = sorted({name for group in found for name in group})
-    lacking = [name for name in want if not any(same(name, other) for other in have)]
-    too_many = [name for name in have if not any(same(name, other) for other in want)]
+    want = sorted({name for group in expected for name in group})
+    have = sorted({name for group in actual for name in group})
+    lacking = [name for name in want if not any(is_same_recipient(name, other) for other in have)]
+    too_many = [name for name in have if not any(is_same_recipient(name, other) for other in want)]
     return lacking, too_many

@@ -19,18 +19,18 @@ from typing import NamedTuple
 
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.host import process, toolchain
-from gatekeeper.secret_value import Hidden
+from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import creation_rules, recipients, sops_file
 
-SECONDS = 60.0
-NO_KEY, UNCHANGED = 128, 200
+TIMEOUT_SECONDS = 60.0
+EXIT_NO_KEY, EXIT_UNCHANGED = 128, 200
 # sops ends before a collection of garbage pays: a fifth less time for a small file, and a limit for large ones.
-BRISK = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
+GO_RUNTIME_ENV = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
 # Memory that looks like a disk: what an editor needs as a file is never written to a real one.
-IN_MEMORY = Path("/dev/shm")
-WHERE = re.compile(r"\bline (\d+)")
+MEMORY_DIR = Path("/dev/shm")
+LINE_PATTERN = re.compile(r"\bline (\d+)")
 
-REASONS: Mapping[int, str] = {
+EXIT_REASONS: Mapping[int, str] = {
     2: "sops cannot read it as {form}: mend it, or give it the ending of what it is",
     5: "its `.sops.yaml` cannot be used: mend it (`gatekeeper check` tells where)",
     7: "sops sets a text, a number or a mapping, and no list; use `gatekeeper sops edit`",
@@ -48,65 +48,65 @@ REASONS: Mapping[int, str] = {
     201: "there is no editor: set EDITOR",
     203: "is encrypted already",
 }
-LOCKED_OUT = (
+DATA_KEY_REASON = (
     "its data key cannot be encrypted for one of its recipients: correct its name, import the PGP key, or sign in "
     "where its KMS is"
 )
 # What sops says with exit status 1 and others, and what that means.
-PHRASES: tuple[tuple[str, str], ...] = (
+KNOWN_PHRASES: tuple[tuple[str, str], ...] = (
     ("no matching creation rules found", "no rule in its `.sops.yaml` is for it: add one with a `path_regex`"),
-    ("config file not found, or has no creation rules", REASONS[61]),
+    ("config file not found, or has no creation rules", EXIT_REASONS[61]),
     ("unknown type: uint64", "holds a number above 9223372036854775807, which sops cannot encrypt: quote it"),
     ("can not compile regexp", "a `path_regex` in its `.sops.yaml` is no regular expression"),
     ("cannot use more than one of", "its rule in `.sops.yaml` has two selectors; keep one"),
     ("sops metadata not found", "is not encrypted with sops"),
-    ("No such file or directory: \"gpg\"", "GnuPG is not installed, and the file is encrypted for a PGP key"),
+    ('No such file or directory: "gpg"', "GnuPG is not installed, and the file is encrypted for a PGP key"),
     ("flag provided but not defined", "sops has no such option as stands behind `--`"),
-    ("empty key group provided", REASONS[111]),
-    ("failed to encrypt new data key", LOCKED_OUT),
+    ("empty key group provided", EXIT_REASONS[111]),
+    ("failed to encrypt new data key", DATA_KEY_REASON),
     ("malformed recipient", "a recipient of age is misspelt"),
     ("unknown recipient type", "a recipient of age is misspelt"),
     ("invalid dotenv input line", "sops cannot read it as dotenv: every line must be KEY=value or a comment"),
     ("cannot use complex value", "holds lists or mappings, which files of this kind cannot have"),
-)  # fmt: skip
+)
 
 
-class NoKey(SealError):
+class NoDecryptionKeyError(SealError):
     """None of the keys at hand opens a file; nothing is said of the file itself."""
 
 
-class Place(NamedTuple):
+class SopsTarget(NamedTuple):
     """A file on disk, and the `.sops.yaml` that counts for it."""
 
     file: Path
-    config: Path | None
+    config_file: Path | None
 
     @property
     def root(self) -> Path:
         """What sops takes the path from."""
-        return self.config.parent if self.config else self.file.parent
+        return self.config_file.parent if self.config_file else self.file.parent
 
 
-def place(file: Path) -> Place:
+def resolve_target(file: Path) -> SopsTarget:
     """A file with its `.sops.yaml`: the nearest one above it that has rules."""
     whole = file.absolute().parent.resolve() / file.name
-    return Place(whole, _config(whole.parent))
+    return SopsTarget(whole, _find_config_file(whole.parent))
 
 
 @cache
-def _config(start: Path) -> Path | None:
-    found = creation_rules.nearest((f"{folder}/" for folder in (start, *start.parents)), _rules)
+def _find_config_file(start: Path) -> Path | None:
+    found = creation_rules.find_nearest_config((f"{folder}/" for folder in (start, *start.parents)), _read_config)
     return Path(found.file) if found else None
 
 
-def _rules(name: str) -> creation_rules.Rules | None:
+def _read_config(name: str) -> creation_rules.SopsConfig | None:
     try:
-        return creation_rules.read(name, Path(name).read_bytes())
+        return creation_rules.parse_config(name, Path(name).read_bytes())
     except OSError:
         return None
 
 
-def encrypt(plain: Hidden, where: Place, arguments: Sequence[str], seconds: float) -> bytes:
+def encrypt(plaintext: SecretBytes, target: SopsTarget, arguments: Sequence[str], timeout_seconds: float) -> bytes:
     """A plain text, encrypted by the rule of its file.
 
     Args:
@@ -116,28 +116,28 @@ def encrypt(plain: Hidden, where: Place, arguments: Sequence[str], seconds: floa
         SealError: sops refuses it; with what to do.
         ToolError: sops is not there, or took too long.
     """
-    command = _command(where, "encrypt", "--filename-override", where.file, *arguments)
-    return _run(command, where, plain.reveal(), seconds)
+    command = _build_command(target, "encrypt", "--filename-override", target.file, *arguments)
+    return _run_sops(command, target, plaintext.reveal(), timeout_seconds)
 
 
-def decrypt(content: bytes, where: Place, arguments: Sequence[str], seconds: float) -> Hidden:
+def decrypt(content: bytes, target: SopsTarget, arguments: Sequence[str], timeout_seconds: float) -> SecretBytes:
     """What an encrypted text says; its MAC is checked.
 
     Raises:
         SealError, ToolError: see `encrypt`.
     """
-    command = _command(where, "decrypt", "--filename-override", where.file, *arguments)
-    return Hidden(_run(command, where, content, seconds))
+    command = _build_command(target, "decrypt", "--filename-override", target.file, *arguments)
+    return SecretBytes(_run_sops(command, target, content, timeout_seconds))
 
 
-def changed(
+def change_file(
     action: str,
     content: bytes,
-    where: Place,
+    target: SopsTarget,
     arguments: Sequence[str],
-    seconds: float,
+    timeout_seconds: float,
     index: str = "",
-    value: Hidden | None = None,
+    value: SecretBytes | None = None,
 ) -> bytes:
     """An encrypted text after `rotate`, `updatekeys`, `set` or `unset`.
 
@@ -152,33 +152,39 @@ def changed(
     """
     if action == "rotate":
         # This alone prints, if it is not told otherwise.
-        return _run(_command(where, "rotate", *arguments, where.file), where, b"", seconds)
+        return _run_sops(_build_command(target, "rotate", *arguments, target.file), target, b"", timeout_seconds)
     first = {"updatekeys": ["--yes"], "set": ["--value-stdin"]}.get(action, [])
-    with _copy(content, where) as copy:
-        command = _command(copy, action, *first, *arguments, copy.file, *([index] if index else []))
-        _run(command, where, value.reveal() if value else b"", seconds)
+    with _copy_target(content, target) as copy:
+        command = _build_command(copy, action, *first, *arguments, copy.file, *([index] if index else []))
+        _run_sops(command, target, value.reveal() if value else b"", timeout_seconds)
         return copy.file.read_bytes()
 
 
-def edited(content: bytes, where: Place, arguments: Sequence[str]) -> bytes:
+def edit_file(content: bytes, target: SopsTarget, arguments: Sequence[str]) -> bytes:
     """An encrypted text after its user has edited it; in the editor's file, which lies in memory, it is plain.
 
     Raises:
         SealError, ToolError: see `encrypt`; and where there is no memory that looks like a disk.
     """
-    if not os.access(IN_MEMORY, os.W_OK):
-        reason = f"{IN_MEMORY} is not there, so an editor's file would lie on the disk in the clear"
+    if not os.access(MEMORY_DIR, os.W_OK):
+        reason = f"{MEMORY_DIR} is not there, so an editor's file would lie on the disk in the clear"
         raise ToolError(f"{reason}; use `gatekeeper sops set`")
-    with _copy(content, where) as copy, tempfile.TemporaryDirectory(dir=IN_MEMORY) as memory, _ending():
+    with (
+        _copy_target(content, target) as copy,
+        tempfile.TemporaryDirectory(dir=MEMORY_DIR) as memory,
+        _interrupt_on_termination(),
+    ):
         # Editors keep copies of their own beside the file, or where this says.
         own = {"TMPDIR": memory, "TMP": memory, "TEMP": memory}
-        code = process.attached(_command(copy, "edit", *arguments, copy.file), {**os.environ, **own})
-        if code not in (0, UNCHANGED):
-            raise SealError(f"{where.file}: {_reason(code, '', where)}")
+        code = process.run_interactive(_build_command(copy, "edit", *arguments, copy.file), {**os.environ, **own})
+        if code not in (0, EXIT_UNCHANGED):
+            raise SealError(f"{target.file}: {_format_reason(code, '', target)}")
         return copy.file.read_bytes()
 
 
-def opened_with(content: bytes, keys: Hidden, name: str, seconds: float, keyring: str = "") -> Hidden:
+def decrypt_with_keys(
+    content: bytes, keys: SecretBytes, name: str, timeout_seconds: float, keyring: str = ""
+) -> SecretBytes:
     """What an encrypted text in JSON says, by some keys and nothing else; its MAC is not checked.
 
     Args:
@@ -189,53 +195,61 @@ def opened_with(content: bytes, keys: Hidden, name: str, seconds: float, keyring
     Raises:
         SealError, ToolError: see `encrypt`.
     """
-    command: list[str | Path] = [toolchain.find("sops"), "--disable-version-check", "decrypt", "--ignore-mac"]
+    command: list[str | Path] = [toolchain.find_program("sops"), "--disable-version-check", "decrypt", "--ignore-mac"]
     command += ["--input-type", "json", "--output-type", "json", "/dev/stdin"]
     # Nothing of the user's surroundings may open it instead, and no cloud is asked.
-    surroundings = {**BRISK, "SOPS_AGE_KEY": keys.reveal().decode("ascii", "replace"), "HOME": "/nonexistent"}
+    surroundings = {**GO_RUNTIME_ENV, "SOPS_AGE_KEY": keys.reveal().decode("ascii", "replace"), "HOME": "/nonexistent"}
     surroundings |= {"GNUPGHOME": keyring or "/nonexistent"}
-    code, out, words = process.run(command, seconds, stdin=content, environment=surroundings, advice="look at the file")
-    if code == NO_KEY:
-        raise NoKey(f"{name}: none of the keys that the Kustomization names opens it")
-    if code != 0:
-        raise SealError(f"{name}: {_reason(code, words, Place(Path('object.json'), None))}")
-    return Hidden(out)
-
-
-def _command(where: Place, action: str, *arguments: str | Path) -> list[str | Path]:
-    config: list[str | Path] = ["--config", where.config] if where.config else []
-    return [toolchain.find("sops"), "--disable-version-check", *config, action, *arguments]
-
-
-def _run(command: list[str | Path], where: Place, stdin: bytes, seconds: float) -> bytes:
-    # Keys, agents and the sign-in of a cloud are found by the user's whole environment.
-    environment = {**BRISK, **os.environ}
-    code, out, words = process.run(
-        command, seconds, where.root, stdin, environment, online=True, advice="give it longer with --timeout"
+    code, out, words = process.run_command(
+        command, timeout_seconds, stdin=content, environment=surroundings, advice="look at the file"
     )
-    if code not in (0, UNCHANGED):
-        kind = NoKey if code == NO_KEY else SealError
-        raise kind(f"{where.file}: {_reason(code, words, where)}")
+    if code == EXIT_NO_KEY:
+        raise NoDecryptionKeyError(f"{name}: none of the keys that the Kustomization names opens it")
+    if code != 0:
+        raise SealError(f"{name}: {_format_reason(code, words, SopsTarget(Path('object.json'), None))}")
+    return SecretBytes(out)
+
+
+def _build_command(target: SopsTarget, action: str, *arguments: str | Path) -> list[str | Path]:
+    config: list[str | Path] = ["--config", target.config_file] if target.config_file else []
+    return [toolchain.find_program("sops"), "--disable-version-check", *config, action, *arguments]
+
+
+def _run_sops(command: list[str | Path], target: SopsTarget, stdin: bytes, timeout_seconds: float) -> bytes:
+    # Keys, agents and the sign-in of a cloud are found by the user's whole environment.
+    environment = {**GO_RUNTIME_ENV, **os.environ}
+    code, out, words = process.run_command(
+        command,
+        timeout_seconds,
+        target.root,
+        stdin,
+        environment,
+        allow_network=True,
+        advice="give it longer with --timeout",
+    )
+    if code not in (0, EXIT_UNCHANGED):
+        kind = NoDecryptionKeyError if code == EXIT_NO_KEY else SealError
+        raise kind(f"{target.file}: {_format_reason(code, words, target)}")
     return out
 
 
 @contextmanager
-def _copy(content: bytes, where: Place) -> Iterator[Place]:
+def _copy_target(content: bytes, target: SopsTarget) -> Iterator[SopsTarget]:
     """A copy of an encrypted file under the same path, with its `.sops.yaml`; it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="gatekeeper-sops-") as scratch:
         root = Path(scratch).resolve()
-        file = root / where.file.relative_to(where.root)
+        file = root / target.file.relative_to(target.root)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
         config = None
-        if where.config:
-            config = root / creation_rules.NAME
-            config.write_bytes(where.config.read_bytes())
-        yield Place(file, config)
+        if target.config_file:
+            config = root / creation_rules.CONFIG_NAME
+            config.write_bytes(target.config_file.read_bytes())
+        yield SopsTarget(file, config)
 
 
 @contextmanager
-def _ending() -> Iterator[None]:
+def _interrupt_on_termination() -> Iterator[None]:
     """While this lasts, being told to end is like Ctrl-C: what is plain is removed first."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -249,27 +263,29 @@ def _ending() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _reason(code: int, words: str, where: Place) -> str:
+def _format_reason(code: int, stderr: str, target: SopsTarget) -> str:
     """Why sops failed, in words that hold nothing of the file."""
-    if code == NO_KEY:
-        return _no_key(words, where)
-    line = WHERE.search(words) if code == 2 else None
+    if code == EXIT_NO_KEY:
+        return _format_no_key_reason(stderr, target)
+    line = LINE_PATTERN.search(stderr) if code == 2 else None
     at_line = f" (line {line[1]})" if line else ""
-    for phrase, meaning in PHRASES:
-        if phrase in words:
+    for phrase, meaning in KNOWN_PHRASES:
+        if phrase in stderr:
             return f"{meaning}{at_line}"
-    reason = REASONS.get(code, f"sops failed with status {code}; run sops itself to see what it says")
-    return reason.format(form=sops_file.format_of(where.file.name)) + at_line
+    reason = EXIT_REASONS.get(code, f"sops failed with status {code}; run sops itself to see what it says")
+    return reason.format(form=sops_file.detect_format(target.file.name)) + at_line
 
 
-def _no_key(words: str, where: Place) -> str:
+def _format_no_key_reason(stderr: str, target: SopsTarget) -> str:
     try:
-        found = sops_file.read(where.file.name, where.file.read_bytes())
+        found = sops_file.parse_sops_file(target.file.name, target.file.read_bytes())
     except OSError:
         found = None
-    names = sorted({name for group in recipients.of_metadata((found and found.metadata) or {}) for name in group})
+    names = sorted(
+        {name for group in recipients.parse_metadata_groups((found and found.metadata) or {}) for name in group}
+    )
     for_whom = f"; it is encrypted for {', '.join(name.replace(':', ' ', 1) for name in names)}" if names else ""
     how = "set SOPS_AGE_KEY_FILE, import the PGP key, or sign in where its KMS is"
-    if any(name.startswith("pgp:") for name in names) and 'exec: "gpg"' in words:
+    if any(name.startswith("pgp:") for name in names) and 'exec: "gpg"' in stderr:
         how = "GnuPG (`gpg`) is not installed"
     return f"none of the keys at hand opens it{for_whom}: {how}"

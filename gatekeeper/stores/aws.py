@@ -12,200 +12,215 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.secret_value import Hidden
-from gatekeeper.stores.aws_errors import Counted, refused
-from gatekeeper.stores.protocol import Missing, Outcome, Query, StoreError, Wish, matcher
+from gatekeeper.secret_value import SecretBytes
+from gatekeeper.stores.aws_errors import AwsClient, build_error
+from gatekeeper.stores.protocol import (
+    FetchOutcome,
+    SecretNotFoundError,
+    SecretQuery,
+    SecretRef,
+    StoreError,
+    compile_name_pattern,
+)
 
-SECRETS_AT_ONCE = 20
-PARAMETERS_AT_ONCE = 10
+SECRETS_PER_REQUEST = 20
+PARAMETERS_PER_REQUEST = 10
 # So many requests at a time to one store.
-AT_ONCE = 4
+CONCURRENT_REQUESTS = 4
 
 
-class Service:
+class AwsStore:
     """What both services have in common: much is read in batches, and the rest one by one.
 
     Attributes:
-        at_once: how many secrets one request reads.
+        batch_size: how many secrets one request reads.
     """
 
-    at_once: int
+    batch_size: int
 
-    def __init__(self, client: Counted, prefix: str = "") -> None:
+    def __init__(self, client: AwsClient, prefix: str = "") -> None:
         self._client = client
         self._prefix = prefix
 
     @property
-    def calls(self) -> int:
+    def request_count(self) -> int:
         """How many requests were made."""
-        return self._client.calls
+        return self._client.request_count
 
-    def keep(self) -> bool:
+    def renew_session(self) -> bool:
         """See `Store.keep`."""
-        return self._client.keep()
+        return self._client.renew_session()
 
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
 
-    def read(self, wishes: Sequence[Wish]) -> list[Outcome]:
+    def fetch(self, refs: Sequence[SecretRef]) -> list[FetchOutcome]:
         """See `Store.read`."""
-        many = [wish for wish in wishes if self._is_for_batches(wish)]
-        others = [wish for wish in wishes if not self._is_for_batches(wish)]
-        batches = [many[start : start + self.at_once] for start in range(0, len(many), self.at_once)]
-        found: dict[Wish, Outcome] = {}
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for outcomes in pool.map(self._batch, batches):
+        many = [wish for wish in refs if self._is_batchable(wish)]
+        others = [wish for wish in refs if not self._is_batchable(wish)]
+        batches = [many[start : start + self.batch_size] for start in range(0, len(many), self.batch_size)]
+        found: dict[SecretRef, FetchOutcome] = {}
+        with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+            for outcomes in pool.map(self._fetch_batch, batches):
                 found.update(outcomes)
-            found.update(zip(others, pool.map(self._one, others), strict=True))
-        return [found[wish] for wish in wishes]
+            found.update(zip(others, pool.map(self._fetch_one, others), strict=True))
+        return [found[wish] for wish in refs]
 
-    def _is_for_batches(self, wish: Wish) -> bool:
+    def _is_batchable(self, ref: SecretRef) -> bool:
         raise NotImplementedError
 
-    def _batch(self, wishes: Sequence[Wish]) -> dict[Wish, Outcome]:
+    def _fetch_batch(self, refs: Sequence[SecretRef]) -> dict[SecretRef, FetchOutcome]:
         raise NotImplementedError
 
-    def _one(self, wish: Wish) -> Outcome:
+    def _fetch_one(self, ref: SecretRef) -> FetchOutcome:
         raise NotImplementedError
 
-    def _all(self, names: Sequence[str]) -> dict[str, Hidden]:
+    def _fetch_all(self, names: Sequence[str]) -> dict[str, SecretBytes]:
         """The values of whole names; what was deleted since they were listed is left out."""
-        found: dict[str, Hidden] = {}
-        outcomes = type(self)(self._client).read([Wish(name) for name in names])
+        found: dict[str, SecretBytes] = {}
+        outcomes = type(self)(self._client).fetch([SecretRef(name) for name in names])
         for name, outcome in zip(names, outcomes, strict=True):
-            if isinstance(outcome, Hidden):
+            if isinstance(outcome, SecretBytes):
                 found[name] = outcome
-            elif not isinstance(outcome, Missing):
+            elif not isinstance(outcome, SecretNotFoundError):
                 raise outcome
         return found
 
 
-class SecretsManager(Service):
+class SecretsManagerStore(AwsStore):
     """AWS Secrets Manager."""
 
-    at_once = SECRETS_AT_ONCE
+    batch_size = SECRETS_PER_REQUEST
 
-    def _is_for_batches(self, wish: Wish) -> bool:
+    def _is_batchable(self, ref: SecretRef) -> bool:
         # A batch has the newest values only.
-        return not wish.version and not wish.metadata
+        return not ref.version and not ref.is_metadata
 
-    def _batch(self, wishes: Sequence[Wish]) -> dict[Wish, Outcome]:
-        names = {f"{self._prefix}{wish.key}": wish for wish in wishes}
-        what = f"{len(wishes)} secrets"
+    def _fetch_batch(self, refs: Sequence[SecretRef]) -> dict[SecretRef, FetchOutcome]:
+        names = {f"{self._prefix}{wish.key}": wish for wish in refs}
+        what = f"{len(refs)} secrets"
         try:
-            answer = self._client.ask(what, "batch_get_secret_value", SecretIdList=list(names))
+            answer = self._client.call(what, "batch_get_secret_value", SecretIdList=list(names))
         except StoreError as error:
-            return dict.fromkeys(wishes, error)
-        found: dict[Wish, Outcome] = {}
+            return dict.fromkeys(refs, error)
+        found: dict[SecretRef, FetchOutcome] = {}
         for held in answer.get("SecretValues") or ():
             wish = names.get(held.get("Name", "")) or names.get(held.get("ARN", ""))
             if wish:
-                found[wish] = _value(held, wish)
+                found[wish] = _parse_value(held, wish)
         for fault in answer.get("Errors") or ():
             wish = names.get(fault.get("SecretId", ""))
             if wish:
-                found[wish] = refused(str(wish), str(fault.get("ErrorCode")), str(fault.get("Message")))
+                found[wish] = build_error(str(wish), str(fault.get("ErrorCode")), str(fault.get("Message")))
         # Part of an answer is no answer to the rest.
-        rest = [wish for wish in wishes if wish not in found]
-        return found | {wish: self._one(wish) for wish in rest}
+        rest = [wish for wish in refs if wish not in found]
+        return found | {wish: self._fetch_one(wish) for wish in rest}
 
-    def _one(self, wish: Wish) -> Outcome:
-        name = f"{self._prefix}{wish.key}"
+    def _fetch_one(self, ref: SecretRef) -> FetchOutcome:
+        name = f"{self._prefix}{ref.key}"
         try:
-            if wish.metadata:
-                answer = self._client.ask(str(wish), "describe_secret", SecretId=name)
-                return Hidden(_tags(answer.get("Tags")))
-            which = {"VersionStage": wish.version or "AWSCURRENT"}
-            if wish.version.startswith("uuid/"):
-                which = {"VersionId": wish.version.removeprefix("uuid/")}
-            return _value(self._client.ask(str(wish), "get_secret_value", SecretId=name, **which), wish)
+            if ref.is_metadata:
+                answer = self._client.call(str(ref), "describe_secret", SecretId=name)
+                return SecretBytes(_encode_tags(answer.get("Tags")))
+            which = {"VersionStage": ref.version or "AWSCURRENT"}
+            if ref.version.startswith("uuid/"):
+                which = {"VersionId": ref.version.removeprefix("uuid/")}
+            return _parse_value(self._client.call(str(ref), "get_secret_value", SecretId=name, **which), ref)
         except StoreError as error:
             return error
 
-    def find(self, query: Query) -> Mapping[str, Hidden]:
+    def find(self, query: SecretQuery) -> Mapping[str, SecretBytes]:
         """See `Store.find`: by name, or by tags."""
-        pattern = matcher(query.name)
+        pattern = compile_name_pattern(query.name)
         filters = [{"Key": "name", "Values": [query.path]}] if query.path else []
         for key, text in query.tags.items():
             filters += [{"Key": "tag-key", "Values": [key]}, {"Key": "tag-value", "Values": [text]}]
-        listed = self._client.pages("the list of secrets", "list_secrets", "SecretList", Filters=filters)
-        names = [held["Name"] for held in listed if pattern.search(held["Name"]) and _has(held.get("Tags"), query.tags)]
-        return self._all(names)
+        listed = self._client.list_items("the list of secrets", "list_secrets", "SecretList", Filters=filters)
+        names = [
+            held["Name"] for held in listed if pattern.search(held["Name"]) and _has_tags(held.get("Tags"), query.tags)
+        ]
+        return self._fetch_all(names)
 
 
-class ParameterStore(Service):
+class ParameterStore(AwsStore):
     """AWS Systems Manager Parameter Store."""
 
-    at_once = PARAMETERS_AT_ONCE
+    batch_size = PARAMETERS_PER_REQUEST
 
-    def _is_for_batches(self, wish: Wish) -> bool:
-        return not wish.metadata
+    def _is_batchable(self, ref: SecretRef) -> bool:
+        return not ref.is_metadata
 
-    def _batch(self, wishes: Sequence[Wish]) -> dict[Wish, Outcome]:
-        names = {self._name(wish): wish for wish in wishes}
+    def _fetch_batch(self, refs: Sequence[SecretRef]) -> dict[SecretRef, FetchOutcome]:
+        names = {self._build_parameter_name(wish): wish for wish in refs}
         try:
-            answer = self._client.ask(
-                f"{len(wishes)} parameters", "get_parameters", Names=list(names), WithDecryption=True
+            answer = self._client.call(
+                f"{len(refs)} parameters", "get_parameters", Names=list(names), WithDecryption=True
             )
         except StoreError as error:
-            return dict.fromkeys(wishes, error)
-        found: dict[Wish, Outcome] = {}
+            return dict.fromkeys(refs, error)
+        found: dict[SecretRef, FetchOutcome] = {}
         # Of one name the newest version comes last, and so is what is meant where no version is named.
         for held in sorted(answer.get("Parameters") or (), key=lambda one: int(one.get("Version", 0))):
-            for wish in (names[name] for name in _called(held) if name in names):
-                found[wish] = Hidden(str(held.get("Value", "")).encode())
-        return {wish: found.get(wish) or Missing(f"{wish}: AWS has no such parameter") for wish in wishes}
+            for wish in (names[name] for name in _list_possible_names(held) if name in names):
+                found[wish] = SecretBytes(str(held.get("Value", "")).encode())
+        return {wish: found.get(wish) or SecretNotFoundError(f"{wish}: AWS has no such parameter") for wish in refs}
 
-    def _name(self, wish: Wish) -> str:
-        return f"{self._prefix}{wish.key}" + (f":{wish.version}" if wish.version else "")
+    def _build_parameter_name(self, ref: SecretRef) -> str:
+        return f"{self._prefix}{ref.key}" + (f":{ref.version}" if ref.version else "")
 
-    def _one(self, wish: Wish) -> Outcome:
-        name = f"{self._prefix}{wish.key}"
+    def _fetch_one(self, ref: SecretRef) -> FetchOutcome:
+        name = f"{self._prefix}{ref.key}"
         try:
-            answer = self._client.ask(str(wish), "list_tags_for_resource", ResourceType="Parameter", ResourceId=name)
+            answer = self._client.call(str(ref), "list_tags_for_resource", ResourceType="Parameter", ResourceId=name)
         except StoreError as error:
             return error
-        return Hidden(_tags(answer.get("TagList")))
+        return SecretBytes(_encode_tags(answer.get("TagList")))
 
-    def find(self, query: Query) -> Mapping[str, Hidden]:
+    def find(self, query: SecretQuery) -> Mapping[str, SecretBytes]:
         """See `Store.find`: by path and name, or by tags."""
-        pattern = matcher(query.name)
+        pattern = compile_name_pattern(query.name)
         if not query.tags:
-            listed = self._client.pages(
-                "the list of parameters", "get_parameters_by_path", "Parameters",
-                Path=query.path or "/", Recursive=True, WithDecryption=True,
-            )  # fmt: skip
-            return {held["Name"]: Hidden(held["Value"].encode()) for held in listed if pattern.search(held["Name"])}
+            listed = self._client.list_items(
+                "the list of parameters",
+                "get_parameters_by_path",
+                "Parameters",
+                Path=query.path or "/",
+                Recursive=True,
+                WithDecryption=True,
+            )
+            return {
+                held["Name"]: SecretBytes(held["Value"].encode()) for held in listed if pattern.search(held["Name"])
+            }
         filters = [{"Key": f"tag:{key}", "Option": "Equals", "Values": [text]} for key, text in query.tags.items()]
         if query.path:
             filters.append({"Key": "Path", "Option": "Recursive", "Values": [query.path]})
-        listed = self._client.pages(
+        listed = self._client.list_items(
             "the list of parameters", "describe_parameters", "Parameters", ParameterFilters=filters
         )
-        return self._all([held["Name"] for held in listed if pattern.search(held["Name"])])
+        return self._fetch_all([held["Name"] for held in listed if pattern.search(held["Name"])])
 
 
-def _called(held: Mapping[str, Any]) -> tuple[str, ...]:
+def _list_possible_names(parameter: Mapping[str, Any]) -> tuple[str, ...]:
     """What a parameter may have been asked for as; its selector says so, where AWS repeats it."""
-    if held.get("Selector"):
-        return (f"{held['Name']}{held['Selector']}",)
-    return held["Name"], held.get("ARN", ""), f"{held['Name']}:{held.get('Version')}"
+    if parameter.get("Selector"):
+        return (f"{parameter['Name']}{parameter['Selector']}",)
+    return parameter["Name"], parameter.get("ARN", ""), f"{parameter['Name']}:{parameter.get('Version')}"
 
 
-def _value(held: Mapping[str, Any], wish: Wish) -> Outcome:
-    if isinstance(held.get("SecretString"), str):
-        return Hidden(held["SecretString"].encode())
-    if isinstance(held.get("SecretBinary"), bytes):
-        return Hidden(held["SecretBinary"])
-    return StoreError(f"{wish}: AWS answers with no value", may_pass=True)
+def _parse_value(secret: Mapping[str, Any], ref: SecretRef) -> FetchOutcome:
+    if isinstance(secret.get("SecretString"), str):
+        return SecretBytes(secret["SecretString"].encode())
+    if isinstance(secret.get("SecretBinary"), bytes):
+        return SecretBytes(secret["SecretBinary"])
+    return StoreError(f"{ref}: AWS answers with no value", is_transient=True)
 
 
-def _tags(listed: Any) -> bytes:
-    return orjson.dumps({tag["Key"]: tag["Value"] for tag in listed or ()})
+def _encode_tags(tags: Any) -> bytes:
+    return orjson.dumps({tag["Key"]: tag["Value"] for tag in tags or ()})
 
 
-def _has(listed: Any, wanted: Mapping[str, str]) -> bool:
+def _has_tags(tags: Any, required: Mapping[str, str]) -> bool:
     """Whether all tags are there; AWS itself looks for keys and values apart."""
-    held = {tag["Key"]: tag["Value"] for tag in listed or ()}
-    return all(held.get(key) == text for key, text in wanted.items())
+    held = {tag["Key"]: tag["Value"] for tag in tags or ()}
+    return all(held.get(key) == text for key, text in required.items())

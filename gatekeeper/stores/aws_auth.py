@@ -9,66 +9,76 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from gatekeeper.kube.decoder import Fields
+from gatekeeper.kube.decoder import FieldReader
 from gatekeeper.stores import credentials
-from gatekeeper.stores.aws_errors import Counted
-from gatekeeper.stores.credentials import Credentials
-from gatekeeper.stores.protocol import Again, StoreError
+from gatekeeper.stores.aws_errors import AwsClient
+from gatekeeper.stores.credentials import CredentialSource
+from gatekeeper.stores.protocol import StoreError, StoreRetryPolicy
 
-SECONDS = 15
-ATTEMPTS = 5
-SESSION = "external-secrets-provider-aws"
+TIMEOUT_SECONDS = 15
+MAX_ATTEMPTS = 5
+SESSION_NAME = "external-secrets-provider-aws"
 # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
-ROLE, AUDIENCE, DEFAULT_AUDIENCE = (
-    "eks.amazonaws.com/role-arn", "eks.amazonaws.com/audience", "sts.amazonaws.com"
-)  # fmt: skip
-TOKEN_SECONDS = 3600
+ROLE_ANNOTATION, AUDIENCE_ANNOTATION, DEFAULT_AUDIENCE = (
+    "eks.amazonaws.com/role-arn",
+    "eks.amazonaws.com/audience",
+    "sts.amazonaws.com",
+)
+TOKEN_LIFETIME_SECONDS = 3600
 # What a role gives is good for an hour; it is asked for again before.
-GOOD_FOR = 45 * 60.0
+ROLE_SESSION_SECONDS = 45 * 60.0
 
 
-def client(service: str, fields: Fields, held: Credentials | None, again: Again) -> Counted:
+def create_client(
+    service: str, fields: FieldReader, source: CredentialSource | None, retry: StoreRetryPolicy
+) -> AwsClient:
     """A client of AWS.
 
     Args:
         service: `secretsmanager` or `ssm`.
         fields: `spec.provider.aws` of the store.
-        held: where credentials are; None to use what the surroundings hold (AWS_PROFILE, the machine's role).
-        again: how often a request is made again.
+        source: where credentials are; None to use what the surroundings hold (AWS_PROFILE, the machine's role).
+        retry: how often a request is made again.
 
     Raises:
         StoreError: a role cannot be assumed, or a credential is not there.
         FieldError: `auth` names a way that is not supported.
     """
-    region = fields.text("region")
-    keys = _keys(fields.inner("auth"), region, held)
+    region = fields.read_string("region")
+    keys = _resolve_keys(fields.read_object("auth"), region, source)
     is_lent = "aws_session_token" in keys
-    chain = [*fields.words("additionalRoles"), *([fields.text("role")] if fields.has("role") else [])]
-    more: dict[str, Any] = {"ExternalId": fields.text("externalID")} if fields.has("externalID") else {}
-    tags = [{"Key": tag.text("key"), "Value": tag.text("value")} for tag in fields.each("sessionTags")]
+    chain = [
+        *fields.read_string_list("additionalRoles"),
+        *([fields.read_string("role")] if fields.has_field("role") else []),
+    ]
+    more: dict[str, Any] = {"ExternalId": fields.read_string("externalID")} if fields.has_field("externalID") else {}
+    tags = [
+        {"Key": tag.read_string("key"), "Value": tag.read_string("value")} for tag in fields.read_objects("sessionTags")
+    ]
     if tags:
         more["Tags"] = tags
-    if fields.has("transitiveTagKeys"):
-        more["TransitiveTagKeys"] = list(fields.words("transitiveTagKeys"))
+    if fields.has_field("transitiveTagKeys"):
+        more["TransitiveTagKeys"] = list(fields.read_string_list("transitiveTagKeys"))
     for number, role in enumerate(chain):
         # What the last role is given is the store's; the roles before only lead to it.
         own = more if number == len(chain) - 1 else {}
-        keys = _lent(region, keys, "assume_role", RoleArn=role, RoleSessionName=SESSION, **own)
-    return Counted(
-        _client(service, region, keys, again.times), time.monotonic() + GOOD_FOR if chain or is_lent else None
+        keys = _assume_role(region, keys, "assume_role", RoleArn=role, RoleSessionName=SESSION_NAME, **own)
+    return AwsClient(
+        _create_boto_client(service, region, keys, retry.max_retries),
+        time.monotonic() + ROLE_SESSION_SECONDS if chain or is_lent else None,
     )
 
 
-def _keys(auth: Fields | None, region: str, held: Credentials | None) -> dict[str, str]:
+def _resolve_keys(auth: FieldReader | None, region: str, source: CredentialSource | None) -> dict[str, str]:
     """The keys that a store names; none where the surroundings have them."""
     if auth is None:
         return {}
-    jwt, ref = auth.inner("jwt"), auth.inner("secretRef")
-    auth.end()
-    if held is None:
+    jwt, ref = auth.read_object("jwt"), auth.read_object("secretRef")
+    auth.reject_unknown()
+    if source is None:
         return {}
     if jwt is not None:
-        return _web_identity(jwt, region, held)
+        return _assume_web_identity(jwt, region, source)
     if ref is None:
         return {}
     names = {
@@ -78,37 +88,37 @@ def _keys(auth: Fields | None, region: str, held: Credentials | None) -> dict[st
     }
     found = {}
     for field, name in names.items():
-        inner = ref.inner(field)
+        inner = ref.read_object(field)
         if inner is not None:
-            found[name] = credentials.word(inner, held)
+            found[name] = credentials.read_secret_text(inner, source)
         elif field != "sessionTokenSecretRef":
-            ref.refuse(field, "is missing")
-    ref.end()
+            ref.reject_field(field, "is missing")
+    ref.reject_unknown()
     return found
 
 
-def _web_identity(jwt: Fields, region: str, held: Credentials) -> dict[str, str]:
+def _assume_web_identity(jwt: FieldReader, region: str, source: CredentialSource) -> dict[str, str]:
     """The keys that the role of a ServiceAccount gives for its token."""
-    fields = jwt.inner("serviceAccountRef")
+    fields = jwt.read_object("serviceAccountRef")
     if fields is None:
-        jwt.refuse("serviceAccountRef", "is missing")
-    one = credentials.account(fields)
-    jwt.end()
-    notes = held.annotations(one.namespace, one.name)
-    if not notes.get(ROLE):
-        raise StoreError(f"signs in with the ServiceAccount {one.name}, which has no annotation {ROLE}")
-    audiences = (notes.get(AUDIENCE) or DEFAULT_AUDIENCE, *one.audiences)
-    token = held.token(one.namespace, one.name, audiences, TOKEN_SECONDS).reveal().decode("ascii")
+        jwt.reject_field("serviceAccountRef", "is missing")
+    one = credentials.parse_service_account(fields)
+    jwt.reject_unknown()
+    notes = source.read_annotations(one.namespace, one.name)
+    if not notes.get(ROLE_ANNOTATION):
+        raise StoreError(f"signs in with the ServiceAccount {one.name}, which has no annotation {ROLE_ANNOTATION}")
+    audiences = (notes.get(AUDIENCE_ANNOTATION) or DEFAULT_AUDIENCE, *one.audiences)
+    token = source.create_token(one.namespace, one.name, audiences, TOKEN_LIFETIME_SECONDS).reveal().decode("ascii")
     # Whoever shows such a token has no keys; and none of the surroundings' are shown.
-    asked = {"RoleArn": notes[ROLE], "RoleSessionName": SESSION, "WebIdentityToken": token}
-    return _lent(region, None, "assume_role_with_web_identity", **asked)
+    asked = {"RoleArn": notes[ROLE_ANNOTATION], "RoleSessionName": SESSION_NAME, "WebIdentityToken": token}
+    return _assume_role(region, None, "assume_role_with_web_identity", **asked)
 
 
-def _lent(region: str, keys: Mapping[str, str] | None, how: str, **asked: Any) -> dict[str, str]:
+def _assume_role(region: str, keys: Mapping[str, str] | None, operation: str, **arguments: Any) -> dict[str, str]:
     """The keys that a role gives for a while."""
-    door = Counted(_client("sts", region, keys))
+    door = AwsClient(_create_boto_client("sts", region, keys))
     try:
-        answer = door.ask(f"the role {asked['RoleArn']}", how, **asked)
+        answer = door.call(f"the role {arguments['RoleArn']}", operation, **arguments)
     finally:
         door.close()
     given = answer["Credentials"]
@@ -119,15 +129,19 @@ def _lent(region: str, keys: Mapping[str, str] | None, how: str, **asked: Any) -
     }
 
 
-def _client(service: str, region: str, keys: Mapping[str, str] | None, times: int | None = None) -> Any:
+def _create_boto_client(
+    service: str, region: str, keys: Mapping[str, str] | None, max_retries: int | None = None
+) -> Any:
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
 
     # Asked too often, it waits and tries again, as `Retry-After` and its own measure of the rate say.
-    retries = {"mode": "adaptive", "total_max_attempts": ATTEMPTS if times is None else times + 1}
+    retries = {"mode": "adaptive", "total_max_attempts": MAX_ATTEMPTS if max_retries is None else max_retries + 1}
     config = Config(
-        connect_timeout=SECONDS, read_timeout=SECONDS, retries=retries,
+        connect_timeout=TIMEOUT_SECONDS,
+        read_timeout=TIMEOUT_SECONDS,
+        retries=retries,
         **({} if keys is not None else {"signature_version": UNSIGNED}),
-    )  # fmt: skip
+    )
     return boto3.session.Session().client(service, region_name=region, config=config, **(keys or {}))

@@ -6,59 +6,66 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gatekeeper.secret_value import Hidden
-from gatekeeper.stores.protocol import Missing, Outcome, Query, StoreError, Wish, matcher
+from gatekeeper.secret_value import SecretBytes
+from gatekeeper.stores.protocol import (
+    FetchOutcome,
+    SecretNotFoundError,
+    SecretQuery,
+    SecretRef,
+    StoreError,
+    compile_name_pattern,
+)
 
-MOST_BYTES = 4 * 1024 * 1024
+MAX_FILE_BYTES = 4 * 1024 * 1024
 SUFFIXES = ("", ".json", ".txt")
 
 
-class Directory:
+class DirectoryStore:
     """The files below a folder. `production/db` is the file of that name, or with the ending `.json` or `.txt`."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise StoreError(f"{folder}: is no folder")
         self._folder = folder.resolve()
-        self._calls = 0
+        self._request_count = 0
 
     @property
-    def calls(self) -> int:
+    def request_count(self) -> int:
         """How many files were read."""
-        return self._calls
+        return self._request_count
 
-    def read(self, wishes: Sequence[Wish]) -> list[Outcome]:
+    def fetch(self, refs: Sequence[SecretRef]) -> list[FetchOutcome]:
         """See `Store.read`. Files have no versions and no metadata."""
-        return [self._read(wish) for wish in wishes]
+        return [self._fetch_one(wish) for wish in refs]
 
-    def _read(self, wish: Wish) -> Outcome:
-        if wish.version or wish.metadata:
-            return StoreError(f"{wish}: a folder has no versions and no metadata")
+    def _fetch_one(self, ref: SecretRef) -> FetchOutcome:
+        if ref.version or ref.is_metadata:
+            return StoreError(f"{ref}: a folder has no versions and no metadata")
         for suffix in SUFFIXES:
-            path = self._folder / f"{wish.key.strip('/')}{suffix}"
+            path = self._folder / f"{ref.key.strip('/')}{suffix}"
             if not path.is_file():
                 continue
             # A key is text from a manifest: it must not lead out of the folder.
             if not path.resolve().is_relative_to(self._folder):
-                return StoreError(f"{wish}: leads out of the folder of the store")
-            return self._content(path, wish)
-        return Missing(f"{wish}: there is no such file in the folder of the store")
+                return StoreError(f"{ref}: leads out of the folder of the store")
+            return self._read_file(path, ref)
+        return SecretNotFoundError(f"{ref}: there is no such file in the folder of the store")
 
-    def _content(self, path: Path, wish: Wish) -> Outcome:
-        self._calls += 1
+    def _read_file(self, path: Path, ref: SecretRef) -> FetchOutcome:
+        self._request_count += 1
         try:
-            if path.stat().st_size > MOST_BYTES:
-                return StoreError(f"{wish}: larger than {MOST_BYTES >> 20} MB")
-            return Hidden(path.read_bytes())
+            if path.stat().st_size > MAX_FILE_BYTES:
+                return StoreError(f"{ref}: larger than {MAX_FILE_BYTES >> 20} MB")
+            return SecretBytes(path.read_bytes())
         except OSError as error:
-            return StoreError(f"{wish}: cannot be read: {error.strerror or error}", may_pass=True)
+            return StoreError(f"{ref}: cannot be read: {error.strerror or error}", is_transient=True)
 
-    def find(self, query: Query) -> Mapping[str, Hidden]:
+    def find(self, query: SecretQuery) -> Mapping[str, SecretBytes]:
         """See `Store.find`."""
         if query.tags:
             raise StoreError("files have no tags")
-        pattern = matcher(query.name)
-        found: dict[str, Hidden] = {}
+        pattern = compile_name_pattern(query.name)
+        found: dict[str, SecretBytes] = {}
         start = self._folder / query.path.strip("/")
         if not start.resolve().is_relative_to(self._folder):
             raise StoreError(f"`{query.path}`: leads out of the folder of the store")
@@ -71,13 +78,13 @@ class Directory:
                     .as_posix()
                 )
                 if pattern.search(key):
-                    outcome = self._read(Wish(key))
+                    outcome = self._fetch_one(SecretRef(key))
                     if isinstance(outcome, StoreError):
                         raise outcome
                     found[key] = outcome
         return found
 
-    def keep(self) -> bool:
+    def renew_session(self) -> bool:
         """See `Store.keep`."""
         return True
 

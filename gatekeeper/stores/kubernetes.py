@@ -14,34 +14,43 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gatekeeper.host.memory_files import Handed
-from gatekeeper.kube.decoder import Fields
-from gatekeeper.secret_value import Hidden
+from gatekeeper.host.memory_files import MemoryFiles
+from gatekeeper.kube.decoder import FieldReader
+from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores import credentials
-from gatekeeper.stores.credentials import Credentials
-from gatekeeper.stores.protocol import ESCAPED, Keyed, Missing, Outcome, Query, StoreError, Wish, matcher
+from gatekeeper.stores.credentials import CredentialSource
+from gatekeeper.stores.protocol import (
+    GO_JSON_ESCAPES,
+    FetchOutcome,
+    SecretNotFoundError,
+    SecretQuery,
+    SecretRef,
+    StoreError,
+    StructuredSecret,
+    compile_name_pattern,
+)
 
 if TYPE_CHECKING:
     from lightkube import Client, KubeConfig
 
-SECONDS = 15.0
+TIMEOUT_SECONDS = 15.0
 # So many requests to one cluster at a time.
-AT_ONCE = 8
-PAGE = 200
-TOKEN_SECONDS = 3600
+CONCURRENT_REQUESTS = 8
+PAGE_SIZE = 200
+TOKEN_LIFETIME_SECONDS = 3600
 # Bytes that are no UTF-8, as Python keeps them in a text; and two signs that Go always escapes.
-ODD = re.compile("[\udc80-\udcff\u2028\u2029]")
-NOT_FOUND, TOO_MANY, FAULT = 404, 429, 500
+UNENCODABLE = re.compile("[\udc80-\udcff\u2028\u2029]")
+HTTP_NOT_FOUND, HTTP_TOO_MANY_REQUESTS, HTTP_SERVER_ERROR = 404, 429, 500
 # What would run a program or read a file of this machine.
-OUTSIDE = {"exec", "auth-provider", "tokenFile", "client-certificate", "client-key", "certificate-authority"}
+FORBIDDEN_FIELDS = {"exec", "auth-provider", "tokenFile", "client-certificate", "client-key", "certificate-authority"}
 
 
-def opened(fields: Fields, held: Credentials | None, handed: Handed) -> Kubernetes:
+def open_store(fields: FieldReader, source: CredentialSource | None, files: MemoryFiles) -> KubernetesStore:
     """A store of Secrets.
 
     Args:
         fields: `spec.provider.kubernetes`.
-        held: where its credentials are; there is no store without.
+        source: where its credentials are; there is no store without.
 
     Raises:
         StoreError: a credential is not there.
@@ -50,42 +59,48 @@ def opened(fields: Fields, held: Credentials | None, handed: Handed) -> Kubernet
     import httpx2
     from lightkube import Client
 
-    namespace = fields.text("remoteNamespace", "") or "default"
-    if held is None:
+    namespace = fields.read_string("remoteNamespace", "") or "default"
+    if source is None:
         raise StoreError("its credentials are in the cluster: give --kubeconfig")
-    config = _kubeconfig(fields, held, handed)
-    fields.end()
+    config = _build_kubeconfig(fields, source, files)
+    fields.reject_unknown()
     try:
         single = config.get()
-        return Kubernetes(Client(config=single, timeout=httpx2.Timeout(SECONDS)), namespace, handed)
+        return KubernetesStore(Client(config=single, timeout=httpx2.Timeout(TIMEOUT_SECONDS)), namespace, files)
     except (OSError, ValueError, AssertionError, KeyError) as error:
         raise StoreError(f"what it signs in to the cluster with is not good: {type(error).__name__}") from None
 
 
-def _kubeconfig(fields: Fields, held: Credentials, handed: Handed) -> KubeConfig:
+def _build_kubeconfig(fields: FieldReader, source: CredentialSource, files: MemoryFiles) -> KubeConfig:
     from lightkube import KubeConfig
 
-    ref, auth, server = fields.inner("authRef"), fields.inner("auth"), fields.inner("server") or Fields({})
+    ref, auth, server = (
+        fields.read_object("authRef"),
+        fields.read_object("auth"),
+        fields.read_object("server") or FieldReader({}),
+    )
     if ref is not None:
-        return _written(credentials.secret(ref, held, "config"))
+        return _parse_kubeconfig(credentials.read_secret(ref, source, "config"))
     if auth is None:
-        fields.refuse("auth", "is missing")
-    cluster: dict[str, Any] = {"server": server.text("url", "https://kubernetes.default.svc")}
-    pem = credentials.authority(server, held)
-    server.end()
+        fields.reject_field("auth", "is missing")
+    cluster: dict[str, Any] = {"server": server.read_string("url", "https://kubernetes.default.svc")}
+    pem = credentials.read_ca_bundle(server, source)
+    server.reject_unknown()
     if pem:
-        cluster["certificate-authority"] = credentials.put_file(handed, "authority.pem", pem, False)
-    user = _user(auth, held, handed)
-    auth.end()
+        cluster["certificate-authority"] = credentials.put_file(files, "authority.pem", pem, False)
+    user = _build_user(auth, source, files)
+    auth.reject_unknown()
     return KubeConfig.from_dict(
         {
-            "clusters": [{"name": "it", "cluster": cluster}], "users": [{"name": "it", "user": user}],
-            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}], "current-context": "it",
+            "clusters": [{"name": "it", "cluster": cluster}],
+            "users": [{"name": "it", "user": user}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+            "current-context": "it",
         }
-    )  # fmt: skip
+    )
 
 
-def _written(text: Hidden) -> KubeConfig:
+def _parse_kubeconfig(text: SecretBytes) -> KubeConfig:
     """A kubeconfig out of a Secret: it may name no program and no file of this machine."""
     import yaml
     from lightkube import KubeConfig
@@ -94,7 +109,7 @@ def _written(text: Hidden) -> KubeConfig:
     try:
         value = yaml.safe_load(text.reveal())
         held = [one[kind] for kind in ("user", "cluster") for one in value.get(f"{kind}s") or ()]
-        refused = sorted(OUTSIDE & {field for one in held for field in one})
+        refused = sorted(FORBIDDEN_FIELDS & {field for one in held for field in one})
         if refused:
             raise StoreError(
                 f"the kubeconfig that `authRef` names has `{refused[0]}`: it may reach for nothing outside"
@@ -104,98 +119,100 @@ def _written(text: Hidden) -> KubeConfig:
         raise StoreError("what `authRef` names is no kubeconfig") from None
 
 
-def _user(auth: Fields, held: Credentials, handed: Handed) -> dict[str, str]:
+def _build_user(auth: FieldReader, source: CredentialSource, files: MemoryFiles) -> dict[str, str]:
     """Who signs in: by a token from a Secret, a new one of a ServiceAccount, or a certificate."""
-    if (token := auth.inner("token")) is not None:
-        ref = token.inner("bearerToken")
+    if (token := auth.read_object("token")) is not None:
+        ref = token.read_object("bearerToken")
         if ref is None:
-            token.refuse("bearerToken", "is missing")
-        token.end()
-        return {"token": credentials.word(ref, held)}
-    if (named := auth.inner("serviceAccount")) is not None:
-        one = credentials.account(named)
-        given = held.token(one.namespace, one.name, one.audiences, TOKEN_SECONDS)
+            token.reject_field("bearerToken", "is missing")
+        token.reject_unknown()
+        return {"token": credentials.read_secret_text(ref, source)}
+    if (named := auth.read_object("serviceAccount")) is not None:
+        one = credentials.parse_service_account(named)
+        given = source.create_token(one.namespace, one.name, one.audiences, TOKEN_LIFETIME_SECONDS)
         return {"token": given.reveal().decode("ascii")}
-    pair = auth.inner("cert")
+    pair = auth.read_object("cert")
     if pair is None:
-        auth.refuse("token", "or `serviceAccount` or `cert` must be there")
+        auth.reject_field("token", "or `serviceAccount` or `cert` must be there")
     found = {}
     for field, name, key in (
         ("clientCert", "client-certificate", "tls.crt"),
         ("clientKey", "client-key", "tls.key"),
     ):
-        ref = pair.inner(field)
+        ref = pair.read_object(field)
         if ref is None:
-            pair.refuse(field, "is missing")
-        found[name] = credentials.put_file(handed, field, credentials.secret(ref, held, key).reveal(), True)
-    pair.end()
+            pair.reject_field(field, "is missing")
+        found[name] = credentials.put_file(files, field, credentials.read_secret(ref, source, key).reveal(), True)
+    pair.reject_unknown()
     return found
 
 
-class Kubernetes:
+class KubernetesStore:
     """The Secrets of a namespace: their names are the keys."""
 
-    def __init__(self, client: Client, namespace: str, handed: Handed) -> None:
+    def __init__(self, client: Client, namespace: str, files: MemoryFiles) -> None:
         self._client = client
         self._namespace = namespace
-        self._handed = handed
-        self._until = time.monotonic() + TOKEN_SECONDS * 3 / 4
-        self._calls = 0
+        self._files = files
+        self._expires_at = time.monotonic() + TOKEN_LIFETIME_SECONDS * 3 / 4
+        self._request_count = 0
 
     @property
-    def calls(self) -> int:
+    def request_count(self) -> int:
         """How many requests were made."""
-        return self._calls
+        return self._request_count
 
-    def keep(self) -> bool:
+    def renew_session(self) -> bool:
         """See `Store.keep`."""
-        return time.monotonic() < self._until
+        return time.monotonic() < self._expires_at
 
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
-        self._handed.close()
+        self._files.close()
 
-    def read(self, wishes: Sequence[Wish]) -> list[Outcome]:
+    def fetch(self, refs: Sequence[SecretRef]) -> list[FetchOutcome]:
         """See `Store.read`. Each Secret is read once, for its values and its metadata."""
-        names = list(dict.fromkeys(wish.key for wish in wishes))
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = dict(zip(names, pool.map(self._secret, names), strict=True))
-        return [_outcome(wish, found[wish.key]) for wish in wishes]
+        names = list(dict.fromkeys(wish.key for wish in refs))
+        with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+            found = dict(zip(names, pool.map(self._fetch_secret, names), strict=True))
+        return [_build_outcome(wish, found[wish.key]) for wish in refs]
 
-    def _secret(self, name: str) -> Any:
+    def _fetch_secret(self, name: str) -> Any:
         from lightkube.resources.core_v1 import Secret
 
         # A key is text from a manifest: it must stay a name.
         if not name or "/" in name or name in (".", ".."):
             return StoreError(f"`{name}`: is no name of a Secret")
         try:
-            return self._asked(f"`{name}`", lambda: self._client.get(Secret, name, namespace=self._namespace))
+            return self._send_request(f"`{name}`", lambda: self._client.get(Secret, name, namespace=self._namespace))
         except StoreError as error:
             return error
 
-    def find(self, query: Query) -> Mapping[str, Hidden]:
+    def find(self, query: SecretQuery) -> Mapping[str, SecretBytes]:
         """See `Store.find`: by name, or by labels."""
         from lightkube.resources.core_v1 import Secret
 
         if query.path:
             raise StoreError("Secrets have names and no paths: leave `find.path` out")
-        pattern = matcher(query.name)
+        pattern = compile_name_pattern(query.name)
 
         def listed() -> list[Any]:
-            return list(self._client.list(Secret, namespace=self._namespace, labels=dict(query.tags), chunk_size=PAGE))
+            return list(
+                self._client.list(Secret, namespace=self._namespace, labels=dict(query.tags), chunk_size=PAGE_SIZE)
+            )
 
-        held = self._asked("the list of Secrets", listed)
-        return {one.metadata.name: _whole(one) for one in held if pattern.search(one.metadata.name)}
+        held = self._send_request("the list of Secrets", listed)
+        return {one.metadata.name: _build_structured_secret(one) for one in held if pattern.search(one.metadata.name)}
 
-    def _asked(self, what: str, request: Callable[[], Any]) -> Any:
-        self._calls += 1
-        with _told(what):
+    def _send_request(self, description: str, request: Callable[[], Any]) -> Any:
+        self._request_count += 1
+        with _translate_errors(description):
             return request()
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _translate_errors(description: str) -> Iterator[None]:
     """Says why a cluster refuses, in our words; its own may repeat what was asked for."""
     import httpx2
     from lightkube.core.exceptions import ApiError
@@ -204,36 +221,38 @@ def _told(what: str) -> Iterator[None]:
         yield
     except ApiError as error:
         code = error.status.code or 0
-        if code == NOT_FOUND:
-            raise Missing(f"{what}: the cluster has no such Secret") from None
-        passes = code >= FAULT or code == TOO_MANY
-        raise StoreError(f"{what}: the cluster refuses ({error.status.reason or code})", may_pass=passes) from None
+        if code == HTTP_NOT_FOUND:
+            raise SecretNotFoundError(f"{description}: the cluster has no such Secret") from None
+        passes = code >= HTTP_SERVER_ERROR or code == HTTP_TOO_MANY_REQUESTS
+        raise StoreError(
+            f"{description}: the cluster refuses ({error.status.reason or code})", is_transient=passes
+        ) from None
     except httpx2.HTTPError as error:
         reason = f"the cluster does not answer ({type(error).__name__})"
-        raise StoreError(reason, may_pass=True, is_whole=True) from None
+        raise StoreError(reason, is_transient=True, is_store_wide=True) from None
     except OSError as error:
         reason = f"the cluster's certificate or ours is not good ({type(error).__name__})"
-        raise StoreError(reason, is_whole=True) from None
+        raise StoreError(reason, is_store_wide=True) from None
 
 
-def _outcome(wish: Wish, found: Any) -> Outcome:
-    if isinstance(found, StoreError):
-        return found
-    if wish.version:
-        return StoreError(f"{wish}: Secrets have no versions")
-    if not wish.metadata:
-        return _whole(found)
-    notes = {field: getattr(found.metadata, field) or None for field in ("labels", "annotations")}
-    return Hidden(_json(notes))
+def _build_outcome(ref: SecretRef, secret: Any) -> FetchOutcome:
+    if isinstance(secret, StoreError):
+        return secret
+    if ref.version:
+        return StoreError(f"{ref}: Secrets have no versions")
+    if not ref.is_metadata:
+        return _build_structured_secret(secret)
+    notes = {field: getattr(secret.metadata, field) or None for field in ("labels", "annotations")}
+    return SecretBytes(_encode_json(notes))
 
 
-def _whole(secret: Any) -> Keyed:
+def _build_structured_secret(secret: Any) -> StructuredSecret:
     values = {key: base64.b64decode(text) for key, text in (secret.data or {}).items()}
     texts = {key: value.decode("utf-8", "surrogateescape") for key, value in values.items()}
-    return Keyed(_json(texts), {key: Hidden(values[key]) for key in sorted(values)})
+    return StructuredSecret(_encode_json(texts), {key: SecretBytes(values[key]) for key in sorted(values)})
 
 
-def _json(value: Any) -> bytes:
+def _encode_json(value: Any) -> bytes:
     """As Go writes it here: keys in order, each byte that is no UTF-8 as U+FFFD, and no sign escaped for a page."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return ODD.sub(lambda sign: ESCAPED.get(sign[0], "\\ufffd"), text).encode()
+    return UNENCODABLE.sub(lambda sign: GO_JSON_ESCAPES.get(sign[0], "\\ufffd"), text).encode()

@@ -8,63 +8,63 @@ from typing import Any, NamedTuple, Protocol
 
 from gatekeeper.errors import GateError
 from gatekeeper.gocompat import regexp
-from gatekeeper.secret_value import Hidden
+from gatekeeper.secret_value import SecretBytes
 
 # What Go's JSON writes otherwise in texts, so that it can stand in a page.
-ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+GO_JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-class Wish(NamedTuple):
+class SecretRef(NamedTuple):
     """One secret of a store, as it is read once for all who ask for parts of it.
 
     Attributes:
         version: empty for the newest.
-        metadata: whether its metadata is asked for, and not its value.
+        is_metadata: whether its metadata is asked for, and not its value.
     """
 
     key: str
     version: str = ""
-    metadata: bool = False
+    is_metadata: bool = False
 
     def __str__(self) -> str:
         version = f" (version {self.version})" if self.version else ""
-        return f"{'the metadata of ' if self.metadata else ''}`{self.key}`{version}"
+        return f"{'the metadata of ' if self.is_metadata else ''}`{self.key}`{version}"
 
 
 class StoreError(GateError):
     """A store, or one secret of it, cannot be read.
 
     Attributes:
-        may_pass: whether trying again later can help, so that nothing may be deleted because of it.
-        is_whole: whether it is the store that fails, so that nothing else of it can be read either.
+        is_transient: whether trying again later can help, so that nothing may be deleted because of it.
+        is_store_wide: whether it is the store that fails, so that nothing else of it can be read either.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, may_pass: bool = False, is_whole: bool = False) -> None:
+    def __init__(self, message: str, is_transient: bool = False, is_store_wide: bool = False) -> None:
         super().__init__(message)
-        self.may_pass = may_pass
-        self.is_whole = is_whole
+        self.is_transient = is_transient
+        self.is_store_wide = is_store_wide
 
 
-class Missing(StoreError):
+class SecretNotFoundError(StoreError):
     """The store answers, and has no such secret."""
 
 
-class Keyed(Hidden):
+class StructuredSecret(SecretBytes):
     """A secret that has values of its own by name, which may be no text; as a whole it is their JSON."""
 
     __slots__ = ("parts",)
 
-    def __init__(self, content: bytes, parts: Mapping[str, Hidden]) -> None:
+    def __init__(self, content: bytes, parts: Mapping[str, SecretBytes]) -> None:
         super().__init__(content)
         self.parts = parts
 
 
-Outcome = Hidden | StoreError
+FetchOutcome = SecretBytes | StoreError
 
 
-class Query(NamedTuple):
+class SecretQuery(NamedTuple):
     """All secrets below a path that have a name (a regular expression of Go's) and tags; empty: whatever it is."""
 
     path: str
@@ -72,20 +72,20 @@ class Query(NamedTuple):
     tags: Mapping[str, str]
 
 
-class Again(NamedTuple):
+class StoreRetryPolicy(NamedTuple):
     """How often a request is made again that failed of what may pass, and seconds to the first; None: our choice."""
 
-    times: int | None = None
-    seconds: float | None = None
+    max_retries: int | None = None
+    first_delay_seconds: float | None = None
 
 
 class Store(Protocol):
     """A store that is open: signed in once, for all that is read."""
 
-    def read(self, wishes: Sequence[Wish]) -> list[Outcome]:
+    def fetch(self, refs: Sequence[SecretRef]) -> list[FetchOutcome]:
         """The JSON or text of each secret, or why there is none; in order."""
 
-    def find(self, query: Query) -> Mapping[str, Hidden]:
+    def find(self, query: SecretQuery) -> Mapping[str, SecretBytes]:
         """All secrets of a kind, by name.
 
         Raises:
@@ -93,29 +93,29 @@ class Store(Protocol):
         """
 
     @property
-    def calls(self) -> int:
+    def request_count(self) -> int:
         """How many requests were made so far."""
 
-    def keep(self) -> bool:
+    def renew_session(self) -> bool:
         """Whether it can be used once more, later: still signed in, or signed in to anew for longer."""
 
     def close(self) -> None:
         """Gives back what was borrowed: connections, leases."""
 
 
-def go_json(value: Any) -> bytes:
+def encode_go_json(value: Any) -> bytes:
     """A value as Go's `encoding/json` writes it: keys in order, no spaces, `<`, `>` and `&` escaped."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return "".join(ESCAPED.get(sign, sign) for sign in text).encode("utf-8", "surrogatepass")
+    return "".join(GO_JSON_ESCAPES.get(sign, sign) for sign in text).encode("utf-8", "surrogatepass")
 
 
-def matcher(name: str) -> Any:
+def compile_name_pattern(name: str) -> Any:
     """A name's pattern as Go reads it, unanchored.
 
     Raises:
         StoreError: it is none.
     """
-    found = regexp.compiled(name)
+    found = regexp.compile_pattern(name)
     if found is None:
         raise StoreError(f"`{name}` is no regular expression that Go takes")
     return found

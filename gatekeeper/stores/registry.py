@@ -6,140 +6,144 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from gatekeeper.host.memory_files import Handed
-from gatekeeper.kube.decoder import Fields
+from gatekeeper.host.memory_files import MemoryFiles
+from gatekeeper.kube.decoder import FieldReader
 from gatekeeper.stores import credentials
-from gatekeeper.stores.credentials import Credentials
-from gatekeeper.stores.protocol import Again, Store, StoreError
+from gatekeeper.stores.credentials import CredentialSource
+from gatekeeper.stores.protocol import Store, StoreError, StoreRetryPolicy
 
 
-def opened(value: Any, held: Credentials | None) -> Store:
+def open_store(value: Any, source: CredentialSource | None) -> Store:
     """A store, signed in to.
 
     Args:
         value: the SecretStore or ClusterSecretStore, of any API version.
-        held: where the credentials are that it names; None to sign in as the user of this machine.
+        source: where the credentials are that it names; None to sign in as the user of this machine.
 
     Raises:
         FieldError: it is not valid, or asks for something that is not supported.
         StoreError: it cannot be signed in to.
     """
-    whole = Fields(value)
-    spec = whole.inner("spec")
-    provider = spec.inner("provider") if spec else None
+    whole = FieldReader(value)
+    spec = whole.read_object("spec")
+    provider = spec.read_object("provider") if spec else None
     if provider is None:
-        whole.refuse("spec", "names no `provider`")
-    again = _again(spec)
+        whole.reject_field("spec", "names no `provider`")
+    again = _parse_retry_policy(spec)
     for name, make in PROVIDERS.items():
-        fields = provider.inner(name)
+        fields = provider.read_object(name)
         if fields is not None:
             with ExitStack() as undone:
-                handed = Handed()
+                handed = MemoryFiles()
                 undone.callback(handed.close)
-                store = make(fields, Given(held, handed, again))
+                store = make(fields, ProviderContext(source, handed, again))
                 undone.callback(store.close)
-                fields.end()
+                fields.reject_unknown()
                 # From here on all that is the store's, until it is closed.
                 undone.pop_all()
             return store
-    provider.end(f"is not supported; there are {', '.join(PROVIDERS)}")
+    provider.reject_unknown(f"is not supported; there are {', '.join(PROVIDERS)}")
     raise StoreError("the store names no provider")
 
 
-class Given(NamedTuple):
+class ProviderContext(NamedTuple):
     """What a store is opened with beside its own fields."""
 
-    held: Credentials | None
-    handed: Handed
-    again: Again
+    source: CredentialSource | None
+    files: MemoryFiles
+    retry: StoreRetryPolicy
 
 
-def _again(spec: Fields | None) -> Again:
+def _parse_retry_policy(spec: FieldReader | None) -> StoreRetryPolicy:
     """How often it is tried again; and refuses what else the store asks for."""
     if spec is None:
-        return Again()
-    if spec.text("controller", "") not in ("", "default"):
-        spec.refuse("controller", "names another controller, so the store is not ours to use")
+        return StoreRetryPolicy()
+    if spec.read_string("controller", "") not in ("", "default"):
+        spec.reject_field("controller", "names another controller, so the store is not ours to use")
     # The one is about how often external-secrets looks whether the store is good; `conditions` are looked at by others.
     for known in ("refreshInterval", "conditions"):
-        spec.has(known)
-    settings = spec.inner("retrySettings")
-    spec.end()
+        spec.has_field(known)
+    settings = spec.read_object("retrySettings")
+    spec.reject_unknown()
     if settings is None:
-        return Again()
-    times = settings.number("maxRetries", -1)
-    found = Again(times if times >= 0 else None, settings.seconds("retryInterval", -1.0))
-    settings.end()
-    return found if found.seconds != -1.0 else found._replace(seconds=None)
+        return StoreRetryPolicy()
+    times = settings.read_integer("maxRetries", -1)
+    found = StoreRetryPolicy(times if times >= 0 else None, settings.read_duration("retryInterval", -1.0))
+    settings.reject_unknown()
+    return found if found.first_delay_seconds != -1.0 else found._replace(first_delay_seconds=None)
 
 
-def _vault(fields: Fields, given: Given) -> Store:
+def _open_vault(fields: FieldReader, context: ProviderContext) -> Store:
     from gatekeeper.stores import vault, vault_auth
 
-    auth = fields.inner("auth")
+    auth = fields.read_object("auth")
     for known in ("forwardInconsistent", "readYourWrites"):
-        fields.flag(known)
-    place = vault.Place(
-        fields.text("server"),
-        fields.text("path", ""),
-        fields.choice("version", ("v1", "v2"), "v2"),
-        fields.text("namespace", ""),
-        _authority(fields, given),
-        _shown(fields, given),
-        fields.texts("headers"),
-        given.again,
+        fields.read_bool(known)
+    place = vault.VaultConfig(
+        fields.read_string("server"),
+        fields.read_string("path", ""),
+        fields.read_choice("version", ("v1", "v2"), "v2"),
+        fields.read_string("namespace", ""),
+        _write_ca_file(fields, context),
+        _write_client_certificate(fields, context),
+        fields.read_string_map("headers"),
+        context.retry,
     )
-    fields.end()
-    return vault.Vault(place, vault_auth.signed_in(place, auth, given.held, given.handed), given.handed)
+    fields.reject_unknown()
+    return vault.VaultStore(place, vault_auth.sign_in(place, auth, context.source, context.files), context.files)
 
 
-def _authority(fields: Fields, given: Given) -> str:
-    pem = credentials.authority(fields, given.held)
-    return credentials.put_file(given.handed, "authority.pem", pem, False) if pem else ""
+def _write_ca_file(fields: FieldReader, context: ProviderContext) -> str:
+    pem = credentials.read_ca_bundle(fields, context.source)
+    return credentials.put_file(context.files, "authority.pem", pem, False) if pem else ""
 
 
-def _shown(fields: Fields, given: Given) -> tuple[str, str] | None:
+def _write_client_certificate(fields: FieldReader, context: ProviderContext) -> tuple[str, str] | None:
     """The certificate and key that are shown to a server which asks for them."""
-    tls = fields.inner("tls")
+    tls = fields.read_object("tls")
     if tls is None:
         return None
-    if given.held is None:
+    if context.source is None:
         raise StoreError("its `tls` is a Secret of the cluster: give --kubeconfig")
     names = []
     for field, key in (("certSecretRef", "tls.crt"), ("keySecretRef", "tls.key")):
-        inner = tls.inner(field)
+        inner = tls.read_object(field)
         if inner is None:
-            tls.refuse(field, "is missing")
+            tls.reject_field(field, "is missing")
         names.append(
-            credentials.put_file(given.handed, field, credentials.secret(inner, given.held, key).reveal(), True)
+            credentials.put_file(
+                context.files, field, credentials.read_secret(inner, context.source, key).reveal(), True
+            )
         )
-    tls.end()
+    tls.reject_unknown()
     return names[0], names[1]
 
 
-def _aws(fields: Fields, given: Given) -> Store:
+def _open_aws(fields: FieldReader, context: ProviderContext) -> Store:
     from gatekeeper.stores import aws, aws_auth
 
-    service = fields.choice("service", ("SecretsManager", "ParameterStore"), "SecretsManager")
-    prefix = fields.text("prefix", "")
-    if (own := fields.inner("secretsManager")) is not None:
+    service = fields.read_choice("service", ("SecretsManager", "ParameterStore"), "SecretsManager")
+    prefix = fields.read_string("prefix", "")
+    if (own := fields.read_object("secretsManager")) is not None:
         # Both are about deleting, which nothing here does.
-        own.flag("forceDeleteWithoutRecovery")
-        own.has("recoveryWindowInDays")
-        own.end()
+        own.read_bool("forceDeleteWithoutRecovery")
+        own.has_field("recoveryWindowInDays")
+        own.reject_unknown()
     if service == "SecretsManager":
-        return aws.SecretsManager(aws_auth.client("secretsmanager", fields, given.held, given.again), prefix)
-    return aws.ParameterStore(aws_auth.client("ssm", fields, given.held, given.again), prefix)
+        return aws.SecretsManagerStore(
+            aws_auth.create_client("secretsmanager", fields, context.source, context.retry), prefix
+        )
+    return aws.ParameterStore(aws_auth.create_client("ssm", fields, context.source, context.retry), prefix)
 
 
-def _kubernetes(fields: Fields, given: Given) -> Store:
+def _open_kubernetes(fields: FieldReader, context: ProviderContext) -> Store:
     from gatekeeper.stores import kubernetes
 
-    return kubernetes.opened(fields, given.held, given.handed)
+    return kubernetes.open_store(fields, context.source, context.files)
 
 
-PROVIDERS: dict[str, Callable[[Fields, Given], Store]] = {
-    "vault": _vault,
-    "aws": _aws,
-    "kubernetes": _kubernetes,
+PROVIDERS: dict[str, Callable[[FieldReader, ProviderContext], Store]] = {
+    "vault": _open_vault,
+    "aws": _open_aws,
+    "kubernetes": _open_kubernetes,
 }

@@ -14,151 +14,162 @@ from urllib.parse import quote
 
 import orjson
 
-from gatekeeper.host.memory_files import Handed
-from gatekeeper.secret_value import Hidden
-from gatekeeper.stores.protocol import Again, Missing, Outcome, Query, StoreError, Wish, go_json, matcher
+from gatekeeper.host.memory_files import MemoryFiles
+from gatekeeper.secret_value import SecretBytes
+from gatekeeper.stores.protocol import (
+    FetchOutcome,
+    SecretNotFoundError,
+    SecretQuery,
+    SecretRef,
+    StoreError,
+    StoreRetryPolicy,
+    compile_name_pattern,
+    encode_go_json,
+)
 
 if TYPE_CHECKING:
     import hvac
 
-SECONDS = 15.0
+TIMEOUT_SECONDS = 15.0
 # So many requests to one Vault at a time.
-AT_ONCE = 8
+CONCURRENT_REQUESTS = 8
 
 
-class Place(NamedTuple):
+class VaultConfig(NamedTuple):
     """Where a Vault is.
 
     Attributes:
         mount: where its KV secrets are mounted; empty where keys say it themselves.
-        version: of the KV secrets, `v1` or `v2`.
-        authority: a file with certificates that vouch for it; empty for the system's.
-        pair: files with a certificate and key that are shown to it.
+        kv_version: of the KV secrets, `v1` or `v2`.
+        ca_file: a file with certificates that vouch for it; empty for the system's.
+        client_certificate: files with a certificate and key that are shown to it.
         headers: sent with each request.
-        again: how often a request is made again.
+        retry: how often a request is made again.
     """
 
     url: str
     mount: str = ""
-    version: str = "v2"
+    kv_version: str = "v2"
     namespace: str = ""
-    authority: str = ""
-    pair: tuple[str, str] | None = None
+    ca_file: str = ""
+    client_certificate: tuple[str, str] | None = None
     headers: Mapping[str, str] = {}
-    again: Again = Again()
+    retry: StoreRetryPolicy = StoreRetryPolicy()
 
 
-class Session(NamedTuple):
+class VaultSession(NamedTuple):
     """A client that has a token.
 
     Attributes:
-        seconds: how long the token was good for when it was given; 0 where that is not known.
-        until: when it ends, by `time.monotonic`.
+        lifetime_seconds: how long the token was good for when it was given; 0 where that is not known.
+        expires_at: when it ends, by `time.monotonic`.
     """
 
     client: hvac.Client
-    seconds: float = 0.0
+    lifetime_seconds: float = 0.0
     is_renewable: bool = False
-    until: float = 0.0
+    expires_at: float = 0.0
 
 
-class Vault:
+class VaultStore:
     """A Vault that was signed in to."""
 
-    def __init__(self, place: Place, session: Session, handed: Handed | None = None) -> None:
-        self._place = place
+    def __init__(self, config: VaultConfig, session: VaultSession, files: MemoryFiles | None = None) -> None:
+        self._config = config
         self._session = session
-        self._handed = handed
-        self._calls = 0
+        self._files = files
+        self._request_count = 0
         self._lock = threading.Lock()
         # Why it cannot be reached, so that the rest is not asked for in vain, each until its time is up.
-        self._gone: StoreError | None = None
+        self._connection_error: StoreError | None = None
 
     @property
-    def calls(self) -> int:
+    def request_count(self) -> int:
         """How many requests were made, signing in not counted."""
-        return self._calls
+        return self._request_count
 
-    def keep(self) -> bool:
+    def renew_session(self) -> bool:
         """See `Store.keep`: the token is renewed once a third of its time is left."""
-        self._gone = None
+        self._connection_error = None
         session = self._session
-        if not session.seconds or session.until - time.monotonic() > session.seconds / 3:
+        if not session.lifetime_seconds or session.expires_at - time.monotonic() > session.lifetime_seconds / 3:
             return True
         if not session.is_renewable:
             return False
         try:
-            answer = asked(session.client.auth.token.renew_self, "renewing the token")
+            answer = send_request(session.client.auth.token.renew_self, "renewing the token")
         except StoreError:
             return False
         given = answer.get("auth")
         seconds = float(given.get("lease_duration") or 0) if isinstance(given, dict) else 0.0
-        self._session = session._replace(until=time.monotonic() + seconds)
+        self._session = session._replace(expires_at=time.monotonic() + seconds)
         # Once a token is near the end of its longest life, renewing gives it little more.
-        return seconds > session.seconds / 3
+        return seconds > session.lifetime_seconds / 3
 
-    def read(self, wishes: Sequence[Wish]) -> list[Outcome]:
+    def fetch(self, refs: Sequence[SecretRef]) -> list[FetchOutcome]:
         """See `Store.read`."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(self._read, wishes))
+        with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+            return list(pool.map(self._fetch_one, refs))
 
-    def _read(self, wish: Wish) -> Outcome:
+    def _fetch_one(self, ref: SecretRef) -> FetchOutcome:
         try:
-            if wish.metadata:
-                return self._metadata(wish)
+            if ref.is_metadata:
+                return self._fetch_metadata(ref)
             # A deleted version, too, is answered with 404.
-            answer = self._ask("GET", self.path(wish.key), wish, {"version": wish.version} if wish.version else None)
+            answer = self._request(
+                "GET", self.build_path(ref.key), ref, {"version": ref.version} if ref.version else None
+            )
             held = answer.get("data")
-            if self._place.version == "v2":
+            if self._config.kv_version == "v2":
                 held = held.get("data") if isinstance(held, dict) else None
             if held is None:
-                return Missing(f"{wish}: Vault has it no longer: it was deleted")
-            return Hidden(go_json(held))
+                return SecretNotFoundError(f"{ref}: Vault has it no longer: it was deleted")
+            return SecretBytes(encode_go_json(held))
         except StoreError as error:
             return error
 
-    def _metadata(self, wish: Wish) -> Outcome:
-        if self._place.version == "v1":
-            raise StoreError(f"{wish}: KV secrets of version 1 have no metadata")
-        data = self._ask("GET", self.metadata_path(wish.key), wish).get("data")
+    def _fetch_metadata(self, ref: SecretRef) -> FetchOutcome:
+        if self._config.kv_version == "v1":
+            raise StoreError(f"{ref}: KV secrets of version 1 have no metadata")
+        data = self._request("GET", self.build_metadata_path(ref.key), ref).get("data")
         held = data.get("custom_metadata") if isinstance(data, dict) else None
-        return Hidden(go_json(held or {}))
+        return SecretBytes(encode_go_json(held or {}))
 
-    def find(self, query: Query) -> Mapping[str, Hidden]:
+    def find(self, query: SecretQuery) -> Mapping[str, SecretBytes]:
         """See `Store.find`: by name, or by custom metadata."""
-        if self._place.version == "v1" and query.tags:
+        if self._config.kv_version == "v1" and query.tags:
             raise StoreError("KV secrets of version 1 have no metadata to find them by")
-        pattern = matcher(query.name)
+        pattern = compile_name_pattern(query.name)
         start = f"{query.path.rstrip('/')}/" if query.path else ""
-        names = [name for name in self._listed(start) if pattern.search(name)]
+        names = [name for name in self._list_keys(start) if pattern.search(name)]
         if query.tags:
-            marks = zip(names, self.read([Wish(name, metadata=True) for name in names]), strict=True)
-            names = [name for name, mark in marks if _has(mark, query.tags)]
-        found: dict[str, Hidden] = {}
-        for name, outcome in zip(names, self.read([Wish(name) for name in names]), strict=True):
+            marks = zip(names, self.fetch([SecretRef(name, is_metadata=True) for name in names]), strict=True)
+            names = [name for name, mark in marks if _has_tags(mark, query.tags)]
+        found: dict[str, SecretBytes] = {}
+        for name, outcome in zip(names, self.fetch([SecretRef(name) for name in names]), strict=True):
             # What was deleted while it was listed is not there; anything else is no answer.
-            if isinstance(outcome, Hidden):
+            if isinstance(outcome, SecretBytes):
                 found[name] = outcome
-            elif not isinstance(outcome, Missing):
+            elif not isinstance(outcome, SecretNotFoundError):
                 raise outcome
         return found
 
-    def _listed(self, path: str) -> Iterator[str]:
+    def _list_keys(self, path: str) -> Iterator[str]:
         """The keys below a path, folder by folder."""
         try:
-            answer = self._ask("LIST", self.metadata_path(path), Wish(path))
-        except Missing:
+            answer = self._request("LIST", self.build_metadata_path(path), SecretRef(path))
+        except SecretNotFoundError:
             return
         data = answer.get("data")
         for name in data.get("keys") or () if isinstance(data, dict) else ():
             if str(name).endswith("/"):
-                yield from self._listed(f"{path}{name}")
+                yield from self._list_keys(f"{path}{name}")
             else:
                 yield f"{path}{name}"
 
-    def path(self, key: str) -> str:
+    def build_path(self, key: str) -> str:
         """The path of a secret's value in Vault's API."""
-        mount, is_second = self._place.mount.strip("/"), self._place.version == "v2"
+        mount, is_second = self._config.mount.strip("/"), self._config.kv_version == "v2"
         if mount:
             rest = key
             if rest.startswith(f"{mount}/"):
@@ -170,10 +181,10 @@ class Vault:
             return f"{first}/data/{rest}" if rest else f"{first}/data"
         return key
 
-    def metadata_path(self, key: str) -> str:
+    def build_metadata_path(self, key: str) -> str:
         """The path of a secret's metadata, or of a list."""
-        mount = self._place.mount.strip("/")
-        if self._place.version == "v1":
+        mount = self._config.mount.strip("/")
+        if self._config.kv_version == "v1":
             return f"{mount}/{key}".lstrip("/")
         if mount:
             return f"{mount}/metadata/{key}"
@@ -181,29 +192,33 @@ class Vault:
             raise StoreError(f"`{key}` is no path of KV secrets of version 2: it has no `/data/`")
         return key.replace("/data/", "/metadata/", 1)
 
-    def _ask(self, method: str, path: str, wish: Wish, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+    def _request(
+        self, method: str, path: str, ref: SecretRef, params: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         # A key is text from a manifest: it must stay below the mount, and mean what it says.
         if not {".", ".."}.isdisjoint(path.split("/")):
-            raise StoreError(f"{wish}: Vault has no paths with `.` or `..`")
-        if self._gone is not None:
-            raise self._gone
+            raise StoreError(f"{ref}: Vault has no paths with `.` or `..`")
+        if self._connection_error is not None:
+            raise self._connection_error
         with self._lock:
-            self._calls += 1
+            self._request_count += 1
         url = f"/v1/{quote(path, safe='/')}"
         try:
-            return asked(lambda: self._session.client.adapter.request(method.lower(), url, params=params), str(wish))
+            return send_request(
+                lambda: self._session.client.adapter.request(method.lower(), url, params=params), str(ref)
+            )
         except StoreError as error:
-            self._gone = error if error.is_whole else None
+            self._connection_error = error if error.is_store_wide else None
             raise
 
     def close(self) -> None:
         """Closes the connections. The token is its owner's, and ends by itself."""
         self._session.client.adapter.close()
-        if self._handed:
-            self._handed.close()
+        if self._files:
+            self._files.close()
 
 
-def asked(request: Callable[[], Any], what: str) -> dict[str, Any]:
+def send_request(request: Callable[[], Any], description: str) -> dict[str, Any]:
     """The answer to a request, as JSON.
 
     Raises:
@@ -217,44 +232,44 @@ def asked(request: Callable[[], Any], what: str) -> dict[str, Any]:
         answer = request()
         value = answer.json() if hasattr(answer, "json") else answer
     except exceptions.InvalidPath:
-        raise Missing(f"{what}: Vault has no such secret") from None
+        raise SecretNotFoundError(f"{description}: Vault has no such secret") from None
     except exceptions.Forbidden:
         raise StoreError(
-            f"{what}: Vault refuses (403): the token has ended, or its policies do not let it read this"
+            f"{description}: Vault refuses (403): the token has ended, or its policies do not let it read this"
         ) from None
     except exceptions.Unauthorized:
-        raise StoreError(f"{what}: Vault does not know who asks (401): look at `auth` of the store") from None
+        raise StoreError(f"{description}: Vault does not know who asks (401): look at `auth` of the store") from None
     except exceptions.RateLimitExceeded:
-        raise StoreError(f"{what}: Vault says that it is asked too often (429)", may_pass=True) from None
+        raise StoreError(f"{description}: Vault says that it is asked too often (429)", is_transient=True) from None
     except exceptions.VaultDown:
-        raise _gone("Vault is sealed, or not ready (503)") from None
+        raise _build_unavailable_error("Vault is sealed, or not ready (503)") from None
     except (exceptions.InternalServerError, exceptions.BadGateway, exceptions.VaultNotInitialized):
-        raise StoreError(f"{what}: Vault has a fault of its own (5xx)", may_pass=True) from None
+        raise StoreError(f"{description}: Vault has a fault of its own (5xx)", is_transient=True) from None
     except exceptions.UnexpectedError:
-        raise StoreError(f"{what}: Vault answers as it should not", may_pass=True) from None
+        raise StoreError(f"{description}: Vault answers as it should not", is_transient=True) from None
     except exceptions.VaultError as error:
-        raise StoreError(f"{what}: Vault refuses: {type(error).__name__}") from None
+        raise StoreError(f"{description}: Vault refuses: {type(error).__name__}") from None
     except requests.exceptions.SSLError:
         raise StoreError(
-            "Vault's certificate is not vouched for: look at `caBundle` of the store", is_whole=True
+            "Vault's certificate is not vouched for: look at `caBundle` of the store", is_store_wide=True
         ) from None
     except requests.exceptions.Timeout:
-        raise _gone(f"Vault did not answer within {SECONDS:g} seconds") from None
+        raise _build_unavailable_error(f"Vault did not answer within {TIMEOUT_SECONDS:g} seconds") from None
     except requests.exceptions.ConnectionError:
-        raise _gone("Vault does not answer") from None
+        raise _build_unavailable_error("Vault does not answer") from None
     except (requests.exceptions.RequestException, ValueError):
-        raise StoreError(f"{what}: Vault's answer was cut off, or is no JSON", may_pass=True) from None
+        raise StoreError(f"{description}: Vault's answer was cut off, or is no JSON", is_transient=True) from None
     return value if isinstance(value, dict) else {}
 
 
-def _gone(reason: str) -> StoreError:
+def _build_unavailable_error(reason: str) -> StoreError:
     """Why nothing at all can be read, for now."""
-    return StoreError(reason, may_pass=True, is_whole=True)
+    return StoreError(reason, is_transient=True, is_store_wide=True)
 
 
-def _has(outcome: Outcome, tags: Mapping[str, str]) -> bool:
-    if not isinstance(outcome, Hidden):
-        if isinstance(outcome, Missing):
+def _has_tags(outcome: FetchOutcome, tags: Mapping[str, str]) -> bool:
+    if not isinstance(outcome, SecretBytes):
+        if isinstance(outcome, SecretNotFoundError):
             return False
         raise outcome
     held = orjson.loads(outcome.reveal())

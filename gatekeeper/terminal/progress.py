@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def ticking(words: str, after: float = 0.0) -> Iterator[None]:
+def show_progress(message: str, delay: float = 0.0) -> Iterator[None]:
     """Says what is done, and for how long; nothing where standard error is no terminal.
 
     Args:
-        after: seconds of silence first.
+        delay: seconds of silence first.
     """
     if not sys.stderr.isatty():
         yield
@@ -22,9 +22,9 @@ def ticking(words: str, after: float = 0.0) -> Iterator[None]:
     began, done = time.monotonic(), threading.Event()
 
     def tick() -> None:
-        wait = after or 1
+        wait = delay or 1
         while not done.wait(wait):
-            sys.stderr.write(f"\r\033[K{words} ({time.monotonic() - began:.0f} s)")
+            sys.stderr.write(f"\r\033[K{message} ({time.monotonic() - began:.0f} s)")
             sys.stderr.flush()
             wait = 1
 

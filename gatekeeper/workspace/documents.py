@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from gatekeeper.model import Gap, Place
-from gatekeeper.protocols import Positions
+from gatekeeper.model import Gap, Location
+from gatekeeper.protocols import ParsedDocument
 from gatekeeper.workspace.tree import Tree
 
 try:
@@ -17,33 +17,33 @@ try:
 except ImportError:  # no Rust compiler at install time: the slower reader does the same
     _native = None  # type: ignore[assignment]
 
-COMPILED = _native is not None
+HAS_NATIVE_PARSER = _native is not None
 
-Role = Literal["documents", "helm template", "template", "encrypted", "unreadable", "other"]
+FileRole = Literal["documents", "helm template", "template", "encrypted", "unreadable", "other"]
 
-Outcome = tuple[list[Positions], tuple[str, int, int] | None]
+ParseOutcome = tuple[list[ParsedDocument], tuple[str, int, int] | None]
 
 EXTENSIONS = (".yaml", ".yml", ".json")
-KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
-ENCRYPTED = (
+KUSTOMIZATION_NAMES = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
+ENCRYPTION_MARKERS = (
     (b"\0GITCRYPT\0", "encrypted by git-crypt"),
     (b"age-encryption.org/v1", "encrypted by age"),
     (b"-----BEGIN AGE ENCRYPTED FILE-----", "encrypted by age"),
     (b"-----BEGIN PGP MESSAGE-----", "encrypted by PGP"),
     (b"$ANSIBLE_VAULT;", "encrypted by Ansible Vault"),
 )
-MARKS = tuple(mark for mark, _ in ENCRYPTED)
-ACTION = re.compile(rb"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+ENCRYPTION_PREFIXES = tuple(mark for mark, _ in ENCRYPTION_MARKERS)
+TEMPLATE_ACTION = re.compile(rb"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
-class Source(NamedTuple):
+class ParsedFile(NamedTuple):
     """One file as read: its documents, or why there are none."""
 
     file: str
-    role: Role
-    documents: tuple[Positions, ...] = ()
-    note: str = ""
-    broken: Place | None = None
+    role: FileRole
+    documents: tuple[ParsedDocument, ...] = ()
+    reason: str = ""
+    error_location: Location | None = None
 
     @property
     def folder(self) -> str:
@@ -51,41 +51,41 @@ class Source(NamedTuple):
         return self.file.rpartition("/")[0]
 
 
-def read(tree: Tree, jobs: int) -> tuple[list[Source], list[Gap]]:
+def parse_tree(tree: Tree, jobs: int) -> tuple[list[ParsedFile], list[Gap]]:
     """Every YAML and JSON file of a tree, in the tree's order, and the files that cannot be read."""
     charts = {file[: -len("/Chart.yaml")] for file in tree.files if f"/{file}".endswith("/Chart.yaml")}
     gaps: list[Gap] = []
-    sources: dict[str, Source] = {}
+    sources: dict[str, ParsedFile] = {}
     waiting: list[tuple[str, bytes]] = []
     for file in tree.files:
-        if not file.endswith(EXTENSIONS) and file.rpartition("/")[2] not in KUSTOMIZATIONS:
+        if not file.endswith(EXTENSIONS) and file.rpartition("/")[2] not in KUSTOMIZATION_NAMES:
             continue
-        content = tree.read(file)
+        content = tree.read_file(file)
         if isinstance(content, Gap):
             gaps.append(content)
-        elif in_chart_templates(file, charts):
-            sources[file] = Source(file, "helm template")
-        elif early := _by_its_bytes(file, content):
+        elif is_chart_template(file, charts):
+            sources[file] = ParsedFile(file, "helm template")
+        elif early := _classify_content(file, content):
             sources[file] = early
         else:
             waiting.append((file, content))
     parsed = parse_all([content for _, content in waiting], jobs)
     for (file, content), (documents, failure) in zip(waiting, parsed, strict=True):
-        sources[file] = _parsed(file, content, tuple(documents), failure)
+        sources[file] = _build_parsed_file(file, content, tuple(documents), failure)
     return [sources[file] for file in tree.files if file in sources], gaps
 
 
-def in_chart_templates(file: str, charts: set[str]) -> bool:
+def is_chart_template(file: str, chart_folders: set[str]) -> bool:
     """Whether a file is a template of a Helm chart: no manifest before Helm has rendered it."""
     before = f"/{file}"
-    while charts and (cut := before.rfind("/templates/")) >= 0:
+    while chart_folders and (cut := before.rfind("/templates/")) >= 0:
         before = before[:cut]
-        if before[1:] in charts:
+        if before[1:] in chart_folders:
             return True
     return False
 
 
-def parse(text: bytes) -> tuple[list[Positions], tuple[str, int, int] | None]:
+def parse(text: bytes) -> tuple[list[ParsedDocument], tuple[str, int, int] | None]:
     """The documents of one text, and where reading stopped, if it did: (message, line, column)."""
     try:
         text.decode("utf-8")
@@ -96,58 +96,58 @@ def parse(text: bytes) -> tuple[list[Positions], tuple[str, int, int] | None]:
     return outcome
 
 
-def parse_all(texts: Sequence[bytes], jobs: int) -> list[Outcome]:
+def parse_all(texts: Sequence[bytes], jobs: int) -> list[ParseOutcome]:
     """The documents of each text, in order.
 
     What the fast reader refuses gets a second opinion from libyaml, the ancestor of Kubernetes' own reader, which
     takes a few things that YAML 1.2 forbids (continuation lines of quoted texts that are not indented, for one).
     """
-    if not COMPILED:
-        return [_second_opinion(text) for text in texts]
-    found: list[Outcome] = []
+    if not HAS_NATIVE_PARSER:
+        return [_parse_with_fallback(text) for text in texts]
+    found: list[ParseOutcome] = []
     for text, (documents, failure) in zip(texts, _native.parse_yaml(texts, jobs), strict=True):
-        found.append((list(documents), None) if failure is None else _second_opinion(text))
+        found.append((list(documents), None) if failure is None else _parse_with_fallback(text))
     return found
 
 
-def _second_opinion(text: bytes) -> Outcome:
+def _parse_with_fallback(text: bytes) -> ParseOutcome:
     from gatekeeper.workspace import yaml_fallback
 
     [(documents, failure)] = yaml_fallback.parse_yaml([text], 1)
     return list(documents), failure
 
 
-def encrypted_by(content: bytes) -> str:
+def detect_encryption(content: bytes) -> str:
     """What encrypted a file as a whole (`encrypted by age`), by its first bytes; empty where nothing did."""
-    if not content.startswith(MARKS):
+    if not content.startswith(ENCRYPTION_PREFIXES):
         return ""
-    return next(note for mark, note in ENCRYPTED if content.startswith(mark))
+    return next(note for mark, note in ENCRYPTION_MARKERS if content.startswith(mark))
 
 
-def _by_its_bytes(file: str, content: bytes) -> Source | None:
-    if note := encrypted_by(content):
-        return Source(file, "encrypted", note=note)
+def _classify_content(file: str, content: bytes) -> ParsedFile | None:
+    if note := detect_encryption(content):
+        return ParsedFile(file, "encrypted", reason=note)
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        return Source(file, "unreadable", note=f"not UTF-8 at byte {error.start}", broken=Place(file))
+        return ParsedFile(file, "unreadable", reason=f"not UTF-8 at byte {error.start}", error_location=Location(file))
     return None
 
 
-def _parsed(
-    file: str, content: bytes, documents: tuple[Positions, ...], failure: tuple[str, int, int] | None
-) -> Source:
+def _build_parsed_file(
+    file: str, content: bytes, documents: tuple[ParsedDocument, ...], failure: tuple[str, int, int] | None
+) -> ParsedFile:
     if failure is None:
-        return Source(file, "documents", documents)
+        return ParsedFile(file, "documents", documents)
     message, line, column = failure
-    if ACTION.search(content):
-        return Source(file, "template", documents, "a template outside of a Helm chart: nothing here renders it")
+    if TEMPLATE_ACTION.search(content):
+        return ParsedFile(file, "template", documents, "a template outside of a Helm chart: nothing here renders it")
     if file.endswith(".json") and not (b'"apiVersion"' in content and b'"kind"' in content):
-        return Source(file, "other", (), "not strict JSON, and no Kubernetes resource")
-    return Source(file, "documents", documents, message, Place(file, line, column))
+        return ParsedFile(file, "other", (), "not strict JSON, and no Kubernetes resource")
+    return ParsedFile(file, "documents", documents, message, Location(file, line, column))
 
 
-def value_of(document: Positions) -> Any:
+def to_value(document: ParsedDocument) -> Any:
     """A document's value as Python values, made anew."""
     return orjson.loads(document.json)
 

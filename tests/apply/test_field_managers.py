@@ -20,9 +20,22 @@ MAPS = "/api/v1/namespaces/prod/configmaps"
 def applied(place: Place, value: dict[str, Any], manager: str) -> None:
     """Applies by the server as another field manager, as kubectl or Flux's own controller does."""
     path = f"{place.cluster.url}{MAPS}/{value['metadata']['name']}?fieldManager={manager}&force=true"
-    words = ["curl", "-sS", "--fail-with-body", "--cacert", str(place.cluster.certificate), "-X", "PATCH", path,
-             "-H", f"Authorization: Bearer {TOKEN}", "-H", "Content-Type: application/apply-patch+yaml",
-             "--data-binary", "@-"]  # fmt: skip
+    words = [
+        "curl",
+        "-sS",
+        "--fail-with-body",
+        "--cacert",
+        str(place.cluster.certificate),
+        "-X",
+        "PATCH",
+        path,
+        "-H",
+        f"Authorization: Bearer {TOKEN}",
+        "-H",
+        "Content-Type: application/apply-patch+yaml",
+        "--data-binary",
+        "@-",
+    ]
     subprocess.run(words, input=yaml.safe_dump(value).encode(), check=True, capture_output=True)
 
 
@@ -82,8 +95,8 @@ def test_no_field_is_lost_and_none_of_others_is_taken(ours: Any, theirs: Any, ot
 
     kept = [entry("hpa", others), entry("kubectl", others, subresource="status")]
     entries = [entry("gatekeeper", ours), *kept, entry("kubectl-edit", theirs, operation="Update")]
-    found = field_managers.changes({"metadata": {"managedFields": entries}}, "gatekeeper")["managedFields"]
+    found = field_managers.build_takeover_patch({"metadata": {"managedFields": entries}}, "gatekeeper")["managedFields"]
     assert found[:-1] == kept
     assert (found[-1]["manager"], found[-1]["operation"]) == ("gatekeeper", "Apply")
     assert paths(found[-1]["fieldsV1"]) == paths(ours) | paths(theirs)
-    assert field_managers.changes({"metadata": {"managedFields": found}}, "gatekeeper") == {}
+    assert field_managers.build_takeover_patch({"metadata": {"managedFields": found}}, "gatekeeper") == {}

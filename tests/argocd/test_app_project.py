@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.apply.inventory import Entry
+from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.argocd import app_project
 from gatekeeper.argocd.application_spec import Destination
 from gatekeeper.argocd.sync import sync_windows
@@ -23,46 +23,57 @@ def project(**spec: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("rules", "permits"),
     [
-        (["*"], True), ([], False), (["https://example.com/org/*"], True), (["https://example.com/*"], False),
-        (["https://example.com/**"], True), (["https://EXAMPLE.com/org/repo.git"], True),
-        (["*", "!https://example.com/org/*"], False), (["!https://example.com/other/*"], False),
+        (["*"], True),
+        ([], False),
+        (["https://example.com/org/*"], True),
+        (["https://example.com/*"], False),
+        (["https://example.com/**"], True),
+        (["https://EXAMPLE.com/org/repo.git"], True),
+        (["*", "!https://example.com/org/*"], False),
+        (["!https://example.com/other/*"], False),
         (["*", "!https://example.com/other/*"], True),
     ],
-)  # fmt: skip
+)
 def test_repositories_are_permitted_by_a_rule_and_denied_by_another(rules: list[str], permits: bool) -> None:
-    assert app_project.permits_source(project(sourceRepos=rules), "https://example.com/org/repo") is permits
+    assert app_project.is_source_permitted(project(sourceRepos=rules), "https://example.com/org/repo") is permits
 
 
 @pytest.mark.parametrize(
     ("rules", "permits"),
     [
-        ([{"server": "*", "namespace": "*"}], True), ([], False), ([{"name": "in-cluster", "namespace": "pr*"}], True),
-        ([{"server": "https://other", "namespace": "*"}], False), ([{"server": "*", "namespace": "dev"}], False),
+        ([{"server": "*", "namespace": "*"}], True),
+        ([], False),
+        ([{"name": "in-cluster", "namespace": "pr*"}], True),
+        ([{"server": "https://other", "namespace": "*"}], False),
+        ([{"server": "*", "namespace": "dev"}], False),
         ([{"server": "*", "namespace": "*"}, {"server": "*", "namespace": "!prod"}], False),
         ([{"server": "*", "namespace": "*"}, {"server": "!https://kubernetes.default.svc", "namespace": "*"}], False),
-        ([{"server": "*", "namespace": "*"}, {"server": "*", "namespace": "!dev"}], True), ([{"namespace": "*"}], False),
+        ([{"server": "*", "namespace": "*"}, {"server": "*", "namespace": "!dev"}], True),
+        ([{"namespace": "*"}], False),
     ],
-)  # fmt: skip
+)
 def test_destinations_are_permitted_by_a_rule_and_denied_by_another(rules: list[Any], permits: bool) -> None:
-    assert app_project.permits_destination(project(destinations=rules), HERE) is permits
+    assert app_project.is_destination_permitted(project(destinations=rules), HERE) is permits
 
 
 def test_kinds_are_permitted_as_the_lists_say() -> None:
     role, config = (
-        Entry("", "r", "rbac.authorization.k8s.io", "ClusterRole", "v1"),
-        Entry("a", "x", "", "ConfigMap", "v1"),
+        InventoryEntry("", "r", "rbac.authorization.k8s.io", "ClusterRole", "v1"),
+        InventoryEntry("a", "x", "", "ConfigMap", "v1"),
     )
-    assert not app_project.permits_kind(project(), role, False) and app_project.permits_kind(project(), config, True)
+    assert not app_project.is_kind_permitted(project(), role, False) and app_project.is_kind_permitted(
+        project(), config, True
+    )
     named = [{"group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "r*"}]
-    assert app_project.permits_kind(project(clusterResourceWhitelist=named), role, False)
-    assert not app_project.permits_kind(project(clusterResourceWhitelist=named), role._replace(name="x"), False)
+    assert app_project.is_kind_permitted(project(clusterResourceWhitelist=named), role, False)
+    assert not app_project.is_kind_permitted(project(clusterResourceWhitelist=named), role._replace(name="x"), False)
     every = [{"group": "*", "kind": "*"}]
     both = project(clusterResourceWhitelist=every, clusterResourceBlacklist=every)
-    assert not app_project.permits_kind(both, role, False)
-    assert not app_project.permits_kind(
+    assert not app_project.is_kind_permitted(both, role, False)
+    assert not app_project.is_kind_permitted(
         project(namespaceResourceBlacklist=[{"group": "", "kind": "ConfigMap"}]), config, True
     )
-    assert not app_project.permits_kind(project(namespaceResourceWhitelist=[]), config, True)
+    assert not app_project.is_kind_permitted(project(namespaceResourceWhitelist=[]), config, True)
 
 
 def test_an_account_is_of_the_namespace_that_it_names_or_of_the_destination() -> None:
@@ -72,13 +83,13 @@ def test_an_account_is_of_the_namespace_that_it_names_or_of_the_destination() ->
         {"server": "*", "defaultServiceAccount": "own"},
     ]
     held = project(destinationServiceAccounts=rules)
-    assert app_project.account(held, HERE) == "system:serviceaccount:ops:deployer"
-    assert app_project.account(held, HERE._replace(namespace="dev")) == "system:serviceaccount:dev:own"
-    assert app_project.account(project(), HERE) == ""
+    assert app_project.find_service_account(held, HERE) == "system:serviceaccount:ops:deployer"
+    assert app_project.find_service_account(held, HERE._replace(namespace="dev")) == "system:serviceaccount:dev:own"
+    assert app_project.find_service_account(project(), HERE) == ""
 
 
-def window(kind: str, schedule: str, duration: str = "1h", **more: Any) -> sync_windows.Window:
-    return sync_windows.read(
+def window(kind: str, schedule: str, duration: str = "1h", **more: Any) -> sync_windows.SyncWindow:
+    return sync_windows.parse_sync_window(
         {"kind": kind, "schedule": schedule, "duration": duration, "applications": ["*"], **more}, 0
     )
 
@@ -89,37 +100,43 @@ NOON = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("own", "is_manual", "closed"),
     [
-        ([], False, False), ([("allow", "0 12 * * *")], False, False), ([("allow", "0 10 * * *")], False, True),
-        ([("deny", "0 12 * * *")], False, True), ([("deny", "0 10 * * *")], False, False),
-        ([("allow", "0 12 * * *"), ("deny", "30 12 * * *")], False, True), ([("deny", "0 12 * * *")], True, True),
+        ([], False, False),
+        ([("allow", "0 12 * * *")], False, False),
+        ([("allow", "0 10 * * *")], False, True),
+        ([("deny", "0 12 * * *")], False, True),
+        ([("deny", "0 10 * * *")], False, False),
+        ([("allow", "0 12 * * *"), ("deny", "30 12 * * *")], False, True),
+        ([("deny", "0 12 * * *")], True, True),
         ([("deny", "0 12 * * *", {"manualSync": True})], True, False),
         ([("deny", "0 12 * * *", {"manualSync": True}), ("deny", "0 12 * * *")], True, True),
         ([("allow", "0 10 * * *", {"manualSync": True})], True, False),
         ([("allow", "0 10 * * *"), ("allow", "@hourly")], False, False),
         ([("deny", "0 13 * * *", {"timeZone": "Europe/Berlin"})], False, True),
     ],
-)  # fmt: skip
+)
 def test_windows_say_when_it_may_be(own: list[Any], is_manual: bool, closed: bool) -> None:
     read = [window(kind, schedule, **(more[0] if more else {})) for kind, schedule, *more in own]
-    assert bool(sync_windows.closed(read, NOON, is_manual)) is closed
+    assert bool(sync_windows.find_blocking_window(read, NOON, is_manual)) is closed
 
 
 def test_it_is_known_when_a_window_begins_or_ends() -> None:
-    assert sync_windows.change([window("deny", "0 12 * * *")], NOON) == 1800
-    assert sync_windows.change([window("allow", "45 12 * * *", "10m")], NOON) == 900
-    assert sync_windows.change([], NOON) == sync_windows.DAY
+    assert sync_windows.seconds_until_change([window("deny", "0 12 * * *")], NOON) == 1800
+    assert sync_windows.seconds_until_change([window("allow", "45 12 * * *", "10m")], NOON) == 900
+    assert sync_windows.seconds_until_change([], NOON) == sync_windows.DAY_SECONDS
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({"schedule": "* * *"}, "no schedule of cron"), ({"schedule": "61 * * * *"}, "no schedule of cron"),
-        ({"schedule": "* * * * *", "timeZone": "Nowhere/At"}, "no time zone"), ({}, "`spec.syncWindows[0].schedule` is missing"),
+        ({"schedule": "* * *"}, "no schedule of cron"),
+        ({"schedule": "61 * * * *"}, "no schedule of cron"),
+        ({"schedule": "* * * * *", "timeZone": "Nowhere/At"}, "no time zone"),
+        ({}, "`spec.syncWindows[0].schedule` is missing"),
         ({"schedule": "* * * * *", "kind": "maybe"}, "it can be allow, deny"),
         ({"schedule": "* * * * * *"}, "no schedule of cron"),
     ],
-)  # fmt: skip
+)
 def test_a_window_that_is_none_is_told(value: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldError) as caught:
-        sync_windows.read(value, 0)
+        sync_windows.parse_sync_window(value, 0)
     assert words in str(caught.value)

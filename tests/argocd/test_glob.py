@@ -12,12 +12,24 @@ from gatekeeper.argocd.glob import matches
 @pytest.mark.parametrize(
     ("pattern", "text", "separator", "fits"),
     [
-        ("*", "a/b", "", True), ("*", "a/b", "/", False), ("**", "a/b", "/", True), ("a/*", "a/b", "/", True),
-        ("a/*", "a/b/c", "/", False), ("?", "a", "", True), ("?", "/", "/", False), ("[a-c]x", "bx", "", True),
-        ("[!a-c]x", "bx", "", False), ("{a,b*}.yaml", "bcd.yaml", "", True), ("{a,b}.yaml", "c.yaml", "", False),
-        ("a.b", "axb", "", False), ("\\*", "*", "", True), ("{a", "a", "", False), ("[", "[", "", False), ("", "", "", True),
+        ("*", "a/b", "", True),
+        ("*", "a/b", "/", False),
+        ("**", "a/b", "/", True),
+        ("a/*", "a/b", "/", True),
+        ("a/*", "a/b/c", "/", False),
+        ("?", "a", "", True),
+        ("?", "/", "/", False),
+        ("[a-c]x", "bx", "", True),
+        ("[!a-c]x", "bx", "", False),
+        ("{a,b*}.yaml", "bcd.yaml", "", True),
+        ("{a,b}.yaml", "c.yaml", "", False),
+        ("a.b", "axb", "", False),
+        ("\\*", "*", "", True),
+        ("{a", "a", "", False),
+        ("[", "[", "", False),
+        ("", "", "", True),
     ],
-)  # fmt: skip
+)
 def test_patterns_are_as_argo_cd_has_them(pattern: str, text: str, separator: str, fits: bool) -> None:
     assert matches(pattern, text, separator) is fits
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import orjson
 
-from gatekeeper.engines.schema.catalog import Catalog
+from gatekeeper.engines.schema.catalog import SchemaCatalog
 from gatekeeper.host import toolchain
 from tests.bench import reconciliation, seal, secret_sync
 
@@ -101,8 +101,8 @@ def write(folder: Path, count: int) -> None:
         (folder / "manifests" / f"{n:05}.yaml").write_text(text)
     settings = {"kubernetes": "1.31", "library": {"profile": "off"}, "policies": {"paths": ["policy"]}}
     (folder / "gatekeeper.yaml").write_bytes(orjson.dumps(settings))
-    catalog = Catalog("1.31")
-    schema = catalog.schema(("apps/v1", "Deployment"))
+    catalog = SchemaCatalog("1.31")
+    schema = catalog.find_schema(("apps/v1", "Deployment"))
     (folder / "schemas").mkdir()
     (folder / "schemas" / "deployment-apps-v1.json").write_bytes(orjson.dumps(schema))
 
@@ -125,13 +125,21 @@ def peers(folder: Path) -> tuple[float, float]:
     """Wall and CPU seconds of kubeconform and conftest, one after the other, as a CI job runs them."""
     location = "schemas/{{.ResourceKind}}{{.KindSuffix}}.json"
     kubeconform: list[str | Path] = [
-        toolchain.find("kubeconform"),
+        toolchain.find_program("kubeconform"),
         "-strict",
         "-schema-location",
         location,
         "manifests",
     ]
-    conftest: list[str | Path] = [toolchain.find("conftest"), "test", "-p", "policy", "--output", "json", "manifests"]
+    conftest: list[str | Path] = [
+        toolchain.find_program("conftest"),
+        "test",
+        "-p",
+        "policy",
+        "--output",
+        "json",
+        "manifests",
+    ]
     both = [measure(command, folder) for command in (kubeconform, conftest)]
     return sum(one[0] for one in both), sum(one[1] for one in both)
 
@@ -159,7 +167,7 @@ def hook(gatekeeper: Path) -> list[str]:
             subprocess.run([gatekeeper, "check", "--staged"], cwd=folder, capture_output=True, check=False)
             times.append(time.monotonic() - started)
         conftest = measure(
-            [toolchain.find("conftest"), "test", "-p", "policy", "--output", "json", "manifests"], folder
+            [toolchain.find_program("conftest"), "test", "-p", "policy", "--output", "json", "manifests"], folder
         )[0]
         pass_ = measure([sys.executable, "-c", "pass"], folder)[0]
         del os.environ["GATEKEEPER_CACHE"]

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gatekeeper.host import toolchain
 from gatekeeper.sealedsecrets import crypto, keyring, sealedsecret, wire_format
-from gatekeeper.sealedsecrets.keyring import Certificate, Key
+from gatekeeper.sealedsecrets.keyring import SealingCertificate, SealingKey
 from tests.servers import server
 
 ROUNDS = 5
@@ -36,9 +36,9 @@ def lines(gatekeeper: Path) -> list[str]:
     """What there is to say of it, a line each."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        pem, private = keyring.new(4096, 30, datetime.datetime.now(tz=datetime.UTC))
+        pem, private = keyring.create_key_pair(4096, 30, datetime.datetime.now(tz=datetime.UTC))
         (folder / "prod.pem").write_bytes(pem)
-        certificate, key = keyring.certificate(pem, "prod.pem"), keyring.load([("prod.key", private)])[0]
+        certificate, key = keyring.parse_certificate(pem, "prod.pem"), keyring.load_keys([("prod.key", private)])[0]
         return [
             _seal(gatekeeper, folder, certificate),
             _open(certificate, key),
@@ -74,7 +74,7 @@ def _secret(name: str, count: int) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "prod"}, "data": held}
 
 
-def _seal(gatekeeper: Path, folder: Path, certificate: Certificate) -> str:
+def _seal(gatekeeper: Path, folder: Path, certificate: SealingCertificate) -> str:
     secrets = [_secret(f"s{number}", 1) for number in range(VALUES)]
     (folder / "all.json").write_bytes(orjson.dumps({"apiVersion": "v1", "kind": "List", "items": secrets}))
     ours = best(lambda: run(gatekeeper, "seal", "--cert", folder / "prod.pem", "-f", folder / "all.json"))
@@ -87,37 +87,37 @@ def _seal(gatekeeper: Path, folder: Path, certificate: Certificate) -> str:
     theirs = best(loop) * VALUES / LOOPS
 
     def bare() -> None:
-        padding = crypto._padding(b"prod/s0")
+        padding = crypto._build_padding(b"prod/s0")
         for _ in range(VALUES):
             session = os.urandom(32)
-            certificate.key.encrypt(session, padding)
+            certificate.public_key.encrypt(session, padding)
             AESGCM(session).encrypt(bytes(12), session, None)
 
-    inside = best(lambda: [sealedsecret.seal(one, certificate, "", "", False) for one in secrets])
+    inside = best(lambda: [sealedsecret.seal_secret(one, certificate, "", "", False) for one in secrets])
     return (
         f"Sealing {VALUES:,} values: {theirs / ours:.0f} times as fast as a loop over kubeseal; "
         f"{inside / best(bare):.2f} of the bare RSA and AES operations."
     )
 
 
-def _open(certificate: Certificate, key: Key) -> str:
+def _open(certificate: SealingCertificate, key: SealingKey) -> str:
     others = [
-        keyring.load([("k", keyring.new(4096, 30, datetime.datetime.now(tz=datetime.UTC))[1])])[0]
+        keyring.load_keys([("k", keyring.create_key_pair(4096, 30, datetime.datetime.now(tz=datetime.UTC))[1])])[0]
         for _ in range(RING - 1)
     ]
-    found = sealedsecret.seal(_secret("s", 20), certificate, "", "", False)
+    found = sealedsecret.seal_secret(_secret("s", 20), certificate, "", "", False)
     bare = {**found, "metadata": {**found["metadata"], "annotations": {}}}
-    locked = wire_format.parts(found["spec"]["encryptedData"]["key0"])[0]
-    one = best(lambda: [key.private.decrypt(locked, crypto._padding(b"prod/s")) for _ in range(20)]) / 20
-    noted = best(lambda: sealedsecret.unseal(found, [*others, key])) / 20
-    searched = best(lambda: sealedsecret.unseal(bare, [*others, key])) - 20 * one
+    locked = wire_format.split_sealed_value(found["spec"]["encryptedData"]["key0"])[0]
+    one = best(lambda: [key.private_key.decrypt(locked, crypto._build_padding(b"prod/s")) for _ in range(20)]) / 20
+    noted = best(lambda: sealedsecret.unseal_secret(found, [*others, key])) / 20
+    searched = best(lambda: sealedsecret.unseal_secret(bare, [*others, key])) - 20 * one
     return (
         f"Opening with {RING} keys: {noted / one:.2f} RSA operations a value for what we sealed; for what kubeseal sealed, "
         f"the worst search takes {searched / one:.0f} more, once."
     )
 
 
-def _judge(gatekeeper: Path, folder: Path, certificate: Certificate, pem: bytes) -> str:
+def _judge(gatekeeper: Path, folder: Path, certificate: SealingCertificate, pem: bytes) -> str:
     (folder / "keys").mkdir(parents=True)
     (folder / "keys" / "prod.pem").write_bytes(pem)
     recipient = str(pyrage.x25519.Identity.generate().to_public())
@@ -125,7 +125,7 @@ def _judge(gatekeeper: Path, folder: Path, certificate: Certificate, pem: bytes)
     (folder / ".sops.yaml").write_text(rule)
     plain = yaml.safe_dump(_secret("NAME", 3)).encode()
     command: list[str | Path] = [
-        toolchain.find("sops"),
+        toolchain.find_program("sops"),
         "--disable-version-check",
         "--config",
         folder / ".sops.yaml",
@@ -136,7 +136,7 @@ def _judge(gatekeeper: Path, folder: Path, certificate: Certificate, pem: bytes)
         home = folder / f"app{number % 50}"
         home.mkdir(exist_ok=True)
         (home / f"sops{number}.yaml").write_bytes(encrypted.replace(b"NAME", b"n%d" % number))
-        one = sealedsecret.seal(_secret(f"s{number}", 3), certificate, "", "", False)
+        one = sealedsecret.seal_secret(_secret(f"s{number}", 3), certificate, "", "", False)
         (home / f"sealed{number}.json").write_bytes(orjson.dumps(one, option=orjson.OPT_INDENT_2))
     wall = best(lambda: run(gatekeeper, "check", "--no-cache", cwd=folder))
     pass_ = best(lambda: run(sys.executable, "-c", "pass"))
@@ -154,7 +154,15 @@ def _sops(gatekeeper: Path, folder: Path) -> str:
             (folder / name).write_bytes(yaml.safe_dump(_secret("s", 3)).encode())
 
     listed = "\n".join(names).encode()
-    xargs = ("xargs", f"-P{os.cpu_count()}", "-n1", toolchain.find("sops"), "--disable-version-check", "encrypt", "-i")
+    xargs = (
+        "xargs",
+        f"-P{os.cpu_count()}",
+        "-n1",
+        toolchain.find_program("sops"),
+        "--disable-version-check",
+        "encrypt",
+        "-i",
+    )
     theirs = best(lambda: run(*xargs, cwd=folder, stdin=listed), write)
     ours = best(lambda: run(gatekeeper, "sops", "encrypt", *names, cwd=folder), write)
     return f"SOPS, {SOPS_FILES} files encrypted: {ours / theirs:.2f} of the time of `sops` run by xargs over all cores."

@@ -13,8 +13,8 @@ import yaml
 from gatekeeper.cluster import remote_cluster
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import health_expressions
-from gatekeeper.flux.health_expressions import Rule
-from gatekeeper.secret_value import Hidden
+from gatekeeper.flux.health_expressions import HealthRule
+from gatekeeper.secret_value import SecretBytes
 from tests.controller.deployment import controller, until
 from tests.controller.flux.test_controller import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
 from tests.flux.test_reconciler import CRD, FLUX, GIT, SOURCES, config, flux
@@ -70,29 +70,37 @@ def test_one_controller_applies_to_another_cluster_with_the_rights_that_count_th
     ("part", "field", "value"),
     [
         ("user", "exec", {"command": "/bin/sh", "apiVersion": "client.authentication.k8s.io/v1"}),
-        ("user", "tokenFile", "/var/run/secrets/kubernetes.io/serviceaccount/token"), ("user", "client-key", "/etc/key"),
-        ("user", "auth-provider", {"name": "x"}), ("cluster", "certificate-authority", "/etc/passwd"),
+        ("user", "tokenFile", "/var/run/secrets/kubernetes.io/serviceaccount/token"),
+        ("user", "client-key", "/etc/key"),
+        ("user", "auth-provider", {"name": "x"}),
+        ("cluster", "certificate-authority", "/etc/passwd"),
     ],
-)  # fmt: skip
+)
 def test_a_kubeconfig_in_a_secret_runs_and_reads_nothing_of_this_machine(part: str, field: str, value: Any) -> None:
     whole: dict[str, Any] = {
-        "clusters": [{"name": "a", "cluster": {"server": "https://127.0.0.1:1"}}], "users": [{"name": "a", "user": {"token": "t"}}],
-        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}], "current-context": "a",
-    }  # fmt: skip
+        "clusters": [{"name": "a", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "a", "user": {"token": "t"}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "current-context": "a",
+    }
     whole[f"{part}s"][0][part][field] = value
     with pytest.raises(ToolError, match=f"its `{field}` is not followed"):
-        remote_cluster.opened(Hidden(yaml.safe_dump(whole).encode()), "the Secret s")
+        remote_cluster.open_cluster(SecretBytes(yaml.safe_dump(whole).encode()), "the Secret s")
     for text in (b"x", b"[]", b"{", b"{}", b"clusters: []"):
         with pytest.raises(ToolError):
-            remote_cluster.opened(Hidden(text), "the Secret s")
+            remote_cluster.open_cluster(SecretBytes(text), "the Secret s")
 
 
 def test_expressions_say_when_an_object_and_a_dependency_are_as_they_shall_be(cluster: Cluster, tmp_path: Path) -> None:
     place = Place(tmp_path / "root", cluster)
     place.put("apps/all.yaml", config("x"))
     place.put("base/all.yaml", config("b"))
-    rule = {"apiVersion": "v1", "kind": "ConfigMap", "current": "has(metadata.annotations) && metadata.annotations['done'] == 'yes'",
-            "failed": "data.a == 'broken'"}  # fmt: skip
+    rule = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "current": "has(metadata.annotations) && metadata.annotations['done'] == 'yes'",
+        "failed": "data.a == 'broken'",
+    }
     ready = "dep.metadata.labels['stage'] == self.metadata.labels['stage']"
     first = flux("base", wait=True, healthCheckExprs=[rule], retryInterval="1s")
     second = flux(dependsOn=[{"name": "base", "readyExpr": ready}], retryInterval="1s")
@@ -112,14 +120,19 @@ def test_expressions_say_when_an_object_and_a_dependency_are_as_they_shall_be(cl
 @pytest.mark.parametrize(
     ("value", "word"),
     [
-        ({"status": {"phase": "Going"}}, "InProgress"), ({"status": {"phase": "Bad"}}, "Failed"), ({"status": {"phase": "Good"}}, "Current"),
+        ({"status": {"phase": "Going"}}, "InProgress"),
+        ({"status": {"phase": "Bad"}}, "Failed"),
+        ({"status": {"phase": "Good"}}, "Current"),
         # In progress counts before failed, and what is not there yet is not there.
-        ({"status": {"phase": "Bad", "going": True}}, "InProgress"), ({"status": {}}, "InProgress"), ({}, "InProgress"),
+        ({"status": {"phase": "Bad", "going": True}}, "InProgress"),
+        ({"status": {}}, "InProgress"),
+        ({}, "InProgress"),
     ],
-)  # fmt: skip
+)
 def test_in_progress_counts_before_failed_and_failed_before_current(value: dict[str, Any], word: str) -> None:
     texts = {
-        "inProgress": "has(status.going) || status.phase == 'Going'", "failed": "status.phase == 'Bad'",
+        "inProgress": "has(status.going) || status.phase == 'Going'",
+        "failed": "status.phase == 'Bad'",
         "current": "status.phase == 'Good'",
-    }  # fmt: skip
-    assert health_expressions.health_of(value, Rule("example.com", "", texts)).word == word
+    }
+    assert health_expressions.evaluate_health(value, HealthRule("example.com", "", texts)).status == word

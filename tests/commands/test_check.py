@@ -9,7 +9,7 @@ import sys
 
 import orjson
 
-from gatekeeper.commands.check import bar
+from gatekeeper.commands.check import format_bar
 from tests.conftest import Repository, command
 from tests.gate.test_pipeline import DEPLOYMENT, GOOD
 
@@ -47,9 +47,9 @@ def test_more_policies_and_another_config_can_be_named(repository: Repository) -
 
 
 def test_the_bar_fills_from_left_to_right() -> None:
-    assert bar(0) == "[..............................]"
-    assert bar(0.25) == "[#######.......................]"
-    assert bar(1) == "[##############################]"
+    assert format_bar(0) == "[..............................]"
+    assert format_bar(0.25) == "[#######.......................]"
+    assert format_bar(1) == "[##############################]"
 
 
 def test_colours_and_the_caret_on_a_terminal(repository: Repository) -> None:

@@ -17,7 +17,7 @@ from tests.host.test_toolchain import program
 @pytest.fixture(autouse=True)
 def own() -> None:
     """What a lock of one test pins is not for the next."""
-    toolchain.follow({})
+    toolchain.apply_pins({})
 
 
 def bare(tmp_path: Path) -> dict[str, str]:
@@ -47,18 +47,20 @@ def test_a_config_that_is_wrong_is_told(repository: Repository) -> None:
 def test_a_lock_pins_versions_and_programs(repository: Repository) -> None:
     root = repository({"a.txt": ""})
     assert command("tools", "lock", cwd=root)[0] == 0
-    held = orjson.loads((root / lockfile.NAME).read_bytes())
+    held = orjson.loads((root / lockfile.LOCK_FILE).read_bytes())
     assert held["tools"]["kustomize"]["version"] == "v5.7.1"
-    assert held["tools"]["kustomize"]["sums"][lockfile.PLATFORM] == [toolchain.digest(toolchain.find("kustomize"))]
-    before = (root / lockfile.NAME).read_bytes()
+    assert held["tools"]["kustomize"]["sums"][lockfile.PLATFORM] == [
+        toolchain.hash_file(toolchain.find_program("kustomize"))
+    ]
+    before = (root / lockfile.LOCK_FILE).read_bytes()
     assert command("tools", "lock", cwd=root)[0] == 0
-    assert (root / lockfile.NAME).read_bytes() == before
+    assert (root / lockfile.LOCK_FILE).read_bytes() == before
 
 
 def test_another_version_in_the_lock_is_the_one_that_counts(repository: Repository, tmp_path: Path) -> None:
     root = repository({"a.txt": ""})
     entry = {"package": toolchain.TOOLS["helm"].package, "version": "v3.0.1", "sums": {}}
-    (root / lockfile.NAME).write_bytes(orjson.dumps({"schema": lockfile.SCHEMA, "tools": {"helm": entry}}))
+    (root / lockfile.LOCK_FILE).write_bytes(orjson.dumps({"schema": lockfile.SCHEMA, "tools": {"helm": entry}}))
     code, out, _ = command("tools", "list", "helm", cwd=root, env=bare(tmp_path))
     assert code == 3 and "v3.0.1" in out
 
@@ -67,24 +69,31 @@ def test_a_program_on_the_path_counts_only_by_its_checksum(tmp_path: Path, monke
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     path = program(tmp_path / "bin", "helm", "v3.22.0")
-    toolchain.follow({"helm": toolchain.TOOLS["helm"]._replace(sums=("0" * 64,))})
+    toolchain.apply_pins({"helm": toolchain.TOOLS["helm"]._replace(checksums=("0" * 64,))})
     with pytest.raises(ToolError, match=r"no program that gatekeeper\.lock knows"):
-        toolchain.find("helm")
-    toolchain.follow({"helm": toolchain.TOOLS["helm"]._replace(sums=(toolchain.digest(path),))})
-    assert toolchain.find("helm") == path
+        toolchain.find_program("helm")
+    toolchain.apply_pins({"helm": toolchain.TOOLS["helm"]._replace(checksums=(toolchain.hash_file(path),))})
+    assert toolchain.find_program("helm") == path
 
 
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("{", "cannot be read"), ("{}", "is no lock"), ('{"schema": "gatekeeper/lock/v1", "tools": {"x": {}}}', "no tool `x`"),
-        ('{"schema": "gatekeeper/lock/v1", "tools": {"helm": {"package": "evil.example/helm"}}}', "must be of the package"),
-        ('{"schema": "gatekeeper/lock/v1", "tools": {"helm": {"package": "helm.sh/helm/v3/cmd/helm", "version": "latest", "sums": {}}}}',
-         "needs a version"),
+        ("{", "cannot be read"),
+        ("{}", "is no lock"),
+        ('{"schema": "gatekeeper/lock/v1", "tools": {"x": {}}}', "no tool `x`"),
+        (
+            '{"schema": "gatekeeper/lock/v1", "tools": {"helm": {"package": "evil.example/helm"}}}',
+            "must be of the package",
+        ),
+        (
+            '{"schema": "gatekeeper/lock/v1", "tools": {"helm": {"package": "helm.sh/helm/v3/cmd/helm", "version": "latest", "sums": {}}}}',
+            "needs a version",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_malformed_lock_is_told(tmp_path: Path, value: str, told: str) -> None:
-    (tmp_path / lockfile.NAME).write_text(value)
+    (tmp_path / lockfile.LOCK_FILE).write_text(value)
     with pytest.raises(UsageError, match=told):
         lockfile.load(tmp_path)
     code, _, err = command("check", cwd=tmp_path)

@@ -11,16 +11,20 @@ from tests.conftest import Repository, command
 from tests.engines.references.test_graph import POD, config_map, secret
 
 FILES: dict[str, str | bytes] = {
-    "gatekeeper.yaml": "", "pod.yaml": POD, "all.yaml": secret("db", "password") + config_map("settings", "size")
-}  # fmt: skip
+    "gatekeeper.yaml": "",
+    "pod.yaml": POD,
+    "all.yaml": secret("db", "password") + config_map("settings", "size"),
+}
 
 
 def test_text(repository: Repository) -> None:
     code, out, _ = command("graph", repository(FILES))
     assert code == 0
     assert out.splitlines()[:3] == [
-        "Pod prod/web", "  → Secret prod/pull  (nothing here provides it)", "  → Secret prod/all  (nothing here provides it)"
-    ]  # fmt: skip
+        "Pod prod/web",
+        "  → Secret prod/pull  (nothing here provides it)",
+        "  → Secret prod/all  (nothing here provides it)",
+    ]
     assert "  → Secret prod/db [password]\n" in out
     assert out.endswith("7 references\n")
 

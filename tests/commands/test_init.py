@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import run
+from gatekeeper.host.process import run_command
 from tests.conftest import command, needs, verdict_of
 from tests.gate.test_pipeline import DEPLOYMENT
 from tests.workspace.test_tree import run_git
@@ -35,8 +35,8 @@ def test_a_new_repository_is_accepted(tmp_path: Path, controller: str, library: 
     assert (code, verdict["verdict"]) == (0, "accepted"), told
     assert {rule for _, rule, _ in told} <= {"images/digest"}, "a digest is the only thing that nobody can know before"
     for overlay in ("production", "staging"):
-        status, built, words = run(
-            [toolchain.find("kustomize"), "build", root / "apps" / "web-shop" / "overlays" / overlay], 30
+        status, built, words = run_command(
+            [toolchain.find_program("kustomize"), "build", root / "apps" / "web-shop" / "overlays" / overlay], 30
         )
         assert status == 0, words
         assert b"name: web-shop" in built and b"NAME" not in built

@@ -73,8 +73,8 @@ def test_the_gate_knows_the_certificates_of_the_repository(
     assert not {rule for rule in rules if rule.startswith("sealed/")}
     files["keys/prod.pem"] = other.read_bytes()
     [finding] = [one for one in judge(repository(files)).findings if one.rule.startswith("sealed/")]
-    assert (finding.rule, finding.place.file) == ("sealed/unknown-certificate", "db.yaml")
-    assert finding.place.line == 1 + str(files["db.yaml"]).splitlines().index(
+    assert (finding.rule, finding.location.file) == ("sealed/unknown-certificate", "db.yaml")
+    assert finding.location.line == 1 + str(files["db.yaml"]).splitlines().index(
         next(line for line in str(files["db.yaml"]).splitlines() if "sealed-with" in line)
     )
 

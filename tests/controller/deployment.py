@@ -52,9 +52,19 @@ def controller(cluster: Cluster, folder: Path, *options: str | Path, name: str =
     """A controller for as long as it is needed."""
     port, log = free_port(), folder / f"{name}.log"
     command: list[str | Path] = [
-        sys.executable, "-m", "gatekeeper", "controller", "run", "--kubeconfig", cluster.kubeconfig,
-        "--listen", f"127.0.0.1:{port}", "--storage-path", folder / "storage", *options,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "gatekeeper",
+        "controller",
+        "run",
+        "--kubeconfig",
+        cluster.kubeconfig,
+        "--listen",
+        f"127.0.0.1:{port}",
+        "--storage-path",
+        folder / "storage",
+        *options,
+    ]
     environment = {**os.environ, "POD_NAME": name}
     with log.open("wb") as handle:
         process = subprocess.Popen(command, stdout=handle, stderr=subprocess.STDOUT, env=environment)

@@ -16,10 +16,10 @@ RULES = "library: {profile: 'off'}\nsecrets:\n  allow:\n  - {namespace: prod, st
 def refused(rest: str, *rules: dict[str, str]) -> list[str]:
     import yaml
 
-    wanted = external_secret_spec.read(
+    wanted = external_secret_spec.parse_external_secret(
         yaml.safe_load(es(data=rest if rest.startswith("[") else "[]", more="" if rest.startswith("[") else rest))
     )
-    return [reason for _, reason in access_rules.refusals(wanted, rules)]
+    return [reason for _, reason in access_rules.find_refusals(wanted, rules)]
 
 
 NOT_A = {"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}
@@ -29,15 +29,22 @@ ONE = "[{secretKey: a, remoteRef: {key: prod/db}}]"
 @pytest.mark.parametrize(
     ("rest", "rule", "is_refused"),
     [
-        (ONE, {"namespace": "prod", "store": "ClusterSecretStore/vault", "key": "prod/*"}, False), (ONE, {"key": "prod/db"}, False),
-        (ONE, {"namespace": "test"}, True), (ONE, {"store": "SecretStore/vault"}, True), (ONE, {"key": "prod"}, True), (ONE, {"key": "PROD/*"}, True),
-        ("  dataFrom: [{extract: {key: prod/db}}]\n", {"key": "prod/*"}, False), ("  dataFrom: [{extract: {key: test/db}}]\n", {"key": "prod/*"}, True),
+        (ONE, {"namespace": "prod", "store": "ClusterSecretStore/vault", "key": "prod/*"}, False),
+        (ONE, {"key": "prod/db"}, False),
+        (ONE, {"namespace": "test"}, True),
+        (ONE, {"store": "SecretStore/vault"}, True),
+        (ONE, {"key": "prod"}, True),
+        (ONE, {"key": "PROD/*"}, True),
+        ("  dataFrom: [{extract: {key: prod/db}}]\n", {"key": "prod/*"}, False),
+        ("  dataFrom: [{extract: {key: test/db}}]\n", {"key": "prod/*"}, True),
         ("  dataFrom: [{find: {path: prod/, name: {regexp: .}}}]\n", {"key": "prod/*"}, False),
-        ("  dataFrom: [{find: {path: prod, name: {regexp: .}}}]\n", {"key": "prod/*"}, True), ("  dataFrom: [{find: {name: {regexp: ^prod/}}}]\n", {"key": "prod/*"}, True),
-        ("  dataFrom: [{find: {name: {regexp: .}}}]\n", {"key": "*"}, False), (ONE.replace("key: prod/db", "key: prod/../test/db"), {"key": "test/*"}, True),
+        ("  dataFrom: [{find: {path: prod, name: {regexp: .}}}]\n", {"key": "prod/*"}, True),
+        ("  dataFrom: [{find: {name: {regexp: ^prod/}}}]\n", {"key": "prod/*"}, True),
+        ("  dataFrom: [{find: {name: {regexp: .}}}]\n", {"key": "*"}, False),
+        (ONE.replace("key: prod/db", "key: prod/../test/db"), {"key": "test/*"}, True),
         (ONE.replace("key: prod/db", "key: prod/../test/db"), {"key": "prod/*"}, True),
     ],
-)  # fmt: skip
+)
 def test_a_rule_lets_what_its_patterns_match(rest: str, rule: dict[str, str], is_refused: bool) -> None:
     assert bool(refused(rest, rule)) == is_refused
     assert refused(rest) == []
@@ -46,15 +53,23 @@ def test_a_rule_lets_what_its_patterns_match(rest: str, rule: dict[str, str], is
 @pytest.mark.parametrize(
     ("conditions", "labels", "words"),
     [
-        ([], None, ""), ([{"namespaces": ["prod"]}], None, ""), ([{"namespaces": ["test"]}], None, "do not let namespace prod"), ([{"namespaceRegexes": ["^pr"]}], None, ""),
-        ([{"namespaceRegexes": ["("]}], None, "do not let"), ([{"namespaceSelector": {}}, {"namespaces": ["prod"]}], None, ""),
-        ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], None, "by labels"), ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], {"a": "b"}, ""),
-        ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], {}, "do not let"), ([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "prod"}}}], None, ""),
-        ([{"namespaceSelector": NOT_A}], None, "by labels"), ([{"namespaceSelector": NOT_A}], {}, ""), ([{"namespaceSelector": {"a": "b"}}], {}, "knows no `a`"),
+        ([], None, ""),
+        ([{"namespaces": ["prod"]}], None, ""),
+        ([{"namespaces": ["test"]}], None, "do not let namespace prod"),
+        ([{"namespaceRegexes": ["^pr"]}], None, ""),
+        ([{"namespaceRegexes": ["("]}], None, "do not let"),
+        ([{"namespaceSelector": {}}, {"namespaces": ["prod"]}], None, ""),
+        ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], None, "by labels"),
+        ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], {"a": "b"}, ""),
+        ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], {}, "do not let"),
+        ([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "prod"}}}], None, ""),
+        ([{"namespaceSelector": NOT_A}], None, "by labels"),
+        ([{"namespaceSelector": NOT_A}], {}, ""),
+        ([{"namespaceSelector": {"a": "b"}}], {}, "knows no `a`"),
     ],
-)  # fmt: skip
+)
 def test_a_stores_own_conditions_are_kept(conditions: list[Any], labels: dict[str, str] | None, words: str) -> None:
-    found = access_rules.unconditional({"spec": {"conditions": conditions}}, "prod", labels)
+    found = access_rules.find_condition_refusal({"spec": {"conditions": conditions}}, "prod", labels)
     assert (words in found) and bool(found) == bool(words)
 
 

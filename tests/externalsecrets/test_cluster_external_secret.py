@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from gatekeeper.externalsecrets import cluster_external_secret, collection
-from gatekeeper.externalsecrets.collection import Found, Given, Spaces
-from gatekeeper.externalsecrets.fetch_plan import StoreKey, key_of
+from gatekeeper.externalsecrets.collection import DesiredSecrets, InputObject, KnownNamespaces
+from gatekeeper.externalsecrets.fetch_plan import StoreKey, resolve_store_key
 from gatekeeper.kube.decoder import FieldError
 from tests.conftest import Repository, command, verdict_of
 from tests.externalsecrets.test_decision import STORE
@@ -32,19 +32,23 @@ spec:
 
 def made(chosen: str, is_all: bool = True) -> list[str]:
     value = yaml.safe_load(WANTED.format(chosen=chosen))
-    return [one["metadata"]["namespace"] for one in cluster_external_secret.spread(value, SPACES, is_all)]
+    return [one["metadata"]["namespace"] for one in cluster_external_secret.expand(value, SPACES, is_all)]
 
 
 @pytest.mark.parametrize(
     ("chosen", "spaces"),
     [
-        ("namespaceSelector: {matchLabels: {team: shop}}", ["shop-a", "shop-b"]), ("namespaces: [web, none]", ["web"]),
+        ("namespaceSelector: {matchLabels: {team: shop}}", ["shop-a", "shop-b"]),
+        ("namespaces: [web, none]", ["web"]),
         ("namespaceSelectors: [{matchLabels: {team: web}}, {matchLabels: {team: shop}}]", ["shop-a", "shop-b", "web"]),
         ("namespaceSelector: {matchExpressions: [{key: team, operator: NotIn, values: [shop]}]}", ["web"]),
-        ("namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: web}}", ["web"]), ("namespaceSelector: {}", sorted(SPACES)), ("", []),
-        ("namespaces: [web]\n  namespaceSelector: {matchLabels: {team: web}}", ["web"]), ("namespaceSelector: {matchLabels: {team: none}}", []),
+        ("namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: web}}", ["web"]),
+        ("namespaceSelector: {}", sorted(SPACES)),
+        ("", []),
+        ("namespaces: [web]\n  namespaceSelector: {matchLabels: {team: web}}", ["web"]),
+        ("namespaceSelector: {matchLabels: {team: none}}", []),
     ],
-)  # fmt: skip
+)
 def test_namespaces_are_chosen_by_name_and_by_labels(chosen: str, spaces: list[str]) -> None:
     assert made(chosen) == spaces
 
@@ -59,10 +63,13 @@ def test_without_a_cluster_a_name_counts_and_labels_cannot_be_told() -> None:
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
-        ("namespaceSelector: {team: shop}", "knows no `team`"), ("namespaceSelectors: {}", "must be a list"), ("targetNamespaces: [a]", "`spec.targetNamespaces`"),
-        ("namespaces: web", "must be a list of texts"), ("namespaceSelector: {matchExpressions: [{key: a, operator: Near}]}", "has the operator"),
+        ("namespaceSelector: {team: shop}", "knows no `team`"),
+        ("namespaceSelectors: {}", "must be a list"),
+        ("targetNamespaces: [a]", "`spec.targetNamespaces`"),
+        ("namespaces: web", "must be a list of texts"),
+        ("namespaceSelector: {matchExpressions: [{key: a, operator: Near}]}", "has the operator"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_refused_by_name(chosen: str, words: str) -> None:
     with pytest.raises(FieldError, match=words):
         made(chosen)
@@ -70,25 +77,25 @@ def test_what_is_wrong_is_refused_by_name(chosen: str, words: str) -> None:
 
 def test_what_is_made_is_what_external_secrets_makes() -> None:
     value = yaml.safe_load(WANTED.format(chosen="namespaces: [web]"))
-    [one] = cluster_external_secret.spread(value, SPACES, True)
+    [one] = cluster_external_secret.expand(value, SPACES, True)
     metadata = {"name": "db", "namespace": "web", "labels": {"app": "shop"}, "annotations": {"force-sync": "1"}}
     assert one["metadata"] == metadata and one["spec"] == value["spec"]["externalSecretSpec"]
     assert (one["apiVersion"], one["kind"]) == ("external-secrets.io/v1", "ExternalSecret")
 
 
-def collected(*values: Any) -> Found:
-    given = [Given(one, one["metadata"].get("namespace", ""), lambda path: "x.yaml:1") for one in values]
-    return collection.collected(given, Spaces(SPACES, True), ())
+def collected(*values: Any) -> DesiredSecrets:
+    given = [InputObject(one, one["metadata"].get("namespace", ""), lambda path: "x.yaml:1") for one in values]
+    return collection.collect_desired_secrets(given, KnownNamespaces(SPACES, True), ())
 
 
 def test_an_external_secret_that_is_there_already_stays_its_owners() -> None:
     value = yaml.safe_load(WANTED.format(chosen="namespaces: [web]"))
-    there: dict[str, Any] = next(iter(cluster_external_secret.spread(value, SPACES, True)))
+    there: dict[str, Any] = next(iter(cluster_external_secret.expand(value, SPACES, True)))
     found = collected(value, there)
-    assert len(found.wanted) == 1 and "web/db is there already, and is not of its making" in str(found.refused[0])
+    assert len(found.specs) == 1 and "web/db is there already, and is not of its making" in str(found.refusals[0])
     there["metadata"]["ownerReferences"] = [{"kind": "ClusterExternalSecret", "name": "all"}]
     found = collected(value, there)
-    assert len(found.wanted) == 1 and not found.refused
+    assert len(found.specs) == 1 and not found.refusals
 
 
 def test_a_cluster_store_signs_in_once_or_once_for_each_namespace() -> None:
@@ -101,9 +108,9 @@ def test_a_cluster_store_signs_in_once_or_once_for_each_namespace() -> None:
     ):
         store["spec"]["provider"]["vault"]["auth"] = auth
         found = collected(value, store)
-        keys = {key_of(one.items[0].store, one.namespace) for one in found.wanted}
+        keys = {resolve_store_key(one.data[0].store, one.namespace) for one in found.specs}
         assert keys == {StoreKey("ClusterSecretStore", space, "vault") for space in spaces}
-        assert {key.object for key in keys} == found.stores.keys()
+        assert {key.object_key for key in keys} == found.stores.keys()
 
 
 def test_a_repository_is_read_with_the_namespaces_that_it_has(repository: Repository) -> None:

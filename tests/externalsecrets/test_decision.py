@@ -14,9 +14,9 @@ import yaml
 from gatekeeper.externalsecrets import decision as externalsecrets_decision
 from gatekeeper.externalsecrets import external_secret_spec, fetch_plan, secret_builder
 from gatekeeper.externalsecrets.decision import Decision
-from gatekeeper.externalsecrets.secret_builder import CREATED_BY, DATA_HASH, MANAGED
-from gatekeeper.secret_value import Hidden
-from gatekeeper.stores.directory import Directory
+from gatekeeper.externalsecrets.secret_builder import CREATED_BY_LABEL, DATA_HASH_ANNOTATION, MANAGED_LABEL
+from gatekeeper.secret_value import SecretBytes
+from gatekeeper.stores.directory import DirectoryStore
 from tests.conftest import Repository, command, needs
 from tests.sealedsecrets.test_kubeseal_compatibility import pair
 from tests.servers import cluster as servers
@@ -49,8 +49,8 @@ def secrets(tmp_path: Path) -> Path:
 
 
 def decided(secrets: Path, text: str, existing: dict[str, Any] | None = None) -> Decision:
-    wanted = external_secret_spec.read(yaml.safe_load(text))
-    fetched = fetch_plan.fetch(fetch_plan.plan([wanted]), lambda key: Directory(secrets))
+    wanted = external_secret_spec.parse_external_secret(yaml.safe_load(text))
+    fetched = fetch_plan.fetch(fetch_plan.build_plan([wanted]), lambda key: DirectoryStore(secrets))
 
     def text_of(kind: str, name: str, key: str) -> str:
         return "{{ .password | upper }}" if key == "one" else "made: '{{ .password }}'\n"
@@ -73,8 +73,14 @@ def test_a_secret_is_made_as_external_secrets_would_mark_it(secrets: Path) -> No
     assert decision.action == "create" and decision.secret is not None and VALUE not in repr(decision)
     metadata = decision.secret["metadata"]
     assert data_of(decision.secret) == {"password": VALUE}
-    assert metadata["labels"] == {"app": "shop", MANAGED: "true", CREATED_BY: secret_builder.go_hash("prod/db")}
-    assert metadata["annotations"] == {DATA_HASH: secret_builder.data_hash({"password": Hidden(VALUE.encode())})}
+    assert metadata["labels"] == {
+        "app": "shop",
+        MANAGED_LABEL: "true",
+        CREATED_BY_LABEL: secret_builder.compute_go_hash("prod/db"),
+    }
+    assert metadata["annotations"] == {
+        DATA_HASH_ANNOTATION: secret_builder.compute_data_hash({"password": SecretBytes(VALUE.encode())})
+    }
     assert decided(secrets, es(), decision.secret).action == "as it is"
 
 
@@ -82,17 +88,40 @@ def test_a_secret_is_made_as_external_secrets_would_mark_it(secrets: Path) -> No
     ("text", "data"),
     [
         (es(data="[{secretKey: all, remoteRef: {key: prod/web}}]"), {"all": f'{{"token":"{VALUE}"}}'}),
-        (es(data="[]", more="  dataFrom: [{extract: {key: prod/db}}]\n"), {"password": VALUE, "user": "shop", "nested": '{"a":1}'}),
-        (es(data="[]", more="  dataFrom: [{find: {path: prod, name: {regexp: db$}}, rewrite: [{regexp: {source: '/', target: '-'}}]}]\n"), {"prod-db": None}),
+        (
+            es(data="[]", more="  dataFrom: [{extract: {key: prod/db}}]\n"),
+            {"password": VALUE, "user": "shop", "nested": '{"a":1}'},
+        ),
+        (
+            es(
+                data="[]",
+                more="  dataFrom: [{find: {path: prod, name: {regexp: db$}}, rewrite: [{regexp: {source: '/', target: '-'}}]}]\n",
+            ),
+            {"prod-db": None},
+        ),
         (es(data="[]", more="  dataFrom: [{find: {name: {regexp: ^test}}}]\n"), {"test_db": '{"password":"other"}'}),
         (es(target="{template: {data: {url: 'db://{{ .password }}'}}}"), {"url": f"db://{VALUE}"}),
         (es(target="{template: {mergePolicy: Merge, data: {url: 'x'}}}"), {"url": "x", "password": VALUE}),
-        (es(target="{template: {templateFrom: [{configMap: {name: c, items: [{key: one}, {key: two, templateAs: KeysAndValues}]}}]}}"), {"one": VALUE.upper(), "made": VALUE}),
-        (es(target="{template: {data: {url: 'db://{{ .password | toString | upper }}'}}}", version="v1alpha1"), {"url": f"db://{VALUE.upper()}"}),
-        (es(target="{template: {engineVersion: v1, data: {url: '{{ .password | base64encode | toString }}'}}}", version="v1beta1"), {"url": base64.b64encode(VALUE.encode()).decode()}),
+        (
+            es(
+                target="{template: {templateFrom: [{configMap: {name: c, items: [{key: one}, {key: two, templateAs: KeysAndValues}]}}]}}"
+            ),
+            {"one": VALUE.upper(), "made": VALUE},
+        ),
+        (
+            es(target="{template: {data: {url: 'db://{{ .password | toString | upper }}'}}}", version="v1alpha1"),
+            {"url": f"db://{VALUE.upper()}"},
+        ),
+        (
+            es(
+                target="{template: {engineVersion: v1, data: {url: '{{ .password | base64encode | toString }}'}}}",
+                version="v1beta1",
+            ),
+            {"url": base64.b64encode(VALUE.encode()).decode()},
+        ),
         (es(target="{template: {templateFrom: [{literal: 'a: \"{{ .password }}\"'}]}}"), {"a": VALUE}),
     ],
-)  # fmt: skip
+)
 def test_what_is_asked_for_is_made(secrets: Path, text: str, data: dict[str, str | None]) -> None:
     found = made(secrets, text)
     assert found.keys() == data.keys() and all(value in (None, found[key]) for key, value in data.items())
@@ -108,32 +137,84 @@ def test_labels_and_annotations_can_be_templates_too(secrets: Path) -> None:
     assert secret["metadata"]["labels"]["user"] == "shop" and "app" not in secret["metadata"]["labels"]
 
 
-OURS = {"labels": {MANAGED: "true", CREATED_BY: secret_builder.go_hash("prod/db")}}
+OURS = {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: secret_builder.compute_go_hash("prod/db")}}
 
 
 @pytest.mark.parametrize(
     ("text", "metadata", "action", "words"),
     [
         (es(data="[{secretKey: a, remoteRef: {key: gone}}]"), OURS, "failed", "there is no such file"),
-        (es(target="{deletionPolicy: Delete}", data="[{secretKey: a, remoteRef: {key: gone}}]"), OURS, "delete", "`deletionPolicy: Delete`"),
-        (es(target="{deletionPolicy: Delete}", data="[{secretKey: a, remoteRef: {key: gone, version: '1'}}]"), OURS, "failed", "no versions"),
-        (es(target="{deletionPolicy: Delete}", data="[{secretKey: a, remoteRef: {key: gone}}]"), {"labels": {MANAGED: "true"}}, "failed", "was not made by this"),
-        (es(target="{deletionPolicy: Merge}", data="[{secretKey: a, remoteRef: {key: gone}}, {secretKey: b, remoteRef: {key: prod/web}}]"), OURS, "change", "not all of it"),
-        (es(data="[{secretKey: a, remoteRef: {key: prod/db, property: none}}]"), OURS, "failed", "`a`: `prod/db` has no `none`"),
-        (es(data="[{secretKey: a, remoteRef: {key: prod/db, property: user, decodingStrategy: Base64URL}}, {secretKey: b, remoteRef: {key: prod/web, decodingStrategy: Base64}}]"), OURS, "failed", "is no Base64"),
+        (
+            es(target="{deletionPolicy: Delete}", data="[{secretKey: a, remoteRef: {key: gone}}]"),
+            OURS,
+            "delete",
+            "`deletionPolicy: Delete`",
+        ),
+        (
+            es(target="{deletionPolicy: Delete}", data="[{secretKey: a, remoteRef: {key: gone, version: '1'}}]"),
+            OURS,
+            "failed",
+            "no versions",
+        ),
+        (
+            es(target="{deletionPolicy: Delete}", data="[{secretKey: a, remoteRef: {key: gone}}]"),
+            {"labels": {MANAGED_LABEL: "true"}},
+            "failed",
+            "was not made by this",
+        ),
+        (
+            es(
+                target="{deletionPolicy: Merge}",
+                data="[{secretKey: a, remoteRef: {key: gone}}, {secretKey: b, remoteRef: {key: prod/web}}]",
+            ),
+            OURS,
+            "change",
+            "not all of it",
+        ),
+        (
+            es(data="[{secretKey: a, remoteRef: {key: prod/db, property: none}}]"),
+            OURS,
+            "failed",
+            "`a`: `prod/db` has no `none`",
+        ),
+        (
+            es(
+                data="[{secretKey: a, remoteRef: {key: prod/db, property: user, decodingStrategy: Base64URL}}, {secretKey: b, remoteRef: {key: prod/web, decodingStrategy: Base64}}]"
+            ),
+            OURS,
+            "failed",
+            "is no Base64",
+        ),
         (es(), {}, "failed", "is there and nobody's"),
-        (es(), {"labels": {MANAGED: "true", CREATED_BY: "x"}}, "failed", "belongs to another ExternalSecret"),
-        (es(target="{creationPolicy: Merge}"), {}, "change", ""), (es(target="{creationPolicy: Merge}"), None, "wait", "not there yet"),
-        (es(target="{creationPolicy: None}"), {}, "as it is", "nothing is written"), (es(target="{immutable: true}"), OURS, "as it is", "written once"),
+        (
+            es(),
+            {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: "x"}},
+            "failed",
+            "belongs to another ExternalSecret",
+        ),
+        (es(target="{creationPolicy: Merge}"), {}, "change", ""),
+        (es(target="{creationPolicy: Merge}"), None, "wait", "not there yet"),
+        (es(target="{creationPolicy: None}"), {}, "as it is", "nothing is written"),
+        (es(target="{immutable: true}"), OURS, "as it is", "written once"),
         (es(target="{template: {type: kubernetes.io/service-account-token}}"), None, "failed", "can be somebody else"),
         (es(target="{template: {type: kubernetes.io/tls}}"), OURS, "failed", "cannot be changed"),
         (es(target="{template: {data: {a: '{{ .none }}'}}}"), OURS, "failed", "the template `a` names `none`"),
-        (es(target="{template: {data: {a: '{{ .password | b64enc }}'}}}", version="v1alpha1"), OURS, "failed", "the template `a` calls `b64enc`"),
-        (es(data="[]", more="  dataFrom: [{find: {name: {regexp: nothing}}}]\n"), OURS, "failed", "nothing in ClusterSecretStore vault"),
+        (
+            es(target="{template: {data: {a: '{{ .password | b64enc }}'}}}", version="v1alpha1"),
+            OURS,
+            "failed",
+            "the template `a` calls `b64enc`",
+        ),
+        (
+            es(data="[]", more="  dataFrom: [{find: {name: {regexp: nothing}}}]\n"),
+            OURS,
+            "failed",
+            "nothing in ClusterSecretStore vault",
+        ),
         (es(data="[]", more="  dataFrom: [{find: {tags: {a: b}}}]\n"), OURS, "failed", "files have no tags"),
         (es(data="[{secretKey: a, remoteRef: {key: ../outside}}]"), OURS, "failed", ""),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_made_or_must_not_is_told(
     secrets: Path, text: str, metadata: dict[str, Any] | None, action: str, words: str
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gatekeeper.externalsecrets import external_secret_spec
-from gatekeeper.externalsecrets.model import Remote, StoreRef
+from gatekeeper.externalsecrets.model import RemoteRef, StoreRef
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.workspace import documents
 from tests.conftest import SHARED, shared
@@ -31,25 +31,26 @@ def es(rest: str = DATA, version: str = "v1") -> Any:
 
 @pytest.mark.parametrize("version", external_secret_spec.VERSIONS)
 def test_every_version_has_the_same_form(version: str) -> None:
-    wanted = external_secret_spec.read(es(DATA + "\n  refreshInterval: 1h30m", version))
-    newest = external_secret_spec.read(es(DATA + "\n  refreshInterval: 1h30m"))
+    wanted = external_secret_spec.parse_external_secret(es(DATA + "\n  refreshInterval: 1h30m", version))
+    newest = external_secret_spec.parse_external_secret(es(DATA + "\n  refreshInterval: 1h30m"))
     assert wanted._replace(version="v1") == newest
-    assert (newest.interval, newest.target.name, newest.target.creation) == (5400.0, "db", "Owner")
-    assert newest.items[0].store == StoreRef("ClusterSecretStore", "vault") and newest.items[0].remote == Remote(
+    assert (newest.interval, newest.target.name, newest.target.creation_policy) == (5400.0, "db", "Owner")
+    assert newest.data[0].store == StoreRef("ClusterSecretStore", "vault") and newest.data[0].remote == RemoteRef(
         "k", "p"
     )
 
 
 def test_flat_entries_of_the_oldest_version_are_what_is_extracted() -> None:
-    old = external_secret_spec.read(es("dataFrom: [{key: k, property: p}]", "v1alpha1"))
-    new = external_secret_spec.read(es("dataFrom: [{extract: {key: k, property: p}}]", "v1"))
-    assert old.many == new.many
+    old = external_secret_spec.parse_external_secret(es("dataFrom: [{key: k, property: p}]", "v1alpha1"))
+    new = external_secret_spec.parse_external_secret(es("dataFrom: [{extract: {key: k, property: p}}]", "v1"))
+    assert old.data_from == new.data_from
 
 
 def test_a_template_of_the_oldest_version_is_for_engine_v1() -> None:
     rest = DATA + "\n  target: {template: {data: {a: '{{ .a | toString }}'}}}"
     engines = [
-        external_secret_spec.read(es(rest, version)).target.template for version in external_secret_spec.VERSIONS
+        external_secret_spec.parse_external_secret(es(rest, version)).target.template
+        for version in external_secret_spec.VERSIONS
     ]
     assert [one and one.engine for one in engines] == ["v1", "v2", "v2"]
 
@@ -65,7 +66,10 @@ def test_a_template_of_the_oldest_version_is_for_engine_v1() -> None:
         (DATA + "\n  syncWindows: {}", "`spec.syncWindows` is not supported"),
         (DATA + "\n  target: {manifest: {kind: ConfigMap}}", "`spec.target.manifest` is not supported"),
         (DATA + "\n  target: {creationPolicy: owner}", "`spec.target.creationPolicy` is `owner`; it can be Owner, "),
-        (DATA + "\n  target: {deletionPolicy: Delete, creationPolicy: Merge}", "`spec.target.deletionPolicy` is Delete"),
+        (
+            DATA + "\n  target: {deletionPolicy: Delete, creationPolicy: Merge}",
+            "`spec.target.deletionPolicy` is Delete",
+        ),
         (DATA + "\n  target: {template: {engineVersion: v1}}", "`spec.target.template.engineVersion` is `v1`"),
         ("dataFrom: [{sourceRef: {generatorRef: {kind: Password, name: p}}}]", "generatorRef` is not supported"),
         ("dataFrom: [{extract: {key: k}, find: {}}]", "`spec.dataFrom[0].extract` or `find` must be there"),
@@ -75,22 +79,25 @@ def test_a_template_of_the_oldest_version_is_for_engine_v1() -> None:
             "`spec.data[1].secretKey` is `a` a second time",
         ),
         ("dataFrom: [{extract: {key: k}, rewrite: [{}]}]", "`spec.dataFrom[0].rewrite[0].regexp` or"),
-        ("dataFrom: [{extract: {key: k}, rewrite: [{merge: {strategy: JSON}}]}]", "`spec.dataFrom[0].rewrite[0].merge.into`"),
+        (
+            "dataFrom: [{extract: {key: k}, rewrite: [{merge: {strategy: JSON}}]}]",
+            "`spec.dataFrom[0].rewrite[0].merge.into`",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_or_not_supported_is_refused_by_name(rest: str, words: str) -> None:
     with pytest.raises(FieldError) as caught:
-        external_secret_spec.read(es(rest))
+        external_secret_spec.parse_external_secret(es(rest))
     assert words in str(caught.value)
 
 
 def test_an_entry_may_have_a_store_of_its_own() -> None:
     value = es("data: [{secretKey: a, remoteRef: {key: k}, sourceRef: {storeRef: {name: own}}}]")
-    assert external_secret_spec.read(value).items[0].store == StoreRef("SecretStore", "own")
+    assert external_secret_spec.parse_external_secret(value).data[0].store == StoreRef("SecretStore", "own")
     del value["spec"]["secretStoreRef"]
-    assert external_secret_spec.read(value).items[0].store == StoreRef("SecretStore", "own")
+    assert external_secret_spec.parse_external_secret(value).data[0].store == StoreRef("SecretStore", "own")
     with pytest.raises(FieldError, match="is missing, and `data` names no store"):
-        external_secret_spec.read({**es(), "spec": {"data": es()["spec"]["data"]}})
+        external_secret_spec.parse_external_secret({**es(), "spec": {"data": es()["spec"]["data"]}})
 
 
 @shared("corpora")
@@ -100,7 +107,7 @@ def test_other_peoples_external_secrets_can_be_read() -> None:
         if path.is_file() and b"kind: ExternalSecret\n" in path.read_bytes():
             for document in documents.parse(path.read_bytes())[0]:
                 if document.head and document.head[1] == "ExternalSecret":
-                    external_secret_spec.read(documents.value_of(document))
+                    external_secret_spec.parse_external_secret(documents.to_value(document))
                     count += 1
     assert count > 80
 
@@ -108,5 +115,5 @@ def test_other_peoples_external_secrets_can_be_read() -> None:
 @shared("article")
 def test_the_example_of_the_article_can_be_read() -> None:
     [document] = documents.parse(Path(SHARED / "article/secrets/external.yaml").read_bytes())[0]
-    wanted = external_secret_spec.read(documents.value_of(document))
-    assert [item.remote.property for item in wanted.items] == ["username", "password"]
+    wanted = external_secret_spec.parse_external_secret(documents.to_value(document))
+    assert [item.remote.property for item in wanted.data] == ["username", "password"]

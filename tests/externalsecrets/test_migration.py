@@ -69,13 +69,13 @@ metadata: {name: external-secrets.io/v1alpha1}
 
 
 def test_comments_order_and_quotes_stay() -> None:
-    assert migration.migrated(OLD.encode()) == (NEW, 2, ())
-    assert migration.migrated(NEW.encode()) == (NEW, 0, ())
+    assert migration.migrate_file(OLD.encode()) == (NEW, 2, ())
+    assert migration.migrate_file(NEW.encode()) == (NEW, 0, ())
 
 
 def test_json_is_rewritten_as_json() -> None:
     old = orjson.dumps(next(yaml.safe_load_all(OLD)))
-    new = orjson.loads(migration.migrated(old).text)
+    new = orjson.loads(migration.migrate_file(old).text)
     assert new["apiVersion"] == "external-secrets.io/v1" and new["spec"]["dataFrom"][1] == {"extract": {"key": "two"}}
 
 
@@ -111,9 +111,11 @@ KEYS = st.text("abc/-_. :#'\"{}[]", min_size=1, max_size=8)
 )
 def test_whatever_was_asked_for_is_asked_for(entries: list[dict[str, str]], flow: bool) -> None:
     value = {
-        "apiVersion": "external-secrets.io/v1alpha1", "kind": "ExternalSecret", "metadata": {"name": "a"},
+        "apiVersion": "external-secrets.io/v1alpha1",
+        "kind": "ExternalSecret",
+        "metadata": {"name": "a"},
         "spec": {"secretStoreRef": {"name": "s"}, "dataFrom": entries},
-    }  # fmt: skip
+    }
     text = yaml.safe_dump(value, default_flow_style=None if flow else False, sort_keys=False)
-    new = yaml.safe_load(migration.migrated(text.encode()).text)
+    new = yaml.safe_load(migration.migrate_file(text.encode()).text)
     assert new["spec"]["dataFrom"] == [{"extract": entry} for entry in entries]

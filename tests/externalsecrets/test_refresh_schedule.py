@@ -10,62 +10,73 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.externalsecrets import external_secret_spec, refresh_schedule, secret_builder
-from gatekeeper.externalsecrets.model import Wanted
+from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.refresh_schedule import NEVER
-from gatekeeper.kube.conditions import time_of
-from gatekeeper.secret_value import Hidden
+from gatekeeper.kube.conditions import format_time
+from gatekeeper.secret_value import SecretBytes
 from tests.externalsecrets.test_decision import es
 
 NOW = 1_795_000_000.0
 
 
-def made(interval: str = "1h", policy: str = "Periodic", store: str = "vault") -> Wanted:
+def made(interval: str = "1h", policy: str = "Periodic", store: str = "vault") -> ExternalSecretSpec:
     more = f"  refreshInterval: {interval}\n  refreshPolicy: {policy}\n"
-    return external_secret_spec.read(yaml.safe_load(es(more=more).replace("name: vault", f"name: {store}")))
+    return external_secret_spec.parse_external_secret(
+        yaml.safe_load(es(more=more).replace("name: vault", f"name: {store}"))
+    )
 
 
 def value(read_at: float | None, version: str = "", generation: int = 1) -> dict[str, Any]:
     whole: dict[str, Any] = {"metadata": {"name": "db", "generation": generation, "labels": {"app": "shop"}}}
-    status = {"syncedResourceVersion": version or refresh_schedule.version_of(whole)}
-    whole["status"] = {**status, "refreshTime": time_of(read_at)} if read_at is not None else {}
+    status = {"syncedResourceVersion": version or refresh_schedule.compute_synced_version(whole)}
+    whole["status"] = {**status, "refreshTime": format_time(read_at)} if read_at is not None else {}
     return whole
 
 
 @pytest.mark.parametrize(
     ("wanted", "held", "due"),
     [
-        (made(), value(None), NOW), (made(), value(NOW - 7200), None), (made(), value(NOW - 1, "1-other"), NOW),
-        (made(), value(NOW + 3600), NOW), (made("0s"), value(NOW - 9e9), NEVER), (made("0s"), value(None), NOW),
-        (made(policy="CreatedOnce"), value(NOW - 1, "1-other"), NEVER), (made(policy="CreatedOnce"), value(None), NOW),
-        (made(policy="OnChange"), value(NOW - 9e8), NEVER), (made(policy="OnChange"), value(NOW - 1, "1-other"), NOW),
+        (made(), value(None), NOW),
+        (made(), value(NOW - 7200), None),
+        (made(), value(NOW - 1, "1-other"), NOW),
+        (made(), value(NOW + 3600), NOW),
+        (made("0s"), value(NOW - 9e9), NEVER),
+        (made("0s"), value(None), NOW),
+        (made(policy="CreatedOnce"), value(NOW - 1, "1-other"), NEVER),
+        (made(policy="CreatedOnce"), value(None), NOW),
+        (made(policy="OnChange"), value(NOW - 9e8), NEVER),
+        (made(policy="OnChange"), value(NOW - 1, "1-other"), NOW),
         (made(), {"status": {"refreshTime": "yesterday", "syncedResourceVersion": "1-x"}}, NOW),
     ],
-)  # fmt: skip
+)
 def test_what_is_due_is_what_external_secrets_would_read(
-    wanted: Wanted, held: dict[str, Any], due: float | None
+    wanted: ExternalSecretSpec, held: dict[str, Any], due: float | None
 ) -> None:
-    found = refresh_schedule.due_at(wanted, held, NOW)
+    found = refresh_schedule.compute_due_time(wanted, held, NOW)
     assert found == due if due is not None else found <= NOW
 
 
 @given(st.floats(1e9, 2e9), st.floats(1, 1e6))
 def test_the_next_reading_is_within_the_interval(read_at: float, interval: float) -> None:
     wanted = made()._replace(interval=interval)
-    following = refresh_schedule.next_after(wanted, read_at)
+    following = refresh_schedule.compute_next_read(wanted, read_at)
     assert read_at < following <= read_at + interval * 1.000001
 
 
 def test_those_of_a_store_are_read_together_and_stores_at_different_times() -> None:
-    moments = {refresh_schedule.next_after(made(), NOW + seconds) for seconds in range(0, 3600, 60)}
+    moments = {refresh_schedule.compute_next_read(made(), NOW + seconds) for seconds in range(0, 3600, 60)}
     assert len(moments) <= 2
-    stores = {refresh_schedule.next_after(made(store=f"store-{number}"), NOW) for number in range(100)}
+    stores = {refresh_schedule.compute_next_read(made(store=f"store-{number}"), NOW) for number in range(100)}
     assert len(stores) == 100 and max(stores) - min(stores) > 3000
 
 
 def test_a_secret_that_was_changed_is_not_valid() -> None:
     wanted = made()
-    note = secret_builder.data_hash({"a": Hidden(b"b")})
-    marks = {"labels": {secret_builder.MANAGED: "true"}, "annotations": {secret_builder.DATA_HASH: note}}
-    assert refresh_schedule.is_valid(wanted, {"metadata": marks, "data": {"a": "Yg=="}})
+    note = secret_builder.compute_data_hash({"a": SecretBytes(b"b")})
+    marks = {
+        "labels": {secret_builder.MANAGED_LABEL: "true"},
+        "annotations": {secret_builder.DATA_HASH_ANNOTATION: note},
+    }
+    assert refresh_schedule.is_secret_intact(wanted, {"metadata": marks, "data": {"a": "Yg=="}})
     for existing in (None, {"metadata": marks, "data": {"a": "Yw=="}}, {"metadata": {}, "data": {"a": "Yg=="}}):
-        assert not refresh_schedule.is_valid(wanted, existing)
+        assert not refresh_schedule.is_secret_intact(wanted, existing)

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from gatekeeper.externalsecrets import collection
-from gatekeeper.externalsecrets.collection import Found, Given, Spaces
-from gatekeeper.externalsecrets.scheduler import Watch
-from gatekeeper.stores.directory import Directory
+from gatekeeper.externalsecrets.collection import DesiredSecrets, InputObject, KnownNamespaces
+from gatekeeper.externalsecrets.scheduler import RefreshScheduler
+from gatekeeper.stores.directory import DirectoryStore
 from gatekeeper.stores.protocol import StoreError
 from tests.conftest import needs
 from tests.externalsecrets.test_decision import STORE
@@ -30,9 +30,17 @@ SECONDS = 30.0
 @contextmanager
 def running(place: Place) -> Iterator[subprocess.Popen[str]]:
     command: list[str | Path] = [
-        sys.executable, "-m", "gatekeeper", "sync", "--watch", "--from-cluster", "--every", "0.1",
-        "--kubeconfig", place.cluster.kubeconfig,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "gatekeeper",
+        "sync",
+        "--watch",
+        "--from-cluster",
+        "--every",
+        "0.1",
+        "--kubeconfig",
+        place.cluster.kubeconfig,
+    ]
     with (place.folder / "watch.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, cwd=place.folder)
         try:
@@ -113,10 +121,10 @@ def test_a_cluster_is_kept_as_it_shall_be_with_one_sign_in_and_no_read_too_many(
     assert "a-password" not in log and "grün" not in log and "Traceback" not in log
 
 
-def gathered(*texts: str) -> Found:
+def gathered(*texts: str) -> DesiredSecrets:
     values = [one for text in texts for one in yaml.safe_load_all(text)]
-    given = [Given(one, one["metadata"].get("namespace", ""), lambda path: "") for one in values]
-    return collection.collected(given, Spaces({}, False), ())
+    given = [InputObject(one, one["metadata"].get("namespace", ""), lambda path: "") for one in values]
+    return collection.collect_desired_secrets(given, KnownNamespaces({}, False), ())
 
 
 def test_rounds_read_what_is_due_and_leave_alone_what_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,29 +138,29 @@ def test_rounds_read_what_is_due_and_leave_alone_what_fails(tmp_path: Path, monk
         clock[0] += seconds
         clock[1] += seconds
 
-    watch = Watch(lambda key, value: Directory(tmp_path))
+    watch = RefreshScheduler(lambda key, value: DirectoryStore(tmp_path))
     gone = written("gone", data="[{secretKey: a, remoteRef: {key: none}}]")
     found = gathered(STORE, written(), gone)
-    assert [one.action for one in watch.round(None, found, {}, False).decisions] == ["create", "failed"]
+    assert [one.action for one in watch.run_round(None, found, {}, False).decisions] == ["create", "failed"]
     # The one that failed is tried again after a while that grows, the other when its interval is over.
-    assert watch.round(None, found, {}, False).decisions == []
-    assert 0 < watch.next(3600) <= 1
+    assert watch.run_round(None, found, {}, False).decisions == []
+    assert 0 < watch.compute_wait(3600) <= 1
     tries = 0
     for _ in range(60):
-        passes(watch.next(3600) + 0.01)
-        tries += sum(one.wanted.name == "gone" for one in watch.round(None, found, {}, False).decisions)
+        passes(watch.compute_wait(3600) + 0.01)
+        tries += sum(one.spec.name == "gone" for one in watch.run_round(None, found, {}, False).decisions)
         if clock[1] > 1000:
             break
     assert 5 < tries < 15
     # The clock jumps back: what seems to be read in the future is read again.
     clock[0] -= 86400
-    assert "db" in [one.wanted.name for one in watch.round(None, found, {}, False).decisions]
+    assert "db" in [one.spec.name for one in watch.run_round(None, found, {}, False).decisions]
     clock[0] += 2 * 86400
-    assert "db" in [one.wanted.name for one in watch.round(None, found, {}, False).decisions]
+    assert "db" in [one.spec.name for one in watch.run_round(None, found, {}, False).decisions]
     # One that asks for something else is read at once; one that is gone is forgotten.
     changed = gathered(STORE, written(data="[{secretKey: other, remoteRef: {key: prod/db}}]"))
-    assert [one.action for one in watch.round(None, changed, {}, False).decisions] == ["create"]
-    assert watch.next(99999) > 1
+    assert [one.action for one in watch.run_round(None, changed, {}, False).decisions] == ["create"]
+    assert watch.compute_wait(99999) > 1
     watch.close()
 
 
@@ -160,13 +168,13 @@ def test_a_store_that_cannot_be_opened_fails_only_what_needs_it(tmp_path: Path) 
     (tmp_path / "prod").mkdir()
     (tmp_path / "prod/db.json").write_text('{"password": "x"}')
 
-    def opened(key: object, value: object) -> Directory:
+    def opened(key: object, value: object) -> DirectoryStore:
         if "other" in str(key):
-            raise StoreError("is sealed", may_pass=True)
-        return Directory(tmp_path)
+            raise StoreError("is sealed", is_transient=True)
+        return DirectoryStore(tmp_path)
 
-    watch = Watch(opened)
+    watch = RefreshScheduler(opened)
     found = gathered(STORE, written(), written("b").replace("name: vault", "name: other"))
-    decisions = watch.round(None, found, {}, False).decisions
-    assert [(one.action, one.may_pass) for one in decisions] == [("create", False), ("failed", True)]
+    decisions = watch.run_round(None, found, {}, False).decisions
+    assert [(one.action, one.is_transient) for one in decisions] == [("create", False), ("failed", True)]
     watch.close()

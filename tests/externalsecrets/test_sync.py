@@ -11,7 +11,7 @@ import orjson
 import pytest
 import yaml
 
-from gatekeeper.externalsecrets.refresh_schedule import version_of
+from gatekeeper.externalsecrets.refresh_schedule import compute_synced_version
 from tests.conftest import command, needs
 from tests.externalsecrets.test_takeover import SECRET, STORE, WANTED, filled
 from tests.sealedsecrets.test_kubeseal_compatibility import pair
@@ -81,7 +81,7 @@ def test_what_external_secrets_keeps_is_taken_over_without_a_read_or_a_write(pla
     names = [value["metadata"]["name"] for value in wanted]
     before = [place.wanted(name) for name in names]
     secrets = [place.secret(name)[1] for name in ("plain", "extracted", "other")]
-    assert all(one["status"]["syncedResourceVersion"] == version_of(one) for one in before)
+    assert all(one["status"]["syncedResourceVersion"] == compute_synced_version(one) for one in before)
     reads = place.vault.requests("secret/data/prod/db")
     code, out, err = place.sync()
     assert (code, err) == (0, "") and "3 ExternalSecrets are not due yet" in out
@@ -105,7 +105,7 @@ def test_status_events_and_owner_are_as_the_operator_takes_them_over(place: Plac
     assert (code, err) == (0, "") and "created   prod/old" in out
     value, secret = place.wanted("db"), place.secret("old")[1]
     assert ready(value) == ("True", "SecretSynced", "secret synced") and value["status"]["binding"] == {"name": "old"}
-    assert value["status"]["syncedResourceVersion"] == version_of(value)
+    assert value["status"]["syncedResourceVersion"] == compute_synced_version(value)
     [owner] = secret["metadata"]["ownerReferences"]
     assert (owner["uid"], owner["controller"]) == (value["metadata"]["uid"], True)
     assert place.events("db") == [("Created", "secret created")]
@@ -211,9 +211,11 @@ def test_cluster_external_secrets_of_a_cluster_choose_its_namespaces(place: Plac
         place.cluster.make("/api/v1/namespaces", {"metadata": {"name": name, "labels": {"team": "shop"}}})
     inner = {**es("x")["spec"], "refreshInterval": "9000h"}
     value = {
-        "apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", "metadata": {"name": "all"},
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ClusterExternalSecret",
+        "metadata": {"name": "all"},
         "spec": {"namespaceSelector": {"matchLabels": {"team": "shop"}}, "externalSecretSpec": inner},
-    }  # fmt: skip
+    }
     place.cluster.make(f"{API}/clusterexternalsecrets", value)
     code, out, err = place.sync()
     assert (code, err) == (0, "") and out.count("created") == 2 and "1 requests for 2 references" in out

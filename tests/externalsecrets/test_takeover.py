@@ -97,9 +97,16 @@ spec:
   - {secretKey: password, remoteRef: {key: prod/db, property: password}}
 """
 SECRET = {
-    "password": "new <&> grün", "user": "shop", "number": 1.5, "count": 12, "truth": True, "dotted.name": "dots", "coded": "aGk=",
-    "nested": {"b": "<x>", "a": 1, "list": ["u", "v"]}, "a key": "odd",
-}  # fmt: skip
+    "password": "new <&> grün",
+    "user": "shop",
+    "number": 1.5,
+    "count": 12,
+    "truth": True,
+    "dotted.name": "dots",
+    "coded": "aGk=",
+    "nested": {"b": "<x>", "a": 1, "list": ["u", "v"]},
+    "a key": "odd",
+}
 
 
 @contextmanager

@@ -253,9 +253,11 @@ def test_what_is_encrypted_is_opened_on_its_way_into_the_cluster(
 ) -> None:
     recipient, key = age(tmp_path, "right")
     secret = {
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "prod"},
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s", "namespace": "prod"},
         "stringData": {"password": "hunter2-Zk9vQ1x7Lm3"},
-    }  # fmt: skip
+    }
     (place.root / ".sops.yaml").write_text(
         f"creation_rules:\n- {{path_regex: .*\\.yaml, encrypted_regex: '^(data|stringData)$', age: {recipient}}}\n"
     )
@@ -396,10 +398,16 @@ def test_what_was_applied_is_waited_for(place: Place) -> None:
     ("spec", "words"),
     [
         ({"kubeConfig": {}}, "`spec.kubeConfig.secretRef` is missing"),
-        ({"healthCheckExprs": [{"apiVersion": "v1", "current": "1 +"}]}, "the CEL expression"), ({"dependsOn": [{"name": "b", "readyExpr": "]"}]}, "the CEL expression"), ({"timeout": "soon"}, "is no duration"),
-        ({"postBuild": {"substituteFrom": [{"kind": "Secret", "name": "s"}]}}, "nothing in the repository sets `WHERE`"), ({"decryption": {"provider": "vault"}}, "provider` is"),
+        ({"healthCheckExprs": [{"apiVersion": "v1", "current": "1 +"}]}, "the CEL expression"),
+        ({"dependsOn": [{"name": "b", "readyExpr": "]"}]}, "the CEL expression"),
+        ({"timeout": "soon"}, "is no duration"),
+        (
+            {"postBuild": {"substituteFrom": [{"kind": "Secret", "name": "s"}]}},
+            "nothing in the repository sets `WHERE`",
+        ),
+        ({"decryption": {"provider": "vault"}}, "provider` is"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_followed_is_refused_by_name(place: Place, spec: dict[str, Any], words: str) -> None:
     place.put("kustomizations.yaml", flux(**spec))
     place.put("apps/all.yaml", config("x", "${WHERE}"))
@@ -450,7 +458,7 @@ def pulling(place: Place, **spec: Any) -> None:
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where what is pulled is kept; built tools stay where they are."""
-    monkeypatch.setattr(source, "kept", lambda: tmp_path / "kept")
+    monkeypatch.setattr(source, "resolve_storage_folder", lambda: tmp_path / "kept")
     return tmp_path / "kept"
 
 

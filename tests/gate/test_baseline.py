@@ -29,11 +29,13 @@ def old(repository: Repository) -> Path:
 def judged(root: Path, days: int = 0) -> Verdict:
     settings = config.load(root, None)
     today = datetime.date.today() + datetime.timedelta(days=days)
-    return pipeline.judge(tree.gather([root], root, settings.exclude), settings, pipeline.Asked(today=today))
+    return pipeline.run_check(
+        tree.build_tree([root], root, settings.exclude), settings, pipeline.CheckOptions(today=today)
+    )
 
 
 def rules(verdict: Verdict) -> list[str]:
-    return sorted(finding.rule for finding in verdict.counting)
+    return sorted(finding.rule for finding in verdict.active_findings)
 
 
 def test_what_was_there_does_not_count_and_is_shown(old: Path) -> None:

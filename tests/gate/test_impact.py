@@ -71,11 +71,13 @@ def test_the_index_is_judged_and_not_the_work_tree(committed: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "reached"),
     [
-        ("plain/map.yaml", []), ("over/p.yaml", ["base/web.yaml"]), ("base/web.yaml", ["base/web.yaml"]),
+        ("plain/map.yaml", []),
+        ("over/p.yaml", ["base/web.yaml"]),
+        ("base/web.yaml", ["base/web.yaml"]),
         ("chart/templates/d.yaml", ["chart/values.yaml"]),
         ("gatekeeper.yaml", ["base/web.yaml", "chart/values.yaml", "plain/old.yaml"]),
     ],
-)  # fmt: skip
+)
 def test_a_change_brings_what_it_can_break(committed: Path, file: str, reached: list[str]) -> None:
     path = committed / file
     path.write_text(path.read_text() + "# a change\n")
@@ -123,18 +125,29 @@ def edit(root: Path, luck: random.Random) -> None:
     """One small change somewhere, mostly for the worse."""
     file = luck.choice([name for name in FILES if name != "gatekeeper.yaml"])
     path = root / file
-    old, new = luck.choice([("latest", "1.0"), ("nginx", "web:latest #"), ("replicas: 2", "replica: 2"), ("key:", "1:"),
-                            ("app: ", "ap: "), ("resources:", "commonLabels: {a: b}\nresources:"), ("kind: Config", "kind: Con")])  # fmt: skip
+    old, new = luck.choice(
+        [
+            ("latest", "1.0"),
+            ("nginx", "web:latest #"),
+            ("replicas: 2", "replica: 2"),
+            ("key:", "1:"),
+            ("app: ", "ap: "),
+            ("resources:", "commonLabels: {a: b}\nresources:"),
+            ("kind: Config", "kind: Con"),
+        ]
+    )
     if path.exists():
         path.write_text(path.read_text().replace(old, new) + luck.choice(["", "# x\n"]))
 
 
 def all_findings(root: Path, changed: frozenset[str] | None = None) -> set[tuple[str, str, str]]:
     settings = config.load(root, None)
-    verdict = pipeline.judge(tree.gather([root], root, settings.exclude), settings, pipeline.Asked(2, changed=changed))
+    verdict = pipeline.run_check(
+        tree.build_tree([root], root, settings.exclude), settings, pipeline.CheckOptions(2, changed_files=changed)
+    )
     found: list[Finding] = list(verdict.findings)
     named = (finding for finding in found if finding.rule != "references/unused")
-    return {(finding.rule, finding.place.file, finding.message) for finding in named}
+    return {(finding.rule, finding.location.file, finding.message) for finding in named}
 
 
 @needs("kustomize", "helm")
@@ -145,7 +158,7 @@ def test_whatever_a_change_breaks_is_told_by_the_part_as_by_the_whole(committed:
     for _ in range(luck.randint(1, 3)):
         edit(committed, luck)
     after = all_findings(committed)
-    part = all_findings(committed, git.since(committed, git.base(committed, "HEAD")))
+    part = all_findings(committed, git.list_changed_files(committed, git.find_merge_base(committed, "HEAD")))
     assert after - before <= part <= after
 
 
@@ -256,20 +269,29 @@ def test_what_a_waiver_silenced_before_is_new_when_the_waiver_goes(committed: Pa
 @pytest.mark.parametrize(
     ("file", "before", "after"),
     [
-        ("c.yaml", "[web]", "[shop]"), ("t.yaml", "no team", "not a team"), ("n.yaml", "stage: prod", "stage: test"),
-        ("gatekeeper.lock", "{", " {"), ("gatekeeper-baseline.json", "{", " {"),
+        ("c.yaml", "[web]", "[shop]"),
+        ("t.yaml", "no team", "not a team"),
+        ("n.yaml", "stage: prod", "stage: test"),
+        ("gatekeeper.lock", "{", " {"),
+        ("gatekeeper-baseline.json", "{", " {"),
     ],
-)  # fmt: skip
+)
 def test_a_change_of_what_judges_tells_of_everything(
     repository: Repository, file: str, before: str, after: str
 ) -> None:
     lock = '{"schema": "gatekeeper/lock/v1", "tools": {}}'
     baseline = '{"schema": "gatekeeper/baseline/v1", "reason": "r", "expires": "2027-01-01", "findings": []}'
-    root = repository({
-        "t.yaml": TEMPLATE, "c.yaml": CONSTRAINT, "o.yaml": OBJECT.replace("TEAM", "other"), "plain.yaml": DEPLOYMENT,
-        "n.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: b, labels: {stage: prod}}\n",
-        "gatekeeper.lock": lock, "gatekeeper-baseline.json": baseline,
-    })  # fmt: skip
+    root = repository(
+        {
+            "t.yaml": TEMPLATE,
+            "c.yaml": CONSTRAINT,
+            "o.yaml": OBJECT.replace("TEAM", "other"),
+            "plain.yaml": DEPLOYMENT,
+            "n.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: b, labels: {stage: prod}}\n",
+            "gatekeeper.lock": lock,
+            "gatekeeper-baseline.json": baseline,
+        }
+    )
     run_git(root, "init", "-q")
     run_git(root, "add", ".")
     run_git(root, "commit", "-qm", "x")

@@ -37,12 +37,23 @@ ALONE: dict[str, str | bytes] = {
     "notes.md": "nothing\n",
 }
 EDITS = (
-    ("latest", "1.0"), ("1.0", "latest"), ("nginx", "web:latest #"), ("app: old", "app: odd"), ("name: old", "name: new"),
-    ("name: db", "name: database"), ("name: settings", "name: setting"), ("spec:", "spek:"), ("image: ", "image: &a "),
-    ("containers:", "serviceAccountName: x\n      containers:"), ("kind: Deployment", "kind: StatefulSet"),
-    ("metadata:", "# gatekeeper:waive rule=images/latest-tag expires=2027-01-01 reason=\"r\"\nmetadata:"),
-    ("port: 80", "port: 81"), ("nothing", 'key = "hunter2-Zk9vQ1x7Lm3"'), ("web:1", "web:${TAG}"), ("owner", "owned"),
-)  # fmt: skip
+    ("latest", "1.0"),
+    ("1.0", "latest"),
+    ("nginx", "web:latest #"),
+    ("app: old", "app: odd"),
+    ("name: old", "name: new"),
+    ("name: db", "name: database"),
+    ("name: settings", "name: setting"),
+    ("spec:", "spek:"),
+    ("image: ", "image: &a "),
+    ("containers:", "serviceAccountName: x\n      containers:"),
+    ("kind: Deployment", "kind: StatefulSet"),
+    ("metadata:", '# gatekeeper:waive rule=images/latest-tag expires=2027-01-01 reason="r"\nmetadata:'),
+    ("port: 80", "port: 81"),
+    ("nothing", 'key = "hunter2-Zk9vQ1x7Lm3"'),
+    ("web:1", "web:${TAG}"),
+    ("owner", "owned"),
+)
 
 
 @pytest.fixture
@@ -64,13 +75,13 @@ def commit(root: Path) -> None:
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many files each run judged."""
     seen: list[int] = []
-    real = pipeline.judge_all
+    real = pipeline.run_full_check
 
-    def counting(tree: Tree, *arguments: Any, **named: Any) -> pipeline.Whole:
+    def counting(tree: Tree, *arguments: Any, **named: Any) -> pipeline.FullResult:
         seen.append(len(tree.files))
         return real(tree, *arguments, **named)
 
-    monkeypatch.setattr(pipeline, "judge_all", counting)
+    monkeypatch.setattr(pipeline, "run_full_check", counting)
     return seen
 
 
@@ -99,12 +110,17 @@ def test_one_file_is_judged_by_itself(
 @pytest.mark.parametrize(
     ("file", "before", "after"),
     [
-        ("plain/old.yaml", "app: old", "app: odd"), ("plain/service.yaml", "app: old", "app: odd"), ("pod.yaml", "name: db", "name: x"),
-        ("over/p.yaml", "replicas: 2", "replicas: 3"), ("plain/map.yaml", "key: value", "key: other"), ("gatekeeper.yaml", "policies", "# x\npolicies"),
-        ("plain/more.yaml", "name: more", "name: less"), ("policy/own.rego", "no owner", "nobody"),
-        ("plain/more.yaml", "metadata:", "# gatekeeper:waive rule=a expires=2027-01-01 reason=\"r\"\nmetadata:"),
+        ("plain/old.yaml", "app: old", "app: odd"),
+        ("plain/service.yaml", "app: old", "app: odd"),
+        ("pod.yaml", "name: db", "name: x"),
+        ("over/p.yaml", "replicas: 2", "replicas: 3"),
+        ("plain/map.yaml", "key: value", "key: other"),
+        ("gatekeeper.yaml", "policies", "# x\npolicies"),
+        ("plain/more.yaml", "name: more", "name: less"),
+        ("policy/own.rego", "no owner", "nobody"),
+        ("plain/more.yaml", "metadata:", '# gatekeeper:waive rule=a expires=2027-01-01 reason="r"\nmetadata:'),
     ],
-)  # fmt: skip
+)
 def test_what_others_depend_on_is_judged_with_them(
     root: Path, judged: list[int], capsys: pytest.CaptureFixture[str], file: str, before: str, after: str
 ) -> None:

@@ -44,9 +44,13 @@ def test_a_finding_names_rule_place_resource_and_remedy(repository: Repository) 
     [finding] = verdict["findings"]
     assert code == 1
     assert {key: finding[key] for key in ("rule", "file", "line", "column", "field", "hint")} == {
-        "rule": "schema/unknown-field", "file": "a.yaml", "line": 4, "column": 1, "field": "dta",
+        "rule": "schema/unknown-field",
+        "file": "a.yaml",
+        "line": 4,
+        "column": 1,
+        "field": "dta",
         "hint": "did you mean `data`?",
-    }  # fmt: skip
+    }
     assert finding["resource"] == {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "b", "name": "a"}
 
 
@@ -62,7 +66,7 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_number_of_workers(repo
 @needs("kustomize")
 def test_the_articles_examples_are_judged_as_they_stand() -> None:
     verdict = judge(SHARED / "article")
-    said = {(finding.rule, finding.place.file, finding.place.line) for finding in verdict.findings}
+    said = {(finding.rule, finding.location.file, finding.location.line) for finding in verdict.findings}
     assert {
         ("schema/required", "base/deployment.yaml", 6),
         ("images/latest-tag", "base/deployment.yaml", 12),
@@ -74,14 +78,16 @@ def test_the_articles_examples_are_judged_as_they_stand() -> None:
 def test_no_secret_value_is_in_any_output(repository: Repository) -> None:
     secret = "hunter2-Zk9vQ1x7Lm3"
     env = f"env: [{{name: DB_PASSWORD, value: {secret}}}]"
-    root = repository({
-        "a.yaml": f"apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{password: {secret}}}\n",
-        "b.yaml": f"apiVersion: v1\nkind: Secret\nmetadata: {{name: b}}\ndata: {secret}\n",
-        "c.yaml": DEPLOYMENT.replace("image: nginx:latest", f"image: nginx:1\n        {env}"),
-        "d.yaml": f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: d}}\ndata: {{password: {secret}}}\n",
-        "kustomization.yaml": f"secretGenerator:\n- name: e\n  literals: [password={secret}]\n",
-        "gatekeeper.yaml": "library: {profile: strict}\n",
-    })  # fmt: skip
+    root = repository(
+        {
+            "a.yaml": f"apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{password: {secret}}}\n",
+            "b.yaml": f"apiVersion: v1\nkind: Secret\nmetadata: {{name: b}}\ndata: {secret}\n",
+            "c.yaml": DEPLOYMENT.replace("image: nginx:latest", f"image: nginx:1\n        {env}"),
+            "d.yaml": f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: d}}\ndata: {{password: {secret}}}\n",
+            "kustomization.yaml": f"secretGenerator:\n- name: e\n  literals: [password={secret}]\n",
+            "gatekeeper.yaml": "library: {profile: strict}\n",
+        }
+    )
     for form in FORMATS:
         code, out, err = command("check", "--format", form, root)
         assert code in (1, 3)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gatekeeper.errors import UsageError
 from gatekeeper.gate import shards
-from gatekeeper.model import FieldPath, dotted, undotted
+from gatekeeper.model import FieldPath, format_path, parse_path
 from tests.conftest import Repository, command, needs, verdict_of
 from tests.engines.references.test_graph import POD
 from tests.gate.test_impact import FILES
@@ -68,8 +68,12 @@ def test_what_does_not_belong_together_is_not_joined(
     repository: Repository, tmp_path: Path, named: list[str], told: str
 ) -> None:
     root = repository({"a.yaml": POD})
-    made: dict[str, list[str | Path]] = {"1.json": ["--shard", "1/2"], "three.json": ["--shard", "2/3"], "whole.json": [],
-            "policies.json": ["--shard", "2/2", "--policy", tmp_path / "p"]}  # fmt: skip
+    made: dict[str, list[str | Path]] = {
+        "1.json": ["--shard", "1/2"],
+        "three.json": ["--shard", "2/3"],
+        "whole.json": [],
+        "policies.json": ["--shard", "2/2", "--policy", tmp_path / "p"],
+    }
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "a.rego").write_text("package main\nimport rego.v1\ndeny contains 1 if false\n")
     for name in {*named} & made.keys():
@@ -88,11 +92,11 @@ def test_a_share_is_written_in_one_way(text: str) -> None:
 
 @given(st.text(max_size=30), st.integers(1, 9))
 def test_every_file_is_in_exactly_one_share(file: str, of: int) -> None:
-    assert sum(shards.Part((number, of)).holds(file) for number in range(1, of + 1)) == 1
+    assert sum(shards.Shard((number, of)).contains(file) for number in range(1, of + 1)) == 1
 
 
 @given(
     st.lists(st.integers(0, 99) | st.text(st.characters(exclude_characters='"]['), max_size=8), max_size=5).map(tuple)
 )
 def test_a_path_can_be_written_and_read(path: FieldPath) -> None:
-    assert undotted(dotted(path)) == path
+    assert parse_path(format_path(path)) == path

@@ -27,7 +27,9 @@ ENTRY = "waivers:\n- {rule: images/*, expires: 2027-02-01, reason: no tags yet, 
 
 def judged(root: Path, *paths: Path) -> Verdict:
     settings = config.load(root, None)
-    return pipeline.judge(tree.gather(paths or [root], root, settings.exclude), settings, pipeline.Asked(today=TODAY))
+    return pipeline.run_check(
+        tree.build_tree(paths or [root], root, settings.exclude), settings, pipeline.CheckOptions(today=TODAY)
+    )
 
 
 def verdict(repository: Repository, text: str, waivers: str = "", more: str = "") -> Verdict:
@@ -36,7 +38,7 @@ def verdict(repository: Repository, text: str, waivers: str = "", more: str = ""
 
 
 def counted(verdict: Verdict) -> list[str]:
-    return [finding.rule for finding in verdict.counting]
+    return [finding.rule for finding in verdict.active_findings]
 
 
 WAIVED = [
@@ -53,7 +55,7 @@ def test_a_comment_silences_its_line_or_its_resource(repository: Repository, tex
     found = verdict(repository, text)
     assert counted(found) == []
     assert found.exit_code == 0
-    [waived] = [finding.waived for finding in found.findings if finding.waived]
+    [waived] = [finding.waiver for finding in found.findings if finding.waiver]
     assert (waived.reason, waived.expires, waived.owner, waived.ticket) == (
         "no tags yet",
         "2027-02-01",
@@ -80,11 +82,19 @@ def test_a_comment_silences_nothing_else_and_is_then_unused(repository: Reposito
 @pytest.mark.parametrize(
     ("scope", "silences"),
     [
-        ("kind: Deployment", True), ("kind: Pod", False), ("name: w*", True), ("name: b", False),
-        ("namespace: ''", True), ("namespace: prod", False), ("file: 'apps/*'", True), ("file: 'infra/*'", False),
-        ("field: 'spec.*.image'", True), ("field: spec.replicas", False), ("kind: Deployment, name: x", False),
+        ("kind: Deployment", True),
+        ("kind: Pod", False),
+        ("name: w*", True),
+        ("name: b", False),
+        ("namespace: ''", True),
+        ("namespace: prod", False),
+        ("file: 'apps/*'", True),
+        ("file: 'infra/*'", False),
+        ("field: 'spec.*.image'", True),
+        ("field: spec.replicas", False),
+        ("kind: Deployment, name: x", False),
     ],
-)  # fmt: skip
+)
 def test_the_file_silences_by_scope(repository: Repository, scope: str, silences: bool) -> None:
     found = verdict(repository, DEPLOYMENT, ENTRY.replace("SCOPE", scope))
     assert counted(found) == ([] if silences else ["images/latest-tag", "waivers/unused"])
@@ -112,7 +122,7 @@ def test_a_waiver_that_is_wrong_silences_nothing_and_is_a_finding(
     assert sorted(counted(found)) == ["images/latest-tag", rule]
     [finding] = [finding for finding in found.findings if finding.rule == rule]
     assert words in finding.message
-    assert finding.place == ("apps/a.yaml", 11, 9)
+    assert finding.location == ("apps/a.yaml", 11, 9)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +135,7 @@ def test_a_waiver_that_is_wrong_silences_nothing_and_is_a_finding(
 )
 def test_a_file_of_waivers_that_is_wrong_is_a_finding(repository: Repository, text: str, words: str) -> None:
     [finding] = verdict(repository, "a: 1\n", text).findings
-    assert (finding.rule, finding.place.file) == ("waivers/malformed", "waivers.yaml")
+    assert (finding.rule, finding.location.file) == ("waivers/malformed", "waivers.yaml")
     assert words in finding.message
 
 
@@ -147,11 +157,14 @@ def test_a_waiver_is_not_unused_when_only_a_part_is_judged(repository: Repositor
 
 @needs("kustomize")
 def test_what_is_waived_in_a_base_is_waived_in_its_overlays(repository: Repository) -> None:
-    root = repository({
-        "gatekeeper.yaml": "", "base/a.yaml": DEPLOYMENT.replace(IMAGE, f"        image: nginx:latest {COMMENT}\n"),
-        "base/kustomization.yaml": "resources: [a.yaml]\n",
-        "over/kustomization.yaml": "resources: [../base]\nnamespace: prod\n",
-    })  # fmt: skip
+    root = repository(
+        {
+            "gatekeeper.yaml": "",
+            "base/a.yaml": DEPLOYMENT.replace(IMAGE, f"        image: nginx:latest {COMMENT}\n"),
+            "base/kustomization.yaml": "resources: [a.yaml]\n",
+            "over/kustomization.yaml": "resources: [../base]\nnamespace: prod\n",
+        }
+    )
     assert counted(judged(root)) == []
 
 
@@ -165,7 +178,7 @@ def test_a_leak_in_any_file_can_be_waived(repository: Repository) -> None:
 @pytest.mark.parametrize("name", formats.FORMATS)
 def test_every_report_shows_or_leaves_out_what_is_waived(repository: Repository, name: str, tmp_path: Path) -> None:
     found = verdict(repository, WAIVED[0].values[0])  # type: ignore[arg-type]
-    text = formats.render(name, found, tmp_path)
+    text = formats.render_report(name, found, tmp_path)
     if name in ("text", "json", "sarif", "junit"):
         assert "no tags yet" in text and "2027-02-01" in text
     if name == "text":

@@ -14,7 +14,7 @@ import pytest
 
 from gatekeeper.gate import verdict_codec
 from gatekeeper.host import cache
-from gatekeeper.model import Coverage, Finding, Gap, Place, Ref, Verdict, Waived
+from gatekeeper.model import AppliedWaiver, Coverage, Finding, Gap, Location, ObjectRef, Verdict
 from tests.conftest import Repository, command, needs
 from tests.gate.test_pipeline import DEPLOYMENT
 
@@ -97,7 +97,7 @@ def test_what_somebody_else_wrote_is_not_believed(run: Run, kept: Path, tmp_path
     other = cache.Cache(kept, b"x" * 32, b"")
     accepted = verdict_codec.to_bytes(Verdict(coverage=Coverage(3, 2, 2), engine=("regorus", "1")))
     for path in entries(kept):
-        other.write(path.name, accepted)
+        other.write_entry(path.name, accepted)
     assert run() == cold
 
 
@@ -221,11 +221,11 @@ def test_what_one_run_learned_of_a_resource_serves_another(root: Path, run: Run,
 
 
 def test_a_verdict_survives_being_kept() -> None:
-    place = Place("a.yaml", 1, 2)
-    waived = Waived("because", "2027-01-01", "me", "T-1", Place("waivers.yaml", 3, None))
-    one = Finding("r", "error", "m", place, Ref("v1", "Pod", "", "a"), ("spec", 0, "x"), "h", "field", waived)
+    place = Location("a.yaml", 1, 2)
+    waived = AppliedWaiver("because", "2027-01-01", "me", "T-1", Location("waivers.yaml", 3, None))
+    one = Finding("r", "error", "m", place, ObjectRef("v1", "Pod", "", "a"), ("spec", 0, "x"), "h", "field", waived)
     whole = Verdict(
-        (one, Finding("s", "info", "n", Place("b"))), Coverage(1, 2, 3, (Gap("c", "d", True),)), ("e", "1"), "p", "q"
+        (one, Finding("s", "info", "n", Location("b"))), Coverage(1, 2, 3, (Gap("c", "d", True),)), ("e", "1"), "p", "q"
     )
     assert verdict_codec.from_bytes(verdict_codec.to_bytes(whole)) == whole
 

@@ -32,18 +32,18 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_program_of_another_version_does_not_count(empty: Path) -> None:
     program(empty, "kustomize", "v5.0.0")
     with pytest.raises(ToolError, match=r"kustomize v5\.7\.1 is not installed \(.* is another version\); run"):
-        toolchain.find("kustomize")
+        toolchain.find_program("kustomize")
 
 
 def test_a_program_of_the_pinned_version_counts_wherever_it_is(empty: Path) -> None:
     path = program(empty, "helm", "v3.22.0+g1234567")
-    assert toolchain.find("helm") == path
+    assert toolchain.find_program("helm") == path
 
 
 def test_a_built_program_that_was_changed_is_seen(empty: Path) -> None:
-    built = program(toolchain.built(toolchain.TOOLS["opa"]).parent, "opa", "Version: 1.22.2")
-    toolchain.checksum(built).write_text("0" * 64)
-    assert not toolchain.intact(built)
+    built = program(toolchain.get_built_path(toolchain.TOOLS["opa"]).parent, "opa", "Version: 1.22.2")
+    toolchain.get_checksum_path(built).write_text("0" * 64)
+    assert not toolchain.is_intact(built)
     code, out, _ = command("tools", "verify", "opa")
     assert (code, "missing or changed" in out) == (3, True)
 
@@ -63,13 +63,13 @@ def test_an_unknown_tool_is_a_usage_error() -> None:
 def test_a_program_that_does_not_end_is_ended() -> None:
     began = time.monotonic()
     with pytest.raises(ToolError, match=r"did not end within 0\.3 seconds"):
-        process.run([sys.executable, "-c", "import time; time.sleep(60)"], 0.3)
+        process.run_command([sys.executable, "-c", "import time; time.sleep(60)"], 0.3)
     assert time.monotonic() - began < 30
 
 
 def test_a_program_gets_a_closed_network_and_no_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
-    code, out, _ = process.run(["/usr/bin/env"], 10)
+    code, out, _ = process.run_command(["/usr/bin/env"], 10)
     assert code == 0
     assert b"hunter2" not in out
     assert b"HTTPS_PROXY=http://127.0.0.1:9" in out
@@ -77,10 +77,12 @@ def test_a_program_gets_a_closed_network_and_no_secrets_of_the_environment(monke
 
 def test_a_program_that_is_not_there_is_told() -> None:
     with pytest.raises(ToolError, match="nowhere cannot be started"):
-        process.run(["/nowhere"], 1)
+        process.run_command(["/nowhere"], 1)
 
 
 def test_a_tool_of_our_own_has_the_version_of_its_content() -> None:
-    own = [tool for tool in toolchain.TOOLS.values() if tool.source]
+    own = [tool for tool in toolchain.TOOLS.values() if tool.source_folder]
     assert [tool.name for tool in own] == ["gotemplate", "luahealth"]
-    assert all(tool.version == toolchain.content(tool) for tool in own), [toolchain.content(tool) for tool in own]
+    assert all(tool.version == toolchain.compute_source_version(tool) for tool in own), [
+        toolchain.compute_source_version(tool) for tool in own
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.model import FieldPath, Gap, Place, Resource
+from gatekeeper.model import FieldPath, Gap, Location, Resource
 from gatekeeper.render import helm_values
 from tests.conftest import Repository, needs
 from tests.render.test_pipeline import render, the
@@ -34,8 +34,10 @@ spec:
 """
 VALUES = "replicas: 1\nimage:\n  name: web\n  tag: v1\nresources:\n  limits: {memory: 1Gi}\n"
 FILES: dict[str, str | bytes] = {
-    "chart/Chart.yaml": CHART, "chart/values.yaml": VALUES, "chart/templates/web.yaml": TEMPLATE
-}  # fmt: skip
+    "chart/Chart.yaml": CHART,
+    "chart/values.yaml": VALUES,
+    "chart/templates/web.yaml": TEMPLATE,
+}
 RELEASE = """\
 apiVersion: helm.toolkit.fluxcd.io/v2
 kind: HelmRelease
@@ -79,16 +81,16 @@ def web(root: Path) -> Resource:
 
 
 def fatal(root: Path) -> list[Gap]:
-    return [gap for gap in render(root).gaps if gap.fatal]
+    return [gap for gap in render(root).gaps if gap.is_fatal]
 
 
 def test_a_chart_that_nothing_uses_is_rendered_with_its_own_values(repository: Repository) -> None:
     found = web(repository(FILES))
     assert found.value["spec"]["replicas"] == 1
-    assert found.origin.place(("spec", "replicas")) == Place("chart/values.yaml", 1, 11)
-    assert found.origin.place((*CONTAINER, "name")) == Place("chart/templates/web.yaml", 11)
+    assert found.origin.find_location(("spec", "replicas")) == Location("chart/values.yaml", 1, 11)
+    assert found.origin.find_location((*CONTAINER, "name")) == Location("chart/templates/web.yaml", 11)
     limit = (*CONTAINER, "resources", "limits", "memory")
-    assert found.origin.place(limit) == Place("chart/values.yaml", 6, 20)
+    assert found.origin.find_location(limit) == Location("chart/values.yaml", 6, 20)
 
 
 def test_a_chart_in_the_root_has_its_subcharts_inside(repository: Repository) -> None:
@@ -106,17 +108,21 @@ def test_a_helm_release_brings_its_files_and_its_values(repository: Repository) 
     root = repository({**FILES, "release.yaml": RELEASE, "envs/prod.yaml": "replicas: 4\nimage: {tag: v2}\n"})
     found = web(root)
     assert (found.ref.namespace, found.ref.name, found.value["spec"]["replicas"]) == ("prod", "shop", 4)
-    assert found.origin.place(("spec", "replicas")) == Place("envs/prod.yaml", 1, 11)
-    assert found.origin.place((*CONTAINER, "image")) == Place("chart/values.yaml", 3, 9)
+    assert found.origin.find_location(("spec", "replicas")) == Location("envs/prod.yaml", 1, 11)
+    assert found.origin.find_location((*CONTAINER, "image")) == Location("chart/values.yaml", 3, 9)
     assert found.value["spec"]["template"]["spec"]["containers"][0]["image"] == "web:v3"
 
 
 def test_values_come_from_config_maps_of_the_repository(repository: Repository) -> None:
     config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: v, namespace: prod}\n"
-    root = repository({
-        **FILES, "release.yaml": RELEASE + "  valuesFrom:\n  - {kind: ConfigMap, name: v}\n", "envs/prod.yaml": "",
-        "v.yaml": config_map + "data:\n  values.yaml: |\n    replicas: 8\n    image: {tag: v9}\n",
-    })  # fmt: skip
+    root = repository(
+        {
+            **FILES,
+            "release.yaml": RELEASE + "  valuesFrom:\n  - {kind: ConfigMap, name: v}\n",
+            "envs/prod.yaml": "",
+            "v.yaml": config_map + "data:\n  values.yaml: |\n    replicas: 8\n    image: {tag: v9}\n",
+        }
+    )
     found = web(root)
     assert found.value["spec"]["replicas"] == 8
     assert b"web:v3" in found.json, "what the release writes itself wins"
@@ -155,15 +161,19 @@ def test_files_of_values_that_may_be_missing_are_left_out(repository: Repository
 
 
 def test_a_release_that_an_overlay_changes_is_rendered_as_changed(repository: Repository) -> None:
-    root = repository({
-        **FILES, "envs/prod.yaml": "", "base/release.yaml": RELEASE,
-        "base/kustomization.yaml": "resources: [release.yaml]\n",
-        "over/kustomization.yaml": "resources: [../base]\npatches: [{path: p.yaml}]\n",
-        "over/p.yaml": RELEASE[: RELEASE.index("spec:")] + "spec:\n  values:\n    replicas: 3\n",
-    })  # fmt: skip
+    root = repository(
+        {
+            **FILES,
+            "envs/prod.yaml": "",
+            "base/release.yaml": RELEASE,
+            "base/kustomization.yaml": "resources: [release.yaml]\n",
+            "over/kustomization.yaml": "resources: [../base]\npatches: [{path: p.yaml}]\n",
+            "over/p.yaml": RELEASE[: RELEASE.index("spec:")] + "spec:\n  values:\n    replicas: 3\n",
+        }
+    )
     found = web(root)
     assert found.value["spec"]["replicas"] == 3
-    assert found.origin.place(("spec", "replicas")) == Place("over/p.yaml", 6, 15)
+    assert found.origin.find_location(("spec", "replicas")) == Location("over/p.yaml", 6, 15)
 
 
 @pytest.mark.parametrize(
@@ -177,20 +187,23 @@ def test_a_release_that_an_overlay_changes_is_rendered_as_changed(repository: Re
 def test_a_chart_from_elsewhere_is_told(repository: Repository, files: dict[str, str | bytes], words: str) -> None:
     [gap] = [gap for gap in render(repository(files)).gaps if "its chart is not in the repository" in gap.reason]
     assert gap.reason.startswith(words)
-    assert not gap.fatal
+    assert not gap.is_fatal
 
 
 def test_a_dependency_of_the_same_repository_is_found(repository: Repository) -> None:
     needs_common = CHART + "dependencies:\n- {name: common, version: 1.0.0, repository: 'file://../common'}\n"
-    root = repository({
-        **FILES, "chart/Chart.yaml": needs_common,
-        "common/Chart.yaml": "apiVersion: v2\nname: common\nversion: 1.0.0\ntype: library\n",
-        "common/templates/_x.tpl": '{{- define "x" }}9{{ end }}',
-        "chart/templates/web.yaml": TEMPLATE.replace("{{ .Values.replicas }}", '{{ include "x" . }}'),
-    })  # fmt: skip
+    root = repository(
+        {
+            **FILES,
+            "chart/Chart.yaml": needs_common,
+            "common/Chart.yaml": "apiVersion: v2\nname: common\nversion: 1.0.0\ntype: library\n",
+            "common/templates/_x.tpl": '{{- define "x" }}9{{ end }}',
+            "chart/templates/web.yaml": TEMPLATE.replace("{{ .Values.replicas }}", '{{ include "x" . }}'),
+        }
+    )
     found = web(root)
     assert found.value["spec"]["replicas"] == 9
-    assert found.origin.place(("spec", "replicas")) == Place("chart/templates/web.yaml", 7)
+    assert found.origin.find_location(("spec", "replicas")) == Location("chart/templates/web.yaml", 7)
     assert not (root / "chart" / "charts").exists(), "nothing is written into the repository"
 
 
@@ -206,18 +219,20 @@ def test_a_chart_that_fails_is_told_in_helms_words(repository: Repository) -> No
     rendered = render(root)
     [finding] = rendered.findings
     assert "give me a name" in finding.message and str(root) not in finding.message
-    assert any(gap.fatal for gap in rendered.gaps)
+    assert any(gap.is_fatal for gap in rendered.gaps)
 
 
 def test_kustomize_inflates_a_chart_of_the_repository(repository: Repository) -> None:
     inflated = "helmCharts:\n- name: web\n  releaseName: kust\n  valuesInline: {replicas: 7}\n"
-    root = repository({
-        "app/kustomization.yaml": inflated,
-        **{f"app/charts/web/{name.removeprefix('chart/')}": text for name, text in FILES.items()},
-    })  # fmt: skip
+    root = repository(
+        {
+            "app/kustomization.yaml": inflated,
+            **{f"app/charts/web/{name.removeprefix('chart/')}": text for name, text in FILES.items()},
+        }
+    )
     found = web(root)
     assert (found.ref.name, found.value["spec"]["replicas"]) == ("kust", 7)
-    assert found.origin.place(("spec", "replicas")) == Place("app/kustomization.yaml", 2, 9)
+    assert found.origin.find_location(("spec", "replicas")) == Location("app/kustomization.yaml", 2, 9)
 
 
 def test_kustomize_fetches_no_chart(repository: Repository) -> None:
@@ -235,8 +250,11 @@ def test_kustomize_fetches_no_chart(repository: Repository) -> None:
     ],
 )
 def test_parameters_are_read_as_helm_reads_set(name: str, value: str, held: Any) -> None:
-    assert helm_values.parameters([{"name": name, "value": value}])[0] == held
+    assert helm_values.parse_parameters([{"name": name, "value": value}])[0] == held
 
 
 def test_mappings_merge_and_all_else_is_replaced() -> None:
-    assert helm_values.merged({"a": {"b": 1, "c": [1]}}, {"a": {"c": [2]}, "d": 3}) == {"a": {"b": 1, "c": [2]}, "d": 3}
+    assert helm_values.merge_values({"a": {"b": 1, "c": [1]}}, {"a": {"c": [2]}, "d": 3}) == {
+        "a": {"b": 1, "c": [2]},
+        "d": 3,
+    }

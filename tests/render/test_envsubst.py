@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.render.envsubst import expand
+from gatekeeper.render.envsubst import expand_variables
 from tests.servers.modules import module
 
 CASE = re.compile(r"params:\s*map\[string\]string\{(.*?)\},\s*input:\s*([\"`].*?[\"`]),\s*output:\s*([\"`].*?[\"`]),\n")
@@ -31,30 +31,45 @@ def test_fluxs_own_cases_come_to_the_same() -> None:
     for variables, given_, wanted in cases:
         # What nothing sets is left, where Flux writes nothing.
         if wanted == "" and not variables:
-            assert expand(given_, variables) == given_
-        elif expand(given_, variables) != wanted:
-            other.append((variables, given_, wanted, expand(given_, variables)))
+            assert expand_variables(given_, variables) == given_
+        elif expand_variables(given_, variables) != wanted:
+            other.append((variables, given_, wanted, expand_variables(given_, variables)))
     assert other == []
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("${a}", "shop"), ("${b}", "${b}"), ("${b:-x}", "x"), ("${e:-x}", "x"), ("${a:-x}", "shop"), ("$a", "$a"),
-        ("$${a}", "${a}"), ("a$$b", "a$b"), ("${a", "${a"), ("${}", "${}"), ("${b^^}", "${b^^}"), ("${a:1:2}", "ho"),
-        ("${a: -2}", "op"), ("${a:x}", "shop"), ("${a:9}", ""), ("${a/o}", "${a/o}"), ("${a#[st]h}", "op"), ("${a%[op]*}", "shop"),
+        ("${a}", "shop"),
+        ("${b}", "${b}"),
+        ("${b:-x}", "x"),
+        ("${e:-x}", "x"),
+        ("${a:-x}", "shop"),
+        ("$a", "$a"),
+        ("$${a}", "${a}"),
+        ("a$$b", "a$b"),
+        ("${a", "${a"),
+        ("${}", "${}"),
+        ("${b^^}", "${b^^}"),
+        ("${a:1:2}", "ho"),
+        ("${a: -2}", "op"),
+        ("${a:x}", "shop"),
+        ("${a:9}", ""),
+        ("${a/o}", "${a/o}"),
+        ("${a#[st]h}", "op"),
+        ("${a%[op]*}", "shop"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_or_is_not_set_stays(text: str, wanted: str) -> None:
-    assert expand(text, {"a": "shop", "e": ""}) == wanted
+    assert expand_variables(text, {"a": "shop", "e": ""}) == wanted
 
 
 @given(st.text(alphabet="${}ab:-/#%^,*[]\\=1", max_size=40))
 def test_whatever_is_written_ends(text: str) -> None:
-    assert isinstance(expand(text, {"a": "b*"}), str)
+    assert isinstance(expand_variables(text, {"a": "b*"}), str)
 
 
 @given(st.text())
 def test_a_text_without_the_sign_stays(text: str) -> None:
     plain = text.replace("$", "")
-    assert expand(plain, {"a": "x"}) == plain
+    assert expand_variables(plain, {"a": "x"}) == plain

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import run
+from gatekeeper.host.process import run_command
 from gatekeeper.render import terraform
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import Tree
@@ -25,7 +25,7 @@ OPEN = 'resource "aws_security_group" "db" {\n  ingress {\n    from_port   = 22\
 def value(folder: Path, text: str, name: str = "main.tf") -> Any:
     (folder / name).write_text(text)
     tree = Tree(folder, [name])
-    found = terraform.read(tree, documents.read(tree, 1)[0])
+    found = terraform.parse_files(tree, documents.parse_tree(tree, 1)[0])
     assert found.gaps == [] and found.findings == []
     return found.resources[0].value
 
@@ -35,11 +35,11 @@ def test_policies_see_what_they_see_in_conftest(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    not toolchain.built(toolchain.TOOLS["conftest"]).is_file(), reason="conftest is built for benchmarks only"
+    not toolchain.get_built_path(toolchain.TOOLS["conftest"]).is_file(), reason="conftest is built for benchmarks only"
 )
 def test_the_vector_is_what_conftest_says(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text(VECTOR["hcl"])
-    code, out, words = run([toolchain.find("conftest"), "parse", tmp_path / "main.tf"], 30)
+    code, out, words = run_command([toolchain.find_program("conftest"), "parse", tmp_path / "main.tf"], 30)
     assert code == 0, words
     theirs = orjson.loads(out)
     assert theirs.get(str(tmp_path / "main.tf"), theirs) == VECTOR["input"]
@@ -62,9 +62,12 @@ def test_a_rule_of_the_library_names_the_line(repository: Repository) -> None:
 
 def test_a_plan_is_judged_by_the_same_rules(repository: Repository) -> None:
     resource = {
-        "address": "module.m.aws_db_instance.db", "mode": "managed", "type": "aws_db_instance", "name": "db",
+        "address": "module.m.aws_db_instance.db",
+        "mode": "managed",
+        "type": "aws_db_instance",
+        "name": "db",
         "values": {"storage_encrypted": False},
-    }  # fmt: skip
+    }
     plan = {
         "format_version": "1.2",
         "terraform_version": "1.9.0",
@@ -73,7 +76,7 @@ def test_a_plan_is_judged_by_the_same_rules(repository: Repository) -> None:
     text = orjson.dumps(plan, option=orjson.OPT_INDENT_2)
     found = judge(repository({"gatekeeper.yaml": "", "plan.json": text})).findings
     line = 1 + text.decode().splitlines().index('                "storage_encrypted": false')
-    assert [(one.rule, one.place.line) for one in found] == [("terraform/unencrypted-store", line)]
+    assert [(one.rule, one.location.line) for one in found] == [("terraform/unencrypted-store", line)]
 
 
 def test_policies_of_the_repository_are_for_terraform_by_their_package(repository: Repository) -> None:
@@ -86,7 +89,7 @@ def test_policies_of_the_repository_are_for_terraform_by_their_package(repositor
         "pod.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}]}\n",
     }
     found = judge(repository(files)).findings
-    assert {(one.rule, one.place.file) for one in found} == {
+    assert {(one.rule, one.location.file) for one in found} == {
         ("terraform.modules/deny", "main.tf"),
         ("main/deny", "pod.yaml"),
     }
@@ -100,20 +103,25 @@ def test_json_schema_policies_are_for_terraform_by_its_kind(repository: Reposito
         "main.tf": 'locals {\n  a = 1\n}\n\nvariable "x" {\n  default = 1\n}\n',
     }
     [finding] = judge(repository(files)).findings
-    assert (finding.rule, finding.place.file, finding.place.line) == ("schemas/described", "main.tf", 5)
+    assert (finding.rule, finding.location.file, finding.location.line) == ("schemas/described", "main.tf", 5)
 
 
 def test_a_waiver_in_the_file_counts(repository: Repository) -> None:
     waiver = '# gatekeeper:waive rule=terraform/open-port expires=2027-02-01 reason="a honeypot"\n'
     root = repository({"gatekeeper.yaml": "", "main.tf": OPEN.replace("  ingress {", f"  {waiver}  ingress {{")})
     verdict = judge(root)
-    assert verdict.word == "accepted" and [bool(one.waived) for one in verdict.findings] == [True]
+    assert verdict.decision == "accepted" and [bool(one.waiver) for one in verdict.findings] == [True]
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [('resource "a" "b" {\n  x = \n}\n', 2), ("resource {{\n", 1), ('x = "hunter2-Zk9vQ1x7Lm3\n', 1), ("a = " + "[" * 100 + "]" * 100 + "\n", None)],
-)  # fmt: skip
+    [
+        ('resource "a" "b" {\n  x = \n}\n', 2),
+        ("resource {{\n", 1),
+        ('x = "hunter2-Zk9vQ1x7Lm3\n', 1),
+        ("a = " + "[" * 100 + "]" * 100 + "\n", None),
+    ],
+)
 def test_what_is_no_hcl_is_told_where_and_without_its_words(
     repository: Repository, text: str, line: int | None
 ) -> None:
@@ -129,5 +137,5 @@ def test_what_is_no_hcl_is_told_where_and_without_its_words(
 def test_any_text_is_read_or_told(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     folder = tmp_path_factory.mktemp("hcl")
     (folder / "a.tf").write_text(text)
-    found = terraform.read(Tree(folder, ["a.tf"]), [])
+    found = terraform.parse_files(Tree(folder, ["a.tf"]), [])
     assert len(found.resources) + len(found.gaps) == 1

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.model import Coverage, Finding, Gap, Place, Ref, Verdict, Waived
+from gatekeeper.model import AppliedWaiver, Coverage, Finding, Gap, Location, ObjectRef, Verdict
 from gatekeeper.report import html
 from tests.conftest import Repository, command
 from tests.gate.test_pipeline import DEPLOYMENT
@@ -55,7 +55,11 @@ def read(page: str) -> Reader:
 
 def one(**changes: object) -> Finding:
     usual = Finding(
-        "images/latest-tag", "error", "runs `x:latest`", Place("clusters/prod/a.yaml", 3, 1), Ref("v1", "Pod", "n", "a")
+        "images/latest-tag",
+        "error",
+        "runs `x:latest`",
+        Location("clusters/prod/a.yaml", 3, 1),
+        ObjectRef("v1", "Pod", "n", "a"),
     )
     return usual._replace(**changes)  # type: ignore[arg-type]
 
@@ -63,8 +67,8 @@ def one(**changes: object) -> Finding:
 @given(st.text(max_size=40))
 def test_whatever_is_found_stays_text(words: str) -> None:
     hostile = f"<script>{words}</script>\"'&<img src=x onerror=y>"
-    place = Place(f"{hostile}.yaml", 1, 1)
-    waived = Waived(hostile, "2027-01-01", hostile, hostile, place)
+    place = Location(f"{hostile}.yaml", 1, 1)
+    waived = AppliedWaiver(hostile, "2027-01-01", hostile, hostile, place)
     found = (
         one(rule=hostile, message=hostile, place=place, hint=hostile),
         one(message=hostile, waived=waived),
@@ -80,13 +84,27 @@ def test_it_tells_what_an_auditor_asks(tmp_path: Path) -> None:
     (tmp_path / "CODEOWNERS").write_text("* @all\n/clusters/ @platform\n*.md @docs\n")
     found = (
         one(),
-        one(place=Place("base/b.yaml", 1)),
-        one(message="kept", waived=Waived("moving out", soon, "ann", "T-7", Place("waivers.yaml", 2))),
+        one(place=Location("base/b.yaml", 1)),
+        one(message="kept", waived=AppliedWaiver("moving out", soon, "ann", "T-7", Location("waivers.yaml", 2))),
         one(message="from before", old=True),
     )
     page = read(html.render(Verdict(found, Coverage(3, 2, 2, (Gap("x.yaml", "too large", True),))), tmp_path)).text
-    for words in ("incomplete", "@platform", "@all", "prod", "shared", "not known", "moving out", "ann", "T-7", soon,
-                  "in 9 days", "from before", "too large", "There before the change, not counted"):  # fmt: skip
+    for words in (
+        "incomplete",
+        "@platform",
+        "@all",
+        "prod",
+        "shared",
+        "not known",
+        "moving out",
+        "ann",
+        "T-7",
+        soon,
+        "in 9 days",
+        "from before",
+        "too large",
+        "There before the change, not counted",
+    ):
         assert words in page, words
 
 
@@ -104,5 +122,5 @@ def test_ages_come_from_git(repository: Repository, tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", ["accepted", "refused", "incomplete"])
 def test_the_verdict_is_the_first_thing_to_see(word: str, tmp_path: Path) -> None:
     gaps = (Gap("a", "b", True),) if word == "incomplete" else ()
-    verdict = Verdict((one(),) if word == "refused" else (), Coverage(skipped=gaps))
+    verdict = Verdict((one(),) if word == "refused" else (), Coverage(gaps=gaps))
     assert read(html.render(verdict, tmp_path)).text.partition("What was judged")[0].count(word) == 2

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gatekeeper.model import Coverage, Finding, Gap, Place, Ref, Verdict
+from gatekeeper.model import Coverage, Finding, Gap, Location, ObjectRef, Verdict
 from gatekeeper.report import text
 
-REF = Ref("v1", "Pod", "prod", "web")
+REF = ObjectRef("v1", "Pod", "prod", "web")
 FINDING = Finding(
-    "images/latest-tag", "error", "no version", Place("a.yaml", 2, 8), REF, ("spec",), "write one", "traced"
+    "images/latest-tag", "error", "no version", Location("a.yaml", 2, 8), REF, ("spec",), "write one", "traced"
 )
 
 
@@ -45,7 +45,7 @@ def test_nothing_found_is_said(tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_judged_weighs_more_than_findings(tmp_path: Path) -> None:
-    verdict = Verdict((FINDING,), Coverage(1, 1, 0, (Gap("b.yaml", "cannot be read", fatal=True),)))
+    verdict = Verdict((FINDING,), Coverage(1, 1, 0, (Gap("b.yaml", "cannot be read", is_fatal=True),)))
     report = text.render(verdict, tmp_path)
     assert "not judged:\n  b.yaml: cannot be read\n" in report
     assert report.endswith("incomplete: 1 error, 1 not judged\n")
@@ -53,7 +53,7 @@ def test_what_could_not_be_judged_weighs_more_than_findings(tmp_path: Path) -> N
 
 def test_a_line_that_a_rule_about_secrets_points_to_is_not_shown_by_any_rule(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("kind: Pod\npassword: hunter2\n")
-    leak = Finding("secrets/env-literal", "error", "a secret", Place("a.yaml", 2, 1), REF)
+    leak = Finding("secrets/env-literal", "error", "a secret", Location("a.yaml", 2, 1), REF)
     report = text.render(Verdict((FINDING, leak), Coverage()), tmp_path)
     assert "hunter2" not in report
 

@@ -13,30 +13,36 @@ import asyncssh
 import pytest
 
 from gatekeeper.errors import ToolError
-from gatekeeper.host.memory_files import Handed
+from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.repositories import git_fetch, git_repository_spec, git_transport, provenance, signature, submodules
 from gatekeeper.repositories import revision as repositories_revision
-from gatekeeper.repositories.git_repository_spec import GitRepository, Ref
-from gatekeeper.repositories.revision import Revision, Unresolved
-from gatekeeper.repositories.signature import Unverified
-from gatekeeper.secret_value import Hidden
+from gatekeeper.repositories.git_repository_spec import GitReference, GitRepository
+from gatekeeper.repositories.revision import Revision, UnresolvedRevisionError
+from gatekeeper.repositories.signature import UnverifiedSignatureError
+from gatekeeper.secret_value import SecretBytes
 from tests.conftest import needs
 from tests.servers import git_server, ssh_server
 from tests.servers.git_server import PASSWORD, USER, Host
 
 WHO = {
-    "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.com", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com",
-    "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
-}  # fmt: skip
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@example.com",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@example.com",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
 
 
 def source(url: str = "https://example.com/r", **spec: Any) -> GitRepository:
     value = {
-        "apiVersion": f"source.toolkit.fluxcd.io/{spec.pop('version', 'v1')}", "kind": "GitRepository",
-        "metadata": {"name": "r", "namespace": "flux-system"}, "spec": {"interval": "1m", "url": url, **spec},
-    }  # fmt: skip
-    return git_repository_spec.read(value)
+        "apiVersion": f"source.toolkit.fluxcd.io/{spec.pop('version', 'v1')}",
+        "kind": "GitRepository",
+        "metadata": {"name": "r", "namespace": "flux-system"},
+        "spec": {"interval": "1m", "url": url, **spec},
+    }
+    return git_repository_spec.parse_git_repository(value)
 
 
 class Work:
@@ -72,8 +78,8 @@ def host(work: Work) -> Iterator[Host]:
 
 
 @pytest.fixture
-def handed() -> Iterator[Handed]:
-    found = Handed()
+def handed() -> Iterator[MemoryFiles]:
+    found = MemoryFiles()
     yield found
     found.close()
 
@@ -82,65 +88,92 @@ def handed() -> Iterator[Handed]:
 def test_every_version_has_the_same_form(version: str) -> None:
     found = source(ref={"branch": "main"}, secretRef={"name": "s"}, timeout="30s", version=version)
     assert found == source(ref={"branch": "main"}, secretRef={"name": "s"}, timeout="30s")
-    assert (found.ref, found.secret, found.timeout, found.interval) == (Ref("main"), "s", 30.0, 60.0)
-    assert source().ref == Ref("master")
+    assert (found.ref, found.secret_name, found.timeout, found.interval) == (GitReference("main"), "s", 30.0, 60.0)
+    assert source().ref == GitReference("master")
 
 
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({"url": "git@github.com:a/b"}, "must begin with"), ({"url": "ext::sh -c id"}, "must begin with"), ({"url": "--upload-pack=id"}, "must begin with"),
-        ({"url": "https://me:secret@example.com/r"}, "holds a password"), ({"ref": {"branch": "--upload-pack=id"}}, "no name that Git takes"),
-        ({"serviceAccountName": "x"}, "serviceAccountName` is not supported"), ({"include": [{"repository": {"name": "b"}, "toPath": "../up"}]}, "must be a path within"), ({"include": [{"toPath": "x"}]}, "repository` is missing"), ({"provider": "azure"}, "provider` is"),
-        ({"verify": {"mode": "Tag"}}, "secretRef` is missing"), ({"ref": {"odd": "x"}}, "odd` is not supported"), ({"accessFrom": {}}, "accessFrom"),
+        ({"url": "git@github.com:a/b"}, "must begin with"),
+        ({"url": "ext::sh -c id"}, "must begin with"),
+        ({"url": "--upload-pack=id"}, "must begin with"),
+        ({"url": "https://me:secret@example.com/r"}, "holds a password"),
+        ({"ref": {"branch": "--upload-pack=id"}}, "no name that Git takes"),
+        ({"serviceAccountName": "x"}, "serviceAccountName` is not supported"),
+        ({"include": [{"repository": {"name": "b"}, "toPath": "../up"}]}, "must be a path within"),
+        ({"include": [{"toPath": "x"}]}, "repository` is missing"),
+        ({"provider": "azure"}, "provider` is"),
+        ({"verify": {"mode": "Tag"}}, "secretRef` is missing"),
+        ({"ref": {"odd": "x"}}, "odd` is not supported"),
+        ({"accessFrom": {}}, "accessFrom"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_or_not_supported_is_refused_by_name(spec: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldError, match=words):
         source(**spec)
 
 
 LISTED = {
-    "HEAD": "0" * 40, "refs/heads/master": "1" * 40, "refs/heads/main": "2" * 40, "refs/tags/v1.0.0": "3" * 40, "refs/tags/v1.0.0^{}": "4" * 40,
-    "refs/tags/v1.2.0-rc.1": "5" * 40, "refs/tags/1.1.9": "6" * 40, "refs/tags/v1.10.0": "7" * 40, "refs/tags/latest": "8" * 40, "refs/pull/7/head": "9" * 40,
-}  # fmt: skip
+    "HEAD": "0" * 40,
+    "refs/heads/master": "1" * 40,
+    "refs/heads/main": "2" * 40,
+    "refs/tags/v1.0.0": "3" * 40,
+    "refs/tags/v1.0.0^{}": "4" * 40,
+    "refs/tags/v1.2.0-rc.1": "5" * 40,
+    "refs/tags/1.1.9": "6" * 40,
+    "refs/tags/v1.10.0": "7" * 40,
+    "refs/tags/latest": "8" * 40,
+    "refs/pull/7/head": "9" * 40,
+}
 
 
 @needs("gotemplate")
 @pytest.mark.parametrize(
     ("ref", "text"),
     [
-        (Ref("main"), f"main@sha1:{'2' * 40}"), (Ref("main", tag="v1.0.0"), f"v1.0.0@sha1:{'4' * 40}"), (Ref("main", "v1.0.0", "1.1.x"), f"1.1.9@sha1:{'6' * 40}"),
-        (Ref(semver=">=1.0.0"), f"v1.10.0@sha1:{'7' * 40}"), (Ref(semver="~1.2.0-0"), f"v1.2.0-rc.1@sha1:{'5' * 40}"), (Ref(semver="1.0.0 - 1.1.9 || 3.x"), f"1.1.9@sha1:{'6' * 40}"),
-        (Ref("main", semver="1.x", name="refs/pull/7/head"), f"refs/pull/7/head@sha1:{'9' * 40}"),
-        (Ref(name="refs/pull/7/head", commit="a" * 40), f"sha1:{'a' * 40}"), (Ref("main", commit="a" * 40), f"main@sha1:{'a' * 40}"),
+        (GitReference("main"), f"main@sha1:{'2' * 40}"),
+        (GitReference("main", tag="v1.0.0"), f"v1.0.0@sha1:{'4' * 40}"),
+        (GitReference("main", "v1.0.0", "1.1.x"), f"1.1.9@sha1:{'6' * 40}"),
+        (GitReference(semver=">=1.0.0"), f"v1.10.0@sha1:{'7' * 40}"),
+        (GitReference(semver="~1.2.0-0"), f"v1.2.0-rc.1@sha1:{'5' * 40}"),
+        (GitReference(semver="1.0.0 - 1.1.9 || 3.x"), f"1.1.9@sha1:{'6' * 40}"),
+        (GitReference("main", semver="1.x", name="refs/pull/7/head"), f"refs/pull/7/head@sha1:{'9' * 40}"),
+        (GitReference(name="refs/pull/7/head", commit="a" * 40), f"sha1:{'a' * 40}"),
+        (GitReference("main", commit="a" * 40), f"main@sha1:{'a' * 40}"),
     ],
-)  # fmt: skip
-def test_of_several_references_the_last_counts(ref: Ref, text: str) -> None:
-    assert str(repositories_revision.resolve(ref, LISTED)) == text
+)
+def test_of_several_references_the_last_counts(ref: GitReference, text: str) -> None:
+    assert str(repositories_revision.resolve_reference(ref, LISTED)) == text
 
 
 @needs("gotemplate")
 @pytest.mark.parametrize(
     ("ref", "words"),
     [
-        (Ref("gone"), "there is no branch `gone`; there is `main`, `master`"), (Ref(tag="v9"), "there is no tag `v9`"), (Ref(semver=">=2.0.0"), "no tag is a version that"),
-        (Ref(semver="nonsense"), "is no range of versions"), (Ref(commit="abc"), "is no commit in full"), (Ref(name="refs/x/y"), "there is no reference"),
+        (GitReference("gone"), "there is no branch `gone`; there is `main`, `master`"),
+        (GitReference(tag="v9"), "there is no tag `v9`"),
+        (GitReference(semver=">=2.0.0"), "no tag is a version that"),
+        (GitReference(semver="nonsense"), "is no range of versions"),
+        (GitReference(commit="abc"), "is no commit in full"),
+        (GitReference(name="refs/x/y"), "there is no reference"),
     ],
-)  # fmt: skip
-def test_what_a_repository_has_not_is_told_with_what_it_has(ref: Ref, words: str) -> None:
-    with pytest.raises(Unresolved, match=words):
-        repositories_revision.resolve(ref, LISTED)
+)
+def test_what_a_repository_has_not_is_told_with_what_it_has(ref: GitReference, words: str) -> None:
+    with pytest.raises(UnresolvedRevisionError, match=words):
+        repositories_revision.resolve_reference(ref, LISTED)
 
 
-def pulled(one: GitRepository, keys: dict[str, str], handed: Handed, folder: Path) -> tuple[Revision, Path]:
-    way = git_transport.way(one.url, {key: Hidden(text.encode()) for key, text in keys.items()}, handed)
-    revision = repositories_revision.resolve(one.ref, git_fetch.listed(one, way))
-    return revision, git_fetch.checkout(one, revision, way, folder)
+def pulled(one: GitRepository, keys: dict[str, str], handed: MemoryFiles, folder: Path) -> tuple[Revision, Path]:
+    way = git_transport.build_transport(
+        one.url, {key: SecretBytes(text.encode()) for key, text in keys.items()}, handed
+    )
+    revision = repositories_revision.resolve_reference(one.ref, git_fetch.list_refs(one, way))
+    return revision, git_fetch.checkout_commit(one, revision, way, folder)
 
 
 def test_a_commit_is_pulled_once_and_an_unchanged_one_costs_one_question(
-    work: Work, host: Host, handed: Handed, tmp_path: Path
+    work: Work, host: Host, handed: MemoryFiles, tmp_path: Path
 ) -> None:
     first = work.commit()
     one = source(f"{host.url}/shop/.git", ref={"branch": "main"})
@@ -157,13 +190,16 @@ def test_a_commit_is_pulled_once_and_an_unchanged_one_costs_one_question(
     assert revision.commit == second and newer != folder and folder.is_dir() and (newer / "b.yaml").is_file()
 
 
-def test_who_may_not_is_told_and_nothing_secret_with_it(work: Work, host: Host, handed: Handed, tmp_path: Path) -> None:
+def test_who_may_not_is_told_and_nothing_secret_with_it(
+    work: Work, host: Host, handed: MemoryFiles, tmp_path: Path
+) -> None:
     work.commit()
     one = source(f"{host.url}/shop/.git", ref={"branch": "main"})
     for keys, words in (
-        ({}, "wants a name and a password"), ({"username": USER, "password": "wrong-one"}, "refuses the name and password|wants a name"),
+        ({}, "wants a name and a password"),
+        ({"username": USER, "password": "wrong-one"}, "refuses the name and password|wants a name"),
         ({"bearerToken": "wrong-token"}, "refuses|wants"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ToolError, match=words) as caught:
             pulled(one, keys, handed, tmp_path / "kept")
         assert "wrong" not in str(caught.value)
@@ -171,10 +207,10 @@ def test_who_may_not_is_told_and_nothing_secret_with_it(work: Work, host: Host, 
     with pytest.raises(ToolError, match="has no such repository"):
         pulled(elsewhere, {"username": USER, "password": PASSWORD}, handed, tmp_path / "kept")
     with pytest.raises(ToolError, match="has no `known_hosts`"):
-        git_transport.way("ssh://git@127.0.0.1/r", {"identity": Hidden(b"key")}, handed)
+        git_transport.build_transport("ssh://git@127.0.0.1/r", {"identity": SecretBytes(b"key")}, handed)
 
 
-def test_a_commit_must_be_on_its_branch(work: Work, handed: Handed, tmp_path: Path) -> None:
+def test_a_commit_must_be_on_its_branch(work: Work, handed: MemoryFiles, tmp_path: Path) -> None:
     first = work.commit()
     work.commit("b.yaml")
     work.git("checkout", "-q", "-b", "side")
@@ -190,12 +226,13 @@ def test_a_commit_must_be_on_its_branch(work: Work, handed: Handed, tmp_path: Pa
 @pytest.mark.parametrize(
     ("ignore", "kept"),
     [
-        (None, ["apps/a.yaml", "apps/keep.md", "b.txt"]), ("*.txt\n", [".github/x.yaml", ".sops.yaml", "apps/a.yaml", "apps/keep.md", "pic.png"]),
+        (None, ["apps/a.yaml", "apps/keep.md", "b.txt"]),
+        ("*.txt\n", [".github/x.yaml", ".sops.yaml", "apps/a.yaml", "apps/keep.md", "pic.png"]),
         ("/*\n!/apps\n!apps/drop.md\n", ["apps/a.yaml", "apps/drop.md", "apps/keep.md"]),
     ],
-)  # fmt: skip
+)
 def test_files_are_left_out_as_flux_leaves_them_out(
-    work: Work, handed: Handed, tmp_path: Path, ignore: str | None, kept: list[str]
+    work: Work, handed: MemoryFiles, tmp_path: Path, ignore: str | None, kept: list[str]
 ) -> None:
     for name in (".github/x.yaml", ".sops.yaml", "apps/a.yaml", "apps/keep.md", "apps/drop.md", "b.txt", "pic.png"):
         (work.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -208,7 +245,9 @@ def test_files_are_left_out_as_flux_leaves_them_out(
     assert found - {"a.yaml", "apps/.sourceignore"} == set(kept)
 
 
-def test_a_repository_is_pulled_over_ssh_by_the_key_of_the_secret(work: Work, handed: Handed, tmp_path: Path) -> None:
+def test_a_repository_is_pulled_over_ssh_by_the_key_of_the_secret(
+    work: Work, handed: MemoryFiles, tmp_path: Path
+) -> None:
     first = work.commit()
     with ssh_server.serving(tmp_path) as host:
         one = source(f"ssh://git@127.0.0.1:{host.port}{work.root}", ref={"branch": "main"})
@@ -229,22 +268,26 @@ def test_a_repository_is_pulled_over_ssh_by_the_key_of_the_secret(work: Work, ha
 
 
 def test_a_proxy_is_asked_with_its_own_name_and_password(
-    work: Work, host: Host, handed: Handed, tmp_path: Path
+    work: Work, host: Host, handed: MemoryFiles, tmp_path: Path
 ) -> None:
     work.commit()
     one = source("http://git.example.invalid/shop/.git", ref={"branch": "main"}, proxySecretRef={"name": "p"})
-    keys = {"username": Hidden(USER.encode()), "password": Hidden(PASSWORD.encode())}
-    proxy = {"address": Hidden(host.url.encode()), "username": Hidden(b"me"), "password": Hidden(b"of the proxy")}
-    way = git_transport.way(one.url, keys, handed, proxy)
-    revision = repositories_revision.resolve(one.ref, git_fetch.listed(one, way))
-    assert (git_fetch.checkout(one, revision, way, tmp_path / "kept") / "a.yaml").is_file()
+    keys = {"username": SecretBytes(USER.encode()), "password": SecretBytes(PASSWORD.encode())}
+    proxy = {
+        "address": SecretBytes(host.url.encode()),
+        "username": SecretBytes(b"me"),
+        "password": SecretBytes(b"of the proxy"),
+    }
+    way = git_transport.build_transport(one.url, keys, handed, proxy)
+    revision = repositories_revision.resolve_reference(one.ref, git_fetch.list_refs(one, way))
+    assert (git_fetch.checkout_commit(one, revision, way, tmp_path / "kept") / "a.yaml").is_file()
     assert all("http://git.example.invalid/" in line for line in host.seen)
     with pytest.raises(ToolError, match="no `address`"):
-        git_transport.way(one.url, keys, handed, {"address": Hidden(b"socks5://x")})
+        git_transport.build_transport(one.url, keys, handed, {"address": SecretBytes(b"socks5://x")})
 
 
 def test_submodules_are_put_in_at_their_commits_and_those_within_them(
-    work: Work, handed: Handed, tmp_path: Path
+    work: Work, handed: MemoryFiles, tmp_path: Path
 ) -> None:
     inner, lib = Work(tmp_path / "host" / "inner"), Work(tmp_path / "host" / "lib")
     inner.commit("deep.yaml")
@@ -271,7 +314,7 @@ def test_submodules_are_put_in_at_their_commits_and_those_within_them(
     ("url", "words"), [("ext::sh -c id", "no address that is followed"), ("/etc", "no address that is followed")]
 )
 def test_a_submodule_from_elsewhere_is_refused(
-    url: str, words: str, work: Work, handed: Handed, tmp_path: Path
+    url: str, words: str, work: Work, handed: MemoryFiles, tmp_path: Path
 ) -> None:
     lib = Work(tmp_path / "host" / "lib")
     lib.commit()
@@ -286,12 +329,14 @@ def test_a_submodule_from_elsewhere_is_refused(
 
 def test_credentials_go_to_no_other_host_with_a_submodule() -> None:
     own = source("https://git.example/a.git")
-    assert submodules.is_near(own, submodules.Submodule("x", "https://git.example/b.git", "1" * 40))
+    assert submodules.is_on_same_host(own, submodules.Submodule("x", "https://git.example/b.git", "1" * 40))
     for url in ("https://other.example/b.git", "http://git.example/b.git", "https://git.example:444/b.git"):
-        assert not submodules.is_near(own, submodules.Submodule("x", url, "1" * 40))
+        assert not submodules.is_on_same_host(own, submodules.Submodule("x", url, "1" * 40))
 
 
-def test_only_some_folders_are_pulled_where_only_they_are_wanted(work: Work, handed: Handed, tmp_path: Path) -> None:
+def test_only_some_folders_are_pulled_where_only_they_are_wanted(
+    work: Work, handed: MemoryFiles, tmp_path: Path
+) -> None:
     for file in ("root.yaml", "apps/a.yaml", "apps/deep/b.yaml", "other/c.yaml"):
         work.commit(file)
     one = source(f"file://{work.root}", ref={"branch": "main"}, sparseCheckout=["apps/deep"])
@@ -307,24 +352,27 @@ def test_only_some_folders_are_pulled_where_only_they_are_wanted(work: Work, han
 @pytest.mark.parametrize(
     ("message", "change"),
     [
-        ("Merge pull request #12 from a/b\n\nTitle", "#12"), ("Add a shop (#7)\n\nmore", "#7"), ("Add (#7) a shop", ""),
-        ("Merge branch 'x'\n\nSee merge request org/repo!34", "!34"), ("x", ""),
+        ("Merge pull request #12 from a/b\n\nTitle", "#12"),
+        ("Add a shop (#7)\n\nmore", "#7"),
+        ("Add (#7) a shop", ""),
+        ("Merge branch 'x'\n\nSee merge request org/repo!34", "!34"),
+        ("x", ""),
     ],
-)  # fmt: skip
+)
 def test_a_commit_is_owed_to_its_author_and_came_by_its_pull_request(
-    message: str, change: str, work: Work, handed: Handed, tmp_path: Path
+    message: str, change: str, work: Work, handed: MemoryFiles, tmp_path: Path
 ) -> None:
     work.commit("a.yaml", "a: b\n", "-m", "x")
     work.git("commit", "-q", "--amend", "-m", message)
     one = source(f"file://{work.root}", ref={"branch": "main"})
     _, folder = pulled(one, {}, handed, tmp_path / "kept")
-    found = provenance.of(one, git_transport.way(one.url, {}, handed), folder, "SHA256:x")
-    assert found == provenance.Credit("a <a@example.com>", "SHA256:x", change)
-    shutil.rmtree(folder.parent / git_fetch.MIRROR)
-    assert provenance.of(one, git_transport.way(one.url, {}, handed), folder).author == ""
+    found = provenance.read_provenance(one, git_transport.build_transport(one.url, {}, handed), folder, "SHA256:x")
+    assert found == provenance.CommitProvenance("a <a@example.com>", "SHA256:x", change)
+    shutil.rmtree(folder.parent / git_fetch.MIRROR_NAME)
+    assert provenance.read_provenance(one, git_transport.build_transport(one.url, {}, handed), folder).author == ""
 
 
-def test_no_link_leads_out_of_a_repository(work: Work, handed: Handed, tmp_path: Path) -> None:
+def test_no_link_leads_out_of_a_repository(work: Work, handed: MemoryFiles, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("of another")
     work.commit()
     for name, target in (("out", tmp_path / "secret"), ("up", "../../../secret"), ("in", "a.yaml"), ("twice", "up")):
@@ -340,28 +388,35 @@ def test_no_link_leads_out_of_a_repository(work: Work, handed: Handed, tmp_path:
 @pytest.mark.parametrize(
     ("wanted", "text"),
     [
-        ("HEAD", f"HEAD@sha1:{'1' * 40}"), ("main", f"main@sha1:{'1' * 40}"), ("v1.1.0", f"v1.1.0@sha1:{'3' * 40}"),
-        ("refs/heads/main", f"refs/heads/main@sha1:{'1' * 40}"), ("1.*", f"v1.1.0@sha1:{'3' * 40}"),
-        (">=1.0 <1.1", f"v1.0.0@sha1:{'2' * 40}"), ("a" * 40, f"sha1:{'a' * 40}"),
+        ("HEAD", f"HEAD@sha1:{'1' * 40}"),
+        ("main", f"main@sha1:{'1' * 40}"),
+        ("v1.1.0", f"v1.1.0@sha1:{'3' * 40}"),
+        ("refs/heads/main", f"refs/heads/main@sha1:{'1' * 40}"),
+        ("1.*", f"v1.1.0@sha1:{'3' * 40}"),
+        (">=1.0 <1.1", f"v1.0.0@sha1:{'2' * 40}"),
+        ("a" * 40, f"sha1:{'a' * 40}"),
     ],
-)  # fmt: skip
+)
 def test_what_an_application_targets_is_found(wanted: str, text: str) -> None:
     listed = {
-        "HEAD": "1" * 40, "refs/heads/main": "1" * 40, "refs/tags/v1.0.0": "2" * 40, "refs/tags/v1.1.0": "4" * 40,
+        "HEAD": "1" * 40,
+        "refs/heads/main": "1" * 40,
+        "refs/tags/v1.0.0": "2" * 40,
+        "refs/tags/v1.1.0": "4" * 40,
         "refs/tags/v1.1.0^{}": "3" * 40,
-    }  # fmt: skip
-    assert str(repositories_revision.targeted(wanted, listed)) == text
+    }
+    assert str(repositories_revision.resolve_target_revision(wanted, listed)) == text
 
 
 @pytest.mark.parametrize(
     ("wanted", "words"), [("nowhere", "no branch or tag `nowhere`"), ("abcdef1", "no commit in full")]
 )
 def test_what_an_application_targets_and_is_not_there_is_told(wanted: str, words: str) -> None:
-    with pytest.raises(repositories_revision.Unresolved, match=words):
-        repositories_revision.targeted(wanted, {"HEAD": "1" * 40, "refs/heads/main": "1" * 40})
+    with pytest.raises(repositories_revision.UnresolvedRevisionError, match=words):
+        repositories_revision.resolve_target_revision(wanted, {"HEAD": "1" * 40, "refs/heads/main": "1" * 40})
 
 
-def test_no_hook_and_no_filter_of_a_repository_runs(work: Work, handed: Handed, tmp_path: Path) -> None:
+def test_no_hook_and_no_filter_of_a_repository_runs(work: Work, handed: MemoryFiles, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     (work.root / ".gitattributes").write_text("*.yaml filter=evil\n")
     hook = work.root / ".git/hooks/post-checkout"
@@ -384,16 +439,18 @@ def signer(tmp_path: Path) -> tuple[Path, str]:
     return key, key.with_suffix(".pub").read_text()
 
 
-def check(one: GitRepository, keys: dict[str, str], handed: Handed, folder: Path) -> str:
-    way = git_transport.way(one.url, {}, handed)
-    revision = repositories_revision.resolve(one.ref, git_fetch.listed(one, way))
+def check(one: GitRepository, keys: dict[str, str], handed: MemoryFiles, folder: Path) -> str:
+    way = git_transport.build_transport(one.url, {}, handed)
+    revision = repositories_revision.resolve_reference(one.ref, git_fetch.list_refs(one, way))
     folder.mkdir(exist_ok=True)
-    mirror = git_fetch.mirrored(one, revision, way, folder)
-    return signature.verified(one, revision, mirror, way, {name: Hidden(text.encode()) for name, text in keys.items()})
+    mirror = git_fetch.fetch_mirror(one, revision, way, folder)
+    return signature.verify_signature(
+        one, revision, mirror, way, {name: SecretBytes(text.encode()) for name, text in keys.items()}
+    )
 
 
 def test_commits_and_tags_must_be_signed_with_a_key_of_ssh(
-    work: Work, signer: tuple[Path, str], handed: Handed, tmp_path: Path
+    work: Work, signer: tuple[Path, str], handed: MemoryFiles, tmp_path: Path
 ) -> None:
     key, public = signer
     signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}")
@@ -412,23 +469,28 @@ def test_commits_and_tags_must_be_signed_with_a_key_of_ssh(
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
     stranger = {"me.sshpub": other.with_suffix(".pub").read_text()}
     for ref, mode, given in (
-        ({"branch": "main"}, "HEAD", stranger), ({"tag": "v1.0.1"}, "Tag", keys), ({"branch": "main"}, "Tag", keys), ({"branch": "main"}, "HEAD", {}),
-    ):  # fmt: skip
-        with pytest.raises(Unverified):
+        ({"branch": "main"}, "HEAD", stranger),
+        ({"tag": "v1.0.1"}, "Tag", keys),
+        ({"branch": "main"}, "Tag", keys),
+        ({"branch": "main"}, "HEAD", {}),
+    ):
+        with pytest.raises(UnverifiedSignatureError):
             check(source(url, ref=ref, verify={**verify, "mode": mode}), given, handed, tmp_path / "kept")
     work.commit("unsigned.yaml")
-    with pytest.raises(Unverified, match="is not signed by any of those who may"):
+    with pytest.raises(UnverifiedSignatureError, match="is not signed by any of those who may"):
         check(source(url, ref={"branch": "main"}, verify=verify), keys, handed, tmp_path / "kept")
 
 
-def test_commits_must_be_signed_with_a_key_of_pgp(work: Work, handed: Handed, tmp_path: Path) -> None:
+def test_commits_must_be_signed_with_a_key_of_pgp(work: Work, handed: MemoryFiles, tmp_path: Path) -> None:
     home = tmp_path / "gnupg"
     home.mkdir(mode=0o700)
     gpg = ["gpg", "--batch", "--homedir", str(home), "--pinentry-mode", "loopback", "--passphrase", ""]
     if subprocess.run(["sh", "-c", "command -v gpg"], check=False, capture_output=True).returncode:
         pytest.skip("GnuPG is not installed")
     try:
-        subprocess.run([*gpg, "--quick-generate-key", "a <a@example.com>", "ed25519", "sign", "0"], check=True, capture_output=True)  # fmt: skip
+        subprocess.run(
+            [*gpg, "--quick-generate-key", "a <a@example.com>", "ed25519", "sign", "0"], check=True, capture_output=True
+        )
         public = subprocess.run([*gpg, "--armor", "--export"], check=True, capture_output=True, text=True).stdout
         work.commit()
         work.git("commit", "-q", "--allow-empty", "-Sa@example.com", "-m", "signed", GNUPGHOME=str(home))
@@ -439,5 +501,5 @@ def test_commits_must_be_signed_with_a_key_of_pgp(work: Work, handed: Handed, tm
     assert len(check(one, {"author.asc": public}, handed, tmp_path / "kept")) == 40
     with pytest.raises(ToolError, match="is no PGP key"):
         check(one, {"author.asc": "nonsense"}, handed, tmp_path / "kept")
-    with pytest.raises(Unverified):
+    with pytest.raises(UnverifiedSignatureError):
         check(one, {}, handed, tmp_path / "kept")

@@ -16,7 +16,7 @@ from gatekeeper.engines.encrypted import sops_files
 from gatekeeper.errors import SealError
 from gatekeeper.gate import pipeline
 from gatekeeper.sealedsecrets import keyring, sealedsecret
-from gatekeeper.secret_value import Hidden
+from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import sops_cli, sops_file
 from gatekeeper.workspace import documents
 from gatekeeper.workspace import tree as workspace_tree
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent.parent / "vectors" / "sealed"
 PLAIN: dict[str, str] = orjson.loads((HERE / "plain.json").read_bytes())
 SEALED = sorted(path.name for path in HERE.glob("*-*.yaml"))
 SOPS = sorted(path.name for path in HERE.glob("sops.*"))
-KEYS = keyring.load([(str(path), path.read_bytes()) for path in sorted(HERE.glob("*.key"))])
+KEYS = keyring.load_keys([(str(path), path.read_bytes()) for path in sorted(HERE.glob("*.key"))])
 DAMAGES = 400
 
 
@@ -57,14 +57,14 @@ def damaged(content: bytes, seed: str, count: int = DAMAGES) -> list[bytes]:
 @pytest.mark.parametrize("name", SEALED)
 def test_every_vector_of_kubeseal_opens(name: str) -> None:
     [document] = documents.parse((HERE / name).read_bytes())[0]
-    assert values_of(sealedsecret.unseal(documents.value_of(document), list(KEYS))) == PLAIN
+    assert values_of(sealedsecret.unseal_secret(documents.to_value(document), list(KEYS))) == PLAIN
 
 
 @needs("sops")
 @pytest.mark.parametrize("name", SOPS)
 def test_every_vector_of_sops_opens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(HERE / "age.txt"))
-    text = sops_cli.decrypt((HERE / name).read_bytes(), sops_cli.place(HERE / name), (), 30).reveal()
+    text = sops_cli.decrypt((HERE / name).read_bytes(), sops_cli.resolve_target(HERE / name), (), 30).reveal()
     assert PLAIN["password"].encode() in text
 
 
@@ -76,9 +76,9 @@ def test_a_damaged_seal_gives_its_value_or_none(name: str) -> None:
         parsed, failure = documents.parse(changed)
         if failure is not None or len(parsed) != 1:
             continue
-        value = documents.value_of(parsed[0])
+        value = documents.to_value(parsed[0])
         try:
-            found = sealedsecret.unseal(value, list(KEYS)) if isinstance(value, dict) else {"data": {}}
+            found = sealedsecret.unseal_secret(value, list(KEYS)) if isinstance(value, dict) else {"data": {}}
         except SealError:
             continue
         opened += 1
@@ -90,13 +90,13 @@ def test_a_damaged_seal_gives_its_value_or_none(name: str) -> None:
 @pytest.mark.parametrize("name", SOPS)
 def test_a_damaged_sops_file_is_judged(name: str) -> None:
     content = (HERE / name).read_bytes()
-    whole = sops_file.read(name, content)
-    assert whole is not None and list(sops_files.judge(name, whole, content, None)) == []
+    whole = sops_file.parse_sops_file(name, content)
+    assert whole is not None and list(sops_files.check_sops_file(name, whole, content, None)) == []
     told = 0
     for changed in damaged(content, name):
-        found = sops_file.read(name, changed)
+        found = sops_file.parse_sops_file(name, changed)
         if found is not None:
-            told += bool(list(sops_files.judge(name, found, changed, None)))
+            told += bool(list(sops_files.check_sops_file(name, found, changed, None)))
     assert told
 
 
@@ -104,12 +104,12 @@ def test_a_damaged_sops_file_is_judged(name: str) -> None:
 @pytest.mark.parametrize("name", SOPS)
 def test_a_damaged_sops_file_opens_to_the_same_or_not_at_all(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(HERE / "age.txt"))
-    where = sops_cli.place(HERE / name)
+    where = sops_cli.resolve_target(HERE / name)
     content = (HERE / name).read_bytes()
     whole = sops_cli.decrypt(content, where, (), 30)
     for changed in damaged(content, name, 15):
         try:
-            found: Hidden = sops_cli.decrypt(changed, where, (), 30)
+            found: SecretBytes = sops_cli.decrypt(changed, where, (), 30)
         except SealError as error:
             assert PLAIN["password"] not in str(error)
         else:
@@ -123,7 +123,7 @@ def test_the_gate_judges_a_folder_of_damaged_files_without_a_fault(tmp_path: Pat
     for name in (*SEALED, *SOPS):
         for number, changed in enumerate(chosen.sample(damaged((HERE / name).read_bytes(), name), 12)):
             (tmp_path / f"{number}-{name}").write_bytes(changed)
-    tree = workspace_tree.gather([tmp_path], tmp_path, ())
-    verdict = pipeline.judge(tree, Config(library="off"), pipeline.Asked(os.cpu_count() or 1))
-    assert verdict.word != "accepted"
+    tree = workspace_tree.build_tree([tmp_path], tmp_path, ())
+    verdict = pipeline.run_check(tree, Config(library="off"), pipeline.CheckOptions(os.cpu_count() or 1))
+    assert verdict.decision != "accepted"
     assert not [one for one in verdict.findings if PLAIN["password"] in one.message]

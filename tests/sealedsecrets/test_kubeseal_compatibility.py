@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from gatekeeper.host.process import run
+from gatekeeper.host.process import run_command
 from tests.conftest import command
 from tests.servers import server
 
@@ -68,7 +68,7 @@ def opened(text: str) -> dict[str, bytes]:
 
 
 def kubeseal(*arguments: str | Path, stdin: bytes | None = None) -> str:
-    code, out, words = run([server("kubeseal"), *arguments], 60, stdin=stdin)
+    code, out, words = run_command([server("kubeseal"), *arguments], 60, stdin=stdin)
     assert code == 0, words
     return out.decode()
 

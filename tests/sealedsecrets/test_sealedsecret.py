@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from gatekeeper.errors import SealError
 from gatekeeper.sealedsecrets import crypto, keyring, sealedsecret
 from gatekeeper.sealedsecrets import scope as sealedsecrets_scope
-from gatekeeper.secret_value import Hidden
+from gatekeeper.secret_value import SecretBytes
 from tests.conftest import command, needs
 from tests.sealedsecrets.test_kubeseal_compatibility import SECRET, pair
 
@@ -29,34 +29,41 @@ KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 VALUE = "hunter2-Zk9vQ1x7Lm3"
 TEMPLATES = {
-    "url": "postgres://shop:{{ .password | urlquery }}@{{ .host }}/db", "host": "db.example", "gone": None,
-    "both": '{{ index . "password" | b64enc | quote }}{{ "\\n" }}{{ .text | trim | upper }}', "password": "not this",
-    "none": "{{ .nothing }}|{{ $.host }}", "raw": "{{ .bytes | len }}",
-}  # fmt: skip
+    "url": "postgres://shop:{{ .password | urlquery }}@{{ .host }}/db",
+    "host": "db.example",
+    "gone": None,
+    "both": '{{ index . "password" | b64enc | quote }}{{ "\\n" }}{{ .text | trim | upper }}',
+    "password": "not this",
+    "none": "{{ .nothing }}|{{ $.host }}",
+    "raw": "{{ .bytes | len }}",
+}
 FILLED = {
-    "url": b"postgres://shop:hunter2@db.example/db", "host": b"db.example", "both": '"aHVudGVyMg=="\nGRÜN'.encode(),
-    "none": b"<no value>|db.example", "raw": b"256",
-}  # fmt: skip
+    "url": b"postgres://shop:hunter2@db.example/db",
+    "host": b"db.example",
+    "both": '"aHVudGVyMg=="\nGRÜN'.encode(),
+    "none": b"<no value>|db.example",
+    "raw": b"256",
+}
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.binary(max_size=2000), st.binary(max_size=200))
 def test_every_value_comes_back_under_its_label(value: bytes, label: bytes) -> None:
-    text = crypto.seal(Hidden(value), KEY.public_key(), label)
-    found, used = crypto.unseal(text, [OTHER, KEY], label)
+    text = crypto.seal_value(SecretBytes(value), KEY.public_key(), label)
+    found, used = crypto.unseal_value(text, [OTHER, KEY], label)
     assert found.reveal() == value and used is KEY
     with pytest.raises(SealError, match="another name, namespace or scope"):
-        crypto.unseal(text, [KEY], label + b"x")
+        crypto.unseal_value(text, [KEY], label + b"x")
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_is_changed_is_refused(data: st.DataObject) -> None:
-    raw = bytearray(base64.b64decode(crypto.seal(Hidden(b"value"), KEY.public_key(), b"a/b")))
+    raw = bytearray(base64.b64decode(crypto.seal_value(SecretBytes(b"value"), KEY.public_key(), b"a/b")))
     place = data.draw(st.integers(0, len(raw) - 1))
     raw[place] ^= data.draw(st.integers(1, 255))
     with pytest.raises(SealError):
-        crypto.unseal(base64.b64encode(bytes(raw)).decode(), [KEY], b"a/b")
+        crypto.unseal_value(base64.b64encode(bytes(raw)).decode(), [KEY], b"a/b")
 
 
 @settings(max_examples=100, deadline=None)
@@ -64,11 +71,11 @@ def test_whatever_is_changed_is_refused(data: st.DataObject) -> None:
 def test_whatever_is_no_sealed_value_is_refused(raw: bytes) -> None:
     for text in (base64.b64encode(raw).decode(), raw.decode("latin-1")):
         with pytest.raises(SealError):
-            crypto.unseal(text, [KEY], b"")
+            crypto.unseal_value(text, [KEY], b"")
 
 
 def test_a_value_never_shows() -> None:
-    value = Hidden(VALUE.encode())
+    value = SecretBytes(VALUE.encode())
     assert VALUE not in f"{value!r} {value} {value:>40} {[value]} {value!s}"
     with pytest.raises(TypeError):
         pickle.dumps(value)
@@ -90,16 +97,31 @@ def told(folder: Path, value: Any, *arguments: str | Path, to: str = "seal") -> 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}, "in.yaml:1: is a ConfigMap, and no Secret"),
+        (
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}},
+            "in.yaml:1: is a ConfigMap, and no Secret",
+        ),
         ({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "stringData": {"a": VALUE}}, "has no `metadata.name`"),
         ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}, "holds no value; --allow-empty-data"),
-        ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"a": VALUE + "!"}}, "`data.a` is not valid base64"),
-        ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": [VALUE]}}, "`stringData.a` must be a text"),
+        (
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"a": VALUE + "!"}},
+            "`data.a` is not valid base64",
+        ),
+        (
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": [VALUE]}},
+            "`stringData.a` must be a text",
+        ),
         (b"kind: Secret\nkind: Secret\n", "in.yaml:2: `kind` is written twice, first in line 1"),
-        (b"a: [\n", "is no YAML or JSON"), (b"\xff\xfe\x00", "is no text"), (b"", "holds no object"), (b"- 1\n", "holds no object"),
-        ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": "x" * 1_100_000}}, "a Secret holds"),
+        (b"a: [\n", "is no YAML or JSON"),
+        (b"\xff\xfe\x00", "is no text"),
+        (b"", "holds no object"),
+        (b"- 1\n", "holds no object"),
+        (
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": "x" * 1_100_000}},
+            "a Secret holds",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_sealed_is_told(tmp_path: Path, keys: tuple[Path, Path], value: Any, words: str) -> None:
     code, err = told(tmp_path, value, "--cert", keys[0])
     assert code == 1 and words in err, err
@@ -108,10 +130,11 @@ def test_what_cannot_be_sealed_is_told(tmp_path: Path, keys: tuple[Path, Path], 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "other"}, "none of the keys opens it"), ({"namespace": "other"}, "none of the keys opens it"),
+        ({"name": "other"}, "none of the keys opens it"),
+        ({"namespace": "other"}, "none of the keys opens it"),
         ({"annotations": {"sealedsecrets.bitnami.com/cluster-wide": "true"}}, "none of the keys opens it"),
     ],
-)  # fmt: skip
+)
 def test_a_sealed_secret_in_another_place_is_not_opened(
     tmp_path: Path, keys: tuple[Path, Path], change: dict[str, Any], words: str
 ) -> None:
@@ -152,21 +175,21 @@ class Counting:
 
 
 def test_of_many_keys_the_right_one_is_tried_first_or_found_once(tmp_path: Path, keys: tuple[Path, Path]) -> None:
-    real = keyring.load([("key", keys[1].read_bytes())])[0]
+    real = keyring.load_keys([("key", keys[1].read_bytes())])[0]
     wrong = [Counting(OTHER) for _ in range(35)]
-    right = Counting(real.private)
+    right = Counting(real.private_key)
     counted: list[Any] = [*wrong, right]
-    whole = [real._replace(private=one, fingerprint=str(number)) for number, one in enumerate(counted)]
+    whole = [real._replace(private_key=one, fingerprint=str(number)) for number, one in enumerate(counted)]
     whole[-1] = whole[-1]._replace(fingerprint=real.fingerprint)
     held = sealed_one(tmp_path, keys[0])
     count = len(held["spec"]["encryptedData"])
     ring = list(whole)
-    sealedsecret.unseal(held, ring)
+    sealedsecret.unseal_secret(held, ring)
     assert (right.count, sum(one.count for one in wrong)) == (count, 0)
-    del held["metadata"]["annotations"][sealedsecrets_scope.SEALED_WITH]
+    del held["metadata"]["annotations"][sealedsecrets_scope.SEALED_WITH_ANNOTATION]
     ring, right.count = list(whole), 0
     for _ in range(3):
-        sealedsecret.unseal(held, ring)
+        sealedsecret.unseal_secret(held, ring)
     assert (right.count, sum(one.count for one in wrong)) == (3 * count, 35)
 
 
@@ -180,10 +203,12 @@ def test_a_key_that_is_encrypted_is_told(tmp_path: Path, keys: tuple[Path, Path]
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("AA==", "shorter than its own header says"), (base64.b64encode(b"\xff\xff" + bytes(600)).decode(), "shorter than its own"),
-        ("", "shorter than its own"), ("Ag!", "is not valid base64"),
+        ("AA==", "shorter than its own header says"),
+        (base64.b64encode(b"\xff\xff" + bytes(600)).decode(), "shorter than its own"),
+        ("", "shorter than its own"),
+        ("Ag!", "is not valid base64"),
     ],
-)  # fmt: skip
+)
 def test_a_value_that_is_none_is_told(tmp_path: Path, keys: tuple[Path, Path], text: str, words: str) -> None:
     held = sealed_one(tmp_path, keys[0])
     held["spec"]["encryptedData"] = {"a": text}
@@ -291,10 +316,12 @@ def test_templates_are_filled_with_what_was_sealed(tmp_path: Path, keys: tuple[P
     [
         ('{{ tpl "x" . }}', "`spec.template.data.url` calls `tpl`, which there is not (line 1)"),
         ("ok\n{{ .password | nothing }}", "calls `nothing`, which there is not (line 2"),
-        ("{{ fail .password }}", "fails in `fail` (line 1"), ("{{ if }}", "is no template of Go (line 1"),
-        ('{{ env "HOME" }}', "calls `env`, which there is not"), ("{{ getHostByName .host }}", "calls `getHostByName`"),
+        ("{{ fail .password }}", "fails in `fail` (line 1"),
+        ("{{ if }}", "is no template of Go (line 1"),
+        ('{{ env "HOME" }}', "calls `env`, which there is not"),
+        ("{{ getHostByName .host }}", "calls `getHostByName`"),
     ],
-)  # fmt: skip
+)
 def test_a_template_that_cannot_be_filled_is_told(
     tmp_path: Path, keys: tuple[Path, Path], text: str, words: str
 ) -> None:
@@ -307,10 +334,16 @@ def test_a_template_that_cannot_be_filled_is_told(
 @pytest.mark.parametrize(
     ("annotations", "scope"),
     [
-        ({}, "strict"), (None, "strict"), ({"sealedsecrets.bitnami.com/namespace-wide": "true"}, "namespace-wide"),
-        ({"sealedsecrets.bitnami.com/namespace-wide": "true", "sealedsecrets.bitnami.com/cluster-wide": "true"}, "cluster-wide"),
-        ({"sealedsecrets.bitnami.com/cluster-wide": "false"}, "strict"), ({"sealedsecrets.bitnami.com/cluster-wide": True}, "strict"),
+        ({}, "strict"),
+        (None, "strict"),
+        ({"sealedsecrets.bitnami.com/namespace-wide": "true"}, "namespace-wide"),
+        (
+            {"sealedsecrets.bitnami.com/namespace-wide": "true", "sealedsecrets.bitnami.com/cluster-wide": "true"},
+            "cluster-wide",
+        ),
+        ({"sealedsecrets.bitnami.com/cluster-wide": "false"}, "strict"),
+        ({"sealedsecrets.bitnami.com/cluster-wide": True}, "strict"),
     ],
-)  # fmt: skip
+)
 def test_the_scope_is_what_the_annotations_say(annotations: Any, scope: str) -> None:
-    assert sealedsecrets_scope.scope_of(annotations) == scope
+    assert sealedsecrets_scope.parse_scope(annotations) == scope

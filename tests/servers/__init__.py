@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import run
+from gatekeeper.host.process import run_command
 
 HERE = Path(__file__).parent
 SECONDS = 1800.0
@@ -41,7 +41,7 @@ def built(name: str) -> Path | None:
     folder = HERE / home
     held = [folder / "go.mod", folder / "go.sum", *folder.glob("*.go")]
     sums = hashlib.sha256(b"".join(path.read_bytes() for path in held)).hexdigest()[:16]
-    target = toolchain.cache() / f"{name}-{sums}-{sys.platform}" / name
+    target = toolchain.get_cache_folder() / f"{name}-{sums}-{sys.platform}" / name
     if target.is_file():
         return target
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
@@ -50,7 +50,9 @@ def built(name: str) -> Path | None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{name}.{os.getpid()}")
     command = [go, "build", "-trimpath", "-mod=readonly", "-ldflags", f"-s -w {stamp}", "-o", str(partial), package]
-    code, _, words = run(command, SECONDS, cwd=folder, environment={**toolchain.online(), "CGO_ENABLED": "0"})
+    code, _, words = run_command(
+        command, SECONDS, cwd=folder, environment={**toolchain.get_build_environment(), "CGO_ENABLED": "0"}
+    )
     assert code == 0, words[-2000:]
     partial.replace(target)
     return target

@@ -121,10 +121,17 @@ class Machine:
         self._folder, self._stack = folder, stack
         client, peer, port = free_port(), free_port(), free_port()
         etcd = [
-            str(server("etcd")), "--data-dir", str(folder / "etcd"), "--unsafe-no-fsync",
-            "--listen-client-urls", f"http://127.0.0.1:{client}", "--advertise-client-urls", f"http://127.0.0.1:{client}",
-            "--listen-peer-urls", f"http://127.0.0.1:{peer}",
-        ]  # fmt: skip
+            str(server("etcd")),
+            "--data-dir",
+            str(folder / "etcd"),
+            "--unsafe-no-fsync",
+            "--listen-client-urls",
+            f"http://127.0.0.1:{client}",
+            "--advertise-client-urls",
+            f"http://127.0.0.1:{client}",
+            "--listen-peer-urls",
+            f"http://127.0.0.1:{peer}",
+        ]
         signer = folder / "sa.key"
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         form = serialization.PrivateFormat.TraditionalOpenSSL
@@ -132,12 +139,30 @@ class Machine:
         tokens = folder / "tokens.csv"
         tokens.write_text(f'{TOKEN},admin,1,"system:masters"\n')
         self._command = [
-            str(server("kube-apiserver")), "--etcd-servers", f"http://127.0.0.1:{client}", "--bind-address", "127.0.0.1",
-            "--secure-port", str(port), "--cert-dir", str(folder / "certs"), "--token-auth-file", str(tokens),
-            "--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", str(signer),
-            "--service-account-signing-key-file", str(signer), "--authorization-mode", "RBAC",
-            "--service-cluster-ip-range", "10.0.0.0/24", "--disable-admission-plugins", "ServiceAccount",
-        ]  # fmt: skip
+            str(server("kube-apiserver")),
+            "--etcd-servers",
+            f"http://127.0.0.1:{client}",
+            "--bind-address",
+            "127.0.0.1",
+            "--secure-port",
+            str(port),
+            "--cert-dir",
+            str(folder / "certs"),
+            "--token-auth-file",
+            str(tokens),
+            "--service-account-issuer",
+            "https://kubernetes.default.svc",
+            "--service-account-key-file",
+            str(signer),
+            "--service-account-signing-key-file",
+            str(signer),
+            "--authorization-mode",
+            "RBAC",
+            "--service-cluster-ip-range",
+            "10.0.0.0/24",
+            "--disable-admission-plugins",
+            "ServiceAccount",
+        ]
         self.cluster = Cluster(f"https://127.0.0.1:{port}", folder / "certs" / "apiserver.crt", folder / "kubeconfig")
         self.etcd = stack.enter_context(started(etcd, folder / "etcd.log"))
         self.start()
@@ -182,10 +207,13 @@ def _is_ready(cluster: Cluster) -> bool:
 def _write_kubeconfig(cluster: Cluster) -> None:
     known = {"server": cluster.url, "certificate-authority": str(cluster.certificate)}
     value = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "test",
-        "clusters": [{"name": "test", "cluster": known}], "users": [{"name": "test", "user": {"token": TOKEN}}],
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": known}],
+        "users": [{"name": "test", "user": {"token": TOKEN}}],
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-    }  # fmt: skip
+    }
     cluster.kubeconfig.write_text(yaml.safe_dump(value))
 
 
@@ -208,10 +236,24 @@ def sealed_secrets(cluster: Cluster, folder: Path) -> Iterator[str]:
     host = cluster.url.removeprefix("https://").split(":")
     own = {"KUBERNETES_SERVICE_HOST": host[0], "KUBERNETES_SERVICE_PORT": host[1], "POD_NAMESPACE": "kube-system"}
     command = [
-        unshare, "-rm", "sh", "-c", script, str(account), str(server("controller")), "--key-size", "2048",
-        "--listen-addr", f"127.0.0.1:{port}", "--listen-metrics-addr", f"127.0.0.1:{metrics}",
-        "--kubeclient-qps", "100", "--kubeclient-burst", "100",
-    ]  # fmt: skip
+        unshare,
+        "-rm",
+        "sh",
+        "-c",
+        script,
+        str(account),
+        str(server("controller")),
+        "--key-size",
+        "2048",
+        "--listen-addr",
+        f"127.0.0.1:{port}",
+        "--listen-metrics-addr",
+        f"127.0.0.1:{metrics}",
+        "--kubeclient-qps",
+        "100",
+        "--kubeclient-burst",
+        "100",
+    ]
     with started(command, folder / "controller.log", {**os.environ, **own}) as process:
         url = f"http://127.0.0.1:{port}/v1/cert.pem"
         end = time.monotonic() + SECONDS

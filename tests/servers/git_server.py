@@ -45,11 +45,17 @@ def serving(folder: Path, is_open: bool = False) -> Iterator[Host]:
             path, _, query = re.sub(r"^http://[^/]*", "", self.path).partition("?")
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             environment = {
-                **os.environ, "GIT_PROJECT_ROOT": str(folder), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": path,
-                "QUERY_STRING": query, "REQUEST_METHOD": self.command, "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""), "CONTENT_LENGTH": str(len(body)),
+                **os.environ,
+                "GIT_PROJECT_ROOT": str(folder),
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "PATH_INFO": path,
+                "QUERY_STRING": query,
+                "REQUEST_METHOD": self.command,
+                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+                "CONTENT_LENGTH": str(len(body)),
                 "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-            }  # fmt: skip
+            }
             done = subprocess.run(
                 ["git", "http-backend"], input=body, env=environment, capture_output=True, check=False, timeout=30
             )

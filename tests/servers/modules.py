@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import run
+from gatekeeper.host.process import run_command
 
 SECONDS = 300.0
 
@@ -23,6 +23,6 @@ def module(name: str, version: str) -> Path:
     if go is None:
         pytest.skip("no Go")
     command = [go, "mod", "download", "-json", f"{name}@{version}"]
-    code, out, words = run(command, SECONDS, environment=toolchain.online())
+    code, out, words = run_command(command, SECONDS, environment=toolchain.get_build_environment())
     assert code == 0, words
     return Path(orjson.loads(out)["Dir"])

@@ -41,9 +41,18 @@ def install(cluster: Cluster) -> None:
 def running(cluster: Cluster, folder: Path) -> Iterator[None]:
     """The operator, at the settings at which it is fastest."""
     command = [
-        str(server("external-secrets")), "--concurrent", "20", "--client-qps", "500", "--client-burst", "1000",
-        "--metrics-addr", f"127.0.0.1:{free_port()}", "--live-addr", f"127.0.0.1:{free_port()}",
-    ]  # fmt: skip
+        str(server("external-secrets")),
+        "--concurrent",
+        "20",
+        "--client-qps",
+        "500",
+        "--client-burst",
+        "1000",
+        "--metrics-addr",
+        f"127.0.0.1:{free_port()}",
+        "--live-addr",
+        f"127.0.0.1:{free_port()}",
+    ]
     with started(command, folder / "operator.log", {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}) as process:
         assert process.poll() is None
         yield

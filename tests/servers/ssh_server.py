@@ -51,9 +51,14 @@ async def _serve(let: Path) -> None:
     own, theirs = asyncssh.generate_private_key("ssh-ed25519"), asyncssh.generate_private_key("ssh-ed25519")
     let.write_bytes(theirs.export_public_key())
     server = await asyncssh.create_server(
-        asyncssh.SSHServer, "127.0.0.1", 0, server_host_keys=[own], authorized_client_keys=str(let),
-        process_factory=_answer, encoding=None,
-    )  # fmt: skip
+        asyncssh.SSHServer,
+        "127.0.0.1",
+        0,
+        server_host_keys=[own],
+        authorized_client_keys=str(let),
+        process_factory=_answer,
+        encoding=None,
+    )
     port = server.sockets[0].getsockname()[1]
     known = f"[127.0.0.1]:{port} {own.export_public_key().decode()}"
     host = Host(port, theirs.export_private_key().decode(), known)

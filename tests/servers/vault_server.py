@@ -44,9 +44,14 @@ def running(folder: Path, tls: bool = False) -> Iterator[VaultServer]:
     """
     port = free_port()
     command = [
-        str(server("vault")), "server", "-dev", f"-dev-root-token-id={TOKEN}", f"-dev-listen-address=127.0.0.1:{port}",
-        "-dev-no-store-token", *(["-dev-tls", f"-dev-tls-cert-dir={folder}"] if tls else []),
-    ]  # fmt: skip
+        str(server("vault")),
+        "server",
+        "-dev",
+        f"-dev-root-token-id={TOKEN}",
+        f"-dev-listen-address=127.0.0.1:{port}",
+        "-dev-no-store-token",
+        *(["-dev-tls", f"-dev-tls-cert-dir={folder}"] if tls else []),
+    ]
     with started(command, folder / "vault.log") as process:
         url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         client = hvac.Client(url=url, token=TOKEN, timeout=10, verify=str(folder / "vault-ca.pem") if tls else True)

@@ -42,7 +42,7 @@ class Shop(NamedTuple):
         own = {
             "SOPS_AGE_KEY_FILE": str(key or self.key.file),
             "HOME": str(self.root.parent / "home"),
-            "XDG_CACHE_HOME": str(toolchain.cache().parent.parent),
+            "XDG_CACHE_HOME": str(toolchain.get_cache_folder().parent.parent),
         }
         return command(*arguments, cwd=self.root, env={**os.environ, **own})
 

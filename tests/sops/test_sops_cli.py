@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import run
+from gatekeeper.host.process import run_command
 from gatekeeper.sops import sops_cli
 from tests.conftest import needs
 from tests.sops.conftest import Shop
@@ -37,14 +37,18 @@ def test_every_kind_of_file_comes_back(shop: Shop, name: str) -> None:
     assert VALUE.encode() not in path.read_bytes()
     code, out, err = shop.sops("encrypt", name)
     assert (code, out, err) == (0, f"as it is   {name}\n", "")
-    real: list[str | Path] = [toolchain.find("sops"), "--disable-version-check", "decrypt", path]
+    real: list[str | Path] = [toolchain.find_program("sops"), "--disable-version-check", "decrypt", path]
     own = {"SOPS_AGE_KEY_FILE": str(shop.key.file)}
-    code, plain, _ = run(real, 30, environment=own)
+    code, plain, _ = run_command(real, 30, environment=own)
     # What sops itself prints of its file is what we print.
     done = subprocess.run(
         [sys.executable, "-m", "gatekeeper", "sops", "decrypt", name],
-        cwd=shop.root, env={**os.environ, **own}, capture_output=True, check=False, timeout=60,
-    )  # fmt: skip
+        cwd=shop.root,
+        env={**os.environ, **own},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
     assert (code, done.returncode) == (0, 0) and done.stdout == plain and VALUE.encode() in plain
 
 
@@ -100,7 +104,7 @@ def test_one_value_is_set_and_the_others_keep_their_ciphertext(shop: Shop) -> No
     assert (code, "and no list" in err) == (1, True)
 
 
-@pytest.mark.skipif(not sops_cli.IN_MEMORY.exists(), reason="no memory that looks like a disk")
+@pytest.mark.skipif(not sops_cli.MEMORY_DIR.exists(), reason="no memory that looks like a disk")
 def test_what_an_editor_sees_lies_in_memory_and_is_gone_afterwards(shop: Shop) -> None:
     path = shop.encrypted("secret.yaml", f"a: {VALUE}\nb: {VALUE}\n")
     before = yaml.safe_load(path.read_text())
@@ -110,32 +114,42 @@ def test_what_an_editor_sees_lies_in_memory_and_is_gone_afterwards(shop: Shop) -
     own = {"EDITOR": str(editor), "SOPS_EDITOR": str(editor), "SOPS_AGE_KEY_FILE": str(shop.key.file)}
     done = subprocess.run(
         [sys.executable, "-m", "gatekeeper", "sops", "edit", "secret.yaml"],
-        cwd=shop.root, env={**os.environ, **own}, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        cwd=shop.root,
+        env={**os.environ, **own},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert (done.returncode, done.stdout) == (0, "edited     secret.yaml\n"), done.stderr
     file = Path(seen.read_text().strip())
-    assert file.is_relative_to(sops_cli.IN_MEMORY) and not file.exists() and not file.parent.parent.exists()
+    assert file.is_relative_to(sops_cli.MEMORY_DIR) and not file.exists() and not file.parent.parent.exists()
     after = yaml.safe_load(path.read_text())
     assert after["b"] == before["b"] and yaml.safe_load(shop.sops("decrypt", path)[1]) == {"a": "new", "b": VALUE}
 
 
 def test_an_editor_that_fails_changes_nothing_and_leaves_nothing(shop: Shop) -> None:
     path = shop.encrypted("secret.yaml", f"a: {VALUE}\n")
-    before, known = path.read_bytes(), set(sops_cli.IN_MEMORY.iterdir())
+    before, known = path.read_bytes(), set(sops_cli.MEMORY_DIR.iterdir())
     own = {"EDITOR": "false", "SOPS_EDITOR": "false", "SOPS_AGE_KEY_FILE": str(shop.key.file)}
     done = subprocess.run(
         [sys.executable, "-m", "gatekeeper", "sops", "edit", "secret.yaml"],
-        cwd=shop.root, env={**os.environ, **own}, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        cwd=shop.root,
+        env={**os.environ, **own},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert path.read_bytes() == before and set(sops_cli.IN_MEMORY.iterdir()) == known
+    assert path.read_bytes() == before and set(sops_cli.MEMORY_DIR.iterdir()) == known
 
 
-@pytest.mark.skipif(not sops_cli.IN_MEMORY.exists(), reason="no memory that looks like a disk")
+@pytest.mark.skipif(not sops_cli.MEMORY_DIR.exists(), reason="no memory that looks like a disk")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_nothing_plain_is_left_when_it_is_told_to_end(shop: Shop, number: signal.Signals) -> None:
     path = shop.encrypted("secret.yaml", f"a: {VALUE}\n")
-    before, known = path.read_bytes(), set(sops_cli.IN_MEMORY.iterdir())
+    before, known = path.read_bytes(), set(sops_cli.MEMORY_DIR.iterdir())
     seen = shop.root.parent / "seen"
     os.mkfifo(seen)
     editor = shop.write("../editor.sh", f'#!/bin/sh\necho "$$ $1" > {seen}\nexec sleep 60\n')
@@ -145,8 +159,11 @@ def test_nothing_plain_is_left_when_it_is_told_to_end(shop: Shop, number: signal
     with said.open("wb") as handle:
         process = subprocess.Popen(
             [sys.executable, "-m", "gatekeeper", "sops", "edit", "secret.yaml"],
-            cwd=shop.root, env={**os.environ, **own}, stdout=subprocess.DEVNULL, stderr=handle,
-        )  # fmt: skip
+            cwd=shop.root,
+            env={**os.environ, **own},
+            stdout=subprocess.DEVNULL,
+            stderr=handle,
+        )
     sleeping, _, file = seen.read_text().strip().partition(" ")
     try:
         assert VALUE in Path(file).read_text()
@@ -155,19 +172,23 @@ def test_nothing_plain_is_left_when_it_is_told_to_end(shop: Shop, number: signal
     finally:
         os.kill(int(sleeping), signal.SIGKILL)
     assert VALUE not in said.read_text() and "Traceback" not in said.read_text()
-    assert not Path(file).exists() and set(sops_cli.IN_MEMORY.iterdir()) == known and path.read_bytes() == before
+    assert not Path(file).exists() and set(sops_cli.MEMORY_DIR.iterdir()) == known and path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.yaml", f"a: [{VALUE}\n", "sops cannot read it as yaml: mend it, or give it the ending of what it is (line 1)"),
+        (
+            "a.yaml",
+            f"a: [{VALUE}\n",
+            "sops cannot read it as yaml: mend it, or give it the ending of what it is (line 1)",
+        ),
         ("a.json", f'{{"a": {VALUE}}}', "sops cannot read it as json"),
         ("a.env", f"no pair {VALUE}\n", "every line must be KEY=value"),
         ("a.yaml", "a: 18446744073709551615\n", "a number above 9223372036854775807"),
         ("a.yaml", "", "holds nothing to encrypt"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_encrypted_is_told_without_a_word_of_it(shop: Shop, name: str, content: str, words: str) -> None:
     path = shop.write(name, content)
     code, out, err = shop.sops("encrypt", name)
@@ -217,19 +238,29 @@ def test_rules_that_cannot_be_used_are_told(shop: Shop) -> None:
         ("--hc-vault-transit", "http://127.0.0.1:9/v1/sops/keys/first"),
         ("--pgp", "D7229043384BCC60326C6FB9D8720D957C3D3074"),
     ],
-)  # fmt: skip
+)
 def test_recipients_in_a_kms_are_handed_on_and_asked(shop: Shop, options: tuple[str, str]) -> None:
     """The services themselves are not here; that they are asked, and what is said then, can be seen."""
     shop.write("a.yaml", f"a: {VALUE}\n")
     nowhere = {
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_MAX_ATTEMPTS": "1", "VAULT_TOKEN": "t", "VAULT_MAX_RETRIES": "0", "GNUPGHOME": str(shop.root.parent),
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_MAX_ATTEMPTS": "1",
+        "VAULT_TOKEN": "t",
+        "VAULT_MAX_RETRIES": "0",
+        "GNUPGHOME": str(shop.root.parent),
         "SOPS_AGE_KEY_FILE": str(shop.key.file),
-    }  # fmt: skip
+    }
     done = subprocess.run(
         [sys.executable, "-m", "gatekeeper", "sops", "encrypt", "a.yaml", "--", *options],
-        cwd=shop.root, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        cwd=shop.root,
+        env={**os.environ, **nowhere},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 1 and "its data key cannot be encrypted for one of its recipients" in done.stdout
     assert (shop.root / "a.yaml").read_text() == f"a: {VALUE}\n"
 
@@ -242,8 +273,13 @@ def test_without_sops_it_says_how_to_get_it(shop: Shop) -> None:
         fake.chmod(stat.S_IRWXU if is_old else 0o600)
         done = subprocess.run(
             [sys.executable, "-m", "gatekeeper", "sops", "encrypt", "a.yaml"],
-            cwd=shop.root, env=own, capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
+            cwd=shop.root,
+            env=own,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
         assert done.returncode == 3 and "gatekeeper tools install sops" in done.stderr
         assert ("is another version" in done.stderr) == is_old
 
@@ -270,8 +306,13 @@ def test_a_pgp_key_opens_what_is_encrypted_for_it(shop: Shop, tmp_path: Path) ->
         def ours(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
             return subprocess.run(
                 [sys.executable, "-m", "gatekeeper", "sops", *arguments],
-                cwd=shop.root, env={**own, **more}, capture_output=True, text=True, check=False, timeout=60,
-            )  # fmt: skip
+                cwd=shop.root,
+                env={**own, **more},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
 
         assert ours("encrypt", "secret.yaml").returncode == 0 and fingerprint in path.read_text()
         assert ours("decrypt", "secret.yaml").stdout == f"a: {VALUE}\n"

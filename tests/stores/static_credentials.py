@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gatekeeper.secret_value import Hidden
+from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.protocol import StoreError
 
 
@@ -16,17 +16,17 @@ class Held:
         self.notes = dict(notes or {})
         self.asked: list[tuple[str, tuple[str, ...], int]] = []
 
-    def secret(self, namespace: str, name: str, key: str) -> Hidden:
+    def read_secret(self, namespace: str, name: str, key: str) -> SecretBytes:
         if name not in self.values:
             raise StoreError(f"signs in with `{key}` of the Secret {name}, which is not there")
-        return Hidden(self.values[name].encode())
+        return SecretBytes(self.values[name].encode())
 
-    def text(self, kind: str, namespace: str, name: str, key: str) -> str:
-        return self.secret(namespace, name, key).reveal().decode()
+    def read_text(self, kind: str, namespace: str, name: str, key: str) -> str:
+        return self.read_secret(namespace, name, key).reveal().decode()
 
-    def token(self, namespace: str, name: str, audiences: Sequence[str], seconds: int) -> Hidden:
-        self.asked.append((name, tuple(audiences), seconds))
-        return self.secret(namespace, name, "token")
+    def create_token(self, namespace: str, name: str, audiences: Sequence[str], lifetime_seconds: int) -> SecretBytes:
+        self.asked.append((name, tuple(audiences), lifetime_seconds))
+        return self.read_secret(namespace, name, "token")
 
-    def annotations(self, namespace: str, name: str) -> Mapping[str, str]:
+    def read_annotations(self, namespace: str, name: str) -> Mapping[str, str]:
         return self.notes

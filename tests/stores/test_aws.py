@@ -13,11 +13,11 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.secret_value import Hidden
+from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores import aws_auth, registry
-from gatekeeper.stores.aws import SecretsManager
-from gatekeeper.stores.aws_errors import Counted
-from gatekeeper.stores.protocol import Missing, Outcome, Query, Store, StoreError, Wish
+from gatekeeper.stores.aws import SecretsManagerStore
+from gatekeeper.stores.aws_errors import AwsClient
+from gatekeeper.stores.protocol import FetchOutcome, SecretNotFoundError, SecretQuery, SecretRef, Store, StoreError
 from tests.conftest import Repository, command
 from tests.servers import faulty_proxy
 from tests.servers.faulty_proxy import Faults
@@ -81,20 +81,20 @@ HELD = Held({"id": "AKIAEXAMPLE", "key": "a-secret"})
 
 def opened(service: str = "SecretsManager", **more: Any) -> Store:
     provider = {"service": service, "region": REGION, **more}
-    return registry.opened({"spec": {"provider": {"aws": provider}}}, HELD)
+    return registry.open_store({"spec": {"provider": {"aws": provider}}}, HELD)
 
 
-def shown(outcome: Outcome) -> bytes:
-    assert isinstance(outcome, Hidden), outcome
+def shown(outcome: FetchOutcome) -> bytes:
+    assert isinstance(outcome, SecretBytes), outcome
     return outcome.reveal()
 
 
 def test_secrets_are_read_twenty_at_a_time() -> None:
     store = opened()
-    wishes = [Wish(f"app/{number:02}") for number in range(1, 45)]
-    found = store.read(wishes)
+    wishes = [SecretRef(f"app/{number:02}") for number in range(1, 45)]
+    found = store.fetch(wishes)
     assert [orjson.loads(shown(one))["password"] for one in found] == [f"{VALUE}-{number}" for number in range(1, 45)]
-    assert store.calls == 3
+    assert store.request_count == 3
     store.close()
 
 
@@ -108,13 +108,13 @@ def test_versions_stages_binaries_and_metadata() -> None:
             if "AWSPREVIOUS" in stages
         )
     )
-    found = store.read(
+    found = store.fetch(
         [
-            Wish("app/00"),
-            Wish("app/00", "AWSPREVIOUS"),
-            Wish("app/00", f"uuid/{first}"),
-            Wish("binary"),
-            Wish("binary", metadata=True),
+            SecretRef("app/00"),
+            SecretRef("app/00", "AWSPREVIOUS"),
+            SecretRef("app/00", f"uuid/{first}"),
+            SecretRef("binary"),
+            SecretRef("binary", is_metadata=True),
         ]
     )
     assert shown(found[0]) == b"newer" and shown(found[1]) == shown(found[2]) == orjson.dumps(
@@ -124,30 +124,35 @@ def test_versions_stages_binaries_and_metadata() -> None:
 
 
 def test_what_is_not_there_is_missing_and_the_rest_is_read() -> None:
-    found = opened().read(
-        [Wish("app/01"), Wish("none"), Wish("gone"), Wish("app/01", "uuid/00000000-0000-0000-0000-000000000000")]
+    found = opened().fetch(
+        [
+            SecretRef("app/01"),
+            SecretRef("none"),
+            SecretRef("gone"),
+            SecretRef("app/01", "uuid/00000000-0000-0000-0000-000000000000"),
+        ]
     )
-    assert shown(found[0]) and all(isinstance(one, Missing) for one in found[1:3]), found
+    assert shown(found[0]) and all(isinstance(one, SecretNotFoundError) for one in found[1:3]), found
 
 
 def test_secrets_are_found_by_name_path_and_tags() -> None:
     store = opened()
-    assert list(store.find(Query("app/", "0[1-3]$", {}))) == ["app/01", "app/02", "app/03"]
+    assert list(store.find(SecretQuery("app/", "0[1-3]$", {}))) == ["app/01", "app/02", "app/03"]
     # AWS itself takes a key of one tag and the value of another for a match.
-    assert list(store.find(Query("", "", {"team": "shop"}))) == ["binary"]
+    assert list(store.find(SecretQuery("", "", {"team": "shop"}))) == ["binary"]
 
 
 def test_parameters_are_read_ten_at_a_time_and_found_by_path_and_tag() -> None:
     store = opened("ParameterStore", prefix="/app/")
-    found = store.read([Wish(f"{number:02}") for number in range(1, 25)])
+    found = store.fetch([SecretRef(f"{number:02}") for number in range(1, 25)])
     assert [shown(one).decode() for one in found] == [
         f"{VALUE}-{number}" for number in range(1, 25)
-    ] and store.calls == 3
-    found = store.read([Wish("00"), Wish("00", "1"), Wish("none"), Wish("01", metadata=True)])
+    ] and store.request_count == 3
+    found = store.fetch([SecretRef("00"), SecretRef("00", "1"), SecretRef("none"), SecretRef("01", is_metadata=True)])
     assert [shown(one) for one in found[:2]] == [b"newer", f"{VALUE}-0".encode()]
-    assert isinstance(found[2], Missing) and shown(found[3]) == b"{}"
-    assert len(store.find(Query("/app", "/1", {}))) == 10
-    assert list(store.find(Query("", "", {"team": "shop"}))) == ["/web/a"]
+    assert isinstance(found[2], SecretNotFoundError) and shown(found[3]) == b"{}"
+    assert len(store.find(SecretQuery("/app", "/1", {}))) == 10
+    assert list(store.find(SecretQuery("", "", {"team": "shop"}))) == ["/web/a"]
 
 
 def test_keys_from_secrets_and_roles_one_after_the_other(url: str) -> None:
@@ -166,7 +171,7 @@ def test_keys_from_secrets_and_roles_one_after_the_other(url: str) -> None:
     }
     store = opened(auth=auth, **roles)
     # What a role of moto's own account owns is its own; that it answers shows that the role was taken.
-    assert shown(store.read([Wish("binary")])[0]) == b"\x00\xff"
+    assert shown(store.fetch([SecretRef("binary")])[0]) == b"\x00\xff"
     with pytest.raises(StoreError, match="which is not there"):
         opened(auth={"secretRef": {"accessKeyIDSecretRef": {"name": "none", "key": "a"}}})
 
@@ -174,14 +179,16 @@ def test_keys_from_secrets_and_roles_one_after_the_other(url: str) -> None:
 @pytest.mark.parametrize(
     ("provider", "words"),
     [
-        ({"auth": {"jwt": {}}}, "`spec.provider.aws.auth.jwt.serviceAccountRef` is missing"), ({"service": "CertificateManager"}, "`spec.provider.aws.service` is"),
-        ({"region": ""}, "`spec.provider.aws.region` is missing"), ({"nothing": 1}, "`spec.provider.aws.nothing` is not supported"),
+        ({"auth": {"jwt": {}}}, "`spec.provider.aws.auth.jwt.serviceAccountRef` is missing"),
+        ({"service": "CertificateManager"}, "`spec.provider.aws.service` is"),
+        ({"region": ""}, "`spec.provider.aws.region` is missing"),
+        ({"nothing": 1}, "`spec.provider.aws.nothing` is not supported"),
         ({"auth": {"secretRef": {}}}, "accessKeyIDSecretRef` is missing"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_supported_is_refused_by_name(provider: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldError) as caught:
-        registry.opened(
+        registry.open_store(
             {"spec": {"provider": {"aws": {"service": "SecretsManager", "region": REGION, **provider}}}},
             HELD,
         )
@@ -217,13 +224,15 @@ def fault(code: str, message: str = VALUE) -> Exception:
 @pytest.mark.parametrize(
     ("code", "may_pass", "words"),
     [
-        ("ThrottlingException", True, "asked too often"), ("AccessDeniedException", False, "do not allow it"),
-        ("ExpiredTokenException", False, "does not know who asks"), ("DecryptionFailure", False, "refuses (DecryptionFailure)"),
+        ("ThrottlingException", True, "asked too often"),
+        ("AccessDeniedException", False, "do not allow it"),
+        ("ExpiredTokenException", False, "does not know who asks"),
+        ("DecryptionFailure", False, "refuses (DecryptionFailure)"),
     ],
-)  # fmt: skip
+)
 def test_an_error_is_told_without_what_aws_says(code: str, may_pass: bool, words: str) -> None:
-    found = SecretsManager(Counted(Faulty(fault(code)))).read([Wish("a"), Wish("b")])
-    assert all(isinstance(one, StoreError) and one.may_pass == may_pass and words in str(one) for one in found)
+    found = SecretsManagerStore(AwsClient(Faulty(fault(code)))).fetch([SecretRef("a"), SecretRef("b")])
+    assert all(isinstance(one, StoreError) and one.is_transient == may_pass and words in str(one) for one in found)
     assert not any(VALUE in str(one) for one in found)
 
 
@@ -232,16 +241,18 @@ def test_a_part_of_a_batch_is_no_answer_to_the_rest() -> None:
         "SecretValues": [{"Name": "a", "SecretString": "x"}],
         "Errors": [{"SecretId": "b", "ErrorCode": "AccessDeniedException", "Message": VALUE}],
     }
-    found = SecretsManager(Counted(Faulty(part, {"SecretString": "late"}))).read([Wish("a"), Wish("b"), Wish("c")])
+    found = SecretsManagerStore(AwsClient(Faulty(part, {"SecretString": "late"}))).fetch(
+        [SecretRef("a"), SecretRef("b"), SecretRef("c")]
+    )
     assert shown(found[0]) == b"x" and "do not allow it" in str(found[1]) and shown(found[2]) == b"late"
-    assert not isinstance(found[1], Missing) and VALUE not in str(found[1])
+    assert not isinstance(found[1], SecretNotFoundError) and VALUE not in str(found[1])
 
 
 def test_aws_that_does_not_answer_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setattr("gatekeeper.stores.aws_auth.ATTEMPTS", 1)
-    [outcome] = opened().read([Wish("a")])
-    assert isinstance(outcome, StoreError) and outcome.may_pass and "does not answer" in str(outcome)
+    [outcome] = opened().fetch([SecretRef("a")])
+    assert isinstance(outcome, StoreError) and outcome.is_transient and "does not answer" in str(outcome)
 
 
 def test_a_repository_is_read_with_as_few_requests_as_can_be(repository: Repository, url: str) -> None:
@@ -266,7 +277,7 @@ def test_a_repository_is_read_with_as_few_requests_as_can_be(repository: Reposit
 def door(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
     with faulty_proxy.door(url) as found:
         monkeypatch.setenv("AWS_ENDPOINT_URL", found.url)
-        monkeypatch.setattr(aws_auth, "ATTEMPTS", 2)
+        monkeypatch.setattr(aws_auth, "MAX_ATTEMPTS", 2)
         yield found
 
 
@@ -274,10 +285,10 @@ def test_aws_asked_too_often_is_asked_again_and_then_left(door: Faults) -> None:
     store = opened()
     door.body = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
     door.next = [400]
-    assert shown(store.read([Wish("app/01")])[0]) and door.seen == 2
+    assert shown(store.fetch([SecretRef("app/01")])[0]) and door.seen == 2
     door.next, door.seen = [400] * 9, 0
-    [outcome] = store.read([Wish("app/02")])
-    assert isinstance(outcome, StoreError) and outcome.may_pass and "asked too often" in str(outcome)
+    [outcome] = store.fetch([SecretRef("app/02")])
+    assert isinstance(outcome, StoreError) and outcome.is_transient and "asked too often" in str(outcome)
     assert door.seen <= 4
     store.close()
 
@@ -286,20 +297,20 @@ def test_aws_that_answers_half_or_with_a_fault_gives_no_value(door: Faults) -> N
     for fault in ("cut", "no JSON", 503, 500):
         store = opened()
         door.next = [fault] * 9
-        [outcome] = store.read([Wish("app/01", "AWSCURRENT")])
-        assert isinstance(outcome, StoreError) and not isinstance(outcome, Missing), fault
-        assert outcome.may_pass and VALUE not in str(outcome)
+        [outcome] = store.fetch([SecretRef("app/01", "AWSCURRENT")])
+        assert isinstance(outcome, StoreError) and not isinstance(outcome, SecretNotFoundError), fault
+        assert outcome.is_transient and VALUE not in str(outcome)
         door.next = []
-        assert store.keep() and shown(store.read([Wish("app/01", "AWSCURRENT")])[0])
+        assert store.renew_session() and shown(store.fetch([SecretRef("app/01", "AWSCURRENT")])[0])
         store.close()
 
 
 def test_aws_that_does_not_answer_is_not_waited_for_once_for_each_secret(
     door: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aws_auth, "SECONDS", 0.3)
+    monkeypatch.setattr(aws_auth, "TIMEOUT_SECONDS", 0.3)
     store = opened()
     door.next = ["slow"] * 200
-    outcomes = store.read([Wish(f"app/{number:02}", "AWSCURRENT") for number in range(40)])
-    assert all(isinstance(one, StoreError) and one.may_pass for one in outcomes) and door.seen <= 8
+    outcomes = store.fetch([SecretRef(f"app/{number:02}", "AWSCURRENT") for number in range(40)])
+    assert all(isinstance(one, StoreError) and one.is_transient for one in outcomes) and door.seen <= 8
     store.close()

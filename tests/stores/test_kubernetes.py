@@ -14,12 +14,20 @@ import pytest
 import yaml
 
 from gatekeeper.cluster import client as door
-from gatekeeper.cluster.store_credentials import InCluster
+from gatekeeper.cluster.store_credentials import ClusterCredentials
 from gatekeeper.externalsecrets import value_transforms
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.secret_value import Hidden
+from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores import registry
-from gatekeeper.stores.protocol import Keyed, Missing, Outcome, Query, Store, StoreError, Wish
+from gatekeeper.stores.protocol import (
+    FetchOutcome,
+    SecretNotFoundError,
+    SecretQuery,
+    SecretRef,
+    Store,
+    StoreError,
+    StructuredSecret,
+)
 from tests.conftest import needs
 from tests.servers import cluster as servers
 from tests.servers import vault_server
@@ -71,9 +79,9 @@ def _bind(cluster: Cluster, path: str, kind: str, name: str, subject: dict[str, 
 
 
 @pytest.fixture
-def held(cluster: Cluster) -> Iterator[InCluster]:
-    with door.opened(cluster.kubeconfig) as client:
-        yield InCluster(client, "vault", False)
+def held(cluster: Cluster) -> Iterator[ClusterCredentials]:
+    with door.open_client(cluster.kubeconfig) as client:
+        yield ClusterCredentials(client, "vault", False)
 
 
 class Opens(Protocol):
@@ -81,7 +89,7 @@ class Opens(Protocol):
 
 
 @pytest.fixture
-def opened(cluster: Cluster, held: InCluster) -> Iterator[Opens]:
+def opened(cluster: Cluster, held: ClusterCredentials) -> Iterator[Opens]:
     """Opens stores of the namespace `prod`, and closes them."""
     with ExitStack() as stack:
 
@@ -89,61 +97,69 @@ def opened(cluster: Cluster, held: InCluster) -> Iterator[Opens]:
             server = {"url": cluster.url, "caProvider": {"type": "ConfigMap", "name": "ca", "key": "ca.crt"}}
             auth = {"token": {"bearerToken": {"name": "t", "key": "token"}}} if auth is None else auth
             provider = {"remoteNamespace": "prod", "server": server, "auth": auth, **more}
-            return stack.enter_context(closing(registry.opened({"spec": {"provider": {"kubernetes": provider}}}, held)))
+            return stack.enter_context(
+                closing(registry.open_store({"spec": {"provider": {"kubernetes": provider}}}, held))
+            )
 
         yield open_
 
 
-def shown(outcome: Outcome) -> bytes:
-    assert isinstance(outcome, Hidden), outcome
+def shown(outcome: FetchOutcome) -> bytes:
+    assert isinstance(outcome, SecretBytes), outcome
     return outcome.reveal()
 
 
 @needs("gotemplate")
 def test_secrets_of_another_namespace_are_read_with_whatever_they_hold(opened: Opens) -> None:
     store = opened()
-    whole, notes, none, version = store.read(
-        [Wish("db"), Wish("db", metadata=True), Wish("none"), Wish("db", version="1")]
+    whole, notes, none, version = store.fetch(
+        [SecretRef("db"), SecretRef("db", is_metadata=True), SecretRef("none"), SecretRef("db", version="1")]
     )
-    assert isinstance(whole, Keyed) and whole.parts["raw"].reveal() == RAW
+    assert isinstance(whole, StructuredSecret) and whole.parts["raw"].reveal() == RAW
     assert orjson.loads(shown(notes)) == {"annotations": {"note": "n"}, "labels": {"team": "shop"}}
-    assert isinstance(none, Missing) and "no versions" in str(version) and store.calls == 2
+    assert isinstance(none, SecretNotFoundError) and "no versions" in str(version) and store.request_count == 2
     paths = ["raw", "password", "file.json", "conf.a.b", "conf.none", "none", "file.json.a"]
-    found = value_transforms.parts([(whole, path) for path in paths])
+    found = value_transforms.extract_parts([(whole, path) for path in paths])
     expected = [RAW, b"s3cr3t <&>", b'{"a":{"b":[1,"x"]}}', b"deep", None, None, None]
     assert [one.reveal() if one else None for one in found] == expected
-    assert value_transforms.each(whole)["raw"].reveal() == RAW
+    assert value_transforms.extract_values(whole)["raw"].reveal() == RAW
     store.close()
 
 
 def test_secrets_are_found_by_name_and_label(opened: Opens) -> None:
     store = opened()
-    assert list(store.find(Query("", "^(db|web)$", {}))) == ["db", "web"]
-    assert list(store.find(Query("", "", {"team": "shop"}))) == ["db"]
+    assert list(store.find(SecretQuery("", "^(db|web)$", {}))) == ["db", "web"]
+    assert list(store.find(SecretQuery("", "", {"team": "shop"}))) == ["db"]
     with pytest.raises(StoreError, match="Secrets have names and no paths"):
-        store.find(Query("a", "", {}))
+        store.find(SecretQuery("a", "", {}))
 
 
 def test_a_secret_store_has_only_what_is_in_its_own_namespace(cluster: Cluster) -> None:
-    with door.opened(cluster.kubeconfig) as client:
-        bound, free = InCluster(client, "prod", True), InCluster(client, "", False)
-        assert bound.secret("prod", "web", "token") == free.secret("prod", "web", "token") == Hidden(b"t")
+    with door.open_client(cluster.kubeconfig) as client:
+        bound, free = ClusterCredentials(client, "prod", True), ClusterCredentials(client, "", False)
+        assert (
+            bound.read_secret("prod", "web", "token") == free.read_secret("prod", "web", "token") == SecretBytes(b"t")
+        )
         for ask in (
-            lambda: bound.secret("vault", "t", "token"), lambda: bound.text("ConfigMap", "vault", "ca", "ca.crt"),
-            lambda: bound.token("vault", "shop", [], 600), lambda: bound.annotations("vault", "shop"),
-        ):  # fmt: skip
+            lambda: bound.read_secret("vault", "t", "token"),
+            lambda: bound.read_text("ConfigMap", "vault", "ca", "ca.crt"),
+            lambda: bound.create_token("vault", "shop", [], 600),
+            lambda: bound.read_annotations("vault", "shop"),
+        ):
             with pytest.raises(StoreError, match="a SecretStore has only what is in its own"):
                 ask()
         with pytest.raises(StoreError, match="names no namespace"):
-            free.secret("", "t", "token")
+            free.read_secret("", "t", "token")
 
 
 def test_a_service_account_sees_what_it_may(opened: Opens) -> None:
     store = opened({"serviceAccount": {"name": "shop"}})
-    assert isinstance(store.read([Wish("db")])[0], Keyed)
-    [refused] = opened({"serviceAccount": {"name": "poor"}}).read([Wish("db")])
+    assert isinstance(store.fetch([SecretRef("db")])[0], StructuredSecret)
+    [refused] = opened({"serviceAccount": {"name": "poor"}}).fetch([SecretRef("db")])
     assert (
-        isinstance(refused, StoreError) and "the cluster refuses (Forbidden)" in str(refused) and not refused.may_pass
+        isinstance(refused, StoreError)
+        and "the cluster refuses (Forbidden)" in str(refused)
+        and not refused.is_transient
     )
 
 
@@ -153,14 +169,14 @@ def test_a_kubeconfig_of_a_secret_reaches_for_nothing_outside(cluster: Cluster) 
     [known] = value["clusters"]
     known["cluster"] = {"server": cluster.url, "certificate-authority-data": bundle}
 
-    def read(user: Any) -> Outcome:
+    def read(user: Any) -> FetchOutcome:
         value["users"][0]["user"] = user
         provider = {"remoteNamespace": "prod", "authRef": {"name": "k", "key": "config"}}
         kept = Held({"k": yaml.safe_dump(value)})
-        with closing(registry.opened({"spec": {"provider": {"kubernetes": provider}}}, kept)) as store:
-            return store.read([Wish("web")])[0]
+        with closing(registry.open_store({"spec": {"provider": {"kubernetes": provider}}}, kept)) as store:
+            return store.fetch([SecretRef("web")])[0]
 
-    assert isinstance(read({"token": TOKEN}), Keyed)
+    assert isinstance(read({"token": TOKEN}), StructuredSecret)
     for user in ({"exec": {"command": "id"}}, {"tokenFile": "/etc/passwd"}, {"client-key": "/etc/passwd"}):
         with pytest.raises(StoreError, match="it may reach for nothing outside"):
             read(user)
@@ -170,12 +186,19 @@ def test_a_kubeconfig_of_a_secret_reaches_for_nothing_outside(cluster: Cluster) 
     ("provider", "words"),
     [
         ({"auth": {}}, "`spec.provider.kubernetes.auth.token` or `serviceAccount` or `cert` must be there"),
-        ({"auth": {"token": {}}}, "bearerToken` is missing"), ({"auth": {"cert": {}}}, "clientCert` is missing"), ({"odd": 1}, "kubernetes.odd` is not supported"),
-        ({"auth": {"serviceAccount": {"name": "none"}}}, "gives no ServiceAccount vault/none"), ({"auth": {"token": {"bearerToken": {"name": "x"}}}}, "vault/x, which is not there"),
-        ({"server": {"url": "https://127.0.0.1:9", "caBundle": "!"}}, "caBundle` is no base64"), ({"authRef": {"name": "t", "key": "token"}}, "is no kubeconfig"),
-        ({"server": {"url": "https://127.0.0.1:9", "caProvider": {"type": "ConfigMap", "name": "none"}}}, "`ca.crt` of the ConfigMap vault/none, which is not there"),
+        ({"auth": {"token": {}}}, "bearerToken` is missing"),
+        ({"auth": {"cert": {}}}, "clientCert` is missing"),
+        ({"odd": 1}, "kubernetes.odd` is not supported"),
+        ({"auth": {"serviceAccount": {"name": "none"}}}, "gives no ServiceAccount vault/none"),
+        ({"auth": {"token": {"bearerToken": {"name": "x"}}}}, "vault/x, which is not there"),
+        ({"server": {"url": "https://127.0.0.1:9", "caBundle": "!"}}, "caBundle` is no base64"),
+        ({"authRef": {"name": "t", "key": "token"}}, "is no kubeconfig"),
+        (
+            {"server": {"url": "https://127.0.0.1:9", "caProvider": {"type": "ConfigMap", "name": "none"}}},
+            "`ca.crt` of the ConfigMap vault/none, which is not there",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_store_names_and_is_not_there_is_told(opened: Opens, provider: dict[str, Any], words: str) -> None:
     with pytest.raises((StoreError, FieldError)) as caught:
         opened(**provider)
@@ -184,15 +207,15 @@ def test_what_a_store_names_and_is_not_there_is_told(opened: Opens, provider: di
 
 def test_a_cluster_that_is_not_there_may_come_back(cluster: Cluster, opened: Opens) -> None:
     server = {"url": f"https://127.0.0.1:{servers.free_port()}"}
-    [outcome] = opened(server=server).read([Wish("db")])
-    assert isinstance(outcome, StoreError) and outcome.may_pass and "does not answer" in str(outcome)
-    [name] = opened().read([Wish("../secrets")])
+    [outcome] = opened(server=server).fetch([SecretRef("db")])
+    assert isinstance(outcome, StoreError) and outcome.is_transient and "does not answer" in str(outcome)
+    [name] = opened().fetch([SecretRef("../secrets")])
     assert "is no name of a Secret" in str(name)
-    [outcome] = opened(server={"url": cluster.url}).read([Wish("db")])
+    [outcome] = opened(server={"url": cluster.url}).fetch([SecretRef("db")])
     assert isinstance(outcome, StoreError) and TOKEN not in str(outcome)
 
 
-def test_a_service_account_signs_in_to_vault(cluster: Cluster, held: InCluster, tmp_path: Path) -> None:
+def test_a_service_account_signs_in_to_vault(cluster: Cluster, held: ClusterCredentials, tmp_path: Path) -> None:
     with vault_server.running(tmp_path) as vault:
         client = vault.client
         client.secrets.kv.v2.create_or_update_secret("a", {"b": "c"})
@@ -204,21 +227,26 @@ def test_a_service_account_signs_in_to_vault(cluster: Cluster, held: InCluster, 
         keys = cluster.ask("GET", "/openid/v1/jwks")[1]["keys"]
         client.auth.jwt.configure(jwt_validation_pubkeys=[_pem(keys[0])], bound_issuer="https://kubernetes.default.svc")
         client.auth.jwt.create_role(
-            "shop", user_claim="sub", allowed_redirect_uris=[], role_type="jwt", bound_audiences=["vault"],
-            token_policies=["read"], bound_subject="system:serviceaccount:vault:shop",
-        )  # fmt: skip
+            "shop",
+            user_claim="sub",
+            allowed_redirect_uris=[],
+            role_type="jwt",
+            bound_audiences=["vault"],
+            token_policies=["read"],
+            bound_subject="system:serviceaccount:vault:shop",
+        )
         account = {"serviceAccountRef": {"name": "shop"}}
         for auth in (
             {"kubernetes": {"role": "shop", **account}},
             {"jwt": {"role": "shop", "kubernetesServiceAccountToken": account}},
         ):
             provider = {"server": vault.url, "path": "secret", "auth": auth}
-            store = registry.opened({"spec": {"provider": {"vault": provider}}}, held)
-            assert orjson.loads(shown(store.read([Wish("a")])[0])) == {"b": "c"}
+            store = registry.open_store({"spec": {"provider": {"vault": provider}}}, held)
+            assert orjson.loads(shown(store.fetch([SecretRef("a")])[0])) == {"b": "c"}
         for account in ({"serviceAccountRef": {"name": "poor"}}, {}):
             provider["auth"] = {"kubernetes": {"role": "shop", **account}}
             with pytest.raises((StoreError, FieldError), match=r"Vault refuses|this is no Pod"):
-                registry.opened({"spec": {"provider": {"vault": provider}}}, held)
+                registry.open_store({"spec": {"provider": {"vault": provider}}}, held)
 
 
 def _pem(key: dict[str, str]) -> str:
@@ -233,7 +261,7 @@ def _pem(key: dict[str, str]) -> str:
 
 
 def test_a_service_account_has_a_role_at_aws(
-    cluster: Cluster, held: InCluster, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, held: ClusterCredentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with moto() as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
@@ -246,8 +274,8 @@ def test_a_service_account_has_a_role_at_aws(
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         provider: dict[str, Any] = {"service": "SecretsManager", "region": REGION}
         provider["auth"] = {"jwt": {"serviceAccountRef": {"name": "shop"}}}
-        store = registry.opened({"spec": {"provider": {"aws": provider}}}, held)
-        assert shown(store.read([Wish("a")])[0]) == b"b" and store.keep()
+        store = registry.open_store({"spec": {"provider": {"aws": provider}}}, held)
+        assert shown(store.fetch([SecretRef("a")])[0]) == b"b" and store.renew_session()
         provider["auth"] = {"jwt": {"serviceAccountRef": {"name": "poor"}}}
         with pytest.raises(StoreError, match="which has no annotation"):
-            registry.opened({"spec": {"provider": {"aws": provider}}}, held)
+            registry.open_store({"spec": {"provider": {"aws": provider}}}, held)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gatekeeper.stores import pool
-from gatekeeper.stores.directory import Directory
-from gatekeeper.stores.pool import LONGEST_PAUSE, Kept, Pause
+from gatekeeper.stores.directory import DirectoryStore
+from gatekeeper.stores.pool import MAX_BACKOFF_SECONDS, Backoff, StorePool
 from gatekeeper.stores.protocol import StoreError
 
 
@@ -24,13 +24,13 @@ class Opens:
         self.fault: StoreError | None = None
         self.kept = True
 
-    def __call__(self, key: str, source: Any) -> Directory:
+    def __call__(self, key: str, source: Any) -> DirectoryStore:
         self.times += 1
         if self.fault:
             raise self.fault
         outer = self
 
-        class Watched(Directory):
+        class Watched(DirectoryStore):
             def keep(self) -> bool:
                 return outer.kept
 
@@ -46,16 +46,16 @@ def opens(tmp_path: Any) -> Opens:
 
 
 def test_a_store_is_opened_once_and_anew_when_it_changes_ends_or_refuses(opens: Opens) -> None:
-    kept: Kept[str] = Kept(opens)
-    first = kept.store("a", 1)
-    assert kept.store("a", 1) is first and opens.times == 1
-    assert kept.store("a", 2) is not first and (opens.times, opens.closed) == (2, 1)
+    kept: StorePool[str] = StorePool(opens)
+    first = kept.get_store("a", 1)
+    assert kept.get_store("a", 1) is first and opens.times == 1
+    assert kept.get_store("a", 2) is not first and (opens.times, opens.closed) == (2, 1)
     opens.kept = False
-    kept.store("a", 2)
+    kept.get_store("a", 2)
     assert (opens.times, opens.closed) == (3, 2)
     opens.kept = True
-    kept.learn({"a": 2}, {"a": StoreError("403")})
-    kept.store("a", 2)
+    kept.record_faults({"a": 2}, {"a": StoreError("403")})
+    kept.get_store("a", 2)
     assert (opens.times, opens.closed) == (4, 3)
     kept.close()
     assert opens.closed == 4
@@ -64,29 +64,34 @@ def test_a_store_is_opened_once_and_anew_when_it_changes_ends_or_refuses(opens: 
 def test_what_may_pass_is_left_alone_longer_and_longer(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    kept: Kept[str] = Kept(opens)
-    opens.fault = StoreError("gone", may_pass=True, is_whole=True)
+    kept: StorePool[str] = StorePool(opens)
+    opens.fault = StoreError("gone", is_transient=True, is_store_wide=True)
     asked = []
     for _ in range(2000):
         before = opens.times
         with pytest.raises(StoreError, match="gone"):
-            kept.store("a", 1)
+            kept.get_store("a", 1)
         if opens.times > before:
             asked.append(now[0])
-            kept.learn({"a": 1}, {"a": opens.fault})
+            kept.record_faults({"a": 1}, {"a": opens.fault})
         now[0] += 1
     waits = [later - sooner for sooner, later in itertools.pairwise(asked)]
-    assert len(asked) < 20 and waits[0] <= 2 and max(waits) <= LONGEST_PAUSE + 1 and max(waits) > LONGEST_PAUSE / 2
+    assert (
+        len(asked) < 20
+        and waits[0] <= 2
+        and max(waits) <= MAX_BACKOFF_SECONDS + 1
+        and max(waits) > MAX_BACKOFF_SECONDS / 2
+    )
     # What it is opened from has changed, which may have been the reason.
     before = opens.times
     with pytest.raises(StoreError):
-        kept.store("a", 2)
+        kept.get_store("a", 2)
     assert opens.times == before + 1
     opens.fault = None
-    kept.learn({"a": 1}, {})
-    assert kept.store("a", 1)
+    kept.record_faults({"a": 1}, {})
+    assert kept.get_store("a", 1)
 
 
 def test_pauses_are_not_all_the_same() -> None:
-    found = {pool.pause(Pause(5, 0.0), 0.0).until for _ in range(50)}
+    found = {pool.next_backoff(Backoff(5, 0.0), 0.0).until for _ in range(50)}
     assert len(found) == 50 and all(16 <= one <= 32 for one in found)

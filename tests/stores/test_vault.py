@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.secret_value import Hidden
+from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores import registry
-from gatekeeper.stores.protocol import Missing, Outcome, Query, Store, StoreError, Wish
-from gatekeeper.stores.vault import Place, Session, Vault
+from gatekeeper.stores.protocol import FetchOutcome, SecretNotFoundError, SecretQuery, SecretRef, Store, StoreError
+from gatekeeper.stores.vault import VaultConfig, VaultSession, VaultStore
 from tests.conftest import Repository, command, needs
 from tests.servers import cluster as servers
 from tests.servers import vault_server
@@ -45,59 +45,75 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VaultServer]:
 
 def opened(vault: VaultServer, auth: Any = None, **more: Any) -> Store:
     provider = {"server": vault.url, "path": "secret", "auth": auth or {"tokenSecretRef": {"name": "token"}}, **more}
-    return registry.opened({"spec": {"provider": {"vault": provider}}}, HELD)
+    return registry.open_store({"spec": {"provider": {"vault": provider}}}, HELD)
 
 
-def shown(outcome: Outcome) -> Any:
-    assert isinstance(outcome, Hidden), outcome
+def shown(outcome: FetchOutcome) -> Any:
+    assert isinstance(outcome, SecretBytes), outcome
     return orjson.loads(outcome.reveal())
 
 
 def test_secrets_are_read_with_versions_and_metadata(vault: VaultServer) -> None:
     store = opened(vault)
-    found = store.read(
-        [Wish("prod/db"), Wish("prod/db", "1"), Wish("prod/db", metadata=True), Wish("secret/data/prod/db")]
+    found = store.fetch(
+        [
+            SecretRef("prod/db"),
+            SecretRef("prod/db", "1"),
+            SecretRef("prod/db", is_metadata=True),
+            SecretRef("secret/data/prod/db"),
+        ]
     )
     assert [shown(one) for one in found] == [
-        {"password": VALUE, "nested": {"a": 1}}, {"password": "old", "nested": {"a": 1}}, {"team": "shop"},
         {"password": VALUE, "nested": {"a": 1}},
-    ]  # fmt: skip
-    assert store.calls == 4
+        {"password": "old", "nested": {"a": 1}},
+        {"team": "shop"},
+        {"password": VALUE, "nested": {"a": 1}},
+    ]
+    assert store.request_count == 4
     store.close()
 
 
 def test_a_key_stays_below_its_mount_and_means_what_it_says(vault: VaultServer) -> None:
     vault.client.secrets.kv.v2.create_or_update_secret("odd #?%2e name", {"a": "odd"})
     store = opened(vault)
-    found = store.read(
-        [Wish("odd #?%2e name"), Wish("x/../prod/db"), Wish("x/%2e%2e/prod/db"), Wish("../../old/prod/db")]
+    found = store.fetch(
+        [
+            SecretRef("odd #?%2e name"),
+            SecretRef("x/../prod/db"),
+            SecretRef("x/%2e%2e/prod/db"),
+            SecretRef("../../old/prod/db"),
+        ]
     )
     assert shown(found[0]) == {"a": "odd"} and "no paths with" in str(found[1]) and "no paths with" in str(found[3])
-    assert isinstance(found[2], Missing)
+    assert isinstance(found[2], SecretNotFoundError)
 
 
-@pytest.mark.parametrize("wish", [Wish("none"), Wish("gone"), Wish("prod/db", "7"), Wish("none", metadata=True)])
-def test_what_is_not_there_is_missing_and_no_failure(vault: VaultServer, wish: Wish) -> None:
-    [outcome] = opened(vault).read([wish])
-    assert isinstance(outcome, Missing) and str(wish) in str(outcome)
+@pytest.mark.parametrize(
+    "wish", [SecretRef("none"), SecretRef("gone"), SecretRef("prod/db", "7"), SecretRef("none", is_metadata=True)]
+)
+def test_what_is_not_there_is_missing_and_no_failure(vault: VaultServer, wish: SecretRef) -> None:
+    [outcome] = opened(vault).fetch([wish])
+    assert isinstance(outcome, SecretNotFoundError) and str(wish) in str(outcome)
 
 
 def test_the_first_version_of_kv_is_read_too(vault: VaultServer) -> None:
     store = opened(vault, path="old", version="v1")
-    found = store.read([Wish("prod/db"), Wish("old/prod/db"), Wish("none"), Wish("prod/db", metadata=True)])
+    found = store.fetch(
+        [SecretRef("prod/db"), SecretRef("old/prod/db"), SecretRef("none"), SecretRef("prod/db", is_metadata=True)]
+    )
     assert shown(found[0]) == shown(found[1]) == {"password": VALUE}
-    assert isinstance(found[2], Missing) and "have no metadata" in str(found[3])
-    assert list(store.find(Query("", "db", {}))) == ["prod/db"]
+    assert isinstance(found[2], SecretNotFoundError) and "have no metadata" in str(found[3])
+    assert list(store.find(SecretQuery("", "db", {}))) == ["prod/db"]
 
 
 def test_secrets_are_found_by_name_path_and_metadata(vault: VaultServer) -> None:
     store = opened(vault)
-    assert [name for name in store.find(Query("", "", {})) if "odd" not in name] == ["prod/db", "prod/web/front"]
-    assert list(store.find(Query("prod", "front$", {}))) == ["prod/web/front"]
-    assert list(store.find(Query("", "", {"team": "shop"}))) == ["prod/db"]
-    assert store.find(Query("nothing", "", {})) == {}
+    assert [name for name in store.find(SecretQuery("", "", {})) if "odd" not in name] == ["prod/db", "prod/web/front"]
+    assert list(store.find(SecretQuery("prod", "front$", {}))) == ["prod/web/front"]
+    assert list(store.find(SecretQuery("", "", {"team": "shop"}))) == ["prod/db"]
+    assert store.find(SecretQuery("nothing", "", {})) == {}
     with pytest.raises(StoreError, match="no regular expression"):
-        store.find(Query("", "(", {}))
+        store.find(SecretQuery("", "(", {}))
 
 
 def test_every_way_to_sign_in_that_vault_lets_us_try(vault: VaultServer) -> None:
@@ -116,7 +132,7 @@ def test_every_way_to_sign_in_that_vault_lets_us_try(vault: VaultServer) -> None
         {"userPass": {"username": "shop", "secretRef": {"name": "password"}}},
     ]
     for auth in ways:
-        assert shown(opened(vault, auth).read([Wish("prod/db")])[0])["password"] == VALUE
+        assert shown(opened(vault, auth).fetch([SecretRef("prod/db")])[0])["password"] == VALUE
 
 
 @pytest.mark.parametrize(
@@ -126,37 +142,38 @@ def test_every_way_to_sign_in_that_vault_lets_us_try(vault: VaultServer) -> None
         ({"userPass": {"username": "x", "secretRef": {"name": "wrong"}}}, "Vault refuses"),
         ({"jwt": {"role": "x", "secretRef": {"name": "wrong"}}}, "Vault refuses"),
         ({"tokenSecretRef": {"name": "none"}}, "which is not there"),
-        ({"iam": {}}, "`spec.provider.vault.auth.iam` is not supported"), ({}, "names no way to sign in"),
+        ({"iam": {}}, "`spec.provider.vault.auth.iam` is not supported"),
+        ({}, "names no way to sign in"),
         ({"appRole": {"roleId": "x"}}, "`spec.provider.vault.auth.appRole.secretRef` is missing"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_signed_in_with_is_told(vault: VaultServer, auth: dict[str, Any], words: str) -> None:
     provider = {"server": vault.url, "path": "secret", "auth": auth}
     with pytest.raises((StoreError, FieldError)) as caught:
-        registry.opened({"spec": {"provider": {"vault": provider}}}, HELD)
+        registry.open_store({"spec": {"provider": {"vault": provider}}}, HELD)
     assert words in str(caught.value) and "no-such-token" not in str(caught.value)
 
 
 def test_a_token_that_has_ended_or_may_not_is_told(vault: VaultServer) -> None:
-    [outcome] = opened(vault, {"tokenSecretRef": {"name": "wrong"}}).read([Wish("prod/db")])
-    assert isinstance(outcome, StoreError) and not isinstance(outcome, Missing) and "403" in str(outcome)
+    [outcome] = opened(vault, {"tokenSecretRef": {"name": "wrong"}}).fetch([SecretRef("prod/db")])
+    assert isinstance(outcome, StoreError) and not isinstance(outcome, SecretNotFoundError) and "403" in str(outcome)
     CREDENTIALS["short"] = vault.client.auth.token.create(ttl="1h", policies=["default"])["auth"]["client_token"]
     store = opened(vault, {"tokenSecretRef": {"name": "short"}})
-    assert "403" in str(store.read([Wish("prod/db")])[0])
+    assert "403" in str(store.fetch([SecretRef("prod/db")])[0])
     vault.client.auth.token.revoke(CREDENTIALS["short"])
     with pytest.raises(StoreError, match="403"):
-        store.find(Query("", "", {}))
+        store.find(SecretQuery("", "", {}))
 
 
 def test_a_vault_that_is_sealed_or_gone_may_come_back(tmp_path: Path) -> None:
     with vault_server.running(tmp_path) as found:
         store = opened(found)
         found.client.sys.seal()
-        [outcome] = store.read([Wish("prod/db")])
-        assert isinstance(outcome, StoreError) and outcome.may_pass and "is sealed" in str(outcome)
-    assert store.keep()
-    [outcome] = store.read([Wish("prod/db")])
-    assert isinstance(outcome, StoreError) and outcome.may_pass and "does not answer" in str(outcome)
+        [outcome] = store.fetch([SecretRef("prod/db")])
+        assert isinstance(outcome, StoreError) and outcome.is_transient and "is sealed" in str(outcome)
+    assert store.renew_session()
+    [outcome] = store.fetch([SecretRef("prod/db")])
+    assert isinstance(outcome, StoreError) and outcome.is_transient and "does not answer" in str(outcome)
 
 
 def test_only_who_the_store_names_vouches_for_a_vault(tmp_path: Path) -> None:
@@ -166,9 +183,9 @@ def test_only_who_the_store_names_vouches_for_a_vault(tmp_path: Path) -> None:
         pem = (tmp_path / "vault" / "vault-ca.pem").read_bytes()
         before = set(Path(tempfile.gettempdir()).glob("gatekeeper-authority-*"))
         store = opened(found, caBundle=base64.b64encode(pem).decode())
-        assert shown(store.read([Wish("a")])[0]) == {"b": "c"}
+        assert shown(store.fetch([SecretRef("a")])[0]) == {"b": "c"}
         store.close()
-        [outcome] = opened(found).read([Wish("a")])
+        [outcome] = opened(found).fetch([SecretRef("a")])
         assert isinstance(outcome, StoreError) and "is not vouched for: look at `caBundle`" in str(outcome)
         assert set(Path(tempfile.gettempdir()).glob("gatekeeper-authority-*")) == before
 
@@ -180,27 +197,32 @@ def test_what_a_store_asks_for_and_is_not_supported_is_refused_by_name(vault: Va
         ({"akeyless": {}}, "`spec.provider.akeyless` is not supported; there are vault"),
     ):
         with pytest.raises(FieldError) as caught:
-            registry.opened({"spec": {"provider": provider}}, HELD)
+            registry.open_store({"spec": {"provider": provider}}, HELD)
         assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("mount", "version", "key", "path"),
     [
-        ("secret/path", "v2", "foo", "secret/path/data/foo"), ("secret/path", "v1", "foo", "secret/path/foo"),
+        ("secret/path", "v2", "foo", "secret/path/data/foo"),
+        ("secret/path", "v1", "foo", "secret/path/foo"),
         ("secret/path", "v2", "secret/path/foo", "secret/path/data/foo"),
         ("secret/path", "v2", "secret/path/data/foo", "secret/path/data/foo"),
-        ("secret/path", "v1", "secret/path/foo", "secret/path/foo"), ("", "v2", "secret/path/foo", "secret/data/path/foo"),
-        ("", "v2", "secret/path/data/foo", "secret/path/data/foo"), ("", "v1", "secret/path/foo", "secret/path/foo"),
+        ("secret/path", "v1", "secret/path/foo", "secret/path/foo"),
+        ("", "v2", "secret/path/foo", "secret/data/path/foo"),
+        ("", "v2", "secret/path/data/foo", "secret/path/data/foo"),
+        ("", "v1", "secret/path/foo", "secret/path/foo"),
     ],
-)  # fmt: skip
+)
 def test_paths_are_put_together_as_external_secrets_does_it(mount: str, version: str, key: str, path: str) -> None:
-    assert Vault(Place("http://127.0.0.1", mount, version), Session(None)).path(key) == path
+    assert VaultStore(VaultConfig("http://127.0.0.1", mount, version), VaultSession(None)).build_path(key) == path
 
 
 @given(st.text("ab/", max_size=8), st.sampled_from(["", "kv", "kv/x"]), st.sampled_from(["v1", "v2"]))
 def test_no_key_makes_a_path_a_fault(key: str, mount: str, version: str) -> None:
-    assert isinstance(Vault(Place("http://127.0.0.1", mount, version), Session(None)).path(key), str)
+    assert isinstance(
+        VaultStore(VaultConfig("http://127.0.0.1", mount, version), VaultSession(None)).build_path(key), str
+    )
 
 
 @needs("gotemplate")

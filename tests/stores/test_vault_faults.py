@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.secret_value import Hidden
+from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores import registry, vault_auth
 from gatekeeper.stores import vault as vaults
-from gatekeeper.stores.protocol import Missing, Outcome, Store, StoreError, Wish
+from gatekeeper.stores.protocol import FetchOutcome, SecretNotFoundError, SecretRef, Store, StoreError
 from tests.servers import faulty_proxy, vault_server
 from tests.servers.faulty_proxy import Faults
 from tests.servers.vault_server import TOKEN, VaultServer
@@ -47,11 +47,11 @@ def door(vault: VaultServer) -> Iterator[Faults]:
 
 def opened(url: str, auth: Any = None, held: Held | None = None, **more: Any) -> Store:
     provider = {"server": url, "path": "secret", "auth": auth or {"tokenSecretRef": {"name": "token"}}, **more}
-    return registry.opened({"spec": {"provider": {"vault": provider}}}, held or Held({"token": TOKEN}))
+    return registry.open_store({"spec": {"provider": {"vault": provider}}}, held or Held({"token": TOKEN}))
 
 
-def read(store: Store, key: str = "a1") -> Outcome:
-    [outcome] = store.read([Wish(key)])
+def read(store: Store, key: str = "a1") -> FetchOutcome:
+    [outcome] = store.fetch([SecretRef(key)])
     assert VALUE not in str(outcome) and TOKEN not in str(outcome)
     return outcome
 
@@ -60,10 +60,10 @@ def read(store: Store, key: str = "a1") -> Outcome:
 def test_what_passes_at_once_is_asked_again_and_no_more_than_that(door: Faults, status: int) -> None:
     store = opened(door.url)
     door.next = [status]
-    assert isinstance(read(store), Hidden) and door.seen == 2
+    assert isinstance(read(store), SecretBytes) and door.seen == 2
     door.next, door.seen = [status] * 9, 0
     outcome = read(store)
-    assert isinstance(outcome, StoreError) and outcome.may_pass and door.seen == 3
+    assert isinstance(outcome, StoreError) and outcome.is_transient and door.seen == 3
 
 
 def test_it_waits_as_long_as_it_is_told_to_but_not_for_hours(door: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,31 +71,37 @@ def test_it_waits_as_long_as_it_is_told_to_but_not_for_hours(door: Faults, monke
     monkeypatch.setattr(time, "sleep", waited.append)
     store = opened(door.url)
     door.next, door.after = [429], "3"
-    assert isinstance(read(store), Hidden) and waited == [3]
+    assert isinstance(read(store), SecretBytes) and waited == [3]
     door.next, door.after = [429], "86400"
-    assert isinstance(read(store), Hidden) and waited[1:] == [vault_auth.MOST_WAIT]
+    assert isinstance(read(store), SecretBytes) and waited[1:] == [vault_auth.MAX_RETRY_SECONDS]
 
 
 @pytest.mark.parametrize(("settings", "seen"), [({"maxRetries": 0}, 1), ({"maxRetries": 1, "retryInterval": "1ms"}, 2)])
 def test_the_store_may_say_how_often_it_is_tried(door: Faults, settings: dict[str, Any], seen: int) -> None:
     provider = {"server": door.url, "path": "secret", "auth": {"tokenSecretRef": {"name": "token"}}}
     spec = {"retrySettings": settings, "refreshInterval": 60, "provider": {"vault": provider}}
-    store = registry.opened({"spec": spec}, Held({"token": TOKEN}))
+    store = registry.open_store({"spec": spec}, Held({"token": TOKEN}))
     door.next = [429] * 9
     assert isinstance(read(store), StoreError) and door.seen == seen
     with pytest.raises(FieldError, match=r"`spec.sharding` is not supported"):
-        registry.opened({"spec": {**spec, "sharding": {}}}, None)
+        registry.open_store({"spec": {**spec, "sharding": {}}}, None)
 
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [("cut", "cut off, or is no JSON"), ("no JSON", "cut off, or is no JSON"), (500, "a fault of its own"), (503, "is sealed"), (400, "Vault refuses")],
-)  # fmt: skip
+    [
+        ("cut", "cut off, or is no JSON"),
+        ("no JSON", "cut off, or is no JSON"),
+        (500, "a fault of its own"),
+        (503, "is sealed"),
+        (400, "Vault refuses"),
+    ],
+)
 def test_an_answer_that_is_none_is_told_and_is_nobodys_value(door: Faults, fault: int | str, words: str) -> None:
     door.next = [fault] * 3
     outcome = read(opened(door.url))
-    assert isinstance(outcome, StoreError) and not isinstance(outcome, Missing) and words in str(outcome)
-    assert outcome.may_pass == (fault != 400)
+    assert isinstance(outcome, StoreError) and not isinstance(outcome, SecretNotFoundError) and words in str(outcome)
+    assert outcome.is_transient == (fault != 400)
 
 
 @pytest.mark.parametrize("fault", ["slow", "reset"])
@@ -105,12 +111,12 @@ def test_what_does_not_answer_is_not_waited_for_once_for_each_secret(
     monkeypatch.setattr(vault_auth, "SECONDS", 0.3)
     store = opened(door.url)
     door.next = [fault] * 200
-    outcomes = store.read([Wish(f"a{number}") for number in range(40)])
-    assert all(isinstance(one, StoreError) and one.may_pass for one in outcomes)
+    outcomes = store.fetch([SecretRef(f"a{number}") for number in range(40)])
+    assert all(isinstance(one, StoreError) and one.is_transient for one in outcomes)
     # As many as are asked at a time, each again; and then nobody.
-    assert door.seen <= vaults.AT_ONCE * (vault_auth.ATTEMPTS + 1)
+    assert door.seen <= vaults.CONCURRENT_REQUESTS * (vault_auth.MAX_RETRIES + 1)
     door.next = []
-    assert store.keep() and isinstance(read(store), Hidden)
+    assert store.renew_session() and isinstance(read(store), SecretBytes)
 
 
 def test_what_is_said_in_other_words_does_not_lead_elsewhere(door: Faults) -> None:
@@ -128,15 +134,15 @@ def test_a_token_is_renewed_and_not_asked_for_again(vault: VaultServer, monkeypa
     store = opened(vault.url, auth, Held({"password": "a-password"}))
     began = time.monotonic()
     renewals = vault.requests("auth/token/renew-self")
-    assert store.keep() and vault.requests("auth/token/renew-self") == renewals
+    assert store.renew_session() and vault.requests("auth/token/renew-self") == renewals
     monkeypatch.setattr(time, "monotonic", lambda: began + 3000)
-    assert store.keep() and vault.requests("auth/token/renew-self") == renewals + 1
-    assert isinstance(read(store), Hidden)
+    assert store.renew_session() and vault.requests("auth/token/renew-self") == renewals + 1
+    assert isinstance(read(store), SecretBytes)
     assert vault.requests("auth/userpass/login/shop") == 1
     # One that was taken back cannot be renewed: then it is time to sign in anew.
     client.sys.revoke_prefix("auth/userpass")
     monkeypatch.setattr(time, "monotonic", lambda: began + 7000)
-    assert not store.keep()
+    assert not store.renew_session()
     outcome = read(store)
     assert isinstance(outcome, StoreError) and "403" in str(outcome)
 
@@ -145,28 +151,33 @@ def test_a_vault_that_was_restarted_and_unsealed_is_read_again(tmp_path: Path) -
     with vault_server.kept(tmp_path) as kept:
         kept.client.secrets.kv.v2.create_or_update_secret("a1", {"b": VALUE})
         store = opened(kept.url, None, Held({"token": kept.client.token}))
-        assert isinstance(read(store), Hidden)
+        assert isinstance(read(store), SecretBytes)
         kept.stop()
         outcome = read(store)
-        assert isinstance(outcome, StoreError) and outcome.may_pass and "does not answer" in str(outcome)
+        assert isinstance(outcome, StoreError) and outcome.is_transient and "does not answer" in str(outcome)
         kept.start()
-        assert store.keep()
+        assert store.renew_session()
         outcome = read(store)
-        assert isinstance(outcome, StoreError) and outcome.may_pass and "sealed" in str(outcome)
+        assert isinstance(outcome, StoreError) and outcome.is_transient and "sealed" in str(outcome)
         kept.unseal()
-        assert store.keep() and isinstance(read(store), Hidden)
+        assert store.renew_session() and isinstance(read(store), SecretBytes)
 
 
 def _certificate(name: str) -> tuple[str, str]:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     made = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(PAIR.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1)).add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(PAIR.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
         .add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]), False)
         .sign(PAIR, hashes.SHA256())
-    )  # fmt: skip
+    )
     pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     key = PAIR.private_bytes(pem, form, serialization.NoEncryption())
     return made.public_bytes(pem).decode(), key.decode()
@@ -186,7 +197,7 @@ def test_a_certificate_signs_in_and_its_key_is_on_no_disk(tmp_path: Path) -> Non
         held = Held({"crt": certificate, "key": key, "other": _certificate("other")[0]})
         before = set(Path("/dev/shm").iterdir())
         store = opened(found.url, {"cert": cert}, held, caBundle=bundle)
-        assert isinstance(read(store), Hidden)
+        assert isinstance(read(store), SecretBytes)
         [made] = set(Path("/dev/shm").glob("gatekeeper-store-*/secretRef")) - before
         assert made.stat().st_mode & 0o777 == 0o600
         store.close()
@@ -196,15 +207,15 @@ def test_a_certificate_signs_in_and_its_key_is_on_no_disk(tmp_path: Path) -> Non
             opened(found.url, {"cert": cert}, held, caBundle=bundle)
         provided = {"type": "ConfigMap", "name": "ca", "key": "pem"}
         held.values |= {"ca": (tmp_path / "vault" / "vault-ca.pem").read_text(), "token": TOKEN}
-        assert isinstance(read(opened(found.url, None, held, caProvider=provided)), Hidden)
+        assert isinstance(read(opened(found.url, None, held, caProvider=provided)), SecretBytes)
         shown = {"certSecretRef": {"name": "crt"}, "keySecretRef": {"name": "key"}}
-        assert isinstance(read(opened(found.url, None, held, caProvider=provided, tls=shown)), Hidden)
+        assert isinstance(read(opened(found.url, None, held, caProvider=provided, tls=shown)), SecretBytes)
         assert set(Path("/dev/shm").glob("gatekeeper-store-*/keySecretRef"))
 
 
 def test_headers_of_the_store_go_with_each_request(vault: VaultServer) -> None:
     client = vault.client
     client.adapter.put("/v1/sys/config/auditing/request-headers/X-Team", json={"hmac": False})
-    assert isinstance(read(opened(vault.url, headers={"X-Team": "shop-42"}), "a7"), Hidden)
+    assert isinstance(read(opened(vault.url, headers={"X-Team": "shop-42"}), "a7"), SecretBytes)
     lines = [orjson.loads(line) for line in vault.log.read_text().splitlines() if "secret/data/a7" in line]
     assert any(one["request"].get("headers", {}).get("x-team") == ["shop-42"] for one in lines)

@@ -18,14 +18,49 @@ READERS: dict[str, Any] = {"compiled": parse_yaml, "events": yaml_fallback.parse
 
 # What sigs.k8s.io/yaml (go-yaml v2) reads.
 SCALARS = [
-    ("yes", True), ("No", False), ("on", True), ("OFF", False), ("y", True), ("n", False), ("True", True),
-    ("null", None), ("~", None), ("", None), ("0777", 511), ("0o17", 15), ("0x1F", 31), ("0b101", 5), ("1_000", 1000),
-    ("+1", 1), ("-7", -7), ("-0", 0), ("08", 8), ("12:30:45", "12:30:45"), ("1.0", 1), ("1e3", 1000), (".5", 0.5),
-    ("1.5e-3", 0.0015), ("2001-01-01", "2001-01-01"), ("1.2.3", "1.2.3"), ("0x", "0x"), ("-", None), ("1e400", "1e400"),
-    ("18446744073709551615", 18446744073709551615), ("'yes'", "yes"), ('"1"', "1"), ("!!str 1", "1"), ("!x 1", "1"),
-    ("!!int '3'", 3), ("100m", "100m"), ("-1.5", -1.5), ("1__0", 10), ("0o8", "0o8"), ("e1", "e1"),
-    ("!!float 3", 3), ("!!binary aGk=", "hi"),
-]  # fmt: skip
+    ("yes", True),
+    ("No", False),
+    ("on", True),
+    ("OFF", False),
+    ("y", True),
+    ("n", False),
+    ("True", True),
+    ("null", None),
+    ("~", None),
+    ("", None),
+    ("0777", 511),
+    ("0o17", 15),
+    ("0x1F", 31),
+    ("0b101", 5),
+    ("1_000", 1000),
+    ("+1", 1),
+    ("-7", -7),
+    ("-0", 0),
+    ("08", 8),
+    ("12:30:45", "12:30:45"),
+    ("1.0", 1),
+    ("1e3", 1000),
+    (".5", 0.5),
+    ("1.5e-3", 0.0015),
+    ("2001-01-01", "2001-01-01"),
+    ("1.2.3", "1.2.3"),
+    ("0x", "0x"),
+    ("-", None),
+    ("1e400", "1e400"),
+    ("18446744073709551615", 18446744073709551615),
+    ("'yes'", "yes"),
+    ('"1"', "1"),
+    ("!!str 1", "1"),
+    ("!x 1", "1"),
+    ("!!int '3'", 3),
+    ("100m", "100m"),
+    ("-1.5", -1.5),
+    ("1__0", 10),
+    ("0o8", "0o8"),
+    ("e1", "e1"),
+    ("!!float 3", 3),
+    ("!!binary aGk=", "hi"),
+]
 
 
 def read(reader: str, text: str | bytes) -> Any:
@@ -89,15 +124,21 @@ def test_a_key_written_twice_is_told_with_both_lines(reader: str) -> None:
         pytest.param("a: *nobody\n", "", id="an alias to nothing"),
         pytest.param("a: .inf\n", "has no form in JSON", id="infinity"),
         pytest.param("[" * 10_000, "(nested more than|recursion limit)", id="10,000 levels"),
-        pytest.param("a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-            f"{new}: &{new} [{', '.join(['*' + old] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
-        ), "aliases expand", id="a YAML bomb"),
+        pytest.param(
+            "a: &a [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(
+                f"{new}: &{new} [{', '.join(['*' + old] * 9)}]\n"
+                for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+            ),
+            "aliases expand",
+            id="a YAML bomb",
+        ),
         pytest.param("a: !!int x\n", "is tagged !!int", id="a tag that is not so"),
         pytest.param("a: !!binary '?'\n", "is tagged !!binary", id="a binary that is no base64"),
         pytest.param("\ta: 1\n", "", id="a tab that indents"),
         pytest.param("? [a]\n: 1\n", "a key must be", id="a list as key"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_is_told_with_its_place(reader: str, text: str, words: str) -> None:
     [(_, failure)] = READERS[reader]([text.encode()], 1)
     assert failure is not None
@@ -134,4 +175,4 @@ def test_what_only_the_strict_reader_refuses_gets_a_second_opinion() -> None:
     text = b'a:\n  description: "one\n  two"\n  b: 1\n'
     found, failure = documents.parse(text)
     assert failure is None
-    assert documents.value_of(found[0]) == {"a": {"description": "one two", "b": 1}}
+    assert documents.to_value(found[0]) == {"a": {"description": "one two", "b": 1}}

@@ -32,7 +32,7 @@ def cloned(repository: Repository) -> Path:
 
 
 def files(root: Path, *below: Path, exclude: tuple[str, ...] = ()) -> list[str]:
-    found = workspace_tree.gather(list(below) or [root], root, exclude).files
+    found = workspace_tree.build_tree(list(below) or [root], root, exclude).files
     return [file for file in found if file != "gatekeeper.yaml"]
 
 
@@ -55,26 +55,26 @@ def test_without_git_every_file_counts(repository: Repository) -> None:
 
 @pytest.mark.parametrize("pattern", ["sub", "sub/", "sub/*", "*/b.yaml"])
 def test_the_config_excludes_and_it_is_told(cloned: Path, pattern: str) -> None:
-    tree = workspace_tree.gather([cloned], cloned, [pattern])
+    tree = workspace_tree.build_tree([cloned], cloned, [pattern])
     assert "sub/b.yaml" not in tree.files
     assert [gap.reason for gap in tree.gaps] == [f"excluded by the config (`{pattern}`)"]
 
 
 def test_a_path_outside_of_the_repository_is_refused(cloned: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="lies outside of the repository"):
-        workspace_tree.gather([tmp_path], cloned, ())
+        workspace_tree.build_tree([tmp_path], cloned, ())
 
 
 def test_the_revision_tells_whether_the_work_tree_differs(cloned: Path) -> None:
-    clean = git.revision(cloned)
+    clean = git.describe_revision(cloned)
     assert clean and len(clean) == 40
     (cloned / "a.yaml").write_text("a: 2\n")
-    assert git.revision(cloned) == f"{clean}-dirty"
-    assert git.revision(cloned / "sub") == f"{clean}-dirty"
+    assert git.describe_revision(cloned) == f"{clean}-dirty"
+    assert git.describe_revision(cloned / "sub") == f"{clean}-dirty"
 
 
 def test_outside_of_git_there_is_no_revision(tmp_path: Path) -> None:
-    assert git.revision(tmp_path) is None
+    assert git.describe_revision(tmp_path) is None
 
 
 def test_a_repositorys_own_git_settings_start_no_program(cloned: Path, tmp_path: Path) -> None:
@@ -84,5 +84,5 @@ def test_a_repositorys_own_git_settings_start_no_program(cloned: Path, tmp_path:
     hook.chmod(0o755)
     run_git(cloned, "config", "core.fsmonitor", str(hook))
     files(cloned)
-    git.revision(cloned)
+    git.describe_revision(cloned)
     assert not mark.exists()

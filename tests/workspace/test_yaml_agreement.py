@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import run
+from gatekeeper.host.process import run_command
 from gatekeeper.workspace import documents
 from tests.conftest import needs
 
@@ -70,7 +70,7 @@ FORMS = [
     "a: !custom b\n",
     "a: &b 1\nc: *unknown\n",
     "a: 9007199254740992\nb: -9007199254740992\nc: 1e309\nd: 1_0.5\n",
-    "a: \"\\q\"\n",
+    'a: "\\q"\n',
     "\ta: 1\n",
     "a:\n\tb: 1\n",
     "a: {b: c, d}\n",
@@ -80,7 +80,7 @@ FORMS = [
     "a: multi\n  line\n  plain\n",
     "'quoted': 1\n\"double\": 2\n",
     "a: >\n\n  x\n   more\n  y\nb: |2\n   x\n",
-]  # fmt: skip
+]
 
 
 def theirs(texts: Sequence[str], folder: Path) -> list[Any]:
@@ -94,7 +94,7 @@ def theirs(texts: Sequence[str], folder: Path) -> list[Any]:
     (chart / "templates" / "read.yaml").write_text(TEMPLATE)
     for number, text in enumerate(texts):
         (chart / "files" / f"{number:05}").write_bytes(text.encode())
-    code, out, words = run([toolchain.find("helm"), "template", chart], 60)
+    code, out, words = run_command([toolchain.find_program("helm"), "template", chart], 60)
     assert code == 0, words
     lines = [orjson.loads(line) for line in out.splitlines() if line.startswith(b"{")]
     assert len(lines) == len(texts)
@@ -111,7 +111,7 @@ def ours(text: str) -> Any:
     found, failure = documents.parse(text.encode())
     if failure is not None:
         return FAILED
-    return documents.value_of(found[0]) if found else {}
+    return documents.to_value(found[0]) if found else {}
 
 
 def differences(texts: Sequence[str], folder: Path) -> list[tuple[str, Any, Any]]:

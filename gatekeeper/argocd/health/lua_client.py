@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import Idle
+from gatekeeper.host.process import LineProcessPool
 
 SECONDS = 5.0
-_programs = Idle(partial(toolchain.find, "luahealth"), SECONDS, "a script may take more than 512 MB")
+_PROGRAMS = LineProcessPool(partial(toolchain.find_program, "luahealth"), SECONDS, "a script may take more than 512 MB")
 
 
-class Said(NamedTuple):
+class LuaHealth(NamedTuple):
     """What a script says: a word and a sentence; or why it says nothing that counts."""
 
     status: str
@@ -26,7 +26,7 @@ class Said(NamedTuple):
     fault: str = ""
 
 
-def ask(group: str, kind: str, value: Any, script: str = "") -> Said | None:
+def evaluate_health(group: str, kind: str, value: Any, script: str = "") -> LuaHealth | None:
     """What a script says of an object; None where there is none for its kind, or it says nothing.
 
     Args:
@@ -36,16 +36,16 @@ def ask(group: str, kind: str, value: Any, script: str = "") -> Said | None:
         ToolError: the program is not built, or took too long.
     """
     request = {"group": group, "kind": kind, "object": value, "script": script}
-    answer = orjson.loads(_programs.ask(orjson.dumps(request)))
+    answer = orjson.loads(_PROGRAMS.send_request(orjson.dumps(request)))
     if not answer["known"]:
         return None
-    return Said(answer.get("status") or "", answer.get("message") or "", answer.get("fault") or "")
+    return LuaHealth(answer.get("status") or "", answer.get("message") or "", answer.get("fault") or "")
 
 
-def there() -> None:
+def require_program() -> None:
     """Looks for the program.
 
     Raises:
         ToolError: it is not built.
     """
-    toolchain.find("luahealth")
+    toolchain.find_program("luahealth")

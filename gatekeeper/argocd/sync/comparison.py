@@ -10,49 +10,55 @@ from functools import partial
 from typing import Any
 
 from gatekeeper.apply import server_side_apply
-from gatekeeper.apply.inventory import Entry, entry_of
-from gatekeeper.apply.server_side_apply import ADOPTED, Change, Manner
+from gatekeeper.apply.inventory import InventoryEntry, entry_of
+from gatekeeper.apply.server_side_apply import ADOPTED, ApplyOptions, ObjectChange
 from gatekeeper.argocd import app_project, resource_tracking
-from gatekeeper.argocd.destination import There
+from gatekeeper.argocd.destination import DestinationCluster
 from gatekeeper.argocd.health import builtin, resource_health
-from gatekeeper.argocd.health.builtin import Health
-from gatekeeper.argocd.health.resource_health import Scripts
-from gatekeeper.argocd.model import Asked, Item, Result, Status
-from gatekeeper.argocd.resource_tracking import Tracking
+from gatekeeper.argocd.health.builtin import ArgoHealth
+from gatekeeper.argocd.health.resource_health import HealthScripts
+from gatekeeper.argocd.model import ApplicationBuild, ComparedObject, ResourceResult, SyncStatus
+from gatekeeper.argocd.resource_tracking import TrackingSettings
 from gatekeeper.argocd.sync import ignore_differences, sync_options, sync_tasks
-from gatekeeper.argocd.sync.sync_options import Options
-from gatekeeper.cluster.dynamic_client import Object, Objects
+from gatekeeper.argocd.sync.sync_options import SyncOptions
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.errors import SealError
-from gatekeeper.model import at
+from gatekeeper.model import get_field
 
 
-def prepared(
-    asked: Asked, there: There, project: Object, mark: Tracking, app: str
+def prepare_objects(
+    build: ApplicationBuild,
+    target: DestinationCluster,
+    project: Object,
+    tracking_settings: TrackingSettings,
+    instance_name: str,
 ) -> tuple[list[Object], list[Object]]:
     """What is applied, and the hooks: each in its namespace, marked, and permitted by the project.
 
     Args:
-        app: the name that objects are marked with.
+        instance_name: the name that objects are marked with.
 
     Raises:
         SealError: one is not permitted, or is there twice.
         ToolError: the cluster does not tell.
     """
     plain, hooks, seen = list[Object](), list[Object](), set[str]()
-    for value in asked.objects:
-        placed = _placed(there.cluster, value, there.destination.namespace)
-        _permitted(placed, there, project)
-        entry, is_hook = entry_of(placed), bool(sync_tasks.hooks_of(placed))
+    for value in build.objects:
+        placed = _set_namespace(target.cluster, value, target.destination.namespace)
+        _require_permission(placed, target, project)
+        entry, is_hook = entry_of(placed), bool(sync_tasks.hook_types_of(placed))
         if entry.name and entry.id in seen:
             raise SealError(f"{entry} is there twice")
         seen.add(entry.id)
-        (hooks if is_hook else plain).append(resource_tracking.marked(mark, app, placed, there.destination.namespace))
+        (hooks if is_hook else plain).append(
+            resource_tracking.mark_object(tracking_settings, instance_name, placed, target.destination.namespace)
+        )
     return plain, hooks
 
 
-def _placed(cluster: Objects, value: Object, namespace: str) -> Object:
+def _set_namespace(cluster: DynamicClient, value: Object, namespace: str) -> Object:
     """An object in the namespace in which it is applied; what is of the whole cluster is in none."""
-    kind = cluster.kind(value["apiVersion"], value["kind"])
+    kind = cluster.find_kind(value["apiVersion"], value["kind"])
     metadata = value["metadata"]
     is_namespaced = kind.is_namespaced if kind is not None else bool(metadata.get("namespace"))
     if not is_namespaced:
@@ -60,95 +66,115 @@ def _placed(cluster: Objects, value: Object, namespace: str) -> Object:
     return {**value, "metadata": {**metadata, "namespace": metadata.get("namespace") or namespace}}
 
 
-def _permitted(value: Object, there: There, project: Object) -> None:
+def _require_permission(value: Object, target: DestinationCluster, project: Object) -> None:
     entry, name = entry_of(value), project["metadata"]["name"]
-    if not app_project.permits_kind(project, entry, bool(entry.namespace)):
+    if not app_project.is_kind_permitted(project, entry, bool(entry.namespace)):
         raise SealError(f"{entry} of {entry.group or 'the core'}: the project {name} does not permit this kind")
     if not entry.namespace:
-        if there.namespaces:
+        if target.allowed_namespaces:
             raise SealError(f"{entry} is of the whole cluster, and its Secret permits some namespaces alone")
         return
-    if not app_project.permits_destination(project, there.destination._replace(namespace=entry.namespace)):
+    if not app_project.is_destination_permitted(project, target.destination._replace(namespace=entry.namespace)):
         raise SealError(f"{entry}: the project {name} does not permit this namespace")
-    if there.namespaces and entry.namespace not in there.namespaces:
+    if target.allowed_namespaces and entry.namespace not in target.allowed_namespaces:
         raise SealError(f"{entry}: the Secret of the cluster does not permit this namespace")
 
 
-def how(asked: Asked, general: Options, is_forced: bool = False) -> server_side_apply.How:
+def build_apply_policy(
+    build: ApplicationBuild, application_options: SyncOptions, is_forced: bool = False
+) -> server_side_apply.ApplyPolicy:
     """How each object is applied."""
-    ignored = asked.application.ignored
+    ignored = build.application.ignore_differences
 
-    def manner(value: Object, live: Object | None) -> Manner:
-        own, rules = general.of(value), ignore_differences.about(value, ignored)
-        adjusted = ignore_differences.respected(value, rules, live) if own.has("RespectIgnoreDifferences") else value
-        shown = partial(ignore_differences.without, rules=rules, live=live)
-        forced = is_forced or own.has("Force")
-        return Manner(adjusted, False, forced, own.has("Replace"), True, shown)
+    def manner(value: Object, live: Object | None) -> ApplyOptions:
+        own, rules = application_options.for_object(value), ignore_differences.select_rules(value, ignored)
+        adjusted = (
+            ignore_differences.keep_ignored_fields(value, rules, live)
+            if own.is_enabled("RespectIgnoreDifferences")
+            else value
+        )
+        shown = partial(ignore_differences.remove_ignored_fields, rules=rules, live=live)
+        forced = is_forced or own.is_enabled("Force")
+        return ApplyOptions(adjusted, False, forced, own.is_enabled("Replace"), True, shown)
 
     return manner
 
 
-def compared(
-    there: There,
-    wanted: Sequence[Object],
-    before: Iterable[Entry],
-    method: server_side_apply.How,
-    mark: Tracking,
-    app: str,
-) -> list[Item]:
+def compare_objects(
+    target: DestinationCluster,
+    desired: Sequence[Object],
+    previous: Iterable[InventoryEntry],
+    apply_policy: server_side_apply.ApplyPolicy,
+    tracking_settings: TrackingSettings,
+    instance_name: str,
+) -> list[ComparedObject]:
     """What there is, object by object; what was applied before and is not wanted any more among it.
 
     Raises:
         SealError: an object says what there is not.
         ToolError: the cluster does not tell.
     """
-    order = sync_tasks.ordered(
-        sync_tasks.Task("Sync", sync_tasks.wave_of(one), entry_of(one), "", one) for one in wanted
+    order = sync_tasks.sort_tasks(
+        sync_tasks.SyncTask("Sync", sync_tasks.wave_of(one), entry_of(one), "", one) for one in desired
     )
-    changes = server_side_apply.planned(there.cluster, sync_tasks.stages(order), method)
-    found = [_item(change, mark.scripts) for change in changes]
+    changes = server_side_apply.plan_changes(target.cluster, sync_tasks.split_stages(order), apply_policy)
+    found = [_to_compared_object(change, tracking_settings.health_scripts) for change in changes]
     ids = {one.entry.id for one in found}
-    for entry in {one.id: one for one in before}.values():
-        live = got(there.cluster, entry) if entry.id not in ids else None
-        if live is not None and resource_tracking.owner(mark, live) == app and not sync_tasks.hooks_of(live):
-            status: Status = "Synced" if sync_options.is_extraneous(live) else "OutOfSync"
-            found.append(Item(entry, status, None, live, _health(live, mark.scripts)))
+    for entry in {one.id: one for one in previous}.values():
+        live = get_object(target.cluster, entry) if entry.id not in ids else None
+        if (
+            live is not None
+            and resource_tracking.find_owner(tracking_settings, live) == instance_name
+            and not sync_tasks.hook_types_of(live)
+        ):
+            status: SyncStatus = "Synced" if sync_options.is_extraneous(live) else "OutOfSync"
+            found.append(
+                ComparedObject(entry, status, None, live, _compute_health(live, tracking_settings.health_scripts))
+            )
     return found
 
 
-def _item(change: Change, scripts: Scripts) -> Item:
+def _to_compared_object(change: ObjectChange, scripts: HealthScripts) -> ComparedObject:
     is_same = change.action in ("unchanged", "skip") or change.reason == ADOPTED
-    return Item(
-        entry_of(change.value), "Synced" if is_same else "OutOfSync", change, change.live, _health(change.live, scripts)
+    return ComparedObject(
+        entry_of(change.value),
+        "Synced" if is_same else "OutOfSync",
+        change,
+        change.live,
+        _compute_health(change.live, scripts),
     )
 
 
-def _health(live: Object | None, scripts: Scripts) -> Health | None:
+def _compute_health(live: Object | None, scripts: HealthScripts) -> ArgoHealth | None:
     if live is None:
-        return Health("Missing")
-    return None if sync_options.is_unchecked(live) else resource_health.of(live, scripts)
+        return ArgoHealth("Missing")
+    return None if sync_options.is_health_ignored(live) else resource_health.compute_health(live, scripts)
 
 
-def got(cluster: Objects, entry: Entry) -> Object | None:
+def get_object(cluster: DynamicClient, entry: InventoryEntry) -> Object | None:
     """An object of the cluster; None where it is not there."""
-    kind = cluster.kind(entry.api_version, entry.kind)
+    kind = cluster.find_kind(entry.api_version, entry.kind)
     return cluster.get(kind, entry.namespace, entry.name) if kind is not None else None
 
 
-def refreshed(cluster: Objects, items: Sequence[Item], scripts: Scripts) -> list[Item]:
+def refresh_health(
+    cluster: DynamicClient, objects: Sequence[ComparedObject], scripts: HealthScripts
+) -> list[ComparedObject]:
     """The same, with the health of what is there now.
 
     Raises:
         ToolError: the cluster does not tell.
     """
     found = []
-    for one in items:
-        live = got(cluster, one.entry)
-        found.append(one._replace(live=live, health=_health(live, scripts)))
+    for one in objects:
+        live = get_object(cluster, one.entry)
+        found.append(one._replace(live=live, health=_compute_health(live, scripts)))
     return found
 
 
-def settled(cluster: Objects, items: Sequence[Item], results: Iterable[Result], scripts: Scripts) -> list[Item]:
+def settle_objects(
+    cluster: DynamicClient, objects: Sequence[ComparedObject], results: Iterable[ResourceResult], scripts: HealthScripts
+) -> list[ComparedObject]:
     """The same after a sync that came to a good end: what was applied is as it is wanted.
 
     Raises:
@@ -156,32 +182,34 @@ def settled(cluster: Objects, items: Sequence[Item], results: Iterable[Result], 
     """
     done = {one.entry.id for one in results if one.status == "Synced"}
     found = []
-    for one in refreshed(cluster, items, scripts):
+    for one in refresh_health(cluster, objects, scripts):
         if one.entry.id in done:
             found.append(one._replace(status="Synced"))
-        elif not (one.goes and one.live is None):
+        elif not (one.should_prune and one.live is None):
             found.append(one)
     return found
 
 
-def status_of(items: Sequence[Item]) -> Status:
+def aggregate_sync_status(objects: Sequence[ComparedObject]) -> SyncStatus:
     """Whether all is as it is wanted."""
-    return "OutOfSync" if any(one.status == "OutOfSync" for one in items) else "Synced"
+    return "OutOfSync" if any(one.status == "OutOfSync" for one in objects) else "Synced"
 
 
-def health_of(items: Sequence[Item]) -> Health:
+def aggregate_health(objects: Sequence[ComparedObject]) -> ArgoHealth:
     """How well the Application is: as well as what is worst of what it wants."""
-    known = [one.health for one in items if one.health is not None and not one.goes]
-    return Health(builtin.worst(one.word for one in known))
+    known = [one.health for one in objects if one.health is not None and not one.should_prune]
+    return ArgoHealth(builtin.find_worst(one.status for one in known))
 
 
-def before(value: Object, known: Iterable[Entry]) -> list[Entry]:
+def list_tracked_entries(value: Object, found_entries: Iterable[InventoryEntry]) -> list[InventoryEntry]:
     """What an Application has applied: as its status has it, and as the marks in the cluster have it."""
-    held: Any = at(value, ("status", "resources"))
-    listed = [entry_in(one) for one in (held if isinstance(held, list) else ()) if not one.get("hook")]
-    return list({one.id: one for one in (*known, *listed)}.values())
+    held: Any = get_field(value, ("status", "resources"))
+    listed = [parse_entry(one) for one in (held if isinstance(held, list) else ()) if not one.get("hook")]
+    return list({one.id: one for one in (*found_entries, *listed)}.values())
 
 
-def entry_in(one: Any) -> Entry:
+def parse_entry(resource_status: Any) -> InventoryEntry:
     """The object that a line of an Application's status is about."""
-    return Entry(*(str(one.get(name) or "") for name in ("namespace", "name", "group", "kind", "version")))
+    return InventoryEntry(
+        *(str(resource_status.get(name) or "") for name in ("namespace", "name", "group", "kind", "version"))
+    )

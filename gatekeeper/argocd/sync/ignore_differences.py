@@ -10,29 +10,29 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.apply.inventory import Entry, entry_of
-from gatekeeper.argocd.application_spec import Difference
+from gatekeeper.apply.inventory import InventoryEntry, entry_of
+from gatekeeper.argocd.application_spec import IgnoreDifference
 from gatekeeper.argocd.glob import matches
 from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.errors import SealError
 from gatekeeper.flux import ignore_rules
 from gatekeeper.gocompat import client
-from gatekeeper.gocompat.client import Fault, Removal
-from gatekeeper.model import at
-from gatekeeper.secret_value import Hidden
+from gatekeeper.gocompat.client import FieldRemoval, GoFault
+from gatekeeper.model import get_field
+from gatekeeper.secret_value import SecretBytes
 
 
-def about(value: Object, ignored: Sequence[Difference]) -> list[Difference]:
+def select_rules(value: Object, rules: Sequence[IgnoreDifference]) -> list[IgnoreDifference]:
     """Which of the rules are about an object."""
-    return [one for one in ignored if _fits(one, entry_of(value))]
+    return [one for one in rules if _matches_entry(one, entry_of(value))]
 
 
-def _fits(rule: Difference, entry: Entry) -> bool:
+def _matches_entry(rule: IgnoreDifference, entry: InventoryEntry) -> bool:
     named = rule.name in ("", entry.name) and rule.namespace in ("", entry.namespace)
     return named and matches(rule.group or "", entry.group) and matches(rule.kind, entry.kind)
 
 
-def without(value: Object, rules: Sequence[Difference], live: Object | None) -> Object:
+def remove_ignored_fields(value: Object, rules: Sequence[IgnoreDifference], live: Object | None) -> Object:
     """An object without the fields that may differ.
 
     Args:
@@ -45,30 +45,30 @@ def without(value: Object, rules: Sequence[Difference], live: Object | None) -> 
     """
     if not rules:
         return value
-    found = ignore_rules.without(value, [pointer for rule in rules for pointer in rule.pointers])
+    found = ignore_rules.remove_pointers(value, [pointer for rule in rules for pointer in rule.pointers])
     for rule in rules:
-        for entry in at(live, ("metadata", "managedFields")) or () if rule.managers else ():
+        for entry in get_field(live, ("metadata", "managedFields")) or () if rule.managers else ():
             if entry.get("manager") in rule.managers:
-                _take(found, entry.get("fieldsV1") or {})
+                _delete_managed_fields(found, entry.get("fieldsV1") or {})
     expressions = tuple(text for rule in rules for text in rule.expressions)
-    return _asked(found, expressions) if expressions else found
+    return _delete_by_jq(found, expressions) if expressions else found
 
 
-def _asked(value: Object, expressions: tuple[str, ...]) -> Object:
-    [answer] = client.ask(removals=[Removal(Hidden(orjson.dumps(value)), expressions)]).removals
-    if isinstance(answer, Fault):
+def _delete_by_jq(value: Object, expressions: tuple[str, ...]) -> Object:
+    [answer] = client.send_request(removals=[FieldRemoval(SecretBytes(orjson.dumps(value)), expressions)]).removals
+    if isinstance(answer, GoFault):
         raise SealError(f"`spec.ignoreDifferences`: {answer.reason}")
     found: Object = orjson.loads(answer.reveal())
     return found
 
 
-def _take(value: Any, fields: Mapping[str, Any]) -> None:
+def _delete_managed_fields(value: Any, managed_fields: Mapping[str, Any]) -> None:
     """Takes away the fields of a set: `f:` is a field, `k:` an element by its keys, `v:` one by its value."""
-    for key, inner in fields.items():
+    for key, inner in managed_fields.items():
         kind, _, name = key.partition(":")
         if kind == "f" and isinstance(value, dict) and name in value:
             if inner and isinstance(value[name], dict | list):
-                _take(value[name], inner)
+                _delete_managed_fields(value[name], inner)
             else:
                 value.pop(name)
         elif kind == "k" and isinstance(value, list):
@@ -77,12 +77,12 @@ def _take(value: Any, fields: Mapping[str, Any]) -> None:
                 if "." in inner:
                     value.remove(one)
                 else:
-                    _take(one, inner)
+                    _delete_managed_fields(one, inner)
         elif kind == "v" and isinstance(value, list) and orjson.loads(name) in value:
             value.remove(orjson.loads(name))
 
 
-def respected(value: Object, rules: Sequence[Difference], live: Object | None) -> Object:
+def keep_ignored_fields(value: Object, rules: Sequence[IgnoreDifference], live: Object | None) -> Object:
     """An object in which the fields that may differ are as they are in the cluster.
 
     Raises:
@@ -90,5 +90,5 @@ def respected(value: Object, rules: Sequence[Difference], live: Object | None) -
     """
     if live is None or not rules:
         return value
-    found: Object = ignore_rules.kept(value, without(value, rules, live), live)
+    found: Object = ignore_rules.keep_live_fields(value, remove_ignored_fields(value, rules, live), live)
     return found

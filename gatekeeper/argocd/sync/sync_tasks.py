@@ -8,71 +8,119 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from gatekeeper.apply.inventory import Entry, entry_of
-from gatekeeper.argocd.model import PHASES, Item, Phase
-from gatekeeper.argocd.sync.sync_options import PREFIX, Options
+from gatekeeper.apply.inventory import InventoryEntry, entry_of
+from gatekeeper.argocd.model import SYNC_PHASES, ComparedObject, SyncPhase
+from gatekeeper.argocd.sync.sync_options import ANNOTATION_PREFIX, SyncOptions
 from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.kube.labels import labels_of
+from gatekeeper.kube.labels import read_labels
 
-HOOK, WAVE, POLICY = f"{PREFIX}hook", f"{PREFIX}sync-wave", f"{PREFIX}hook-delete-policy"
-HELM_HOOK, HELM_WEIGHT, HELM_POLICY = "helm.sh/hook", "helm.sh/hook-weight", "helm.sh/hook-delete-policy"
+HOOK_ANNOTATION, WAVE_ANNOTATION, DELETE_POLICY_ANNOTATION = (
+    f"{ANNOTATION_PREFIX}hook",
+    f"{ANNOTATION_PREFIX}sync-wave",
+    f"{ANNOTATION_PREFIX}hook-delete-policy",
+)
+HELM_HOOK_ANNOTATION, HELM_WEIGHT_ANNOTATION, HELM_DELETE_POLICY_ANNOTATION = (
+    "helm.sh/hook",
+    "helm.sh/hook-weight",
+    "helm.sh/hook-delete-policy",
+)
 # Helm's words for what Argo CD has others for; what is not among them is not done.
-HELM_HOOKS = {
-    "crd-install": "PreSync", "pre-install": "PreSync", "pre-upgrade": "PreSync", "post-install": "PostSync",
-    "post-upgrade": "PostSync", "post-delete": "PostDelete", "pre-delete": "PreDelete",
-}  # fmt: skip
-HELM_POLICIES = {
-    "before-hook-creation": "BeforeHookCreation", "hook-succeeded": "HookSucceeded", "hook-failed": "HookFailed",
-}  # fmt: skip
-BEFORE, SUCCEEDED, FAILED = "BeforeHookCreation", "HookSucceeded", "HookFailed"
-KINDS = (
-    "Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PodSecurityPolicy", "PodDisruptionBudget",
-    "ServiceAccount", "Secret", "SecretList", "ConfigMap", "StorageClass", "PersistentVolume", "PersistentVolumeClaim",
-    "CustomResourceDefinition", "ClusterRole", "ClusterRoleList", "ClusterRoleBinding", "ClusterRoleBindingList",
-    "Role", "RoleList", "RoleBinding", "RoleBindingList", "Service", "DaemonSet", "Pod", "ReplicationController",
-    "ReplicaSet", "Deployment", "HorizontalPodAutoscaler", "StatefulSet", "Job", "CronJob", "IngressClass", "Ingress",
+HELM_HOOK_TYPES = {
+    "crd-install": "PreSync",
+    "pre-install": "PreSync",
+    "pre-upgrade": "PreSync",
+    "post-install": "PostSync",
+    "post-upgrade": "PostSync",
+    "post-delete": "PostDelete",
+    "pre-delete": "PreDelete",
+}
+HELM_DELETE_POLICIES = {
+    "before-hook-creation": "BeforeHookCreation",
+    "hook-succeeded": "HookSucceeded",
+    "hook-failed": "HookFailed",
+}
+BEFORE_HOOK_CREATION, HOOK_SUCCEEDED, HOOK_FAILED = "BeforeHookCreation", "HookSucceeded", "HookFailed"
+KIND_ORDER = (
+    "Namespace",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "LimitRange",
+    "PodSecurityPolicy",
+    "PodDisruptionBudget",
+    "ServiceAccount",
+    "Secret",
+    "SecretList",
+    "ConfigMap",
+    "StorageClass",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleList",
+    "ClusterRoleBinding",
+    "ClusterRoleBindingList",
+    "Role",
+    "RoleList",
+    "RoleBinding",
+    "RoleBindingList",
+    "Service",
+    "DaemonSet",
+    "Pod",
+    "ReplicationController",
+    "ReplicaSet",
+    "Deployment",
+    "HorizontalPodAutoscaler",
+    "StatefulSet",
+    "Job",
+    "CronJob",
+    "IngressClass",
+    "Ingress",
     "APIService",
-)  # fmt: skip
+)
 
 
-class Task(NamedTuple):
+class SyncTask(NamedTuple):
     """One thing to do.
 
     Attributes:
-        hook: its kind of hook; empty of what is none.
+        hook_type: its kind of hook; empty of what is none.
         value: what is applied; None of what goes.
     """
 
-    phase: Phase
+    phase: SyncPhase
     wave: int
-    entry: Entry
-    hook: str
+    entry: InventoryEntry
+    hook_type: str
     value: Object | None
 
 
-def hooks_of(value: Object) -> tuple[str, ...]:
+def hook_types_of(value: Object) -> tuple[str, ...]:
     """Which kinds of hook an object is; none of what is applied as usual."""
-    notes = labels_of(value, "annotations")
-    own = tuple(one.strip() for one in notes.get(HOOK, "").split(",") if one.strip())
+    notes = read_labels(value, "annotations")
+    own = tuple(one.strip() for one in notes.get(HOOK_ANNOTATION, "").split(",") if one.strip())
     if own:
         return own
-    theirs = [one.strip() for one in notes.get(HELM_HOOK, "").split(",") if one.strip()]
+    theirs = [one.strip() for one in notes.get(HELM_HOOK_ANNOTATION, "").split(",") if one.strip()]
     # What only Helm itself has use for, a test or a rollback, is not applied.
-    return tuple(dict.fromkeys(HELM_HOOKS.get(one, "Skip") for one in theirs))
+    return tuple(dict.fromkeys(HELM_HOOK_TYPES.get(one, "Skip") for one in theirs))
 
 
-def policies_of(value: Object) -> tuple[str, ...]:
+def delete_policies_of(value: Object) -> tuple[str, ...]:
     """When a hook is taken away."""
-    notes = labels_of(value, "annotations")
-    own = tuple(one.strip() for one in notes.get(POLICY, "").split(",") if one.strip())
-    theirs = tuple(HELM_POLICIES.get(one.strip(), "") for one in notes.get(HELM_POLICY, "").split(",") if one.strip())
-    return own or theirs or (BEFORE,)
+    notes = read_labels(value, "annotations")
+    own = tuple(one.strip() for one in notes.get(DELETE_POLICY_ANNOTATION, "").split(",") if one.strip())
+    theirs = tuple(
+        HELM_DELETE_POLICIES.get(one.strip(), "")
+        for one in notes.get(HELM_DELETE_POLICY_ANNOTATION, "").split(",")
+        if one.strip()
+    )
+    return own or theirs or (BEFORE_HOOK_CREATION,)
 
 
 def wave_of(value: Object) -> int:
     """In which wave an object is applied."""
-    notes = labels_of(value, "annotations")
-    for name in (WAVE, HELM_WEIGHT):
+    notes = read_labels(value, "annotations")
+    for name in (WAVE_ANNOTATION, HELM_WEIGHT_ANNOTATION):
         try:
             return int(notes[name])
         except (KeyError, ValueError):
@@ -80,23 +128,23 @@ def wave_of(value: Object) -> int:
     return 0
 
 
-def of_hooks(objects: Iterable[Object], revision: str, began: int) -> list[Task]:
+def build_hook_tasks(objects: Iterable[Object], revision: str, started_at: int) -> list[SyncTask]:
     """What of the objects is a hook.
 
     Args:
-        revision, began: of the sync, after which one is called that has no name of its own.
+        revision, started_at: of the sync, after which one is called that has no name of its own.
     """
     found = []
     for value in objects:
-        for hook in hooks_of(value):
-            phase = next((one for one in PHASES if one == hook), None)
+        for hook in hook_types_of(value):
+            phase = next((one for one in SYNC_PHASES if one == hook), None)
             if phase is not None:
-                named = _named(value, f"{revision[:7]}-{hook.lower()}-{began}")
-                found.append(Task(phase, wave_of(value), entry_of(named), hook, named))
+                named = _generate_name(value, f"{revision[:7]}-{hook.lower()}-{started_at}")
+                found.append(SyncTask(phase, wave_of(value), entry_of(named), hook, named))
     return found
 
 
-def _named(value: Object, suffix: str) -> Object:
+def _generate_name(value: Object, suffix: str) -> Object:
     metadata = value["metadata"]
     if metadata.get("name") or not metadata.get("generateName"):
         return value
@@ -104,35 +152,39 @@ def _named(value: Object, suffix: str) -> Object:
     return {**value, "metadata": {**own, "name": f"{metadata['generateName']}{suffix}"}}
 
 
-def of_items(items: Sequence[Item], options: Options, prunes: bool) -> list[Task]:
+def build_object_tasks(objects: Sequence[ComparedObject], options: SyncOptions, should_prune: bool) -> list[SyncTask]:
     """What is applied, and what goes.
 
     Args:
-        prunes: whether what is not wanted any more goes.
+        should_prune: whether what is not wanted any more goes.
     """
-    wanted = [one for one in items if one.change is not None]
-    found = [Task("Sync", wave_of(one.change.value), one.entry, "", one.change.value) for one in wanted if one.change]
-    if not prunes:
+    wanted = [one for one in objects if one.change is not None]
+    found = [
+        SyncTask("Sync", wave_of(one.change.value), one.entry, "", one.change.value) for one in wanted if one.change
+    ]
+    if not should_prune:
         return found
-    going = [one for one in items if one.goes and one.live is not None]
+    going = [one for one in objects if one.should_prune and one.live is not None]
     waves = sorted({wave_of(one.live) for one in going if one.live})
     # What came last goes first.
     mirrored = dict(zip(waves, reversed(waves), strict=True))
     last = max((task.wave for task in found), default=0) + 1
     for one in going:
         assert one.live is not None
-        wave = last if options.of(one.live).has("PruneLast") else mirrored[wave_of(one.live)]
-        found.append(Task("Sync", wave, one.entry, "", None))
+        wave = last if options.for_object(one.live).is_enabled("PruneLast") else mirrored[wave_of(one.live)]
+        found.append(SyncTask("Sync", wave, one.entry, "", None))
     return found
 
 
-def ordered(tasks: Iterable[Task]) -> list[Task]:
+def sort_tasks(tasks: Iterable[SyncTask]) -> list[SyncTask]:
     """Tasks in the order in which they are done; what goes before what comes, in one wave."""
-    return sorted(tasks, key=lambda task: (PHASES.index(task.phase), task.wave, task.value is not None, *_rank(task)))
+    return sorted(
+        tasks, key=lambda task: (SYNC_PHASES.index(task.phase), task.wave, task.value is not None, *_sort_key(task))
+    )
 
 
-def _rank(task: Task) -> tuple[int, str, str]:
-    place = KINDS.index(task.entry.kind) if task.entry.kind in KINDS else len(KINDS)
+def _sort_key(task: SyncTask) -> tuple[int, str, str]:
+    place = KIND_ORDER.index(task.entry.kind) if task.entry.kind in KIND_ORDER else len(KIND_ORDER)
     if task.value is None:
         place = -place
     # What others are made of, and where they are, is there before they are.
@@ -140,7 +192,7 @@ def _rank(task: Task) -> tuple[int, str, str]:
     return -1 if is_first else place, task.entry.namespace, task.entry.name
 
 
-def stages(tasks: Sequence[Task]) -> list[list[Object]]:
+def split_stages(tasks: Sequence[SyncTask]) -> list[list[Object]]:
     """What is applied, by what can be applied side by side: what others need before it, and each kind by itself."""
     found: list[list[Object]] = []
     kind = ""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gatekeeper.controller.admission.certificates import Certificates
-from gatekeeper.controller.admission.review import Admission
-from gatekeeper.controller.runtime.http_server import Server
-from gatekeeper.controller.runtime.telemetry import Figures
-from gatekeeper.controller.runtime.worker import Loop
+from gatekeeper.controller.admission.certificates import WebhookCertificates
+from gatekeeper.controller.admission.review import AdmissionReviewer
+from gatekeeper.controller.runtime.http_server import HttpServer
+from gatekeeper.controller.runtime.telemetry import Metrics
+from gatekeeper.controller.runtime.worker import Worker
 
 # So often it is looked whether the files of the policies are others.
-REFRESH = 10.0
+POLICY_REFRESH_SECONDS = 10.0
 
 
-class Webhook:
+class AdmissionWebhook:
     """Every replica answers, whoever leads.
 
     Raises:
@@ -23,41 +23,41 @@ class Webhook:
 
     def __init__(
         self,
-        admission: Admission,
-        certificates: Callable[[Callable[[], None]], Certificates],
+        reviewer: AdmissionReviewer,
+        create_certificates: Callable[[Callable[[], None]], WebhookCertificates],
         address: tuple[str, int],
-        figures: Figures,
+        metrics: Metrics,
     ) -> None:
-        self._admission = admission
-        self._certificates = certificates(lambda: self.server.renew())
-        self._loop = Loop[str]("webhook", self._look, 2, figures)
-        self._certificates.look()
-        self.server = Server(address, [admission.answer], self._certificates.files)
+        self._reviewer = reviewer
+        self._certificates = create_certificates(lambda: self.server.reload_certificate())
+        self._worker = Worker[str]("webhook", self._run_task, 2, metrics)
+        self._certificates.ensure_certificate()
+        self.server = HttpServer(address, [reviewer.handle_request], self._certificates.files)
 
     is_synced = True
 
     @property
     def is_alive(self) -> bool:
         """Whether all that works is there."""
-        return self._loop.is_alive
+        return self._worker.is_alive
 
     def start(self) -> None:
         """Begins to look after certificate and policies."""
-        self._loop.start()
-        self._loop.add("certificate")
-        self._loop.add("policies")
+        self._worker.start()
+        self._worker.add("certificate")
+        self._worker.add("policies")
 
-    def all(self) -> None:
+    def enqueue_all(self) -> None:
         """Nothing is shared out here."""
 
-    def stop(self, seconds: float) -> bool:
+    def stop(self, timeout_seconds: float) -> bool:
         """Ends; whether in time."""
-        is_ended = self._loop.stop(seconds)
+        is_ended = self._worker.stop(timeout_seconds)
         self._certificates.close()
         return is_ended
 
-    def _look(self, what: str) -> float:
-        if what == "certificate":
-            return self._certificates.look()
-        self._admission.refresh()
-        return REFRESH
+    def _run_task(self, task: str) -> float:
+        if task == "certificate":
+            return self._certificates.ensure_certificate()
+        self._reviewer.reload_if_changed()
+        return POLICY_REFRESH_SECONDS

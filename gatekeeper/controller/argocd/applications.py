@@ -7,31 +7,31 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from gatekeeper.apply.inventory import Entry, entry_of
+from gatekeeper.apply.inventory import InventoryEntry, entry_of
 from gatekeeper.argocd import application_spec, permissions, resource_tracking, status
 from gatekeeper.argocd.application_spec import Application
-from gatekeeper.argocd.model import Item
+from gatekeeper.argocd.model import ComparedObject
 from gatekeeper.argocd.sync import comparison, sync_options
 from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.cluster.reflector import Name
+from gatekeeper.cluster.reflector import NamespacedName
 from gatekeeper.controller.argocd import delete_hooks, finalizer, operation_runner, status_writer, sync_plan
-from gatekeeper.controller.argocd.context import Case, Place
-from gatekeeper.controller.argocd.source_cache import REFRESH, Key, Origins, key_of
-from gatekeeper.controller.runtime.telemetry import say
+from gatekeeper.controller.argocd.context import ApplicationContext, ArgoEnvironment
+from gatekeeper.controller.argocd.source_cache import REFRESH_ANNOTATION, SourceSetCache, SourceSetKey, build_source_key
+from gatekeeper.controller.runtime.telemetry import log_event
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.kube.labels import labels_of
-from gatekeeper.model import at
+from gatekeeper.kube.labels import read_labels
+from gatekeeper.model import get_field
 
-SKIP = "argocd.argoproj.io/skip-reconcile"
+SKIP_RECONCILE = "argocd.argoproj.io/skip-reconcile"
 # How often all is compared although nothing was heard of; and where nothing can be heard of.
-RESYNC, ELSEWHERE = 600.0, 180.0
+RESYNC_SECONDS, REMOTE_RESYNC_SECONDS = 600.0, 180.0
 # What cannot be compared may be mended by what nobody here hears of.
-SOON = 60.0
+RETRY_SECONDS = 60.0
 JITTER = 0.1
 
 
-class Applications:
+class ApplicationReconciler:
     """What is known of all Applications.
 
     Args:
@@ -42,201 +42,250 @@ class Applications:
 
     def __init__(
         self,
-        place: Place,
-        get: Callable[[Name], Object | None],
-        project: Callable[[Name], Object | None],
-        origins: Origins,
-        dirty: Callable[[Key], None],
-        follow: Callable[[Iterable[Entry]], None],
-        known: Callable[[str], list[Entry]],
+        environment: ArgoEnvironment,
+        get_application: Callable[[NamespacedName], Object | None],
+        get_project: Callable[[NamespacedName], Object | None],
+        source_cache: SourceSetCache,
+        enqueue_source: Callable[[SourceSetKey], None],
+        watch_entries: Callable[[Iterable[InventoryEntry]], None],
+        list_managed: Callable[[str], list[InventoryEntry]],
     ) -> None:
-        self._place, self._get, self._project, self._origins = place, get, project, origins
-        self._dirty, self._follow, self._known = dirty, follow, known
-        self._items: dict[Name, tuple[object, list[Item], float]] = {}
-        self._drifted: set[Name] = set()
-        self._refreshing: dict[Name, float] = {}
-        self._syncs = operation_runner.Syncs()
-        self._said: dict[Name, object] = {}
+        self._environment, self._get_application, self._get_project, self._source_cache = (
+            environment,
+            get_application,
+            get_project,
+            source_cache,
+        )
+        self._enqueue_source, self._watch_entries, self._list_managed = enqueue_source, watch_entries, list_managed
+        self._comparisons: dict[NamespacedName, tuple[object, list[ComparedObject], float]] = {}
+        self._drifted_names: set[NamespacedName] = set()
+        self._refresh_started: dict[NamespacedName, float] = {}
+        self._operation_runner = operation_runner.OperationRunner()
+        self._last_logged: dict[NamespacedName, object] = {}
 
-    def drifted(self, name: Name) -> None:
+    def mark_drifted(self, name: NamespacedName) -> None:
         """Somebody has changed what an Application has applied."""
-        self._drifted.add(name)
+        self._drifted_names.add(name)
 
-    def work(self, name: Name) -> float | None:
+    def reconcile(self, name: NamespacedName) -> float | None:
         """Does with an Application what is to be done now.
 
         Raises:
             GateError: the cluster does not do it.
         """
-        kept = self._get(name)
-        kind = self._place.cluster.newest(application_spec.GROUP, application_spec.VERSIONS, "Application")
-        value = self._place.cluster.get(kind, *name) if kept is not None and kind is not None else None
+        kept = self._get_application(name)
+        kind = self._environment.cluster.find_newest_kind(
+            application_spec.GROUP, application_spec.VERSIONS, "Application"
+        )
+        value = self._environment.cluster.get(kind, *name) if kept is not None and kind is not None else None
         if value is None:
             self._forget(name)
             return None
-        if labels_of(value, "annotations").get(SKIP) == "true":
+        if read_labels(value, "annotations").get(SKIP_RECONCILE) == "true":
             return None
-        if at(value, ("metadata", "deletionTimestamp")):
-            return self._leaving(name, value)
-        ready = self._ready(name, value)
-        return self._worked(*ready) if isinstance(ready, tuple) else ready
+        if get_field(value, ("metadata", "deletionTimestamp")):
+            return self._finalize(name, value)
+        ready = self._prepare_context(name, value)
+        return self._compare_and_sync(*ready) if isinstance(ready, tuple) else ready
 
-    def _leaving(self, name: Name, value: Object) -> float | None:
+    def _finalize(self, name: NamespacedName, value: Object) -> float | None:
         """Goes on with the end of an Application; what hooks it has is known by what it renders."""
-        if not delete_hooks.is_wanted(at(value, ("metadata", "finalizers")) or ()):
+        if not delete_hooks.has_hook_finalizer(get_field(value, ("metadata", "finalizers")) or ()):
             self._forget(name)
-            return finalizer.deleted(self._place, value, self._project, self._known, None)
-        ready = self._ready(name, value)
+            return finalizer.finalize_application(self._environment, value, self._get_project, self._list_managed, None)
+        ready = self._prepare_context(name, value)
         if not isinstance(ready, tuple):
             return ready
-        return finalizer.deleted(self._place, value, self._project, self._known, ready[0])
+        return finalizer.finalize_application(self._environment, value, self._get_project, self._list_managed, ready[0])
 
-    def _ready(self, name: Name, value: Object) -> tuple[Case, object] | float | None:
+    def _prepare_context(self, name: NamespacedName, value: Object) -> tuple[ApplicationContext, object] | float | None:
         """An Application with all that counts for it, and what it was rendered from; or when it is looked at again."""
         try:
-            application, key = self._read(value)
+            application, key = self._parse_application(value)
         except (FieldError, SealError) as error:
-            return self._told(value, {"InvalidSpecError": str(error)})
-        state = self._origins.states.get(key)
+            return self._report_failure(value, {"InvalidSpecError": str(error)})
+        state = self._source_cache.states.get(key)
         is_fresh = self._is_fresh(name, key, value)
         if state is not None and state.fault and is_fresh:
-            return self._told(value, {"ComparisonError": state.fault})
-        of = self._origins.of(key, value) if state is not None else None
-        if not is_fresh or state is None or self._origins.is_stale(name, of):
-            self._dirty(key)
+            return self._report_failure(value, {"ComparisonError": state.fault})
+        of = self._source_cache.compute_fingerprint(key, value) if state is not None else None
+        if not is_fresh or state is None or self._source_cache.is_stale(name, of):
+            self._enqueue_source(key)
             return None
         try:
-            case = self._case(value, application)
+            case = self._build_context(value, application)
         except (FieldError, SealError, ToolError) as error:
-            return self._told(value, {"ComparisonError": str(error)})
+            return self._report_failure(value, {"ComparisonError": str(error)})
         return case, [of, value["spec"]]
 
-    def _forget(self, name: Name) -> None:
-        for held in (self._items, self._origins.built, self._refreshing, self._said):
+    def _forget(self, name: NamespacedName) -> None:
+        for held in (self._comparisons, self._source_cache.builds, self._refresh_started, self._last_logged):
             held.pop(name, None)
-        self._syncs.forget(name)
+        self._operation_runner.forget(name)
 
-    def _is_fresh(self, name: Name, key: Key, value: Object) -> bool:
+    def _is_fresh(self, name: NamespacedName, key: SourceSetKey, value: Object) -> bool:
         """Whether its sources were asked since somebody wanted them to be."""
-        wish = labels_of(value, "annotations").get(REFRESH)
+        wish = read_labels(value, "annotations").get(REFRESH_ANNOTATION)
         if wish is None:
-            self._refreshing.pop(name, None)
+            self._refresh_started.pop(name, None)
             return True
-        if name not in self._refreshing:
-            self._refreshing[name] = time.monotonic()
+        if name not in self._refresh_started:
+            self._refresh_started[name] = time.monotonic()
             if wish == "hard":
-                self._origins.built.pop(name, None)
-            self._dirty(key)
-        return self._origins.looked.get(key, 0.0) > self._refreshing[name]
+                self._source_cache.builds.pop(name, None)
+            self._enqueue_source(key)
+        return self._source_cache.queried_at.get(key, 0.0) > self._refresh_started[name]
 
-    def _read(self, value: Object) -> tuple[Application, Key]:
-        application = application_spec.read(value)
-        return application, key_of(application)
+    def _parse_application(self, value: Object) -> tuple[Application, SourceSetKey]:
+        application = application_spec.parse_application(value)
+        return application, build_source_key(application)
 
-    def _case(self, value: Object, application: Application) -> Case:
+    def _build_context(self, value: Object, application: Application) -> ApplicationContext:
         """All that counts for an Application.
 
         Raises:
             FieldError, SealError: something is not valid, or not permitted.
             ToolError: the cluster does not tell.
         """
-        cluster, home = self._place.cluster, self._place.home
-        let = permissions.permit(cluster, home, application, self._project((home, application.project)))
-        built = self._origins.built[application.key]
-        asked = built.asked(value, application)
-        if asked.lost:
-            raise SealError(asked.lost)
-        mark, app = self._place.mark, resource_tracking.instance(application, home)
-        plain, hooks = comparison.prepared(asked, let.there, let.project, mark, app)
-        general = sync_options.read(application.options, "the Application")
-        return Case(
-            self._place, value, application, let.there, mark, app, general, let.windows, asked,
-            built.verdict, plain, status.hooks(hooks),
-        )  # fmt: skip
+        cluster, home = self._environment.cluster, self._environment.argocd_namespace
+        let = permissions.resolve_permissions(
+            cluster, home, application, self._get_project((home, application.project))
+        )
+        built = self._source_cache.builds[application.key]
+        asked = built.unpack(value, application)
+        if asked.render_error:
+            raise SealError(asked.render_error)
+        mark, app = self._environment.tracking, resource_tracking.format_instance_name(application, home)
+        plain, hooks = comparison.prepare_objects(asked, let.target, let.project, mark, app)
+        general = sync_options.parse_sync_options(application.sync_options, "the Application")
+        return ApplicationContext(
+            self._environment,
+            value,
+            application,
+            let.target,
+            mark,
+            app,
+            general,
+            let.sync_windows,
+            asked,
+            built.verdict,
+            plain,
+            status.select_hooks(hooks),
+        )
 
-    def _worked(self, case: Case, of: object) -> float | None:
-        name = case.name
-        held = self._items.get(name)
-        is_drifted = name in self._drifted
-        self._drifted.discard(name)
+    def _compare_and_sync(self, context: ApplicationContext, fingerprint: object) -> float | None:
+        name = context.name
+        held = self._comparisons.get(name)
+        is_drifted = name in self._drifted_names
+        self._drifted_names.discard(name)
         is_late = held is None or time.monotonic() > held[2]
-        is_running = self._syncs.is_running(case.value)
-        is_asked = not self._syncs.has_plan(name) if is_running else bool(case.value.get("operation"))
+        is_running = self._operation_runner.is_running(context.manifest)
+        is_asked = not self._operation_runner.has_plan(name) if is_running else bool(context.manifest.get("operation"))
         try:
-            if held is None or held[0] != of or is_drifted or is_late or is_asked or name in self._refreshing:
-                items = self._compared(case)
-                self._items[name] = of, items, time.monotonic() + _resync(case)
+            if (
+                held is None
+                or held[0] != fingerprint
+                or is_drifted
+                or is_late
+                or is_asked
+                or name in self._refresh_started
+            ):
+                items = self._compare_items(context)
+                self._comparisons[name] = fingerprint, items, time.monotonic() + _compute_resync_delay(context)
             else:
-                items = comparison.refreshed(case.there.cluster, held[1], case.mark.scripts)
-                self._items[name] = held[0], items, held[2]
-            if case.there.is_here:
-                self._follow(one.entry for one in items)
-            case, after = self._syncs.gone_on(case, items)
+                items = comparison.refresh_health(context.target.cluster, held[1], context.tracking.health_scripts)
+                self._comparisons[name] = held[0], items, held[2]
+            if context.target.is_in_cluster:
+                self._watch_entries(one.entry for one in items)
+            context, after = self._operation_runner.continue_operation(context, items)
         except (SealError, FieldError) as error:
-            return self._told(case.value, {"ComparisonError": str(error)})
+            return self._report_failure(context.manifest, {"ComparisonError": str(error)})
         if after.is_done:
-            items = self._after(case, items, after)
-            self._items[name] = of, items, time.monotonic() + _resync(case)
-        self._tell(case, items, after)
-        soon = self._items[name][2] - time.monotonic()
-        return min(soon, after.seconds) if after.seconds is not None else soon
+            items = self._refresh_items(context, items, after)
+            self._comparisons[name] = fingerprint, items, time.monotonic() + _compute_resync_delay(context)
+        self._write_status(context, items, after)
+        soon = self._comparisons[name][2] - time.monotonic()
+        return min(soon, after.requeue_seconds) if after.requeue_seconds is not None else soon
 
-    def _after(self, case: Case, items: list[Item], after: operation_runner.After) -> list[Item]:
+    def _refresh_items(
+        self, context: ApplicationContext, items: list[ComparedObject], progress: operation_runner.OperationProgress
+    ) -> list[ComparedObject]:
         """What there is after a sync: after one that failed all is compared."""
-        state = after.status["operationState"]
-        if state["phase"] != "Succeeded" or not after.is_current:
-            return self._compared(case)
-        return comparison.settled(case.there.cluster, items, status.results(state), case.mark.scripts)
+        state = progress.status["operationState"]
+        if state["phase"] != "Succeeded" or not progress.is_current:
+            return self._compare_items(context)
+        return comparison.settle_objects(
+            context.target.cluster, items, status.parse_results(state), context.tracking.health_scripts
+        )
 
-    def _compared(self, case: Case) -> list[Item]:
-        before = comparison.before(case.value, self._known(case.app) if case.there.is_here else ())
-        method = comparison.how(case.asked, case.general)
-        space = sync_plan.space(case)
-        wanted = [*case.plain, *space]
-        items = comparison.compared(case.there, wanted, before, method, case.mark, case.app)
+    def _compare_items(self, context: ApplicationContext) -> list[ComparedObject]:
+        before = comparison.list_tracked_entries(
+            context.manifest, self._list_managed(context.instance_name) if context.target.is_in_cluster else ()
+        )
+        method = comparison.build_apply_policy(context.build, context.options)
+        space = sync_plan.build_namespace(context)
+        wanted = [*context.resources, *space]
+        items = comparison.compare_objects(
+            context.target, wanted, before, method, context.tracking, context.instance_name
+        )
         own = {one["metadata"]["name"] for one in space}
         return [one for one in items if not (one.entry.kind == "Namespace" and one.entry.name in own)]
 
-    def _tell(self, case: Case, items: list[Item], after: operation_runner.After) -> None:
+    def _write_status(
+        self, context: ApplicationContext, items: list[ComparedObject], progress: operation_runner.OperationProgress
+    ) -> None:
         """Writes what there is of an Application, if that is another than before."""
-        hooks = [(entry_of(one), one) for one in case.hooks if one["metadata"].get("name")]
-        now = status.compared(case.asked, items, hooks)
-        value, moment = case.value, time.time()
+        hooks = [(entry_of(one), one) for one in context.hooks if one["metadata"].get("name")]
+        now = status.build_comparison(context.build, items, hooks)
+        value, moment = context.manifest, time.time()
         state = now["health"]["status"]
-        if at(value, ("status", "health", "status")) != state:
-            self._place.figures.health.labels(state).inc()
+        if get_field(value, ("status", "health", "status")) != state:
+            self._environment.metrics.health_changes.labels(state).inc()
         # Also where nothing is to be done: what is there would not be let in any more.
-        refused = sync_plan.refusal(case)
-        own = {**({"Refused": refused} if refused else {}), **after.conditions}
-        now |= {"conditions": status.conditions(value, own, moment), **after.status}
-        now["controllerNamespace"] = self._place.home
-        wish = REFRESH if case.name in self._refreshing else ""
-        status_writer.write(self._place.cluster, value, now, moment, wish, delete_hooks.finalizers(case))
-        self._refreshing.pop(case.name, None)
-        self._say(case.name, (now["sync"]["status"], state, *own.values()), own)
+        refused = sync_plan.find_gate_refusal(context)
+        own = {**({"Refused": refused} if refused else {}), **progress.conditions}
+        now |= {"conditions": status.build_conditions(value, own, moment), **progress.status}
+        now["controllerNamespace"] = self._environment.argocd_namespace
+        wish = REFRESH_ANNOTATION if context.name in self._refresh_started else ""
+        status_writer.write_status(
+            self._environment.cluster, value, now, moment, wish, delete_hooks.resolve_finalizers(context)
+        )
+        self._refresh_started.pop(context.name, None)
+        self._log_once(context.name, (now["sync"]["status"], state, *own.values()), own)
 
-    def _told(self, value: Object, conditions: dict[str, str]) -> float | None:
+    def _report_failure(self, value: Object, conditions: dict[str, str]) -> float | None:
         """Says why an Application is not compared, if that is not said already."""
         moment, name = time.time(), (value["metadata"]["namespace"], value["metadata"]["name"])
-        now: dict[str, Any] = status.unknown(value)
-        now["conditions"] = status.conditions(value, conditions, moment)
-        state = at(value, ("status", "operationState")) or {}
+        now: dict[str, Any] = status.build_unknown_status(value)
+        now["conditions"] = status.build_conditions(value, conditions, moment)
+        state = get_field(value, ("status", "operationState")) or {}
         if value.get("operation") and state.get("phase") not in ("Running", "Terminating"):
-            now["operationState"] = status_writer.lost(value, next(iter(conditions.values())), moment)
-        status_writer.write(self._place.cluster, value, now, moment, REFRESH if name in self._refreshing else "")
-        self._refreshing.pop(name, None)
-        self._say(name, tuple(conditions.values()), conditions)
-        return SOON * random.uniform(1 - JITTER, 1 + JITTER)
+            now["operationState"] = status_writer.build_failed_operation_state(
+                value, next(iter(conditions.values())), moment
+            )
+        status_writer.write_status(
+            self._environment.cluster, value, now, moment, REFRESH_ANNOTATION if name in self._refresh_started else ""
+        )
+        self._refresh_started.pop(name, None)
+        self._log_once(name, tuple(conditions.values()), conditions)
+        return RETRY_SECONDS * random.uniform(1 - JITTER, 1 + JITTER)
 
-    def _say(self, name: Name, what: object, conditions: dict[str, str]) -> None:
+    def _log_once(self, name: NamespacedName, summary: object, conditions: dict[str, str]) -> None:
         """Says once what came of an Application."""
-        if self._said.get(name) == what:
+        if self._last_logged.get(name) == summary:
             return
-        self._said[name] = what
-        words = "; ".join(conditions.values()) or ", ".join(map(str, what if isinstance(what, tuple) else ()))
-        say("error" if conditions else "info", words, controller="Application", object="/".join(name),
-            reason=next(iter(conditions), "Compared"))  # fmt: skip
+        self._last_logged[name] = summary
+        words = "; ".join(conditions.values()) or ", ".join(map(str, summary if isinstance(summary, tuple) else ()))
+        log_event(
+            "error" if conditions else "info",
+            words,
+            controller="Application",
+            object="/".join(name),
+            reason=next(iter(conditions), "Compared"),
+        )
 
 
-def _resync(case: Case) -> float:
-    return (RESYNC if case.there.is_here else ELSEWHERE) * random.uniform(1 - JITTER, 1 + JITTER)
+def _compute_resync_delay(context: ApplicationContext) -> float:
+    return (RESYNC_SECONDS if context.target.is_in_cluster else REMOTE_RESYNC_SECONDS) * random.uniform(
+        1 - JITTER, 1 + JITTER
+    )

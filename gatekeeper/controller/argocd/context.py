@@ -5,62 +5,62 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from gatekeeper.apply.model import Act
-from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.apply.model import AuditEvent
+from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.argocd.application_spec import Application
-from gatekeeper.argocd.destination import There
-from gatekeeper.argocd.model import Asked
-from gatekeeper.argocd.resource_tracking import Tracking
-from gatekeeper.argocd.sync.sync_options import Options
-from gatekeeper.argocd.sync.sync_windows import Window
-from gatekeeper.cluster.dynamic_client import Object, Objects
-from gatekeeper.cluster.reflector import Name
-from gatekeeper.controller.runtime.telemetry import Figures
+from gatekeeper.argocd.destination import DestinationCluster
+from gatekeeper.argocd.model import ApplicationBuild
+from gatekeeper.argocd.resource_tracking import TrackingSettings
+from gatekeeper.argocd.sync.sync_options import SyncOptions
+from gatekeeper.argocd.sync.sync_windows import SyncWindow
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.reflector import NamespacedName
+from gatekeeper.controller.runtime.telemetry import Metrics
 from gatekeeper.model import Verdict
 
 
-class Place(NamedTuple):
+class ArgoEnvironment(NamedTuple):
     """In what Applications are worked on.
 
     Attributes:
-        home: the namespace of Argo CD's own objects.
-        mark: how objects are marked; as it was at the start.
-        note: see `Round.note`.
+        argocd_namespace: the namespace of Argo CD's own objects.
+        tracking: how objects are marked; as it was at the start.
+        record: see `Round.note`.
     """
 
-    cluster: Objects
-    home: str
-    mark: Tracking
-    budget: Budget
-    note: Callable[[Act], None]
-    figures: Figures
+    cluster: DynamicClient
+    argocd_namespace: str
+    tracking: TrackingSettings
+    budget: PruneBudget
+    record: Callable[[AuditEvent], None]
+    metrics: Metrics
 
 
-class Case(NamedTuple):
+class ApplicationContext(NamedTuple):
     """An Application at hand, with all that counts for it.
 
     Attributes:
-        value: as it is in the cluster now.
-        there: the cluster that it is applied to, with the rights that count there.
-        app: the name that objects are marked with.
+        manifest: as it is in the cluster now.
+        target: the cluster that it is applied to, with the rights that count there.
+        instance_name: the name that objects are marked with.
         windows: those that are about it.
-        plain, hooks: what it applies.
+        resources, hooks: what it applies.
     """
 
-    place: Place
-    value: Object
+    environment: ArgoEnvironment
+    manifest: Object
     application: Application
-    there: There
-    mark: Tracking
-    app: str
-    general: Options
-    windows: Sequence[Window]
-    asked: Asked
+    target: DestinationCluster
+    tracking: TrackingSettings
+    instance_name: str
+    options: SyncOptions
+    windows: Sequence[SyncWindow]
+    build: ApplicationBuild
     verdict: Verdict
-    plain: Sequence[Object] = ()
+    resources: Sequence[Object] = ()
     hooks: Sequence[Object] = ()
 
     @property
-    def name(self) -> Name:
+    def name(self) -> NamespacedName:
         """Namespace and name."""
         return self.application.key

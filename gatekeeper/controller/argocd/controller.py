@@ -8,57 +8,57 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper.apply.inventory import Entry
-from gatekeeper.apply.model import Act
-from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.apply.inventory import InventoryEntry
+from gatekeeper.apply.model import AuditEvent
+from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.argocd import app_project, application_spec, resource_tracking
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.health import lua_client
-from gatekeeper.cluster.dynamic_client import Object, Objects
-from gatekeeper.cluster.reflector import Name, Reflector
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.reflector import NamespacedName, Reflector
 from gatekeeper.controller.argocd import git_webhook
-from gatekeeper.controller.argocd.applications import Applications
-from gatekeeper.controller.argocd.context import Place
-from gatekeeper.controller.argocd.source_cache import Key, Origins, key_of
-from gatekeeper.controller.flux.controller import fenced
-from gatekeeper.controller.runtime.component import Crew, lost
-from gatekeeper.controller.runtime.drift_watch import Owned, Seen, seen_of
-from gatekeeper.controller.runtime.http_server import Answer, Request
-from gatekeeper.controller.runtime.predicates import slim
-from gatekeeper.controller.runtime.telemetry import Figures
-from gatekeeper.controller.runtime.worker import Loop
+from gatekeeper.controller.argocd.applications import ApplicationReconciler
+from gatekeeper.controller.argocd.context import ArgoEnvironment
+from gatekeeper.controller.argocd.source_cache import SourceSetCache, SourceSetKey, build_source_key
+from gatekeeper.controller.flux.controller import fence_recorder
+from gatekeeper.controller.runtime.component import Component, report_watch_fault
+from gatekeeper.controller.runtime.drift_watch import DriftWatch, ObservedObject, observe_object
+from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
+from gatekeeper.controller.runtime.predicates import strip_managed_fields
+from gatekeeper.controller.runtime.telemetry import Metrics
+from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import source
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.model import at
-from gatekeeper.repositories.provenance import Credit
+from gatekeeper.model import get_field
+from gatekeeper.repositories.provenance import CommitProvenance
 
-SOURCES = 4
+SOURCE_WORKERS = 4
 # What changes often is looked at no more often than so: seconds.
-SOON = 0.2
+SETTLE_SECONDS = 0.2
 # How often a repository is asked, and by how much that is spread.
-INTERVAL, JITTER = 120.0, 0.2
+POLL_SECONDS, JITTER = 120.0, 0.2
 
 
-class Options(NamedTuple):
+class ArgoOptions(NamedTuple):
     """How Argo CD's resources are followed.
 
     Attributes:
-        home: the namespace of Argo CD's own objects.
-        workers: so many Applications at a time.
+        argocd_namespace: the namespace of Argo CD's own objects.
+        concurrency: so many Applications at a time.
         config_file: judge by this instead of each repository's own; None for its own.
-        storage: where commits are kept; None for the user's folder.
+        storage_dir: where commits are kept; None for the user's folder.
     """
 
-    budget: Budget
-    home: str = application_spec.HOME
-    selector: str = ""
-    workers: int = 8
+    budget: PruneBudget
+    argocd_namespace: str = application_spec.DEFAULT_ARGOCD_NAMESPACE
+    label_selector: str = ""
+    concurrency: int = 8
     config_file: Path | None = None
-    storage: Path | None = None
+    storage_dir: Path | None = None
 
 
-class Argo(Crew):
+class ArgoController(Component):
     """Applications, from the first look at them on.
 
     Args:
@@ -72,171 +72,216 @@ class Argo(Crew):
 
     def __init__(
         self,
-        cluster: Objects,
-        options: Options,
-        is_mine: Callable[[str], bool],
-        note: Callable[[Act], None],
-        figures: Figures,
+        cluster: DynamicClient,
+        options: ArgoOptions,
+        is_assigned: Callable[[str], bool],
+        record: Callable[[AuditEvent], None],
+        metrics: Metrics,
     ) -> None:
-        self._cluster, self._figures, self._home = cluster, figures, options.home
+        self._cluster, self._metrics, self._argocd_namespace = cluster, metrics, options.argocd_namespace
         kinds = [
-            cluster.newest(application_spec.GROUP, application_spec.VERSIONS, name)
+            cluster.find_newest_kind(application_spec.GROUP, application_spec.VERSIONS, name)
             for name in ("Application", "AppProject")
         ]
         if kinds[0] is None or kinds[1] is None:
             raise ToolError(
                 f"the cluster knows no Application of {application_spec.GROUP}: install Argo CD's definitions"
             )
-        self._mark = resource_tracking.read(cluster, options.home)
-        lua_client.there()
-        self._applications = Reflector(
-            cluster, kinds[0], _kept, self._application, options.selector, fault=self._fault("Application")
+        self._tracking = resource_tracking.read_tracking_settings(cluster, options.argocd_namespace)
+        lua_client.require_program()
+        self._application_reflector = Reflector(
+            cluster,
+            kinds[0],
+            _strip_application,
+            self._on_application_change,
+            options.label_selector,
+            on_error=self._build_fault_handler("Application"),
         )
-        self._projects = Reflector(
-            cluster, kinds[1], slim, self._project, fault=self._fault("AppProject"), namespace=options.home
+        self._project_reflector = Reflector(
+            cluster,
+            kinds[1],
+            strip_managed_fields,
+            self._on_project_change,
+            on_error=self._build_fault_handler("AppProject"),
+            namespace=options.argocd_namespace,
         )
 
-        def mine(name: Name) -> bool:
-            value = self._applications.get(name)
-            key = _key(value) if value is not None else None
-            return is_mine(str(key) if key is not None else "/".join(name))
+        def mine(name: NamespacedName) -> bool:
+            value = self._application_reflector.get(name)
+            key = _get_source_key(value) if value is not None else None
+            return is_assigned(str(key) if key is not None else "/".join(name))
 
-        self.sources = Loop[Key]("Repository", self._look, SOURCES, figures, lambda key: is_mine(str(key)))
-        self.applying = Loop[Name]("Application", self._apply, options.workers, figures, mine)
-        storage = options.storage or source.kept()
-        self.origins = Origins(
-            cluster, options.home, self._of, self._signers, self.applying.add, figures, options.config_file, storage
+        self.source_worker = Worker[SourceSetKey](
+            "Repository", self._refresh_source, SOURCE_WORKERS, metrics, lambda key: is_assigned(str(key))
         )
-        self.owned = Owned(cluster, self._drifted, self._touched, partial(lost, figures), self._seen, self._selector())
-        place = Place(cluster, options.home, self._mark, options.budget, fenced(note, mine), figures)
-        self._work = Applications(
-            place, self._applications.get, self._projects.get, self.origins, self.sources.add, self._follow, self._known
+        self.application_worker = Worker[NamespacedName](
+            "Application", self._reconcile_application, options.concurrency, metrics, mine
         )
-        super().__init__([self._projects, self._applications], [self.sources, self.applying], figures, self.owned)
+        storage = options.storage_dir or source.resolve_storage_folder()
+        self.source_cache = SourceSetCache(
+            cluster,
+            options.argocd_namespace,
+            self._list_applications,
+            self._list_signers,
+            self.application_worker.add,
+            metrics,
+            options.config_file,
+            storage,
+        )
+        self.drift_watch = DriftWatch(
+            cluster,
+            self._on_drift,
+            self._on_change,
+            partial(report_watch_fault, metrics),
+            self._observe,
+            self._build_tracking_selector(),
+        )
+        place = ArgoEnvironment(
+            cluster, options.argocd_namespace, self._tracking, options.budget, fence_recorder(record, mine), metrics
+        )
+        self._reconciler = ApplicationReconciler(
+            place,
+            self._application_reflector.get,
+            self._project_reflector.get,
+            self.source_cache,
+            self.source_worker.add,
+            self._watch_entries,
+            self._list_managed,
+        )
+        super().__init__(
+            [self._project_reflector, self._application_reflector],
+            [self.source_worker, self.application_worker],
+            metrics,
+            self.drift_watch,
+        )
 
-    def all(self) -> None:
+    def enqueue_all(self) -> None:
         """Looks at everything: what was another's may be ours now."""
-        for name, value in self._applications.all():
-            self.applying.add(name)
-            key = _key(value)
+        for name, value in self._application_reflector.list_objects():
+            self.application_worker.add(name)
+            key = _get_source_key(value)
             if key is not None:
-                self.sources.add(key)
+                self.source_worker.add(key)
 
-    def credit_of(self, name: Name) -> Credit:
+    def find_provenance(self, name: NamespacedName) -> CommitProvenance:
         """Whom the commit that an Application is applied from is owed to."""
-        value = self._applications.get(name)
-        key = _key(value) if value is not None else None
-        state = self.origins.states.get(key) if key is not None else None
-        return state.credit if state is not None else Credit()
+        value = self._application_reflector.get(name)
+        key = _get_source_key(value) if value is not None else None
+        state = self.source_cache.states.get(key) if key is not None else None
+        return state.provenance if state is not None else CommitProvenance()
 
-    def hook(self, request: Request) -> Answer | None:
+    def handle_webhook(self, request: HttpRequest) -> HttpResponse | None:
         """A Git host says that there is something new, to the address that it knows of Argo CD."""
-        if request.path != git_webhook.PATH:
+        if request.path != git_webhook.WEBHOOK_PATH:
             return None
         if request.method != "POST":
-            return Answer(405, b"POST is what a host sends\n")
-        urls = git_webhook.called(self._cluster, self._home, request)
+            return HttpResponse(405, b"POST is what a host sends\n")
+        urls = git_webhook.find_called_repositories(self._cluster, self._argocd_namespace, request)
         if urls is None:
-            return Answer(404, b"nobody vouches for this\n")
-        for _, value in self._applications.all():
-            key = _key(value)
-            if key is not None and any(application_spec.same(held[0], one) for held in key.origin for one in urls):
-                self.sources.add(key)
-        return Answer(200, b"")
+            return HttpResponse(404, b"nobody vouches for this\n")
+        for _, value in self._application_reflector.list_objects():
+            key = _get_source_key(value)
+            if key is not None and any(
+                application_spec.is_same_repository(held[0], one) for held in key.source_set for one in urls
+            ):
+                self.source_worker.add(key)
+        return HttpResponse(200, b"")
 
-    def _look(self, key: Key) -> float | None:
-        return INTERVAL * random.uniform(1, 1 + JITTER) if self.origins.work(key) else None
+    def _refresh_source(self, key: SourceSetKey) -> float | None:
+        return POLL_SECONDS * random.uniform(1, 1 + JITTER) if self.source_cache.refresh(key) else None
 
-    def _apply(self, name: Name) -> float | None:
-        if not self._projects.is_synced.is_set():
+    def _reconcile_application(self, name: NamespacedName) -> float | None:
+        if not self._project_reflector.is_synced.is_set():
             # Without its project nothing is permitted yet.
-            return SOON
-        return self._work.work(name)
+            return SETTLE_SECONDS
+        return self._reconciler.reconcile(name)
 
-    def _of(self, key: Key) -> list[tuple[Object, Application]]:
+    def _list_applications(self, key: SourceSetKey) -> list[tuple[Object, Application]]:
         found = []
-        for _, value in self._applications.all():
-            if _key(value) == key:
+        for _, value in self._application_reflector.list_objects():
+            if _get_source_key(value) == key:
                 own = {name: held for name, held in value.items() if name not in ("key", "status")}
-                found.append((own, application_spec.read(own)))
+                found.append((own, application_spec.parse_application(own)))
         return found
 
-    def _signers(self, project: str) -> tuple[str, ...]:
-        held = self._projects.get((self._home, project))
-        return app_project.signers(held) if held is not None else ()
+    def _list_signers(self, project: str) -> tuple[str, ...]:
+        held = self._project_reflector.get((self._argocd_namespace, project))
+        return app_project.list_signing_keys(held) if held is not None else ()
 
-    def _application(self, name: Name, before: Object | None, now: Object | None) -> None:
-        if _asks(before) != _asks(now):
-            self.applying.add(name)
+    def _on_application_change(self, name: NamespacedName, old: Object | None, new: Object | None) -> None:
+        if _extract_trigger_fields(old) != _extract_trigger_fields(new):
+            self.application_worker.add(name)
 
-    def _project(self, name: Name, before: Object | None, now: Object | None) -> None:
-        if before is not None and now is not None and before.get("spec") == now.get("spec"):
+    def _on_project_change(self, name: NamespacedName, old: Object | None, new: Object | None) -> None:
+        if old is not None and new is not None and old.get("spec") == new.get("spec"):
             return
-        for other, value in self._applications.all():
-            if (at(value, ("spec", "project")) or "default") == name[1]:
-                self._work.drifted(other)
-                self.applying.add(other)
+        for other, value in self._application_reflector.list_objects():
+            if (get_field(value, ("spec", "project")) or "default") == name[1]:
+                self._reconciler.mark_drifted(other)
+                self.application_worker.add(other)
 
-    def _selector(self) -> str:
-        return "" if self._mark.method != "label" else self._mark.label
+    def _build_tracking_selector(self) -> str:
+        return "" if self._tracking.method != "label" else self._tracking.instance_label
 
-    def _seen(self, value: Object) -> Seen | None:
-        app = resource_tracking.owner(self._mark, value)
-        return seen_of(_application_of(app, self._home), value) if app else None
+    def _observe(self, value: Object) -> ObservedObject | None:
+        app = resource_tracking.find_owner(self._tracking, value)
+        return observe_object(_parse_application_name(app, self._argocd_namespace), value) if app else None
 
-    def _follow(self, entries: Iterable[Entry]) -> None:
-        self.owned.follow(entries)
+    def _watch_entries(self, entries: Iterable[InventoryEntry]) -> None:
+        self.drift_watch.watch_entries(entries)
 
-    def _known(self, app: str) -> list[Entry]:
+    def _list_managed(self, instance_name: str) -> list[InventoryEntry]:
         found = []
-        for (group, kind), (namespace, name) in self.owned.of(_application_of(app, self._home)):
-            served = self.owned.version(group, kind)
-            found.append(Entry(namespace, name, group, kind, served))
+        for (group, kind), (namespace, name) in self.drift_watch.list_objects(
+            _parse_application_name(instance_name, self._argocd_namespace)
+        ):
+            served = self.drift_watch.find_watched_version(group, kind)
+            found.append(InventoryEntry(namespace, name, group, kind, served))
         return found
 
-    def _drifted(self, name: Name) -> None:
-        self._work.drifted(name)
-        self.applying.add(name)
+    def _on_drift(self, name: NamespacedName) -> None:
+        self._reconciler.mark_drifted(name)
+        self.application_worker.add(name)
 
-    def _touched(self, name: Name) -> None:
-        self.applying.add(name, SOON)
+    def _on_change(self, name: NamespacedName) -> None:
+        self.application_worker.add(name, SETTLE_SECONDS)
 
-    def _fault(self, kind: str) -> Callable[[str], None]:
-        return partial(lost, self._figures, kind)
+    def _build_fault_handler(self, kind: str) -> Callable[[str], None]:
+        return partial(report_watch_fault, self._metrics, kind)
 
 
-def _key(kept: Object) -> Key | None:
+def _get_source_key(cached: Object) -> SourceSetKey | None:
     """From what an Application that is kept is rendered; None where it is not valid."""
-    found: Key | None = kept["key"]
+    found: SourceSetKey | None = cached["key"]
     return found
 
 
-def _key_of(value: Object) -> Key | None:
+def _parse_source_key(value: Object) -> SourceSetKey | None:
     try:
-        return key_of(application_spec.read(value))
+        return build_source_key(application_spec.parse_application(value))
     except (FieldError, KeyError, TypeError):
         return None
 
 
-def _application_of(app: str, home: str) -> Name:
+def _parse_application_name(instance_name: str, argocd_namespace: str) -> NamespacedName:
     """The Application that a mark names: that of another namespace begins with it."""
-    namespace, sign, name = app.partition("_")
-    return (namespace, name) if sign else (home, app)
+    namespace, sign, name = instance_name.partition("_")
+    return (namespace, name) if sign else (argocd_namespace, instance_name)
 
 
-def _kept(value: Object) -> Object:
+def _strip_application(value: Object) -> Object:
     """What of an Application is kept: not what there is of it, of which there is much."""
     metadata = {key: held for key, held in value["metadata"].items() if key != "managedFields"}
-    phase = at(value, ("status", "operationState", "phase"))
-    few: Object = {"key": _key_of(value)}
+    phase = get_field(value, ("status", "operationState", "phase"))
+    few: Object = {"key": _parse_source_key(value)}
     few |= {key: value[key] for key in ("apiVersion", "kind", "spec", "operation") if key in value}
     return {**few, "metadata": metadata, "status": {"operationState": {"phase": phase}}}
 
 
-def _asks(value: Object | None) -> object:
+def _extract_trigger_fields(value: Object | None) -> object:
     """What of an Application asks for work when it is another; that it was synced does not, that it ends does."""
     metadata = (value or {}).get("metadata") or {}
     names = ("uid", "deletionTimestamp", "annotations", "labels")
-    is_ending = at(value, ("status", "operationState", "phase")) == "Terminating"
+    is_ending = get_field(value, ("status", "operationState", "phase")) == "Terminating"
     own = (value or {}).get("spec"), (value or {}).get("operation"), is_ending
     return value is None, own, [metadata.get(name) for name in names]

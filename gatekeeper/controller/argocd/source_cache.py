@@ -18,73 +18,77 @@ import orjson
 
 from gatekeeper.argocd import manifest_generation
 from gatekeeper.argocd.application_spec import Application
-from gatekeeper.argocd.manifest_generation import Origin
-from gatekeeper.argocd.model import Asked
-from gatekeeper.cluster.dynamic_client import Object, Objects
-from gatekeeper.cluster.reflector import Name
-from gatekeeper.controller.runtime.telemetry import Figures, say
+from gatekeeper.argocd.manifest_generation import SourceSet
+from gatekeeper.argocd.model import ApplicationBuild
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.reflector import NamespacedName
+from gatekeeper.controller.runtime.telemetry import Metrics, log_event
 from gatekeeper.errors import GateError, ToolError
-from gatekeeper.kube.labels import labels_of
-from gatekeeper.model import Verdict, at
-from gatekeeper.repositories.provenance import Credit
+from gatekeeper.kube.labels import read_labels
+from gatekeeper.model import Verdict, get_field
+from gatekeeper.repositories.provenance import CommitProvenance
 from gatekeeper.repositories.revision import Revision
 
-REFRESH = "argocd.argoproj.io/refresh"
+REFRESH_ANNOTATION = "argocd.argoproj.io/refresh"
 
 
-class Key(NamedTuple):
+class SourceSetKey(NamedTuple):
     """By what Applications are rendered together: those of another project may have other credentials."""
 
     project: str
-    origin: Origin
+    source_set: SourceSet
 
     def __str__(self) -> str:
-        return " ".join((self.project, *("@".join(part for part in one[:2]) for one in self.origin)))
+        return " ".join((self.project, *("@".join(part for part in one[:2]) for one in self.source_set)))
 
 
-class State(NamedTuple):
+class SourceSetState(NamedTuple):
     """What is known of the sources of some Applications.
 
     Attributes:
-        credit: whom the commit of the first is owed to.
-        day: on which they were judged: a waiver may be over tomorrow.
+        provenance: whom the commit of the first is owed to.
+        judged_on: on which they were judged: a waiver may be over tomorrow.
         fault: why they could not be had lately; empty where they could.
     """
 
     revisions: tuple[Revision, ...]
-    day: datetime.date | None
-    credit: Credit = Credit()
+    judged_on: datetime.date | None
+    provenance: CommitProvenance = CommitProvenance()
     fault: str = ""
 
 
-class Built(NamedTuple):
+class PackedApplication(NamedTuple):
     """What an Application applies, rendered and judged, small.
 
     Attributes:
-        of: from what.
+        fingerprint: from what.
         objects: compressed JSON.
     """
 
-    of: object
+    fingerprint: object
     verdict: Verdict
     objects: bytes
     folders: Sequence[str]
-    types: Sequence[str]
+    source_types: Sequence[str]
     revisions: Sequence[str]
-    lost: str
+    render_error: str
 
-    def asked(self, value: Object, application: Application) -> Asked:
+    def unpack(self, value: Object, application: Application) -> ApplicationBuild:
         """As it was, of the Application as it is."""
         objects = orjson.loads(zlib.decompress(self.objects))
-        return Asked(value, application, self.folders, objects, self.types, self.revisions, self.lost)
+        return ApplicationBuild(
+            value, application, self.folders, objects, self.source_types, self.revisions, self.render_error
+        )
 
 
-def _packed(asked: Asked, of: object, verdict: Verdict) -> Built:
-    objects = zlib.compress(orjson.dumps(list(asked.objects)), 1)
-    return Built(of, verdict, objects, asked.folders, asked.types, asked.revisions, asked.lost)
+def _pack(build: ApplicationBuild, fingerprint: object, verdict: Verdict) -> PackedApplication:
+    objects = zlib.compress(orjson.dumps(list(build.objects)), 1)
+    return PackedApplication(
+        fingerprint, verdict, objects, build.folders, build.source_types, build.revisions, build.render_error
+    )
 
 
-class Origins:
+class SourceSetCache:
     """What is known of all sources.
 
     Args:
@@ -96,126 +100,150 @@ class Origins:
 
     def __init__(
         self,
-        cluster: Objects,
-        home: str,
-        own: Callable[[Key], Sequence[tuple[Object, Application]]],
-        signers: Callable[[str], tuple[str, ...]],
-        ready: Callable[[Name], None],
-        figures: Figures,
+        cluster: DynamicClient,
+        argocd_namespace: str,
+        list_applications: Callable[[SourceSetKey], Sequence[tuple[Object, Application]]],
+        list_signers: Callable[[str], tuple[str, ...]],
+        on_ready: Callable[[NamespacedName], None],
+        metrics: Metrics,
         config_file: Path | None,
-        storage: Path,
+        storage_dir: Path,
     ) -> None:
-        self._cluster, self._home, self._own, self._ready = cluster, home, own, ready
-        self._signers = signers
-        self._figures, self._config, self._storage = figures, config_file, storage
-        self._judging = threading.Lock()
-        self._fetching: dict[str, threading.Lock] = {}
-        self.states: dict[Key, State] = {}
+        self._cluster, self._argocd_namespace, self._list_applications, self._on_ready = (
+            cluster,
+            argocd_namespace,
+            list_applications,
+            on_ready,
+        )
+        self._list_signers = list_signers
+        self._metrics, self._config_file, self._storage_dir = metrics, config_file, storage_dir
+        self._judge_lock = threading.Lock()
+        self._fetch_locks: dict[str, threading.Lock] = {}
+        self.states: dict[SourceSetKey, SourceSetState] = {}
         # When each was last begun to be asked, by the monotonic clock.
-        self.looked: dict[Key, float] = {}
-        self.built: dict[Name, Built] = {}
+        self.queried_at: dict[SourceSetKey, float] = {}
+        self.builds: dict[NamespacedName, PackedApplication] = {}
 
-    def of(self, key: Key, value: Object) -> object:
+    def compute_fingerprint(self, key: SourceSetKey, value: Object) -> object:
         """What an Application is rendered from now; see `Built`."""
         state = self.states[key]
-        return self._stamp(key, state.revisions, state.day, value)
+        return self._build_fingerprint(key, state.revisions, state.judged_on, value)
 
-    def _stamp(self, key: Key, revisions: Sequence[Revision], day: datetime.date | None, value: Object) -> object:
-        return [list(map(str, revisions)), str(day), list(self._signers(key[0])), spec_of(value)]
+    def _build_fingerprint(
+        self, key: SourceSetKey, revisions: Sequence[Revision], judged_on: datetime.date | None, value: Object
+    ) -> object:
+        return [list(map(str, revisions)), str(judged_on), list(self._list_signers(key[0])), extract_build_spec(value)]
 
-    def work(self, key: Key) -> bool:
+    def refresh(self, key: SourceSetKey) -> bool:
         """Asks for what is new, and fetches, judges and renders it; whether anybody needs it.
 
         Raises:
             GateError: it cannot be had or judged; what is known stays.
         """
         # What is pushed while it is asked for may not have been seen.
-        began, own = time.monotonic(), list(self._own(key))
+        began, own = time.monotonic(), list(self._list_applications(key))
         if not own:
             self.states.pop(key, None)
             return False
         try:
-            self._look(key, own, began)
+            self._query_sources(key, own, began)
         except (GateError, OSError) as error:
             reason = f"{error.filename}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
-            before = self.states.get(key) or State((), None)
-            self.states[key], self.looked[key] = before._replace(fault=reason), began
+            before = self.states.get(key) or SourceSetState((), None)
+            self.states[key], self.queried_at[key] = before._replace(fault=reason), began
             for value, _ in own:
-                self._ready(_name(value))
+                self._on_ready(_get_name(value))
             raise ToolError(reason) from None
         return True
 
-    def _look(self, key: Key, own: Sequence[tuple[Object, Application]], began: float) -> None:
+    def _query_sources(
+        self, key: SourceSetKey, applications: Sequence[tuple[Object, Application]], started_at: float
+    ) -> None:
         project, origin = key
-        revisions = tuple(manifest_generation.revision_of(self._cluster, self._home, one, project) for one in origin)
+        revisions = tuple(
+            manifest_generation.resolve_revision(self._cluster, self._argocd_namespace, one, project) for one in origin
+        )
         before, day = self.states.get(key), datetime.date.today()
-        wanted_ = {_name(value): self._stamp(key, revisions, day, value) for value, _ in own}
-        stale = [one for one in own if self.is_stale(_name(one[0]), wanted_[_name(one[0])])]
-        state = State(revisions, day, before.credit if before else Credit())
+        wanted_ = {_get_name(value): self._build_fingerprint(key, revisions, day, value) for value, _ in applications}
+        stale = [one for one in applications if self.is_stale(_get_name(one[0]), wanted_[_get_name(one[0])])]
+        state = SourceSetState(revisions, day, before.provenance if before else CommitProvenance())
         if stale:
-            state = self._judged(key, state, stale, wanted_)
-        self.states[key], self.looked[key] = state, began
+            state = self._fetch_and_judge(key, state, stale, wanted_)
+        self.states[key], self.queried_at[key] = state, started_at
         is_told = before is None or bool(before.fault)
-        for value, _ in own:
-            if is_told or is_refreshed(value) or any(value is one for one, _ in stale):
-                self._ready(_name(value))
+        for value, _ in applications:
+            if is_told or is_refresh_requested(value) or any(value is one for one, _ in stale):
+                self._on_ready(_get_name(value))
 
-    def _judged(
+    def _fetch_and_judge(
         self,
-        key: Key,
-        state: State,
+        key: SourceSetKey,
+        state: SourceSetState,
         stale: Sequence[tuple[Object, Application]],
-        wanted: Mapping[Name, object],
-    ) -> State:
+        fingerprints: Mapping[NamespacedName, object],
+    ) -> SourceSetState:
         project, origin = key
         got = []
         for one, revision in zip(origin, state.revisions, strict=True):
             # Two that fetch into one folder would be in each other's way.
-            with self._fetching.setdefault(one[0], threading.Lock()):
+            with self._fetch_locks.setdefault(one[0], threading.Lock()):
                 got.append(
-                    manifest_generation.fetched(
-                        self._cluster, self._home, one, revision, project, self._storage, self._signers(project)
+                    manifest_generation.fetch_source(
+                        self._cluster,
+                        self._argocd_namespace,
+                        one,
+                        revision,
+                        project,
+                        self._storage_dir,
+                        self._list_signers(project),
                     )
                 )
         began = time.monotonic()
         commits = [one.commit for one in state.revisions]
         # What a repository pins its tools to counts for the whole program.
-        with self._judging:
-            verdict, rendered = manifest_generation.judged(
-                [one.root for one in got], commits, stale, self._config, os.cpu_count() or 1
+        with self._judge_lock:
+            verdict, rendered = manifest_generation.build_applications(
+                [one.root for one in got], commits, stale, self._config_file, os.cpu_count() or 1
             )
         took = time.monotonic() - began
-        self._figures.judging.labels("reconcile").observe(took)
-        self._figures.judged.labels("reconcile", verdict.word).inc()
-        say("info", f"judged: {verdict.word}", controller="Repository", object=" ".join(one[0] for one in origin),
-            revision=" ".join(commits), findings=len(verdict.counting), seconds=round(took, 3))  # fmt: skip
+        self._metrics.verdict_seconds.labels("reconcile").observe(took)
+        self._metrics.verdicts.labels("reconcile", verdict.decision).inc()
+        log_event(
+            "info",
+            f"judged: {verdict.decision}",
+            controller="Repository",
+            object=" ".join(one[0] for one in origin),
+            revision=" ".join(commits),
+            findings=len(verdict.active_findings),
+            seconds=round(took, 3),
+        )
         for asked in rendered:
-            name = _name(asked.value)
-            self.built[name] = _packed(asked, wanted[name], verdict)
-        return state._replace(credit=got[0].credit)
+            name = _get_name(asked.manifest)
+            self.builds[name] = _pack(asked, fingerprints[name], verdict)
+        return state._replace(provenance=got[0].provenance)
 
-    def is_stale(self, name: Name, of: object) -> bool:
+    def is_stale(self, name: NamespacedName, fingerprint: object) -> bool:
         """Whether what an Application applies was rendered from something else than what is now."""
-        held = self.built.get(name)
-        return held is None or held.of != of
+        held = self.builds.get(name)
+        return held is None or held.fingerprint != fingerprint
 
 
-def is_refreshed(value: Object) -> bool:
+def is_refresh_requested(value: Object) -> bool:
     """Whether somebody wants to know at once whether there is something new."""
-    return REFRESH in labels_of(value, "annotations")
+    return REFRESH_ANNOTATION in read_labels(value, "annotations")
 
 
-def spec_of(value: Object) -> object:
+def extract_build_spec(value: Object) -> object:
     """What of an Application goes into what is rendered and judged."""
     spec = value.get("spec") or {}
-    policy = [at(spec, ("syncPolicy", name)) for name in ("syncOptions", "managedNamespaceMetadata")]
+    policy = [get_field(spec, ("syncPolicy", name)) for name in ("syncOptions", "managedNamespaceMetadata")]
     return [*(spec.get(name) for name in ("source", "sources", "destination")), policy]
 
 
-def key_of(application: Application) -> Key:
+def build_source_key(application: Application) -> SourceSetKey:
     """By what an Application is rendered together with others."""
-    return Key(application.project, manifest_generation.origin_of(application))
+    return SourceSetKey(application.project, manifest_generation.source_set_of(application))
 
 
-def _name(value: Object) -> Name:
+def _get_name(value: Object) -> NamespacedName:
     return value["metadata"]["namespace"], value["metadata"]["name"]

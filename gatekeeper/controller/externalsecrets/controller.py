@@ -7,37 +7,37 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gatekeeper.cluster.dynamic_client import Kind, Object, Objects
+from gatekeeper.cluster.dynamic_client import DynamicClient, Kind, Object
 from gatekeeper.cluster.external_secrets import GROUP, PLURALS, VERSIONS
-from gatekeeper.cluster.reflector import Name, Reflector
-from gatekeeper.cluster.store_credentials import InCluster
+from gatekeeper.cluster.reflector import NamespacedName, Reflector
+from gatekeeper.cluster.store_credentials import ClusterCredentials
 from gatekeeper.controller.externalsecrets import cluster_status, reloader
-from gatekeeper.controller.runtime.component import Crew, lost
-from gatekeeper.controller.runtime.predicates import asks, slim
-from gatekeeper.controller.runtime.telemetry import Figures, say
-from gatekeeper.controller.runtime.worker import Loop
-from gatekeeper.controller.sealedsecrets.key_registry import SECRETS
+from gatekeeper.controller.runtime.component import Component, report_watch_fault
+from gatekeeper.controller.runtime.predicates import extract_trigger_fields, strip_managed_fields
+from gatekeeper.controller.runtime.telemetry import Metrics, log_event
+from gatekeeper.controller.runtime.worker import Worker
+from gatekeeper.controller.sealedsecrets.key_registry import SECRET_KIND
 from gatekeeper.errors import ToolError
 from gatekeeper.externalsecrets import cluster_external_secret, collection
-from gatekeeper.externalsecrets.access_rules import Rules
-from gatekeeper.externalsecrets.collection import Found, Given, Spaces
+from gatekeeper.externalsecrets.access_rules import AccessRules
+from gatekeeper.externalsecrets.collection import DesiredSecrets, InputObject, KnownNamespaces
 from gatekeeper.externalsecrets.decision import Decision
-from gatekeeper.externalsecrets.fetch_plan import StoreKey, key_of
-from gatekeeper.externalsecrets.scheduler import Watch
-from gatekeeper.kube.labels import Labels, labels_of
-from gatekeeper.model import at
+from gatekeeper.externalsecrets.fetch_plan import StoreKey, resolve_store_key
+from gatekeeper.externalsecrets.scheduler import RefreshScheduler
+from gatekeeper.kube.labels import Labels, read_labels
+from gatekeeper.model import get_field
 from gatekeeper.stores import registry as stores
 from gatekeeper.stores.protocol import Store, StoreError
 
 if TYPE_CHECKING:
     from lightkube import Client
 
-NAMESPACES = Kind("v1", "namespaces", False)
+NAMESPACE_KIND = Kind("v1", "namespaces", False)
 # With nothing due it is looked again all the same; and what comes at once is taken together.
-LONGEST, TOGETHER = 60.0, 0.1
+MAX_IDLE_SECONDS, BATCH_SECONDS = 60.0, 0.1
 
 
-class ExternalSecrets(Crew):
+class ExternalSecretController(Component):
     """All ExternalSecrets, from the first look at them on.
 
     Args:
@@ -49,170 +49,197 @@ class ExternalSecrets(Crew):
     """
 
     def __init__(
-        self, cluster: Objects, client: Client, rules: Rules, is_mine: Callable[[str], bool], figures: Figures
+        self,
+        cluster: DynamicClient,
+        client: Client,
+        rules: AccessRules,
+        is_assigned: Callable[[str], bool],
+        metrics: Metrics,
     ) -> None:
-        self._cluster, self._client, self._rules, self._figures = cluster, client, rules, figures
-        self._watches = {name: watch for name in PLURALS if (watch := self._watch(name)) is not None}
-        if "ExternalSecret" not in self._watches:
+        self._cluster, self._client, self._access_rules, self._metrics = cluster, client, rules, metrics
+        self._reflectors = {name: watch for name in PLURALS if (watch := self._create_reflector(name)) is not None}
+        if "ExternalSecret" not in self._reflectors:
             raise ToolError(f"the cluster knows no ExternalSecrets of {GROUP}: install its resource definitions")
-        self._spaces = Reflector(
-            cluster, NAMESPACES, _labels, lambda *_: self.all(), is_slim=True, fault=partial(lost, figures, "Namespace")
+        self._namespace_reflector = Reflector(
+            cluster,
+            NAMESPACE_KIND,
+            _extract_labels,
+            lambda *_: self.enqueue_all(),
+            is_metadata_only=True,
+            on_error=partial(report_watch_fault, metrics, "Namespace"),
         )
         # Of all Secrets no more than that they are others: no value is asked for.
-        self._secrets = Reflector(
-            cluster, SECRETS, _version, self._secret, is_slim=True, fault=partial(lost, figures, "Secret")
+        self._secret_reflector = Reflector(
+            cluster,
+            SECRET_KIND,
+            _extract_resource_version,
+            self._on_secret_change,
+            is_metadata_only=True,
+            on_error=partial(report_watch_fault, metrics, "Secret"),
         )
-        self._loop = Loop[str]("ExternalSecret", lambda name: self._round(), 1, figures, is_mine)
-        self._watch_ = Watch(self._opened)
-        self._noting = threading.Lock()
-        self._stale: set[StoreKey] = set()
-        self._targets: frozenset[Name] = frozenset()
-        self._sources: Mapping[Name, list[StoreKey]] = {}
-        self._told: set[str] = set()
+        self._worker = Worker[str]("ExternalSecret", lambda name: self._sync(), 1, metrics, is_assigned)
+        self._scheduler = RefreshScheduler(self._open_store)
+        self._stale_lock = threading.Lock()
+        self._stale_stores: set[StoreKey] = set()
+        self._target_secrets: frozenset[NamespacedName] = frozenset()
+        self._stores_by_source_secret: Mapping[NamespacedName, list[StoreKey]] = {}
+        self._reported_refusals: set[str] = set()
         # What came of each that was looked at: why it failed, or nothing.
-        self._came: dict[Name, str] = {}
-        super().__init__([*self._watches.values(), self._spaces, self._secrets], [self._loop], figures)
+        self._failure_reasons: dict[NamespacedName, str] = {}
+        super().__init__(
+            [*self._reflectors.values(), self._namespace_reflector, self._secret_reflector], [self._worker], metrics
+        )
 
-    def _watch(self, name: str) -> Reflector[Object] | None:
-        kind = self._cluster.newest(GROUP, VERSIONS, name)
+    def _create_reflector(self, name: str) -> Reflector[Object] | None:
+        kind = self._cluster.find_newest_kind(GROUP, VERSIONS, name)
         if kind is None:
             return None
         return Reflector(
-            self._cluster, kind, slim, partial(self._changed, name), fault=partial(lost, self._figures, name)
+            self._cluster,
+            kind,
+            strip_managed_fields,
+            partial(self._on_change, name),
+            on_error=partial(report_watch_fault, self._metrics, name),
         )
 
-    def all(self) -> None:
+    def enqueue_all(self) -> None:
         """Looks at everything."""
-        self._loop.add("all", TOGETHER)
+        self._worker.add("all", BATCH_SECONDS)
 
-    def stop(self, seconds: float) -> bool:
+    def stop(self, timeout_seconds: float) -> bool:
         """Ends; whether what was worked on came to its end in time."""
-        is_ended = super().stop(seconds)
-        self._watch_.close()
+        is_ended = super().stop(timeout_seconds)
+        self._scheduler.close()
         return is_ended
 
-    def _changed(self, kind: str, name: Name, before: Object | None, now: Object | None) -> None:
-        if asks(before) == asks(now):
+    def _on_change(self, kind: str, name: NamespacedName, old: Object | None, new: Object | None) -> None:
+        if extract_trigger_fields(old) == extract_trigger_fields(new):
             return
-        if kind.endswith("SecretStore") and before is not None:
-            with self._noting:
-                self._stale.add(StoreKey(kind, *name))
-        self.all()
+        if kind.endswith("SecretStore") and old is not None:
+            with self._stale_lock:
+                self._stale_stores.add(StoreKey(kind, *name))
+        self.enqueue_all()
 
-    def _secret(self, name: Name, before: str | None, now: str | None) -> None:
-        if not self._secrets.is_synced.is_set():
+    def _on_secret_change(self, name: NamespacedName, old: str | None, new: str | None) -> None:
+        if not self._secret_reflector.is_synced.is_set():
             return
-        signed = [key for key, value in self._stores() if _is_among(name, credentials_of(key, value))]
-        signed += self._sources.get(name, ())
+        signed = [
+            key for key, value in self._list_stores() if _is_referenced(name, list_credential_secrets(key, value))
+        ]
+        signed += self._stores_by_source_secret.get(name, ())
         if signed:
-            with self._noting:
-                self._stale.update(signed)
-        if signed or name in self._targets:
-            self.all()
+            with self._stale_lock:
+                self._stale_stores.update(signed)
+        if signed or name in self._target_secrets:
+            self.enqueue_all()
 
-    def _stores(self) -> Iterator[tuple[StoreKey, Object]]:
+    def _list_stores(self) -> Iterator[tuple[StoreKey, Object]]:
         for kind in ("SecretStore", "ClusterSecretStore"):
-            if kind in self._watches:
-                for name, value in self._watches[kind].all():
+            if kind in self._reflectors:
+                for name, value in self._reflectors[kind].list_objects():
                     yield StoreKey(kind, *name), value
 
-    def _round(self) -> float:
+    def _sync(self) -> float:
         """Reads what is due, and writes it.
 
         Raises:
             ToolError: the cluster does not answer.
         """
         if not self.is_synced:
-            return TOGETHER
-        with self._noting:
-            stale, self._stale = self._stale, set()
-        self._watch_.forget(stale)
-        values = [value for watch in self._watches.values() for _, value in watch.all()]
-        own = dict(self._watches["ExternalSecret"].all())
-        things = (Given(one, one["metadata"].get("namespace") or "", lambda path: "") for one in values)
-        spaces = Spaces({name: labels for (_, name), labels in self._spaces.all()}, True)
-        found = collection.collected(things, spaces, self._rules)
-        for one in found.refused:
-            if str(one) not in self._told:
-                say("error", one.reason, controller="ExternalSecret", object=f"{one.namespace}/{one.name}")
-        self._told = {str(one) for one in found.refused}
-        self._targets = frozenset((one.namespace, one.target.name) for one in found.wanted)
-        self._sources = sources_of(found)
-        done = self._watch_.round(self._client, found, own)
-        self._tell(done.decisions)
-        self._came |= {
-            (one.wanted.namespace, one.wanted.name): one.reason if one.action == "failed" else ""
-            for one in done.decisions
+            return BATCH_SECONDS
+        with self._stale_lock:
+            stale, self._stale_stores = self._stale_stores, set()
+        self._scheduler.invalidate_stores(stale)
+        values = [value for watch in self._reflectors.values() for _, value in watch.list_objects()]
+        own = dict(self._reflectors["ExternalSecret"].list_objects())
+        things = (InputObject(one, one["metadata"].get("namespace") or "", lambda path: "") for one in values)
+        spaces = KnownNamespaces({name: labels for (_, name), labels in self._namespace_reflector.list_objects()}, True)
+        found = collection.collect_desired_secrets(things, spaces, self._access_rules)
+        for one in found.refusals:
+            if str(one) not in self._reported_refusals:
+                log_event("error", one.reason, controller="ExternalSecret", object=f"{one.namespace}/{one.name}")
+        self._reported_refusals = {str(one) for one in found.refusals}
+        self._target_secrets = frozenset((one.namespace, one.target.name) for one in found.specs)
+        self._stores_by_source_secret = map_source_secrets(found)
+        done = self._scheduler.run_round(self._client, found, own)
+        self._log_and_restart(done.decisions)
+        self._failure_reasons |= {
+            (one.spec.namespace, one.spec.name): one.reason if one.action == "failed" else "" for one in done.decisions
         }
         for value in values:
             if value["kind"] == cluster_external_secret.KIND:
-                cluster_status.tell(self._cluster, value, spaces.known, self._came)
-        return self._watch_.next(LONGEST)
+                cluster_status.write_status(self._cluster, value, spaces.labels, self._failure_reasons)
+        return self._scheduler.compute_wait(MAX_IDLE_SECONDS)
 
-    def _tell(self, decisions: Sequence[Decision]) -> None:
+    def _log_and_restart(self, decisions: Sequence[Decision]) -> None:
         changed: dict[str, set[str]] = {}
         for one in decisions:
             level = "error" if one.action == "failed" else "info"
             if one.action != "as it is":
-                say(level, one.reason or one.action, controller="ExternalSecret", action=one.action,
-                    object=f"{one.wanted.namespace}/{one.wanted.name}")  # fmt: skip
+                log_event(
+                    level,
+                    one.reason or one.action,
+                    controller="ExternalSecret",
+                    action=one.action,
+                    object=f"{one.spec.namespace}/{one.spec.name}",
+                )
             if one.action == "change":
-                changed.setdefault(one.wanted.namespace, set()).add(one.wanted.target.name)
+                changed.setdefault(one.spec.namespace, set()).add(one.spec.target.name)
         for namespace, names in changed.items():
             try:
-                for workload in reloader.restart(self._cluster, namespace, names):
-                    say(
+                for workload in reloader.restart_workloads(self._cluster, namespace, names):
+                    log_event(
                         "info",
                         "restarted: its Secret is another",
                         controller="ExternalSecret",
                         object=f"{namespace}/{workload}",
                     )
             except ToolError as error:
-                say("error", str(error), controller="ExternalSecret", object=namespace)
+                log_event("error", str(error), controller="ExternalSecret", object=namespace)
 
-    def _opened(self, key: StoreKey, value: Any) -> Store:
+    def _open_store(self, key: StoreKey, value: Any) -> Store:
         if value is None:
             raise StoreError("is not in the cluster")
-        return stores.opened(value, InCluster(self._client, key.namespace, key.kind == "SecretStore"))
+        return stores.open_store(value, ClusterCredentials(self._client, key.namespace, key.kind == "SecretStore"))
 
 
-def credentials_of(key: StoreKey, store: Object) -> set[Name]:
+def list_credential_secrets(key: StoreKey, store: Object) -> set[NamespacedName]:
     """The Secrets that a store signs in with, or that vouch for it: whatever it names by name and key."""
-    return set(_named(at(store, ("spec", "provider")), key.namespace))
+    return set(_find_secret_refs(get_field(store, ("spec", "provider")), key.namespace))
 
 
-def _is_among(name: Name, wanted: set[Name]) -> bool:
+def _is_referenced(name: NamespacedName, references: set[NamespacedName]) -> bool:
     # What names no namespace means that of whoever asks.
-    return name in wanted or ("", name[1]) in wanted
+    return name in references or ("", name[1]) in references
 
 
-def sources_of(found: Found) -> dict[Name, list[StoreKey]]:
+def map_source_secrets(desired: DesiredSecrets) -> dict[NamespacedName, list[StoreKey]]:
     """The Secrets of a cluster that others are filled from, and the stores that they are read through."""
-    known: dict[Name, list[StoreKey]] = {}
-    for wanted in found.wanted:
-        for item in wanted.items:
-            key = key_of(item.store, wanted.namespace).object
-            held = at(found.stores.get(key), ("spec", "provider", "kubernetes"))
+    known: dict[NamespacedName, list[StoreKey]] = {}
+    for wanted in desired.specs:
+        for item in wanted.data:
+            key = resolve_store_key(item.store, wanted.namespace).object_key
+            held = get_field(desired.stores.get(key), ("spec", "provider", "kubernetes"))
             if isinstance(held, dict):
                 known.setdefault((str(held.get("remoteNamespace") or "default"), item.remote.key), []).append(key)
     return known
 
 
-def _named(value: Any, namespace: str) -> Iterator[Name]:
+def _find_secret_refs(value: Any, namespace: str) -> Iterator[NamespacedName]:
     if isinstance(value, list):
         for one in value:
-            yield from _named(one, namespace)
+            yield from _find_secret_refs(one, namespace)
     elif isinstance(value, Mapping):
         for name, held in value.items():
             is_ref = name.lower().endswith(("secretref", "secretkeyref", "secretaccesskeysecretref", "caprovider"))
             if isinstance(held, Mapping) and isinstance(held.get("name"), str) and (is_ref or "key" in held):
                 yield str(held.get("namespace") or namespace), held["name"]
-            yield from _named(held, namespace)
+            yield from _find_secret_refs(held, namespace)
 
 
-def _labels(value: Object) -> Labels:
-    return labels_of(value)
+def _extract_labels(value: Object) -> Labels:
+    return read_labels(value)
 
 
-def _version(value: Object) -> str:
+def _extract_resource_version(value: Object) -> str:
     return str(value["metadata"].get("resourceVersion"))

@@ -10,40 +10,40 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, Kind, Object, Objects, Refusal
-from gatekeeper.kube.labels import labels_of
-from gatekeeper.model import at
+from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Kind, Object
+from gatekeeper.kube.labels import read_labels
+from gatekeeper.model import get_field
 
-KINDS = tuple(Kind("apps/v1", plural, True) for plural in ("deployments", "statefulsets", "daemonsets"))
-AUTO = ("reloader.stakater.com/auto", "secret.reloader.stakater.com/auto")
-NAMED = "secret.reloader.stakater.com/reload"
+WORKLOAD_KINDS = tuple(Kind("apps/v1", plural, True) for plural in ("deployments", "statefulsets", "daemonsets"))
+AUTO_ANNOTATIONS = ("reloader.stakater.com/auto", "secret.reloader.stakater.com/auto")
+RELOAD_ANNOTATION = "secret.reloader.stakater.com/reload"
 # The same that `kubectl rollout restart` writes.
-RESTARTED = "kubectl.kubernetes.io/restartedAt"
+RESTARTED_ANNOTATION = "kubectl.kubernetes.io/restartedAt"
 
 
-def restart(cluster: Objects, namespace: str, secrets: Collection[str]) -> list[str]:
+def restart_workloads(cluster: DynamicClient, namespace: str, secret_names: Collection[str]) -> list[str]:
     """Restarts the workloads of a namespace that ask for it, and tells which.
 
     Args:
-        secrets: the names of those that have other values.
+        secret_names: the names of those that have other values.
 
     Raises:
         ToolError: the cluster does not do it.
     """
     done = []
-    for kind in KINDS:
+    for kind in WORKLOAD_KINDS:
         for value in cluster.list(kind, namespace):
-            if not is_asked(value, secrets):
+            if not is_restart_requested(value, secret_names):
                 continue
-            note = {RESTARTED: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+            note = {RESTARTED_ANNOTATION: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
             changes = {"spec": {"template": {"metadata": {"annotations": note}}}}
             try:
                 cluster.patch(kind, value, changes)
-            except Refusal as error:
+            except ApiStatusError as error:
                 if error.code == CONFLICT:
                     # Somebody changes it just now: once more, as it is then.
                     fresh = cluster.get(kind, namespace, value["metadata"]["name"])
-                    if fresh is not None and is_asked(fresh, secrets):
+                    if fresh is not None and is_restart_requested(fresh, secret_names):
                         cluster.patch(kind, fresh, changes)
                 elif error.code != NOT_FOUND:
                     raise
@@ -51,25 +51,30 @@ def restart(cluster: Objects, namespace: str, secrets: Collection[str]) -> list[
     return done
 
 
-def is_asked(workload: Object, secrets: Collection[str]) -> bool:
+def is_restart_requested(workload: Object, secret_names: Collection[str]) -> bool:
     """Whether a workload is to begin anew when some Secrets have other values."""
-    noted = {**labels_of(at(workload, ("spec", "template")), "annotations"), **labels_of(workload, "annotations")}
-    named = {name.strip() for name in str(noted.get(NAMED) or "").split(",")}
-    if named & set(secrets):
+    noted = {
+        **read_labels(get_field(workload, ("spec", "template")), "annotations"),
+        **read_labels(workload, "annotations"),
+    }
+    named = {name.strip() for name in str(noted.get(RELOAD_ANNOTATION) or "").split(",")}
+    if named & set(secret_names):
         return True
-    if not any(noted.get(key) == "true" for key in AUTO):
+    if not any(noted.get(key) == "true" for key in AUTO_ANNOTATIONS):
         return False
-    return any(name in secrets for name in named_in(at(workload, ("spec", "template", "spec"))))
+    return any(
+        name in secret_names for name in list_referenced_secrets(get_field(workload, ("spec", "template", "spec")))
+    )
 
 
-def named_in(pod: Any) -> Iterator[str]:
+def list_referenced_secrets(pod_spec: Any) -> Iterator[str]:
     """The Secrets that a Pod's containers and volumes take values from."""
-    if isinstance(pod, list):
-        for one in pod:
-            yield from named_in(one)
-    elif isinstance(pod, dict):
-        for key, held in pod.items():
+    if isinstance(pod_spec, list):
+        for one in pod_spec:
+            yield from list_referenced_secrets(one)
+    elif isinstance(pod_spec, dict):
+        for key, held in pod_spec.items():
             if key in ("secretKeyRef", "secretRef", "secret") and isinstance(held, dict):
                 yield str(held.get("secretName") or held.get("name"))
             elif key != "imagePullSecrets":
-                yield from named_in(held)
+                yield from list_referenced_secrets(held)

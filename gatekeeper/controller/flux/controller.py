@@ -7,51 +7,51 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper.apply.model import Act
-from gatekeeper.apply.prune_budget import Budget
-from gatekeeper.cluster.dynamic_client import Kind, Object, Objects
-from gatekeeper.cluster.reflector import Name, Reflector
+from gatekeeper.apply.model import AuditEvent
+from gatekeeper.apply.prune_budget import PruneBudget
+from gatekeeper.cluster.dynamic_client import DynamicClient, Kind, Object
+from gatekeeper.cluster.reflector import NamespacedName, Reflector
 from gatekeeper.controller.flux import receivers
-from gatekeeper.controller.flux.git_repositories import Sources
-from gatekeeper.controller.flux.kustomizations import Kustomizations, kept, source_of
-from gatekeeper.controller.runtime.component import Crew, lost
-from gatekeeper.controller.runtime.drift_watch import Owned
-from gatekeeper.controller.runtime.http_server import Answer, Request
-from gatekeeper.controller.runtime.predicates import asks, slim
-from gatekeeper.controller.runtime.telemetry import Figures
-from gatekeeper.controller.runtime.worker import Loop
+from gatekeeper.controller.flux.git_repositories import GitRepositoryCache
+from gatekeeper.controller.flux.kustomizations import KustomizationReconciler, resolve_source, strip_kustomization
+from gatekeeper.controller.runtime.component import Component, report_watch_fault
+from gatekeeper.controller.runtime.drift_watch import DriftWatch
+from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
+from gatekeeper.controller.runtime.predicates import extract_trigger_fields, strip_managed_fields
+from gatekeeper.controller.runtime.telemetry import Metrics
+from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import source as flux_source
 from gatekeeper.flux.model import VERSIONS
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.kube import conditions
-from gatekeeper.model import at
+from gatekeeper.model import get_field
 from gatekeeper.repositories import git_repository_spec
-from gatekeeper.repositories.provenance import Credit
+from gatekeeper.repositories.provenance import CommitProvenance
 
 
-class Options(NamedTuple):
+class FluxOptions(NamedTuple):
     """How Flux's resources are followed.
 
     Attributes:
-        selector: of labels that they must have.
-        workers: so many Kustomizations at a time.
+        label_selector: of labels that they must have.
+        concurrency: so many Kustomizations at a time.
         config_file: judge by this instead of each repository's own; None for its own.
-        storage: where commits are kept; None for the user's folder.
+        storage_dir: where commits are kept; None for the user's folder.
     """
 
-    budget: Budget
-    selector: str = ""
-    workers: int = 8
+    budget: PruneBudget
+    label_selector: str = ""
+    concurrency: int = 8
     config_file: Path | None = None
-    storage: Path | None = None
+    storage_dir: Path | None = None
 
 
 # So many sources at a time.
-SOURCES = 4
+SOURCE_WORKERS = 4
 
 
-class Flux(Crew):
+class FluxController(Component):
     """GitRepositories and Kustomizations, from the first look at them on.
 
     Args:
@@ -64,150 +64,190 @@ class Flux(Crew):
 
     def __init__(
         self,
-        cluster: Objects,
-        options: Options,
-        is_mine: Callable[[str], bool],
-        note: Callable[[Act], None],
-        figures: Figures,
+        cluster: DynamicClient,
+        options: FluxOptions,
+        is_assigned: Callable[[str], bool],
+        record: Callable[[AuditEvent], None],
+        metrics: Metrics,
     ) -> None:
-        self._cluster, self._figures = cluster, figures
-        git = _served(cluster, git_repository_spec.GROUP, git_repository_spec.VERSIONS, "GitRepository")
-        kustomization = _served(cluster, GROUP, VERSIONS, "Kustomization")
-        self._git = Reflector(cluster, git, slim, self._source, options.selector, fault=self._fault("GitRepository"))
-        self._kustomizations = Reflector(
-            cluster, kustomization, kept, self._kustomization, options.selector, fault=self._fault("Kustomization")
-        )
-        self._dependents: dict[Name, set[Name]] = {}
-        hook = cluster.newest(receivers.GROUP, receivers.VERSIONS, "Receiver")
-        self._receivers = (
-            Reflector(cluster, hook, slim, lambda *_: None, fault=self._fault("Receiver")) if hook else None
-        )
-
-        def mine(name: Name) -> bool:
-            value = self._kustomizations.get(name)
-            return is_mine("/".join((source_of(value) if value else None) or name))
-
-        self.sources = Loop[Name]("GitRepository", self._pull, SOURCES, figures, lambda name: is_mine("/".join(name)))
-        self.applying = Loop[Name]("Kustomization", self._apply, options.workers, figures, mine)
-        self.state = Sources(
+        self._cluster, self._metrics = cluster, metrics
+        git = _resolve_kind(cluster, git_repository_spec.GROUP, git_repository_spec.VERSIONS, "GitRepository")
+        kustomization = _resolve_kind(cluster, GROUP, VERSIONS, "Kustomization")
+        self._repository_reflector = Reflector(
             cluster,
-            self._git.get,
-            self._of,
-            self.applying.add,
-            self._includers,
-            figures,
-            options.config_file,
-            options.storage or flux_source.kept(),
+            git,
+            strip_managed_fields,
+            self._on_repository_change,
+            options.label_selector,
+            on_error=self._build_fault_handler("GitRepository"),
         )
-        self.owned = Owned(cluster, self._drifted, self._touched, partial(lost, figures))
-        self._work = Kustomizations(
-            cluster, self._kustomizations.get, self.state, lambda name: self._git.get(name) is not None,
-            self.sources.add, self.owned.follow, fenced(note, mine), options.budget, figures,
-        )  # fmt: skip
-        hooks = [self._receivers] if self._receivers else []
-        super().__init__([self._git, self._kustomizations, *hooks], [self.sources, self.applying], figures, self.owned)
+        self._kustomization_reflector = Reflector(
+            cluster,
+            kustomization,
+            strip_kustomization,
+            self._on_kustomization_change,
+            options.label_selector,
+            on_error=self._build_fault_handler("Kustomization"),
+        )
+        self._dependents: dict[NamespacedName, set[NamespacedName]] = {}
+        hook = cluster.find_newest_kind(receivers.GROUP, receivers.VERSIONS, "Receiver")
+        self._receiver_reflector = (
+            Reflector(
+                cluster, hook, strip_managed_fields, lambda *_: None, on_error=self._build_fault_handler("Receiver")
+            )
+            if hook
+            else None
+        )
 
-    def all(self) -> None:
+        def mine(name: NamespacedName) -> bool:
+            value = self._kustomization_reflector.get(name)
+            return is_assigned("/".join((resolve_source(value) if value else None) or name))
+
+        self.source_worker = Worker[NamespacedName](
+            "GitRepository",
+            self._reconcile_repository,
+            SOURCE_WORKERS,
+            metrics,
+            lambda name: is_assigned("/".join(name)),
+        )
+        self.kustomization_worker = Worker[NamespacedName](
+            "Kustomization", self._reconcile_kustomization, options.concurrency, metrics, mine
+        )
+        self.repository_cache = GitRepositoryCache(
+            cluster,
+            self._repository_reflector.get,
+            self._list_kustomizations,
+            self.kustomization_worker.add,
+            self._enqueue_includers,
+            metrics,
+            options.config_file,
+            options.storage_dir or flux_source.resolve_storage_folder(),
+        )
+        self.drift_watch = DriftWatch(cluster, self._on_drift, self._on_change, partial(report_watch_fault, metrics))
+        self._reconciler = KustomizationReconciler(
+            cluster,
+            self._kustomization_reflector.get,
+            self.repository_cache,
+            lambda name: self._repository_reflector.get(name) is not None,
+            self.source_worker.add,
+            self.drift_watch.watch_entries,
+            fence_recorder(record, mine),
+            options.budget,
+            metrics,
+        )
+        hooks = [self._receiver_reflector] if self._receiver_reflector else []
+        super().__init__(
+            [self._repository_reflector, self._kustomization_reflector, *hooks],
+            [self.source_worker, self.kustomization_worker],
+            metrics,
+            self.drift_watch,
+        )
+
+    def enqueue_all(self) -> None:
         """Looks at everything: what was another's may be ours now."""
-        for name, _ in self._git.all():
-            self.sources.add(name)
-        for name, _ in self._kustomizations.all():
-            self.applying.add(name)
+        for name, _ in self._repository_reflector.list_objects():
+            self.source_worker.add(name)
+        for name, _ in self._kustomization_reflector.list_objects():
+            self.kustomization_worker.add(name)
 
-    def credit_of(self, name: Name) -> Credit:
+    def find_provenance(self, name: NamespacedName) -> CommitProvenance:
         """Whom the commit that a Kustomization is applied from is owed to."""
-        value = self._kustomizations.get(name)
-        source = source_of(value) if value is not None else None
-        state = self.state.states.get(source) if source is not None else None
-        return state.credit if state is not None else Credit()
+        value = self._kustomization_reflector.get(name)
+        source = resolve_source(value) if value is not None else None
+        state = self.repository_cache.states.get(source) if source is not None else None
+        return state.provenance if state is not None else CommitProvenance()
 
-    def hook(self, request: Request) -> Answer | None:
+    def handle_webhook(self, request: HttpRequest) -> HttpResponse | None:
         """A Git host says that there is something new."""
-        if not request.path.startswith(receivers.PREFIX):
+        if not request.path.startswith(receivers.PATH_PREFIX):
             return None
         if request.method != "POST":
-            return Answer(405, b"POST is what a host sends\n")
-        known = self._receivers.all() if self._receivers else []
-        named = receivers.called(self._cluster, known, request.path, request.headers, request.body)
+            return HttpResponse(405, b"POST is what a host sends\n")
+        known = self._receiver_reflector.list_objects() if self._receiver_reflector else []
+        named = receivers.find_called_sources(self._cluster, known, request.path, request.headers, request.body)
         if named is None:
-            return Answer(404, b"no Receiver is called so\n")
+            return HttpResponse(404, b"no Receiver is called so\n")
         for name in named:
-            self.sources.add(name)
-        return Answer(200, b"")
+            self.source_worker.add(name)
+        return HttpResponse(200, b"")
 
-    def _pull(self, name: Name) -> float | None:
-        return self.state.work(name)
+    def _reconcile_repository(self, name: NamespacedName) -> float | None:
+        return self.repository_cache.reconcile(name)
 
-    def _apply(self, name: Name) -> float | None:
-        return self._work.work(name)
+    def _reconcile_kustomization(self, name: NamespacedName) -> float | None:
+        return self._reconciler.reconcile(name)
 
-    def _of(self, source: Name) -> list[Object]:
-        return [value for _, value in self._kustomizations.all() if source_of(value) == source]
+    def _list_kustomizations(self, source: NamespacedName) -> list[Object]:
+        return [value for _, value in self._kustomization_reflector.list_objects() if resolve_source(value) == source]
 
-    def _includers(self, name: Name) -> None:
+    def _enqueue_includers(self, name: NamespacedName) -> None:
         """What includes a source that has another commit is another, too."""
-        for other, value in self._git.all():
-            held = at(value, ("spec", "include")) or ()
-            if other[0] == name[0] and any(at(one, ("repository", "name")) == name[1] for one in held):
-                self.sources.add(other)
+        for other, value in self._repository_reflector.list_objects():
+            held = get_field(value, ("spec", "include")) or ()
+            if other[0] == name[0] and any(get_field(one, ("repository", "name")) == name[1] for one in held):
+                self.source_worker.add(other)
 
-    def _source(self, name: Name, before: Object | None, now: Object | None) -> None:
-        if asks(before) != asks(now):
-            self.sources.add(name)
+    def _on_repository_change(self, name: NamespacedName, old: Object | None, new: Object | None) -> None:
+        if extract_trigger_fields(old) != extract_trigger_fields(new):
+            self.source_worker.add(name)
 
-    def _kustomization(self, name: Name, before: Object | None, now: Object | None) -> None:
-        if asks(before) != asks(now):
-            self.applying.add(name)
-        for other in needs(before) - needs(now):
+    def _on_kustomization_change(self, name: NamespacedName, old: Object | None, new: Object | None) -> None:
+        if extract_trigger_fields(old) != extract_trigger_fields(new):
+            self.kustomization_worker.add(name)
+        for other in list_dependencies(old) - list_dependencies(new):
             self._dependents[other].discard(name)
-        for other in needs(now) - needs(before):
+        for other in list_dependencies(new) - list_dependencies(old):
             self._dependents.setdefault(other, set()).add(name)
         # Whoever depends on it may go on.
-        is_another = _came(before) != _came(now)
+        is_another = _extract_readiness(old) != _extract_readiness(new)
         for other in tuple(self._dependents.get(name, ())):
-            if is_another or _is_expressed(self._kustomizations.get(other)):
-                self.applying.add(other)
+            if is_another or _has_ready_expression(self._kustomization_reflector.get(other)):
+                self.kustomization_worker.add(other)
 
-    def _drifted(self, name: Name) -> None:
-        self._work.drifted(name)
-        self.applying.add(name)
+    def _on_drift(self, name: NamespacedName) -> None:
+        self._reconciler.mark_drifted(name)
+        self.kustomization_worker.add(name)
 
-    def _touched(self, name: Name) -> None:
-        if self._work.is_waiting(name):
-            self.applying.add(name)
+    def _on_change(self, name: NamespacedName) -> None:
+        if self._reconciler.is_waiting(name):
+            self.kustomization_worker.add(name)
 
-    def _fault(self, kind: str) -> Callable[[str], None]:
-        return partial(lost, self._figures, kind)
+    def _build_fault_handler(self, kind: str) -> Callable[[str], None]:
+        return partial(report_watch_fault, self._metrics, kind)
 
 
-def fenced(note: Callable[[Act], None], is_mine: Callable[[Name], bool]) -> Callable[[Act], None]:
+def fence_recorder(
+    record: Callable[[AuditEvent], None], is_assigned: Callable[[NamespacedName], bool]
+) -> Callable[[AuditEvent], None]:
     """A note that is not taken of what would be written by a replica whose share has meanwhile become another's."""
 
-    def fence(act: Act) -> None:
-        if act.step != "done" and not is_mine(act.done.asked.name):
+    def fence(act: AuditEvent) -> None:
+        if act.step != "done" and not is_assigned(act.result.build.name):
             raise ToolError("this replica has it no more: another may be at work on it")
-        note(act)
+        record(act)
 
     return fence
 
 
-def _served(cluster: Objects, group: str, versions: tuple[str, ...], name: str) -> Kind:
-    kind = cluster.newest(group, versions, name)
+def _resolve_kind(cluster: DynamicClient, group: str, versions: tuple[str, ...], name: str) -> Kind:
+    kind = cluster.find_newest_kind(group, versions, name)
     if kind is None:
         raise ToolError(f"the cluster knows no {name} of {group}: install Flux's resource definitions")
     return kind
 
 
-def needs(value: Object | None) -> set[Name]:
+def list_dependencies(value: Object | None) -> set[NamespacedName]:
     """What a Kustomization depends on, by namespace and name."""
     own = ((value or {}).get("metadata") or {}).get("namespace") or ""
-    return {(one.get("namespace") or own, str(one.get("name"))) for one in at(value, ("spec", "dependsOn")) or ()}
+    return {
+        (one.get("namespace") or own, str(one.get("name"))) for one in get_field(value, ("spec", "dependsOn")) or ()
+    }
 
 
-def _is_expressed(value: Object | None) -> bool:
-    return any(one.get("readyExpr") for one in at(value, ("spec", "dependsOn")) or ())
+def _has_ready_expression(value: Object | None) -> bool:
+    return any(one.get("readyExpr") for one in get_field(value, ("spec", "dependsOn")) or ())
 
 
-def _came(value: Object | None) -> object:
-    ready = conditions.ready_of(value)
-    return ready.get("status"), ready.get("observedGeneration"), at(value, ("status", "lastAppliedRevision"))
+def _extract_readiness(value: Object | None) -> object:
+    ready = conditions.find_ready_condition(value)
+    return ready.get("status"), ready.get("observedGeneration"), get_field(value, ("status", "lastAppliedRevision"))

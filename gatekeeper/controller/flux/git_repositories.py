@@ -14,74 +14,76 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper import config
-from gatekeeper.apply.model import Asked
-from gatekeeper.cluster.dynamic_client import Object, Objects
-from gatekeeper.cluster.reflector import Name
-from gatekeeper.controller.runtime.telemetry import Figures, say
+from gatekeeper.apply.model import KustomizationBuild
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.reflector import NamespacedName
+from gatekeeper.controller.runtime.telemetry import Metrics, log_event
 from gatekeeper.errors import GateError, ToolError
 from gatekeeper.flux import source as flux_source
-from gatekeeper.flux.status import REQUESTED
+from gatekeeper.flux.status import RECONCILE_REQUESTED_AT
 from gatekeeper.kube import conditions
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.model import Verdict, at
+from gatekeeper.model import Verdict, get_field
 from gatekeeper.repositories import git_repository_spec
 from gatekeeper.repositories.git_repository_spec import GitRepository
-from gatekeeper.repositories.provenance import Credit
+from gatekeeper.repositories.provenance import CommitProvenance
 from gatekeeper.repositories.revision import Revision
-from gatekeeper.secret_value import Hidden
+from gatekeeper.secret_value import SecretBytes
 
 # What a commit has not changed gives way to what it has.
-LATER = 1.0
+UNCHANGED_DELAY_SECONDS = 1.0
 
 
-class State(NamedTuple):
+class GitRepositoryState(NamedTuple):
     """What is known of a source.
 
     Attributes:
-        state: its commit, and those of what it includes.
-        asked: what of the GitRepository it was pulled by.
-        day: on which it was judged: a waiver may be over tomorrow.
-        credit: whom the commit is owed to.
+        commits: its commit, and those of what it includes.
+        spec: what of the GitRepository it was pulled by.
+        judged_on: on which it was judged: a waiver may be over tomorrow.
+        provenance: whom the commit is owed to.
     """
 
     revision: Revision
-    state: list[str]
-    asked: object
-    day: datetime.date
-    credit: Credit = Credit()
+    commits: list[str]
+    spec: object
+    judged_on: datetime.date
+    provenance: CommitProvenance = CommitProvenance()
 
 
-class Built(NamedTuple):
+class PackedKustomization(NamedTuple):
     """What a Kustomization applies, rendered and judged, small.
 
     Attributes:
-        of: revision, day and generation, and the values from the cluster that went in.
+        fingerprint: revision, day and generation, and the values from the cluster that went in.
         verdict: on the repository, and on what this applies.
         kustomization, objects: compressed JSON.
     """
 
-    of: object
+    fingerprint: object
     verdict: Verdict
     kustomization: bytes
     objects: bytes
     folder: str
-    lost: str
-    secret: tuple[Hidden, ...]
+    render_error: str
+    secret_values: tuple[SecretBytes, ...]
 
     @property
-    def asked(self) -> Asked:
+    def build(self) -> KustomizationBuild:
         """As it was."""
         kustomization, objects = (orjson.loads(zlib.decompress(one)) for one in (self.kustomization, self.objects))
-        return Asked(kustomization, self.folder, objects, self.lost, self.secret)
+        return KustomizationBuild(kustomization, self.folder, objects, self.render_error, self.secret_values)
 
 
-def packed(asked: Asked, of: object, verdict: Verdict) -> Built:
+def pack(build: KustomizationBuild, fingerprint: object, verdict: Verdict) -> PackedKustomization:
     """What is kept of what a Kustomization applies."""
-    kustomization, objects = (zlib.compress(orjson.dumps(one), 1) for one in (asked.kustomization, list(asked.objects)))
-    return Built(of, verdict, kustomization, objects, asked.folder, asked.lost, asked.secret)
+    kustomization, objects = (zlib.compress(orjson.dumps(one), 1) for one in (build.kustomization, list(build.objects)))
+    return PackedKustomization(
+        fingerprint, verdict, kustomization, objects, build.folder, build.render_error, build.secret_values
+    )
 
 
-class Sources:
+class GitRepositoryCache:
     """What is known of all GitRepositories.
 
     Args:
@@ -94,113 +96,131 @@ class Sources:
 
     def __init__(
         self,
-        cluster: Objects,
-        get: Callable[[Name], Object | None],
-        own: Callable[[Name], Sequence[Object]],
-        ready: Callable[[Name, float], None],
-        changed: Callable[[Name], None],
-        figures: Figures,
+        cluster: DynamicClient,
+        get_repository: Callable[[NamespacedName], Object | None],
+        list_kustomizations: Callable[[NamespacedName], Sequence[Object]],
+        on_ready: Callable[[NamespacedName, float], None],
+        on_revision_change: Callable[[NamespacedName], None],
+        metrics: Metrics,
         config_file: Path | None,
-        storage: Path,
+        storage_dir: Path,
     ) -> None:
-        self._cluster, self._get, self._own, self._ready = cluster, get, own, ready
-        self._changed = changed
-        self._figures, self._config, self._storage = figures, config_file, storage
-        self._judging = threading.Lock()
-        self.states: dict[Name, State] = {}
-        self.built: dict[Name, Built] = {}
+        self._cluster, self._get_repository, self._list_kustomizations, self._on_ready = (
+            cluster,
+            get_repository,
+            list_kustomizations,
+            on_ready,
+        )
+        self._on_revision_change = on_revision_change
+        self._metrics, self._config_file, self._storage_dir = metrics, config_file, storage_dir
+        self._judge_lock = threading.Lock()
+        self.states: dict[NamespacedName, GitRepositoryState] = {}
+        self.builds: dict[NamespacedName, PackedKustomization] = {}
 
-    def work(self, name: Name) -> float | None:
+    def reconcile(self, name: NamespacedName) -> float | None:
         """Pulls a source, and judges and renders what is new.
 
         Raises:
             GateError: it cannot be had or judged; what is known of it stays.
         """
-        value = self._get(name)
+        value = self._get_repository(name)
         if value is None:
             self.states.pop(name, None)
             return None
         try:
-            source = git_repository_spec.read(value)
+            source = git_repository_spec.parse_git_repository(value)
         except FieldError as error:
-            self._tell(value, "False", "InvalidSpec", str(error))
+            self._write_status(value, "False", "InvalidSpec", str(error))
             return None
-        if source.suspend:
+        if source.is_suspended:
             return None
         try:
-            self._pull(name, value, source)
+            self._fetch_and_judge(name, value, source)
         except GateError as error:
-            self._tell(value, "False", "GitOperationFailed", str(error))
+            self._write_status(value, "False", "GitOperationFailed", str(error))
             raise
         except OSError as error:
-            reason = f"{error.filename or self._storage}: {error.strerror or error}"
-            self._tell(value, "False", "StorageOperationFailed", reason)
+            reason = f"{error.filename or self._storage_dir}: {error.strerror or error}"
+            self._write_status(value, "False", "StorageOperationFailed", reason)
             raise ToolError(reason) from None
         return source.interval
 
-    def _pull(self, name: Name, value: Object, source: GitRepository) -> None:
-        meant, state = flux_source.meant(self._cluster, source), self.states.get(name)
+    def _fetch_and_judge(self, name: NamespacedName, value: Object, repository: GitRepository) -> None:
+        meant, state = flux_source.resolve_source_revision(self._cluster, repository), self.states.get(name)
         revision = meant.revision
-        own, day = list(self._own(name)), datetime.date.today()
-        asked, of = at(value, ("spec",)), [meant.state, str(day)]
-        is_new = state is None or (state.state, state.asked, state.day) != (meant.state, asked, day)
-        wanted = {_name(one): [of, *stamp(self._cluster, one)] for one in own}
-        stale = own if is_new else [one for one in own if self.is_stale(_name(one), wanted[_name(one)])]
+        own, day = list(self._list_kustomizations(name)), datetime.date.today()
+        asked, of = get_field(value, ("spec",)), [meant.revisions, str(day)]
+        is_new = state is None or (state.commits, state.spec, state.judged_on) != (meant.revisions, asked, day)
+        wanted = {_get_name(one): [of, *list_input_versions(self._cluster, one)] for one in own}
+        stale = own if is_new else [one for one in own if self.is_stale(_get_name(one), wanted[_get_name(one)])]
         if not is_new and not stale:
-            self._stored(value, revision)
+            self._report_stored(value, revision)
             return
-        root, credit = flux_source.pulled(self._cluster, source, meant, self._storage)
+        root, credit = flux_source.fetch_artifact(self._cluster, repository, meant, self._storage_dir)
         began = time.monotonic()
         # What a repository pins its tools to counts for the whole program.
-        with self._judging:
-            settings = config.load(root, self._config)
-            verdict, rendered = flux_source.judged(root, settings, os.cpu_count() or 1, stale, self._cluster)
-        self._figures.judging.labels("reconcile").observe(time.monotonic() - began)
-        self._figures.judged.labels("reconcile", verdict.word).inc()
+        with self._judge_lock:
+            settings = config.load(root, self._config_file)
+            verdict, rendered = flux_source.build_kustomizations(
+                root, settings, os.cpu_count() or 1, stale, self._cluster
+            )
+        self._metrics.verdict_seconds.labels("reconcile").observe(time.monotonic() - began)
+        self._metrics.verdicts.labels("reconcile", verdict.decision).inc()
         took = round(time.monotonic() - began, 3)
-        say("info", f"judged: {verdict.word}", controller="GitRepository", object="/".join(name),
-            revision=str(revision), findings=len(verdict.counting), seconds=took)  # fmt: skip
-        self.states[name] = State(revision, meant.state, asked, day, credit)
+        log_event(
+            "info",
+            f"judged: {verdict.decision}",
+            controller="GitRepository",
+            object="/".join(name),
+            revision=str(revision),
+            findings=len(verdict.active_findings),
+            seconds=took,
+        )
+        self.states[name] = GitRepositoryState(revision, meant.revisions, asked, day, credit)
         if is_new:
-            self._changed(name)
+            self._on_revision_change(name)
         same = set()
         for one in rendered:
-            new, held = packed(one, wanted[one.name], verdict), self.built.get(one.name)
+            new, held = pack(one, wanted[one.name], verdict), self.builds.get(one.name)
             if held is not None and held.objects == new.objects:
                 same.add(one.name)
-            self.built[one.name] = new
-        self._stored(value, revision)
+            self.builds[one.name] = new
+        self._report_stored(value, revision)
         # Those that came meanwhile among them: they see that they are not rendered yet, and ask again.
-        for value in self._own(name):
-            self._ready(_name(value), LATER if _name(value) in same else 0.0)
+        for value in self._list_kustomizations(name):
+            self._on_ready(_get_name(value), UNCHANGED_DELAY_SECONDS if _get_name(value) in same else 0.0)
 
-    def is_stale(self, name: Name, of: object) -> bool:
+    def is_stale(self, name: NamespacedName, fingerprint: object) -> bool:
         """Whether what a Kustomization applies was rendered from something else than what is now."""
-        held = self.built.get(name)
-        return held is None or held.of != of
+        held = self.builds.get(name)
+        return held is None or held.fingerprint != fingerprint
 
-    def of(self, source: Name, kustomization: Object) -> object:
+    def compute_fingerprint(self, source: NamespacedName, kustomization: Object) -> object:
         """What a Kustomization is rendered from now; see `Built`."""
         state = self.states[source]
-        return [[state.state, str(state.day)], *stamp(self._cluster, kustomization)]
+        return [[state.commits, str(state.judged_on)], *list_input_versions(self._cluster, kustomization)]
 
-    def _stored(self, value: Object, revision: Revision) -> None:
-        self._tell(value, "True", "Succeeded", f"stored artifact for revision '{revision}'", str(revision))
+    def _report_stored(self, value: Object, revision: Revision) -> None:
+        self._write_status(value, "True", "Succeeded", f"stored artifact for revision '{revision}'", str(revision))
 
-    def _tell(self, value: Object, status: str, reason: str, message: str, revision: str = "") -> None:
+    def _write_status(self, value: Object, status: str, reason: str, message: str, revision: str = "") -> None:
         """Writes the status, as `flux get sources git` reads it, if it is another than before."""
-        message = message[: conditions.MOST_MESSAGE]
-        ready, generation = conditions.ready_of(value), at(value, ("metadata", "generation"))
-        asked = at(value, ("metadata", "annotations", REQUESTED))
-        handled = at(value, ("status", "lastHandledReconcileAt"))
+        message = message[: conditions.MAX_MESSAGE_LENGTH]
+        ready, generation = conditions.find_ready_condition(value), get_field(value, ("metadata", "generation"))
+        asked = get_field(value, ("metadata", "annotations", RECONCILE_REQUESTED_AT))
+        handled = get_field(value, ("status", "lastHandledReconcileAt"))
         same = (ready.get("status"), ready.get("reason"), ready.get("message"), ready.get("observedGeneration"))
         if same == (status, reason, message, generation) and asked == handled:
             return
         now = time.time()
         condition = {
-            "type": "Ready", "status": status, "reason": reason, "message": message,
-            "observedGeneration": generation, "lastTransitionTime": conditions.since(value, status, now),
-        }  # fmt: skip
+            "type": "Ready",
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "observedGeneration": generation,
+            "lastTransitionTime": conditions.get_transition_time(value, status, now),
+        }
         found: dict[str, Any] = {"conditions": [condition], "observedGeneration": generation}
         if asked:
             found["lastHandledReconcileAt"] = asked
@@ -208,30 +228,30 @@ class Sources:
             # There is no archive to fetch: what is judged here is applied here.
             found["artifact"] = {
                 "revision": revision,
-                "path": f"gitrepository/{'/'.join(_name(value))}",
-                "url": str(at(value, ("spec", "url"))),
-                "lastUpdateTime": conditions.time_of(now),
+                "path": f"gitrepository/{'/'.join(_get_name(value))}",
+                "url": str(get_field(value, ("spec", "url"))),
+                "lastUpdateTime": conditions.format_time(now),
             }
         try:
-            kind = self._cluster.kind(value["apiVersion"], "GitRepository")
-            live = self._cluster.get(kind, *_name(value)) if kind is not None else None
+            kind = self._cluster.find_kind(value["apiVersion"], "GitRepository")
+            live = self._cluster.get(kind, *_get_name(value)) if kind is not None else None
             if kind is not None and live is not None:
                 self._cluster.patch_status(kind, live, found)
         except ToolError as error:
-            say("warning", str(error), controller="GitRepository", object="/".join(_name(value)))
+            log_event("warning", str(error), controller="GitRepository", object="/".join(_get_name(value)))
 
 
-def stamp(cluster: Objects, kustomization: Object) -> list[object]:
+def list_input_versions(cluster: DynamicClient, kustomization: Object) -> list[object]:
     """What a Kustomization was rendered from: its generation, and the versions of what it takes values from."""
     metadata: Mapping[str, Any] = kustomization["metadata"]
-    listed = at(kustomization, ("spec", "postBuild", "substituteFrom"))
+    listed = get_field(kustomization, ("spec", "postBuild", "substituteFrom"))
     versions: list[object] = []
     for one in listed if isinstance(listed, list) else ():
-        kind = cluster.kind("v1", str(one.get("kind")))
+        kind = cluster.find_kind("v1", str(one.get("kind")))
         found = cluster.get(kind, metadata["namespace"], str(one.get("name"))) if kind else None
-        versions.append(at(found, ("metadata", "resourceVersion")))
+        versions.append(get_field(found, ("metadata", "resourceVersion")))
     return [metadata.get("generation"), versions]
 
 
-def _name(value: Object) -> Name:
+def _get_name(value: Object) -> NamespacedName:
     return value["metadata"]["namespace"], value["metadata"]["name"]

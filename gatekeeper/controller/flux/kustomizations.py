@@ -9,46 +9,46 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from gatekeeper.apply.inventory import Entry
-from gatekeeper.apply.model import Act, Asked, Done, Outcome, Round
-from gatekeeper.apply.prune_budget import Budget
-from gatekeeper.apply.server_side_apply import Gone
-from gatekeeper.cluster.dynamic_client import Object, Objects
-from gatekeeper.cluster.reflector import Name
-from gatekeeper.controller.flux.git_repositories import Sources
-from gatekeeper.controller.runtime.telemetry import Figures, say
+from gatekeeper.apply.inventory import InventoryEntry
+from gatekeeper.apply.model import AuditEvent, KustomizationBuild, ReconcileContext, ReconcileOutcome, ReconcileResult
+from gatekeeper.apply.prune_budget import PruneBudget
+from gatekeeper.apply.server_side_apply import PruneResult
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.reflector import NamespacedName
+from gatekeeper.controller.flux.git_repositories import GitRepositoryCache
+from gatekeeper.controller.runtime.telemetry import Metrics, log_event
 from gatekeeper.flux import finalizer, health_expressions, readiness, reconciler, status_writer
 from gatekeeper.flux import status as flux_status
-from gatekeeper.flux.model import Begun
+from gatekeeper.flux.model import PendingReconcile
 from gatekeeper.kube import conditions
-from gatekeeper.kube.decoder import FieldError, Fields
-from gatekeeper.model import at
+from gatekeeper.kube.decoder import FieldError, FieldReader
+from gatekeeper.model import get_field
 
-MINUTE, DEPENDENCY = 60.0, 30.0
+DEFAULT_INTERVAL_SECONDS, DEPENDENCY_RETRY_SECONDS = 60.0, 30.0
 JITTER = 0.05
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 0.1, 2.0
 # The revision for which somebody lets more be deleted than the budget does.
-APPROVED = "gatekeeper-gitops.io/approved-revision"
+APPROVED_REVISION = "gatekeeper-gitops.io/approved-revision"
 # What becomes of what somebody else has changed: it is healed, or with this word told only.
-DRIFT, REPORT = "gatekeeper-gitops.io/drift", "report"
+DRIFT_ANNOTATION, REPORT_ONLY = "gatekeeper-gitops.io/drift", "report"
 
 
-class Waiting(NamedTuple):
+class WaitingKustomization(NamedTuple):
     """A Kustomization that is applied, and waited for.
 
     Attributes:
-        of: what it was rendered from: what is new ends the waiting.
-        until: of the monotonic clock.
-        pause: seconds until the next look, where nothing happens before.
+        fingerprint: what it was rendered from: what is new ends the waiting.
+        deadline: of the monotonic clock.
+        poll_seconds: seconds until the next look, where nothing happens before.
     """
 
-    begun: Begun
-    of: object
-    until: float
-    pause: float
+    pending: PendingReconcile
+    fingerprint: object
+    deadline: float
+    poll_seconds: float
 
 
-class Kustomizations:
+class KustomizationReconciler:
     """What is known of all Kustomizations.
 
     Args:
@@ -59,191 +59,227 @@ class Kustomizations:
 
     def __init__(
         self,
-        cluster: Objects,
-        get: Callable[[Name], Object | None],
-        sources: Sources,
-        has_source: Callable[[Name], bool],
-        dirty: Callable[[Name], None],
-        follow: Callable[[list[Entry]], None],
-        note: Callable[[Act], None],
-        budget: Budget,
-        figures: Figures,
+        cluster: DynamicClient,
+        get_kustomization: Callable[[NamespacedName], Object | None],
+        repository_cache: GitRepositoryCache,
+        has_source: Callable[[NamespacedName], bool],
+        enqueue_source: Callable[[NamespacedName], None],
+        watch_entries: Callable[[list[InventoryEntry]], None],
+        record: Callable[[AuditEvent], None],
+        budget: PruneBudget,
+        metrics: Metrics,
     ) -> None:
-        self._cluster, self._get, self._sources, self._has_source = cluster, get, sources, has_source
-        self._dirty, self._follow, self._note, self._budget = dirty, follow, note, budget
-        self._figures = figures
-        self._waiting: dict[Name, Waiting] = {}
-        self._drifted: set[Name] = set()
-        self._said: dict[Name, Outcome] = {}
-        self._reports: dict[Name, str] = {}
-        self._stop = threading.Event()
+        self._cluster, self._get_kustomization, self._repository_cache, self._has_source = (
+            cluster,
+            get_kustomization,
+            repository_cache,
+            has_source,
+        )
+        self._enqueue_source, self._watch_entries, self._record, self._budget = (
+            enqueue_source,
+            watch_entries,
+            record,
+            budget,
+        )
+        self._metrics = metrics
+        self._waiting: dict[NamespacedName, WaitingKustomization] = {}
+        self._drifted_names: set[NamespacedName] = set()
+        self._last_logged: dict[NamespacedName, ReconcileOutcome] = {}
+        self._last_drift_reports: dict[NamespacedName, str] = {}
+        self._stop_event = threading.Event()
 
-    def is_waiting(self, name: Name) -> bool:
+    def is_waiting(self, name: NamespacedName) -> bool:
         """Whether it is waited for what a Kustomization has applied."""
         return name in self._waiting
 
-    def drifted(self, name: Name) -> None:
+    def mark_drifted(self, name: NamespacedName) -> None:
         """Somebody else has changed what a Kustomization has applied: it is applied again, waited for or not."""
-        self._drifted.add(name)
+        self._drifted_names.add(name)
 
-    def work(self, name: Name) -> float | None:
+    def reconcile(self, name: NamespacedName) -> float | None:
         """Does with a Kustomization what is to be done now.
 
         Raises:
             GateError: the cluster does not do it.
         """
-        value = self._get(name)
+        value = self._get_kustomization(name)
         if value is None:
             self._waiting.pop(name, None)
-            self._sources.built.pop(name, None)
-            self._said.pop(name, None)
-            self._reports.pop(name, None)
+            self._repository_cache.builds.pop(name, None)
+            self._last_logged.pop(name, None)
+            self._last_drift_reports.pop(name, None)
             return None
-        if at(value, ("metadata", "deletionTimestamp")):
-            return finalizer.deleted(self._cluster, value, partial(self._leaving, value))
-        if at(value, ("spec", "suspend")):
+        if get_field(value, ("metadata", "deletionTimestamp")):
+            return finalizer.finalize_kustomization(self._cluster, value, partial(self._record_deletion, value))
+        if get_field(value, ("spec", "suspend")):
             self._waiting.pop(name, None)
             return None
-        source = source_of(value)
+        source = resolve_source(value)
         if source is None:
-            message = f"sources of kind {at(value, ('spec', 'sourceRef', 'kind'))} are not supported"
-            return self._told(value, Outcome(False, "ArtifactFailed", message), None)
-        if source not in self._sources.states:
+            message = f"sources of kind {get_field(value, ('spec', 'sourceRef', 'kind'))} are not supported"
+            return self._report_blocked(value, ReconcileOutcome(False, "ArtifactFailed", message), None)
+        if source not in self._repository_cache.states:
             if self._has_source(source):
                 # Its source will say when there is something.
                 return None
             message = f"GitRepository {'/'.join(source)} not found"
-            return self._told(value, Outcome(False, "ArtifactFailed", message), _seconds(value, "retryInterval"))
-        of = self._sources.of(source, value)
-        if self._sources.is_stale(name, of):
-            self._dirty(source)
+            return self._report_blocked(
+                value, ReconcileOutcome(False, "ArtifactFailed", message), _read_interval(value, "retryInterval")
+            )
+        of = self._repository_cache.compute_fingerprint(source, value)
+        if self._repository_cache.is_stale(name, of):
+            self._enqueue_source(source)
             return None
         waiting_ = self._waiting.get(name)
-        if waiting_ is not None and waiting_.of != of:
+        if waiting_ is not None and waiting_.fingerprint != of:
             waiting_ = None
-        if waiting_ is not None and name not in self._drifted:
-            return self._looked(name, value, waiting_)
+        if waiting_ is not None and name not in self._drifted_names:
+            return self._check_health(name, value, waiting_)
         # What somebody has changed meanwhile would never come by waiting; the time for it stays the same.
-        self._drifted.discard(name)
+        self._drifted_names.discard(name)
         self._waiting.pop(name, None)
-        return self._applied(name, value, source, of, waiting_.until if waiting_ is not None else None)
+        return self._apply(name, value, source, of, waiting_.deadline if waiting_ is not None else None)
 
-    def _leaving(self, value: Object, gone: list[Gone]) -> None:
-        outcome = Outcome(False, "Pruning", "the Kustomization is deleted")
-        self._note(Act("delete", Done(Asked(value, "", ()), outcome, (), gone)))
+    def _record_deletion(self, value: Object, pruned: list[PruneResult]) -> None:
+        outcome = ReconcileOutcome(False, "Pruning", "the Kustomization is deleted")
+        self._record(AuditEvent("delete", ReconcileResult(KustomizationBuild(value, "", ()), outcome, (), pruned)))
 
-    def _round(self, name: Name, value: Object, source: Name) -> Round:
-        state, built = self._sources.states[source], self._sources.built[name]
-        approved = str(at(value, ("metadata", "annotations", APPROVED)) or "")
-        return Round(
-            self._cluster, built.verdict, str(state.revision), self._budget, approved, True, self._stop, self._note
+    def _build_context(self, name: NamespacedName, value: Object, source: NamespacedName) -> ReconcileContext:
+        state, built = self._repository_cache.states[source], self._repository_cache.builds[name]
+        approved = str(get_field(value, ("metadata", "annotations", APPROVED_REVISION)) or "")
+        return ReconcileContext(
+            self._cluster,
+            built.verdict,
+            str(state.revision),
+            self._budget,
+            approved,
+            True,
+            self._stop_event,
+            self._record,
         )
 
-    def _applied(self, name: Name, value: Object, source: Name, of: object, until: float | None) -> float | None:
-        round_ = self._round(name, value, source)
-        late = self._dependency(value, source, round_.revision)
+    def _apply(
+        self, name: NamespacedName, value: Object, source: NamespacedName, fingerprint: object, deadline: float | None
+    ) -> float | None:
+        round_ = self._build_context(name, value, source)
+        late = self._find_unready_dependency(value, source, round_.revision)
         if late:
-            return self._told(value, Outcome(False, "DependencyNotReady", late), DEPENDENCY, round_.revision)
-        finalizer.hold(self._cluster, value)
-        if at(value, ("metadata", "annotations", DRIFT)) == REPORT and _is_at(value, round_.revision):
-            return self._reported(name, value, round_)
-        begun = reconciler.begin(round_, self._sources.built[name].asked)
-        self._follow(list(begun.held))
-        for change in begun.done.changes:
-            if change.action == "configure" and at(value, ("status", "lastAppliedRevision")) == round_.revision:
-                self._figures.drift.labels(change.value["kind"]).inc()
+            return self._report_blocked(
+                value, ReconcileOutcome(False, "DependencyNotReady", late), DEPENDENCY_RETRY_SECONDS, round_.revision
+            )
+        finalizer.add_finalizer(self._cluster, value)
+        if get_field(value, ("metadata", "annotations", DRIFT_ANNOTATION)) == REPORT_ONLY and _is_applied_at(
+            value, round_.revision
+        ):
+            return self._report_drift(name, value, round_)
+        begun = reconciler.begin_reconcile(round_, self._repository_cache.builds[name].build)
+        self._watch_entries(list(begun.entries))
+        for change in begun.result.changes:
+            if change.action == "configure" and get_field(value, ("status", "lastAppliedRevision")) == round_.revision:
+                self._metrics.corrected_drift.labels(change.value["kind"]).inc()
         if not begun.checks:
-            return self._ended(value, begun.done)
-        look = readiness.looked(begun.there, begun.checks)
-        if look.failed or not look.left:
-            return self._ended(value, reconciler.finish(round_, begun, look.failed))
-        status_writer.progress(round_, begun)
-        begun = begun._replace(checks=look.left)
-        end = until if until is not None else time.monotonic() + begun.timeout
-        self._waiting[name] = Waiting(begun, of, end, FIRST_PAUSE)
-        return FIRST_PAUSE
+            return self._finish(value, begun.result)
+        look = readiness.check_readiness(begun.target, begun.checks)
+        if look.failure or not look.pending:
+            return self._finish(value, reconciler.finish_reconcile(round_, begun, look.failure))
+        status_writer.write_progress(round_, begun)
+        begun = begun._replace(checks=look.pending)
+        end = deadline if deadline is not None else time.monotonic() + begun.timeout_seconds
+        self._waiting[name] = WaitingKustomization(begun, fingerprint, end, FIRST_POLL_SECONDS)
+        return FIRST_POLL_SECONDS
 
-    def _reported(self, name: Name, value: Object, round_: Round) -> float:
+    def _report_drift(self, name: NamespacedName, value: Object, context: ReconcileContext) -> float:
         """Tells what differs, and changes nothing."""
-        begun = reconciler.begin(round_._replace(is_written=False), self._sources.built[name].asked)
-        self._follow(list(begun.held))
-        lines = flux_status.drift_of(begun.done.changes)
+        begun = reconciler.begin_reconcile(
+            context._replace(should_write=False), self._repository_cache.builds[name].build
+        )
+        self._watch_entries(list(begun.entries))
+        lines = flux_status.describe_drift(begun.result.changes)
         message = "; ".join(lines)
-        if self._reports.get(name, "") != message:
-            self._reports[name] = message
+        if self._last_drift_reports.get(name, "") != message:
+            self._last_drift_reports[name] = message
             if lines:
-                say("warning", message, controller="Kustomization", object="/".join(name), reason="DriftDetected")
-                status_writer.drifted(self._cluster, value, message, round_.revision)
-        return _seconds(value, "interval")
+                log_event("warning", message, controller="Kustomization", object="/".join(name), reason="DriftDetected")
+                status_writer.report_drift(self._cluster, value, message, context.revision)
+        return _read_interval(value, "interval")
 
-    def _looked(self, name: Name, value: Object, waiting_: Waiting) -> float | None:
-        begun = waiting_.begun
-        look = readiness.looked(begun.there, begun.checks)
-        reason = look.failed
-        if look.left and not look.failed:
-            if time.monotonic() < waiting_.until:
-                pause = min(LONGEST_PAUSE, waiting_.pause * 1.5)
-                self._waiting[name] = waiting_._replace(begun=begun._replace(checks=look.left), pause=pause)
-                return waiting_.pause
-            reason = readiness.late(look, begun.timeout)
+    def _check_health(self, name: NamespacedName, value: Object, pending_check: WaitingKustomization) -> float | None:
+        begun = pending_check.pending
+        look = readiness.check_readiness(begun.target, begun.checks)
+        reason = look.failure
+        if look.pending and not look.failure:
+            if time.monotonic() < pending_check.deadline:
+                pause = min(MAX_POLL_SECONDS, pending_check.poll_seconds * 1.5)
+                self._waiting[name] = pending_check._replace(
+                    pending=begun._replace(checks=look.pending), poll_seconds=pause
+                )
+                return pending_check.poll_seconds
+            reason = readiness.format_timeout(look, begun.timeout_seconds)
         self._waiting.pop(name, None)
-        source = source_of(value)
+        source = resolve_source(value)
         assert source is not None
-        return self._ended(value, reconciler.finish(self._round(name, value, source), begun, reason))
+        return self._finish(value, reconciler.finish_reconcile(self._build_context(name, value, source), begun, reason))
 
-    def _ended(self, value: Object, done: Done) -> float:
-        name, came = done.asked.name, done.outcome
+    def _finish(self, value: Object, result: ReconcileResult) -> float:
+        name, came = result.build.name, result.outcome
         # What is tried again and again is said once.
-        if self._said.get(name) != came:
-            self._said[name] = came
-            say("info" if came.is_ready else "error", came.message, controller="Kustomization",
-                object="/".join(name), reason=came.reason)  # fmt: skip
-        return _seconds(value, "interval" if done.outcome.is_ready else "retryInterval")
+        if self._last_logged.get(name) != came:
+            self._last_logged[name] = came
+            log_event(
+                "info" if came.is_ready else "error",
+                came.message,
+                controller="Kustomization",
+                object="/".join(name),
+                reason=came.reason,
+            )
+        return _read_interval(value, "interval" if result.outcome.is_ready else "retryInterval")
 
-    def _dependency(self, value: Object, source: Name, revision: str) -> str:
+    def _find_unready_dependency(self, value: Object, source: NamespacedName, revision: str) -> str:
         """Which dependency is not ready, and why; empty where all are."""
         own = value["metadata"]["namespace"]
-        for one in at(value, ("spec", "dependsOn")) or ():
+        for one in get_field(value, ("spec", "dependsOn")) or ():
             name = (one.get("namespace") or own, one["name"])
-            other = self._get(name)
+            other = self._get_kustomization(name)
             if other is None:
                 return f"dependency '{'/'.join(name)}' is not there"
             if one.get("readyExpr"):
-                reason = health_expressions.unready(one["readyExpr"], value, other)
+                reason = health_expressions.find_unready_reason(one["readyExpr"], value, other)
                 if reason:
                     return f"dependency '{'/'.join(name)}' is not ready: {reason}"
                 continue
-            ready, generation = conditions.ready_of(other), at(other, ("metadata", "generation"))
+            ready, generation = conditions.find_ready_condition(other), get_field(other, ("metadata", "generation"))
             if ready.get("status") != "True" or ready.get("observedGeneration") != generation:
                 return f"dependency '{'/'.join(name)}' is not ready"
-            if source_of(other) == source and at(other, ("status", "lastAppliedRevision")) != revision:
+            if resolve_source(other) == source and get_field(other, ("status", "lastAppliedRevision")) != revision:
                 return f"dependency '{'/'.join(name)}' is not at revision {revision} yet"
         return ""
 
-    def _told(self, value: Object, outcome: Outcome, after: float | None, revision: str = "") -> float | None:
+    def _report_blocked(
+        self, value: Object, outcome: ReconcileOutcome, retry_after: float | None, revision: str = ""
+    ) -> float | None:
         """Says why a Kustomization is not worked on, if that is not said already."""
-        ready = conditions.ready_of(value)
+        ready = conditions.find_ready_condition(value)
         if (ready.get("reason"), ready.get("message")) != (outcome.reason, outcome.message):
-            status_writer.tell(self._cluster, value, outcome, revision)
-        return after
+            status_writer.write_refusal(self._cluster, value, outcome, revision)
+        return retry_after
 
 
-def source_of(value: Object) -> Name | None:
+def resolve_source(value: Object) -> NamespacedName | None:
     """The GitRepository that a Kustomization names; None where it names another kind."""
-    ref = at(value, ("spec", "sourceRef")) or {}
+    ref = get_field(value, ("spec", "sourceRef")) or {}
     if ref.get("kind") != "GitRepository":
         return None
     return ref.get("namespace") or value["metadata"]["namespace"], str(ref.get("name"))
 
 
-def _is_at(value: Object, revision: str) -> bool:
+def _is_applied_at(value: Object, revision: str) -> bool:
     """Whether a Kustomization is as it was when this revision was applied."""
-    ready, generation = conditions.ready_of(value), at(value, ("metadata", "generation"))
-    is_applied = at(value, ("status", "lastAppliedRevision")) == revision
+    ready, generation = conditions.find_ready_condition(value), get_field(value, ("metadata", "generation"))
+    is_applied = get_field(value, ("status", "lastAppliedRevision")) == revision
     return is_applied and ready.get("status") == "True" and ready.get("observedGeneration") == generation
 
 
-def kept(value: Object) -> Object:
+def strip_kustomization(value: Object) -> Object:
     """What of a Kustomization is kept: not what it has applied, of which there is much."""
     metadata = {key: held for key, held in value["metadata"].items() if key != "managedFields"}
     status = value.get("status") or {}
@@ -251,10 +287,10 @@ def kept(value: Object) -> Object:
     return {**value, "metadata": metadata, "status": few}
 
 
-def _seconds(value: Object, name: str) -> float:
-    fields = Fields(value["spec"])
+def _read_interval(value: Object, field: str) -> float:
+    fields = FieldReader(value["spec"])
     try:
-        found = fields.seconds(name, 0.0) or fields.seconds("interval", MINUTE)
+        found = fields.read_duration(field, 0.0) or fields.read_duration("interval", DEFAULT_INTERVAL_SECONDS)
     except FieldError:
-        found = MINUTE
+        found = DEFAULT_INTERVAL_SECONDS
     return found * random.uniform(1 - JITTER, 1 + JITTER)

@@ -11,23 +11,27 @@ import hmac
 from collections.abc import Callable, Iterable, Mapping
 
 from gatekeeper.cluster import secret_values
-from gatekeeper.cluster.dynamic_client import Object, Objects
-from gatekeeper.cluster.reflector import Name
-from gatekeeper.model import at
-from gatekeeper.secret_value import Hidden
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.reflector import NamespacedName
+from gatekeeper.model import get_field
+from gatekeeper.secret_value import SecretBytes
 
 GROUP, VERSIONS = "notification.toolkit.fluxcd.io", ("v1", "v1beta2", "v1beta1")
-PREFIX = "/hook/"
+PATH_PREFIX = "/hook/"
 
 
-def path_of(token: bytes, name: Name) -> str:
+def build_path(token: bytes, name: NamespacedName) -> str:
     """Where a Receiver, by namespace and name, is called."""
-    return PREFIX + hashlib.sha256(token + name[1].encode() + name[0].encode()).hexdigest()
+    return PATH_PREFIX + hashlib.sha256(token + name[1].encode() + name[0].encode()).hexdigest()
 
 
-def called(
-    cluster: Objects, receivers: Iterable[tuple[Name, Object]], path: str, headers: Mapping[str, str], body: bytes
-) -> list[Name] | None:
+def find_called_sources(
+    cluster: DynamicClient,
+    receivers: Iterable[tuple[NamespacedName, Object]],
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> list[NamespacedName] | None:
     """The GitRepositories that a call is about; None where nobody is called so, or it is not vouched for.
 
     Args:
@@ -37,29 +41,29 @@ def called(
         ToolError: the cluster does not answer.
     """
     for name, value in receivers:
-        token = _token(cluster, name, value)
-        if token is None or at(value, ("spec", "suspend")):
+        token = _read_token(cluster, name, value)
+        if token is None or get_field(value, ("spec", "suspend")):
             continue
-        if not hmac.compare_digest(path_of(token.reveal(), name), path):
+        if not hmac.compare_digest(build_path(token.reveal(), name), path):
             continue
-        check = CHECKS.get(str(at(value, ("spec", "type"))))
+        check = SIGNATURE_CHECKS.get(str(get_field(value, ("spec", "type"))))
         if check is None or not check(token.reveal(), headers, body):
             return None
         return [
             (one.get("namespace") or name[0], str(one.get("name")))
-            for one in at(value, ("spec", "resources")) or ()
+            for one in get_field(value, ("spec", "resources")) or ()
             if one.get("kind") == "GitRepository"
         ]
     return None
 
 
-def _token(cluster: Objects, name: Name, value: Object) -> Hidden | None:
-    secret = at(value, ("spec", "secretRef", "name"))
-    held = secret_values.secret(cluster, name[0], secret) if isinstance(secret, str) else None
+def _read_token(cluster: DynamicClient, name: NamespacedName, value: Object) -> SecretBytes | None:
+    secret = get_field(value, ("spec", "secretRef", "name"))
+    held = secret_values.read_secret(cluster, name[0], secret) if isinstance(secret, str) else None
     return held.get("token") if held else None
 
 
-def _signed(header: str) -> Callable[[bytes, Mapping[str, str], bytes], bool]:
+def _build_hmac_check(header: str) -> Callable[[bytes, Mapping[str, str], bytes], bool]:
     def check(token: bytes, headers: Mapping[str, str], body: bytes) -> bool:
         wanted = hmac.new(token, body, hashlib.sha256).hexdigest()
         return hmac.compare_digest(f"sha256={wanted}", headers.get(header, ""))
@@ -68,10 +72,10 @@ def _signed(header: str) -> Callable[[bytes, Mapping[str, str], bytes], bool]:
 
 
 # How a host vouches for a call, by the type of the Receiver.
-CHECKS: dict[str, Callable[[bytes, Mapping[str, str], bytes], bool]] = {
+SIGNATURE_CHECKS: dict[str, Callable[[bytes, Mapping[str, str], bytes], bool]] = {
     "generic": lambda token, headers, body: True,
-    "generic-hmac": _signed("x-signature"),
-    "github": _signed("x-hub-signature-256"),
+    "generic-hmac": _build_hmac_check("x-signature"),
+    "github": _build_hmac_check("x-hub-signature-256"),
     "gitlab": lambda token, headers, body: hmac.compare_digest(
         token, headers.get("x-gitlab-token", "").encode("utf-8", "replace")
     ),

@@ -5,106 +5,135 @@ from __future__ import annotations
 from typing import Any
 
 from gatekeeper.controller.install import rbac
-from gatekeeper.controller.install.rbac import LABELS, NAME, Wanted, named
+from gatekeeper.controller.install.rbac import APP_LABELS, APP_NAME, InstallOptions, build_object
 
-HTTP, TLS = 8080, 9443
+HTTP_PORT, WEBHOOK_PORT = 8080, 9443
 
 
-def manifests(wanted: Wanted) -> list[dict[str, Any]]:
+def build_manifests(options: InstallOptions) -> list[dict[str, Any]]:
     """All objects, in the order in which they are applied."""
     found = [
-        named("v1", "ServiceAccount", wanted, automountServiceAccountToken=False),
-        *rbac.of(wanted),
-        _deployment(wanted),
-        _service(wanted, NAME, 80, HTTP),
-        _budget(wanted),
-        _network(wanted),
+        build_object("v1", "ServiceAccount", options, automountServiceAccountToken=False),
+        *rbac.build_rbac(options),
+        _build_deployment(options),
+        _build_service(options, APP_NAME, 80, HTTP_PORT),
+        _build_disruption_budget(options),
+        _build_network_policy(options),
     ]
-    if "sealed" in wanted.controllers:
+    if "sealed" in options.controllers:
         # Where kubeseal looks for it.
-        found.append(_service(wanted, "sealed-secrets-controller", 8080, HTTP))
-    if "admission" in wanted.controllers:
-        found += [_service(wanted, f"{NAME}-webhook", 443, TLS), _webhook(wanted)]
+        found.append(_build_service(options, "sealed-secrets-controller", 8080, HTTP_PORT))
+    if "admission" in options.controllers:
+        found += [
+            _build_service(options, f"{APP_NAME}-webhook", 443, WEBHOOK_PORT),
+            _build_webhook_configuration(options),
+        ]
     return found
 
 
-def _deployment(wanted: Wanted) -> dict[str, Any]:
+def _build_deployment(options: InstallOptions) -> dict[str, Any]:
     arguments = [
         "controller",
         "run",
         "--controllers",
-        ",".join(wanted.controllers),
+        ",".join(options.controllers),
         "--storage-path",
         "/data/artifacts",
     ]
-    ports = [{"name": "http", "containerPort": HTTP}]
+    ports = [{"name": "http", "containerPort": HTTP_PORT}]
     volumes: list[dict[str, Any]] = [
         {"name": "data", "emptyDir": {}},
         {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
     ]
     mounts = [{"name": "data", "mountPath": "/data"}, {"name": "tmp", "mountPath": "/tmp"}]
-    if "admission" in wanted.controllers:
-        arguments += ["--policies", "/policies", *(["--fail-open"] if wanted.fails_open else [])]
-        ports.append({"name": "webhook", "containerPort": TLS})
-        volumes.append({"name": "policies", "configMap": {"name": wanted.policies}})
+    if "admission" in options.controllers:
+        arguments += ["--policies", "/policies", *(["--fail-open"] if options.is_fail_open else [])]
+        ports.append({"name": "webhook", "containerPort": WEBHOOK_PORT})
+        volumes.append({"name": "policies", "configMap": {"name": options.policies}})
         mounts.append({"name": "policies", "mountPath": "/policies"})
     container = {
-        "name": NAME, "image": wanted.image, "args": arguments, "ports": ports, "volumeMounts": mounts,
-        "env": [_field("POD_NAME", "metadata.name"), _field("POD_NAMESPACE", "metadata.namespace"),
-                {"name": "XDG_CACHE_HOME", "value": "/data/cache"}],
+        "name": APP_NAME,
+        "image": options.image,
+        "args": arguments,
+        "ports": ports,
+        "volumeMounts": mounts,
+        "env": [
+            _build_field_env("POD_NAME", "metadata.name"),
+            _build_field_env("POD_NAMESPACE", "metadata.namespace"),
+            {"name": "XDG_CACHE_HOME", "value": "/data/cache"},
+        ],
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 10},
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 5},
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "2", "memory": "512Mi"}},
         "securityContext": {
-            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "runAsNonRoot": True,
-            "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"},
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
-    }  # fmt: skip
-    spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
-              "labelSelector": {"matchLabels": LABELS}}  # fmt: skip
+    }
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": APP_LABELS},
+    }
     pod = {
-        "serviceAccountName": NAME, "automountServiceAccountToken": True, "terminationGracePeriodSeconds": 60,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532,
-                            "seccompProfile": {"type": "RuntimeDefault"}},
-        "topologySpreadConstraints": [spread], "containers": [container], "volumes": volumes,
-    }  # fmt: skip
+        "serviceAccountName": APP_NAME,
+        "automountServiceAccountToken": True,
+        "terminationGracePeriodSeconds": 60,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [spread],
+        "containers": [container],
+        "volumes": volumes,
+    }
     spec = {
-        "replicas": wanted.replicas, "selector": {"matchLabels": LABELS},
-        "template": {"metadata": {"labels": LABELS}, "spec": pod},
-    }  # fmt: skip
-    return named("apps/v1", "Deployment", wanted, spec=spec)
+        "replicas": options.replicas,
+        "selector": {"matchLabels": APP_LABELS},
+        "template": {"metadata": {"labels": APP_LABELS}, "spec": pod},
+    }
+    return build_object("apps/v1", "Deployment", options, spec=spec)
 
 
-def _field(name: str, path: str) -> dict[str, Any]:
+def _build_field_env(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def _service(wanted: Wanted, name: str, port: int, target: int) -> dict[str, Any]:
-    ports = [{"name": "http" if target == HTTP else "https", "port": port, "targetPort": target}]
-    return named("v1", "Service", wanted, name, spec={"selector": LABELS, "ports": ports})
+def _build_service(options: InstallOptions, name: str, port: int, target_port: int) -> dict[str, Any]:
+    ports = [{"name": "http" if target_port == HTTP_PORT else "https", "port": port, "targetPort": target_port}]
+    return build_object("v1", "Service", options, name, spec={"selector": APP_LABELS, "ports": ports})
 
 
-def _budget(wanted: Wanted) -> dict[str, Any]:
-    spec = {"minAvailable": 1, "selector": {"matchLabels": LABELS}}
-    return named("policy/v1", "PodDisruptionBudget", wanted, spec=spec)
+def _build_disruption_budget(options: InstallOptions) -> dict[str, Any]:
+    spec = {"minAvailable": 1, "selector": {"matchLabels": APP_LABELS}}
+    return build_object("policy/v1", "PodDisruptionBudget", options, spec=spec)
 
 
-def _network(wanted: Wanted) -> dict[str, Any]:
+def _build_network_policy(options: InstallOptions) -> dict[str, Any]:
     """Who may ask it: over HTTP and as webhook; it asks the API server, Git hosts and stores, wherever they are."""
-    ports = [{"port": HTTP, "protocol": "TCP"}]
-    if "admission" in wanted.controllers:
-        ports.append({"port": TLS, "protocol": "TCP"})
+    ports = [{"port": HTTP_PORT, "protocol": "TCP"}]
+    if "admission" in options.controllers:
+        ports.append({"port": WEBHOOK_PORT, "protocol": "TCP"})
     asked = [{"port": port, "protocol": "TCP"} for port in (22, 443, 6443, 8200)]
     names = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
     spec = {
-        "podSelector": {"matchLabels": LABELS}, "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"ports": ports}], "egress": [{"ports": [*names, *asked]}],
-    }  # fmt: skip
-    return named("networking.k8s.io/v1", "NetworkPolicy", wanted, spec=spec)
+        "podSelector": {"matchLabels": APP_LABELS},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"ports": ports}],
+        "egress": [{"ports": [*names, *asked]}],
+    }
+    return build_object("networking.k8s.io/v1", "NetworkPolicy", options, spec=spec)
 
 
-def _webhook(wanted: Wanted) -> dict[str, Any]:
-    service = {"name": f"{NAME}-webhook", "namespace": wanted.namespace, "path": "/validate", "port": 443}
+def _build_webhook_configuration(options: InstallOptions) -> dict[str, Any]:
+    service = {"name": f"{APP_NAME}-webhook", "namespace": options.namespace, "path": "/validate", "port": 443}
     rule = {
         "apiGroups": ["*"],
         "apiVersions": ["*"],
@@ -113,7 +142,7 @@ def _webhook(wanted: Wanted) -> dict[str, Any]:
         "scope": "*",
     }
     # What the cluster itself needs to go on, and what this needs to begin, asks nobody.
-    names = ["kube-system", "kube-node-lease", wanted.namespace]
+    names = ["kube-system", "kube-node-lease", options.namespace]
     spaces = [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": names}]
     # Others that come very often, and are nobody's wish.
     often = [
@@ -123,11 +152,17 @@ def _webhook(wanted: Wanted) -> dict[str, Any]:
         }
     ]
     hook = {
-        "name": "validate.gatekeeper-gitops.io", "admissionReviewVersions": ["v1"], "sideEffects": "None",
-        "failurePolicy": "Ignore" if wanted.fails_open else "Fail", "timeoutSeconds": 10, "matchPolicy": "Equivalent",
-        "clientConfig": {"service": service}, "rules": [rule], "namespaceSelector": {"matchExpressions": spaces},
+        "name": "validate.gatekeeper-gitops.io",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "failurePolicy": "Ignore" if options.is_fail_open else "Fail",
+        "timeoutSeconds": 10,
+        "matchPolicy": "Equivalent",
+        "clientConfig": {"service": service},
+        "rules": [rule],
+        "namespaceSelector": {"matchExpressions": spaces},
         "matchConditions": often,
-    }  # fmt: skip
-    whole = {"name": NAME, "labels": LABELS}
+    }
+    whole = {"name": APP_NAME, "labels": APP_LABELS}
     kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
     return {**kind, "metadata": whole, "webhooks": [hook]}

@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-NAME = "gatekeeper"
-LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": NAME}
-READ = ["get", "list", "watch"]
-Rule = dict[str, Any]
+APP_NAME = "gatekeeper"
+APP_LABELS = {"app.kubernetes.io/name": APP_NAME, "app.kubernetes.io/part-of": APP_NAME}
+READ_VERBS = ["get", "list", "watch"]
+PolicyRule = dict[str, Any]
 
 
-class Wanted(NamedTuple):
+class InstallOptions(NamedTuple):
     """What is to run.
 
     Attributes:
-        controllers: `flux`, `argo`, `sealed`, `external`, `admission`.
-        argo: the namespace of Argo CD's own objects.
+        controllers: `flux`, `argocd_namespace`, `sealed`, `external`, `admission`.
+        argocd_namespace: the namespace of Argo CD's own objects.
     """
 
     namespace: str
@@ -27,88 +27,92 @@ class Wanted(NamedTuple):
     controllers: Sequence[str]
     replicas: int = 2
     policies: str = "gatekeeper-policies"
-    fails_open: bool = False
-    argo: str = "argocd"
+    is_fail_open: bool = False
+    argocd_namespace: str = "argocd"
 
 
-def named(api_version: str, kind: str, wanted: Wanted, name: str = NAME, **more: Any) -> dict[str, Any]:
+def build_object(
+    api_version: str, kind: str, options: InstallOptions, name: str = APP_NAME, **more: Any
+) -> dict[str, Any]:
     """An object of the controller's namespace."""
-    metadata = {"name": name, "namespace": wanted.namespace, "labels": LABELS}
+    metadata = {"name": name, "namespace": options.namespace, "labels": APP_LABELS}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **more}
 
 
-def _rule(group: str, resources: Sequence[str], verbs: Sequence[str], names: Sequence[str] = ()) -> Rule:
-    found: Rule = {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
-    return {**found, "resourceNames": list(names)} if names else found
+def _build_rule(
+    group: str, resources: Sequence[str], verbs: Sequence[str], resource_names: Sequence[str] = ()
+) -> PolicyRule:
+    found: PolicyRule = {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
+    return {**found, "resourceNames": list(resource_names)} if resource_names else found
 
 
-def _everywhere(wanted: Wanted) -> Iterator[Rule]:
+def _list_cluster_rules(options: InstallOptions) -> Iterator[PolicyRule]:
     """The rights on all namespaces."""
-    yield _rule("", ["events"], ["create"])
-    if "flux" in wanted.controllers:
-        yield _rule("source.toolkit.fluxcd.io", ["gitrepositories"], READ)
-        yield _rule("source.toolkit.fluxcd.io", ["gitrepositories/status"], ["patch"])
-        yield _rule("kustomize.toolkit.fluxcd.io", ["kustomizations"], [*READ, "patch"])
-        yield _rule("kustomize.toolkit.fluxcd.io", ["kustomizations/status"], ["patch"])
-        yield _rule("notification.toolkit.fluxcd.io", ["receivers"], READ)
-    if "argo" in wanted.controllers:
-        yield _rule("argoproj.io", ["applications"], [*READ, "patch"])
-    if {"flux", "argo"} & set(wanted.controllers):
+    yield _build_rule("", ["events"], ["create"])
+    if "flux" in options.controllers:
+        yield _build_rule("source.toolkit.fluxcd.io", ["gitrepositories"], READ_VERBS)
+        yield _build_rule("source.toolkit.fluxcd.io", ["gitrepositories/status"], ["patch"])
+        yield _build_rule("kustomize.toolkit.fluxcd.io", ["kustomizations"], [*READ_VERBS, "patch"])
+        yield _build_rule("kustomize.toolkit.fluxcd.io", ["kustomizations/status"], ["patch"])
+        yield _build_rule("notification.toolkit.fluxcd.io", ["receivers"], READ_VERBS)
+    if "argo" in options.controllers:
+        yield _build_rule("argoproj.io", ["applications"], [*READ_VERBS, "patch"])
+    if {"flux", "argo"} & set(options.controllers):
         # What is applied is applied with the rights of the ServiceAccount that a Kustomization or a project names.
-        yield _rule("", ["serviceaccounts"], ["get", "impersonate"])
+        yield _build_rule("", ["serviceaccounts"], ["get", "impersonate"])
         # Credentials of sources, keys to decrypt with, values to substitute; and what drifts, by its metadata.
-        yield _rule("", ["secrets"], ["get"])
-        yield _rule("", ["configmaps", "services", "namespaces"], READ)
-        yield _rule("apps", ["deployments", "statefulsets", "daemonsets"], READ)
-        yield _rule("batch", ["cronjobs", "jobs"], READ)
-        yield _rule("networking.k8s.io", ["ingresses", "networkpolicies"], READ)
-    if "sealed" in wanted.controllers:
-        yield _rule("bitnami.com", ["sealedsecrets"], READ)
-        yield _rule("bitnami.com", ["sealedsecrets/status"], ["patch"])
-    if "external" in wanted.controllers:
+        yield _build_rule("", ["secrets"], ["get"])
+        yield _build_rule("", ["configmaps", "services", "namespaces"], READ_VERBS)
+        yield _build_rule("apps", ["deployments", "statefulsets", "daemonsets"], READ_VERBS)
+        yield _build_rule("batch", ["cronjobs", "jobs"], READ_VERBS)
+        yield _build_rule("networking.k8s.io", ["ingresses", "networkpolicies"], READ_VERBS)
+    if "sealed" in options.controllers:
+        yield _build_rule("bitnami.com", ["sealedsecrets"], READ_VERBS)
+        yield _build_rule("bitnami.com", ["sealedsecrets/status"], ["patch"])
+    if "external" in options.controllers:
         kinds = ["externalsecrets", "secretstores", "clustersecretstores", "clusterexternalsecrets"]
-        yield _rule("external-secrets.io", kinds, READ)
-        yield _rule("external-secrets.io", ["externalsecrets/status", "clusterexternalsecrets/status"], ["patch"])
-        yield _rule("", ["namespaces"], READ)
-        yield _rule("", ["configmaps", "serviceaccounts"], ["get"])
-        yield _rule("", ["serviceaccounts/token"], ["create"])
-        yield _rule("apps", ["deployments", "statefulsets", "daemonsets"], ["get", "list", "patch"])
-    if {"sealed", "external"} & set(wanted.controllers):
-        yield _rule("", ["secrets"], [*READ, "create", "update", "delete"])
-    if "admission" in wanted.controllers:
+        yield _build_rule("external-secrets.io", kinds, READ_VERBS)
+        yield _build_rule("external-secrets.io", ["externalsecrets/status", "clusterexternalsecrets/status"], ["patch"])
+        yield _build_rule("", ["namespaces"], READ_VERBS)
+        yield _build_rule("", ["configmaps", "serviceaccounts"], ["get"])
+        yield _build_rule("", ["serviceaccounts/token"], ["create"])
+        yield _build_rule("apps", ["deployments", "statefulsets", "daemonsets"], ["get", "list", "patch"])
+    if {"sealed", "external"} & set(options.controllers):
+        yield _build_rule("", ["secrets"], [*READ_VERBS, "create", "update", "delete"])
+    if "admission" in options.controllers:
         hooks = ["validatingwebhookconfigurations"]
-        yield _rule("admissionregistration.k8s.io", hooks, ["get", "update"], [NAME])
-        yield _rule(
+        yield _build_rule("admissionregistration.k8s.io", hooks, ["get", "update"], [APP_NAME])
+        yield _build_rule(
             "wgpolicyk8s.io", ["policyreports", "clusterpolicyreports"], ["get", "list", "create", "patch", "delete"]
         )
         kinds = ["pods", "configmaps", "services", "serviceaccounts", "namespaces", "persistentvolumeclaims"]
-        yield _rule("", kinds, ["list"])
-        yield _rule("apps", ["deployments", "statefulsets", "daemonsets"], ["list"])
-        yield _rule("batch", ["cronjobs", "jobs"], ["list"])
-        yield _rule("networking.k8s.io", ["ingresses", "networkpolicies"], ["list"])
-        yield _rule(
+        yield _build_rule("", kinds, ["list"])
+        yield _build_rule("apps", ["deployments", "statefulsets", "daemonsets"], ["list"])
+        yield _build_rule("batch", ["cronjobs", "jobs"], ["list"])
+        yield _build_rule("networking.k8s.io", ["ingresses", "networkpolicies"], ["list"])
+        yield _build_rule(
             "rbac.authorization.k8s.io", ["roles", "rolebindings", "clusterroles", "clusterrolebindings"], ["list"]
         )
 
 
-def _at_home(wanted: Wanted) -> Iterator[Rule]:
+def _list_namespace_rules(options: InstallOptions) -> Iterator[PolicyRule]:
     """The rights in its own namespace."""
-    yield _rule("coordination.k8s.io", ["leases"], ["get", "list", "create", "update", "delete"])
-    if "admission" in wanted.controllers:
-        yield _rule("", ["secrets"], ["create"])
-        yield _rule("", ["secrets"], ["get", "update"], [f"{NAME}-webhook-certificate"])
+    yield _build_rule("coordination.k8s.io", ["leases"], ["get", "list", "create", "update", "delete"])
+    if "admission" in options.controllers:
+        yield _build_rule("", ["secrets"], ["create"])
+        yield _build_rule("", ["secrets"], ["get", "update"], [f"{APP_NAME}-webhook-certificate"])
 
 
-def of(wanted: Wanted) -> Iterator[dict[str, Any]]:
+def build_rbac(options: InstallOptions) -> Iterator[dict[str, Any]]:
     """ServiceAccount's roles, and that it has them."""
     rights = "rbac.authorization.k8s.io/v1"
-    who = [{"kind": "ServiceAccount", "name": NAME, "namespace": wanted.namespace}]
+    who = [{"kind": "ServiceAccount", "name": APP_NAME, "namespace": options.namespace}]
 
-    def ref(kind: str, name: str = NAME) -> dict[str, str]:
+    def ref(kind: str, name: str = APP_NAME) -> dict[str, str]:
         return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
 
-    wide = {"name": NAME, "labels": LABELS}
-    yield {"apiVersion": rights, "kind": "ClusterRole", "metadata": wide, "rules": list(_everywhere(wanted))}
+    wide = {"name": APP_NAME, "labels": APP_LABELS}
+    yield {"apiVersion": rights, "kind": "ClusterRole", "metadata": wide, "rules": list(_list_cluster_rules(options))}
     yield {
         "apiVersion": rights,
         "kind": "ClusterRoleBinding",
@@ -116,26 +120,26 @@ def of(wanted: Wanted) -> Iterator[dict[str, Any]]:
         "roleRef": ref("ClusterRole"),
         "subjects": who,
     }
-    yield named(rights, "Role", wanted, rules=list(_at_home(wanted)))
-    yield named(rights, "RoleBinding", wanted, roleRef=ref("Role"), subjects=who)
-    if "argo" in wanted.controllers:
+    yield build_object(rights, "Role", options, rules=list(_list_namespace_rules(options)))
+    yield build_object(rights, "RoleBinding", options, roleRef=ref("Role"), subjects=who)
+    if "argo" in options.controllers:
         own = [
-            _rule("argoproj.io", ["appprojects"], READ),
-            _rule("", ["secrets"], ["get", "list"]),
-            _rule("", ["configmaps"], ["get"]),
+            _build_rule("argoproj.io", ["appprojects"], READ_VERBS),
+            _build_rule("", ["secrets"], ["get", "list"]),
+            _build_rule("", ["configmaps"], ["get"]),
         ]
         for kind, more in (
             ("Role", {"rules": own}),
-            ("RoleBinding", {"roleRef": ref("Role", f"{NAME}-argo"), "subjects": who}),
+            ("RoleBinding", {"roleRef": ref("Role", f"{APP_NAME}-argo"), "subjects": who}),
         ):
-            metadata = {"name": f"{NAME}-argo", "namespace": wanted.argo, "labels": LABELS}
+            metadata = {"name": f"{APP_NAME}-argo", "namespace": options.argocd_namespace, "labels": APP_LABELS}
             yield {"apiVersion": rights, "kind": kind, "metadata": metadata, **more}
-    if "sealed" in wanted.controllers:
+    if "sealed" in options.controllers:
         # From where the API server asks it on behalf of kubeseal.
-        slices = [_rule("discovery.k8s.io", ["endpointslices"], ["list"])]
+        slices = [_build_rule("discovery.k8s.io", ["endpointslices"], ["list"])]
         for kind, more in (
             ("Role", {"rules": slices}),
-            ("RoleBinding", {"roleRef": ref("Role", f"{NAME}-api-server"), "subjects": who}),
+            ("RoleBinding", {"roleRef": ref("Role", f"{APP_NAME}-api-server"), "subjects": who}),
         ):
-            metadata = {"name": f"{NAME}-api-server", "namespace": "default", "labels": LABELS}
+            metadata = {"name": f"{APP_NAME}-api-server", "namespace": "default", "labels": APP_LABELS}
             yield {"apiVersion": rights, "kind": kind, "metadata": metadata, **more}

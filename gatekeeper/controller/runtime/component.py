@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from gatekeeper.cluster.reflector import Reflector
-from gatekeeper.controller.runtime.drift_watch import Owned
-from gatekeeper.controller.runtime.telemetry import Figures, say
-from gatekeeper.controller.runtime.worker import Loop
+from gatekeeper.controller.runtime.drift_watch import DriftWatch
+from gatekeeper.controller.runtime.telemetry import Metrics, log_event
+from gatekeeper.controller.runtime.worker import Worker
 
 
-class Crew:
+class Component:
     """Watches and loops.
 
     Args:
@@ -22,41 +22,46 @@ class Crew:
 
     def __init__(
         self,
-        watches: Sequence[Reflector[Any]],
-        loops: Sequence[Loop[Any]],
-        figures: Figures,
-        owned: Owned | None = None,
+        reflectors: Sequence[Reflector[Any]],
+        workers: Sequence[Worker[Any]],
+        metrics: Metrics,
+        drift_watch: DriftWatch | None = None,
     ) -> None:
-        self._all_watches, self._all_loops, self._figures, self._all_owned = watches, loops, figures, owned
+        self._all_reflectors, self._all_workers, self._metrics, self._drift_watch = (
+            reflectors,
+            workers,
+            metrics,
+            drift_watch,
+        )
 
     def start(self) -> None:
         """Begins to watch and to work."""
-        for watch in self._all_watches:
+        for watch in self._all_reflectors:
             watch.start()
-        for loop in self._all_loops:
+        for loop in self._all_workers:
             loop.start()
 
     @property
     def is_synced(self) -> bool:
         """Whether all that there is was seen once."""
-        return all(watch.is_synced.is_set() for watch in self._all_watches)
+        return all(watch.is_synced.is_set() for watch in self._all_reflectors)
 
     @property
     def is_alive(self) -> bool:
         """Whether all that works is there."""
-        return all(loop.is_alive for loop in self._all_loops)
+        return all(loop.is_alive for loop in self._all_workers)
 
-    def stop(self, seconds: float) -> bool:
+    def stop(self, timeout_seconds: float) -> bool:
         """Ends; whether what was worked on came to its end in time."""
-        for watch in self._all_watches:
+        for watch in self._all_reflectors:
             watch.stop()
-        ends = [loop.stop(seconds) for loop in self._all_loops]
-        if self._all_owned is not None:
-            self._all_owned.stop()
+        ends = [loop.stop(timeout_seconds) for loop in self._all_workers]
+        if self._drift_watch is not None:
+            self._drift_watch.stop()
         return all(ends)
 
 
-def lost(figures: Figures, kind: str, reason: str) -> None:
+def report_watch_fault(metrics: Metrics, kind: str, reason: str) -> None:
     """Says that the cluster could not be watched."""
-    figures.lost.labels(kind).inc()
-    say("warning", reason, controller="watch", kind=kind)
+    metrics.watch_faults.labels(kind).inc()
+    log_event("warning", reason, controller="watch", kind=kind)

@@ -8,43 +8,52 @@ from typing import Any, NamedTuple
 
 from cheroot import wsgi
 
-from gatekeeper.controller.runtime.telemetry import say
-from gatekeeper.controller.runtime.worker import fault
+from gatekeeper.controller.runtime.telemetry import log_event
+from gatekeeper.controller.runtime.worker import describe_fault
 from gatekeeper.errors import GateError
 
 # What is larger is no request of ours: the API server sends no object of more than 3 MB, old and new.
-MOST_BYTES = 8 * 1024 * 1024
-SECONDS = 10
-NAME = "gatekeeper"
+MAX_BODY_BYTES = 8 * 1024 * 1024
+TIMEOUT_SECONDS = 10
+SERVER_NAME = "gatekeeper"
 THREADS = 8
 
 
-class Request(NamedTuple):
+class HttpRequest(NamedTuple):
     """A request, and the address that it comes from; names of headers in small letters."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
-    address: str = ""
+    client_address: str = ""
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """An answer."""
 
     status: int
     body: bytes = b""
-    content: str = "text/plain; charset=utf-8"
+    content_type: str = "text/plain; charset=utf-8"
 
 
 # Answers a request; None where it is about something else.
-Part = Callable[[Request], Answer | None]
-WORDS = {200: "OK", 202: "Accepted", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed",
-         409: "Conflict", 413: "Content Too Large", 429: "Too Many Requests", 500: "Internal Server Error",
-         503: "Service Unavailable"}  # fmt: skip
+RequestHandler = Callable[[HttpRequest], HttpResponse | None]
+STATUS_PHRASES = {
+    200: "OK",
+    202: "Accepted",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    413: "Content Too Large",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
 
 
-class Server:
+class HttpServer:
     """Parts that answer at an address.
 
     Args:
@@ -52,16 +61,28 @@ class Server:
         certificate: files of a certificate and its key; None for no TLS.
     """
 
-    def __init__(self, address: tuple[str, int], parts: Iterable[Part], certificate: tuple[str, str] | None = None):
-        self._parts = list(parts)
-        self._server = wsgi.Server(address, self._answer, THREADS, NAME, timeout=SECONDS, shutdown_timeout=SECONDS)
-        self._server.max_request_body_size = MOST_BYTES
-        self._adapter: Any = None
-        if certificate is not None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        handlers: Iterable[RequestHandler],
+        certificate_files: tuple[str, str] | None = None,
+    ):
+        self._handlers = list(handlers)
+        self._server = wsgi.Server(
+            address,
+            self._serve_request,
+            THREADS,
+            SERVER_NAME,
+            timeout=TIMEOUT_SECONDS,
+            shutdown_timeout=TIMEOUT_SECONDS,
+        )
+        self._server.max_request_body_size = MAX_BODY_BYTES
+        self._tls_adapter: Any = None
+        if certificate_files is not None:
             from cheroot.ssl.builtin import BuiltinSSLAdapter
 
-            self._adapter = self._server.ssl_adapter = BuiltinSSLAdapter(*certificate)
-        self._certificate = certificate
+            self._tls_adapter = self._server.ssl_adapter = BuiltinSSLAdapter(*certificate_files)
+        self._certificate_files = certificate_files
 
     def start(self) -> int:
         """Begins to listen; the port.
@@ -73,37 +94,37 @@ class Server:
         threading.Thread(target=self._server.serve, name="http", daemon=True).start()
         return int(self._server.bind_addr[1])
 
-    def renew(self) -> None:
+    def reload_certificate(self) -> None:
         """Takes the certificate from its files anew, for all that come from now on."""
-        assert self._certificate is not None
-        self._adapter.context.load_cert_chain(*self._certificate)
+        assert self._certificate_files is not None
+        self._tls_adapter.context.load_cert_chain(*self._certificate_files)
 
     def stop(self) -> None:
         """Answers what has begun, and listens no more."""
         self._server.stop()
 
-    def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
-        request = _request(environ)
-        answer: Answer | None = None
+    def _serve_request(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        request = _parse_request(environ)
+        answer: HttpResponse | None = None
         try:
-            for part in self._parts:
+            for part in self._handlers:
                 answer = part(request)
                 if answer is not None:
                     break
         except GateError as error:
-            say("error", str(error), controller="http", path=request.path)
-            answer = Answer(503, b"the cluster does not answer\n")
+            log_event("error", str(error), controller="http", path=request.path)
+            answer = HttpResponse(503, b"the cluster does not answer\n")
         except Exception as error:
             # Whoever asks is told that it was not answered, not how; a fault in one request ends no server.
-            say("error", fault(error), controller="http", path=request.path)
-            answer = Answer(500, b"a fault of its own\n")
-        answer = answer or Answer(404, b"nothing is here\n")
-        head = [("Content-Type", answer.content), ("Content-Length", str(len(answer.body)))]
-        start(f"{answer.status} {WORDS.get(answer.status, 'Unknown')}", head)
+            log_event("error", describe_fault(error), controller="http", path=request.path)
+            answer = HttpResponse(500, b"a fault of its own\n")
+        answer = answer or HttpResponse(404, b"nothing is here\n")
+        head = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
+        start_response(f"{answer.status} {STATUS_PHRASES.get(answer.status, 'Unknown')}", head)
         return [answer.body]
 
 
-def _request(environ: Mapping[str, Any]) -> Request:
+def _parse_request(environ: Mapping[str, Any]) -> HttpRequest:
     headers = {
         key.removeprefix("HTTP_").replace("_", "-").lower(): str(held)
         for key, held in environ.items()
@@ -111,4 +132,4 @@ def _request(environ: Mapping[str, Any]) -> Request:
     }
     body = environ["wsgi.input"].read(int(headers.get("content-length") or 0)) if headers.get("content-length") else b""
     path = str(environ.get("PATH_INFO") or "/")
-    return Request(str(environ["REQUEST_METHOD"]), path, headers, body, str(environ.get("REMOTE_ADDR") or ""))
+    return HttpRequest(str(environ["REQUEST_METHOD"]), path, headers, body, str(environ.get("REMOTE_ADDR") or ""))

@@ -8,15 +8,15 @@ from typing import NamedTuple, Protocol
 
 from prometheus_client import generate_latest
 
-from gatekeeper.controller.runtime.http_server import Answer, Part, Request, Server
-from gatekeeper.controller.runtime.leader_election import Election
-from gatekeeper.controller.runtime.telemetry import Figures, say
+from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse, HttpServer, RequestHandler
+from gatekeeper.controller.runtime.leader_election import LeaderElection
+from gatekeeper.controller.runtime.telemetry import Metrics, log_event
 
 # What is worked on when it is told to stop has so many seconds to come to its end.
-GRACE = 25.0
+GRACE_SECONDS = 25.0
 
 
-class Worker(Protocol):
+class Runnable(Protocol):
     """A part of the controller."""
 
     @property
@@ -30,55 +30,55 @@ class Worker(Protocol):
     def start(self) -> None:
         """Begins to watch and to work."""
 
-    def all(self) -> None:
+    def enqueue_all(self) -> None:
         """Looks at everything: what was another's may be ours now."""
 
-    def stop(self, seconds: float) -> bool:
+    def stop(self, timeout_seconds: float) -> bool:
         """Ends; whether what was worked on came to its end in time."""
 
 
-class Program(NamedTuple):
+class ControllerProcess(NamedTuple):
     """What runs."""
 
-    workers: Sequence[Worker]
-    election: Election
-    figures: Figures
-    servers: Sequence[Server]
+    components: Sequence[Runnable]
+    election: LeaderElection
+    metrics: Metrics
+    servers: Sequence[HttpServer]
 
 
-def health(workers: Sequence[Worker], figures: Figures) -> Part:
+def build_health_handler(components: Sequence[Runnable], metrics: Metrics) -> RequestHandler:
     """Answers how it is: whether it works, whether it has seen all, and the figures.
 
     Who does not lead is ready, too: whoever is asked over HTTP needs no lead for an answer.
     """
 
-    def part(request: Request) -> Answer | None:
+    def part(request: HttpRequest) -> HttpResponse | None:
         if request.path == "/healthz":
-            is_well = all(worker.is_alive for worker in workers)
-            return Answer(200, b"ok\n") if is_well else Answer(503, b"a worker is gone\n")
+            is_well = all(worker.is_alive for worker in components)
+            return HttpResponse(200, b"ok\n") if is_well else HttpResponse(503, b"a worker is gone\n")
         if request.path == "/readyz":
-            is_ready = all(worker.is_synced for worker in workers)
-            return Answer(200, b"ok\n") if is_ready else Answer(503, b"not everything is seen yet\n")
+            is_ready = all(worker.is_synced for worker in components)
+            return HttpResponse(200, b"ok\n") if is_ready else HttpResponse(503, b"not everything is seen yet\n")
         if request.path == "/metrics":
-            return Answer(200, generate_latest(figures.registry), "text/plain; version=0.0.4; charset=utf-8")
+            return HttpResponse(200, generate_latest(metrics.registry), "text/plain; version=0.0.4; charset=utf-8")
         return None
 
     return part
 
 
-def run(program: Program, stop: threading.Event) -> int:
+def run_until_stopped(controller: ControllerProcess, stop_event: threading.Event) -> int:
     """Works until it is told to stop; the status to exit with."""
-    for server in program.servers:
-        say("info", "listens", port=server.start())
-    for worker in program.workers:
+    for server in controller.servers:
+        log_event("info", "listens", port=server.start())
+    for worker in controller.components:
         worker.start()
-    program.election.start()
-    say("info", "started")
-    stop.wait()
-    say("info", "stops: what is worked on comes to its end")
-    ended = [worker.stop(GRACE) for worker in program.workers]
-    program.election.stop()
-    for server in program.servers:
+    controller.election.start()
+    log_event("info", "started")
+    stop_event.wait()
+    log_event("info", "stops: what is worked on comes to its end")
+    ended = [worker.stop(GRACE_SECONDS) for worker in controller.components]
+    controller.election.stop()
+    for server in controller.servers:
         server.stop()
-    say("info", "stopped" if all(ended) else "stopped; what was worked on did not come to its end in time")
+    log_event("info", "stopped" if all(ended) else "stopped; what was worked on did not come to its end in time")
     return 0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from gatekeeper.cluster.dynamic_client import Object
 
 
-def slim(value: Object) -> Object:
+def strip_managed_fields(value: Object) -> Object:
     """An object without who manages its fields, which is long."""
     return {**value, "metadata": {key: held for key, held in value["metadata"].items() if key != "managedFields"}}
 
 
-def asks(value: Object | None) -> object:
+def extract_trigger_fields(value: Object | None) -> object:
     """What of an object asks for work when it is another; its status does not."""
     metadata = (value or {}).get("metadata") or {}
     names = ("uid", "generation", "deletionTimestamp", "annotations", "labels")

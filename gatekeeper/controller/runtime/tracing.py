@@ -12,17 +12,17 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from gatekeeper.errors import UsageError
 
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-Span = Callable[[str, str], AbstractContextManager[None]]
+ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+SpanFactory = Callable[[str, str], AbstractContextManager[None]]
 
 
-def begin() -> tuple[Span, Callable[[], None]]:
+def start_tracing() -> tuple[SpanFactory, Callable[[], None]]:
     """What traces a piece of work, by its controller and object; and what sends the rest at the end.
 
     Raises:
         UsageError: a collector is named, and the package for it is not installed.
     """
-    if not any(os.environ.get(name) for name in ENDPOINTS):
+    if not any(os.environ.get(name) for name in ENDPOINT_VARIABLES):
         return lambda controller, name: nullcontext(), lambda: None
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -30,7 +30,7 @@ def begin() -> tuple[Span, Callable[[], None]]:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        raise UsageError(f"{ENDPOINTS[0]} names a collector: install gatekeeper-gitops[otel]") from None
+        raise UsageError(f"{ENDPOINT_VARIABLES[0]} names a collector: install gatekeeper-gitops[otel]") from None
     name = os.environ.get("OTEL_SERVICE_NAME") or "gatekeeper"
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from gatekeeper.controller.runtime.telemetry import Figures, say
-from gatekeeper.controller.runtime.workqueue import Queue
+from gatekeeper.controller.runtime.telemetry import Metrics, log_event
+from gatekeeper.controller.runtime.workqueue import WorkQueue
 from gatekeeper.errors import GateError
 
 T = TypeVar("T")
 
 
-class Loop(Generic[T]):
+class Worker(Generic[T]):
     """One kind of work.
 
     Args:
@@ -27,36 +27,36 @@ class Loop(Generic[T]):
     def __init__(
         self,
         name: str,
-        work: Callable[[T], float | None],
-        workers: int,
-        figures: Figures,
-        is_mine: Callable[[T], bool] = lambda name: True,
+        handle: Callable[[T], float | None],
+        thread_count: int,
+        metrics: Metrics,
+        is_assigned: Callable[[T], bool] = lambda name: True,
     ) -> None:
-        self.name, self.queue = name, Queue[T]()
-        self._work, self._figures, self._is_mine = work, figures, is_mine
+        self.name, self.queue = name, WorkQueue[T]()
+        self._handle, self._metrics, self._is_assigned = handle, metrics, is_assigned
         self._threads = [
-            threading.Thread(target=self._run, name=f"{name} {number}", daemon=True) for number in range(workers)
+            threading.Thread(target=self._run, name=f"{name} {number}", daemon=True) for number in range(thread_count)
         ]
-        figures.depth.labels(name).set_function(lambda: len(self.queue))
+        metrics.queue_depth.labels(name).set_function(lambda: len(self.queue))
 
     def start(self) -> None:
         """Begins to work."""
         for thread in self._threads:
             thread.start()
 
-    def add(self, name: T, after: float = 0.0) -> None:
+    def add(self, name: T, delay: float = 0.0) -> None:
         """See `Queue.add`."""
-        self.queue.add(name, after)
+        self.queue.add(name, delay)
 
     @property
     def is_alive(self) -> bool:
         """Whether all workers are there."""
         return all(thread.is_alive() for thread in self._threads)
 
-    def stop(self, seconds: float) -> bool:
+    def stop(self, timeout_seconds: float) -> bool:
         """Takes nothing new, and waits for what is worked on; whether that was done in time."""
         self.queue.close()
-        end = time.monotonic() + seconds
+        end = time.monotonic() + timeout_seconds
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(max(0.0, end - time.monotonic()))
@@ -65,32 +65,32 @@ class Loop(Generic[T]):
     def _run(self) -> None:
         while (name := self.queue.take()) is not None:
             try:
-                if self._is_mine(name):
-                    self._one(name)
+                if self._is_assigned(name):
+                    self._process(name)
             finally:
-                self.queue.done(name)
+                self.queue.mark_done(name)
 
-    def _one(self, name: T) -> None:
+    def _process(self, name: T) -> None:
         began = time.monotonic()
         try:
-            with self._figures.span(self.name, _shown(name)):
-                after = self._work(name)
-            self.queue.forget(name)
+            with self._metrics.start_span(self.name, _format_name(name)):
+                after = self._handle(name)
+            self.queue.forget_failures(name)
             result = "success"
         except GateError as error:
-            after, result = self.queue.pause(name), "error"
-            say("error", str(error), controller=self.name, object=_shown(name), again=after)
+            after, result = self.queue.next_backoff(name), "error"
+            log_event("error", str(error), controller=self.name, object=_format_name(name), again=after)
         except Exception as error:
             # A fault of our own with one object must not end the work on all others. Of its words none is told.
-            after, result = self.queue.pause(name), "fault"
-            say("error", fault(error), controller=self.name, object=_shown(name), again=after)
-        self._figures.reconciled.labels(self.name, result).inc()
-        self._figures.seconds.labels(self.name).observe(time.monotonic() - began)
+            after, result = self.queue.next_backoff(name), "fault"
+            log_event("error", describe_fault(error), controller=self.name, object=_format_name(name), again=after)
+        self._metrics.reconciles.labels(self.name, result).inc()
+        self._metrics.reconcile_seconds.labels(self.name).observe(time.monotonic() - began)
         if after is not None:
             self.queue.add(name, after)
 
 
-def fault(error: Exception) -> str:
+def describe_fault(error: Exception) -> str:
     """Where a fault of our own is, and of which kind."""
     frames, trace = [], error.__traceback__
     while trace is not None:
@@ -99,5 +99,5 @@ def fault(error: Exception) -> str:
     return f"a fault of its own, {type(error).__name__} at {' < '.join(reversed(frames[-4:]))}"
 
 
-def _shown(name: object) -> str:
+def _format_name(name: object) -> str:
     return "/".join(map(str, name)) if type(name) is tuple else str(name)

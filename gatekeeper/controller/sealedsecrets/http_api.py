@@ -14,77 +14,89 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from gatekeeper.cluster.dynamic_client import Kind, Objects
-from gatekeeper.controller.runtime.http_server import Answer, Request
-from gatekeeper.controller.sealedsecrets.key_registry import Keys
+from gatekeeper.cluster.dynamic_client import DynamicClient, Kind
+from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
+from gatekeeper.controller.sealedsecrets.key_registry import KeyRegistry
 from gatekeeper.errors import SealError
 from gatekeeper.sealedsecrets import sealedsecret
 
 # As many questions a second, and at once.
-RATE, BURST = 2.0, 2.0
-PEM = "application/x-pem-file"
+REQUESTS_PER_SECOND, BURST_REQUESTS = 2.0, 2.0
+PEM_CONTENT_TYPE = "application/x-pem-file"
 Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
 
-class Service:
+class SealedSecretApi:
     """Answers `/v1/…`.
 
     Args:
         asks: the networks that the API server asks from.
     """
 
-    def __init__(self, keys: Keys, asks: Callable[[], Networks]) -> None:
-        self._keys, self._asks = keys, asks
-        self._left, self._at = BURST, time.monotonic()
+    def __init__(self, key_registry: KeyRegistry, get_allowed_networks: Callable[[], Networks]) -> None:
+        self._key_registry, self._get_allowed_networks = key_registry, get_allowed_networks
+        self._tokens, self._refilled_at = BURST_REQUESTS, time.monotonic()
 
-    def answer(self, request: Request) -> Answer | None:
+    def handle_request(self, request: HttpRequest) -> HttpResponse | None:
         """The answer to a request; None where it is about something else."""
         if request.path == "/v1/cert.pem":
-            newest = self._keys.newest
-            return Answer(200, newest.pem, PEM) if newest else Answer(503, b"there is no key yet\n")
+            newest = self._key_registry.newest
+            return (
+                HttpResponse(200, newest.pem, PEM_CONTENT_TYPE)
+                if newest
+                else HttpResponse(503, b"there is no key yet\n")
+            )
         if request.path not in ("/v1/verify", "/v1/rotate"):
             return None
         if request.method != "POST":
-            return Answer(405, b"POST a SealedSecret\n")
-        if not _is_within(request.address, self._asks()):
-            return Answer(403, b"ask through the API server: kubeseal --validate, --re-encrypt\n")
-        if not self._may():
-            return Answer(429, b"too many at once\n")
+            return HttpResponse(405, b"POST a SealedSecret\n")
+        if not _is_within(request.client_address, self._get_allowed_networks()):
+            return HttpResponse(403, b"ask through the API server: kubeseal --validate, --re-encrypt\n")
+        if not self._take_token():
+            return HttpResponse(429, b"too many at once\n")
         try:
             value = orjson.loads(request.body)
         except orjson.JSONDecodeError:
-            return Answer(400, b"is no JSON\n")
+            return HttpResponse(400, b"is no JSON\n")
         if not isinstance(value, dict) or value.get("kind") != sealedsecret.KIND:
-            return Answer(400, b"is no SealedSecret\n")
+            return HttpResponse(400, b"is no SealedSecret\n")
         return self._verify(value) if request.path == "/v1/verify" else self._rotate(value)
 
-    def _verify(self, value: dict[str, object]) -> Answer:
-        for _ in sealedsecret.faults(value, self._keys.ring()):
-            return Answer(409)
-        return Answer(200)
+    def _verify(self, value: dict[str, object]) -> HttpResponse:
+        for _ in sealedsecret.find_faults(value, self._key_registry.list_keys()):
+            return HttpResponse(409)
+        return HttpResponse(200)
 
-    def _rotate(self, value: dict[str, object]) -> Answer:
-        newest = self._keys.newest
+    def _rotate(self, value: dict[str, object]) -> HttpResponse:
+        newest = self._key_registry.newest
         if newest is None:
-            return Answer(503, b"there is no key yet\n")
+            return HttpResponse(503, b"there is no key yet\n")
         try:
-            new = {old: text for old, _, text in sealedsecret.resealed(value, self._keys.ring(), newest.certificate)}
+            new = {
+                old: text
+                for old, _, text in sealedsecret.reseal_values(
+                    value, self._key_registry.list_keys(), newest.certificate
+                )
+            }
         except SealError:
-            return Answer(409)
+            return HttpResponse(409)
         spec = dict(value["spec"])  # type: ignore[call-overload]
         spec["encryptedData"] = {key: new[text] or text for key, text in spec["encryptedData"].items()}
-        return Answer(200, orjson.dumps({**value, "spec": spec}), "application/json")
+        return HttpResponse(200, orjson.dumps({**value, "spec": spec}), "application/json")
 
-    def _may(self) -> bool:
+    def _take_token(self) -> bool:
         now = time.monotonic()
-        self._left, self._at = min(BURST, self._left + (now - self._at) * RATE), now
-        if self._left < 1:
+        self._tokens, self._refilled_at = (
+            min(BURST_REQUESTS, self._tokens + (now - self._refilled_at) * REQUESTS_PER_SECOND),
+            now,
+        )
+        if self._tokens < 1:
             return False
-        self._left -= 1
+        self._tokens -= 1
         return True
 
 
-def api_servers(cluster: Objects) -> Networks:
+def list_api_server_networks(cluster: DynamicClient) -> Networks:
     """The addresses of a cluster's API server, as it tells them itself.
 
     Raises:

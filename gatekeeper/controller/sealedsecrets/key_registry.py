@@ -14,30 +14,30 @@ from collections.abc import Callable
 
 import orjson
 
-from gatekeeper.cluster.dynamic_client import Kind, Object, Objects
-from gatekeeper.cluster.reflector import Name, Reflector
-from gatekeeper.controller.runtime.telemetry import say
+from gatekeeper.cluster.dynamic_client import DynamicClient, Kind, Object
+from gatekeeper.cluster.reflector import NamespacedName, Reflector
+from gatekeeper.controller.runtime.telemetry import log_event
 from gatekeeper.errors import SealError
 from gatekeeper.sealedsecrets import keyring
-from gatekeeper.sealedsecrets.keyring import LABEL, Certificate, Key
-from gatekeeper.secret_value import Hidden
+from gatekeeper.sealedsecrets.keyring import KEY_LABEL, SealingCertificate, SealingKey
+from gatekeeper.secret_value import SecretBytes
 
-SECRETS = Kind("v1", "secrets", True)
-PREFIX, BITS = "sealed-secrets-key", 4096
-CERTIFICATE_DAYS = 3650
-DAY = 86400.0
+SECRET_KIND = Kind("v1", "secrets", True)
+KEY_NAME_PREFIX, KEY_BITS = "sealed-secrets-key", 4096
+CERTIFICATE_VALIDITY_DAYS = 3650
+DAY_SECONDS = 86400.0
 
 
-class Pair:
+class KeyPair:
     """A key and its certificate; nothing of it is printed."""
 
     __slots__ = ("certificate", "key", "pem")
 
-    def __init__(self, key: Key, certificate: Certificate, pem: bytes) -> None:
+    def __init__(self, key: SealingKey, certificate: SealingCertificate, pem: bytes) -> None:
         self.key, self.certificate, self.pem = key, certificate, pem
 
 
-class Keys:
+class KeyRegistry:
     """All keys that open, and the newest, which seals.
 
     Args:
@@ -47,80 +47,92 @@ class Keys:
 
     def __init__(
         self,
-        cluster: Objects,
+        cluster: DynamicClient,
         namespace: str,
         renew_days: float,
-        changed: Callable[[], None],
-        fault: Callable[[str], None],
-        bits: int = BITS,
+        on_change: Callable[[], None],
+        on_fault: Callable[[str], None],
+        bits: int = KEY_BITS,
     ) -> None:
-        self._cluster, self._namespace, self._renew, self._changed = cluster, namespace, renew_days, changed
+        self._cluster, self._namespace, self._renew_days, self._on_change = cluster, namespace, renew_days, on_change
         self._bits = bits
-        self._reading = threading.Lock()
-        self._pairs: dict[Name, Pair] = {}
-        self.watch = Reflector(cluster, SECRETS, _held, self._told, f"{LABEL}=active", fault=fault, namespace=namespace)
+        self._pairs_lock = threading.Lock()
+        self._pairs: dict[NamespacedName, KeyPair] = {}
+        self.reflector = Reflector(
+            cluster,
+            SECRET_KIND,
+            _extract_key_material,
+            self._on_secret_change,
+            f"{KEY_LABEL}=active",
+            on_error=on_fault,
+            namespace=namespace,
+        )
 
-    def ring(self) -> list[Key]:
+    def list_keys(self) -> list[SealingKey]:
         """The keys, newest first, in a list of one's own."""
-        return [pair.key for pair in self._sorted()]
+        return [pair.key for pair in self._sort_pairs()]
 
     @property
-    def newest(self) -> Pair | None:
+    def newest(self) -> KeyPair | None:
         """The key to seal for: of those whose certificate is valid the youngest; None where there is none."""
         now = datetime.datetime.now(datetime.UTC)
-        return next((one for one in self._sorted() if one.certificate.starts <= now <= one.certificate.ends), None)
+        return next(
+            (one for one in self._sort_pairs() if one.certificate.not_before <= now <= one.certificate.not_after), None
+        )
 
-    def _sorted(self) -> list[Pair]:
-        with self._reading:
-            return sorted(self._pairs.values(), key=lambda pair: pair.certificate.starts, reverse=True)
+    def _sort_pairs(self) -> list[KeyPair]:
+        with self._pairs_lock:
+            return sorted(self._pairs.values(), key=lambda pair: pair.certificate.not_before, reverse=True)
 
-    def renew(self) -> float:
+    def renew_if_due(self) -> float:
         """Makes a key if there is none, or the newest is old enough; in how many seconds to look again.
 
         Raises:
             ToolError: the cluster does not take it.
         """
         newest, now = self.newest, datetime.datetime.now(datetime.UTC)
-        age = (now - newest.certificate.starts).total_seconds() if newest else None
-        if age is not None and (not self._renew or age < self._renew * DAY):
-            return min(DAY, self._renew * DAY - age) if self._renew else DAY
+        age = (now - newest.certificate.not_before).total_seconds() if newest else None
+        if age is not None and (not self._renew_days or age < self._renew_days * DAY_SECONDS):
+            return min(DAY_SECONDS, self._renew_days * DAY_SECONDS - age) if self._renew_days else DAY_SECONDS
         # Nothing in it is ever written anywhere but into its Secret.
-        certificate, private = keyring.new(self._bits, CERTIFICATE_DAYS, now)
-        name = f"{PREFIX}{secrets.token_hex(3)}"
-        made = keyring.key_secret(certificate, private, name, self._namespace)
-        self._told((self._namespace, name), None, _held(self._cluster.create(SECRETS, made, "gatekeeper")))
-        say("info", "a new key to seal for", controller="SealedSecret", object=f"{self._namespace}/{name}")
-        return min(DAY, self._renew * DAY) if self._renew else DAY
+        certificate, private = keyring.create_key_pair(self._bits, CERTIFICATE_VALIDITY_DAYS, now)
+        name = f"{KEY_NAME_PREFIX}{secrets.token_hex(3)}"
+        made = keyring.build_key_secret(certificate, private, name, self._namespace)
+        self._on_secret_change(
+            (self._namespace, name), None, _extract_key_material(self._cluster.create(SECRET_KIND, made, "gatekeeper"))
+        )
+        log_event("info", "a new key to seal for", controller="SealedSecret", object=f"{self._namespace}/{name}")
+        return min(DAY_SECONDS, self._renew_days * DAY_SECONDS) if self._renew_days else DAY_SECONDS
 
-    def _told(self, name: Name, before: Hidden | None, now: Hidden | None) -> None:
+    def _on_secret_change(self, name: NamespacedName, old: SecretBytes | None, new: SecretBytes | None) -> None:
         try:
-            pair = _pair(now) if now is not None else None
+            pair = _parse_pair(new) if new is not None else None
         except SealError as error:
             # One that is broken takes nothing from the others.
-            say("error", str(error), controller="SealedSecret", object="/".join(name))
+            log_event("error", str(error), controller="SealedSecret", object="/".join(name))
             pair = None
-        with self._reading:
+        with self._pairs_lock:
             if pair is None:
                 self._pairs.pop(name, None)
             else:
                 self._pairs[name] = pair
-        self._changed()
+        self._on_change()
 
 
-def _held(secret: Object) -> Hidden:
+def _extract_key_material(secret: Object) -> SecretBytes:
     data = secret.get("data") or {}
-    return Hidden(orjson.dumps([data.get("tls.crt"), data.get("tls.key")]))
+    return SecretBytes(orjson.dumps([data.get("tls.crt"), data.get("tls.key")]))
 
 
-def _pair(held: Hidden) -> Pair:
+def _parse_pair(material: SecretBytes) -> KeyPair:
     pem: list[bytes] = []
-    for text in orjson.loads(held.reveal()):
+    for text in orjson.loads(material.reveal()):
         try:
             pem.append(base64.b64decode(text or "", validate=True))
         except (binascii.Error, ValueError):
             raise SealError("the Secret with a key to open with is not valid base64") from None
-    certificate = keyring.certificate(pem[0], "tls.crt", must_be_valid=False)
-    [key] = keyring.load([("tls.key", pem[1])])
+    certificate = keyring.parse_certificate(pem[0], "tls.crt", must_be_valid=False)
+    [key] = keyring.load_keys([("tls.key", pem[1])])
     if key.fingerprint != certificate.fingerprint:
         raise SealError("tls.key is not the key of tls.crt")
-    return Pair(key, certificate, pem[0])
+    return KeyPair(key, certificate, pem[0])

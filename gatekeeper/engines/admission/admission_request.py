@@ -10,30 +10,36 @@ from typing import Any
 import orjson
 
 from gatekeeper.errors import PolicyError
-from gatekeeper.model import Ref, Resource
-from gatekeeper.render.manifests import ref_of
+from gatekeeper.model import ObjectRef, Resource
+from gatekeeper.render.manifests import build_ref
 
 # What is in the repository is judged as it would be on its way into an empty cluster.
 OPERATION = "CREATE"
 
 
-def request_of(ref: Ref) -> bytes:
+def build_request_head(ref: ObjectRef) -> bytes:
     """A request without its objects, as JSON with an open end (no `}`)."""
     version = ref.api_version.rpartition("/")[2]
     kind = {"group": ref.group, "version": version, "kind": ref.kind}
     head = {
-        "uid": "", "kind": kind, "resource": {"group": ref.group, "version": version, "resource": ""},
-        "name": ref.name, "namespace": ref.namespace, "operation": OPERATION, "userInfo": {}, "dryRun": False,
-    }  # fmt: skip
+        "uid": "",
+        "kind": kind,
+        "resource": {"group": ref.group, "version": version, "resource": ""},
+        "name": ref.name,
+        "namespace": ref.namespace,
+        "operation": OPERATION,
+        "userInfo": {},
+        "dryRun": False,
+    }
     return orjson.dumps(head)[:-1]
 
 
-def of(ref: Ref, json: bytes) -> bytes:
+def build_request(ref: ObjectRef, json: bytes) -> bytes:
     """The request that creates a resource (JSON)."""
-    return request_of(ref) + b',"oldObject":null,"object":' + json + b"}"
+    return build_request_head(ref) + b',"oldObject":null,"object":' + json + b"}"
 
 
-def from_review(review: Any, resource: Resource) -> tuple[Resource, bytes]:
+def parse_review(review: Any, resource: Resource) -> tuple[Resource, bytes]:
     """The object and the request of a written AdmissionReview; of a deletion, the object that goes.
 
     Raises:
@@ -45,8 +51,8 @@ def from_review(review: Any, resource: Resource) -> tuple[Resource, bytes]:
     value = request.get("object") or request.get("oldObject")
     if not isinstance(value, dict) or not value.get("kind") or not value.get("apiVersion"):
         raise PolicyError("an AdmissionReview whose request has neither `object` nor `oldObject`")
-    ref = ref_of(value)
+    ref = build_ref(value)
     if request.get("operation") == "DELETE" and not request.get("object"):
         request = {**request, "object": value}
-    whole = {**orjson.loads(of(ref, b"null")), **request}
+    whole = {**orjson.loads(build_request(ref, b"null")), **request}
     return Resource(ref, orjson.dumps(value), resource.origin), orjson.dumps(whole)

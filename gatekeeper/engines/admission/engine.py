@@ -13,47 +13,49 @@ from gatekeeper.config import Config
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.render import manifests
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.documents import ParsedFile
 
-KYVERNO_NEXT = "policies.kyverno.io"
+KYVERNO_CEL_GROUP = "policies.kyverno.io"
 # Groups whose resources are policies, and the kinds (none: all).
-POLICIES: dict[str, tuple[str, ...]] = {
+POLICY_KINDS: dict[str, tuple[str, ...]] = {
     "templates.gatekeeper.sh": ("ConstraintTemplate",),
     "constraints.gatekeeper.sh": (),
     "admissionregistration.k8s.io": ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
     "kyverno.io": ("ClusterPolicy", "Policy"),
-    KYVERNO_NEXT: (),
+    KYVERNO_CEL_GROUP: (),
 }
 
 
-class Judged(NamedTuple):
+class AdmissionResult(NamedTuple):
     """What the policies found, what could not be judged, and a digest of each policy.
 
     Attributes:
-        lasts: whether the same policies say the same of the same resources at any time.
+        is_cacheable: whether the same policies say the same of the same resources at any time.
     """
 
     findings: list[Finding]
     gaps: list[Gap]
     digests: list[str]
-    lasts: bool = True
+    is_cacheable: bool = True
 
 
-def judge(root: Path, resources: Sequence[Resource], asked_of: Sequence[Resource], config: Config, jobs: int) -> Judged:
+def evaluate(
+    root: Path, known_resources: Sequence[Resource], targets: Sequence[Resource], config: Config, jobs: int
+) -> AdmissionResult:
     """Asks all policies that the repository deploys, or has in its policy folders.
 
     Args:
-        resources: everything that the policies may look at.
-        asked_of: the resources that they judge.
+        known_resources: everything that the policies may look at.
+        targets: the resources that they judge.
     """
-    known = [*resources, *_from_folders(root, config.policies)]
-    policies = _distinct([one for one in known if is_policy(one)])
+    known = [*known_resources, *_read_folders(root, config.policies)]
+    policies = _deduplicate([one for one in known if is_policy(one)])
     if not policies:
-        return Judged([], [], [])
+        return AdmissionResult([], [], [])
     # Most repositories have none: what asks them takes a tenth of a second to load.
     from gatekeeper.engines.admission import evaluation
 
-    return evaluation.judge(policies, known, asked_of, config, jobs)
+    return evaluation.evaluate_policies(policies, known, targets, config, jobs)
 
 
 def is_policy(resource: Resource) -> bool:
@@ -63,16 +65,16 @@ def is_policy(resource: Resource) -> bool:
 
 def is_policy_kind(group: str, kind: str) -> bool:
     """Whether a kind is that of a policy, or of what puts one to work."""
-    kinds = POLICIES.get(group)
+    kinds = POLICY_KINDS.get(group)
     return kinds is not None and (not kinds or kind in kinds)
 
 
-def _distinct(policies: Sequence[Resource]) -> list[Resource]:
+def _deduplicate(policies: Sequence[Resource]) -> list[Resource]:
     """Each policy once, though several overlays bring it."""
     return list({(one.ref, one.json): one for one in reversed(policies)}.values())[::-1]
 
 
-def _from_folders(root: Path, folders: Sequence[str]) -> Iterator[Resource]:
+def _read_folders(root: Path, folders: Sequence[str]) -> Iterator[Resource]:
     """The resources in YAML files of the policy folders that lie outside of what is judged."""
     for folder in folders:
         start = root / folder
@@ -81,4 +83,4 @@ def _from_folders(root: Path, folders: Sequence[str]) -> Iterator[Resource]:
             name = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
             parsed, failure = documents.parse(file.read_bytes())
             if failure is None:
-                yield from manifests.resources(Source(name, "documents", tuple(parsed)))
+                yield from manifests.list_resources(ParsedFile(name, "documents", tuple(parsed)))

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gatekeeper.engines.encrypted.sops_rules import SAYS_ENCRYPTED
+from gatekeeper.engines.encrypted.sops_rules import ENCRYPTED_NAME
 from gatekeeper.sops import creation_rules, sops_file
 from gatekeeper.sops.sops_file import SopsFile
-from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
-SOPS_IN_JSON = (b'"sops":{', b'"ENC[AES256_GCM,')
+SOPS_JSON_MARKERS = (b'"sops":{', b'"ENC[AES256_GCM,')
 
 
-def listed(tree: Tree, sources: Sequence[Source]) -> Iterator[tuple[str, bytes, SopsFile | None]]:
+def find_candidates(tree: Tree, parsed_files: Sequence[ParsedFile]) -> Iterator[tuple[str, bytes, SopsFile | None]]:
     """Each such file; as a SOPS file where it is one."""
-    parsed = {source.file: source for source in sources}
+    parsed = {source.file: source for source in parsed_files}
     for file in tree.files:
         source = parsed.get(file)
-        if file.rpartition("/")[2] in (creation_rules.NAME, creation_rules.MISSPELT):
+        if file.rpartition("/")[2] in (creation_rules.CONFIG_NAME, creation_rules.MISSPELT_CONFIG_NAME):
             continue
-        says = SAYS_ENCRYPTED.search(file.rpartition("/")[2])
-        if source is not None and source.broken is None and not says and not _has_sops(source):
+        says = ENCRYPTED_NAME.search(file.rpartition("/")[2])
+        if source is not None and source.error_location is None and not says and not _has_sops(source):
             continue
-        content = tree.read(file)
-        if isinstance(content, bytes) and (says or sops_file.may_be_one(content) or b"SealedSecret" in content):
-            documents = source.documents if source is not None and source.broken is None else None
-            yield file, content, sops_file.read(file, content, documents)
+        content = tree.read_file(file)
+        if isinstance(content, bytes) and (says or sops_file.is_candidate(content) or b"SealedSecret" in content):
+            documents = source.documents if source is not None and source.error_location is None else None
+            yield file, content, sops_file.parse_sops_file(file, content, documents)
 
 
-def _has_sops(source: Source) -> bool:
-    return any(mark in document.json for document in source.documents for mark in SOPS_IN_JSON)
+def _has_sops(parsed_file: ParsedFile) -> bool:
+    return any(mark in document.json for document in parsed_file.documents for mark in SOPS_JSON_MARKERS)

@@ -14,34 +14,36 @@ from gatekeeper.engines.encrypted import (
     sops_rules,
 )
 from gatekeeper.model import Finding, Resource
-from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
 
-def judge(
+def evaluate(
     tree: Tree,
-    sources: Sequence[Source],
+    parsed_files: Sequence[ParsedFile],
     resources: Sequence[Resource],
-    before: Callable[[str], bytes | None] | None = None,
+    read_base_file: Callable[[str], bytes | None] | None = None,
 ) -> Iterator[Finding]:
     """All that is wrong with sealed files, so far as it can be told without a key.
 
     Args:
-        before: of a change, what gives a file as it was; None for files that did not change.
+        read_base_file: of a change, what gives a file as it was; None for files that did not change.
     """
-    if before:
-        yield from scope_widening.judge(sources, before)
-    known = certificates.read(tree, resources)
+    if read_base_file:
+        yield from scope_widening.check_scope_widening(parsed_files, read_base_file)
+    known = certificates.read_certificates(tree, resources)
     yield from known.findings
-    yield from certificates.judge(known, resources)
-    yield from sealed_values.judge(resources, {one.key.key_size // 8 for _, one in known.by_fingerprint.values()})
-    yield from sops_rules.configs(tree)
-    rules_of = sops_rules.lookup(tree)
-    for file, content, found in candidates.listed(tree, sources):
-        yield from merge_conflicts.judge(file, content)
+    yield from certificates.check_certificates(known, resources)
+    yield from sealed_values.check_sealed_values(
+        resources, {one.public_key.key_size // 8 for _, one in known.by_fingerprint.values()}
+    )
+    yield from sops_rules.check_configs(tree)
+    rules_of = sops_rules.build_rule_lookup(tree)
+    for file, content, found in candidates.find_candidates(tree, parsed_files):
+        yield from merge_conflicts.check_merge_conflicts(file, content)
         own = rules_of(file)
         if found is None:
-            yield from sops_rules.not_encrypted(file, content, own)
+            yield from sops_rules.check_not_encrypted(file, content, own)
             continue
-        yield from sops_files.judge(file, found, content, own.rule_for(file) if own else None)
-        yield from sops_rules.judge(file, found, own)
+        yield from sops_files.check_sops_file(file, found, content, own.find_rule(file) if own else None)
+        yield from sops_rules.check_rule(file, found, own)

@@ -9,48 +9,52 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from gatekeeper.model import FieldPath, Finding, Place, Ref, at
-from gatekeeper.protocols import Positions
-from gatekeeper.sealedsecrets.scope import PREFIX, SCOPES, scope_of
+from gatekeeper.model import FieldPath, Finding, Location, ObjectRef, get_field
+from gatekeeper.protocols import ParsedDocument
+from gatekeeper.sealedsecrets.scope import ANNOTATION_PREFIX, SCOPES, parse_scope
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.documents import ParsedFile
 
-ANNOTATIONS: FieldPath = ("metadata", "annotations")
+ANNOTATIONS_PATH: FieldPath = ("metadata", "annotations")
 
 
-def judge(sources: Sequence[Source], before: Callable[[str], bytes | None]) -> Iterator[Finding]:
+def check_scope_widening(
+    parsed_files: Sequence[ParsedFile], read_base_file: Callable[[str], bytes | None]
+) -> Iterator[Finding]:
     """What is wider now than in the file as it was.
 
     Args:
-        before: a file's content at the base; None where it is new or did not change.
+        read_base_file: a file's content at the base; None where it is new or did not change.
     """
-    for source in sources:
+    for source in parsed_files:
         sealed = [one for one in source.documents if one.head and one.head[1] == "SealedSecret"]
-        old = before(source.file) if sealed else None
-        scopes = _scopes(old) if old else {}
+        old = read_base_file(source.file) if sealed else None
+        scopes = _read_scopes(old) if old else {}
         for document in sealed:
-            value = documents.value_of(document)
-            now, then = scope_of(at(value, ANNOTATIONS)), scopes.get(_name(value))
+            value = documents.to_value(document)
+            now, then = parse_scope(get_field(value, ANNOTATIONS_PATH)), scopes.get(_parse_name(value))
             if then is not None and SCOPES.index(now) > SCOPES.index(then):
-                yield _finding(source.file, document, then, now)
+                yield _build_finding(source.file, document, then, now)
 
 
-def _scopes(content: bytes) -> dict[tuple[str, str], str]:
+def _read_scopes(content: bytes) -> dict[tuple[str, str], str]:
     """The scope of each SealedSecret, by namespace and name."""
-    values = [documents.value_of(one) for one in documents.parse(content)[0]]
-    sealed = [value for value in values if at(value, ("kind",)) == "SealedSecret"]
-    return {_name(value): scope_of(at(value, ANNOTATIONS)) for value in sealed}
+    values = [documents.to_value(one) for one in documents.parse(content)[0]]
+    sealed = [value for value in values if get_field(value, ("kind",)) == "SealedSecret"]
+    return {_parse_name(value): parse_scope(get_field(value, ANNOTATIONS_PATH)) for value in sealed}
 
 
-def _name(value: Any) -> tuple[str, str]:
-    return str(at(value, ("metadata", "namespace"))), str(at(value, ("metadata", "name")))
+def _parse_name(value: Any) -> tuple[str, str]:
+    return str(get_field(value, ("metadata", "namespace"))), str(get_field(value, ("metadata", "name")))
 
 
-def _finding(file: str, document: Positions, then: str, now: str) -> Finding:
-    path = (*ANNOTATIONS, PREFIX + now)
+def _build_finding(file: str, document: ParsedDocument, old_scope: str, new_scope: str) -> Finding:
+    path = (*ANNOTATIONS_PATH, ANNOTATION_PREFIX + new_scope)
     _, line, column = document.locate(path, True)
-    where = {"namespace-wide": "under any name in its namespace", "cluster-wide": "in any namespace"}[now]
-    message = f"its scope was {then} and is {now}: whoever may make a SealedSecret can now have it opened {where}"
-    hint = f"seal it with the scope {then} again, or waive this with a reason"
-    ref = Ref(*document.head) if document.head else None
-    return Finding("sealed/scope-widened", "error", message, Place(file, line, column), ref, path, hint, "field")
+    where = {"namespace-wide": "under any name in its namespace", "cluster-wide": "in any namespace"}[new_scope]
+    message = (
+        f"its scope was {old_scope} and is {new_scope}: whoever may make a SealedSecret can now have it opened {where}"
+    )
+    hint = f"seal it with the scope {old_scope} again, or waive this with a reason"
+    ref = ObjectRef(*document.head) if document.head else None
+    return Finding("sealed/scope-widened", "error", message, Location(file, line, column), ref, path, hint, "field")

@@ -12,124 +12,128 @@ from typing import Any, NamedTuple
 
 import re2
 
-from gatekeeper.config import NAME, Config
+from gatekeeper.config import CONFIG_FILE, Config
 from gatekeeper.engines.plaintext import gitleaks
-from gatekeeper.engines.plaintext.gitleaks import Allowlist, Match, Rule, RuleFile
+from gatekeeper.engines.plaintext.gitleaks import Allowlist, LeakMatch, LeakRule, LeakRuleFile
 from gatekeeper.errors import PolicyError
-from gatekeeper.model import Finding, Gap, Place
-from gatekeeper.workspace.documents import encrypted_by
+from gatekeeper.model import Finding, Gap, Location
+from gatekeeper.workspace.documents import detect_encryption
 from gatekeeper.workspace.tree import Tree
 
-SHIPPED = Path(__file__).with_name("leaks.toml")
-BASE64 = rb"[A-Za-z0-9+/]{40,}={0,2}"
-ENCODED = re2.compile(BASE64)
+SHIPPED_RULES = Path(__file__).with_name("leaks.toml")
+BASE64_PATTERN = rb"[A-Za-z0-9+/]{40,}={0,2}"
+ENCODED_TEXT = re2.compile(BASE64_PATTERN)
 MAX_LINE = 200_000
 IGNORED_NAMES = {"go.sum", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "Cargo.lock", "poetry.lock", "uv.lock"}
-HINT = "remove it, change the secret as it has been seen, and keep it sealed or outside of Git"
+LEAK_HINT = "remove it, change the secret as it has been seen, and keep it sealed or outside of Git"
 
 
-class Scanner(NamedTuple):
+class LeakScanner(NamedTuple):
     """All rules; a text in which none of their words occurs needs no pattern to run.
 
     Attributes:
-        words: finds the rules' words.
-        telling: finds the rules' words, or a long text in base64: a file without either is done.
+        keyword_pattern: finds the rules' words.
+        candidate_pattern: finds the rules' words, or a long text in base64: a file without either is done.
     """
 
-    rules: tuple[Rule, ...]
-    words: Any
-    telling: Any
-    allowed: tuple[Allowlist, ...]
+    rules: tuple[LeakRule, ...]
+    keyword_pattern: Any
+    candidate_pattern: Any
+    allowlists: tuple[Allowlist, ...]
 
-    def lets_pass(self, rule: Rule, match: Match) -> bool:
+    def is_allowed(self, rule: LeakRule, match: LeakMatch) -> bool:
         """Whether an allowlist of the rule, or one for all rules, lets a match pass."""
-        general = (allow for allow in self.allowed if not allow.rules or rule.name in allow.rules)
-        return any(allow.allows(match) for allow in (*rule.allowed, *general))
+        general = (allow for allow in self.allowlists if not allow.rules or rule.name in allow.rules)
+        return any(allow.is_match(match) for allow in (*rule.allowlists, *general))
 
 
-def load(tree: Tree, config: Config) -> tuple[Scanner, list[Gap]]:
+def load_scanner(tree: Tree, config: Config) -> tuple[LeakScanner, list[Gap]]:
     """The shipped rules and the config's; a file of rules that cannot be used is a gap."""
-    files = [gitleaks.parse(tomllib.loads(SHIPPED.read_text(encoding="utf-8")), SHIPPED.name)]
+    files = [gitleaks.parse_rules(tomllib.loads(SHIPPED_RULES.read_text(encoding="utf-8")), SHIPPED_RULES.name)]
     gaps: list[Gap] = []
     for name in config.leak_rules:
         try:
-            files.append(gitleaks.load(tree.root / name, name))
+            files.append(gitleaks.load_rules(tree.root / name, name))
         except PolicyError as error:
-            gaps.append(Gap(name, f"its leak rules were not used: {error}", fatal=True))
+            gaps.append(Gap(name, f"its leak rules were not used: {error}", is_fatal=True))
     if config.leak_allow:
         try:
-            allow = gitleaks.allowlist({"regexes": config.leak_allow}, f"{NAME}: leaks.allow")
+            allow = gitleaks.parse_allowlist({"regexes": config.leak_allow}, f"{CONFIG_FILE}: leaks.allow")
             _ = [pattern.compiled for pattern in allow.regexes]
-            files.append(RuleFile((), (allow,), frozenset()))
+            files.append(LeakRuleFile((), (allow,), frozenset()))
         except PolicyError as error:
-            gaps.append(Gap(NAME, str(error), fatal=True))
-    return _scanner(files), gaps
+            gaps.append(Gap(CONFIG_FILE, str(error), is_fatal=True))
+    return _build_scanner(files), gaps
 
 
-def _scanner(files: Sequence[RuleFile]) -> Scanner:
-    disabled = frozenset[str]().union(*(file.disabled for file in files))
+def _build_scanner(files: Sequence[LeakRuleFile]) -> LeakScanner:
+    disabled = frozenset[str]().union(*(file.disabled_rules for file in files))
     named = {rule.name: rule for file in files for rule in file.rules if rule.name not in disabled}
     rules = tuple(named.values())
     words = sorted({word for rule in rules for word in rule.keywords})
     # A rule without words looks at every file.
     some_look_always = any(not rule.keywords for rule in rules)
     together = b"" if some_look_always else b"(?i:" + b"|".join(re2.escape(word) for word in words) + b")"
-    telling = re2.compile(together and together + b"|" + BASE64)
-    return Scanner(rules, re2.compile(together), telling, tuple(allow for file in files for allow in file.allowed))
+    telling = re2.compile(together and together + b"|" + BASE64_PATTERN)
+    return LeakScanner(
+        rules, re2.compile(together), telling, tuple(allow for file in files for allow in file.allowlists)
+    )
 
 
-def scan(tree: Tree, scanner: Scanner, skip: set[str]) -> tuple[list[Finding], list[Gap]]:
+def scan_tree(tree: Tree, scanner: LeakScanner, skipped_files: set[str]) -> tuple[list[Finding], list[Gap]]:
     """Leaks in all files of a tree, base64 decoded first; binary files are noted as not scanned."""
     findings: list[Finding] = []
     gaps: list[Gap] = []
     by_path = [rule for rule in scanner.rules if rule.pattern is None]
     for file in tree.files:
-        named = Match(b"", b"", b"", file)
-        wrong = (rule for rule in by_path if _is_for(rule, file) and not scanner.lets_pass(rule, named))
-        findings.extend(_finding(rule, Place(file)) for rule in wrong)
-        if file in skip or file.rpartition("/")[2] in IGNORED_NAMES:
+        named = LeakMatch(b"", b"", b"", file)
+        wrong = (rule for rule in by_path if _is_applicable(rule, file) and not scanner.is_allowed(rule, named))
+        findings.extend(_build_finding(rule, Location(file)) for rule in wrong)
+        if file in skipped_files or file.rpartition("/")[2] in IGNORED_NAMES:
             continue
-        content = tree.read(file)
+        content = tree.read_file(file)
         if isinstance(content, Gap):
             gaps.append(content)
         elif b"\0" in content[:8000]:
-            how = encrypted_by(content) or "a binary file"
+            how = detect_encryption(content) or "a binary file"
             gaps.append(Gap(file, f"{how}: not scanned for secrets"))
-        elif scanner.telling.search(content):
-            findings.extend(_in_file(scanner, file, content))
+        elif scanner.candidate_pattern.search(content):
+            findings.extend(_scan_file(scanner, file, content))
     return findings, gaps
 
 
-def _is_for(rule: Rule, file: str) -> bool:
-    return rule.path is None or rule.path.found_in(file.encode())
+def _is_applicable(rule: LeakRule, file: str) -> bool:
+    return rule.path is None or rule.path.has_match(file.encode())
 
 
-def _in_file(scanner: Scanner, file: str, content: bytes) -> Iterator[Finding]:
+def _scan_file(scanner: LeakScanner, file: str, content: bytes) -> Iterator[Finding]:
     seen: set[tuple[str, int]] = set()
-    for text, offset in _texts(content):
-        if not scanner.words.search(text):
+    for text, offset in _decode_texts(content):
+        if not scanner.keyword_pattern.search(text):
             continue
         lower = text.lower()
         for rule in scanner.rules:
             if rule.keywords and not any(word in lower for word in rule.keywords):
                 continue
-            for start in _matches(scanner, rule, file, text) if _is_for(rule, file) else ():
+            for start in _find_matches(scanner, rule, file, text) if _is_applicable(rule, file) else ():
                 at = offset if offset is not None else start
                 line = content.count(b"\n", 0, at) + 1
                 if (rule.name, line) not in seen:
                     seen.add((rule.name, line))
                     column = len(content[content.rfind(b"\n", 0, at) + 1 : at].decode("utf-8", "replace")) + 1
-                    yield _finding(rule, Place(file, line, column))
+                    yield _build_finding(rule, Location(file, line, column))
 
 
-def _finding(rule: Rule, place: Place) -> Finding:
-    return Finding(f"plaintext/{rule.name}", "error", f"looks like a secret: {rule.about}", place, hint=HINT)
+def _build_finding(rule: LeakRule, location: Location) -> Finding:
+    return Finding(
+        f"plaintext/{rule.name}", "error", f"looks like a secret: {rule.description}", location, hint=LEAK_HINT
+    )
 
 
-def _texts(content: bytes) -> Iterator[tuple[bytes, int | None]]:
+def _decode_texts(content: bytes) -> Iterator[tuple[bytes, int | None]]:
     """The file itself, and what is hidden in it as base64 with the place where that starts."""
     yield content, None
-    for found in ENCODED.finditer(content):
+    for found in ENCODED_TEXT.finditer(content):
         raw = found.group()
         try:
             decoded = base64.b64decode(raw + b"=" * (-len(raw) % 4), validate=True)
@@ -140,28 +144,28 @@ def _texts(content: bytes) -> Iterator[tuple[bytes, int | None]]:
             yield decoded, found.start()
 
 
-def _matches(scanner: Scanner, rule: Rule, file: str, text: bytes) -> Iterator[int]:
+def _find_matches(scanner: LeakScanner, rule: LeakRule, file: str, text: bytes) -> Iterator[int]:
     if rule.pattern is None:
         return
     pattern = rule.pattern.compiled
     for found in pattern.finditer(text):
-        group = rule.group or (1 if pattern.groups else 0)
+        group = rule.secret_group or (1 if pattern.groups else 0)
         secret = found.group(group) if found.group(group) else found.group(0)
-        if rule.entropy and entropy(secret) <= rule.entropy:
+        if rule.min_entropy and compute_entropy(secret) <= rule.min_entropy:
             continue
         begin = text.rfind(b"\n", 0, found.start()) + 1
         end = text.find(b"\n", found.end())
         line = text[begin : end if end >= 0 else len(text)][:MAX_LINE]
-        if not scanner.lets_pass(rule, Match(secret, found.group(0), line, file)):
+        if not scanner.is_allowed(rule, LeakMatch(secret, found.group(0), line, file)):
             yield found.start()
 
 
-def entropy(text: bytes) -> float:
+def compute_entropy(text: bytes) -> float:
     """Shannon's entropy, in bits a byte."""
     counts = Counter(text).values()
     return -sum(count / len(text) * math.log2(count / len(text)) for count in counts) if text else 0.0
 
 
-def telling(text: str) -> bool:
+def is_random(text: str) -> bool:
     """Whether a text is random enough to be a key or a password that a machine made."""
-    return len(text) >= 16 and " " not in text and entropy(text.encode()) > 3.5
+    return len(text) >= 16 and " " not in text and compute_entropy(text.encode()) > 3.5

@@ -10,8 +10,8 @@ from typing import Any
 
 from gatekeeper.config import Config
 from gatekeeper.engines.plaintext import embedded_sops, leaks
-from gatekeeper.model import FieldPath, Finding, Gap, Place, Resource, at
-from gatekeeper.workspace.documents import EXTENSIONS, Source
+from gatekeeper.model import FieldPath, Finding, Gap, Location, Resource, get_field
+from gatekeeper.workspace.documents import EXTENSIONS, ParsedFile
 from gatekeeper.workspace.tree import Tree
 
 # What a Secret may hold in the open: nothing, a placeholder of a template or of Flux, or ciphertext.
@@ -21,51 +21,51 @@ PUBLIC_KEYS = {"ca.crt", "tls.crt", "known_hosts", "username", "url", "type", "n
 SEAL = re.compile(r"Ag[A-Za-z0-9+/=]+")
 
 
-def judge(
-    tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], config: Config
+def evaluate(
+    tree: Tree, parsed_files: Sequence[ParsedFile], resources: Sequence[Resource], config: Config
 ) -> tuple[list[Finding], list[Gap]]:
     """Secrets in the open, and leaks in any file."""
-    findings = [found for resource in resources for found in _judge(resource)]
-    scanner, unused = leaks.load(tree, config)
-    secret_files = {finding.place.file for finding in findings if finding.rule == "plaintext/secret"}
-    skip = {source.file for source in sources if source.role == "encrypted"}
-    leaked, gaps = leaks.scan(tree, scanner, skip)
+    findings = [found for resource in resources for found in _check_resource(resource)]
+    scanner, unused = leaks.load_scanner(tree, config)
+    secret_files = {finding.location.file for finding in findings if finding.rule == "plaintext/secret"}
+    skip = {source.file for source in parsed_files if source.role == "encrypted"}
+    leaked, gaps = leaks.scan_tree(tree, scanner, skip)
     # A Secret that is reported as a whole need not be reported again for each rule that matches inside.
     findings.extend(
-        leak for leak in leaked if not (leak.place.file in secret_files and leak.place.file.endswith(EXTENSIONS))
+        leak for leak in leaked if not (leak.location.file in secret_files and leak.location.file.endswith(EXTENSIONS))
     )
     return findings, [*unused, *gaps]
 
 
-def _judge(resource: Resource) -> Iterator[Finding]:
+def _check_resource(resource: Resource) -> Iterator[Finding]:
     if resource.ref.kind == "Secret" and resource.ref.api_version == "v1":
-        yield from _secret(resource, resource.value)
+        yield from _check_secret(resource, resource.value)
     elif resource.ref.kind == "SealedSecret":
-        yield from _template(resource, resource.value)
+        yield from _check_template(resource, resource.value)
 
 
-def _secret(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
+def _check_secret(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
     if "sops" in value:
-        yield from _beside(resource, value)
+        yield from _check_unencrypted_values(resource, value)
         return
     if value.get("type") in PUBLIC_TYPES:
         return
     for section in ("data", "stringData"):
         entries = value.get(section)
         for key, text in entries.items() if isinstance(entries, dict) else ():
-            plain = _decoded(text) if section == "data" else text
+            plain = _decode_value(text) if section == "data" else text
             if plain is None:
                 message = f"`{section}.{key}` is not valid base64"
-                yield _finding(
+                yield _build_finding(
                     resource, "plaintext/not-base64", (section, key), message, "encode it, or use stringData"
                 )
             elif isinstance(plain, str) and key not in PUBLIC_KEYS and not PLACEHOLDER.fullmatch(plain.strip()):
-                yield from _in_the_open(resource, (section, key), plain)
+                yield from _check_value(resource, (section, key), plain)
 
 
-def _in_the_open(resource: Resource, path: FieldPath, plain: str) -> Iterator[Finding]:
+def _check_value(resource: Resource, path: FieldPath, plain: str) -> Iterator[Finding]:
     """A value of a Secret, unless it is a whole file that sops encrypted."""
-    hidden = embedded_sops.hides_something(plain)
+    hidden = embedded_sops.has_encrypted_values(plain)
     if hidden:
         return
     message = f"Secret value `{'.'.join(map(str, path))}` is in the repository in the open"
@@ -73,10 +73,10 @@ def _in_the_open(resource: Resource, path: FieldPath, plain: str) -> Iterator[Fi
     if hidden is False:
         message += ": it is a SOPS document in which nothing is encrypted"
         hint = "look at `encrypted_regex` in its `sops` part: it must match the names of what is secret"
-    yield _finding(resource, "plaintext/secret", path, message, hint)
+    yield _build_finding(resource, "plaintext/secret", path, message, hint)
 
 
-def _decoded(text: Any) -> str | None:
+def _decode_value(text: Any) -> str | None:
     """What base64 hides, as text; None where it is no base64."""
     if not isinstance(text, str):
         return ""
@@ -88,26 +88,28 @@ def _decoded(text: Any) -> str | None:
         return None
 
 
-def _template(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
+def _check_template(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
     """What stands in the template of a SealedSecret, beside the sealed values."""
-    data = at(value, ("spec", "template", "data"))
+    data = get_field(value, ("spec", "template", "data"))
     for key, text in data.items() if isinstance(data, dict) else ():
-        if isinstance(text, str) and "{{" not in text and key not in PUBLIC_KEYS and leaks.telling(text):
+        if isinstance(text, str) and "{{" not in text and key not in PUBLIC_KEYS and leaks.is_random(text):
             path = ("spec", "template", "data", key)
-            yield _finding(resource, "plaintext/secret", path, f"template value `{key}` is in the open", "seal it")
+            yield _build_finding(
+                resource, "plaintext/secret", path, f"template value `{key}` is in the open", "seal it"
+            )
 
 
-def _beside(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
+def _check_unencrypted_values(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
     """Values of a Secret that sops encrypted that are in the open all the same."""
     for section in ("data", "stringData"):
         entries = value.get(section)
         for key, text in entries.items() if isinstance(entries, dict) else ():
-            if isinstance(text, str) and text and not text.startswith(embedded_sops.MARK):
+            if isinstance(text, str) and text and not text.startswith(embedded_sops.CIPHERTEXT_MARK):
                 message = f"`{section}.{key}` is in the open beside values that sops encrypted"
                 hint = "encrypt the file again with sops"
-                yield _finding(resource, "plaintext/secret", (section, key), message, hint)
+                yield _build_finding(resource, "plaintext/secret", (section, key), message, hint)
 
 
-def _finding(resource: Resource, rule: str, path: FieldPath, message: str, hint: str) -> Finding:
-    place: Place = resource.origin.place(path, key=True)
+def _build_finding(resource: Resource, rule: str, path: FieldPath, message: str, hint: str) -> Finding:
+    place: Location = resource.origin.find_location(path, key=True)
     return Finding(rule, "error", message, place, resource.ref, path, hint, "field")

@@ -10,22 +10,22 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gatekeeper.model import FieldPath, Finding, Resource, at
+from gatekeeper.model import FieldPath, Finding, Resource, get_field
 from gatekeeper.workspace.tree import Tree
 
 
-class Named(NamedTuple):
+class PathReference(NamedTuple):
     """A path as a resource names it, and the source that it counts from."""
 
     resource: Resource
-    where: FieldPath
+    field_path: FieldPath
     path: str
     source: tuple[str, ...]
 
 
-def judge(resources: Sequence[Resource], tree: Tree) -> Iterator[Finding]:
+def check_paths(resources: Sequence[Resource], tree: Tree) -> Iterator[Finding]:
     """Paths that lead nowhere, though others from the same source do."""
-    named = [one for resource in resources for one in _named(resource) if "${" not in one.path]
+    named = [one for resource in resources for one in _find_path_references(resource) if "${" not in one.path]
     if not named:
         return
     folders = {""}
@@ -34,52 +34,63 @@ def judge(resources: Sequence[Resource], tree: Tree) -> Iterator[Finding]:
         while folder not in folders:
             folders.add(folder)
             folder = folder.rpartition("/")[0]
-    own = {one.source for one in named if _clean(one.path) and _leads(one, folders)}
+    own = {one.source for one in named if _normalize(one.path) and _is_resolvable(one, folders)}
     for one in named:
-        if one.source in own and not _leads(one, folders):
+        if one.source in own and not _is_resolvable(one, folders):
             message = f"`{one.path}` is no folder of this repository, which other paths of the same source lead to"
-            place = one.resource.origin.place(one.where)
+            place = one.resource.origin.find_location(one.field_path)
             yield Finding(
-                "references/path", "error", message, place, one.resource.ref, one.where, "correct the path", "field"
+                "references/path",
+                "error",
+                message,
+                place,
+                one.resource.ref,
+                one.field_path,
+                "correct the path",
+                "field",
             )
 
 
-def _leads(one: Named, folders: set[str]) -> bool:
+def _is_resolvable(reference: PathReference, folders: set[str]) -> bool:
     """Whether a path is there, from the root or from any folder around the resource's own file."""
-    path = _clean(one.path)
-    above = one.resource.origin.file.split("/")[:-1]
+    path = _normalize(reference.path)
+    above = reference.resource.origin.file.split("/")[:-1]
     return any("/".join([*above[:depth], path]).strip("/") in folders for depth in range(len(above) + 1))
 
 
-def _clean(path: str) -> str:
+def _normalize(path: str) -> str:
     clean = posixpath.normpath(path.lstrip("/") or ".")
     return "" if clean == "." else clean
 
 
-def _named(resource: Resource) -> Iterator[Named]:
+def _find_path_references(resource: Resource) -> Iterator[PathReference]:
     ref = resource.ref
     if ref.kind == "Kustomization" and ref.group == "kustomize.toolkit.fluxcd.io":
         spec = resource.value.get("spec")
-        yield from _one(resource, spec, ("spec", "path"), at(spec, ("sourceRef",)), ref.namespace)
+        yield from _read_path_reference(
+            resource, spec, ("spec", "path"), get_field(spec, ("sourceRef",)), ref.namespace
+        )
     elif ref.kind == "HelmRelease" and ref.group == "helm.toolkit.fluxcd.io":
-        chart = at(resource.value, ("spec", "chart", "spec"))
-        if at(chart, ("sourceRef", "kind")) != "HelmRepository":
-            yield from _one(
-                resource, chart, ("spec", "chart", "spec", "chart"), at(chart, ("sourceRef",)), ref.namespace
+        chart = get_field(resource.value, ("spec", "chart", "spec"))
+        if get_field(chart, ("sourceRef", "kind")) != "HelmRepository":
+            yield from _read_path_reference(
+                resource, chart, ("spec", "chart", "spec", "chart"), get_field(chart, ("sourceRef",)), ref.namespace
             )
     elif ref.kind == "Application" and ref.group == "argoproj.io":
         spec = resource.value.get("spec")
-        listed = at(spec, ("sources",))
-        places: list[tuple[FieldPath, Any]] = [(("spec", "source"), at(spec, ("source",)))]
+        listed = get_field(spec, ("sources",))
+        places: list[tuple[FieldPath, Any]] = [(("spec", "source"), get_field(spec, ("source",)))]
         places += [(("spec", "sources", n), part) for n, part in enumerate(listed if isinstance(listed, list) else ())]
         for where, part in places:
-            path, url = at(part, ("path",)), at(part, ("repoURL",))
+            path, url = get_field(part, ("path",)), get_field(part, ("repoURL",))
             if isinstance(path, str) and isinstance(url, str):
-                yield Named(resource, (*where, "path"), path, ("argo", url.removesuffix(".git").rstrip("/")))
+                yield PathReference(resource, (*where, "path"), path, ("argo", url.removesuffix(".git").rstrip("/")))
 
 
-def _one(resource: Resource, holder: Any, where: FieldPath, ref: Any, namespace: str) -> Iterator[Named]:
-    path = at(holder, (where[-1],))
-    if isinstance(path, str) and at(ref, ("kind",)) == "GitRepository":
-        home = at(ref, ("namespace",)) or namespace
-        yield Named(resource, where, path, ("flux", str(home), str(at(ref, ("name",)))))
+def _read_path_reference(
+    resource: Resource, holder: Any, field_path: FieldPath, source_ref: Any, namespace: str
+) -> Iterator[PathReference]:
+    path = get_field(holder, (field_path[-1],))
+    if isinstance(path, str) and get_field(source_ref, ("kind",)) == "GitRepository":
+        home = get_field(source_ref, ("namespace",)) or namespace
+        yield PathReference(resource, field_path, path, ("flux", str(home), str(get_field(source_ref, ("name",)))))

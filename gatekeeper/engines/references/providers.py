@@ -5,83 +5,91 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from gatekeeper.model import Resource, at
+from gatekeeper.model import Resource, get_field
 
-Keys = frozenset[str] | None
+ProvidedKeys = frozenset[str] | None
 
 
-class Provided(NamedTuple):
+class ProvidedObject(NamedTuple):
     """Something that is there, or will be: its kind, namespace, name and keys (None where they are not known)."""
 
     kind: str
     namespace: str
     name: str
-    keys: Keys = None
+    keys: ProvidedKeys = None
 
 
-def of(resource: Resource) -> Iterator[Provided]:
+def find_provided(resource: Resource) -> Iterator[ProvidedObject]:
     """What a resource is, and what is made of it."""
     ref = resource.ref
     namespace = "" if ref.kind.startswith("Cluster") else ref.namespace
     value = resource.value if ref.kind in READERS or ref.kind in ("Secret", "ConfigMap") else None
-    keys = _keys(value, "data", "stringData", "binaryData") if ref.kind in ("Secret", "ConfigMap") else None
-    yield Provided(ref.kind, namespace, ref.name, keys)
+    keys = _collect_keys(value, "data", "stringData", "binaryData") if ref.kind in ("Secret", "ConfigMap") else None
+    yield ProvidedObject(ref.kind, namespace, ref.name, keys)
     if ref.kind in READERS:
         yield from READERS[ref.kind](resource, value)
 
 
-def _keys(value: Any, *sections: str) -> frozenset[str]:
-    held = (at(value, (section,)) for section in sections)
+def _collect_keys(value: Any, *sections: str) -> frozenset[str]:
+    held = (get_field(value, (section,)) for section in sections)
     return frozenset(str(key) for part in held if isinstance(part, dict) for key in part)
 
 
-def _sealed(resource: Resource, value: Any) -> Iterator[Provided]:
-    name = at(value, ("spec", "template", "metadata", "name")) or resource.ref.name
-    sealed = _keys(at(value, ("spec",)), "encryptedData") | _keys(at(value, ("spec", "template")), "data")
-    yield Provided("Secret", resource.ref.namespace, str(name), sealed)
+def _read_sealed_secret(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
+    name = get_field(value, ("spec", "template", "metadata", "name")) or resource.ref.name
+    sealed = _collect_keys(get_field(value, ("spec",)), "encryptedData") | _collect_keys(
+        get_field(value, ("spec", "template")), "data"
+    )
+    yield ProvidedObject("Secret", resource.ref.namespace, str(name), sealed)
 
 
-def _external(resource: Resource, value: Any) -> Iterator[Provided]:
-    name = at(value, ("spec", "target", "name")) or resource.ref.name
-    spec = at(value, ("spec",))
-    listed = at(spec, ("data",))
-    fetched = at(spec, ("dataFrom",)) or at(spec, ("target", "template"))
-    keys = frozenset(str(at(entry, ("secretKey",))) for entry in listed) if isinstance(listed, list) else frozenset()
-    yield Provided("Secret", resource.ref.namespace, str(name), None if fetched else keys)
+def _read_external_secret(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
+    name = get_field(value, ("spec", "target", "name")) or resource.ref.name
+    spec = get_field(value, ("spec",))
+    listed = get_field(spec, ("data",))
+    fetched = get_field(spec, ("dataFrom",)) or get_field(spec, ("target", "template"))
+    keys = (
+        frozenset(str(get_field(entry, ("secretKey",))) for entry in listed)
+        if isinstance(listed, list)
+        else frozenset()
+    )
+    yield ProvidedObject("Secret", resource.ref.namespace, str(name), None if fetched else keys)
 
 
-def _everywhere(resource: Resource, value: Any) -> Iterator[Provided]:
+def _read_cluster_external_secret(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
     """A ClusterExternalSecret makes an ExternalSecret, and so a Secret, in namespaces that only the cluster knows."""
-    name = at(value, ("spec", "externalSecretSpec", "target", "name")) or at(value, ("spec", "externalSecretName"))
-    yield Provided("Secret", "", str(name or resource.ref.name))
+    name = get_field(value, ("spec", "externalSecretSpec", "target", "name")) or get_field(
+        value, ("spec", "externalSecretName")
+    )
+    yield ProvidedObject("Secret", "", str(name or resource.ref.name))
 
 
-def _certificate(resource: Resource, value: Any) -> Iterator[Provided]:
-    name = at(value, ("spec", "secretName"))
+def _read_certificate(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
+    name = get_field(value, ("spec", "secretName"))
     if isinstance(name, str):
-        yield Provided("Secret", resource.ref.namespace, name)
+        yield ProvidedObject("Secret", resource.ref.namespace, name)
 
 
-def _ingress(resource: Resource, value: Any) -> Iterator[Provided]:
+def _read_ingress(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
     """cert-manager makes the Secrets of an Ingress that asks for it by an annotation."""
-    annotations = at(value, ("metadata", "annotations"))
+    annotations = get_field(value, ("metadata", "annotations"))
     if isinstance(annotations, dict) and any(str(key).startswith("cert-manager.io/") for key in annotations):
-        listed = at(value, ("spec", "tls"))
+        listed = get_field(value, ("spec", "tls"))
         for entry in listed if isinstance(listed, list) else ():
-            yield Provided("Secret", resource.ref.namespace, str(at(entry, ("secretName",))))
+            yield ProvidedObject("Secret", resource.ref.namespace, str(get_field(entry, ("secretName",))))
 
 
-def _artifacts(resource: Resource, value: Any) -> Iterator[Provided]:
-    listed = at(value, ("spec", "artifacts"))
+def _read_artifacts(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
+    listed = get_field(value, ("spec", "artifacts"))
     for entry in listed if isinstance(listed, list) else ():
-        yield Provided("ExternalArtifact", resource.ref.namespace, str(at(entry, ("name",))))
+        yield ProvidedObject("ExternalArtifact", resource.ref.namespace, str(get_field(entry, ("name",))))
 
 
 READERS = {
-    "SealedSecret": _sealed,
-    "ExternalSecret": _external,
-    "ClusterExternalSecret": _everywhere,
-    "Certificate": _certificate,
-    "Ingress": _ingress,
-    "ArtifactGenerator": _artifacts,
+    "SealedSecret": _read_sealed_secret,
+    "ExternalSecret": _read_external_secret,
+    "ClusterExternalSecret": _read_cluster_external_secret,
+    "Certificate": _read_certificate,
+    "Ingress": _read_ingress,
+    "ArtifactGenerator": _read_artifacts,
 }

@@ -10,40 +10,40 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gatekeeper.model import FieldPath, Finding, Resource, at
+from gatekeeper.model import FieldPath, Finding, Resource, get_field
 
-WHERE: FieldPath = ("spec", "secretStoreRef", "name")
+STORE_NAME_PATH: FieldPath = ("spec", "secretStoreRef", "name")
 
 
-def judge(resources: Sequence[Resource]) -> Iterator[Finding]:
+def check_store_conditions(resources: Sequence[Resource]) -> Iterator[Finding]:
     """ExternalSecrets whose cluster store leaves their namespace out."""
     stores = {
         one.ref.name: conditions
         for one in resources
-        if one.ref.kind == "ClusterSecretStore" and (conditions := at(one.value, ("spec", "conditions")))
+        if one.ref.kind == "ClusterSecretStore" and (conditions := get_field(one.value, ("spec", "conditions")))
     }
     if not stores:
         return
     namespaces = {
-        one.ref.name: at(one.value, ("metadata", "labels")) for one in resources if one.ref.kind == "Namespace"
+        one.ref.name: get_field(one.value, ("metadata", "labels")) for one in resources if one.ref.kind == "Namespace"
     }
     for resource in resources:
         if resource.ref.kind != "ExternalSecret" or not resource.ref.namespace:
             continue
-        held = at(resource.value, WHERE[:-1])
-        name = at(held, ("name",))
-        if at(held, ("kind",)) == "ClusterSecretStore" and name in stores:
-            served = [_serves(one, resource.ref.namespace, namespaces) for one in stores[name]]
+        held = get_field(resource.value, STORE_NAME_PATH[:-1])
+        name = get_field(held, ("name",))
+        if get_field(held, ("kind",)) == "ClusterSecretStore" and name in stores:
+            served = [_is_served(one, resource.ref.namespace, namespaces) for one in stores[name]]
             # None: that hangs on labels of a namespace that is not in the repository.
             if True not in served and None not in served:
                 message = f"ClusterSecretStore {name} does not serve namespace {resource.ref.namespace}"
                 hint = "add the namespace to a condition of the store, or use another store"
-                place = resource.origin.place(WHERE)
-                yield Finding("references/store", "error", message, place, resource.ref, WHERE, hint, "field")
+                place = resource.origin.find_location(STORE_NAME_PATH)
+                yield Finding("references/store", "error", message, place, resource.ref, STORE_NAME_PATH, hint, "field")
 
 
-def _serves(condition: Any, namespace: str, known: dict[str, Any]) -> bool | None:
-    names, patterns = at(condition, ("namespaces",)), at(condition, ("namespaceRegexes",))
+def _is_served(condition: Any, namespace: str, namespace_labels: dict[str, Any]) -> bool | None:
+    names, patterns = get_field(condition, ("namespaces",)), get_field(condition, ("namespaceRegexes",))
     if isinstance(names, list) and namespace in names:
         return True
     for pattern in patterns if isinstance(patterns, list) else ():
@@ -52,14 +52,14 @@ def _serves(condition: Any, namespace: str, known: dict[str, Any]) -> bool | Non
                 return True
         except re.error:
             return None
-    selector = at(condition, ("namespaceSelector",))
+    selector = get_field(condition, ("namespaceSelector",))
     if not isinstance(selector, dict):
         return False
     wanted = {"kubernetes.io/metadata.name": None, **(selector.get("matchLabels") or {})}
     own_name = wanted.pop("kubernetes.io/metadata.name")
     if own_name is not None and own_name != namespace:
         return False
-    if selector.get("matchExpressions") or (wanted and namespace not in known):
+    if selector.get("matchExpressions") or (wanted and namespace not in namespace_labels):
         return None
-    labels = known.get(namespace)
-    return all(at(labels, (key,)) == value for key, value in wanted.items())
+    labels = namespace_labels.get(namespace)
+    return all(get_field(labels, (key,)) == value for key, value in wanted.items())

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from gatekeeper.config import NAME
+from gatekeeper.config import CONFIG_FILE
 from gatekeeper.engines.rego import bundle_signatures, loader
 from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.errors import PolicyError
@@ -25,14 +25,14 @@ from gatekeeper.host import git
 from gatekeeper.model import Gap
 from gatekeeper.workspace import documents
 
-FIELDS = ("source", "digest", "key")
-GIT = "git+"
-ARCHIVES = (".tar.gz", ".tgz")
-MOST_BYTES = 50 * 1024 * 1024
-MOST_FILES = 10_000
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-MANIFEST, SIGNATURES = ".manifest", ".signatures.json"
-Files = Mapping[str, bytes]
+BUNDLE_FIELDS = ("source", "digest", "key")
+GIT_PREFIX = "git+"
+ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
+MAX_BYTES = 50 * 1024 * 1024
+MAX_FILES = 10_000
+DIGEST_PATTERN = re.compile(r"sha256:[0-9a-f]{64}")
+MANIFEST_FILE, SIGNATURES_FILE = ".manifest", ".signatures.json"
+BundleFiles = Mapping[str, bytes]
 
 
 class Bundle(NamedTuple):
@@ -45,39 +45,39 @@ class Bundle(NamedTuple):
     @property
     def is_archive(self) -> bool:
         """Whether it is an OPA bundle file."""
-        return self.source.endswith(ARCHIVES)
+        return self.source.endswith(ARCHIVE_SUFFIXES)
 
 
-class Resolved(NamedTuple):
+class ResolvedBundles(NamedTuple):
     """What bundles bring: folders for all engines, and sets of Rego with data; and those that cannot be used."""
 
     folders: list[str]
-    sets: list[PolicySet]
+    policy_sets: list[PolicySet]
     gaps: list[Gap]
 
 
-def resolve(root: Path, entries: Sequence[Mapping[str, str]]) -> Resolved:
+def resolve(root: Path, entries: Sequence[Mapping[str, str]]) -> ResolvedBundles:
     """All bundles of a config, verified; nothing is fetched.
 
     One that is not there, is another than its pin says, or is not signed by its key, is a gap.
     """
-    done = Resolved([], [], [])
+    done = ResolvedBundles([], [], [])
     for entry in entries:
         try:
-            _add(root, read(entry), done)
+            _add_bundle(root, parse_bundle(entry), done)
         except PolicyError as error:
-            done.gaps.append(Gap(NAME, f"a policy bundle was not asked: {error}", fatal=True))
+            done.gaps.append(Gap(CONFIG_FILE, f"a policy bundle was not asked: {error}", is_fatal=True))
     return done
 
 
-def _add(root: Path, bundle: Bundle, done: Resolved) -> None:
+def _add_bundle(root: Path, bundle: Bundle, resolved: ResolvedBundles) -> None:
     if bundle.is_archive:
-        done.sets.append(_set(bundle, _verified(root, bundle)))
-    elif bundle.source.startswith(GIT):
-        done.folders.append(str(_kept(root, bundle, fetch=False)))
+        resolved.policy_sets.append(_build_policy_set(bundle, _read_verified_archive(root, bundle)))
+    elif bundle.source.startswith(GIT_PREFIX):
+        resolved.folders.append(str(_ensure_cached(root, bundle, should_fetch=False)))
     else:
-        _check(bundle, digest_of(_folder(root, bundle)))
-        done.folders.append(bundle.source)
+        _verify_digest(bundle, compute_digest(_read_folder(root, bundle)))
+        resolved.folders.append(bundle.source)
 
 
 def pull(root: Path, bundle: Bundle) -> str:
@@ -87,27 +87,27 @@ def pull(root: Path, bundle: Bundle) -> str:
         PolicyError: it cannot be had.
     """
     if bundle.is_archive:
-        return f"sha256:{hashlib.sha256(_bytes(root / bundle.source, bundle)).hexdigest()}"
-    if not bundle.source.startswith(GIT):
-        return digest_of(_folder(root, bundle))
-    files = _from_git(root, bundle, fetch=True)
-    digest = digest_of(files)
-    _keep(files, digest)
+        return f"sha256:{hashlib.sha256(_read_file(root / bundle.source, bundle)).hexdigest()}"
+    if not bundle.source.startswith(GIT_PREFIX):
+        return compute_digest(_read_folder(root, bundle))
+    files = _read_from_git(root, bundle, should_fetch=True)
+    digest = compute_digest(files)
+    _store_in_cache(files, digest)
     return digest
 
 
-def read(entry: Mapping[str, str]) -> Bundle:
+def parse_bundle(entry: Mapping[str, str]) -> Bundle:
     """An entry of `policies.bundles`.
 
     Raises:
         PolicyError: it is malformed.
     """
-    for field in entry.keys() - set(FIELDS):
-        raise PolicyError(f"`policies.bundles` knows no `{field}`; there are {', '.join(FIELDS)}")
-    bundle = Bundle(*(entry.get(field, "") for field in FIELDS))
+    for field in entry.keys() - set(BUNDLE_FIELDS):
+        raise PolicyError(f"`policies.bundles` knows no `{field}`; there are {', '.join(BUNDLE_FIELDS)}")
+    bundle = Bundle(*(entry.get(field, "") for field in BUNDLE_FIELDS))
     if not bundle.source:
         raise PolicyError("an entry of `policies.bundles` needs a `source`")
-    if not DIGEST.fullmatch(bundle.digest):
+    if not DIGEST_PATTERN.fullmatch(bundle.digest):
         hint = f"`gatekeeper policy pull` prints it for {bundle.source}"
         raise PolicyError(f"`policies.bundles`: {bundle.source} needs a digest (sha256:…); {hint}")
     if bundle.key and not bundle.is_archive:
@@ -115,7 +115,7 @@ def read(entry: Mapping[str, str]) -> Bundle:
     return bundle
 
 
-def digest_of(files: Files) -> str:
+def compute_digest(files: BundleFiles) -> str:
     """A digest over names and contents, in the order of names."""
     whole = hashlib.sha256()
     for name in sorted(files):
@@ -124,43 +124,45 @@ def digest_of(files: Files) -> str:
     return f"sha256:{whole.hexdigest()}"
 
 
-def _check(bundle: Bundle, digest: str) -> None:
+def _verify_digest(bundle: Bundle, digest: str) -> None:
     if digest != bundle.digest:
         how = "look at what changed, then change the pin in `policies.bundles`"
         raise PolicyError(f"{bundle.source} is another bundle than its pin says: it has {digest}; {how}")
 
 
-def _folder(root: Path, bundle: Bundle) -> Files:
+def _read_folder(root: Path, bundle: Bundle) -> BundleFiles:
     start = root / bundle.source
     if not start.is_dir():
         raise PolicyError(f"{bundle.source}: no such folder; correct `policies.bundles`")
     found = sorted(path for path in start.rglob("*") if path.is_file() and ".git" not in path.relative_to(start).parts)
-    return {path.relative_to(start).as_posix(): _bytes(path, bundle) for path in found}
+    return {path.relative_to(start).as_posix(): _read_file(path, bundle) for path in found}
 
 
-def _bytes(path: Path, bundle: Bundle) -> bytes:
+def _read_file(path: Path, bundle: Bundle) -> bytes:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise PolicyError(f"{bundle.source}: larger than {MOST_BYTES >> 20} MB")
+        if path.stat().st_size > MAX_BYTES:
+            raise PolicyError(f"{bundle.source}: larger than {MAX_BYTES >> 20} MB")
         return path.read_bytes()
     except OSError as error:
         raise PolicyError(f"{bundle.source}: cannot be read: {error.strerror or error}") from error
 
 
-def _verified(root: Path, bundle: Bundle) -> Files:
-    content = _bytes(root / bundle.source, bundle)
-    _check(bundle, f"sha256:{hashlib.sha256(content).hexdigest()}")
-    files = _unpacked(content, bundle.source)
+def _read_verified_archive(root: Path, bundle: Bundle) -> BundleFiles:
+    content = _read_file(root / bundle.source, bundle)
+    _verify_digest(bundle, f"sha256:{hashlib.sha256(content).hexdigest()}")
+    files = _unpack(content, bundle.source)
     if bundle.key:
-        held = files.get(SIGNATURES)
+        held = files.get(SIGNATURES_FILE)
         if held is None:
             raise PolicyError(f"{bundle.source}: is not signed, but the config names a key for it")
-        signed = {name: text for name, text in files.items() if name != SIGNATURES}
-        bundle_signatures.verify(signed, held, _bytes(root / bundle.key, Bundle(bundle.key, "", "")), bundle.source)
+        signed = {name: text for name, text in files.items() if name != SIGNATURES_FILE}
+        bundle_signatures.verify_bundle(
+            signed, held, _read_file(root / bundle.key, Bundle(bundle.key, "", "")), bundle.source
+        )
     return files
 
 
-def _unpacked(content: bytes, name: str) -> dict[str, bytes]:
+def _unpack(content: bytes, name: str) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     size = 0
     try:
@@ -169,8 +171,8 @@ def _unpacked(content: bytes, name: str) -> dict[str, bytes]:
                 if not member.isfile():
                     continue
                 size += member.size
-                if size > MOST_BYTES or len(files) >= MOST_FILES:
-                    raise PolicyError(f"{name}: holds more than {MOST_BYTES >> 20} MB or {MOST_FILES} files")
+                if size > MAX_BYTES or len(files) >= MAX_FILES:
+                    raise PolicyError(f"{name}: holds more than {MAX_BYTES >> 20} MB or {MAX_FILES} files")
                 held = archive.extractfile(member)
                 path = PurePosixPath(member.name.lstrip("/"))
                 if ".." in path.parts:
@@ -181,9 +183,9 @@ def _unpacked(content: bytes, name: str) -> dict[str, bytes]:
     return files
 
 
-def _set(bundle: Bundle, files: Files) -> PolicySet:
+def _build_policy_set(bundle: Bundle, files: BundleFiles) -> PolicySet:
     """The modules and data of an OPA bundle."""
-    manifest = _json(bundle, MANIFEST, files.get(MANIFEST, b"{}"))
+    manifest = _parse_mapping(bundle, MANIFEST_FILE, files.get(MANIFEST_FILE, b"{}"))
     version, versions = manifest.get("rego_version"), manifest.get("file_rego_versions") or {}
     modules = []
     data: dict[str, Any] = {}
@@ -191,48 +193,48 @@ def _set(bundle: Bundle, files: Files) -> PolicySet:
         path = PurePosixPath(name)
         if path.suffix == ".rego":
             text = files[name].decode("utf-8", "replace")
-            module = loader.parse(text, f"{bundle.source}:{name}")
+            module = loader.parse_module(text, f"{bundle.source}:{name}")
             told = versions.get(f"/{name}", version)
-            modules.append(module._replace(v0=told == 0) if told is not None else module)
+            modules.append(module._replace(is_v0=told == 0) if told is not None else module)
         elif path.name in ("data.json", "data.yaml", "data.yml"):
             held = data
             for step in path.parts[:-1]:
                 held = held.setdefault(step, {})
-            held.update(_json(bundle, name, files[name]))
+            held.update(_parse_mapping(bundle, name, files[name]))
     if not modules:
         raise PolicyError(f"{bundle.source}: holds no policy")
     return PolicySet(tuple(module for module in modules if not module.is_test), data)
 
 
-def _json(bundle: Bundle, name: str, text: bytes) -> dict[str, Any]:
+def _parse_mapping(bundle: Bundle, name: str, text: bytes) -> dict[str, Any]:
     found, failure = documents.parse(text)
-    value = documents.value_of(found[0]) if found and failure is None else None
+    value = documents.to_value(found[0]) if found and failure is None else None
     if not isinstance(value, dict):
         raise PolicyError(f"{bundle.source}: {name} is no JSON or YAML mapping")
     return value
 
 
-def _kept(root: Path, bundle: Bundle, fetch: bool) -> Path:
+def _ensure_cached(root: Path, bundle: Bundle, should_fetch: bool) -> Path:
     """The folder with a fetched bundle; what lies there is verified each time."""
-    folder = _home() / bundle.digest.removeprefix("sha256:")
-    if folder.is_dir() and digest_of(_folder(folder, Bundle(".", "", ""))) == bundle.digest:
+    folder = _find_cache_folder() / bundle.digest.removeprefix("sha256:")
+    if folder.is_dir() and compute_digest(_read_folder(folder, Bundle(".", "", ""))) == bundle.digest:
         return folder
-    files = _from_git(root, bundle, fetch)
-    _check(bundle, digest_of(files))
-    return _keep(files, bundle.digest)
+    files = _read_from_git(root, bundle, should_fetch)
+    _verify_digest(bundle, compute_digest(files))
+    return _store_in_cache(files, bundle.digest)
 
 
-def _home() -> Path:
+def _find_cache_folder() -> Path:
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "gatekeeper" / "bundles"
 
 
-def _keep(files: Files, digest: str) -> Path:
+def _store_in_cache(files: BundleFiles, digest: str) -> Path:
     """Writes a bundle beside its place, then moves it there: others see all of it or nothing."""
-    target = _home() / digest.removeprefix("sha256:")
+    target = _find_cache_folder() / digest.removeprefix("sha256:")
     try:
-        _home().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=_home()) as scratch:
+        _find_cache_folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_find_cache_folder()) as scratch:
             new = Path(scratch) / "new"
             for name, content in files.items():
                 path = new / name
@@ -246,9 +248,9 @@ def _keep(files: Files, digest: str) -> Path:
     return target
 
 
-def _from_git(root: Path, bundle: Bundle, fetch: bool) -> Files:
+def _read_from_git(root: Path, bundle: Bundle, should_fetch: bool) -> BundleFiles:
     """The files of `git+REPOSITORY@REVISION`, or of a folder in it: `...//FOLDER`."""
-    place, _, revision = bundle.source.removeprefix(GIT).rpartition("@")
+    place, _, revision = bundle.source.removeprefix(GIT_PREFIX).rpartition("@")
     revision, _, inner = revision.partition("//")
     if not place or not revision:
         raise PolicyError(
@@ -256,21 +258,21 @@ def _from_git(root: Path, bundle: Bundle, fetch: bool) -> Files:
         )
     local = (root / place).resolve()
     if local.is_dir():
-        content = git.archive(local, revision)
-    elif fetch:
-        content = git.fetched(place, revision)
+        content = git.archive_revision(local, revision)
+    elif should_fetch:
+        content = git.fetch_archive(place, revision)
     else:
         raise PolicyError(
             f"{bundle.source} is not here, and `check` fetches nothing; run `gatekeeper policy pull` first"
         )
     if content is None:
         raise PolicyError(f"{bundle.source}: Git does not give this revision; is the name right, can it be reached?")
-    files = dict(_inside(_unpacked(content, bundle.source), inner))
+    files = dict(_select_folder(_unpack(content, bundle.source), inner))
     if not files:
         raise PolicyError(f"{bundle.source}: there is no file in it")
     return files
 
 
-def _inside(files: Files, folder: str) -> Iterator[tuple[str, bytes]]:
+def _select_folder(files: BundleFiles, folder: str) -> Iterator[tuple[str, bytes]]:
     start = f"{folder.strip('/')}/" if folder.strip("/") else ""
     yield from ((name.removeprefix(start), content) for name, content in files.items() if name.startswith(start))

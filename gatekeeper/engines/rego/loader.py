@@ -11,20 +11,22 @@ from typing import Any, NamedTuple
 from gatekeeper.errors import PolicyError
 from gatekeeper.workspace import documents
 
-SEVERITY = {"deny": "error", "violation": "error", "warn": "warning"}
-PACKAGE = re.compile(r"^\s*package\s+([\w.\[\]\"-]+)", re.MULTILINE)
-METADATA = re.compile(r"^#\s*METADATA[ \t]*$", re.MULTILINE)
-HEAD = re.compile(r"(?:default\s+)?([A-Za-z_]\w*)")
+SEVERITY_BY_PREFIX = {"deny": "error", "violation": "error", "warn": "warning"}
+PACKAGE_LINE = re.compile(r"^\s*package\s+([\w.\[\]\"-]+)", re.MULTILINE)
+METADATA_LINE = re.compile(r"^#\s*METADATA[ \t]*$", re.MULTILINE)
+RULE_HEAD = re.compile(r"(?:default\s+)?([A-Za-z_]\w*)")
 VERDICT_RULE = re.compile(r"(deny|violation|warn)(_\w+)?")
-TOKENS = re.compile(r'#[^\n]*|"(?:\\.|[^"\\\n])*"|`[^`]*`|[{}()\[\]\n]|[^#"`{}()\[\]\n]+')
-OTHERS = re.compile(rb"\b(?:ConstraintTemplate|constraints\.gatekeeper\.sh|ValidatingAdmissionPolicy|kyverno\.io)\b")
-MOODY = re.compile(
+TOKEN = re.compile(r'#[^\n]*|"(?:\\.|[^"\\\n])*"|`[^`]*`|[{}()\[\]\n]|[^#"`{}()\[\]\n]+')
+OTHER_POLICY_KINDS = re.compile(
+    rb"\b(?:ConstraintTemplate|constraints\.gatekeeper\.sh|ValidatingAdmissionPolicy|kyverno\.io)\b"
+)
+NONDETERMINISTIC_CALL = re.compile(
     r"\b(?:time\.now_ns|rand\.intn|uuid\.rfc4122|http\.send|net\.lookup_ip_addr|opa\.runtime|time_now)\b"
 )
 LITERAL_BEFORE_BRACE = (":=", "=", "|", ",", "(", "[", ":", " in", "&", "==", "!=")
 
 
-class Module(NamedTuple):
+class RegoModule(NamedTuple):
     """One Rego file.
 
     Attributes:
@@ -35,7 +37,7 @@ class Module(NamedTuple):
     text: str
     package: str
     rules: tuple[str, ...]
-    v0: bool
+    is_v0: bool
     metadata: dict[str, Any]
     is_shipped: bool = False
 
@@ -45,11 +47,11 @@ class Module(NamedTuple):
         return self.path.endswith("_test.rego")
 
     @property
-    def exception(self) -> str | None:
+    def exception_query(self) -> str | None:
         """What asks for the package's exceptions, as conftest has them; None where the module has none."""
         return f"data.{self.package}.exception" if "exception" in self.rules else None
 
-    def queries(self) -> tuple[str, ...]:
+    def list_queries(self) -> tuple[str, ...]:
         """The rules that judge resources, as `data.package.rule`."""
         return tuple(f"data.{self.package}.{rule}" for rule in self.rules if VERDICT_RULE.fullmatch(rule))
 
@@ -57,7 +59,7 @@ class Module(NamedTuple):
 class PolicySet(NamedTuple):
     """All modules and data of a run."""
 
-    modules: tuple[Module, ...]
+    modules: tuple[RegoModule, ...]
     data: dict[str, Any]
 
     @property
@@ -67,99 +69,101 @@ class PolicySet(NamedTuple):
 
         parts = hashlib.sha256()
         for module in sorted(self.modules, key=lambda module: (module.package, module.text)):
-            parts.update(f"{module.v0}\0{module.text}\0".encode())
+            parts.update(f"{module.is_v0}\0{module.text}\0".encode())
         parts.update(orjson.dumps(self.data, option=orjson.OPT_SORT_KEYS))
         return f"sha256:{parts.hexdigest()}"
 
 
-def load(root: Path, folders: Sequence[str], data: Sequence[str] = (), tests: bool = False) -> PolicySet:
+def load_policies(
+    root: Path, folders: Sequence[str], data_paths: Sequence[str] = (), include_tests: bool = False
+) -> PolicySet:
     """All `.rego` files below the folders (or the files themselves), and data files.
 
     Raises:
         PolicyError: a folder is missing or holds no policy, a file cannot be read, data is no JSON or YAML mapping.
     """
-    modules: list[Module] = []
+    modules: list[RegoModule] = []
     for folder in folders:
-        files = _files(root / folder, {".rego"})
-        if not files and not _others(root / folder):
+        files = _list_files(root / folder, {".rego"})
+        if not files and not _has_other_policies(root / folder):
             raise PolicyError(f"{folder}: no policy there (.rego, .schema.json, YAML); correct `policies.paths`")
-        names = [(_relative(path, root), path) for path in files]
-        modules.extend(parse_all([(name, _text(path, name)) for name, path in names]))
-    kept = tuple(found for found in modules if tests or not found.is_test)
+        names = [(_to_relative_name(path, root), path) for path in files]
+        modules.extend(parse_modules([(name, _read_text(path, name)) for name, path in names]))
+    kept = tuple(found for found in modules if include_tests or not found.is_test)
     merged: dict[str, Any] = {}
-    for name in data:
-        for path in _files(root / name, {".json", ".yaml", ".yml"}, name):
-            _merge(merged, _read_data(path, _relative(path, root)), _relative(path, root))
+    for name in data_paths:
+        for path in _list_files(root / name, {".json", ".yaml", ".yml"}, name):
+            _merge_data(merged, _read_data(path, _to_relative_name(path, root)), _to_relative_name(path, root))
     return PolicySet(kept, merged)
 
 
-def is_moody(text: str) -> bool:
+def is_nondeterministic(text: str) -> bool:
     """Whether a policy may say something else of the same resource another time: by clock, by chance, by network."""
-    return MOODY.search(text) is not None
+    return NONDETERMINISTIC_CALL.search(text) is not None
 
 
-def _others(start: Path) -> bool:
+def _has_other_policies(start: Path) -> bool:
     """Whether policies of another kind are there, which other engines read."""
     listed = [path for path in start.rglob("*") if path.suffix in (".json", ".yaml", ".yml") and path.is_file()]
-    return any(".schema." in path.name or OTHERS.search(path.read_bytes()) for path in listed)
+    return any(".schema." in path.name or OTHER_POLICY_KINDS.search(path.read_bytes()) for path in listed)
 
 
-def _relative(path: Path, root: Path) -> str:
+def _to_relative_name(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def _files(start: Path, kinds: set[str], name: str = "") -> list[Path]:
+def _list_files(start: Path, suffixes: set[str], name: str = "") -> list[Path]:
     if start.is_file():
         return [start]
     if not start.is_dir():
         raise PolicyError(f"{name or start}: no such file or folder; correct the config or `--policy`")
-    return sorted(path for path in start.rglob("*") if path.suffix in kinds and path.is_file())
+    return sorted(path for path in start.rglob("*") if path.suffix in suffixes and path.is_file())
 
 
-def _text(path: Path, name: str) -> str:
+def _read_text(path: Path, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"{name}: cannot be read: {error}") from error
 
 
-def parse(text: str, name: str) -> Module:
+def parse_module(text: str, name: str) -> RegoModule:
     """A module's outline: enough to know what to ask and which Rego version it is, without an engine.
 
     Raises:
         PolicyError: the text names no package.
     """
-    [found] = parse_all([(name, text)])
+    [found] = parse_modules([(name, text)])
     return found
 
 
-def parse_all(texts: Sequence[tuple[str, str]]) -> list[Module]:
+def parse_modules(texts: Sequence[tuple[str, str]]) -> list[RegoModule]:
     """The outlines of several modules, each with its name.
 
     Raises:
         PolicyError: a text names no package.
     """
     found = []
-    about = _metadata([text for _, text in texts])
+    about = _parse_metadata([text for _, text in texts])
     for (name, text), metadata in zip(texts, about, strict=True):
-        package = PACKAGE.search(text)
+        package = PACKAGE_LINE.search(text)
         if not package:
             raise PolicyError(f"{name}:1: no `package` line, so no rule in it could be asked; add one")
-        heads, old_bodies, new_words = _outline(text)
+        heads, old_bodies, new_words = _parse_outline(text)
         v0 = old_bodies and not new_words and "import rego.v1" not in text
-        found.append(Module(name, text, package.group(1), tuple(dict.fromkeys(heads)), v0, metadata))
+        found.append(RegoModule(name, text, package.group(1), tuple(dict.fromkeys(heads)), v0, metadata))
     return found
 
 
-def _outline(text: str) -> tuple[list[str], bool, bool]:
+def _parse_outline(text: str) -> tuple[list[str], bool, bool]:
     """Names of the rules; whether a body opens as only v0 allows; whether v1's `if` opens one."""
     depth, line, heads = 0, "", list[str]()
     old = new = False
-    for token in TOKENS.findall(text):
+    for token in TOKEN.findall(text):
         if token.startswith("#"):
             continue
         if depth == 0 and token == "\n":
-            heads.extend(_head(line))
+            heads.extend(_parse_rule_name(line))
             new = new or bool(re.search(r"\b(if|contains)\b", line))
             line = ""
         elif token == "{":
@@ -176,28 +180,28 @@ def _outline(text: str) -> tuple[list[str], bool, bool]:
             line += token if not token.startswith(('"', "`")) else '""'
         if depth > 0 and token in ("{", "[", "(") and depth == 1:
             line += " "
-    heads.extend(_head(line))
+    heads.extend(_parse_rule_name(line))
     return heads, old, new
 
 
-def _head(line: str) -> Iterator[str]:
+def _parse_rule_name(line: str) -> Iterator[str]:
     stripped = line.strip()
-    found = HEAD.match(stripped)
+    found = RULE_HEAD.match(stripped)
     if found and found.group(1) not in ("package", "import", "else", "not", "some", "every"):
         yield found.group(1)
 
 
-def _metadata(texts: Sequence[str]) -> list[dict[str, Any]]:
+def _parse_metadata(texts: Sequence[str]) -> list[dict[str, Any]]:
     """The first `# METADATA` block of each (https://www.openpolicyagent.org/docs/policy-language#metadata)."""
     found = []
-    for parsed, failure in documents.parse_all([_block(text) for text in texts], 1):
-        value = documents.value_of(parsed[0]) if parsed and failure is None else {}
+    for parsed, failure in documents.parse_all([_extract_metadata_block(text) for text in texts], 1):
+        value = documents.to_value(parsed[0]) if parsed and failure is None else {}
         found.append(value if isinstance(value, dict) else {})
     return found
 
 
-def _block(text: str) -> bytes:
-    start = METADATA.search(text)
+def _extract_metadata_block(text: str) -> bytes:
+    start = METADATA_LINE.search(text)
     if not start:
         return b""
     block = []
@@ -215,27 +219,27 @@ def _read_data(path: Path, name: str) -> dict[str, Any]:
         raise PolicyError(f"{name}: cannot be read: {error}") from error
     if failure is not None:
         raise PolicyError(f"{name}:{failure[1]}:{failure[2]}: is no JSON or YAML: {failure[0]}")
-    value = documents.value_of(found[0]) if found else None
+    value = documents.to_value(found[0]) if found else None
     if not isinstance(value, dict):
         raise PolicyError(f"{name}: policy data must be a mapping at its top")
     return value
 
 
-def _merge(into: dict[str, Any], more: dict[str, Any], name: str) -> None:
-    for key, value in more.items():
-        if isinstance(into.get(key), dict) and isinstance(value, dict):
-            _merge(into[key], value, name)
-        elif key in into and into[key] != value:
+def _merge_data(target: dict[str, Any], source: dict[str, Any], name: str) -> None:
+    for key, value in source.items():
+        if isinstance(target.get(key), dict) and isinstance(value, dict):
+            _merge_data(target[key], value, name)
+        elif key in target and target[key] != value:
             raise PolicyError(f"{name}: `{key}` is set to something else by another data file")
         else:
-            into[key] = value
+            target[key] = value
 
 
-def joined(sets: Iterable[PolicySet]) -> PolicySet:
+def merge_policy_sets(sets: Iterable[PolicySet]) -> PolicySet:
     """Several sets as one."""
-    modules: list[Module] = []
+    modules: list[RegoModule] = []
     data: dict[str, Any] = {}
     for part in sets:
         modules.extend(part.modules)
-        _merge(data, part.data, "policy data")
+        _merge_data(data, part.data, "policy data")
     return PolicySet(tuple(modules), data)

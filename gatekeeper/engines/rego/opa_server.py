@@ -12,16 +12,16 @@ from pathlib import Path
 import orjson
 
 from gatekeeper.engines.rego.loader import PolicySet
-from gatekeeper.engines.rego.regorus_guard import REACHING_OUT
+from gatekeeper.engines.rego.regorus_guard import EXTERNAL_BUILTINS
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import run
+from gatekeeper.host.process import run_command
 
-CHECK_SECONDS = 60.0
-NAME = "gatekeeper_batch"
+CHECK_TIMEOUT_SECONDS = 60.0
+COLLECTOR_PACKAGE = "gatekeeper_batch"
 
 
-class Server:
+class OpaServer:
     """One OPA process with its bundle of policies, and the module that collects their answers.
 
     Raises:
@@ -29,20 +29,30 @@ class Server:
         ToolError: there is no OPA of the pinned version.
     """
 
-    def __init__(self, policies: PolicySet, collect: str, allowed: Sequence[str] = ()) -> None:
-        program = toolchain.find("opa")
+    def __init__(self, policies: PolicySet, collector: str, allowed_builtins: Sequence[str] = ()) -> None:
+        program = toolchain.find_program("opa")
         self._folder = Path(tempfile.mkdtemp(prefix="gatekeeper-opa-"))
         self._process: subprocess.Popen[bytes] | None = None
         try:
             bundle = self._folder / "bundle"
-            write_bundle(bundle, policies, collect)
-            _check(program, bundle, policies, allowed)
+            write_bundle(bundle, policies, collector)
+            _check_bundle(program, bundle, policies, allowed_builtins)
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 self.port = int(probe.getsockname()[1])
-            command = [program, "run", "--server", "--addr", f"127.0.0.1:{self.port}", "--log-level", "error",
-                       "--skip-version-check", "--bundle", bundle]  # fmt: skip
-            with self._log.open("wb") as log:
+            command = [
+                program,
+                "run",
+                "--server",
+                "--addr",
+                f"127.0.0.1:{self.port}",
+                "--log-level",
+                "error",
+                "--skip-version-check",
+                "--bundle",
+                bundle,
+            ]
+            with self._log_path.open("wb") as log:
                 self._process = subprocess.Popen(
                     [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
                 )
@@ -51,7 +61,7 @@ class Server:
             raise
 
     @property
-    def _log(self) -> Path:
+    def _log_path(self) -> Path:
         return self._folder / "log"
 
     @property
@@ -59,9 +69,9 @@ class Server:
         """Whether the process is gone, though nobody closed it."""
         return self._process is not None and self._process.poll() is not None
 
-    def last_words(self) -> str:
+    def read_log_tail(self) -> str:
         """The end of the process's log."""
-        return self._log.read_text("utf-8", "replace").strip()[-2000:]
+        return self._log_path.read_text("utf-8", "replace").strip()[-2000:]
 
     def close(self) -> None:
         """Ends the process and removes its folder."""
@@ -75,9 +85,9 @@ class Server:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def collector(queries: Sequence[str]) -> str:
+def build_collector(queries: Sequence[str]) -> str:
     """A module that asks every resource its rules, so that one request carries all of them."""
-    lines = [f"package {NAME}", "", "import rego.v1", ""]
+    lines = [f"package {COLLECTOR_PACKAGE}", "", "import rego.v1", ""]
     for query in dict.fromkeys(queries):
         lines += [
             f"answers contains [i, {orjson.dumps(query).decode()}, value] if {{",
@@ -89,39 +99,39 @@ def collector(queries: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_bundle(bundle: Path, policies: PolicySet, collect: str) -> None:
+def write_bundle(bundle: Path, policies: PolicySet, collector: str) -> None:
     """Policies and the module that collects, as a bundle in a new folder."""
     bundle.mkdir()
     versions = {}
     for number, module in enumerate(policies.modules):
         name = f"{number}.rego"
         (bundle / name).write_text(module.text, encoding="utf-8")
-        versions[f"/{name}"] = 0 if module.v0 else 1
-    (bundle / "collect.rego").write_text(collect, encoding="utf-8")
+        versions[f"/{name}"] = 0 if module.is_v0 else 1
+    (bundle / "collect.rego").write_text(collector, encoding="utf-8")
     manifest = {"roots": [""], "rego_version": 1, "file_rego_versions": versions}
     (bundle / ".manifest").write_bytes(orjson.dumps(manifest))
     (bundle / "data.json").write_bytes(orjson.dumps(policies.data))
 
 
-def _check(program: Path, bundle: Path, policies: PolicySet, allowed: Sequence[str]) -> None:
+def _check_bundle(program: Path, bundle: Path, policies: PolicySet, allowed_builtins: Sequence[str]) -> None:
     """Compiles before the server starts: `opa run` takes no capabilities, and its log is no message for people."""
     able = bundle.parent / "capabilities.json"
-    able.write_bytes(_capabilities(program, allowed))
-    code, _, words = run([program, "check", "--bundle", bundle, "--capabilities", able], CHECK_SECONDS)
+    able.write_bytes(_build_capabilities(program, allowed_builtins))
+    code, _, words = run_command([program, "check", "--bundle", bundle, "--capabilities", able], CHECK_TIMEOUT_SECONDS)
     if code != 0:
         for number, module in enumerate(policies.modules):
             words = words.replace(f"{bundle}/{number}.rego", module.path)
         raise PolicyError(f"a policy does not compile: {words.strip()[:2000]}")
 
 
-def _capabilities(program: Path, allowed: Sequence[str]) -> bytes:
+def _build_capabilities(program: Path, allowed_builtins: Sequence[str]) -> bytes:
     """Everything that this OPA can do, less what reaches out of it."""
-    code, out, words = run([program, "capabilities", "--current"], CHECK_SECONDS)
+    code, out, words = run_command([program, "capabilities", "--current"], CHECK_TIMEOUT_SECONDS)
     if code != 0:
         raise ToolError(f"opa capabilities failed: {words.strip()}")
     able = orjson.loads(out)
-    forbidden = set(REACHING_OUT) - set(allowed)
+    forbidden = set(EXTERNAL_BUILTINS) - set(allowed_builtins)
     able["builtins"] = [builtin for builtin in able["builtins"] if builtin["name"] not in forbidden]
-    if not set(allowed) & set(REACHING_OUT):
+    if not set(allowed_builtins) & set(EXTERNAL_BUILTINS):
         able["allow_net"] = []
     return orjson.dumps(able)

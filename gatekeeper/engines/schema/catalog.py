@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from gatekeeper.engines.schema import crds
-from gatekeeper.engines.schema.crds import Definition
+from gatekeeper.engines.schema.crds import CustomKind
 from gatekeeper.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,63 +21,63 @@ try:
 except ImportError:  # no Rust compiler at install time: the package judges each object, one at a time
     Schema = None  # type: ignore[assignment,misc]
 
-BUILT_IN = Path(__file__).parent.parent.parent / "schemas"
-META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
-DROPPED = ("description", "format", "default", "$schema", "$id")
+BUILT_IN_FOLDER = Path(__file__).parent.parent.parent / "schemas"
+OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+DROPPED_KEYWORDS = ("description", "format", "default", "$schema", "$id")
 
-Key = tuple[str, str]
+SchemaKey = tuple[str, str]
 
 
-def _package() -> Path:
+def _find_package() -> Path:
     found = PathFinder.find_spec("kubernetes_validate")
     if found is None or found.origin is None:
         raise UsageError("the package kubernetes-validate is not installed; reinstall gatekeeper")
     return Path(found.origin).parent / "kubernetes-json-schema"
 
 
-class Catalog:
+class SchemaCatalog:
     """Schemas by (apiVersion, kind), made when first asked for."""
 
     def __init__(
         self,
-        kubernetes: str,
-        custom: Iterable[Definition] = (),
-        successors: Callable[[], Mapping[Key, str]] = dict,
+        kubernetes_version: str,
+        custom_kinds: Iterable[CustomKind] = (),
+        load_successors: Callable[[], Mapping[SchemaKey, str]] = dict,
     ) -> None:
-        self._custom: dict[Key, Definition] = {}
+        self._custom_kinds: dict[SchemaKey, CustomKind] = {}
         # Read only for a kind that nothing else has a schema for.
-        self._successors = cache(successors)
-        for definition in custom:
-            self._custom.setdefault((definition.api_version, definition.kind), definition)
-        self._definitions = _kubernetes(kubernetes)
-        self._kinds = _kinds(self._definitions)
-        self._compiled: dict[Key, jsonschema_rs.Draft202012Validator] = {}
-        self._schemas: dict[Key, dict[str, Any]] = {}
-        self._groups: set[str] = set()
+        self._load_successors = cache(load_successors)
+        for definition in custom_kinds:
+            self._custom_kinds.setdefault((definition.api_version, definition.kind), definition)
+        self._definitions = _load_kubernetes_definitions(kubernetes_version)
+        self._kinds = _index_kinds(self._definitions)
+        self._validators: dict[SchemaKey, jsonschema_rs.Draft202012Validator] = {}
+        self._schemas: dict[SchemaKey, dict[str, Any]] = {}
+        self._loaded_groups: set[str] = set()
 
-    def definition(self, key: Key) -> Definition | None:
+    def find_custom_kind(self, key: SchemaKey) -> CustomKind | None:
         """The custom kind, from the repository or else from the built-in set."""
         group = key[0].rpartition("/")[0]
-        if key not in self._custom and group and group not in self._groups:
-            self._groups.add(group)
-            for definition in _built_in(group):
-                self._custom.setdefault((definition.api_version, definition.kind), definition)
-        return self._custom.get(key)
+        if key not in self._custom_kinds and group and group not in self._loaded_groups:
+            self._loaded_groups.add(group)
+            for definition in _load_built_in(group):
+                self._custom_kinds.setdefault((definition.api_version, definition.kind), definition)
+        return self._custom_kinds.get(key)
 
-    def refused(self, key: Key, objects: Sequence[bytes], jobs: int) -> list[int] | None:
+    def find_invalid(self, key: SchemaKey, objects: Sequence[bytes], jobs: int) -> list[int] | None:
         """The indices of the objects (JSON) of a kind that its schema refuses, or None where no schema is known.
 
         Raises:
             UsageError: the kind's schema is itself broken.
         """
         try:
-            schema = self.schema(key)
+            schema = self.find_schema(key)
             if schema is None:
                 return None
             self._schemas[key] = schema
             if Schema is not None:
                 return Schema(orjson.dumps(schema)).refused(objects, jobs)
-            judge = self._validator(schema)
+            judge = self._build_validator(schema)
         except KeyError as error:
             what = f"refers to `{error.args[0]}`, which does not exist"
             raise UsageError(f"the schema of {key[1]} ({key[0]}) {what}") from error
@@ -85,13 +85,13 @@ class Catalog:
             raise UsageError(f"the schema of {key[1]} ({key[0]}) cannot be used: {_first_line(error)}") from error
         return [index for index, json in enumerate(objects) if not judge.is_valid(orjson.loads(json))]
 
-    def errors(self, key: Key, value: Any) -> Iterator[Any]:
+    def list_errors(self, key: SchemaKey, value: Any) -> Iterator[Any]:
         """Why the schema of a kind that was asked before refuses a value: jsonschema-rs' errors."""
-        if key not in self._compiled:
-            self._compiled[key] = self._validator(self._schemas[key])
-        return iter(self._compiled[key].iter_errors(value))
+        if key not in self._validators:
+            self._validators[key] = self._build_validator(self._schemas[key])
+        return iter(self._validators[key].iter_errors(value))
 
-    def _validator(self, schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    def _build_validator(self, schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
         # Imported only where something is wrong: the import costs as much as judging thousands of objects.
         import jsonschema_rs
 
@@ -100,7 +100,7 @@ class Catalog:
         except jsonschema_rs.ReferencingError as error:
             raise ValueError(str(error)) from error
 
-    def known_fields(self, key: Key, schema_path: Sequence[str | int]) -> list[str]:
+    def list_known_fields(self, key: SchemaKey, schema_path: Sequence[str | int]) -> list[str]:
         """The fields that the schema names at a place where validation failed."""
         schema = self._schemas.get(key, {})
         here: Any = schema
@@ -111,7 +111,7 @@ class Catalog:
                 return []
         return list(here.get("properties", ()))
 
-    def schema(self, key: Key) -> dict[str, Any] | None:
+    def find_schema(self, key: SchemaKey) -> dict[str, Any] | None:
         """The JSON Schema of a kind with all definitions that it reaches, or None where none is known.
 
         Raises:
@@ -119,16 +119,16 @@ class Catalog:
         """
         name = self._kinds.get(key)
         if name is not None:
-            return self._closure({"$ref": f"#/$defs/{name}"})
-        definition = self.definition(key)
+            return self._attach_definitions({"$ref": f"#/$defs/{name}"})
+        definition = self.find_custom_kind(key)
         if definition is None or definition.schema is None:
-            return self._successor(key)
-        return self._closure(crds.strict(definition.schema, {"$ref": f"#/$defs/{META}"}))
+            return self._find_successor_schema(key)
+        return self._attach_definitions(crds.build_strict_schema(definition.schema, {"$ref": f"#/$defs/{OBJECT_META}"}))
 
-    def _successor(self, key: Key) -> dict[str, Any] | None:
+    def _find_successor_schema(self, key: SchemaKey) -> dict[str, Any] | None:
         """A version that is gone is judged as the one that took its place: that is what it has to become."""
-        version = self._successors().get(key)
-        schema = self.schema((version, key[1])) if version and version != key[0] else None
+        version = self._load_successors().get(key)
+        schema = self.find_schema((version, key[1])) if version and version != key[0] else None
         if schema is None:
             return None
         name = schema.get("$ref", "").rpartition("/")[2]
@@ -136,36 +136,36 @@ class Catalog:
         properties = {**resolved["properties"], "apiVersion": {"type": "string"}}
         return {**resolved, "properties": properties, "$defs": schema["$defs"]}
 
-    def _closure(self, schema: dict[str, Any]) -> dict[str, Any]:
+    def _attach_definitions(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The schema with only the definitions that it reaches: compiling all of them takes a hundred times longer."""
         reached: dict[str, Any] = {}
-        waiting = _references(schema)
+        waiting = _find_references(schema)
         while waiting:
             name = waiting.pop()
             if name not in reached:
-                reached[name] = _lean(self._definitions[name])
-                waiting |= _references(reached[name])
+                reached[name] = _strip_annotations(self._definitions[name])
+                waiting |= _find_references(reached[name])
         return {**schema, "$defs": reached}
 
 
-def available() -> list[str]:
+def list_kubernetes_versions() -> list[str]:
     """The Kubernetes versions (`1.31`) that schemas are there for, oldest first."""
-    names = (path.name for path in _package().glob("v*-local-strict"))
+    names = (path.name for path in _find_package().glob("v*-local-strict"))
     return sorted((name[1:].split(".0-")[0] for name in names), key=lambda text: tuple(map(int, text.split("."))))
 
 
-def _kubernetes(version: str) -> dict[str, Any]:
-    folder = _package() / f"v{'.'.join(version.removeprefix('v').split('.')[:2])}.0-local-strict"
+def _load_kubernetes_definitions(version: str) -> dict[str, Any]:
+    folder = _find_package() / f"v{'.'.join(version.removeprefix('v').split('.')[:2])}.0-local-strict"
     file = folder / "_definitions.json"
     if not file.is_file():
-        known = available()
+        known = list_kubernetes_versions()
         raise UsageError(f"no schemas for Kubernetes {version}; `kubernetes` can be {known[0]} to {known[-1]}")
     definitions: dict[str, Any] = orjson.loads(file.read_bytes())["$defs"]
     return definitions
 
 
-def _kinds(definitions: dict[str, Any]) -> dict[Key, str]:
-    kinds: dict[Key, str] = {}
+def _index_kinds(definitions: dict[str, Any]) -> dict[SchemaKey, str]:
+    kinds: dict[SchemaKey, str] = {}
     for name, schema in definitions.items():
         for named in schema.get("x-kubernetes-group-version-kind", ()):
             group, version = named.get("group", ""), named["version"]
@@ -173,34 +173,34 @@ def _kinds(definitions: dict[str, Any]) -> dict[Key, str]:
     return kinds
 
 
-def _built_in(group: str) -> list[Definition]:
-    file = BUILT_IN / f"{group}.json"
+def _load_built_in(group: str) -> list[CustomKind]:
+    file = BUILT_IN_FOLDER / f"{group}.json"
     if not file.is_file():
         return []
-    return [Definition(**entry) for entry in orjson.loads(file.read_bytes())["definitions"]]
+    return [CustomKind(**entry) for entry in orjson.loads(file.read_bytes())["definitions"]]
 
 
-def _lean(schema: Any) -> Any:
+def _strip_annotations(schema: Any) -> Any:
     """A schema without what judges nothing; the properties of an object may bear any name, so they are kept."""
     if isinstance(schema, list):
-        return [_lean(item) for item in schema]
+        return [_strip_annotations(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     out = {}
     for name, part in schema.items():
         if name == "properties":
-            out[name] = {field: _lean(inner) for field, inner in part.items()}
-        elif name not in DROPPED and not name.startswith("x-kubernetes"):
-            out[name] = _lean(part)
+            out[name] = {field: _strip_annotations(inner) for field, inner in part.items()}
+        elif name not in DROPPED_KEYWORDS and not name.startswith("x-kubernetes"):
+            out[name] = _strip_annotations(part)
     return out
 
 
-def _references(schema: Any) -> set[str]:
+def _find_references(schema: Any) -> set[str]:
     if isinstance(schema, list):
-        return set().union(*map(_references, schema))
+        return set().union(*map(_find_references, schema))
     if not isinstance(schema, dict):
         return set()
-    found = set().union(*(_references(part) for part in schema.values()))
+    found = set().union(*(_find_references(part) for part in schema.values()))
     target = schema.get("$ref")
     if isinstance(target, str):
         found.add(target.rpartition("/")[2])

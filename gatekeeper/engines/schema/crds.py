@@ -6,13 +6,26 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 VALUE_KEYWORDS = (
-    "enum", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength",
-    "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "multipleOf", "required",
-)  # fmt: skip
-EMBEDDED = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
+    "enum",
+    "pattern",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+    "multipleOf",
+    "required",
+)
+EMBEDDED_PROPERTIES = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
 
 
-class Definition(NamedTuple):
+class CustomKind(NamedTuple):
     """One version of a custom kind, with its OpenAPI schema (None where the CRD gives none)."""
 
     group: str
@@ -27,7 +40,7 @@ class Definition(NamedTuple):
         return f"{self.group}/{self.version}"
 
 
-def definitions(crd: Any) -> Iterator[Definition]:
+def parse_crd(crd: Any) -> Iterator[CustomKind]:
     """Every version that a CRD (apiextensions.k8s.io v1 or v1beta1) defines; nothing where it is malformed."""
     spec = crd.get("spec") if isinstance(crd, dict) else None
     names = spec.get("names") if isinstance(spec, dict) else None
@@ -39,7 +52,7 @@ def definitions(crd: Any) -> Iterator[Definition]:
         if not isinstance(version, dict) or not isinstance(version.get("name"), str):
             continue
         schema = (version.get("schema") or {}).get("openAPIV3Schema") or shared
-        yield Definition(
+        yield CustomKind(
             str(spec.get("group")),
             version["name"],
             names["kind"],
@@ -48,17 +61,17 @@ def definitions(crd: Any) -> Iterator[Definition]:
         )
 
 
-def strict(schema: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+def build_strict_schema(schema: dict[str, Any], metadata_schema: dict[str, Any]) -> dict[str, Any]:
     """A structural schema as JSON Schema, where a field that the schema does not name is an error.
 
     Args:
         schema: `openAPIV3Schema` of one version.
-        metadata: the schema for the root's `metadata`.
+        metadata_schema: the schema for the root's `metadata_schema`.
     """
     converted = _convert(schema)
     properties = converted.setdefault("properties", {})
     properties["apiVersion"] = properties["kind"] = {"type": "string"}
-    properties["metadata"] = metadata
+    properties["metadata"] = metadata_schema
     return converted
 
 
@@ -79,9 +92,9 @@ def _convert(schema: Any) -> dict[str, Any]:
         out["items"] = _convert(schema["items"])
     for word in ("allOf", "anyOf", "oneOf"):
         if isinstance(schema.get(word), list) and not schema.get("x-kubernetes-int-or-string"):
-            out[word] = [_open(part) for part in schema[word]]
+            out[word] = [_convert_open(part) for part in schema[word]]
     if isinstance(schema.get("not"), dict):
-        out["not"] = _open(schema["not"])
+        out["not"] = _convert_open(schema["not"])
     return out
 
 
@@ -94,7 +107,7 @@ def _convert_fields(schema: dict[str, Any], out: dict[str, Any]) -> None:
         out["additionalProperties"] = _convert(more)
     elif more is None and isinstance(properties, dict) and not schema.get("x-kubernetes-preserve-unknown-fields"):
         if schema.get("x-kubernetes-embedded-resource"):
-            out["properties"] = {**EMBEDDED, **out["properties"]}
+            out["properties"] = {**EMBEDDED_PROPERTIES, **out["properties"]}
         out["additionalProperties"] = False
 
 
@@ -105,16 +118,16 @@ def _convert_exclusive(out: dict[str, Any]) -> None:
             out[word] = out.pop(limit)
 
 
-def _open(schema: Any) -> dict[str, Any]:
+def _convert_open(schema: Any) -> dict[str, Any]:
     """A part of a combination: it adds conditions, but does not close the set of fields."""
     converted = _convert(schema)
-    _open_up(converted)
+    _allow_unknown_fields(converted)
     return converted
 
 
-def _open_up(schema: dict[str, Any]) -> None:
+def _allow_unknown_fields(schema: dict[str, Any]) -> None:
     if schema.get("additionalProperties") is False:
         del schema["additionalProperties"]
     for part in (*schema.get("properties", {}).values(), schema.get("items")):
         if isinstance(part, dict):
-            _open_up(part)
+            _allow_unknown_fields(part)

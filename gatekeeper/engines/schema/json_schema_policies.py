@@ -17,15 +17,15 @@ import orjson
 
 from gatekeeper.engines.schema import messages
 from gatekeeper.errors import PolicyError
-from gatekeeper.model import TERRAFORM, FieldPath, Finding, Gap, Resource, Severity, at
+from gatekeeper.model import TERRAFORM_KIND, FieldPath, Finding, Gap, Resource, Severity, get_field
 from gatekeeper.workspace import documents
 
 if TYPE_CHECKING:
     import jsonschema_rs
 
-SUFFIXES = (".schema.json", ".schema.yaml", ".schema.yml")
-BLOCK = "x-gatekeeper"
-SETTINGS: dict[str, tuple[type, str]] = {
+SCHEMA_SUFFIXES = (".schema.json", ".schema.yaml", ".schema.yml")
+SETTINGS_KEY = "x-gatekeeper"
+SETTING_TYPES: dict[str, tuple[type, str]] = {
     "kinds": (list, "a list"),
     "paths": (list, "a list"),
     "labels": (dict, "a mapping"),
@@ -33,7 +33,7 @@ SETTINGS: dict[str, tuple[type, str]] = {
     "message": (str, "a text"),
     "remedy": (str, "a text"),
 }
-BASE = "repository:///"
+BASE_URI = "repository:///"
 
 
 class SchemaPolicy(NamedTuple):
@@ -49,65 +49,65 @@ class SchemaPolicy(NamedTuple):
     remedy: str
     digest: str
 
-    def judges(self, resource: Resource) -> bool:
+    def is_applicable(self, resource: Resource) -> bool:
         """Whether a resource is one of those that the policy is for."""
         ref = resource.ref
         names = (ref.kind, f"{ref.api_version}/{ref.kind}")
         # A policy is for Terraform only if it says so.
-        if not self.kinds and ref.kind == TERRAFORM:
+        if not self.kinds and ref.kind == TERRAFORM_KIND:
             return False
         if self.kinds and not any(fnmatch.fnmatchcase(name, kind) for name in names for kind in self.kinds):
             return False
         if self.paths and not any(fnmatch.fnmatchcase(resource.origin.file, path) for path in self.paths):
             return False
-        held = at(resource.value, ("metadata", "labels")) if self.labels else {}
-        return all(fnmatch.fnmatchcase(str(at(held, (key,))), wanted) for key, wanted in self.labels.items())
+        held = get_field(resource.value, ("metadata", "labels")) if self.labels else {}
+        return all(fnmatch.fnmatchcase(str(get_field(held, (key,))), wanted) for key, wanted in self.labels.items())
 
 
-def load(root: Path, folders: Sequence[str]) -> tuple[list[SchemaPolicy], list[Gap]]:
+def load_policies(root: Path, folders: Sequence[str]) -> tuple[list[SchemaPolicy], list[Gap]]:
     """All JSON Schema policies below the folders; one that cannot be used is a gap."""
     found: list[SchemaPolicy] = []
     gaps: list[Gap] = []
     for folder in folders:
         start = root / folder
         files = [start] if start.is_file() else sorted(start.rglob("*"))
-        for path in (path for path in files if path.name.endswith(SUFFIXES)):
+        for path in (path for path in files if path.name.endswith(SCHEMA_SUFFIXES)):
             name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
             try:
-                found.append(_policy(root, path, name))
+                found.append(_load_policy(root, path, name))
             except PolicyError as error:
-                gaps.append(Gap(name, f"the policy was not asked: {error}", fatal=True))
+                gaps.append(Gap(name, f"the policy was not asked: {error}", is_fatal=True))
     return found, gaps
 
 
-def judge(resources: Sequence[Resource], policies: Sequence[SchemaPolicy]) -> list[Finding]:
+def evaluate(resources: Sequence[Resource], policies: Sequence[SchemaPolicy]) -> list[Finding]:
     """What the policies find."""
     return [
         finding
         for policy in policies
         for resource in resources
-        if policy.judges(resource)
-        for finding in _findings(policy, resource)
+        if policy.is_applicable(resource)
+        for finding in _find_violations(policy, resource)
     ]
 
 
-def digest(policies: Sequence[SchemaPolicy], more: Sequence[str], others: str) -> str:
+def compute_digest(policies: Sequence[SchemaPolicy], other_digests: Sequence[str], base_digest: str) -> str:
     """A digest over these policies, those whose digests are given, and the digest of the others."""
-    parts = sorted([*(policy.digest for policy in policies), *more])
+    parts = sorted([*(policy.digest for policy in policies), *other_digests])
     if not parts:
-        return others
-    return f"sha256:{hashlib.sha256(''.join([others, *parts]).encode()).hexdigest()}"
+        return base_digest
+    return f"sha256:{hashlib.sha256(''.join([base_digest, *parts]).encode()).hexdigest()}"
 
 
-def _policy(root: Path, path: Path, name: str) -> SchemaPolicy:
+def _load_policy(root: Path, path: Path, name: str) -> SchemaPolicy:
     import jsonschema_rs
 
-    text, schema = _read(path)
-    settings = schema.pop(BLOCK, {})
-    _check(settings)
+    text, schema = _read_schema(path)
+    settings = schema.pop(SETTINGS_KEY, {})
+    _validate_settings(settings)
     title = schema.get("title")
     try:
-        validator = jsonschema_rs.validator_for(schema, base_uri=f"{BASE}{name}", retriever=_neighbours(root))
+        validator = jsonschema_rs.validator_for(schema, base_uri=f"{BASE_URI}{name}", retriever=_build_retriever(root))
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise PolicyError(f"is no usable schema: {str(error).strip().splitlines()[0]}") from error
     return SchemaPolicy(
@@ -123,7 +123,7 @@ def _policy(root: Path, path: Path, name: str) -> SchemaPolicy:
     )
 
 
-def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+def _read_schema(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
         text = path.read_bytes()
         found, failure = documents.parse(text)
@@ -133,45 +133,45 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
         raise PolicyError(f"cannot be read: {error}") from error
     if failure is not None:
         raise PolicyError(f"cannot be read: line {failure[1]}: {failure[0]}")
-    value = documents.value_of(found[0]) if found else None
+    value = documents.to_value(found[0]) if found else None
     if not isinstance(value, dict):
         raise PolicyError("a schema must be a mapping")
     return text, value
 
 
-def _check(settings: Any) -> None:
+def _validate_settings(settings: Any) -> None:
     if not isinstance(settings, dict):
-        raise PolicyError(f"`{BLOCK}` must be a mapping with {', '.join(SETTINGS)}")
+        raise PolicyError(f"`{SETTINGS_KEY}` must be a mapping with {', '.join(SETTING_TYPES)}")
     for key, value in settings.items():
-        if key not in SETTINGS:
-            raise PolicyError(f"`{BLOCK}` knows no `{key}`; there are {', '.join(SETTINGS)}")
-        if not isinstance(value, SETTINGS[key][0]):
-            raise PolicyError(f"`{BLOCK}.{key}` must be {SETTINGS[key][1]}")
+        if key not in SETTING_TYPES:
+            raise PolicyError(f"`{SETTINGS_KEY}` knows no `{key}`; there are {', '.join(SETTING_TYPES)}")
+        if not isinstance(value, SETTING_TYPES[key][0]):
+            raise PolicyError(f"`{SETTINGS_KEY}.{key}` must be {SETTING_TYPES[key][1]}")
     if settings.get("severity", "error") not in ("error", "warning", "info"):
-        raise PolicyError(f"`{BLOCK}.severity` must be error, warning or info")
+        raise PolicyError(f"`{SETTINGS_KEY}.severity` must be error, warning or info")
 
 
-def _neighbours(root: Path) -> Callable[[str], Any]:
+def _build_retriever(root: Path) -> Callable[[str], Any]:
     """Fetches what a schema refers to: other files of the repository, nothing else."""
 
     def retrieve(uri: str) -> Any:
-        local = uri.removeprefix(BASE)
-        if not uri.startswith(BASE) or not (root / local).resolve().is_relative_to(root.resolve()):
+        local = uri.removeprefix(BASE_URI)
+        if not uri.startswith(BASE_URI) or not (root / local).resolve().is_relative_to(root.resolve()):
             raise ValueError(f"{uri} is not in the repository, and nothing is fetched")
         try:
-            return _read(root / local)[1]
+            return _read_schema(root / local)[1]
         except PolicyError as error:
             raise ValueError(f"{local} {error}") from error
 
     return retrieve
 
 
-def _findings(policy: SchemaPolicy, resource: Resource) -> Iterator[Finding]:
+def _find_violations(policy: SchemaPolicy, resource: Resource) -> Iterator[Finding]:
     value = orjson.loads(resource.json)
     for error in policy.validator.iter_errors(value):
         path: FieldPath = tuple(error.instance_path)
-        for told in messages.told(error.kind, path, at(value, path)):
-            message = f"{policy.message}: {told.words}" if policy.message else told.words
-            place = resource.origin.place(told.field, told.is_key)
+        for told in messages.describe_error(error.kind, path, get_field(value, path)):
+            message = f"{policy.message}: {told.message}" if policy.message else told.message
+            place = resource.origin.find_location(told.field, told.is_key)
             ref, field = resource.ref, told.field
             yield Finding(policy.name, policy.severity, message, place, ref, field, policy.remedy, "field")

@@ -6,15 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gatekeeper.config import Config
-from gatekeeper.engines.schema.crds import Definition, definitions
+from gatekeeper.engines.schema.crds import CustomKind, parse_crd
 from gatekeeper.errors import UsageError
-from gatekeeper.model import Resource, at
+from gatekeeper.model import Resource, get_field
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
 
-def kinds(tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], config: Config) -> Iterator[Definition]:
+def find_custom_kinds(
+    tree: Tree, parsed_files: Sequence[ParsedFile], resources: Sequence[Resource], config: Config
+) -> Iterator[CustomKind]:
     """The CRDs of the repository, rendered or not, and of the folders that the config names.
 
     Raises:
@@ -22,26 +24,26 @@ def kinds(tree: Tree, sources: Sequence[Source], resources: Sequence[Resource], 
     """
     for resource in resources:
         if resource.ref.kind == "CustomResourceDefinition":
-            yield from definitions(resource.value)
+            yield from parse_crd(resource.value)
         elif resource.ref.kind == "ConstraintTemplate":
-            yield from _constraints(resource.value)
-    for source in sources:
+            yield from _build_constraint_kinds(resource.value)
+    for source in parsed_files:
         for document in source.documents:
             if b'"CustomResourceDefinition"' in document.json:
-                yield from definitions(documents.value_of(document))
+                yield from parse_crd(documents.to_value(document))
     for folder in config.crds:
-        yield from _definitions_in(tree, folder)
+        yield from _read_crd_folder(tree, folder)
 
 
-def _constraints(template: Any) -> Iterator[Definition]:
+def _build_constraint_kinds(template: Any) -> Iterator[CustomKind]:
     """The kind that Gatekeeper makes of a ConstraintTemplate; its parameters have the schema that the template gives.
 
     Source: open-policy-agent/frameworks `constraint/pkg/client/crds`.
     """
-    crd = at(template, ("spec", "crd", "spec"))
-    kind = at(crd, ("names", "kind"))
-    schema = at(crd, ("validation", "openAPIV3Schema"))
-    is_open = at(crd, ("validation", "legacySchema")) is True or not isinstance(schema, dict)
+    crd = get_field(template, ("spec", "crd", "spec"))
+    kind = get_field(crd, ("names", "kind"))
+    schema = get_field(crd, ("validation", "openAPIV3Schema"))
+    is_open = get_field(crd, ("validation", "legacySchema")) is True or not isinstance(schema, dict)
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     spec = {
         "type": "object",
@@ -54,23 +56,23 @@ def _constraints(template: Any) -> Iterator[Definition]:
     }
     for version in ("v1", "v1beta1", "v1alpha1") if isinstance(kind, str) else ():
         properties = {"type": "object", "properties": {"spec": spec, "status": anything}}
-        yield Definition("constraints.gatekeeper.sh", version, kind, False, properties)
+        yield CustomKind("constraints.gatekeeper.sh", version, kind, False, properties)
 
 
-def _definitions_in(tree: Tree, folder: str) -> list[Definition]:
-    known: list[Definition] = []
+def _read_crd_folder(tree: Tree, folder: str) -> list[CustomKind]:
+    known: list[CustomKind] = []
     files = [path for path in sorted((tree.root / folder).rglob("*")) if path.suffix in documents.EXTENSIONS]
     for file in files:
         parsed, failure = documents.parse(file.read_bytes())
         if failure is not None:
             raise UsageError(f"{file}:{failure[1]}:{failure[2]}: cannot be read: {failure[0]}; correct `schemas.crds`")
         for document in parsed:
-            value: Any = documents.value_of(document)
+            value: Any = documents.to_value(document)
             # `kubectl get crds -o yaml` writes one List.
-            items = at(value, ("items",)) if at(value, ("kind",)) == "List" else [value]
+            items = get_field(value, ("items",)) if get_field(value, ("kind",)) == "List" else [value]
             for item in items if isinstance(items, list) else ():
                 if documents.is_resource(item) and item["kind"] == "CustomResourceDefinition":
-                    known.extend(definitions(item))
+                    known.extend(parse_crd(item))
     if not known:
         raise UsageError(f"`schemas.crds` names {folder}, where no CustomResourceDefinition is; correct it")
     return known

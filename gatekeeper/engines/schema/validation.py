@@ -7,97 +7,101 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gatekeeper.engines.schema import crd_cel_rules, messages
-from gatekeeper.engines.schema.catalog import Catalog
+from gatekeeper.engines.schema.catalog import SchemaCatalog
 from gatekeeper.errors import UsageError
-from gatekeeper.model import FieldPath, Finding, Gap, Ref, Resource, at
+from gatekeeper.model import FieldPath, Finding, Gap, ObjectRef, Resource, get_field
 
-NAMELESS = {"List", "Kustomization", "Component"}
+NAMELESS_KINDS = {"List", "Kustomization", "Component"}
 
 
-def judge(
-    resources: Sequence[Resource], catalog: Catalog, allow_missing: Sequence[str], jobs: int
+def evaluate(
+    resources: Sequence[Resource], catalog: SchemaCatalog, allowed_patterns: Sequence[str], jobs: int
 ) -> tuple[list[Finding], list[Gap], int]:
     """Findings, gaps, and the number of resources that a schema judged."""
     findings: list[Finding] = []
     gaps: list[Gap] = []
     checked = 0
-    rules = crd_cel_rules.Rules(catalog)
+    rules = crd_cel_rules.CrdCelRules(catalog)
     kinds: dict[tuple[str, str], list[Resource]] = {}
     for resource in resources:
         kinds.setdefault((resource.ref.api_version, resource.ref.kind), []).append(resource)
     for key, same in kinds.items():
         try:
-            refused = catalog.refused(key, [resource.json for resource in same], jobs)
+            refused = catalog.find_invalid(key, [resource.json for resource in same], jobs)
         except UsageError as error:
-            gaps.append(Gap(same[0].origin.file, str(error), fatal=True))
+            gaps.append(Gap(same[0].origin.file, str(error), is_fatal=True))
             continue
         if refused is None:
-            found_here, gaps_here = _no_schema(key, same, allow_missing)
+            found_here, gaps_here = _report_missing_schema(key, same, allowed_patterns)
             gaps.extend(gaps_here)
         else:
             checked += len(same)
-            found_here = [found for index in refused for found in _explain(same[index], catalog)]
-            found_here += [found for resource in same for found in _metadata(resource)]
-            found_here += rules.check(key, same, gaps)
+            found_here = [found for index in refused for found in _explain_errors(same[index], catalog)]
+            found_here += [found for resource in same for found in _check_name(resource)]
+            found_here += rules.check_resources(key, same, gaps)
         findings.extend(found_here)
     return findings, gaps, checked
 
 
-def _no_schema(
-    key: tuple[str, str], resources: list[Resource], allowed: Sequence[str]
+def _report_missing_schema(
+    key: tuple[str, str], resources: list[Resource], allowed_patterns: Sequence[str]
 ) -> tuple[list[Finding], list[Gap]]:
     """A kind that no schema is known for: counted, and refused unless the config allows it by name."""
     names = (key[1], f"{key[0]}/{key[1]}")
     reason = f"no schema for {key[1]} ({key[0]})"
     first = resources[0]
-    if any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in allowed):
+    if any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in allowed_patterns):
         return [], [Gap(resource.origin.file, f"{reason}, allowed by the config") for resource in resources]
     several = f", {len(resources)} resources" if len(resources) > 1 else ""
     finding = Finding(
         "schema/missing",
         "error",
         f"{reason}{several}: its fields cannot be checked",
-        first.origin.place(("kind",)),
+        first.origin.find_location(("kind",)),
         first.ref,
         ("kind",),
         f"put its CRD into the repository or under `schemas.crds`, or allow `{key[1]}` in `schemas.allowMissing`",
         "field",
     )
-    return [finding], [Gap(resource.origin.file, reason, fatal=True) for resource in resources]
+    return [finding], [Gap(resource.origin.file, reason, is_fatal=True) for resource in resources]
 
 
-def _explain(resource: Resource, catalog: Catalog) -> list[Finding]:
+def _explain_errors(resource: Resource, catalog: SchemaCatalog) -> list[Finding]:
     value = resource.value
     found: list[Finding] = []
-    for error in catalog.errors((resource.ref.api_version, resource.ref.kind), value):
+    for error in catalog.list_errors((resource.ref.api_version, resource.ref.kind), value):
         path: FieldPath = tuple(error.instance_path)
-        if not is_opaque(at(value, path)):
-            found.extend(_findings_of(resource, path, error, value, catalog))
+        if not is_opaque(get_field(value, path)):
+            found.extend(_build_findings(resource, path, error, value, catalog))
     return found
 
 
-def _findings_of(resource: Resource, path: FieldPath, error: Any, value: Any, catalog: Catalog) -> Iterator[Finding]:
-    for told in messages.told(error.kind, path, at(value, path)):
+def _build_findings(
+    resource: Resource, path: FieldPath, error: Any, value: Any, catalog: SchemaCatalog
+) -> Iterator[Finding]:
+    for told in messages.describe_error(error.kind, path, get_field(value, path)):
         hint = ""
         if told.rule == "unknown-field":
             if told.field == ("sops",):
                 continue
-            known = catalog.known_fields((resource.ref.api_version, resource.ref.kind), error.schema_path)
-            hint = _close(str(told.field[-1]), known)
-        yield _finding(resource, f"schema/{told.rule}", told.field, told.words, hint, told.is_key)
+            known = catalog.list_known_fields((resource.ref.api_version, resource.ref.kind), error.schema_path)
+            hint = _suggest_field(str(told.field[-1]), known)
+        yield _build_finding(resource, f"schema/{told.rule}", told.field, told.message, hint, told.is_key)
 
 
-def _close(field: str, known: Sequence[str]) -> str:
+def _suggest_field(field: str, known_fields: Sequence[str]) -> str:
     import difflib
 
-    near = difflib.get_close_matches(field, known, 1)
+    near = difflib.get_close_matches(field, known_fields, 1)
     return f"did you mean `{near[0]}`?" if near else "remove it, or correct its name or its indentation"
 
 
-def _finding(
-    resource: Resource, rule: str, path: FieldPath, message: str, hint: str = "", key: bool = False
+def _build_finding(
+    resource: Resource, rule: str, path: FieldPath, message: str, hint: str = "", is_key: bool = False
 ) -> Finding:
-    return Finding(rule, "error", message, resource.origin.place(path, key), resource.ref, path, hint, "field")
+    return Finding(
+        rule, "error", message, resource.origin.find_location(path, is_key), resource.ref, path, hint, "field"
+    )
 
 
 def is_opaque(value: Any) -> bool:
@@ -105,12 +109,14 @@ def is_opaque(value: Any) -> bool:
     return isinstance(value, str) and (value.startswith("ENC[") or "${" in value)
 
 
-def _metadata(resource: Resource) -> list[Finding]:
+def _check_name(resource: Resource) -> list[Finding]:
     """A name is needed by the API server, though the published schemas do not say so."""
-    ref: Ref = resource.ref
-    if ref.name or ref.kind in NAMELESS:
+    ref: ObjectRef = resource.ref
+    if ref.name or ref.kind in NAMELESS_KINDS:
         return []
     metadata = resource.value.get("metadata")
     if isinstance(metadata, dict) and metadata.get("generateName"):
         return []
-    return [_finding(resource, "schema/required", ("metadata", "name"), "required field `metadata.name` is missing")]
+    return [
+        _build_finding(resource, "schema/required", ("metadata", "name"), "required field `metadata.name` is missing")
+    ]

@@ -6,20 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gatekeeper.model import FieldPath, Finding, Resource
 
-HINT = "ask for another key, or add a rule to `secrets.allow` in gatekeeper.yaml"
+ACCESS_HINT = "ask for another key, or add a rule to `secrets.allow` in gatekeeper.yaml"
 
 
-def judge(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
+def evaluate(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
     """What may not be read; and, where there are rules, what cannot be told, because it is not understood."""
     if not rules:
         return
     # Most repositories have no such rules, and a hook has no time to lose.
     from gatekeeper.externalsecrets import access_rules, cluster_external_secret, external_secret_spec
     from gatekeeper.kube.decoder import FieldError
-    from gatekeeper.kube.labels import labels_of
+    from gatekeeper.kube.labels import read_labels
 
     known = {
-        one.ref.name: labels_of(one.value) for one in resources if (one.ref.group, one.ref.kind) == ("", "Namespace")
+        one.ref.name: read_labels(one.value) for one in resources if (one.ref.group, one.ref.kind) == ("", "Namespace")
     }
     for resource in resources:
         if (
@@ -29,23 +29,25 @@ def judge(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) -> 
             continue
         value, is_spread = resource.value, resource.ref.kind == cluster_external_secret.KIND
         try:
-            values = list(cluster_external_secret.spread(value, known, False)) if is_spread else [value]
+            values = list(cluster_external_secret.expand(value, known, False)) if is_spread else [value]
             found = dict.fromkeys(
                 refusal
                 for one in values
-                for refusal in access_rules.refusals(
-                    external_secret_spec.read(one, resource.ref.namespace or "default"), rules
+                for refusal in access_rules.find_refusals(
+                    external_secret_spec.parse_external_secret(one, resource.ref.namespace or "default"), rules
                 )
             )
         except FieldError as error:
             message = f"cannot be judged by `secrets.allow`: {error}"
-            yield _finding("external/unknown", message, resource, error.path)
+            yield _build_finding("external/unknown", message, resource, error.path)
             continue
         for path, reason in found:
             # In a ClusterExternalSecret the ExternalSecret's `spec` stands one level down.
-            whole = (*cluster_external_secret.WITHIN, *path[1:]) if is_spread else path
-            yield _finding("external/not-allowed", reason, resource, whole)
+            whole = (*cluster_external_secret.SPEC_PATH, *path[1:]) if is_spread else path
+            yield _build_finding("external/not-allowed", reason, resource, whole)
 
 
-def _finding(rule: str, message: str, resource: Resource, path: FieldPath) -> Finding:
-    return Finding(rule, "error", message, resource.origin.place(path), resource.ref, path, HINT, "field")
+def _build_finding(rule: str, message: str, resource: Resource, path: FieldPath) -> Finding:
+    return Finding(
+        rule, "error", message, resource.origin.find_location(path), resource.ref, path, ACCESS_HINT, "field"
+    )

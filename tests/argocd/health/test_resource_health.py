@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from gatekeeper.argocd.health import builtin, lua_client, resource_health
-from gatekeeper.argocd.health.builtin import Health
+from gatekeeper.argocd.health.builtin import ArgoHealth
 from gatekeeper.errors import ToolError
 from tests.conftest import SHARED, needs, shared
 from tests.servers.modules import module
@@ -40,7 +40,7 @@ def differing(folder: Path) -> tuple[int, list[str]]:
     for name, word, path in cases(folder):
         value = next(iter(yaml.load_all(path.read_text(), yaml.CSafeLoader)))
         value = orjson.loads(orjson.dumps(value, default=lambda when: when.strftime("%Y-%m-%dT%H:%M:%SZ")))
-        said = lua_client.ask(value["apiVersion"].rpartition("/")[0], value["kind"], value)
+        said = lua_client.evaluate_health(value["apiVersion"].rpartition("/")[0], value["kind"], value)
         count += 1
         if said is None or (said.status, said.fault) != (word, ""):
             other.append(f"{name}: {word}, {said}")
@@ -65,8 +65,8 @@ def test_argo_cds_cases_of_kubernetes_own_kinds_come_to_the_same(argo: Path) -> 
     other = []
     for name, word in listed:
         value = yaml.load((folder / name).read_text(), yaml.CSafeLoader)
-        found = resource_health.of(value, {})
-        if found is None or found.word != word:
+        found = resource_health.compute_health(value, {})
+        if found is None or found.status != word:
             other.append(f"{name}: {word}, {found}")
     assert other == [] and len(listed) > 40
 
@@ -82,22 +82,29 @@ def test_cases_of_another_version_come_to_the_same() -> None:
 def test_a_script_of_the_users_counts_first_and_can_do_no_harm() -> None:
     widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "status": {"phase": "Up"}}
     settings = {
-        "resource.customizations.health.example.com_Widget":
-            'return {status = obj.status.phase == "Up" and "Healthy" or "Degraded", message = string.upper("up")}',
+        "resource.customizations.health.example.com_Widget": 'return {status = obj.status.phase == "Up" and "Healthy" or "Degraded", message = string.upper("up")}',
         "resource.customizations": "'*.example.org/*': {health.lua: 'return {status = \"Suspended\"}'}",
-    }  # fmt: skip
-    scripts = resource_health.scripts_of(settings)
-    assert resource_health.of(widget, scripts) == Health("Healthy", "UP") and resource_health.of(widget, {}) is None
-    assert resource_health.of({**widget, "apiVersion": "a.example.org/v1"}, scripts) == Health("Suspended")
+    }
+    scripts = resource_health.parse_scripts(settings)
+    assert (
+        resource_health.compute_health(widget, scripts) == ArgoHealth("Healthy", "UP")
+        and resource_health.compute_health(widget, {}) is None
+    )
+    assert resource_health.compute_health({**widget, "apiVersion": "a.example.org/v1"}, scripts) == ArgoHealth(
+        "Suspended"
+    )
     for text, words in (
-        ("while true do end", "takes longer than a second"), ("return io.open('/etc/passwd')", "fails"),
-        ("return os.getenv('HOME')", "fails"), ("return dofile('/etc/passwd')", "fails"), ("this is no Lua", "fails"),
+        ("while true do end", "takes longer than a second"),
+        ("return io.open('/etc/passwd')", "fails"),
+        ("return os.getenv('HOME')", "fails"),
+        ("return dofile('/etc/passwd')", "fails"),
+        ("this is no Lua", "fails"),
         ("return {status = 'Fine'}", "says no word"),
-    ):  # fmt: skip
-        found = resource_health.of(widget, {"example.com/Widget": text})
-        assert found is not None and found.word == "Unknown" and words in found.message, text
+    ):
+        found = resource_health.compute_health(widget, {"example.com/Widget": text})
+        assert found is not None and found.status == "Unknown" and words in found.message, text
     with pytest.raises(ToolError, match="is no YAML"):
-        resource_health.scripts_of({"resource.customizations": "{"})
+        resource_health.parse_scripts({"resource.customizations": "{"})
 
 
 def one(kind: str, api_version: str = "v1", **parts: Any) -> dict[str, Any]:
@@ -120,8 +127,12 @@ READY = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availabl
         (one("Deployment", "apps/v1", spec={"replicas": 2, "paused": True}, status=READY), "Suspended"),
         (one("Deployment", "apps/v1", spec={"replicas": 2}, status={**READY, "availableReplicas": 1}), "Progressing"),
         (
-            one("Deployment", "apps/v1", spec={"replicas": 2}, status={
-                **READY, "conditions": conditions(("Progressing", "False", "ProgressDeadlineExceeded"))}),
+            one(
+                "Deployment",
+                "apps/v1",
+                spec={"replicas": 2},
+                status={**READY, "conditions": conditions(("Progressing", "False", "ProgressDeadlineExceeded"))},
+            ),
             "Degraded",
         ),
         (one("StatefulSet", "apps/v1", spec={"replicas": 2}, status=READY), "Healthy"),
@@ -134,30 +145,45 @@ READY = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availabl
         (one("Job", "batch/v1"), "Progressing"),
         (one("Pod", status={"phase": "Running", "conditions": conditions(("Ready", "True", ""))}), "Healthy"),
         (
-            one("Pod", status={"phase": "Running", "containerStatuses": [
-                {"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}),
+            one(
+                "Pod",
+                status={
+                    "phase": "Running",
+                    "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}],
+                },
+            ),
             "Degraded",
         ),
-        (one("Pod", status={"phase": "Failed"}), "Degraded"), (one("Pod", status={"phase": "Pending"}), "Progressing"),
-        (one("Service", spec={"type": "LoadBalancer"}), "Progressing"), (one("Service", spec={}), "Healthy"),
+        (one("Pod", status={"phase": "Failed"}), "Degraded"),
+        (one("Pod", status={"phase": "Pending"}), "Progressing"),
+        (one("Service", spec={"type": "LoadBalancer"}), "Progressing"),
+        (one("Service", spec={}), "Healthy"),
         (one("PersistentVolumeClaim", status={"phase": "Lost"}), "Degraded"),
         (one("PersistentVolumeClaim", status={"phase": "Bound"}), "Healthy"),
         (one("Ingress", "networking.k8s.io/v1"), "Progressing"),
-        (one("APIService", "apiregistration.k8s.io/v1", status={"conditions": conditions(("Available", "True", ""))}), "Healthy"),
         (
-            one("HorizontalPodAutoscaler", "autoscaling/v2", status={
-                "conditions": conditions(("AbleToScale", "True", "SucceededRescale"))}),
+            one(
+                "APIService", "apiregistration.k8s.io/v1", status={"conditions": conditions(("Available", "True", ""))}
+            ),
+            "Healthy",
+        ),
+        (
+            one(
+                "HorizontalPodAutoscaler",
+                "autoscaling/v2",
+                status={"conditions": conditions(("AbleToScale", "True", "SucceededRescale"))},
+            ),
             "Healthy",
         ),
         ({**one("ConfigMap"), "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, "Progressing"),
     ],
-)  # fmt: skip
+)
 def test_kubernetes_own_kinds_are_as_well_as_argo_cd_says(value: dict[str, Any], word: str | None) -> None:
-    found = resource_health.of(value, {})
-    assert (found.word if found else None) == word
+    found = resource_health.compute_health(value, {})
+    assert (found.status if found else None) == word
 
 
 def test_the_worst_counts() -> None:
-    assert builtin.worst([]) == "Healthy"
-    assert builtin.worst(["Healthy", "Degraded", "Progressing"]) == "Degraded"
-    assert builtin.worst(["Missing", "Progressing"]) == "Missing"
+    assert builtin.find_worst([]) == "Healthy"
+    assert builtin.find_worst(["Healthy", "Degraded", "Progressing"]) == "Degraded"
+    assert builtin.find_worst(["Missing", "Progressing"]) == "Missing"

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.argocd.application_spec import Difference
+from gatekeeper.argocd.application_spec import IgnoreDifference
 from gatekeeper.argocd.sync import ignore_differences
 from gatekeeper.errors import SealError
 from tests.conftest import needs
 
 
-def rule(group: str = "*", kind: str = "*", name: str = "", **ways: tuple[str, ...]) -> Difference:
-    return Difference(group, kind, name, "", *(ways.get(one, ()) for one in ("pointers", "expressions", "managers")))
+def rule(group: str = "*", kind: str = "*", name: str = "", **ways: tuple[str, ...]) -> IgnoreDifference:
+    return IgnoreDifference(
+        group, kind, name, "", *(ways.get(one, ()) for one in ("pointers", "expressions", "managers"))
+    )
 
 
 def deployment(replicas: int, image: str = "a") -> dict[str, Any]:
@@ -26,12 +28,12 @@ def deployment(replicas: int, image: str = "a") -> dict[str, Any]:
 def test_rules_are_about_kinds_and_names() -> None:
     value = deployment(1)
     rules = [rule("apps", "Deployment"), rule("", "Deployment"), rule("apps", "*", "d"), rule("apps", "*", "e"), rule()]
-    assert ignore_differences.about(value, rules) == [rules[0], rules[2], rules[4]]
+    assert ignore_differences.select_rules(value, rules) == [rules[0], rules[2], rules[4]]
 
 
 def test_pointers_lead_into_mappings_and_lists_and_to_what_is_not_there() -> None:
     pointers = ("/spec/replicas", "/metadata/annotations/a~1b", "/spec/template/spec/containers/1", "/none/of/it", "")
-    found = ignore_differences.without(deployment(1), [rule(pointers=pointers)], None)
+    found = ignore_differences.remove_ignored_fields(deployment(1), [rule(pointers=pointers)], None)
     assert "replicas" not in found["spec"] and found["metadata"]["annotations"] == {"c": "2"}
     assert [one["name"] for one in found["spec"]["template"]["spec"]["containers"]] == ["web"]
 
@@ -45,24 +47,26 @@ def test_what_somebody_has_set_may_be_as_he_likes() -> None:
         {"manager": "other", "fieldsV1": {}},
     ]
     rules = [rule(managers=("scaler",))]
-    own = ignore_differences.without(deployment(1), rules, live)
-    theirs = ignore_differences.without({key: held for key, held in live.items() if key != "metadata"}, rules, live)
+    own = ignore_differences.remove_ignored_fields(deployment(1), rules, live)
+    theirs = ignore_differences.remove_ignored_fields(
+        {key: held for key, held in live.items() if key != "metadata"}, rules, live
+    )
     assert own["spec"] == theirs["spec"] and "replicas" not in own["spec"]
 
 
 def test_what_may_differ_is_applied_as_it_is_there() -> None:
     rules = [rule(pointers=("/spec/replicas", "/spec/template/spec/containers/0/image", "/metadata/labels"))]
-    found = ignore_differences.respected(deployment(1), rules, deployment(7, "b"))
+    found = ignore_differences.keep_ignored_fields(deployment(1), rules, deployment(7, "b"))
     assert found == deployment(7, "b")
-    assert ignore_differences.respected(deployment(1), rules, None) == deployment(1)
+    assert ignore_differences.keep_ignored_fields(deployment(1), rules, None) == deployment(1)
     bare = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {}}
-    assert "replicas" not in ignore_differences.respected(deployment(1), rules, bare)["spec"]
+    assert "replicas" not in ignore_differences.keep_ignored_fields(deployment(1), rules, bare)["spec"]
 
 
 @needs("gotemplate")
 def test_jq_names_what_may_differ_and_what_does_not_fit_takes_nothing() -> None:
     expressions = ('.spec.template.spec.containers[] | select(.name == "side")', ".spec.nothing[].x", ".spec.replicas")
-    found = ignore_differences.without(deployment(1), [rule(expressions=expressions)], None)
+    found = ignore_differences.remove_ignored_fields(deployment(1), [rule(expressions=expressions)], None)
     assert [one["name"] for one in found["spec"]["template"]["spec"]["containers"]] == ["web"]
     assert "replicas" not in found["spec"]
 
@@ -79,7 +83,9 @@ def test_jq_names_what_may_differ_and_what_does_not_fit_takes_nothing() -> None:
 )
 def test_what_is_no_jq_or_takes_too_long_is_told(expression: str, words: str) -> None:
     if not words:
-        assert ignore_differences.without(deployment(1), [rule(expressions=(f".[{expression} | keys[0]]",))], None)
+        assert ignore_differences.remove_ignored_fields(
+            deployment(1), [rule(expressions=(f".[{expression} | keys[0]]",))], None
+        )
         return
     with pytest.raises(SealError, match=words):
-        ignore_differences.without(deployment(1), [rule(expressions=(expression,))], None)
+        ignore_differences.remove_ignored_fields(deployment(1), [rule(expressions=(expression,))], None)

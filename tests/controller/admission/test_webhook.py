@@ -17,9 +17,9 @@ from cryptography import x509
 from gatekeeper import config
 from gatekeeper.controller.admission import certificates
 from gatekeeper.controller.admission import review as admission_review
-from gatekeeper.controller.admission.review import Admission
-from gatekeeper.controller.runtime.http_server import Request
-from gatekeeper.controller.runtime.telemetry import Figures
+from gatekeeper.controller.admission.review import AdmissionReviewer
+from gatekeeper.controller.runtime.http_server import HttpRequest
+from gatekeeper.controller.runtime.telemetry import Metrics
 from gatekeeper.engines.rego import library
 from gatekeeper.gate import pipeline
 from gatekeeper.workspace import tree as workspace_tree
@@ -28,7 +28,7 @@ from tests.controller.deployment import Running, controller, until
 from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster, free_port
 
-CASES = sorted(path for path in library.folder().rglob("*.yaml") if path.stem in ("bad", "good"))
+CASES = sorted(path for path in library.find_folder().rglob("*.yaml") if path.stem in ("bad", "good"))
 POD: dict[str, Any] = {
     "metadata": {"name": "p", "namespace": "prod"},
     "spec": {"containers": [{"name": "c", "image": "nginx:1.25"}]},
@@ -62,14 +62,14 @@ def repository(root: Path, rule: str = RULE, profile: str = "off") -> Path:
     return root
 
 
-def review(value: Any, operation: str = "CREATE", old: Any = None) -> Request:
+def review(value: Any, operation: str = "CREATE", old: Any = None) -> HttpRequest:
     request = {"uid": "u", "operation": operation, "object": value, "oldObject": old, "namespace": "prod", "name": ""}
     whole = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
-    return Request("POST", "/validate", {}, orjson.dumps(whole))
+    return HttpRequest("POST", "/validate", {}, orjson.dumps(whole))
 
 
-def answered(asked: Admission, request: Request) -> Any:
-    answer = asked.answer(request)
+def answered(asked: AdmissionReviewer, request: HttpRequest) -> Any:
+    answer = asked.handle_request(request)
     assert answer is not None and answer.status == 200
     response = orjson.loads(answer.body)["response"]
     assert response["uid"] == "u"
@@ -82,13 +82,13 @@ def test_all_cases_of_the_library_have_the_verdict_that_ci_gives_them(tmp_path: 
     for number, case in enumerate(CASES):
         (tmp_path / f"{number}.yaml").write_text(case.read_text())
     settings = config.load(tmp_path, None)
-    tree = workspace_tree.gather([tmp_path], tmp_path, ())
-    whole = pipeline.judge_all(tree, settings, pipeline.Asked(1))
-    parts = {resource.origin.file: lot for _, lot in whole.parts for resource in lot}
+    tree = workspace_tree.build_tree([tmp_path], tmp_path, ())
+    whole = pipeline.run_full_check(tree, settings, pipeline.CheckOptions(1))
+    parts = {resource.origin.file: lot for _, lot in whole.resource_groups for resource in lot}
     assert len(parts) > 80
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "gatekeeper.yaml").write_text((tmp_path / "gatekeeper.yaml").read_text())
-    rules = admission_review.read(tmp_path / "empty", None)
+    rules = admission_review.load_policies(tmp_path / "empty", None)
     # What is of files alone an object cannot have.
     others = ("references/", "secrets/plaintext", "plaintext/", "sealed/", "external/", "yaml/", "leaks/")
     wrong = []
@@ -97,21 +97,25 @@ def test_all_cases_of_the_library_have_the_verdict_that_ci_gives_them(tmp_path: 
             in_ci = {
                 (one.rule, one.message)
                 for one in whole.verdict.findings
-                if one.resource == resource.ref
-                and one.place.file == resource.origin.file
+                if one.resource_ref == resource.ref
+                and one.location.file == resource.origin.file
                 and not one.rule.startswith(others)
             }
-            here = {(one.rule, one.message) for one in admission_review.judged(rules, [resource.value]).findings}
+            here = {
+                (one.rule, one.message) for one in admission_review.evaluate_objects(rules, [resource.value]).findings
+            }
             if in_ci != here:
                 wrong.append((resource.origin.file, in_ci ^ here))
     assert not wrong, wrong[:5]
 
 
 def test_what_is_refused_is_told_with_rule_and_reason_and_warnings_pass(tmp_path: Path) -> None:
-    asked = Admission(repository(tmp_path), None, False, Figures())
+    asked = AdmissionReviewer(repository(tmp_path), None, False, Metrics())
     assert answered(asked, review({"apiVersion": "v1", "kind": "Pod", **POD})) == {
-        "uid": "u", "allowed": True, "warnings": ["main/warn: no team"],
-    }  # fmt: skip
+        "uid": "u",
+        "allowed": True,
+        "warnings": ["main/warn: no team"],
+    }
     late = {"apiVersion": "v1", "kind": "Pod", **POD, "spec": {"containers": [{"name": "c", "image": "nginx:latest"}]}}
     refused = answered(asked, review(late))
     assert refused["allowed"] is False and refused["status"]["code"] == 403
@@ -124,21 +128,21 @@ def test_what_is_refused_is_told_with_rule_and_reason_and_warnings_pass(tmp_path
     assert not answered(asked, review(late, "UPDATE", {"apiVersion": "v1", "kind": "Pod", **POD}))["allowed"]
     assert answered(asked, review(None, "DELETE", late))["allowed"]
     for body in (b"x", b"{}", b"[]", b'{"kind": "AdmissionReview"}'):
-        answer = asked.answer(Request("POST", "/validate", {}, body))
+        answer = asked.handle_request(HttpRequest("POST", "/validate", {}, body))
         assert answer is not None and answer.status == 400
 
 
 def test_other_policies_count_when_they_can_be_used_and_what_cannot_be_judged_is_refused(tmp_path: Path) -> None:
-    asked = Admission(repository(tmp_path), None, False, Figures())
+    asked = AdmissionReviewer(repository(tmp_path), None, False, Metrics())
     pod = {"apiVersion": "v1", "kind": "Pod", **POD}
     repository(tmp_path, RULE.replace('":latest"', '":1.25"'))
-    asked.refresh()
+    asked.reload_if_changed()
     assert not answered(asked, review(pod))["allowed"]
     repository(tmp_path, "package main\n\nimport rego.v1\n\ndeny contains 1 if nothing.of.that(\n")
-    asked.refresh()
+    asked.reload_if_changed()
     closed = answered(asked, review(pod))
     assert closed["allowed"] is False and "could not judge" in closed["status"]["message"]
-    opened = answered(Admission(tmp_path, None, True, Figures()), review(pod))
+    opened = answered(AdmissionReviewer(tmp_path, None, True, Metrics()), review(pod))
     assert opened["allowed"] and "could not judge" in opened["warnings"][0]
 
 
@@ -156,9 +160,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             spec = {"group": "wgpolicyk8s.io", "scope": scope, "names": names, "versions": [version]}
             found.make(
                 "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-                {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-                 "metadata": {"name": f"{plural}.wgpolicyk8s.io"}, "spec": spec},
-            )  # fmt: skip
+                {
+                    "apiVersion": "apiextensions.k8s.io/v1",
+                    "kind": "CustomResourceDefinition",
+                    "metadata": {"name": f"{plural}.wgpolicyk8s.io"},
+                    "spec": spec,
+                },
+            )
         found.wait(f"{REPORTS}/policyreports")
         yield found
         found.ask("DELETE", f"{HOOKS}/gatekeeper")
@@ -168,9 +176,14 @@ def hook(cluster: Cluster, port: int, policy: str = "Fail") -> None:
     """The configuration that tells the API server to ask, as `controller manifests` has it, by address."""
     rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["pods"]}]
     one = {
-        "name": "validate.gatekeeper-gitops.io", "admissionReviewVersions": ["v1"], "sideEffects": "None", "rules": rules,
-        "clientConfig": {"url": f"https://127.0.0.1:{port}/validate"}, "failurePolicy": policy, "timeoutSeconds": 5,
-    }  # fmt: skip
+        "name": "validate.gatekeeper-gitops.io",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "rules": rules,
+        "clientConfig": {"url": f"https://127.0.0.1:{port}/validate"},
+        "failurePolicy": policy,
+        "timeoutSeconds": 5,
+    }
     cluster.make(HOOKS, {"metadata": {"name": "gatekeeper"}, "webhooks": [one]})
 
 
@@ -224,7 +237,7 @@ def test_a_certificate_that_is_over_soon_is_made_anew_and_trusted_while_it_runs(
     root = repository(tmp_path / "root")
     run = ("--controllers", "admission", "--policies", root, "--scan-every", "0", *where)
     # Of a replica that went away while it was nearly over.
-    old = certificates.made(None, ["127.0.0.1"], 0.001)
+    old = certificates.issue_certificate(None, ["127.0.0.1"], 0.001)
     data = {field: base64.b64encode(held.reveal()).decode() for field, held in old.items()}
     secret = "/api/v1/namespaces/prod/secrets"
     cluster.ask("DELETE", f"{secret}/gatekeeper-webhook-certificate")
@@ -241,13 +254,13 @@ def test_a_certificate_that_is_over_soon_is_made_anew_and_trusted_while_it_runs(
 
 
 def test_a_new_authority_is_made_when_the_old_is_over_before_the_certificate_is() -> None:
-    first = certificates.made(None, ["a.svc", "127.0.0.1"], 30)
-    same = certificates.made(first, ["a.svc"], 30)
+    first = certificates.issue_certificate(None, ["a.svc", "127.0.0.1"], 30)
+    same = certificates.issue_certificate(first, ["a.svc"], 30)
     assert same["ca.crt"].reveal() == first["ca.crt"].reveal()
-    longer = certificates.made(first, ["a.svc"], 4000)
+    longer = certificates.issue_certificate(first, ["a.svc"], 4000)
     assert longer["ca.crt"].reveal() != first["ca.crt"].reveal()
     broken = {**first, "ca.crt": first["ca.key"]}
-    assert certificates.made(broken, ["a.svc"], 30)["ca.crt"].reveal() != first["ca.key"].reveal()
+    assert certificates.issue_certificate(broken, ["a.svc"], 30)["ca.crt"].reveal() != first["ca.key"].reveal()
     leaf = x509.load_pem_x509_certificate(first["tls.crt"].reveal())
     leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(first["ca.crt"].reveal()))
 

@@ -29,20 +29,26 @@ def definition(kind: str, plural: str) -> dict[str, Any]:
     version = {"name": "v1alpha1", "served": True, "storage": True, "schema": SCHEMA}
     spec = {"group": "argoproj.io", "scope": "Namespaced", "names": names, "versions": [version]}
     return {
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.argoproj.io"}, "spec": spec,
-    }  # fmt: skip
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.argoproj.io"},
+        "spec": spec,
+    }
 
 
 def project(name: str = "default", **spec: Any) -> dict[str, Any]:
     every = [{"group": "*", "kind": "*"}]
     whole = {
-        "sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}], "clusterResourceWhitelist": every,
-    }  # fmt: skip
+        "sourceRepos": ["*"],
+        "destinations": [{"server": "*", "namespace": "*"}],
+        "clusterResourceWhitelist": every,
+    }
     return {
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
-        "metadata": {"name": name, "namespace": "argocd"}, "spec": {**whole, **spec},
-    }  # fmt: skip
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AppProject",
+        "metadata": {"name": name, "namespace": "argocd"},
+        "spec": {**whole, **spec},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +90,17 @@ class Place:
 
     def app(self, name: str = "apps", policy: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
         whole = {
-            "project": "default", "source": {"repoURL": f"file://{self.root}", "targetRevision": "main", "path": name},
+            "project": "default",
+            "source": {"repoURL": f"file://{self.root}", "targetRevision": "main", "path": name},
             "destination": {"server": "https://kubernetes.default.svc", "namespace": "prod"},
             "syncPolicy": AUTO if policy is None else policy,
-        }  # fmt: skip
+        }
         return {
-            "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-            "metadata": {"name": name, "namespace": "argocd"}, "spec": {**whole, **spec},
-        }  # fmt: skip
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Application",
+            "metadata": {"name": name, "namespace": "argocd"},
+            "spec": {**whole, **spec},
+        }
 
     def get(self, name: str = "apps") -> Any:
         return self.cluster.ask("GET", f"{APPS}/{name}")[1]
@@ -100,9 +109,10 @@ class Place:
         """Sync status, health, and the phase of the last operation."""
         status = self.get(name).get("status") or {}
         return (
-            (status.get("sync") or {}).get("status", ""), (status.get("health") or {}).get("status", ""),
+            (status.get("sync") or {}).get("status", ""),
+            (status.get("health") or {}).get("status", ""),
             (status.get("operationState") or {}).get("phase", ""),
-        )  # fmt: skip
+        )
 
     def told(self, name: str = "apps") -> dict[str, str]:
         """The conditions."""
@@ -141,9 +151,11 @@ def marked(value: dict[str, Any], **notes: str) -> dict[str, Any]:
 def job(name: str, **notes: str) -> dict[str, Any]:
     pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "registry.example/c@sha256:" + "0" * 64}]}
     value = {
-        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": "prod"},
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": "prod"},
         "spec": {"template": {"spec": pod}},
-    }  # fmt: skip
+    }
     return marked(value, **notes)
 
 
@@ -190,12 +202,17 @@ def test_a_commit_comes_into_the_cluster_and_what_somebody_changes_is_put_right(
         assert status["sync"]["revision"] == status["operationState"]["syncResult"]["revision"] == first
         assert status["sync"]["comparedTo"]["source"] == value["spec"]["source"]
         assert [(one["kind"], one["name"], one["status"]) for one in status["resources"]] == [
-            ("ConfigMap", "w", "Synced"), ("ConfigMap", "x", "Synced"),
-        ]  # fmt: skip
+            ("ConfigMap", "w", "Synced"),
+            ("ConfigMap", "x", "Synced"),
+        ]
         assert status["history"][0] | {"deployStartedAt": "", "deployedAt": ""} == {
-            "id": 0, "revision": first, "source": value["spec"]["source"], "initiatedBy": {"automated": True},
-            "deployStartedAt": "", "deployedAt": "",
-        }  # fmt: skip
+            "id": 0,
+            "revision": first,
+            "source": value["spec"]["source"],
+            "initiatedBy": {"automated": True},
+            "deployStartedAt": "",
+            "deployedAt": "",
+        }
         assert status["sourceType"] == "Directory" and "finalizers" not in value["metadata"]
         assert place.data("deep") is None
         live = cluster.ask("GET", f"{MAPS}/x")[1]
@@ -220,7 +237,7 @@ def test_a_commit_comes_into_the_cluster_and_what_somebody_changes_is_put_right(
         assert running.stop() == 0
     from gatekeeper.controller.runtime import audit_log
 
-    count, fault = audit_log.verified(audit_log.lines(log))
+    count, fault = audit_log.verify_chain(audit_log.read_lines(log))
     assert fault is None and count > 4 and '"Application"' in log.read_text() and "Ann" in log.read_text()
 
 
@@ -257,9 +274,11 @@ def test_waves_and_hooks_come_one_after_the_other_and_hooks_run_for_a_commit_onl
         assert [cluster.ask("GET", f"{JOBS}/{name}")[0] for name in ("before", "after", "never")] == [200, 404, 404]
         results = place.get()["status"]["operationState"]["syncResult"]["resources"]
         assert [(one["name"], one["syncPhase"], one["hookPhase"]) for one in results] == [
-            ("before", "PreSync", "Succeeded"), ("early", "Sync", "Succeeded"), ("late", "Sync", "Succeeded"),
+            ("before", "PreSync", "Succeeded"),
+            ("early", "Sync", "Succeeded"),
+            ("late", "Sync", "Succeeded"),
             ("after", "PostSync", "Succeeded"),
-        ]  # fmt: skip
+        ]
         # What is healed is no new commit.
         cluster.ask("PATCH", f"{MAPS}/late", {"data": {"a": "changed"}})
         until(lambda: place.data("late") == {"a": "1"}, running)
@@ -472,11 +491,15 @@ def test_a_project_says_what_an_application_may(place: Place, tmp_path: Path) ->
     place.put("apps/all.yaml", config("x"))
     cluster = place.cluster
     narrow = project(
-        "narrow", sourceRepos=[f"file://{place.root}"],
+        "narrow",
+        sourceRepos=[f"file://{place.root}"],
         destinations=[{"server": "https://kubernetes.default.svc", "namespace": "prod"}],
-        clusterResourceWhitelist=[], namespaceResourceBlacklist=[{"group": "", "kind": "Secret"}],
-        syncWindows=[{"kind": "deny", "schedule": "* * * * *", "duration": "1h", "applications": ["*"], "manualSync": True}],
-    )  # fmt: skip
+        clusterResourceWhitelist=[],
+        namespaceResourceBlacklist=[{"group": "", "kind": "Secret"}],
+        syncWindows=[
+            {"kind": "deny", "schedule": "* * * * *", "duration": "1h", "applications": ["*"], "manualSync": True}
+        ],
+    )
     with argo(place, tmp_path) as running:
         cluster.make(APPS, place.app(project="nobody"))
         until(lambda: "argocd/nobody is not there" in place.told().get("ComparisonError", ""), running)

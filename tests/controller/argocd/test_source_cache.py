@@ -20,7 +20,7 @@ import yaml
 
 from gatekeeper.host import toolchain
 from tests.conftest import SHARED, needs, shared
-from tests.controller.argocd.test_applications import (  # fmt: skip
+from tests.controller.argocd.test_applications import (
     APPS,
     BACKGROUND,
     CRDS,
@@ -53,19 +53,23 @@ kind: ConfigMap
 metadata: {name: check, annotations: {helm.sh/hook: test}}
 """
 WIDGETS = {
-    "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
     "metadata": {"name": "widgets.example.com"},
     "spec": {
-        "group": "example.com", "scope": "Namespaced",
+        "group": "example.com",
+        "scope": "Namespaced",
         "names": {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"},
         "versions": [
             {
-                "name": "v1", "served": True, "storage": True,
+                "name": "v1",
+                "served": True,
+                "storage": True,
                 "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
             }
         ],
     },
-}  # fmt: skip
+}
 
 
 def chart(place: Place) -> None:
@@ -141,7 +145,7 @@ class Shelf(SimpleHTTPRequestHandler):
 def test_a_chart_of_a_chart_repository_is_the_newest_that_will_do(place: Place, tmp_path: Path) -> None:
     shelf = tmp_path / "shelf"
     shelf.mkdir()
-    helm = toolchain.find("helm")
+    helm = toolchain.find_program("helm")
     packed(shelf, "1.0.0", TEMPLATE, helm)
     place.put("env/prod.yaml", {"colour": "blue"})
     listening = ThreadingHTTPServer(("127.0.0.1", 0), partial(Shelf, directory=str(shelf)))
@@ -193,9 +197,10 @@ def test_a_kustomization_is_built_with_what_the_application_adds(place: Place, t
     place.put("apps/kustomization.yaml", {"resources": ["all.yaml"]})
     place.put("apps/all.yaml", config("x", namespace=""))
     added = {
-        "namePrefix": "my-", "commonAnnotations": {"team": "shop"},
+        "namePrefix": "my-",
+        "commonAnnotations": {"team": "shop"},
         "patches": [{"target": {"kind": "ConfigMap"}, "patch": '[{"op": "add", "path": "/data/b", "value": "2"}]'}],
-    }  # fmt: skip
+    }
     source = {**place.app()["spec"]["source"], "kustomize": added}
     with argo(place, tmp_path) as running:
         place.cluster.make(APPS, place.app(source=source))
@@ -267,9 +272,10 @@ def test_namespaces_are_made_and_what_cannot_be_changed_is_made_anew_if_that_is_
     place.put("gatekeeper.yaml", {"library": {"profile": "off"}, "policies": {"paths": ["policy"]}})
     place.put("apps/all.yaml", frozen)
     wanted = {
-        "automated": {"prune": True, "selfHeal": True}, "syncOptions": [*BACKGROUND, "CreateNamespace=true"],
+        "automated": {"prune": True, "selfHeal": True},
+        "syncOptions": [*BACKGROUND, "CreateNamespace=true"],
         "managedNamespaceMetadata": {"labels": {"team": "shop"}},
-    }  # fmt: skip
+    }
     there = {"server": "https://kubernetes.default.svc", "namespace": "made"}
     with argo(place, tmp_path) as running:
         wrong = {**wanted, "managedNamespaceMetadata": {"labels": {"team": "nobody"}}}

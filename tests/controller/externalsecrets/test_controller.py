@@ -56,7 +56,7 @@ def deployment(name: str, annotations: dict[str, str]) -> dict[str, Any]:
 
 def restarted(place: Place, name: str) -> bool:
     value = place.cluster.ask("GET", f"{APPS}/{name}")[1]
-    return reloader.RESTARTED in (value["spec"]["template"]["metadata"].get("annotations") or {})
+    return reloader.RESTARTED_ANNOTATION in (value["spec"]["template"]["metadata"].get("annotations") or {})
 
 
 def test_what_an_external_secret_hangs_on_counts_as_soon_as_it_is_another(place: Place, tmp_path: Path) -> None:
@@ -122,8 +122,12 @@ def test_of_what_is_put_into_many_namespaces_it_is_told_where_it_is_and_where_no
     cluster, path = place.cluster, f"{API}/clusterexternalsecrets"
     if cluster.ask("GET", f"{API}/clustersecretstores/vault")[0] == 404:
         cluster.make(f"{API}/clustersecretstores", yaml.safe_load(STORE.format(url=place.vault.url)))
-    value = {"apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", "metadata": {"name": "wide"},
-             "spec": {"namespaces": ["prod", "other", "nowhere"], "externalSecretSpec": es("wide")["spec"]}}  # fmt: skip
+    value = {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ClusterExternalSecret",
+        "metadata": {"name": "wide"},
+        "spec": {"namespaces": ["prod", "other", "nowhere"], "externalSecretSpec": es("wide")["spec"]},
+    }
 
     def status() -> Any:
         return cluster.ask("GET", f"{path}/wide")[1].get("status") or {}
@@ -150,13 +154,13 @@ def test_of_what_is_put_into_many_namespaces_it_is_told_where_it_is_and_where_no
 def test_a_workload_begins_anew_only_for_what_it_names() -> None:
     auto = {"secret.reloader.stakater.com/auto": "true"}
     one = deployment("a", auto)
-    assert reloader.is_asked(one, {"db"}) and not reloader.is_asked(one, {"other"})
+    assert reloader.is_restart_requested(one, {"db"}) and not reloader.is_restart_requested(one, {"other"})
     named = deployment("a", {"secret.reloader.stakater.com/reload": "x, other"})
-    assert reloader.is_asked(named, {"other"}) and not reloader.is_asked(named, {"db"})
-    assert not reloader.is_asked(deployment("a", {}), {"db"})
+    assert reloader.is_restart_requested(named, {"other"}) and not reloader.is_restart_requested(named, {"db"})
+    assert not reloader.is_restart_requested(deployment("a", {}), {"db"})
     pod = {
         "imagePullSecrets": [{"name": "pull"}],
         "containers": [{"envFrom": [{"secretRef": {"name": "all"}}]}],
         "volumes": [{"secret": {"secretName": "files"}}, {"projected": {"sources": [{"secret": {"name": "part"}}]}}],
     }
-    assert set(reloader.named_in(pod)) == {"all", "files", "part"}
+    assert set(reloader.list_referenced_secrets(pod)) == {"all", "files", "part"}

@@ -150,8 +150,12 @@ def test_a_commit_comes_into_the_cluster_and_what_somebody_changes_is_put_right(
 
 def test_what_is_deleted_while_it_is_waited_for_is_applied_again(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
-    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "prod"},
-             "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}  # fmt: skip
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "c", "namespace": "prod"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
     place.put("apps/all.yaml", config("x"), claim)
     claims = "/api/v1/namespaces/prod/persistentvolumeclaims/c"
     with controller(cluster, tmp_path) as running:
@@ -240,7 +244,7 @@ def test_a_refused_commit_changes_nothing_and_the_next_good_one_does(place: Plac
         until(lambda: third in log.read_text().splitlines()[-1], running)
     from gatekeeper.controller.runtime import audit_log
 
-    count, fault = audit_log.verified(audit_log.lines(log))
+    count, fault = audit_log.verify_chain(audit_log.read_lines(log))
     assert fault is None and count == 5
 
 

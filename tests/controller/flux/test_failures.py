@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from gatekeeper.cluster import client
-from gatekeeper.cluster.dynamic_client import Kind, Objects, Refusal
+from gatekeeper.cluster.dynamic_client import ApiStatusError, DynamicClient, Kind
 from gatekeeper.cluster.reflector import GONE, Reflector
 from tests.controller.deployment import controller, until
 from tests.controller.flux.test_controller import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
@@ -180,8 +180,11 @@ def test_too_many_requests_are_sent_again_when_there_is_time_for_them(place: Pla
     cluster.make(f"{FLOWS}/prioritylevelconfigurations", {"metadata": {"name": "none"}, "spec": level})
     what = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"], "namespaces": ["prod"]}]
     subject = {"kind": "ServiceAccount", "serviceAccount": {"name": "gatekeeper", "namespace": "gatekeeper-system"}}
-    flow = {"matchingPrecedence": 2, "priorityLevelConfiguration": {"name": "none"},
-            "rules": [{"resourceRules": what, "subjects": [subject]}]}  # fmt: skip
+    flow = {
+        "matchingPrecedence": 2,
+        "priorityLevelConfiguration": {"name": "none"},
+        "rules": [{"resourceRules": what, "subjects": [subject]}],
+    }
     cluster.make(f"{FLOWS}/flowschemas", {"metadata": {"name": "none"}, "spec": flow})
     place.put("apps/all.yaml", *(config(f"m{number}") for number in range(60)))
     with controller(as_account(cluster, tmp_path), tmp_path, "-n", "gatekeeper-system") as running:
@@ -195,7 +198,7 @@ def test_too_many_requests_are_sent_again_when_there_is_time_for_them(place: Pla
     cluster.ask("DELETE", f"{FLOWS}/prioritylevelconfigurations/none")
 
 
-READ_FROM: list[Objects] = []
+READ_FROM: list[DynamicClient] = []
 
 
 def test_a_watch_from_what_the_server_has_forgotten_lists_anew(machine: Machine, place: Place) -> None:
@@ -207,10 +210,10 @@ def test_a_watch_from_what_the_server_has_forgotten_lists_anew(machine: Machine,
     cluster.wait(REPOSITORIES)
     cluster.make(MAPS, config("before"))
     told: list[tuple[Any, Any, Any]] = []
-    with client.opened(cluster.kubeconfig) as opened:
-        asks = Objects(opened)
+    with client.open_client(cluster.kubeconfig) as opened:
+        asks = DynamicClient(opened)
         watch = Reflector(asks, CONFIGS, lambda value: value["metadata"]["name"], lambda *one: told.append(one))
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(ApiStatusError) as refused:
             watch._version = "1"
             watch._watch()
         assert refused.value.code == GONE

@@ -21,11 +21,17 @@ from tests.servers.cluster import Cluster
 IMAGE = "registry.example/gatekeeper@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 ALL = "flux,argo,sealed,external,admission"
 PLACES = {
-    "ServiceAccount": "/api/v1", "Service": "/api/v1", "Deployment": "/apis/apps/v1", "ClusterRole": "/apis/rbac.authorization.k8s.io/v1",
-    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1", "Role": "/apis/rbac.authorization.k8s.io/v1",
-    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1", "PodDisruptionBudget": "/apis/policy/v1",
-    "NetworkPolicy": "/apis/networking.k8s.io/v1", "ValidatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1",
-}  # fmt: skip
+    "ServiceAccount": "/api/v1",
+    "Service": "/api/v1",
+    "Deployment": "/apis/apps/v1",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1",
+    "Role": "/apis/rbac.authorization.k8s.io/v1",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1",
+    "PodDisruptionBudget": "/apis/policy/v1",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1",
+    "ValidatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1",
+}
 
 
 def printed(*more: str) -> list[dict[str, Any]]:

@@ -15,10 +15,10 @@ from gatekeeper.errors import ToolError
 from tests.conftest import command
 
 
-def written(file: Path, count: int = 5) -> audit_log.Head:
-    log = audit_log.Log(file)
+def written(file: Path, count: int = 5) -> audit_log.AuditHead:
+    log = audit_log.AuditLog(file)
     for number in range(count):
-        log.add({"step": "done", "object": f"flux-system/k{number}", "message": f"é {number}"})
+        log.append({"step": "done", "object": f"flux-system/k{number}", "message": f"é {number}"})
     log.close()
     return log.head
 
@@ -27,7 +27,7 @@ def test_a_log_goes_on_where_it_ended_and_is_as_it_was_written(tmp_path: Path) -
     file = tmp_path / "new" / "audit.jsonl"
     written(file)
     head = written(file, 2)
-    assert head.number == 7 and audit_log.verified(audit_log.lines(file), head) == (7, None)
+    assert head.number == 7 and audit_log.verify_chain(audit_log.read_lines(file), head) == (7, None)
     code, out, _ = command("audit", "verify", file, "--head", str(head))
     assert (code, out) == (0, f"{file}: 7 entries, all as written\n")
     code, out, _ = command("audit", "show", file, "--object", "flux-system/k1")
@@ -46,7 +46,7 @@ def test_any_byte_that_is_changed_is_found(
     changed = lines[line][:spot] + bytes([byte]) + lines[line][spot + 1 :]
     if changed == lines[line]:
         return
-    count, fault = audit_log.verified([*lines[:line], changed, *lines[line + 1 :]], head)
+    count, fault = audit_log.verify_chain([*lines[:line], changed, *lines[line + 1 :]], head)
     assert fault is not None and count <= line
 
 
@@ -73,11 +73,11 @@ def test_what_is_missing_is_told_with_its_line(tmp_path: Path, what: object, lin
 
 def test_a_log_that_was_written_anew_as_a_whole_is_not_the_one_that_the_head_is_of(tmp_path: Path) -> None:
     head = written(tmp_path / "old")
-    log = audit_log.Log(tmp_path / "new")
+    log = audit_log.AuditLog(tmp_path / "new")
     for _ in range(5):
-        log.add({"step": "done", "object": "flux-system/other"})
-    assert audit_log.verified(audit_log.lines(tmp_path / "new")) == (5, None)
-    _, fault = audit_log.verified(audit_log.lines(tmp_path / "new"), head)
+        log.append({"step": "done", "object": "flux-system/other"})
+    assert audit_log.verify_chain(audit_log.read_lines(tmp_path / "new")) == (5, None)
+    _, fault = audit_log.verify_chain(audit_log.read_lines(tmp_path / "new"), head)
     assert fault is not None and fault.line == 5 and "written anew" in fault.reason
 
 
@@ -87,7 +87,7 @@ def test_an_entry_that_was_not_written_to_its_end_was_of_nothing_that_was_done(t
     whole = file.read_bytes()
     file.write_bytes(whole + b'{"schema": "gatek')
     head = written(file, 1)
-    assert head.number == 6 and audit_log.verified(audit_log.lines(file)) == (6, None)
+    assert head.number == 6 and audit_log.verify_chain(audit_log.read_lines(file)) == (6, None)
     assert file.read_bytes().startswith(whole)
 
 
@@ -98,26 +98,26 @@ def test_a_log_that_cannot_go_on_is_refused(tmp_path: Path) -> None:
     last = {**orjson.loads(lines[-1]), "object": "another"}
     file.write_bytes(b"".join(lines[:-1]) + orjson.dumps(last) + b"\n")
     with pytest.raises(ToolError, match="the last entry was changed"):
-        audit_log.Log(file)
+        audit_log.AuditLog(file)
     file.write_bytes(b"hello\n")
     with pytest.raises(ToolError, match="is no entry of an audit log"):
-        audit_log.Log(file)
+        audit_log.AuditLog(file)
     with pytest.raises(ToolError, match="cannot be opened"):
-        audit_log.Log(tmp_path)
+        audit_log.AuditLog(tmp_path)
 
 
 def test_a_full_disk_is_told_and_what_was_written_before_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "audit.jsonl"
     written(file)
-    log, before = audit_log.Log(file), file.read_bytes()
+    log, before = audit_log.AuditLog(file), file.read_bytes()
     real = os.write
     # As much as there was room for, and then no more.
     monkeypatch.setattr(os, "write", lambda handle, line: real(handle, line[:10]))
     with pytest.raises(ToolError, match="cannot be written"):
-        log.add({"step": "done"})
+        log.append({"step": "done"})
     monkeypatch.undo()
     assert file.read_bytes() == before
-    assert log.add({"step": "done"}).number == 6 and audit_log.verified(audit_log.lines(file)) == (6, None)
+    assert log.append({"step": "done"}).number == 6 and audit_log.verify_chain(audit_log.read_lines(file)) == (6, None)
 
 
 @pytest.mark.parametrize("head", ["x", "1:abc", "1"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatekeeper.controller.runtime.drift_watch import is_drift, seen
+from gatekeeper.controller.runtime.drift_watch import is_drift, observe_kustomization_object
 
 FIELDS: dict[str, Any] = {"f:data": {"f:a": {}, "f:b": {}}}
 
@@ -22,23 +22,28 @@ OURS = manager("gatekeeper")
 
 
 def test_an_object_is_that_of_the_kustomization_whose_labels_it_has() -> None:
-    assert seen(value(OURS)).owner == ("flux-system", "apps")
+    assert observe_kustomization_object(value(OURS)).owner == ("flux-system", "apps")
 
 
 def test_what_others_set_or_take_away_is_drift() -> None:
-    before = seen(value(OURS))
-    assert is_drift(before, seen(value(OURS, manager("kubectl-edit"))))
-    assert is_drift(seen(value(OURS, manager("hpa"))), seen(value(OURS, manager("hpa", "2026-01-01T00:00:01Z"))))
+    before = observe_kustomization_object(value(OURS))
+    assert is_drift(before, observe_kustomization_object(value(OURS, manager("kubectl-edit"))))
+    assert is_drift(
+        observe_kustomization_object(value(OURS, manager("hpa"))),
+        observe_kustomization_object(value(OURS, manager("hpa", "2026-01-01T00:00:01Z"))),
+    )
     # Who takes a field away has none: ours are fewer, and since the same moment.
-    assert is_drift(before, seen(value(manager("gatekeeper", fields={"f:data": {"f:a": {}}}))))
+    assert is_drift(before, observe_kustomization_object(value(manager("gatekeeper", fields={"f:data": {"f:a": {}}}))))
     assert is_drift(before, None)
 
 
 def test_what_we_apply_and_what_the_cluster_says_of_its_state_is_none() -> None:
-    before = seen(value(OURS))
-    assert not is_drift(before, seen(value(manager("gatekeeper", "2026-01-01T00:00:05Z", {"f:data": {}}))))
+    before = observe_kustomization_object(value(OURS))
+    assert not is_drift(
+        before, observe_kustomization_object(value(manager("gatekeeper", "2026-01-01T00:00:05Z", {"f:data": {}})))
+    )
     status = manager("kubelet", subresource="status")
-    assert not is_drift(before, seen(value(OURS, status)))
+    assert not is_drift(before, observe_kustomization_object(value(OURS, status)))
     # Of an Application that another applies, what is told in it.
-    assert not is_drift(before, seen(value(OURS, manager("gatekeeper-status"))))
+    assert not is_drift(before, observe_kustomization_object(value(OURS, manager("gatekeeper-status"))))
     assert not is_drift(before, before)

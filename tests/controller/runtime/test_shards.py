@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.apply.prune_budget import Budget
+from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster import client
-from gatekeeper.cluster.dynamic_client import Objects
-from gatekeeper.controller.flux.controller import Flux, Options
-from gatekeeper.controller.runtime.telemetry import Figures
+from gatekeeper.cluster.dynamic_client import DynamicClient
+from gatekeeper.controller.flux.controller import FluxController, FluxOptions
+from gatekeeper.controller.runtime.telemetry import Metrics
 from tests.controller.argocd import test_applications
 from tests.controller.deployment import Running, controller, until
 from tests.controller.flux.test_controller import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
@@ -104,16 +104,19 @@ def test_at_midnight_all_is_judged_again(cluster: Cluster, tmp_path: Path, monke
     value = flux(sourceRef={"kind": "GitRepository", "name": "night"})
     value["metadata"]["name"] = "night"
     cluster.make(KUSTOMIZATIONS, value)
-    with client.opened(cluster.kubeconfig, "") as opened:
-        flux_ = Flux(
-            Objects(opened), Options(Budget(), storage=tmp_path / "kept"), lambda name: name.endswith("night"),
-            lambda act: None, Figures(),
-        )  # fmt: skip
+    with client.open_client(cluster.kubeconfig, "") as opened:
+        flux_ = FluxController(
+            DynamicClient(opened),
+            FluxOptions(PruneBudget(), storage_dir=tmp_path / "kept"),
+            lambda name: name.endswith("night"),
+            lambda act: None,
+            Metrics(),
+        )
         flux_.start()
         try:
             until(lambda: place.ready("night")[0] == "True")
             days[0] = today + datetime.timedelta(days=1)
-            flux_.sources.add(("flux-system", "night"))
+            flux_.source_worker.add(("flux-system", "night"))
             until(lambda: place.ready("night")[1] == "Refused")
             assert "not at night" in place.ready("night")[2] and place.data("late") == {"a": "1"}
         finally:

@@ -69,13 +69,13 @@ def test_a_collector_that_nobody_can_tell_is_a_fault_at_the_start(monkeypatch: p
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(UsageError, match=r"gatekeeper-gitops\[otel\]"):
-        tracing.begin()
+        tracing.start_tracing()
 
 
 def test_without_a_collector_nothing_is_loaded_or_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in tracing.ENDPOINTS:
+    for name in tracing.ENDPOINT_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    span, end = tracing.begin()
+    span, end = tracing.start_tracing()
     with span("a", "b"):
         pass
     end()

@@ -9,31 +9,31 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.controller.runtime.telemetry import Figures
-from gatekeeper.controller.runtime.worker import Loop
-from gatekeeper.controller.runtime.workqueue import FIRST_PAUSE, LONGEST_PAUSE, Queue
+from gatekeeper.controller.runtime.telemetry import Metrics
+from gatekeeper.controller.runtime.worker import Worker
+from gatekeeper.controller.runtime.workqueue import FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, WorkQueue
 
 
 def test_a_name_is_taken_once_however_often_it_was_named() -> None:
-    queue = Queue[str]()
+    queue = WorkQueue[str]()
     for name in ("a", "b", "a", "a"):
         queue.add(name)
     assert [queue.take(), queue.take()] == ["a", "b"] and len(queue) == 0
 
 
 def test_what_is_named_while_it_is_worked_on_comes_again_and_not_beside() -> None:
-    queue = Queue[str]()
+    queue = WorkQueue[str]()
     queue.add("a")
     assert queue.take() == "a" and queue.is_busy("a")
     queue.add("a")
     queue.add("b")
     assert queue.take() == "b"
-    queue.done("a")
+    queue.mark_done("a")
     assert queue.take() == "a"
 
 
 def test_what_is_due_later_waits_and_what_is_due_earlier_stays_so() -> None:
-    queue = Queue[str]()
+    queue = WorkQueue[str]()
     queue.add("later", 0.2)
     queue.add("later", 10)
     queue.add("soon", 10)
@@ -44,7 +44,7 @@ def test_what_is_due_later_waits_and_what_is_due_earlier_stays_so() -> None:
 
 
 def test_whoever_waits_is_let_go_when_it_is_closed() -> None:
-    queue = Queue[str]()
+    queue = WorkQueue[str]()
     with ThreadPoolExecutor() as pool:
         taken = pool.submit(queue.take)
         queue.close()
@@ -52,16 +52,19 @@ def test_whoever_waits_is_let_go_when_it_is_closed() -> None:
 
 
 def test_what_fails_is_left_alone_for_longer_each_time_and_not_for_ever() -> None:
-    queue = Queue[str]()
-    pauses = [queue.pause("a") for _ in range(40)]
-    assert pauses[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE] and max(pauses) == pauses[-1] == LONGEST_PAUSE
-    queue.forget("a")
-    assert queue.pause("a") == FIRST_PAUSE
+    queue = WorkQueue[str]()
+    pauses = [queue.next_backoff("a") for _ in range(40)]
+    assert (
+        pauses[:3] == [FIRST_BACKOFF_SECONDS, 2 * FIRST_BACKOFF_SECONDS, 4 * FIRST_BACKOFF_SECONDS]
+        and max(pauses) == pauses[-1] == MAX_BACKOFF_SECONDS
+    )
+    queue.forget_failures("a")
+    assert queue.next_backoff("a") == FIRST_BACKOFF_SECONDS
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0.0, 0.001, 0.003])), max_size=30))
 def test_whatever_is_named_is_worked_on_after_that_and_never_twice_at_once(names: list[tuple[int, float]]) -> None:
-    queue, busy, seen, wrong = Queue[int](), set[int](), dict[int, int](), list[int]()
+    queue, busy, seen, wrong = WorkQueue[int](), set[int](), dict[int, int](), list[int]()
     counting = threading.Lock()
 
     def work() -> None:
@@ -72,7 +75,7 @@ def test_whatever_is_named_is_worked_on_after_that_and_never_twice_at_once(names
                 seen[name] = seen.get(name, 0) + 1
             with counting:
                 busy.discard(name)
-            queue.done(name)
+            queue.mark_done(name)
 
     with ThreadPoolExecutor(3) as pool:
         running = [pool.submit(work) for _ in range(3)]
@@ -98,7 +101,7 @@ def test_a_fault_of_our_own_ends_no_worker_and_repeats_no_value() -> None:
         if name == "good":
             done.set()
 
-    loop = Loop("test", work, 1, Figures())
+    loop = Worker("test", work, 1, Metrics())
     loop.start()
     loop.add("bad")
     loop.add("good")

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gatekeeper.host.process import run
+from gatekeeper.host.process import run_command
 from gatekeeper.sealedsecrets import keyring
 from tests.conftest import command, needs
 from tests.controller.deployment import Running, controller, until
@@ -58,12 +58,15 @@ def own_address() -> str:
 def sealed(running: Running, tmp_path: Path, name: str = "db", **more: Any) -> dict[str, Any]:
     """A SealedSecret by the real kubeseal, for the certificate that the controller gives."""
     secret = {
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "prod", "labels": {"app": "shop"}},
-        "data": {"password": base64.b64encode(VALUE.encode()).decode()}, **more,
-    }  # fmt: skip
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": "prod", "labels": {"app": "shop"}},
+        "data": {"password": base64.b64encode(VALUE.encode()).decode()},
+        **more,
+    }
     until(lambda: running.ask("/v1/cert.pem")[0] == 200, running)
     words: list[str | Path] = [server("kubeseal"), "--cert", f"{running.url}/v1/cert.pem", "-o", "json"]
-    code, out, told = run(words, 60, stdin=orjson.dumps(secret), online=True)
+    code, out, told = run_command(words, 60, stdin=orjson.dumps(secret), allow_network=True)
     assert code == 0, told
     value: dict[str, Any] = orjson.loads(out)
     return value
@@ -146,9 +149,9 @@ def test_a_secret_that_cannot_be_changed_is_made_anew_and_templates_name_no_othe
 
 def test_keys_are_renewed_and_old_ones_open_still(cluster: Cluster, tmp_path: Path) -> None:
     # A key that is half a day old, and one that is broken.
-    certificate, private = keyring.new(2048, 10, _now(hours=-12))
-    cluster.make(KEYS, keyring.key_secret(certificate, private, "sealed-secrets-keyold", "kube-system"))
-    broken = keyring.key_secret(b"x", b"y", "sealed-secrets-keybad", "kube-system")
+    certificate, private = keyring.create_key_pair(2048, 10, _now(hours=-12))
+    cluster.make(KEYS, keyring.build_key_secret(certificate, private, "sealed-secrets-keyold", "kube-system"))
+    broken = keyring.build_key_secret(b"x", b"y", "sealed-secrets-keybad", "kube-system")
     cluster.make(KEYS, broken)
     with controller(cluster, tmp_path, "--controllers", "sealed", "-n", "kube-system") as running:
         until(lambda: running.ask("/v1/cert.pem")[1] == certificate, running)
@@ -210,8 +213,8 @@ def test_kubeseal_asks_through_the_api_server_and_nobody_else_is_answered(cluste
 
 
 def kubeseal(cluster: Cluster, *words: str, stdin: bytes = b"") -> tuple[int, str]:
-    code, out, told = run(
-        [server("kubeseal"), "--kubeconfig", cluster.kubeconfig, *words], 60, stdin=stdin, online=True
+    code, out, told = run_command(
+        [server("kubeseal"), "--kubeconfig", cluster.kubeconfig, *words], 60, stdin=stdin, allow_network=True
     )
     return code, out.decode() or told
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from gatekeeper.model import Resource
 from gatekeeper.render import manifests
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import Source
+from gatekeeper.workspace.documents import ParsedFile
 
 
 def resources(text: str) -> list[Resource]:
     """All resources of a text."""
     parsed, failure = documents.parse(text.encode())
     assert failure is None, failure
-    return list(manifests.resources(Source("object.yaml", "documents", tuple(parsed))))
+    return list(manifests.list_resources(ParsedFile("object.yaml", "documents", tuple(parsed))))
 
 
 def resource(text: str) -> Resource:

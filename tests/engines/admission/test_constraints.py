@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gatekeeper.engines.admission import constraint_match
-from gatekeeper.engines.admission.selectors import Namespaces, Unknown
+from gatekeeper.engines.admission.selectors import NamespaceIndex, UnknownNamespaceError
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource
 from tests.conftest import Repository, judge, needs
@@ -109,12 +109,12 @@ def test_a_finding_has_the_constraints_name_and_the_line_of_the_field(repository
     root = repository({"t.yaml": TEMPLATE, "c.yaml": CONSTRAINT, "o.yaml": OBJECT.replace("TEAM", "wbe")})
     [finding] = judge(root).findings
     assert (finding.rule, finding.severity, finding.message) == ("TeamLabel/teams", "error", "no team wbe")
-    assert (finding.place.file, finding.place.line, finding.hint) == ("o.yaml", 6, "Everything belongs to a team")
+    assert (finding.location.file, finding.location.line, finding.hint) == ("o.yaml", 6, "Everything belongs to a team")
 
 
 def test_what_the_constraint_allows_is_accepted(repository: Repository) -> None:
     root = repository({"t.yaml": TEMPLATE, "c.yaml": CONSTRAINT, "o.yaml": OBJECT.replace("TEAM", "web")})
-    assert judge(root).word == "accepted"
+    assert judge(root).decision == "accepted"
 
 
 @needs("opa")
@@ -159,7 +159,7 @@ def test_a_constraint_sees_the_other_resources(repository: Repository) -> None:
         "3.yaml": other.replace("NAME", "three").replace("HOST", "b.example"),
     }
     found = [one for one in judge(repository(files)).findings if one.rule == "UniqueValue/hosts"]
-    assert [(finding.place.file, finding.message) for finding in found] == [
+    assert [(finding.location.file, finding.message) for finding in found] == [
         ("1.yaml", "a.example is taken"),
         ("2.yaml", "a.example is taken"),
     ]
@@ -194,13 +194,13 @@ def test_what_is_malformed_is_refused_by_name(
 ) -> None:
     root = repository({"t.yaml": template, "c.yaml": constraint, "o.yaml": OBJECT.replace("TEAM", "web")})
     verdict = judge(root)
-    assert verdict.word == "incomplete"
-    assert any(told in gap.reason and gap.fatal for gap in verdict.coverage.skipped), verdict.coverage.skipped
+    assert verdict.decision == "incomplete"
+    assert any(told in gap.reason and gap.is_fatal for gap in verdict.coverage.gaps), verdict.coverage.gaps
 
 
 def test_parameters_are_checked_against_the_templates_schema(repository: Repository) -> None:
     root = repository({"t.yaml": TEMPLATE, "c.yaml": CONSTRAINT.replace("teams: [web]", "team: [web]")})
-    assert [(one.rule, one.place.line) for one in judge(root).findings] == [("schema/unknown-field", 7)]
+    assert [(one.rule, one.location.line) for one in judge(root).findings] == [("schema/unknown-field", 7)]
 
 
 WORLD = (
@@ -224,40 +224,52 @@ WORLD = (
         ({"scope": "Namespaced"}, ["a", "b"]),
         ({"labelSelector": {"matchLabels": {"app": "web"}}}, ["a"]),
         ({"labelSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}, ["a"]),
-        ({"labelSelector": {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}},
-         ["prod", "c", "b"]),
+        (
+            {"labelSelector": {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}},
+            ["prod", "c", "b"],
+        ),
         ({"name": "a*"}, ["a"]),
         ({"source": "Generated"}, []),
     ],
-)  # fmt: skip
+)
 def test_a_match_chooses(spec: Any, chosen: list[str]) -> None:
     world = resources(WORLD)
-    read, namespaces = constraint_match.read(spec), Namespaces(world)
-    assert [one.ref.name for one in world if read.chooses(one, namespaces)] == chosen
+    read, namespaces = constraint_match.parse_match(spec), NamespaceIndex(world)
+    assert [one.ref.name for one in world if read.is_match(one, namespaces)] == chosen
 
 
 def test_labels_of_a_namespace_that_is_not_there_are_not_guessed() -> None:
     world = resources(WORLD)
     spec = {"namespaceSelector": {"matchLabels": {"stage": "production"}}}
-    read, namespaces = constraint_match.read(spec), Namespaces(world)
+    read, namespaces = constraint_match.parse_match(spec), NamespaceIndex(world)
 
     def chooses(one: Resource) -> bool:
-        return read.chooses(one, namespaces)
+        return read.is_match(one, namespaces)
 
     assert [chooses(one) for one in world[:3]] == [True, True, True]
-    with pytest.raises(Unknown, match="namespace `elsewhere`"):
+    with pytest.raises(UnknownNamespaceError, match="namespace `elsewhere`"):
         chooses(world[3])
-    named = constraint_match.read({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "elsewhere"}}})
-    assert named.chooses(world[3], namespaces)
+    named = constraint_match.parse_match(
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "elsewhere"}}}
+    )
+    assert named.is_match(world[3], namespaces)
 
 
 @pytest.mark.parametrize(
-    "spec", [{"namespace": ["a"]}, {"scope": "All"}, {"kinds": ["Pod"]}, {"labelSelector": {"app": "web"}},
-             {"labelSelector": {"matchExpressions": [{"key": "a", "operator": "Like"}]}}, {"namespaces": "a"}, []],
-)  # fmt: skip
+    "spec",
+    [
+        {"namespace": ["a"]},
+        {"scope": "All"},
+        {"kinds": ["Pod"]},
+        {"labelSelector": {"app": "web"}},
+        {"labelSelector": {"matchExpressions": [{"key": "a", "operator": "Like"}]}},
+        {"namespaces": "a"},
+        [],
+    ],
+)
 def test_a_malformed_match_is_refused(spec: Any) -> None:
     with pytest.raises(PolicyError):
-        constraint_match.read(spec)
+        constraint_match.parse_match(spec)
 
 
 def test_an_object_of_the_kit_is_one() -> None:

@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 @shared("corpora/policies/gatekeeper-library")
 def test_every_case_of_the_library_ends_as_its_suite_says() -> None:
-    done = gator_suites.run(LIBRARY, gator_suites.find(LIBRARY, ["library"]), Config(), 2)
+    done = gator_suites.run_suites(LIBRARY, gator_suites.find_suites(LIBRARY, ["library"]), Config(), 2)
     assert len(done) == 270
     assert [trial for trial in done if not trial.passed] == []
 
@@ -60,7 +60,7 @@ def test_every_case_of_the_library_ends_as_its_suite_says() -> None:
 @needs("opa")
 def test_and_with_a_real_opa_too() -> None:
     folder = ["library/general"]
-    done = gator_suites.run(LIBRARY, gator_suites.find(LIBRARY, folder), Config(engine="opa"), 2)
+    done = gator_suites.run_suites(LIBRARY, gator_suites.find_suites(LIBRARY, folder), Config(engine="opa"), 2)
     assert done and [trial for trial in done if not trial.passed] == []
 
 

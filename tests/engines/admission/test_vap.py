@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.engines.admission.vap import plural_of
+from gatekeeper.engines.admission.vap import pluralize
 from tests.conftest import Repository, judge
 
 POLICY = """\
@@ -47,8 +47,8 @@ def found(
     repository: Repository, policy: str, binding: str = BINDING, more: str = ""
 ) -> list[tuple[str, str, int | None]]:
     verdict = judge(repository({"p.yaml": policy, "b.yaml": binding, "n.yaml": NAMESPACE + more, "o.yaml": OBJECT}))
-    assert verdict.word != "incomplete", verdict.coverage.skipped
-    return [(one.severity, one.message, one.place.line) for one in verdict.findings if one.place.file == "o.yaml"]
+    assert verdict.decision != "incomplete", verdict.coverage.gaps
+    return [(one.severity, one.message, one.location.line) for one in verdict.findings if one.location.file == "o.yaml"]
 
 
 def test_a_finding_has_its_message_and_its_line(repository: Repository) -> None:
@@ -93,14 +93,14 @@ def test_parameters_come_from_the_repository(repository: Repository) -> None:
     assert len(found(repository, policy, binding, params)) == 1
     assert found(repository, policy, binding, params.replace("'6'", "'7'")) == []
     verdict = judge(repository({"p.yaml": policy, "b.yaml": binding, "n.yaml": NAMESPACE, "o.yaml": OBJECT}))
-    assert verdict.word == "incomplete"
+    assert verdict.decision == "incomplete"
 
 
 def test_the_namespace_itself_can_be_asked(repository: Repository) -> None:
     policy = POLICY.replace("variables.most\n", "size(namespaceObject.metadata.labels.stage)\n")
     assert found(repository, policy) == []
     verdict = judge(repository({"n.yaml": NAMESPACE.replace("prod,", "other,"), "p.yaml": policy}))
-    assert verdict.word == "incomplete" and "namespace `prod`" in str(verdict.coverage.skipped)
+    assert verdict.decision == "incomplete" and "namespace `prod`" in str(verdict.coverage.gaps)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_the_namespace_itself_can_be_asked(repository: Repository) -> None:
 )
 def test_what_cannot_be_judged_is_told(repository: Repository, before: str, after: str, told: str) -> None:
     verdict = judge(repository({"p.yaml": POLICY.replace(before, after, 1), "b.yaml": BINDING, "o.yaml": OBJECT}))
-    assert verdict.word == "incomplete"
-    assert any(told in gap.reason for gap in verdict.coverage.skipped if gap.fatal), verdict.coverage.skipped
+    assert verdict.decision == "incomplete"
+    assert any(told in gap.reason for gap in verdict.coverage.gaps if gap.is_fatal), verdict.coverage.gaps
 
 
 def test_a_policy_may_allow_that_it_fails(repository: Repository) -> None:
@@ -134,21 +134,28 @@ def test_a_policy_may_allow_that_it_fails(repository: Repository) -> None:
 
 def test_a_policy_without_binding_judges_nothing_and_that_is_said(repository: Repository) -> None:
     verdict = judge(repository({"p.yaml": POLICY, "o.yaml": OBJECT}))
-    assert verdict.word == "accepted"
-    assert "no binding" in str(verdict.coverage.skipped)
+    assert verdict.decision == "accepted"
+    assert "no binding" in str(verdict.coverage.gaps)
 
 
 def test_a_binding_without_policy_is_refused_unless_the_cluster_alone_knows_it(repository: Repository) -> None:
     files: dict[str, str | bytes] = {"b.yaml": BINDING, "o.yaml": OBJECT}
-    assert judge(repository(files)).word == "incomplete"
+    assert judge(repository(files)).decision == "incomplete"
     settings = "library: {profile: 'off'}\npolicies: {clusterOnly: ['ValidatingAdmissionPolicyBinding/replicas-*']}\n"
-    assert judge(repository({**files, "gatekeeper.yaml": settings})).word == "accepted"
+    assert judge(repository({**files, "gatekeeper.yaml": settings})).decision == "accepted"
 
 
 @pytest.mark.parametrize(
     ("kind", "plural"),
-    [("Pod", "pods"), ("Ingress", "ingresses"), ("NetworkPolicy", "networkpolicies"), ("Endpoints", "endpoints"),
-     ("Gateway", "gateways"), ("StorageClass", "storageclasses"), ("Proxy", "proxies")],
-)  # fmt: skip
+    [
+        ("Pod", "pods"),
+        ("Ingress", "ingresses"),
+        ("NetworkPolicy", "networkpolicies"),
+        ("Endpoints", "endpoints"),
+        ("Gateway", "gateways"),
+        ("StorageClass", "storageclasses"),
+        ("Proxy", "proxies"),
+    ],
+)
 def test_plural_names_of_kinds(kind: str, plural: str) -> None:
-    assert plural_of(kind) == plural
+    assert pluralize(kind) == plural

@@ -32,13 +32,15 @@ def test_a_value_that_kubeseal_could_have_written_is_safe(repository: Repository
     [
         ("AgBy...", "sealed/not-base64"),
         (base64.b64encode(b"hello world, this is no seal").decode(), "sealed/not-sealed"),
-        (value(512, 15), "sealed/not-sealed"), (value(100), "sealed/not-sealed"), ("AA==", "sealed/not-sealed"),
+        (value(512, 15), "sealed/not-sealed"),
+        (value(100), "sealed/not-sealed"),
+        ("AA==", "sealed/not-sealed"),
         ("''", "sealed/not-sealed"),
     ],
-)  # fmt: skip
+)
 def test_a_seal_that_is_none_is_refused(repository: Repository, text: str, rule: str) -> None:
     [finding] = found(repository, f"{SEALED}{text}\n")
-    assert (finding.rule, finding.place.line, finding.place.column) == (rule, 6, 5)
+    assert (finding.rule, finding.location.line, finding.location.column) == (rule, 6, 5)
 
 
 def test_a_value_for_a_key_of_another_size_than_the_certificates_have_is_refused(
@@ -48,15 +50,15 @@ def test_a_value_for_a_key_of_another_size_than_the_certificates_have_is_refused
     prod = {"keys_prod.pem": certificate.read_bytes()}
     assert found(repository, f"{SEALED}{value(256)}\n", **prod) == []
     [finding] = found(repository, f"{SEALED}{value(512)}\n", **prod)
-    assert (finding.rule, finding.place.line) == ("sealed/key-size", 6)
+    assert (finding.rule, finding.location.line) == ("sealed/key-size", 6)
     assert "for a key of 4096 bits; the certificates in keys/ have 2048" in finding.message
 
 
 def test_the_old_form_is_told(repository: Repository) -> None:
     [finding] = found(repository, f"{SEALED}{value(512)}\n  data: AgBy\n")
-    assert (finding.rule, finding.severity, finding.place.line) == ("sealed/old-form", "warning", 7)
+    assert (finding.rule, finding.severity, finding.location.line) == ("sealed/old-form", "warning", 7)
 
 
 def test_a_conflict_is_told_at_its_first_line(repository: Repository) -> None:
     text = f"{SEALED}{value(512)}\n<<<<<<< HEAD\n    q: {value(512)}\n=======\n    q: {value(256)}\n>>>>>>> other\n"
-    assert [(one.rule, one.place.line) for one in found(repository, text)] == [("sealed/conflict", 7)]
+    assert [(one.rule, one.location.line) for one in found(repository, text)] == [("sealed/conflict", 7)]

@@ -71,7 +71,7 @@ def test_ciphertext_that_was_cut_or_edited_is_found_where_it_stands(
     changed = next(
         n for n, (a, b) in enumerate(zip(text.splitlines(), path.read_text().splitlines(), strict=True), 1) if a != b
     )
-    assert fault in finding.message and finding.place.line == changed
+    assert fault in finding.message and finding.location.line == changed
 
 
 @pytest.mark.parametrize("name", ["a.yaml", "a.json", "a.env", "a.ini", "a.bin"])
@@ -82,14 +82,14 @@ def test_a_value_that_was_put_in_the_clear_is_found(shop: Shop, name: str) -> No
     start = next(m for m in re.finditer(r"ENC\[[^\]]*\]", text) if "type:comment" not in m[0])
     path.write_text(text[: start.start()] + VALUE + text[start.end() :])
     finding = one(shop, "sops/in-the-clear")
-    assert finding.place.line == line_of(path, VALUE) and "is in the clear" in finding.message
+    assert finding.location.line == line_of(path, VALUE) and "is in the clear" in finding.message
 
 
 def test_a_value_of_a_secret_in_the_clear_is_told_once(shop: Shop) -> None:
     shop.rules(f"age: {shop.key.recipient}\n    encrypted_regex: ^(data|stringData)$")
     path = shop.encrypted("secret.yaml", FILES["secret.yaml"])
     path.write_text(re.sub(r"password: ENC\[[^\]]*\]", f"password: {VALUE}", path.read_text(), count=1))
-    assert one(shop, "plaintext/secret").place.line == line_of(path, VALUE)
+    assert one(shop, "plaintext/secret").location.line == line_of(path, VALUE)
 
 
 def test_the_rule_says_what_must_be_encrypted_though_the_file_says_less(shop: Shop) -> None:
@@ -98,8 +98,8 @@ def test_the_rule_says_what_must_be_encrypted_though_the_file_says_less(shop: Sh
     assert told(shop) == []
     shop.rules(f"age: {shop.key.recipient}\n    encrypted_regex: ^(password|token)$")
     clear, changed = told(shop)
-    assert (clear.rule, clear.place.line) == ("sops/in-the-clear", line_of(path, "token"))
-    assert (changed.rule, changed.severity, changed.place.line) == (
+    assert (clear.rule, clear.location.line) == ("sops/in-the-clear", line_of(path, "token"))
+    assert (changed.rule, changed.severity, changed.location.line) == (
         "sops/rule-changed",
         "warning",
         line_of(path, "encrypted_regex"),
@@ -109,20 +109,23 @@ def test_the_rule_says_what_must_be_encrypted_though_the_file_says_less(shop: Sh
 @pytest.mark.parametrize(
     ("selector", "closed"),
     [
-        ("encrypted_suffix: _e", {"a_e", "b"}), ("unencrypted_suffix: _e", {"c"}), ("encrypted_regex: '^c$|b'", {"b", "c"}),
-        ("unencrypted_regex: '(?i)^C$'", {"a_e", "b"}), ("encrypted_regex: 'x'", {"list"}),
+        ("encrypted_suffix: _e", {"a_e", "b"}),
+        ("unencrypted_suffix: _e", {"c"}),
+        ("encrypted_regex: '^c$|b'", {"b", "c"}),
+        ("unencrypted_regex: '(?i)^C$'", {"a_e", "b"}),
+        ("encrypted_regex: 'x'", {"list"}),
     ],
-)  # fmt: skip
+)
 def test_each_selector_means_what_it_means_to_sops(shop: Shop, selector: str, closed: set[str]) -> None:
     """Whatever sops encrypts, we say it encrypts, and nothing else."""
     shop.rules(f"age: {shop.key.recipient}\n    {selector}")
     path = shop.encrypted("a.yaml", "a_e: 1\nin_e:\n  b: 2\nc: 3\nlist:\n  - {x: 4}\n")
     assert told(shop) == []
     name, text = selector.split(": ", 1)
-    own = creation_rules.Selector(name, text.strip("'"))
+    own = creation_rules.SopsSelector(name, text.strip("'"))
     for keys in (("a_e",), ("in_e", "b"), ("c",), ("list", "x")):
         is_closed = re.search(rf"\b{keys[-1]}: ENC", path.read_text()) is not None
-        assert own.encrypts(keys) == is_closed, keys
+        assert own.should_encrypt(keys) == is_closed, keys
     assert all(re.search(rf"{key}:( ENC|\n\s+- x: ENC)", path.read_text()) for key in closed)
 
 
@@ -135,7 +138,7 @@ def test_selectors_by_comment_are_not_guessed_at(shop: Shop) -> None:
 def test_ciphertext_that_sops_would_leave_closed_is_found(shop: Shop) -> None:
     path = shop.encrypted("a.yaml", f"a: {VALUE}\n")
     path.write_text(path.read_text().replace("a: ENC", "a_unencrypted: ENC"))
-    assert one(shop, "sops/stays-encrypted").place.line == 1
+    assert one(shop, "sops/stays-encrypted").location.line == 1
 
 
 def test_ciphertext_under_another_key_is_found(shop: Shop) -> None:
@@ -143,7 +146,7 @@ def test_ciphertext_under_another_key_is_found(shop: Shop) -> None:
     text = path.read_text()
     path.write_text(re.sub(r"^b: .*$", "b: " + text.splitlines()[0].removeprefix("a: "), text, flags=re.MULTILINE))
     finding = one(shop, "sops/copied")
-    assert finding.place.line == 2 and "`b` is the ciphertext of `a`" in finding.message
+    assert finding.location.line == 2 and "`b` is the ciphertext of `a`" in finding.message
 
 
 @pytest.mark.parametrize("name", ["a.yaml", "a.json", "a.env", "a.ini"])
@@ -151,16 +154,16 @@ def test_metadata_that_lacks_something_is_found(shop: Shop, name: str) -> None:
     path = shop.encrypted(name, FILES[name])
     text = path.read_text()
     path.write_text(re.sub(r"^(\W*(?:sops_)?)mac", r"\1mak", text, flags=re.MULTILINE))
-    assert one(shop, "sops/no-mac").place.file == name
+    assert one(shop, "sops/no-mac").location.file == name
     path.write_text(re.sub(r"2\d\d\d-\d\d-\d\dT[0-9:]*Z", "yesterday", text))
     finding = one(shop, "sops/metadata")
-    assert "lastmodified" in finding.message and finding.place.line == line_of(path, "yesterday")
+    assert "lastmodified" in finding.message and finding.location.line == line_of(path, "yesterday")
 
 
 def test_values_without_any_metadata_are_found(shop: Shop) -> None:
     path = shop.encrypted("a.yaml", f"a: {VALUE}\n")
     path.write_text(path.read_text().splitlines()[0] + "\n")
-    assert one(shop, "sops/no-metadata").place.line == 1
+    assert one(shop, "sops/no-metadata").location.line == 1
 
 
 def test_recipients_that_the_rule_does_not_name_are_found(shop: Shop, tmp_path: Path) -> None:
@@ -172,7 +175,7 @@ def test_recipients_that_the_rule_does_not_name_are_found(shop: Shop, tmp_path: 
     stale, lacks = sorted(told(shop), key=lambda found: "still" not in found.message)
     assert (stale.rule, lacks.rule) == ("sops/recipients", "sops/recipients")
     assert "is still encrypted for age " in stale.message and "is not encrypted for age " in lacks.message
-    entry = path.read_text().splitlines()[(stale.place.line or 0) - 1 :]
+    entry = path.read_text().splitlines()[(stale.location.line or 0) - 1 :]
     assert shop.other.recipient in next(line for line in entry if "recipient" in line)
     assert "gatekeeper sops updatekeys a.yaml" in stale.hint
     assert shop.sops("updatekeys", "a.yaml")[0] == 0
@@ -197,14 +200,16 @@ def test_rules_that_are_faulty_are_found_in_their_lines(shop: Shop) -> None:
         f"encrypted_regex: x\n    encrypted_suffix: _y\n    age: {shop.key.recipient}",
         "path_regex: nothing",
     )
-    found = [(one.place.line, one.severity, one.rule) for one in told(shop) if one.place.file == ".sops.yaml"]
+    found = [(one.location.line, one.severity, one.rule) for one in told(shop) if one.location.file == ".sops.yaml"]
     assert found == [
-        (2, "error", "sops/config"), (4, "warning", "sops/config"), (6, "error", "sops/config"),
+        (2, "error", "sops/config"),
+        (4, "warning", "sops/config"),
+        (6, "error", "sops/config"),
         (9, "warning", "sops/config"),
-    ]  # fmt: skip
+    ]
     (shop.root / ".sops.yaml").rename(shop.root / ".sops.yml")
     finding = one(shop, "sops/config-name")
-    assert finding.place.file == ".sops.yml" and path.exists()
+    assert finding.location.file == ".sops.yml" and path.exists()
     shop.write(".sops.yaml", "creation_rules: [\n")
     assert "is no YAML" in next(one for one in told(shop) if one.rule == "sops/config").message
 
@@ -221,7 +226,7 @@ def test_a_file_that_should_be_encrypted_and_is_not_is_found(shop: Shop) -> None
     shop.write("plain.yaml", "greeting: hello\n")
     shop.write("web.sops.env", "A=b\n")
     found = told(shop)
-    assert [(one.rule, one.place.file) for one in found] == [
+    assert [(one.rule, one.location.file) for one in found] == [
         ("sops/not-encrypted", "db.enc.yaml"),
         ("sops/not-encrypted", "web.sops.env"),
     ]
@@ -234,7 +239,7 @@ def test_a_conflict_in_an_encrypted_file_is_found(shop: Shop) -> None:
         "\n".join([lines[0], "<<<<<<< HEAD", lines[1], "=======", lines[1], ">>>>>>> other", *lines[2:], ""])
     )
     found = [one for one in told(shop) if one.rule == "sealed/conflict"]
-    assert [one.place.line for one in found] == [2]
+    assert [one.location.line for one in found] == [2]
 
 
 def test_the_rules_of_the_nearest_folder_count(repository: Repository, tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ TOKEN = "team-" + "x7k2m9q4w1z8"
 
 def hits(repository: Repository, rules: str, text: str, name: str = "a.txt") -> list[tuple[str, int | None]]:
     verdict = judge(repository({"gatekeeper.yaml": CONFIG, "own.toml": rules, name: text}))
-    assert verdict.exit_code != 3, verdict.coverage.skipped
-    return [(finding.rule, finding.place.line) for finding in verdict.findings if finding.place.file == name]
+    assert verdict.exit_code != 3, verdict.coverage.gaps
+    return [(finding.rule, finding.location.line) for finding in verdict.findings if finding.location.file == name]
 
 
 def test_a_rule_finds_its_line(repository: Repository) -> None:
@@ -69,7 +69,7 @@ def test_a_rule_with_only_a_path_finds_fault_with_the_file(repository: Repositor
 def test_a_file_extends_another(tmp_path: Path) -> None:
     (tmp_path / "base.toml").write_text(RULE + RULE.replace("team-token", "other"))
     (tmp_path / "own.toml").write_text("[extend]\npath = 'base.toml'\ndisabledRules = ['other']\n")
-    assert [rule.name for rule in gitleaks.load(tmp_path / "own.toml", "own.toml").rules] == ["team-token"]
+    assert [rule.name for rule in gitleaks.load_rules(tmp_path / "own.toml", "own.toml").rules] == ["team-token"]
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_a_file_extends_another(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "own.toml").write_text(text)
     with pytest.raises(PolicyError) as caught:
-        gitleaks.load(tmp_path / "own.toml", "own.toml")
+        gitleaks.load_rules(tmp_path / "own.toml", "own.toml")
     assert words in str(caught.value)
 
 
 @shared("corpora/leaks")
 def test_gitleaks_own_rules_load() -> None:
-    loaded = gitleaks.load(SHARED / "corpora" / "leaks" / "gitleaks.toml", "gitleaks.toml")
+    loaded = gitleaks.load_rules(SHARED / "corpora" / "leaks" / "gitleaks.toml", "gitleaks.toml")
     assert len(loaded.rules) == 222

@@ -35,18 +35,26 @@ def found(repository: Repository, text: str | bytes, name: str = "a.yaml") -> li
 OPEN = [
     pytest.param(SECRET + f"stringData:\n  p: {VALUE}\n", "stringData.p", 5, id="stringData"),
     pytest.param(SECRET + f"data:\n  p: {b64(VALUE)}\n", "data.p", 5, id="data in base64"),
-    pytest.param("apiVersion: v1\nkind: List\nitems:\n- " + SECRET.replace("\n", "\n  ") + f"stringData: {{p: {VALUE}}}\n",
-                 "stringData.p", 7, id="inside of a List"),
+    pytest.param(
+        "apiVersion: v1\nkind: List\nitems:\n- " + SECRET.replace("\n", "\n  ") + f"stringData: {{p: {VALUE}}}\n",
+        "stringData.p",
+        7,
+        id="inside of a List",
+    ),
     pytest.param(SECRET + f"stringData:\n  p: {VALUE}\n  q: {ENC}\n" + SOPS, "stringData.p", 5, id="left out by sops"),
-    pytest.param(SECRET + "stringData:\n  v: |\n" + indented(f"k: {VALUE}\n" + SOPS), "in which nothing is encrypted", 5,
-                 id="a SOPS file that hides nothing"),
-]  # fmt: skip
+    pytest.param(
+        SECRET + "stringData:\n  v: |\n" + indented(f"k: {VALUE}\n" + SOPS),
+        "in which nothing is encrypted",
+        5,
+        id="a SOPS file that hides nothing",
+    ),
+]
 
 
 @pytest.mark.parametrize(("text", "words", "line"), OPEN)
 def test_a_value_in_the_open_is_refused_with_its_line(repository: Repository, text: str, words: str, line: int) -> None:
     [finding] = found(repository, text)
-    assert (finding.rule, finding.place.line) == ("plaintext/secret", line)
+    assert (finding.rule, finding.location.line) == ("plaintext/secret", line)
     assert words in finding.message
     assert VALUE not in finding.message + finding.hint
 
@@ -56,12 +64,19 @@ SAFE = [
     pytest.param(SECRET + "stringData:\n  p: ${PASSWORD}\n  q: <your password>\n  r: ''\n", id="placeholders"),
     pytest.param(SECRET + "type: kubernetes.io/service-account-token\n", id="a token that the cluster makes"),
     pytest.param(SECRET + "stringData:\n  v: |\n" + indented(f"k: {ENC}\n" + SOPS), id="a SOPS file in YAML"),
-    pytest.param(SECRET + "stringData:\n  v: |\n" + indented(f"K={ENC}\nsops_mac={ENC}\nsops_version=3\n"), id="in dotenv"),
+    pytest.param(
+        SECRET + "stringData:\n  v: |\n" + indented(f"K={ENC}\nsops_mac={ENC}\nsops_version=3\n"), id="in dotenv"
+    ),
     pytest.param(SECRET + "stringData:\n  v: |\n" + indented(f"[a]\nk = {ENC}\n[sops]\nmac = {ENC}\n"), id="in INI"),
-    pytest.param(SECRET + "data:\n  v: " + b64(f'{{"data": "{ENC}", "sops": {{"mac": "{ENC}"}}}}') + "\n", id="in JSON"),
-    pytest.param("apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: e}\nspec:\n"
-                 "  secretStoreRef: {name: s}\n  data:\n  - {secretKey: p, remoteRef: {key: k}}\n", id="ExternalSecret"),
-]  # fmt: skip
+    pytest.param(
+        SECRET + "data:\n  v: " + b64(f'{{"data": "{ENC}", "sops": {{"mac": "{ENC}"}}}}') + "\n", id="in JSON"
+    ),
+    pytest.param(
+        "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: e}\nspec:\n"
+        "  secretStoreRef: {name: s}\n  data:\n  - {secretKey: p, remoteRef: {key: k}}\n",
+        id="ExternalSecret",
+    ),
+]
 
 
 @pytest.mark.parametrize("text", SAFE)
@@ -73,7 +88,7 @@ def test_a_generated_secret_leads_to_the_file_that_it_was_made_from(repository: 
     generator = "secretGenerator:\n- name: s\n  files:\n  - other.txt\n  - key=password.txt\n"
     files: dict[str, str | bytes] = {"kustomization.yaml": generator, "password.txt": VALUE, "other.txt": ""}
     [finding] = judge(repository(files)).findings
-    assert finding.place == ("kustomization.yaml", 5, 5)
+    assert finding.location == ("kustomization.yaml", 5, 5)
 
 
 PEM = "-----BEGIN " + "EC PRIVATE KEY-----\n" + "MHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04fSeQ6tF1aY" * 2 + "\n"
@@ -81,10 +96,14 @@ LEAKS = [
     ("main.tf", 'key = "AKIA' + 'Z7QTUVWXY2345ABC"\n', "plaintext/aws-access-key", 1),
     ("deploy.sh", "# deploy\ncat > k <<X\n" + PEM + "X\n", "plaintext/private-key", 3),
     ("values.yaml", "a: 1\nkey: " + b64(PEM) + "\n", "plaintext/private-key", 2),
-    ("keys/age.txt", "AGE-SECRET-" + "KEY-1QQPZRY9X8GF2TVDW0S3JN54KHCE6MUA7LQPZRY9X8GF2TVDW0S3JN54KHC\n",
-     "plaintext/age-secret-key", 1),
+    (
+        "keys/age.txt",
+        "AGE-SECRET-" + "KEY-1QQPZRY9X8GF2TVDW0S3JN54KHCE6MUA7LQPZRY9X8GF2TVDW0S3JN54KHC\n",
+        "plaintext/age-secret-key",
+        1,
+    ),
     (".env", "GITHUB_TOKEN=ghp_" + "x7Kd92LmQ0aZs81TbVwY3nPqRe5UiOcG4hJf\n", "plaintext/github-token", 1),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "text", "rule", "line"), LEAKS, ids=[leak[0] for leak in LEAKS])
@@ -92,7 +111,7 @@ def test_a_key_or_token_is_found_in_any_file(
     repository: Repository, name: str, text: str, rule: str, line: int
 ) -> None:
     [finding] = found(repository, text, name)
-    assert (finding.rule, finding.place.file, finding.place.line) == (rule, name, line)
+    assert (finding.rule, finding.location.file, finding.location.line) == (rule, name, line)
 
 
 def test_what_is_encrypted_as_a_whole_is_known_as_that(repository: Repository) -> None:
@@ -100,7 +119,7 @@ def test_what_is_encrypted_as_a_whole_is_known_as_that(repository: Repository) -
     age = b"age-encryption.org/v1\n-> X25519 abc\n" + os.urandom(40)
     verdict = judge(repository({"a.yaml": crypt, "b.yaml": age, ".env": crypt}))
     assert verdict.exit_code == 0
-    reasons = {gap.file: gap.reason for gap in verdict.coverage.skipped}
+    reasons = {gap.file: gap.reason for gap in verdict.coverage.gaps}
     assert reasons["a.yaml"] == "encrypted by git-crypt"
     assert reasons["b.yaml"] == "encrypted by age"
     assert reasons[".env"] == "encrypted by git-crypt: not scanned for secrets"
@@ -108,4 +127,4 @@ def test_what_is_encrypted_as_a_whole_is_known_as_that(repository: Repository) -
 
 def test_a_binary_file_is_told_and_not_scanned(repository: Repository) -> None:
     verdict = judge(repository({"x.bin": b"\0" + os.urandom(64)}))
-    assert [gap.file for gap in verdict.coverage.skipped if "binary" in gap.reason] == ["x.bin"]
+    assert [gap.file for gap in verdict.coverage.gaps if "binary" in gap.reason] == ["x.bin"]

@@ -43,10 +43,16 @@ def config_map(name: str, *keys: str, namespace: str = "prod") -> str:
     return secret(name, *keys, namespace=namespace).replace("Secret", "ConfigMap").replace("stringData", "data")
 
 
-EVERYTHING = "".join([
-    secret("pull", "x"), secret("all", "x"), secret("db", "password"), secret("files", "x"),
-    config_map("settings", "size"), config_map("projected", "x"),
-])  # fmt: skip
+EVERYTHING = "".join(
+    [
+        secret("pull", "x"),
+        secret("all", "x"),
+        secret("db", "password"),
+        secret("files", "x"),
+        config_map("settings", "size"),
+        config_map("projected", "x"),
+    ]
+)
 
 
 def found(repository: Repository, *texts: str, config: str = "") -> list[Finding]:
@@ -60,11 +66,16 @@ def all_of(repository: Repository, *texts: str, config: str = "") -> list[Findin
 
 
 def test_everything_that_is_named_is_missed(repository: Repository) -> None:
-    missing = {(finding.place.line, finding.message.split(" in ")[0]) for finding in found(repository, POD)}
+    missing = {(finding.location.line, finding.message.split(" in ")[0]) for finding in found(repository, POD)}
     assert missing == {
-        (5, "Secret pull"), (10, "Secret all"), (11, "ConfigMap settings"), (14, "Secret db"), (16, "ConfigMap settings"),
-        (21, "Secret files"), (23, "ConfigMap projected"),
-    }  # fmt: skip
+        (5, "Secret pull"),
+        (10, "Secret all"),
+        (11, "ConfigMap settings"),
+        (14, "Secret db"),
+        (16, "ConfigMap settings"),
+        (21, "Secret files"),
+        (23, "ConfigMap projected"),
+    }
 
 
 def test_what_is_there_is_no_finding(repository: Repository) -> None:
@@ -81,7 +92,7 @@ def test_another_namespace_does_not_count_and_none_at_all_does(repository: Repos
 
 def test_a_key_that_is_not_there_is_told(repository: Repository) -> None:
     [finding] = found(repository, POD, EVERYTHING.replace("password", "pass"))
-    assert (finding.rule, finding.place.line) == ("references/key", 14)
+    assert (finding.rule, finding.location.line) == ("references/key", 14)
     assert finding.message == "Secret db in namespace prod has no key `password`"
 
 
@@ -115,7 +126,7 @@ def test_their_keys_are_known_too(repository: Repository, provider: str) -> None
 def test_a_store_that_is_not_there_is_told(repository: Repository) -> None:
     [finding] = found(repository, EXTERNAL)
     assert finding.message == "ClusterSecretStore vault is named, and nothing in the repository provides it"
-    assert finding.place.line == 6
+    assert finding.location.line == 6
 
 
 def test_a_chart_from_elsewhere_may_bring_what_is_named(repository: Repository) -> None:
@@ -149,16 +160,18 @@ def test_a_circle_is_told_once_with_its_way(repository: Repository) -> None:
     texts = [FLUX.format(name=name, wants=wants) for name, wants in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"))]
     [circle] = [finding for finding in found(repository, "".join(texts)) if finding.rule == "references/circle"]
     assert circle.message == "waits for itself: a → b → c → a"
-    assert (circle.place.file, circle.place.line) == ("0.yaml", 10)
+    assert (circle.location.file, circle.location.line) == ("0.yaml", 10)
 
 
 @needs("kustomize")
 def test_what_a_generator_makes_is_there_under_its_new_name(repository: Repository) -> None:
-    root = repository({
-        "gatekeeper.yaml": "library: {profile: 'off'}\n",
-        "kustomization.yaml": "namespace: prod\nresources: [pod.yaml]\nconfigMapGenerator: [{name: m, literals: [a=b]}]\n",
-        "pod.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - {name: c, image: 'c:1', envFrom: [{configMapRef: {name: m}}]}\n",
-    })  # fmt: skip
+    root = repository(
+        {
+            "gatekeeper.yaml": "library: {profile: 'off'}\n",
+            "kustomization.yaml": "namespace: prod\nresources: [pod.yaml]\nconfigMapGenerator: [{name: m, literals: [a=b]}]\n",
+            "pod.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - {name: c, image: 'c:1', envFrom: [{configMapRef: {name: m}}]}\n",
+        }
+    )
     assert judge(root).findings == ()
 
 
@@ -177,9 +190,10 @@ def test_of_a_part_nobody_knows_what_the_rest_brings(repository: Repository) -> 
 def test_the_articles_loose_ends_are_told() -> None:
     told = {finding.message.split(" is named")[0] for finding in judge(SHARED / "article").findings}
     assert {
-        "Secret github-credentials in namespace flux-system", "ClusterSecretStore vault-backend",
+        "Secret github-credentials in namespace flux-system",
+        "ClusterSecretStore vault-backend",
         "GitRepository flux-system in namespace flux-system",
-    } <= told  # fmt: skip
+    } <= told
 
 
 SEALED = """\
@@ -194,19 +208,30 @@ spec:
 
 
 def rules_of(findings: list[Finding]) -> list[tuple[str, str, int | None]]:
-    return [(one.rule.removeprefix("references/"), one.place.file, one.place.line) for one in findings]
+    return [(one.rule.removeprefix("references/"), one.location.file, one.location.line) for one in findings]
 
 
 @pytest.mark.parametrize(
     ("before", "after", "found_at"),
     [
         ("", "", []),
-        ("    metadata: {name: db, namespace: prod}", "    metadata: {name: data, namespace: prod}", [("sealed-name", "0.yaml", 7)]),
-        ("    metadata: {name: db, namespace: prod}", "    metadata: {name: db, namespace: test}", [("sealed-name", "0.yaml", 7)]),
-        ("    metadata: {name: db, namespace: prod}",
-         "    metadata: {annotations: {sealedsecrets.bitnami.com/cluster-wide: 'true'}}", [("sealed-scope", "0.yaml", 7)]),
+        (
+            "    metadata: {name: db, namespace: prod}",
+            "    metadata: {name: data, namespace: prod}",
+            [("sealed-name", "0.yaml", 7)],
+        ),
+        (
+            "    metadata: {name: db, namespace: prod}",
+            "    metadata: {name: db, namespace: test}",
+            [("sealed-name", "0.yaml", 7)],
+        ),
+        (
+            "    metadata: {name: db, namespace: prod}",
+            "    metadata: {annotations: {sealedsecrets.bitnami.com/cluster-wide: 'true'}}",
+            [("sealed-scope", "0.yaml", 7)],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_sealed_secret_agrees_with_itself(
     repository: Repository, before: str, after: str, found_at: list[object]
 ) -> None:
@@ -251,13 +276,17 @@ spec:
 @pytest.mark.parametrize(
     ("condition", "serves"),
     [
-        ("{namespaces: [prod]}", True), ("{namespaces: [test]}", False), ("{namespaceRegexes: ['^pr']}", True),
-        ("{namespaceRegexes: ['^te']}", False), ("{namespaceSelector: {matchLabels: {stage: production}}}", True),
-        ("{namespaceSelector: {matchLabels: {stage: test}}}", False), ("{namespaces: [test]}, {namespaces: [prod]}", True),
+        ("{namespaces: [prod]}", True),
+        ("{namespaces: [test]}", False),
+        ("{namespaceRegexes: ['^pr']}", True),
+        ("{namespaceRegexes: ['^te']}", False),
+        ("{namespaceSelector: {matchLabels: {stage: production}}}", True),
+        ("{namespaceSelector: {matchLabels: {stage: test}}}", False),
+        ("{namespaces: [test]}, {namespaces: [prod]}", True),
         ("{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: prod}}}", True),
         ("{namespaceSelector: {matchExpressions: [{key: a, operator: Exists}]}}", True),
     ],
-)  # fmt: skip
+)
 def test_a_store_serves_the_namespace_of_who_asks(repository: Repository, condition: str, serves: bool) -> None:
     told = [one for one in rules_of(found(repository, STORE.replace("CONDITION", condition))) if one[0] == "store"]
     assert told == ([] if serves else [("store", "0.yaml", 16)])
@@ -287,8 +316,10 @@ def test_a_service_finds_its_pods(repository: Repository) -> None:
     assert rules_of(found(repository, SERVICE.replace("LABEL", "wbe"))) == [("selector", "0.yaml", 5)]
     alone = SERVICE.partition("---")[0]
     assert found(repository, alone) == [], "its Pods may come from elsewhere"
-    chart = "---\napiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: c, namespace: prod}\n" \
-            "spec: {interval: 1h, chart: {spec: {chart: c, sourceRef: {kind: HelmRepository, name: r}}}}\n"  # fmt: skip
+    chart = (
+        "---\napiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: c, namespace: prod}\n"
+        "spec: {interval: 1h, chart: {spec: {chart: c, sourceRef: {kind: HelmRepository, name: r}}}}\n"
+    )
     assert "selector" not in {one[0] for one in rules_of(found(repository, SERVICE.replace("LABEL", "x") + chart))}
 
 
@@ -303,8 +334,9 @@ def test_an_ingress_finds_its_service_and_a_scaler_its_workload(repository: Repo
     assert found(repository, there + ingress.replace("NAME", "web")) == []
     messages = [one.message for one in found(repository, there + ingress.replace("NAME", "wbe"))]
     assert [message.split(" is named")[0] for message in messages] == [
-        "Service wbe in namespace prod", "Deployment wbe in namespace prod",
-    ]  # fmt: skip
+        "Service wbe in namespace prod",
+        "Deployment wbe in namespace prod",
+    ]
 
 
 KUSTOMIZATION = """\
@@ -362,10 +394,12 @@ def test_two_makers_of_one_secret_are_told(repository: Repository) -> None:
 def test_what_nothing_names_is_a_warning(repository: Repository) -> None:
     lonely = config_map("lonely", "x")
     [finding] = all_of(repository, lonely)
-    assert (finding.rule, finding.severity, finding.place.line) == ("references/unused", "warning", 4)
+    assert (finding.rule, finding.severity, finding.location.line) == ("references/unused", "warning", 4)
     assert all_of(repository, lonely, config="references: {allow: ['ConfigMap/prod/lon*']}\n") == []
-    named = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: prod}\nspec:\n  containers:\n" \
-            "  - {name: c, image: 'a:1', args: ['--map=prod/lonely']}\n"  # fmt: skip
+    named = (
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: prod}\nspec:\n  containers:\n"
+        "  - {name: c, image: 'a:1', args: ['--map=prod/lonely']}\n"
+    )
     assert all_of(repository, lonely + named) == []
     labelled = lonely.replace("namespace: prod", "namespace: prod, labels: {grafana_dashboard: '1'}")
     assert all_of(repository, labelled) == []

@@ -22,7 +22,7 @@ from gatekeeper.engines.rego import loader
 from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import run
+from gatekeeper.host.process import run_command
 from gatekeeper.protocols import RegoEngine
 
 MODULE = f"github.com/open-policy-agent/opa@{toolchain.TOOLS['opa'].version}"
@@ -58,7 +58,9 @@ def source() -> Path | None:
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     if not go:
         return None
-    code, out, _ = run([go, "mod", "download", "-json", MODULE], 300, environment=toolchain.online())
+    code, out, _ = run_command(
+        [go, "mod", "download", "-json", MODULE], 300, environment=toolchain.get_build_environment()
+    )
     return Path(json.loads(out)["Dir"]) / "v1/test/cases/testdata" if code == 0 else None
 
 
@@ -71,7 +73,7 @@ def cases(folder: Path, version: int) -> Iterator[Case]:
                 given = _input(held)
                 if asked and given is not None and _asks_a_rule(asked.group(1), held):
                     modules = tuple(
-                        loader.parse(text, f"test-{number}.rego")._replace(v0=version == 0)
+                        loader.parse_module(text, f"test-{number}.rego")._replace(is_v0=version == 0)
                         for number, text in enumerate(held.get("modules") or ())
                     )
                     loaded = PolicySet(modules, orjson.loads(_json(held.get("data") or {})))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.config import NAME
+from gatekeeper.config import CONFIG_FILE
 from gatekeeper.engines.rego import bundles
 from gatekeeper.engines.rego.bundles import Bundle
 from gatekeeper.errors import ToolError
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import run
+from gatekeeper.host.process import run_command
 from gatekeeper.model import Verdict
 from tests.conftest import Repository, command, judge, needs
 from tests.workspace.test_tree import run_git
@@ -25,7 +25,7 @@ DATA = '{"team": {"name": "shop"}}'
 def opa() -> Path:
     """Found before the tests give the cache another place."""
     try:
-        return Path(toolchain.find("opa"))
+        return Path(toolchain.find_program("opa"))
     except ToolError:
         return Path("opa")
 
@@ -50,7 +50,7 @@ def team(tmp_path: Path) -> Path:
 
 def judged(repository: Repository, source: str | Path, digest: str, more: str = "") -> Verdict:
     config = f"library: {{profile: 'off'}}\npolicies: {{bundles: [{{source: '{source}', digest: '{digest}'{more}}}]}}\n"
-    return judge(repository({NAME: config, "a.yaml": SERVICE}))
+    return judge(repository({CONFIG_FILE: config, "a.yaml": SERVICE}))
 
 
 def pulled(root: Path, source: str | Path) -> str:
@@ -58,8 +58,8 @@ def pulled(root: Path, source: str | Path) -> str:
 
 
 def refused(verdict: Verdict) -> str:
-    assert verdict.word == "incomplete"
-    [gap] = [gap for gap in verdict.coverage.skipped if gap.fatal]
+    assert verdict.decision == "incomplete"
+    [gap] = [gap for gap in verdict.coverage.gaps if gap.is_fatal]
     return gap.reason
 
 
@@ -111,7 +111,7 @@ def test_what_is_elsewhere_is_fetched_on_demand_only(repository: Repository, tea
 
 def test_pull_prints_what_to_pin_and_tells_a_change(repository: Repository, team: Path) -> None:
     config = f"policies: {{bundles: [{{source: '{team}', digest: 'sha256:{'0' * 64}'}}]}}\n"
-    root = repository({NAME: config})
+    root = repository({CONFIG_FILE: config})
     digest = pulled(root, team)
     assert command("policy", "pull", cwd=root)[:2] == (1, f"{digest}  {team}  (not what the config pins)\n")
     assert command("policy", "pull", team, cwd=root)[:2] == (0, f"{digest}  {team}\n")
@@ -134,7 +134,7 @@ def signed(tmp_path: Path) -> tuple[Path, Path, Path]:
             subprocess.run(["openssl", *words], check=True, capture_output=True)
     target = tmp_path / "bundle.tar.gz"
     command = ["build", "--bundle", folder, "--signing-key", keys["ours"], "--output", target]
-    code, _, words_ = run([OPA, *map(str, command)], 60)
+    code, _, words_ = run_command([OPA, *map(str, command)], 60)
     assert code == 0, words_
     return target, Path(f"{keys['ours']}.pub"), Path(f"{keys['theirs']}.pub")
 
@@ -151,9 +151,13 @@ def test_a_bundle_that_opa_signed_judges_with_its_data(repository: Repository, s
 @needs("opa")
 @pytest.mark.parametrize(
     ("change", "told"),
-    [("edit", "is another than the one that was signed"), ("add", "more.rego is not signed"), ("drop", "was signed, and is gone"),
-     ("unsign", "is not signed, but the config names a key")],
-)  # fmt: skip
+    [
+        ("edit", "is another than the one that was signed"),
+        ("add", "more.rego is not signed"),
+        ("drop", "was signed, and is gone"),
+        ("unsign", "is not signed, but the config names a key"),
+    ],
+)
 def test_a_bundle_that_somebody_changed_is_refused(
     repository: Repository, signed: tuple[Path, Path, Path], tmp_path: Path, change: str, told: str
 ) -> None:
@@ -178,12 +182,15 @@ def test_a_bundle_that_somebody_changed_is_refused(
 @pytest.mark.parametrize(
     ("source", "digest", "more", "told"),
     [
-        ("x", "", "", "needs a digest"), ("gone", f"sha256:{'0' * 64}", "", "no such folder"),
-        ("gone.tar.gz", f"sha256:{'0' * 64}", "", "cannot be read"), ("x", f"sha256:{'0' * 64}", ", key: a", "takes no `key`"),
-        ("x", f"sha256:{'0' * 64}", ", keys: a", "knows no `keys`"), ("git+x", f"sha256:{'0' * 64}", "", "must look like"),
+        ("x", "", "", "needs a digest"),
+        ("gone", f"sha256:{'0' * 64}", "", "no such folder"),
+        ("gone.tar.gz", f"sha256:{'0' * 64}", "", "cannot be read"),
+        ("x", f"sha256:{'0' * 64}", ", key: a", "takes no `key`"),
+        ("x", f"sha256:{'0' * 64}", ", keys: a", "knows no `keys`"),
+        ("git+x", f"sha256:{'0' * 64}", "", "must look like"),
         ("git+.@--upload-pack=x", f"sha256:{'0' * 64}", "", "does not give this revision"),
     ],
-)  # fmt: skip
+)
 def test_a_malformed_entry_is_told(repository: Repository, source: str, digest: str, more: str, told: str) -> None:
     assert told in refused(judged(repository, source, digest, more))
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.engines.rego.embedded import Embedded
+from gatekeeper.engines.rego.embedded import RegorusEngine
 from gatekeeper.engines.rego.loader import PolicySet
-from gatekeeper.engines.rego.opa import Opa
+from gatekeeper.engines.rego.opa import OpaEngine
 from gatekeeper.protocols import RegoEngine
 from tests.conftest import needs, running_opa
 from tests.engines.rego import conformance
@@ -57,7 +57,7 @@ def row(engine: str, version: int, counted: Counter[str]) -> str:
 
 @pytest.mark.parametrize("version", [0, 1])
 def test_the_embedded_engine_agrees_with_opa_or_refuses(folder: Path, version: int) -> None:
-    counted, differing = tally(folder, version, lambda loaded, _: Embedded(loaded, 5, 1))
+    counted, differing = tally(folder, version, lambda loaded, _: RegorusEngine(loaded, 5, 1))
     assert {note.partition(": ")[0] for note in differing} <= KNOWN, differing
     assert row("embedded", version, counted) in DOCS.read_text(encoding="utf-8"), counted
 
@@ -67,6 +67,6 @@ def test_the_embedded_engine_agrees_with_opa_or_refuses(folder: Path, version: i
 def test_a_real_opa_is_asked_without_a_loss(folder: Path, version: int) -> None:
     """The same cases through the product's own way to OPA: JSON both ways, one request for all."""
     with running_opa(*(["--v0-compatible"] if version == 0 else [])) as url:
-        counted, differing = tally(folder, version, lambda loaded, query: Opa(loaded, (query,), 5, url))
+        counted, differing = tally(folder, version, lambda loaded, query: OpaEngine(loaded, (query,), 5, url))
     assert {note.partition(": ")[0] for note in differing} == {STRICT}, differing
     assert row("opa", version, counted) in DOCS.read_text(encoding="utf-8"), counted

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.engines.rego.coverage import rules_of
+from gatekeeper.engines.rego.coverage import list_rules
 from tests.conftest import command, needs
 
 RULE = """package team
@@ -64,4 +64,4 @@ def test_the_outcome_as_junit(folder: Path) -> None:
 
 
 def test_rules_and_their_lines() -> None:
-    assert list(rules_of(RULE)) == [("deny", 5, 9), ("deny", 10, 14), ("is_map", 15, 15)]
+    assert list(list_rules(RULE)) == [("deny", 5, 9), ("deny", 10, 14), ("is_map", 15, 15)]

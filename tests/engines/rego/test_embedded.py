@@ -14,7 +14,7 @@ from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation, library, loader, query_plan
 from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.model import FieldPath
-from gatekeeper.protocols import Answer
+from gatekeeper.protocols import QueryResult
 from gatekeeper.workspace import documents
 from tests.conftest import SHARED, needs, shared
 
@@ -35,7 +35,7 @@ def paths(value: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
 def damaged() -> list[bytes]:
     """The library's own cases, each with one field replaced: the same sample in every run."""
     found = []
-    for case in sorted(library.folder().rglob("*.yaml")):
+    for case in sorted(library.find_folder().rglob("*.yaml")):
         for document in documents.parse(case.read_bytes())[0] if case.stem[:3] in ("bad", "goo") else ():
             text = document.json
             for path in paths(orjson.loads(text)):
@@ -50,15 +50,15 @@ def damaged() -> list[bytes]:
 
 
 def answers(config: Config, own: PolicySet, inputs: list[bytes]) -> set[tuple[int, str, str]]:
-    plan = query_plan.plan(config, own)
-    engine = evaluation.start(config, plan, 2)
+    plan = query_plan.build_plan(config, own)
+    engine = evaluation.start_engine(config, plan, 2)
     try:
-        found: list[Answer] = engine.evaluate([(json, tuple(plan.asked)) for json in inputs])
+        found: list[QueryResult] = engine.evaluate([(json, tuple(plan.rules)) for json in inputs])
     finally:
         engine.close()
     assert not [answer for answer in found if answer.error]
     return {
-        (answer.input, answer.query, COMPLAINT.sub(r"\1", line))
+        (answer.input_index, answer.query, COMPLAINT.sub(r"\1", line))
         for answer in found
         for line in (orjson.dumps(item, option=orjson.OPT_SORT_KEYS).decode() for item in answer.value)
     }
@@ -83,6 +83,6 @@ def test_the_library_fails_on_no_resource_and_finds_the_same_with_both_engines()
 @needs("opa")
 @pytest.mark.parametrize("folder", ["raspbernetes__k8s-security-policies/policies", "instrumenta__policies"])
 def test_other_peoples_policies_find_the_same_with_both_engines(folder: str) -> None:
-    embedded, opa = both("off", loader.load(SHARED / "corpora" / "policies", [folder]))
+    embedded, opa = both("off", loader.load_policies(SHARED / "corpora" / "policies", [folder]))
     assert embedded == opa
     assert embedded

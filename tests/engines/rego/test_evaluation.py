@@ -10,9 +10,9 @@ from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation as rego
 from gatekeeper.engines.rego import loader, query_plan
 from gatekeeper.engines.rego.loader import PolicySet
-from gatekeeper.engines.rego.opa import Opa
+from gatekeeper.engines.rego.opa import OpaEngine
 from gatekeeper.errors import PolicyError
-from gatekeeper.model import Finding, Resource, dotted
+from gatekeeper.model import Finding, Resource, format_path
 from gatekeeper.render import manifests
 from gatekeeper.workspace import documents
 from tests.conftest import needs, running_opa
@@ -36,7 +36,7 @@ spec:
 
 
 def resources(text: bytes = DEPLOYMENT) -> list[Resource]:
-    return list(manifests.resources(documents.Source("a.yaml", "documents", tuple(documents.parse(text)[0]))))
+    return list(manifests.list_resources(documents.ParsedFile("a.yaml", "documents", tuple(documents.parse(text)[0]))))
 
 
 def ask(
@@ -45,12 +45,12 @@ def ask(
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     data = [name for name in files if not name.endswith(".rego")]
-    own = loader.load(tmp_path, ["."], data)
+    own = loader.load_policies(tmp_path, ["."], data)
     config = Config(engine=engine, library="off", policy_timeout=timeout)
-    plan = query_plan.plan(config, own)
-    started = rego.start(config, plan, 2)
+    plan = query_plan.build_plan(config, own)
+    started = rego.start_engine(config, plan, 2)
     try:
-        findings, gaps = rego.judge(resources(text), plan, started)
+        findings, gaps = rego.evaluate_resources(resources(text), plan, started)
     finally:
         started.close()
     return findings, [gap.reason for gap in gaps]
@@ -107,13 +107,18 @@ def test_an_exception_holds_for_its_own_package_and_resource_only(tmp_path: Path
     files = {"a.rego": EXCEPTION.replace("NAMES", '["root", "", "other"]'), "b.rego": other}
     findings, _ = ask(tmp_path, engine, files)
     assert {found.rule for found in findings} == {
-        "other/deny", "other/deny_root", "other/violation_root", "other/warn_other"
-    }  # fmt: skip
+        "other/deny",
+        "other/deny_root",
+        "other/violation_root",
+        "other/warn_other",
+    }
 
 
 def test_the_config_names_the_packages_that_judge(tmp_path: Path) -> None:
-    own = PolicySet(tuple(loader.parse(f"package {name}\ndeny[1] {{ true }}\n", f"{name}.rego") for name in "ab"), {})
-    assert list(query_plan.plan(Config(library="off", namespaces=("b",)), own).asked) == ["data.b.deny"]
+    own = PolicySet(
+        tuple(loader.parse_module(f"package {name}\ndeny[1] {{ true }}\n", f"{name}.rego") for name in "ab"), {}
+    )
+    assert list(query_plan.build_plan(Config(library="off", namespaces=("b",)), own).rules) == ["data.b.deny"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -129,15 +134,24 @@ def test_data_reaches_the_rules(tmp_path: Path, engine: str) -> None:
     [
         pytest.param(
             'some c in input.spec.template.spec.containers\n  endswith(c.image, ":latest")\n  msg := "x"',
-            "spec.template.spec.containers[1].image", 13, "traced", id="a value",
+            "spec.template.spec.containers[1].image",
+            13,
+            "traced",
+            id="a value",
         ),
         pytest.param(
             'some c in input.spec.template.spec.containers\n  not c.resources\n  c.name == "b"\n  msg := "x"',
-            "spec.template.spec.containers[1].name", 12, "traced", id="an item that lacks a field",
+            "spec.template.spec.containers[1].name",
+            12,
+            "traced",
+            id="an item that lacks a field",
         ),
         pytest.param(
             'not input.spec.template.spec.securityContext.runAsNonRoot\n  msg := "x"',
-            "spec.template.spec.securityContext.runAsNonRoot", 8, "traced", id="a field that is missing",
+            "spec.template.spec.securityContext.runAsNonRoot",
+            8,
+            "traced",
+            id="a field that is missing",
         ),
         pytest.param('input.kind == "Deployment"\n  msg := "x"', None, 1, "resource", id="the whole resource"),
         pytest.param(
@@ -145,13 +159,17 @@ def test_data_reaches_the_rules(tmp_path: Path, engine: str) -> None:
         ),
         pytest.param('msg := {"msg": "x", "path": "spec.replicas"}', "spec.replicas", 6, "field", id="a path as text"),
     ],
-)  # fmt: skip
+)
 def test_every_finding_gets_a_line(
     tmp_path: Path, engine: str, body: str, field: str | None, line: int, placed: str
 ) -> None:
     rule = f"package main\nimport rego.v1\n\ndeny contains msg if {{\n  {body}\n}}\n"
     [finding], _ = ask(tmp_path, engine, {"a.rego": rule})
-    assert (dotted(finding.path) or None, finding.place.line, finding.placed) == (field, line, placed)
+    assert (format_path(finding.field_path) or None, finding.location.line, finding.location_precision) == (
+        field,
+        line,
+        placed,
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -178,14 +196,14 @@ def test_policies_cannot_reach_out(tmp_path: Path, engine: str, builtin: str) ->
 @needs("opa")
 def test_a_killed_opa_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.rego").write_text('package a\nimport rego.v1\ndeny contains "x" if input\n')
-    plan = query_plan.plan(Config(library="off"), loader.load(tmp_path, ["."]))
-    engine = Opa(plan.policies, tuple(plan.asked), 2)
+    plan = query_plan.build_plan(Config(library="off"), loader.load_policies(tmp_path, ["."]))
+    engine = OpaEngine(plan.policies, tuple(plan.rules), 2)
     server = engine._server
     assert server and server._process
     server._process.kill()
     server._process.wait()
     with pytest.raises(PolicyError, match="OPA ended"):
-        rego.judge(resources(), plan, engine)
+        rego.evaluate_resources(resources(), plan, engine)
     engine.close()
 
 
@@ -199,7 +217,7 @@ deny contains "said" if level
 """
     text = DEPLOYMENT + b"---\n" + DEPLOYMENT.replace(b"name: web", b"name: other")
     findings, gaps = ask(tmp_path, engine, {"a.rego": rule}, text)
-    assert [(found.message, str(found.resource)) for found in findings] == [("said", "Deployment other")]
+    assert [(found.message, str(found.resource_ref)) for found in findings] == [("said", "Deployment other")]
     [gap] = gaps
     assert "rule a/deny could not be evaluated on Deployment web" in gap
 
@@ -219,7 +237,7 @@ deny contains "never" if {
     quick = 'package quick\nimport rego.v1\ndeny contains "quick" if input.kind\n'
     text = DEPLOYMENT + b"---\n" + DEPLOYMENT.replace(b"name: web", b"name: other")
     findings, gaps = ask(tmp_path, engine, {"slow.rego": slow, "quick.rego": quick}, text, timeout=0.3)
-    assert [str(found.resource) for found in findings] == ["Deployment web", "Deployment other"]
+    assert [str(found.resource_ref) for found in findings] == ["Deployment web", "Deployment other"]
     [gap] = gaps
     assert "policies.timeout" in gap
 
@@ -230,12 +248,12 @@ def test_a_server_of_ones_own_is_used_and_left_as_it_was(tmp_path: Path) -> None
     (tmp_path / "a.rego").write_text("package a\ndeny contains w if { some w in data.words; data.z.fits(w) }\n")
     (tmp_path / "z.rego").write_text('package z\nfits(w) if w != "y"\n')
     (tmp_path / "data.json").write_text('{"words": ["x", "y"]}')
-    plan = query_plan.plan(Config(library="off"), loader.load(tmp_path, ["."], ["data.json"]))
+    plan = query_plan.build_plan(Config(library="off"), loader.load_policies(tmp_path, ["."], ["data.json"]))
     with running_opa() as url:
-        engine = Opa(plan.policies, tuple(plan.asked), 2, url)
-        findings, gaps = rego.judge(resources(), plan, engine)
+        engine = OpaEngine(plan.policies, tuple(plan.rules), 2, url)
+        findings, gaps = rego.evaluate_resources(resources(), plan, engine)
         engine.close()
-        again = Opa(PolicySet((), {}), (), 2, url)
+        again = OpaEngine(PolicySet((), {}), (), 2, url)
         left = again._client.get_policies_list(), again._client.get_data("")
         again.close()
     assert [found.message for found in findings] == ["x"] and not gaps
@@ -245,6 +263,6 @@ def test_a_server_of_ones_own_is_used_and_left_as_it_was(tmp_path: Path) -> None
 @needs("opa")
 def test_an_address_where_no_opa_is_gets_a_clear_message() -> None:
     with pytest.raises(PolicyError, match="does not answer"):
-        Opa(PolicySet((), {}), (), 2, "http://127.0.0.1:1")
+        OpaEngine(PolicySet((), {}), (), 2, "http://127.0.0.1:1")
     with pytest.raises(PolicyError, match="must look like"):
-        Opa(PolicySet((), {}), (), 2, "localhost:8181")
+        OpaEngine(PolicySet((), {}), (), 2, "localhost:8181")

@@ -10,7 +10,7 @@ import pytest
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation, loader, query_plan
 from gatekeeper.engines.rego.loader import PolicySet
-from gatekeeper.model import FieldPath, Gap, Place, Ref, Resource
+from gatekeeper.model import FieldPath, Gap, Location, ObjectRef, Resource
 from tests.conftest import needs
 
 POD: dict[str, Any] = {
@@ -27,22 +27,34 @@ POD: dict[str, Any] = {
     },
 }
 RULES: list[tuple[str, FieldPath | None]] = [
-    ('some c in input.spec.containers; endswith(c.image, ":latest"); msg := sprintf("%s is latest", [c.name])',
-     ("spec", "containers", 1, "image")),
-    ('some c in input.spec.containers; endswith(c.image, ":latest"); msg := sprintf("%s: %s", [c.name, c.image])',
-     ("spec", "containers", 1, "image")),
-    ('input.spec.replicas < 2; msg := sprintf("%s in %s: one", [input.metadata.name, input.metadata.namespace])',
-     ("spec", "replicas")),
+    (
+        'some c in input.spec.containers; endswith(c.image, ":latest"); msg := sprintf("%s is latest", [c.name])',
+        ("spec", "containers", 1, "image"),
+    ),
+    (
+        'some c in input.spec.containers; endswith(c.image, ":latest"); msg := sprintf("%s: %s", [c.name, c.image])',
+        ("spec", "containers", 1, "image"),
+    ),
+    (
+        'input.spec.replicas < 2; msg := sprintf("%s in %s: one", [input.metadata.name, input.metadata.namespace])',
+        ("spec", "replicas"),
+    ),
     ('input.spec.hostNetwork; msg := sprintf("%s: host", [input.metadata.name])', ("spec", "hostNetwork")),
-    ('not input.metadata.labels.team; msg := sprintf("%s has no team", [input.metadata.name])',
-     ("metadata", "labels", "team")),
+    (
+        'not input.metadata.labels.team; msg := sprintf("%s has no team", [input.metadata.name])',
+        ("metadata", "labels", "team"),
+    ),
     ('not input.metadata.annotations.owner; msg := "no owner"', ("metadata", "annotations", "owner")),
-    ('some c in input.spec.containers; some e in c.env; e.value == "debug"; msg := sprintf("%s of %s", [e.name, c.name])',
-     ("spec", "containers", 1, "env", 0, "value")),
-    ('some i; input.spec.containers[i].ports[_].containerPort < 1024; msg := "low port"',
-     ("spec", "containers", 0, "ports", 0, "containerPort")),
+    (
+        'some c in input.spec.containers; some e in c.env; e.value == "debug"; msg := sprintf("%s of %s", [e.name, c.name])',
+        ("spec", "containers", 1, "env", 0, "value"),
+    ),
+    (
+        'some i; input.spec.containers[i].ports[_].containerPort < 1024; msg := "low port"',
+        ("spec", "containers", 0, "ports", 0, "containerPort"),
+    ),
     ('input.kind == "Pod"; msg := "naked"', None),
-]  # fmt: skip
+]
 
 
 class Nowhere:
@@ -50,23 +62,23 @@ class Nowhere:
 
     file = "a.yaml"
 
-    def place(self, path: FieldPath, key: bool = False) -> Place:
-        return Place(self.file)
+    def find_location(self, path: FieldPath, key: bool = False) -> Location:
+        return Location(self.file)
 
 
 def traced(rule: str, engine: str) -> list[FieldPath | None]:
     text = f"package main\nimport rego.v1\ndeny contains msg if {{ {rule} }}\n"
-    own = PolicySet((loader.parse(text, "main.rego"),), {})
+    own = PolicySet((loader.parse_module(text, "main.rego"),), {})
     config = Config(library="off", engine=engine)
-    plan = query_plan.plan(config, own)
-    running = evaluation.start(config, plan, 1)
-    resource = Resource(Ref("v1", "Pod", "prod", "shop"), orjson.dumps(POD), Nowhere())
+    plan = query_plan.build_plan(config, own)
+    running = evaluation.start_engine(config, plan, 1)
+    resource = Resource(ObjectRef("v1", "Pod", "prod", "shop"), orjson.dumps(POD), Nowhere())
     try:
-        findings, gaps = evaluation.judge([resource], plan, running)
+        findings, gaps = evaluation.evaluate_resources([resource], plan, running)
     finally:
         running.close()
     assert list[Gap](gaps) == []
-    return [finding.path for finding in findings]
+    return [finding.field_path for finding in findings]
 
 
 @pytest.mark.parametrize(("rule", "path"), RULES, ids=[str(path) for _, path in RULES])

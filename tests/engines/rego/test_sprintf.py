@@ -9,8 +9,8 @@ import orjson
 
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation
-from gatekeeper.engines.rego.loader import PolicySet, parse
-from gatekeeper.engines.rego.query_plan import Asked, Plan
+from gatekeeper.engines.rego.loader import PolicySet, parse_module
+from gatekeeper.engines.rego.query_plan import QueryPlan, RuleQuery
 from tests.conftest import needs
 
 FLAGS = ("", "-", "+", "0", "#", " ")
@@ -66,11 +66,11 @@ def cases() -> list[tuple[str, list[Any]]]:
 def test_every_form_is_that_of_opa() -> None:
     wanted = cases()
     rule = "package a\n\nimport rego.v1\n\ndeny contains [i, sprintf(c[0], c[1])] if some i, c in input.cases\n"
-    module = parse(rule, "a.rego")
-    chosen = Plan({"data.a.deny": Asked("deny", "error", "", (), module)}, PolicySet((module,), {}))
+    module = parse_module(rule, "a.rego")
+    chosen = QueryPlan({"data.a.deny": RuleQuery("deny", "error", "", (), module)}, PolicySet((module,), {}))
     said = []
     for engine in ("embedded", "opa"):
-        started = evaluation.start(Config(engine=engine), chosen, 1)
+        started = evaluation.start_engine(Config(engine=engine), chosen, 1)
         try:
             [answer] = started.evaluate([(orjson.dumps({"cases": wanted}), ("data.a.deny",))])
         finally:

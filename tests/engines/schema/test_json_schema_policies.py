@@ -29,10 +29,13 @@ properties:
 
 def found(repository: Repository, schema: str, name: str = "owner.schema.yaml", more: str = "{}") -> list[Finding]:
     files: dict[str, str | bytes] = {
-        "gatekeeper.yaml": CONFIG, f"policy/{name}": schema, "policy/more.schema.json": more, "apps/a.yaml": RESOURCE
-    }  # fmt: skip
+        "gatekeeper.yaml": CONFIG,
+        f"policy/{name}": schema,
+        "policy/more.schema.json": more,
+        "apps/a.yaml": RESOURCE,
+    }
     verdict = judge(repository(files))
-    assert verdict.exit_code != 3, verdict.coverage.skipped
+    assert verdict.exit_code != 3, verdict.coverage.gaps
     return list(verdict.findings)
 
 
@@ -44,17 +47,23 @@ def test_a_fault_has_its_line_its_words_and_the_policys_title(repository: Reposi
     [finding] = found(repository, owner("remedy: write the team"))
     assert (finding.rule, finding.severity, finding.hint) == ("schemas/owner", "error", "write the team")
     assert finding.message == "has no owner: required field `metadata.labels.owner` is missing"
-    assert finding.place == ("apps/a.yaml", 5, 3)
+    assert finding.location == ("apps/a.yaml", 5, 3)
 
 
 @pytest.mark.parametrize(
     ("selection", "judges"),
     [
-        ("kinds: [ConfigMap]", True), ("kinds: [v1/Config*]", True), ("kinds: [Secret]", False),
-        ("paths: ['apps/*']", True), ("paths: ['infra/*']", False), ("labels: {tier: w*}", True),
-        ("labels: {tier: db}", False), ("labels: {team: '*x'}", False), ("kinds: [ConfigMap], paths: [b]", False),
+        ("kinds: [ConfigMap]", True),
+        ("kinds: [v1/Config*]", True),
+        ("kinds: [Secret]", False),
+        ("paths: ['apps/*']", True),
+        ("paths: ['infra/*']", False),
+        ("labels: {tier: w*}", True),
+        ("labels: {tier: db}", False),
+        ("labels: {team: '*x'}", False),
+        ("kinds: [ConfigMap], paths: [b]", False),
     ],
-)  # fmt: skip
+)
 def test_what_a_policy_judges(repository: Repository, selection: str, judges: bool) -> None:
     assert bool(found(repository, owner(selection))) is judges
 
@@ -67,11 +76,13 @@ def test_a_severity_and_words_of_its_own(repository: Repository) -> None:
 @pytest.mark.parametrize(
     "draft",
     [
-        "http://json-schema.org/draft-04/schema#", "http://json-schema.org/draft-06/schema#",
-        "http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2019-09/schema",
+        "http://json-schema.org/draft-04/schema#",
+        "http://json-schema.org/draft-06/schema#",
+        "http://json-schema.org/draft-07/schema#",
+        "https://json-schema.org/draft/2019-09/schema",
         "https://json-schema.org/draft/2020-12/schema",
     ],
-)  # fmt: skip
+)
 def test_every_draft(repository: Repository, draft: str) -> None:
     schema = f"$schema: {draft}\nproperties: {{data: {{properties: {{size: {{type: integer}}}}}}}}\n"
     [finding] = found(repository, schema)
@@ -90,7 +101,7 @@ def test_a_schema_may_refer_to_its_neighbour(repository: Repository) -> None:
     schema = 'properties: {metadata: {$ref: "more.schema.json#/$defs/owned"}}\n'
     more = '{"$defs": {"owned": {"required": ["annotations"]}}, "x-gatekeeper": {"kinds": ["None"]}}'
     [finding] = found(repository, schema, more=more)
-    assert finding.path == ("metadata", "annotations")
+    assert finding.field_path == ("metadata", "annotations")
 
 
 UNUSABLE = [
@@ -111,20 +122,25 @@ UNUSABLE = [
 def test_a_policy_that_cannot_be_used_is_told_and_the_rest_is_judged(
     repository: Repository, schema: str, words: str
 ) -> None:
-    root = repository({
-        "gatekeeper.yaml": CONFIG, "policy/a.schema.yaml": schema, "policy/owner.schema.yaml": owner(), "a.yaml": RESOURCE
-    })  # fmt: skip
+    root = repository(
+        {
+            "gatekeeper.yaml": CONFIG,
+            "policy/a.schema.yaml": schema,
+            "policy/owner.schema.yaml": owner(),
+            "a.yaml": RESOURCE,
+        }
+    )
     verdict = judge(root)
     assert verdict.exit_code == 3
     assert [finding.rule for finding in verdict.findings if finding.rule.startswith("schemas/")] == ["schemas/owner"]
-    reasons = [gap.reason for gap in verdict.coverage.skipped if gap.fatal and "policy/" in gap.file]
+    reasons = [gap.reason for gap in verdict.coverage.gaps if gap.is_fatal and "policy/" in gap.file]
     assert any(reason.startswith("the policy was not asked") and words in reason for reason in reasons)
 
 
 def test_a_changed_schema_changes_the_digest(repository: Repository) -> None:
     files: dict[str, str | bytes] = {"gatekeeper.yaml": CONFIG, "policy/a.schema.yaml": "{}", "a.yaml": RESOURCE}
-    before = judge(repository(files)).policies
-    assert judge(repository({**files, "policy/a.schema.yaml": "{title: x}"})).policies != before
+    before = judge(repository(files)).policy_digest
+    assert judge(repository({**files, "policy/a.schema.yaml": "{title: x}"})).policy_digest != before
 
 
 def test_no_value_is_repeated(repository: Repository) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.engines.schema.catalog import Catalog, available
+from gatekeeper.engines.schema.catalog import SchemaCatalog, list_kubernetes_versions
 from gatekeeper.model import Finding
 from tests.conftest import Repository, command, judge
 
@@ -79,7 +79,7 @@ def test_what_it_refuses_is_refused_with_its_line(
     repository: Repository, spec: str, rule: str, line: int, words: str
 ) -> None:
     [finding] = found(repository, spec)
-    assert (finding.rule, finding.place.file, finding.place.line) == (rule, "shop.yaml", line)
+    assert (finding.rule, finding.location.file, finding.location.line) == (rule, "shop.yaml", line)
     assert words in finding.message
 
 
@@ -93,7 +93,7 @@ def test_a_cel_rule_that_cannot_be_evaluated_is_a_gap(repository: Repository) ->
         repository({"crd.yaml": CRD.replace("self.min <=", "self.gone <="), "s.yaml": SHOP + "  {name: a, max: 1}"})
     )
     assert verdict.exit_code == 3
-    [reason] = [gap.reason for gap in verdict.coverage.skipped if gap.fatal]
+    [reason] = [gap.reason for gap in verdict.coverage.gaps if gap.is_fatal]
     assert reason.startswith("the CRD's rule `self.gone <= self.max` cannot be evaluated on Shop s")
 
 
@@ -124,46 +124,59 @@ def test_a_crd_file_that_cannot_be_read_is_told(repository: Repository) -> None:
 def test_a_kind_without_schema_is_refused_unless_the_config_allows_it(repository: Repository) -> None:
     verdict = judge(repository({"s.yaml": SHOP + "  {}"}))
     assert ([finding.rule for finding in verdict.findings], verdict.exit_code) == (["schema/missing"], 3)
-    assert (verdict.coverage.resources, verdict.coverage.checked) == (1, 0)
+    assert (verdict.coverage.resource_count, verdict.coverage.checked_count) == (1, 0)
 
 
 @pytest.mark.parametrize("pattern", ["Shop", "example.com/v1/Shop", "example.com/*"])
 def test_the_config_allows_a_kind_by_name(repository: Repository, pattern: str) -> None:
     config = f"library: {{profile: 'off'}}\nschemas: {{allowMissing: ['{pattern}']}}\n"
     verdict = judge(repository({"gatekeeper.yaml": config, "s.yaml": SHOP + "  {}"}))
-    assert (verdict.findings, verdict.exit_code, verdict.coverage.checked) == ((), 0, 0)
-    assert any("allowed by the config" in gap.reason for gap in verdict.coverage.skipped)
+    assert (verdict.findings, verdict.exit_code, verdict.coverage.checked_count) == ((), 0, 0)
+    assert any("allowed by the config" in gap.reason for gap in verdict.coverage.gaps)
 
 
 BUILT_IN = [
-    ("source.toolkit.fluxcd.io/v1", "GitRepository"), ("source.toolkit.fluxcd.io/v1", "HelmRepository"),
-    ("source.toolkit.fluxcd.io/v1", "OCIRepository"), ("source.toolkit.fluxcd.io/v1", "Bucket"),
-    ("kustomize.toolkit.fluxcd.io/v1", "Kustomization"), ("helm.toolkit.fluxcd.io/v2", "HelmRelease"),
-    ("notification.toolkit.fluxcd.io/v1", "Receiver"), ("notification.toolkit.fluxcd.io/v1beta3", "Alert"),
-    ("image.toolkit.fluxcd.io/v1", "ImagePolicy"), ("argoproj.io/v1alpha1", "Application"),
-    ("argoproj.io/v1alpha1", "ApplicationSet"), ("argoproj.io/v1alpha1", "AppProject"),
-    ("external-secrets.io/v1alpha1", "ExternalSecret"), ("external-secrets.io/v1beta1", "ExternalSecret"),
-    ("external-secrets.io/v1", "ExternalSecret"), ("external-secrets.io/v1", "ClusterSecretStore"),
-    ("external-secrets.io/v1beta1", "SecretStore"), ("external-secrets.io/v1alpha1", "PushSecret"),
-    ("bitnami.com/v1alpha1", "SealedSecret"), ("source.extensions.fluxcd.io/v1beta1", "ArtifactGenerator"),
-    ("cert-manager.io/v1", "ClusterIssuer"), ("cert-manager.io/v1", "Certificate"),
-    ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("gateway.networking.k8s.io/v1alpha2", "TCPRoute"),
-    ("monitoring.coreos.com/v1", "ServiceMonitor"), ("networking.istio.io/v1beta1", "VirtualService"),
-]  # fmt: skip
+    ("source.toolkit.fluxcd.io/v1", "GitRepository"),
+    ("source.toolkit.fluxcd.io/v1", "HelmRepository"),
+    ("source.toolkit.fluxcd.io/v1", "OCIRepository"),
+    ("source.toolkit.fluxcd.io/v1", "Bucket"),
+    ("kustomize.toolkit.fluxcd.io/v1", "Kustomization"),
+    ("helm.toolkit.fluxcd.io/v2", "HelmRelease"),
+    ("notification.toolkit.fluxcd.io/v1", "Receiver"),
+    ("notification.toolkit.fluxcd.io/v1beta3", "Alert"),
+    ("image.toolkit.fluxcd.io/v1", "ImagePolicy"),
+    ("argoproj.io/v1alpha1", "Application"),
+    ("argoproj.io/v1alpha1", "ApplicationSet"),
+    ("argoproj.io/v1alpha1", "AppProject"),
+    ("external-secrets.io/v1alpha1", "ExternalSecret"),
+    ("external-secrets.io/v1beta1", "ExternalSecret"),
+    ("external-secrets.io/v1", "ExternalSecret"),
+    ("external-secrets.io/v1", "ClusterSecretStore"),
+    ("external-secrets.io/v1beta1", "SecretStore"),
+    ("external-secrets.io/v1alpha1", "PushSecret"),
+    ("bitnami.com/v1alpha1", "SealedSecret"),
+    ("source.extensions.fluxcd.io/v1beta1", "ArtifactGenerator"),
+    ("cert-manager.io/v1", "ClusterIssuer"),
+    ("cert-manager.io/v1", "Certificate"),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ("gateway.networking.k8s.io/v1alpha2", "TCPRoute"),
+    ("monitoring.coreos.com/v1", "ServiceMonitor"),
+    ("networking.istio.io/v1beta1", "VirtualService"),
+]
 
 
 @pytest.mark.parametrize("key", BUILT_IN, ids=" ".join)
 def test_the_gitops_kinds_are_built_in(key: tuple[str, str]) -> None:
-    assert Catalog("1.34").refused(key, [b'{"spec": 7}'], 1) == [0]
+    assert SchemaCatalog("1.34").find_invalid(key, [b'{"spec": 7}'], 1) == [0]
 
 
-@pytest.mark.parametrize("version", available())
+@pytest.mark.parametrize("version", list_kubernetes_versions())
 def test_every_version_of_kubernetes_can_be_chosen(version: str) -> None:
-    catalog = Catalog(version)
+    catalog = SchemaCatalog(version)
     deployment = b'{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replica": 1}}'
-    assert catalog.refused(("apps/v1", "Deployment"), [deployment], 1) == [0]
+    assert catalog.find_invalid(("apps/v1", "Deployment"), [deployment], 1) == [0]
 
 
 def test_versions_start_with_1_25() -> None:
-    assert available()[0] == "1.25"
-    assert len(available()) >= 13
+    assert list_kubernetes_versions()[0] == "1.25"
+    assert len(list_kubernetes_versions()) >= 13

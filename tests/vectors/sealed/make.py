@@ -13,7 +13,7 @@ import pyrage
 import yaml
 
 from gatekeeper.host import toolchain
-from gatekeeper.host.process import run
+from gatekeeper.host.process import run_command
 from gatekeeper.sealedsecrets import keyring
 from tests.servers import server
 
@@ -28,7 +28,7 @@ def main() -> None:
     """Writes every file."""
     (HERE / "plain.json").write_bytes(orjson.dumps(PLAIN, option=orjson.OPT_INDENT_2))
     for bits in BITS:
-        certificate, private = keyring.new(bits, DAYS, datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
+        certificate, private = keyring.create_key_pair(bits, DAYS, datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
         (HERE / f"{bits}.crt").write_bytes(certificate)
         (HERE / f"{bits}.key").write_bytes(private)
         for scope in SCOPES:
@@ -52,20 +52,20 @@ def _seal(bits: int, scope: str) -> None:
         "stringData": PLAIN,
     }
     command: list[str | Path] = [server("kubeseal"), "--cert", HERE / f"{bits}.crt", "--scope", scope, "-o", "yaml"]
-    code, out, words = run(command, 60, stdin=orjson.dumps(secret))
+    code, out, words = run_command(command, 60, stdin=orjson.dumps(secret))
     assert code == 0, words
     (HERE / f"{scope}-{bits}.yaml").write_bytes(out)
 
 
 def _encrypt(name: str, plain: str) -> None:
     command: list[str | Path] = [
-        toolchain.find("sops"),
+        toolchain.find_program("sops"),
         "--disable-version-check",
         "--config",
         HERE / ".sops.yaml",
         "encrypt",
     ]
-    code, out, words = run([*command, "--filename-override", HERE / name], 60, stdin=plain.encode())
+    code, out, words = run_command([*command, "--filename-override", HERE / name], 60, stdin=plain.encode())
     assert code == 0, words
     (HERE / name).write_bytes(out)
 

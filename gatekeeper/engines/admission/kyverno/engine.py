@@ -9,24 +9,24 @@ import orjson
 
 from gatekeeper.engines.admission import admission_request
 from gatekeeper.engines.admission.kyverno import conditions, match, patterns, variables
-from gatekeeper.engines.admission.kyverno.rules import Rule
-from gatekeeper.engines.admission.selectors import Namespaces
-from gatekeeper.engines.rego.loader import Module
-from gatekeeper.engines.rego.query_plan import Asked
+from gatekeeper.engines.admission.kyverno.rules import KyvernoRule
+from gatekeeper.engines.admission.selectors import NamespaceIndex
+from gatekeeper.engines.rego.loader import RegoModule
+from gatekeeper.engines.rego.query_plan import RuleQuery
 from gatekeeper.errors import PolicyError
-from gatekeeper.model import FieldPath, Ref, Resource, at
-from gatekeeper.protocols import Answer
-from gatekeeper.render.manifests import ref_of
+from gatekeeper.model import FieldPath, ObjectRef, Resource, get_field
+from gatekeeper.protocols import QueryResult
+from gatekeeper.render.manifests import build_ref
 
-POD = Ref("v1", "Pod", "", "")
+POD_REF = ObjectRef("v1", "Pod", "", "")
 
 
-class Rules:
+class KyvernoEvaluator:
     """Rules of Kyverno policies, asked as a Rego engine is: a query is a rule's, an input a resource."""
 
-    def __init__(self, rules: Sequence[Rule], resources: Sequence[Resource], jobs: int) -> None:
+    def __init__(self, rules: Sequence[KyvernoRule], resources: Sequence[Resource], jobs: int) -> None:
         self._rules = {f"{rule.name} {severity}": rule for rule in rules for severity in rule.severities}
-        self._namespaces = Namespaces(resources)
+        self._namespaces = NamespaceIndex(resources)
         self._jobs = jobs
 
     @property
@@ -34,14 +34,14 @@ class Rules:
         """See `gatekeeper.protocols.RegoEngine`."""
         return "kyverno", ""
 
-    def asked(self) -> dict[str, Asked]:
+    def build_rule_queries(self) -> dict[str, RuleQuery]:
         """The rules as they are reported; one with several severities several times."""
         return {
-            query: Asked(rule.name, query.rpartition(" ")[2], "", (), _outline(rule))  # type: ignore[arg-type]
+            query: RuleQuery(rule.name, query.rpartition(" ")[2], "", (), _build_outline(rule))  # type: ignore[arg-type]
             for query, rule in self._rules.items()
         }
 
-    def chooses(self, query: str, resource: Resource) -> bool:
+    def is_applicable(self, query: str, resource: Resource) -> bool:
         """Whether a rule judges a resource, with the severity of the query.
 
         Raises:
@@ -50,66 +50,68 @@ class Rules:
         """
         rule = self._rules[query]
         ref = resource.ref
-        if rule.severity_in(ref.namespace) != query.rpartition(" ")[2]:
+        if rule.find_severity(ref.namespace) != query.rpartition(" ")[2]:
             return False
         if rule.namespace and rule.namespace != (ref.namespace or "default"):
             return False
-        counted = POD if ref.kind in rule.controllers else ref
-        if not match.chooses(rule.block.get("match"), resource, counted, self._namespaces):
+        counted = POD_REF if ref.kind in rule.pod_controllers else ref
+        if not match.is_match(rule.spec.get("match"), resource, counted, self._namespaces):
             return False
-        excluded = rule.block.get("exclude")
-        if excluded and match.chooses(excluded, resource, counted, self._namespaces, is_exclude=True):
+        excluded = rule.spec.get("exclude")
+        if excluded and match.is_match(excluded, resource, counted, self._namespaces, is_exclude=True):
             return False
-        if rule.expressions and rule.expressions.reads("namespaceObject") and ref.namespace:
-            self._namespaces.object(ref.namespace)
-        return not any(match.chooses(block, resource, ref, self._namespaces) for block in rule.excepted)
+        if rule.cel_policy and rule.cel_policy.has_variable("namespaceObject") and ref.namespace:
+            self._namespaces.find_object(ref.namespace)
+        return not any(match.is_match(block, resource, ref, self._namespaces) for block in rule.exceptions)
 
-    def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[Answer]:
+    def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[QueryResult]:
         """See `gatekeeper.protocols.RegoEngine`; an input is a resource."""
         answers = []
         for number, (json, queries) in enumerate(inputs):
             value: Any = orjson.loads(json) if queries else None
             for query in queries:
                 try:
-                    said = list(self._judge(self._rules[query], value))
+                    said = list(self._evaluate_rule(self._rules[query], value))
                     error = ""
                 except PolicyError as failure:
                     said, error = [], str(failure)
                 if said or error:
-                    answers.append(Answer(number, query, said, error))
+                    answers.append(QueryResult(number, query, said, error))
         return answers
 
-    def _judge(self, rule: Rule, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _evaluate_rule(self, rule: KyvernoRule, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """What a rule says: messages, with the field where a pattern shows it."""
         prefix: FieldPath = ()
-        ref = ref_of(value)
-        if ref.kind in rule.controllers:
-            prefix = match.CONTROLLERS[ref.kind]
-            value = _pod(at(value, prefix), value)
-        block = rule.block["validate"]
-        request = {**orjson.loads(admission_request.request_of(ref) + b"}"), "object": value, "oldObject": None}
+        ref = build_ref(value)
+        if ref.kind in rule.pod_controllers:
+            prefix = match.POD_CONTROLLERS[ref.kind]
+            value = _build_pod(get_field(value, prefix), value)
+        block = rule.spec["validate"]
+        request = {**orjson.loads(admission_request.build_request_head(ref) + b"}"), "object": value, "oldObject": None}
         context = {"request": request}
-        if rule.block.get("preconditions") and not conditions.hold(rule.block["preconditions"], context):
+        if rule.spec.get("preconditions") and not conditions.is_met(rule.spec["preconditions"], context):
             return
-        message = _message(rule, context)
-        if rule.way == "deny":
-            if conditions.hold(block["deny"].get("conditions") or [], context):
+        message = _format_message(rule, context)
+        if rule.method == "deny":
+            if conditions.is_met(block["deny"].get("conditions") or [], context):
                 yield {"msg": message}
-        elif rule.expressions:
+        elif rule.cel_policy:
             row = {
                 "object": orjson.dumps(value),
                 "oldObject": b"null",
-                "request": admission_request.request_of(ref) + b"}",
+                "request": admission_request.build_request_head(ref) + b"}",
             }
-            if rule.expressions.reads("namespaceObject"):
-                row["namespaceObject"] = orjson.dumps(self._namespaces.object(ref.namespace) if ref.namespace else None)
-            [outcome] = rule.expressions.judge([row], self._jobs)
+            if rule.cel_policy.has_variable("namespaceObject"):
+                row["namespaceObject"] = orjson.dumps(
+                    self._namespaces.find_object(ref.namespace) if ref.namespace else None
+                )
+            [outcome] = rule.cel_policy.evaluate([row], self._jobs)
             if outcome.error:
                 raise PolicyError(outcome.error)
             yield from ({"msg": told} for told in outcome.messages)
         else:
-            choices = [block["pattern"]] if rule.way == "pattern" else block["anyPattern"]
-            failed = _mismatch([variables.resolved(choice, context) for choice in choices], value)
+            choices = [block["pattern"]] if rule.method == "pattern" else block["anyPattern"]
+            failed = _find_mismatch([variables.resolve_variables(choice, context) for choice in choices], value)
             if failed:
                 yield {"msg": message or str(failed), "path": [*prefix, *failed.path]}
 
@@ -117,40 +119,40 @@ class Rules:
         """Nothing was started."""
 
 
-def _pod(template: Any, owner: Mapping[str, Any]) -> dict[str, Any]:
+def _build_pod(template: Any, owner: Mapping[str, Any]) -> dict[str, Any]:
     """The Pod that a controller makes, as far as its template tells."""
     held = template if isinstance(template, dict) else {}
-    home = at(owner, ("metadata", "namespace"))
+    home = get_field(owner, ("metadata", "namespace"))
     metadata = {**(held.get("metadata") or {}), **({"namespace": home} if home else {})}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": held.get("spec") or {}}
 
 
-def _mismatch(choices: Sequence[Any], value: Any) -> patterns.Mismatch | None:
+def _find_mismatch(choices: Sequence[Any], value: Any) -> patterns.PatternMismatch | None:
     """Why a resource is like none of some patterns; None where it is like one, or where none is for it."""
-    failed: patterns.Mismatch | None = None
+    failed: patterns.PatternMismatch | None = None
     for choice in choices:
         try:
-            patterns.match(value, choice)
+            patterns.require_match(value, choice)
             return None
-        except patterns.Skipped:
+        except patterns.PatternSkipped:
             continue
-        except patterns.Mismatch as error:
+        except patterns.PatternMismatch as error:
             # The pattern that came furthest tells most.
             failed = error if failed is None or len(error.path) > len(failed.path) else failed
     return failed
 
 
-def _message(rule: Rule, context: Mapping[str, Any]) -> str:
-    message = rule.block["validate"].get("message") or f"rule {rule.name} does not hold"
+def _format_message(rule: KyvernoRule, context: Mapping[str, Any]) -> str:
+    message = rule.spec["validate"].get("message") or f"rule {rule.name} does not hold"
     try:
-        return " ".join(str(variables.resolved(message, context)).split())
+        return " ".join(str(variables.resolve_variables(message, context)).split())
     except PolicyError:
         # A message that cannot be put together is no reason not to tell.
         return " ".join(str(message).split())
 
 
-def _outline(rule: Rule) -> Module:
+def _build_outline(rule: KyvernoRule) -> RegoModule:
     """What the rule reads, as if the resource itself were its input."""
-    text = rule.expressions.text if rule.expressions else orjson.dumps(rule.block).decode()
+    text = rule.cel_policy.text if rule.cel_policy else orjson.dumps(rule.spec).decode()
     text = text.replace("request.object.", "input.").replace("object.", "input.")
-    return Module(rule.policy.origin.file, text, "", (), False, {})
+    return RegoModule(rule.policy.origin.file, text, "", (), False, {})

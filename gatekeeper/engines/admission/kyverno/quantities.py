@@ -8,25 +8,40 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|(?:[eE][+-]?\d{1,3}))?")
-BINARY = {unit: Fraction(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
-DECIMAL = {
-    "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "k": Fraction(10**3),
-    "M": Fraction(10**6), "G": Fraction(10**9), "T": Fraction(10**12), "P": Fraction(10**15), "E": Fraction(10**18),
-}  # fmt: skip
-UNITS = {**BINARY, **DECIMAL}
-DURATION = re.compile(r"([+-]?)((?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)")
-PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-SECONDS = {
-    "ns": Fraction(1, 10**9), "us": Fraction(1, 10**6), "µs": Fraction(1, 10**6), "μs": Fraction(1, 10**6),
-    "ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(3600),
-}  # fmt: skip
-MOST_LETTERS = 64
+QUANTITY_PATTERN = re.compile(
+    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|(?:[eE][+-]?\d{1,3}))?"
+)
+BINARY_UNITS = {unit: Fraction(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
+DECIMAL_UNITS = {
+    "n": Fraction(1, 10**9),
+    "u": Fraction(1, 10**6),
+    "m": Fraction(1, 1000),
+    "k": Fraction(10**3),
+    "M": Fraction(10**6),
+    "G": Fraction(10**9),
+    "T": Fraction(10**12),
+    "P": Fraction(10**15),
+    "E": Fraction(10**18),
+}
+UNITS = {**BINARY_UNITS, **DECIMAL_UNITS}
+DURATION_PATTERN = re.compile(r"([+-]?)((?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)")
+DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+SECONDS_BY_UNIT = {
+    "ns": Fraction(1, 10**9),
+    "us": Fraction(1, 10**6),
+    "µs": Fraction(1, 10**6),
+    "μs": Fraction(1, 10**6),
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+    "m": Fraction(60),
+    "h": Fraction(3600),
+}
+MAX_LENGTH = 64
 
 
-def quantity(text: str) -> Fraction | None:
+def parse_quantity(text: str) -> Fraction | None:
     """A Kubernetes quantity (`100m`, `1.5Gi`, `2e3`); None where the text is none."""
-    found = QUANTITY.fullmatch(text) if len(text) <= MOST_LETTERS else None
+    found = QUANTITY_PATTERN.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if not found:
         return None
     number, unit = found.groups()
@@ -35,12 +50,15 @@ def quantity(text: str) -> Fraction | None:
     return Fraction(number) * UNITS.get(unit or "", Fraction(1))
 
 
-def duration(text: str) -> Fraction | None:
+def parse_duration(text: str) -> Fraction | None:
     """A Go duration (`1h30m`, `0`) in seconds; None where the text is none."""
     if text in ("0", "+0", "-0"):
         return Fraction(0)
-    found = DURATION.fullmatch(text) if len(text) <= MOST_LETTERS else None
+    found = DURATION_PATTERN.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if not found:
         return None
-    total = sum((Fraction(number) * SECONDS[unit] for number, unit in PART.findall(found.group(2))), Fraction(0))
+    total = sum(
+        (Fraction(number) * SECONDS_BY_UNIT[unit] for number, unit in DURATION_PART.findall(found.group(2))),
+        Fraction(0),
+    )
     return -total if found.group(1) == "-" else total

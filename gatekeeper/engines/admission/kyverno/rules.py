@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gatekeeper.engines.admission import selectors
-from gatekeeper.engines.admission.cel_policies import Expressions
+from gatekeeper.engines.admission.cel_policies import CelPolicy
 from gatekeeper.engines.admission.kyverno import match, patterns
 from gatekeeper.errors import PolicyError
-from gatekeeper.kube.labels import labels_of
+from gatekeeper.kube.labels import read_labels
 from gatekeeper.model import Resource, Severity
 
 GROUP = "kyverno.io"
 KINDS = ("ClusterPolicy", "Policy")
-SEVERITY: dict[str, Severity] = {"enforce": "error", "audit": "warning"}
-RULE = {
+SEVERITY_BY_ACTION: dict[str, Severity] = {"enforce": "error", "audit": "warning"}
+RULE_FIELDS = {
     "name",
     "match",
     "exclude",
@@ -29,41 +29,41 @@ RULE = {
     "skipBackgroundRequests",
     "context",
 }
-CHANGING = {"mutate", "generate"}
-WAYS = ("pattern", "anyPattern", "deny", "cel")
-BESIDE = {"message", "failureAction", "failureActionOverrides", "allowExistingViolations"}
+MUTATION_FIELDS = {"mutate", "generate"}
+VALIDATION_METHODS = ("pattern", "anyPattern", "deny", "cel")
+VALIDATION_OPTIONS = {"message", "failureAction", "failureActionOverrides", "allowExistingViolations"}
 
 
-class Rule(NamedTuple):
+class KyvernoRule(NamedTuple):
     """One rule that validates.
 
     Attributes:
-        controllers: kinds that make Pods, whose Pods it judges too.
-        overrides: for some namespaces another severity: (namespaces, severity).
+        pod_controllers: kinds that make Pods, whose Pods it judges too.
+        severity_overrides: for some namespaces another severity: (namespaces, severity).
         namespace: the only namespace whose resources it judges; empty for all.
-        excepted: the matches of PolicyExceptions for it.
+        exceptions: the matches of PolicyExceptions for it.
     """
 
     name: str
-    block: Mapping[str, Any]
-    way: str
-    expressions: Expressions | None
+    spec: Mapping[str, Any]
+    method: str
+    cel_policy: CelPolicy | None
     severity: Severity
-    overrides: tuple[tuple[tuple[str, ...], Severity], ...]
-    controllers: Sequence[str]
+    severity_overrides: tuple[tuple[tuple[str, ...], Severity], ...]
+    pod_controllers: Sequence[str]
     namespace: str
-    excepted: Sequence[Any]
+    exceptions: Sequence[Any]
     policy: Resource
 
     @property
     def severities(self) -> list[Severity]:
         """All severities that its findings may have."""
-        return list(dict.fromkeys([self.severity, *(severity for _, severity in self.overrides)]))
+        return list(dict.fromkeys([self.severity, *(severity for _, severity in self.severity_overrides)]))
 
-    def severity_in(self, namespace: str) -> Severity:
+    def find_severity(self, namespace: str) -> Severity:
         """The severity for a namespace."""
-        for names, severity in self.overrides:
-            if any(patterns.wildcard(name, namespace) for name in names):
+        for names, severity in self.severity_overrides:
+            if any(patterns.is_wildcard_match(name, namespace) for name in names):
                 return severity
         return self.severity
 
@@ -73,14 +73,14 @@ def is_policy(resource: Resource) -> bool:
     return resource.ref.group == GROUP and resource.ref.kind in KINDS
 
 
-def read(policy: Resource, exceptions: Sequence[Resource], notes: list[str]) -> Iterator[Rule]:
+def parse_rules(policy: Resource, exceptions: Sequence[Resource], warnings: list[str]) -> Iterator[KyvernoRule]:
     """The rules of a policy that validate; what changes or makes resources is added to the notes.
 
     Raises:
         PolicyError: something in it is not known here.
     """
     spec = policy.value.get("spec") or {}
-    annotations = labels_of(policy.value, "annotations")
+    annotations = read_labels(policy.value, "annotations")
     rules = spec.get("rules")
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         raise PolicyError("`spec.rules` must be a list of rules")
@@ -88,36 +88,38 @@ def read(policy: Resource, exceptions: Sequence[Resource], notes: list[str]) -> 
         raise PolicyError("`applyRules: One` is not known here")
     for rule in rules:
         name = f"{policy.ref.name}/{rule.get('name')}"
-        if changing := CHANGING & rule.keys():
-            notes.append(f"rule {name} would {', '.join(sorted(changing))} resources; what comes of that is not judged")
+        if changing := MUTATION_FIELDS & rule.keys():
+            warnings.append(
+                f"rule {name} would {', '.join(sorted(changing))} resources; what comes of that is not judged"
+            )
             continue
         if "verifyImages" in rule:
             raise PolicyError(f"rule {name} verifies the signatures of images, which needs their registry")
         try:
-            yield _rule(name, rule, spec, annotations, policy, exceptions)
+            yield _parse_rule(name, rule, spec, annotations, policy, exceptions)
         except PolicyError as error:
             raise PolicyError(f"rule {name}: {error}") from error
 
 
-def _rule(
+def _parse_rule(
     name: str,
     rule: Mapping[str, Any],
     spec: Mapping[str, Any],
     annotations: Mapping[str, str],
     policy: Resource,
     exceptions: Sequence[Resource],
-) -> Rule:
-    for key in rule.keys() - RULE:
+) -> KyvernoRule:
+    for key in rule.keys() - RULE_FIELDS:
         raise PolicyError(f"`{key}` is not known here")
     if rule.get("context"):
         raise PolicyError("`context` is not known here")
     block = rule.get("validate")
     if not isinstance(block, dict):
         raise PolicyError("it neither validates nor changes anything")
-    ways = [way for way in block if way not in BESIDE]
-    if len(ways) != 1 or ways[0] not in WAYS:
+    ways = [way for way in block if way not in VALIDATION_OPTIONS]
+    if len(ways) != 1 or ways[0] not in VALIDATION_METHODS:
         raise PolicyError(
-            f"`validate` by {', '.join(ways) or 'nothing'} is not known here; there are {', '.join(WAYS)}"
+            f"`validate` by {', '.join(ways) or 'nothing'} is not known here; there are {', '.join(VALIDATION_METHODS)}"
         )
     way = ways[0]
     overrides = block.get("failureActionOverrides") or spec.get("validationFailureActionOverrides") or []
@@ -125,44 +127,50 @@ def _rule(
         if entry.get("namespaceSelector"):
             raise PolicyError("`validationFailureActionOverrides.namespaceSelector` is not known here")
     action = block.get("failureAction") or spec.get("validationFailureAction") or "Audit"
-    return Rule(
+    return KyvernoRule(
         name=name,
-        block=rule,
-        way=way,
-        expressions=_cel(block["cel"], rule.get("celPreconditions")) if way == "cel" else None,
-        severity=_severity(action),
-        overrides=tuple(
-            (selectors.texts(entry.get("namespaces"), "namespaces"), _severity(entry.get("action")))
+        spec=rule,
+        method=way,
+        cel_policy=_parse_cel(block["cel"], rule.get("celPreconditions")) if way == "cel" else None,
+        severity=_parse_severity(action),
+        severity_overrides=tuple(
+            (selectors.parse_text_list(entry.get("namespaces"), "namespaces"), _parse_severity(entry.get("action")))
             for entry in overrides
         ),
-        controllers=match.controllers(rule, annotations),
+        pod_controllers=match.list_pod_controllers(rule, annotations),
         namespace=policy.ref.namespace if policy.ref.kind == "Policy" else "",
-        excepted=[block for one in exceptions for block in _excepted(one, policy.ref.name, rule)],
+        exceptions=[block for one in exceptions for block in _find_exceptions(one, policy.ref.name, rule)],
         policy=policy,
     )
 
 
-def _severity(action: Any) -> Severity:
+def _parse_severity(action: Any) -> Severity:
     word = str(action).lower()
-    if word not in SEVERITY:
+    if word not in SEVERITY_BY_ACTION:
         raise PolicyError(f"the failure action {action!r} is not known; there are Audit and Enforce")
-    return SEVERITY[word]
+    return SEVERITY_BY_ACTION[word]
 
 
-def _cel(block: Any, before: Any) -> Expressions:
+def _parse_cel(block: Any, preconditions: Any) -> CelPolicy:
     if not isinstance(block, dict):
         raise PolicyError("`cel` must be a mapping")
     for key in block.keys() - {"expressions", "variables", "generate"}:
         raise PolicyError(f"`cel.{key}` is not known here")
-    spec = {"variables": block.get("variables"), "matchConditions": before, "validations": block.get("expressions")}
-    return Expressions(spec)
+    spec = {
+        "variables": block.get("variables"),
+        "matchConditions": preconditions,
+        "validations": block.get("expressions"),
+    }
+    return CelPolicy(spec)
 
 
-def _excepted(exception: Resource, policy: str, rule: Mapping[str, Any]) -> Iterator[Any]:
+def _find_exceptions(exception: Resource, policy_name: str, rule: Mapping[str, Any]) -> Iterator[Any]:
     spec = exception.value.get("spec") or {}
     for entry in spec.get("exceptions") or []:
         names = entry.get("ruleNames") or []
-        if entry.get("policyName") == policy and any(patterns.wildcard(name, str(rule.get("name"))) for name in names):
+        if entry.get("policyName") == policy_name and any(
+            patterns.is_wildcard_match(name, str(rule.get("name"))) for name in names
+        ):
             for key in spec.keys() - {"exceptions", "match", "background"}:
                 raise PolicyError(f"PolicyException {exception.ref.name}: `{key}` is not known here")
             yield spec.get("match")

@@ -15,18 +15,18 @@ import orjson
 from jmespath import functions
 from jmespath.exceptions import JMESPathError
 
-from gatekeeper.engines.admission.kyverno.patterns import as_text, wildcard
+from gatekeeper.engines.admission.kyverno.patterns import format_scalar, is_wildcard_match
 from gatekeeper.errors import PolicyError
 
 VARIABLE = re.compile(r"\{\{((?:[^{}]|\{[^{}]*\})*)\}\}")
 # What a request holds; other roots come from a rule's `context`, which is not known here.
-ROOTS = {"request", "element", "elementIndex", "@"}
-ROOT = re.compile(r"^\s*([A-Za-z_]\w*)\b(?!\s*\()")
-MOST_LETTERS = 2000
-MOST_DEPTH = 5
+KNOWN_ROOTS = {"request", "element", "elementIndex", "@"}
+ROOT_NAME = re.compile(r"^\s*([A-Za-z_]\w*)\b(?!\s*\()")
+MAX_EXPRESSION_LENGTH = 2000
+MAX_DEPTH = 5
 
 
-class _Functions(functions.Functions):
+class _KyvernoFunctions(functions.Functions):
     """The few of Kyverno's functions that need nothing but their arguments."""
 
     @functions.signature({"types": ["string"]})
@@ -54,7 +54,7 @@ class _Functions(functions.Functions):
         import re2
 
         try:
-            return re2.search(pattern, as_text(value) or "") is not None
+            return re2.search(pattern, format_scalar(value) or "") is not None
         except re2.error as error:
             raise ValueError(f"{pattern!r} is no regular expression of Go: {error}") from error
 
@@ -72,30 +72,30 @@ class _Functions(functions.Functions):
 
     @functions.signature({"types": ["string"]}, {"types": ["string", "number"]})
     def _func_pattern_match(self, pattern: str, value: str | float) -> bool:
-        return wildcard(pattern, as_text(value) or "")
+        return is_wildcard_match(pattern, format_scalar(value) or "")
 
 
-OPTIONS = jmespath.Options(custom_functions=_Functions())
+JMESPATH_OPTIONS = jmespath.Options(custom_functions=_KyvernoFunctions())
 
 
-def resolved(value: Any, context: Mapping[str, Any]) -> Any:
+def resolve_variables(value: Any, context: Mapping[str, Any]) -> Any:
     """A value of a policy with its variables put in; a text that is one variable becomes what that holds.
 
     Raises:
         PolicyError: a variable cannot be resolved here.
     """
     if isinstance(value, dict):
-        return {resolved(key, context): resolved(item, context) for key, item in value.items()}
+        return {resolve_variables(key, context): resolve_variables(item, context) for key, item in value.items()}
     if isinstance(value, list):
-        return [resolved(item, context) for item in value]
+        return [resolve_variables(item, context) for item in value]
     if not isinstance(value, str) or "{{" not in value:
         return value
     # A variable within a variable is put in first.
-    for _ in range(MOST_DEPTH):
+    for _ in range(MAX_DEPTH):
         whole = VARIABLE.fullmatch(value.strip())
         if whole:
-            return _search(whole.group(1), context)
-        value, count = VARIABLE.subn(lambda found: _as_words(_search(found.group(1), context)), value)
+            return _evaluate_expression(whole.group(1), context)
+        value, count = VARIABLE.subn(lambda found: _format_value(_evaluate_expression(found.group(1), context)), value)
         if not count:
             break
     if "{{" in value:
@@ -103,20 +103,20 @@ def resolved(value: Any, context: Mapping[str, Any]) -> Any:
     return value
 
 
-def _as_words(value: Any) -> str:
-    text = as_text(value)
+def _format_value(value: Any) -> str:
+    text = format_scalar(value)
     return text if text is not None else orjson.dumps(value).decode()
 
 
-def _search(expression: str, context: Mapping[str, Any]) -> Any:
+def _evaluate_expression(expression: str, context: Mapping[str, Any]) -> Any:
     expression = expression.strip()
-    root = ROOT.match(expression)
-    if root and root.group(1) not in ROOTS:
+    root = ROOT_NAME.match(expression)
+    if root and root.group(1) not in KNOWN_ROOTS:
         raise PolicyError(f"the variable `{{{{ {expression} }}}}` is not known here; there is only `request`")
-    if len(expression) > MOST_LETTERS:
+    if len(expression) > MAX_EXPRESSION_LENGTH:
         raise PolicyError(f"a variable of {len(expression)} letters is too long")
     try:
-        value = jmespath.search(expression, context, OPTIONS)
+        value = jmespath.search(expression, context, JMESPATH_OPTIONS)
     except (JMESPathError, ValueError, RecursionError) as error:
         words = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PolicyError(f"the variable `{{{{ {expression} }}}}` cannot be resolved: {words}") from error

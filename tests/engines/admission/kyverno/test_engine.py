@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.engines.admission.kyverno import conditions, match, patterns
-from gatekeeper.engines.admission.kyverno.quantities import duration, quantity
-from gatekeeper.engines.admission.kyverno.variables import resolved
+from gatekeeper.engines.admission.kyverno.quantities import parse_duration, parse_quantity
+from gatekeeper.engines.admission.kyverno.variables import resolve_variables
 from gatekeeper.errors import PolicyError
-from gatekeeper.model import Ref
+from gatekeeper.model import ObjectRef
 from tests.conftest import Repository, judge
 from tests.gate.test_pipeline import DEPLOYMENT
 
@@ -44,8 +44,8 @@ def rule(body: str) -> str:
 def said(repository: Repository, policy: str, *objects: str) -> list[tuple[str, str, str, int | None]]:
     files: dict[str, str | bytes] = {f"{number}.yaml": text for number, text in enumerate(objects)}
     verdict = judge(repository({**files, "p.yaml": policy}))
-    assert verdict.word != "incomplete", verdict.coverage.skipped
-    return [(one.rule, one.severity, one.message, one.place.line) for one in verdict.findings]
+    assert verdict.decision != "incomplete", verdict.coverage.gaps
+    return [(one.rule, one.severity, one.message, one.location.line) for one in verdict.findings]
 
 
 def test_a_pattern_that_does_not_fit_is_told_with_its_line(repository: Repository) -> None:
@@ -131,30 +131,53 @@ def test_an_exception_of_the_repository_counts(repository: Repository) -> None:
 )
 def test_what_is_not_understood_is_refused_by_name(repository: Repository, body: str, told: str) -> None:
     verdict = judge(repository({"p.yaml": rule(body), "o.yaml": POD.replace("IMAGE", "a:1")}))
-    assert verdict.word == "incomplete"
-    assert any(told in gap.reason for gap in verdict.coverage.skipped if gap.fatal), verdict.coverage.skipped
+    assert verdict.decision == "incomplete"
+    assert any(told in gap.reason for gap in verdict.coverage.gaps if gap.is_fatal), verdict.coverage.gaps
 
 
 def test_rules_that_change_resources_are_noted(repository: Repository) -> None:
     policy = rule("    mutate: {patchStrategicMerge: {metadata: {labels: {a: b}}}}\n")
     verdict = judge(repository({"p.yaml": policy, "o.yaml": POD.replace("IMAGE", "a:1")}))
-    assert verdict.word == "accepted"
-    assert "rule images/pinned would mutate resources" in str(verdict.coverage.skipped)
+    assert verdict.decision == "accepted"
+    assert "rule images/pinned would mutate resources" in str(verdict.coverage.gaps)
 
 
 @pytest.mark.parametrize(
     ("value", "pattern", "fits"),
     [
-        ("nginx", "ng*x", True), ("nginx", "?", False), ("a", "?*", True), ("", "?*", False), ("b", "a|b", True),
-        ("x", "!a & !b", True), ("a", "!a & !b", False), (5, ">4", True), (5, ">5", False), ("1Gi", "<=1024Mi", True),
-        ("500m", "<1", True), (7, "5-10", True), (7, "5!-10", False), (11, "5!-10", True), ("90s", ">1m", True),
-        (True, True, True), ("true", True, False), (True, "true", True), (1, 1, True), ("1", 1, True), (None, None, True),
-        ("", None, True), ("x", None, False), (None, "*", False), (None, "!x", False), ("1000m", "1", True),
-        ("[a]", "[a]", True), (1.5, "1.5", True), ("abc", ">1", False),
+        ("nginx", "ng*x", True),
+        ("nginx", "?", False),
+        ("a", "?*", True),
+        ("", "?*", False),
+        ("b", "a|b", True),
+        ("x", "!a & !b", True),
+        ("a", "!a & !b", False),
+        (5, ">4", True),
+        (5, ">5", False),
+        ("1Gi", "<=1024Mi", True),
+        ("500m", "<1", True),
+        (7, "5-10", True),
+        (7, "5!-10", False),
+        (11, "5!-10", True),
+        ("90s", ">1m", True),
+        (True, True, True),
+        ("true", True, False),
+        (True, "true", True),
+        (1, 1, True),
+        ("1", 1, True),
+        (None, None, True),
+        ("", None, True),
+        ("x", None, False),
+        (None, "*", False),
+        (None, "!x", False),
+        ("1000m", "1", True),
+        ("[a]", "[a]", True),
+        (1.5, "1.5", True),
+        ("abc", ">1", False),
     ],
-)  # fmt: skip
+)
 def test_scalars_fit_patterns(value: Any, pattern: Any, fits: bool) -> None:
-    assert patterns.scalar(value, pattern) is fits
+    assert patterns.is_scalar_match(value, pattern) is fits
 
 
 @pytest.mark.parametrize(
@@ -184,68 +207,95 @@ def test_scalars_fit_patterns(value: Any, pattern: Any, fits: bool) -> None:
         ({"l": 1}, {"l": [{"a": 1}]}, ("l",)),
         ([], {"a": 1}, ()),
     ],
-)  # fmt: skip
+)
 def test_collections_fit_patterns(value: Any, pattern: Any, outcome: Any) -> None:
     try:
-        patterns.match(value, pattern)
+        patterns.require_match(value, pattern)
         got: Any = None
-    except patterns.Mismatch as error:
+    except patterns.PatternMismatch as error:
         got = error.path
-    except patterns.Skipped:
+    except patterns.PatternSkipped:
         got = "skipped"
     assert got == outcome
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)))  # fmt: skip
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    )
+)
 def test_any_value_against_itself_or_anything_only_ever_fits_or_is_told(value: Any) -> None:
     for pattern in (value, {"a": value}, [value], "?*"):
         try:
-            patterns.match(value, pattern)
-        except (patterns.Mismatch, patterns.Skipped, PolicyError):
+            patterns.require_match(value, pattern)
+        except (patterns.PatternMismatch, patterns.PatternSkipped, PolicyError):
             continue
 
 
 @pytest.mark.parametrize(
     ("key", "operator", "value", "holds"),
     [
-        ("a", "Equals", "a", True), ("a", "Equals", "*", True), (1, "Equals", "1", True), ([1], "Equals", [1], True),
-        ("1Gi", "Equals", "1024Mi", True), ("a", "NotEquals", "b", True), (True, "Equals", True, True),
-        ("a", "In", ["a", "b"], True), ("a", "NotIn", ["b"], True), (["a", "z"], "AnyIn", ["a"], True),
-        (["a", "z"], "AllIn", ["a"], False), (["a", "z"], "AnyNotIn", ["a"], True), (["a", "z"], "AllNotIn", ["a"], False),
-        ([], "AllNotIn", ["a"], True), (5, "AnyIn", "1-10", True), (11, "AnyIn", "1-10", False), (5, "GreaterThan", 4, True),
-        ("2h", "GreaterThan", "90m", True), ("1Gi", "LessThanOrEquals", "1Gi", True), (3600, "DurationLessThan", "2h", True),
+        ("a", "Equals", "a", True),
+        ("a", "Equals", "*", True),
+        (1, "Equals", "1", True),
+        ([1], "Equals", [1], True),
+        ("1Gi", "Equals", "1024Mi", True),
+        ("a", "NotEquals", "b", True),
+        (True, "Equals", True, True),
+        ("a", "In", ["a", "b"], True),
+        ("a", "NotIn", ["b"], True),
+        (["a", "z"], "AnyIn", ["a"], True),
+        (["a", "z"], "AllIn", ["a"], False),
+        (["a", "z"], "AnyNotIn", ["a"], True),
+        (["a", "z"], "AllNotIn", ["a"], False),
+        ([], "AllNotIn", ["a"], True),
+        (5, "AnyIn", "1-10", True),
+        (11, "AnyIn", "1-10", False),
+        (5, "GreaterThan", 4, True),
+        ("2h", "GreaterThan", "90m", True),
+        ("1Gi", "LessThanOrEquals", "1Gi", True),
+        (3600, "DurationLessThan", "2h", True),
         ("x", "DurationLessThan", "2h", False),
     ],
-)  # fmt: skip
+)
 def test_conditions_hold(key: Any, operator: str, value: Any, holds: bool) -> None:
-    assert conditions.hold([{"key": key, "operator": operator, "value": value}], {}) is holds
+    assert conditions.is_met([{"key": key, "operator": operator, "value": value}], {}) is holds
 
 
 def test_any_and_all_of_conditions() -> None:
     yes, no = ({"key": 1, "operator": "Equals", "value": value} for value in (1, 2))
-    assert conditions.hold({"any": [yes, no], "all": [yes]}, {})
-    assert not conditions.hold({"any": [yes, no], "all": [yes, no]}, {})
-    assert conditions.hold([{"any": [no, yes]}, {"all": [yes]}], {})
-    assert not conditions.hold({"any": []}, {})
+    assert conditions.is_met({"any": [yes, no], "all": [yes]}, {})
+    assert not conditions.is_met({"any": [yes, no], "all": [yes, no]}, {})
+    assert conditions.is_met([{"any": [no, yes]}, {"all": [yes]}], {})
+    assert not conditions.is_met({"any": []}, {})
 
 
 def test_variables_may_hold_variables_and_are_never_left_as_they_are() -> None:
     context = {"request": {"object": {"metadata": {"labels": {"id": "a1"}}}}}
     written = "{{ regex_match('^[a-z]{1}[0-9]{1}$', '{{ request.object.metadata.labels.id }}') }}"
-    assert resolved(written, context) is True
-    assert resolved("id {{ request.object.metadata.labels.id }}!", context) == "id a1!"
+    assert resolve_variables(written, context) is True
+    assert resolve_variables("id {{ request.object.metadata.labels.id }}!", context) == "id a1!"
     with pytest.raises(PolicyError):
-        resolved("{{ {{ {{", context)
+        resolve_variables("{{ {{ {{", context)
 
 
 @pytest.mark.parametrize(
     ("wanted", "is_it"),
-    [("Pod", True), ("v1/Pod", True), ("*", True), ("P*", True), ("apps/v1/Pod", False), ("*/v1/Pod", True),
-     ("v2/Pod", False), ("Pod/exec", False), ("Deployment", False)],
-)  # fmt: skip
+    [
+        ("Pod", True),
+        ("v1/Pod", True),
+        ("*", True),
+        ("P*", True),
+        ("apps/v1/Pod", False),
+        ("*/v1/Pod", True),
+        ("v2/Pod", False),
+        ("Pod/exec", False),
+        ("Deployment", False),
+    ],
+)
 def test_kinds_are_written_in_many_ways(wanted: str, is_it: bool) -> None:
-    assert match.is_kind(wanted, Ref("v1", "Pod", "a", "b")) is is_it
+    assert match.is_kind(wanted, ObjectRef("v1", "Pod", "a", "b")) is is_it
 
 
 @pytest.mark.parametrize(
@@ -262,7 +312,7 @@ def test_kinds_are_written_in_many_ways(wanted: str, is_it: bool) -> None:
     ],
 )
 def test_quantities(text: str, number: float | None) -> None:
-    found = quantity(text)
+    found = parse_quantity(text)
     assert (float(found) if found is not None else None) == number
 
 
@@ -270,5 +320,5 @@ def test_quantities(text: str, number: float | None) -> None:
     ("text", "seconds"), [("1h30m", 5400.0), ("1.5s", 1.5), ("0", 0.0), ("-1m", -60.0), ("5", None), ("1d", None)]
 )
 def test_durations(text: str, seconds: float | None) -> None:
-    found = duration(text)
+    found = parse_duration(text)
     assert (float(found) if found is not None else None) == seconds
