@@ -37,7 +37,7 @@ from gatekeeper.controller.runtime.audit_recorder import AuditRecorder
 from gatekeeper.controller.runtime.http_server import HttpServer, RequestHandler
 from gatekeeper.controller.runtime.leader_election import LeaderElection
 from gatekeeper.controller.runtime.lifecycle import ControllerProcess, Runnable
-from gatekeeper.controller.runtime.telemetry import Metrics
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.sealedsecrets.controller import SealedSecretController
 from gatekeeper.controller.sealedsecrets.http_api import Networks, SealedSecretApi, list_api_server_networks
 from gatekeeper.errors import UsageError

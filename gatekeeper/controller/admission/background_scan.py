@@ -14,7 +14,8 @@ import orjson
 from gatekeeper.cluster.dynamic_client import FORBIDDEN, ApiStatusError, DynamicClient, Kind, Object
 from gatekeeper.controller.admission import review
 from gatekeeper.controller.admission.review import AdmissionPolicies
-from gatekeeper.controller.runtime.telemetry import Metrics, log_event
+from gatekeeper.controller.runtime.log import log_event
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.model import Coverage, Verdict, deduplicate, get_field
 from gatekeeper.report import policyreport

@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gatekeeper.cluster.dynamic_client import CONFLICT, ApiStatusError, DynamicClient, Kind
 from gatekeeper.cluster.secret_values import SECRETS, read_secret
-from gatekeeper.controller.runtime.telemetry import log_event
+from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.secret_value import SecretBytes
 
 WEBHOOK_CONFIGURATION_KIND = Kind("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", False)

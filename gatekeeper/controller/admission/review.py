@@ -17,7 +17,8 @@ from gatekeeper import config
 from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.config import Config
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
-from gatekeeper.controller.runtime.telemetry import Metrics, log_event
+from gatekeeper.controller.runtime.log import log_event
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GateError
 from gatekeeper.gate import pipeline
 from gatekeeper.host import lockfile, toolchain

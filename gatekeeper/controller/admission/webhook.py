@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gatekeeper.controller.admission.certificates import WebhookCertificates
 from gatekeeper.controller.admission.review import AdmissionReviewer
 from gatekeeper.controller.runtime.http_server import HttpServer
-from gatekeeper.controller.runtime.telemetry import Metrics
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
 
 # So often it is looked whether the files of the policies are others.

@@ -17,7 +17,7 @@ from gatekeeper.cluster.reflector import NamespacedName
 from gatekeeper.controller.argocd import delete_hooks, finalizer, operation_runner, status_writer, sync_plan
 from gatekeeper.controller.argocd.context import ApplicationContext, ArgoEnvironment
 from gatekeeper.controller.argocd.source_cache import REFRESH_ANNOTATION, SourceSetCache, SourceSetKey, build_source_key
-from gatekeeper.controller.runtime.telemetry import log_event
+from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.kube.labels import read_labels

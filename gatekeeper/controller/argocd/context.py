@@ -15,7 +15,7 @@ from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.argocd.sync.sync_windows import SyncWindow
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.cluster.reflector import NamespacedName
-from gatekeeper.controller.runtime.telemetry import Metrics
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.model import Verdict
 
 

@@ -24,8 +24,8 @@ from gatekeeper.controller.flux.controller import fence_recorder
 from gatekeeper.controller.runtime.component import Component, report_watch_fault
 from gatekeeper.controller.runtime.drift_watch import DriftWatch, ObservedObject, observe_object
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.predicates import strip_managed_fields
-from gatekeeper.controller.runtime.telemetry import Metrics
 from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import source

@@ -22,7 +22,8 @@ from gatekeeper.argocd.manifest_generation import SourceSet
 from gatekeeper.argocd.model import ApplicationBuild
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.cluster.reflector import NamespacedName
-from gatekeeper.controller.runtime.telemetry import Metrics, log_event
+from gatekeeper.controller.runtime.log import log_event
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GateError, ToolError
 from gatekeeper.kube.labels import read_labels
 from gatekeeper.model import Verdict, get_field

@@ -13,8 +13,9 @@ from gatekeeper.cluster.reflector import NamespacedName, Reflector
 from gatekeeper.cluster.store_credentials import ClusterCredentials
 from gatekeeper.controller.externalsecrets import cluster_status, reloader
 from gatekeeper.controller.runtime.component import Component, report_watch_fault
+from gatekeeper.controller.runtime.log import log_event
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.predicates import extract_trigger_fields, strip_managed_fields
-from gatekeeper.controller.runtime.telemetry import Metrics, log_event
 from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.controller.sealedsecrets.key_registry import SECRET_KIND
 from gatekeeper.errors import ToolError

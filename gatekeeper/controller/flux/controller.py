@@ -17,8 +17,8 @@ from gatekeeper.controller.flux.kustomizations import KustomizationReconciler, r
 from gatekeeper.controller.runtime.component import Component, report_watch_fault
 from gatekeeper.controller.runtime.drift_watch import DriftWatch
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.predicates import extract_trigger_fields, strip_managed_fields
-from gatekeeper.controller.runtime.telemetry import Metrics
 from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import source as flux_source

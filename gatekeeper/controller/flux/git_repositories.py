@@ -17,7 +17,8 @@ from gatekeeper import config
 from gatekeeper.apply.model import KustomizationBuild
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.cluster.reflector import NamespacedName
-from gatekeeper.controller.runtime.telemetry import Metrics, log_event
+from gatekeeper.controller.runtime.log import log_event
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GateError, ToolError
 from gatekeeper.flux import source as flux_source
 from gatekeeper.flux.status import RECONCILE_REQUESTED_AT

@@ -16,7 +16,8 @@ from gatekeeper.apply.server_side_apply import PruneResult
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.cluster.reflector import NamespacedName
 from gatekeeper.controller.flux.git_repositories import GitRepositoryCache
-from gatekeeper.controller.runtime.telemetry import Metrics, log_event
+from gatekeeper.controller.runtime.log import log_event
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.flux import finalizer, health_expressions, readiness, reconciler, status_writer
 from gatekeeper.flux import status as flux_status
 from gatekeeper.flux.model import PendingReconcile

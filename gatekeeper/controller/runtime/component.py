@@ -7,7 +7,8 @@ from typing import Any
 
 from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.controller.runtime.drift_watch import DriftWatch
-from gatekeeper.controller.runtime.telemetry import Metrics, log_event
+from gatekeeper.controller.runtime.log import log_event
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cheroot import wsgi
 
-from gatekeeper.controller.runtime.telemetry import log_event
+from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.worker import describe_fault
 from gatekeeper.errors import GateError
 

@@ -10,7 +10,8 @@ from prometheus_client import generate_latest
 
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse, HttpServer, RequestHandler
 from gatekeeper.controller.runtime.leader_election import LeaderElection
-from gatekeeper.controller.runtime.telemetry import Metrics, log_event
+from gatekeeper.controller.runtime.log import log_event
+from gatekeeper.controller.runtime.metrics import Metrics
 
 # What is worked on when it is told to stop has so many seconds to come to its end.
 GRACE_SECONDS = 25.0

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from gatekeeper.controller.runtime.telemetry import Metrics, log_event
+from gatekeeper.controller.runtime.log import log_event
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.workqueue import WorkQueue
 from gatekeeper.errors import GateError
 

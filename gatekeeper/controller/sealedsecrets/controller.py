@@ -14,8 +14,8 @@ from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusErro
 from gatekeeper.cluster.reflector import NamespacedName, Reflector
 from gatekeeper.controller.runtime.component import Component, report_watch_fault
 from gatekeeper.controller.runtime.drift_watch import ObservedObject, is_drift, observe_object
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.predicates import extract_trigger_fields, strip_managed_fields
-from gatekeeper.controller.runtime.telemetry import Metrics
 from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.controller.sealedsecrets.key_registry import SECRET_KIND, KeyRegistry
 from gatekeeper.errors import SealError, ToolError

@@ -16,7 +16,7 @@ import orjson
 
 from gatekeeper.cluster.dynamic_client import DynamicClient, Kind, Object
 from gatekeeper.cluster.reflector import NamespacedName, Reflector
-from gatekeeper.controller.runtime.telemetry import log_event
+from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import SealError
 from gatekeeper.sealedsecrets import keyring
 from gatekeeper.sealedsecrets.keyring import KEY_LABEL, SealingCertificate, SealingKey

@@ -19,7 +19,7 @@ from gatekeeper.controller.admission import certificates
 from gatekeeper.controller.admission import review as admission_review
 from gatekeeper.controller.admission.review import AdmissionReviewer
 from gatekeeper.controller.runtime.http_server import HttpRequest
-from gatekeeper.controller.runtime.telemetry import Metrics
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.engines.rego import library
 from gatekeeper.gate import pipeline
 from gatekeeper.workspace import tree as workspace_tree

@@ -14,7 +14,7 @@ from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.flux.controller import FluxController, FluxOptions
-from gatekeeper.controller.runtime.telemetry import Metrics
+from gatekeeper.controller.runtime.metrics import Metrics
 from tests.controller.argocd import test_applications
 from tests.controller.deployment import Running, controller, until
 from tests.controller.flux.test_controller import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place

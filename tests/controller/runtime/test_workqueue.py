@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.controller.runtime.telemetry import Metrics
+from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.controller.runtime.workqueue import FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, WorkQueue
 

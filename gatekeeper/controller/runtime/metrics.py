@@ -1,0 +1,73 @@
+"""Prometheus metrics of the controller; a metric that Flux or controller-runtime also has keeps their name.
+
+Source: controller-runtime `pkg/internal/controller/metrics`, fluxcd/pkg `runtime/metrics`.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from gatekeeper.controller.runtime.tracing import SpanFactory
+
+
+class Metrics:
+    """Counters, gauges and histograms in a registry of their own, and the tracer of reconciles.
+
+    Args:
+        start_span: opens a trace span for one reconcile, by controller and object; see `tracing`.
+    """
+
+    def __init__(self, start_span: SpanFactory = lambda controller, name: nullcontext()) -> None:
+        self.start_span = start_span
+        self.registry = CollectorRegistry()
+        self.reconciles = Counter(
+            "controller_runtime_reconcile",
+            "Reconciles, by controller and result.",
+            ("controller", "result"),
+            registry=self.registry,
+        )
+        self.reconcile_seconds = Histogram(
+            "gotk_reconcile_duration_seconds",
+            "Duration of a reconcile in seconds, by kind.",
+            ("kind",),
+            registry=self.registry,
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+        )
+        self.queue_depth = Gauge(
+            "workqueue_depth", "Objects in the queue that are due now.", ("name",), registry=self.registry
+        )
+        self.leader_status = Gauge(
+            "leader_election_master_status",
+            "1 if this replica holds the Lease, else 0.",
+            ("name",),
+            registry=self.registry,
+        )
+        self.watch_faults = Counter(
+            "gatekeeper_watch_faults", "Failed watches of the cluster, by kind.", ("kind",), registry=self.registry
+        )
+        self.verdicts = Counter(
+            "gatekeeper_verdicts",
+            "Verdicts of the gate, by gate and verdict.",
+            ("gate", "verdict"),
+            registry=self.registry,
+        )
+        self.verdict_seconds = Histogram(
+            "gatekeeper_judging_seconds",
+            "Duration of one verdict in seconds, by gate.",
+            ("gate",),
+            registry=self.registry,
+        )
+        self.corrected_drift = Counter(
+            "gatekeeper_drift",
+            "Objects changed outside Git that were corrected, by kind.",
+            ("kind",),
+            registry=self.registry,
+        )
+        self.health_changes = Counter(
+            "gatekeeper_application_health_changes",
+            "Application health transitions, by new status.",
+            ("health",),
+            registry=self.registry,
+        )
