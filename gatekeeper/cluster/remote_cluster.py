@@ -14,14 +14,10 @@ import yaml
 
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
+from gatekeeper.kube.untrusted_kubeconfig import find_forbidden_field
 from gatekeeper.secret_value import SecretBytes
 
 KUBECONFIG_KEYS = ("value", "value.yaml")
-# What would be run, or read from this machine.
-FORBIDDEN_FIELDS = {
-    "user": ("exec", "auth-provider", "tokenFile", "client-certificate", "client-key"),
-    "cluster": ("certificate-authority", "proxy-url"),
-}
 TIMEOUT_SECONDS = 20.0
 # So many clusters are kept open.
 MAX_OPEN_CLUSTERS = 64
@@ -58,14 +54,14 @@ def _connect(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
         value: Any = yaml.safe_load(kubeconfig.reveal())
     except (yaml.YAMLError, UnicodeDecodeError):
         raise ToolError(f"{subject}: is no YAML") from None
-    for name, fields in FORBIDDEN_FIELDS.items():
-        for entry in (value.get(f"{name}s") if isinstance(value, dict) else None) or ():
-            held = entry.get(name) or {}
-            bad = [field for field in fields if held.get(field)]
-            if bad:
-                raise ToolError(
-                    f"{subject}: its `{bad[0]}` is not followed: what is in a Secret runs and reads nothing here"
-                )
+    try:
+        forbidden_field = find_forbidden_field(value)
+    except ValueError:
+        raise ToolError(f"{subject}: is no kubeconfig that can be used") from None
+    if forbidden_field:
+        raise ToolError(
+            f"{subject}: its `{forbidden_field}` is not followed: what is in a Secret runs and reads nothing here"
+        )
     try:
         single = KubeConfig.from_dict(value).get()
         return DynamicClient(Client(config=single, timeout=httpx2.Timeout(TIMEOUT_SECONDS)))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.kube.decoder import FieldReader
+from gatekeeper.kube.untrusted_kubeconfig import find_forbidden_field
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores import credentials
 from gatekeeper.stores.credentials import CredentialSource
@@ -41,8 +42,6 @@ TOKEN_LIFETIME_SECONDS = 3600
 # Bytes that are no UTF-8, as Python keeps them in a text; and two signs that Go always escapes.
 UNENCODABLE = re.compile("[\udc80-\udcff\u2028\u2029]")
 HTTP_NOT_FOUND, HTTP_TOO_MANY_REQUESTS, HTTP_SERVER_ERROR = 404, 429, 500
-# What would run a program or read a file of this machine.
-FORBIDDEN_FIELDS = {"exec", "auth-provider", "tokenFile", "client-certificate", "client-key", "certificate-authority"}
 
 
 def open_store(fields: FieldReader, source: CredentialSource | None, files: MemoryFiles) -> KubernetesStore:
@@ -101,22 +100,26 @@ def _build_kubeconfig(fields: FieldReader, source: CredentialSource, files: Memo
 
 
 def _parse_kubeconfig(text: SecretBytes) -> KubeConfig:
-    """A kubeconfig out of a Secret: it may name no program and no file of this machine."""
+    """Parse a kubeconfig from a Secret.
+
+    Raises:
+        StoreError: it is no kubeconfig, or names a program, a file of this machine or a proxy.
+    """
     import yaml
     from lightkube import KubeConfig
     from lightkube.core.exceptions import ConfigError
 
     try:
         value = yaml.safe_load(text.reveal())
-        held = [one[kind] for kind in ("user", "cluster") for one in value.get(f"{kind}s") or ()]
-        refused = sorted(FORBIDDEN_FIELDS & {field for one in held for field in one})
-        if refused:
+        forbidden_field = find_forbidden_field(value)
+        if forbidden_field:
             raise StoreError(
-                f"the kubeconfig that `authRef` names has `{refused[0]}`: it may reach for nothing outside"
+                f"the kubeconfig from the Secret of `authRef` has `{forbidden_field}`: a kubeconfig from a Secret must "
+                "not name a program, a file or a proxy; remove the field"
             )
         return KubeConfig.from_dict(value)
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ConfigError):
-        raise StoreError("what `authRef` names is no kubeconfig") from None
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError, ConfigError):
+        raise StoreError("the value that `authRef` names is no kubeconfig") from None
 
 
 def _build_user(auth: FieldReader, source: CredentialSource, files: MemoryFiles) -> dict[str, str]:

@@ -178,8 +178,21 @@ def test_a_kubeconfig_of_a_secret_reaches_for_nothing_outside(cluster: Cluster) 
 
     assert isinstance(read({"token": TOKEN}), StructuredSecret)
     for user in ({"exec": {"command": "id"}}, {"tokenFile": "/etc/passwd"}, {"client-key": "/etc/passwd"}):
-        with pytest.raises(StoreError, match="it may reach for nothing outside"):
+        with pytest.raises(StoreError, match="must not name a program, a file or a proxy"):
             read(user)
+
+
+def test_kubeconfig_from_a_secret_must_not_name_a_proxy() -> None:
+    kubeconfig = {
+        "clusters": [{"name": "a", "cluster": {"server": "https://127.0.0.1:9", "proxy-url": "http://127.0.0.1:8"}}],
+        "users": [{"name": "a", "user": {"token": "t"}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "current-context": "a",
+    }
+    secrets = Held({"k": yaml.safe_dump(kubeconfig)})
+    store = {"spec": {"provider": {"kubernetes": {"authRef": {"name": "k", "key": "config"}}}}}
+    with pytest.raises(StoreError, match="`proxy-url`"):
+        registry.open_store(store, secrets)
 
 
 @pytest.mark.parametrize(
