@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from functools import partial
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -64,6 +65,22 @@ class ApplyOptions(NamedTuple):
 ApplyPolicy = Callable[[Object, Object | None], ApplyOptions]
 
 
+class ChangeCause(Enum):
+    """Why a change has its action, for code that decides by it; `ObjectChange.reason` is the text for readers."""
+
+    NONE = "none"
+    MISSING_KIND = "missing kind"
+    MISSING_NAMESPACE = "missing namespace"
+    DEPENDENCY_IN_SAME_RUN = "dependency in the same run"
+    TAKEOVER = "takeover"
+    RECREATE = "recreate"
+    STAGE_FAILED = "stage failed"
+
+
+# The object cannot be tried before another one exists.
+MISSING_DEPENDENCY = (ChangeCause.MISSING_KIND, ChangeCause.MISSING_NAMESPACE)
+
+
 class ObjectChange(NamedTuple):
     """What applying one object does.
 
@@ -72,6 +89,7 @@ class ObjectChange(NamedTuple):
         fields: which differ; and
         changed_by: who has changed them.
         live: what is in the cluster; None where nothing is, or it could not be looked at.
+        cause: why, for code that decides by it.
     """
 
     value: Object
@@ -81,6 +99,7 @@ class ObjectChange(NamedTuple):
     changed_by: str = ""
     live: Object | None = None
     options: ApplyOptions = ApplyOptions()
+    cause: ChangeCause = ChangeCause.NONE
 
     def __str__(self) -> str:
         return str(entry_of(self.value))
@@ -110,8 +129,8 @@ def _excuse_missing_dependency(
     value = change.value
     needs_kind = (order.group_of(value), value["kind"]) in new_kinds
     needs_space = get_field(value, ("metadata", "namespace")) in new_namespaces
-    if change.action == "failed" and "is not there" in change.reason and (needs_kind or needs_space):
-        return ObjectChange(value, "create", NOT_TRIED)
+    if change.action == "failed" and change.cause in MISSING_DEPENDENCY and (needs_kind or needs_space):
+        return ObjectChange(value, "create", NOT_TRIED, cause=ChangeCause.DEPENDENCY_IN_SAME_RUN)
     return change
 
 
@@ -151,7 +170,8 @@ def apply_stages(
 
 def _mark_skipped(change: ObjectChange) -> ObjectChange:
     if change.action in ("create", "configure"):
-        return ObjectChange(change.value, "skip", "not applied, for something of the same stage failed")
+        reason = "not applied, for something of the same stage failed"
+        return ObjectChange(change.value, "skip", reason, cause=ChangeCause.STAGE_FAILED)
     return change
 
 
@@ -166,7 +186,8 @@ def _dry_run(cluster: DynamicClient, policy: ApplyPolicy, value: Object) -> Obje
     try:
         kind = cluster.find_kind(value["apiVersion"], value["kind"])
         if kind is None:
-            return ObjectChange(value, "failed", f"the kind {value['kind']} of {value['apiVersion']} is not there")
+            reason = f"the kind {value['kind']} of {value['apiVersion']} is not there"
+            return ObjectChange(value, "failed", reason, cause=ChangeCause.MISSING_KIND)
         if kind.is_namespaced and not metadata.get("namespace"):
             return ObjectChange(value, "failed", "it has no namespace: write one, or set `targetNamespace`")
         live = cluster.get(kind, metadata.get("namespace") or "", metadata["name"])
@@ -177,9 +198,10 @@ def _dry_run(cluster: DynamicClient, policy: ApplyPolicy, value: Object) -> Obje
         made = _write_object(cluster, kind, value, manner, live, True)
     except ApiStatusError as error:
         if error.code == NOT_FOUND and metadata.get("namespace"):
-            return ObjectChange(value, "failed", f"its namespace {metadata['namespace']} is not there")
+            reason = f"its namespace {metadata['namespace']} is not there"
+            return ObjectChange(value, "failed", reason, cause=ChangeCause.MISSING_NAMESPACE)
         if error.is_immutable and manner.is_forced:
-            return ObjectChange(value, "configure", RECREATED, live=live, options=manner)
+            return ObjectChange(value, "configure", RECREATED, live=live, options=manner, cause=ChangeCause.RECREATE)
         return ObjectChange(value, "failed", str(error), live=live)
     except ToolError as error:
         return ObjectChange(value, "failed", str(error))
@@ -192,9 +214,9 @@ def _dry_run(cluster: DynamicClient, policy: ApplyPolicy, value: Object) -> Obje
     )
     fields = tuple(diff.list_differences(manner.normalize(made), manner.normalize(live)))
     if not fields:
-        return ObjectChange(
-            value, "configure" if adopts else "unchanged", ADOPTED if adopts else "", (), "", live, manner
-        )
+        if adopts:
+            return ObjectChange(value, "configure", ADOPTED, live=live, options=manner, cause=ChangeCause.TAKEOVER)
+        return ObjectChange(value, "unchanged", live=live, options=manner)
     return ObjectChange(value, "configure", "", fields, diff.find_last_manager(live, FIELD_MANAGER), live, manner)
 
 
@@ -219,7 +241,7 @@ def _apply_change(cluster: DynamicClient, change: ObjectChange) -> ObjectChange:
     try:
         kind = cluster.find_kind(value["apiVersion"], value["kind"])
         assert kind is not None
-        if change.reason == RECREATED:
+        if change.cause is ChangeCause.RECREATE:
             live = cluster.get(kind, metadata.get("namespace") or "", metadata["name"])
             if live is not None:
                 cluster.delete(kind, metadata.get("namespace") or "", metadata["name"], live["metadata"]["uid"])

@@ -63,6 +63,7 @@ class ResourceResult(NamedTuple):
         status: `Synced`, `SyncFailed`, `Pruned`, `PruneSkipped`; empty of a hook that runs.
         hook_phase: how it goes on after it was applied.
         hook_type: its kind of hook; empty of what is none.
+        is_unchanged: whether this step left the object as it was; not kept in the status of the Application.
     """
 
     entry: InventoryEntry
@@ -71,3 +72,4 @@ class ResourceResult(NamedTuple):
     hook_phase: OperationPhase
     message: str = ""
     hook_type: str = ""
+    is_unchanged: bool = False

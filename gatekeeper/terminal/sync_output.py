@@ -33,7 +33,7 @@ def print_decision(decision: Decision, is_done: bool) -> int:
     if decision.secret is not None and not is_done:
         for key, digest in _digest_values(decision.secret):
             sys.stdout.write(f"            {key}  {digest}\n")
-    return 1 if decision.action in ("failed", "wait") or decision.reason.startswith("not all") else 0
+    return 1 if decision.action in ("failed", "wait") or decision.is_partial else 0
 
 
 def print_explanation(name: str, decisions: list[Decision], fetched: FetchResult) -> int:
@@ -64,7 +64,7 @@ def write_sealed_secret(decision: Decision, source: str, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     atomic_file.write(target, format_objects([value], "yaml").encode())
     sys.stdout.write(f"sealed    {target}{f': {decision.reason}' if decision.reason else ''}\n")
-    return 1 if decision.reason.startswith("not all") else 0
+    return 1 if decision.is_partial else 0
 
 
 _DIGEST_SALT = os.urandom(32)

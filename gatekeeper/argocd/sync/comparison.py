@@ -11,7 +11,7 @@ from typing import Any
 
 from gatekeeper.apply import server_side_apply
 from gatekeeper.apply.inventory import InventoryEntry, entry_of
-from gatekeeper.apply.server_side_apply import ADOPTED, ApplyOptions, ObjectChange
+from gatekeeper.apply.server_side_apply import ApplyOptions, ChangeCause, ObjectChange
 from gatekeeper.argocd import app_project, resource_tracking
 from gatekeeper.argocd.destination import DestinationCluster
 from gatekeeper.argocd.health import builtin, resource_health
@@ -135,7 +135,7 @@ def compare_objects(
 
 
 def _to_compared_object(change: ObjectChange, scripts: HealthScripts) -> ComparedObject:
-    is_same = change.action in ("unchanged", "skip") or change.reason == ADOPTED
+    is_same = change.action in ("unchanged", "skip") or change.cause is ChangeCause.TAKEOVER
     return ComparedObject(
         entry_of(change.value),
         "Synced" if is_same else "OutOfSync",

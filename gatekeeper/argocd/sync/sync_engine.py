@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gatekeeper.apply import server_side_apply
 from gatekeeper.apply.inventory import InventoryEntry, entry_of
-from gatekeeper.apply.server_side_apply import ObjectChange, PruneResult
+from gatekeeper.apply.server_side_apply import MISSING_DEPENDENCY, ChangeCause, ObjectChange, PruneResult
 from gatekeeper.argocd import resource_tracking
 from gatekeeper.argocd.destination import DestinationCluster
 from gatekeeper.argocd.health import resource_health
@@ -129,7 +129,7 @@ def _task_key(task: SyncTask) -> tuple[str, str]:
 
 def _has_changes(results: dict[tuple[str, str], ResourceResult], group: Sequence[SyncTask]) -> bool:
     """Whether anything of a wave was another than before."""
-    return any(results[_task_key(task)].message != UNCHANGED for task in group)
+    return any(not results[_task_key(task)].is_unchanged for task in group)
 
 
 def _format_waiting(results: Sequence[ResourceResult]) -> str:
@@ -175,9 +175,6 @@ def _check_result(plan: SyncPlan, result: ResourceResult) -> ResourceResult:
     return result
 
 
-UNCHANGED = "unchanged"
-
-
 def _run_wave(plan: SyncPlan, group: Sequence[SyncTask]) -> list[ResourceResult]:
     """Does what is of one wave: what goes first, then what comes."""
     going = [task for task in group if task.value is None]
@@ -200,11 +197,15 @@ def _run_wave(plan: SyncPlan, group: Sequence[SyncTask]) -> list[ResourceResult]
                     task.entry, task.phase, "SyncFailed", "Failed", "not applied, for something before it failed"
                 )
             )
-        elif change.action == "failed" or "of the same stage failed" in change.reason:
+        elif change.action == "failed" or change.cause is ChangeCause.STAGE_FAILED:
             found.append(ResourceResult(task.entry, task.phase, "SyncFailed", "Failed", change.reason))
         else:
-            words = {"create": "created", "configure": "configured"}.get(change.action, UNCHANGED)
-            found.append(ResourceResult(task.entry, task.phase, "Synced", "Running", words))
+            words = {"create": "created", "configure": "configured"}.get(change.action, "")
+            found.append(
+                ResourceResult(
+                    task.entry, task.phase, "Synced", "Running", words or "unchanged", is_unchanged=not words
+                )
+            )
     return [*found, *(_start_hook(plan, task) for task in hooks)]
 
 
@@ -274,7 +275,7 @@ def list_refused(objects: Sequence[ComparedObject], options: SyncOptions) -> lis
     for one in objects:
         if one.change is None or one.change.action != "failed":
             continue
-        is_let = "is not there" in one.change.reason and options.for_object(one.change.value).is_enabled(
+        is_let = one.change.cause in MISSING_DEPENDENCY and options.for_object(one.change.value).is_enabled(
             "SkipDryRunOnMissingResource"
         )
         if not is_let:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from gatekeeper.apply import gate_refusal, prune_budget
 from gatekeeper.apply.model import AuditEvent, KustomizationBuild, ReconcileOutcome, ReconcileResult
-from gatekeeper.apply.server_side_apply import NOT_TRIED, ObjectChange, PruneResult
+from gatekeeper.apply.server_side_apply import ChangeCause, ObjectChange, PruneResult
 from gatekeeper.argocd import resource_tracking
 from gatekeeper.argocd.model import ComparedObject
 from gatekeeper.argocd.sync import comparison, namespace_creation, sync_tasks
@@ -71,7 +71,7 @@ def build_plan(
 
 
 def _is_tried(change: ObjectChange) -> bool:
-    return change.action != "failed" and change.reason != NOT_TRIED
+    return change.action != "failed" and change.cause is not ChangeCause.DEPENDENCY_IN_SAME_RUN
 
 
 def build_namespace(context: ApplicationContext) -> list[Object]:
