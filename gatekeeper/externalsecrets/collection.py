@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from gatekeeper.externalsecrets import access_rules, cluster_external_secret, external_secret_spec
+from gatekeeper.externalsecrets import access_rules, cluster_external_secret, external_secret_spec, store_conditions
 from gatekeeper.externalsecrets.access_rules import AccessRules
 from gatekeeper.externalsecrets.fetch_plan import StoreKey, resolve_store_key
 from gatekeeper.externalsecrets.model import ExternalSecretSpec, StoreRef
@@ -178,8 +178,7 @@ def _find_condition_refusals(
     """Why stores are not for an ExternalSecret, by their own conditions."""
     refs = [*(item.store for item in spec.data), *(many.store for many in spec.data_from)]
     for key in sorted({resolve_store_key(store, spec.namespace).object_key for store in refs}):
-        reason = access_rules.find_condition_refusal(
-            stores.get(key), spec.namespace, namespaces.labels.get(spec.namespace)
-        )
-        if reason:
-            yield f"{key}: {reason}"
+        labels = namespaces.labels.get(spec.namespace)
+        decision = store_conditions.evaluate_conditions(stores.get(key), spec.namespace, labels)
+        if decision.reason:
+            yield f"{key}: {decision.reason}"

@@ -22,7 +22,6 @@ def refused(rest: str, *rules: dict[str, str]) -> list[str]:
     return [reason for _, reason in access_rules.find_refusals(wanted, rules)]
 
 
-NOT_A = {"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}
 ONE = "[{secretKey: a, remoteRef: {key: prod/db}}]"
 
 
@@ -48,35 +47,6 @@ ONE = "[{secretKey: a, remoteRef: {key: prod/db}}]"
 def test_a_rule_lets_what_its_patterns_match(rest: str, rule: dict[str, str], is_refused: bool) -> None:
     assert bool(refused(rest, rule)) == is_refused
     assert refused(rest) == []
-
-
-@pytest.mark.parametrize(
-    ("conditions", "labels", "words"),
-    [
-        ([], None, ""),
-        ([{"namespaces": ["prod"]}], None, ""),
-        ([{"namespaces": ["test"]}], None, "do not let namespace prod"),
-        ([{"namespaceRegexes": ["^pr"]}], None, ""),
-        ([{"namespaceRegexes": ["("]}], None, "do not let"),
-        ([{"namespaceSelector": {}}, {"namespaces": ["prod"]}], None, ""),
-        ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], None, "by labels"),
-        ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], {"a": "b"}, ""),
-        ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], {}, "do not let"),
-        ([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "prod"}}}], None, ""),
-        ([{"namespaceSelector": NOT_A}], None, "by labels"),
-        ([{"namespaceSelector": NOT_A}], {}, ""),
-        ([{"namespaceSelector": {"a": "b"}}], {}, "knows no `a`"),
-    ],
-)
-def test_a_stores_own_conditions_are_kept(conditions: list[Any], labels: dict[str, str] | None, words: str) -> None:
-    found = access_rules.find_condition_refusal({"spec": {"conditions": conditions}}, "prod", labels)
-    assert (words in found) and bool(found) == bool(words)
-
-
-def test_what_a_stores_conditions_refuse_is_not_read(repository: Repository) -> None:
-    store = STORE.replace("spec: {", "spec: {conditions: [{namespaces: [test]}], ")
-    code, out, _ = command("sync", "--dry-run", repository({"a.yaml": f"{store}---\n{es()}"}))
-    assert code == 1 and "ClusterSecretStore vault: its `conditions` do not let namespace prod use it" in out
 
 
 def test_check_and_sync_refuse_the_same_in_the_same_words(repository: Repository) -> None:

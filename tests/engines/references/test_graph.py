@@ -284,7 +284,8 @@ spec:
         ("{namespaceSelector: {matchLabels: {stage: test}}}", False),
         ("{namespaces: [test]}, {namespaces: [prod]}", True),
         ("{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: prod}}}", True),
-        ("{namespaceSelector: {matchExpressions: [{key: a, operator: Exists}]}}", True),
+        ("{namespaceSelector: {matchExpressions: [{key: a, operator: Exists}]}}", False),
+        ("{namespaceSelector: {matchExpressions: [{key: stage, operator: Exists}]}}", True),
     ],
 )
 def test_a_store_serves_the_namespace_of_who_asks(repository: Repository, condition: str, serves: bool) -> None:
