@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,6 @@ from gatekeeper.apply.model import AuditEvent
 from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.cluster.reflector import NamespacedName
 from gatekeeper.controller.admission.background_scan import BackgroundScanner
 from gatekeeper.controller.admission.certificates import WebhookCertificates
 from gatekeeper.controller.admission.review import AdmissionReviewer
@@ -33,15 +31,15 @@ from gatekeeper.controller.flux.controller import FluxController, FluxOptions
 from gatekeeper.controller.install.manifests import build_manifests
 from gatekeeper.controller.install.rbac import InstallOptions
 from gatekeeper.controller.runtime import audit_log, lifecycle, tracing
-from gatekeeper.controller.runtime.audit_recorder import AuditRecorder
+from gatekeeper.controller.runtime.audit_recorder import AuditRecorder, ProvenanceLookup
+from gatekeeper.controller.runtime.component import Component
 from gatekeeper.controller.runtime.http_server import HttpServer, RequestHandler
 from gatekeeper.controller.runtime.leader_election import LeaderElection
-from gatekeeper.controller.runtime.lifecycle import ControllerProcess, Runnable
+from gatekeeper.controller.runtime.lifecycle import ControllerProcess
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.sealedsecrets.controller import SealedSecretController
 from gatekeeper.controller.sealedsecrets.http_api import Networks, SealedSecretApi, list_api_server_networks
 from gatekeeper.errors import UsageError
-from gatekeeper.repositories.provenance import CommitProvenance
 from gatekeeper.terminal import object_io
 
 if TYPE_CHECKING:
@@ -112,44 +110,54 @@ def _build_program(
 ) -> ControllerProcess:
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}"
     namespace = args.namespace or os.environ.get("POD_NAMESPACE") or "default"
-    workers: list[Runnable] = []
+    components: list[Component] = []
+    log = audit_log.AuditLog(args.audit) if args.audit else None
     election = LeaderElection(
-        cluster, namespace, DEFAULT_NAME, identity, args.shards, metrics, lambda: _enqueue_all(workers)
+        cluster,
+        namespace,
+        DEFAULT_NAME,
+        identity,
+        args.shards,
+        metrics,
+        lambda: _enqueue_all(components),
+        lambda: {HEAD_ANNOTATION: str(log.head)} if log is not None else {},
     )
     parts: list[RequestHandler] = []
-    credits_: dict[str, Callable[[NamespacedName], CommitProvenance]] = {}
-    note = _build_audit_recorder(args, election, credits_)
+    provenance_by_kind: dict[str, ProvenanceLookup] = {}
+    note = AuditRecorder(log, provenance_by_kind).record if log is not None else _discard_event
     if FLUX in args.controllers:
         flux = FluxController(cluster, _build_flux_options(args), election.is_responsible_for, note, metrics)
-        credits_["Kustomization"] = flux.find_provenance
-        workers.append(flux)
+        provenance_by_kind["Kustomization"] = flux.find_provenance
+        components.append(flux.component)
         parts.append(flux.handle_webhook)
     if ARGO in args.controllers:
         argo = ArgoController(cluster, _build_argo_options(args), election.is_responsible_for, note, metrics)
-        credits_["Application"] = argo.find_provenance
-        workers.append(argo)
+        provenance_by_kind["Application"] = argo.find_provenance
+        components.append(argo.component)
         parts.append(argo.handle_webhook)
     if SEALED in args.controllers:
         sealed = SealedSecretController(cluster, namespace, args.key_renew_days, election.is_responsible_for, metrics)
-        workers.append(sealed)
+        components.append(sealed.component)
         asks = partial(_resolve_networks, args.proxy_from, cluster)
         parts.append(SealedSecretApi(sealed.key_registry, asks).handle_request)
     if EXTERNAL in args.controllers:
         rules = config.load(Path(), args.config).secrets_allow if args.config else ()
-        workers.append(ExternalSecretController(cluster, kube_client, rules, election.is_responsible_for, metrics))
+        external = ExternalSecretController(cluster, kube_client, rules, election.is_responsible_for, metrics)
+        components.append(external.component)
     servers = []
     if ADMISSION in args.controllers:
         admission, webhook = _build_admission(args, cluster, namespace, metrics)
-        workers.append(webhook)
+        components.append(webhook.component)
         servers.append(webhook.server)
         if args.scan_every:
-            workers.append(
-                BackgroundScanner(
-                    cluster, lambda: admission.policies, args.scan_every, election.is_responsible_for, metrics
-                )
+            scanner = BackgroundScanner(
+                cluster, lambda: admission.policies, args.scan_every, election.is_responsible_for, metrics
             )
-    servers.append(HttpServer(_parse_address(args.listen), [lifecycle.build_health_handler(workers, metrics), *parts]))
-    return ControllerProcess(workers, election, metrics, servers)
+            components.append(scanner.component)
+    servers.append(
+        HttpServer(_parse_address(args.listen), [lifecycle.build_health_handler(components, metrics), *parts])
+    )
+    return ControllerProcess(components, election, servers)
 
 
 def _build_admission(
@@ -162,9 +170,13 @@ def _build_admission(
     return admission, AdmissionWebhook(admission, make, _parse_address(args.webhook_listen), metrics)
 
 
-def _enqueue_all(workers: list[Runnable]) -> None:
-    for worker in workers:
-        worker.enqueue_all()
+def _enqueue_all(components: list[Component]) -> None:
+    for component in components:
+        component.enqueue_all()
+
+
+def _discard_event(event: AuditEvent) -> None:
+    """Record nothing: there is no audit log."""
 
 
 def _resolve_networks(
@@ -188,19 +200,6 @@ def _build_argo_options(args: argparse.Namespace) -> argo_cd.ArgoOptions:
     return argo_cd.ArgoOptions(
         own.budget, args.argo_namespace, own.label_selector, own.concurrency, own.config_file, own.storage_dir
     )
-
-
-def _build_audit_recorder(
-    args: argparse.Namespace,
-    election: LeaderElection,
-    provenance_lookups: Mapping[str, Callable[[NamespacedName], CommitProvenance]],
-) -> Callable[[AuditEvent], None]:
-    """What notes in the audit log what is done; nothing where there is none."""
-    if not args.audit:
-        return lambda act: None
-    log = audit_log.AuditLog(args.audit)
-    election.build_annotations = lambda: {HEAD_ANNOTATION: str(log.head)}
-    return AuditRecorder(log, provenance_lookups).record
 
 
 def _parse_controllers(text: str) -> tuple[str, ...]:

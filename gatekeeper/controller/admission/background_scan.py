@@ -14,6 +14,7 @@ import orjson
 from gatekeeper.cluster.dynamic_client import FORBIDDEN, ApiStatusError, DynamicClient, Kind, Object
 from gatekeeper.controller.admission import review
 from gatekeeper.controller.admission.review import AdmissionPolicies
+from gatekeeper.controller.runtime.component import Component
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
@@ -69,25 +70,10 @@ class BackgroundScanner:
             metrics,
         )
         self._worker = Worker[str]("scan", lambda name: self._scan(), 1, metrics, is_assigned)
+        self.component = Component([self._worker], enqueue_all=self._enqueue_scan)
 
-    is_synced = True
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it works."""
-        return self._worker.is_alive
-
-    def start(self) -> None:
-        """Begins."""
-        self._worker.start()
-
-    def enqueue_all(self) -> None:
-        """Looks at everything."""
+    def _enqueue_scan(self) -> None:
         self._worker.add("cluster")
-
-    def stop(self, timeout_seconds: float) -> bool:
-        """Ends; whether in time."""
-        return self._worker.stop(timeout_seconds)
 
     def _scan(self) -> float:
         verdict, count = self._evaluate_cluster()

@@ -20,12 +20,11 @@ from gatekeeper.controller.argocd import git_webhook
 from gatekeeper.controller.argocd.applications import ApplicationReconciler
 from gatekeeper.controller.argocd.context import ArgoEnvironment
 from gatekeeper.controller.argocd.source_cache import SourceSetCache, SourceSetKey, build_source_key
-from gatekeeper.controller.flux.controller import fence_recorder
-from gatekeeper.controller.runtime.component import Component, report_watch_fault
+from gatekeeper.controller.runtime.audit_recorder import fence_recorder
+from gatekeeper.controller.runtime.component import Component, report_watch_fault, strip_managed_fields
 from gatekeeper.controller.runtime.drift_watch import DriftWatch, ObservedObject, observe_object
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
 from gatekeeper.controller.runtime.metrics import Metrics
-from gatekeeper.controller.runtime.predicates import strip_managed_fields
 from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import source
@@ -58,7 +57,7 @@ class ArgoOptions(NamedTuple):
     storage_dir: Path | None = None
 
 
-class ArgoController(Component):
+class ArgoController:
     """Applications, from the first look at them on.
 
     Args:
@@ -148,10 +147,10 @@ class ArgoController(Component):
             self._watch_entries,
             self._list_managed,
         )
-        super().__init__(
-            [self._project_reflector, self._application_reflector],
+        self.component = Component(
             [self.source_worker, self.application_worker],
-            metrics,
+            [self._project_reflector, self._application_reflector],
+            self.enqueue_all,
             self.drift_watch,
         )
 
@@ -231,13 +230,7 @@ class ArgoController(Component):
         self.drift_watch.watch_entries(entries)
 
     def _list_managed(self, instance_name: str) -> list[InventoryEntry]:
-        found = []
-        for (group, kind), (namespace, name) in self.drift_watch.list_objects(
-            _parse_application_name(instance_name, self._argocd_namespace)
-        ):
-            served = self.drift_watch.find_watched_version(group, kind)
-            found.append(InventoryEntry(namespace, name, group, kind, served))
-        return found
+        return self.drift_watch.list_objects(_parse_application_name(instance_name, self._argocd_namespace))
 
     def _on_drift(self, name: NamespacedName) -> None:
         self._reconciler.mark_drifted(name)

@@ -12,10 +12,14 @@ from gatekeeper.cluster.external_secrets import GROUP, PLURALS, VERSIONS
 from gatekeeper.cluster.reflector import NamespacedName, Reflector
 from gatekeeper.cluster.store_credentials import ClusterCredentials
 from gatekeeper.controller.externalsecrets import cluster_status, reloader
-from gatekeeper.controller.runtime.component import Component, report_watch_fault
+from gatekeeper.controller.runtime.component import (
+    Component,
+    extract_trigger_fields,
+    report_watch_fault,
+    strip_managed_fields,
+)
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
-from gatekeeper.controller.runtime.predicates import extract_trigger_fields, strip_managed_fields
 from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.controller.sealedsecrets.key_registry import SECRET_KIND
 from gatekeeper.errors import ToolError
@@ -38,7 +42,7 @@ NAMESPACE_KIND = Kind("v1", "namespaces", False)
 MAX_IDLE_SECONDS, BATCH_SECONDS = 60.0, 0.1
 
 
-class ExternalSecretController(Component):
+class ExternalSecretController:
     """All ExternalSecrets, from the first look at them on.
 
     Args:
@@ -87,8 +91,11 @@ class ExternalSecretController(Component):
         self._reported_refusals: set[str] = set()
         # What came of each that was looked at: why it failed, or nothing.
         self._failure_reasons: dict[NamespacedName, str] = {}
-        super().__init__(
-            [*self._reflectors.values(), self._namespace_reflector, self._secret_reflector], [self._worker], metrics
+        self.component = Component(
+            [self._worker],
+            [*self._reflectors.values(), self._namespace_reflector, self._secret_reflector],
+            self.enqueue_all,
+            on_stop=self._scheduler.close,
         )
 
     def _create_reflector(self, name: str) -> Reflector[Object] | None:
@@ -106,12 +113,6 @@ class ExternalSecretController(Component):
     def enqueue_all(self) -> None:
         """Looks at everything."""
         self._worker.add("all", BATCH_SECONDS)
-
-    def stop(self, timeout_seconds: float) -> bool:
-        """Ends; whether what was worked on came to its end in time."""
-        is_ended = super().stop(timeout_seconds)
-        self._scheduler.close()
-        return is_ended
 
     def _on_change(self, kind: str, name: NamespacedName, old: Object | None, new: Object | None) -> None:
         if extract_trigger_fields(old) == extract_trigger_fields(new):
@@ -146,7 +147,7 @@ class ExternalSecretController(Component):
         Raises:
             ToolError: the cluster does not answer.
         """
-        if not self.is_synced:
+        if not self.component.is_synced:
             return BATCH_SECONDS
         with self._stale_lock:
             stale, self._stale_stores = self._stale_stores, set()

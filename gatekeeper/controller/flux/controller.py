@@ -14,17 +14,23 @@ from gatekeeper.cluster.reflector import NamespacedName, Reflector
 from gatekeeper.controller.flux import receivers
 from gatekeeper.controller.flux.git_repositories import GitRepositoryCache
 from gatekeeper.controller.flux.kustomizations import KustomizationReconciler, resolve_source, strip_kustomization
-from gatekeeper.controller.runtime.component import Component, report_watch_fault
-from gatekeeper.controller.runtime.drift_watch import DriftWatch
+from gatekeeper.controller.runtime.audit_recorder import fence_recorder
+from gatekeeper.controller.runtime.component import (
+    Component,
+    extract_trigger_fields,
+    report_watch_fault,
+    strip_managed_fields,
+)
+from gatekeeper.controller.runtime.drift_watch import DriftWatch, ObservedObject, observe_object
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
 from gatekeeper.controller.runtime.metrics import Metrics
-from gatekeeper.controller.runtime.predicates import extract_trigger_fields, strip_managed_fields
 from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.errors import ToolError
+from gatekeeper.flux import ownership
 from gatekeeper.flux import source as flux_source
 from gatekeeper.flux.model import VERSIONS
-from gatekeeper.flux.ownership import GROUP
 from gatekeeper.kube import conditions
+from gatekeeper.kube.labels import read_labels
 from gatekeeper.model import get_field
 from gatekeeper.repositories import git_repository_spec
 from gatekeeper.repositories.provenance import CommitProvenance
@@ -51,7 +57,7 @@ class FluxOptions(NamedTuple):
 SOURCE_WORKERS = 4
 
 
-class FluxController(Component):
+class FluxController:
     """GitRepositories and Kustomizations, from the first look at them on.
 
     Args:
@@ -72,7 +78,7 @@ class FluxController(Component):
     ) -> None:
         self._cluster, self._metrics = cluster, metrics
         git = _resolve_kind(cluster, git_repository_spec.GROUP, git_repository_spec.VERSIONS, "GitRepository")
-        kustomization = _resolve_kind(cluster, GROUP, VERSIONS, "Kustomization")
+        kustomization = _resolve_kind(cluster, ownership.GROUP, VERSIONS, "Kustomization")
         self._repository_reflector = Reflector(
             cluster,
             git,
@@ -123,24 +129,31 @@ class FluxController(Component):
             options.config_file,
             options.storage_dir or flux_source.resolve_storage_folder(),
         )
-        self.drift_watch = DriftWatch(cluster, self._on_drift, self._on_change, partial(report_watch_fault, metrics))
+        drift_watch = DriftWatch(
+            cluster,
+            self._on_drift,
+            self._on_change,
+            partial(report_watch_fault, metrics),
+            observe_kustomization_object,
+            ownership.NAME_LABEL,
+        )
         self._reconciler = KustomizationReconciler(
             cluster,
             self._kustomization_reflector.get,
             self.repository_cache,
             lambda name: self._repository_reflector.get(name) is not None,
             self.source_worker.add,
-            self.drift_watch.watch_entries,
+            drift_watch.watch_entries,
             fence_recorder(record, mine),
             options.budget,
             metrics,
         )
         hooks = [self._receiver_reflector] if self._receiver_reflector else []
-        super().__init__(
-            [self._repository_reflector, self._kustomization_reflector, *hooks],
+        self.component = Component(
             [self.source_worker, self.kustomization_worker],
-            metrics,
-            self.drift_watch,
+            [self._repository_reflector, self._kustomization_reflector, *hooks],
+            self.enqueue_all,
+            drift_watch,
         )
 
     def enqueue_all(self) -> None:
@@ -216,17 +229,10 @@ class FluxController(Component):
         return partial(report_watch_fault, self._metrics, kind)
 
 
-def fence_recorder(
-    record: Callable[[AuditEvent], None], is_assigned: Callable[[NamespacedName], bool]
-) -> Callable[[AuditEvent], None]:
-    """A note that is not taken of what would be written by a replica whose share has meanwhile become another's."""
-
-    def fence(act: AuditEvent) -> None:
-        if act.step != "done" and not is_assigned(act.result.build.name):
-            raise ToolError("this replica has it no more: another may be at work on it")
-        record(act)
-
-    return fence
+def observe_kustomization_object(value: Object) -> ObservedObject:
+    """Observe an object that a Kustomization applies, by the labels of its owner."""
+    labels = read_labels(value)
+    return observe_object((labels.get(ownership.NAMESPACE_LABEL, ""), labels.get(ownership.NAME_LABEL, "")), value)
 
 
 def _resolve_kind(cluster: DynamicClient, group: str, versions: tuple[str, ...], name: str) -> Kind:

@@ -1,7 +1,7 @@
-"""Who changed what in a cluster, and why: a log that is only ever added to, each entry with a digest of the one before.
+"""Append-only audit log: one JSON entry per line, each with the digest of the previous one.
 
-Whoever changes an entry, or takes one out, breaks the chain; whoever cuts off its end does not have the last digest,
-which the controller's Lease has. The form is RFC 8785's idea in short: keys in order, no spaces.
+A changed or removed entry breaks the chain; a log cut off at its end does not contain the last digest, which the
+controller's Lease holds. Entries are canonical JSON in the spirit of RFC 8785: sorted keys, no spaces.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.errors import ToolError
-from gatekeeper.kube import conditions
+from gatekeeper.kube.conditions import format_time
 
 SCHEMA = "gatekeeper/audit/v1"
 GENESIS_DIGEST = "0" * 64
+# How much of the end of a log is read to find its last entry; more if that entry is longer.
 TAIL_BYTES = 1 << 16
 
 
 class AuditHead(NamedTuple):
-    """The last entry: its number, from 1, and its digest."""
+    """The number (from 1) and the digest of the last entry."""
 
     number: int
     digest: str
@@ -35,23 +36,23 @@ class AuditHead(NamedTuple):
 
 
 class ChainBreak(NamedTuple):
-    """Where a log is not as it was written: the line, from 1, and what is wrong."""
+    """The first line (from 1) that is not as it was written, and what is wrong with it."""
 
     line: int
     reason: str
 
 
 def compute_digest(entry: Mapping[str, Any]) -> str:
-    """The digest of an entry, of all in it but the digest itself."""
-    held = {key: value for key, value in entry.items() if key != "digest"}
-    return hashlib.sha256(orjson.dumps(held, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """Compute the SHA-256 digest of an entry without its own digest, in hexadecimal."""
+    content = {key: value for key, value in entry.items() if key != "digest"}
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 class AuditLog:
-    """A file that entries are added to. What was written is on the disk before it is done.
+    """An open log file; an entry is on disk before `append` returns.
 
     Raises:
-        ToolError: it cannot be read, or its last entry is not whole.
+        ToolError: the file cannot be opened, or its last line is not an intact entry.
     """
 
     def __init__(self, file: Path) -> None:
@@ -61,110 +62,121 @@ class AuditLog:
             self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             self.head = self._read_head()
         except OSError as error:
-            raise ToolError(f"{file}: the audit log cannot be opened: {error.strerror}") from None
+            raise ToolError(f"{file}: cannot open the audit log: {error.strerror}") from None
 
     def _read_head(self) -> AuditHead:
-        size = os.fstat(self._descriptor).st_size
-        span = TAIL_BYTES
-        while True:
-            start = max(0, size - span)
-            text = os.pread(self._descriptor, size - start, start)
-            whole, _, torn = text.rpartition(b"\n")
-            if torn:
-                # Whoever wrote it was ended in between: it was not done yet what it would have told of.
-                os.ftruncate(self._descriptor, start + len(text) - len(torn))
-                size -= len(torn)
-                continue
-            line = whole.rpartition(b"\n")[2]
-            if start == 0 or len(line) < len(whole):
-                break
-            span *= 2
+        line = self._read_last_line()
         if not line:
             return AuditHead(0, GENESIS_DIGEST)
         try:
             entry = orjson.loads(line)
-            found = AuditHead(int(entry["number"]), str(entry["digest"]))
+            head = AuditHead(int(entry["number"]), str(entry["digest"]))
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-            raise ToolError(f"{self._file}: the last line is no entry of an audit log: name another file") from None
-        if compute_digest(entry) != found.digest:
-            raise ToolError(f"{self._file}: the last entry was changed: see `gatekeeper audit verify`")
-        return found
+            raise ToolError(
+                f"{self._file}: not an audit log: its last line is not an entry; use another file"
+            ) from None
+        if compute_digest(entry) != head.digest:
+            raise ToolError(f"{self._file}: the last entry has been changed; run `gatekeeper audit verify`")
+        return head
+
+    def _read_last_line(self) -> bytes:
+        size, span = os.fstat(self._descriptor).st_size, TAIL_BYTES
+        while True:
+            start = max(0, size - span)
+            tail = os.pread(self._descriptor, size - start, start)
+            complete, _, torn = tail.rpartition(b"\n")
+            if torn:
+                # The writer was killed while it wrote this line, so what the line announces was never done.
+                size = start + len(tail) - len(torn)
+                os.ftruncate(self._descriptor, size)
+                continue
+            line = complete.rpartition(b"\n")[2]
+            if start == 0 or len(line) < len(complete):
+                return line
+            span *= 2
 
     def append(self, entry: Mapping[str, Any]) -> AuditHead:
-        """Adds an entry; the new head.
+        """Append an entry.
+
+        Returns:
+            The new head.
 
         Raises:
-            ToolError: it cannot be written: then nothing of it is there.
+            ToolError: the entry cannot be written; the file is as before.
         """
         with self._write_lock:
-            whole: dict[str, Any] = {
+            chained: dict[str, Any] = {
                 "schema": SCHEMA,
                 "number": self.head.number + 1,
-                "time": conditions.format_time(time.time()),
+                "time": format_time(time.time()),
                 **entry,
                 "before": self.head.digest,
             }
-            whole["digest"] = compute_digest(whole)
-            line = orjson.dumps(whole, option=orjson.OPT_SORT_KEYS) + b"\n"
+            chained["digest"] = compute_digest(chained)
+            line = orjson.dumps(chained, option=orjson.OPT_SORT_KEYS) + b"\n"
             size = os.fstat(self._descriptor).st_size
             try:
                 if os.write(self._descriptor, line) != len(line):
-                    raise OSError(0, "not all of it could be written")
+                    raise OSError(0, "no space for the whole entry")
                 os.fdatasync(self._descriptor)
             except OSError as error:
                 os.ftruncate(self._descriptor, size)
-                raise ToolError(f"{self._file}: the audit log cannot be written: {error.strerror}") from None
-            self.head = AuditHead(whole["number"], whole["digest"])
+                raise ToolError(f"{self._file}: cannot write the audit log: {error.strerror}") from None
+            self.head = AuditHead(chained["number"], chained["digest"])
             return self.head
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         os.close(self._descriptor)
 
 
 def read_lines(file: Path) -> Iterator[bytes]:
-    """The lines of a log.
+    """Read a log line by line, with line ends.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with file.open("rb") as handle:
         yield from handle
 
 
 def verify_chain(lines: Iterable[bytes], head: AuditHead | None = None) -> tuple[int, ChainBreak | None]:
-    """How many entries of a log are as they were written, and where the first is not.
+    """Verify the chain of digests.
 
     Args:
-        head: the last entry that there must be, or one before the last.
+        head: the head to find in the log, as the Lease has it; entries may follow it. None to verify the chain alone.
+
+    Returns:
+        How many entries are intact, and the first break after them, or None.
     """
-    before, number, is_seen = GENESIS_DIGEST, 0, head is None or head.number == 0
+    previous_digest, number, is_head_seen = GENESIS_DIGEST, 0, head is None or head.number == 0
     for line in lines:
         number += 1
-        fault = _find_fault(line, number, before)
-        if fault:
-            return number - 1, ChainBreak(number, fault)
-        before = orjson.loads(line)["digest"]
+        reason = _find_fault(line, number, previous_digest)
+        if reason:
+            return number - 1, ChainBreak(number, reason)
+        previous_digest = orjson.loads(line)["digest"]
         if head is not None and head.number == number:
-            is_seen = head.digest == before
-            if not is_seen:
-                return number - 1, ChainBreak(number, "is not the entry that the head is of: all was written anew")
-    if not is_seen and head is not None:
-        return number, ChainBreak(number + 1, f"the log ends here, and must have {head.number} entries")
+            is_head_seen = head.digest == previous_digest
+            if not is_head_seen:
+                return number - 1, ChainBreak(number, "does not match the given head: the log has been rewritten")
+    if not is_head_seen and head is not None:
+        return number, ChainBreak(number + 1, f"the log ends here, but must have {head.number} entries")
     return number, None
 
 
 def _find_fault(line: bytes, number: int, previous_digest: str) -> str:
+    """Return why a line is not the entry that was written there; empty if it is."""
     if not line.endswith(b"\n"):
-        return "is not whole"
+        return "incomplete entry: the line end is missing"
     try:
         entry = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return "is no JSON"
+        return "not JSON"
     if not isinstance(entry, dict) or entry.get("schema") != SCHEMA:
-        return f"is no entry of {SCHEMA}"
+        return f"not an entry of {SCHEMA}"
     if entry.get("number") != number:
-        return f"is entry {entry.get('number')}: one is missing, or in another place"
+        return f"found entry {entry.get('number')}, expected entry {number}: an entry is missing or out of order"
     if entry.get("before") != previous_digest:
-        return "does not follow the entry before it: one was changed, or is missing"
-    return "" if entry.get("digest") == compute_digest(entry) else "was changed"
+        return "does not follow the previous entry: an entry was changed or is missing"
+    return "" if entry.get("digest") == compute_digest(entry) else "the entry was changed"

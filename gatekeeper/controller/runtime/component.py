@@ -1,10 +1,11 @@
-"""Watches and loops that begin and end together: what each part of the controller is made of."""
+"""One controller's running parts (reflectors, workers, drift watch), started and stopped together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.controller.runtime.drift_watch import DriftWatch
 from gatekeeper.controller.runtime.log import log_event
@@ -13,56 +14,73 @@ from gatekeeper.controller.runtime.worker import Worker
 
 
 class Component:
-    """Watches and loops.
+    """The running parts of one controller.
 
     Args:
-        watches: what is seen.
-        loops: what works.
-        owned: what was applied; None where nothing is.
+        workers: process the queues.
+        reflectors: watch the cluster.
+        enqueue_all: queues every object; called when this replica has acquired a Lease.
+        drift_watch: watches applied objects; None where nothing is applied.
+        on_stop: releases what the controller holds, after its workers have stopped.
     """
 
     def __init__(
         self,
-        reflectors: Sequence[Reflector[Any]],
         workers: Sequence[Worker[Any]],
-        metrics: Metrics,
+        reflectors: Sequence[Reflector[Any]] = (),
+        enqueue_all: Callable[[], None] = lambda: None,
         drift_watch: DriftWatch | None = None,
+        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
-        self._all_reflectors, self._all_workers, self._metrics, self._drift_watch = (
-            reflectors,
-            workers,
-            metrics,
-            drift_watch,
-        )
+        self._workers, self._reflectors, self._drift_watch = workers, reflectors, drift_watch
+        self._on_stop, self.enqueue_all = on_stop, enqueue_all
 
     def start(self) -> None:
-        """Begins to watch and to work."""
-        for watch in self._all_reflectors:
-            watch.start()
-        for loop in self._all_workers:
-            loop.start()
+        """Start watching and working."""
+        for reflector in self._reflectors:
+            reflector.start()
+        for worker in self._workers:
+            worker.start()
 
     @property
     def is_synced(self) -> bool:
-        """Whether all that there is was seen once."""
-        return all(watch.is_synced.is_set() for watch in self._all_reflectors)
+        """Whether every reflector has listed its objects once."""
+        return all(reflector.is_synced.is_set() for reflector in self._reflectors)
 
     @property
     def is_alive(self) -> bool:
-        """Whether all that works is there."""
-        return all(loop.is_alive for loop in self._all_workers)
+        """Whether every worker thread runs."""
+        return all(worker.is_alive for worker in self._workers)
 
     def stop(self, timeout_seconds: float) -> bool:
-        """Ends; whether what was worked on came to its end in time."""
-        for watch in self._all_reflectors:
-            watch.stop()
-        ends = [loop.stop(timeout_seconds) for loop in self._all_workers]
+        """Stop watching and working.
+
+        Returns:
+            Whether the reconciles in progress finished in time.
+        """
+        for reflector in self._reflectors:
+            reflector.stop()
+        is_finished = [worker.stop(timeout_seconds) for worker in self._workers]
         if self._drift_watch is not None:
             self._drift_watch.stop()
-        return all(ends)
+        self._on_stop()
+        return all(is_finished)
 
 
 def report_watch_fault(metrics: Metrics, kind: str, reason: str) -> None:
-    """Says that the cluster could not be watched."""
+    """Count and log that a watch of the cluster failed."""
     metrics.watch_faults.labels(kind).inc()
     log_event("warning", reason, controller="watch", kind=kind)
+
+
+def strip_managed_fields(value: Object) -> Object:
+    """Return an object without `managedFields`, which take much memory."""
+    metadata = {key: field for key, field in value["metadata"].items() if key != "managedFields"}
+    return {**value, "metadata": metadata}
+
+
+def extract_trigger_fields(value: Object | None) -> object:
+    """Return the fields whose change triggers a reconcile; a change of the status does not."""
+    metadata = (value or {}).get("metadata") or {}
+    names = ("uid", "generation", "deletionTimestamp", "annotations", "labels")
+    return value is None, [metadata.get(name) for name in names]

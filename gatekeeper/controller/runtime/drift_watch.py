@@ -1,7 +1,7 @@
-"""What was applied, watched by its metadata alone: who changes or deletes it is noticed at once.
+"""Watches the metadata of applied objects, so that drift is corrected at once.
 
-An object's `managedFields` say who has set which fields, and when: what the cluster itself writes of an object (its
-status) is no drift, and neither is what we have applied ourselves.
+An object's `managedFields` say who set which fields, and when. What the cluster writes (the status), and what this
+controller has applied, is not drift.
 """
 
 from __future__ import annotations
@@ -18,19 +18,17 @@ from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.apply.server_side_apply import FIELD_MANAGER, STATUS_MANAGER
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.cluster.reflector import NamespacedName, Reflector
-from gatekeeper.flux import ownership
-from gatekeeper.kube.labels import read_labels
 from gatekeeper.model import get_field
 
 
 class ObservedObject(NamedTuple):
-    """What is kept of an object.
+    """What is kept of an applied object.
 
     Attributes:
-        owner: namespace and name of what it comes from.
-        foreign_digest: what others have set, and when, as a number.
-        own_fields_digest: which fields are ours, as a number; and
-        own_fields_time: since when.
+        owner: namespace and name of the Kustomization or Application that applies it.
+        foreign_digest: checksum of the fields that others have set, and when.
+        own_fields_digest: checksum of the fields that this controller has set.
+        own_fields_time: when it set them.
     """
 
     owner: NamespacedName
@@ -39,35 +37,37 @@ class ObservedObject(NamedTuple):
     own_fields_time: str
 
 
-def observe_kustomization_object(value: Object) -> ObservedObject:
-    """What is kept of an object that a Kustomization applies."""
-    labels = read_labels(value)
-    return observe_object((labels.get(ownership.NAMESPACE_LABEL, ""), labels.get(ownership.NAME_LABEL, "")), value)
-
-
 def observe_object(owner: NamespacedName, value: Object) -> ObservedObject:
-    """What is kept of an object that comes from something."""
-    others, fields, when = 0, 0, ""
-    for one in get_field(value, ("metadata", "managedFields")) or ():
-        if one.get("subresource") == "status" or one.get("manager") == STATUS_MANAGER:
+    """Observe an object of an owner by its metadata."""
+    foreign_digest, own_fields_digest, own_fields_time = 0, 0, ""
+    for manager in get_field(value, ("metadata", "managedFields")) or ():
+        if manager.get("subresource") == "status" or manager.get("manager") == STATUS_MANAGER:
             continue
-        digest = zlib.crc32(orjson.dumps(one, option=orjson.OPT_SORT_KEYS))
-        if one.get("manager") == FIELD_MANAGER:
-            # Of ours the time is kept apart: whoever takes a field away leaves no other trace.
-            fields, when = zlib.crc32(orjson.dumps(one.get("fieldsV1"))), str(one.get("time"))
+        if manager.get("manager") == FIELD_MANAGER:
+            # The time is compared separately: someone who only removes a field leaves no other trace.
+            own_fields_digest = zlib.crc32(orjson.dumps(manager.get("fieldsV1")))
+            own_fields_time = str(manager.get("time"))
         else:
-            others ^= digest
-    return ObservedObject(owner, others, fields, when)
+            foreign_digest ^= zlib.crc32(orjson.dumps(manager, option=orjson.OPT_SORT_KEYS))
+    return ObservedObject(owner, foreign_digest, own_fields_digest, own_fields_time)
+
+
+def is_drift(old: ObservedObject, new: ObservedObject | None) -> bool:
+    """Whether someone else has changed or deleted an object."""
+    if new is None or new.foreign_digest != old.foreign_digest:
+        return True
+    return new.own_fields_digest != old.own_fields_digest and new.own_fields_time == old.own_fields_time
 
 
 class DriftWatch:
-    """The watches of all kinds that anything applied is of.
+    """One reflector for each kind of applied object.
 
     Args:
-        keep: what is kept of an object; None where nobody applies it.
-        selector: of the labels that what is applied has; empty where it has none.
-        drifted: is told whose object was changed by somebody else.
-        touched: is told whose object was changed at all.
+        on_drift: called with the owner of an object that someone else has changed.
+        on_change: called with the owner of an object that has changed in any other way.
+        on_fault: called with the kind and the reason when a watch fails.
+        observe: what is kept of an object; None for an object that nothing applies.
+        selector: label selector of applied objects; empty for all objects of a kind.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class DriftWatch:
         on_drift: Callable[[NamespacedName], None],
         on_change: Callable[[NamespacedName], None],
         on_fault: Callable[[str, str], None],
-        observe: Callable[[Object], ObservedObject | None] = observe_kustomization_object,
-        selector: str = ownership.NAME_LABEL,
+        observe: Callable[[Object], ObservedObject | None],
+        selector: str,
     ) -> None:
         self._cluster, self._on_drift, self._on_change = cluster, on_drift, on_change
         self._on_fault, self._observe, self._selector = on_fault, observe, selector
@@ -85,59 +85,51 @@ class DriftWatch:
         self._reflectors_lock = threading.Lock()
 
     def watch_entries(self, entries: Iterable[InventoryEntry]) -> None:
-        """Watches the kinds of what is applied, if that is not done already."""
-        for group, version, kind in {(one.group, one.version, one.kind) for one in entries}:
+        """Watch the kinds of applied objects, if they are not watched already."""
+        for group, version, kind in {(entry.group, entry.version, entry.kind) for entry in entries}:
             with self._reflectors_lock:
                 if (group, kind) in self._reflectors:
                     continue
-                served = self._cluster.find_kind(f"{group}/{version}" if group else version, kind)
-                if served is None:
+                served_kind = self._cluster.find_kind(f"{group}/{version}" if group else version, kind)
+                if served_kind is None:
                     continue
-                told, lost = partial(self._handle_event, (group, kind)), partial(self._on_fault, kind)
-                watch = Reflector(self._cluster, served, self._observe, told, self._selector, True, lost)
-                self._reflectors[group, kind] = watch
-                watch.start()
+                reflector = Reflector(
+                    self._cluster,
+                    served_kind,
+                    self._observe,
+                    partial(self._handle_event, (group, kind)),
+                    self._selector,
+                    is_metadata_only=True,
+                    on_error=partial(self._on_fault, kind),
+                )
+                self._reflectors[group, kind] = reflector
+                reflector.start()
 
     def _handle_event(
         self, key: tuple[str, str], name: NamespacedName, old: ObservedObject | None, new: ObservedObject | None
     ) -> None:
         if old is None:
             if new is not None:
-                # Between applying and the first look somebody may have changed it: once more.
-                is_first = not self._reflectors[key].is_synced.is_set()
-                (self._on_drift if is_first else self._on_change)(new.owner)
+                # Someone may have changed it between the apply and the first list.
+                is_first_list = not self._reflectors[key].is_synced.is_set()
+                (self._on_drift if is_first_list else self._on_change)(new.owner)
             return
-        # What we take away ourselves is looked at once more, too: who it was cannot be told from its end.
+        # A deletion counts as drift even if this controller did it: the event does not say who deleted it.
         if is_drift(old, new):
             self._on_drift(old.owner)
         else:
             self._on_change(old.owner)
 
     def stop(self) -> None:
-        """Ends the watches, as soon as they hear of anything."""
-        for watch in list(self._reflectors.values()):
-            watch.stop()
+        """Stop the reflectors; each ends at its next event."""
+        for reflector in list(self._reflectors.values()):
+            reflector.stop()
 
-    def list_objects(self, owner: NamespacedName) -> list[tuple[tuple[str, str], NamespacedName]]:
-        """What is there of something: group and kind, and the name, of each object."""
+    def list_objects(self, owner: NamespacedName) -> list[InventoryEntry]:
+        """List the watched objects of an owner, in the watched version of their kind."""
         return [
-            (key, name)
-            for key, watch in list(self._reflectors.items())
-            for name, one in watch.list_objects()
-            if one.owner == owner
+            InventoryEntry(namespace, name, group, kind, reflector.kind.api_version.rpartition("/")[2])
+            for (group, kind), reflector in list(self._reflectors.items())
+            for (namespace, name), observed in reflector.list_objects()
+            if observed.owner == owner
         ]
-
-    def find_watched_version(self, group: str, kind: str) -> str:
-        """In which version a kind is watched."""
-        return self._reflectors[group, kind].kind.api_version.rpartition("/")[2]
-
-    def __len__(self) -> int:
-        """How many objects are watched."""
-        return sum(len(watch.list_objects()) for watch in self._reflectors.values())
-
-
-def is_drift(old: ObservedObject, new: ObservedObject | None) -> bool:
-    """Whether somebody else has changed an object, or taken it away."""
-    if new is None or new.foreign_digest != old.foreign_digest:
-        return True
-    return new.own_fields_digest != old.own_fields_digest and new.own_fields_time == old.own_fields_time

@@ -1,4 +1,4 @@
-"""What a controller is asked over HTTP: its health, its figures, and what its parts answer; with TLS where need be."""
+"""The controller's HTTP server: it passes each request to the handlers of the components; with TLS if configured."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 from cheroot import wsgi
 
-from gatekeeper.controller.runtime.log import log_event
-from gatekeeper.controller.runtime.worker import describe_fault
+from gatekeeper.controller.runtime.log import describe_fault, log_event
 from gatekeeper.errors import GateError
 
-# What is larger is no request of ours: the API server sends no object of more than 3 MB, old and new.
+# The API server stores no object above 3 MB; an AdmissionReview holds two of them, the old and the new one.
 MAX_BODY_BYTES = 8 * 1024 * 1024
 TIMEOUT_SECONDS = 10
 SERVER_NAME = "gatekeeper"
@@ -20,7 +19,7 @@ THREADS = 8
 
 
 class HttpRequest(NamedTuple):
-    """A request, and the address that it comes from; names of headers in small letters."""
+    """A request and the address of its client; header names are in lower case."""
 
     method: str
     path: str
@@ -30,14 +29,14 @@ class HttpRequest(NamedTuple):
 
 
 class HttpResponse(NamedTuple):
-    """An answer."""
+    """A response."""
 
     status: int
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
 
 
-# Answers a request; None where it is about something else.
+# Returns None for a request that another handler answers.
 RequestHandler = Callable[[HttpRequest], HttpResponse | None]
 STATUS_PHRASES = {
     200: "OK",
@@ -54,11 +53,11 @@ STATUS_PHRASES = {
 
 
 class HttpServer:
-    """Parts that answer at an address.
+    """Serves handlers at one address.
 
     Args:
         address: host and port; port 0 for a free one.
-        certificate: files of a certificate and its key; None for no TLS.
+        certificate_files: paths of a certificate and its key; None for plain HTTP.
     """
 
     def __init__(
@@ -85,51 +84,57 @@ class HttpServer:
         self._certificate_files = certificate_files
 
     def start(self) -> int:
-        """Begins to listen; the port.
+        """Start listening in a thread.
+
+        Returns:
+            The port.
 
         Raises:
-            OSError: somebody else listens there.
+            OSError: the address is in use.
         """
         self._server.prepare()
         threading.Thread(target=self._server.serve, name="http", daemon=True).start()
         return int(self._server.bind_addr[1])
 
     def reload_certificate(self) -> None:
-        """Takes the certificate from its files anew, for all that come from now on."""
+        """Read the certificate files again; new connections use them."""
         assert self._certificate_files is not None
         self._tls_adapter.context.load_cert_chain(*self._certificate_files)
 
     def stop(self) -> None:
-        """Answers what has begun, and listens no more."""
+        """Answer the requests in progress, then stop listening."""
         self._server.stop()
 
     def _serve_request(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         request = _parse_request(environ)
-        answer: HttpResponse | None = None
         try:
-            for part in self._handlers:
-                answer = part(request)
-                if answer is not None:
-                    break
+            response = self._dispatch(request)
         except GateError as error:
             log_event("error", str(error), controller="http", path=request.path)
-            answer = HttpResponse(503, b"the cluster does not answer\n")
+            response = HttpResponse(503, b"the cluster does not answer\n")
         except Exception as error:
-            # Whoever asks is told that it was not answered, not how; a fault in one request ends no server.
+            # An internal error in one request must not end the server; the client does not learn its cause.
             log_event("error", describe_fault(error), controller="http", path=request.path)
-            answer = HttpResponse(500, b"a fault of its own\n")
-        answer = answer or HttpResponse(404, b"nothing is here\n")
-        head = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
-        start_response(f"{answer.status} {STATUS_PHRASES.get(answer.status, 'Unknown')}", head)
-        return [answer.body]
+            response = HttpResponse(500, b"internal error\n")
+        headers = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
+        start_response(f"{response.status} {STATUS_PHRASES.get(response.status, 'Unknown')}", headers)
+        return [response.body]
+
+    def _dispatch(self, request: HttpRequest) -> HttpResponse:
+        for handler in self._handlers:
+            response = handler(request)
+            if response is not None:
+                return response
+        return HttpResponse(404, b"not found\n")
 
 
 def _parse_request(environ: Mapping[str, Any]) -> HttpRequest:
     headers = {
-        key.removeprefix("HTTP_").replace("_", "-").lower(): str(held)
-        for key, held in environ.items()
+        key.removeprefix("HTTP_").replace("_", "-").lower(): str(text)
+        for key, text in environ.items()
         if key.startswith("HTTP_") or key in ("CONTENT_TYPE", "CONTENT_LENGTH")
     }
-    body = environ["wsgi.input"].read(int(headers.get("content-length") or 0)) if headers.get("content-length") else b""
+    length = int(headers.get("content-length") or 0)
+    body = environ["wsgi.input"].read(length) if length else b""
     path = str(environ.get("PATH_INFO") or "/")
     return HttpRequest(str(environ["REQUEST_METHOD"]), path, headers, body, str(environ.get("REMOTE_ADDR") or ""))

@@ -1,85 +1,71 @@
-"""The controller as a whole: a cluster, a share of the work, the parts that do it, and a graceful end."""
+"""Start, health endpoints and graceful stop of the controller process."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from prometheus_client import generate_latest
 
+from gatekeeper.controller.runtime.component import Component
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse, HttpServer, RequestHandler
 from gatekeeper.controller.runtime.leader_election import LeaderElection
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 
-# What is worked on when it is told to stop has so many seconds to come to its end.
+# How long reconciles in progress may take after the signal to stop.
 GRACE_SECONDS = 25.0
 
 
-class Runnable(Protocol):
-    """A part of the controller."""
-
-    @property
-    def is_synced(self) -> bool:
-        """Whether all that there is was seen once."""
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether all that works is there."""
-
-    def start(self) -> None:
-        """Begins to watch and to work."""
-
-    def enqueue_all(self) -> None:
-        """Looks at everything: what was another's may be ours now."""
-
-    def stop(self, timeout_seconds: float) -> bool:
-        """Ends; whether what was worked on came to its end in time."""
-
-
 class ControllerProcess(NamedTuple):
-    """What runs."""
+    """Everything that runs in one controller process."""
 
-    components: Sequence[Runnable]
+    components: Sequence[Component]
     election: LeaderElection
-    metrics: Metrics
     servers: Sequence[HttpServer]
 
 
-def build_health_handler(components: Sequence[Runnable], metrics: Metrics) -> RequestHandler:
-    """Answers how it is: whether it works, whether it has seen all, and the figures.
+def build_health_handler(components: Sequence[Component], metrics: Metrics) -> RequestHandler:
+    """Build the handler of `/healthz`, `/readyz` and `/metrics`.
 
-    Who does not lead is ready, too: whoever is asked over HTTP needs no lead for an answer.
+    A replica without a Lease is ready, too: answering HTTP requests needs none.
     """
 
-    def part(request: HttpRequest) -> HttpResponse | None:
+    def handle(request: HttpRequest) -> HttpResponse | None:
         if request.path == "/healthz":
-            is_well = all(worker.is_alive for worker in components)
-            return HttpResponse(200, b"ok\n") if is_well else HttpResponse(503, b"a worker is gone\n")
+            is_healthy = all(component.is_alive for component in components)
+            return HttpResponse(200, b"ok\n") if is_healthy else HttpResponse(503, b"a worker thread has died\n")
         if request.path == "/readyz":
-            is_ready = all(worker.is_synced for worker in components)
-            return HttpResponse(200, b"ok\n") if is_ready else HttpResponse(503, b"not everything is seen yet\n")
+            is_ready = all(component.is_synced for component in components)
+            return HttpResponse(200, b"ok\n") if is_ready else HttpResponse(503, b"not all objects are listed yet\n")
         if request.path == "/metrics":
             return HttpResponse(200, generate_latest(metrics.registry), "text/plain; version=0.0.4; charset=utf-8")
         return None
 
-    return part
+    return handle
 
 
 def run_until_stopped(controller: ControllerProcess, stop_event: threading.Event) -> int:
-    """Works until it is told to stop; the status to exit with."""
+    """Run the controller until the event is set.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        OSError: an address is in use.
+    """
     for server in controller.servers:
-        log_event("info", "listens", port=server.start())
-    for worker in controller.components:
-        worker.start()
+        log_event("info", "listening", port=server.start())
+    for component in controller.components:
+        component.start()
     controller.election.start()
     log_event("info", "started")
     stop_event.wait()
-    log_event("info", "stops: what is worked on comes to its end")
-    ended = [worker.stop(GRACE_SECONDS) for worker in controller.components]
+    log_event("info", "stopping: waiting for the reconciles in progress")
+    is_finished = [component.stop(GRACE_SECONDS) for component in controller.components]
     controller.election.stop()
     for server in controller.servers:
         server.stop()
-    log_event("info", "stopped" if all(ended) else "stopped; what was worked on did not come to its end in time")
+    log_event("info", "stopped" if all(is_finished) else "stopped; a reconcile in progress did not finish in time")
     return 0

@@ -1,7 +1,7 @@
-"""What is worked on, as traces of OpenTelemetry, where a collector is named for it; else nothing.
+"""OpenTelemetry traces of reconciles; off unless a collector is configured.
 
-The standard variables name it: `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`. The package is an extra
-(`gatekeeper-gitops[otel]`): most do without.
+The standard variables configure it: `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME`. The package is an extra
+(`gatekeeper-gitops[otel]`), because most installations do not need it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ SpanFactory = Callable[[str, str], AbstractContextManager[None]]
 
 
 def start_tracing() -> tuple[SpanFactory, Callable[[], None]]:
-    """What traces a piece of work, by its controller and object; and what sends the rest at the end.
+    """Connect to the collector, if one is configured.
+
+    Returns:
+        What opens a span, by controller and object; and what flushes the remaining spans at the end.
 
     Raises:
-        UsageError: a collector is named, and the package for it is not installed.
+        UsageError: a collector is configured, but the package is not installed.
     """
     if not any(os.environ.get(name) for name in ENDPOINT_VARIABLES):
         return lambda controller, name: nullcontext(), lambda: None
@@ -30,15 +33,17 @@ def start_tracing() -> tuple[SpanFactory, Callable[[], None]]:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        raise UsageError(f"{ENDPOINT_VARIABLES[0]} names a collector: install gatekeeper-gitops[otel]") from None
-    name = os.environ.get("OTEL_SERVICE_NAME") or "gatekeeper"
-    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}))
+        raise UsageError(
+            f"{ENDPOINT_VARIABLES[0]} is set, but OpenTelemetry is not installed: install gatekeeper-gitops[otel]"
+        ) from None
+    service_name = os.environ.get("OTEL_SERVICE_NAME") or "gatekeeper"
+    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service_name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     tracer = provider.get_tracer("gatekeeper.controller")
 
     @contextmanager
-    def span(controller: str, name: str) -> Iterator[None]:
-        # What an error says is not sent: it may be about anything.
+    def start_span(controller: str, name: str) -> Iterator[None]:
+        # The text of an exception is not sent: it may hold anything.
         with tracer.start_as_current_span(
             f"reconcile {controller}",
             attributes={"k8s.controller": controller, "k8s.object": name},
@@ -46,4 +51,4 @@ def start_tracing() -> tuple[SpanFactory, Callable[[], None]]:
         ):
             yield
 
-    return span, provider.shutdown
+    return start_span, provider.shutdown

@@ -1,6 +1,6 @@
-"""A queue of names that are to be worked on: each once, however often it was named, and by one worker at a time.
+"""A queue of names with due times; each name is queued once and processed by one worker at a time.
 
-Source: client-go `util/workqueue`; the pauses are those of Flux.
+Source: client-go `util/workqueue`; the back-off is Flux's.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import threading
 import time
 from typing import Generic, TypeVar
 
-# Seconds that a name waits after its first failure, and at most.
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.75, 900.0
+# Doubling stops here, long after the maximum is reached, so that the power stays a small number.
+MAX_DOUBLINGS = 30
 T = TypeVar("T")
 
 
@@ -29,28 +30,32 @@ class WorkQueue(Generic[T]):
         self._is_closed = False
 
     def add(self, name: T, delay: float = 0.0) -> None:
-        """Names what is to be worked on, in so many seconds; what is due earlier already stays so."""
-        when = time.monotonic() + max(0.0, delay)
+        """Queue a name; an earlier due time that it already has stays.
+
+        Args:
+            delay: seconds until the name is due.
+        """
+        due_at = time.monotonic() + max(0.0, delay)
         with self._condition:
-            if self._is_closed or self._due.get(name, when + 1) <= when:
+            if self._is_closed or self._due.get(name, due_at + 1) <= due_at:
                 return
-            self._due[name] = when
+            self._due[name] = due_at
             self._sequence += 1
-            heapq.heappush(self._heap, (when, self._sequence, name))
+            heapq.heappush(self._heap, (due_at, self._sequence, name))
             self._condition.notify()
 
     def take(self) -> T | None:
-        """The next that is due and that nobody works on, once there is one; None when the queue is closed."""
+        """Wait for the next due name that no worker processes; None once the queue is closed."""
         with self._condition:
             while not self._is_closed:
                 now = time.monotonic()
                 while self._heap and self._heap[0][0] <= now:
-                    when, _, name = heapq.heappop(self._heap)
-                    if self._due.get(name) != when:
+                    due_at, _, name = heapq.heappop(self._heap)
+                    if self._due.get(name) != due_at:
                         continue
                     del self._due[name]
                     if name in self._busy:
-                        # Once more when it is done: what was seen then may have been too old.
+                        # The running reconcile may have read the object before it changed: run once more.
                         self._requeue.add(name)
                         continue
                     self._busy.add(name)
@@ -59,51 +64,34 @@ class WorkQueue(Generic[T]):
             return None
 
     def mark_done(self, name: T) -> None:
-        """Says that nobody works on a name any more."""
+        """Release a name that `take` returned."""
         with self._condition:
             self._busy.discard(name)
-            again = name in self._requeue
+            should_requeue = name in self._requeue
             self._requeue.discard(name)
-        if again:
+        if should_requeue:
             self.add(name)
 
     def next_backoff(self, name: T) -> float:
-        """How many seconds a name that failed is left alone: longer each time."""
+        """Count one more failure of a name, and return the seconds to wait before the next attempt."""
         with self._condition:
-            times = self._failures.get(name, 0)
-            self._failures[name] = times + 1
-        return float(min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(times, 30)))
+            failures = self._failures.get(name, 0)
+            self._failures[name] = failures + 1
+        return float(min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(failures, MAX_DOUBLINGS)))
 
     def forget_failures(self, name: T) -> None:
-        """Forgets the failures of a name."""
+        """Reset the back-off of a name."""
         with self._condition:
-            self._failures.pop(name, None)
-
-    def is_busy(self, name: T) -> bool:
-        """Whether somebody works on a name now."""
-        with self._condition:
-            return name in self._busy
-
-    def drop(self, name: T) -> None:
-        """Takes a name out, and all that is known of it."""
-        with self._condition:
-            self._due.pop(name, None)
-            self._requeue.discard(name)
             self._failures.pop(name, None)
 
     def __len__(self) -> int:
-        """How many are due now."""
+        """Return how many names are due now."""
         with self._condition:
             now = time.monotonic()
-            return sum(when <= now for when in self._due.values())
-
-    @property
-    def busy_count(self) -> int:
-        """How many are worked on."""
-        return len(self._busy)
+            return sum(due_at <= now for due_at in self._due.values())
 
     def close(self) -> None:
-        """Lets nobody wait any longer."""
+        """Wake all waiting workers and accept no more names."""
         with self._condition:
             self._is_closed = True
             self._condition.notify_all()

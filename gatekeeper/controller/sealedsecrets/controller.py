@@ -12,10 +12,14 @@ from typing import Any
 from gatekeeper.apply.server_side_apply import FIELD_MANAGER
 from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Object
 from gatekeeper.cluster.reflector import NamespacedName, Reflector
-from gatekeeper.controller.runtime.component import Component, report_watch_fault
+from gatekeeper.controller.runtime.component import (
+    Component,
+    extract_trigger_fields,
+    report_watch_fault,
+    strip_managed_fields,
+)
 from gatekeeper.controller.runtime.drift_watch import ObservedObject, is_drift, observe_object
 from gatekeeper.controller.runtime.metrics import Metrics
-from gatekeeper.controller.runtime.predicates import extract_trigger_fields, strip_managed_fields
 from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.controller.sealedsecrets.key_registry import SECRET_KIND, KeyRegistry
 from gatekeeper.errors import SealError, ToolError
@@ -30,7 +34,7 @@ WORKER_THREADS = 8
 MAX_TRIES = 3
 
 
-class SealedSecretController(Component):
+class SealedSecretController:
     """All SealedSecrets, from the first look at them on.
 
     Args:
@@ -76,7 +80,7 @@ class SealedSecretController(Component):
             self._sealed_secret_reflector,
             self._secret_reflector,
         ]
-        super().__init__(watches, [self._unseal_worker, self._renewal_worker], metrics)
+        self.component = Component([self._unseal_worker, self._renewal_worker], watches, self.enqueue_all)
 
     def enqueue_all(self) -> None:
         """Looks at everything: there is another key, or what was another's is ours now."""

@@ -266,7 +266,7 @@ def test_waves_and_hooks_come_one_after_the_other_and_hooks_run_for_a_commit_onl
         running.process.kill()
         running.process.wait(10)
     with argo(place, tmp_path, name="two") as running:
-        until(lambda: bool(running.said(message="share acquired")), running)
+        until(lambda: bool(running.said(message="lease acquired")), running)
         done(cluster, "after")
         synced(place, running)
         assert cluster.ask("GET", f"{JOBS}/before")[1]["metadata"]["uid"] == uid

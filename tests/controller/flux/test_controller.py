@@ -304,7 +304,7 @@ def test_another_replica_takes_over_and_only_one_works(place: Place, tmp_path: P
         until(lambda: place.ready()[0] == "True", first)
         with controller(cluster, tmp_path, "-n", "prod", name="two") as second:
             until(lambda: second.ask("/readyz")[0] == 200, second)
-            assert not second.said(message="share acquired")
+            assert not second.said(message="lease acquired")
             began = time.monotonic()
             first.process.kill()
             first.process.wait(10)
@@ -314,7 +314,7 @@ def test_another_replica_takes_over_and_only_one_works(place: Place, tmp_path: P
             # Whoever is told to stop hands over at once.
             with controller(cluster, tmp_path, "-n", "prod", name="three") as third:
                 assert second.stop() == 0
-                until(lambda: bool(third.said(message="share acquired")), third, 8)
+                until(lambda: bool(third.said(message="lease acquired")), third, 8)
 
 
 @shared("article")

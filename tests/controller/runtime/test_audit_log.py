@@ -53,12 +53,16 @@ def test_any_byte_that_is_changed_is_found(
 @pytest.mark.parametrize(
     ("what", "line", "words"),
     [
-        (lambda lines: lines[1:], 1, "is entry 2: one is missing"),
-        (lambda lines: [*lines[:2], *lines[3:]], 3, "is entry 4: one is missing"),
-        (lambda lines: [lines[1], lines[0], *lines[2:]], 1, "in another place"),
-        (lambda lines: lines[:3], 4, "the log ends here, and must have 5 entries"),
-        (lambda lines: [*lines[:4], lines[4].rstrip()], 5, "is not whole"),
-        (lambda lines: [*lines[:4], b"[]\n"], 5, "is no entry of"),
+        (lambda lines: lines[1:], 1, "found entry 2, expected entry 1: an entry is missing"),
+        (lambda lines: [*lines[:2], *lines[3:]], 3, "found entry 4, expected entry 3: an entry is missing"),
+        (
+            lambda lines: [lines[1], lines[0], *lines[2:]],
+            1,
+            "found entry 2, expected entry 1: an entry is missing or out of order",
+        ),
+        (lambda lines: lines[:3], 4, "the log ends here, but must have 5 entries"),
+        (lambda lines: [*lines[:4], lines[4].rstrip()], 5, "incomplete entry: the line end is missing"),
+        (lambda lines: [*lines[:4], b"[]\n"], 5, "not an entry of gatekeeper/audit/v1"),
         (lambda lines: [], 1, "the log ends here"),
     ],
 )
@@ -78,7 +82,7 @@ def test_a_log_that_was_written_anew_as_a_whole_is_not_the_one_that_the_head_is_
         log.append({"step": "done", "object": "flux-system/other"})
     assert audit_log.verify_chain(audit_log.read_lines(tmp_path / "new")) == (5, None)
     _, fault = audit_log.verify_chain(audit_log.read_lines(tmp_path / "new"), head)
-    assert fault is not None and fault.line == 5 and "written anew" in fault.reason
+    assert fault is not None and fault.line == 5 and "the log has been rewritten" in fault.reason
 
 
 def test_an_entry_that_was_not_written_to_its_end_was_of_nothing_that_was_done(tmp_path: Path) -> None:
@@ -97,12 +101,12 @@ def test_a_log_that_cannot_go_on_is_refused(tmp_path: Path) -> None:
     lines = file.read_bytes().splitlines(keepends=True)
     last = {**orjson.loads(lines[-1]), "object": "another"}
     file.write_bytes(b"".join(lines[:-1]) + orjson.dumps(last) + b"\n")
-    with pytest.raises(ToolError, match="the last entry was changed"):
+    with pytest.raises(ToolError, match="the last entry has been changed"):
         audit_log.AuditLog(file)
     file.write_bytes(b"hello\n")
-    with pytest.raises(ToolError, match="is no entry of an audit log"):
+    with pytest.raises(ToolError, match="not an audit log: its last line is not an entry"):
         audit_log.AuditLog(file)
-    with pytest.raises(ToolError, match="cannot be opened"):
+    with pytest.raises(ToolError, match="cannot open the audit log"):
         audit_log.AuditLog(tmp_path)
 
 
@@ -113,7 +117,7 @@ def test_a_full_disk_is_told_and_what_was_written_before_stays(tmp_path: Path, m
     real = os.write
     # As much as there was room for, and then no more.
     monkeypatch.setattr(os, "write", lambda handle, line: real(handle, line[:10]))
-    with pytest.raises(ToolError, match="cannot be written"):
+    with pytest.raises(ToolError, match="cannot write the audit log"):
         log.append({"step": "done"})
     monkeypatch.undo()
     assert file.read_bytes() == before

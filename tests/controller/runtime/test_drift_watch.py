@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatekeeper.controller.runtime.drift_watch import is_drift, observe_kustomization_object
+from gatekeeper.controller.flux.controller import observe_kustomization_object
+from gatekeeper.controller.runtime.drift_watch import is_drift
 
 FIELDS: dict[str, Any] = {"f:data": {"f:a": {}, "f:b": {}}}
 

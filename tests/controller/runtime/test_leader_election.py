@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatekeeper.apply.model import AuditEvent, KustomizationBuild, ReconcileOutcome, ReconcileResult
-from gatekeeper.controller.flux.controller import fence_recorder
+from gatekeeper.controller.runtime.audit_recorder import fence_recorder
 from gatekeeper.errors import ToolError
 from tests.flux.test_reconciler import flux
 
@@ -18,7 +18,7 @@ def test_what_is_another_s_is_neither_applied_nor_deleted_and_what_was_done_is_n
     fence(AuditEvent("apply", done))
     mine[0] = False
     for step in ("apply", "delete"):
-        with pytest.raises(ToolError, match="this replica has it no more"):
+        with pytest.raises(ToolError, match="lost the Lease of this shard"):
             fence(AuditEvent(step, done))
     # What was done was done, whoever leads now.
     fence(AuditEvent("done", done))

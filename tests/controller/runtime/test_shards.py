@@ -57,8 +57,8 @@ def test_replicas_divide_the_sources_among_them_and_one_that_is_left_does_all(cl
         subprocess.run(branch, check=True)
     run = ("--controllers", "flux,argo", "--shards", "2", "-n", "prod")
     with controller(cluster, tmp_path, *run) as one, controller(cluster, tmp_path, *run, name="two") as two:
-        until(lambda: len(one.said(message="share acquired")) + len(two.said(message="share acquired")) >= 2, one)
-        until(lambda: bool(two.said(message="share acquired")), two)
+        until(lambda: len(one.said(message="lease acquired")) + len(two.said(message="lease acquired")) >= 2, one)
+        until(lambda: bool(two.said(message="lease acquired")), two)
         for number, place in enumerate(places):
             meta = {"name": f"r{number}", "namespace": "flux-system"}
             cluster.make(REPOSITORIES, {**place.source, "metadata": meta})
@@ -112,7 +112,7 @@ def test_at_midnight_all_is_judged_again(cluster: Cluster, tmp_path: Path, monke
             lambda act: None,
             Metrics(),
         )
-        flux_.start()
+        flux_.component.start()
         try:
             until(lambda: place.ready("night")[0] == "True")
             days[0] = today + datetime.timedelta(days=1)
@@ -120,4 +120,4 @@ def test_at_midnight_all_is_judged_again(cluster: Cluster, tmp_path: Path, monke
             until(lambda: place.ready("night")[1] == "Refused")
             assert "not at night" in place.ready("night")[2] and place.data("late") == {"a": "1"}
         finally:
-            assert flux_.stop(20)
+            assert flux_.component.stop(20)

@@ -186,7 +186,7 @@ def test_kubeseal_asks_through_the_api_server_and_nobody_else_is_answered(cluste
         f"{address}/32",
     )
     with controller(cluster, tmp_path, *options) as running:
-        port = running.said(message="listens")[0]["port"]
+        port = running.said(message="listening")[0]["port"]
         through = Running(f"http://{address}:{port}", running.process, running.log)
         until(lambda: through.ask("/v1/cert.pem")[0] == 200, running)
         service(cluster, address, int(str(port)))
