@@ -12,36 +12,37 @@ from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.model import Verdict
 from gatekeeper.secret_value import SecretBytes
 
-KustomizationName = tuple[str, str]
+ParentName = tuple[str, str]
 AuditStep = Literal["apply", "delete", "done"]
 
 
-class KustomizationBuild(NamedTuple):
-    """A Kustomization as it stands in Git, and what it applies.
+class ApplySet(NamedTuple):
+    """A Kustomization or Application, and the objects it applies.
 
     Attributes:
-        folder: which of the repository it applies.
-        render_error: why not all of it could be rendered; empty where it could.
-        secret_values: values in it that came out of Secrets.
+        parent: the Kustomization or Application, as in Git or in the cluster.
+        folder: the folder of the repository that it applies; that of the first source if there are several.
+        render_error: why not everything could be rendered; empty if it could.
+        secret_values: values in the objects that came from Secrets.
     """
 
-    kustomization: Object
+    parent: Object
     folder: str
     objects: Sequence[Object]
     render_error: str = ""
     secret_values: tuple[SecretBytes, ...] = ()
 
     @property
-    def name(self) -> KustomizationName:
+    def name(self) -> ParentName:
         """Namespace and name."""
-        metadata = self.kustomization["metadata"]
+        metadata = self.parent["metadata"]
         return metadata.get("namespace") or "default", metadata["name"]
 
 
 class ReconcileResult(NamedTuple):
     """What came of a Kustomization, or would."""
 
-    build: KustomizationBuild
+    build: ApplySet
     outcome: ReconcileOutcome
     changes: Sequence[ObjectChange] = ()
     pruned: Sequence[PruneResult] = ()

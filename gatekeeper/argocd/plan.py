@@ -28,7 +28,7 @@ def plan_application(
         limit: how much may be taken away.
     """
     folder = build.folders[0] if build.folders else ""
-    about = model.KustomizationBuild(build.manifest, folder, build.objects, build.render_error)
+    about = model.ApplySet(build.manifest, folder, build.objects, build.render_error)
     refused = gate_refusal.find_refusal(verdict, build.objects, build.folders)
     if build.render_error or refused:
         return ReconcileResult(about, refused or ReconcileOutcome(False, "ComparisonError", build.render_error))
@@ -42,7 +42,7 @@ def _plan_sync(
     cluster: DynamicClient,
     argocd_namespace: str,
     build: ApplicationBuild,
-    subject: model.KustomizationBuild,
+    subject: model.ApplySet,
     limit: PruneBudget,
 ) -> ReconcileResult:
     application = build.application

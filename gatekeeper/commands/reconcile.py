@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper import config
-from gatekeeper.apply.model import KustomizationBuild, ReconcileContext, ReconcileOutcome, ReconcileResult
+from gatekeeper.apply.model import ApplySet, ReconcileContext, ReconcileOutcome, ReconcileResult
 from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.argocd import application_spec as applications
 from gatekeeper.argocd import manifest_generation, plan
@@ -88,7 +88,7 @@ def _load_repository(args: argparse.Namespace) -> tuple[Path, config.Config, int
     return root, config.load(root, args.config), os.cpu_count() or 1
 
 
-def _list_builds(args: argparse.Namespace) -> list[KustomizationBuild]:
+def _list_builds(args: argparse.Namespace) -> list[ApplySet]:
     """What is applied from a repository, by Kustomizations and by Applications."""
     root, settings, jobs = _load_repository(args)
     found = flux_source.render_kustomizations(root, settings, jobs)
@@ -97,10 +97,10 @@ def _list_builds(args: argparse.Namespace) -> list[KustomizationBuild]:
         return found
     for value, reason in argo.errors:
         sys.stderr.write(f"{value['metadata'].get('name')}: {reason}\n")
-    return [*found, *(KustomizationBuild(one.manifest, "", one.objects, one.render_error) for one in argo.builds)]
+    return [*found, *(ApplySet(one.manifest, "", one.objects, one.render_error) for one in argo.builds)]
 
 
-def _filter_by_name(args: argparse.Namespace, builds: list[KustomizationBuild]) -> list[KustomizationBuild]:
+def _filter_by_name(args: argparse.Namespace, builds: list[ApplySet]) -> list[ApplySet]:
     return [one for one in builds if args.name in ("", "/".join(one.name))]
 
 
@@ -110,7 +110,7 @@ def _plan_applications(
     """What Applications of the repository would change."""
     limit = PruneBudget(args.most, args.share / 100)
     done = [
-        ReconcileResult(KustomizationBuild(value, "", ()), ReconcileOutcome(False, "InvalidSpecError", reason))
+        ReconcileResult(ApplySet(value, "", ()), ReconcileOutcome(False, "InvalidSpecError", reason))
         for value, reason in argo.errors
     ]
     meant = [one for one in argo.builds if args.name in ("", "/".join(one.application.key))]
@@ -120,7 +120,7 @@ def _plan_applications(
     return _compute_exit_code(done, argo.verdict)
 
 
-def _select_builds(args: argparse.Namespace, builds: list[KustomizationBuild]) -> list[KustomizationBuild]:
+def _select_builds(args: argparse.Namespace, builds: list[ApplySet]) -> list[ApplySet]:
     """The Kustomizations that are meant.
 
     Raises:
@@ -137,7 +137,7 @@ def _select_builds(args: argparse.Namespace, builds: list[KustomizationBuild]) -
 def _reconcile_builds(
     args: argparse.Namespace,
     cluster: DynamicClient,
-    builds: list[KustomizationBuild],
+    builds: list[ApplySet],
     verdict: Verdict,
     revision: str,
 ) -> list[ReconcileResult]:
@@ -242,7 +242,7 @@ def _compute_exit_code(results: list[ReconcileResult], verdict: Verdict) -> int:
     return 0 if all(one.outcome.is_ready for one in results) else 1
 
 
-def _write_objects(builds: list[KustomizationBuild], folder: Path) -> int:
+def _write_objects(builds: list[ApplySet], folder: Path) -> int:
     """Writes what each Kustomization applies into a file of its own; values of Secrets stay where they are."""
     from gatekeeper.commands.render import hide_secret_values
 

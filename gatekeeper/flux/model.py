@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gatekeeper.apply.inventory import InventoryEntry
-from gatekeeper.apply.model import KustomizationBuild, KustomizationName, ReconcileResult
+from gatekeeper.apply.model import ApplySet, ParentName, ReconcileResult
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.flux.kustomization_spec import HealthCheck
 from gatekeeper.model import get_field
@@ -34,7 +34,7 @@ class PendingReconcile(NamedTuple):
     started_at: float = 0.0
 
 
-def list_dependencies(build: KustomizationBuild) -> list[KustomizationName]:
+def list_dependencies(build: ApplySet) -> list[ParentName]:
     """What a Kustomization depends on, by namespace and name."""
-    listed = get_field(build.kustomization, ("spec", "dependsOn")) or ()
+    listed = get_field(build.parent, ("spec", "dependsOn")) or ()
     return [(one.get("namespace") or build.name[0], one["name"]) for one in listed]

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from gatekeeper.apply.model import (
-    KustomizationBuild,
-    KustomizationName,
+    ApplySet,
+    ParentName,
     ReconcileContext,
     ReconcileOutcome,
     ReconcileResult,
@@ -21,10 +21,10 @@ MAX_WORKERS = 8
 
 
 def reconcile_all(
-    context: ReconcileContext, builds: Sequence[KustomizationBuild], on_result: Callable[[ReconcileResult], None]
+    context: ReconcileContext, builds: Sequence[ApplySet], on_result: Callable[[ReconcileResult], None]
 ) -> list[ReconcileResult]:
     """Each Kustomization after those that it depends on, and beside the others; what depends on one not ready waits."""
-    done: dict[KustomizationName, ReconcileResult] = {}
+    done: dict[ParentName, ReconcileResult] = {}
     left = list(builds)
     while left:
         names = {one.name for one in left}
@@ -40,9 +40,9 @@ def reconcile_all(
 
 def _reconcile_if_ready(
     context: ReconcileContext,
-    results: Mapping[KustomizationName, ReconcileResult],
-    waiting: set[KustomizationName],
-    build: KustomizationBuild,
+    results: Mapping[ParentName, ReconcileResult],
+    waiting: set[ParentName],
+    build: ApplySet,
 ) -> ReconcileResult:
     for name in list_dependencies(build):
         if name in waiting or (name in results and not results[name].outcome.is_ready):

@@ -8,7 +8,7 @@ from functools import partial
 
 from gatekeeper.apply import gate_refusal, inventory, order, prune_budget, server_side_apply
 from gatekeeper.apply.inventory import InventoryEntry
-from gatekeeper.apply.model import KustomizationBuild, ReconcileContext, ReconcileOutcome, ReconcileResult
+from gatekeeper.apply.model import ApplySet, ReconcileContext, ReconcileOutcome, ReconcileResult
 from gatekeeper.apply.server_side_apply import ObjectChange, PruneResult
 from gatekeeper.cluster import secret_values
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
@@ -30,7 +30,7 @@ from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Verdict, get_field
 
 
-def reconcile(context: ReconcileContext, build: KustomizationBuild) -> ReconcileResult:
+def reconcile(context: ReconcileContext, build: ApplySet) -> ReconcileResult:
     """Applies a Kustomization, if the gate accepts it, and waits for what it waits for."""
     begun = begin_reconcile(context, build)
     if not begun.checks:
@@ -42,9 +42,9 @@ def reconcile(context: ReconcileContext, build: KustomizationBuild) -> Reconcile
     )
 
 
-def find_unready_dependency(context: ReconcileContext, build: KustomizationBuild) -> str:
+def find_unready_dependency(context: ReconcileContext, build: ApplySet) -> str:
     """Which dependency is not ready by the expression about it, and why; empty where all are, or none has one."""
-    for one in get_field(build.kustomization, ("spec", "dependsOn")) or ():
+    for one in get_field(build.parent, ("spec", "dependsOn")) or ():
         if not one.get("readyExpr"):
             continue
         kind = context.cluster.find_newest_kind(GROUP, VERSIONS, "Kustomization")
@@ -59,10 +59,10 @@ def find_unready_dependency(context: ReconcileContext, build: KustomizationBuild
     return ""
 
 
-def begin_reconcile(context: ReconcileContext, build: KustomizationBuild) -> PendingReconcile:
+def begin_reconcile(context: ReconcileContext, build: ApplySet) -> PendingReconcile:
     """Applies a Kustomization, if the gate accepts it; what is waited for is left to do."""
     began, cluster = time.time(), context.cluster
-    if get_field(build.kustomization, ("spec", "suspend")):
+    if get_field(build.parent, ("spec", "suspend")):
         return PendingReconcile(
             ReconcileResult(build, ReconcileOutcome(True, "Suspended", "it is suspended: nothing is done")),
             cluster,
@@ -79,15 +79,15 @@ def begin_reconcile(context: ReconcileContext, build: KustomizationBuild) -> Pen
     if refused is not None:
         return ended(ReconcileResult(build, refused))
     try:
-        wanted = kustomization_spec.parse_kustomization_spec(build.kustomization)
-        kustomization_spec.require_variables(build.objects, build.kustomization)
-        objects = ownership.add_owner_labels(_decrypt_objects(context, build), build.kustomization)
+        wanted = kustomization_spec.parse_kustomization_spec(build.parent)
+        kustomization_spec.require_variables(build.objects, build.parent)
+        objects = ownership.add_owner_labels(_decrypt_objects(context, build), build.parent)
         there = target_cluster.resolve_cluster(cluster, build.name[0], wanted)
     except (FieldError, SealError, ToolError) as error:
         return ended(ReconcileResult(build, ReconcileOutcome(False, "BuildFailed", str(error))))
-    prunes = bool(get_field(build.kustomization, ("spec", "prune")))
+    prunes = bool(get_field(build.parent, ("spec", "prune")))
     leaving = inventory.sort_for_prune(inventory.list_removed(before, objects)) if prunes else []
-    gone = server_side_apply.plan_prune(there, leaving, partial(ownership.find_keep_reason, build.kustomization))
+    gone = server_side_apply.plan_prune(there, leaving, partial(ownership.find_keep_reason, build.parent))
     held = _find_hold_reason(context, build, gone, len(before))
     if held and not objects:
         # An empty render is no wish.
@@ -112,7 +112,7 @@ def begin_reconcile(context: ReconcileContext, build: KustomizationBuild) -> Pen
 def _apply_and_prune(
     context: ReconcileContext,
     target: DynamicClient,
-    build: KustomizationBuild,
+    build: ApplySet,
     objects: Sequence[Object],
     prune_plan: Sequence[PruneResult],
     hold_reason: str,
@@ -138,16 +138,12 @@ def _apply_and_prune(
         context.record_step(
             "delete", ReconcileResult(build, ReconcileOutcome(False, "Pruning", context.revision), (), prune_plan)
         )
-    taken = server_side_apply.prune_objects(
-        target, prune_plan, partial(ownership.find_keep_reason, build.kustomization)
-    )
+    taken = server_side_apply.prune_objects(target, prune_plan, partial(ownership.find_keep_reason, build.parent))
     return ReconcileResult(build, _build_outcome(changes, taken, hold_reason, context.revision), changes, taken), taken
 
 
-def _build_apply_policy(build: KustomizationBuild, spec: KustomizationSpec) -> server_side_apply.ApplyPolicy:
-    return partial(
-        ownership.build_apply_options, bool(get_field(build.kustomization, ("spec", "force"))), spec.ignore_rules
-    )
+def _build_apply_policy(build: ApplySet, spec: KustomizationSpec) -> server_side_apply.ApplyPolicy:
+    return partial(ownership.build_apply_options, bool(get_field(build.parent, ("spec", "force"))), spec.ignore_rules)
 
 
 def finish_reconcile(context: ReconcileContext, pending: PendingReconcile, reason: str) -> ReconcileResult:
@@ -164,7 +160,7 @@ def finish_reconcile(context: ReconcileContext, pending: PendingReconcile, reaso
     return status_writer.write_result(context, live, done, pending.entries, pending.started_at, is_healthy=not reason)
 
 
-def _decrypt_objects(context: ReconcileContext, build: KustomizationBuild) -> list[Object]:
+def _decrypt_objects(context: ReconcileContext, build: ApplySet) -> list[Object]:
     """What is applied, in the clear; by the keys of the Secret that the Kustomization names.
 
     Raises:
@@ -173,7 +169,7 @@ def _decrypt_objects(context: ReconcileContext, build: KustomizationBuild) -> li
     sealed = [one for one in build.objects if decryption.is_encrypted(one)]
     if not sealed:
         return list(build.objects)
-    name = get_field(build.kustomization, ("spec", "decryption", "secretRef", "name"))
+    name = get_field(build.parent, ("spec", "decryption", "secretRef", "name"))
     if not isinstance(name, str):
         entry = inventory.entry_of(sealed[0])
         raise SealError(f"{entry} is encrypted with SOPS: name the keys in `spec.decryption.secretRef`")
@@ -195,9 +191,7 @@ def _record_inventory(
     return context.cluster.patch_status(kind, live, {"inventory": status.build_inventory([*previous, *new])})
 
 
-def _find_hold_reason(
-    context: ReconcileContext, build: KustomizationBuild, prune_plan: Sequence[PruneResult], total: int
-) -> str:
+def _find_hold_reason(context: ReconcileContext, build: ApplySet, prune_plan: Sequence[PruneResult], total: int) -> str:
     """Why what would go waits; empty where it may."""
     if context.approved_revision == context.revision:
         return ""
@@ -206,7 +200,7 @@ def _find_hold_reason(
     return f"{reason}; approve it with --approve {context.revision}" if reason else ""
 
 
-def find_refusal(verdict: Verdict, build: KustomizationBuild) -> ReconcileOutcome | None:
+def find_refusal(verdict: Verdict, build: ApplySet) -> ReconcileOutcome | None:
     """Why nothing of a Kustomization is applied: the gate refuses it, or could not judge; None where it may be."""
     if build.render_error:
         return ReconcileOutcome(False, "BuildFailed", build.render_error)
@@ -227,7 +221,7 @@ def _build_outcome(
     return ReconcileOutcome(True, "ReconciliationSucceeded", f"Applied revision: {revision}")
 
 
-def _get_live(cluster: DynamicClient, build: KustomizationBuild) -> Object | None:
+def _get_live(cluster: DynamicClient, build: ApplySet) -> Object | None:
     """The Kustomization as it is in the cluster, which knows what was applied; None where it is not there."""
     kind = cluster.find_newest_kind(GROUP, VERSIONS, "Kustomization")
     return cluster.get(kind, *build.name) if kind else None

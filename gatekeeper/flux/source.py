@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gatekeeper.apply.model import KustomizationBuild
+from gatekeeper.apply.model import ApplySet
 from gatekeeper.cluster import secret_values
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.config import Config
@@ -196,7 +196,7 @@ class JudgedKustomizations(NamedTuple):
     """What the gate says of a repository, and what its Kustomizations apply."""
 
     verdict: Verdict
-    builds: list[KustomizationBuild]
+    builds: list[ApplySet]
 
 
 def build_kustomizations(
@@ -253,8 +253,8 @@ def _inline_values(
 
 
 def _attach_secrets(
-    build: KustomizationBuild, secrets: Mapping[FluxName, tuple[SecretBytes, ...]], errors: Mapping[FluxName, str]
-) -> KustomizationBuild:
+    build: ApplySet, secrets: Mapping[FluxName, tuple[SecretBytes, ...]], errors: Mapping[FluxName, str]
+) -> ApplySet:
     hide = secrets.get(build.name, ())
     reason = errors.get(build.name) or substitution.mask_secrets(build.render_error, hide)
     return build._replace(secret_values=hide, render_error=reason)
@@ -270,14 +270,14 @@ def _merge_verdicts(verdict: Verdict, additional: Verdict, secrets: Iterable[Sec
     )
 
 
-def render_kustomizations(root: Path, settings: Config, jobs: int) -> list[KustomizationBuild]:
+def render_kustomizations(root: Path, settings: Config, jobs: int) -> list[ApplySet]:
     """What the Kustomizations of a repository apply from it."""
     return [asked for asked, _ in _render_builds(root, settings, jobs, None)]
 
 
 def _render_builds(
     root: Path, settings: Config, jobs: int, kustomizations: Sequence[Object] | None
-) -> Iterator[tuple[KustomizationBuild, list[Resource]]]:
+) -> Iterator[tuple[ApplySet, list[Resource]]]:
     # What is kept from the gate is applied nevertheless, and must not be taken away for being overlooked.
     tree = workspace_tree.build_tree([root], root, ())
     seen = set(workspace_tree.build_tree([root], root, settings.exclude).files if settings.exclude else tree.files)
@@ -294,11 +294,11 @@ def _render_builds(
         hidden = [name for name in unjudged if name.startswith(f"{entry.folder}/" if entry.folder else "")]
         if hidden and not lost:
             lost = f"{hidden[0]}: would be applied, and is kept from the gate by `files.exclude`"
-        one = KustomizationBuild(entry.applier.value, entry.folder, [resource.value for resource in resources], lost)
+        one = ApplySet(entry.applier.value, entry.folder, [resource.value for resource in resources], lost)
         found.add(one.name)
         yield one, resources
     for value in kustomizations or ():
         # A path that leads nowhere is no wish to delete all.
         if _name_of(value) not in found:
             path: Any = get_field(value, ("spec", "path"))
-            yield KustomizationBuild(value, "", (), f"`spec.path` {path} is no folder of the repository"), []
+            yield ApplySet(value, "", (), f"`spec.path` {path} is no folder of the repository"), []

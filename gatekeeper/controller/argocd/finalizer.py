@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from gatekeeper.apply import server_side_apply
 from gatekeeper.apply.inventory import InventoryEntry
-from gatekeeper.apply.model import AuditEvent, KustomizationBuild, ReconcileOutcome, ReconcileResult
+from gatekeeper.apply.model import ApplySet, AuditEvent, ReconcileOutcome, ReconcileResult
 from gatekeeper.argocd import app_project, application_spec, destination, resource_tracking
 from gatekeeper.argocd import status as argocd_status
 from gatekeeper.argocd.application_spec import Application
@@ -150,7 +150,7 @@ def _delete_wave(
     gone = server_side_apply.plan_prune(cluster, [task.entry for task in order], lambda live: "")
     if any(one.action == "delete" for one in gone):
         outcome = ReconcileOutcome(False, "Pruning", f"the Application {application.name} is deleted")
-        environment.record(AuditEvent("delete", ReconcileResult(KustomizationBuild(value, "", ()), outcome, (), gone)))
+        environment.record(AuditEvent("delete", ReconcileResult(ApplySet(value, "", ()), outcome, (), gone)))
     failed = [
         one
         for one in server_side_apply.prune_objects(cluster, gone, lambda live: "", propagation)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from gatekeeper.apply import gate_refusal, prune_budget
-from gatekeeper.apply.model import AuditEvent, KustomizationBuild, ReconcileOutcome, ReconcileResult
+from gatekeeper.apply.model import ApplySet, AuditEvent, ReconcileOutcome, ReconcileResult
 from gatekeeper.apply.server_side_apply import ChangeCause, ObjectChange, PruneResult
 from gatekeeper.argocd import resource_tracking
 from gatekeeper.argocd.model import ComparedObject
@@ -151,6 +151,4 @@ def build_result(
 ) -> ReconcileResult:
     """What was done with an Application, for those who note it."""
     folder = context.build.folders[0] if context.build.folders else ""
-    return ReconcileResult(
-        KustomizationBuild(context.manifest, folder, context.build.objects), outcome, changes, pruned
-    )
+    return ReconcileResult(ApplySet(context.manifest, folder, context.build.objects), outcome, changes, pruned)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper import config
-from gatekeeper.apply.model import KustomizationBuild
+from gatekeeper.apply.model import ApplySet
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.cluster.reflector import NamespacedName
 from gatekeeper.controller.runtime.log import log_event
@@ -70,15 +70,15 @@ class PackedKustomization(NamedTuple):
     secret_values: tuple[SecretBytes, ...]
 
     @property
-    def build(self) -> KustomizationBuild:
+    def build(self) -> ApplySet:
         """As it was."""
         kustomization, objects = (orjson.loads(zlib.decompress(one)) for one in (self.kustomization, self.objects))
-        return KustomizationBuild(kustomization, self.folder, objects, self.render_error, self.secret_values)
+        return ApplySet(kustomization, self.folder, objects, self.render_error, self.secret_values)
 
 
-def pack(build: KustomizationBuild, fingerprint: object, verdict: Verdict) -> PackedKustomization:
+def pack(build: ApplySet, fingerprint: object, verdict: Verdict) -> PackedKustomization:
     """What is kept of what a Kustomization applies."""
-    kustomization, objects = (zlib.compress(orjson.dumps(one), 1) for one in (build.kustomization, list(build.objects)))
+    kustomization, objects = (zlib.compress(orjson.dumps(one), 1) for one in (build.parent, list(build.objects)))
     return PackedKustomization(
         fingerprint, verdict, kustomization, objects, build.folder, build.render_error, build.secret_values
     )

@@ -10,7 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from gatekeeper.apply.inventory import InventoryEntry
-from gatekeeper.apply.model import AuditEvent, KustomizationBuild, ReconcileContext, ReconcileOutcome, ReconcileResult
+from gatekeeper.apply.model import ApplySet, AuditEvent, ReconcileContext, ReconcileOutcome, ReconcileResult
 from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.apply.server_side_apply import PruneResult
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
@@ -143,7 +143,7 @@ class KustomizationReconciler:
 
     def _record_deletion(self, value: Object, pruned: list[PruneResult]) -> None:
         outcome = ReconcileOutcome(False, "Pruning", "the Kustomization is deleted")
-        self._record(AuditEvent("delete", ReconcileResult(KustomizationBuild(value, "", ()), outcome, (), pruned)))
+        self._record(AuditEvent("delete", ReconcileResult(ApplySet(value, "", ()), outcome, (), pruned)))
 
     def _build_context(self, name: NamespacedName, value: Object, source: NamespacedName) -> ReconcileContext:
         state, built = self._repository_cache.states[source], self._repository_cache.builds[name]

@@ -36,7 +36,7 @@ class AuditRecorder:
             ToolError: the log cannot be written.
         """
         result = event.result
-        name, kind = result.build.name, str(result.build.kustomization.get("kind"))
+        name, kind = result.build.name, str(result.build.parent.get("kind"))
         outcome = result.outcome.reason, result.outcome.message
         changes = _list_changes(event)
         if event.step == "done":
