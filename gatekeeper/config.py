@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gatekeeper.errors import UsageError
+from gatekeeper.host import lockfile
+from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
 
 CONFIG_FILE = "gatekeeper.yaml"
 # Where a repository has the certificates that seal its secrets.
@@ -16,7 +18,11 @@ DEFAULT_KUBERNETES_VERSION = "1.34"
 
 
 class Config(NamedTuple):
-    """All settings, with their defaults. Folders are relative to the repository's root."""
+    """All settings, with their defaults. Folders are relative to the repository's root.
+
+    Attributes:
+        toolchain: the outside programs, at the versions that `gatekeeper.lock` pins.
+    """
 
     kubernetes: str = DEFAULT_KUBERNETES_VERSION
     engine: str = "embedded"
@@ -44,6 +50,7 @@ class Config(NamedTuple):
     timeout: float = 60.0
     policy_timeout: float = 5.0
     builtins: tuple[str, ...] = ()
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN
 
 
 # Where each setting stands in the file: section, key, the field above, and the type it must have.
@@ -90,24 +97,29 @@ def find_root(path: Path) -> Path:
     return start
 
 
-def load(root: Path, config_file: Path | None) -> Config:
+def load(root: Path, config_file: Path | None, toolchain: Toolchain | None = None) -> Config:
     """The settings of a repository, or the defaults where it has no `gatekeeper.yaml`.
 
+    Args:
+        config_file: read this file instead of the repository's own.
+        toolchain: use these programs instead of those that `gatekeeper.lock` pins.
+
     Raises:
-        UsageError: the file cannot be read, or says something it must not.
+        UsageError: `gatekeeper.yaml` or `gatekeeper.lock` cannot be read or is malformed.
     """
+    tools = lockfile.load(root) if toolchain is None else toolchain
     file = config_file or root / CONFIG_FILE
     if config_file is None and not file.is_file():
-        return Config()
+        return Config(toolchain=tools)
     try:
         text = file.read_text(encoding="utf-8").encode()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: cannot be read ({error}); name a readable file with --config") from error
-    return parse(text, str(file))
+    return parse(text, str(file), tools)
 
 
-def parse(text: bytes, file: str) -> Config:
-    """The settings that a text of a file gives.
+def parse(text: bytes, file: str, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> Config:
+    """The settings that the text of a file gives.
 
     Raises:
         UsageError: it says something it must not.
@@ -119,7 +131,7 @@ def parse(text: bytes, file: str) -> Config:
     if failure is not None:
         raise UsageError(f"{file}:{failure[1]}:{failure[2]}: is no YAML: {failure[0]}")
     loaded = documents.to_value(found[0]) if found else None
-    return _build_config(loaded if loaded is not None else {}, file)
+    return _build_config(loaded if loaded is not None else {}, file)._replace(toolchain=toolchain)
 
 
 def anchor_paths(config: Config, root: Path) -> Config:

@@ -88,7 +88,7 @@ def needs(*names: str) -> pytest.MarkDecorator:
     missing = []
     for name in names:
         try:
-            toolchain.find_program(name)
+            toolchain.DEFAULT_TOOLCHAIN.find(name)
         except ToolError:
             missing.append(name)
     if missing and os.environ.get("GATEKEEPER_CI"):
@@ -110,7 +110,7 @@ def running_opa(*arguments: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
-        str(toolchain.find_program("opa")),
+        str(toolchain.DEFAULT_TOOLCHAIN.find("opa")),
         "run",
         "--server",
         "--addr",

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.apply.server_side_apply import ObjectChange, PruneResult
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
 from gatekeeper.model import Verdict
 from gatekeeper.secret_value import SecretBytes
 
@@ -24,6 +25,7 @@ class ApplySet(NamedTuple):
         folder: the folder of the repository that it applies; that of the first source if there are several.
         render_error: why not everything could be rendered; empty if it could.
         secret_values: values in the objects that came from Secrets.
+        toolchain: the programs of its repository.
     """
 
     parent: Object
@@ -31,6 +33,7 @@ class ApplySet(NamedTuple):
     objects: Sequence[Object]
     render_error: str = ""
     secret_values: tuple[SecretBytes, ...] = ()
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN
 
     @property
     def name(self) -> ParentName:

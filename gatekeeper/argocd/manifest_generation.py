@@ -23,7 +23,6 @@ from gatekeeper.argocd.sync import namespace_creation
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.config import Config
 from gatekeeper.gate import pipeline
-from gatekeeper.host import lockfile, toolchain
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Coverage, Resource, Verdict, deduplicate
@@ -149,7 +148,6 @@ class JudgedRepository(NamedTuple):
 
 def _load_repository(root: Path, config_file: Path | None, jobs: int, is_chart: bool = False) -> JudgedRepository:
     settings = config.load(root, config_file)
-    toolchain.apply_pins(lockfile.load(root))
     # Of a chart from elsewhere only that is judged which is made of it.
     seen = Tree(root, ()) if is_chart else workspace_tree.build_tree([root], root, settings.exclude)
     whole = pipeline.run_full_check(seen, settings, pipeline.CheckOptions(jobs))

@@ -15,7 +15,7 @@ from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.gate import cache_key
 from gatekeeper.gate import run as gate_run
-from gatekeeper.host import atomic_file, cache, git
+from gatekeeper.host import atomic_file, cache, git, lockfile
 from gatekeeper.model import Verdict
 from gatekeeper.report.formats import FORMATS, render_report
 from gatekeeper.secret_value import SecretBytes
@@ -109,7 +109,7 @@ def check(arguments: list[str]) -> int:
 
         named = [Path(path).resolve() for path in (*given.policy, *([given.config] if given.config else []))]
         before = gate_run.check_commit(
-            base, run, named, lambda copy: _apply_flags(config.load(copy, given.config), given)
+            base, run, named, lambda copy: _apply_flags(config.load(copy, given.config, settings.toolchain), given)
         )
         verdict = impact.mark_preexisting(verdict, before, git.list_renames(root, base))
     if given.write_baseline:
@@ -145,7 +145,8 @@ def _reject_conflicting_options(args: argparse.Namespace) -> None:
 def _load_settings(args: argparse.Namespace, root: Path) -> config.Config:
     held = git.read_staged_file(root, config.CONFIG_FILE) if args.staged and not args.config else None
     if args.staged and not args.config:
-        settings = config.Config() if held is None else config.parse(held, config.CONFIG_FILE)
+        tools = lockfile.load(root)
+        settings = config.Config(toolchain=tools) if held is None else config.parse(held, config.CONFIG_FILE, tools)
     else:
         settings = config.load(root, args.config)
     return _apply_flags(settings, args)

@@ -75,7 +75,6 @@ def _check_repository(root: Path) -> Iterator[DoctorCheck]:
     settings = config.Config()
     try:
         settings = config.load(root, None)
-        toolchain.apply_pins(lockfile.load(root))
         named = root / config.CONFIG_FILE
         yield DoctorCheck(
             "config", True, str(named) if named.exists() else f"no {config.CONFIG_FILE} in {root}: the defaults count"
@@ -89,9 +88,9 @@ def _check_repository(root: Path) -> Iterator[DoctorCheck]:
     )
     needed = _find_needed_tools(root, settings)
     for name in toolchain.TOOLS:
-        tool = toolchain.get_tool(name)
+        tool = settings.toolchain.get_tool(name)
         try:
-            yield DoctorCheck(name, True, f"{tool.version} {toolchain.find_program(name)}")
+            yield DoctorCheck(name, True, f"{tool.version} {settings.toolchain.find(name)}")
         except ToolError as error:
             yield DoctorCheck(name, False if name in needed else None, f"{tool.purpose}: {error}")
     locked = (root / lockfile.LOCK_FILE).exists()

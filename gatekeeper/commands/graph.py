@@ -13,7 +13,6 @@ from gatekeeper import config
 from gatekeeper.engines.references import graph as references
 from gatekeeper.engines.references.graph import ReferenceEdge
 from gatekeeper.errors import UsageError
-from gatekeeper.host import lockfile, toolchain
 from gatekeeper.model import format_path
 from gatekeeper.render import pipeline
 
@@ -44,7 +43,6 @@ def graph(arguments: list[str]) -> int:
     if not start.exists():
         raise UsageError(f"{start}: no such file or folder")
     root = config.find_root(start.resolve())
-    toolchain.apply_pins(lockfile.load(root))
     rendered = pipeline.render_repository(root, config.load(root, given.config))
     edges = references.list_edges(rendered.resources)
     sys.stdout.write({"text": _format_text, "json": _format_json, "mermaid": _format_mermaid}[given.format](edges))

@@ -13,7 +13,7 @@ from gatekeeper import config
 from gatekeeper.engines.rego import library
 from gatekeeper.engines.rego.library import LibraryRule
 from gatekeeper.errors import PolicyError, UsageError
-from gatekeeper.host import atomic_file, lockfile, toolchain
+from gatekeeper.host import atomic_file
 from gatekeeper.report import junit
 
 if TYPE_CHECKING:
@@ -112,7 +112,6 @@ def _run_tests(args: argparse.Namespace) -> int:
     if not args.paths:
         raise UsageError("policy test needs a PATH: a folder or file with policies and their tests")
     here = Path.cwd()
-    toolchain.apply_pins(lockfile.load(config.find_root(here)))
     settings = config.load(config.find_root(here), None)
     settings = settings._replace(engine=args.engine or settings.engine)
     jobs = os.cpu_count() or 1

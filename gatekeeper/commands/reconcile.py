@@ -157,21 +157,16 @@ def _reconcile_source(args: argparse.Namespace, cluster: DynamicClient, source: 
     try:
         meant = flux_source.resolve_source_revision(cluster, repository)
         root = flux_source.fetch_artifact(cluster, repository, meant, flux_source.resolve_storage_folder()).root
-        # What a repository pins its tools to counts for the whole program.
-        with _JUDGE_LOCK:
-            settings = config.load(root, args.config)
-            verdict, asked = flux_source.build_kustomizations(
-                root, settings, os.cpu_count() or 1, source.kustomizations, cluster
-            )
+        settings = config.load(root, args.config)
+        verdict, asked = flux_source.build_kustomizations(
+            root, settings, os.cpu_count() or 1, source.kustomizations, cluster
+        )
         chosen = [one for one in asked if args.name in ("", "/".join(one.name))]
         return _compute_exit_code(_reconcile_builds(args, cluster, chosen, verdict, str(meant.revision)), verdict)
     except GateError as error:
         # One repository that is broken stops no other; and what was applied last stays.
         sys.stdout.write(f"GitRepository {source.name}: FAILED: {error}\n")
         return error.exit_code
-
-
-_JUDGE_LOCK = threading.Lock()
 
 
 def _reconcile_cluster(args: argparse.Namespace, cluster: DynamicClient) -> int:

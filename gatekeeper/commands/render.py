@@ -9,7 +9,6 @@ from typing import Any
 
 from gatekeeper import config
 from gatekeeper.errors import UsageError
-from gatekeeper.host import lockfile, toolchain
 from gatekeeper.model import Resource, get_field
 from gatekeeper.render import pipeline
 from gatekeeper.workspace import documents
@@ -39,7 +38,6 @@ def render(arguments: list[str]) -> int:
     if not given.path.exists():
         raise UsageError(f"{given.path}: no such file or folder")
     root = config.find_root(given.path.resolve())
-    toolchain.apply_pins(lockfile.load(root))
     rendered = pipeline.render_repository(root, config.load(root, given.config))
     below = given.path.resolve().relative_to(root.resolve()).as_posix()
     for where, lot in rendered.resource_groups:

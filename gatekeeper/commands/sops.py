@@ -15,7 +15,7 @@ import orjson
 from gatekeeper import model
 from gatekeeper.errors import GateError, SealError, UsageError
 from gatekeeper.host import atomic_file as writing
-from gatekeeper.host import toolchain
+from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import plaintext_history, sops_cli, sops_file
 from gatekeeper.terminal.object_io import read_input
@@ -132,7 +132,7 @@ def _run_each(paths: Sequence[Path], action: FileAction, jobs: int) -> int:
     if jobs < 1:
         raise UsageError("--jobs must be 1 or more")
     began, status = time.monotonic(), 0
-    toolchain.find_program("sops")
+    DEFAULT_TOOLCHAIN.find("sops")
 
     def tried(path: Path) -> str | GateError:
         try:

@@ -11,6 +11,7 @@ from gatekeeper import config
 from gatekeeper.errors import ToolError
 from gatekeeper.host import lockfile
 from gatekeeper.host import toolchain as programs
+from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.terminal.progress import show_progress
 
 EXAMPLES = """examples:
@@ -38,62 +39,61 @@ def tools(arguments: list[str]) -> int:
         if name not in programs.TOOLS:
             options.error(f"no tool `{name}`; there are {', '.join(programs.TOOLS)}")
     root = config.find_root(Path.cwd())
-    programs.apply_pins(lockfile.load(root))
+    tools = lockfile.load(root)
     if given.action in ("list", "lock"):
         names = given.names or list(programs.PINNED_TOOLS)
         return (
-            _lock_tools(root, names)
+            _lock_tools(root, tools, names)
             if given.action == "lock"
-            else _list_tools(names, given.names or programs.RENDER_TOOLS)
+            else _list_tools(tools, names, given.names or programs.RENDER_TOOLS)
         )
     names = given.names or list(programs.RENDER_TOOLS)
-    return {"install": _install_tools, "verify": _verify_tools}[given.action](names)
+    return {"install": _install_tools, "verify": _verify_tools}[given.action](tools, names)
 
 
-def _list_tools(names: Sequence[str], needed: Sequence[str]) -> int:
+def _list_tools(tools: Toolchain, names: Sequence[str], needed: Sequence[str]) -> int:
     status = 0
     for name in names:
         try:
-            sys.stdout.write(f"{name:<12} {programs.get_tool(name).version:<9} {programs.find_program(name)}\n")
+            sys.stdout.write(f"{name:<12} {tools.get_tool(name).version:<9} {tools.find(name)}\n")
         except ToolError as error:
             sys.stdout.write(
-                f"{name:<12} {programs.get_tool(name).version:<9} missing "
-                f"({programs.get_tool(name).purpose}): {error}\n"
+                f"{name:<12} {tools.get_tool(name).version:<9} missing ({tools.get_tool(name).purpose}): {error}\n"
             )
             status = 3 if name in needed else status
     return status
 
 
-def _install_tools(names: list[str]) -> int:
+def _install_tools(tools: Toolchain, names: list[str]) -> int:
     for name in names:
-        tool = programs.get_tool(name)
+        tool = tools.get_tool(name)
         if programs.get_built_path(tool).is_file() and programs.is_intact(programs.get_built_path(tool)):
             continue
         words = f"building {name} {tool.version}; this takes minutes, once"
         if not sys.stderr.isatty():
             sys.stderr.write(f"{words}\n")
         with show_progress(words):
-            programs.install_tool(name)
+            programs.install_tool(tool)
     return 0
 
 
-def _verify_tools(names: list[str]) -> int:
+def _verify_tools(tools: Toolchain, names: list[str]) -> int:
     status = 0
     for name in names:
-        path = programs.get_built_path(programs.get_tool(name))
+        path = programs.get_built_path(tools.get_tool(name))
         whole = path.is_file() and programs.is_intact(path)
         sys.stdout.write(f"{name:<12} {'as built' if whole else 'missing or changed: run gatekeeper tools install'}\n")
         status = status if whole else 3
     return status
 
 
-def _lock_tools(root: Path, names: list[str]) -> int:
+def _lock_tools(root: Path, tools: Toolchain, names: list[str]) -> int:
     """Pins the versions, and the programs that are here; one that is not is pinned by its version alone."""
     found = {}
     for name in names:
         try:
-            found[name] = programs.hash_file(programs.find_program(name))
+            found[name] = programs.hash_file(tools.find(name))
         except ToolError as error:
             sys.stderr.write(f"{error}\n")
-    sys.stdout.write(f"{lockfile.write(root, found)}\n")
+    sys.stdout.write(f"{lockfile.write(root, tools, found)}\n")
     return 0

@@ -20,6 +20,7 @@ from gatekeeper.errors import SealError
 from gatekeeper.flux import ownership
 from gatekeeper.host import process
 from gatekeeper.host.memory_files import MemoryFiles
+from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import sops_cli
 
@@ -55,14 +56,16 @@ def parse_keys(data: Mapping[str, SecretBytes]) -> DecryptionKeys:
     return DecryptionKeys(SecretBytes(b"\n".join(found)), pgp)
 
 
-def decrypt_objects(objects: Sequence[Object], keys: DecryptionKeys) -> list[Object]:
-    """All objects, those that were encrypted in the clear.
+def decrypt_objects(objects: Sequence[Object], keys: DecryptionKeys, toolchain: Toolchain) -> list[Object]:
+    """All objects, the encrypted ones decrypted with the sops of a toolchain.
 
     Raises:
         SealError: one cannot be opened; nothing of what it holds is in the message.
     """
     with _open_keyring(keys.pgp) as keyring:
-        return [_decrypt_object(value, keys.age, keyring) if is_encrypted(value) else value for value in objects]
+        return [
+            _decrypt_object(value, keys.age, keyring, toolchain) if is_encrypted(value) else value for value in objects
+        ]
 
 
 @contextmanager
@@ -94,7 +97,9 @@ def _open_keyring(pgp_keys: Sequence[SecretBytes]) -> Iterator[str]:
             process.run_command(["gpgconf", "--kill", "all"], TIMEOUT_SECONDS, environment=surroundings)
 
 
-def _decrypt_object(value: Object, age_keys: SecretBytes, keyring: str) -> Object:
-    plain = sops_cli.decrypt_with_keys(orjson.dumps(value), age_keys, str(entry_of(value)), TIMEOUT_SECONDS, keyring)
+def _decrypt_object(value: Object, age_keys: SecretBytes, keyring: str, toolchain: Toolchain) -> Object:
+    plain = sops_cli.decrypt_with_keys(
+        orjson.dumps(value), age_keys, str(entry_of(value)), TIMEOUT_SECONDS, keyring, toolchain
+    )
     found: Object = orjson.loads(plain.reveal())
     return found

@@ -176,7 +176,7 @@ def _decrypt_objects(context: ReconcileContext, build: ApplySet) -> list[Object]
     held = secret_values.read_secret(context.cluster, build.name[0], name)
     if held is None:
         raise SealError(f"the Secret {build.name[0]}/{name} to decrypt with is not there")
-    return decryption.decrypt_objects(build.objects, decryption.parse_keys(held))
+    return decryption.decrypt_objects(build.objects, decryption.parse_keys(held), build.toolchain)
 
 
 def _record_inventory(

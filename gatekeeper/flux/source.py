@@ -19,7 +19,6 @@ from gatekeeper.flux import substitution
 from gatekeeper.flux.model import VERSIONS
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.gate import pipeline
-from gatekeeper.host import lockfile, toolchain
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Resource, Verdict, deduplicate, get_field
@@ -216,7 +215,6 @@ def build_kustomizations(
     secret: dict[tuple[str, str], tuple[SecretBytes, ...]] = {}
     if kustomizations is not None and cluster is not None:
         kustomizations, secret, lost = _inline_values(cluster, kustomizations)
-    toolchain.apply_pins(lockfile.load(root))
     tree, how = workspace_tree.build_tree([root], root, settings.exclude), pipeline.CheckOptions(jobs)
     whole = pipeline.run_full_check(tree, settings, how)
     lots = list(_render_builds(root, settings, jobs, kustomizations))
@@ -294,7 +292,13 @@ def _render_builds(
         hidden = [name for name in unjudged if name.startswith(f"{entry.folder}/" if entry.folder else "")]
         if hidden and not lost:
             lost = f"{hidden[0]}: would be applied, and is kept from the gate by `files.exclude`"
-        one = ApplySet(entry.applier.value, entry.folder, [resource.value for resource in resources], lost)
+        one = ApplySet(
+            entry.applier.value,
+            entry.folder,
+            [resource.value for resource in resources],
+            lost,
+            toolchain=settings.toolchain,
+        )
         found.add(one.name)
         yield one, resources
     for value in kustomizations or ():

@@ -115,10 +115,8 @@ def _check_incrementally(
 def _run_pipeline(request: CheckRequest, observer: pipeline.Observer | None) -> Verdict:
     # What judges takes longer to load than to look up what is known.
     from gatekeeper.gate import pipeline
-    from gatekeeper.host import lockfile, toolchain
     from gatekeeper.workspace import tree as workspace_tree
 
-    toolchain.apply_pins(lockfile.load(request.root))
     asked = pipeline.CheckOptions(
         request.jobs,
         partial(request.on_progress, pipeline.STEPS),
@@ -156,7 +154,12 @@ def _make_decryption_check(request: CheckRequest) -> pipeline.DecryptionCheck | 
         return None
     from gatekeeper.engines.encrypted import decryption_check
 
-    return partial(decryption_check.evaluate, private_keys=request.private_keys, jobs=request.jobs)
+    return partial(
+        decryption_check.evaluate,
+        private_keys=request.private_keys,
+        jobs=request.jobs,
+        toolchain=request.settings.toolchain,
+    )
 
 
 def check_commit(
@@ -170,7 +173,15 @@ def check_commit(
     """
     # The commit says what its files are, its config among them: it has to be written out only to be judged.
     kept = request.verdict_cache
-    asked = repr((commit, str(datetime.date.today()), request.settings.engine, list(map(str, extra_paths)))).encode()
+    asked = repr(
+        (
+            commit,
+            str(datetime.date.today()),
+            request.settings.engine,
+            request.settings.toolchain,
+            list(map(str, extra_paths)),
+        )
+    ).encode()
     contents = (one for path in extra_paths for one in cache_key.iterate_contents(path))
     key = kept.derive_key([b"commit", asked, *contents]) if kept else ""
     held = kept.read_entry(key) if kept else None

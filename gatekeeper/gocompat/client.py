@@ -14,14 +14,14 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from gatekeeper.host import toolchain
 from gatekeeper.host.process import LineProcessPool
+from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.secret_value import SecretBytes
 
 SECONDS = 10.0
 TIMEOUT_ADVICE = "a template may go on for ever, or take more than 512 MB"
 TemplateEngine = Literal["external-secrets", "external-secrets-v1", "sealed-secrets"]
-_PROGRAMS = LineProcessPool(partial(toolchain.find_program, "gotemplate"), SECONDS, TIMEOUT_ADVICE)
+_PROGRAMS = LineProcessPool(partial(DEFAULT_TOOLCHAIN.find, "gotemplate"), SECONDS, TIMEOUT_ADVICE)
 
 
 class KeyRename(NamedTuple):

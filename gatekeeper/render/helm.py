@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Location, Resource
 from gatekeeper.render import helm_template
@@ -16,7 +17,7 @@ from gatekeeper.workspace.tree import Tree
 
 
 def build_chart(
-    tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFile], kubernetes_version: str, timeout: float
+    tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFile], config: Config
 ) -> tuple[list[Resource], list[Finding], list[Gap]]:
     """What helm renders; where it cannot, a finding with its words, and a gap."""
     chart_file = f"{use.chart}/Chart.yaml".lstrip("/")
@@ -26,14 +27,14 @@ def build_chart(
         return [], [], [Gap(chart_file, reason, is_fatal=True)]
     try:
         with helm_template.prepare_chart(tree, use.chart) as chart:
-            text = helm_template.run_helm_template(tree, use, chart, kubernetes_version, timeout)
+            text = helm_template.run_helm_template(tree, use, chart, config)
     except ToolError as error:
         values = f" with {', '.join(use.values_files)}" if use.values_files else ""
         finding = Finding(
             "render/helm", "error", f"{error}{values}", Location(chart_file, 1), hint="run `helm template` there"
         )
         return [], [finding], [Gap(chart_file, "helm could not render it, so nothing of it was judged", is_fatal=True)]
-    render = ChartRender(tree, use, kubernetes_version, timeout, files_by_path)
+    render = ChartRender(tree, use, config, files_by_path)
     resources: list[Resource] = []
     findings: list[Finding] = []
     for template, chunk in helm_template.split_output(text):

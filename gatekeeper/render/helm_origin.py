@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Gap, Location, get_field
 from gatekeeper.protocols import ParsedDocument
@@ -39,18 +40,10 @@ VALUES_REFERENCE = re.compile(r"\.Values((?:\.\w+)+)")
 class ChartRender:
     """A rendered chart, and enough to tell where a field comes from when somebody asks."""
 
-    def __init__(
-        self,
-        tree: Tree,
-        use: ChartUse,
-        kubernetes_version: str,
-        timeout: float,
-        files_by_path: Mapping[str, ParsedFile],
-    ) -> None:
+    def __init__(self, tree: Tree, use: ChartUse, config: Config, files_by_path: Mapping[str, ParsedFile]) -> None:
         self.tree = tree
         self.use = use
-        self.kubernetes_version = kubernetes_version
-        self.timeout = timeout
+        self.config = config
         self.files_by_path = files_by_path
 
     @cached_property
@@ -62,7 +55,7 @@ class ChartRender:
                 shutil.copytree(chart, copy, symlinks=True)
             names = _mark_lines(copy)
             try:
-                text = helm_template.run_helm_template(self.tree, self.use, copy, self.kubernetes_version, self.timeout)
+                text = helm_template.run_helm_template(self.tree, self.use, copy, self.config)
             except ToolError:
                 return names, {}
         rendered: dict[str, list[tuple[ParsedDocument, list[str]]]] = {}

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
-from gatekeeper.host import toolchain
 from gatekeeper.host.process import run_command
 from gatekeeper.model import Gap, get_field
 from gatekeeper.render.chart_uses import ChartUse
@@ -24,24 +24,25 @@ SOURCE_COMMENT = re.compile(r"^# Source: ([^/\n]+)/(.+)$", re.MULTILINE)
 MAX_NESTED_CHARTS = 4
 
 
-def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, kubernetes_version: str, timeout: float) -> str:
+def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, config: Config) -> str:
     """What `helm template` prints for a use of a chart.
 
     Args:
         chart_path: the chart's folder, or a copy of it.
+        config: has the Kubernetes version, the time limit and the helm to run.
 
     Raises:
         ToolError: helm is missing, failed (with its words), or took too long.
     """
     command: list[str | Path] = [
-        toolchain.find_program("helm"),
+        config.toolchain.find("helm"),
         "template",
         use.release,
         chart_path,
         "--namespace",
         use.namespace,
     ]
-    command += ["--kube-version", kubernetes_version, "--skip-tests"]
+    command += ["--kube-version", config.kubernetes, "--skip-tests"]
     if use.include_crds:
         command.append("--include-crds")
     for file in use.values_files:
@@ -50,7 +51,7 @@ def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, kubernetes_ve
         command += ["--values", "-"]
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as home:
         state = {f"HELM_{name}_HOME": home for name in ("CACHE", "CONFIG", "DATA")}
-        code, out, words = run_command(command, timeout, stdin=use.inline_values or None, environment=state)
+        code, out, words = run_command(command, config.timeout, stdin=use.inline_values or None, environment=state)
     if code != 0:
         told = words.strip().removeprefix("Error: ").replace(f"{tree.root}/", "").replace(f"{chart_path}/", "")
         raise ToolError(" ".join(told.split())[:600])

@@ -13,7 +13,6 @@ import orjson
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
-from gatekeeper.host import toolchain
 from gatekeeper.host.process import run_command
 from gatekeeper.model import Finding, Gap, Location, Resource, get_field
 from gatekeeper.render.appliers import AppliedFolder
@@ -173,7 +172,7 @@ def _run_kustomize(
         settings = {**fields, "resources": resources, "buildMetadata": ["originAnnotations", "transformerAnnotations"]}
         (wrapper / "kustomization.yaml").write_bytes(orjson.dumps(settings))
         command: list[str | Path] = [
-            toolchain.find_program("kustomize"),
+            config.toolchain.find("kustomize"),
             "build",
             "--load-restrictor",
             "LoadRestrictionsNone",
@@ -182,7 +181,7 @@ def _run_kustomize(
             command += [
                 "--enable-helm",
                 "--helm-command",
-                toolchain.find_program("helm"),
+                config.toolchain.find("helm"),
                 "--helm-kube-version",
                 config.kubernetes,
             ]

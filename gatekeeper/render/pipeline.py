@@ -246,7 +246,7 @@ def _build_chart(
 ) -> BuildOutput:
     from gatekeeper.render import helm
 
-    return helm.build_chart(tree, use, files_by_path, config.kubernetes, config.timeout)
+    return helm.build_chart(tree, use, files_by_path, config)
 
 
 def _report_files(parsed_files: Sequence[ParsedFile], rendered: RenderedTree) -> None:

@@ -19,8 +19,9 @@ import orjson
 import yaml
 
 from gatekeeper.errors import ToolError
-from gatekeeper.host import process, toolchain
+from gatekeeper.host import process
 from gatekeeper.host.memory_files import MemoryFiles
+from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.repositories import git_fetch
 from gatekeeper.repositories.git_transport import NONEXISTENT_HOME
 from gatekeeper.secret_value import SecretBytes
@@ -133,7 +134,7 @@ def _open_helm_home(chart: Chart, credentials: Mapping[str, SecretBytes]) -> Ite
 
 
 def _run_helm(chart: Chart, environment: Mapping[str, str], *arguments: str) -> bytes:
-    command: list[str | Path] = [toolchain.find_program("helm"), *arguments]
+    command: list[str | Path] = [DEFAULT_TOOLCHAIN.find("helm"), *arguments]
     code, out, said = process.run_command(
         command, TIMEOUT_SECONDS, environment=environment, allow_network=True, advice="ask it again later"
     )

@@ -18,7 +18,8 @@ from types import FrameType
 from typing import NamedTuple
 
 from gatekeeper.errors import SealError, ToolError
-from gatekeeper.host import process, toolchain
+from gatekeeper.host import process
+from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import creation_rules, recipients, sops_file
 
@@ -76,10 +77,11 @@ class NoDecryptionKeyError(SealError):
 
 
 class SopsTarget(NamedTuple):
-    """A file on disk, and the `.sops.yaml` that counts for it."""
+    """A file on disk, the `.sops.yaml` that counts for it, and which sops is run on it."""
 
     file: Path
     config_file: Path | None
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN
 
     @property
     def root(self) -> Path:
@@ -87,10 +89,10 @@ class SopsTarget(NamedTuple):
         return self.config_file.parent if self.config_file else self.file.parent
 
 
-def resolve_target(file: Path) -> SopsTarget:
+def resolve_target(file: Path, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> SopsTarget:
     """A file with its `.sops.yaml`: the nearest one above it that has rules."""
     whole = file.absolute().parent.resolve() / file.name
-    return SopsTarget(whole, _find_config_file(whole.parent))
+    return SopsTarget(whole, _find_config_file(whole.parent), toolchain)
 
 
 @cache
@@ -183,7 +185,12 @@ def edit_file(content: bytes, target: SopsTarget, arguments: Sequence[str]) -> b
 
 
 def decrypt_with_keys(
-    content: bytes, keys: SecretBytes, name: str, timeout_seconds: float, keyring: str = ""
+    content: bytes,
+    keys: SecretBytes,
+    name: str,
+    timeout_seconds: float,
+    keyring: str = "",
+    toolchain: Toolchain = DEFAULT_TOOLCHAIN,
 ) -> SecretBytes:
     """What an encrypted text in JSON says, by some keys and nothing else; its MAC is not checked.
 
@@ -195,7 +202,7 @@ def decrypt_with_keys(
     Raises:
         SealError, ToolError: see `encrypt`.
     """
-    command: list[str | Path] = [toolchain.find_program("sops"), "--disable-version-check", "decrypt", "--ignore-mac"]
+    command: list[str | Path] = [toolchain.find("sops"), "--disable-version-check", "decrypt", "--ignore-mac"]
     command += ["--input-type", "json", "--output-type", "json", "/dev/stdin"]
     # Nothing of the user's surroundings may open it instead, and no cloud is asked.
     surroundings = {**GO_RUNTIME_ENV, "SOPS_AGE_KEY": keys.reveal().decode("ascii", "replace"), "HOME": "/nonexistent"}
@@ -212,7 +219,7 @@ def decrypt_with_keys(
 
 def _build_command(target: SopsTarget, action: str, *arguments: str | Path) -> list[str | Path]:
     config: list[str | Path] = ["--config", target.config_file] if target.config_file else []
-    return [toolchain.find_program("sops"), "--disable-version-check", *config, action, *arguments]
+    return [target.toolchain.find("sops"), "--disable-version-check", *config, action, *arguments]
 
 
 def _run_sops(command: list[str | Path], target: SopsTarget, stdin: bytes, timeout_seconds: float) -> bytes:
@@ -245,7 +252,7 @@ def _copy_target(content: bytes, target: SopsTarget) -> Iterator[SopsTarget]:
         if target.config_file:
             config = root / creation_rules.CONFIG_NAME
             config.write_bytes(target.config_file.read_bytes())
-        yield SopsTarget(file, config)
+        yield SopsTarget(file, config, target.toolchain)
 
 
 @contextmanager

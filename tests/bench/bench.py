@@ -125,14 +125,14 @@ def peers(folder: Path) -> tuple[float, float]:
     """Wall and CPU seconds of kubeconform and conftest, one after the other, as a CI job runs them."""
     location = "schemas/{{.ResourceKind}}{{.KindSuffix}}.json"
     kubeconform: list[str | Path] = [
-        toolchain.find_program("kubeconform"),
+        toolchain.DEFAULT_TOOLCHAIN.find("kubeconform"),
         "-strict",
         "-schema-location",
         location,
         "manifests",
     ]
     conftest: list[str | Path] = [
-        toolchain.find_program("conftest"),
+        toolchain.DEFAULT_TOOLCHAIN.find("conftest"),
         "test",
         "-p",
         "policy",
@@ -167,7 +167,8 @@ def hook(gatekeeper: Path) -> list[str]:
             subprocess.run([gatekeeper, "check", "--staged"], cwd=folder, capture_output=True, check=False)
             times.append(time.monotonic() - started)
         conftest = measure(
-            [toolchain.find_program("conftest"), "test", "-p", "policy", "--output", "json", "manifests"], folder
+            [toolchain.DEFAULT_TOOLCHAIN.find("conftest"), "test", "-p", "policy", "--output", "json", "manifests"],
+            folder,
         )[0]
         pass_ = measure([sys.executable, "-c", "pass"], folder)[0]
         del os.environ["GATEKEEPER_CACHE"]

@@ -125,7 +125,7 @@ def _judge(gatekeeper: Path, folder: Path, certificate: SealingCertificate, pem:
     (folder / ".sops.yaml").write_text(rule)
     plain = yaml.safe_dump(_secret("NAME", 3)).encode()
     command: list[str | Path] = [
-        toolchain.find_program("sops"),
+        toolchain.DEFAULT_TOOLCHAIN.find("sops"),
         "--disable-version-check",
         "--config",
         folder / ".sops.yaml",
@@ -158,7 +158,7 @@ def _sops(gatekeeper: Path, folder: Path) -> str:
         "xargs",
         f"-P{os.cpu_count()}",
         "-n1",
-        toolchain.find_program("sops"),
+        toolchain.DEFAULT_TOOLCHAIN.find("sops"),
         "--disable-version-check",
         "encrypt",
         "-i",

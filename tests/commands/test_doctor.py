@@ -14,12 +14,6 @@ from tests.conftest import Repository, command, needs
 from tests.host.test_toolchain import program
 
 
-@pytest.fixture(autouse=True)
-def own() -> None:
-    """What a lock of one test pins is not for the next."""
-    toolchain.apply_pins({})
-
-
 def bare(tmp_path: Path) -> dict[str, str]:
     """A machine without the outside programs."""
     return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
@@ -50,7 +44,7 @@ def test_a_lock_pins_versions_and_programs(repository: Repository) -> None:
     held = orjson.loads((root / lockfile.LOCK_FILE).read_bytes())
     assert held["tools"]["kustomize"]["version"] == "v5.7.1"
     assert held["tools"]["kustomize"]["sums"][lockfile.PLATFORM] == [
-        toolchain.hash_file(toolchain.find_program("kustomize"))
+        toolchain.hash_file(toolchain.DEFAULT_TOOLCHAIN.find("kustomize"))
     ]
     before = (root / lockfile.LOCK_FILE).read_bytes()
     assert command("tools", "lock", cwd=root)[0] == 0
@@ -69,11 +63,11 @@ def test_a_program_on_the_path_counts_only_by_its_checksum(tmp_path: Path, monke
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     path = program(tmp_path / "bin", "helm", "v3.22.0")
-    toolchain.apply_pins({"helm": toolchain.TOOLS["helm"]._replace(checksums=("0" * 64,))})
+    helm = toolchain.TOOLS["helm"]
     with pytest.raises(ToolError, match=r"no program that gatekeeper\.lock knows"):
-        toolchain.find_program("helm")
-    toolchain.apply_pins({"helm": toolchain.TOOLS["helm"]._replace(checksums=(toolchain.hash_file(path),))})
-    assert toolchain.find_program("helm") == path
+        toolchain.Toolchain({"helm": helm._replace(checksums=("0" * 64,))}).find("helm")
+    pinned = helm._replace(checksums=(toolchain.hash_file(path),))
+    assert toolchain.Toolchain({"helm": pinned}).find("helm") == path
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ def test_a_new_repository_is_accepted(tmp_path: Path, controller: str, library: 
     assert {rule for _, rule, _ in told} <= {"images/digest"}, "a digest is the only thing that nobody can know before"
     for overlay in ("production", "staging"):
         status, built, words = run_command(
-            [toolchain.find_program("kustomize"), "build", root / "apps" / "web-shop" / "overlays" / overlay], 30
+            [toolchain.DEFAULT_TOOLCHAIN.find("kustomize"), "build", root / "apps" / "web-shop" / "overlays" / overlay],
+            30,
         )
         assert status == 0, words
         assert b"name: web-shop" in built and b"NAME" not in built

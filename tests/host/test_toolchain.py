@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import orjson
 import pytest
 
+from gatekeeper import config
 from gatekeeper.errors import ToolError
-from gatekeeper.host import process, toolchain
+from gatekeeper.flux import source
+from gatekeeper.host import lockfile, process, toolchain
 from tests.conftest import command, needs
 
 
@@ -32,12 +36,12 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_program_of_another_version_does_not_count(empty: Path) -> None:
     program(empty, "kustomize", "v5.0.0")
     with pytest.raises(ToolError, match=r"kustomize v5\.7\.1 is not installed \(.* is another version\); run"):
-        toolchain.find_program("kustomize")
+        toolchain.DEFAULT_TOOLCHAIN.find("kustomize")
 
 
 def test_a_program_of_the_pinned_version_counts_wherever_it_is(empty: Path) -> None:
     path = program(empty, "helm", "v3.22.0+g1234567")
-    assert toolchain.find_program("helm") == path
+    assert toolchain.DEFAULT_TOOLCHAIN.find("helm") == path
 
 
 def test_a_built_program_that_was_changed_is_seen(empty: Path) -> None:
@@ -86,3 +90,46 @@ def test_a_tool_of_our_own_has_the_version_of_its_content() -> None:
     assert all(tool.version == toolchain.compute_source_version(tool) for tool in own), [
         toolchain.compute_source_version(tool) for tool in own
     ]
+
+
+PINNED_REPOSITORY = {
+    "apps/kustomization.yaml": "resources: [map.yaml]\n",
+    "apps/map.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: d}\ndata: {version: PLACEHOLDER}\n",
+    "flux.yaml": (
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps, namespace: d}\n"
+        "spec: {interval: 1m, path: ./apps, prune: true, sourceRef: {kind: GitRepository, name: r}}\n"
+    ),
+}
+
+
+@needs("kustomize")
+def test_repositories_with_different_pins_render_at_once_each_with_its_own_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each version is the real kustomize, wrapped so that its output shows which one ran."""
+    real = toolchain.DEFAULT_TOOLCHAIN.find("kustomize")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    own, roots = toolchain.TOOLS["kustomize"], {}
+    for version in ("v5.0.1", "v5.0.2"):
+        built = toolchain.get_built_path(own._replace(version=version))
+        program(built.parent, built.name, "")
+        built.write_text(f"#!/bin/sh\nset -e\nsleep 0.05\n{real} \"$@\" | sed 's/PLACEHOLDER/{version}/'\n")
+        roots[version] = tmp_path / version
+        lock: dict[str, object] = {"kustomize": {"package": own.package, "version": version, "sums": {}}}
+        files = {
+            **PINNED_REPOSITORY,
+            lockfile.LOCK_FILE: orjson.dumps({"schema": lockfile.SCHEMA, "tools": lock}).decode(),
+        }
+        for name, content in files.items():
+            path = roots[version] / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+
+    def render(version: str) -> tuple[str, object]:
+        root = roots[version]
+        [build] = source.build_kustomizations(root, config.load(root, None), 2, None).builds
+        return version, [one["data"]["version"] for one in build.objects] or build.render_error
+
+    with ThreadPoolExecutor(4) as pool:
+        rendered = list(pool.map(render, [*roots] * 4))
+    assert all(versions == [version] for version, versions in rendered), rendered

@@ -39,7 +39,7 @@ def test_policies_see_what_they_see_in_conftest(tmp_path: Path) -> None:
 )
 def test_the_vector_is_what_conftest_says(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text(VECTOR["hcl"])
-    code, out, words = run_command([toolchain.find_program("conftest"), "parse", tmp_path / "main.tf"], 30)
+    code, out, words = run_command([toolchain.DEFAULT_TOOLCHAIN.find("conftest"), "parse", tmp_path / "main.tf"], 30)
     assert code == 0, words
     theirs = orjson.loads(out)
     assert theirs.get(str(tmp_path / "main.tf"), theirs) == VECTOR["input"]

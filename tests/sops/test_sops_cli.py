@@ -37,7 +37,7 @@ def test_every_kind_of_file_comes_back(shop: Shop, name: str) -> None:
     assert VALUE.encode() not in path.read_bytes()
     code, out, err = shop.sops("encrypt", name)
     assert (code, out, err) == (0, f"as it is   {name}\n", "")
-    real: list[str | Path] = [toolchain.find_program("sops"), "--disable-version-check", "decrypt", path]
+    real: list[str | Path] = [toolchain.DEFAULT_TOOLCHAIN.find("sops"), "--disable-version-check", "decrypt", path]
     own = {"SOPS_AGE_KEY_FILE": str(shop.key.file)}
     code, plain, _ = run_command(real, 30, environment=own)
     # What sops itself prints of its file is what we print.

@@ -94,7 +94,7 @@ def theirs(texts: Sequence[str], folder: Path) -> list[Any]:
     (chart / "templates" / "read.yaml").write_text(TEMPLATE)
     for number, text in enumerate(texts):
         (chart / "files" / f"{number:05}").write_bytes(text.encode())
-    code, out, words = run_command([toolchain.find_program("helm"), "template", chart], 60)
+    code, out, words = run_command([toolchain.DEFAULT_TOOLCHAIN.find("helm"), "template", chart], 60)
     assert code == 0, words
     lines = [orjson.loads(line) for line in out.splitlines() if line.startswith(b"{")]
     assert len(lines) == len(texts)

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.host import toolchain
 from gatekeeper.host.process import LineProcessPool
+from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 
 SECONDS = 5.0
-_PROGRAMS = LineProcessPool(partial(toolchain.find_program, "luahealth"), SECONDS, "a script may take more than 512 MB")
+_PROGRAMS = LineProcessPool(partial(DEFAULT_TOOLCHAIN.find, "luahealth"), SECONDS, "a script may take more than 512 MB")
 
 
 class LuaHealth(NamedTuple):
@@ -48,4 +48,4 @@ def require_program() -> None:
     Raises:
         ToolError: it is not built.
     """
-    toolchain.find_program("luahealth")
+    DEFAULT_TOOLCHAIN.find("luahealth")

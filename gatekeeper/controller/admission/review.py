@@ -21,7 +21,6 @@ from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GateError
 from gatekeeper.gate import pipeline
-from gatekeeper.host import lockfile, toolchain
 from gatekeeper.model import Finding, Resource, Verdict, get_field
 from gatekeeper.render.appliers import build_cluster_resource
 from gatekeeper.workspace import tree as workspace_tree
@@ -67,7 +66,6 @@ def load_policies(root: Path, config_file: Path | None) -> AdmissionPolicies:
     Raises:
         GateError: they cannot be used.
     """
-    toolchain.apply_pins(lockfile.load(root))
     settings = config.load(root, config_file)
     # Whether a kind has a schema the API server knows, and it has checked it already.
     settings = settings._replace(allow_missing=("*",))

@@ -118,7 +118,6 @@ class SourceSetCache:
         )
         self._list_signers = list_signers
         self._metrics, self._config_file, self._storage_dir = metrics, config_file, storage_dir
-        self._judge_lock = threading.Lock()
         self._fetch_locks: dict[str, threading.Lock] = {}
         self.states: dict[SourceSetKey, SourceSetState] = {}
         # When each was last begun to be asked, by the monotonic clock.
@@ -201,11 +200,9 @@ class SourceSetCache:
                 )
         began = time.monotonic()
         commits = [one.commit for one in state.revisions]
-        # What a repository pins its tools to counts for the whole program.
-        with self._judge_lock:
-            verdict, rendered = manifest_generation.build_applications(
-                [one.root for one in got], commits, stale, self._config_file, os.cpu_count() or 1
-            )
+        verdict, rendered = manifest_generation.build_applications(
+            [one.root for one in got], commits, stale, self._config_file, os.cpu_count() or 1
+        )
         took = time.monotonic() - began
         self._metrics.verdict_seconds.labels("reconcile").observe(took)
         self._metrics.verdicts.labels("reconcile", verdict.decision).inc()

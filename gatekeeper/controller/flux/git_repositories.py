@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GateError, ToolError
 from gatekeeper.flux import source as flux_source
 from gatekeeper.flux.status import RECONCILE_REQUESTED_AT
+from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.kube import conditions
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Verdict, get_field
@@ -68,19 +68,27 @@ class PackedKustomization(NamedTuple):
     folder: str
     render_error: str
     secret_values: tuple[SecretBytes, ...]
+    toolchain: Toolchain
 
     @property
     def build(self) -> ApplySet:
         """As it was."""
         kustomization, objects = (orjson.loads(zlib.decompress(one)) for one in (self.kustomization, self.objects))
-        return ApplySet(kustomization, self.folder, objects, self.render_error, self.secret_values)
+        return ApplySet(kustomization, self.folder, objects, self.render_error, self.secret_values, self.toolchain)
 
 
 def pack(build: ApplySet, fingerprint: object, verdict: Verdict) -> PackedKustomization:
     """What is kept of what a Kustomization applies."""
     kustomization, objects = (zlib.compress(orjson.dumps(one), 1) for one in (build.parent, list(build.objects)))
     return PackedKustomization(
-        fingerprint, verdict, kustomization, objects, build.folder, build.render_error, build.secret_values
+        fingerprint,
+        verdict,
+        kustomization,
+        objects,
+        build.folder,
+        build.render_error,
+        build.secret_values,
+        build.toolchain,
     )
 
 
@@ -114,7 +122,6 @@ class GitRepositoryCache:
         )
         self._on_revision_change = on_revision_change
         self._metrics, self._config_file, self._storage_dir = metrics, config_file, storage_dir
-        self._judge_lock = threading.Lock()
         self.states: dict[NamespacedName, GitRepositoryState] = {}
         self.builds: dict[NamespacedName, PackedKustomization] = {}
 
@@ -159,12 +166,8 @@ class GitRepositoryCache:
             return
         root, credit = flux_source.fetch_artifact(self._cluster, repository, meant, self._storage_dir)
         began = time.monotonic()
-        # What a repository pins its tools to counts for the whole program.
-        with self._judge_lock:
-            settings = config.load(root, self._config_file)
-            verdict, rendered = flux_source.build_kustomizations(
-                root, settings, os.cpu_count() or 1, stale, self._cluster
-            )
+        settings = config.load(root, self._config_file)
+        verdict, rendered = flux_source.build_kustomizations(root, settings, os.cpu_count() or 1, stale, self._cluster)
         self._metrics.verdict_seconds.labels("reconcile").observe(time.monotonic() - began)
         self._metrics.verdicts.labels("reconcile", verdict.decision).inc()
         took = round(time.monotonic() - began, 3)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from gatekeeper.engines.encrypted import candidates
 from gatekeeper.engines.encrypted.sops_files import build_finding
 from gatekeeper.errors import GateError, SealError, ToolError
-from gatekeeper.host import toolchain
+from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.model import FieldPath, Finding, Gap, Resource
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import sops_cli
@@ -22,11 +22,13 @@ def evaluate(
     resources: Sequence[Resource],
     private_keys: Sequence[tuple[str, SecretBytes]],
     jobs: int,
+    toolchain: Toolchain,
 ) -> tuple[list[Finding], list[Gap]]:
     """What does not open though its key is at hand; and, as gaps, what no key is there for.
 
     Args:
         private_keys: private keys of sealed-secrets, by name. Those of SOPS are found as sops finds them.
+        toolchain: has the sops to use.
 
     Raises:
         SealError: a text with keys cannot be used.
@@ -45,13 +47,15 @@ def evaluate(
         content = tree.read_file(file)
         assert isinstance(content, bytes)
         try:
-            sops_cli.decrypt(content, sops_cli.resolve_target(tree.root / file), (), sops_cli.TIMEOUT_SECONDS)
+            sops_cli.decrypt(
+                content, sops_cli.resolve_target(tree.root / file, toolchain), (), sops_cli.TIMEOUT_SECONDS
+            )
         except (SealError, ToolError) as error:
             return error
         return None
 
     if files:
-        toolchain.find_program("sops")
+        toolchain.find("sops")
     with ThreadPoolExecutor(max(jobs, 1)) as pool:
         for file, error in zip(files, pool.map(opened, files), strict=True):
             if error is None:

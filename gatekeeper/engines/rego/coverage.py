@@ -97,7 +97,6 @@ def _measure_with_regorus(
 def _measure_with_opa(policies: PolicySet, batch: QueryBatch, config: Config) -> list[tuple[str, list[int], list[int]]]:
     """One `opa eval --coverage` for all questions."""
     from gatekeeper.engines.rego import opa_server
-    from gatekeeper.host import toolchain
     from gatekeeper.host.process import run_command
 
     queries = list(dict.fromkeys(query for _, wanted in batch for query in wanted))
@@ -110,7 +109,7 @@ def _measure_with_opa(policies: PolicySet, batch: QueryBatch, config: Config) ->
             )
         )
         command = [
-            toolchain.find_program("opa"),
+            config.toolchain.find("opa"),
             "eval",
             "--coverage",
             "--format",

@@ -88,7 +88,9 @@ def start_engine(config: Config, plan: QueryPlan, jobs: int) -> RegoEngine:
     if config.engine == "opa":
         from gatekeeper.engines.rego.opa import OpaEngine
 
-        return OpaEngine(plan.policies, plan.queries, config.policy_timeout, config.opa_url, config.builtins)
+        return OpaEngine(
+            plan.policies, plan.queries, config.policy_timeout, config.opa_url, config.builtins, config.toolchain
+        )
     return RegorusEngine(plan.policies, config.policy_timeout, jobs)
 
 

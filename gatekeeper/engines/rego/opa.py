@@ -21,7 +21,7 @@ from gatekeeper.engines.rego import regorus_guard
 from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.engines.rego.opa_server import COLLECTOR_PACKAGE, OpaServer, build_collector
 from gatekeeper.errors import PolicyError
-from gatekeeper.host import toolchain
+from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
 from gatekeeper.protocols import QueryResult
 
 START_TIMEOUT_SECONDS = 30.0
@@ -47,6 +47,7 @@ class OpaEngine:
         timeout: seconds that one rule may take on one resource.
         allowed: builtins that may reach out, by name.
         url: a running server to use instead of starting one; what is loaded into it is taken away at the end.
+        toolchain: has the OPA to start.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class OpaEngine:
         timeout: float,
         url: str = "",
         allowed_builtins: Sequence[str] = (),
+        toolchain: Toolchain = DEFAULT_TOOLCHAIN,
     ) -> None:
         for module in policies.modules:
             regorus_guard.reject_external_calls(module, allowed_builtins)
@@ -63,7 +65,10 @@ class OpaEngine:
         self._timeout_counts: Counter[str] = Counter()
         self._uploaded_modules: list[str] = []
         self._uploaded_data: list[str] = []
-        self._server = None if url else OpaServer(policies, build_collector(queries), allowed_builtins)
+        self._version = "remote" if url else toolchain.get_tool("opa").version
+        self._server = (
+            None if url else OpaServer(toolchain.find("opa"), policies, build_collector(queries), allowed_builtins)
+        )
         host, port, secure = _parse_url(url) if self._server is None else ("127.0.0.1", self._server.port, False)
         self._client = OpaClient(host=host, port=port, ssl=secure, timeout=LOAD_TIMEOUT_SECONDS, retries=0)
         try:
@@ -77,7 +82,7 @@ class OpaEngine:
     @property
     def name(self) -> tuple[str, str]:
         """For the report."""
-        return "opa", toolchain.get_tool("opa").version if self._server else "remote"
+        return "opa", self._version
 
     def _wait_until_ready(self, url: str) -> None:
         end = time.monotonic() + START_TIMEOUT_SECONDS
@@ -176,7 +181,7 @@ class OpaEngine:
                 "OPA ended while it was asked" if gone else f"OPA is gone: {_describe_error(error)}"
             ) from error
         return [
-            QueryResult(inputs[place].number, query, value, "")
+            QueryResult(inputs[place].input_index, query, value, "")
             for place, query, value in reply.get("result", ())
             if value != []
         ]

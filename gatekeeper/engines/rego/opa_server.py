@@ -14,7 +14,6 @@ import orjson
 from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.engines.rego.regorus_guard import EXTERNAL_BUILTINS
 from gatekeeper.errors import PolicyError, ToolError
-from gatekeeper.host import toolchain
 from gatekeeper.host.process import run_command
 
 CHECK_TIMEOUT_SECONDS = 60.0
@@ -24,13 +23,17 @@ COLLECTOR_PACKAGE = "gatekeeper_batch"
 class OpaServer:
     """One OPA process with its bundle of policies, and the module that collects their answers.
 
+    Args:
+        program: the OPA to run.
+
     Raises:
         PolicyError: a policy does not compile.
-        ToolError: there is no OPA of the pinned version.
+        ToolError: OPA cannot be run.
     """
 
-    def __init__(self, policies: PolicySet, collector: str, allowed_builtins: Sequence[str] = ()) -> None:
-        program = toolchain.find_program("opa")
+    def __init__(
+        self, program: Path, policies: PolicySet, collector: str, allowed_builtins: Sequence[str] = ()
+    ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="gatekeeper-opa-"))
         self._process: subprocess.Popen[bytes] | None = None
         try:

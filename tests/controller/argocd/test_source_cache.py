@@ -145,7 +145,7 @@ class Shelf(SimpleHTTPRequestHandler):
 def test_a_chart_of_a_chart_repository_is_the_newest_that_will_do(place: Place, tmp_path: Path) -> None:
     shelf = tmp_path / "shelf"
     shelf.mkdir()
-    helm = toolchain.find_program("helm")
+    helm = toolchain.DEFAULT_TOOLCHAIN.find("helm")
     packed(shelf, "1.0.0", TEMPLATE, helm)
     place.put("env/prod.yaml", {"colour": "blue"})
     listening = ThreadingHTTPServer(("127.0.0.1", 0), partial(Shelf, directory=str(shelf)))

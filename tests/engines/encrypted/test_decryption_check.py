@@ -85,7 +85,7 @@ def test_without_its_key_nothing_is_accepted(shop: Shop, keys: tuple[Path, Path]
 
 def test_without_sops_nothing_is_accepted(shop: Shop) -> None:
     shop.encrypted("a.yaml", f"a: {VALUE}\n")
-    assert toolchain.find_program("sops")
+    assert toolchain.DEFAULT_TOOLCHAIN.find("sops")
     empty = {**os.environ, "XDG_CACHE_HOME": str(shop.root.parent / "empty"), "PATH": "/usr/bin:/bin"}
     code, _, err = command("check", "--open", cwd=shop.root, env=empty)
     assert (code, "gatekeeper tools install sops" in err) == (3, True)

@@ -25,7 +25,7 @@ DATA = '{"team": {"name": "shop"}}'
 def opa() -> Path:
     """Found before the tests give the cache another place."""
     try:
-        return Path(toolchain.find_program("opa"))
+        return Path(toolchain.DEFAULT_TOOLCHAIN.find("opa"))
     except ToolError:
         return Path("opa")
 

@@ -59,7 +59,7 @@ def _seal(bits: int, scope: str) -> None:
 
 def _encrypt(name: str, plain: str) -> None:
     command: list[str | Path] = [
-        toolchain.find_program("sops"),
+        toolchain.DEFAULT_TOOLCHAIN.find("sops"),
         "--disable-version-check",
         "--config",
         HERE / ".sops.yaml",
