@@ -1,4 +1,4 @@
-"""The cluster that an Application is applied to: our own, or one of which a Secret says how to reach it.
+"""The destination cluster of an Application: this cluster, or one that a cluster Secret describes.
 
 Source: argo-cd `docs/operator-manual/declarative-setup.md` (clusters).
 """
@@ -6,6 +6,7 @@ Source: argo-cd `docs/operator-manual/declarative-setup.md` (clusters).
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,13 +22,13 @@ IN_CLUSTER_SERVER, IN_CLUSTER_NAME = "https://kubernetes.default.svc", "in-clust
 
 
 class DestinationCluster(NamedTuple):
-    """A cluster that is applied to.
+    """A connection to a destination cluster.
 
     Attributes:
-        destination: with both address and name.
-        allowed_namespaces: to which alone something may be applied; empty for all.
-        is_in_cluster: whether it is our own.
-        owner_project: the project that its Secret is for alone; empty where it is for all.
+        destination: with both the URL and the name.
+        allowed_namespaces: the only namespaces that may be applied to; empty for all.
+        is_in_cluster: whether it is the cluster that the controller watches.
+        owner_project: the only project that may use the cluster Secret; empty for all.
     """
 
     cluster: DynamicClient
@@ -40,48 +41,56 @@ class DestinationCluster(NamedTuple):
 def resolve_cluster(
     cluster: DynamicClient, argocd_namespace: str, requested: Destination, project: str
 ) -> DestinationCluster:
-    """The cluster of a destination.
+    """Connect to the cluster of a destination.
 
     Args:
-        argocd_namespace: the namespace of Argo CD's own objects.
-        project: of the Application; a Secret may be for one project alone.
+        cluster: the cluster of the Application.
+        argocd_namespace: namespace of Argo CD's own objects.
+        project: the Application's project; a cluster Secret may be for one project only.
 
     Raises:
-        ToolError: none is known by this name or address; or it cannot be used.
+        ToolError: no cluster Secret has this name or URL, or its content cannot be used.
     """
     if requested.server == IN_CLUSTER_SERVER or requested.name == IN_CLUSTER_NAME:
         return DestinationCluster(cluster, requested._replace(server=IN_CLUSTER_SERVER, name=IN_CLUSTER_NAME))
-    for value in cluster.list(secret_values.SECRETS, argocd_namespace, f"{SECRET_TYPE_LABEL}=cluster"):
-        data = {key: base64.b64decode(text) for key, text in (value.get("data") or {}).items()}
-        server, name = (data.get(key, b"").decode("utf-8", "replace").strip() for key in ("server", "name"))
+    for secret in cluster.list(secret_values.SECRETS, argocd_namespace, f"{SECRET_TYPE_LABEL}=cluster"):
+        data = {key: base64.b64decode(text) for key, text in (secret.get("data") or {}).items()}
+        server, name = (_read_text(data, key) for key in ("server", "name"))
         if (requested.server and server.rstrip("/") == requested.server.rstrip("/")) or (
             requested.name and name == requested.name
         ):
-            return _open_cluster(value, data, requested._replace(server=server, name=name), project)
-    raise ToolError(f"no Secret in {argocd_namespace} is about the cluster {requested.name or requested.server}")
+            return _open_cluster(secret, data, requested._replace(server=server, name=name), project)
+    raise ToolError(
+        f"no cluster Secret in namespace {argocd_namespace} for {requested.name or requested.server}: add one "
+        f"with the label {SECRET_TYPE_LABEL}=cluster"
+    )
 
 
-def _open_cluster(secret: Object, data: dict[str, bytes], destination: Destination, project: str) -> DestinationCluster:
-    what = f"the Secret {secret['metadata']['namespace']}/{secret['metadata']['name']}"
-    owner = data.get("project", b"").decode("utf-8", "replace").strip()
-    if owner and owner != project:
-        raise ToolError(f"{what} is for the project {owner} alone")
+def _read_text(data: Mapping[str, bytes], key: str) -> str:
+    return data.get(key, b"").decode("utf-8", "replace").strip()
+
+
+def _open_cluster(
+    secret: Object, data: Mapping[str, bytes], destination: Destination, project: str
+) -> DestinationCluster:
+    subject = f"Secret {secret['metadata']['namespace']}/{secret['metadata']['name']}"
+    owner_project = _read_text(data, "project")
+    if owner_project and owner_project != project:
+        raise ToolError(f"{subject}: only the project {owner_project} may use this cluster")
     try:
         config: Any = orjson.loads(data.get("config") or b"{}")
     except orjson.JSONDecodeError:
-        raise ToolError(f"{what}: its `config` is no JSON") from None
-    listed = data.get("namespaces", b"").decode("utf-8", "replace")
-    spaces = tuple(one.strip() for one in listed.split(",") if one.strip())
-    text = SecretBytes(
-        orjson.dumps(_build_kubeconfig(destination.server, config if isinstance(config, dict) else {}, what))
-    )
-    return DestinationCluster(remote_cluster.open_cluster(text, what), destination, spaces, False, owner)
+        raise ToolError(f"{subject}: `config` is not valid JSON") from None
+    namespaces = tuple(name.strip() for name in _read_text(data, "namespaces").split(",") if name.strip())
+    kubeconfig = _build_kubeconfig(destination.server, config if isinstance(config, dict) else {}, subject)
+    connection = remote_cluster.open_cluster(SecretBytes(orjson.dumps(kubeconfig)), subject)
+    return DestinationCluster(connection, destination, namespaces, False, owner_project)
 
 
-def _build_kubeconfig(server: str, config: dict[str, Any], subject: str) -> dict[str, Any]:
+def _build_kubeconfig(server: str, config: Mapping[str, Any], subject: str) -> dict[str, Any]:
     for name in ("awsAuthConfig", "execProviderConfig"):
         if config.get(name):
-            raise ToolError(f"{subject}: its `{name}` is not followed: what is in a Secret runs nothing here")
+            raise ToolError(f"{subject}: `{name}` is not supported: the controller runs no program that a Secret names")
     tls = config.get("tlsClientConfig") or {}
     cluster = {
         "server": server,
@@ -101,6 +110,6 @@ def _build_kubeconfig(server: str, config: dict[str, Any], subject: str) -> dict
         "kind": "Config",
         "current-context": "c",
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {key: held for key, held in cluster.items() if held}}],
-        "users": [{"name": "u", "user": {key: held for key, held in user.items() if held}}],
+        "clusters": [{"name": "c", "cluster": {key: setting for key, setting in cluster.items() if setting}}],
+        "users": [{"name": "u", "user": {key: setting for key, setting in user.items() if setting}}],
     }

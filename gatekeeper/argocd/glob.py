@@ -1,6 +1,6 @@
-"""Patterns as Argo CD has them, in projects and in lists of files: `*`, `**`, `?`, `[a-z]` and `{a,b}`.
+"""Glob patterns of Argo CD, in projects and file lists: `*`, `**`, `?`, `[a-z]` and `{a,b}`.
 
-Source: gobwas/glob `README.md`. Where there is a separator, `*` and `?` end at it, and `**` does not.
+Source: gobwas/glob `README.md`. If there is a separator, `*` and `?` do not match it, and `**` does.
 """
 
 from __future__ import annotations
@@ -13,40 +13,43 @@ from gatekeeper.gocompat import regexp
 
 
 def matches(pattern: str, text: str, separator: str = "") -> bool:
-    """Whether a text fits a pattern; one that is none fits nothing."""
-    found = _compile_glob(pattern, separator)
-    return found is not None and found.fullmatch(text) is not None
+    """Whether a pattern matches a whole text; an invalid pattern matches nothing."""
+    compiled = _compile_glob(pattern, separator)
+    return compiled is not None and compiled.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=1024)
 def _compile_glob(pattern: str, separator: str) -> Any | None:
-    one = f"[^{re.escape(separator)}]" if separator else "."
-    out, depth, place = "", 0, 0
-    while place < len(pattern):
-        sign = pattern[place]
-        place += 1
-        if sign == "\\" and place < len(pattern):
-            out, place = out + re.escape(pattern[place]), place + 1
-        elif sign == "*":
-            is_wide = pattern.startswith("*", place)
-            out, place = out + (".*" if is_wide else f"{one}*"), place + is_wide
-        elif sign == "?":
-            out += one
-        elif sign == "[":
-            end = pattern.find("]", place + 1)
+    any_character = f"[^{re.escape(separator)}]" if separator else "."
+    expression, depth, position = "", 0, 0
+    while position < len(pattern):
+        character = pattern[position]
+        position += 1
+        if character == "\\" and position < len(pattern):
+            expression, position = expression + re.escape(pattern[position]), position + 1
+        elif character == "*":
+            is_double = pattern.startswith("*", position)
+            expression, position = expression + (".*" if is_double else f"{any_character}*"), position + is_double
+        elif character == "?":
+            expression += any_character
+        elif character == "[":
+            end = pattern.find("]", position + 1)
             if end < 0:
                 return None
-            held = pattern[place:end]
-            negated = held[:1] in ("!", "^")
-            inside = held[negated:].replace("\\", "\\\\").replace("^", "\\^").replace("[", "\\[")
-            out, place = f"{out}[{'^' if negated else ''}{inside}]", end + 1
-        elif sign == "{":
-            out, depth = f"{out}(?:", depth + 1
-        elif sign == "}" and depth:
-            out, depth = f"{out})", depth - 1
-        elif sign == "," and depth:
-            out += "|"
+            expression, position = expression + _compile_class(pattern[position:end]), end + 1
+        elif character == "{":
+            expression, depth = f"{expression}(?:", depth + 1
+        elif character == "}" and depth:
+            expression, depth = f"{expression})", depth - 1
+        elif character == "," and depth:
+            expression += "|"
         else:
-            out += re.escape(sign)
-    # By a library that takes no longer than the text is long: whoever writes such a pattern holds nobody up.
-    return None if depth else regexp.compile_pattern(f"(?s){out}")
+            expression += re.escape(character)
+    # RE2 runs in linear time, so no pattern can stall the process.
+    return None if depth else regexp.compile_pattern(f"(?s){expression}")
+
+
+def _compile_class(content: str) -> str:
+    is_negated = content[:1] in ("!", "^")
+    members = content[is_negated:].replace("\\", "\\\\").replace("^", "\\^").replace("[", "\\[")
+    return f"[{'^' if is_negated else ''}{members}]"

@@ -14,11 +14,11 @@ from gatekeeper.argocd.application_spec import (
     DEFAULT_ARGOCD_NAMESPACE,
     GROUP,
     Application,
-    ApplicationSource,
     parse_application,
 )
 from gatekeeper.argocd.glob import matches
 from gatekeeper.argocd.model import ApplicationBuild
+from gatekeeper.argocd.source_spec import ApplicationSource
 from gatekeeper.argocd.sync import namespace_creation
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.config import Config

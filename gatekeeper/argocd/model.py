@@ -1,4 +1,4 @@
-"""What an Application applies, what is there of it, and what becomes of a sync."""
+"""Types of an Application at work: what it applies, how its objects compare, and the results of a sync."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ OperationPhase = Literal["Running", "Succeeded", "Failed", "Error", "Terminating
 
 
 class ApplicationBuild(NamedTuple):
-    """An Application as it is in the cluster, and what it applies.
+    """An Application and the objects rendered from its sources.
 
     Attributes:
-        folders: of the repositories, from which it applies.
-        source_types: by which tool each source is rendered.
-        render_error: why not all of it could be rendered; empty where it could.
-        revisions: the commits of all its sources.
+        manifest: the Application as it is in the cluster or in Git.
+        folders: the folder of each source that has manifests.
+        source_types: the tool that renders each of these sources.
+        revisions: the commit or chart version of every source.
+        render_error: why not everything could be rendered; empty if it could.
     """
 
     manifest: Object
@@ -37,11 +38,11 @@ class ApplicationBuild(NamedTuple):
 
 
 class ComparedObject(NamedTuple):
-    """One object of an Application: wanted, there, or both.
+    """An object of an Application: desired, live, or both.
 
     Attributes:
-        change: what applying it would do; None where it is not wanted any more.
-        live: as it is in the cluster; None where it is not.
+        change: what applying it would do; None if it is no longer desired.
+        live: the live object; None if it does not exist.
     """
 
     entry: InventoryEntry
@@ -52,17 +53,17 @@ class ComparedObject(NamedTuple):
 
     @property
     def should_prune(self) -> bool:
-        """Whether it is there and not wanted any more."""
+        """Whether it is no longer desired."""
         return self.change is None
 
 
 class ResourceResult(NamedTuple):
-    """What became of one object in a sync.
+    """The result of one object in a sync.
 
     Attributes:
-        status: `Synced`, `SyncFailed`, `Pruned`, `PruneSkipped`; empty of a hook that runs.
-        hook_phase: how it goes on after it was applied.
-        hook_type: its kind of hook; empty of what is none.
+        status: `Synced`, `SyncFailed`, `Pruned` or `PruneSkipped`; empty for a running hook.
+        hook_phase: its progress after it was applied.
+        hook_type: the hook phase it is annotated with; empty for an ordinary object.
         is_unchanged: whether this step left the object as it was; not kept in the status of the Application.
     """
 

@@ -1,4 +1,4 @@
-"""With what a repository is reached: Secrets of a repository itself, or of all below an address.
+"""Credentials of repositories, from Argo CD's Secrets of type `repository` and `repo-creds`.
 
 Source: argo-cd `docs/operator-manual/declarative-setup.md` (repositories, repository credentials), `util/db`.
 """
@@ -9,7 +9,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from gatekeeper.argocd.application_spec import normalize_url
+from gatekeeper.argocd.source_spec import normalize_url
 from gatekeeper.cluster import secret_values
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.errors import ToolError
@@ -21,7 +21,7 @@ KNOWN_HOSTS_CONFIG_MAP, TLS_CERTS_CONFIG_MAP, GPG_KEYS_CONFIG_MAP = (
     "argocd-tls-certs-cm",
     "argocd-gpg-keys-cm",
 )
-# As the Secret of a GitRepository names the same.
+# Argo CD's key of each credential, and the key that Flux's GitRepository Secrets and our fetch use.
 CREDENTIAL_KEYS = {
     "username": "username",
     "password": "password",
@@ -31,61 +31,8 @@ CREDENTIAL_KEYS = {
     "tlsClientCertKey": "tls.key",
 }
 UNSUPPORTED_KEYS = ("githubAppID", "githubAppPrivateKey", "gcpServiceAccountKey", "proxy", "useAzureWorkloadIdentity")
+INSECURE_KEYS = ("insecure", "insecureIgnoreHostKey")
 OFF_VALUES = ("", "false")
-
-
-def find_credentials(
-    cluster: DynamicClient, argocd_namespace: str, url: str, project: str
-) -> Mapping[str, SecretBytes]:
-    """What a repository is reached with, named as fetching has it; empty where no Secret is about it.
-
-    Args:
-        argocd_namespace: the namespace of Argo CD's own objects.
-        project: of the Application; a Secret may be for one project alone.
-
-    Raises:
-        ToolError: the cluster does not tell; or a Secret says what is not followed.
-    """
-    known = [
-        _RepositorySecret(one)
-        for one in cluster.list(
-            secret_values.SECRETS, argocd_namespace, f"{SECRET_TYPE_LABEL} in (repository,repo-creds)"
-        )
-    ]
-    own = [one for one in known if one.kind == "repository" and normalize_url(one.url) == normalize_url(url)]
-    mine = [one for one in own if one.project in ("", project)]
-    if own and not mine:
-        raise ToolError(f"{url}: the Secret {own[0].name} is for the project {own[0].project} alone")
-    above = [
-        one
-        for one in known
-        if one.kind == "repo-creds" and f"{normalize_url(url)}/".startswith(f"{normalize_url(one.url)}/")
-    ]
-    found = _extract_credentials(max(above, key=lambda one: len(one.url))) if above else {}
-    # What is said of the repository itself counts first, and says all where it says how to sign in.
-    itself = next((one for one in mine if one.project == project), mine[0] if mine else None)
-    if itself is not None:
-        data = _extract_credentials(itself)
-        found = data if data else found
-    return {**found, **_read_trusted_hosts(cluster, argocd_namespace, url)}
-
-
-def read_signing_keys(
-    cluster: DynamicClient, argocd_namespace: str, signers: Sequence[str]
-) -> Mapping[str, SecretBytes]:
-    """The public keys of PGP of those who may sign, by file name.
-
-    Raises:
-        ToolError: the cluster does not tell, or one is not known.
-    """
-    held = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", GPG_KEYS_CONFIG_MAP) or {}
-    lacking = [one for one in signers if one not in held]
-    if lacking:
-        raise ToolError(
-            f"the ConfigMap {argocd_namespace}/{GPG_KEYS_CONFIG_MAP} has not the key {lacking[0]} "
-            "that the project names"
-        )
-    return {f"{one}.asc": held[one] for one in signers}
 
 
 class _RepositorySecret:
@@ -93,37 +40,87 @@ class _RepositorySecret:
 
     __slots__ = ("data", "kind", "name", "project", "url")
 
-    def __init__(self, value: Object) -> None:
-        self.data = {key: SecretBytes(base64.b64decode(text)) for key, text in (value.get("data") or {}).items()}
-        self.kind = value["metadata"]["labels"][SECRET_TYPE_LABEL]
-        self.name = value["metadata"]["name"]
-        self.url, self.project = (self.read_text(name) for name in ("url", "project"))
+    def __init__(self, secret: Object) -> None:
+        self.data = {key: SecretBytes(base64.b64decode(text)) for key, text in (secret.get("data") or {}).items()}
+        self.kind = secret["metadata"]["labels"][SECRET_TYPE_LABEL]
+        self.name = secret["metadata"]["name"]
+        self.url, self.project = (self.read_text(key) for key in ("url", "project"))
 
-    def read_text(self, name: str) -> str:
-        held = self.data.get(name)
-        return held.reveal().decode("utf-8", "replace").strip() if held is not None else ""
+    def read_text(self, key: str) -> str:
+        value = self.data.get(key)
+        return value.reveal().decode("utf-8", "replace").strip() if value is not None else ""
+
+
+def find_credentials(
+    cluster: DynamicClient, argocd_namespace: str, url: str, project: str
+) -> Mapping[str, SecretBytes]:
+    """Find the credentials of a repository, by the keys that our fetch uses; empty if no Secret has any.
+
+    Args:
+        argocd_namespace: namespace of Argo CD's own objects.
+        project: the Application's project; a repository Secret may be for one project only.
+
+    Raises:
+        ToolError: the cluster does not answer, a Secret is for another project, or uses an unsupported setting.
+    """
+    selector = f"{SECRET_TYPE_LABEL} in (repository,repo-creds)"
+    secrets = [_RepositorySecret(one) for one in cluster.list(secret_values.SECRETS, argocd_namespace, selector)]
+    normalized = normalize_url(url)
+    exact = [secret for secret in secrets if secret.kind == "repository" and normalize_url(secret.url) == normalized]
+    usable = [secret for secret in exact if secret.project in ("", project)]
+    if exact and not usable:
+        raise ToolError(f"{url}: only the project {exact[0].project} may use the Secret {exact[0].name}")
+    templates = [
+        secret
+        for secret in secrets
+        if secret.kind == "repo-creds" and f"{normalized}/".startswith(f"{normalize_url(secret.url)}/")
+    ]
+    credentials = _extract_credentials(max(templates, key=lambda secret: len(secret.url))) if templates else {}
+    # The repository's own Secret, preferably that of the project, replaces the template if it has credentials.
+    own = next((secret for secret in usable if secret.project == project), usable[0] if usable else None)
+    if own is not None:
+        credentials = _extract_credentials(own) or credentials
+    return {**credentials, **_read_trusted_hosts(cluster, argocd_namespace, url)}
+
+
+def read_signing_keys(
+    cluster: DynamicClient, argocd_namespace: str, signers: Sequence[str]
+) -> Mapping[str, SecretBytes]:
+    """Read the public PGP keys of signers, by file name.
+
+    Raises:
+        ToolError: the cluster does not answer, or a key is missing.
+    """
+    keys = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", GPG_KEYS_CONFIG_MAP) or {}
+    for signer in signers:
+        if signer not in keys:
+            raise ToolError(
+                f"ConfigMap {argocd_namespace}/{GPG_KEYS_CONFIG_MAP}: the key {signer} is missing: add it, or remove "
+                "it from the project's `signatureKeys`"
+            )
+    return {f"{signer}.asc": keys[signer] for signer in signers}
 
 
 def _extract_credentials(secret: _RepositorySecret) -> dict[str, SecretBytes]:
-    for name in UNSUPPORTED_KEYS:
-        if secret.read_text(name) not in OFF_VALUES:
-            raise ToolError(f"the Secret {secret.name}: `{name}` is not supported")
-    for name in ("insecure", "insecureIgnoreHostKey"):
-        if secret.read_text(name) not in OFF_VALUES:
+    for key in UNSUPPORTED_KEYS:
+        if secret.read_text(key) not in OFF_VALUES:
+            raise ToolError(f"Secret {secret.name}: `{key}` is not supported")
+    for key in INSECURE_KEYS:
+        if secret.read_text(key) not in OFF_VALUES:
             raise ToolError(
-                f"the Secret {secret.name}: `{name}` is not followed; name whom to trust in "
-                f"{TLS_CERTS_CONFIG_MAP}, {KNOWN_HOSTS_CONFIG_MAP}"
+                f"Secret {secret.name}: `{key}` is not supported: add the certificate or host key to "
+                f"{TLS_CERTS_CONFIG_MAP} or {KNOWN_HOSTS_CONFIG_MAP}"
             )
-    return {theirs: secret.data[ours] for ours, theirs in CREDENTIAL_KEYS.items() if secret.read_text(ours)}
+    return {ours: secret.data[theirs] for theirs, ours in CREDENTIAL_KEYS.items() if secret.read_text(theirs)}
 
 
 def _read_trusted_hosts(cluster: DynamicClient, argocd_namespace: str, url: str) -> dict[str, SecretBytes]:
-    """Whose keys and certificates are trusted."""
+    """Read the host keys, or the certificate authority, to trust for a URL."""
     parts = urlsplit(url)
     if parts.scheme == "ssh":
-        held = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", KNOWN_HOSTS_CONFIG_MAP) or {}
-        return {"known_hosts": held["ssh_known_hosts"]} if "ssh_known_hosts" in held else {}
+        data = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", KNOWN_HOSTS_CONFIG_MAP) or {}
+        return {"known_hosts": data["ssh_known_hosts"]} if "ssh_known_hosts" in data else {}
     if parts.scheme == "https":
-        held = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", TLS_CERTS_CONFIG_MAP) or {}
-        return {"ca.crt": held[parts.hostname]} if parts.hostname in held else {}
+        data = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", TLS_CERTS_CONFIG_MAP) or {}
+        return {"ca.crt": data[parts.hostname]} if parts.hostname in data else {}
     return {}

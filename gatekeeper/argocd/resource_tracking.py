@@ -1,4 +1,4 @@
-"""To which Application an object belongs: by an annotation, a label, or both, as Argo CD is set up.
+"""Resource tracking: which Application an object belongs to, by annotation, label, or both.
 
 Source: argo-cd `docs/user-guide/resource_tracking.md`, `util/argo/resource_tracking.go`.
 """
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from gatekeeper.apply.inventory import InventoryEntry, entry_of
 from gatekeeper.argocd.application_spec import Application
-from gatekeeper.argocd.health import resource_health
+from gatekeeper.argocd.health.resource_health import HealthScripts, parse_scripts
 from gatekeeper.cluster import secret_values
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.errors import ToolError
@@ -22,84 +22,85 @@ TRACKING_ID, INSTALLATION_ID = "argocd.argoproj.io/tracking-id", "argocd.argopro
 INSTANCE_LABEL, MAX_LABEL_LENGTH = "app.kubernetes.io/instance", 63
 SETTINGS_CONFIG_MAP = "argocd-cm"
 TrackingMethod = Literal["annotation", "annotation+label", "label"]
+TRACKING_METHODS = ("annotation", "annotation+label", "label")
 
 
 class TrackingSettings(NamedTuple):
-    """How objects are marked; and the user's own scripts that say how well they are."""
+    """How objects are marked, and the users' health scripts."""
 
     method: TrackingMethod = "annotation"
     instance_label: str = INSTANCE_LABEL
     installation_id: str = ""
-    health_scripts: Mapping[str, str] = MappingProxyType({})
+    health_scripts: HealthScripts = MappingProxyType({})
 
 
 def read_tracking_settings(cluster: DynamicClient, argocd_namespace: str) -> TrackingSettings:
-    """How Argo CD's settings say that objects are marked; the usual way where there are none.
+    """Read the settings from the ConfigMap `argocd-cm`; Argo CD's defaults if it is missing.
 
     Raises:
-        ToolError: the cluster does not tell, or they name a way that there is not.
+        ToolError: the cluster does not answer, or a setting is invalid.
     """
-    held = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", SETTINGS_CONFIG_MAP) or {}
-    words = {key: held[key].reveal().decode("utf-8", "replace").strip() for key in held}
-    method: Any = words.get("application.resourceTrackingMethod") or "annotation"
-    if method not in ("annotation", "annotation+label", "label"):
+    data = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", SETTINGS_CONFIG_MAP) or {}
+    settings: Mapping[str, str] = {key: text.reveal().decode("utf-8", "replace").strip() for key, text in data.items()}
+    method: Any = settings.get("application.resourceTrackingMethod") or "annotation"
+    if method not in TRACKING_METHODS:
         raise ToolError(
-            f"the ConfigMap {argocd_namespace}/{SETTINGS_CONFIG_MAP}: `application.resourceTrackingMethod` is {method}"
+            f"ConfigMap {argocd_namespace}/{SETTINGS_CONFIG_MAP}: `application.resourceTrackingMethod` is {method}; "
+            f"use {', '.join(TRACKING_METHODS)}"
         )
-    label, installation = words.get("application.instanceLabelKey") or INSTANCE_LABEL, words.get("installationID") or ""
-    return TrackingSettings(method, label, installation, resource_health.parse_scripts(words))
+    return TrackingSettings(
+        method,
+        settings.get("application.instanceLabelKey") or INSTANCE_LABEL,
+        settings.get("installationID") or "",
+        parse_scripts(settings),
+    )
 
 
 def format_instance_name(application: Application, argocd_namespace: str) -> str:
-    """The name of an Application among all: that of one elsewhere begins with its namespace."""
-    own = application.name
-    return own if application.namespace == argocd_namespace else f"{application.namespace}_{own}"
+    """Return the name that objects are marked with: `namespace_name` outside Argo CD's namespace."""
+    name = application.name
+    return name if application.namespace == argocd_namespace else f"{application.namespace}_{name}"
 
 
 def format_tracking_id(instance_name: str, entry: InventoryEntry) -> str:
-    """What an object of an Application is marked with."""
+    """Return the tracking annotation of an object."""
     return f"{instance_name}:{entry.group}/{entry.kind}:{entry.namespace}/{entry.name}"
 
 
 def mark_object(settings: TrackingSettings, instance_name: str, value: Object, namespace: str) -> Object:
-    """An object with the marks of its Application.
+    """Return an object with the marks of its Application.
 
     Args:
-        namespace: of the Application's destination, by which what is in no namespace is marked.
+        namespace: the destination's namespace, which the mark of a cluster-scoped object contains.
     """
-    own = deepcopy(value)
-    metadata, entry = own["metadata"], entry_of(value)
+    marked = deepcopy(value)
+    metadata, entry = marked["metadata"], entry_of(value)
     if settings.method != "label":
-        marks = {
-            TRACKING_ID: format_tracking_id(
-                instance_name, entry if entry.namespace else entry._replace(namespace=namespace)
-            )
-        }
+        tracked = entry if entry.namespace else entry._replace(namespace=namespace)
+        annotations = {TRACKING_ID: format_tracking_id(instance_name, tracked)}
         if settings.installation_id:
-            marks[INSTALLATION_ID] = settings.installation_id
-        metadata["annotations"] = {**(metadata.get("annotations") or {}), **marks}
+            annotations[INSTALLATION_ID] = settings.installation_id
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
     if settings.method != "annotation":
-        metadata["labels"] = {
-            **(metadata.get("labels") or {}),
-            settings.instance_label: instance_name[:MAX_LABEL_LENGTH],
-        }
-    return own
+        labels = {settings.instance_label: instance_name[:MAX_LABEL_LENGTH]}
+        metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
+    return marked
 
 
 def find_owner(settings: TrackingSettings, live: Object) -> str:
-    """The Application that an object in the cluster belongs to; empty where it belongs to none.
+    """Return the instance name of the Application that a live object belongs to; empty if it belongs to none.
 
-    What was copied with its mark belongs to none: the mark is about another object.
+    A copy of an object with its mark belongs to none, because the mark names the original object.
     """
     if settings.method == "label":
         return read_labels(live).get(settings.instance_label, "")
-    notes = read_labels(live, "annotations")
-    if settings.installation_id and notes.get(INSTALLATION_ID) != settings.installation_id:
+    annotations = read_labels(live, "annotations")
+    if settings.installation_id and annotations.get(INSTALLATION_ID) != settings.installation_id:
         return ""
-    app, _, rest = notes.get(TRACKING_ID, "").partition(":")
+    instance_name, _, rest = annotations.get(TRACKING_ID, "").partition(":")
     kind, _, name = rest.partition(":")
     entry = entry_of(live)
     if kind != f"{entry.group}/{entry.kind}" or name.rpartition("/")[2] != entry.name:
         return ""
-    is_there = not entry.namespace or name.rpartition("/")[0] == entry.namespace
-    return app if is_there else ""
+    is_same_namespace = not entry.namespace or name.rpartition("/")[0] == entry.namespace
+    return instance_name if is_same_namespace else ""

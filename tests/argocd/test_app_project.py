@@ -128,12 +128,12 @@ def test_it_is_known_when_a_window_begins_or_ends() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({"schedule": "* * *"}, "no schedule of cron"),
-        ({"schedule": "61 * * * *"}, "no schedule of cron"),
-        ({"schedule": "* * * * *", "timeZone": "Nowhere/At"}, "no time zone"),
+        ({"schedule": "* * *"}, "is not a cron schedule"),
+        ({"schedule": "61 * * * *"}, "is not a cron schedule"),
+        ({"schedule": "* * * * *", "timeZone": "Nowhere/At"}, "is not a time zone: Nowhere/At"),
         ({}, "`spec.syncWindows[0].schedule` is missing"),
         ({"schedule": "* * * * *", "kind": "maybe"}, "it can be allow, deny"),
-        ({"schedule": "* * * * * *"}, "no schedule of cron"),
+        ({"schedule": "* * * * * *"}, "is not a cron schedule"),
     ],
 )
 def test_a_window_that_is_none_is_told(value: dict[str, Any], words: str) -> None:

@@ -30,7 +30,7 @@ def test_applications_of_a_repository_are_planned_and_not_synced(cluster: Cluste
     place.cluster.make(f"{apps}/appprojects", test_applications.project())
     code, out, _ = place.run("--plan")
     assert code == 1 and "flux-system/apps: ReconciliationSucceeded" in out
-    assert "argocd/bad: InvalidSpecError: `spec.source` is missing, or names neither" in out
+    assert "argocd/bad: InvalidSpecError: `spec.source` is missing, or has neither" in out
     assert "argocd/shop: OutOfSync: it would be synced\n  creates   ConfigMap prod/s1" in out
     assert place.data("s1") is None
     folder = tmp_path / "rendered"

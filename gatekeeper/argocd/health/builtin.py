@@ -1,4 +1,4 @@
-"""How well Kubernetes' own objects are, in Argo CD's words.
+"""Argo CD's built-in health checks of Kubernetes' own kinds.
 
 Source: argo-cd `gitops-engine/pkg/health`, `resource_customizations`. Tests run Argo CD's own cases.
 """
@@ -11,71 +11,59 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from gatekeeper.cluster.dynamic_client import Object
+from gatekeeper.kube.conditions import find_condition
 from gatekeeper.model import get_field
 
 HealthStatus = Literal["Healthy", "Suspended", "Progressing", "Missing", "Degraded", "Unknown"]
-# From the best to the worst.
+# From best to worst.
 HEALTH_STATUSES: tuple[HealthStatus, ...] = ("Healthy", "Suspended", "Progressing", "Missing", "Degraded", "Unknown")
 
 
 class ArgoHealth(NamedTuple):
-    """How well something is, and why."""
+    """A health status and its reason."""
 
     status: HealthStatus
     message: str = ""
 
 
+NOT_OBSERVED = ArgoHealth("Progressing", "waiting until its controller has observed the latest change")
+
+
 def find_worst(statuses: Iterable[HealthStatus]) -> HealthStatus:
-    """The worst of some; nothing at all is well."""
+    """Return the worst status; `Healthy` if there are none."""
     return max(statuses, key=HEALTH_STATUSES.index, default="Healthy")
 
 
 def _read_int(value: Object, *path: str) -> int:
-    held = get_field(value, path)
-    return held if isinstance(held, int) and not isinstance(held, bool) else 0
+    number = get_field(value, path)
+    return number if isinstance(number, int) and not isinstance(number, bool) else 0
 
 
-def list_conditions(value: Object) -> list[Mapping[str, Any]]:
-    """The conditions of an object."""
-    held = get_field(value, ("status", "conditions"))
-    return [one for one in held if isinstance(one, dict)] if isinstance(held, list) else []
-
-
-def find_condition(value: Object, condition_type: str) -> Mapping[str, Any]:
-    """A condition; empty where there is none of that name."""
-    return next((one for one in list_conditions(value) if one.get("type") == condition_type), {})
-
-
-def condition_message(entry: Mapping[str, Any]) -> str:
-    """What a condition says."""
-    return str(entry.get("message") or "")
+def _message_of(condition: Mapping[str, Any]) -> str:
+    return str(condition.get("message") or "")
 
 
 def _is_observed(value: Object) -> bool:
     return _read_int(value, "metadata", "generation") <= _read_int(value, "status", "observedGeneration")
 
 
-NOT_OBSERVED = ArgoHealth("Progressing", "its latest change was not seen yet")
-
-
 def _check_deployment(value: Object) -> ArgoHealth:
     if get_field(value, ("spec", "paused")):
-        return ArgoHealth("Suspended", "it is paused")
+        return ArgoHealth("Suspended", "the Deployment is paused")
     if not _is_observed(value):
         return NOT_OBSERVED
-    progress = find_condition(value, "Progressing")
-    if progress.get("reason") == "ProgressDeadlineExceeded":
-        return ArgoHealth("Degraded", "it did not get on within its deadline")
-    wanted = get_field(value, ("spec", "replicas"))
+    if find_condition(value, "Progressing").get("reason") == "ProgressDeadlineExceeded":
+        return ArgoHealth("Degraded", "the Deployment exceeded its progress deadline")
+    desired = get_field(value, ("spec", "replicas"))
     replicas, updated, available = (
         _read_int(value, "status", name) for name in ("replicas", "updatedReplicas", "availableReplicas")
     )
-    if isinstance(wanted, int) and updated < wanted:
-        return ArgoHealth("Progressing", f"{updated} of {wanted} Pods are new")
+    if isinstance(desired, int) and updated < desired:
+        return ArgoHealth("Progressing", f"rollout: {updated} of {desired} replicas are updated")
     if replicas > updated:
-        return ArgoHealth("Progressing", f"{replicas - updated} old Pods are to end")
+        return ArgoHealth("Progressing", f"rollout: {replicas - updated} old replicas are pending termination")
     if available < updated:
-        return ArgoHealth("Progressing", f"{available} of {updated} new Pods are available")
+        return ArgoHealth("Progressing", f"rollout: {available} of {updated} updated replicas are available")
     return ArgoHealth("Healthy")
 
 
@@ -84,30 +72,30 @@ def _check_replica_set(value: Object) -> ArgoHealth:
         return NOT_OBSERVED
     failure = find_condition(value, "ReplicaFailure")
     if failure.get("status") == "True":
-        return ArgoHealth("Degraded", condition_message(failure))
-    wanted, available = get_field(value, ("spec", "replicas")), _read_int(value, "status", "availableReplicas")
-    if isinstance(wanted, int) and available < wanted:
-        return ArgoHealth("Progressing", f"{available} of {wanted} Pods are available")
+        return ArgoHealth("Degraded", _message_of(failure))
+    desired, available = get_field(value, ("spec", "replicas")), _read_int(value, "status", "availableReplicas")
+    if isinstance(desired, int) and available < desired:
+        return ArgoHealth("Progressing", f"rollout: {available} of {desired} replicas are available")
     return ArgoHealth("Healthy")
 
 
 def _check_stateful_set(value: Object) -> ArgoHealth:
     if not get_field(value, ("status", "observedGeneration")) or not _is_observed(value):
         return NOT_OBSERVED
-    wanted = get_field(value, ("spec", "replicas"))
+    desired = get_field(value, ("spec", "replicas"))
     ready, updated = (_read_int(value, "status", name) for name in ("readyReplicas", "updatedReplicas"))
-    if isinstance(wanted, int) and ready < wanted:
-        return ArgoHealth("Progressing", f"{ready} of {wanted} Pods are ready")
+    if isinstance(desired, int) and ready < desired:
+        return ArgoHealth("Progressing", f"rollout: {ready} of {desired} replicas are ready")
     strategy = get_field(value, ("spec", "updateStrategy"))
     partition = get_field(strategy, ("rollingUpdate", "partition"))
     if get_field(strategy, ("type",)) == "RollingUpdate" and isinstance(partition, int):
-        if isinstance(wanted, int) and updated < wanted - partition:
-            return ArgoHealth("Progressing", f"{updated} of {wanted - partition} Pods are new")
+        if isinstance(desired, int) and updated < desired - partition:
+            return ArgoHealth("Progressing", f"rollout: {updated} of {desired - partition} replicas are updated")
         return ArgoHealth("Healthy")
     if get_field(strategy, ("type",)) == "OnDelete":
         return ArgoHealth("Healthy")
     if get_field(value, ("status", "updateRevision")) != get_field(value, ("status", "currentRevision")):
-        return ArgoHealth("Progressing", f"{updated} Pods are new")
+        return ArgoHealth("Progressing", f"rollout: {updated} replicas are updated")
     return ArgoHealth("Healthy")
 
 
@@ -116,42 +104,44 @@ def _check_daemon_set(value: Object) -> ArgoHealth:
         return NOT_OBSERVED
     if get_field(value, ("spec", "updateStrategy", "type")) == "OnDelete":
         return ArgoHealth("Healthy")
-    wanted = _read_int(value, "status", "desiredNumberScheduled")
-    for name, text in (("updatedNumberScheduled", "new"), ("numberAvailable", "available")):
-        if _read_int(value, "status", name) < wanted:
-            return ArgoHealth("Progressing", f"{_read_int(value, 'status', name)} of {wanted} Pods are {text}")
+    desired = _read_int(value, "status", "desiredNumberScheduled")
+    for name, word in (("updatedNumberScheduled", "updated"), ("numberAvailable", "available")):
+        count = _read_int(value, "status", name)
+        if count < desired:
+            return ArgoHealth("Progressing", f"rollout: {count} of {desired} Pods are {word}")
     return ArgoHealth("Healthy")
 
 
 def _check_pod(value: Object) -> ArgoHealth:
     phase, message = get_field(value, ("status", "phase")), str(get_field(value, ("status", "message")) or "")
-    statuses = get_field(value, ("status", "containerStatuses")) or []
-    if get_field(value, ("spec", "restartPolicy")) in (None, "Always"):
-        for one in statuses:
-            reason = str(get_field(one, ("state", "waiting", "reason")) or "")
+    containers = get_field(value, ("status", "containerStatuses")) or []
+    restart_policy = get_field(value, ("spec", "restartPolicy"))
+    if restart_policy in (None, "Always"):
+        for container in containers:
+            reason = str(get_field(container, ("state", "waiting", "reason")) or "")
             if reason.startswith("Err") or reason.endswith(("Error", "BackOff")):
-                return ArgoHealth("Degraded", str(get_field(one, ("state", "waiting", "message")) or reason))
+                return ArgoHealth("Degraded", str(get_field(container, ("state", "waiting", "message")) or reason))
     if phase == "Pending":
         return ArgoHealth("Progressing", message)
     if phase == "Succeeded":
         return ArgoHealth("Healthy", message)
     if phase == "Failed":
-        words = [message, *(str(get_field(one, ("state", "terminated", "message")) or "") for one in statuses)]
-        return ArgoHealth("Degraded", next((one for one in words if one), ""))
+        causes = (str(get_field(container, ("state", "terminated", "message")) or "") for container in containers)
+        return ArgoHealth("Degraded", message or next((cause for cause in causes if cause), ""))
     if phase == "Running":
-        if get_field(value, ("spec", "restartPolicy")) in ("OnFailure", "Never"):
+        if restart_policy in ("OnFailure", "Never"):
             return ArgoHealth("Progressing", message)
         if find_condition(value, "Ready").get("status") == "True":
             return ArgoHealth("Healthy", message)
-        ended = [one for one in statuses if get_field(one, ("lastState", "terminated"))]
-        return ArgoHealth("Degraded" if ended else "Progressing", message)
+        has_restarted = any(get_field(container, ("lastState", "terminated")) for container in containers)
+        return ArgoHealth("Degraded" if has_restarted else "Progressing", message)
     return ArgoHealth("Unknown", message)
 
 
 def _check_service(value: Object) -> ArgoHealth:
     if get_field(value, ("spec", "type")) != "LoadBalancer" or get_field(value, ("status", "loadBalancer", "ingress")):
         return ArgoHealth("Healthy")
-    return ArgoHealth("Progressing", "it has no address")
+    return ArgoHealth("Progressing", "the load balancer has no address yet")
 
 
 def _check_ingress(value: Object) -> ArgoHealth:
@@ -159,22 +149,22 @@ def _check_ingress(value: Object) -> ArgoHealth:
 
 
 def _check_volume_claim(value: Object) -> ArgoHealth:
-    words: dict[Any, HealthStatus] = {"Lost": "Degraded", "Pending": "Progressing", "Bound": "Healthy"}
-    return ArgoHealth(words.get(get_field(value, ("status", "phase")), "Unknown"))
+    statuses: dict[Any, HealthStatus] = {"Lost": "Degraded", "Pending": "Progressing", "Bound": "Healthy"}
+    return ArgoHealth(statuses.get(get_field(value, ("status", "phase")), "Unknown"))
 
 
 def _check_job(value: Object) -> ArgoHealth:
     failed, complete = find_condition(value, "Failed"), find_condition(value, "Complete")
     if failed.get("status") == "True":
-        return ArgoHealth("Degraded", condition_message(failed))
+        return ArgoHealth("Degraded", _message_of(failed))
     if complete.get("status") == "True":
-        return ArgoHealth("Healthy", condition_message(complete))
+        return ArgoHealth("Healthy", _message_of(complete))
     if find_condition(value, "Suspended").get("status") == "True":
         return ArgoHealth("Suspended")
     return ArgoHealth("Progressing")
 
 
-# Where the first version of autoscalers has its conditions.
+# The annotation in which autoscaling/v1 keeps its conditions.
 AUTOSCALING_CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"
 FAILED_SCALING_REASONS = {
     "AbleToScale": ("FailedGetScale", "FailedUpdateScale"),
@@ -183,25 +173,25 @@ FAILED_SCALING_REASONS = {
 
 
 def _check_autoscaler(value: Object) -> ArgoHealth:
-    held = list_conditions(value)
-    noted = get_field(value, ("metadata", "annotations", AUTOSCALING_CONDITIONS))
-    if value["apiVersion"] == "autoscaling/v1" and isinstance(noted, str):
+    conditions = get_field(value, ("status", "conditions"))
+    annotation = get_field(value, ("metadata", "annotations", AUTOSCALING_CONDITIONS))
+    if value["apiVersion"] == "autoscaling/v1" and isinstance(annotation, str):
         try:
-            held = orjson.loads(noted)
+            conditions = orjson.loads(annotation)
         except orjson.JSONDecodeError:
-            return ArgoHealth("Unknown", f"its annotation {AUTOSCALING_CONDITIONS} is no JSON")
-    # The first that decides it counts.
-    for one in held:
-        if one.get("reason") in FAILED_SCALING_REASONS.get(str(one.get("type")), ()):
-            return ArgoHealth("Degraded", condition_message(one))
-        if one.get("status") == "True" and one.get("type") in ("AbleToScale", "ScalingLimited"):
-            return ArgoHealth("Healthy", condition_message(one))
+            return ArgoHealth("Unknown", f"the annotation {AUTOSCALING_CONDITIONS} is not valid JSON")
+    # The first condition that decides counts.
+    for condition in (one for one in conditions if isinstance(one, dict)) if isinstance(conditions, list) else ():
+        if condition.get("reason") in FAILED_SCALING_REASONS.get(str(condition.get("type")), ()):
+            return ArgoHealth("Degraded", _message_of(condition))
+        if condition.get("status") == "True" and condition.get("type") in ("AbleToScale", "ScalingLimited"):
+            return ArgoHealth("Healthy", _message_of(condition))
     return ArgoHealth("Progressing", "Waiting to Autoscale")
 
 
 def _check_api_service(value: Object) -> ArgoHealth:
-    one = find_condition(value, "Available")
-    return ArgoHealth("Healthy" if one.get("status") == "True" else "Progressing", condition_message(one))
+    available = find_condition(value, "Available")
+    return ArgoHealth("Healthy" if available.get("status") == "True" else "Progressing", _message_of(available))
 
 
 HEALTH_CHECKS: dict[str, Callable[[Object], ArgoHealth]] = {

@@ -1,6 +1,5 @@
-"""How well an object is, in Argo CD's words; None where nothing is known of its kind.
+"""Health of one object: a user's script counts before Argo CD's scripts, and those before the built-in checks.
 
-A script of the user's counts before those of Argo CD, and those before what is known of Kubernetes' own kinds.
 Source: argo-cd `docs/operator-manual/health.md`, `util/lua/lua.go` (`GetHealthScript`).
 """
 
@@ -14,13 +13,13 @@ import yaml
 
 from gatekeeper.apply.order import group_of
 from gatekeeper.argocd.glob import matches
-from gatekeeper.argocd.health import builtin, lua_client
-from gatekeeper.argocd.health.builtin import HEALTH_STATUSES, ArgoHealth
+from gatekeeper.argocd.health import lua_client
+from gatekeeper.argocd.health.builtin import HEALTH_CHECKS, HEALTH_STATUSES, ArgoHealth
 from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.errors import ToolError
 from gatekeeper.model import get_field
 
-# Groups of Kubernetes itself for which Argo CD has no scripts: nobody has to be asked.
+# Kubernetes' own groups, for which Argo CD ships no scripts: the Go program need not be asked.
 BUILTIN_GROUPS = (
     "",
     "apps",
@@ -31,18 +30,18 @@ BUILTIN_GROUPS = (
     "storage.k8s.io",
 )
 HEALTH_SETTING_PREFIX, CUSTOMIZATIONS_SETTING = "resource.customizations.health.", "resource.customizations"
-# Scripts of the user's, by group and kind, or a pattern of these.
+# Lua sources by `group/kind`, or by a glob of it.
 HealthScripts = Mapping[str, str]
-# Kinds for which there is no script.
+# Kinds for which Argo CD ships no script, so that each is asked for once.
 _kinds_without_script: set[str] = set()
 _kinds_lock = threading.Lock()
 
 
 def compute_health(value: Object, scripts: HealthScripts) -> ArgoHealth | None:
-    """How well an object of the cluster is.
+    """Compute the health of a live object; None if its kind has no health check.
 
     Raises:
-        ToolError: the program that runs the scripts is not built, or took too long.
+        ToolError: the program that runs the scripts is not built, failed, or took too long.
     """
     if get_field(value, ("metadata", "deletionTimestamp")):
         return ArgoHealth("Progressing", "Pending deletion")
@@ -50,44 +49,45 @@ def compute_health(value: Object, scripts: HealthScripts) -> ArgoHealth | None:
     key = f"{group}/{kind}" if group else kind
     script = scripts.get(key) or next((text for pattern, text in scripts.items() if matches(pattern, key)), "")
     if script or (group not in BUILTIN_GROUPS and key not in _kinds_without_script):
-        said = lua_client.evaluate_health(group, kind, value, script)
-        if said is not None:
-            return _to_health(said)
+        result = lua_client.evaluate_health(group, kind, value, script)
+        if result is not None:
+            return _to_health(result)
         if not script:
             with _kinds_lock:
                 _kinds_without_script.add(key)
-    check = builtin.HEALTH_CHECKS.get(key)
+    check = HEALTH_CHECKS.get(key)
     return check(value) if check is not None else None
 
 
 def _to_health(result: lua_client.LuaHealth) -> ArgoHealth:
     if result.fault:
-        return ArgoHealth("Unknown", f"its health script {result.fault}")
-    word = next((one for one in HEALTH_STATUSES if one == result.status), None)
-    return (
-        ArgoHealth(word, result.message)
-        if word is not None
-        else ArgoHealth("Unknown", "its health script says no word")
-    )
+        return ArgoHealth("Unknown", f"the health script {result.fault}")
+    status = next((status for status in HEALTH_STATUSES if status == result.status), None)
+    if status is None:
+        return ArgoHealth("Unknown", f"the health script returned no valid status; use {', '.join(HEALTH_STATUSES)}")
+    return ArgoHealth(status, result.message)
 
 
 def parse_scripts(settings: Mapping[str, str]) -> dict[str, str]:
-    """The scripts in Argo CD's settings.
+    """Read the health scripts from Argo CD's settings.
+
+    Args:
+        settings: the data of the ConfigMap `argocd-cm`.
 
     Raises:
-        ToolError: they cannot be read.
+        ToolError: the settings are not YAML.
     """
     try:
-        whole: Any = yaml.safe_load(settings.get(CUSTOMIZATIONS_SETTING) or "{}")
+        customizations: Any = yaml.safe_load(settings.get(CUSTOMIZATIONS_SETTING) or "{}")
     except yaml.YAMLError:
-        raise ToolError(f"`{CUSTOMIZATIONS_SETTING}` of Argo CD's settings is no YAML") from None
-    found = {}
-    for key, held in (whole if isinstance(whole, dict) else {}).items():
-        text = get_field(held, ("health.lua",))
-        if isinstance(text, str):
-            found[str(key)] = text
-    for key, text in settings.items():
+        raise ToolError(f"ConfigMap argocd-cm: `{CUSTOMIZATIONS_SETTING}` is not valid YAML") from None
+    scripts = dict[str, str]()
+    for key, customization in (customizations if isinstance(customizations, dict) else {}).items():
+        script = get_field(customization, ("health.lua",))
+        if isinstance(script, str):
+            scripts[str(key)] = script
+    for key, script in settings.items():
         if key.startswith(HEALTH_SETTING_PREFIX):
             group, _, kind = key.removeprefix(HEALTH_SETTING_PREFIX).rpartition("_")
-            found[f"{group}/{kind}" if group else kind] = text
-    return found
+            scripts[f"{group}/{kind}" if group else kind] = script
+    return scripts

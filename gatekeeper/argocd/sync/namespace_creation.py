@@ -1,4 +1,4 @@
-"""The namespace of an Application, where it asks for it to be made: by `CreateNamespace`, with its own metadata."""
+"""The Namespace that the sync option `CreateNamespace` creates, with its managed metadata."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ CREATE_NAMESPACE = "CreateNamespace=true"
 
 
 def build_namespaces(value: Object, objects: Iterable[Object]) -> list[Object]:
-    """The namespace that is made for an Application; none where it asks for none, or has it among its objects."""
+    """Build the Namespace of an Application's destination.
+
+    Returns:
+        One Namespace, or none if the option is off or the Application applies that Namespace itself.
+    """
     name: Any = get_field(value, ("spec", "destination", "namespace"))
     policy = get_field(value, ("spec", "syncPolicy")) or {}
-    has_it = any(one["kind"] == "Namespace" and one["metadata"].get("name") == name for one in objects)
-    if not name or has_it or CREATE_NAMESPACE not in (policy.get("syncOptions") or ()):
+    is_applied = any(one["kind"] == "Namespace" and one["metadata"].get("name") == name for one in objects)
+    if not name or is_applied or CREATE_NAMESPACE not in (policy.get("syncOptions") or ()):
         return []
-    more = policy.get("managedNamespaceMetadata") or {}
-    metadata = {"name": name, **{key: more[key] for key in ("labels", "annotations") if more.get(key)}}
+    managed = policy.get("managedNamespaceMetadata") or {}
+    metadata = {"name": name, **{key: managed[key] for key in ("labels", "annotations") if managed.get(key)}}
     return [{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}]

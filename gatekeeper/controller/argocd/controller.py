@@ -14,6 +14,7 @@ from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.argocd import app_project, application_spec, resource_tracking
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.health import lua_client
+from gatekeeper.argocd.source_spec import is_same_repository
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.cluster.reflector import NamespacedName, Reflector
 from gatekeeper.controller.argocd import git_webhook
@@ -180,9 +181,7 @@ class ArgoController:
             return HttpResponse(404, b"nobody vouches for this\n")
         for _, value in self._application_reflector.list_objects():
             key = _get_source_key(value)
-            if key is not None and any(
-                application_spec.is_same_repository(held[0], one) for held in key.source_set for one in urls
-            ):
+            if key is not None and any(is_same_repository(held[0], one) for held in key.source_set for one in urls):
                 self.source_worker.add(key)
         return HttpResponse(200, b"")
 

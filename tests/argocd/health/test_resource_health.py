@@ -99,11 +99,11 @@ def test_a_script_of_the_users_counts_first_and_can_do_no_harm() -> None:
         ("return os.getenv('HOME')", "fails"),
         ("return dofile('/etc/passwd')", "fails"),
         ("this is no Lua", "fails"),
-        ("return {status = 'Fine'}", "says no word"),
+        ("return {status = 'Fine'}", "returned no valid status"),
     ):
         found = resource_health.compute_health(widget, {"example.com/Widget": text})
         assert found is not None and found.status == "Unknown" and words in found.message, text
-    with pytest.raises(ToolError, match="is no YAML"):
+    with pytest.raises(ToolError, match="is not valid YAML"):
         resource_health.parse_scripts({"resource.customizations": "{"})
 
 

@@ -237,7 +237,7 @@ def test_a_repository_is_reached_with_the_secret_that_is_about_it(place: Place, 
         login = {"username": git_server.USER, "password": git_server.PASSWORD}
         place.cluster.make(SECRETS, secret("other", "repository", url=source["repoURL"], project="other", **login))
         place.refresh()
-        until(lambda: "is for the project other alone" in place.told().get("ComparisonError", ""), running)
+        until(lambda: "only the project other may use the Secret" in place.told().get("ComparisonError", ""), running)
         place.cluster.ask("DELETE", f"{SECRETS}/other")
         place.cluster.make(SECRETS, secret("all", "repo-creds", url=host.url, **login))
         place.refresh()
@@ -318,7 +318,7 @@ def test_another_cluster_is_reached_by_a_secret_and_with_no_more_rights_than_an_
         other.make("/api/v1/namespaces", {"metadata": {"name": "prod"}})
         place.cluster.make(APPS, place.app(destination={"name": "far", "namespace": "prod"}))
         until(
-            lambda: "no Secret in argocd is about the cluster far" in place.told().get("ComparisonError", ""), running
+            lambda: "no cluster Secret in namespace argocd for far" in place.told().get("ComparisonError", ""), running
         )
         authority = base64.b64encode(other.certificate.read_bytes()).decode()
         way = {"bearerToken": TOKEN, "tlsClientConfig": {"caData": authority}}
@@ -326,7 +326,7 @@ def test_another_cluster_is_reached_by_a_secret_and_with_no_more_rights_than_an_
         held = secret("far", "cluster", name="far", server=other.url, config=orjson.dumps(wrong).decode())
         place.cluster.make(SECRETS, held)
         place.refresh()
-        until(lambda: "`execProviderConfig` is not followed" in place.told().get("ComparisonError", ""), running)
+        until(lambda: "`execProviderConfig` is not supported" in place.told().get("ComparisonError", ""), running)
         place.cluster.ask("DELETE", f"{SECRETS}/far")
         held["stringData"]["config"] = orjson.dumps(way).decode()
         place.cluster.make(SECRETS, held)
@@ -357,7 +357,7 @@ def test_applications_of_other_namespaces_need_leave_and_are_marked_with_theirs(
 
     with argo(place, tmp_path) as running:
         place.cluster.make(there, app)
-        until(lambda: "does not let Applications be in the namespace prod" in told(), running)
+        until(lambda: "does not permit Applications in the namespace prod" in told(), running)
         place.cluster.ask("PATCH", f"{PROJECTS}/default", {"spec": {"sourceNamespaces": ["pr*"]}})
         until(lambda: place.data("x") is not None, running)
         live = place.cluster.ask("GET", f"{MAPS}/x")[1]
@@ -389,7 +389,13 @@ def test_a_commit_is_signed_by_those_whom_the_project_names(place: Place, tmp_pa
         log = tmp_path / "audit.jsonl"
         with argo(place, tmp_path, "--audit", log) as running:
             place.cluster.make(APPS, place.app(project="signed"))
-            until(lambda: "has not the key" in place.told().get("ComparisonError", ""), running)
+            until(
+                lambda: (
+                    "is missing: add it, or remove it from the project's `signatureKeys`"
+                    in place.told().get("ComparisonError", "")
+                ),
+                running,
+            )
             place.cluster.make("/api/v1/namespaces/argocd/configmaps", held)
             place.refresh()
             until(lambda: "is not signed by any of those who may" in place.told().get("ComparisonError", ""), running)
