@@ -1,4 +1,4 @@
-"""What resources name: Secrets, ConfigMaps, stores and sources; with the field that names them, and the key asked for.
+"""References of resources to Secrets, ConfigMaps, Services, stores and sources, each with the field that holds it.
 
 Sources: Kubernetes API `core/v1` (PodSpec, ServiceAccount), `networking.k8s.io/v1` Ingress; Flux `source`, `kustomize`
 and `helm` toolkits; external-secrets `v1`.
@@ -17,17 +17,19 @@ POD_SPEC_PATHS: dict[str, FieldPath] = {
     **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), ("spec", "template", "spec")),
 }
 FLUX_SOURCE_KINDS = {"GitRepository", "OCIRepository", "HelmRepository", "Bucket", "HelmChart", "ExternalArtifact"}
-# Fields of Flux's sources that name a Secret in their own namespace.
+# Fields of Flux sources with the name of a Secret in the namespace of the source.
 SOURCE_SECRET_FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
 
 
 class Reference(NamedTuple):
-    """One reference.
+    """A reference from a field of a resource to another object.
 
     Attributes:
-        path: the field that names it.
-        key: the key that is asked for; empty where all or any are.
-        is_usually_manual: whether it is usual that somebody creates it in the cluster by hand, as a first credential.
+        resource: the resource that holds the reference.
+        path: the field with the name of the other object.
+        kind: the kind of the other object; `namespace` is empty for cluster-wide kinds.
+        key: the key of the Secret or ConfigMap that is used; empty for all keys.
+        is_usually_manual: whether people usually create the object in the cluster by hand, such as a first credential.
     """
 
     resource: Resource
@@ -40,12 +42,12 @@ class Reference(NamedTuple):
 
 
 def find_references(resource: Resource) -> Iterable[Reference]:
-    """All references of a resource; those that it marks as optional are left out."""
+    """Finds all references of a resource, except those that it marks as optional."""
     kind, group = resource.ref.kind, resource.ref.group
     if kind in POD_SPEC_PATHS:
-        # Most workloads name nothing: those are not even read.
-        names = b"ecret" in resource.json or b"onfigMap" in resource.json
-        return _read_pod(resource, resource.value, POD_SPEC_PATHS[kind]) if names else ()
+        # Most workloads have no reference: their JSON is not even parsed.
+        may_refer = b"ecret" in resource.json or b"onfigMap" in resource.json
+        return _read_pod(resource, resource.value, POD_SPEC_PATHS[kind]) if may_refer else ()
     if kind == "ServiceAccount" and not group:
         return _read_entries(resource, resource.value, ("imagePullSecrets",), "Secret")
     if kind == "HorizontalPodAutoscaler":
@@ -73,23 +75,23 @@ def _read_ingress(resource: Resource, value: Any) -> Iterator[Reference]:
 
 
 def _read_autoscaler(resource: Resource, value: Any) -> Iterator[Reference]:
-    held = get_field(value, ("spec", "scaleTargetRef"))
-    kind = get_field(held, ("kind",))
+    target = get_field(value, ("spec", "scaleTargetRef"))
+    kind = get_field(target, ("kind",))
     if kind in POD_SPEC_PATHS:
-        yield from _read_reference(resource, held, ("spec", "scaleTargetRef", "name"), str(kind))
+        yield from _read_reference(resource, target, ("spec", "scaleTargetRef", "name"), str(kind))
 
 
 def _read_flux_source(resource: Resource, value: Any) -> Iterator[Reference]:
     for field in SOURCE_SECRET_FIELDS:
-        held = get_field(value, ("spec", field))
-        yield from _read_reference(resource, held, ("spec", field, "name"), "Secret", is_usually_manual=True)
+        secret_ref = get_field(value, ("spec", field))
+        yield from _read_reference(resource, secret_ref, ("spec", field, "name"), "Secret", is_usually_manual=True)
 
 
 def _read_pod(resource: Resource, value: Any, pod_path: FieldPath) -> Iterator[Reference]:
     yield from _read_entries(resource, value, (*pod_path, "imagePullSecrets"), "Secret")
-    for word in ("containers", "initContainers"):
-        for index, container in _list_items(value, (*pod_path, word)):
-            here: FieldPath = (*pod_path, word, index)
+    for list_name in ("containers", "initContainers"):
+        for index, container in _list_items(value, (*pod_path, list_name)):
+            here: FieldPath = (*pod_path, list_name, index)
             for number, entry in _list_items(container, ("envFrom",)):
                 for field, kind in (("secretRef", "Secret"), ("configMapRef", "ConfigMap")):
                     yield from _read_reference(
@@ -97,9 +99,10 @@ def _read_pod(resource: Resource, value: Any, pod_path: FieldPath) -> Iterator[R
                     )
             for number, entry in _list_items(container, ("env",)):
                 for field, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
-                    held = get_field(entry, ("valueFrom", field))
+                    key_ref = get_field(entry, ("valueFrom", field))
                     path: FieldPath = (*here, "env", number, "valueFrom", field, "name")
-                    yield from _read_reference(resource, held, path, kind, key=_to_text(get_field(held, ("key",))))
+                    key = _to_text(get_field(key_ref, ("key",)))
+                    yield from _read_reference(resource, key_ref, path, kind, key=key)
     for index, volume in _list_items(value, (*pod_path, "volumes")):
         yield from _read_volume(resource, volume, (*pod_path, "volumes", index))
 
@@ -118,34 +121,35 @@ def _read_volume(resource: Resource, volume: Any, volume_path: FieldPath) -> Ite
 
 
 def _read_flux_object(resource: Resource, value: Any) -> Iterator[Reference]:
-    places: tuple[FieldPath, ...] = (
+    source_paths: tuple[FieldPath, ...] = (
         ("spec", "sourceRef"),
         ("spec", "chart", "spec", "sourceRef"),
         ("spec", "chartRef"),
     )
-    for where in places:
-        held = get_field(value, where)
-        if get_field(held, ("kind",)) in FLUX_SOURCE_KINDS:
-            # The source that `flux bootstrap` makes is often in no file.
-            first = get_field(held, ("name",)) == "flux-system"
-            yield from _read_reference(resource, held, (*where, "name"), held["kind"], is_usually_manual=first)
-    policy = get_field(value, ("spec", "imageRepositoryRef"))
-    yield from _read_reference(resource, policy, ("spec", "imageRepositoryRef", "name"), "ImageRepository")
+    for source_path in source_paths:
+        source = get_field(value, source_path)
+        if get_field(source, ("kind",)) in FLUX_SOURCE_KINDS:
+            # The source that `flux bootstrap` creates is often in no file.
+            is_bootstrap = get_field(source, ("name",)) == "flux-system"
+            path = (*source_path, "name")
+            yield from _read_reference(resource, source, path, source["kind"], is_usually_manual=is_bootstrap)
+    repository = get_field(value, ("spec", "imageRepositoryRef"))
+    yield from _read_reference(resource, repository, ("spec", "imageRepositoryRef", "name"), "ImageRepository")
     for index, entry in _list_items(value, ("spec", "dependsOn")):
         yield from _read_reference(resource, entry, ("spec", "dependsOn", index, "name"), resource.ref.kind)
-    lists: tuple[FieldPath, ...] = (("spec", "valuesFrom"), ("spec", "postBuild", "substituteFrom"))
-    for where in lists:
-        for index, entry in _list_items(value, where):
+    list_paths: tuple[FieldPath, ...] = (("spec", "valuesFrom"), ("spec", "postBuild", "substituteFrom"))
+    for list_path in list_paths:
+        for index, entry in _list_items(value, list_path):
             if get_field(entry, ("kind",)) in ("Secret", "ConfigMap"):
                 key = _to_text(get_field(entry, ("valuesKey",)))
-                yield from _read_reference(resource, entry, (*where, index, "name"), entry["kind"], key=key)
+                yield from _read_reference(resource, entry, (*list_path, index, "name"), entry["kind"], key=key)
 
 
 def _read_external_secret(resource: Resource, value: Any) -> Iterator[Reference]:
-    held = get_field(value, ("spec", "secretStoreRef"))
-    kind = get_field(held, ("kind",)) or "SecretStore"
+    store = get_field(value, ("spec", "secretStoreRef"))
+    kind = get_field(store, ("kind",)) or "SecretStore"
     if isinstance(kind, str):
-        yield from _read_reference(resource, held, ("spec", "secretStoreRef", "name"), kind)
+        yield from _read_reference(resource, store, ("spec", "secretStoreRef", "name"), kind)
 
 
 def _read_entries(resource: Resource, value: Any, list_path: FieldPath, kind: str) -> Iterator[Reference]:
@@ -156,17 +160,17 @@ def _read_entries(resource: Resource, value: Any, list_path: FieldPath, kind: st
 def _read_reference(
     resource: Resource, holder: Any, path: FieldPath, kind: str, key: str = "", is_usually_manual: bool = False
 ) -> Iterator[Reference]:
-    """The reference that a mapping holds in the last field of a path, unless it is optional or still to come."""
+    """Reads the reference in the last field of a path, unless it is optional or has an unresolved Flux variable."""
     name = get_field(holder, (path[-1],))
     if isinstance(name, str) and name and "${" not in name and get_field(holder, ("optional",)) is not True:
-        cluster_wide = kind.startswith("Cluster")
-        namespace = "" if cluster_wide else _to_text(get_field(holder, ("namespace",))) or resource.ref.namespace
+        is_cluster_wide = kind.startswith("Cluster")
+        namespace = "" if is_cluster_wide else _to_text(get_field(holder, ("namespace",))) or resource.ref.namespace
         yield Reference(resource, path, kind, namespace, name, key, is_usually_manual)
 
 
 def _list_items(value: Any, path: FieldPath) -> list[tuple[int, Any]]:
-    held = get_field(value, path)
-    return list(enumerate(held)) if isinstance(held, list) else []
+    items = get_field(value, path)
+    return list(enumerate(items)) if isinstance(items, list) else []
 
 
 def _to_text(value: Any) -> str:

@@ -1,20 +1,22 @@
-"""What is provided twice in one cluster, and what is provided and never used.
+"""Objects that are defined twice for the same cluster, in different ways.
 
-A repository may hold many clusters, each with things of the same name. What one cluster gets is what is built from one
-place that nothing else applies: the root of a Flux tree, an overlay, a folder.
+A repository may hold many clusters, each with objects of the same name. What one cluster gets is what is built from one
+root: a path that no other Flux Kustomization or Argo CD Application of the repository applies.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gatekeeper.engines.references import providers as references_providers
+from gatekeeper.engines.findings import build_finding
+from gatekeeper.engines.references import providers
 from gatekeeper.model import Finding, Resource, get_field
 
+# Resources with the file or folder that they were rendered from.
 ResourceGroups = Sequence[tuple[str, Sequence[Resource]]]
-# Things that several files bring on purpose, and that nobody minds.
+ObjectKey = tuple[str, str, str]
+# Kinds that several files commonly define, with no harm done.
 SHARED_KINDS = {
     "Namespace",
     "CustomResourceDefinition",
@@ -23,61 +25,54 @@ SHARED_KINDS = {
     "GitRepository",
     "OCIRepository",
 }
-# Secrets and ConfigMaps that somebody finds by their labels or type, not by name.
-DISCOVERED_TYPES = ("kubernetes.io/service-account-token", "helm.sh/", "bootstrap.kubernetes.io/token")
-COMMON_LABELS = ("app.kubernetes.io/", "helm.sh/", "kustomize.toolkit.fluxcd.io/")
-# Names in any text: in arguments, URLs and scripts too.
-NAME_PATTERN = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
 class ObjectProvider(NamedTuple):
-    """Who provides something, and in which clusters."""
+    """A resource that provides an object, and the roots of the clusters that it comes into."""
 
     resource: Resource
     clusters: frozenset[str]
 
 
-def check_duplicates_and_unused(resource_groups: ResourceGroups, active_namespaces: Iterable[str]) -> Iterator[Finding]:
-    """What is there twice, and what nothing uses.
+ProvidersByObject = Mapping[ObjectKey, Sequence[ObjectProvider]]
 
-    Args:
-        active_namespaces: namespaces in which something works that may use what no file names.
-    """
-    homes = find_clusters(resource_groups)
-    known: dict[tuple[str, str, str], list[ObjectProvider]] = {}
-    for (_, lot), home in zip(resource_groups, homes, strict=True):
-        for resource in lot:
-            for provided in references_providers.find_provided(resource):
+
+def index_providers(resource_groups: ResourceGroups) -> ProvidersByObject:
+    """Indexes the resources that provide each object, by kind, namespace and name of the object."""
+    index: dict[ObjectKey, list[ObjectProvider]] = {}
+    for (_, resources), clusters in zip(resource_groups, find_clusters(resource_groups), strict=True):
+        for resource in resources:
+            for provided in providers.find_provided(resource):
                 if provided.kind not in SHARED_KINDS and provided.name and "${" not in provided.name:
                     key = (provided.kind, provided.namespace, provided.name)
-                    known.setdefault(key, []).append(ObjectProvider(resource, home))
-    for (kind, namespace, name), providers in known.items():
-        yield from _find_duplicates(f"{kind} {namespace}{namespace and '/'}{name}", providers)
-    yield from _find_unused(known, resource_groups, set(active_namespaces))
+                    index.setdefault(key, []).append(ObjectProvider(resource, clusters))
+    return index
 
 
-def _find_duplicates(description: str, providers: Sequence[ObjectProvider]) -> Iterator[Finding]:
-    """The later ones of those that would overwrite each other."""
-    first: list[ObjectProvider] = []
-    for one in providers:
-        other = next((before for before in first if _is_conflict(before, one)), None)
-        if other is None:
-            first.append(one)
-            continue
-        resource, place = one.resource, other.resource.origin.find_location(("metadata", "name"))
-        where = f"{place.file}:{place.line}" if place.line else place.file
-        message = (
-            f"{description} is provided twice: here by {resource.ref.kind}, and by {other.resource.ref.kind} in {where}"
-        )
-        path = ("metadata", "name")
-        hint = "keep one of them; each would overwrite the other"
-        yield Finding(
-            "references/twice", "error", message, resource.origin.find_location(path), resource.ref, path, hint, "field"
-        )
+def check_duplicates(providers_by_object: ProvidersByObject) -> Iterator[Finding]:
+    """Yields a finding for each definition that would overwrite an earlier one in the same cluster."""
+    for (kind, namespace, name), object_providers in providers_by_object.items():
+        description = f"{kind} {namespace}{namespace and '/'}{name}"
+        accepted: list[ObjectProvider] = []
+        for provider in object_providers:
+            other = next((earlier for earlier in accepted if _is_conflict(earlier, provider)), None)
+            if other is None:
+                accepted.append(provider)
+            else:
+                yield _build_duplicate_finding(description, provider.resource, other.resource)
+
+
+def _build_duplicate_finding(description: str, resource: Resource, other: Resource) -> Finding:
+    path = ("metadata", "name")
+    location = other.origin.find_location(path)
+    other_place = f"{location.file}:{location.line}" if location.line else location.file
+    message = f"{description} is defined twice: by this {resource.ref.kind}, and by {other.ref.kind} in {other_place}"
+    hint = "remove one of them: in the cluster, one overwrites the other"
+    return build_finding(resource, "references/twice", message, path, hint=hint)
 
 
 def _is_conflict(first: ObjectProvider, second: ObjectProvider) -> bool:
-    """Whether two provide the same to the same cluster in different ways."""
+    """Whether two providers give the same cluster different definitions of one object."""
     left, right = first.resource, second.resource
     if left.json == right.json or not first.clusters & second.clusters:
         return False
@@ -85,84 +80,45 @@ def _is_conflict(first: ObjectProvider, second: ObjectProvider) -> bool:
 
 
 def find_clusters(resource_groups: ResourceGroups) -> list[frozenset[str]]:
-    """For each part the places that nothing applies and from which it comes into a cluster."""
-    folders: dict[str, list[int]] = {}
-    for number, (where, _) in enumerate(resource_groups):
-        folders.setdefault(_find_folder(where), []).append(number)
-    above: list[set[int]] = [set() for _ in resource_groups]
-    for number, (_, lot) in enumerate(resource_groups):
-        for path in _list_applied_paths(lot):
-            for folder, numbers in folders.items():
+    """Finds, for each group, the folders of the groups at the top of the applies-path relation that lead to it.
+
+    `clusters/one` applies `apps` by a Flux Kustomization with that path: then the cluster of `apps` is `clusters/one`.
+    """
+    numbers_by_folder: dict[str, list[int]] = {}
+    for number, (source_path, _) in enumerate(resource_groups):
+        numbers_by_folder.setdefault(_find_folder(source_path), []).append(number)
+    applied_by: list[set[int]] = [set() for _ in resource_groups]
+    for number, (_, resources) in enumerate(resource_groups):
+        for path in _list_applied_paths(resources):
+            for folder, numbers in numbers_by_folder.items():
                 if folder == path or folder.startswith(f"{path}/"):
-                    for below in numbers:
-                        above[below] |= {number} - {below}
-    homes: list[frozenset[str]] = []
-    for number, (where, _) in enumerate(resource_groups):
-        seen, waiting = {number}, [number]
-        while waiting:
-            for upper in above[waiting.pop()] - seen:
+                    for applied in numbers:
+                        applied_by[applied] |= {number} - {applied}
+    clusters: list[frozenset[str]] = []
+    for number, (source_path, _) in enumerate(resource_groups):
+        seen, queue = {number}, [number]
+        while queue:
+            for upper in applied_by[queue.pop()] - seen:
                 seen.add(upper)
-                waiting.append(upper)
-        roots = {_find_folder(resource_groups[one][0]) for one in seen if not above[one]}
-        homes.append(frozenset(roots or {_find_folder(where)}))
-    return homes
+                queue.append(upper)
+        roots = {_find_folder(resource_groups[group][0]) for group in seen if not applied_by[group]}
+        # Without a root the groups apply each other in a cycle: each then stands for its own cluster.
+        clusters.append(frozenset(roots or {_find_folder(source_path)}))
+    return clusters
 
 
 def _find_folder(source_path: str) -> str:
-    """A part's folder: where a file is named, the folder around it."""
+    """The folder of a group: that around a file, or the folder itself."""
     return source_path.rpartition("/")[0] if source_path.endswith((".yaml", ".yml", ".json")) else source_path
 
 
 def _list_applied_paths(resources: Iterable[Resource]) -> Iterator[str]:
     for resource in resources:
-        paths = []
+        path = None
         if resource.ref.kind == "Kustomization" and resource.ref.group == "kustomize.toolkit.fluxcd.io":
-            paths = [get_field(resource.value, ("spec", "path"))]
+            path = get_field(resource.value, ("spec", "path"))
         elif resource.ref.kind == "Application" and resource.ref.group == "argoproj.io":
-            paths = [get_field(resource.value, ("spec", "source", "path"))]
-        for path in paths:
-            clean = path.strip("./") if isinstance(path, str) else ""
-            if clean:
-                yield clean
-
-
-def _find_unused(
-    providers_by_object: Mapping[tuple[str, str, str], Sequence[ObjectProvider]],
-    resource_groups: ResourceGroups,
-    active_namespaces: set[str],
-) -> Iterator[Finding]:
-    """Secrets and ConfigMaps whose name stands nowhere else."""
-    waiting: dict[bytes, list[tuple[str, Resource]]] = {}
-    for (kind, namespace, name), providers in providers_by_object.items():
-        if kind in ("Secret", "ConfigMap") and namespace and namespace not in active_namespaces:
-            resource = providers[0].resource
-            if not _is_discovered_otherwise(resource):
-                waiting.setdefault(name.encode(), []).append((kind, resource))
-    if not waiting:
-        return
-    makes = {id(resource) for pairs in waiting.values() for _, resource in pairs}
-    for _, lot in resource_groups:
-        for resource in lot:
-            if id(resource) not in makes:
-                for word in waiting.keys() & set(NAME_PATTERN.findall(resource.json)):
-                    del waiting[word]
-    for pairs in waiting.values():
-        for kind, resource in pairs:
-            what = f"{kind} {resource.ref.namespace}/{resource.ref.name}"
-            message = f"{what} is provided, and nothing in the repository names it"
-            hint = "remove it, or list it under `references.allow` if something outside uses it"
-            path = ("metadata", "name")
-            place = resource.origin.find_location(path)
-            yield Finding("references/unused", "warning", message, place, resource.ref, path, hint, "field")
-
-
-def _is_discovered_otherwise(resource: Resource) -> bool:
-    value = resource.value
-    labels, kind = get_field(value, ("metadata", "labels")), get_field(value, ("type",))
-    telling = [key for key in labels if not str(key).startswith(COMMON_LABELS)] if isinstance(labels, dict) else []
-    return (
-        bool([key for key in telling if key not in ("app", "name", "team", "owner")])
-        or bool(get_field(value, ("metadata", "annotations")))
-        or (isinstance(kind, str) and kind.startswith(DISCOVERED_TYPES))
-        or resource.ref.kind in ("Ingress", "Certificate", "ClusterExternalSecret")
-    )
+            path = get_field(resource.value, ("spec", "source", "path"))
+        clean = path.strip("./") if isinstance(path, str) else ""
+        if clean:
+            yield clean

@@ -1,15 +1,17 @@
-"""The references engine: whatever a resource names is there, with the key that it asks for; nothing waits for itself.
+"""References between resources: each must lead to an object that exists, with the key in use, and without cycles.
 
-The repository is not the whole cluster. Where something else may bring what is named (a chart from elsewhere, an
-operator, a person with a first credential), nothing is said, or only a warning.
+The repository is not the whole cluster. Where something else may provide the object (a chart from elsewhere, an
+operator, a person with a first credential), a missing object is no finding, or only a warning.
 """
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
+from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.references import (
     consumers,
     duplicates,
@@ -18,22 +20,23 @@ from gatekeeper.engines.references import (
     sealed_scope,
     service_selectors,
     store_conditions,
+    unused,
 )
 from gatekeeper.engines.references.consumers import Reference
-from gatekeeper.engines.references.duplicates import ResourceGroups
+from gatekeeper.engines.references.duplicates import ObjectKey, ResourceGroups
 from gatekeeper.engines.references.providers import ProvidedKeys
 from gatekeeper.model import FieldPath, Finding, Gap, Resource, Severity, get_field
 from gatekeeper.workspace.tree import Tree
 
-# Made in every namespace by Kubernetes or a mesh; or by `flux bootstrap`, which alone knows the credential.
+# Created in every namespace by Kubernetes or a service mesh; or by `flux bootstrap`, which alone knows the credential.
 ALWAYS_PRESENT = {
     ("ConfigMap", "kube-root-ca.crt"),
     ("ConfigMap", "istio-ca-root-cert"),
     ("Secret", "flux-system"),
 }
-# These install what the repository does not show: charts from elsewhere, and whole Flux installations.
+# Kinds with which an operator installs Flux, so that its own objects are in no file.
 FLUX_INSTALLERS = {"FluxInstance"}
-# Groups whose resources make no Secret or ConfigMap for others to name.
+# API groups for whose resources no controller creates Secrets or ConfigMaps that others refer to.
 PASSIVE_GROUPS = {
     "",
     "apps",
@@ -61,64 +64,74 @@ ProviderIndex = Mapping[tuple[str, str], Sequence[tuple[str, ProvidedKeys]]]
 
 
 class ReferenceEdge(NamedTuple):
-    """One reference, and whether something in the repository provides what it names."""
+    """A reference, and whether something in the repository provides the object that it refers to."""
 
     reference: Reference
     is_provided: bool
 
 
 def list_edges(resources: Sequence[Resource]) -> list[ReferenceEdge]:
-    """All references, each once, in the order of what names."""
+    """Lists all references, each once, sorted by the resources that hold them."""
     index = _build_index(resources)
-    found: dict[tuple[str, str, str, str, str], ReferenceEdge] = {}
+    edges: dict[tuple[str, str, str, str, str], ReferenceEdge] = {}
     for resource in sorted(resources, key=lambda resource: str(resource.ref)):
-        for need in consumers.find_references(resource):
-            key = (str(resource.ref), need.kind, need.namespace, need.name, need.key)
-            found.setdefault(key, ReferenceEdge(need, bool(_find_provided_keys(need, index))))
-    return list(found.values())
+        for reference in consumers.find_references(resource):
+            key = (str(resource.ref), reference.kind, reference.namespace, reference.name, reference.key)
+            edges.setdefault(key, ReferenceEdge(reference, bool(_find_provided_keys(reference, index))))
+    return list(edges.values())
 
 
 def evaluate(
     resource_groups: ResourceGroups, tree: Tree, allowed_patterns: Sequence[str], gaps: Sequence[Gap]
 ) -> list[Finding]:
-    """What is named and not there, or there twice, or not to be reached; and circles of `dependsOn`.
+    """Finds missing, duplicate and unused objects, and cycles of `dependsOn`.
 
     Args:
-        resource_groups: the resources, each lot with the file or folder that it was rendered from.
-        tree: the files; of a part of a repository nobody knows what the rest brings.
-        allowed_patterns: what is there though the repository does not show it: patterns as `Secret/prod/*`.
-        gaps: what was not judged; where something fatal is among it, what it would bring is not known.
+        resource_groups: the resources, each group with the file or folder that it was rendered from.
+        tree: the files; if they are only a part of the repository, the rest may provide what is missing.
+        allowed_patterns: objects that exist although no file shows them: patterns such as `Secret/prod/*`.
+        gaps: what was not judged; after a fatal gap it is not known what exists.
     """
-    resources = [resource for _, lot in resource_groups for resource in lot]
-    alone = [*_find_cycles(resources), *sealed_scope.check_sealed_scope(resources)]
+    resources = [resource for _, group in resource_groups for resource in group]
+    findings = [*_find_cycles(resources), *sealed_scope.check_sealed_scope(resources)]
     if not tree.is_whole or any(gap.is_fatal for gap in gaps):
-        return alone
-    index = _build_index(resources)
-    others = _find_active_namespaces(resources)
-    installed = any(resource.ref.kind in FLUX_INSTALLERS for resource in resources)
-    findings: dict[tuple[str, str, FieldPath, str], Finding] = {}
-    for resource in resources:
-        for need in consumers.find_references(resource):
-            if installed and need.name == "flux-system":
-                continue
-            found = _check_reference(need, index, others, allowed_patterns)
-            if found:
-                findings.setdefault((found.location.file, found.rule, need.path, found.message), found)
-    more = (
+        return findings
+    active_namespaces = _find_active_namespaces(resources)
+    providers_by_object = duplicates.index_providers(resource_groups)
+    more_findings = (
         store_conditions.check_store_conditions(resources),
-        service_selectors.check_service_selectors(resources, others),
+        service_selectors.check_service_selectors(resources, active_namespaces),
         paths.check_paths(resources, tree),
-        duplicates.check_duplicates_and_unused(resource_groups, others),
+        duplicates.check_duplicates(providers_by_object),
+        unused.check_unused(providers_by_object, resource_groups, active_namespaces),
     )
     return [
-        *findings.values(),
-        *alone,
-        *(one for found in more for one in found if not _is_finding_allowed(one, allowed_patterns)),
+        *_check_references(resources, active_namespaces, allowed_patterns),
+        *findings,
+        *(finding for finding in chain(*more_findings) if not _is_finding_allowed(finding, allowed_patterns)),
     ]
 
 
+def _check_references(
+    resources: Sequence[Resource], active_namespaces: set[str], allowed_patterns: Sequence[str]
+) -> Iterable[Finding]:
+    """Checks the references of all resources; the findings of several overlays on one field count once."""
+    index = _build_index(resources)
+    has_flux_installer = any(resource.ref.kind in FLUX_INSTALLERS for resource in resources)
+    findings: dict[tuple[str, str, FieldPath, str], Finding] = {}
+    for resource in resources:
+        for reference in consumers.find_references(resource):
+            if has_flux_installer and reference.name == "flux-system":
+                continue
+            finding = _check_reference(reference, index, active_namespaces, allowed_patterns)
+            if finding:
+                key = (finding.location.file, finding.rule, reference.path, finding.message)
+                findings.setdefault(key, finding)
+    return findings.values()
+
+
 def _build_index(resources: Sequence[Resource]) -> ProviderIndex:
-    """What is provided: by kind and name, the namespaces and keys."""
+    """Indexes the provided objects: the namespaces and keys by kind and name."""
     index: dict[tuple[str, str], list[tuple[str, ProvidedKeys]]] = {}
     for resource in resources:
         for provided in providers.find_provided(resource):
@@ -127,10 +140,12 @@ def _build_index(resources: Sequence[Resource]) -> ProviderIndex:
 
 
 def _find_active_namespaces(resources: Sequence[Resource]) -> set[str]:
-    """Namespaces in which something works that may make Secrets and ConfigMaps: charts from elsewhere, operators."""
-    loud = [resource for resource in resources if resource.ref.group not in PASSIVE_GROUPS]
+    """Finds namespaces with charts from elsewhere or operators, which may create Secrets and ConfigMaps."""
     return {
-        namespace for resource in loud for namespace in (resource.ref.namespace, *_list_target_namespaces(resource))
+        namespace
+        for resource in resources
+        if resource.ref.group not in PASSIVE_GROUPS
+        for namespace in (resource.ref.namespace, *_list_target_namespaces(resource))
     }
 
 
@@ -147,28 +162,30 @@ def _check_reference(
 ) -> Finding | None:
     if (reference.kind, reference.name) in ALWAYS_PRESENT or _is_allowed(reference, allowed_patterns):
         return None
-    there = _find_provided_keys(reference, index)
+    provided = _find_provided_keys(reference, index)
     where = f" in namespace {reference.namespace}" if reference.namespace else ""
-    if there:
-        known = [keys for keys in there if keys is not None]
-        if reference.key and len(known) == len(there) and not any(reference.key in keys for keys in known):
-            message = f"{reference.kind} {reference.name}{where} has no key `{reference.key}`"
-            return _build_finding(reference, "references/key", "error", message, "correct the key, or add it there")
+    if provided:
+        known_keys = [keys for keys in provided if keys is not None]
+        has_key = len(known_keys) < len(provided) or any(reference.key in keys for keys in known_keys)
+        if not reference.key or has_key:
+            return None
+        message = f"{reference.kind} {reference.name}{where} has no key `{reference.key}`"
+        hint = f"correct the key, or add it to the {reference.kind}"
+        return _build_reference_finding(reference, "references/key", message, hint)
+    is_created_by_others = reference.kind in ("Secret", "ConfigMap", "Service", *consumers.POD_SPEC_PATHS)
+    if is_created_by_others and (reference.namespace in active_namespaces or not reference.namespace):
         return None
-    is_made = reference.kind in ("Secret", "ConfigMap", "Service", *consumers.POD_SPEC_PATHS)
-    if is_made and (reference.namespace in active_namespaces or not reference.namespace):
-        return None
-    message = f"{reference.kind} {reference.name}{where} is named, and nothing in the repository provides it"
-    listed = f"{reference.kind}/{reference.namespace or '*'}/{reference.name}"
-    hint = f"add it, correct the name, or list `{listed}` under `references.allow`"
+    message = f"{reference.kind} {reference.name}{where} is referenced, but nothing in the repository provides it"
+    pattern = f"{reference.kind}/{reference.namespace or '*'}/{reference.name}"
+    hint = f"add it, correct the name, or list `{pattern}` under `references.allow`"
     severity: Severity = "warning" if reference.is_usually_manual else "error"
-    return _build_finding(reference, "references/missing", severity, message, hint)
+    return _build_reference_finding(reference, "references/missing", message, hint, severity)
 
 
 def _find_provided_keys(reference: Reference, index: ProviderIndex) -> list[ProvidedKeys]:
-    """The keys of each that provides what is named.
+    """Finds the keys of each object that a reference may mean.
 
-    Where a namespace is not written, whoever applies the file decides on it: any may be meant.
+    A namespace that no file states is set when the file is applied, so it matches any namespace.
     """
     return [
         keys
@@ -188,49 +205,54 @@ def _is_finding_allowed(finding: Finding, allowed_patterns: Sequence[str]) -> bo
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed_patterns)
 
 
-def _build_finding(reference: Reference, rule: str, severity: Severity, message: str, hint: str) -> Finding:
-    place = reference.resource.origin.find_location(reference.path)
-    return Finding(rule, severity, message, place, reference.resource.ref, reference.path, hint, "field")
+def _build_reference_finding(
+    reference: Reference, rule: str, message: str, hint: str, severity: Severity = "error"
+) -> Finding:
+    return build_finding(reference.resource, rule, message, reference.path, hint=hint, severity=severity)
 
 
 def _find_cycles(resources: Sequence[Resource]) -> list[Finding]:
-    """Flux resources that wait for each other in a circle: none of them is ever applied."""
-    waits: dict[tuple[str, str, str], list[Reference]] = {}
+    """Finds Flux resources that depend on each other in a cycle, so that none of them is ever applied."""
+    dependencies: dict[ObjectKey, list[Reference]] = {}
     for resource in resources:
         if resource.ref.group in ("kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io"):
-            key = (resource.ref.kind, resource.ref.namespace, resource.ref.name)
-            waits[key] = [
-                need for need in consumers.find_references(resource) if need.path[:2] == ("spec", "dependsOn")
+            dependencies[resource.ref.kind, resource.ref.namespace, resource.ref.name] = [
+                reference
+                for reference in consumers.find_references(resource)
+                if reference.path[:2] == ("spec", "dependsOn")
             ]
     findings = []
-    for start, wanted in sorted(waits.items()):
-        for need in wanted:
-            way = _find_path(waits, (need.kind, need.namespace, need.name), start)
-            if way is not None and min(way) == start:
-                names = " → ".join(name for _, _, name in (start, *way))
-                message = f"waits for itself: {names}"
-                hint = "take one `dependsOn` out of the circle"
-                findings.append(_build_finding(need, "references/circle", "error", message, hint))
+    for start, references in sorted(dependencies.items()):
+        for reference in references:
+            path = _find_path(dependencies, _get_key(reference), start)
+            # Each cycle is reported once: at its first resource by name.
+            if path is not None and min(path) == start:
+                names = " → ".join(name for _, _, name in (start, *path))
+                hint = "remove one `dependsOn` from the cycle"
+                message = f"dependency cycle: {names}"
+                findings.append(_build_reference_finding(reference, "references/circle", message, hint))
     return findings
 
 
+def _get_key(reference: Reference) -> ObjectKey:
+    return reference.kind, reference.namespace, reference.name
+
+
 def _find_path(
-    dependencies: Mapping[tuple[str, str, str], Sequence[Reference]],
-    start: tuple[str, str, str],
-    end: tuple[str, str, str],
-) -> list[tuple[str, str, str]] | None:
-    """The shortest way of dependencies from one resource to another, both included."""
-    before: dict[tuple[str, str, str], tuple[str, str, str] | None] = {start: None}
+    dependencies: Mapping[ObjectKey, Sequence[Reference]], start: ObjectKey, end: ObjectKey
+) -> list[ObjectKey] | None:
+    """Finds the shortest path of dependencies from one resource to another, both included."""
+    previous_keys: dict[ObjectKey, ObjectKey | None] = {start: None}
     queue = [start]
-    for here in queue:
-        if here == end:
-            way = [here]
-            while (previous := before[way[-1]]) is not None:
-                way.append(previous)
-            return way[::-1]
-        for need in dependencies.get(here, ()):
-            following = (need.kind, need.namespace, need.name)
-            if following not in before:
-                before[following] = here
+    for key in queue:
+        if key == end:
+            path = [key]
+            while (previous := previous_keys[path[-1]]) is not None:
+                path.append(previous)
+            return path[::-1]
+        for reference in dependencies.get(key, ()):
+            following = _get_key(reference)
+            if following not in previous_keys:
+                previous_keys[following] = key
                 queue.append(following)
     return None

@@ -1,7 +1,7 @@
-"""Paths that Flux and Argo CD are told to apply or render, and that are not in the repository.
+"""Paths of Flux Kustomizations, HelmReleases and Argo CD Applications that do not exist in the repository.
 
-Which source is this repository, no file says. One that leads somewhere here by any of its paths is taken for it; of the
-others nothing is said.
+No file says which source is this repository. A source counts as this repository if any path that refers to it exists
+here; the paths of other sources are not checked.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from gatekeeper.engines.findings import build_finding
 from gatekeeper.model import FieldPath, Finding, Resource, get_field
 from gatekeeper.workspace.tree import Tree
 
 
 class PathReference(NamedTuple):
-    """A path as a resource names it, and the source that it counts from."""
+    """A path in a field of a resource, and the source whose root it is relative to."""
 
     resource: Resource
     field_path: FieldPath
@@ -24,38 +25,43 @@ class PathReference(NamedTuple):
 
 
 def check_paths(resources: Sequence[Resource], tree: Tree) -> Iterator[Finding]:
-    """Paths that lead nowhere, though others from the same source do."""
-    named = [one for resource in resources for one in _find_path_references(resource) if "${" not in one.path]
-    if not named:
+    """Yields a finding for each path that does not exist, although others of the same source do."""
+    references = [
+        reference
+        for resource in resources
+        for reference in _find_path_references(resource)
+        if "${" not in reference.path
+    ]
+    if not references:
         return
+    folders = _list_folders(tree)
+    own_sources = {
+        reference.source
+        for reference in references
+        if _normalize(reference.path) and _is_resolvable(reference, folders)
+    }
+    for reference in references:
+        if reference.source in own_sources and not _is_resolvable(reference, folders):
+            message = f"`{reference.path}` is not a folder of the repository, but other paths of the same source are"
+            hint = "correct the path"
+            yield build_finding(reference.resource, "references/path", message, reference.field_path, hint=hint)
+
+
+def _list_folders(tree: Tree) -> set[str]:
     folders = {""}
     for file in tree.files:
         folder = file.rpartition("/")[0]
         while folder not in folders:
             folders.add(folder)
             folder = folder.rpartition("/")[0]
-    own = {one.source for one in named if _normalize(one.path) and _is_resolvable(one, folders)}
-    for one in named:
-        if one.source in own and not _is_resolvable(one, folders):
-            message = f"`{one.path}` is no folder of this repository, which other paths of the same source lead to"
-            place = one.resource.origin.find_location(one.field_path)
-            yield Finding(
-                "references/path",
-                "error",
-                message,
-                place,
-                one.resource.ref,
-                one.field_path,
-                "correct the path",
-                "field",
-            )
+    return folders
 
 
 def _is_resolvable(reference: PathReference, folders: set[str]) -> bool:
-    """Whether a path is there, from the root or from any folder around the resource's own file."""
+    """Whether a path exists below the root, or below any folder around the file of the resource."""
     path = _normalize(reference.path)
-    above = reference.resource.origin.file.split("/")[:-1]
-    return any("/".join([*above[:depth], path]).strip("/") in folders for depth in range(len(above) + 1))
+    parents = reference.resource.origin.file.split("/")[:-1]
+    return any("/".join([*parents[:depth], path]).strip("/") in folders for depth in range(len(parents) + 1))
 
 
 def _normalize(path: str) -> str:
@@ -67,30 +73,30 @@ def _find_path_references(resource: Resource) -> Iterator[PathReference]:
     ref = resource.ref
     if ref.kind == "Kustomization" and ref.group == "kustomize.toolkit.fluxcd.io":
         spec = resource.value.get("spec")
-        yield from _read_path_reference(
-            resource, spec, ("spec", "path"), get_field(spec, ("sourceRef",)), ref.namespace
-        )
+        yield from _read_flux_path(resource, spec, ("spec", "path"), get_field(spec, ("sourceRef",)))
     elif ref.kind == "HelmRelease" and ref.group == "helm.toolkit.fluxcd.io":
         chart = get_field(resource.value, ("spec", "chart", "spec"))
         if get_field(chart, ("sourceRef", "kind")) != "HelmRepository":
-            yield from _read_path_reference(
-                resource, chart, ("spec", "chart", "spec", "chart"), get_field(chart, ("sourceRef",)), ref.namespace
-            )
+            field_path: FieldPath = ("spec", "chart", "spec", "chart")
+            yield from _read_flux_path(resource, chart, field_path, get_field(chart, ("sourceRef",)))
     elif ref.kind == "Application" and ref.group == "argoproj.io":
-        spec = resource.value.get("spec")
-        listed = get_field(spec, ("sources",))
-        places: list[tuple[FieldPath, Any]] = [(("spec", "source"), get_field(spec, ("source",)))]
-        places += [(("spec", "sources", n), part) for n, part in enumerate(listed if isinstance(listed, list) else ())]
-        for where, part in places:
-            path, url = get_field(part, ("path",)), get_field(part, ("repoURL",))
-            if isinstance(path, str) and isinstance(url, str):
-                yield PathReference(resource, (*where, "path"), path, ("argo", url.removesuffix(".git").rstrip("/")))
+        yield from _read_argo_paths(resource, resource.value.get("spec"))
 
 
-def _read_path_reference(
-    resource: Resource, holder: Any, field_path: FieldPath, source_ref: Any, namespace: str
-) -> Iterator[PathReference]:
+def _read_flux_path(resource: Resource, holder: Any, field_path: FieldPath, source_ref: Any) -> Iterator[PathReference]:
     path = get_field(holder, (field_path[-1],))
     if isinstance(path, str) and get_field(source_ref, ("kind",)) == "GitRepository":
-        home = get_field(source_ref, ("namespace",)) or namespace
-        yield PathReference(resource, field_path, path, ("flux", str(home), str(get_field(source_ref, ("name",)))))
+        namespace = get_field(source_ref, ("namespace",)) or resource.ref.namespace
+        source = ("flux", str(namespace), str(get_field(source_ref, ("name",))))
+        yield PathReference(resource, field_path, path, source)
+
+
+def _read_argo_paths(resource: Resource, spec: Any) -> Iterator[PathReference]:
+    listed = get_field(spec, ("sources",))
+    sources: list[tuple[FieldPath, Any]] = [(("spec", "source"), get_field(spec, ("source",)))]
+    sources += [(("spec", "sources", n), part) for n, part in enumerate(listed if isinstance(listed, list) else ())]
+    for field_path, source in sources:
+        path, url = get_field(source, ("path",)), get_field(source, ("repoURL",))
+        if isinstance(path, str) and isinstance(url, str):
+            key = ("argo", url.removesuffix(".git").rstrip("/"))
+            yield PathReference(resource, (*field_path, "path"), path, key)

@@ -1,4 +1,4 @@
-"""What resources bring: themselves, and what a controller makes of them in the cluster."""
+"""Objects that resources provide: the resources themselves, and what controllers create from them in the cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ProvidedKeys = frozenset[str] | None
 
 
 class ProvidedObject(NamedTuple):
-    """Something that is there, or will be: its kind, namespace, name and keys (None where they are not known)."""
+    """An object that exists or will exist: its kind, namespace, name, and its keys if they are known."""
 
     kind: str
     namespace: str
@@ -20,7 +20,7 @@ class ProvidedObject(NamedTuple):
 
 
 def find_provided(resource: Resource) -> Iterator[ProvidedObject]:
-    """What a resource is, and what is made of it."""
+    """Finds the objects that a resource provides: itself, and what a controller creates from it."""
     ref = resource.ref
     namespace = "" if ref.kind.startswith("Cluster") else ref.namespace
     value = resource.value if ref.kind in READERS or ref.kind in ("Secret", "ConfigMap") else None
@@ -31,8 +31,8 @@ def find_provided(resource: Resource) -> Iterator[ProvidedObject]:
 
 
 def _collect_keys(value: Any, *sections: str) -> frozenset[str]:
-    held = (get_field(value, (section,)) for section in sections)
-    return frozenset(str(key) for part in held if isinstance(part, dict) for key in part)
+    parts = (get_field(value, (section,)) for section in sections)
+    return frozenset(str(key) for part in parts if isinstance(part, dict) for key in part)
 
 
 def _read_sealed_secret(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
@@ -47,17 +47,17 @@ def _read_external_secret(resource: Resource, value: Any) -> Iterator[ProvidedOb
     name = get_field(value, ("spec", "target", "name")) or resource.ref.name
     spec = get_field(value, ("spec",))
     listed = get_field(spec, ("data",))
-    fetched = get_field(spec, ("dataFrom",)) or get_field(spec, ("target", "template"))
+    has_unknown_keys = get_field(spec, ("dataFrom",)) or get_field(spec, ("target", "template"))
     keys = (
         frozenset(str(get_field(entry, ("secretKey",))) for entry in listed)
         if isinstance(listed, list)
         else frozenset()
     )
-    yield ProvidedObject("Secret", resource.ref.namespace, str(name), None if fetched else keys)
+    yield ProvidedObject("Secret", resource.ref.namespace, str(name), None if has_unknown_keys else keys)
 
 
 def _read_cluster_external_secret(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
-    """A ClusterExternalSecret makes an ExternalSecret, and so a Secret, in namespaces that only the cluster knows."""
+    """A ClusterExternalSecret creates a Secret in each of its namespaces, which only the cluster knows."""
     name = get_field(value, ("spec", "externalSecretSpec", "target", "name")) or get_field(
         value, ("spec", "externalSecretName")
     )
@@ -71,7 +71,7 @@ def _read_certificate(resource: Resource, value: Any) -> Iterator[ProvidedObject
 
 
 def _read_ingress(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
-    """cert-manager makes the Secrets of an Ingress that asks for it by an annotation."""
+    """cert-manager creates the TLS Secrets of an Ingress that has one of its annotations."""
     annotations = get_field(value, ("metadata", "annotations"))
     if isinstance(annotations, dict) and any(str(key).startswith("cert-manager.io/") for key in annotations):
         listed = get_field(value, ("spec", "tls"))

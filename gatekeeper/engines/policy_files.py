@@ -1,0 +1,84 @@
+"""Reading of policy files: which there are, their names in messages, their text, and their YAML or JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gatekeeper.errors import PolicyError
+from gatekeeper.protocols import ParsedDocument
+from gatekeeper.workspace import documents
+
+
+def list_files(start: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Lists the files below a folder whose names end in one of the suffixes, sorted; a file stands for itself.
+
+    A folder that does not exist gives an empty list.
+    """
+    if start.is_file():
+        return [start]
+    return sorted(path for path in start.rglob("*") if path.name.endswith(suffixes) and path.is_file())
+
+
+def format_name(path: Path, root: Path) -> str:
+    """Formats a path for messages: relative to the root where it lies below it."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def read_bytes(path: Path, name: str) -> bytes:
+    """Reads a file; `name` is its name in messages.
+
+    Raises:
+        PolicyError: the file cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PolicyError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+def read_text(path: Path, name: str) -> str:
+    """Reads a file in UTF-8; `name` is its name in messages.
+
+    Raises:
+        PolicyError: the file cannot be read, or is not UTF-8.
+    """
+    try:
+        return read_bytes(path, name).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{name}: cannot be read: not UTF-8 at byte {error.start}") from error
+
+
+def parse_documents(content: bytes, name: str) -> list[ParsedDocument]:
+    """Parses YAML or JSON documents; `name` is the name of the file in messages.
+
+    Raises:
+        PolicyError: the content is not valid YAML or JSON.
+    """
+    parsed, failure = documents.parse(content)
+    if failure is not None:
+        reason, line, column = failure
+        raise PolicyError(f"{name}:{line}:{column}: not valid YAML or JSON: {reason}")
+    return parsed
+
+
+def parse_values(content: bytes, name: str) -> list[Any]:
+    """Parses YAML or JSON documents to Python values.
+
+    Raises:
+        PolicyError: the content is not valid YAML or JSON.
+    """
+    return [documents.to_value(document) for document in parse_documents(content, name)]
+
+
+def parse_mapping(content: bytes, name: str) -> dict[str, Any]:
+    """Parses the first YAML or JSON document, which must be a mapping.
+
+    Raises:
+        PolicyError: the content is not valid YAML or JSON, or is not a mapping.
+    """
+    values: Sequence[Any] = parse_values(content, name)
+    if not values or not isinstance(values[0], dict):
+        raise PolicyError(f"{name}: must be a mapping at its top level")
+    return values[0]
