@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.conftest import Repository, command
-from tests.engines.references.test_graph import POD, config_map, secret
+from tests.engines.references.objects import POD, config_map, secret
 
 FILES: dict[str, str | bytes] = {
     "gatekeeper.yaml": "",

@@ -19,7 +19,7 @@ from gatekeeper.model import Finding
 from gatekeeper.workspace import tree
 from tests.conftest import Repository, command, needs, verdict_of
 from tests.engines.admission.test_constraints import CONSTRAINT, OBJECT, TEMPLATE
-from tests.engines.references.test_graph import EVERYTHING, POD
+from tests.engines.references.objects import EVERYTHING, POD
 from tests.gate.test_pipeline import DEPLOYMENT, GOOD
 from tests.workspace.test_tree import run_git
 

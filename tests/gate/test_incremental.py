@@ -13,7 +13,7 @@ from gatekeeper.commands import check
 from gatekeeper.gate import pipeline
 from gatekeeper.workspace.tree import Tree
 from tests.conftest import Repository, needs
-from tests.engines.references.test_graph import EVERYTHING, POD
+from tests.engines.references.objects import EVERYTHING, POD
 from tests.gate.test_impact import FILES
 from tests.gate.test_pipeline import DEPLOYMENT
 from tests.workspace.test_tree import run_git

@@ -12,7 +12,7 @@ from gatekeeper.errors import UsageError
 from gatekeeper.gate import shards
 from gatekeeper.model import FieldPath, format_path, parse_path
 from tests.conftest import Repository, command, needs, verdict_of
-from tests.engines.references.test_graph import POD
+from tests.engines.references.objects import POD
 from tests.gate.test_impact import FILES
 
 WAIVER = '# gatekeeper:waive rule=images/latest-tag expires=2027-01-01 reason="moving" ticket=T-1\n'
