@@ -21,7 +21,7 @@ from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.admission.background_scan import BackgroundScanner
-from gatekeeper.controller.admission.certificates import WebhookCertificates
+from gatekeeper.controller.admission.certificates import WebhookCertificates, WebhookEndpoint
 from gatekeeper.controller.admission.review import AdmissionReviewer
 from gatekeeper.controller.admission.webhook import AdmissionWebhook
 from gatekeeper.controller.argocd import controller as argo_cd
@@ -166,8 +166,9 @@ def _build_admission(
     if args.policies is None or not args.policies.is_dir():
         raise UsageError("--controllers admission: give the repository with the policies: --policies DIR")
     admission = AdmissionReviewer(args.policies.resolve(), args.config, args.fail_open, metrics)
-    make = partial(WebhookCertificates, cluster, namespace, args.webhook_service, args.webhook_host, args.webhook_name)
-    return admission, AdmissionWebhook(admission, make, _parse_address(args.webhook_listen), metrics)
+    endpoint = WebhookEndpoint(namespace, args.webhook_service, args.webhook_name, args.webhook_host)
+    create_certificates = partial(WebhookCertificates, cluster, endpoint)
+    return admission, AdmissionWebhook(admission, create_certificates, _parse_address(args.webhook_listen), metrics)
 
 
 def _enqueue_all(components: list[Component]) -> None:

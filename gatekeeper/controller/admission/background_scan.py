@@ -1,4 +1,4 @@
-"""What is in a cluster already, judged as if it came now; told as PolicyReports, and by figures.
+"""Background scan: checks the objects that are already in the cluster, and writes PolicyReports and metrics.
 
 Source: wgpolicyk8s.io/v1alpha2; see `report.policyreport`.
 """
@@ -12,8 +12,7 @@ from pathlib import Path
 import orjson
 
 from gatekeeper.cluster.dynamic_client import FORBIDDEN, ApiStatusError, DynamicClient, Kind, Object
-from gatekeeper.controller.admission import review
-from gatekeeper.controller.admission.review import AdmissionPolicies
+from gatekeeper.controller.admission.review import AdmissionPolicies, evaluate_objects
 from gatekeeper.controller.runtime.component import Component
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
@@ -22,7 +21,7 @@ from gatekeeper.model import Coverage, Verdict, deduplicate, get_field
 from gatekeeper.report import policyreport
 
 GROUP, VERSION = policyreport.API_VERSION.partition("/")[::2]
-# What is no wish of anybody's, comes from others, or holds what is not for us to read.
+# Kinds that controllers write, that describe no workload, or that the scan must not read.
 SKIPPED_KINDS = {
     "Event",
     "Endpoints",
@@ -48,11 +47,11 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 
 
 class BackgroundScanner:
-    """Judges all that there is, again and again.
+    """Scans the whole cluster at an interval.
 
     Args:
-        rules: what is judged by now.
-        every: seconds.
+        get_policies: returns the policies in use.
+        is_assigned: whether this replica holds the Lease of a shard; the scan is the name `cluster`.
     """
 
     def __init__(
@@ -63,12 +62,8 @@ class BackgroundScanner:
         is_assigned: Callable[[str], bool],
         metrics: Metrics,
     ) -> None:
-        self._cluster, self._get_policies, self._interval_seconds, self._metrics = (
-            cluster,
-            get_policies,
-            interval_seconds,
-            metrics,
-        )
+        self._cluster, self._get_policies, self._metrics = cluster, get_policies, metrics
+        self._interval_seconds = interval_seconds
         self._worker = Worker[str]("scan", lambda name: self._scan(), 1, metrics, is_assigned)
         self.component = Component([self._worker], enqueue_all=self._enqueue_scan)
 
@@ -76,15 +71,15 @@ class BackgroundScanner:
         self._worker.add("cluster")
 
     def _scan(self) -> float:
-        verdict, count = self._evaluate_cluster()
-        counted = verdict.active_findings
+        verdict, object_count = self._evaluate_cluster()
+        findings = verdict.active_findings
         log_event(
             "info",
-            "what is in the cluster was judged",
+            "background scan finished",
             controller="scan",
-            objects=count,
-            findings=len(counted),
-            errors=sum(one.severity == "error" for one in counted),
+            objects=object_count,
+            findings=len(findings),
+            errors=sum(finding.severity == "error" for finding in findings),
             verdict=verdict.decision,
         )
         self._metrics.verdicts.labels("scan", verdict.decision).inc()
@@ -92,47 +87,50 @@ class BackgroundScanner:
         return self._interval_seconds
 
     def _evaluate_cluster(self) -> tuple[Verdict, int]:
-        rules, whole, count = self._get_policies(), Verdict(), 0
-        values = self._list_objects()
-        while lot := list(itertools.islice(values, BATCH_SIZE)):
-            one = review.evaluate_objects(rules, lot)
-            count += len(lot)
-            skipped = tuple(sorted({*whole.coverage.gaps, *one.coverage.gaps}))
-            whole = one._replace(
-                findings=deduplicate([*whole.findings, *one.findings]), coverage=Coverage(0, count, count, skipped)
+        policies, verdict, object_count = self._get_policies(), Verdict(), 0
+        objects = self._list_objects()
+        while batch := list(itertools.islice(objects, BATCH_SIZE)):
+            batch_verdict = evaluate_objects(policies, batch)
+            object_count += len(batch)
+            gaps = tuple(sorted({*verdict.coverage.gaps, *batch_verdict.coverage.gaps}))
+            verdict = batch_verdict._replace(
+                findings=deduplicate([*verdict.findings, *batch_verdict.findings]),
+                coverage=Coverage(0, object_count, object_count, gaps),
             )
-        return whole, count
+        return verdict, object_count
 
     def _list_objects(self) -> Iterator[Object]:
         for name, kind in self._cluster.list_kinds():
             if name in SKIPPED_KINDS:
                 continue
             try:
-                for one in self._cluster.list(kind):
-                    # What another object made is judged where it was made.
-                    if not any(
-                        owner.get("controller") for owner in get_field(one, ("metadata", "ownerReferences")) or ()
-                    ):
-                        yield {**one, "kind": name}
+                for value in self._cluster.list(kind):
+                    # An object that another one controls is checked in its owner.
+                    owners = get_field(value, ("metadata", "ownerReferences")) or ()
+                    if not any(owner.get("controller") for owner in owners):
+                        yield {**value, "kind": name}
             except ApiStatusError as error:
-                # That is told, and is no "nothing found".
+                # "Could not look" must not read as "nothing found".
                 level = "warning" if error.code == FORBIDDEN else "error"
-                log_event(level, f"not judged: {error}", controller="scan", kind=name)
+                log_event(level, f"not scanned: {error}", controller="scan", kind=name)
 
     def _write_reports(self, verdict: Verdict) -> None:
-        """Writes the reports, and takes away those of which nothing is left."""
+        """Write the reports, and delete the reports of namespaces that have no findings any more."""
+        reports = orjson.loads(policyreport.render(verdict, Path()))["items"]
         for name in ("PolicyReport", "ClusterPolicyReport"):
             kind = self._cluster.find_kind(f"{GROUP}/{VERSION}", name)
             if kind is None:
                 return
-            wanted = [one for one in orjson.loads(policyreport.render(verdict, Path()))["items"] if one["kind"] == name]
-            for one in wanted:
-                one["metadata"]["labels"] = {MANAGED_BY_LABEL: policyreport.REPORT_NAME}
-                self._cluster.apply(kind, one, policyreport.REPORT_NAME, False)
-            self._delete_stale_reports(kind, {one["metadata"].get("namespace") or "" for one in wanted})
+            namespaces = set[str]()
+            for report in (report for report in reports if report["kind"] == name):
+                report["metadata"]["labels"] = {MANAGED_BY_LABEL: policyreport.REPORT_NAME}
+                self._cluster.apply(kind, report, policyreport.REPORT_NAME, False)
+                namespaces.add(report["metadata"].get("namespace") or "")
+            self._delete_stale_reports(kind, namespaces)
 
     def _delete_stale_reports(self, kind: Kind, namespaces: set[str]) -> None:
-        for one in self._cluster.list(kind, "", f"{MANAGED_BY_LABEL}={policyreport.REPORT_NAME}"):
-            metadata = one["metadata"]
-            if metadata["name"] == policyreport.REPORT_NAME and (metadata.get("namespace") or "") not in namespaces:
-                self._cluster.delete(kind, metadata.get("namespace") or "", metadata["name"], metadata["uid"])
+        for report in self._cluster.list(kind, "", f"{MANAGED_BY_LABEL}={policyreport.REPORT_NAME}"):
+            metadata = report["metadata"]
+            namespace = metadata.get("namespace") or ""
+            if metadata["name"] == policyreport.REPORT_NAME and namespace not in namespaces:
+                self._cluster.delete(kind, namespace, metadata["name"], metadata["uid"])

@@ -1,7 +1,6 @@
-"""The certificate of the webhook: made here, kept in a Secret for all replicas, and made anew before it is over.
+"""Certificate of the admission webhook: issued here, shared by all replicas in a Secret, renewed before it expires.
 
-What an API server has to trust is written into the webhook's configuration: an authority of our own, which signs
-nothing else.
+The webhook's configuration trusts a certificate authority of our own, which signs nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -26,124 +26,143 @@ from gatekeeper.secret_value import SecretBytes
 
 WEBHOOK_CONFIGURATION_KIND = Kind("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", False)
 CA_VALIDITY_DAYS, VALIDITY_DAYS = 3650, 90
-# It is made anew when a third of its time is left.
+# A certificate is renewed when this fraction of its lifetime is left.
 RENEWAL_FRACTION = 1 / 3
-HOUR_SECONDS = 3600.0
+HOUR_SECONDS, DAY_SECONDS = 3600.0, 86400.0
+# An API server whose clock is slow accepts a new certificate, too.
+CLOCK_SKEW = datetime.timedelta(minutes=5)
+CA_NAME = "gatekeeper webhook"
+FIELD_MANAGER = "gatekeeper"
 SECRET_FIELDS = ("ca.crt", "ca.key", "tls.crt", "tls.key")
 PrivateKey = ec.EllipticCurvePrivateKey
 
 
-class WebhookCertificates:
-    """The certificate of a Service, in files that a server reads.
+class WebhookEndpoint(NamedTuple):
+    """How the API server reaches the webhook.
 
-    Args:
-        service: the name under which the API server calls, as the certificate has it.
-        hosts: other names and addresses of it.
-        hook: the ValidatingWebhookConfiguration that is told whom to trust; empty for none.
-        renewed: is called when the files have another certificate.
-        days: how long a certificate lasts.
+    Attributes:
+        service_name: the Service in the certificate's names.
+        webhook_name: the ValidatingWebhookConfiguration that gets the CA bundle; empty for none.
+        extra_hosts: further host names and IP addresses of the certificate.
+        validity_days: lifetime of a certificate.
     """
 
-    def __init__(
-        self,
-        cluster: DynamicClient,
-        namespace: str,
-        service_name: str,
-        extra_hosts: Sequence[str],
-        webhook_name: str,
-        on_renewal: Callable[[], None],
-        validity_days: float = VALIDITY_DAYS,
-    ) -> None:
-        self._cluster, self._namespace, self._service_name, self._webhook_name = (
-            cluster,
-            namespace,
-            service_name,
-            webhook_name,
-        )
-        self._on_renewal, self._validity_days = on_renewal, validity_days
-        self._dns_names = [f"{service_name}.{namespace}.svc", service_name, *extra_hosts]
-        self._secret_name = f"{service_name}-certificate"
-        # Nobody else reads it, and it goes with the program.
+    namespace: str
+    service_name: str
+    webhook_name: str
+    extra_hosts: Sequence[str] = ()
+    validity_days: float = VALIDITY_DAYS
+
+
+class WebhookCertificates:
+    """The current certificate, as files that the server reads.
+
+    Args:
+        on_renewal: called when the files hold another certificate than before.
+    """
+
+    def __init__(self, cluster: DynamicClient, endpoint: WebhookEndpoint, on_renewal: Callable[[], None]) -> None:
+        self._cluster, self._endpoint, self._on_renewal = cluster, endpoint, on_renewal
+        self._secret_name = f"{endpoint.service_name}-certificate"
+        # Readable by this process only, and deleted when it stops.
         self._folder = Path(tempfile.mkdtemp(prefix="gatekeeper-"))
         self.files = (str(self._folder / "tls.crt"), str(self._folder / "tls.key"))
         self._current_pem = b""
 
     def ensure_certificate(self) -> float:
-        """Sees to it that there is a certificate that lasts, and that it is trusted; in how many seconds to look again.
+        """Issue or renew the certificate if needed, and publish its CA.
+
+        Returns:
+            Seconds until the next check.
 
         Raises:
-            ToolError: the cluster does not do it.
+            ToolError: the cluster does not answer, or refuses the change.
         """
-        held = read_secret(self._cluster, self._namespace, self._secret_name)
+        secret = read_secret(self._cluster, self._endpoint.namespace, self._secret_name)
         if (
-            held is None
-            or any(field not in held for field in SECRET_FIELDS)
-            or self._is_renewal_due(held["tls.crt"].reveal())
+            secret is None
+            or any(field not in secret for field in SECRET_FIELDS)
+            or _is_renewal_due(secret["tls.crt"].reveal())
         ):
-            held = self._issue_and_store(held)
-        if held["tls.crt"].reveal() != self._current_pem:
-            for path, field in zip(self.files, ("tls.crt", "tls.key"), strict=True):
-                descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with os.fdopen(descriptor, "wb") as handle:
-                    handle.write(held[field].reveal())
-                Path(f"{path}.new").replace(path)
-            is_first, self._current_pem = not self._current_pem, held["tls.crt"].reveal()
+            secret = self._issue_and_store(secret)
+        if secret["tls.crt"].reveal() != self._current_pem:
+            self._write_files(secret)
+            is_first, self._current_pem = not self._current_pem, secret["tls.crt"].reveal()
             if not is_first:
                 self._on_renewal()
-        self._publish_ca(held["ca.crt"].reveal())
-        return min(HOUR_SECONDS, self._validity_days * 86400 * RENEWAL_FRACTION / 4)
+        self._publish_ca(secret["ca.crt"].reveal())
+        return min(HOUR_SECONDS, self._endpoint.validity_days * DAY_SECONDS * RENEWAL_FRACTION / 4)
 
     def close(self) -> None:
-        """Takes the files away."""
+        """Delete the files."""
         for path in self._folder.iterdir():
             path.unlink()
         self._folder.rmdir()
 
-    def _is_renewal_due(self, pem: bytes) -> bool:
-        try:
-            found = x509.load_pem_x509_certificate(pem)
-        except ValueError:
-            return True
-        whole = found.not_valid_after_utc - found.not_valid_before_utc
-        return datetime.datetime.now(datetime.UTC) > found.not_valid_after_utc - whole * RENEWAL_FRACTION
+    def _write_files(self, secret: dict[str, SecretBytes]) -> None:
+        for path, field in zip(self.files, ("tls.crt", "tls.key"), strict=True):
+            descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as handle:
+                handle.write(secret[field].reveal())
+            Path(f"{path}.new").replace(path)
 
     def _issue_and_store(self, existing: dict[str, SecretBytes] | None) -> dict[str, SecretBytes]:
-        """A new certificate, noted for all replicas; that of another replica, where it was faster."""
-        new = issue_certificate(existing, self._dns_names, self._validity_days)
-        data = {field: base64.b64encode(new[field].reveal()).decode() for field in SECRET_FIELDS}
-        live = self._cluster.get(SECRETS, self._namespace, self._secret_name)
-        value = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data}
-        metadata = {"name": self._secret_name, "namespace": self._namespace}
+        """Issue a certificate and store it for all replicas; if another replica was faster, use its certificate."""
+        endpoint = self._endpoint
+        names = [f"{endpoint.service_name}.{endpoint.namespace}.svc", endpoint.service_name, *endpoint.extra_hosts]
+        issued = issue_certificate(existing, names, endpoint.validity_days)
+        data = {field: base64.b64encode(issued[field].reveal()).decode() for field in SECRET_FIELDS}
+        live = self._cluster.get(SECRETS, endpoint.namespace, self._secret_name)
+        secret = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data}
+        metadata = {"name": self._secret_name, "namespace": endpoint.namespace}
         try:
             if live is None:
-                self._cluster.create(SECRETS, {**value, "metadata": metadata}, "gatekeeper")
+                self._cluster.create(SECRETS, {**secret, "metadata": metadata}, FIELD_MANAGER)
             else:
-                self._cluster.replace(SECRETS, {**live, **value}, "gatekeeper")
+                self._cluster.replace(SECRETS, {**live, **secret}, FIELD_MANAGER)
         except ApiStatusError as error:
-            other = read_secret(self._cluster, self._namespace, self._secret_name)
-            if error.code != CONFLICT or other is None:
+            stored = read_secret(self._cluster, endpoint.namespace, self._secret_name)
+            if error.code != CONFLICT or stored is None:
                 raise
-            return other
-        log_event("info", "a new certificate for the webhook", controller="admission", days=self._validity_days)
-        return new
+            return stored
+        log_event("info", "issued a webhook certificate", controller="admission", days=endpoint.validity_days)
+        return issued
 
     def _publish_ca(self, ca_pem: bytes) -> None:
-        live = self._cluster.get(WEBHOOK_CONFIGURATION_KIND, "", self._webhook_name) if self._webhook_name else None
+        name = self._endpoint.webhook_name
+        live = self._cluster.get(WEBHOOK_CONFIGURATION_KIND, "", name) if name else None
         if live is None:
             return
         bundle = base64.b64encode(ca_pem).decode()
-        hooks = live.get("webhooks") or []
-        if all(one["clientConfig"].get("caBundle") == bundle for one in hooks):
+        webhooks = live.get("webhooks") or []
+        if all(webhook["clientConfig"].get("caBundle") == bundle for webhook in webhooks):
             return
-        told = [{**one, "clientConfig": {**one["clientConfig"], "caBundle": bundle}} for one in hooks]
-        self._cluster.replace(WEBHOOK_CONFIGURATION_KIND, {**live, "webhooks": told}, "gatekeeper")
-        log_event("info", "the API server is told whom to trust", controller="admission", webhook=self._webhook_name)
+        updated = [{**webhook, "clientConfig": {**webhook["clientConfig"], "caBundle": bundle}} for webhook in webhooks]
+        self._cluster.replace(WEBHOOK_CONFIGURATION_KIND, {**live, "webhooks": updated}, FIELD_MANAGER)
+        log_event("info", "published the CA bundle to the API server", controller="admission", webhook=name)
+
+
+def _is_renewal_due(pem: bytes) -> bool:
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+    except ValueError:
+        return True
+    lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    return datetime.datetime.now(datetime.UTC) > certificate.not_valid_after_utc - lifetime * RENEWAL_FRACTION
 
 
 def issue_certificate(
     existing: dict[str, SecretBytes] | None, names: list[str], validity_days: float
 ) -> dict[str, SecretBytes]:
-    """A new certificate and its key, of the authority that there is, or of a new one where it is over soon."""
+    """Issue a certificate and its key, signed by the existing CA, or by a new one if that expires too soon.
+
+    Args:
+        existing: the fields of the current Secret, if there is one.
+        names: host names and IP addresses.
+
+    Returns:
+        The fields of the new Secret.
+    """
     now = datetime.datetime.now(datetime.UTC)
     authority, signer = _load_or_create_ca(existing, now, validity_days)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -169,23 +188,24 @@ def _load_or_create_ca(
 ) -> tuple[x509.Certificate, PrivateKey]:
     if existing is not None and "ca.crt" in existing and "ca.key" in existing:
         try:
-            found = x509.load_pem_x509_certificate(existing["ca.crt"].reveal())
+            authority = x509.load_pem_x509_certificate(existing["ca.crt"].reveal())
             signer = serialization.load_pem_private_key(existing["ca.key"].reveal(), None)
         except ValueError:
-            found, signer = None, None
-        lasts = found is not None and now + datetime.timedelta(days=validity_days) < found.not_valid_after_utc
-        if found is not None and lasts and isinstance(signer, ec.EllipticCurvePrivateKey):
-            return found, signer
+            authority, signer = None, None
+        if authority is not None and isinstance(signer, ec.EllipticCurvePrivateKey):
+            is_long_enough = now + datetime.timedelta(days=validity_days) < authority.not_valid_after_utc
+            if is_long_enough:
+                return authority, signer
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gatekeeper webhook")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, CA_NAME)])
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-    whole = (
-        _start_builder("gatekeeper webhook", name, key, now, CA_VALIDITY_DAYS)
+    certificate = (
+        _start_builder(CA_NAME, name, key, now, CA_VALIDITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
     )
-    return whole, key
+    return certificate, key
 
 
 def _start_builder(
@@ -197,8 +217,7 @@ def _start_builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        # Whose clock is a little behind takes it, too.
-        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(now + datetime.timedelta(days=validity_days))
     )
 
@@ -215,5 +234,6 @@ def _encode_certificate(certificate: x509.Certificate) -> bytes:
 
 
 def _encode_private_key(key: PrivateKey) -> bytes:
-    form = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -1,4 +1,4 @@
-"""The gate as an admission webhook: the policies of a repository, on the same engine, on what is about to be stored.
+"""AdmissionReview handler: checks objects before they are stored, by the policies of a repository.
 
 Source: Kubernetes' `admission.k8s.io/v1` AdmissionReview; "Dynamic Admission Control".
 """
@@ -28,11 +28,11 @@ from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
 WEBHOOK_PATH = "/validate"
-# What an API server writes into an object: no policy of a repository is about it.
+# Metadata that the API server writes; policies of a repository are not about it.
 SERVER_FIELDS = ("managedFields", "uid", "resourceVersion", "creationTimestamp", "generation", "selfLink")
-# So many findings are told; and of a warning so many letters, which is what an API server passes on.
+# Findings per response, and characters per warning: the API server cuts longer ones.
 MAX_REPORTED_FINDINGS, MAX_WARNING_LENGTH = 5, 250
-# Kinds that others are judged by.
+# Kinds of objects that other objects are checked by.
 POLICY_KINDS = (
     "CustomResourceDefinition",
     "ConstraintTemplate",
@@ -44,12 +44,12 @@ ObjectKey = tuple[str, str, str, str]
 
 
 class AdmissionPolicies(NamedTuple):
-    """What is judged by: a repository as it was when it was read.
+    """A repository of policies, as it was when it was loaded.
 
     Attributes:
-        policy_resources: resources of it that others are judged by.
-        git_resources: the resources of it, by group, kind, namespace and name, so that a finding has its place in Git.
-        fingerprint: tells whether the files are still the same.
+        policy_resources: its resources that other objects are checked by.
+        git_resources: all its resources, by group, kind, namespace and name, so that a finding has its location in Git.
+        fingerprint: changes when its files change.
     """
 
     tree: Tree
@@ -61,42 +61,58 @@ class AdmissionPolicies(NamedTuple):
 
 
 def load_policies(root: Path, config_file: Path | None) -> AdmissionPolicies:
-    """Reads the policies of a repository.
+    """Load the policies of a repository.
+
+    Args:
+        config_file: used instead of the repository's own `gatekeeper.yaml`; None for that.
 
     Raises:
-        GateError: they cannot be used.
+        GateError: the configuration or a policy is invalid.
     """
     settings = config.load(root, config_file)
-    # Whether a kind has a schema the API server knows, and it has checked it already.
+    # The API server has validated the object already, so a kind without a schema here is no gap.
     settings = settings._replace(allow_missing=("*",))
     tree = workspace_tree.build_tree([root], root, settings.exclude)
-    mark = _fingerprint_tree(tree)
-    whole = pipeline.run_full_check(tree, settings, pipeline.CheckOptions(1))
-    resources = [one for _, lot in whole.resource_groups for one in lot]
-    ground = [one for one in resources if one.ref.kind in POLICY_KINDS or one.ref.group in POLICY_GROUPS]
-    known = {(one.ref.group, one.ref.kind, one.ref.namespace, one.ref.name): one for one in resources}
-    return AdmissionPolicies(tree, whole.parsed_files, settings, ground, known, mark)
+    fingerprint = _fingerprint_tree(tree)
+    result = pipeline.run_full_check(tree, settings, pipeline.CheckOptions(1))
+    resources = [resource for _, group in result.resource_groups for resource in group]
+    return AdmissionPolicies(
+        tree=tree,
+        parsed_files=result.parsed_files,
+        settings=settings,
+        policy_resources=[one for one in resources if one.ref.kind in POLICY_KINDS or one.ref.group in POLICY_GROUPS],
+        git_resources={_key_of(resource): resource for resource in resources},
+        fingerprint=fingerprint,
+    )
+
+
+def _key_of(resource: Resource) -> ObjectKey:
+    return resource.ref.group, resource.ref.kind, resource.ref.namespace, resource.ref.name
 
 
 def _fingerprint_tree(tree: Tree) -> object:
-    found = []
+    entries = []
     for name in tree.files:
         try:
-            held = (tree.root / name).stat()
+            info = (tree.root / name).stat()
         except OSError:
             continue
-        found.append((name, held.st_mtime_ns, held.st_size, held.st_ino))
-    return found
+        entries.append((name, info.st_mtime_ns, info.st_size, info.st_ino))
+    return entries
 
 
 def evaluate_objects(policies: AdmissionPolicies, objects: Sequence[Object]) -> Verdict:
-    """What the gate says of objects of a cluster."""
+    """Check objects of a cluster.
+
+    Raises:
+        GateError: the policies cannot be evaluated.
+    """
     resources = []
     for value in objects:
-        one = build_cluster_resource(strip_server_fields(value))
-        held = policies.git_resources.get((one.ref.group, one.ref.kind, one.ref.namespace, one.ref.name))
-        # Its author can edit it where it stands in Git.
-        resources.append(one._replace(origin=held.origin) if held is not None else one)
+        resource = build_cluster_resource(strip_server_fields(value))
+        in_git = policies.git_resources.get(_key_of(resource))
+        # A finding points to the file that the author can edit.
+        resources.append(resource._replace(origin=in_git.origin) if in_git is not None else resource)
     return pipeline.check_objects(
         policies.tree,
         policies.parsed_files,
@@ -108,17 +124,20 @@ def evaluate_objects(policies: AdmissionPolicies, objects: Sequence[Object]) -> 
 
 
 def strip_server_fields(value: Object) -> Object:
-    """An object as it stands in a file: without what the cluster writes of it."""
-    metadata = {key: held for key, held in (value.get("metadata") or {}).items() if key not in SERVER_FIELDS}
-    return {**{key: held for key, held in value.items() if key != "status"}, "metadata": metadata}
+    """Return an object as a file would contain it: without its status and the metadata that the server writes."""
+    metadata = {key: field for key, field in (value.get("metadata") or {}).items() if key not in SERVER_FIELDS}
+    return {**{key: field for key, field in value.items() if key != "status"}, "metadata": metadata}
 
 
 class AdmissionReviewer:
-    """Answers the API server.
+    """Answers AdmissionReviews of the API server.
 
     Args:
         root: the repository with the policies.
-        fails_open: let pass, with a warning, what cannot be judged.
+        is_fail_open: accept, with a warning, an object that cannot be checked.
+
+    Raises:
+        GateError: the configuration or a policy is invalid.
     """
 
     def __init__(self, root: Path, config_file: Path | None, is_fail_open: bool, metrics: Metrics) -> None:
@@ -127,82 +146,84 @@ class AdmissionReviewer:
         self.policies = load_policies(root, config_file)
 
     def reload_if_changed(self) -> None:
-        """Reads the policies again, if their files have changed; what cannot be used leaves those that are in use."""
+        """Load the policies again if their files have changed; invalid ones leave the current ones in use."""
         with self._reload_lock:
             try:
                 tree = workspace_tree.build_tree([self._root], self._root, self.policies.settings.exclude)
                 if _fingerprint_tree(tree) == self.policies.fingerprint:
                     return
                 self.policies = load_policies(self._root, self._config_file)
-                log_event("info", "policies were read anew", controller="admission")
+                log_event("info", "reloaded the policies", controller="admission")
             except GateError as error:
-                log_event("error", f"the policies that were in use stay: {error}", controller="admission")
+                log_event(
+                    "error",
+                    f"cannot reload the policies, the previous ones stay in use: {error}",
+                    controller="admission",
+                )
 
     def handle_request(self, request: HttpRequest) -> HttpResponse | None:
-        """The answer to a request; None where it is about something else."""
+        """Answer an AdmissionReview; None for a request with another path."""
         if request.path != WEBHOOK_PATH:
             return None
         try:
             review = orjson.loads(request.body)
         except orjson.JSONDecodeError:
-            return HttpResponse(400, b"is no JSON\n")
-        asked = get_field(review, ("request",))
-        if get_field(review, ("kind",)) != "AdmissionReview" or not isinstance(asked, dict) or not asked.get("uid"):
-            return HttpResponse(400, b"is no AdmissionReview\n")
-        response = {"uid": asked["uid"], **self._review_request(asked)}
-        whole = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
-        return HttpResponse(200, orjson.dumps(whole), "application/json")
+            return HttpResponse(400, b"the body is not JSON\n")
+        request_fields = get_field(review, ("request",))
+        is_review = get_field(review, ("kind",)) == "AdmissionReview"
+        if not is_review or not isinstance(request_fields, dict) or not request_fields.get("uid"):
+            return HttpResponse(400, b"the body is not an AdmissionReview with a request\n")
+        response = {"uid": request_fields["uid"], **self._review_request(request_fields)}
+        answer = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
+        return HttpResponse(200, orjson.dumps(answer), "application/json")
 
     def _review_request(self, admission_request: Mapping[str, Any]) -> dict[str, Any]:
         value, old = admission_request.get("object"), admission_request.get("oldObject")
         if admission_request.get("operation") not in ("CREATE", "UPDATE") or not isinstance(value, dict):
             return {"allowed": True}
         if isinstance(old, dict) and _select_policy_fields(value) == _select_policy_fields(old):
-            # Whoever takes a finalizer off must not be held up by what was let in before.
+            # Removing a finalizer must work for an object that was stored before the policy existed.
             return {"allowed": True}
-        began = time.monotonic()
-        try:
-            verdict = evaluate_objects(self.policies, [_with_stored_name(value, admission_request)])
-            word, findings = verdict.decision, verdict.active_findings
-            lost = [gap.reason for gap in verdict.coverage.gaps if gap.is_fatal]
-        except GateError as error:
-            word, findings, lost = "incomplete", [], [str(error)]
-        self._metrics.verdict_seconds.labels("admission").observe(time.monotonic() - began)
-        self._metrics.verdicts.labels("admission", word).inc()
-        warnings = [_format_finding(one)[:MAX_WARNING_LENGTH] for one in findings if one.severity != "error"][
-            :MAX_REPORTED_FINDINGS
-        ]
-        errors = [one for one in findings if one.severity == "error"]
+        decision, findings, gaps = self._evaluate(_with_stored_name(value, admission_request))
+        errors = [finding for finding in findings if finding.severity == "error"]
+        warnings = [
+            _format_finding(finding)[:MAX_WARNING_LENGTH] for finding in findings if finding.severity != "error"
+        ][:MAX_REPORTED_FINDINGS]
         if errors:
-            return {
-                "allowed": False,
-                "status": _build_denial_status(errors),
-                **({"warnings": warnings} if warnings else {}),
-            }
-        if word == "incomplete":
-            reason = f"gatekeeper could not judge it: {'; '.join(lost[:MAX_REPORTED_FINDINGS])}"
-            log_event(
-                "error",
-                reason,
-                controller="admission",
-                kind=get_field(admission_request, ("kind", "kind")),
-                name=admission_request.get("name"),
-            )
+            denial = {"allowed": False, "status": _build_denial_status(errors)}
+            return {**denial, **({"warnings": warnings} if warnings else {})}
+        if decision == "incomplete":
+            reason = f"gatekeeper could not check it: {'; '.join(gaps[:MAX_REPORTED_FINDINGS])}"
+            kind, name = get_field(admission_request, ("kind", "kind")), admission_request.get("name")
+            log_event("error", reason, controller="admission", kind=kind, name=name)
             if not self._is_fail_open:
                 return {"allowed": False, "status": {"code": 500, "reason": "InternalError", "message": reason}}
             warnings = [reason[:MAX_WARNING_LENGTH], *warnings]
         return {"allowed": True, **({"warnings": warnings} if warnings else {})}
 
+    def _evaluate(self, value: Object) -> tuple[str, Sequence[Finding], list[str]]:
+        """Check an object: the decision, the findings that count, and the reasons of fatal gaps."""
+        started_at = time.monotonic()
+        try:
+            verdict = evaluate_objects(self.policies, [value])
+            decision, findings = verdict.decision, verdict.active_findings
+            gaps = [gap.reason for gap in verdict.coverage.gaps if gap.is_fatal]
+        except GateError as error:
+            decision, findings, gaps = "incomplete", [], [str(error)]
+        self._metrics.verdict_seconds.labels("admission").observe(time.monotonic() - started_at)
+        self._metrics.verdicts.labels("admission", decision).inc()
+        return decision, findings, gaps
+
 
 def _select_policy_fields(value: Mapping[str, Any]) -> object:
-    """All that policies are about: also labels and annotations, but not who manages an object, or waits for its end."""
+    """Return the fields that policies check: with labels and annotations, without field managers and finalizers."""
     metadata = value.get("metadata") or {}
-    few = {key: metadata.get(key) or None for key in ("labels", "annotations")}
-    return few, {key: held for key, held in value.items() if key not in ("metadata", "status")}
+    checked_metadata = {key: metadata.get(key) or None for key in ("labels", "annotations")}
+    return checked_metadata, {key: field for key, field in value.items() if key not in ("metadata", "status")}
 
 
 def _with_stored_name(value: Object, admission_request: Mapping[str, Any]) -> Object:
-    """An object with the name and namespace under which it is stored; a new one may have no name yet."""
+    """Return an object with the name and namespace it will be stored under; a new object may have no name yet."""
     metadata = dict(value.get("metadata") or {})
     if not metadata.get("name"):
         metadata["name"] = admission_request.get("name") or f"{metadata.get('generateName', '')}new"
@@ -217,7 +238,7 @@ def _format_finding(finding: Finding) -> str:
 
 
 def _build_denial_status(errors: Sequence[Finding]) -> dict[str, Any]:
-    told = [_format_finding(one) for one in errors[:MAX_REPORTED_FINDINGS]]
+    messages = [_format_finding(finding) for finding in errors[:MAX_REPORTED_FINDINGS]]
     if len(errors) > MAX_REPORTED_FINDINGS:
-        told.append(f"and {len(errors) - MAX_REPORTED_FINDINGS} more")
-    return {"code": 403, "reason": "Forbidden", "message": "; ".join(told)}
+        messages.append(f"and {len(errors) - MAX_REPORTED_FINDINGS} more")
+    return {"code": 403, "reason": "Forbidden", "message": "; ".join(messages)}

@@ -141,9 +141,9 @@ def test_other_policies_count_when_they_can_be_used_and_what_cannot_be_judged_is
     repository(tmp_path, "package main\n\nimport rego.v1\n\ndeny contains 1 if nothing.of.that(\n")
     asked.reload_if_changed()
     closed = answered(asked, review(pod))
-    assert closed["allowed"] is False and "could not judge" in closed["status"]["message"]
+    assert closed["allowed"] is False and "gatekeeper could not check it: " in closed["status"]["message"]
     opened = answered(AdmissionReviewer(tmp_path, None, True, Metrics()), review(pod))
-    assert opened["allowed"] and "could not judge" in opened["warnings"][0]
+    assert opened["allowed"] and "gatekeeper could not check it: " in opened["warnings"][0]
 
 
 @pytest.fixture(scope="module")
