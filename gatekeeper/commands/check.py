@@ -15,7 +15,7 @@ from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.gate import cache_key
 from gatekeeper.gate import run as gate_run
-from gatekeeper.host import atomic_file, cache, git, lockfile
+from gatekeeper.host import atomic_file, cache, git_history, git_state, lockfile
 from gatekeeper.model import Verdict
 from gatekeeper.report.formats import FORMATS, render_report
 from gatekeeper.secret_value import SecretBytes
@@ -78,16 +78,16 @@ def check(arguments: list[str]) -> int:
     _reject_conflicting_options(given)
     paths = given.paths or [Path.cwd()]
     root = config.find_root(paths[0].resolve())
-    base = git.find_merge_base(root, given.since) if given.since else ""
+    base = git_history.find_merge_base(root, given.since) if given.since else ""
     # Git is asked for several things at once: together they take as long as the rest of a quick run.
     with ThreadPoolExecutor(3) as pool:
-        revision = pool.submit(git.describe_revision, root)
+        revision = pool.submit(git_state.describe_revision, root)
         # What is staged is compared with the last commit.
-        last = pool.submit(git.get_head_commit, root) if given.staged else None
-        waiting = pool.submit(git.list_staged_files, root) if given.staged else None
+        last = pool.submit(git_state.get_head_commit, root) if given.staged else None
+        waiting = pool.submit(git_state.list_staged_files, root) if given.staged else None
         settings = _load_settings(given, root)
         kept = None if given.no_cache else cache.open_cache(cache_key.identify_installation())
-        changed = waiting.result() if waiting else git.list_changed_files(root, base) if base else None
+        changed = waiting.result() if waiting else git_state.list_changed_files(root, base) if base else None
         run = gate_run.CheckRequest(
             root,
             given.paths or [root],
@@ -111,7 +111,7 @@ def check(arguments: list[str]) -> int:
         before = gate_run.check_commit(
             base, run, named, lambda copy: _apply_flags(config.load(copy, given.config, settings.toolchain), given)
         )
-        verdict = impact.mark_preexisting(verdict, before, git.list_renames(root, base))
+        verdict = impact.mark_preexisting(verdict, before, git_history.list_renames(root, base))
     if given.write_baseline:
         return _write_baseline(verdict, root, settings)
     for name, file in outputs:
@@ -143,7 +143,7 @@ def _reject_conflicting_options(args: argparse.Namespace) -> None:
 
 
 def _load_settings(args: argparse.Namespace, root: Path) -> config.Config:
-    held = git.read_staged_file(root, config.CONFIG_FILE) if args.staged and not args.config else None
+    held = git_state.read_staged_file(root, config.CONFIG_FILE) if args.staged and not args.config else None
     if args.staged and not args.config:
         tools = lockfile.load(root)
         settings = config.Config(toolchain=tools) if held is None else config.parse(held, config.CONFIG_FILE, tools)

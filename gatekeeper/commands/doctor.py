@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gatekeeper import __version__, config
 from gatekeeper.errors import GateError, ToolError
 from gatekeeper.gate import cache_key
-from gatekeeper.host import cache, git, lockfile, toolchain
+from gatekeeper.host import cache, git_state, lockfile, toolchain
 from gatekeeper.kube import cel
 from gatekeeper.workspace import documents, tree
 
@@ -82,7 +82,7 @@ def _check_repository(root: Path) -> Iterator[DoctorCheck]:
     except GateError as error:
         yield DoctorCheck("config", False, str(error))
     is_git = (root / ".git").exists()
-    version = git.get_version(root)
+    version = git_state.get_version(root)
     yield DoctorCheck(
         "git", bool(version) if is_git else bool(version) or None, version or "git is not installed, or does not answer"
     )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gatekeeper import config
 from gatekeeper.errors import UsageError
-from gatekeeper.host import atomic_file, git
+from gatekeeper.host import atomic_file, git_state
 
 PACKAGE_FOLDER = Path(__file__).parent.parent
 SCAFFOLD_FOLDER = PACKAGE_FOLDER / "scaffold"
@@ -130,7 +130,7 @@ def _collect_answers(args: argparse.Namespace, root: Path, is_new: bool) -> Init
             raise UsageError(f"`{word}`: a name takes small letters, digits and `-`, as Kubernetes does")
     if not environments or len(set(environments)) != len(environments):
         raise UsageError("--environments needs names, each once: production,staging")
-    url = args.repository or git.get_origin_url(root) or f"https://git.example.com/{said['name']}.git"
+    url = args.repository or git_state.get_origin_url(root) or f"https://git.example.com/{said['name']}.git"
     return InitAnswers(environments=environments, repository=url, **said)
 
 

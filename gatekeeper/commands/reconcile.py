@@ -22,7 +22,7 @@ from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import GateError, UsageError
 from gatekeeper.flux import reconcile_order
 from gatekeeper.flux import source as flux_source
-from gatekeeper.host import atomic_file, git
+from gatekeeper.host import atomic_file, git_state
 from gatekeeper.model import Verdict, format_path
 from gatekeeper.terminal import object_io
 from gatekeeper.terminal.progress import show_progress
@@ -212,10 +212,10 @@ def _build_parser() -> argparse.ArgumentParser:
 
 def _format_revision(root: Path) -> str:
     """The revision as Flux writes it; with a mark where the work tree is not what was committed."""
-    found = git.describe_revision(root)
+    found = git_state.describe_revision(root)
     if found is None:
         return "unknown"
-    return f"{git.get_branch(root) or 'HEAD'}@sha1:{found}"
+    return f"{git_state.get_branch(root) or 'HEAD'}@sha1:{found}"
 
 
 def _print_result(result: ReconcileResult) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gatekeeper import __version__
 from gatekeeper.config import Config
-from gatekeeper.host import git
+from gatekeeper.host import git_state
 
 MAX_IGNORED_FILES = 20_000
 
@@ -42,7 +42,7 @@ def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | N
     Args:
         is_staged: whether the index is judged, and not the work tree.
     """
-    state = git.read_state(root) if (root / ".git").exists() else None
+    state = git_state.read_state(root) if (root / ".git").exists() else None
     if state is None or len(state.ignored_files) > MAX_IGNORED_FILES:
         return None
     differing = frozenset[str]() if is_staged else state.changed_files | state.new_files

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper import config
 from gatekeeper.gate import cache_key, shards, verdict_codec
-from gatekeeper.host import cache, git
+from gatekeeper.host import cache, git_export, git_history, git_state
 from gatekeeper.model import Verdict
 from gatekeeper.secret_value import SecretBytes
 
@@ -103,7 +103,7 @@ def _check_incrementally(
         else None
     )
     # The index is judged: where the work tree differs from it, the file at hand is another.
-    if known is None or files is None or (request.is_staged and git.has_unstaged_changes(request.root, files)):
+    if known is None or files is None or (request.is_staged and git_state.has_unstaged_changes(request.root, files)):
         return None
     from gatekeeper.gate import incremental
 
@@ -131,9 +131,9 @@ def _run_pipeline(request: CheckRequest, observer: pipeline.Observer | None) -> 
     def judge(root: Path, paths: Sequence[Path], settings: config.Config) -> Verdict:
         return pipeline.run_check(workspace_tree.build_tree(paths, root, settings.exclude), settings, asked, observer)
 
-    if not request.is_staged or git.is_equal_to_index(request.root):
+    if not request.is_staged or git_state.is_equal_to_index(request.root):
         return judge(request.root, request.paths, request.settings)
-    with git.checkout_index(request.root) as copy:
+    with git_export.checkout_index(request.root) as copy:
         return judge(copy, [copy], config.anchor_paths(request.settings, request.root))
 
 
@@ -141,9 +141,9 @@ def _make_base_file_reader(request: CheckRequest) -> Callable[[str], bytes | Non
     """What gives a changed file as it was at the base; None for files that are new, or did not change."""
     if not request.base_commit or request.changed_files is None:
         return None
-    changed, old_names = request.changed_files, git.list_renames(request.root, request.base_commit)
+    changed, old_names = request.changed_files, git_history.list_renames(request.root, request.base_commit)
     return lambda file: (
-        git.read_file_at_commit(request.root, request.base_commit, old_names.get(file, file))
+        git_history.read_file_at_commit(request.root, request.base_commit, old_names.get(file, file))
         if file in changed
         else None
     )
@@ -190,7 +190,7 @@ def check_commit(
     from gatekeeper.gate import pipeline
     from gatekeeper.workspace import tree as workspace_tree
 
-    with git.checkout_commit(request.root, commit) as copy:
+    with git_export.checkout_commit(request.root, commit) as copy:
         own = load_config(copy)
         settings = config.anchor_paths(own, request.root)
         tree = workspace_tree.build_tree([copy], copy, settings.exclude)

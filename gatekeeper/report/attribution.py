@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper.host import git
+from gatekeeper.host import git_history, git_state
 from gatekeeper.model import Finding, Location
 
 NO_OWNER = "nobody named"
@@ -114,7 +114,7 @@ def find_ages(root: Path, findings: Sequence[Finding], now: float | None = None)
     files = dict.fromkeys(finding.location.file for finding in findings if finding.location.line is not None)
     end = time.monotonic() + MAX_BLAME_SECONDS
     known: Mapping[str, Mapping[int, int]] = {}
-    if files and git.describe_revision(root) is not None:
+    if files and git_state.describe_revision(root) is not None:
         with ThreadPoolExecutor() as pool:
             known = dict(zip(files, pool.map(lambda file: _read_line_times(root, file, end), files), strict=True))
     today = now if now is not None else datetime.datetime.now(tz=datetime.UTC).timestamp()
@@ -127,7 +127,7 @@ def find_ages(root: Path, findings: Sequence[Finding], now: float | None = None)
 
 
 def _read_line_times(root: Path, file: str, deadline: float) -> Mapping[int, int]:
-    return git.read_line_times(root, file) if time.monotonic() < deadline else {}
+    return git_history.read_line_times(root, file) if time.monotonic() < deadline else {}
 
 
 def _count_days_since(changed_at: int | None, now: float) -> int | None:

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gatekeeper.errors import SealError
-from gatekeeper.host import git
+from gatekeeper.errors import SealError, ToolError, UsageError
+from gatekeeper.host import git_history, git_state
 from gatekeeper.sops import sops_file
 
 # More commits of one file are not looked through.
@@ -20,7 +20,7 @@ def warn_about_history(plaintext_files: Sequence[Path]) -> None:
     here = [file for file in plaintext_files if str(file) != "-"]
     for folder in dict.fromkeys(file.absolute().parent for file in here):
         names = [file.name for file in here if file.absolute().parent == folder]
-        known = git.find_ever_tracked(folder, names)
+        known = git_history.find_ever_tracked(folder, names)
         for file in (file for file in here if file.absolute().parent == folder and file.name in known):
             _warn_file(file)
 
@@ -29,7 +29,7 @@ def _warn_file(plaintext_file: Path) -> None:
     first = next(
         (
             commit
-            for commit in git.list_file_commits(plaintext_file)[:MAX_COMMITS]
+            for commit in git_history.list_file_commits(plaintext_file)[:MAX_COMMITS]
             if _is_plain(plaintext_file, commit.sha)
         ),
         None,
@@ -51,24 +51,31 @@ def replace_in_index(plaintext_file: Path, sealed_file: Path) -> None:
         SealError: Git does not do it.
     """
     if plaintext_file.resolve() != sealed_file.resolve():
-        if git.is_tracked(plaintext_file) and not git.untrack_file(plaintext_file):
+        try:
+            if git_state.is_tracked(plaintext_file):
+                git_state.untrack_file(plaintext_file)
+        except ToolError as error:
             raise SealError(
                 f"{plaintext_file}: Git does not take it out of its index; run `git rm --cached {plaintext_file}`"
-            )
+            ) from error
         sys.stderr.write(
             f"{plaintext_file}: no longer in Git's index; the file itself is still there, delete it or ignore it\n"
         )
-    if not git.add_file(sealed_file):
-        raise SealError(f"{sealed_file}: Git does not take it into its index; is it in a repository, and not ignored?")
+    try:
+        git_state.add_file(sealed_file)
+    except (ToolError, UsageError) as error:
+        raise SealError(
+            f"{sealed_file}: Git does not take it into its index; is it in a repository, and not ignored?"
+        ) from error
 
 
 def _is_plain(file: Path, commit: str) -> bool:
-    content = git.read_file_at_commit(file.absolute().parent, commit, file.name)
+    content = git_history.read_file_at_commit(file.absolute().parent, commit, file.name)
     return content is not None and not _is_sealed(file, content)
 
 
 def _is_staged_plain(file: Path) -> bool:
-    content = git.read_staged_file(file.absolute().parent, file.name)
+    content = git_state.read_staged_file(file.absolute().parent, file.name)
     return content is not None and not _is_sealed(file, content)
 
 

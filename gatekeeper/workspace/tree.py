@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gatekeeper.errors import UsageError
-from gatekeeper.host import git
+from gatekeeper.host import git_state
 from gatekeeper.model import Gap
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
@@ -92,7 +92,7 @@ def build_tree(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tre
         start = path.resolve()
         if not start.is_relative_to(root):
             raise UsageError(f"{path}: lies outside of the repository {root}")
-        found = git.list_files(root, start) if (root / ".git").exists() else None
+        found = git_state.list_files(root, start) if (root / ".git").exists() else None
         files.update(_walk(root, start, ordinary, gaps) if found is None else found)
     kept: list[str] = []
     for file in sorted(files):

@@ -14,7 +14,7 @@ from gatekeeper import config
 from gatekeeper.engines.rego import bundles
 from gatekeeper.engines.rego.bundles import Bundle
 from gatekeeper.gate import pipeline
-from gatekeeper.host import git
+from gatekeeper.host import git_history, git_state
 from gatekeeper.model import Finding
 from gatekeeper.workspace import tree
 from tests.conftest import Repository, command, needs, verdict_of
@@ -158,7 +158,9 @@ def test_whatever_a_change_breaks_is_told_by_the_part_as_by_the_whole(committed:
     for _ in range(luck.randint(1, 3)):
         edit(committed, luck)
     after = all_findings(committed)
-    part = all_findings(committed, git.list_changed_files(committed, git.find_merge_base(committed, "HEAD")))
+    part = all_findings(
+        committed, git_state.list_changed_files(committed, git_history.find_merge_base(committed, "HEAD"))
+    )
     assert after - before <= part <= after
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.errors import UsageError
-from gatekeeper.host import git
+from gatekeeper.host import git_state
 from gatekeeper.workspace import tree as workspace_tree
 from tests.conftest import Repository
 
@@ -66,15 +66,15 @@ def test_a_path_outside_of_the_repository_is_refused(cloned: Path, tmp_path: Pat
 
 
 def test_the_revision_tells_whether_the_work_tree_differs(cloned: Path) -> None:
-    clean = git.describe_revision(cloned)
+    clean = git_state.describe_revision(cloned)
     assert clean and len(clean) == 40
     (cloned / "a.yaml").write_text("a: 2\n")
-    assert git.describe_revision(cloned) == f"{clean}-dirty"
-    assert git.describe_revision(cloned / "sub") == f"{clean}-dirty"
+    assert git_state.describe_revision(cloned) == f"{clean}-dirty"
+    assert git_state.describe_revision(cloned / "sub") == f"{clean}-dirty"
 
 
 def test_outside_of_git_there_is_no_revision(tmp_path: Path) -> None:
-    assert git.describe_revision(tmp_path) is None
+    assert git_state.describe_revision(tmp_path) is None
 
 
 def test_a_repositorys_own_git_settings_start_no_program(cloned: Path, tmp_path: Path) -> None:
@@ -84,5 +84,5 @@ def test_a_repositorys_own_git_settings_start_no_program(cloned: Path, tmp_path:
     hook.chmod(0o755)
     run_git(cloned, "config", "core.fsmonitor", str(hook))
     files(cloned)
-    git.describe_revision(cloned)
+    git_state.describe_revision(cloned)
     assert not mark.exists()

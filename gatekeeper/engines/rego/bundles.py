@@ -21,7 +21,7 @@ from gatekeeper.config import CONFIG_FILE
 from gatekeeper.engines.rego import bundle_signatures, loader
 from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.errors import PolicyError
-from gatekeeper.host import git
+from gatekeeper.host import git_export
 from gatekeeper.model import Gap
 from gatekeeper.workspace import documents
 
@@ -258,9 +258,9 @@ def _read_from_git(root: Path, bundle: Bundle, should_fetch: bool) -> BundleFile
         )
     local = (root / place).resolve()
     if local.is_dir():
-        content = git.archive_revision(local, revision)
+        content = git_export.archive_revision(local, revision)
     elif should_fetch:
-        content = git.fetch_archive(place, revision)
+        content = git_export.fetch_archive(place, revision)
     else:
         raise PolicyError(
             f"{bundle.source} is not here, and `check` fetches nothing; run `gatekeeper policy pull` first"
