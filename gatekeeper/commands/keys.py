@@ -135,8 +135,8 @@ def _write_private_keys(args: argparse.Namespace, key_secrets: list[dict[str, An
             raise UsageError(f"{args.private}: is written as SOPS with --age; give it the ending .yaml")
         chosen = ("--age", ",".join(args.age), "--encrypted-regex", "^data$")
         # Recipients are named here: no `.sops.yaml` that happens to lie above has a say.
-        where = sops_cli.SopsTarget(args.private.absolute(), None)
-        content = sops_cli.encrypt(SecretBytes(content), where, chosen, sops_cli.TIMEOUT_SECONDS)
+        where = sops_cli.SopsTarget(args.private.absolute(), None, chosen)
+        content = sops_cli.encrypt(SecretBytes(content), where)
     atomic_file.write(args.private, content, 0o600)
 
 

@@ -12,10 +12,9 @@ from typing import NamedTuple
 from gatekeeper.config import CERTIFICATE_FOLDER
 from gatekeeper.errors import SealError, UsageError
 from gatekeeper.host import atomic_file
-from gatekeeper.model import get_field
 from gatekeeper.sealedsecrets import in_place_edit, keyring, sealedsecret
 from gatekeeper.sealedsecrets.keyring import SealingCertificate, SealingKey
-from gatekeeper.sealedsecrets.scope import SEALED_WITH_ANNOTATION
+from gatekeeper.sealedsecrets.scope import find_sealed_with
 from gatekeeper.terminal.object_io import load_certificate, load_private_keys, read_input
 from gatekeeper.workspace import documents
 
@@ -156,7 +155,7 @@ def _reseal_file(path: Path, keys: list[SealingKey], certificate: SealingCertifi
                     changes[text] = new
         except SealError as error:
             raise SealError(f"{path}:{document.start[0]}: {error}") from error
-        mark = get_field(value, ("metadata", "annotations", SEALED_WITH_ANNOTATION))
-        if isinstance(mark, str) and mark != certificate.fingerprint and changes:
-            changes.setdefault(mark, certificate.fingerprint)
+        _, sealed_with = find_sealed_with(value)
+        if sealed_with not in ("", certificate.fingerprint) and changes:
+            changes.setdefault(sealed_with, certificate.fingerprint)
     return ResealResult(old, in_place_edit.replace_texts(old, changes, str(path)), marks)

@@ -51,9 +51,10 @@ def seal(arguments: list[str]) -> int:
     ]
     _write_output(given.to, format_objects(found, form))
     if given.file:
-        if given.replace:
-            plaintext_history.replace_in_index(given.file, given.to)
-        plaintext_history.warn_about_history([given.file])
+        if given.replace and (note := plaintext_history.replace_in_index(given.file, given.to)):
+            sys.stderr.write(f"{note}\n")
+        for warning in plaintext_history.find_warnings([given.file]):
+            sys.stderr.write(f"warning: {warning}\n")
     return 0
 
 
@@ -116,8 +117,8 @@ def _merge_values(args: argparse.Namespace, certificate: SealingCertificate) -> 
     found = list(parse_objects(read_input(args.file), str(args.file or "-")))
     if more or len(found) != 1 or held.get("kind") != sealedsecret.KIND:
         raise SealError(f"{target}: --merge-into takes one Secret, and a file with one SealedSecret")
-    mark = get_field(held, ("metadata", "annotations", sealedsecrets_scope.SEALED_WITH_ANNOTATION))
-    if isinstance(mark, str) and mark != certificate.fingerprint:
+    _, sealed_with = sealedsecrets_scope.find_sealed_with(held)
+    if sealed_with and sealed_with != certificate.fingerprint:
         raise SealError(
             f"{target}: is sealed with another certificate; use that one, or `gatekeeper reseal` the file first"
         )

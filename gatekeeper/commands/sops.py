@@ -58,14 +58,14 @@ def sops(arguments: list[str]) -> int:
             if given.replace:
                 plaintext_history.replace_in_index(path, path)
             return f"as it is   {path}"
-        writing.write(path, sops_cli.encrypt(plain, sops_cli.resolve_target(path), more, given.timeout))
+        writing.write(path, sops_cli.encrypt(plain, sops_cli.resolve_target(path, more, given.timeout)))
         if given.replace:
             plaintext_history.replace_in_index(path, path)
         return f"encrypted  {path}"
 
     def change(path: Path) -> str:
         before = read_input(path)
-        after = sops_cli.change_file(given.action, before, sops_cli.resolve_target(path), more, given.timeout)
+        after = sops_cli.change_file(given.action, before, sops_cli.resolve_target(path, more, given.timeout))
         if before == after:
             return f"as it is   {path}"
         writing.write(path, after)
@@ -74,7 +74,8 @@ def sops(arguments: list[str]) -> int:
     if given.action != "encrypt":
         return _run_each(paths, change, given.jobs)
     status = _run_each(paths, encrypt, given.jobs)
-    plaintext_history.warn_about_history(paths)
+    for warning in plaintext_history.find_warnings(paths):
+        sys.stderr.write(f"warning: {warning}\n")
     return status
 
 
@@ -164,7 +165,7 @@ def _decrypt_files(args: argparse.Namespace, sops_arguments: Sequence[str]) -> i
         raise UsageError("sops decrypt: prints several files only where all are YAML; name one")
 
     def opened(path: Path) -> SecretBytes:
-        return sops_cli.decrypt(read_input(path), sops_cli.resolve_target(path), sops_arguments, args.timeout)
+        return sops_cli.decrypt(read_input(path), sops_cli.resolve_target(path, sops_arguments, args.timeout))
 
     with ThreadPoolExecutor(max(args.jobs, 1)) as pool:
         # All are opened before the first is printed: half of a list is worse than none.
@@ -181,7 +182,7 @@ def _edit_files(args: argparse.Namespace, sops_arguments: Sequence[str]) -> int:
         before = read_input(path) if path.exists() else b""
         if not sops_file.is_sops_file(path.name, before):
             raise SealError(f"{path}: is not encrypted with sops; `gatekeeper sops encrypt` it first")
-        after = sops_cli.edit_file(before, sops_cli.resolve_target(path), sops_arguments)
+        after = sops_cli.edit_file(before, sops_cli.resolve_target(path, sops_arguments))
         if after != before:
             writing.write(path, after)
         sys.stdout.write(f"{'as it is ' if after == before else 'edited   '}  {path}\n")
@@ -205,9 +206,8 @@ def _change_value(args: argparse.Namespace, sops_arguments: Sequence[str]) -> in
     before = read_input(file)
     if not sops_file.is_sops_file(file.name, before):
         raise SealError(f"{file}: is not encrypted with sops; `gatekeeper sops encrypt` it first")
-    after = sops_cli.change_file(
-        args.action, before, sops_cli.resolve_target(file), sops_arguments, args.timeout, index, value
-    )
+    target = sops_cli.resolve_target(file, sops_arguments, args.timeout)
+    after = sops_cli.change_file(args.action, before, target, index, value)
     writing.write(file, after)
     sys.stdout.write(f"{'as it is' if after == before else args.action}  {file} {field}\n")
     return 0

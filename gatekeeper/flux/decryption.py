@@ -98,8 +98,7 @@ def _open_keyring(pgp_keys: Sequence[SecretBytes]) -> Iterator[str]:
 
 
 def _decrypt_object(value: Object, age_keys: SecretBytes, keyring: str, toolchain: Toolchain) -> Object:
-    plain = sops_cli.decrypt_with_keys(
-        orjson.dumps(value), age_keys, str(entry_of(value)), TIMEOUT_SECONDS, keyring, toolchain
-    )
+    keys = sops_cli.SopsKeys(age_keys, keyring)
+    plain = sops_cli.decrypt_with_keys(orjson.dumps(value), str(entry_of(value)), keys, TIMEOUT_SECONDS, toolchain)
     found: Object = orjson.loads(plain.reveal())
     return found

@@ -1,8 +1,8 @@
-"""One sealed value, as kubeseal and the sealed-secrets controller write it.
+"""Encryption and decryption of one sealed value, compatible with kubeseal and the sealed-secrets controller.
 
     base64( length of the RSA part, two bytes ‖ RSA-OAEP-SHA256(session key, label) ‖ AES-256-GCM(session key, value) )
 
-The nonce is all zeros, because a session key is used once. Source: sealed-secrets `pkg/crypto/crypto.go`.
+The nonce is zero because each session key is used once. Source: sealed-secrets `pkg/crypto/crypto.go`.
 """
 
 from __future__ import annotations
@@ -21,55 +21,61 @@ from gatekeeper.errors import SealError
 from gatekeeper.sealedsecrets.wire_format import HEADER_BYTES, KEY_BYTES, split_sealed_value
 from gatekeeper.secret_value import SecretBytes
 
-
-class WrongKeyError(SealError):
-    """No key at hand opens a value: it is for another key, or was sealed for another place."""
-
-
 NONCE = bytes(12)
-# What Kubernetes takes in one Secret.
+# The size limit of a Secret in Kubernetes.
 MAX_VALUE_BYTES = 1024 * 1024
 
 
+class WrongKeyError(SealError):
+    """None of the available keys decrypts a value: it is sealed for another key, or for another name or namespace."""
+
+
 def seal_value(value: SecretBytes, key: RSAPublicKey, label: bytes) -> str:
-    """A value, sealed for the owner of a key under a label.
+    """Encrypt a value for the owner of a public key.
+
+    Args:
+        label: binds the value to its scope; see `scope.build_label`.
 
     Raises:
-        SealError: it is larger than a Secret can be.
+        SealError: the value is larger than a Secret can be.
     """
     if len(value) > MAX_VALUE_BYTES:
-        raise SealError(f"a value of {len(value)} bytes: a Secret holds {MAX_VALUE_BYTES} at most")
-    session = os.urandom(KEY_BYTES)
-    locked = key.encrypt(session, _build_padding(label))
-    closed = AESGCM(session).encrypt(NONCE, value.reveal(), None)
-    return base64.b64encode(len(locked).to_bytes(HEADER_BYTES, "big") + locked + closed).decode("ascii")
+        raise SealError(f"the value has {len(value)} bytes; a Secret holds at most {MAX_VALUE_BYTES}")
+    session_key = os.urandom(KEY_BYTES)
+    encrypted_key = key.encrypt(session_key, _build_padding(label))
+    ciphertext = AESGCM(session_key).encrypt(NONCE, value.reveal(), None)
+    header = len(encrypted_key).to_bytes(HEADER_BYTES, "big")
+    return base64.b64encode(header + encrypted_key + ciphertext).decode("ascii")
 
 
 def unseal_value(text: str, keys: Iterable[RSAPrivateKey], label: bytes) -> tuple[SecretBytes, RSAPrivateKey]:
-    """The value and the key that opened it, of several keys the first that fits.
+    """Decrypt a value; return it and the key that decrypted it.
+
+    Args:
+        keys: the keys to try, in order.
 
     Raises:
-        WrongKey: none of the keys opens it under this label.
-        SealError: the text is no sealed value, or was changed.
+        WrongKeyError: none of the keys decrypts it under this label.
+        SealError: the text is not a sealed value, or was changed.
     """
-    locked, closed = split_sealed_value(text)
-    tried = 0
+    encrypted_key, ciphertext = split_sealed_value(text)
+    has_key_of_size = False
     for key in keys:
-        if key.key_size != len(locked) * 8:
+        if key.key_size != len(encrypted_key) * 8:
             continue
-        tried += 1
+        has_key_of_size = True
         try:
-            session = key.decrypt(locked, _build_padding(label))
+            session_key = key.decrypt(encrypted_key, _build_padding(label))
         except ValueError:
             continue
         try:
-            return SecretBytes(AESGCM(session).decrypt(NONCE, closed, None)), key
+            return SecretBytes(AESGCM(session_key).decrypt(NONCE, ciphertext, None)), key
         except (InvalidTag, ValueError):
-            raise SealError("was changed after it was sealed: its tag does not fit; seal it again") from None
-    if not tried:
-        raise WrongKeyError(f"is sealed for a key of {len(locked) * 8} bits, and there is none among the keys")
+            raise SealError("was changed after it was sealed: its tag does not match; seal it again") from None
+    if not has_key_of_size:
+        raise WrongKeyError(f"is sealed for a key of {len(encrypted_key) * 8} bits; none of the keys has this size")
     raise WrongKeyError(
-        "none of the keys opens it: it is sealed for another key, or for another name, namespace or scope"
+        "none of the keys decrypts it: it is sealed for another key, or for another name, namespace or scope"
     )
 
 

@@ -1,4 +1,4 @@
-"""Changing sealed values in a file, and nothing else: comments, order, quotes and the other values stay as they are."""
+"""Edits of sealed values in a file that keep comments, order, quotes and all other values."""
 
 from __future__ import annotations
 
@@ -15,41 +15,42 @@ ENCRYPTED_DATA_PATH = ("spec", "encryptedData")
 
 
 def replace_texts(content: str, changes: Mapping[str, str], name: str) -> str:
-    """A text in which some texts stand for others.
+    """Replace texts in a file's content.
 
     Args:
-        changes: the new text for each old one, which must stand there exactly once.
+        changes: the new text for each old text, which must occur exactly once.
+        name: the file, for messages.
 
     Raises:
-        SealError: one does not, as where a value is written over several lines.
+        SealError: an old text does not occur exactly once, for example because it spans several lines.
     """
     for old, new in changes.items():
         if content.count(old) != 1:
             raise SealError(
-                f"{name}: a sealed value is written over several lines, or twice; write it on one line first"
+                f"{name}: a sealed value spans several lines or occurs twice; write each value once, on one line"
             )
         content = content.replace(old, new)
     return content
 
 
 def set_values(content: str, changes: Mapping[str, str], name: str) -> str:
-    """The text of one SealedSecret with other or more sealed values, by key.
+    """Set sealed values, by key, in the content of a file with one SealedSecret.
 
     Raises:
-        SealError: the text holds several objects, or cannot be changed in place.
+        SealError: the file does not hold exactly one object, or cannot be edited in place.
     """
     parsed, failure = documents.parse(content.encode())
     if failure is not None or len(parsed) != 1:
         raise SealError(f"{name}: must hold exactly one SealedSecret")
     value = documents.to_value(parsed[0])
-    held = get_field(value, ENCRYPTED_DATA_PATH)
-    held = held if isinstance(held, dict) else {}
+    encrypted_data = get_field(value, ENCRYPTED_DATA_PATH)
+    encrypted_data = encrypted_data if isinstance(encrypted_data, dict) else {}
     if content.lstrip().startswith("{"):
         return _set_json_values(value, changes)
-    known = {str(held[key]): text for key, text in changes.items() if key in held}
-    content = replace_texts(content, known, name)
-    new = {key: text for key, text in changes.items() if key not in held}
-    return _append_values(content, new, name) if new else content
+    replacements = {str(encrypted_data[key]): text for key, text in changes.items() if key in encrypted_data}
+    content = replace_texts(content, replacements, name)
+    additions = {key: text for key, text in changes.items() if key not in encrypted_data}
+    return _append_values(content, additions, name) if additions else content
 
 
 def _set_json_values(value: dict[str, Any], changes: Mapping[str, str]) -> str:
@@ -59,15 +60,17 @@ def _set_json_values(value: dict[str, Any], changes: Mapping[str, str]) -> str:
 
 
 def _append_values(content: str, additions: Mapping[str, str], name: str) -> str:
-    """The text with more values behind the last one, indented as that is."""
+    """Insert values after the last value, with the same indentation."""
     [document] = documents.parse(content.encode())[0]
-    held = get_field(documents.to_value(document), ENCRYPTED_DATA_PATH)
+    encrypted_data = get_field(documents.to_value(document), ENCRYPTED_DATA_PATH)
     lines = content.splitlines(keepends=True)
-    places = [document.locate((*ENCRYPTED_DATA_PATH, key), True) for key in held or {}]
-    if not places:
-        raise SealError(f"{name}: has no value yet to put others beside; seal it as a whole")
-    line, column = max((line, column) for _, line, column in places)
-    if len({line for _, line, _ in places}) < len(places) or not lines[line - 1].endswith("\n"):
-        raise SealError(f"{name}: its values stand on one line, or the last line has no end; write one a line first")
+    locations = [document.locate((*ENCRYPTED_DATA_PATH, key), True) for key in encrypted_data or {}]
+    if not locations:
+        raise SealError(f"{name}: has no sealed value to add others after; seal the whole Secret instead")
+    line, column = max((line, column) for _, line, column in locations)
+    if len({line for _, line, _ in locations}) < len(locations) or not lines[line - 1].endswith("\n"):
+        raise SealError(
+            f"{name}: several values are on one line, or the last line has no line end; write one value per line"
+        )
     text = "".join(f"{' ' * (column - 1)}{key}: {value}\n" for key, value in additions.items())
     return "".join([*lines[:line], text, *lines[line:]])

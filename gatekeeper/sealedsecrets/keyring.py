@@ -1,6 +1,6 @@
-"""Certificates to seal with, and private keys to open with: in PEM, or in the controller's own Secrets.
+"""Certificates that seal and private keys that unseal: parsed from PEM or from the controller's key Secrets.
 
-Source: sealed-secrets `pkg/controller/keys.go`: TLS Secrets with the label that `LABEL` names.
+Source: sealed-secrets `pkg/controller/keys.go`: TLS Secrets with the label `KEY_LABEL`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_FILE_BYTES = 4 * 1024 * 1024
 
 
 class SealingCertificate(NamedTuple):
-    """A certificate to seal with: its key, its fingerprint (SHA-256 of the key's DER), and how long it is valid."""
+    """A certificate that seals: its public key, the SHA-256 fingerprint of that key, and its validity."""
 
     public_key: RSAPublicKey
     fingerprint: str
@@ -37,76 +37,87 @@ class SealingCertificate(NamedTuple):
 
 
 class SealingKey(NamedTuple):
-    """A private key to open with, and its fingerprint. It is never printed."""
+    """A private key that unseals, and its fingerprint. Its repr does not show the key."""
 
     private_key: RSAPrivateKey
     fingerprint: str
 
     def __repr__(self) -> str:
-        return f"Key({self.fingerprint})"
+        return f"SealingKey({self.fingerprint})"
 
 
 def parse_certificate(content: bytes, name: str, must_be_valid: bool = True) -> SealingCertificate:
-    """The first certificate of a PEM file.
+    """Parse the first certificate of a PEM file.
+
+    Args:
+        name: the file, for messages.
+        must_be_valid: whether the certificate must be valid now.
 
     Raises:
-        SealError: it is none, has no RSA key of 2048 bits or more, or is not valid now.
+        SealError: the content is not a certificate, its key is not RSA of 2048 bits or more, or it is not valid now.
     """
     try:
-        found = x509.load_pem_x509_certificate(content)
-        key = found.public_key()
+        parsed = x509.load_pem_x509_certificate(content)
+        key = parsed.public_key()
     except (ValueError, UnsupportedAlgorithm):
         raise SealError(
-            f"{name}: is no certificate in PEM; get the controller's with `kubeseal --fetch-cert`"
+            f"{name}: not a PEM certificate; get the controller's certificate with `kubeseal --fetch-cert`"
         ) from None
     if not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS:
-        raise SealError(f"{name}: its key must be RSA of {MIN_KEY_BITS} bits or more")
-    one = SealingCertificate(key, compute_fingerprint(key), found.not_valid_before_utc, found.not_valid_after_utc)
+        raise SealError(f"{name}: the key must be RSA of {MIN_KEY_BITS} bits or more")
+    certificate = SealingCertificate(
+        key, compute_fingerprint(key), parsed.not_valid_before_utc, parsed.not_valid_after_utc
+    )
     if not must_be_valid:
-        return one
+        return certificate
     now = datetime.datetime.now(tz=datetime.UTC)
-    if now > one.not_after:
-        raise SealError(f"{name}: expired on {one.not_after:%Y-%m-%d}; get the controller's newest certificate")
-    if now < one.not_before:
-        raise SealError(f"{name}: is valid from {one.not_before:%Y-%m-%d} on only")
-    return one
+    if now > certificate.not_after:
+        raise SealError(f"{name}: expired on {certificate.not_after:%Y-%m-%d}; get the controller's newest certificate")
+    if now < certificate.not_before:
+        raise SealError(f"{name}: not valid before {certificate.not_before:%Y-%m-%d}")
+    return certificate
 
 
 def compute_fingerprint(key: RSAPublicKey) -> str:
-    """A key's name: SHA-256 over its DER, in hexadecimal."""
+    """Return the fingerprint of a key: the SHA-256 of its DER form, in hexadecimal."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
 
 
 def load_keys(contents: Sequence[tuple[str, bytes]]) -> list[SealingKey]:
-    """All private keys in some texts: PEM, the controller's Secrets, or a List of these; the newest Secret first.
+    """Load all private keys from files: PEM, the controller's Secrets, or a List of Secrets; the newest Secret first.
 
     Args:
-        contents: each with its name, for messages.
+        contents: the name of each file, for messages, and its content.
 
     Raises:
-        SealError: a text holds no key that can be used.
+        SealError: a file holds no usable key.
     """
-    found: list[tuple[str, SealingKey]] = []
+    dated_keys: list[tuple[str, SealingKey]] = []
     for name, content in contents:
         if len(content) > MAX_FILE_BYTES:
-            raise SealError(f"{name}: larger than {MAX_FILE_BYTES >> 20} MB, so it is no file with keys")
+            raise SealError(f"{name}: larger than {MAX_FILE_BYTES >> 20} MB, which no key file is")
         if is_pem(content):
-            found.append(("", _parse_private_key(content, name)))
+            dated_keys.append(("", _parse_private_key(content, name)))
         else:
-            found.extend(_parse_key_secrets(content, name))
-    if not found:
-        raise SealError(f"{', '.join(name for name, _ in contents)}: no private key there")
-    by_age = sorted(found, key=lambda pair: pair[0], reverse=True)
-    return list({key.fingerprint: key for _, key in by_age}.values())
+            dated_keys.extend(_parse_key_secrets(content, name))
+    if not dated_keys:
+        raise SealError(f"{', '.join(name for name, _ in contents)}: no private key found")
+    newest_first = sorted(dated_keys, key=lambda pair: pair[0], reverse=True)
+    return list({key.fingerprint: key for _, key in newest_first}.values())
 
 
 def create_key_pair(bits: int, days: int, now: datetime.datetime) -> tuple[bytes, bytes]:
-    """A new certificate and its private key (PKCS #1), both in PEM, as the controller makes them for itself."""
+    """Create a certificate and its private key (PKCS #1), both in PEM, as the controller creates them.
+
+    Args:
+        bits: the size of the RSA key.
+        days: the validity of the certificate, from `now` on.
+    """
     key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
     name = x509.Name([])
     usage = x509.KeyUsage(False, False, False, False, True, False, False, True, False)
-    made = (
+    certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -118,13 +129,13 @@ def create_key_pair(bits: int, days: int, now: datetime.datetime) -> tuple[bytes
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    form = serialization.PrivateFormat.TraditionalOpenSSL
-    private = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-    return made.public_bytes(serialization.Encoding.PEM), private
+    key_format = serialization.PrivateFormat.TraditionalOpenSSL
+    private_pem = key.private_bytes(serialization.Encoding.PEM, key_format, serialization.NoEncryption())
+    return certificate.public_bytes(serialization.Encoding.PEM), private_pem
 
 
 def build_key_secret(certificate_pem: bytes, private_pem: bytes, name: str, namespace: str) -> dict[str, Any]:
-    """The Secret in which the controller keeps a key; it takes one that is applied as its own."""
+    """Build the Secret in which the controller stores a key; the controller also uses one that a user applies."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -141,55 +152,56 @@ def _parse_private_key(content: bytes, name: str) -> SealingKey:
     try:
         key = serialization.load_pem_private_key(content, None)
     except TypeError:
-        raise SealError(f"{name}: the key is encrypted with a passphrase; write it without one first") from None
+        raise SealError(f"{name}: the key is encrypted with a passphrase; store it without a passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise SealError(f"{name}: is no private key in PEM") from None
+        raise SealError(f"{name}: not a private key in PEM") from None
     if not isinstance(key, RSAPrivateKey):
-        raise SealError(f"{name}: is no RSA key")
+        raise SealError(f"{name}: not an RSA key")
     return SealingKey(key, compute_fingerprint(key.public_key()))
 
 
 def _parse_key_secrets(content: bytes, name: str) -> Iterator[tuple[str, SealingKey]]:
-    """Each key with the time of its Secret."""
-    for where, made, pem in _list_secret_fields(content, name, "tls.key"):
-        yield made, _parse_private_key(pem, where)
+    """Yield each key with the creation time of its Secret."""
+    for location, created_at, pem in _list_secret_fields(content, name, "tls.key"):
+        yield created_at, _parse_private_key(pem, location)
 
 
 def parse_certificates(content: bytes, name: str) -> Iterator[tuple[str, SealingCertificate]]:
-    """Each certificate of a text, valid or not, with its name: PEM, or the controller's Secrets.
+    """Yield each certificate of a file, valid or not, with its location: PEM, or the controller's Secrets.
 
     Raises:
-        SealError: one of them is none.
+        SealError: a certificate cannot be parsed.
     """
     if is_pem(content):
         yield name, parse_certificate(content, name, must_be_valid=False)
         return
-    for where, _, pem in _list_secret_fields(content, name, "tls.crt"):
-        yield where, parse_certificate(pem, where, must_be_valid=False)
+    for location, _, pem in _list_secret_fields(content, name, "tls.crt"):
+        yield location, parse_certificate(pem, location, must_be_valid=False)
 
 
 def is_pem(content: bytes) -> bool:
-    """Whether a text is PEM, and not a Secret that holds some."""
+    """Return whether a content is PEM, and not a Secret with PEM in a value."""
     before, mark, _ = content.partition(b"-----BEGIN")
     return bool(mark) and b"kind" not in before
 
 
 def _list_secret_fields(content: bytes, name: str, field: str) -> Iterator[tuple[str, str, bytes]]:
-    """A field of each Secret in a text, also in a List: the Secret's name, when it was made, and what is held."""
+    """Yield one field of each Secret in a file, also in a List: location, creation time, and decoded value."""
     parsed, failure = documents.parse(content)
     if failure is not None:
-        raise SealError(f"{name}:{failure[1]}: is neither PEM nor YAML: {failure[0]}")
+        raise SealError(f"{name}:{failure[1]}: neither PEM nor YAML: {failure[0]}")
     for value in map(documents.to_value, parsed):
         items = get_field(value, ("items",)) if get_field(value, ("kind",)) == "List" else [value]
         for item in items if isinstance(items, list) else ():
             text = get_field(item, ("data", field))
             if get_field(item, ("kind",)) == "Secret" and isinstance(text, str):
-                where = f"{name} ({get_field(item, ('metadata', 'name'))})"
-                yield where, str(get_field(item, ("metadata", "creationTimestamp")) or ""), _decode_base64(text, where)
+                location = f"{name} ({get_field(item, ('metadata', 'name'))})"
+                created_at = str(get_field(item, ("metadata", "creationTimestamp")) or "")
+                yield location, created_at, _decode_base64(text, location)
 
 
 def _decode_base64(text: str, name: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise SealError(f"{name}: a key in it is not valid base64") from None
+        raise SealError(f"{name}: the value of a key is not valid base64") from None

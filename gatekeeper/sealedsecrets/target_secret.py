@@ -1,7 +1,7 @@
-"""Which Secret comes of a SealedSecret, given what is there already.
+"""The decision what to do with the Secret of a SealedSecret, given the Secret that exists.
 
-Source: sealed-secrets `pkg/controller/controller.go` (`unseal`), README "Managing existing secrets". Unlike there, what
-somebody else changes in the Secret is put right, and a Secret that cannot be changed is made anew.
+Source: sealed-secrets `pkg/controller/controller.go` (`unseal`), README "Managing existing secrets". Unlike upstream,
+drift of the Secret is corrected, and a Secret with an immutable field that must change is recreated.
 """
 
 from __future__ import annotations
@@ -18,12 +18,18 @@ MANAGED_ANNOTATION, PATCH_ANNOTATION, SKIP_OWNER_ANNOTATION = (
     f"{ANNOTATION_PREFIX}patch",
     f"{ANNOTATION_PREFIX}skip-set-owner-references",
 )
-# What the cluster and others write into an object; all else is the SealedSecret's.
+# The cluster and other controllers write these metadata fields; the SealedSecret determines all others.
 SERVER_FIELDS = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink", "finalizers")
+COMPARED_FIELDS = ("data", "type", "immutable")
+COMPARED_METADATA = ("labels", "annotations", "ownerReferences")
 
 
 class SecretChange(NamedTuple):
-    """What is to be done, and the Secret as it shall be."""
+    """The write that is needed, and the desired Secret.
+
+    Attributes:
+        action: `remake` deletes the Secret and creates it again.
+    """
 
     action: Literal["create", "change", "remake", "as it is"]
     secret: dict[str, Any]
@@ -32,87 +38,82 @@ class SecretChange(NamedTuple):
 def decide_change(
     sealed_secret: Mapping[str, Any], unsealed: Mapping[str, Any], existing: Mapping[str, Any] | None
 ) -> SecretChange:
-    """The Secret of a SealedSecret.
+    """Decide what to do with the Secret of a SealedSecret.
 
     Args:
-        unsealed: the Secret in it; see `sealed.unseal`.
-        existing: what is there under its name; None where nothing is.
+        unsealed: the Secret that the SealedSecret contains; see `sealedsecret.unseal_secret`.
+        existing: the Secret with this name in the cluster; None if there is none.
 
     Raises:
-        SealError: what is there is another's.
+        SealError: the existing Secret belongs to another owner.
     """
     metadata = sealed_secret["metadata"]
-    own = {
+    owner = {
         "apiVersion": sealed_secret["apiVersion"],
         "kind": sealed_secret["kind"],
         "name": metadata["name"],
         "uid": metadata["uid"],
         "controller": True,
     }
-    inner = dict(unsealed["metadata"])
-    # Whatever its template says: a SealedSecret has the Secret of its own name, in its own namespace.
-    inner |= {"name": metadata["name"], "namespace": metadata["namespace"]}
-    if get_field(inner, ("annotations", SKIP_OWNER_ANNOTATION)) != "true":
-        inner["ownerReferences"] = [own]
-    wanted = {**unsealed, "metadata": inner}
+    desired_metadata = dict(unsealed["metadata"])
+    # The template cannot change these: the Secret of a SealedSecret has its name and namespace.
+    desired_metadata |= {"name": metadata["name"], "namespace": metadata["namespace"]}
+    if get_field(desired_metadata, ("annotations", SKIP_OWNER_ANNOTATION)) != "true":
+        desired_metadata["ownerReferences"] = [owner]
+    desired = {**unsealed, "metadata": desired_metadata}
     if existing is None:
-        return SecretChange("create", wanted)
-    noted = get_field(existing, ("metadata", "annotations"))
-    noted = noted if isinstance(noted, dict) else {}
-    is_own = any(one.get("uid") == own["uid"] for one in get_field(existing, ("metadata", "ownerReferences")) or ())
-    if noted.get(PATCH_ANNOTATION) == "true":
-        return _compare(existing, _build_patched(wanted, existing))
-    if not is_own and noted.get(MANAGED_ANNOTATION) != "true" and not _is_without_owner(inner, existing):
+        return SecretChange("create", desired)
+    annotations = get_field(existing, ("metadata", "annotations"))
+    annotations = annotations if isinstance(annotations, dict) else {}
+    if annotations.get(PATCH_ANNOTATION) == "true":
+        return _compare(existing, _build_patched(desired, existing))
+    owners = get_field(existing, ("metadata", "ownerReferences")) or ()
+    is_own = any(reference.get("uid") == owner["uid"] for reference in owners)
+    is_managed = annotations.get(MANAGED_ANNOTATION) == "true"
+    if not is_own and not is_managed and not _is_without_owner(desired_metadata, existing):
         raise SealError(
-            f"the Secret {metadata['name']} is there already, and not of this SealedSecret: "
-            f"annotate it with {MANAGED_ANNOTATION}=true to have it taken over"
+            f"the Secret {metadata['name']} exists and does not belong to this SealedSecret: "
+            f"to hand it over, annotate it with {MANAGED_ANNOTATION}=true"
         )
-    return _compare(existing, _build_replacement(wanted, existing))
+    return _compare(existing, _build_replacement(desired, existing))
 
 
-def _is_without_owner(inner: Mapping[str, Any], existing: Mapping[str, Any]) -> bool:
-    """Whether it is one that was made without an owner, as its template says."""
+def _is_without_owner(desired_metadata: Mapping[str, Any], existing: Mapping[str, Any]) -> bool:
+    """Return whether both the template and the existing Secret ask for a Secret without an owner."""
     return {
-        get_field(inner, ("annotations", SKIP_OWNER_ANNOTATION)),
+        get_field(desired_metadata, ("annotations", SKIP_OWNER_ANNOTATION)),
         get_field(existing, ("metadata", "annotations", SKIP_OWNER_ANNOTATION)),
     } == {"true"}
 
 
 def _build_replacement(desired: Mapping[str, Any], existing: Mapping[str, Any]) -> dict[str, Any]:
-    held = existing["metadata"]
-    kept = {key: held[key] for key in SERVER_FIELDS if key in held}
-    return {**desired, "type": desired.get("type") or existing.get("type"), "metadata": {**desired["metadata"], **kept}}
+    server_fields = {key: value for key, value in existing["metadata"].items() if key in SERVER_FIELDS}
+    return {
+        **desired,
+        "type": desired.get("type") or existing.get("type"),
+        "metadata": {**desired["metadata"], **server_fields},
+    }
 
 
 def _build_patched(desired: Mapping[str, Any], existing: Mapping[str, Any]) -> dict[str, Any]:
-    """What is there, with what is sealed added; its owner, its type and its other values stay."""
+    """Add the unsealed values to the existing Secret; its owner, its type and its other values stay."""
     metadata = dict(existing["metadata"])
     for field in ("labels", "annotations"):
-        more = desired["metadata"].get(field) or {}
-        if more:
-            metadata[field] = {**(metadata.get(field) or {}), **more}
+        additions = desired["metadata"].get(field) or {}
+        if additions:
+            metadata[field] = {**(metadata.get(field) or {}), **additions}
     return {**existing, "metadata": metadata, "data": {**(existing.get("data") or {}), **(desired.get("data") or {})}}
 
 
-COMPARED_METADATA = ("labels", "annotations", "ownerReferences")
+def _compare(existing: Mapping[str, Any], secret: dict[str, Any]) -> SecretChange:
+    differing = _list_differing_fields(COMPARED_FIELDS, existing, secret)
+    if not differing and not _list_differing_fields(COMPARED_METADATA, existing["metadata"], secret["metadata"]):
+        return SecretChange("as it is", secret)
+    if "type" in differing or (existing.get("immutable") and differing):
+        metadata = {key: value for key, value in secret["metadata"].items() if key not in SERVER_FIELDS}
+        return SecretChange("remake", {**secret, "metadata": metadata})
+    return SecretChange("change", secret)
 
 
 def _list_differing_fields(fields: Sequence[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [field for field in fields if (old.get(field) or None) != (new.get(field) or None)]
-
-
-def _compare(existing: Mapping[str, Any], secret: dict[str, Any]) -> SecretChange:
-    differs = [
-        field for field in ("data", "type", "immutable") if (existing.get(field) or None) != (secret.get(field) or None)
-    ]
-    noted = [
-        field
-        for field in ("labels", "annotations", "ownerReferences")
-        if (existing["metadata"].get(field) or None) != (secret["metadata"].get(field) or None)
-    ]
-    if not differs and not noted:
-        return SecretChange("as it is", secret)
-    if "type" in differs or (existing.get("immutable") and differs):
-        fresh = {key: held for key, held in secret["metadata"].items() if key not in SERVER_FIELDS}
-        return SecretChange("remake", {**secret, "metadata": fresh})
-    return SecretChange("change", secret)

@@ -1,4 +1,4 @@
-"""`spec.template.data` of a SealedSecret: Go templates that the sealed values are put into.
+"""Rendering of `spec.template.data` of a SealedSecret: Go templates that use the unsealed values.
 
 Source: sealed-secrets `pkg/apis/sealedsecrets/v1alpha1/sealedsecret_expansion.go`.
 """
@@ -14,26 +14,26 @@ from gatekeeper.secret_value import SecretBytes
 
 
 def render_templates(templates: Mapping[str, Any], sealed_values: Mapping[str, SecretBytes]) -> dict[str, SecretBytes]:
-    """The values that templates make, as the controller makes them.
+    """Render the templates as the sealed-secrets controller does.
 
     Args:
-        templates: by key; what has no `{{` is taken as it is, and null takes a key away.
-        sealed_values: the sealed values. Templates see them, and what other templates say before they are filled.
+        templates: the templates by key. A text without `{{` is used unchanged; a template of null removes its key.
+        sealed_values: the unsealed values by key. Templates see them, and the unrendered text of the other templates.
 
     Raises:
-        SealError: a template is faulty, or names what the controller does not have.
-        ToolError: the program that fills them is not there.
+        SealError: a template has an error, or uses a function that the controller does not have.
+        ToolError: the program that renders Go templates is missing.
     """
     texts = {key: text for key, text in templates.items() if isinstance(text, str)}
-    made = {key: text for key, text in texts.items() if key not in sealed_values}
-    found = {key: SecretBytes(text.encode()) for key, text in made.items() if "{{" not in text}
-    waiting = {key: text for key, text in made.items() if "{{" in text}
-    if not waiting:
-        return found
-    seen = {**{key: SecretBytes(text.encode()) for key, text in texts.items()}, **sealed_values}
-    reply = client.send_request("sealed-secrets", seen, list(waiting.values()))
-    for key, answer in zip(waiting, reply.templates, strict=True):
+    own_texts = {key: text for key, text in texts.items() if key not in sealed_values}
+    values = {key: SecretBytes(text.encode()) for key, text in own_texts.items() if "{{" not in text}
+    to_render = {key: text for key, text in own_texts.items() if "{{" in text}
+    if not to_render:
+        return values
+    variables = {**{key: SecretBytes(text.encode()) for key, text in texts.items()}, **sealed_values}
+    answers = client.send_request("sealed-secrets", variables, list(to_render.values())).templates
+    for key, answer in zip(to_render, answers, strict=True):
         if isinstance(answer, client.GoFault):
             raise SealError(f"`spec.template.data.{key}` {answer.reason}")
-        found[key] = answer
-    return found
+        values[key] = answer
+    return values

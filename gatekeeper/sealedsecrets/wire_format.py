@@ -1,4 +1,4 @@
-"""How a sealed value is put together, for whoever only looks at it; without any cryptography.
+"""The byte layout of a sealed value, for callers that only inspect it; this module needs no cryptography.
 
 base64( length of the RSA part, two bytes ‖ RSA part ‖ AES part with its tag ).
 Source: sealed-secrets `pkg/crypto/crypto.go`.
@@ -15,20 +15,21 @@ HEADER_BYTES, KEY_BYTES, TAG_BYTES = 2, 32, 16
 
 
 class NotBase64Error(SealError):
-    """A text that is not even base64."""
+    """A text that is not valid base64."""
 
 
 def split_sealed_value(text: str) -> tuple[bytes, bytes]:
-    """The RSA part and the AES part of a sealed value.
+    """Split a sealed value into its RSA part and its AES part.
 
     Raises:
-        NotBase64, SealError: the text has another form.
+        NotBase64Error: the text is not base64.
+        SealError: the text is shorter than its header says.
     """
     try:
-        raw = base64.b64decode(text, validate=True)
+        content = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise NotBase64Error("is not valid base64, so it is no sealed value; seal it again") from None
-    size = int.from_bytes(raw[:HEADER_BYTES], "big")
-    if len(raw) < HEADER_BYTES or len(raw) < HEADER_BYTES + size + TAG_BYTES or size < KEY_BYTES:
-        raise SealError("is no sealed value: it is shorter than its own header says; seal it again")
-    return raw[HEADER_BYTES : HEADER_BYTES + size], raw[HEADER_BYTES + size :]
+        raise NotBase64Error("is not valid base64, so it is not a sealed value; seal it again") from None
+    size = int.from_bytes(content[:HEADER_BYTES], "big")
+    if len(content) < HEADER_BYTES or len(content) < HEADER_BYTES + size + TAG_BYTES or size < KEY_BYTES:
+        raise SealError("is not a sealed value: it is shorter than its header says; seal it again")
+    return content[HEADER_BYTES : HEADER_BYTES + size], content[HEADER_BYTES + size :]

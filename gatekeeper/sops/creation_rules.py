@@ -1,6 +1,6 @@
-"""`.sops.yaml`: which rule a file falls under, and what it says.
+"""The creation rules of a `.sops.yaml`: parsing them, and finding the rule for a file.
 
-Source: getsops/sops `config/config.go`: the first rule whose `path_regex` is found in the path counts.
+Source: getsops/sops `config/config.go`: the first rule whose `path_regex` matches a part of the path applies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SELECTOR_NAMES = (
     "unencrypted_comment_regex",
     "encrypted_comment_regex",
 )
-# What sops does where neither rule nor file says anything.
+# sops uses this selector if neither the rule nor the file sets one.
 DEFAULT_SELECTOR = ("unencrypted_suffix", "_unencrypted")
 KNOWN_FIELDS = {
     *SELECTOR_NAMES,
@@ -38,30 +38,31 @@ KNOWN_FIELDS = {
 
 
 class SopsSelector(NamedTuple):
-    """Which values are encrypted: one of `SELECTORS`, and its text."""
+    """A selector of the values to encrypt: one of `SELECTOR_NAMES`, and its text."""
 
     name: str
     text: str
 
     def should_encrypt(self, path: Sequence[str]) -> bool | None:
-        """Whether a value is to be encrypted, by its keys; None where only comments tell."""
+        """Return whether a value must be encrypted, by its keys; None if that depends on comments."""
         if self.name.endswith("comment_regex"):
             return None
         if self.name.endswith("suffix"):
-            is_met = any(key.endswith(self.text) for key in path)
+            is_match = any(key.endswith(self.text) for key in path)
         else:
             pattern = compile_pattern(self.text)
-            is_met = pattern is not None and any(pattern.search(key) is not None for key in path)
-        return is_met == (not self.name.startswith("un"))
+            is_match = pattern is not None and any(pattern.search(key) is not None for key in path)
+        return is_match == (not self.name.startswith("un"))
 
 
 class CreationRule(NamedTuple):
     """One creation rule.
 
     Attributes:
-        number: its place in the list, from 0.
-        path_regex: empty where it takes every file.
-        selectors: those it names; more than one is a fault.
+        number: the index in the list, from 0.
+        path_regex: empty for a rule that matches every file.
+        threshold: the Shamir threshold; 0 if the rule sets none.
+        selectors: the selectors that the rule sets; more than one is an error.
     """
 
     number: int
@@ -72,7 +73,7 @@ class CreationRule(NamedTuple):
 
 
 class ConfigProblem(NamedTuple):
-    """Something wrong in a `.sops.yaml`: what, where, what to do, and whether sops refuses it."""
+    """A problem in a `.sops.yaml`: the message, the location, what to do, and whether sops refuses the file."""
 
     message: str
     line: int
@@ -82,14 +83,14 @@ class ConfigProblem(NamedTuple):
 
 
 class SopsConfig(NamedTuple):
-    """A `.sops.yaml`: its path, its rules, and what is wrong with it."""
+    """A parsed `.sops.yaml`: its path, its rules and its problems."""
 
     file: str
     rules: tuple[CreationRule, ...]
     problems: tuple[ConfigProblem, ...]
 
     def find_rule(self, file: str) -> CreationRule | None:
-        """The rule of a file, by its path from the repository's root."""
+        """Return the rule for a file, given by its path from the root of the repository; None if none matches."""
         folder = self.file[: -len(CONFIG_NAME)]
         path = file.removeprefix(folder)
         for rule in self.rules:
@@ -100,29 +101,30 @@ class SopsConfig(NamedTuple):
 
 
 def parse_selectors(holder: Any) -> tuple[SopsSelector, ...]:
-    """The selectors that a rule, or the metadata of a file, names."""
-    found = ((name, get_field(holder, (name,))) for name in SELECTOR_NAMES)
-    return tuple(SopsSelector(name, text) for name, text in found if isinstance(text, str) and text)
+    """Return the selectors that a rule or the metadata of a file sets."""
+    texts = ((name, get_field(holder, (name,))) for name in SELECTOR_NAMES)
+    return tuple(SopsSelector(name, text) for name, text in texts if isinstance(text, str) and text)
 
 
 def parse_config(file: str, content: bytes) -> SopsConfig:
-    """What a `.sops.yaml` says; what cannot be read of it is among the problems."""
+    """Parse a `.sops.yaml`; parts that cannot be parsed are reported as problems."""
     parsed, failure = documents.parse(content)
     if failure is not None:
         message, line, column = failure
-        return SopsConfig(
-            file, (), (ConfigProblem(f"is no YAML: {message}", line, column, "mend it; sops reads none of it"),)
+        problem = ConfigProblem(
+            f"is not valid YAML: {message}", line, column, "correct it; sops cannot read the file at all"
         )
+        return SopsConfig(file, (), (problem,))
     value = documents.to_value(parsed[0]) if parsed else {}
-    listed = get_field(value, ("creation_rules",))
-    if not isinstance(listed, list):
+    rules = get_field(value, ("creation_rules",))
+    if not isinstance(rules, list):
         return SopsConfig(file, (), ())
     problems: list[ConfigProblem] = []
-    for number, held in enumerate(listed):
-        for path, message, hint, is_error in _find_problems(held):
+    for number, rule in enumerate(rules):
+        for path, message, hint, is_error in _find_problems(rule):
             _, line, column = parsed[0].locate(("creation_rules", number, *path), True)
             problems.append(ConfigProblem(message, line, column, hint, is_error))
-    return SopsConfig(file, tuple(_parse_rule(number, held) for number, held in enumerate(listed)), tuple(problems))
+    return SopsConfig(file, tuple(_parse_rule(number, rule) for number, rule in enumerate(rules)), tuple(problems))
 
 
 def _parse_rule(number: int, rule: Any) -> CreationRule:
@@ -141,28 +143,29 @@ def _find_problems(rule: Any) -> Iterator[tuple[FieldPath, str, str, bool]]:
     for field in rule.keys() - KNOWN_FIELDS:
         near = field.replace("-", "_").lower()
         hint = f"write `{near}`" if near in KNOWN_FIELDS else "remove it, or correct its name"
-        yield (field,), f"sops knows no field `{field}` in a rule, and ignores it", hint, False
-    for name in ("path_regex", *(one for one in SELECTOR_NAMES if one.endswith("regex"))):
+        yield (field,), f"`{field}` is not a field of a creation rule; sops ignores it", hint, False
+    for name in ("path_regex", *(name for name in SELECTOR_NAMES if name.endswith("regex"))):
         text = rule.get(name)
         if isinstance(text, str) and compile_pattern(text) is None:
-            yield (name,), f"`{name}` is no regular expression that Go takes", "correct it: sops refuses the rule", True
-    named = parse_selectors(rule)
-    if len(named) > 1:
-        words = " and ".join(f"`{one.name}`" for one in named)
-        yield (named[1].name,), f"a rule must not have both {words}", "keep one: sops refuses the rule", True
+            message = f"`{name}` is not a valid Go regular expression"
+            yield (name,), message, "correct it: sops refuses the rule", True
+    selectors = parse_selectors(rule)
+    if len(selectors) > 1:
+        names = " and ".join(f"`{selector.name}`" for selector in selectors)
+        yield (selectors[1].name,), f"a rule must not have both {names}", "keep one: sops refuses the rule", True
     if not recipients.parse_rule_groups(rule):
-        yield (), "the rule names no recipient, so nothing can be encrypted by it", "add `age`, `pgp` or a KMS", False
+        yield (), "the rule has no recipient, so it cannot encrypt anything", "add `age`, `pgp` or a KMS", False
 
 
 def find_nearest_config(folders: Iterable[str], read_config: Callable[[str], SopsConfig | None]) -> SopsConfig | None:
-    """The rules that count: of the first `.sops.yaml` that has any.
+    """Return the first `.sops.yaml` that has rules or problems; None if there is none.
 
     Args:
-        folders: from the file's own upwards, each with a `/` behind it; empty for the root of a repository.
-        read_config: what a `.sops.yaml` says; None where there is none.
+        folders: the folders to search, from the file's own upwards, each with a trailing `/`; empty for the root.
+        read_config: parses the `.sops.yaml` at a path; returns None if there is none.
     """
     for folder in folders:
-        found = read_config(f"{folder}{CONFIG_NAME}")
-        if found is not None and (found.rules or found.problems):
-            return found
+        config = read_config(f"{folder}{CONFIG_NAME}")
+        if config is not None and (config.rules or config.problems):
+            return config
     return None

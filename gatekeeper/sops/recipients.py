@@ -1,4 +1,4 @@
-"""For whom a file is encrypted, in one form: from `.sops.yaml` and from a file's own metadata.
+"""Recipients of SOPS files in one normalized form: from `.sops.yaml` and from the metadata of a file.
 
 Sources: getsops/sops `config/config.go` (creation rules), `stores/stores.go` (metadata), `*/keysource.go` (names).
 """
@@ -13,7 +13,7 @@ from gatekeeper.model import get_field
 KeyGroups = tuple[frozenset[str], ...]
 """Key groups, each a set of recipients such as `age:age1…`; most files have one group."""
 
-# In a creation rule: the field, and what it names. A text there is a list with commas.
+# The recipient kind of each field of a creation rule. A text in such a field is a comma-separated list.
 RULE_FIELDS = {
     "age": "age",
     "pgp": "pgp",
@@ -24,12 +24,12 @@ RULE_FIELDS = {
     "hc_vault_transit_uri": "hc_vault",
 }
 METADATA_FIELDS = ("kms", "gcp_kms", "hckms", "azure_kv", "hc_vault", "age", "pgp")
-# In a key group of a rule, where Azure's has another name.
+# A key group of a rule uses these fields; the name for Azure differs from the metadata of a file.
 GROUP_FIELDS = {"azure_keyvault" if field == "azure_kv" else field: field for field in METADATA_FIELDS}
 
 
 def parse_rule_groups(rule: Mapping[str, Any]) -> KeyGroups:
-    """What a creation rule encrypts for."""
+    """Return the recipients of a creation rule, by key group."""
     groups = rule.get("key_groups")
     if isinstance(groups, list) and groups:
         return tuple(frozenset(_list_group_recipients(group)) for group in groups)
@@ -60,12 +60,12 @@ def _normalize_text(kind: str, text: str) -> str:
         return text.replace(" ", "").upper()
     if kind == "hc_vault":
         return text.rstrip("/")
-    # Of an SSH key the comment is no part.
+    # The comment after an SSH key is not part of the recipient.
     return " ".join(text.split()[:2]) if kind == "age" else text
 
 
 def parse_metadata_groups(metadata: Mapping[str, Any]) -> KeyGroups:
-    """What a file says that it is encrypted for."""
+    """Return the recipients in the metadata of a file, by key group."""
     groups = metadata.get("key_groups")
     if isinstance(groups, list) and groups:
         return tuple(frozenset(name for name, _ in locate_recipients(group)) for group in groups)
@@ -74,10 +74,10 @@ def parse_metadata_groups(metadata: Mapping[str, Any]) -> KeyGroups:
 
 
 def locate_recipients(holder: Any) -> Iterator[tuple[str, tuple[str, int]]]:
-    """Each recipient in a file's metadata or in one of its groups, and where it stands there."""
+    """Yield each recipient in the metadata of a file, or in one of its groups, with its path there."""
     for kind in METADATA_FIELDS:
-        held = get_field(holder, (kind,))
-        for number, item in enumerate(held if isinstance(held, list) else ()):
+        items = get_field(holder, (kind,))
+        for number, item in enumerate(items if isinstance(items, list) else ()):
             if isinstance(item, dict):
                 yield f"{kind}:{_format_item(kind, item)}", (kind, number)
 
@@ -98,7 +98,7 @@ def _format_item(kind: str, item: Mapping[str, Any]) -> str:
 
 
 def is_same_recipient(first: str, second: str) -> bool:
-    """Whether two names are of one recipient: PGP keys may be named by the end, Azure's without a version."""
+    """Return whether two recipients are the same: a PGP key may be a suffix, an Azure key may have no version."""
     if first == second:
         return True
     if first.startswith("pgp:") and second.startswith("pgp:"):
@@ -111,9 +111,9 @@ def is_same_recipient(first: str, second: str) -> bool:
 
 
 def compare_groups(expected: KeyGroups, actual: KeyGroups) -> tuple[list[str], list[str]]:
-    """Recipients that lack, and that are too many, over all groups."""
-    want = sorted({name for group in expected for name in group})
-    have = sorted({name for group in actual for name in group})
-    lacking = [name for name in want if not any(is_same_recipient(name, other) for other in have)]
-    too_many = [name for name in have if not any(is_same_recipient(name, other) for other in want)]
-    return lacking, too_many
+    """Return the missing and the unexpected recipients, over all groups."""
+    expected_names = sorted({name for group in expected for name in group})
+    actual_names = sorted({name for group in actual for name in group})
+    missing = [name for name in expected_names if not any(is_same_recipient(name, other) for other in actual_names)]
+    unexpected = [name for name in actual_names if not any(is_same_recipient(name, other) for other in expected_names)]
+    return missing, unexpected

@@ -1,4 +1,4 @@
-"""SOPS files as anyone can read them, without a key: what is ciphertext, what is clear, and for whom.
+"""Parsing of SOPS files without a key: which values are encrypted, which are plaintext, and the metadata.
 
 Sources: getsops/sops `stores/{yaml,json,dotenv,ini}/store.go`, `stores/flatten.go`, `aes/cipher.go`, `sops.go`.
 """
@@ -29,13 +29,13 @@ SECTION_HEADER = re.compile(r"\[(?P<name>[^\]]*)\]\s*(?:[;#].*)?")
 
 
 class SopsEntry(NamedTuple):
-    """One value, but not what it says.
+    """The place of one value and its ciphertext; a plaintext value is not kept.
 
     Attributes:
-        path: its keys, as sops counts them: items of a list have that of the list.
-        ciphertext: the ciphertext; empty where the value is in the clear.
-        is_empty: whether there is nothing to hide: sops leaves empty texts and null alone.
-        line, column: from 1.
+        path: the keys, as sops counts them: the items of a list have the path of the list.
+        ciphertext: the ciphertext; empty for a plaintext value.
+        is_empty: whether the value is an empty text or null, which sops does not encrypt.
+        line, column: the position, from 1.
     """
 
     path: tuple[str, ...]
@@ -46,12 +46,12 @@ class SopsEntry(NamedTuple):
 
 
 class SopsFile(NamedTuple):
-    """A file that sops wrote, or that says so.
+    """A file with SOPS metadata or ciphertext.
 
     Attributes:
-        metadata: what it says in `sops`; None where it has ciphertext, but no such part.
-        locations: where parts of the metadata stand: line and column by the first two steps of a path.
-        kind: where it is a Kubernetes object, its kind.
+        metadata: the mapping `sops`; None for a file that has ciphertext but no metadata.
+        locations: line and column of each part of the metadata, by the first two steps of its path.
+        kind: the kind of the Kubernetes object; empty for other files.
     """
 
     format: SopsFormat
@@ -61,67 +61,69 @@ class SopsFile(NamedTuple):
     kind: str = ""
 
     def locate(self, *path: str | int) -> tuple[int, int]:
-        """Line and column of a part of the metadata, or of the part around it."""
-        found = (self.locations.get(path[:length]) for length in range(len(path), -1, -1))
-        return next((place for place in found if place), (1, 1))
+        """Return line and column of a part of the metadata, or of the nearest part that encloses it."""
+        locations = (self.locations.get(path[:length]) for length in range(len(path), -1, -1))
+        return next((location for location in locations if location), (1, 1))
 
 
 def detect_format(name: str) -> SopsFormat:
-    """What sops takes a file for, by its name."""
-    return next((form for suffix, form in FORMATS_BY_SUFFIX.items() if name.endswith(suffix)), "binary")
+    """Return the format that sops assumes for a file name."""
+    formats = (file_format for suffix, file_format in FORMATS_BY_SUFFIX.items() if name.endswith(suffix))
+    return next(formats, "binary")
 
 
 def is_candidate(content: bytes) -> bool:
-    """Whether a text can be a SOPS file at all; a quick look."""
+    """Return whether a content can be a SOPS file; a fast check without parsing."""
     return b"ENC[AES256_GCM," in content or b"sops" in content
 
 
 def parse_sops_file(name: str, content: bytes, parsed: Sequence[ParsedDocument] | None = None) -> SopsFile | None:
-    """A SOPS file; None for all other files.
+    """Parse a SOPS file; return None for any other file.
 
     Args:
-        parsed: the documents of the file, where they are known.
+        parsed: the documents of the file, if the caller has parsed it.
     """
-    form = detect_format(name)
-    if form in ("dotenv", "ini"):
+    file_format = detect_format(name)
+    if file_format in ("dotenv", "ini"):
         lines = content.decode("utf-8", "replace").splitlines()
-        return _parse_flat(form, list(_parse_dotenv(lines) if form == "dotenv" else _parse_ini(lines)))
+        flat_lines = list(_parse_dotenv(lines) if file_format == "dotenv" else _parse_ini(lines))
+        return _parse_flat(file_format, flat_lines)
     if parsed is None:
-        # Files of any other name are JSON, once they are encrypted.
-        if form == "binary" and not (content.lstrip().startswith(b"{") and b'"sops"' in content):
+        # sops writes an encrypted file of any other name as JSON.
+        if file_format == "binary" and not (content.lstrip().startswith(b"{") and b'"sops"' in content):
             return None
         parsed, failure = documents.parse(content)
         if failure is not None and not parsed:
             return None
-    return _parse_tree(form, parsed)
+    return _parse_tree(file_format, parsed)
 
 
 def _parse_tree(file_format: SopsFormat, parsed: Sequence[ParsedDocument]) -> SopsFile | None:
     entries: list[SopsEntry] = []
     metadata: Mapping[str, Any] | None = None
-    places: dict[FieldPath, tuple[int, int]] = {}
+    locations: dict[FieldPath, tuple[int, int]] = {}
     kind = ""
     for document in parsed:
         value = documents.to_value(document)
         if not isinstance(value, dict):
             continue
-        own = value.pop(METADATA_KEY, None)
-        if isinstance(own, dict) and metadata is None:
-            metadata = own
-            places = dict(_locate_metadata(document, own))
+        document_metadata = value.pop(METADATA_KEY, None)
+        if isinstance(document_metadata, dict) and metadata is None:
+            metadata = document_metadata
+            locations = dict(_locate_metadata(document, metadata))
             kind = document.head[1] if document.head else ""
         entries.extend(_walk_values(document, value, (), ()))
     if metadata is None and not any(entry.ciphertext for entry in entries):
         return None
-    return SopsFile(file_format, metadata, entries, places, kind)
+    return SopsFile(file_format, metadata, entries, locations, kind)
 
 
 def _locate_metadata(
     document: ParsedDocument, metadata: Mapping[str, Any]
 ) -> Iterator[tuple[FieldPath, tuple[int, int]]]:
     paths: list[FieldPath] = [(), *((key,) for key in metadata)]
-    for key, held in metadata.items():
-        paths.extend((key, number) for number in range(len(held) if isinstance(held, list) else 0))
+    for key, items in metadata.items():
+        paths.extend((key, number) for number in range(len(items) if isinstance(items, list) else 0))
     for path in paths:
         _, line, column = document.locate((METADATA_KEY, *path), True)
         yield path, (line, column)
@@ -129,11 +131,11 @@ def _locate_metadata(
 
 def _walk_values(document: ParsedDocument, value: Any, path: tuple[str, ...], steps: FieldPath) -> Iterator[SopsEntry]:
     if isinstance(value, dict):
-        for key, held in value.items():
-            yield from _walk_values(document, held, (*path, str(key)), (*steps, key))
+        for key, inner in value.items():
+            yield from _walk_values(document, inner, (*path, str(key)), (*steps, key))
     elif isinstance(value, list):
-        for number, held in enumerate(value):
-            yield from _walk_values(document, held, path, (*steps, number))
+        for number, inner in enumerate(value):
+            yield from _walk_values(document, inner, path, (*steps, number))
     else:
         _, line, column = document.locate(steps)
         yield _build_entry(path, value, line, column)
@@ -145,26 +147,26 @@ def _build_entry(path: tuple[str, ...], value: Any, line: int, column: int) -> S
 
 
 FlatLine = tuple[tuple[str, ...], str, int, int]
-"""A line of a flat file: the keys, the text, line and column."""
+"""A line of a dotenv or INI file: the keys, the text, line and column."""
 
 
 def _parse_flat(file_format: SopsFormat, lines: Sequence[FlatLine]) -> SopsFile | None:
-    """A file of lines `key = value`: the metadata has names made of its path."""
+    """Parse a file of lines `key = value`, in which the metadata keys are flattened paths."""
     metadata: dict[str, Any] = {}
-    places: dict[FieldPath, tuple[int, int]] = {}
+    locations: dict[FieldPath, tuple[int, int]] = {}
     entries = []
     for path, text, line, column in lines:
-        own = _extract_metadata_name(file_format, path)
-        if own:
-            steps = _unflatten(own)
+        metadata_name = _extract_metadata_name(file_format, path)
+        if metadata_name:
+            steps = _unflatten(metadata_name)
             _put_value(metadata, steps, text.replace("\\n", "\n"))
             for length in range(min(len(steps), 2) + 1):
-                places.setdefault(steps[:length], (line, column))
+                locations.setdefault(steps[:length], (line, column))
         else:
             entries.append(_build_entry(path, text, line, column))
     if not metadata and not any(entry.ciphertext for entry in entries):
         return None
-    return SopsFile(file_format, metadata or None, entries, places)
+    return SopsFile(file_format, metadata or None, entries, locations)
 
 
 def _extract_metadata_name(file_format: SopsFormat, path: tuple[str, ...]) -> str:
@@ -174,25 +176,25 @@ def _extract_metadata_name(file_format: SopsFormat, path: tuple[str, ...]) -> st
 
 
 def _unflatten(name: str) -> FieldPath:
-    """`age__list_0__map_recipient` is `age[0].recipient`."""
+    """Return the path of a flattened key: `age__list_0__map_recipient` is `age[0].recipient`."""
     first, *rest = FLAT_SEPARATOR.split(name)
     steps: list[str | int] = [first]
-    for how, step in zip(rest[::2], rest[1::2], strict=True):
-        steps.append(int(step) if how == "list" and step.isdigit() else step)
+    for step_kind, step in zip(rest[::2], rest[1::2], strict=True):
+        steps.append(int(step) if step_kind == "list" and step.isdigit() else step)
     return tuple(steps)
 
 
 def _put_value(metadata: dict[str, Any], steps: FieldPath, text: str) -> None:
-    """Puts a text where a path leads; lists are filled in the order of their items, as sops writes them."""
+    """Set the text at a path; sops writes the items of a list in order, so each is appended."""
     inner: Any = metadata
-    for step, following in itertools.pairwise(steps):
+    for step, next_step in itertools.pairwise(steps):
         if isinstance(inner, list):
             if not isinstance(step, int) or step > len(inner):
                 return
             if step == len(inner):
-                inner.append([] if isinstance(following, int) else {})
+                inner.append([] if isinstance(next_step, int) else {})
         elif get_field(inner, (step,)) is None:
-            inner[step] = [] if isinstance(following, int) else {}
+            inner[step] = [] if isinstance(next_step, int) else {}
         inner = inner[step]
     if isinstance(inner, dict):
         inner[steps[-1]] = text
@@ -209,20 +211,20 @@ def _parse_ini(lines: Sequence[str]) -> Iterator[FlatLine]:
     section = "DEFAULT"
     in_block = False
     for number, text in enumerate(lines, 1):
-        bare = text.strip()
-        # A text of several lines stands between triple quotes.
-        if in_block or not bare or bare[0] in ";#":
+        stripped = text.strip()
+        # Triple quotes enclose a text of several lines.
+        if in_block or not stripped or stripped[0] in ";#":
             in_block = in_block and '"""' not in text
             continue
-        if head := SECTION_HEADER.fullmatch(bare):
-            section = head["name"]
+        if header := SECTION_HEADER.fullmatch(stripped):
+            section = header["name"]
             continue
-        key, _, value = bare.partition("=")
+        key, _, value = stripped.partition("=")
         in_block = value.count('"""') == 1
         yield (section, key.strip()), value.strip(), number, len(text) - len(text.lstrip()) + 1
 
 
 def is_sops_file(name: str, content: bytes) -> bool:
-    """Whether a file is one that sops encrypted, by its metadata."""
-    found = parse_sops_file(name, content) if is_candidate(content) else None
-    return found is not None and found.metadata is not None
+    """Return whether a file is encrypted with sops, by its metadata."""
+    parsed = parse_sops_file(name, content) if is_candidate(content) else None
+    return parsed is not None and parsed.metadata is not None

@@ -48,7 +48,7 @@ def read_decrypted(path: Path) -> bytes:
     content = read_input(path)
     if not (sops_files.is_candidate(content) and sops_files.is_sops_file(path.name, content)):
         return content
-    return sops_cli.decrypt(content, sops_cli.resolve_target(path), (), sops_cli.TIMEOUT_SECONDS).reveal()
+    return sops_cli.decrypt(content, sops_cli.resolve_target(path)).reveal()
 
 
 def parse_objects(content: bytes, name: str) -> Iterator[tuple[dict[str, Any], str]]:

@@ -64,7 +64,7 @@ def test_every_vector_of_kubeseal_opens(name: str) -> None:
 @pytest.mark.parametrize("name", SOPS)
 def test_every_vector_of_sops_opens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(HERE / "age.txt"))
-    text = sops_cli.decrypt((HERE / name).read_bytes(), sops_cli.resolve_target(HERE / name), (), 30).reveal()
+    text = sops_cli.decrypt((HERE / name).read_bytes(), sops_cli.resolve_target(HERE / name, (), 30)).reveal()
     assert PLAIN["password"].encode() in text
 
 
@@ -104,12 +104,12 @@ def test_a_damaged_sops_file_is_judged(name: str) -> None:
 @pytest.mark.parametrize("name", SOPS)
 def test_a_damaged_sops_file_opens_to_the_same_or_not_at_all(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(HERE / "age.txt"))
-    where = sops_cli.resolve_target(HERE / name)
+    where = sops_cli.resolve_target(HERE / name, (), 30)
     content = (HERE / name).read_bytes()
-    whole = sops_cli.decrypt(content, where, (), 30)
+    whole = sops_cli.decrypt(content, where)
     for changed in damaged(content, name, 15):
         try:
-            found: SecretBytes = sops_cli.decrypt(changed, where, (), 30)
+            found: SecretBytes = sops_cli.decrypt(changed, where)
         except SealError as error:
             assert PLAIN["password"] not in str(error)
         else:

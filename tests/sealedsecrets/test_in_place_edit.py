@@ -103,7 +103,7 @@ def test_a_file_is_sealed_for_another_certificate_and_nothing_else_in_it_changes
     code, out, err = command("reseal", "--key", keys[1], "--cert", other[0], tmp_path)
     assert (code, err) == (0, "") and f"resealed  {file}" in out
     after = file.read_text()
-    assert set(differing(before, after)) == {*VALUES, "gatekeeper/sealed-with"}
+    assert set(differing(before, after)) == {*VALUES, "gatekeeper-gitops.io/sealed-with"}
     out = kubeseal("--recovery-unseal", "--recovery-private-key", other[1], stdin=after.encode())
     assert opened(out) == VALUES
     code, out, _ = command("reseal", "--key", keys[1], "--key", other[1], "--cert", other[0], tmp_path)
@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_opened_is_left_and_told(file: Path, keys: Keys, t
     other = pair(tmp_path / "other")
     before = file.read_text()
     code, out, _ = command("reseal", "--key", other[1], "--cert", other[0], file)
-    assert code == 1 and "FAILED" in out and "none of the keys opens it" in out
+    assert code == 1 and "FAILED" in out and "none of the keys decrypts it" in out
     assert file.read_text() == before
 
 

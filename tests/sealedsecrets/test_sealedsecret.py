@@ -99,9 +99,12 @@ def told(folder: Path, value: Any, *arguments: str | Path, to: str = "seal") -> 
     [
         (
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}},
-            "in.yaml:1: is a ConfigMap, and no Secret",
+            "in.yaml:1: not a Secret (v1), but ConfigMap (v1)",
         ),
-        ({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "stringData": {"a": VALUE}}, "has no `metadata.name`"),
+        (
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {}, "stringData": {"a": VALUE}},
+            "`metadata.name` is missing",
+        ),
         ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}, "holds no value; --allow-empty-data"),
         (
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"a": VALUE + "!"}},
@@ -118,7 +121,7 @@ def told(folder: Path, value: Any, *arguments: str | Path, to: str = "seal") -> 
         (b"- 1\n", "holds no object"),
         (
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": "x" * 1_100_000}},
-            "a Secret holds",
+            "a Secret holds at most",
         ),
     ],
 )
@@ -130,9 +133,9 @@ def test_what_cannot_be_sealed_is_told(tmp_path: Path, keys: tuple[Path, Path], 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "other"}, "none of the keys opens it"),
-        ({"namespace": "other"}, "none of the keys opens it"),
-        ({"annotations": {"sealedsecrets.bitnami.com/cluster-wide": "true"}}, "none of the keys opens it"),
+        ({"name": "other"}, "none of the keys decrypts it"),
+        ({"namespace": "other"}, "none of the keys decrypts it"),
+        ({"annotations": {"sealedsecrets.bitnami.com/cluster-wide": "true"}}, "none of the keys decrypts it"),
     ],
 )
 def test_a_sealed_secret_in_another_place_is_not_opened(
@@ -155,11 +158,14 @@ def test_wrong_keys_are_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     held = sealed_one(tmp_path, keys[0])
     _, other = pair(tmp_path / "other")
     _, large = pair(tmp_path / "large", 3072)
-    assert "none of the keys opens it" in told(tmp_path, held, "--key", other, to="unseal")[1]
-    assert "sealed for a key of 2048 bits, and there is none" in told(tmp_path, held, "--key", large, to="unseal")[1]
+    assert "none of the keys decrypts it" in told(tmp_path, held, "--key", other, to="unseal")[1]
+    assert (
+        "sealed for a key of 2048 bits; none of the keys has this size"
+        in told(tmp_path, held, "--key", large, to="unseal")[1]
+    )
     assert told(tmp_path, held, "--key", other, "--key", keys[1], to="unseal")[0] == 0
     (tmp_path / "no.pem").write_text("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n")
-    assert "is no private key in PEM" in told(tmp_path, held, "--key", tmp_path / "no.pem", to="unseal")[1]
+    assert "not a private key in PEM" in told(tmp_path, held, "--key", tmp_path / "no.pem", to="unseal")[1]
     assert "cannot be read" in told(tmp_path, held, "--key", tmp_path / "gone.pem", to="unseal")[1]
 
 
@@ -203,9 +209,9 @@ def test_a_key_that_is_encrypted_is_told(tmp_path: Path, keys: tuple[Path, Path]
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("AA==", "shorter than its own header says"),
-        (base64.b64encode(b"\xff\xff" + bytes(600)).decode(), "shorter than its own"),
-        ("", "shorter than its own"),
+        ("AA==", "shorter than its header says"),
+        (base64.b64encode(b"\xff\xff" + bytes(600)).decode(), "shorter than its header"),
+        ("", "shorter than its header"),
         ("Ag!", "is not valid base64"),
     ],
 )
@@ -217,7 +223,7 @@ def test_a_value_that_is_none_is_told(tmp_path: Path, keys: tuple[Path, Path], t
 
 def test_what_is_larger_than_any_secret_is_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     large = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": "x" * 10_000_000}}
-    assert "a Secret holds 1048576 at most" in told(tmp_path, large, "--cert", keys[0])[1]
+    assert "a Secret holds at most 1048576" in told(tmp_path, large, "--cert", keys[0])[1]
     assert "larger than 16 MB" in told(tmp_path, b"#" * 17_000_000, "--cert", keys[0])[1]
 
 
@@ -243,7 +249,7 @@ def test_a_certificate_that_is_no_good_is_told(tmp_path: Path) -> None:
     secret = orjson.dumps(SECRET)
     assert "expired on" in told(tmp_path, secret, "--cert", old)[1]
     assert "RSA of 2048 bits or more" in told(tmp_path, secret, "--cert", weak)[1]
-    assert "is no certificate in PEM" in told(tmp_path, secret, "--cert", tmp_path / "no.pem")[1]
+    assert "not a PEM certificate" in told(tmp_path, secret, "--cert", tmp_path / "no.pem")[1]
 
 
 @contextmanager

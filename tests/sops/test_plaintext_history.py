@@ -51,10 +51,10 @@ def test_the_commit_that_has_the_plain_text_is_named(shop: Shop, certificate: Pa
 def test_the_plain_file_leaves_the_index_and_the_sealed_one_enters_it(shop: Shop, certificate: Path) -> None:
     run_git(shop.root, "add", "secret.json")
     code, err = sealed(shop, certificate)
-    assert code == 0 and "is in Git's index in the clear; --replace takes it out" in err
+    assert code == 0 and "is unencrypted in the Git index; --replace removes it" in err
     assert staged(shop) == ["secret.json"]
     code, err = sealed(shop, certificate, "--replace")
-    assert code == 0 and "no longer in Git's index" in err and "warning" not in err
+    assert code == 0 and "no longer in the Git index" in err and "warning" not in err
     assert staged(shop) == ["sealed.yaml"] and (shop.root / "secret.json").exists()
     assert command("seal", "--cert", certificate, "--replace", "-f", shop.root / "secret.json")[0] == 2
 
@@ -66,7 +66,7 @@ def test_a_file_that_sops_encrypts_in_place_is_looked_for_too(shop: Shop, certif
     run_git(shop.root, "commit", "-q", "-m", "oops")
     first = run_git(shop.root, "rev-parse", "HEAD").strip()
     code, _, err = shop.sops("encrypt", "a.yaml")
-    assert code == 0 and first[:12] in err and "--replace takes it out" in err and VALUE not in err
+    assert code == 0 and first[:12] in err and "--replace removes it" in err and VALUE not in err
     code, _, err = shop.sops("encrypt", "a.yaml", "--replace")
     assert code == 0 and first[:12] in err and "index" not in err
     assert "ENC[" in run_git(shop.root, "show", ":a.yaml")

@@ -59,7 +59,7 @@ def test_many_files_at_once_and_one_that_fails_does_not_stop_the_rest(shop: Shop
     shop.write("apps/broken.yaml", f"password: [{VALUE}\n")
     code, out, err = shop.sops("encrypt", *names, "apps/broken.yaml")
     assert code == 1 and out.count("encrypted ") == 6 and "FAILED" in out and VALUE not in out + err
-    assert "broken.yaml: sops cannot read it as yaml" in out
+    assert "broken.yaml: sops cannot parse it as yaml" in out
     assert (shop.root / "apps/broken.yaml").read_text() == f"password: [{VALUE}\n"
     code, out, err = shop.sops("rotate", "apps/0", "apps/1")
     assert (code, out.count("rotated "), err) == (0, 2, "")
@@ -101,10 +101,10 @@ def test_one_value_is_set_and_the_others_keep_their_ciphertext(shop: Shop) -> No
     assert yaml.safe_load(shop.sops("decrypt", "secret.yaml")[1])["more"] == {"n": 1}
     source.write_text("[1, 2]")
     code, _, err = shop.sops("set", "secret.yaml", "list", "--json", "--from-file", source)
-    assert (code, "and no list" in err) == (1, True)
+    assert (code, "but not a list" in err) == (1, True)
 
 
-@pytest.mark.skipif(not sops_cli.MEMORY_DIR.exists(), reason="no memory that looks like a disk")
+@pytest.mark.skipif(not sops_cli.MEMORY_DIR.exists(), reason="no file system in memory")
 def test_what_an_editor_sees_lies_in_memory_and_is_gone_afterwards(shop: Shop) -> None:
     path = shop.encrypted("secret.yaml", f"a: {VALUE}\nb: {VALUE}\n")
     before = yaml.safe_load(path.read_text())
@@ -145,7 +145,7 @@ def test_an_editor_that_fails_changes_nothing_and_leaves_nothing(shop: Shop) -> 
     assert path.read_bytes() == before and set(sops_cli.MEMORY_DIR.iterdir()) == known
 
 
-@pytest.mark.skipif(not sops_cli.MEMORY_DIR.exists(), reason="no memory that looks like a disk")
+@pytest.mark.skipif(not sops_cli.MEMORY_DIR.exists(), reason="no file system in memory")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_nothing_plain_is_left_when_it_is_told_to_end(shop: Shop, number: signal.Signals) -> None:
     path = shop.encrypted("secret.yaml", f"a: {VALUE}\n")
@@ -181,12 +181,12 @@ def test_nothing_plain_is_left_when_it_is_told_to_end(shop: Shop, number: signal
         (
             "a.yaml",
             f"a: [{VALUE}\n",
-            "sops cannot read it as yaml: mend it, or give it the ending of what it is (line 1)",
+            "sops cannot parse it as yaml: correct it, or give it the file name suffix of its format (line 1)",
         ),
-        ("a.json", f'{{"a": {VALUE}}}', "sops cannot read it as json"),
+        ("a.json", f'{{"a": {VALUE}}}', "sops cannot parse it as json"),
         ("a.env", f"no pair {VALUE}\n", "every line must be KEY=value"),
         ("a.yaml", "a: 18446744073709551615\n", "a number above 9223372036854775807"),
-        ("a.yaml", "", "holds nothing to encrypt"),
+        ("a.yaml", "", "contains nothing to encrypt"),
     ],
 )
 def test_what_cannot_be_encrypted_is_told_without_a_word_of_it(shop: Shop, name: str, content: str, words: str) -> None:
@@ -200,15 +200,15 @@ def test_what_cannot_be_opened_is_told(shop: Shop) -> None:
     path = shop.encrypted("secret.yaml", f"a: {VALUE}\nb: {VALUE}\n")
     whole = path.read_text()
     code, _, err = shop.sops("decrypt", "secret.yaml", key=shop.other.file)
-    assert code == 1 and f"none of the keys at hand opens it; it is encrypted for age {shop.key.recipient}" in err
+    assert code == 1 and f"none of the available keys decrypts it; it is encrypted for age {shop.key.recipient}" in err
     lines = whole.splitlines(keepends=True)
     path.write_text("".join([lines[1].replace("b:", "a:"), lines[0].replace("a:", "b:"), *lines[2:]]))
     assert "a value cannot be decrypted: it was changed, moved" in shop.sops("decrypt", "secret.yaml")[2]
     path.write_text("".join(line for line in lines if not line.startswith("b:")))
-    assert "its MAC does not fit" in shop.sops("decrypt", "secret.yaml")[2]
+    assert "its MAC does not match" in shop.sops("decrypt", "secret.yaml")[2]
     assert shop.sops("decrypt", "secret.yaml", "--", "--ignore-mac")[:2] == (0, f"a: {VALUE}\n")
     path.write_text("".join(line for line in lines if "mac:" not in line))
-    assert "its MAC does not fit" in shop.sops("decrypt", "secret.yaml")[2]
+    assert "its MAC does not match" in shop.sops("decrypt", "secret.yaml")[2]
     shop.write("plain.yaml", f"a: {VALUE}\n")
     code, _, err = shop.sops("decrypt", "plain.yaml")
     assert (code, "is not encrypted with sops" in err) == (2, True)
@@ -217,17 +217,17 @@ def test_what_cannot_be_opened_is_told(shop: Shop) -> None:
 def test_rules_that_cannot_be_used_are_told(shop: Shop) -> None:
     shop.write("a.yaml", f"a: {VALUE}\n")
     for rules, words in (
-        ("path_regex: ^b$\n    age: x", "no rule in its `.sops.yaml` is for it"),
-        ("path_regex: '['\n    age: x", "a `path_regex` in its `.sops.yaml` is no regular expression"),
+        ("path_regex: ^b$\n    age: x", "no rule in its `.sops.yaml` matches it"),
+        ("path_regex: '['\n    age: x", "a `path_regex` in its `.sops.yaml` is not a valid regular expression"),
         ("encrypted_regex: a\n    encrypted_suffix: b\n    age: x", "has two selectors"),
-        ("encrypted_regex: a", "no recipient is named"),
-        ("age: age1nonsense", "a recipient of age is misspelt"),
+        ("encrypted_regex: a", "no recipient for it"),
+        ("age: age1nonsense", "an age recipient is misspelled"),
     ):
         shop.rules(rules)
         code, out, _ = shop.sops("encrypt", "a.yaml")
         assert code == 1 and words in out, out
     (shop.root / ".sops.yaml").unlink()
-    assert "there is no `.sops.yaml` above it" in shop.sops("encrypt", "a.yaml")[1]
+    assert "no `.sops.yaml` found in its folder or above" in shop.sops("encrypt", "a.yaml")[1]
     assert shop.sops("encrypt", "a.yaml", "--", "--age", shop.key.recipient)[0] == 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper.config import CERTIFICATE_FOLDER
-from gatekeeper.model import FieldPath, Finding, Gap, Location, Resource, Severity, get_field
+from gatekeeper.model import FieldPath, Finding, Gap, Location, Resource, Severity
 from gatekeeper.sealedsecrets import scope
 from gatekeeper.workspace.tree import Tree
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 KEYS_FOLDER = f"{CERTIFICATE_FOLDER}/"
 CERTIFICATE_SUFFIXES = (".pem", ".crt")
-SEALED_WITH_PATH: FieldPath = ("metadata", "annotations", scope.SEALED_WITH_ANNOTATION)
 
 
 class KnownCertificates(NamedTuple):
@@ -57,20 +56,22 @@ def check_certificates(certificates: KnownCertificates, resources: Sequence[Reso
         return
     now = datetime.datetime.now(tz=datetime.UTC)
     for resource in resources:
-        mark = get_field(resource.value, SEALED_WITH_PATH) if resource.ref.kind == "SealedSecret" else None
+        path, mark = scope.find_sealed_with(resource.value) if resource.ref.kind == "SealedSecret" else ((), "")
         if not mark:
             continue
-        file, one = certificates.by_fingerprint.get(str(mark), ("", None))
+        file, one = certificates.by_fingerprint.get(mark, ("", None))
         if one is None:
-            message = f"is sealed with a certificate that is not in {KEYS_FOLDER}: `{str(mark)[:16]}…`"
+            message = f"is sealed with a certificate that is not in {KEYS_FOLDER}: `{mark[:16]}…`"
             hint = "seal it again with a certificate of the cluster, or add that certificate"
-            yield _build_finding(resource, "sealed/unknown-certificate", "error", message, hint)
+            yield _build_finding(resource, path, "sealed/unknown-certificate", "error", message, hint)
         elif one.not_after < now:
             message = f"is sealed with {file}, which expired on {one.not_after:%Y-%m-%d}"
             hint = "seal it again with the newest certificate of the cluster"
-            yield _build_finding(resource, "sealed/expired-certificate", "warning", message, hint)
+            yield _build_finding(resource, path, "sealed/expired-certificate", "warning", message, hint)
 
 
-def _build_finding(resource: Resource, rule: str, severity: Severity, message: str, hint: str) -> Finding:
-    place = resource.origin.find_location(SEALED_WITH_PATH)
-    return Finding(rule, severity, message, place, resource.ref, SEALED_WITH_PATH, hint, "field")
+def _build_finding(
+    resource: Resource, path: FieldPath, rule: str, severity: Severity, message: str, hint: str
+) -> Finding:
+    place = resource.origin.find_location(path)
+    return Finding(rule, severity, message, place, resource.ref, path, hint, "field")

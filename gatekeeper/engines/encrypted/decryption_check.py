@@ -47,9 +47,7 @@ def evaluate(
         content = tree.read_file(file)
         assert isinstance(content, bytes)
         try:
-            sops_cli.decrypt(
-                content, sops_cli.resolve_target(tree.root / file, toolchain), (), sops_cli.TIMEOUT_SECONDS
-            )
+            sops_cli.decrypt(content, sops_cli.resolve_target(tree.root / file, toolchain=toolchain))
         except (SealError, ToolError) as error:
             return error
         return None

@@ -118,7 +118,7 @@ def test_a_secret_of_another_is_not_touched_until_it_says_so(cluster: Cluster, t
         for name in ("db", "part"):
             cluster.make(SECRETS, {"metadata": {"name": name}, "stringData": {"mine": "1"}})
             cluster.make(SEALED, sealed(running, tmp_path, name))
-        until(lambda: "is there already, and not of this SealedSecret" in synced(cluster)[1], running)
+        until(lambda: "exists and does not belong to this SealedSecret" in synced(cluster)[1], running)
         assert opened(cluster) == {"mine": "1"}
         mark = {"metadata": {"annotations": {"sealedsecrets.bitnami.com/managed": "true"}}}
         cluster.ask("PATCH", f"{SECRETS}/db", mark)
