@@ -202,9 +202,7 @@ def build_applications(
             others[judge] += [held for held in resources if held.json not in repository.judged_resources]
     verdicts = []
     for root, repository in repositories_.items():
-        verdicts.append(
-            pipeline.filter_by_change(repository.full_result.verdict, None, repository.full_result.global_gaps)
-        )
+        verdicts.append(repository.full_result.verdict)
         if others[root]:
             verdicts.append(_judge_rendered(repository, others[root], jobs))
     return JudgedApplications(_merge_verdicts(verdicts), asked)
@@ -252,7 +250,7 @@ def build_repository_applications(
         one, lots = _build_application(value, application, [repository] * count, [revision] * count)
         asked.append(one)
         others += [held for _, resources in lots for held in resources if held.json not in repository.judged_resources]
-    verdicts = [pipeline.filter_by_change(repository.full_result.verdict, None, repository.full_result.global_gaps)]
+    verdicts = [repository.full_result.verdict]
     if others:
         verdicts.append(_judge_rendered(repository, others, jobs))
     return RepositoryApplications(_merge_verdicts(verdicts), asked, faults)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from gatekeeper import config
 from gatekeeper.errors import UsageError
-from gatekeeper.gate import cache_key
-from gatekeeper.gate import run as gate_run
+from gatekeeper.gate import cache_key, verdict_cache
+from gatekeeper.gate.request import BaseComparison, CheckRequest, Progress
 from gatekeeper.host import atomic_file, cache, git_history, git_state, lockfile
 from gatekeeper.model import Verdict
 from gatekeeper.report.formats import FORMATS, render_report
@@ -88,30 +88,23 @@ def check(arguments: list[str]) -> int:
         settings = _load_settings(given, root)
         kept = None if given.no_cache else cache.open_cache(cache_key.identify_installation())
         changed = waiting.result() if waiting else git_state.list_changed_files(root, base) if base else None
-        run = gate_run.CheckRequest(
-            root,
-            given.paths or [root],
-            settings,
-            _build_progress(),
-            given.staged,
-            last.result() if last else base,
-            changed,
-            given.shard or "",
-            given.jobs,
-            _read_keys(given.key) if given.open else None,
-            kept,
+        request = CheckRequest(
+            root=root,
+            paths=given.paths or [root],
+            settings=settings,
+            on_progress=_build_progress(),
+            is_staged=given.staged,
+            base_commit=last.result() if last else base,
+            base_comparison=_build_base_comparison(given, settings) if base else None,
+            changed_files=changed,
+            shard=given.shard or "",
+            jobs=given.jobs,
+            private_keys=_read_keys(given.key) if given.open else None,
+            verdict_cache=kept,
         )
-        verdict = gate_run.check_repository(run)._replace(revision=revision.result())
+        verdict = _judge(request)._replace(revision=revision.result())
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
-    if base and verdict.active_findings:
-        from gatekeeper.gate import impact
-
-        named = [Path(path).resolve() for path in (*given.policy, *([given.config] if given.config else []))]
-        before = gate_run.check_commit(
-            base, run, named, lambda copy: _apply_flags(config.load(copy, given.config, settings.toolchain), given)
-        )
-        verdict = impact.mark_preexisting(verdict, before, git_history.list_renames(root, base))
     if given.write_baseline:
         return _write_baseline(verdict, root, settings)
     for name, file in outputs:
@@ -119,6 +112,23 @@ def check(arguments: list[str]) -> int:
         if name == "github":
             _write_summary(verdict)
     return verdict.exit_code
+
+
+def _judge(request: CheckRequest) -> Verdict:
+    """The verdict of an earlier run on the same input, or a new one."""
+    entry = verdict_cache.find_entry(request)
+    verdict = entry.read_verdict() if entry else None
+    if verdict is not None:
+        return verdict
+    # The engines take longer to load than a cached verdict takes to read.
+    from gatekeeper.gate import run
+
+    return run.check_repository(request, entry)
+
+
+def _build_base_comparison(args: argparse.Namespace, settings: config.Config) -> BaseComparison:
+    named = [Path(path).resolve() for path in (*args.policy, *([args.config] if args.config else []))]
+    return BaseComparison(lambda copy: _apply_flags(config.load(copy, args.config, settings.toolchain), args), named)
 
 
 def _read_keys(paths: Sequence[Path]) -> list[tuple[str, SecretBytes]]:
@@ -195,7 +205,7 @@ def _write_summary(verdict: Verdict) -> None:
             handle.write(render_summary(verdict))
 
 
-def _build_progress() -> gate_run.Progress:
+def _build_progress() -> Progress:
     """A bar on a terminal, once a run takes longer than a moment; it is gone when the run ends."""
     if not sys.stderr.isatty():
         return lambda steps, step, part: None

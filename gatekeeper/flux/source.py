@@ -218,7 +218,7 @@ def build_kustomizations(
     tree, how = workspace_tree.build_tree([root], root, settings.exclude), pipeline.CheckOptions(jobs)
     whole = pipeline.run_full_check(tree, settings, how)
     lots = list(_render_builds(root, settings, jobs, kustomizations))
-    verdict = pipeline.filter_by_change(whole.verdict, None, whole.global_gaps)
+    verdict = whole.verdict
     if kustomizations is not None:
         # A Kustomization of the cluster may be another than in Git, and has values that stand nowhere else.
         ground = [resource for _, lot in whole.resource_groups for resource in lot]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from gatekeeper.config import Config
 from gatekeeper.engines.admission import engine
 from gatekeeper.engines.references import exported_facts
 from gatekeeper.gate import incremental_index, pipeline
 from gatekeeper.gate.incremental_index import FileEntry, IncrementalIndex
-from gatekeeper.gate.pipeline import FullResult
-from gatekeeper.host.cache import Cache
+from gatekeeper.gate.pipeline import CheckOptions, FullResult
 from gatekeeper.model import Resource, Verdict
 from gatekeeper.render import chart_uses
 from gatekeeper.workspace.tree import Tree
@@ -18,27 +15,19 @@ from gatekeeper.workspace.tree import Tree
 WAIVER_MARKER = b"gatekeeper:waive"
 
 
-def check_files(
-    root: Path,
-    index: IncrementalIndex,
-    differing_files: frozenset[str],
-    changed_files: frozenset[str] | None,
-    config: Config,
-    jobs: int,
-    cache: Cache,
-) -> Verdict | None:
-    """The verdict on a repository, or on a change of it; None where more than the files has to be judged.
+def check_files(tree: Tree, index: IncrementalIndex, config: Config, options: CheckOptions) -> Verdict | None:
+    """The verdict on a whole repository, or on a change of it; None where more than the files has to be judged.
 
     Args:
-        differing_files: those that differ from what the ledger knows.
-        changed_files: those of the change that is told of; None for everything.
+        tree: the files that differ from what the index knows.
+        options: with the files of the change to report on.
     """
+    differing_files, changed_files = frozenset(tree.files), options.changed_files
     if not incremental_index.can_check_alone(index, differing_files | (changed_files or frozenset())):
         return None
-    tree = Tree(root, sorted(differing_files))
     if any(WAIVER_MARKER in content for file in differing_files if isinstance(content := tree.read_file(file), bytes)):
         return None
-    whole = pipeline.run_full_check(tree, config, pipeline.CheckOptions(jobs, cache=cache))
+    whole = pipeline.run_full_check(tree, config, options)
     resources = [resource for _, lot in whole.resource_groups for resource in lot]
     if whole.global_gaps or not all(map(exported_facts.is_self_contained, resources)) or whole.verdict.coverage.gaps:
         return None
@@ -47,10 +36,10 @@ def check_files(
         for file in differing_files
     }
     verdict = incremental_index.merge_verdict(index, differing_files, whole.verdict, resources, names)
-    return pipeline.filter_by_change(verdict, changed_files, ()) if verdict is not None else None
+    return pipeline.filter_by_files(verdict, changed_files, ()) if verdict is not None else None
 
 
-def build_index(result: FullResult, tree: Tree, config: Config, git_listing: bytes) -> bytes | None:
+def build_index(result: FullResult, tree: Tree, config: Config, git_listing: bytes) -> IncrementalIndex | None:
     """What a run on everything knows, for the next; None where nothing can be judged by itself."""
     verdict = result.verdict
     resources = [resource for _, lot in result.resource_groups for resource in lot]
@@ -71,7 +60,7 @@ def build_index(result: FullResult, tree: Tree, config: Config, git_listing: byt
             content = tree.read_file(where)
             if isinstance(content, bytes) and WAIVER_MARKER not in content:
                 local[where] = FileEntry(_hash_facts(lot, names), len(lot), len(lot))
-    return incremental_index.to_bytes(IncrementalIndex(git_listing, local, verdict, tuple(sorted(names))))
+    return IncrementalIndex(git_listing, local, verdict, tuple(sorted(names)))
 
 
 def _hash_facts(resources: list[Resource], config_object_names: frozenset[str] | tuple[str, ...]) -> str:

@@ -1,23 +1,16 @@
-"""The spine: a tree of files in, one verdict out."""
+"""The check of a file tree: parse, render, run all engines, apply waivers, return one verdict."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from gatekeeper.config import CONFIG_FILE, Config
-from gatekeeper.engines.admission import engine as admission
-from gatekeeper.engines.encrypted import engine as sealed
-from gatekeeper.engines.plaintext import secrets as plaintext
-from gatekeeper.engines.references import graph as references
-from gatekeeper.engines.rego import bundles, library
-from gatekeeper.engines.rego import evaluation as rego
-from gatekeeper.engines.schema import json_schema_policies as schema_policies
-from gatekeeper.engines.schema import known_crds
-from gatekeeper.engines.schema import validation as schema
-from gatekeeper.engines.schema.catalog import SchemaCatalog
-from gatekeeper.engines.secret_access import allow_rules as external
+from gatekeeper.engines.protocol import Engine, EngineContext, EngineResult, PrivateKeys, ResourceGroup
+from gatekeeper.engines.registry import ENGINES
+from gatekeeper.engines.rego import bundles
 from gatekeeper.gate import impact, waivers
 from gatekeeper.gate.shards import WHOLE_REPOSITORY, Shard
 from gatekeeper.host.cache import Cache
@@ -28,48 +21,37 @@ from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
-# Is told the step, and how much of it is done: a part from 0 to 1.
+# Receives the step, and the part of it that is done, from 0 to 1.
 StepProgress = Callable[[str, float], None]
-STEPS = (
-    "reading",
-    "rendering",
-    "checking schemas",
-    "asking policies",
-    "following references",
-    "looking for secrets",
-    "opening what is sealed",
-)
+PARSE_STEP, RENDER_STEP = "reading", "rendering"
+STEPS = (PARSE_STEP, RENDER_STEP, *(engine.STEP for engine in ENGINES.values()))
 
 
 class FullResult(NamedTuple):
-    """A verdict on everything, with what it was found in.
+    """The verdict on a whole tree, with the files and resources that it is about.
 
     Attributes:
-        global_gaps: gaps of policies that were not asked, whatever was to be judged.
+        global_gaps: policies that could not be evaluated at all, whatever was to be judged.
     """
 
     verdict: Verdict
     parsed_files: list[ParsedFile]
-    resource_groups: list[tuple[str, list[Resource]]]
+    resource_groups: list[ResourceGroup]
     global_gaps: frozenset[Gap]
-
-
-Observer = Callable[[FullResult, Tree], None]
-# Opens what is sealed, and tells what does not open, and what it has no key for.
-DecryptionCheck = Callable[[Tree, Sequence[ParsedFile], Sequence[Resource]], tuple[list[Finding], list[Gap]]]
 
 
 class CheckOptions(NamedTuple):
     """How a run judges.
 
     Attributes:
-        jobs: threads.
-        today: the day on which waivers must not have ended; None for the clock's.
-        changed_files: the files of a change, to be told only what it can break; None for everything.
-        cache: what earlier runs found, to be asked and added to.
-        shard: the share of this run; what is judged by others as well is told by all.
-        read_base_file: of a change, what gives a file as it was; None for files that did not change.
-        decryption_check: what opens sealed files; None where no key is used.
+        jobs: the number of threads.
+        on_progress: receives each step and the part of it that is done.
+        today: the day on which waivers must not have expired; None for the clock's.
+        changed_files: the files of a change, to report only what it can break; None to report everything.
+        cache: results of earlier runs, read and written; None to use none.
+        shard: the share of this run. Problems that are in no file of a shard are reported by every share.
+        read_base_file: returns the content of a changed file before the change, None for other files.
+        private_keys: private keys of sealed-secrets by name, to decrypt with; None to decrypt nothing.
     """
 
     jobs: int = 1
@@ -79,63 +61,69 @@ class CheckOptions(NamedTuple):
     cache: Cache | None = None
     shard: Shard = WHOLE_REPOSITORY
     read_base_file: Callable[[str], bytes | None] | None = None
-    decryption_check: DecryptionCheck | None = None
+    private_keys: PrivateKeys | None = None
 
 
-def run_check(tree: Tree, config: Config, options: CheckOptions, observer: Observer | None = None) -> Verdict:
-    """Reads, renders and judges all files of a tree.
-
-    Args:
-        observer: is shown the verdict on everything, before what a change cannot have caused is left out.
+def run_check(tree: Tree, config: Config, options: CheckOptions) -> Verdict:
+    """Parses, renders and judges all files of a tree, and reports what a change can have caused.
 
     Raises:
-        UsageError: the config names what does not exist, so that nothing can be judged.
+        UsageError: the config names something that does not exist.
     """
-    whole = run_full_check(tree, config, options)
-    if observer:
-        observer(whole, tree)
-    changed = options.changed_files
-    reached = impact.find_affected_files(tree, whole.parsed_files, config, changed) if changed is not None else None
-    return filter_by_change(whole.verdict, reached, whole.global_gaps)
+    return filter_by_change(run_full_check(tree, config, options), tree, config, options.changed_files)
 
 
-def filter_by_change(verdict: Verdict, affected_files: frozenset[str] | None, global_gaps: Collection[Gap]) -> Verdict:
-    """What of a verdict can come from a change that reaches some files; all of it where that is None."""
+def filter_by_change(result: FullResult, tree: Tree, config: Config, changed_files: frozenset[str] | None) -> Verdict:
+    """The part of a verdict that a change of these files can have caused; the whole verdict for None."""
+    if changed_files is None:
+        return result.verdict
+    affected_files = impact.find_affected_files(tree, result.parsed_files, config, changed_files)
+    return filter_by_files(result.verdict, affected_files, result.global_gaps)
+
+
+def filter_by_files(verdict: Verdict, affected_files: frozenset[str] | None, global_gaps: Collection[Gap]) -> Verdict:
+    """The part of a verdict that is about these files; the whole verdict for None."""
     if affected_files is None:
         return verdict
-    covered = verdict.coverage
-    gaps = (gap for gap in covered.gaps if gap.file in affected_files or gap.file == CONFIG_FILE or gap in global_gaps)
-    findings = tuple(one for one in verdict.findings if impact.is_affected(one, affected_files))
-    return verdict._replace(findings=findings, coverage=covered._replace(gaps=tuple(gaps)))
+    coverage = verdict.coverage
+    gaps = (gap for gap in coverage.gaps if gap.file in affected_files or gap.file == CONFIG_FILE or gap in global_gaps)
+    findings = tuple(finding for finding in verdict.findings if impact.is_affected(finding, affected_files))
+    return verdict._replace(findings=findings, coverage=coverage._replace(gaps=tuple(gaps)))
 
 
 def run_full_check(tree: Tree, config: Config, options: CheckOptions) -> FullResult:
-    """See `judge`, of everything."""
-    say, jobs, part = options.on_progress, options.jobs, options.shard
-    say("reading", 0)
-    sources, unread = documents.parse_tree(tree, jobs)
-    say("rendering", 0)
-    rendered = render.render_tree(tree, sources, config, jobs, lambda done, of: say("rendering", done / of))
-    code = terraform.parse_files(tree, sources)
-    so_far = (*tree.gaps, *unread, *rendered.gaps, *code.gaps)
-    mine = [resource for resource in rendered.resources if part.contains(resource.origin.file)]
-    own_code = [resource for resource in code.resources if part.contains(resource.origin.file)]
-    said = _evaluate_policies(tree, sources, rendered.resources, mine, own_code, config, options)
-    say("following references", 0)
-    named = references.evaluate(rendered.resource_groups, tree, config.references, so_far)
-    say("looking for secrets", 0)
-    own = tree.select_files(part.contains)
-    hidden, unopened = _check_secrets(own, sources, rendered.resources, config, options)
-    gaps = {gap for gap in so_far if part.contains(gap.file)} | {*said.gaps, *unopened}
-    gaps = {gap for gap in gaps if gap.is_fatal or gap.file not in {one.origin.file for one in code.resources}}
-    others = (*rendered.findings, *code.findings, *named, *hidden)
-    found = [*said.findings, *(one for one in others if part.contains(one.location.file))]
-    findings = deduplicate(waivers.apply(found, tree, sources, config, options.today or datetime.date.today()))
-    coverage = Coverage(len(own.files), len(mine) + len(own_code), said.checked_count, tuple(sorted(gaps)))
-    verdict = Verdict(
-        findings, coverage, said.engine, said.policy_digest, is_cacheable=said.is_cacheable, shard=part.position
+    """Parses, renders and judges all files of a tree.
+
+    Raises:
+        UsageError: the config names something that does not exist.
+    """
+    report, shard = options.on_progress, options.shard
+    report(PARSE_STEP, 0)
+    parsed_files, unreadable = documents.parse_tree(tree, options.jobs)
+    report(RENDER_STEP, 0)
+    rendered = render.render_tree(
+        tree, parsed_files, config, options.jobs, lambda done, total: report(RENDER_STEP, done / total)
     )
-    return FullResult(verdict, sources, rendered.resource_groups, said.global_gaps)
+    code = terraform.parse_files(tree, parsed_files)
+    # A file that was parsed as Terraform is not skipped, though it is no YAML.
+    terraform_files = {resource.origin.file for resource in code.resources}
+    skipped = (*tree.gaps, *unreadable, *rendered.gaps, *code.gaps)
+    gaps = [gap for gap in skipped if gap.is_fatal or gap.file not in terraform_files]
+    resources = rendered.resources
+    context = _build_context(tree, parsed_files, resources, config, options)._replace(
+        shard_files=tree.select_files(shard.contains),
+        resource_groups=rendered.resource_groups,
+        targets=[resource for resource in resources if shard.contains(resource.origin.file)],
+        terraform_targets=[resource for resource in code.resources if shard.contains(resource.origin.file)],
+        gaps=gaps,
+    )
+    result = _run_engines(context, ENGINES.values(), options)
+    result = result._replace(
+        findings=[*_select_findings((*rendered.findings, *code.findings), shard), *result.findings],
+        gaps=[*(gap for gap in gaps if shard.contains(gap.file)), *result.gaps],
+    )
+    verdict = _build_verdict(context, result, options)._replace(shard=shard.position)
+    return FullResult(verdict, parsed_files, rendered.resource_groups, frozenset(result.global_gaps))
 
 
 def check_objects(
@@ -146,83 +134,87 @@ def check_objects(
     config: Config,
     options: CheckOptions,
 ) -> Verdict:
-    """Judges objects that stand in no file as they are: by schemas and policies, with the waivers of the repository.
+    """Judges objects that are in no file of the repository, by its schemas, policies and waivers.
 
-    What else the gate looks for, it looks for in files: references, secrets in the open, what is sealed.
+    The engines that judge the repository as a whole (references, plaintext secrets, encrypted files) do not run.
 
     Args:
         repository_resources: the resources of the repository: definitions and constraints among them count.
     """
-    said = _evaluate_policies(tree, parsed_files, [*repository_resources, *objects], objects, (), config, options)
-    today = options.today or datetime.date.today()
-    findings = deduplicate(waivers.apply(said.findings, tree, parsed_files, config, today))
-    coverage = Coverage(0, len(objects), said.checked_count, tuple(sorted(said.gaps)))
-    return Verdict(findings, coverage, said.engine, said.policy_digest, is_cacheable=said.is_cacheable)
+    context = _build_context(tree, parsed_files, [*repository_resources, *objects], config, options)
+    context = context._replace(targets=objects, shard_files=tree.select_files(lambda file: False))
+    engines = [engine for engine in ENGINES.values() if engine.SCOPE == "resources"]
+    return _build_verdict(context, _run_engines(context, engines, options), options)
 
 
-def _check_secrets(
+def _build_context(
     tree: Tree, parsed_files: Sequence[ParsedFile], resources: Sequence[Resource], config: Config, options: CheckOptions
-) -> tuple[list[Finding], list[Gap]]:
-    """What is secret and in the open, or sealed and not as it should be."""
-    found, gaps = plaintext.evaluate(tree, parsed_files, resources, config)
-    found.extend(sealed.evaluate(tree, parsed_files, resources, options.read_base_file))
-    found.extend(external.evaluate(resources, config.secrets_allow))
-    if options.decryption_check:
-        options.on_progress("opening what is sealed", 0)
-        more, unopened = options.decryption_check(tree, parsed_files, resources)
-        return [*found, *more], [*gaps, *unopened]
-    return found, gaps
-
-
-class PolicyResult(NamedTuple):
-    """What schemas and policies say of resources.
-
-    Attributes:
-        global_gaps: those of the gaps that are of policies which were not asked, whatever was to be judged.
-    """
-
-    findings: list[Finding]
-    gaps: list[Gap]
-    global_gaps: frozenset[Gap]
-    checked_count: int
-    engine: tuple[str, str]
-    policy_digest: str
-    is_cacheable: bool
-
-
-def _evaluate_policies(
-    tree: Tree,
-    parsed_files: Sequence[ParsedFile],
-    resources: Sequence[Resource],
-    selected_resources: Sequence[Resource],
-    terraform_resources: Sequence[Resource],
-    config: Config,
-    options: CheckOptions,
-) -> PolicyResult:
-    say, jobs, cache = options.on_progress, options.jobs, options.cache
-    say("checking schemas", 0)
-    kinds = known_crds.find_custom_kinds(tree, parsed_files, resources, config)
-    catalog = SchemaCatalog(config.kubernetes, kinds, library.load_replacement_apis)
-    found, gaps, checked = schema.evaluate(selected_resources, catalog, config.allow_missing, jobs)
-    say("asking policies", 0)
+) -> EngineContext:
+    """The input of the engines, without targets; policies of bundles count as policies of the config."""
     brought = bundles.resolve(tree.root, config.bundles)
-    config = config._replace(policies=(*config.policies, *brought.folders))
-    forms, unused = schema_policies.load_policies(tree.root, config.policies)
-    rules = rego.evaluate(
-        tree.root, [*selected_resources, *terraform_resources], config, jobs, cache, brought.policy_sets
+    return EngineContext(
+        tree=tree,
+        shard_files=tree,
+        parsed_files=parsed_files,
+        resource_groups=(),
+        resources=resources,
+        targets=(),
+        terraform_targets=(),
+        config=config._replace(policies=(*config.policies, *brought.folders)),
+        bundles=brought,
+        jobs=options.jobs,
+        cache=options.cache,
+        read_base_file=options.read_base_file,
+        private_keys=options.private_keys,
     )
-    deployed = admission.evaluate(tree.root, resources, selected_resources, config, jobs)
-    return PolicyResult(
-        [
-            *found,
-            *rules.findings,
-            *deployed.findings,
-            *schema_policies.evaluate([*selected_resources, *terraform_resources], forms),
-        ],
-        [*gaps, *rules.gaps, *deployed.gaps, *unused, *brought.gaps],
-        frozenset((*deployed.gaps, *unused)),
-        checked,
-        rules.engine,
-        schema_policies.compute_digest(forms, deployed.digests, rules.digest),
-        rules.is_cacheable and deployed.is_cacheable and not brought.gaps,
+
+
+def _run_engines(context: EngineContext, engines: Iterable[Engine], options: CheckOptions) -> EngineResult:
+    """Runs the engines in their order; of those that judge the whole repository, keeps the findings of the shard."""
+    results = []
+    for engine in engines:
+        options.on_progress(engine.STEP, 0)
+        result = engine.evaluate(context)
+        if engine.SCOPE == "repository":
+            result = result._replace(findings=_select_findings(result.findings, options.shard))
+        results.append(result)
+    return EngineResult(
+        [finding for result in results for finding in result.findings],
+        [gap for result in results for gap in result.gaps],
+        [gap for result in results for gap in result.global_gaps],
+        sum(result.checked_count for result in results),
+        next((result.engine for result in results if result.engine), None),
+        [digest for result in results for digest in result.policy_digests],
+        all(result.is_cacheable for result in results),
     )
+
+
+def _select_findings(findings: Sequence[Finding], shard: Shard) -> list[Finding]:
+    return [finding for finding in findings if shard.contains(finding.location.file)]
+
+
+def _build_verdict(context: EngineContext, result: EngineResult, options: CheckOptions) -> Verdict:
+    """The verdict on the targets of the engines, with waivers applied."""
+    today = options.today or datetime.date.today()
+    findings = waivers.apply(result.findings, context.tree, context.parsed_files, context.config, today)
+    coverage = Coverage(
+        len(context.shard_files.files),
+        len(context.targets) + len(context.terraform_targets),
+        result.checked_count,
+        tuple(sorted({*result.gaps, *result.global_gaps})),
+    )
+    return Verdict(
+        deduplicate(findings),
+        coverage,
+        result.engine or ("", ""),
+        _combine_digests(result.policy_digests),
+        is_cacheable=result.is_cacheable,
+    )
+
+
+def _combine_digests(digests: Sequence[str]) -> str:
+    """One digest of all policies: that of the Rego policies, which comes first, where there are no others."""
+    first, *others = digests
+    if not others:
+        return first
+    return f"sha256:{hashlib.sha256(''.join([first, *sorted(others)]).encode()).hexdigest()}"

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from gatekeeper.config import Config
-from gatekeeper.model import Finding, Gap, Resource
+from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
+from gatekeeper.model import Resource
 from gatekeeper.render import manifests
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
@@ -26,36 +25,20 @@ POLICY_KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
-class AdmissionResult(NamedTuple):
-    """What the policies found, what could not be judged, and a digest of each policy.
-
-    Attributes:
-        is_cacheable: whether the same policies say the same of the same resources at any time.
-    """
-
-    findings: list[Finding]
-    gaps: list[Gap]
-    digests: list[str]
-    is_cacheable: bool = True
+STEP = "evaluating admission policies"
+SCOPE: EngineScope = "resources"
 
 
-def evaluate(
-    root: Path, known_resources: Sequence[Resource], targets: Sequence[Resource], config: Config, jobs: int
-) -> AdmissionResult:
-    """Asks all policies that the repository deploys, or has in its policy folders.
-
-    Args:
-        known_resources: everything that the policies may look at.
-        targets: the resources that they judge.
-    """
-    known = [*known_resources, *_read_folders(root, config.policies)]
+def evaluate(context: EngineContext) -> EngineResult:
+    """Evaluates all policies that the repository deploys, or has in its policy folders."""
+    known = [*context.resources, *_read_folders(context.tree.root, context.config.policies)]
     policies = _deduplicate([one for one in known if is_policy(one)])
     if not policies:
-        return AdmissionResult([], [], [])
+        return EngineResult()
     # Most repositories have none: what asks them takes a tenth of a second to load.
     from gatekeeper.engines.admission import evaluation
 
-    return evaluation.evaluate_policies(policies, known, targets, config, jobs)
+    return evaluation.evaluate_policies(policies, known, context.targets, context.config, context.jobs)
 
 
 def is_policy(resource: Resource) -> bool:

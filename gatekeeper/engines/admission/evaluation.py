@@ -14,15 +14,15 @@ from gatekeeper.config import Config
 from gatekeeper.engines.admission import constraint_templates, constraints, engine, vap
 from gatekeeper.engines.admission.constraint_templates import ConstraintTemplate
 from gatekeeper.engines.admission.constraints import Constraint, ConstraintEvaluator
-from gatekeeper.engines.admission.engine import AdmissionResult
 from gatekeeper.engines.admission.kyverno import rules as kyverno
 from gatekeeper.engines.admission.kyverno.engine import KyvernoEvaluator
 from gatekeeper.engines.admission.selectors import UnknownNamespaceError
+from gatekeeper.engines.protocol import EngineResult
 from gatekeeper.engines.rego import evaluation
 from gatekeeper.engines.rego.loader import PolicySet, is_nondeterministic
 from gatekeeper.engines.rego.query_plan import QueryPlan, RuleQuery
 from gatekeeper.errors import PolicyError, ToolError
-from gatekeeper.model import Gap, Resource
+from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.protocols import QueryResult
 
 
@@ -52,29 +52,34 @@ def evaluate_policies(
     targets: Sequence[Resource],
     config: Config,
     jobs: int,
-) -> AdmissionResult:
+) -> EngineResult:
     """Asks policies of resources.
 
     Args:
         known_resources: everything that the policies may look at.
     """
     lasts = not any(is_nondeterministic(one.json.decode()) for one in policies)
-    done = AdmissionResult([], [], [hashlib.sha256(one.json).hexdigest() for one in policies], lasts)
+    findings: list[Finding] = []
+    gaps: list[Gap] = []
     for start in (_load_constraints, _load_bindings, _load_kyverno_rules):
         notes: list[Gap] = []
         try:
             family = start(policies, known_resources, config, jobs, notes)
             if family is not None:
-                _run_evaluator(family, targets, config, done)
+                found, unknown = _run_evaluator(family, targets, config)
+                findings += found
+                gaps += unknown
         except (PolicyError, ToolError) as error:
             notes.append(Gap(policies[0].origin.file, f"no policy of its kind was asked: {error}", is_fatal=True))
-        done.gaps.extend(notes)
-    return done
+        gaps.extend(notes)
+    digests = [hashlib.sha256(one.json).hexdigest() for one in policies]
+    # A policy that could not be evaluated is missing for every target.
+    return EngineResult(findings, global_gaps=gaps, policy_digests=digests, is_cacheable=lasts)
 
 
 def _run_evaluator(
-    evaluator: PolicyEvaluator, targets: Sequence[Resource], config: Config, result: AdmissionResult
-) -> None:
+    evaluator: PolicyEvaluator, targets: Sequence[Resource], config: Config
+) -> tuple[list[Finding], list[Gap]]:
     rules = evaluator.build_rule_queries()
     unknown: dict[Gap, None] = {}
 
@@ -92,8 +97,7 @@ def _run_evaluator(
         findings, gaps = evaluation.evaluate_resources(targets, QueryPlan(rules, PolicySet((), {})), evaluator, wanted)
     finally:
         evaluator.close()
-    result.findings.extend(findings)
-    result.gaps.extend([*gaps, *unknown])
+    return findings, [*gaps, *unknown]
 
 
 def _build_gap(file: str, name: str, reason: str, config: Config) -> Gap:

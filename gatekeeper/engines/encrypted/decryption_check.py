@@ -7,39 +7,33 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gatekeeper.engines.encrypted import candidates
 from gatekeeper.engines.encrypted.sops_files import build_finding
+from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.errors import GateError, SealError, ToolError
-from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.model import FieldPath, Finding, Gap, Resource
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import sops_cli
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+
+STEP = "decrypting"
+SCOPE: EngineScope = "repository"
 
 
-def evaluate(
-    tree: Tree,
-    parsed_files: Sequence[ParsedFile],
-    resources: Sequence[Resource],
-    private_keys: Sequence[tuple[str, SecretBytes]],
-    jobs: int,
-    toolchain: Toolchain,
-) -> tuple[list[Finding], list[Gap]]:
-    """What does not open though its key is at hand; and, as gaps, what no key is there for.
-
-    Args:
-        private_keys: private keys of sealed-secrets, by name. Those of SOPS are found as sops finds them.
-        toolchain: has the sops to use.
+def evaluate(context: EngineContext) -> EngineResult:
+    """Decrypts every value for which a key is at hand; values without a key are gaps. Does nothing without keys.
 
     Raises:
-        SealError: a text with keys cannot be used.
-        ToolError: sops is not there, and there are SOPS files.
+        SealError: a private key cannot be read.
+        ToolError: sops is missing, and there are SOPS files.
     """
+    if context.private_keys is None:
+        return EngineResult()
+    tree, toolchain = context.shard_files, context.config.toolchain
     findings: list[Finding] = []
     gaps: list[Gap] = []
-    _check_sealed_secrets([one for one in resources if one.ref.kind == "SealedSecret"], private_keys, findings, gaps)
+    sealed_secrets = [one for one in context.resources if one.ref.kind == "SealedSecret"]
+    _check_sealed_secrets(sealed_secrets, context.private_keys, findings, gaps)
     files = [
         file
-        for file, _, found in candidates.find_candidates(tree, parsed_files)
+        for file, _, found in candidates.find_candidates(tree, context.parsed_files)
         if found is not None and found.metadata
     ]
 
@@ -54,7 +48,7 @@ def evaluate(
 
     if files:
         toolchain.find("sops")
-    with ThreadPoolExecutor(max(jobs, 1)) as pool:
+    with ThreadPoolExecutor(max(context.jobs, 1)) as pool:
         for file, error in zip(files, pool.map(opened, files), strict=True):
             if error is None:
                 continue
@@ -64,7 +58,7 @@ def evaluate(
             else:
                 hint = "take the file from Git's history, or encrypt it again"
                 findings.append(build_finding(file, "sops/not-opened", reason, (1, 1), hint))
-    return findings, gaps
+    return EngineResult(findings, gaps)
 
 
 def _check_sealed_secrets(

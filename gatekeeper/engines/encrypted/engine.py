@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 from gatekeeper.engines.encrypted import (
     candidates,
@@ -13,24 +13,22 @@ from gatekeeper.engines.encrypted import (
     sops_files,
     sops_rules,
 )
-from gatekeeper.model import Finding, Resource
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
+from gatekeeper.model import Finding
+
+STEP = "checking encrypted files"
+SCOPE: EngineScope = "repository"
 
 
-def evaluate(
-    tree: Tree,
-    parsed_files: Sequence[ParsedFile],
-    resources: Sequence[Resource],
-    read_base_file: Callable[[str], bytes | None] | None = None,
-) -> Iterator[Finding]:
-    """All that is wrong with sealed files, so far as it can be told without a key.
+def evaluate(context: EngineContext) -> EngineResult:
+    """Checks all SealedSecrets and SOPS files, as far as that is possible without a key."""
+    return EngineResult(list(_find_faults(context)))
 
-    Args:
-        read_base_file: of a change, what gives a file as it was; None for files that did not change.
-    """
-    if read_base_file:
-        yield from scope_widening.check_scope_widening(parsed_files, read_base_file)
+
+def _find_faults(context: EngineContext) -> Iterator[Finding]:
+    tree, resources = context.shard_files, context.resources
+    if context.read_base_file:
+        yield from scope_widening.check_scope_widening(context.parsed_files, context.read_base_file)
     known = certificates.read_certificates(tree, resources)
     yield from known.findings
     yield from certificates.check_certificates(known, resources)
@@ -39,7 +37,7 @@ def evaluate(
     )
     yield from sops_rules.check_configs(tree)
     rules_of = sops_rules.build_rule_lookup(tree)
-    for file, content, found in candidates.find_candidates(tree, parsed_files):
+    for file, content, found in candidates.find_candidates(tree, context.parsed_files):
         yield from merge_conflicts.check_merge_conflicts(file, content)
         own = rules_of(file)
         if found is None:

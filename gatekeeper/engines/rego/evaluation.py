@@ -3,84 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from gatekeeper.config import CONFIG_FILE, Config
-from gatekeeper.engines.rego import loader
+from gatekeeper.config import Config
 from gatekeeper.engines.rego.embedded import RegorusEngine
 from gatekeeper.engines.rego.field_tracer import FieldTracer, Suspect
-from gatekeeper.engines.rego.loader import PolicySet
-from gatekeeper.engines.rego.query_plan import QueryPlan, RuleQuery, build_plan
-from gatekeeper.engines.rego.result_cache import ResultCache
-from gatekeeper.errors import PolicyError, ToolError
-from gatekeeper.host.cache import Cache
+from gatekeeper.engines.rego.query_plan import QueryPlan, RuleQuery
 from gatekeeper.model import TERRAFORM_KIND, FieldPath, Finding, Gap, LocationPrecision, Resource
 from gatekeeper.protocols import QueryResult, RegoEngine
-
-
-class EngineResult(NamedTuple):
-    """What the policies found, what they could not judge, the engine's name and version, and the policies' digest.
-
-    Attributes:
-        is_cacheable: whether the same policies say the same of the same resources at any time.
-    """
-
-    findings: list[Finding]
-    gaps: list[Gap]
-    engine: tuple[str, str]
-    digest: str
-    is_cacheable: bool = False
-
-
-def evaluate(
-    root: Path,
-    resources: Sequence[Resource],
-    config: Config,
-    jobs: int,
-    cache: Cache | None = None,
-    bundled_policies: Sequence[PolicySet] = (),
-) -> EngineResult:
-    """Loads what the config names and asks it; policies that cannot be used are a gap, and all else is judged.
-
-    Args:
-        bundled_policies: policies that bundles bring.
-        cache: knows what earlier runs found in the same resources.
-
-    Raises:
-        UsageError: the config chooses a rule that does not exist.
-    """
-    chosen = QueryPlan({}, PolicySet((), {}))
-    try:
-        chosen = build_plan(
-            config,
-            loader.merge_policy_sets([loader.load_policies(root, config.policies, config.data), *bundled_policies]),
-        )
-        lasts = not config.opa_url and not any(
-            loader.is_nondeterministic(module.text) for module in chosen.policies.modules
-        )
-        memory = ResultCache(cache, chosen, config) if cache and lasts and not chosen.exception_queries else None
-        drafts = memory.read_drafts(resources) if memory else []
-        numbers = memory.find_unknown(resources) if memory else list(range(len(resources)))
-        rest = [resources[number] for number in numbers]
-        gaps: list[Gap] = []
-        name = memory.engine if memory else None
-        if rest or name is None:
-            engine = start_engine(config, chosen, jobs)
-            try:
-                name, outcome = engine.name, evaluate_rules(rest, chosen, engine)
-            finally:
-                engine.close()
-            gaps = outcome.gaps
-            fresh = [draft._replace(resource_index=numbers[draft.resource_index]) for draft in outcome.drafts]
-            # In the order of the resources, whoever knew.
-            drafts = sorted([*drafts, *fresh], key=lambda draft: draft.resource_index)
-            if memory:
-                memory.record(rest, outcome, name)
-        return EngineResult([build_finding(draft) for draft in drafts], gaps, name, chosen.policies.digest, lasts)
-    except (PolicyError, ToolError) as error:
-        gap = Gap(CONFIG_FILE, f"no policy was asked: {error}", is_fatal=True)
-        return EngineResult([], [gap], (config.engine, ""), chosen.policies.digest)
 
 
 def start_engine(config: Config, plan: QueryPlan, jobs: int) -> RegoEngine:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.engines.schema import messages
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import TERRAFORM_KIND, FieldPath, Finding, Gap, Resource, Severity, get_field
@@ -34,6 +35,8 @@ SETTING_TYPES: dict[str, tuple[type, str]] = {
     "remedy": (str, "a text"),
 }
 BASE_URI = "repository:///"
+STEP = "evaluating JSON Schema policies"
+SCOPE: EngineScope = "resources"
 
 
 class SchemaPolicy(NamedTuple):
@@ -80,23 +83,17 @@ def load_policies(root: Path, folders: Sequence[str]) -> tuple[list[SchemaPolicy
     return found, gaps
 
 
-def evaluate(resources: Sequence[Resource], policies: Sequence[SchemaPolicy]) -> list[Finding]:
-    """What the policies find."""
-    return [
+def evaluate(context: EngineContext) -> EngineResult:
+    """Validates each target by the JSON Schema policies that apply to it."""
+    policies, unusable = load_policies(context.tree.root, context.config.policies)
+    findings = [
         finding
         for policy in policies
-        for resource in resources
+        for resource in (*context.targets, *context.terraform_targets)
         if policy.is_applicable(resource)
         for finding in _find_violations(policy, resource)
     ]
-
-
-def compute_digest(policies: Sequence[SchemaPolicy], other_digests: Sequence[str], base_digest: str) -> str:
-    """A digest over these policies, those whose digests are given, and the digest of the others."""
-    parts = sorted([*(policy.digest for policy in policies), *other_digests])
-    if not parts:
-        return base_digest
-    return f"sha256:{hashlib.sha256(''.join([base_digest, *parts]).encode()).hexdigest()}"
+    return EngineResult(findings, global_gaps=unusable, policy_digests=[policy.digest for policy in policies])
 
 
 def _load_policy(root: Path, path: Path, name: str) -> SchemaPolicy:

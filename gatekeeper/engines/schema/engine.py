@@ -1,0 +1,24 @@
+"""The schema engine: resources are valid by the schemas of Kubernetes and of custom resource definitions."""
+
+from __future__ import annotations
+
+from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
+from gatekeeper.engines.rego import library
+from gatekeeper.engines.schema import known_crds, validation
+from gatekeeper.engines.schema.catalog import SchemaCatalog
+
+STEP = "checking schemas"
+SCOPE: EngineScope = "resources"
+
+
+def evaluate(context: EngineContext) -> EngineResult:
+    """Validates each target by the schema of its kind.
+
+    Raises:
+        UsageError: a folder of `crds` in the config does not exist or holds no CRD.
+    """
+    config = context.config
+    kinds = known_crds.find_custom_kinds(context.tree, context.parsed_files, context.resources, config)
+    catalog = SchemaCatalog(config.kubernetes, kinds, library.load_replacement_apis)
+    findings, gaps, checked = validation.evaluate(context.targets, catalog, config.allow_missing, context.jobs)
+    return EngineResult(findings, gaps, checked_count=checked)

@@ -1,0 +1,56 @@
+"""What one run of the gate is asked to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gatekeeper.config import Config
+from gatekeeper.host.cache import Cache
+from gatekeeper.secret_value import SecretBytes
+
+# Receives all steps of the run, the present one, and the part of it that is done, from 0 to 1.
+Progress = Callable[[Sequence[str], str, float], None]
+
+
+class BaseComparison(NamedTuple):
+    """How to judge the base commit of a change, to tell old findings from those of the change.
+
+    Attributes:
+        load_config: returns the config of a checkout of the base commit.
+        extra_paths: files and folders that the user named on the command line; they are in no commit.
+    """
+
+    load_config: Callable[[Path], Config]
+    extra_paths: Sequence[Path] = ()
+
+
+class CheckRequest(NamedTuple):
+    """What a run judges, and how.
+
+    Attributes:
+        root: the root of the repository.
+        paths: the files and folders to judge.
+        is_staged: whether the index is judged instead of the work tree.
+        base_commit: the commit before the change; empty where no change is judged.
+        base_comparison: how to judge `base_commit`; None where old findings count like new ones.
+        changed_files: the files that differ from `base_commit`; None to report everything.
+        shard: the share of this run, such as `2/4`; empty for all.
+        jobs: the number of threads.
+        private_keys: private keys of sealed-secrets by name, to decrypt with; None to decrypt nothing.
+        verdict_cache: verdicts of earlier runs; None to use none.
+    """
+
+    root: Path
+    paths: Sequence[Path]
+    settings: Config
+    on_progress: Progress
+    is_staged: bool = False
+    base_commit: str = ""
+    base_comparison: BaseComparison | None = None
+    changed_files: frozenset[str] | None = None
+    shard: str = ""
+    jobs: int = 1
+    private_keys: Sequence[tuple[str, SecretBytes]] | None = None
+    verdict_cache: Cache | None = None
