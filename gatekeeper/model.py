@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 import orjson
-
-if TYPE_CHECKING:
-    from gatekeeper.protocols import Origin
 
 # The kind that files of Terraform have among resources.
 TERRAFORM_KIND = "Terraform"
@@ -27,6 +24,40 @@ class Location(NamedTuple):
     file: str
     line: int | None = None
     column: int | None = None
+
+
+class ParsedDocument(Protocol):
+    """A parsed document that knows where its parts stand."""
+
+    @property
+    def json(self) -> bytes:
+        """The value as JSON text."""
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """Line and column of the first node, from 1."""
+
+    @property
+    def head(self) -> tuple[str, str, str, str] | None:
+        """A Kubernetes object's apiVersion, kind, namespace and name (empty where it has none); None for others."""
+
+    @property
+    def duplicates(self) -> Sequence[tuple[str, int, int, int]]:
+        """Keys written twice in one mapping: (key, line, column, line of the first)."""
+
+    def locate(self, path: FieldPath, key: bool = False) -> tuple[int, int, int]:
+        """How many steps of the path exist, and line and column of the last that does (its key, if `key`)."""
+
+
+class Origin(Protocol):
+    """Where a resource comes from."""
+
+    @property
+    def file(self) -> str:
+        """The file that holds the resource before rendering, relative to the repository's root."""
+
+    def find_location(self, path: FieldPath, key: bool = False) -> Location:
+        """The spot that set a field of the resource, or the deepest part of its path that exists."""
 
 
 class ObjectRef(NamedTuple):

@@ -14,6 +14,7 @@ import orjson
 
 from gatekeeper.cluster.dynamic_client import PAGE_SIZE, ApiStatusError, DynamicClient, Kind, Object
 from gatekeeper.errors import ToolError
+from gatekeeper.host.backoff import BackoffPolicy
 from gatekeeper.model import get_field
 
 GONE = 410
@@ -23,7 +24,7 @@ METADATA_MEDIA_TYPE = "application/json;as=PartialObjectMetadata{0};g=meta.k8s.i
 # A server sends a bookmark about once a minute; a watch that is silent for longer is dead.
 MAX_SILENCE_SECONDS = 150.0
 MIN_WATCH_SECONDS, MAX_WATCH_SECONDS = 240, 480
-INITIAL_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.25, 15.0
+BACKOFF = BackoffPolicy(0.25, 15.0, jitter=(0.5, 1.5))
 NamespacedName = tuple[str, str]
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class Reflector(Generic[T]):
         self._stopped.set()
 
     def _run(self) -> None:
-        pause, before = INITIAL_BACKOFF_SECONDS, ""
+        failures, before = 0, ""
         while not self._stopped.is_set():
             self._has_received = False
             try:
@@ -93,13 +94,13 @@ class Reflector(Generic[T]):
                 # Nothing is lost: it goes on from the last that was heard.
                 reason = str(error)
             if self._has_received or not reason:
-                pause = INITIAL_BACKOFF_SECONDS
+                failures = 0
             if reason:
                 # What goes on for long is said once.
                 if reason != before:
                     self._on_error(reason)
-                self._stopped.wait(pause * random.uniform(0.5, 1.5))
-                pause = min(MAX_BACKOFF_SECONDS, pause * 2)
+                failures += 1
+                self._stopped.wait(BACKOFF.compute_pause(failures))
             before = reason
 
     def _list(self) -> str:

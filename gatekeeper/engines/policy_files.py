@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper.errors import PolicyError
-from gatekeeper.protocols import ParsedDocument
+from gatekeeper.model import ParsedDocument
 from gatekeeper.workspace import documents
 
 

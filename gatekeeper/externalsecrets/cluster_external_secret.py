@@ -33,9 +33,7 @@ def expand(value: Any, namespaces: Mapping[str, Labels], is_complete: bool) -> I
         FieldError: it is not valid, or hangs on namespaces that are not known.
     """
     whole = FieldReader(value)
-    group, _, version = whole.read_string("apiVersion").partition("/")
-    if group != GROUP or version not in VERSIONS:
-        raise FieldError(("apiVersion",), f"is no {KIND} of {GROUP}/{', '.join(VERSIONS)}")
+    version = whole.read_head(GROUP, VERSIONS, KIND)
     metadata, spec = whole.read_object("metadata") or FieldReader({}), whole.read_object("spec") or FieldReader({})
     name = spec.read_string("externalSecretName", "") or metadata.read_string("name")
     made = spec.read_object("externalSecretMetadata") or FieldReader({})

@@ -42,9 +42,7 @@ def parse_external_secret(value: Any, namespace: str = "default") -> ExternalSec
         FieldError: it is not valid, or asks for something that is not supported.
     """
     whole = FieldReader(value)
-    group, _, version = whole.read_string("apiVersion").partition("/")
-    if group != GROUP or version not in VERSIONS or whole.read_string("kind") != "ExternalSecret":
-        raise FieldError(("apiVersion",), f"is no ExternalSecret of {GROUP}/{', '.join(VERSIONS)}")
+    version = whole.read_head(GROUP, VERSIONS, "ExternalSecret")
     metadata = whole.read_object("metadata") or FieldReader({})
     name = metadata.read_string("name")
     spec = whole.read_object("spec") or FieldReader({})

@@ -15,8 +15,7 @@ from gatekeeper.errors import GateError
 from gatekeeper.externalsecrets import external_secret_spec
 from gatekeeper.externalsecrets.external_secret_spec import GROUP
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.model import FieldPath, get_field
-from gatekeeper.protocols import ParsedDocument
+from gatekeeper.model import FieldPath, ParsedDocument, get_field
 from gatekeeper.workspace import documents
 
 NEWEST_API_VERSION = f"{GROUP}/v1"

@@ -219,7 +219,7 @@ def _list_template_texts(source: TemplateFrom, template_reader: TemplateReader) 
 def _render_templates(engine: client.TemplateEngine, templates: Mapping[str, str], data: SecretValues) -> SecretValues:
     if not templates:
         return {}
-    answers = client.send_request(engine, data, list(templates.values())).templates
+    answers = client.fill_templates(list(templates.values()), data, engine)
     found: SecretValues = {}
     for key, answer in zip(templates, answers, strict=True):
         if isinstance(answer, GoFault):

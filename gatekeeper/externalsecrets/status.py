@@ -12,7 +12,8 @@ from typing import Any
 from gatekeeper.externalsecrets.decision import Decision
 from gatekeeper.externalsecrets.refresh_schedule import compute_synced_version
 from gatekeeper.kube import conditions
-from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, Event
+from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, Condition
+from gatekeeper.kube.events import Event
 from gatekeeper.model import get_field
 
 REASON_SYNCED, REASON_FAILED, REASON_DELETED, REASON_MISSING = (
@@ -43,13 +44,9 @@ def build_status(decision: Decision, value: Any, now: float) -> dict[str, Any]:
     before = get_field(value, ("status",)) or {}
     status, reason, message = build_condition(decision)
     kept = [one for one in before.get("conditions") or () if one.get("type") != "Ready"]
-    condition = {
-        "type": "Ready",
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "lastTransitionTime": conditions.get_transition_time(value, status, now),
-    }
+    condition = conditions.build_condition(Condition("Ready", status, reason, message), value, now)
+    # external-secrets writes no generation here.
+    del condition["observedGeneration"]
     found = {**before, "conditions": [*kept, condition]}
     if decision.action != "failed":
         found |= {"refreshTime": conditions.format_time(now), "syncedResourceVersion": compute_synced_version(value)}

@@ -16,7 +16,7 @@ from gatekeeper.externalsecrets.decision import Decision
 from gatekeeper.externalsecrets.fetch_plan import FetchPlan, FetchResult, StoreKey
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.secret_builder import CREATED_BY_LABEL, MANAGED_LABEL, compute_go_hash
-from gatekeeper.kube import conditions
+from gatekeeper.kube import events as kube_events
 from gatekeeper.model import get_field
 from gatekeeper.stores.protocol import Store, StoreError
 
@@ -207,4 +207,4 @@ def _write_status(context: SyncContext, value: Any, outcome: Decision) -> None:
     if status != (get_field(value, ("status",)) or {}):
         external_secrets.write_status(context.client, value, status)
     for told in externalsecrets_status.build_events(outcome, value):
-        external_secrets.create_event(context.client, conditions.build_event(told, value, context.started_at))
+        external_secrets.create_event(context.client, kube_events.build_event(told, value, context.started_at))

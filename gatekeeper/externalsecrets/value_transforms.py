@@ -66,7 +66,7 @@ def extract_parts(texts: Sequence[tuple[SecretBytes, str]]) -> list[SecretBytes 
         else:
             lookups.append((number, PathLookup(text, path)))
     if lookups:
-        answers = client.send_request(lookups=[lookup for _, lookup in lookups]).lookups
+        answers = client.look_up_paths([lookup for _, lookup in lookups])
         found.update(zip((number for number, _ in lookups), answers, strict=True))
     return [found[number] for number in range(len(texts))]
 
@@ -94,9 +94,7 @@ def extract_values(text: SecretBytes) -> SecretValues:
     found.update((key, SecretBytes(b"")) for key, held in value.items() if held is None)
     others = [key for key in value if key not in found]
     if others:
-        answers = client.send_request(
-            lookups=[PathLookup(text, GJSON_SPECIAL.sub(r"\\\1", key), True) for key in others]
-        ).lookups
+        answers = client.look_up_paths([PathLookup(text, GJSON_SPECIAL.sub(r"\\\1", key), True) for key in others])
         found.update((key, answer or SecretBytes(b"")) for key, answer in zip(others, answers, strict=True))
     return {key: found[key] for key in value}
 
@@ -186,7 +184,7 @@ def _rename_keys(values: SecretValues, rule: KeyRewrite) -> SecretValues:
     keys = tuple(values)
     is_template = rule.kind == "Transform"
     asked = KeyRename(keys, template=rule.source) if is_template else KeyRename(keys, rule.source, rule.target)
-    [names] = client.send_request(renames=[asked]).renames
+    names = client.rename_keys(asked)
     if isinstance(names, GoFault):
         raise ValueTransformError(names.reason)
     return {name: values[key] for key, name in zip(keys, names, strict=True)}

@@ -15,8 +15,9 @@ from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import health_expressions
 from gatekeeper.flux.kustomization_spec import HealthCheck, KustomizationSpec, attach_rule
+from gatekeeper.host.backoff import BackoffPolicy
 
-INITIAL_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 2.0
+POLLING = BackoffPolicy(0.1, 2.0, factor=1.5)
 
 
 def select_checks(spec: KustomizationSpec, changes: Sequence[ObjectChange]) -> list[HealthCheck]:
@@ -32,18 +33,18 @@ def wait_until_ready(
     cluster: DynamicClient, checks: Sequence[HealthCheck], timeout_seconds: float, stop_event: threading.Event
 ) -> str:
     """Why not all is there, once that is sure, the time is over, or it is told to stop; empty where all is."""
-    end, pause = time.monotonic() + timeout_seconds, INITIAL_PAUSE_SECONDS
-    left = list(checks)
+    end, left, attempt = time.monotonic() + timeout_seconds, list(checks), 0
     while True:
+        attempt += 1
         look = check_readiness(cluster, left)
         if look.failure or not look.pending:
             return look.failure
         left = look.pending
+        pause = POLLING.compute_pause(attempt)
         if time.monotonic() + pause > end:
             return format_timeout(look, timeout_seconds)
         if stop_event.wait(pause):
             return "nobody waits any more until all is there: it was told to stop"
-        pause = min(MAX_PAUSE_SECONDS, pause * 1.5)
 
 
 class ReadinessReport(NamedTuple):

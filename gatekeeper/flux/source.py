@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -19,6 +18,7 @@ from gatekeeper.flux import substitution
 from gatekeeper.flux.model import VERSIONS
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.gate import pipeline
+from gatekeeper.host.cache import user_cache_dir
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Resource, Verdict, deduplicate, get_field
@@ -52,8 +52,7 @@ class TrackedSource(NamedTuple):
 
 def resolve_storage_folder() -> Path:
     """The user's folder for what was pulled."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "gatekeeper" / "artifacts"
+    return user_cache_dir() / "artifacts"
 
 
 def list_sources(cluster: DynamicClient) -> list[TrackedSource]:

@@ -18,7 +18,9 @@ from gatekeeper.apply.order import Object
 from gatekeeper.apply.server_side_apply import ObjectChange, PruneResult
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.kube import conditions as kube_conditions
-from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, Event
+from gatekeeper.kube import events as kube_events
+from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, Condition
+from gatekeeper.kube.events import Event
 from gatekeeper.model import format_path, get_field
 
 # Whoever writes another moment there asks for a round.
@@ -102,15 +104,8 @@ def build_progress_status(
 def _build_condition(
     value: Object, condition_type: str, is_true: bool, reason: str, message: str, now: float
 ) -> dict[str, Any]:
-    status = "True" if is_true else "False"
-    return {
-        "type": condition_type,
-        "status": status,
-        "reason": reason,
-        "message": message[:MAX_MESSAGE_LENGTH],
-        "observedGeneration": get_field(value, ("metadata", "generation")),
-        "lastTransitionTime": kube_conditions.get_transition_time(value, status, now, condition_type),
-    }
+    condition = Condition(condition_type, "True" if is_true else "False", reason, message)
+    return kube_conditions.build_condition(condition, value, now)
 
 
 def _build_history(
@@ -153,7 +148,7 @@ def build_events(
         if lines:
             told.append(Event("Warning", "DriftCorrected", "; ".join(lines)))
     marks = {f"{GROUP}/revision": revision}
-    return [kube_conditions.build_event(one, kustomization, now, marks) for one in told]
+    return [kube_events.build_event(one, kustomization, now, marks) for one in told]
 
 
 def describe_drift(changes: Sequence[ObjectChange]) -> list[str]:

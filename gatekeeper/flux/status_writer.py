@@ -13,8 +13,8 @@ from gatekeeper.flux import status as flux_status
 from gatekeeper.flux import substitution
 from gatekeeper.flux.model import PendingReconcile
 from gatekeeper.flux.ownership import GROUP
-from gatekeeper.kube import conditions
-from gatekeeper.kube.conditions import Event
+from gatekeeper.kube import events as kube_events
+from gatekeeper.kube.events import Event
 
 
 def write_progress(context: ReconcileContext, pending: PendingReconcile) -> None:
@@ -85,7 +85,7 @@ def report_drift(cluster: DynamicClient, value: Object, message: str, revision: 
     events = cluster.find_kind("v1", "Event")
     if events is not None:
         told_ = Event("Warning", "DriftDetected", message)
-        cluster.create(events, conditions.build_event(told_, value, time.time(), {f"{GROUP}/revision": revision}))
+        cluster.create(events, kube_events.build_event(told_, value, time.time(), {f"{GROUP}/revision": revision}))
 
 
 def _mask_secrets(result: ReconcileResult) -> ReconcileResult:

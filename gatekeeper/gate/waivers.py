@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 from gatekeeper.config import Config
 from gatekeeper.gate import baseline
 from gatekeeper.gate.baseline import Baseline
-from gatekeeper.model import AppliedWaiver, Finding, Gap, Location, format_path
-from gatekeeper.protocols import ParsedDocument
+from gatekeeper.model import AppliedWaiver, Finding, Gap, Location, ParsedDocument, format_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree

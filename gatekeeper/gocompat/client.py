@@ -1,8 +1,8 @@
-"""Go templates and paths into JSON, by the real libraries: a small program of ours in Go, built like any other tool.
+"""Go templates, gjson paths, Go's regular expressions and jq, run by the real Go libraries.
 
-It fills templates with the functions of external-secrets or of the sealed-secrets controller, looks up paths as gjson
-does, renames keys as Go's regular expressions do, and takes away what jq expressions name. What is secret reaches it
-through a pipe only; what it says of a failure holds no value. `main.go` beside this file is all of it.
+`main.go` in this folder is the whole program; it is built like any other tool. It fills templates with the functions of
+external-secrets or of the sealed-secrets controller, looks up paths with gjson, renames keys, and deletes fields with
+jq. Secret values reach it through a pipe only, and its error messages hold no value.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.secret_value import SecretBytes
 
 SECONDS = 10.0
-TIMEOUT_ADVICE = "a template may go on for ever, or take more than 512 MB"
+TIMEOUT_ADVICE = "a template may loop forever, or need more than 512 MB"
 TemplateEngine = Literal["external-secrets", "external-secrets-v1", "sealed-secrets"]
 _PROGRAMS = LineProcessPool(partial(DEFAULT_TOOLCHAIN.find, "gotemplate"), SECONDS, TIMEOUT_ADVICE)
 
 
 class KeyRename(NamedTuple):
-    """Keys that get new names: by a regular expression of Go's, or by a template that sees each as `.value`."""
+    """A rename of keys: by a regular expression and its replacement, or by a template that has each key as `.value`."""
 
     keys: tuple[str, ...]
     source: str = ""
@@ -34,7 +34,7 @@ class KeyRename(NamedTuple):
 
 
 class PathLookup(NamedTuple):
-    """A path into a JSON text, as gjson has them; with `is_raw` what stands there as it stands there."""
+    """A gjson path into a JSON text; with `is_raw` the result is the JSON text of the value."""
 
     document: SecretBytes
     path: str
@@ -42,62 +42,88 @@ class PathLookup(NamedTuple):
 
 
 class FieldRemoval(NamedTuple):
-    """An object as JSON, and jq expressions that name what is taken away from it; what does not fit takes nothing."""
+    """A JSON object, and jq expressions that name the fields to delete; one that matches nothing is ignored."""
 
     document: SecretBytes
     expressions: tuple[str, ...]
 
 
 class GoFault(NamedTuple):
-    """Why a template, a pattern or an expression gives nothing: in what, and where in it."""
+    """Why a template, pattern or expression failed, with its place in the text."""
 
     reason: str
 
 
-class GoReply(NamedTuple):
-    """An answer for each template, lookup, rename and removal. A path that leads nowhere gives None."""
-
-    templates: list[SecretBytes | GoFault]
-    lookups: list[SecretBytes | None]
-    renames: list[list[str] | GoFault]
-    removals: list[SecretBytes | GoFault]
-
-
-def send_request(
-    engine: TemplateEngine = "external-secrets",
-    data: Mapping[str, SecretBytes] | None = None,
-    templates: Sequence[str] = (),
-    lookups: Sequence[PathLookup] = (),
-    renames: Sequence[KeyRename] = (),
-    removals: Sequence[FieldRemoval] = (),
-) -> GoReply:
-    """Fills templates, looks up, renames and takes away, all in one request.
+def fill_templates(
+    templates: Sequence[str], data: Mapping[str, SecretBytes], engine: TemplateEngine = "external-secrets"
+) -> list[SecretBytes | GoFault]:
+    """Fills templates; one result for each.
 
     Args:
-        data: what templates see.
+        data: the values that the templates use, by name.
+        engine: whose template functions there are.
+
     Raises:
-        ToolError: the program is not built, took too long, or too much memory.
+        ToolError: the program is not built, took too long, or needed too much memory.
     """
-    request = {
+    values = {key: _encode(value) for key, value in data.items()}
+    return [_decode_result(one) for one in _send("templates", list(templates), engine, values)]
+
+
+def look_up_paths(lookups: Sequence[PathLookup]) -> list[SecretBytes | None]:
+    """Looks up paths; one result for each, None for a path that leads nowhere.
+
+    Raises:
+        ToolError: see `fill_templates`.
+    """
+    asked = [{"json": _encode(one.document), "path": one.path, "raw": one.is_raw} for one in lookups]
+    return [_decode(one) if one["found"] else None for one in _send("lookups", asked)]
+
+
+def rename_keys(rename: KeyRename) -> list[str] | GoFault:
+    """The new names of some keys, in their order.
+
+    Raises:
+        ToolError: see `fill_templates`.
+    """
+    [result] = _send("renames", [rename._asdict()])
+    return list(result["names"]) if result["found"] else GoFault(result["fault"])
+
+
+def remove_fields(removal: FieldRemoval) -> SecretBytes | GoFault:
+    """The object without some fields, as JSON.
+
+    Raises:
+        ToolError: see `fill_templates`.
+    """
+    [result] = _send("removals", [{"json": _encode(removal.document), "expressions": list(removal.expressions)}])
+    return _decode_result(result)
+
+
+def _send(
+    kind: str, items: Sequence[Any], engine: TemplateEngine = "external-secrets", data: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """Sends items of one kind to the program, and returns its result for each."""
+    request: dict[str, Any] = {
         "engine": engine,
-        "data": {key: _encode(value) for key, value in (data or {}).items()},
-        "templates": list(templates),
-        "lookups": [{"json": _encode(one.document), "path": one.path, "raw": one.is_raw} for one in lookups],
-        "renames": [one._asdict() for one in renames],
-        "removals": [{"json": _encode(one.document), "expressions": list(one.expressions)} for one in removals],
+        "data": data or {},
+        "templates": [],
+        "lookups": [],
+        "renames": [],
+        "removals": [],
     }
-    reply = orjson.loads(_PROGRAMS.send_request(orjson.dumps(request)))
-    return GoReply(
-        [_decode(one) if one["found"] else GoFault(one["fault"]) for one in reply["templates"]],
-        [_decode(one) if one["found"] else None for one in reply["lookups"]],
-        [list(one["names"]) if one["found"] else GoFault(one["fault"]) for one in reply["renames"]],
-        [_decode(one) if one["found"] else GoFault(one["fault"]) for one in reply["removals"]],
-    )
+    reply = orjson.loads(_PROGRAMS.send_request(orjson.dumps({**request, kind: items})))
+    results: list[dict[str, Any]] = reply[kind]
+    return results
 
 
 def _encode(value: SecretBytes) -> str:
     return base64.b64encode(value.reveal()).decode("ascii")
 
 
-def _decode(answer: Mapping[str, Any]) -> SecretBytes:
-    return SecretBytes(base64.b64decode(answer.get("value") or ""))
+def _decode(result: Mapping[str, Any]) -> SecretBytes:
+    return SecretBytes(base64.b64decode(result.get("value") or ""))
+
+
+def _decode_result(result: Mapping[str, Any]) -> SecretBytes | GoFault:
+    return _decode(result) if result["found"] else GoFault(result["fault"])

@@ -1,4 +1,4 @@
-"""Regular expressions as Go has them (RE2): found anywhere in a text, in linear time."""
+"""Go's regular expressions (RE2): matched anywhere in a text, in linear time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re2
 
 
 def compile_pattern(pattern: str) -> Any | None:
-    """A pattern; None where Go would not take it."""
+    """Compiles a pattern; None if Go would refuse it."""
     options = re2.Options()
     options.log_errors = False
     try:

@@ -89,17 +89,22 @@ def open_cache(installation_id: bytes) -> Cache | None:
     named = os.environ.get("GATEKEEPER_CACHE", "")
     if named == DISABLED:
         return None
-    folder = Path(named) if named else _find_folder("XDG_CACHE_HOME", ".cache") / "verdicts"
+    folder = Path(named) if named else user_cache_dir() / "verdicts"
     given = os.environ.get("GATEKEEPER_CACHE_KEY", "")
     secret = (
         given.encode()
         if len(given) >= MIN_KEY_LENGTH
-        else _load_secret(_find_folder("XDG_CONFIG_HOME", ".config") / "cache.key")
+        else _load_secret(_find_user_dir("XDG_CONFIG_HOME", ".config") / "cache.key")
     )
     return Cache(folder, secret, installation_id) if secret else None
 
 
-def _find_folder(variable: str, default: str) -> Path:
+def user_cache_dir() -> Path:
+    """The folder of Gatekeeper below the user's cache folder: tools, bundles, artifacts and verdicts."""
+    return _find_user_dir("XDG_CACHE_HOME", ".cache")
+
+
+def _find_user_dir(variable: str, default: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / default) / "gatekeeper"
 
 

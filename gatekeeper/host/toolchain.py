@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gatekeeper.errors import ToolError
+from gatekeeper.host.cache import user_cache_dir
 from gatekeeper.host.process import OFFLINE_ENVIRONMENT, run_command
 
 PACKAGE = Path(__file__).parent.parent
@@ -107,8 +108,7 @@ DEFAULT_TOOLCHAIN = Toolchain()
 
 def get_cache_folder() -> Path:
     """The user's folder for built tools."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "gatekeeper" / "tools"
+    return user_cache_dir() / "tools"
 
 
 def get_built_path(tool: Tool) -> Path:

@@ -40,6 +40,17 @@ class FieldReader:
         """As it stands."""
         return self._value
 
+    def read_head(self, group: str, versions: Sequence[str], kind: str) -> str:
+        """Checks `apiVersion` and `kind` of a Kubernetes object; its version.
+
+        Raises:
+            FieldError: it is an object of something else.
+        """
+        actual_group, _, version = self.read_string("apiVersion").partition("/")
+        if actual_group != group or version not in versions or self.read_string("kind") != kind:
+            raise FieldError(("apiVersion",), f"is not a {kind} of {group}/{', '.join(versions)}")
+        return version
+
     def reject_field(self, name: str, reason: str) -> NoReturn:
         """Refuses a field."""
         raise FieldError((*self._path, name), reason)

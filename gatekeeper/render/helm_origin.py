@@ -18,8 +18,7 @@ import orjson
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
-from gatekeeper.model import FieldPath, Gap, Location, get_field
-from gatekeeper.protocols import ParsedDocument
+from gatekeeper.model import FieldPath, Gap, Location, ParsedDocument, get_field
 from gatekeeper.render import helm_template
 from gatekeeper.render.chart_uses import ChartUse
 from gatekeeper.render.helm_values import LocatedValues, locate_file_values

@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gatekeeper.model import FieldPath, Location, Resource, get_field
-from gatekeeper.protocols import ParsedDocument
+from gatekeeper.model import FieldPath, Location, ParsedDocument, Resource, get_field
 from gatekeeper.workspace import documents
 
 PARAMETER_STEP = re.compile(r"((?:\\.|[^.\[\]\\])+)|\[(\d+)\]")

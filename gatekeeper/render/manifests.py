@@ -7,8 +7,7 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.model import FieldPath, ObjectRef, Resource
-from gatekeeper.protocols import ParsedDocument
+from gatekeeper.model import FieldPath, ObjectRef, ParsedDocument, Resource
 from gatekeeper.render.origin import FileOrigin
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile

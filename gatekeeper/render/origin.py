@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.model import FieldPath, Location, Resource, get_field
-from gatekeeper.protocols import ParsedDocument
+from gatekeeper.model import FieldPath, Location, ParsedDocument, Resource, get_field
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 

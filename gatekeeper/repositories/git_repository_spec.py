@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from gatekeeper.kube.decoder import FieldError, FieldReader
+from gatekeeper.kube.decoder import FieldReader
 
 GROUP = "source.toolkit.fluxcd.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1")
@@ -80,9 +80,7 @@ def parse_git_repository(value: Any, namespace: str = "default") -> GitRepositor
         FieldError: it is not valid, or asks for something that is not supported.
     """
     whole = FieldReader(value)
-    group, _, version = whole.read_string("apiVersion").partition("/")
-    if group != GROUP or version not in VERSIONS or whole.read_string("kind") != "GitRepository":
-        raise FieldError(("apiVersion",), f"is no GitRepository of {GROUP}/{', '.join(VERSIONS)}")
+    whole.read_head(GROUP, VERSIONS, "GitRepository")
     metadata, spec = whole.read_object("metadata") or FieldReader({}), whole.read_object("spec")
     if spec is None:
         whole.reject_field("spec", "is missing")

@@ -129,7 +129,7 @@ def find_newest_tag(version_range: str, tags: list[str]) -> str:
         **{f"v{at}": SecretBytes(tag.encode()) for at, tag in enumerate(versions)},
     }
     asked = [f"{{{{ semverCompare .wanted .v{at} }}}}" for at in range(len(versions))]
-    answers = client.send_request(data=data, templates=asked).templates
+    answers = client.fill_templates(asked, data)
     for tag, answer in zip(versions, answers, strict=True):
         if isinstance(answer, SecretBytes) and answer.reveal() == b"true":
             return tag

@@ -31,7 +31,7 @@ def render_templates(templates: Mapping[str, Any], sealed_values: Mapping[str, S
     if not to_render:
         return values
     variables = {**{key: SecretBytes(text.encode()) for key, text in texts.items()}, **sealed_values}
-    answers = client.send_request("sealed-secrets", variables, list(to_render.values())).templates
+    answers = client.fill_templates(list(to_render.values()), variables, "sealed-secrets")
     for key, answer in zip(to_render, answers, strict=True):
         if isinstance(answer, client.GoFault):
             raise SealError(f"`spec.template.data.{key}` {answer.reason}")

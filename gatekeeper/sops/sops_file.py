@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from gatekeeper.model import FieldPath, get_field
-from gatekeeper.protocols import ParsedDocument
+from gatekeeper.model import FieldPath, ParsedDocument, get_field
 from gatekeeper.workspace import documents
 
 CIPHERTEXT_PREFIX = "ENC[AES256_GCM,"

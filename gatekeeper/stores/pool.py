@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from gatekeeper.host.backoff import BackoffPolicy
 from gatekeeper.stores.protocol import Store, StoreError
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 # Seconds; the same that external-secrets waits after a failure, from the first to the longest.
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 1.0, 420.0
+BACKOFF = BackoffPolicy(FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, jitter=(0.5, 1.0))
 
 
 class Backoff(NamedTuple):
@@ -24,9 +25,7 @@ class Backoff(NamedTuple):
 def next_backoff(previous: Backoff | None, now: float) -> Backoff:
     """The next pause, twice as long as the one before; a random part of it, so that not all come back at once."""
     times = previous.failures + 1 if previous else 1
-    most = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (times - 1))
-    # This spreads load, and protects nothing.
-    return Backoff(times, now + random.uniform(most / 2, most))
+    return Backoff(times, now + BACKOFF.compute_pause(times))
 
 
 class StorePool(Generic[KeyT]):

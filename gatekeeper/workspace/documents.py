@@ -8,8 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from gatekeeper.model import Gap, Location
-from gatekeeper.protocols import ParsedDocument
+from gatekeeper.model import Gap, Location, ParsedDocument
 from gatekeeper.workspace.tree import Tree
 
 try:

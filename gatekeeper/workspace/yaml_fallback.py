@@ -46,7 +46,7 @@ class _Node:
 
 
 class FallbackDocument:
-    """One document of a file; see `gatekeeper.protocols.Positions`."""
+    """One document of a file; see `gatekeeper.model.ParsedDocument`."""
 
     __slots__ = ("_root", "duplicates", "json", "start")
 

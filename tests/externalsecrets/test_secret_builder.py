@@ -107,7 +107,7 @@ DATA: dict[str, bytes] = {
 def filled(template: str, engine: str = "v2", data: dict[str, bytes] | None = None) -> bytes:
     name: client.TemplateEngine = "external-secrets" if engine == "v2" else "external-secrets-v1"
     hidden = {key: SecretBytes(value) for key, value in (data or DATA).items()}
-    [answer] = client.send_request(name, hidden, [template]).templates
+    [answer] = client.fill_templates([template], hidden, name)
     assert isinstance(answer, SecretBytes), answer
     return answer.reveal()
 
@@ -221,9 +221,7 @@ OLD = (
     ],
 )
 def test_what_a_template_must_not_or_cannot_is_told_with_its_place(template: str, words: str) -> None:
-    [answer] = client.send_request(
-        data={key: SecretBytes(value) for key, value in DATA.items()}, templates=[template]
-    ).templates
+    [answer] = client.fill_templates([template], {key: SecretBytes(value) for key, value in DATA.items()})
     assert isinstance(answer, GoFault) and words in answer.reason and "s3cr3t" not in answer.reason
 
 
@@ -233,7 +231,7 @@ def test_what_a_template_must_not_or_cannot_is_told_with_its_place(template: str
 def test_a_template_that_wants_too_much_ends_alone(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "SECONDS", 1.0)
     with pytest.raises(ToolError, match=r"did not end within|ended before it answered"):
-        client.send_request(templates=[template])
+        client.fill_templates([template], {})
     assert filled("{{ .user }}") == b"shop"
 
 

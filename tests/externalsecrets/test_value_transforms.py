@@ -140,9 +140,7 @@ def test_values_are_merged() -> None:
 
 def test_templates_see_the_values_and_say_what_fails_without_them() -> None:
     data = {"password": SecretBytes(b"hunter2"), "a.b": SecretBytes(b"x")}
-    found = client.send_request(
-        "external-secrets",
-        data,
+    found = client.fill_templates(
         [
             '{{ .password | b64enc }}{{ index . "a.b" }}',
             "{{ .none }}",
@@ -150,7 +148,8 @@ def test_templates_see_the_values_and_say_what_fails_without_them() -> None:
             "{{ if",
             '{{ getHostByName "x" }}',
         ],
-    ).templates
+        data,
+    )
     assert isinstance(found[0], SecretBytes) and found[0].reveal() == b"aHVudGVyMg==x"
     reasons = [one.reason for one in found[1:] if isinstance(one, GoFault)]
     assert reasons[0] == "names `none`, which there is not (line 1, column 3)"
@@ -158,12 +157,9 @@ def test_templates_see_the_values_and_say_what_fails_without_them() -> None:
 
 
 def test_many_things_are_asked_at_once() -> None:
-    reply = client.send_request(
-        lookups=[PathLookup(TEXT, "a"), PathLookup(TEXT, "zz"), PathLookup(TEXT, "n", True)],
-        renames=[KeyRename(("a",), "a", "b")],
-    )
-    assert [one and one.reveal() for one in reply.lookups] == [b"x", None, b"1.50"]
-    assert reply.renames == [["b"]] and reply.templates == []
+    values = client.look_up_paths([PathLookup(TEXT, "a"), PathLookup(TEXT, "zz"), PathLookup(TEXT, "n", True)])
+    assert [one and one.reveal() for one in values] == [b"x", None, b"1.50"]
+    assert client.rename_keys(KeyRename(("a",), "a", "b")) == ["b"]
 
 
 @settings(max_examples=50, deadline=None)

@@ -31,7 +31,7 @@ class Opens:
         outer = self
 
         class Watched(DirectoryStore):
-            def keep(self) -> bool:
+            def renew_session(self) -> bool:
                 return outer.kept
 
             def close(self) -> None:

@@ -55,7 +55,7 @@ def remove_ignored_fields(value: Object, rules: Sequence[IgnoreDifference], live
 
 
 def _delete_by_jq(value: Object, expressions: tuple[str, ...]) -> Object:
-    [answer] = client.send_request(removals=[FieldRemoval(SecretBytes(orjson.dumps(value)), expressions)]).removals
+    answer = client.remove_fields(FieldRemoval(SecretBytes(orjson.dumps(value)), expressions))
     if isinstance(answer, GoFault):
         raise SealError(f"`spec.ignoreDifferences`: {answer.reason}")
     found: Object = orjson.loads(answer.reveal())

@@ -23,8 +23,8 @@ from gatekeeper.controller.argocd import status_writer, sync_plan
 from gatekeeper.controller.argocd.context import ApplicationContext
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import status as flux_status
-from gatekeeper.kube import conditions as kube_conditions
-from gatekeeper.kube.conditions import Event
+from gatekeeper.kube import events as kube_events
+from gatekeeper.kube.events import Event
 from gatekeeper.model import get_field
 
 # What is waited for is looked at again, if nothing is heard of it.
@@ -255,7 +255,7 @@ class OperationRunner:
     def _emit_event(self, context: ApplicationContext, event_type: str, reason: str, message: str) -> None:
         events = context.environment.cluster.find_kind("v1", "Event")
         if events is not None:
-            told = kube_conditions.build_event(Event(event_type, reason, message), context.manifest, time.time())
+            told = kube_events.build_event(Event(event_type, reason, message), context.manifest, time.time())
             context.environment.cluster.create(events, told)
 
 

@@ -23,6 +23,7 @@ from gatekeeper.flux import source as flux_source
 from gatekeeper.flux.status import RECONCILE_REQUESTED_AT
 from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.kube import conditions
+from gatekeeper.kube.conditions import Condition
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Verdict, get_field
 from gatekeeper.repositories import git_repository_spec
@@ -217,14 +218,7 @@ class GitRepositoryCache:
         if same == (status, reason, message, generation) and asked == handled:
             return
         now = time.time()
-        condition = {
-            "type": "Ready",
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "observedGeneration": generation,
-            "lastTransitionTime": conditions.get_transition_time(value, status, now),
-        }
+        condition = conditions.build_condition(Condition("Ready", status, reason, message), value, now)
         found: dict[str, Any] = {"conditions": [condition], "observedGeneration": generation}
         if asked:
             found["lastHandledReconcileAt"] = asked

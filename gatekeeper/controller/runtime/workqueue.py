@@ -10,9 +10,10 @@ import threading
 import time
 from typing import Generic, TypeVar
 
+from gatekeeper.host.backoff import BackoffPolicy
+
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.75, 900.0
-# Doubling stops here, long after the maximum is reached, so that the power stays a small number.
-MAX_DOUBLINGS = 30
+BACKOFF = BackoffPolicy(FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS)
 T = TypeVar("T")
 
 
@@ -75,9 +76,8 @@ class WorkQueue(Generic[T]):
     def next_backoff(self, name: T) -> float:
         """Count one more failure of a name, and return the seconds to wait before the next attempt."""
         with self._condition:
-            failures = self._failures.get(name, 0)
-            self._failures[name] = failures + 1
-        return float(min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(failures, MAX_DOUBLINGS)))
+            failures = self._failures[name] = self._failures.get(name, 0) + 1
+        return BACKOFF.compute_pause(failures)
 
     def forget_failures(self, name: T) -> None:
         """Reset the back-off of a name."""

@@ -24,7 +24,8 @@ from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.controller.sealedsecrets.key_registry import SECRET_KIND, KeyRegistry
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.kube import conditions
-from gatekeeper.kube.conditions import Event
+from gatekeeper.kube import events as kube_events
+from gatekeeper.kube.events import Event
 from gatekeeper.model import get_field
 from gatekeeper.sealedsecrets import sealedsecret, target_secret
 
@@ -174,7 +175,7 @@ class SealedSecretController:
                     self._kind, live, {"observedGeneration": generation, "conditions": [condition]}
                 )
         if not is_same or (is_synced and should_emit_event):
-            event = conditions.build_event(Event("Normal" if is_synced else "Warning", reason, message), value, now)
+            event = kube_events.build_event(Event("Normal" if is_synced else "Warning", reason, message), value, now)
             events = self._cluster.find_kind("v1", "Event")
             if events is not None:
                 self._cluster.create(events, event)

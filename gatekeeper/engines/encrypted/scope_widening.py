@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from gatekeeper.model import FieldPath, Finding, Location, ObjectRef, get_field
-from gatekeeper.protocols import ParsedDocument
+from gatekeeper.model import FieldPath, Finding, Location, ObjectRef, ParsedDocument, get_field
 from gatekeeper.sealedsecrets.scope import ANNOTATION_PREFIX, SCOPES, parse_scope
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile

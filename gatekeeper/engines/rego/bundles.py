@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import tarfile
 import tempfile
@@ -22,6 +21,7 @@ from gatekeeper.engines.rego import bundle_signatures, loader
 from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.host import git_export
+from gatekeeper.host.cache import user_cache_dir
 from gatekeeper.model import Gap
 from gatekeeper.workspace import documents
 
@@ -225,8 +225,7 @@ def _ensure_cached(root: Path, bundle: Bundle, should_fetch: bool) -> Path:
 
 
 def _find_cache_folder() -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "gatekeeper" / "bundles"
+    return user_cache_dir() / "bundles"
 
 
 def _store_in_cache(files: BundleFiles, digest: str) -> Path:
