@@ -14,7 +14,7 @@ from gatekeeper.errors import UsageError
 EXAMPLES = """examples:
   gatekeeper audit verify audit.jsonl
   gatekeeper audit verify audit.jsonl --head 12:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
-  kubectl -n gatekeeper get lease gatekeeper -o jsonpath='{.metadata.annotations.gatekeeper-gitops\\.io/audit-head}'
+  kubectl -n gatekeeper-gitops get lease gatekeeper -o jsonpath='{.metadata.annotations}'     the head
   gatekeeper audit show audit.jsonl --object flux-system/apps
 
 The log is what `gatekeeper controller run --audit FILE` writes: a line of JSON for each thing that it is about to do,

@@ -29,7 +29,7 @@ from gatekeeper.controller.argocd.controller import ArgoController
 from gatekeeper.controller.externalsecrets.controller import ExternalSecretController
 from gatekeeper.controller.flux.controller import FluxController, FluxOptions
 from gatekeeper.controller.install.manifests import build_manifests
-from gatekeeper.controller.install.rbac import InstallOptions
+from gatekeeper.controller.install.rbac import APP_NAME, WEBHOOK_SERVICE, InstallOptions
 from gatekeeper.controller.runtime import audit_log, lifecycle, tracing
 from gatekeeper.controller.runtime.audit_recorder import AuditRecorder, ProvenanceLookup
 from gatekeeper.controller.runtime.component import Component
@@ -67,7 +67,7 @@ Over HTTP it answers /healthz, /readyz, /metrics, /hook/… for Flux's Receivers
 Exit status: 0 it was told to stop, 2 wrong usage, 3 the cluster does not answer at the start.
 """
 
-DEFAULT_NAME, HEAD_ANNOTATION = "gatekeeper", "gatekeeper-gitops.io/audit-head"
+LEASE_NAME, HEAD_ANNOTATION = "gatekeeper", "gatekeeper-gitops.io/audit-head"
 CONTROLLERS = FLUX, ARGO, SEALED, EXTERNAL, ADMISSION = ("flux", "argo", "sealed", "external", "admission")
 
 
@@ -92,7 +92,7 @@ def controller(arguments: list[str]) -> int:
 def _print_manifests(args: argparse.Namespace) -> int:
     if not args.image:
         raise UsageError("controller manifests: give the image that you have built: --image REGISTRY/NAME@sha256:…")
-    namespace = args.namespace or "gatekeeper-system"
+    namespace = args.namespace or APP_NAME
     wanted = InstallOptions(
         namespace,
         args.image,
@@ -115,7 +115,7 @@ def _build_program(
     election = LeaderElection(
         cluster,
         namespace,
-        DEFAULT_NAME,
+        LEASE_NAME,
         identity,
         args.shards,
         metrics,
@@ -280,16 +280,16 @@ def _add_controller_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policies", type=Path, metavar="DIR", help="of admission: the repository to judge by")
     parser.add_argument("--webhook-listen", default=":9443", metavar="HOST:PORT", help="of admission (:9443)")
     parser.add_argument(
-        "--webhook-service", default="gatekeeper-webhook", metavar="NAME", help="of admission (gatekeeper-webhook)"
+        "--webhook-service", default=WEBHOOK_SERVICE, metavar="NAME", help=f"of admission ({WEBHOOK_SERVICE})"
     )
     parser.add_argument(
         "--webhook-host", action="append", default=[], metavar="HOST", help="of admission: another name of the server"
     )
     parser.add_argument(
         "--webhook-name",
-        default=DEFAULT_NAME,
+        default=APP_NAME,
         metavar="NAME",
-        help="of admission: its ValidatingWebhookConfiguration (gatekeeper)",
+        help=f"of admission: its ValidatingWebhookConfiguration ({APP_NAME})",
     )
     parser.add_argument("--fail-open", action="store_true", help="of admission: let pass what cannot be judged")
     parser.add_argument(

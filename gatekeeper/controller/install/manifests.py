@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gatekeeper.controller.install import rbac
-from gatekeeper.controller.install.rbac import APP_LABELS, APP_NAME, InstallOptions, build_object
+from gatekeeper.controller.install.rbac import APP_LABELS, APP_NAME, WEBHOOK_SERVICE, InstallOptions, build_object
 
 HTTP_PORT, WEBHOOK_PORT = 8080, 9443
 
@@ -25,7 +25,7 @@ def build_manifests(options: InstallOptions) -> list[dict[str, Any]]:
         found.append(_build_service(options, "sealed-secrets-controller", 8080, HTTP_PORT))
     if "admission" in options.controllers:
         found += [
-            _build_service(options, f"{APP_NAME}-webhook", 443, WEBHOOK_PORT),
+            _build_service(options, WEBHOOK_SERVICE, 443, WEBHOOK_PORT),
             _build_webhook_configuration(options),
         ]
     return found
@@ -133,7 +133,7 @@ def _build_network_policy(options: InstallOptions) -> dict[str, Any]:
 
 
 def _build_webhook_configuration(options: InstallOptions) -> dict[str, Any]:
-    service = {"name": f"{APP_NAME}-webhook", "namespace": options.namespace, "path": "/validate", "port": 443}
+    service = {"name": WEBHOOK_SERVICE, "namespace": options.namespace, "path": "/validate", "port": 443}
     rule = {
         "apiGroups": ["*"],
         "apiVersions": ["*"],

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-APP_NAME = "gatekeeper"
+# No name here is one of OPA Gatekeeper, which may run in the same cluster and owns the namespace `gatekeeper-system`.
+APP_NAME = "gatekeeper-gitops"
+WEBHOOK_SERVICE = f"{APP_NAME}-webhook"
 APP_LABELS = {"app.kubernetes.io/name": APP_NAME, "app.kubernetes.io/part-of": APP_NAME}
 READ_VERBS = ["get", "list", "watch"]
 PolicyRule = dict[str, Any]
@@ -18,7 +20,7 @@ class InstallOptions(NamedTuple):
     """What is to run.
 
     Attributes:
-        controllers: `flux`, `argocd_namespace`, `sealed`, `external`, `admission`.
+        controllers: `flux`, `argo`, `sealed`, `external`, `admission`.
         argocd_namespace: the namespace of Argo CD's own objects.
     """
 
@@ -100,7 +102,7 @@ def _list_namespace_rules(options: InstallOptions) -> Iterator[PolicyRule]:
     yield _build_rule("coordination.k8s.io", ["leases"], ["get", "list", "create", "update", "delete"])
     if "admission" in options.controllers:
         yield _build_rule("", ["secrets"], ["create"])
-        yield _build_rule("", ["secrets"], ["get", "update"], [f"{APP_NAME}-webhook-certificate"])
+        yield _build_rule("", ["secrets"], ["get", "update"], [f"{WEBHOOK_SERVICE}-certificate"])
 
 
 def build_rbac(options: InstallOptions) -> Iterator[dict[str, Any]]:

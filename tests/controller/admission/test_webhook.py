@@ -169,7 +169,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             )
         found.wait(f"{REPORTS}/policyreports")
         yield found
-        found.ask("DELETE", f"{HOOKS}/gatekeeper")
+        found.ask("DELETE", f"{HOOKS}/gatekeeper-gitops")
 
 
 def hook(cluster: Cluster, port: int, policy: str = "Fail") -> None:
@@ -184,7 +184,7 @@ def hook(cluster: Cluster, port: int, policy: str = "Fail") -> None:
         "failurePolicy": policy,
         "timeoutSeconds": 5,
     }
-    cluster.make(HOOKS, {"metadata": {"name": "gatekeeper"}, "webhooks": [one]})
+    cluster.make(HOOKS, {"metadata": {"name": "gatekeeper-gitops"}, "webhooks": [one]})
 
 
 def served(running: Running, port: int) -> x509.Certificate:
@@ -202,7 +202,7 @@ def test_an_api_server_asks_it_and_stores_what_it_accepts(cluster: Cluster, tmp_
     where = ("--webhook-listen", f"127.0.0.1:{port}", "--webhook-host", "127.0.0.1", "-n", "prod")
     root = repository(tmp_path / "root")
     with controller(cluster, tmp_path, "--controllers", "admission", "--policies", root, *where) as running:
-        bundle = f"{HOOKS}/gatekeeper"
+        bundle = f"{HOOKS}/gatekeeper-gitops"
         until(lambda: "caBundle" in cluster.ask("GET", bundle)[1]["webhooks"][0]["clientConfig"], running)
 
         def is_refused() -> bool:
@@ -223,7 +223,7 @@ def test_an_api_server_asks_it_and_stores_what_it_accepts(cluster: Cluster, tmp_
     # Nobody answers any more: it is closed.
     code, said = cluster.ask("POST", PODS, {**POD, "metadata": {"name": "later"}})
     assert code >= 400 and b"failed calling webhook" in said
-    cluster.ask("DELETE", f"{HOOKS}/gatekeeper")
+    cluster.ask("DELETE", f"{HOOKS}/gatekeeper-gitops")
     for one in ("p", "early"):
         cluster.ask("DELETE", f"{PODS}/{one}?gracePeriodSeconds=0")
 
@@ -240,17 +240,17 @@ def test_a_certificate_that_is_over_soon_is_made_anew_and_trusted_while_it_runs(
     old = certificates.issue_certificate(None, ["127.0.0.1"], 0.001)
     data = {field: base64.b64encode(held.reveal()).decode() for field, held in old.items()}
     secret = "/api/v1/namespaces/prod/secrets"
-    cluster.ask("DELETE", f"{secret}/gatekeeper-webhook-certificate")
-    cluster.make(secret, {"metadata": {"name": "gatekeeper-webhook-certificate"}, "data": data})
+    cluster.ask("DELETE", f"{secret}/gatekeeper-gitops-webhook-certificate")
+    cluster.make(secret, {"metadata": {"name": "gatekeeper-gitops-webhook-certificate"}, "data": data})
     with controller(cluster, tmp_path, *run) as running:
         first = served(running, port)
         assert first.not_valid_after_utc - datetime.datetime.now(datetime.UTC) > datetime.timedelta(days=80)
         until(lambda: cluster.ask("POST", f"{PODS}?dryRun=All", POD)[0] == 201, running)
         # The same authority signs: whoever trusts it needs to be told nothing.
-        held = cluster.ask("GET", f"{secret}/gatekeeper-webhook-certificate")[1]
+        held = cluster.ask("GET", f"{secret}/gatekeeper-gitops-webhook-certificate")[1]
         assert held["data"]["ca.crt"] == data["ca.crt"] and held["data"]["tls.crt"] != data["tls.crt"]
         assert "PRIVATE" not in running.log.read_text()
-    cluster.ask("DELETE", f"{HOOKS}/gatekeeper")
+    cluster.ask("DELETE", f"{HOOKS}/gatekeeper-gitops")
 
 
 def test_a_new_authority_is_made_when_the_old_is_over_before_the_certificate_is() -> None:

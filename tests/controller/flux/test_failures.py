@@ -38,7 +38,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
             found.cluster.make(CRDS, one)
         for path in (f"{FLUX}/kustomizations", f"{GIT}/gitrepositories"):
             found.cluster.wait(path)
-        for name in ("flux-system", "prod", "gatekeeper-system"):
+        for name in ("flux-system", "prod", "gatekeeper-gitops"):
             found.cluster.make("/api/v1/namespaces", {"metadata": {"name": name}})
         yield found
 
@@ -170,7 +170,7 @@ def test_too_many_requests_are_sent_again_when_there_is_time_for_them(place: Pla
     # It applies with its own rights here.
     rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch", "delete"]}]
     cluster.make(f"{RIGHTS}/clusterroles", {"metadata": {"name": "own"}, "rules": rules})
-    who = {"kind": "ServiceAccount", "name": "gatekeeper", "namespace": "gatekeeper-system"}
+    who = {"kind": "ServiceAccount", "name": "gatekeeper-gitops", "namespace": "gatekeeper-gitops"}
     ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "own"}
     cluster.make(f"{RIGHTS}/clusterrolebindings", {"metadata": {"name": "own"}, "roleRef": ref, "subjects": [who]})
     level = {
@@ -179,7 +179,10 @@ def test_too_many_requests_are_sent_again_when_there_is_time_for_them(place: Pla
     }
     cluster.make(f"{FLOWS}/prioritylevelconfigurations", {"metadata": {"name": "none"}, "spec": level})
     what = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"], "namespaces": ["prod"]}]
-    subject = {"kind": "ServiceAccount", "serviceAccount": {"name": "gatekeeper", "namespace": "gatekeeper-system"}}
+    subject = {
+        "kind": "ServiceAccount",
+        "serviceAccount": {"name": "gatekeeper-gitops", "namespace": "gatekeeper-gitops"},
+    }
     flow = {
         "matchingPrecedence": 2,
         "priorityLevelConfiguration": {"name": "none"},
@@ -187,7 +190,7 @@ def test_too_many_requests_are_sent_again_when_there_is_time_for_them(place: Pla
     }
     cluster.make(f"{FLOWS}/flowschemas", {"metadata": {"name": "none"}, "spec": flow})
     place.put("apps/all.yaml", *(config(f"m{number}") for number in range(60)))
-    with controller(as_account(cluster, tmp_path), tmp_path, "-n", "gatekeeper-system") as running:
+    with controller(as_account(cluster, tmp_path), tmp_path, "-n", "gatekeeper-gitops") as running:
         cluster.ask("PATCH", f"{KUSTOMIZATIONS}/apps", {"spec": {"suspend": False}})
         until(lambda: place.ready()[0] == "True" and place.data("m59") == {"a": "1"}, running)
         assert not running.said(controller="Kustomization", level="error")

@@ -32,6 +32,13 @@ PLACES = {
     "NetworkPolicy": "/apis/networking.k8s.io/v1",
     "ValidatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1",
 }
+# Source: OPA Gatekeeper 3.21, `deploy/gatekeeper.yaml`: every object that it installs, and what its Helm chart adds.
+OPA_NAMESPACE = "gatekeeper-system"
+OPA_GATEKEEPER = {
+    "gatekeeper-admin", "gatekeeper-audit", "gatekeeper-controller-manager", "gatekeeper-critical-pods", "gatekeeper-manager-role",
+    "gatekeeper-manager-rolebinding", "gatekeeper-mutating-webhook-configuration", "gatekeeper-update-namespace-label",
+    "gatekeeper-validating-webhook-configuration", "gatekeeper-webhook-server-cert", "gatekeeper-webhook-service",
+}  # fmt: skip
 
 
 def printed(*more: str) -> list[dict[str, Any]]:
@@ -44,7 +51,7 @@ def printed(*more: str) -> list[dict[str, Any]]:
 def test_our_own_gate_accepts_them(tmp_path: Path, controllers: str) -> None:
     values = printed("--controllers", controllers)
     if "admission" in controllers:
-        meta = {"name": "gatekeeper-policies", "namespace": "gatekeeper-system"}
+        meta = {"name": "gatekeeper-policies", "namespace": "gatekeeper-gitops"}
         values.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"gatekeeper.yaml": ""}})
     (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(values))
     (tmp_path / "gatekeeper.yaml").write_text("library: {profile: strict}\n")
@@ -55,6 +62,17 @@ def test_our_own_gate_accepts_them(tmp_path: Path, controllers: str) -> None:
         "rbac/escalation]",
         "rbac/secrets]",
     }
+
+
+def test_no_object_collides_with_opa_gatekeeper() -> None:
+    for value in printed("--controllers", ALL):
+        meta = value["metadata"]
+        # The one other name is the Service that kubeseal looks for.
+        assert meta["name"].startswith("gatekeeper-gitops") or meta["name"] == "sealed-secrets-controller"
+        assert meta["name"] not in OPA_GATEKEEPER and meta["labels"]["app.kubernetes.io/name"] == "gatekeeper-gitops"
+        assert OPA_NAMESPACE not in yaml.safe_dump(value)
+    code, out, _ = command("controller", "--help")
+    assert code == 0 and OPA_NAMESPACE not in out
 
 
 def test_an_image_has_to_be_named() -> None:
@@ -73,20 +91,20 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         for kind, plural in (("Application", "applications"), ("AppProject", "appprojects")):
             found.make(CRDS, test_applications.definition(kind, plural))
             found.wait(f"/apis/argoproj.io/v1alpha1/{plural}")
-        for name in ("flux-system", "prod", "gatekeeper-system", "argocd"):
+        for name in ("flux-system", "prod", "gatekeeper-gitops", "argocd"):
             found.make("/api/v1/namespaces", {"metadata": {"name": name}})
         for value in printed("--controllers", ALL):
             plural = "networkpolicies" if value["kind"] == "NetworkPolicy" else f"{value['kind'].lower()}s"
             space = value["metadata"].get("namespace")
             found.make(f"{PLACES[value['kind']]}{f'/namespaces/{space}' if space else ''}/{plural}", value)
         # Nobody answers it here.
-        found.ask("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/gatekeeper")
+        found.ask("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/gatekeeper-gitops")
         yield found
 
 
 def as_account(cluster: Cluster, folder: Path) -> Cluster:
     """The cluster as the ServiceAccount of the controller sees it, with its rights and no others."""
-    path = "/api/v1/namespaces/gatekeeper-system/serviceaccounts/gatekeeper/token"
+    path = "/api/v1/namespaces/gatekeeper-gitops/serviceaccounts/gatekeeper-gitops/token"
     code, answer = cluster.ask(
         "POST", path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     )
@@ -109,7 +127,7 @@ def test_the_rights_are_enough_and_a_tenant_has_no_more_than_its_own(cluster: Cl
     who = [{"kind": "ServiceAccount", "name": "tenant", "namespace": "flux-system"}]
     ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tenant"}
     cluster.make(f"{rights}/rolebindings", {"metadata": {"name": "tenant"}, "roleRef": ref, "subjects": who})
-    run = ("--controllers", "flux,sealed", "-n", "gatekeeper-system")
+    run = ("--controllers", "flux,sealed", "-n", "gatekeeper-gitops")
     with controller(as_account(cluster, tmp_path), tmp_path, *run) as running:
         cluster.make(REPOSITORIES, place.source)
         cluster.make(KUSTOMIZATIONS, flux(serviceAccountName="tenant"))
@@ -142,7 +160,7 @@ def test_an_application_is_applied_with_the_rights_of_the_account_that_its_proje
     cluster.make(f"{rights}/rolebindings", {"metadata": {"name": "deployer"}, "roleRef": ref, "subjects": who})
     accounts = [{"server": "*", "namespace": "prod", "defaultServiceAccount": "deployer"}]
     cluster.make(test_applications.PROJECTS, test_applications.project(destinationServiceAccounts=accounts))
-    run = ("--controllers", "argo", "-n", "gatekeeper-system")
+    run = ("--controllers", "argo", "-n", "gatekeeper-gitops")
     app = place.app()
     app["metadata"]["finalizers"] = ["resources-finalizer.argocd.argoproj.io/background"]
     with controller(as_account(cluster, tmp_path), tmp_path, *run) as running:
