@@ -65,9 +65,9 @@ def _many(count: int, objects: int) -> str:
         idle = (_cpu(running) - before) / IDLE_SECONDS
         drift = [_healed(cluster, number) for number in range(SAMPLES)]
     return (
-        f"{count:,} Kustomizations of {objects} objects, from a new commit to all Ready, on the same two cores as the API "
-        f"server: {seconds:.0f} s, {peak} MB, {judging / seconds:.0%} of it judging (Flux has published {FLUX_SECONDS} s, on "
-        f"a larger machine). Nothing to do: {idle:.1%} of a core. An object that somebody deletes is there again after "
+        f"{count:,} Kustomizations with {objects} objects each, from a new commit until all are Ready, on the same two cores as "
+        f"the API server: {seconds:.0f} s, {peak} MB, {judging / seconds:.0%} of it for checking (Flux has published "
+        f"{FLUX_SECONDS} s, on a larger machine). Idle: {idle:.1%} of a core. A deleted object is restored after "
         f"{_p95(drift) * 1000:.0f} ms (p95)."
     )
 
@@ -95,7 +95,7 @@ def _hooked(count: int) -> str:
             running.ask(path, b"")
             until(lambda: _data(cluster, "k3-0") == str(number + 100), running)  # noqa: B023
             took.append(time.monotonic() - began)
-    return f"A commit that a Git host tells of, in a repository of {count} applications, is applied after {_p95(took) * 1000:.0f} ms (p95)."
+    return f"A commit that a Git host announces by webhook, in a repository of {count} applications, is applied after {_p95(took) * 1000:.0f} ms (p95)."
 
 
 def _applications(count: int, objects: int) -> str:
@@ -129,8 +129,8 @@ def _applications(count: int, objects: int) -> str:
                 idle = (_cpu(running) - before) / IDLE_SECONDS
                 drift = [_healed(cluster, number) for number in range(SAMPLES)]
     return (
-        f"{count:,} Argo CD Applications of {objects} objects, from the start to all synced and healthy: {seconds:.0f} s, "
-        f"{peak} MB. Nothing to do: {idle:.1%} of a core. An object that somebody deletes is there again after "
+        f"{count:,} Argo CD Applications with {objects} objects each, from the start until all are synced and healthy: "
+        f"{seconds:.0f} s, {peak} MB. Idle: {idle:.1%} of a core. A deleted object is restored after "
         f"{_p95(drift) * 1000:.0f} ms (p95)."
     )
 

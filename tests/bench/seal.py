@@ -95,8 +95,8 @@ def _seal(gatekeeper: Path, folder: Path, certificate: SealingCertificate) -> st
 
     inside = best(lambda: [sealedsecret.seal_secret(one, certificate, "", "", False) for one in secrets])
     return (
-        f"Sealing {VALUES:,} values: {theirs / ours:.0f} times as fast as a loop over kubeseal; "
-        f"{inside / best(bare):.2f} of the bare RSA and AES operations."
+        f"Sealing {VALUES:,} values: {theirs / ours:.0f} times as fast as a loop over kubeseal, and "
+        f"{inside / best(bare):.2f} times the time of the RSA and AES operations alone."
     )
 
 
@@ -112,8 +112,8 @@ def _open(certificate: SealingCertificate, key: SealingKey) -> str:
     noted = best(lambda: sealedsecret.unseal_secret(found, [*others, key])) / 20
     searched = best(lambda: sealedsecret.unseal_secret(bare, [*others, key])) - 20 * one
     return (
-        f"Opening with {RING} keys: {noted / one:.2f} RSA operations a value for what we sealed; for what kubeseal sealed, "
-        f"the worst search takes {searched / one:.0f} more, once."
+        f"Opening with {RING} keys: {noted / one:.2f} RSA operations per value that Gatekeeper sealed; for values that kubeseal "
+        f"sealed, finding the key takes at most {searched / one:.0f} more, once."
     )
 
 
@@ -140,7 +140,7 @@ def _judge(gatekeeper: Path, folder: Path, certificate: SealingCertificate, pem:
         (home / f"sealed{number}.json").write_bytes(orjson.dumps(one, option=orjson.OPT_INDENT_2))
     wall = best(lambda: run(gatekeeper, "check", "--no-cache", cwd=folder))
     pass_ = best(lambda: run(sys.executable, "-c", "pass"))
-    return f"Judging {FILES:,} sealed files without a key: {wall:.1f} s, {wall / pass_:.0f} times `python -c pass`."
+    return f"Checking {FILES:,} encrypted files without a key: {wall:.1f} s, {wall / pass_:.0f} times `python -c pass`."
 
 
 def _sops(gatekeeper: Path, folder: Path) -> str:
@@ -165,4 +165,6 @@ def _sops(gatekeeper: Path, folder: Path) -> str:
     )
     theirs = best(lambda: run(*xargs, cwd=folder, stdin=listed), write)
     ours = best(lambda: run(gatekeeper, "sops", "encrypt", *names, cwd=folder), write)
-    return f"SOPS, {SOPS_FILES} files encrypted: {ours / theirs:.2f} of the time of `sops` run by xargs over all cores."
+    return (
+        f"Encrypting {SOPS_FILES} files with SOPS: {ours / theirs:.2f} of the time of `sops` run by xargs on all cores."
+    )
