@@ -55,7 +55,7 @@ def test_the_github_job_runs_as_it_is_written(repository: Repository) -> None:
     (root / "a.yaml").write_text(DEPLOYMENT.replace("web", "new"))
     run_git(root, "add", ".")
     steps = yaml.safe_load((FOLDER / "github.yaml").read_text())["jobs"]["check"]["steps"]
-    line = next(step["run"] for step in steps if step.get("name") == "judge the pull request")
+    line = next(step["run"] for step in steps if step.get("name") == "check the pull request")
     words = shlex.split(line.replace("$GITHUB_BASE_REF", "main"))
     code, out, err = command(*words[1:], cwd=root)
     assert (code, err) == (1, "")
