@@ -180,7 +180,7 @@ def test_the_walk_through_the_pages_on_secrets_can_be_walked(tmp_path: Path) -> 
     done("sops set values.enc.yaml password --from-file password.txt")
     assert done("sops decrypt values.enc.yaml") == "password: other\n"
     done("keys rotate --bits 2048 --certificate keys/prod.pem --private ../prod-key-2.yaml --older-than 0")
-    assert "would be  sealed.yaml (was for keys/prod-" in done(
+    assert "would be  sealed.yaml (was sealed for keys/prod-" in done(
         "reseal --key ../prod-key.yaml --cert keys/prod.pem --dry-run .", 1
     )
     done("reseal --key ../prod-key.yaml --cert keys/prod.pem .")

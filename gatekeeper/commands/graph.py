@@ -1,8 +1,7 @@
-"""`gatekeeper graph`: what names what, and whether it is there."""
+"""`gatekeeper graph`: prints the references between objects and whether their targets exist."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from gatekeeper.engines.references.graph import ReferenceEdge
 from gatekeeper.errors import UsageError
 from gatekeeper.model import format_path
 from gatekeeper.render import pipeline
+from gatekeeper.terminal.options import create_parser
 
 SCHEMA_VERSION = "gatekeeper/graph/v1"
 GRAPH_FORMATS = ("text", "json", "mermaid")
@@ -23,33 +23,36 @@ EXAMPLES = """examples:
   gatekeeper graph --format mermaid > graph.mmd
   gatekeeper graph --format json | jq '.edges[] | select(.provided | not)'
 
-Exit status: 0 all was rendered, 3 some could not be.
+Exit status: 0 everything was rendered, 3 something could not be rendered.
 """
 
 
 def graph(arguments: list[str]) -> int:
     """Runs the command."""
-    options = argparse.ArgumentParser(
-        prog="gatekeeper graph",
-        description="Print which Secrets, ConfigMaps, stores and sources are named, and whether they are there.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = create_parser(
+        "graph",
+        "Print the Secrets, ConfigMaps, stores and sources that objects reference, and whether they exist.",
+        EXAMPLES,
     )
-    options.add_argument("path", nargs="?", type=Path, metavar="PATH", help="a repository (default: around here)")
-    options.add_argument("--format", choices=GRAPH_FORMATS, default="text")
-    options.add_argument("--config", type=Path, metavar="FILE", help=f"instead of {config.CONFIG_FILE} in the root")
-    given = options.parse_args(arguments)
-    start = given.path or Path.cwd()
+    parser.add_argument(
+        "path", nargs="?", type=Path, metavar="PATH", help="a repository (default: the one around the current folder)"
+    )
+    parser.add_argument("--format", choices=GRAPH_FORMATS, default="text")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"use this instead of {config.CONFIG_FILE} in the repository root"
+    )
+    args = parser.parse_args(arguments)
+    start = args.path or Path.cwd()
     if not start.exists():
         raise UsageError(f"{start}: no such file or folder")
     root = config.find_root(start.resolve())
-    rendered = pipeline.render_repository(root, config.load(root, given.config))
+    rendered = pipeline.render_repository(root, config.load(root, args.config))
     edges = references.list_edges(rendered.resources)
-    sys.stdout.write({"text": _format_text, "json": _format_json, "mermaid": _format_mermaid}[given.format](edges))
-    lost = [gap for gap in rendered.gaps if gap.is_fatal]
-    for gap in lost:
+    sys.stdout.write({"text": _format_text, "json": _format_json, "mermaid": _format_mermaid}[args.format](edges))
+    fatal_gaps = [gap for gap in rendered.gaps if gap.is_fatal]
+    for gap in fatal_gaps:
         sys.stderr.write(f"{gap.file}: {gap.reason}\n")
-    return 3 if lost else 0
+    return 3 if fatal_gaps else 0
 
 
 def _format_ends(edge: ReferenceEdge) -> tuple[str, str]:
@@ -67,7 +70,7 @@ def _format_text(edges: Sequence[ReferenceEdge]) -> str:
             lines.append(source)
             before = source
         key = f" [{edge.reference.key}]" if edge.reference.key else ""
-        missing = "" if edge.is_provided else "  (nothing here provides it)"
+        missing = "" if edge.is_provided else "  (missing in this repository)"
         lines.append(f"  → {target}{key}{missing}")
     return "\n".join([*lines, f"{len(edges)} references"]) + "\n"
 
@@ -90,7 +93,7 @@ def _format_json(edges: Sequence[ReferenceEdge]) -> str:
 
 
 def _format_mermaid(edges: Sequence[ReferenceEdge]) -> str:
-    """A flowchart (https://mermaid.js.org/syntax/flowchart.html); what nothing provides is drawn in red."""
+    """A flowchart (https://mermaid.js.org/syntax/flowchart.html); missing targets are drawn in red."""
     nodes: dict[str, str] = {}
     missing: set[str] = set()
     lines = ["flowchart LR"]

@@ -1,4 +1,4 @@
-"""`gatekeeper init`: a new GitOps repository, or the gate in one that is there. Nothing that exists is written over."""
+"""`gatekeeper init`: creates a GitOps repository, or adds the gate to one. Existing files stay unchanged."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.host import atomic_file, git_state
+from gatekeeper.terminal.options import create_parser
 
 PACKAGE_FOLDER = Path(__file__).parent.parent
 SCAFFOLD_FOLDER = PACKAGE_FOLDER / "scaffold"
@@ -19,7 +20,7 @@ HOOKS_FOLDER = SCAFFOLD_FOLDER / "hooks"
 CI_FOLDER = SCAFFOLD_FOLDER / "ci"
 CI_FILES = {"github": ".github/workflows/gatekeeper.yaml", "gitlab": ".gitlab-ci.yml"}
 NAME_PATTERN = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,50}[a-z0-9])?")
-# An image that runs as no user in particular and can be judged by the strict profile.
+# An image that runs as any user and satisfies the strict profile.
 IMAGE = "nginxinc/nginx-unprivileged:1.27.5"
 PRE_COMMIT_CONFIG = """repos:
 - repo: local
@@ -31,21 +32,21 @@ PRE_COMMIT_CONFIG = """repos:
     pass_filenames: false
     always_run: true
 """
-# The source that `flux bootstrap` makes is in no file at first.
+# `flux bootstrap` creates this source in the cluster; no file of a new repository contains it.
 FLUX_SETTINGS = """references: {allow: [GitRepository/flux-system/flux-system]}
 """
 EXAMPLES = """examples:
   gatekeeper init                                  asks a few questions
   gatekeeper init shop --controller flux --ci github --hooks git
-  gatekeeper init --controller none --ci gitlab    only the gate, in the repository around here
+  gatekeeper init --controller none --ci gitlab    only the gate, in the existing repository
 
-In an empty folder a whole repository is made; where files are, only the gate: gatekeeper.yaml, hooks, CI. Files that
-exist are left as they are.
+An empty folder becomes a whole repository; a folder with files gets only the gate: gatekeeper.yaml, hooks and CI.
+Existing files stay unchanged.
 """
 
 
 class InitAnswers(NamedTuple):
-    """What is to be made."""
+    """What the new repository contains."""
 
     name: str
     team: str
@@ -57,30 +58,30 @@ class InitAnswers(NamedTuple):
     ci: str
 
 
-# Each question: the flag, what may be answered (nothing: any word), the usual answer, the words.
+# Each question: the flag, the allowed answers (empty: any name), the default, and its text.
 QUESTIONS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("name", (), "shop", "The first application's name?"),
-    ("team", (), "platform", "Whose is it? (a team's name)"),
-    ("controller", ("flux", "argo", "none"), "flux", "What applies it to the cluster?"),
-    ("library", ("default", "strict", "off"), "default", "How hard should the library's rules be?"),
-    ("hooks", ("git", "pre-commit", "none"), "git", "A hook that judges each commit?"),
-    ("ci", ("github", "gitlab", "none"), "none", "A file for CI?"),
+    ("team", (), "platform", "Which team owns it?"),
+    ("controller", ("flux", "argo", "none"), "flux", "Which controller applies it to the cluster?"),
+    ("library", ("default", "strict", "off"), "default", "Which profile of the rule library?"),
+    ("hooks", ("git", "pre-commit", "none"), "git", "Which commit hook?"),
+    ("ci", ("github", "gitlab", "none"), "none", "Which CI system?"),
 )
 
 
 def init(arguments: list[str]) -> int:
     """Runs the command."""
-    given = build_parser().parse_args(arguments)
-    root = (given.path or Path.cwd()).resolve()
+    args = build_parser().parse_args(arguments)
+    root = (args.path or Path.cwd()).resolve()
     if root.exists() and not root.is_dir():
-        raise UsageError(f"{root}: is a file, and no folder")
+        raise UsageError(f"{root}: is a file, not a folder")
     is_new = not root.exists() or not [path for path in root.iterdir() if path.name != ".git"]
-    answers = _collect_answers(given, root, is_new)
+    answers = _collect_answers(args, root, is_new)
     written, kept = 0, 0
     for name, text, mode in _build_files(answers, root, is_new):
         path = root / name
         if path.exists():
-            sys.stdout.write(f"left     {name}\n")
+            sys.stdout.write(f"kept     {name}\n")
             kept += 1
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,50 +89,46 @@ def init(arguments: list[str]) -> int:
         path.chmod(mode)
         sys.stdout.write(f"written  {name}\n")
         written += 1
-    sys.stdout.write(f"{written} files written, {kept} left as they were. Next: cd {root} && gatekeeper check\n")
+    sys.stdout.write(f"{written} files written, {kept} existing files kept. Next: cd {root} && gatekeeper check\n")
     return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    options = argparse.ArgumentParser(
-        prog="gatekeeper init",
-        description="Make a GitOps repository, or put the gate into one that is there.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    options.add_argument("path", nargs="?", type=Path, metavar="PATH", help="the folder (default: this one)")
+    parser = create_parser("init", "Create a GitOps repository, or add the gate to an existing one.", EXAMPLES)
+    parser.add_argument("path", nargs="?", type=Path, metavar="PATH", help="the folder (default: the current one)")
     for name, choices, usual, _ in QUESTIONS:
         words = f"{', '.join(choices)}; default {usual}" if choices else f"default {usual}"
-        options.add_argument(
-            f"--{name}", choices=choices or None, help=words, metavar=None if choices else name.upper()
-        )
-    options.add_argument(
+        parser.add_argument(f"--{name}", choices=choices or None, help=words, metavar=None if choices else name.upper())
+    parser.add_argument(
         "--environments", default="production,staging", metavar="A,B", help="default: production,staging"
     )
-    options.add_argument(
-        "--repository", default="", metavar="URL", help="of this repository, for Argo CD (default: origin)"
+    parser.add_argument(
+        "--repository",
+        default="",
+        metavar="URL",
+        help="URL of this repository, for Argo CD (default: the remote origin)",
     )
-    return options
+    return parser
 
 
 def _collect_answers(args: argparse.Namespace, root: Path, is_new: bool) -> InitAnswers:
-    """The flags, and answers to what they leave open; without a terminal, the usual answers."""
-    asks = sys.stdin.isatty() and not any(getattr(args, name) for name, *_ in QUESTIONS)
-    said: dict[str, str] = {}
+    """The flags, then answers to the open questions; without a terminal, the defaults."""
+    is_interactive = sys.stdin.isatty() and not any(getattr(args, name) for name, *_ in QUESTIONS)
+    answers: dict[str, str] = {}
     for name, choices, usual, words in QUESTIONS:
         if name in ("name", "team", "controller") and not is_new:
-            said[name] = getattr(args, name) or usual
+            answers[name] = getattr(args, name) or usual
         else:
-            said[name] = getattr(args, name) or (_prompt(words, choices, usual) if asks else usual)
+            answers[name] = getattr(args, name) or (_prompt(words, choices, usual) if is_interactive else usual)
     environments = tuple(word.strip() for word in args.environments.split(",") if word.strip())
-    for word in (said["name"], said["team"], *environments):
+    for word in (answers["name"], answers["team"], *environments):
         if not NAME_PATTERN.fullmatch(word):
-            raise UsageError(f"`{word}`: a name takes small letters, digits and `-`, as Kubernetes does")
+            raise UsageError(f"`{word}`: use lower-case letters, digits and `-`, as in Kubernetes names")
     if not environments or len(set(environments)) != len(environments):
-        raise UsageError("--environments needs names, each once: production,staging")
-    url = args.repository or git_state.get_origin_url(root) or f"https://git.example.com/{said['name']}.git"
-    return InitAnswers(environments=environments, repository=url, **said)
+        raise UsageError("--environments: list different names, such as production,staging")
+    url = args.repository or git_state.get_origin_url(root) or f"https://git.example.com/{answers['name']}.git"
+    return InitAnswers(environments=environments, repository=url, **answers)
 
 
 def _prompt(question: str, choices: Sequence[str], default: str) -> str:
@@ -142,7 +139,7 @@ def _prompt(question: str, choices: Sequence[str], default: str) -> str:
         answer = sys.stdin.readline().strip() or default
         if answer in choices or (not choices and NAME_PATTERN.fullmatch(answer)):
             return answer
-        sys.stdout.write(f"It can be {', '.join(choices) or 'small letters, digits and -'}.\n")
+        sys.stdout.write(f"Allowed: {', '.join(choices) or 'lower-case letters, digits and -'}.\n")
 
 
 def _build_files(answers: InitAnswers, root: Path, is_new: bool) -> Iterator[tuple[str, str, int]]:
@@ -162,7 +159,7 @@ def _build_files(answers: InitAnswers, root: Path, is_new: bool) -> Iterator[tup
     if answers.hooks == "pre-commit":
         yield ".pre-commit-config.yaml", PRE_COMMIT_CONFIG, 0o644
     elif answers.hooks == "git":
-        # Where there is no Git repository yet, the hooks wait beside the files.
+        # Without a Git repository the hooks are written into the folder `hooks`, for later.
         folder = ".git/hooks" if (root / ".git").is_dir() else "hooks"
         for name in ("pre-commit", "pre-push"):
             yield f"{folder}/{name}", (HOOKS_FOLDER / name).read_text(encoding="utf-8"), 0o755
@@ -187,6 +184,6 @@ def _fill_file(path: Path, answers: InitAnswers, environment: str) -> str:
         "REVISION": "main",
         "IMAGE": IMAGE,
     }
-    for word, value in values.items():
-        text = re.sub(rf"\b{word}\b", lambda _, value=value: value, text)  # type: ignore[misc]
+    for placeholder, value in values.items():
+        text = re.sub(rf"\b{placeholder}\b", lambda _, value=value: value, text)  # type: ignore[misc]
     return text

@@ -1,4 +1,4 @@
-"""`gatekeeper keys`: the keys of sealed-secrets: new ones, old ones, and what certificates a repository holds."""
+"""`gatekeeper keys`: creates, rotates, exports and lists sealing keys and certificates."""
 
 from __future__ import annotations
 
@@ -18,36 +18,37 @@ from gatekeeper.sealedsecrets.keyring import SealingCertificate
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import sops_cli
 from gatekeeper.terminal.object_io import format_objects, read_decrypted
+from gatekeeper.terminal.options import create_parser
 
 EXAMPLES = """examples:
   gatekeeper keys new --certificate keys/prod.pem --private ~/safe/prod-key.yaml
   gatekeeper keys new --certificate keys/prod.pem --private prod-key.yaml --age age1qy…
   gatekeeper keys new --certificate keys/prod.pem --kubeconfig ~/.kube/config
-  gatekeeper keys list                               the certificates in keys/, and when they end
-  gatekeeper keys show ~/safe/prod-key.yaml          one in full; of a private key the public part
+  gatekeeper keys list                               the certificates in keys/ and their expiry
+  gatekeeper keys show ~/safe/prod-key.yaml          details of one; of a private key, the public part
   gatekeeper keys rotate --certificate keys/prod.pem --private ~/safe/prod-key-2.yaml
   gatekeeper keys export --kubeconfig ~/.kube/config --private backup.yaml --age age1qy…
 
-`new` writes the certificate, which belongs into the repository, and the private key as a Secret that the controller
-takes once it is applied; it belongs nowhere near the repository. With --age it is a SOPS file for these recipients.
-`rotate` does the same once a certificate is older than 30 days, and keeps the old one beside it. No private key is
-ever written over, and nobody else can read its file.
-Exit status: 0 done, 1 a certificate has expired or cannot be read, 2 wrong usage, 3 the cluster does not answer.
+`new` writes a certificate, which you commit, and the private key as a Secret for the controller, which you must not
+commit. With --age the Secret is encrypted as a SOPS file for these recipients. `rotate` creates a new pair when the
+certificate is older than 30 days and keeps the old certificate beside it. The command never overwrites a private key;
+only the current user can read the file.
+Exit status: 0 done, 1 a certificate is expired or unreadable, 2 wrong usage, 3 the cluster does not respond.
 """
 ACTIONS = ("new", "list", "show", "rotate", "export")
-# The controller makes itself a new key every 30 days; the certificate of an old one still seals.
+# The controller creates a new key every 30 days; older certificates still work for sealing.
 RENEWAL_DAYS = 30
-# So long before its end a certificate is told of.
+# A certificate that expires within this period is reported.
 WARNING_DAYS = 30
 
 
 def keys(arguments: list[str]) -> int:
     """Runs the command."""
-    given = _build_parser().parse_args(arguments)
-    if given.days < 1:
+    args = _build_parser().parse_args(arguments)
+    if args.days < 1:
         raise UsageError("--days must be 1 or more")
-    if given.age and not given.private:
-        raise UsageError("--age encrypts the file of --private; give that too")
+    if args.age and not args.private:
+        raise UsageError("--age encrypts the file of --private; add --private FILE")
     actions: dict[str, Callable[[argparse.Namespace], int]] = {
         "new": _create_key,
         "list": _list_certificates,
@@ -55,44 +56,49 @@ def keys(arguments: list[str]) -> int:
         "rotate": _rotate_key,
         "export": _export_keys,
     }
-    return actions[given.action](given)
+    return actions[args.action](args)
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(
-        prog="gatekeeper keys",
-        description="Make, renew, export and list the keys of the sealed-secrets controller.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = create_parser(
+        "keys", "Create, rotate, export and list the keys of the sealed-secrets controller.", EXAMPLES
     )
-    options.add_argument("action", choices=ACTIONS)
-    options.add_argument(
+    parser.add_argument("action", choices=ACTIONS)
+    parser.add_argument(
         "paths", nargs="*", type=Path, metavar="FILE", help=f"to list or show (default {CERTIFICATE_FOLDER}/*.pem)"
     )
-    options.add_argument("--certificate", type=Path, metavar="FILE", help="where the certificate is, or is written")
-    options.add_argument("--private", type=Path, metavar="FILE", help="where to write private keys, mode 0600")
-    options.add_argument("--age", action="append", default=[], metavar="RECIPIENT", help="encrypt that file for it")
-    options.add_argument(
-        "--kubeconfig", type=Path, metavar="FILE", help="put the key into a cluster, take keys from it"
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="file of the certificate, read or written")
+    parser.add_argument("--private", type=Path, metavar="FILE", help="file for private keys, written with mode 0600")
+    parser.add_argument(
+        "--age",
+        action="append",
+        default=[],
+        metavar="RECIPIENT",
+        help="encrypt the file of --private for this age recipient",
     )
-    options.add_argument("--context", default="", help="of the kubeconfig (default: its current one)")
-    options.add_argument("--bits", type=int, default=4096, choices=(2048, 3072, 4096), help="default 4096")
-    options.add_argument("--days", type=int, default=3650, help="how long a new certificate is valid (default 3650)")
-    options.add_argument(
+    parser.add_argument(
+        "--kubeconfig", type=Path, metavar="FILE", help="cluster that receives the new key, or whose keys are listed"
+    )
+    parser.add_argument("--context", default="", help="context of the kubeconfig (default: the current one)")
+    parser.add_argument("--bits", type=int, default=4096, choices=(2048, 3072, 4096), help="default 4096")
+    parser.add_argument("--days", type=int, default=3650, help="validity of a new certificate in days (default 3650)")
+    parser.add_argument(
         "--older-than",
         type=int,
         default=RENEWAL_DAYS,
         metavar="DAYS",
-        help="`rotate`: else it stays (default 30)",
+        help="`rotate`: minimum age of the certificate (default 30)",
     )
-    options.add_argument("-n", "--namespace", default="kube-system", help="the controller's (default kube-system)")
-    return options
+    parser.add_argument(
+        "-n", "--namespace", default="kube-system", help="namespace of the controller (default kube-system)"
+    )
+    return parser
 
 
 def _create_key(args: argparse.Namespace) -> int:
     _require_paths(args)
     if args.certificate.exists():
-        raise UsageError(f"{args.certificate}: exists; choose another name, or `gatekeeper keys rotate` it")
+        raise UsageError(f"{args.certificate}: already exists; choose another name, or run `gatekeeper keys rotate`")
     _write_key_pair(args)
     return 0
 
@@ -103,38 +109,42 @@ def _require_paths(args: argparse.Namespace) -> None:
 
 
 def _write_key_pair(args: argparse.Namespace) -> None:
-    """A new key: its private part is safe before its certificate is there to seal with."""
-    # Where the certificate cannot be written, no key shall be left without it.
+    """Creates a key pair: the private key is stored before the certificate, so nobody can seal for a lost key."""
+    # If the certificate cannot be written, no private key is created.
     args.certificate.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(tz=datetime.UTC)
     certificate, private = keyring.create_key_pair(args.bits, args.days, now)
     secret = keyring.build_key_secret(certificate, private, f"sealed-secrets-key{secrets.token_hex(3)}", args.namespace)
-    said = ""
+    message = ""
     if args.private:
         _write_private_keys(args, [secret])
-        said = f"{args.private}: the private key; `kubectl apply -f` it, and keep it safe\n"
+        message = f"{args.private}: the private key; apply it with `kubectl apply -f`, and keep it safe\n"
         if args.age:
-            said = f"{args.private}: the private key; `gatekeeper sops decrypt` it for `kubectl apply -f -`\n"
+            message = (
+                f"{args.private}: the private key; apply it with `gatekeeper sops decrypt FILE | kubectl apply -f -`\n"
+            )
     if args.kubeconfig:
         from gatekeeper.cluster import client, sealing_keys
 
         with client.open_client(args.kubeconfig, args.context) as cluster:
             sealing_keys.create_key_secret(cluster, secret)
-        said += f"{args.namespace}/{secret['metadata']['name']}: in the cluster; restart the controller to use it\n"
+        message += (
+            f"{args.namespace}/{secret['metadata']['name']}: created in the cluster; restart the controller to use it\n"
+        )
     atomic_file.write(args.certificate, certificate)
     known = keyring.parse_certificate(certificate, str(args.certificate))
-    sys.stdout.write(f"{args.certificate}: {known.fingerprint}, valid to {known.not_after:%Y-%m-%d}\n{said}")
+    sys.stdout.write(f"{args.certificate}: {known.fingerprint}, valid to {known.not_after:%Y-%m-%d}\n{message}")
 
 
 def _write_private_keys(args: argparse.Namespace, key_secrets: list[dict[str, Any]]) -> None:
     if args.private.exists():
-        raise UsageError(f"{args.private}: exists, and a key is never written over; choose another name")
+        raise UsageError(f"{args.private}: already exists; private keys are never overwritten: choose another name")
     content = format_objects(key_secrets, "yaml").encode()
     if args.age:
         if args.private.suffix not in (".yaml", ".yml"):
-            raise UsageError(f"{args.private}: is written as SOPS with --age; give it the ending .yaml")
+            raise UsageError(f"{args.private}: with --age this becomes a SOPS file: use the extension .yaml")
         chosen = ("--age", ",".join(args.age), "--encrypted-regex", "^data$")
-        # Recipients are named here: no `.sops.yaml` that happens to lie above has a say.
+        # The recipients are explicit: a `.sops.yaml` in a parent folder must not change them.
         where = sops_cli.SopsTarget(args.private.absolute(), None, chosen)
         content = sops_cli.encrypt(SecretBytes(content), where)
     atomic_file.write(args.private, content, 0o600)
@@ -146,15 +156,15 @@ def _rotate_key(args: argparse.Namespace) -> int:
     old = keyring.parse_certificate(before, str(args.certificate), must_be_valid=False)
     age = (datetime.datetime.now(tz=datetime.UTC) - old.not_before).days
     if age < args.older_than:
-        sys.stdout.write(f"{args.certificate}: is {age} days old, and stays; it is renewed after {args.older_than}\n")
+        sys.stdout.write(f"{args.certificate}: is {age} days old; no rotation needed before {args.older_than} days\n")
         return 0
     kept = args.certificate.with_name(f"{args.certificate.stem}-{old.not_before:%Y-%m-%d}{args.certificate.suffix}")
     if kept.exists() and kept.read_bytes() != before:
-        raise UsageError(f"{kept}: exists, and is another certificate; move it away first")
+        raise UsageError(f"{kept}: already exists with another certificate; move it first")
     atomic_file.write(kept, before)
     _write_key_pair(args)
     sys.stdout.write(
-        f"{kept}: the old certificate, so that what is sealed with it is known; now "
+        f"{kept}: the old certificate, kept to identify what it sealed; next run "
         f"`gatekeeper reseal --key OLD-KEY --cert {args.certificate} .`\n"
     )
     return 0
@@ -163,12 +173,14 @@ def _rotate_key(args: argparse.Namespace) -> int:
 def _export_keys(args: argparse.Namespace) -> int:
     if args.kubeconfig is None or args.private is None or args.paths:
         raise UsageError("keys export needs --kubeconfig FILE and --private FILE")
-    found = [_strip_cluster_fields(one) for one in _list_cluster_keys(args)]
-    if not found:
-        raise SealError(f"namespace {args.namespace} holds no key of the controller; name another with --namespace")
-    _write_private_keys(args, found)
-    pem, newest = max(_read_certificates(found), key=lambda pair: pair[1].not_before)
-    sys.stdout.write(f"{args.private}: {len(found)} private keys; keep them safe\n")
+    key_secrets = [_strip_cluster_fields(secret) for secret in _list_cluster_keys(args)]
+    if not key_secrets:
+        raise SealError(
+            f"namespace {args.namespace} contains no key of the controller; choose another one with --namespace"
+        )
+    _write_private_keys(args, key_secrets)
+    pem, newest = max(_read_certificates(key_secrets), key=lambda pair: pair[1].not_before)
+    sys.stdout.write(f"{args.private}: {len(key_secrets)} private keys; keep this file safe\n")
     if args.certificate:
         atomic_file.write(args.certificate, pem)
         sys.stdout.write(f"{args.certificate}: the newest certificate, {newest.fingerprint}\n")
@@ -183,7 +195,7 @@ def _list_cluster_keys(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _strip_cluster_fields(secret: dict[str, Any]) -> dict[str, Any]:
-    """A key Secret without what only its cluster knows; when it was made tells which one is newest."""
+    """A key Secret without the fields of its cluster; the creation time stays, because it tells which key is newest."""
     own = {"name", "namespace", "labels", "creationTimestamp"}
     metadata = {key: str(value) if key == "creationTimestamp" else value for key, value in secret["metadata"].items()}
     return {**secret, "metadata": {key: value for key, value in metadata.items() if key in own}}
@@ -214,24 +226,24 @@ def _show_certificates(args: argparse.Namespace) -> int:
             continue
         sys.stdout.write(
             f"{name}\n  fingerprint  {one.fingerprint}\n  key          RSA, {one.public_key.key_size} bits\n"
-            f"  made         {one.not_before:%Y-%m-%d}, {_describe_validity(one)}\n"
+            f"  created      {one.not_before:%Y-%m-%d}, {_describe_validity(one)}\n"
         )
         status = status or int(_is_expired(one))
     return status
 
 
 def _load_certificates(args: argparse.Namespace) -> Iterator[tuple[str, SealingCertificate | None, str]]:
-    """Each certificate that is asked for: its name, itself if it can be read, and a line on it."""
+    """Each requested certificate: its name, the certificate if it can be parsed, and a line that describes it."""
     if args.kubeconfig:
         found = _list_cluster_keys(args)
         contents = [(f"{args.namespace}", format_objects(found, "yaml").encode())] if found else []
-        nothing = f"namespace {args.namespace} holds no key of the controller; name another with --namespace"
+        nothing = f"namespace {args.namespace} contains no key of the controller; choose another one with --namespace"
     else:
         paths = args.paths or sorted(
             path for glob in ("*.pem", "*.crt") for path in Path(CERTIFICATE_FOLDER).glob(glob)
         )
         contents = [(str(path), read_decrypted(path)) for path in paths]
-        nothing = f"no certificate in {CERTIFICATE_FOLDER}/; name a FILE"
+        nothing = f"no certificate in {CERTIFICATE_FOLDER}/; give a FILE"
     if not contents:
         raise UsageError(nothing)
     for name, content in contents:
@@ -241,7 +253,7 @@ def _load_certificates(args: argparse.Namespace) -> Iterator[tuple[str, SealingC
             yield name, None, str(error)
             continue
         if not certificates:
-            yield name, None, f"{name}: holds no certificate"
+            yield name, None, f"{name}: contains no certificate"
         for where, one in certificates:
             yield where, one, f"{one.fingerprint}  {one.public_key.key_size} bits  {where}  {_describe_validity(one)}"
 
@@ -251,13 +263,13 @@ def _is_expired(certificate: SealingCertificate) -> bool:
 
 
 def _describe_validity(certificate: SealingCertificate) -> str:
-    """What there is to say of a certificate's age."""
+    """The validity of a certificate, with a hint when it is time to rotate it."""
     now = datetime.datetime.now(tz=datetime.UTC)
     if now > certificate.not_after:
         return f"expired on {certificate.not_after:%Y-%m-%d}"
     words = f"valid to {certificate.not_after:%Y-%m-%d}"
     if (certificate.not_after - now).days < WARNING_DAYS:
-        return f"{words}: it ends in {(certificate.not_after - now).days} days, `gatekeeper keys rotate` it"
+        return f"{words}: it expires in {(certificate.not_after - now).days} days, run `gatekeeper keys rotate`"
     if (now - certificate.not_before).days > RENEWAL_DAYS:
         return f"{words}; {(now - certificate.not_before).days} days old, the controller has a newer one by default"
     return words

@@ -1,8 +1,7 @@
-"""`gatekeeper migrate`: ExternalSecrets and SecretStores of old API versions, rewritten in place."""
+"""`gatekeeper migrate`: rewrites ExternalSecrets and SecretStores of old API versions in place."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,31 +11,29 @@ from gatekeeper.externalsecrets import migration
 from gatekeeper.externalsecrets.external_secret_spec import GROUP
 from gatekeeper.host import atomic_file
 from gatekeeper.terminal.object_io import read_input
+from gatekeeper.terminal.options import create_parser
 from gatekeeper.workspace import documents
 
 EXAMPLES = """examples:
   gatekeeper migrate clusters/prod
   gatekeeper migrate --dry-run .
 
-What is external-secrets.io/v1alpha1 or v1beta1 becomes v1: comments, order and quotes stay, and what was rewritten is
-read again and must ask for the same. What a person has to do is told with its line.
-Exit status: 0 all is of the newest version, 1 something is left (or, with --dry-run, would be rewritten).
+external-secrets.io/v1alpha1 and v1beta1 become v1. Comments, order and quotes stay. Every rewritten object is parsed
+again and must request the same secrets. Fields that need a manual change are printed with their line.
+Exit status: 0 everything uses the newest version, 1 something remains (with --dry-run: or would be rewritten).
 """
 
 
 def migrate(arguments: list[str]) -> int:
     """Runs the command."""
-    options = argparse.ArgumentParser(
-        prog="gatekeeper migrate",
-        description="Rewrite ExternalSecrets and SecretStores of old API versions, in place.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = create_parser(
+        "migrate", "Rewrite ExternalSecrets and SecretStores of old API versions, in place.", EXAMPLES
     )
-    options.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
-    options.add_argument("--dry-run", action="store_true", help="tell what would be rewritten, change nothing")
-    given = options.parse_args(arguments)
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be rewritten, change nothing")
+    args = parser.parse_args(arguments)
     status = 0
-    for path, content in _find_files(given.paths):
+    for path, content in _find_files(args.paths):
         try:
             new = migration.migrate_file(content)
         except GateError as error:
@@ -44,11 +41,11 @@ def migrate(arguments: list[str]) -> int:
             status = 1
             continue
         for line, reason in new.remaining:
-            sys.stdout.write(f"{path}:{line}: left as it is: {reason}\n")
+            sys.stdout.write(f"{path}:{line}: needs a manual change: {reason}\n")
             status = 1
         if new.migrated_count:
-            sys.stdout.write(f"{path}: {new.migrated_count} {'would be rewritten' if given.dry_run else 'rewritten'}\n")
-            if given.dry_run:
+            sys.stdout.write(f"{path}: {new.migrated_count} {'would be rewritten' if args.dry_run else 'rewritten'}\n")
+            if args.dry_run:
                 status = 1
             else:
                 atomic_file.write(path, new.text.encode())

@@ -1,8 +1,7 @@
-"""`gatekeeper render`: what the cluster would get, as the gate judges it."""
+"""`gatekeeper render`: prints the objects that the cluster would get, as the gate checks them."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,50 +10,50 @@ from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Resource, get_field
 from gatekeeper.render import pipeline
+from gatekeeper.terminal.options import create_parser
 from gatekeeper.workspace import documents
 
 EXAMPLES = """examples:
   gatekeeper render clusters/production
   gatekeeper render apps/web/kustomization.yaml | kubectl diff -f -
 
-Secret values that stand in the open are not printed. Exit status: 0 all rendered, 3 some could not be.
+Plaintext values of Secrets are hidden. Exit status: 0 everything was rendered, 3 something could not be rendered.
 """
 HIDDEN_VALUE = "(hidden by gatekeeper)"
-# kubectl keeps a whole copy of the object there.
+# kubectl stores a copy of the whole object in this annotation.
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def render(arguments: list[str]) -> int:
     """Runs the command."""
-    options = argparse.ArgumentParser(
-        prog="gatekeeper render",
-        description="Print what kustomize, Helm, Flux and Argo CD make of the files below a path, as YAML.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = create_parser(
+        "render", "Print what kustomize, Helm, Flux and Argo CD render from the files below a path, as YAML.", EXAMPLES
     )
-    options.add_argument("path", type=Path, metavar="PATH", help="a folder or file of the repository")
-    options.add_argument("--config", type=Path, metavar="FILE", help=f"instead of {config.CONFIG_FILE} in the root")
-    given = options.parse_args(arguments)
-    if not given.path.exists():
-        raise UsageError(f"{given.path}: no such file or folder")
-    root = config.find_root(given.path.resolve())
-    rendered = pipeline.render_repository(root, config.load(root, given.config))
-    below = given.path.resolve().relative_to(root.resolve()).as_posix()
-    for where, lot in rendered.resource_groups:
+    parser.add_argument("path", type=Path, metavar="PATH", help="a folder or file of the repository")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"use this instead of {config.CONFIG_FILE} in the repository root"
+    )
+    args = parser.parse_args(arguments)
+    if not args.path.exists():
+        raise UsageError(f"{args.path}: no such file or folder")
+    root = config.find_root(args.path.resolve())
+    rendered = pipeline.render_repository(root, config.load(root, args.config))
+    below = args.path.resolve().relative_to(root.resolve()).as_posix()
+    for where, resources in rendered.resource_groups:
         if _is_within(where, below):
-            for resource in lot:
+            for resource in resources:
                 sys.stdout.write(_format_document(resource))
-    lost = [gap for gap in rendered.gaps if gap.is_fatal and _is_within(gap.file, below)]
+    fatal_gaps = [gap for gap in rendered.gaps if gap.is_fatal and _is_within(gap.file, below)]
     for finding in rendered.findings:
         if finding.rule.startswith("render/") and _is_within(finding.location.file, below):
             sys.stderr.write(f"{finding.location.file}: {finding.message}\n")
-    for gap in lost:
+    for gap in fatal_gaps:
         sys.stderr.write(f"{gap.file}: {gap.reason}\n")
-    return 3 if lost else 0
+    return 3 if fatal_gaps else 0
 
 
 def _is_within(path: str, below: str) -> bool:
-    """Whether a file or folder lies below a path, or is what a kustomization's own file stands for."""
+    """Whether a file or folder is below a path, or is the folder of the kustomization or chart at that path."""
     folder, _, name = below.rpartition("/")
     return (
         below == "."
@@ -73,7 +72,7 @@ def _format_document(resource: Resource) -> str:
 
 
 def hide_secret_values(value: dict[str, Any]) -> dict[str, Any]:
-    """The object with the values of a Secret hidden, unless they are ciphertext."""
+    """Replaces the values of a Secret, except SOPS ciphertext, by a placeholder; changes and returns the object."""
     if value.get("kind") == "Secret":
         for section in ("data", "stringData"):
             entries = value.get(section)

@@ -1,8 +1,7 @@
-"""`gatekeeper reseal`: SealedSecrets sealed for another certificate, offline; all else in the files stays."""
+"""`gatekeeper reseal`: seals SealedSecrets for another certificate, offline; the rest of each file stays unchanged."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from gatekeeper.sealedsecrets import in_place_edit, keyring, sealedsecret
 from gatekeeper.sealedsecrets.keyring import SealingCertificate, SealingKey
 from gatekeeper.sealedsecrets.scope import find_sealed_with
 from gatekeeper.terminal.object_io import load_certificate, load_private_keys, read_input
+from gatekeeper.terminal.options import create_parser
 from gatekeeper.workspace import documents
 
 EXAMPLES = """examples:
@@ -23,14 +23,15 @@ EXAMPLES = """examples:
   gatekeeper reseal --key old.pem --cert keys/new.pem --dry-run .
   gatekeeper reseal --key all.yaml --cert clusters/prod=keys/prod.pem --cert clusters/test=keys/test.pem .
 
-Every value is opened with the keys and sealed for the certificate, in its scope. Names, templates, comments and order
-stay. A file in which one value cannot be opened is left as it is. With FOLDER=FILE a certificate is for what lies below
-that folder; the longest that fits counts. Exit status: 0 all are sealed for it, 1 some are not.
+The command decrypts every value with the keys and seals it for the certificate, in the same scope. Names, templates,
+comments and order stay. A file with a value that no key opens stays unchanged. FOLDER=FILE uses a certificate for the
+files below a folder; the longest matching folder counts. Exit status: 0 all files are sealed for their certificate, 1
+some are not.
 """
 
 
 class ResealTarget(NamedTuple):
-    """A folder, and the certificate for what lies below it; all files where the folder is None."""
+    """A certificate for the files below a folder; for all files where the folder is None."""
 
     folder: Path | None
     certificate: SealingCertificate
@@ -46,30 +47,29 @@ class ResealResult(NamedTuple):
 
 def reseal(arguments: list[str]) -> int:
     """Runs the command."""
-    options = argparse.ArgumentParser(
-        prog="gatekeeper reseal",
-        description="Seal SealedSecrets for another certificate, with the private keys at hand, offline.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = create_parser(
+        "reseal", "Seal SealedSecrets for another certificate, with local private keys, offline.", EXAMPLES
     )
-    options.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
-    options.add_argument("--key", action="append", required=True, type=Path, metavar="FILE", help="can be repeated")
-    options.add_argument(
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
+    parser.add_argument(
+        "--key", action="append", required=True, type=Path, metavar="FILE", help="a private key; may be repeated"
+    )
+    parser.add_argument(
         "--cert",
         action="append",
         required=True,
         metavar="[FOLDER=]FILE|URL",
-        help="the certificate to seal for; several with a FOLDER each",
+        help="the certificate to seal for; repeat with FOLDER= for several",
     )
-    options.add_argument(
-        "--dry-run", action="store_true", help="tell what is sealed for which certificate, change nothing"
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print which file is sealed for which certificate, change nothing"
     )
-    given = options.parse_args(arguments)
-    targets = [_parse_target(text) for text in given.cert]
-    keys = load_private_keys(given.key)
-    known = dict(_list_certificate_names(given.cert))
+    args = parser.parse_args(arguments)
+    targets = [_parse_target(text) for text in args.cert]
+    keys = load_private_keys(args.key)
+    known = dict(_list_certificate_names(args.cert))
     status, counts = 0, Counter[str]()
-    for path in _find_files(given.paths):
+    for path in _find_files(args.paths):
         try:
             old, new, marks = _reseal_file(path, keys, _find_certificate(path, targets))
         except SealError as error:
@@ -78,16 +78,18 @@ def reseal(arguments: list[str]) -> int:
             continue
         counts.update(dict.fromkeys(marks, 1))
         if old == new:
-            sys.stdout.write(f"as it is  {path}\n")
+            sys.stdout.write(f"unchanged {path}\n")
             continue
         was = ", ".join(known.get(mark, mark[:16]) for mark in sorted(marks))
-        sys.stdout.write(f"{'would be' if given.dry_run else 'resealed'}  {path} (was for {was})\n")
-        if given.dry_run:
+        sys.stdout.write(f"{'would be' if args.dry_run else 'resealed'}  {path} (was sealed for {was})\n")
+        if args.dry_run:
             status = 1
         else:
             atomic_file.write(path, new.encode())
     for mark, count in sorted(counts.items()):
-        sys.stdout.write(f"{count} of the files {'is' if count == 1 else 'are'} for {known.get(mark, mark[:16])}\n")
+        sys.stdout.write(
+            f"{count} {'file was' if count == 1 else 'files were'} sealed for {known.get(mark, mark[:16])}\n"
+        )
     return status
 
 
@@ -96,20 +98,20 @@ def _parse_target(text: str) -> ResealTarget:
     if not is_split or "://" in folder:
         return ResealTarget(None, load_certificate(text))
     if not Path(folder).is_dir():
-        raise UsageError(f"--cert {text}: {folder} is no folder")
+        raise UsageError(f"--cert {text}: {folder} is not a folder")
     return ResealTarget(Path(folder).resolve(), load_certificate(source))
 
 
 def _find_certificate(path: Path, targets: Sequence[ResealTarget]) -> SealingCertificate:
     whole = path.resolve()
-    fitting = [one for one in targets if one.folder is None or whole.is_relative_to(one.folder)]
-    if not fitting:
-        raise SealError(f"{path}: no --cert is for this folder")
-    return max(fitting, key=lambda one: len(one.folder.parts) if one.folder else -1).certificate
+    matching = [target for target in targets if target.folder is None or whole.is_relative_to(target.folder)]
+    if not matching:
+        raise SealError(f"{path}: no --cert covers this folder; add --cert FOLDER=FILE")
+    return max(matching, key=lambda target: len(target.folder.parts) if target.folder else -1).certificate
 
 
 def _list_certificate_names(sources: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Certificates by fingerprint, as far as the files at hand tell: those in `keys/`, and those to seal for."""
+    """Fingerprints and file names of the certificates in `keys/` and of those to seal for."""
     own = [Path(text.partition("=")[2] if "=" in text else text) for text in sources if "://" not in text]
     for path in [
         *sorted(Path(CERTIFICATE_FOLDER).glob("*.pem")),
@@ -138,10 +140,10 @@ def _reseal_file(path: Path, keys: list[SealingKey], certificate: SealingCertifi
     try:
         old = read_input(path).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise SealError(f"{path}: is no text (byte {error.start})") from None
+        raise SealError(f"{path}: not UTF-8 text (byte {error.start})") from None
     parsed, failure = documents.parse(old.encode())
     if failure is not None:
-        raise SealError(f"{path}:{failure[1]}: cannot be read: {failure[0]}")
+        raise SealError(f"{path}:{failure[1]}: invalid YAML: {failure[0]}")
     changes: dict[str, str] = {}
     marks: Counter[str] = Counter()
     for document in parsed:

@@ -1,4 +1,4 @@
-"""`gatekeeper seal`: Secrets in, SealedSecrets out, as kubeseal does it."""
+"""`gatekeeper seal`: encrypts Secrets into SealedSecrets, as kubeseal does."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gatekeeper.sealedsecrets import scope as sealedsecrets_scope
 from gatekeeper.sealedsecrets.keyring import SealingCertificate
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import plaintext_history
-from gatekeeper.terminal.object_io import format_objects, load_private_keys, parse_objects, read_input
-from gatekeeper.terminal.object_io import load_certificate as certificate_of
+from gatekeeper.terminal.object_io import format_objects, load_certificate, load_private_keys, parse_objects, read_input
+from gatekeeper.terminal.options import create_parser
 
 EXAMPLES = """examples:
   kubectl create secret generic db --dry-run=client --from-file=password -o json | gatekeeper seal --cert keys/prod.pem
@@ -27,111 +27,115 @@ EXAMPLES = """examples:
   gatekeeper seal --cert keys/prod.pem -f new-password.yaml --merge-into sealed.yaml
   printf %s "$PASSWORD" | gatekeeper seal --raw --cert keys/prod.pem -n prod --name db
 
-The values never leave the process: they are read from standard input or a file, and what is written is sealed.
-Exit status: 0 sealed, 1 it cannot be sealed, 2 wrong usage.
+The plaintext never leaves the process: the command reads it from standard input or a file and writes only ciphertext.
+Exit status: 0 sealed, 1 cannot be sealed, 2 wrong usage.
 """
 
 
 def seal(arguments: list[str]) -> int:
     """Runs the command."""
-    given = build_parser().parse_args(arguments)
-    if given.replace and (given.file is None or given.to is None):
-        raise UsageError("--replace needs the files of -f and -w: the one leaves Git's index, the other enters it")
-    certificate = certificate_of(given.cert)
-    if given.raw:
-        _write_output(given.to, _seal_raw(given, certificate) + "\n")
+    args = build_parser().parse_args(arguments)
+    if args.replace and (args.file is None or args.to is None):
+        raise UsageError("--replace needs -f and -w: it removes the first file from Git's index and adds the second")
+    certificate = load_certificate(args.cert)
+    if args.raw:
+        _write_output(args.to, _seal_raw(args, certificate) + "\n")
         return 0
-    if given.merge_into:
-        _merge_values(given, certificate)
+    if args.merge_into:
+        _merge_values(args, certificate)
         return 0
-    form = given.output or ("yaml" if str(given.to or "").endswith((".yaml", ".yml")) else "json")
-    found = [
-        _seal_object(value, place, given, certificate)
-        for value, place in parse_objects(read_input(given.file), str(given.file or "-"))
+    output_format = args.output or ("yaml" if str(args.to or "").endswith((".yaml", ".yml")) else "json")
+    sealed = [
+        _seal_object(value, location, args, certificate)
+        for value, location in parse_objects(read_input(args.file), str(args.file or "-"))
     ]
-    _write_output(given.to, format_objects(found, form))
-    if given.file:
-        if given.replace and (note := plaintext_history.replace_in_index(given.file, given.to)):
+    _write_output(args.to, format_objects(sealed, output_format))
+    if args.file:
+        if args.replace and (note := plaintext_history.replace_in_index(args.file, args.to)):
             sys.stderr.write(f"{note}\n")
-        for warning in plaintext_history.find_warnings([given.file]):
+        for warning in plaintext_history.find_warnings([args.file]):
             sys.stderr.write(f"warning: {warning}\n")
     return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command's options, those of kubeseal where it has them."""
-    options = argparse.ArgumentParser(
-        prog="gatekeeper seal",
-        description="Seal Secrets for a cluster: only its sealed-secrets controller can open them.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    """Returns the parser; the options are those of kubeseal where kubeseal has them."""
+    parser = create_parser(
+        "seal", "Seal Secrets for a cluster: only its sealed-secrets controller can decrypt them.", EXAMPLES
     )
-    options.add_argument("--cert", required=True, metavar="FILE|URL", help="the controller's certificate")
-    options.add_argument("-f", "--secret-file", dest="file", type=Path, metavar="FILE", help="default: standard input")
-    options.add_argument(
+    parser.add_argument("--cert", required=True, metavar="FILE|URL", help="the controller's certificate")
+    parser.add_argument("-f", "--secret-file", dest="file", type=Path, metavar="FILE", help="default: standard input")
+    parser.add_argument(
         "-w", "--sealed-secret-file", dest="to", type=Path, metavar="FILE", help="default: standard output"
     )
-    options.add_argument(
-        "-o", "--format", dest="output", choices=("json", "yaml"), help="default: by the file, or json"
+    parser.add_argument(
+        "-o", "--format", dest="output", choices=("json", "yaml"), help="default: by the file extension, or json"
     )
-    options.add_argument(
-        "--scope", choices=sealedsecrets_scope.SCOPES, default="", help="default: what the Secret's annotations say"
+    parser.add_argument(
+        "--scope", choices=sealedsecrets_scope.SCOPES, default="", help="default: from the annotations of the Secret"
     )
-    options.add_argument("-n", "--namespace", default="", help="for Secrets that name none (default: default)")
-    options.add_argument("--name", default="", help="with --raw: of the Secret that the value is for")
-    options.add_argument(
-        "--merge-into", type=Path, metavar="FILE", help="put the values into a SealedSecret that is there"
+    parser.add_argument("-n", "--namespace", default="", help="for Secrets without a namespace (default: default)")
+    parser.add_argument("--name", default="", help="with --raw: name of the Secret")
+    parser.add_argument(
+        "--merge-into", type=Path, metavar="FILE", help="add the values to an existing SealedSecret file"
     )
-    options.add_argument(
+    parser.add_argument(
         "--key",
         action="append",
         default=[],
         type=Path,
         metavar="FILE",
-        help="with --merge-into: leave values that did not change",
+        help="with --merge-into: private key, to keep unchanged values as they are",
     )
-    options.add_argument("--raw", action="store_true", help="seal one value, from --from-file or standard input")
-    options.add_argument("--from-file", type=Path, metavar="FILE", help="with --raw: where the value is")
-    options.add_argument(
-        "--replace", action="store_true", help="take the plain file out of Git's index, and put the sealed one in"
+    parser.add_argument("--raw", action="store_true", help="seal one value from --from-file or standard input")
+    parser.add_argument("--from-file", type=Path, metavar="FILE", help="with --raw: file with the value")
+    parser.add_argument(
+        "--replace", action="store_true", help="remove the plaintext file from Git's index and add the sealed file"
     )
-    options.add_argument("--allow-empty-data", action="store_true", help="seal a Secret without values too")
-    return options
+    parser.add_argument("--allow-empty-data", action="store_true", help="accept a Secret without values")
+    return parser
 
 
 def _seal_raw(args: argparse.Namespace, certificate: SealingCertificate) -> str:
     scope = args.scope or "strict"
     if scope == "strict" and not args.name:
-        raise UsageError("seal --raw: a strict scope binds the value to a name; give --name, or another --scope")
+        raise UsageError(
+            "seal --raw: the strict scope binds the value to a name: add --name, or choose another --scope"
+        )
     if scope != "cluster-wide" and not args.namespace:
-        raise UsageError("seal --raw: give --namespace, or --scope cluster-wide")
+        raise UsageError("seal --raw: add --namespace, or --scope cluster-wide")
     mark = sealedsecrets_scope.build_label(scope, args.namespace, args.name)
     return crypto.seal_value(SecretBytes(read_input(args.from_file)), certificate.public_key, mark)
 
 
 def _merge_values(args: argparse.Namespace, certificate: SealingCertificate) -> None:
-    """Seals the values of one Secret into a file, under the name, namespace and scope that the file has."""
+    """Seals the values of one Secret into an existing file, with its name, namespace and scope."""
     target: Path = args.merge_into
     text = read_input(target).decode("utf-8", "replace")
-    [(held, _), *more] = parse_objects(text.encode(), str(target))
-    found = list(parse_objects(read_input(args.file), str(args.file or "-")))
-    if more or len(found) != 1 or held.get("kind") != sealedsecret.KIND:
-        raise SealError(f"{target}: --merge-into takes one Secret, and a file with one SealedSecret")
-    _, sealed_with = sealedsecrets_scope.find_sealed_with(held)
+    [(sealed, _), *more] = parse_objects(text.encode(), str(target))
+    inputs = list(parse_objects(read_input(args.file), str(args.file or "-")))
+    if more or len(inputs) != 1 or sealed.get("kind") != sealedsecret.KIND:
+        raise SealError(
+            f"{target}: --merge-into needs exactly one Secret as input and a file with exactly one SealedSecret"
+        )
+    _, sealed_with = sealedsecrets_scope.find_sealed_with(sealed)
     if sealed_with and sealed_with != certificate.fingerprint:
         raise SealError(
-            f"{target}: is sealed with another certificate; use that one, or `gatekeeper reseal` the file first"
+            f"{target}: is sealed with another certificate; use that one, or run `gatekeeper reseal` on the file first"
         )
-    secret, place = found[0]
+    secret, location = inputs[0]
     metadata = get_field(secret, ("metadata",))
     for field in ("name", "namespace"):
-        if get_field(metadata, (field,)) not in (None, get_field(held, ("metadata", field))):
-            raise SealError(f"{place}: has another {field} than {target}")
+        if get_field(metadata, (field,)) not in (None, get_field(sealed, ("metadata", field))):
+            raise SealError(f"{location}: {field} differs from that of {target}")
     known = (
-        sealedsecret.decode_values(sealedsecret.unseal_secret(held, load_private_keys(args.key))) if args.key else {}
+        sealedsecret.decode_values(sealedsecret.unseal_secret(sealed, load_private_keys(args.key))) if args.key else {}
     )
-    scope = sealedsecrets_scope.parse_scope(get_field(held, ("metadata", "annotations")))
-    home, name = get_field(held, ("metadata", "namespace")) or "default", get_field(held, ("metadata", "name")) or ""
+    scope = sealedsecrets_scope.parse_scope(get_field(sealed, ("metadata", "annotations")))
+    home, name = (
+        get_field(sealed, ("metadata", "namespace")) or "default",
+        get_field(sealed, ("metadata", "name")) or "",
+    )
     bound = sealedsecrets_scope.build_label(scope, str(home), str(name))
     new = {key: value for key, value in sealedsecret.decode_values(secret).items() if known.get(key) != value}
     changes = {key: crypto.seal_value(value, certificate.public_key, bound) for key, value in new.items()}

@@ -1,4 +1,4 @@
-"""`gatekeeper sops`: the real sops over many files at once, with nothing in the clear on the disk."""
+"""`gatekeeper sops`: runs the real sops over many files in parallel, without plaintext on the disk."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import orjson
 
 from gatekeeper import model
 from gatekeeper.errors import GateError, SealError, UsageError
-from gatekeeper.host import atomic_file as writing
+from gatekeeper.host import atomic_file
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import plaintext_history, sops_cli, sops_file
 from gatekeeper.terminal.object_io import read_input
+from gatekeeper.terminal.options import create_parser
 
 EXAMPLES = """examples:
   gatekeeper sops encrypt apps/db/secret.enc.yaml apps/web/.env
@@ -26,12 +27,12 @@ EXAMPLES = """examples:
   gatekeeper sops decrypt apps/db/secret.enc.yaml | kubectl apply -f -
   gatekeeper sops edit apps/db/secret.enc.yaml
   printf %s "$PASSWORD" | gatekeeper sops set apps/db/secret.enc.yaml stringData.password
-  gatekeeper sops updatekeys .              after a change of .sops.yaml, all files below
+  gatekeeper sops updatekeys .              after a change of .sops.yaml, for all files below
   gatekeeper sops rotate clusters/prod      a new data key for each file
 
-Of each file the nearest .sops.yaml above it counts, as for `gatekeeper check`. Files are changed in place, each whole
-or not at all; `decrypt` prints. What stands behind `--` is handed to sops: recipients in any KMS, for one.
-Exit status: 0 done, 1 a file could not be done (the others are), 2 wrong usage, 3 sops is not there.
+The nearest .sops.yaml above each file applies, as for `gatekeeper check`. The command changes files in place,
+atomically; `decrypt` prints to standard output. Arguments after `--` go to sops, for example recipients in any KMS.
+Exit status: 0 done, 1 a file failed (the others are done), 2 wrong usage, 3 sops is not installed.
 """
 ACTIONS = ("encrypt", "decrypt", "edit", "set", "unset", "rotate", "updatekeys")
 PROGRESS_DELAY_SECONDS = 2.0
@@ -42,38 +43,38 @@ FileAction = Callable[[Path], str]
 def sops(arguments: list[str]) -> int:
     """Runs the command."""
     split = arguments.index("--") if "--" in arguments else len(arguments)
-    own, more = arguments[:split], arguments[split + 1 :]
-    given = build_parser().parse_intermixed_args(own)
-    if given.action in ("set", "unset"):
-        return _change_value(given, more)
-    if given.action == "edit":
-        return _edit_files(given, more)
-    if given.action == "decrypt":
-        return _decrypt_files(given, more)
-    paths = given.paths if given.action == "encrypt" else list(find_sops_files(given.paths))
+    own_arguments, sops_arguments = arguments[:split], arguments[split + 1 :]
+    args = build_parser().parse_intermixed_args(own_arguments)
+    if args.action in ("set", "unset"):
+        return _change_value(args, sops_arguments)
+    if args.action == "edit":
+        return _edit_files(args, sops_arguments)
+    if args.action == "decrypt":
+        return _decrypt_files(args, sops_arguments)
+    paths = args.paths if args.action == "encrypt" else list(find_sops_files(args.paths))
 
     def encrypt(path: Path) -> str:
         plain = SecretBytes(read_input(path))
         if sops_file.is_sops_file(path.name, plain.reveal()):
-            if given.replace:
+            if args.replace:
                 plaintext_history.replace_in_index(path, path)
-            return f"as it is   {path}"
-        writing.write(path, sops_cli.encrypt(plain, sops_cli.resolve_target(path, more, given.timeout)))
-        if given.replace:
+            return f"unchanged  {path}"
+        atomic_file.write(path, sops_cli.encrypt(plain, sops_cli.resolve_target(path, sops_arguments, args.timeout)))
+        if args.replace:
             plaintext_history.replace_in_index(path, path)
         return f"encrypted  {path}"
 
     def change(path: Path) -> str:
         before = read_input(path)
-        after = sops_cli.change_file(given.action, before, sops_cli.resolve_target(path, more, given.timeout))
+        after = sops_cli.change_file(args.action, before, sops_cli.resolve_target(path, sops_arguments, args.timeout))
         if before == after:
-            return f"as it is   {path}"
-        writing.write(path, after)
-        return f"{'rotated' if given.action == 'rotate' else 'updated':<10} {path}"
+            return f"unchanged  {path}"
+        atomic_file.write(path, after)
+        return f"{'rotated' if args.action == 'rotate' else 'updated':<10} {path}"
 
-    if given.action != "encrypt":
-        return _run_each(paths, change, given.jobs)
-    status = _run_each(paths, encrypt, given.jobs)
+    if args.action != "encrypt":
+        return _run_each(paths, change, args.jobs)
+    status = _run_each(paths, encrypt, args.jobs)
     for warning in plaintext_history.find_warnings(paths):
         sys.stderr.write(f"warning: {warning}\n")
     return status
@@ -81,43 +82,50 @@ def sops(arguments: list[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    options = argparse.ArgumentParser(
-        prog="gatekeeper sops",
-        description="Encrypt, open and change SOPS files with the real sops, many at once.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = create_parser(
+        "sops", "Encrypt, decrypt and change SOPS files with the real sops, many in parallel.", EXAMPLES
     )
-    options.add_argument("action", choices=ACTIONS)
-    options.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files; folders too, but for `encrypt`")
-    options.add_argument("--replace", action="store_true", help="`encrypt`: put the encrypted file into Git's index")
-    options.add_argument("--json", action="store_true", help="`set`: the value is JSON, and no text")
-    options.add_argument("--from-file", type=Path, metavar="FILE", help="`set`: the value; default: standard input")
-    options.add_argument(
-        "--jobs", type=int, default=2 * (os.cpu_count() or 1), metavar="N", help="at once (default: 2 a core)"
+    parser.add_argument("action", choices=ACTIONS)
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, or folders except for `encrypt`")
+    parser.add_argument("--replace", action="store_true", help="`encrypt`: add the encrypted file to Git's index")
+    parser.add_argument("--json", action="store_true", help="`set`: parse the value as JSON")
+    parser.add_argument(
+        "--from-file", type=Path, metavar="FILE", help="`set`: file with the value (default: standard input)"
     )
-    options.add_argument(
-        "--timeout", type=float, default=sops_cli.TIMEOUT_SECONDS, metavar="SECONDS", help="for each file (default 60)"
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=2 * (os.cpu_count() or 1),
+        metavar="N",
+        help="number of parallel sops processes (default: 2 per core)",
     )
-    return options
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=sops_cli.TIMEOUT_SECONDS,
+        metavar="SECONDS",
+        help="time limit per file (default 60)",
+    )
+    return parser
 
 
 def find_sops_files(paths: Sequence[Path]) -> Iterator[Path]:
-    """The SOPS files among files and below folders, each once.
+    """Returns the SOPS files among the given files and below the given folders, each once.
 
     Raises:
-        UsageError: a file is none, or there is none at all.
+        UsageError: a file is not a SOPS file, or no SOPS file was found.
     """
     seen: dict[Path, None] = {}
     for start in paths:
         if not start.is_dir():
             if not sops_file.is_sops_file(start.name, read_input(start)):
-                raise UsageError(f"{start}: is not encrypted with sops")
+                raise UsageError(f"{start}: not encrypted with sops")
             seen[start] = None
             continue
         inside = (path for path in sorted(start.rglob("*")) if ".git" not in path.parts)
         seen.update((path, None) for path in inside if _is_sops_file(path))
     if not seen:
-        raise UsageError(f"{', '.join(map(str, paths))}: no SOPS file there")
+        raise UsageError(f"{', '.join(map(str, paths))}: no SOPS file found")
     yield from seen
 
 
@@ -129,20 +137,20 @@ def _is_sops_file(path: Path) -> bool:
 
 
 def _run_each(paths: Sequence[Path], action: FileAction, jobs: int) -> int:
-    """Does the same with each file, several at once, and tells of each in order."""
+    """Runs an action on each file, several in parallel, and prints the results in order."""
     if jobs < 1:
         raise UsageError("--jobs must be 1 or more")
     began, status = time.monotonic(), 0
     DEFAULT_TOOLCHAIN.find("sops")
 
-    def tried(path: Path) -> str | GateError:
+    def attempt(path: Path) -> str | GateError:
         try:
             return action(path)
         except GateError as error:
             return error
 
     with ThreadPoolExecutor(jobs) as pool:
-        for number, outcome in enumerate(pool.map(tried, paths), 1):
+        for number, outcome in enumerate(pool.map(attempt, paths), 1):
             if isinstance(outcome, GateError):
                 status = max(status, outcome.exit_code)
                 outcome = f"FAILED     {outcome}"
@@ -152,7 +160,7 @@ def _run_each(paths: Sequence[Path], action: FileAction, jobs: int) -> int:
 
 
 def _print_progress(completed: int, total: int, started: float) -> None:
-    """How far it is, on a terminal, once it takes longer than a moment."""
+    """Prints progress on a terminal once the run takes longer than two seconds."""
     if sys.stderr.isatty() and not sys.stdout.isatty() and time.monotonic() - started > PROGRESS_DELAY_SECONDS:
         sys.stderr.write(f"\r\033[K{completed} of {total}" + ("\n" if completed == total else ""))
         sys.stderr.flush()
@@ -160,16 +168,16 @@ def _print_progress(completed: int, total: int, started: float) -> None:
 
 def _decrypt_files(args: argparse.Namespace, sops_arguments: Sequence[str]) -> int:
     paths = list(find_sops_files(args.paths))
-    form = {sops_file.detect_format(path.name) for path in paths}
-    if len(paths) > 1 and form != {"yaml"}:
-        raise UsageError("sops decrypt: prints several files only where all are YAML; name one")
+    formats = {sops_file.detect_format(path.name) for path in paths}
+    if len(paths) > 1 and formats != {"yaml"}:
+        raise UsageError("sops decrypt: can print several files only if all are YAML; name one file")
 
-    def opened(path: Path) -> SecretBytes:
+    def decrypt(path: Path) -> SecretBytes:
         return sops_cli.decrypt(read_input(path), sops_cli.resolve_target(path, sops_arguments, args.timeout))
 
     with ThreadPoolExecutor(max(args.jobs, 1)) as pool:
-        # All are opened before the first is printed: half of a list is worse than none.
-        texts = list(pool.map(opened, paths))
+        # Decrypt all before printing the first: a partial list is worse than none.
+        texts = list(pool.map(decrypt, paths))
     between = b""
     for text in texts:
         sys.stdout.buffer.write(between + text.reveal())
@@ -181,22 +189,24 @@ def _edit_files(args: argparse.Namespace, sops_arguments: Sequence[str]) -> int:
     for path in args.paths:
         before = read_input(path) if path.exists() else b""
         if not sops_file.is_sops_file(path.name, before):
-            raise SealError(f"{path}: is not encrypted with sops; `gatekeeper sops encrypt` it first")
+            raise SealError(f"{path}: not encrypted with sops; run `gatekeeper sops encrypt` first")
         after = sops_cli.edit_file(before, sops_cli.resolve_target(path, sops_arguments))
         if after != before:
-            writing.write(path, after)
-        sys.stdout.write(f"{'as it is ' if after == before else 'edited   '}  {path}\n")
+            atomic_file.write(path, after)
+        sys.stdout.write(f"{'unchanged' if after == before else 'edited   '}  {path}\n")
     return 0
 
 
 def _change_value(args: argparse.Namespace, sops_arguments: Sequence[str]) -> int:
     """Sets or removes one value: `gatekeeper sops set FILE FIELD`."""
     if len(args.paths) != 2:
-        raise UsageError(f"sops {args.action}: give one FILE and one FIELD, such as `stringData.password`")
+        raise UsageError(f"sops {args.action}: needs one FILE and one FIELD, such as `stringData.password`")
     file, field = args.paths[0], str(args.paths[1])
     steps = model.parse_path(field)
     if not steps or model.format_path(steps).replace('"', "") != field.replace('"', ""):
-        raise UsageError(f"sops {args.action}: `{field}` is no field; write `stringData.password` or `list[0].name`")
+        raise UsageError(
+            f"sops {args.action}: invalid field `{field}`; use a path such as `stringData.password` or `list[0].name`"
+        )
     index = "".join(f"[{orjson.dumps(step).decode()}]" for step in steps)
     value = None
     if args.action == "set":
@@ -205,11 +215,11 @@ def _change_value(args: argparse.Namespace, sops_arguments: Sequence[str]) -> in
             value = SecretBytes(orjson.dumps(_decode_text(value)))
     before = read_input(file)
     if not sops_file.is_sops_file(file.name, before):
-        raise SealError(f"{file}: is not encrypted with sops; `gatekeeper sops encrypt` it first")
+        raise SealError(f"{file}: not encrypted with sops; run `gatekeeper sops encrypt` first")
     target = sops_cli.resolve_target(file, sops_arguments, args.timeout)
     after = sops_cli.change_file(args.action, before, target, index, value)
-    writing.write(file, after)
-    sys.stdout.write(f"{'as it is' if after == before else args.action}  {file} {field}\n")
+    atomic_file.write(file, after)
+    sys.stdout.write(f"{'unchanged' if after == before else args.action}  {file} {field}\n")
     return 0
 
 
@@ -217,4 +227,4 @@ def _decode_text(value: SecretBytes) -> str:
     try:
         return value.reveal().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise SealError(f"the value is no text (byte {error.start}); encode it in base64 first") from None
+        raise SealError(f"the value is not UTF-8 text (byte {error.start}); encode it in base64 first") from None

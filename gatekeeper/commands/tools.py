@@ -1,8 +1,7 @@
-"""`gatekeeper tools`: the outside programs, their versions, and building them."""
+"""`gatekeeper tools`: lists, builds, verifies and pins the external programs."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from gatekeeper.errors import ToolError
 from gatekeeper.host import lockfile
 from gatekeeper.host import toolchain as programs
 from gatekeeper.host.toolchain import Toolchain
+from gatekeeper.terminal.options import create_parser
 from gatekeeper.terminal.progress import show_progress
 
 EXAMPLES = """examples:
@@ -20,35 +20,32 @@ EXAMPLES = """examples:
   gatekeeper tools verify
   gatekeeper tools lock                     pin these versions and programs in gatekeeper.lock
 
-Exit status: 0 all are there, 3 some are missing or were changed.
+Exit status: 0 all are installed, 3 some are missing or changed.
 """
 
 
 def tools(arguments: list[str]) -> int:
     """Runs the command."""
-    options = argparse.ArgumentParser(
-        prog="gatekeeper tools",
-        description="Show, build (with Go, from checksummed source), verify and pin the outside programs.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = create_parser(
+        "tools", "List, build (with Go, from checksummed source), verify and pin the external programs.", EXAMPLES
     )
-    options.add_argument("action", nargs="?", choices=("list", "install", "verify", "lock"), default="list")
-    options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(programs.TOOLS)}")
-    given = options.parse_args(arguments)
-    for name in given.names:
+    parser.add_argument("action", nargs="?", choices=("list", "install", "verify", "lock"), default="list")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of {', '.join(programs.TOOLS)}")
+    args = parser.parse_args(arguments)
+    for name in args.names:
         if name not in programs.TOOLS:
-            options.error(f"no tool `{name}`; there are {', '.join(programs.TOOLS)}")
+            parser.error(f"unknown tool `{name}`; known tools: {', '.join(programs.TOOLS)}")
     root = config.find_root(Path.cwd())
     tools = lockfile.load(root)
-    if given.action in ("list", "lock"):
-        names = given.names or list(programs.PINNED_TOOLS)
+    if args.action in ("list", "lock"):
+        names = args.names or list(programs.PINNED_TOOLS)
         return (
             _lock_tools(root, tools, names)
-            if given.action == "lock"
-            else _list_tools(tools, names, given.names or programs.RENDER_TOOLS)
+            if args.action == "lock"
+            else _list_tools(tools, names, args.names or programs.RENDER_TOOLS)
         )
-    names = given.names or list(programs.RENDER_TOOLS)
-    return {"install": _install_tools, "verify": _verify_tools}[given.action](tools, names)
+    names = args.names or list(programs.RENDER_TOOLS)
+    return {"install": _install_tools, "verify": _verify_tools}[args.action](tools, names)
 
 
 def _list_tools(tools: Toolchain, names: Sequence[str], needed: Sequence[str]) -> int:
@@ -69,10 +66,10 @@ def _install_tools(tools: Toolchain, names: list[str]) -> int:
         tool = tools.get_tool(name)
         if programs.get_built_path(tool).is_file() and programs.is_intact(programs.get_built_path(tool)):
             continue
-        words = f"building {name} {tool.version}; this takes minutes, once"
+        message = f"building {name} {tool.version}; this takes minutes, but only once"
         if not sys.stderr.isatty():
-            sys.stderr.write(f"{words}\n")
-        with show_progress(words):
+            sys.stderr.write(f"{message}\n")
+        with show_progress(message):
             programs.install_tool(tool)
     return 0
 
@@ -81,19 +78,20 @@ def _verify_tools(tools: Toolchain, names: list[str]) -> int:
     status = 0
     for name in names:
         path = programs.get_built_path(tools.get_tool(name))
-        whole = path.is_file() and programs.is_intact(path)
-        sys.stdout.write(f"{name:<12} {'as built' if whole else 'missing or changed: run gatekeeper tools install'}\n")
-        status = status if whole else 3
+        is_intact = path.is_file() and programs.is_intact(path)
+        problem = f"missing or changed; run `gatekeeper tools install {name}`"
+        sys.stdout.write(f"{name:<12} {'unchanged' if is_intact else problem}\n")
+        status = status if is_intact else 3
     return status
 
 
 def _lock_tools(root: Path, tools: Toolchain, names: list[str]) -> int:
-    """Pins the versions, and the programs that are here; one that is not is pinned by its version alone."""
-    found = {}
+    """Pins each version, and the checksum of each installed program."""
+    digests = {}
     for name in names:
         try:
-            found[name] = programs.hash_file(tools.find(name))
+            digests[name] = programs.hash_file(tools.find(name))
         except ToolError as error:
             sys.stderr.write(f"{error}\n")
-    sys.stdout.write(f"{lockfile.write(root, tools, found)}\n")
+    sys.stdout.write(f"{lockfile.write(root, tools, digests)}\n")
     return 0

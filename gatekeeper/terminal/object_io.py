@@ -1,4 +1,4 @@
-"""What the commands for secrets read and print: files, standard input, certificates, private keys."""
+"""Input and output of the commands for secrets: files, standard input, certificates, private keys, objects."""
 
 from __future__ import annotations
 
@@ -21,30 +21,31 @@ FETCH_TIMEOUT_SECONDS = 10.0
 
 
 def load_certificate(source: str) -> SealingCertificate:
-    """A certificate to seal with.
+    """Loads the certificate to seal with, from a file or URL.
 
     Raises:
-        SealError: it is none, or no longer valid.
+        SealError: it is not a certificate, or no longer valid.
     """
-    # What has to do with SOPS alone needs no cryptography of ours.
+    # Commands that use only SOPS need not load the cryptography library.
     from gatekeeper.sealedsecrets import keyring
 
     return keyring.parse_certificate(fetch_certificate(source), source)
 
 
 def load_private_keys(paths: Sequence[Path]) -> list[SealingKey]:
-    """The private keys in some files; a file that sops encrypted is opened with the keys of its user.
+    """Loads the private keys from files; SOPS files are decrypted with the keys of the user.
 
     Raises:
-        SealError: a file holds no key, or cannot be opened.
+        SealError: a file contains no key, or cannot be decrypted.
     """
+    # As above: cryptography loads slowly.
     from gatekeeper.sealedsecrets import keyring
 
     return keyring.load_keys([(str(path), read_decrypted(path)) for path in paths])
 
 
 def read_decrypted(path: Path) -> bytes:
-    """A file, decrypted where sops encrypted it."""
+    """Reads a file and decrypts it if it is a SOPS file."""
     content = read_input(path)
     if not (sops_files.is_candidate(content) and sops_files.is_sops_file(path.name, content)):
         return content
@@ -52,49 +53,49 @@ def read_decrypted(path: Path) -> bytes:
 
 
 def parse_objects(content: bytes, name: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Each object of a file, those of a List too, and where it stands.
+    """Yields each object of a file, also of a List, with its location as `name:line`.
 
     Raises:
-        SealError: the file is no YAML or JSON, or holds nothing.
+        SealError: the file is not YAML or JSON, has a duplicate key, or contains no object.
     """
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise SealError(f"{name}: is no text (byte {error.start})") from None
+        raise SealError(f"{name}: not UTF-8 text (byte {error.start})") from None
     parsed, failure = documents.parse(content)
     if failure is not None:
-        raise SealError(f"{name}:{failure[1]}:{failure[2]}: is no YAML or JSON: {failure[0]}")
-    found = False
+        raise SealError(f"{name}:{failure[1]}:{failure[2]}: invalid YAML or JSON: {failure[0]}")
+    is_empty = True
     for document in parsed:
         for key, line, _, first in document.duplicates:
-            raise SealError(f"{name}:{line}: `{key}` is written twice, first in line {first}; remove one")
+            raise SealError(f"{name}:{line}: duplicate key `{key}`, first in line {first}; remove one")
         value = documents.to_value(document)
         listed = value.get("items") if isinstance(value, dict) and value.get("kind") == "List" else [value]
         for item in listed if isinstance(listed, list) else ():
             if isinstance(item, dict):
-                found = True
+                is_empty = False
                 yield item, f"{name}:{document.start[0]}"
-    if not found:
-        raise SealError(f"{name}: holds no object")
+    if is_empty:
+        raise SealError(f"{name}: contains no object")
 
 
 def format_objects(values: Sequence[dict[str, Any]], output_format: str) -> str:
-    """Objects as one text."""
+    """Formats objects as one YAML stream or as JSON documents."""
     if output_format == "json":
         import orjson
 
-        return "".join(orjson.dumps(one, option=orjson.OPT_INDENT_2).decode() + "\n" for one in values)
+        return "".join(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n" for value in values)
     import yaml
 
-    texts = [yaml.safe_dump(one, sort_keys=False, allow_unicode=True, width=1_000_000) for one in values]
+    texts = [yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1_000_000) for value in values]
     return "---\n".join(texts)
 
 
 def fetch_certificate(source: str) -> bytes:
-    """A certificate, from a file or from where the controller shows it (`/v1/cert.pem`).
+    """Reads a certificate from a file, or from the URL where the controller serves it (`/v1/cert.pem`).
 
     Raises:
-        SealError: the URL does not answer, or with something too large.
+        SealError: the URL does not respond, or its response is too large.
     """
     if not source.startswith(("http://", "https://")):
         return read_input(Path(source))
@@ -106,14 +107,19 @@ def fetch_certificate(source: str) -> bytes:
             content: bytes = answer.read(MAX_CERTIFICATE_BYTES + 1)
     except (URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise SealError(f"{source}: does not answer with a certificate: {reason}") from None
+        raise SealError(f"{source}: could not fetch the certificate: {reason}") from None
     if len(content) > MAX_CERTIFICATE_BYTES:
-        raise SealError(f"{source}: answers with more than a certificate")
+        raise SealError(f"{source}: the response is too large for a certificate")
     return content
 
 
 def read_input(path: Path | None) -> bytes:
-    """A file, or standard input; as much as a Secret can be."""
+    """Reads a file or standard input, up to the size limit.
+
+    Raises:
+        UsageError: the file cannot be read.
+        SealError: it is larger than any Secret.
+    """
     if path is None or str(path) == "-":
         content = sys.stdin.buffer.read(MAX_BYTES + 1)
     else:
@@ -123,5 +129,5 @@ def read_input(path: Path | None) -> bytes:
         except OSError as error:
             raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
     if len(content) > MAX_BYTES:
-        raise SealError(f"{path or 'standard input'}: larger than {MAX_BYTES >> 20} MB, so it is no Secret")
+        raise SealError(f"{path or 'standard input'}: larger than {MAX_BYTES >> 20} MB, which no Secret can be")
     return content

@@ -1,4 +1,4 @@
-"""What goes on while a user waits: a line on the terminal, with the seconds, gone when it is done."""
+"""A progress line on the terminal, with the elapsed seconds, removed at the end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def show_progress(message: str, delay: float = 0.0) -> Iterator[None]:
-    """Says what is done, and for how long; nothing where standard error is no terminal.
+    """Shows a message and the elapsed seconds while the block runs; nothing if standard error is not a terminal.
 
     Args:
-        delay: seconds of silence first.
+        delay: seconds before the line appears.
     """
     if not sys.stderr.isatty():
         yield

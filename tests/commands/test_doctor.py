@@ -23,18 +23,18 @@ def test_what_a_repository_needs_and_lacks_is_told(repository: Repository, tmp_p
     root = repository({"kustomization.yaml": "resources: []\n"})
     code, out, _ = command("doctor", root, env=bare(tmp_path))
     assert code == 3
-    assert "LACKS  kustomize      builds kustomizations: kustomize v5.7.1 is not installed; run" in out
-    assert "-      helm           renders charts: " in out, "nothing here needs it"
+    assert "MISSING kustomize      builds kustomizations: kustomize v5.7.1 is not installed; run" in out
+    assert "-       helm           renders charts: " in out, "nothing here needs it"
 
 
 def test_where_nothing_lacks_it_is_well(repository: Repository, tmp_path: Path) -> None:
     code, out, _ = command("doctor", repository({"a.txt": ""}), env=bare(tmp_path))
-    assert code == 0 and "ok     gatekeeper" in out and "LACKS" not in out
+    assert code == 0 and "ok      gatekeeper" in out and "MISSING" not in out
 
 
 def test_a_config_that_is_wrong_is_told(repository: Repository) -> None:
     code, out, _ = command("doctor", repository({"gatekeeper.yaml": "enginee: opa\n"}))
-    assert code == 3 and "LACKS  config" in out and "unknown setting `enginee`" in out
+    assert code == 3 and "MISSING config" in out and "unknown setting `enginee`" in out
 
 
 @needs("kustomize", "helm", "opa")

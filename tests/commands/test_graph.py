@@ -22,8 +22,8 @@ def test_text(repository: Repository) -> None:
     assert code == 0
     assert out.splitlines()[:3] == [
         "Pod prod/web",
-        "  → Secret prod/pull  (nothing here provides it)",
-        "  → Secret prod/all  (nothing here provides it)",
+        "  → Secret prod/pull  (missing in this repository)",
+        "  → Secret prod/all  (missing in this repository)",
     ]
     assert "  → Secret prod/db [password]\n" in out
     assert out.endswith("7 references\n")

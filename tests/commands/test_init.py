@@ -81,11 +81,11 @@ def test_a_repository_that_is_there_gets_the_gate_only(tmp_path: Path, hooks: st
     (tmp_path / "web.yaml").write_text(DEPLOYMENT)
     (tmp_path / ".gitlab-ci.yml").write_text("mine: {script: x}\n")
     code, out, _ = command("init", "--hooks", hooks, "--ci", "gitlab", cwd=tmp_path)
-    assert code == 0 and "left     .gitlab-ci.yml" in out
+    assert code == 0 and "kept     .gitlab-ci.yml" in out
     assert (tmp_path / ".gitlab-ci.yml").read_text() == "mine: {script: x}\n"
     assert (tmp_path / "web.yaml").read_text() == DEPLOYMENT
     assert (tmp_path / there).exists() and not (tmp_path / "apps").exists()
-    assert command("doctor", cwd=tmp_path)[1].count("ok     hook") == 1
+    assert command("doctor", cwd=tmp_path)[1].count("ok      hook") == 1
     assert verdict_of(cwd=tmp_path)[0] == 1
 
 
@@ -132,6 +132,9 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
     os.close(ours)
     os.close(theirs)
     assert process.returncode == 0
-    assert "What applies it to the cluster? flux/argo/none [flux]" in out and "It can be flux, argo, none." in out
+    assert (
+        "Which controller applies it to the cluster? flux/argo/none [flux]" in out
+        and "Allowed: flux, argo, none." in out
+    )
     assert "kind: Application" in (tmp_path / "new" / "clusters" / "staging" / "apps.yaml").read_text()
     assert (tmp_path / "new" / ".github" / "workflows" / "gatekeeper.yaml").exists()

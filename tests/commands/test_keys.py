@@ -36,7 +36,7 @@ def test_a_private_key_is_for_nobody_else_and_never_written_over(made: tuple[Pat
     assert stat.S_IMODE(made[1].stat().st_mode) == 0o600
     before = made[1].read_bytes()
     code, _, err = command("keys", "new", "--certificate", tmp_path / "other.pem", "--private", made[1])
-    assert (code, "never written over" in err) == (2, True)
+    assert (code, "never overwritten" in err) == (2, True)
     assert made[1].read_bytes() == before and not (tmp_path / "other.pem").exists()
 
 
@@ -98,17 +98,17 @@ def test_a_certificate_is_shown_and_its_end_is_warned_of(made: tuple[Path, Path]
     shown = [line for line in out.splitlines() if "fingerprint" in line]
     assert shown[0] == shown[1]
     soon, _ = pair(tmp_path / "soon", days=10)
-    assert "it ends in 9 days" in command("keys", "list", soon)[1]
+    assert "it expires in 9 days" in command("keys", "list", soon)[1]
     (tmp_path / "none.pem").write_text("hello")
     code, out, _ = command("keys", "list", tmp_path / "none.pem")
-    assert (code, "holds no certificate" in out) == (1, True)
+    assert (code, "contains no certificate" in out) == (1, True)
 
 
 def test_a_certificate_that_is_old_is_renewed_and_the_old_one_kept(made: tuple[Path, Path], tmp_path: Path) -> None:
     before = made[0].read_bytes()
     more = ("--bits", "2048", "--certificate", made[0])
     code, out, _ = command("keys", "rotate", *more, "--private", tmp_path / "new.yaml")
-    assert code == 0 and "is 0 days old, and stays" in out and not (tmp_path / "new.yaml").exists()
+    assert code == 0 and "is 0 days old; no rotation needed" in out and not (tmp_path / "new.yaml").exists()
     code, out, _ = command("keys", "rotate", *more, "--private", tmp_path / "new.yaml", "--older-than", "0")
     assert code == 0 and "gatekeeper reseal" in out
     [kept] = tmp_path.glob("prod-2*.pem")

@@ -114,11 +114,11 @@ def told(folder: Path, value: Any, *arguments: str | Path, to: str = "seal") -> 
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": [VALUE]}},
             "`stringData.a` must be a text",
         ),
-        (b"kind: Secret\nkind: Secret\n", "in.yaml:2: `kind` is written twice, first in line 1"),
-        (b"a: [\n", "is no YAML or JSON"),
-        (b"\xff\xfe\x00", "is no text"),
-        (b"", "holds no object"),
-        (b"- 1\n", "holds no object"),
+        (b"kind: Secret\nkind: Secret\n", "in.yaml:2: duplicate key `kind`, first in line 1"),
+        (b"a: [\n", "invalid YAML or JSON"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
+        (b"", "contains no object"),
+        (b"- 1\n", "contains no object"),
         (
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": "x" * 1_100_000}},
             "a Secret holds at most",
@@ -286,12 +286,12 @@ def test_the_certificate_can_come_from_the_controller(tmp_path: Path, keys: tupl
         sealed_file.write_text(out)
         assert command("unseal", "--key", keys[1], "-f", sealed_file)[0] == 0
         code, _, err = command("seal", "--cert", f"{url}/other", "-f", path)
-        assert (code, "does not answer with a certificate: " in err) == (1, True), err
+        assert (code, "could not fetch the certificate: " in err) == (1, True), err
     code, _, err = command("seal", "--cert", f"{url}/v1/cert.pem", "-f", path)
-    assert (code, "does not answer" in err) == (1, True)
+    assert (code, "could not fetch the certificate: " in err) == (1, True)
     with serving(b"x" * 300_000) as url:
         code, _, err = command("seal", "--cert", f"{url}/v1/cert.pem", "-f", path)
-        assert (code, "more than a certificate" in err) == (1, True)
+        assert (code, "too large for a certificate" in err) == (1, True)
 
 
 def test_a_copy_of_the_values_in_an_annotation_is_not_kept(tmp_path: Path, keys: tuple[Path, Path]) -> None:

@@ -29,7 +29,7 @@ def test_a_log_goes_on_where_it_ended_and_is_as_it_was_written(tmp_path: Path) -
     head = written(file, 2)
     assert head.number == 7 and audit_log.verify_chain(audit_log.read_lines(file), head) == (7, None)
     code, out, _ = command("audit", "verify", file, "--head", str(head))
-    assert (code, out) == (0, f"{file}: 7 entries, all as written\n")
+    assert (code, out) == (0, f"{file}: 7 entries, all unchanged\n")
     code, out, _ = command("audit", "show", file, "--object", "flux-system/k1")
     assert code == 0 and out.count("flux-system/k1") == 2
     assert (file.stat().st_mode & 0o777) == 0o600
@@ -128,5 +128,5 @@ def test_a_full_disk_is_told_and_what_was_written_before_stays(tmp_path: Path, m
 def test_a_head_that_is_none_is_told(tmp_path: Path, head: str) -> None:
     written(tmp_path / "audit.jsonl")
     code, _, err = command("audit", "verify", tmp_path / "audit.jsonl", "--head", head)
-    assert code == 2 and "write NUMBER:DIGEST" in err
+    assert code == 2 and "use NUMBER:DIGEST" in err
     assert command("audit", "verify", tmp_path / "none")[0] == 2
