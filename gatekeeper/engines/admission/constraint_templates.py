@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from gatekeeper.engines.rego import loader, regorus_guard
+from gatekeeper.engines.rego import loader
 from gatekeeper.engines.rego.loader import PACKAGE_LINE, RegoModule
+from gatekeeper.engines.rego.rego_text import blank_literals
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource, get_field
 
@@ -123,6 +124,6 @@ def _build_modules(kind: str, texts: list[str], version: str, resource: Resource
 
 def _list_data_references(text: str) -> Iterator[str]:
     """What a module reads of `data`: the first step of each reference."""
-    for found in DATA_REFERENCE.finditer(regorus_guard.blank_literals(text)):
+    for found in DATA_REFERENCE.finditer(blank_literals(text)):
         read = DATA_PATH.match(text, found.start())
         yield (read.group(1) or read.group(2) or "[...]") if read else ""

@@ -1,4 +1,4 @@
-"""Which lines and rules of policies their tests reach, with either engine."""
+"""Measures which lines and rules of policies their tests evaluate, with either engine."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from typing import NamedTuple
 import orjson
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego import regorus_guard
+from gatekeeper.engines.rego import opa_server
+from gatekeeper.engines.rego.embedded import RegorusEngine
 from gatekeeper.engines.rego.loader import RULE_HEAD, PolicySet, RegoModule
+from gatekeeper.engines.rego.rego_text import CLOSING_BRACKETS, OPENING_BRACKETS, blank_literals
 from gatekeeper.errors import PolicyError
+from gatekeeper.host.process import run_command
 
+# Inputs as JSON, each with the queries to evaluate on it.
 QueryBatch = Sequence[tuple[bytes, Sequence[str]]]
+# File, evaluated lines, lines that were not evaluated.
+LineCoverage = tuple[str, list[int], list[int]]
 OPA_TIMEOUT_SECONDS = 120.0
 NON_RULE_KEYWORDS = ("package", "import")
 
 
 class FileCoverage(NamedTuple):
-    """What tests reach of one file: line numbers, and names of rules with the line where each begins."""
+    """The coverage of one file: line numbers, and rules as name and first line."""
 
     path: str
     reached_lines: frozenset[int]
@@ -31,114 +37,94 @@ class FileCoverage(NamedTuple):
 
 
 def measure(runs: Sequence[tuple[PolicySet, QueryBatch]], config: Config) -> list[FileCoverage]:
-    """What some runs, each of questions to policies, reach together; tests themselves are left out.
+    """Measures the coverage of several runs together; the modules of the tests themselves are left out.
 
     Raises:
-        PolicyError: the engine cannot tell.
+        PolicyError: the engine reports no coverage.
     """
     reached: dict[str, set[int]] = {}
-    seen: dict[str, set[int]] = {}
+    known: dict[str, set[int]] = {}
     modules: dict[str, RegoModule] = {}
-    lines_of = _measure_with_opa if config.engine == "opa" else _measure_with_regorus
-    for policies, asked in runs:
+    for policies, batch in runs:
         modules.update({module.path: module for module in policies.modules if not module.is_test})
-        for path, hit, missed in lines_of(policies, asked, config):
-            reached.setdefault(path, set()).update(hit)
-            seen.setdefault(path, set()).update(hit, missed)
+        if config.engine == "opa":
+            line_coverages = _measure_with_opa(policies, batch, config)
+        else:
+            line_coverages = RegorusEngine(policies, config.policy_timeout, 1).trace_lines(batch)
+        for path, reached_lines, missed_lines in line_coverages:
+            reached.setdefault(path, set()).update(reached_lines)
+            known.setdefault(path, set()).update(reached_lines, missed_lines)
     return [
-        _build_file_coverage(modules[path], reached.get(path, set()), seen.get(path, set()))
-        for path in sorted(modules)
-        if path in seen or path in reached
+        _build_file_coverage(modules[path], reached[path], known[path]) for path in sorted(modules) if path in known
     ]
 
 
 def compute_percent(files: Sequence[FileCoverage]) -> float:
-    """Lines that are reached, of a hundred; 100 where there are none."""
+    """Computes the percentage of lines that are evaluated; 100 if there are no lines."""
     reached = sum(len(file.reached_lines) for file in files)
     missed = sum(len(file.missed_lines) for file in files)
     return 100 * reached / (reached + missed) if reached + missed else 100.0
 
 
-def _build_file_coverage(module: RegoModule, reached: set[int], seen: set[int]) -> FileCoverage:
+def _build_file_coverage(module: RegoModule, reached: set[int], known: set[int]) -> FileCoverage:
     spans = list(list_rules(module.text))
     rules = tuple((name, start) for name, start, _ in spans)
-    untried = tuple(
+    untested = tuple(
         (name, start)
         for name, start, end in spans
         if not any(line in reached for line in range(start, end + 1))
-        and any(line in seen for line in range(start, end + 1))
+        and any(line in known for line in range(start, end + 1))
     )
-    return FileCoverage(module.path, frozenset(reached), frozenset(seen - reached), rules, untried)
+    return FileCoverage(module.path, frozenset(reached), frozenset(known - reached), rules, untested)
 
 
 def list_rules(text: str) -> Iterator[tuple[str, int, int]]:
-    """The rules of a module: name, first and last line."""
-    code = regorus_guard.blank_literals(text).splitlines()
+    """Lists the rules of a module: name, first and last line."""
+    lines = blank_literals(text).splitlines()
     depth, open_rule = 0, ("", 0)
-    for number, line in enumerate(code, 1):
-        found = RULE_HEAD.match(line) if not depth and not line[:1].isspace() else None
-        if found and found.group(1) not in NON_RULE_KEYWORDS and not re.match(r"else\b", line):
+    for number, line in enumerate(lines, 1):
+        head = RULE_HEAD.match(line) if not depth and not line[:1].isspace() else None
+        if head and head.group(1) not in NON_RULE_KEYWORDS and not re.match(r"else\b", line):
             if open_rule[0]:
                 yield (*open_rule, number - 1)
-            open_rule = (found.group(1), number)
-        depth = max(0, depth + sum((letter in "([{") - (letter in ")]}") for letter in line))
+            open_rule = (head.group(1), number)
+        depth = max(0, depth + sum((letter in OPENING_BRACKETS) - (letter in CLOSING_BRACKETS) for letter in line))
     if open_rule[0]:
-        yield (*open_rule, len(code))
+        yield (*open_rule, len(lines))
 
 
-def _measure_with_regorus(
-    policies: PolicySet, batch: QueryBatch, config: Config
-) -> list[tuple[str, list[int], list[int]]]:
-    from gatekeeper.engines.rego.embedded import RegorusEngine
-
-    return RegorusEngine(policies, config.policy_timeout, 1).trace_lines(batch)
-
-
-def _measure_with_opa(policies: PolicySet, batch: QueryBatch, config: Config) -> list[tuple[str, list[int], list[int]]]:
-    """One `opa eval --coverage` for all questions."""
-    from gatekeeper.engines.rego import opa_server
-    from gatekeeper.host.process import run_command
-
+def _measure_with_opa(policies: PolicySet, batch: QueryBatch, config: Config) -> list[LineCoverage]:
+    """Runs one `opa eval --coverage` for the whole batch."""
     queries = list(dict.fromkeys(query for _, wanted in batch for query in wanted))
     with tempfile.TemporaryDirectory(prefix="gatekeeper-opa-") as name:
-        bundle, question = Path(name) / "bundle", Path(name) / "input.json"
+        bundle, input_file = Path(name) / "bundle", Path(name) / "input.json"
         opa_server.write_bundle(bundle, policies, opa_server.build_collector(queries))
-        question.write_bytes(
+        input_file.write_bytes(
             orjson.dumps(
-                {"resources": [orjson.loads(json) for json, _ in batch], "wanted": [list(w) for _, w in batch]}
+                {
+                    "resources": [orjson.loads(json) for json, _ in batch],
+                    "wanted": [list(wanted) for _, wanted in batch],
+                }
             )
         )
-        command = [
-            config.toolchain.find("opa"),
-            "eval",
-            "--coverage",
-            "--format",
-            "json",
-            "--bundle",
-            bundle,
-            "--input",
-            question,
-            f"data.{opa_server.COLLECTOR_PACKAGE}.answers",
-        ]
-        code, out, words = run_command([str(part) for part in command], OPA_TIMEOUT_SECONDS)
+        options = ["--coverage", "--format", "json", "--bundle", str(bundle), "--input", str(input_file)]
+        query = f"data.{opa_server.COLLECTOR_PACKAGE}.answers"
+        program = config.toolchain.find("opa")
+        code, out, errors = run_command([str(program), "eval", *options, query], OPA_TIMEOUT_SECONDS)
     try:
         files = orjson.loads(out)["coverage"]["files"] if code == 0 else None
     except (ValueError, KeyError) as error:
-        raise PolicyError(f"opa tells no coverage: {error}") from error
+        raise PolicyError(f"opa eval --coverage: the output has no coverage: {error}") from error
     if files is None:
-        raise PolicyError(f"opa tells no coverage: {words.strip()[:500]}")
-    by_number = {f"{number}.rego": module.path for number, module in enumerate(policies.modules)}
+        raise PolicyError(f"opa eval --coverage failed: {errors.strip()[:500]}")
+    paths = {f"{number}.rego": module.path for number, module in enumerate(policies.modules)}
     return [
-        (
-            by_number[file.rpartition("/")[2]],
-            _expand_ranges(about.get("covered")),
-            _expand_ranges(about.get("not_covered")),
-        )
-        for file, about in files.items()
-        if file.rpartition("/")[2] in by_number
+        (paths[name], _expand_ranges(entry.get("covered")), _expand_ranges(entry.get("not_covered")))
+        for file, entry in files.items()
+        if (name := file.rpartition("/")[2]) in paths
     ]
 
 
 def _expand_ranges(ranges: object) -> list[int]:
-    listed = ranges if isinstance(ranges, list) else []
-    return [line for part in listed for line in range(part["start"]["row"], part["end"]["row"] + 1)]
+    entries = ranges if isinstance(ranges, list) else []
+    return [line for entry in entries for line in range(entry["start"]["row"], entry["end"]["row"] + 1)]

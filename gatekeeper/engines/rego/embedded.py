@@ -1,4 +1,4 @@
-"""Rego by the engine that is compiled in: regorus, all resources in one call, on all cores."""
+"""Rego on the embedded engine, regorus: all resources in one call, on all cores."""
 
 from __future__ import annotations
 
@@ -24,12 +24,20 @@ NATIVE_MODULE_MISSING = (
 
 
 def is_available() -> bool:
-    """Whether the compiled engine is there."""
+    """Whether the engine was built at install time."""
     return Rego is not None
 
 
 class RegorusEngine:
-    """Policies loaded into regorus."""
+    """Policies loaded into regorus.
+
+    Args:
+        timeout: seconds that one rule may take on one resource.
+        jobs: the number of threads.
+
+    Raises:
+        PolicyError: the engine was not built, or a policy does not compile or is not supported.
+    """
 
     def __init__(self, policies: PolicySet, timeout: float, jobs: int) -> None:
         if Rego is None:
@@ -41,12 +49,12 @@ class RegorusEngine:
 
     @property
     def name(self) -> tuple[str, str]:
-        """For the report."""
+        """See `gatekeeper.protocols.RegoEngine`."""
         return "regorus", REGORUS
 
     @cached_property
     def _lenient_rego(self) -> Rego:
-        """The same policies, but what is no collection has no items, as in OPA; a little slower, so made if needed."""
+        """The same policies with `rewrite_leniently`: a little slower, so loaded on first use."""
         rego = self._load(regorus_dialect.rewrite_leniently)
         rego.add_policy(regorus_dialect.ITEMS_MODULE_NAME, regorus_dialect.ITEMS_MODULE, False)
         return rego
@@ -61,65 +69,76 @@ class RegorusEngine:
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[QueryResult]:
         """See `gatekeeper.protocols.RegoEngine`."""
-        answers = self._evaluate_with(self._rego, inputs)
-        stuck = [
-            place for place, answer in enumerate(answers) if regorus_dialect.NOT_A_COLLECTION_ERROR in answer.error
-        ]
-        if not stuck:
-            return [answer._replace(error=_shorten_error(answer.error)) for answer in answers]
-        again: dict[int, list[str]] = {}
-        for place in stuck:
-            again.setdefault(answers[place].input_index, []).append(answers[place].query)
-        second = self._evaluate_with(
-            self._lenient_rego, [(inputs[number][0], queries) for number, queries in again.items()]
+        results = self._evaluate_with(self._rego, inputs)
+        if any(_needs_lenient_rewrite(result) for result in results):
+            results = self._replace_results(results, inputs)
+        return [result._replace(error=_shorten_error(result.error)) for result in results]
+
+    def _replace_results(
+        self, results: Sequence[QueryResult], inputs: Sequence[tuple[bytes, Sequence[str]]]
+    ) -> list[QueryResult]:
+        """Evaluates the rules that met a value that is not a collection again, with the lenient rewrite."""
+        queries_by_input: dict[int, list[str]] = {}
+        for result in results:
+            if _needs_lenient_rewrite(result):
+                queries_by_input.setdefault(result.input_index, []).append(result.query)
+        numbers = list(queries_by_input)
+        again = self._evaluate_with(
+            self._lenient_rego, [(inputs[number][0], queries) for number, queries in queries_by_input.items()]
         )
-        numbers = list(again)
-        better = {(numbers[answer.input_index], answer.query): answer for answer in second}
-        kept = []
-        for answer in answers:
-            if regorus_dialect.NOT_A_COLLECTION_ERROR in answer.error:
-                found = better.get((answer.input_index, answer.query))
-                if found is None:
-                    continue
-                answer = found._replace(input_index=answer.input_index)
-            kept.append(answer._replace(error=_shorten_error(answer.error)))
-        return kept
+        replaced = {(numbers[result.input_index], result.query): result for result in again}
+        merged = []
+        for result in results:
+            if _needs_lenient_rewrite(result):
+                lenient = replaced.get((result.input_index, result.query))
+                # Without a result the rule is undefined.
+                if lenient is not None:
+                    merged.append(lenient._replace(input_index=result.input_index))
+            else:
+                merged.append(result)
+        return merged
 
     def _evaluate_with(self, rego: Rego, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[QueryResult]:
-        queries: dict[str, int] = {}
+        """Evaluates inputs; equal lists of queries are passed to the engine once, as lists of numbers."""
+        numbers_by_query: dict[str, int] = {}
         groups: dict[tuple[str, ...], int] = {}
-        numbered = []
-        for json, wanted in inputs:
-            numbered.append((json, groups.setdefault(tuple(wanted), len(groups))))
-        listed = [[queries.setdefault(query, len(queries)) for query in group] for group in groups]
-        names = list(queries)
+        grouped_inputs = [(json, groups.setdefault(tuple(queries), len(groups))) for json, queries in inputs]
+        query_groups = [
+            [numbers_by_query.setdefault(query, len(numbers_by_query)) for query in group] for group in groups
+        ]
+        names = list(numbers_by_query)
         return [
             QueryResult(number, names[query], orjson.loads(value) if value is not None else None, error)
-            for number, query, value, error in rego.evaluate(numbered, listed, names, self._jobs)
+            for number, query, value, error in rego.evaluate(grouped_inputs, query_groups, names, self._jobs)
         ]
 
     def trace_lines(self, batch: Sequence[tuple[bytes, Sequence[str]]]) -> list[tuple[str, list[int], list[int]]]:
-        """The lines that some questions reach, and those that they do not, by file."""
+        """Evaluates queries and returns, for each file, the lines that were evaluated and those that were not."""
         lines: list[tuple[str, list[int], list[int]]] = []
-        for json, wanted in batch:
-            _, lines = self._rego.trace(json, list(wanted))
+        # The engine accumulates the lines, so the last answer covers the whole batch.
+        for json, queries in batch:
+            _, lines = self._rego.trace(json, list(queries))
         return lines
 
     def close(self) -> None:
-        """Nothing was started."""
+        """See `gatekeeper.protocols.RegoEngine`; the engine has nothing to end."""
+
+
+def _needs_lenient_rewrite(result: QueryResult) -> bool:
+    return regorus_dialect.NOT_A_COLLECTION_ERROR in result.error
 
 
 def _add_module(rego: Rego, module: RegoModule, rewrite: Callable[[str], str]) -> None:
-    """Adds a module as the Rego version that it looks like, or else as the other."""
+    """Adds a module as the Rego version that it seems to have, or else as the other."""
     text = module.text
     if not module.is_shipped or rewrite is regorus_dialect.rewrite_leniently:
         regorus_guard.reject_external_calls(module, ())
         regorus_guard.reject_differences(module)
         text = rewrite(text)
     errors = []
-    for v0 in (module.is_v0, not module.is_v0):
+    for is_v0 in (module.is_v0, not module.is_v0):
         try:
-            rego.add_policy(module.path, text, v0)
+            rego.add_policy(module.path, text, is_v0)
             return
         except ValueError as error:
             errors.append(str(error))
@@ -128,16 +147,16 @@ def _add_module(rego: Rego, module: RegoModule, rewrite: Callable[[str], str]) -
 
 
 def _shorten_error(error: str) -> str:
-    """regorus draws the line and a caret; one line is enough in a report."""
+    """Shortens an error of regorus, which shows the line and a caret, to one line with position and hint."""
     if not error:
         return ""
     lines = [line.strip() for line in error.strip().splitlines()]
-    place = next((line.removeprefix("--> ") for line in lines if line.startswith("--> ")), "")
-    words = next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[-1])
+    position = next((line.removeprefix("--> ") for line in lines if line.startswith("--> ")), "")
+    message = next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[-1])
     if "execution time" in error or "time limit" in error:
-        words = "took longer than `policies.timeout`"
-    if "could not find function" in words:
-        words += "; the embedded engine lacks it: set `engine: opa`"
-    elif " expects " in words:
-        words += "; OPA would take the rule as undefined here: guard the rule, or set `engine: opa`"
-    return f"{place}: {words}" if place else words
+        message = "took longer than `policies.timeout`"
+    if "could not find function" in message:
+        message += "; the embedded engine does not have it: set `engine: opa`"
+    elif " expects " in message:
+        message += "; in OPA the rule is undefined here: guard the rule, or set `engine: opa`"
+    return f"{position}: {message}" if position else message

@@ -18,9 +18,7 @@ def start_engine(config: Config, plan: QueryPlan, jobs: int) -> RegoEngine:
     if config.engine == "opa":
         from gatekeeper.engines.rego.opa import OpaEngine
 
-        return OpaEngine(
-            plan.policies, plan.queries, config.policy_timeout, config.opa_url, config.builtins, config.toolchain
-        )
+        return OpaEngine(plan.policies, plan.queries, config)
     return RegorusEngine(plan.policies, config.policy_timeout, jobs)
 
 

@@ -1,4 +1,4 @@
-"""The rules that come with the product: `policies/<category>/<rule>/rule.rego`, one folder each."""
+"""The rule library that is part of Gatekeeper: one folder per rule, `policies/CATEGORY/RULE/rule.rego`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from gatekeeper.engines.rego.loader import PolicySet, RegoModule, load_policies
 from gatekeeper.errors import UsageError
 
 PACKAGED_FOLDER = Path(__file__).parent.parent.parent / "policies"
+RULE_FILE = "rule.rego"
 PROFILES = {"off": (), "default": ("default",), "strict": ("default", "strict")}
 
 
 class LibraryRule(NamedTuple):
-    """One rule of the library, as its METADATA block describes it."""
+    """A rule of the library, as its METADATA block describes it.
+
+    Attributes:
+        name: `CATEGORY/RULE`.
+        profile: the smallest profile that includes it: `default` or `strict`.
+        kinds: the kinds that it judges; all kinds if empty.
+    """
 
     name: str
     module: RegoModule
@@ -28,45 +35,45 @@ class LibraryRule(NamedTuple):
 
     @property
     def query(self) -> str:
-        """What the engine is asked."""
+        """The query that evaluates the rule."""
         return f"data.{self.module.package}.deny"
 
 
 def find_folder() -> Path:
-    """The folder of the library."""
+    """Returns the folder of the library."""
     return PACKAGED_FOLDER
 
 
 def load_rules(include_tests: bool = False) -> tuple[list[LibraryRule], PolicySet]:
-    """All rules of the library, by name, and the modules and data that they need."""
+    """Loads all rules of the library, sorted by name, and the modules and data that they need."""
     loaded = load_policies(find_folder(), ["."], ["lib"], include_tests=include_tests)
-    everything = loaded._replace(modules=tuple(module._replace(is_shipped=True) for module in loaded.modules))
-    found = [_parse_rule(module) for module in everything.modules if Path(module.path).name == "rule.rego"]
-    return sorted(found, key=lambda rule: rule.name), everything
+    policies = loaded._replace(modules=tuple(module._replace(is_shipped=True) for module in loaded.modules))
+    rules = [_parse_rule(module) for module in policies.modules if Path(module.path).name == RULE_FILE]
+    return sorted(rules, key=lambda rule: rule.name), policies
 
 
 def load_replacement_apis() -> dict[tuple[str, str], str]:
-    """What to write instead of each API version that is gone or will go, by (apiVersion, kind)."""
+    """Loads the replacement of each removed or deprecated API version, by (apiVersion, kind)."""
     listed = load_policies(find_folder(), [], ["lib/apis.yaml"]).data["gatekeeper"]["apis"]
     return {(version, kind): entry["use"] for version, kinds in listed.items() for kind, entry in kinds.items()}
 
 
 def load_standard_links() -> dict[str, str]:
-    """Where each standard can be read, by the beginning of its name."""
+    """Loads the link of each standard, by the prefix of its name."""
     listed: dict[str, str] = load_policies(find_folder(), [], ["standards.yaml"]).data
     return listed
 
 
 def find_standard_link(standard: str, links: Mapping[str, str]) -> str:
-    """Where a standard can be read; empty where that is not known."""
-    begins = [name for name in links if standard.startswith(name)]
-    return links[max(begins, key=len)] if begins else ""
+    """Finds the link of a standard by the longest matching prefix; empty if there is none."""
+    prefixes = [name for name in links if standard.startswith(name)]
+    return links[max(prefixes, key=len)] if prefixes else ""
 
 
 def select_rules(
     rules: Sequence[LibraryRule], profile: str, enable: Sequence[str], disable: Sequence[str]
 ) -> list[LibraryRule]:
-    """The rules that judge: those of the profile, more and fewer as the config says.
+    """Selects the rules of a profile, plus the enabled and minus the disabled rules of the config.
 
     Raises:
         UsageError: the config names a rule that does not exist.
@@ -74,26 +81,30 @@ def select_rules(
     names = {rule.name for rule in rules}
     for name in (*enable, *disable):
         if name not in names and name not in {rule.name.split("/")[0] for rule in rules}:
-            raise UsageError(f"gatekeeper.yaml: no rule `{name}` in the library; `gatekeeper policy list` shows them")
-
-    def named(rule: LibraryRule, wanted: Sequence[str]) -> bool:
-        return rule.name in wanted or rule.name.split("/")[0] in wanted
+            raise UsageError(
+                f"gatekeeper.yaml: no rule or category `{name}` in the library; list them with `gatekeeper policy list`"
+            )
 
     return [
         rule
         for rule in rules
-        if (rule.profile in PROFILES[profile] or named(rule, enable)) and not named(rule, disable)
+        if (rule.profile in PROFILES[profile] or _is_listed(rule, enable)) and not _is_listed(rule, disable)
     ]
 
 
+def _is_listed(rule: LibraryRule, names: Sequence[str]) -> bool:
+    """Whether a list contains the name of a rule, or its category."""
+    return rule.name in names or rule.name.split("/")[0] in names
+
+
 def _parse_rule(module: RegoModule) -> LibraryRule:
-    about = module.metadata
-    custom = about.get("custom", {})
+    metadata = module.metadata
+    custom = metadata.get("custom", {})
     return LibraryRule(
         name="/".join(Path(module.path).parts[-3:-1]),
         module=module,
-        title=about["title"],
-        description=about["description"].strip(),
+        title=metadata["title"],
+        description=metadata["description"].strip(),
         severity=custom["severity"],
         profile=custom["profile"],
         kinds=tuple(custom.get("kinds", ())),

@@ -1,4 +1,4 @@
-"""Loading policies: Rego modules with their packages, rules and version, and the data they read."""
+"""Loads Rego policies: modules with their package, rules, Rego version and metadata, and the data that they read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import orjson
+
+from gatekeeper.engines import policy_files
 from gatekeeper.errors import PolicyError
 from gatekeeper.workspace import documents
 
@@ -17,12 +20,14 @@ METADATA_LINE = re.compile(r"^#\s*METADATA[ \t]*$", re.MULTILINE)
 RULE_HEAD = re.compile(r"(?:default\s+)?([A-Za-z_]\w*)")
 VERDICT_RULE = re.compile(r"(deny|violation|warn)(_\w+)?")
 TOKEN = re.compile(r'#[^\n]*|"(?:\\.|[^"\\\n])*"|`[^`]*`|[{}()\[\]\n]|[^#"`{}()\[\]\n]+')
+V1_KEYWORD = re.compile(r"\b(if|contains)\b")
 OTHER_POLICY_KINDS = re.compile(
     rb"\b(?:ConstraintTemplate|constraints\.gatekeeper\.sh|ValidatingAdmissionPolicy|kyverno\.io)\b"
 )
 NONDETERMINISTIC_CALL = re.compile(
     r"\b(?:time\.now_ns|rand\.intn|uuid\.rfc4122|http\.send|net\.lookup_ip_addr|opa\.runtime|time_now)\b"
 )
+# What ends a line before braces that are a value instead of the body of a rule.
 LITERAL_BEFORE_BRACE = (":=", "=", "|", ",", "(", "[", ":", " in", "&", "==", "!=")
 
 
@@ -30,7 +35,9 @@ class RegoModule(NamedTuple):
     """One Rego file.
 
     Attributes:
-        is_shipped: whether it comes with this package: its tests prove that the embedded engine takes it as it is.
+        path: the name of the file in messages.
+        is_v0: whether the module is written in Rego v0.
+        is_shipped: whether the module is part of Gatekeeper: tests prove that the embedded engine needs no rewrite.
     """
 
     path: str
@@ -43,30 +50,28 @@ class RegoModule(NamedTuple):
 
     @property
     def is_test(self) -> bool:
-        """Whether the module holds tests, which judge no resource."""
+        """Whether the module holds tests instead of rules for resources."""
         return self.path.endswith("_test.rego")
 
     @property
     def exception_query(self) -> str | None:
-        """What asks for the package's exceptions, as conftest has them; None where the module has none."""
+        """The query for the package's exceptions (a conftest feature); None if the module has none."""
         return f"data.{self.package}.exception" if "exception" in self.rules else None
 
     def list_queries(self) -> tuple[str, ...]:
-        """The rules that judge resources, as `data.package.rule`."""
+        """Lists the queries of the rules that judge resources, as `data.package.rule`."""
         return tuple(f"data.{self.package}.{rule}" for rule in self.rules if VERDICT_RULE.fullmatch(rule))
 
 
 class PolicySet(NamedTuple):
-    """All modules and data of a run."""
+    """The modules and data that an engine loads together."""
 
     modules: tuple[RegoModule, ...]
     data: dict[str, Any]
 
     @property
     def digest(self) -> str:
-        """A digest over everything that decides: texts, versions and data."""
-        import orjson
-
+        """A digest of everything that affects results: texts, versions and data."""
         parts = hashlib.sha256()
         for module in sorted(self.modules, key=lambda module: (module.package, module.text)):
             parts.update(f"{module.is_v0}\0{module.text}\0".encode())
@@ -77,100 +82,89 @@ class PolicySet(NamedTuple):
 def load_policies(
     root: Path, folders: Sequence[str], data_paths: Sequence[str] = (), include_tests: bool = False
 ) -> PolicySet:
-    """All `.rego` files below the folders (or the files themselves), and data files.
+    """Loads all `.rego` files below folders (or the files themselves), and data files.
 
     Raises:
-        PolicyError: a folder is missing or holds no policy, a file cannot be read, data is no JSON or YAML mapping.
+        PolicyError: a folder is missing or contains no policy, a file cannot be read, or data is not a JSON or YAML
+            mapping.
     """
     modules: list[RegoModule] = []
     for folder in folders:
-        files = _list_files(root / folder, {".rego"})
+        files = _list_existing_files(root / folder, (".rego",), folder)
         if not files and not _has_other_policies(root / folder):
-            raise PolicyError(f"{folder}: no policy there (.rego, .schema.json, YAML); correct `policies.paths`")
-        names = [(_to_relative_name(path, root), path) for path in files]
-        modules.extend(parse_modules([(name, _read_text(path, name)) for name, path in names]))
-    kept = tuple(found for found in modules if include_tests or not found.is_test)
-    merged: dict[str, Any] = {}
-    for name in data_paths:
-        for path in _list_files(root / name, {".json", ".yaml", ".yml"}, name):
-            _merge_data(merged, _read_data(path, _to_relative_name(path, root)), _to_relative_name(path, root))
-    return PolicySet(kept, merged)
+            raise PolicyError(f"{folder}: no policy in it (.rego, .schema.json, YAML); correct `policies.paths`")
+        names = [(policy_files.format_name(path, root), path) for path in files]
+        modules.extend(parse_modules([(name, policy_files.read_text(path, name)) for name, path in names]))
+    selected = tuple(module for module in modules if include_tests or not module.is_test)
+    data: dict[str, Any] = {}
+    for data_path in data_paths:
+        for path in _list_existing_files(root / data_path, documents.EXTENSIONS, data_path):
+            name = policy_files.format_name(path, root)
+            _merge_data(data, policy_files.parse_mapping(policy_files.read_bytes(path, name), name), name)
+    return PolicySet(selected, data)
 
 
 def is_nondeterministic(text: str) -> bool:
-    """Whether a policy may say something else of the same resource another time: by clock, by chance, by network."""
+    """Whether a policy may give another result for the same resource at another time: by clock, chance or network."""
     return NONDETERMINISTIC_CALL.search(text) is not None
 
 
-def _has_other_policies(start: Path) -> bool:
-    """Whether policies of another kind are there, which other engines read."""
-    listed = [path for path in start.rglob("*") if path.suffix in (".json", ".yaml", ".yml") and path.is_file()]
-    return any(".schema." in path.name or OTHER_POLICY_KINDS.search(path.read_bytes()) for path in listed)
+def _has_other_policies(folder: Path) -> bool:
+    """Whether a folder contains policies of other kinds than Rego, which other engines read."""
+    files = policy_files.list_files(folder, documents.EXTENSIONS)
+    return any(".schema." in file.name or OTHER_POLICY_KINDS.search(file.read_bytes()) for file in files)
 
 
-def _to_relative_name(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-
-
-def _list_files(start: Path, suffixes: set[str], name: str = "") -> list[Path]:
-    if start.is_file():
-        return [start]
-    if not start.is_dir():
-        raise PolicyError(f"{name or start}: no such file or folder; correct the config or `--policy`")
-    return sorted(path for path in start.rglob("*") if path.suffix in suffixes and path.is_file())
-
-
-def _read_text(path: Path, name: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{name}: cannot be read: {error}") from error
+def _list_existing_files(start: Path, suffixes: tuple[str, ...], name: str) -> list[Path]:
+    if not start.exists():
+        raise PolicyError(f"{name}: no such file or folder; correct the config or `--policy`")
+    return policy_files.list_files(start, suffixes)
 
 
 def parse_module(text: str, name: str) -> RegoModule:
-    """A module's outline: enough to know what to ask and which Rego version it is, without an engine.
+    """Parses the outline of a module: package, rules, Rego version and metadata; `name` is its name in messages.
 
     Raises:
-        PolicyError: the text names no package.
+        PolicyError: the text has no `package` line.
     """
-    [found] = parse_modules([(name, text)])
-    return found
+    [module] = parse_modules([(name, text)])
+    return module
 
 
 def parse_modules(texts: Sequence[tuple[str, str]]) -> list[RegoModule]:
-    """The outlines of several modules, each with its name.
+    """Parses the outlines of several modules, each given as name and text.
 
     Raises:
-        PolicyError: a text names no package.
+        PolicyError: a text has no `package` line.
     """
-    found = []
-    about = _parse_metadata([text for _, text in texts])
-    for (name, text), metadata in zip(texts, about, strict=True):
+    modules = []
+    metadata_blocks = _parse_metadata([text for _, text in texts])
+    for (name, text), metadata in zip(texts, metadata_blocks, strict=True):
         package = PACKAGE_LINE.search(text)
         if not package:
-            raise PolicyError(f"{name}:1: no `package` line, so no rule in it could be asked; add one")
-        heads, old_bodies, new_words = _parse_outline(text)
-        v0 = old_bodies and not new_words and "import rego.v1" not in text
-        found.append(RegoModule(name, text, package.group(1), tuple(dict.fromkeys(heads)), v0, metadata))
-    return found
+            raise PolicyError(f"{name}:1: no `package` line, so its rules have no name to query; add one")
+        rules, has_v0_bodies, has_v1_keywords = _parse_outline(text)
+        is_v0 = has_v0_bodies and not has_v1_keywords and "import rego.v1" not in text
+        modules.append(RegoModule(name, text, package.group(1), tuple(dict.fromkeys(rules)), is_v0, metadata))
+    return modules
 
 
 def _parse_outline(text: str) -> tuple[list[str], bool, bool]:
-    """Names of the rules; whether a body opens as only v0 allows; whether v1's `if` opens one."""
-    depth, line, heads = 0, "", list[str]()
-    old = new = False
+    """Parses the names of the rules; whether a body opens as only v0 allows; whether a keyword of v1 occurs."""
+    depth, line, rules = 0, "", list[str]()
+    has_v0_bodies = has_v1_keywords = False
     for token in TOKEN.findall(text):
         if token.startswith("#"):
             continue
         if depth == 0 and token == "\n":
-            heads.extend(_parse_rule_name(line))
-            new = new or bool(re.search(r"\b(if|contains)\b", line))
+            rules.extend(_parse_rule_name(line))
+            has_v1_keywords = has_v1_keywords or bool(V1_KEYWORD.search(line))
             line = ""
         elif token == "{":
             if depth == 0:
-                before = line.rstrip()
-                new = new or before.endswith(" if") or bool(re.search(r"\bcontains\b", before))
-                old = old or not (before.endswith((*LITERAL_BEFORE_BRACE, " if")) or not before)
+                head = line.rstrip()
+                has_v1_keywords = has_v1_keywords or head.endswith(" if") or bool(re.search(r"\bcontains\b", head))
+                has_v0_bodies = has_v0_bodies or not (head.endswith((*LITERAL_BEFORE_BRACE, " if")) or not head)
             depth += 1
         elif token in ("}", ")", "]"):
             depth = max(0, depth - 1)
@@ -178,26 +172,28 @@ def _parse_outline(text: str) -> tuple[list[str], bool, bool]:
             depth += 1
         elif depth == 0:
             line += token if not token.startswith(('"', "`")) else '""'
-        if depth > 0 and token in ("{", "[", "(") and depth == 1:
+        if depth == 1 and token in ("{", "[", "("):
             line += " "
-    heads.extend(_parse_rule_name(line))
-    return heads, old, new
+    rules.extend(_parse_rule_name(line))
+    return rules, has_v0_bodies, has_v1_keywords
 
 
 def _parse_rule_name(line: str) -> Iterator[str]:
-    stripped = line.strip()
-    found = RULE_HEAD.match(stripped)
-    if found and found.group(1) not in ("package", "import", "else", "not", "some", "every"):
-        yield found.group(1)
+    head = RULE_HEAD.match(line.strip())
+    if head and head.group(1) not in ("package", "import", "else", "not", "some", "every"):
+        yield head.group(1)
 
 
 def _parse_metadata(texts: Sequence[str]) -> list[dict[str, Any]]:
-    """The first `# METADATA` block of each (https://www.openpolicyagent.org/docs/policy-language#metadata)."""
-    found = []
+    """Parses the first `# METADATA` block of each text.
+
+    Source: https://www.openpolicyagent.org/docs/policy-language#metadata.
+    """
+    blocks = []
     for parsed, failure in documents.parse_all([_extract_metadata_block(text) for text in texts], 1):
         value = documents.to_value(parsed[0]) if parsed and failure is None else {}
-        found.append(value if isinstance(value, dict) else {})
-    return found
+        blocks.append(value if isinstance(value, dict) else {})
+    return blocks
 
 
 def _extract_metadata_block(text: str) -> bytes:
@@ -212,34 +208,25 @@ def _extract_metadata_block(text: str) -> bytes:
     return "\n".join(block).encode()
 
 
-def _read_data(path: Path, name: str) -> dict[str, Any]:
-    try:
-        found, failure = documents.parse(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise PolicyError(f"{name}: cannot be read: {error}") from error
-    if failure is not None:
-        raise PolicyError(f"{name}:{failure[1]}:{failure[2]}: is no JSON or YAML: {failure[0]}")
-    value = documents.to_value(found[0]) if found else None
-    if not isinstance(value, dict):
-        raise PolicyError(f"{name}: policy data must be a mapping at its top")
-    return value
-
-
 def _merge_data(target: dict[str, Any], source: dict[str, Any], name: str) -> None:
     for key, value in source.items():
         if isinstance(target.get(key), dict) and isinstance(value, dict):
             _merge_data(target[key], value, name)
         elif key in target and target[key] != value:
-            raise PolicyError(f"{name}: `{key}` is set to something else by another data file")
+            raise PolicyError(f"{name}: `{key}` has another value in another data file; set it in one of them")
         else:
             target[key] = value
 
 
 def merge_policy_sets(sets: Iterable[PolicySet]) -> PolicySet:
-    """Several sets as one."""
+    """Merges several sets into one.
+
+    Raises:
+        PolicyError: two sets give the same data key different values.
+    """
     modules: list[RegoModule] = []
     data: dict[str, Any] = {}
-    for part in sets:
-        modules.extend(part.modules)
-        _merge_data(data, part.data, "policy data")
+    for policy_set in sets:
+        modules.extend(policy_set.modules)
+        _merge_data(data, policy_set.data, "policy data")
     return PolicySet(tuple(modules), data)

@@ -1,6 +1,6 @@
-"""Rego by a real OPA: started for the run, or a server named by URL; one request carries thousands of resources.
+"""Rego on OPA: a server started for the run, or a remote one; one request carries thousands of resources.
 
-See https://www.openpolicyagent.org/docs/rest-api for the calls.
+Source: https://www.openpolicyagent.org/docs/rest-api.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from opa_client.errors import DeleteDataError, DeletePolicyError, PatchDataError
 from opa_client.opa import OpaClient
 from requests.exceptions import HTTPError, RequestException, Timeout
 
+from gatekeeper.config import Config
 from gatekeeper.engines.rego import regorus_guard
 from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.engines.rego.opa_server import COLLECTOR_PACKAGE, OpaServer, build_collector
 from gatekeeper.errors import PolicyError
-from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
 from gatekeeper.protocols import QueryResult
 
 START_TIMEOUT_SECONDS = 30.0
 LOAD_TIMEOUT_SECONDS = 60.0
 BATCH_SIZE = 2000
-# A rule that ran out of time so often is not asked again: it would do so on every resource.
+# After so many timeouts a rule is not evaluated again: it would time out on every resource.
 MAX_TIMEOUTS = 3
+TIMEOUT_REASON = "took longer than `policies.timeout`"
 
 
 class OpaInput(NamedTuple):
-    """One resource (JSON), its place among the inputs, and the rules that it is asked."""
+    """One resource (JSON), its number among the inputs, and the queries to evaluate on it."""
 
     input_index: int
     json: bytes
@@ -43,115 +44,104 @@ class OpaEngine:
     """Policies loaded into an OPA server.
 
     Args:
-        queries: every rule that may be asked (`data.package.rule`).
-        timeout: seconds that one rule may take on one resource.
-        allowed: builtins that may reach out, by name.
-        url: a running server to use instead of starting one; what is loaded into it is taken away at the end.
-        toolchain: has the OPA to start.
+        queries: every rule that may be evaluated (`data.package.rule`).
+        config: `opa.url` names a running server to use instead of starting one; what is loaded into it is removed at
+            the end. `policies.timeout` is the time of one rule on one resource.
+
+    Raises:
+        PolicyError: a policy does not compile, calls a builtin that is not allowed, or the server does not answer.
+        ToolError: OPA cannot be started.
     """
 
-    def __init__(
-        self,
-        policies: PolicySet,
-        queries: Sequence[str],
-        timeout: float,
-        url: str = "",
-        allowed_builtins: Sequence[str] = (),
-        toolchain: Toolchain = DEFAULT_TOOLCHAIN,
-    ) -> None:
+    def __init__(self, policies: PolicySet, queries: Sequence[str], config: Config) -> None:
         for module in policies.modules:
-            regorus_guard.reject_external_calls(module, allowed_builtins)
-        self._timeout = timeout
+            regorus_guard.reject_external_calls(module, config.builtins)
+        url, collector = config.opa_url, build_collector(queries)
+        self._timeout = config.policy_timeout
         self._timeout_counts: Counter[str] = Counter()
         self._uploaded_modules: list[str] = []
         self._uploaded_data: list[str] = []
-        self._version = "remote" if url else toolchain.get_tool("opa").version
-        self._server = (
-            None if url else OpaServer(toolchain.find("opa"), policies, build_collector(queries), allowed_builtins)
-        )
-        host, port, secure = _parse_url(url) if self._server is None else ("127.0.0.1", self._server.port, False)
-        self._client = OpaClient(host=host, port=port, ssl=secure, timeout=LOAD_TIMEOUT_SECONDS, retries=0)
+        self._version = "remote" if url else config.toolchain.get_tool("opa").version
+        self._server = None if url else OpaServer(config.toolchain.find("opa"), policies, collector, config.builtins)
+        host, port, is_https = _parse_url(url) if self._server is None else ("127.0.0.1", self._server.port, False)
+        self._client = OpaClient(host=host, port=port, ssl=is_https, timeout=LOAD_TIMEOUT_SECONDS, retries=0)
         try:
             self._wait_until_ready(url)
             if url:
-                self._upload(policies, build_collector(queries))
+                self._upload(policies, collector)
         except BaseException:
             self.close()
             raise
 
     @property
     def name(self) -> tuple[str, str]:
-        """For the report."""
+        """See `gatekeeper.protocols.RegoEngine`."""
         return "opa", self._version
 
     def _wait_until_ready(self, url: str) -> None:
         end = time.monotonic() + START_TIMEOUT_SECONDS
-        pause = 0.02
         while not self._client.check_health():
             if self._server and self._server.has_ended:
                 raise PolicyError(f"OPA did not start: {self._server.read_log_tail()}")
             if url or time.monotonic() > end:
-                raise PolicyError(f"OPA at {url or 'loopback'} does not answer; is it running, is the URL right?")
-            time.sleep(pause)
+                raise PolicyError(f"OPA at {url or 'loopback'} does not answer; check that it runs, and its URL")
+            time.sleep(0.02)
 
     def _upload(self, policies: PolicySet, collector: str) -> None:
         modules = [(f"gatekeeper/{number}", module.text, module.path) for number, module in enumerate(policies.modules)]
-        waiting = [*modules, ("gatekeeper/collect", collector, "the collecting policy")]
-        while waiting:
-            refused = [(entry, error) for entry in waiting if (error := self._upload_module(*entry))]
-            # A module may need another that comes later: those are tried again, as long as any is taken.
-            if len(refused) == len(waiting):
+        remaining = [*modules, ("gatekeeper/collect", collector, "the collecting policy")]
+        while remaining:
+            refused = [(entry, error) for entry in remaining if (error := self._upload_module(*entry))]
+            # A module may import one that comes later: refused modules are tried again as long as others succeed.
+            if len(refused) == len(remaining):
                 raise refused[0][1]
-            waiting = [entry for entry, _ in refused]
+            remaining = [entry for entry, _ in refused]
         for name, value in policies.data.items():
             try:
                 self._client.patch_data(quote(name, safe=""), [{"op": "add", "path": "/", "value": value}])
             except (PatchDataError, RequestException, ValueError) as error:
-                raise PolicyError(f"data.{name}: the OPA server does not take it: {_describe_error(error)}") from error
+                raise PolicyError(f"data.{name}: the OPA server refused it: {_describe_error(error)}") from error
             self._uploaded_data.append(name)
 
     def _upload_module(self, name: str, text: str, path: str) -> PolicyError | None:
         try:
-            # The client would rewrite an older Rego by itself; but what judges is what is in the repository.
+            # Without `rego_compat` the client does not rewrite older Rego: what runs is what the repository contains.
             self._client.update_policy_from_string(text, name, rego_compat=False)
         except (RegoParseError, RequestException, ValueError) as error:
             hint = "a server reads one Rego version: v1, or v0 with --v0-compatible"
-            return PolicyError(f"{path}: the OPA server does not take it ({hint}): {_describe_error(error)}")
+            return PolicyError(f"{path}: the OPA server refused it ({hint}): {_describe_error(error)}")
         self._uploaded_modules.append(name)
         return None
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[QueryResult]:
         """See `gatekeeper.protocols.RegoEngine`."""
-        questions = [OpaInput(number, json, tuple(asked)) for number, (json, asked) in enumerate(inputs)]
-        answers: list[QueryResult] = []
-        for start in range(0, len(questions), BATCH_SIZE):
-            answers.extend(self._evaluate_batch(questions[start : start + BATCH_SIZE]))
+        opa_inputs = [OpaInput(number, json, tuple(queries)) for number, (json, queries) in enumerate(inputs)]
+        results: list[QueryResult] = []
+        for start in range(0, len(opa_inputs), BATCH_SIZE):
+            results.extend(self._evaluate_batch(opa_inputs[start : start + BATCH_SIZE]))
         return sorted(
-            answers, key=lambda answer: (answer.input_index, questions[answer.input_index].queries.index(answer.query))
+            results, key=lambda result: (result.input_index, opa_inputs[result.input_index].queries.index(result.query))
         )
 
     def _evaluate_batch(self, inputs: Sequence[OpaInput]) -> Iterator[QueryResult]:
-        """Asks them together; where that fails, in halves, down to the one rule on one resource that is to blame."""
-        for question in inputs:
-            for query in question.queries:
+        """Evaluates inputs together; after a failure in halves, down to the rule and the resource that cause it."""
+        for opa_input in inputs:
+            for query in opa_input.queries:
                 if self._timeout_counts[query] >= MAX_TIMEOUTS:
-                    yield QueryResult(
-                        question.input_index, query, None, "not asked: it took too long on other resources"
-                    )
-        inputs = [self._drop_timed_out(question) for question in inputs]
+                    reason = "not evaluated: it took too long on other resources"
+                    yield QueryResult(opa_input.input_index, query, None, reason)
+        inputs = [self._drop_timed_out(opa_input) for opa_input in inputs]
         try:
             yield from self._send_request(inputs)
-        except Timeout:
-            yield from self._isolate_failure(inputs, "took longer than `policies.timeout`")
-        except HTTPError as error:
-            yield from self._isolate_failure(inputs, _describe_error(error))
+        except (Timeout, HTTPError) as error:
+            yield from self._isolate_failure(inputs, error)
 
     def _drop_timed_out(self, opa_input: OpaInput) -> OpaInput:
         return opa_input._replace(
             queries=tuple(query for query in opa_input.queries if self._timeout_counts[query] < MAX_TIMEOUTS)
         )
 
-    def _isolate_failure(self, inputs: Sequence[OpaInput], reason: str) -> Iterator[QueryResult]:
+    def _isolate_failure(self, inputs: Sequence[OpaInput], error: Timeout | HTTPError) -> Iterator[QueryResult]:
         [first, *others] = inputs
         if others:
             middle = len(inputs) // 2
@@ -161,33 +151,34 @@ class OpaEngine:
             for query in first.queries:
                 yield from self._evaluate_batch([first._replace(queries=(query,))])
         elif first.queries:
-            self._timeout_counts[first.queries[0]] += reason.startswith("took longer")
+            is_timeout = isinstance(error, Timeout)
+            self._timeout_counts[first.queries[0]] += is_timeout
+            reason = TIMEOUT_REASON if is_timeout else _describe_error(error)
             yield QueryResult(first.input_index, first.queries[0], None, reason)
 
     def _send_request(self, inputs: Sequence[OpaInput]) -> list[QueryResult]:
         body = {
-            "resources": [orjson.loads(question.json) for question in inputs],
-            "wanted": [question.queries for question in inputs],
+            "resources": [orjson.loads(opa_input.json) for opa_input in inputs],
+            "wanted": [opa_input.queries for opa_input in inputs],
         }
-        # Many resources together get their time, but not each the most that one may take.
+        # The time grows with the number of resources, but not by the full time of each.
         self._client.timeout = self._timeout * (1 + len(inputs) / 200)
         try:
             reply = self._client.query_rule(input_data=body, package_path=COLLECTOR_PACKAGE, rule_name="answers")
         except (HTTPError, Timeout):
             raise
         except (RequestException, ValueError) as error:
-            gone = self._server is not None
-            raise PolicyError(
-                "OPA ended while it was asked" if gone else f"OPA is gone: {_describe_error(error)}"
-            ) from error
-        return [
-            QueryResult(inputs[place].input_index, query, value, "")
-            for place, query, value in reply.get("result", ())
-            if value != []
-        ]
+            subject = "OPA ended during a request" if self._server else "the connection to OPA failed"
+            raise PolicyError(f"{subject}: {_describe_error(error)}") from error
+        results = []
+        for place, query, value in reply.get("result", ()):
+            opa_input: OpaInput = inputs[place]
+            if value != []:
+                results.append(QueryResult(opa_input.input_index, query, value, ""))
+        return results
 
     def close(self) -> None:
-        """Ends the server that was started, or takes out of a remote one what was put into it."""
+        """Ends the server that was started, or removes from a remote one what was loaded into it."""
         if self._server:
             self._server.close()
         else:
@@ -195,7 +186,7 @@ class OpaEngine:
         self._client.close_connection()
 
     def _unload(self) -> None:
-        """What is left behind on a server that has gone away cannot be helped, and changes no verdict."""
+        """Errors are ignored: what stays on a server that does not answer any more changes no verdict."""
         self._client.timeout = LOAD_TIMEOUT_SECONDS
         with suppress(RequestException, DeletePolicyError, DeleteDataError, ValueError):
             for name in reversed(self._uploaded_modules):
@@ -212,12 +203,12 @@ def _parse_url(url: str) -> tuple[str, int, bool]:
 
 
 def _describe_error(error: Exception) -> str:
-    """What OPA itself says, where its answer is one of its error documents."""
+    """The messages of OPA's error document if the response has one; else the first line of the error."""
     response = getattr(error, "response", None)
     if response is not None:
         try:
-            told = orjson.loads(response.content)
-            return "; ".join(str(part.get("message")) for part in told.get("errors") or [told])
+            document = orjson.loads(response.content)
+            return "; ".join(str(entry.get("message")) for entry in document.get("errors") or [document])
         except (ValueError, AttributeError):
             return f"status {response.status_code}"
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""A real OPA, started for the run: it listens on a loopback port, reaches nothing, and ends with the run."""
+"""An OPA process for one run: it listens on a loopback port, without access to the network, and ends with the run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ COLLECTOR_PACKAGE = "gatekeeper_batch"
 
 
 class OpaServer:
-    """One OPA process with its bundle of policies, and the module that collects their answers.
+    """An OPA process with a bundle of policies and the module that collects their results.
 
     Args:
-        program: the OPA to run.
+        program: the OPA executable.
+        collector: the text of the collecting module, from `build_collector`.
+        allowed_builtins: builtins with access to the network or the environment that policies may call.
 
     Raises:
         PolicyError: a policy does not compile.
@@ -43,21 +45,11 @@ class OpaServer:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 self.port = int(probe.getsockname()[1])
-            command = [
-                program,
-                "run",
-                "--server",
-                "--addr",
-                f"127.0.0.1:{self.port}",
-                "--log-level",
-                "error",
-                "--skip-version-check",
-                "--bundle",
-                bundle,
-            ]
+            address = f"127.0.0.1:{self.port}"
+            options = ["--addr", address, "--log-level", "error", "--skip-version-check", "--bundle", str(bundle)]
             with self._log_path.open("wb") as log:
                 self._process = subprocess.Popen(
-                    [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    [str(program), "run", "--server", *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log
                 )
         except BaseException:
             self.close()
@@ -69,11 +61,11 @@ class OpaServer:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process is gone, though nobody closed it."""
+        """Whether the process ended without `close`."""
         return self._process is not None and self._process.poll() is not None
 
     def read_log_tail(self) -> str:
-        """The end of the process's log."""
+        """Reads the last 2000 characters of the log of the process."""
         return self._log_path.read_text("utf-8", "replace").strip()[-2000:]
 
     def close(self) -> None:
@@ -89,7 +81,7 @@ class OpaServer:
 
 
 def build_collector(queries: Sequence[str]) -> str:
-    """A module that asks every resource its rules, so that one request carries all of them."""
+    """Builds a module that evaluates all queries on all resources, so that one request carries them."""
     lines = [f"package {COLLECTOR_PACKAGE}", "", "import rego.v1", ""]
     for query in dict.fromkeys(queries):
         lines += [
@@ -103,7 +95,7 @@ def build_collector(queries: Sequence[str]) -> str:
 
 
 def write_bundle(bundle: Path, policies: PolicySet, collector: str) -> None:
-    """Policies and the module that collects, as a bundle in a new folder."""
+    """Writes policies and the collecting module as a bundle into a new folder."""
     bundle.mkdir()
     versions = {}
     for number, module in enumerate(policies.modules):
@@ -117,24 +109,25 @@ def write_bundle(bundle: Path, policies: PolicySet, collector: str) -> None:
 
 
 def _check_bundle(program: Path, bundle: Path, policies: PolicySet, allowed_builtins: Sequence[str]) -> None:
-    """Compiles before the server starts: `opa run` takes no capabilities, and its log is no message for people."""
-    able = bundle.parent / "capabilities.json"
-    able.write_bytes(_build_capabilities(program, allowed_builtins))
-    code, _, words = run_command([program, "check", "--bundle", bundle, "--capabilities", able], CHECK_TIMEOUT_SECONDS)
+    """Compiles before the server starts: `opa run` has no `--capabilities`, and its log is hard to read."""
+    capabilities = bundle.parent / "capabilities.json"
+    capabilities.write_bytes(_build_capabilities(program, allowed_builtins))
+    command: list[str | Path] = [program, "check", "--bundle", bundle, "--capabilities", capabilities]
+    code, _, errors = run_command(command, CHECK_TIMEOUT_SECONDS)
     if code != 0:
         for number, module in enumerate(policies.modules):
-            words = words.replace(f"{bundle}/{number}.rego", module.path)
-        raise PolicyError(f"a policy does not compile: {words.strip()[:2000]}")
+            errors = errors.replace(f"{bundle}/{number}.rego", module.path)
+        raise PolicyError(f"a policy does not compile: {errors.strip()[:2000]}")
 
 
 def _build_capabilities(program: Path, allowed_builtins: Sequence[str]) -> bytes:
-    """Everything that this OPA can do, less what reaches out of it."""
-    code, out, words = run_command([program, "capabilities", "--current"], CHECK_TIMEOUT_SECONDS)
+    """The capabilities of this OPA without the builtins that access the network or the environment."""
+    code, out, errors = run_command([program, "capabilities", "--current"], CHECK_TIMEOUT_SECONDS)
     if code != 0:
-        raise ToolError(f"opa capabilities failed: {words.strip()}")
-    able = orjson.loads(out)
+        raise ToolError(f"opa capabilities failed: {errors.strip()}")
+    capabilities = orjson.loads(out)
     forbidden = set(EXTERNAL_BUILTINS) - set(allowed_builtins)
-    able["builtins"] = [builtin for builtin in able["builtins"] if builtin["name"] not in forbidden]
+    capabilities["builtins"] = [builtin for builtin in capabilities["builtins"] if builtin["name"] not in forbidden]
     if not set(allowed_builtins) & set(EXTERNAL_BUILTINS):
-        able["allow_net"] = []
-    return orjson.dumps(able)
+        capabilities["allow_net"] = []
+    return orjson.dumps(capabilities)

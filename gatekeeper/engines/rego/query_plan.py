@@ -1,4 +1,4 @@
-"""What is asked: the library's rules that a config chooses, and the repository's own, with all that they need."""
+"""Selects the rules of a run: those of the library that the config selects, and the repository's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatekeeper.model import TERRAFORM_KIND, Severity
 
 
 class RuleQuery(NamedTuple):
-    """One rule as it is asked: name in reports, severity, remedy, and the kinds that it judges (none: all of them)."""
+    """A rule to evaluate: its name in reports, severity, remedy, and the kinds that it judges (all if empty)."""
 
     name: str
     severity: Severity
@@ -24,10 +24,10 @@ class RuleQuery(NamedTuple):
 
 
 class QueryPlan(NamedTuple):
-    """All rules of a run, by query, and what the engine must load for them.
+    """The rules of a run by query, and what the engine must load for them.
 
     Attributes:
-        exception_queries: what asks for a package's exceptions, by package.
+        exception_queries: the query for the exceptions of a package (a conftest feature), by package.
     """
 
     rules: dict[str, RuleQuery]
@@ -36,44 +36,49 @@ class QueryPlan(NamedTuple):
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """Everything that may be asked."""
+        """All queries that may be evaluated."""
         return (*self.rules, *self.exception_queries.values())
 
 
 def build_plan(config: Config, repository_policies: PolicySet) -> QueryPlan:
-    """The library's rules that the config chooses, and the repository's own."""
-    asked: dict[str, RuleQuery] = {}
+    """Builds the plan for a config and the policies of the repository.
+
+    Raises:
+        PolicyError: the config gives a rule an unknown severity.
+        UsageError: the config names a library rule that does not exist.
+    """
+    rules: dict[str, RuleQuery] = {}
     sets = [repository_policies]
     if config.library != "off" or config.enable:
-        found, everything = library.load_rules()
-        chosen = library.select_rules(found, config.library, config.enable, config.disable)
-        modules = {rule.module.path for rule in chosen}
-        helpers = (module for module in everything.modules if not module.path.endswith("/rule.rego"))
-        kept = (*helpers, *(module for module in everything.modules if module.path in modules))
-        sets += [PolicySet(kept, everything.data), build_cluster_data(config)]
-        for rule in chosen:
+        library_rules, library_policies = library.load_rules()
+        selected = library.select_rules(library_rules, config.library, config.enable, config.disable)
+        paths = {rule.module.path for rule in selected}
+        helpers = (module for module in library_policies.modules if not module.path.endswith(f"/{library.RULE_FILE}"))
+        modules = (*helpers, *(module for module in library_policies.modules if module.path in paths))
+        sets += [PolicySet(modules, library_policies.data), build_cluster_data(config)]
+        for rule in selected:
             severity = config.severity.get(rule.name, rule.severity)
-            asked[rule.query] = RuleQuery(rule.name, _parse_severity(severity), rule.remedy, rule.kinds, rule.module)
-    judging = [
+            rules[rule.query] = RuleQuery(rule.name, _parse_severity(severity), rule.remedy, rule.kinds, rule.module)
+    judging_modules = [
         module for module in repository_policies.modules if not config.namespaces or module.package in config.namespaces
     ]
-    for module in judging:
+    for module in judging_modules:
         for query in module.list_queries():
             name = query.rpartition(".")[2]
             severity = loader.SEVERITY_BY_PREFIX[name.split("_")[0]]
             kinds = (TERRAFORM_KIND,) if is_for_terraform(module.package, config) else ()
-            asked[query] = RuleQuery(f"{module.package}/{name}", _parse_severity(severity), "", kinds, module)
-    exceptions = {module.package: module.exception_query for module in judging if module.exception_query}
-    return QueryPlan(asked, loader.merge_policy_sets(sets), exceptions)
+            rules[query] = RuleQuery(f"{module.package}/{name}", _parse_severity(severity), "", kinds, module)
+    exceptions = {module.package: module.exception_query for module in judging_modules if module.exception_query}
+    return QueryPlan(rules, loader.merge_policy_sets(sets), exceptions)
 
 
 def is_for_terraform(package: str, config: Config) -> bool:
-    """Whether the rules of a package judge Terraform, and nothing else: by its name, or by a name that it is below."""
+    """Whether the rules of a package judge only Terraform: `policies.terraform` names it or a package around it."""
     return any(package == name or package.startswith(f"{name}.") for name in config.terraform)
 
 
 def build_cluster_data(config: Config) -> PolicySet:
-    """What rules may ask about the cluster: `data.gatekeeper.kubernetes`, its version."""
+    """Builds the data about the cluster for rules: `data.gatekeeper.kubernetes` is its version."""
     return PolicySet((), {"gatekeeper": {"kubernetes": config.kubernetes}})
 
 

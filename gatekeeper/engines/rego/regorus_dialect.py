@@ -1,6 +1,6 @@
-"""Rego in the words that the embedded engine takes: the same rules, written so that it reads them as OPA does.
+"""Rewrites Rego for the embedded engine, so that it evaluates the rules as OPA does.
 
-Every change keeps each line where it is. What cannot be said in other words is refused by `guard`.
+Every rewrite keeps each line where it is. What no rewrite can express is refused by `regorus_guard`.
 """
 
 from __future__ import annotations
@@ -8,18 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from gatekeeper.engines.rego.regorus_guard import blank_literals
+from gatekeeper.engines.rego.rego_text import CLOSING_BRACKETS, OPENING_BRACKETS, blank_literals, scan_level
 
-# `x = set[x]` on a line of its own: the engine will not unify a variable with its own lookup.
+# `x = set[x]` on a line of its own: the engine does not unify a variable with its own lookup.
 SELF_LOOKUP = re.compile(r"^([ \t]*)([A-Za-z_]\w*) = ([A-Za-z_][\w.]*)\[\2\][ \t]*$", re.MULTILINE)
-# `} {`: one more body of the same rule, as v0 has it; the engine takes it for an `else`.
+# `} {`: another body of the same rule in Rego v0; the engine takes it for an `else`.
 ADDITIONAL_BODY = re.compile(r"\}\s*\{")
 TERM_END = re.compile(r"[\w\])}\"]\s*\n\s*$")
 IMPORT_LINE = re.compile(r"^\s*import\s+\S*?(\w+)(?:\s+as\s+(\w+))?\s*$", re.MULTILINE)
 FUNCTION_CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\(")
 FIELD_ACCESS = re.compile(r"([A-Za-z_]\w*)((?:\.\w+)+)")
 
-# What the embedded engine says where `some ... in` meets a text, a number or null; OPA takes the rule as undefined.
+# The engine's error for `some ... in` on a string, a number or null, where OPA takes the rule as undefined. The engine
+# has no error codes: this text of the pinned regorus version is all that tells the case; a test fails if it changes.
 NOT_A_COLLECTION_ERROR = "`some .. in collection` expects"
 SOME_IN = re.compile(r"\bsome\s+[^\n;{}]*?\s+in\b")
 ITEMS_FUNCTION = "data.gatekeeper_each.items"
@@ -34,11 +35,13 @@ items(x) := x if is_object(x)
 
 items(x) := x if is_set(x)
 """
+# Start, end and replacement.
 TextEdit = tuple[int, int, str]
+MAX_LINE_GAP = 200
 
 
 def rewrite(text: str) -> str:
-    """The same rules in the words that the embedded engine takes."""
+    """Rewrites a module for the embedded engine."""
     text = SELF_LOOKUP.sub(r"\1\3[\2] == \2", text)
     code = blank_literals(text)
     return _apply_edits(
@@ -47,106 +50,92 @@ def rewrite(text: str) -> str:
 
 
 def rewrite_leniently(text: str) -> str:
-    """As `taken`, and each `some ... in collection` takes nothing from what is no collection, where OPA says so too."""
+    """Like `rewrite`, and `some x in y` yields nothing if `y` is not a collection, as in OPA."""
     text = rewrite(text)
     code = blank_literals(text)
-    cuts: list[TextEdit] = []
-    for found in SOME_IN.finditer(code):
-        end = _find_term_end(code, found.end())
-        if code[found.end() : end].strip():
-            cuts += [(found.end(), found.end(), f" {ITEMS_FUNCTION}("), (end, end, ")")]
-    return _apply_edits(text, cuts)
+    edits: list[TextEdit] = []
+    for some_in in SOME_IN.finditer(code):
+        end = _find_term_end(code, some_in.end())
+        if code[some_in.end() : end].strip():
+            edits += [(some_in.end(), some_in.end(), f" {ITEMS_FUNCTION}("), (end, end, ")")]
+    return _apply_edits(text, edits)
 
 
 def _apply_edits(text: str, edits: Sequence[TextEdit]) -> str:
-    for start, end, more in sorted(edits, reverse=True):
-        text = text[:start] + more + text[end:]
+    for start, end, replacement in sorted(edits, reverse=True):
+        text = text[:start] + replacement + text[end:]
     return text
 
 
 def _repeat_rule_heads(text: str, code: str) -> Iterator[TextEdit]:
-    """Each further body of a rule gets the rule's head."""
+    """Gives each additional body of a rule the head of the rule."""
     depth, head, start, is_body = 0, "", 0, False
-    for at, letter in enumerate(code):
-        if letter in "([{":
+    for position, letter in enumerate(code):
+        if letter in OPENING_BRACKETS:
             if letter == "{" and not depth:
-                before = code[start:at].strip()
-                # What an `=` stands before is the rule's value.
+                before = code[start:position].strip()
+                # After `=` the braces are the value of the rule.
                 is_body = not before.endswith("=")
                 if is_body and before:
-                    head = text[at - len(code[start:at].lstrip()) : at].strip()
+                    head = text[position - len(code[start:position].lstrip()) : position].strip()
                 elif is_body and head and ADDITIONAL_BODY.match(code, start - 1):
-                    yield at, at, f"{head} "
+                    yield position, position, f"{head} "
             depth += 1
-        elif letter in ")]}":
+        elif letter in CLOSING_BRACKETS:
             depth = max(0, depth - 1)
-            start = at + 1 if letter == "}" and not depth and is_body else start
-        elif letter == "\n" and not depth and code[start:at].strip():
-            start = at + 1
+            start = position + 1 if letter == "}" and not depth and is_body else start
+        elif letter == "\n" and not depth and code[start:position].strip():
+            start = position + 1
 
 
 def _separate_expressions(code: str) -> Iterator[TextEdit]:
-    """A line in a body that begins with a bracket is an expression of its own, no call of what stands before it."""
+    """Ends the expression before a line that begins with `(`: the line is not the arguments of a call."""
     open_brackets: list[str] = []
-    for at, letter in enumerate(code):
+    for position, letter in enumerate(code):
         if letter == "(" and open_brackets[-1:] == ["{"]:
-            before = TERM_END.search(code, max(0, at - 200), at)
-            if before:
-                yield before.start() + 1, before.start() + 1, ";"
-        if letter in "([{":
+            term = TERM_END.search(code, max(0, position - MAX_LINE_GAP), position)
+            if term:
+                yield term.start() + 1, term.start() + 1, ";"
+        if letter in OPENING_BRACKETS:
             open_brackets.append(letter)
-        elif letter in ")]}" and open_brackets:
+        elif letter in CLOSING_BRACKETS and open_brackets:
             open_brackets.pop()
 
 
 def _guard_ignored_arguments(code: str) -> Iterator[TextEdit]:
-    """OPA does not look at an argument that a function ignores (`_`): there a missing field does not stop the call.
+    """Gives null for a missing field in an argument that some definition of the function ignores (`_`).
 
-    So a field given as an argument that some definition ignores is given as null where it is missing.
+    OPA does not evaluate an ignored argument, so there a missing field does not make the call undefined.
     """
     ignored: dict[str, set[int]] = {}
-    calls = [(found, _find_arguments(code, found.end())) for found in FUNCTION_CALL.finditer(code)]
-    for found, arguments in calls:
-        if found.start() == 0 or code[found.start() - 1] == "\n":
-            places = {number for number, (start, end) in enumerate(arguments) if code[start:end].strip() == "_"}
-            ignored.setdefault(found.group(1), set()).update(places)
-    outside = {"input", "data", *(alias or name for name, alias in IMPORT_LINE.findall(code))}
-    for found, arguments in calls:
+    calls = [(call, _find_arguments(code, call.end())) for call in FUNCTION_CALL.finditer(code)]
+    for call, arguments in calls:
+        is_definition = call.start() == 0 or code[call.start() - 1] == "\n"
+        if is_definition:
+            numbers = {number for number, (start, end) in enumerate(arguments) if code[start:end].strip() == "_"}
+            ignored.setdefault(call.group(1), set()).update(numbers)
+    documents = {"input", "data", *(alias or name for name, alias in IMPORT_LINE.findall(code))}
+    for call, arguments in calls:
         for number, (start, end) in enumerate(arguments):
             field = FIELD_ACCESS.fullmatch(code[start:end].strip())
-            if number in ignored.get(found.group(1), ()) and field and field.group(1) not in outside:
+            if number in ignored.get(call.group(1), ()) and field and field.group(1) not in documents:
                 path = ", ".join(f'"{step}"' for step in field.group(2)[1:].split("."))
                 yield start, end, f" object.get({field.group(1)}, [{path}], null)"
 
 
 def _find_arguments(code: str, start: int) -> list[tuple[int, int]]:
-    """Where each argument of a call begins and ends; the call's bracket opens before `start`."""
-    depth, begin, found = 0, start, list[tuple[int, int]]()
-    for at in range(start, len(code)):
-        letter = code[at]
-        if letter in "([{":
-            depth += 1
-        elif letter in ")]}" and depth:
-            depth -= 1
-        elif letter in ")," and not depth:
-            found.append((begin, at))
-            begin = at + 1
-            if letter == ")":
-                break
-    return found
+    """Finds start and end of each argument of a call; `start` is the position after the call's bracket."""
+    arguments = []
+    for position, letter in scan_level(code, start):
+        if letter in "),":
+            arguments.append((start, position))
+            start = position + 1
+    return arguments
 
 
 def _find_term_end(code: str, start: int) -> int:
-    """Where the expression that starts there ends: at its line, its bracket, a `;` or a `with`."""
-    depth = 0
-    for at in range(start, len(code)):
-        letter = code[at]
-        if letter in "([{":
-            depth += 1
-        elif letter in ")]}":
-            depth -= 1
-            if depth < 0:
-                return at
-        elif not depth and (letter in ";\n" or code.startswith(" with ", at)):
-            return at
+    """Finds the end of the expression that starts there: the end of its line or bracket, a `;` or a `with`."""
+    for position, letter in scan_level(code, start):
+        if letter in ";\n" or letter in CLOSING_BRACKETS or code.startswith(" with ", position):
+            return position
     return len(code)

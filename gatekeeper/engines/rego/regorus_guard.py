@@ -1,7 +1,7 @@
-"""What the embedded engine must not be asked: Rego that it would answer otherwise than OPA, without a word.
+"""Refuses Rego that the embedded engine would silently evaluate in another way than OPA.
 
-Most of what the engine lacks it refuses itself. The rest was found with OPA's own conformance cases, which run in the
-tests; docs/rego.md lists what is left. A policy that needs any of this runs with `engine: opa`.
+Most of what the engine does not support it refuses itself. The differences here were found with OPA's own conformance
+cases, which run in the tests; docs/rego.md lists them. A policy that needs such a feature runs with `engine: opa`.
 """
 
 from __future__ import annotations
@@ -10,92 +10,81 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gatekeeper.engines.rego.loader import RegoModule
+from gatekeeper.engines.rego.rego_text import blank_literals, scan_level
 from gatekeeper.errors import PolicyError
 
-STRINGS_AND_COMMENTS = re.compile(r'"(?:\\.|[^"\\\n])*"|`[^`]*`|#[^\n]*')
 DIFFERING_BUILTINS = {
-    "json.is_valid": "answers undefined, not false, for what is no text",
-    "json.match_schema": "words its errors in another way",
-    "json.verify_schema": "words its errors in another way",
+    "json.is_valid": "is undefined, not false, for a value that is not a string",
+    "json.match_schema": "has other error messages",
+    "json.verify_schema": "has other error messages",
     "numbers.range_step": "refuses steps of more than 64 bits",
     "strings.count": "counts overlapping matches",
     "strings.replace_n": "replaces in another order",
-    "time.parse_duration_ns": "knows no days, weeks and years",
-    "yaml.is_valid": "answers undefined, not false, for what is no text",
+    "time.parse_duration_ns": "does not support days, weeks and years",
+    "yaml.is_valid": "is undefined, not false, for a value that is not a string",
 }
-# Patterns over a module whose texts and comments are blanked out, and what is wrong with what they find.
+# Patterns over a module without strings and comments, and what differs where they match.
 DIFFERING_FORMS = (
-    (re.compile(r"=\s*walk\("), "`= walk(x)` finds nothing in it; write `walk(x, [path, value])`"),
-    (re.compile(r"\bimport\s+future\.keywords\.not\b"), "`not` with a body is unknown to it"),
-    (re.compile(r"(?<![\w.])\d+(?:\.\d+)?[eE][-+]?\d+"), "it prints numbers with an exponent in another way"),
+    (re.compile(r"=\s*walk\("), "`= walk(x)` yields nothing; write `walk(x, [path, value])`"),
+    (re.compile(r"\bimport\s+future\.keywords\.not\b"), "`not` with a body is not supported"),
+    (re.compile(r"(?<![\w.])\d+(?:\.\d+)?[eE][-+]?\d+"), "numbers with an exponent are printed in another way"),
 )
 EMPTY_GLOB_ALTERNATIVE = re.compile(r"\bglob\.match\(\s*[\"`][^\"`]*(?:\{,|,,|,\})")
 IN_OPERATOR = re.compile(r"\bin\b")
 DECLARATION = re.compile(r"\b(some|every)\b")
-
-
-# What reaches out of an evaluation; off in every engine unless the config names it in `policies.builtins`.
+# Builtins that access the network or the environment: off in every engine unless `policies.builtins` names them.
 EXTERNAL_BUILTINS = ("http.send", "net.lookup_ip_addr", "opa.runtime")
 
 
 def reject_external_calls(module: RegoModule, allowed_builtins: Sequence[str]) -> None:
-    """Refuses a module that would reach out of its evaluation.
+    """Refuses a module that calls a builtin with access to the network or the environment.
 
     Raises:
         PolicyError: with the file, the line, and the setting that allows it.
     """
     code = blank_literals(module.text)
     for name in EXTERNAL_BUILTINS:
-        found = re.search(rf"(?<![\w.]){re.escape(name)}\b", code)
-        if found and name not in allowed_builtins:
-            line = code.count("\n", 0, found.start()) + 1
-            what = f"`{name}` reaches out of the policy: remove it, or name it in `policies.builtins`"
-            raise PolicyError(f"{module.path}:{line}: {what}")
+        call = re.search(rf"(?<![\w.]){re.escape(name)}\b", code)
+        if call and name not in allowed_builtins:
+            line = code.count("\n", 0, call.start()) + 1
+            reason = f"`{name}` accesses the network or the environment: remove it, or allow it in `policies.builtins`"
+            raise PolicyError(f"{module.path}:{line}: {reason}")
 
 
 def reject_differences(module: RegoModule) -> None:
-    """Refuses a module that the embedded engine would silently get wrong.
+    """Refuses a module that the embedded engine would silently evaluate in another way than OPA.
 
     Raises:
-        PolicyError: with the file, the line, what it is and what to do.
+        PolicyError: with the file, the line, the difference and what to do.
     """
-    for at, what in sorted(_find_differences(module.text)):
-        line = module.text.count("\n", 0, at) + 1
-        raise PolicyError(f"{module.path}:{line}: the embedded engine would differ from OPA: {what}; set `engine: opa`")
-
-
-def blank_literals(text: str) -> str:
-    """The text with everything in quotes and all comments as blanks, so that each place stays what it is."""
-    return STRINGS_AND_COMMENTS.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), text)
+    for position, reason in sorted(_find_differences(module.text)):
+        line = module.text.count("\n", 0, position) + 1
+        raise PolicyError(f"{module.path}:{line}: the embedded engine differs from OPA: {reason}; set `engine: opa`")
 
 
 def _find_differences(text: str) -> Iterator[tuple[int, str]]:
     code = blank_literals(text)
-    for name, why in DIFFERING_BUILTINS.items():
-        for found in re.finditer(rf"(?<![\w.]){re.escape(name)}\(", code):
-            yield found.start(), f"`{name}` {why}"
-    for pattern, why in DIFFERING_FORMS:
-        for found in pattern.finditer(code):
-            yield found.start(), why
-    for found in EMPTY_GLOB_ALTERNATIVE.finditer(text):
-        yield found.start(), "`glob.match` takes no empty alternative"
-    for found in IN_OPERATOR.finditer(code):
-        if _is_key_value_pair(code[: found.start()]):
-            yield found.start(), "a test of a key and its value (`k, v in x`) is never true for sets"
+    for name, difference in DIFFERING_BUILTINS.items():
+        for call in re.finditer(rf"(?<![\w.]){re.escape(name)}\(", code):
+            yield call.start(), f"`{name}` {difference}"
+    for pattern, difference in DIFFERING_FORMS:
+        for match in pattern.finditer(code):
+            yield match.start(), difference
+    for match in EMPTY_GLOB_ALTERNATIVE.finditer(text):
+        yield match.start(), "`glob.match` does not support empty alternatives"
+    for match in IN_OPERATOR.finditer(code):
+        if _is_key_value_pair(code[: match.start()]):
+            yield match.start(), "a membership test of a key and a value (`k, v in x`) is never true for sets"
 
 
 def _is_key_value_pair(code_before: str) -> bool:
-    """Whether two terms stand before an `in`, which no `some` or `every` declares, and which are no arguments."""
-    depth, comma, at = 0, False, len(code_before)
-    while at > 0 and (depth or code_before[at - 1] not in ";{|=\n"):
-        at -= 1
-        letter = code_before[at]
-        if letter in ")]}":
-            depth += 1
-        elif letter in "([{":
-            depth -= 1
-            if depth < 0:
-                return False
-        elif letter == "," and not depth:
-            comma = True
-    return comma and not DECLARATION.search(code_before, at)
+    """Whether two terms stand before an `in` that neither `some` nor `every` declares and that are not arguments."""
+    start, has_comma = 0, False
+    for position, letter in scan_level(code_before, len(code_before) - 1, -1):
+        if letter in "([":
+            return False
+        if letter in ";{|=\n":
+            start = position + 1
+            break
+        has_comma = has_comma or letter == ","
+    return has_comma and not DECLARATION.search(code_before, start)

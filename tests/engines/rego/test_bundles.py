@@ -145,16 +145,16 @@ def test_a_bundle_that_opa_signed_judges_with_its_data(repository: Repository, s
     digest = pulled(bundle.parent, bundle)
     assert [one.message for one in judged(repository, bundle, digest, f", key: '{ours}'").findings] == ["of shop"]
     assert [one.message for one in judged(repository, bundle, digest).findings] == ["of shop"]
-    assert "it is not by this key" in refused(judged(repository, bundle, digest, f", key: '{theirs}'"))
+    assert "signed by another key" in refused(judged(repository, bundle, digest, f", key: '{theirs}'"))
 
 
 @needs("opa")
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("edit", "is another than the one that was signed"),
+        ("edit", "was changed after it was signed"),
         ("add", "more.rego is not signed"),
-        ("drop", "was signed, and is gone"),
+        ("drop", "the signed file team.rego is missing"),
         ("unsign", "is not signed, but the config names a key"),
     ],
 )

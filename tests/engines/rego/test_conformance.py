@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gatekeeper.config import Config
 from gatekeeper.engines.rego.embedded import RegorusEngine
 from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.engines.rego.opa import OpaEngine
@@ -67,6 +68,8 @@ def test_the_embedded_engine_agrees_with_opa_or_refuses(folder: Path, version: i
 def test_a_real_opa_is_asked_without_a_loss(folder: Path, version: int) -> None:
     """The same cases through the product's own way to OPA: JSON both ways, one request for all."""
     with running_opa(*(["--v0-compatible"] if version == 0 else [])) as url:
-        counted, differing = tally(folder, version, lambda loaded, query: OpaEngine(loaded, (query,), 5, url))
+        counted, differing = tally(
+            folder, version, lambda loaded, query: OpaEngine(loaded, (query,), Config(opa_url=url))
+        )
     assert {note.partition(": ")[0] for note in differing} == {STRICT}, differing
     assert row("opa", version, counted) in DOCS.read_text(encoding="utf-8"), counted

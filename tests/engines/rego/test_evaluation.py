@@ -197,7 +197,7 @@ def test_policies_cannot_reach_out(tmp_path: Path, engine: str, builtin: str) ->
 def test_a_killed_opa_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.rego").write_text('package a\nimport rego.v1\ndeny contains "x" if input\n')
     plan = query_plan.build_plan(Config(library="off"), loader.load_policies(tmp_path, ["."]))
-    engine = OpaEngine(plan.policies, tuple(plan.rules), 2)
+    engine = OpaEngine(plan.policies, tuple(plan.rules), Config(policy_timeout=2))
     server = engine._server
     assert server and server._process
     server._process.kill()
@@ -250,10 +250,10 @@ def test_a_server_of_ones_own_is_used_and_left_as_it_was(tmp_path: Path) -> None
     (tmp_path / "data.json").write_text('{"words": ["x", "y"]}')
     plan = query_plan.build_plan(Config(library="off"), loader.load_policies(tmp_path, ["."], ["data.json"]))
     with running_opa() as url:
-        engine = OpaEngine(plan.policies, tuple(plan.rules), 2, url)
+        engine = OpaEngine(plan.policies, tuple(plan.rules), Config(policy_timeout=2, opa_url=url))
         findings, gaps = rego.evaluate_resources(resources(), plan, engine)
         engine.close()
-        again = OpaEngine(PolicySet((), {}), (), 2, url)
+        again = OpaEngine(PolicySet((), {}), (), Config(policy_timeout=2, opa_url=url))
         left = again._client.get_policies_list(), again._client.get_data("")
         again.close()
     assert [found.message for found in findings] == ["x"] and not gaps
@@ -263,6 +263,6 @@ def test_a_server_of_ones_own_is_used_and_left_as_it_was(tmp_path: Path) -> None
 @needs("opa")
 def test_an_address_where_no_opa_is_gets_a_clear_message() -> None:
     with pytest.raises(PolicyError, match="does not answer"):
-        OpaEngine(PolicySet((), {}), (), 2, "http://127.0.0.1:1")
+        OpaEngine(PolicySet((), {}), (), Config(opa_url="http://127.0.0.1:1"))
     with pytest.raises(PolicyError, match="must look like"):
-        OpaEngine(PolicySet((), {}), (), 2, "localhost:8181")
+        OpaEngine(PolicySet((), {}), (), Config(opa_url="localhost:8181"))
