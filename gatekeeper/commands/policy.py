@@ -72,7 +72,7 @@ def policy(arguments: list[str]) -> int:
 def _pull_bundles(sources: Sequence[str]) -> int:
     """Fetches the bundles of the config, or those named, and prints their digests."""
     from gatekeeper.engines.rego import bundles
-    from gatekeeper.engines.rego.bundles import Bundle
+    from gatekeeper.engines.rego.bundle_files import Bundle
 
     root = config.find_root(Path.cwd())
     named = [Bundle(source, "", "") for source in sources]

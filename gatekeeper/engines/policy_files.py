@@ -26,13 +26,15 @@ def format_name(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def read_bytes(path: Path, name: str) -> bytes:
+def read_bytes(path: Path, name: str, max_bytes: int | None = None) -> bytes:
     """Reads a file; `name` is its name in messages.
 
     Raises:
-        PolicyError: the file cannot be read.
+        PolicyError: the file cannot be read, or is larger than `max_bytes`.
     """
     try:
+        if max_bytes is not None and path.stat().st_size > max_bytes:
+            raise PolicyError(f"{name}: larger than {max_bytes >> 20} MB")
         return path.read_bytes()
     except OSError as error:
         raise PolicyError(f"{name}: cannot be read: {error.strerror or error}") from error

@@ -12,7 +12,7 @@ import pytest
 
 from gatekeeper import config
 from gatekeeper.engines.rego import bundles
-from gatekeeper.engines.rego.bundles import Bundle
+from gatekeeper.engines.rego.bundle_files import Bundle
 from gatekeeper.gate import pipeline
 from gatekeeper.host import git_history, git_state
 from gatekeeper.model import Finding

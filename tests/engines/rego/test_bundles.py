@@ -9,7 +9,7 @@ import pytest
 
 from gatekeeper.config import CONFIG_FILE
 from gatekeeper.engines.rego import bundles
-from gatekeeper.engines.rego.bundles import Bundle
+from gatekeeper.engines.rego.bundle_files import Bundle
 from gatekeeper.errors import ToolError
 from gatekeeper.host import toolchain
 from gatekeeper.host.process import run_command
@@ -67,7 +67,7 @@ def test_a_folder_judges_as_long_as_it_is_what_was_pinned(repository: Repository
     digest = pulled(team, team)
     assert [one.message for one in judged(repository, team, digest).findings] == ["of shop"]
     (team / "team.rego").write_text(RULE.replace("data.team.name", '"shop"').replace("Service", "Pod"))
-    assert "is another bundle than its pin says" in refused(judged(repository, team, digest))
+    assert "which differs from its pin" in refused(judged(repository, team, digest))
     (team / "more.yaml").write_text("")
     assert pulled(team, team) != digest
 
@@ -155,7 +155,7 @@ def test_a_bundle_that_opa_signed_judges_with_its_data(repository: Repository, s
         ("edit", "was changed after it was signed"),
         ("add", "more.rego is not signed"),
         ("drop", "the signed file team.rego is missing"),
-        ("unsign", "is not signed, but the config names a key"),
+        ("unsign", "not signed, but the config names a key"),
     ],
 )
 def test_a_bundle_that_somebody_changed_is_refused(
@@ -185,10 +185,10 @@ def test_a_bundle_that_somebody_changed_is_refused(
         ("x", "", "", "needs a digest"),
         ("gone", f"sha256:{'0' * 64}", "", "no such folder"),
         ("gone.tar.gz", f"sha256:{'0' * 64}", "", "cannot be read"),
-        ("x", f"sha256:{'0' * 64}", ", key: a", "takes no `key`"),
-        ("x", f"sha256:{'0' * 64}", ", keys: a", "knows no `keys`"),
+        ("x", f"sha256:{'0' * 64}", ", key: a", "remove the `key`"),
+        ("x", f"sha256:{'0' * 64}", ", keys: a", "unknown field `keys`"),
         ("git+x", f"sha256:{'0' * 64}", "", "must look like"),
-        ("git+.@--upload-pack=x", f"sha256:{'0' * 64}", "", "does not give this revision"),
+        ("git+.@--upload-pack=x", f"sha256:{'0' * 64}", "", "Git cannot read this revision"),
     ],
 )
 def test_a_malformed_entry_is_told(repository: Repository, source: str, digest: str, more: str, told: str) -> None:
@@ -198,4 +198,4 @@ def test_a_malformed_entry_is_told(repository: Repository, source: str, digest: 
 def test_a_file_that_is_no_bundle_is_told(repository: Repository, tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     path.write_bytes(b"no archive")
-    assert "is no bundle that can be unpacked" in refused(judged(repository, path, pulled(tmp_path, path)))
+    assert "not a valid bundle archive" in refused(judged(repository, path, pulled(tmp_path, path)))
