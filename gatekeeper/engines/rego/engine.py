@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gatekeeper.config import CONFIG_FILE
 from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
-from gatekeeper.engines.rego import loader
-from gatekeeper.engines.rego.evaluation import DraftFinding, build_finding, evaluate_rules, start_engine
+from gatekeeper.engines.rego import evaluation, loader, results
 from gatekeeper.engines.rego.loader import PolicySet
 from gatekeeper.engines.rego.query_plan import QueryPlan, build_plan
 from gatekeeper.engines.rego.result_cache import ResultCache
+from gatekeeper.engines.rego.results import EvaluationResult
 from gatekeeper.errors import PolicyError, ToolError
-from gatekeeper.model import Gap
+from gatekeeper.model import Gap, Resource
 
 STEP = "evaluating policies"
 SCOPE: EngineScope = "resources"
@@ -29,42 +31,49 @@ def evaluate(context: EngineContext) -> EngineResult:
         plan = build_plan(config, loader.merge_policy_sets([own_policies, *bundles.policy_sets]))
         result = _evaluate_plan(plan, context)
     except (PolicyError, ToolError) as error:
-        gap = Gap(CONFIG_FILE, f"no policy was asked: {error}", is_fatal=True)
-        result = EngineResult(
-            gaps=[gap], engine=(config.engine, ""), policy_digests=[plan.policies.digest], is_cacheable=False
-        )
+        gap = Gap(CONFIG_FILE, f"no Rego policy could be evaluated: {error}", is_fatal=True)
+        digests = [plan.policies.digest]
+        result = EngineResult(gaps=[gap], engine=(config.engine, ""), policy_digests=digests, is_cacheable=False)
     return result._replace(gaps=[*result.gaps, *bundles.gaps], is_cacheable=result.is_cacheable and not bundles.gaps)
 
 
 def _evaluate_plan(plan: QueryPlan, context: EngineContext) -> EngineResult:
-    """Evaluates the rules on all targets, except those whose result an earlier run has cached."""
-    config, resources = context.config, [*context.targets, *context.terraform_targets]
-    is_cacheable = not config.opa_url and not any(
+    resources = [*context.targets, *context.terraform_targets]
+    is_cacheable = not context.config.opa_url and not any(
         loader.is_nondeterministic(module.text) for module in plan.policies.modules
     )
-    has_memory = context.cache is not None and is_cacheable and not plan.exception_queries
-    memory = ResultCache(context.cache, plan, config) if context.cache and has_memory else None
-    drafts: list[DraftFinding] = memory.read_drafts(resources) if memory else []
-    numbers = memory.find_unknown(resources) if memory else list(range(len(resources)))
-    remaining = [resources[number] for number in numbers]
-    gaps: list[Gap] = []
-    name = memory.engine if memory else None
-    if remaining or name is None:
-        engine = start_engine(config, plan, context.jobs)
-        try:
-            name, outcome = engine.name, evaluate_rules(remaining, plan, engine)
-        finally:
-            engine.close()
-        gaps = outcome.gaps
-        fresh = [draft._replace(resource_index=numbers[draft.resource_index]) for draft in outcome.drafts]
-        # The findings come in the order of the resources, cached or not.
-        drafts = sorted([*drafts, *fresh], key=lambda draft: draft.resource_index)
-        if memory:
-            memory.record(remaining, outcome, name)
-    return EngineResult(
-        [build_finding(draft) for draft in drafts],
-        gaps,
-        engine=name,
-        policy_digests=[plan.policies.digest],
-        is_cacheable=is_cacheable,
-    )
+    if context.cache and is_cacheable and not plan.exception_queries:
+        result, engine = _evaluate_with_cache(
+            resources, plan, context, ResultCache(context.cache, plan, context.config)
+        )
+    else:
+        result, engine = _run_engine(resources, plan, context)
+    findings = [results.build_finding(draft) for draft in result.drafts]
+    digests = [plan.policies.digest]
+    return EngineResult(findings, result.gaps, engine=engine, policy_digests=digests, is_cacheable=is_cacheable)
+
+
+def _evaluate_with_cache(
+    resources: Sequence[Resource], plan: QueryPlan, context: EngineContext, cache: ResultCache
+) -> tuple[EvaluationResult, tuple[str, str]]:
+    """Evaluates the rules on the resources that the cache does not know, and merges both in the order of resources."""
+    cached = EvaluationResult(cache.read_drafts(resources), [], set())
+    numbers = cache.find_unknown(resources)
+    if not numbers and cache.engine is not None:
+        return cached, cache.engine
+    unknown_resources = [resources[number] for number in numbers]
+    fresh, engine = _run_engine(unknown_resources, plan, context)
+    cache.record(unknown_resources, fresh, engine)
+    fresh_drafts = [draft._replace(resource_index=numbers[draft.resource_index]) for draft in fresh.drafts]
+    drafts = sorted([*cached.drafts, *fresh_drafts], key=lambda draft: draft.resource_index)
+    return fresh._replace(drafts=drafts), engine
+
+
+def _run_engine(
+    resources: Sequence[Resource], plan: QueryPlan, context: EngineContext
+) -> tuple[EvaluationResult, tuple[str, str]]:
+    engine = evaluation.start_engine(context.config, plan, context.jobs)
+    try:
+        return evaluation.evaluate_rules(resources, plan, engine), engine.name
+    finally:
+        engine.close()

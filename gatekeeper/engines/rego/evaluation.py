@@ -1,21 +1,30 @@
-"""The Rego engines' common half: which rule is asked of which resource, and what an answer means as a finding."""
+"""Evaluates the rules of a plan on resources with any engine, and traces the fields of the findings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
 
 from gatekeeper.config import Config
 from gatekeeper.engines.rego.embedded import RegorusEngine
 from gatekeeper.engines.rego.field_tracer import FieldTracer, Suspect
-from gatekeeper.engines.rego.query_plan import QueryPlan, RuleQuery
-from gatekeeper.model import TERRAFORM_KIND, FieldPath, Finding, Gap, LocationPrecision, Resource
+from gatekeeper.engines.rego.query_plan import QueryPlan
+from gatekeeper.engines.rego.results import DraftFinding, EvaluationResult, build_drafts, build_finding
+from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.protocols import QueryResult, RegoEngine
+
+# Returns the queries to evaluate on a resource.
+QuerySelector = Callable[[Resource], Sequence[str]]
 
 
 def start_engine(config: Config, plan: QueryPlan, jobs: int) -> RegoEngine:
-    """The engine that the repository chose, loaded."""
+    """Loads the policies of a plan into the engine of the config; the caller closes it.
+
+    Raises:
+        PolicyError: a policy does not compile or is not supported.
+        ToolError: OPA cannot be started.
+    """
     if config.engine == "opa":
+        # Imported here because loading the HTTP client takes longer than most checks.
         from gatekeeper.engines.rego.opa import OpaEngine
 
         return OpaEngine(plan.policies, plan.queries, config)
@@ -23,153 +32,93 @@ def start_engine(config: Config, plan: QueryPlan, jobs: int) -> RegoEngine:
 
 
 def evaluate_resources(
-    resources: Sequence[Resource],
-    plan: QueryPlan,
-    engine: RegoEngine,
-    select_queries: Callable[[Resource], Sequence[str]] | None = None,
+    resources: Sequence[Resource], plan: QueryPlan, engine: RegoEngine, select_queries: QuerySelector | None = None
 ) -> tuple[list[Finding], list[Gap]]:
-    """What the rules find; a rule that cannot be evaluated on a resource is a gap.
+    """Evaluates rules on resources; a rule that cannot be evaluated on a resource is a fatal gap.
 
     Args:
-        select_queries: the rules that judge a resource; None for those whose kinds it is of.
+        select_queries: selects the rules for a resource; None for the rules of its kind.
     """
-    outcome = evaluate_rules(resources, plan, engine, select_queries)
-    return [build_finding(draft) for draft in outcome.drafts], outcome.gaps
+    result = evaluate_rules(resources, plan, engine, select_queries)
+    return [build_finding(draft) for draft in result.drafts], result.gaps
 
 
 def evaluate_rules(
-    resources: Sequence[Resource],
-    plan: QueryPlan,
-    engine: RegoEngine,
-    select_queries: Callable[[Resource], Sequence[str]] | None = None,
+    resources: Sequence[Resource], plan: QueryPlan, engine: RegoEngine, select_queries: QuerySelector | None = None
 ) -> EvaluationResult:
-    """What the rules say, each with the field that it says it of."""
-    choose = select_queries or _build_kind_selector(plan)
-    inputs: list[tuple[bytes, Sequence[str]]] = [(resource.json, choose(resource)) for resource in resources]
-    drafts: list[DraftFinding] = []
-    gaps: list[Gap] = []
-    failed: set[int] = set()
-    answers = engine.evaluate(inputs)
-    excepted = _find_exceptions(answers, plan)
+    """Like `evaluate_resources`, with drafts instead of findings, for the cache."""
+    if select_queries is None:
+        select_queries = _KindSelector(plan)
+    answers = engine.evaluate([(resource.json, select_queries(resource)) for resource in resources])
+    result = _sort_answers(answers, resources, plan)
+    return result._replace(drafts=_trace_fields(result.drafts, plan, engine))
+
+
+def _sort_answers(answers: Sequence[QueryResult], resources: Sequence[Resource], plan: QueryPlan) -> EvaluationResult:
+    """Builds a draft or a gap of each answer."""
+    result = EvaluationResult([], [], set())
+    exceptions = _find_exceptions(answers, plan)
     for answer in answers:
         resource, rule = resources[answer.input_index], plan.rules.get(answer.query)
         if answer.error:
             name = rule.name if rule else answer.query
             reason = f"rule {name} could not be evaluated on {resource.ref}: {answer.error}"
-            gaps.append(Gap(resource.origin.file, reason, is_fatal=True))
-            failed.add(answer.input_index)
-        elif rule and _strip_severity_prefix(answer.query) in excepted.get(
+            result.gaps.append(Gap(resource.origin.file, reason, is_fatal=True))
+            result.failed_indexes.add(answer.input_index)
+        elif rule and _strip_severity_prefix(answer.query) in exceptions.get(
             (answer.input_index, rule.module.package), ()
         ):
-            gaps.append(Gap(resource.origin.file, f"rule {rule.name} makes an exception of {resource.ref}"))
-            failed.add(answer.input_index)
+            reason = f"rule {rule.name} makes an exception for {resource.ref}"
+            result.gaps.append(Gap(resource.origin.file, reason))
+            result.failed_indexes.add(answer.input_index)
         elif rule:
-            drafts.extend(_build_drafts(answer, resource, rule))
+            result.drafts.extend(build_drafts(answer, resource, rule))
+    return result
+
+
+def _trace_fields(drafts: Sequence[DraftFinding], plan: QueryPlan, engine: RegoEngine) -> list[DraftFinding]:
+    """Traces the fields of the drafts whose rules name none."""
     tracer = FieldTracer(engine, {query: rule.module for query, rule in plan.rules.items()})
-    lost = [draft for draft in drafts if not draft.location_precision]
-    suspects = [Suspect(draft.query, draft.resource.value, draft.message, draft.message_count) for draft in lost]
-    traced = iter(tracer.trace(suspects))
-    return EvaluationResult(
-        [draft if draft.location_precision else draft.with_field_path(next(traced)) for draft in drafts], gaps, failed
-    )
+    suspects = [
+        Suspect(draft.query, draft.resource.value, draft.message, draft.message_count)
+        for draft in drafts
+        if not draft.location_precision
+    ]
+    paths = iter(tracer.trace(suspects))
+    return [draft if draft.location_precision else draft.with_traced_path(next(paths)) for draft in drafts]
 
 
-def _build_kind_selector(plan: QueryPlan) -> Callable[[Resource], Sequence[str]]:
-    known: dict[str, tuple[str, ...]] = {}
+class _KindSelector:
+    """Selects the rules for the kind of a resource, and the queries for exceptions."""
 
-    def choose(resource: Resource) -> Sequence[str]:
+    def __init__(self, plan: QueryPlan) -> None:
+        self._plan = plan
+        self._queries_by_kind: dict[str, tuple[str, ...]] = {}
+
+    def __call__(self, resource: Resource) -> Sequence[str]:
         kind = resource.ref.kind
-        if kind not in known:
-            rules = plan.rules.items()
-            # Rules for all kinds are for all that a cluster takes.
-            judging = tuple(
-                query for query, rule in rules if kind in rule.kinds or (not rule.kinds and kind != TERRAFORM_KIND)
-            )
-            known[kind] = (*judging, *plan.exception_queries.values())
-        return known[kind]
-
-    return choose
+        if kind not in self._queries_by_kind:
+            rules = (query for query, rule in self._plan.rules.items() if rule.is_for_kind(kind))
+            self._queries_by_kind[kind] = (*rules, *self._plan.exception_queries.values())
+        return self._queries_by_kind[kind]
 
 
 def _find_exceptions(answers: Sequence[QueryResult], plan: QueryPlan) -> dict[tuple[int, str], set[str]]:
-    """The rules that are not to judge an input: by input and package, their names without `deny_` and the like.
+    """Finds the rules that must not judge an input: their names without `deny_` and the like, by input and package.
 
-    Source: conftest `policy/engine.go`, which asks `data.<package>.exception[_][_] == "<name>"`.
+    Source: conftest `policy/engine.go`, which evaluates `data.<package>.exception[_][_] == "<name>"`.
     """
     packages = {query: package for package, query in plan.exception_queries.items()}
-    excepted: dict[tuple[int, str], set[str]] = {}
+    exceptions: dict[tuple[int, str], set[str]] = {}
     for answer in answers:
         if answer.query in packages and not answer.error:
             lists = answer.value.values() if isinstance(answer.value, dict) else answer.value
-            names = excepted.setdefault((answer.input_index, packages[answer.query]), set())
-            for listed in lists if isinstance(lists, Iterable) else ():
-                names.update(name for name in (listed if isinstance(listed, list) else ()) if isinstance(name, str))
-    return excepted
+            names = exceptions.setdefault((answer.input_index, packages[answer.query]), set())
+            for entries in lists if isinstance(lists, Iterable) else ():
+                names.update(name for name in (entries if isinstance(entries, list) else ()) if isinstance(name, str))
+    return exceptions
 
 
 def _strip_severity_prefix(query: str) -> str:
-    """A rule's name without what tells its severity; nothing of a plain `deny`."""
+    """The name of a rule without its severity: `owner` for `deny_owner`, empty for a plain `deny`."""
     return query.rpartition(".")[2].partition("_")[2]
-
-
-class DraftFinding(NamedTuple):
-    """What a rule said of a resource, with the field where it named one or was traced to one.
-
-    Attributes:
-        resource_index: the resource's place among those that were asked.
-        message_count: how many things the rule said of it.
-        location_precision: how the field is known; empty as long as it is to be traced.
-    """
-
-    resource_index: int
-    query: str
-    rule: RuleQuery
-    resource: Resource
-    message: str
-    field_path: FieldPath | None
-    message_count: int
-    location_precision: LocationPrecision | Literal[""]
-
-    def with_field_path(self, field_path: FieldPath | None) -> DraftFinding:
-        """The same, with the field that it was traced to."""
-        return self._replace(field_path=field_path, location_precision="resource" if field_path is None else "traced")
-
-
-class EvaluationResult(NamedTuple):
-    """What rules said, what could not be judged, and the places of resources that this is of."""
-
-    drafts: list[DraftFinding]
-    gaps: list[Gap]
-    failed_indexes: set[int]
-
-
-def _build_drafts(answer: QueryResult, resource: Resource, rule: RuleQuery) -> Iterator[DraftFinding]:
-    items = answer.value if isinstance(answer.value, list) else [answer.value]
-    for item in items:
-        if item not in (None, False, {}):
-            message = item.get("msg") if isinstance(item, dict) else item
-            message = message if isinstance(message, str) else f"{rule.name} says {message!r}"
-            path = _parse_field_path(item)
-            placed: LocationPrecision | Literal[""] = "field" if path is not None else ""
-            yield DraftFinding(answer.input_index, answer.query, rule, resource, message, path, len(items), placed)
-
-
-def build_finding(draft: DraftFinding) -> Finding:
-    """A draft as it is reported."""
-    rule, path = draft.rule, draft.field_path
-    place = draft.resource.origin.find_location(path or ())
-    placed: LocationPrecision = draft.location_precision or "resource"
-    return Finding(rule.name, rule.severity, draft.message, place, draft.resource.ref, path, rule.hint, placed)
-
-
-def _parse_field_path(item: Any) -> FieldPath | None:
-    """The field that a rule names: a list of steps, or `field`/`path` as dotted text."""
-    if not isinstance(item, dict):
-        return None
-    named = item.get("field", item.get("path"))
-    if isinstance(named, list) and all(isinstance(step, str | int) for step in named):
-        return tuple(int(step) if isinstance(step, float) else step for step in named)
-    if isinstance(named, str) and named:
-        words = named.replace("[", ".").replace("]", "").split(".")
-        return tuple(int(word) if word.isdigit() else word for word in words if word)
-    return None

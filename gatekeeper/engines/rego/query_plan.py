@@ -22,6 +22,10 @@ class RuleQuery(NamedTuple):
     kinds: tuple[str, ...]
     module: RegoModule
 
+    def is_for_kind(self, kind: str) -> bool:
+        """Whether the rule judges resources of a kind; rules for all kinds do not judge Terraform."""
+        return kind in self.kinds or (not self.kinds and kind != TERRAFORM_KIND)
+
 
 class QueryPlan(NamedTuple):
     """The rules of a run by query, and what the engine must load for them.

@@ -1,4 +1,4 @@
-"""Results of rules before they become findings, and the codec of a result for the cache."""
+"""Results of rules before they become findings: drafts whose field may have to be traced."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def test_a_bundle_that_opa_signed_judges_with_its_data(repository: Repository, s
     [
         ("edit", "was changed after it was signed"),
         ("add", "more.rego is not signed"),
-        ("drop", "the signed file team.rego is missing"),
+        ("drop", "source/team.rego is missing"),
         ("unsign", "not signed, but the config names a key"),
     ],
 )

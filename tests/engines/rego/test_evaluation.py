@@ -98,7 +98,7 @@ def test_conftests_exceptions_hold_and_are_told(tmp_path: Path, engine: str, nam
     findings, gaps = ask(tmp_path, engine, {"a.rego": EXCEPTION.replace("NAMES", names)})
     assert {found.message for found in findings} == left
     assert len(gaps) == 4 - len(left)
-    assert all("makes an exception of Deployment web" in gap for gap in gaps)
+    assert all("makes an exception for Deployment web" in gap for gap in gaps)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
