@@ -19,6 +19,7 @@ from gatekeeper.host import atomic_file, cache, git_history, git_state, lockfile
 from gatekeeper.model import Verdict
 from gatekeeper.report.formats import FORMATS, render_report
 from gatekeeper.secret_value import SecretBytes
+from gatekeeper.terminal.options import create_parser
 
 PROGRESS_DELAY_SECONDS = 2.0
 BAR_WIDTH = 30
@@ -32,43 +33,69 @@ EXAMPLES = """examples:
   gatekeeper check --shard 2/4 --format json=gatekeeper-2.json
   gatekeeper check --open --key backup-of-the-controller.yaml clusters/prod
   gatekeeper check --policy my/policies --engine opa
+
+Exit status: 0 accepted, 1 refused, 2 wrong usage or configuration, 3 something could not be checked.
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command's options."""
-    options = argparse.ArgumentParser(
-        prog="gatekeeper check",
-        description="Judge files, folders or a whole repository. Needs no key and opens no connection.",
-        epilog=EXAMPLES,
-        # A width of its own: to ask for the terminal's, argparse imports half of the standard library.
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=110),
+    """Returns the parser of the options."""
+    parser = create_parser(
+        "check",
+        "Check files, folders or a whole repository. Needs no key and opens no network connection.",
+        EXAMPLES,
     )
-    options.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="what to judge (default: the repository)")
-    options.add_argument(
-        "--format", action="append", metavar="FORMAT[=FILE]", help=f"{', '.join(FORMATS)}; can be given several times"
+    parser.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH", help="files and folders to check (default: the repository)"
     )
-    change = options.add_mutually_exclusive_group()
-    change.add_argument("--staged", action="store_true", help="judge the index, and tell what its changes can break")
-    change.add_argument("--since", metavar="REV", help="tell what the changes since REV can break (a pull request)")
-    options.add_argument("--shard", metavar="I/N", help="judge one of N shares; `gatekeeper merge` joins the reports")
-    options.add_argument("--engine", choices=config.ALLOWED_VALUES["engine"], help="instead of the config's `engine`")
-    options.add_argument("--policy", action="append", default=[], metavar="DIR", help="more policies")
-    options.add_argument("--config", type=Path, metavar="FILE", help=f"instead of {config.CONFIG_FILE} in the root")
-    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="threads (default: cores)")
-    options.add_argument(
+    parser.add_argument(
+        "--format",
+        action="append",
+        metavar="FORMAT[=FILE]",
+        help=f"format of the report: {', '.join(FORMATS)} (default: text); can be repeated",
+    )
+    change = parser.add_mutually_exclusive_group()
+    change.add_argument(
+        "--staged", action="store_true", help="check the Git index, and list the objects that its changes can break"
+    )
+    change.add_argument(
+        "--since", metavar="REV", help="list the objects that the changes since REV can break (for pull requests)"
+    )
+    parser.add_argument(
+        "--shard", metavar="I/N", help="check only part I of N; `gatekeeper merge` joins the reports of all parts"
+    )
+    parser.add_argument(
+        "--engine", choices=config.ALLOWED_VALUES["engine"], help="policy engine (default: `engine` of the config)"
+    )
+    parser.add_argument(
+        "--policy", action="append", default=[], metavar="DIR", help="folder of additional policies; can be repeated"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"use this instead of {config.CONFIG_FILE} in the repository root"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="number of threads (default: CPU cores)"
+    )
+    parser.add_argument(
         "--write-baseline",
         action="store_true",
-        help="take all that is found as known from now on",
+        help="accept all current findings: write them to the baseline file, so that only new ones count",
     )
-    options.add_argument(
-        "--open", action="store_true", help="open what is sealed, too, with the keys at hand: MACs and tags must fit"
+    parser.add_argument(
+        "--open",
+        action="store_true",
+        help="also decrypt encrypted files with the available keys, and verify their MACs and authentication tags",
     )
-    options.add_argument(
-        "--key", action="append", default=[], type=Path, metavar="FILE", help="with --open: keys of sealed-secrets"
+    parser.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="private keys of the sealed-secrets controller, for --open; can be repeated",
     )
-    options.add_argument("--no-cache", action="store_true", help="ask nothing of earlier runs, and keep nothing")
-    return options
+    parser.add_argument("--no-cache", action="store_true", help="do not read or write the cache of earlier runs")
+    return parser
 
 
 def check(arguments: list[str]) -> int:

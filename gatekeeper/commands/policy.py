@@ -15,6 +15,7 @@ from gatekeeper.engines.rego.library import LibraryRule
 from gatekeeper.errors import PolicyError, UsageError
 from gatekeeper.host import atomic_file
 from gatekeeper.report import junit
+from gatekeeper.terminal.options import create_parser
 
 if TYPE_CHECKING:
     from gatekeeper.engines.rego.coverage import FileCoverage
@@ -28,31 +29,49 @@ EXAMPLES = """examples:
   gatekeeper policy test --engine opa --data policy/data.json policy/
   gatekeeper policy test --threshold 90 --junit policy.xml policy/
 
-`policy test` runs `test_...` rules and gator's suites, and judges bad*.yaml and good*.yaml beside a rule: it must find
-something in each bad one and nothing in a good one. Exit status: 0 all passed, 1 some failed, 3 some could not be run.
+`policy test` runs `test_...` rules and gator suites. It also checks the files bad*.yaml and good*.yaml in the folder of
+a rule: the rule must report each bad file and no good file.
+Exit status: 0 all tests passed, 1 some failed, 2 wrong usage, 3 some could not be run.
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command's options."""
-    options = argparse.ArgumentParser(
-        prog="gatekeeper policy",
-        description="List or document the rules of the library, test rules, or fetch bundles of rules.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    """Returns the parser of the options."""
+    parser = create_parser(
+        "policy", "List or document the rules of the library, test rules, or fetch policy bundles.", EXAMPLES
     )
-    options.add_argument("action", choices=("list", "docs", "test", "pull"))
-    options.add_argument("paths", nargs="*", metavar="PATH", help="`test`: policies and tests; `pull`: sources")
-    options.add_argument(
-        "--engine", choices=config.ALLOWED_VALUES["engine"], help="`test`: instead of the config's `engine`"
+    parser.add_argument("action", choices=("list", "docs", "test", "pull"))
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="with test: files or folders with policies and their tests; with pull: sources of bundles",
     )
-    options.add_argument("--data", action="append", default=[], metavar="FILE", help="`test`: data for the policies")
-    options.add_argument("--junit", type=Path, metavar="FILE", help="`test`: write the outcome as JUnit's XML too")
-    options.add_argument("--coverage", action="store_true", help="`test`: tell which lines and rules tests reach")
-    options.add_argument(
-        "--threshold", type=float, metavar="PERCENT", help="`test`: fail where tests reach less of the lines"
+    parser.add_argument(
+        "--engine",
+        choices=config.ALLOWED_VALUES["engine"],
+        help="with test: policy engine (default: `engine` of the config)",
     )
-    return options
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="with test: data file for the policies; can be repeated",
+    )
+    parser.add_argument(
+        "--junit", type=Path, metavar="FILE", help="with test: also write the results to this file, as JUnit XML"
+    )
+    parser.add_argument(
+        "--coverage", action="store_true", help="with test: print the lines and rules that no test reaches"
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="PERCENT",
+        help="with test: fail if the tests reach less than this percentage of the lines",
+    )
+    return parser
 
 
 def policy(arguments: list[str]) -> int:

@@ -25,7 +25,9 @@ from gatekeeper.flux import source as flux_source
 from gatekeeper.host import atomic_file, git_state
 from gatekeeper.model import Verdict, format_path
 from gatekeeper.terminal import object_io
+from gatekeeper.terminal.options import add_prune_options, create_parser
 from gatekeeper.terminal.progress import show_progress
+from gatekeeper.terminal.redaction import hide_secret_values
 
 EXAMPLES = """examples:
   gatekeeper reconcile --plan --kubeconfig ~/.kube/config
@@ -35,14 +37,14 @@ EXAMPLES = """examples:
   gatekeeper reconcile --once --kubeconfig ~/.kube/config --from-cluster
   gatekeeper reconcile --to rendered
 
-The repository is rendered and judged as `gatekeeper check` does it; what is refused is not applied. `--plan` asks the
-cluster what would change, and changes nothing. `--once` applies in Flux's order, notes in the Kustomization's status
-what it applied, and takes away what is not in Git any more: no more than the budget lets, unless that revision is
-approved. With `--from-cluster` GitRepositories and Kustomizations are those of the cluster, and each repository is
-pulled. `gatekeeper controller run` does that for as long as it runs. Argo CD Applications of the repository are
-planned, too (`--plan`), as if their sources were this repository; they are synced by the controller alone.
-Exit status: 0 all is as it shall be, or would be; 1 something is refused, waits or failed; 2 wrong usage; 3 the cluster
-does not answer, or not all could be judged.
+The repository is rendered and checked as by `gatekeeper check`; refused objects are not applied. `--plan` compares with
+the cluster by server-side dry run and changes nothing. `--once` applies in Flux's order, writes the inventory into the
+status of each Kustomization, and prunes objects that are no longer in Git, within the prune budget or for an approved
+revision. `--from-cluster` takes GitRepositories and Kustomizations from the cluster and fetches each repository;
+`gatekeeper controller run` does the same continuously. `--plan` also plans the Argo CD Applications of the repository,
+with this repository as their source; only the controller syncs them.
+Exit status: 0 applied, or nothing prevents it; 1 an object was refused, waits or failed; 2 wrong usage; 3 the cluster
+does not respond, or something could not be checked.
 """
 ACTION_WORDS = {
     "create": "creates",
@@ -108,7 +110,7 @@ def _plan_applications(
     args: argparse.Namespace, cluster: DynamicClient, argo: manifest_generation.RepositoryApplications
 ) -> int:
     """What Applications of the repository would change."""
-    limit = PruneBudget(args.most, args.share / 100)
+    limit = PruneBudget(args.max_prune, args.max_prune_percent / 100)
     done = [
         ReconcileResult(ApplySet(value, "", ()), ReconcileOutcome(False, "InvalidSpecError", reason))
         for value, reason in argo.errors
@@ -141,7 +143,7 @@ def _reconcile_builds(
     verdict: Verdict,
     revision: str,
 ) -> list[ReconcileResult]:
-    budget = PruneBudget(args.most, args.share / 100)
+    budget = PruneBudget(args.max_prune, args.max_prune_percent / 100)
     round_ = ReconcileContext(cluster, verdict, revision, budget, args.approve, args.once, threading.Event())
     return reconcile_order.reconcile_all(round_, builds, _print_result)
 
@@ -176,38 +178,45 @@ def _reconcile_cluster(args: argparse.Namespace, cluster: DynamicClient) -> int:
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(
-        prog="gatekeeper reconcile",
-        description="Apply what Flux Kustomizations say, if the gate accepts it; or tell what that would do.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = create_parser(
+        "reconcile",
+        "Apply Flux Kustomizations to a cluster if the checks accept them, or show what that would change.",
+        EXAMPLES,
     )
-    options.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH", help="default: this folder")
-    how = options.add_mutually_exclusive_group(required=True)
-    how.add_argument("--plan", action="store_true", help="tell what would change")
-    how.add_argument("--once", action="store_true", help="apply, once")
-    how.add_argument("--to", type=Path, metavar="DIR", help="write what would be applied into a new folder")
-    options.add_argument("--kubeconfig", type=Path, metavar="FILE", help="of the cluster")
-    options.add_argument("--context", default="", help="of the kubeconfig (default: its current one)")
-    options.add_argument(
-        "--from-cluster", action="store_true", help="pull what GitRepositories of the cluster name, in place of PATH"
+    parser.add_argument(
+        "path", nargs="?", type=Path, default=Path(), metavar="PATH", help="a repository (default: the current folder)"
     )
-    options.add_argument(
-        "--config", type=Path, metavar="FILE", help=f"judge by this, instead of {config.CONFIG_FILE} of each repository"
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--plan", action="store_true", help="show what would change in the cluster")
+    mode.add_argument("--once", action="store_true", help="apply once and exit")
+    mode.add_argument("--to", type=Path, metavar="DIR", help="write the objects into a new folder instead of a cluster")
+    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="kubeconfig of the cluster")
+    parser.add_argument("--context", default="", help="context of the kubeconfig (default: its current context)")
+    parser.add_argument(
+        "--from-cluster",
+        action="store_true",
+        help="reconcile the GitRepositories and Kustomizations of the cluster, instead of PATH",
     )
-    options.add_argument(
-        "--name", default="", metavar="NAMESPACE/NAME", help="of one Kustomization or Application (default: all)"
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"use this instead of {config.CONFIG_FILE} of each repository"
     )
-    options.add_argument(
+    parser.add_argument(
+        "--name",
+        default="",
+        metavar="NAMESPACE/NAME",
+        help="the only Kustomization or Application to reconcile (default: all)",
+    )
+    parser.add_argument(
         "--argo-namespace",
         default=applications.DEFAULT_ARGOCD_NAMESPACE,
         metavar="NAME",
-        help="of Argo CD's own objects (argocd)",
+        help="namespace of Argo CD (default: argocd)",
     )
-    options.add_argument("--most", type=int, default=10, metavar="N", help="delete no more at once (10)")
-    options.add_argument("--share", type=float, default=50.0, metavar="PERCENT", help="nor more of all objects (50)")
-    options.add_argument("--approve", default="", metavar="REVISION", help="let this revision delete more than that")
-    return options
+    add_prune_options(parser)
+    parser.add_argument(
+        "--approve", default="", metavar="REVISION", help="revision that may prune more objects than the budget"
+    )
+    return parser
 
 
 def _format_revision(root: Path) -> str:
@@ -239,8 +248,6 @@ def _compute_exit_code(results: list[ReconcileResult], verdict: Verdict) -> int:
 
 def _write_objects(builds: list[ApplySet], folder: Path) -> int:
     """Writes what each Kustomization applies into a file of its own; values of Secrets stay where they are."""
-    from gatekeeper.commands.render import hide_secret_values
-
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: is no empty folder; name a new one")
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from gatekeeper import config
 from gatekeeper.errors import UsageError
-from gatekeeper.model import Resource, get_field
+from gatekeeper.model import Resource
 from gatekeeper.render import pipeline
 from gatekeeper.terminal.options import create_parser
+from gatekeeper.terminal.redaction import hide_secret_values
 from gatekeeper.workspace import documents
 
 EXAMPLES = """examples:
@@ -19,9 +19,6 @@ EXAMPLES = """examples:
 
 Plaintext values of Secrets are hidden. Exit status: 0 everything was rendered, 3 something could not be rendered.
 """
-HIDDEN_VALUE = "(hidden by gatekeeper)"
-# kubectl stores a copy of the whole object in this annotation.
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def render(arguments: list[str]) -> int:
@@ -69,22 +66,3 @@ def _format_document(resource: Resource) -> str:
     place = resource.origin.find_location(())
     text: str = yaml.safe_dump(hide_secret_values(resource.value), sort_keys=False, allow_unicode=True, width=120)
     return f"---\n# from {place.file}\n{text}"
-
-
-def hide_secret_values(value: dict[str, Any]) -> dict[str, Any]:
-    """Replaces the values of a Secret, except SOPS ciphertext, by a placeholder; changes and returns the object."""
-    if value.get("kind") == "Secret":
-        for section in ("data", "stringData"):
-            entries = value.get(section)
-            if isinstance(entries, dict):
-                value[section] = {key: _hide_text(text) for key, text in entries.items()}
-            elif entries is not None:
-                value[section] = HIDDEN_VALUE
-        applied = get_field(value, ("metadata", "annotations"))
-        if isinstance(applied, dict) and LAST_APPLIED in applied:
-            applied[LAST_APPLIED] = HIDDEN_VALUE
-    return value
-
-
-def _hide_text(text: Any) -> Any:
-    return text if isinstance(text, str) and text.startswith("ENC[AES256_GCM,") else HIDDEN_VALUE

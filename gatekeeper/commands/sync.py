@@ -25,6 +25,7 @@ from gatekeeper.stores.directory import DirectoryStore
 from gatekeeper.stores.pool import Backoff, next_backoff
 from gatekeeper.stores.protocol import Store, StoreError
 from gatekeeper.terminal import sync_output
+from gatekeeper.terminal.options import create_parser
 from gatekeeper.terminal.progress import show_progress
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   gatekeeper sync --plan clusters/prod
-  gatekeeper sync --plan --budget 20 clusters/prod       in CI, before a change costs more
+  gatekeeper sync --plan --budget 20 clusters/prod       in CI, before a change raises the costs
   gatekeeper sync --dry-run --directory vault-backend=dev-secrets .
   gatekeeper sync --dry-run --kubeconfig ~/.kube/config clusters/prod
   gatekeeper sync --explain prod/db --kubeconfig ~/.kube/config clusters/prod
@@ -41,12 +42,13 @@ EXAMPLES = """examples:
   gatekeeper sync --once --kubeconfig ~/.kube/config --from-cluster
   gatekeeper sync --watch --kubeconfig ~/.kube/config --from-cluster
 
-`--plan` tells what would be read, and reads nothing. `--dry-run` reads, and shows keys with digests that are good for
-this one run only. `--once` writes the Secrets into the cluster. With `--from-cluster` ExternalSecrets and stores are
-those of the cluster: only what is due by its interval is read, and status and events say what came of it. Stores are
-signed in to with the credentials that they name, from the cluster; without a cluster as you (VAULT_TOKEN). No value
-is ever printed. `--watch` goes on until it is stopped: each secret is read once an interval, over one sign-in.
-Exit status: 0 all is as it shall be, 1 something failed or waits, 2 wrong usage, 3 the cluster does not answer.
+`--plan` lists the secrets that would be read, and reads none. `--dry-run` reads them and prints each key with a digest
+that is valid for this run only. `--once` writes the Secrets to the cluster. `--from-cluster` takes ExternalSecrets and
+stores from the cluster: it reads only secrets whose refresh interval has passed, and writes status and events.
+`--watch` continues until it is stopped: it reads each secret once per refresh interval and signs in to each store once.
+Gatekeeper signs in to a store with the credentials that the store references, from the cluster; without a cluster with
+your own (VAULT_TOKEN). Values are never printed.
+Exit status: 0 success, 1 an ExternalSecret failed or waits, 2 wrong usage, 3 the cluster does not respond.
 """
 
 
@@ -155,7 +157,7 @@ def _run_watch(args: argparse.Namespace, scheduler: RefreshScheduler, cluster: C
                 _print_refused([one for one in asked[1].refusals if one not in told])
                 told = asked[1].refusals
                 _run_round(args, scheduler, cluster, asked)
-            paused, seconds = None, scheduler.compute_wait(args.every)
+            paused, seconds = None, scheduler.compute_wait(args.interval)
         except ToolError as error:
             sys.stdout.write(f"FAILED    {error}\n")
             paused = next_backoff(paused, 0.0)
@@ -165,40 +167,57 @@ def _run_watch(args: argparse.Namespace, scheduler: RefreshScheduler, cluster: C
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(
-        prog="gatekeeper sync",
-        description="Read what ExternalSecrets ask for, each secret once, and write the Secrets into a cluster.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = create_parser(
+        "sync", "Read the secrets of ExternalSecrets, each one once, and write the Secrets to a cluster.", EXAMPLES
     )
-    options.add_argument("path", nargs="?", type=Path, default=Path(), metavar="PATH", help="default: this folder")
-    how = options.add_mutually_exclusive_group(required=True)
-    how.add_argument("--plan", action="store_true", help="tell what would be read")
-    how.add_argument("--dry-run", action="store_true", help="read, and tell what would be written")
-    how.add_argument(
-        "--explain", metavar="NAME", help="read, and tell where each value of one ExternalSecret comes from"
+    parser.add_argument(
+        "path", nargs="?", type=Path, default=Path(), metavar="PATH", help="a folder (default: the current folder)"
     )
-    how.add_argument("--once", action="store_true", help="read and write, once")
-    how.add_argument("--watch", action="store_true", help="read and write what is due, again and again")
-    options.add_argument(
-        "--budget", type=float, metavar="DOLLARS", help="with --plan: refuse what costs more a month at AWS"
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--plan", action="store_true", help="list the secrets that would be read; read none")
+    mode.add_argument("--dry-run", action="store_true", help="read the secrets, and show what would be written")
+    mode.add_argument(
+        "--explain", metavar="NAME", help="read the secrets, and show the source of each value of one ExternalSecret"
     )
-    options.add_argument("--kubeconfig", type=Path, metavar="FILE", help="of the cluster")
-    options.add_argument("--context", default="", help="of the kubeconfig (default: its current one)")
-    options.add_argument(
-        "--from-cluster", action="store_true", help="take ExternalSecrets and stores from the cluster, in place of PATH"
+    mode.add_argument("--once", action="store_true", help="read and write once, then exit")
+    mode.add_argument("--watch", action="store_true", help="read and write continuously, each secret when it is due")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        metavar="DOLLARS",
+        help="maximum price of the AWS requests per month, in US dollars, for --plan; exit status 1 if it is higher",
     )
-    options.add_argument(
-        "--every", type=float, default=15.0, metavar="SECONDS", help="with --watch: how often to look for changes (15)"
+    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="kubeconfig of the cluster")
+    parser.add_argument("--context", default="", help="context of the kubeconfig (default: its current context)")
+    parser.add_argument(
+        "--from-cluster",
+        action="store_true",
+        help="take ExternalSecrets and stores from the cluster, instead of PATH",
     )
-    options.add_argument("--force", action="store_true", help="read also what is not due yet")
-    options.add_argument(
-        "--directory", action="append", default=[], metavar="STORE=DIR", help="take a folder for this store instead"
+    parser.add_argument(
+        "--interval",
+        "--every",
+        type=float,
+        default=15.0,
+        metavar="SECONDS",
+        help="seconds between two searches for changes, for --watch (default: 15)",
     )
-    options.add_argument("--seal", metavar="CERT", help="with --once: write SealedSecrets for this certificate instead")
-    options.add_argument("--to", type=Path, metavar="DIR", help="with --seal: where")
-    options.add_argument("-n", "--namespace", default="default", help="where an object names none")
-    return options
+    parser.add_argument("--force", action="store_true", help="also read secrets that are not due yet")
+    parser.add_argument(
+        "--directory",
+        action="append",
+        default=[],
+        metavar="STORE=DIR",
+        help="folder to read instead of this store; can be repeated",
+    )
+    parser.add_argument(
+        "--seal", metavar="CERT", help="certificate to seal with, for --once: write SealedSecrets to files instead"
+    )
+    parser.add_argument("--to", type=Path, metavar="DIR", help="folder for the SealedSecrets of --seal")
+    parser.add_argument(
+        "-n", "--namespace", default="default", help="namespace of objects without one (default: default)"
+    )
+    return parser
 
 
 def _parse_directory(text: str) -> tuple[str, Path]:

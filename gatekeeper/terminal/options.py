@@ -16,3 +16,23 @@ def create_parser(command: str, description: str, examples: str) -> argparse.Arg
         # A fixed width: to look up the terminal's, argparse imports shutil and with it half of the standard library.
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=HELP_WIDTH),
     )
+
+
+def add_prune_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the prune budget; the names `--most` and `--share` are older and still valid."""
+    parser.add_argument(
+        "--max-prune",
+        "--most",
+        type=int,
+        default=10,
+        metavar="N",
+        help="maximum number of objects pruned at once (default: 10)",
+    )
+    parser.add_argument(
+        "--max-prune-percent",
+        "--share",
+        type=float,
+        default=50.0,
+        metavar="PERCENT",
+        help="maximum percentage of objects pruned at once (default: 50)",
+    )
