@@ -15,6 +15,7 @@ from gatekeeper.errors import GateError
 COMMANDS = {
     "audit": "tell whether a log of changes is as it was written",
     "check": "judge files, folders or a whole repository",
+    "config": "print the JSON Schemas of configuration files",
     "controller": "keep a cluster as Git says, if the gate accepts it",
     "doctor": "tell what is installed, what lacks, and what for",
     "graph": "print what names what, and whether it is there",

@@ -1,4 +1,4 @@
-"""`gatekeeper.yaml`: what the repository decides about its own gate."""
+"""`gatekeeper.yaml`: the settings of a repository."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gatekeeper.errors import UsageError
-from gatekeeper.host import lockfile
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
+from gatekeeper.workspace import lockfile
 
 CONFIG_FILE = "gatekeeper.yaml"
-# Where a repository has the certificates that seal its secrets.
+# The folder with the certificates that a repository seals its secrets with.
 CERTIFICATE_FOLDER = "keys"
 DEFAULT_KUBERNETES_VERSION = "1.34"
 
@@ -53,7 +53,7 @@ class Config(NamedTuple):
     toolchain: Toolchain = DEFAULT_TOOLCHAIN
 
 
-# Where each setting stands in the file: section, key, the field above, and the type it must have.
+# The place of each setting in the file: section, key, the field above, and its type.
 SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("", "kubernetes", "kubernetes", str),
     ("", "engine", "engine", str),
@@ -86,6 +86,13 @@ ALLOWED_VALUES = {
     "engine": ("embedded", "opa"),
     "library": ("off", "default", "strict"),
 }
+SEVERITIES = ("error", "warning", "info")
+# The fields of settings that are lists of mappings.
+ENTRY_FIELDS = {"bundles": ("source", "digest", "key"), "secrets_allow": ("namespace", "store", "key")}
+
+
+class _RefusedError(Exception):
+    """The strict reader refuses the file."""
 
 
 def find_root(path: Path) -> Path:
@@ -98,7 +105,7 @@ def find_root(path: Path) -> Path:
 
 
 def load(root: Path, config_file: Path | None, toolchain: Toolchain | None = None) -> Config:
-    """The settings of a repository, or the defaults where it has no `gatekeeper.yaml`.
+    """The settings of a repository, or the defaults if it has no `gatekeeper.yaml`.
 
     Args:
         config_file: read this file instead of the repository's own.
@@ -119,83 +126,90 @@ def load(root: Path, config_file: Path | None, toolchain: Toolchain | None = Non
 
 
 def parse(text: bytes, file: str, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> Config:
-    """The settings that the text of a file gives.
+    """The settings in the text of a file.
+
+    Args:
+        file: the name of the file in messages.
 
     Raises:
-        UsageError: it says something it must not.
+        UsageError: the text is not YAML, or has a setting that is unknown or not valid; each is named with its place.
     """
-    # Most of what is asked of the config in a hurry is about a repository that has none.
+    # Slow to load, and most repositories without settings of their own do not need it.
     from gatekeeper.workspace import documents
 
-    found, failure = documents.parse(text)
+    parsed, failure = documents.parse(text)
     if failure is not None:
-        raise UsageError(f"{file}:{failure[1]}:{failure[2]}: is no YAML: {failure[0]}")
-    loaded = documents.to_value(found[0]) if found else None
-    return _build_config(loaded if loaded is not None else {}, file)._replace(toolchain=toolchain)
+        raise UsageError(f"{file}:{failure[1]}:{failure[2]}: not valid YAML: {failure[0]}")
+    value = documents.to_value(parsed[0]) if parsed else None
+    try:
+        return _build_config(value if value is not None else {})._replace(toolchain=toolchain)
+    except _RefusedError as error:
+        from gatekeeper.workspace import config_schemas
+
+        raise UsageError(config_schemas.explain("gatekeeper", text, file) or f"{file}: {error}") from error
 
 
 def anchor_paths(config: Config, root: Path) -> Config:
-    """The same settings for a copy of a repository that lies elsewhere: what leads out of it leads where it did."""
+    """The same settings for a copy of a repository in another folder: paths out of it lead where they led before."""
 
-    def there(path: str) -> str:
-        mark, place = ("git+", path.removeprefix("git+")) if path.startswith("git+") else ("", path)
-        return f"{mark}{root / place}" if place.startswith("../") else path
+    def anchor(path: str) -> str:
+        prefix, place = ("git+", path.removeprefix("git+")) if path.startswith("git+") else ("", path)
+        return f"{prefix}{root / place}" if place.startswith("../") else path
 
     return config._replace(
-        policies=tuple(map(there, config.policies)),
-        data=tuple(map(there, config.data)),
-        crds=tuple(map(there, config.crds)),
-        leak_rules=tuple(map(there, config.leak_rules)),
-        bundles=tuple({key: there(value) for key, value in bundle.items()} for bundle in config.bundles),
+        policies=tuple(map(anchor, config.policies)),
+        data=tuple(map(anchor, config.data)),
+        crds=tuple(map(anchor, config.crds)),
+        leak_rules=tuple(map(anchor, config.leak_rules)),
+        bundles=tuple({key: anchor(value) for key, value in bundle.items()} for bundle in config.bundles),
     )
 
 
-def _build_config(value: Any, file: str) -> Config:
+def _build_config(value: Any) -> Config:
+    """The settings of a parsed file. What this accepts, the JSON Schema of the file accepts, and nothing else."""
     if not isinstance(value, dict):
-        raise UsageError(f'{file}: must be a mapping of settings, such as `kubernetes: "1.34"`')
-    _reject_unknown(value, file)
+        raise _RefusedError('must be a mapping of settings, such as `kubernetes: "1.34"`')
+    _reject_unknown(value)
     chosen: dict[str, Any] = {}
     for section, key, name, kind in SETTINGS:
         part = value.get(section) if section else value
         if isinstance(part, dict) and key in part:
-            chosen[name] = _convert_setting(part[key], kind, f"{section}.{key}".lstrip("."), file)
+            chosen[name] = _convert_setting(part[key], kind, name)
     config = Config(**chosen)
     for name, allowed in ALLOWED_VALUES.items():
         if getattr(config, name) not in allowed:
-            raise UsageError(f"{file}: `{name}` is {getattr(config, name)!r}; it can be {' or '.join(allowed)}")
+            raise _RefusedError(f"`{name}` is {getattr(config, name)!r}; it can be {' or '.join(allowed)}")
     return config
 
 
-def _reject_unknown(value: dict[Any, Any], file: str) -> None:
+def _reject_unknown(value: dict[Any, Any]) -> None:
     known: dict[str, set[str]] = {}
     for section, key, _, _ in SETTINGS:
         known.setdefault(section or key, set()).update({key} if section else set())
     for name, part in value.items():
-        if name not in known:
-            raise UsageError(f"{file}: unknown setting `{name}`; known are {', '.join(sorted(known))}")
-        if known[name]:
-            if not isinstance(part, dict):
-                raise UsageError(f"{file}: `{name}` must be a mapping with {', '.join(sorted(known[name]))}")
-            for key in part.keys() - known[name]:
-                raise UsageError(f"{file}: unknown setting `{name}.{key}`; known are {', '.join(sorted(known[name]))}")
+        if name not in known or (known[name] and not (isinstance(part, dict) and part.keys() <= known[name])):
+            raise _RefusedError(f"`{name}` is unknown, or has an unknown setting")
 
 
-def _convert_setting(value: Any, expected_type: type, name: str, file: str) -> Any:
+def _convert_setting(value: Any, expected_type: type, name: str) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if expected_type is list and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    if expected_type is str and isinstance(value, str | int | float) and not isinstance(value, bool):
+    if expected_type is str and (isinstance(value, str) or is_number):
         return str(value)
-    if expected_type is float and isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+    if expected_type is float and is_number and value > 0:
         return float(value)
-    if expected_type is dict and isinstance(value, dict):
-        return {str(key): str(item) for key, item in value.items()}
-    if expected_type is tuple and isinstance(value, list) and all(isinstance(item, dict) for item in value):
-        return tuple({str(key): str(held) for key, held in item.items()} for item in value)
-    wanted = {
-        list: "a list of texts",
-        tuple: "a list of mappings",
-        str: "a text",
-        float: "a number above 0",
-        dict: "a mapping",
-    }[expected_type]
-    raise UsageError(f"{file}: `{name}` must be {wanted}")
+    if expected_type is dict and isinstance(value, dict) and all(item in SEVERITIES for item in value.values()):
+        return value
+    if expected_type is tuple and isinstance(value, list) and all(_is_entry(item, name) for item in value):
+        return tuple({key: str(text) for key, text in item.items()} for item in value)
+    raise _RefusedError(f"`{name}` is not valid")
+
+
+def _is_entry(value: Any, name: str) -> bool:
+    """Whether a value is an entry of a setting that is a list of mappings."""
+    return (
+        isinstance(value, dict)
+        and value.keys() <= set(ENTRY_FIELDS[name])
+        and all(isinstance(text, str | int | float) for text in value.values())
+    )

@@ -29,7 +29,7 @@ def test_the_version_is_told() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["chekc"], "no command `chekc`; there are audit, check, controller"),
+        (["chekc"], "no command `chekc`; there are audit, check, config, controller"),
         (["check", "--format", "pdf"], "--format pdf: there are text, json"),
         (["check", "--jobs", "0"], "--jobs must be 1 or more"),
         (["check", "--engine", "gpt"], "invalid choice: 'gpt'"),

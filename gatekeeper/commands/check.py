@@ -15,11 +15,12 @@ from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.gate import cache_key, verdict_cache
 from gatekeeper.gate.request import BaseComparison, CheckRequest, Progress
-from gatekeeper.host import atomic_file, cache, git_history, git_state, lockfile
+from gatekeeper.host import atomic_file, cache, git_history, git_state
 from gatekeeper.model import Verdict
 from gatekeeper.report.formats import FORMATS, render_report
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.terminal.options import create_parser
+from gatekeeper.workspace import lockfile
 
 PROGRESS_DELAY_SECONDS = 2.0
 BAR_WIDTH = 30

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from gatekeeper import __version__, config
 from gatekeeper.errors import GateError, ToolError
 from gatekeeper.gate import cache_key
-from gatekeeper.host import cache, git_state, lockfile, toolchain
+from gatekeeper.host import cache, git_state, toolchain
 from gatekeeper.kube import cel
 from gatekeeper.terminal.options import create_parser
-from gatekeeper.workspace import documents, tree
+from gatekeeper.workspace import documents, lockfile, tree
 
 EXAMPLES = """examples:
   gatekeeper doctor

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from gatekeeper import config
 from gatekeeper.errors import ToolError
-from gatekeeper.host import lockfile
 from gatekeeper.host import toolchain as programs
 from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.terminal.progress import show_progress
+from gatekeeper.workspace import lockfile
 
 EXAMPLES = """examples:
   gatekeeper tools

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gatekeeper.config import CERTIFICATE_FOLDER, CONFIG_FILE, Config
 from gatekeeper.engines.admission import engine
-from gatekeeper.host import lockfile
 from gatekeeper.model import Finding, ParsedDocument, Verdict
 from gatekeeper.render import chart_uses, kustomization_graph
 from gatekeeper.render.kustomization_graph import KustomizationFile, list_reachable
 from gatekeeper.sops import creation_rules as sops_rules
+from gatekeeper.workspace import lockfile
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 

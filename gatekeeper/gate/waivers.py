@@ -171,6 +171,25 @@ def _find_next_line(lines: Sequence[str], number: int) -> int:
 
 
 def _parse_entries(file: str, document: ParsedDocument) -> Iterator[Waiver | Finding]:
+    read = list(_read_entries(file, document))
+    yield from (waiver for waiver in read if isinstance(waiver, Waiver))
+    malformed = [finding for finding in read if isinstance(finding, Finding)]
+    if malformed:
+        # Slow to load, and a file without an error does not need it.
+        from gatekeeper.workspace import config_schemas
+
+        errors = config_schemas.find_errors("waivers", document)
+        yield from (_report_schema_error(Location(file, line, column), text) for line, column, text in errors)
+        yield from () if errors else malformed
+
+
+def _report_schema_error(location: Location, problem: str) -> Finding:
+    message = f"{problem}; until then the waiver silences nothing"
+    return Finding("waivers/malformed", "error", message, location, hint=SYNTAX_HINT)
+
+
+def _read_entries(file: str, document: ParsedDocument) -> Iterator[Waiver | Finding]:
+    """The waivers of a file; what this accepts, the JSON Schema of the file accepts."""
     value = documents.to_value(document)
     listed = value.get("waivers") if isinstance(value, dict) else None
     if not isinstance(listed, list):
@@ -178,8 +197,8 @@ def _parse_entries(file: str, document: ParsedDocument) -> Iterator[Waiver | Fin
         return
     for index, entry in enumerate(listed):
         place = Location(file, *document.locate(("waivers", index))[1:])
-        if not isinstance(entry, dict):
-            yield _report_malformed(place, "must be a mapping")
+        if not isinstance(entry, dict) or not all(isinstance(text, str | int | float) for text in entry.values()):
+            yield _report_malformed(place, "must be a mapping of texts")
             continue
         scope = {key: str(entry[key]) for key in SCOPE_FIELDS if key in entry}
         yield _parse_waiver(entry, place, scope, None, (*WAIVER_FIELDS, *SCOPE_FIELDS))

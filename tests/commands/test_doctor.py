@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from gatekeeper.errors import ToolError, UsageError
-from gatekeeper.host import lockfile, toolchain
+from gatekeeper.host import toolchain
+from gatekeeper.workspace import lockfile
 from tests.conftest import Repository, command, needs
 from tests.host.test_toolchain import program
 
@@ -73,16 +74,16 @@ def test_a_program_on_the_path_counts_only_by_its_checksum(tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("{", "cannot be read"),
-        ("{}", "is no lock"),
-        ('{"schema": "gatekeeper/lock/v1", "tools": {"x": {}}}', "no tool `x`"),
+        ("{", "gatekeeper.lock:2:1: not valid YAML or JSON"),
+        ("{}", "gatekeeper.lock:1:1: the file has no `schema`"),
+        ('{"schema": "gatekeeper/lock/v1", "tools": {"x": {}}}', "unknown setting `tools.x`; known are conftest, helm"),
         (
             '{"schema": "gatekeeper/lock/v1", "tools": {"helm": {"package": "evil.example/helm"}}}',
-            "must be of the package",
+            "`tools.helm.package` must be `helm.sh/helm/v3/cmd/helm`",
         ),
         (
             '{"schema": "gatekeeper/lock/v1", "tools": {"helm": {"package": "helm.sh/helm/v3/cmd/helm", "version": "latest", "sums": {}}}}',
-            "needs a version",
+            "`tools.helm.version` is 'latest'; write it as v3",
         ),
     ],
 )

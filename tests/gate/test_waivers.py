@@ -128,9 +128,12 @@ def test_a_waiver_that_is_wrong_silences_nothing_and_is_a_finding(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: 1\n", "must have a list `waivers`"),
-        ("waivers:\n- x\n", "must be a mapping"),
-        ("waivers:\n- {rule: x, reason: y, expires: 2027-02-01, names: z}\n", "knows no `names`"),
+        ("a: 1\n", "the file has no `waivers`; add it"),
+        ("waivers:\n- x\n", "`waivers[0]` must be a mapping"),
+        (
+            "waivers:\n- {rule: x, reason: y, expires: 2027-02-01, names: z}\n",
+            "unknown setting `waivers[0].names`; did you mean `waivers[0].name`?",
+        ),
     ],
 )
 def test_a_file_of_waivers_that_is_wrong_is_a_finding(repository: Repository, text: str, words: str) -> None:

@@ -13,7 +13,8 @@ import pytest
 from gatekeeper import config
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import source
-from gatekeeper.host import lockfile, process, toolchain
+from gatekeeper.host import process, toolchain
+from gatekeeper.workspace import lockfile
 from tests.conftest import command, needs
 
 

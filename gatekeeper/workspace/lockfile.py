@@ -1,0 +1,124 @@
+"""`gatekeeper.lock`: the versions of outside programs that a repository pins, and their checksums.
+
+A lock pins versions; Go's checksum database vouches for programs that are built from source. A program from the PATH is
+used only if the lock has its checksum for this platform.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gatekeeper import __version__
+from gatekeeper.errors import UsageError
+from gatekeeper.host import atomic_file
+from gatekeeper.host.toolchain import PINNED_TOOLS, TOOLS, Tool, Toolchain
+
+LOCK_FILE = "gatekeeper.lock"
+SCHEMA = "gatekeeper/lock/v1"
+VERSION_PATTERN = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?")
+PLATFORM = f"{sys.platform}-{os.uname().machine.lower()}"
+RECOVERY_HINT = "remove it, and write a new one with `gatekeeper tools lock`"
+
+
+class _MalformedLockError(Exception):
+    """The strict reader refuses the lock."""
+
+
+def load(root: Path) -> Toolchain:
+    """The tools as the lock of a repository pins them; those of this package if it has no lock.
+
+    Raises:
+        UsageError: the lock cannot be read or is malformed.
+    """
+    path = root / LOCK_FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return Toolchain()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}; {RECOVERY_HINT}") from error
+    return parse(content, str(path))
+
+
+def parse(content: bytes, file: str) -> Toolchain:
+    """The tools that the text of a lock pins.
+
+    Args:
+        file: the name of the lock in messages.
+
+    Raises:
+        UsageError: the lock is malformed.
+    """
+    try:
+        entries = _parse_entries(content)
+        return Toolchain({name: _parse_tool(name, entry) for name, entry in entries.items()})
+    except _MalformedLockError as error:
+        # Slow to load, and a lock without an error does not need it.
+        from gatekeeper.workspace import config_schemas
+
+        explanation = config_schemas.explain("lock", content, file) or f"{file}: {error}"
+        raise UsageError(f"{explanation}\nCorrect it; or {RECOVERY_HINT}") from error
+
+
+def write(root: Path, tools: Toolchain, program_digests: dict[str, str]) -> Path:
+    """Writes the lock: versions, and checksums of this platform's programs in addition to those already in the lock.
+
+    Args:
+        tools: the versions to pin.
+        program_digests: SHA-256 of the programs of this machine, by tool.
+
+    Raises:
+        UsageError: the present lock is malformed.
+    """
+    path = root / LOCK_FILE
+    load(root)
+    previous = _parse_entries(path.read_bytes()) if path.exists() else {}
+    entries: dict[str, Any] = {}
+    for name, tool in TOOLS.items():
+        # Programs of this package have the version of their own source.
+        if tool.source_folder or name not in {*PINNED_TOOLS, *program_digests, *previous}:
+            continue
+        before = previous.get(name, {})
+        version = tools.get_tool(name).version
+        sums = {
+            platform: sorted(known)
+            for platform, known in before.get("sums", {}).items()
+            if before.get("version") == version
+        }
+        if name in program_digests:
+            sums[PLATFORM] = sorted({*sums.get(PLATFORM, ()), program_digests[name]})
+        entries[name] = {"package": tool.package, "version": version, "sums": dict(sorted(sums.items()))}
+    value = {"schema": SCHEMA, "gatekeeper": __version__, "tools": entries}
+    atomic_file.write(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    return path
+
+
+def _parse_entries(content: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(content)
+    except ValueError as error:
+        raise _MalformedLockError(f"not valid JSON: {error}") from error
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA or not isinstance(value.get("tools"), dict):
+        raise _MalformedLockError(f"not a lock of {SCHEMA}")
+    entries: dict[str, Any] = value["tools"]
+    return entries
+
+
+def _parse_tool(name: str, entry: Any) -> Tool:
+    own = TOOLS.get(name)
+    # A lock chooses a version; which program that is a version of, this package decides.
+    if own is None or own.source_folder or not isinstance(entry, dict) or entry.get("package") != own.package:
+        raise _MalformedLockError(f"`{name}` is not a tool with a package of its own")
+    version, sums = entry.get("version"), entry.get("sums")
+    if not isinstance(version, str) or not VERSION_PATTERN.fullmatch(version) or not isinstance(sums, dict):
+        raise _MalformedLockError(f"`{name}` needs a version such as {own.version}, and sums by platform")
+    for known in sums.values():
+        if not isinstance(known, list) or not all(isinstance(digest, str) for digest in known):
+            raise _MalformedLockError(f"the sums of `{name}` must be lists of texts")
+    return own._replace(version=version, checksums=tuple(sums.get(PLATFORM, ())))
