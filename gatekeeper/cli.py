@@ -81,6 +81,7 @@ def main(arguments: list[str]) -> int:
 
 def _format_crash(error: Exception) -> str:
     """A fault of the program itself: where, but not with which words, for those may repeat what is secret."""
+    # Only a crash needs them; every run would wait for them to load.
     import traceback
     from pathlib import Path
 

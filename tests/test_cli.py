@@ -30,10 +30,10 @@ def test_the_version_is_told() -> None:
     ("words", "told"),
     [
         (["chekc"], "no command `chekc`; there are audit, check, config, controller"),
-        (["check", "--format", "pdf"], "--format pdf: there are text, json"),
+        (["check", "--format", "pdf"], "--format pdf: unknown format; choose from text, json"),
         (["check", "--jobs", "0"], "--jobs must be 1 or more"),
         (["check", "--engine", "gpt"], "invalid choice: 'gpt'"),
-        (["policy", "list", "x"], "policy list takes no path"),
+        (["policy", "list", "x"], "policy list takes no PATH; remove it"),
         (["render", "/nowhere"], "no such file or folder"),
     ],
 )

@@ -26,7 +26,11 @@ Exit status: 0 the log is unchanged, 1 it was changed, 2 wrong usage.
 
 
 def audit(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: the log cannot be read, or --head is malformed.
+    """
     args = _build_parser().parse_args(arguments)
     try:
         return _verify_log(args) if args.what == "verify" else _show_log(args)

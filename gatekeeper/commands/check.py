@@ -1,4 +1,4 @@
-"""`gatekeeper check`: judge files and print the verdict."""
+"""`gatekeeper check`: checks files and reports the verdict."""
 
 from __future__ import annotations
 
@@ -100,40 +100,44 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def check(arguments: list[str]) -> int:
-    """Runs the command."""
-    given = build_parser().parse_intermixed_args(arguments)
-    outputs = [parse_output(text) for text in given.format or ["text"]]
-    _reject_conflicting_options(given)
-    paths = given.paths or [Path.cwd()]
+    """Runs the command.
+
+    Raises:
+        UsageError: options conflict, or the configuration is invalid.
+    """
+    args = build_parser().parse_intermixed_args(arguments)
+    outputs = [parse_output(text) for text in args.format or ["text"]]
+    _reject_conflicting_options(args)
+    paths = args.paths or [Path.cwd()]
     root = config.find_root(paths[0].resolve())
-    base = git_history.find_merge_base(root, given.since) if given.since else ""
-    # Git is asked for several things at once: together they take as long as the rest of a quick run.
+    base = git_history.find_merge_base(root, args.since) if args.since else ""
+    # Git commands run in parallel with the rest: one after the other they would double the time of a short run.
     with ThreadPoolExecutor(3) as pool:
         revision = pool.submit(git_state.describe_revision, root)
-        # What is staged is compared with the last commit.
-        last = pool.submit(git_state.get_head_commit, root) if given.staged else None
-        waiting = pool.submit(git_state.list_staged_files, root) if given.staged else None
-        settings = _load_settings(given, root)
-        kept = None if given.no_cache else cache.open_cache(cache_key.identify_installation())
-        changed = waiting.result() if waiting else git_state.list_changed_files(root, base) if base else None
+        # Staged changes are compared with the last commit.
+        head = pool.submit(git_state.get_head_commit, root) if args.staged else None
+        staged = pool.submit(git_state.list_staged_files, root) if args.staged else None
+        settings = _load_settings(args, root)
+        opened_cache = None if args.no_cache else cache.open_cache(cache_key.identify_installation())
+        changed = staged.result() if staged else git_state.list_changed_files(root, base) if base else None
         request = CheckRequest(
             root=root,
-            paths=given.paths or [root],
+            paths=args.paths or [root],
             settings=settings,
             on_progress=_build_progress(),
-            is_staged=given.staged,
-            base_commit=last.result() if last else base,
-            base_comparison=_build_base_comparison(given, settings) if base else None,
+            is_staged=args.staged,
+            base_commit=head.result() if head else base,
+            base_comparison=_build_base_comparison(args, settings) if base else None,
             changed_files=changed,
-            shard=given.shard or "",
-            jobs=given.jobs,
-            private_keys=_read_keys(given.key) if given.open else None,
-            verdict_cache=kept,
+            shard=args.shard or "",
+            jobs=args.jobs,
+            private_keys=_read_keys(args.key) if args.open else None,
+            verdict_cache=opened_cache,
         )
         verdict = _judge(request)._replace(revision=revision.result())
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
-    if given.write_baseline:
+    if args.write_baseline:
         return _write_baseline(verdict, root, settings)
     for name, file in outputs:
         write_report(verdict, root, name, file)
@@ -143,12 +147,12 @@ def check(arguments: list[str]) -> int:
 
 
 def _judge(request: CheckRequest) -> Verdict:
-    """The verdict of an earlier run on the same input, or a new one."""
+    """Returns the cached verdict for the same input, or runs the check."""
     entry = verdict_cache.find_entry(request)
     verdict = entry.read_verdict() if entry else None
     if verdict is not None:
         return verdict
-    # The engines take longer to load than a cached verdict takes to read.
+    # Loading the engines takes longer than reading a cached verdict.
     from gatekeeper.gate import run
 
     return run.check_repository(request, entry)
@@ -160,51 +164,55 @@ def _build_base_comparison(args: argparse.Namespace, settings: config.Config) ->
 
 
 def _read_keys(paths: Sequence[Path]) -> list[tuple[str, SecretBytes]]:
-    # Most runs open nothing.
+    # Most runs decrypt nothing.
     from gatekeeper.terminal.object_io import read_decrypted
 
     return [(str(path), SecretBytes(read_decrypted(path))) for path in paths]
 
 
 def _reject_conflicting_options(args: argparse.Namespace) -> None:
-    """Options that do not go together."""
+    """Raises UsageError for options that exclude each other."""
     if args.jobs < 1:
         raise UsageError("--jobs must be 1 or more")
     if args.write_baseline and (args.paths or args.staged or args.since):
-        raise UsageError("--write-baseline takes the whole repository; leave PATHs, --staged and --since out")
+        raise UsageError("--write-baseline needs the whole repository; remove PATH, --staged and --since")
     if args.staged and args.paths:
-        raise UsageError("--staged judges the whole index; leave the PATHs out")
+        raise UsageError("--staged checks the whole index; remove PATH")
     if args.shard and (args.write_baseline or args.staged or args.since):
-        raise UsageError("--shard takes all of what is judged; leave --staged, --since and --write-baseline out")
+        raise UsageError("--shard divides a full check; remove --staged, --since and --write-baseline")
     if args.key and not args.open:
-        raise UsageError("--key is for --open; a check without it needs no key")
+        raise UsageError("--key is only used with --open; add --open or remove --key")
 
 
 def _load_settings(args: argparse.Namespace, root: Path) -> config.Config:
-    held = git_state.read_staged_file(root, config.CONFIG_FILE) if args.staged and not args.config else None
+    staged = git_state.read_staged_file(root, config.CONFIG_FILE) if args.staged and not args.config else None
     if args.staged and not args.config:
         tools = lockfile.load(root)
-        settings = config.Config(toolchain=tools) if held is None else config.parse(held, config.CONFIG_FILE, tools)
+        settings = config.Config(toolchain=tools) if staged is None else config.parse(staged, config.CONFIG_FILE, tools)
     else:
         settings = config.load(root, args.config)
     return _apply_flags(settings, args)
 
 
 def _apply_flags(settings: config.Config, args: argparse.Namespace) -> config.Config:
-    own = tuple(str(Path(folder).resolve()) for folder in args.policy)
-    return settings._replace(engine=args.engine or settings.engine, policies=(*settings.policies, *own))
+    folders = tuple(str(Path(folder).resolve()) for folder in args.policy)
+    return settings._replace(engine=args.engine or settings.engine, policies=(*settings.policies, *folders))
 
 
 def parse_output(text: str) -> tuple[str, Path | None]:
-    """A format as it is asked for, `NAME` or `NAME=FILE`."""
+    """Parses `NAME` or `NAME=FILE` into the name of a report format and the file, None for standard output.
+
+    Raises:
+        UsageError: there is no such format.
+    """
     name, _, file = text.partition("=")
     if name not in FORMATS:
-        raise UsageError(f"--format {name}: there are {', '.join(FORMATS)}")
+        raise UsageError(f"--format {name}: unknown format; choose from {', '.join(FORMATS)}")
     return name, Path(file) if file else None
 
 
 def write_report(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
-    """Writes one report, to standard output where no file is named."""
+    """Writes a report to a file, or to standard output if there is no file."""
     if file is None:
         colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         sys.stdout.write(render_report(name, verdict, root, colour))
@@ -213,43 +221,51 @@ def write_report(verdict: Verdict, root: Path, name: str, file: Path | None) -> 
 
 
 def _write_baseline(verdict: Verdict, root: Path, settings: config.Config) -> int:
-    """Writes the baseline, unless something could not be judged: what is not known cannot be taken as known."""
+    """Writes the baseline.
+
+    Raises:
+        UsageError: something could not be checked; its findings are unknown and would be missing in the baseline.
+    """
+    # Few runs write a baseline.
     from gatekeeper.gate import baseline
 
     if verdict.decision == "incomplete":
-        raise UsageError("no baseline was written: something could not be judged; mend that first (gatekeeper check)")
+        raise UsageError(
+            "no baseline was written: something could not be checked; run `gatekeeper check` and fix that first"
+        )
     count = baseline.write(verdict.findings, root / settings.baseline, settings, datetime.date.today())
-    sys.stdout.write(f"{settings.baseline}: {count} findings are known from now on\n")
+    sys.stdout.write(f"{settings.baseline}: {count} findings written; from now on only new findings count\n")
     return 0
 
 
 def _write_summary(verdict: Verdict) -> None:
-    """Adds to the job's summary, where GitHub Actions says which file that is."""
-    from gatekeeper.report.github import render_summary
-
+    """Appends to the job summary, in the file that GitHub Actions names."""
     target = os.environ.get("GITHUB_STEP_SUMMARY")
     if target:
+        # Only runs in GitHub Actions need it.
+        from gatekeeper.report.github import render_summary
+
         with Path(target).open("a", encoding="utf-8") as handle:
             handle.write(render_summary(verdict))
 
 
 def _build_progress() -> Progress:
-    """A bar on a terminal, once a run takes longer than a moment; it is gone when the run ends."""
+    """Returns the progress callback: on a terminal it draws a bar, which appears only in longer runs."""
     if not sys.stderr.isatty():
         return lambda steps, step, part: None
-    began = time.monotonic()
+    start = time.monotonic()
 
-    def say(steps: Sequence[str], step: str, part: float) -> None:
-        seconds = time.monotonic() - began
+    def draw(steps: Sequence[str], step: str, part: float) -> None:
+        seconds = time.monotonic() - start
         if seconds > PROGRESS_DELAY_SECONDS:
-            done = format_bar((steps.index(step) + part) / len(steps))
-            sys.stderr.write(f"\r\033[K{done} {step} ({seconds:.0f} s)\r")
+            bar = format_bar((steps.index(step) + part) / len(steps))
+            sys.stderr.write(f"\r\033[K{bar} {step} ({seconds:.0f} s)\r")
             sys.stderr.flush()
 
-    return say
+    return draw
 
 
 def format_bar(fraction: float) -> str:
-    """How far a run is, from 0 to 1."""
+    """Formats the finished fraction of a run, from 0 to 1, as a bar."""
     filled = int(BAR_WIDTH * fraction)
     return f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]"

@@ -51,7 +51,12 @@ LEASE_NAME, HEAD_ANNOTATION = "gatekeeper", "gatekeeper-gitops.io/audit-head"
 
 
 def controller(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: an option is missing or malformed.
+        ToolError: the cluster does not respond at the start.
+    """
     given = build_parser().parse_args(arguments)
     if given.what == "manifests":
         return _print_manifests(given)

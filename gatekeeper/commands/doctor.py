@@ -50,9 +50,11 @@ def doctor(arguments: list[str]) -> int:
 
 
 def _check_installation() -> Iterator[DoctorCheck]:
+    # The engine loads slowly, and `doctor --help` does not need it.
     from gatekeeper.engines.rego import embedded
 
     try:
+        # The compiled module is optional.
         from gatekeeper import _native
     except ImportError:
         _native = None  # type: ignore[assignment]

@@ -28,7 +28,11 @@ Exit status: 0 everything was rendered, 3 something could not be rendered.
 
 
 def graph(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: the path does not exist, or the configuration is invalid.
+    """
     parser = create_parser(
         "graph",
         "Print the Secrets, ConfigMaps, stores and sources that objects reference, and whether they exist.",

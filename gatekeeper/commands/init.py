@@ -70,7 +70,11 @@ QUESTIONS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
 
 
 def init(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: the path is a file, or a name is not valid in Kubernetes.
+    """
     args = build_parser().parse_args(arguments)
     root = (args.path or Path.cwd()).resolve()
     if root.exists() and not root.is_dir():

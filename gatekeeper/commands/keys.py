@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import datetime
 import secrets
 import sys
@@ -43,7 +44,13 @@ WARNING_DAYS = 30
 
 
 def keys(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: options conflict, or a file already exists.
+        SealError: a file contains no certificate or key.
+        ToolError: the cluster does not respond.
+    """
     args = _build_parser().parse_args(arguments)
     if args.days < 1:
         raise UsageError("--days must be 1 or more")
@@ -202,8 +209,6 @@ def _strip_cluster_fields(secret: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_certificates(key_secrets: list[dict[str, Any]]) -> Iterator[tuple[bytes, SealingCertificate]]:
-    import base64
-
     for secret in key_secrets:
         pem = base64.b64decode(secret["data"]["tls.crt"])
         yield pem, keyring.parse_certificate(pem, secret["metadata"]["name"], must_be_valid=False)

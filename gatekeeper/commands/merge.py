@@ -21,13 +21,20 @@ Exit status as for `check`: 0 accepted, 1 refused, 3 not everything could be che
 
 
 def merge(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: a file is not a report of a shard, or a shard is missing.
+    """
     parser = create_parser(
         "merge", "Merge the JSON reports of `gatekeeper check --shard I/N` into one verdict.", EXAMPLES
     )
     parser.add_argument("reports", nargs="+", type=Path, metavar="FILE", help="the report of each shard")
     parser.add_argument(
-        "--format", action="append", metavar="FORMAT[=FILE]", help=f"{', '.join(FORMATS)}; can be args several times"
+        "--format",
+        action="append",
+        metavar="FORMAT[=FILE]",
+        help=f"format of the report: {', '.join(FORMATS)} (default: text); can be repeated",
     )
     args = parser.parse_intermixed_args(arguments)
     outputs = [parse_output(text) for text in args.format or ["text"]]

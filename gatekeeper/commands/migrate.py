@@ -25,7 +25,11 @@ Exit status: 0 everything uses the newest version, 1 something remains (with --d
 
 
 def migrate(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
     parser = create_parser(
         "migrate", "Rewrite ExternalSecrets and SecretStores of old API versions, in place.", EXAMPLES
     )

@@ -1,4 +1,4 @@
-"""`gatekeeper policy`: the rules that come with the product, and the tests of anybody's rules."""
+"""`gatekeeper policy`: lists and documents the rules of the library, tests rules, and fetches policy bundles."""
 
 from __future__ import annotations
 
@@ -75,34 +75,46 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def policy(arguments: list[str]) -> int:
-    """Runs the command."""
-    given = build_parser().parse_intermixed_args(arguments)
-    if given.action == "test":
-        return _run_tests(given)
-    if given.action == "pull":
-        return _pull_bundles(given.paths)
-    if given.paths:
-        raise UsageError(f"policy {given.action} takes no path")
+    """Runs the command.
+
+    Raises:
+        UsageError: an option is missing or not allowed.
+        PolicyError: policies cannot be loaded or fetched, or there is no test.
+    """
+    args = build_parser().parse_intermixed_args(arguments)
+    if args.action == "test":
+        return _run_tests(args)
+    if args.action == "pull":
+        return _pull_bundles(args.paths)
+    if args.paths:
+        raise UsageError(f"policy {args.action} takes no PATH; remove it")
     for rule in library.load_rules()[0]:
-        sys.stdout.write(_format_line(rule) if given.action == "list" else _format_page(rule))
+        sys.stdout.write(_format_line(rule) if args.action == "list" else _format_page(rule))
     return 0
 
 
 def _pull_bundles(sources: Sequence[str]) -> int:
-    """Fetches the bundles of the config, or those named, and prints their digests."""
+    """Fetches the given bundles, by default those of the configuration, and prints their digests."""
+    # Only `pull` needs Git and signature verification, which load slowly.
     from gatekeeper.engines.rego import bundles
     from gatekeeper.engines.rego.bundle_files import Bundle
 
     root = config.find_root(Path.cwd())
-    named = [Bundle(source, "", "") for source in sources]
-    known = [Bundle(one.get("source", ""), one.get("digest", ""), "") for one in config.load(root, None).bundles]
-    if not (named or known):
-        raise UsageError("policy pull: gatekeeper.yaml has no `policies.bundles`; name a source to see its digest")
+    requested = [Bundle(source, "", "") for source in sources]
+    configured = [
+        Bundle(entry.get("source", ""), entry.get("digest", ""), "") for entry in config.load(root, None).bundles
+    ]
+    if not (requested or configured):
+        raise UsageError(
+            "policy pull: gatekeeper.yaml has no `policies.bundles`; give the source of a bundle to print its digest"
+        )
     status = 0
-    for bundle in named or known:
+    for bundle in requested or configured:
         digest = bundles.pull(root, bundle)
         changed = bool(bundle.digest) and bundle.digest != digest
-        sys.stdout.write(f"{digest}  {bundle.source}{'  (not what the config pins)' if changed else ''}\n")
+        sys.stdout.write(
+            f"{digest}  {bundle.source}{'  (differs from the digest in gatekeeper.yaml)' if changed else ''}\n"
+        )
         status = 1 if changed else status
     return status
 
@@ -113,17 +125,18 @@ def _format_line(rule: LibraryRule) -> str:
 
 
 def _format_page(rule: LibraryRule) -> str:
-    known = library.load_standard_links()
-    serves = [(standard, library.find_standard_link(standard, known)) for standard in rule.standards]
-    standards = ", ".join(f"[{standard}]({link})" if link else standard for standard, link in serves)
-    facts = f"Severity {rule.severity}, profile {rule.profile}; judges {', '.join(rule.kinds) or 'every kind'}."
+    links = library.load_standard_links()
+    linked = [(standard, library.find_standard_link(standard, links)) for standard in rule.standards]
+    standards = ", ".join(f"[{standard}]({link})" if link else standard for standard, link in linked)
+    facts = f"Severity {rule.severity}, profile {rule.profile}; checks {', '.join(rule.kinds) or 'all kinds'}."
     return (
         f"## {rule.name}\n\n{rule.title}. {facts}\n\n{rule.description}\n\n"
-        f"Remedy: {rule.remedy}.\n\nServes: {standards}.\n\n"
+        f"Remedy: {rule.remedy}.\n\nStandards: {standards}.\n\n"
     )
 
 
 def _run_tests(args: argparse.Namespace) -> int:
+    # `list` and `docs` evaluate nothing: they do not wait for the engines to load.
     from gatekeeper.engines.admission import gator_suites
     from gatekeeper.engines.rego import coverage, policy_tests
     from gatekeeper.engines.rego.policy_tests import PolicyTestRun
@@ -134,51 +147,52 @@ def _run_tests(args: argparse.Namespace) -> int:
     settings = config.load(config.find_root(here), None)
     settings = settings._replace(engine=args.engine or settings.engine)
     jobs = os.cpu_count() or 1
-    found = gator_suites.find_suites(here, args.paths)
-    # A folder of gator's suites may hold no Rego file at all.
-    folders = [path for path in args.paths if not found or any((here / path).rglob("*.rego"))]
+    suites = gator_suites.find_suites(here, args.paths)
+    # A folder with gator suites may contain no Rego file.
+    folders = [path for path in args.paths if not suites or any((here / path).rglob("*.rego"))]
     run = policy_tests.run_tests(here, folders, args.data, settings, jobs) if folders else PolicyTestRun([], [])
-    done = [*run.results, *gator_suites.run_suites(here, found, settings, jobs)]
-    if not done:
-        kinds = "`test_...` rules, bad*.yaml and good*.yaml beside a rule, gator suites"
-        raise PolicyError(f"{', '.join(args.paths)}: no test there (there may be {kinds})")
-    for trial in done:
-        if not trial.passed:
-            words = trial.error or trial.message
-            sys.stdout.write(f"{'ERROR' if trial.error else 'FAIL'}  {trial.name}{words and ': '}{words}\n")
-    failed = sum(not trial.passed for trial in done)
-    sys.stdout.write(f"{len(done) - failed} passed, {failed} failed, with {settings.engine}\n")
+    results = [*run.results, *gator_suites.run_suites(here, suites, settings, jobs)]
+    if not results:
+        kinds = "`test_...` rules, bad*.yaml and good*.yaml in the folder of a rule, gator suites"
+        raise PolicyError(f"{', '.join(args.paths)}: contains no test; tests are {kinds}")
+    for result in results:
+        if not result.passed:
+            message = result.error or result.message
+            sys.stdout.write(f"{'ERROR' if result.error else 'FAIL'}  {result.name}{message and ': '}{message}\n")
+    failed = sum(not result.passed for result in results)
+    sys.stdout.write(f"{len(results) - failed} passed, {failed} failed, with {settings.engine}\n")
     if args.junit:
-        atomic_file.write(args.junit, junit.render_policy_tests(done).encode())
-    low = False
+        atomic_file.write(args.junit, junit.render_policy_tests(results).encode())
+    is_below = False
     if args.coverage or args.threshold is not None:
         covered = coverage.measure(run.query_batches, settings)
         sys.stdout.write(_format_coverage(covered, args.threshold))
-        low = args.threshold is not None and coverage.compute_percent(covered) < args.threshold
-    return 3 if any(trial.error for trial in done) else int(failed > 0 or low)
+        is_below = args.threshold is not None and coverage.compute_percent(covered) < args.threshold
+    return 3 if any(result.error for result in results) else int(failed > 0 or is_below)
 
 
 def _format_coverage(file_coverages: Sequence[FileCoverage], threshold: float | None) -> str:
-    """What tests reach, by file; lines and rules that none reaches are named."""
+    """Formats the coverage of each file, with the lines and rules that no test reaches."""
+    # As above: only `test` needs the engines.
     from gatekeeper.engines.rego import coverage
 
     lines = []
     for file in file_coverages:
         missed = f"; not reached: lines {_format_ranges(file.missed_lines)}" if file.missed_lines else ""
-        untried = ", ".join(f"{name} (line {line})" for name, line in file.untested_rules)
+        untested = ", ".join(f"{name} (line {line})" for name, line in file.untested_rules)
         lines.append(
             f"{coverage.compute_percent([file]):6.1f} %  "
-            f"{file.path}{missed}{f'; no test of {untried}' if untried else ''}"
+            f"{file.path}{missed}{f'; without a test: {untested}' if untested else ''}"
         )
     rules = sum(len(file.rules) for file in file_coverages)
-    tried = rules - sum(len(file.untested_rules) for file in file_coverages)
+    tested = rules - sum(len(file.untested_rules) for file in file_coverages)
     total = coverage.compute_percent(file_coverages)
     below = f", below the threshold of {threshold:g} %" if threshold is not None and total < threshold else ""
-    return "\n".join([*lines, f"{total:6.1f} %  of all lines{below}; {tried} of {rules} rules are tried"]) + "\n"
+    return "\n".join([*lines, f"{total:6.1f} %  of all lines{below}; {tested} of {rules} rules are tested"]) + "\n"
 
 
 def _format_ranges(numbers: Collection[int]) -> str:
-    """Numbers as people list them: `3, 5-7`."""
+    """Formats numbers as ranges: `3, 5-7`."""
     parts: list[list[int]] = []
     for number in sorted(numbers):
         if parts and number == parts[-1][-1] + 1:

@@ -59,7 +59,12 @@ MAX_PARALLEL, MAX_FIELDS = 8, 10
 
 
 def reconcile(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: the path does not exist or contains nothing to apply, or options conflict.
+        ToolError: the cluster does not respond.
+    """
     given = _build_parser().parse_args(arguments)
     if not given.path.exists():
         raise UsageError(f"{given.path}: no such file or folder")

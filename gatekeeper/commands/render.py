@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import yaml
+
 from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Resource
@@ -22,7 +24,11 @@ Plaintext values of Secrets are hidden. Exit status: 0 everything was rendered, 
 
 
 def render(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: the path does not exist, or the configuration is invalid.
+    """
     parser = create_parser(
         "render", "Print what kustomize, Helm, Flux and Argo CD render from the files below a path, as YAML.", EXAMPLES
     )
@@ -61,8 +67,6 @@ def _is_within(path: str, below: str) -> bool:
 
 
 def _format_document(resource: Resource) -> str:
-    import yaml
-
     place = resource.origin.find_location(())
     text: str = yaml.safe_dump(hide_secret_values(resource.value), sort_keys=False, allow_unicode=True, width=120)
     return f"---\n# from {place.file}\n{text}"

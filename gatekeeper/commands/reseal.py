@@ -46,7 +46,12 @@ class ResealResult(NamedTuple):
 
 
 def reseal(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: --cert names a folder that does not exist.
+        SealError: a certificate or private key cannot be loaded.
+    """
     parser = create_parser(
         "reseal", "Seal SealedSecrets for another certificate, with local private keys, offline.", EXAMPLES
     )

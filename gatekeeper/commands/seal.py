@@ -33,7 +33,12 @@ Exit status: 0 sealed, 1 cannot be sealed, 2 wrong usage.
 
 
 def seal(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: options conflict, or a file cannot be read.
+        SealError: the certificate is invalid, or an object cannot be sealed.
+    """
     args = build_parser().parse_args(arguments)
     if args.replace and (args.file is None or args.to is None):
         raise UsageError("--replace needs -f and -w: it removes the first file from Git's index and adds the second")

@@ -41,7 +41,12 @@ FileAction = Callable[[Path], str]
 
 
 def sops(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: options conflict, or a file cannot be read.
+        SealError: a file cannot be encrypted or decrypted.
+    """
     split = arguments.index("--") if "--" in arguments else len(arguments)
     own_arguments, sops_arguments = arguments[:split], arguments[split + 1 :]
     args = build_parser().parse_intermixed_args(own_arguments)

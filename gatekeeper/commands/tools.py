@@ -25,7 +25,12 @@ Exit status: 0 all are installed, 3 some are missing or changed.
 
 
 def tools(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: the lock file is invalid.
+        ToolError: a program cannot be built.
+    """
     parser = create_parser(
         "tools", "List, build (with Go, from checksummed source), verify and pin the external programs.", EXAMPLES
     )

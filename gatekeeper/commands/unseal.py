@@ -22,7 +22,12 @@ Exit status: 0 decrypted, 1 cannot be decrypted, 2 wrong usage.
 
 
 def unseal(arguments: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        UsageError: a file cannot be read.
+        SealError: a private key cannot be loaded, or no key decrypts an object.
+    """
     parser = create_parser("unseal", "Decrypt SealedSecrets with private keys, offline.", EXAMPLES)
     parser.add_argument(
         "--key", action="append", required=True, type=Path, metavar="FILE", help="a private key; may be repeated"

@@ -82,9 +82,11 @@ def parse_objects(content: bytes, name: str) -> Iterator[tuple[dict[str, Any], s
 def format_objects(values: Sequence[dict[str, Any]], output_format: str) -> str:
     """Formats objects as one YAML stream or as JSON documents."""
     if output_format == "json":
+        # One of the two libraries is enough for each run.
         import orjson
 
         return "".join(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n" for value in values)
+    # As above.
     import yaml
 
     texts = [yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1_000_000) for value in values]
@@ -99,6 +101,7 @@ def fetch_certificate(source: str) -> bytes:
     """
     if not source.startswith(("http://", "https://")):
         return read_input(Path(source))
+    # Most certificates are files: the HTTP client loads slowly.
     from urllib.error import URLError
     from urllib.request import urlopen
 

@@ -1,4 +1,4 @@
-"""What `gatekeeper sync` tells: what was done, where a value comes from, what a plan reads and costs."""
+"""The output of `gatekeeper sync`: decisions, the sources of values, and the reads and price of a plan."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from gatekeeper.externalsecrets.fetch_plan import FetchPlan, FetchResult
 from gatekeeper.model import get_field
 
 DIGEST_LENGTH = 12
-# How many one request reads, and what one costs in dollars (https://aws.amazon.com/secrets-manager/pricing/).
+# By service: secrets read by one request, and the price of a request in US dollars (https://aws.amazon.com/secrets-manager/pricing/).
 AWS_PRICING = {"SecretsManager": (20, 0.05 / 10_000), "ParameterStore": (10, 0.0)}
 
 
 def print_decision(decision: Decision, is_done: bool) -> int:
-    """Tells what was decided, or done."""
+    """Prints a decision, or with `is_done` its result; returns the exit status, 1 if it failed, waits or is partial."""
     target = f"{decision.spec.namespace}/{decision.spec.target.name}"
-    words: dict[str, str] = {"create": "created", "change": "changed", "delete": "deleted"} if is_done else {}
-    word = {"failed": "FAILED", "wait": "waits", **words}.get(decision.action, decision.action)
+    past_tense: dict[str, str] = {"create": "created", "change": "changed", "delete": "deleted"} if is_done else {}
+    word = {"failed": "FAILED", "wait": "waits", **past_tense}.get(decision.action, decision.action)
     reason = f": {decision.reason}" if decision.reason else ""
     sys.stdout.write(f"{word:<9} {target}{reason}\n")
     if decision.secret is not None and not is_done:
@@ -37,19 +37,32 @@ def print_decision(decision: Decision, is_done: bool) -> int:
 
 
 def print_explanation(name: str, decisions: list[Decision], fetched: FetchResult) -> int:
-    """Tells of one ExternalSecret, by its name or `namespace/name`."""
-    chosen = [one for one in decisions if name in (one.spec.name, f"{one.spec.namespace}/{one.spec.name}")]
+    """Prints the source of each value of an ExternalSecret, given by its name or `namespace/name`.
+
+    Raises:
+        UsageError: there is no such ExternalSecret.
+    """
+    chosen = [
+        decision
+        for decision in decisions
+        if name in (decision.spec.name, f"{decision.spec.namespace}/{decision.spec.name}")
+    ]
     if not chosen:
-        raise UsageError(f"--explain {name}: there is no such ExternalSecret, or it cannot be read")
-    for one in chosen:
-        for line in explanation.explain_steps(one.spec, fetched):
+        raise UsageError(f"--explain {name}: no such ExternalSecret, or it is invalid; use NAME or NAMESPACE/NAME")
+    for decision in chosen:
+        for line in explanation.explain_steps(decision.spec, fetched):
             sys.stdout.write(f"{line}\n")
-        sys.stdout.write(f"  => {one.action}{f': {one.reason}' if one.reason else ''}\n")
-    return max(1 if one.action in ("failed", "wait") else 0 for one in chosen)
+        sys.stdout.write(f"  => {decision.action}{f': {decision.reason}' if decision.reason else ''}\n")
+    return max(1 if decision.action in ("failed", "wait") else 0 for decision in chosen)
 
 
 def write_sealed_secret(decision: Decision, source: str, folder: Path) -> int:
-    """Writes a Secret as a SealedSecret: it is never plain on the disk."""
+    """Writes a Secret as a SealedSecret, never in plain text, into a folder; returns the exit status.
+
+    Raises:
+        SealError: the certificate cannot be loaded, or the Secret cannot be sealed.
+    """
+    # Only --seal needs them; cryptography loads slowly.
     from gatekeeper.externalsecrets import secret_builder
     from gatekeeper.host import atomic_file
     from gatekeeper.sealedsecrets import sealedsecret
@@ -58,7 +71,7 @@ def write_sealed_secret(decision: Decision, source: str, folder: Path) -> int:
     target = folder / f"{decision.spec.namespace}-{decision.spec.target.name}.yaml"
     if decision.secret is None:
         return print_decision(decision, False)
-    # The hash of the values has no place in Git, where anybody could try values on it.
+    # The hash of the values must not get into Git, where others could test guesses of the values on it.
     plain = secret_builder.strip_marks(decision.secret)
     value = sealedsecret.seal_secret(plain, load_certificate(source), "", decision.spec.namespace, True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +84,7 @@ _DIGEST_SALT = os.urandom(32)
 
 
 def _digest_values(secret: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Each key with a digest that tells the same value from another in this run, and nothing to anybody later."""
+    """Each key with a digest that identifies equal values within this run; its salt is lost after the run."""
     return [
         (key, hmac.new(_DIGEST_SALT, base64.b64decode(text), hashlib.sha256).hexdigest()[:DIGEST_LENGTH])
         for key, text in secret["data"].items()
@@ -79,7 +92,7 @@ def _digest_values(secret: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def print_plan(plan: FetchPlan, collected: DesiredSecrets) -> float:
-    """What a plan reads, store by store; and what AWS takes for that, in dollars a month."""
+    """Prints the reads of a plan by store; returns the price at AWS, in US dollars per month."""
     sys.stdout.write(f"{len(collected.specs)} ExternalSecrets\n")
     dollars = 0.0
     for key, part in plan.items():
@@ -87,13 +100,13 @@ def print_plan(plan: FetchPlan, collected: DesiredSecrets) -> float:
         sys.stdout.write(f"{key}: {reads} reads for {part.reference_count} references\n")
         service = get_field(collected.stores.get(key), ("spec", "provider", "aws", "service"))
         if service in AWS_PRICING:
-            at_once, price = AWS_PRICING[service]
-            monthly = part.estimate_monthly_requests(at_once)
+            reads_per_request, price = AWS_PRICING[service]
+            monthly = part.estimate_monthly_requests(reads_per_request)
             dollars += monthly * price
-            sys.stdout.write(f"            about {monthly:,.0f} requests a month, {monthly * price:.2f} $\n")
-        for wish in part.refs:
-            sys.stdout.write(f"            {wish}\n")
+            sys.stdout.write(f"            about {monthly:,.0f} requests per month, ${monthly * price:.2f}\n")
+        for ref in part.refs:
+            sys.stdout.write(f"            {ref}\n")
         for query in part.queries:
-            marks = f" with {', '.join(f'{tag}={text}' for tag, text in query.tags.items())}" if query.tags else ""
-            sys.stdout.write(f"            all below `{query.path or '/'}` that match `{query.name}`{marks}\n")
+            tags = f" with {', '.join(f'{tag}={value}' for tag, value in query.tags.items())}" if query.tags else ""
+            sys.stdout.write(f"            all secrets below `{query.path or '/'}` that match `{query.name}`{tags}\n")
     return dollars

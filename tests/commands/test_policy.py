@@ -52,4 +52,4 @@ def test_what_fails_is_named(tmp_path: Path, files: dict[str, str], told: str) -
 def test_no_test_at_all_is_no_success(tmp_path: Path) -> None:
     write(tmp_path, {"team.rego": RULE})
     code, _, err = command("policy", "test", tmp_path)
-    assert (code, "no test there" in err) == (3, True)
+    assert (code, "contains no test; tests are `test_...` rules" in err) == (3, True)

@@ -22,7 +22,11 @@ NAME = "gatekeeper-baseline.json"
 def old(repository: Repository) -> Path:
     """A repository with a past, and its baseline."""
     root = repository({"gatekeeper.yaml": "", "old.yaml": DEPLOYMENT, "good.yaml": GOOD})
-    assert command("check", "--write-baseline", cwd=root) == (0, f"{NAME}: 1 findings are known from now on\n", "")
+    assert command("check", "--write-baseline", cwd=root) == (
+        0,
+        f"{NAME}: 1 findings written; from now on only new findings count\n",
+        "",
+    )
     return root
 
 
@@ -93,9 +97,9 @@ def test_one_that_cannot_be_used_silences_nothing(old: Path, text: str) -> None:
 def test_none_is_written_where_something_could_not_be_judged(repository: Repository) -> None:
     root = repository({"a.yaml": "a: [1\n"})
     code, _, err = command("check", "--write-baseline", cwd=root)
-    assert (code, "could not be judged" in err, (root / NAME).exists()) == (2, True, False)
+    assert (code, "something could not be checked" in err, (root / NAME).exists()) == (2, True, False)
 
 
 def test_it_takes_the_whole_repository(old: Path) -> None:
     code, _, err = command("check", "--write-baseline", "--since", "HEAD", cwd=old)
-    assert (code, "takes the whole repository" in err) == (2, True)
+    assert (code, "needs the whole repository" in err) == (2, True)
