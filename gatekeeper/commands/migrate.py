@@ -13,6 +13,7 @@ from gatekeeper.host import atomic_file
 from gatekeeper.terminal.object_io import read_input
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.workspace import documents
+from gatekeeper.workspace.tree import list_files_below
 
 EXAMPLES = """examples:
   gatekeeper migrate clusters/prod
@@ -58,9 +59,9 @@ def migrate(arguments: list[str]) -> int:
 
 def _find_files(paths: list[Path]) -> Iterator[tuple[Path, bytes]]:
     for start in paths:
-        listed = sorted(start.rglob("*")) if start.is_dir() else [start]
+        listed = list_files_below(start, documents.EXTENSIONS) if start.is_dir() else [start]
         for path in listed:
-            if path.suffix in documents.EXTENSIONS and path.is_file() and ".git" not in path.parts:
+            if path.suffix in documents.EXTENSIONS and path.is_file():
                 content = read_input(path)
                 if GROUP.encode() in content and (b"v1alpha1" in content or b"v1beta1" in content):
                     yield path, content

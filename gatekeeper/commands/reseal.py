@@ -17,6 +17,7 @@ from gatekeeper.sealedsecrets.scope import find_sealed_with
 from gatekeeper.terminal.object_io import load_certificate, load_private_keys, read_input
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.workspace import documents
+from gatekeeper.workspace.tree import list_files_below
 
 EXAMPLES = """examples:
   gatekeeper reseal --key backup-of-the-controller.yaml --cert keys/prod-2027.pem clusters/prod
@@ -133,10 +134,10 @@ def _find_files(paths: list[Path]) -> Iterator[Path]:
     """The files with SealedSecrets, each once."""
     seen: set[Path] = set()
     for start in paths:
-        listed = [start] if not start.is_dir() else sorted(path for path in start.rglob("*") if path.is_file())
+        listed = list_files_below(start, documents.EXTENSIONS) if start.is_dir() else [start]
         for path in listed:
             is_one = path.suffix in documents.EXTENSIONS and b"SealedSecret" in read_input(path)
-            if (is_one or path == start) and path.resolve() not in seen and ".git" not in path.parts:
+            if (is_one or path == start) and path.resolve() not in seen:
                 seen.add(path.resolve())
                 yield path
 

@@ -20,6 +20,7 @@ from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import plaintext_history, sops_cli, sops_file
 from gatekeeper.terminal.object_io import read_input
 from gatekeeper.terminal.options import create_parser
+from gatekeeper.workspace.tree import list_files_below
 
 EXAMPLES = """examples:
   gatekeeper sops encrypt apps/db/secret.enc.yaml apps/web/.env
@@ -127,15 +128,14 @@ def find_sops_files(paths: Sequence[Path]) -> Iterator[Path]:
                 raise UsageError(f"{start}: not encrypted with sops")
             seen[start] = None
             continue
-        inside = (path for path in sorted(start.rglob("*")) if ".git" not in path.parts)
-        seen.update((path, None) for path in inside if _is_sops_file(path))
+        seen.update((path, None) for path in list_files_below(start) if _is_sops_file(path))
     if not seen:
         raise UsageError(f"{', '.join(map(str, paths))}: no SOPS file found")
     yield from seen
 
 
 def _is_sops_file(path: Path) -> bool:
-    if path.is_symlink() or not path.is_file():
+    if path.is_symlink():
         return False
     content = path.read_bytes()
     return sops_file.is_candidate(content) and sops_file.is_sops_file(path.name, content)

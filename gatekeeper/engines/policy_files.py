@@ -11,16 +11,6 @@ from gatekeeper.model import ParsedDocument
 from gatekeeper.workspace import documents
 
 
-def list_files(start: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Lists the files below a folder whose names end in one of the suffixes, sorted; a file stands for itself.
-
-    A folder that does not exist gives an empty list.
-    """
-    if start.is_file():
-        return [start]
-    return sorted(path for path in start.rglob("*") if path.name.endswith(suffixes) and path.is_file())
-
-
 def format_name(path: Path, root: Path) -> str:
     """Formats a path for messages: relative to the root where it lies below it."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

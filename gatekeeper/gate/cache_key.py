@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gatekeeper import __version__
 from gatekeeper.config import Config
 from gatekeeper.host import git_state
+from gatekeeper.workspace.tree import list_files_below
 
 MAX_IGNORED_FILES = 20_000
 
@@ -107,7 +108,6 @@ def _describe_status(path: Path) -> str:
 
 def iterate_contents(start: Path) -> Iterator[bytes]:
     """Names and contents of all files below a folder."""
-    files = [start] if start.is_file() else sorted(path for path in start.rglob("*") if path.is_file())
-    for file in files:
+    for file in list_files_below(start):
         yield os.fsencode(file)
         yield _read_content(file) or b"unreadable"

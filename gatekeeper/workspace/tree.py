@@ -1,4 +1,4 @@
-"""From paths to a Tree: the files that are to be judged."""
+"""The files of a repository: which of them are checked, and their content."""
 
 from __future__ import annotations
 
@@ -7,46 +7,48 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from gatekeeper.errors import UsageError
 from gatekeeper.host import git_state
 from gatekeeper.model import Gap
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
-# So much of what was read is kept for the next who asks; the rest is read again.
+# This much content is kept in memory for the next reader; other files are read again.
 CACHE_BYTES = 64 * 1024 * 1024
 READ_CHUNK_BYTES = 1 << 13
+GIT_FOLDER = ".git"
 
 
 class Tree:
-    """The files of a run, relative to the repository's root, in order; each is read once.
+    """The files of a run, relative to the repository's root and sorted; each is read once.
 
     Attributes:
-        gaps: what was found, but is not read as a file.
+        gaps: files that were found and are not read.
         is_whole: whether these are all files of the repository.
     """
 
-    __slots__ = ("_held", "_room", "files", "gaps", "is_whole", "root")
+    __slots__ = ("_contents", "_free_bytes", "files", "gaps", "is_whole", "root")
 
     def __init__(self, root: Path, files: Sequence[str], gaps: Sequence[Gap] = (), is_whole: bool = False) -> None:
         self.root = root
         self.files = tuple(files)
         self.gaps = tuple(gaps)
         self.is_whole = is_whole
-        self._held: dict[str, bytes] = {}
-        self._room = CACHE_BYTES
+        self._contents: dict[str, bytes] = {}
+        self._free_bytes = CACHE_BYTES
 
     def select_files(self, predicate: Callable[[str], bool]) -> Tree:
         """A tree of some of the files."""
         part = Tree(self.root, [file for file in self.files if predicate(file)], self.gaps, self.is_whole)
-        part._held = self._held
+        part._contents = self._contents
         return part
 
     def read_file(self, file: str) -> bytes | Gap:
-        """A file's bytes, or why it cannot be read."""
-        held = self._held.get(file)
-        if held is not None:
-            return held
+        """The content of a file, or a fatal gap with the reason why it cannot be read."""
+        cached = self._contents.get(file)
+        if cached is not None:
+            return cached
         try:
             content = _read_limited(f"{self.root}/{file}")
         except OSError as error:
@@ -55,14 +57,14 @@ class Tree:
             return Gap(
                 file, f"larger than {MAX_FILE_BYTES >> 20} MB: not read; list it under `files.exclude`", is_fatal=True
             )
-        if len(content) <= self._room:
-            self._room -= len(content)
-            self._held[file] = content
+        if len(content) <= self._free_bytes:
+            self._free_bytes -= len(content)
+            self._contents[file] = content
         return content
 
 
 def _read_limited(path: str) -> bytes | None:
-    """A file's content, or None where it is too large. Three system calls for most files."""
+    """The content of a file; None if it is too large. Three system calls for most files."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         content = os.read(descriptor, READ_CHUNK_BYTES)
@@ -76,27 +78,56 @@ def _read_limited(path: str) -> bytes | None:
         os.close(descriptor)
 
 
-def build_tree(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tree:
-    """All files under the paths, less what Git ignores and what the config excludes.
+def list_files_below(start: Path, suffixes: tuple[str, ...] = ("",)) -> list[Path]:
+    """The files below a folder that the user names, such as policies, sorted; a file stands for itself.
+
+    Links to files are listed, links to folders are not followed, and `.git` is left out. Neither `files.exclude` nor
+    `.gitignore` counts here. A path that does not exist has no files.
+
+    Args:
+        suffixes: list only files whose names end with one of these.
 
     Raises:
-        UsageError: a path does not exist, or lies outside the root.
+        OSError: a folder cannot be read.
+    """
+    if start.is_file():
+        return [start]
+    found: list[Path] = []
+    for folder, folders, names in os.walk(start, onerror=_raise_error if start.exists() else None):
+        folders[:] = [name for name in folders if name != GIT_FOLDER]
+        found.extend(Path(folder, name) for name in names if name.endswith(suffixes))
+    # Links that lead nowhere, pipes and sockets are not files.
+    return sorted(path for path in found if path.is_file())
+
+
+def _raise_error(error: OSError) -> NoReturn:
+    raise error
+
+
+def build_tree(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tree:
+    """All files below some paths, except those that Git ignores and those that the config excludes.
+
+    Args:
+        exclude: patterns and folders, as in `files.exclude`.
+
+    Raises:
+        UsageError: a path does not exist, or is outside of the root.
     """
     root = root.resolve()
     files: set[str] = set()
-    ordinary: set[str] = set()
+    regular_files: set[str] = set()
     gaps: list[Gap] = []
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path}: no such file or folder")
         start = path.resolve()
         if not start.is_relative_to(root):
-            raise UsageError(f"{path}: lies outside of the repository {root}")
-        found = git_state.list_files(root, start) if (root / ".git").exists() else None
-        files.update(_walk(root, start, ordinary, gaps) if found is None else found)
+            raise UsageError(f"{path}: outside of the repository {root}")
+        listed = git_state.list_files(root, start) if (root / GIT_FOLDER).exists() else None
+        files.update(_walk(root, start, regular_files, gaps) if listed is None else listed)
     kept: list[str] = []
     for file in sorted(files):
-        gap = _find_exclusion(file, exclude) or (None if file in ordinary else _check_regular_file(root, file))
+        gap = _find_exclusion(file, exclude) or (None if file in regular_files else _check_regular_file(root, file))
         if gap is None:
             kept.append(file)
         elif gap.reason:
@@ -112,35 +143,37 @@ def _find_exclusion(file: str, patterns: Sequence[str]) -> Gap | None:
 
 
 def _check_regular_file(root: Path, file: str) -> Gap | None:
-    """Why something is not read as a file; without a reason where it was deleted, though Git still lists it."""
+    """Why something is not read as a file; without a reason if it was deleted and Git still lists it."""
     path = f"{root}/{file}"
     try:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return Gap(file, "")
     except OSError as error:
-        return Gap(file, f"cannot be looked at: {error.strerror or error}", is_fatal=True)
+        return Gap(file, f"cannot be read: {error.strerror or error}", is_fatal=True)
     if stat.S_ISREG(mode):
         return None
     if stat.S_ISLNK(mode):
         return _check_link(root, Path(path), file)
-    return Gap(file, "a Git submodule: judge it in its own repository" if stat.S_ISDIR(mode) else "no ordinary file")
+    return Gap(file, "a Git submodule: check it in its own repository" if stat.S_ISDIR(mode) else "not a regular file")
 
 
 def _check_link(root: Path, path: Path, file: str) -> Gap | None:
     try:
         target = path.resolve(strict=True)
     except (OSError, RuntimeError):
-        return Gap(file, "a symbolic link that leads nowhere or to itself: mend or remove it", is_fatal=True)
+        return Gap(file, "a symbolic link to nothing or to itself: correct or remove it", is_fatal=True)
     if not target.is_relative_to(root):
         return Gap(file, "a symbolic link out of the repository: not followed; copy the file instead", is_fatal=True)
-    return Gap(file, f"a symbolic link: judged as {target.relative_to(root)}")
+    return Gap(file, f"a symbolic link: checked as {target.relative_to(root)}")
 
 
 def _walk(root: Path, start: Path, regular_files: set[str], gaps: list[Gap]) -> Iterator[str]:
-    """Everything below a folder that is no folder itself, relative to the root; links are not followed.
+    """Everything below a folder that is not a folder itself, relative to the root; links are not followed.
 
-    What the folder itself tells to be an ordinary file is noted in `regular_files`, so that nobody asks again.
+    Args:
+        regular_files: regular files are added, so that they need no second look.
+        gaps: folders that cannot be read are added.
     """
     relative = start.relative_to(root).as_posix()
     if start.is_file():
@@ -157,7 +190,7 @@ def _walk(root: Path, start: Path, regular_files: set[str], gaps: list[Gap]) -> 
                         yield folder + entry.name
                     elif not entry.is_dir(follow_symlinks=False):
                         yield folder + entry.name
-                    elif entry.name != ".git":
+                    elif entry.name != GIT_FOLDER:
                         waiting.append(f"{folder}{entry.name}/")
         except OSError:
             gaps.append(Gap(folder.rstrip("/"), "a folder that cannot be read", is_fatal=True))

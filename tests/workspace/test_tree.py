@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_the_config_excludes_and_it_is_told(cloned: Path, pattern: str) -> None:
 
 
 def test_a_path_outside_of_the_repository_is_refused(cloned: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="lies outside of the repository"):
+    with pytest.raises(UsageError, match="outside of the repository"):
         workspace_tree.build_tree([tmp_path], cloned, ())
 
 
@@ -86,3 +87,28 @@ def test_a_repositorys_own_git_settings_start_no_program(cloned: Path, tmp_path:
     files(cloned)
     git_state.describe_revision(cloned)
     assert not mark.exists()
+
+
+def test_files_below_a_folder_are_listed_without_git_and_without_following_links(tmp_path: Path) -> None:
+    for name in ("b/x.yaml", "a.yaml", "a.rego", ".git/config.yaml", "b/.git/y.yaml", "c.yaml/z.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "link.yaml").symlink_to("a.yaml")
+    (tmp_path / "lost.yaml").symlink_to("nowhere")
+    (tmp_path / "folder").symlink_to("b")
+    listed = workspace_tree.list_files_below(tmp_path, (".yaml",))
+    assert [path.relative_to(tmp_path).as_posix() for path in listed] == ["a.yaml", "b/x.yaml", "link.yaml"]
+    assert len(workspace_tree.list_files_below(tmp_path)) == 5
+
+
+def test_a_file_stands_for_itself_and_a_missing_path_has_no_files(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("")
+    assert workspace_tree.list_files_below(tmp_path / "a.txt", (".yaml",)) == [tmp_path / "a.txt"]
+    assert workspace_tree.list_files_below(tmp_path / "nowhere") == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0)
+    with pytest.raises(PermissionError):
+        workspace_tree.list_files_below(tmp_path)

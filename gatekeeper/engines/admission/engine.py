@@ -13,6 +13,7 @@ from gatekeeper.model import Resource
 from gatekeeper.render import manifests
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
+from gatekeeper.workspace.tree import list_files_below
 
 KYVERNO_CEL_GROUP = "policies.kyverno.io"
 # Groups whose resources are policies, and the kinds (none: all).
@@ -60,9 +61,9 @@ def _deduplicate(policies: Sequence[Resource]) -> list[Resource]:
 def _read_folders(root: Path, folders: Sequence[str]) -> Iterator[Resource]:
     """The resources in YAML files of the policy folders that lie outside of what is judged."""
     for folder in folders:
-        start = root / folder
-        files = [start] if start.is_file() else sorted(start.rglob("*"))
-        for file in (file for file in files if file.suffix in documents.EXTENSIONS and file.is_file()):
+        for file in list_files_below(root / folder, documents.EXTENSIONS):
+            if file.suffix not in documents.EXTENSIONS:
+                continue
             name = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
             parsed, failure = documents.parse(file.read_bytes())
             if failure is None:

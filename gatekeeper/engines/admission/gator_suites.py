@@ -19,6 +19,7 @@ from gatekeeper.engines.rego.policy_tests import PolicyTestOutcome
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import Resource
 from gatekeeper.workspace import documents
+from gatekeeper.workspace.tree import list_files_below
 
 SUITE_API_VERSION = "test.gatekeeper.sh/v1alpha1"
 KNOWN_FIELDS = {
@@ -29,14 +30,14 @@ KNOWN_FIELDS = {
 }
 ARTICLES = {"suite": "a suite", "test": "a test", "case": "a case", "assertion": "an assertion"}
 Messages = Sequence[str]
+YAML_SUFFIXES = (".yaml", ".yml")
 
 
 def find_suites(root: Path, paths: Sequence[str]) -> list[Path]:
     """All suites below some paths."""
     files: list[Path] = []
     for name in paths:
-        start = root / name
-        listed = [start] if start.is_file() else sorted(start.rglob("*.y*ml"))
+        listed = list_files_below(root / name, YAML_SUFFIXES)
         files.extend(
             file
             for file in listed

@@ -14,6 +14,7 @@ from gatekeeper.engines import policy_files
 from gatekeeper.errors import PolicyError
 from gatekeeper.host import git_export
 from gatekeeper.host.cache import user_cache_dir
+from gatekeeper.workspace.tree import list_files_below
 
 GIT_PREFIX = "git+"
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
@@ -64,7 +65,7 @@ def read_folder(folder: Path, name: str) -> BundleFiles:
     """
     if not folder.is_dir():
         raise PolicyError(f"{name}: no such folder; correct `policies.bundles`")
-    paths = (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.relative_to(folder).parts)
+    paths = list_files_below(folder)
     return {path.relative_to(folder).as_posix(): read_file(path, name) for path in sorted(paths)}
 
 

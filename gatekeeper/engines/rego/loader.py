@@ -13,6 +13,7 @@ import orjson
 from gatekeeper.engines import policy_files
 from gatekeeper.errors import PolicyError
 from gatekeeper.workspace import documents
+from gatekeeper.workspace.tree import list_files_below
 
 SEVERITY_BY_PREFIX = {"deny": "error", "violation": "error", "warn": "warning"}
 PACKAGE_LINE = re.compile(r"^\s*package\s+([\w.\[\]\"-]+)", re.MULTILINE)
@@ -111,14 +112,14 @@ def is_nondeterministic(text: str) -> bool:
 
 def _has_other_policies(folder: Path) -> bool:
     """Whether a folder contains policies of other kinds than Rego, which other engines read."""
-    files = policy_files.list_files(folder, documents.EXTENSIONS)
+    files = list_files_below(folder, documents.EXTENSIONS)
     return any(".schema." in file.name or OTHER_POLICY_KINDS.search(file.read_bytes()) for file in files)
 
 
 def _list_existing_files(start: Path, suffixes: tuple[str, ...], name: str) -> list[Path]:
     if not start.exists():
         raise PolicyError(f"{name}: no such file or folder; correct the config or `--policy`")
-    return policy_files.list_files(start, suffixes)
+    return list_files_below(start, suffixes)
 
 
 def parse_module(text: str, name: str) -> RegoModule:

@@ -20,6 +20,7 @@ from gatekeeper.engines.schema import messages
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import TERRAFORM_KIND, FieldPath, Finding, Gap, Resource, Severity, get_field
 from gatekeeper.workspace import documents
+from gatekeeper.workspace.tree import list_files_below
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -72,9 +73,9 @@ def load_policies(root: Path, folders: Sequence[str]) -> tuple[list[SchemaPolicy
     found: list[SchemaPolicy] = []
     gaps: list[Gap] = []
     for folder in folders:
-        start = root / folder
-        files = [start] if start.is_file() else sorted(start.rglob("*"))
-        for path in (path for path in files if path.name.endswith(SCHEMA_SUFFIXES)):
+        for path in list_files_below(root / folder, SCHEMA_SUFFIXES):
+            if not path.name.endswith(SCHEMA_SUFFIXES):
+                continue
             name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
             try:
                 found.append(_load_policy(root, path, name))

@@ -11,7 +11,7 @@ from gatekeeper.errors import UsageError
 from gatekeeper.model import Resource, get_field
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import Tree, list_files_below
 
 
 def find_custom_kinds(
@@ -61,7 +61,7 @@ def _build_constraint_kinds(template: Any) -> Iterator[CustomKind]:
 
 def _read_crd_folder(tree: Tree, folder: str) -> list[CustomKind]:
     known: list[CustomKind] = []
-    files = [path for path in sorted((tree.root / folder).rglob("*")) if path.suffix in documents.EXTENSIONS]
+    files = list_files_below(tree.root / folder, documents.EXTENSIONS)
     for file in files:
         parsed, failure = documents.parse(file.read_bytes())
         if failure is not None:
