@@ -167,7 +167,7 @@ class FluxController:
         """Whom the commit that a Kustomization is applied from is owed to."""
         value = self._kustomization_reflector.get(name)
         source = resolve_source(value) if value is not None else None
-        state = self.repository_cache.states.get(source) if source is not None else None
+        state = self.repository_cache.get_state(source) if source is not None else None
         return state.provenance if state is not None else CommitProvenance()
 
     def handle_webhook(self, request: HttpRequest) -> HttpResponse | None:

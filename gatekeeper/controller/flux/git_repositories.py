@@ -93,6 +93,21 @@ def pack(build: ApplySet, fingerprint: object, verdict: Verdict) -> PackedKustom
     )
 
 
+class RepositorySnapshot(NamedTuple):
+    """The state of a GitRepository and what one of its Kustomizations applies, both read at the same moment.
+
+    Attributes:
+        build: None where the Kustomization is not rendered yet.
+    """
+
+    state: GitRepositoryState
+    build: PackedKustomization | None
+
+    def is_stale(self, fingerprint: object) -> bool:
+        """Whether the Kustomization was rendered from other inputs than these, or not at all."""
+        return self.build is None or self.build.fingerprint != fingerprint
+
+
 class GitRepositoryCache:
     """What is known of all GitRepositories.
 
@@ -123,8 +138,48 @@ class GitRepositoryCache:
         )
         self._on_revision_change = on_revision_change
         self._metrics, self._config_file, self._storage_dir = metrics, config_file, storage_dir
-        self.states: dict[NamespacedName, GitRepositoryState] = {}
-        self.builds: dict[NamespacedName, PackedKustomization] = {}
+        # Workers of GitRepositories and of Kustomizations use both dictionaries; only the methods below touch them.
+        self._lock = threading.Lock()
+        self._states: dict[NamespacedName, GitRepositoryState] = {}
+        self._builds: dict[NamespacedName, PackedKustomization] = {}
+
+    def get_state(self, name: NamespacedName) -> GitRepositoryState | None:
+        """What is known of a GitRepository; None before its first successful reconcile."""
+        with self._lock:
+            return self._states.get(name)
+
+    def snapshot(self, source: NamespacedName, kustomization: NamespacedName) -> RepositorySnapshot | None:
+        """The state of a GitRepository with the build of one Kustomization; None where the former is not known."""
+        with self._lock:
+            state = self._states.get(source)
+            return RepositorySnapshot(state, self._builds.get(kustomization)) if state is not None else None
+
+    def store(
+        self,
+        name: NamespacedName,
+        state: GitRepositoryState,
+        builds: Mapping[NamespacedName, PackedKustomization],
+    ) -> set[NamespacedName]:
+        """Replaces the state of a GitRepository and the builds of some Kustomizations; those that apply the same."""
+        with self._lock:
+            unchanged = {
+                key
+                for key, build in builds.items()
+                if (before := self._builds.get(key)) is not None and before.objects == build.objects
+            }
+            self._states[name] = state
+            self._builds.update(builds)
+            return unchanged
+
+    def forget_repository(self, name: NamespacedName) -> None:
+        """Drops the state of a GitRepository that was deleted."""
+        with self._lock:
+            self._states.pop(name, None)
+
+    def forget_kustomization(self, name: NamespacedName) -> None:
+        """Drops the build of a Kustomization that was deleted."""
+        with self._lock:
+            self._builds.pop(name, None)
 
     def reconcile(self, name: NamespacedName) -> float | None:
         """Pulls a source, and judges and renders what is new.
@@ -134,7 +189,7 @@ class GitRepositoryCache:
         """
         value = self._get_repository(name)
         if value is None:
-            self.states.pop(name, None)
+            self.forget_repository(name)
             return None
         try:
             source = git_repository_spec.parse_git_repository(value)
@@ -155,13 +210,13 @@ class GitRepositoryCache:
         return source.interval
 
     def _fetch_and_judge(self, name: NamespacedName, value: Object, repository: GitRepository) -> None:
-        meant, state = flux_source.resolve_source_revision(self._cluster, repository), self.states.get(name)
+        meant, state = flux_source.resolve_source_revision(self._cluster, repository), self.get_state(name)
         revision = meant.revision
         own, day = list(self._list_kustomizations(name)), datetime.date.today()
         asked, of = get_field(value, ("spec",)), [meant.revisions, str(day)]
         is_new = state is None or (state.commits, state.spec, state.judged_on) != (meant.revisions, asked, day)
         wanted = {_get_name(one): [of, *list_input_versions(self._cluster, one)] for one in own}
-        stale = own if is_new else [one for one in own if self.is_stale(_get_name(one), wanted[_get_name(one)])]
+        stale = own if is_new else [one for one in own if self._is_stale(_get_name(one), wanted[_get_name(one)])]
         if not is_new and not stale:
             self._report_stored(value, revision)
             return
@@ -181,28 +236,22 @@ class GitRepositoryCache:
             findings=len(verdict.active_findings),
             seconds=took,
         )
-        self.states[name] = GitRepositoryState(revision, meant.revisions, asked, day, credit)
+        new_state = GitRepositoryState(revision, meant.revisions, asked, day, credit)
+        same = self.store(name, new_state, {one.name: pack(one, wanted[one.name], verdict) for one in rendered})
         if is_new:
             self._on_revision_change(name)
-        same = set()
-        for one in rendered:
-            new, held = pack(one, wanted[one.name], verdict), self.builds.get(one.name)
-            if held is not None and held.objects == new.objects:
-                same.add(one.name)
-            self.builds[one.name] = new
         self._report_stored(value, revision)
         # Those that came meanwhile among them: they see that they are not rendered yet, and ask again.
         for value in self._list_kustomizations(name):
             self._on_ready(_get_name(value), UNCHANGED_DELAY_SECONDS if _get_name(value) in same else 0.0)
 
-    def is_stale(self, name: NamespacedName, fingerprint: object) -> bool:
-        """Whether what a Kustomization applies was rendered from something else than what is now."""
-        held = self.builds.get(name)
-        return held is None or held.fingerprint != fingerprint
+    def _is_stale(self, name: NamespacedName, fingerprint: object) -> bool:
+        with self._lock:
+            build = self._builds.get(name)
+        return build is None or build.fingerprint != fingerprint
 
-    def compute_fingerprint(self, source: NamespacedName, kustomization: Object) -> object:
-        """What a Kustomization is rendered from now; see `Built`."""
-        state = self.states[source]
+    def compute_fingerprint(self, state: GitRepositoryState, kustomization: Object) -> object:
+        """What a Kustomization of a GitRepository is rendered from now; see `PackedKustomization`."""
         return [[state.commits, str(state.judged_on)], *list_input_versions(self._cluster, kustomization)]
 
     def _report_stored(self, value: Object, revision: Revision) -> None:
@@ -240,7 +289,7 @@ class GitRepositoryCache:
 
 
 def list_input_versions(cluster: DynamicClient, kustomization: Object) -> list[object]:
-    """What a Kustomization was rendered from: its generation, and the versions of what it takes values from."""
+    """The inputs of rendering a Kustomization: its uid and generation, and the versions of the values' objects."""
     metadata: Mapping[str, Any] = kustomization["metadata"]
     listed = get_field(kustomization, ("spec", "postBuild", "substituteFrom"))
     versions: list[object] = []
@@ -248,7 +297,8 @@ def list_input_versions(cluster: DynamicClient, kustomization: Object) -> list[o
         kind = cluster.find_kind("v1", str(one.get("kind")))
         found = cluster.get(kind, metadata["namespace"], str(one.get("name"))) if kind else None
         versions.append(get_field(found, ("metadata", "resourceVersion")))
-    return [metadata.get("generation"), versions]
+    # A Kustomization that was deleted and created again has the same generation, and another spec.
+    return [metadata.get("uid"), metadata.get("generation"), versions]
 
 
 def _get_name(value: Object) -> NamespacedName:

@@ -15,7 +15,7 @@ from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.apply.server_side_apply import PruneResult
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.cluster.reflector import NamespacedName
-from gatekeeper.controller.flux.git_repositories import GitRepositoryCache
+from gatekeeper.controller.flux.git_repositories import GitRepositoryCache, RepositorySnapshot
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.flux import finalizer, health_expressions, readiness, reconciler, status_writer
@@ -106,7 +106,7 @@ class KustomizationReconciler:
         value = self._get_kustomization(name)
         if value is None:
             self._waiting.pop(name, None)
-            self._repository_cache.builds.pop(name, None)
+            self._repository_cache.forget_kustomization(name)
             self._last_logged.pop(name, None)
             self._last_drift_reports.pop(name, None)
             return None
@@ -119,7 +119,8 @@ class KustomizationReconciler:
         if source is None:
             message = f"sources of kind {get_field(value, ('spec', 'sourceRef', 'kind'))} are not supported"
             return self._report_blocked(value, ReconcileOutcome(False, "ArtifactFailed", message), None)
-        if source not in self._repository_cache.states:
+        snapshot = self._repository_cache.snapshot(source, name)
+        if snapshot is None:
             if self._has_source(source):
                 # Its source will say when there is something.
                 return None
@@ -127,31 +128,31 @@ class KustomizationReconciler:
             return self._report_blocked(
                 value, ReconcileOutcome(False, "ArtifactFailed", message), _read_interval(value, "retryInterval")
             )
-        of = self._repository_cache.compute_fingerprint(source, value)
-        if self._repository_cache.is_stale(name, of):
+        of = self._repository_cache.compute_fingerprint(snapshot.state, value)
+        if snapshot.is_stale(of):
             self._enqueue_source(source)
             return None
         waiting_ = self._waiting.get(name)
         if waiting_ is not None and waiting_.fingerprint != of:
             waiting_ = None
         if waiting_ is not None and name not in self._drifted_names:
-            return self._check_health(name, value, waiting_)
+            return self._check_health(name, value, snapshot, waiting_)
         # What somebody has changed meanwhile would never come by waiting; the time for it stays the same.
         self._drifted_names.discard(name)
         self._waiting.pop(name, None)
-        return self._apply(name, value, source, of, waiting_.deadline if waiting_ is not None else None)
+        return self._apply(name, value, snapshot, of, waiting_.deadline if waiting_ is not None else None)
 
     def _record_deletion(self, value: Object, pruned: list[PruneResult]) -> None:
         outcome = ReconcileOutcome(False, "Pruning", "the Kustomization is deleted")
         self._record(AuditEvent("delete", ReconcileResult(ApplySet(value, "", ()), outcome, (), pruned)))
 
-    def _build_context(self, name: NamespacedName, value: Object, source: NamespacedName) -> ReconcileContext:
-        state, built = self._repository_cache.states[source], self._repository_cache.builds[name]
+    def _build_context(self, value: Object, snapshot: RepositorySnapshot) -> ReconcileContext:
+        assert snapshot.build is not None
         approved = str(get_field(value, ("metadata", "annotations", APPROVED_REVISION)) or "")
         return ReconcileContext(
             self._cluster,
-            built.verdict,
-            str(state.revision),
+            snapshot.build.verdict,
+            str(snapshot.state.revision),
             self._budget,
             approved,
             True,
@@ -160,10 +161,16 @@ class KustomizationReconciler:
         )
 
     def _apply(
-        self, name: NamespacedName, value: Object, source: NamespacedName, fingerprint: object, deadline: float | None
+        self,
+        name: NamespacedName,
+        value: Object,
+        snapshot: RepositorySnapshot,
+        fingerprint: object,
+        deadline: float | None,
     ) -> float | None:
-        round_ = self._build_context(name, value, source)
-        late = self._find_unready_dependency(value, source, round_.revision)
+        assert snapshot.build is not None
+        round_ = self._build_context(value, snapshot)
+        late = self._find_unready_dependency(value, resolve_source(value), round_.revision)
         if late:
             return self._report_blocked(
                 value, ReconcileOutcome(False, "DependencyNotReady", late), DEPENDENCY_RETRY_SECONDS, round_.revision
@@ -172,8 +179,8 @@ class KustomizationReconciler:
         if get_field(value, ("metadata", "annotations", DRIFT_ANNOTATION)) == REPORT_ONLY and _is_applied_at(
             value, round_.revision
         ):
-            return self._report_drift(name, value, round_)
-        begun = reconciler.begin_reconcile(round_, self._repository_cache.builds[name].build)
+            return self._report_drift(name, value, round_, snapshot.build.build)
+        begun = reconciler.begin_reconcile(round_, snapshot.build.build)
         self._watch_entries(list(begun.entries))
         for change in begun.result.changes:
             if change.action == "configure" and get_field(value, ("status", "lastAppliedRevision")) == round_.revision:
@@ -189,11 +196,11 @@ class KustomizationReconciler:
         self._waiting[name] = WaitingKustomization(begun, fingerprint, end, FIRST_POLL_SECONDS)
         return FIRST_POLL_SECONDS
 
-    def _report_drift(self, name: NamespacedName, value: Object, context: ReconcileContext) -> float:
+    def _report_drift(
+        self, name: NamespacedName, value: Object, context: ReconcileContext, build: KustomizationBuild
+    ) -> float:
         """Tells what differs, and changes nothing."""
-        begun = reconciler.begin_reconcile(
-            context._replace(should_write=False), self._repository_cache.builds[name].build
-        )
+        begun = reconciler.begin_reconcile(context._replace(should_write=False), build)
         self._watch_entries(list(begun.entries))
         lines = flux_status.describe_drift(begun.result.changes)
         message = "; ".join(lines)
@@ -204,7 +211,9 @@ class KustomizationReconciler:
                 status_writer.report_drift(self._cluster, value, message, context.revision)
         return _read_interval(value, "interval")
 
-    def _check_health(self, name: NamespacedName, value: Object, pending_check: WaitingKustomization) -> float | None:
+    def _check_health(
+        self, name: NamespacedName, value: Object, snapshot: RepositorySnapshot, pending_check: WaitingKustomization
+    ) -> float | None:
         begun = pending_check.pending
         look = readiness.check_readiness(begun.target, begun.checks)
         reason = look.failure
@@ -217,9 +226,7 @@ class KustomizationReconciler:
                 return pending_check.poll_seconds
             reason = readiness.format_timeout(look, begun.timeout_seconds)
         self._waiting.pop(name, None)
-        source = resolve_source(value)
-        assert source is not None
-        return self._finish(value, reconciler.finish_reconcile(self._build_context(name, value, source), begun, reason))
+        return self._finish(value, reconciler.finish_reconcile(self._build_context(value, snapshot), begun, reason))
 
     def _finish(self, value: Object, result: ReconcileResult) -> float:
         name, came = result.build.name, result.outcome
@@ -235,7 +242,7 @@ class KustomizationReconciler:
             )
         return _read_interval(value, "interval" if result.outcome.is_ready else "retryInterval")
 
-    def _find_unready_dependency(self, value: Object, source: NamespacedName, revision: str) -> str:
+    def _find_unready_dependency(self, value: Object, source: NamespacedName | None, revision: str) -> str:
         """Which dependency is not ready, and why; empty where all are."""
         own = value["metadata"]["namespace"]
         for one in get_field(value, ("spec", "dependsOn")) or ():
