@@ -16,7 +16,13 @@ from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.cluster.reflector import NamespacedName
 from gatekeeper.controller.argocd import delete_hooks, finalizer, operation_runner, status_writer, sync_plan
 from gatekeeper.controller.argocd.context import ApplicationContext, ArgoEnvironment
-from gatekeeper.controller.argocd.source_cache import REFRESH_ANNOTATION, SourceSetCache, SourceSetKey, build_source_key
+from gatekeeper.controller.argocd.source_cache import (
+    REFRESH_ANNOTATION,
+    PackedApplication,
+    SourceSetCache,
+    SourceSetKey,
+    build_source_key,
+)
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.kube.decoder import FieldError
@@ -104,43 +110,46 @@ class ApplicationReconciler:
             application, key = self._parse_application(value)
         except (FieldError, SealError) as error:
             return self._report_failure(value, {"InvalidSpecError": str(error)})
-        state = self._source_cache.states.get(key)
-        is_fresh = self._is_fresh(name, key, value)
+        is_requested = self._note_refresh_request(name, key, value)
+        snapshot = self._source_cache.snapshot(key, name)
+        state = snapshot.state
+        is_fresh = not is_requested or snapshot.queried_at > self._refresh_started[name]
         if state is not None and state.fault and is_fresh:
             return self._report_failure(value, {"ComparisonError": state.fault})
-        of = self._source_cache.compute_fingerprint(key, value) if state is not None else None
-        if not is_fresh or state is None or self._source_cache.is_stale(name, of):
+        of = self._source_cache.compute_fingerprint(key, state, value) if state is not None else None
+        if not is_fresh or state is None or snapshot.build is None or snapshot.is_stale(of):
             self._enqueue_source(key)
             return None
         try:
-            case = self._build_context(value, application)
+            case = self._build_context(value, application, snapshot.build)
         except (FieldError, SealError, ToolError) as error:
             return self._report_failure(value, {"ComparisonError": str(error)})
         return case, [of, value["spec"]]
 
     def _forget(self, name: NamespacedName) -> None:
-        for held in (self._comparisons, self._source_cache.builds, self._refresh_started, self._last_logged):
+        for held in (self._comparisons, self._refresh_started, self._last_logged):
             held.pop(name, None)
+        self._source_cache.forget_build(name)
         self._operation_runner.forget(name)
 
-    def _is_fresh(self, name: NamespacedName, key: SourceSetKey, value: Object) -> bool:
-        """Whether its sources were asked since somebody wanted them to be."""
+    def _note_refresh_request(self, name: NamespacedName, key: SourceSetKey, value: Object) -> bool:
+        """Whether a refresh annotation asks for a query of the sources; the first look at it enqueues that query."""
         wish = read_labels(value, "annotations").get(REFRESH_ANNOTATION)
         if wish is None:
             self._refresh_started.pop(name, None)
-            return True
+            return False
         if name not in self._refresh_started:
             self._refresh_started[name] = time.monotonic()
             if wish == "hard":
-                self._source_cache.builds.pop(name, None)
+                self._source_cache.forget_build(name)
             self._enqueue_source(key)
-        return self._source_cache.queried_at.get(key, 0.0) > self._refresh_started[name]
+        return True
 
     def _parse_application(self, value: Object) -> tuple[Application, SourceSetKey]:
         application = application_spec.parse_application(value)
         return application, build_source_key(application)
 
-    def _build_context(self, value: Object, application: Application) -> ApplicationContext:
+    def _build_context(self, value: Object, application: Application, built: PackedApplication) -> ApplicationContext:
         """All that counts for an Application.
 
         Raises:
@@ -151,7 +160,6 @@ class ApplicationReconciler:
         let = permissions.resolve_permissions(
             cluster, home, application, self._get_project((home, application.project))
         )
-        built = self._source_cache.builds[application.key]
         asked = built.unpack(value, application)
         if asked.render_error:
             raise SealError(asked.render_error)

@@ -167,7 +167,7 @@ class ArgoController:
         """Whom the commit that an Application is applied from is owed to."""
         value = self._application_reflector.get(name)
         key = _get_source_key(value) if value is not None else None
-        state = self.source_cache.states.get(key) if key is not None else None
+        state = self.source_cache.get_state(key) if key is not None else None
         return state.provenance if state is not None else CommitProvenance()
 
     def handle_webhook(self, request: HttpRequest) -> HttpResponse | None:

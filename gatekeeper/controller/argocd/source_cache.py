@@ -82,6 +82,24 @@ class PackedApplication(NamedTuple):
         )
 
 
+class SourceSetSnapshot(NamedTuple):
+    """What is known of a source set and of one Application of it, all read at the same moment.
+
+    Attributes:
+        state: None before the sources were queried.
+        queried_at: when the last query began, by the monotonic clock; 0 before the first.
+        build: None where the Application is not rendered yet.
+    """
+
+    state: SourceSetState | None
+    queried_at: float
+    build: PackedApplication | None
+
+    def is_stale(self, fingerprint: object) -> bool:
+        """Whether the Application was rendered from other inputs than these, or not at all."""
+        return self.build is None or self.build.fingerprint != fingerprint
+
+
 def _pack(build: ApplicationBuild, fingerprint: object, verdict: Verdict) -> PackedApplication:
     objects = zlib.compress(orjson.dumps(list(build.objects)), 1)
     return PackedApplication(
@@ -119,14 +137,34 @@ class SourceSetCache:
         self._list_signers = list_signers
         self._metrics, self._config_file, self._storage_dir = metrics, config_file, storage_dir
         self._fetch_locks: dict[str, threading.Lock] = {}
-        self.states: dict[SourceSetKey, SourceSetState] = {}
-        # When each was last begun to be asked, by the monotonic clock.
-        self.queried_at: dict[SourceSetKey, float] = {}
-        self.builds: dict[NamespacedName, PackedApplication] = {}
+        # Workers of sources and of Applications use these dictionaries; only the methods of this class touch them.
+        self._lock = threading.Lock()
+        self._states: dict[SourceSetKey, SourceSetState] = {}
+        # When the last query of each began, by the monotonic clock.
+        self._queried_at: dict[SourceSetKey, float] = {}
+        self._builds: dict[NamespacedName, PackedApplication] = {}
 
-    def compute_fingerprint(self, key: SourceSetKey, value: Object) -> object:
-        """What an Application is rendered from now; see `Built`."""
-        state = self.states[key]
+    def snapshot(self, key: SourceSetKey, name: NamespacedName) -> SourceSetSnapshot:
+        """What is known of a source set and of one Application of it."""
+        with self._lock:
+            return SourceSetSnapshot(self._states.get(key), self._queried_at.get(key, 0.0), self._builds.get(name))
+
+    def get_state(self, key: SourceSetKey) -> SourceSetState | None:
+        """What is known of a source set; None before it was queried."""
+        with self._lock:
+            return self._states.get(key)
+
+    def forget_build(self, name: NamespacedName) -> None:
+        """Drops the build of an Application, so that the next refresh renders it."""
+        with self._lock:
+            self._builds.pop(name, None)
+
+    def _store_state(self, key: SourceSetKey, state: SourceSetState, started_at: float) -> None:
+        with self._lock:
+            self._states[key], self._queried_at[key] = state, started_at
+
+    def compute_fingerprint(self, key: SourceSetKey, state: SourceSetState, value: Object) -> object:
+        """What an Application is rendered from now; see `PackedApplication`."""
         return self._build_fingerprint(key, state.revisions, state.judged_on, value)
 
     def _build_fingerprint(
@@ -143,14 +181,15 @@ class SourceSetCache:
         # What is pushed while it is asked for may not have been seen.
         began, own = time.monotonic(), list(self._list_applications(key))
         if not own:
-            self.states.pop(key, None)
+            with self._lock:
+                self._states.pop(key, None)
             return False
         try:
             self._query_sources(key, own, began)
         except (GateError, OSError) as error:
             reason = f"{error.filename}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
-            before = self.states.get(key) or SourceSetState((), None)
-            self.states[key], self.queried_at[key] = before._replace(fault=reason), began
+            before = self.get_state(key) or SourceSetState((), None)
+            self._store_state(key, before._replace(fault=reason), began)
             for value, _ in own:
                 self._on_ready(_get_name(value))
             raise ToolError(reason) from None
@@ -163,13 +202,13 @@ class SourceSetCache:
         revisions = tuple(
             manifest_generation.resolve_revision(self._cluster, self._argocd_namespace, one, project) for one in origin
         )
-        before, day = self.states.get(key), datetime.date.today()
+        before, day = self.get_state(key), datetime.date.today()
         wanted_ = {_get_name(value): self._build_fingerprint(key, revisions, day, value) for value, _ in applications}
-        stale = [one for one in applications if self.is_stale(_get_name(one[0]), wanted_[_get_name(one[0])])]
+        stale = [one for one in applications if self._is_stale(_get_name(one[0]), wanted_[_get_name(one[0])])]
         state = SourceSetState(revisions, day, before.provenance if before else CommitProvenance())
         if stale:
             state = self._fetch_and_judge(key, state, stale, wanted_)
-        self.states[key], self.queried_at[key] = state, started_at
+        self._store_state(key, state, started_at)
         is_told = before is None or bool(before.fault)
         for value, _ in applications:
             if is_told or is_refresh_requested(value) or any(value is one for one, _ in stale):
@@ -185,8 +224,10 @@ class SourceSetCache:
         project, origin = key
         got = []
         for one, revision in zip(origin, state.revisions, strict=True):
+            with self._lock:
+                fetch_lock = self._fetch_locks.setdefault(one[0], threading.Lock())
             # Two that fetch into one folder would be in each other's way.
-            with self._fetch_locks.setdefault(one[0], threading.Lock()):
+            with fetch_lock:
                 got.append(
                     manifest_generation.fetch_source(
                         self._cluster,
@@ -215,15 +256,15 @@ class SourceSetCache:
             findings=len(verdict.active_findings),
             seconds=round(took, 3),
         )
-        for asked in rendered:
-            name = _get_name(asked.manifest)
-            self.builds[name] = _pack(asked, fingerprints[name], verdict)
+        packed = {(name := _get_name(build.manifest)): _pack(build, fingerprints[name], verdict) for build in rendered}
+        with self._lock:
+            self._builds.update(packed)
         return state._replace(provenance=got[0].provenance)
 
-    def is_stale(self, name: NamespacedName, fingerprint: object) -> bool:
-        """Whether what an Application applies was rendered from something else than what is now."""
-        held = self.builds.get(name)
-        return held is None or held.fingerprint != fingerprint
+    def _is_stale(self, name: NamespacedName, fingerprint: object) -> bool:
+        with self._lock:
+            build = self._builds.get(name)
+        return build is None or build.fingerprint != fingerprint
 
 
 def is_refresh_requested(value: Object) -> bool:
