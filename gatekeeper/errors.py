@@ -25,3 +25,13 @@ class SealError(GateError):
     """Something cannot be sealed or opened: bad input, a wrong key, a wrong place."""
 
     exit_code = 1
+
+
+class SpecError(GateError):
+    """An object asks for something that does not exist or cannot be evaluated: an option, an expression, a value."""
+
+    exit_code = 1
+
+
+class DeniedError(SpecError):
+    """An object asks for something that its AppProject, or the Secret of the cluster, does not permit."""

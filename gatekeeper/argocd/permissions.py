@@ -10,7 +10,7 @@ from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.destination import DestinationCluster
 from gatekeeper.argocd.sync.sync_windows import SyncWindow
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.errors import SealError
+from gatekeeper.errors import DeniedError
 from gatekeeper.model import get_field
 
 
@@ -37,20 +37,20 @@ def resolve_permissions(
         project: the one that it names; None where there is none.
 
     Raises:
-        SealError: it is not let do anything.
+        DeniedError: it is not let do anything.
         FieldError: the project is not valid.
         ToolError: the cluster does not tell, or its destination cannot be reached.
     """
     if project is None:
         name = f"{argocd_namespace}/{application.project}"
-        raise SealError(f"the AppProject {name} is not there: make it, it says what is permitted")
+        raise DeniedError(f"the AppProject {name} is not there: make it, it says what is permitted")
     there = destination.resolve_cluster(cluster, argocd_namespace, application.destination, application.project)
     refusal = app_project.find_refusal(project, application, argocd_namespace, there.destination)
     if refusal:
-        raise SealError(refusal)
+        raise DeniedError(refusal)
     if get_field(project, ("spec", "permitOnlyProjectScopedClusters")) and there.owner_project != application.project:
         name = there.destination.name or there.destination.server
-        raise SealError(f"the project {application.project} permits clusters of its own alone, and {name} is none")
+        raise DeniedError(f"the project {application.project} permits clusters of its own alone, and {name} is none")
     user = app_project.find_service_account(project, there.destination)
     own = [
         one

@@ -13,7 +13,7 @@ from gatekeeper.argocd.model import ApplicationBuild, ComparedObject
 from gatekeeper.argocd.sync import comparison, sync_options
 from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.errors import SealError, ToolError
+from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Verdict, get_field
 
@@ -34,7 +34,7 @@ def plan_application(
         return ReconcileResult(about, refused or ReconcileOutcome(False, "ComparisonError", build.render_error))
     try:
         return _plan_sync(cluster, argocd_namespace, build, about, limit)
-    except (FieldError, SealError, ToolError) as error:
+    except (FieldError, SpecError, ToolError) as error:
         return ReconcileResult(about, ReconcileOutcome(False, "ComparisonError", str(error)))
 
 

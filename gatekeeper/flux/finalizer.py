@@ -11,7 +11,7 @@ from functools import partial
 from gatekeeper.apply import inventory, server_side_apply
 from gatekeeper.apply.server_side_apply import PruneResult
 from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Object
-from gatekeeper.errors import SealError, ToolError
+from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.flux import kustomization_spec, ownership, target_cluster
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import get_field
@@ -66,7 +66,7 @@ def finalize_kustomization(
             # Nobody could take it away any more: Flux lets it go then, too.
             goes = False
         there = target_cluster.resolve_cluster(cluster, metadata["namespace"], wanted)
-    except (FieldError, SealError) as error:
+    except (FieldError, SpecError) as error:
         # With other rights than those that it names nothing is taken away.
         raise ToolError(f"cannot be finished: {error}; mend it, or take its finalizer {FINALIZER} off") from None
     if goes and not spec.get("suspend"):

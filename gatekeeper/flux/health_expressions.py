@@ -13,7 +13,7 @@ import orjson
 
 from gatekeeper.apply.kstatus import CURRENT, KStatusResult
 from gatekeeper.apply.order import Object, group_of
-from gatekeeper.errors import PolicyError, SealError
+from gatekeeper.errors import PolicyError, SpecError
 from gatekeeper.kube import cel
 from gatekeeper.kube.decoder import FieldReader
 
@@ -41,7 +41,7 @@ def parse_health_rule(fields: FieldReader) -> HealthRule:
 
     Raises:
         FieldError: it is not valid.
-        SealError: an expression does not compile.
+        SpecError: an expression does not compile.
     """
     group, kind = group_of({"apiVersion": fields.read_string("apiVersion")}), fields.read_string("kind", "")
     texts = {word: fields.read_string(word, "") for word in EXPRESSION_KEYS}
@@ -57,12 +57,12 @@ def check_expression(expression: str) -> None:
     """Returns where an expression compiles.
 
     Raises:
-        SealError: it does not.
+        SpecError: it does not.
     """
     try:
         cel.compile_expressions([("", expression)])
     except PolicyError as error:
-        raise SealError(str(error)) from None
+        raise SpecError(str(error)) from None
 
 
 def evaluate_health(value: Object, rule: HealthRule) -> KStatusResult:
@@ -92,14 +92,14 @@ def find_unready_reason(expression: str, kustomization: Any, dependency: Any) ->
     """Why a dependency is not ready, by the expression about it and about who depends; empty where it is.
 
     Raises:
-        SealError: it does not compile.
+        SpecError: it does not compile.
     """
     try:
         [[(value, error)]] = cel.compile_expressions([("", expression)]).evaluate(
             [[("self", orjson.dumps(kustomization)), ("dep", orjson.dumps(dependency))]], 1
         )
     except PolicyError as error:
-        raise SealError(f"`readyExpr`: {error}") from None
+        raise SpecError(f"`readyExpr`: {error}") from None
     if value == "true":
         return ""
     return f"`readyExpr` came to {error or value}"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.apply.order import Object
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SpecError
 from gatekeeper.flux import health_expressions, ignore_rules, ownership
 from gatekeeper.flux.health_expressions import HealthRule
 from gatekeeper.flux.ignore_rules import IgnoreRule
@@ -141,7 +141,7 @@ def require_variables(objects: Sequence[Object], kustomization: Object) -> None:
     """Returns where every variable of `postBuild` has its value.
 
     Raises:
-        SealError: one has none: what it is in, and which.
+        SpecError: one has none: what it is in, and which.
     """
     if get_field(kustomization, ("spec", "postBuild")) is None:
         return
@@ -152,4 +152,4 @@ def require_variables(objects: Sequence[Object], kustomization: Object) -> None:
         if left:
             name: Any = get_field(value, ("metadata", "name"))
             shown = left[0].decode()[2:]
-            raise SealError(f"{value.get('kind')} {name}: nothing in the repository sets `{shown}` (`spec.postBuild`)")
+            raise SpecError(f"{value.get('kind')} {name}: nothing in the repository sets `{shown}` (`spec.postBuild`)")

@@ -12,7 +12,7 @@ from gatekeeper.apply.model import ApplySet, ReconcileContext, ReconcileOutcome,
 from gatekeeper.apply.server_side_apply import ObjectChange, PruneResult
 from gatekeeper.cluster import secret_values
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.errors import SealError, ToolError
+from gatekeeper.errors import SealError, SpecError, ToolError
 from gatekeeper.flux import (
     decryption,
     health_expressions,
@@ -52,7 +52,7 @@ def find_unready_dependency(context: ReconcileContext, build: ApplySet) -> str:
         own, other = (context.cluster.get(kind, *each) if kind else None for each in (build.name, name))
         try:
             reason = health_expressions.find_unready_reason(one["readyExpr"], own, other)
-        except SealError as error:
+        except SpecError as error:
             reason = str(error)
         if reason:
             return f"dependency '{'/'.join(name)}' is not ready: {reason}"
@@ -83,7 +83,7 @@ def begin_reconcile(context: ReconcileContext, build: ApplySet) -> PendingReconc
         kustomization_spec.require_variables(build.objects, build.parent)
         objects = ownership.add_owner_labels(_decrypt_objects(context, build), build.parent)
         there = target_cluster.resolve_cluster(cluster, build.name[0], wanted)
-    except (FieldError, SealError, ToolError) as error:
+    except (FieldError, SealError, SpecError, ToolError) as error:
         return ended(ReconcileResult(build, ReconcileOutcome(False, "BuildFailed", str(error))))
     prunes = bool(get_field(build.parent, ("spec", "prune")))
     leaving = inventory.sort_for_prune(inventory.list_removed(before, objects)) if prunes else []

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 
 from gatekeeper.apply.order import Object
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SpecError
 from gatekeeper.model import get_field
 from gatekeeper.secret_value import SecretBytes
 
@@ -24,7 +24,7 @@ def inline_values(kustomization: Object, lookup: ValueLookup) -> tuple[Object, t
     """A Kustomization with all values in itself, and those of them that are secret.
 
     Raises:
-        SealError: a ConfigMap or Secret is not there, and is not optional.
+        SpecError: a ConfigMap or Secret is not there, and is not optional.
     """
     listed = get_field(kustomization, ("spec", "postBuild", "substituteFrom"))
     if not isinstance(listed, list):
@@ -34,12 +34,12 @@ def inline_values(kustomization: Object, lookup: ValueLookup) -> tuple[Object, t
     for one in listed:
         kind, name = str(one.get("kind")), str(one.get("name"))
         if kind not in ("ConfigMap", "Secret"):
-            raise SealError(f"`spec.postBuild.substituteFrom` names a {kind}: it can be a ConfigMap or a Secret")
+            raise SpecError(f"`spec.postBuild.substituteFrom` names a {kind}: it can be a ConfigMap or a Secret")
         found = lookup(kind, name)
         if found is None:
             if one.get("optional"):
                 continue
-            raise SealError(f"`spec.postBuild.substituteFrom` names the {kind} {name}, which is not there")
+            raise SpecError(f"`spec.postBuild.substituteFrom` names the {kind} {name}, which is not there")
         secret += found.values() if kind == "Secret" else ()
         values |= {key: held.reveal().decode("utf-8", "replace").replace("\n", "") for key, held in found.items()}
     whole = deepcopy(kustomization)

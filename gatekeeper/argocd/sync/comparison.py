@@ -22,7 +22,7 @@ from gatekeeper.argocd.resource_tracking import TrackingSettings
 from gatekeeper.argocd.sync import ignore_differences, sync_options, sync_tasks
 from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.errors import SealError
+from gatekeeper.errors import DeniedError, SpecError
 from gatekeeper.model import get_field
 
 
@@ -39,7 +39,8 @@ def prepare_objects(
         instance_name: the name that objects are marked with.
 
     Raises:
-        SealError: one is not permitted, or is there twice.
+        DeniedError: one is not permitted.
+        SpecError: one is there twice.
         ToolError: the cluster does not tell.
     """
     plain, hooks, seen = list[Object](), list[Object](), set[str]()
@@ -48,7 +49,7 @@ def prepare_objects(
         _require_permission(placed, target, project)
         entry, is_hook = entry_of(placed), bool(sync_tasks.hook_types_of(placed))
         if entry.name and entry.id in seen:
-            raise SealError(f"{entry} is there twice")
+            raise SpecError(f"{entry} is there twice")
         seen.add(entry.id)
         (hooks if is_hook else plain).append(
             resource_tracking.mark_object(tracking_settings, instance_name, placed, target.destination.namespace)
@@ -69,15 +70,15 @@ def _set_namespace(cluster: DynamicClient, value: Object, namespace: str) -> Obj
 def _require_permission(value: Object, target: DestinationCluster, project: Object) -> None:
     entry, name = entry_of(value), project["metadata"]["name"]
     if not app_project.is_kind_permitted(project, entry, bool(entry.namespace)):
-        raise SealError(f"{entry} of {entry.group or 'the core'}: the project {name} does not permit this kind")
+        raise DeniedError(f"{entry} of {entry.group or 'the core'}: the project {name} does not permit this kind")
     if not entry.namespace:
         if target.allowed_namespaces:
-            raise SealError(f"{entry} is of the whole cluster, and its Secret permits some namespaces alone")
+            raise DeniedError(f"{entry} is of the whole cluster, and its Secret permits some namespaces alone")
         return
     if not app_project.is_destination_permitted(project, target.destination._replace(namespace=entry.namespace)):
-        raise SealError(f"{entry}: the project {name} does not permit this namespace")
+        raise DeniedError(f"{entry}: the project {name} does not permit this namespace")
     if target.allowed_namespaces and entry.namespace not in target.allowed_namespaces:
-        raise SealError(f"{entry}: the Secret of the cluster does not permit this namespace")
+        raise DeniedError(f"{entry}: the Secret of the cluster does not permit this namespace")
 
 
 def build_apply_policy(
@@ -111,7 +112,7 @@ def compare_objects(
     """What there is, object by object; what was applied before and is not wanted any more among it.
 
     Raises:
-        SealError: an object says what there is not.
+        SpecError: an object says what there is not.
         ToolError: the cluster does not tell.
     """
     order = sync_tasks.sort_tasks(

@@ -14,7 +14,7 @@ from gatekeeper.apply.inventory import InventoryEntry, entry_of
 from gatekeeper.argocd.application_spec import IgnoreDifference
 from gatekeeper.argocd.glob import matches
 from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SpecError
 from gatekeeper.flux import ignore_rules
 from gatekeeper.gocompat import client
 from gatekeeper.gocompat.client import FieldRemoval, GoFault
@@ -40,7 +40,7 @@ def remove_ignored_fields(value: Object, rules: Sequence[IgnoreDifference], live
         live: what is in the cluster, which says who has set what.
 
     Raises:
-        SealError: an expression is no jq, or takes too long.
+        SpecError: an expression is no jq, or takes too long.
         ToolError: it cannot be asked.
     """
     if not rules:
@@ -57,7 +57,7 @@ def remove_ignored_fields(value: Object, rules: Sequence[IgnoreDifference], live
 def _delete_by_jq(value: Object, expressions: tuple[str, ...]) -> Object:
     answer = client.remove_fields(FieldRemoval(SecretBytes(orjson.dumps(value)), expressions))
     if isinstance(answer, GoFault):
-        raise SealError(f"`spec.ignoreDifferences`: {answer.reason}")
+        raise SpecError(f"`spec.ignoreDifferences`: {answer.reason}")
     found: Object = orjson.loads(answer.reveal())
     return found
 
@@ -86,7 +86,7 @@ def keep_ignored_fields(value: Object, rules: Sequence[IgnoreDifference], live: 
     """An object in which the fields that may differ are as they are in the cluster.
 
     Raises:
-        SealError, ToolError: see `without`.
+        SpecError, ToolError: see `without`.
     """
     if live is None or not rules:
         return value

@@ -165,7 +165,7 @@ def resolve_sync_options(application: Application, operation: OperationState) ->
     """What counts in an operation: what it says itself before what the Application does.
 
     Raises:
-        SealError: an option is not known.
+        SpecError: an option is not known.
     """
     listed = get_field(operation, ("sync", "syncOptions"))
     own = [str(one) for one in listed] if isinstance(listed, list) else []

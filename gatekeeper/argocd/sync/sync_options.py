@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gatekeeper.cluster.dynamic_client import Object, Propagation
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SpecError
 from gatekeeper.kube.labels import read_labels
 from gatekeeper.model import ObjectRef
 
@@ -67,7 +67,7 @@ class SyncOptions(NamedTuple):
         """What counts for an object: what it says itself counts before what is said for all.
 
         Raises:
-            SealError: it says what there is not.
+            SpecError: it says what there is not.
         """
         own = read_labels(value, "annotations").get(SYNC_OPTIONS, "")
         kept = (
@@ -86,14 +86,14 @@ def parse_sync_options(texts: Sequence[str], subject: str) -> SyncOptions:
         subject: for messages.
 
     Raises:
-        SealError: one is not known.
+        SpecError: one is not known.
     """
     found = []
     for word in texts:
         name, _, held = word.partition("=")
         if held not in ALLOWED_VALUES.get(name, ()):
             known = f"; it can be {', '.join(ALLOWED_VALUES[name])}" if name in ALLOWED_VALUES else ""
-            raise SealError(f"{subject}: the sync option `{word}` is not known{known}")
+            raise SpecError(f"{subject}: the sync option `{word}` is not known{known}")
         found.append((name, held))
     return SyncOptions(tuple(found))
 

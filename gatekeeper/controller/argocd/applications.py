@@ -24,7 +24,7 @@ from gatekeeper.controller.argocd.source_cache import (
     build_source_key,
 )
 from gatekeeper.controller.runtime.log import log_event
-from gatekeeper.errors import SealError, ToolError
+from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.kube.labels import read_labels
 from gatekeeper.model import get_field
@@ -108,7 +108,7 @@ class ApplicationReconciler:
         """An Application with all that counts for it, and what it was rendered from; or when it is looked at again."""
         try:
             application, key = self._parse_application(value)
-        except (FieldError, SealError) as error:
+        except (FieldError, SpecError) as error:
             return self._report_failure(value, {"InvalidSpecError": str(error)})
         is_requested = self._note_refresh_request(name, key, value)
         snapshot = self._source_cache.snapshot(key, name)
@@ -122,7 +122,7 @@ class ApplicationReconciler:
             return None
         try:
             case = self._build_context(value, application, snapshot.build)
-        except (FieldError, SealError, ToolError) as error:
+        except (FieldError, SpecError, ToolError) as error:
             return self._report_failure(value, {"ComparisonError": str(error)})
         return case, [of, value["spec"]]
 
@@ -153,7 +153,7 @@ class ApplicationReconciler:
         """All that counts for an Application.
 
         Raises:
-            FieldError, SealError: something is not valid, or not permitted.
+            FieldError, SpecError: something is not valid, or not permitted.
             ToolError: the cluster does not tell.
         """
         cluster, home = self._environment.cluster, self._environment.argocd_namespace
@@ -162,7 +162,7 @@ class ApplicationReconciler:
         )
         asked = built.unpack(value, application)
         if asked.render_error:
-            raise SealError(asked.render_error)
+            raise SpecError(asked.render_error)
         mark, app = self._environment.tracking, resource_tracking.format_instance_name(application, home)
         plain, hooks = comparison.prepare_objects(asked, let.target, let.project, mark, app)
         general = sync_options.parse_sync_options(application.sync_options, "the Application")
@@ -206,7 +206,7 @@ class ApplicationReconciler:
             if context.target.is_in_cluster:
                 self._watch_entries(one.entry for one in items)
             context, after = self._operation_runner.continue_operation(context, items)
-        except (SealError, FieldError) as error:
+        except (SpecError, FieldError) as error:
             return self._report_failure(context.manifest, {"ComparisonError": str(error)})
         if after.is_done:
             items = self._refresh_items(context, items, after)

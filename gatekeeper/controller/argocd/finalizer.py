@@ -20,7 +20,7 @@ from gatekeeper.cluster.dynamic_client import DynamicClient, Object, Propagation
 from gatekeeper.controller.argocd import delete_hooks, status_writer
 from gatekeeper.controller.argocd.context import ApplicationContext, ArgoEnvironment
 from gatekeeper.controller.argocd.sync_plan import is_deletion_confirmed
-from gatekeeper.errors import SealError, ToolError
+from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import get_field
 
@@ -61,7 +61,7 @@ def finalize_application(
         if left is None:
             value = _remove_finalizers(environment, value, mine)
             left = _run_delete_hooks(environment, value, context, delete_hooks.POST_DELETE)
-    except (FieldError, SealError, ToolError) as error:
+    except (FieldError, SpecError, ToolError) as error:
         last = (mine or held or [""])[0]
         _write_deletion_error(
             environment, value, f"cannot be finished: {error}; mend it, or take its finalizer {last} off"

@@ -76,7 +76,7 @@ class OperationRunner:
         """Begins or goes on with a sync, if there is one to do.
 
         Raises:
-            SealError, FieldError: what is asked for is not valid.
+            SpecError, FieldError: what is asked for is not valid.
             ToolError: the cluster does not do it, or it cannot be noted.
         """
         state = sync_operation.read_operation_state(context.manifest)

@@ -8,7 +8,7 @@ import pytest
 
 from gatekeeper.argocd.application_spec import IgnoreDifference
 from gatekeeper.argocd.sync import ignore_differences
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SpecError
 from tests.conftest import needs
 
 
@@ -87,5 +87,5 @@ def test_what_is_no_jq_or_takes_too_long_is_told(expression: str, words: str) ->
             deployment(1), [rule(expressions=(f".[{expression} | keys[0]]",))], None
         )
         return
-    with pytest.raises(SealError, match=words):
+    with pytest.raises(SpecError, match=words):
         ignore_differences.remove_ignored_fields(deployment(1), [rule(expressions=(expression,))], None)

@@ -13,7 +13,7 @@ from gatekeeper.argocd.model import ComparedObject
 from gatekeeper.argocd.resource_tracking import TrackingSettings
 from gatekeeper.argocd.sync import sync_options, sync_tasks
 from gatekeeper.argocd.sync.sync_options import SyncOptions
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SpecError
 
 PREFIX = "argocd.argoproj.io"
 
@@ -129,7 +129,7 @@ def test_an_object_says_what_counts_for_it_before_what_is_said_for_all() -> None
     )
     assert SyncOptions().for_object(one("ConfigMap", **{"helm.sh/resource-policy": "keep"})).get("Prune") == "false"
     for wrong in ("Prune=maybe", "Nothing=true", "Prune"):
-        with pytest.raises(SealError, match="is not known"):
+        with pytest.raises(SpecError, match="is not known"):
             sync_options.parse_sync_options([wrong], "x")
 
 
