@@ -1,6 +1,6 @@
-"""Whether an object in the cluster differs from what applying would make of it, and in what.
+"""The fields in which an object in the cluster differs from the result of applying it.
 
-Source: fluxcd/pkg `ssa/manager_diff.go`, `ssa/normalize`: labels, annotations, and all else but metadata and status.
+Source: fluxcd/pkg `ssa/manager_diff.go`, `ssa/normalize`: labels, annotations, and every field but metadata and status.
 """
 
 from __future__ import annotations
@@ -8,27 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gatekeeper.apply.order import Object
 from gatekeeper.kube.labels import read_labels
+from gatekeeper.kube.objects import Object
 from gatekeeper.model import FieldPath, get_field
 
-# So many fields of one object are told.
-MAX_FIELDS = 20
+# The cluster writes them itself.
+IGNORED_FIELDS = ("metadata", "status", "apiVersion", "kind")
 
 
 def list_differences(desired: Object, live: Object) -> list[FieldPath]:
-    """The paths that differ between what a dry run of applying made, and what is there."""
-    found: list[FieldPath] = []
+    """The paths that differ between the result of a dry run and the object in the cluster."""
+    differences: list[FieldPath] = []
     for field in ("labels", "annotations"):
-        found += _walk_differences(
+        differences += _walk_differences(
             dict(read_labels(desired, field)), dict(read_labels(live, field)), ("metadata", field)
         )
-    own, theirs = ({key: held for key, held in one.items() if key not in IGNORED_FIELDS} for one in (desired, live))
-    return [*found, *_walk_differences(own, theirs, ())]
+    return [*differences, *_walk_differences(_comparable_fields(desired), _comparable_fields(live), ())]
 
 
-# What the cluster writes itself.
-IGNORED_FIELDS = ("metadata", "status", "apiVersion", "kind")
+def _comparable_fields(value: Object) -> Object:
+    return {key: field for key, field in value.items() if key not in IGNORED_FIELDS}
 
 
 def _walk_differences(desired: Any, live: Any, path: FieldPath) -> Iterator[FieldPath]:
@@ -39,21 +38,21 @@ def _walk_differences(desired: Any, live: Any, path: FieldPath) -> Iterator[Fiel
             else:
                 yield from _walk_differences(desired[key], live[key], (*path, key))
     elif isinstance(desired, list) and isinstance(live, list) and len(desired) == len(live):
-        for number, (own, theirs) in enumerate(zip(desired, live, strict=True)):
-            yield from _walk_differences(own, theirs, (*path, number))
+        for index, (desired_element, live_element) in enumerate(zip(desired, live, strict=True)):
+            yield from _walk_differences(desired_element, live_element, (*path, index))
     elif desired != live:
         yield path
 
 
 def find_last_manager(live: Object, own_manager: str) -> str:
-    """Which field manager has changed an object last, beside ourselves; empty where there is none.
+    """The field manager that changed an object last, other than our own; empty where there is none.
 
-    Whoever changes an object names itself to the API server: `kubectl-edit`, the controller's own name.
+    Each client names itself to the API server, for example `kubectl-edit`.
     """
-    held = get_field(live, ("metadata", "managedFields"))
+    managed_fields = get_field(live, ("metadata", "managedFields"))
     others = [
-        (str(one.get("time") or ""), str(one.get("manager") or ""))
-        for one in (held if isinstance(held, list) else ())
-        if one.get("manager") != own_manager and one.get("subresource") != "status"
+        (str(entry.get("time") or ""), str(entry.get("manager") or ""))
+        for entry in (managed_fields if isinstance(managed_fields, list) else ())
+        if entry.get("manager") != own_manager and entry.get("subresource") != "status"
     ]
     return max(others, default=("", ""))[1]

@@ -1,7 +1,6 @@
-"""Fields that others have applied before, taken over: else nobody would take away what is not in Git any more.
+"""Takes over fields that kubectl, Flux or Argo CD applied before; otherwise a field removed from Git would remain.
 
-Source: fluxcd/pkg `ssa/manager_apply.go` (cleanup), client-go `util/csaupgrade`. Whoever uses kubectl on an object that
-is in Git, or applied it with Flux's or Argo CD's own controller, has left his name on its fields.
+Source: fluxcd/pkg `ssa/manager_apply.go` (cleanup), client-go `util/csaupgrade`.
 """
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gatekeeper.apply.order import Object
 from gatekeeper.kube.labels import read_labels
+from gatekeeper.kube.objects import Object
 from gatekeeper.model import get_field
 
 KUBECTL_PREFIX = "kubectl"
 LEGACY_MANAGERS = ("before-first-apply", "kustomize-controller", "argocd-controller", "argocd-application-controller")
-# What kubectl and old versions of Flux keep in an object for themselves.
+# Annotations that kubectl and old versions of Flux keep for themselves.
 LEGACY_ANNOTATIONS = (
     "kubectl.kubernetes.io/last-applied-configuration",
     "kustomize.toolkit.fluxcd.io/checksum",
@@ -24,43 +23,40 @@ LEGACY_ANNOTATIONS = (
 
 
 def build_takeover_patch(live: Object, own_manager: str) -> dict[str, Any]:
-    """What of an object's metadata has to change so that its fields are ours; empty where nothing has to.
+    """A patch of the metadata that moves fields to our field manager; empty where there is nothing to take over.
 
     Args:
-        own_manager: the field manager that takes them over.
+        own_manager: the field manager that takes the fields over.
     """
-    held = get_field(live, ("metadata", "managedFields"))
-    entries = held if isinstance(held, list) else []
-    theirs = [one for one in entries if _should_take_over(one, own_manager)]
-    notes = {name: None for name in LEGACY_ANNOTATIONS if name in read_labels(live, "annotations")}
-    if not theirs and not notes:
-        return {}
-    found: dict[str, Any] = {"annotations": notes} if notes else {}
-    if theirs:
-        ours = [one for one in entries if one.get("manager") == own_manager and one.get("operation") == "Apply"]
+    managed_fields = get_field(live, ("metadata", "managedFields"))
+    entries = managed_fields if isinstance(managed_fields, list) else []
+    taken_over = [entry for entry in entries if _should_take_over(entry, own_manager)]
+    annotations = {name: None for name in LEGACY_ANNOTATIONS if name in read_labels(live, "annotations")}
+    patch: dict[str, Any] = {"annotations": annotations} if annotations else {}
+    if taken_over:
+        own = [entry for entry in entries if entry.get("manager") == own_manager and entry.get("operation") == "Apply"]
         fields: dict[str, Any] = {}
-        for one in (*ours, *theirs):
-            fields = _merge_fields(fields, one.get("fieldsV1") or {})
-        last = (ours or theirs)[-1]
-        whole = {**last, "manager": own_manager, "operation": "Apply", "fieldsV1": fields}
-        found["managedFields"] = [*(one for one in entries if one not in ours and one not in theirs), whole]
-    return found
+        for entry in (*own, *taken_over):
+            fields = _merge_fields(fields, entry.get("fieldsV1") or {})
+        merged = {**(own or taken_over)[-1], "manager": own_manager, "operation": "Apply", "fieldsV1": fields}
+        others = [entry for entry in entries if entry not in own and entry not in taken_over]
+        patch["managedFields"] = [*others, merged]
+    return patch
 
 
 def _should_take_over(entry: Mapping[str, Any], own_manager: str) -> bool:
     if entry.get("subresource"):
         return False
     manager = str(entry.get("manager") or "")
-    # What was written as ours by another way than applying.
+    # Fields that our field manager wrote by an update instead of an apply.
     is_own = manager == own_manager and entry.get("operation") == "Update"
     return is_own or manager.startswith(KUBECTL_PREFIX) or manager in LEGACY_MANAGERS
 
 
 def _merge_fields(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of two sets, as `fieldsV1` writes them."""
-    found = dict(first)
-    for key, held in second.items():
-        found[key] = (
-            _merge_fields(found[key], held) if isinstance(found.get(key), dict) and isinstance(held, dict) else held
-        )
-    return found
+    """The union of two field sets in the format of `fieldsV1`."""
+    merged = dict(first)
+    for key, fields in second.items():
+        is_nested = isinstance(merged.get(key), dict) and isinstance(fields, dict)
+        merged[key] = _merge_fields(merged[key], fields) if is_nested else fields
+    return merged

@@ -1,38 +1,44 @@
-"""Why nothing is applied: the gate refuses something of it, or could not judge."""
+"""Decides whether the verdict of the gate forbids applying some objects."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from gatekeeper.apply.model import ReconcileOutcome
-from gatekeeper.cluster.dynamic_client import Object
+from gatekeeper.kube.objects import Object
 from gatekeeper.model import Verdict, get_field
+
+# Findings that a message shows.
+MAX_SHOWN = 3
 
 
 def find_refusal(verdict: Verdict, objects: Sequence[Object], folders: Sequence[str]) -> ReconcileOutcome | None:
-    """Why some objects are not applied; None where they may be.
+    """Why objects must not be applied; None where they may be.
 
     Args:
-        folders: of the repository, from which they come.
+        folders: the folders of the repository that the objects come from.
     """
-    lost = [gap for gap in verdict.coverage.gaps if gap.is_fatal]
-    if lost:
-        return ReconcileOutcome(False, "NotJudged", f"{lost[0].file}: {lost[0].reason}")
-    own = {(one["kind"], get_field(one, ("metadata", "name"))) for one in objects}
-    found = [
-        one
-        for one in verdict.active_findings
-        if one.severity == "error"
+    gaps = [gap for gap in verdict.coverage.gaps if gap.is_fatal]
+    if gaps:
+        return ReconcileOutcome.failed("NotJudged", f"{gaps[0].file}: {gaps[0].reason}")
+    names = {(value["kind"], get_field(value, ("metadata", "name"))) for value in objects}
+    findings = [
+        finding
+        for finding in verdict.active_findings
+        if finding.severity == "error"
         and (
-            (one.resource_ref and (one.resource_ref.kind, one.resource_ref.name) in own)
-            or any(_is_below(one.location.file, folder) for folder in folders)
+            (finding.resource_ref and (finding.resource_ref.kind, finding.resource_ref.name) in names)
+            or any(_is_below(finding.location.file, folder) for folder in folders)
         )
     ]
-    if not found:
+    if not findings:
         return None
-    shown = "; ".join(f"{one.location.file}:{one.location.line}: {one.rule}: {one.message}" for one in found[:3])
-    more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
-    return ReconcileOutcome(False, "Refused", f"{shown}{more}")
+    shown = "; ".join(
+        f"{finding.location.file}:{finding.location.line}: {finding.rule}: {finding.message}"
+        for finding in findings[:MAX_SHOWN]
+    )
+    more = f" (and {len(findings) - MAX_SHOWN} more)" if len(findings) > MAX_SHOWN else ""
+    return ReconcileOutcome.failed("Refused", f"{shown}{more}")
 
 
 def _is_below(file: str, folder: str) -> bool:

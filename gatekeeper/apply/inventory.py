@@ -1,4 +1,4 @@
-"""What a Kustomization has applied: the inventory in its status, as Flux writes and reads it.
+"""The inventory of a Kustomization in its status: which objects it has applied, in the format of Flux.
 
 Source: kustomize-controller `internal/inventory`, cli-utils `pkg/object/objmetadata.go`.
 """
@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from gatekeeper.apply.order import Object, group_of, sort_objects
+from gatekeeper.apply.order import group_of, sort_objects
+from gatekeeper.kube.objects import Object
 from gatekeeper.model import get_field
 
-# Names in this group may have a colon, which an id cannot.
+# Names in this group may contain a colon, which an id cannot.
 RBAC_GROUP = "rbac.authorization.k8s.io"
 
 
 class InventoryEntry(NamedTuple):
-    """One object of an inventory."""
+    """One object of an inventory; the namespace is empty for cluster-scoped objects."""
 
     namespace: str
     name: str
@@ -26,13 +27,13 @@ class InventoryEntry(NamedTuple):
 
     @property
     def id(self) -> str:
-        """As it stands in an inventory."""
+        """The id in an inventory."""
         name = self.name.replace(":", "__") if self.group == RBAC_GROUP else self.name
         return f"{self.namespace}_{name}_{self.group}_{self.kind}"
 
     @property
     def api_version(self) -> str:
-        """Group and version, as an object has them."""
+        """The `apiVersion` of the object."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def __str__(self) -> str:
@@ -47,37 +48,37 @@ def entry_of(value: Object) -> InventoryEntry:
 
 
 def parse_entry(record: Any) -> InventoryEntry | None:
-    """An entry of a status; None where it is none."""
+    """An entry of an inventory in a status; None where it is malformed."""
     text, version = get_field(record, ("id",)), get_field(record, ("v",))
     parts = text.split("_") if isinstance(text, str) else []
     if not isinstance(version, str) or len(parts) < len(InventoryEntry._fields) - 1:
         return None
-    # Only a name that had a colon is split further.
+    # A name may contain underscores of its own.
     namespace, *names, group, kind = parts
     name = ":".join("_".join(names).split("__")) if group == RBAC_GROUP else "_".join(names)
     return InventoryEntry(namespace, name, group, kind, version)
 
 
 def read_inventory(kustomization: Any) -> list[InventoryEntry]:
-    """What an object's status says that it has applied."""
-    held = get_field(kustomization, ("status", "inventory", "entries"))
-    return [entry for one in (held if isinstance(held, list) else ()) if (entry := parse_entry(one))]
+    """The inventory in the status of a Kustomization; malformed entries are left out."""
+    records = get_field(kustomization, ("status", "inventory", "entries"))
+    return [entry for record in (records if isinstance(records, list) else ()) if (entry := parse_entry(record))]
 
 
 def list_removed(previous: Iterable[InventoryEntry], objects: Iterable[Object]) -> list[InventoryEntry]:
-    """What was applied and is not any more, whatever its version."""
+    """The entries whose objects are not applied any more, in any version."""
     kept = {entry_of(value).id for value in objects}
     return [entry for entry in previous if entry.id not in kept]
 
 
 def sort_for_prune(entries: Iterable[InventoryEntry]) -> list[InventoryEntry]:
-    """What is taken away, in the order in which it goes."""
-    known = {one.id: one for one in entries}
-    stubs = sort_objects({**build_stub(one), "id": one.id} for one in known.values())
-    return [known[one["id"]] for one in reversed(stubs)]
+    """Entries in the order in which they are deleted."""
+    by_id = {entry.id: entry for entry in entries}
+    stubs = sort_objects({**build_stub(entry), "id": entry.id} for entry in by_id.values())
+    return [by_id[stub["id"]] for stub in reversed(stubs)]
 
 
 def build_stub(entry: InventoryEntry) -> Object:
-    """An object of which nothing is known but its name."""
+    """An object with no fields but its kind and name."""
     metadata = {"namespace": entry.namespace, "name": entry.name}
     return {"apiVersion": entry.api_version, "kind": entry.kind, "metadata": metadata}

@@ -1,4 +1,4 @@
-"""What is asked of a round of reconciling, what is applied in it, and what comes of that."""
+"""The input and the results of reconciling one Kustomization or Application."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+from gatekeeper.apply.changes import ObjectChange
+from gatekeeper.apply.prune import PruneResult
 from gatekeeper.apply.prune_budget import PruneBudget
-from gatekeeper.apply.server_side_apply import ObjectChange, PruneResult
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
+from gatekeeper.kube.objects import NamespacedName, Object, name_of
 from gatekeeper.model import Verdict
 from gatekeeper.secret_value import SecretBytes
 
-ParentName = tuple[str, str]
+# `apply` and `delete` come before the writes, `done` after the last one.
 AuditStep = Literal["apply", "delete", "done"]
 
 
@@ -36,14 +38,36 @@ class ApplySet(NamedTuple):
     toolchain: Toolchain = DEFAULT_TOOLCHAIN
 
     @property
-    def name(self) -> ParentName:
+    def name(self) -> NamespacedName:
         """Namespace and name."""
-        metadata = self.parent["metadata"]
-        return metadata.get("namespace") or "default", metadata["name"]
+        return name_of(self.parent, "default")
+
+
+class ReconcileOutcome(NamedTuple):
+    """The outcome of a reconcile, as the Ready condition shows it.
+
+    Attributes:
+        reason: a CamelCase reason of Flux or Argo CD, or one of ours.
+        message: a sentence for readers.
+    """
+
+    is_ready: bool
+    reason: str
+    message: str
+
+    @classmethod
+    def ready(cls, reason: str, message: str) -> ReconcileOutcome:
+        """Everything is applied, or nothing is to be done."""
+        return cls(True, reason, message)
+
+    @classmethod
+    def failed(cls, reason: str, message: str) -> ReconcileOutcome:
+        """Something is refused, held, late, or broken."""
+        return cls(False, reason, message)
 
 
 class ReconcileResult(NamedTuple):
-    """What came of a Kustomization, or would."""
+    """What a reconcile did, or would do in a dry run."""
 
     build: ApplySet
     outcome: ReconcileOutcome
@@ -52,11 +76,11 @@ class ReconcileResult(NamedTuple):
 
 
 class AuditEvent(NamedTuple):
-    """What is about to be done with a Kustomization (`apply`, `delete`), or what came of it (`result`).
+    """A step of a reconcile, for the audit log.
 
     Attributes:
-        verdict: by which it is done; None where what it has applied goes with it.
-        approved_revision: the revision for which somebody has approved that much is taken away.
+        verdict: the verdict that allows the step; None where the Kustomization or Application is deleted itself.
+        approved_revision: the revision for which a prune beyond the budget is approved; empty for none.
     """
 
     step: AuditStep
@@ -67,14 +91,14 @@ class AuditEvent(NamedTuple):
 
 
 class ReconcileContext(NamedTuple):
-    """What a round is asked.
+    """The input of a reconcile beside the objects.
 
     Attributes:
-        revision: of the repository, as Flux writes it: `main@sha1:…`.
-        approved_revision: the revision for which somebody has approved that much is taken away.
-        should_write: whether it is done, and not told only.
-        stop_event: ends waiting, once it is set; what is being applied is applied.
-        record: is told what will be done before it is, and what came of it; where it cannot note it, it is not done.
+        revision: the revision of the repository, as Flux writes it: `main@sha1:…`.
+        approved_revision: the revision for which a prune beyond the budget is approved; empty for none.
+        should_write: False for a dry run.
+        stop_event: ends the wait for health; what is being applied is finished.
+        record: called before each write and after the last; where it raises, nothing is written.
     """
 
     cluster: DynamicClient
@@ -84,20 +108,12 @@ class ReconcileContext(NamedTuple):
     approved_revision: str
     should_write: bool
     stop_event: threading.Event
-    record: Callable[[AuditEvent], None] = lambda act: None
+    record: Callable[[AuditEvent], None] = lambda event: None
 
     def record_step(self, step: AuditStep, result: ReconcileResult) -> None:
-        """Notes a step.
+        """Records a step in the audit log.
 
         Raises:
-            ToolError: it cannot be noted.
+            ToolError: the step cannot be recorded, and must not be taken.
         """
         self.record(AuditEvent(step, result, self.revision, self.verdict, self.approved_revision))
-
-
-class ReconcileOutcome(NamedTuple):
-    """What came of a Kustomization: a word that Flux has for it, or one of ours, and a sentence."""
-
-    is_ready: bool
-    reason: str
-    message: str

@@ -1,4 +1,4 @@
-"""In which order a Kustomization's objects are applied: in stages, and within each as Flux has them.
+"""The order in which objects are applied: in stages, and within a stage by kind, as Flux does it.
 
 Source: fluxcd/pkg `ssa/manager_apply.go` (stages), `ssa/sort.go` (kinds).
 """
@@ -6,11 +6,10 @@ Source: fluxcd/pkg `ssa/manager_apply.go` (stages), `ssa/sort.go` (kinds).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
+from gatekeeper.kube.objects import Object
 from gatekeeper.model import get_field
 
-Object = dict[str, Any]
 FIRST_KINDS = (
     "CustomResourceDefinition",
     "Namespace",
@@ -37,37 +36,37 @@ FIRST_KINDS = (
     "PodDisruptionBudget",
 )
 LAST_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-# What others are made of: it must be there, and known, before they come.
+# Other objects need them: they are applied, and served, first.
 DEFINITION_KINDS = ("CustomResourceDefinition", "Namespace", "ClusterRole")
 
 
 def group_of(value: Object) -> str:
-    """The API group of an object; empty for the core."""
-    group, is_split, _ = str(value.get("apiVersion")).partition("/")
-    return group if is_split else ""
+    """The API group of an object; empty for the core group."""
+    group, separator, _ = str(value.get("apiVersion")).partition("/")
+    return group if separator else ""
 
 
 def _sort_key(value: Object) -> tuple[int, str, str, str, str]:
     kind = str(value.get("kind"))
-    place = (
+    rank = (
         FIRST_KINDS.index(kind)
         if kind in FIRST_KINDS
         else len(FIRST_KINDS) + (1 + LAST_KINDS.index(kind) if kind in LAST_KINDS else 0)
     )
-    others = (group_of(value), kind) if place == len(FIRST_KINDS) else ("", "")
+    others = (group_of(value), kind) if rank == len(FIRST_KINDS) else ("", "")
     namespace, name = get_field(value, ("metadata", "namespace")) or "", get_field(value, ("metadata", "name")) or ""
-    return place, *others, str(namespace), str(name)
+    return rank, *others, str(namespace), str(name)
 
 
 def sort_objects(objects: Iterable[Object]) -> list[Object]:
-    """Objects as they are applied; what is taken away goes the other way round."""
+    """Objects in the order in which they are applied; they are deleted in the reverse order."""
     return sorted(objects, key=_sort_key)
 
 
 def split_stages(objects: Iterable[Object]) -> list[list[Object]]:
-    """Objects by stage, each applied when the one before is there: definitions, classes, and the rest."""
-    found: tuple[list[Object], list[Object], list[Object]] = ([], [], [])
+    """Objects by stage: definitions, classes, and the rest. A stage is applied after the one before succeeded."""
+    stages: tuple[list[Object], list[Object], list[Object]] = ([], [], [])
     for value in sort_objects(objects):
         kind = str(value.get("kind"))
-        found[0 if kind in DEFINITION_KINDS else 1 if kind.endswith("Class") else 2].append(value)
-    return [stage for stage in found if stage]
+        stages[0 if kind in DEFINITION_KINDS else 1 if kind.endswith("Class") else 2].append(value)
+    return [stage for stage in stages if stage]

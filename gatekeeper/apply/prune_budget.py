@@ -1,6 +1,6 @@
-"""How much may be taken away at once, so that a wrong path or an empty render does not empty a cluster.
+"""The prune budget: how many objects may be deleted at once, so that a wrong path cannot empty a cluster.
 
-Neither Flux nor Argo CD has such a limit. What goes over it waits until somebody approves it for that very revision.
+Neither Flux nor Argo CD has such a limit. A prune beyond it is held until a user approves that revision.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gatekeeper.apply.inventory import InventoryEntry
 
-# With these goes what cannot be made again: what is stored, or all that another controller has made of them.
+# Deleting one of them loses data, or everything that another controller created for it.
 PROTECTED_KINDS = (
     "Namespace",
     "CustomResourceDefinition",
@@ -24,12 +24,12 @@ PROTECTED_KINDS = (
 
 
 class PruneBudget(NamedTuple):
-    """What may go without asking.
+    """How much may be deleted without approval.
 
     Attributes:
-        max_objects: so many objects; and
-        max_share: such a part of all that were applied, from 0 to 1, where more than one goes.
-        protected_kinds: kinds of which none goes: with them goes what cannot be made again.
+        max_objects: the most objects at once.
+        max_share: the largest share of all applied objects, from 0 to 1; one object may always be deleted.
+        protected_kinds: kinds of which no object is deleted without approval.
     """
 
     max_objects: int = 10
@@ -38,20 +38,20 @@ class PruneBudget(NamedTuple):
 
 
 def find_excess(prune_entries: Sequence[InventoryEntry], total: int, is_empty: bool, budget: PruneBudget) -> str:
-    """Why something waits for approval; empty where it may go.
+    """Why a prune needs approval; empty where it is within the budget.
 
     Args:
-        prune_entries: what would be taken away.
-        total: how many objects there are now.
-        is_empty: whether nothing at all would be left.
+        prune_entries: the objects that would be deleted.
+        total: the number of objects in the inventory.
+        is_empty: whether no object would remain.
     """
     if not prune_entries:
         return ""
     if is_empty:
-        return f"nothing is left of {total} objects: a wrong path, or an empty render"
-    precious = [entry for entry in prune_entries if entry.kind in budget.protected_kinds]
-    if precious:
-        return f"{precious[0]} would be deleted, and with it what cannot be made again"
+        return f"all {total} objects would be deleted: check the path, the render is empty"
+    protected = [entry for entry in prune_entries if entry.kind in budget.protected_kinds]
+    if protected:
+        return f"{protected[0]} would be deleted, and its data or dependents with it"
     if len(prune_entries) > budget.max_objects:
         return f"{len(prune_entries)} objects would be deleted, more than {budget.max_objects} at once"
     if len(prune_entries) > 1 and len(prune_entries) > total * budget.max_share:

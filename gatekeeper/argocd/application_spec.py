@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from gatekeeper.argocd.source_spec import ApplicationSource, parse_sources
 from gatekeeper.kube.decoder import FieldReader
+from gatekeeper.kube.objects import NamespacedName
 
 GROUP, VERSIONS = "argoproj.io", ("v1alpha1",)
 DEFAULT_HISTORY_LIMIT = 10
@@ -90,9 +91,9 @@ class Application(NamedTuple):
     history_limit: int
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> NamespacedName:
         """Namespace and name."""
-        return self.namespace, self.name
+        return NamespacedName(self.namespace, self.name)
 
 
 def parse_application(value: Any) -> Application:

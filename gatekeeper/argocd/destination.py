@@ -13,7 +13,7 @@ import orjson
 
 from gatekeeper.argocd.application_spec import Destination
 from gatekeeper.argocd.repository_credentials import SECRET_TYPE_LABEL
-from gatekeeper.cluster import remote_cluster, secret_values
+from gatekeeper.cluster import remote_cluster, secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.errors import ToolError
 from gatekeeper.secret_value import SecretBytes
@@ -53,7 +53,7 @@ def resolve_cluster(
     """
     if requested.server == IN_CLUSTER_SERVER or requested.name == IN_CLUSTER_NAME:
         return DestinationCluster(cluster, requested._replace(server=IN_CLUSTER_SERVER, name=IN_CLUSTER_NAME))
-    for secret in cluster.list(secret_values.SECRETS, argocd_namespace, f"{SECRET_TYPE_LABEL}=cluster"):
+    for secret in cluster.list(secrets.SECRETS, argocd_namespace, f"{SECRET_TYPE_LABEL}=cluster"):
         data = {key: base64.b64decode(text) for key, text in (secret.get("data") or {}).items()}
         server, name = (_read_text(data, key) for key in ("server", "name"))
         if (requested.server and server.rstrip("/") == requested.server.rstrip("/")) or (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from gatekeeper.apply.changes import ObjectChange
 from gatekeeper.apply.inventory import InventoryEntry
-from gatekeeper.apply.server_side_apply import ObjectChange
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.health.builtin import ArgoHealth
 from gatekeeper.cluster.dynamic_client import Object

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gatekeeper.apply import gate_refusal, model, prune_budget, server_side_apply
+from gatekeeper.apply import gate_refusal, model, prune_budget
+from gatekeeper.apply.changes import list_failed
 from gatekeeper.apply.model import ReconcileOutcome, ReconcileResult
+from gatekeeper.apply.prune import PruneResult
 from gatekeeper.apply.prune_budget import PruneBudget
-from gatekeeper.apply.server_side_apply import PruneResult
 from gatekeeper.argocd import application_spec, permissions, resource_tracking
 from gatekeeper.argocd.model import ApplicationBuild, ComparedObject
 from gatekeeper.argocd.sync import comparison, sync_options
@@ -15,6 +16,7 @@ from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
+from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import Verdict, get_field
 
 
@@ -64,7 +66,7 @@ def _plan_sync(
     return ReconcileResult(subject, _build_outcome(build, items, gone, limit), changes, gone)
 
 
-def _get_live(cluster: DynamicClient, name: tuple[str, str]) -> Object | None:
+def _get_live(cluster: DynamicClient, name: NamespacedName) -> Object | None:
     """The Application as it is in the cluster, which knows what was applied."""
     kind = cluster.find_newest_kind(application_spec.GROUP, application_spec.VERSIONS, "Application")
     return cluster.get(kind, *name) if kind is not None else None
@@ -79,7 +81,7 @@ def _to_prune_result(item: ComparedObject, application_options: SyncOptions) -> 
 def _build_outcome(
     build: ApplicationBuild, objects: Sequence[ComparedObject], pruned: Sequence[PruneResult], limit: PruneBudget
 ) -> ReconcileOutcome:
-    failed = [f"{one}: {one.reason}" for one in server_side_apply.list_failed(item.change for item in objects)]
+    failed = [f"{one}: {one.reason}" for one in list_failed(item.change for item in objects)]
     if failed:
         return ReconcileOutcome(False, "SyncError", "; ".join(failed))
     leaving = [one.entry for one in pruned if one.action == "delete"]

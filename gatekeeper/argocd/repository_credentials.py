@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from gatekeeper.argocd.source_spec import normalize_url
-from gatekeeper.cluster import secret_values
+from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.errors import ToolError
 from gatekeeper.secret_value import SecretBytes
@@ -64,15 +64,19 @@ def find_credentials(
         ToolError: the cluster does not answer, a Secret is for another project, or uses an unsupported setting.
     """
     selector = f"{SECRET_TYPE_LABEL} in (repository,repo-creds)"
-    secrets = [_RepositorySecret(one) for one in cluster.list(secret_values.SECRETS, argocd_namespace, selector)]
+    repository_secrets = [_RepositorySecret(one) for one in cluster.list(secrets.SECRETS, argocd_namespace, selector)]
     normalized = normalize_url(url)
-    exact = [secret for secret in secrets if secret.kind == "repository" and normalize_url(secret.url) == normalized]
+    exact = [
+        secret
+        for secret in repository_secrets
+        if secret.kind == "repository" and normalize_url(secret.url) == normalized
+    ]
     usable = [secret for secret in exact if secret.project in ("", project)]
     if exact and not usable:
         raise ToolError(f"{url}: only the project {exact[0].project} may use the Secret {exact[0].name}")
     templates = [
         secret
-        for secret in secrets
+        for secret in repository_secrets
         if secret.kind == "repo-creds" and f"{normalized}/".startswith(f"{normalize_url(secret.url)}/")
     ]
     credentials = _extract_credentials(max(templates, key=lambda secret: len(secret.url))) if templates else {}
@@ -91,7 +95,7 @@ def read_signing_keys(
     Raises:
         ToolError: the cluster does not answer, or a key is missing.
     """
-    keys = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", GPG_KEYS_CONFIG_MAP) or {}
+    keys = secrets.read_data(cluster, argocd_namespace, "ConfigMap", GPG_KEYS_CONFIG_MAP) or {}
     for signer in signers:
         if signer not in keys:
             raise ToolError(
@@ -118,9 +122,9 @@ def _read_trusted_hosts(cluster: DynamicClient, argocd_namespace: str, url: str)
     """Read the host keys, or the certificate authority, to trust for a URL."""
     parts = urlsplit(url)
     if parts.scheme == "ssh":
-        data = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", KNOWN_HOSTS_CONFIG_MAP) or {}
+        data = secrets.read_data(cluster, argocd_namespace, "ConfigMap", KNOWN_HOSTS_CONFIG_MAP) or {}
         return {"known_hosts": data["ssh_known_hosts"]} if "ssh_known_hosts" in data else {}
     if parts.scheme == "https":
-        data = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", TLS_CERTS_CONFIG_MAP) or {}
+        data = secrets.read_data(cluster, argocd_namespace, "ConfigMap", TLS_CERTS_CONFIG_MAP) or {}
         return {"ca.crt": data[parts.hostname]} if parts.hostname in data else {}
     return {}

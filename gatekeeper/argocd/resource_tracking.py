@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from gatekeeper.apply.inventory import InventoryEntry, entry_of
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.health.resource_health import HealthScripts, parse_scripts
-from gatekeeper.cluster import secret_values
+from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.errors import ToolError
 from gatekeeper.kube.labels import read_labels
@@ -40,7 +40,7 @@ def read_tracking_settings(cluster: DynamicClient, argocd_namespace: str) -> Tra
     Raises:
         ToolError: the cluster does not answer, or a setting is invalid.
     """
-    data = secret_values.read_data(cluster, argocd_namespace, "ConfigMap", SETTINGS_CONFIG_MAP) or {}
+    data = secrets.read_data(cluster, argocd_namespace, "ConfigMap", SETTINGS_CONFIG_MAP) or {}
     settings: Mapping[str, str] = {key: text.reveal().decode("utf-8", "replace").strip() for key, text in data.items()}
     method: Any = settings.get("application.resourceTrackingMethod") or "annotation"
     if method not in TRACKING_METHODS:

@@ -1,76 +1,53 @@
-"""The door to a cluster: a kubeconfig, a time limit, and errors that say what to do."""
+"""Opens the client of a cluster from a kubeconfig, or with the ServiceAccount of this Pod."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from gatekeeper.errors import ToolError, UsageError
-
-if TYPE_CHECKING:
-    from lightkube import Client
-
-TIMEOUT_SECONDS = 20.0
+from gatekeeper.cluster.dynamic_client import DynamicClient
+from gatekeeper.errors import UsageError
 
 
 @contextmanager
-def open_client(kubeconfig: Path | None, context: str = "") -> Iterator[Client]:
-    """A client of the cluster that a kubeconfig names.
+def connect(kubeconfig: Path | None, context: str = "") -> Iterator[DynamicClient]:
+    """A client of the cluster that a kubeconfig names; its connections are closed at the end. See `open_client`.
 
     Args:
-        kubeconfig: None for the cluster that this runs in, as the ServiceAccount of its Pod.
-        context: one of its contexts; empty for the current one.
+        kubeconfig: None for the cluster that this Pod runs in, with the ServiceAccount of the Pod.
+        context: a context of the kubeconfig; empty for its current one.
 
     Raises:
-        UsageError: the kubeconfig cannot be used.
-        ToolError: the cluster does not answer, or refuses.
+        UsageError: the kubeconfig, or a file that it names, cannot be used.
     """
-    import httpx2
-    from lightkube import Client, KubeConfig
+    with closing(open_client(kubeconfig, context)) as cluster:
+        yield cluster
+
+
+def open_client(kubeconfig: Path | None, context: str = "") -> DynamicClient:
+    """A client of the cluster that a kubeconfig names; the caller closes it. See `connect`.
+
+    Raises:
+        UsageError: the kubeconfig, or a file that it names, cannot be used.
+    """
+    from lightkube import KubeConfig
     from lightkube.core.exceptions import ConfigError
 
     if kubeconfig is not None and not kubeconfig.is_file():
         raise UsageError(f"{kubeconfig}: no such file; name the cluster's kubeconfig")
     try:
+        known = KubeConfig.from_service_account() if kubeconfig is None else KubeConfig.from_file(kubeconfig)
+        config = known.get(context or None)
+        if config is None:
+            raise ValueError("no current context")
+        return DynamicClient(config, f"the cluster of {kubeconfig}" if kubeconfig else "the cluster")
+    except OSError as error:
+        # Certificates and keys that the kubeconfig names are read here.
+        raise UsageError(
+            f"{error.filename or kubeconfig}: cannot be read: {error.strerror or error}; check the kubeconfig"
+        ) from error
+    except (ConfigError, AssertionError, KeyError, ValueError, TypeError, AttributeError) as error:
         if kubeconfig is None:
-            single = KubeConfig.from_service_account().get()
-        else:
-            single = KubeConfig.from_file(kubeconfig).get(context or None)
-        client = Client(config=single, timeout=httpx2.Timeout(TIMEOUT_SECONDS))
-    except OSError as error:
-        raise UsageError(f"{error.filename or kubeconfig}: cannot be read: {error.strerror or error}") from error
-    except ConfigError as error:
-        if kubeconfig is not None:
-            raise UsageError(f"{kubeconfig}: is no kubeconfig with this context: {type(error).__name__}") from None
-        raise UsageError("this is no Pod with a ServiceAccount: give --kubeconfig") from None
-    except (AssertionError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"{kubeconfig}: is no kubeconfig with this context: {type(error).__name__}") from None
-    try:
-        with translate_errors(kubeconfig or Path("this Pod")):
-            yield client
-    finally:
-        client.close()
-
-
-@contextmanager
-def translate_errors(kubeconfig: Path) -> Iterator[None]:
-    """Says why a cluster does not do what it is asked.
-
-    Raises:
-        UsageError: what the kubeconfig names cannot be used.
-        ToolError: the cluster does not answer, or refuses.
-    """
-    import httpx2
-    from lightkube.core.exceptions import ApiError
-
-    try:
-        yield
-    except ApiError as error:
-        raise ToolError(f"the cluster of {kubeconfig} refuses: {error.status.message}") from None
-    except httpx2.HTTPError as error:
-        raise ToolError(f"the cluster of {kubeconfig} does not answer: {type(error).__name__}: {error}") from None
-    except OSError as error:
-        # What the kubeconfig names (a certificate, a key) is read late.
-        raise UsageError(f"{kubeconfig}: {error.filename or ''}: {error.strerror or error}") from error
+            raise UsageError("this is not a Pod with a ServiceAccount: give --kubeconfig") from None
+        raise UsageError(f"{kubeconfig}: not a kubeconfig with this context ({type(error).__name__})") from None

@@ -1,11 +1,13 @@
-"""Objects of any kind in a cluster, as plain JSON: looked up, applied by the server, and taken away.
+"""A client for objects of any kind in a cluster, as plain JSON: discovery, reads, server-side apply, deletion, watches.
 
-Which kinds there are the cluster says (discovery), for what is applied may be of a kind that nobody knew at start.
-lightkube knows how to reach a cluster; its own types would drop fields that it does not know.
+The kinds come from the cluster's discovery API, because a custom resource may be defined after the start. lightkube
+only reads kubeconfigs and authenticates; its typed resources would drop fields that they do not know.
+Source: Kubernetes API concepts (discovery, chunked lists, server-side apply, resourceVersion, impersonation).
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,18 +17,22 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import orjson
 
 from gatekeeper.errors import ToolError
+from gatekeeper.kube.objects import Object as Object
+from gatekeeper.kube.objects import name_of
 
 if TYPE_CHECKING:
-    from lightkube import Client
+    from lightkube.config.kubeconfig import SingleConfig
 
 TIMEOUT_SECONDS = 30.0
+# Objects per page of a list.
 PAGE_SIZE = 500
-# So many connections are kept open for the next request.
+# Connections that stay open for later requests.
 MAX_IDLE_CONNECTIONS = 32
 FORBIDDEN, NOT_FOUND, CONFLICT, INVALID, TOO_MANY_REQUESTS = 403, 404, 409, 422, 429
-# So often a request is sent that the cluster has no time for; and so many seconds it is waited at most.
+# How often a throttled request (429) is sent, and the longest pause between two attempts.
 MAX_ATTEMPTS, MAX_WAIT_SECONDS = 5, 10.0
-Object = dict[str, Any]
+JSON, MERGE_PATCH, APPLY_PATCH = "application/json", "application/merge-patch+json", "application/apply-patch+yaml"
+SECRET_PATH = re.compile(r"/api/v1/(namespaces/[^/]+/)?secrets(/|$)")
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
 
@@ -38,72 +44,89 @@ class Kind(NamedTuple):
     is_namespaced: bool
 
     def path(self, namespace: str, name: str = "") -> str:
-        """Where an object, or all of a namespace, is in the API."""
+        """The API path of one object, of all objects in a namespace, or of all objects."""
         root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
-        space = f"/namespaces/{namespace}" if self.is_namespaced and namespace else ""
-        return f"{root}{space}/{self.plural}{f'/{name}' if name else ''}"
+        scope = f"/namespaces/{namespace}" if self.is_namespaced and namespace else ""
+        return f"{root}{scope}/{self.plural}{f'/{name}' if name else ''}"
 
 
 class ApiStatusError(ToolError):
-    """The cluster refuses.
+    """The API server refused a request.
 
     Attributes:
-        code: the status.
-        is_immutable: whether it is because of a field that cannot be changed.
+        code: the HTTP status.
+        is_immutable: whether the request changed a field that cannot be changed.
+        reason: the machine-readable reason of the API server, such as `AlreadyExists`; empty where it gave none.
     """
 
-    def __init__(self, message: str, code: int, is_immutable: bool = False) -> None:
+    def __init__(self, message: str, code: int, is_immutable: bool = False, reason: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.is_immutable = is_immutable
+        self.reason = reason
 
 
 class DynamicClient:
-    """The objects of a cluster.
+    """The objects of one cluster.
+
+    Every method that sends a request raises ApiStatusError where the API server refuses it, and ToolError where the
+    cluster does not answer.
 
     Args:
-        client: of the cluster, of which the way in is taken.
+        config: address and credentials of the cluster.
+        cluster_name: the cluster in error messages.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, config: SingleConfig, cluster_name: str = "the cluster") -> None:
         import httpx2
         from lightkube.config import client_adapter
 
-        params = client_adapter.ConnectionParams(timeout=httpx2.Timeout(TIMEOUT_SECONDS)).httpx_params(client.config)
+        params = client_adapter.ConnectionParams(timeout=httpx2.Timeout(TIMEOUT_SECONDS)).httpx_params(config)
         # Each watch holds a connection for as long as it lasts.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE_CONNECTIONS)
         self._http = httpx2.Client(**params, limits=limits)
+        self._cluster_name = cluster_name
         self._kinds: dict[str, dict[str, Kind]] = {}
         self._user = ""
 
     def impersonate(self, user: str) -> DynamicClient:
-        """The same cluster, in which another user does what is done, with no more than that one's rights."""
+        """The same cluster with the rights of another user."""
         other = copy(self)
         other._user = user
         return other
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Closes all connections."""
         self._http.close()
 
     def find_kind(self, api_version: str, kind: str) -> Kind | None:
-        """A kind, as the cluster serves it; None where it does not."""
+        """A kind by its API version and name; None where the cluster does not serve it."""
         if kind not in self._kinds.get(api_version, {}):
             self._kinds[api_version] = self._discover_kinds(api_version)
         return self._kinds[api_version].get(kind)
 
     def find_newest_kind(self, group: str, versions: Sequence[str], kind: str) -> Kind | None:
-        """A kind of the first of some versions that the cluster serves; None where it serves none."""
+        """A kind in the first of the versions that the cluster serves; None where it serves none of them."""
         return next((found for version in versions if (found := self.find_kind(f"{group}/{version}", kind))), None)
 
-    def list_kinds(self) -> Iterator[tuple[str, Kind]]:
-        """All kinds that can be listed, with their names, each of the version that the cluster prefers.
+    def require_kind(self, group: str, versions: Sequence[str], kind: str, provider: str) -> Kind:
+        """A kind in the first of the versions that the cluster serves.
+
+        Args:
+            provider: whose resource definitions have to be installed, for the error message.
 
         Raises:
-            ToolError: the cluster does not tell.
+            ToolError: the cluster serves none of the versions.
         """
-        groups = self._request("GET", "/apis", "the groups").get("groups") or ()
-        for api_version in ("v1", *(one["preferredVersion"]["groupVersion"] for one in groups)):
+        found = self.find_newest_kind(group, versions, kind)
+        if found is None:
+            raise ToolError(f"{self._cluster_name} has no {kind} of {group}: install the CRDs of {provider}")
+        return found
+
+    def list_kinds(self) -> Iterator[tuple[str, Kind]]:
+        """All listable kinds with their names, each in the version that the cluster prefers."""
+        groups = self._request("GET", "/apis", "the API groups").get("groups") or ()
+        for api_version in ("v1", *(group["preferredVersion"]["groupVersion"] for group in groups)):
             yield from self._discover_kinds(api_version).items()
 
     def _discover_kinds(self, api_version: str) -> dict[str, Kind]:
@@ -115,13 +138,13 @@ class DynamicClient:
                 return {}
             raise
         return {
-            one["kind"]: Kind(api_version, one["name"], one["namespaced"])
-            for one in listed.get("resources") or ()
-            if "/" not in one["name"] and "list" in (one.get("verbs") or ("list",))
+            resource["kind"]: Kind(api_version, resource["name"], resource["namespaced"])
+            for resource in listed.get("resources") or ()
+            if "/" not in resource["name"] and "list" in (resource.get("verbs") or ("list",))
         }
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """An object; None where there is none."""
+        """An object; None where it does not exist."""
         try:
             return self._request("GET", kind.path(namespace, name), f"{kind.plural} {name}")
         except ApiStatusError as error:
@@ -130,97 +153,56 @@ class DynamicClient:
             raise
 
     def list(self, kind: Kind, namespace: str = "", selector: str = "") -> Iterator[Object]:
-        """All objects of a kind, of all namespaces or one, with some labels or any."""
+        """The objects of a kind, of one namespace or all, that match a label selector."""
         params = {"limit": str(PAGE_SIZE), **({"labelSelector": selector} if selector else {})}
         while True:
-            answer = self._request("GET", kind.path(namespace), f"the list of {kind.plural}", params)
-            for one in answer.get("items") or ():
-                yield {"apiVersion": kind.api_version, "kind": str(answer.get("kind")).removesuffix("List"), **one}
-            more = (answer.get("metadata") or {}).get("continue")
+            page = self._request("GET", kind.path(namespace), f"the list of {kind.plural}", params)
+            kind_name = str(page.get("kind")).removesuffix("List")
+            for value in page.get("items") or ():
+                yield {"apiVersion": kind.api_version, "kind": kind_name, **value}
+            more = (page.get("metadata") or {}).get("continue")
             if not more:
                 return
             params["continue"] = more
 
     def apply(self, kind: Kind, value: Object, manager: str, is_dry: bool) -> Object:
-        """Applies an object by the server, which takes over what others have set of it; the object as it is then.
-
-        Raises:
-            Refusal: the cluster does not take it.
-        """
-        metadata = value["metadata"]
+        """Applies an object by the server as a field manager that takes over conflicting fields; returns the result."""
         params = {"fieldManager": manager, "force": "true", **({"dryRun": "All"} if is_dry else {})}
-        path = kind.path(metadata.get("namespace") or "", metadata["name"])
-        return self._request("PATCH", path, _format_object(value), params, value, "application/apply-patch+yaml")
-
-    def create(self, kind: Kind, value: Object, manager: str = "") -> Object:
-        """Makes an object, as a field manager; as it is then.
-
-        Raises:
-            Refusal: the cluster does not take it.
-        """
-        namespace = value["metadata"].get("namespace") or ""
-        shown = _format_object({"kind": kind.plural, **value})
-        return self._request("POST", kind.path(namespace), shown, _field_manager_params(manager), value)
-
-    def replace(self, kind: Kind, value: Object, manager: str = "", is_dry: bool = False) -> Object:
-        """Writes an object as a whole, as a field manager, if it is still as it was read; as it is then.
-
-        Raises:
-            Refusal: it was changed meanwhile, or the cluster does not take it.
-        """
-        metadata = value["metadata"]
-        path = kind.path(metadata.get("namespace") or "", metadata["name"])
-        params = {**_field_manager_params(manager), **({"dryRun": "All"} if is_dry else {})}
-        return self._request("PUT", path, _format_object({"kind": kind.plural, **value}), params, value)
-
-    def patch(self, kind: Kind, value: Object, changes: Mapping[str, Any], manager: str = "") -> Object:
-        """Merges changes into an object, as a field manager, if it is still as it was read; as it is then.
-
-        Raises:
-            Refusal: it was changed meanwhile, or the cluster does not take it.
-        """
-        metadata = value["metadata"]
-        own = {**(changes.get("metadata") or {}), "resourceVersion": metadata["resourceVersion"]}
-        path = kind.path(metadata.get("namespace") or "", metadata["name"])
-        patch = {**changes, "metadata": own}
         return self._request(
-            "PATCH", path, metadata["name"], _field_manager_params(manager), patch, "application/merge-patch+json"
+            "PATCH", _object_path(kind, value), _format_object(kind, value), params, value, APPLY_PATCH
         )
 
-    def fetch_page(self, path: str, params: Mapping[str, str], accept: str) -> Object:
-        """One page of a list, in a form that is asked for.
+    def create(self, kind: Kind, value: Object, manager: str = "") -> Object:
+        """Creates an object; returns it as stored."""
+        path = kind.path(value["metadata"].get("namespace") or "")
+        return self._request("POST", path, _format_object(kind, value), _manager_params(manager), value)
 
-        Raises:
-            Refusal: the cluster does not give it.
-        """
-        return self._request("GET", path, f"the list of {path.rpartition('/')[2]}", params, accept=accept)
+    def create_token(self, namespace: str, name: str, spec: Mapping[str, Any]) -> Object:
+        """Requests a token for a ServiceAccount. Source: Kubernetes API reference, TokenRequest v1."""
+        path = f"{Kind('v1', 'serviceaccounts', True).path(namespace, name)}/token"
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": dict(spec)}
+        return self._request("POST", path, f"a token of the ServiceAccount {namespace}/{name}", {}, body)
 
-    @contextmanager
-    def stream_lines(
-        self, path: str, params: Mapping[str, str], accept: str, read_timeout: float
-    ) -> Iterator[Iterator[str]]:
-        """What the cluster says as it happens, a line each.
+    def replace(self, kind: Kind, value: Object, manager: str = "", is_dry: bool = False) -> Object:
+        """Replaces an object that still has the resourceVersion it was read with; returns it as stored."""
+        params = _manager_params(manager) | ({"dryRun": "All"} if is_dry else {})
+        return self._request("PUT", _object_path(kind, value), _format_object(kind, value), params, value)
 
-        Args:
-            read_timeout: of silence after which the connection counts as lost.
+    def patch(self, kind: Kind, value: Object, changes: Mapping[str, Any], manager: str = "") -> Object:
+        """Merges changes into an object that still has the resourceVersion it was read with; returns the result."""
+        version = value["metadata"]["resourceVersion"]
+        body = {**changes, "metadata": {**(changes.get("metadata") or {}), "resourceVersion": version}}
+        subject, params = _format_object(kind, value), _manager_params(manager)
+        return self._request("PATCH", _object_path(kind, value), subject, params, body, MERGE_PATCH)
 
-        Raises:
-            Refusal: the cluster does not say it.
-            ToolError: it does not answer, or no longer.
-        """
-        import httpx2
-
-        what, wait = f"the watch of {path.rpartition('/')[2]}", httpx2.Timeout(TIMEOUT_SECONDS, read=read_timeout)
-        with (
-            _translate_errors(what),
-            self._http.stream("GET", path, params=dict(params), headers={"Accept": accept}, timeout=wait) as answer,
-        ):
-            if not answer.is_success:
-                raise ApiStatusError(f"{what}: status {answer.status_code}", answer.status_code)
-            yield answer.iter_lines()
+    def patch_status(self, kind: Kind, value: Object, status: Mapping[str, Any]) -> Object:
+        """Merges a status into an object that still has the resourceVersion it was read with; returns the result."""
+        body = {"metadata": {"resourceVersion": value["metadata"]["resourceVersion"]}, "status": status}
+        subject = f"the status of {_format_object(kind, value)}"
+        return self._request("PATCH", f"{_object_path(kind, value)}/status", subject, {}, body, MERGE_PATCH)
 
     def delete(self, kind: Kind, namespace: str, name: str, uid: str, propagation: Propagation = "Background") -> None:
-        """Takes an object away, and what hangs on it, as is said; if it is there, and the one that was meant."""
+        """Deletes an object if it still has this uid; an object that is gone already is no error."""
         options = {"propagationPolicy": propagation, "preconditions": {"uid": uid}}
         try:
             self._request("DELETE", kind.path(namespace, name), f"{kind.plural} {name}", {}, options)
@@ -228,18 +210,30 @@ class DynamicClient:
             if error.code != NOT_FOUND:
                 raise
 
-    def patch_status(self, kind: Kind, value: Object, status: Mapping[str, Any]) -> Object:
-        """Writes the status of an object as it was read; the object as it is then.
+    def fetch_page(self, path: str, params: Mapping[str, str], accept: str) -> Object:
+        """One page of a list, in the media type that is asked for."""
+        return self._request("GET", path, f"the list of {path.rpartition('/')[2]}", params, accept=accept)
 
-        Raises:
-            Refusal: it was changed meanwhile, or the cluster does not take it.
+    @contextmanager
+    def stream_lines(
+        self, path: str, params: Mapping[str, str], accept: str, read_timeout: float
+    ) -> Iterator[Iterator[str]]:
+        """The events of a watch as they arrive, one JSON text per line.
+
+        Args:
+            read_timeout: seconds of silence after which the connection counts as lost.
         """
-        metadata = value["metadata"]
-        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": status}
-        path = f"{kind.path(metadata.get('namespace') or '', metadata['name'])}/status"
-        return self._request(
-            "PATCH", path, f"the status of {metadata['name']}", {}, patch, "application/merge-patch+json"
-        )
+        import httpx2
+
+        subject, timeout = f"the watch of {path.rpartition('/')[2]}", httpx2.Timeout(TIMEOUT_SECONDS, read=read_timeout)
+        headers = {"Accept": accept}
+        with (
+            self._translate_errors(subject),
+            self._http.stream("GET", path, params=dict(params), headers=headers, timeout=timeout) as answer,
+        ):
+            if not answer.is_success:
+                raise ApiStatusError(f"{subject}: status {answer.status_code}", answer.status_code)
+            yield answer.iter_lines()
 
     def _request(
         self,
@@ -248,56 +242,60 @@ class DynamicClient:
         subject: str,
         params: Mapping[str, str] | None = None,
         body: Any = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
     ) -> Object:
-        sent = orjson.dumps(body) if body is not None else None
+        content = orjson.dumps(body) if body is not None else None
         headers = {"Content-Type": content_type, "Accept": accept}
         if self._user:
             headers["Impersonate-User"] = self._user
-        for left in reversed(range(MAX_ATTEMPTS)):
-            with _translate_errors(subject):
-                answer = self._http.request(method, path, params=dict(params or {}), content=sent, headers=headers)
-            if answer.status_code != TOO_MANY_REQUESTS or not left:
+        for attempts_left in reversed(range(MAX_ATTEMPTS)):
+            with self._translate_errors(subject):
+                answer = self._http.request(method, path, params=dict(params or {}), content=content, headers=headers)
+            if answer.status_code != TOO_MANY_REQUESTS or not attempts_left:
                 break
-            # It has not begun to do it, and says when it may.
+            # The API server has not begun to work on a throttled request.
             time.sleep(_parse_retry_after(answer.headers.get("Retry-After")))
-        held: Any = _parse_json(answer.content)
+        parsed = _parse_json(answer.content)
         if answer.is_success:
-            return held if isinstance(held, dict) else {}
-        message = str((held if isinstance(held, dict) else {}).get("message") or f"status {answer.status_code}")
-        immutable = "immutable" in message and answer.status_code in (CONFLICT, INVALID)
-        # What is said of a Secret may repeat what is in it.
-        shown = str(held.get("reason")) if subject.startswith("Secret ") and isinstance(held, dict) else message
-        raise ApiStatusError(f"{subject}: {shown}", answer.status_code, immutable)
+            return parsed
+        reason, message = str(parsed.get("reason") or ""), str(parsed.get("message") or f"status {answer.status_code}")
+        is_immutable = "immutable" in message and answer.status_code in (CONFLICT, INVALID)
+        # The message about a Secret may repeat its values.
+        shown = (reason or f"status {answer.status_code}") if SECRET_PATH.match(path) else message
+        raise ApiStatusError(f"{subject}: {shown}", answer.status_code, is_immutable, reason)
+
+    @contextmanager
+    def _translate_errors(self, subject: str) -> Iterator[None]:
+        import httpx2
+
+        try:
+            yield
+        except httpx2.HTTPError as error:
+            raise ToolError(f"{subject}: {self._cluster_name} does not answer ({type(error).__name__})") from None
 
 
 def _parse_retry_after(header: str | None) -> float:
     return min(MAX_WAIT_SECONDS, float(header)) if header and header.isdigit() else 1.0
 
 
-def _field_manager_params(manager: str) -> dict[str, str]:
+def _manager_params(manager: str) -> dict[str, str]:
     return {"fieldManager": manager} if manager else {}
 
 
-def _parse_json(content: bytes) -> Any:
+def _parse_json(content: bytes) -> Object:
     try:
-        return orjson.loads(content)
+        parsed: Any = orjson.loads(content)
     except orjson.JSONDecodeError:
-        return None
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
-def _format_object(value: Object) -> str:
+def _object_path(kind: Kind, value: Object) -> str:
+    return kind.path(*name_of(value))
+
+
+def _format_object(kind: Kind, value: Object) -> str:
     metadata = value["metadata"]
-    space = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
-    return f"{value['kind']} {space}{metadata.get('name') or metadata.get('generateName')}"
-
-
-@contextmanager
-def _translate_errors(subject: str) -> Iterator[None]:
-    import httpx2
-
-    try:
-        yield
-    except httpx2.HTTPError as error:
-        raise ToolError(f"{subject}: the cluster does not answer ({type(error).__name__})") from None
+    namespace = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
+    return f"{value.get('kind') or kind.plural} {namespace}{metadata.get('name') or metadata.get('generateName')}"

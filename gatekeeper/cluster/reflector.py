@@ -12,9 +12,10 @@ from typing import Generic, TypeVar
 
 import orjson
 
-from gatekeeper.cluster.dynamic_client import PAGE_SIZE, ApiStatusError, DynamicClient, Kind, Object
+from gatekeeper.cluster.dynamic_client import PAGE_SIZE, ApiStatusError, DynamicClient, Kind
 from gatekeeper.errors import ToolError
 from gatekeeper.host.backoff import BackoffPolicy
+from gatekeeper.kube.objects import NamespacedName, Object, name_of
 from gatekeeper.model import get_field
 
 GONE = 410
@@ -25,7 +26,6 @@ METADATA_MEDIA_TYPE = "application/json;as=PartialObjectMetadata{0};g=meta.k8s.i
 MAX_SILENCE_SECONDS = 150.0
 MIN_WATCH_SECONDS, MAX_WATCH_SECONDS = 240, 480
 BACKOFF = BackoffPolicy(0.25, 15.0, jitter=(0.5, 1.5))
-NamespacedName = tuple[str, str]
 T = TypeVar("T")
 
 
@@ -114,7 +114,7 @@ class Reflector(Generic[T]):
                 whole = {"apiVersion": self.kind.api_version, "kind": kind, **one}
                 held = self._transform(whole)
                 if held is not None:
-                    found[_name_of(whole)] = held
+                    found[name_of(whole)] = held
             about = page.get("metadata") or {}
             version = str(about.get("resourceVersion") or "")
             if not about.get("continue"):
@@ -160,7 +160,7 @@ class Reflector(Generic[T]):
         version = str(get_field(value, ("metadata", "resourceVersion")) or "")
         if kind not in ("ADDED", "MODIFIED", "DELETED"):
             return version
-        name = _name_of(value)
+        name = name_of(value)
         before, now = self._items.get(name), self._transform(value) if kind != "DELETED" else None
         if now is None:
             self._items.pop(name, None)
@@ -169,8 +169,3 @@ class Reflector(Generic[T]):
         if before is not None or now is not None:
             self._on_change(name, before, now)
         return version
-
-
-def _name_of(value: Object) -> NamespacedName:
-    metadata = value["metadata"]
-    return metadata.get("namespace") or "", metadata["name"]

@@ -18,7 +18,6 @@ from gatekeeper.kube.untrusted_kubeconfig import find_forbidden_field
 from gatekeeper.secret_value import SecretBytes
 
 KUBECONFIG_KEYS = ("value", "value.yaml")
-TIMEOUT_SECONDS = 20.0
 # So many clusters are kept open.
 MAX_OPEN_CLUSTERS = 64
 
@@ -46,8 +45,7 @@ def open_cluster(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
 
 
 def _connect(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
-    import httpx2
-    from lightkube import Client, KubeConfig
+    from lightkube import KubeConfig
     from lightkube.core.exceptions import ConfigError
 
     try:
@@ -64,6 +62,8 @@ def _connect(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
         )
     try:
         single = KubeConfig.from_dict(value).get()
-        return DynamicClient(Client(config=single, timeout=httpx2.Timeout(TIMEOUT_SECONDS)))
+        if single is None:
+            raise ValueError("no current context")
+        return DynamicClient(single, f"the cluster of {subject}")
     except (AssertionError, ConfigError, KeyError, ValueError, TypeError, AttributeError, OSError):
         raise ToolError(f"{subject}: is no kubeconfig that can be used") from None

@@ -1,119 +1,99 @@
-"""Secrets and ConfigMaps of a cluster: read, made, changed and taken away."""
+"""Secrets and ConfigMaps of a cluster: their values, and writing Secrets. Values are hidden from printing."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
+from gatekeeper.cluster.dynamic_client import CONFLICT, ApiStatusError, DynamicClient, Kind, Object
 from gatekeeper.errors import ToolError
 from gatekeeper.secret_value import SecretBytes
 
-if TYPE_CHECKING:
-    from lightkube import Client
-
-NOT_FOUND, CONFLICT = 404, 409
-PAGE_SIZE = 200
-
-
-def get_secret(client: Client, namespace: str, name: str) -> dict[str, Any] | None:
-    """A Secret; None where there is none."""
-    from lightkube.resources.core_v1 import Secret
-
-    found = _get_object(client, Secret, namespace, name)
-    return {"apiVersion": "v1", "kind": "Secret", **found} if found else None
-
-
-def get_secret_value(client: Client, namespace: str, name: str, key: str) -> SecretBytes | None:
-    """One value of a Secret; None where the Secret or the key is not there."""
-    held = (get_secret(client, namespace, name) or {}).get("data") or {}
-    return SecretBytes(base64.b64decode(held[key])) if key in held else None
-
-
-def get_text(client: Client, kind: str, namespace: str, name: str, key: str) -> str | None:
-    """A text of a ConfigMap or Secret; None where it is not there."""
-    if kind == "Secret":
-        found = get_secret_value(client, namespace, name, key)
-        return found.reveal().decode("utf-8", "replace") if found else None
-    from lightkube.resources.core_v1 import ConfigMap
-
-    held = (_get_object(client, ConfigMap, namespace, name) or {}).get("data") or {}
-    return held.get(key)
-
-
-def list_labelled_secrets(client: Client, namespace: str, label: str) -> dict[str, dict[str, Any]]:
-    """The Secrets of a namespace that have a label of value `true`, by name."""
-    from lightkube.resources.core_v1 import Secret
-
-    kind = {"apiVersion": "v1", "kind": "Secret"}
-    held: Any = client.list(Secret, namespace=namespace, labels={label: "true"}, chunk_size=PAGE_SIZE)
-    return {one.metadata.name: {**kind, **one.to_dict()} for one in held}
+SECRETS, CONFIG_MAPS = Kind("v1", "secrets", True), Kind("v1", "configmaps", True)
 
 
 class SecretConflictError(ToolError):
-    """Somebody else has made or changed it meanwhile."""
+    """Another client created or changed the Secret since it was read."""
 
 
-def write_secret(client: Client, value: dict[str, Any], manager: str, is_new: bool) -> None:
-    """Makes or changes a Secret.
+def read_secret(cluster: DynamicClient, namespace: str, name: str) -> dict[str, SecretBytes] | None:
+    """The values of a Secret by key; None where the Secret does not exist.
 
     Raises:
-        Conflict: it is there already, or is not as it was read.
-        ToolError: the cluster refuses.
+        ToolError: the cluster refuses, or does not answer.
     """
-    from lightkube.resources.core_v1 import Secret
+    secret = cluster.get(SECRETS, namespace, name)
+    if secret is None:
+        return None
+    return {key: SecretBytes(base64.b64decode(text)) for key, text in (secret.get("data") or {}).items()}
 
-    whole: Any = Secret.from_dict(value)
-    with translate_errors():
+
+def read_data(cluster: DynamicClient, namespace: str, kind: str, name: str) -> dict[str, SecretBytes] | None:
+    """The values of a ConfigMap or a Secret by key; None where it does not exist.
+
+    Raises:
+        ToolError: the cluster refuses, or does not answer.
+    """
+    if kind == "Secret":
+        return read_secret(cluster, namespace, name)
+    config_map = cluster.get(CONFIG_MAPS, namespace, name)
+    if config_map is None:
+        return None
+    return {key: SecretBytes(text.encode()) for key, text in (config_map.get("data") or {}).items()}
+
+
+def read_text(cluster: DynamicClient, kind: str, namespace: str, name: str, key: str) -> str | None:
+    """One value of a ConfigMap or a Secret as text; None where it does not exist.
+
+    Raises:
+        ToolError: the cluster refuses, or does not answer.
+    """
+    value = (read_data(cluster, namespace, kind, name) or {}).get(key)
+    return value.reveal().decode("utf-8", "replace") if value is not None else None
+
+
+def get_secret(cluster: DynamicClient, namespace: str, name: str) -> Object | None:
+    """A whole Secret; None where it does not exist.
+
+    Raises:
+        ToolError: the cluster refuses, or does not answer.
+    """
+    secret = cluster.get(SECRETS, namespace, name)
+    return {"apiVersion": "v1", "kind": "Secret", **secret} if secret is not None else None
+
+
+def list_secrets(cluster: DynamicClient, namespace: str, selector: str) -> dict[str, Object]:
+    """The whole Secrets of a namespace that match a label selector, by name.
+
+    Raises:
+        ToolError: the cluster refuses, or does not answer.
+    """
+    return {secret["metadata"]["name"]: secret for secret in cluster.list(SECRETS, namespace, selector)}
+
+
+def write_secret(cluster: DynamicClient, secret: Object, manager: str, is_new: bool) -> None:
+    """Creates a Secret, or replaces it if it still has the resourceVersion it was read with.
+
+    Raises:
+        SecretConflictError: a new Secret exists already, or an existing one was changed since it was read.
+        ToolError: the cluster refuses, or does not answer.
+    """
+    try:
         if is_new:
-            client.create(whole, field_manager=manager)
+            cluster.create(SECRETS, secret, manager)
         else:
-            # With its `resourceVersion`: what somebody else changed meanwhile is not written over.
-            client.replace(whole, field_manager=manager)
+            cluster.replace(SECRETS, secret, manager)
+    except ApiStatusError as error:
+        if error.code == CONFLICT:
+            raise SecretConflictError(str(error)) from None
+        raise
 
 
-def delete_secret(client: Client, namespace: str, name: str) -> None:
-    """Takes a Secret away, if it is there.
+def delete_secret(cluster: DynamicClient, namespace: str, name: str) -> None:
+    """Deletes a Secret; a Secret that is gone already is no error.
 
     Raises:
-        ToolError: the cluster refuses.
+        ToolError: the cluster refuses, or does not answer.
     """
-    from lightkube.resources.core_v1 import Secret
-
-    with translate_errors((NOT_FOUND,)):
-        client.delete(Secret, name, namespace=namespace)
-
-
-@contextmanager
-def translate_errors(ignored_codes: tuple[int, ...] = ()) -> Iterator[None]:
-    """Says why the cluster refuses; in its reason alone, for its message may repeat what was sent.
-
-    Args:
-        ignored_codes: statuses that are no failure.
-    """
-    import httpx2
-    from lightkube.core.exceptions import ApiError
-
-    try:
-        yield
-    except ApiError as error:
-        code = error.status.code or 0
-        if code in ignored_codes:
-            return
-        kind = SecretConflictError if code == CONFLICT else ToolError
-        raise kind(f"the cluster refuses it ({error.status.reason or code})") from None
-    except httpx2.HTTPError as error:
-        raise ToolError(f"the cluster does not answer ({type(error).__name__})") from None
-
-
-def _get_object(client: Client, kind: Any, namespace: str, name: str) -> dict[str, Any] | None:
-    from lightkube.core.exceptions import ApiError
-
-    try:
-        found: dict[str, Any] = client.get(kind, name, namespace=namespace).to_dict()
-    except ApiError as error:
-        if error.status.code == NOT_FOUND:
-            return None
-        raise
-    return found
+    secret = cluster.get(SECRETS, namespace, name)
+    if secret is not None:
+        cluster.delete(SECRETS, namespace, name, secret["metadata"]["uid"])

@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import threading
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +26,8 @@ from gatekeeper.controller.admission.webhook import AdmissionWebhook
 from gatekeeper.controller.argocd import controller as argo_cd
 from gatekeeper.controller.argocd.controller import ArgoController
 from gatekeeper.controller.externalsecrets.controller import ExternalSecretController
-from gatekeeper.controller.flux.controller import FluxController, FluxOptions
+from gatekeeper.controller.flux.context import FluxOptions
+from gatekeeper.controller.flux.controller import FluxController
 from gatekeeper.controller.install.manifests import build_manifests
 from gatekeeper.controller.install.rbac import APP_NAME, InstallOptions
 from gatekeeper.controller.runtime import audit_log, lifecycle, tracing
@@ -44,7 +44,7 @@ from gatekeeper.terminal import object_io
 from gatekeeper.terminal.controller_options import ADMISSION, ARGO, EXTERNAL, FLUX, SEALED, build_parser
 
 if TYPE_CHECKING:
-    from lightkube import Client
+    pass
 
 
 LEASE_NAME, HEAD_ANNOTATION = "gatekeeper", "gatekeeper-gitops.io/audit-head"
@@ -67,8 +67,8 @@ def controller(arguments: list[str]) -> int:
         signal.signal(name, lambda *_: stop.set())
     span, end = tracing.start_tracing()
     try:
-        with client.open_client(given.kubeconfig, given.context) as opened, closing(DynamicClient(opened)) as cluster:
-            return lifecycle.run_until_stopped(_build_program(given, cluster, opened, Metrics(span)), stop)
+        with client.connect(given.kubeconfig, given.context) as cluster:
+            return lifecycle.run_until_stopped(_build_program(given, cluster, Metrics(span)), stop)
     finally:
         end()
 
@@ -89,9 +89,7 @@ def _print_manifests(args: argparse.Namespace) -> int:
     return 0
 
 
-def _build_program(
-    args: argparse.Namespace, cluster: DynamicClient, kube_client: Client, metrics: Metrics
-) -> ControllerProcess:
+def _build_program(args: argparse.Namespace, cluster: DynamicClient, metrics: Metrics) -> ControllerProcess:
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}"
     namespace = args.namespace or os.environ.get("POD_NAMESPACE") or "default"
     components: list[Component] = []
@@ -126,7 +124,7 @@ def _build_program(
         parts.append(SealedSecretApi(sealed.key_registry, asks).handle_request)
     if EXTERNAL in args.controllers:
         rules = config.load(Path(), args.config).secrets_allow if args.config else ()
-        external = ExternalSecretController(cluster, kube_client, rules, election.is_responsible_for, metrics)
+        external = ExternalSecretController(cluster, rules, election.is_responsible_for, metrics)
         components.append(external.component)
     servers = []
     if ADMISSION in args.controllers:

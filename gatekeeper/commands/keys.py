@@ -131,10 +131,11 @@ def _write_key_pair(args: argparse.Namespace) -> None:
                 f"{args.private}: the private key; apply it with `gatekeeper sops decrypt FILE | kubectl apply -f -`\n"
             )
     if args.kubeconfig:
-        from gatekeeper.cluster import client, sealing_keys
+        from gatekeeper.cluster import client
+        from gatekeeper.cluster import secrets as cluster_secrets
 
-        with client.open_client(args.kubeconfig, args.context) as cluster:
-            sealing_keys.create_key_secret(cluster, secret)
+        with client.connect(args.kubeconfig, args.context) as cluster:
+            cluster.create(cluster_secrets.SECRETS, secret)
         message += (
             f"{args.namespace}/{secret['metadata']['name']}: created in the cluster; restart the controller to use it\n"
         )
@@ -195,10 +196,12 @@ def _export_keys(args: argparse.Namespace) -> int:
 
 
 def _list_cluster_keys(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from gatekeeper.cluster import client, sealing_keys
+    from gatekeeper.cluster import client
+    from gatekeeper.cluster import secrets as cluster_secrets
 
-    with client.open_client(args.kubeconfig, args.context) as cluster:
-        return sealing_keys.list_key_secrets(cluster, args.namespace)
+    with client.connect(args.kubeconfig, args.context) as cluster:
+        selector = f"{keyring.KEY_LABEL}=active"
+        return list(cluster_secrets.list_secrets(cluster, args.namespace, selector).values())
 
 
 def _strip_cluster_fields(secret: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,7 @@ def reconcile(arguments: list[str]) -> int:
         return _write_objects(_select_builds(given, _list_builds(given)), given.to)
     if not given.kubeconfig:
         raise UsageError("reconcile --plan and --once ask a cluster: give --kubeconfig")
-    with client.open_client(given.kubeconfig, given.context) as opened, closing(DynamicClient(opened)) as cluster:
+    with client.connect(given.kubeconfig, given.context) as cluster:
         if given.from_cluster:
             return _reconcile_cluster(given, cluster)
         root, settings, jobs = _load_repository(given)

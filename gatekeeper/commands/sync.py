@@ -10,16 +10,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gatekeeper import config
-from gatekeeper.cluster import client
+from gatekeeper.cluster import client, external_secrets
+from gatekeeper.cluster.dynamic_client import DynamicClient
+from gatekeeper.cluster.store_credentials import ClusterCredentials
 from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.externalsecrets import collection, fetch_plan, repository_scan
-from gatekeeper.externalsecrets import sync as externalsecrets_sync
 from gatekeeper.externalsecrets.collection import DesiredSecrets, InputObject, KnownNamespaces, RefusedObject
 from gatekeeper.externalsecrets.fetch_plan import StoreKey
 from gatekeeper.externalsecrets.scheduler import RefreshScheduler
+from gatekeeper.kube.objects import NamespacedName, name_of
 from gatekeeper.stores import registry as stores
 from gatekeeper.stores.directory import DirectoryStore
 from gatekeeper.stores.pool import Backoff, next_backoff
@@ -27,9 +29,6 @@ from gatekeeper.stores.protocol import Store, StoreError
 from gatekeeper.terminal import sync_output
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.terminal.progress import show_progress
-
-if TYPE_CHECKING:
-    from lightkube import Client
 
 EXAMPLES = """examples:
   gatekeeper sync --plan clusters/prod
@@ -53,14 +52,14 @@ Exit status: 0 success, 1 an ExternalSecret failed or waits, 2 wrong usage, 3 th
 
 
 PROGRESS_DELAY_SECONDS = 2.0
-SyncInput = tuple[Mapping[externalsecrets_sync.ObjectName, Any], DesiredSecrets]
+SyncInput = tuple[Mapping[NamespacedName, Any], DesiredSecrets]
 
 
 def sync(arguments: list[str]) -> int:
     """Runs the command."""
     given = _build_parser().parse_args(arguments)
     _validate_options(given)
-    with client.open_client(given.kubeconfig, given.context) if given.kubeconfig else nullcontext() as cluster:
+    with client.connect(given.kubeconfig, given.context) if given.kubeconfig else nullcontext() as cluster:
         if given.plan:
             return _print_plan(given, _collect_input(given, cluster)[1])
         with closing(RefreshScheduler(partial(_open_store, given, cluster))) as watch:
@@ -97,10 +96,8 @@ def _validate_options(args: argparse.Namespace) -> None:
         raise UsageError(f"sync {'--watch' if args.watch else '--from-cluster'}: give the cluster, with --kubeconfig")
 
 
-def _collect_input(args: argparse.Namespace, cluster: Client | None) -> SyncInput:
+def _collect_input(args: argparse.Namespace, cluster: DynamicClient | None) -> SyncInput:
     """What is asked for, and the ExternalSecrets as they are in the cluster, where they come from there."""
-    from gatekeeper.cluster import external_secrets
-
     if cluster is None:
         return {}, repository_scan.scan_repository(args.path, args.namespace, KnownNamespaces({}, False))
     known = external_secrets.list_namespaces(cluster)
@@ -110,16 +107,12 @@ def _collect_input(args: argparse.Namespace, cluster: Client | None) -> SyncInpu
     values = list(external_secrets.list_objects(cluster))
     rules = config.load(config.find_root(args.path.resolve()), None).secrets_allow
     things = (InputObject(one, one["metadata"].get("namespace") or "", lambda path: "") for one in values)
-    own = {
-        (one["metadata"]["namespace"], one["metadata"]["name"]): one
-        for one in values
-        if one["kind"] == "ExternalSecret"
-    }
+    own = {name_of(one): one for one in values if one["kind"] == "ExternalSecret"}
     return own, collection.collect_desired_secrets(things, spaces, rules)
 
 
 def _run_round(
-    args: argparse.Namespace, scheduler: RefreshScheduler, cluster: Client | None, sync_input: SyncInput
+    args: argparse.Namespace, scheduler: RefreshScheduler, cluster: DynamicClient | None, sync_input: SyncInput
 ) -> int:
     """One round: reads what is due, does with it what was asked for, and tells of it."""
     objects, found = sync_input
@@ -142,7 +135,7 @@ def _run_round(
     return status
 
 
-def _run_watch(args: argparse.Namespace, scheduler: RefreshScheduler, cluster: Client) -> int:
+def _run_watch(args: argparse.Namespace, scheduler: RefreshScheduler, cluster: DynamicClient) -> int:
     """Round after round, until told to stop. What fails is tried again, and ends nothing."""
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -151,12 +144,11 @@ def _run_watch(args: argparse.Namespace, scheduler: RefreshScheduler, cluster: C
     paused: Backoff | None = None
     while not stop.is_set():
         try:
-            with client.translate_errors(args.kubeconfig):
-                asked = _collect_input(args, cluster)
-                # Told once, and again when it is another.
-                _print_refused([one for one in asked[1].refusals if one not in told])
-                told = asked[1].refusals
-                _run_round(args, scheduler, cluster, asked)
+            asked = _collect_input(args, cluster)
+            # Told once, and again when it is another.
+            _print_refused([one for one in asked[1].refusals if one not in told])
+            told = asked[1].refusals
+            _run_round(args, scheduler, cluster, asked)
             paused, seconds = None, scheduler.compute_wait(args.interval)
         except ToolError as error:
             sys.stdout.write(f"FAILED    {error}\n")
@@ -227,13 +219,11 @@ def _parse_directory(text: str) -> tuple[str, Path]:
     return name, Path(folder)
 
 
-def _open_store(args: argparse.Namespace, cluster: Client | None, key: StoreKey, value: Any) -> Store:
+def _open_store(args: argparse.Namespace, cluster: DynamicClient | None, key: StoreKey, value: Any) -> Store:
     if key.name in args.directory:
         return DirectoryStore(args.directory[key.name])
     if value is None:
         raise StoreError(f"is not in the {'cluster' if args.from_cluster else 'repository'}")
     if cluster is None:
         return stores.open_store(value, None)
-    from gatekeeper.cluster.store_credentials import ClusterCredentials
-
     return stores.open_store(value, ClusterCredentials(cluster, key.namespace, key.kind == "SecretStore"))

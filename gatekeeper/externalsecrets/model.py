@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from gatekeeper.kube.objects import NamespacedName
+
 ConversionStrategy = Literal["Default", "Unicode"]
 DecodingStrategy = Literal["None", "Base64", "Base64URL", "Auto"]
 CreationPolicy = Literal["Owner", "Orphan", "Merge", "None"]
@@ -156,3 +158,13 @@ class ExternalSecretSpec(NamedTuple):
 
     def __str__(self) -> str:
         return f"ExternalSecret {self.namespace}/{self.name}"
+
+    @property
+    def key(self) -> NamespacedName:
+        """Its namespace and name."""
+        return NamespacedName(self.namespace, self.name)
+
+    @property
+    def target_key(self) -> NamespacedName:
+        """Namespace and name of the Secret that it fills."""
+        return NamespacedName(self.namespace, self.target.name)

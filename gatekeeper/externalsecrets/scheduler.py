@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.externalsecrets import fetch_plan, refresh_schedule, sync
 from gatekeeper.externalsecrets.collection import DesiredSecrets
 from gatekeeper.externalsecrets.fetch_plan import StoreKey
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
-from gatekeeper.externalsecrets.sync import ObjectName, SyncContext, SyncResult
+from gatekeeper.externalsecrets.sync import SyncContext, SyncResult
+from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.stores.pool import Backoff, StorePool, next_backoff
 from gatekeeper.stores.protocol import Store
-
-if TYPE_CHECKING:
-    from lightkube import Client
 
 
 class LastSync(NamedTuple):
@@ -59,13 +58,13 @@ class RefreshScheduler:
 
     def __init__(self, open_store: Callable[[StoreKey, Any], Store]) -> None:
         self._pool = StorePool(open_store)
-        self._last_syncs: dict[ObjectName, LastSync] = {}
+        self._last_syncs: dict[NamespacedName, LastSync] = {}
 
     def run_round(
         self,
-        client: Client | None,
+        cluster: DynamicClient | None,
         desired: DesiredSecrets,
-        objects: Mapping[ObjectName, Any],
+        objects: Mapping[NamespacedName, Any],
         should_write: bool = True,
         is_forced: bool = False,
     ) -> SyncResult:
@@ -76,23 +75,27 @@ class RefreshScheduler:
             is_forced: read all, due or not.
         """
         now = time.time()
-        round_ = sync.build_context(client, desired, objects, now, not should_write)
+        round_ = sync.build_context(cluster, desired, objects, now, not should_write)
         due = desired.specs if is_forced else [one for one in desired.specs if self._is_due(round_, one)]
         done = sync.decide_all(round_, due, lambda key: self._pool.get_store(key, _extract_store_spec(desired, key)))
         self._pool.record_faults({key: _extract_store_spec(desired, key) for key in done.plan}, done.fetched.faults)
-        if should_write and client is not None:
+        if should_write and cluster is not None:
             sync.report_refusals(round_, desired.refusals)
             done = sync.apply_decisions(round_, done)
         self._remember(desired, done, now)
         return done
 
     def _is_due(self, context: SyncContext, spec: ExternalSecretSpec) -> bool:
-        seen = self._last_syncs.get((spec.namespace, spec.name))
+        seen = self._last_syncs.get(spec.key)
         if seen is not None and seen.spec == spec:
             if seen.backoff is not None:
                 return time.monotonic() >= seen.backoff.until
-            existing = context.existing_secrets.get((spec.namespace, spec.target.name))
-            if seen.is_in_sync and context.client is not None and not refresh_schedule.is_secret_intact(spec, existing):
+            existing = context.existing_secrets.get(spec.target_key)
+            if (
+                seen.is_in_sync
+                and context.cluster is not None
+                and not refresh_schedule.is_secret_intact(spec, existing)
+            ):
                 return True
             # A Secret that was waited for is there.
             if not seen.is_in_sync and spec.target.creation_policy == "Merge" and existing is not None:
@@ -101,10 +104,10 @@ class RefreshScheduler:
         return sync.is_due(context, spec)
 
     def _remember(self, desired: DesiredSecrets, result: SyncResult, now: float) -> None:
-        names = {(one.namespace, one.name) for one in desired.specs}
+        names = {one.key for one in desired.specs}
         self._last_syncs = {name: seen for name, seen in self._last_syncs.items() if name in names}
         for one in result.decisions:
-            name = (one.spec.namespace, one.spec.name)
+            name = one.spec.key
             before = self._last_syncs.get(name)
             if one.action == "failed":
                 paused = before.backoff if before and before.spec == one.spec else None

@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from gatekeeper.cluster import object_status, secrets
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import GateError
 from gatekeeper.externalsecrets import decision, external_secret_spec, fetch_plan, refresh_schedule, secret_builder
 from gatekeeper.externalsecrets import status as externalsecrets_status
@@ -16,18 +18,14 @@ from gatekeeper.externalsecrets.decision import Decision
 from gatekeeper.externalsecrets.fetch_plan import FetchPlan, FetchResult, StoreKey
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.secret_builder import CREATED_BY_LABEL, MANAGED_LABEL, compute_go_hash
-from gatekeeper.kube import events as kube_events
+from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import get_field
 from gatekeeper.stores.protocol import Store, StoreError
-
-if TYPE_CHECKING:
-    from lightkube import Client
 
 # So many requests to the cluster at a time.
 CONCURRENT_REQUESTS = 16
 # So often something is decided anew, because somebody else has changed it meanwhile.
 MAX_TRIES = 3
-ObjectName = tuple[str, str]
 
 
 class SyncContext(NamedTuple):
@@ -40,10 +38,10 @@ class SyncContext(NamedTuple):
         started_at: seconds since 1970, when it began.
     """
 
-    client: Client | None
-    objects: Mapping[ObjectName, Any]
-    existing_secrets: Mapping[ObjectName, dict[str, Any]]
-    former_secrets: Mapping[ObjectName, list[str]]
+    cluster: DynamicClient | None
+    objects: Mapping[NamespacedName, Any]
+    existing_secrets: Mapping[NamespacedName, dict[str, Any]]
+    former_secrets: Mapping[NamespacedName, list[str]]
     started_at: float
 
 
@@ -56,45 +54,50 @@ class SyncResult(NamedTuple):
 
 
 def build_context(
-    client: Client | None, desired: DesiredSecrets, objects: Mapping[ObjectName, Any], now: float, is_dry_run: bool
+    cluster: DynamicClient | None,
+    desired: DesiredSecrets,
+    objects: Mapping[NamespacedName, Any],
+    now: float,
+    is_dry_run: bool,
 ) -> SyncContext:
     """A round, with the Secrets that are there already: one request for each namespace, whatever it holds.
 
     Args:
         is_dry_run: nothing will be written, so that each Secret must be looked for that writing would find there.
     """
-    if client is None:
+    if cluster is None:
         return SyncContext(None, objects, {}, {}, now)
-    from gatekeeper.cluster import secrets
-
     spaces = sorted({wanted.namespace for wanted in desired.specs})
     with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
-        held = list(pool.map(lambda space: secrets.list_labelled_secrets(client, space, MANAGED_LABEL), spaces))
+        held = list(pool.map(lambda space: secrets.list_secrets(cluster, space, f"{MANAGED_LABEL}=true"), spaces))
     existing = {
-        (space, name): one for space, by_name in zip(spaces, held, strict=True) for name, one in by_name.items()
+        NamespacedName(space, name): one
+        for space, by_name in zip(spaces, held, strict=True)
+        for name, one in by_name.items()
     }
     # Those that are nobody's have no label; whoever wants to merge into one, or has an owner to respect, needs it.
     others = [
-        (wanted.namespace, wanted.target.name)
+        wanted.target_key
         for wanted in desired.specs
-        if (wanted.namespace, wanted.target.name) not in existing
-        and (is_dry_run or wanted.target.creation_policy in ("Merge", "Orphan"))
+        if wanted.target_key not in existing and (is_dry_run or wanted.target.creation_policy in ("Merge", "Orphan"))
     ]
     with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
-        looked = list(pool.map(lambda name: secrets.get_secret(client, *name), others))
+        looked = list(pool.map(lambda name: secrets.get_secret(cluster, *name), others))
     existing |= {name: one for name, one in zip(others, looked, strict=True) if one is not None}
-    former: dict[ObjectName, list[str]] = {}
+    former: dict[NamespacedName, list[str]] = {}
     for (space, name), one in existing.items():
-        former.setdefault((space, str(get_field(one, ("metadata", "labels", CREATED_BY_LABEL)))), []).append(name)
-    return SyncContext(client, objects, existing, former, now)
+        former.setdefault(
+            NamespacedName(space, str(get_field(one, ("metadata", "labels", CREATED_BY_LABEL)))), []
+        ).append(name)
+    return SyncContext(cluster, objects, existing, former, now)
 
 
 def is_due(context: SyncContext, spec: ExternalSecretSpec) -> bool:
     """Whether an ExternalSecret is to be read now: by its status, or because its Secret is not as it was written."""
-    value = context.objects.get((spec.namespace, spec.name))
+    value = context.objects.get(spec.key)
     if value is None or refresh_schedule.compute_due_time(spec, value, context.started_at) <= context.started_at:
         return True
-    return not refresh_schedule.is_secret_intact(spec, context.existing_secrets.get((spec.namespace, spec.target.name)))
+    return not refresh_schedule.is_secret_intact(spec, context.existing_secrets.get(spec.target_key))
 
 
 def decide_all(
@@ -109,15 +112,13 @@ def decide_all(
 
 
 def _decide_one(context: SyncContext, fetched: FetchResult, spec: ExternalSecretSpec) -> Decision:
-    existing = context.existing_secrets.get((spec.namespace, spec.target.name))
-    return decision.decide(spec, fetched, existing, _build_template_reader(context.client, spec.namespace))
+    existing = context.existing_secrets.get(spec.target_key)
+    return decision.decide(spec, fetched, existing, _build_template_reader(context.cluster, spec.namespace))
 
 
-def _build_template_reader(client: Client | None, namespace: str) -> secret_builder.TemplateReader:
-    from gatekeeper.cluster import secrets
-
+def _build_template_reader(cluster: DynamicClient | None, namespace: str) -> secret_builder.TemplateReader:
     def text_of(kind: str, name: str, key: str) -> str:
-        found = secrets.get_text(client, kind, namespace, name, key) if client is not None else None
+        found = secrets.read_text(cluster, kind, namespace, name, key) if cluster is not None else None
         if found is None:
             raise StoreError(f"the template in {kind} {name}, `{key}`, is not there")
         return found
@@ -143,9 +144,7 @@ def _apply_and_report(context: SyncContext, fetched: FetchResult, outcome: Decis
 
 
 def _apply_decision(context: SyncContext, fetched: FetchResult, outcome: Decision) -> Decision:
-    from gatekeeper.cluster import secrets
-
-    cluster, wanted = context.client, outcome.spec
+    cluster, wanted = context.cluster, outcome.spec
     assert cluster is not None
     for _ in range(MAX_TRIES):
         try:
@@ -170,20 +169,19 @@ def _apply_decision(context: SyncContext, fetched: FetchResult, outcome: Decisio
 
 def _delete_former_secrets(context: SyncContext, spec: ExternalSecretSpec) -> None:
     """Takes away the Secret that an ExternalSecret had before it was given another name for it."""
-    from gatekeeper.cluster import secrets
-
-    assert context.client is not None
+    assert context.cluster is not None
     if spec.target.creation_policy != "Owner":
         return
-    for name in context.former_secrets.get((spec.namespace, compute_go_hash(f"{spec.namespace}/{spec.name}")), ()):
+    mark = NamespacedName(spec.namespace, compute_go_hash(str(spec.key)))
+    for name in context.former_secrets.get(mark, ()):
         if name != spec.target.name:
-            secrets.delete_secret(context.client, spec.namespace, name)
+            secrets.delete_secret(context.cluster, spec.namespace, name)
 
 
 def report_refusals(context: SyncContext, refusals: Iterable[RefusedObject]) -> None:
     """Tells in the cluster of ExternalSecrets that are not followed."""
     for one in refusals:
-        value = context.objects.get((one.namespace, one.name))
+        value = context.objects.get(NamespacedName(one.namespace, one.name))
         if value is not None:
             _write_status(
                 context,
@@ -194,17 +192,15 @@ def report_refusals(context: SyncContext, refusals: Iterable[RefusedObject]) -> 
 
 def _report_decision(context: SyncContext, outcome: Decision) -> None:
     """Writes status and events, where the ExternalSecret is in the cluster."""
-    value = context.objects.get((outcome.spec.namespace, outcome.spec.name))
+    value = context.objects.get(outcome.spec.key)
     if value is not None:
         _write_status(context, value, outcome)
 
 
 def _write_status(context: SyncContext, value: Any, outcome: Decision) -> None:
-    from gatekeeper.cluster import external_secrets
-
-    assert context.client is not None
+    assert context.cluster is not None
     status = externalsecrets_status.build_status(outcome, value, context.started_at)
     if status != (get_field(value, ("status",)) or {}):
-        external_secrets.write_status(context.client, value, status)
-    for told in externalsecrets_status.build_events(outcome, value):
-        external_secrets.create_event(context.client, kube_events.build_event(told, value, context.started_at))
+        object_status.write_status_if_current(context.cluster, value, status)
+    events = externalsecrets_status.build_events(outcome, value)
+    object_status.create_events(context.cluster, value, events, context.started_at)

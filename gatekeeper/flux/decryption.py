@@ -1,7 +1,7 @@
-"""Objects that are encrypted with SOPS, opened on their way into the cluster, and nowhere else.
+"""Decrypts objects that are encrypted with SOPS before they are applied; the plain text is kept in memory alone.
 
-Source: kustomize-controller `internal/decryptor/decryptor.go`. A MAC is not looked at: it is of the file as it stands
-in Git, and kustomize has changed that since; each value is vouched for by its own tag.
+The MAC of SOPS covers the file in Git, which kustomize has changed since: only the tag of each value is checked.
+Source: kustomize-controller `internal/decryptor/decryptor.go`.
 """
 
 from __future__ import annotations
@@ -15,90 +15,95 @@ from typing import NamedTuple
 import orjson
 
 from gatekeeper.apply.inventory import entry_of
-from gatekeeper.apply.order import Object
 from gatekeeper.errors import SealError
 from gatekeeper.flux import ownership
 from gatekeeper.host import process
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.host.toolchain import Toolchain
+from gatekeeper.kube.objects import Object
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import sops_cli
+from gatekeeper.sops.sops_cli import SopsKeys
 
 AGE_SUFFIX, PGP_SUFFIX = ".agekey", ".asc"
 TIMEOUT_SECONDS = 60.0
 
 
 def is_encrypted(value: Object) -> bool:
-    """Whether an object is encrypted, and is not to stay so."""
+    """Whether an object is encrypted with SOPS and not annotated to stay so."""
     return isinstance(value.get("sops"), dict) and not ownership.has_mark(value, "decrypt", "Disabled")
 
 
 class DecryptionKeys(NamedTuple):
-    """What is opened with: keys of age, a line each, and private keys of PGP."""
+    """Private keys.
+
+    Attributes:
+        age: age keys, one per line.
+        pgp: armored PGP keys.
+    """
 
     age: SecretBytes
     pgp: tuple[SecretBytes, ...] = ()
 
 
 def parse_keys(data: Mapping[str, SecretBytes]) -> DecryptionKeys:
-    """The keys of a Secret that Flux decrypts with: all that end with `.agekey`, and with `.asc`.
+    """The keys in a decryption Secret of Flux: its entries that end with `.agekey` or `.asc`.
 
     Raises:
-        SealError: there is none.
+        SealError: it has none.
     """
-    found = [data[name].reveal().strip() for name in sorted(data) if name.endswith(AGE_SUFFIX)]
+    age = [data[name].reveal().strip() for name in sorted(data) if name.endswith(AGE_SUFFIX)]
     pgp = tuple(data[name] for name in sorted(data) if name.endswith(PGP_SUFFIX))
-    if not found and not pgp:
-        held = ", ".join(f"`{name}`" for name in sorted(data)) or "nothing"
-        raise SealError(
-            f"the Secret to decrypt with has no key that ends with {AGE_SUFFIX} or {PGP_SUFFIX}, but {held}"
-        )
-    return DecryptionKeys(SecretBytes(b"\n".join(found)), pgp)
+    if not age and not pgp:
+        names = ", ".join(f"`{name}`" for name in sorted(data)) or "nothing"
+        raise SealError(f"the decryption Secret has no key that ends with {AGE_SUFFIX} or {PGP_SUFFIX}, but {names}")
+    return DecryptionKeys(SecretBytes(b"\n".join(age)), pgp)
 
 
 def decrypt_objects(objects: Sequence[Object], keys: DecryptionKeys, toolchain: Toolchain) -> list[Object]:
-    """All objects, the encrypted ones decrypted with the sops of a toolchain.
+    """All objects, the encrypted ones decrypted.
+
+    Args:
+        toolchain: has the sops of the repository.
 
     Raises:
-        SealError: one cannot be opened; nothing of what it holds is in the message.
+        SealError: an object cannot be decrypted; the message repeats none of its values.
     """
     with _open_keyring(keys.pgp) as keyring:
-        return [
-            _decrypt_object(value, keys.age, keyring, toolchain) if is_encrypted(value) else value for value in objects
-        ]
+        sops_keys = SopsKeys(keys.age, keyring)
+        return [_decrypt_object(value, sops_keys, toolchain) if is_encrypted(value) else value for value in objects]
 
 
 @contextmanager
 def _open_keyring(pgp_keys: Sequence[SecretBytes]) -> Iterator[str]:
-    """A folder of GnuPG's with some private keys, in memory, for as long as it is needed; empty where there are none.
+    """A temporary GnuPG home in memory with the private keys; an empty path where there are none.
 
     Raises:
-        SealError: GnuPG is not there, or something is no key.
+        SealError: GnuPG is not installed, or a key is not a private key.
     """
     if not pgp_keys:
         yield ""
         return
     if shutil.which("gpg") is None:
-        raise SealError("GnuPG (`gpg`) is not installed, and the Secret to decrypt with has keys of PGP")
-    with closing(MemoryFiles()) as handed:
-        home = str(Path(handed.write_file("gpg.conf", b"batch\nno-tty\n", True)).parent)
-        surroundings = {"GNUPGHOME": home}
+        raise SealError("GnuPG (`gpg`) is not installed, and the decryption Secret has PGP keys: install it")
+    with closing(MemoryFiles()) as files:
+        home = str(Path(files.write_file("gpg.conf", b"batch\nno-tty\n", True)).parent)
+        environment = {"GNUPGHOME": home}
         try:
             for key in pgp_keys:
                 command = ["gpg", "--quiet", "--import"]
-                code, _, _ = process.run_command(command, TIMEOUT_SECONDS, stdin=key.reveal(), environment=surroundings)
+                code, _, _ = process.run_command(command, TIMEOUT_SECONDS, stdin=key.reveal(), environment=environment)
                 if code != 0:
                     raise SealError(
-                        f"a key that ends with {PGP_SUFFIX} of the Secret to decrypt with is no private key of PGP"
+                        f"a key of the decryption Secret that ends with {PGP_SUFFIX} is not a PGP private key"
                     )
             yield home
         finally:
-            # Its agent would go on, and hold the keys.
-            process.run_command(["gpgconf", "--kill", "all"], TIMEOUT_SECONDS, environment=surroundings)
+            # The GnuPG agent would keep running, and keep the keys.
+            process.run_command(["gpgconf", "--kill", "all"], TIMEOUT_SECONDS, environment=environment)
 
 
-def _decrypt_object(value: Object, age_keys: SecretBytes, keyring: str, toolchain: Toolchain) -> Object:
-    keys = sops_cli.SopsKeys(age_keys, keyring)
+def _decrypt_object(value: Object, keys: SopsKeys, toolchain: Toolchain) -> Object:
     plain = sops_cli.decrypt_with_keys(orjson.dumps(value), str(entry_of(value)), keys, TIMEOUT_SECONDS, toolchain)
-    found: Object = orjson.loads(plain.reveal())
-    return found
+    decrypted: Object = orjson.loads(plain.reveal())
+    return decrypted

@@ -1,4 +1,4 @@
-"""What becomes of what a Kustomization has applied when it is deleted itself.
+"""The finalizer of Kustomizations: deletes what a deleted Kustomization has applied, as its deletion policy says.
 
 Source: kustomize-controller `docs/spec/v1/kustomizations.md` (deletion policy), `internal/controller`.
 """
@@ -7,85 +7,122 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
-from gatekeeper.apply import inventory, server_side_apply
-from gatekeeper.apply.server_side_apply import PruneResult
-from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Object
+from gatekeeper.apply import inventory, prune
+from gatekeeper.apply.prune import PruneResult
+from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient
 from gatekeeper.errors import SpecError, ToolError
-from gatekeeper.flux import kustomization_spec, ownership, target_cluster
+from gatekeeper.flux import dependencies, kustomization_spec, ownership, target_cluster
+from gatekeeper.flux.kustomization_spec import KustomizationSpec
 from gatekeeper.kube.decoder import FieldError
+from gatekeeper.kube.objects import Object, name_of
 from gatekeeper.model import get_field
 
-# Flux's own: whoever goes back to it finds what it knows.
+# The finalizer of Flux itself, so that its controller can take over again.
 FINALIZER = "finalizers.fluxcd.io"
 RETRY_SECONDS = 2.0
 
 
 def add_finalizer(cluster: DynamicClient, value: Object) -> None:
-    """Sees to it that a Kustomization is not gone before what it has applied is; if somebody changes it, later."""
-    held = get_field(value, ("metadata", "finalizers")) or []
-    kind = cluster.find_kind(value["apiVersion"], value["kind"])
-    if FINALIZER in held or kind is None:
+    """Adds the finalizer to a Kustomization; after a conflict the next reconcile does it.
+
+    Raises:
+        ToolError: the cluster refuses, or does not answer.
+    """
+    finalizers = get_field(value, ("metadata", "finalizers")) or []
+    if FINALIZER in finalizers:
         return
     try:
-        cluster.patch(kind, value, {"metadata": {"finalizers": [*held, FINALIZER]}})
+        _write_finalizers(cluster, value, [*finalizers, FINALIZER])
     except ApiStatusError as error:
         if error.code not in (CONFLICT, NOT_FOUND):
             raise
 
 
+def _write_finalizers(cluster: DynamicClient, value: Object, finalizers: list[str]) -> None:
+    kind = cluster.find_kind(value["apiVersion"], value["kind"])
+    if kind is not None:
+        cluster.patch(kind, value, {"metadata": {"finalizers": finalizers}})
+
+
 def finalize_kustomization(
     cluster: DynamicClient, value: Object, record: Callable[[list[PruneResult]], None]
 ) -> float | None:
-    """Takes away what a Kustomization that is being deleted has applied, as it says, and lets it go.
+    """Deletes what a Kustomization that is being deleted has applied, and removes its finalizer.
 
     Args:
-        record: is told what will be taken away, before it is.
+        record: called with what will be deleted, before it is; where it raises, nothing is deleted.
 
     Returns:
-        In how many seconds it is to be looked at again; None when it is let go.
+        Seconds until the next try; None where the finalizer is removed.
 
     Raises:
-        ToolError: the cluster does not do it.
+        ToolError: an object cannot be deleted, or the cluster refuses or does not answer.
     """
-    kind = cluster.find_kind(value["apiVersion"], value["kind"])
-    metadata = value["metadata"]
-    live = cluster.get(kind, metadata["namespace"], metadata["name"]) if kind else None
-    if kind is None or live is None or FINALIZER not in (get_field(live, ("metadata", "finalizers")) or ()):
+    live = dependencies.get_kustomization(cluster, name_of(value))
+    if live is None or FINALIZER not in (get_field(live, ("metadata", "finalizers")) or ()):
         return None
-    spec = live["spec"]
-    policy = spec.get("deletionPolicy") or "MirrorPrune"
-    goes = policy in ("Delete", "WaitForTermination") or (policy == "MirrorPrune" and bool(spec.get("prune")))
     try:
-        wanted = kustomization_spec.parse_kustomization_spec(live)
-        if (
-            wanted.service_account
-            and wanted.kubeconfig_secret is None
-            and _is_account_missing(cluster, metadata["namespace"], wanted.service_account)
-        ):
-            # Nobody could take it away any more: Flux lets it go then, too.
-            goes = False
-        there = target_cluster.resolve_cluster(cluster, metadata["namespace"], wanted)
+        spec = kustomization_spec.parse_kustomization_spec(live)
+        target = target_cluster.resolve_cluster(cluster, name_of(live).namespace, spec)
     except (FieldError, SpecError) as error:
-        # With other rights than those that it names nothing is taken away.
-        raise ToolError(f"cannot be finished: {error}; mend it, or take its finalizer {FINALIZER} off") from None
-    if goes and not spec.get("suspend"):
-        keep = partial(ownership.find_keep_reason, live)
-        gone = server_side_apply.plan_prune(there, inventory.sort_for_prune(inventory.read_inventory(live)), keep)
-        if any(one.action == "delete" for one in gone):
-            record(gone)
-        taken = server_side_apply.prune_objects(there, gone, keep)
-        if any(one.action == "failed" for one in taken):
-            raise ApiStatusError(
-                "; ".join(f"{one.entry}: {one.reason}" for one in taken if one.action == "failed"), CONFLICT
-            )
-        if policy == "WaitForTermination" and any(one.action == "delete" for one in taken):
-            return RETRY_SECONDS
-    left = [one for one in live["metadata"]["finalizers"] if one != FINALIZER]
-    cluster.patch(kind, live, {"metadata": {"finalizers": left}})
+        # Nothing is deleted with other rights than those that it names.
+        raise ToolError(f"cannot be finalized: {error}; correct it, or remove its finalizer {FINALIZER}") from None
+    deletion = _Deletion(cluster, live, spec, target)
+    if deletion.is_pruning() and not _delete_objects(deletion, record):
+        return RETRY_SECONDS
+    finalizers = [name for name in live["metadata"]["finalizers"] if name != FINALIZER]
+    _write_finalizers(cluster, live, finalizers)
     return None
 
 
-def _is_account_missing(cluster: DynamicClient, namespace: str, name: str) -> bool:
-    kind = cluster.find_kind("v1", "ServiceAccount")
-    return kind is not None and cluster.get(kind, namespace, name) is None
+class _Deletion(NamedTuple):
+    """A Kustomization that is being deleted.
+
+    Attributes:
+        target: the cluster that it was applied to, with the rights that count there.
+    """
+
+    cluster: DynamicClient
+    live: Object
+    spec: KustomizationSpec
+    target: DynamicClient
+
+    @property
+    def policy(self) -> str:
+        return str(get_field(self.live, ("spec", "deletionPolicy")) or "MirrorPrune")
+
+    def is_pruning(self) -> bool:
+        """Whether its objects are deleted with it."""
+        fields = self.live["spec"]
+        if fields.get("suspend") or self.policy not in ("Delete", "WaitForTermination", "MirrorPrune"):
+            return False
+        if self.policy == "MirrorPrune" and not fields.get("prune"):
+            return False
+        # Without its ServiceAccount nobody can delete the objects any more: Flux removes the finalizer then, too.
+        return not self.spec.service_account or bool(self.spec.kubeconfig_secret) or self._has_account()
+
+    def _has_account(self) -> bool:
+        kind = self.cluster.find_kind("v1", "ServiceAccount")
+        namespace = name_of(self.live).namespace
+        return kind is None or self.cluster.get(kind, namespace, self.spec.service_account) is not None
+
+
+def _delete_objects(deletion: _Deletion, record: Callable[[list[PruneResult]], None]) -> bool:
+    """Deletes the objects of a Kustomization; whether they are gone, where its policy waits for that.
+
+    Raises:
+        ToolError: an object cannot be deleted.
+    """
+    keep_reason = partial(ownership.find_keep_reason, deletion.live)
+    entries = inventory.sort_for_prune(inventory.read_inventory(deletion.live))
+    plan = prune.plan_prune(deletion.target, entries, keep_reason)
+    if any(result.action == "delete" for result in plan):
+        record(plan)
+    results = prune.prune_objects(deletion.target, plan, keep_reason)
+    failed = [f"{result.entry}: {result.reason}" for result in results if result.action == "failed"]
+    if failed:
+        raise ApiStatusError("; ".join(failed), CONFLICT)
+    is_waiting = deletion.policy == "WaitForTermination"
+    return not (is_waiting and any(result.action == "delete" for result in results))

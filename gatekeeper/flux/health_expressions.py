@@ -1,7 +1,7 @@
-"""Expressions of a Kustomization about objects: whether one is as it shall be, whether a dependency is ready.
+"""CEL expressions of a Kustomization: whether an object is healthy, and whether a dependency is ready.
 
 Source: kustomize-controller `docs/spec/v1/kustomizations.md` (health check expressions, dependency ready expression),
-fluxcd/pkg `runtime/cel/status_evaluator.go`: in progress counts before failed, and failed before current.
+fluxcd/pkg `runtime/cel/status_evaluator.go`: `inProgress` is decided before `failed`, and `failed` before `current`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.apply.kstatus import CURRENT, KStatusResult
-from gatekeeper.apply.order import Object, group_of
+from gatekeeper.apply.order import group_of
 from gatekeeper.errors import PolicyError, SpecError
 from gatekeeper.kube import cel
 from gatekeeper.kube.decoder import FieldReader
+from gatekeeper.kube.objects import Object
 
 EXPRESSION_KEYS = ("inProgress", "failed", "current")
 
 
 class HealthRule(NamedTuple):
-    """How objects of a group are told to be as they shall be; of one kind of it, or of all.
+    """The health expressions for objects of one group.
 
     Attributes:
-        expressions: the expressions, by `inProgress`, `failed` and `current`.
+        kind: empty for all kinds of the group.
+        expressions: by `inProgress`, `failed` and `current`.
     """
 
     group: str
@@ -32,32 +34,32 @@ class HealthRule(NamedTuple):
     expressions: Mapping[str, str]
 
     def is_for(self, api_version: str, kind: str) -> bool:
-        """Whether it is about a kind, in whatever version."""
+        """Whether the rule applies to a kind, in any version."""
         return self.group == group_of({"apiVersion": api_version}) and self.kind in ("", kind)
 
 
 def parse_health_rule(fields: FieldReader) -> HealthRule:
-    """One of `healthCheckExprs`.
+    """One entry of `healthCheckExprs`.
 
     Raises:
-        FieldError: it is not valid.
+        FieldError: a field is not valid.
         SpecError: an expression does not compile.
     """
     group, kind = group_of({"apiVersion": fields.read_string("apiVersion")}), fields.read_string("kind", "")
-    texts = {word: fields.read_string(word, "") for word in EXPRESSION_KEYS}
-    if not texts["current"]:
+    expressions = {key: fields.read_string(key, "") for key in EXPRESSION_KEYS}
+    if not expressions["current"]:
         fields.reject_field("current", "is missing")
     fields.reject_unknown()
-    for text in filter(None, texts.values()):
-        check_expression(text)
-    return HealthRule(group, kind, texts)
+    for expression in filter(None, expressions.values()):
+        check_expression(expression)
+    return HealthRule(group, kind, expressions)
 
 
 def check_expression(expression: str) -> None:
-    """Returns where an expression compiles.
+    """Compiles an expression.
 
     Raises:
-        SpecError: it does not.
+        SpecError: it does not compile.
     """
     try:
         cel.compile_expressions([("", expression)])
@@ -66,21 +68,21 @@ def check_expression(expression: str) -> None:
 
 
 def evaluate_health(value: Object, rule: HealthRule) -> KStatusResult:
-    """What an object is, by the expressions about it: its fields are their variables."""
-    named = [(word, text) for word in EXPRESSION_KEYS if (text := rule.expressions.get(word))]
-    variables = [(name, orjson.dumps(held)) for name, held in value.items()]
-    [answers] = cel.compile_expressions([("", text) for _, text in named]).evaluate([variables], 1)
-    said = dict(zip((word for word, _ in named), answers, strict=True))
-    if _is_true(said, "inProgress"):
-        return KStatusResult("InProgress", "`inProgress` says so")
-    if _is_true(said, "failed"):
-        return KStatusResult("Failed", "`failed` says so")
-    if _is_true(said, "current"):
+    """The status of an object by the expressions of a rule; the variables are the fields of the object."""
+    used = [(key, expression) for key in EXPRESSION_KEYS if (expression := rule.expressions.get(key))]
+    variables = [(name, orjson.dumps(field)) for name, field in value.items()]
+    [results] = cel.compile_expressions([("", expression) for _, expression in used]).evaluate([variables], 1)
+    answers = dict(zip((key for key, _ in used), results, strict=True))
+    if _is_true(answers, "inProgress"):
+        return KStatusResult("InProgress", "`inProgress` is true")
+    if _is_true(answers, "failed"):
+        return KStatusResult("Failed", "`failed` is true")
+    if _is_true(answers, "current"):
         return CURRENT
-    # A field that is read may not be there yet.
-    reason = said["current"][1]
+    # An error is no failure: the object may not have the field yet.
+    error = answers["current"][1]
     return KStatusResult(
-        "InProgress", f"`current` cannot be told: {reason}" if reason else "`current` does not say so yet"
+        "InProgress", f"`current` cannot be evaluated: {error}" if error else "`current` is not true yet"
     )
 
 
@@ -89,17 +91,18 @@ def _is_true(answers: Mapping[str, tuple[str | None, str]], key: str) -> bool:
 
 
 def find_unready_reason(expression: str, kustomization: Any, dependency: Any) -> str:
-    """Why a dependency is not ready, by the expression about it and about who depends; empty where it is.
+    """Why a dependency is not ready by a `readyExpr`; empty where it is.
+
+    Args:
+        kustomization: the variable `self`.
+        dependency: the variable `dep`.
 
     Raises:
-        SpecError: it does not compile.
+        SpecError: the expression does not compile.
     """
+    variables = [("self", orjson.dumps(kustomization)), ("dep", orjson.dumps(dependency))]
     try:
-        [[(value, error)]] = cel.compile_expressions([("", expression)]).evaluate(
-            [[("self", orjson.dumps(kustomization)), ("dep", orjson.dumps(dependency))]], 1
-        )
+        [[(value, error)]] = cel.compile_expressions([("", expression)]).evaluate([variables], 1)
     except PolicyError as error:
         raise SpecError(f"`readyExpr`: {error}") from None
-    if value == "true":
-        return ""
-    return f"`readyExpr` came to {error or value}"
+    return "" if value == "true" else f"`readyExpr` evaluates to {error or value}"

@@ -1,4 +1,4 @@
-"""Fields that may differ from Git without being drift: left out where objects are compared, kept where applied.
+"""`spec.ignore`: fields that may differ from Git. They are left out of comparisons and keep their value when applied.
 
 Source: kustomize-controller `api/v1/kustomization_types.go` (`spec.ignore`); RFC 6901.
 """
@@ -10,18 +10,19 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 from gatekeeper.apply.inventory import entry_of
-from gatekeeper.apply.order import Object
 from gatekeeper.gocompat import regexp
 from gatekeeper.kube.decoder import FieldReader
 from gatekeeper.kube.labels import read_labels
+from gatekeeper.kube.objects import Object
 
 
 class IgnoreRule(NamedTuple):
-    """Fields, by pointers, of the objects that fit a target.
+    """Fields of the objects that match a target.
 
     Attributes:
-        target: what group, version, kind, namespace and name must be, as regular expressions.
-        labels, annotations: what they must have, as `key=value,other!=value,there,!absent`.
+        pointers: JSON pointers to the fields.
+        target: regular expressions for group, version, kind, namespace and name, by field name.
+        labels, annotations: selectors such as `key=value,other!=value,present,!absent`.
     """
 
     pointers: tuple[str, ...]
@@ -30,74 +31,71 @@ class IgnoreRule(NamedTuple):
     annotations: str
 
     def matches(self, value: Object) -> bool:
-        """Whether it is about an object."""
+        """Whether the rule applies to an object."""
         entry = entry_of(value)
-        held = {one: getattr(entry, one) for one in ("group", "version", "kind", "namespace", "name")}
-        fits = all(_matches_pattern(pattern, held[name]) for name, pattern in self.target)
+        is_target = all(_matches_pattern(pattern, getattr(entry, name)) for name, pattern in self.target)
         return (
-            fits
+            is_target
             and _matches_selector(self.labels, read_labels(value))
             and _matches_selector(self.annotations, read_labels(value, "annotations"))
         )
 
 
 def parse_ignore_rule(fields: FieldReader) -> IgnoreRule:
-    """A rule as it stands in a Kustomization.
+    """One entry of `spec.ignore`.
 
     Raises:
-        FieldError: it is not valid.
+        FieldError: a field is not valid.
     """
     pointers, target = fields.read_string_list("paths"), fields.read_object("target")
-    found: list[tuple[str, str]] = []
+    patterns: list[tuple[str, str]] = []
     selectors = {"labelSelector": "", "annotationSelector": ""}
     if target is not None:
         for name in ("group", "version", "kind", "namespace", "name"):
             text = target.read_string(name, "")
             if text and regexp.compile_pattern(f"^(?:{text})$") is None:
-                target.reject_field(name, "is no regular expression")
-            found += [(name, text)] if text else []
+                target.reject_field(name, "is not a regular expression (RE2)")
+            patterns += [(name, text)] if text else []
         for name in selectors:
             selectors[name] = target.read_string(name, "")
             if any(sign in selectors[name] for sign in "()"):
-                target.reject_field(
-                    name, "can be `key=value`, `key!=value`, `key` and `!key`, with commas between them"
-                )
+                target.reject_field(name, "supports `key=value`, `key!=value`, `key` and `!key`, separated by commas")
         target.reject_unknown()
     fields.reject_unknown()
-    return IgnoreRule(pointers, tuple(found), *selectors.values())
+    return IgnoreRule(pointers, tuple(patterns), selectors["labelSelector"], selectors["annotationSelector"])
 
 
 def _matches_pattern(pattern: str, text: str) -> bool:
-    found = regexp.compile_pattern(f"^(?:{pattern})$")
-    return found is not None and found.search(text) is not None
+    compiled = regexp.compile_pattern(f"^(?:{pattern})$")
+    return compiled is not None and compiled.search(text) is not None
 
 
 def _matches_selector(selector: str, labels: Mapping[str, str]) -> bool:
-    for one in (part.strip() for part in selector.split(",") if part.strip()):
-        key, sign, text = one.partition("!=")
-        if sign:
+    for term in (part.strip() for part in selector.split(",") if part.strip()):
+        key, operator, text = term.partition("!=")
+        if operator:
             is_met = labels.get(key.strip()) != text.strip()
-        elif "=" in one:
-            key, _, text = one.partition("=")
+        elif "=" in term:
+            key, _, text = term.partition("=")
             is_met = labels.get(key.strip()) == text.lstrip("=").strip()
         else:
-            is_met = (one.lstrip("!") in labels) is not one.startswith("!")
+            is_met = (term.lstrip("!") in labels) is not term.startswith("!")
         if not is_met:
             return False
     return True
 
 
 def remove_pointers(value: Object, pointers: Iterable[str]) -> Object:
-    """An object without what pointers lead to; what is not there is not missed."""
-    found = deepcopy(value)
+    """A copy of an object without the fields of the pointers; a pointer to a missing field has no effect."""
+    remaining = deepcopy(value)
     for pointer in pointers:
-        _remove_pointer(found, pointer)
-    return found
+        _remove_pointer(remaining, pointer)
+    return remaining
 
 
 def _remove_pointer(value: Any, pointer: str) -> None:
-    *above, last = [one.replace("~1", "/").replace("~0", "~") for one in pointer.split("/")[1:]] or [""]
-    for step in above:
+    *parents, last = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]] or [""]
+    for step in parents:
         value = _resolve_step(value, step)
     if isinstance(value, dict):
         value.pop(last, None)
@@ -112,19 +110,19 @@ def _resolve_step(value: Any, step: str) -> Any:
 
 
 def keep_live_fields(desired: Any, stripped: Any, live: Any) -> Any:
-    """What is wanted, in which the fields that may differ are as they are in the cluster.
+    """The desired object, in which the fields that may differ have their value of the cluster.
 
     Args:
-        stripped: what is wanted, without those fields.
+        stripped: the desired object without those fields.
     """
     if isinstance(desired, dict) and isinstance(stripped, dict) and isinstance(live, dict):
-        found = {}
-        for key, held in desired.items():
+        merged = {}
+        for key, value in desired.items():
             if key in stripped:
-                found[key] = keep_live_fields(held, stripped[key], live[key]) if key in live else held
+                merged[key] = keep_live_fields(value, stripped[key], live[key]) if key in live else value
             elif key in live:
-                found[key] = live[key]
-        return found
+                merged[key] = live[key]
+        return merged
     if (
         isinstance(desired, list)
         and isinstance(stripped, list)
@@ -132,17 +130,20 @@ def keep_live_fields(desired: Any, stripped: Any, live: Any) -> Any:
         and len(desired) == len(stripped)
     ):
         pairs = enumerate(zip(desired, stripped, strict=True))
-        return [keep_live_fields(own, left, _find_live_element(own, number, live)) for number, (own, left) in pairs]
+        return [
+            keep_live_fields(element, remaining, _find_live_element(element, index, live))
+            for index, (element, remaining) in pairs
+        ]
     return stripped if desired != stripped else desired
 
 
 def _find_live_element(element: Any, index: int, live: list[Any]) -> Any:
-    """The element of a list in the cluster that an element is: by its name, or else by its place."""
+    """The element of a list in the cluster that corresponds to an element: by its name, otherwise by its index."""
     if isinstance(element, dict) and "name" in element:
-        return next((one for one in live if isinstance(one, dict) and one.get("name") == element["name"]), None)
+        return next((other for other in live if isinstance(other, dict) and other.get("name") == element["name"]), None)
     return live[index] if index < len(live) else None
 
 
 def list_pointers(value: Object, rules: Sequence[IgnoreRule]) -> list[str]:
-    """Which fields of an object may differ."""
+    """The pointers to the fields of an object that may differ."""
     return [pointer for rule in rules if rule.matches(value) for pointer in rule.pointers]

@@ -1,4 +1,4 @@
-"""What a Kustomization asks for beside its objects; a field that is not followed is refused by name.
+"""Parses the fields of a Kustomization that decide how it is applied; unsupported fields are rejected by name.
 
 Source: kustomize-controller `api/{v1beta1,v1beta2,v1}/kustomization_types.go`.
 """
@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.apply.order import Object
 from gatekeeper.errors import SpecError
 from gatekeeper.flux import health_expressions, ignore_rules, ownership
 from gatekeeper.flux.health_expressions import HealthRule
 from gatekeeper.flux.ignore_rules import IgnoreRule
 from gatekeeper.kube.decoder import FieldReader
+from gatekeeper.kube.objects import Object
 from gatekeeper.model import get_field
 
-# What rendering follows, and what is nothing to applying: how a deletion is carried out, old words for validation.
+# Fields that rendering and deletion read, and deprecated ones without effect.
 RENDER_FIELDS = (
     "path",
     "sourceRef",
@@ -47,10 +47,10 @@ VARIABLE = re.compile(rb"\$\{[A-Za-z_][A-Za-z0-9_]*")
 
 
 class HealthCheck(NamedTuple):
-    """An object that must be as it shall be.
+    """An object that must become healthy.
 
     Attributes:
-        rule: says what that is; None for what is usual.
+        rule: decides whether it is; None for kstatus.
     """
 
     api_version: str
@@ -59,17 +59,21 @@ class HealthCheck(NamedTuple):
     name: str
     rule: HealthRule | None = None
 
+    def __str__(self) -> str:
+        return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
+
 
 class KustomizationSpec(NamedTuple):
-    """What is waited for.
+    """How a Kustomization is applied.
 
     Attributes:
-        should_wait_for_all: whether all that is applied must be there.
-        timeout_seconds: seconds.
-        kubeconfig_secret: the Secret with the kubeconfig of another cluster, and the key in it; None for one's own.
-        health_rules: what objects of some kinds are as they shall be by.
-        ignore_rules: which fields of what is applied may differ.
-        service_account: the ServiceAccount of the Kustomization's namespace whose rights count; empty for one's own.
+        should_wait_for_all: whether all applied objects must become healthy.
+        health_checks: the objects that must become healthy otherwise.
+        timeout_seconds: how long the wait for health may take.
+        service_account: the ServiceAccount in its namespace whose rights count; empty for those of this process.
+        health_rules: health expressions by kind.
+        kubeconfig_secret: the Secret with the kubeconfig of another cluster, and its key; None for its own cluster.
+        ignore_rules: the fields of applied objects that may differ.
     """
 
     should_wait_for_all: bool
@@ -82,10 +86,11 @@ class KustomizationSpec(NamedTuple):
 
 
 def parse_kustomization_spec(kustomization: Object) -> KustomizationSpec:
-    """What a Kustomization asks for.
+    """The specification of a Kustomization.
 
     Raises:
         FieldError: a field is not valid, or is not supported.
+        SpecError: an expression does not compile.
     """
     spec = FieldReader(kustomization["spec"], ("spec",))
     for name in RENDER_FIELDS:
@@ -111,11 +116,11 @@ def parse_kustomization_spec(kustomization: Object) -> KustomizationSpec:
         fields.reject_unknown()
     ignored = tuple(map(ignore_rules.parse_ignore_rule, spec.read_objects("ignore")))
     account = spec.read_string("serviceAccountName", "")
-    found = KustomizationSpec(
+    parsed = KustomizationSpec(
         spec.read_bool("wait"), tuple(checks), timeout, account, rules, _parse_kubeconfig(spec), ignored
     )
     spec.reject_unknown("is not supported yet")
-    return found
+    return parsed
 
 
 def _parse_kubeconfig(spec: FieldReader) -> tuple[str, str] | None:
@@ -125,31 +130,33 @@ def _parse_kubeconfig(spec: FieldReader) -> tuple[str, str] | None:
     secret = fields.read_object("secretRef")
     if secret is None:
         fields.reject_field("secretRef", "is missing; `configMapRef` is not supported yet")
-    found = secret.read_string("name"), secret.read_string("key", "")
+    name, key = secret.read_string("name"), secret.read_string("key", "")
     secret.reject_unknown()
     fields.reject_unknown("is not supported yet")
-    return found
+    return name, key
 
 
 def attach_rule(check: HealthCheck, rules: Sequence[HealthRule]) -> HealthCheck:
-    """A check by the rule that is about its kind; one that names the kind counts before one for a whole group."""
-    fitting = [rule for rule in rules if rule.is_for(check.api_version, check.kind)]
-    return check._replace(rule=max(fitting, key=lambda rule: bool(rule.kind), default=None))
+    """The check with the rule for its kind; a rule for the kind precedes one for the whole group."""
+    matching = [rule for rule in rules if rule.is_for(check.api_version, check.kind)]
+    return check._replace(rule=max(matching, key=lambda rule: bool(rule.kind), default=None))
 
 
 def require_variables(objects: Sequence[Object], kustomization: Object) -> None:
-    """Returns where every variable of `postBuild` has its value.
+    """Checks that no `${VAR}` is left in the objects of a Kustomization with `postBuild`.
 
     Raises:
-        SpecError: one has none: what it is in, and which.
+        SpecError: a variable has no value: its object and name.
     """
     if get_field(kustomization, ("spec", "postBuild")) is None:
         return
     for value in objects:
         if ownership.has_mark(value, "substitute", "disabled"):
             continue
-        left = VARIABLE.search(orjson.dumps(value))
-        if left:
+        match = VARIABLE.search(orjson.dumps(value))
+        if match:
             name: Any = get_field(value, ("metadata", "name"))
-            shown = left[0].decode()[2:]
-            raise SpecError(f"{value.get('kind')} {name}: nothing in the repository sets `{shown}` (`spec.postBuild`)")
+            variable = match[0].decode()[2:]
+            raise SpecError(
+                f"{value.get('kind')} {name}: nothing in the repository sets `{variable}` (`spec.postBuild`)"
+            )

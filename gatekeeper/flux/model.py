@@ -1,40 +1,59 @@
-"""A Flux Kustomization that is being applied, and what it depends on."""
+"""How far the reconcile of a Flux Kustomization is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from gatekeeper.apply.inventory import InventoryEntry
-from gatekeeper.apply.model import ApplySet, ParentName, ReconcileResult
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.apply.model import ReconcileResult
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.flux.kustomization_spec import HealthCheck
-from gatekeeper.model import get_field
-
-VERSIONS = ("v1", "v1beta2", "v1beta1")
+from gatekeeper.kube.objects import Object
 
 
-class PendingReconcile(NamedTuple):
-    """A Kustomization that is applied, and what of it is not there yet.
+@dataclass(frozen=True)
+class BegunReconcile:
+    """The first part of a reconcile is done: everything but the wait for health.
 
     Attributes:
-        target: the cluster, with the rights that it is applied with.
         live: the Kustomization as it was read; None where the cluster has none.
-        entries: what is applied now.
-        checks: what is waited for; with none all is told already.
-        timeout_seconds: seconds.
+        entries: the inventory of the Kustomization now.
     """
 
     result: ReconcileResult
-    target: DynamicClient
     live: Object | None
     entries: Sequence[InventoryEntry]
-    checks: Sequence[HealthCheck] = ()
-    timeout_seconds: float = 0.0
-    started_at: float = 0.0
 
 
-def list_dependencies(build: ApplySet) -> list[ParentName]:
-    """What a Kustomization depends on, by namespace and name."""
-    listed = get_field(build.parent, ("spec", "dependsOn")) or ()
-    return [(one.get("namespace") or build.name[0], one["name"]) for one in listed]
+class Refused(BegunReconcile):
+    """Nothing was applied: it is suspended, refused by the gate, cannot be built, or its steps cannot be recorded."""
+
+
+class Held(BegunReconcile):
+    """A prune beyond the budget waits for approval; objects of the render, if any, are applied."""
+
+
+class Planned(BegunReconcile):
+    """A dry run: nothing was written."""
+
+
+class Applied(BegunReconcile):
+    """Everything was tried, and there is nothing to wait for."""
+
+
+@dataclass(frozen=True)
+class Waiting(BegunReconcile):
+    """Everything is applied, and some objects are not healthy yet.
+
+    Attributes:
+        target: the cluster that is applied to, with the rights that count there.
+        checks: the objects that are not healthy yet.
+        timeout_seconds: how long the wait may take.
+        started_at: the start of the reconcile, in seconds since 1970.
+    """
+
+    target: DynamicClient
+    checks: Sequence[HealthCheck]
+    timeout_seconds: float
+    started_at: float

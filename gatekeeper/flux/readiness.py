@@ -1,4 +1,7 @@
-"""Waiting until what was applied is as it shall be: no longer than it may take, and not where it will not get there."""
+"""Waits until applied objects are healthy, no longer than the timeout, and not for objects that have failed.
+
+Source: kustomize-controller `internal/controller/kustomization_controller.go` (`checkHealth`).
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,20 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gatekeeper.apply import kstatus
+from gatekeeper.apply.changes import ObjectChange
 from gatekeeper.apply.inventory import entry_of
-from gatekeeper.apply.server_side_apply import ObjectChange
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import health_expressions
 from gatekeeper.flux.kustomization_spec import HealthCheck, KustomizationSpec, attach_rule
 from gatekeeper.host.backoff import BackoffPolicy
 
+# The pauses between two looks.
 POLLING = BackoffPolicy(0.1, 2.0, factor=1.5)
 
 
 def select_checks(spec: KustomizationSpec, changes: Sequence[ObjectChange]) -> list[HealthCheck]:
-    """What must be there: all that was applied, or what is named."""
+    """The objects that must become healthy: all applied ones with `wait`, otherwise those in `healthChecks`."""
     if not spec.should_wait_for_all:
         return list(spec.health_checks)
     entries = [entry_of(change.value) for change in changes if change.action != "skip"]
@@ -32,28 +36,27 @@ def select_checks(spec: KustomizationSpec, changes: Sequence[ObjectChange]) -> l
 def wait_until_ready(
     cluster: DynamicClient, checks: Sequence[HealthCheck], timeout_seconds: float, stop_event: threading.Event
 ) -> str:
-    """Why not all is there, once that is sure, the time is over, or it is told to stop; empty where all is."""
-    end, left, attempt = time.monotonic() + timeout_seconds, list(checks), 0
+    """Waits for all objects; why some are not healthy, or empty once all are."""
+    deadline, pending, looks = time.monotonic() + timeout_seconds, list(checks), 0
     while True:
-        attempt += 1
-        look = check_readiness(cluster, left)
-        if look.failure or not look.pending:
-            return look.failure
-        left = look.pending
-        pause = POLLING.compute_pause(attempt)
-        if time.monotonic() + pause > end:
-            return format_timeout(look, timeout_seconds)
+        report = check_readiness(cluster, pending)
+        if report.failure or not report.pending:
+            return report.failure
+        pending, looks = report.pending, looks + 1
+        pause = POLLING.compute_pause(looks)
+        if time.monotonic() + pause > deadline:
+            return format_timeout(report, timeout_seconds)
         if stop_event.wait(pause):
-            return "nobody waits any more until all is there: it was told to stop"
+            return "stopped before all objects were ready"
 
 
 class ReadinessReport(NamedTuple):
-    """What a look at what is waited for found.
+    """The health of the objects at one moment.
 
     Attributes:
-        failure: why some will not get there; empty where all may.
-        pending: what is not there yet; and
-        reasons: why.
+        failure: which objects failed, and why; empty where none did.
+        pending: the objects that are not healthy yet.
+        reasons: why they are not.
     """
 
     failure: str
@@ -62,34 +65,30 @@ class ReadinessReport(NamedTuple):
 
 
 def check_readiness(cluster: DynamicClient, checks: Sequence[HealthCheck]) -> ReadinessReport:
-    """Looks at all that is waited for, once."""
-    states = [(check, _compute_status(cluster, check)) for check in checks]
-    failed = "; ".join(f"{_format_check(check)}: {state.reason}" for check, state in states if state.status == "Failed")
-    late = [(check, state) for check, state in states if state.status != "Current"]
-    return ReadinessReport(
-        failed,
-        [check for check, _ in late],
-        "; ".join(f"{_format_check(check)}: {state.reason}" for check, state in late),
-    )
+    """Looks at each object once."""
+    statuses = [(check, _compute_status(cluster, check)) for check in checks]
+    failed = [(check, status) for check, status in statuses if status.status == "Failed"]
+    pending = [(check, status) for check, status in statuses if status.status != "Current"]
+    return ReadinessReport(_format_statuses(failed), [check for check, _ in pending], _format_statuses(pending))
 
 
 def format_timeout(report: ReadinessReport, timeout_seconds: float) -> str:
-    """Why not all is there, when time is over."""
+    """Why not all objects are healthy after the timeout."""
     return f"not ready after {timeout_seconds:g} seconds: {report.reasons}"
 
 
 def _compute_status(cluster: DynamicClient, check: HealthCheck) -> kstatus.KStatusResult:
     try:
         kind = cluster.find_kind(check.api_version, check.kind)
-        found = cluster.get(kind, check.namespace, check.name) if kind else None
+        value = cluster.get(kind, check.namespace, check.name) if kind else None
     except ToolError as error:
         return kstatus.KStatusResult("InProgress", str(error))
-    if found is None:
-        return kstatus.KStatusResult("InProgress", "it is not there")
+    if value is None:
+        return kstatus.KStatusResult("InProgress", "not found")
     if check.rule is not None:
-        return health_expressions.evaluate_health(found, check.rule)
-    return kstatus.compute_status(found, datetime.datetime.now(datetime.UTC))
+        return health_expressions.evaluate_health(value, check.rule)
+    return kstatus.compute_status(value, datetime.datetime.now(datetime.UTC))
 
 
-def _format_check(check: HealthCheck) -> str:
-    return f"{check.kind} {f'{check.namespace}/' if check.namespace else ''}{check.name}"
+def _format_statuses(statuses: Sequence[tuple[HealthCheck, kstatus.KStatusResult]]) -> str:
+    return "; ".join(f"{check}: {status.reason}" for check, status in statuses)

@@ -1,4 +1,4 @@
-"""One round of reconciling: each Kustomization after those that it depends on, and beside the others."""
+"""Reconciles the Kustomizations of a repository once: each after its dependencies, independent ones in parallel."""
 
 from __future__ import annotations
 
@@ -6,49 +6,48 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from gatekeeper.apply.model import (
-    ApplySet,
-    ParentName,
-    ReconcileContext,
-    ReconcileOutcome,
-    ReconcileResult,
-)
-from gatekeeper.flux import reconciler
-from gatekeeper.flux.model import list_dependencies
+from gatekeeper.apply.model import ApplySet, ReconcileContext, ReconcileOutcome, ReconcileResult
+from gatekeeper.flux import dependencies, reconciler
+from gatekeeper.kube.objects import NamespacedName
 
-# So many Kustomizations at a time.
+# Kustomizations that are reconciled at the same time.
 MAX_WORKERS = 8
 
 
 def reconcile_all(
     context: ReconcileContext, builds: Sequence[ApplySet], on_result: Callable[[ReconcileResult], None]
 ) -> list[ReconcileResult]:
-    """Each Kustomization after those that it depends on, and beside the others; what depends on one not ready waits."""
-    done: dict[ParentName, ReconcileResult] = {}
-    left = list(builds)
-    while left:
-        names = {one.name for one in left}
-        # In a circle nobody can be first; each is found not ready then.
-        able = [one for one in left if not names & set(list_dependencies(one))] or left
+    """Reconciles each Kustomization after its dependencies; one whose dependency is not ready is not applied."""
+    results: dict[NamespacedName, ReconcileResult] = {}
+    remaining = list(builds)
+    while remaining:
+        names = {build.name for build in remaining}
+        # In a dependency cycle none can be first: each of them is then found to be not ready.
+        next_builds = [build for build in remaining if names.isdisjoint(_list_dependency_names(build))] or remaining
         with ThreadPoolExecutor(MAX_WORKERS) as pool:
-            for one in pool.map(partial(_reconcile_if_ready, context, done, names), able):
-                done[one.build.name] = one
-                on_result(one)
-        left = [one for one in left if one.name not in done]
-    return list(done.values())
+            for result in pool.map(partial(_reconcile_if_ready, context, results, names), next_builds):
+                results[result.build.name] = result
+                on_result(result)
+        remaining = [build for build in remaining if build.name not in results]
+    return list(results.values())
+
+
+def _list_dependency_names(build: ApplySet) -> list[NamespacedName]:
+    return [dependency.name for dependency in dependencies.list_dependencies(build.parent)]
 
 
 def _reconcile_if_ready(
     context: ReconcileContext,
-    results: Mapping[ParentName, ReconcileResult],
-    waiting: set[ParentName],
+    results: Mapping[NamespacedName, ReconcileResult],
+    remaining: set[NamespacedName],
     build: ApplySet,
 ) -> ReconcileResult:
-    for name in list_dependencies(build):
-        if name in waiting or (name in results and not results[name].outcome.is_ready):
-            message = f"dependency '{'/'.join(name)}' is not ready"
-            return ReconcileResult(build, ReconcileOutcome(False, "DependencyNotReady", message))
-    late = reconciler.find_unready_dependency(context, build)
-    if late:
-        return ReconcileResult(build, ReconcileOutcome(False, "DependencyNotReady", late))
-    return reconciler.reconcile(context, build)
+    for name in _list_dependency_names(build):
+        if name in remaining or (name in results and not results[name].outcome.is_ready):
+            return _report_unready(build, f"dependency '{name}' is not ready")
+    reason = dependencies.find_unready_expression(context.cluster, build.parent)
+    return _report_unready(build, reason) if reason else reconciler.reconcile(context, build)
+
+
+def _report_unready(build: ApplySet, reason: str) -> ReconcileResult:
+    return ReconcileResult(build, ReconcileOutcome.failed("DependencyNotReady", reason))

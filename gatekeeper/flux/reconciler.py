@@ -1,21 +1,27 @@
-"""One Kustomization from the verdict on: opened, applied, taken away, waited for, and told of in the cluster."""
+"""Reconciles one Flux Kustomization after its verdict: decrypts, applies, prunes, waits, and writes its status.
+
+Source: kustomize-controller `internal/controller/kustomization_controller.go`.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
-from gatekeeper.apply import gate_refusal, inventory, order, prune_budget, server_side_apply
+from gatekeeper.apply import gate_refusal, inventory, order, prune, prune_budget, server_side_apply
+from gatekeeper.apply.changes import ApplyPolicy, ObjectChange, list_failed
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.apply.model import ApplySet, ReconcileContext, ReconcileOutcome, ReconcileResult
-from gatekeeper.apply.server_side_apply import ObjectChange, PruneResult
-from gatekeeper.cluster import secret_values
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.apply.prune import PruneResult
+from gatekeeper.cluster import object_status, secrets
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import SealError, SpecError, ToolError
 from gatekeeper.flux import (
     decryption,
-    health_expressions,
+    dependencies,
     kustomization_spec,
     ownership,
     readiness,
@@ -24,204 +30,233 @@ from gatekeeper.flux import (
     target_cluster,
 )
 from gatekeeper.flux.kustomization_spec import KustomizationSpec
-from gatekeeper.flux.model import VERSIONS, PendingReconcile
-from gatekeeper.flux.ownership import GROUP
+from gatekeeper.flux.model import Applied, BegunReconcile, Held, Planned, Refused, Waiting
 from gatekeeper.kube.decoder import FieldError
+from gatekeeper.kube.objects import Object
 from gatekeeper.model import Verdict, get_field
 
 
 def reconcile(context: ReconcileContext, build: ApplySet) -> ReconcileResult:
-    """Applies a Kustomization, if the gate accepts it, and waits for what it waits for."""
+    """Applies a Kustomization if the gate accepts it, and waits until it is healthy."""
     begun = begin_reconcile(context, build)
-    if not begun.checks:
+    if not isinstance(begun, Waiting):
         return begun.result
-    return finish_reconcile(
-        context,
-        begun,
-        readiness.wait_until_ready(begun.target, begun.checks, begun.timeout_seconds, context.stop_event),
+    reason = readiness.wait_until_ready(begun.target, begun.checks, begun.timeout_seconds, context.stop_event)
+    return finish_reconcile(context, begun, reason)
+
+
+def begin_reconcile(context: ReconcileContext, build: ApplySet) -> BegunReconcile:
+    """Applies a Kustomization if the gate accepts it, without waiting for its health.
+
+    The status is written, except in a dry run, and where the steps cannot be recorded. A Kustomization that is
+    `Waiting` has none yet: see `finish_reconcile`.
+    """
+    if get_field(build.parent, ("spec", "suspend")):
+        return Refused(
+            ReconcileResult(build, ReconcileOutcome.ready("Suspended", "suspended: nothing is done")), None, ()
+        )
+    attempt = _Attempt(context, build, time.time())
+    live = dependencies.get_kustomization(context.cluster, build.name)
+    try:
+        begun = _begin_attempt(attempt, live)
+    except ToolError as error:
+        outcome = ReconcileOutcome.failed("StatusFailed", f"nothing is applied without a record of it: {error}")
+        result = status_writer.mask_result(ReconcileResult(build, outcome))
+        return Refused(result, live, inventory.read_inventory(live))
+    if isinstance(begun, Waiting):
+        return begun
+    return replace(
+        begun, result=status_writer.write_result(context, begun.live, begun.result, begun.entries, attempt.started_at)
     )
 
 
-def find_unready_dependency(context: ReconcileContext, build: ApplySet) -> str:
-    """Which dependency is not ready by the expression about it, and why; empty where all are, or none has one."""
-    for one in get_field(build.parent, ("spec", "dependsOn")) or ():
-        if not one.get("readyExpr"):
-            continue
-        kind = context.cluster.find_newest_kind(GROUP, VERSIONS, "Kustomization")
-        name = (one.get("namespace") or build.name[0], one["name"])
-        own, other = (context.cluster.get(kind, *each) if kind else None for each in (build.name, name))
-        try:
-            reason = health_expressions.find_unready_reason(one["readyExpr"], own, other)
-        except SpecError as error:
-            reason = str(error)
-        if reason:
-            return f"dependency '{'/'.join(name)}' is not ready: {reason}"
-    return ""
+def finish_reconcile(context: ReconcileContext, waiting: Waiting, reason: str) -> ReconcileResult:
+    """Writes the status of a Kustomization after the wait for its health.
+
+    Args:
+        reason: why it is not healthy; empty where it is.
+    """
+    result = waiting.result
+    if reason:
+        result = result._replace(outcome=ReconcileOutcome.failed("HealthCheckFailed", reason))
+    # Another client may have changed the Kustomization during the wait.
+    live = dependencies.get_kustomization(context.cluster, result.build.name)
+    return status_writer.write_result(context, live, result, waiting.entries, waiting.started_at, is_healthy=not reason)
 
 
-def begin_reconcile(context: ReconcileContext, build: ApplySet) -> PendingReconcile:
-    """Applies a Kustomization, if the gate accepts it; what is waited for is left to do."""
-    began, cluster = time.time(), context.cluster
-    if get_field(build.parent, ("spec", "suspend")):
-        return PendingReconcile(
-            ReconcileResult(build, ReconcileOutcome(True, "Suspended", "it is suspended: nothing is done")),
-            cluster,
-            None,
-            (),
-        )
-    refused = find_refusal(context.verdict, build)
-    live = _get_live(cluster, build)
-    before = inventory.read_inventory(live)
+class _Attempt(NamedTuple):
+    """The input of one reconcile."""
 
-    def ended(done: ReconcileResult, held: Sequence[InventoryEntry] = before) -> PendingReconcile:
-        return PendingReconcile(status_writer.write_result(context, live, done, held, began), cluster, live, held)
+    context: ReconcileContext
+    build: ApplySet
+    started_at: float
 
-    if refused is not None:
-        return ended(ReconcileResult(build, refused))
+    def result(
+        self, outcome: ReconcileOutcome, changes: Sequence[ObjectChange] = (), pruned: Sequence[PruneResult] = ()
+    ) -> ReconcileResult:
+        return ReconcileResult(self.build, outcome, changes, pruned)
+
+
+class _Prepared(NamedTuple):
+    """A Kustomization that is ready to be applied.
+
+    Attributes:
+        objects: decrypted, with the labels of their owner.
+        target: the cluster that is applied to, with the rights that count there.
+    """
+
+    spec: KustomizationSpec
+    objects: list[Object]
+    target: DynamicClient
+    prune_plan: list[PruneResult]
+    hold_reason: str
+    policy: ApplyPolicy
+
+
+def _begin_attempt(attempt: _Attempt, live: Object | None) -> BegunReconcile:
+    """Applies a Kustomization if the gate accepts it.
+
+    Raises:
+        ToolError: a step cannot be recorded.
+    """
+    context, build = attempt.context, attempt.build
+    previous = inventory.read_inventory(live)
+    refusal = find_refusal(context.verdict, build)
+    if refusal is not None:
+        return Refused(attempt.result(refusal), live, previous)
     try:
-        wanted = kustomization_spec.parse_kustomization_spec(build.parent)
-        kustomization_spec.require_variables(build.objects, build.parent)
-        objects = ownership.add_owner_labels(_decrypt_objects(context, build), build.parent)
-        there = target_cluster.resolve_cluster(cluster, build.name[0], wanted)
+        prepared = _prepare(context, build, previous)
     except (FieldError, SealError, SpecError, ToolError) as error:
-        return ended(ReconcileResult(build, ReconcileOutcome(False, "BuildFailed", str(error))))
-    prunes = bool(get_field(build.parent, ("spec", "prune")))
-    leaving = inventory.sort_for_prune(inventory.list_removed(before, objects)) if prunes else []
-    gone = server_side_apply.plan_prune(there, leaving, partial(ownership.find_keep_reason, build.parent))
-    held = _find_hold_reason(context, build, gone, len(before))
-    if held and not objects:
-        # An empty render is no wish.
-        return ended(ReconcileResult(build, ReconcileOutcome(False, "PruneHeld", held), (), gone))
+        return Refused(attempt.result(ReconcileOutcome.failed("BuildFailed", str(error))), live, previous)
+    if prepared.hold_reason and not prepared.objects:
+        # An empty render never means: delete everything.
+        outcome = ReconcileOutcome.failed("PruneHeld", prepared.hold_reason)
+        return Held(attempt.result(outcome, (), prepared.prune_plan), live, previous)
     if not context.should_write:
-        changes = server_side_apply.plan_changes(there, order.split_stages(objects), _build_apply_policy(build, wanted))
-        done = ReconcileResult(build, _build_outcome(changes, gone, held, context.revision), changes, gone)
-        return PendingReconcile(done, there, live, before)
-    try:
-        live = _record_inventory(context, live, before, objects)
-        done, taken = _apply_and_prune(context, there, build, objects, gone, held, _build_apply_policy(build, wanted))
-    except ToolError as error:
-        reason = ReconcileOutcome(False, "StatusFailed", f"nothing is applied that cannot be noted: {error}")
-        return PendingReconcile(ReconcileResult(build, reason), there, live, before)
-    now = status.merge_inventory(before, done.changes, taken)
-    checks = readiness.select_checks(wanted, done.changes) if done.outcome.is_ready else []
-    if not checks:
-        return ended(done, now)
-    return PendingReconcile(done, there, live, now, checks, wanted.timeout_seconds, began)
+        return Planned(_plan(attempt, prepared), live, previous)
+    live = _record_inventory(context, live, previous, prepared.objects)
+    return _apply_and_prune(attempt, prepared, live, previous)
+
+
+def _prepare(context: ReconcileContext, build: ApplySet, previous: Sequence[InventoryEntry]) -> _Prepared:
+    """Parses, decrypts and labels, and plans what is pruned.
+
+    Raises:
+        FieldError, SpecError, SealError, ToolError: it cannot be built, decrypted, or reach its cluster.
+    """
+    spec = kustomization_spec.parse_kustomization_spec(build.parent)
+    kustomization_spec.require_variables(build.objects, build.parent)
+    objects = ownership.add_owner_labels(_decrypt_objects(context, build), build.parent)
+    target = target_cluster.resolve_cluster(context.cluster, build.name.namespace, spec)
+    is_pruning = bool(get_field(build.parent, ("spec", "prune")))
+    removed = inventory.sort_for_prune(inventory.list_removed(previous, objects)) if is_pruning else []
+    prune_plan = prune.plan_prune(target, removed, partial(ownership.find_keep_reason, build.parent))
+    is_forced = bool(get_field(build.parent, ("spec", "force")))
+    policy = partial(ownership.build_apply_options, is_forced, spec.ignore_rules)
+    hold_reason = _find_hold_reason(context, build, prune_plan, len(previous))
+    return _Prepared(spec, objects, target, prune_plan, hold_reason, policy)
+
+
+def _plan(attempt: _Attempt, prepared: _Prepared) -> ReconcileResult:
+    stages = order.split_stages(prepared.objects)
+    changes = server_side_apply.plan_changes(prepared.target, stages, prepared.policy)
+    outcome = _build_outcome(changes, prepared.prune_plan, prepared.hold_reason, attempt.context.revision)
+    return attempt.result(outcome, changes, prepared.prune_plan)
 
 
 def _apply_and_prune(
-    context: ReconcileContext,
-    target: DynamicClient,
-    build: ApplySet,
-    objects: Sequence[Object],
-    prune_plan: Sequence[PruneResult],
-    hold_reason: str,
-    policy: server_side_apply.ApplyPolicy,
-) -> tuple[ReconcileResult, list[PruneResult] | None]:
-    """Applies, and takes away; each step is noted before it is taken.
+    attempt: _Attempt, prepared: _Prepared, live: Object | None, previous: Sequence[InventoryEntry]
+) -> BegunReconcile:
+    """Applies and prunes; each step is recorded before it is taken.
 
     Raises:
-        Refusal: it cannot be noted.
+        ToolError: a step cannot be recorded.
     """
+    context, build = attempt.context, attempt.build
+    stages = order.split_stages(prepared.objects)
+    changes = server_side_apply.apply_stages(
+        prepared.target, stages, prepared.policy, partial(_record_changes, attempt)
+    )
+    pruned: list[PruneResult] | None = None
+    # Nothing is pruned while an object could not be applied.
+    if not list_failed(changes) and not prepared.hold_reason:
+        if any(planned.action == "delete" for planned in prepared.prune_plan):
+            outcome = ReconcileOutcome.failed("Pruning", context.revision)
+            context.record_step("delete", attempt.result(outcome, (), prepared.prune_plan))
+        keep_reason = partial(ownership.find_keep_reason, build.parent)
+        pruned = prune.prune_objects(prepared.target, prepared.prune_plan, keep_reason)
+    outcome = _build_outcome(changes, pruned or (), prepared.hold_reason, context.revision)
+    result, entries = attempt.result(outcome, changes, pruned or ()), status.merge_inventory(previous, changes, pruned)
+    if not outcome.is_ready:
+        return (Held if prepared.hold_reason else Applied)(result, live, entries)
+    checks = readiness.select_checks(prepared.spec, changes)
+    if not checks:
+        return Applied(result, live, entries)
+    timeout = prepared.spec.timeout_seconds
+    return Waiting(result, live, entries, prepared.target, checks, timeout, attempt.started_at)
 
-    def note(changes: Sequence[ObjectChange]) -> None:
-        context.record_step(
-            "apply", ReconcileResult(build, ReconcileOutcome(False, "Applying", context.revision), changes)
-        )
 
-    changes = server_side_apply.apply_stages(target, order.split_stages(objects), policy, note)
-    failed = any(change.action == "failed" for change in changes)
-    # Nothing is taken away while something did not come; and with `prune: false` it is nobody's any more.
-    if failed or hold_reason:
-        return ReconcileResult(build, _build_outcome(changes, (), hold_reason, context.revision), changes), None
-    if any(one.action == "delete" for one in prune_plan):
-        context.record_step(
-            "delete", ReconcileResult(build, ReconcileOutcome(False, "Pruning", context.revision), (), prune_plan)
-        )
-    taken = server_side_apply.prune_objects(target, prune_plan, partial(ownership.find_keep_reason, build.parent))
-    return ReconcileResult(build, _build_outcome(changes, taken, hold_reason, context.revision), changes, taken), taken
-
-
-def _build_apply_policy(build: ApplySet, spec: KustomizationSpec) -> server_side_apply.ApplyPolicy:
-    return partial(ownership.build_apply_options, bool(get_field(build.parent, ("spec", "force"))), spec.ignore_rules)
-
-
-def finish_reconcile(context: ReconcileContext, pending: PendingReconcile, reason: str) -> ReconcileResult:
-    """Tells of a Kustomization that was waited for.
-
-    Args:
-        reason: why it is not there; empty where it is.
-    """
-    done = pending.result
-    if reason:
-        done = done._replace(outcome=ReconcileOutcome(False, "HealthCheckFailed", reason))
-    # What was written meanwhile, by whomever, is not written over.
-    live = _get_live(context.cluster, done.build)
-    return status_writer.write_result(context, live, done, pending.entries, pending.started_at, is_healthy=not reason)
+def _record_changes(attempt: _Attempt, changes: Sequence[ObjectChange]) -> None:
+    outcome = ReconcileOutcome.failed("Applying", attempt.context.revision)
+    attempt.context.record_step("apply", attempt.result(outcome, changes))
 
 
 def _decrypt_objects(context: ReconcileContext, build: ApplySet) -> list[Object]:
-    """What is applied, in the clear; by the keys of the Secret that the Kustomization names.
+    """The objects, decrypted with the keys of the Secret that the Kustomization names.
 
     Raises:
-        SealError: something is encrypted and cannot be opened.
+        SealError: an object is encrypted and cannot be decrypted.
+        ToolError: the cluster refuses, or does not answer.
     """
-    sealed = [one for one in build.objects if decryption.is_encrypted(one)]
-    if not sealed:
+    encrypted = [value for value in build.objects if decryption.is_encrypted(value)]
+    if not encrypted:
         return list(build.objects)
     name = get_field(build.parent, ("spec", "decryption", "secretRef", "name"))
     if not isinstance(name, str):
-        entry = inventory.entry_of(sealed[0])
-        raise SealError(f"{entry} is encrypted with SOPS: name the keys in `spec.decryption.secretRef`")
-    held = secret_values.read_secret(context.cluster, build.name[0], name)
-    if held is None:
-        raise SealError(f"the Secret {build.name[0]}/{name} to decrypt with is not there")
-    return decryption.decrypt_objects(build.objects, decryption.parse_keys(held), build.toolchain)
+        entry = inventory.entry_of(encrypted[0])
+        raise SealError(f"{entry} is encrypted with SOPS: name the Secret with the keys in `spec.decryption.secretRef`")
+    keys = secrets.read_secret(context.cluster, build.name.namespace, name)
+    if keys is None:
+        raise SealError(f"decryption Secret {build.name.namespace}/{name} not found: create it with the private keys")
+    return decryption.decrypt_objects(build.objects, decryption.parse_keys(keys), build.toolchain)
 
 
 def _record_inventory(
     context: ReconcileContext, live: Object | None, previous: Sequence[InventoryEntry], objects: Sequence[Object]
 ) -> Object | None:
-    """Notes what will be applied before it is: whoever is ended in between leaves nothing that nobody knows of."""
+    """Adds new objects to the inventory before they are applied, so that a crash in between loses none of them."""
     known = {entry.id for entry in previous}
     new = [entry for entry in map(inventory.entry_of, objects) if entry.id not in known]
-    kind = context.cluster.find_kind(live["apiVersion"], "Kustomization") if live is not None else None
-    if live is None or kind is None or not new:
+    if live is None or not new:
         return live
-    return context.cluster.patch_status(kind, live, {"inventory": status.build_inventory([*previous, *new])})
+    return object_status.write_status(context.cluster, live, {"inventory": status.build_inventory([*previous, *new])})
 
 
 def _find_hold_reason(context: ReconcileContext, build: ApplySet, prune_plan: Sequence[PruneResult], total: int) -> str:
-    """Why what would go waits; empty where it may."""
+    """Why the prune waits for approval; empty where it may proceed."""
     if context.approved_revision == context.revision:
         return ""
-    leaving = [one.entry for one in prune_plan if one.action == "delete"]
-    reason = prune_budget.find_excess(leaving, total, not build.objects, context.budget)
+    deleted = [planned.entry for planned in prune_plan if planned.action == "delete"]
+    reason = prune_budget.find_excess(deleted, total, not build.objects, context.budget)
     return f"{reason}; approve it with --approve {context.revision}" if reason else ""
 
 
 def find_refusal(verdict: Verdict, build: ApplySet) -> ReconcileOutcome | None:
-    """Why nothing of a Kustomization is applied: the gate refuses it, or could not judge; None where it may be."""
+    """Why nothing of a Kustomization is applied: a render error, or the gate; None where it may be."""
     if build.render_error:
-        return ReconcileOutcome(False, "BuildFailed", build.render_error)
+        return ReconcileOutcome.failed("BuildFailed", build.render_error)
     return gate_refusal.find_refusal(verdict, build.objects, [build.folder])
 
 
 def _build_outcome(
-    changes: Sequence[ObjectChange], prune_results: Sequence[PruneResult], hold_reason: str, revision: str
+    changes: Sequence[ObjectChange], pruned: Sequence[PruneResult], hold_reason: str, revision: str
 ) -> ReconcileOutcome:
-    failed = [f"{change}: {change.reason}" for change in changes if change.action == "failed"]
+    failed = [f"{change}: {change.reason}" for change in list_failed(changes)]
     if failed:
-        return ReconcileOutcome(False, "ReconciliationFailed", "; ".join(failed))
-    lost = [f"{one.entry}: {one.reason}" for one in prune_results if one.action == "failed"]
-    if lost:
-        return ReconcileOutcome(False, "PruneFailed", "; ".join(lost))
+        return ReconcileOutcome.failed("ReconciliationFailed", "; ".join(failed))
+    not_pruned = [f"{result.entry}: {result.reason}" for result in pruned if result.action == "failed"]
+    if not_pruned:
+        return ReconcileOutcome.failed("PruneFailed", "; ".join(not_pruned))
     if hold_reason:
-        return ReconcileOutcome(False, "PruneHeld", hold_reason)
-    return ReconcileOutcome(True, "ReconciliationSucceeded", f"Applied revision: {revision}")
-
-
-def _get_live(cluster: DynamicClient, build: ApplySet) -> Object | None:
-    """The Kustomization as it is in the cluster, which knows what was applied; None where it is not there."""
-    kind = cluster.find_newest_kind(GROUP, VERSIONS, "Kustomization")
-    return cluster.get(kind, *build.name) if kind else None
+        return ReconcileOutcome.failed("PruneHeld", hold_reason)
+    return ReconcileOutcome.ready("ReconciliationSucceeded", f"Applied revision: {revision}")

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatekeeper.apply.model import ApplySet
-from gatekeeper.cluster import secret_values
+from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.config import Config
 from gatekeeper.errors import GateError, ToolError
-from gatekeeper.flux import substitution
-from gatekeeper.flux.model import VERSIONS
+from gatekeeper.flux import dependencies, substitution
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.gate import pipeline
 from gatekeeper.host.cache import user_cache_dir
@@ -62,10 +61,10 @@ def list_sources(cluster: DynamicClient) -> list[TrackedSource]:
         ToolError: it knows no GitRepositories.
     """
     held = list(_list_objects(cluster, git_repository_spec.GROUP, git_repository_spec.VERSIONS, "GitRepository"))
-    kustomizations = list(_list_objects(cluster, GROUP, VERSIONS, "Kustomization"))
+    kustomizations = list(_list_objects(cluster, GROUP, dependencies.VERSIONS, dependencies.KIND))
     all_: list[TrackedSource] = []
     for value in held:
-        own = [one for one in kustomizations if _source_name_of(one) == _name_of(value)]
+        own = [one for one in kustomizations if dependencies.source_of(one) == _name_of(value)]
         try:
             all_.append(TrackedSource(value, git_repository_spec.parse_git_repository(value), own))
         except FieldError as error:
@@ -83,13 +82,6 @@ def _list_objects(cluster: DynamicClient, group: str, versions: Sequence[str], k
 def _name_of(value: Object) -> tuple[str, str]:
     metadata = value["metadata"]
     return metadata["namespace"], metadata["name"]
-
-
-def _source_name_of(kustomization: Object) -> tuple[str, str] | None:
-    ref = get_field(kustomization, ("spec", "sourceRef")) or {}
-    if ref.get("kind") != "GitRepository":
-        return None
-    return ref.get("namespace") or _name_of(kustomization)[0], str(ref.get("name"))
 
 
 def resolve_revision(cluster: DynamicClient, source: GitRepository) -> Revision:
@@ -184,7 +176,7 @@ def _build_transport(cluster: DynamicClient, source: GitRepository, files: Memor
 def _read_secret(cluster: DynamicClient, source: GitRepository, name: str) -> Mapping[str, SecretBytes]:
     if not name:
         return {}
-    held = secret_values.read_secret(cluster, source.namespace, name)
+    held = secrets.read_secret(cluster, source.namespace, name)
     if held is None:
         raise ToolError(f"the Secret {source.namespace}/{name} of the GitRepository is not there")
     return held
@@ -242,7 +234,7 @@ def _inline_values(
     for one in kustomizations:
         name = _name_of(one)
         try:
-            filled, secret[name] = substitution.inline_values(one, partial(secret_values.read_data, cluster, name[0]))
+            filled, secret[name] = substitution.inline_values(one, partial(secrets.read_data, cluster, name[0]))
         except GateError as error:
             filled, lost[name] = one, str(error)
         whole.append(filled)

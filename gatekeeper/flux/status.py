@@ -1,4 +1,4 @@
-"""What is told of a Kustomization in the cluster: its status, as `flux get` and kstatus read it.
+"""The status and events of a Kustomization, as `flux get` and kstatus read them.
 
 Source: kustomize-controller `api/v1/kustomization_types.go`, `docs/spec/v1/kustomizations.md`.
 """
@@ -12,28 +12,29 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.apply import inventory
+from gatekeeper.apply.changes import ObjectChange
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.apply.model import ReconcileOutcome
-from gatekeeper.apply.order import Object
-from gatekeeper.apply.server_side_apply import ObjectChange, PruneResult
-from gatekeeper.flux.ownership import GROUP
-from gatekeeper.kube import conditions as kube_conditions
-from gatekeeper.kube import events as kube_events
-from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, Condition
+from gatekeeper.apply.prune import PruneResult
+from gatekeeper.flux import dependencies
+from gatekeeper.kube import conditions
+from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, Condition, build_condition
 from gatekeeper.kube.events import Event
+from gatekeeper.kube.objects import Object
 from gatekeeper.model import format_path, get_field
 
-# Whoever writes another moment there asks for a round.
+# A new value of this annotation requests a reconcile.
 RECONCILE_REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
+# The longest history of a status, and the fields of one object that an event names.
 MAX_HISTORY, MAX_FIELDS = 5, 10
 
 
 class ReconcileAttempt(NamedTuple):
-    """When something came of a Kustomization, of which revision, and whether all that was waited for is there.
+    """One reconcile of a Kustomization.
 
     Attributes:
         started_at, finished_at: seconds since 1970.
-        is_healthy: None where nothing was waited for.
+        is_healthy: whether the objects became healthy; None where the reconcile did not wait for that.
     """
 
     revision: str
@@ -45,136 +46,132 @@ class ReconcileAttempt(NamedTuple):
 def build_status(
     kustomization: Object, outcome: ReconcileOutcome, entries: Sequence[InventoryEntry], attempt: ReconcileAttempt
 ) -> dict[str, Any]:
-    """The status.
+    """The status after a reconcile.
 
     Args:
-        entries: what is now applied.
+        entries: the inventory after it.
     """
-    ready = _build_condition(
-        kustomization, "Ready", outcome.is_ready, outcome.reason, outcome.message, attempt.finished_at
-    )
-    conditions = [ready]
-    if attempt.is_healthy is not None:
-        reason, text = ("Succeeded", "all is there") if attempt.is_healthy else ("Failed", outcome.message)
-        conditions.append(
-            _build_condition(kustomization, "Healthy", attempt.is_healthy, reason, text, attempt.finished_at)
-        )
-    found = {
-        "conditions": conditions,
+    now = attempt.finished_at
+    status = {
+        "conditions": [_build_ready_condition(kustomization, outcome, now)],
         "lastAttemptedRevision": attempt.revision,
         "observedGeneration": get_field(kustomization, ("metadata", "generation")),
         "inventory": build_inventory(entries),
         "history": _build_history(kustomization, outcome, entries, attempt),
     }
+    if attempt.is_healthy is not None:
+        reason, message = ("Succeeded", "all objects are ready") if attempt.is_healthy else ("Failed", outcome.message)
+        health = "True" if attempt.is_healthy else "False"
+        status["conditions"].append(build_condition(Condition("Healthy", health, reason, message), kustomization, now))
     if outcome.is_ready:
-        found["lastAppliedRevision"] = attempt.revision
-    asked = get_field(kustomization, ("metadata", "annotations", RECONCILE_REQUESTED_AT))
-    if asked:
-        found["lastHandledReconcileAt"] = asked
-    return found
+        status["lastAppliedRevision"] = attempt.revision
+    requested_at = get_field(kustomization, ("metadata", "annotations", RECONCILE_REQUESTED_AT))
+    if requested_at:
+        status["lastHandledReconcileAt"] = requested_at
+    return status
 
 
 def build_refusal_status(kustomization: Object, outcome: ReconcileOutcome, revision: str, now: float) -> dict[str, Any]:
-    """The status of what was not even tried."""
-    ready = _build_condition(kustomization, "Ready", False, outcome.reason, outcome.message, now)
-    found = {"conditions": [ready], "observedGeneration": get_field(kustomization, ("metadata", "generation"))}
-    return {**found, "lastAttemptedRevision": revision} if revision else found
+    """The status of a Kustomization that was not even tried; its inventory stays as it is.
+
+    Args:
+        revision: the revision that is refused; empty where none is known.
+    """
+    ready = _build_ready_condition(kustomization, outcome, now)
+    status = {"conditions": [ready], "observedGeneration": get_field(kustomization, ("metadata", "generation"))}
+    return {**status, "lastAttemptedRevision": revision} if revision else status
 
 
 def build_progress_status(
-    kustomization: Object, entries: Sequence[InventoryEntry], revision: str, checks: Sequence[object], now: float
+    kustomization: Object, entries: Sequence[InventoryEntry], revision: str, check_count: int, now: float
 ) -> dict[str, Any]:
-    """The status while it is waited for what was applied."""
-    message = f"Running health checks for revision {revision}: {len(checks)} objects"
-    generation = get_field(kustomization, ("metadata", "generation"))
-    conditions = [
-        {
-            "type": name,
-            "status": status,
-            "reason": "Progressing",
-            "message": message,
-            "observedGeneration": generation,
-            "lastTransitionTime": kube_conditions.format_time(now),
-        }
-        for name, status in (("Reconciling", "True"), ("Ready", "Unknown"))
-    ]
-    return {"conditions": conditions, "inventory": build_inventory(entries), "lastAttemptedRevision": revision}
+    """The status during the wait for the health of some objects."""
+    message = f"Running health checks for revision {revision}: {check_count} objects"
+    return {
+        "conditions": [
+            build_condition(Condition(condition_type, status, "Progressing", message), kustomization, now)
+            for condition_type, status in (("Reconciling", "True"), ("Ready", "Unknown"))
+        ],
+        "inventory": build_inventory(entries),
+        "lastAttemptedRevision": revision,
+    }
 
 
-def _build_condition(
-    value: Object, condition_type: str, is_true: bool, reason: str, message: str, now: float
-) -> dict[str, Any]:
-    condition = Condition(condition_type, "True" if is_true else "False", reason, message)
-    return kube_conditions.build_condition(condition, value, now)
+def _build_ready_condition(kustomization: Object, outcome: ReconcileOutcome, now: float) -> dict[str, Any]:
+    status = "True" if outcome.is_ready else "False"
+    return build_condition(Condition("Ready", status, outcome.reason, outcome.message), kustomization, now)
 
 
 def _build_history(
     kustomization: Object, outcome: ReconcileOutcome, entries: Sequence[InventoryEntry], attempt: ReconcileAttempt
 ) -> list[dict[str, Any]]:
-    """What came of it lately, the newest first: one entry for what was applied and what came of that.
+    """The latest reconciles, the newest first; equal ones are counted in one entry.
 
     Source: fluxcd/pkg `apis/meta/history.go`.
     """
-    listed = orjson.dumps([[one.id, one.version] for one in entries])
+    listed = orjson.dumps([[entry.id, entry.version] for entry in entries])
     digest = f"sha256:{hashlib.sha256(attempt.revision.encode() + listed).hexdigest()}"
-    before = get_field(kustomization, ("status", "history"))
-    before = before if isinstance(before, list) else []
-    when = kube_conditions.format_time(attempt.finished_at)
-    same = [one for one in before if (one.get("digest"), one.get("lastReconciledStatus")) == (digest, outcome.reason)]
-    entry = {
+    recorded = get_field(kustomization, ("status", "history"))
+    history: list[dict[str, Any]] = recorded if isinstance(recorded, list) else []
+    same = [
+        snapshot
+        for snapshot in history
+        if (snapshot.get("digest"), snapshot.get("lastReconciledStatus")) == (digest, outcome.reason)
+    ]
+    now = conditions.format_time(attempt.finished_at)
+    latest = {
         "digest": digest,
-        "firstReconciled": same[0].get("firstReconciled", when) if same else when,
-        "lastReconciled": when,
+        "firstReconciled": same[0].get("firstReconciled", now) if same else now,
+        "lastReconciled": now,
         "lastReconciledDuration": f"{max(0.0, attempt.finished_at - attempt.started_at):.3f}s",
         "lastReconciledStatus": outcome.reason,
         "totalReconciliations": int(same[0].get("totalReconciliations") or 0) + 1 if same else 1,
         "metadata": {"revision": attempt.revision},
     }
-    return [entry, *(one for one in before if one not in same)][:MAX_HISTORY]
+    return [latest, *(snapshot for snapshot in history if snapshot not in same)][:MAX_HISTORY]
 
 
-def build_events(
-    kustomization: Object, outcome: ReconcileOutcome, revision: str, changes: Sequence[ObjectChange], now: float
-) -> list[dict[str, Any]]:
-    """Events, as Flux's notifications read them: what came of it where that is another than before, and drift."""
-    told = []
+def list_events(
+    kustomization: Object, outcome: ReconcileOutcome, revision: str, changes: Sequence[ObjectChange]
+) -> list[Event]:
+    """The events after a reconcile: the outcome where it is new, and corrected drift."""
+    events = []
     message = outcome.message[:MAX_MESSAGE_LENGTH]
-    ready = kube_conditions.find_ready_condition(kustomization)
+    ready = conditions.find_ready_condition(kustomization)
     if (ready.get("reason"), ready.get("message")) != (outcome.reason, message):
-        told.append(Event("Normal" if outcome.is_ready else "Warning", outcome.reason, message))
-    if get_field(kustomization, ("status", "lastAppliedRevision")) == revision:
-        # Nothing is new in Git: somebody has changed the cluster.
+        events.append(Event("Normal" if outcome.is_ready else "Warning", outcome.reason, message))
+    if dependencies.get_last_applied(kustomization) == revision:
+        # Git is unchanged, so the changes are drift of the cluster.
         lines = describe_drift(changes)
         if lines:
-            told.append(Event("Warning", "DriftCorrected", "; ".join(lines)))
-    marks = {f"{GROUP}/revision": revision}
-    return [kube_events.build_event(one, kustomization, now, marks) for one in told]
+            events.append(Event("Warning", "DriftCorrected", "; ".join(lines)))
+    return events
 
 
 def describe_drift(changes: Sequence[ObjectChange]) -> list[str]:
-    """What somebody has changed: which fields, and who it was."""
+    """A line for each object that another client changed or deleted: which fields, and the field manager."""
     return [
         f"{change} was changed{f' by {change.changed_by}' if change.changed_by else ''}: "
         f"{', '.join(format_path(field) for field in change.fields[:MAX_FIELDS])}"
         for change in changes
         if change.action == "configure" and change.fields
-    ] + [f"{change} was gone" for change in changes if change.action == "create"]
+    ] + [f"{change} was deleted" for change in changes if change.action == "create"]
 
 
 def build_inventory(entries: Sequence[InventoryEntry]) -> dict[str, Any]:
-    """An inventory, for a status."""
-    return {"entries": [{"id": one.id, "v": one.version} for one in entries]}
+    """The inventory of a status."""
+    return {"entries": [{"id": entry.id, "v": entry.version} for entry in entries]}
 
 
 def merge_inventory(
     previous: Sequence[InventoryEntry], changes: Sequence[ObjectChange], pruned: Sequence[PruneResult] | None
 ) -> list[InventoryEntry]:
-    """What is applied after a run: nothing that may still be there is ever forgotten.
+    """The inventory after a reconcile: every object that may still exist stays in it.
 
     Args:
-        pruned: what became of what is applied no more; None where nothing was taken away.
+        pruned: the results of the prune; None where nothing was pruned.
     """
-    now = [inventory.entry_of(change.value) for change in changes]
-    ids = {entry.id for entry in now}
-    left = [one.entry for one in pruned if one.action == "failed"] if pruned is not None else list(previous)
-    return [*now, *(entry for entry in left if entry.id not in ids)]
+    applied = [inventory.entry_of(change.value) for change in changes]
+    ids = {entry.id for entry in applied}
+    remaining = [result.entry for result in pruned if result.action == "failed"] if pruned is not None else previous
+    return [*applied, *(entry for entry in remaining if entry.id not in ids)]

@@ -1,4 +1,4 @@
-"""What is told of a Kustomization in the cluster: written into its status, and as events."""
+"""Writes the status and the events of a Kustomization into the cluster."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from collections.abc import Sequence
 
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.apply.model import ReconcileContext, ReconcileOutcome, ReconcileResult
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster import object_status
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
-from gatekeeper.flux import status as flux_status
-from gatekeeper.flux import substitution
-from gatekeeper.flux.model import PendingReconcile
+from gatekeeper.flux import dependencies, status, substitution
+from gatekeeper.flux.model import Waiting
 from gatekeeper.flux.ownership import GROUP
-from gatekeeper.kube import events as kube_events
+from gatekeeper.flux.status import ReconcileAttempt
 from gatekeeper.kube.events import Event
+from gatekeeper.kube.objects import Object, name_of
 
 
-def write_progress(context: ReconcileContext, pending: PendingReconcile) -> None:
-    """Says in the cluster that a Kustomization is waited for."""
-    if pending.live is None:
+def write_progress(context: ReconcileContext, waiting: Waiting) -> None:
+    """Writes that a Kustomization waits for the health of its objects.
+
+    Raises:
+        ToolError: the cluster refuses, or does not answer.
+    """
+    if waiting.live is None:
         return
-    status = flux_status.build_progress_status(
-        pending.live, pending.entries, context.revision, pending.checks, time.time()
+    progress = status.build_progress_status(
+        waiting.live, waiting.entries, context.revision, len(waiting.checks), time.time()
     )
-    kind = context.cluster.find_kind(pending.live["apiVersion"], "Kustomization")
-    if kind is not None:
-        context.cluster.patch_status(kind, pending.live, status)
+    object_status.write_status(context.cluster, waiting.live, progress)
 
 
 def write_result(
@@ -37,60 +40,67 @@ def write_result(
     started_at: float,
     is_healthy: bool | None = None,
 ) -> ReconcileResult:
-    """Writes the status of a Kustomization that is in the cluster; what was applied is noted whatever came of it."""
-    if result.build.secret_values:
-        result = _mask_secrets(result)
+    """Writes the result of a reconcile; returns it with masked secrets, or with the error of writing it.
+
+    Nothing is written in a dry run, or where the Kustomization is not in the cluster.
+
+    Args:
+        live: the Kustomization as it was read.
+        entries: the inventory now, which is written with any outcome.
+        started_at: seconds since 1970.
+        is_healthy: see `ReconcileAttempt`.
+    """
+    result = mask_result(result)
     if live is None or not context.should_write:
         return result
-    cluster, now = context.cluster, time.time()
-    kind, events = cluster.find_kind(live["apiVersion"], "Kustomization"), cluster.find_kind("v1", "Event")
-    moment = flux_status.ReconcileAttempt(context.revision, started_at, now, is_healthy)
-    status = flux_status.build_status(live, result.outcome, entries, moment)
-    told = flux_status.build_events(live, result.outcome, context.revision, result.changes, now)
+    now = time.time()
+    attempt = ReconcileAttempt(context.revision, started_at, now, is_healthy)
     try:
         context.record_step("done", result)
-        if kind is not None:
-            cluster.patch_status(kind, live, status)
-        if events is not None:
-            for event in told:
-                cluster.create(events, event)
+        object_status.write_status(context.cluster, live, status.build_status(live, result.outcome, entries, attempt))
+        events = status.list_events(live, result.outcome, context.revision, result.changes)
+        object_status.create_events(context.cluster, live, events, now, _annotate_revision(context.revision))
     except ToolError as error:
-        return result._replace(outcome=ReconcileOutcome(False, "StatusFailed", str(error)))
+        return result._replace(outcome=ReconcileOutcome.failed("StatusFailed", str(error)))
     return result
 
 
 def write_refusal(cluster: DynamicClient, value: Object, outcome: ReconcileOutcome, revision: str) -> None:
-    """Says in the cluster why a Kustomization is not applied; what it has applied stays noted.
+    """Writes why a Kustomization is not applied; its inventory stays as it is.
 
     Raises:
-        ToolError: the cluster does not take it.
+        ToolError: the cluster refuses, or does not answer.
     """
-    kind, events = cluster.find_kind(value["apiVersion"], "Kustomization"), cluster.find_kind("v1", "Event")
-    live = cluster.get(kind, value["metadata"]["namespace"], value["metadata"]["name"]) if kind else None
-    if kind is None or live is None:
+    live = dependencies.get_kustomization(cluster, name_of(value))
+    if live is None:
         return
     now = time.time()
-    cluster.patch_status(kind, live, flux_status.build_refusal_status(live, outcome, revision, now))
-    for event in flux_status.build_events(live, outcome, revision, (), now) if events else ():
-        assert events is not None
-        cluster.create(events, event)
+    object_status.write_status(cluster, live, status.build_refusal_status(live, outcome, revision, now))
+    events = status.list_events(live, outcome, revision, ())
+    object_status.create_events(cluster, live, events, now, _annotate_revision(revision))
 
 
 def report_drift(cluster: DynamicClient, value: Object, message: str, revision: str) -> None:
-    """Says in the cluster what somebody has changed, where that is not put right.
+    """Creates an event about drift that is reported and not corrected.
 
     Raises:
-        ToolError: the cluster does not take it.
+        ToolError: the cluster refuses, or does not answer.
     """
-    events = cluster.find_kind("v1", "Event")
-    if events is not None:
-        told_ = Event("Warning", "DriftDetected", message)
-        cluster.create(events, kube_events.build_event(told_, value, time.time(), {f"{GROUP}/revision": revision}))
+    event = Event("Warning", "DriftDetected", message)
+    object_status.create_events(cluster, value, [event], time.time(), _annotate_revision(revision))
 
 
-def _mask_secrets(result: ReconcileResult) -> ReconcileResult:
-    """What is told, without what came out of Secrets; the cluster repeats values that it does not take."""
-    hide = result.build.secret_values
-    outcome = result.outcome._replace(message=substitution.mask_secrets(result.outcome.message, hide))
-    changes = [one._replace(reason=substitution.mask_secrets(one.reason, hide)) for one in result.changes]
+def _annotate_revision(revision: str) -> dict[str, str]:
+    return {f"{GROUP}/revision": revision}
+
+
+def mask_result(result: ReconcileResult) -> ReconcileResult:
+    """The result with masked secret values: the API server repeats values that it rejects."""
+    secret_values = result.build.secret_values
+    if not secret_values:
+        return result
+    outcome = result.outcome._replace(message=substitution.mask_secrets(result.outcome.message, secret_values))
+    changes = [
+        change._replace(reason=substitution.mask_secrets(change.reason, secret_values)) for change in result.changes
+    ]
     return result._replace(outcome=outcome, changes=changes)

@@ -1,7 +1,8 @@
-"""The values for `${VAR}` that a Kustomization takes from ConfigMaps and Secrets of its namespace.
+"""The values that a Kustomization takes from ConfigMaps and Secrets of its namespace for `${VAR}`.
 
+Later sources override earlier ones, and `substitute` of the Kustomization overrides all of them.
 Source: kustomize-controller `docs/spec/v1/kustomizations.md` (post build variable substitution), fluxcd/pkg
-`kustomize/kustomize_varsub.go`: later ones win, and what stands in the Kustomization itself wins over all.
+`kustomize/kustomize_varsub.go`.
 """
 
 from __future__ import annotations
@@ -9,50 +10,56 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 
-from gatekeeper.apply.order import Object
 from gatekeeper.errors import SpecError
+from gatekeeper.kube.objects import Object
 from gatekeeper.model import get_field
 from gatekeeper.secret_value import SecretBytes
 
-# What is shorter stands in too many texts to be hidden in them.
+# Shorter values occur in too many texts to be masked in them.
 MIN_MASKED_LENGTH = 4
-# The data of an object of a namespace, given its kind and name; None where it is not there.
+# The data of an object in the namespace, given its kind and name; None where it does not exist.
 ValueLookup = Callable[[str, str], Mapping[str, SecretBytes] | None]
 
 
 def inline_values(kustomization: Object, lookup: ValueLookup) -> tuple[Object, tuple[SecretBytes, ...]]:
-    """A Kustomization with all values in itself, and those of them that are secret.
+    """The Kustomization with all values in `substitute`, and those of them that came from Secrets.
 
     Raises:
-        SpecError: a ConfigMap or Secret is not there, and is not optional.
+        SpecError: a ConfigMap or Secret does not exist and is not optional.
     """
-    listed = get_field(kustomization, ("spec", "postBuild", "substituteFrom"))
-    if not isinstance(listed, list):
+    sources = get_field(kustomization, ("spec", "postBuild", "substituteFrom"))
+    if not isinstance(sources, list):
         return kustomization, ()
     values: dict[str, str] = {}
-    secret: list[SecretBytes] = []
-    for one in listed:
-        kind, name = str(one.get("kind")), str(one.get("name"))
+    secret_values: list[SecretBytes] = []
+    for source in sources:
+        kind, name = str(source.get("kind")), str(source.get("name"))
         if kind not in ("ConfigMap", "Secret"):
-            raise SpecError(f"`spec.postBuild.substituteFrom` names a {kind}: it can be a ConfigMap or a Secret")
-        found = lookup(kind, name)
-        if found is None:
-            if one.get("optional"):
+            raise SpecError(f"`spec.postBuild.substituteFrom` names a {kind}: only ConfigMap and Secret are possible")
+        data = lookup(kind, name)
+        if data is None:
+            if source.get("optional"):
                 continue
-            raise SpecError(f"`spec.postBuild.substituteFrom` names the {kind} {name}, which is not there")
-        secret += found.values() if kind == "Secret" else ()
-        values |= {key: held.reveal().decode("utf-8", "replace").replace("\n", "") for key, held in found.items()}
-    whole = deepcopy(kustomization)
-    post = whole["spec"]["postBuild"]
-    del post["substituteFrom"]
-    post["substitute"] = {**values, **(post.get("substitute") or {})}
-    return whole, tuple(secret)
+            raise SpecError(
+                f"`spec.postBuild.substituteFrom`: {kind} {name} not found: create it, or set `optional: true`"
+            )
+        secret_values += data.values() if kind == "Secret" else ()
+        values |= {key: _format_value(value) for key, value in data.items()}
+    inlined = deepcopy(kustomization)
+    post_build = inlined["spec"]["postBuild"]
+    del post_build["substituteFrom"]
+    post_build["substitute"] = {**values, **(post_build.get("substitute") or {})}
+    return inlined, tuple(secret_values)
 
 
-def mask_secrets(text: str, secrets: Iterable[SecretBytes]) -> str:
-    """A text in which secret values that may have come into it are covered."""
-    for one in secrets:
-        plain = one.reveal().decode("utf-8", "replace").replace("\n", "")
+def mask_secrets(text: str, secret_values: Iterable[SecretBytes]) -> str:
+    """The text, with `…` in place of each secret value in it."""
+    for value in secret_values:
+        plain = _format_value(value)
         if len(plain) >= MIN_MASKED_LENGTH:
             text = text.replace(plain, "…")
     return text
+
+
+def _format_value(value: SecretBytes) -> str:
+    return value.reveal().decode("utf-8", "replace").replace("\n", "")

@@ -97,7 +97,7 @@ def test_words_on_objects_count_in_labels_and_annotations_in_any_case() -> None:
         assert ownership.is_skipped(value, None) and ownership.is_skipped(one("A"), value)
         owner = {"metadata": {"name": "apps", "namespace": "flux-system"}}
         [mine] = ownership.add_owner_labels([value], owner)
-        assert "says" in ownership.find_keep_reason(owner, mine) and "labels" in ownership.find_keep_reason(
+        assert "disables pruning" in ownership.find_keep_reason(owner, mine) and "labels" in ownership.find_keep_reason(
             owner, value
         )
         assert not ownership.find_keep_reason(owner, ownership.add_owner_labels([one("ConfigMap")], owner)[0])
@@ -129,9 +129,9 @@ def entries(count: int, kind: str = "ConfigMap") -> list[InventoryEntry]:
         (entries(3), 100, False, ""),
         (entries(11), 100, False, "more than 10 at once"),
         (entries(3), 5, False, "3 of 5 objects would be deleted, more than 50%"),
-        (entries(1), 1, True, "nothing is left of 1 objects"),
+        (entries(1), 1, True, "all 1 objects would be deleted"),
         (entries(1, "Namespace"), 100, False, "Namespace a/x0 would be deleted"),
-        (entries(1, "PersistentVolumeClaim"), 100, False, "cannot be made again"),
+        (entries(1, "PersistentVolumeClaim"), 100, False, "its data or dependents"),
     ],
 )
 def test_more_than_the_budget_waits(gone: list[InventoryEntry], before: int, is_empty: bool, words: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gatekeeper.apply import server_side_apply
-from gatekeeper.apply.server_side_apply import ApplyOptions, ChangeCause
+from gatekeeper.apply.changes import ApplyOptions, ChangeCause
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from tests.servers import cluster as servers
@@ -18,12 +18,10 @@ from tests.servers import cluster as servers
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamicClient]:
     with (
         servers.running(tmp_path_factory.mktemp("cluster")) as found,
-        client.open_client(found.kubeconfig) as connection,
+        client.connect(found.kubeconfig) as dynamic,
     ):
         found.make("/api/v1/namespaces", {"metadata": {"name": "prod"}})
-        dynamic = DynamicClient(connection)
         yield dynamic
-        dynamic.close()
 
 
 def config_map(name: str, namespace: str = "prod", value: str = "1") -> dict[str, Any]:

@@ -9,7 +9,6 @@ import pytest
 
 from gatekeeper.argocd import application_spec, permissions
 from gatekeeper.cluster import client
-from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import DeniedError, SealError, SpecError
 
 APPLICATION: dict[str, Any] = {
@@ -36,10 +35,7 @@ def test_missing_or_narrow_project_denies_the_application(value: dict[str, Any] 
         "users: [{name: a, user: {}}]\ncontexts: [{name: a, context: {cluster: a, user: a}}]\n"
     )
     application = application_spec.parse_application(APPLICATION)
-    with client.open_client(kubeconfig) as connection:
-        cluster = DynamicClient(connection)
-        with pytest.raises(DeniedError) as caught:
-            permissions.resolve_permissions(cluster, "argocd", application, value)
-        cluster.close()
+    with client.connect(kubeconfig) as cluster, pytest.raises(DeniedError) as caught:
+        permissions.resolve_permissions(cluster, "argocd", application, value)
     assert isinstance(caught.value, SpecError) and not isinstance(caught.value, SealError)
     assert caught.value.exit_code == 1

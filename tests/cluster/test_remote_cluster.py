@@ -52,7 +52,7 @@ def test_one_controller_applies_to_another_cluster_with_the_rights_that_count_th
         ).decode()
         cluster.make(REPOSITORIES, place.source)
         cluster.make(KUSTOMIZATIONS, flux(kubeConfig={"secretRef": {"name": "far"}}, retryInterval="1s", wait=True))
-        until(lambda: "the Secret flux-system/far with the kubeconfig is not there" in place.ready()[2], running)
+        until(lambda: "kubeconfig Secret flux-system/far not found: create it" in place.ready()[2], running)
         cluster.make(SECRETS, {"metadata": {"name": "far"}, "stringData": {"value": yaml.safe_dump(value)}})
         until(lambda: place.ready()[0] == "True", running)
         assert far.ask("GET", f"{MAPS}/x")[1]["data"] == {"a": "1"} and place.data("x") is None
@@ -109,7 +109,7 @@ def test_expressions_say_when_an_object_and_a_dependency_are_as_they_shall_be(cl
         for path, value in ((REPOSITORIES, place.source), (KUSTOMIZATIONS, first), (KUSTOMIZATIONS, second)):
             cluster.make(path, value)
         until(lambda: place.ready("base")[:2] == ("Unknown", "Progressing"), running)
-        until(lambda: "`readyExpr` came to" in place.ready()[2], running)
+        until(lambda: "`readyExpr` evaluates to" in place.ready()[2], running)
         cluster.ask("PATCH", f"{MAPS}/b", {"metadata": {"annotations": {"done": "yes"}}})
         until(lambda: place.ready("base")[0] == "True", running)
         assert place.data("x") is None

@@ -43,8 +43,8 @@ def test_a_rule_is_about_what_fits_its_target(target: dict[str, str] | None, fit
     ("held", "words"),
     [
         ({"paths": "/a"}, "must be a list of texts"),
-        ({"paths": [], "target": {"name": "("}}, "no regular expression"),
-        ({"paths": [], "target": {"labelSelector": "a in (b)"}}, "with commas between them"),
+        ({"paths": [], "target": {"name": "("}}, "not a regular expression"),
+        ({"paths": [], "target": {"labelSelector": "a in (b)"}}, "separated by commas"),
         ({"paths": [], "target": {"uid": "x"}}, "is not supported"),
         ({"jq": "x"}, "is not supported"),
     ],

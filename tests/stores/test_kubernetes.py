@@ -80,7 +80,7 @@ def _bind(cluster: Cluster, path: str, kind: str, name: str, subject: dict[str, 
 
 @pytest.fixture
 def held(cluster: Cluster) -> Iterator[ClusterCredentials]:
-    with door.open_client(cluster.kubeconfig) as client:
+    with door.connect(cluster.kubeconfig) as client:
         yield ClusterCredentials(client, "vault", False)
 
 
@@ -135,7 +135,7 @@ def test_secrets_are_found_by_name_and_label(opened: Opens) -> None:
 
 
 def test_a_secret_store_has_only_what_is_in_its_own_namespace(cluster: Cluster) -> None:
-    with door.open_client(cluster.kubeconfig) as client:
+    with door.connect(cluster.kubeconfig) as client:
         bound, free = ClusterCredentials(client, "prod", True), ClusterCredentials(client, "", False)
         assert (
             bound.read_secret("prod", "web", "token") == free.read_secret("prod", "web", "token") == SecretBytes(b"t")

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from gatekeeper.apply import server_side_apply
+from gatekeeper.apply.changes import ApplyOptions, ApplyPolicy, ChangeCause, ObjectChange
 from gatekeeper.apply.inventory import InventoryEntry, entry_of
-from gatekeeper.apply.server_side_apply import ApplyOptions, ChangeCause, ObjectChange
 from gatekeeper.argocd import app_project, resource_tracking
 from gatekeeper.argocd.destination import DestinationCluster
 from gatekeeper.argocd.health import builtin, resource_health
@@ -83,7 +83,7 @@ def _require_permission(value: Object, target: DestinationCluster, project: Obje
 
 def build_apply_policy(
     build: ApplicationBuild, application_options: SyncOptions, is_forced: bool = False
-) -> server_side_apply.ApplyPolicy:
+) -> ApplyPolicy:
     """How each object is applied."""
     ignored = build.application.ignore_differences
 
@@ -105,7 +105,7 @@ def compare_objects(
     target: DestinationCluster,
     desired: Sequence[Object],
     previous: Iterable[InventoryEntry],
-    apply_policy: server_side_apply.ApplyPolicy,
+    apply_policy: ApplyPolicy,
     tracking_settings: TrackingSettings,
     instance_name: str,
 ) -> list[ComparedObject]:

@@ -11,9 +11,10 @@ from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
-from gatekeeper.apply import server_side_apply
+from gatekeeper.apply import prune, server_side_apply
+from gatekeeper.apply.changes import FIELD_MANAGER, MISSING_DEPENDENCY, ApplyPolicy, ChangeCause, ObjectChange
 from gatekeeper.apply.inventory import InventoryEntry, entry_of
-from gatekeeper.apply.server_side_apply import MISSING_DEPENDENCY, ChangeCause, ObjectChange, PruneResult
+from gatekeeper.apply.prune import PruneResult
 from gatekeeper.argocd import resource_tracking
 from gatekeeper.argocd.destination import DestinationCluster
 from gatekeeper.argocd.health import resource_health
@@ -46,7 +47,7 @@ class SyncPlan(NamedTuple):
 
     target: DestinationCluster
     tasks: Sequence[SyncTask]
-    apply_policy: server_side_apply.ApplyPolicy
+    apply_policy: ApplyPolicy
     options: SyncOptions
     is_prune_confirmed: bool
     tracking: TrackingSettings
@@ -211,10 +212,10 @@ def _run_wave(plan: SyncPlan, group: Sequence[SyncTask]) -> list[ResourceResult]
 
 def _prune_tasks(plan: SyncPlan, prune_tasks: Sequence[SyncTask]) -> list[ResourceResult]:
     keep = partial(_find_keep_reason, plan)
-    gone = server_side_apply.plan_prune(plan.target.cluster, [task.entry for task in prune_tasks], keep)
+    gone = prune.plan_prune(plan.target.cluster, [task.entry for task in prune_tasks], keep)
     if any(one.action == "delete" for one in gone):
         plan.record_changes((), gone)
-    taken = server_side_apply.prune_objects(plan.target.cluster, gone, keep, plan.options.propagation)
+    taken = prune.prune_objects(plan.target.cluster, gone, keep, plan.options.propagation)
     found = []
     for one in taken:
         if one.action == "failed":
@@ -248,7 +249,7 @@ def _start_hook(plan: SyncPlan, task: SyncTask) -> ResourceResult:
         if kind is None:
             return made._replace(hook_phase="Failed", message=f"the kind {value['kind']} is not there")
         plan.record_changes([ObjectChange(value, "create", f"the hook {task.hook_type}")], ())
-        plan.target.cluster.apply(kind, value, server_side_apply.FIELD_MANAGER, False)
+        plan.target.cluster.apply(kind, value, FIELD_MANAGER, False)
     except ToolError as error:
         return made._replace(hook_phase="Failed", message=str(error))
     return made

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gatekeeper.cluster.dynamic_client import CONFLICT, ApiStatusError, DynamicClient, Kind
-from gatekeeper.cluster.secret_values import SECRETS, read_secret
+from gatekeeper.cluster.secrets import SECRETS, read_secret
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.secret_value import SecretBytes
 

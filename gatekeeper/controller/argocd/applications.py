@@ -13,7 +13,6 @@ from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.model import ComparedObject
 from gatekeeper.argocd.sync import comparison, sync_options
 from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.cluster.reflector import NamespacedName
 from gatekeeper.controller.argocd import delete_hooks, finalizer, operation_runner, status_writer, sync_plan
 from gatekeeper.controller.argocd.context import ApplicationContext, ArgoEnvironment
 from gatekeeper.controller.argocd.source_cache import (
@@ -27,6 +26,7 @@ from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.kube.labels import read_labels
+from gatekeeper.kube.objects import NamespacedName, name_of
 from gatekeeper.model import get_field
 
 SKIP_RECONCILE = "argocd.argoproj.io/skip-reconcile"
@@ -158,7 +158,7 @@ class ApplicationReconciler:
         """
         cluster, home = self._environment.cluster, self._environment.argocd_namespace
         let = permissions.resolve_permissions(
-            cluster, home, application, self._get_project((home, application.project))
+            cluster, home, application, self._get_project(NamespacedName(home, application.project))
         )
         asked = built.unpack(value, application)
         if asked.render_error:
@@ -263,7 +263,7 @@ class ApplicationReconciler:
 
     def _report_failure(self, value: Object, conditions: dict[str, str]) -> float | None:
         """Says why an Application is not compared, if that is not said already."""
-        moment, name = time.time(), (value["metadata"]["namespace"], value["metadata"]["name"])
+        moment, name = time.time(), name_of(value)
         now: dict[str, Any] = status.build_unknown_status(value)
         now["conditions"] = status.build_conditions(value, conditions, moment)
         state = get_field(value, ("status", "operationState")) or {}

@@ -14,8 +14,8 @@ from gatekeeper.argocd.resource_tracking import TrackingSettings
 from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.argocd.sync.sync_windows import SyncWindow
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.cluster.reflector import NamespacedName
 from gatekeeper.controller.runtime.metrics import Metrics
+from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import Verdict
 
 

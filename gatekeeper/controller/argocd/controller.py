@@ -16,7 +16,7 @@ from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.health import lua_client
 from gatekeeper.argocd.source_spec import is_same_repository
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.cluster.reflector import NamespacedName, Reflector
+from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.controller.argocd import git_webhook
 from gatekeeper.controller.argocd.applications import ApplicationReconciler
 from gatekeeper.controller.argocd.context import ArgoEnvironment
@@ -30,6 +30,7 @@ from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import source
 from gatekeeper.kube.decoder import FieldError
+from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import get_field
 from gatekeeper.repositories.provenance import CommitProvenance
 
@@ -203,7 +204,7 @@ class ArgoController:
         return found
 
     def _list_signers(self, project: str) -> tuple[str, ...]:
-        held = self._project_reflector.get((self._argocd_namespace, project))
+        held = self._project_reflector.get(NamespacedName(self._argocd_namespace, project))
         return app_project.list_signing_keys(held) if held is not None else ()
 
     def _on_application_change(self, name: NamespacedName, old: Object | None, new: Object | None) -> None:
@@ -258,7 +259,7 @@ def _parse_source_key(value: Object) -> SourceSetKey | None:
 def _parse_application_name(instance_name: str, argocd_namespace: str) -> NamespacedName:
     """The Application that a mark names: that of another namespace begins with it."""
     namespace, sign, name = instance_name.partition("_")
-    return (namespace, name) if sign else (argocd_namespace, instance_name)
+    return NamespacedName(namespace, name) if sign else NamespacedName(argocd_namespace, instance_name)
 
 
 def _strip_application(value: Object) -> Object:

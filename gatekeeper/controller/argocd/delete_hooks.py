@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
 
-from gatekeeper.apply import server_side_apply
+from gatekeeper.apply.changes import FIELD_MANAGER, ObjectChange
 from gatekeeper.apply.inventory import entry_of
 from gatekeeper.apply.model import AuditEvent, ReconcileOutcome
-from gatekeeper.apply.server_side_apply import ObjectChange
 from gatekeeper.argocd.health import resource_health
 from gatekeeper.argocd.sync import comparison, sync_engine, sync_tasks
 from gatekeeper.cluster.dynamic_client import Object
@@ -85,7 +84,7 @@ def _advance_hook(context: ApplicationContext, value: Object, hook_type: str) ->
         outcome = ReconcileOutcome(False, "Pruning", f"the Application {context.application.name} is deleted")
         done = sync_plan.build_result(context, outcome, [ObjectChange(value, "create", f"the hook {hook_type}")], ())
         context.environment.record(AuditEvent("apply", done, sync_plan.format_revision(context), context.verdict))
-        cluster.apply(kind, value, server_side_apply.FIELD_MANAGER, False)
+        cluster.apply(kind, value, FIELD_MANAGER, False)
         return True
     found = resource_health.compute_health(live, context.tracking.health_scripts)
     if found is not None and found.status == "Degraded":

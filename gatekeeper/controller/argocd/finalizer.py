@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from gatekeeper.apply import server_side_apply
+from gatekeeper.apply import prune
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.apply.model import ApplySet, AuditEvent, ReconcileOutcome, ReconcileResult
 from gatekeeper.argocd import app_project, application_spec, destination, resource_tracking
@@ -22,6 +22,7 @@ from gatekeeper.controller.argocd.context import ApplicationContext, ArgoEnviron
 from gatekeeper.controller.argocd.sync_plan import is_deletion_confirmed
 from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
+from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import get_field
 
 RESOURCES_FINALIZER = "resources-finalizer.argocd.argoproj.io"
@@ -36,7 +37,7 @@ RECHECK_SECONDS = 1.0
 def finalize_application(
     environment: ArgoEnvironment,
     value: Object,
-    get_project: Callable[[tuple[str, str]], Object | None],
+    get_project: Callable[[NamespacedName], Object | None],
     list_managed: Callable[[str], list[InventoryEntry]],
     context: ApplicationContext | None,
 ) -> float | None:
@@ -103,13 +104,13 @@ def _remove_finalizers(environment: ArgoEnvironment, value: Object, finalizers: 
 def _delete_next_wave(
     environment: ArgoEnvironment,
     value: Object,
-    get_project: Callable[[tuple[str, str]], Object | None],
+    get_project: Callable[[NamespacedName], Object | None],
     list_managed: Callable[[str], list[InventoryEntry]],
     propagation: Propagation,
 ) -> float | None:
     """Takes away one wave; in how many seconds to look again (0: when somebody confirms it), None when all is gone."""
     application = application_spec.parse_application(value)
-    owner = get_project((environment.argocd_namespace, application.project))
+    owner = get_project(NamespacedName(environment.argocd_namespace, application.project))
     there = destination.resolve_cluster(
         environment.cluster, environment.argocd_namespace, application.destination, application.project
     )
@@ -147,15 +148,11 @@ def _delete_wave(
         for entry, live in objects
         if sync_tasks.wave_of(live) == wave and not get_field(live, ("metadata", "deletionTimestamp"))
     )
-    gone = server_side_apply.plan_prune(cluster, [task.entry for task in order], lambda live: "")
+    gone = prune.plan_prune(cluster, [task.entry for task in order], lambda live: "")
     if any(one.action == "delete" for one in gone):
         outcome = ReconcileOutcome(False, "Pruning", f"the Application {application.name} is deleted")
         environment.record(AuditEvent("delete", ReconcileResult(ApplySet(value, "", ()), outcome, (), gone)))
-    failed = [
-        one
-        for one in server_side_apply.prune_objects(cluster, gone, lambda live: "", propagation)
-        if one.action == "failed"
-    ]
+    failed = [one for one in prune.prune_objects(cluster, gone, lambda live: "", propagation) if one.action == "failed"]
     if failed:
         raise ToolError("; ".join(f"{one.entry}: {one.reason}" for one in failed))
 

@@ -10,7 +10,7 @@ import hmac
 
 import orjson
 
-from gatekeeper.cluster import secret_values
+from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.http_server import HttpRequest
 from gatekeeper.model import get_field
@@ -29,7 +29,7 @@ def find_called_repositories(cluster: DynamicClient, argocd_namespace: str, requ
 
     Argo CD answers whoever calls where no secret is set; here nobody is answered without one.
     """
-    held = secret_values.read_secret(cluster, argocd_namespace, SECRET_NAME) or {}
+    held = secrets.read_secret(cluster, argocd_namespace, SECRET_NAME) or {}
     for header, key, way in SIGNATURE_SCHEMES:
         sent, secret = request.headers.get(header, ""), held.get(key)
         if not sent or secret is None or not secret.reveal():

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from gatekeeper.apply import server_side_apply
+from gatekeeper.apply.changes import ApplyOptions, ObjectChange
 from gatekeeper.apply.model import AuditEvent, ReconcileOutcome
-from gatekeeper.apply.server_side_apply import ApplyOptions, ObjectChange
 from gatekeeper.argocd import application_spec
 from gatekeeper.argocd import status as argocd_status
 from gatekeeper.argocd.model import ComparedObject, ResourceResult
@@ -18,13 +18,13 @@ from gatekeeper.argocd.sync import sync_engine, sync_windows
 from gatekeeper.argocd.sync.operation import OperationState
 from gatekeeper.argocd.sync.sync_engine import SyncPlan, SyncProgress
 from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.cluster.reflector import NamespacedName
 from gatekeeper.controller.argocd import status_writer, sync_plan
 from gatekeeper.controller.argocd.context import ApplicationContext
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import status as flux_status
 from gatekeeper.kube import events as kube_events
 from gatekeeper.kube.events import Event
+from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import get_field
 
 # What is waited for is looked at again, if nothing is heard of it.

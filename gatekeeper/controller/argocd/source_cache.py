@@ -21,11 +21,11 @@ from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.manifest_generation import SourceSet
 from gatekeeper.argocd.model import ApplicationBuild
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.cluster.reflector import NamespacedName
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GateError, ToolError
 from gatekeeper.kube.labels import read_labels
+from gatekeeper.kube.objects import NamespacedName, name_of
 from gatekeeper.model import Verdict, get_field
 from gatekeeper.repositories.provenance import CommitProvenance
 from gatekeeper.repositories.revision import Revision
@@ -191,7 +191,7 @@ class SourceSetCache:
             before = self.get_state(key) or SourceSetState((), None)
             self._store_state(key, before._replace(fault=reason), began)
             for value, _ in own:
-                self._on_ready(_get_name(value))
+                self._on_ready(name_of(value))
             raise ToolError(reason) from None
         return True
 
@@ -203,8 +203,8 @@ class SourceSetCache:
             manifest_generation.resolve_revision(self._cluster, self._argocd_namespace, one, project) for one in origin
         )
         before, day = self.get_state(key), datetime.date.today()
-        wanted_ = {_get_name(value): self._build_fingerprint(key, revisions, day, value) for value, _ in applications}
-        stale = [one for one in applications if self._is_stale(_get_name(one[0]), wanted_[_get_name(one[0])])]
+        wanted_ = {name_of(value): self._build_fingerprint(key, revisions, day, value) for value, _ in applications}
+        stale = [one for one in applications if self._is_stale(name_of(one[0]), wanted_[name_of(one[0])])]
         state = SourceSetState(revisions, day, before.provenance if before else CommitProvenance())
         if stale:
             state = self._fetch_and_judge(key, state, stale, wanted_)
@@ -212,7 +212,7 @@ class SourceSetCache:
         is_told = before is None or bool(before.fault)
         for value, _ in applications:
             if is_told or is_refresh_requested(value) or any(value is one for one, _ in stale):
-                self._on_ready(_get_name(value))
+                self._on_ready(name_of(value))
 
     def _fetch_and_judge(
         self,
@@ -256,7 +256,7 @@ class SourceSetCache:
             findings=len(verdict.active_findings),
             seconds=round(took, 3),
         )
-        packed = {(name := _get_name(build.manifest)): _pack(build, fingerprints[name], verdict) for build in rendered}
+        packed = {(name := name_of(build.manifest)): _pack(build, fingerprints[name], verdict) for build in rendered}
         with self._lock:
             self._builds.update(packed)
         return state._replace(provenance=got[0].provenance)
@@ -282,7 +282,3 @@ def extract_build_spec(value: Object) -> object:
 def build_source_key(application: Application) -> SourceSetKey:
     """By what an Application is rendered together with others."""
     return SourceSetKey(application.project, manifest_generation.source_set_of(application))
-
-
-def _get_name(value: Object) -> NamespacedName:
-    return value["metadata"]["namespace"], value["metadata"]["name"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatekeeper.apply.server_side_apply import STATUS_MANAGER
+from gatekeeper.apply.changes import STATUS_MANAGER
 from gatekeeper.argocd import application_spec
 from gatekeeper.argocd import status as argocd_status
 from gatekeeper.argocd.sync import operation

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from gatekeeper.apply import gate_refusal, prune_budget
+from gatekeeper.apply.changes import ChangeCause, ObjectChange
 from gatekeeper.apply.model import ApplySet, AuditEvent, ReconcileOutcome, ReconcileResult
-from gatekeeper.apply.server_side_apply import ChangeCause, ObjectChange, PruneResult
+from gatekeeper.apply.prune import PruneResult
 from gatekeeper.argocd import resource_tracking
 from gatekeeper.argocd.model import ComparedObject
 from gatekeeper.argocd.sync import comparison, namespace_creation, sync_tasks

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.cluster.reflector import NamespacedName
 from gatekeeper.externalsecrets import cluster_external_secret
 from gatekeeper.externalsecrets.cluster_external_secret import KIND
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.kube.labels import Labels
+from gatekeeper.kube.objects import NamespacedName, name_of
 from gatekeeper.model import get_field
 
 FAILURE_MESSAGE = "one or more namespaces failed"
@@ -47,10 +47,7 @@ def build_status(
 ) -> dict[str, Any]:
     """The status."""
     try:
-        made = [
-            (one["metadata"]["namespace"], one["metadata"]["name"])
-            for one in cluster_external_secret.expand(value, namespaces, True)
-        ]
+        made = [name_of(one) for one in cluster_external_secret.expand(value, namespaces, True)]
     except FieldError as error:
         return {"conditions": [{"type": "Ready", "status": "False", "message": str(error)}]}
     failed = [{"namespace": name[0], "reason": failure_reasons[name]} for name in made if failure_reasons.get(name)]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gatekeeper.cluster.dynamic_client import DynamicClient, Kind, Object
-from gatekeeper.cluster.external_secrets import GROUP, PLURALS, VERSIONS
-from gatekeeper.cluster.reflector import NamespacedName, Reflector
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.external_secrets import GROUP, KINDS, NAMESPACES, VERSIONS
+from gatekeeper.cluster.reflector import Reflector
+from gatekeeper.cluster.secrets import SECRETS
 from gatekeeper.cluster.store_credentials import ClusterCredentials
 from gatekeeper.controller.externalsecrets import cluster_status, reloader
 from gatekeeper.controller.runtime.component import (
@@ -21,7 +22,6 @@ from gatekeeper.controller.runtime.component import (
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
-from gatekeeper.controller.sealedsecrets.key_registry import SECRET_KIND
 from gatekeeper.errors import ToolError
 from gatekeeper.externalsecrets import cluster_external_secret, collection
 from gatekeeper.externalsecrets.access_rules import AccessRules
@@ -30,14 +30,11 @@ from gatekeeper.externalsecrets.decision import Decision
 from gatekeeper.externalsecrets.fetch_plan import StoreKey, resolve_store_key
 from gatekeeper.externalsecrets.scheduler import RefreshScheduler
 from gatekeeper.kube.labels import Labels, read_labels
+from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import get_field
 from gatekeeper.stores import registry as stores
 from gatekeeper.stores.protocol import Store, StoreError
 
-if TYPE_CHECKING:
-    from lightkube import Client
-
-NAMESPACE_KIND = Kind("v1", "namespaces", False)
 # With nothing due it is looked again all the same; and what comes at once is taken together.
 MAX_IDLE_SECONDS, BATCH_SECONDS = 60.0, 0.1
 
@@ -46,7 +43,6 @@ class ExternalSecretController:
     """All ExternalSecrets, from the first look at them on.
 
     Args:
-        client: of the same cluster.
         rules: who may fetch what; see `external.allowing`.
 
     Raises:
@@ -56,18 +52,17 @@ class ExternalSecretController:
     def __init__(
         self,
         cluster: DynamicClient,
-        client: Client,
         rules: AccessRules,
         is_assigned: Callable[[str], bool],
         metrics: Metrics,
     ) -> None:
-        self._cluster, self._client, self._access_rules, self._metrics = cluster, client, rules, metrics
-        self._reflectors = {name: watch for name in PLURALS if (watch := self._create_reflector(name)) is not None}
+        self._cluster, self._access_rules, self._metrics = cluster, rules, metrics
+        self._reflectors = {name: watch for name in KINDS if (watch := self._create_reflector(name)) is not None}
         if "ExternalSecret" not in self._reflectors:
             raise ToolError(f"the cluster knows no ExternalSecrets of {GROUP}: install its resource definitions")
         self._namespace_reflector = Reflector(
             cluster,
-            NAMESPACE_KIND,
+            NAMESPACES,
             _extract_labels,
             lambda *_: self.enqueue_all(),
             is_metadata_only=True,
@@ -76,7 +71,7 @@ class ExternalSecretController:
         # Of all Secrets no more than that they are others: no value is asked for.
         self._secret_reflector = Reflector(
             cluster,
-            SECRET_KIND,
+            SECRETS,
             _extract_resource_version,
             self._on_secret_change,
             is_metadata_only=True,
@@ -161,13 +156,11 @@ class ExternalSecretController:
             if str(one) not in self._reported_refusals:
                 log_event("error", one.reason, controller="ExternalSecret", object=f"{one.namespace}/{one.name}")
         self._reported_refusals = {str(one) for one in found.refusals}
-        self._target_secrets = frozenset((one.namespace, one.target.name) for one in found.specs)
+        self._target_secrets = frozenset(one.target_key for one in found.specs)
         self._stores_by_source_secret = map_source_secrets(found)
-        done = self._scheduler.run_round(self._client, found, own)
+        done = self._scheduler.run_round(self._cluster, found, own)
         self._log_and_restart(done.decisions)
-        self._failure_reasons |= {
-            (one.spec.namespace, one.spec.name): one.reason if one.action == "failed" else "" for one in done.decisions
-        }
+        self._failure_reasons |= {one.spec.key: one.reason if one.action == "failed" else "" for one in done.decisions}
         for value in values:
             if value["kind"] == cluster_external_secret.KIND:
                 cluster_status.write_status(self._cluster, value, spaces.labels, self._failure_reasons)
@@ -202,7 +195,7 @@ class ExternalSecretController:
     def _open_store(self, key: StoreKey, value: Any) -> Store:
         if value is None:
             raise StoreError("is not in the cluster")
-        return stores.open_store(value, ClusterCredentials(self._client, key.namespace, key.kind == "SecretStore"))
+        return stores.open_store(value, ClusterCredentials(self._cluster, key.namespace, key.kind == "SecretStore"))
 
 
 def list_credential_secrets(key: StoreKey, store: Object) -> set[NamespacedName]:
@@ -223,7 +216,9 @@ def map_source_secrets(desired: DesiredSecrets) -> dict[NamespacedName, list[Sto
             key = resolve_store_key(item.store, wanted.namespace).object_key
             held = get_field(desired.stores.get(key), ("spec", "provider", "kubernetes"))
             if isinstance(held, dict):
-                known.setdefault((str(held.get("remoteNamespace") or "default"), item.remote.key), []).append(key)
+                known.setdefault(
+                    NamespacedName(str(held.get("remoteNamespace") or "default"), item.remote.key), []
+                ).append(key)
     return known
 
 
@@ -235,7 +230,7 @@ def _find_secret_refs(value: Any, namespace: str) -> Iterator[NamespacedName]:
         for name, held in value.items():
             is_ref = name.lower().endswith(("secretref", "secretkeyref", "secretaccesskeysecretref", "caprovider"))
             if isinstance(held, Mapping) and isinstance(held.get("name"), str) and (is_ref or "key" in held):
-                yield str(held.get("namespace") or namespace), held["name"]
+                yield NamespacedName(str(held.get("namespace") or namespace), held["name"])
             yield from _find_secret_refs(held, namespace)
 
 

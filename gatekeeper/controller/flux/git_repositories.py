@@ -1,305 +1,196 @@
-"""GitRepositories in a cluster: pulled when they are due, judged once for each commit, and told of in their status."""
+"""Reconciles GitRepositories: fetches what is due, judges and renders each commit once, and writes their status.
+
+Source: source-controller `docs/spec/v1/gitrepositories.md` (status), `internal/controller/gitrepository_controller.go`.
+"""
 
 from __future__ import annotations
 
 import datetime
 import os
 import time
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import orjson
-
 from gatekeeper import config
-from gatekeeper.apply.model import ApplySet
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.cluster.reflector import NamespacedName
+from gatekeeper.cluster import object_status
+from gatekeeper.cluster.dynamic_client import DynamicClient
+from gatekeeper.controller.flux.context import FluxEnvironment
+from gatekeeper.controller.flux.repository_cache import RepositoryCache, RepositoryState, pack
 from gatekeeper.controller.runtime.log import log_event
-from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GateError, ToolError
 from gatekeeper.flux import source as flux_source
+from gatekeeper.flux.source import SourceRevision
 from gatekeeper.flux.status import RECONCILE_REQUESTED_AT
-from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.kube import conditions
 from gatekeeper.kube.conditions import Condition
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.model import Verdict, get_field
+from gatekeeper.kube.objects import NamespacedName, Object, name_of
+from gatekeeper.model import get_field
 from gatekeeper.repositories import git_repository_spec
 from gatekeeper.repositories.git_repository_spec import GitRepository
-from gatekeeper.repositories.provenance import CommitProvenance
-from gatekeeper.repositories.revision import Revision
-from gatekeeper.secret_value import SecretBytes
 
-# What a commit has not changed gives way to what it has.
+CONTROLLER = "GitRepository"
+# Kustomizations that a commit does not change are reconciled after those that it changes.
 UNCHANGED_DELAY_SECONDS = 1.0
 
 
-class GitRepositoryState(NamedTuple):
-    """What is known of a source.
+class GitRepositoryReconciler:
+    """Reconciles one GitRepository at a time per worker, and fills the cache that Kustomizations are applied from."""
 
-    Attributes:
-        commits: its commit, and those of what it includes.
-        spec: what of the GitRepository it was pulled by.
-        judged_on: on which it was judged: a waiver may be over tomorrow.
-        provenance: whom the commit is owed to.
-    """
-
-    revision: Revision
-    commits: list[str]
-    spec: object
-    judged_on: datetime.date
-    provenance: CommitProvenance = CommitProvenance()
-
-
-class PackedKustomization(NamedTuple):
-    """What a Kustomization applies, rendered and judged, small.
-
-    Attributes:
-        fingerprint: revision, day and generation, and the values from the cluster that went in.
-        verdict: on the repository, and on what this applies.
-        kustomization, objects: compressed JSON.
-    """
-
-    fingerprint: object
-    verdict: Verdict
-    kustomization: bytes
-    objects: bytes
-    folder: str
-    render_error: str
-    secret_values: tuple[SecretBytes, ...]
-    toolchain: Toolchain
-
-    @property
-    def build(self) -> ApplySet:
-        """As it was."""
-        kustomization, objects = (orjson.loads(zlib.decompress(one)) for one in (self.kustomization, self.objects))
-        return ApplySet(kustomization, self.folder, objects, self.render_error, self.secret_values, self.toolchain)
-
-
-def pack(build: ApplySet, fingerprint: object, verdict: Verdict) -> PackedKustomization:
-    """What is kept of what a Kustomization applies."""
-    kustomization, objects = (zlib.compress(orjson.dumps(one), 1) for one in (build.parent, list(build.objects)))
-    return PackedKustomization(
-        fingerprint,
-        verdict,
-        kustomization,
-        objects,
-        build.folder,
-        build.render_error,
-        build.secret_values,
-        build.toolchain,
-    )
-
-
-class RepositorySnapshot(NamedTuple):
-    """The state of a GitRepository and what one of its Kustomizations applies, both read at the same moment.
-
-    Attributes:
-        build: None where the Kustomization is not rendered yet.
-    """
-
-    state: GitRepositoryState
-    build: PackedKustomization | None
-
-    def is_stale(self, fingerprint: object) -> bool:
-        """Whether the Kustomization was rendered from other inputs than these, or not at all."""
-        return self.build is None or self.build.fingerprint != fingerprint
-
-
-class GitRepositoryCache:
-    """What is known of all GitRepositories.
-
-    Args:
-        own: the Kustomizations of a source, as they are in the cluster.
-        ready: is told of each Kustomization that was rendered anew, and in how many seconds it is its turn.
-        changed: is told of each source that has another commit.
-        config_file: judge by this, instead of each repository's own.
-        storage: where commits are kept.
-    """
-
-    def __init__(
-        self,
-        cluster: DynamicClient,
-        get_repository: Callable[[NamespacedName], Object | None],
-        list_kustomizations: Callable[[NamespacedName], Sequence[Object]],
-        on_ready: Callable[[NamespacedName, float], None],
-        on_revision_change: Callable[[NamespacedName], None],
-        metrics: Metrics,
-        config_file: Path | None,
-        storage_dir: Path,
-    ) -> None:
-        self._cluster, self._get_repository, self._list_kustomizations, self._on_ready = (
-            cluster,
-            get_repository,
-            list_kustomizations,
-            on_ready,
-        )
-        self._on_revision_change = on_revision_change
-        self._metrics, self._config_file, self._storage_dir = metrics, config_file, storage_dir
-        # Workers of GitRepositories and of Kustomizations use both dictionaries; only the methods below touch them.
-        self._lock = threading.Lock()
-        self._states: dict[NamespacedName, GitRepositoryState] = {}
-        self._builds: dict[NamespacedName, PackedKustomization] = {}
-
-    def get_state(self, name: NamespacedName) -> GitRepositoryState | None:
-        """What is known of a GitRepository; None before its first successful reconcile."""
-        with self._lock:
-            return self._states.get(name)
-
-    def snapshot(self, source: NamespacedName, kustomization: NamespacedName) -> RepositorySnapshot | None:
-        """The state of a GitRepository with the build of one Kustomization; None where the former is not known."""
-        with self._lock:
-            state = self._states.get(source)
-            return RepositorySnapshot(state, self._builds.get(kustomization)) if state is not None else None
-
-    def store(
-        self,
-        name: NamespacedName,
-        state: GitRepositoryState,
-        builds: Mapping[NamespacedName, PackedKustomization],
-    ) -> set[NamespacedName]:
-        """Replaces the state of a GitRepository and the builds of some Kustomizations; those that apply the same."""
-        with self._lock:
-            unchanged = {
-                key
-                for key, build in builds.items()
-                if (before := self._builds.get(key)) is not None and before.objects == build.objects
-            }
-            self._states[name] = state
-            self._builds.update(builds)
-            return unchanged
-
-    def forget_repository(self, name: NamespacedName) -> None:
-        """Drops the state of a GitRepository that was deleted."""
-        with self._lock:
-            self._states.pop(name, None)
-
-    def forget_kustomization(self, name: NamespacedName) -> None:
-        """Drops the build of a Kustomization that was deleted."""
-        with self._lock:
-            self._builds.pop(name, None)
+    def __init__(self, environment: FluxEnvironment, cache: RepositoryCache) -> None:
+        self._environment, self._cache = environment, cache
 
     def reconcile(self, name: NamespacedName) -> float | None:
-        """Pulls a source, and judges and renders what is new.
+        """Fetches a GitRepository, and judges and renders what is new.
+
+        Returns:
+            Seconds until the next reconcile; None where only a change of the object leads to one.
 
         Raises:
-            GateError: it cannot be had or judged; what is known of it stays.
+            GateError: it cannot be fetched or judged; the cache keeps what it has.
         """
-        value = self._get_repository(name)
+        value = self._environment.repositories.get(name)
         if value is None:
-            self.forget_repository(name)
+            self._cache.forget_repository(name)
             return None
         try:
-            source = git_repository_spec.parse_git_repository(value)
+            repository = git_repository_spec.parse_git_repository(value)
         except FieldError as error:
             self._write_status(value, "False", "InvalidSpec", str(error))
             return None
-        if source.is_suspended:
+        if repository.is_suspended:
             return None
         try:
-            self._fetch_and_judge(name, value, source)
+            self._fetch_and_judge(value, repository)
         except GateError as error:
             self._write_status(value, "False", "GitOperationFailed", str(error))
             raise
         except OSError as error:
-            reason = f"{error.filename or self._storage_dir}: {error.strerror or error}"
+            reason = f"{error.filename or self._environment.storage_dir}: {error.strerror or error}"
             self._write_status(value, "False", "StorageOperationFailed", reason)
             raise ToolError(reason) from None
-        return source.interval
+        return repository.interval
 
-    def _fetch_and_judge(self, name: NamespacedName, value: Object, repository: GitRepository) -> None:
-        meant, state = flux_source.resolve_source_revision(self._cluster, repository), self.get_state(name)
-        revision = meant.revision
-        own, day = list(self._list_kustomizations(name)), datetime.date.today()
-        asked, of = get_field(value, ("spec",)), [meant.revisions, str(day)]
-        is_new = state is None or (state.commits, state.spec, state.judged_on) != (meant.revisions, asked, day)
-        wanted = {_get_name(one): [of, *list_input_versions(self._cluster, one)] for one in own}
-        stale = own if is_new else [one for one in own if self._is_stale(_get_name(one), wanted[_get_name(one)])]
-        if not is_new and not stale:
-            self._report_stored(value, revision)
-            return
-        root, credit = flux_source.fetch_artifact(self._cluster, repository, meant, self._storage_dir)
-        began = time.monotonic()
-        settings = config.load(root, self._config_file)
-        verdict, rendered = flux_source.build_kustomizations(root, settings, os.cpu_count() or 1, stale, self._cluster)
-        self._metrics.verdict_seconds.labels("reconcile").observe(time.monotonic() - began)
-        self._metrics.verdicts.labels("reconcile", verdict.decision).inc()
-        took = round(time.monotonic() - began, 3)
+    def _fetch_and_judge(self, value: Object, repository: GitRepository) -> None:
+        environment, name = self._environment, name_of(value)
+        fetched = flux_source.resolve_source_revision(environment.cluster, repository)
+        judged_on, spec = datetime.date.today(), get_field(value, ("spec",))
+        state = self._cache.get_state(name)
+        is_new = state is None or (state.commits, state.spec, state.judged_on) != (fetched.revisions, spec, judged_on)
+        kustomizations = environment.list_kustomizations(name)
+        fingerprints = {
+            name_of(kustomization): compute_fingerprint(
+                environment.cluster, fetched.revisions, judged_on, kustomization
+            )
+            for kustomization in kustomizations
+        }
+        stale = [
+            kustomization
+            for kustomization in kustomizations
+            if is_new or self._is_stale(name_of(kustomization), fingerprints[name_of(kustomization)])
+        ]
+        unchanged: set[NamespacedName] = set()
+        if is_new or stale:
+            unchanged = self._build(_Fetch(name, repository, fetched, spec, judged_on), stale, fingerprints)
+        if is_new:
+            # A repository that includes this one has other files now.
+            for includer in environment.list_includers(name):
+                environment.enqueue_repository(includer)
+        self._write_status(
+            value, "True", "Succeeded", f"stored artifact for revision '{fetched.revision}'", str(fetched.revision)
+        )
+        # Kustomizations that were created meanwhile are not rendered yet: they request another reconcile.
+        for kustomization in environment.list_kustomizations(name) if is_new or stale else ():
+            delay = UNCHANGED_DELAY_SECONDS if name_of(kustomization) in unchanged else 0.0
+            environment.enqueue_kustomization(name_of(kustomization), delay)
+
+    def _is_stale(self, kustomization: NamespacedName, fingerprint: object) -> bool:
+        return self._cache.get_fingerprint(kustomization) != fingerprint
+
+    def _build(
+        self, fetch: _Fetch, kustomizations: Sequence[Object], fingerprints: Mapping[NamespacedName, object]
+    ) -> set[NamespacedName]:
+        """Fetches, judges and renders; returns the Kustomizations that apply the same objects as before."""
+        environment = self._environment
+        root, provenance = flux_source.fetch_artifact(
+            environment.cluster, fetch.repository, fetch.revision, environment.storage_dir
+        )
+        started_at = time.monotonic()
+        settings = config.load(root, environment.options.config_file)
+        verdict, builds = flux_source.build_kustomizations(
+            root, settings, os.cpu_count() or 1, kustomizations, environment.cluster
+        )
+        seconds = time.monotonic() - started_at
+        environment.metrics.verdict_seconds.labels("reconcile").observe(seconds)
+        environment.metrics.verdicts.labels("reconcile", verdict.decision).inc()
         log_event(
             "info",
             f"judged: {verdict.decision}",
-            controller="GitRepository",
-            object="/".join(name),
-            revision=str(revision),
+            controller=CONTROLLER,
+            object=str(fetch.name),
+            revision=str(fetch.revision.revision),
             findings=len(verdict.active_findings),
-            seconds=took,
+            seconds=round(seconds, 3),
         )
-        new_state = GitRepositoryState(revision, meant.revisions, asked, day, credit)
-        same = self.store(name, new_state, {one.name: pack(one, wanted[one.name], verdict) for one in rendered})
-        if is_new:
-            self._on_revision_change(name)
-        self._report_stored(value, revision)
-        # Those that came meanwhile among them: they see that they are not rendered yet, and ask again.
-        for value in self._list_kustomizations(name):
-            self._on_ready(_get_name(value), UNCHANGED_DELAY_SECONDS if _get_name(value) in same else 0.0)
-
-    def _is_stale(self, name: NamespacedName, fingerprint: object) -> bool:
-        with self._lock:
-            build = self._builds.get(name)
-        return build is None or build.fingerprint != fingerprint
-
-    def compute_fingerprint(self, state: GitRepositoryState, kustomization: Object) -> object:
-        """What a Kustomization of a GitRepository is rendered from now; see `PackedKustomization`."""
-        return [[state.commits, str(state.judged_on)], *list_input_versions(self._cluster, kustomization)]
-
-    def _report_stored(self, value: Object, revision: Revision) -> None:
-        self._write_status(value, "True", "Succeeded", f"stored artifact for revision '{revision}'", str(revision))
+        state = RepositoryState(
+            fetch.revision.revision, fetch.revision.revisions, fetch.spec, fetch.judged_on, provenance
+        )
+        packed = {build.name: pack(build, fingerprints[build.name], verdict) for build in builds}
+        return self._cache.store(fetch.name, state, packed)
 
     def _write_status(self, value: Object, status: str, reason: str, message: str, revision: str = "") -> None:
-        """Writes the status, as `flux get sources git` reads it, if it is another than before."""
-        message = message[: conditions.MAX_MESSAGE_LENGTH]
-        ready, generation = conditions.find_ready_condition(value), get_field(value, ("metadata", "generation"))
-        asked = get_field(value, ("metadata", "annotations", RECONCILE_REQUESTED_AT))
-        handled = get_field(value, ("status", "lastHandledReconcileAt"))
-        same = (ready.get("status"), ready.get("reason"), ready.get("message"), ready.get("observedGeneration"))
-        if same == (status, reason, message, generation) and asked == handled:
-            return
+        """Writes the status, as `flux get sources git` reads it, if it has changed."""
         now = time.time()
-        condition = conditions.build_condition(Condition("Ready", status, reason, message), value, now)
-        found: dict[str, Any] = {"conditions": [condition], "observedGeneration": generation}
-        if asked:
-            found["lastHandledReconcileAt"] = asked
+        ready = conditions.build_condition(Condition("Ready", status, reason, message), value, now)
+        requested_at = get_field(value, ("metadata", "annotations", RECONCILE_REQUESTED_AT))
+        handled_at = get_field(value, ("status", "lastHandledReconcileAt"))
+        if ready == conditions.find_ready_condition(value) and requested_at == handled_at:
+            return
+        fields: dict[str, Any] = {"conditions": [ready], "observedGeneration": ready["observedGeneration"]}
+        if requested_at:
+            fields["lastHandledReconcileAt"] = requested_at
         if revision:
-            # There is no archive to fetch: what is judged here is applied here.
-            found["artifact"] = {
+            # There is no archive to download: this process applies what it judges.
+            fields["artifact"] = {
                 "revision": revision,
-                "path": f"gitrepository/{'/'.join(_get_name(value))}",
+                "path": f"gitrepository/{name_of(value)}",
                 "url": str(get_field(value, ("spec", "url"))),
                 "lastUpdateTime": conditions.format_time(now),
             }
+        cluster = self._environment.cluster
         try:
-            kind = self._cluster.find_kind(value["apiVersion"], "GitRepository")
-            live = self._cluster.get(kind, *_get_name(value)) if kind is not None else None
-            if kind is not None and live is not None:
-                self._cluster.patch_status(kind, live, found)
+            kind = cluster.find_kind(value["apiVersion"], value["kind"])
+            live = cluster.get(kind, *name_of(value)) if kind is not None else None
+            if live is not None:
+                object_status.write_status(cluster, live, fields)
         except ToolError as error:
-            log_event("warning", str(error), controller="GitRepository", object="/".join(_get_name(value)))
+            log_event("warning", str(error), controller=CONTROLLER, object=str(name_of(value)))
 
 
-def list_input_versions(cluster: DynamicClient, kustomization: Object) -> list[object]:
-    """The inputs of rendering a Kustomization: its uid and generation, and the versions of the values' objects."""
+class _Fetch(NamedTuple):
+    """A GitRepository at the revision that is fetched and judged."""
+
+    name: NamespacedName
+    repository: GitRepository
+    revision: SourceRevision
+    spec: object
+    judged_on: datetime.date
+
+
+def compute_fingerprint(
+    cluster: DynamicClient, commits: list[str], judged_on: datetime.date, kustomization: Object
+) -> object:
+    """What a Kustomization is rendered and judged from; see `PackedBuild`.
+
+    Raises:
+        ToolError: the cluster refuses, or does not answer.
+    """
     metadata: Mapping[str, Any] = kustomization["metadata"]
-    listed = get_field(kustomization, ("spec", "postBuild", "substituteFrom"))
+    sources = get_field(kustomization, ("spec", "postBuild", "substituteFrom"))
     versions: list[object] = []
-    for one in listed if isinstance(listed, list) else ():
-        kind = cluster.find_kind("v1", str(one.get("kind")))
-        found = cluster.get(kind, metadata["namespace"], str(one.get("name"))) if kind else None
-        versions.append(get_field(found, ("metadata", "resourceVersion")))
-    # A Kustomization that was deleted and created again has the same generation, and another spec.
-    return [metadata.get("uid"), metadata.get("generation"), versions]
-
-
-def _get_name(value: Object) -> NamespacedName:
-    return value["metadata"]["namespace"], value["metadata"]["name"]
+    for entry in sources if isinstance(sources, list) else ():
+        kind = cluster.find_kind("v1", str(entry.get("kind")))
+        value = cluster.get(kind, metadata["namespace"], str(entry.get("name"))) if kind else None
+        versions.append(get_field(value, ("metadata", "resourceVersion")))
+    # A Kustomization that was deleted and created again has the same generation, and another uid.
+    return [commits, str(judged_on), metadata.get("uid"), metadata.get("generation"), versions]

@@ -1,304 +1,276 @@
-"""Kustomizations in a cluster: applied when they are due, waited for without holding anybody up, and taken away."""
+"""Reconciles Kustomizations when they are due; waits for their health without blocking a worker.
+
+Source: kustomize-controller `internal/controller/kustomization_controller.go`.
+"""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.apply.model import ApplySet, AuditEvent, ReconcileContext, ReconcileOutcome, ReconcileResult
-from gatekeeper.apply.prune_budget import PruneBudget
-from gatekeeper.apply.server_side_apply import PruneResult
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.cluster.reflector import NamespacedName
-from gatekeeper.controller.flux.git_repositories import GitRepositoryCache, RepositorySnapshot
+from gatekeeper.apply.prune import PruneResult
+from gatekeeper.controller.flux.context import FluxEnvironment
+from gatekeeper.controller.flux.git_repositories import compute_fingerprint
+from gatekeeper.controller.flux.repository_cache import PackedBuild, RepositoryCache, RepositoryState
 from gatekeeper.controller.runtime.log import log_event
-from gatekeeper.controller.runtime.metrics import Metrics
-from gatekeeper.flux import finalizer, health_expressions, readiness, reconciler, status_writer
-from gatekeeper.flux import status as flux_status
-from gatekeeper.flux.model import PendingReconcile
+from gatekeeper.flux import dependencies, finalizer, readiness, reconciler, status, status_writer
+from gatekeeper.flux.model import Waiting
 from gatekeeper.kube import conditions
 from gatekeeper.kube.decoder import FieldError, FieldReader
+from gatekeeper.kube.objects import NamespacedName, Object, name_of
 from gatekeeper.model import get_field
 
+CONTROLLER = "Kustomization"
 DEFAULT_INTERVAL_SECONDS, DEPENDENCY_RETRY_SECONDS = 60.0, 30.0
+# Intervals vary by this share, so that Kustomizations are not all due at once.
 JITTER = 0.05
-FIRST_POLL_SECONDS, MAX_POLL_SECONDS = 0.1, 2.0
-# The revision for which somebody lets more be deleted than the budget does.
+# Its value is the revision for which a prune beyond the budget is approved.
 APPROVED_REVISION = "gatekeeper-gitops.io/approved-revision"
-# What becomes of what somebody else has changed: it is healed, or with this word told only.
+# With this value drift is reported, and not corrected.
 DRIFT_ANNOTATION, REPORT_ONLY = "gatekeeper-gitops.io/drift", "report"
 
 
-class WaitingKustomization(NamedTuple):
-    """A Kustomization that is applied, and waited for.
+class _HealthWait(NamedTuple):
+    """A Kustomization that is applied and not healthy yet.
 
     Attributes:
-        fingerprint: what it was rendered from: what is new ends the waiting.
-        deadline: of the monotonic clock.
-        poll_seconds: seconds until the next look, where nothing happens before.
+        fingerprint: what it was rendered from: a change ends the wait.
+        deadline: the end of the wait, by the monotonic clock.
+        looks: how often the objects were looked at.
     """
 
-    pending: PendingReconcile
+    waiting: Waiting
     fingerprint: object
     deadline: float
-    poll_seconds: float
+    looks: int
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next look, if no object changes before."""
+        return readiness.POLLING.compute_pause(self.looks)
+
+
+class _Build(NamedTuple):
+    """A Kustomization with what it applies.
+
+    Attributes:
+        value: the Kustomization in the cluster.
+        state: its GitRepository.
+    """
+
+    value: Object
+    state: RepositoryState
+    packed: PackedBuild
+
+    @property
+    def name(self) -> NamespacedName:
+        return name_of(self.value)
+
+    @property
+    def revision(self) -> str:
+        return str(self.state.revision)
+
+    def unpack(self) -> ApplySet:
+        return self.packed.unpack()
 
 
 class KustomizationReconciler:
-    """What is known of all Kustomizations.
+    """Reconciles one Kustomization at a time per worker."""
 
-    Args:
-        dirty: is told of a source of which something must be rendered anew.
-        follow: is told what was applied.
-        note: see `Round.note`.
-    """
-
-    def __init__(
-        self,
-        cluster: DynamicClient,
-        get_kustomization: Callable[[NamespacedName], Object | None],
-        repository_cache: GitRepositoryCache,
-        has_source: Callable[[NamespacedName], bool],
-        enqueue_source: Callable[[NamespacedName], None],
-        watch_entries: Callable[[list[InventoryEntry]], None],
-        record: Callable[[AuditEvent], None],
-        budget: PruneBudget,
-        metrics: Metrics,
-    ) -> None:
-        self._cluster, self._get_kustomization, self._repository_cache, self._has_source = (
-            cluster,
-            get_kustomization,
-            repository_cache,
-            has_source,
-        )
-        self._enqueue_source, self._watch_entries, self._record, self._budget = (
-            enqueue_source,
-            watch_entries,
-            record,
-            budget,
-        )
-        self._metrics = metrics
-        self._waiting: dict[NamespacedName, WaitingKustomization] = {}
-        self._drifted_names: set[NamespacedName] = set()
-        self._last_logged: dict[NamespacedName, ReconcileOutcome] = {}
-        self._last_drift_reports: dict[NamespacedName, str] = {}
+    def __init__(self, environment: FluxEnvironment, cache: RepositoryCache) -> None:
+        self._environment, self._cache = environment, cache
+        self._waits: dict[NamespacedName, _HealthWait] = {}
+        self._drifted: set[NamespacedName] = set()
+        self._logged_outcomes: dict[NamespacedName, ReconcileOutcome] = {}
+        self._reported_drift: dict[NamespacedName, str] = {}
         self._stop_event = threading.Event()
 
     def is_waiting(self, name: NamespacedName) -> bool:
-        """Whether it is waited for what a Kustomization has applied."""
-        return name in self._waiting
+        """Whether a Kustomization waits for the health of its objects."""
+        return name in self._waits
 
     def mark_drifted(self, name: NamespacedName) -> None:
-        """Somebody else has changed what a Kustomization has applied: it is applied again, waited for or not."""
-        self._drifted_names.add(name)
+        """Notes that another client changed an applied object: the next reconcile applies, even during a wait."""
+        self._drifted.add(name)
 
     def reconcile(self, name: NamespacedName) -> float | None:
-        """Does with a Kustomization what is to be done now.
+        """Does the next step for a Kustomization.
+
+        Returns:
+            Seconds until the next reconcile; None where only a change of an object leads to one.
 
         Raises:
-            GateError: the cluster does not do it.
+            GateError: the cluster refuses, or does not answer.
         """
-        value = self._get_kustomization(name)
+        value = self._environment.kustomizations.get(name)
         if value is None:
-            self._waiting.pop(name, None)
-            self._repository_cache.forget_kustomization(name)
-            self._last_logged.pop(name, None)
-            self._last_drift_reports.pop(name, None)
+            self._forget(name)
             return None
         if get_field(value, ("metadata", "deletionTimestamp")):
-            return finalizer.finalize_kustomization(self._cluster, value, partial(self._record_deletion, value))
+            record = partial(self._record_deletion, value)
+            return finalizer.finalize_kustomization(self._environment.cluster, value, record)
         if get_field(value, ("spec", "suspend")):
-            self._waiting.pop(name, None)
+            self._waits.pop(name, None)
             return None
-        source = resolve_source(value)
-        if source is None:
-            message = f"sources of kind {get_field(value, ('spec', 'sourceRef', 'kind'))} are not supported"
-            return self._report_blocked(value, ReconcileOutcome(False, "ArtifactFailed", message), None)
-        snapshot = self._repository_cache.snapshot(source, name)
+        repository = dependencies.source_of(value)
+        if repository is None:
+            kind = get_field(value, ("spec", "sourceRef", "kind"))
+            message = f"sources of kind {kind} are not supported: use a GitRepository"
+            return self._report_blocked(value, ReconcileOutcome.failed("ArtifactFailed", message), None)
+        snapshot = self._cache.snapshot(repository, name)
         if snapshot is None:
-            if self._has_source(source):
-                # Its source will say when there is something.
-                return None
-            message = f"GitRepository {'/'.join(source)} not found"
-            return self._report_blocked(
-                value, ReconcileOutcome(False, "ArtifactFailed", message), _read_interval(value, "retryInterval")
-            )
-        of = self._repository_cache.compute_fingerprint(snapshot.state, value)
-        if snapshot.is_stale(of):
-            self._enqueue_source(source)
+            return self._report_missing_source(value, repository)
+        state, packed = snapshot
+        fingerprint = compute_fingerprint(self._environment.cluster, state.commits, state.judged_on, value)
+        if packed is None or packed.fingerprint != fingerprint:
+            self._environment.enqueue_repository(repository)
             return None
-        waiting_ = self._waiting.get(name)
-        if waiting_ is not None and waiting_.fingerprint != of:
-            waiting_ = None
-        if waiting_ is not None and name not in self._drifted_names:
-            return self._check_health(name, value, snapshot, waiting_)
-        # What somebody has changed meanwhile would never come by waiting; the time for it stays the same.
-        self._drifted_names.discard(name)
-        self._waiting.pop(name, None)
-        return self._apply(name, value, snapshot, of, waiting_.deadline if waiting_ is not None else None)
+        return self._apply_or_wait(_Build(value, state, packed))
+
+    def _forget(self, name: NamespacedName) -> None:
+        self._cache.forget_kustomization(name)
+        self._waits.pop(name, None)
+        self._drifted.discard(name)
+        self._logged_outcomes.pop(name, None)
+        self._reported_drift.pop(name, None)
+
+    def _report_missing_source(self, value: Object, repository: NamespacedName) -> float | None:
+        if self._environment.repositories.get(repository) is not None:
+            # The GitRepository enqueues its Kustomizations once it is fetched.
+            return None
+        outcome = ReconcileOutcome.failed("ArtifactFailed", f"GitRepository {repository} not found")
+        return self._report_blocked(value, outcome, _read_interval(value, "retryInterval"))
+
+    def _apply_or_wait(self, build: _Build) -> float | None:
+        wait = self._waits.get(build.name)
+        if wait is not None and wait.fingerprint != build.packed.fingerprint:
+            wait = None
+        if wait is not None and build.name not in self._drifted:
+            return self._check_health(build, wait)
+        # Waiting does not restore what another client changed; the deadline stays the same.
+        self._drifted.discard(build.name)
+        self._waits.pop(build.name, None)
+        return self._apply(build, wait.deadline if wait is not None else None)
 
     def _record_deletion(self, value: Object, pruned: list[PruneResult]) -> None:
-        outcome = ReconcileOutcome(False, "Pruning", "the Kustomization is deleted")
-        self._record(AuditEvent("delete", ReconcileResult(ApplySet(value, "", ()), outcome, (), pruned)))
+        outcome = ReconcileOutcome.failed("Pruning", "the Kustomization is deleted")
+        self._environment.record(AuditEvent("delete", ReconcileResult(ApplySet(value, "", ()), outcome, (), pruned)))
 
-    def _build_context(self, value: Object, snapshot: RepositorySnapshot) -> ReconcileContext:
-        assert snapshot.build is not None
-        approved = str(get_field(value, ("metadata", "annotations", APPROVED_REVISION)) or "")
+    def _build_context(self, build: _Build, should_write: bool = True) -> ReconcileContext:
+        environment = self._environment
         return ReconcileContext(
-            self._cluster,
-            snapshot.build.verdict,
-            str(snapshot.state.revision),
-            self._budget,
-            approved,
-            True,
-            self._stop_event,
-            self._record,
+            cluster=environment.cluster,
+            verdict=build.packed.verdict,
+            revision=build.revision,
+            budget=environment.options.budget,
+            approved_revision=str(get_field(build.value, ("metadata", "annotations", APPROVED_REVISION)) or ""),
+            should_write=should_write,
+            stop_event=self._stop_event,
+            record=environment.record,
         )
 
-    def _apply(
-        self,
-        name: NamespacedName,
-        value: Object,
-        snapshot: RepositorySnapshot,
-        fingerprint: object,
-        deadline: float | None,
-    ) -> float | None:
-        assert snapshot.build is not None
-        round_ = self._build_context(value, snapshot)
-        late = self._find_unready_dependency(value, resolve_source(value), round_.revision)
-        if late:
-            return self._report_blocked(
-                value, ReconcileOutcome(False, "DependencyNotReady", late), DEPENDENCY_RETRY_SECONDS, round_.revision
-            )
-        finalizer.add_finalizer(self._cluster, value)
-        if get_field(value, ("metadata", "annotations", DRIFT_ANNOTATION)) == REPORT_ONLY and _is_applied_at(
-            value, round_.revision
-        ):
-            return self._report_drift(name, value, round_, snapshot.build.build)
-        begun = reconciler.begin_reconcile(round_, snapshot.build.build)
-        self._watch_entries(list(begun.entries))
-        for change in begun.result.changes:
-            if change.action == "configure" and get_field(value, ("status", "lastAppliedRevision")) == round_.revision:
-                self._metrics.corrected_drift.labels(change.value["kind"]).inc()
-        if not begun.checks:
+    def _apply(self, build: _Build, deadline: float | None) -> float | None:
+        value = build.value
+        reason = self._find_unready_dependency(build)
+        if reason:
+            outcome = ReconcileOutcome.failed("DependencyNotReady", reason)
+            return self._report_blocked(value, outcome, DEPENDENCY_RETRY_SECONDS, build.revision)
+        finalizer.add_finalizer(self._environment.cluster, value)
+        is_report_only = get_field(value, ("metadata", "annotations", DRIFT_ANNOTATION)) == REPORT_ONLY
+        if is_report_only and dependencies.is_applied_at(value, build.revision):
+            return self._report_drift(build)
+        context = self._build_context(build)
+        begun = reconciler.begin_reconcile(context, build.unpack())
+        self._environment.watch_entries(begun.entries)
+        self._count_corrected_drift(build, begun.result)
+        if not isinstance(begun, Waiting):
             return self._finish(value, begun.result)
-        look = readiness.check_readiness(begun.target, begun.checks)
-        if look.failure or not look.pending:
-            return self._finish(value, reconciler.finish_reconcile(round_, begun, look.failure))
-        status_writer.write_progress(round_, begun)
-        begun = begun._replace(checks=look.pending)
-        end = deadline if deadline is not None else time.monotonic() + begun.timeout_seconds
-        self._waiting[name] = WaitingKustomization(begun, fingerprint, end, FIRST_POLL_SECONDS)
-        return FIRST_POLL_SECONDS
+        report = readiness.check_readiness(begun.target, begun.checks)
+        if report.failure or not report.pending:
+            return self._finish(value, reconciler.finish_reconcile(context, begun, report.failure))
+        status_writer.write_progress(context, begun)
+        deadline = deadline if deadline is not None else time.monotonic() + begun.timeout_seconds
+        begun = replace(begun, checks=report.pending)
+        wait = _HealthWait(begun, build.packed.fingerprint, deadline, 1)
+        self._waits[build.name] = wait
+        return wait.pause
 
-    def _report_drift(
-        self, name: NamespacedName, value: Object, context: ReconcileContext, build: KustomizationBuild
-    ) -> float:
-        """Tells what differs, and changes nothing."""
-        begun = reconciler.begin_reconcile(context._replace(should_write=False), build)
-        self._watch_entries(list(begun.entries))
-        lines = flux_status.describe_drift(begun.result.changes)
-        message = "; ".join(lines)
-        if self._last_drift_reports.get(name, "") != message:
-            self._last_drift_reports[name] = message
-            if lines:
-                log_event("warning", message, controller="Kustomization", object="/".join(name), reason="DriftDetected")
-                status_writer.report_drift(self._cluster, value, message, context.revision)
-        return _read_interval(value, "interval")
+    def _count_corrected_drift(self, build: _Build, result: ReconcileResult) -> None:
+        if dependencies.get_last_applied(build.value) == build.revision:
+            for change in result.changes:
+                if change.action == "configure":
+                    self._environment.metrics.corrected_drift.labels(change.value["kind"]).inc()
 
-    def _check_health(
-        self, name: NamespacedName, value: Object, snapshot: RepositorySnapshot, pending_check: WaitingKustomization
-    ) -> float | None:
-        begun = pending_check.pending
-        look = readiness.check_readiness(begun.target, begun.checks)
-        reason = look.failure
-        if look.pending and not look.failure:
-            if time.monotonic() < pending_check.deadline:
-                pause = min(MAX_POLL_SECONDS, pending_check.poll_seconds * 1.5)
-                self._waiting[name] = pending_check._replace(
-                    pending=begun._replace(checks=look.pending), poll_seconds=pause
-                )
-                return pending_check.poll_seconds
-            reason = readiness.format_timeout(look, begun.timeout_seconds)
-        self._waiting.pop(name, None)
-        return self._finish(value, reconciler.finish_reconcile(self._build_context(value, snapshot), begun, reason))
+    def _report_drift(self, build: _Build) -> float:
+        """Logs and reports what differs from Git, without changing it."""
+        begun = reconciler.begin_reconcile(self._build_context(build, should_write=False), build.unpack())
+        self._environment.watch_entries(begun.entries)
+        message = "; ".join(status.describe_drift(begun.result.changes))
+        if self._reported_drift.get(build.name, "") != message:
+            self._reported_drift[build.name] = message
+            if message:
+                log_event("warning", message, controller=CONTROLLER, object=str(build.name), reason="DriftDetected")
+                status_writer.report_drift(self._environment.cluster, build.value, message, build.revision)
+        return _read_interval(build.value, "interval")
+
+    def _check_health(self, build: _Build, wait: _HealthWait) -> float | None:
+        report = readiness.check_readiness(wait.waiting.target, wait.waiting.checks)
+        reason = report.failure
+        if report.pending and not report.failure:
+            if time.monotonic() < wait.deadline:
+                waiting = replace(wait.waiting, checks=report.pending)
+                self._waits[build.name] = wait._replace(waiting=waiting, looks=wait.looks + 1)
+                return self._waits[build.name].pause
+            reason = readiness.format_timeout(report, wait.waiting.timeout_seconds)
+        self._waits.pop(build.name, None)
+        result = reconciler.finish_reconcile(self._build_context(build), wait.waiting, reason)
+        return self._finish(build.value, result)
 
     def _finish(self, value: Object, result: ReconcileResult) -> float:
-        name, came = result.build.name, result.outcome
-        # What is tried again and again is said once.
-        if self._last_logged.get(name) != came:
-            self._last_logged[name] = came
-            log_event(
-                "info" if came.is_ready else "error",
-                came.message,
-                controller="Kustomization",
-                object="/".join(name),
-                reason=came.reason,
-            )
-        return _read_interval(value, "interval" if result.outcome.is_ready else "retryInterval")
+        name, outcome = result.build.name, result.outcome
+        # An outcome that repeats at every retry is logged once.
+        if self._logged_outcomes.get(name) != outcome:
+            self._logged_outcomes[name] = outcome
+            level = "info" if outcome.is_ready else "error"
+            log_event(level, outcome.message, controller=CONTROLLER, object=str(name), reason=outcome.reason)
+        return _read_interval(value, "interval" if outcome.is_ready else "retryInterval")
 
-    def _find_unready_dependency(self, value: Object, source: NamespacedName | None, revision: str) -> str:
+    def _find_unready_dependency(self, build: _Build) -> str:
         """Which dependency is not ready, and why; empty where all are."""
-        own = value["metadata"]["namespace"]
-        for one in get_field(value, ("spec", "dependsOn")) or ():
-            name = (one.get("namespace") or own, one["name"])
-            other = self._get_kustomization(name)
-            if other is None:
-                return f"dependency '{'/'.join(name)}' is not there"
-            if one.get("readyExpr"):
-                reason = health_expressions.find_unready_reason(one["readyExpr"], value, other)
-                if reason:
-                    return f"dependency '{'/'.join(name)}' is not ready: {reason}"
-                continue
-            ready, generation = conditions.find_ready_condition(other), get_field(other, ("metadata", "generation"))
-            if ready.get("status") != "True" or ready.get("observedGeneration") != generation:
-                return f"dependency '{'/'.join(name)}' is not ready"
-            if resolve_source(other) == source and get_field(other, ("status", "lastAppliedRevision")) != revision:
-                return f"dependency '{'/'.join(name)}' is not at revision {revision} yet"
+        for dependency in dependencies.list_dependencies(build.value):
+            other = self._environment.kustomizations.get(dependency.name)
+            reason = dependencies.find_unready_reason(build.value, dependency, other, build.revision)
+            if reason:
+                return reason
         return ""
 
     def _report_blocked(
         self, value: Object, outcome: ReconcileOutcome, retry_after: float | None, revision: str = ""
     ) -> float | None:
-        """Says why a Kustomization is not worked on, if that is not said already."""
+        """Writes why a Kustomization is not reconciled, unless its status says so already."""
         ready = conditions.find_ready_condition(value)
         if (ready.get("reason"), ready.get("message")) != (outcome.reason, outcome.message):
-            status_writer.write_refusal(self._cluster, value, outcome, revision)
+            status_writer.write_refusal(self._environment.cluster, value, outcome, revision)
         return retry_after
 
 
-def resolve_source(value: Object) -> NamespacedName | None:
-    """The GitRepository that a Kustomization names; None where it names another kind."""
-    ref = get_field(value, ("spec", "sourceRef")) or {}
-    if ref.get("kind") != "GitRepository":
-        return None
-    return ref.get("namespace") or value["metadata"]["namespace"], str(ref.get("name"))
-
-
-def _is_applied_at(value: Object, revision: str) -> bool:
-    """Whether a Kustomization is as it was when this revision was applied."""
-    ready, generation = conditions.find_ready_condition(value), get_field(value, ("metadata", "generation"))
-    is_applied = get_field(value, ("status", "lastAppliedRevision")) == revision
-    return is_applied and ready.get("status") == "True" and ready.get("observedGeneration") == generation
-
-
 def strip_kustomization(value: Object) -> Object:
-    """What of a Kustomization is kept: not what it has applied, of which there is much."""
-    metadata = {key: held for key, held in value["metadata"].items() if key != "managedFields"}
-    status = value.get("status") or {}
-    few = {key: status[key] for key in ("conditions", "lastAppliedRevision", "lastHandledReconcileAt") if key in status}
-    return {**value, "metadata": metadata, "status": few}
+    """The Kustomization without `managedFields` and inventory, which take much memory."""
+    metadata = {key: field for key, field in value["metadata"].items() if key != "managedFields"}
+    full, kept = value.get("status") or {}, ("conditions", "lastAppliedRevision", "lastHandledReconcileAt")
+    return {**value, "metadata": metadata, "status": {key: full[key] for key in kept if key in full}}
 
 
 def _read_interval(value: Object, field: str) -> float:
+    """Seconds until the next reconcile, by `interval` or `retryInterval`, with some jitter."""
     fields = FieldReader(value["spec"])
     try:
-        found = fields.read_duration(field, 0.0) or fields.read_duration("interval", DEFAULT_INTERVAL_SECONDS)
+        interval = fields.read_duration(field, 0.0) or fields.read_duration("interval", DEFAULT_INTERVAL_SECONDS)
     except FieldError:
-        found = DEFAULT_INTERVAL_SECONDS
-    return found * random.uniform(1 - JITTER, 1 + JITTER)
+        interval = DEFAULT_INTERVAL_SECONDS
+    return interval * random.uniform(1 - JITTER, 1 + JITTER)

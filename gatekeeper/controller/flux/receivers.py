@@ -1,7 +1,7 @@
-"""Flux's Receivers: a Git host says that there is something new, and the source is pulled at once.
+"""Flux Receivers: a Git host reports a push, and the GitRepository is fetched at once.
 
-Source: notification-controller `docs/spec/v1/receivers.md`, `internal/server/receiver_handlers.go`. The address has a
-digest of the token in it, so that it cannot be guessed.
+The path of a Receiver contains a digest of its token, so that it cannot be guessed.
+Source: notification-controller `docs/spec/v1/receivers.md`, `internal/server/receiver_handlers.go`.
 """
 
 from __future__ import annotations
@@ -9,20 +9,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
-from gatekeeper.cluster import secret_values
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.cluster.reflector import NamespacedName
+from gatekeeper.cluster import secrets
+from gatekeeper.cluster.dynamic_client import DynamicClient
+from gatekeeper.kube.objects import NamespacedName, Object
 from gatekeeper.model import get_field
 from gatekeeper.secret_value import SecretBytes
 
 GROUP, VERSIONS = "notification.toolkit.fluxcd.io", ("v1", "v1beta2", "v1beta1")
 PATH_PREFIX = "/hook/"
+# Whether a call is authentic, given the token, the headers with lower-case names, and the body.
+SignatureCheck = Callable[[bytes, Mapping[str, str], bytes], bool]
 
 
 def build_path(token: bytes, name: NamespacedName) -> str:
-    """Where a Receiver, by namespace and name, is called."""
-    return PATH_PREFIX + hashlib.sha256(token + name[1].encode() + name[0].encode()).hexdigest()
+    """The path of a Receiver."""
+    return PATH_PREFIX + hashlib.sha256(token + name.name.encode() + name.namespace.encode()).hexdigest()
 
 
 def find_called_sources(
@@ -32,13 +35,13 @@ def find_called_sources(
     headers: Mapping[str, str],
     body: bytes,
 ) -> list[NamespacedName] | None:
-    """The GitRepositories that a call is about; None where nobody is called so, or it is not vouched for.
+    """The GitRepositories of the Receiver with this path; None where there is none, or the signature is invalid.
 
     Args:
-        headers: with names in small letters.
+        headers: with lower-case names.
 
     Raises:
-        ToolError: the cluster does not answer.
+        ToolError: the cluster refuses, or does not answer.
     """
     for name, value in receivers:
         token = _read_token(cluster, name, value)
@@ -50,33 +53,36 @@ def find_called_sources(
         if check is None or not check(token.reveal(), headers, body):
             return None
         return [
-            (one.get("namespace") or name[0], str(one.get("name")))
-            for one in get_field(value, ("spec", "resources")) or ()
-            if one.get("kind") == "GitRepository"
+            NamespacedName(resource.get("namespace") or name.namespace, str(resource.get("name")))
+            for resource in get_field(value, ("spec", "resources")) or ()
+            if resource.get("kind") == "GitRepository"
         ]
     return None
 
 
 def _read_token(cluster: DynamicClient, name: NamespacedName, value: Object) -> SecretBytes | None:
-    secret = get_field(value, ("spec", "secretRef", "name"))
-    held = secret_values.read_secret(cluster, name[0], secret) if isinstance(secret, str) else None
-    return held.get("token") if held else None
+    secret_name = get_field(value, ("spec", "secretRef", "name"))
+    data = secrets.read_secret(cluster, name.namespace, secret_name) if isinstance(secret_name, str) else None
+    return data.get("token") if data else None
 
 
-def _build_hmac_check(header: str) -> Callable[[bytes, Mapping[str, str], bytes], bool]:
-    def check(token: bytes, headers: Mapping[str, str], body: bytes) -> bool:
-        wanted = hmac.new(token, body, hashlib.sha256).hexdigest()
-        return hmac.compare_digest(f"sha256={wanted}", headers.get(header, ""))
-
-    return check
+def _accept_unsigned(token: bytes, headers: Mapping[str, str], body: bytes) -> bool:
+    return True
 
 
-# How a host vouches for a call, by the type of the Receiver.
-SIGNATURE_CHECKS: dict[str, Callable[[bytes, Mapping[str, str], bytes], bool]] = {
-    "generic": lambda token, headers, body: True,
-    "generic-hmac": _build_hmac_check("x-signature"),
-    "github": _build_hmac_check("x-hub-signature-256"),
-    "gitlab": lambda token, headers, body: hmac.compare_digest(
-        token, headers.get("x-gitlab-token", "").encode("utf-8", "replace")
-    ),
+def _check_hmac(header: str, token: bytes, headers: Mapping[str, str], body: bytes) -> bool:
+    expected = hmac.new(token, body, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(f"sha256={expected}", headers.get(header, ""))
+
+
+def _check_gitlab_token(token: bytes, headers: Mapping[str, str], body: bytes) -> bool:
+    return hmac.compare_digest(token, headers.get("x-gitlab-token", "").encode("utf-8", "replace"))
+
+
+# The check of a call, by the type of the Receiver.
+SIGNATURE_CHECKS: dict[str, SignatureCheck] = {
+    "generic": _accept_unsigned,
+    "generic-hmac": partial(_check_hmac, "x-signature"),
+    "github": partial(_check_hmac, "x-hub-signature-256"),
+    "gitlab": _check_gitlab_token,
 }

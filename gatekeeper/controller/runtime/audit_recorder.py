@@ -7,9 +7,9 @@ from typing import Any
 
 from gatekeeper.apply.inventory import entry_of
 from gatekeeper.apply.model import AuditEvent
-from gatekeeper.cluster.reflector import NamespacedName
 from gatekeeper.controller.runtime.audit_log import AuditLog
 from gatekeeper.errors import ToolError
+from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import AppliedWaiver, Finding, Verdict, format_path
 from gatekeeper.repositories.provenance import CommitProvenance
 

@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import orjson
 
+from gatekeeper.apply.changes import FIELD_MANAGER, STATUS_MANAGER
 from gatekeeper.apply.inventory import InventoryEntry
-from gatekeeper.apply.server_side_apply import FIELD_MANAGER, STATUS_MANAGER
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.cluster.reflector import NamespacedName, Reflector
+from gatekeeper.cluster.reflector import Reflector
+from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import get_field
 
 

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gatekeeper.apply.server_side_apply import FIELD_MANAGER
+from gatekeeper.apply.changes import FIELD_MANAGER
 from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Object
-from gatekeeper.cluster.reflector import NamespacedName, Reflector
+from gatekeeper.cluster.reflector import Reflector
+from gatekeeper.cluster.secrets import SECRETS
 from gatekeeper.controller.runtime.component import (
     Component,
     extract_trigger_fields,
@@ -21,11 +22,12 @@ from gatekeeper.controller.runtime.component import (
 from gatekeeper.controller.runtime.drift_watch import ObservedObject, is_drift, observe_object
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
-from gatekeeper.controller.sealedsecrets.key_registry import SECRET_KIND, KeyRegistry
+from gatekeeper.controller.sealedsecrets.key_registry import KeyRegistry
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.kube import conditions
 from gatekeeper.kube import events as kube_events
 from gatekeeper.kube.events import Event
+from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import get_field
 from gatekeeper.sealedsecrets import sealedsecret, target_secret
 
@@ -66,7 +68,7 @@ class SealedSecretController:
         # Of all Secrets no more than whose they are: no value is asked for.
         self._secret_reflector = Reflector(
             cluster,
-            SECRET_KIND,
+            SECRETS,
             _observe_secret,
             self._on_secret_change,
             is_metadata_only=True,
@@ -120,7 +122,7 @@ class SealedSecretController:
             self._write_status(value, False, "ErrUnsealFailed", str(error))
             return None
         for _ in range(MAX_TRIES):
-            existing = self._cluster.get(SECRET_KIND, *name)
+            existing = self._cluster.get(SECRETS, *name)
             try:
                 found = target_secret.decide_change(value, opened, existing)
                 self._write_secret(found, existing)
@@ -140,13 +142,13 @@ class SealedSecretController:
 
     def _write_secret(self, change: target_secret.SecretChange, existing: Object | None) -> None:
         if change.action == "create":
-            self._cluster.create(SECRET_KIND, change.secret, FIELD_MANAGER)
+            self._cluster.create(SECRETS, change.secret, FIELD_MANAGER)
         elif change.action == "change":
-            self._cluster.replace(SECRET_KIND, change.secret, FIELD_MANAGER)
+            self._cluster.replace(SECRETS, change.secret, FIELD_MANAGER)
         elif change.action == "remake" and existing is not None:
             metadata = existing["metadata"]
-            self._cluster.delete(SECRET_KIND, metadata["namespace"], metadata["name"], metadata["uid"])
-            self._cluster.create(SECRET_KIND, change.secret, FIELD_MANAGER)
+            self._cluster.delete(SECRETS, metadata["namespace"], metadata["name"], metadata["uid"])
+            self._cluster.create(SECRETS, change.secret, FIELD_MANAGER)
 
     def _write_status(
         self, value: Object, is_synced: bool, reason: str, message: str, should_emit_event: bool = True
@@ -185,5 +187,5 @@ def _observe_secret(value: Object) -> ObservedObject | None:
     """What is kept of a Secret that a SealedSecret has; nothing of any other."""
     for one in get_field(value, ("metadata", "ownerReferences")) or ():
         if one.get("kind") == KIND:
-            return observe_object((value["metadata"]["namespace"], one["name"]), value)
+            return observe_object(NamespacedName(value["metadata"]["namespace"], one["name"]), value)
     return None

@@ -14,15 +14,16 @@ from collections.abc import Callable
 
 import orjson
 
-from gatekeeper.cluster.dynamic_client import DynamicClient, Kind, Object
-from gatekeeper.cluster.reflector import NamespacedName, Reflector
+from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.reflector import Reflector
+from gatekeeper.cluster.secrets import SECRETS
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import SealError
+from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.sealedsecrets import keyring
 from gatekeeper.sealedsecrets.keyring import KEY_LABEL, SealingCertificate, SealingKey
 from gatekeeper.secret_value import SecretBytes
 
-SECRET_KIND = Kind("v1", "secrets", True)
 KEY_NAME_PREFIX, KEY_BITS = "sealed-secrets-key", 4096
 CERTIFICATE_VALIDITY_DAYS = 3650
 DAY_SECONDS = 86400.0
@@ -60,7 +61,7 @@ class KeyRegistry:
         self._pairs: dict[NamespacedName, KeyPair] = {}
         self.reflector = Reflector(
             cluster,
-            SECRET_KIND,
+            SECRETS,
             _extract_key_material,
             self._on_secret_change,
             f"{KEY_LABEL}=active",
@@ -99,7 +100,9 @@ class KeyRegistry:
         name = f"{KEY_NAME_PREFIX}{secrets.token_hex(3)}"
         made = keyring.build_key_secret(certificate, private, name, self._namespace)
         self._on_secret_change(
-            (self._namespace, name), None, _extract_key_material(self._cluster.create(SECRET_KIND, made, "gatekeeper"))
+            NamespacedName(self._namespace, name),
+            None,
+            _extract_key_material(self._cluster.create(SECRETS, made, "gatekeeper")),
         )
         log_event("info", "a new key to seal for", controller="SealedSecret", object=f"{self._namespace}/{name}")
         return min(DAY_SECONDS, self._renew_days * DAY_SECONDS) if self._renew_days else DAY_SECONDS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gatekeeper.apply.changes import ChangeCause, ObjectChange
 from gatekeeper.apply.inventory import entry_of
-from gatekeeper.apply.server_side_apply import ChangeCause, ObjectChange
 from gatekeeper.argocd.model import ComparedObject
 from gatekeeper.argocd.sync import sync_engine, sync_options
 

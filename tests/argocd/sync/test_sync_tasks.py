@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from gatekeeper.apply.changes import ObjectChange
 from gatekeeper.apply.inventory import entry_of
-from gatekeeper.apply.server_side_apply import ObjectChange
 from gatekeeper.argocd import resource_tracking
 from gatekeeper.argocd.model import ComparedObject
 from gatekeeper.argocd.resource_tracking import TrackingSettings

@@ -129,7 +129,7 @@ def test_a_commit_comes_into_the_cluster_and_what_somebody_changes_is_put_right(
         until(lambda: place.data("w") == {"a": "1"}, running)
         drift = ("DriftCorrected", "ConfigMap prod/x was changed by kubectl-edit: data.a")
         until(lambda: drift in place.events(), running)
-        until(lambda: ("DriftCorrected", "ConfigMap prod/w was gone") in place.events(), running)
+        until(lambda: ("DriftCorrected", "ConfigMap prod/w was deleted") in place.events(), running)
         # A new commit, asked for.
         second = place.put("apps/all.yaml", config("x", "2"))
         place.nudge(f"{REPOSITORIES}/r")
@@ -207,11 +207,9 @@ def test_dependencies_and_values_of_the_cluster_count_as_soon_as_they_are_there(
     with controller(cluster, tmp_path) as running:
         cluster.make(REPOSITORIES, place.source)
         cluster.make(KUSTOMIZATIONS, waits)
-        until(
-            lambda: place.ready()[1:] == ("DependencyNotReady", "dependency 'flux-system/base' is not there"), running
-        )
+        until(lambda: place.ready()[1:] == ("DependencyNotReady", "dependency 'flux-system/base' not found"), running)
         cluster.make(KUSTOMIZATIONS, flux("base"))
-        until(lambda: "the ConfigMap region, which is not there" in place.ready()[2], running)
+        until(lambda: "ConfigMap region not found: create it, or set `optional: true`" in place.ready()[2], running)
         meta = {"namespace": "flux-system"}
         cluster.make(
             "/api/v1/namespaces/flux-system/configmaps",

@@ -15,6 +15,7 @@ import yaml
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import ApiStatusError, DynamicClient, Kind
 from gatekeeper.cluster.reflector import GONE, Reflector
+from gatekeeper.kube.objects import NamespacedName
 from tests.controller.deployment import controller, until
 from tests.controller.flux.test_controller import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
 from tests.controller.install.test_manifests import as_account, printed
@@ -213,27 +214,26 @@ def test_a_watch_from_what_the_server_has_forgotten_lists_anew(machine: Machine,
     cluster.wait(REPOSITORIES)
     cluster.make(MAPS, config("before"))
     told: list[tuple[Any, Any, Any]] = []
-    with client.open_client(cluster.kubeconfig) as opened:
-        asks = DynamicClient(opened)
-        watch = Reflector(asks, CONFIGS, lambda value: value["metadata"]["name"], lambda *one: told.append(one))
-        with pytest.raises(ApiStatusError) as refused:
-            watch._version = "1"
-            watch._watch()
-        assert refused.value.code == GONE
-        # As a watch that was away for too long: it begins where nothing is known any more.
-        real, first = watch._list, ["1"]
-        watch._list = lambda: first.pop() if first else real()  # type: ignore[method-assign]
-        watch._version = ""
-        watch.start()
-        assert watch.is_synced.wait(20) and watch.get(("prod", "before")) == "before"
-        cluster.make(MAPS, config("after"))
-        until(lambda: watch.get(("prod", "after")) == "after")
-        cluster.ask("DELETE", f"{MAPS}/before")
-        until(lambda: watch.get(("prod", "before")) is None)
-        assert (("prod", "before"), "before", None) in told
-        watch.stop()
-        # It may still be reading, and ends with the server: what it reads from is not closed under it.
-        READ_FROM.append(asks)
+    asks = client.open_client(cluster.kubeconfig)
+    watch = Reflector(asks, CONFIGS, lambda value: value["metadata"]["name"], lambda *one: told.append(one))
+    with pytest.raises(ApiStatusError) as refused:
+        watch._version = "1"
+        watch._watch()
+    assert refused.value.code == GONE
+    # As a watch that was away for too long: it begins where nothing is known any more.
+    real, first = watch._list, ["1"]
+    watch._list = lambda: first.pop() if first else real()  # type: ignore[method-assign]
+    watch._version = ""
+    watch.start()
+    assert watch.is_synced.wait(20) and watch.get(NamespacedName("prod", "before")) == "before"
+    cluster.make(MAPS, config("after"))
+    until(lambda: watch.get(NamespacedName("prod", "after")) == "after")
+    cluster.ask("DELETE", f"{MAPS}/before")
+    until(lambda: watch.get(NamespacedName("prod", "before")) is None)
+    assert (("prod", "before"), "before", None) in told
+    watch.stop()
+    # It may still be reading, and ends with the server: what it reads from is not closed under it.
+    READ_FROM.append(asks)
 
 
 def test_a_git_host_that_is_gone_or_has_lost_its_branch_changes_nothing(place: Place, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Workers of GitRepositories and of Kustomizations share one cache, and each sees it whole."""
+"""Workers of GitRepositories and of Kustomizations share one cache: each reads a consistent state of it."""
 
 from __future__ import annotations
 
@@ -11,76 +11,85 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.apply.model import KustomizationBuild
+from gatekeeper.apply.model import ApplySet
 from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.controller.flux import git_repositories
-from gatekeeper.controller.flux.git_repositories import GitRepositoryCache, GitRepositoryState
-from gatekeeper.controller.flux.kustomizations import KustomizationReconciler
+from gatekeeper.controller.flux import repository_cache
+from gatekeeper.controller.flux.context import FluxEnvironment, FluxOptions
+from gatekeeper.controller.flux.git_repositories import GitRepositoryReconciler, compute_fingerprint
+from gatekeeper.controller.flux.kustomizations import KustomizationReconciler, strip_kustomization
+from gatekeeper.controller.flux.repository_cache import RepositoryCache, RepositoryState
 from gatekeeper.controller.runtime.metrics import Metrics
+from gatekeeper.kube.objects import NamespacedName, Object
 from gatekeeper.model import Verdict
 from gatekeeper.repositories.revision import Revision
 
-SOURCE, NAME = ("flux-system", "r"), ("flux-system", "apps")
+REPOSITORY, NAME = NamespacedName("flux-system", "r"), NamespacedName("flux-system", "apps")
 KUSTOMIZATION: dict[str, Any] = {
     "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
     "kind": "Kustomization",
     "metadata": {"namespace": "flux-system", "name": "apps", "generation": 1, "uid": "1"},
     "spec": {"sourceRef": {"kind": "GitRepository", "name": "r"}, "dependsOn": [{"name": "missing"}]},
 }
-STATE = GitRepositoryState(Revision("main", "a" * 40, "refs/heads/main"), ["a" * 40], {}, datetime.date(2026, 1, 1))
+DAY = datetime.date(2026, 1, 1)
+STATE = RepositoryState(Revision("main", "a" * 40, "refs/heads/main"), ["a" * 40], {}, DAY)
+
+
+class ListedObjects:
+    """Objects as a reflector keeps them."""
+
+    def __init__(self, *objects: tuple[NamespacedName, Object]) -> None:
+        self._objects = dict(objects)
+
+    def get(self, name: NamespacedName) -> Object | None:
+        return self._objects.get(name)
+
+    def list_objects(self) -> list[tuple[NamespacedName, Object]]:
+        return list(self._objects.items())
 
 
 @pytest.fixture
 def unreachable_cluster(tmp_path: Path) -> Iterator[DynamicClient]:
-    """A client of a cluster that does not exist: a test that asked it would fail."""
+    """A client of a cluster that does not exist: a test that sent a request would fail."""
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(
         "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{name: a, cluster: {server: 'http://127.0.0.1:9'}}]\n"
         "users: [{name: a, user: {}}]\ncontexts: [{name: a, context: {cluster: a, user: a}}]\n"
     )
-    with client.open_client(kubeconfig) as connection:
-        cluster = DynamicClient(connection)
+    with client.connect(kubeconfig) as cluster:
         yield cluster
-        cluster.close()
 
 
-@pytest.fixture
-def cache(unreachable_cluster: DynamicClient, tmp_path: Path) -> GitRepositoryCache:
-    return GitRepositoryCache(
-        unreachable_cluster,
-        lambda name: None,
-        lambda name: [],
-        lambda name, delay: None,
-        lambda name: None,
+def environment(cluster: DynamicClient, folder: Path, repositories: ListedObjects) -> FluxEnvironment:
+    return FluxEnvironment(
+        cluster,
+        FluxOptions(PruneBudget()),
         Metrics(),
-        None,
-        tmp_path,
+        repositories,
+        ListedObjects((NAME, KUSTOMIZATION)),
+        lambda name: None,
+        lambda name, delay: None,
+        lambda entries: None,
+        lambda event: None,
+        folder,
     )
 
 
 def test_kustomization_is_reconciled_while_its_repository_is_deleted_and_comes_back(
-    cache: GitRepositoryCache, unreachable_cluster: DynamicClient
+    unreachable_cluster: DynamicClient, tmp_path: Path
 ) -> None:
-    reconciler = KustomizationReconciler(
-        unreachable_cluster,
-        {NAME: KUSTOMIZATION}.get,
-        cache,
-        lambda name: True,
-        lambda name: None,
-        lambda entries: None,
-        lambda event: None,
-        PruneBudget(),
-        Metrics(),
-    )
+    cache = RepositoryCache()
+    # The reconciler of Kustomizations still sees the GitRepository, that of GitRepositories does not any more.
+    present = environment(unreachable_cluster, tmp_path, ListedObjects((REPOSITORY, {})))
+    kustomizations = KustomizationReconciler(present, cache)
+    repositories = GitRepositoryReconciler(present._replace(repositories=ListedObjects()), cache)
     end = threading.Event()
 
     def delete_and_restore() -> None:
         while not end.is_set():
-            cache.store(SOURCE, STATE, {})
-            # The GitRepository is not in the cluster any more.
-            cache.reconcile(SOURCE)
+            cache.store(REPOSITORY, STATE, {})
+            repositories.reconcile(REPOSITORY)
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -88,28 +97,39 @@ def test_kustomization_is_reconciled_while_its_repository_is_deleted_and_comes_b
     thread.start()
     try:
         for _ in range(3000):
-            assert reconciler.reconcile(NAME) is None
+            assert kustomizations.reconcile(NAME) is None
     finally:
         end.set()
         thread.join()
         sys.setswitchinterval(interval)
 
 
-def test_snapshot_has_state_and_build_of_the_same_store(cache: GitRepositoryCache) -> None:
-    assert cache.snapshot(SOURCE, NAME) is None
-    fingerprint = cache.compute_fingerprint(STATE, KUSTOMIZATION)
-    verdict = Verdict()
-    build = git_repositories.pack(KustomizationBuild(KUSTOMIZATION, "apps", [{"kind": "A"}]), fingerprint, verdict)
-    assert cache.store(SOURCE, STATE, {NAME: build}) == set()
-    snapshot = cache.snapshot(SOURCE, NAME)
-    assert snapshot is not None and not snapshot.is_stale(fingerprint)
-    assert snapshot.build is not None and snapshot.build.build.objects == [{"kind": "A"}]
-    assert cache.store(SOURCE, STATE, {NAME: build}) == {NAME}
+def test_snapshot_has_state_and_build_of_the_same_store() -> None:
+    cache = RepositoryCache()
+    assert cache.snapshot(REPOSITORY, NAME) is None and cache.get_fingerprint(NAME) is None
+    packed = repository_cache.pack(ApplySet(KUSTOMIZATION, "apps", [{"kind": "A"}]), "fingerprint", Verdict())
+    assert cache.store(REPOSITORY, STATE, {NAME: packed}) == set()
+    snapshot = cache.snapshot(REPOSITORY, NAME)
+    assert snapshot is not None and snapshot.build is not None and snapshot.state == STATE
+    assert snapshot.build.unpack() == ApplySet(KUSTOMIZATION, "apps", [{"kind": "A"}])
+    assert cache.store(REPOSITORY, STATE, {NAME: packed}) == {NAME}
     cache.forget_kustomization(NAME)
-    forgotten = cache.snapshot(SOURCE, NAME)
-    assert forgotten is not None and forgotten.is_stale(fingerprint)
+    assert cache.snapshot(REPOSITORY, NAME) == (STATE, None)
+    cache.forget_repository(REPOSITORY)
+    assert cache.snapshot(REPOSITORY, NAME) is None
 
 
-def test_recreated_kustomization_is_not_taken_for_the_deleted_one(cache: GitRepositoryCache) -> None:
+def test_recreated_kustomization_is_not_taken_for_the_deleted_one(unreachable_cluster: DynamicClient) -> None:
     recreated = {**KUSTOMIZATION, "metadata": {**KUSTOMIZATION["metadata"], "uid": "2"}}
-    assert cache.compute_fingerprint(STATE, recreated) != cache.compute_fingerprint(STATE, KUSTOMIZATION)
+    fingerprints = [
+        compute_fingerprint(unreachable_cluster, STATE.commits, DAY, value) for value in (KUSTOMIZATION, recreated)
+    ]
+    assert fingerprints[0] != fingerprints[1]
+
+
+def test_watched_kustomization_is_kept_without_inventory_and_managed_fields() -> None:
+    status = {"conditions": [], "lastAppliedRevision": "a", "inventory": {"entries": []}}
+    value = {**KUSTOMIZATION, "status": status}
+    value["metadata"] = {**KUSTOMIZATION["metadata"], "managedFields": [{}]}
+    kept = strip_kustomization(value)
+    assert kept == {**KUSTOMIZATION, "status": {"conditions": [], "lastAppliedRevision": "a"}}

@@ -12,9 +12,10 @@ import pytest
 
 from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster import client
-from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.controller.flux.controller import FluxController, FluxOptions
+from gatekeeper.controller.flux.context import FluxOptions
+from gatekeeper.controller.flux.controller import FluxController
 from gatekeeper.controller.runtime.metrics import Metrics
+from gatekeeper.kube.objects import NamespacedName
 from tests.controller.argocd import test_applications
 from tests.controller.deployment import Running, controller, until
 from tests.controller.flux.test_controller import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
@@ -104,9 +105,9 @@ def test_at_midnight_all_is_judged_again(cluster: Cluster, tmp_path: Path, monke
     value = flux(sourceRef={"kind": "GitRepository", "name": "night"})
     value["metadata"]["name"] = "night"
     cluster.make(KUSTOMIZATIONS, value)
-    with client.open_client(cluster.kubeconfig, "") as opened:
+    with client.connect(cluster.kubeconfig) as opened:
         flux_ = FluxController(
-            DynamicClient(opened),
+            opened,
             FluxOptions(PruneBudget(), storage_dir=tmp_path / "kept"),
             lambda name: name.endswith("night"),
             lambda act: None,
@@ -116,7 +117,7 @@ def test_at_midnight_all_is_judged_again(cluster: Cluster, tmp_path: Path, monke
         try:
             until(lambda: place.ready("night")[0] == "True")
             days[0] = today + datetime.timedelta(days=1)
-            flux_.source_worker.add(("flux-system", "night"))
+            flux_.repository_worker.add(NamespacedName("flux-system", "night"))
             until(lambda: place.ready("night")[1] == "Refused")
             assert "not at night" in place.ready("night")[2] and place.data("late") == {"a": "1"}
         finally:
