@@ -62,7 +62,7 @@ def _excuse_missing_dependency(
     is_new_kind = (group_of(value), value["kind"]) in new_kinds
     is_new_namespace = get_field(value, ("metadata", "namespace")) in new_namespaces
     if change.action == "failed" and change.cause in MISSING_DEPENDENCY and (is_new_kind or is_new_namespace):
-        reason = "not tried: the same run creates its kind or namespace"
+        reason = "not tried: its kind or namespace is created in the same run"
         return ObjectChange(value, "create", reason, cause=ChangeCause.DEPENDENCY_IN_SAME_RUN)
     return change
 

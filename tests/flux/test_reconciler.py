@@ -164,7 +164,7 @@ def test_what_is_in_git_is_told_applied_healed_and_taken_away(place: Place) -> N
     place.cluster.ask("PATCH", "/api/v1/namespaces/prod/configmaps/u", kept)
     place.put("apps/all.yaml", config("x"))
     code, out, _ = place.run("--once")
-    assert code == 0 and "keeps     ConfigMap prod/u: it says that it is not taken away" in out and place.data("u")
+    assert code == 0 and "keeps     ConfigMap prod/u: its own label or annotation disables pruning" in out and place.data("u")
 
 
 def test_more_than_the_budget_waits_until_that_revision_is_approved(place: Place) -> None:
@@ -393,7 +393,7 @@ def test_what_was_applied_is_waited_for(place: Place) -> None:
         place.put("kustomizations.yaml", flux(timeout="1h", **spec))
         assert place.cluster.ask("PATCH", f"{path}/status", {"status": {"conditions": late}})[0] == 200
         code, out, _ = place.run("--once")
-        assert code == 1 and "Deployment prod/web: it did not get on within its deadline" in out
+        assert code == 1 and "Deployment prod/web: exceeded its progress deadline" in out
         place.cluster.ask("DELETE", path)
 
 
