@@ -142,7 +142,7 @@ def test_a_cluster_that_cannot_be_asked_is_told(tmp_path: Path) -> None:
     assert command(*export)[0] == 2
     config.write_text("hello")
     code, _, err = command(*export)
-    assert (code, "is no kubeconfig" in err) == (2, True)
+    assert (code, "not a kubeconfig" in err) == (2, True)
     text = "clusters: [{name: a, cluster: {server: 'http://127.0.0.1:9'}}]\ncurrent-context: a\n"
     config.write_text(text + "contexts: [{name: a, context: {cluster: a}}]\n")
     assert command(*export)[0] == 2
