@@ -1,7 +1,7 @@
-"""Pulling a repository with the real git: what it has, and the files of one commit, each commit once.
+"""Fetches Git repositories with the git program: the list of references, and the files of each commit once.
 
-Nothing of the user's own Git is used: no configuration, no credentials, no hooks. What is secret reaches git through
-files in memory or its environment, and never through an argument. Source: source-controller
+Configuration, credentials and hooks of the user are not used. Secrets reach git through files in memory or its
+environment, never through an argument. Source: source-controller
 `docs/spec/v1/gitrepositories.md` (secret reference, excluding files, verification), fluxcd/pkg `sourceignore`.
 """
 
@@ -25,7 +25,7 @@ from gatekeeper.repositories.git_repository_spec import GitReference, GitReposit
 from gatekeeper.repositories.git_transport import NONEXISTENT_HOME, GitTransport
 from gatekeeper.repositories.revision import Revision
 
-# What Flux leaves out where nothing else is said.
+# The files that Flux excludes by default.
 DEFAULT_EXCLUDES = (
     ".git/",
     ".gitignore",
@@ -54,47 +54,47 @@ DEFAULT_EXCLUDES = (
 )
 SOURCE_IGNORE_FILE = ".sourceignore"
 MIRROR_NAME = "mirror.git"
-# Where a link that led out of the repository leads now.
+# The target of a link that led out of the repository.
 BROKEN_LINK_TARGET = f"{NONEXISTENT_HOME}/leads-out-of-the-repository"
 DAY_SECONDS = 24 * 3600.0
-# What git says, and what that means.
+# A phrase of git, and the message for readers.
 ERROR_MEANINGS = (
-    ("could not read Username", "wants a name and a password: name a Secret in `secretRef`"),
-    ("Authentication failed", "refuses the name and password of the Secret"),
-    ("The requested URL returned error: 403", "refuses who asks (403)"),
-    ("Permission denied", "refuses the key of the Secret"),
-    ("Host key verification failed", "shows another host key than `known_hosts` has"),
-    ("not found", "has no such repository"),
-    ("does not appear to be a git repository", "has no such repository"),
-    ("SSL certificate problem", "has a certificate that nobody vouches for: put `ca.crt` into the Secret"),
-    ("Could not resolve host", "is not known by this name"),
+    ("could not read Username", "asks for a user name and password: name a Secret in `secretRef`"),
+    ("Authentication failed", "rejects the user name and password of the Secret"),
+    ("The requested URL returned error: 403", "denies access (403): check the Secret"),
+    ("Permission denied", "rejects the key of the Secret"),
+    ("Host key verification failed", "has a host key that is not in `known_hosts`"),
+    ("not found", "repository not found: check the URL"),
+    ("does not appear to be a git repository", "repository not found: check the URL"),
+    ("SSL certificate problem", "has a certificate that is not trusted: add `ca.crt` to the Secret"),
+    ("Could not resolve host", "host name not found"),
 )
 
 
 def list_refs(source: GitRepository, transport: GitTransport) -> dict[str, str]:
-    """The names of a repository and their commits: all that an unchanged one is asked.
+    """The references of a repository, and their commits; an unchanged repository needs no other request.
 
     Raises:
-        ToolError: it does not answer, or refuses; in words that repeat nothing of what it said.
+        ToolError: the server refuses, or does not answer; the message repeats nothing of its answer.
     """
-    out = run_git(source, transport, Path(os.sep), "ls-remote", "--quiet", "--", source.url)
-    found = {}
-    for line in out.decode("utf-8", "replace").splitlines():
+    output = run_git(source, transport, Path(os.sep), "ls-remote", "--quiet", "--", source.url)
+    refs = {}
+    for line in output.decode("utf-8", "replace").splitlines():
         commit, _, name = line.partition("\t")
-        found[name] = commit
-    return found
+        refs[name] = commit
+    return refs
 
 
 def checkout_commit(
     source: GitRepository, revision: Revision, transport: GitTransport, folder: Path, mirror: Path | None = None
 ) -> Path:
-    """The files of a commit, in a folder of its own below another; there already, or fetched.
+    """The folder with the files of a commit, below another folder; fetched if it is not there yet.
 
     Args:
-        mirror: what the commit was fetched into already; None where it was not.
+        mirror: the bare repository that has the commit already; None to fetch it.
 
     Raises:
-        ToolError: it cannot be had.
+        ToolError: the commit cannot be fetched.
     """
     target = folder / revision.commit
     if target.is_dir():
@@ -133,15 +133,16 @@ def checkout_commit(
 
 
 def _apply_sparse_checkout(source: GitRepository, scratch: Path) -> None:
-    """Leaves of a commit the folders that are wanted, and what lies in its root."""
-    wanted = [scratch / folder.strip("/") for folder in source.sparse_folders]
-    for folder in wanted:
+    """Removes everything but the folders of `sparseCheckout`, and the files in the root."""
+    kept_folders = [scratch / folder.strip("/") for folder in source.sparse_folders]
+    for folder in kept_folders:
         if not folder.is_dir() or not folder.resolve().is_relative_to(scratch.resolve()):
-            raise ToolError(f"{source.url}: `sparseCheckout` {folder.name} is no folder of it")
+            raise ToolError(f"{source.url}: `sparseCheckout` {folder.name} is not a folder of the repository")
     for path, names, files in os.walk(scratch, topdown=False):
         here = Path(path)
-        is_kept = here == scratch or any(here.is_relative_to(one) for one in wanted)
-        for name in () if is_kept else (*files, *(one for one in names if (here / one).is_symlink())):
+        is_kept = here == scratch or any(here.is_relative_to(folder) for folder in kept_folders)
+        links = [name for name in names if (here / name).is_symlink()]
+        for name in () if is_kept else (*files, *links):
             (here / name).unlink()
         if not is_kept and not any(here.iterdir()):
             here.rmdir()
@@ -150,39 +151,38 @@ def _apply_sparse_checkout(source: GitRepository, scratch: Path) -> None:
 def _add_submodules(
     source: GitRepository, transport: GitTransport, scratch: Path, mirror: Path, commit: str, depth: int
 ) -> None:
-    """Puts the submodules of a commit into it, and theirs into them."""
-    where = (f"--git-dir={mirror}",)
-    found = list(submodules.list_submodules(source, partial(run_git, source, transport, mirror, *where), commit))
-    if len(found) > submodules.MAX_SUBMODULES or (found and not depth):
+    """Adds the submodules of a commit to its files, recursively."""
+    run = partial(run_git, source, transport, mirror, f"--git-dir={mirror}")
+    listed = list(submodules.list_submodules(source, run, commit))
+    if len(listed) > submodules.MAX_SUBMODULES or (listed and not depth):
         raise ToolError(
-            f"{source.url}: has more than {submodules.MAX_SUBMODULES} submodules, or they lie too deep in each other"
+            f"{source.url}: more than {submodules.MAX_SUBMODULES} submodules, or nested deeper than "
+            f"{submodules.MAX_DEPTH} levels"
         )
-    for one in found:
-        with closing(MemoryFiles()) as handed:
-            theirs = (
-                transport
-                if submodules.is_on_same_host(source, one)
-                else git_transport.build_transport(one.url, {}, handed)
-            )
+    for submodule in listed:
+        with closing(MemoryFiles()) as files:
+            # Credentials are sent to no other host.
+            is_trusted = submodules.is_on_same_host(source, submodule)
+            own_transport = transport if is_trusted else git_transport.build_transport(submodule.url, {}, files)
             other = GitRepository(
                 source.namespace,
                 source.name,
-                one.url,
-                GitReference(commit=one.commit),
+                submodule.url,
+                GitReference(commit=submodule.commit),
                 timeout=source.timeout,
                 is_whole=True,
             )
-            folder = mirror.parent.parent / hashlib.sha256(f"submodule {one.url}".encode()).hexdigest()[:16]
+            folder = mirror.parent.parent / hashlib.sha256(f"submodule {submodule.url}".encode()).hexdigest()[:16]
             folder.mkdir(parents=True, exist_ok=True)
-            revision = Revision("", one.commit, one.commit)
-            own = fetch_mirror(other, revision, theirs, folder)
-            files = checkout_commit(other, revision, theirs, folder, own)
-            submodules.copy_submodule(scratch, one, files)
-            _add_submodules(other, theirs, scratch / one.path, own, one.commit, depth - 1)
+            revision = Revision("", submodule.commit, submodule.commit)
+            own_mirror = fetch_mirror(other, revision, own_transport, folder)
+            root = checkout_commit(other, revision, own_transport, folder, own_mirror)
+            submodules.copy_submodule(scratch, submodule, root)
+            _add_submodules(other, own_transport, scratch / submodule.path, own_mirror, submodule.commit, depth - 1)
 
 
 def break_outside_links(root: Path) -> None:
-    """Lets no link lead out of a repository: else whoever writes there reads what only we may, as a file of his own."""
+    """Breaks links that lead out of a repository, so that its authors cannot read files of this machine."""
     for folder, names, files in os.walk(root):
         for name in (*names, *files):
             path = Path(folder) / name
@@ -192,7 +192,7 @@ def break_outside_links(root: Path) -> None:
 
 
 def _remove_old_checkouts(folder: Path, current: Path) -> None:
-    """Removes commits that were pulled more than a day ago; somebody may still be reading a younger one."""
+    """Removes checkouts older than a day; a younger one may still be in use."""
     for other in folder.iterdir():
         if other != current and other.name != MIRROR_NAME and time.time() - other.stat().st_mtime > DAY_SECONDS:
             shutil.rmtree(other, ignore_errors=True)
@@ -202,21 +202,31 @@ def fetch_mirror(source: GitRepository, revision: Revision, transport: GitTransp
     """A bare repository that has a commit.
 
     Raises:
-        ToolError: the commit cannot be had, or is not on the branch that is named with it.
+        ToolError: the commit cannot be fetched, or is not on the branch that is named with it.
     """
     mirror = folder / MIRROR_NAME
     if not mirror.is_dir():
         run_git(source, transport, folder, "init", "--quiet", "--bare", str(mirror))
-    at = (f"--git-dir={mirror}",)
+    git_dir = f"--git-dir={mirror}"
     is_pinned = revision.fetch_ref.startswith("refs/heads/") and source.ref.commit
     depth = () if is_pinned else ("--depth=1",)
     run_git(
-        source, transport, mirror, *at, "fetch", "--quiet", "--no-tags", *depth, "--", source.url, revision.fetch_ref
+        source,
+        transport,
+        mirror,
+        git_dir,
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        *depth,
+        "--",
+        source.url,
+        revision.fetch_ref,
     )
     try:
-        run_git(source, transport, mirror, *at, "cat-file", "-e", f"{revision.commit}^{{commit}}")
+        run_git(source, transport, mirror, git_dir, "cat-file", "-e", f"{revision.commit}^{{commit}}")
         if is_pinned:
-            run_git(source, transport, mirror, *at, "merge-base", "--is-ancestor", revision.commit, "FETCH_HEAD")
+            run_git(source, transport, mirror, git_dir, "merge-base", "--is-ancestor", revision.commit, "FETCH_HEAD")
     except ToolError:
         raise ToolError(
             f"{source.url}: {revision.commit} is not on `{revision.ref_name or revision.fetch_ref}`"
@@ -225,14 +235,14 @@ def fetch_mirror(source: GitRepository, revision: Revision, transport: GitTransp
 
 
 def _list_ignored(source: GitRepository, transport: GitTransport, scratch: Path, mirror: Path) -> list[str]:
-    """The files that are left out: by `.sourceignore` files, and by what the source says, or else the usual."""
-    usual = DEFAULT_EXCLUDES if source.ignore is None else (".git/",)
-    # What is named on the command line counts more than what stands in a folder.
+    """The files that `.sourceignore` files, and `ignore` of the source or the default list, exclude."""
+    patterns = DEFAULT_EXCLUDES if source.ignore is None else (".git/",)
+    # git gives patterns on the command line precedence over files.
     own = [] if source.ignore is None else [f"--exclude={line}" for line in source.ignore.splitlines() if line.strip()]
-    lists = scratch / ".usual"
-    lists.write_text("\n".join(usual) + "\n", encoding="utf-8")
+    default_file = scratch / ".usual"
+    default_file.write_text("\n".join(patterns) + "\n", encoding="utf-8")
     work = (f"--git-dir={mirror}", f"--work-tree={scratch}")
-    out = run_git(
+    output = run_git(
         source,
         transport,
         scratch,
@@ -241,13 +251,15 @@ def _list_ignored(source: GitRepository, transport: GitTransport, scratch: Path,
         "-z",
         "--others",
         "--ignored",
-        f"--exclude-from={lists}",
+        f"--exclude-from={default_file}",
         f"--exclude-per-directory={SOURCE_IGNORE_FILE}",
         *own,
         extra_environment={"GIT_INDEX_FILE": str(scratch / ".none")},
     )
-    lists.unlink()
-    return [name for name in out.decode("utf-8", "surrogateescape").split("\0") if name and name != lists.name]
+    default_file.unlink()
+    return [
+        name for name in output.decode("utf-8", "surrogateescape").split("\0") if name and name != default_file.name
+    ]
 
 
 def run_git(
@@ -257,24 +269,24 @@ def run_git(
     *arguments: str,
     extra_environment: Mapping[str, str] | None = None,
 ) -> bytes:
-    """What git says, run in a folder.
+    """The output of git, run in a folder.
 
     Raises:
-        ToolError: it fails, or takes too long; in words that repeat nothing of what it said.
+        ToolError: git fails, or takes too long; the message repeats nothing of its output.
     """
-    guard = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false")
-    command = ["git", *guard, *arguments]
+    disarmed = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false")
+    command = ["git", *disarmed, *arguments]
     environment = {**transport.environment, **(extra_environment or {})}
     advice = "raise the `timeout` of the GitRepository"
-    code, out, words = process.run_command(
+    code, output, error_text = process.run_command(
         command, source.timeout, folder, None, environment, allow_network=True, advice=advice
     )
     if code != 0:
-        meaning = next((meaning for phrase, meaning in ERROR_MEANINGS if phrase in words), "")
+        meaning = next((meaning for phrase, meaning in ERROR_MEANINGS if phrase in error_text), "")
         raise ToolError(
-            f"{source.url} {meaning}" if meaning else f"{source.url}: git {_find_subcommand(arguments)} fails"
+            f"{source.url}: {meaning}" if meaning else f"{source.url}: git {_find_subcommand(arguments)} failed"
         )
-    return out
+    return output
 
 
 def _find_subcommand(arguments: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What a Flux GitRepository asks for, in one form for every API version; what is not supported is refused by name.
+"""Parses a Flux GitRepository, in one form for all API versions; unsupported fields are rejected by name.
 
 Source: source-controller `api/{v1beta1,v1beta2,v1}/gitrepository_types.go`, `docs/spec/v1/gitrepositories.md`.
 """
@@ -12,14 +12,14 @@ from gatekeeper.kube.decoder import FieldReader
 
 GROUP = "source.toolkit.fluxcd.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1")
-# Files are what tests and air-gapped mirrors have; Flux itself takes the first three.
+# Flux itself supports http, https and ssh; `file` is for tests and air-gapped mirrors.
 REPOSITORY_URL = re.compile(r"(https?|ssh|file)://[^\s]+")
 DEFAULT_BRANCH = "master"
 DEFAULT_SECONDS = 60.0
 
 
 class GitReference(NamedTuple):
-    """What is checked out; of several, the last that is there counts."""
+    """The commit that is checked out; of several fields that are set, the last one counts."""
 
     branch: str = ""
     tag: str = ""
@@ -29,14 +29,14 @@ class GitReference(NamedTuple):
 
 
 class SignatureVerification(NamedTuple):
-    """What must be signed (`HEAD`, `Tag`, `TagAndHEAD`), and the Secret with the keys of who may."""
+    """What must be signed (`HEAD`, `Tag`, `TagAndHEAD`), and the Secret with the trusted public keys."""
 
     mode: str
     secret_name: str
 
 
 class RepositoryInclude(NamedTuple):
-    """A folder of another GitRepository of the same namespace, and where its files come to stand."""
+    """A folder of another GitRepository in the same namespace, and the folder that its files are copied to."""
 
     repository_name: str
     from_path: str
@@ -44,16 +44,16 @@ class RepositoryInclude(NamedTuple):
 
 
 class GitRepository(NamedTuple):
-    """A repository that is pulled.
+    """A Git repository that is fetched.
 
     Attributes:
-        secret_name: the name of the Secret with credentials; empty for none.
-        ignore: which files are left out, as `.gitignore` has them; None for the usual ones.
+        secret_name: the Secret with credentials; empty for none.
+        ignore: the excluded files, in the format of `.gitignore`; None for the default list.
         timeout, interval: seconds.
-        is_whole: whether nothing of it is left out, whatever `.sourceignore` says.
-        has_submodules: whether other repositories that it names are put into it.
-        proxy_secret_name: the name of the Secret with the proxy; empty for none.
-        sparse_folders: which folders alone are wanted; none for all.
+        is_whole: whether no file is excluded, not even by `.sourceignore`.
+        has_submodules: whether submodules are fetched.
+        proxy_secret_name: the Secret with the proxy; empty for none.
+        sparse_folders: the only folders that are kept; empty for all.
     """
 
     namespace: str
@@ -74,10 +74,13 @@ class GitRepository(NamedTuple):
 
 
 def parse_git_repository(value: Any, namespace: str = "default") -> GitRepository:
-    """What a GitRepository asks for.
+    """Parses a GitRepository.
+
+    Args:
+        namespace: the namespace of an object that names none.
 
     Raises:
-        FieldError: it is not valid, or asks for something that is not supported.
+        FieldError: a field is not valid, or is not supported.
     """
     whole = FieldReader(value)
     whole.read_head(GROUP, VERSIONS, "GitRepository")
@@ -87,17 +90,17 @@ def parse_git_repository(value: Any, namespace: str = "default") -> GitRepositor
     url = spec.read_string("url")
     if not REPOSITORY_URL.fullmatch(url):
         spec.reject_field(
-            "url", "must begin with https://, http:// or ssh:// (git@host:path is not one: write ssh://git@host/path)"
+            "url", "must begin with https://, http:// or ssh:// (write ssh://git@host/path for git@host:path)"
         )
     if ":" in url.partition("://")[2].partition("@")[0] and "@" in url:
-        spec.reject_field("url", "holds a password: put it into a Secret, and name that in `secretRef`")
-    # It was about a library of Go that is long gone.
+        spec.reject_field("url", "contains a password: move it to a Secret, and name that in `secretRef`")
+    # Deprecated, without effect.
     spec.has_field("gitImplementation")
     spec.read_choice("provider", ("generic",), "generic")
     secret, verify, proxy = (spec.read_object(name) for name in ("secretRef", "verify", "proxySecretRef"))
     if proxy is not None and url.startswith("ssh://"):
-        spec.reject_field("proxySecretRef", "is for http and https")
-    found = GitRepository(
+        spec.reject_field("proxySecretRef", "is supported for http and https only")
+    parsed = GitRepository(
         metadata.read_string("namespace", "") or namespace,
         metadata.read_string("name"),
         url,
@@ -114,7 +117,7 @@ def parse_git_repository(value: Any, namespace: str = "default") -> GitRepositor
         sparse_folders=spec.read_string_list("sparseCheckout"),
     )
     spec.reject_unknown()
-    return found
+    return parsed
 
 
 def _parse_include(fields: FieldReader) -> RepositoryInclude:
@@ -126,19 +129,19 @@ def _parse_include(fields: FieldReader) -> RepositoryInclude:
     fields.reject_unknown()
     for field, text in (("fromPath", source), ("toPath", target)):
         if text.startswith("/") or ".." in text.split("/"):
-            fields.reject_field(field, "must be a path within the repository")
+            fields.reject_field(field, "must be a relative path inside the repository")
     return RepositoryInclude(name, source, target)
 
 
 def _parse_reference(fields: FieldReader | None) -> GitReference:
     if fields is None:
         return GitReference(DEFAULT_BRANCH)
-    found = GitReference(*(fields.read_string(name, "") for name in GitReference._fields))
+    reference = GitReference(*(fields.read_string(name, "") for name in GitReference._fields))
     fields.reject_unknown()
-    for name, text in zip(GitReference._fields, found, strict=True):
-        if text.startswith("-") or any(sign in text for sign in "\n\0"):
-            fields.reject_field(name, "is no name that Git takes")
-    return found if any(found) else GitReference(DEFAULT_BRANCH)
+    for name, text in zip(GitReference._fields, reference, strict=True):
+        if text.startswith("-") or any(character in text for character in "\n\0"):
+            fields.reject_field(name, "is not a valid Git reference name")
+    return reference if any(reference) else GitReference(DEFAULT_BRANCH)
 
 
 def _parse_verification(fields: FieldReader) -> SignatureVerification:
@@ -146,6 +149,6 @@ def _parse_verification(fields: FieldReader) -> SignatureVerification:
     secret = fields.read_object("secretRef")
     if secret is None:
         fields.reject_field("secretRef", "is missing")
-    found = SignatureVerification("HEAD" if mode == "head" else mode, secret.read_string("name"))
+    verification = SignatureVerification("HEAD" if mode == "head" else mode, secret.read_string("name"))
     fields.reject_unknown()
-    return found
+    return verification

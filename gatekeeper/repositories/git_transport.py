@@ -1,7 +1,7 @@
-"""How a repository is reached: with which credentials, whose certificates are trusted, and through which proxy.
+"""The environment that git reaches a repository with: credentials, trusted certificates, and proxy.
 
-Nothing of the user's own Git is used. What is secret reaches git through files in memory or its environment, and never
-through an argument. Source: source-controller `docs/spec/v1/gitrepositories.md` (secret reference, proxy).
+The configuration of the user is not used. Secrets reach git through files in memory or its environment, never through
+an argument. Source: source-controller `docs/spec/v1/gitrepositories.md` (secret reference, proxy).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from gatekeeper.errors import ToolError
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.secret_value import SecretBytes
 
-# Where no `.netrc` and no configuration of ssh is.
+# A home folder without `.netrc` and SSH configuration.
 NONEXISTENT_HOME = "/nonexistent"
 PROXY_URL = re.compile(r"https?://[^\s@]+")
 
 
 class GitTransport(NamedTuple):
-    """How a repository is reached: what git is told by its environment."""
+    """The environment variables that git reaches a repository with."""
 
     environment: Mapping[str, str]
 
@@ -36,16 +36,18 @@ def build_transport(
     files: MemoryFiles,
     proxy: Mapping[str, SecretBytes] = MappingProxyType({}),
 ) -> GitTransport:
-    """How a repository is reached with the keys of a Secret.
+    """The transport for a URL.
 
     Args:
-        proxy: `address`, `username` and `password` of one that leads there; empty for none.
+        credentials: the values of the Secret in `secretRef`, by key; empty for none.
+        files: holds certificates and keys while the transport is used.
+        proxy: the values of the Secret in `proxySecretRef`: `address`, `username`, `password`; empty for none.
 
     Raises:
-        ToolError: they do not go together.
+        ToolError: the Secret has not the keys that the URL needs.
     """
     scheme = url.partition(":")[0]
-    held = {key: value.reveal() for key, value in credentials.items()}
+    values = {key: value.reveal() for key, value in credentials.items()}
     settings: list[tuple[str, str]] = [("http.sslVerify", "true"), ("credential.helper", "")]
     environment = {
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -56,17 +58,17 @@ def build_transport(
         "HOME": NONEXISTENT_HOME,
     }
     if scheme == "ssh":
-        environment["GIT_SSH_COMMAND"] = _build_ssh_command(held, files)
-    elif token := held.get("bearerToken"):
+        environment["GIT_SSH_COMMAND"] = _build_ssh_command(values, files)
+    elif token := values.get("bearerToken"):
         settings.append(("http.extraHeader", f"Authorization: Bearer {token.decode().strip()}"))
-    elif "username" in held or "password" in held:
-        pair = base64.b64encode(held.get("username", b"") + b":" + held.get("password", b"")).decode()
-        settings.append(("http.extraHeader", f"Authorization: Basic {pair}"))
-    if authority := held.get("ca.crt") or held.get("caFile"):
-        settings.append(("http.sslCAInfo", files.write_file("ca.crt", authority, False)))
-    if "tls.crt" in held and "tls.key" in held:
-        settings.append(("http.sslCert", files.write_file("tls.crt", held["tls.crt"], True)))
-        settings.append(("http.sslKey", files.write_file("tls.key", held["tls.key"], True)))
+    elif "username" in values or "password" in values:
+        basic = base64.b64encode(values.get("username", b"") + b":" + values.get("password", b"")).decode()
+        settings.append(("http.extraHeader", f"Authorization: Basic {basic}"))
+    if ca_certificate := values.get("ca.crt") or values.get("caFile"):
+        settings.append(("http.sslCAInfo", files.write_file("ca.crt", ca_certificate, False)))
+    if "tls.crt" in values and "tls.key" in values:
+        settings.append(("http.sslCert", files.write_file("tls.crt", values["tls.crt"], True)))
+        settings.append(("http.sslKey", files.write_file("tls.key", values["tls.key"], True)))
     if proxy:
         settings.append(("http.proxy", _build_proxy_url(proxy)))
     environment["GIT_CONFIG_COUNT"] = str(len(settings))
@@ -81,18 +83,18 @@ def _build_proxy_url(credentials: Mapping[str, SecretBytes]) -> str:
         for key in ("address", "username", "password")
     )
     if not PROXY_URL.fullmatch(address):
-        raise ToolError("the Secret of the proxy has no `address` that begins with http:// or https://")
+        raise ToolError("the proxy Secret has no `address` that begins with http:// or https://")
     scheme, _, rest = address.partition("://")
-    who = f"{quote(name, safe='')}:{quote(password, safe='')}@" if name else ""
-    return f"{scheme}://{who}{rest}"
+    user_info = f"{quote(name, safe='')}:{quote(password, safe='')}@" if name else ""
+    return f"{scheme}://{user_info}{rest}"
 
 
 def _build_ssh_command(credentials: Mapping[str, bytes], files: MemoryFiles) -> str:
-    lacking = [key for key in ("identity", "known_hosts") if key not in credentials]
-    if lacking:
-        raise ToolError(f"the Secret for ssh has no `{lacking[0]}`")
+    missing = [key for key in ("identity", "known_hosts") if key not in credentials]
+    if missing:
+        raise ToolError(f"the SSH Secret has no `{missing[0]}`: add it")
     if "password" in credentials:
-        raise ToolError("the Secret's key for ssh has a password, which is not supported yet")
+        raise ToolError("the SSH key of the Secret has a password, which is not supported yet")
     key, hosts = (
         files.write_file("identity", credentials["identity"], True),
         files.write_file("known_hosts", credentials["known_hosts"], False),

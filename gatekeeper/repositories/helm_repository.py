@@ -1,7 +1,7 @@
-"""Charts of chart repositories, by the real helm: which version is meant, and its files.
+"""Fetches charts from Helm chart repositories with the helm program: the version that matches, and its files.
 
-Nothing of the user's own Helm is used. What is secret reaches helm through files in memory, and never through an
-argument. Source: Helm `docs/chart_repository.md`; argo-cd `docs/user-guide/helm.md`.
+The configuration of the user is not used. Secrets reach helm through files in memory, never through an argument.
+Source: Helm `docs/chart_repository.md`; argo-cd `docs/user-guide/helm.md`.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ REPOSITORY_NAME = "r"
 CHART_VERSION = re.compile(r"[0-9A-Za-z.+_-]+")
 TLS_FIELDS = {"tls.crt": "certFile", "tls.key": "keyFile", "ca.crt": "caFile"}
 ERROR_MEANINGS = (
-    ("401 Unauthorized", "wants a name and a password"),
-    ("403 Forbidden", "refuses who asks (403)"),
-    ("404 Not Found", "has no `index.yaml`: it is no chart repository"),
-    ("no such host", "is not known by this name"),
-    ("certificate", "has a certificate that nobody vouches for"),
+    ("401 Unauthorized", "asks for a user name and password"),
+    ("403 Forbidden", "denies access (403)"),
+    ("404 Not Found", "has no `index.yaml`: not a chart repository"),
+    ("no such host", "host name not found"),
+    ("certificate", "has a certificate that is not trusted"),
 )
 
 
 class Chart(NamedTuple):
-    """A chart of a repository, and the versions of it that will do."""
+    """A chart of a repository, and the range of acceptable versions."""
 
     url: str
     name: str
@@ -48,15 +48,15 @@ class Chart(NamedTuple):
 
 
 def resolve_version(chart: Chart, credentials: Mapping[str, SecretBytes]) -> str:
-    """The newest version that will do.
+    """The newest version in the range.
 
     Args:
-        credentials: with what the repository is reached, named as in the Secret of a GitRepository.
+        credentials: named as in the Secret of a GitRepository; empty for none.
 
     Raises:
-        ToolError: the repository does not answer, or has none.
+        ToolError: the repository refuses, does not answer, or has no such version.
     """
-    with _open_helm_home(chart, credentials) as surroundings:
+    with _open_helm_home(chart, credentials) as environment:
         words = [
             "search",
             "repo",
@@ -66,20 +66,23 @@ def resolve_version(chart: Chart, credentials: Mapping[str, SecretBytes]) -> str
             "--output",
             "json",
         ]
-        found = orjson.loads(_run_helm(chart, surroundings, *words) or b"[]")
-    versions = [one["version"] for one in found if one.get("name") == f"{REPOSITORY_NAME}/{chart.name}"]
+        charts = orjson.loads(_run_helm(chart, environment, *words) or b"[]")
+    versions = [entry["version"] for entry in charts if entry.get("name") == f"{REPOSITORY_NAME}/{chart.name}"]
     if not versions:
-        raise ToolError(f"{chart.url}: has no chart {chart.name} of a version that is `{chart.version_range}`")
+        raise ToolError(f"{chart.url}: chart {chart.name} not found in a version that matches `{chart.version_range}`")
     if not CHART_VERSION.fullmatch(versions[0]):
-        raise ToolError(f"{chart.url}: the version of {chart.name} is none: {versions[0][:80]}")
+        raise ToolError(f"{chart.url}: chart {chart.name} has an invalid version: {versions[0][:80]}")
     return str(versions[0])
 
 
 def fetch_chart(chart: Chart, version: str, credentials: Mapping[str, SecretBytes], storage: Path) -> Path:
-    """The folder that has a version of a chart, each version once.
+    """The folder with a version of a chart; fetched if it is not there yet.
+
+    Args:
+        storage: the folder that charts are kept below.
 
     Raises:
-        ToolError: it cannot be had.
+        ToolError: the version cannot be fetched.
     """
     folder = storage / hashlib.sha256(f"chart {chart.url} {chart.name}".encode()).hexdigest()[:16]
     target = folder / version
@@ -88,7 +91,7 @@ def fetch_chart(chart: Chart, version: str, credentials: Mapping[str, SecretByte
     folder.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="new-", dir=folder))
     try:
-        with _open_helm_home(chart, credentials) as surroundings:
+        with _open_helm_home(chart, credentials) as environment:
             words = [
                 "pull",
                 f"{REPOSITORY_NAME}/{chart.name}",
@@ -98,9 +101,9 @@ def fetch_chart(chart: Chart, version: str, credentials: Mapping[str, SecretByte
                 "--untardir",
                 str(scratch),
             ]
-            _run_helm(chart, surroundings, *words)
+            _run_helm(chart, environment, *words)
         if not (scratch / chart.name / "Chart.yaml").is_file():
-            raise ToolError(f"{chart.url}: the archive of {chart.name} {version} has no folder of its name")
+            raise ToolError(f"{chart.url}: the archive of {chart.name} {version} has no folder `{chart.name}`")
         for archive in scratch.glob("*.tgz"):
             archive.unlink()
         git_fetch.break_outside_links(scratch)
@@ -112,36 +115,36 @@ def fetch_chart(chart: Chart, version: str, credentials: Mapping[str, SecretByte
 
 @contextmanager
 def _open_helm_home(chart: Chart, credentials: Mapping[str, SecretBytes]) -> Iterator[Mapping[str, str]]:
-    """A home of Helm's own that knows one repository, for as long as it is needed."""
-    with closing(MemoryFiles()) as handed, tempfile.TemporaryDirectory(prefix="gatekeeper-helm-") as scratch:
+    """The environment of a temporary Helm home that knows one repository."""
+    with closing(MemoryFiles()) as files, tempfile.TemporaryDirectory(prefix="gatekeeper-helm-") as scratch:
         entry: dict[str, object] = {"name": REPOSITORY_NAME, "url": chart.url}
         for name in ("username", "password"):
             if name in credentials:
                 entry[name] = credentials[name].reveal().decode("utf-8", "replace")
         entry |= {
-            field: handed.write_file(name, credentials[name].reveal(), True)
+            field: files.write_file(name, credentials[name].reveal(), True)
             for name, field in TLS_FIELDS.items()
             if name in credentials
         }
         text = yaml.safe_dump({"apiVersion": "", "repositories": [entry]}).encode()
-        surroundings = {f"HELM_{name}_HOME": scratch for name in ("CACHE", "CONFIG", "DATA")} | {
-            "HELM_REPOSITORY_CONFIG": handed.write_file("repositories.yaml", text, len(entry) > len(("name", "url"))),
+        environment = {f"HELM_{name}_HOME": scratch for name in ("CACHE", "CONFIG", "DATA")} | {
+            "HELM_REPOSITORY_CONFIG": files.write_file("repositories.yaml", text, len(entry) > len(("name", "url"))),
             "HELM_REPOSITORY_CACHE": scratch,
             "HOME": NONEXISTENT_HOME,
         }
-        _run_helm(chart, surroundings, "repo", "update", REPOSITORY_NAME, "--fail-on-repo-update-fail")
-        yield surroundings
+        _run_helm(chart, environment, "repo", "update", REPOSITORY_NAME, "--fail-on-repo-update-fail")
+        yield environment
 
 
 def _run_helm(chart: Chart, environment: Mapping[str, str], *arguments: str) -> bytes:
     command: list[str | Path] = [DEFAULT_TOOLCHAIN.find("helm"), *arguments]
-    code, out, said = process.run_command(
-        command, TIMEOUT_SECONDS, environment=environment, allow_network=True, advice="ask it again later"
+    code, output, error_text = process.run_command(
+        command, TIMEOUT_SECONDS, environment=environment, allow_network=True, advice="try again later"
     )
-    told = f"{said} {out.decode('utf-8', 'replace') if code else ''}"
     if code != 0:
-        meaning = next((meaning for phrase, meaning in ERROR_MEANINGS if phrase in told), "")
+        text = f"{error_text} {output.decode('utf-8', 'replace')}"
+        meaning = next((meaning for phrase, meaning in ERROR_MEANINGS if phrase in text), "")
         raise ToolError(
-            f"{chart.url} {meaning}" if meaning else f"{chart.url}: helm {arguments[0]} fails for {chart.name}"
+            f"{chart.url}: {meaning}" if meaning else f"{chart.url}: helm {arguments[0]} failed for {chart.name}"
         )
-    return out
+    return output

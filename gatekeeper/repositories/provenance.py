@@ -1,4 +1,4 @@
-"""Whom a commit is owed to: who wrote it, who signed it, and by which pull request it came, as its message says."""
+"""The provenance of a commit: its author, its signer, and the pull request that its message names."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from gatekeeper.repositories.git_fetch import MIRROR_NAME
 from gatekeeper.repositories.git_repository_spec import GitRepository
 from gatekeeper.repositories.git_transport import GitTransport
 
-# As GitHub, Gitea and GitLab write it when they merge.
+# The merge messages of GitHub, Gitea and GitLab.
 PULL_REQUEST = re.compile(r"Merge pull request (#\d+)|\((#\d+)\)\s*(?:\n|$)|See merge request (?:\S*)(!\d+)")
 
 
 class CommitProvenance(NamedTuple):
-    """Whom a commit is owed to; what is not known is empty.
+    """The provenance of a commit; unknown fields are empty.
 
     Attributes:
-        author: name and address.
-        signer: the fingerprint of the key that it was found to be signed with.
-        pull_request: the pull request, `#12` or `!12`.
+        author: name and e-mail address.
+        signer: fingerprint of the key of its verified signature.
+        pull_request: `#12` or `!12`.
     """
 
     author: str = ""
@@ -31,19 +31,20 @@ class CommitProvenance(NamedTuple):
 
 
 def read_provenance(source: GitRepository, transport: GitTransport, root: Path, signer: str = "") -> CommitProvenance:
-    """Whom the commit that was checked out into a folder is owed to.
+    """The provenance of the commit that is checked out into a folder.
 
     Args:
-        signer: as it was verified.
+        signer: fingerprint of the key of its verified signature; empty for none.
     """
     mirror, commit = root.parent / MIRROR_NAME, root.name.partition("-")[0]
     try:
-        out = git_fetch.run_git(
+        output = git_fetch.run_git(
             source, transport, mirror, f"--git-dir={mirror}", "log", "-1", "--format=%an <%ae>%n%B", commit
         )
     except ToolError:
-        # Its repository is not there any more.
+        # Its mirror was removed.
         return CommitProvenance("", signer)
-    author, _, message = out.decode("utf-8", "replace").partition("\n")
-    found = PULL_REQUEST.search(message)
-    return CommitProvenance(author.strip(), signer, next((one for one in found.groups() if one), "") if found else "")
+    author, _, message = output.decode("utf-8", "replace").partition("\n")
+    match = PULL_REQUEST.search(message)
+    pull_request = next(filter(None, match.groups()), "") if match else ""
+    return CommitProvenance(author.strip(), signer, pull_request)

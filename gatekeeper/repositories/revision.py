@@ -1,7 +1,7 @@
-"""Which commit a GitRepository means, out of what a repository has; without fetching any of it.
+"""Resolves the reference of a GitRepository to a commit, from the references of the repository alone.
 
 Source: source-controller `docs/spec/v1/gitrepositories.md` (reference), fluxcd/pkg `version/version.go`; RFC-0005 of
-Flux for how a revision is written.
+Flux (format of a revision).
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from gatekeeper.gocompat import client
 from gatekeeper.repositories.git_repository_spec import DEFAULT_BRANCH, GitReference
 from gatekeeper.secret_value import SecretBytes
 
-# https://semver.org, with a `v` before it if need be.
+# https://semver.org, with an optional `v`.
 SEMVER = re.compile(r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
 FULL_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-# Names and their commits; a tag that is an object of its own is listed a second time, with the commit that it marks.
+# `git ls-remote` lists an annotated tag a second time with this suffix and the commit that it points to.
 PEELED_SUFFIX = "^{}"
+
+# Characters of the list of references in a message.
+MAX_SHOWN = 300
 
 
 class Revision(NamedTuple):
-    """A commit, and how it was come by.
+    """A commit, and the reference that it was resolved from.
 
     Attributes:
-        ref_name: the branch, tag or name; empty where a commit alone is named.
-        fetch_ref: what is asked of the repository to get it.
+        ref_name: the branch, tag or name; empty for a commit without one.
+        fetch_ref: what git fetches to get the commit.
     """
 
     ref_name: str
@@ -40,23 +43,23 @@ class Revision(NamedTuple):
 
 
 class UnresolvedRevisionError(ToolError):
-    """A repository has not what is asked for: what, and what there is."""
+    """A repository does not have a reference: which one, and which ones it has."""
 
     exit_code = 1
 
 
 def resolve_reference(ref: GitReference, refs: Mapping[str, str]) -> Revision:
-    """The commit that is meant.
+    """The commit that a reference points to.
 
     Args:
-        refs: the names of the repository, as `git ls-remote` gives them.
+        refs: the references of the repository and their commits, as `git ls-remote` lists them.
 
     Raises:
-        Unresolved: there is none.
+        UnresolvedRevisionError: the repository does not have it.
     """
     if ref.commit:
         if not FULL_COMMIT.fullmatch(ref.commit):
-            raise UnresolvedRevisionError(f"`{ref.commit}` is no commit in full")
+            raise UnresolvedRevisionError(f"`{ref.commit}` is not a full commit ID: write all 40 digits")
         return Revision(ref.branch, ref.commit, f"refs/heads/{ref.branch}" if ref.branch else ref.commit)
     if ref.name:
         return Revision(ref.name, _find_commit(refs, ref.name, "reference"), ref.name)
@@ -76,15 +79,15 @@ VERSION_RANGE = re.compile(r"[<>=!~^*|,]|\.[xX]\b|^\d+(\.\d+)?$| - ")
 
 
 def resolve_target_revision(target_revision: str, refs: Mapping[str, str]) -> Revision:
-    """The commit that the `targetRevision` of an Argo CD Application means: a name, a tag, a commit, or a range.
+    """The commit that the `targetRevision` of an Argo CD Application points to: a name, a commit, or a version range.
 
     Source: argo-cd `docs/user-guide/tracking_strategies.md`, `util/git/client.go` (`lsRemote`).
 
     Args:
-        refs: the names of the repository, as `git ls-remote` gives them.
+        refs: the references of the repository and their commits, as `git ls-remote` lists them.
 
     Raises:
-        Unresolved: there is none.
+        UnresolvedRevisionError: the repository does not have it.
     """
     if FULL_COMMIT.fullmatch(target_revision):
         return Revision("", target_revision, target_revision)
@@ -97,7 +100,7 @@ def resolve_target_revision(target_revision: str, refs: Mapping[str, str]) -> Re
         )
         return Revision(tag, _find_commit(refs, f"refs/tags/{tag}", "tag"), f"refs/tags/{tag}")
     if SHORT_COMMIT.fullmatch(target_revision):
-        raise UnresolvedRevisionError(f"`{target_revision}` is no commit in full: write all 40 digits")
+        raise UnresolvedRevisionError(f"`{target_revision}` is not a full commit ID: write all 40 digits")
     return Revision(
         target_revision,
         _find_commit(refs, f"refs/heads/{target_revision}", "branch or tag"),
@@ -106,45 +109,45 @@ def resolve_target_revision(target_revision: str, refs: Mapping[str, str]) -> Re
 
 
 def _find_commit(refs: Mapping[str, str], name: str, ref_kind: str) -> str:
-    found = refs.get(f"{name}{PEELED_SUFFIX}") or refs.get(name)
-    if found is None:
+    commit = refs.get(f"{name}{PEELED_SUFFIX}") or refs.get(name)
+    if commit is None:
         prefix = name.rpartition("/")[0]
-        others = sorted(one.removeprefix(f"{prefix}/") for one in refs if one.startswith(f"{prefix}/"))
-        there = ", ".join(f"`{one}`" for one in others if not one.endswith(PEELED_SUFFIX)) or "none"
+        others = sorted(ref.removeprefix(f"{prefix}/") for ref in refs if ref.startswith(f"{prefix}/"))
+        existing = ", ".join(f"`{ref}`" for ref in others if not ref.endswith(PEELED_SUFFIX)) or "none"
         raise UnresolvedRevisionError(
-            f"there is no {ref_kind} `{name.removeprefix(f'{prefix}/')}`; there is {there[:300]}"
+            f"{ref_kind} `{name.removeprefix(f'{prefix}/')}` not found; the repository has {existing[:MAX_SHOWN]}"
         )
-    return found
+    return commit
 
 
 def find_newest_tag(version_range: str, tags: list[str]) -> str:
-    """The highest version among tags that a range lets, by the library that Flux has.
+    """The highest version in a range among the tags, by the semver library of Flux.
 
     Raises:
-        Unresolved: none is; or the range is none.
+        UnresolvedRevisionError: no tag is in the range, or the range is malformed.
     """
     versions = sorted({tag for tag in tags if SEMVER.fullmatch(tag)}, key=_version_sort_key, reverse=True)
     data = {
-        "wanted": SecretBytes(version_range.encode()),
+        "range": SecretBytes(version_range.encode()),
         **{f"v{at}": SecretBytes(tag.encode()) for at, tag in enumerate(versions)},
     }
-    asked = [f"{{{{ semverCompare .wanted .v{at} }}}}" for at in range(len(versions))]
-    answers = client.fill_templates(asked, data)
+    comparisons = [f"{{{{ semverCompare .range .v{at} }}}}" for at in range(len(versions))]
+    answers = client.fill_templates(comparisons, data)
     for tag, answer in zip(versions, answers, strict=True):
         if isinstance(answer, SecretBytes) and answer.reveal() == b"true":
             return tag
     if versions and not any(isinstance(answer, SecretBytes) for answer in answers):
-        raise UnresolvedRevisionError(f"`{version_range}` is no range of versions")
+        raise UnresolvedRevisionError(f"`{version_range}` is not a version range")
     raise UnresolvedRevisionError(
-        f"no tag is a version that `{version_range}` lets; there are {len(versions)} versions"
+        f"no tag is a version in the range `{version_range}`; the repository has {len(versions)} versions"
     )
 
 
 def _version_sort_key(tag: str) -> tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]:
-    """How a version stands to others; a release comes after what was before it (https://semver.org, 11)."""
-    found = SEMVER.fullmatch(tag)
-    assert found is not None
-    major, minor, patch, before = found.groups()
-    parts = before.split(".") if before else []
+    """The precedence of a version; a release follows its pre-releases (https://semver.org, 11)."""
+    match = SEMVER.fullmatch(tag)
+    assert match is not None
+    major, minor, patch, prerelease = match.groups()
+    parts = prerelease.split(".") if prerelease else []
     ranked = tuple((not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts)
-    return int(major), int(minor), int(patch), not before, ranked
+    return int(major), int(minor), int(patch), not prerelease, ranked

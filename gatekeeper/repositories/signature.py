@@ -1,6 +1,6 @@
-"""Whether a commit or tag is signed by one of those who may, with PGP or SSH keys; by git and gpg.
+"""Verifies the PGP or SSH signature of a commit or tag against trusted keys, with git and gpg.
 
-Source: source-controller `docs/spec/v1/gitrepositories.md` (verification): keys are told apart by how they are called.
+Source: source-controller `docs/spec/v1/gitrepositories.md` (verification): the file name tells the type of a key.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from gatekeeper.repositories.revision import Revision
 from gatekeeper.secret_value import SecretBytes
 
 SSH_KEY_SUFFIX = ".sshpub"
-# What gpg, and what ssh-keygen says of whose signature it is.
+# How gpg, and how ssh-keygen, name the key of a valid signature.
 SIGNER_FINGERPRINT = re.compile(r"VALIDSIG ([0-9A-F]{40,64})|key (SHA256:\S+)")
 
 
 class UnverifiedSignatureError(ToolError):
-    """A commit or tag is not signed by anybody who may."""
+    """A commit or tag is not signed by a trusted key."""
 
     exit_code = 1
 
@@ -32,14 +32,15 @@ class UnverifiedSignatureError(ToolError):
 def verify_signature(
     source: GitRepository, revision: Revision, mirror: Path, transport: GitTransport, keys: Mapping[str, SecretBytes]
 ) -> str:
-    """Returns where all is signed that must be: the fingerprint of the key; empty where nothing must be.
+    """Verifies what `spec.verify` demands; returns the fingerprint of the key, or empty where it demands nothing.
 
     Args:
-        keys: of those who may sign, by file name: `*.sshpub` is SSH, all others are PGP.
+        mirror: the bare repository that has the commit.
+        keys: the trusted keys by file name: `*.sshpub` is an SSH key, any other name a PGP key.
 
     Raises:
-        Unverified: something is not, or by nobody who may.
-        ToolError: gpg is not there, or a key is none.
+        UnverifiedSignatureError: a signature is missing, or not by a trusted key.
+        ToolError: gpg is not installed, or a key is malformed.
     """
     if source.verification is None:
         return ""
@@ -54,19 +55,23 @@ def verify_signature(
         if mode in ("Tag", "TagAndHEAD"):
             if not tag:
                 raise UnverifiedSignatureError(
-                    f"{source.url}: `verify.mode: {mode}` needs a tag, and {revision} is none"
+                    f"{source.url}: `verify.mode: {mode}` needs a tag, and {revision} is not one"
                 )
-            # The tag itself was fetched; what it is called there is nothing to its signature.
-            what = f"the tag {revision.ref_name}"
-            signer = _verify_object(source, mirror, options, environment, "verify-tag", "FETCH_HEAD", what)
+            # The tag object is what was fetched.
+            subject = f"the tag {revision.ref_name}"
+            signer = _verify_object(source, mirror, options, environment, "verify-tag", "FETCH_HEAD", subject)
         if mode != "Tag":
-            what = f"the commit {revision.commit[:12]}"
-            signer = _verify_object(source, mirror, options, environment, "verify-commit", revision.commit, what)
+            subject = f"the commit {revision.commit[:12]}"
+            signer = _verify_object(source, mirror, options, environment, "verify-commit", revision.commit, subject)
     return signer
 
 
 def _install_keys(home: Path, keys: Mapping[str, SecretBytes], seconds: float) -> list[str]:
-    """Puts the keys where git looks for them: options that say so."""
+    """Installs the keys into a temporary home; the git options that use them.
+
+    Raises:
+        ToolError: gpg is not installed, or a key is malformed.
+    """
     signers = [
         value.reveal().decode("utf-8", "replace").strip()
         for name, value in keys.items()
@@ -76,12 +81,12 @@ def _install_keys(home: Path, keys: Mapping[str, SecretBytes], seconds: float) -
     allowed.write_text("".join(f'* namespaces="git" {line}\n' for line in signers), encoding="utf-8")
     others = [value for name, value in keys.items() if not name.endswith(SSH_KEY_SUFFIX)]
     if others and shutil.which("gpg") is None:
-        raise ToolError("GnuPG (`gpg`) is not installed, and signatures with PGP keys are to be checked")
+        raise ToolError("GnuPG (`gpg`) is not installed, and signatures by PGP keys have to be verified: install it")
     for value in others:
         command = ["gpg", "--batch", "--no-autostart", "--homedir", str(home), "--import"]
         code, _, _ = process.run_command(command, seconds, home, value.reveal(), advice="raise `timeout`")
         if code != 0:
-            raise ToolError("a key to verify with is no PGP key (one of SSH is told by the ending `.sshpub`)")
+            raise ToolError("a verification key is not a PGP key (the name of an SSH key must end with `.sshpub`)")
     return ["-c", f"gpg.ssh.allowedSignersFile={allowed}"]
 
 
@@ -95,8 +100,10 @@ def _verify_object(
     subject: str,
 ) -> str:
     command = ["git", f"--git-dir={mirror}", *options, subcommand, "--raw", object_name]
-    code, _, words = process.run_command(command, source.timeout, mirror, None, environment, advice="raise `timeout`")
+    code, _, error_text = process.run_command(
+        command, source.timeout, mirror, None, environment, advice="raise `timeout`"
+    )
     if code != 0:
-        raise UnverifiedSignatureError(f"{source.url}: {subject} is not signed by any of those who may")
-    found = SIGNER_FINGERPRINT.search(words)
-    return next((one for one in found.groups() if one), "") if found else ""
+        raise UnverifiedSignatureError(f"{source.url}: {subject} is not signed by a trusted key")
+    match = SIGNER_FINGERPRINT.search(error_text)
+    return next(filter(None, match.groups()), "") if match else ""

@@ -1,6 +1,6 @@
-"""Submodules of a commit, each at the commit that is noted for it, and those within them.
+"""The submodules of a commit, each at its recorded commit.
 
-Whoever writes a repository names others: credentials go to no other host than the repository's own.
+The authors of a repository choose the URLs: credentials are sent to no host but that of the repository itself.
 Source: `gitmodules(5)`; source-controller `docs/spec/v1/gitrepositories.md` (recurse submodules).
 """
 
@@ -19,12 +19,12 @@ from gatekeeper.repositories.git_repository_spec import REPOSITORY_URL, GitRepos
 MODULES_FILE = ".gitmodules"
 MAX_SUBMODULES, MAX_DEPTH = 64, 8
 GITLINK_MODE = "160000"
-# Runs git with some words in the repository of a commit, and gives what it says.
+# Runs git with some arguments in the repository of the commit; returns its output.
 GitRunner = Callable[..., bytes]
 
 
 class Submodule(NamedTuple):
-    """Another repository, and where a commit of it comes to stand."""
+    """A commit of another repository, and the folder that its files are copied to."""
 
     path: str
     url: str
@@ -38,17 +38,17 @@ def list_submodules(source: GitRepository, run_git: GitRunner, commit: str) -> I
         run_git: runs in a repository that has the commit.
 
     Raises:
-        ToolError: one is not described, or is where it must not be.
+        ToolError: a submodule is not described in `.gitmodules`, or its URL is not allowed.
     """
     links = dict(_parse_links(run_git("ls-tree", "-r", "-z", commit)))
     if not links:
         return
-    described = _parse_modules(run_git("show", f"{commit}:{MODULES_FILE}")) if links else {}
-    for path, wanted in links.items():
-        url = described.get(path)
+    urls = _parse_modules(run_git("show", f"{commit}:{MODULES_FILE}"))
+    for path, linked_commit in links.items():
+        url = urls.get(path)
         if url is None:
-            raise ToolError(f"{source.url}: the submodule `{path}` is not described in {MODULES_FILE}")
-        yield Submodule(path, _resolve_url(source.url, url), wanted)
+            raise ToolError(f"{source.url}: the submodule `{path}` is missing in {MODULES_FILE}")
+        yield Submodule(path, _resolve_url(source.url, url), linked_commit)
 
 
 def _parse_links(tree_listing: bytes) -> Iterator[tuple[str, str]]:
@@ -59,46 +59,50 @@ def _parse_links(tree_listing: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _parse_modules(text: bytes) -> Mapping[str, str]:
-    """Addresses by path, out of a file as Git's own configuration has it."""
-    found, section = {}, dict[str, str]()
+    """URLs by path, from a file in the format of a Git configuration."""
+    urls, section = dict[str, str](), dict[str, str]()
     for raw in [*text.decode("utf-8", "replace").splitlines(), "[end]"]:
         line = raw.strip()
         if line.startswith("["):
             if "path" in section and "url" in section:
-                found[section["path"]] = section["url"]
+                urls[section["path"]] = section["url"]
             section = {}
         elif "=" in line and not line.startswith(("#", ";")):
             key, _, value = line.partition("=")
             section[key.strip().lower()] = value.strip().strip('"')
-    return found
+    return urls
 
 
 def _resolve_url(base: str, url: str) -> str:
-    """An address as the repository means it: `../other` is beside it."""
+    """The absolute URL of a submodule; `../other` is relative to the repository.
+
+    Raises:
+        ToolError: the URL is not allowed.
+    """
     if url.startswith(("./", "../")):
         scheme, _, rest = base.partition("://")
         host, _, path = rest.partition("/")
         joined = posixpath.normpath(posixpath.join(f"/{path}", url))
         return f"{scheme}://{host}{joined}"
-    # Of a repository from elsewhere nothing of this machine is read.
+    # A remote repository must not read files of this machine.
     if not REPOSITORY_URL.fullmatch(url) or (url.startswith("file:") and not base.startswith("file:")):
-        raise ToolError(f"{base}: the submodule {url} is at no address that is followed")
+        raise ToolError(f"{base}: the URL {url} of a submodule is not allowed: use https, http or ssh")
     return url
 
 
 def is_on_same_host(source: GitRepository, submodule: Submodule) -> bool:
-    """Whether a submodule is at the host of the repository, which may be shown the same credentials."""
+    """Whether a submodule is on the host of the repository, so that it may get the same credentials."""
     own, other = urlsplit(source.url), urlsplit(submodule.url)
     return (own.scheme, own.netloc) == (other.scheme, other.netloc)
 
 
 def copy_submodule(scratch: Path, submodule: Submodule, files: Path) -> None:
-    """Puts the files of a submodule where it is to stand.
+    """Copies the files of a submodule to its folder.
 
     Raises:
-        ToolError: that is not within the repository.
+        ToolError: the folder is not inside the repository.
     """
-    there = (scratch / submodule.path).resolve()
-    if not there.is_relative_to(scratch.resolve()) or there == scratch.resolve():
+    target = (scratch / submodule.path).resolve()
+    if not target.is_relative_to(scratch.resolve()) or target == scratch.resolve():
         raise ToolError(f"the submodule `{submodule.path}` leads out of the repository")
-    shutil.copytree(files, there, symlinks=True, dirs_exist_ok=True)
+    shutil.copytree(files, target, symlinks=True, dirs_exist_ok=True)

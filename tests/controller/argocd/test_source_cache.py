@@ -164,7 +164,7 @@ def test_a_chart_of_a_chart_repository_is_the_newest_that_will_do(place: Place, 
         del app["spec"]["source"]
         with argo(place, tmp_path) as running:
             place.cluster.make(APPS, app)
-            until(lambda: "wants a name and a password" in place.told().get("ComparisonError", ""), running)
+            until(lambda: "asks for a user name and password" in place.told().get("ComparisonError", ""), running)
             login = {"username": git_server.USER, "password": git_server.PASSWORD, "type": "helm"}
             place.cluster.make(SECRETS, secret("charts", "repository", url=url, **login))
             place.refresh()
@@ -232,7 +232,7 @@ def test_a_repository_is_reached_with_the_secret_that_is_about_it(place: Place, 
     with git_server.serving(tmp_path) as host, argo(place, tmp_path) as running:
         source = {"repoURL": f"{host.url}/root/.git", "targetRevision": "HEAD", "path": "apps"}
         place.cluster.make(APPS, place.app(source=source))
-        until(lambda: "wants a name and a password" in place.told().get("ComparisonError", ""), running)
+        until(lambda: "asks for a user name and password" in place.told().get("ComparisonError", ""), running)
         # All below an address; and a Secret for another project is for nobody else.
         login = {"username": git_server.USER, "password": git_server.PASSWORD}
         place.cluster.make(SECRETS, secret("other", "repository", url=source["repoURL"], project="other", **login))
@@ -398,7 +398,7 @@ def test_a_commit_is_signed_by_those_whom_the_project_names(place: Place, tmp_pa
             )
             place.cluster.make("/api/v1/namespaces/argocd/configmaps", held)
             place.refresh()
-            until(lambda: "is not signed by any of those who may" in place.told().get("ComparisonError", ""), running)
+            until(lambda: "is not signed by a trusted key" in place.told().get("ComparisonError", ""), running)
             assert place.data("x") is None
             who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com")
             done("git", "-C", str(place.root), *who, "commit", "-q", "--allow-empty", f"-S{key}", "-m", "signed")
