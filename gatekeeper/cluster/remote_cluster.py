@@ -1,7 +1,6 @@
-"""Other clusters, by kubeconfigs that stand in Secrets: whoever writes one gets no more than a way into that cluster.
+"""Other clusters, reached with kubeconfigs from Secrets.
 
-A kubeconfig may name programs that are run to sign in, and files that are read. Of a Secret that a tenant may write,
-neither is done.
+A kubeconfig may name programs to run and files to read. One that comes from a Secret of a tenant must not.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from gatekeeper.errors import ToolError
 from gatekeeper.kube.untrusted_kubeconfig import find_forbidden_field
 from gatekeeper.secret_value import SecretBytes
 
+# The keys of a Secret that may hold the kubeconfig, as Flux looks for them.
 KUBECONFIG_KEYS = ("value", "value.yaml")
-# So many clusters are kept open.
+# The most clusters whose connections are kept open.
 MAX_OPEN_CLUSTERS = 64
 
 _open_clusters: dict[str, DynamicClient] = {}
@@ -26,22 +26,22 @@ _open_lock = threading.Lock()
 
 
 def open_cluster(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
-    """The cluster of a kubeconfig; kept open for the next who asks.
+    """The client of a kubeconfig; it is kept open for later calls.
 
     Args:
         subject: the Secret, for messages.
 
     Raises:
-        ToolError: it is no kubeconfig that can be used.
+        ToolError: the kubeconfig cannot be used.
     """
-    mark = hashlib.sha256(kubeconfig.reveal()).hexdigest()
+    digest = hashlib.sha256(kubeconfig.reveal()).hexdigest()
     with _open_lock:
-        if mark not in _open_clusters:
-            # Somebody may still be asking it: its connections are closed when nobody knows it any more.
+        if digest not in _open_clusters:
+            # Another thread may still use a dropped client: it is closed with its last reference.
             while len(_open_clusters) >= MAX_OPEN_CLUSTERS:
                 _open_clusters.pop(next(iter(_open_clusters)))
-            _open_clusters[mark] = _connect(kubeconfig, subject)
-        return _open_clusters[mark]
+            _open_clusters[digest] = _connect(kubeconfig, subject)
+        return _open_clusters[digest]
 
 
 def _connect(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
@@ -51,19 +51,16 @@ def _connect(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
     try:
         value: Any = yaml.safe_load(kubeconfig.reveal())
     except (yaml.YAMLError, UnicodeDecodeError):
-        raise ToolError(f"{subject}: is no YAML") from None
+        raise ToolError(f"{subject}: the kubeconfig is not YAML") from None
     try:
         forbidden_field = find_forbidden_field(value)
-    except ValueError:
-        raise ToolError(f"{subject}: is no kubeconfig that can be used") from None
-    if forbidden_field:
-        raise ToolError(
-            f"{subject}: its `{forbidden_field}` is not followed: what is in a Secret runs and reads nothing here"
-        )
-    try:
-        single = KubeConfig.from_dict(value).get()
-        if single is None:
+        if forbidden_field:
+            raise ToolError(
+                f"{subject}: `{forbidden_field}` is not allowed in a kubeconfig from a Secret: embed the data instead"
+            )
+        config = KubeConfig.from_dict(value).get()
+        if config is None:
             raise ValueError("no current context")
-        return DynamicClient(single, f"the cluster of {subject}")
+        return DynamicClient(config, f"the cluster of {subject}")
     except (AssertionError, ConfigError, KeyError, ValueError, TypeError, AttributeError, OSError):
-        raise ToolError(f"{subject}: is no kubeconfig that can be used") from None
+        raise ToolError(f"{subject}: not a usable kubeconfig: check its current context") from None

@@ -84,7 +84,7 @@ def test_a_kubeconfig_in_a_secret_runs_and_reads_nothing_of_this_machine(part: s
         "current-context": "a",
     }
     whole[f"{part}s"][0][part][field] = value
-    with pytest.raises(ToolError, match=f"its `{field}` is not followed"):
+    with pytest.raises(ToolError, match=f"`{field}` is not allowed in a kubeconfig from a Secret"):
         remote_cluster.open_cluster(SecretBytes(yaml.safe_dump(whole).encode()), "the Secret s")
     for text in (b"x", b"[]", b"{", b"{}", b"clusters: []"):
         with pytest.raises(ToolError):

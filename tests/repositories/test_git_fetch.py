@@ -259,7 +259,7 @@ def test_a_repository_is_pulled_over_ssh_by_the_key_of_the_secret(
             ({**keys, "identity": other.export_private_key().decode()}, "rejects the key"),
             (
                 {**keys, "known_hosts": f"[127.0.0.1]:{host.port} {other.export_public_key().decode()}"},
-                "another host key",
+                "has a host key that is not in",
             ),
             ({"identity": host.identity}, "has no `known_hosts`"),
         ):
