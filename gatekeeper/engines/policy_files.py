@@ -1,4 +1,4 @@
-"""Reading of policy files: which there are, their names in messages, their text, and their YAML or JSON values."""
+"""Reading of policy files: their names in messages, their text, and their YAML or JSON values."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gatekeeper.config import CERTIFICATE_FOLDER, CONFIG_FILE, Config
-from gatekeeper.engines.admission import engine
+from gatekeeper.engines.admission import policy_kinds
 from gatekeeper.model import Finding, ParsedDocument, Verdict
 from gatekeeper.render import chart_uses, kustomization_graph
 from gatekeeper.render.kustomization_graph import KustomizationFile, list_reachable
@@ -104,7 +104,9 @@ def _are_policies_touched(
 
 
 def _is_policy(document: ParsedDocument) -> bool:
-    return document.head is not None and engine.is_policy_kind(document.head[0].rpartition("/")[0], document.head[1])
+    return document.head is not None and policy_kinds.is_policy_kind(
+        document.head[0].rpartition("/")[0], document.head[1]
+    )
 
 
 def _are_config_maps_used(parsed_files: Sequence[ParsedFile]) -> bool:

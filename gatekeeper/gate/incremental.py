@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatekeeper.config import Config
-from gatekeeper.engines.admission import engine
+from gatekeeper.engines.admission import policy_kinds
 from gatekeeper.engines.references import exported_facts
 from gatekeeper.gate import incremental_index, pipeline
 from gatekeeper.gate.incremental_index import FileEntry, IncrementalIndex
@@ -44,7 +44,7 @@ def build_index(result: FullResult, tree: Tree, config: Config, git_listing: byt
     verdict = result.verdict
     resources = [resource for _, lot in result.resource_groups for resource in lot]
     waives = config.waivers in tree.files or (tree.root / config.baseline).exists()
-    if not tree.is_whole or not verdict.is_cacheable or waives or any(map(engine.is_policy, resources)):
+    if not tree.is_whole or not verdict.is_cacheable or waives or any(map(policy_kinds.is_policy, resources)):
         return None
     names = frozenset(exported_facts.list_provided_names(resources))
     folders = tuple(f"{folder}/".lstrip("/") for folder in chart_uses.find_chart_folders(result.parsed_files))

@@ -13,12 +13,12 @@ from gatekeeper.errors import PolicyError
 from gatekeeper.model import ObjectRef, Resource
 from gatekeeper.render.manifests import build_ref
 
-# What is in the repository is judged as it would be on its way into an empty cluster.
+# The resources of a repository are judged as if they were created in an empty cluster.
 OPERATION = "CREATE"
 
 
 def build_request_head(ref: ObjectRef) -> bytes:
-    """A request without its objects, as JSON with an open end (no `}`)."""
+    """Builds a request without its objects, as JSON without the final `}`."""
     version = ref.api_version.rpartition("/")[2]
     kind = {"group": ref.group, "version": version, "kind": ref.kind}
     head = {
@@ -35,24 +35,27 @@ def build_request_head(ref: ObjectRef) -> bytes:
 
 
 def build_request(ref: ObjectRef, json: bytes) -> bytes:
-    """The request that creates a resource (JSON)."""
+    """Builds the request, as JSON, that creates a resource (`json`)."""
     return build_request_head(ref) + b',"oldObject":null,"object":' + json + b"}"
 
 
 def parse_review(review: Any, resource: Resource) -> tuple[Resource, bytes]:
-    """The object and the request of a written AdmissionReview; of a deletion, the object that goes.
+    """Parses an AdmissionReview to the object and the request; the object of a deletion is the one that is deleted.
+
+    Args:
+        resource: the AdmissionReview, for the origin of the object.
 
     Raises:
         PolicyError: there is neither `object` nor `oldObject`.
     """
     request = review.get("request")
     if not isinstance(request, dict):
-        raise PolicyError("an AdmissionReview without `request`")
+        raise PolicyError("the AdmissionReview has no `request`")
     value = request.get("object") or request.get("oldObject")
     if not isinstance(value, dict) or not value.get("kind") or not value.get("apiVersion"):
-        raise PolicyError("an AdmissionReview whose request has neither `object` nor `oldObject`")
+        raise PolicyError("the request of the AdmissionReview has neither `object` nor `oldObject`")
     ref = build_ref(value)
     if request.get("operation") == "DELETE" and not request.get("object"):
         request = {**request, "object": value}
-    whole = {**orjson.loads(build_request(ref, b"null")), **request}
-    return Resource(ref, orjson.dumps(value), resource.origin), orjson.dumps(whole)
+    complete = {**orjson.loads(build_request(ref, b"null")), **request}
+    return Resource(ref, orjson.dumps(value), resource.origin), orjson.dumps(complete)

@@ -1,4 +1,4 @@
-"""Which resources a Gatekeeper constraint judges: `spec.match`.
+"""The resources that a constraint of OPA Gatekeeper judges: `spec.match`.
 
 Source: https://open-policy-agent.github.io/gatekeeper/website/docs/howto#the-match-field and `pkg/mutation/match`.
 """
@@ -8,26 +8,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from gatekeeper.engines.admission import selectors
-from gatekeeper.engines.admission.selectors import NamespaceIndex
+from gatekeeper.engines.admission.policy_fields import parse_texts, reject_unknown_fields
+from gatekeeper.engines.admission.selectors import NamespaceIndex, is_glob_match
 from gatekeeper.errors import PolicyError
 from gatekeeper.kube.labels import is_selected, read_labels
 from gatekeeper.model import Resource
 
-MATCH_FIELDS = {
-    "kinds",
-    "scope",
-    "namespaces",
-    "excludedNamespaces",
-    "labelSelector",
-    "namespaceSelector",
-    "name",
-    "source",
-}
+MATCH_FIELDS = frozenset(
+    {
+        "kinds",
+        "scope",
+        "namespaces",
+        "excludedNamespaces",
+        "labelSelector",
+        "namespaceSelector",
+        "name",
+        "source",
+    }
+)
 
 
 class ConstraintMatch(NamedTuple):
-    """A `spec.match`, read; empty parts choose everything."""
+    """A parsed `spec.match`; an empty part selects everything.
+
+    Attributes:
+        kinds: pairs of API groups and kinds; one of them must match.
+    """
 
     kinds: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
     scope: str
@@ -42,28 +48,28 @@ class ConstraintMatch(NamedTuple):
         """Whether the constraint judges a resource.
 
         Raises:
-            Unknown: that hangs on a namespace which the repository does not hold.
+            UnknownNamespaceError: it depends on a namespace that the repository does not contain.
         """
         ref = resource.ref
         if self.kinds and not any(
             _is_listed(groups, ref.group) and _is_listed(kinds, ref.kind) for groups, kinds in self.kinds
         ):
             return False
-        if self.source == "Generated" or (self.name and not selectors.is_glob_match(self.name, ref.name)):
+        if self.source == "Generated" or (self.name and not is_glob_match(self.name, ref.name)):
             return False
         if self.scope not in ("", "*") and (self.scope == "Namespaced") != bool(ref.namespace):
             return False
-        inside = namespaces.resolve_namespace(resource)
-        if inside and self.namespaces and not any(selectors.is_glob_match(name, inside) for name in self.namespaces):
+        namespace = namespaces.resolve_namespace(resource)
+        if namespace and self.namespaces and not any(is_glob_match(name, namespace) for name in self.namespaces):
             return False
-        if inside and any(selectors.is_glob_match(name, inside) for name in self.excluded_namespaces):
+        if namespace and any(is_glob_match(name, namespace) for name in self.excluded_namespaces):
             return False
         if self.label_selector is not None and not is_selected(
             self.label_selector, read_labels(resource.value), "match.labelSelector"
         ):
             return False
-        wanted = self.namespace_selector
-        return wanted is None or namespaces.is_selected(wanted, resource, "match.namespaceSelector")
+        selector = self.namespace_selector
+        return selector is None or namespaces.is_selected(selector, resource, "match.namespaceSelector")
 
 
 def _is_listed(names: tuple[str, ...], name: str) -> bool:
@@ -71,16 +77,15 @@ def _is_listed(names: tuple[str, ...], name: str) -> bool:
 
 
 def parse_match(value: Any) -> ConstraintMatch:
-    """A constraint's `spec.match`.
+    """Parses the `spec.match` of a constraint.
 
     Raises:
-        PolicyError: it has a field or value that is not known.
+        PolicyError: it has an unknown field or value.
     """
     value = {} if value is None else value
     if not isinstance(value, dict):
         raise PolicyError("`match` must be a mapping")
-    for field in value.keys() - MATCH_FIELDS:
-        raise PolicyError(f"`match` knows no `{field}`; there are {', '.join(sorted(MATCH_FIELDS))}")
+    reject_unknown_fields(value, MATCH_FIELDS, "`match`")
     kinds = value.get("kinds") or []
     if not isinstance(kinds, list) or not all(isinstance(entry, dict) for entry in kinds):
         raise PolicyError("`match.kinds` must be a list of mappings with apiGroups and kinds")
@@ -91,20 +96,20 @@ def parse_match(value: Any) -> ConstraintMatch:
         raise PolicyError(f"`match.source` is {source!r}; it can be All, Generated or Original")
     for field in ("labelSelector", "namespaceSelector"):
         if value.get(field) is not None:
-            is_selected(value[field], {}, f"match.{field}")
+            is_selected(value[field], {}, f"match.{field}")  # Raises if the selector is malformed.
     return ConstraintMatch(
-        tuple(
+        kinds=tuple(
             (
-                selectors.parse_text_list(entry.get("apiGroups"), "match.kinds.apiGroups"),
-                selectors.parse_text_list(entry.get("kinds"), "match.kinds.kinds"),
+                parse_texts(entry.get("apiGroups"), "match.kinds.apiGroups"),
+                parse_texts(entry.get("kinds"), "match.kinds.kinds"),
             )
             for entry in kinds
         ),
-        scope,
-        selectors.parse_text_list(value.get("namespaces"), "match.namespaces"),
-        selectors.parse_text_list(value.get("excludedNamespaces"), "match.excludedNamespaces"),
-        value.get("labelSelector"),
-        value.get("namespaceSelector"),
-        str(value.get("name") or ""),
-        source,
+        scope=scope,
+        namespaces=parse_texts(value.get("namespaces"), "match.namespaces"),
+        excluded_namespaces=parse_texts(value.get("excludedNamespaces"), "match.excludedNamespaces"),
+        label_selector=value.get("labelSelector"),
+        namespace_selector=value.get("namespaceSelector"),
+        name=str(value.get("name") or ""),
+        source=source,
     )

@@ -1,6 +1,7 @@
-"""Policies that the repository deploys to its cluster, judged before the cluster does: Gatekeeper, Kubernetes, Kyverno.
+"""The admission engine: policies that the repository deploys, evaluated before the cluster does.
 
-They are found among the rendered resources, and in the YAML files of the policy folders.
+These are constraints of OPA Gatekeeper, ValidatingAdmissionPolicies of Kubernetes, and policies of Kyverno. They are
+found among the rendered resources, and in the YAML files of the policy folders.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gatekeeper.engines import policy_files
+from gatekeeper.engines.admission import policy_kinds
 from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.model import Resource
 from gatekeeper.render import manifests
@@ -15,56 +18,33 @@ from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import list_files_below
 
-KYVERNO_CEL_GROUP = "policies.kyverno.io"
-# Groups whose resources are policies, and the kinds (none: all).
-POLICY_KINDS: dict[str, tuple[str, ...]] = {
-    "templates.gatekeeper.sh": ("ConstraintTemplate",),
-    "constraints.gatekeeper.sh": (),
-    "admissionregistration.k8s.io": ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
-    "kyverno.io": ("ClusterPolicy", "Policy"),
-    KYVERNO_CEL_GROUP: (),
-}
-
-
 STEP = "evaluating admission policies"
 SCOPE: EngineScope = "resources"
 
 
 def evaluate(context: EngineContext) -> EngineResult:
-    """Evaluates all policies that the repository deploys, or has in its policy folders."""
-    known = [*context.resources, *_read_folders(context.tree.root, context.config.policies)]
-    policies = _deduplicate([one for one in known if is_policy(one)])
+    """Evaluates all admission policies of the repository and of its policy folders."""
+    known_resources = [*context.resources, *_read_folders(context.tree.root, context.config.policies)]
+    policies = _deduplicate([resource for resource in known_resources if policy_kinds.is_policy(resource)])
     if not policies:
         return EngineResult()
-    # Most repositories have none: what asks them takes a tenth of a second to load.
+    # Imported here because the CEL and JMESPath libraries take a tenth of a second, and most repositories have none.
     from gatekeeper.engines.admission import evaluation
 
-    return evaluation.evaluate_policies(policies, known, context.targets, context.config, context.jobs)
-
-
-def is_policy(resource: Resource) -> bool:
-    """Whether a resource is a policy, or what puts one to work."""
-    return is_policy_kind(resource.ref.group, resource.ref.kind)
-
-
-def is_policy_kind(group: str, kind: str) -> bool:
-    """Whether a kind is that of a policy, or of what puts one to work."""
-    kinds = POLICY_KINDS.get(group)
-    return kinds is not None and (not kinds or kind in kinds)
+    return evaluation.evaluate_policies(policies, known_resources, context)
 
 
 def _deduplicate(policies: Sequence[Resource]) -> list[Resource]:
-    """Each policy once, though several overlays bring it."""
-    return list({(one.ref, one.json): one for one in reversed(policies)}.values())[::-1]
+    """Keeps each policy once, though several overlays may render it."""
+    return list({(policy.ref, policy.json): policy for policy in reversed(policies)}.values())[::-1]
 
 
 def _read_folders(root: Path, folders: Sequence[str]) -> Iterator[Resource]:
-    """The resources in YAML files of the policy folders that lie outside of what is judged."""
+    """Reads the resources in YAML files of the policy folders; the Rego engine reports files that cannot be read."""
     for folder in folders:
-        for file in list_files_below(root / folder, documents.EXTENSIONS):
-            if file.suffix not in documents.EXTENSIONS:
-                continue
-            name = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
+        files = list_files_below(root / folder, documents.EXTENSIONS)
+        for file in (file for file in files if file.suffix in documents.EXTENSIONS):
             parsed, failure = documents.parse(file.read_bytes())
             if failure is None:
+                name = policy_files.format_name(file, root)
                 yield from manifests.list_resources(ParsedFile(name, "documents", tuple(parsed)))

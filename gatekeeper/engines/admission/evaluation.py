@@ -1,6 +1,6 @@
-"""Asking the policies of all families: Gatekeeper's, Kubernetes' own, and Kyverno's.
+"""Evaluates the policies of all families: OPA Gatekeeper's, Kubernetes' own, and Kyverno's.
 
-What one asks that is not known here is refused by name, unless the config lists it under `policies.clusterOnly`.
+A policy that uses an unsupported feature is a fatal gap, unless the config lists it under `policies.clusterOnly`.
 """
 
 from __future__ import annotations
@@ -8,174 +8,185 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gatekeeper.config import Config
-from gatekeeper.engines.admission import constraint_templates, constraints, engine, vap
+from gatekeeper.engines.admission import constraint_templates, constraints, policy_kinds, vap
+from gatekeeper.engines.admission.constraint_evaluator import ConstraintEvaluator
 from gatekeeper.engines.admission.constraint_templates import ConstraintTemplate
-from gatekeeper.engines.admission.constraints import Constraint, ConstraintEvaluator
+from gatekeeper.engines.admission.constraints import Constraint
 from gatekeeper.engines.admission.kyverno import rules as kyverno
-from gatekeeper.engines.admission.kyverno.engine import KyvernoEvaluator
+from gatekeeper.engines.admission.kyverno.evaluator import KyvernoEvaluator
 from gatekeeper.engines.admission.selectors import UnknownNamespaceError
-from gatekeeper.engines.protocol import EngineResult
-from gatekeeper.engines.rego import evaluation
+from gatekeeper.engines.protocol import EngineContext, EngineResult
+from gatekeeper.engines.rego.evaluation import evaluate_resources
 from gatekeeper.engines.rego.loader import PolicySet, is_nondeterministic
 from gatekeeper.engines.rego.query_plan import QueryPlan, RuleQuery
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import Finding, Gap, Resource
-from gatekeeper.protocols import QueryResult
+from gatekeeper.protocols import RegoEngine
 
 
-class PolicyEvaluator(Protocol):
-    """The policies of one kind, ready to be asked."""
-
-    @property
-    def name(self) -> tuple[str, str]:
-        """See `gatekeeper.protocols.RegoEngine`."""
+class PolicyEvaluator(RegoEngine, Protocol):
+    """The policies of one family, evaluated like a Rego engine: a query is a policy, an input a resource."""
 
     def build_rule_queries(self) -> dict[str, RuleQuery]:
-        """The policies as rules, by query."""
+        """Builds the rule of each policy, by query."""
 
     def is_applicable(self, query: str, resource: Resource) -> bool:
-        """Whether a policy judges a resource; raises Unknown or PolicyError where that cannot be told."""
+        """Whether a policy judges a resource.
 
-    def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[QueryResult]:
-        """See `gatekeeper.protocols.RegoEngine`."""
+        Raises:
+            UnknownNamespaceError: it depends on a namespace that the repository does not contain.
+            PolicyError: the policy is malformed or uses an unsupported feature.
+        """
 
-    def close(self) -> None:
-        """See `gatekeeper.protocols.RegoEngine`."""
+
+class PolicyLoader(NamedTuple):
+    """What the loaders of all families need, and the gaps that they report.
+
+    Attributes:
+        policies: the policies of all families.
+        known_resources: all resources that policies may read.
+    """
+
+    policies: Sequence[Resource]
+    known_resources: Sequence[Resource]
+    config: Config
+    jobs: int
+    gaps: list[Gap]
+
+    def report(self, policy: Resource, error: Exception) -> None:
+        """Adds a gap for a policy that cannot be evaluated."""
+        name = f"{policy.ref.kind}/{policy.ref.name}"
+        self.gaps.append(_build_gap(policy.origin.file, name, str(error), self.config))
+
+    def load_constraints(self) -> PolicyEvaluator | None:
+        """Loads the constraints of OPA Gatekeeper; None without any."""
+        templates = self._load_templates()
+        loaded: list[Constraint] = []
+        for policy in filter(constraints.is_constraint, self.policies):
+            try:
+                constraint = constraints.parse_constraint(policy, templates)
+            except PolicyError as error:
+                self.report(policy, error)
+            else:
+                loaded += [constraint] if constraint is not None else []
+        return ConstraintEvaluator(loaded, self.known_resources, self.config, self.jobs) if loaded else None
+
+    def _load_templates(self) -> dict[str, ConstraintTemplate]:
+        templates: dict[str, ConstraintTemplate] = {}
+        for policy in filter(constraint_templates.is_template, self.policies):
+            try:
+                template = constraint_templates.parse_template(policy)
+                if template.kind in templates:
+                    raise PolicyError(f"there is another template for {template.kind} with other content")
+                templates[template.kind] = template
+            except PolicyError as error:
+                self.report(policy, error)
+        return templates
+
+    def load_bindings(self) -> PolicyEvaluator | None:
+        """Loads the ValidatingAdmissionPolicies that have a binding; None without any."""
+        resources = [policy for policy in self.policies if policy.ref.group == vap.GROUP]
+        policies = {resource.ref.name: resource for resource in resources if resource.ref.kind == vap.POLICY_KIND}
+        bindings: list[vap.PolicyBinding] = []
+        bound_names: set[str] = set()
+        for binding in (resource for resource in resources if resource.ref.kind == vap.BINDING_KIND):
+            name = str((binding.value.get("spec") or {}).get("policyName"))
+            bound_names.add(name)
+            try:
+                if name not in policies:
+                    raise PolicyError(f"the repository does not contain its {vap.POLICY_KIND} {name}")
+                bindings.append(vap.parse_binding(policies[name], binding, self.known_resources))
+            except PolicyError as error:
+                self.report(binding, error)
+        for name in policies.keys() - bound_names:
+            reason = f"{vap.POLICY_KIND} {name} has no binding, so it judges nothing"
+            self.gaps.append(Gap(policies[name].origin.file, reason))
+        return vap.BindingEvaluator(bindings, self.known_resources, self.jobs) if bindings else None
+
+    def load_kyverno_rules(self) -> PolicyEvaluator | None:
+        """Loads the rules of Kyverno policies that validate; None without any."""
+        exceptions = [
+            resource
+            for resource in self.known_resources
+            if resource.ref.group == kyverno.GROUP and resource.ref.kind == "PolicyException"
+        ]
+        rules: list[kyverno.KyvernoRule] = []
+        for policy in self.policies:
+            warnings: list[str] = []
+            try:
+                if kyverno.is_policy(policy):
+                    rules.extend(kyverno.parse_rules(policy, exceptions, warnings))
+                elif policy.ref.group == policy_kinds.KYVERNO_CEL_GROUP:
+                    raise PolicyError(f"the API version {policy.ref.api_version} is not supported")
+            except PolicyError as error:
+                self.report(policy, error)
+            self.gaps.extend(Gap(policy.origin.file, warning) for warning in warnings)
+        return KyvernoEvaluator(rules, self.known_resources, self.jobs) if rules else None
 
 
 def evaluate_policies(
-    policies: Sequence[Resource],
-    known_resources: Sequence[Resource],
-    targets: Sequence[Resource],
-    config: Config,
-    jobs: int,
+    policies: Sequence[Resource], known_resources: Sequence[Resource], context: EngineContext
 ) -> EngineResult:
-    """Asks policies of resources.
+    """Evaluates policies on the targets.
 
     Args:
-        known_resources: everything that the policies may look at.
+        known_resources: all resources that policies may read.
     """
-    lasts = not any(is_nondeterministic(one.json.decode()) for one in policies)
     findings: list[Finding] = []
     gaps: list[Gap] = []
-    for start in (_load_constraints, _load_bindings, _load_kyverno_rules):
-        notes: list[Gap] = []
+    loader = PolicyLoader(policies, known_resources, context.config, context.jobs, gaps)
+    for load_family in (loader.load_constraints, loader.load_bindings, loader.load_kyverno_rules):
         try:
-            family = start(policies, known_resources, config, jobs, notes)
-            if family is not None:
-                found, unknown = _run_evaluator(family, targets, config)
-                findings += found
-                gaps += unknown
+            evaluator = load_family()
+            if evaluator is not None:
+                family_findings, family_gaps = _run_evaluator(evaluator, context.targets, context.config)
+                findings += family_findings
+                gaps += family_gaps
         except (PolicyError, ToolError) as error:
-            notes.append(Gap(policies[0].origin.file, f"no policy of its kind was asked: {error}", is_fatal=True))
-        gaps.extend(notes)
-    digests = [hashlib.sha256(one.json).hexdigest() for one in policies]
+            reason = f"no policy of its kind could be evaluated: {error}"
+            gaps.append(Gap(policies[0].origin.file, reason, is_fatal=True))
+    digests = [hashlib.sha256(policy.json).hexdigest() for policy in policies]
+    is_cacheable = not any(is_nondeterministic(policy.json.decode()) for policy in policies)
     # A policy that could not be evaluated is missing for every target.
-    return EngineResult(findings, global_gaps=gaps, policy_digests=digests, is_cacheable=lasts)
+    return EngineResult(findings, global_gaps=gaps, policy_digests=digests, is_cacheable=is_cacheable)
+
+
+class _PolicySelector:
+    """Selects the policies that judge a resource; policies for which that is unknown are gaps, each once."""
+
+    def __init__(self, evaluator: PolicyEvaluator, config: Config) -> None:
+        self._evaluator = evaluator
+        self._config = config
+        self.rules = evaluator.build_rule_queries()
+        self.gaps: dict[Gap, None] = {}
+
+    def __call__(self, resource: Resource) -> list[str]:
+        queries = []
+        for query, rule in self.rules.items():
+            try:
+                if self._evaluator.is_applicable(query, resource):
+                    queries.append(query)
+            except (UnknownNamespaceError, PolicyError) as error:
+                self.gaps[_build_gap(rule.module.path, rule.name, str(error), self._config)] = None
+        return queries
 
 
 def _run_evaluator(
     evaluator: PolicyEvaluator, targets: Sequence[Resource], config: Config
 ) -> tuple[list[Finding], list[Gap]]:
-    rules = evaluator.build_rule_queries()
-    unknown: dict[Gap, None] = {}
-
-    def wanted(resource: Resource) -> list[str]:
-        chosen = []
-        for query, rule in rules.items():
-            try:
-                if evaluator.is_applicable(query, resource):
-                    chosen.append(query)
-            except (UnknownNamespaceError, PolicyError) as error:
-                unknown[_build_gap(rule.module.path, rule.name, str(error), config)] = None
-        return chosen
-
     try:
-        findings, gaps = evaluation.evaluate_resources(targets, QueryPlan(rules, PolicySet((), {})), evaluator, wanted)
+        selector = _PolicySelector(evaluator, config)
+        plan = QueryPlan(selector.rules, PolicySet((), {}))
+        findings, gaps = evaluate_resources(targets, plan, evaluator, selector)
     finally:
         evaluator.close()
-    return findings, [*gaps, *unknown]
+    return findings, [*gaps, *selector.gaps]
 
 
 def _build_gap(file: str, name: str, reason: str, config: Config) -> Gap:
-    is_known = any(fnmatch.fnmatchcase(name, pattern) for pattern in config.cluster_only)
-    way_out = "" if is_known else f"; list `{name}` under `policies.clusterOnly` to leave it to the cluster"
-    return Gap(file, f"policy {name} was not asked: {reason}{way_out}", is_fatal=not is_known)
-
-
-def _build_policy_gap(policy: Resource, error: Exception, config: Config) -> Gap:
-    return _build_gap(policy.origin.file, f"{policy.ref.kind}/{policy.ref.name}", str(error), config)
-
-
-def _load_constraints(
-    policies: Sequence[Resource], known_resources: Sequence[Resource], config: Config, jobs: int, gaps: list[Gap]
-) -> PolicyEvaluator | None:
-    kinds: dict[str, ConstraintTemplate] = {}
-    for policy in policies:
-        if constraint_templates.is_template(policy):
-            try:
-                template = constraint_templates.parse_template(policy)
-            except PolicyError as error:
-                gaps.append(_build_policy_gap(policy, error, config))
-                continue
-            if template.kind in kinds:
-                gaps.append(
-                    _build_policy_gap(policy, PolicyError("another template for its kind differs from it"), config)
-                )
-            kinds.setdefault(template.kind, template)
-    found: list[Constraint] = []
-    for policy in policies:
-        if constraints.is_constraint(policy):
-            try:
-                constraint = constraints.parse_constraint(policy, kinds)
-            except PolicyError as error:
-                gaps.append(_build_policy_gap(policy, error, config))
-                continue
-            if constraint is not None:
-                found.append(constraint)
-    return ConstraintEvaluator(found, known_resources, config, jobs) if found else None
-
-
-def _load_bindings(
-    policies: Sequence[Resource], known_resources: Sequence[Resource], config: Config, jobs: int, gaps: list[Gap]
-) -> PolicyEvaluator | None:
-    ours = [one for one in policies if one.ref.group == vap.GROUP]
-    by_name = {one.ref.name: one for one in ours if one.ref.kind == vap.POLICY_KIND}
-    bound: list[vap.PolicyBinding] = []
-    used: set[str] = set()
-    for binding in (one for one in ours if one.ref.kind == vap.BINDING_KIND):
-        name = str((binding.value.get("spec") or {}).get("policyName"))
-        used.add(name)
-        try:
-            if name not in by_name:
-                raise PolicyError(f"it binds {vap.POLICY_KIND} {name}, which is not in the repository")
-            bound.append(vap.parse_binding(by_name[name], binding, known_resources))
-        except PolicyError as error:
-            gaps.append(_build_policy_gap(binding, error, config))
-    for name in by_name.keys() - used:
-        reason = f"{vap.POLICY_KIND} {name} has no binding, so it judges nothing"
-        gaps.append(Gap(by_name[name].origin.file, reason))
-    return vap.BindingEvaluator(bound, known_resources, jobs) if bound else None
-
-
-def _load_kyverno_rules(
-    policies: Sequence[Resource], known_resources: Sequence[Resource], config: Config, jobs: int, gaps: list[Gap]
-) -> PolicyEvaluator | None:
-    exceptions = [
-        one for one in known_resources if one.ref.group == kyverno.GROUP and one.ref.kind == "PolicyException"
-    ]
-    rules: list[kyverno.KyvernoRule] = []
-    for policy in policies:
-        said: list[str] = []
-        try:
-            if kyverno.is_policy(policy):
-                rules.extend(kyverno.parse_rules(policy, exceptions, said))
-            elif policy.ref.group == engine.KYVERNO_CEL_GROUP:
-                raise PolicyError(f"the API {policy.ref.api_version} is not known here")
-        except PolicyError as error:
-            gaps.append(_build_policy_gap(policy, error, config))
-        gaps.extend(Gap(policy.origin.file, note) for note in said)
-    return KyvernoEvaluator(rules, known_resources, jobs) if rules else None
+    is_cluster_only = any(fnmatch.fnmatchcase(name, pattern) for pattern in config.cluster_only)
+    hint = "" if is_cluster_only else f"; list `{name}` under `policies.clusterOnly` to leave it to the cluster"
+    return Gap(file, f"policy {name} could not be evaluated: {reason}{hint}", is_fatal=not is_cluster_only)

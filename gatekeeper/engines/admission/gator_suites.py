@@ -1,118 +1,134 @@
-"""Suites in gator's format: a template, a constraint, and cases that say how many violations an object must have.
+"""Runs test suites of gator: a template, a constraint, and cases with the number of violations of an object.
 
 Source: https://open-policy-agent.github.io/gatekeeper/website/docs/gator#writing-test-suites.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gatekeeper.config import Config
-from gatekeeper.engines.admission import admission_request, constraint_templates, constraints, selectors
-from gatekeeper.engines.admission.constraints import Constraint, ConstraintEvaluator
-from gatekeeper.engines.admission.selectors import NamespaceIndex
+from gatekeeper.engines import policy_files
+from gatekeeper.engines.admission import admission_request, constraint_templates, constraints
+from gatekeeper.engines.admission.constraint_evaluator import ConstraintEvaluator, ConstraintRequest
+from gatekeeper.engines.admission.constraints import Constraint
+from gatekeeper.engines.admission.policy_fields import read_mappings, read_text, reject_unknown_fields
+from gatekeeper.engines.admission.selectors import NamespaceIndex, UnknownNamespaceError
 from gatekeeper.engines.rego import policy_tests
 from gatekeeper.engines.rego.policy_tests import PolicyTestOutcome
 from gatekeeper.errors import PolicyError, ToolError
+from gatekeeper.gocompat import regexp
 from gatekeeper.model import Resource
-from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import list_files_below
 
 SUITE_API_VERSION = "test.gatekeeper.sh/v1alpha1"
-KNOWN_FIELDS = {
-    "suite": ("apiVersion", "kind", "metadata", "skip", "tests"),
-    "test": ("name", "template", "constraint", "expansion", "invalid", "skip", "cases"),
-    "case": ("name", "skip", "object", "inventory", "assertions"),
-    "assertion": ("violations", "message"),
-}
-ARTICLES = {"suite": "a suite", "test": "a test", "case": "a case", "assertion": "an assertion"}
+SUITE_FIELDS = frozenset({"apiVersion", "kind", "metadata", "skip", "tests"})
+TEST_FIELDS = frozenset({"name", "template", "constraint", "expansion", "invalid", "skip", "cases"})
+CASE_FIELDS = frozenset({"name", "skip", "object", "inventory", "assertions"})
+ASSERTION_FIELDS = frozenset({"violations", "message"})
+SUITE_SUFFIXES = (".yaml", ".yml")
 Messages = Sequence[str]
-YAML_SUFFIXES = (".yaml", ".yml")
+
+
+class SuiteContext(NamedTuple):
+    """What the tests of a suite share: the folder of its files, the config and the number of threads."""
+
+    folder: Path
+    config: Config
+    jobs: int
 
 
 def find_suites(root: Path, paths: Sequence[str]) -> list[Path]:
-    """All suites below some paths."""
-    files: list[Path] = []
-    for name in paths:
-        listed = list_files_below(root / name, YAML_SUFFIXES)
-        files.extend(
-            file
-            for file in listed
-            if file.suffix in documents.EXTENSIONS and SUITE_API_VERSION.encode() in _read_file(file)
-        )
-    return files
+    """Finds all suites below some paths.
+
+    Raises:
+        PolicyError: a file cannot be read.
+    """
+    files = [file for path in paths for file in list_files_below(root / path, SUITE_SUFFIXES)]
+    return [
+        file
+        for file in files
+        if file.suffix in SUITE_SUFFIXES and SUITE_API_VERSION.encode() in policy_files.read_bytes(file, file.name)
+    ]
 
 
 def run_suites(root: Path, suites: Sequence[Path], config: Config, jobs: int) -> list[PolicyTestOutcome]:
-    """Runs suites; what is skipped by its suite is left out."""
-    return [trial for suite in suites for trial in _run_suite(suite, _to_relative_name(suite, root), config, jobs)]
+    """Runs suites; what a suite skips has no outcome."""
+    return [
+        outcome
+        for suite in suites
+        for outcome in _run_suite(
+            suite, policy_files.format_name(suite, root), SuiteContext(suite.parent, config, jobs)
+        )
+    ]
 
 
-def _run_suite(file: Path, name: str, config: Config, jobs: int) -> Iterator[PolicyTestOutcome]:
+def _run_suite(file: Path, name: str, context: SuiteContext) -> Iterator[PolicyTestOutcome]:
     try:
-        [suite] = [value for value in _parse_documents(file) if value.get("apiVersion") == SUITE_API_VERSION] or [{}]
-        _reject_unknown_fields(suite, "suite")
-        tests = _read_entries(suite, "tests", "test")
-    except (PolicyError, ValueError) as error:
+        values = policy_files.parse_values(policy_files.read_bytes(file, file.name), file.name)
+        suites = [value for value in values if isinstance(value, dict) and value.get("apiVersion") == SUITE_API_VERSION]
+        if len(suites) > 1:
+            raise PolicyError(f"{file.name}: contains {len(suites)} suites; write one suite per file")
+        suite: Mapping[str, Any] = suites[0] if suites else {}
+        reject_unknown_fields(suite, SUITE_FIELDS, "the suite")
+        tests = _read_entries(suite, "tests", TEST_FIELDS, "a test")
+    except PolicyError as error:
         yield PolicyTestOutcome(name, False, str(error))
         return
     for test in tests if not suite.get("skip") else ():
         if not test.get("skip"):
-            yield from _run_test(file.parent, f"{name}: {test.get('name')}", test, config, jobs)
+            yield from _run_test(f"{name}: {test.get('name')}", test, context)
 
 
-def _run_test(
-    folder: Path, name: str, test: Mapping[str, Any], config: Config, jobs: int
-) -> Iterator[PolicyTestOutcome]:
+def _run_test(name: str, test: Mapping[str, Any], context: SuiteContext) -> Iterator[PolicyTestOutcome]:
+    must_fail = bool(test.get("invalid"))
     try:
-        cases = _read_entries(test, "cases", "case")
+        cases = _read_entries(test, "cases", CASE_FIELDS, "a case")
         if test.get("expansion"):
-            raise PolicyError("`expansion` is not known here: cases are judged as they stand")
-        one = _read_constraint(folder, test)
-        ConstraintEvaluator([one], [], config, jobs).close()
+            raise PolicyError("`expansion` is not supported: cases are evaluated as they are")
+        constraint = _read_constraint(context.folder, test)
+        ConstraintEvaluator([constraint], [], context.config, context.jobs).close()
     except (PolicyError, ToolError) as error:
-        yield PolicyTestOutcome(name, bool(test.get("invalid")), "" if test.get("invalid") else str(error))
+        yield PolicyTestOutcome(name, must_fail, "" if must_fail else str(error))
         return
-    if test.get("invalid"):
-        yield PolicyTestOutcome(name, False)
+    if must_fail:
+        yield PolicyTestOutcome(name, False, message="the suite says `invalid`, but the constraint is valid")
         return
     for case in cases:
         if not case.get("skip"):
-            yield _run_case(folder, f"{name}: {case.get('name')}", one, case, config, jobs)
+            yield _run_case(f"{name}: {case.get('name')}", constraint, case, context)
 
 
 def _read_constraint(folder: Path, test: Mapping[str, Any]) -> Constraint:
     template = constraint_templates.parse_template(_read_object(folder, test, "template"))
-    found = constraints.parse_constraint(_read_object(folder, test, "constraint"), {template.kind: template})
-    if found is None:
-        raise PolicyError("none of the constraint's enforcement points is here")
-    return found
+    constraint = constraints.parse_constraint(_read_object(folder, test, "constraint"), {template.kind: template})
+    if constraint is None:
+        raise PolicyError("none of the enforcement points of the constraint applies to gator")
+    return constraint
 
 
-def _run_case(
-    folder: Path, name: str, constraint: Constraint, case: Mapping[str, Any], config: Config, jobs: int
-) -> PolicyTestOutcome:
+def _run_case(name: str, constraint: Constraint, case: Mapping[str, Any], context: SuiteContext) -> PolicyTestOutcome:
     try:
-        others = [
+        inventory = [
             resource
             for file in case.get("inventory") or []
-            for resource in policy_tests.read_case(folder / file, str(file))
+            for resource in policy_tests.read_case(context.folder / file, str(file))
         ]
-        said = _evaluate_constraint(constraint, _read_object(folder, case, "object"), others, config, jobs)
-        assertions = _read_entries(case, "assertions", "assertion") or [{"violations": "no"}]
-        wrong = [words for assertion in assertions if (words := _describe_failure(assertion, said))]
+        document = _read_object(context.folder, case, "object")
+        messages = _evaluate_constraint(constraint, document, inventory, context)
+        assertions = _read_entries(case, "assertions", ASSERTION_FIELDS, "an assertion") or [{"violations": "no"}]
+        failures = [failure for assertion in assertions if (failure := _describe_failure(assertion, messages))]
     except (PolicyError, ToolError) as error:
         return PolicyTestOutcome(name, False, str(error))
-    return PolicyTestOutcome(name, not wrong, message="; ".join(wrong))
+    return PolicyTestOutcome(name, not failures, message="; ".join(failures))
 
 
 def _evaluate_constraint(
-    constraint: Constraint, document: Resource, inventory: Sequence[Resource], config: Config, jobs: int
+    constraint: Constraint, document: Resource, inventory: Sequence[Resource], context: SuiteContext
 ) -> Messages:
-    """The messages of a constraint on one object, or on the object of an AdmissionReview."""
+    """Returns the messages of a constraint on an object, or on the object of an AdmissionReview."""
     if document.ref.kind == "AdmissionReview":
         resource, request = admission_request.parse_review(document.value, document)
     else:
@@ -120,72 +136,49 @@ def _evaluate_constraint(
     try:
         if not constraint.match.is_match(resource, NamespaceIndex([*inventory, resource])):
             return []
-    except selectors.UnknownNamespaceError as error:
+    except UnknownNamespaceError as error:
         raise PolicyError(str(error)) from error
-    engine = ConstraintEvaluator([constraint], inventory, config, jobs)
+    evaluator = ConstraintEvaluator([constraint], inventory, context.config, context.jobs)
     try:
-        answers = engine.evaluate_requests([(0, next(iter(engine.build_rule_queries())), request, resource.json)])
+        query = next(iter(evaluator.build_rule_queries()))
+        results = evaluator.evaluate_requests([ConstraintRequest(0, query, request, resource.json)])
     finally:
-        engine.close()
-    for answer in answers:
-        if answer.error:
-            raise PolicyError(answer.error)
-    return [item["msg"] if isinstance(item, dict) else str(item) for answer in answers for item in answer.value]
+        evaluator.close()
+    for result in results:
+        if result.error:
+            raise PolicyError(result.error)
+    return [item["msg"] if isinstance(item, dict) else str(item) for result in results for item in result.value]
 
 
 def _describe_failure(assertion: Mapping[str, Any], messages: Messages) -> str:
-    """Why an assertion does not hold; empty where it does."""
-    wanted, pattern = assertion.get("violations"), assertion.get("message")
-    try:
-        count = sum(1 for message in messages if pattern is None or re.search(str(pattern), message))
-    except re.error as error:
-        raise PolicyError(f"the message {pattern!r} is no regular expression: {error}") from error
+    """Describes why an assertion does not hold; empty if it holds."""
+    expected, pattern = assertion.get("violations"), assertion.get("message")
+    compiled = regexp.compile_pattern("" if pattern is None else str(pattern))
+    if compiled is None:
+        raise PolicyError(f"the message {pattern!r} is not a Go regular expression (RE2)")
+    count = sum(1 for message in messages if compiled.search(message))
     # YAML's yes and no are booleans.
-    wanted = "yes" if wanted is None or wanted is True else "no" if wanted is False else wanted
-    if wanted not in ("yes", "no") and not isinstance(wanted, int):
-        raise PolicyError(f"`violations` is {wanted!r}; it can be yes, no or a number")
-    met = count > 0 if wanted == "yes" else count == (0 if wanted == "no" else wanted)
+    expected = "yes" if expected is None or expected is True else "no" if expected is False else expected
+    if expected not in ("yes", "no") and not isinstance(expected, int):
+        raise PolicyError(f"`violations` is {expected!r}; it can be yes, no or a number")
+    holds = count > 0 if expected == "yes" else count == (0 if expected == "no" else expected)
     like = f" like {pattern!r}" if pattern is not None else ""
-    return "" if met else f"wanted {wanted} violations{like}, got {count}: {list(messages)}"
+    return "" if holds else f"expected {expected} violations{like}, got {count}: {list(messages)}"
 
 
-def _read_entries(value: Mapping[str, Any], field: str, kind: str) -> list[Mapping[str, Any]]:
-    entries = value.get(field) or []
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise PolicyError(f"`{field}` must be a list of mappings")
+def _read_entries(
+    holder: Mapping[str, Any], field: str, known_fields: frozenset[str], name: str
+) -> list[Mapping[str, Any]]:
+    entries = read_mappings(holder, field)
     for entry in entries:
-        _reject_unknown_fields(entry, kind)
+        reject_unknown_fields(entry, known_fields, name)
     return entries
 
 
-def _reject_unknown_fields(value: Mapping[str, Any], kind: str) -> None:
-    for field in value.keys() - set(KNOWN_FIELDS[kind]):
-        raise PolicyError(f"{ARTICLES[kind]} knows no field `{field}`; there are {', '.join(KNOWN_FIELDS[kind])}")
-
-
 def _read_object(folder: Path, holder: Mapping[str, Any], field: str) -> Resource:
-    name = holder.get(field)
-    if not isinstance(name, str):
-        raise PolicyError(f"`{field}` must name a file")
-    found = policy_tests.read_case(folder / name, name)
-    if len(found) != 1:
-        raise PolicyError(f"{name}: must hold exactly one object, not {len(found)}")
-    return found[0]
-
-
-def _parse_documents(file: Path) -> list[dict[str, Any]]:
-    parsed, failure = documents.parse(_read_file(file))
-    if failure:
-        raise PolicyError(f"{failure[1]}:{failure[2]}: cannot be read: {failure[0]}")
-    return [value for value in map(documents.to_value, parsed) if isinstance(value, dict)]
-
-
-def _read_file(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise PolicyError(f"{file.name}: cannot be read: {error.strerror or error}") from error
-
-
-def _to_relative_name(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
+    """Reads the only object of the file that a field names."""
+    name = read_text(holder, field)
+    resources = policy_tests.read_case(folder / name, name)
+    if len(resources) != 1:
+        raise PolicyError(f"{name}: must contain exactly one object, not {len(resources)}")
+    return resources[0]

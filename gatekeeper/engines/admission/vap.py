@@ -1,4 +1,4 @@
-"""Kubernetes' own ValidatingAdmissionPolicies with their bindings, judged as the API server would on creation.
+"""Kubernetes' own ValidatingAdmissionPolicies with their bindings, evaluated as the API server does on creation.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/ and the
 `admissionregistration.k8s.io/v1` API.
@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.engines.admission import admission_request, selectors
+from gatekeeper.engines.admission import admission_request
 from gatekeeper.engines.admission.cel_policies import CelPolicy
+from gatekeeper.engines.admission.policy_fields import parse_texts, reject_unknown_fields
 from gatekeeper.engines.admission.selectors import NamespaceIndex
 from gatekeeper.engines.rego.loader import RegoModule
 from gatekeeper.engines.rego.query_plan import RuleQuery
@@ -25,15 +26,19 @@ from gatekeeper.render.manifests import build_ref
 GROUP = "admissionregistration.k8s.io"
 POLICY_KIND, BINDING_KIND = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 SEVERITY_BY_ACTION: dict[str, Severity] = {"Deny": "error", "Warn": "warning", "Audit": "info"}
-MATCH_FIELDS = {"resourceRules", "excludeResourceRules", "namespaceSelector", "objectSelector", "matchPolicy"}
+MATCH_FIELDS = frozenset(
+    {"resourceRules", "excludeResourceRules", "namespaceSelector", "objectSelector", "matchPolicy"}
+)
 
 
 class PolicyBinding(NamedTuple):
-    """One binding of one policy.
+    """A binding with its policy.
 
     Attributes:
-        match_specs: the policy's and the binding's `match...`: a resource must be chosen by both.
-        parameters: the parameters, each as JSON; None where the policy takes none.
+        match_specs: `matchConstraints` of the policy and `matchResources` of the binding; both must match.
+        parameters: (namespace, parameters as JSON): those with a namespace are for its resources only; None for a
+            policy without parameters.
+        is_failure_ignored: whether an expression that cannot be evaluated counts as true (`failurePolicy: Ignore`).
     """
 
     name: str
@@ -46,10 +51,10 @@ class PolicyBinding(NamedTuple):
 
 
 class BindingEvaluator:
-    """Policies in CEL with their bindings, asked as a Rego engine is: a query is a binding's, an input a resource."""
+    """Bindings of CEL policies, evaluated like a Rego engine: a query is a binding, an input a resource."""
 
     def __init__(self, bindings: Sequence[PolicyBinding], resources: Sequence[Resource], jobs: int) -> None:
-        self._bindings = {one.name: one for one in bindings}
+        self._bindings = {binding.name: binding for binding in bindings}
         self._namespaces = NamespaceIndex(resources)
         self._plurals = find_plurals(resources)
         self._jobs = jobs
@@ -60,87 +65,92 @@ class BindingEvaluator:
         return "cel", ""
 
     def build_rule_queries(self) -> dict[str, RuleQuery]:
-        """The bindings as rules."""
+        """Builds the rule of each binding, by query."""
         return {
-            query: RuleQuery(query, one.severity, "", (), _build_outline(one)) for query, one in self._bindings.items()
+            query: RuleQuery(query, binding.severity, "", (), _build_outline(binding))
+            for query, binding in self._bindings.items()
         }
 
     def is_applicable(self, query: str, resource: Resource) -> bool:
         """Whether a binding judges a resource.
 
         Raises:
-            Unknown: that hangs on what the repository does not hold.
+            UnknownNamespaceError: it depends on a namespace that the repository does not contain.
         """
-        one = self._bindings[query]
-        if one.cel_policy.has_variable("namespaceObject") and resource.ref.namespace:
+        binding = self._bindings[query]
+        if binding.cel_policy.has_variable("namespaceObject") and resource.ref.namespace:
             self._namespaces.find_object(resource.ref.namespace)
         plural = self._plurals.get((resource.ref.group, resource.ref.kind)) or pluralize(resource.ref.kind)
-        return all(_is_match(match, resource, plural, self._namespaces) for match in one.match_specs)
+        return all(_is_match(match, resource, plural, self._namespaces) for match in binding.match_specs)
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[QueryResult]:
         """See `gatekeeper.protocols.RegoEngine`; an input is a resource."""
-        answers = []
-        for query, one in self._bindings.items():
+        results = []
+        for query, binding in self._bindings.items():
             rows = [
                 (number, row)
                 for number, (json, queries) in enumerate(inputs)
                 if query in queries
-                for row in self._build_inputs(one, json)
+                for row in self._build_bindings(binding, json)
             ]
-            outcomes = one.cel_policy.evaluate([row for _, row in rows], self._jobs)
-            said: dict[int, tuple[list[str], str]] = {}
-            for (number, _), outcome in zip(rows, outcomes, strict=True):
-                messages, error = said.setdefault(number, ([], ""))
-                messages.extend(outcome.messages)
-                said[number] = (messages, error or outcome.error)
-            for number, (messages, error) in said.items():
-                if messages or (error and not one.is_failure_ignored):
-                    answers.append(QueryResult(number, query, list(dict.fromkeys(messages)), "" if messages else error))
+            cel_results = binding.cel_policy.evaluate([row for _, row in rows], self._jobs)
+            # With several parameters a binding gives several results for one resource.
+            merged: dict[int, tuple[list[str], str]] = {}
+            for (number, _), cel_result in zip(rows, cel_results, strict=True):
+                messages, error = merged.get(number, ([], ""))
+                merged[number] = ([*messages, *cel_result.messages], error or cel_result.error)
+            for number, (messages, error) in merged.items():
+                if messages or (error and not binding.is_failure_ignored):
+                    results.append(QueryResult(number, query, list(dict.fromkeys(messages)), "" if messages else error))
         return sorted(
-            answers, key=lambda answer: (answer.input_index, list(inputs[answer.input_index][1]).index(answer.query))
+            results, key=lambda result: (result.input_index, list(inputs[result.input_index][1]).index(result.query))
         )
 
-    def _build_inputs(self, binding: PolicyBinding, json: bytes) -> Iterator[dict[str, bytes]]:
+    def _build_bindings(self, binding: PolicyBinding, json: bytes) -> Iterator[dict[str, bytes]]:
+        """Builds the root variables for a resource, once for each of the parameters that apply to it."""
         ref = build_ref(orjson.loads(json))
         row = {"object": json, "oldObject": b"null", "request": admission_request.build_request_head(ref) + b"}"}
         if binding.cel_policy.has_variable("namespaceObject"):
-            held = self._namespaces.find_object(ref.namespace) if ref.namespace else None
-            row["namespaceObject"] = orjson.dumps(held)
+            namespace = self._namespaces.find_object(ref.namespace) if ref.namespace else None
+            row["namespaceObject"] = orjson.dumps(namespace)
         if binding.parameters is None:
             yield row
-        for namespace, params in binding.parameters or ():
-            if not namespace or namespace == ref.namespace:
-                yield {**row, "params": params}
+        for parameter_namespace, parameters in binding.parameters or ():
+            if not parameter_namespace or parameter_namespace == ref.namespace:
+                yield {**row, "params": parameters}
 
     def close(self) -> None:
-        """Nothing was started."""
+        """See `gatekeeper.protocols.RegoEngine`; there is nothing to end."""
 
 
 def _build_outline(binding: PolicyBinding) -> RegoModule:
+    """Builds text that reads the fields of the policy from `input`, for tracing the fields of findings."""
     return RegoModule(
         binding.policy.origin.file, binding.cel_policy.text.replace("object.", "input."), "", (), False, {}
     )
 
 
 def parse_binding(policy: Resource, binding: Resource, resources: Sequence[Resource]) -> PolicyBinding:
-    """A policy as a binding puts it to work.
+    """Parses a binding with its policy.
+
+    Args:
+        resources: the resources among which the parameters are.
 
     Raises:
-        PolicyError: one of both is malformed, or asks for what is not known here.
+        PolicyError: one of them is malformed or uses an unsupported feature, or the parameters are missing.
     """
-    spec, bound = policy.value.get("spec") or {}, binding.value.get("spec") or {}
-    expressions = CelPolicy(spec)
-    if expressions.has_variable("authorizer"):
-        raise PolicyError("it asks the API server's `authorizer`, which only the cluster can")
-    matches = [spec.get("matchConstraints") or {}, bound.get("matchResources") or {}]
+    spec, binding_spec = policy.value.get("spec") or {}, binding.value.get("spec") or {}
+    cel_policy = CelPolicy(spec)
+    if cel_policy.has_variable("authorizer"):
+        raise PolicyError("it uses `authorizer`, which only the API server of the cluster has")
+    matches = [spec.get("matchConstraints") or {}, binding_spec.get("matchResources") or {}]
     for match in matches:
-        for field in match.keys() - MATCH_FIELDS:
-            raise PolicyError(f"its match knows no `{field}`; there are {', '.join(sorted(MATCH_FIELDS))}")
+        reject_unknown_fields(match, MATCH_FIELDS, "its match")
         for field in ("namespaceSelector", "objectSelector"):
-            is_selected(match.get(field) or {}, {}, field)
+            is_selected(match.get(field) or {}, {}, field)  # Raises if the selector is malformed.
     if not matches[0].get("resourceRules"):
-        raise PolicyError("`matchConstraints.resourceRules` is missing, so it would judge nothing")
-    actions = selectors.parse_text_list(bound.get("validationActions"), "validationActions")
+        raise PolicyError("`matchConstraints.resourceRules` is missing, so it judges nothing")
+    actions = parse_texts(binding_spec.get("validationActions"), "validationActions")
     unknown = [action for action in actions if action not in SEVERITY_BY_ACTION]
     if unknown or not actions:
         raise PolicyError(
@@ -148,50 +158,51 @@ def parse_binding(policy: Resource, binding: Resource, resources: Sequence[Resou
             f"{', '.join(SEVERITY_BY_ACTION)}{f', not {unknown[0]}' if unknown else ''}"
         )
     severity = min((SEVERITY_BY_ACTION[action] for action in actions), key=list(SEVERITY_BY_ACTION.values()).index)
-    params = _find_parameters(spec, bound, resources) if spec.get("paramKind") else None
+    parameters = _find_parameters(spec, binding_spec, resources) if spec.get("paramKind") else None
     name = f"{POLICY_KIND}/{binding.ref.name}"
     return PolicyBinding(
-        name, expressions, tuple(matches), params, severity, spec.get("failurePolicy") == "Ignore", policy
+        name, cel_policy, tuple(matches), parameters, severity, spec.get("failurePolicy") == "Ignore", policy
     )
 
 
 def _find_parameters(
     spec: Mapping[str, Any], binding_spec: Mapping[str, Any], resources: Sequence[Resource]
 ) -> tuple[tuple[str, bytes], ...]:
-    """The objects that a binding takes its parameters from, each with the namespace whose resources it is for."""
-    kind, named = spec["paramKind"], binding_spec.get("paramRef") or {}
-    there = [
-        one
-        for one in resources
-        if (one.ref.api_version, one.ref.kind) == (get_field(kind, ("apiVersion",)), get_field(kind, ("kind",)))
-        and (not named.get("name") or one.ref.name == named["name"])
-        and (not named.get("namespace") or one.ref.namespace == named["namespace"])
-        and is_selected(named.get("selector") or {}, read_labels(one.value), "paramRef.selector")
+    """Finds the parameters of a binding, each with the namespace whose resources it is for (empty for all)."""
+    kind, param_ref = spec["paramKind"], binding_spec.get("paramRef") or {}
+    parameters = [
+        resource
+        for resource in resources
+        if (resource.ref.api_version, resource.ref.kind)
+        == (get_field(kind, ("apiVersion",)), get_field(kind, ("kind",)))
+        and (not param_ref.get("name") or resource.ref.name == param_ref["name"])
+        and (not param_ref.get("namespace") or resource.ref.namespace == param_ref["namespace"])
+        and is_selected(param_ref.get("selector") or {}, read_labels(resource.value), "paramRef.selector")
     ]
-    if not there:
-        raise PolicyError(
-            f"its parameters ({get_field(kind, ('kind',))} {named.get('name', '')}) are not in the repository"
-        )
-    is_own = not named.get("namespace")
-    return tuple((one.ref.namespace if is_own else "", one.json) for one in there)
+    if not parameters:
+        name = f"{get_field(kind, ('kind',))} {param_ref.get('name', '')}"
+        raise PolicyError(f"the repository does not contain its parameters ({name})")
+    # Without a namespace in `paramRef` the parameters are those in the namespace of the resource.
+    is_per_namespace = not param_ref.get("namespace")
+    return tuple((one.ref.namespace if is_per_namespace else "", one.json) for one in parameters)
 
 
 def _is_match(match_spec: Mapping[str, Any], resource: Resource, plural: str, namespaces: NamespaceIndex) -> bool:
     rules, excluded = match_spec.get("resourceRules"), match_spec.get("excludeResourceRules") or []
-    exact = match_spec.get("matchPolicy") == "Exact"
-    if rules and not any(_is_rule_match(rule, resource, plural, exact) for rule in rules):
+    is_exact = match_spec.get("matchPolicy") == "Exact"
+    if rules and not any(_is_rule_match(rule, resource, plural, is_exact) for rule in rules):
         return False
-    if any(_is_rule_match(rule, resource, plural, exact) for rule in excluded):
+    if any(_is_rule_match(rule, resource, plural, is_exact) for rule in excluded):
         return False
-    wanted = match_spec.get("objectSelector") or {}
-    if wanted and not is_selected(wanted, read_labels(resource.value), "objectSelector"):
+    selector = match_spec.get("objectSelector") or {}
+    if selector and not is_selected(selector, read_labels(resource.value), "objectSelector"):
         return False
-    homes = match_spec.get("namespaceSelector") or {}
-    return not homes or namespaces.is_selected(homes, resource, "namespaceSelector")
+    namespace_selector = match_spec.get("namespaceSelector") or {}
+    return not namespace_selector or namespaces.is_selected(namespace_selector, resource, "namespaceSelector")
 
 
 def _is_rule_match(rule: Mapping[str, Any], resource: Resource, plural: str, is_exact: bool) -> bool:
-    """Whether one rule takes in a resource on its creation."""
+    """Whether a rule selects the creation of a resource."""
     ref = resource.ref
     version = ref.api_version.rpartition("/")[2]
     if not _is_listed(rule, "operations", admission_request.OPERATION) or not _is_listed(rule, "apiGroups", ref.group):
@@ -211,20 +222,20 @@ def _is_listed(rule: Mapping[str, Any], field: str, value: str) -> bool:
 
 
 def find_plurals(resources: Sequence[Resource]) -> dict[tuple[str, str], str]:
-    """The plural names that CRDs of the repository give their kinds, by (group, kind)."""
-    known = {}
+    """Finds the plural names that CRDs give their kinds, by (group, kind)."""
+    plurals = {}
     for resource in resources:
         if resource.ref.kind == "CustomResourceDefinition":
             spec = resource.value.get("spec")
             names = get_field(spec, ("names",))
-            known[str(get_field(spec, ("group",))), str(get_field(names, ("kind",)))] = str(
+            plurals[str(get_field(spec, ("group",))), str(get_field(names, ("kind",)))] = str(
                 get_field(names, ("plural",))
             )
-    return known
+    return plurals
 
 
 def pluralize(kind: str) -> str:
-    """The plural name of a kind, as Kubernetes forms it for its own."""
+    """Forms the plural name of a kind, as Kubernetes does for its own kinds."""
     word = kind.lower()
     if word.endswith("endpoints"):
         return word

@@ -1,4 +1,4 @@
-"""Suites in gator's format: those of Gatekeeper's own library, and every way in which one can be wrong."""
+"""Suites of gator: those of OPA Gatekeeper's library, and malformed ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @shared("corpora/policies/gatekeeper-library")
-def test_every_case_of_the_library_ends_as_its_suite_says() -> None:
+def test_the_library_of_opa_gatekeeper_passes_its_suites() -> None:
     done = gator_suites.run_suites(LIBRARY, gator_suites.find_suites(LIBRARY, ["library"]), Config(), 2)
     assert len(done) == 270
     assert [trial for trial in done if not trial.passed] == []
@@ -58,7 +58,7 @@ def test_every_case_of_the_library_ends_as_its_suite_says() -> None:
 
 @shared("corpora/policies/gatekeeper-library")
 @needs("opa")
-def test_and_with_a_real_opa_too() -> None:
+def test_the_library_passes_its_suites_with_opa() -> None:
     folder = ["library/general"]
     done = gator_suites.run_suites(LIBRARY, gator_suites.find_suites(LIBRARY, folder), Config(engine="opa"), 2)
     assert done and [trial for trial in done if not trial.passed] == []
@@ -68,14 +68,14 @@ def test_policy_test_runs_a_suite(folder: Path) -> None:
     assert command("policy", "test", folder) == (0, "3 passed, 0 failed, with embedded\n", "")
 
 
-def test_what_fails_is_told_with_what_was_said(folder: Path) -> None:
+def test_a_failed_case_shows_the_messages(folder: Path) -> None:
     (folder / "suite.yaml").write_text(SUITE.replace("violations: 1", "violations: 2"))
     code, out, _ = command("policy", "test", folder)
     assert code == 1
-    assert "suite.yaml: teams: not known: wanted 2 violations like 'no team w.e', got 1: ['no team wbe']" in out
+    assert "suite.yaml: teams: not known: expected 2 violations like 'no team w.e', got 1: ['no team wbe']" in out
 
 
-def test_an_admission_review_is_judged_as_its_request(folder: Path) -> None:
+def test_an_admission_review_is_evaluated_as_its_request(folder: Path) -> None:
     (folder / "bad.yaml").write_text(
         "apiVersion: admission.k8s.io/v1\nkind: AdmissionReview\nrequest:\n  operation: DELETE\n  oldObject:\n"
         + "".join(f"    {line}\n" for line in OBJECT.replace("TEAM", "wbe").splitlines())
@@ -83,7 +83,7 @@ def test_an_admission_review_is_judged_as_its_request(folder: Path) -> None:
     assert command("policy", "test", folder)[0] == 0
 
 
-def test_a_template_that_must_not_compile(folder: Path) -> None:
+def test_an_invalid_template_must_not_compile(folder: Path) -> None:
     (folder / "suite.yaml").write_text(SUITE.partition("  cases:")[0] + "  invalid: true\n")
     assert command("policy", "test", folder)[0] == 1
     (folder / "t.yaml").write_text(TEMPLATE.replace("violation[", "deny["))
@@ -93,18 +93,18 @@ def test_a_template_that_must_not_compile(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ("  cases:", "  case:", "a test knows no field `case`"),
-        ("    object: bad", "    objects: bad", "a case knows no field `objects`"),
-        ("      message: ", "      messages: ", "an assertion knows no field `messages`"),
+        ("  cases:", "  case:", "unknown field `case` in a test"),
+        ("    object: bad", "    objects: bad", "unknown field `objects` in a case"),
+        ("      message: ", "      messages: ", "unknown field `messages` in an assertion"),
         ("violations: 1", "violations: many", "`violations` is 'many'"),
-        ("message: no team w.e", "message: '('", "no regular expression"),
+        ("message: no team w.e", "message: '('", "not a Go regular expression"),
         ("template: t.yaml", "template: gone.yaml", "gone.yaml: cannot be read"),
         ("template: t.yaml", "template: c.yaml", "a template needs the kind"),
-        ("  cases:", "  expansion: e.yaml\n  cases:", "`expansion` is not known"),
-        ("tests:", "tests: 7\nmore:", "a suite knows no field `more`"),
+        ("  cases:", "  expansion: e.yaml\n  cases:", "`expansion` is not supported"),
+        ("tests:", "tests: 7\nmore:", "unknown field `more` in the suite"),
     ],
 )
-def test_a_suite_that_is_wrong_is_an_error_and_no_success(folder: Path, before: str, after: str, told: str) -> None:
+def test_a_malformed_suite_is_an_error(folder: Path, before: str, after: str, told: str) -> None:
     (folder / "suite.yaml").write_text(SUITE.replace(before, after, 1))
     code, out, err = command("policy", "test", folder)
     assert code == 3 and told in out

@@ -51,14 +51,14 @@ def found(
     return [(one.severity, one.message, one.location.line) for one in verdict.findings if one.location.file == "o.yaml"]
 
 
-def test_a_finding_has_its_message_and_its_line(repository: Repository) -> None:
+def test_a_finding_has_message_and_line(repository: Repository) -> None:
     assert found(repository, POLICY) == [("error", "at most 5 replicas", 5)]
 
 
 @pytest.mark.parametrize(
     ("action", "severity"), [("[Warn]", "warning"), ("[Audit]", "info"), ("[Audit, Deny]", "error")]
 )
-def test_the_binding_says_how_hard(repository: Repository, action: str, severity: str) -> None:
+def test_validation_actions_set_the_severity(repository: Repository, action: str, severity: str) -> None:
     assert [one[0] for one in found(repository, POLICY, BINDING.replace("[Deny]", action))] == [severity]
 
 
@@ -75,16 +75,16 @@ def test_the_binding_says_how_hard(repository: Repository, action: str, severity
         ("variables.most\n", "variables.most + 2\n"),
     ],
 )
-def test_it_judges_only_what_it_matches(repository: Repository, before: str, after: str) -> None:
+def test_other_resources_are_not_judged(repository: Repository, before: str, after: str) -> None:
     assert found(repository, POLICY.replace(before, after)) == []
 
 
 @pytest.mark.parametrize("after", ['["*"]', '["*/*"]', "[deployments, pods]"])
-def test_it_judges_what_it_matches(repository: Repository, after: str) -> None:
+def test_matching_resources_are_judged(repository: Repository, after: str) -> None:
     assert found(repository, POLICY.replace("resources: [deployments]", f"resources: {after}"))
 
 
-def test_parameters_come_from_the_repository(repository: Repository) -> None:
+def test_parameters_are_read_from_the_repository(repository: Repository) -> None:
     policy = POLICY.replace("variables.most\n", "int(params.data.most)\n").replace(
         "  failurePolicy: Fail\n", "  paramKind: {apiVersion: v1, kind: ConfigMap}\n"
     )
@@ -96,7 +96,7 @@ def test_parameters_come_from_the_repository(repository: Repository) -> None:
     assert verdict.decision == "incomplete"
 
 
-def test_the_namespace_itself_can_be_asked(repository: Repository) -> None:
+def test_expressions_read_the_namespace(repository: Repository) -> None:
     policy = POLICY.replace("variables.most\n", "size(namespaceObject.metadata.labels.stage)\n")
     assert found(repository, policy) == []
     verdict = judge(repository({"n.yaml": NAMESPACE.replace("prod,", "other,"), "p.yaml": policy}))
@@ -108,9 +108,9 @@ def test_the_namespace_itself_can_be_asked(repository: Repository) -> None:
     [
         ("object.spec.replicas <=", "object.spec.replicas <= (", "the CEL expression"),
         ("object.spec.replicas <=", "authorizer.path('/x').check('get').allowed() ||", "`authorizer`"),
-        ("    resourceRules:", "    resourceRule:", "knows no `resourceRule`"),
+        ("    resourceRules:", "    resourceRule:", "unknown field `resourceRule`"),
         ("object.spec.replicas <=", "object.spec.replica <=", "No such key"),
-        ("  validations:", "  validation:", "there are no `validations`"),
+        ("  validations:", "  validation:", "the policy has no `validations`"),
         (
             "object.spec.replicas <=",
             "1 == 1 && [1].all(a, [1].all(b, [1].all(c, [1].all(d, true)))) || object.spec.replicas <=",
@@ -119,26 +119,28 @@ def test_the_namespace_itself_can_be_asked(repository: Repository) -> None:
         ("object.spec.replicas", "(" * 200 + "object.spec.replicas" + ")" * 200, "too large"),
     ],
 )
-def test_what_cannot_be_judged_is_told(repository: Repository, before: str, after: str, told: str) -> None:
+def test_a_policy_that_cannot_be_evaluated_is_a_fatal_gap(
+    repository: Repository, before: str, after: str, told: str
+) -> None:
     verdict = judge(repository({"p.yaml": POLICY.replace(before, after, 1), "b.yaml": BINDING, "o.yaml": OBJECT}))
     assert verdict.decision == "incomplete"
     assert any(told in gap.reason for gap in verdict.coverage.gaps if gap.is_fatal), verdict.coverage.gaps
 
 
-def test_a_policy_may_allow_that_it_fails(repository: Repository) -> None:
+def test_failure_policy_ignore_ignores_errors(repository: Repository) -> None:
     policy = POLICY.replace("object.spec.replicas <=", "object.spec.replica <=").replace(
         "Policy: Fail", "Policy: Ignore"
     )
     assert found(repository, policy) == []
 
 
-def test_a_policy_without_binding_judges_nothing_and_that_is_said(repository: Repository) -> None:
+def test_a_policy_without_binding_is_a_gap(repository: Repository) -> None:
     verdict = judge(repository({"p.yaml": POLICY, "o.yaml": OBJECT}))
     assert verdict.decision == "accepted"
     assert "no binding" in str(verdict.coverage.gaps)
 
 
-def test_a_binding_without_policy_is_refused_unless_the_cluster_alone_knows_it(repository: Repository) -> None:
+def test_a_binding_without_policy_is_a_fatal_gap_unless_it_is_cluster_only(repository: Repository) -> None:
     files: dict[str, str | bytes] = {"b.yaml": BINDING, "o.yaml": OBJECT}
     assert judge(repository(files)).decision == "incomplete"
     settings = "library: {profile: 'off'}\npolicies: {clusterOnly: ['ValidatingAdmissionPolicyBinding/replicas-*']}\n"
@@ -157,5 +159,5 @@ def test_a_binding_without_policy_is_refused_unless_the_cluster_alone_knows_it(r
         ("Proxy", "proxies"),
     ],
 )
-def test_plural_names_of_kinds(kind: str, plural: str) -> None:
+def test_pluralize(kind: str, plural: str) -> None:
     assert pluralize(kind) == plural

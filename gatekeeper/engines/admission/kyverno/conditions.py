@@ -1,4 +1,4 @@
-"""Conditions of Kyverno policies: `preconditions` and `deny.conditions`.
+"""Evaluates conditions of Kyverno policies: `preconditions` and `deny.conditions`.
 
 Source: https://kyverno.io/docs/policy-types/cluster-policy/validate/#deny-rules and Kyverno
 `pkg/engine/variables/operator`.
@@ -18,10 +18,13 @@ ConditionOperator = Callable[[Any, Any], bool]
 
 
 def is_met(conditions: Any, context: Mapping[str, Any]) -> bool:
-    """Whether conditions hold: a list (all of them), or a mapping with `any` and `all`.
+    """Whether conditions hold: all of a list, or a mapping with `any` and `all`.
+
+    Args:
+        context: the root variables of expressions.
 
     Raises:
-        PolicyError: they are malformed, or hold an operator or variable that is not known here.
+        PolicyError: they are malformed, or contain an unsupported operator or variable.
     """
     if isinstance(conditions, list):
         groups = [part for part in conditions if isinstance(part, dict) and ("any" in part or "all" in part)]
@@ -31,10 +34,10 @@ def is_met(conditions: Any, context: Mapping[str, Any]) -> bool:
     if not isinstance(conditions, dict):
         raise PolicyError("conditions must be a list, or a mapping with any and all")
     for key in conditions.keys() - {"any", "all"}:
-        raise PolicyError(f"conditions know no `{key}`; there are any and all")
-    some, every = conditions.get("any"), conditions.get("all")
-    return (some is None or any(_is_condition_met(one, context) for one in some)) and (
-        every is None or all(_is_condition_met(one, context) for one in every)
+        raise PolicyError(f"unknown field `{key}` in conditions; the fields are any and all")
+    alternatives, required = conditions.get("any"), conditions.get("all")
+    return (alternatives is None or any(_is_condition_met(condition, context) for condition in alternatives)) and (
+        required is None or all(_is_condition_met(condition, context) for condition in required)
     )
 
 
@@ -43,7 +46,7 @@ def _is_condition_met(condition: Any, context: Mapping[str, Any]) -> bool:
         raise PolicyError("a condition must be a mapping with key, operator and value")
     operator = OPERATORS.get(str(condition["operator"]).lower())
     if operator is None:
-        raise PolicyError(f"the operator {condition['operator']!r} is not known here")
+        raise PolicyError(f"the operator {condition['operator']!r} is not supported")
     return operator(resolve_variables(condition["key"], context), resolve_variables(condition.get("value"), context))
 
 
@@ -52,23 +55,22 @@ def _is_equal(key: Any, value: Any) -> bool:
         return bool(key == value)
     if isinstance(key, bool) or isinstance(value, bool):
         return format_scalar(key) == format_scalar(value)
-    wanted = format_scalar(value)
-    return wanted is not None and compare(key, wanted, "")
+    expected = format_scalar(value)
+    return expected is not None and compare(key, expected, "")
 
 
 def _is_among(key: Any, values: Any) -> bool:
-    """Whether one value is among some: listed, in a range, or like a pattern; either may hold wildcards."""
+    """Whether a value is in a list or range, or matches a pattern; both sides may contain wildcards."""
     text = format_scalar(key)
     if text is None:
         return isinstance(values, list) and key in values
     if not isinstance(values, list):
-        wanted = format_scalar(values) or ""
-        found = RANGE.fullmatch(wanted)
-        if found and not found.group(2):
-            return compare(key, found.group(1), ">=") and compare(key, found.group(3), "<=")
+        bounds = RANGE.fullmatch(format_scalar(values) or "")
+        if bounds and not bounds.group(2):
+            return compare(key, bounds.group(1), ">=") and compare(key, bounds.group(3), "<=")
         values = [values]
-    known = [other for item in values if (other := format_scalar(item)) is not None]
-    return any(is_wildcard_match(other, text) or is_wildcard_match(text, other) for other in known)
+    candidates = [candidate for item in values if (candidate := format_scalar(item)) is not None]
+    return any(is_wildcard_match(candidate, text) or is_wildcard_match(text, candidate) for candidate in candidates)
 
 
 def _to_list(key: Any) -> list[Any]:
@@ -80,10 +82,10 @@ def _build_comparison(operator: str) -> ConditionOperator:
 
 
 def _build_duration_comparison(operator: str) -> ConditionOperator:
-    """Durations, in Go's words or as numbers of seconds."""
+    """Compares durations, in Go's notation or as numbers of seconds."""
 
     def holds(key: Any, value: Any) -> bool:
-        left, right = (_format_duration(one) for one in (key, value))
+        left, right = _format_duration(key), _format_duration(value)
         return left is not None and right is not None and compare(left, right, operator)
 
     return holds
@@ -97,11 +99,13 @@ def _format_duration(value: Any) -> str | None:
 
 
 def _require_scalar(operator: ConditionOperator) -> ConditionOperator:
-    """The old `In` and `NotIn`, whose meaning for lists changed between versions of Kyverno."""
+    """The deprecated `In` and `NotIn`, whose meaning for lists differs between versions of Kyverno."""
 
     def holds(key: Any, value: Any) -> bool:
         if isinstance(key, list):
-            raise PolicyError("the operators In and NotIn with a list are not known here: write AnyIn, AllIn or such")
+            raise PolicyError(
+                "the operators In and NotIn are not supported for lists; use AnyIn, AllIn, AnyNotIn or AllNotIn"
+            )
         return operator(key, value)
 
     return holds

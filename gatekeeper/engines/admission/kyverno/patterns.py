@@ -1,4 +1,4 @@
-"""Kyverno's patterns: whether a resource looks like one, and where it does not.
+"""Matches resources with Kyverno's patterns, and finds where they differ.
 
 Source: https://kyverno.io/docs/policy-types/cluster-policy/validate/#patterns and Kyverno `pkg/engine/validate`,
 `pkg/engine/anchor`, `pkg/engine/pattern`.
@@ -23,7 +23,7 @@ WILDCARDS = ("*", "?")
 
 
 class PatternMismatch(Exception):
-    """A part of a resource is not as the pattern wants."""
+    """A part of a resource does not match the pattern."""
 
     def __init__(self, path: FieldPath, reason: str) -> None:
         super().__init__(f"{format_path(path) or 'the resource'} {reason}")
@@ -31,30 +31,33 @@ class PatternMismatch(Exception):
 
 
 class PatternSkipped(Exception):
-    """The pattern is for other resources: a condition in it does not hold."""
+    """A condition in the pattern does not hold, so the pattern does not apply to the resource."""
 
 
 def is_wildcard_match(pattern: str, text: str) -> bool:
-    """Whether a text matches a pattern of `*` (any letters) and `?` (one letter)."""
+    """Whether a text matches a pattern with `*` (any characters) and `?` (one character)."""
     escaped = pattern.replace("[", "[[]")
     return fnmatch.fnmatchcase(text, escaped)
 
 
 def require_match(value: Any, pattern: Any, path: FieldPath = ()) -> None:
-    """Compares a value with a pattern.
+    """Requires that a value matches a pattern.
+
+    Args:
+        path: the field of the value in the resource.
 
     Raises:
-        Mismatch: it is not as the pattern wants.
-        Skipped: the pattern is not for it.
-        PolicyError: the pattern holds what is not known here.
+        PatternMismatch: the value does not match.
+        PatternSkipped: the pattern does not apply to it.
+        PolicyError: the pattern uses an unsupported feature.
     """
     if isinstance(pattern, Mapping):
         if not isinstance(value, Mapping):
-            raise PatternMismatch(path, "is missing" if value is None else "is no mapping")
+            raise PatternMismatch(path, "is missing" if value is None else "is not a mapping")
         _require_mapping_match(value, pattern, path)
     elif isinstance(pattern, list):
         if not isinstance(value, list):
-            raise PatternMismatch(path, "is missing" if value is None else "is no list")
+            raise PatternMismatch(path, "is missing" if value is None else "is not a list")
         _require_list_match(value, pattern, path)
     elif isinstance(value, list):
         for index, item in enumerate(value):
@@ -65,38 +68,38 @@ def require_match(value: Any, pattern: Any, path: FieldPath = ()) -> None:
 
 def _require_leaf_match(value: Any, pattern: Any, path: FieldPath) -> None:
     if not is_scalar_match(value, pattern):
-        wanted = "must not be there" if pattern is None else f"must be {pattern}"
-        raise PatternMismatch(path, wanted)
+        reason = "must not be set" if pattern is None else f"must be {pattern}"
+        raise PatternMismatch(path, reason)
 
 
 def _require_mapping_match(value: Mapping[str, Any], pattern: Mapping[str, Any], path: FieldPath) -> None:
     if path and path[-1] in ("labels", "annotations", "matchLabels"):
         pattern = _expand_wildcard_keys(value, pattern)
-    anchored = {key: found for key in pattern if (found := ANCHOR.fullmatch(str(key)))}
-    for key, found in anchored.items():
-        _apply_anchor(value, found.group(1), found.group(2), pattern[key], path)
+    anchored = {key: anchor for key in pattern if (anchor := ANCHOR.fullmatch(str(key)))}
+    for key, anchor in anchored.items():
+        _apply_anchor(value, anchor.group(1), anchor.group(2), pattern[key], path)
     plain = [key for key in pattern if key not in anchored]
-    # What has a condition within is looked at first: it may say that the pattern is for others.
+    # Fields with a condition inside come first: the condition may say that the pattern does not apply.
     for key in sorted(plain, key=lambda key: not _has_condition(pattern[key])):
-        wanted = pattern[key]
-        if wanted == "*":
+        field_pattern = pattern[key]
+        if field_pattern == "*":
             if value.get(key) is None:
                 raise PatternMismatch((*path, key), "is missing")
         else:
-            require_match(value.get(key), wanted, (*path, key))
+            require_match(value.get(key), field_pattern, (*path, key))
 
 
 def _apply_anchor(value: Mapping[str, Any], anchor: str, key: str, pattern: Any, path: FieldPath) -> None:
     here = (*path, key)
     if anchor == "+":
-        raise PolicyError(f"the anchor `+({key})` changes resources; it is for mutation only")
+        raise PolicyError(f"the anchor `+({key})` is for mutation only")
     if anchor == "X":
         if key in value:
-            raise PatternMismatch(here, "must not be there")
+            raise PatternMismatch(here, "must not be set")
         return
     if key not in value:
         if anchor == "":
-            raise PatternSkipped(f"{format_path(here)} is not there")
+            raise PatternSkipped(f"{format_path(here)} is missing")
         return
     if anchor == "=":
         require_match(value[key], pattern, here)
@@ -110,9 +113,9 @@ def _apply_anchor(value: Mapping[str, Any], anchor: str, key: str, pattern: Any,
 
 
 def _require_existing_items(value: Any, patterns: Any, path: FieldPath) -> None:
-    """Each pattern of the list must fit an item at least."""
+    """Requires that each pattern of a list matches at least one item."""
     if not isinstance(value, list) or not isinstance(patterns, list):
-        raise PatternMismatch(path, "is no list")
+        raise PatternMismatch(path, "is not a list")
     for pattern in patterns:
         for index, item in enumerate(value):
             try:
@@ -121,7 +124,7 @@ def _require_existing_items(value: Any, patterns: Any, path: FieldPath) -> None:
             except (PatternMismatch, PatternSkipped):
                 continue
         else:
-            raise PatternMismatch(path, "has no item as it is demanded")
+            raise PatternMismatch(path, "has no item that matches the pattern")
 
 
 def _require_list_match(value: list[Any], pattern: list[Any], path: FieldPath) -> None:
@@ -136,44 +139,48 @@ def _require_list_match(value: list[Any], pattern: list[Any], path: FieldPath) -
     elif len(value) != len(pattern):
         raise PatternMismatch(path, f"must have {len(pattern)} items")
     else:
-        for index, (item, wanted) in enumerate(zip(value, pattern, strict=True)):
-            require_match(item, wanted, (*path, index))
+        for index, (item, item_pattern) in enumerate(zip(value, pattern, strict=True)):
+            require_match(item, item_pattern, (*path, index))
 
 
 def _require_each_match(value: list[Any], pattern: Mapping[str, Any], path: FieldPath) -> None:
-    """Every item must fit, but those that the pattern's conditions leave out; if these are all, it is for others."""
-    left_out: PatternSkipped | None = None
-    fitting = 0
+    """Requires that each item matches or is excluded by a condition; if all are excluded, the pattern is skipped."""
+    skipped: PatternSkipped | None = None
+    match_count = 0
     for index, item in enumerate(value):
         try:
             require_match(item, pattern, (*path, index))
-            fitting += 1
+            match_count += 1
         except PatternSkipped as error:
-            left_out = error
-    if left_out and not fitting:
-        raise left_out
+            skipped = error
+    if skipped and not match_count:
+        raise skipped
 
 
 def _has_condition(pattern: Any) -> bool:
     if isinstance(pattern, Mapping):
-        return any(ANCHOR.fullmatch(str(key)) or _has_condition(held) for key, held in pattern.items())
+        return any(ANCHOR.fullmatch(str(key)) or _has_condition(item) for key, item in pattern.items())
     return isinstance(pattern, list) and any(_has_condition(item) for item in pattern)
 
 
 def _expand_wildcard_keys(value: Mapping[str, Any], pattern: Mapping[str, Any]) -> dict[str, Any]:
-    """A key with wildcards stands for the first key of the resource that it fits."""
-    out: dict[str, Any] = {}
-    for key, wanted in pattern.items():
-        found = ANCHOR.fullmatch(str(key))
-        bare = found.group(2) if found else str(key)
+    """Replaces each key with wildcards by the first key of the resource that it matches."""
+    expanded: dict[str, Any] = {}
+    for key, field_pattern in pattern.items():
+        anchor = ANCHOR.fullmatch(str(key))
+        bare = anchor.group(2) if anchor else str(key)
         if any(letter in bare for letter in WILDCARDS):
             bare = next((known for known in value if is_wildcard_match(bare, str(known))), bare)
-        out[f"{found.group(1)}({bare})" if found else bare] = wanted
-    return out
+        expanded[f"{anchor.group(1)}({bare})" if anchor else bare] = field_pattern
+    return expanded
 
 
 def is_scalar_match(value: Any, pattern: Any) -> bool:
-    """Whether a value that is no collection fits a pattern that is none."""
+    """Whether a scalar value matches a scalar pattern.
+
+    Raises:
+        PolicyError: the pattern refers to another field, which is not supported.
+    """
     if pattern is None:
         return value is None or value is False or value in (0, "")
     if isinstance(pattern, bool):
@@ -183,7 +190,7 @@ def is_scalar_match(value: Any, pattern: Any) -> bool:
     if not isinstance(pattern, str):
         return False
     if "$(" in pattern:
-        raise PolicyError(f"the reference `{pattern}` to another field is not known here")
+        raise PolicyError(f"the reference `{pattern}` to another field is not supported")
     if value == pattern:
         return True
     return any(
@@ -203,27 +210,27 @@ def _is_equal_number(value: Any, pattern: float) -> bool:
 
 
 def _is_text_match(value: Any, pattern: str) -> bool:
-    found = RANGE.fullmatch(pattern)
-    if found:
-        low, outside, high = found.groups()
-        if outside:
+    bounds = RANGE.fullmatch(pattern)
+    if bounds:
+        low, is_outside, high = bounds.groups()
+        if is_outside:
             return compare(value, low, "<") or compare(value, high, ">")
         return compare(value, low, ">=") and compare(value, high, "<=")
-    operator = next((word for word in COMPARISON_OPERATORS if pattern.startswith(word) and len(pattern) > 1), "")
+    operator = next((one for one in COMPARISON_OPERATORS if pattern.startswith(one) and len(pattern) > 1), "")
     return compare(value, pattern[len(operator) :].strip(), operator)
 
 
 def compare(value: Any, expected: str, operator: str) -> bool:
-    """Compares by an operator (none: equal), as durations, as quantities, or as texts with wildcards.
+    """Compares a value as a duration, as a quantity, or as a text with wildcards.
 
     Args:
-        operator: one of `>=`, `<=`, `>`, `<`, `!` and nothing.
+        operator: one of `>=`, `<=`, `>`, `<`, `!`, or empty for equal.
     """
     text = format_scalar(value)
     if text is None:
         return False
-    for reader in (parse_duration, parse_quantity):
-        left, right = reader(text), reader(expected)
+    for parse in (parse_duration, parse_quantity):
+        left, right = parse(text), parse(expected)
         if left is not None and right is not None and _is_ordered(left < right, left == right, operator):
             return True
         if left is not None and right is not None and operator:
@@ -245,7 +252,7 @@ def _is_ordered(is_less: bool, is_equal: bool, operator: str) -> bool:
 
 
 def format_scalar(value: Any) -> str | None:
-    """A scalar as Kyverno compares it; None for what is no scalar."""
+    """Formats a scalar as Kyverno compares it; None for other values."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""Numbers with units, as Kubernetes and Go write them, so that a policy can compare them.
+"""Parses numbers with units, in the notations of Kubernetes and Go, for comparison.
 
 Sources: `k8s.io/apimachinery/pkg/api/resource` (Quantity) and Go `time.ParseDuration`.
 """
@@ -36,29 +36,30 @@ SECONDS_BY_UNIT = {
     "m": Fraction(60),
     "h": Fraction(3600),
 }
+# Longer texts are neither quantities nor durations; the limit bounds the arithmetic.
 MAX_LENGTH = 64
 
 
 def parse_quantity(text: str) -> Fraction | None:
-    """A Kubernetes quantity (`100m`, `1.5Gi`, `2e3`); None where the text is none."""
-    found = QUANTITY_PATTERN.fullmatch(text) if len(text) <= MAX_LENGTH else None
-    if not found:
+    """Parses a Kubernetes quantity (`100m`, `1.5Gi`, `2e3`); None for other texts."""
+    match = QUANTITY_PATTERN.fullmatch(text) if len(text) <= MAX_LENGTH else None
+    if not match:
         return None
-    number, unit = found.groups()
+    number, unit = match.groups()
     if unit and unit[0] in "eE" and len(unit) > 1:
         return Fraction(number) * Fraction(10) ** int(unit[1:])
     return Fraction(number) * UNITS.get(unit or "", Fraction(1))
 
 
 def parse_duration(text: str) -> Fraction | None:
-    """A Go duration (`1h30m`, `0`) in seconds; None where the text is none."""
+    """Parses a Go duration (`1h30m`, `0`) to seconds; None for other texts."""
     if text in ("0", "+0", "-0"):
         return Fraction(0)
-    found = DURATION_PATTERN.fullmatch(text) if len(text) <= MAX_LENGTH else None
-    if not found:
+    match = DURATION_PATTERN.fullmatch(text) if len(text) <= MAX_LENGTH else None
+    if not match:
         return None
     total = sum(
-        (Fraction(number) * SECONDS_BY_UNIT[unit] for number, unit in DURATION_PART.findall(found.group(2))),
+        (Fraction(number) * SECONDS_BY_UNIT[unit] for number, unit in DURATION_PART.findall(match.group(2))),
         Fraction(0),
     )
-    return -total if found.group(1) == "-" else total
+    return -total if match.group(1) == "-" else total

@@ -1,7 +1,9 @@
-"""Kyverno's ClusterPolicies and Policies, read: the rules that validate.
+"""Parses Kyverno's ClusterPolicies and Policies to the rules that validate.
 
-What a rule asks that is not known here is refused by name. Rules that change or make resources, and so judge none, are
-noted. Source: `kyverno.io/v1` ClusterPolicy.
+A rule that uses an unsupported feature is refused by name. Rules that mutate or generate resources judge none; they
+give a warning.
+
+Source: `kyverno.io/v1` ClusterPolicy.
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gatekeeper.engines.admission import selectors
 from gatekeeper.engines.admission.cel_policies import CelPolicy
 from gatekeeper.engines.admission.kyverno import match, patterns
+from gatekeeper.engines.admission.policy_fields import parse_texts
 from gatekeeper.errors import PolicyError
 from gatekeeper.kube.labels import read_labels
 from gatekeeper.model import Resource, Severity
@@ -35,13 +37,17 @@ VALIDATION_OPTIONS = {"message", "failureAction", "failureActionOverrides", "all
 
 
 class KyvernoRule(NamedTuple):
-    """One rule that validates.
+    """A rule that validates.
 
     Attributes:
-        pod_controllers: kinds that make Pods, whose Pods it judges too.
-        severity_overrides: for some namespaces another severity: (namespaces, severity).
-        namespace: the only namespace whose resources it judges; empty for all.
-        exceptions: the matches of PolicyExceptions for it.
+        name: `POLICY/RULE`.
+        spec: the rule as a mapping.
+        method: one of VALIDATION_METHODS.
+        cel_policy: the compiled expressions of the method `cel`.
+        severity_overrides: other severities for some namespaces: (namespaces, severity).
+        pod_controllers: kinds that create Pods, whose Pod templates the rule judges, too.
+        namespace: the only namespace whose resources the rule judges; empty for all.
+        exceptions: the `match` blocks of PolicyExceptions for the rule.
     """
 
     name: str
@@ -57,11 +63,11 @@ class KyvernoRule(NamedTuple):
 
     @property
     def severities(self) -> list[Severity]:
-        """All severities that its findings may have."""
+        """All severities that findings of the rule can have."""
         return list(dict.fromkeys([self.severity, *(severity for _, severity in self.severity_overrides)]))
 
     def find_severity(self, namespace: str) -> Severity:
-        """The severity for a namespace."""
+        """Finds the severity for a namespace."""
         for names, severity in self.severity_overrides:
             if any(patterns.is_wildcard_match(name, namespace) for name in names):
                 return severity
@@ -69,15 +75,19 @@ class KyvernoRule(NamedTuple):
 
 
 def is_policy(resource: Resource) -> bool:
-    """Whether a resource is a policy of the kinds that are read here."""
+    """Whether a resource is a policy of a supported kind."""
     return resource.ref.group == GROUP and resource.ref.kind in KINDS
 
 
 def parse_rules(policy: Resource, exceptions: Sequence[Resource], warnings: list[str]) -> Iterator[KyvernoRule]:
-    """The rules of a policy that validate; what changes or makes resources is added to the notes.
+    """Parses the rules of a policy that validate.
+
+    Args:
+        exceptions: all PolicyExceptions.
+        warnings: receives a text for each rule that mutates or generates resources.
 
     Raises:
-        PolicyError: something in it is not known here.
+        PolicyError: the policy is malformed or uses an unsupported feature.
     """
     spec = policy.value.get("spec") or {}
     annotations = read_labels(policy.value, "annotations")
@@ -85,16 +95,15 @@ def parse_rules(policy: Resource, exceptions: Sequence[Resource], warnings: list
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         raise PolicyError("`spec.rules` must be a list of rules")
     if spec.get("applyRules") == "One":
-        raise PolicyError("`applyRules: One` is not known here")
+        raise PolicyError("`applyRules: One` is not supported")
     for rule in rules:
         name = f"{policy.ref.name}/{rule.get('name')}"
         if changing := MUTATION_FIELDS & rule.keys():
-            warnings.append(
-                f"rule {name} would {', '.join(sorted(changing))} resources; what comes of that is not judged"
-            )
+            actions = " and ".join(sorted(changing))
+            warnings.append(f"rule {name} would {actions} resources; the resulting resources are not judged")
             continue
         if "verifyImages" in rule:
-            raise PolicyError(f"rule {name} verifies the signatures of images, which needs their registry")
+            raise PolicyError(f"rule {name}: `verifyImages` is not supported: it needs the registry of the images")
         try:
             yield _parse_rule(name, rule, spec, annotations, policy, exceptions)
         except PolicyError as error:
@@ -110,52 +119,51 @@ def _parse_rule(
     exceptions: Sequence[Resource],
 ) -> KyvernoRule:
     for key in rule.keys() - RULE_FIELDS:
-        raise PolicyError(f"`{key}` is not known here")
+        raise PolicyError(f"`{key}` is not supported")
     if rule.get("context"):
-        raise PolicyError("`context` is not known here")
-    block = rule.get("validate")
-    if not isinstance(block, dict):
-        raise PolicyError("it neither validates nor changes anything")
-    ways = [way for way in block if way not in VALIDATION_OPTIONS]
-    if len(ways) != 1 or ways[0] not in VALIDATION_METHODS:
-        raise PolicyError(
-            f"`validate` by {', '.join(ways) or 'nothing'} is not known here; there are {', '.join(VALIDATION_METHODS)}"
-        )
-    way = ways[0]
-    overrides = block.get("failureActionOverrides") or spec.get("validationFailureActionOverrides") or []
+        raise PolicyError("`context` is not supported")
+    validation = rule.get("validate")
+    if not isinstance(validation, dict):
+        raise PolicyError("it has none of `validate`, `mutate` and `generate`")
+    methods = [method for method in validation if method not in VALIDATION_OPTIONS]
+    if len(methods) != 1 or methods[0] not in VALIDATION_METHODS:
+        supported = f"one of {', '.join(VALIDATION_METHODS)}"
+        raise PolicyError(f"`validate` must have {supported}, not {', '.join(methods) or 'nothing'}")
+    method = methods[0]
+    overrides = validation.get("failureActionOverrides") or spec.get("validationFailureActionOverrides") or []
     for entry in overrides:
         if entry.get("namespaceSelector"):
-            raise PolicyError("`validationFailureActionOverrides.namespaceSelector` is not known here")
-    action = block.get("failureAction") or spec.get("validationFailureAction") or "Audit"
+            raise PolicyError("`validationFailureActionOverrides.namespaceSelector` is not supported")
+    action = validation.get("failureAction") or spec.get("validationFailureAction") or "Audit"
     return KyvernoRule(
         name=name,
         spec=rule,
-        method=way,
-        cel_policy=_parse_cel(block["cel"], rule.get("celPreconditions")) if way == "cel" else None,
+        method=method,
+        cel_policy=_parse_cel(validation["cel"], rule.get("celPreconditions")) if method == "cel" else None,
         severity=_parse_severity(action),
         severity_overrides=tuple(
-            (selectors.parse_text_list(entry.get("namespaces"), "namespaces"), _parse_severity(entry.get("action")))
+            (parse_texts(entry.get("namespaces"), "namespaces"), _parse_severity(entry.get("action")))
             for entry in overrides
         ),
         pod_controllers=match.list_pod_controllers(rule, annotations),
         namespace=policy.ref.namespace if policy.ref.kind == "Policy" else "",
-        exceptions=[block for one in exceptions for block in _find_exceptions(one, policy.ref.name, rule)],
+        exceptions=[block for exception in exceptions for block in _find_exceptions(exception, policy.ref.name, rule)],
         policy=policy,
     )
 
 
 def _parse_severity(action: Any) -> Severity:
-    word = str(action).lower()
-    if word not in SEVERITY_BY_ACTION:
-        raise PolicyError(f"the failure action {action!r} is not known; there are Audit and Enforce")
-    return SEVERITY_BY_ACTION[word]
+    severity = SEVERITY_BY_ACTION.get(str(action).lower())
+    if severity is None:
+        raise PolicyError(f"unknown failure action {action!r}; it can be Audit or Enforce")
+    return severity
 
 
 def _parse_cel(block: Any, preconditions: Any) -> CelPolicy:
     if not isinstance(block, dict):
         raise PolicyError("`cel` must be a mapping")
     for key in block.keys() - {"expressions", "variables", "generate"}:
-        raise PolicyError(f"`cel.{key}` is not known here")
+        raise PolicyError(f"`cel.{key}` is not supported")
     spec = {
         "variables": block.get("variables"),
         "matchConditions": preconditions,
@@ -172,5 +180,5 @@ def _find_exceptions(exception: Resource, policy_name: str, rule: Mapping[str, A
             patterns.is_wildcard_match(name, str(rule.get("name"))) for name in names
         ):
             for key in spec.keys() - {"exceptions", "match", "background"}:
-                raise PolicyError(f"PolicyException {exception.ref.name}: `{key}` is not known here")
+                raise PolicyError(f"PolicyException {exception.ref.name}: `{key}` is not supported")
             yield spec.get("match")

@@ -1,4 +1,4 @@
-"""`{{ ... }}` in Kyverno policies: JMESPath over the request.
+"""Resolves variables of Kyverno policies, `{{ ... }}`: JMESPath over the request.
 
 Source: https://kyverno.io/docs/policy-types/cluster-policy/variables/ and .../jmespath/.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import jmespath
 import orjson
+import re2
 from jmespath import functions
 from jmespath.exceptions import JMESPathError
 
@@ -19,7 +20,7 @@ from gatekeeper.engines.admission.kyverno.patterns import format_scalar, is_wild
 from gatekeeper.errors import PolicyError
 
 VARIABLE = re.compile(r"\{\{((?:[^{}]|\{[^{}]*\})*)\}\}")
-# What a request holds; other roots come from a rule's `context`, which is not known here.
+# The root variables of a request; others come from the `context` of a rule, which is not supported.
 KNOWN_ROOTS = {"request", "element", "elementIndex", "@"}
 ROOT_NAME = re.compile(r"^\s*([A-Za-z_]\w*)\b(?!\s*\()")
 MAX_EXPRESSION_LENGTH = 2000
@@ -27,7 +28,7 @@ MAX_DEPTH = 5
 
 
 class _KyvernoFunctions(functions.Functions):
-    """The few of Kyverno's functions that need nothing but their arguments."""
+    """Kyverno's functions that depend on nothing but their arguments."""
 
     @functions.signature({"types": ["string"]})
     def _func_to_upper(self, text: str) -> str:
@@ -51,12 +52,10 @@ class _KyvernoFunctions(functions.Functions):
 
     @functions.signature({"types": ["string"]}, {"types": ["string", "number"]})
     def _func_regex_match(self, pattern: str, value: str | float) -> bool:
-        import re2
-
         try:
             return re2.search(pattern, format_scalar(value) or "") is not None
         except re2.error as error:
-            raise ValueError(f"{pattern!r} is no regular expression of Go: {error}") from error
+            raise ValueError(f"{pattern!r} is not a Go regular expression (RE2): {error}") from error
 
     @functions.signature({"types": ["string"]})
     def _func_base64_decode(self, text: str) -> str:
@@ -79,10 +78,10 @@ JMESPATH_OPTIONS = jmespath.Options(custom_functions=_KyvernoFunctions())
 
 
 def resolve_variables(value: Any, context: Mapping[str, Any]) -> Any:
-    """A value of a policy with its variables put in; a text that is one variable becomes what that holds.
+    """Resolves the variables in a value of a policy; a text that is one variable becomes the value of the variable.
 
     Raises:
-        PolicyError: a variable cannot be resolved here.
+        PolicyError: a variable cannot be resolved.
     """
     if isinstance(value, dict):
         return {resolve_variables(key, context): resolve_variables(item, context) for key, item in value.items()}
@@ -90,16 +89,16 @@ def resolve_variables(value: Any, context: Mapping[str, Any]) -> Any:
         return [resolve_variables(item, context) for item in value]
     if not isinstance(value, str) or "{{" not in value:
         return value
-    # A variable within a variable is put in first.
+    # Each pass resolves the innermost variables.
     for _ in range(MAX_DEPTH):
-        whole = VARIABLE.fullmatch(value.strip())
-        if whole:
-            return _evaluate_expression(whole.group(1), context)
-        value, count = VARIABLE.subn(lambda found: _format_value(_evaluate_expression(found.group(1), context)), value)
+        variable = VARIABLE.fullmatch(value.strip())
+        if variable:
+            return _evaluate_expression(variable.group(1), context)
+        value, count = VARIABLE.subn(lambda part: _format_value(_evaluate_expression(part.group(1), context)), value)
         if not count:
             break
     if "{{" in value:
-        raise PolicyError(f"the variable in `{value}` is written in a way that is not known here")
+        raise PolicyError(f"the variable in `{value}` has an unsupported form")
     return value
 
 
@@ -112,14 +111,18 @@ def _evaluate_expression(expression: str, context: Mapping[str, Any]) -> Any:
     expression = expression.strip()
     root = ROOT_NAME.match(expression)
     if root and root.group(1) not in KNOWN_ROOTS:
-        raise PolicyError(f"the variable `{{{{ {expression} }}}}` is not known here; there is only `request`")
+        raise PolicyError(f"the variable `{{{{ {expression} }}}}` is not supported; use only `request`")
     if len(expression) > MAX_EXPRESSION_LENGTH:
-        raise PolicyError(f"a variable of {len(expression)} letters is too long")
+        raise PolicyError(
+            f"a variable of {len(expression)} characters is too long; the limit is {MAX_EXPRESSION_LENGTH}"
+        )
     try:
         value = jmespath.search(expression, context, JMESPATH_OPTIONS)
     except (JMESPathError, ValueError, RecursionError) as error:
-        words = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise PolicyError(f"the variable `{{{{ {expression} }}}}` cannot be resolved: {words}") from error
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise PolicyError(f"the variable `{{{{ {expression} }}}}` cannot be resolved: {reason}") from error
     if value is None:
-        raise PolicyError(f"the variable `{{{{ {expression} }}}}` is not there; write `{{{{ {expression} || '' }}}}`")
+        raise PolicyError(
+            f"the variable `{{{{ {expression} }}}}` has no value; use `{{{{ {expression} || '' }}}}` for a default"
+        )
     return value
