@@ -1,4 +1,4 @@
-"""Where an Application may be applied, and when: as its project says."""
+"""Where and when an Application may be applied, by the rules of its AppProject."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gatekeeper.model import get_field
 
 
 class Permissions(NamedTuple):
-    """What a project lets an Application do.
+    """What a project permits one of its Applications.
 
     Attributes:
-        target: the cluster that it is applied to, with the rights that count there.
-        sync_windows: those that are about it.
+        target: the destination cluster, with the rights that the project grants there.
+        sync_windows: those that apply to the Application.
     """
 
     project: Object
@@ -30,31 +30,35 @@ class Permissions(NamedTuple):
 def resolve_permissions(
     cluster: DynamicClient, argocd_namespace: str, application: Application, project: Object | None
 ) -> Permissions:
-    """What a project lets an Application do.
+    """Connect to the destination of an Application, if its project permits it.
 
     Args:
-        argocd_namespace: the namespace of Argo CD's own objects.
-        project: the one that it names; None where there is none.
+        argocd_namespace: namespace of Argo CD's own objects.
+        project: the AppProject that the Application names; None if it does not exist.
 
     Raises:
-        DeniedError: it is not let do anything.
-        FieldError: the project is not valid.
-        ToolError: the cluster does not tell, or its destination cannot be reached.
+        DeniedError: the project is missing, or does not permit the Application.
+        FieldError: a sync window of the project is invalid.
+        ToolError: the cluster does not answer, or the destination cannot be used.
     """
     if project is None:
         name = f"{argocd_namespace}/{application.project}"
-        raise DeniedError(f"the AppProject {name} is not there: make it, it says what is permitted")
-    there = destination.resolve_cluster(cluster, argocd_namespace, application.destination, application.project)
-    refusal = app_project.find_refusal(project, application, argocd_namespace, there.destination)
+        raise DeniedError(f"AppProject {name} not found: create it; it defines what the Application may deploy")
+    target = destination.resolve_cluster(cluster, argocd_namespace, application.destination, application.project)
+    refusal = app_project.find_refusal(project, application, argocd_namespace, target.destination)
     if refusal:
         raise DeniedError(refusal)
-    if get_field(project, ("spec", "permitOnlyProjectScopedClusters")) and there.owner_project != application.project:
-        name = there.destination.name or there.destination.server
-        raise DeniedError(f"the project {application.project} permits clusters of its own alone, and {name} is none")
-    user = app_project.find_service_account(project, there.destination)
-    own = [
-        one
-        for one in app_project.parse_sync_windows(project)
-        if app_project.is_window_for(one, application, there.destination)
+    if get_field(project, ("spec", "permitOnlyProjectScopedClusters")) and target.owner_project != application.project:
+        name = target.destination.name or target.destination.server
+        raise DeniedError(
+            f"the project {application.project} permits only its own clusters: set `project` in the Secret of {name}"
+        )
+    user = app_project.find_service_account(project, target.destination)
+    if user:
+        target = target._replace(cluster=target.cluster.impersonate(user))
+    windows = [
+        window
+        for window in app_project.parse_sync_windows(project)
+        if app_project.is_window_for(window, application, target.destination)
     ]
-    return Permissions(project, there._replace(cluster=there.cluster.impersonate(user)) if user else there, own)
+    return Permissions(project, target, windows)

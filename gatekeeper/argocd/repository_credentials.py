@@ -64,19 +64,15 @@ def find_credentials(
         ToolError: the cluster does not answer, a Secret is for another project, or uses an unsupported setting.
     """
     selector = f"{SECRET_TYPE_LABEL} in (repository,repo-creds)"
-    repository_secrets = [_RepositorySecret(one) for one in cluster.list(secrets.SECRETS, argocd_namespace, selector)]
+    candidates = [_RepositorySecret(one) for one in cluster.list(secrets.SECRETS, argocd_namespace, selector)]
     normalized = normalize_url(url)
-    exact = [
-        secret
-        for secret in repository_secrets
-        if secret.kind == "repository" and normalize_url(secret.url) == normalized
-    ]
+    exact = [secret for secret in candidates if secret.kind == "repository" and normalize_url(secret.url) == normalized]
     usable = [secret for secret in exact if secret.project in ("", project)]
     if exact and not usable:
         raise ToolError(f"{url}: only the project {exact[0].project} may use the Secret {exact[0].name}")
     templates = [
         secret
-        for secret in repository_secrets
+        for secret in candidates
         if secret.kind == "repo-creds" and f"{normalized}/".startswith(f"{normalize_url(secret.url)}/")
     ]
     credentials = _extract_credentials(max(templates, key=lambda secret: len(secret.url))) if templates else {}

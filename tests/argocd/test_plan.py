@@ -26,12 +26,12 @@ def test_applications_of_a_repository_are_planned_and_not_synced(cluster: Cluste
     place.put("shop/all.yaml", config("s1", namespace=""), config("s2"))
     place.put("apps/all.yaml", config("x"))
     code, out, _ = place.run("--plan", "--name", "argocd/shop")
-    assert code == 1 and "ComparisonError: the AppProject argocd/default is not there" in out
+    assert code == 1 and "ComparisonError: AppProject argocd/default not found" in out
     place.cluster.make(f"{apps}/appprojects", test_applications.project())
     code, out, _ = place.run("--plan")
     assert code == 1 and "flux-system/apps: ReconciliationSucceeded" in out
     assert "argocd/bad: InvalidSpecError: `spec.source` is missing, or has neither" in out
-    assert "argocd/shop: OutOfSync: it would be synced\n  creates   ConfigMap prod/s1" in out
+    assert "argocd/shop: OutOfSync: a sync would change it\n  creates   ConfigMap prod/s1" in out
     assert place.data("s1") is None
     folder = tmp_path / "rendered"
     code, out, err = place.run("--to", folder)

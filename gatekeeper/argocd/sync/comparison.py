@@ -1,4 +1,4 @@
-"""What an Application wants, held against what is there: by a dry run of applying, as the cluster itself says.
+"""Compares the desired objects of an Application with the live ones, by a dry run of server-side apply.
 
 Source: argo-cd `docs/user-guide/{diffing,diff-strategies}.md`, `controller/state.go`.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from gatekeeper.apply import server_side_apply
 from gatekeeper.apply.changes import ApplyOptions, ApplyPolicy, ChangeCause, ObjectChange
@@ -19,61 +19,71 @@ from gatekeeper.argocd.health.builtin import ArgoHealth
 from gatekeeper.argocd.health.resource_health import HealthScripts
 from gatekeeper.argocd.model import ApplicationBuild, ComparedObject, ResourceResult, SyncStatus
 from gatekeeper.argocd.resource_tracking import TrackingSettings
-from gatekeeper.argocd.sync import ignore_differences, sync_options, sync_tasks
-from gatekeeper.argocd.sync.sync_options import SyncOptions
+from gatekeeper.argocd.sync import ignore_differences, sync_tasks
+from gatekeeper.argocd.sync.sync_options import SyncOptions, is_extraneous, is_health_ignored
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.errors import DeniedError, SpecError
 from gatekeeper.model import get_field
 
 
-def prepare_objects(
-    build: ApplicationBuild,
-    target: DestinationCluster,
-    project: Object,
-    tracking_settings: TrackingSettings,
-    instance_name: str,
-) -> tuple[list[Object], list[Object]]:
-    """What is applied, and the hooks: each in its namespace, marked, and permitted by the project.
+class ComparisonTarget(NamedTuple):
+    """Where the objects of an Application are, and how they are marked there.
 
-    Args:
-        instance_name: the name that objects are marked with.
+    Attributes:
+        instance_name: the name that the objects are marked with.
+    """
+
+    cluster: DestinationCluster
+    tracking: TrackingSettings
+    instance_name: str
+
+
+class DesiredObjects(NamedTuple):
+    """The objects of an Application, with namespaces and tracking marks."""
+
+    resources: list[Object]
+    hooks: list[Object]
+
+
+def prepare_objects(build: ApplicationBuild, target: ComparisonTarget, project: Object) -> DesiredObjects:
+    """Set the namespaces and tracking marks of rendered objects, and check that the project permits them.
 
     Raises:
-        DeniedError: one is not permitted.
-        SpecError: one is there twice.
-        ToolError: the cluster does not tell.
+        DeniedError: the project, or the Secret of the cluster, does not permit an object.
+        SpecError: an object occurs twice.
+        ToolError: the cluster does not answer.
     """
-    plain, hooks, seen = list[Object](), list[Object](), set[str]()
-    for value in build.objects:
-        placed = _set_namespace(target.cluster, value, target.destination.namespace)
-        _require_permission(placed, target, project)
-        entry, is_hook = entry_of(placed), bool(sync_tasks.hook_types_of(placed))
+    desired, seen = DesiredObjects([], []), set[str]()
+    namespace = target.cluster.destination.namespace
+    for rendered in build.objects:
+        value = _set_namespace(target.cluster.cluster, rendered, namespace)
+        _require_permission(value, target.cluster, project)
+        entry = entry_of(value)
         if entry.name and entry.id in seen:
-            raise SpecError(f"{entry} is there twice")
+            raise SpecError(f"{entry} occurs twice in the sources: remove one")
         seen.add(entry.id)
-        (hooks if is_hook else plain).append(
-            resource_tracking.mark_object(tracking_settings, instance_name, placed, target.destination.namespace)
-        )
-    return plain, hooks
+        objects = desired.hooks if sync_tasks.hook_types_of(value) else desired.resources
+        objects.append(resource_tracking.mark_object(target.tracking, target.instance_name, value, namespace))
+    return desired
 
 
 def _set_namespace(cluster: DynamicClient, value: Object, namespace: str) -> Object:
-    """An object in the namespace in which it is applied; what is of the whole cluster is in none."""
+    """Return an object with the namespace it is applied to; a cluster-scoped object has none."""
     kind = cluster.find_kind(value["apiVersion"], value["kind"])
     metadata = value["metadata"]
     is_namespaced = kind.is_namespaced if kind is not None else bool(metadata.get("namespace"))
     if not is_namespaced:
-        return {**value, "metadata": {key: held for key, held in metadata.items() if key != "namespace"}}
+        return {**value, "metadata": {key: field for key, field in metadata.items() if key != "namespace"}}
     return {**value, "metadata": {**metadata, "namespace": metadata.get("namespace") or namespace}}
 
 
 def _require_permission(value: Object, target: DestinationCluster, project: Object) -> None:
     entry, name = entry_of(value), project["metadata"]["name"]
     if not app_project.is_kind_permitted(project, entry, bool(entry.namespace)):
-        raise DeniedError(f"{entry} of {entry.group or 'the core'}: the project {name} does not permit this kind")
+        raise DeniedError(f"{entry}: the project {name} does not permit this kind of {entry.group or 'the core group'}")
     if not entry.namespace:
         if target.allowed_namespaces:
-            raise DeniedError(f"{entry} is of the whole cluster, and its Secret permits some namespaces alone")
+            raise DeniedError(f"{entry}: the Secret of the cluster permits no cluster-scoped objects")
         return
     if not app_project.is_destination_permitted(project, target.destination._replace(namespace=entry.namespace)):
         raise DeniedError(f"{entry}: the project {name} does not permit this namespace")
@@ -81,79 +91,83 @@ def _require_permission(value: Object, target: DestinationCluster, project: Obje
         raise DeniedError(f"{entry}: the Secret of the cluster does not permit this namespace")
 
 
-def build_apply_policy(
-    build: ApplicationBuild, application_options: SyncOptions, is_forced: bool = False
-) -> ApplyPolicy:
-    """How each object is applied."""
-    ignored = build.application.ignore_differences
+def build_apply_policy(build: ApplicationBuild, options: SyncOptions, is_forced: bool = False) -> ApplyPolicy:
+    """Build the function that decides how each object is applied.
 
-    def manner(value: Object, live: Object | None) -> ApplyOptions:
-        own, rules = application_options.for_object(value), ignore_differences.select_rules(value, ignored)
-        adjusted = (
-            ignore_differences.keep_ignored_fields(value, rules, live)
-            if own.is_enabled("RespectIgnoreDifferences")
-            else value
+    Args:
+        options: those of the Application and the operation.
+        is_forced: whether the operation forces all objects.
+    """
+    all_rules = build.application.ignore_differences
+
+    def decide_options(value: Object, live: Object | None) -> ApplyOptions:
+        own, rules = options.for_object(value), ignore_differences.select_rules(value, all_rules)
+        adjusted = value
+        if own.is_enabled("RespectIgnoreDifferences"):
+            adjusted = ignore_differences.keep_ignored_fields(value, rules, live)
+        return ApplyOptions(
+            adjusted=adjusted,
+            is_skipped=False,
+            is_forced=is_forced or own.is_enabled("Force"),
+            is_replaced=own.is_enabled("Replace"),
+            should_adopt=True,
+            normalize=partial(ignore_differences.remove_ignored_fields, rules=rules, live=live),
         )
-        shown = partial(ignore_differences.remove_ignored_fields, rules=rules, live=live)
-        forced = is_forced or own.is_enabled("Force")
-        return ApplyOptions(adjusted, False, forced, own.is_enabled("Replace"), True, shown)
 
-    return manner
+    return decide_options
 
 
 def compare_objects(
-    target: DestinationCluster,
+    target: ComparisonTarget,
     desired: Sequence[Object],
     previous: Iterable[InventoryEntry],
     apply_policy: ApplyPolicy,
-    tracking_settings: TrackingSettings,
-    instance_name: str,
 ) -> list[ComparedObject]:
-    """What there is, object by object; what was applied before and is not wanted any more among it.
+    """Compare the desired objects with the live ones.
+
+    Args:
+        previous: the objects that the Application has applied; those not desired any more are in the result, too.
 
     Raises:
-        SpecError: an object says what there is not.
-        ToolError: the cluster does not tell.
+        SpecError: an object has an unknown sync option, or a jq expression is invalid.
+        ToolError: the cluster does not answer.
     """
-    order = sync_tasks.sort_tasks(
-        sync_tasks.SyncTask("Sync", sync_tasks.wave_of(one), entry_of(one), "", one) for one in desired
-    )
-    changes = server_side_apply.plan_changes(target.cluster, sync_tasks.split_stages(order), apply_policy)
-    found = [_to_compared_object(change, tracking_settings.health_scripts) for change in changes]
-    ids = {one.entry.id for one in found}
-    for entry in {one.id: one for one in previous}.values():
-        live = get_object(target.cluster, entry) if entry.id not in ids else None
+    scripts = target.tracking.health_scripts
+    tasks = sync_tasks.sort_tasks(map(sync_tasks.build_apply_task, desired))
+    stages = sync_tasks.split_stages(tasks)
+    changes = server_side_apply.plan_changes(target.cluster.cluster, stages, apply_policy)
+    compared = [_to_compared_object(change, scripts) for change in changes]
+    desired_ids = {one.entry.id for one in compared}
+    for entry in {entry.id: entry for entry in previous}.values():
+        live = get_object(target.cluster.cluster, entry) if entry.id not in desired_ids else None
         if (
             live is not None
-            and resource_tracking.find_owner(tracking_settings, live) == instance_name
+            and resource_tracking.find_owner(target.tracking, live) == target.instance_name
             and not sync_tasks.hook_types_of(live)
         ):
-            status: SyncStatus = "Synced" if sync_options.is_extraneous(live) else "OutOfSync"
-            found.append(
-                ComparedObject(entry, status, None, live, _compute_health(live, tracking_settings.health_scripts))
-            )
-    return found
+            status: SyncStatus = "Synced" if is_extraneous(live) else "OutOfSync"
+            compared.append(ComparedObject(entry, status, None, live, _compute_health(live, scripts)))
+    return compared
 
 
 def _to_compared_object(change: ObjectChange, scripts: HealthScripts) -> ComparedObject:
     is_same = change.action in ("unchanged", "skip") or change.cause is ChangeCause.TAKEOVER
-    return ComparedObject(
-        entry_of(change.value),
-        "Synced" if is_same else "OutOfSync",
-        change,
-        change.live,
-        _compute_health(change.live, scripts),
-    )
+    health = _compute_health(change.live, scripts)
+    return ComparedObject(entry_of(change.value), "Synced" if is_same else "OutOfSync", change, change.live, health)
 
 
 def _compute_health(live: Object | None, scripts: HealthScripts) -> ArgoHealth | None:
     if live is None:
         return ArgoHealth("Missing")
-    return None if sync_options.is_health_ignored(live) else resource_health.compute_health(live, scripts)
+    return None if is_health_ignored(live) else resource_health.compute_health(live, scripts)
 
 
 def get_object(cluster: DynamicClient, entry: InventoryEntry) -> Object | None:
-    """An object of the cluster; None where it is not there."""
+    """Read a live object; None if it does not exist.
+
+    Raises:
+        ToolError: the cluster does not answer.
+    """
     kind = cluster.find_kind(entry.api_version, entry.kind)
     return cluster.get(kind, entry.namespace, entry.name) if kind is not None else None
 
@@ -161,56 +175,56 @@ def get_object(cluster: DynamicClient, entry: InventoryEntry) -> Object | None:
 def refresh_health(
     cluster: DynamicClient, objects: Sequence[ComparedObject], scripts: HealthScripts
 ) -> list[ComparedObject]:
-    """The same, with the health of what is there now.
+    """Return compared objects with their current live object and health.
 
     Raises:
-        ToolError: the cluster does not tell.
+        ToolError: the cluster does not answer.
     """
-    found = []
-    for one in objects:
-        live = get_object(cluster, one.entry)
-        found.append(one._replace(live=live, health=_compute_health(live, scripts)))
-    return found
+    refreshed = []
+    for compared in objects:
+        live = get_object(cluster, compared.entry)
+        refreshed.append(compared._replace(live=live, health=_compute_health(live, scripts)))
+    return refreshed
 
 
 def settle_objects(
     cluster: DynamicClient, objects: Sequence[ComparedObject], results: Iterable[ResourceResult], scripts: HealthScripts
 ) -> list[ComparedObject]:
-    """The same after a sync that came to a good end: what was applied is as it is wanted.
+    """Return compared objects after a successful sync: applied ones are synced, pruned ones are gone.
 
     Raises:
-        ToolError: the cluster does not tell.
+        ToolError: the cluster does not answer.
     """
-    done = {one.entry.id for one in results if one.status == "Synced"}
-    found = []
-    for one in refresh_health(cluster, objects, scripts):
-        if one.entry.id in done:
-            found.append(one._replace(status="Synced"))
-        elif not (one.should_prune and one.live is None):
-            found.append(one)
-    return found
+    synced = {result.entry.id for result in results if result.status == "Synced"}
+    settled = []
+    for compared in refresh_health(cluster, objects, scripts):
+        if compared.entry.id in synced:
+            settled.append(compared._replace(status="Synced"))
+        elif not (compared.should_prune and compared.live is None):
+            settled.append(compared)
+    return settled
 
 
 def aggregate_sync_status(objects: Sequence[ComparedObject]) -> SyncStatus:
-    """Whether all is as it is wanted."""
-    return "OutOfSync" if any(one.status == "OutOfSync" for one in objects) else "Synced"
+    """Return the sync status of an Application: `OutOfSync` if any object is."""
+    return "OutOfSync" if any(compared.status == "OutOfSync" for compared in objects) else "Synced"
 
 
 def aggregate_health(objects: Sequence[ComparedObject]) -> ArgoHealth:
-    """How well the Application is: as well as what is worst of what it wants."""
-    known = [one.health for one in objects if one.health is not None and not one.should_prune]
-    return ArgoHealth(builtin.find_worst(one.status for one in known))
+    """Return the health of an Application: the worst health of its desired objects."""
+    healths = [compared.health for compared in objects if compared.health is not None and not compared.should_prune]
+    return ArgoHealth(builtin.find_worst(health.status for health in healths))
 
 
-def list_tracked_entries(value: Object, found_entries: Iterable[InventoryEntry]) -> list[InventoryEntry]:
-    """What an Application has applied: as its status has it, and as the marks in the cluster have it."""
-    held: Any = get_field(value, ("status", "resources"))
-    listed = [parse_entry(one) for one in (held if isinstance(held, list) else ()) if not one.get("hook")]
-    return list({one.id: one for one in (*found_entries, *listed)}.values())
+def list_tracked_entries(value: Object, marked: Iterable[InventoryEntry]) -> list[InventoryEntry]:
+    """List what an Application has applied: the objects in its status, and those marked in the cluster."""
+    resources: Any = get_field(value, ("status", "resources"))
+    listed = [parse_entry(one) for one in (resources if isinstance(resources, list) else ()) if not one.get("hook")]
+    return list({entry.id: entry for entry in (*marked, *listed)}.values())
 
 
-def parse_entry(resource_status: Any) -> InventoryEntry:
-    """The object that a line of an Application's status is about."""
+def parse_entry(resource: Any) -> InventoryEntry:
+    """Decode the reference to an object in the status of an Application."""
     return InventoryEntry(
-        *(str(resource_status.get(name) or "") for name in ("namespace", "name", "group", "kind", "version"))
+        *(str(resource.get(name) or "") for name in ("namespace", "name", "group", "kind", "version"))
     )

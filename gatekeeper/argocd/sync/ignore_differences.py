@@ -1,4 +1,4 @@
-"""Fields that may differ from Git without being drift: `ignoreDifferences`, by pointer, by jq, and by who set them.
+"""`ignoreDifferences`: fields that may differ from Git without being drift, by pointer, jq or field manager.
 
 Source: argo-cd `docs/user-guide/diffing.md`, `util/argo/normalizers`; RFC 6901; Kubernetes' `fieldsV1`.
 """
@@ -23,72 +23,73 @@ from gatekeeper.secret_value import SecretBytes
 
 
 def select_rules(value: Object, rules: Sequence[IgnoreDifference]) -> list[IgnoreDifference]:
-    """Which of the rules are about an object."""
-    return [one for one in rules if _matches_entry(one, entry_of(value))]
+    """Select the rules that match an object."""
+    entry = entry_of(value)
+    return [rule for rule in rules if _matches_entry(rule, entry)]
 
 
 def _matches_entry(rule: IgnoreDifference, entry: InventoryEntry) -> bool:
-    named = rule.name in ("", entry.name) and rule.namespace in ("", entry.namespace)
-    return named and matches(rule.group or "", entry.group) and matches(rule.kind, entry.kind)
+    is_named = rule.name in ("", entry.name) and rule.namespace in ("", entry.namespace)
+    return is_named and matches(rule.group or "", entry.group) and matches(rule.kind, entry.kind)
 
 
 def remove_ignored_fields(value: Object, rules: Sequence[IgnoreDifference], live: Object | None) -> Object:
-    """An object without the fields that may differ.
+    """Return an object without its ignored fields.
 
     Args:
-        rules: those that are about it.
-        live: what is in the cluster, which says who has set what.
+        rules: those that match the object.
+        live: the live object, whose `managedFields` say who has set which field.
 
     Raises:
-        SpecError: an expression is no jq, or takes too long.
-        ToolError: it cannot be asked.
+        SpecError: an expression is not valid jq, or takes too long.
+        ToolError: the jq program is not built or failed.
     """
     if not rules:
         return value
-    found = ignore_rules.remove_pointers(value, [pointer for rule in rules for pointer in rule.pointers])
+    remaining = ignore_rules.remove_pointers(value, [pointer for rule in rules for pointer in rule.pointers])
     for rule in rules:
         for entry in get_field(live, ("metadata", "managedFields")) or () if rule.managers else ():
             if entry.get("manager") in rule.managers:
-                _delete_managed_fields(found, entry.get("fieldsV1") or {})
-    expressions = tuple(text for rule in rules for text in rule.expressions)
-    return _delete_by_jq(found, expressions) if expressions else found
+                _delete_managed_fields(remaining, entry.get("fieldsV1") or {})
+    expressions = tuple(expression for rule in rules for expression in rule.expressions)
+    return _delete_by_jq(remaining, expressions) if expressions else remaining
 
 
 def _delete_by_jq(value: Object, expressions: tuple[str, ...]) -> Object:
     answer = client.remove_fields(FieldRemoval(SecretBytes(orjson.dumps(value)), expressions))
     if isinstance(answer, GoFault):
         raise SpecError(f"`spec.ignoreDifferences`: {answer.reason}")
-    found: Object = orjson.loads(answer.reveal())
-    return found
+    remaining: Object = orjson.loads(answer.reveal())
+    return remaining
 
 
 def _delete_managed_fields(value: Any, managed_fields: Mapping[str, Any]) -> None:
-    """Takes away the fields of a set: `f:` is a field, `k:` an element by its keys, `v:` one by its value."""
-    for key, inner in managed_fields.items():
-        kind, _, name = key.partition(":")
-        if kind == "f" and isinstance(value, dict) and name in value:
-            if inner and isinstance(value[name], dict | list):
-                _delete_managed_fields(value[name], inner)
+    """Delete a `fieldsV1` set: `f:` is a field, `k:` a list element by its keys, `v:` a list element by its value."""
+    for key, nested in managed_fields.items():
+        prefix, _, name = key.partition(":")
+        if prefix == "f" and isinstance(value, dict) and name in value:
+            if nested and isinstance(value[name], dict | list):
+                _delete_managed_fields(value[name], nested)
             else:
                 value.pop(name)
-        elif kind == "k" and isinstance(value, list):
+        elif prefix == "k" and isinstance(value, list):
             keys = orjson.loads(name)
-            for one in [one for one in value if isinstance(one, dict) and keys.items() <= one.items()]:
-                if "." in inner:
-                    value.remove(one)
+            for element in [one for one in value if isinstance(one, dict) and keys.items() <= one.items()]:
+                if "." in nested:
+                    value.remove(element)
                 else:
-                    _delete_managed_fields(one, inner)
-        elif kind == "v" and isinstance(value, list) and orjson.loads(name) in value:
+                    _delete_managed_fields(element, nested)
+        elif prefix == "v" and isinstance(value, list) and orjson.loads(name) in value:
             value.remove(orjson.loads(name))
 
 
 def keep_ignored_fields(value: Object, rules: Sequence[IgnoreDifference], live: Object | None) -> Object:
-    """An object in which the fields that may differ are as they are in the cluster.
+    """Return an object whose ignored fields have the values of the live object.
 
     Raises:
-        SpecError, ToolError: see `without`.
+        SpecError, ToolError: see `remove_ignored_fields`.
     """
     if live is None or not rules:
         return value
-    found: Object = ignore_rules.keep_live_fields(value, remove_ignored_fields(value, rules, live), live)
-    return found
+    adjusted: Object = ignore_rules.keep_live_fields(value, remove_ignored_fields(value, rules, live), live)
+    return adjusted

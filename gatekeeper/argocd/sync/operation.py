@@ -1,205 +1,283 @@
-"""What is asked of an Application: a sync by somebody, one by itself, or none; and what of it stands in its status.
+"""Operations of an Application: what a request asks for, and the state of its execution in the status.
 
-Source: argo-cd `docs/user-guide/auto_sync.md`, `controller/appcontroller.go` (`autoSync`).
+Source: argo-cd `pkg/apis/application/v1alpha1/types.go` (`Operation`, `OperationState`), `controller/state.go`.
 """
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from gatekeeper.argocd import status
 from gatekeeper.argocd.application_spec import Application, RetryStrategy, parse_retry
-from gatekeeper.argocd.model import ApplicationBuild, ComparedObject, ResourceResult
+from gatekeeper.argocd.model import ApplicationBuild, OperationPhase, ResourceResult
 from gatekeeper.argocd.sync import comparison
 from gatekeeper.argocd.sync.sync_options import SyncOptions, parse_sync_options
 from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.kube import conditions
+from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, format_time
 from gatekeeper.kube.decoder import FieldReader
 from gatekeeper.model import get_field
 
-OperationState = dict[str, Any]
+UNSUPPORTED_SYNC_FIELDS = ("manifests", "source", "sources")
 
 
-def read_operation_state(value: Object) -> OperationState:
-    """The state of the last operation; empty where there was none."""
-    held = get_field(value, ("status", "operationState"))
-    return held if isinstance(held, dict) else {}
+class ResourceSelector(NamedTuple):
+    """One object that an operation is limited to; an empty namespace matches any."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
 
 
-def is_running(state: OperationState) -> bool:
-    """Whether an operation is not at its end."""
-    return state.get("phase") in ("Running", "Terminating")
+class SyncRequest(NamedTuple):
+    """A requested operation.
 
-
-def plan_auto_sync(
-    build: ApplicationBuild, objects: Sequence[ComparedObject], state: OperationState
-) -> tuple[OperationState | None, str]:
-    """The sync that an Application does by itself; None where it does none, and if need be why.
-
-    One attempt for what is asked: what failed is not done again before something is another.
+    Attributes:
+        raw: as written, also the fields that are not read here.
+        revisions: the requested revision of each source; an empty one for its target revision.
+        selected: the only objects to sync; empty for all.
+        sync_options: as written, in addition to those of the Application.
+        should_run_hooks: whether it is a hook sync; the strategy `apply` runs no hooks.
+        username: who requested it; empty if unknown.
     """
-    policy = build.application.auto_sync
-    if policy is None or comparison.aggregate_sync_status(objects) == "Synced":
-        return None, ""
-    # What is on its way out needs no more.
-    off = [
-        one for one in objects if one.status == "OutOfSync" and not (one.should_prune and _is_being_deleted(one.live))
-    ]
-    if not off or (all(one.should_prune for one in off) and not policy.should_prune):
-        return None, ""
-    if policy.should_prune and not policy.is_empty_allowed and all(one.should_prune for one in objects):
-        return None, "nothing is left of it: it is not emptied by itself (`allowEmpty`)"
-    sync: OperationState = (
-        {"prune": True, **status.build_revisions(build)} if policy.should_prune else status.build_revisions(build)
-    )
-    operation = {"sync": sync, "initiatedBy": {"automated": True}}
-    if _is_already_synced(build, state):
-        if state.get("phase") != "Succeeded":
-            return (
-                None,
-                f"the last sync to {_format_revisions(build)} failed, and is not done again by "
-                f"itself: {state.get('message')}",
-            )
-        if not policy.should_self_heal:
-            return None, ""
-        # Hooks are for what is new in Git.
-        return {**operation, "sync": {**sync, "resources": [_to_sync_resource(one) for one in off]}}, ""
-    return operation, ""
+
+    raw: Mapping[str, Any]
+    revisions: tuple[str, ...] = ()
+    selected: tuple[ResourceSelector, ...] = ()
+    sync_options: tuple[str, ...] = ()
+    should_prune: bool = False
+    should_run_hooks: bool = True
+    is_forced: bool = False
+    is_dry_run: bool = False
+    is_automated: bool = False
+    username: str = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it applies all objects, so that its revision becomes part of the history."""
+        return not self.selected and not self.is_dry_run
 
 
-def _is_being_deleted(live: Object | None) -> bool:
-    return bool(get_field(live, ("metadata", "deletionTimestamp")))
-
-
-def _format_revisions(build: ApplicationBuild) -> str:
-    return ", ".join(one[:7] for one in build.revisions)
-
-
-def _is_already_synced(build: ApplicationBuild, state: OperationState) -> bool:
-    """Whether the last sync was of the same commits, and of what was asked the same."""
-    done = state.get("syncResult") or {}
-    own = {**status.build_revisions(build), **status.build_sources(build.manifest)}
-    return all(done.get(name) == held for name, held in own.items())
-
-
-def find_superseding_revision(build: ApplicationBuild, state: OperationState) -> str:
-    """Why an operation cannot be gone on with; empty where it is of the commits that are known now."""
-    own, done = status.build_revisions(build), state.get("syncResult") or {}
-    if all(done.get(name) == held for name, held in own.items()):
-        return ""
-    return f"there is something new in Git, {_format_revisions(build)}: it begins anew"
-
-
-def _to_sync_resource(item: ComparedObject) -> OperationState:
-    entry = item.entry
-    return {"group": entry.group, "kind": entry.kind, "namespace": entry.namespace, "name": entry.name}
-
-
-def start_operation(build: ApplicationBuild, operation: OperationState, now: float) -> OperationState:
-    """The state of an operation that begins."""
-    return {
-        "operation": operation,
-        "phase": "Running",
-        "startedAt": conditions.format_time(now),
-        "message": "it begins",
-        "syncResult": {
-            "revision": "",
-            **status.build_revisions(build),
-            **status.build_sources(build.manifest),
-            "resources": [],
-        },
-    }
-
-
-def set_results(state: OperationState, results: Sequence[ResourceResult], message: str) -> OperationState:
-    """A state with what was done so far."""
-    done = {**(state.get("syncResult") or {}), "resources": [status.build_result(one) for one in results]}
-    return {**state, "syncResult": done, "message": message[: conditions.MAX_MESSAGE_LENGTH]}
-
-
-def finish_operation(
-    state: OperationState, phase: str, message: str, now: float, retry: RetryStrategy
-) -> OperationState:
-    """A state at its end; or, where it failed and is tried again, until then."""
-    count = int(state.get("retryCount") or 0)
-    found = {
-        **state,
-        "phase": phase,
-        "message": message[: conditions.MAX_MESSAGE_LENGTH],
-        "finishedAt": conditions.format_time(now),
-    }
-    if phase != "Failed" or not (retry.limit < 0 or count < retry.limit):
-        return found
-    words = f"{message}; tried again in {retry.compute_delay(count):g} seconds ({count + 1})"
-    return {**found, "phase": "Running", "retryCount": count + 1, "message": words[: conditions.MAX_MESSAGE_LENGTH]}
-
-
-def seconds_until_retry(state: OperationState, retry: RetryStrategy, now: float) -> float:
-    """Seconds until what failed is tried again; 0 where it is its time."""
-    finished = state.get("finishedAt")
-    if not finished:
-        return 0.0
-    when = datetime.datetime.fromisoformat(str(finished)).timestamp()
-    return max(0.0, when + retry.compute_delay(int(state.get("retryCount") or 1) - 1) - now)
-
-
-def restart_operation(state: OperationState) -> OperationState:
-    """A state that is tried again."""
-    found = {key: held for key, held in state.items() if key != "finishedAt"}
-    return set_results(found, (), "it is tried again")
-
-
-def resolve_retry(application: Application, operation: OperationState) -> RetryStrategy:
-    """How often what failed is tried again: as the operation says, or the Application.
-
-    Raises:
-        FieldError: it is not valid.
-    """
-    held = operation.get("retry")
-    return parse_retry(FieldReader(held, ("operation", "retry"))) if held else application.retry
-
-
-def resolve_sync_options(application: Application, operation: OperationState) -> SyncOptions:
-    """What counts in an operation: what it says itself before what the Application does.
-
-    Raises:
-        SpecError: an option is not known.
-    """
-    listed = get_field(operation, ("sync", "syncOptions"))
-    own = [str(one) for one in listed] if isinstance(listed, list) else []
-    return parse_sync_options([*application.sync_options, *own], "the Application")
-
-
-def find_refusal(build: ApplicationBuild, operation: OperationState) -> str:
-    """Why an operation is not done; empty where it is."""
-    sync = operation.get("sync")
+def parse_request(raw: Mapping[str, Any]) -> SyncRequest:
+    """Decode an operation; a field of the wrong type counts as missing."""
+    sync = raw.get("sync")
     if not isinstance(sync, dict):
-        return "it asks for nothing that is known: `operation.sync` is missing"
-    for name in ("manifests", "source", "sources"):
+        return SyncRequest(raw)
+    strategy, options, resources = sync.get("syncStrategy") or {}, sync.get("syncOptions"), sync.get("resources")
+    return SyncRequest(
+        raw,
+        revisions=tuple(str(revision) for revision in sync.get("revisions") or [sync.get("revision") or ""]),
+        selected=tuple(
+            ResourceSelector(*(str(get_field(resource, (name,)) or "") for name in ResourceSelector._fields))
+            for resource in (resources if isinstance(resources, list) else ())
+        ),
+        sync_options=tuple(str(option) for option in options) if isinstance(options, list) else (),
+        should_prune=bool(sync.get("prune")),
+        should_run_hooks="apply" not in strategy,
+        is_forced=any(get_field(strategy, (name, "force")) is True for name in ("apply", "hook")),
+        is_dry_run=bool(sync.get("dryRun")),
+        is_automated=bool(get_field(raw, ("initiatedBy", "automated"))),
+        username=str(get_field(raw, ("initiatedBy", "username")) or ""),
+    )
+
+
+def find_refusal(request: SyncRequest, build: ApplicationBuild) -> str:
+    """Return why an operation is refused; empty if it can run."""
+    sync = request.raw.get("sync")
+    if not isinstance(sync, dict):
+        return "`operation.sync` is missing: no other operation is supported"
+    for name in UNSUPPORTED_SYNC_FIELDS:
         if sync.get(name):
-            return f"`operation.sync.{name}` is not supported: what is not in Git is not applied"
-    wanted = [str(one) for one in sync.get("revisions") or [sync.get("revision") or ""]]
-    known = [
-        (commit, source.revision) for commit, source in zip(build.revisions, build.application.sources, strict=True)
-    ]
-    for one, own in zip(wanted, known, strict=False):
-        if one and one not in own:
-            return f"it asks for {one}, and the Application targets {own[1]}: change its `targetRevision`"
+            return f"`operation.sync.{name}` is not supported: only what is in Git is applied"
+    sources = zip(build.revisions, build.application.sources, strict=True)
+    for requested, (commit, source) in zip(request.revisions, sources, strict=False):
+        if requested not in ("", commit, source.revision):
+            return (
+                f"the operation requests revision {requested}, but the Application targets {source.revision}: "
+                "change its `targetRevision`"
+            )
     return ""
 
 
-def list_selected_resources(operation: OperationState) -> list[tuple[str, str, str, str]]:
-    """Which objects alone an operation is about, by group, kind, namespace and name; none for all."""
-    listed = get_field(operation, ("sync", "resources"))
-    names = ("group", "kind", "namespace", "name")
-    return [
-        (
-            str(one.get(names[0]) or ""),
-            str(one.get(names[1]) or ""),
-            str(one.get(names[2]) or ""),
-            str(one.get(names[3]) or ""),
-        )
-        for one in (listed if isinstance(listed, list) else ())
-    ]
+def resolve_retry(request: SyncRequest, application: Application) -> RetryStrategy:
+    """Return the retry strategy of an operation, or else that of the Application.
+
+    Raises:
+        FieldError: the operation's strategy is invalid.
+    """
+    retry = request.raw.get("retry")
+    return parse_retry(FieldReader(retry, ("operation", "retry"))) if retry else application.retry
+
+
+def resolve_sync_options(request: SyncRequest, application: Application) -> SyncOptions:
+    """Return the options of the Application, overridden by those of an operation.
+
+    Raises:
+        SpecError: an option is unknown.
+    """
+    return parse_sync_options([*application.sync_options, *request.sync_options], "the Application")
+
+
+class Attempt(NamedTuple):
+    """One attempt of one operation."""
+
+    started_at: str
+    retry_count: int
+
+
+class OperationState(NamedTuple):
+    """The state of an operation, as `status.operationState` keeps it.
+
+    Attributes:
+        started_at, finished_at: as Kubernetes writes times; the latter is empty while an attempt runs.
+        synced: `syncResult` without its results: the revisions and sources of the sync.
+        results: of the objects of the current attempt.
+    """
+
+    request: SyncRequest
+    phase: OperationPhase
+    message: str
+    started_at: str
+    finished_at: str = ""
+    retry_count: int = 0
+    synced: Mapping[str, Any] = MappingProxyType({})
+    results: tuple[ResourceResult, ...] = ()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended, or will be retried."""
+        return self.phase in ("Running", "Terminating")
+
+    @property
+    def attempt(self) -> Attempt:
+        """The current attempt."""
+        return Attempt(self.started_at, self.retry_count)
+
+    @property
+    def start_timestamp(self) -> int:
+        """When it was started, in seconds since 1970."""
+        return int(datetime.fromisoformat(self.started_at).timestamp())
+
+    def has_synced(self, fields: Mapping[str, Any]) -> bool:
+        """Whether its sync was of these revisions and sources."""
+        return all(self.synced.get(name) == field for name, field in fields.items())
+
+    def with_results(self, results: Iterable[ResourceResult], message: str) -> OperationState:
+        """Return the state with the results so far."""
+        return self._replace(results=tuple(results), message=message[:MAX_MESSAGE_LENGTH])
+
+    def finish(self, phase: OperationPhase, message: str, now: float, retry: RetryStrategy) -> OperationState:
+        """Return the state at the end of an attempt; a failed one runs on if it will be retried."""
+        finished = self._replace(phase=phase, message=message[:MAX_MESSAGE_LENGTH], finished_at=format_time(now))
+        if phase != "Failed" or not (retry.limit < 0 or self.retry_count < retry.limit):
+            return finished
+        retries = self.retry_count + 1
+        text = f"{message}; retry {retries} in {retry.compute_delay(self.retry_count):g} seconds"
+        return finished._replace(phase="Running", retry_count=retries, message=text[:MAX_MESSAGE_LENGTH])
+
+    def seconds_until_retry(self, retry: RetryStrategy, now: float) -> float:
+        """Return the seconds until the next attempt; 0 if one runs or is due."""
+        if not self.finished_at:
+            return 0.0
+        finished_at = datetime.fromisoformat(self.finished_at).timestamp()
+        return max(0.0, finished_at + retry.compute_delay(max(0, self.retry_count - 1)) - now)
+
+    def begin_retry(self) -> OperationState:
+        """Return the state at the begin of the next attempt."""
+        return self._replace(finished_at="").with_results((), "retrying")
+
+    def to_status(self) -> status.StatusFields:
+        """Encode the state as `status.operationState`."""
+        fields: status.StatusFields = {
+            "operation": dict(self.request.raw),
+            "phase": self.phase,
+            "message": self.message,
+            "startedAt": self.started_at,
+        }
+        if self.finished_at:
+            fields["finishedAt"] = self.finished_at
+        if self.retry_count:
+            fields["retryCount"] = self.retry_count
+        if self.synced or self.results:
+            fields["syncResult"] = {**self.synced, "resources": [_encode_result(result) for result in self.results]}
+        return fields
+
+
+def start_operation(request: SyncRequest, build: ApplicationBuild, now: float) -> OperationState:
+    """Return the state of an operation that begins."""
+    synced = {"revision": "", **status.build_revisions(build), **status.build_sources(build.manifest)}
+    return OperationState(request, "Running", "started", format_time(now), synced=synced)
+
+
+def fail_operation(request: SyncRequest, message: str, now: float) -> OperationState:
+    """Return the state of an operation that could not begin."""
+    time = format_time(now)
+    return OperationState(request, "Error", message[:MAX_MESSAGE_LENGTH], time, finished_at=time)
+
+
+def parse_operation_state(value: Object) -> OperationState | None:
+    """Decode the state of an Application's last operation; None if there was none."""
+    fields = get_field(value, ("status", "operationState"))
+    if not isinstance(fields, dict) or not fields:
+        return None
+    sync_result = fields.get("syncResult") or {}
+    results = sync_result.get("resources")
+    return OperationState(
+        request=parse_request(fields.get("operation") or {}),
+        phase=fields.get("phase") or "Error",
+        message=str(fields.get("message") or ""),
+        started_at=str(fields.get("startedAt") or ""),
+        finished_at=str(fields.get("finishedAt") or ""),
+        retry_count=int(fields.get("retryCount") or 0),
+        synced={name: field for name, field in sync_result.items() if name != "resources"},
+        results=tuple(map(_parse_result, results if isinstance(results, list) else ())),
+    )
+
+
+def _parse_result(fields: Mapping[str, Any]) -> ResourceResult:
+    return ResourceResult(
+        entry=comparison.parse_entry(fields),
+        phase=fields.get("syncPhase") or "Sync",
+        status=str(fields.get("status") or ""),
+        hook_phase=fields.get("hookPhase") or "Running",
+        message=str(fields.get("message") or ""),
+        hook_type=str(fields.get("hookType") or ""),
+    )
+
+
+def _encode_result(result: ResourceResult) -> status.StatusFields:
+    fields = {
+        "group": result.entry.group,
+        "version": result.entry.version,
+        "kind": result.entry.kind,
+        "namespace": result.entry.namespace,
+        "name": result.entry.name,
+        "message": result.message,
+        "hookPhase": result.hook_phase,
+        "syncPhase": result.phase,
+    }
+    optional = {"status": result.status, "hookType": result.hook_type}
+    return {**fields, **{key: text for key, text in optional.items() if text}}
+
+
+def build_history(build: ApplicationBuild, state: OperationState, previous: Sequence[Any]) -> list[status.StatusFields]:
+    """Build `status.history` with a finished sync as its newest, last entry.
+
+    Args:
+        previous: the history before it.
+    """
+    limit = build.application.history_limit
+    if limit <= 0:
+        return []
+    entry = {
+        "id": max((int(one.get("id") or 0) for one in previous), default=-1) + 1,
+        **status.build_revisions(build),
+        **status.build_sources(build.manifest),
+        "deployStartedAt": state.started_at,
+        "deployedAt": state.finished_at,
+        "initiatedBy": state.request.raw.get("initiatedBy") or {},
+    }
+    return [*previous, entry][-limit:]

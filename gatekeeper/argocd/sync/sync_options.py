@@ -1,4 +1,4 @@
-"""How an Application is synced, as it says for all that it applies, and as an object says for itself.
+"""Sync options of an Application, and of single objects by annotation.
 
 Source: argo-cd `docs/user-guide/sync-options.md`.
 """
@@ -20,7 +20,7 @@ SYNC_OPTIONS, COMPARE_OPTIONS, IGNORE_HEALTH_CHECK = (
     f"{ANNOTATION_PREFIX}ignore-healthcheck",
 )
 HELM_RESOURCE_POLICY = "helm.sh/resource-policy"
-# What each may be; the first is what is usual.
+# The values of each option; the first is the default.
 ALLOWED_VALUES: dict[str, tuple[str, ...]] = {
     "Validate": ("true", "false"),
     "CreateNamespace": ("false", "true"),
@@ -46,70 +46,67 @@ PROPAGATION_POLICIES: dict[str, Propagation] = {
 
 
 class SyncOptions(NamedTuple):
-    """What counts for an object, or for an Application."""
+    """Options by name; a later setting overrides an earlier one."""
 
     settings: tuple[tuple[str, str], ...] = ()
 
     def get(self, name: str) -> str:
-        """What an option is."""
+        """Return the value of an option."""
         return dict(self.settings).get(name, ALLOWED_VALUES[name][0])
 
     def is_enabled(self, name: str) -> bool:
-        """Whether an option is on."""
+        """Whether an option is `true`."""
         return self.get(name) == "true"
 
     @property
     def propagation(self) -> Propagation:
-        """What becomes of what hangs on an object that is taken away."""
+        """How the API server deletes the dependents of a pruned object."""
         return PROPAGATION_POLICIES[self.get("PrunePropagationPolicy")]
 
     def for_object(self, value: Object) -> SyncOptions:
-        """What counts for an object: what it says itself counts before what is said for all.
+        """Return the options of an object: its annotations override those of the Application.
 
         Raises:
-            SpecError: it says what there is not.
+            SpecError: an option of the object is unknown.
         """
-        own = read_labels(value, "annotations").get(SYNC_OPTIONS, "")
-        kept = (
-            ("Prune=false", "Delete=false")
-            if read_labels(value, "annotations").get(HELM_RESOURCE_POLICY) == "keep"
-            else ()
-        )
-        words = [one.strip() for one in own.split(",") if one.strip()]
-        return SyncOptions((*self.settings, *parse_sync_options([*kept, *words], format_object(value)).settings))
+        annotations = read_labels(value, "annotations")
+        texts = [text.strip() for text in annotations.get(SYNC_OPTIONS, "").split(",") if text.strip()]
+        kept = ("Prune=false", "Delete=false") if annotations.get(HELM_RESOURCE_POLICY) == "keep" else ()
+        return SyncOptions((*self.settings, *parse_sync_options([*kept, *texts], format_object(value)).settings))
 
 
 def parse_sync_options(texts: Sequence[str], subject: str) -> SyncOptions:
-    """Options as they are written.
+    """Decode options of the form `Name=value`.
 
     Args:
-        subject: for messages.
+        subject: the object they belong to, for messages.
 
     Raises:
-        SpecError: one is not known.
+        SpecError: an option or its value is unknown.
     """
-    found = []
-    for word in texts:
-        name, _, held = word.partition("=")
-        if held not in ALLOWED_VALUES.get(name, ()):
-            known = f"; it can be {', '.join(ALLOWED_VALUES[name])}" if name in ALLOWED_VALUES else ""
-            raise SpecError(f"{subject}: the sync option `{word}` is not known{known}")
-        found.append((name, held))
-    return SyncOptions(tuple(found))
+    settings = []
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in ALLOWED_VALUES:
+            raise SpecError(f"{subject}: unknown sync option `{text}`; known are {', '.join(ALLOWED_VALUES)}")
+        if value not in ALLOWED_VALUES[name]:
+            raise SpecError(f"{subject}: invalid sync option `{text}`; use {', '.join(ALLOWED_VALUES[name])}")
+        settings.append((name, value))
+    return SyncOptions(tuple(settings))
 
 
 def is_extraneous(live: Object) -> bool:
-    """Whether an object may be there without being in Git."""
+    """Whether an object may exist without being in Git (`IgnoreExtraneous`)."""
     return "IgnoreExtraneous" in read_labels(live, "annotations").get(COMPARE_OPTIONS, "").split(",")
 
 
 def is_health_ignored(live: Object) -> bool:
-    """Whether the health of an object is nothing to that of its Application."""
+    """Whether the health of an object does not count for its Application."""
     return read_labels(live, "annotations").get(IGNORE_HEALTH_CHECK) == "true"
 
 
 def format_object(value: Object) -> str:
-    """An object, for messages."""
+    """Format the name of an object for messages."""
     metadata = value.get("metadata") or {}
     return str(
         ObjectRef(value["apiVersion"], value["kind"], metadata.get("namespace") or "", metadata.get("name") or "")

@@ -1,4 +1,4 @@
-"""What is done in a sync, and in which order: by phase, wave, kind and name; and what goes, the other way round.
+"""Tasks of a sync, ordered by phase, wave, kind and name; prune tasks run in the reverse order of waves and kinds.
 
 Source: argo-cd `docs/user-guide/sync-waves.md`, `gitops-engine/pkg/sync/{sync_tasks,hook/hook}.go`.
 """
@@ -24,7 +24,7 @@ HELM_HOOK_ANNOTATION, HELM_WEIGHT_ANNOTATION, HELM_DELETE_POLICY_ANNOTATION = (
     "helm.sh/hook-weight",
     "helm.sh/hook-delete-policy",
 )
-# Helm's words for what Argo CD has others for; what is not among them is not done.
+# The Argo CD hook type of each Helm hook; other Helm hooks do not run.
 HELM_HOOK_TYPES = {
     "crd-install": "PreSync",
     "pre-install": "PreSync",
@@ -80,11 +80,11 @@ KIND_ORDER = (
 
 
 class SyncTask(NamedTuple):
-    """One thing to do.
+    """One object to apply or prune in a sync.
 
     Attributes:
-        hook_type: its kind of hook; empty of what is none.
-        value: what is applied; None of what goes.
+        hook_type: the hook phase it is annotated with; empty for an ordinary object.
+        value: the object to apply; None to prune it.
     """
 
     phase: SyncPhase
@@ -95,112 +95,121 @@ class SyncTask(NamedTuple):
 
 
 def hook_types_of(value: Object) -> tuple[str, ...]:
-    """Which kinds of hook an object is; none of what is applied as usual."""
-    notes = read_labels(value, "annotations")
-    own = tuple(one.strip() for one in notes.get(HOOK_ANNOTATION, "").split(",") if one.strip())
-    if own:
-        return own
-    theirs = [one.strip() for one in notes.get(HELM_HOOK_ANNOTATION, "").split(",") if one.strip()]
-    # What only Helm itself has use for, a test or a rollback, is not applied.
-    return tuple(dict.fromkeys(HELM_HOOK_TYPES.get(one, "Skip") for one in theirs))
+    """Return the hook types of an object; empty for an ordinary object."""
+    annotations = read_labels(value, "annotations")
+    types = _split(annotations.get(HOOK_ANNOTATION, ""))
+    if types:
+        return types
+    # Hooks that only Helm itself uses, such as tests and rollbacks, are skipped.
+    helm_types = _split(annotations.get(HELM_HOOK_ANNOTATION, ""))
+    return tuple(dict.fromkeys(HELM_HOOK_TYPES.get(helm_type, "Skip") for helm_type in helm_types))
 
 
 def delete_policies_of(value: Object) -> tuple[str, ...]:
-    """When a hook is taken away."""
-    notes = read_labels(value, "annotations")
-    own = tuple(one.strip() for one in notes.get(DELETE_POLICY_ANNOTATION, "").split(",") if one.strip())
-    theirs = tuple(
-        HELM_DELETE_POLICIES.get(one.strip(), "")
-        for one in notes.get(HELM_DELETE_POLICY_ANNOTATION, "").split(",")
-        if one.strip()
-    )
-    return own or theirs or (BEFORE_HOOK_CREATION,)
+    """Return the policies by which a hook is deleted."""
+    annotations = read_labels(value, "annotations")
+    policies = _split(annotations.get(DELETE_POLICY_ANNOTATION, ""))
+    helm_policies = _split(annotations.get(HELM_DELETE_POLICY_ANNOTATION, ""))
+    return policies or tuple(HELM_DELETE_POLICIES.get(one, "") for one in helm_policies) or (BEFORE_HOOK_CREATION,)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def wave_of(value: Object) -> int:
-    """In which wave an object is applied."""
-    notes = read_labels(value, "annotations")
+    """Return the sync wave of an object, or its Helm hook weight; 0 if neither is a number."""
+    annotations = read_labels(value, "annotations")
     for name in (WAVE_ANNOTATION, HELM_WEIGHT_ANNOTATION):
         try:
-            return int(notes[name])
+            return int(annotations[name])
         except (KeyError, ValueError):
             continue
     return 0
 
 
 def build_hook_tasks(objects: Iterable[Object], revision: str, started_at: int) -> list[SyncTask]:
-    """What of the objects is a hook.
+    """Build the tasks of the hooks among some objects.
 
     Args:
-        revision, started_at: of the sync, after which one is called that has no name of its own.
+        revision, started_at: of the sync; part of the name of a hook that has `generateName`.
     """
-    found = []
+    tasks = []
     for value in objects:
-        for hook in hook_types_of(value):
-            phase = next((one for one in SYNC_PHASES if one == hook), None)
+        for hook_type in hook_types_of(value):
+            phase = next((phase for phase in SYNC_PHASES if phase == hook_type), None)
             if phase is not None:
-                named = _generate_name(value, f"{revision[:7]}-{hook.lower()}-{started_at}")
-                found.append(SyncTask(phase, wave_of(value), entry_of(named), hook, named))
-    return found
+                named = _generate_name(value, f"{revision[:7]}-{hook_type.lower()}-{started_at}")
+                tasks.append(SyncTask(phase, wave_of(value), entry_of(named), hook_type, named))
+    return tasks
 
 
 def _generate_name(value: Object, suffix: str) -> Object:
     metadata = value["metadata"]
     if metadata.get("name") or not metadata.get("generateName"):
         return value
-    own = {key: held for key, held in metadata.items() if key != "generateName"}
-    return {**value, "metadata": {**own, "name": f"{metadata['generateName']}{suffix}"}}
+    kept = {key: field for key, field in metadata.items() if key != "generateName"}
+    return {**value, "metadata": {**kept, "name": f"{metadata['generateName']}{suffix}"}}
+
+
+def build_apply_task(value: Object) -> SyncTask:
+    """Build the task that applies an ordinary object."""
+    return SyncTask("Sync", wave_of(value), entry_of(value), "", value)
+
+
+def build_prune_task(entry: InventoryEntry, wave: int = 0) -> SyncTask:
+    """Build the task that prunes an object."""
+    return SyncTask("Sync", wave, entry, "", None)
 
 
 def build_object_tasks(objects: Sequence[ComparedObject], options: SyncOptions, should_prune: bool) -> list[SyncTask]:
-    """What is applied, and what goes.
+    """Build the tasks of ordinary objects.
 
     Args:
-        should_prune: whether what is not wanted any more goes.
+        should_prune: whether objects that are no longer desired are pruned.
+
+    Raises:
+        SpecError: an object to prune has an unknown sync option.
     """
-    wanted = [one for one in objects if one.change is not None]
-    found = [
-        SyncTask("Sync", wave_of(one.change.value), one.entry, "", one.change.value) for one in wanted if one.change
-    ]
+    tasks = [build_apply_task(compared.change.value) for compared in objects if compared.change is not None]
     if not should_prune:
-        return found
-    going = [one for one in objects if one.should_prune and one.live is not None]
-    waves = sorted({wave_of(one.live) for one in going if one.live})
-    # What came last goes first.
-    mirrored = dict(zip(waves, reversed(waves), strict=True))
-    last = max((task.wave for task in found), default=0) + 1
-    for one in going:
-        assert one.live is not None
-        wave = last if options.for_object(one.live).is_enabled("PruneLast") else mirrored[wave_of(one.live)]
-        found.append(SyncTask("Sync", wave, one.entry, "", None))
-    return found
+        return tasks
+    leaving = [(one.entry, one.live) for one in objects if one.should_prune and one.live is not None]
+    # Objects of the last wave are pruned first.
+    waves = sorted({wave_of(live) for _, live in leaving})
+    reversed_waves = dict(zip(waves, reversed(waves), strict=True))
+    last_wave = max((task.wave for task in tasks), default=0) + 1
+    for entry, live in leaving:
+        is_last = options.for_object(live).is_enabled("PruneLast")
+        tasks.append(build_prune_task(entry, last_wave if is_last else reversed_waves[wave_of(live)]))
+    return tasks
 
 
 def sort_tasks(tasks: Iterable[SyncTask]) -> list[SyncTask]:
-    """Tasks in the order in which they are done; what goes before what comes, in one wave."""
+    """Sort tasks in the order of their execution; within a wave, objects are pruned before others are applied."""
     return sorted(
         tasks, key=lambda task: (SYNC_PHASES.index(task.phase), task.wave, task.value is not None, *_sort_key(task))
     )
 
 
 def _sort_key(task: SyncTask) -> tuple[int, str, str]:
-    place = KIND_ORDER.index(task.entry.kind) if task.entry.kind in KIND_ORDER else len(KIND_ORDER)
+    position = KIND_ORDER.index(task.entry.kind) if task.entry.kind in KIND_ORDER else len(KIND_ORDER)
     if task.value is None:
-        place = -place
-    # What others are made of, and where they are, is there before they are.
+        position = -position
+    # Objects of other kinds need these to exist.
     is_first = task.value is not None and task.entry.kind in ("CustomResourceDefinition", "Namespace")
-    return -1 if is_first else place, task.entry.namespace, task.entry.name
+    return -1 if is_first else position, task.entry.namespace, task.entry.name
 
 
 def split_stages(tasks: Sequence[SyncTask]) -> list[list[Object]]:
-    """What is applied, by what can be applied side by side: what others need before it, and each kind by itself."""
-    found: list[list[Object]] = []
+    """Split the objects of sorted tasks into stages: runs of one kind, which can be applied in parallel."""
+    stages: list[list[Object]] = []
     kind = ""
     for task in tasks:
         if task.value is None:
             continue
         if task.entry.kind != kind:
-            found.append([])
+            stages.append([])
             kind = task.entry.kind
-        found[-1].append(task.value)
-    return found
+        stages[-1].append(task.value)
+    return stages

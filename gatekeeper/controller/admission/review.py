@@ -210,8 +210,7 @@ class AdmissionReviewer:
             gaps = [gap.reason for gap in verdict.coverage.gaps if gap.is_fatal]
         except GateError as error:
             decision, findings, gaps = "incomplete", [], [str(error)]
-        self._metrics.verdict_seconds.labels("admission").observe(time.monotonic() - started_at)
-        self._metrics.verdicts.labels("admission", decision).inc()
+        self._metrics.observe_verdict("admission", decision, time.monotonic() - started_at)
         return decision, findings, gaps
 
 

@@ -1,20 +1,29 @@
-"""Applications in a cluster: held against Git, synced when that is due, and told of in their status."""
+"""Reconciles Applications: compares them with Git, runs their operations and writes their status."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from gatekeeper.apply.inventory import InventoryEntry, entry_of
+from gatekeeper.apply.inventory import entry_of
 from gatekeeper.argocd import application_spec, permissions, resource_tracking, status
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.model import ComparedObject
-from gatekeeper.argocd.sync import comparison, sync_options
+from gatekeeper.argocd.sync import comparison, operation
+from gatekeeper.argocd.sync.comparison import ComparisonTarget
+from gatekeeper.argocd.sync.sync_options import parse_sync_options
 from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.controller.argocd import delete_hooks, finalizer, operation_runner, status_writer, sync_plan
+from gatekeeper.controller.argocd import delete_hooks, finalizer, status_writer, sync_plan
+from gatekeeper.controller.argocd.application_comparison import (
+    Comparison,
+    compare_after_sync,
+    compare_application,
+    compute_expiry,
+)
 from gatekeeper.controller.argocd.context import ApplicationContext, ArgoEnvironment
+from gatekeeper.controller.argocd.operation_runner import OperationProgress, OperationRunner
 from gatekeeper.controller.argocd.source_cache import (
     REFRESH_ANNOTATION,
     PackedApplication,
@@ -22,6 +31,7 @@ from gatekeeper.controller.argocd.source_cache import (
     SourceSetKey,
     build_source_key,
 )
+from gatekeeper.controller.argocd.status_writer import MetadataChange
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
@@ -30,60 +40,73 @@ from gatekeeper.kube.objects import NamespacedName, name_of
 from gatekeeper.model import get_field
 
 SKIP_RECONCILE = "argocd.argoproj.io/skip-reconcile"
-# How often all is compared although nothing was heard of; and where nothing can be heard of.
-RESYNC_SECONDS, REMOTE_RESYNC_SECONDS = 600.0, 180.0
-# What cannot be compared may be mended by what nobody here hears of.
+# An error may be fixed by a change that this controller does not watch.
 RETRY_SECONDS = 60.0
 JITTER = 0.1
 
 
+class ReadyApplication(NamedTuple):
+    """An Application that can be compared.
+
+    Attributes:
+        fingerprint: what the comparison depends on; another fingerprint needs a new one.
+    """
+
+    context: ApplicationContext
+    fingerprint: object
+
+
+class NotReady(NamedTuple):
+    """An Application that cannot be compared now.
+
+    Attributes:
+        requeue_seconds: seconds until the next try; None to wait until its sources are refreshed.
+    """
+
+    requeue_seconds: float | None
+
+
 class ApplicationReconciler:
-    """What is known of all Applications.
+    """Reconciles all Applications.
 
     Args:
-        dirty: is told of sources that must be asked, or rendered from anew.
-        follow: is told what an Application is made of.
-        known: what is marked as an Application's in the cluster.
+        get_application: returns an Application as the reflector keeps it.
+        enqueue_source: requests a refresh of a source set.
     """
 
     def __init__(
         self,
         environment: ArgoEnvironment,
         get_application: Callable[[NamespacedName], Object | None],
-        get_project: Callable[[NamespacedName], Object | None],
         source_cache: SourceSetCache,
         enqueue_source: Callable[[SourceSetKey], None],
-        watch_entries: Callable[[Iterable[InventoryEntry]], None],
-        list_managed: Callable[[str], list[InventoryEntry]],
     ) -> None:
-        self._environment, self._get_application, self._get_project, self._source_cache = (
-            environment,
-            get_application,
-            get_project,
-            source_cache,
-        )
-        self._enqueue_source, self._watch_entries, self._list_managed = enqueue_source, watch_entries, list_managed
-        self._comparisons: dict[NamespacedName, tuple[object, list[ComparedObject], float]] = {}
+        self._environment, self._get_application = environment, get_application
+        self._source_cache, self._enqueue_source = source_cache, enqueue_source
+        self._operation_runner = OperationRunner()
+        self._comparisons: dict[NamespacedName, Comparison] = {}
         self._drifted_names: set[NamespacedName] = set()
+        # When the refresh that an annotation requests was first seen, by the monotonic clock.
         self._refresh_started: dict[NamespacedName, float] = {}
-        self._operation_runner = operation_runner.OperationRunner()
         self._last_logged: dict[NamespacedName, object] = {}
 
     def mark_drifted(self, name: NamespacedName) -> None:
-        """Somebody has changed what an Application has applied."""
+        """Make the next reconcile compare all objects of an Application."""
         self._drifted_names.add(name)
 
     def reconcile(self, name: NamespacedName) -> float | None:
-        """Does with an Application what is to be done now.
+        """Reconcile one Application.
+
+        Returns:
+            Seconds until the next reconcile; None to wait for a change.
 
         Raises:
-            GateError: the cluster does not do it.
+            ToolError: the cluster does not answer, or refuses a change.
         """
-        kept = self._get_application(name)
-        kind = self._environment.cluster.find_newest_kind(
-            application_spec.GROUP, application_spec.VERSIONS, "Application"
-        )
-        value = self._environment.cluster.get(kind, *name) if kept is not None and kind is not None else None
+        cluster = self._environment.cluster
+        kind = cluster.find_newest_kind(application_spec.GROUP, application_spec.VERSIONS, "Application")
+        is_watched = self._get_application(name) is not None
+        value = cluster.get(kind, *name) if is_watched and kind is not None else None
         if value is None:
             self._forget(name)
             return None
@@ -91,209 +114,177 @@ class ApplicationReconciler:
             return None
         if get_field(value, ("metadata", "deletionTimestamp")):
             return self._finalize(name, value)
-        ready = self._prepare_context(name, value)
-        return self._compare_and_sync(*ready) if isinstance(ready, tuple) else ready
+        prepared = self._prepare(name, value)
+        return prepared.requeue_seconds if isinstance(prepared, NotReady) else self._compare_and_sync(prepared)
 
     def _finalize(self, name: NamespacedName, value: Object) -> float | None:
-        """Goes on with the end of an Application; what hooks it has is known by what it renders."""
+        """Continue the deletion of an Application; its hooks are known only once its sources are rendered."""
         if not delete_hooks.has_hook_finalizer(get_field(value, ("metadata", "finalizers")) or ()):
             self._forget(name)
-            return finalizer.finalize_application(self._environment, value, self._get_project, self._list_managed, None)
-        ready = self._prepare_context(name, value)
-        if not isinstance(ready, tuple):
-            return ready
-        return finalizer.finalize_application(self._environment, value, self._get_project, self._list_managed, ready[0])
-
-    def _prepare_context(self, name: NamespacedName, value: Object) -> tuple[ApplicationContext, object] | float | None:
-        """An Application with all that counts for it, and what it was rendered from; or when it is looked at again."""
-        try:
-            application, key = self._parse_application(value)
-        except (FieldError, SpecError) as error:
-            return self._report_failure(value, {"InvalidSpecError": str(error)})
-        is_requested = self._note_refresh_request(name, key, value)
-        snapshot = self._source_cache.snapshot(key, name)
-        state = snapshot.state
-        is_fresh = not is_requested or snapshot.queried_at > self._refresh_started[name]
-        if state is not None and state.fault and is_fresh:
-            return self._report_failure(value, {"ComparisonError": state.fault})
-        of = self._source_cache.compute_fingerprint(key, state, value) if state is not None else None
-        if not is_fresh or state is None or snapshot.build is None or snapshot.is_stale(of):
-            self._enqueue_source(key)
-            return None
-        try:
-            case = self._build_context(value, application, snapshot.build)
-        except (FieldError, SpecError, ToolError) as error:
-            return self._report_failure(value, {"ComparisonError": str(error)})
-        return case, [of, value["spec"]]
+            return finalizer.finalize_application(self._environment, value, None)
+        prepared = self._prepare(name, value)
+        if isinstance(prepared, NotReady):
+            return prepared.requeue_seconds
+        return finalizer.finalize_application(self._environment, value, prepared.context)
 
     def _forget(self, name: NamespacedName) -> None:
-        for held in (self._comparisons, self._refresh_started, self._last_logged):
-            held.pop(name, None)
-        self._source_cache.forget_build(name)
+        self._comparisons.pop(name, None)
+        self._refresh_started.pop(name, None)
+        self._last_logged.pop(name, None)
+        self._source_cache.builds.forget_build(name)
         self._operation_runner.forget(name)
 
-    def _note_refresh_request(self, name: NamespacedName, key: SourceSetKey, value: Object) -> bool:
-        """Whether a refresh annotation asks for a query of the sources; the first look at it enqueues that query."""
-        wish = read_labels(value, "annotations").get(REFRESH_ANNOTATION)
-        if wish is None:
+    def _prepare(self, name: NamespacedName, value: Object) -> ReadyApplication | NotReady:
+        """Decode an Application and look up its build; if that is stale, request a refresh of its sources."""
+        try:
+            application = application_spec.parse_application(value)
+        except (FieldError, SpecError) as error:
+            return self._report_failure(value, "InvalidSpecError", str(error))
+        key = build_source_key(application)
+        refresh_started = self._note_refresh_request(name, key, value)
+        snapshot = self._source_cache.builds.snapshot(key, name)
+        if snapshot is None or (refresh_started is not None and snapshot.state.queried_at <= refresh_started):
+            self._enqueue_source(key)
+            return NotReady(None)
+        if snapshot.state.fault:
+            return self._report_failure(value, "ComparisonError", snapshot.state.fault)
+        fingerprint = self._source_cache.compute_fingerprint(key, snapshot.state, value)
+        if snapshot.build is None or snapshot.is_stale(fingerprint):
+            self._enqueue_source(key)
+            return NotReady(None)
+        try:
+            context = self._build_context(value, application, snapshot.build)
+        except (FieldError, SpecError, ToolError) as error:
+            return self._report_failure(value, "ComparisonError", str(error))
+        return ReadyApplication(context, [fingerprint, value["spec"]])
+
+    def _note_refresh_request(self, name: NamespacedName, key: SourceSetKey, value: Object) -> float | None:
+        """Return when the requested refresh was first seen; None if none is requested. A new one is enqueued."""
+        refresh_type = read_labels(value, "annotations").get(REFRESH_ANNOTATION)
+        if refresh_type is None:
             self._refresh_started.pop(name, None)
-            return False
+            return None
         if name not in self._refresh_started:
             self._refresh_started[name] = time.monotonic()
-            if wish == "hard":
-                self._source_cache.forget_build(name)
+            if refresh_type == "hard":
+                self._source_cache.builds.forget_build(name)
             self._enqueue_source(key)
-        return True
+        return self._refresh_started[name]
 
-    def _parse_application(self, value: Object) -> tuple[Application, SourceSetKey]:
-        application = application_spec.parse_application(value)
-        return application, build_source_key(application)
-
-    def _build_context(self, value: Object, application: Application, built: PackedApplication) -> ApplicationContext:
-        """All that counts for an Application.
+    def _build_context(self, value: Object, application: Application, packed: PackedApplication) -> ApplicationContext:
+        """Build the context of an Application.
 
         Raises:
-            FieldError, SpecError: something is not valid, or not permitted.
-            ToolError: the cluster does not tell.
+            FieldError, SpecError: the Application or its project is invalid, or the project does not permit it.
+            ToolError: the cluster does not answer.
         """
-        cluster, home = self._environment.cluster, self._environment.argocd_namespace
-        let = permissions.resolve_permissions(
-            cluster, home, application, self._get_project(NamespacedName(home, application.project))
-        )
-        asked = built.unpack(value, application)
-        if asked.render_error:
-            raise SpecError(asked.render_error)
-        mark, app = self._environment.tracking, resource_tracking.format_instance_name(application, home)
-        plain, hooks = comparison.prepare_objects(asked, let.target, let.project, mark, app)
-        general = sync_options.parse_sync_options(application.sync_options, "the Application")
+        environment, home = self._environment, self._environment.argocd_namespace
+        project = environment.get_project(NamespacedName(home, application.project))
+        permitted = permissions.resolve_permissions(environment.cluster, home, application, project)
+        build = packed.unpack(value, application)
+        if build.render_error:
+            raise SpecError(build.render_error)
+        instance_name = resource_tracking.format_instance_name(application, home)
+        target = ComparisonTarget(permitted.target, environment.tracking, instance_name)
+        desired = comparison.prepare_objects(build, target, permitted.project)
         return ApplicationContext(
-            self._environment,
-            value,
-            application,
-            let.target,
-            mark,
-            app,
-            general,
-            let.sync_windows,
-            asked,
-            built.verdict,
-            plain,
-            status.select_hooks(hooks),
+            environment=environment,
+            manifest=value,
+            application=application,
+            target=target,
+            options=parse_sync_options(application.sync_options, "the Application"),
+            sync_windows=permitted.sync_windows,
+            build=build,
+            verdict=packed.verdict,
+            resources=desired.resources,
+            hooks=status.select_hooks(desired.hooks),
         )
 
-    def _compare_and_sync(self, context: ApplicationContext, fingerprint: object) -> float | None:
-        name = context.name
-        held = self._comparisons.get(name)
+    def _compare_and_sync(self, ready: ReadyApplication) -> float | None:
+        context, name = ready.context, ready.context.name
+        try:
+            compared = self._get_comparison(ready)
+            if context.is_in_cluster:
+                self._environment.watch_entries(one.entry for one in compared.objects)
+            progress = self._operation_runner.continue_operation(context, compared.objects)
+        except (SpecError, FieldError) as error:
+            return self._report_failure(context.manifest, "ComparisonError", str(error)).requeue_seconds
+        if progress.is_done:
+            objects = compare_after_sync(progress, compared.objects)
+            compared = Comparison(ready.fingerprint, objects, compute_expiry(context))
+        self._comparisons[name] = compared
+        self._write_status(compared.objects, progress)
+        seconds = compared.expires_at - time.monotonic()
+        return min(seconds, progress.requeue_seconds) if progress.requeue_seconds is not None else seconds
+
+    def _get_comparison(self, ready: ReadyApplication) -> Comparison:
+        """Compare an Application, or refresh the health in its last comparison if that is current."""
+        context, name = ready.context, ready.context.name
+        last = self._comparisons.get(name)
         is_drifted = name in self._drifted_names
         self._drifted_names.discard(name)
-        is_late = held is None or time.monotonic() > held[2]
-        is_running = self._operation_runner.is_running(context.manifest)
-        is_asked = not self._operation_runner.has_plan(name) if is_running else bool(context.manifest.get("operation"))
-        try:
-            if (
-                held is None
-                or held[0] != fingerprint
-                or is_drifted
-                or is_late
-                or is_asked
-                or name in self._refresh_started
-            ):
-                items = self._compare_items(context)
-                self._comparisons[name] = fingerprint, items, time.monotonic() + _compute_resync_delay(context)
-            else:
-                items = comparison.refresh_health(context.target.cluster, held[1], context.tracking.health_scripts)
-                self._comparisons[name] = held[0], items, held[2]
-            if context.target.is_in_cluster:
-                self._watch_entries(one.entry for one in items)
-            context, after = self._operation_runner.continue_operation(context, items)
-        except (SpecError, FieldError) as error:
-            return self._report_failure(context.manifest, {"ComparisonError": str(error)})
-        if after.is_done:
-            items = self._refresh_items(context, items, after)
-            self._comparisons[name] = fingerprint, items, time.monotonic() + _compute_resync_delay(context)
-        self._write_status(context, items, after)
-        soon = self._comparisons[name][2] - time.monotonic()
-        return min(soon, after.requeue_seconds) if after.requeue_seconds is not None else soon
+        is_requested = name in self._refresh_started or self._operation_runner.needs_comparison(context.manifest)
+        if last is None or is_drifted or is_requested or not last.is_current(ready.fingerprint):
+            compared = Comparison(ready.fingerprint, compare_application(context), compute_expiry(context))
+        else:
+            scripts = context.target.tracking.health_scripts
+            compared = last._replace(objects=comparison.refresh_health(context.destination, last.objects, scripts))
+        self._comparisons[name] = compared
+        return compared
 
-    def _refresh_items(
-        self, context: ApplicationContext, items: list[ComparedObject], progress: operation_runner.OperationProgress
-    ) -> list[ComparedObject]:
-        """What there is after a sync: after one that failed all is compared."""
-        state = progress.status["operationState"]
-        if state["phase"] != "Succeeded" or not progress.is_current:
-            return self._compare_items(context)
-        return comparison.settle_objects(
-            context.target.cluster, items, status.parse_results(state), context.tracking.health_scripts
-        )
+    def _write_status(self, objects: Sequence[ComparedObject], progress: OperationProgress) -> None:
+        """Write the status of a compared Application, if it has changed."""
+        context, now = progress.context, time.time()
+        hooks = [(entry_of(hook), hook) for hook in context.hooks if hook["metadata"].get("name")]
+        new_status = status.build_comparison(context.build, objects, hooks)
+        health = new_status["health"]["status"]
+        if get_field(context.manifest, ("status", "health", "status")) != health:
+            self._environment.metrics.health_changes.labels(health).inc()
+        # Reported also if there is nothing to sync: the gate would refuse the current state.
+        refusal = sync_plan.find_gate_refusal(context)
+        conditions = {**({"Refused": refusal} if refusal else {}), **progress.conditions}
+        new_status["conditions"] = status.build_conditions(context.manifest, conditions, now)
+        new_status["controllerNamespace"] = self._environment.argocd_namespace
+        if progress.state is not None:
+            new_status["operationState"] = progress.state.to_status()
+        if progress.history is not None:
+            new_status["history"] = progress.history
+        self._write(context.manifest, new_status, now, delete_hooks.resolve_finalizers(context))
+        summary = new_status["sync"]["status"], health
+        self._log_once(context.name, conditions, ", ".join(summary))
 
-    def _compare_items(self, context: ApplicationContext) -> list[ComparedObject]:
-        before = comparison.list_tracked_entries(
-            context.manifest, self._list_managed(context.instance_name) if context.target.is_in_cluster else ()
-        )
-        method = comparison.build_apply_policy(context.build, context.options)
-        space = sync_plan.build_namespace(context)
-        wanted = [*context.resources, *space]
-        items = comparison.compare_objects(
-            context.target, wanted, before, method, context.tracking, context.instance_name
-        )
-        own = {one["metadata"]["name"] for one in space}
-        return [one for one in items if not (one.entry.kind == "Namespace" and one.entry.name in own)]
+    def _report_failure(self, value: Object, condition_type: str, message: str) -> NotReady:
+        """Write the status of an Application that cannot be compared; a requested operation fails with it."""
+        now, name = time.time(), name_of(value)
+        conditions = {condition_type: message}
+        new_status = status.build_unknown_status(value)
+        new_status["conditions"] = status.build_conditions(value, conditions, now)
+        requested, state = value.get("operation"), operation.parse_operation_state(value)
+        if requested and not (state is not None and state.is_running):
+            failed = operation.fail_operation(operation.parse_request(requested), message, now)
+            new_status["operationState"] = failed.to_status()
+        self._write(value, new_status, now, None)
+        self._log_once(name, conditions, "")
+        return NotReady(RETRY_SECONDS * random.uniform(1 - JITTER, 1 + JITTER))
 
-    def _write_status(
-        self, context: ApplicationContext, items: list[ComparedObject], progress: operation_runner.OperationProgress
-    ) -> None:
-        """Writes what there is of an Application, if that is another than before."""
-        hooks = [(entry_of(one), one) for one in context.hooks if one["metadata"].get("name")]
-        now = status.build_comparison(context.build, items, hooks)
-        value, moment = context.manifest, time.time()
-        state = now["health"]["status"]
-        if get_field(value, ("status", "health", "status")) != state:
-            self._environment.metrics.health_changes.labels(state).inc()
-        # Also where nothing is to be done: what is there would not be let in any more.
-        refused = sync_plan.find_gate_refusal(context)
-        own = {**({"Refused": refused} if refused else {}), **progress.conditions}
-        now |= {"conditions": status.build_conditions(value, own, moment), **progress.status}
-        now["controllerNamespace"] = self._environment.argocd_namespace
-        wish = REFRESH_ANNOTATION if context.name in self._refresh_started else ""
-        status_writer.write_status(
-            self._environment.cluster, value, now, moment, wish, delete_hooks.resolve_finalizers(context)
-        )
-        self._refresh_started.pop(context.name, None)
-        self._log_once(context.name, (now["sync"]["status"], state, *own.values()), own)
-
-    def _report_failure(self, value: Object, conditions: dict[str, str]) -> float | None:
-        """Says why an Application is not compared, if that is not said already."""
-        moment, name = time.time(), name_of(value)
-        now: dict[str, Any] = status.build_unknown_status(value)
-        now["conditions"] = status.build_conditions(value, conditions, moment)
-        state = get_field(value, ("status", "operationState")) or {}
-        if value.get("operation") and state.get("phase") not in ("Running", "Terminating"):
-            now["operationState"] = status_writer.build_failed_operation_state(
-                value, next(iter(conditions.values())), moment
-            )
-        status_writer.write_status(
-            self._environment.cluster, value, now, moment, REFRESH_ANNOTATION if name in self._refresh_started else ""
-        )
+    def _write(self, value: Object, new_status: status.StatusFields, now: float, finalizers: list[str] | None) -> None:
+        """Write a status, and remove the refresh annotation that it answers."""
+        name = name_of(value)
+        annotation = REFRESH_ANNOTATION if name in self._refresh_started else ""
+        change = MetadataChange(annotation, finalizers)
+        status_writer.write_status(self._environment.cluster, value, new_status, now, change)
         self._refresh_started.pop(name, None)
-        self._log_once(name, tuple(conditions.values()), conditions)
-        return RETRY_SECONDS * random.uniform(1 - JITTER, 1 + JITTER)
 
-    def _log_once(self, name: NamespacedName, summary: object, conditions: dict[str, str]) -> None:
-        """Says once what came of an Application."""
-        if self._last_logged.get(name) == summary:
+    def _log_once(self, name: NamespacedName, conditions: dict[str, str], summary: str) -> None:
+        """Log the outcome of a reconcile, if it is another one than before."""
+        outcome = (summary, *conditions.values())
+        if self._last_logged.get(name) == outcome:
             return
-        self._last_logged[name] = summary
-        words = "; ".join(conditions.values()) or ", ".join(map(str, summary if isinstance(summary, tuple) else ()))
+        self._last_logged[name] = outcome
         log_event(
             "error" if conditions else "info",
-            words,
+            "; ".join(conditions.values()) or summary,
             controller="Application",
-            object="/".join(name),
+            object=str(name),
             reason=next(iter(conditions), "Compared"),
         )
-
-
-def _compute_resync_delay(context: ApplicationContext) -> float:
-    return (RESYNC_SECONDS if context.target.is_in_cluster else REMOTE_RESYNC_SECONDS) * random.uniform(
-        1 - JITTER, 1 + JITTER
-    )

@@ -1,31 +1,39 @@
-"""An Application at hand, with all that counts for it."""
+"""The environment of the Argo CD controller, and the context in which one Application is reconciled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.apply.model import AuditEvent
 from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.argocd.application_spec import Application
-from gatekeeper.argocd.destination import DestinationCluster
 from gatekeeper.argocd.model import ApplicationBuild
 from gatekeeper.argocd.resource_tracking import TrackingSettings
+from gatekeeper.argocd.sync.comparison import ComparisonTarget
 from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.argocd.sync.sync_windows import SyncWindow
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.controller.runtime.metrics import Metrics
+from gatekeeper.kube.labels import read_labels
 from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import Verdict
 
+APPROVED_REVISION = "gatekeeper-gitops.io/approved-revision"
+
 
 class ArgoEnvironment(NamedTuple):
-    """In what Applications are worked on.
+    """What all Applications are reconciled with.
 
     Attributes:
-        argocd_namespace: the namespace of Argo CD's own objects.
-        tracking: how objects are marked; as it was at the start.
-        record: see `Round.note`.
+        cluster: the cluster of the Applications.
+        argocd_namespace: namespace of Argo CD's own objects.
+        tracking: how objects are marked; read once at the start.
+        record: records an audit event; what cannot be recorded is not done.
+        get_project: returns an AppProject by namespace and name.
+        list_managed: lists the objects in this cluster that are marked with an instance name.
+        watch_entries: watches applied objects for drift.
     """
 
     cluster: DynamicClient
@@ -34,27 +42,28 @@ class ArgoEnvironment(NamedTuple):
     budget: PruneBudget
     record: Callable[[AuditEvent], None]
     metrics: Metrics
+    get_project: Callable[[NamespacedName], Object | None]
+    list_managed: Callable[[str], list[InventoryEntry]]
+    watch_entries: Callable[[Iterable[InventoryEntry]], None]
 
 
 class ApplicationContext(NamedTuple):
-    """An Application at hand, with all that counts for it.
+    """One Application, and everything its reconcile depends on.
 
     Attributes:
-        manifest: as it is in the cluster now.
-        target: the cluster that it is applied to, with the rights that count there.
-        instance_name: the name that objects are marked with.
-        windows: those that are about it.
-        resources, hooks: what it applies.
+        manifest: the Application as it is in the cluster now.
+        target: the destination cluster, with the rights that its project grants there.
+        options: the sync options of the Application.
+        sync_windows: those that apply to it.
+        resources, hooks: the objects it applies, with namespaces and tracking marks.
     """
 
     environment: ArgoEnvironment
     manifest: Object
     application: Application
-    target: DestinationCluster
-    tracking: TrackingSettings
-    instance_name: str
+    target: ComparisonTarget
     options: SyncOptions
-    windows: Sequence[SyncWindow]
+    sync_windows: Sequence[SyncWindow]
     build: ApplicationBuild
     verdict: Verdict
     resources: Sequence[Object] = ()
@@ -64,3 +73,23 @@ class ApplicationContext(NamedTuple):
     def name(self) -> NamespacedName:
         """Namespace and name."""
         return self.application.key
+
+    @property
+    def destination(self) -> DynamicClient:
+        """The destination cluster."""
+        return self.target.cluster.cluster
+
+    @property
+    def is_in_cluster(self) -> bool:
+        """Whether the destination is the cluster of the Application."""
+        return self.target.cluster.is_in_cluster
+
+    @property
+    def revision(self) -> str:
+        """The revisions of all sources, separated by spaces."""
+        return " ".join(self.build.revisions)
+
+    @property
+    def approved_revision(self) -> str:
+        """The revision that a user has approved to exceed the prune budget; empty for none."""
+        return read_labels(self.manifest, "annotations").get(APPROVED_REVISION, "")

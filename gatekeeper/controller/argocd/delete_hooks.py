@@ -1,6 +1,6 @@
-"""Hooks that run before the objects of an Application go, and after: as long as one runs, the Application stays.
+"""PreDelete and PostDelete hooks; a finalizer keeps the Application until they have finished.
 
-What of them was done is told by when they were made: after the Application began to be deleted, or before.
+A hook belongs to this deletion if it was created after the deletion began; an older one is from another time.
 Source: argo-cd `docs/user-guide/resource_hooks.md` (PreDelete, PostDelete), `controller/hook.go`.
 """
 
@@ -12,11 +12,13 @@ from itertools import groupby
 
 from gatekeeper.apply.changes import FIELD_MANAGER, ObjectChange
 from gatekeeper.apply.inventory import entry_of
-from gatekeeper.apply.model import AuditEvent, ReconcileOutcome
 from gatekeeper.argocd.health import resource_health
-from gatekeeper.argocd.sync import comparison, sync_engine, sync_tasks
+from gatekeeper.argocd.sync import sync_tasks
+from gatekeeper.argocd.sync.comparison import get_object
+from gatekeeper.argocd.sync.sync_engine import delete_object
 from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.controller.argocd import sync_plan
+from gatekeeper.controller.argocd.application_events import build_deletion_outcome, record_planned
 from gatekeeper.controller.argocd.context import ApplicationContext
 from gatekeeper.errors import ToolError
 from gatekeeper.model import get_field
@@ -26,70 +28,73 @@ HOOK_FINALIZERS = {
     PRE_DELETE: "pre-delete-finalizer.argocd.argoproj.io",
     POST_DELETE: "post-delete-finalizer.argocd.argoproj.io",
 }
+# The finalizer with this suffix is kept until the succeeded hooks are deleted.
 CLEANUP_SUFFIX = "/cleanup"
-RECHECK_SECONDS = 1.0
 
 
 def resolve_finalizers(context: ApplicationContext) -> list[str] | None:
-    """The finalizers that an Application must have for its hooks; None where it has them."""
-    held = [str(one) for one in get_field(context.manifest, ("metadata", "finalizers")) or ()]
-    wanted = list(held)
-    for hook, name in HOOK_FINALIZERS.items():
-        has_any = any(hook in sync_tasks.hook_types_of(one) for one in context.hooks)
-        for one in (name, f"{name}{CLEANUP_SUFFIX}"):
-            if has_any and one not in wanted:
-                wanted.append(one)
-            elif not has_any and one in wanted:
-                wanted.remove(one)
-    return wanted if wanted != held else None
+    """Return the finalizers that an Application needs for its hooks; None if it has them."""
+    current = [str(name) for name in get_field(context.manifest, ("metadata", "finalizers")) or ()]
+    needed = list(current)
+    for hook_type, finalizer in HOOK_FINALIZERS.items():
+        has_hook = any(hook_type in sync_tasks.hook_types_of(hook) for hook in context.hooks)
+        for name in (finalizer, f"{finalizer}{CLEANUP_SUFFIX}"):
+            if has_hook and name not in needed:
+                needed.append(name)
+            elif not has_hook and name in needed:
+                needed.remove(name)
+    return needed if needed != current else None
 
 
 def has_hook_finalizer(finalizers: Sequence[str]) -> bool:
-    """Whether hooks are to run, by the finalizers of an Application."""
-    return any(one in finalizers or f"{one}{CLEANUP_SUFFIX}" in finalizers for one in HOOK_FINALIZERS.values())
+    """Whether an Application with these finalizers has hooks to run."""
+    return any(name in finalizers or f"{name}{CLEANUP_SUFFIX}" in finalizers for name in HOOK_FINALIZERS.values())
 
 
-def run_hooks(context: ApplicationContext, hook_type: str) -> float | None:
-    """Goes on with the hooks of a kind, wave by wave.
+def run_hooks(context: ApplicationContext, hook_type: str) -> bool:
+    """Start the hooks of a type, wave by wave.
 
     Returns:
-        In how many seconds to look again; None when all are done.
+        Whether all have finished.
 
     Raises:
-        ToolError: one failed, the gate refuses them, or the cluster does not do it.
+        ToolError: a hook failed, the gate refuses the hooks, or the cluster does not answer.
     """
-    refused = sync_plan.find_gate_refusal(context)
-    if refused:
-        raise ToolError(refused)
-    mine = sorted((one for one in context.hooks if hook_type in sync_tasks.hook_types_of(one)), key=sync_tasks.wave_of)
-    for _, wave in groupby(mine, sync_tasks.wave_of):
-        waits = [_advance_hook(context, one, hook_type) for one in wave]
-        if any(waits):
-            return RECHECK_SECONDS
-    return None
+    refusal = sync_plan.find_gate_refusal(context)
+    if refusal:
+        raise ToolError(refusal)
+    hooks = [hook for hook in context.hooks if hook_type in sync_tasks.hook_types_of(hook)]
+    for _, wave in groupby(sorted(hooks, key=sync_tasks.wave_of), sync_tasks.wave_of):
+        # All hooks of a wave are started before one is waited for.
+        is_finished = [_advance_hook(context, hook, hook_type) for hook in wave]
+        if not all(is_finished):
+            return False
+    return True
 
 
-def _advance_hook(context: ApplicationContext, value: Object, hook_type: str) -> bool:
-    """Whether a hook is to be waited for; it is begun if it was not."""
-    cluster, entry = context.target.cluster, entry_of(value)
-    live = comparison.get_object(cluster, entry)
-    if live is not None and _parse_time(live, "creationTimestamp") < _parse_time(context.manifest, "deletionTimestamp"):
-        # It is left of another time.
-        sync_engine.delete_object(cluster, entry)
-        return True
+def _advance_hook(context: ApplicationContext, hook: Object, hook_type: str) -> bool:
+    """Start a hook that has not started yet; return whether it has finished."""
+    entry = entry_of(hook)
+    live = get_object(context.destination, entry)
     if live is None:
-        kind = cluster.find_kind(value["apiVersion"], value["kind"])
-        if kind is None:
-            raise ToolError(f"the kind {value['kind']} of the hook {entry} is not there")
-        outcome = ReconcileOutcome(False, "Pruning", f"the Application {context.application.name} is deleted")
-        done = sync_plan.build_result(context, outcome, [ObjectChange(value, "create", f"the hook {hook_type}")], ())
-        context.environment.record(AuditEvent("apply", done, sync_plan.format_revision(context), context.verdict))
-        cluster.apply(kind, value, FIELD_MANAGER, False)
-        return True
-    found = resource_health.compute_health(live, context.tracking.health_scripts)
-    if found is not None and found.status == "Degraded":
-        raise ToolError(f"the hook {entry} failed: {found.message or 'it is degraded'}")
-    return found is not None and found.status != "Healthy"
+        _start_hook(context, hook, hook_type)
+        return False
+    if _parse_time(live, "creationTimestamp") < _parse_time(context.manifest, "deletionTimestamp"):
+        delete_object(context.destination, entry)
+        return False
+    health = resource_health.compute_health(live, context.target.tracking.health_scripts)
+    if health is not None and health.status == "Degraded":
+        raise ToolError(f"the hook {entry} failed: {health.message or 'it is degraded'}")
+    return health is None or health.status == "Healthy"
+
+
+def _start_hook(context: ApplicationContext, hook: Object, hook_type: str) -> None:
+    kind = context.destination.find_kind(hook["apiVersion"], hook["kind"])
+    if kind is None:
+        raise ToolError(f"the hook {entry_of(hook)} cannot start: the cluster has no kind {hook['kind']}")
+    change = ObjectChange(hook, "create", f"the hook {hook_type}")
+    record_planned(context, [change], outcome=build_deletion_outcome(context.manifest))
+    context.destination.apply(kind, hook, FIELD_MANAGER, False)
 
 
 def _parse_time(value: Object, field: str) -> datetime:
@@ -97,13 +102,12 @@ def _parse_time(value: Object, field: str) -> datetime:
 
 
 def delete_succeeded_hooks(context: ApplicationContext, hook_type: str) -> None:
-    """Takes away the hooks that go with their success.
+    """Delete the hooks of a type whose delete policy is `HookSucceeded`.
 
     Raises:
-        ToolError: the cluster does not do it.
+        ToolError: the cluster does not answer, or refuses the deletion.
     """
-    for one in context.hooks:
-        if hook_type in sync_tasks.hook_types_of(one) and sync_tasks.HOOK_SUCCEEDED in sync_tasks.delete_policies_of(
-            one
-        ):
-            sync_engine.delete_object(context.target.cluster, entry_of(one))
+    for hook in context.hooks:
+        is_deleted = sync_tasks.HOOK_SUCCEEDED in sync_tasks.delete_policies_of(hook)
+        if is_deleted and hook_type in sync_tasks.hook_types_of(hook):
+            delete_object(context.destination, entry_of(hook))

@@ -1,4 +1,4 @@
-"""Git hosts that call about a repository, as Argo CD is called: who vouches for it, and which repository it is.
+"""Git webhooks at Argo CD's address: verifies the signature, and finds the repositories of a call.
 
 Source: argo-cd `docs/operator-manual/webhook.md`, `util/webhook`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from typing import Literal, NamedTuple
 
 import orjson
 
@@ -16,37 +17,56 @@ from gatekeeper.controller.runtime.http_server import HttpRequest
 from gatekeeper.model import get_field
 
 WEBHOOK_PATH, SECRET_NAME = "/api/webhook", "argocd-secret"
-# By which header a host is known, which key of the Secret it shares, and how it signs.
+
+
+class SignatureScheme(NamedTuple):
+    """How a Git host authenticates its calls.
+
+    Attributes:
+        header: the header with the signature or token.
+        secret_key: the key of the shared secret in `argocd-secret`.
+    """
+
+    header: str
+    secret_key: str
+    method: Literal["hmac", "token"]
+
+
 SIGNATURE_SCHEMES = (
-    ("x-hub-signature-256", "webhook.github.secret", "hmac"),
-    ("x-gogs-signature", "webhook.gogs.secret", "hmac"),
-    ("x-gitlab-token", "webhook.gitlab.secret", "token"),
+    SignatureScheme("x-hub-signature-256", "webhook.github.secret", "hmac"),
+    SignatureScheme("x-gogs-signature", "webhook.gogs.secret", "hmac"),
+    SignatureScheme("x-gitlab-token", "webhook.gitlab.secret", "token"),
+)
+URL_FIELDS = (
+    *(("repository", name) for name in ("html_url", "clone_url", "ssh_url", "git_url", "url")),
+    *(("project", name) for name in ("web_url", "git_http_url", "git_ssh_url")),
 )
 
 
 def find_called_repositories(cluster: DynamicClient, argocd_namespace: str, request: HttpRequest) -> list[str] | None:
-    """The repositories that a host calls about; None where nobody vouches for it.
+    """Return the URLs of the repositories that a call is about; None if its signature is invalid.
 
-    Argo CD answers whoever calls where no secret is set; here nobody is answered without one.
+    Argo CD accepts unsigned calls if no secret is configured; here a secret is required.
+
+    Raises:
+        ToolError: the cluster does not answer.
     """
-    held = secrets.read_secret(cluster, argocd_namespace, SECRET_NAME) or {}
-    for header, key, way in SIGNATURE_SCHEMES:
-        sent, secret = request.headers.get(header, ""), held.get(key)
-        if not sent or secret is None or not secret.reveal():
+    data = secrets.read_secret(cluster, argocd_namespace, SECRET_NAME) or {}
+    for scheme in SIGNATURE_SCHEMES:
+        signature, secret = request.headers.get(scheme.header, ""), data.get(scheme.secret_key)
+        if not signature or secret is None or not secret.reveal():
             continue
-        own = secret.reveal().decode("utf-8", "replace")
-        if way == "hmac":
-            own = hmac.new(secret.reveal(), request.body, hashlib.sha256).hexdigest()
-        if hmac.compare_digest(own.encode(), sent.removeprefix("sha256=").encode()):
-            return _extract_addresses(request.body)
+        expected = secret.reveal()
+        if scheme.method == "hmac":
+            expected = hmac.new(secret.reveal(), request.body, hashlib.sha256).hexdigest().encode()
+        if hmac.compare_digest(expected, signature.removeprefix("sha256=").encode("utf-8", "replace")):
+            return _extract_urls(request.body)
     return None
 
 
-def _extract_addresses(body: bytes) -> list[str]:
+def _extract_urls(body: bytes) -> list[str]:
     try:
-        value = orjson.loads(body)
+        payload = orjson.loads(body)
     except orjson.JSONDecodeError:
         return []
-    paths = [("repository", name) for name in ("html_url", "clone_url", "ssh_url", "git_url", "url")]
-    paths += [("project", name) for name in ("web_url", "git_http_url", "git_ssh_url")]
-    return [text for path in paths if isinstance(text := get_field(value, path), str)]
+    return [url for path in URL_FIELDS if isinstance(url := get_field(payload, path), str)]

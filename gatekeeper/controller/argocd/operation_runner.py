@@ -1,309 +1,276 @@
-"""Syncs of Applications: begun when somebody asks, or by themselves; gone on with; and written down at every step."""
+"""Runs the operations of Applications, requested or automated; every step is written to the status."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gatekeeper.apply import server_side_apply
 from gatekeeper.apply.changes import ApplyOptions, ObjectChange
-from gatekeeper.apply.model import AuditEvent, ReconcileOutcome
-from gatekeeper.argocd import application_spec
-from gatekeeper.argocd import status as argocd_status
+from gatekeeper.apply.model import ReconcileOutcome
+from gatekeeper.argocd.application_spec import RetryStrategy
 from gatekeeper.argocd.model import ComparedObject, ResourceResult
+from gatekeeper.argocd.status import StatusFields
+from gatekeeper.argocd.sync import auto_sync, sync_engine, sync_windows
 from gatekeeper.argocd.sync import operation as sync_operation
-from gatekeeper.argocd.sync import sync_engine, sync_windows
-from gatekeeper.argocd.sync.operation import OperationState
+from gatekeeper.argocd.sync.operation import Attempt, OperationState, SyncRequest
 from gatekeeper.argocd.sync.sync_engine import SyncPlan, SyncProgress
 from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.controller.argocd import status_writer, sync_plan
+from gatekeeper.controller.argocd.application_events import emit_event, record_outcome, report_drift
 from gatekeeper.controller.argocd.context import ApplicationContext
+from gatekeeper.controller.argocd.self_heal import SelfHealBackoff
 from gatekeeper.errors import ToolError
-from gatekeeper.flux import status as flux_status
-from gatekeeper.kube import events as kube_events
 from gatekeeper.kube.events import Event
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.kube.objects import NamespacedName, name_of
 from gatekeeper.model import get_field
 
-# What is waited for is looked at again, if nothing is heard of it.
+# How often a running sync is checked if no watched object changes.
 POLL_SECONDS = 5.0
-# Healing pauses longer each time something is changed again at once: seconds, times, at most; and is forgotten.
-SELF_HEAL_FIRST_SECONDS, SELF_HEAL_FACTOR, SELF_HEAL_MAX_SECONDS, SELF_HEAL_RESET_SECONDS = 2.0, 3, 300.0, 330.0
 
 
 class OperationProgress(NamedTuple):
-    """What is to be told, and when it goes on.
+    """The result of one step of an operation.
 
     Attributes:
-        status: of the operation.
-        is_done: whether a sync came to its end.
-        is_current: whether it was of the commit that is compared now.
+        context: with the Application as it is in the cluster after the step.
+        conditions: messages by condition type.
+        state: the state to write; None if it has not changed.
+        history: `status.history` to write; None if it has not changed.
+        requeue_seconds: seconds until the next step; None to wait for a change.
+        is_done: whether an attempt has ended.
+        is_current: whether it was of the revisions that are compared now.
     """
 
+    context: ApplicationContext
     conditions: dict[str, str]
-    status: dict[str, Any]
+    state: OperationState | None = None
+    history: list[StatusFields] | None = None
     requeue_seconds: float | None = None
     is_done: bool = False
     is_current: bool = True
 
 
+class RunningSync(NamedTuple):
+    """The plan of a running attempt.
+
+    Attributes:
+        context: as it was when the attempt began; later revisions are for the next sync.
+    """
+
+    attempt: Attempt
+    plan: SyncPlan
+    context: ApplicationContext
+
+
 class OperationRunner:
-    """The syncs of all Applications."""
+    """The operations of all Applications."""
 
     def __init__(self) -> None:
-        # What a sync that runs is to do, and of what it began: what is new in Git meanwhile is for the next.
-        self._plans: dict[NamespacedName, tuple[str, SyncPlan, ApplicationContext]] = {}
-        self._self_heals: dict[NamespacedName, tuple[int, float]] = {}
+        self._running: dict[NamespacedName, RunningSync] = {}
+        self._self_heal = SelfHealBackoff()
 
     def forget(self, name: NamespacedName) -> None:
-        """An Application is gone."""
-        self._plans.pop(name, None)
-        self._self_heals.pop(name, None)
+        """Drop what is known of a deleted Application."""
+        self._running.pop(name, None)
+        self._self_heal.forget(name)
 
-    def has_plan(self, name: NamespacedName) -> bool:
-        """Whether it is known what a sync that runs is to do."""
-        return name in self._plans
+    def needs_comparison(self, value: Object) -> bool:
+        """Whether the next step of an Application's operation needs a new comparison of all objects."""
+        state = sync_operation.parse_operation_state(value)
+        if state is not None and state.is_running:
+            return name_of(value) not in self._running
+        return bool(value.get("operation"))
 
-    def is_running(self, value: Object) -> bool:
-        """Whether a sync of an Application is not at its end."""
-        return sync_operation.is_running(sync_operation.read_operation_state(value))
-
-    def continue_operation(
-        self, context: ApplicationContext, items: list[ComparedObject]
-    ) -> tuple[ApplicationContext, OperationProgress]:
-        """Begins or goes on with a sync, if there is one to do.
+    def continue_operation(self, context: ApplicationContext, objects: Sequence[ComparedObject]) -> OperationProgress:
+        """Continue the running operation, or begin the one that is requested or automated.
 
         Raises:
-            SpecError, FieldError: what is asked for is not valid.
-            ToolError: the cluster does not do it, or it cannot be noted.
+            SpecError, FieldError: the operation is invalid.
+            ToolError: the cluster does not answer, or a change cannot be recorded.
         """
-        state = sync_operation.read_operation_state(context.manifest)
-        if sync_operation.is_running(state):
-            return self._advance(context, items, state)
-        wish = context.manifest.get("operation")
-        if wish:
-            return self._begin(context, items, wish, True)
-        conditions: dict[str, str] = {}
-        operation, why = sync_operation.plan_auto_sync(context.build, items, state)
-        held = sync_plan.find_held_prune(context, items)
-        if why:
-            conditions["SyncError"] = why
-        if held:
-            conditions["PruneHeld"] = held
-        if operation is None:
-            return context, OperationProgress(conditions, {})
-        shut = sync_windows.find_blocking_window(context.windows, datetime.now(UTC), False)
-        if shut:
-            return context, OperationProgress(
-                conditions, {}, sync_windows.seconds_until_change(context.windows, datetime.now(UTC))
-            )
-        if sync_operation.list_selected_resources(operation):
-            pause = self._compute_self_heal_delay(context.name)
-            if pause > 0:
-                return context, OperationProgress(conditions, {}, pause)
-            if held and all(one.should_prune for one in items if one.status == "OutOfSync"):
-                return context, OperationProgress(conditions, {})
-        return self._begin(context, items, operation, False)
+        state = sync_operation.parse_operation_state(context.manifest)
+        if state is not None and state.is_running:
+            return self._advance(context, objects, state)
+        requested = context.manifest.get("operation")
+        if requested:
+            return self._begin(context, objects, sync_operation.parse_request(requested), is_manual=True)
+        return self._continue_auto_sync(context, objects, state)
 
-    def _compute_self_heal_delay(self, name: NamespacedName) -> float:
-        """Seconds to wait before something is healed once more."""
-        count, last = self._self_heals.get(name, (0, 0.0))
-        quiet = time.monotonic() - last
-        if quiet > SELF_HEAL_RESET_SECONDS:
-            count = 0
-        pause = (
-            min(SELF_HEAL_MAX_SECONDS, SELF_HEAL_FIRST_SECONDS * SELF_HEAL_FACTOR ** (count - 1)) - quiet
-            if count
-            else 0.0
-        )
-        if pause <= 0:
-            self._self_heals[name] = count + 1, time.monotonic()
-        return pause
+    def _continue_auto_sync(
+        self, context: ApplicationContext, objects: Sequence[ComparedObject], state: OperationState | None
+    ) -> OperationProgress:
+        request, blocked_reason = auto_sync.decide_auto_sync(context.build, objects, state)
+        held_reason = sync_plan.find_held_prune(context, objects)
+        conditions = _build_conditions(blocked_reason, held_reason)
+        if request is None:
+            return OperationProgress(context, conditions)
+        now = datetime.now(UTC)
+        if sync_windows.find_blocking_window(context.sync_windows, now, is_manual=False):
+            seconds = sync_windows.seconds_until_change(context.sync_windows, now)
+            return OperationProgress(context, conditions, requeue_seconds=seconds)
+        if request.selected:
+            pause = self._self_heal.begin_heal(context.name)
+            if pause > 0:
+                return OperationProgress(context, conditions, requeue_seconds=pause)
+            if held_reason and all(one.should_prune for one in objects if one.status == "OutOfSync"):
+                return OperationProgress(context, conditions)
+        return self._begin(context, objects, request, is_manual=False)
 
     def _begin(
-        self, context: ApplicationContext, items: list[ComparedObject], operation: OperationState, is_manual: bool
-    ) -> tuple[ApplicationContext, OperationProgress]:
+        self, context: ApplicationContext, objects: Sequence[ComparedObject], request: SyncRequest, is_manual: bool
+    ) -> OperationProgress:
         now = time.time()
-        state = sync_operation.start_operation(context.build, operation, now)
-        reason = (
-            sync_operation.find_refusal(context.build, operation)
-            or _find_closed_window(context, is_manual)
-            or sync_plan.find_gate_refusal(context)
+        state = sync_operation.start_operation(request, context.build, now)
+        refusal = _find_start_refusal(context, objects, request, is_manual)
+        if refusal is not None:
+            return self._finish(context, objects, state, refusal)
+        if request.is_dry_run:
+            progress = SyncProgress("Succeeded", "successfully synced (dry run)", ())
+            return self._finish(context, objects, state, progress)
+        emit_event(context, Event("Normal", "OperationStarted", _describe_start(context, request)))
+        # The state must be in the cluster before anything is applied.
+        manifest = status_writer.write_status(
+            context.environment.cluster, context.manifest, {"operationState": state.to_status()}, now
         )
-        if not reason:
-            general = sync_operation.resolve_sync_options(context.application, operation)
-            failed = sync_engine.list_refused(sync_plan.select_items(items, operation), general)
-            shared = (
-                sync_plan.find_shared_resource(context, items) if general.is_enabled("FailOnSharedResource") else ""
-            )
-            if failed:
-                state = sync_operation.set_results(state, failed, "")
-            reason = shared or "; ".join(f"{one.entry}: {one.message}" for one in failed[:3])
-        if reason:
-            return self._finish(
-                context, items, state, SyncProgress("Failed", reason, tuple(argocd_status.parse_results(state)))
-            )
-        if get_field(operation, ("sync", "dryRun")):
-            return self._finish(context, items, state, SyncProgress("Succeeded", "successfully synced (dry run)", ()))
-        self._emit_event(context, "Normal", "OperationStarted", _describe_start(context, operation))
-        # What is begun stands in the cluster before anything is done.
-        context = context._replace(
-            manifest=status_writer.write_status(
-                context.environment.cluster, context.manifest, {"operationState": state}, now
-            )
+        return self._advance(
+            context._replace(manifest=manifest), objects, sync_operation.parse_operation_state(manifest) or state
         )
-        return self._advance(context, items, sync_operation.read_operation_state(context.manifest))
 
     def _advance(
-        self, context: ApplicationContext, items: list[ComparedObject], state: OperationState
-    ) -> tuple[ApplicationContext, OperationProgress]:
-        operation, name = state.get("operation") or {}, context.name
-        retry = sync_operation.resolve_retry(context.application, operation)
-        if state.get("phase") == "Terminating":
-            return self._terminate(context, items, state)
-        left = sync_operation.seconds_until_retry(state, retry, time.time())
-        if left > 0:
-            return context, OperationProgress({}, {}, left)
-        if state.get("finishedAt"):
-            self._plans.pop(name, None)
-            state = sync_operation.restart_operation(state)
-        mark = f"{state['startedAt']} {state.get('retryCount')}"
-        if name not in self._plans or self._plans[name][0] != mark:
-            # Whoever goes on with it may know another commit, or another verdict, than who began it.
-            reason = sync_operation.find_superseding_revision(context.build, state) or sync_plan.find_gate_refusal(
-                context
-            )
+        self, context: ApplicationContext, objects: Sequence[ComparedObject], state: OperationState
+    ) -> OperationProgress:
+        if state.phase == "Terminating":
+            return self._terminate(context, objects, state)
+        retry = sync_operation.resolve_retry(state.request, context.application)
+        pause = state.seconds_until_retry(retry, time.time())
+        if pause > 0:
+            return OperationProgress(context, {}, requeue_seconds=pause)
+        if state.finished_at:
+            self._running.pop(context.name, None)
+            state = state.begin_retry()
+        running = self._running.get(context.name)
+        if running is None or running.attempt != state.attempt:
+            # This replica may know another revision or verdict than the one that began the attempt.
+            reason = auto_sync.find_superseding_revision(context.build, state) or sync_plan.find_gate_refusal(context)
             if reason:
-                failed = SyncProgress("Failed", reason, tuple(argocd_status.parse_results(state)))
-                return self._finish(context, items, state, failed, False)
-            self._plans[name] = mark, sync_plan.build_plan(context, items, operation, state), context
-            _create_namespace(context)
-        _, plan, begun = self._plans[name]
-        self._plans[name] = mark, plan._replace(dry_run_changes={}), begun
-        step = sync_engine.advance_sync(plan, argocd_status.parse_results(state))
-        if step.phase != "Running":
-            is_current = not sync_operation.find_superseding_revision(context.build, state)
-            _, after = self._finish(begun._replace(manifest=context.manifest), items, state, step)
-            return context, after._replace(is_current=is_current)
-        state = sync_operation.set_results(state, step.results, step.message)
-        return context, OperationProgress(
-            {}, {"operationState": state}, step.resume_after if step.resume_after is not None else POLL_SECONDS
-        )
+                return self._finish(context, objects, state, SyncProgress("Failed", reason, state.results), False)
+            running = RunningSync(state.attempt, sync_plan.build_plan(context, objects, state), context)
+            _create_namespaces(context)
+        # The dry run is only fresh enough for the first step.
+        plan = running.plan._replace(dry_run_changes={})
+        self._running[context.name] = running._replace(plan=plan)
+        progress = sync_engine.advance_sync(running.plan, state.results)
+        if progress.phase != "Running":
+            is_current = not auto_sync.find_superseding_revision(context.build, state)
+            begun = running.context._replace(manifest=context.manifest)
+            finished = self._finish(begun, objects, state, progress)
+            return finished._replace(context=context, is_current=is_current)
+        pause = progress.resume_after if progress.resume_after is not None else POLL_SECONDS
+        state = state.with_results(progress.results, progress.message)
+        return OperationProgress(context, {}, state, requeue_seconds=pause)
 
     def _terminate(
-        self, context: ApplicationContext, items: list[ComparedObject], state: OperationState
-    ) -> tuple[ApplicationContext, OperationProgress]:
-        results = [_stop_hook(context, one) for one in argocd_status.parse_results(state)]
-        state = {key: held for key, held in state.items() if key != "finishedAt"}
-        return self._finish(
-            context, items, state, SyncProgress("Failed", "Operation terminated", tuple(results)), False
-        )
+        self, context: ApplicationContext, objects: Sequence[ComparedObject], state: OperationState
+    ) -> OperationProgress:
+        results = tuple(_stop_hook(context, result) for result in state.results)
+        progress = SyncProgress("Failed", "Operation terminated", results)
+        return self._finish(context, objects, state, progress, can_retry=False)
 
     def _finish(
         self,
         context: ApplicationContext,
-        items: list[ComparedObject],
+        objects: Sequence[ComparedObject],
         state: OperationState,
-        step: SyncProgress,
+        progress: SyncProgress,
         can_retry: bool = True,
-    ) -> tuple[ApplicationContext, OperationProgress]:
-        self._plans.pop(context.name, None)
-        now, operation = time.time(), state.get("operation") or {}
-        retry = (
-            sync_operation.resolve_retry(context.application, operation)
-            if can_retry
-            else application_spec.RetryStrategy()
+    ) -> OperationProgress:
+        """End an attempt: compute its state and history, and report the outcome."""
+        self._running.pop(context.name, None)
+        now, request, is_success = time.time(), state.request, progress.phase == "Succeeded"
+        retry = sync_operation.resolve_retry(request, context.application) if can_retry else RetryStrategy()
+        state = state.with_results(progress.results, progress.message)
+        state = state.finish(progress.phase, progress.message, now, retry)
+        history = None
+        if is_success and request.is_complete:
+            previous = get_field(context.manifest, ("status", "history"))
+            history = sync_operation.build_history(context.build, state, previous if isinstance(previous, list) else [])
+        reason = _decide_event_reason(context, is_success)
+        changes = _list_applied_changes(objects, progress.results)
+        record_outcome(context, ReconcileOutcome(is_success, reason, progress.message), changes)
+        if request.selected and is_success:
+            report_drift(context, changes)
+        emit_event(context, Event("Normal" if is_success else "Warning", reason, progress.message))
+        return OperationProgress(
+            context,
+            _build_conditions("" if is_success else progress.message, sync_plan.find_held_prune(context, objects)),
+            state,
+            history,
+            requeue_seconds=state.seconds_until_retry(retry, now) if state.is_running else None,
+            is_done=True,
         )
-        state = sync_operation.finish_operation(
-            sync_operation.set_results(state, step.results, step.message), step.phase, step.message, now, retry
-        )
-        status: dict[str, Any] = {"operationState": state}
-        is_whole = step.phase == "Succeeded" and not sync_operation.list_selected_resources(operation)
-        if is_whole and not get_field(operation, ("sync", "dryRun")):
-            status["history"] = argocd_status.build_history(context.manifest, context.build, state, context.application)
-        is_good = step.phase == "Succeeded"
-        reason = (
-            "OperationCompleted"
-            if is_good
-            else "Refused"
-            if sync_plan.find_gate_refusal(context)
-            else "OperationFailed"
-        )
-        outcome = ReconcileOutcome(is_good, reason, step.message)
-        changed = _list_applied_changes(items, step.results)
-        context.environment.record(
-            AuditEvent(
-                "done",
-                sync_plan.build_result(context, outcome, changed, ()),
-                sync_plan.format_revision(context),
-                context.verdict,
-                sync_plan.read_approved_revision(context),
-            )
-        )
-        if sync_operation.list_selected_resources(operation) and is_good:
-            _report_drift(context, self, changed)
-        self._emit_event(context, "Normal" if is_good else "Warning", reason, step.message)
-        conditions = {} if is_good else {"SyncError": step.message}
-        held = sync_plan.find_held_prune(context, items)
-        if held:
-            conditions["PruneHeld"] = held
-        after = sync_operation.seconds_until_retry(state, retry, now) if sync_operation.is_running(state) else None
-        return context, OperationProgress(conditions, status, after, True)
-
-    def _emit_event(self, context: ApplicationContext, event_type: str, reason: str, message: str) -> None:
-        events = context.environment.cluster.find_kind("v1", "Event")
-        if events is not None:
-            told = kube_events.build_event(Event(event_type, reason, message), context.manifest, time.time())
-            context.environment.cluster.create(events, told)
 
 
-def _create_namespace(context: ApplicationContext) -> None:
-    """Makes the namespace of an Application, where it asks for that.
+def _build_conditions(sync_error: str, held_reason: str) -> dict[str, str]:
+    messages = {"SyncError": sync_error, "PruneHeld": held_reason}
+    return {condition_type: message for condition_type, message in messages.items() if message}
+
+
+def _find_start_refusal(
+    context: ApplicationContext, objects: Sequence[ComparedObject], request: SyncRequest, is_manual: bool
+) -> SyncProgress | None:
+    """Return the failure of an operation that cannot start; None if it can."""
+    reason = (
+        sync_operation.find_refusal(request, context.build)
+        or sync_windows.find_blocking_window(context.sync_windows, datetime.now(UTC), is_manual)
+        or sync_plan.find_gate_refusal(context)
+    )
+    if reason:
+        return SyncProgress("Failed", reason, ())
+    options = sync_operation.resolve_sync_options(request, context.application)
+    refused = sync_engine.list_refused(sync_plan.select_objects(objects, request), options)
+    shared = sync_plan.find_shared_resource(context, objects) if options.is_enabled("FailOnSharedResource") else ""
+    reason = shared or sync_engine.format_failures(refused)
+    return SyncProgress("Failed", reason, tuple(refused)) if reason else None
+
+
+def _describe_start(context: ApplicationContext, request: SyncRequest) -> str:
+    cause = "automated" if request.is_automated else f"requested by {request.username or 'an unknown user'}"
+    return f"sync to {context.revision}, {cause}"
+
+
+def _decide_event_reason(context: ApplicationContext, is_success: bool) -> str:
+    if is_success:
+        return "OperationCompleted"
+    return "Refused" if sync_plan.find_gate_refusal(context) else "OperationFailed"
+
+
+def _create_namespaces(context: ApplicationContext) -> None:
+    """Create the destination's Namespace, if a sync option says so.
 
     Raises:
-        ToolError: the cluster does not take it.
+        ToolError: the cluster does not answer, or refuses it.
     """
-    wanted = sync_plan.build_namespace(context)
-    changes = (
-        server_side_apply.apply_stages(context.target.cluster, [wanted], lambda value, live: ApplyOptions())
-        if wanted
-        else []
-    )
-    failed = [one for one in changes if one.action == "failed"]
-    if failed:
-        raise ToolError(f"{failed[0]}: {failed[0].reason}")
+    namespaces = sync_plan.build_namespaces(context)
+    if not namespaces:
+        return
+    changes = server_side_apply.apply_stages(context.destination, [namespaces], lambda value, live: ApplyOptions())
+    for change in changes:
+        if change.action == "failed":
+            raise ToolError(f"{change}: {change.reason}")
 
 
-def _report_drift(context: ApplicationContext, runner: OperationRunner, changes: Sequence[ObjectChange]) -> None:
-    """Tells who has changed what, once it is put right."""
-    for one in changes:
-        context.environment.metrics.corrected_drift.labels(one.value["kind"]).inc()
-    lines = flux_status.describe_drift(changes)
-    if lines:
-        runner._emit_event(context, "Warning", "DriftCorrected", "; ".join(lines))
-
-
-def _list_applied_changes(items: Sequence[ComparedObject], results: Sequence[ResourceResult]) -> list[ObjectChange]:
-    done = {one.entry.id for one in results if one.status == "Synced"}
-    found = [one.change for one in items if one.change is not None and one.entry.id in done]
-    return [one for one in found if one.action in ("create", "configure")]
-
-
-def _describe_start(context: ApplicationContext, operation: OperationState) -> str:
-    who = get_field(operation, ("initiatedBy", "username")) or "somebody"
-    by = "by itself" if get_field(operation, ("initiatedBy", "automated")) else f"asked for by {who}"
-    return f"sync to {sync_plan.format_revision(context)}, {by}"
-
-
-def _find_closed_window(context: ApplicationContext, is_manual: bool) -> str:
-    return sync_windows.find_blocking_window(context.windows, datetime.now(UTC), is_manual)
+def _list_applied_changes(objects: Sequence[ComparedObject], results: Sequence[ResourceResult]) -> list[ObjectChange]:
+    synced = {result.entry.id for result in results if result.status == "Synced"}
+    changes = [one.change for one in objects if one.change is not None and one.entry.id in synced]
+    return [change for change in changes if change.is_write]
 
 
 def _stop_hook(context: ApplicationContext, result: ResourceResult) -> ResourceResult:
-    """A hook that runs is taken away."""
+    """Delete a running hook; return its result."""
     if not result.hook_type or result.hook_phase != "Running":
         return result
-    sync_engine.delete_object(context.target.cluster, result.entry)
+    sync_engine.delete_object(context.destination, result.entry)
     return result._replace(hook_phase="Failed", message="Terminated")

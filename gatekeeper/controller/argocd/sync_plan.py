@@ -1,155 +1,121 @@
-"""What a sync of an Application is to do, and why it is not to be done."""
+"""What a sync of an Application will do, and the reasons for not doing it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from gatekeeper.apply import gate_refusal, prune_budget
 from gatekeeper.apply.changes import ChangeCause, ObjectChange
-from gatekeeper.apply.model import ApplySet, AuditEvent, ReconcileOutcome, ReconcileResult
-from gatekeeper.apply.prune import PruneResult
 from gatekeeper.argocd import resource_tracking
 from gatekeeper.argocd.model import ComparedObject
 from gatekeeper.argocd.sync import comparison, namespace_creation, sync_tasks
-from gatekeeper.argocd.sync import operation as sync_operation
-from gatekeeper.argocd.sync.operation import OperationState
+from gatekeeper.argocd.sync.operation import OperationState, ResourceSelector, SyncRequest, resolve_sync_options
 from gatekeeper.argocd.sync.sync_engine import SyncPlan
 from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.controller.argocd.context import ApplicationContext
+from gatekeeper.controller.argocd.application_events import record_planned
+from gatekeeper.controller.argocd.context import APPROVED_REVISION, ApplicationContext
 from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import get_field
 
-# Where somebody lets more be deleted than the budget does; and confirms deletions, since when.
-APPROVED_REVISION, DELETION_APPROVED = "gatekeeper-gitops.io/approved-revision", "argocd.argoproj.io/deletion-approved"
+# When a user confirmed deletions, as Argo CD writes it.
+DELETION_APPROVED = "argocd.argoproj.io/deletion-approved"
 
 
-def build_plan(
-    context: ApplicationContext, items: Sequence[ComparedObject], operation: OperationState, state: OperationState
-) -> SyncPlan:
-    """What a sync is to do."""
-    sync = operation.get("sync") or {}
-    general = sync_operation.resolve_sync_options(context.application, operation)
-    mine = select_items(items, operation)
-    if general.is_enabled("ApplyOutOfSyncOnly"):
-        mine = [one for one in mine if one.status != "Synced"]
-    prunes = bool(sync.get("prune")) and not find_held_prune(context, items)
-    began = int(datetime.fromisoformat(str(state["startedAt"])).timestamp())
-    with_hooks = not sync_operation.list_selected_resources(operation) and "apply" not in (
-        sync.get("syncStrategy") or {}
-    )
-    commit = context.build.revisions[0] if context.build.revisions else ""
-    all_ = sync_tasks.build_object_tasks(mine, general, prunes)
-    all_ += sync_tasks.build_hook_tasks(context.hooks, commit, began) if with_hooks else []
-    strategy = sync.get("syncStrategy") or {}
-    is_forced = any(get_field(strategy, (name, "force")) is True for name in ("apply", "hook"))
+def build_plan(context: ApplicationContext, objects: Sequence[ComparedObject], state: OperationState) -> SyncPlan:
+    """Plan the current attempt of an operation.
 
-    def note(changes: Sequence[ObjectChange], gone: Sequence[PruneResult]) -> None:
-        outcome = ReconcileOutcome(False, "Pruning" if gone else "Syncing", format_revision(context))
-        act = build_result(context, outcome, changes, gone)
-        context.environment.record(
-            AuditEvent(
-                "delete" if gone else "apply",
-                act,
-                format_revision(context),
-                context.verdict,
-                read_approved_revision(context),
-            )
-        )
-
-    method = comparison.build_apply_policy(context.build, general, is_forced)
+    Raises:
+        SpecError: a sync option is unknown.
+    """
+    request = state.request
+    options = resolve_sync_options(request, context.application)
+    selected = select_objects(objects, request)
+    if options.is_enabled("ApplyOutOfSyncOnly"):
+        selected = [compared for compared in selected if compared.status != "Synced"]
+    should_prune = request.should_prune and not find_held_prune(context, objects)
+    tasks = sync_tasks.build_object_tasks(selected, options, should_prune)
+    if request.should_run_hooks and not request.selected:
+        revision = context.build.revisions[0] if context.build.revisions else ""
+        tasks += sync_tasks.build_hook_tasks(context.hooks, revision, state.start_timestamp)
     return SyncPlan(
-        context.target,
-        sync_tasks.sort_tasks(all_),
-        method,
-        general,
-        is_deletion_confirmed(context.manifest, began),
-        context.tracking,
-        context.instance_name,
-        note,
-        {one.entry.id: one.change for one in mine if one.change is not None and _is_tried(one.change)},
+        target=context.target,
+        tasks=sync_tasks.sort_tasks(tasks),
+        apply_policy=comparison.build_apply_policy(context.build, options, request.is_forced),
+        options=options,
+        is_prune_confirmed=is_deletion_confirmed(context.manifest, state.start_timestamp),
+        record_changes=partial(record_planned, context),
+        dry_run_changes={
+            compared.entry.id: compared.change
+            for compared in selected
+            if compared.change is not None and _is_dry_run_usable(compared.change)
+        },
     )
 
 
-def _is_tried(change: ObjectChange) -> bool:
+def _is_dry_run_usable(change: ObjectChange) -> bool:
     return change.action != "failed" and change.cause is not ChangeCause.DEPENDENCY_IN_SAME_RUN
 
 
-def build_namespace(context: ApplicationContext) -> list[Object]:
-    """The namespace that is made for an Application, if it asks for one."""
+def build_namespaces(context: ApplicationContext) -> list[Object]:
+    """Build the Namespace that the Application's sync option creates, if any."""
     return namespace_creation.build_namespaces(context.manifest, context.resources)
 
 
-def select_items(items: Sequence[ComparedObject], operation: OperationState) -> list[ComparedObject]:
-    """What an operation is about."""
-    listed = sync_operation.list_selected_resources(operation)
-    if not listed:
-        return list(items)
-    return [one for one in items if any(_is_selected(one, *names) for names in listed)]
+def select_objects(objects: Sequence[ComparedObject], request: SyncRequest) -> list[ComparedObject]:
+    """Select the objects that an operation is limited to."""
+    if not request.selected:
+        return list(objects)
+    return [one for one in objects if any(_is_selected(one, selector) for selector in request.selected)]
 
 
-def _is_selected(item: ComparedObject, group: str, kind: str, namespace: str, name: str) -> bool:
-    entry = item.entry
-    return (entry.group, entry.kind, entry.name) == (group, kind, name) and namespace in ("", entry.namespace)
+def _is_selected(compared: ComparedObject, selector: ResourceSelector) -> bool:
+    entry = compared.entry
+    is_same = (entry.group, entry.kind, entry.name) == (selector.group, selector.kind, selector.name)
+    return is_same and selector.namespace in ("", entry.namespace)
 
 
 def find_gate_refusal(context: ApplicationContext) -> str:
-    """Why the gate does not let an Application be synced; empty where it does."""
-    outcome = gate_refusal.find_refusal(
-        context.verdict, [*context.build.objects, *build_namespace(context)], context.build.folders
-    )
-    return f"{outcome.reason}: {outcome.message}" if outcome is not None else ""
+    """Return why the gate refuses the objects of an Application; empty if it accepts them."""
+    objects = [*context.build.objects, *build_namespaces(context)]
+    refusal = gate_refusal.find_refusal(context.verdict, objects, context.build.folders)
+    return f"{refusal.reason}: {refusal.message}" if refusal is not None else ""
 
 
-def find_shared_resource(context: ApplicationContext, items: Sequence[ComparedObject]) -> str:
-    """Why something of an Application belongs to another; empty where nothing does."""
-    for one in items:
-        other = resource_tracking.find_owner(context.tracking, one.live) if one.live is not None else ""
-        if other not in ("", context.instance_name):
-            return f"{one.entry} belongs to the Application {other} (`FailOnSharedResource`)"
+def find_shared_resource(context: ApplicationContext, objects: Sequence[ComparedObject]) -> str:
+    """Return which object another Application tracks; empty if there is none."""
+    for compared in objects:
+        owner = resource_tracking.find_owner(context.target.tracking, compared.live) if compared.live else ""
+        if owner not in ("", context.target.instance_name):
+            return f"{compared.entry} is tracked by the Application {owner} (`FailOnSharedResource`)"
     return ""
 
 
-def find_held_prune(context: ApplicationContext, items: Sequence[ComparedObject]) -> str:
-    """Why what would go waits; empty where it may, or nothing goes."""
-    own = format_revision(context)
-    if read_approved_revision(context) in (own, *context.build.revisions):
+def find_held_prune(context: ApplicationContext, objects: Sequence[ComparedObject]) -> str:
+    """Return why pruning waits for approval; empty if it may run, or nothing would be pruned.
+
+    Raises:
+        SpecError: an object to prune has an unknown sync option.
+    """
+    if context.approved_revision in (context.revision, *context.build.revisions):
         return ""
-    general = context.options
-    going = [
-        one.entry
-        for one in items
-        if one.should_prune and one.live is not None and general.for_object(one.live).get("Prune") == "true"
+    leaving = [
+        compared.entry
+        for compared in objects
+        if compared.should_prune
+        and compared.live is not None
+        and context.options.for_object(compared.live).get("Prune") == "true"
     ]
-    before = sum(1 for one in items if one.live is not None)
-    reason = prune_budget.find_excess(going, before, all(one.should_prune for one in items), context.environment.budget)
-    return f"{reason}; approve it with the annotation {APPROVED_REVISION}: {own}" if reason else ""
-
-
-def read_approved_revision(context: ApplicationContext) -> str:
-    """The revision for which somebody lets more be deleted than the budget does; empty for none."""
-    return read_labels(context.manifest, "annotations").get(APPROVED_REVISION, "")
+    live_count = sum(1 for compared in objects if compared.live is not None)
+    is_empty = all(compared.should_prune for compared in objects)
+    excess = prune_budget.find_excess(leaving, live_count, is_empty, context.environment.budget)
+    return f"{excess}; approve it with the annotation {APPROVED_REVISION}: {context.revision}" if excess else ""
 
 
 def is_deletion_confirmed(value: Object, since: float) -> bool:
-    """Whether somebody has confirmed deletions since something began."""
+    """Whether a user has confirmed deletions of an Application since a time, in seconds since 1970."""
     try:
-        return datetime.fromisoformat(read_labels(value, "annotations").get(DELETION_APPROVED, "")).timestamp() >= since
+        confirmed_at = datetime.fromisoformat(read_labels(value, "annotations").get(DELETION_APPROVED, ""))
     except ValueError:
         return False
-
-
-def format_revision(context: ApplicationContext) -> str:
-    """The commits of an Application, for people."""
-    return " ".join(context.build.revisions)
-
-
-def build_result(
-    context: ApplicationContext,
-    outcome: ReconcileOutcome,
-    changes: Sequence[ObjectChange],
-    pruned: Sequence[PruneResult],
-) -> ReconcileResult:
-    """What was done with an Application, for those who note it."""
-    folder = context.build.folders[0] if context.build.folders else ""
-    return ReconcileResult(ApplySet(context.manifest, folder, context.build.objects), outcome, changes, pruned)
+    return confirmed_at.timestamp() >= since

@@ -48,7 +48,7 @@ class AuditRecorder:
         entry: dict[str, Any] = {
             "step": event.step,
             "kind": kind,
-            "object": "/".join(name),
+            "object": str(name),
             "revision": event.revision,
             "author": provenance.author,
             "reason": result.outcome.reason,

@@ -71,3 +71,12 @@ class Metrics:
             ("health",),
             registry=self.registry,
         )
+
+    def observe_verdict(self, gate: str, decision: str, seconds: float) -> None:
+        """Count a verdict and observe how long it took.
+
+        Args:
+            gate: where it was made: `reconcile` or `admission`.
+        """
+        self.verdict_seconds.labels(gate).observe(seconds)
+        self.verdicts.labels(gate, decision).inc()

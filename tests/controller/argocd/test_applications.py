@@ -306,7 +306,7 @@ def test_a_failed_hook_ends_a_sync_and_it_is_tried_again_as_often_as_it_says(pla
         uid = cluster.ask("GET", f"{JOBS}/check")[1]["metadata"]["uid"]
         done(cluster, "check", "Failed")
         until(lambda: place.data("sorry") is not None, running)
-        until(lambda: "tried again in 1 seconds (1)" in place.message(), running)
+        until(lambda: "retry 1 in 1 seconds" in place.message(), running)
         assert place.data("x") is None and place.state()[2] == "Running"
 
         def is_another() -> bool:
@@ -317,7 +317,7 @@ def test_a_failed_hook_ends_a_sync_and_it_is_tried_again_as_often_as_it_says(pla
         done(cluster, "check", "Failed")
         until(lambda: place.state()[2] == "Failed", running)
         assert place.data("x") is None and "unsuccessfully: Job prod/check" in place.message()
-        until(lambda: "is not done again by itself" in place.told().get("SyncError", ""), running)
+        until(lambda: "failed and is not repeated automatically" in place.told().get("SyncError", ""), running)
         # Somebody asks for it once more.
         place.sync(revision="main")
         until(lambda: place.state()[2] == "Running", running)
@@ -502,7 +502,7 @@ def test_a_project_says_what_an_application_may(place: Place, tmp_path: Path) ->
     )
     with argo(place, tmp_path) as running:
         cluster.make(APPS, place.app(project="nobody"))
-        until(lambda: "argocd/nobody is not there" in place.told().get("ComparisonError", ""), running)
+        until(lambda: "AppProject argocd/nobody not found" in place.told().get("ComparisonError", ""), running)
         cluster.make(PROJECTS, narrow)
         cluster.ask("PATCH", f"{APPS}/apps", {"spec": {"project": "narrow"}})
         # It may be, but not by itself now.
@@ -511,8 +511,14 @@ def test_a_project_says_what_an_application_may(place: Place, tmp_path: Path) ->
         until(lambda: place.data("x") is not None, running)
         for wish, words in (
             (config("x", namespace="argocd"), "ConfigMap argocd/x: the project narrow does not permit"),
-            ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mine"}}, "Namespace mine of the core"),
-            ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}, "Secret prod/s of the core"),
+            (
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mine"}},
+                "Namespace mine: the project narrow does not permit this kind of the core group",
+            ),
+            (
+                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}},
+                "Secret prod/s: the project narrow does not permit this kind of the core group",
+            ),
         ):
             place.put("apps/all.yaml", wish)
             place.refresh()

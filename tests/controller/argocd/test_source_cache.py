@@ -332,7 +332,7 @@ def test_another_cluster_is_reached_by_a_secret_and_with_no_more_rights_than_an_
         place.cluster.make(SECRETS, held)
         own = {"spec": {"permitOnlyProjectScopedClusters": True}}
         place.cluster.ask("PATCH", f"{PROJECTS}/default", own)
-        until(lambda: "permits clusters of its own alone" in place.told().get("ComparisonError", ""), running)
+        until(lambda: "permits only its own clusters" in place.told().get("ComparisonError", ""), running)
         place.cluster.ask("PATCH", f"{PROJECTS}/default", {"spec": {"permitOnlyProjectScopedClusters": None}})
         accounts = [{"server": "*", "namespace": "*", "defaultServiceAccount": "deployer"}]
         place.cluster.ask("PATCH", f"{PROJECTS}/default", {"spec": {"destinationServiceAccounts": accounts}})
