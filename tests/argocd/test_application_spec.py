@@ -1,4 +1,4 @@
-"""What Applications ask for, and what of it is refused by name."""
+"""Application specs: defaults, policies, and fields that are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def app(**spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": "a", "namespace": "argocd"}, "spec": {**whole, **spec}}
 
 
-def test_what_is_not_said_is_as_argo_cd_has_it() -> None:
+def test_defaults_are_those_of_argo_cd() -> None:
     found = application_spec.parse_application(app())
     assert (found.project, found.sources[0].revision, found.history_limit) == ("default", "HEAD", 10)
     assert found.auto_sync is None and found.sync_options == () and found.retry == RetryStrategy(0)
@@ -34,11 +34,11 @@ def test_what_is_not_said_is_as_argo_cd_has_it() -> None:
         (None, None),
     ],
 )
-def test_automation_is_on_where_it_is_there_and_not_off(held: Any, automated: AutoSyncPolicy | None) -> None:
+def test_auto_sync_is_on_if_present_and_not_disabled(held: Any, automated: AutoSyncPolicy | None) -> None:
     assert application_spec.parse_application(app(syncPolicy={"automated": held})).auto_sync == automated
 
 
-def test_a_retry_waits_longer_each_time_and_not_longer_than_it_says() -> None:
+def test_the_retry_delay_grows_up_to_its_maximum() -> None:
     retry = application_spec.parse_application(
         app(syncPolicy={"retry": {"limit": 3, "backoff": {"duration": "5s", "maxDuration": "1m"}}})
     ).retry
@@ -65,7 +65,7 @@ def test_a_retry_waits_longer_each_time_and_not_longer_than_it_says() -> None:
         ({"syncPolicy": {"automated": {"prune": "yes"}}}, "must be true or false"),
     ],
 )
-def test_what_is_wrong_or_not_supported_is_refused_by_name(spec: dict[str, Any], words: str) -> None:
+def test_an_invalid_or_unsupported_field_is_refused_by_name(spec: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldError) as caught:
         application_spec.parse_application(app(**spec))
     assert words in str(caught.value)

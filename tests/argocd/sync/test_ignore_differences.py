@@ -25,20 +25,20 @@ def deployment(replicas: int, image: str = "a") -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
 
-def test_rules_are_about_kinds_and_names() -> None:
+def test_rules_match_kinds_and_names() -> None:
     value = deployment(1)
     rules = [rule("apps", "Deployment"), rule("", "Deployment"), rule("apps", "*", "d"), rule("apps", "*", "e"), rule()]
     assert ignore_differences.select_rules(value, rules) == [rules[0], rules[2], rules[4]]
 
 
-def test_pointers_lead_into_mappings_and_lists_and_to_what_is_not_there() -> None:
+def test_pointers_lead_into_mappings_and_lists_and_may_be_missing() -> None:
     pointers = ("/spec/replicas", "/metadata/annotations/a~1b", "/spec/template/spec/containers/1", "/none/of/it", "")
     found = ignore_differences.remove_ignored_fields(deployment(1), [rule(pointers=pointers)], None)
     assert "replicas" not in found["spec"] and found["metadata"]["annotations"] == {"c": "2"}
     assert [one["name"] for one in found["spec"]["template"]["spec"]["containers"]] == ["web"]
 
 
-def test_what_somebody_has_set_may_be_as_he_likes() -> None:
+def test_fields_of_ignored_managers_are_removed() -> None:
     container: dict[str, Any] = {'k:{"name":"web"}': {"f:image": {}}}
     fields = {"f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:containers": container}}}}
     live = deployment(5, "b")
@@ -54,7 +54,7 @@ def test_what_somebody_has_set_may_be_as_he_likes() -> None:
     assert own["spec"] == theirs["spec"] and "replicas" not in own["spec"]
 
 
-def test_what_may_differ_is_applied_as_it_is_there() -> None:
+def test_ignored_fields_are_applied_with_their_live_values() -> None:
     rules = [rule(pointers=("/spec/replicas", "/spec/template/spec/containers/0/image", "/metadata/labels"))]
     found = ignore_differences.keep_ignored_fields(deployment(1), rules, deployment(7, "b"))
     assert found == deployment(7, "b")
@@ -64,7 +64,7 @@ def test_what_may_differ_is_applied_as_it_is_there() -> None:
 
 
 @needs("gotemplate")
-def test_jq_names_what_may_differ_and_what_does_not_fit_takes_nothing() -> None:
+def test_jq_expressions_remove_fields_and_may_match_nothing() -> None:
     expressions = ('.spec.template.spec.containers[] | select(.name == "side")', ".spec.nothing[].x", ".spec.replicas")
     found = ignore_differences.remove_ignored_fields(deployment(1), [rule(expressions=expressions)], None)
     assert [one["name"] for one in found["spec"]["template"]["spec"]["containers"]] == ["web"]
@@ -81,7 +81,7 @@ def test_jq_names_what_may_differ_and_what_does_not_fit_takes_nothing() -> None:
         ("env", ""),
     ],
 )
-def test_what_is_no_jq_or_takes_too_long_is_told(expression: str, words: str) -> None:
+def test_invalid_or_endless_jq_is_an_error(expression: str, words: str) -> None:
     if not words:
         assert ignore_differences.remove_ignored_fields(
             deployment(1), [rule(expressions=(f".[{expression} | keys[0]]",))], None

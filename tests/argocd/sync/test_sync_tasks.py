@@ -1,4 +1,4 @@
-"""In which order a sync does what; and to whom objects belong."""
+"""Order of the tasks of a sync, and hooks of Argo CD and Helm."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ import pytest
 
 from gatekeeper.apply.changes import ObjectChange
 from gatekeeper.apply.inventory import entry_of
-from gatekeeper.argocd import resource_tracking
 from gatekeeper.argocd.model import ComparedObject
-from gatekeeper.argocd.resource_tracking import TrackingSettings
 from gatekeeper.argocd.sync import sync_options, sync_tasks
 from gatekeeper.argocd.sync.sync_options import SyncOptions
-from gatekeeper.errors import SpecError
 
 PREFIX = "argocd.argoproj.io"
 
@@ -39,7 +36,7 @@ def shown(found: list[sync_tasks.SyncTask]) -> list[str]:
     ]
 
 
-def test_waves_count_before_kinds_and_kinds_before_names() -> None:
+def test_tasks_are_ordered_by_wave_then_kind_then_name() -> None:
     items = [
         wanted(one(*each))
         for each in (
@@ -62,7 +59,7 @@ def test_waves_count_before_kinds_and_kinds_before_names() -> None:
     ]
 
 
-def test_what_came_last_goes_first_and_after_all_where_that_is_asked_for() -> None:
+def test_prune_tasks_run_in_reverse_order_or_last() -> None:
     items = [
         going(one("ConfigMap", "a")),
         going(one("ConfigMap", "b", sync_wave="1")),
@@ -97,72 +94,22 @@ def test_what_came_last_goes_first_and_after_all_where_that_is_asked_for() -> No
         ({"hook": "PostSync", "helm.sh/hook": "pre-install"}, ("PostSync",), ("BeforeHookCreation",)),
     ],
 )
-def test_hooks_are_those_of_argo_cd_and_of_helm(
+def test_hook_types_of_argo_cd_and_helm(
     notes: dict[str, str], hooks: tuple[str, ...], policies: tuple[str, ...]
 ) -> None:
     value = one("Job", **notes)
     assert sync_tasks.hook_types_of(value) == hooks and sync_tasks.delete_policies_of(value) == policies
 
 
-def test_a_wave_is_a_number_or_none() -> None:
+def test_a_wave_that_is_not_a_number_is_ignored() -> None:
     assert [
         sync_tasks.wave_of(one("A", **notes))
         for notes in ({"sync_wave": "x"}, {"sync_wave": "-3"}, {"helm.sh/hook-weight": "7"})
     ] == [0, -3, 7]
 
 
-def test_a_hook_without_a_name_gets_one_for_each_sync() -> None:
+def test_a_hook_with_generate_name_gets_a_name_for_each_sync() -> None:
     value = one("Job", "", hook="PreSync")
     value["metadata"] |= {"generateName": "check-", "name": None}
     [task] = sync_tasks.build_hook_tasks([value], "0123456789", 42)
     assert task.entry.name == "check-0123456-presync-42"
-
-
-def test_an_object_says_what_counts_for_it_before_what_is_said_for_all() -> None:
-    general = sync_options.parse_sync_options(["Prune=false", "Replace=true"], "x")
-    own = general.for_object(one("ConfigMap", sync_options="Prune=confirm, Force=true"))
-    assert (own.get("Prune"), own.is_enabled("Replace"), own.is_enabled("Force"), own.get("Delete")) == (
-        "confirm",
-        True,
-        True,
-        "true",
-    )
-    assert SyncOptions().for_object(one("ConfigMap", **{"helm.sh/resource-policy": "keep"})).get("Prune") == "false"
-    for wrong in ("Prune=maybe", "Nothing=true", "Prune"):
-        with pytest.raises(SpecError, match=r"(unknown|invalid) sync option"):
-            sync_options.parse_sync_options([wrong], "x")
-
-
-@pytest.mark.parametrize("method", ["annotation", "label", "annotation+label"])
-def test_an_object_belongs_to_whom_it_is_marked_for(method: Any) -> None:
-    mark = TrackingSettings(method)
-    value = resource_tracking.mark_object(mark, "shop", one("ConfigMap"), "a")
-    assert (
-        resource_tracking.find_owner(mark, value) == "shop"
-        and resource_tracking.find_owner(mark, one("ConfigMap")) == ""
-    )
-
-
-def test_what_was_copied_with_its_mark_belongs_to_nobody() -> None:
-    value = resource_tracking.mark_object(TrackingSettings(), "shop", one("ConfigMap"), "a")
-    for field, text in (("name", "copy"), ("namespace", "b")):
-        assert (
-            resource_tracking.find_owner(TrackingSettings(), {**value, "metadata": {**value["metadata"], field: text}})
-            == ""
-        )
-    assert resource_tracking.find_owner(TrackingSettings(), {**value, "kind": "Secret"}) == ""
-    other = TrackingSettings(installation_id="one")
-    assert (
-        resource_tracking.find_owner(other, value) == ""
-        and resource_tracking.find_owner(other, resource_tracking.mark_object(other, "shop", value, "a")) == "shop"
-    )
-
-
-def test_what_is_in_no_namespace_is_marked_with_that_of_the_destination() -> None:
-    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "r"}}
-    value = resource_tracking.mark_object(TrackingSettings(), "shop", role, "prod")
-    assert (
-        value["metadata"]["annotations"][resource_tracking.TRACKING_ID]
-        == "shop:rbac.authorization.k8s.io/ClusterRole:prod/r"
-    )
-    assert resource_tracking.find_owner(TrackingSettings(), value) == "shop"

@@ -1,4 +1,4 @@
-"""The queue: each name once, by one worker at a time, when it is due, and later each time it fails."""
+"""The work queue: due times, requeues and back-off."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.controller.runtime.metrics import Metrics
-from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.controller.runtime.workqueue import FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, WorkQueue
 
 
-def test_a_name_is_taken_once_however_often_it_was_named() -> None:
+def test_a_name_is_taken_once_however_often_it_was_added() -> None:
     queue = WorkQueue[str]()
     for name in ("a", "b", "a", "a"):
         queue.add(name)
     assert [queue.take(), queue.take()] == ["a", "b"] and len(queue) == 0
 
 
-def test_what_is_named_while_it_is_worked_on_comes_again_and_not_beside() -> None:
+def test_a_name_added_while_it_is_processed_is_taken_again_afterwards() -> None:
     queue = WorkQueue[str]()
     queue.add("a")
     assert queue.take() == "a"
@@ -32,7 +30,7 @@ def test_what_is_named_while_it_is_worked_on_comes_again_and_not_beside() -> Non
     assert queue.take() == "a"
 
 
-def test_what_is_due_later_waits_and_what_is_due_earlier_stays_so() -> None:
+def test_the_earliest_due_time_of_a_name_counts() -> None:
     queue = WorkQueue[str]()
     queue.add("later", 0.2)
     queue.add("later", 10)
@@ -43,7 +41,7 @@ def test_what_is_due_later_waits_and_what_is_due_earlier_stays_so() -> None:
     assert 0.2 <= time.monotonic() - began < 5
 
 
-def test_whoever_waits_is_let_go_when_it_is_closed() -> None:
+def test_closing_wakes_a_waiting_worker() -> None:
     queue = WorkQueue[str]()
     with ThreadPoolExecutor() as pool:
         taken = pool.submit(queue.take)
@@ -51,7 +49,7 @@ def test_whoever_waits_is_let_go_when_it_is_closed() -> None:
         assert taken.result(5) is None
 
 
-def test_what_fails_is_left_alone_for_longer_each_time_and_not_for_ever() -> None:
+def test_the_back_off_doubles_up_to_its_maximum() -> None:
     queue = WorkQueue[str]()
     pauses = [queue.next_backoff("a") for _ in range(40)]
     assert (
@@ -63,7 +61,7 @@ def test_what_fails_is_left_alone_for_longer_each_time_and_not_for_ever() -> Non
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0.0, 0.001, 0.003])), max_size=30))
-def test_whatever_is_named_is_worked_on_after_that_and_never_twice_at_once(names: list[tuple[int, float]]) -> None:
+def test_every_added_name_is_processed_and_never_twice_at_once(names: list[tuple[int, float]]) -> None:
     queue, busy, seen, wrong = WorkQueue[int](), set[int](), dict[int, int](), list[int]()
     counting = threading.Lock()
 
@@ -89,20 +87,3 @@ def test_whatever_is_named_is_worked_on_after_that_and_never_twice_at_once(names
             one.result(5)
     assert not wrong and seen.keys() == {name for name, _ in names}
     assert all(count <= sum(one == name for one, _ in names) for name, count in seen.items())
-
-
-def test_a_fault_of_our_own_ends_no_worker_and_repeats_no_value() -> None:
-    done, said = threading.Event(), list[str]()
-
-    def work(name: str) -> None:
-        if name == "bad" and not said:
-            said.append(name)
-            raise ValueError("hunter2")
-        if name == "good":
-            done.set()
-
-    loop = Worker("test", work, 1, Metrics())
-    loop.start()
-    loop.add("bad")
-    loop.add("good")
-    assert done.wait(5) and loop.is_alive and loop.stop(5)
