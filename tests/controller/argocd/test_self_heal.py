@@ -7,8 +7,9 @@ import time
 import pytest
 
 from gatekeeper.controller.argocd.self_heal import MAX_SECONDS, RESET_SECONDS, SelfHealBackoff
+from gatekeeper.kube.objects import NamespacedName
 
-NAME, OTHER = ("argocd", "a"), ("argocd", "b")
+NAME, OTHER = NamespacedName("argocd", "a"), NamespacedName("argocd", "b")
 
 
 @pytest.fixture

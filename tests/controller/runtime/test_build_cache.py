@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.controller.runtime.build_cache import BuildCache, pack_objects, unpack_objects
+from gatekeeper.kube.objects import NamespacedName
 
-NAME, OTHER = ("ns", "app"), ("ns", "other")
+NAME, OTHER = NamespacedName("ns", "app"), NamespacedName("ns", "other")
 
 
 class Build(NamedTuple):
