@@ -109,7 +109,9 @@ def _parse_source(fields: FieldReader, field_path: FieldPath) -> ApplicationSour
     _check_known_fields(fields.read_object("helm"), HELM_FIELDS)
     revision = fields.read_string("targetRevision", "") or ("*" if chart else "HEAD")
     fields.reject_unknown("is not supported yet")
-    return ApplicationSource(url, revision, path, chart, ref, field_path, fields.raw)
+    return ApplicationSource(
+        url=url, revision=revision, path=path, chart=chart, ref=ref, field_path=field_path, raw=fields.raw
+    )
 
 
 def _check_directory(fields: FieldReader | None) -> None:

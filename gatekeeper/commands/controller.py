@@ -34,7 +34,7 @@ from gatekeeper.controller.runtime import audit_log, lifecycle, tracing
 from gatekeeper.controller.runtime.audit_recorder import AuditRecorder, ProvenanceLookup
 from gatekeeper.controller.runtime.component import Component
 from gatekeeper.controller.runtime.http_server import HttpServer, RequestHandler
-from gatekeeper.controller.runtime.leader_election import LeaderElection
+from gatekeeper.controller.runtime.leader_election import LeaderElection, LeaseSettings
 from gatekeeper.controller.runtime.lifecycle import ControllerProcess
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.sealedsecrets.controller import SealedSecretController
@@ -96,10 +96,7 @@ def _build_program(args: argparse.Namespace, cluster: DynamicClient, metrics: Me
     log = audit_log.AuditLog(args.audit) if args.audit else None
     election = LeaderElection(
         cluster,
-        namespace,
-        LEASE_NAME,
-        identity,
-        args.shards,
+        LeaseSettings(namespace, LEASE_NAME, identity, args.shards),
         metrics,
         lambda: _enqueue_all(components),
         lambda: {HEAD_ANNOTATION: str(log.head)} if log is not None else {},

@@ -205,9 +205,7 @@ def _to_result(task: SyncTask, change: ObjectChange | None) -> ResourceResult:
     if change.action == "failed" or change.cause is ChangeCause.STAGE_FAILED:
         return ResourceResult(task.entry, task.phase, "SyncFailed", "Failed", change.reason)
     message = {"create": "created", "configure": "configured"}.get(change.action, "unchanged")
-    return ResourceResult(
-        task.entry, task.phase, "Synced", "Running", message, is_unchanged=change.action not in ("create", "configure")
-    )
+    return ResourceResult(task.entry, task.phase, "Synced", "Running", message, is_unchanged=not change.is_write)
 
 
 def _prune_tasks(plan: SyncPlan, tasks: Sequence[SyncTask]) -> list[ResourceResult]:

@@ -198,7 +198,17 @@ def _load_or_create_ca(
                 return authority, signer
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, CA_NAME)])
-    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    usage = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
     certificate = (
         _start_builder(CA_NAME, name, key, now, CA_VALIDITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -20,10 +20,10 @@ from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.controller.argocd import git_webhook
 from gatekeeper.controller.argocd.applications import ApplicationReconciler
 from gatekeeper.controller.argocd.context import ArgoEnvironment
-from gatekeeper.controller.argocd.source_cache import SourceSetCache, SourceSetKey, SourceSettings, build_source_key
+from gatekeeper.controller.argocd.source_cache import SourceEnvironment, SourceSetCache, SourceSetKey, build_source_key
 from gatekeeper.controller.runtime.audit_recorder import fence_recorder
 from gatekeeper.controller.runtime.component import Component, report_watch_fault, strip_managed_fields
-from gatekeeper.controller.runtime.drift_watch import DriftWatch, ObservedObject, observe_object
+from gatekeeper.controller.runtime.drift_watch import AppliedObjects, DriftWatch, ObservedObject, observe_object
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
@@ -92,36 +92,16 @@ class ArgoController:
         self.application_worker = Worker[NamespacedName](
             "Application", self._reconcile_application, options.concurrency, metrics, self._is_application_assigned
         )
-        self._source_cache = SourceSetCache(
-            cluster,
-            SourceSettings(
-                options.argocd_namespace, options.config_file, options.storage_dir or resolve_storage_folder()
-            ),
-            self._list_applications,
-            self._list_signers,
-            self.application_worker.add,
-            metrics,
-        )
+        self._source_cache = self._create_source_cache(options)
         self._drift_watch = DriftWatch(
             cluster,
             self._on_drift,
             self._on_change,
             partial(report_watch_fault, metrics),
-            self._observe,
-            self._tracking.instance_label if self._tracking.method == "label" else "",
+            AppliedObjects(self._observe, self._tracking.instance_label if self._tracking.method == "label" else ""),
         )
         self._reconciler = ApplicationReconciler(
-            ArgoEnvironment(
-                cluster=cluster,
-                argocd_namespace=options.argocd_namespace,
-                tracking=self._tracking,
-                budget=options.budget,
-                record=fence_recorder(record, self._is_application_assigned),
-                metrics=metrics,
-                get_project=self._project_reflector.get,
-                list_managed=self._list_managed,
-                watch_entries=self._drift_watch.watch_entries,
-            ),
+            self._create_environment(options, record),
             self._application_reflector.get,
             self._source_cache,
             self.source_worker.add,
@@ -131,6 +111,29 @@ class ArgoController:
             [self._project_reflector, self._application_reflector],
             self._enqueue_all,
             self._drift_watch,
+        )
+
+    def _create_source_cache(self, options: ArgoOptions) -> SourceSetCache:
+        environment = SourceEnvironment(
+            cluster=self._cluster,
+            argocd_namespace=self._argocd_namespace,
+            config_file=options.config_file,
+            storage_dir=options.storage_dir or resolve_storage_folder(),
+            metrics=self._metrics,
+        )
+        return SourceSetCache(environment, self._list_applications, self._list_signers, self.application_worker.add)
+
+    def _create_environment(self, options: ArgoOptions, record: Callable[[AuditEvent], None]) -> ArgoEnvironment:
+        return ArgoEnvironment(
+            cluster=self._cluster,
+            argocd_namespace=self._argocd_namespace,
+            tracking=self._tracking,
+            budget=options.budget,
+            record=fence_recorder(record, self._is_application_assigned),
+            metrics=self._metrics,
+            get_project=self._project_reflector.get,
+            list_managed=self._list_managed,
+            watch_entries=self._drift_watch.watch_entries,
         )
 
     def _create_reflectors(self, label_selector: str) -> tuple[Reflector[Object], Reflector[Object]]:

@@ -94,8 +94,8 @@ def _pack(build: ApplicationBuild, fingerprint: object, verdict: Verdict) -> Pac
     )
 
 
-class SourceSettings(NamedTuple):
-    """How sources are fetched and checked.
+class SourceEnvironment(NamedTuple):
+    """What sources are fetched and checked with.
 
     Attributes:
         argocd_namespace: namespace of Argo CD's own objects.
@@ -103,9 +103,11 @@ class SourceSettings(NamedTuple):
         storage_dir: where commits and charts are kept.
     """
 
+    cluster: DynamicClient
     argocd_namespace: str
     config_file: Path | None
     storage_dir: Path
+    metrics: Metrics
 
 
 class SourceSetCache:
@@ -119,15 +121,13 @@ class SourceSetCache:
 
     def __init__(
         self,
-        cluster: DynamicClient,
-        settings: SourceSettings,
+        environment: SourceEnvironment,
         list_applications: Callable[[SourceSetKey], Sequence[tuple[Object, Application]]],
         list_signers: Callable[[str], tuple[str, ...]],
         on_ready: Callable[[NamespacedName], None],
-        metrics: Metrics,
     ) -> None:
-        self._cluster, self._settings, self._metrics = cluster, settings, metrics
-        self._list_applications, self._list_signers, self._on_ready = list_applications, list_signers, on_ready
+        self._environment, self._on_ready = environment, on_ready
+        self._list_applications, self._list_signers = list_applications, list_signers
         self.builds = BuildCache[SourceSetKey, SourceSetState, PackedApplication]()
         self._fetch_locks_lock = threading.Lock()
         self._fetch_locks: dict[str, threading.Lock] = {}
@@ -172,7 +172,9 @@ class SourceSetCache:
     ) -> set[NamespacedName]:
         """Update the state and the stale builds of a source set; return the names of the updated Applications."""
         revisions = tuple(
-            manifest_generation.resolve_revision(self._cluster, self._settings.argocd_namespace, source, key.project)
+            manifest_generation.resolve_revision(
+                self._environment.cluster, self._environment.argocd_namespace, source, key.project
+            )
             for source in key.source_set
         )
         previous = self.builds.get_state(key)
@@ -197,12 +199,12 @@ class SourceSetCache:
             with fetch_lock:
                 fetched.append(
                     manifest_generation.fetch_source(
-                        self._cluster,
-                        self._settings.argocd_namespace,
+                        self._environment.cluster,
+                        self._environment.argocd_namespace,
                         source,
                         revision,
                         key.project,
-                        self._settings.storage_dir,
+                        self._environment.storage_dir,
                         self._list_signers(key.project),
                     )
                 )
@@ -219,10 +221,14 @@ class SourceSetCache:
         started_at = time.monotonic()
         commits = [revision.commit for revision in state.revisions]
         verdict, builds = manifest_generation.build_applications(
-            [source.root for source in fetched], commits, applications, self._settings.config_file, os.cpu_count() or 1
+            [source.root for source in fetched],
+            commits,
+            applications,
+            self._environment.config_file,
+            os.cpu_count() or 1,
         )
         seconds = time.monotonic() - started_at
-        self._metrics.observe_verdict("reconcile", verdict.decision, seconds)
+        self._environment.metrics.observe_verdict("reconcile", verdict.decision, seconds)
         urls = " ".join(url for url, _, _ in key.source_set)
         log_verdict("Repository", urls, " ".join(commits), verdict, seconds)
         return {(name := name_of(build.manifest)): _pack(build, fingerprints[name], verdict) for build in builds}

@@ -20,7 +20,7 @@ from gatekeeper.controller.runtime.component import (
     report_watch_fault,
     strip_managed_fields,
 )
-from gatekeeper.controller.runtime.drift_watch import DriftWatch, ObservedObject, observe_object
+from gatekeeper.controller.runtime.drift_watch import AppliedObjects, DriftWatch, ObservedObject, observe_object
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
@@ -95,8 +95,7 @@ class FluxController:
             self._on_drift,
             self._on_applied_object_change,
             partial(report_watch_fault, metrics),
-            observe_kustomization_object,
-            ownership.NAME_LABEL,
+            AppliedObjects(observe_kustomization_object, ownership.NAME_LABEL),
         )
         environment = FluxEnvironment(
             cluster=cluster,

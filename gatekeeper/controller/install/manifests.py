@@ -1,4 +1,4 @@
-"""What a cluster needs for the controller to run in it: with no more rights than its parts use."""
+"""Install manifests: all objects that the controller needs in a cluster."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ HTTP_PORT, WEBHOOK_PORT = 8080, 9443
 
 
 def build_manifests(options: InstallOptions) -> list[dict[str, Any]]:
-    """All objects, in the order in which they are applied."""
-    found = [
+    """Build all objects, in the order in which they are applied."""
+    objects = [
         build_object("v1", "ServiceAccount", options, automountServiceAccountToken=False),
         *rbac.build_rbac(options),
         _build_deployment(options),
@@ -21,14 +21,14 @@ def build_manifests(options: InstallOptions) -> list[dict[str, Any]]:
         _build_network_policy(options),
     ]
     if "sealed" in options.controllers:
-        # Where kubeseal looks for it.
-        found.append(_build_service(options, "sealed-secrets-controller", 8080, HTTP_PORT))
+        # The Service that kubeseal looks for by default.
+        objects.append(_build_service(options, "sealed-secrets-controller", 8080, HTTP_PORT))
     if "admission" in options.controllers:
-        found += [
+        objects += [
             _build_service(options, WEBHOOK_SERVICE, 443, WEBHOOK_PORT),
             _build_webhook_configuration(options),
         ]
-    return found
+    return objects
 
 
 def _build_deployment(options: InstallOptions) -> dict[str, Any]:
@@ -51,7 +51,40 @@ def _build_deployment(options: InstallOptions) -> dict[str, Any]:
         ports.append({"name": "webhook", "containerPort": WEBHOOK_PORT})
         volumes.append({"name": "policies", "configMap": {"name": options.policies}})
         mounts.append({"name": "policies", "mountPath": "/policies"})
-    container = {
+    container = _build_container(options, arguments, ports, mounts)
+    topology_spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": APP_LABELS},
+    }
+    pod = {
+        "serviceAccountName": APP_NAME,
+        "automountServiceAccountToken": True,
+        "terminationGracePeriodSeconds": 60,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [topology_spread],
+        "containers": [container],
+        "volumes": volumes,
+    }
+    spec = {
+        "replicas": options.replicas,
+        "selector": {"matchLabels": APP_LABELS},
+        "template": {"metadata": {"labels": APP_LABELS}, "spec": pod},
+    }
+    return build_object("apps/v1", "Deployment", options, spec=spec)
+
+
+def _build_container(
+    options: InstallOptions, arguments: list[str], ports: list[dict[str, Any]], mounts: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
         "name": APP_NAME,
         "image": options.image,
         "args": arguments,
@@ -73,33 +106,6 @@ def _build_deployment(options: InstallOptions) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
-    spread = {
-        "maxSkew": 1,
-        "topologyKey": "kubernetes.io/hostname",
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": APP_LABELS},
-    }
-    pod = {
-        "serviceAccountName": APP_NAME,
-        "automountServiceAccountToken": True,
-        "terminationGracePeriodSeconds": 60,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "runAsGroup": 65532,
-            "fsGroup": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "topologySpreadConstraints": [spread],
-        "containers": [container],
-        "volumes": volumes,
-    }
-    spec = {
-        "replicas": options.replicas,
-        "selector": {"matchLabels": APP_LABELS},
-        "template": {"metadata": {"labels": APP_LABELS}, "spec": pod},
-    }
-    return build_object("apps/v1", "Deployment", options, spec=spec)
 
 
 def _build_field_env(name: str, path: str) -> dict[str, Any]:
@@ -117,17 +123,17 @@ def _build_disruption_budget(options: InstallOptions) -> dict[str, Any]:
 
 
 def _build_network_policy(options: InstallOptions) -> dict[str, Any]:
-    """Who may ask it: over HTTP and as webhook; it asks the API server, Git hosts and stores, wherever they are."""
+    """Permit HTTP and webhook requests to the controller, and its own to the API server, Git hosts and stores."""
     ports = [{"port": HTTP_PORT, "protocol": "TCP"}]
     if "admission" in options.controllers:
         ports.append({"port": WEBHOOK_PORT, "protocol": "TCP"})
-    asked = [{"port": port, "protocol": "TCP"} for port in (22, 443, 6443, 8200)]
-    names = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    outgoing = [{"port": port, "protocol": "TCP"} for port in (22, 443, 6443, 8200)]
+    dns = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
     spec = {
         "podSelector": {"matchLabels": APP_LABELS},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [{"ports": ports}],
-        "egress": [{"ports": [*names, *asked]}],
+        "egress": [{"ports": [*dns, *outgoing]}],
     }
     return build_object("networking.k8s.io/v1", "NetworkPolicy", options, spec=spec)
 
@@ -141,17 +147,17 @@ def _build_webhook_configuration(options: InstallOptions) -> dict[str, Any]:
         "resources": ["*"],
         "scope": "*",
     }
-    # What the cluster itself needs to go on, and what this needs to begin, asks nobody.
-    names = ["kube-system", "kube-node-lease", options.namespace]
-    spaces = [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": names}]
-    # Others that come very often, and are nobody's wish.
-    often = [
+    # A webhook that is down must not stop the cluster, nor its own start.
+    excluded = ["kube-system", "kube-node-lease", options.namespace]
+    namespace_rules = [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": excluded}]
+    # These are written very often, and describe no workload.
+    conditions = [
         {
             "name": "no-heartbeats",
             "expression": "!(request.resource.resource in ['events', 'leases', 'endpointslices'])",
         }
     ]
-    hook = {
+    webhook = {
         "name": "validate.gatekeeper-gitops.io",
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",
@@ -160,9 +166,9 @@ def _build_webhook_configuration(options: InstallOptions) -> dict[str, Any]:
         "matchPolicy": "Equivalent",
         "clientConfig": {"service": service},
         "rules": [rule],
-        "namespaceSelector": {"matchExpressions": spaces},
-        "matchConditions": often,
+        "namespaceSelector": {"matchExpressions": namespace_rules},
+        "matchConditions": conditions,
     }
-    whole = {"name": APP_NAME, "labels": APP_LABELS}
+    metadata = {"name": APP_NAME, "labels": APP_LABELS}
     kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
-    return {**kind, "metadata": whole, "webhooks": [hook]}
+    return {**kind, "metadata": metadata, "webhooks": [webhook]}

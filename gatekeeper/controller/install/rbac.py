@@ -1,6 +1,6 @@
-"""What the controller may do in a cluster: no more than its parts use.
+"""RBAC rules of the controller: each of its controllers gets only the rights that it uses.
 
-Source: the requests that each part makes; `docs/controller.md` says what for.
+Source: the requests that each controller makes; `docs/controller.md` says what they are for.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ PolicyRule = dict[str, Any]
 
 
 class InstallOptions(NamedTuple):
-    """What is to run.
+    """Settings of an installation.
 
     Attributes:
         controllers: `flux`, `argo`, `sealed`, `external`, `admission`.
-        argocd_namespace: the namespace of Argo CD's own objects.
+        policies: name of the ConfigMap with the policies of the admission webhook.
+        is_fail_open: whether the API server accepts an object if the webhook cannot check it.
+        argocd_namespace: namespace of Argo CD's own objects.
     """
 
     namespace: str
@@ -36,7 +38,11 @@ class InstallOptions(NamedTuple):
 def build_object(
     api_version: str, kind: str, options: InstallOptions, name: str = APP_NAME, **more: Any
 ) -> dict[str, Any]:
-    """An object of the controller's namespace."""
+    """Build an object in the controller's namespace.
+
+    Args:
+        more: further top-level fields.
+    """
     metadata = {"name": name, "namespace": options.namespace, "labels": APP_LABELS}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **more}
 
@@ -44,12 +50,12 @@ def build_object(
 def _build_rule(
     group: str, resources: Sequence[str], verbs: Sequence[str], resource_names: Sequence[str] = ()
 ) -> PolicyRule:
-    found: PolicyRule = {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
-    return {**found, "resourceNames": list(resource_names)} if resource_names else found
+    rule: PolicyRule = {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
+    return {**rule, "resourceNames": list(resource_names)} if resource_names else rule
 
 
 def _list_cluster_rules(options: InstallOptions) -> Iterator[PolicyRule]:
-    """The rights on all namespaces."""
+    """List the rules for all namespaces."""
     yield _build_rule("", ["events"], ["create"])
     if "flux" in options.controllers:
         yield _build_rule("source.toolkit.fluxcd.io", ["gitrepositories"], READ_VERBS)
@@ -60,9 +66,9 @@ def _list_cluster_rules(options: InstallOptions) -> Iterator[PolicyRule]:
     if "argo" in options.controllers:
         yield _build_rule("argoproj.io", ["applications"], [*READ_VERBS, "patch"])
     if {"flux", "argo"} & set(options.controllers):
-        # What is applied is applied with the rights of the ServiceAccount that a Kustomization or a project names.
+        # Objects are applied with the rights of the ServiceAccount that a Kustomization or AppProject names.
         yield _build_rule("", ["serviceaccounts"], ["get", "impersonate"])
-        # Credentials of sources, keys to decrypt with, values to substitute; and what drifts, by its metadata.
+        # Credentials of sources, decryption keys and substitution values; and the metadata of applied objects.
         yield _build_rule("", ["secrets"], ["get"])
         yield _build_rule("", ["configmaps", "services", "namespaces"], READ_VERBS)
         yield _build_rule("apps", ["deployments", "statefulsets", "daemonsets"], READ_VERBS)
@@ -98,7 +104,7 @@ def _list_cluster_rules(options: InstallOptions) -> Iterator[PolicyRule]:
 
 
 def _list_namespace_rules(options: InstallOptions) -> Iterator[PolicyRule]:
-    """The rights in its own namespace."""
+    """List the rules for the controller's own namespace."""
     yield _build_rule("coordination.k8s.io", ["leases"], ["get", "list", "create", "update", "delete"])
     if "admission" in options.controllers:
         yield _build_rule("", ["secrets"], ["create"])
@@ -106,42 +112,47 @@ def _list_namespace_rules(options: InstallOptions) -> Iterator[PolicyRule]:
 
 
 def build_rbac(options: InstallOptions) -> Iterator[dict[str, Any]]:
-    """ServiceAccount's roles, and that it has them."""
-    rights = "rbac.authorization.k8s.io/v1"
-    who = [{"kind": "ServiceAccount", "name": APP_NAME, "namespace": options.namespace}]
+    """Build the roles of the controller's ServiceAccount, and their bindings."""
+    api_version = "rbac.authorization.k8s.io/v1"
+    subjects = [{"kind": "ServiceAccount", "name": APP_NAME, "namespace": options.namespace}]
 
     def ref(kind: str, name: str = APP_NAME) -> dict[str, str]:
         return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
 
-    wide = {"name": APP_NAME, "labels": APP_LABELS}
-    yield {"apiVersion": rights, "kind": "ClusterRole", "metadata": wide, "rules": list(_list_cluster_rules(options))}
+    cluster_metadata = {"name": APP_NAME, "labels": APP_LABELS}
     yield {
-        "apiVersion": rights,
-        "kind": "ClusterRoleBinding",
-        "metadata": wide,
-        "roleRef": ref("ClusterRole"),
-        "subjects": who,
+        "apiVersion": api_version,
+        "kind": "ClusterRole",
+        "metadata": cluster_metadata,
+        "rules": list(_list_cluster_rules(options)),
     }
-    yield build_object(rights, "Role", options, rules=list(_list_namespace_rules(options)))
-    yield build_object(rights, "RoleBinding", options, roleRef=ref("Role"), subjects=who)
+    yield {
+        "apiVersion": api_version,
+        "kind": "ClusterRoleBinding",
+        "metadata": cluster_metadata,
+        "roleRef": ref("ClusterRole"),
+        "subjects": subjects,
+    }
+    yield build_object(api_version, "Role", options, rules=list(_list_namespace_rules(options)))
+    yield build_object(api_version, "RoleBinding", options, roleRef=ref("Role"), subjects=subjects)
     if "argo" in options.controllers:
-        own = [
+        rules = [
             _build_rule("argoproj.io", ["appprojects"], READ_VERBS),
             _build_rule("", ["secrets"], ["get", "list"]),
             _build_rule("", ["configmaps"], ["get"]),
         ]
-        for kind, more in (
-            ("Role", {"rules": own}),
-            ("RoleBinding", {"roleRef": ref("Role", f"{APP_NAME}-argo"), "subjects": who}),
+        for kind, fields in (
+            ("Role", {"rules": rules}),
+            ("RoleBinding", {"roleRef": ref("Role", f"{APP_NAME}-argo"), "subjects": subjects}),
         ):
             metadata = {"name": f"{APP_NAME}-argo", "namespace": options.argocd_namespace, "labels": APP_LABELS}
-            yield {"apiVersion": rights, "kind": kind, "metadata": metadata, **more}
+            yield {"apiVersion": api_version, "kind": kind, "metadata": metadata, **fields}
     if "sealed" in options.controllers:
-        # From where the API server asks it on behalf of kubeseal.
-        slices = [_build_rule("discovery.k8s.io", ["endpointslices"], ["list"])]
-        for kind, more in (
-            ("Role", {"rules": slices}),
-            ("RoleBinding", {"roleRef": ref("Role", f"{APP_NAME}-api-server"), "subjects": who}),
+        # The addresses of the API server, which forwards the requests of kubeseal.
+        rules = [_build_rule("discovery.k8s.io", ["endpointslices"], ["list"])]
+        for kind, fields in (
+            ("Role", {"rules": rules}),
+            ("RoleBinding", {"roleRef": ref("Role", f"{APP_NAME}-api-server"), "subjects": subjects}),
         ):
             metadata = {"name": f"{APP_NAME}-api-server", "namespace": "default", "labels": APP_LABELS}
-            yield {"apiVersion": rights, "kind": kind, "metadata": metadata, **more}
+            yield {"apiVersion": api_version, "kind": kind, "metadata": metadata, **fields}

@@ -60,6 +60,18 @@ def is_drift(old: ObservedObject, new: ObservedObject | None) -> bool:
     return new.own_fields_digest != old.own_fields_digest and new.own_fields_time == old.own_fields_time
 
 
+class AppliedObjects(NamedTuple):
+    """How applied objects are recognised.
+
+    Attributes:
+        observe: what is kept of an object; None for an object that nothing applies.
+        selector: label selector of applied objects; empty for all objects of a kind.
+    """
+
+    observe: Callable[[Object], ObservedObject | None]
+    selector: str
+
+
 class DriftWatch:
     """One reflector for each kind of applied object.
 
@@ -67,8 +79,7 @@ class DriftWatch:
         on_drift: called with the owner of an object that someone else has changed.
         on_change: called with the owner of an object that has changed in any other way.
         on_fault: called with the kind and the reason when a watch fails.
-        observe: what is kept of an object; None for an object that nothing applies.
-        selector: label selector of applied objects; empty for all objects of a kind.
+        applied: how applied objects are recognised.
     """
 
     def __init__(
@@ -77,11 +88,10 @@ class DriftWatch:
         on_drift: Callable[[NamespacedName], None],
         on_change: Callable[[NamespacedName], None],
         on_fault: Callable[[str, str], None],
-        observe: Callable[[Object], ObservedObject | None],
-        selector: str,
+        applied: AppliedObjects,
     ) -> None:
         self._cluster, self._on_drift, self._on_change = cluster, on_drift, on_change
-        self._on_fault, self._observe, self._selector = on_fault, observe, selector
+        self._on_fault, self._applied = on_fault, applied
         self._reflectors: dict[tuple[str, str], Reflector[ObservedObject]] = {}
         self._reflectors_lock = threading.Lock()
 
@@ -97,9 +107,9 @@ class DriftWatch:
                 reflector = Reflector(
                     self._cluster,
                     served_kind,
-                    self._observe,
+                    self._applied.observe,
                     partial(self._handle_event, (group, kind)),
-                    self._selector,
+                    self._applied.selector,
                     is_metadata_only=True,
                     on_error=partial(self._on_fault, kind),
                 )

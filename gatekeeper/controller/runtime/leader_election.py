@@ -34,12 +34,24 @@ class ObservedLease(NamedTuple):
     observed_at: float
 
 
+class LeaseSettings(NamedTuple):
+    """The Leases to compete for.
+
+    Attributes:
+        name: of the Lease; with several shards the prefix of their names.
+        identity: name of this replica.
+    """
+
+    namespace: str
+    name: str
+    identity: str
+    shard_count: int = 1
+
+
 class LeaderElection:
     """The Leases of this replica.
 
     Args:
-        lease_name: name of the Lease; with several shards a prefix of their names.
-        identity: name of this replica.
         on_acquire: called when this replica has acquired a Lease.
         build_annotations: builds further annotations of the Leases that this replica holds.
     """
@@ -47,16 +59,14 @@ class LeaderElection:
     def __init__(
         self,
         cluster: DynamicClient,
-        namespace: str,
-        lease_name: str,
-        identity: str,
-        shard_count: int,
+        settings: LeaseSettings,
         metrics: Metrics,
         on_acquire: Callable[[], None],
         build_annotations: Callable[[], dict[str, str]] = dict,
     ) -> None:
-        self._cluster, self._namespace, self._lease_name, self._identity = cluster, namespace, lease_name, identity
-        self._leases = [lease_name if shard_count == 1 else f"{lease_name}-{number}" for number in range(shard_count)]
+        self._cluster, self._settings = cluster, settings
+        numbered = [f"{settings.name}-{number}" for number in range(settings.shard_count)]
+        self._leases = numbered if settings.shard_count > 1 else [settings.name]
         self._on_acquire, self._build_annotations, self._metrics = on_acquire, build_annotations, metrics
         self._renewed_at: dict[str, float] = {}
         self._observed_leases: dict[str, ObservedLease] = {}
@@ -106,7 +116,9 @@ class LeaderElection:
                 self._metrics.leader_status.labels(lease).set(lease in current)
             for word, changed in (("acquired", current - previous), ("lost", previous - current)):
                 for lease in sorted(changed):
-                    log_event("info", f"lease {word}", controller="election", lease=lease, replica=self._identity)
+                    log_event(
+                        "info", f"lease {word}", controller="election", lease=lease, replica=self._settings.identity
+                    )
             if current - previous:
                 self._on_acquire()
             previous = current
@@ -133,18 +145,18 @@ class LeaderElection:
         """Return how many Leases one replica may hold: the shards divided by the live replicas, rounded up."""
         if len(self._leases) == 1:
             return 1
-        self._try_acquire(self._build_replica_lease_name(), {REPLICA_LABEL: self._lease_name})
+        self._try_acquire(self._build_replica_lease_name(), {REPLICA_LABEL: self._settings.name})
         live_replicas = 0
-        for lease in self._cluster.list(LEASE_KIND, self._namespace, f"{REPLICA_LABEL}={self._lease_name}"):
+        for lease in self._cluster.list(LEASE_KIND, self._settings.namespace, f"{REPLICA_LABEL}={self._settings.name}"):
             name = lease["metadata"]["name"]
             silent_seconds = time.monotonic() - self._observe(name, lease).observed_at
             if silent_seconds > REPLICA_EXPIRY_SECONDS:
-                self._cluster.delete(LEASE_KIND, self._namespace, name, lease["metadata"]["uid"])
+                self._cluster.delete(LEASE_KIND, self._settings.namespace, name, lease["metadata"]["uid"])
             live_replicas += silent_seconds < LEASE_SECONDS
         return math.ceil(len(self._leases) / max(1, live_replicas))
 
     def _build_replica_lease_name(self) -> str:
-        return f"{self._lease_name}-replica-{self._identity}".lower()
+        return f"{self._settings.name}-replica-{self._settings.identity}".lower()
 
     def _observe(self, lease: str, existing: Object) -> ObservedLease:
         version = existing["metadata"]["resourceVersion"]
@@ -156,9 +168,9 @@ class LeaderElection:
     def _try_acquire(self, lease: str, labels: dict[str, str] | None = None) -> None:
         """Acquire or renew a Lease, if it is free, expired, or this replica's own."""
         started_at = time.monotonic()
-        existing = self._cluster.get(LEASE_KIND, self._namespace, lease)
+        existing = self._cluster.get(LEASE_KIND, self._settings.namespace, lease)
         holder = get_field(existing, ("spec", "holderIdentity")) or ""
-        if existing is not None and holder not in ("", self._identity):
+        if existing is not None and holder not in ("", self._settings.identity):
             duration = float(get_field(existing, ("spec", "leaseDurationSeconds")) or LEASE_SECONDS)
             self._renewed_at.pop(lease, None)
             if started_at - self._observe(lease, existing).observed_at < duration:
@@ -177,14 +189,14 @@ class LeaderElection:
     def _write_lease(self, lease: str, existing: Object | None, holder: str, labels: dict[str, str] | None) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = dict((existing or {}).get("spec") or {})
-        if holder != self._identity:
+        if holder != self._settings.identity:
             spec["acquireTime"] = now
             spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + (1 if existing is not None else 0)
-        spec |= {"holderIdentity": self._identity, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
+        spec |= {"holderIdentity": self._settings.identity, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
         if existing is None:
             metadata: dict[str, Any] = {
                 "name": lease,
-                "namespace": self._namespace,
+                "namespace": self._settings.namespace,
                 "labels": labels or {},
                 "annotations": self._build_annotations(),
             }
@@ -198,13 +210,13 @@ class LeaderElection:
     def _release_lease(self, lease: str) -> None:
         self._renewed_at.pop(lease, None)
         try:
-            existing = self._cluster.get(LEASE_KIND, self._namespace, lease)
-            if existing is not None and get_field(existing, ("spec", "holderIdentity")) == self._identity:
+            existing = self._cluster.get(LEASE_KIND, self._settings.namespace, lease)
+            if existing is not None and get_field(existing, ("spec", "holderIdentity")) == self._settings.identity:
                 self._cluster.replace(LEASE_KIND, {**existing, "spec": {**existing["spec"], "holderIdentity": ""}})
         except ToolError as error:
             log_event("warning", str(error), controller="election")
 
     def _delete_lease(self, lease: str) -> None:
-        existing = self._cluster.get(LEASE_KIND, self._namespace, lease)
+        existing = self._cluster.get(LEASE_KIND, self._settings.namespace, lease)
         if existing is not None:
-            self._cluster.delete(LEASE_KIND, self._namespace, lease, existing["metadata"]["uid"])
+            self._cluster.delete(LEASE_KIND, self._settings.namespace, lease, existing["metadata"]["uid"])

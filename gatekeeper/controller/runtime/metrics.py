@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gatekeeper.controller.runtime.tracing import SpanFactory
 
+RECONCILE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
 
 class Metrics:
     """Counters, gauges and histograms in a registry of their own, and the tracer of reconciles.
@@ -22,18 +24,15 @@ class Metrics:
     def __init__(self, start_span: SpanFactory = lambda controller, name: nullcontext()) -> None:
         self.start_span = start_span
         self.registry = CollectorRegistry()
-        self.reconciles = Counter(
-            "controller_runtime_reconcile",
-            "Reconciles, by controller and result.",
-            ("controller", "result"),
-            registry=self.registry,
+        self.reconciles = self._counter(
+            "controller_runtime_reconcile", "Reconciles, by controller and result.", "controller", "result"
         )
         self.reconcile_seconds = Histogram(
             "gotk_reconcile_duration_seconds",
             "Duration of a reconcile in seconds, by kind.",
             ("kind",),
             registry=self.registry,
-            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+            buckets=RECONCILE_BUCKETS,
         )
         self.queue_depth = Gauge(
             "workqueue_depth", "Objects in the queue that are due now.", ("name",), registry=self.registry
@@ -44,14 +43,9 @@ class Metrics:
             ("name",),
             registry=self.registry,
         )
-        self.watch_faults = Counter(
-            "gatekeeper_watch_faults", "Failed watches of the cluster, by kind.", ("kind",), registry=self.registry
-        )
-        self.verdicts = Counter(
-            "gatekeeper_verdicts",
-            "Verdicts of the gate, by gate and verdict.",
-            ("gate", "verdict"),
-            registry=self.registry,
+        self.watch_faults = self._counter("gatekeeper_watch_faults", "Failed watches of the cluster, by kind.", "kind")
+        self.verdicts = self._counter(
+            "gatekeeper_verdicts", "Verdicts of the gate, by gate and verdict.", "gate", "verdict"
         )
         self.verdict_seconds = Histogram(
             "gatekeeper_judging_seconds",
@@ -59,18 +53,15 @@ class Metrics:
             ("gate",),
             registry=self.registry,
         )
-        self.corrected_drift = Counter(
-            "gatekeeper_drift",
-            "Objects changed outside Git that were corrected, by kind.",
-            ("kind",),
-            registry=self.registry,
+        self.corrected_drift = self._counter(
+            "gatekeeper_drift", "Objects changed outside Git that were corrected, by kind.", "kind"
         )
-        self.health_changes = Counter(
-            "gatekeeper_application_health_changes",
-            "Application health transitions, by new status.",
-            ("health",),
-            registry=self.registry,
+        self.health_changes = self._counter(
+            "gatekeeper_application_health_changes", "Application health transitions, by new status.", "health"
         )
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(name, documentation, labels, registry=self.registry)
 
     def observe_verdict(self, gate: str, decision: str, seconds: float) -> None:
         """Count a verdict and observe how long it took.

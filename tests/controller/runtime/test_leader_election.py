@@ -9,7 +9,7 @@ import pytest
 
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.controller.runtime.leader_election import LEASE_KIND, LeaderElection
+from gatekeeper.controller.runtime.leader_election import LEASE_KIND, LeaderElection, LeaseSettings
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.model import get_field
 from tests.controller.deployment import until
@@ -25,7 +25,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamicClient]
 def create(cluster: DynamicClient, name: str, identity: str, shards: int = 1) -> tuple[LeaderElection, threading.Event]:
     acquired = threading.Event()
     election = LeaderElection(
-        cluster, "default", name, identity, shards, Metrics(), acquired.set, lambda: {"example.com/by": identity}
+        cluster,
+        LeaseSettings("default", name, identity, shards),
+        Metrics(),
+        acquired.set,
+        lambda: {"example.com/by": identity},
     )
     return election, acquired
 
