@@ -1,4 +1,4 @@
-"""A log of changes: what is written stays, and what is changed, missing, cut off or written anew is found."""
+"""The audit log: entries that were changed, removed, cut off or rewritten are found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.controller.runtime import audit_log
@@ -23,7 +23,7 @@ def written(file: Path, count: int = 5) -> audit_log.AuditHead:
     return log.head
 
 
-def test_a_log_goes_on_where_it_ended_and_is_as_it_was_written(tmp_path: Path) -> None:
+def test_a_reopened_log_continues_its_chain(tmp_path: Path) -> None:
     file = tmp_path / "new" / "audit.jsonl"
     written(file)
     head = written(file, 2)
@@ -35,8 +35,9 @@ def test_a_log_goes_on_where_it_ended_and_is_as_it_was_written(tmp_path: Path) -
     assert (file.stat().st_mode & 0o777) == 0o600
 
 
+@settings(deadline=None)  # each case waits for the disk
 @given(line=st.integers(0, 4), place=st.integers(0, 10_000), byte=st.integers(0, 255))
-def test_any_byte_that_is_changed_is_found(
+def test_every_changed_byte_is_found(
     tmp_path_factory: pytest.TempPathFactory, line: int, place: int, byte: int
 ) -> None:
     file = tmp_path_factory.mktemp("log") / "audit.jsonl"
@@ -66,7 +67,7 @@ def test_any_byte_that_is_changed_is_found(
         (lambda lines: [], 1, "the log ends here"),
     ],
 )
-def test_what_is_missing_is_told_with_its_line(tmp_path: Path, what: object, line: int, words: str) -> None:
+def test_a_break_is_reported_with_its_line(tmp_path: Path, what: object, line: int, words: str) -> None:
     file = tmp_path / "audit.jsonl"
     head = written(file)
     lines = what(file.read_bytes().splitlines(keepends=True))  # type: ignore[operator]
@@ -75,7 +76,7 @@ def test_what_is_missing_is_told_with_its_line(tmp_path: Path, what: object, lin
     assert code == 1 and out.startswith(f"{file}:{line}: ") and words in out
 
 
-def test_a_log_that_was_written_anew_as_a_whole_is_not_the_one_that_the_head_is_of(tmp_path: Path) -> None:
+def test_a_rewritten_log_does_not_match_the_head(tmp_path: Path) -> None:
     head = written(tmp_path / "old")
     log = audit_log.AuditLog(tmp_path / "new")
     for _ in range(5):
@@ -85,7 +86,7 @@ def test_a_log_that_was_written_anew_as_a_whole_is_not_the_one_that_the_head_is_
     assert fault is not None and fault.line == 5 and "the log has been rewritten" in fault.reason
 
 
-def test_an_entry_that_was_not_written_to_its_end_was_of_nothing_that_was_done(tmp_path: Path) -> None:
+def test_a_torn_last_entry_is_removed(tmp_path: Path) -> None:
     file = tmp_path / "audit.jsonl"
     written(file)
     whole = file.read_bytes()
@@ -95,7 +96,7 @@ def test_an_entry_that_was_not_written_to_its_end_was_of_nothing_that_was_done(t
     assert file.read_bytes().startswith(whole)
 
 
-def test_a_log_that_cannot_go_on_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_intact_log_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "audit.jsonl"
     written(file)
     lines = file.read_bytes().splitlines(keepends=True)
@@ -110,7 +111,7 @@ def test_a_log_that_cannot_go_on_is_refused(tmp_path: Path) -> None:
         audit_log.AuditLog(tmp_path)
 
 
-def test_a_full_disk_is_told_and_what_was_written_before_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error_and_the_log_stays_intact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "audit.jsonl"
     written(file)
     log, before = audit_log.AuditLog(file), file.read_bytes()
@@ -125,7 +126,7 @@ def test_a_full_disk_is_told_and_what_was_written_before_stays(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("head", ["x", "1:abc", "1"])
-def test_a_head_that_is_none_is_told(tmp_path: Path, head: str) -> None:
+def test_an_invalid_head_is_refused(tmp_path: Path, head: str) -> None:
     written(tmp_path / "audit.jsonl")
     code, _, err = command("audit", "verify", tmp_path / "audit.jsonl", "--head", head)
     assert code == 2 and "use NUMBER:DIGEST" in err
