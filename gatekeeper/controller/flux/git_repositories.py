@@ -16,6 +16,7 @@ from gatekeeper.cluster import object_status
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.flux.context import FluxEnvironment
 from gatekeeper.controller.flux.repository_cache import RepositoryCache, RepositoryState, pack
+from gatekeeper.controller.runtime.build_cache import log_verdict
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import GateError, ToolError
 from gatekeeper.flux import source as flux_source
@@ -51,7 +52,7 @@ class GitRepositoryReconciler:
         """
         value = self._environment.repositories.get(name)
         if value is None:
-            self._cache.forget_repository(name)
+            self._cache.forget_source(name)
             return None
         try:
             repository = git_repository_spec.parse_git_repository(value)
@@ -87,7 +88,7 @@ class GitRepositoryReconciler:
         stale = [
             kustomization
             for kustomization in kustomizations
-            if is_new or self._is_stale(name_of(kustomization), fingerprints[name_of(kustomization)])
+            if is_new or self._cache.is_stale(name_of(kustomization), fingerprints[name_of(kustomization)])
         ]
         unchanged: set[NamespacedName] = set()
         if is_new or stale:
@@ -104,9 +105,6 @@ class GitRepositoryReconciler:
             delay = UNCHANGED_DELAY_SECONDS if name_of(kustomization) in unchanged else 0.0
             environment.enqueue_kustomization(name_of(kustomization), delay)
 
-    def _is_stale(self, kustomization: NamespacedName, fingerprint: object) -> bool:
-        return self._cache.get_fingerprint(kustomization) != fingerprint
-
     def _build(
         self, fetch: _Fetch, kustomizations: Sequence[Object], fingerprints: Mapping[NamespacedName, object]
     ) -> set[NamespacedName]:
@@ -121,17 +119,8 @@ class GitRepositoryReconciler:
             root, settings, os.cpu_count() or 1, kustomizations, environment.cluster
         )
         seconds = time.monotonic() - started_at
-        environment.metrics.verdict_seconds.labels("reconcile").observe(seconds)
-        environment.metrics.verdicts.labels("reconcile", verdict.decision).inc()
-        log_event(
-            "info",
-            f"judged: {verdict.decision}",
-            controller=CONTROLLER,
-            object=str(fetch.name),
-            revision=str(fetch.revision.revision),
-            findings=len(verdict.active_findings),
-            seconds=round(seconds, 3),
-        )
+        environment.metrics.observe_verdict("reconcile", verdict.decision, seconds)
+        log_verdict(CONTROLLER, str(fetch.name), str(fetch.revision.revision), verdict, seconds)
         state = RepositoryState(
             fetch.revision.revision, fetch.revision.revisions, fetch.spec, fetch.judged_on, provenance
         )

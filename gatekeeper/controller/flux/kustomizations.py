@@ -127,13 +127,13 @@ class KustomizationReconciler:
             return self._report_missing_source(value, repository)
         state, packed = snapshot
         fingerprint = compute_fingerprint(self._environment.cluster, state.commits, state.judged_on, value)
-        if packed is None or packed.fingerprint != fingerprint:
+        if packed is None or snapshot.is_stale(fingerprint):
             self._environment.enqueue_repository(repository)
             return None
         return self._apply_or_wait(_Build(value, state, packed))
 
     def _forget(self, name: NamespacedName) -> None:
-        self._cache.forget_kustomization(name)
+        self._cache.forget_build(name)
         self._waits.pop(name, None)
         self._drifted.discard(name)
         self._logged_outcomes.pop(name, None)

@@ -106,16 +106,16 @@ def test_kustomization_is_reconciled_while_its_repository_is_deleted_and_comes_b
 
 def test_snapshot_has_state_and_build_of_the_same_store() -> None:
     cache = RepositoryCache()
-    assert cache.snapshot(REPOSITORY, NAME) is None and cache.get_fingerprint(NAME) is None
+    assert cache.snapshot(REPOSITORY, NAME) is None and cache.is_stale(NAME, "fingerprint")
     packed = repository_cache.pack(ApplySet(KUSTOMIZATION, "apps", [{"kind": "A"}]), "fingerprint", Verdict())
     assert cache.store(REPOSITORY, STATE, {NAME: packed}) == set()
     snapshot = cache.snapshot(REPOSITORY, NAME)
     assert snapshot is not None and snapshot.build is not None and snapshot.state == STATE
     assert snapshot.build.unpack() == ApplySet(KUSTOMIZATION, "apps", [{"kind": "A"}])
     assert cache.store(REPOSITORY, STATE, {NAME: packed}) == {NAME}
-    cache.forget_kustomization(NAME)
+    cache.forget_build(NAME)
     assert cache.snapshot(REPOSITORY, NAME) == (STATE, None)
-    cache.forget_repository(REPOSITORY)
+    cache.forget_source(REPOSITORY)
     assert cache.snapshot(REPOSITORY, NAME) is None
 
 
