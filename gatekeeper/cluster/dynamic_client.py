@@ -175,7 +175,7 @@ class DynamicClient:
     def create(self, kind: Kind, value: Object, manager: str = "") -> Object:
         """Creates an object; returns it as stored."""
         path = kind.path(value["metadata"].get("namespace") or "")
-        return self._request("POST", path, _format_object(kind, value), _manager_params(manager), value)
+        return self._request("POST", path, _format_object(kind, value), {"fieldManager": manager}, value)
 
     def create_token(self, namespace: str, name: str, spec: Mapping[str, Any]) -> Object:
         """Requests a token for a ServiceAccount. Source: Kubernetes API reference, TokenRequest v1."""
@@ -185,15 +185,15 @@ class DynamicClient:
 
     def replace(self, kind: Kind, value: Object, manager: str = "", is_dry: bool = False) -> Object:
         """Replaces an object that still has the resourceVersion it was read with; returns it as stored."""
-        params = _manager_params(manager) | ({"dryRun": "All"} if is_dry else {})
+        params = {"fieldManager": manager} | ({"dryRun": "All"} if is_dry else {})
         return self._request("PUT", _object_path(kind, value), _format_object(kind, value), params, value)
 
     def patch(self, kind: Kind, value: Object, changes: Mapping[str, Any], manager: str = "") -> Object:
         """Merges changes into an object that still has the resourceVersion it was read with; returns the result."""
         version = value["metadata"]["resourceVersion"]
         body = {**changes, "metadata": {**(changes.get("metadata") or {}), "resourceVersion": version}}
-        subject, params = _format_object(kind, value), _manager_params(manager)
-        return self._request("PATCH", _object_path(kind, value), subject, params, body, MERGE_PATCH)
+        path, subject = _object_path(kind, value), _format_object(kind, value)
+        return self._request("PATCH", path, subject, {"fieldManager": manager}, body, MERGE_PATCH)
 
     def patch_status(self, kind: Kind, value: Object, status: Mapping[str, Any]) -> Object:
         """Merges a status into an object that still has the resourceVersion it was read with; returns the result."""
@@ -259,10 +259,11 @@ class DynamicClient:
         parsed = _parse_json(answer.content)
         if answer.is_success:
             return parsed
-        reason, message = str(parsed.get("reason") or ""), str(parsed.get("message") or f"status {answer.status_code}")
+        reason, status = str(parsed.get("reason") or ""), f"status {answer.status_code}"
+        message = str(parsed.get("message") or status)
         is_immutable = "immutable" in message and answer.status_code in (CONFLICT, INVALID)
         # The message about a Secret may repeat its values.
-        shown = (reason or f"status {answer.status_code}") if SECRET_PATH.match(path) else message
+        shown = (reason or status) if SECRET_PATH.match(path) else message
         raise ApiStatusError(f"{subject}: {shown}", answer.status_code, is_immutable, reason)
 
     @contextmanager
@@ -277,10 +278,6 @@ class DynamicClient:
 
 def _parse_retry_after(header: str | None) -> float:
     return min(MAX_WAIT_SECONDS, float(header)) if header and header.isdigit() else 1.0
-
-
-def _manager_params(manager: str) -> dict[str, str]:
-    return {"fieldManager": manager} if manager else {}
 
 
 def _parse_json(content: bytes) -> Object:

@@ -12,8 +12,6 @@ import yaml
 
 from gatekeeper.cluster import remote_cluster
 from gatekeeper.errors import ToolError
-from gatekeeper.flux import health_expressions
-from gatekeeper.flux.health_expressions import HealthRule
 from gatekeeper.secret_value import SecretBytes
 from tests.controller.deployment import controller, until
 from tests.controller.flux.test_controller import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
@@ -115,24 +113,3 @@ def test_expressions_say_when_an_object_and_a_dependency_are_as_they_shall_be(cl
         assert place.data("x") is None
         cluster.ask("PATCH", f"{KUSTOMIZATIONS}/base", {"metadata": {"labels": {"stage": "two"}}})
         until(lambda: place.data("x") == {"a": "1"}, running, 60)
-
-
-@pytest.mark.parametrize(
-    ("value", "word"),
-    [
-        ({"status": {"phase": "Going"}}, "InProgress"),
-        ({"status": {"phase": "Bad"}}, "Failed"),
-        ({"status": {"phase": "Good"}}, "Current"),
-        # In progress counts before failed, and what is not there yet is not there.
-        ({"status": {"phase": "Bad", "going": True}}, "InProgress"),
-        ({"status": {}}, "InProgress"),
-        ({}, "InProgress"),
-    ],
-)
-def test_in_progress_counts_before_failed_and_failed_before_current(value: dict[str, Any], word: str) -> None:
-    texts = {
-        "inProgress": "has(status.going) || status.phase == 'Going'",
-        "failed": "status.phase == 'Bad'",
-        "current": "status.phase == 'Good'",
-    }
-    assert health_expressions.evaluate_health(value, HealthRule("example.com", "", texts)).status == word

@@ -14,11 +14,10 @@ import pytest
 
 from gatekeeper.errors import ToolError
 from gatekeeper.host.memory_files import MemoryFiles
-from gatekeeper.kube.decoder import FieldError
 from gatekeeper.repositories import git_fetch, git_repository_spec, git_transport, provenance, signature, submodules
 from gatekeeper.repositories import revision as repositories_revision
-from gatekeeper.repositories.git_repository_spec import GitReference, GitRepository
-from gatekeeper.repositories.revision import Revision, UnresolvedRevisionError
+from gatekeeper.repositories.git_repository_spec import GitRepository
+from gatekeeper.repositories.revision import Revision
 from gatekeeper.repositories.signature import UnverifiedSignatureError
 from gatekeeper.secret_value import SecretBytes
 from tests.conftest import needs
@@ -82,86 +81,6 @@ def handed() -> Iterator[MemoryFiles]:
     found = MemoryFiles()
     yield found
     found.close()
-
-
-@pytest.mark.parametrize("version", git_repository_spec.VERSIONS)
-def test_every_version_has_the_same_form(version: str) -> None:
-    found = source(ref={"branch": "main"}, secretRef={"name": "s"}, timeout="30s", version=version)
-    assert found == source(ref={"branch": "main"}, secretRef={"name": "s"}, timeout="30s")
-    assert (found.ref, found.secret_name, found.timeout, found.interval) == (GitReference("main"), "s", 30.0, 60.0)
-    assert source().ref == GitReference("master")
-
-
-@pytest.mark.parametrize(
-    ("spec", "words"),
-    [
-        ({"url": "git@github.com:a/b"}, "must begin with"),
-        ({"url": "ext::sh -c id"}, "must begin with"),
-        ({"url": "--upload-pack=id"}, "must begin with"),
-        ({"url": "https://me:secret@example.com/r"}, "contains a password"),
-        ({"ref": {"branch": "--upload-pack=id"}}, "not a valid Git reference name"),
-        ({"serviceAccountName": "x"}, "serviceAccountName` is not supported"),
-        ({"include": [{"repository": {"name": "b"}, "toPath": "../up"}]}, "must be a relative path inside"),
-        ({"include": [{"toPath": "x"}]}, "repository` is missing"),
-        ({"provider": "azure"}, "provider` is"),
-        ({"verify": {"mode": "Tag"}}, "secretRef` is missing"),
-        ({"ref": {"odd": "x"}}, "odd` is not supported"),
-        ({"accessFrom": {}}, "accessFrom"),
-    ],
-)
-def test_what_is_wrong_or_not_supported_is_refused_by_name(spec: dict[str, Any], words: str) -> None:
-    with pytest.raises(FieldError, match=words):
-        source(**spec)
-
-
-LISTED = {
-    "HEAD": "0" * 40,
-    "refs/heads/master": "1" * 40,
-    "refs/heads/main": "2" * 40,
-    "refs/tags/v1.0.0": "3" * 40,
-    "refs/tags/v1.0.0^{}": "4" * 40,
-    "refs/tags/v1.2.0-rc.1": "5" * 40,
-    "refs/tags/1.1.9": "6" * 40,
-    "refs/tags/v1.10.0": "7" * 40,
-    "refs/tags/latest": "8" * 40,
-    "refs/pull/7/head": "9" * 40,
-}
-
-
-@needs("gotemplate")
-@pytest.mark.parametrize(
-    ("ref", "text"),
-    [
-        (GitReference("main"), f"main@sha1:{'2' * 40}"),
-        (GitReference("main", tag="v1.0.0"), f"v1.0.0@sha1:{'4' * 40}"),
-        (GitReference("main", "v1.0.0", "1.1.x"), f"1.1.9@sha1:{'6' * 40}"),
-        (GitReference(semver=">=1.0.0"), f"v1.10.0@sha1:{'7' * 40}"),
-        (GitReference(semver="~1.2.0-0"), f"v1.2.0-rc.1@sha1:{'5' * 40}"),
-        (GitReference(semver="1.0.0 - 1.1.9 || 3.x"), f"1.1.9@sha1:{'6' * 40}"),
-        (GitReference("main", semver="1.x", name="refs/pull/7/head"), f"refs/pull/7/head@sha1:{'9' * 40}"),
-        (GitReference(name="refs/pull/7/head", commit="a" * 40), f"sha1:{'a' * 40}"),
-        (GitReference("main", commit="a" * 40), f"main@sha1:{'a' * 40}"),
-    ],
-)
-def test_of_several_references_the_last_counts(ref: GitReference, text: str) -> None:
-    assert str(repositories_revision.resolve_reference(ref, LISTED)) == text
-
-
-@needs("gotemplate")
-@pytest.mark.parametrize(
-    ("ref", "words"),
-    [
-        (GitReference("gone"), "branch `gone` not found; the repository has `main`, `master`"),
-        (GitReference(tag="v9"), "tag `v9` not found"),
-        (GitReference(semver=">=2.0.0"), "no tag is a version in the range `>=2.0.0`"),
-        (GitReference(semver="nonsense"), "is not a version range"),
-        (GitReference(commit="abc"), "is not a full commit ID"),
-        (GitReference(name="refs/x/y"), "reference `[^`]*` not found"),
-    ],
-)
-def test_what_a_repository_has_not_is_told_with_what_it_has(ref: GitReference, words: str) -> None:
-    with pytest.raises(UnresolvedRevisionError, match=words):
-        repositories_revision.resolve_reference(ref, LISTED)
 
 
 def pulled(one: GitRepository, keys: dict[str, str], handed: MemoryFiles, folder: Path) -> tuple[Revision, Path]:
@@ -383,37 +302,6 @@ def test_no_link_leads_out_of_a_repository(work: Work, handed: MemoryFiles, tmp_
 
 
 @needs("gotemplate")
-@pytest.mark.parametrize(
-    ("wanted", "text"),
-    [
-        ("HEAD", f"HEAD@sha1:{'1' * 40}"),
-        ("main", f"main@sha1:{'1' * 40}"),
-        ("v1.1.0", f"v1.1.0@sha1:{'3' * 40}"),
-        ("refs/heads/main", f"refs/heads/main@sha1:{'1' * 40}"),
-        ("1.*", f"v1.1.0@sha1:{'3' * 40}"),
-        (">=1.0 <1.1", f"v1.0.0@sha1:{'2' * 40}"),
-        ("a" * 40, f"sha1:{'a' * 40}"),
-    ],
-)
-def test_what_an_application_targets_is_found(wanted: str, text: str) -> None:
-    listed = {
-        "HEAD": "1" * 40,
-        "refs/heads/main": "1" * 40,
-        "refs/tags/v1.0.0": "2" * 40,
-        "refs/tags/v1.1.0": "4" * 40,
-        "refs/tags/v1.1.0^{}": "3" * 40,
-    }
-    assert str(repositories_revision.resolve_target_revision(wanted, listed)) == text
-
-
-@pytest.mark.parametrize(
-    ("wanted", "words"), [("nowhere", "branch or tag `nowhere` not found"), ("abcdef1", "not a full commit ID")]
-)
-def test_what_an_application_targets_and_is_not_there_is_told(wanted: str, words: str) -> None:
-    with pytest.raises(repositories_revision.UnresolvedRevisionError, match=words):
-        repositories_revision.resolve_target_revision(wanted, {"HEAD": "1" * 40, "refs/heads/main": "1" * 40})
-
-
 def test_no_hook_and_no_filter_of_a_repository_runs(work: Work, handed: MemoryFiles, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     (work.root / ".gitattributes").write_text("*.yaml filter=evil\n")

@@ -1,0 +1,36 @@
+"""The verdict forbids applying objects with errors, and everything where a part could not be judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatekeeper.apply import gate_refusal
+from gatekeeper.model import Coverage, Finding, Gap, Location, Verdict
+
+OBJECT: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+
+
+def finding(file: str, message: str = "no", severity: Any = "error") -> Finding:
+    return Finding("rule", severity, message, Location(file, 3))
+
+
+def test_error_in_the_folder_refuses_and_one_elsewhere_does_not() -> None:
+    inside, outside = Verdict((finding("apps/a.yaml"),)), Verdict((finding("apps-more/a.yaml"),))
+    refusal = gate_refusal.find_refusal(inside, [OBJECT], ["apps"])
+    assert refusal is not None and refusal.reason == "Refused" and not refusal.is_ready
+    assert refusal.message == "apps/a.yaml:3: rule: no"
+    assert gate_refusal.find_refusal(outside, [OBJECT], ["apps"]) is None
+    assert gate_refusal.find_refusal(outside, [OBJECT], [""]) is not None
+
+
+def test_warnings_refuse_nothing_and_many_errors_are_counted() -> None:
+    assert gate_refusal.find_refusal(Verdict((finding("a", severity="warning"),)), [], [""]) is None
+    many = Verdict(tuple(finding(f"{number}.yaml") for number in range(5)))
+    refusal = gate_refusal.find_refusal(many, [], [""])
+    assert refusal is not None and refusal.message.endswith("2.yaml:3: rule: no (and 2 more)")
+
+
+def test_fatal_gap_refuses_everything() -> None:
+    gap = Gap("broken.yaml", "cannot be parsed", is_fatal=True)
+    refusal = gate_refusal.find_refusal(Verdict(coverage=Coverage(gaps=(gap,))), [], ["apps"])
+    assert refusal is not None and refusal.reason == "NotJudged" and "broken.yaml" in refusal.message
