@@ -1,4 +1,4 @@
-"""`gatekeeper policy`: lists and documents the rules of the library, tests rules, and fetches policy bundles."""
+"""`gatekeeper policy`: lists and documents the rules of the library, creates and tests rules, fetches bundles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatekeeper import config
-from gatekeeper.engines.rego import library
+from gatekeeper.engines.rego import library, rule_scaffold
 from gatekeeper.engines.rego.library import LibraryRule
 from gatekeeper.errors import PolicyError, UsageError
 from gatekeeper.host import atomic_file
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   gatekeeper policy list
   gatekeeper policy docs > RULES.md
+  gatekeeper policy new --policy policy/ images/signed
   gatekeeper policy pull
   gatekeeper policy pull git+https://git.example.com/policies.git@v1.2.0
   gatekeeper policy test policy/
   gatekeeper policy test --engine opa --data policy/data.json policy/
   gatekeeper policy test --threshold 90 --junit policy.xml policy/
+
+`policy new` creates the folder CATEGORY/RULE with rule.rego, bad.yaml and good.yaml: an example to edit.
 
 `policy test` runs `test_...` rules and gator suites. It also checks the files bad*.yaml and good*.yaml in the folder of
 a rule: the rule must report each bad file and no good file.
@@ -38,14 +41,17 @@ Exit status: 0 all tests passed, 1 some failed, 2 wrong usage, 3 some could not 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the options."""
     parser = create_parser(
-        "policy", "List or document the rules of the library, test rules, or fetch policy bundles.", EXAMPLES
+        "policy", "List or document the rules of the library, create or test rules, or fetch policy bundles.", EXAMPLES
     )
-    parser.add_argument("action", choices=("list", "docs", "test", "pull"))
+    parser.add_argument("action", choices=("list", "docs", "new", "test", "pull"))
     parser.add_argument(
         "paths",
         nargs="*",
         metavar="PATH",
-        help="with test: files or folders with policies and their tests; with pull: sources of bundles",
+        help="with test: files or folders with policies and their tests; with new: CATEGORY/RULE; with pull: sources",
+    )
+    parser.add_argument(
+        "--policy", type=Path, metavar="DIR", help="with new: policy folder (default: the library, in a checkout of it)"
     )
     parser.add_argument(
         "--engine",
@@ -86,10 +92,22 @@ def policy(arguments: list[str]) -> int:
         return _run_tests(args)
     if args.action == "pull":
         return _pull_bundles(args.paths)
+    if args.action == "new":
+        return _create_rules(args.paths, args.policy)
     if args.paths:
         raise UsageError(f"policy {args.action} takes no PATH; remove it")
     for rule in library.load_rules()[0]:
         sys.stdout.write(_format_line(rule) if args.action == "list" else _format_page(rule))
+    return 0
+
+
+def _create_rules(names: Sequence[str], folder: Path | None) -> int:
+    """Creates the files of new rules, and prints their paths."""
+    if not names:
+        raise UsageError("policy new needs a name: CATEGORY/RULE, such as images/latest-tag")
+    for name in names:
+        for path in rule_scaffold.create_rule(name, folder):
+            sys.stdout.write(f"created  {path}\n")
     return 0
 
 

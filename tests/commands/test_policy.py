@@ -53,3 +53,33 @@ def test_no_test_at_all_is_no_success(tmp_path: Path) -> None:
     write(tmp_path, {"team.rego": RULE})
     code, _, err = command("policy", "test", tmp_path)
     assert (code, "contains no test; tests are `test_...` rules" in err) == (3, True)
+
+
+def test_new_creates_a_rule_that_passes_its_tests(tmp_path: Path) -> None:
+    code, out, err = command("policy", "new", "--policy", tmp_path, "images/signed-by-us")
+    folder = tmp_path / "images" / "signed-by-us"
+    assert (code, err) == (0, "")
+    assert out == "".join(f"created  {folder / name}\n" for name in ("bad.yaml", "good.yaml", "rule.rego"))
+    assert "package images.signed_by_us\n" in (folder / "rule.rego").read_text()
+    assert (folder / "bad.yaml").read_text().startswith("# finding: ")
+    assert command("policy", "test", tmp_path)[:2] == (0, "2 passed, 0 failed, with embedded\n")
+
+
+def test_new_never_overwrites_a_rule(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    code, _, err = command("policy", "new", "--policy", tmp_path, "a/b")
+    assert code == 2 and f"{tmp_path}/a/b: already exists" in err
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["signed", "Images/signed", "../signed", "images/../signed", "images/signed/now", "a/-b"]
+)
+def test_new_refuses_a_malformed_name(tmp_path: Path, name: str) -> None:
+    code, _, err = command("policy", "new", "--policy", tmp_path, name)
+    assert code == 2 and "use CATEGORY/RULE" in err and list(tmp_path.iterdir()) == []
+
+
+def test_new_needs_a_name() -> None:
+    code, _, err = command("policy", "new")
+    assert code == 2 and "policy new needs a name" in err
