@@ -11,18 +11,15 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.apply.model import ApplySet
 from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.controller.flux import repository_cache
 from gatekeeper.controller.flux.context import FluxEnvironment, FluxOptions
 from gatekeeper.controller.flux.git_repositories import GitRepositoryReconciler, compute_fingerprint
 from gatekeeper.controller.flux.kustomizations import KustomizationReconciler, strip_kustomization
 from gatekeeper.controller.flux.repository_cache import RepositoryCache, RepositoryState
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.kube.objects import NamespacedName, Object
-from gatekeeper.model import Verdict
 from gatekeeper.repositories.revision import Revision
 
 REPOSITORY, NAME = NamespacedName("flux-system", "r"), NamespacedName("flux-system", "apps")
@@ -102,21 +99,6 @@ def test_kustomization_is_reconciled_while_its_repository_is_deleted_and_comes_b
         end.set()
         thread.join()
         sys.setswitchinterval(interval)
-
-
-def test_snapshot_has_state_and_build_of_the_same_store() -> None:
-    cache = RepositoryCache()
-    assert cache.snapshot(REPOSITORY, NAME) is None and cache.is_stale(NAME, "fingerprint")
-    packed = repository_cache.pack(ApplySet(KUSTOMIZATION, "apps", [{"kind": "A"}]), "fingerprint", Verdict())
-    assert cache.store(REPOSITORY, STATE, {NAME: packed}) == set()
-    snapshot = cache.snapshot(REPOSITORY, NAME)
-    assert snapshot is not None and snapshot.build is not None and snapshot.state == STATE
-    assert snapshot.build.unpack() == ApplySet(KUSTOMIZATION, "apps", [{"kind": "A"}])
-    assert cache.store(REPOSITORY, STATE, {NAME: packed}) == {NAME}
-    cache.forget_build(NAME)
-    assert cache.snapshot(REPOSITORY, NAME) == (STATE, None)
-    cache.forget_source(REPOSITORY)
-    assert cache.snapshot(REPOSITORY, NAME) is None
 
 
 def test_recreated_kustomization_is_not_taken_for_the_deleted_one(unreachable_cluster: DynamicClient) -> None:
