@@ -1,3 +1,3 @@
-"""Gatekeeper judges a GitOps repository and lets nothing past that it has not judged."""
+"""Gatekeeper: one verdict on a GitOps repository, in the hook, in CI and in the cluster."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`python -m gatekeeper` is the command `gatekeeper`."""
+"""`python -m gatekeeper` runs the command `gatekeeper`."""
 
 from gatekeeper.cli import entry
 

@@ -1,8 +1,8 @@
-"""What can go wrong with the gate itself; bad input is no error but a Finding or a Gap."""
+"""Errors of Gatekeeper itself, with the exit status of each. Bad input is not an error: it is a Finding or a Gap."""
 
 
 class GateError(Exception):
-    """Something the user can mend: what, where and what to do, in one message."""
+    """An error that the user can correct: one message says what is wrong, where, and what to do."""
 
     exit_code = 3
 
@@ -14,15 +14,15 @@ class UsageError(GateError):
 
 
 class ToolError(GateError):
-    """An outside program is missing, failed, or took too long."""
+    """An outside program or server is missing, failed, or took too long."""
 
 
 class PolicyError(GateError):
-    """A policy or its data cannot be loaded; nothing can be judged with it."""
+    """A policy or its data cannot be loaded or evaluated."""
 
 
 class SealError(GateError):
-    """Something cannot be sealed or opened: bad input, a wrong key, a wrong place."""
+    """Something cannot be sealed or unsealed: bad input, a wrong key, or a wrong place."""
 
     exit_code = 1
 

@@ -1,4 +1,4 @@
-"""The nouns: what is judged, what is found, and what the verdict says."""
+"""The terms of the product: documents, resources, findings, gaps and the verdict."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import orjson
 
-# The kind that files of Terraform have among resources.
+# The kind of Terraform files among the resources.
 TERRAFORM_KIND = "Terraform"
 FieldPath = tuple[str | int, ...]
 PATH_STEP = re.compile(r'\.?(?P<name>[^.\[\]]+)|\[(?P<number>\d+)\]|\["(?P<quoted>[^"]*)"\]')
 Severity = Literal["error", "warning", "info"]
 LocationPrecision = Literal["field", "traced", "resource", "file"]
-"""How a finding got its line: the rule named the field; it was traced by evaluation; the resource's or file's start."""
+"""The origin of a finding's line: named by the rule, traced by evaluation, or the start of the resource or file."""
 
 
 class Location(NamedTuple):
-    """A spot in a file that its author can edit. Lines and columns count from 1; None where not knowable."""
+    """A place in a file that its author can edit. Lines and columns count from 1; None if unknown."""
 
     file: str
     line: int | None = None
@@ -27,7 +27,7 @@ class Location(NamedTuple):
 
 
 class ParsedDocument(Protocol):
-    """A parsed document that knows where its parts stand."""
+    """A parsed document with the places of its parts."""
 
     @property
     def json(self) -> bytes:
@@ -46,22 +46,22 @@ class ParsedDocument(Protocol):
         """Keys written twice in one mapping: (key, line, column, line of the first)."""
 
     def locate(self, path: FieldPath, key: bool = False) -> tuple[int, int, int]:
-        """How many steps of the path exist, and line and column of the last that does (its key, if `key`)."""
+        """The number of steps of the path that exist, and line and column of the last one (with `key`, of its key)."""
 
 
 class Origin(Protocol):
-    """Where a resource comes from."""
+    """The source of a resource in the repository."""
 
     @property
     def file(self) -> str:
         """The file that holds the resource before rendering, relative to the repository's root."""
 
     def find_location(self, path: FieldPath, key: bool = False) -> Location:
-        """The spot that set a field of the resource, or the deepest part of its path that exists."""
+        """The place that set a field of the resource, or else the deepest part of its path that exists."""
 
 
 class ObjectRef(NamedTuple):
-    """A Kubernetes object's name in full; an empty text where it has none."""
+    """The full name of a Kubernetes object; parts that it does not have are empty."""
 
     api_version: str
     kind: str
@@ -79,7 +79,7 @@ class ObjectRef(NamedTuple):
 
 
 class Resource(NamedTuple):
-    """One object as the cluster would get it, and where its parts come from."""
+    """An object as the cluster would get it, and its origin."""
 
     ref: ObjectRef
     json: bytes
@@ -87,12 +87,12 @@ class Resource(NamedTuple):
 
     @property
     def value(self) -> Any:
-        """The object as Python values, made anew at each call so that thousands cost little memory."""
+        """The object as new Python values at each call, so that thousands of resources need little memory."""
         return orjson.loads(self.json)
 
 
 class AppliedWaiver(NamedTuple):
-    """Why a finding does not count: the reason, the last day (`2027-01-31`), who answers, and where that is written."""
+    """Why a finding does not count: reason, last day (`2027-01-31`), owner, ticket, and the place of the waiver."""
 
     reason: str
     expires: str
@@ -102,10 +102,10 @@ class AppliedWaiver(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One reason against a resource or file.
+    """One problem of a resource or file.
 
     Attributes:
-        is_preexisting: whether it was there before the change that is judged, and so is not the change's fault.
+        is_preexisting: whether the base of the checked change has it too.
     """
 
     rule: str
@@ -121,13 +121,13 @@ class Finding(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """Stays the same when lines move: what was found, on what, in which file."""
+        """A digest of rule, file, resource, field and message; it stays the same when lines move."""
         parts = [self.rule, self.location.file, *(self.resource_ref or ()), format_path(self.field_path), self.message]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 class Gap(NamedTuple):
-    """Something that was not judged, and why. A fatal one keeps the verdict from being "accepted"."""
+    """Something that was not checked, and why. With a fatal gap the verdict is "incomplete"."""
 
     file: str
     reason: str
@@ -135,7 +135,7 @@ class Gap(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """How much was looked at: counts of files, of resources, and of resources that every engine judged."""
+    """How much was checked: the number of files, of resources, and of resources with a schema."""
 
     file_count: int = 0
     resource_count: int = 0
@@ -144,11 +144,11 @@ class Coverage(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The one answer of a run.
+    """The result of a run.
 
     Attributes:
-        is_cacheable: whether the same input has the same verdict at any time of the day.
-        shard: where this is only a part: its number, from 1, and of how many.
+        is_cacheable: whether the same input has the same verdict all day.
+        shard: number of the shard, from 1, and of how many; None for the whole repository.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -161,12 +161,12 @@ class Verdict(NamedTuple):
 
     @property
     def active_findings(self) -> list[Finding]:
-        """The findings that nobody waived, and that are not older than the change that is judged."""
+        """The findings that count: neither waived nor preexisting."""
         return [finding for finding in self.findings if not finding.waiver and not finding.is_preexisting]
 
     @property
     def decision(self) -> Literal["accepted", "refused", "incomplete"]:
-        """Gaps weigh more than findings: an incomplete judgement is not a judgement."""
+        """The decision; a fatal gap outweighs findings."""
         if any(gap.is_fatal for gap in self.coverage.gaps):
             return "incomplete"
         refused = any(finding.severity == "error" for finding in self.active_findings)
@@ -174,12 +174,12 @@ class Verdict(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """0 accepted, 1 refused, 3 could not judge all of it."""
+        """0 accepted, 1 refused, 3 incomplete."""
         return {"accepted": 0, "refused": 1, "incomplete": 3}[self.decision]
 
 
 def deduplicate(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Each finding once, though several overlays render the same base; in the order of files and lines."""
+    """Each finding once, even if several overlays render the same base; sorted by file and line."""
     once: dict[tuple[object, ...], Finding] = {}
     for finding in findings:
         once.setdefault((finding.rule, finding.location, finding.message), finding)
@@ -203,7 +203,7 @@ def get_field(value: Any, path: FieldPath) -> Any:
 
 
 def format_path(path: FieldPath | None) -> str:
-    """A path as people write it: `spec.containers[0].image`, keys with dots in brackets and quotes."""
+    """A path as text: `spec.containers[0].image`; keys with dots are in brackets and quotes."""
     text = ""
     for step in path or ():
         if isinstance(step, int):
@@ -216,7 +216,7 @@ def format_path(path: FieldPath | None) -> str:
 
 
 def parse_path(text: str) -> FieldPath:
-    """The path that `dotted` wrote."""
+    """The path that `format_path` wrote."""
     return tuple(
         int(number) if number else quoted if quoted is not None and not name else name
         for name, number, quoted in ((m["name"], m["number"], m["quoted"]) for m in PATH_STEP.finditer(text))

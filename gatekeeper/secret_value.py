@@ -1,4 +1,4 @@
-"""Secret values in memory: bytes that nothing prints by accident."""
+"""Secret values in memory: bytes that are never printed by accident."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NoReturn
 
 
 class SecretBytes:
-    """A secret value. Its text in messages, logs, `repr` and formats says only that it is hidden."""
+    """A secret value. In messages, logs, `repr` and formatted text it is `(hidden)`."""
 
     __slots__ = ("_content",)
 
@@ -14,7 +14,7 @@ class SecretBytes:
         self._content = content
 
     def reveal(self) -> bytes:
-        """The value itself, where it is used."""
+        """The value itself; call this only where the value is used."""
         return self._content
 
     def __repr__(self) -> str:
@@ -34,4 +34,4 @@ class SecretBytes:
         return len(self._content)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret value is not written anywhere")
+        raise TypeError("a secret value cannot be pickled")

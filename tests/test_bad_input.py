@@ -34,7 +34,7 @@ BAD: list[tuple[str, dict[str, str | bytes], int, str]] = [
         "a policy folder without policies",
         {"gatekeeper.yaml": "policies: {paths: [p]}\n", "p/x.txt": ""},
         3,
-        "no policy there",
+        "p: no policy in it (.rego, .schema.json, YAML)",
     ),
     ("a policy folder that is not there", {"gatekeeper.yaml": "policies: {paths: [p]}\n"}, 3, "no such file"),
     (
@@ -45,7 +45,7 @@ BAD: list[tuple[str, dict[str, str | bytes], int, str]] = [
             "d/x.json": "{",
         },
         3,
-        "d/x.json:2:1: is no JSON",
+        "d/x.json:2:1: not valid YAML or JSON",
     ),
     ("an unknown setting", {"gatekeeper.yaml": "enginee: opa\n"}, 2, "unknown setting `enginee`"),
     ("a setting of the wrong type", {"gatekeeper.yaml": "policies: {paths: x}\n"}, 2, "must be a list of texts"),

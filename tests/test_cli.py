@@ -15,7 +15,7 @@ def test_help_names_every_command_and_the_exit_status() -> None:
     code, out, _ = command("--help")
     assert code == 0
     assert all(f"  {name} " in out for name in cli.COMMANDS)
-    assert "3 could not judge all of it" in out
+    assert "3 something could not be checked" in out
 
 
 def test_no_words_are_wrong_usage() -> None:
@@ -29,7 +29,7 @@ def test_the_version_is_told() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["chekc"], "no command `chekc`; there are audit, check, config, controller"),
+        (["chekc"], "unknown command `chekc`; commands are audit, check, config, controller"),
         (["check", "--format", "pdf"], "--format pdf: unknown format; choose from text, json"),
         (["check", "--jobs", "0"], "--jobs must be 1 or more"),
         (["check", "--engine", "gpt"], "invalid choice: 'gpt'"),
@@ -64,5 +64,5 @@ def test_a_fault_of_its_own_is_no_verdict_and_repeats_no_words() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 3
-    assert "a fault of its own, RuntimeError at" in done.stderr
+    assert "internal error, RuntimeError at" in done.stderr
     assert "hunter2" not in done.stderr and "Traceback" not in done.stderr

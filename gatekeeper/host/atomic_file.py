@@ -1,4 +1,4 @@
-"""Writing a file so that it is there as a whole or not at all."""
+"""Writes files atomically: a reader sees the old content or the new one, and never a part."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 def write(path: Path, content: bytes, mode: int | None = None) -> None:
-    """Writes to a new file beside the path, then renames it. Where the path is a link, what it leads to is replaced.
+    """Writes to a temporary file in the same folder, then renames it. If the path is a link, its target is replaced.
 
     Args:
-        mode: who may read it, less what the user's mask takes away; it is so from the first byte on. Left out, a file
-            that is there keeps its own, and a new one has the usual.
+        mode: the permissions, reduced by the umask, from the first byte on. None keeps those of an existing file, and
+            gives a new file the default ones.
     """
     target = path.resolve()
     partial = target.with_name(f".{target.name}.{os.getpid()}")

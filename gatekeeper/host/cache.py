@@ -1,8 +1,7 @@
-"""What earlier runs found, kept for later ones; only the same input has the same key, and only this user can write it.
+"""Results of earlier runs, kept in the user's cache folder and authenticated with a key of the user.
 
-Every entry carries a MAC under a key of the user's that lies elsewhere, so that an entry that was damaged, moved, or
-put there by somebody else is as good as none. Digests in names are made with that key too: they tell nobody what was
-judged.
+Every entry has a MAC; an entry that was damaged, moved, or written by another user is ignored. File names are digests
+under the same key, so they do not show what was checked.
 `GATEKEEPER_CACHE` names another folder, or `off`; `GATEKEEPER_CACHE_KEY` another key, for a cache that machines share.
 """
 
@@ -24,10 +23,10 @@ DISABLED = "off"
 
 
 class Cache:
-    """A folder of sealed entries, by key.
+    """A folder of authenticated entries, by key.
 
     Args:
-        judges: what tells these judges from others; entries of others are as good as none.
+        installation_id: identifies the installed version of Gatekeeper; entries of other ones are ignored.
     """
 
     def __init__(self, folder: Path, secret: bytes, installation_id: bytes) -> None:
@@ -38,7 +37,7 @@ class Cache:
         return f"Cache({self._folder})"
 
     def derive_key(self, parts: Iterable[bytes]) -> str:
-        """A digest of some parts, in hexadecimal; no other parts have the same."""
+        """A digest of some parts, in hexadecimal; other parts have another digest."""
         digest = hashlib.blake2b(key=self._secret, digest_size=24)
         for part in parts:
             digest.update(len(part).to_bytes(8, "little"))
@@ -46,16 +45,16 @@ class Cache:
         return digest.hexdigest()
 
     def read_entry(self, key: str) -> bytes | None:
-        """What is kept under a key; None where nothing is, or where it is not what was written."""
+        """The content of an entry; None if there is none, or if it is not what this user wrote."""
         try:
-            held = self._entry_path(key).read_bytes()
+            entry = self._entry_path(key).read_bytes()
         except OSError:
             return None
-        content = held[MAC_BYTES:]
-        return content if hmac.compare_digest(held[:MAC_BYTES], self._compute_mac(key, content)) else None
+        content = entry[MAC_BYTES:]
+        return content if hmac.compare_digest(entry[:MAC_BYTES], self._compute_mac(key, content)) else None
 
     def write_entry(self, key: str, content: bytes) -> None:
-        """Keeps something under a key; where the folder cannot be written, nothing is kept."""
+        """Writes an entry; if the folder cannot be written, nothing is kept."""
         from gatekeeper.host import atomic_file
 
         path = self._entry_path(key)
@@ -71,10 +70,10 @@ class Cache:
         return self._folder / key[:2] / key
 
     def _remove_oldest(self) -> None:
-        """Forgets the oldest entries once there is too much."""
+        """Deletes the oldest entries once the folder is too large."""
         entries = []
         for path in self._folder.glob("??/*"):
-            # Another run may have taken it away in the meantime.
+            # Another run may have deleted it in the meantime.
             with suppress(OSError):
                 entries.append((path.stat().st_mtime, path.stat().st_size, path))
         room = MAX_CACHE_BYTES
@@ -85,15 +84,15 @@ class Cache:
 
 
 def open_cache(installation_id: bytes) -> Cache | None:
-    """The user's cache; None where it is switched off, or where no key can be kept."""
-    named = os.environ.get("GATEKEEPER_CACHE", "")
-    if named == DISABLED:
+    """The user's cache; None if it is off, or if no private key can be kept."""
+    custom_folder = os.environ.get("GATEKEEPER_CACHE", "")
+    if custom_folder == DISABLED:
         return None
-    folder = Path(named) if named else user_cache_dir() / "verdicts"
-    given = os.environ.get("GATEKEEPER_CACHE_KEY", "")
+    folder = Path(custom_folder) if custom_folder else user_cache_dir() / "verdicts"
+    shared_key = os.environ.get("GATEKEEPER_CACHE_KEY", "")
     secret = (
-        given.encode()
-        if len(given) >= MIN_KEY_LENGTH
+        shared_key.encode()
+        if len(shared_key) >= MIN_KEY_LENGTH
         else _load_secret(_find_user_dir("XDG_CONFIG_HOME", ".config") / "cache.key")
     )
     return Cache(folder, secret, installation_id) if secret else None
@@ -109,18 +108,18 @@ def _find_user_dir(variable: str, default: str) -> Path:
 
 
 def _load_secret(path: Path) -> bytes | None:
-    """The user's key, made at the first time; None where nobody can be sure that nobody else knows it."""
+    """The user's key, created at first use; None if other users could read it."""
     try:
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Two first runs at once must end with one key: only one of them makes the file.
+            # Two first runs at once must use one key: only one of them creates the file.
             with suppress(FileExistsError):
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(descriptor, "wb") as new:
                     new.write(secrets.token_bytes(MAC_BYTES))
-        about = path.stat()
-        is_own = about.st_uid == os.geteuid() and not stat.S_IMODE(about.st_mode) & 0o077
-        held = path.read_bytes() if is_own else b""
+        status = path.stat()
+        is_private = status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077
+        key = path.read_bytes() if is_private else b""
     except OSError:
         return None
-    return held if len(held) == MAC_BYTES else None
+    return key if len(key) == MAC_BYTES else None

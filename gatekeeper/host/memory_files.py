@@ -1,4 +1,7 @@
-"""Files for libraries that take certificates and keys from files only: a key stays in memory, and all go in the end."""
+"""Temporary files for libraries that read certificates and keys from files only.
+
+Private keys are kept in /dev/shm, which is memory; all files are removed on close.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,21 @@ MEMORY_DIR = Path("/dev/shm")
 
 
 class MemoryFiles:
-    """Files for as long as a store is open."""
+    """Temporary files that exist until they are closed."""
 
     def __init__(self) -> None:
         self._folders: list[Path] = []
 
     def write_file(self, name: str, content: bytes, is_secret: bool) -> str:
-        """A new file, that only this user may read; its path.
+        """Writes a new file that only this user can read; its path.
 
         Raises:
-            ToolError: it is secret, and there is no place for it but a disk.
+            ToolError: the content is secret, and there is no memory file system.
         """
         if is_secret and not os.access(MEMORY_DIR, os.W_OK):
-            raise ToolError(f"{MEMORY_DIR} is not there, and a private key is not written to a disk")
+            raise ToolError(
+                f"{MEMORY_DIR} is not writable, and a private key is never written to a disk; mount a tmpfs there"
+            )
         folder = Path(tempfile.mkdtemp(prefix="gatekeeper-store-", dir=MEMORY_DIR if is_secret else None))
         self._folders.append(folder)
         path = folder / name
@@ -34,7 +39,7 @@ class MemoryFiles:
         return str(path)
 
     def close(self) -> None:
-        """Removes them."""
+        """Removes all files."""
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
         self._folders.clear()

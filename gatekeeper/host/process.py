@@ -1,4 +1,7 @@
-"""The only door to other programs: no shell, a time limit, no network, nothing left running."""
+"""Runs other programs: without a shell, with a time limit, without network, and with nothing left running.
+
+Only this module starts programs that end by themselves; servers are started where they are used.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 
 from gatekeeper.errors import ToolError
 
-# A renderer that tries to fetch finds only a closed port; Git may read no remote at all.
+# A renderer that tries to fetch finds a closed port; Git may read no remote.
 OFFLINE_ENVIRONMENT = {
     "HTTP_PROXY": "http://127.0.0.1:9",
     "HTTPS_PROXY": "http://127.0.0.1:9",
@@ -31,21 +34,21 @@ def run_command(
     allow_network: bool = False,
     advice: str = "raise `render.timeout`",
 ) -> tuple[int, bytes, str]:
-    """Runs a program to its end, offline if not said otherwise.
+    """Runs a program to its end, offline by default.
 
     Args:
-        timeout: seconds; the program is killed after that.
-        allow_network: whether it may open connections, by the proxies and keys of the user.
-        environment: added to the few variables that are passed on.
-        advice: what to do where the time was too short.
+        timeout: seconds, after which the program is killed.
+        allow_network: whether it may open connections, with the proxies and keys of the user.
+        environment: variables in addition to the few inherited ones.
+        advice: what to do if the time was too short; it ends the message.
 
     Returns:
         Exit status, standard output, standard error.
 
     Raises:
-        ToolError: it cannot be started, or ran out of time.
+        ToolError: the program cannot be started, or took too long.
     """
-    # Imported only where a program is run: a check of plain files needs none.
+    # Imported when a program is run: a check of plain files runs none.
     import subprocess
 
     kept = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
@@ -66,17 +69,17 @@ def run_command(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ToolError(f"{name} did not end within {timeout:g} seconds; {advice}") from error
+        raise ToolError(f"{name} took longer than {timeout:g} seconds; {advice}") from error
     except OSError as error:
         raise ToolError(f"{name} cannot be started: {error.strerror or error}") from error
     return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
 
 
 class LineProcess:
-    """A program that goes on answering, a line for each line, offline; one thread may talk with it at a time.
+    """A running program that answers each line with one line, offline; for one thread at a time.
 
     Raises:
-        ToolError: it cannot be started.
+        ToolError: the program cannot be started.
     """
 
     def __init__(self, command: Sequence[str | Path]) -> None:
@@ -96,14 +99,14 @@ class LineProcess:
             raise ToolError(f"{self._name} cannot be started: {error.strerror or error}") from error
 
     def send_request(self, request: bytes, timeout: float, advice: str) -> bytes:
-        """One line, and the line that it answers. After an error it is ended.
+        """Sends one line, and returns the answer. After an error the program is killed.
 
         Args:
-            timeout: seconds; the program is killed after that.
-            advice: what to do where it ends before it answers.
+            timeout: seconds, after which the program is killed.
+            advice: what may be wrong if the program ends without an answer; it ends the message.
 
         Raises:
-            ToolError: it ends, or takes too long.
+            ToolError: the program ended, or took too long.
         """
         from threading import Timer
 
@@ -128,21 +131,21 @@ class LineProcess:
             return answer
         self.close()
         if late:
-            raise ToolError(f"{self._name} did not end within {timeout:g} seconds; {advice}")
-        raise ToolError(f"{self._name} ended before it answered; {advice}")
+            raise ToolError(f"{self._name} took longer than {timeout:g} seconds; {advice}")
+        raise ToolError(f"{self._name} ended without an answer; {advice}")
 
     def close(self) -> None:
-        """Ends it."""
+        """Kills the program."""
         self._process.kill()
         with self._process:
             self._process.wait()
 
 
 def run_interactive(command: Sequence[str | Path], environment: Mapping[str, str]) -> int:
-    """Runs a program that talks with the user on the terminal (an editor), to its end; its exit status.
+    """Runs a program that uses the terminal, such as an editor, to its end; its exit status.
 
     Raises:
-        ToolError: it cannot be started.
+        ToolError: the program cannot be started.
     """
     import subprocess
 
@@ -153,7 +156,7 @@ def run_interactive(command: Sequence[str | Path], environment: Mapping[str, str
 
 
 def _build_network_environment() -> dict[str, str]:
-    """What a program needs to reach other machines as its user does; it still asks nobody for a password."""
+    """The variables with which a program reaches other machines as its user does, without a password prompt."""
     names = {*OFFLINE_ENVIRONMENT, "SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "SSL_CERT_FILE"} - {
         "GIT_ALLOW_PROTOCOL"
     }
@@ -162,10 +165,12 @@ def _build_network_environment() -> dict[str, str]:
 
 
 class LineProcessPool:
-    """Programs that go on answering and have nothing to do: no more than were asked at a time.
+    """Running programs of one kind, as many as were used at the same time.
 
     Args:
-        find: gives the program.
+        find_program: returns the path of the program.
+        timeout: seconds for one answer.
+        advice: what may be wrong if the program ends or takes too long; it ends the message.
     """
 
     def __init__(self, find_program: Callable[[], str | Path], timeout: float, advice: str) -> None:
@@ -178,10 +183,10 @@ class LineProcessPool:
         atexit.register(self._close_all)
 
     def send_request(self, request: bytes) -> bytes:
-        """Asks one that has nothing to do, or a new one; it is kept for the next who asks.
+        """Sends one line to an idle program, or to a new one, and returns the answer.
 
         Raises:
-            ToolError: it is not there, ends, or takes too long.
+            ToolError: the program is missing, ended, or took too long.
         """
         with self._lock:
             program = self._idle.pop() if self._idle else None

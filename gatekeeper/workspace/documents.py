@@ -1,4 +1,4 @@
-"""From a file's bytes to documents with positions, and what kind of file it is."""
+"""Parses YAML and JSON files into documents with positions, and finds out the role of each file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatekeeper.workspace.tree import Tree
 
 try:
     from gatekeeper import _native
-except ImportError:  # no Rust compiler at install time: the slower reader does the same
+except ImportError:  # no Rust compiler at install time: the slower parser gives the same result
     _native = None  # type: ignore[assignment]
 
 HAS_NATIVE_PARSER = _native is not None
@@ -36,7 +36,7 @@ TEMPLATE_ACTION = re.compile(rb"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
 class ParsedFile(NamedTuple):
-    """One file as read: its documents, or why there are none."""
+    """A parsed file: its documents, or the reason why it has none."""
 
     file: str
     role: FileRole
@@ -46,12 +46,12 @@ class ParsedFile(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """The file's folder, empty for the root."""
+        """The folder of the file, empty for the root."""
         return self.file.rpartition("/")[0]
 
 
 def parse_tree(tree: Tree, jobs: int) -> tuple[list[ParsedFile], list[Gap]]:
-    """Every YAML and JSON file of a tree, in the tree's order, and the files that cannot be read."""
+    """Parses every YAML and JSON file of a tree, in its order; and the gaps of files that cannot be read."""
     charts = {file[: -len("/Chart.yaml")] for file in tree.files if f"/{file}".endswith("/Chart.yaml")}
     gaps: list[Gap] = []
     sources: dict[str, ParsedFile] = {}
@@ -75,7 +75,7 @@ def parse_tree(tree: Tree, jobs: int) -> tuple[list[ParsedFile], list[Gap]]:
 
 
 def is_chart_template(file: str, chart_folders: set[str]) -> bool:
-    """Whether a file is a template of a Helm chart: no manifest before Helm has rendered it."""
+    """Whether a file is a template of a Helm chart, and so no manifest until Helm renders it."""
     before = f"/{file}"
     while chart_folders and (cut := before.rfind("/templates/")) >= 0:
         before = before[:cut]
@@ -85,7 +85,7 @@ def is_chart_template(file: str, chart_folders: set[str]) -> bool:
 
 
 def parse(text: bytes) -> tuple[list[ParsedDocument], tuple[str, int, int] | None]:
-    """The documents of one text, and where reading stopped, if it did: (message, line, column)."""
+    """Parses one text; its documents, and (message, line, column) if parsing stopped."""
     try:
         text.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -96,17 +96,17 @@ def parse(text: bytes) -> tuple[list[ParsedDocument], tuple[str, int, int] | Non
 
 
 def parse_all(texts: Sequence[bytes], jobs: int) -> list[ParseOutcome]:
-    """The documents of each text, in order.
+    """Parses several texts, with the result of each in order.
 
-    What the fast reader refuses gets a second opinion from libyaml, the ancestor of Kubernetes' own reader, which
-    takes a few things that YAML 1.2 forbids (continuation lines of quoted texts that are not indented, for one).
+    A text that the fast parser rejects is parsed again by libyaml, from which Kubernetes' own parser descends: it
+    accepts a few things that YAML 1.2 forbids, such as continuation lines of quoted texts without indentation.
     """
     if not HAS_NATIVE_PARSER:
         return [_parse_with_fallback(text) for text in texts]
-    found: list[ParseOutcome] = []
+    outcomes: list[ParseOutcome] = []
     for text, (documents, failure) in zip(texts, _native.parse_yaml(texts, jobs), strict=True):
-        found.append((list(documents), None) if failure is None else _parse_with_fallback(text))
-    return found
+        outcomes.append((list(documents), None) if failure is None else _parse_with_fallback(text))
+    return outcomes
 
 
 def _parse_with_fallback(text: bytes) -> ParseOutcome:
@@ -117,7 +117,7 @@ def _parse_with_fallback(text: bytes) -> ParseOutcome:
 
 
 def detect_encryption(content: bytes) -> str:
-    """What encrypted a file as a whole (`encrypted by age`), by its first bytes; empty where nothing did."""
+    """The tool that encrypted a whole file (`encrypted by age`), by its first bytes; empty if it is not encrypted."""
     if not content.startswith(ENCRYPTION_PREFIXES):
         return ""
     return next(note for mark, note in ENCRYPTION_MARKERS if content.startswith(mark))
@@ -140,19 +140,19 @@ def _build_parsed_file(
         return ParsedFile(file, "documents", documents)
     message, line, column = failure
     if TEMPLATE_ACTION.search(content):
-        return ParsedFile(file, "template", documents, "a template outside of a Helm chart: nothing here renders it")
+        return ParsedFile(file, "template", documents, "a template outside of a Helm chart: nothing renders it")
     if file.endswith(".json") and not (b'"apiVersion"' in content and b'"kind"' in content):
-        return ParsedFile(file, "other", (), "not strict JSON, and no Kubernetes resource")
+        return ParsedFile(file, "other", (), "not strict JSON, and not a Kubernetes resource")
     return ParsedFile(file, "documents", documents, message, Location(file, line, column))
 
 
 def to_value(document: ParsedDocument) -> Any:
-    """A document's value as Python values, made anew."""
+    """The value of a document as new Python values."""
     return orjson.loads(document.json)
 
 
 def is_resource(value: Any) -> bool:
-    """Whether a value is a Kubernetes object: both words, both texts."""
+    """Whether a value is a Kubernetes object: `apiVersion` and `kind` are texts."""
     return (
         isinstance(value, dict)
         and isinstance(value.get("apiVersion"), str)

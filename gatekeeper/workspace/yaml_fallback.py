@@ -1,4 +1,4 @@
-"""The reader of YAML on PyYAML's events: for machines without the compiled one, and the second opinion beside it."""
+"""The YAML parser on PyYAML's events: for installations without the compiled parser, and as its second opinion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FALSE_WORDS = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Of
 NON_FINITE = re.compile(r"\.(nan|NaN|NAN)|[-+]?\.(inf|Inf|INF)")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 INTEGER = re.compile(r"0x([0-9a-f]+)|0b([01]+)|0o?([0-7]+)|(0|[1-9][0-9]*)", re.IGNORECASE)
-# What a value must be that is tagged so; a whole number is a float too.
+# The types of values with a tag; a whole number is a float too.
 TAG_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
 CORE_TAG_PREFIX = "tag:yaml.org,2002:"
 
@@ -35,7 +35,7 @@ class _ParseError(Exception):
 
 
 class _Node:
-    """A value and where it stands; for mappings, each key's own mark too."""
+    """A value and its place; for mappings also the place of each key."""
 
     __slots__ = ("items", "mark", "value")
 
@@ -46,7 +46,7 @@ class _Node:
 
 
 class FallbackDocument:
-    """One document of a file; see `gatekeeper.model.ParsedDocument`."""
+    """One document of a file; implements `gatekeeper.model.ParsedDocument`."""
 
     __slots__ = ("_root", "duplicates", "json", "start")
 
@@ -69,7 +69,7 @@ class FallbackDocument:
         return version, kind, namespace, name
 
     def locate(self, path: FieldPath, key: bool = False) -> tuple[int, int, int]:
-        """How many steps of the path exist, and where the last of them stands."""
+        """The number of steps of the path that exist, and the line and column of the last of them."""
         node, mark = self._root, self._root.mark
         for depth, step in enumerate(path):
             if isinstance(node.items, dict) and isinstance(step, str) and step in node.items:
@@ -84,7 +84,7 @@ class FallbackDocument:
 
 
 def parse_yaml(texts: Sequence[bytes], jobs: int) -> list[tuple[list[FallbackDocument], tuple[str, int, int] | None]]:
-    """The documents of each text, in order: (documents, None or (message, line, column))."""
+    """Parses texts, with the result of each in order: documents, and None or (message, line, column)."""
     del jobs  # PyYAML holds the interpreter's lock, so threads would gain nothing
     return [_parse_text(text) for text in texts]
 
@@ -107,7 +107,7 @@ def _parse_text(text: bytes) -> tuple[list[FallbackDocument], tuple[str, int, in
 
 
 class _Composer:
-    """Builds one document from the events that follow its start."""
+    """Builds one document from its events."""
 
     def __init__(self, events: Iterator[yaml.Event]) -> None:
         self.events = events
@@ -191,7 +191,7 @@ def _merge_entries(entries: dict[str, tuple[Mark, _Node]], source: _Node, mark: 
 
 
 def _expand_aliases(node: _Node, budget: int) -> tuple[Any, int]:
-    """The plain value, and how many nodes it took; stops once that is over the budget."""
+    """The value without aliases, and its number of nodes; stops once that exceeds the budget."""
     spent = 1
     if isinstance(node.items, dict):
         mapping: dict[str, Any] = {}
@@ -214,7 +214,10 @@ def _expand_aliases(node: _Node, budget: int) -> tuple[Any, int]:
 
 
 def resolve_scalar(text: str, is_plain: bool, tag: str | None, mark: Mark = (1, 1)) -> Any:
-    """A scalar as Kubernetes types it: go-yaml v2's `resolve`, which sigs.k8s.io/yaml uses."""
+    """The value of a scalar as in Kubernetes.
+
+    Source: go-yaml v2 `resolve`, which sigs.k8s.io/yaml uses.
+    """
     kind = tag.removeprefix(CORE_TAG_PREFIX) if tag and tag.startswith(CORE_TAG_PREFIX) else tag
     if kind in TAG_TYPES:
         value = _resolve_plain(text, mark)

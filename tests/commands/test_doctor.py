@@ -65,7 +65,7 @@ def test_a_program_on_the_path_counts_only_by_its_checksum(tmp_path: Path, monke
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     path = program(tmp_path / "bin", "helm", "v3.22.0")
     helm = toolchain.TOOLS["helm"]
-    with pytest.raises(ToolError, match=r"no program that gatekeeper\.lock knows"):
+    with pytest.raises(ToolError, match=r"has a checksum that gatekeeper\.lock does not list"):
         toolchain.Toolchain({"helm": helm._replace(checksums=("0" * 64,))}).find("helm")
     pinned = helm._replace(checksums=(toolchain.hash_file(path),))
     assert toolchain.Toolchain({"helm": pinned}).find("helm") == path

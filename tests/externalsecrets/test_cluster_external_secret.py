@@ -63,11 +63,11 @@ def test_without_a_cluster_a_name_counts_and_labels_cannot_be_told() -> None:
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
-        ("namespaceSelector: {team: shop}", "knows no `team`"),
+        ("namespaceSelector: {team: shop}", "has the unknown field `team`"),
         ("namespaceSelectors: {}", "must be a list"),
         ("targetNamespaces: [a]", "`spec.targetNamespaces`"),
         ("namespaces: web", "must be a list of texts"),
-        ("namespaceSelector: {matchExpressions: [{key: a, operator: Near}]}", "has the operator"),
+        ("namespaceSelector: {matchExpressions: [{key: a, operator: Near}]}", "has the unknown operator"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(chosen: str, words: str) -> None:

@@ -41,7 +41,7 @@ NAMESPACE = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: prod, labels
         ([{"namespaceSelector": HAS_A}], {}, StoreAccess.DENIED, "do not let"),
         ([{"namespaceSelector": NOT_PROD}], None, StoreAccess.DENIED, "do not let"),
         ([{"namespaceSelector": NOT_A}, {"namespaces": ["prod"]}], None, StoreAccess.ALLOWED, ""),
-        ([{"namespaceSelector": {"a": "b"}}], {}, StoreAccess.INVALID, "knows no `a`"),
+        ([{"namespaceSelector": {"a": "b"}}], {}, StoreAccess.INVALID, "has the unknown field `a`"),
     ],
 )
 def test_evaluate_conditions(

@@ -407,7 +407,7 @@ def test_what_was_applied_is_waited_for(place: Place) -> None:
         ({"kubeConfig": {}}, "`spec.kubeConfig.secretRef` is missing"),
         ({"healthCheckExprs": [{"apiVersion": "v1", "current": "1 +"}]}, "the CEL expression"),
         ({"dependsOn": [{"name": "b", "readyExpr": "]"}]}, "the CEL expression"),
-        ({"timeout": "soon"}, "is no duration"),
+        ({"timeout": "soon"}, "is not a duration"),
         (
             {"postBuild": {"substituteFrom": [{"kind": "Secret", "name": "s"}]}},
             "nothing in the repository sets `WHERE`",

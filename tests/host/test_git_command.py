@@ -54,7 +54,7 @@ def test_a_git_that_takes_too_long_is_an_error(question: str, tmp_path: Path, mo
     root = commit_files(tmp_path / "r", {"a.txt": "a"})
     monkeypatch.setattr(git_command, "TIMEOUT_SECONDS", 0.2)
     monkeypatch.setenv("PATH", replace_git(tmp_path / "bin", "exec sleep 30"))
-    with pytest.raises(ToolError, match=r"git did not end within 0\.2 seconds"):
+    with pytest.raises(ToolError, match=r"git took longer than 0\.2 seconds"):
         QUESTIONS[question](root)
 
 
@@ -101,4 +101,4 @@ def test_check_staged_ends_with_3_if_git_cannot_read_the_staged_config(tmp_path:
         [sys.executable, "-c", program], cwd=root, env={**os.environ, "PATH": path}, capture_output=True, text=True
     )
     code, out, err = done.returncode, done.stdout, done.stderr
-    assert code == 3 and not out and ("`git cat-file` failed" in err or "did not end within 2 seconds" in err), err
+    assert code == 3 and not out and ("`git cat-file` failed" in err or "took longer than 2 seconds" in err), err

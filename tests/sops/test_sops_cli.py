@@ -281,7 +281,7 @@ def test_without_sops_it_says_how_to_get_it(shop: Shop) -> None:
             timeout=60,
         )
         assert done.returncode == 3 and "gatekeeper tools install sops" in done.stderr
-        assert ("is another version" in done.stderr) == is_old
+        assert ("has another version" in done.stderr) == is_old
 
 
 @pytest.mark.skipif(shutil.which("gpg") is None, reason="no GnuPG on this machine")

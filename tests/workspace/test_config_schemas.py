@@ -129,6 +129,7 @@ def test_the_reader_of_waivers_accepts_what_its_schema_accepts(value: Any) -> No
         ("policies: {paths: [a, 1]}", "g.yaml:1:23: `policies.paths[1]` must be a text"),
         ("policies: {paths: a}", "g.yaml:1:19: `policies.paths` must be a list of texts"),
         ("- a", "g.yaml:1:1: the file must be a mapping"),
+        ("policies: {bundles: [{keys: a}]}", "unknown setting `policies.bundles[0].keys`; did you mean"),
         ("a: [", "not valid YAML"),
         ("secrets: {allow: [{namspace: a}]}", "did you mean `secrets.allow[0].namespace`?"),
     ],
