@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 from gatekeeper import config
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import source
-from gatekeeper.host import process, toolchain
+from gatekeeper.host import toolchain
 from gatekeeper.workspace import lockfile
 from tests.conftest import command, needs
 
@@ -62,27 +60,7 @@ def test_tools_are_listed_with_their_versions() -> None:
 
 def test_an_unknown_tool_is_a_usage_error() -> None:
     code, _, err = command("tools", "install", "kustomise")
-    assert (code, "no tool `kustomise`" in err) == (2, True)
-
-
-def test_a_program_that_does_not_end_is_ended() -> None:
-    began = time.monotonic()
-    with pytest.raises(ToolError, match=r"took longer than 0\.3 seconds"):
-        process.run_command([sys.executable, "-c", "import time; time.sleep(60)"], 0.3)
-    assert time.monotonic() - began < 30
-
-
-def test_a_program_gets_a_closed_network_and_no_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
-    code, out, _ = process.run_command(["/usr/bin/env"], 10)
-    assert code == 0
-    assert b"hunter2" not in out
-    assert b"HTTPS_PROXY=http://127.0.0.1:9" in out
-
-
-def test_a_program_that_is_not_there_is_told() -> None:
-    with pytest.raises(ToolError, match="nowhere cannot be started"):
-        process.run_command(["/nowhere"], 1)
+    assert (code, "unknown tool `kustomise`; known tools: kustomize" in err) == (2, True)
 
 
 def test_a_tool_of_our_own_has_the_version_of_its_content() -> None:

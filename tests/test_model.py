@@ -1,0 +1,62 @@
+"""Paths, findings and verdicts."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.model import (
+    AppliedWaiver,
+    Coverage,
+    Finding,
+    Gap,
+    Location,
+    ObjectRef,
+    Verdict,
+    deduplicate,
+    format_path,
+    get_field,
+    parse_path,
+)
+
+STEP = st.integers(0, 99) | st.text("ab./-", max_size=4).filter(lambda text: not text.startswith("["))
+FINDING = Finding("images/latest-tag", "error", "uses latest", Location("a.yaml", 3, 5))
+WAIVED = FINDING._replace(waiver=AppliedWaiver("r", "2027-01-31", "", "", Location("w.yaml")))
+
+
+@given(st.lists(STEP, max_size=5).map(tuple))
+def test_a_path_survives_its_text(path: tuple[str | int, ...]) -> None:
+    assert parse_path(format_path(path)) == path
+
+
+def test_a_missing_field_is_none() -> None:
+    value = {"a": [{"b": 1}]}
+    assert get_field(value, ("a", 0, "b")) == 1
+    assert [get_field(value, path) for path in (("a", 1), ("a", "b"), ("x", "y"), ("a", 0, "b", "c"))] == [None] * 4
+
+
+def test_a_fingerprint_stays_when_lines_move_and_changes_with_the_file() -> None:
+    assert FINDING._replace(location=Location("a.yaml", 9, 9)).fingerprint == FINDING.fingerprint
+    assert FINDING._replace(location=Location("b.yaml", 3, 5)).fingerprint != FINDING.fingerprint
+
+
+def test_findings_are_sorted_and_each_is_listed_once() -> None:
+    first = FINDING._replace(location=Location("a.yaml", 1, 1))
+    assert deduplicate([FINDING, first, FINDING._replace(hint="other")]) == (first, FINDING)
+
+
+def test_the_decision_depends_on_findings_that_count_and_on_fatal_gaps() -> None:
+    fatal, harmless = Gap("a", "why", is_fatal=True), Gap("b", "why")
+    cases = (
+        (Verdict(), "accepted", 0),
+        (Verdict((WAIVED, FINDING._replace(is_preexisting=True), FINDING._replace(severity="warning"))), "accepted", 0),
+        (Verdict((FINDING,), Coverage(gaps=(harmless,))), "refused", 1),
+        (Verdict((FINDING,), Coverage(gaps=(fatal,))), "incomplete", 3),
+    )
+    for verdict, decision, exit_code in cases:
+        assert (verdict.decision, verdict.exit_code) == (decision, exit_code)
+
+
+def test_a_reference_shows_kind_namespace_and_name() -> None:
+    assert str(ObjectRef("apps/v1", "Deployment", "shop", "web")) == "Deployment shop/web"
+    assert [ObjectRef(version, "X", "", "a").group for version in ("v1", "apps/v1")] == ["", "apps"]

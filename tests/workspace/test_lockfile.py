@@ -1,0 +1,108 @@
+"""`gatekeeper.lock`: the pinned versions and checksums are the ones that are used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gatekeeper.errors import ToolError, UsageError
+from gatekeeper.host import toolchain
+from gatekeeper.host.toolchain import Toolchain
+from gatekeeper.workspace import lockfile
+from tests.conftest import Repository, command, needs
+from tests.host.test_toolchain import program
+
+
+def bare(tmp_path: Path) -> dict[str, str]:
+    """A machine without the outside programs."""
+    return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+
+
+@needs("kustomize", "helm", "opa")
+def test_a_lock_pins_versions_and_programs(repository: Repository) -> None:
+    root = repository({"a.txt": ""})
+    assert command("tools", "lock", cwd=root)[0] == 0
+    held = orjson.loads((root / lockfile.LOCK_FILE).read_bytes())
+    assert held["tools"]["kustomize"]["version"] == "v5.7.1"
+    assert held["tools"]["kustomize"]["sums"][lockfile.PLATFORM] == [
+        toolchain.hash_file(toolchain.DEFAULT_TOOLCHAIN.find("kustomize"))
+    ]
+    before = (root / lockfile.LOCK_FILE).read_bytes()
+    assert command("tools", "lock", cwd=root)[0] == 0
+    assert (root / lockfile.LOCK_FILE).read_bytes() == before
+
+
+def test_another_version_in_the_lock_is_the_one_that_counts(repository: Repository, tmp_path: Path) -> None:
+    root = repository({"a.txt": ""})
+    entry = {"package": toolchain.TOOLS["helm"].package, "version": "v3.0.1", "sums": {}}
+    (root / lockfile.LOCK_FILE).write_bytes(orjson.dumps({"schema": lockfile.SCHEMA, "tools": {"helm": entry}}))
+    code, out, _ = command("tools", "list", "helm", cwd=root, env=bare(tmp_path))
+    assert code == 3 and "v3.0.1" in out
+
+
+def test_a_program_on_the_path_counts_only_by_its_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    path = program(tmp_path / "bin", "helm", "v3.22.0")
+    helm = toolchain.TOOLS["helm"]
+    with pytest.raises(ToolError, match=r"has a checksum that gatekeeper\.lock does not list"):
+        toolchain.Toolchain({"helm": helm._replace(checksums=("0" * 64,))}).find("helm")
+    pinned = helm._replace(checksums=(toolchain.hash_file(path),))
+    assert toolchain.Toolchain({"helm": pinned}).find("helm") == path
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("{", "gatekeeper.lock:2:1: not valid YAML or JSON"),
+        ("{}", "gatekeeper.lock:1:1: the file has no `schema`"),
+        ('{"schema": "gatekeeper/lock/v1", "tools": {"x": {}}}', "unknown setting `tools.x`; known are conftest, helm"),
+        (
+            '{"schema": "gatekeeper/lock/v1", "tools": {"helm": {"package": "evil.example/helm"}}}',
+            "`tools.helm.package` must be `helm.sh/helm/v3/cmd/helm`",
+        ),
+        (
+            '{"schema": "gatekeeper/lock/v1", "tools": {"helm": {"package": "helm.sh/helm/v3/cmd/helm", "version": "latest", "sums": {}}}}',
+            "`tools.helm.version` is 'latest'; write it as v3",
+        ),
+    ],
+)
+def test_a_malformed_lock_is_told(tmp_path: Path, value: str, told: str) -> None:
+    (tmp_path / lockfile.LOCK_FILE).write_text(value)
+    with pytest.raises(UsageError, match=told):
+        lockfile.load(tmp_path)
+    code, _, err = command("check", cwd=tmp_path)
+    assert (code, told in err) == (2, True), err
+
+
+def test_a_lock_that_was_written_is_read_again(tmp_path: Path) -> None:
+    pinned = toolchain.TOOLS["helm"]._replace(version="v3.0.1")
+    lockfile.write(tmp_path, Toolchain({"helm": pinned}), {"helm": "a" * 64})
+    loaded = lockfile.load(tmp_path)
+    assert loaded.get_tool("helm") == pinned._replace(checksums=("a" * 64,))
+    assert loaded.get_tool("kustomize").version == toolchain.TOOLS["kustomize"].version
+    assert set(loaded.pins) == set(toolchain.PINNED_TOOLS)
+
+
+def test_checksums_of_another_version_are_dropped_and_those_of_other_platforms_stay(tmp_path: Path) -> None:
+    lockfile.write(tmp_path, Toolchain(), {"helm": "a" * 64})
+    path = tmp_path / lockfile.LOCK_FILE
+    value = orjson.loads(path.read_bytes())
+    value["tools"]["helm"]["sums"]["plan9-arm"] = ["b" * 64]
+    path.write_bytes(orjson.dumps(value))
+    lockfile.write(tmp_path, Toolchain(), {})
+    assert orjson.loads(path.read_bytes())["tools"]["helm"]["sums"] == value["tools"]["helm"]["sums"]
+    lockfile.write(tmp_path, Toolchain({"helm": toolchain.TOOLS["helm"]._replace(version="v3.0.1")}), {})
+    assert orjson.loads(path.read_bytes())["tools"]["helm"]["sums"] == {}
+
+
+def test_a_program_of_this_package_is_not_pinned(tmp_path: Path) -> None:
+    lockfile.write(tmp_path, Toolchain(), {"gotemplate": "a" * 64})
+    assert "gotemplate" not in lockfile.load(tmp_path).pins
+
+
+def test_a_repository_without_a_lock_uses_the_versions_of_this_package(tmp_path: Path) -> None:
+    assert lockfile.load(tmp_path) == Toolchain()
