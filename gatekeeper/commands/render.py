@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import yaml
-
 from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Resource
 from gatekeeper.render import pipeline
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.terminal.redaction import hide_secret_values
+from gatekeeper.terminal.yaml_output import dump_yaml
 from gatekeeper.workspace import documents
 
 EXAMPLES = """examples:
@@ -21,6 +20,7 @@ EXAMPLES = """examples:
 
 Plaintext values of Secrets are hidden. Exit status: 0 everything was rendered, 3 something could not be rendered.
 """
+LINE_WIDTH = 120
 
 
 def render(arguments: list[str]) -> int:
@@ -68,5 +68,4 @@ def _is_within(path: str, below: str) -> bool:
 
 def _format_document(resource: Resource) -> str:
     place = resource.origin.find_location(())
-    text: str = yaml.safe_dump(hide_secret_values(resource.value), sort_keys=False, allow_unicode=True, width=120)
-    return f"---\n# from {place.file}\n{text}"
+    return f"---\n# from {place.file}\n{dump_yaml(hide_secret_values(resource.value), LINE_WIDTH)}"

@@ -87,10 +87,9 @@ def format_objects(values: Sequence[dict[str, Any]], output_format: str) -> str:
 
         return "".join(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n" for value in values)
     # As above.
-    import yaml
+    from gatekeeper.terminal.yaml_output import dump_yaml
 
-    texts = [yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1_000_000) for value in values]
-    return "---\n".join(texts)
+    return "---\n".join(dump_yaml(value) for value in values)
 
 
 def fetch_certificate(source: str) -> bytes:
