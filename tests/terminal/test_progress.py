@@ -7,7 +7,7 @@ import pty
 import select
 import sys
 from collections.abc import Iterator
-from typing import TextIO
+from contextlib import contextmanager, redirect_stderr
 
 import pytest
 
@@ -17,15 +17,12 @@ REMOVAL = "\r\033[K"
 TIMEOUT_SECONDS = 20.0
 
 
-@pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A terminal as standard error; the descriptor that reads what appears on it."""
+@contextmanager
+def terminal_as_stderr() -> Iterator[int]:
+    """Makes a terminal the standard error; yields the descriptor that reads what appears on it."""
     reader, writer = pty.openpty()
-    with os.fdopen(writer, "w") as terminal:
-        stderr: TextIO = terminal
-        monkeypatch.setattr(sys, "stderr", stderr)
+    with os.fdopen(writer, "w") as terminal, redirect_stderr(terminal):
         yield reader
-        monkeypatch.undo()
     os.close(reader)
 
 
@@ -45,19 +42,22 @@ def test_nothing_is_written_without_a_terminal(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_line_appears_after_the_delay_and_is_removed(screen: int) -> None:
-    with show_progress("rendering", 0.01):
-        assert read_until(screen, "s)").startswith(f"{REMOVAL}rendering (")
-    assert read_until(screen, REMOVAL).endswith(REMOVAL)
+def test_the_line_appears_after_the_delay_and_is_removed() -> None:
+    with terminal_as_stderr() as screen:
+        with show_progress("rendering", 0.01):
+            assert read_until(screen, "s)").startswith(f"{REMOVAL}rendering (")
+        assert read_until(screen, REMOVAL).endswith(REMOVAL)
 
 
-def test_a_short_run_shows_no_line(screen: int) -> None:
-    with show_progress("rendering", 60.0):
-        pass
-    assert read_until(screen, REMOVAL) == REMOVAL
+def test_a_short_run_shows_no_line() -> None:
+    with terminal_as_stderr() as screen:
+        with show_progress("rendering", 60.0):
+            pass
+        assert read_until(screen, REMOVAL) == REMOVAL
 
 
-def test_the_line_is_removed_after_an_error(screen: int) -> None:
-    with pytest.raises(ValueError, match="broken"), show_progress("rendering", 60.0):
-        raise ValueError("broken")
-    assert read_until(screen, REMOVAL) == REMOVAL
+def test_the_line_is_removed_after_an_error() -> None:
+    with terminal_as_stderr() as screen:
+        with pytest.raises(ValueError, match="broken"), show_progress("rendering", 60.0):
+            raise ValueError("broken")
+        assert read_until(screen, REMOVAL) == REMOVAL
