@@ -1,13 +1,11 @@
-"""The form of SealedSecrets: each value as kubeseal writes it.
-
-See `gatekeeper/sealing/wire.py`.
-"""
+"""Checks that each value of a SealedSecret has the form that kubeseal writes; see `sealedsecrets.wire_format`."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from gatekeeper.engines.findings import build_finding
 from gatekeeper.errors import SealError
 from gatekeeper.model import FieldPath, Finding, Resource, Severity, get_field
 from gatekeeper.sealedsecrets import wire_format
@@ -57,5 +55,4 @@ def _check_value(resource: Resource, key: str, text: Any, key_sizes: Collection[
 def _build_finding(
     resource: Resource, rule: str, path: FieldPath, message: str, hint: str, severity: Severity = "error"
 ) -> Finding:
-    place = resource.origin.find_location(path, key=True)
-    return Finding(rule, severity, message, place, resource.ref, path, hint, "field")
+    return build_finding(resource, rule, message, path, hint=hint, severity=severity, is_key=True)

@@ -1,4 +1,4 @@
-"""The plaintext engine: secrets that stand in the repository for everyone to read. Values are never shown."""
+"""Finds secrets that are readable in the repository. Values are never shown."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gatekeeper.config import Config
+from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.plaintext import embedded_sops, leaks
-from gatekeeper.model import FieldPath, Finding, Gap, Location, Resource, get_field
+from gatekeeper.model import FieldPath, Finding, Gap, Resource, get_field
 from gatekeeper.workspace.documents import EXTENSIONS, ParsedFile
 from gatekeeper.workspace.tree import Tree
 
-# What a Secret may hold in the open: nothing, a placeholder of a template or of Flux, or ciphertext.
+# Allowed as a plaintext value: nothing, a placeholder of a template or of Flux, or ciphertext.
 PLACEHOLDER = re.compile(r"ENC\[AES256_GCM,.*\]|\$\{.*\}|<[^<>]*>|\{\{.*\}\}|", re.DOTALL)
 PUBLIC_TYPES = {"kubernetes.io/service-account-token"}
 PUBLIC_KEYS = {"ca.crt", "tls.crt", "known_hosts", "username", "url", "type", "name", "project"}
-SEAL = re.compile(r"Ag[A-Za-z0-9+/=]+")
 
 
 def evaluate(
     tree: Tree, parsed_files: Sequence[ParsedFile], resources: Sequence[Resource], config: Config
 ) -> tuple[list[Finding], list[Gap]]:
-    """Secrets in the open, and leaks in any file."""
+    """Finds plaintext values of Secrets, and leaked credentials in any file."""
     findings = [found for resource in resources for found in _check_resource(resource)]
     scanner, unused = leaks.load_scanner(tree, config)
     secret_files = {finding.location.file for finding in findings if finding.rule == "plaintext/secret"}
@@ -64,7 +64,7 @@ def _check_secret(resource: Resource, value: dict[str, Any]) -> Iterator[Finding
 
 
 def _check_value(resource: Resource, path: FieldPath, plain: str) -> Iterator[Finding]:
-    """A value of a Secret, unless it is a whole file that sops encrypted."""
+    """Reports a value of a Secret, unless it is a whole file that sops encrypted."""
     hidden = embedded_sops.has_encrypted_values(plain)
     if hidden:
         return
@@ -77,7 +77,7 @@ def _check_value(resource: Resource, path: FieldPath, plain: str) -> Iterator[Fi
 
 
 def _decode_value(text: Any) -> str | None:
-    """What base64 hides, as text; None where it is no base64."""
+    """Decodes base64 to text; None if the text is not base64."""
     if not isinstance(text, str):
         return ""
     if PLACEHOLDER.fullmatch(text.strip()):
@@ -89,7 +89,7 @@ def _decode_value(text: Any) -> str | None:
 
 
 def _check_template(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
-    """What stands in the template of a SealedSecret, beside the sealed values."""
+    """Reports values in the template of a SealedSecret that look like secrets."""
     data = get_field(value, ("spec", "template", "data"))
     for key, text in data.items() if isinstance(data, dict) else ():
         if isinstance(text, str) and "{{" not in text and key not in PUBLIC_KEYS and leaks.is_random(text):
@@ -100,7 +100,7 @@ def _check_template(resource: Resource, value: dict[str, Any]) -> Iterator[Findi
 
 
 def _check_unencrypted_values(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
-    """Values of a Secret that sops encrypted that are in the open all the same."""
+    """Reports plaintext values of a Secret that sops encrypted."""
     for section in ("data", "stringData"):
         entries = value.get(section)
         for key, text in entries.items() if isinstance(entries, dict) else ():
@@ -111,5 +111,4 @@ def _check_unencrypted_values(resource: Resource, value: dict[str, Any]) -> Iter
 
 
 def _build_finding(resource: Resource, rule: str, path: FieldPath, message: str, hint: str) -> Finding:
-    place: Location = resource.origin.find_location(path, key=True)
-    return Finding(rule, "error", message, place, resource.ref, path, hint, "field")
+    return build_finding(resource, rule, message, path, hint=hint, is_key=True)

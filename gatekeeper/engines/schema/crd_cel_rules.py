@@ -1,4 +1,4 @@
-"""CEL rules that CRDs carry (`x-kubernetes-validations`), evaluated as the API server does on creation."""
+"""Evaluates the CEL rules of CRDs (`x-kubernetes-validations`), as the API server does on creation."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
+from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.schema.catalog import SchemaCatalog, SchemaKey
 from gatekeeper.model import FieldPath, Finding, Gap, Resource, get_field
 
@@ -53,8 +54,7 @@ class CrdCelRules:
 def _build_findings(resource: Resource, field: str, message: str, rule: str) -> Iterator[Finding]:
     path: FieldPath = tuple(name if name else int(index) for name, index in PATH_STEP.findall(field))
     held = orjson.dumps(get_field(resource.value, path)).decode()
-    # What is still to come (a Flux variable, ciphertext) cannot break a rule; its field is noted as not judged.
+    # A value that is not known yet (a Flux variable, ciphertext) cannot break a rule; a gap reports its field.
     if "${" in held or "ENC[" in held:
         return
-    place = resource.origin.find_location(path)
-    yield Finding("schema/cel", "error", message, place, resource.ref, path, f"the CRD demands: {rule}", "field")
+    yield build_finding(resource, "schema/cel", message, path, hint=f"the CRD requires: {rule}")

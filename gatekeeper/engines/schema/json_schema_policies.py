@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.engines.schema import messages
 from gatekeeper.errors import PolicyError
@@ -168,8 +169,14 @@ def _find_violations(policy: SchemaPolicy, resource: Resource) -> Iterator[Findi
     value = orjson.loads(resource.json)
     for error in policy.validator.iter_errors(value):
         path: FieldPath = tuple(error.instance_path)
-        for told in messages.describe_error(error.kind, path, get_field(value, path)):
-            message = f"{policy.message}: {told.message}" if policy.message else told.message
-            place = resource.origin.find_location(told.field, told.is_key)
-            ref, field = resource.ref, told.field
-            yield Finding(policy.name, policy.severity, message, place, ref, field, policy.remedy, "field")
+        for fault in messages.describe_error(error.kind, path, get_field(value, path)):
+            message = f"{policy.message}: {fault.message}" if policy.message else fault.message
+            yield build_finding(
+                resource,
+                policy.name,
+                message,
+                fault.field,
+                hint=policy.remedy,
+                severity=policy.severity,
+                is_key=fault.is_key,
+            )

@@ -1,4 +1,4 @@
-"""Which custom kinds a repository knows: the CRDs in it, rendered or not, and in the folders that the config names."""
+"""Finds the custom kinds of a repository: from its CRDs, rendered or not, and from the folders of the config."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gatekeeper.workspace.tree import Tree, list_files_below
 def find_custom_kinds(
     tree: Tree, parsed_files: Sequence[ParsedFile], resources: Sequence[Resource], config: Config
 ) -> Iterator[CustomKind]:
-    """The CRDs of the repository, rendered or not, and of the folders that the config names.
+    """Finds the custom kinds of the CRDs in the repository, rendered or not, and in the folders of the config.
 
     Raises:
         UsageError: a folder of the config does not exist or holds no CRD.
@@ -36,7 +36,7 @@ def find_custom_kinds(
 
 
 def _build_constraint_kinds(template: Any) -> Iterator[CustomKind]:
-    """The kind that Gatekeeper makes of a ConstraintTemplate; its parameters have the schema that the template gives.
+    """Builds the kind that OPA Gatekeeper creates for a ConstraintTemplate, with the schema of the template.
 
     Source: open-policy-agent/frameworks `constraint/pkg/client/crds`.
     """

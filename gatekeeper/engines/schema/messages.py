@@ -1,4 +1,4 @@
-"""What a schema wants, in words for people; they never repeat the value, for it may be a secret."""
+"""Describes errors of JSON Schema in plain words, without the value, which may be a secret."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RULE_BY_KEYWORD = {"type": "type", "enum": "enum", "oneOf": "type", "anyOf": "ty
 
 
 class SchemaFault(NamedTuple):
-    """One fault: the field, whether its key is meant, the rule behind `schema/`, and the words."""
+    """One fault: the field, whether to locate its key, the rule after `schema/`, and the message."""
 
     field: FieldPath
     is_key: bool

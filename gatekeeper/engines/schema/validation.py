@@ -1,4 +1,4 @@
-"""The schema engine: each resource against the schema of its kind, strictly, without a network."""
+"""Validates each resource by the schema of its kind, strictly and without network access."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.schema import crd_cel_rules, messages
 from gatekeeper.engines.schema.catalog import SchemaCatalog
 from gatekeeper.errors import UsageError
@@ -46,7 +47,7 @@ def evaluate(
 def _report_missing_schema(
     key: tuple[str, str], resources: list[Resource], allowed_patterns: Sequence[str]
 ) -> tuple[list[Finding], list[Gap]]:
-    """A kind that no schema is known for: counted, and refused unless the config allows it by name."""
+    """Reports a kind without a schema: a finding and fatal gaps, or only gaps if the config allows the kind."""
     names = (key[1], f"{key[0]}/{key[1]}")
     reason = f"no schema for {key[1]} ({key[0]})"
     first = resources[0]
@@ -99,18 +100,16 @@ def _suggest_field(field: str, known_fields: Sequence[str]) -> str:
 def _build_finding(
     resource: Resource, rule: str, path: FieldPath, message: str, hint: str = "", is_key: bool = False
 ) -> Finding:
-    return Finding(
-        rule, "error", message, resource.origin.find_location(path, is_key), resource.ref, path, hint, "field"
-    )
+    return build_finding(resource, rule, message, path, hint=hint, is_key=is_key)
 
 
 def is_opaque(value: Any) -> bool:
-    """Whether a value is still to come: ciphertext of SOPS, or a Flux variable that nothing here sets."""
+    """Whether a value is not known yet: ciphertext of SOPS, or a Flux variable that nothing here sets."""
     return isinstance(value, str) and (value.startswith("ENC[") or "${" in value)
 
 
 def _check_name(resource: Resource) -> list[Finding]:
-    """A name is needed by the API server, though the published schemas do not say so."""
+    """Requires a name: the API server needs one, though the published schemas do not say so."""
     ref: ObjectRef = resource.ref
     if ref.name or ref.kind in NAMELESS_KINDS:
         return []

@@ -1,16 +1,17 @@
-"""ExternalSecrets that ask for what their namespace may not read, by the config's `secrets.allow`."""
+"""Finds ExternalSecrets that request keys which `secrets.allow` of the config does not allow their namespace."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from gatekeeper.engines.findings import build_finding
 from gatekeeper.model import FieldPath, Finding, Resource
 
 ACCESS_HINT = "ask for another key, or add a rule to `secrets.allow` in gatekeeper.yaml"
 
 
 def evaluate(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
-    """What may not be read; and, where there are rules, what cannot be told, because it is not understood."""
+    """Finds references that are not allowed and ExternalSecrets that cannot be parsed; nothing without rules."""
     if not rules:
         return
     # Most repositories have no such rules, and a hook has no time to lose.
@@ -48,6 +49,4 @@ def evaluate(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) 
 
 
 def _build_finding(rule: str, message: str, resource: Resource, path: FieldPath) -> Finding:
-    return Finding(
-        rule, "error", message, resource.origin.find_location(path), resource.ref, path, ACCESS_HINT, "field"
-    )
+    return build_finding(resource, rule, message, path, hint=ACCESS_HINT)
