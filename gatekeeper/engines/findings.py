@@ -30,9 +30,8 @@ def build_file_finding(
     file: str,
     rule: str,
     message: str,
-    position: tuple[int, int] = (1, 1),
-    *,
-    hint: str = "",
+    position: tuple[int, int],
+    hint: str,
     severity: Severity = "error",
 ) -> Finding:
     """Builds a finding about a position (line and column, from 1) in a file."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper.config import CERTIFICATE_FOLDER
+from gatekeeper.engines.findings import build_finding
 from gatekeeper.model import FieldPath, Finding, Gap, Location, Resource, Severity
 from gatekeeper.sealedsecrets import scope
 from gatekeeper.workspace.tree import Tree
@@ -73,5 +74,4 @@ def check_certificates(certificates: KnownCertificates, resources: Sequence[Reso
 def _build_finding(
     resource: Resource, path: FieldPath, rule: str, severity: Severity, message: str, hint: str
 ) -> Finding:
-    place = resource.origin.find_location(path)
-    return Finding(rule, severity, message, place, resource.ref, path, hint, "field")
+    return build_finding(resource, rule, message, path, hint=hint, severity=severity)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from gatekeeper.engines.encrypted import candidates
-from gatekeeper.engines.encrypted.sops_files import build_finding
+from gatekeeper.engines.findings import build_file_finding
 from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.errors import GateError, SealError, ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, Resource
@@ -57,7 +57,7 @@ def evaluate(context: EngineContext) -> EngineResult:
                 gaps.append(Gap(file, f"could not be opened: {reason}", is_fatal=True))
             else:
                 hint = "take the file from Git's history, or encrypt it again"
-                findings.append(build_finding(file, "sops/not-opened", reason, (1, 1), hint))
+                findings.append(build_file_finding(file, "sops/not-opened", reason, (1, 1), hint))
     return EngineResult(findings, gaps)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gatekeeper.engines.encrypted.sops_files import build_finding
+from gatekeeper.engines.findings import build_file_finding
 from gatekeeper.model import Finding
 
 CONFLICT_MARKERS = re.compile(rb"^<{7}(?: .*)?\r?$(?=[\s\S]*^>{7}(?: .*)?\r?$)", re.MULTILINE)
@@ -19,4 +19,4 @@ def check_merge_conflicts(file: str, content: bytes) -> Iterator[Finding]:
         message = "has a conflict that Git could not merge; lines of both sides together cannot be opened"
         hint = "take one side whole (`git checkout --ours` or `--theirs`), then make the other's change again"
         line = content.count(b"\n", 0, found.start()) + 1
-        yield build_finding(file, "sealed/conflict", message, (line, 1), hint)
+        yield build_file_finding(file, "sealed/conflict", message, (line, 1), hint)

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from gatekeeper.model import Finding, Location, Severity
+from gatekeeper.engines.findings import build_file_finding
+from gatekeeper.model import Finding
 from gatekeeper.sops import recipients
 from gatekeeper.sops.creation_rules import DEFAULT_SELECTOR, CreationRule, SopsSelector, parse_selectors
 from gatekeeper.sops.sops_file import CIPHERTEXT_PREFIX, SopsEntry, SopsFile
@@ -35,14 +36,14 @@ def _check_metadata(file: str, sops_file: SopsFile) -> Iterator[Finding]:
         first = next(entry for entry in sops_file.entries if entry.ciphertext)
         message = "has values that sops encrypted, but no `sops` part: nobody can decrypt them"
         hint = "take the file from Git's history, or encrypt it again"
-        yield build_finding(file, "sops/no-metadata", message, (first.line, first.column), hint)
+        yield build_file_finding(file, "sops/no-metadata", message, (first.line, first.column), hint)
         return
     mac = held.get("mac")
     if not isinstance(mac, str) or not mac.startswith(CIPHERTEXT_PREFIX):
         message = "has SOPS metadata without a MAC: sops did not write it, or it was edited since"
-        yield build_finding(file, "sops/no-mac", message, sops_file.locate("mac"), REENCRYPT_HINT)
+        yield build_file_finding(file, "sops/no-mac", message, sops_file.locate("mac"), REENCRYPT_HINT)
     for path, message in _find_metadata_faults(held):
-        yield build_finding(file, "sops/metadata", message, sops_file.locate(*path), REENCRYPT_HINT)
+        yield build_file_finding(file, "sops/metadata", message, sops_file.locate(*path), REENCRYPT_HINT)
 
 
 def _find_metadata_faults(metadata: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -83,7 +84,7 @@ def _check_ciphertexts(file: str, text: str) -> Iterator[Finding]:
             if fault:
                 message = f"ciphertext that cannot be decrypted: {fault}"
                 hint = "it was cut or edited; take it from Git's history, or encrypt the value again"
-                yield build_finding(file, "sops/ciphertext", message, (number, start + 1), hint)
+                yield build_file_finding(file, "sops/ciphertext", message, (number, start + 1), hint)
             start = line.find(CIPHERTEXT_PREFIX, start + len(CIPHERTEXT_PREFIX))
 
 
@@ -166,11 +167,4 @@ def shorten_recipient(name: str) -> str:
 
 
 def _build_entry_finding(file: str, rule: str, message: str, entry: SopsEntry, hint: str) -> Finding:
-    return build_finding(file, rule, message, (entry.line, entry.column), hint)
-
-
-def build_finding(
-    file: str, rule: str, message: str, position: tuple[int, int], hint: str, severity: Severity = "error"
-) -> Finding:
-    """A finding on a spot of a file."""
-    return Finding(rule, severity, message, Location(file, *position), hint=hint, location_precision="field")
+    return build_file_finding(file, rule, message, (entry.line, entry.column), hint)
