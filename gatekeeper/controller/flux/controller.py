@@ -59,44 +59,23 @@ class FluxController:
         self._cluster, self._metrics, self._is_assigned = cluster, metrics, is_assigned
         self._cache = RepositoryCache()
         self._dependents: dict[NamespacedName, set[NamespacedName]] = {}
-        selector = options.label_selector
         self._repositories = self._create_reflector(
             cluster.require_kind(git_repository_spec.GROUP, git_repository_spec.VERSIONS, "GitRepository", PROVIDER),
             strip_managed_fields,
             self._on_repository_change,
-            selector,
+            options.label_selector,
         )
         self._kustomizations = self._create_reflector(
             cluster.require_kind(ownership.GROUP, dependencies.VERSIONS, dependencies.KIND, PROVIDER),
             strip_kustomization,
             self._on_kustomization_change,
-            selector,
+            options.label_selector,
         )
-        receiver = cluster.find_newest_kind(receivers.GROUP, receivers.VERSIONS, "Receiver")
-        self._receivers = (
-            self._create_reflector(receiver, strip_managed_fields, lambda *_: None) if receiver is not None else None
-        )
-        self.repository_worker = Worker[NamespacedName](
-            "GitRepository",
-            lambda name: self._repository_reconciler.reconcile(name),
-            REPOSITORY_WORKERS,
-            metrics,
-            lambda name: is_assigned(str(name)),
-        )
-        self._kustomization_worker = Worker[NamespacedName](
-            "Kustomization",
-            lambda name: self._kustomization_reconciler.reconcile(name),
-            options.concurrency,
-            metrics,
-            self._is_kustomization_assigned,
-        )
-        drift_watch = DriftWatch(
-            cluster,
-            self._on_drift,
-            self._on_applied_object_change,
-            partial(report_watch_fault, metrics),
-            AppliedObjects(observe_kustomization_object, ownership.NAME_LABEL),
-        )
+        self._receivers = self._create_receiver_reflector()
+        self.repository_worker, self._kustomization_worker = self._create_workers(options.concurrency)
+        applied = AppliedObjects(observe_kustomization_object, ownership.NAME_LABEL)
+        on_fault = partial(report_watch_fault, metrics)
+        drift_watch = DriftWatch(cluster, self._on_drift, self._on_applied_object_change, on_fault, applied)
         environment = FluxEnvironment(
             cluster=cluster,
             options=options,
@@ -117,6 +96,29 @@ class FluxController:
             self.enqueue_all,
             drift_watch,
         )
+
+    def _create_receiver_reflector(self) -> Reflector[Object] | None:
+        """The Receivers of the cluster; None where it does not serve them."""
+        kind = self._cluster.find_newest_kind(receivers.GROUP, receivers.VERSIONS, "Receiver")
+        return self._create_reflector(kind, strip_managed_fields, lambda *_: None) if kind is not None else None
+
+    def _create_workers(self, concurrency: int) -> tuple[Worker[NamespacedName], Worker[NamespacedName]]:
+        """The workers of GitRepositories and of Kustomizations."""
+        repositories = Worker[NamespacedName](
+            "GitRepository",
+            lambda name: self._repository_reconciler.reconcile(name),
+            REPOSITORY_WORKERS,
+            self._metrics,
+            lambda name: self._is_assigned(str(name)),
+        )
+        kustomizations = Worker[NamespacedName](
+            "Kustomization",
+            lambda name: self._kustomization_reconciler.reconcile(name),
+            concurrency,
+            self._metrics,
+            self._is_kustomization_assigned,
+        )
+        return repositories, kustomizations
 
     def _create_reflector(
         self,
