@@ -180,12 +180,10 @@ class Verdict(NamedTuple):
 
 def deduplicate(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Each finding once, even if several overlays render the same base; sorted by file and line."""
-    once: dict[tuple[object, ...], Finding] = {}
+    unique: dict[tuple[object, ...], Finding] = {}
     for finding in findings:
-        once.setdefault((finding.rule, finding.location, finding.message), finding)
-    return tuple(
-        sorted(once.values(), key=lambda found: (_location_sort_key(found.location), found.rule, found.message))
-    )
+        unique.setdefault((finding.rule, finding.location, finding.message), finding)
+    return tuple(sorted(unique.values(), key=lambda item: (_location_sort_key(item.location), item.rule, item.message)))
 
 
 def _location_sort_key(location: Location) -> tuple[str, int, int]:

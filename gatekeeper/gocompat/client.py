@@ -67,7 +67,7 @@ def fill_templates(
         ToolError: the program is not built, took too long, or needed too much memory.
     """
     values = {key: _encode(value) for key, value in data.items()}
-    return [_decode_result(one) for one in _send("templates", list(templates), engine, values)]
+    return [_decode_result(result) for result in _send("templates", list(templates), engine, values)]
 
 
 def look_up_paths(lookups: Sequence[PathLookup]) -> list[SecretBytes | None]:
@@ -76,8 +76,8 @@ def look_up_paths(lookups: Sequence[PathLookup]) -> list[SecretBytes | None]:
     Raises:
         ToolError: see `fill_templates`.
     """
-    asked = [{"json": _encode(one.document), "path": one.path, "raw": one.is_raw} for one in lookups]
-    return [_decode(one) if one["found"] else None for one in _send("lookups", asked)]
+    items = [{"json": _encode(lookup.document), "path": lookup.path, "raw": lookup.is_raw} for lookup in lookups]
+    return [_decode(result) if result["found"] else None for result in _send("lookups", items)]
 
 
 def rename_keys(rename: KeyRename) -> list[str] | GoFault:

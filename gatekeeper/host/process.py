@@ -160,8 +160,8 @@ def _build_network_environment() -> dict[str, str]:
     names = {*OFFLINE_ENVIRONMENT, "SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "SSL_CERT_FILE"} - {
         "GIT_ALLOW_PROTOCOL"
     }
-    held = {name: os.environ[name] for name in names if name in os.environ}
-    return {**held, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
+    inherited = {name: os.environ[name] for name in names if name in os.environ}
+    return {**inherited, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
 
 
 class LineProcessPool:

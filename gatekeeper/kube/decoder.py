@@ -97,10 +97,10 @@ class FieldReader:
         value = self._value[name]
         if value in ("0", 0):
             return 0.0
-        found = DURATION_PATTERN.findall(value) if isinstance(value, str) else []
-        if not found or "".join(number + unit for number, unit in found) != value:
+        parts = DURATION_PATTERN.findall(value) if isinstance(value, str) else []
+        if not parts or "".join(number + unit for number, unit in parts) != value:
             self.reject_field(name, "is not a duration; write for example `1h`, `15m` or `30s`")
-        return sum(float(number) * DURATION_UNITS[unit] for number, unit in found)
+        return sum(float(number) * DURATION_UNITS[unit] for number, unit in parts)
 
     def read_integer(self, name: str, default: int) -> int:
         """A whole number, or the default."""

@@ -92,12 +92,12 @@ def list_files_below(start: Path, suffixes: tuple[str, ...] = ("",)) -> list[Pat
     """
     if start.is_file():
         return [start]
-    found: list[Path] = []
+    listed: list[Path] = []
     for folder, folders, names in os.walk(start, onerror=_raise_error if start.exists() else None):
         folders[:] = [name for name in folders if name != GIT_FOLDER]
-        found.extend(Path(folder, name) for name in names if name.endswith(suffixes))
+        listed.extend(Path(folder, name) for name in names if name.endswith(suffixes))
     # Links that lead nowhere, pipes and sockets are not files.
-    return sorted(path for path in found if path.is_file())
+    return sorted(path for path in listed if path.is_file())
 
 
 def _raise_error(error: OSError) -> NoReturn:

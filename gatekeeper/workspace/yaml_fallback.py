@@ -90,20 +90,20 @@ def parse_yaml(texts: Sequence[bytes], jobs: int) -> list[tuple[list[FallbackDoc
 
 
 def _parse_text(text: bytes) -> tuple[list[FallbackDocument], tuple[str, int, int] | None]:
-    found: list[FallbackDocument] = []
+    documents: list[FallbackDocument] = []
     try:
         events = iter(yaml.parse(text.decode("utf-8").removeprefix("\ufeff"), Loader=yaml.CSafeLoader))
         starts = (event for event in events if isinstance(event, yaml.DocumentStartEvent))
-        found.extend(_Composer(events).compose_document() for _ in starts)
+        documents.extend(_Composer(events).compose_document() for _ in starts)
     except _ParseError as refusal:
-        return found, (str(refusal), *refusal.mark)
+        return documents, (str(refusal), *refusal.mark)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         words = error.problem or error.context or "cannot be read"
-        return found, (words, mark.line + 1 if mark else 1, mark.column + 1 if mark else 1)
+        return documents, (words, mark.line + 1 if mark else 1, mark.column + 1 if mark else 1)
     except yaml.YAMLError as error:
-        return found, (str(error).splitlines()[0], 1, 1)
-    return found, None
+        return documents, (str(error).splitlines()[0], 1, 1)
+    return documents, None
 
 
 class _Composer:
@@ -246,10 +246,10 @@ def _resolve_plain(text: str, mark: Mark) -> Any:
 
 def _parse_number(cleaned: str, text: str) -> Any:
     sign, digits = (cleaned[0], cleaned[1:]) if cleaned[:1] in ("-", "+") else ("", cleaned)
-    found = INTEGER.fullmatch(digits)
-    if found:
-        base = next(base for base, part in zip((16, 2, 8, 10), found.groups(), strict=True) if part is not None)
-        value = int(next(part for part in found.groups() if part is not None), base)
+    match = INTEGER.fullmatch(digits)
+    if match:
+        base = next(base for base, part in zip((16, 2, 8, 10), match.groups(), strict=True) if part is not None)
+        value = int(next(part for part in match.groups() if part is not None), base)
         value = -value if sign == "-" else value
         if -(2**63) <= value < 2**64:
             return value
