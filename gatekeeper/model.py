@@ -177,6 +177,22 @@ class Verdict(NamedTuple):
         """0 accepted, 1 refused, 3 incomplete."""
         return {"accepted": 0, "refused": 1, "incomplete": 3}[self.decision]
 
+    def merge(self, *others: Verdict) -> Verdict:
+        """One verdict on all that these verdicts are about; it keeps this one's engine, policies and revision."""
+        verdicts = (self, *others)
+        coverages = [verdict.coverage for verdict in verdicts]
+        coverage = Coverage(
+            sum(coverage.file_count for coverage in coverages),
+            sum(coverage.resource_count for coverage in coverages),
+            sum(coverage.checked_count for coverage in coverages),
+            tuple(sorted({gap for coverage in coverages for gap in coverage.gaps})),
+        )
+        return self._replace(
+            findings=deduplicate(finding for verdict in verdicts for finding in verdict.findings),
+            coverage=coverage,
+            is_cacheable=all(verdict.is_cacheable for verdict in verdicts),
+        )
+
 
 def deduplicate(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Each finding once, even if several overlays render the same base; sorted by file and line."""

@@ -12,7 +12,7 @@ import yaml
 
 import gatekeeper
 from gatekeeper import cli
-from gatekeeper.report.formats import FORMATS
+from gatekeeper.report.formats import REPORT_FORMATS
 from tests.conftest import Repository, command
 from tests.gate.test_pipeline import DEPLOYMENT
 from tests.workspace.test_tree import run_git
@@ -43,7 +43,7 @@ def test_every_command_exists_with_its_options(file: Path) -> None:
         _, out, _ = command(words[1], "--help")
         assert all(word.partition("=")[0] in out for word in words if word.startswith("--")), line
         for name in re.findall(r"--format (?:json=|\"json=)?(\w+)", line):
-            assert name in FORMATS or "json" in line, line
+            assert name in REPORT_FORMATS or "json" in line, line
 
 
 def test_the_github_job_runs_as_it_is_written(repository: Repository) -> None:

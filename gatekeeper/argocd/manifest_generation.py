@@ -1,15 +1,12 @@
-"""From the Applications of a cluster to what is to be applied: fetched, rendered, and judged."""
+"""What Argo CD Applications apply from their repositories, rendered and judged once."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper import config
-from gatekeeper.argocd import repository_credentials
 from gatekeeper.argocd.application_spec import (
     DEFAULT_ARGOCD_NAMESPACE,
     GROUP,
@@ -20,300 +17,186 @@ from gatekeeper.argocd.glob import matches
 from gatekeeper.argocd.model import ApplicationBuild
 from gatekeeper.argocd.source_spec import ApplicationSource
 from gatekeeper.argocd.sync import namespace_creation
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
-from gatekeeper.config import Config
+from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.gate import pipeline
-from gatekeeper.host.memory_files import MemoryFiles
+from gatekeeper.gate.pipeline import CheckOptions, FullResult
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.model import Coverage, Resource, Verdict, deduplicate
+from gatekeeper.model import Resource, Verdict
 from gatekeeper.render import appliers, argocd_source
 from gatekeeper.render import pipeline as render_pipeline
-from gatekeeper.repositories import git_fetch, git_transport, helm_repository, provenance, signature
-from gatekeeper.repositories import revision as repositories_revision
-from gatekeeper.repositories.git_repository_spec import GitReference, GitRepository, SignatureVerification
-from gatekeeper.repositories.helm_repository import Chart
-from gatekeeper.repositories.provenance import CommitProvenance
-from gatekeeper.repositories.revision import Revision
-from gatekeeper.workspace import documents
-from gatekeeper.workspace import tree as workspace_tree
+from gatekeeper.render.argocd_source import SourceTarget
+from gatekeeper.render.pipeline import RenderedTree
 from gatekeeper.workspace.tree import Tree
 
-TIMEOUT_SECONDS = 90.0
-# The sources of an Application: of each its address, its revision, and the chart, which is empty for Git.
-SourceSet = tuple[tuple[str, str, str], ...]
+ApplicationSpec = tuple[Object, Application]
 
 
-def source_set_of(application: Application) -> SourceSet:
-    """What an Application is rendered from."""
-    return tuple((one.url, one.revision, one.chart) for one in application.sources)
-
-
-def _to_git_repository(url: str, target_revision: str) -> GitRepository:
-    ref = (
-        GitReference(commit=target_revision)
-        if repositories_revision.FULL_COMMIT.fullmatch(target_revision)
-        else GitReference(name=target_revision)
-    )
-    return GitRepository("", "", url, ref, timeout=TIMEOUT_SECONDS, is_whole=True)
-
-
-def resolve_revision(
-    cluster: DynamicClient, argocd_namespace: str, source_ref: tuple[str, str, str], project: str
-) -> Revision:
-    """Which commit a source means now: all that an unchanged one is asked.
-
-    Args:
-        argocd_namespace: the namespace of Argo CD's own objects.
-
-    Raises:
-        ToolError: the repository does not answer, or has none.
-    """
-    url, wanted, chart = source_ref
-    keys = repository_credentials.find_credentials(cluster, argocd_namespace, url, project)
-    if chart:
-        version = helm_repository.resolve_version(Chart(url, chart, wanted), keys)
-        return Revision("", version, version)
-    with closing(MemoryFiles()) as handed:
-        way = git_transport.build_transport(url, keys, handed)
-        return repositories_revision.resolve_target_revision(
-            wanted, git_fetch.list_refs(_to_git_repository(url, wanted), way)
-        )
-
-
-class FetchedSource(NamedTuple):
-    """The files of a commit, and whom it is owed to."""
-
-    root: Path
-    provenance: CommitProvenance
-
-
-def fetch_source(
-    cluster: DynamicClient,
-    argocd_namespace: str,
-    source_ref: tuple[str, str, str],
-    revision: Revision,
-    project: str,
-    storage: Path,
-    signers: Sequence[str],
-) -> FetchedSource:
-    """The files of a commit, if it is signed as it must be.
-
-    Args:
-        signers: the keys of PGP by one of which it must be signed; none where it need not be.
-
-    Raises:
-        ToolError: it cannot be had, or is not signed by those who may.
-    """
-    url, wanted, chart = source_ref
-    keys = repository_credentials.find_credentials(cluster, argocd_namespace, url, project)
-    if chart:
-        return FetchedSource(
-            helm_repository.fetch_chart(Chart(url, chart, wanted), revision.commit, keys, storage), CommitProvenance()
-        )
-    with closing(MemoryFiles()) as handed:
-        way = git_transport.build_transport(url, keys, handed)
-        root = storage / hashlib.sha256(f"whole {url}".encode()).hexdigest()[:16]
-        source, mirror, signer = _to_git_repository(url, revision.fetch_ref), None, ""
-        if signers:
-            root.mkdir(parents=True, exist_ok=True)
-            mirror = git_fetch.fetch_mirror(source, revision, way, root)
-            known = repository_credentials.read_signing_keys(cluster, argocd_namespace, signers)
-            signer = signature.verify_signature(
-                source._replace(verification=HEAD_VERIFICATION), revision, mirror, way, known
-            )
-        files = git_fetch.checkout_commit(source, revision, way, root, mirror)
-        return FetchedSource(files, provenance.read_provenance(source, way, files, signer))
-
-
-HEAD_VERIFICATION = SignatureVerification("HEAD", "")
-
-
-class JudgedRepository(NamedTuple):
-    """A commit, read and judged.
+class SourceRepository(NamedTuple):
+    """A commit or chart that Applications are rendered from.
 
     Attributes:
-        tree: all of it; what is kept from the gate is applied nevertheless, and must not be overlooked.
-        excluded_files: what is kept from the gate.
-        judged_resources: the resources that were judged, as JSON.
+        rendered: what it was rendered to, with inputs over all of its files.
+        excluded_files: what `files.exclude` keeps from the gate.
+        is_chart: whether it is a chart from a chart repository.
     """
 
     root: Path
-    settings: Config
-    tree: Tree
-    render_inputs: render_pipeline.RenderInputs
-    full_result: pipeline.FullResult
-    excluded_files: frozenset[str]
-    judged_resources: frozenset[bytes]
+    rendered: RenderedTree
+    excluded_files: Sequence[str] = ()
+    is_chart: bool = False
 
 
-def _load_repository(root: Path, config_file: Path | None, jobs: int, is_chart: bool = False) -> JudgedRepository:
-    settings = config.load(root, config_file)
-    # Of a chart from elsewhere only that is judged which is made of it.
-    seen = Tree(root, ()) if is_chart else workspace_tree.build_tree([root], root, settings.exclude)
-    whole = pipeline.run_full_check(seen, settings, pipeline.CheckOptions(jobs))
-    tree = workspace_tree.build_tree([root], root, ()) if settings.exclude or is_chart else seen
-    found, _ = documents.parse_tree(tree, jobs)
-    known = frozenset(resource.json for _, lot in whole.resource_groups for resource in lot)
-    unjudged = frozenset() if is_chart else frozenset(tree.files) - frozenset(seen.files)
-    return JudgedRepository(
-        root, settings, tree, render_pipeline.collect_inputs(tree, found, settings), whole, unjudged, known
-    )
+class SourceOutput(NamedTuple):
+    """What an Application applies from one repository."""
+
+    repository: SourceRepository
+    resources: Sequence[Resource]
 
 
 class JudgedApplications(NamedTuple):
-    """What the gate says of repositories and of what Applications make of them, and what these apply."""
+    """The verdict on repositories and on what Applications render from them, and what these apply."""
 
     verdict: Verdict
     builds: list[ApplicationBuild]
 
 
-def build_applications(
+def judge_applications(
     roots: Sequence[Path],
     revisions: Sequence[str],
-    application_specs: Sequence[tuple[Object, Application]],
+    applications: Sequence[ApplicationSpec],
     config_file: Path | None,
     jobs: int,
 ) -> JudgedApplications:
-    """What the gate says, the same as `gatekeeper check` of each repository; and of what is applied and in no file.
+    """What Applications of a cluster apply, and the same verdict on each repository as `gatekeeper check`.
 
     Args:
-        roots: of the sources, in their order, the same for all Applications.
+        roots: the checkouts of the sources, in their order, the same for all Applications.
         revisions: the commits in them.
-        config_file: judge by this instead of each repository's own config.
+        config_file: used instead of each repository's own config; None for those.
 
     Raises:
         GateError: a repository cannot be judged.
     """
-    charts = (
-        {root for root, one in zip(roots, application_specs[0][1].sources, strict=True) if one.chart}
-        if application_specs
-        else set()
-    )
-    repositories_ = {root: _load_repository(root, config_file, jobs, root in charts) for root in dict.fromkeys(roots)}
-    # What is made of a chart is judged by the policies of a repository that lends it values, if there is one.
+    sources = applications[0][1].sources if applications else ()
+    charts = {root for root, source in zip(roots, sources, strict=True) if source.chart} if sources else set()
+    judged = {
+        root: (_judge_chart if root in charts else _judge_root)(root, config_file, jobs)
+        for root in dict.fromkeys(roots)
+    }
+    # The policies of a repository that provides values judge what is rendered from a chart, if there is one.
     first = next((root for root in roots if root not in charts), None)
-    asked: list[ApplicationBuild] = []
-    others: dict[Path, list[Resource]] = {root: [] for root in repositories_}
-    for value, application in application_specs:
-        one, lots = _build_application(value, application, [repositories_[root] for root in roots], revisions)
-        asked.append(one)
-        for repository, resources in lots:
-            judge = first if first and repository.root in charts else repository.root
-            others[judge] += [held for held in resources if held.json not in repository.judged_resources]
-    verdicts = []
-    for root, repository in repositories_.items():
-        verdicts.append(repository.full_result.verdict)
-        if others[root]:
-            verdicts.append(_judge_rendered(repository, others[root], jobs))
-    return JudgedApplications(_merge_verdicts(verdicts), asked)
+    builds: list[ApplicationBuild] = []
+    applied: dict[Path, list[Resource]] = {root: [] for root in judged}
+    for manifest, application in applications:
+        repositories = [judged[root][1] for root in roots]
+        build, outputs = _build_application(manifest, application, repositories, revisions)
+        builds.append(build)
+        for output in outputs:
+            judging_root = first if first and output.repository.is_chart else output.repository.root
+            applied[judging_root] += output.resources
+    verdicts = [
+        verdict
+        for root, (result, _) in judged.items()
+        for verdict in (result.verdict, pipeline.check_new_resources(result, applied[root], jobs))
+    ]
+    return JudgedApplications(verdicts[0].merge(*verdicts[1:]), builds)
+
+
+def _judge_root(root: Path, config_file: Path | None, jobs: int) -> tuple[FullResult, SourceRepository]:
+    result = pipeline.judge_repository(root, config.load(root, config_file), jobs)
+    rendered, excluded = render_pipeline.add_excluded_files(result.rendered, jobs)
+    return result, SourceRepository(root, rendered, excluded)
+
+
+def _judge_chart(root: Path, config_file: Path | None, jobs: int) -> tuple[FullResult, SourceRepository]:
+    """Of a chart from a chart repository, only what is rendered from it is judged."""
+    settings = config.load(root, config_file)
+    chart = render_pipeline.read_chart(root, settings, jobs)
+    result = pipeline.run_full_check(Tree(root, ()), settings, CheckOptions(jobs))
+    return result._replace(tree=chart.builder.inputs.tree), SourceRepository(root, chart, is_chart=True)
 
 
 class RepositoryApplications(NamedTuple):
-    """Applications that stand in a repository, and what they apply from it; with those that cannot be followed."""
+    """The Applications in the files of a repository, and what they apply from it.
 
-    verdict: Verdict
+    Attributes:
+        errors: Applications that cannot be read, and why.
+    """
+
     builds: list[ApplicationBuild]
     errors: list[tuple[Object, str]]
+    outputs: list[SourceOutput]
 
 
-def build_repository_applications(
-    root: Path, config_file: Path | None, jobs: int, revision: str
-) -> RepositoryApplications | None:
-    """What the Applications of a repository apply, as if each of their sources were this repository; None without any.
+def build_repository_applications(rendered: RenderedTree, revision: str, jobs: int) -> RepositoryApplications | None:
+    """What the Applications in a repository apply, as if it were each of their sources; None if there are none.
 
     Args:
-        config_file: judge by this instead of the repository's own config.
-        revision: the commit, for people.
-
-    Raises:
-        GateError: the repository cannot be judged.
+        revision: the commit, for messages.
     """
-    tree = workspace_tree.build_tree([root], root, ())
-    if not any(GROUP.encode() in content for file in tree.files if isinstance(content := tree.read_file(file), bytes)):
+    manifests = [
+        resource.value
+        for resource in rendered.resources
+        if (resource.ref.group, resource.ref.kind) == (GROUP, "Application")
+    ]
+    if not manifests:
         return None
-    repository = _load_repository(root, config_file, jobs)
-    found, faults = list[tuple[Object, Application]](), list[tuple[Object, str]]()
-    for resource in (one for _, lot in repository.full_result.resource_groups for one in lot):
-        if resource.ref.kind != "Application" or resource.ref.group != GROUP:
-            continue
-        value = resource.value
-        value["metadata"].setdefault("namespace", DEFAULT_ARGOCD_NAMESPACE)
+    complete, excluded = render_pipeline.add_excluded_files(rendered, jobs)
+    repository = SourceRepository(complete.builder.inputs.tree.root, complete, excluded)
+    result = RepositoryApplications([], [], [])
+    for manifest in manifests:
+        manifest["metadata"].setdefault("namespace", DEFAULT_ARGOCD_NAMESPACE)
         try:
-            found.append((value, parse_application(value)))
+            application = parse_application(manifest)
         except FieldError as error:
-            faults.append((value, str(error)))
-    if not found and not faults:
-        return None
-    asked, others = [], []
-    for value, application in found:
+            result.errors.append((manifest, str(error)))
+            continue
         count = len(application.sources)
-        one, lots = _build_application(value, application, [repository] * count, [revision] * count)
-        asked.append(one)
-        others += [held for _, resources in lots for held in resources if held.json not in repository.judged_resources]
-    verdicts = [repository.full_result.verdict]
-    if others:
-        verdicts.append(_judge_rendered(repository, others, jobs))
-    return RepositoryApplications(_merge_verdicts(verdicts), asked, faults)
+        build, outputs = _build_application(manifest, application, [repository] * count, [revision] * count)
+        result.builds.append(build)
+        result.outputs.extend(outputs)
+    return result
 
 
-def _judge_rendered(repository: JudgedRepository, resources: Sequence[Resource], jobs: int) -> Verdict:
-    """What the gate says of what is applied and stands in no file."""
-    ground = [resource for _, lot in repository.full_result.resource_groups for resource in lot]
-    sources_ = repository.full_result.parsed_files
-    return pipeline.check_objects(
-        repository.tree, sources_, ground, resources, repository.settings, pipeline.CheckOptions(jobs)
-    )
+def judge_repository_applications(result: FullResult, applications: RepositoryApplications, jobs: int) -> Verdict:
+    """The verdict on a repository and on what its Applications apply.
 
-
-def _merge_verdicts(verdicts: Sequence[Verdict]) -> Verdict:
-    first = verdicts[0]
-    parts = [one.coverage for one in verdicts]
-    counts = (
-        sum(one.file_count for one in parts),
-        sum(one.resource_count for one in parts),
-        sum(one.checked_count for one in parts),
-    )
-    skipped = tuple(sorted({gap for one in parts for gap in one.gaps}))
-    findings = deduplicate([finding for one in verdicts for finding in one.findings])
-    return first._replace(findings=findings, coverage=Coverage(*counts, skipped))
-
-
-RenderedSource = tuple[JudgedRepository, list[Resource]]
+    Args:
+        result: the judged repository.
+    """
+    applied = [resource for output in applications.outputs for resource in output.resources]
+    return result.verdict.merge(pipeline.check_new_resources(result, applied, jobs))
 
 
 def _build_application(
-    value: Object, application: Application, judged_repositories: Sequence[JudgedRepository], revisions: Sequence[str]
-) -> tuple[ApplicationBuild, list[RenderedSource]]:
-    """What an Application applies, by the repository that it comes from."""
-    resource = appliers.build_cluster_resource(value)
-    pairs = list(zip(application.sources, judged_repositories, strict=True))
-    roots = {source.ref: repository.root for source, repository in pairs if source.ref}
-    lots: list[RenderedSource] = []
-    folders, types, lost = [], [], ""
+    manifest: Object, application: Application, repositories: Sequence[SourceRepository], revisions: Sequence[str]
+) -> tuple[ApplicationBuild, list[SourceOutput]]:
+    """What an Application applies, and the resources to judge, by the repository that they come from."""
+    resource = appliers.build_cluster_resource(manifest)
+    pairs = list(zip(application.sources, repositories, strict=True))
+    ref_roots = {source.ref: repository.root for source, repository in pairs if source.ref}
+    outputs: list[SourceOutput] = []
+    folders, types, error = [], [], ""
     for source, repository in pairs:
         if not source.path and not source.chart:
             continue
         folder = _find_folder(source)
-        built = argocd_source.render_source(
-            repository.tree,
-            repository.render_inputs,
-            resource,
-            source.field_path,
-            folder,
-            roots,
-            repository.settings,
-            matches,
-        )
+        target = SourceTarget(resource, source.field_path, folder, ref_roots)
+        built = argocd_source.render_source(repository.rendered.builder, target, matches)
         folders.append(folder)
-        types.append(argocd_source.detect_source_type(repository.tree, folder))
-        lots.append((repository, built[0]))
-        lost = lost or next((f"{gap.file}: {gap.reason}" for gap in built[2] if gap.is_fatal), "")
-        lost = lost or _find_excluded(repository, folder)
-    objects = [one.value for _, resources in lots for one in resources]
-    if lots:
-        # What labels a namespace gets is judged, too: they say what Pods may do there.
-        lots[0][1].extend(map(appliers.build_cluster_resource, namespace_creation.build_namespaces(value, objects)))
-    return ApplicationBuild(value, application, folders, objects, types, revisions, lost), lots
+        types.append(argocd_source.detect_source_type(repository.rendered.builder.inputs.tree, folder))
+        outputs.append(SourceOutput(repository, built.resources))
+        error = error or next((f"{gap.file}: {gap.reason}" for gap in built.gaps if gap.is_fatal), "")
+        error = error or _find_excluded(repository, folder)
+    objects = [resource.value for output in outputs for resource in output.resources]
+    build = ApplicationBuild(manifest, application, folders, objects, types, revisions, error)
+    # The labels of a Namespace say what its Pods may do, so a Namespace that the sync creates is judged, too.
+    namespaces = [
+        appliers.build_cluster_resource(value) for value in namespace_creation.build_namespaces(manifest, objects)
+    ]
+    if outputs and namespaces:
+        outputs[0] = outputs[0]._replace(resources=[*outputs[0].resources, *namespaces])
+    return build, outputs
 
 
 def _find_folder(source: ApplicationSource) -> str:
@@ -322,9 +205,7 @@ def _find_folder(source: ApplicationSource) -> str:
     return source.path.strip("/").removeprefix("./").strip("/") if source.path not in (".", "./") else ""
 
 
-def _find_excluded(repository: JudgedRepository, folder: str) -> str:
+def _find_excluded(repository: SourceRepository, folder: str) -> str:
     start = f"{folder}/" if folder else ""
-    names = sorted(
-        name for name in repository.excluded_files if name.startswith(start) and name.endswith((".yaml", ".yml"))
-    )
-    return f"{names[0]}: would be applied, and is kept from the gate by `files.exclude`" if names else ""
+    files = [file for file in repository.excluded_files if file.startswith(start) and file.endswith((".yaml", ".yml"))]
+    return f"{files[0]}: would be applied, but `files.exclude` keeps it from the gate" if files else ""

@@ -17,7 +17,7 @@ from gatekeeper.gate import cache_key, verdict_cache
 from gatekeeper.gate.request import BaseComparison, CheckRequest, Progress
 from gatekeeper.host import atomic_file, cache, git_history, git_state
 from gatekeeper.model import Verdict
-from gatekeeper.report.formats import FORMATS, render_report
+from gatekeeper.report.formats import REPORT_FORMATS, render_report
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.workspace import lockfile
@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--format",
         action="append",
         metavar="FORMAT[=FILE]",
-        help=f"format of the report: {', '.join(FORMATS)} (default: text); can be repeated",
+        help=f"format of the report: {', '.join(REPORT_FORMATS)} (default: text); can be repeated",
     )
     change = parser.add_mutually_exclusive_group()
     change.add_argument(
@@ -206,8 +206,8 @@ def parse_output(text: str) -> tuple[str, Path | None]:
         UsageError: there is no such format.
     """
     name, _, file = text.partition("=")
-    if name not in FORMATS:
-        raise UsageError(f"--format {name}: unknown format; choose from {', '.join(FORMATS)}")
+    if name not in REPORT_FORMATS:
+        raise UsageError(f"--format {name}: unknown format; choose from {', '.join(REPORT_FORMATS)}")
     return name, Path(file) if file else None
 
 

@@ -8,7 +8,7 @@ from gatekeeper.commands.check import parse_output, write_report
 from gatekeeper.errors import UsageError
 from gatekeeper.gate import shards
 from gatekeeper.report import json
-from gatekeeper.report.formats import FORMATS
+from gatekeeper.report.formats import REPORT_FORMATS
 from gatekeeper.terminal.options import create_parser
 
 EXAMPLES = """examples:
@@ -34,7 +34,7 @@ def merge(arguments: list[str]) -> int:
         "--format",
         action="append",
         metavar="FORMAT[=FILE]",
-        help=f"format of the report: {', '.join(FORMATS)} (default: text); can be repeated",
+        help=f"format of the report: {', '.join(REPORT_FORMATS)} (default: text); can be repeated",
     )
     args = parser.parse_intermixed_args(arguments)
     outputs = [parse_output(text) for text in args.format or ["text"]]

@@ -19,10 +19,13 @@ from gatekeeper.argocd import manifest_generation, plan
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import GateError, UsageError
+from gatekeeper.flux import build as flux_build
 from gatekeeper.flux import reconcile_order
 from gatekeeper.flux import source as flux_source
+from gatekeeper.gate import pipeline
 from gatekeeper.host import atomic_file, git_state
 from gatekeeper.model import Verdict, format_path
+from gatekeeper.render import pipeline as render_pipeline
 from gatekeeper.terminal import object_io
 from gatekeeper.terminal.options import add_prune_options, create_parser
 from gatekeeper.terminal.progress import show_progress
@@ -77,16 +80,18 @@ def reconcile(arguments: list[str]) -> int:
         root, settings, jobs = _load_repository(given)
         revision = _format_revision(root)
         with show_progress("rendering and judging", PROGRESS_DELAY_SECONDS):
-            verdict, asked = flux_source.build_kustomizations(root, settings, jobs, None)
+            result = pipeline.judge_repository(root, settings, jobs)
+            verdict, asked = flux_build.judge_repository_kustomizations(result, jobs)
             argo = (
-                manifest_generation.build_repository_applications(root, given.config, jobs, revision)
+                manifest_generation.build_repository_applications(result.rendered, revision, jobs)
                 if given.plan
                 else None
             )
+            argo_verdict = manifest_generation.judge_repository_applications(result, argo, jobs) if argo else verdict
         chosen = [] if argo and not _filter_by_name(given, asked) else _select_builds(given, asked)
         done = _reconcile_builds(given, cluster, chosen, verdict, revision)
         status = _compute_exit_code(done, verdict) if done or not argo else 0
-        return max(status, _plan_applications(given, cluster, argo)) if argo else status
+        return max(status, _plan_applications(given, cluster, argo, argo_verdict)) if argo else status
 
 
 def _load_repository(args: argparse.Namespace) -> tuple[Path, config.Config, int]:
@@ -97,8 +102,9 @@ def _load_repository(args: argparse.Namespace) -> tuple[Path, config.Config, int
 def _list_builds(args: argparse.Namespace) -> list[ApplySet]:
     """What is applied from a repository, by Kustomizations and by Applications."""
     root, settings, jobs = _load_repository(args)
-    found = flux_source.render_kustomizations(root, settings, jobs)
-    argo = manifest_generation.build_repository_applications(root, args.config, jobs, _format_revision(root))
+    rendered = render_pipeline.render_repository(root, settings)
+    found = flux_build.build_repository_kustomizations(rendered, jobs)
+    argo = manifest_generation.build_repository_applications(rendered, _format_revision(root), jobs)
     if argo is None:
         return found
     for value, reason in argo.errors:
@@ -111,7 +117,10 @@ def _filter_by_name(args: argparse.Namespace, builds: list[ApplySet]) -> list[Ap
 
 
 def _plan_applications(
-    args: argparse.Namespace, cluster: DynamicClient, argo: manifest_generation.RepositoryApplications
+    args: argparse.Namespace,
+    cluster: DynamicClient,
+    argo: manifest_generation.RepositoryApplications,
+    verdict: Verdict,
 ) -> int:
     """What Applications of the repository would change."""
     limit = PruneBudget(args.max_prune, args.max_prune_percent / 100)
@@ -120,10 +129,10 @@ def _plan_applications(
         for value, reason in argo.errors
     ]
     meant = [one for one in argo.builds if args.name in ("", "/".join(one.application.key))]
-    done += [plan.plan_application(cluster, args.argo_namespace, one, argo.verdict, limit) for one in meant]
+    done += [plan.plan_application(cluster, args.argo_namespace, one, verdict, limit) for one in meant]
     for one in done:
         _print_result(one)
-    return _compute_exit_code(done, argo.verdict)
+    return _compute_exit_code(done, verdict)
 
 
 def _select_builds(args: argparse.Namespace, builds: list[ApplySet]) -> list[ApplySet]:
@@ -164,8 +173,8 @@ def _reconcile_source(args: argparse.Namespace, cluster: DynamicClient, source: 
         meant = flux_source.resolve_source_revision(cluster, repository)
         root = flux_source.fetch_artifact(cluster, repository, meant, flux_source.resolve_storage_folder()).root
         settings = config.load(root, args.config)
-        verdict, asked = flux_source.build_kustomizations(
-            root, settings, os.cpu_count() or 1, source.kustomizations, cluster
+        verdict, asked = flux_build.judge_cluster_kustomizations(
+            root, settings, source.kustomizations, cluster, os.cpu_count() or 1
         )
         chosen = [one for one in asked if args.name in ("", "/".join(one.name))]
         return _compute_exit_code(_reconcile_builds(args, cluster, chosen, verdict, str(meant.revision)), verdict)

@@ -28,21 +28,21 @@ def check_files(tree: Tree, index: IncrementalIndex, config: Config, options: Ch
     if any(WAIVER_MARKER in content for file in differing_files if isinstance(content := tree.read_file(file), bytes)):
         return None
     whole = pipeline.run_full_check(tree, config, options)
-    resources = [resource for _, lot in whole.resource_groups for resource in lot]
+    resources = whole.rendered.resources
     if whole.global_gaps or not all(map(exported_facts.is_self_contained, resources)) or whole.verdict.coverage.gaps:
         return None
     names = {
         file: _hash_facts([one for one in resources if one.origin.file == file], index.config_object_names)
         for file in differing_files
     }
-    verdict = incremental_index.merge_verdict(index, differing_files, whole.verdict, resources, names)
+    verdict = incremental_index.merge_verdict(index, differing_files, whole.verdict, names)
     return pipeline.filter_by_files(verdict, changed_files, ()) if verdict is not None else None
 
 
 def build_index(result: FullResult, tree: Tree, config: Config, git_listing: bytes) -> IncrementalIndex | None:
     """What a run on everything knows, for the next; None where nothing can be judged by itself."""
     verdict = result.verdict
-    resources = [resource for _, lot in result.resource_groups for resource in lot]
+    resources = result.rendered.resources
     waives = config.waivers in tree.files or (tree.root / config.baseline).exists()
     if not tree.is_whole or not verdict.is_cacheable or waives or any(map(policy_kinds.is_policy, resources)):
         return None
@@ -50,7 +50,7 @@ def build_index(result: FullResult, tree: Tree, config: Config, git_listing: byt
     folders = tuple(f"{folder}/".lstrip("/") for folder in chart_uses.find_chart_folders(result.parsed_files))
     left_out = {gap.file for gap in verdict.coverage.gaps}
     local = {}
-    for where, lot in result.resource_groups:
+    for where, lot in result.rendered.resource_groups:
         stands_alone = where not in left_out and not (folders and where.startswith(folders))
         if (
             lot

@@ -7,13 +7,13 @@ they hold kinds that are judged alone, and what others can depend on in them did
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
 from gatekeeper.gate import verdict_codec
-from gatekeeper.model import Coverage, Gap, Resource, Verdict, deduplicate
+from gatekeeper.model import Coverage, Verdict
 
 # More than that is not the change of a commit; everything is then judged anew, and known better.
 MAX_CHANGED_FILES = 50
@@ -98,14 +98,12 @@ def merge_verdict(
     index: IncrementalIndex,
     files: frozenset[str],
     partial_verdict: Verdict,
-    resources: Sequence[Resource],
     facts_digests: Mapping[str, str],
 ) -> Verdict | None:
     """The verdict on everything, from that on the changed files; None where more has to be judged.
 
     Args:
         partial_verdict: the verdict on the changed files alone.
-        resources: what they hold now.
         facts_digests: the digest of what others can depend on, by file, as it is now.
     """
     old = [index.file_entries[file] for file in files]
@@ -117,17 +115,13 @@ def merge_verdict(
         whole.policy_digest,
     ) or not partial_verdict.is_cacheable:
         return None
+    # The verdict without the changed files, and then with what they are now.
     coverage = Coverage(
         whole.coverage.file_count,
-        whole.coverage.resource_count - sum(one.resource_count for one in old) + len(resources),
-        whole.coverage.checked_count - sum(one.checked_count for one in old) + partial_verdict.coverage.checked_count,
-        _merge_gaps(whole.coverage.gaps, partial_verdict.coverage.gaps, files),
+        whole.coverage.resource_count - sum(entry.resource_count for entry in old),
+        whole.coverage.checked_count - sum(entry.checked_count for entry in old),
+        tuple(gap for gap in whole.coverage.gaps if gap.file not in files),
     )
-    findings = deduplicate(
-        [*(one for one in whole.findings if one.location.file not in files), *partial_verdict.findings]
-    )
-    return whole._replace(findings=findings, coverage=coverage, is_cacheable=True)
-
-
-def _merge_gaps(old_gaps: Iterable[Gap], new_gaps: Iterable[Gap], files: frozenset[str]) -> tuple[Gap, ...]:
-    return tuple(sorted({gap for gap in old_gaps if gap.file not in files} | set(new_gaps)))
+    findings = tuple(finding for finding in whole.findings if finding.location.file not in files)
+    part = partial_verdict._replace(coverage=partial_verdict.coverage._replace(file_count=0))
+    return whole._replace(findings=findings, coverage=coverage).merge(part)._replace(is_cacheable=True)

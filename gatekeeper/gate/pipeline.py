@@ -5,21 +5,24 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper.config import CONFIG_FILE, Config
-from gatekeeper.engines.protocol import Engine, EngineContext, EngineResult, PrivateKeys, ResourceGroup
+from gatekeeper.engines.protocol import Engine, EngineContext, EngineResult, PrivateKeys
 from gatekeeper.engines.registry import ENGINES
 from gatekeeper.engines.rego import bundles
 from gatekeeper.gate import impact, waivers
 from gatekeeper.gate.shards import WHOLE_REPOSITORY, Shard
+from gatekeeper.gate.waivers import UNUSED_WAIVER_RULE
 from gatekeeper.host.cache import Cache
 from gatekeeper.model import Coverage, Finding, Gap, Resource, Verdict, deduplicate
 from gatekeeper.render import pipeline as render
 from gatekeeper.render import terraform
+from gatekeeper.render.pipeline import RenderedTree
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import Tree, build_tree
 
 # Receives the step, and the part of it that is done, from 0 to 1.
 StepProgress = Callable[[str, float], None]
@@ -27,16 +30,32 @@ PARSE_STEP, RENDER_STEP = "reading", "rendering"
 STEPS = (PARSE_STEP, RENDER_STEP, *(engine.STEP for engine in ENGINES.values()))
 
 
+class RepositoryPolicies(NamedTuple):
+    """What of a repository counts for objects that are in none of its files: policies, definitions and waivers.
+
+    Attributes:
+        resources: definitions and constraints among them count.
+    """
+
+    tree: Tree
+    parsed_files: Sequence[ParsedFile]
+    resources: Sequence[Resource]
+    config: Config
+
+
 class FullResult(NamedTuple):
     """The verdict on a whole tree, with the files and resources that it is about.
 
     Attributes:
+        rendered: the resources, and every build that they come from, to be applied without another rendering.
         global_gaps: policies that could not be evaluated at all, whatever was to be judged.
     """
 
     verdict: Verdict
+    tree: Tree
     parsed_files: list[ParsedFile]
-    resource_groups: list[ResourceGroup]
+    rendered: RenderedTree
+    config: Config
     global_gaps: frozenset[Gap]
 
 
@@ -70,14 +89,14 @@ def run_check(tree: Tree, config: Config, options: CheckOptions) -> Verdict:
     Raises:
         UsageError: the config names something that does not exist.
     """
-    return filter_by_change(run_full_check(tree, config, options), tree, config, options.changed_files)
+    return filter_by_change(run_full_check(tree, config, options), options.changed_files)
 
 
-def filter_by_change(result: FullResult, tree: Tree, config: Config, changed_files: frozenset[str] | None) -> Verdict:
+def filter_by_change(result: FullResult, changed_files: frozenset[str] | None) -> Verdict:
     """The part of a verdict that a change of these files can have caused; the whole verdict for None."""
     if changed_files is None:
         return result.verdict
-    affected_files = impact.find_affected_files(tree, result.parsed_files, config, changed_files)
+    affected_files = impact.find_affected_files(result.tree, result.parsed_files, result.config, changed_files)
     return filter_by_files(result.verdict, affected_files, result.global_gaps)
 
 
@@ -123,28 +142,46 @@ def run_full_check(tree: Tree, config: Config, options: CheckOptions) -> FullRes
         gaps=[*(gap for gap in gaps if shard.contains(gap.file)), *result.gaps],
     )
     verdict = _build_verdict(context, result, options)._replace(shard=shard.position)
-    return FullResult(verdict, parsed_files, rendered.resource_groups, frozenset(result.global_gaps))
+    return FullResult(verdict, tree, parsed_files, rendered, config, frozenset(result.global_gaps))
 
 
-def check_objects(
-    tree: Tree,
-    parsed_files: Sequence[ParsedFile],
-    repository_resources: Sequence[Resource],
-    objects: Sequence[Resource],
-    config: Config,
-    options: CheckOptions,
-) -> Verdict:
+def judge_repository(root: Path, config: Config, jobs: int) -> FullResult:
+    """Parses, renders and judges all files of a repository, once for everyone who applies something from it.
+
+    Raises:
+        UsageError: the config names something that does not exist.
+    """
+    return run_full_check(build_tree([root], root, config.exclude), config, CheckOptions(jobs))
+
+
+def check_new_resources(result: FullResult, resources: Sequence[Resource], jobs: int) -> Verdict:
+    """The verdict on those resources that the judged repository does not contain as they are; empty without any.
+
+    Args:
+        result: the judged repository.
+        resources: what is to be applied from it.
+    """
+    known_resources = result.rendered.resources
+    known = {resource.json for resource in known_resources}
+    new = [resource for resource in resources if resource.json not in known]
+    if not new:
+        return Verdict(is_cacheable=True)
+    policies = RepositoryPolicies(result.tree, result.parsed_files, known_resources, result.config)
+    return check_objects(policies, new, CheckOptions(jobs))
+
+
+def check_objects(policies: RepositoryPolicies, objects: Sequence[Resource], options: CheckOptions) -> Verdict:
     """Judges objects that are in no file of the repository, by its schemas, policies and waivers.
 
     The engines that judge the repository as a whole (references, plaintext secrets, encrypted files) do not run.
-
-    Args:
-        repository_resources: the resources of the repository: definitions and constraints among them count.
     """
-    context = _build_context(tree, parsed_files, [*repository_resources, *objects], config, options)
+    tree, resources = policies.tree, [*policies.resources, *objects]
+    context = _build_context(tree, policies.parsed_files, resources, policies.config, options)
     context = context._replace(targets=objects, shard_files=tree.select_files(lambda file: False))
     engines = [engine for engine in ENGINES.values() if engine.SCOPE == "resources"]
-    return _build_verdict(context, _run_engines(context, engines, options), options)
+    verdict = _build_verdict(context, _run_engines(context, engines, options), options)
+    # A waiver that silences nothing here may silence something in the files.
+    return verdict._replace(findings=tuple(one for one in verdict.findings if one.rule != UNUSED_WAIVER_RULE))
 
 
 def _build_context(

@@ -80,7 +80,7 @@ def _check_tree(
         index = incremental.build_index(result, tree, request.settings, entry.cache_input.git_listing)
         if index is not None:
             entry.cache.write_entry(entry.index_key, incremental_index.to_bytes(index))
-    return pipeline.filter_by_change(result, tree, settings, options.changed_files)
+    return pipeline.filter_by_change(result, options.changed_files)
 
 
 def _make_base_file_reader(request: CheckRequest) -> Callable[[str], bytes | None] | None:

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gatekeeper.errors import UsageError
-from gatekeeper.model import Coverage, Finding, Verdict, deduplicate
-
-# A waiver that silences nothing in one share may silence something in another.
-UNUSED_WAIVER_RULE = "waivers/unused"
+from gatekeeper.gate.waivers import UNUSED_WAIVER_RULE
+from gatekeeper.model import Verdict
 
 
 class Shard(NamedTuple):
@@ -76,18 +74,15 @@ def merge_verdicts(named_verdicts: Sequence[tuple[str, Verdict]]) -> Verdict:
     missing = [str(number) for number in range(1, of + 1) if number not in shares]
     if missing:
         raise UsageError(f"share {', '.join(missing)} of {of} is missing: a verdict on a part is none on the whole")
-    parts = [verdict for _, verdict in named_verdicts]
-    coverage = Coverage(
-        sum(part.coverage.file_count for part in parts),
-        sum(part.coverage.resource_count for part in parts),
-        sum(part.coverage.checked_count for part in parts),
-        tuple(sorted({gap for part in parts for gap in part.coverage.gaps})),
+    merged = first.merge(*(verdict for _, verdict in named_verdicts[1:]))
+    unused_everywhere = set.intersection(
+        *(
+            {finding for finding in verdict.findings if finding.rule == UNUSED_WAIVER_RULE}
+            for _, verdict in named_verdicts
+        )
     )
-    return Verdict(deduplicate(_merge_findings(parts)), coverage, first.engine, first.policy_digest, first.revision)
-
-
-def _merge_findings(verdicts: Sequence[Verdict]) -> list[Finding]:
-    everywhere = set.intersection(
-        *({one for one in part.findings if one.rule == UNUSED_WAIVER_RULE} for part in verdicts)
+    # A waiver that silences nothing in one share may silence something in another.
+    findings = tuple(
+        finding for finding in merged.findings if finding.rule != UNUSED_WAIVER_RULE or finding in unused_everywhere
     )
-    return [one for part in verdicts for one in part.findings if one.rule != UNUSED_WAIVER_RULE or one in everywhere]
+    return merged._replace(findings=findings, shard=None, is_cacheable=False)

@@ -24,6 +24,7 @@ from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
 COMMENT_PATTERN = re.compile(r"^(.*?)(?:#|//|;)\s*gatekeeper:waive\b(.*)$")
+UNUSED_WAIVER_RULE = "waivers/unused"
 REQUIRED_FIELDS = ("rule", "reason", "expires")
 WAIVER_FIELDS = (*REQUIRED_FIELDS, "owner", "ticket")
 SCOPE_FIELDS = ("kind", "namespace", "name", "field", "file")
@@ -97,12 +98,12 @@ def apply(
     gone = known - {finding.fingerprint for finding in findings}
     if past and gone and tree.is_whole:
         message = f"{len(gone)} of the {len(known)} findings in the baseline are there no more"
-        out.append(Finding("waivers/unused", "warning", message, past.location, hint=RENEW_HINT))
+        out.append(Finding(UNUSED_WAIVER_RULE, "warning", message, past.location, hint=RENEW_HINT))
     out.extend(ended for ended in ends if ended)
     for waiver in valid if tree.is_whole else ():
         if waiver.location not in used:
             message = f"the waiver of `{waiver.rule}` silences nothing"
-            out.append(Finding("waivers/unused", "warning", message, waiver.location, hint="remove it"))
+            out.append(Finding(UNUSED_WAIVER_RULE, "warning", message, waiver.location, hint="remove it"))
     return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.render.appliers import AppliedFolder
 from gatekeeper.render.kustomization_graph import KustomizationFile, list_reachable
 from gatekeeper.render.origin import join_path
@@ -15,6 +16,14 @@ class BuildUnit(NamedTuple):
 
     folder: str
     files: tuple[str, ...] = ()
+
+
+class BuildOutput(NamedTuple):
+    """What a build returns: the resources, what is wrong, and what could not be built."""
+
+    resources: list[Resource]
+    findings: list[Finding]
+    gaps: list[Gap]
 
 
 def find_units(

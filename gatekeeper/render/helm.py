@@ -8,6 +8,7 @@ from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Location, Resource
 from gatekeeper.render import helm_template
+from gatekeeper.render.build_units import BuildOutput
 from gatekeeper.render.chart_uses import ChartUse
 from gatekeeper.render.helm_origin import ChartRender, HelmOrigin
 from gatekeeper.render.manifests import build_ref
@@ -16,15 +17,13 @@ from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
 
-def build_chart(
-    tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFile], config: Config
-) -> tuple[list[Resource], list[Finding], list[Gap]]:
+def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFile], config: Config) -> BuildOutput:
     """What helm renders; where it cannot, a finding with its words, and a gap."""
     chart_file = f"{use.chart}/Chart.yaml".lstrip("/")
     fetched = helm_template.find_missing_dependencies(tree, use.chart)
     if fetched:
         reason = f"depends on {', '.join(fetched)}, which is not fetched: run `helm dependency build`, commit `charts/`"
-        return [], [], [Gap(chart_file, reason, is_fatal=True)]
+        return BuildOutput([], [], [Gap(chart_file, reason, is_fatal=True)])
     try:
         with helm_template.prepare_chart(tree, use.chart) as chart:
             text = helm_template.run_helm_template(tree, use, chart, config)
@@ -33,7 +32,8 @@ def build_chart(
         finding = Finding(
             "render/helm", "error", f"{error}{values}", Location(chart_file, 1), hint="run `helm template` there"
         )
-        return [], [finding], [Gap(chart_file, "helm could not render it, so nothing of it was judged", is_fatal=True)]
+        gap = Gap(chart_file, "helm could not render it, so nothing of it was judged", is_fatal=True)
+        return BuildOutput([], [finding], [gap])
     render = ChartRender(tree, use, config, files_by_path)
     resources: list[Resource] = []
     findings: list[Finding] = []
@@ -49,4 +49,4 @@ def build_chart(
             if documents.is_resource(value):
                 origin = HelmOrigin(file, template, document.json, render)
                 resources.append(Resource(build_ref(value), document.json, origin))
-    return resources, findings, []
+    return BuildOutput(resources, findings, [])

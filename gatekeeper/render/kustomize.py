@@ -16,6 +16,7 @@ from gatekeeper.errors import ToolError
 from gatekeeper.host.process import run_command
 from gatekeeper.model import Finding, Gap, Location, Resource, get_field
 from gatekeeper.render.appliers import AppliedFolder
+from gatekeeper.render.build_units import BuildOutput
 from gatekeeper.render.kustomization_graph import (
     FILE_LISTS,
     REMOTE_PREFIXES,
@@ -51,26 +52,26 @@ def build_target(
     target: KustomizeTarget,
     files_by_path: Mapping[str, ParsedFile],
     config: Config,
-) -> tuple[list[Resource], list[Finding], list[Gap]]:
+) -> BuildOutput:
     """What kustomize builds from a target; where it cannot, a finding with its words, and a gap."""
     file = kustomizations[target.folder].parsed_file.file if not target.files else target.files[0]
     fields, findings, gaps = _collect_fields(target)
     _reject_outside_inputs(kustomizations, target, file, findings, gaps)
     if gaps:
-        return [], findings, gaps
+        return BuildOutput([], findings, gaps)
     try:
         text = _run_kustomize(tree, target, fields, _has_charts(kustomizations, target), config)
     except ToolError as error:
-        return [], *_report_failure(file, str(error))
+        return BuildOutput([], *_report_failure(file, str(error)))
     built, failure = documents.parse(text)
     if failure:
-        return [], *_report_failure(file, f"kustomize wrote what cannot be read: {failure[0]}")
+        return BuildOutput([], *_report_failure(file, f"kustomize wrote what cannot be read: {failure[0]}"))
     resources = []
     for document in built:
         value = documents.to_value(document)
         if documents.is_resource(value):
             resources.append(_build_resource(tree, value, target, files_by_path, file))
-    return resources, [], []
+    return BuildOutput(resources, [], [])
 
 
 def _collect_fields(target: KustomizeTarget) -> tuple[dict[str, Any], list[Finding], list[Gap]]:

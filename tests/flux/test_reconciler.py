@@ -351,7 +351,11 @@ def test_what_is_kept_from_the_gate_is_not_applied_and_not_taken_away(place: Pla
     assert place.run("--once")[0] == 0 and place.data("hidden")
     place.put("gatekeeper.yaml", {"library": {"profile": "off"}, "files": {"exclude": ["apps/more.yaml"]}})
     code, out, _ = place.run("--once")
-    assert code == 1 and "apps/more.yaml: would be applied, and is kept from the gate" in out and place.data("hidden")
+    assert (
+        code == 1
+        and "apps/more.yaml: would be applied, but `files.exclude` keeps it from the gate" in out
+        and place.data("hidden")
+    )
 
 
 def test_without_prune_what_is_not_in_git_any_more_stays(place: Place) -> None:

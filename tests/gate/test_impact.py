@@ -168,7 +168,7 @@ def test_whatever_a_change_breaks_is_told_by_the_part_as_by_the_whole(committed:
     ("arguments", "told"),
     [
         (["--since", "gone"], "there is no such commit here"),
-        (["--since=-x"], "is no revision"),
+        (["--since=-x"], "not a revision"),
         (["--staged", "plain"], "leave the PATHs out"),
         (["--staged", "--since", "HEAD"], "not allowed with"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatekeeper.report.formats import FORMATS
+from gatekeeper.report.formats import REPORT_FORMATS
 from tests.conftest import SHARED, Repository, command, judge, needs, shared, verdict_of
 
 GOOD = """\
@@ -88,7 +88,7 @@ def test_no_secret_value_is_in_any_output(repository: Repository) -> None:
             "gatekeeper.yaml": "library: {profile: strict}\n",
         }
     )
-    for form in FORMATS:
+    for form in REPORT_FORMATS:
         code, out, err = command("check", "--format", form, root)
         assert code in (1, 3)
         assert secret not in out + err

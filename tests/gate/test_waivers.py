@@ -178,7 +178,7 @@ def test_a_leak_in_any_file_can_be_waived(repository: Repository) -> None:
     assert counted(judged(root)) == []
 
 
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize("name", formats.REPORT_FORMATS)
 def test_every_report_shows_or_leaves_out_what_is_waived(repository: Repository, name: str, tmp_path: Path) -> None:
     found = verdict(repository, WAIVED[0].values[0])  # type: ignore[arg-type]
     text = formats.render_report(name, found, tmp_path)

@@ -10,7 +10,8 @@ import pytest
 
 from gatekeeper import config
 from gatekeeper.errors import ToolError
-from gatekeeper.flux import source
+from gatekeeper.flux import build as flux_build
+from gatekeeper.gate import pipeline
 from gatekeeper.host import toolchain
 from gatekeeper.workspace import lockfile
 from tests.conftest import command, needs
@@ -106,7 +107,8 @@ def test_repositories_with_different_pins_render_at_once_each_with_its_own_versi
 
     def render(version: str) -> tuple[str, object]:
         root = roots[version]
-        [build] = source.build_kustomizations(root, config.load(root, None), 2, None).builds
+        result = pipeline.judge_repository(root, config.load(root, None), 2)
+        [build] = flux_build.judge_repository_kustomizations(result, 2).builds
         return version, [one["data"]["version"] for one in build.objects] or build.render_error
 
     with ThreadPoolExecutor(4) as pool:

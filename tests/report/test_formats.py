@@ -39,7 +39,7 @@ PAST = FULL._replace(findings=(ERROR, WARNING._replace(is_preexisting=True), WAI
 EMPTY = Verdict(coverage=Coverage(1, 1, 1))
 
 
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize("name", formats.REPORT_FORMATS)
 @pytest.mark.parametrize("verdict", [FULL, EMPTY], ids=["full", "empty"])
 def test_every_format_is_the_same_each_time_and_ends_with_its_line(name: str, verdict: Verdict, tmp_path: Path) -> None:
     text = formats.render_report(name, verdict, tmp_path)
@@ -47,7 +47,7 @@ def test_every_format_is_the_same_each_time_and_ends_with_its_line(name: str, ve
     assert text.endswith("\n")
 
 
-@pytest.mark.parametrize("name", [name for name in formats.FORMATS if name != "policyreport"])
+@pytest.mark.parametrize("name", [name for name in formats.REPORT_FORMATS if name != "policyreport"])
 def test_every_format_tells_findings_and_what_was_not_judged(name: str, tmp_path: Path) -> None:
     text = formats.render_report(name, FULL, tmp_path)
     for words in ("images/latest-tag", "rbac/wildcard", "file only", "cannot be read"):

@@ -17,7 +17,7 @@ from gatekeeper.controller.runtime.component import Component
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
-from gatekeeper.model import Coverage, Verdict, deduplicate, get_field
+from gatekeeper.model import Verdict, get_field
 from gatekeeper.report import policyreport
 
 GROUP, VERSION = policyreport.API_VERSION.partition("/")[::2]
@@ -92,11 +92,7 @@ class BackgroundScanner:
         while batch := list(itertools.islice(objects, BATCH_SIZE)):
             batch_verdict = evaluate_objects(policies, batch)
             object_count += len(batch)
-            gaps = tuple(sorted({*verdict.coverage.gaps, *batch_verdict.coverage.gaps}))
-            verdict = batch_verdict._replace(
-                findings=deduplicate([*verdict.findings, *batch_verdict.findings]),
-                coverage=Coverage(0, object_count, object_count, gaps),
-            )
+            verdict = batch_verdict.merge(verdict)
         return verdict, object_count
 
     def _list_objects(self) -> Iterator[Object]:

@@ -21,6 +21,7 @@ from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GateError
 from gatekeeper.gate import pipeline
+from gatekeeper.gate.pipeline import RepositoryPolicies
 from gatekeeper.model import Finding, Resource, Verdict, get_field
 from gatekeeper.render.appliers import build_cluster_resource
 from gatekeeper.workspace import tree as workspace_tree
@@ -75,7 +76,7 @@ def load_policies(root: Path, config_file: Path | None) -> AdmissionPolicies:
     tree = workspace_tree.build_tree([root], root, settings.exclude)
     fingerprint = _fingerprint_tree(tree)
     result = pipeline.run_full_check(tree, settings, pipeline.CheckOptions(1))
-    resources = [resource for _, group in result.resource_groups for resource in group]
+    resources = result.rendered.resources
     return AdmissionPolicies(
         tree=tree,
         parsed_files=result.parsed_files,
@@ -113,14 +114,8 @@ def evaluate_objects(policies: AdmissionPolicies, objects: Sequence[Object]) -> 
         in_git = policies.git_resources.get(_key_of(resource))
         # A finding points to the file that the author can edit.
         resources.append(resource._replace(origin=in_git.origin) if in_git is not None else resource)
-    return pipeline.check_objects(
-        policies.tree,
-        policies.parsed_files,
-        policies.policy_resources,
-        resources,
-        policies.settings,
-        pipeline.CheckOptions(1),
-    )
+    repository = RepositoryPolicies(policies.tree, policies.parsed_files, policies.policy_resources, policies.settings)
+    return pipeline.check_objects(repository, resources, pipeline.CheckOptions(1))
 
 
 def strip_server_fields(value: Object) -> Object:

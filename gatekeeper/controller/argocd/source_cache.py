@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper.argocd import manifest_generation
+from gatekeeper.argocd import manifest_generation, source_fetch
 from gatekeeper.argocd.application_spec import Application
-from gatekeeper.argocd.manifest_generation import FetchedSource, SourceSet
 from gatekeeper.argocd.model import ApplicationBuild
+from gatekeeper.argocd.source_fetch import FetchedSource, SourceAccess, SourceSet
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.controller.runtime.build_cache import BuildCache, log_verdict, pack_objects, unpack_objects
 from gatekeeper.controller.runtime.metrics import Metrics
@@ -37,7 +37,7 @@ class SourceSetKey(NamedTuple):
     source_set: SourceSet
 
     def __str__(self) -> str:
-        return " ".join((self.project, *(f"{url}@{revision}" for url, revision, _ in self.source_set)))
+        return " ".join((self.project, *(f"{source.url}@{source.target_revision}" for source in self.source_set)))
 
 
 class SourceSetState(NamedTuple):
@@ -171,12 +171,8 @@ class SourceSetCache:
         self, key: SourceSetKey, applications: Sequence[tuple[Object, Application]], queried_at: float
     ) -> set[NamespacedName]:
         """Update the state and the stale builds of a source set; return the names of the updated Applications."""
-        revisions = tuple(
-            manifest_generation.resolve_revision(
-                self._environment.cluster, self._environment.argocd_namespace, source, key.project
-            )
-            for source in key.source_set
-        )
+        access = self._build_access(key)
+        revisions = tuple(source_fetch.resolve_revision(access, source) for source in key.source_set)
         previous = self.builds.get_state(key)
         provenance = previous.provenance if previous else CommitProvenance()
         state = SourceSetState(queried_at, revisions, datetime.date.today(), provenance)
@@ -190,24 +186,21 @@ class SourceSetCache:
         self.builds.store(key, state, builds)
         return {name_of(value) for value, _ in stale}
 
+    def _build_access(self, key: SourceSetKey) -> SourceAccess:
+        environment = self._environment
+        signers = self._list_signers(key.project)
+        return SourceAccess(
+            environment.cluster, environment.argocd_namespace, key.project, environment.storage_dir, signers
+        )
+
     def _fetch_sources(self, key: SourceSetKey, revisions: Sequence[Revision]) -> list[FetchedSource]:
-        fetched = []
+        access, fetched = self._build_access(key), []
         for source, revision in zip(key.source_set, revisions, strict=True):
             with self._fetch_locks_lock:
-                fetch_lock = self._fetch_locks.setdefault(source[0], threading.Lock())
+                fetch_lock = self._fetch_locks.setdefault(source.url, threading.Lock())
             # Two fetches of one repository use the same folder.
             with fetch_lock:
-                fetched.append(
-                    manifest_generation.fetch_source(
-                        self._environment.cluster,
-                        self._environment.argocd_namespace,
-                        source,
-                        revision,
-                        key.project,
-                        self._environment.storage_dir,
-                        self._list_signers(key.project),
-                    )
-                )
+                fetched.append(source_fetch.fetch_source(access, source, revision))
         return fetched
 
     def _build_applications(
@@ -220,7 +213,7 @@ class SourceSetCache:
     ) -> dict[NamespacedName, PackedApplication]:
         started_at = time.monotonic()
         commits = [revision.commit for revision in state.revisions]
-        verdict, builds = manifest_generation.build_applications(
+        verdict, builds = manifest_generation.judge_applications(
             [source.root for source in fetched],
             commits,
             applications,
@@ -229,7 +222,7 @@ class SourceSetCache:
         )
         seconds = time.monotonic() - started_at
         self._environment.metrics.observe_verdict("reconcile", verdict.decision, seconds)
-        urls = " ".join(url for url, _, _ in key.source_set)
+        urls = " ".join(source.url for source in key.source_set)
         log_verdict("Repository", urls, " ".join(commits), verdict, seconds)
         return {(name := name_of(build.manifest)): _pack(build, fingerprints[name], verdict) for build in builds}
 
@@ -241,7 +234,7 @@ def is_refresh_requested(value: Object) -> bool:
 
 def build_source_key(application: Application) -> SourceSetKey:
     """Return the source set of an Application."""
-    return SourceSetKey(application.project, manifest_generation.source_set_of(application))
+    return SourceSetKey(application.project, source_fetch.list_source_references(application))
 
 
 def _extract_build_spec(value: Object) -> object:

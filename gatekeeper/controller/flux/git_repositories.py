@@ -19,6 +19,7 @@ from gatekeeper.controller.flux.repository_cache import RepositoryCache, Reposit
 from gatekeeper.controller.runtime.build_cache import log_verdict
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import GateError, ToolError
+from gatekeeper.flux import build as flux_build
 from gatekeeper.flux import source as flux_source
 from gatekeeper.flux.source import SourceRevision
 from gatekeeper.flux.status import RECONCILE_REQUESTED_AT
@@ -115,8 +116,8 @@ class GitRepositoryReconciler:
         )
         started_at = time.monotonic()
         settings = config.load(root, environment.options.config_file)
-        verdict, builds = flux_source.build_kustomizations(
-            root, settings, os.cpu_count() or 1, kustomizations, environment.cluster
+        verdict, builds = flux_build.judge_cluster_kustomizations(
+            root, settings, kustomizations, environment.cluster, os.cpu_count() or 1
         )
         seconds = time.monotonic() - started_at
         environment.metrics.observe_verdict("reconcile", verdict.decision, seconds)

@@ -74,7 +74,7 @@ def test_every_case_of_the_library_has_the_verdict_of_check(tmp_path: Path) -> N
     settings = config.load(tmp_path, None)
     tree = workspace_tree.build_tree([tmp_path], tmp_path, ())
     whole = pipeline.run_full_check(tree, settings, pipeline.CheckOptions(1))
-    parts = {resource.origin.file: lot for _, lot in whole.resource_groups for resource in lot}
+    parts = {resource.origin.file: lot for _, lot in whole.rendered.resource_groups for resource in lot}
     assert len(parts) > 80
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "gatekeeper.yaml").write_text((tmp_path / "gatekeeper.yaml").read_text())

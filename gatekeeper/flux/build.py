@@ -1,0 +1,161 @@
+"""What the Kustomizations of a repository or a cluster apply from one repository, rendered and judged once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gatekeeper.apply.model import ApplySet
+from gatekeeper.cluster import secrets
+from gatekeeper.cluster.dynamic_client import DynamicClient
+from gatekeeper.config import Config
+from gatekeeper.errors import GateError
+from gatekeeper.flux import substitution
+from gatekeeper.flux.ownership import GROUP
+from gatekeeper.gate import pipeline
+from gatekeeper.gate.pipeline import FullResult
+from gatekeeper.kube.objects import NamespacedName, Object, name_of
+from gatekeeper.model import Resource, Verdict, get_field
+from gatekeeper.render import appliers
+from gatekeeper.render import pipeline as render_pipeline
+from gatekeeper.render.build_units import BuildOutput
+from gatekeeper.render.pipeline import RenderedTree
+from gatekeeper.secret_value import SecretBytes
+
+
+class JudgedKustomizations(NamedTuple):
+    """The verdict on a repository and on what its Kustomizations apply, and what they apply."""
+
+    verdict: Verdict
+    builds: list[ApplySet]
+
+
+class KustomizationOutput(NamedTuple):
+    """What one Kustomization applies, with the resources that it was built from."""
+
+    build: ApplySet
+    resources: Sequence[Resource]
+
+
+def judge_repository_kustomizations(result: FullResult, jobs: int) -> JudgedKustomizations:
+    """What the Kustomizations in the files of a repository apply.
+
+    Args:
+        result: the judged repository.
+    """
+    outputs = _build_repository_outputs(result.rendered, jobs)
+    # What cannot be rendered completely is not applied, and needs no verdict.
+    applied = [resource for output in outputs if not output.build.render_error for resource in output.resources]
+    verdict = result.verdict.merge(pipeline.check_new_resources(result, applied, jobs))
+    return JudgedKustomizations(verdict, [output.build for output in outputs])
+
+
+def build_repository_kustomizations(rendered: RenderedTree, jobs: int) -> list[ApplySet]:
+    """What the Kustomizations in the files of a repository apply, without a verdict."""
+    return [output.build for output in _build_repository_outputs(rendered, jobs)]
+
+
+def judge_cluster_kustomizations(
+    root: Path, settings: Config, kustomizations: Sequence[Object], cluster: DynamicClient | None, jobs: int
+) -> JudgedKustomizations:
+    """What Kustomizations of a cluster apply from a repository, and the same verdict on it as `gatekeeper check`.
+
+    Args:
+        root: the checkout of the repository.
+        cluster: has the values that `substituteFrom` names; None to substitute only what is in the Kustomizations.
+    """
+    values = _inline_values(cluster, kustomizations) if cluster else ClusterValues(list(kustomizations), {}, {})
+    result = pipeline.judge_repository(root, settings, jobs)
+    rendered, excluded = render_pipeline.add_excluded_files(result.rendered, jobs)
+    applying = [appliers.build_cluster_resource(kustomization) for kustomization in values.kustomizations]
+    outputs = list(_build_outputs(rendered, applying, excluded))
+    built = {output.build.name for output in outputs}
+    # A path that is no folder must not prune everything.
+    outputs += [_report_missing_folder(value) for value in values.kustomizations if name_of(value) not in built]
+    # A Kustomization of the cluster can differ from that in Git, and has values that are in no file.
+    applied = [resource for output in outputs for resource in output.resources]
+    additional = pipeline.check_new_resources(result, applied, jobs)
+    secret_values = [value for several in values.secrets.values() for value in several]
+    verdict = result.verdict.merge(_mask_findings(additional, secret_values))
+    return JudgedKustomizations(verdict, [values.complete(output.build) for output in outputs])
+
+
+class ClusterValues(NamedTuple):
+    """Kustomizations with the values of `substituteFrom` in them.
+
+    Attributes:
+        secrets: the values that came from Secrets, by Kustomization.
+        errors: why values are missing, by Kustomization.
+    """
+
+    kustomizations: list[Object]
+    secrets: dict[NamespacedName, tuple[SecretBytes, ...]]
+    errors: dict[NamespacedName, str]
+
+    def complete(self, build: ApplySet) -> ApplySet:
+        """A build with its secret values, which its error does not repeat."""
+        secret_values = self.secrets.get(build.name, ())
+        reason = self.errors.get(build.name) or substitution.mask_secrets(build.render_error, secret_values)
+        return build._replace(secret_values=secret_values, render_error=reason)
+
+
+def _inline_values(cluster: DynamicClient, kustomizations: Sequence[Object]) -> ClusterValues:
+    values = ClusterValues([], {}, {})
+    for kustomization in kustomizations:
+        name = name_of(kustomization)
+        read_data = partial(secrets.read_data, cluster, name[0])
+        try:
+            complete, values.secrets[name] = substitution.inline_values(kustomization, read_data)
+        except GateError as error:
+            complete, values.errors[name] = kustomization, str(error)
+        values.kustomizations.append(complete)
+    return values
+
+
+def _mask_findings(verdict: Verdict, secret_values: Sequence[SecretBytes]) -> Verdict:
+    """The verdict without secret values: a policy may repeat a value that it refuses."""
+    findings = (
+        finding._replace(message=substitution.mask_secrets(finding.message, secret_values))
+        for finding in verdict.findings
+    )
+    return verdict._replace(findings=tuple(findings))
+
+
+def _build_repository_outputs(rendered: RenderedTree, jobs: int) -> list[KustomizationOutput]:
+    complete, excluded = render_pipeline.add_excluded_files(rendered, jobs)
+    plain_resources = complete.builder.inputs.plain_resources
+    applying = [
+        *rendered.resources,
+        *(resource for file in excluded for resource in plain_resources.get(file, ())),
+    ]
+    return list(_build_outputs(complete, applying, excluded))
+
+
+def _build_outputs(
+    rendered: RenderedTree, applying: Sequence[Resource], excluded: Sequence[str]
+) -> Iterator[KustomizationOutput]:
+    """What each Kustomization among these resources applies."""
+    unjudged = [file for file in excluded if file.endswith((".yaml", ".yml"))]
+    for applied, output in render_pipeline.render_applied_folders(rendered, applying):
+        if applied.applier.ref.group != GROUP:
+            continue
+        error = _find_error(output, applied.folder, unjudged)
+        objects = [resource.value for resource in output.resources]
+        toolchain = rendered.builder.inputs.config.toolchain
+        build = ApplySet(applied.applier.value, applied.folder, objects, error, toolchain=toolchain)
+        yield KustomizationOutput(build, output.resources)
+
+
+def _find_error(output: BuildOutput, folder: str, unjudged: Sequence[str]) -> str:
+    """Why not everything in a folder could be rendered and judged; empty if it could."""
+    error = next((f"{gap.file}: {gap.reason}" for gap in output.gaps if gap.is_fatal), "")
+    inside = [file for file in unjudged if file.startswith(f"{folder}/" if folder else "")]
+    return error or (f"{inside[0]}: would be applied, but `files.exclude` keeps it from the gate" if inside else "")
+
+
+def _report_missing_folder(kustomization: Object) -> KustomizationOutput:
+    path: Any = get_field(kustomization, ("spec", "path"))
+    error = f"`spec.path` {path} is no folder of the repository"
+    return KustomizationOutput(ApplySet(kustomization, "", (), error), ())

@@ -1,0 +1,75 @@
+"""Builds kustomizations and charts, each of them once in a run, however many read the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gatekeeper.config import Config
+from gatekeeper.render import helm, kustomize, post_build
+from gatekeeper.render.appliers import AppliedFolder
+from gatekeeper.render.build_units import BuildOutput, BuildUnit
+from gatekeeper.render.chart_uses import ChartUse
+from gatekeeper.render.inputs import RenderInputs
+from gatekeeper.render.kustomize import KustomizeTarget
+
+
+class Builder:
+    """Builds units and charts of a tree with kustomize and Helm, and keeps every result.
+
+    Results are shared: callers must not change their lists.
+    """
+
+    def __init__(self, inputs: RenderInputs) -> None:
+        self.inputs = inputs
+        self._targets: dict[tuple[BuildUnit, bytes], BuildOutput] = {}
+        self._charts: dict[object, BuildOutput] = {}
+
+    def with_inputs(self, inputs: RenderInputs) -> Builder:
+        """A builder over other inputs from the same files, which shares the results of this one."""
+        other = Builder(inputs)
+        other._targets, other._charts = self._targets, self._charts
+        return other
+
+    def build_unit(self, unit: BuildUnit, applied_folders: Sequence[AppliedFolder]) -> BuildOutput:
+        """Builds a unit once for each way in which controllers apply it."""
+        by_fields: dict[bytes, list[AppliedFolder]] = {}
+        for applied in applied_folders:
+            by_fields.setdefault(applied.added_fields, []).append(applied)
+        output = BuildOutput([], [], [])
+        for same in by_fields.values() or [[]]:
+            built = self.build_target(unit, same[0] if same else None)
+            variable_sets = [applied.variables for applied in same] or [None]
+            for number, variables in enumerate(variable_sets):
+                if variables not in variable_sets[:number]:
+                    output.resources.extend(post_build.substitute_variables(built.resources, variables))
+            output.findings.extend(built.findings)
+            output.gaps.extend(built.gaps)
+        return output
+
+    def build_target(self, unit: BuildUnit, applied: AppliedFolder | None) -> BuildOutput:
+        """Builds a unit with the fields that one controller adds; variables are not substituted yet."""
+        fields = applied.added_fields if applied else b""
+        inputs = self.inputs
+        if unit.files and not fields:
+            return BuildOutput([resource for file in unit.files for resource in inputs.plain_resources[file]], [], [])
+        output = self._targets.get((unit, fields))
+        if output is None:
+            target = KustomizeTarget(unit.folder, unit.files, applied if fields else None)
+            output = kustomize.build_target(
+                inputs.tree, inputs.kustomizations, target, inputs.files_by_path, inputs.config
+            )
+            self._targets[(unit, fields)] = output
+        return output
+
+    def build_chart(self, use: ChartUse, config: Config) -> BuildOutput:
+        """Renders one use of a chart.
+
+        Args:
+            config: has the Kubernetes version to render for, which an Application may choose.
+        """
+        key = (*use[:5], use.include_crds, config.kubernetes)
+        output = self._charts.get(key)
+        if output is None:
+            output = helm.build_chart(self.inputs.tree, use, self.inputs.files_by_path, config)
+            self._charts[key] = output
+        return output

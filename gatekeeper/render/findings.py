@@ -1,0 +1,69 @@
+"""Findings and gaps about files that cannot be rendered: broken YAML, duplicate keys, missing API versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gatekeeper.model import Finding, Gap, Location, Resource, get_field
+from gatekeeper.render import manifests, post_build
+from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import ParsedFile
+
+ROLE_REASONS = {
+    "helm template": "a Helm template: judged as its chart renders it",
+    "encrypted": "",
+}
+
+
+def check_files(parsed_files: Iterable[ParsedFile]) -> tuple[list[Finding], list[Gap]]:
+    """Finds manifests that cannot be read or have duplicate keys; files that are no manifests are gaps."""
+    findings: list[Finding] = []
+    gaps: list[Gap] = []
+    for parsed in parsed_files:
+        if parsed.error_location:
+            rule = "yaml/encoding" if parsed.role == "unreadable" else "yaml/syntax"
+            message = f"cannot be read: {parsed.reason}"
+            hint = "correct the file, or exclude it"
+            findings.append(Finding(rule, "error", message, parsed.error_location, hint=hint))
+            gaps.append(Gap(parsed.file, message, is_fatal=True))
+        elif parsed.role != "documents":
+            gaps.append(Gap(parsed.file, ROLE_REASONS.get(parsed.role) or parsed.reason))
+        else:
+            findings.extend(_find_duplicate_keys(parsed))
+            heads = [document.head for document in parsed.documents]
+            if heads and not any(heads):
+                gaps.append(Gap(parsed.file, "no Kubernetes resource"))
+            elif heads and all(head and manifests.is_program_config(head[0], head[1]) for head in heads):
+                gaps.append(Gap(parsed.file, "configures a program, not a cluster"))
+    return findings, gaps
+
+
+def _find_duplicate_keys(parsed_file: ParsedFile) -> Iterator[Finding]:
+    for document in parsed_file.documents:
+        for key, line, column, first_line in document.duplicates:
+            message = f"duplicate key `{key}`: it is already in line {first_line}, and only one of them counts"
+            location = Location(parsed_file.file, line, column)
+            yield Finding("yaml/duplicate-key", "error", message, location, hint="remove one")
+
+
+def find_missing_api_versions(parsed_file: ParsedFile) -> Iterator[Finding]:
+    """Finds documents that would be resources if they had an `apiVersion`."""
+    for document in parsed_file.documents:
+        if document.head is not None or b'"kind"' not in document.json:
+            continue
+        value = documents.to_value(document)
+        if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+            continue
+        if isinstance(get_field(value, ("metadata", "name")), str):
+            _, line, column = document.locate(("kind",))
+            message = f"{value['kind']} without `apiVersion`: the API server rejects it"
+            location = Location(parsed_file.file, line, column)
+            yield Finding("schema/required", "error", message, location, hint="add the `apiVersion` of the kind")
+
+
+def find_unset_variables(resources: Iterable[Resource]) -> Iterator[Gap]:
+    """Finds resources with a `${VAR}` that no Kustomization of the repository sets."""
+    for resource in resources:
+        if b"${" in resource.json and post_build.VARIABLE_PATTERN.search(resource.json.decode("utf-8", "replace")):
+            reason = "has a ${VAR} that nothing in the repository sets: those fields were not judged"
+            yield Gap(resource.origin.file, reason)

@@ -1,0 +1,101 @@
+"""What a tree is rendered from: kustomizations, charts, plain files, and who applies which folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from gatekeeper.config import Config
+from gatekeeper.model import Resource
+from gatekeeper.render import appliers, build_units, chart_uses, kustomization_graph, manifests
+from gatekeeper.render.appliers import AppliedFolder, ConfigMapData
+from gatekeeper.render.build_units import BuildUnit
+from gatekeeper.render.kustomization_graph import KustomizationFile
+from gatekeeper.workspace.documents import ParsedFile
+from gatekeeper.workspace.tree import Tree
+
+
+class RenderInputs(NamedTuple):
+    """What a tree is rendered from.
+
+    Attributes:
+        files_by_path: all parsed files, with those outside of the tree that its kustomizations build on.
+        plain_files: the files that neither kustomize nor Helm builds.
+        plain_resources: the resources of those, by file.
+        applied_folders: what the controllers apply, as far as it is written in the files.
+        build_units: what is built as one.
+        unapplied_files: the plain files that no controller applies.
+    """
+
+    tree: Tree
+    config: Config
+    kustomizations: Mapping[str, KustomizationFile]
+    chart_folders: Sequence[str]
+    files_by_path: Mapping[str, ParsedFile]
+    plain_files: Sequence[ParsedFile]
+    plain_resources: Mapping[str, list[Resource]]
+    config_maps: ConfigMapData
+    applied_folders: Sequence[AppliedFolder]
+    build_units: Sequence[BuildUnit]
+    unapplied_files: Sequence[str]
+
+
+def collect_inputs(tree: Tree, parsed_files: Sequence[ParsedFile], config: Config) -> RenderInputs:
+    """Collects what a tree is rendered from; nothing is rendered."""
+    parsed_files = [*parsed_files, *kustomization_graph.parse_outside_files(tree, parsed_files)]
+    kustomizations = kustomization_graph.find_kustomizations(tree, parsed_files)
+    chart_folders = chart_uses.find_chart_folders(parsed_files)
+    plain_files = _select_plain_files(parsed_files, kustomizations, chart_folders, config)
+    plain_resources = {parsed.file: list(manifests.list_resources(parsed)) for parsed in plain_files}
+    # What kustomizations build is known only later. Their files as they are written already show who applies what, and
+    # so the order of the builds.
+    written = [
+        resource
+        for parsed in parsed_files
+        for resource in (plain_resources.get(parsed.file) or manifests.list_resources(parsed))
+    ]
+    config_maps = appliers.collect_config_maps(written)
+    inputs = RenderInputs(
+        tree=tree,
+        config=config,
+        kustomizations=kustomizations,
+        chart_folders=chart_folders,
+        files_by_path={parsed.file: parsed for parsed in parsed_files},
+        plain_files=plain_files,
+        plain_resources=plain_resources,
+        config_maps=config_maps,
+        applied_folders=(),
+        build_units=(),
+        unapplied_files=(),
+    )
+    return add_appliers(inputs, written)
+
+
+def add_appliers(inputs: RenderInputs, resources: Sequence[Resource]) -> RenderInputs:
+    """The same inputs, with build units for the folders that the Kustomizations and Applications among these apply."""
+    applied = [
+        *inputs.applied_folders,
+        *appliers.find_applied_folders(resources, inputs.tree, inputs.config_maps),
+    ]
+    plain_files = [file for file, held in inputs.plain_resources.items() if held]
+    units, unapplied = build_units.find_units(inputs.kustomizations, plain_files, applied)
+    return inputs._replace(applied_folders=applied, build_units=units, unapplied_files=unapplied)
+
+
+def _select_plain_files(
+    parsed_files: Sequence[ParsedFile],
+    kustomizations: Mapping[str, KustomizationFile],
+    chart_folders: Sequence[str],
+    config: Config,
+) -> list[ParsedFile]:
+    """The files that neither kustomize nor Helm builds, and that are no policy or test case of a policy."""
+    used = {file for part in kustomizations.values() for file in part.files} | {
+        part.parsed_file.file for part in kustomizations.values()
+    }
+    chart_parts = [f"{folder}/{part}/".lstrip("/") for folder in chart_folders for part in ("templates", "charts")]
+    policy_folders = [f"{path.strip('/')}/" for path in config.policies if path.strip("./")]
+    return [
+        parsed
+        for parsed in parsed_files
+        if parsed.file not in used and not parsed.file.startswith((*chart_parts, *policy_folders))
+    ]
