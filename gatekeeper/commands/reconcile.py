@@ -51,7 +51,7 @@ does not respond, or something could not be checked.
 ACTION_WORDS = {
     "create": "creates",
     "configure": "changes",
-    "unchanged": "as it is",
+    "unchanged": "unchanged",
     "skip": "skips",
     "failed": "FAILED",
 }
@@ -73,13 +73,13 @@ def reconcile(arguments: list[str]) -> int:
     if given.to:
         return _write_objects(_select_builds(given, _list_builds(given)), given.to)
     if not given.kubeconfig:
-        raise UsageError("reconcile --plan and --once ask a cluster: give --kubeconfig")
+        raise UsageError("reconcile --plan and --once need a cluster; add --kubeconfig FILE")
     with client.connect(given.kubeconfig, given.context) as cluster:
         if given.from_cluster:
             return _reconcile_cluster(given, cluster)
         root, settings, jobs = _load_repository(given)
         revision = _format_revision(root)
-        with show_progress("rendering and judging", PROGRESS_DELAY_SECONDS):
+        with show_progress("rendering and checking", PROGRESS_DELAY_SECONDS):
             result = pipeline.judge_repository(root, settings, jobs)
             verdict, asked = flux_build.judge_repository_kustomizations(result, jobs)
             argo = (
@@ -136,15 +136,15 @@ def _plan_applications(
 
 
 def _select_builds(args: argparse.Namespace, builds: list[ApplySet]) -> list[ApplySet]:
-    """The Kustomizations that are meant.
+    """Returns the Kustomizations that --name selects.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such Kustomization.
     """
     found = _filter_by_name(args, builds)
     if not found:
         raise UsageError(
-            f"{args.path}: there is no Flux Kustomization or Application{f' {args.name}' if args.name else ''}"
+            f"{args.path}: contains no Flux Kustomization or Application{f' {args.name}' if args.name else ''}"
         )
     return found
 
@@ -179,13 +179,13 @@ def _reconcile_source(args: argparse.Namespace, cluster: DynamicClient, source: 
         chosen = [one for one in asked if args.name in ("", "/".join(one.name))]
         return _compute_exit_code(_reconcile_builds(args, cluster, chosen, verdict, str(meant.revision)), verdict)
     except GateError as error:
-        # One repository that is broken stops no other; and what was applied last stays.
+        # A broken repository does not stop the others, and its applied objects stay.
         sys.stdout.write(f"GitRepository {source.name}: FAILED: {error}\n")
         return error.exit_code
 
 
 def _reconcile_cluster(args: argparse.Namespace, cluster: DynamicClient) -> int:
-    """Each GitRepository of a cluster, once."""
+    """Reconciles each GitRepository of a cluster once."""
     with ThreadPoolExecutor(MAX_PARALLEL) as pool:
         return max(pool.map(partial(_reconcile_source, args, cluster), flux_source.list_sources(cluster)), default=0)
 
@@ -233,7 +233,7 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 def _format_revision(root: Path) -> str:
-    """The revision as Flux writes it; with a mark where the work tree is not what was committed."""
+    """Returns the revision as Flux writes it, with a mark if the working tree has uncommitted changes."""
     found = git_state.describe_revision(root)
     if found is None:
         return "unknown"
@@ -260,9 +260,9 @@ def _compute_exit_code(results: list[ReconcileResult], verdict: Verdict) -> int:
 
 
 def _write_objects(builds: list[ApplySet], folder: Path) -> int:
-    """Writes what each Kustomization applies into a file of its own; values of Secrets stay where they are."""
+    """Writes the objects of each Kustomization into its own file, without the values of Secrets."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: is no empty folder; name a new one")
+        raise UsageError(f"{folder}: is not an empty folder; choose a new one")
     folder.mkdir(parents=True, exist_ok=True)
     lost = 0
     for one in builds:
@@ -270,7 +270,7 @@ def _write_objects(builds: list[ApplySet], folder: Path) -> int:
         values: list[Any] = [hide_secret_values(value) for value in one.objects]
         atomic_file.write(target, object_io.format_objects(values, "yaml").encode())
         sys.stdout.write(
-            f"{target}: {len(values)} objects{f'; not all: {one.render_error}' if one.render_error else ''}\n"
+            f"{target}: {len(values)} objects{f'; incomplete: {one.render_error}' if one.render_error else ''}\n"
         )
         lost = 3 if one.render_error else lost
     return lost

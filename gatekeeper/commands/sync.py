@@ -65,7 +65,7 @@ def sync(arguments: list[str]) -> int:
         with closing(RefreshScheduler(partial(_open_store, given, cluster))) as watch:
             if given.watch and cluster is not None:
                 return _run_watch(given, watch, cluster)
-            with show_progress("looking for ExternalSecrets", PROGRESS_DELAY_SECONDS):
+            with show_progress("searching ExternalSecrets", PROGRESS_DELAY_SECONDS):
                 asked = _collect_input(given, cluster)
             _print_refused(asked[1].refusals)
             return max(_run_round(given, watch, cluster, asked), 1 if asked[1].refusals else 0)
@@ -75,7 +75,7 @@ def _print_plan(args: argparse.Namespace, collected: DesiredSecrets) -> int:
     _print_refused(collected.refusals)
     dollars = sync_output.print_plan(fetch_plan.build_plan(collected.specs), collected)
     if args.budget is not None and dollars > args.budget:
-        sys.stdout.write(f"refused: {dollars:.2f} $ a month are more than the budget of {args.budget:.2f} $\n")
+        sys.stdout.write(f"refused: ${dollars:.2f} per month exceeds the budget of ${args.budget:.2f}\n")
         return 1
     return 1 if collected.refusals else 0
 
@@ -86,14 +86,16 @@ def _print_refused(refused: Sequence[RefusedObject]) -> None:
 
 
 def _validate_options(args: argparse.Namespace) -> None:
-    """Raises UsageError where options do not go together."""
+    """Raises UsageError for options that exclude or require each other."""
     args.directory = dict(map(_parse_directory, args.directory))
     if args.once and not args.kubeconfig and not args.seal:
-        raise UsageError("sync --once writes into a cluster, or sealed files: give --kubeconfig, or --seal and --to")
+        raise UsageError("sync --once needs a target; add --kubeconfig FILE, or --seal CERT and --to DIR")
     if bool(args.seal) != bool(args.to) or (args.seal and not args.once):
-        raise UsageError("sync --once --seal CERT --to DIR go together")
+        raise UsageError("--once, --seal CERT and --to DIR are only valid together")
     if (args.from_cluster or args.watch) and not args.kubeconfig:
-        raise UsageError(f"sync {'--watch' if args.watch else '--from-cluster'}: give the cluster, with --kubeconfig")
+        raise UsageError(
+            f"sync {'--watch' if args.watch else '--from-cluster'}: needs a cluster; add --kubeconfig FILE"
+        )
 
 
 def _collect_input(args: argparse.Namespace, cluster: DynamicClient | None) -> SyncInput:
@@ -136,7 +138,7 @@ def _run_round(
 
 
 def _run_watch(args: argparse.Namespace, scheduler: RefreshScheduler, cluster: DynamicClient) -> int:
-    """Round after round, until told to stop. What fails is tried again, and ends nothing."""
+    """Runs rounds until a signal stops it; failures are retried."""
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())

@@ -451,7 +451,7 @@ def test_objects_can_be_written_into_files_and_the_rest_is_said(place: Place, tm
     assert yaml.safe_load((tmp_path / "out/flux-system-apps.yaml").read_text())["metadata"]["name"] == "x"
     for there in ("out", "out/flux-system-apps.yaml"):
         code, _, err = command("reconcile", "--to", tmp_path / there, place.root)
-        assert code == 2 and "is no empty folder" in err
+        assert code == 2 and "is not an empty folder" in err
     assert command("reconcile", "--plan", place.root)[0] == 2 and command("reconcile", "--plan", "/none")[0] == 2
     assert place.run("--plan", "--name", "flux-system/none")[0] == 2
     assert place.run("--plan", "--name", "flux-system/apps")[0] == 0
