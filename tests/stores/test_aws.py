@@ -268,7 +268,7 @@ def test_a_repository_is_read_with_as_few_requests_as_can_be(repository: Reposit
     )
     code, out, _ = command("sync", "--plan", "--budget", "0.01", root)
     # Two requests an hour, thirty days long.
-    assert code == 0 and "about 1,440 requests a month, 0.01 $" in out
+    assert code == 0 and "about 1,440 requests per month, $0.01" in out
     code, out, _ = command("sync", "--plan", "--budget", "0.001", root)
     assert code == 1 and "per month exceeds the budget of $0.00" in out
 
