@@ -131,6 +131,7 @@ def _write_key_pair(args: argparse.Namespace) -> None:
                 f"{args.private}: the private key; apply it with `gatekeeper sops decrypt FILE | kubectl apply -f -`\n"
             )
     if args.kubeconfig:
+        # Only --kubeconfig needs the Kubernetes client, which loads slowly.
         from gatekeeper.cluster import client
         from gatekeeper.cluster import secrets as cluster_secrets
 
@@ -196,6 +197,7 @@ def _export_keys(args: argparse.Namespace) -> int:
 
 
 def _list_cluster_keys(args: argparse.Namespace) -> list[dict[str, Any]]:
+    # As above.
     from gatekeeper.cluster import client
     from gatekeeper.cluster import secrets as cluster_secrets
 

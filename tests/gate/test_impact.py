@@ -169,7 +169,7 @@ def test_whatever_a_change_breaks_is_told_by_the_part_as_by_the_whole(committed:
     [
         (["--since", "gone"], "there is no such commit here"),
         (["--since=-x"], "not a revision"),
-        (["--staged", "plain"], "leave the PATHs out"),
+        (["--staged", "plain"], "checks the whole index; remove PATH"),
         (["--staged", "--since", "HEAD"], "not allowed with"),
     ],
 )
