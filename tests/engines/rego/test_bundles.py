@@ -113,7 +113,8 @@ def test_pull_prints_what_to_pin_and_tells_a_change(repository: Repository, team
     config = f"policies: {{bundles: [{{source: '{team}', digest: 'sha256:{'0' * 64}'}}]}}\n"
     root = repository({CONFIG_FILE: config})
     digest = pulled(root, team)
-    assert command("policy", "pull", cwd=root)[:2] == (1, f"{digest}  {team}  (differs from the digest in gatekeeper.yaml)\n")
+    line = f"{digest}  {team}  (differs from the digest in gatekeeper.yaml)\n"
+    assert command("policy", "pull", cwd=root)[:2] == (1, line)
     assert command("policy", "pull", team, cwd=root)[:2] == (0, f"{digest}  {team}\n")
 
 
