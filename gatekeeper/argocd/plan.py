@@ -39,10 +39,10 @@ def plan_application(
     try:
         options = parse_sync_options(build.application.sync_options, "the Application")
         compared = _compare(cluster, argocd_namespace, build, options)
-        pruned = [_to_prune_result(one, options) for one in compared if one.should_prune]
+        pruned = [_to_prune_result(item, options) for item in compared if item.should_prune]
     except (FieldError, SpecError, ToolError) as error:
         return ReconcileResult(apply_set, ReconcileOutcome(False, "ComparisonError", str(error)))
-    changes = [one.change for one in compared if one.change is not None]
+    changes = [item.change for item in compared if item.change is not None]
     return ReconcileResult(apply_set, _decide_outcome(build, compared, pruned, budget), changes, pruned)
 
 
@@ -85,15 +85,15 @@ def _to_prune_result(compared: ComparedObject, options: SyncOptions) -> PruneRes
 def _decide_outcome(
     build: ApplicationBuild, objects: Sequence[ComparedObject], pruned: Sequence[PruneResult], budget: PruneBudget
 ) -> ReconcileOutcome:
-    failures = [f"{change}: {change.reason}" for change in list_failed(one.change for one in objects)]
+    failures = [f"{change}: {change.reason}" for change in list_failed(item.change for item in objects)]
     if failures:
         return ReconcileOutcome(False, "SyncError", "; ".join(failures))
     leaving = [result.entry for result in pruned if result.action == "delete"]
-    live_count = sum(1 for one in objects if one.live is not None)
+    live_count = sum(1 for item in objects if item.live is not None)
     excess = prune_budget.find_excess(leaving, live_count, not build.objects, budget)
     if excess:
         return ReconcileOutcome(False, "PruneHeld", excess)
-    is_out_of_sync = any(one.status == "OutOfSync" for one in objects)
+    is_out_of_sync = any(item.status == "OutOfSync" for item in objects)
     message = "a sync would change it" if is_out_of_sync else "up to date"
     if get_field(build.manifest, ("spec", "syncPolicy", "automated")) is None:
         message += "; not automatic: `syncPolicy.automated` is not set"

@@ -64,7 +64,7 @@ def find_credentials(
         ToolError: the cluster does not answer, a Secret is for another project, or uses an unsupported setting.
     """
     selector = f"{SECRET_TYPE_LABEL} in (repository,repo-creds)"
-    candidates = [_RepositorySecret(one) for one in cluster.list(secrets.SECRETS, argocd_namespace, selector)]
+    candidates = [_RepositorySecret(secret) for secret in cluster.list(secrets.SECRETS, argocd_namespace, selector)]
     normalized = normalize_url(url)
     exact = [secret for secret in candidates if secret.kind == "repository" and normalize_url(secret.url) == normalized]
     usable = [secret for secret in exact if secret.project in ("", project)]

@@ -119,7 +119,7 @@ def _list_images(live: Object | None) -> list[str]:
     if pod is None and live is not None and live.get("kind") == "Pod":
         pod = live.get("spec")
     containers = [*(get_field(pod, ("containers",)) or ()), *(get_field(pod, ("initContainers",)) or ())]
-    return [str(one["image"]) for one in containers if isinstance(one, dict) and one.get("image")]
+    return [str(item["image"]) for item in containers if isinstance(item, dict) and item.get("image")]
 
 
 def build_conditions(value: Object, messages: Mapping[str, str], now: float) -> list[StatusFields]:
@@ -130,10 +130,12 @@ def build_conditions(value: Object, messages: Mapping[str, str], now: float) -> 
         now: seconds since 1970.
     """
     listed = get_field(value, ("status", "conditions"))
-    current = [one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict)]
-    conditions = [one for one in current if one.get("type") not in OWN_CONDITION_TYPES]
+    current = [item for item in (listed if isinstance(listed, list) else ()) if isinstance(item, dict)]
+    conditions = [item for item in current if item.get("type") not in OWN_CONDITION_TYPES]
     for condition_type, message in messages.items():
-        same = next((one for one in current if (one.get("type"), one.get("message")) == (condition_type, message)), {})
+        same = next(
+            (item for item in current if (item.get("type"), item.get("message")) == (condition_type, message)), {}
+        )
         since = same.get("lastTransitionTime") or format_time(now)
         conditions.append(
             {"type": condition_type, "message": message[:MAX_MESSAGE_LENGTH], "lastTransitionTime": since}
@@ -143,7 +145,7 @@ def build_conditions(value: Object, messages: Mapping[str, str], now: float) -> 
 
 def select_hooks(objects: Iterable[Object]) -> list[Object]:
     """Select the hooks that run in a sync or when the Application is deleted."""
-    return [one for one in objects if set(hook_types_of(one)) & HOOK_TYPES]
+    return [value for value in objects if set(hook_types_of(value)) & HOOK_TYPES]
 
 
 def compute_merge_patch(current: Any, desired: Any) -> Any:

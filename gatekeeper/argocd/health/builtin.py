@@ -181,7 +181,7 @@ def _check_autoscaler(value: Object) -> ArgoHealth:
         except orjson.JSONDecodeError:
             return ArgoHealth("Unknown", f"the annotation {AUTOSCALING_CONDITIONS} is not valid JSON")
     # The first condition that decides counts.
-    for condition in (one for one in conditions if isinstance(one, dict)) if isinstance(conditions, list) else ():
+    for condition in (entry for entry in conditions if isinstance(entry, dict)) if isinstance(conditions, list) else ():
         if condition.get("reason") in FAILED_SCALING_REASONS.get(str(condition.get("type")), ()):
             return ArgoHealth("Degraded", _message_of(condition))
         if condition.get("status") == "True" and condition.get("type") in ("AbleToScale", "ScalingLimited"):

@@ -1,7 +1,7 @@
-"""How well objects are by Argo CD's own scripts, or by those of its users: a small program of ours in Go runs them.
+"""Runs Argo CD's Lua health scripts, and those of users, in a small Go program.
 
-It holds all scripts that Argo CD comes with. A script has a second, and sees one object and nothing else; `main.go`
-beside this file is all of it.
+The program contains all scripts that Argo CD ships. A script has one second, and sees one object and nothing else; see
+`lua/main.go`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PROGRAMS = LineProcessPool(partial(DEFAULT_TOOLCHAIN.find, "luahealth"), SECOND
 
 
 class LuaHealth(NamedTuple):
-    """What a script says: a word and a sentence; or why it says nothing that counts."""
+    """What a script returned: a status and a message; or why its result cannot be used."""
 
     status: str
     message: str
@@ -27,13 +27,16 @@ class LuaHealth(NamedTuple):
 
 
 def evaluate_health(group: str, kind: str, value: Any, script: str = "") -> LuaHealth | None:
-    """What a script says of an object; None where there is none for its kind, or it says nothing.
+    """Run the health script of an object's kind.
 
     Args:
-        script: instead of that of Argo CD.
+        script: the source of a user's script; empty for the one that Argo CD ships.
+
+    Returns:
+        None if there is no script for the kind, or if it returns nothing.
 
     Raises:
-        ToolError: the program is not built, or took too long.
+        ToolError: the program is not built, failed, or took too long.
     """
     request = {"group": group, "kind": kind, "object": value, "script": script}
     answer = orjson.loads(_PROGRAMS.send_request(orjson.dumps(request)))
@@ -43,9 +46,9 @@ def evaluate_health(group: str, kind: str, value: Any, script: str = "") -> LuaH
 
 
 def require_program() -> None:
-    """Looks for the program.
+    """Check that the program is built.
 
     Raises:
-        ToolError: it is not built.
+        ToolError: it is not.
     """
     DEFAULT_TOOLCHAIN.find("luahealth")

@@ -63,7 +63,7 @@ def decide_auto_sync(
     if not policy.should_self_heal:
         return AutoSyncDecision()
     # Limited to the drifted objects, so that hooks run for new revisions only.
-    return AutoSyncDecision(_build_request({**sync, "resources": [_to_selector(one) for one in out_of_sync]}))
+    return AutoSyncDecision(_build_request({**sync, "resources": [_to_selector(compared) for compared in out_of_sync]}))
 
 
 def _build_request(sync: dict[str, Any]) -> SyncRequest:

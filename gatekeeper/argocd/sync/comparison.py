@@ -137,7 +137,7 @@ def compare_objects(
     stages = sync_tasks.split_stages(tasks)
     changes = server_side_apply.plan_changes(target.cluster.cluster, stages, apply_policy)
     compared = [_to_compared_object(change, scripts) for change in changes]
-    desired_ids = {one.entry.id for one in compared}
+    desired_ids = {item.entry.id for item in compared}
     for entry in {entry.id: entry for entry in previous}.values():
         live = get_object(target.cluster.cluster, entry) if entry.id not in desired_ids else None
         if (
@@ -219,7 +219,7 @@ def aggregate_health(objects: Sequence[ComparedObject]) -> ArgoHealth:
 def list_tracked_entries(value: Object, marked: Iterable[InventoryEntry]) -> list[InventoryEntry]:
     """List what an Application has applied: the objects in its status, and those marked in the cluster."""
     resources: Any = get_field(value, ("status", "resources"))
-    listed = [parse_entry(one) for one in (resources if isinstance(resources, list) else ()) if not one.get("hook")]
+    listed = [parse_entry(item) for item in (resources if isinstance(resources, list) else ()) if not item.get("hook")]
     return list({entry.id: entry for entry in (*marked, *listed)}.values())
 
 

@@ -74,7 +74,7 @@ def _delete_managed_fields(value: Any, managed_fields: Mapping[str, Any]) -> Non
                 value.pop(name)
         elif prefix == "k" and isinstance(value, list):
             keys = orjson.loads(name)
-            for element in [one for one in value if isinstance(one, dict) and keys.items() <= one.items()]:
+            for element in [item for item in value if isinstance(item, dict) and keys.items() <= item.items()]:
                 if "." in nested:
                     value.remove(element)
                 else:

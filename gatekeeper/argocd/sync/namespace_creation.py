@@ -19,7 +19,7 @@ def build_namespaces(value: Object, objects: Iterable[Object]) -> list[Object]:
     """
     name: Any = get_field(value, ("spec", "destination", "namespace"))
     policy = get_field(value, ("spec", "syncPolicy")) or {}
-    is_applied = any(one["kind"] == "Namespace" and one["metadata"].get("name") == name for one in objects)
+    is_applied = any(applied["kind"] == "Namespace" and applied["metadata"].get("name") == name for applied in objects)
     if not name or is_applied or CREATE_NAMESPACE not in (policy.get("syncOptions") or ()):
         return []
     managed = policy.get("managedNamespaceMetadata") or {}

@@ -273,7 +273,7 @@ def build_history(build: ApplicationBuild, state: OperationState, previous: Sequ
     if limit <= 0:
         return []
     entry = {
-        "id": max((int(one.get("id") or 0) for one in previous), default=-1) + 1,
+        "id": max((int(earlier.get("id") or 0) for earlier in previous), default=-1) + 1,
         **status.build_revisions(build),
         **status.build_sources(build.manifest),
         "deployStartedAt": state.started_at,

@@ -128,7 +128,9 @@ def _task_key(task: SyncTask) -> ResultKey:
 
 def _list_waiting(plan: SyncPlan, results: Iterable[ResourceResult]) -> list[ResourceResult]:
     """List the results that must complete before the next wave."""
-    return [one for one in results if one.hook_phase == "Running" and (one.hook_type or plan.has_multiple_waves)]
+    return [
+        result for result in results if result.hook_phase == "Running" and (result.hook_type or plan.has_multiple_waves)
+    ]
 
 
 def _format_waiting(results: Sequence[ResourceResult]) -> str:
@@ -211,7 +213,7 @@ def _to_result(task: SyncTask, change: ObjectChange | None) -> ResourceResult:
 def _prune_tasks(plan: SyncPlan, tasks: Sequence[SyncTask]) -> list[ResourceResult]:
     find_keep_reason = partial(_find_keep_reason, plan)
     planned = prune.plan_prune(plan.cluster, [task.entry for task in tasks], find_keep_reason)
-    if any(one.action == "delete" for one in planned):
+    if any(result.action == "delete" for result in planned):
         plan.record_changes((), planned)
     results = []
     for pruned in prune.prune_objects(plan.cluster, planned, find_keep_reason, plan.options.propagation):

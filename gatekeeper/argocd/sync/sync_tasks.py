@@ -110,7 +110,9 @@ def delete_policies_of(value: Object) -> tuple[str, ...]:
     annotations = read_labels(value, "annotations")
     policies = _split(annotations.get(DELETE_POLICY_ANNOTATION, ""))
     helm_policies = _split(annotations.get(HELM_DELETE_POLICY_ANNOTATION, ""))
-    return policies or tuple(HELM_DELETE_POLICIES.get(one, "") for one in helm_policies) or (BEFORE_HOOK_CREATION,)
+    return (
+        policies or tuple(HELM_DELETE_POLICIES.get(policy, "") for policy in helm_policies) or (BEFORE_HOOK_CREATION,)
+    )
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -174,7 +176,7 @@ def build_object_tasks(objects: Sequence[ComparedObject], options: SyncOptions, 
     tasks = [build_apply_task(compared.change.value) for compared in objects if compared.change is not None]
     if not should_prune:
         return tasks
-    leaving = [(one.entry, one.live) for one in objects if one.should_prune and one.live is not None]
+    leaving = [(item.entry, item.live) for item in objects if item.should_prune and item.live is not None]
     # Objects of the last wave are pruned first.
     waves = sorted({wave_of(live) for _, live in leaving})
     reversed_waves = dict(zip(waves, reversed(waves), strict=True))

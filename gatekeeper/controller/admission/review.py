@@ -81,7 +81,11 @@ def load_policies(root: Path, config_file: Path | None) -> AdmissionPolicies:
         tree=tree,
         parsed_files=result.parsed_files,
         settings=settings,
-        policy_resources=[one for one in resources if one.ref.kind in POLICY_KINDS or one.ref.group in POLICY_GROUPS],
+        policy_resources=[
+            resource
+            for resource in resources
+            if resource.ref.kind in POLICY_KINDS or resource.ref.group in POLICY_GROUPS
+        ],
         git_resources={_key_of(resource): resource for resource in resources},
         fingerprint=fingerprint,
     )

@@ -48,7 +48,9 @@ def compare_application(context: ApplicationContext) -> list[ComparedObject]:
     objects = comparison.compare_objects(context.target, [*context.resources, *namespaces], previous, policy)
     # That Namespace makes the dry run of its objects possible, but is not an object of the Application.
     names = {namespace["metadata"]["name"] for namespace in namespaces}
-    return [one for one in objects if not (one.entry.kind == "Namespace" and one.entry.name in names)]
+    return [
+        compared for compared in objects if not (compared.entry.kind == "Namespace" and compared.entry.name in names)
+    ]
 
 
 def compare_after_sync(progress: OperationProgress, objects: Sequence[ComparedObject]) -> list[ComparedObject]:

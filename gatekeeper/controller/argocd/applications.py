@@ -49,7 +49,7 @@ class ReadyApplication(NamedTuple):
     """An Application that can be compared.
 
     Attributes:
-        fingerprint: what the comparison depends on; another fingerprint needs a new one.
+        fingerprint: what the comparison depends on; another fingerprint needs a new comparison.
     """
 
     context: ApplicationContext
@@ -205,7 +205,7 @@ class ApplicationReconciler:
         try:
             compared = self._get_comparison(ready)
             if context.is_in_cluster:
-                self._environment.watch_entries(one.entry for one in compared.objects)
+                self._environment.watch_entries(item.entry for item in compared.objects)
             progress = self._operation_runner.continue_operation(context, compared.objects)
         except (SpecError, FieldError) as error:
             return self._report_failure(context.manifest, "ComparisonError", str(error)).requeue_seconds

@@ -115,7 +115,7 @@ class OperationRunner:
             pause = self._self_heal.begin_heal(context.name)
             if pause > 0:
                 return OperationProgress(context, conditions, requeue_seconds=pause)
-            if held_reason and all(one.should_prune for one in objects if one.status == "OutOfSync"):
+            if held_reason and all(compared.should_prune for compared in objects if compared.status == "OutOfSync"):
                 return OperationProgress(context, conditions)
         return self._begin(context, objects, request, is_manual=False)
 
@@ -264,7 +264,7 @@ def _create_namespaces(context: ApplicationContext) -> None:
 
 def _list_applied_changes(objects: Sequence[ComparedObject], results: Sequence[ResourceResult]) -> list[ObjectChange]:
     synced = {result.entry.id for result in results if result.status == "Synced"}
-    changes = [one.change for one in objects if one.change is not None and one.entry.id in synced]
+    changes = [compared.change for compared in objects if compared.change is not None and compared.entry.id in synced]
     return [change for change in changes if change.is_write]
 
 

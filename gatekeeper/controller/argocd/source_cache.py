@@ -177,7 +177,11 @@ class SourceSetCache:
         provenance = previous.provenance if previous else CommitProvenance()
         state = SourceSetState(queried_at, revisions, datetime.date.today(), provenance)
         fingerprints = {name_of(value): self.compute_fingerprint(key, state, value) for value, _ in applications}
-        stale = [one for one in applications if self.builds.is_stale(name := name_of(one[0]), fingerprints[name])]
+        stale = [
+            application
+            for application in applications
+            if self.builds.is_stale(name := name_of(application[0]), fingerprints[name])
+        ]
         builds: dict[NamespacedName, PackedApplication] = {}
         if stale:
             fetched = self._fetch_sources(key, revisions)

@@ -66,7 +66,7 @@ def select_objects(objects: Sequence[ComparedObject], request: SyncRequest) -> l
     """Select the objects that an operation is limited to."""
     if not request.selected:
         return list(objects)
-    return [one for one in objects if any(_is_selected(one, selector) for selector in request.selected)]
+    return [compared for compared in objects if any(_is_selected(compared, selector) for selector in request.selected)]
 
 
 def _is_selected(compared: ComparedObject, selector: ResourceSelector) -> bool:
