@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gatekeeper.errors import GateError
 from gatekeeper.externalsecrets import migration
-from gatekeeper.externalsecrets.external_secret_spec import GROUP
+from gatekeeper.externalsecrets.model import GROUP
 from gatekeeper.host import atomic_file
 from gatekeeper.terminal.object_io import read_input
 from gatekeeper.terminal.options import create_parser

@@ -6,26 +6,27 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gatekeeper import config
-from gatekeeper.cluster import client, external_secrets
+from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.cluster.store_credentials import ClusterCredentials
-from gatekeeper.errors import ToolError, UsageError
-from gatekeeper.externalsecrets import collection, fetch_plan, repository_scan
+from gatekeeper.controller.externalsecrets.refresh_loop import RefreshLoop
+from gatekeeper.controller.runtime import lifecycle
+from gatekeeper.controller.runtime.component import Component
+from gatekeeper.controller.runtime.metrics import Metrics
+from gatekeeper.errors import UsageError
+from gatekeeper.externalsecrets import cluster_objects, collection, fetch_plan, repository_scan
 from gatekeeper.externalsecrets.collection import DesiredSecrets, InputObject, KnownNamespaces, RefusedObject
 from gatekeeper.externalsecrets.fetch_plan import StoreKey
-from gatekeeper.externalsecrets.scheduler import RefreshScheduler
-from gatekeeper.kube.objects import NamespacedName, name_of
-from gatekeeper.stores import registry as stores
+from gatekeeper.externalsecrets.scheduler import RefreshScheduler, SyncInput, open_store
+from gatekeeper.kube.objects import name_of
 from gatekeeper.stores.directory import DirectoryStore
-from gatekeeper.stores.pool import Backoff, next_backoff
-from gatekeeper.stores.protocol import Store, StoreError
+from gatekeeper.stores.protocol import Store
 from gatekeeper.terminal import sync_output
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.terminal.progress import show_progress
@@ -52,7 +53,6 @@ Exit status: 0 success, 1 an ExternalSecret failed or waits, 2 wrong usage, 3 th
 
 
 PROGRESS_DELAY_SECONDS = 2.0
-SyncInput = tuple[Mapping[NamespacedName, Any], DesiredSecrets]
 
 
 def sync(arguments: list[str]) -> int:
@@ -61,14 +61,14 @@ def sync(arguments: list[str]) -> int:
     _validate_options(given)
     with client.connect(given.kubeconfig, given.context) if given.kubeconfig else nullcontext() as cluster:
         if given.plan:
-            return _print_plan(given, _collect_input(given, cluster)[1])
-        with closing(RefreshScheduler(partial(_open_store, given, cluster))) as watch:
+            return _print_plan(given, _collect_input(given, cluster).desired)
+        with closing(RefreshScheduler(partial(_open_store, given, cluster))) as scheduler:
             if given.watch and cluster is not None:
-                return _run_watch(given, watch, cluster)
+                return _run_watch(given, scheduler, cluster)
             with show_progress("searching ExternalSecrets", PROGRESS_DELAY_SECONDS):
-                asked = _collect_input(given, cluster)
-            _print_refused(asked[1].refusals)
-            return max(_run_round(given, watch, cluster, asked), 1 if asked[1].refusals else 0)
+                sync_input = _collect_input(given, cluster)
+            _print_refused(sync_input.desired.refusals)
+            return max(_run_round(given, scheduler, cluster, sync_input), 1 if sync_input.desired.refusals else 0)
 
 
 def _print_plan(args: argparse.Namespace, collected: DesiredSecrets) -> int:
@@ -99,65 +99,68 @@ def _validate_options(args: argparse.Namespace) -> None:
 
 
 def _collect_input(args: argparse.Namespace, cluster: DynamicClient | None) -> SyncInput:
-    """What is asked for, and the ExternalSecrets as they are in the cluster, where they come from there."""
+    """Collects the ExternalSecrets of the repository, or of the cluster."""
     if cluster is None:
-        return {}, repository_scan.scan_repository(args.path, args.namespace, KnownNamespaces({}, False))
-    known = external_secrets.list_namespaces(cluster)
-    spaces = KnownNamespaces(known or {}, known is not None)
+        return SyncInput(repository_scan.scan_repository(args.path, args.namespace, KnownNamespaces({}, False)))
+    labels = cluster_objects.list_namespaces(cluster)
+    namespaces = KnownNamespaces(labels or {}, labels is not None)
     if not args.from_cluster:
-        return {}, repository_scan.scan_repository(args.path, args.namespace, spaces)
-    values = list(external_secrets.list_objects(cluster))
+        return SyncInput(repository_scan.scan_repository(args.path, args.namespace, namespaces))
+    values = list(cluster_objects.list_objects(cluster))
     rules = config.load(config.find_root(args.path.resolve()), None).secrets_allow
-    things = (InputObject(one, one["metadata"].get("namespace") or "", lambda path: "") for one in values)
-    own = {name_of(one): one for one in values if one["kind"] == "ExternalSecret"}
-    return own, collection.collect_desired_secrets(things, spaces, rules)
+    objects = (InputObject(value, value["metadata"].get("namespace") or "") for value in values)
+    external_secrets = {name_of(value): value for value in values if value["kind"] == "ExternalSecret"}
+    return SyncInput(collection.collect_desired_secrets(objects, namespaces, rules), external_secrets)
 
 
 def _run_round(
     args: argparse.Namespace, scheduler: RefreshScheduler, cluster: DynamicClient | None, sync_input: SyncInput
 ) -> int:
-    """One round: reads what is due, does with it what was asked for, and tells of it."""
-    objects, found = sync_input
+    """Runs one round and prints its result; the exit status."""
+    count = len(sync_input.desired.specs)
     is_written = bool(args.watch or (args.once and not args.seal))
-    with show_progress(f"fetching for {len(found.specs)} ExternalSecrets", PROGRESS_DELAY_SECONDS):
-        done = scheduler.run_round(cluster, found, objects, is_written, args.force or not is_written)
+    with show_progress(f"fetching for {count} ExternalSecrets", PROGRESS_DELAY_SECONDS):
+        result = scheduler.run_round(cluster, sync_input, is_written, args.force or not is_written)
+    if args.watch:
+        _print_refused(result.new_refusals)
     if args.explain:
-        return sync_output.print_explanation(args.explain, done.decisions, done.fetched)
+        return sync_output.print_explanation(args.explain, result.decisions, result.fetched)
     if args.seal:
-        status = max([sync_output.write_sealed_secret(one, args.seal, args.to) for one in done.decisions], default=0)
+        status = max([sync_output.write_sealed_secret(one, args.seal, args.to) for one in result.decisions], default=0)
     else:
-        told = [one for one in done.decisions if not args.watch or one.action != "as it is"]
-        status = max([sync_output.print_decision(one, is_written) for one in told], default=0)
-    if len(done.decisions) < len(found.specs) and not args.watch:
-        late = len(found.specs) - len(done.decisions)
+        printed = [one for one in result.decisions if not args.watch or one.action != "as it is"]
+        status = max([sync_output.print_decision(one, is_written) for one in printed], default=0)
+    if len(result.decisions) < count and not args.watch:
+        late = count - len(result.decisions)
         sys.stdout.write(f"{late} ExternalSecrets are not due yet (--force reads them all)\n")
-    for key, calls in sorted(done.fetched.request_counts.items()):
-        sys.stdout.write(f"{key}: {calls} requests for {done.plan[key].reference_count} references\n")
+    for key, calls in sorted(result.fetched.request_counts.items()):
+        sys.stdout.write(f"{key}: {calls} requests for {result.plan[key].reference_count} references\n")
     sys.stdout.flush()
     return status
 
 
 def _run_watch(args: argparse.Namespace, scheduler: RefreshScheduler, cluster: DynamicClient) -> int:
-    """Runs rounds until a signal stops it; failures are retried."""
+    """Runs the loop of the controller until a signal arrives; a failed round is retried with back-off."""
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    told: list[RefusedObject] = []
-    paused: Backoff | None = None
-    while not stop.is_set():
-        try:
-            asked = _collect_input(args, cluster)
-            # Told once, and again when it is another.
-            _print_refused([one for one in asked[1].refusals if one not in told])
-            told = asked[1].refusals
-            _run_round(args, scheduler, cluster, asked)
-            paused, seconds = None, scheduler.compute_wait(args.interval)
-        except ToolError as error:
-            sys.stdout.write(f"FAILED    {error}\n")
-            paused = next_backoff(paused, 0.0)
-            seconds = paused.until
-        stop.wait(seconds)
+
+    def run_round() -> float:
+        _run_round(args, scheduler, cluster, _collect_input(args, cluster))
+        return scheduler.compute_wait(args.interval)
+
+    loop = RefreshLoop(run_round, Metrics(), report_failure=_print_failure)
+    component = Component([loop.worker])
+    loop.request_round()
+    component.start()
+    stop.wait()
+    component.stop(lifecycle.GRACE_SECONDS)
     return 0
+
+
+def _print_failure(controller: str, name: str, message: str, delay: float) -> None:
+    sys.stdout.write(f"FAILED    {message}\n")
+    sys.stdout.flush()
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -221,11 +224,7 @@ def _parse_directory(text: str) -> tuple[str, Path]:
     return name, Path(folder)
 
 
-def _open_store(args: argparse.Namespace, cluster: DynamicClient | None, key: StoreKey, value: Any) -> Store:
+def _open_store(args: argparse.Namespace, cluster: DynamicClient | None, key: StoreKey, store: Any) -> Store:
     if key.name in args.directory:
         return DirectoryStore(args.directory[key.name])
-    if value is None:
-        raise StoreError(f"is not in the {'cluster' if args.from_cluster else 'repository'}")
-    if cluster is None:
-        return stores.open_store(value, None)
-    return stores.open_store(value, ClusterCredentials(cluster, key.namespace, key.kind == "SecretStore"))
+    return open_store(cluster, key, store)

@@ -1,7 +1,8 @@
-"""Which namespace may read which store and keys, as the repository's config says it: the same for `check` and `sync`.
+"""The rules `secrets.allow` of the configuration: which namespace may read which store and keys.
 
-A rule has patterns, as file names have them: `{namespace: shop-*, store: ClusterSecretStore/vault, key: production/*}`.
-With no rule at all everything may be read; with rules, only what one of them lets.
+`check` and `sync` apply the same rules. Each field of a rule is a file name pattern:
+`{namespace: shop-*, store: ClusterSecretStore/vault, key: production/*}`. Without rules every read is allowed; with
+rules, only a read that one of them allows.
 """
 
 from __future__ import annotations
@@ -17,34 +18,32 @@ RULE_FIELDS = ("namespace", "store", "key")
 
 
 def find_refusals(spec: ExternalSecretSpec, rules: AccessRules) -> Iterator[tuple[FieldPath, str]]:
-    """What an ExternalSecret asks for and may not have: the path of the reference, and why."""
+    """Yield each read of an ExternalSecret that the rules do not allow: the path of the reference, and the reason."""
     if not rules:
         return
-    for number, item in enumerate(spec.data):
-        if not _is_allowed(rules, spec.namespace, item.store, item.remote.key):
-            yield (
-                ("spec", "data", number, "remoteRef", "key"),
-                _format_refusal(spec, item.store, f"`{item.remote.key}`"),
-            )
+    for number, entry in enumerate(spec.data):
+        if not _is_allowed(rules, spec.namespace, entry.store, entry.remote.key):
+            path: FieldPath = ("spec", "data", number, "remoteRef", "key")
+            yield path, _format_refusal(spec, entry.store, f"`{entry.remote.key}`")
     for number, many in enumerate(spec.data_from):
-        what = many.source
-        # A search reads whatever begins with its path: `prod` finds what is in `prod2/`, too, in some stores.
-        key = what.key if isinstance(what, RemoteRef) else what.path
+        source = many.source
+        # In some stores the path of a search is a prefix: `prod` also finds secrets in `prod2/`.
+        key = source.key if isinstance(source, RemoteRef) else source.path
         if not _is_allowed(rules, spec.namespace, many.store, key):
-            shown = f"`{key}`" if isinstance(what, RemoteRef) else f"all that begins with `{key}`"
-            yield ("spec", "dataFrom", number), _format_refusal(spec, many.store, shown)
+            what = f"`{key}`" if isinstance(source, RemoteRef) else f"all keys that begin with `{key}`"
+            yield ("spec", "dataFrom", number), _format_refusal(spec, many.store, what)
 
 
 def _is_allowed(rules: AccessRules, namespace: str, store: StoreRef, key: str) -> bool:
-    # A store may take `a/../b` for `b`.
+    # A store may resolve `a/../b` to `b`.
     if not {".", ".."}.isdisjoint(key.split("/")):
         return False
-    asked = {"namespace": namespace, "store": f"{store.kind}/{store.name}", "key": key}
-    return any(all(fnmatchcase(asked[field], rule.get(field, "*")) for field in RULE_FIELDS) for rule in rules)
+    values = {"namespace": namespace, "store": f"{store.kind}/{store.name}", "key": key}
+    return any(all(fnmatchcase(values[field], rule.get(field, "*")) for field in RULE_FIELDS) for rule in rules)
 
 
-def _format_refusal(spec: ExternalSecretSpec, store: StoreRef, description: str) -> str:
+def _format_refusal(spec: ExternalSecretSpec, store: StoreRef, what: str) -> str:
     return (
-        f"{description} of {store.kind} {store.name} may not be read from namespace {spec.namespace}: "
-        "no rule in `secrets.allow` lets it"
+        f"namespace {spec.namespace} may not read {what} of {store.kind} {store.name}: "
+        "no rule in `secrets.allow` allows it"
     )

@@ -1,4 +1,4 @@
-"""What is asked for in all: ExternalSecrets of whatever kind, and the stores that they name, out of single objects."""
+"""Collecting the ExternalSecrets to sync, and the stores they use, from the objects of a cluster or repository."""
 
 from __future__ import annotations
 
@@ -6,46 +6,47 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from gatekeeper.externalsecrets import access_rules, cluster_external_secret, external_secret_spec, store_conditions
+from gatekeeper.externalsecrets import access_rules, cluster_external_secret, store_conditions
 from gatekeeper.externalsecrets.access_rules import AccessRules
-from gatekeeper.externalsecrets.fetch_plan import StoreKey, resolve_store_key
+from gatekeeper.externalsecrets.external_secret_spec import STORE_KINDS, SpecCache
+from gatekeeper.externalsecrets.fetch_plan import StoreKey, list_store_keys, resolve_store_key
 from gatekeeper.externalsecrets.model import ExternalSecretSpec, StoreRef
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.kube.labels import Labels, read_labels
 from gatekeeper.model import FieldPath, get_field
 
-# What asks for something, too, and would be missed in silence.
+# These kinds use secrets too: ignoring them silently would look as if they were handled.
 UNSUPPORTED_KINDS = ("PushSecret", "ClusterPushSecret")
 
 
 class InputObject(NamedTuple):
-    """An object, its namespace, and where each field of it stands, for people."""
+    """An object, its namespace, and a function that returns the location of a field of it, for messages."""
 
     value: Any
     namespace: str
-    locate: Callable[[FieldPath], str]
+    locate: Callable[[FieldPath], str] = lambda path: ""
 
     @property
     def kind(self) -> str:
-        """Its kind."""
+        """The kind of the object."""
         return str(get_field(self.value, ("kind",)))
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the object."""
         return str(get_field(self.value, ("metadata", "name")))
 
     def __str__(self) -> str:
         return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
 
 
-def _place_within(parent: InputObject, path: FieldPath) -> str:
-    """Where a field of an ExternalSecret stands in the ClusterExternalSecret that it comes from."""
+def _locate_in_parent(parent: InputObject, path: FieldPath) -> str:
+    """Return the location of a field of an ExternalSecret in the ClusterExternalSecret that creates it."""
     return parent.locate((*cluster_external_secret.SPEC_PATH, *path[1:]))
 
 
 class RefusedObject(NamedTuple):
-    """An object that is not followed: the namespace and name of its ExternalSecret, why, and where that stands."""
+    """An object that is not synced: namespace and name of its ExternalSecret, the reason, and the location."""
 
     namespace: str
     name: str
@@ -57,7 +58,7 @@ class RefusedObject(NamedTuple):
 
 
 class DesiredSecrets(NamedTuple):
-    """ExternalSecrets, the stores that there are, and what is not followed."""
+    """The ExternalSecrets to sync, the existing stores, and the objects that are refused."""
 
     specs: list[ExternalSecretSpec]
     stores: Mapping[StoreKey, Any]
@@ -65,74 +66,82 @@ class DesiredSecrets(NamedTuple):
 
 
 class KnownNamespaces(NamedTuple):
-    """The namespaces that are known, with their labels; and whether there are no others."""
+    """The labels of the known namespaces, by name, and whether there are no others."""
 
     labels: Mapping[str, Labels]
     is_complete: bool
 
 
 def collect_desired_secrets(
-    objects: Iterable[InputObject], namespaces: KnownNamespaces, rules: AccessRules
+    objects: Iterable[InputObject],
+    namespaces: KnownNamespaces,
+    rules: AccessRules,
+    spec_cache: SpecCache | None = None,
 ) -> DesiredSecrets:
-    """What objects ask for.
+    """Collect what the objects ask for.
 
     Args:
-        objects: of the group of external-secrets; others are passed over.
-        namespaces: more namespaces than those among the objects.
+        objects: the objects of external-secrets, and Namespaces; other kinds are ignored.
+        namespaces: further namespaces, besides those among the objects.
+        spec_cache: keeps parsed specs from one call to the next.
     """
-    given = list(objects)
-    known = {one.name: read_labels(one.value) for one in given if one.kind == "Namespace"}
-    namespaces = namespaces._replace(labels={**known, **namespaces.labels})
-    stores = {_build_store_key(one): one.value for one in given if one.kind in external_secret_spec.STORE_KINDS}
-    found = DesiredSecrets([], stores, [])
-    for one in _expand_all(given, namespaces, found.refusals):
-        try:
-            wanted = external_secret_spec.parse_external_secret(one.value, one.namespace)
-        except FieldError as error:
-            found.refusals.append(RefusedObject(one.namespace, one.name, f"{one}: {error}", one.locate(error.path)))
+    listed = list(objects)
+    own_namespaces = {entry.name: read_labels(entry.value) for entry in listed if entry.kind == "Namespace"}
+    namespaces = namespaces._replace(labels={**own_namespaces, **namespaces.labels})
+    stores = {_build_store_key(entry): entry.value for entry in listed if entry.kind in STORE_KINDS}
+    expanded = list(_expand_all(listed, namespaces))
+    refusals = [entry for entry in expanded if isinstance(entry, RefusedObject)]
+    external_secrets = [entry for entry in expanded if isinstance(entry, InputObject)]
+    specs: list[ExternalSecretSpec] = []
+    results = (spec_cache or SpecCache()).parse_all((entry.value, entry.namespace) for entry in external_secrets)
+    for entry, result in zip(external_secrets, results, strict=True):
+        if isinstance(result, FieldError):
+            refusals.append(_refuse(entry, str(result), entry.locate(result.path)))
             continue
-        wanted = _resolve_sharing(wanted, stores)
-        faults = [
-            *((one.locate(path), f"{one}: {reason}") for path, reason in access_rules.find_refusals(wanted, rules)),
-            *(("", f"{one}: {reason}") for reason in _find_condition_refusals(wanted, stores, namespaces)),
+        spec = _resolve_sharing(result, stores)
+        reasons = [
+            *((reason, entry.locate(path)) for path, reason in access_rules.find_refusals(spec, rules)),
+            *((reason, "") for reason in _find_condition_refusals(spec, stores, namespaces)),
         ]
-        found.refusals.extend(RefusedObject(one.namespace, one.name, reason, place) for place, reason in faults)
-        if not faults:
-            found.specs.append(wanted)
-    return found
+        refusals.extend(_refuse(entry, reason, location) for reason, location in reasons)
+        if not reasons:
+            specs.append(spec)
+    return DesiredSecrets(specs, stores, refusals)
+
+
+def _refuse(entry: InputObject, reason: str, location: str) -> RefusedObject:
+    return RefusedObject(entry.namespace, entry.name, f"{entry}: {reason}", location)
 
 
 def _build_store_key(store: InputObject) -> StoreKey:
     return StoreKey(store.kind, store.namespace if store.kind == "SecretStore" else "", store.name)
 
 
-def _expand_all(
-    objects: list[InputObject], namespaces: KnownNamespaces, refusals: list[RefusedObject]
-) -> Iterator[InputObject]:
-    """All ExternalSecrets, those among them that a ClusterExternalSecret puts into namespaces."""
-    there = {}
-    for one in objects:
-        if one.kind == "ExternalSecret":
-            there[one.namespace, one.name] = one.value
-            yield one
-        elif one.kind in UNSUPPORTED_KINDS:
-            refusals.append(RefusedObject("", "", f"{one}: this kind is not supported yet", one.locate(("kind",))))
-    for one in objects:
-        if one.kind != cluster_external_secret.KIND:
+def _expand_all(objects: list[InputObject], namespaces: KnownNamespaces) -> Iterator[InputObject | RefusedObject]:
+    """Yield all ExternalSecrets, also those that ClusterExternalSecrets create, and the objects that are refused."""
+    existing = {}
+    for entry in objects:
+        if entry.kind == "ExternalSecret":
+            existing[entry.namespace, entry.name] = entry.value
+            yield entry
+        elif entry.kind in UNSUPPORTED_KINDS:
+            yield RefusedObject("", "", f"{entry}: this kind is not supported", entry.locate(("kind",)))
+    for entry in objects:
+        if entry.kind != cluster_external_secret.KIND:
             continue
         try:
-            made = list(cluster_external_secret.expand(one.value, namespaces.labels, namespaces.is_complete))
+            values = list(cluster_external_secret.expand(entry.value, namespaces.labels, namespaces.is_complete))
         except FieldError as error:
-            refusals.append(RefusedObject("", "", f"{one}: {error}", one.locate(error.path)))
+            yield RefusedObject("", "", f"{entry}: {error}", entry.locate(error.path))
             continue
-        for value in made:
+        for value in values:
             namespace, name = value["metadata"]["namespace"], value["metadata"]["name"]
-            if (namespace, name) not in there:
-                there[namespace, name] = value
-                yield InputObject(value, namespace, partial(_place_within, one))
-            elif not _is_created_by(there[namespace, name], one.name):
-                reason = f"{one}: ExternalSecret {namespace}/{name} is there already, and is not of its making"
-                refusals.append(RefusedObject("", "", reason, one.locate(("metadata", "name"))))
+            if (namespace, name) not in existing:
+                existing[namespace, name] = value
+                yield InputObject(value, namespace, partial(_locate_in_parent, entry))
+            elif not _is_created_by(existing[namespace, name], entry.name):
+                reason = f"{entry}: ExternalSecret {namespace}/{name} already exists and was not created by it"
+                yield RefusedObject("", "", reason, entry.locate(("metadata", "name")))
 
 
 def _is_created_by(value: Any, name: str) -> bool:
@@ -141,27 +150,28 @@ def _is_created_by(value: Any, name: str) -> bool:
 
 
 def _resolve_sharing(spec: ExternalSecretSpec, stores: Mapping[StoreKey, Any]) -> ExternalSecretSpec:
-    """With cluster stores told apart that sign in with what the namespace of who asks has."""
-
-    def told(ref: StoreRef) -> StoreRef:
-        return ref._replace(is_shared=not _is_referent(stores.get(resolve_store_key(ref, spec.namespace))))
-
+    """Set `is_shared` of each store reference, by the ClusterSecretStore that it names."""
+    resolved = {store: _resolve_store(store, spec.namespace, stores) for store in spec.stores}
     return spec._replace(
-        data=tuple(item._replace(store=told(item.store)) for item in spec.data),
-        data_from=tuple(many._replace(store=told(many.store)) for many in spec.data_from),
+        data=tuple(entry._replace(store=resolved[entry.store]) for entry in spec.data),
+        data_from=tuple(entry._replace(store=resolved[entry.store]) for entry in spec.data_from),
     )
 
 
+def _resolve_store(store: StoreRef, namespace: str, stores: Mapping[StoreKey, Any]) -> StoreRef:
+    return store._replace(is_shared=not _is_referent(stores.get(resolve_store_key(store, namespace))))
+
+
 def _is_referent(store: Any) -> bool:
-    """Whether a ClusterSecretStore names a Secret or ServiceAccount to sign in with, and not where that is.
+    """Return whether a ClusterSecretStore names credentials without a namespace, so that each namespace has its own.
 
     Source: external-secrets, `isReferentSpec` of each provider.
     """
     if get_field(store, ("kind",)) != "ClusterSecretStore":
         return False
-    provider = get_field(store, ("spec", "provider"))
-    held = [get_field(one, (field,)) for one in (provider or {}).values() for field in ("auth", "authRef")]
-    return any(map(_has_ref_without_namespace, held))
+    providers = get_field(store, ("spec", "provider")) or {}
+    auths = [get_field(provider, (field,)) for provider in providers.values() for field in ("auth", "authRef")]
+    return any(map(_has_ref_without_namespace, auths))
 
 
 def _has_ref_without_namespace(value: Any) -> bool:
@@ -175,10 +185,9 @@ def _has_ref_without_namespace(value: Any) -> bool:
 def _find_condition_refusals(
     spec: ExternalSecretSpec, stores: Mapping[StoreKey, Any], namespaces: KnownNamespaces
 ) -> Iterator[str]:
-    """Why stores are not for an ExternalSecret, by their own conditions."""
-    refs = [*(item.store for item in spec.data), *(many.store for many in spec.data_from)]
-    for key in sorted({resolve_store_key(store, spec.namespace).object_key for store in refs}):
-        labels = namespaces.labels.get(spec.namespace)
-        decision = store_conditions.evaluate_conditions(stores.get(key), spec.namespace, labels)
-        if decision.reason:
-            yield f"{key}: {decision.reason}"
+    """Yield why the namespace of an ExternalSecret may not use a store, by the conditions of the store."""
+    labels = namespaces.labels.get(spec.namespace)
+    for key in sorted({key.object_key for key in list_store_keys(spec)}):
+        access = store_conditions.evaluate_conditions(stores.get(key), spec.namespace, labels)
+        if access.reason:
+            yield f"{key}: {access.reason}"

@@ -1,33 +1,31 @@
-"""Where each value of a Secret comes from, step by step, or where it got lost; with no value in it."""
+"""The explanation of `sync --explain`: where each value of a Secret comes from, without showing any value."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from gatekeeper.errors import GateError
-from gatekeeper.externalsecrets import value_transforms as making
 from gatekeeper.externalsecrets.fetch_plan import FetchResult, build_query, build_secret_ref, resolve_store_key
 from gatekeeper.externalsecrets.model import DataEntry, DataFromEntry, ExternalSecretSpec, RemoteRef
+from gatekeeper.externalsecrets.value_transforms import decode_value, extract_parts, extract_values
 from gatekeeper.secret_value import SecretBytes
 
 
 def explain_steps(spec: ExternalSecretSpec, fetched: FetchResult) -> Iterator[str]:
-    """Each step of an ExternalSecret, a line each."""
-    yield f"{spec} ({spec.version}) makes Secret {spec.namespace}/{spec.target.name}"
+    """Yield a line for each step from the stores to the Secret."""
     target = spec.target
+    yield f"{spec} ({spec.version}) creates Secret {spec.namespace}/{target.name}"
     policies = f"creationPolicy {target.creation_policy}, deletionPolicy {target.deletion_policy}"
     yield f"  {policies}, read {_format_interval(spec)}"
-    for item in spec.data:
-        yield from _explain_item(spec, item, fetched)
+    for entry in spec.data:
+        yield from _explain_entry(spec, entry, fetched)
     for number, many in enumerate(spec.data_from):
-        yield from _explain_entry(spec, number, many, fetched)
-    template = spec.target.template
+        yield from _explain_data_from(spec, number, many, fetched)
+    template = target.template
     if template is not None:
-        kept = "beside the values" if template.is_merged else "instead of the values"
-        names = ", ".join(
-            [*template.data, *(f"those of {source.kind} {source.name}".strip() for source in template.sources)]
-        )
-        yield f"  templates ({template.engine}) {kept}: {names or 'none'}"
+        relation = "in addition to the values" if template.is_merged else "instead of the values"
+        sources = (f"those of {source.kind} {source.name}".strip() for source in template.sources)
+        yield f"  templates ({template.engine}) {relation}: {', '.join([*template.data, *sources]) or 'none'}"
 
 
 def _format_interval(spec: ExternalSecretSpec) -> str:
@@ -36,49 +34,51 @@ def _format_interval(spec: ExternalSecretSpec) -> str:
     return f"every {spec.interval:g} seconds"
 
 
-def _explain_item(spec: ExternalSecretSpec, item: DataEntry, fetched: FetchResult) -> Iterator[str]:
-    key = resolve_store_key(item.store, spec.namespace)
-    yield f"  {item.secret_key}"
-    yield f"    reads {build_secret_ref(item.remote)} of {key}"
+def _explain_entry(spec: ExternalSecretSpec, entry: DataEntry, fetched: FetchResult) -> Iterator[str]:
+    key = resolve_store_key(entry.store, spec.namespace)
+    yield f"  {entry.secret_key}"
+    yield f"    reads {build_secret_ref(entry.remote)} from {key}"
     try:
-        text = fetched.get_value(key, build_secret_ref(item.remote))
-        yield f"    found {len(text)} bytes"
-        if item.remote.property:
-            [part] = making.extract_parts([(text, item.remote.property)])
+        value = fetched.get_value(key, build_secret_ref(entry.remote))
+        yield f"    found {len(value)} bytes"
+        if entry.remote.property:
+            [part] = extract_parts([(value, entry.remote.property)])
             if part is None:
-                yield f"    LOST: it has no `{item.remote.property}`; it has {_format_keys(text)}"
+                yield f"    MISSING: it has no `{entry.remote.property}`; it has {_format_keys(value)}"
                 return
-            text = part
-            yield f"    of them `{item.remote.property}`: {len(text)} bytes"
-        if item.remote.decoding != "None":
-            yield f"    decoded as {item.remote.decoding}: {len(making.decode_value(text, item.remote.decoding))} bytes"
+            value = part
+            yield f"    takes `{entry.remote.property}`: {len(value)} bytes"
+        if entry.remote.decoding != "None":
+            decoded = decode_value(value, entry.remote.decoding)
+            yield f"    decoded as {entry.remote.decoding}: {len(decoded)} bytes"
     except GateError as error:
-        yield f"    LOST: {error}"
+        yield f"    MISSING: {error}"
 
 
-def _format_keys(text: SecretBytes) -> str:
-    """The keys of a JSON object, which are no secret: references name them, too."""
+def _format_keys(value: SecretBytes) -> str:
+    """Format the keys of a JSON object; they are not secret: references contain them, too."""
     try:
-        names = sorted(making.extract_values(text))
+        names = sorted(extract_values(value))
     except GateError:
-        return "no keys, for it is no JSON object"
+        return "no keys, because it is not a JSON object"
     return ", ".join(f"`{name}`" for name in names) or "no keys"
 
 
-def _explain_entry(spec: ExternalSecretSpec, number: int, entry: DataFromEntry, fetched: FetchResult) -> Iterator[str]:
-    key = resolve_store_key(entry.store, spec.namespace)
-    what = entry.source
+def _explain_data_from(
+    spec: ExternalSecretSpec, number: int, entry: DataFromEntry, fetched: FetchResult
+) -> Iterator[str]:
+    key, source = resolve_store_key(entry.store, spec.namespace), entry.source
     yield f"  dataFrom[{number}]"
     try:
-        if isinstance(what, RemoteRef):
-            yield f"    reads {build_secret_ref(what)} of {key}, and takes its keys"
-            text = fetched.get_value(key, build_secret_ref(what))
-            yield f"    found {len(text)} bytes with {_format_keys(text)}"
+        if isinstance(source, RemoteRef):
+            yield f"    reads {build_secret_ref(source)} from {key}, and takes its keys"
+            value = fetched.get_value(key, build_secret_ref(source))
+            yield f"    found {len(value)} bytes with {_format_keys(value)}"
         else:
-            yield f"    searches {key} below `{what.path or '/'}` for `{what.name}`"
-            names = sorted(fetched.get_search_values(key, build_query(what)))
+            yield f"    searches {key} below `{source.path or '/'}` for `{source.name}`"
+            names = sorted(fetched.get_search_values(key, build_query(source)))
             yield f"    found {', '.join(f'`{name}`' for name in names)}"
         if entry.rewrites:
             yield f"    keys are renamed by {', '.join(rule.kind for rule in entry.rewrites)}"
     except GateError as error:
-        yield f"    LOST: {error}"
+        yield f"    MISSING: {error}"

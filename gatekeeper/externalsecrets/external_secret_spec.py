@@ -1,16 +1,17 @@
-"""From an ExternalSecret of any API version to one form.
+"""Parsing an ExternalSecret of any API version into an `ExternalSecretSpec`.
 
-What is not supported is refused by name, with its path: `generatorRef`, `nullBytePolicy`, `syncWindows` and
-`target.manifest` of later releases among it. The defaults are those of the CRDs. Source: external-secrets
+A field that is not supported is refused with its path, for example `generatorRef`, `nullBytePolicy`, `syncWindows` and
+`target.manifest`. The defaults are those of the CRDs. Source: external-secrets
 `apis/externalsecrets/*/externalsecret_types.go` and `externalsecret_validator.go`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
 
 from gatekeeper.externalsecrets.model import (
+    GROUP,
     DataEntry,
     DataFromEntry,
     DataFromFind,
@@ -24,7 +25,6 @@ from gatekeeper.externalsecrets.model import (
 )
 from gatekeeper.kube.decoder import FieldError, FieldReader
 
-GROUP = "external-secrets.io"
 VERSIONS = ("v1alpha1", "v1beta1", "v1")
 STORE_KINDS = ("SecretStore", "ClusterSecretStore")
 CONVERSION_STRATEGIES = ("Default", "Unicode", "None")
@@ -33,21 +33,21 @@ DEFAULT_INTERVAL_SECONDS = 3600.0
 
 
 def parse_external_secret(value: Any, namespace: str = "default") -> ExternalSecretSpec:
-    """What an ExternalSecret asks for.
+    """Parse an ExternalSecret.
 
     Args:
-        namespace: where the object itself names none.
+        namespace: the namespace of an object that names none.
 
     Raises:
-        FieldError: it is not valid, or asks for something that is not supported.
+        FieldError: a field is invalid or not supported.
     """
-    whole = FieldReader(value)
-    version = whole.read_head(GROUP, VERSIONS, "ExternalSecret")
-    metadata = whole.read_object("metadata") or FieldReader({})
+    fields = FieldReader(value)
+    version = fields.read_head(GROUP, VERSIONS, "ExternalSecret")
+    metadata = fields.read_object("metadata") or FieldReader({})
     name = metadata.read_string("name")
-    spec = whole.read_object("spec") or FieldReader({})
+    spec = fields.read_object("spec") or FieldReader({})
     store = _parse_store_ref(spec.read_object("secretStoreRef"))
-    wanted = ExternalSecretSpec(
+    parsed = ExternalSecretSpec(
         version,
         metadata.read_string("namespace", "") or namespace,
         name,
@@ -61,53 +61,95 @@ def parse_external_secret(value: Any, namespace: str = "default") -> ExternalSec
         metadata.read_string("uid", ""),
     )
     spec.reject_unknown()
-    _check_combinations(wanted)
-    return wanted
+    _check_combinations(parsed)
+    return parsed
+
+
+class ParsedObject(NamedTuple):
+    """The result of parsing one object, and the resourceVersion that it is valid for."""
+
+    resource_version: str
+    namespace: str
+    result: ExternalSecretSpec | FieldError
+
+
+class SpecCache:
+    """Parsed ExternalSecrets of a cluster, so that a round parses only those that have changed."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[str, ParsedObject] = {}
+
+    def parse_all(self, objects: Iterable[tuple[Any, str]]) -> list[ExternalSecretSpec | FieldError]:
+        """Parse objects, or return their earlier results; results of other objects are forgotten.
+
+        Args:
+            objects: each ExternalSecret, and the namespace of an object that names none.
+        """
+        current: dict[str, ParsedObject] = {}
+        results: list[ExternalSecretSpec | FieldError] = []
+        for value, namespace in objects:
+            metadata = value.get("metadata") or {}
+            uid, version = metadata.get("uid"), metadata.get("resourceVersion")
+            parsed = self._parsed.get(uid) if uid and version else None
+            if parsed is None or (parsed.resource_version, parsed.namespace) != (version, namespace):
+                parsed = ParsedObject(str(version), namespace, _try_parse(value, namespace))
+            if uid and version:
+                current[uid] = parsed
+            results.append(parsed.result)
+        self._parsed = current
+        return results
+
+
+def _try_parse(value: Any, namespace: str) -> ExternalSecretSpec | FieldError:
+    try:
+        return parse_external_secret(value, namespace)
+    except FieldError as error:
+        return error
 
 
 def build_empty_spec(namespace: str, name: str) -> ExternalSecretSpec:
-    """An ExternalSecret that asks for nothing, as far as can be told: it is not valid."""
+    """Build the spec of an ExternalSecret that could not be parsed, for its status."""
     return ExternalSecretSpec(
         "", namespace, name, {}, {}, ExternalSecretTarget(name), "Periodic", DEFAULT_INTERVAL_SECONDS, (), ()
     )
 
 
 def _check_combinations(spec: ExternalSecretSpec) -> None:
-    """What single fields allow, and all together do not."""
+    """Check rules that concern several fields."""
     target = spec.target
     if not spec.data and not spec.data_from:
-        raise FieldError(("spec",), "asks for nothing; give `data` or `dataFrom`")
+        raise FieldError(("spec",), "must have `data` or `dataFrom`")
     if target.deletion_policy == "Delete" and target.creation_policy in ("Merge", "None"):
-        raise FieldError(("spec", "target", "deletionPolicy"), "is Delete: that needs `creationPolicy: Owner`")
+        raise FieldError(("spec", "target", "deletionPolicy"), "is Delete, which requires `creationPolicy: Owner`")
     if target.deletion_policy == "Merge" and target.creation_policy == "None":
         raise FieldError(
-            ("spec", "target", "deletionPolicy"), "is Merge: with `creationPolicy: None` there is no Secret"
+            ("spec", "target", "deletionPolicy"), "is Merge, but with `creationPolicy: None` there is no Secret"
         )
     seen: set[str] = set()
-    for number, item in enumerate(spec.data):
-        if item.secret_key in seen and target.deletion_policy == "Retain":
-            raise FieldError(("spec", "data", number, "secretKey"), f"is `{item.secret_key}` a second time")
-        seen.add(item.secret_key)
+    for number, entry in enumerate(spec.data):
+        if entry.secret_key in seen and target.deletion_policy == "Retain":
+            raise FieldError(("spec", "data", number, "secretKey"), f"is a duplicate: `{entry.secret_key}`")
+        seen.add(entry.secret_key)
 
 
 def _parse_store_ref(fields: FieldReader | None) -> StoreRef:
     if fields is None:
         return StoreRef("", "")
-    found = StoreRef(fields.read_choice("kind", STORE_KINDS, "SecretStore"), fields.read_string("name"))
+    store = StoreRef(fields.read_choice("kind", STORE_KINDS, "SecretStore"), fields.read_string("name"))
     fields.reject_unknown()
-    return found
+    return store
 
 
 def _resolve_store(fields: FieldReader, store: StoreRef, path: str) -> StoreRef:
-    """The store of one entry: its own, or that of the whole."""
+    """Return the store of one entry: its own one, or that of the ExternalSecret."""
     source = fields.read_object("sourceRef")
     if source is not None:
         if source.has_field("generatorRef"):
-            source.reject_field("generatorRef", "is not supported: generators make secrets, and read none")
+            source.reject_field("generatorRef", "is not supported: generators create secrets instead of reading them")
         store = _parse_store_ref(source.read_object("storeRef"))
         source.reject_unknown()
     if not store.name:
-        raise FieldError(("spec", "secretStoreRef"), f"is missing, and `{path}` names no store of its own")
+        raise FieldError(("spec", "secretStoreRef"), f"is missing, and an entry of `{path}` has no `sourceRef`")
     return store
 
 
@@ -116,13 +158,13 @@ def _parse_data(spec: FieldReader, store: StoreRef) -> Iterator[DataEntry]:
         remote = fields.read_object("remoteRef")
         if remote is None:
             fields.reject_field("remoteRef", "is missing")
-        own = _resolve_store(fields, store, "data")
-        yield DataEntry(fields.read_string("secretKey"), _parse_remote_ref(remote), own)
+        entry_store = _resolve_store(fields, store, "data")
+        yield DataEntry(fields.read_string("secretKey"), _parse_remote_ref(remote), entry_store)
         fields.reject_unknown()
 
 
 def _parse_remote_ref(fields: FieldReader) -> RemoteRef:
-    found = RemoteRef(
+    remote = RemoteRef(
         fields.read_string("key"),
         fields.read_string("property", ""),
         fields.read_string("version", ""),
@@ -132,27 +174,27 @@ def _parse_remote_ref(fields: FieldReader) -> RemoteRef:
     )
     fields.read_choice("nullBytePolicy", ("Ignore",), "Ignore")
     fields.reject_unknown()
-    return found
+    return remote
 
 
 def _parse_data_from(spec: FieldReader, store: StoreRef, version: str) -> Iterator[DataFromEntry]:
     for fields in spec.read_objects("dataFrom"):
         if version == "v1alpha1":
-            # There the entry itself is what is extracted.
+            # In this version the entry itself is the reference to extract.
             yield DataFromEntry(_parse_remote_ref(fields), (), _resolve_store(FieldReader({}), store, "dataFrom"))
             continue
         extract, find = fields.read_object("extract"), fields.read_object("find")
-        own = _resolve_store(fields, store, "dataFrom")
+        entry_store = _resolve_store(fields, store, "dataFrom")
         if (extract is None) == (find is None):
-            fields.reject_field("extract", "or `find` must be there, and not both")
-        what = _parse_remote_ref(extract) if extract is not None else _parse_find(find or FieldReader({}))
-        yield DataFromEntry(what, tuple(map(_parse_rewrite, fields.read_objects("rewrite"))), own)
+            fields.reject_field("extract", "or `find` is required, and not both")
+        source = _parse_remote_ref(extract) if extract is not None else _parse_find(find or FieldReader({}))
+        yield DataFromEntry(source, tuple(map(_parse_rewrite, fields.read_objects("rewrite"))), entry_store)
         fields.reject_unknown()
 
 
 def _parse_find(fields: FieldReader) -> DataFromFind:
     name = fields.read_object("name")
-    found = DataFromFind(
+    find = DataFromFind(
         fields.read_string("path", ""),
         name.read_string("regexp") if name else "",
         fields.read_string_map("tags"),
@@ -162,18 +204,18 @@ def _parse_find(fields: FieldReader) -> DataFromFind:
     if name:
         name.reject_unknown()
     fields.reject_unknown()
-    return found
+    return find
 
 
 def _parse_rewrite(fields: FieldReader) -> KeyRewrite:
     if regexp := fields.read_object("regexp"):
-        found = KeyRewrite("Regexp", regexp.read_string("source"), regexp.read_string("target", ""))
+        rule = KeyRewrite("Regexp", regexp.read_string("source"), regexp.read_string("target", ""))
         regexp.reject_unknown()
     elif transform := fields.read_object("transform"):
-        found = KeyRewrite("Transform", transform.read_string("template"))
+        rule = KeyRewrite("Transform", transform.read_string("template"))
         transform.reject_unknown()
     elif merge := fields.read_object("merge"):
-        found = KeyRewrite(
+        rule = KeyRewrite(
             "Merge",
             into=merge.read_string("into", ""),
             priority=merge.read_string_list("priority"),
@@ -181,19 +223,19 @@ def _parse_rewrite(fields: FieldReader) -> KeyRewrite:
             is_conflict_allowed=merge.read_choice("conflictPolicy", ("Error", "Ignore"), "Error") == "Ignore",
             is_json=merge.read_choice("strategy", ("Extract", "JSON"), "Extract") == "JSON",
         )
-        if found.is_json and not found.into:
-            merge.reject_field("into", "is missing: the strategy JSON needs it")
+        if rule.is_json and not rule.into:
+            merge.reject_field("into", "is missing: the strategy JSON requires it")
         merge.reject_unknown()
     else:
-        fields.reject_field("regexp", "or `transform` or `merge` must be there")
+        fields.reject_field("regexp", "or `transform` or `merge` is required")
     fields.reject_unknown()
-    return found
+    return rule
 
 
 def _parse_target(fields: FieldReader | None, name: str, version: str) -> ExternalSecretTarget:
     if fields is None:
         return ExternalSecretTarget(name)
-    found = ExternalSecretTarget(
+    target = ExternalSecretTarget(
         fields.read_string("name", "") or name,
         fields.read_choice("creationPolicy", ("Owner", "Orphan", "Merge", "None"), "Owner"),
         "Retain"
@@ -203,7 +245,7 @@ def _parse_target(fields: FieldReader | None, name: str, version: str) -> Extern
         _parse_template(fields.read_object("template"), version),
     )
     fields.reject_unknown()
-    return found
+    return target
 
 
 def _parse_template(fields: FieldReader | None, version: str) -> SecretTemplate | None:
@@ -211,7 +253,7 @@ def _parse_template(fields: FieldReader | None, version: str) -> SecretTemplate 
         return None
     metadata = fields.read_object("metadata") or FieldReader({})
     engines = ("v2",) if version == "v1" else ("v1", "v2")
-    found = SecretTemplate(
+    template = SecretTemplate(
         fields.read_choice("engineVersion", engines, "v1" if version == "v1alpha1" else "v2"),
         fields.read_string("type", ""),
         metadata.read_string_map("labels"),
@@ -219,33 +261,30 @@ def _parse_template(fields: FieldReader | None, version: str) -> SecretTemplate 
         metadata.read_string_list("finalizers"),
         fields.read_choice("mergePolicy", ("Replace", "Merge"), "Replace") == "Merge",
         fields.read_string_map("data"),
-        tuple(_parse_template_from(one) for one in fields.read_objects("templateFrom")),
+        tuple(_parse_template_from(source) for source in fields.read_objects("templateFrom")),
     )
     metadata.reject_unknown()
     fields.reject_unknown()
-    return found
+    return template
 
 
 def _parse_template_from(fields: FieldReader) -> TemplateFrom:
     target = fields.read_choice("target", ("Data", "Annotations", "Labels"), "Data")
     literal = fields.read_string("literal", "")
-    config, secret = fields.read_object("configMap"), fields.read_object("secret")
-    held = config or secret
-    if held is None:
+    config_map, secret = fields.read_object("configMap"), fields.read_object("secret")
+    source = config_map or secret
+    if source is None:
         if not literal:
-            fields.reject_field("literal", "or `configMap` or `secret` must be there")
-        found = TemplateFrom("Literal", "", literal, (), target)
+            fields.reject_field("literal", "or `configMap` or `secret` is required")
+        template_from = TemplateFrom("Literal", "", literal, (), target)
     else:
         items = []
-        for item in held.read_objects("items"):
-            items.append(
-                (
-                    item.read_string("key"),
-                    item.read_choice("templateAs", ("Values", "KeysAndValues"), "Values") != "Values",
-                )
-            )
+        for item in source.read_objects("items"):
+            is_mapping = item.read_choice("templateAs", ("Values", "KeysAndValues"), "Values") != "Values"
+            items.append((item.read_string("key"), is_mapping))
             item.reject_unknown()
-        found = TemplateFrom("ConfigMap" if config else "Secret", held.read_string("name"), "", tuple(items), target)
-        held.reject_unknown()
+        kind: Literal["ConfigMap", "Secret"] = "ConfigMap" if config_map else "Secret"
+        template_from = TemplateFrom(kind, source.read_string("name"), "", tuple(items), target)
+        source.reject_unknown()
     fields.reject_unknown()
-    return found
+    return template_from

@@ -1,4 +1,4 @@
-"""What has to be read for all ExternalSecrets together: each secret of each store once, however many ask for it."""
+"""The plan what to fetch for all ExternalSecrets together, and fetching it: each secret of each store once."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from gatekeeper.externalsecrets.model import DataFromFind, ExternalSecretSpec, R
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.protocol import FetchOutcome, SecretNotFoundError, SecretQuery, SecretRef, Store, StoreError
 
-# So many stores are read at a time.
+# The number of stores that are read concurrently.
 CONCURRENT_STORES = 8
 HOUR_SECONDS, MONTH_SECONDS = 3600.0, 30 * 24 * 3600.0
+SearchOutcome = Mapping[str, SecretBytes] | StoreError
+OutcomeT = TypeVar("OutcomeT")
 
 
 class StoreKey(NamedTuple):
-    """One store that is signed in to: its kind, its namespace, and its name.
+    """One session with a store: the kind, namespace and name of the store.
 
-    A ClusterSecretStore has the namespace of who asks where it signs in with what is there, and else none.
+    The namespace of a ClusterSecretStore is empty, or that of the ExternalSecret whose credentials it uses.
     """
 
     kind: str
@@ -35,15 +37,16 @@ class StoreKey(NamedTuple):
 
     @property
     def object_key(self) -> StoreKey:
-        """The store itself, whoever asks."""
+        """The key of the store object, without the namespace of an ExternalSecret."""
         return self._replace(namespace="") if self.kind == "ClusterSecretStore" else self
 
 
 class StoreReads(NamedTuple):
-    """What one store is asked: wishes and queries, each once, and how many references they serve.
+    """The secrets and searches to read from one store, each once.
 
     Attributes:
-        intervals: how often each wish, in order, is to be read again: seconds; 0 for once.
+        reference_count: the number of references that these reads serve.
+        intervals: the seconds between two reads of each secret, in the order of `refs`; 0 to read it once.
     """
 
     refs: tuple[SecretRef, ...]
@@ -52,9 +55,12 @@ class StoreReads(NamedTuple):
     intervals: tuple[float, ...] = ()
 
     def estimate_monthly_requests(self, batch_size: int) -> float:
-        """How many requests that makes in thirty days, where one request reads several.
+        """Estimate the number of requests in thirty days.
 
-        What is read at other times cannot share a request; a search counts as one for each hour.
+        Secrets with different intervals cannot share a request. A search counts as one request per hour.
+
+        Args:
+            batch_size: the number of secrets that one request reads.
         """
         groups = Counter(interval for interval in self.intervals if interval)
         reads = sum(math.ceil(count / batch_size) * MONTH_SECONDS / interval for interval, count in groups.items())
@@ -65,150 +71,167 @@ FetchPlan = Mapping[StoreKey, StoreReads]
 
 
 def resolve_store_key(store: StoreRef, namespace: str) -> StoreKey:
-    """The store that an ExternalSecret of a namespace means."""
+    """Return the key of the store that an ExternalSecret of a namespace references."""
     return StoreKey(store.kind, "" if store.kind == "ClusterSecretStore" and store.is_shared else namespace, store.name)
 
 
 def list_store_keys(spec: ExternalSecretSpec) -> set[StoreKey]:
-    """All stores that an ExternalSecret is filled from."""
-    refs = [*(item.store for item in spec.data), *(many.store for many in spec.data_from)]
-    return {resolve_store_key(ref, spec.namespace) for ref in refs}
+    """Return the keys of all stores that an ExternalSecret reads."""
+    return {resolve_store_key(store, spec.namespace) for store in spec.stores}
 
 
 def build_secret_ref(remote: RemoteRef) -> SecretRef:
-    """What has to be read for a reference; its property is a part of that."""
+    """Return the secret that contains the part which a reference names."""
     return SecretRef(remote.key, remote.version, remote.is_metadata)
 
 
 def build_query(find: DataFromFind) -> SecretQuery:
-    """What has to be asked for a search."""
+    """Return the query for a search."""
     return SecretQuery(find.path, find.name, find.tags)
 
 
 def build_plan(specs: Iterable[ExternalSecretSpec]) -> FetchPlan:
-    """What is read, by store, in order."""
-    wishes: dict[StoreKey, dict[SecretRef, list[float]]] = {}
+    """Plan the reads for ExternalSecrets, by store, in order."""
+    intervals_by_ref: dict[StoreKey, dict[SecretRef, list[float]]] = {}
     queries: dict[StoreKey, list[SecretQuery]] = {}
-    for one in specs:
-        interval = one.interval if one.refresh_policy == "Periodic" else 0.0
-        for item in one.data:
-            held = wishes.setdefault(resolve_store_key(item.store, one.namespace), {})
-            held.setdefault(build_secret_ref(item.remote), []).append(interval)
-        for many in one.data_from:
-            key = resolve_store_key(many.store, one.namespace)
-            if isinstance(many.source, RemoteRef):
-                wishes.setdefault(key, {}).setdefault(build_secret_ref(many.source), []).append(interval)
-            elif build_query(many.source) not in queries.setdefault(key, []):
-                queries[key].append(build_query(many.source))
+    for spec in specs:
+        interval = spec.interval if spec.refresh_policy == "Periodic" else 0.0
+        references = [(entry.store, entry.remote) for entry in spec.data]
+        for entry in spec.data_from:
+            if isinstance(entry.source, RemoteRef):
+                references.append((entry.store, entry.source))
+                continue
+            key, query = resolve_store_key(entry.store, spec.namespace), build_query(entry.source)
+            if query not in queries.setdefault(key, []):
+                queries[key].append(query)
+        for store, remote in references:
+            by_ref = intervals_by_ref.setdefault(resolve_store_key(store, spec.namespace), {})
+            by_ref.setdefault(build_secret_ref(remote), []).append(interval)
     return {
-        key: _build_store_reads(wishes.get(key, {}), queries.get(key, []))
-        for key in sorted(wishes.keys() | queries.keys())
+        key: _build_store_reads(intervals_by_ref.get(key, {}), queries.get(key, []))
+        for key in sorted(intervals_by_ref.keys() | queries.keys())
     }
 
 
-def _build_store_reads(refs: Mapping[SecretRef, list[float]], queries: list[SecretQuery]) -> StoreReads:
-    order = tuple(sorted(refs))
-    # Whoever wants it most often decides.
-    intervals = tuple(min((one for one in refs[wish] if one), default=0.0) for wish in order)
-    return StoreReads(order, tuple(queries), sum(map(len, refs.values())) + len(queries), intervals)
+def _build_store_reads(intervals_by_ref: Mapping[SecretRef, list[float]], queries: list[SecretQuery]) -> StoreReads:
+    refs = tuple(sorted(intervals_by_ref))
+    # A secret is read as often as the most frequent of its references asks for.
+    shortest = tuple(min((interval for interval in intervals_by_ref[ref] if interval), default=0.0) for ref in refs)
+    reference_count = sum(map(len, intervals_by_ref.values())) + len(queries)
+    return StoreReads(refs, tuple(queries), reference_count, shortest)
+
+
+class StoreResult(NamedTuple):
+    """What one store returned for its reads.
+
+    Attributes:
+        searches: the outcome of each query, in order.
+        request_count: the number of requests; None if the store could not be opened.
+        fault: the error of a store that returned nothing at all.
+    """
+
+    outcomes: Mapping[SecretRef, FetchOutcome]
+    searches: list[tuple[SecretQuery, SearchOutcome]]
+    request_count: int | None
+    fault: StoreError | None
 
 
 class FetchResult(NamedTuple):
-    """What the stores gave, or why they did not; and how many requests that took.
+    """What all stores returned."""
 
-    Attributes:
-        faults: why a store gave nothing at all.
-    """
-
-    outcomes: Mapping[tuple[StoreKey, SecretRef], FetchOutcome]
-    searches: Mapping[StoreKey, list[tuple[SecretQuery, Mapping[str, SecretBytes] | StoreError]]]
-    request_counts: Mapping[StoreKey, int]
-    faults: Mapping[StoreKey, StoreError]
+    by_store: Mapping[StoreKey, StoreResult]
 
     def get_value(self, key: StoreKey, ref: SecretRef) -> SecretBytes:
-        """One value.
+        """Return one secret.
 
         Raises:
-            Missing: the store has none.
-            StoreError: it could not be read.
+            SecretNotFoundError: the store has no such secret.
+            StoreError: the secret could not be read.
         """
-        outcome = self.outcomes[key, ref]
+        outcome = self.by_store[key].outcomes[ref]
         if isinstance(outcome, StoreError):
             raise outcome
         return outcome
 
     def get_search_values(self, key: StoreKey, query: SecretQuery) -> Mapping[str, SecretBytes]:
-        """What a search found.
+        """Return the secrets that a search found.
 
         Raises:
-            Missing: nothing at all.
-            StoreError: it could not be searched.
+            SecretNotFoundError: the search found nothing.
+            StoreError: the search failed.
         """
-        outcome = next(outcome for asked, outcome in self.searches[key] if asked == query)
+        outcome = next(outcome for known_query, outcome in self.by_store[key].searches if known_query == query)
         if isinstance(outcome, StoreError):
             raise outcome
         if not outcome:
-            raise SecretNotFoundError(f"nothing in {key} is called or marked as `find` says")
+            raise SecretNotFoundError(f"no secret in {key} matches `find`")
         return outcome
+
+    @property
+    def request_counts(self) -> dict[StoreKey, int]:
+        """The number of requests to each store that was opened."""
+        return {key: result.request_count for key, result in self.by_store.items() if result.request_count is not None}
+
+    @property
+    def faults(self) -> dict[StoreKey, StoreError]:
+        """The error of each store that returned nothing at all."""
+        return {key: result.fault for key, result in self.by_store.items() if result.fault is not None}
 
 
 def fetch(plan: FetchPlan, open_store: Callable[[StoreKey], Store]) -> FetchResult:
-    """Reads all of a plan: several stores at once.
+    """Carry out a plan; several stores are read concurrently.
 
     Args:
-        open_store: gives a store that is signed in to; why it cannot is then why all its secrets cannot be read.
+        open_store: returns an open store; if it fails, its error is the outcome of every read of that store.
     """
-    values: dict[tuple[StoreKey, SecretRef], FetchOutcome] = {}
-    found: dict[StoreKey, list[tuple[SecretQuery, Mapping[str, SecretBytes] | StoreError]]] = {}
-    calls: dict[StoreKey, int] = {}
-    faults: dict[StoreKey, StoreError] = {}
 
-    def read(key: StoreKey) -> None:
-        part = plan[key]
-        try:
-            store = open_store(key)
-        except GateError as error:
-            faults[key] = error if isinstance(error, StoreError) else StoreError(str(error))
-            fault = StoreError(f"{key}: {faults[key]}", faults[key].is_transient, True)
-            values.update(((key, wish), fault) for wish in part.refs)
-            found[key] = [(query, fault) for query in part.queries]
-            return
-        before = store.request_count
-        outcomes = store.fetch(part.refs)
-        searched = [_search(store, query) for query in part.queries]
-        calls[key] = store.request_count - before
-        failed = [
-            one
-            for one in (*outcomes, *searched)
-            if isinstance(one, StoreError) and not isinstance(one, SecretNotFoundError)
-        ]
-        whole = [one for one in failed if one.is_store_wide]
-        # Where all is refused, what it signed in with may have ended or changed.
-        if whole or len(failed) == len(outcomes) + len(searched):
-            faults[key] = (whole or failed)[0]
-        values.update(
-            ((key, wish), _with_store_name(key, outcome)) for wish, outcome in zip(part.refs, outcomes, strict=True)
-        )
-        found[key] = [
-            (query, _with_store_name(key, outcome)) for query, outcome in zip(part.queries, searched, strict=True)
-        ]
+    def fetch_store(key: StoreKey) -> StoreResult:
+        return _fetch_store(key, plan[key], open_store)
 
     with ThreadPoolExecutor(CONCURRENT_STORES) as pool:
-        list(pool.map(read, plan))
-    return FetchResult(values, found, calls, faults)
+        return FetchResult(dict(zip(plan, pool.map(fetch_store, plan), strict=True)))
 
 
-T = TypeVar("T")
+def _fetch_store(key: StoreKey, reads: StoreReads, open_store: Callable[[StoreKey], Store]) -> StoreResult:
+    try:
+        store = open_store(key)
+    except GateError as error:
+        fault = error if isinstance(error, StoreError) else StoreError(str(error))
+        outcome = StoreError(f"{key}: {fault}", fault.is_transient, is_store_wide=True)
+        return StoreResult(
+            dict.fromkeys(reads.refs, outcome), [(query, outcome) for query in reads.queries], None, fault
+        )
+    count_before = store.request_count
+    outcomes = store.fetch(reads.refs)
+    searches = [_search(store, query) for query in reads.queries]
+    return StoreResult(
+        {ref: _with_store_name(key, outcome) for ref, outcome in zip(reads.refs, outcomes, strict=True)},
+        [(query, _with_store_name(key, outcome)) for query, outcome in zip(reads.queries, searches, strict=True)],
+        store.request_count - count_before,
+        _find_store_fault([*outcomes, *searches]),
+    )
 
 
-def _with_store_name(key: StoreKey, outcome: T | StoreError) -> T | StoreError:
-    """An outcome; with the name of the store where it is the store that failed."""
+def _find_store_fault(outcomes: list[FetchOutcome | SearchOutcome]) -> StoreError | None:
+    """Return the error of a store that failed as a whole, or for every single read."""
+    failures = [
+        outcome
+        for outcome in outcomes
+        if isinstance(outcome, StoreError) and not isinstance(outcome, SecretNotFoundError)
+    ]
+    store_wide = next((failure for failure in failures if failure.is_store_wide), None)
+    # A store that denies every read may have lost its session: its credentials expired or changed.
+    return store_wide or (failures[0] if failures and len(failures) == len(outcomes) else None)
+
+
+def _with_store_name(key: StoreKey, outcome: OutcomeT | StoreError) -> OutcomeT | StoreError:
+    """Add the name of the store to an error that concerns the whole store."""
     if isinstance(outcome, StoreError) and outcome.is_store_wide:
-        return StoreError(f"{key}: {outcome}", outcome.is_transient, True)
+        return StoreError(f"{key}: {outcome}", outcome.is_transient, is_store_wide=True)
     return outcome
 
 
-def _search(store: Store, query: SecretQuery) -> Mapping[str, SecretBytes] | StoreError:
+def _search(store: Store, query: SecretQuery) -> SearchOutcome:
     try:
         return store.find(query)
     except StoreError as error:

@@ -1,7 +1,7 @@
-"""Resources of external-secrets in an old API version, rewritten for `v1`: comments, order and quotes stay.
+"""Migration of external-secrets objects to API version `v1`; comments, order and quotes in a file stay.
 
-`v1alpha1` has flat entries in `dataFrom`, which `v1` has under `extract`; and its templates are of engine v1, which
-`v1` does not have. What was rewritten is read again, and must ask for the same.
+`v1alpha1` has flat entries in `dataFrom`, which `v1` has below `extract`, and templates for engine v1, which `v1` does
+not support. A migrated file is parsed again, and must have the same meaning.
 """
 
 from __future__ import annotations
@@ -12,20 +12,25 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.errors import GateError
-from gatekeeper.externalsecrets import external_secret_spec
-from gatekeeper.externalsecrets.external_secret_spec import GROUP
+from gatekeeper.externalsecrets.external_secret_spec import parse_external_secret
+from gatekeeper.externalsecrets.model import GROUP
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import FieldPath, ParsedDocument, get_field
 from gatekeeper.workspace import documents
 
 NEWEST_API_VERSION = f"{GROUP}/v1"
 MIGRATED_KINDS = ("ExternalSecret", "ClusterExternalSecret", "SecretStore", "ClusterSecretStore")
-# Providers that `v1` has no longer.
+# Providers that `v1` no longer has.
 REMOVED_PROVIDERS = ("alibaba", "device42")
 
 
 class MigrationResult(NamedTuple):
-    """A file's new text, how many of its objects were rewritten, and what a person has to do: line and reason."""
+    """The result for one file.
+
+    Attributes:
+        text: the new content.
+        remaining: line and reason of each object that a person must migrate.
+    """
 
     text: str
     migrated_count: int
@@ -33,40 +38,41 @@ class MigrationResult(NamedTuple):
 
 
 def migrate_file(content: bytes) -> MigrationResult:
-    """A file with its old objects in the newest version.
+    """Migrate the objects of a file that have an old API version.
 
     Raises:
-        GateError: it is no YAML or JSON; in words that begin with line and column.
+        GateError: the file is not YAML or JSON, or cannot be edited in place; the message begins with line and column.
     """
     parsed, failure = documents.parse(content)
     if failure is not None:
-        raise GateError(f"{failure[1]}:{failure[2]}: cannot be read: {failure[0]}")
+        raise GateError(f"{failure[1]}:{failure[2]}: cannot be parsed: {failure[0]}")
     text = content.decode("utf-8")
-    old = [one for one in parsed if one.head and _is_old(one.head[0], one.head[1])]
-    left = [(one, reason) for one in old for reason in _find_blockers(documents.to_value(one))]
-    stays = {id(one) for one, _ in left}
-    doable = [one for one in old if id(one) not in stays]
-    new = _edit_json(text, doable) if text.lstrip().startswith("{") else _edit_yaml(text, doable)
-    _check_equivalence(parsed, documents.parse(new.encode())[0])
-    return MigrationResult(new, len(doable), tuple((one.start[0], reason) for one, reason in left))
+    outdated = [document for document in parsed if document.head and _is_outdated(*document.head[:2])]
+    blocked = [(document, reason) for document in outdated for reason in _find_blockers(documents.to_value(document))]
+    blocked_ids = {id(document) for document, _ in blocked}
+    migratable = [document for document in outdated if id(document) not in blocked_ids]
+    new_text = _edit_json(text, migratable) if text.lstrip().startswith("{") else _edit_yaml(text, migratable)
+    _check_equivalence(parsed, documents.parse(new_text.encode())[0])
+    remaining = tuple((document.start[0], reason) for document, reason in blocked)
+    return MigrationResult(new_text, len(migratable), remaining)
 
 
-def _is_old(api_version: str, kind: str) -> bool:
+def _is_outdated(api_version: str, kind: str) -> bool:
     group, _, version = api_version.partition("/")
     return group == GROUP and kind in MIGRATED_KINDS and version in ("v1alpha1", "v1beta1")
 
 
 def _find_blockers(value: Any) -> Iterator[str]:
-    """Why an object cannot be rewritten by a program."""
+    """Yield why an object cannot be migrated automatically."""
     version = str(get_field(value, ("apiVersion",))).partition("/")[2]
-    for gone in REMOVED_PROVIDERS:
-        if get_field(value, ("spec", "provider", gone)) is not None:
-            yield f"the provider `{gone}` is not in v1: use another store"
+    for provider in REMOVED_PROVIDERS:
+        if get_field(value, ("spec", "provider", provider)) is not None:
+            yield f"v1 has no provider `{provider}`: use another store"
     for start in _find_spec_paths(value):
         template = get_field(value, (*start, "target", "template"))
         engine = get_field(template, ("engineVersion",)) or ("v1" if version == "v1alpha1" else "v2")
         if engine == "v1" and (b"{{" in orjson.dumps(template) or get_field(template, ("templateFrom",))):
-            yield "its template is for engine v1, which v1 does not have: rewrite it for engine v2 first"
+            yield "its template is for engine v1, which API version v1 does not support: rewrite it for engine v2 first"
 
 
 def _find_spec_paths(value: Any) -> Iterator[FieldPath]:
@@ -79,7 +85,7 @@ def _find_spec_paths(value: Any) -> Iterator[FieldPath]:
 
 def _edit_yaml(text: str, outdated: Sequence[ParsedDocument]) -> str:
     lines = text.splitlines(keepends=True)
-    # From the end on, so that the lines of what is still to be done stay where they are.
+    # From the end of the file upwards, so that the line numbers of the remaining edits stay valid.
     for document in reversed(outdated):
         value = documents.to_value(document)
         version = value["apiVersion"].partition("/")[2]
@@ -99,12 +105,12 @@ def _edit_yaml(text: str, outdated: Sequence[ParsedDocument]) -> str:
 
 
 def _nest_under_extract(lines: list[str], first: int, indent: int) -> None:
-    """Puts an entry of a list under `extract`."""
-    before, rest = lines[first][:indent], lines[first][indent:]
+    """Nest an entry of a list below `extract`."""
+    prefix, rest = lines[first][:indent], lines[first][indent:]
     if rest.startswith("{"):
-        lines[first] = f"{before}extract: {rest}"
+        lines[first] = f"{prefix}extract: {rest}"
         return
-    lines[first] = f"{before}extract:\n{' ' * (indent + 2)}{rest}"
+    lines[first] = f"{prefix}extract:\n{' ' * (indent + 2)}{rest}"
     for number in range(first + 1, len(lines)):
         line = lines[number]
         if line.strip() and len(line) - len(line.lstrip(" ")) < indent:
@@ -129,25 +135,22 @@ def _edit_json(text: str, outdated: Sequence[ParsedDocument]) -> str:
 
 
 def _check_equivalence(before: Sequence[ParsedDocument], after: Sequence[ParsedDocument]) -> None:
-    """Makes sure that every object asks for what it asked for."""
-    pairs = [(documents.to_value(one), documents.to_value(other)) for one, other in zip(before, after, strict=False)]
-    same = len(before) == len(after) and all(_normalize(one) == _normalize(other) for one, other in pairs)
-    if not same:
-        raise GateError("1:1: cannot be rewritten line by line; write its `dataFrom` one entry a line first")
+    """Check that every object keeps its meaning."""
+    pairs = zip(map(documents.to_value, before), map(documents.to_value, after), strict=False)
+    is_same = len(before) == len(after) and all(_normalize(old) == _normalize(new) for old, new in pairs)
+    if not is_same:
+        raise GateError("1:1: cannot be edited line by line; write each entry of `dataFrom` on its own line first")
 
 
 def _normalize(value: Any) -> Any:
-    """What an object asks for, whatever its version; itself, where it is another kind or cannot be read."""
-    if get_field(value, ("kind",)) == "ExternalSecret":
+    """Return the meaning of an object, independent of its API version."""
+    kind = get_field(value, ("kind",))
+    if kind == "ExternalSecret":
         try:
-            wanted = external_secret_spec.parse_external_secret(value)
+            spec = parse_external_secret(value)
         except FieldError:
-            return "cannot be read"
-        template = wanted.target.template
-        target = wanted.target._replace(template=template and template._replace(engine=""))
-        return wanted._replace(version="", target=target)
-    return (
-        {**value, "apiVersion": ""}
-        if isinstance(value, dict) and get_field(value, ("kind",)) in MIGRATED_KINDS[2:]
-        else None
-    )
+            return "invalid"
+        template = spec.target.template
+        target = spec.target._replace(template=template and template._replace(engine=""))
+        return spec._replace(version="", target=target)
+    return {**value, "apiVersion": ""} if isinstance(value, dict) and kind in MIGRATED_KINDS[2:] else None

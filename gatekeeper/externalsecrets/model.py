@@ -1,4 +1,4 @@
-"""What an ExternalSecret asks for, in one form for every API version.
+"""The parsed form of an ExternalSecret, the same for every API version.
 
 Source: external-secrets `apis/externalsecrets/{v1alpha1,v1beta1,v1}/externalsecret_types.go`.
 """
@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from gatekeeper.kube.objects import NamespacedName
 
+GROUP = "external-secrets.io"
 ConversionStrategy = Literal["Default", "Unicode"]
 DecodingStrategy = Literal["None", "Base64", "Base64URL", "Auto"]
 CreationPolicy = Literal["Owner", "Orphan", "Merge", "None"]
@@ -22,7 +23,8 @@ class StoreRef(NamedTuple):
     """A SecretStore of the same namespace, or a ClusterSecretStore.
 
     Attributes:
-        is_shared: whether a ClusterSecretStore signs in the same for every namespace; else with what each one has.
+        is_shared: whether a ClusterSecretStore uses the same credentials for every namespace; otherwise it uses
+            credentials of the namespace of each ExternalSecret.
     """
 
     kind: str
@@ -34,9 +36,9 @@ class RemoteRef(NamedTuple):
     """One secret of a store, or a part of it.
 
     Attributes:
-        property: the path into its JSON; empty for all of it.
-        version: empty for the newest.
-        is_metadata: whether its metadata is asked for, and not its value.
+        property: the path of the part in the JSON of the secret; empty for the whole secret.
+        version: empty for the newest version.
+        is_metadata: whether the metadata is used instead of the value.
     """
 
     key: str
@@ -48,7 +50,7 @@ class RemoteRef(NamedTuple):
 
 
 class DataEntry(NamedTuple):
-    """One key of the Secret, and what it is filled from."""
+    """One key of the Secret, and the source of its value."""
 
     secret_key: str
     remote: RemoteRef
@@ -56,7 +58,7 @@ class DataEntry(NamedTuple):
 
 
 class DataFromFind(NamedTuple):
-    """All secrets of a store below a path that have a name (a regular expression of Go's) or tags."""
+    """A search for all secrets of a store below a path, by name (a Go regular expression) or tags."""
 
     path: str
     name: str
@@ -66,12 +68,11 @@ class DataFromFind(NamedTuple):
 
 
 class KeyRewrite(NamedTuple):
-    """How keys are named anew: by a regular expression, by a template, or by merging what the values hold as JSON.
+    """A rule that renames keys: by a regular expression, by a template, or by merging the JSON objects of the values.
 
     Attributes:
-        kind: which of the three.
-        source, target: of `Regexp`; the template is the source of `Transform`.
-        into, priority, is_strict, is_conflict_allowed, is_json: of `Merge`.
+        source, target: for `Regexp`: pattern and replacement; for `Transform` the source is the template.
+        into, priority, is_strict, is_conflict_allowed, is_json: for `Merge`; see the API of external-secrets.
     """
 
     kind: Literal["Regexp", "Transform", "Merge"]
@@ -85,7 +86,7 @@ class KeyRewrite(NamedTuple):
 
 
 class DataFromEntry(NamedTuple):
-    """Several keys at once: those that one secret holds, or all secrets that are found."""
+    """A source of several keys: the keys of one secret, or all secrets that a search finds."""
 
     source: RemoteRef | DataFromFind
     rewrites: tuple[KeyRewrite, ...]
@@ -93,11 +94,10 @@ class DataFromEntry(NamedTuple):
 
 
 class TemplateFrom(NamedTuple):
-    """Templates that stand elsewhere: in keys of a ConfigMap or Secret, or in the ExternalSecret as a text.
+    """Templates from the keys of a ConfigMap or Secret, or a literal template text.
 
     Attributes:
-        kind: `ConfigMap`, `Secret` or `Literal`.
-        items: keys, and whether a key's text makes keys and values, and not one value.
+        items: each key, and whether its template renders a mapping of keys to values instead of one value.
     """
 
     kind: Literal["ConfigMap", "Secret", "Literal"]
@@ -108,11 +108,11 @@ class TemplateFrom(NamedTuple):
 
 
 class SecretTemplate(NamedTuple):
-    """What the Secret is made of, where that is not just the values.
+    """The template of the Secret.
 
     Attributes:
         engine: `v1` or `v2`.
-        is_merged: whether the values themselves are kept beside what templates make.
+        is_merged: whether the Secret gets the values in addition to the rendered templates.
     """
 
     engine: str
@@ -126,7 +126,7 @@ class SecretTemplate(NamedTuple):
 
 
 class ExternalSecretTarget(NamedTuple):
-    """The Secret that is to be there."""
+    """The Secret that an ExternalSecret creates."""
 
     name: str
     creation_policy: CreationPolicy = "Owner"
@@ -139,9 +139,9 @@ class ExternalSecretSpec(NamedTuple):
     """One ExternalSecret.
 
     Attributes:
-        version: the API version that it was written in.
-        interval: seconds between two readings; 0 for once.
-        uid: of the object in the cluster; empty where it is not from there.
+        version: the API version of the object.
+        interval: the seconds between two reads; 0 to read once.
+        uid: the uid of the object in the cluster; empty for an object from a repository.
     """
 
     version: str
@@ -156,15 +156,20 @@ class ExternalSecretSpec(NamedTuple):
     data_from: tuple[DataFromEntry, ...]
     uid: str = ""
 
-    def __str__(self) -> str:
-        return f"ExternalSecret {self.namespace}/{self.name}"
-
     @property
     def key(self) -> NamespacedName:
-        """Its namespace and name."""
+        """Namespace and name of the ExternalSecret."""
         return NamespacedName(self.namespace, self.name)
 
     @property
     def target_key(self) -> NamespacedName:
-        """Namespace and name of the Secret that it fills."""
+        """Namespace and name of its Secret."""
         return NamespacedName(self.namespace, self.target.name)
+
+    @property
+    def stores(self) -> list[StoreRef]:
+        """The store of each entry, in order."""
+        return [*(entry.store for entry in self.data), *(entry.store for entry in self.data_from)]
+
+    def __str__(self) -> str:
+        return f"ExternalSecret {self.namespace}/{self.name}"

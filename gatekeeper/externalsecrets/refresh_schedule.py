@@ -1,8 +1,9 @@
-"""When an ExternalSecret is read again, by what its status says: the same as external-secrets, but spread and in step.
+"""When an ExternalSecret is read again: the one schedule of `sync` and the controller.
 
-Those that share a store and an interval are read together, so that each secret is read once and many go into one
-request; the moments of different stores lie apart, and a restart changes none of them. Source: external-secrets
-`pkg/controllers/externalsecret/externalsecret_controller.go` (shouldRefresh), `pkg/controllers/util/util.go`.
+ExternalSecrets with the same store and interval are due together, so that each secret is read once and one request
+reads many. Different stores are due at different times, and a restart does not change these times. Source:
+external-secrets `pkg/controllers/externalsecret/externalsecret_controller.go` (shouldRefresh),
+`pkg/controllers/util/util.go`.
 """
 
 from __future__ import annotations
@@ -11,72 +12,144 @@ import hashlib
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from gatekeeper.externalsecrets import secret_builder
-from gatekeeper.externalsecrets.fetch_plan import resolve_store_key
+from gatekeeper.externalsecrets.data_hash import compute_data_hash, compute_go_hash
+from gatekeeper.externalsecrets.fetch_plan import list_store_keys
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
-from gatekeeper.externalsecrets.secret_builder import DATA_HASH_ANNOTATION, MANAGED_LABEL
+from gatekeeper.externalsecrets.ownership import DATA_HASH_ANNOTATION, is_managed
+from gatekeeper.externalsecrets.value_transforms import decode_data
 from gatekeeper.model import get_field
+from gatekeeper.stores.pool import Backoff
 
 NEVER = math.inf
 
 
+class LastSync(NamedTuple):
+    """What this process remembers of the last sync of an ExternalSecret.
+
+    Attributes:
+        spec: the spec at that time; an ExternalSecret with another spec is due at once.
+        read_at: when it was read, in seconds since 1970; None if it failed, or is due at once.
+        is_in_sync: whether its Secret was up to date then, so that drift is corrected.
+        backoff: the pause after a failure.
+    """
+
+    spec: ExternalSecretSpec
+    read_at: float | None
+    is_in_sync: bool
+    backoff: Backoff | None
+
+
+class ObservedState(NamedTuple):
+    """What the cluster has of an ExternalSecret.
+
+    Attributes:
+        value: the ExternalSecret with its status; None for one that comes from a repository.
+        secret: the Secret of its target; None if there is none.
+        has_cluster: whether a cluster was looked at; without one, a missing Secret means nothing.
+    """
+
+    value: Any
+    secret: Mapping[str, Any] | None
+    has_cluster: bool = True
+
+
+def is_due(
+    spec: ExternalSecretSpec, state: ObservedState, last_sync: LastSync | None, now: float, monotonic_now: float
+) -> bool:
+    """Return whether an ExternalSecret is read now.
+
+    What this process remembers counts first. Without that (at the first round, or after a change of the spec) the
+    status in the cluster counts, so that a restart causes no reads.
+
+    Args:
+        now: in seconds since 1970.
+        monotonic_now: by `time.monotonic`.
+    """
+    if last_sync is None or last_sync.spec != spec:
+        if state.value is None or compute_due_time(spec, state.value, now) <= now:
+            return True
+        return not is_secret_intact(spec, state.secret)
+    if last_sync.backoff is not None:
+        return monotonic_now >= last_sync.backoff.until
+    if last_sync.is_in_sync and state.has_cluster and not is_secret_intact(spec, state.secret):
+        return True
+    if not last_sync.is_in_sync and spec.target.creation_policy == "Merge" and state.secret is not None:
+        # The Secret that it waited for exists now.
+        return True
+    return compute_next_due_time(last_sync, now) <= now
+
+
+def compute_wait(last_sync: LastSync, now: float, monotonic_now: float) -> float:
+    """Return the seconds until an ExternalSecret is due again; may be negative or `NEVER`."""
+    if last_sync.backoff is not None:
+        return last_sync.backoff.until - monotonic_now
+    return compute_next_due_time(last_sync, now) - now
+
+
 def compute_synced_version(value: Any) -> str:
-    """What external-secrets notes of an object that it has read: its generation, a hash of labels and annotations."""
+    """Return `syncedResourceVersion` of external-secrets: the generation, and a hash of labels and annotations."""
     maps = (get_field(value, ("metadata", field)) or {} for field in ("annotations", "labels"))
-    notes, labels = (" ".join(f"{key}:{held[key]}" for key in sorted(held, key=str.encode)) for held in maps)
-    shown = f"{{annotations:map[{notes}] labels:map[{labels}]}}"
-    return f"{get_field(value, ('metadata', 'generation')) or 0}-{secret_builder.compute_go_hash(shown)}"
+    annotations, labels = (
+        " ".join(f"{key}:{entries[key]}" for key in sorted(entries, key=str.encode)) for entries in maps
+    )
+    text = f"{{annotations:map[{annotations}] labels:map[{labels}]}}"
+    return f"{get_field(value, ('metadata', 'generation')) or 0}-{compute_go_hash(text)}"
 
 
 def compute_due_time(spec: ExternalSecretSpec, value: Any, now: float) -> float:
-    """When an ExternalSecret is to be read again: seconds since 1970, now where it is due, `NEVER` for never.
+    """Return when an ExternalSecret is due by its status: seconds since 1970, `now` for at once, or `NEVER`.
 
     Args:
-        value: the object, with its status, as it is in the cluster.
+        value: the object with its status, as it is in the cluster.
     """
-    synced, read_at = (
-        get_field(value, ("status", "syncedResourceVersion")) or "",
-        _parse_time(get_field(value, ("status", "refreshTime"))),
-    )
-    if not synced or read_at is None:
+    synced_version = get_field(value, ("status", "syncedResourceVersion")) or ""
+    read_at = _parse_time(get_field(value, ("status", "refreshTime")))
+    if not synced_version or read_at is None:
         return now
     if spec.refresh_policy == "CreatedOnce" or (spec.refresh_policy == "Periodic" and spec.interval <= 0):
         return NEVER
-    if synced != compute_synced_version(value):
+    if synced_version != compute_synced_version(value):
         return now
     if spec.refresh_policy == "OnChange":
         return NEVER
-    # The clock has jumped, here or where that was written.
+    # A time in the future means that a clock was wrong, here or where the status was written.
     if read_at > now:
         return now
     return compute_next_read(spec, read_at)
 
 
+def compute_next_due_time(last_sync: LastSync, now: float) -> float:
+    """Return when an ExternalSecret is due by what is remembered of it: seconds since 1970, or `NEVER`."""
+    # A time in the future means that the clock was set back.
+    if last_sync.read_at is None or last_sync.read_at > now:
+        return now
+    if last_sync.spec.refresh_policy != "Periodic" or last_sync.spec.interval <= 0:
+        return NEVER
+    return compute_next_read(last_sync.spec, last_sync.read_at)
+
+
 def compute_next_read(spec: ExternalSecretSpec, read_at: float) -> float:
-    """The first moment after a reading at which the stores of an ExternalSecret are read: within its interval."""
+    """Return the first time after a read at which the store of an ExternalSecret is read, within its interval."""
     phase = _compute_phase(spec) * spec.interval
     return (math.floor((read_at - phase) / spec.interval) + 1) * spec.interval + phase
 
 
 def _compute_phase(spec: ExternalSecretSpec) -> float:
-    """A part of an interval, from 0 to 1, by the store: always the same, so that nothing has to be remembered."""
-    refs = [*(item.store for item in spec.data), *(many.store for many in spec.data_from)]
-    first = str(min(resolve_store_key(store, spec.namespace) for store in refs))
-    return int.from_bytes(hashlib.sha256(first.encode()).digest()[:6], "big") / 2**48
+    """Return the part of the interval, from 0 to 1, at which a store is read; it follows from the name of the store."""
+    first_store = str(min(list_store_keys(spec)))
+    return int.from_bytes(hashlib.sha256(first_store.encode()).digest()[:6], "big") / 2**48
 
 
-def is_secret_intact(spec: ExternalSecretSpec, existing: Mapping[str, Any] | None) -> bool:
-    """Whether the Secret is as it was written, so that nothing has to be read to mend it."""
+def is_secret_intact(spec: ExternalSecretSpec, secret: Mapping[str, Any] | None) -> bool:
+    """Return whether the Secret still has the data that was written, so that nothing must be corrected."""
     if spec.target.creation_policy in ("Orphan", "None"):
         return True
-    if existing is None or get_field(existing, ("metadata", "labels", MANAGED_LABEL)) != "true":
+    if secret is None or not is_managed(secret):
         return False
-    held = secret_builder.decode_data(existing.get("data") or {})
-    return bool(
-        get_field(existing, ("metadata", "annotations", DATA_HASH_ANNOTATION)) == secret_builder.compute_data_hash(held)
-    )
+    data_hash = compute_data_hash(decode_data(secret.get("data") or {}))
+    return bool(get_field(secret, ("metadata", "annotations", DATA_HASH_ANNOTATION)) == data_hash)
 
 
 def _parse_time(text: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""Round after round of fetching: what is due, when the next is, and what failed left alone for a while."""
+"""Rounds of syncing ExternalSecrets: each round reads what is due, and remembers when it is due again."""
 
 from __future__ import annotations
 
@@ -7,136 +7,136 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.externalsecrets import fetch_plan, refresh_schedule, sync
-from gatekeeper.externalsecrets.collection import DesiredSecrets
-from gatekeeper.externalsecrets.fetch_plan import StoreKey
+from gatekeeper.cluster.store_credentials import ClusterCredentials
+from gatekeeper.externalsecrets.cluster_state import ClusterState, read_cluster_state
+from gatekeeper.externalsecrets.collection import DesiredSecrets, RefusedObject
+from gatekeeper.externalsecrets.fetch_plan import StoreKey, list_store_keys
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
-from gatekeeper.externalsecrets.sync import SyncContext, SyncResult
+from gatekeeper.externalsecrets.refresh_schedule import LastSync, ObservedState, compute_wait, is_due
+from gatekeeper.externalsecrets.secret_writer import SecretWriter
+from gatekeeper.externalsecrets.sync import SyncResult, decide_all
 from gatekeeper.kube.objects import NamespacedName
-from gatekeeper.stores.pool import Backoff, StorePool, next_backoff
-from gatekeeper.stores.protocol import Store
+from gatekeeper.stores import registry
+from gatekeeper.stores.pool import StorePool, next_backoff
+from gatekeeper.stores.protocol import Store, StoreError
 
 
-class LastSync(NamedTuple):
-    """What is known of an ExternalSecret that was read in an earlier round.
+class SyncInput(NamedTuple):
+    """What to sync.
 
     Attributes:
-        spec: as it was then; when it asks for something else it is read at once.
-        read_at: when it was read, seconds since 1970; None where it failed.
-        is_in_sync: whether its Secret was then as it shall be, so that one that differs is mended.
-        backoff: how long it is left alone where it failed.
+        objects: the ExternalSecrets as they are in the cluster; empty if they come from a repository.
     """
 
-    spec: ExternalSecretSpec
-    read_at: float | None
-    is_in_sync: bool
-    backoff: Backoff | None
+    desired: DesiredSecrets
+    objects: Mapping[NamespacedName, Any] = {}
 
 
-def _extract_store_spec(desired: DesiredSecrets, key: StoreKey) -> Any:
-    """What a store is opened from: of the object only what it asks for, for its status changes all the time."""
-    value = desired.stores.get(key.object_key)
-    return value and {field: value.get(field) for field in ("apiVersion", "kind", "spec")}
+def open_store(cluster: DynamicClient | None, key: StoreKey, store: Any) -> Store:
+    """Sign in to a store.
 
+    Args:
+        cluster: has the credentials that the store names; None to sign in as the user of this machine.
+        store: the SecretStore or ClusterSecretStore; None if it does not exist.
 
-def _compute_due_time(last_sync: LastSync, now: float) -> float:
-    """When an ExternalSecret is due again, by what is remembered: seconds since 1970."""
-    # The clock has jumped.
-    if last_sync.read_at is None or last_sync.read_at > now:
-        return now
-    if last_sync.spec.refresh_policy != "Periodic" or last_sync.spec.interval <= 0:
-        return refresh_schedule.NEVER
-    return refresh_schedule.compute_next_read(last_sync.spec, last_sync.read_at)
+    Raises:
+        StoreError: the store does not exist, or signing in failed.
+        FieldError: the store is invalid or not supported.
+    """
+    if store is None:
+        raise StoreError("not found; create it, or correct the reference to it")
+    # A SecretStore must not use credentials of another namespace.
+    is_bound = key.kind == "SecretStore"
+    source = ClusterCredentials(cluster, key.namespace, is_bound) if cluster is not None else None
+    return registry.open_store(store, source)
 
 
 class RefreshScheduler:
-    """Rounds over the same ExternalSecrets, one after the other.
+    """Syncs the same ExternalSecrets round after round.
 
     Args:
-        open_: signs in to a store, given its key and the object.
+        open_store: signs in to a store, given its key and the object; None for an object that does not exist.
     """
 
     def __init__(self, open_store: Callable[[StoreKey, Any], Store]) -> None:
         self._pool = StorePool(open_store)
         self._last_syncs: dict[NamespacedName, LastSync] = {}
+        self._refusals: set[RefusedObject] = set()
 
     def run_round(
         self,
         cluster: DynamicClient | None,
-        desired: DesiredSecrets,
-        objects: Mapping[NamespacedName, Any],
+        sync_input: SyncInput,
         should_write: bool = True,
         is_forced: bool = False,
     ) -> SyncResult:
-        """One round: reads what is due and decides; and does it, if so asked.
+        """Read what is due and decide; write the decisions if asked to.
 
         Args:
-            objects: the ExternalSecrets as they are in the cluster, where they come from there.
-            is_forced: read all, due or not.
-        """
-        now = time.time()
-        round_ = sync.build_context(cluster, desired, objects, now, not should_write)
-        due = desired.specs if is_forced else [one for one in desired.specs if self._is_due(round_, one)]
-        done = sync.decide_all(round_, due, lambda key: self._pool.get_store(key, _extract_store_spec(desired, key)))
-        self._pool.record_faults({key: _extract_store_spec(desired, key) for key in done.plan}, done.fetched.faults)
-        if should_write and cluster is not None:
-            sync.report_refusals(round_, desired.refusals)
-            done = sync.apply_decisions(round_, done)
-        self._remember(desired, done, now)
-        return done
+            is_forced: read all ExternalSecrets, due or not.
 
-    def _is_due(self, context: SyncContext, spec: ExternalSecretSpec) -> bool:
-        seen = self._last_syncs.get(spec.key)
-        if seen is not None and seen.spec == spec:
-            if seen.backoff is not None:
-                return time.monotonic() >= seen.backoff.until
-            existing = context.existing_secrets.get(spec.target_key)
-            if (
-                seen.is_in_sync
-                and context.cluster is not None
-                and not refresh_schedule.is_secret_intact(spec, existing)
-            ):
-                return True
-            # A Secret that was waited for is there.
-            if not seen.is_in_sync and spec.target.creation_policy == "Merge" and existing is not None:
-                return True
-            return _compute_due_time(seen, context.started_at) <= context.started_at
-        return sync.is_due(context, spec)
+        Raises:
+            ToolError: the cluster refuses, or does not answer.
+        """
+        now, desired = time.time(), sync_input.desired
+        state = read_cluster_state(cluster, desired.specs, sync_input.objects, not should_write)
+        due = [spec for spec in desired.specs if is_forced or self._is_due(state, spec, now)]
+        result = decide_all(state, due, lambda key: self._pool.get_store(key, _extract_store_definition(desired, key)))
+        definitions = {key: _extract_store_definition(desired, key) for key in result.plan}
+        self._pool.record_faults(definitions, result.fetched.faults)
+        if should_write and cluster is not None:
+            writer = SecretWriter(cluster, state, result.fetched, now)
+            writer.report_refusals(desired.refusals)
+            result = result._replace(decisions=writer.write_all(result.decisions))
+        self._remember(desired, result, now)
+        new_refusals = [refusal for refusal in desired.refusals if refusal not in self._refusals]
+        self._refusals = set(desired.refusals)
+        return result._replace(new_refusals=new_refusals)
+
+    def _is_due(self, state: ClusterState, spec: ExternalSecretSpec, now: float) -> bool:
+        observed = ObservedState(
+            state.objects.get(spec.key), state.secrets.get(spec.target_key), state.cluster is not None
+        )
+        return is_due(spec, observed, self._last_syncs.get(spec.key), now, time.monotonic())
 
     def _remember(self, desired: DesiredSecrets, result: SyncResult, now: float) -> None:
-        names = {one.key for one in desired.specs}
-        self._last_syncs = {name: seen for name, seen in self._last_syncs.items() if name in names}
-        for one in result.decisions:
-            name = one.spec.key
-            before = self._last_syncs.get(name)
-            if one.action == "failed":
-                paused = before.backoff if before and before.spec == one.spec else None
-                self._last_syncs[name] = LastSync(one.spec, None, False, next_backoff(paused, time.monotonic()))
+        keys = {spec.key for spec in desired.specs}
+        self._last_syncs = {key: last_sync for key, last_sync in self._last_syncs.items() if key in keys}
+        for decision in result.decisions:
+            spec = decision.spec
+            if decision.action == "failed":
+                previous = self._last_syncs.get(spec.key)
+                backoff = previous.backoff if previous and previous.spec == spec else None
+                last_sync = LastSync(spec, None, False, next_backoff(backoff, time.monotonic()))
             else:
-                self._last_syncs[name] = LastSync(one.spec, now, one.is_synced and one.action != "delete", None)
+                last_sync = LastSync(spec, now, decision.is_synced and decision.action != "delete", None)
+            self._last_syncs[spec.key] = last_sync
 
     def invalidate_stores(self, stores: Collection[StoreKey]) -> None:
-        """Reads at once what comes from some stores, over a new sign-in: they are others, or what they sign in with is.
+        """Read the secrets of stores again at once, with a new session: the stores or their credentials changed.
 
         Args:
-            stores: by their objects; see `StoreKey.object`.
+            stores: the keys of the store objects; see `StoreKey.object_key`.
         """
-        for name, seen in list(self._last_syncs.items()):
-            keys = fetch_plan.list_store_keys(seen.spec)
+        for name, last_sync in list(self._last_syncs.items()):
+            keys = list_store_keys(last_sync.spec)
             if any(key.object_key in stores for key in keys):
-                self._last_syncs[name] = seen._replace(read_at=None, backoff=None)
+                self._last_syncs[name] = last_sync._replace(read_at=None, backoff=None)
                 for key in keys:
                     self._pool.forget(key)
 
     def compute_wait(self, limit: float) -> float:
-        """How many seconds nothing that was read is due again; no more than the longest."""
-        now, tick = time.time(), time.monotonic()
-        waits = [
-            seen.backoff.until - tick if seen.backoff else _compute_due_time(seen, now) - now
-            for seen in self._last_syncs.values()
-        ]
+        """Return the seconds until the next ExternalSecret is due, but not more than a limit."""
+        now, monotonic_now = time.time(), time.monotonic()
+        waits = [compute_wait(last_sync, now, monotonic_now) for last_sync in self._last_syncs.values()]
         return max(0.0, min([limit, *waits]))
 
     def close(self) -> None:
-        """Closes all stores."""
+        """Close all stores."""
         self._pool.close()
+
+
+def _extract_store_definition(desired: DesiredSecrets, key: StoreKey) -> Any:
+    """Return the part of a store object that it is opened from; its status changes all the time."""
+    store = desired.stores.get(key.object_key)
+    return store and {field: store.get(field) for field in ("apiVersion", "kind", "spec")}

@@ -1,12 +1,13 @@
-"""What is told of an ExternalSecret in the cluster: its status as external-secrets writes it, and events.
+"""The status of an ExternalSecret, as external-secrets writes it, and the events about it.
 
-A status says more than that of external-secrets where something failed: the root cause, with no value in it; and it is
-not ready where only a part is there, or nothing. Source: external-secrets
+Unlike that of external-secrets, the message names the root cause of a failure, without any value, and the condition
+`Ready` is False if some or all secrets are missing. Source: external-secrets
 `apis/externalsecrets/v1/externalsecret_types.go`, `pkg/controllers/externalsecret/util.go`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gatekeeper.externalsecrets.decision import Decision
@@ -22,10 +23,16 @@ REASON_SYNCED, REASON_FAILED, REASON_DELETED, REASON_MISSING = (
     "SecretDeleted",
     "SecretMissing",
 )
+# Reason and message of the event about each write.
+WRITE_EVENTS: Mapping[str, tuple[str, str]] = {
+    "create": ("Created", "secret created"),
+    "change": ("Updated", "secret updated"),
+    "delete": ("Deleted", "secret deleted due to DeletionPolicy=Delete"),
+}
 
 
 def build_condition(decision: Decision) -> tuple[str, str, str]:
-    """The condition `Ready`: its status, reason and message."""
+    """Return status, reason and message of the condition `Ready`."""
     if decision.action == "delete":
         return "True", REASON_DELETED, "secret deleted due to DeletionPolicy=Delete"
     if decision.is_synced:
@@ -35,39 +42,31 @@ def build_condition(decision: Decision) -> tuple[str, str, str]:
 
 
 def build_status(decision: Decision, value: Any, now: float) -> dict[str, Any]:
-    """The status of an ExternalSecret after a decision was carried out.
+    """Build the status of an ExternalSecret after a decision was applied.
 
     Args:
         value: the object as it is in the cluster.
-        now: seconds since 1970, when its stores were read.
+        now: when its stores were read, in seconds since 1970.
     """
-    before = get_field(value, ("status",)) or {}
+    previous = get_field(value, ("status",)) or {}
     status, reason, message = build_condition(decision)
-    kept = [one for one in before.get("conditions") or () if one.get("type") != "Ready"]
+    others = [entry for entry in previous.get("conditions") or () if entry.get("type") != "Ready"]
     condition = conditions.build_condition(Condition("Ready", status, reason, message), value, now)
     # external-secrets writes no generation here.
     del condition["observedGeneration"]
-    found = {**before, "conditions": [*kept, condition]}
+    built = {**previous, "conditions": [*others, condition]}
     if decision.action != "failed":
-        found |= {"refreshTime": conditions.format_time(now), "syncedResourceVersion": compute_synced_version(value)}
+        built |= {"refreshTime": conditions.format_time(now), "syncedResourceVersion": compute_synced_version(value)}
         if decision.action != "wait" and decision.spec.target.creation_policy != "None":
-            found["binding"] = {"name": decision.spec.target.name}
-    return found
+            built["binding"] = {"name": decision.spec.target.name}
+    return built
 
 
 def build_events(decision: Decision, value: Any) -> list[Event]:
-    """What is worth an event: what was done, and what failed of a new reason."""
-    if decision.action == "failed" or not decision.is_synced:
+    """Build the events about a decision: a write, or a failure with a new reason."""
+    if not decision.is_synced:
         message = build_condition(decision)[2]
-        # Told once, and not at every try.
-        return (
-            []
-            if conditions.find_ready_condition(value).get("message") == message
-            else [Event("Warning", "UpdateFailed", message)]
-        )
-    words: dict[str, tuple[str, str]] = {
-        "create": ("Created", "secret created"),
-        "change": ("Updated", "secret updated"),
-        "delete": ("Deleted", "secret deleted due to DeletionPolicy=Delete"),
-    }
-    return [Event("Normal", *words[decision.action])] if decision.action in words else []
+        # The same failure causes one event, not one per attempt.
+        is_known = conditions.find_ready_condition(value).get("message") == message
+        return [] if is_known else [Event("Warning", "UpdateFailed", message)]
+    return [Event("Normal", *WRITE_EVENTS[decision.action])] if decision.action in WRITE_EVENTS else []

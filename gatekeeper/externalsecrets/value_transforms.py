@@ -1,4 +1,4 @@
-"""From what a store holds to the values of a Secret: a part of it, its keys in a form that Secrets take, decoded.
+"""Transforming what a store returned into the values of a Secret: extracting, decoding, and renaming keys.
 
 Source: external-secrets `pkg/esutils/utils.go`, `pkg/provider/vault/client_get.go`.
 """
@@ -21,54 +21,62 @@ from gatekeeper.stores.protocol import StructuredSecret, encode_go_json
 
 SecretValues = dict[str, SecretBytes]
 MAX_KEY_BYTES = 253
-# What means something in a path of gjson.
+# The characters with a meaning in a gjson path.
 GJSON_SPECIAL = re.compile(r"([.*?|#@!{}\[\]()=<>%\\])")
-# A path of names and nothing else.
+# A path that consists of names only.
 SIMPLE_PATH = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*", re.ASCII)
 
 
 class ValueTransformError(GateError):
-    """A value cannot be made: what of it, and why; never with what it is."""
+    """A value cannot be transformed; the message never contains the value."""
 
     exit_code = 1
 
 
 def extract_parts(texts: Sequence[tuple[SecretBytes, str]]) -> list[SecretBytes | None]:
-    """The part of each text that a path names; None where it leads nowhere.
+    """Return the part of each text at a path, in order; None for a path that does not exist.
 
-    A key that is called as the path comes first; then the path is one of gjson.
+    A key that equals the whole path comes first; otherwise the path is a gjson path.
+
+    Args:
+        texts: each text, and the path in it; an empty path selects the whole text.
+
+    Raises:
+        ToolError: the program that evaluates gjson paths is missing.
     """
-    found: dict[int, SecretBytes | None] = {}
+    parts: dict[int, SecretBytes | None] = {}
     lookups: list[tuple[int, PathLookup]] = []
     for number, (text, path) in enumerate(texts):
-        if not path:
-            found[number] = text
-            continue
-        if isinstance(text, StructuredSecret):
-            # There the first step is a name, and what follows is a path into the value of that name.
-            name, _, rest = (path, "", "") if path in text.parts else path.partition(".")
-            part = text.parts.get(name)
-            if part is None or not rest:
-                found[number] = part if path in text.parts else None
-            else:
-                lookups.append((number, PathLookup(part, rest)))
-            continue
-        value = _parse_json(text)
-        plain = _walk_path(value, path) if SIMPLE_PATH.fullmatch(path) else None
-        if isinstance(value, dict) and path in value:
-            if isinstance(value[path], str):
-                found[number] = SecretBytes(value[path].encode("utf-8", "surrogatepass"))
-            else:
-                lookups.append((number, PathLookup(text, GJSON_SPECIAL.sub(r"\\\1", path))))
-        elif isinstance(plain, str):
-            # What the program in Go would say, too, without starting it.
-            found[number] = SecretBytes(plain.encode("utf-8", "surrogatepass"))
+        part = text if not path else _find_part(text, path)
+        if isinstance(part, PathLookup):
+            lookups.append((number, part))
         else:
-            lookups.append((number, PathLookup(text, path)))
+            parts[number] = part
     if lookups:
         answers = client.look_up_paths([lookup for _, lookup in lookups])
-        found.update(zip((number for number, _ in lookups), answers, strict=True))
-    return [found[number] for number in range(len(texts))]
+        parts.update(zip((number for number, _ in lookups), answers, strict=True))
+    return [parts[number] for number in range(len(texts))]
+
+
+def _find_part(text: SecretBytes, path: str) -> SecretBytes | PathLookup | None:
+    """Return the part at a path, or the lookup that finds it with the Go program."""
+    if isinstance(text, StructuredSecret):
+        # The first step is the name of a part; the rest is a path in the value of that part.
+        name, _, rest = (path, "", "") if path in text.parts else path.partition(".")
+        part = text.parts.get(name)
+        if part is not None and rest:
+            return PathLookup(part, rest)
+        return part if path in text.parts else None
+    value = _parse_json(text)
+    if isinstance(value, dict) and path in value:
+        if isinstance(value[path], str):
+            return SecretBytes(value[path].encode("utf-8", "surrogatepass"))
+        return PathLookup(text, GJSON_SPECIAL.sub(r"\\\1", path))
+    plain = _walk_path(value, path) if SIMPLE_PATH.fullmatch(path) else None
+    if isinstance(plain, str):
+        # The same result as that of the Go program, without starting it.
+        return SecretBytes(plain.encode("utf-8", "surrogatepass"))
+    return PathLookup(text, path)
 
 
 def _walk_path(value: Any, path: str) -> Any:
@@ -78,25 +86,27 @@ def _walk_path(value: Any, path: str) -> Any:
 
 
 def extract_values(text: SecretBytes) -> SecretValues:
-    """The values in a JSON object, by key: texts as they are, all else as JSON.
+    """Return the values of a JSON object by key: texts unchanged, any other value as JSON.
 
     Raises:
-        ValueFault: it is no JSON object.
+        ValueTransformError: the text is not a JSON object.
+        ToolError: the program that evaluates gjson paths is missing.
     """
     if isinstance(text, StructuredSecret):
         return dict(text.parts)
     value = _parse_json(text)
     if not isinstance(value, dict):
-        raise ValueTransformError("is no JSON object, so that it has no keys to extract")
-    found = {
-        key: SecretBytes(held.encode("utf-8", "surrogatepass")) for key, held in value.items() if isinstance(held, str)
+        raise ValueTransformError("is not a JSON object, so it has no keys to extract")
+    values = {
+        key: SecretBytes(item.encode("utf-8", "surrogatepass")) for key, item in value.items() if isinstance(item, str)
     }
-    found.update((key, SecretBytes(b"")) for key, held in value.items() if held is None)
-    others = [key for key in value if key not in found]
+    values.update((key, SecretBytes(b"")) for key, item in value.items() if item is None)
+    others = [key for key in value if key not in values]
     if others:
-        answers = client.look_up_paths([PathLookup(text, GJSON_SPECIAL.sub(r"\\\1", key), True) for key in others])
-        found.update((key, answer or SecretBytes(b"")) for key, answer in zip(others, answers, strict=True))
-    return {key: found[key] for key in value}
+        lookups = [PathLookup(text, GJSON_SPECIAL.sub(r"\\\1", key), True) for key in others]
+        answers = client.look_up_paths(lookups)
+        values.update((key, answer or SecretBytes(b"")) for key, answer in zip(others, answers, strict=True))
+    return {key: values[key] for key in value}
 
 
 def _parse_json(text: SecretBytes) -> Any:
@@ -107,57 +117,57 @@ def _parse_json(text: SecretBytes) -> Any:
 
 
 def decode_value(value: SecretBytes, strategy: str) -> SecretBytes:
-    """A value, decoded from base64 where that is asked for. `Auto` takes what can be decoded, and else the value.
+    """Decode a value from base64, by a decoding strategy; `Auto` returns a value that is not base64 unchanged.
 
     Raises:
-        ValueFault: it is no base64.
+        ValueTransformError: the value is not valid base64.
     """
     if strategy == "None":
         return value
     alphabets = {"Base64": (b"+/",), "Base64URL": (b"-_",), "Auto": (b"+/", b"-_")}[strategy]
     for alphabet in alphabets:
         try:
-            # Go's decoder leaves line ends out, and takes nothing else that is not of the alphabet.
+            # The decoder of Go ignores line ends, and accepts no other character outside the alphabet.
             text = value.reveal().replace(b"\r", b"").replace(b"\n", b"")
             return SecretBytes(base64.b64decode(text, altchars=alphabet, validate=True))
         except (binascii.Error, ValueError):
             continue
     if strategy == "Auto":
         return value
-    raise ValueTransformError(f"is no {strategy}, as `decodingStrategy` says it is")
+    raise ValueTransformError(f"is not valid {strategy}, which `decodingStrategy` requires")
 
 
 def convert_keys(values: SecretValues, strategy: str) -> SecretValues:
-    """The same values under keys that a Secret takes: other signs become `_`, or `_U0020_` with `Unicode`.
+    """Rename the keys so that a Secret accepts them: an invalid character becomes `_`, or `_U0020_` with `Unicode`.
 
     Raises:
-        ValueFault: two keys become the same.
+        ValueTransformError: two keys become equal.
     """
-    found: SecretValues = {}
+    converted: SecretValues = {}
     for key, value in values.items():
-        new = "".join(
-            sign if _is_valid_key_char(sign) else "_" if strategy == "Default" else f"_U{ord(sign):04x}_"
-            for sign in key
+        new_key = "".join(
+            char if _is_valid_key_char(char) else "_" if strategy == "Default" else f"_U{ord(char):04x}_"
+            for char in key
         )
-        if new in found:
-            raise ValueTransformError(f"two keys become `{new}`; name them anew with `rewrite`")
-        found[new] = value
-    return found
+        if new_key in converted:
+            raise ValueTransformError(f"two keys become `{new_key}`; rename them with `rewrite`")
+        converted[new_key] = value
+    return converted
 
 
 def check_keys(values: SecretValues) -> SecretValues:
-    """The same values, if a Secret takes their keys; one without a name is left out.
+    """Check that a Secret accepts the keys; return the values without one whose key is empty.
 
     Raises:
-        ValueFault: it does not take one.
+        ValueTransformError: a key is too long or has an invalid character.
     """
     for key in values:
         if len(key.encode()) > MAX_KEY_BYTES:
             raise ValueTransformError(f"the key `{key[:40]}…` is longer than {MAX_KEY_BYTES} bytes")
-        wrong = next((sign for sign in key if not _is_valid_key_char(sign)), "")
-        if wrong:
+        invalid = next((char for char in key if not _is_valid_key_char(char)), "")
+        if invalid:
             raise ValueTransformError(
-                f"the key `{key}` has `{wrong}`: a Secret takes letters, digits, `-`, `_` and `.`"
+                f"the key `{key}` contains `{invalid}`: a Secret accepts letters, digits, `-`, `_` and `.`"
             )
     return {key: value for key, value in values.items() if key}
 
@@ -167,10 +177,11 @@ def _is_valid_key_char(char: str) -> bool:
 
 
 def rewrite_keys(values: SecretValues, rules: Sequence[KeyRewrite]) -> SecretValues:
-    """The same values under new names, one rule after the other.
+    """Rename the keys by rules, in order.
 
     Raises:
-        ValueFault: a rule cannot be followed.
+        ValueTransformError: a rule cannot be applied; the message names the rule.
+        ToolError: the program that evaluates Go patterns is missing.
     """
     for number, rule in enumerate(rules):
         try:
@@ -183,28 +194,28 @@ def rewrite_keys(values: SecretValues, rules: Sequence[KeyRewrite]) -> SecretVal
 def _rename_keys(values: SecretValues, rule: KeyRewrite) -> SecretValues:
     keys = tuple(values)
     is_template = rule.kind == "Transform"
-    asked = KeyRename(keys, template=rule.source) if is_template else KeyRename(keys, rule.source, rule.target)
-    names = client.rename_keys(asked)
+    rename = KeyRename(keys, template=rule.source) if is_template else KeyRename(keys, rule.source, rule.target)
+    names = client.rename_keys(rename)
     if isinstance(names, GoFault):
         raise ValueTransformError(names.reason)
     return {name: values[key] for key, name in zip(keys, names, strict=True)}
 
 
 def _merge_values(values: SecretValues, rule: KeyRewrite) -> SecretValues:
-    """What the values hold as JSON, in one; the last in order wins."""
+    """Merge the JSON objects of the values into one; the last in order wins."""
     order = [*sorted(key for key in values if key not in rule.priority), *rule.priority]
     merged: dict[str, Any] = {}
     for key in order:
         if key not in values:
             if rule.is_strict:
-                raise ValueTransformError(f"names `{key}`, which was not found")
+                raise ValueTransformError(f"names `{key}`, which is missing")
             continue
         value = _parse_json(values[key])
         if not isinstance(value, dict):
-            raise ValueTransformError(f"`{key}` is no JSON object")
-        twice = sorted(merged.keys() & value.keys())
-        if twice and not rule.is_conflict_allowed:
-            raise ValueTransformError(f"`{twice[0]}` is in two of the values")
+            raise ValueTransformError(f"`{key}` is not a JSON object")
+        duplicates = sorted(merged.keys() & value.keys())
+        if duplicates and not rule.is_conflict_allowed:
+            raise ValueTransformError(f"`{duplicates[0]}` is in two of the values")
         merged.update(value)
     if rule.is_json:
         return {**values, rule.into: SecretBytes(encode_go_json(merged))}
@@ -218,5 +229,15 @@ def _encode_value(value: Any) -> SecretBytes:
 
 
 def wrap_texts(texts: Mapping[str, str]) -> SecretValues:
-    """Texts that stand in a manifest, as values."""
+    """Return texts as values."""
     return {key: SecretBytes(text.encode()) for key, text in texts.items()}
+
+
+def encode_data(values: SecretValues) -> dict[str, str]:
+    """Encode values in base64, sorted by key, for the field `data` of a Secret."""
+    return {key: base64.b64encode(values[key].reveal()).decode("ascii") for key in sorted(values)}
+
+
+def decode_data(data: Mapping[str, str]) -> SecretValues:
+    """Decode the field `data` of a Secret."""
+    return {key: SecretBytes(base64.b64decode(text)) for key, text in data.items()}

@@ -1,4 +1,4 @@
-"""AWS Secrets Manager and Parameter Store, through boto3: twenty secrets, or ten parameters, with each request.
+"""AWS Secrets Manager and Parameter Store as stores; one request fetches twenty secrets or ten parameters.
 
 Source: external-secrets `pkg/provider/aws/{secretsmanager,parameterstore}`; AWS API references of BatchGetSecretValue,
 GetSecretValue, GetParameters and GetParametersByPath.
@@ -25,15 +25,18 @@ from gatekeeper.stores.protocol import (
 
 SECRETS_PER_REQUEST = 20
 PARAMETERS_PER_REQUEST = 10
-# So many requests at a time to one store.
+# The number of concurrent requests to one store.
 CONCURRENT_REQUESTS = 4
 
 
 class AwsStore:
-    """What both services have in common: much is read in batches, and the rest one by one.
+    """The common part of both services: secrets are fetched in batches where the service allows it.
+
+    Args:
+        prefix: put before each key.
 
     Attributes:
-        batch_size: how many secrets one request reads.
+        batch_size: the number of secrets that one request fetches.
     """
 
     batch_size: int
@@ -44,28 +47,28 @@ class AwsStore:
 
     @property
     def request_count(self) -> int:
-        """How many requests were made."""
+        """See `Store.request_count`."""
         return self._client.request_count
 
     def renew_session(self) -> bool:
-        """See `Store.keep`."""
+        """See `Store.renew_session`."""
         return self._client.renew_session()
 
     def close(self) -> None:
-        """Closes the connections."""
+        """See `Store.close`."""
         self._client.close()
 
     def fetch(self, refs: Sequence[SecretRef]) -> list[FetchOutcome]:
-        """See `Store.read`."""
-        many = [wish for wish in refs if self._is_batchable(wish)]
-        others = [wish for wish in refs if not self._is_batchable(wish)]
-        batches = [many[start : start + self.batch_size] for start in range(0, len(many), self.batch_size)]
-        found: dict[SecretRef, FetchOutcome] = {}
+        """See `Store.fetch`."""
+        batchable = [ref for ref in refs if self._is_batchable(ref)]
+        others = [ref for ref in refs if not self._is_batchable(ref)]
+        batches = [batchable[start : start + self.batch_size] for start in range(0, len(batchable), self.batch_size)]
+        outcomes: dict[SecretRef, FetchOutcome] = {}
         with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
-            for outcomes in pool.map(self._fetch_batch, batches):
-                found.update(outcomes)
-            found.update(zip(others, pool.map(self._fetch_one, others), strict=True))
-        return [found[wish] for wish in refs]
+            for batch_outcomes in pool.map(self._fetch_batch, batches):
+                outcomes.update(batch_outcomes)
+            outcomes.update(zip(others, pool.map(self._fetch_one, others), strict=True))
+        return [outcomes[ref] for ref in refs]
 
     def _is_batchable(self, ref: SecretRef) -> bool:
         raise NotImplementedError
@@ -77,15 +80,16 @@ class AwsStore:
         raise NotImplementedError
 
     def _fetch_all(self, names: Sequence[str]) -> dict[str, SecretBytes]:
-        """The values of whole names; what was deleted since they were listed is left out."""
-        found: dict[str, SecretBytes] = {}
+        """Fetch the values of listed names; a secret that was deleted since the listing is left out."""
+        values: dict[str, SecretBytes] = {}
+        # The names are complete: they must not get the prefix a second time.
         outcomes = type(self)(self._client).fetch([SecretRef(name) for name in names])
         for name, outcome in zip(names, outcomes, strict=True):
             if isinstance(outcome, SecretBytes):
-                found[name] = outcome
+                values[name] = outcome
             elif not isinstance(outcome, SecretNotFoundError):
                 raise outcome
-        return found
+        return values
 
 
 class SecretsManagerStore(AwsStore):
@@ -94,28 +98,27 @@ class SecretsManagerStore(AwsStore):
     batch_size = SECRETS_PER_REQUEST
 
     def _is_batchable(self, ref: SecretRef) -> bool:
-        # A batch has the newest values only.
+        # A batch request returns the newest values only.
         return not ref.version and not ref.is_metadata
 
     def _fetch_batch(self, refs: Sequence[SecretRef]) -> dict[SecretRef, FetchOutcome]:
-        names = {f"{self._prefix}{wish.key}": wish for wish in refs}
-        what = f"{len(refs)} secrets"
+        refs_by_name = {f"{self._prefix}{ref.key}": ref for ref in refs}
+        description = f"{len(refs)} secrets"
         try:
-            answer = self._client.call(what, "batch_get_secret_value", SecretIdList=list(names))
+            answer = self._client.call(description, "batch_get_secret_value", SecretIdList=list(refs_by_name))
         except StoreError as error:
             return dict.fromkeys(refs, error)
-        found: dict[SecretRef, FetchOutcome] = {}
-        for held in answer.get("SecretValues") or ():
-            wish = names.get(held.get("Name", "")) or names.get(held.get("ARN", ""))
-            if wish:
-                found[wish] = _parse_value(held, wish)
+        outcomes: dict[SecretRef, FetchOutcome] = {}
+        for secret in answer.get("SecretValues") or ():
+            ref = refs_by_name.get(secret.get("Name", "")) or refs_by_name.get(secret.get("ARN", ""))
+            if ref:
+                outcomes[ref] = _parse_value(secret, ref)
         for fault in answer.get("Errors") or ():
-            wish = names.get(fault.get("SecretId", ""))
-            if wish:
-                found[wish] = build_error(str(wish), str(fault.get("ErrorCode")), str(fault.get("Message")))
-        # Part of an answer is no answer to the rest.
-        rest = [wish for wish in refs if wish not in found]
-        return found | {wish: self._fetch_one(wish) for wish in rest}
+            ref = refs_by_name.get(fault.get("SecretId", ""))
+            if ref:
+                outcomes[ref] = build_error(str(ref), str(fault.get("ErrorCode")), str(fault.get("Message")))
+        # A secret that the answer does not mention is not missing: it is fetched by itself.
+        return outcomes | {ref: self._fetch_one(ref) for ref in refs if ref not in outcomes}
 
     def _fetch_one(self, ref: SecretRef) -> FetchOutcome:
         name = f"{self._prefix}{ref.key}"
@@ -123,24 +126,27 @@ class SecretsManagerStore(AwsStore):
             if ref.is_metadata:
                 answer = self._client.call(str(ref), "describe_secret", SecretId=name)
                 return SecretBytes(_encode_tags(answer.get("Tags")))
-            which = {"VersionStage": ref.version or "AWSCURRENT"}
+            version = {"VersionStage": ref.version or "AWSCURRENT"}
             if ref.version.startswith("uuid/"):
-                which = {"VersionId": ref.version.removeprefix("uuid/")}
-            return _parse_value(self._client.call(str(ref), "get_secret_value", SecretId=name, **which), ref)
+                version = {"VersionId": ref.version.removeprefix("uuid/")}
+            return _parse_value(self._client.call(str(ref), "get_secret_value", SecretId=name, **version), ref)
         except StoreError as error:
             return error
 
     def find(self, query: SecretQuery) -> Mapping[str, SecretBytes]:
         """See `Store.find`: by name, or by tags."""
         pattern = compile_name_pattern(query.name)
-        filters = [{"Key": "name", "Values": [query.path]}] if query.path else []
+        filters: list[dict[str, Any]] = [{"Key": "name", "Values": [query.path]}] if query.path else []
         for key, text in query.tags.items():
             filters += [{"Key": "tag-key", "Values": [key]}, {"Key": "tag-value", "Values": [text]}]
         listed = self._client.list_items("the list of secrets", "list_secrets", "SecretList", Filters=filters)
-        names = [
-            held["Name"] for held in listed if pattern.search(held["Name"]) and _has_tags(held.get("Tags"), query.tags)
-        ]
-        return self._fetch_all(names)
+        return self._fetch_all(
+            [
+                secret["Name"]
+                for secret in listed
+                if pattern.search(secret["Name"]) and _has_tags(secret.get("Tags"), query.tags)
+            ]
+        )
 
 
 class ParameterStore(AwsStore):
@@ -152,19 +158,23 @@ class ParameterStore(AwsStore):
         return not ref.is_metadata
 
     def _fetch_batch(self, refs: Sequence[SecretRef]) -> dict[SecretRef, FetchOutcome]:
-        names = {self._build_parameter_name(wish): wish for wish in refs}
+        refs_by_name = {self._build_parameter_name(ref): ref for ref in refs}
         try:
             answer = self._client.call(
-                f"{len(refs)} parameters", "get_parameters", Names=list(names), WithDecryption=True
+                f"{len(refs)} parameters", "get_parameters", Names=list(refs_by_name), WithDecryption=True
             )
         except StoreError as error:
             return dict.fromkeys(refs, error)
-        found: dict[SecretRef, FetchOutcome] = {}
-        # Of one name the newest version comes last, and so is what is meant where no version is named.
-        for held in sorted(answer.get("Parameters") or (), key=lambda one: int(one.get("Version", 0))):
-            for wish in (names[name] for name in _list_possible_names(held) if name in names):
-                found[wish] = SecretBytes(str(held.get("Value", "")).encode())
-        return {wish: found.get(wish) or SecretNotFoundError(f"{wish}: AWS has no such parameter") for wish in refs}
+        values: dict[SecretRef, SecretBytes] = {}
+        # The newest version of a parameter comes last: it is the value of a reference without a version.
+        for parameter in sorted(answer.get("Parameters") or (), key=lambda item: int(item.get("Version", 0))):
+            for name in _list_possible_names(parameter):
+                if name in refs_by_name:
+                    values[refs_by_name[name]] = SecretBytes(str(parameter.get("Value", "")).encode())
+        return {
+            ref: values[ref] if ref in values else SecretNotFoundError(f"{ref}: AWS has no such parameter")
+            for ref in refs
+        }
 
     def _build_parameter_name(self, ref: SecretRef) -> str:
         return f"{self._prefix}{ref.key}" + (f":{ref.version}" if ref.version else "")
@@ -190,7 +200,9 @@ class ParameterStore(AwsStore):
                 WithDecryption=True,
             )
             return {
-                held["Name"]: SecretBytes(held["Value"].encode()) for held in listed if pattern.search(held["Name"])
+                parameter["Name"]: SecretBytes(parameter["Value"].encode())
+                for parameter in listed
+                if pattern.search(parameter["Name"])
             }
         filters = [{"Key": f"tag:{key}", "Option": "Equals", "Values": [text]} for key, text in query.tags.items()]
         if query.path:
@@ -198,11 +210,11 @@ class ParameterStore(AwsStore):
         listed = self._client.list_items(
             "the list of parameters", "describe_parameters", "Parameters", ParameterFilters=filters
         )
-        return self._fetch_all([held["Name"] for held in listed if pattern.search(held["Name"])])
+        return self._fetch_all([parameter["Name"] for parameter in listed if pattern.search(parameter["Name"])])
 
 
 def _list_possible_names(parameter: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a parameter may have been asked for as; its selector says so, where AWS repeats it."""
+    """Return the names that may have selected a parameter; AWS repeats the selector of some requests."""
     if parameter.get("Selector"):
         return (f"{parameter['Name']}{parameter['Selector']}",)
     return parameter["Name"], parameter.get("ARN", ""), f"{parameter['Name']}:{parameter.get('Version')}"
@@ -213,7 +225,7 @@ def _parse_value(secret: Mapping[str, Any], ref: SecretRef) -> FetchOutcome:
         return SecretBytes(secret["SecretString"].encode())
     if isinstance(secret.get("SecretBinary"), bytes):
         return SecretBytes(secret["SecretBinary"])
-    return StoreError(f"{ref}: AWS answers with no value", is_transient=True)
+    return StoreError(f"{ref}: AWS answered without a value", is_transient=True)
 
 
 def _encode_tags(tags: Any) -> bytes:
@@ -221,6 +233,6 @@ def _encode_tags(tags: Any) -> bytes:
 
 
 def _has_tags(tags: Any, required: Mapping[str, str]) -> bool:
-    """Whether all tags are there; AWS itself looks for keys and values apart."""
-    held = {tag["Key"]: tag["Value"] for tag in tags or ()}
-    return all(held.get(key) == text for key, text in required.items())
+    """Return whether all tags match; the filters of AWS do not require a key and a value in the same tag."""
+    values = {tag["Key"]: tag["Value"] for tag in tags or ()}
+    return all(values.get(key) == text for key, text in required.items())

@@ -1,4 +1,4 @@
-"""Asking AWS, through boto3: requests are counted, and errors told in our words, with what to do.
+"""A boto3 client that counts its requests and translates the errors of AWS.
 
 Source: AWS API references, common errors.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from gatekeeper.stores.protocol import SecretNotFoundError, StoreError
 
-# What passes: AWS is asked too often, or has a fault of its own.
+# Throttling and internal errors of AWS: a later attempt may succeed.
 TRANSIENT_CODES = (
     "Throttling",
     "ThrottlingException",
@@ -34,25 +34,34 @@ AUTHENTICATION_CODES = (
 
 
 class AwsClient:
-    """A client of boto3 whose requests are counted, and whose errors are told in our words.
+    """A boto3 client that counts its requests and raises `StoreError`.
 
     Args:
-        until: when its credentials end, by `time.monotonic`; None where they do not.
+        expires_at: the time when its credentials expire, by `time.monotonic`; None if they do not.
+
+    Attributes:
+        request_count: the number of requests so far.
     """
 
     def __init__(self, client: Any, expires_at: float | None = None) -> None:
         self._client = client
         self._expires_at = expires_at
-        # Why it cannot be reached, so that the rest is not asked for in vain, each until its time is up.
+        # After a connection error every request fails at once, instead of each waiting for its timeout.
         self._connection_error: StoreError | None = None
         self.request_count = 0
 
     def call(self, description: str, operation: str, **arguments: Any) -> dict[str, Any]:
-        """One request.
+        """Make one request.
+
+        Args:
+            description: what is requested, for messages.
+            operation: the method of the boto3 client.
 
         Raises:
-            Missing, StoreError: AWS refuses, or does not answer.
+            SecretNotFoundError: AWS has no such secret.
+            StoreError: AWS refused, or did not answer.
         """
+        # boto3 starts slowly and takes much memory; it is loaded only if a store uses it.
         from botocore import exceptions
 
         if self._connection_error is not None:
@@ -61,15 +70,15 @@ class AwsClient:
         try:
             answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
         except exceptions.ClientError as error:
-            held = error.response.get("Error", {})
+            details = error.response.get("Error", {})
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            raise build_error(description, str(held.get("Code")), str(held.get("Message")), status) from None
+            raise build_error(description, str(details.get("Code")), str(details.get("Message")), status) from None
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError):
             raise StoreError(
-                f"{description}: nobody says who asks: name `auth` in the store, or set AWS_PROFILE"
+                f"{description}: no AWS credentials: set `auth` in the SecretStore, or AWS_PROFILE"
             ) from None
         except exceptions.ParamValidationError:
-            raise StoreError(f"{description}: AWS takes no such name or role; look at the store and the key") from None
+            raise StoreError(f"{description}: not a valid AWS name: correct the key or the role") from None
         except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
             self._connection_error = StoreError(
                 f"AWS does not answer: {type(error).__name__}", is_transient=True, is_store_wide=True
@@ -80,7 +89,7 @@ class AwsClient:
         return answer
 
     def list_items(self, description: str, operation: str, field: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-        """The items of all pages of a list."""
+        """Yield the items of all pages of a list; raises like `call`."""
         token: dict[str, Any] = {}
         while True:
             answer = self.call(description, operation, **arguments, **token)
@@ -90,29 +99,27 @@ class AwsClient:
             token = {"NextToken": answer["NextToken"]}
 
     def renew_session(self) -> bool:
-        """Whether its credentials are good for a while."""
-        self._connection_error = None
-        return self._expires_at is None or time.monotonic() < self._expires_at
+        """Return whether AWS was reachable and the credentials have not expired."""
+        is_current = self._expires_at is None or time.monotonic() < self._expires_at
+        return is_current and self._connection_error is None
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._client.close()
 
 
 def build_error(description: str, code: str, message: str, status: int = 0) -> StoreError:
-    """What an error code of AWS means, and what to do; its own words are not passed on.
+    """Translate an error code of AWS into an error that says what to do; the message of AWS is not shown.
 
     Args:
-        status: of the answer, for a server between may answer, too, that knows no codes.
+        status: the HTTP status; a proxy may answer without a code of AWS.
     """
     if code in NOT_FOUND_CODES or (code.startswith("InvalidRequest") and "delet" in message):
         return SecretNotFoundError(f"{description}: AWS has no such secret")
     if code in TRANSIENT_CODES or status == HTTP_TOO_MANY_REQUESTS or status >= HTTP_SERVER_ERROR:
-        return StoreError(
-            f"{description}: AWS is asked too often, or has a fault of its own ({code})", is_transient=True
-        )
+        return StoreError(f"{description}: AWS is throttling or has an internal error ({code})", is_transient=True)
     if code in AUTHENTICATION_CODES:
-        return StoreError(f"{description}: AWS does not know who asks ({code}): look at `auth` of the store")
+        return StoreError(f"{description}: AWS rejects the credentials ({code}): check `auth` of the SecretStore")
     if code.startswith("AccessDenied"):
-        return StoreError(f"{description}: AWS refuses ({code}): the policies of who asks do not allow it")
-    return StoreError(f"{description}: AWS refuses ({code})")
+        return StoreError(f"{description}: AWS denies access ({code}): allow it in the IAM policy of the identity")
+    return StoreError(f"{description}: AWS refuses the request ({code})")

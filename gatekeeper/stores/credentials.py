@@ -1,4 +1,4 @@
-"""What stores sign in with: Secrets, tokens of ServiceAccounts and certificates, as a SecretStore names them.
+"""The credentials that a SecretStore names: Secrets, tokens of ServiceAccounts, and CA certificates.
 
 Source: external-secrets `apis/meta/v1/types.go` (SecretKeySelector, ServiceAccountSelector), `CAProvider`.
 """
@@ -18,39 +18,39 @@ from gatekeeper.stores.protocol import StoreError
 
 
 class CredentialSource(Protocol):
-    """Where credentials are: a cluster. A namespace that is empty is the store's own."""
+    """The cluster that holds the credentials. An empty namespace is the namespace of the store."""
 
     def read_secret(self, namespace: str, name: str, key: str) -> SecretBytes:
-        """A value of a Secret.
+        """Return a value of a Secret.
 
         Raises:
-            StoreError: it is not there.
+            StoreError: the Secret or the key is missing, or the store may not use this namespace.
         """
 
     def read_text(self, kind: str, namespace: str, name: str, key: str) -> str:
-        """A text of a ConfigMap or Secret.
+        """Return a text of a ConfigMap or Secret.
 
         Raises:
-            StoreError: it is not there.
+            StoreError: the object or the key is missing, or the store may not use this namespace.
         """
 
     def create_token(self, namespace: str, name: str, audiences: Sequence[str], lifetime_seconds: int) -> SecretBytes:
-        """A new token of a ServiceAccount, good for so long.
+        """Create a token of a ServiceAccount.
 
         Raises:
-            StoreError: there is none, or the cluster gives none.
+            StoreError: the ServiceAccount is missing, or the cluster refuses.
         """
 
     def read_annotations(self, namespace: str, name: str) -> Mapping[str, str]:
-        """The annotations of a ServiceAccount.
+        """Return the annotations of a ServiceAccount.
 
         Raises:
-            StoreError: there is none.
+            StoreError: the ServiceAccount is missing, or the cluster refuses.
         """
 
 
 class ServiceAccountRef(NamedTuple):
-    """A ServiceAccount that a store names."""
+    """A ServiceAccount that a store names, and the audiences for its tokens."""
 
     namespace: str
     name: str
@@ -58,51 +58,51 @@ class ServiceAccountRef(NamedTuple):
 
 
 def read_secret(fields: FieldReader, source: CredentialSource, default_key: str = "token") -> SecretBytes:
-    """What a `SecretKeySelector` names.
+    """Return the value that a `SecretKeySelector` names.
 
     Args:
-        default_key: where it names none.
+        default_key: the key for a selector that names none.
     """
-    name, chosen, namespace = (
+    name, key, namespace = (
         fields.read_string("name"),
         fields.read_string("key", "") or default_key,
         fields.read_string("namespace", ""),
     )
     fields.reject_unknown()
-    return source.read_secret(namespace, name, chosen)
+    return source.read_secret(namespace, name, key)
 
 
 def read_secret_text(fields: FieldReader, source: CredentialSource, default_key: str = "token") -> str:
-    """What a `SecretKeySelector` names, as a text without spaces around it.
+    """Return the value that a `SecretKeySelector` names, as text without surrounding white space.
 
     Raises:
-        StoreError: it is no text, or not there.
+        StoreError: the value is missing, or is not UTF-8 text.
     """
     try:
         return read_secret(fields, source, default_key).reveal().decode("utf-8").strip()
     except UnicodeDecodeError:
-        raise StoreError("a credential of the store is no text") from None
+        raise StoreError("a credential of the store is not UTF-8 text") from None
 
 
 def parse_service_account(fields: FieldReader) -> ServiceAccountRef:
-    """What a `ServiceAccountSelector` names."""
-    found = ServiceAccountRef(
+    """Parse a `ServiceAccountSelector`."""
+    account = ServiceAccountRef(
         fields.read_string("namespace", ""), fields.read_string("name"), fields.read_string_list("audiences")
     )
     fields.reject_unknown()
-    return found
+    return account
 
 
 def read_ca_bundle(fields: FieldReader, source: CredentialSource | None) -> bytes:
-    """The certificates (PEM) that vouch for a server: `caBundle`, or what `caProvider` names; empty for the system's.
+    """Return the CA certificates (PEM) of `caBundle` or `caProvider`; empty for those of the system.
 
     Raises:
-        StoreError: they are not there, or there is no cluster to look in.
+        StoreError: the certificates are missing, or are in a cluster and none is given.
     """
     try:
         bundle = base64.b64decode(fields.read_string("caBundle", ""), validate=True)
     except binascii.Error:
-        fields.reject_field("caBundle", "is no base64")
+        fields.reject_field("caBundle", "is not valid base64")
     provider = fields.read_object("caProvider")
     if provider is None or bundle:
         return bundle
@@ -114,17 +114,39 @@ def read_ca_bundle(fields: FieldReader, source: CredentialSource | None) -> byte
     )
     provider.reject_unknown()
     if source is None:
-        raise StoreError(f"its certificates are in the {kind} {name} of the cluster: give --kubeconfig")
+        raise StoreError(f"the CA certificates are in the {kind} {name} of the cluster: give --kubeconfig")
     return source.read_text(kind, namespace, name, key or "ca.crt").encode()
 
 
 def put_file(files: MemoryFiles, name: str, content: bytes, is_secret: bool) -> str:
-    """Writes a certificate or a key for as long as the store is open, and returns its path.
+    """Write a certificate or a key to a file that exists while the store is open; return its path.
 
     Raises:
-        StoreError: the content is secret and this machine has no memory file system.
+        StoreError: the content is secret and this machine has no file system in memory.
     """
     try:
         return files.write_file(name, content, is_secret)
     except ToolError as error:
         raise StoreError(str(error)) from None
+
+
+def put_key_pair(
+    fields: FieldReader, selectors: tuple[str, str], source: CredentialSource, files: MemoryFiles
+) -> tuple[str, str]:
+    """Write a client certificate and its key to files; return their paths.
+
+    Args:
+        selectors: the fields with the `SecretKeySelector` of the certificate and of the key.
+
+    Raises:
+        StoreError: a value is missing, or this machine has no file system in memory.
+        FieldError: a selector is missing.
+    """
+    paths = []
+    for selector, default_key in zip(selectors, ("tls.crt", "tls.key"), strict=True):
+        reference = fields.read_object(selector)
+        if reference is None:
+            fields.reject_field(selector, "is missing")
+        content = read_secret(reference, source, default_key).reveal()
+        paths.append(put_file(files, selector, content, True))
+    return paths[0], paths[1]

@@ -1,4 +1,4 @@
-"""A folder as a store, for a laptop or a demo: a file is a secret, and its path below the folder is the key."""
+"""A folder as a store, for development: a file is a secret, and its path below the folder is the key."""
 
 from __future__ import annotations
 
@@ -21,22 +21,26 @@ SUFFIXES = ("", ".json", ".txt")
 
 
 class DirectoryStore:
-    """The files below a folder. `production/db` is the file of that name, or with the ending `.json` or `.txt`."""
+    """The files below a folder: `production/db` is the file of that name, or with the suffix `.json` or `.txt`.
+
+    Raises:
+        StoreError: the path is not a folder.
+    """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise StoreError(f"{folder}: is no folder")
+            raise StoreError(f"{folder}: not a folder")
         self._folder = folder.resolve()
         self._request_count = 0
 
     @property
     def request_count(self) -> int:
-        """How many files were read."""
+        """The number of files read so far."""
         return self._request_count
 
     def fetch(self, refs: Sequence[SecretRef]) -> list[FetchOutcome]:
-        """See `Store.read`. Files have no versions and no metadata."""
-        return [self._fetch_one(wish) for wish in refs]
+        """See `Store.fetch`. Files have no versions and no metadata."""
+        return [self._fetch_one(ref) for ref in refs]
 
     def _fetch_one(self, ref: SecretRef) -> FetchOutcome:
         if ref.version or ref.is_metadata:
@@ -45,11 +49,11 @@ class DirectoryStore:
             path = self._folder / f"{ref.key.strip('/')}{suffix}"
             if not path.is_file():
                 continue
-            # A key is text from a manifest: it must not lead out of the folder.
+            # The key comes from a manifest: it must not lead out of the folder.
             if not path.resolve().is_relative_to(self._folder):
                 return StoreError(f"{ref}: leads out of the folder of the store")
             return self._read_file(path, ref)
-        return SecretNotFoundError(f"{ref}: there is no such file in the folder of the store")
+        return SecretNotFoundError(f"{ref}: the folder of the store has no such file")
 
     def _read_file(self, path: Path, ref: SecretRef) -> FetchOutcome:
         self._request_count += 1
@@ -61,32 +65,32 @@ class DirectoryStore:
             return StoreError(f"{ref}: cannot be read: {error.strerror or error}", is_transient=True)
 
     def find(self, query: SecretQuery) -> Mapping[str, SecretBytes]:
-        """See `Store.find`."""
+        """See `Store.find`.
+
+        Raises:
+            StoreError: the query has tags or a path outside the folder, or a file cannot be read.
+        """
         if query.tags:
-            raise StoreError("files have no tags")
+            raise StoreError("a folder has no tags: remove `find.tags`")
         pattern = compile_name_pattern(query.name)
-        found: dict[str, SecretBytes] = {}
         start = self._folder / query.path.strip("/")
         if not start.resolve().is_relative_to(self._folder):
             raise StoreError(f"`{query.path}`: leads out of the folder of the store")
+        values: dict[str, SecretBytes] = {}
         for folder, _, names in sorted(os.walk(start)):
             for name in sorted(names):
-                path = Path(folder) / name
-                key = (
-                    path.relative_to(self._folder)
-                    .with_suffix("" if path.suffix in SUFFIXES else path.suffix)
-                    .as_posix()
-                )
+                path = (Path(folder) / name).relative_to(self._folder)
+                key = path.with_suffix("" if path.suffix in SUFFIXES else path.suffix).as_posix()
                 if pattern.search(key):
                     outcome = self._fetch_one(SecretRef(key))
                     if isinstance(outcome, StoreError):
                         raise outcome
-                    found[key] = outcome
-        return found
+                    values[key] = outcome
+        return values
 
     def renew_session(self) -> bool:
-        """See `Store.keep`."""
+        """See `Store.renew_session`: a folder needs no session."""
         return True
 
     def close(self) -> None:
-        """Nothing is open."""
+        """See `Store.close`: nothing is open."""

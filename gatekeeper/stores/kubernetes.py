@@ -1,4 +1,4 @@
-"""The Secrets of a namespace as a store, in this cluster or another, through lightkube.
+"""The Secrets of a namespace as a store, in this cluster or another one.
 
 Source: external-secrets `apis/externalsecrets/v1/secretstore_kubernetes_types.go`, `pkg/provider/kubernetes`.
 """
@@ -35,42 +35,44 @@ if TYPE_CHECKING:
     from lightkube import Client, KubeConfig
 
 TIMEOUT_SECONDS = 15.0
-# So many requests to one cluster at a time.
+# The number of concurrent requests to one cluster.
 CONCURRENT_REQUESTS = 8
 PAGE_SIZE = 200
 TOKEN_LIFETIME_SECONDS = 3600
-# Bytes that are no UTF-8, as Python keeps them in a text; and two signs that Go always escapes.
+# Bytes that are not UTF-8, as Python represents them in a text, and two characters that Go always escapes.
 UNENCODABLE = re.compile("[\udc80-\udcff\u2028\u2029]")
 HTTP_NOT_FOUND, HTTP_TOO_MANY_REQUESTS, HTTP_SERVER_ERROR = 404, 429, 500
 
 
 def open_store(fields: FieldReader, source: CredentialSource | None, files: MemoryFiles) -> KubernetesStore:
-    """A store of Secrets.
+    """Open a store of Secrets.
 
     Args:
-        fields: `spec.provider.kubernetes`.
-        source: where its credentials are; there is no store without.
+        fields: `spec.provider.kubernetes` of the SecretStore.
+        source: the cluster with the credentials; required.
 
     Raises:
-        StoreError: a credential is not there.
-        FieldError: it is not valid.
+        StoreError: a credential is missing or unusable.
+        FieldError: a field is invalid.
     """
+    # lightkube starts slowly; it is loaded only if a store uses it.
     import httpx2
     from lightkube import Client
 
     namespace = fields.read_string("remoteNamespace", "") or "default"
     if source is None:
-        raise StoreError("its credentials are in the cluster: give --kubeconfig")
+        raise StoreError("the credentials are in the cluster: give --kubeconfig")
     config = _build_kubeconfig(fields, source, files)
     fields.reject_unknown()
     try:
         single = config.get()
         return KubernetesStore(Client(config=single, timeout=httpx2.Timeout(TIMEOUT_SECONDS)), namespace, files)
     except (OSError, ValueError, AssertionError, KeyError) as error:
-        raise StoreError(f"what it signs in to the cluster with is not good: {type(error).__name__}") from None
+        raise StoreError(f"its credentials for the cluster are unusable: {type(error).__name__}") from None
 
 
 def _build_kubeconfig(fields: FieldReader, source: CredentialSource, files: MemoryFiles) -> KubeConfig:
+    # lightkube starts slowly; it is loaded only if a store uses it.
     from lightkube import KubeConfig
 
     ref, auth, server = (
@@ -91,10 +93,10 @@ def _build_kubeconfig(fields: FieldReader, source: CredentialSource, files: Memo
     auth.reject_unknown()
     return KubeConfig.from_dict(
         {
-            "clusters": [{"name": "it", "cluster": cluster}],
-            "users": [{"name": "it", "user": user}],
-            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-            "current-context": "it",
+            "clusters": [{"name": "store", "cluster": cluster}],
+            "users": [{"name": "store", "user": user}],
+            "contexts": [{"name": "store", "context": {"cluster": "store", "user": "store"}}],
+            "current-context": "store",
         }
     )
 
@@ -103,8 +105,9 @@ def _parse_kubeconfig(text: SecretBytes) -> KubeConfig:
     """Parse a kubeconfig from a Secret.
 
     Raises:
-        StoreError: it is no kubeconfig, or names a program, a file of this machine or a proxy.
+        StoreError: it is not a kubeconfig, or names a program, a file of this machine or a proxy.
     """
+    # lightkube starts slowly; it is loaded only if a store uses it.
     import yaml
     from lightkube import KubeConfig
     from lightkube.core.exceptions import ConfigError
@@ -119,39 +122,35 @@ def _parse_kubeconfig(text: SecretBytes) -> KubeConfig:
             )
         return KubeConfig.from_dict(value)
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError, ConfigError):
-        raise StoreError("the value that `authRef` names is no kubeconfig") from None
+        raise StoreError("the value that `authRef` names is not a kubeconfig") from None
 
 
 def _build_user(auth: FieldReader, source: CredentialSource, files: MemoryFiles) -> dict[str, str]:
-    """Who signs in: by a token from a Secret, a new one of a ServiceAccount, or a certificate."""
-    if (token := auth.read_object("token")) is not None:
-        ref = token.read_object("bearerToken")
-        if ref is None:
-            token.reject_field("bearerToken", "is missing")
-        token.reject_unknown()
-        return {"token": credentials.read_secret_text(ref, source)}
-    if (named := auth.read_object("serviceAccount")) is not None:
-        one = credentials.parse_service_account(named)
-        given = source.create_token(one.namespace, one.name, one.audiences, TOKEN_LIFETIME_SECONDS)
-        return {"token": given.reveal().decode("ascii")}
+    """Build the user of a kubeconfig: with a token from a Secret, a token of a ServiceAccount, or a certificate."""
+    if (token_fields := auth.read_object("token")) is not None:
+        selector = token_fields.read_object("bearerToken")
+        if selector is None:
+            token_fields.reject_field("bearerToken", "is missing")
+        token_fields.reject_unknown()
+        return {"token": credentials.read_secret_text(selector, source)}
+    if (account_fields := auth.read_object("serviceAccount")) is not None:
+        account = credentials.parse_service_account(account_fields)
+        token = source.create_token(account.namespace, account.name, account.audiences, TOKEN_LIFETIME_SECONDS)
+        return {"token": token.reveal().decode("ascii")}
     pair = auth.read_object("cert")
     if pair is None:
-        auth.reject_field("token", "or `serviceAccount` or `cert` must be there")
-    found = {}
-    for field, name, key in (
-        ("clientCert", "client-certificate", "tls.crt"),
-        ("clientKey", "client-key", "tls.key"),
-    ):
-        ref = pair.read_object(field)
-        if ref is None:
-            pair.reject_field(field, "is missing")
-        found[name] = credentials.put_file(files, field, credentials.read_secret(ref, source, key).reveal(), True)
+        auth.reject_field("token", "or `serviceAccount` or `cert` is required")
+    certificate, key = credentials.put_key_pair(pair, ("clientCert", "clientKey"), source, files)
     pair.reject_unknown()
-    return found
+    return {"client-certificate": certificate, "client-key": key}
 
 
 class KubernetesStore:
-    """The Secrets of a namespace: their names are the keys."""
+    """The Secrets of a namespace; their names are the keys.
+
+    Args:
+        files: the files of the credentials; closed with the store.
+    """
 
     def __init__(self, client: Client, namespace: str, files: MemoryFiles) -> None:
         self._client = client
@@ -162,51 +161,61 @@ class KubernetesStore:
 
     @property
     def request_count(self) -> int:
-        """How many requests were made."""
+        """See `Store.request_count`."""
         return self._request_count
 
     def renew_session(self) -> bool:
-        """See `Store.keep`."""
+        """See `Store.renew_session`: a token of a ServiceAccount is replaced before it expires."""
         return time.monotonic() < self._expires_at
 
     def close(self) -> None:
-        """Closes the connections."""
+        """See `Store.close`."""
         self._client.close()
         self._files.close()
 
     def fetch(self, refs: Sequence[SecretRef]) -> list[FetchOutcome]:
-        """See `Store.read`. Each Secret is read once, for its values and its metadata."""
-        names = list(dict.fromkeys(wish.key for wish in refs))
+        """See `Store.fetch`. Each Secret is fetched once, for its values and its metadata."""
+        names = list(dict.fromkeys(ref.key for ref in refs))
         with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
-            found = dict(zip(names, pool.map(self._fetch_secret, names), strict=True))
-        return [_build_outcome(wish, found[wish.key]) for wish in refs]
+            secrets = dict(zip(names, pool.map(self._fetch_secret, names), strict=True))
+        return [_build_outcome(ref, secrets[ref.key]) for ref in refs]
 
     def _fetch_secret(self, name: str) -> Any:
+        # lightkube starts slowly; it is loaded only if a store uses it.
         from lightkube.resources.core_v1 import Secret
 
-        # A key is text from a manifest: it must stay a name.
+        # The key comes from a manifest: it must be a name, and not a path of the API.
         if not name or "/" in name or name in (".", ".."):
-            return StoreError(f"`{name}`: is no name of a Secret")
+            return StoreError(f"`{name}`: not a valid name of a Secret")
         try:
             return self._send_request(f"`{name}`", lambda: self._client.get(Secret, name, namespace=self._namespace))
         except StoreError as error:
             return error
 
     def find(self, query: SecretQuery) -> Mapping[str, SecretBytes]:
-        """See `Store.find`: by name, or by labels."""
+        """See `Store.find`: by name, or by labels.
+
+        Raises:
+            StoreError: the query has a path, or the cluster refuses or does not answer.
+        """
+        # lightkube starts slowly; it is loaded only if a store uses it.
         from lightkube.resources.core_v1 import Secret
 
         if query.path:
-            raise StoreError("Secrets have names and no paths: leave `find.path` out")
+            raise StoreError("Secrets have no paths: remove `find.path`")
         pattern = compile_name_pattern(query.name)
 
-        def listed() -> list[Any]:
+        def list_secrets() -> list[Any]:
             return list(
                 self._client.list(Secret, namespace=self._namespace, labels=dict(query.tags), chunk_size=PAGE_SIZE)
             )
 
-        held = self._send_request("the list of Secrets", listed)
-        return {one.metadata.name: _build_structured_secret(one) for one in held if pattern.search(one.metadata.name)}
+        secrets = self._send_request("the list of Secrets", list_secrets)
+        return {
+            secret.metadata.name: _build_structured_secret(secret)
+            for secret in secrets
+            if pattern.search(secret.metadata.name)
+        }
 
     def _send_request(self, description: str, request: Callable[[], Any]) -> Any:
         self._request_count += 1
@@ -216,7 +225,8 @@ class KubernetesStore:
 
 @contextmanager
 def _translate_errors(description: str) -> Iterator[None]:
-    """Says why a cluster refuses, in our words; its own may repeat what was asked for."""
+    """Raise our own errors: a message of the cluster may repeat parts of the request."""
+    # lightkube starts slowly; it is loaded only if a store uses it.
     import httpx2
     from lightkube.core.exceptions import ApiError
 
@@ -226,15 +236,13 @@ def _translate_errors(description: str) -> Iterator[None]:
         code = error.status.code or 0
         if code == HTTP_NOT_FOUND:
             raise SecretNotFoundError(f"{description}: the cluster has no such Secret") from None
-        passes = code >= HTTP_SERVER_ERROR or code == HTTP_TOO_MANY_REQUESTS
-        raise StoreError(
-            f"{description}: the cluster refuses ({error.status.reason or code})", is_transient=passes
-        ) from None
+        is_transient = code >= HTTP_SERVER_ERROR or code == HTTP_TOO_MANY_REQUESTS
+        raise StoreError(f"{description}: the cluster refuses ({error.status.reason or code})", is_transient) from None
     except httpx2.HTTPError as error:
         reason = f"the cluster does not answer ({type(error).__name__})"
         raise StoreError(reason, is_transient=True, is_store_wide=True) from None
     except OSError as error:
-        reason = f"the cluster's certificate or ours is not good ({type(error).__name__})"
+        reason = f"the certificate of the cluster or of the client is invalid ({type(error).__name__})"
         raise StoreError(reason, is_store_wide=True) from None
 
 
@@ -245,8 +253,8 @@ def _build_outcome(ref: SecretRef, secret: Any) -> FetchOutcome:
         return StoreError(f"{ref}: Secrets have no versions")
     if not ref.is_metadata:
         return _build_structured_secret(secret)
-    notes = {field: getattr(secret.metadata, field) or None for field in ("labels", "annotations")}
-    return SecretBytes(_encode_json(notes))
+    metadata = {field: getattr(secret.metadata, field) or None for field in ("labels", "annotations")}
+    return SecretBytes(_encode_json(metadata))
 
 
 def _build_structured_secret(secret: Any) -> StructuredSecret:
@@ -256,6 +264,6 @@ def _build_structured_secret(secret: Any) -> StructuredSecret:
 
 
 def _encode_json(value: Any) -> bytes:
-    """As Go writes it here: keys in order, each byte that is no UTF-8 as U+FFFD, and no sign escaped for a page."""
+    """Encode as external-secrets does here: sorted keys, invalid UTF-8 as U+FFFD, and no escapes for HTML."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return UNENCODABLE.sub(lambda sign: GO_JSON_ESCAPES.get(sign[0], "\\ufffd"), text).encode()
+    return UNENCODABLE.sub(lambda match: GO_JSON_ESCAPES.get(match[0], "\\ufffd"), text).encode()

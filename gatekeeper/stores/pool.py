@@ -1,4 +1,4 @@
-"""Stores that stay open from one reading to the next: signed in to once, and left alone for a while when they fail."""
+"""A pool of open stores: each keeps its session between rounds, and a failing store is retried with back-off."""
 
 from __future__ import annotations
 
@@ -10,29 +10,33 @@ from gatekeeper.host.backoff import BackoffPolicy
 from gatekeeper.stores.protocol import Store, StoreError
 
 KeyT = TypeVar("KeyT", bound=Hashable)
-# Seconds; the same that external-secrets waits after a failure, from the first to the longest.
+# The shortest and the longest pause after a failure, as in external-secrets.
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 1.0, 420.0
 BACKOFF = BackoffPolicy(FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, jitter=(0.5, 1.0))
 
 
 class Backoff(NamedTuple):
-    """How often something has failed, and until when it is left alone: by `time.monotonic`."""
+    """The number of failures in a row, and the time of the next attempt, by `time.monotonic`."""
 
     failures: int
     until: float
 
 
 def next_backoff(previous: Backoff | None, now: float) -> Backoff:
-    """The next pause, twice as long as the one before; a random part of it, so that not all come back at once."""
-    times = previous.failures + 1 if previous else 1
-    return Backoff(times, now + BACKOFF.compute_pause(times))
+    """Return the next pause: twice the previous one, with a random part so that attempts do not coincide.
+
+    Args:
+        now: the time of the failure, by `time.monotonic`.
+    """
+    failures = previous.failures + 1 if previous else 1
+    return Backoff(failures, now + BACKOFF.compute_pause(failures))
 
 
 class StorePool(Generic[KeyT]):
-    """Open stores, by key. What they are opened from may change: then they are opened anew.
+    """Open stores by key. A store is reopened when the definition it was opened from has changed.
 
     Args:
-        open_: signs in to a store, given its key and what it is opened from.
+        open_store: opens a store, given its key and its definition.
     """
 
     def __init__(self, open_store: Callable[[KeyT, Any], Store]) -> None:
@@ -40,47 +44,55 @@ class StorePool(Generic[KeyT]):
         self._stores: dict[KeyT, tuple[Any, Store]] = {}
         self._backoffs: dict[KeyT, tuple[Any, Backoff, StoreError]] = {}
 
-    def get_store(self, key: KeyT, source: Any) -> Store:
-        """The store, signed in to.
+    def get_store(self, key: KeyT, definition: Any) -> Store:
+        """Return the open store for a key.
+
+        Args:
+            definition: what the store is opened from; compared with `==`.
 
         Raises:
-            StoreError: it cannot be opened, or could not be reached a short while ago.
+            StoreError: the store cannot be opened, or failed a short while ago.
         """
-        paused = self._backoffs.get(key)
-        if paused and paused[0] == source and time.monotonic() < paused[1].until:
-            raise paused[2]
-        held = self._stores.get(key)
-        if held is not None:
-            if held[0] == source and held[1].renew_session():
-                return held[1]
+        if key in self._backoffs:
+            failed_definition, backoff, error = self._backoffs[key]
+            if failed_definition == definition and time.monotonic() < backoff.until:
+                raise error
+        if key in self._stores:
+            opened_from, store = self._stores[key]
+            if opened_from == definition and store.renew_session():
+                return store
             self._close_store(key)
-        store = self._open_store(key, source)
-        self._stores[key] = (source, store)
+        store = self._open_store(key, definition)
+        self._stores[key] = (definition, store)
         return store
 
-    def record_faults(self, sources: Mapping[KeyT, Any], faults: Mapping[KeyT, StoreError]) -> None:
-        """Notes which stores gave nothing: they are closed, to sign in anew, or left alone for a while."""
-        for key, source in sources.items():
+    def record_faults(self, definitions: Mapping[KeyT, Any], faults: Mapping[KeyT, StoreError]) -> None:
+        """Close the stores that failed; one that failed as a whole, and may recover, is not reopened for a while.
+
+        Args:
+            definitions: the definition of each store that was read.
+            faults: the error of each store that gave nothing.
+        """
+        for key, definition in definitions.items():
             fault = faults.get(key)
             if fault is None:
                 self._backoffs.pop(key, None)
                 continue
             self._close_store(key)
             if fault.is_transient and fault.is_store_wide:
-                before = self._backoffs.get(key)
-                self._backoffs[key] = (source, next_backoff(before[1] if before else None, time.monotonic()), fault)
+                previous = self._backoffs[key][1] if key in self._backoffs else None
+                self._backoffs[key] = (definition, next_backoff(previous, time.monotonic()), fault)
 
     def forget(self, key: KeyT) -> None:
-        """Has a store opened anew, and at once: what it is signed in with is another."""
+        """Reopen a store on its next use, without back-off: its credentials have changed."""
         self._backoffs.pop(key, None)
         self._close_store(key)
 
     def _close_store(self, key: KeyT) -> None:
-        held = self._stores.pop(key, None)
-        if held is not None:
-            held[1].close()
+        if key in self._stores:
+            self._stores.pop(key)[1].close()
 
     def close(self) -> None:
-        """Closes all."""
+        """Close all stores."""
         for key in list(self._stores):
             self._close_store(key)

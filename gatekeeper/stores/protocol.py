@@ -1,4 +1,4 @@
-"""What every store does: give the values of some secrets at once, and tell of each that it cannot why."""
+"""The interface of every secret store, its errors, and what is read from it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from gatekeeper.errors import GateError
 from gatekeeper.gocompat import regexp
 from gatekeeper.secret_value import SecretBytes
 
-# What Go's JSON writes otherwise in texts, so that it can stand in a page.
+# The JSON encoder of Go escapes these characters in texts.
 GO_JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 class SecretRef(NamedTuple):
-    """One secret of a store, as it is read once for all who ask for parts of it.
+    """One secret of a store. It is fetched once, however many references use parts of it.
 
     Attributes:
-        version: empty for the newest.
-        is_metadata: whether its metadata is asked for, and not its value.
+        version: empty for the newest version.
+        is_metadata: whether the metadata is fetched instead of the value.
     """
 
     key: str
@@ -35,8 +35,8 @@ class StoreError(GateError):
     """A store, or one secret of it, cannot be read.
 
     Attributes:
-        is_transient: whether trying again later can help, so that nothing may be deleted because of it.
-        is_store_wide: whether it is the store that fails, so that nothing else of it can be read either.
+        is_transient: whether a later attempt may succeed, so that nothing may be deleted because of this error.
+        is_store_wide: whether the whole store fails, so that no other secret of it can be read either.
     """
 
     exit_code = 3
@@ -48,11 +48,11 @@ class StoreError(GateError):
 
 
 class SecretNotFoundError(StoreError):
-    """The store answers, and has no such secret."""
+    """The store answered that it has no such secret."""
 
 
 class StructuredSecret(SecretBytes):
-    """A secret that has values of its own by name, which may be no text; as a whole it is their JSON."""
+    """A secret with named parts, which may be binary; as a whole it is the JSON of the parts."""
 
     __slots__ = ("parts",)
 
@@ -65,7 +65,7 @@ FetchOutcome = SecretBytes | StoreError
 
 
 class SecretQuery(NamedTuple):
-    """All secrets below a path that have a name (a regular expression of Go's) and tags; empty: whatever it is."""
+    """A search for secrets below a path, by name (a Go regular expression) and tags; an empty field matches all."""
 
     path: str
     name: str
@@ -73,49 +73,55 @@ class SecretQuery(NamedTuple):
 
 
 class StoreRetryPolicy(NamedTuple):
-    """How often a request is made again that failed of what may pass, and seconds to the first; None: our choice."""
+    """How often a request is retried after a transient error, and the seconds before the first retry.
+
+    None in either field selects the default of the provider.
+    """
 
     max_retries: int | None = None
     first_delay_seconds: float | None = None
 
 
 class Store(Protocol):
-    """A store that is open: signed in once, for all that is read."""
+    """An open store: one session for all reads.
+
+    A store that loses its connection keeps failing; its owner closes it and opens a new one.
+    """
 
     def fetch(self, refs: Sequence[SecretRef]) -> list[FetchOutcome]:
-        """The JSON or text of each secret, or why there is none; in order."""
+        """Fetch secrets; return the JSON or text of each, or the reason why there is none, in order."""
 
     def find(self, query: SecretQuery) -> Mapping[str, SecretBytes]:
-        """All secrets of a kind, by name.
+        """Return all secrets that match a query, by name.
 
         Raises:
-            StoreError: the store cannot be asked that.
+            StoreError: the store fails, or does not support this query.
         """
 
     @property
     def request_count(self) -> int:
-        """How many requests were made so far."""
+        """The number of requests so far."""
 
     def renew_session(self) -> bool:
-        """Whether it can be used once more, later: still signed in, or signed in to anew for longer."""
+        """Return whether the store can be used again; renews the session if that is due."""
 
     def close(self) -> None:
-        """Gives back what was borrowed: connections, leases."""
+        """Release connections, sessions and files."""
 
 
 def encode_go_json(value: Any) -> bytes:
-    """A value as Go's `encoding/json` writes it: keys in order, no spaces, `<`, `>` and `&` escaped."""
+    """Encode a value as Go's `encoding/json` does: sorted keys, no spaces, `<`, `>` and `&` escaped."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return "".join(GO_JSON_ESCAPES.get(sign, sign) for sign in text).encode("utf-8", "surrogatepass")
+    return "".join(GO_JSON_ESCAPES.get(char, char) for char in text).encode("utf-8", "surrogatepass")
 
 
 def compile_name_pattern(name: str) -> Any:
-    """A name's pattern as Go reads it, unanchored.
+    """Compile the name pattern of a query; it is not anchored.
 
     Raises:
-        StoreError: it is none.
+        StoreError: the pattern is not a Go regular expression.
     """
-    found = regexp.compile_pattern(name)
-    if found is None:
-        raise StoreError(f"`{name}` is no regular expression that Go takes")
-    return found
+    pattern = regexp.compile_pattern(name)
+    if pattern is None:
+        raise StoreError(f"`{name}` is not a Go regular expression (RE2)")
+    return pattern

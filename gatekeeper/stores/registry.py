@@ -1,4 +1,4 @@
-"""From a SecretStore to a store that is open. A provider that is not supported is refused by name."""
+"""The store providers, and opening the store that a SecretStore describes."""
 
 from __future__ import annotations
 
@@ -8,78 +8,81 @@ from typing import Any, NamedTuple
 
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.kube.decoder import FieldReader
-from gatekeeper.stores import credentials
+from gatekeeper.stores import aws, aws_auth, credentials, kubernetes, vault, vault_auth
 from gatekeeper.stores.credentials import CredentialSource
 from gatekeeper.stores.protocol import Store, StoreError, StoreRetryPolicy
 
 
-def open_store(value: Any, source: CredentialSource | None) -> Store:
-    """A store, signed in to.
-
-    Args:
-        value: the SecretStore or ClusterSecretStore, of any API version.
-        source: where the credentials are that it names; None to sign in as the user of this machine.
-
-    Raises:
-        FieldError: it is not valid, or asks for something that is not supported.
-        StoreError: it cannot be signed in to.
-    """
-    whole = FieldReader(value)
-    spec = whole.read_object("spec")
-    provider = spec.read_object("provider") if spec else None
-    if provider is None:
-        whole.reject_field("spec", "names no `provider`")
-    again = _parse_retry_policy(spec)
-    for name, make in PROVIDERS.items():
-        fields = provider.read_object(name)
-        if fields is not None:
-            with ExitStack() as undone:
-                handed = MemoryFiles()
-                undone.callback(handed.close)
-                store = make(fields, ProviderContext(source, handed, again))
-                undone.callback(store.close)
-                fields.reject_unknown()
-                # From here on all that is the store's, until it is closed.
-                undone.pop_all()
-            return store
-    provider.reject_unknown(f"is not supported; there are {', '.join(PROVIDERS)}")
-    raise StoreError("the store names no provider")
-
-
 class ProviderContext(NamedTuple):
-    """What a store is opened with beside its own fields."""
+    """What a provider gets besides its own fields.
+
+    Attributes:
+        source: the cluster with the credentials; None to sign in as the user of this machine.
+        files: holds certificates and keys while the store is open.
+    """
 
     source: CredentialSource | None
     files: MemoryFiles
     retry: StoreRetryPolicy
 
 
+def open_store(store: Any, source: CredentialSource | None) -> Store:
+    """Sign in to a store.
+
+    Args:
+        store: the SecretStore or ClusterSecretStore, of any API version.
+        source: the cluster with the credentials that it names; None to sign in as the user of this machine.
+
+    Raises:
+        FieldError: the SecretStore is invalid, or uses a field or provider that is not supported.
+        StoreError: signing in failed, or the SecretStore names no provider.
+    """
+    fields = FieldReader(store)
+    spec = fields.read_object("spec")
+    provider = spec.read_object("provider") if spec else None
+    if provider is None:
+        fields.reject_field("spec", "has no `provider`")
+    retry = _parse_retry_policy(spec)
+    for name, open_provider in PROVIDERS.items():
+        provider_fields = provider.read_object(name)
+        if provider_fields is None:
+            continue
+        with ExitStack() as cleanup:
+            files = MemoryFiles()
+            cleanup.callback(files.close)
+            opened = open_provider(provider_fields, ProviderContext(source, files, retry))
+            cleanup.callback(opened.close)
+            provider_fields.reject_unknown()
+            # From here on the open store owns the files, until it is closed.
+            cleanup.pop_all()
+        return opened
+    provider.reject_unknown(f"is not supported; supported providers: {', '.join(PROVIDERS)}")
+    raise StoreError("the store names no provider")
+
+
 def _parse_retry_policy(spec: FieldReader | None) -> StoreRetryPolicy:
-    """How often it is tried again; and refuses what else the store asks for."""
+    """Parse `retrySettings`, and reject the fields of the spec that are not supported."""
     if spec is None:
         return StoreRetryPolicy()
     if spec.read_string("controller", "") not in ("", "default"):
-        spec.reject_field("controller", "names another controller, so the store is not ours to use")
-    # The one is about how often external-secrets looks whether the store is good; `conditions` are looked at by others.
-    for known in ("refreshInterval", "conditions"):
-        spec.has_field(known)
+        spec.reject_field("controller", "names another controller: that one uses this store")
+    # `refreshInterval` sets how often external-secrets validates the store; `store_conditions` evaluates `conditions`.
+    for ignored in ("refreshInterval", "conditions"):
+        spec.has_field(ignored)
     settings = spec.read_object("retrySettings")
     spec.reject_unknown()
     if settings is None:
         return StoreRetryPolicy()
-    times = settings.read_integer("maxRetries", -1)
-    found = StoreRetryPolicy(times if times >= 0 else None, settings.read_duration("retryInterval", -1.0))
+    max_retries, delay = settings.read_integer("maxRetries", -1), settings.read_duration("retryInterval", -1.0)
     settings.reject_unknown()
-    return found if found.first_delay_seconds != -1.0 else found._replace(first_delay_seconds=None)
+    return StoreRetryPolicy(max_retries if max_retries >= 0 else None, delay if delay != -1.0 else None)
 
 
 def _open_vault(fields: FieldReader, context: ProviderContext) -> Store:
-    from gatekeeper.stores import vault, vault_auth
-
     auth = fields.read_object("auth")
-    for known in ("forwardInconsistent", "readYourWrites"):
-        fields.read_bool(known)
-    place = vault.VaultConfig(
+    for ignored in ("forwardInconsistent", "readYourWrites"):
+        fields.read_bool(ignored)
+    config = vault.VaultConfig(
         fields.read_string("server"),
         fields.read_string("path", ""),
         fields.read_choice("version", ("v1", "v2"), "v2"),
@@ -90,7 +93,7 @@ def _open_vault(fields: FieldReader, context: ProviderContext) -> Store:
         context.retry,
     )
     fields.reject_unknown()
-    return vault.VaultStore(place, vault_auth.sign_in(place, auth, context.source, context.files), context.files)
+    return vault.VaultStore(config, vault_auth.sign_in(config, auth, context.source, context.files), context.files)
 
 
 def _write_ca_file(fields: FieldReader, context: ProviderContext) -> str:
@@ -99,46 +102,32 @@ def _write_ca_file(fields: FieldReader, context: ProviderContext) -> str:
 
 
 def _write_client_certificate(fields: FieldReader, context: ProviderContext) -> tuple[str, str] | None:
-    """The certificate and key that are shown to a server which asks for them."""
+    """Write the certificate and key for a server that asks for a client certificate; None if `tls` is not set."""
     tls = fields.read_object("tls")
     if tls is None:
         return None
     if context.source is None:
-        raise StoreError("its `tls` is a Secret of the cluster: give --kubeconfig")
-    names = []
-    for field, key in (("certSecretRef", "tls.crt"), ("keySecretRef", "tls.key")):
-        inner = tls.read_object(field)
-        if inner is None:
-            tls.reject_field(field, "is missing")
-        names.append(
-            credentials.put_file(
-                context.files, field, credentials.read_secret(inner, context.source, key).reveal(), True
-            )
-        )
+        raise StoreError("the client certificate (`tls`) is in a Secret of the cluster: give --kubeconfig")
+    paths = credentials.put_key_pair(tls, ("certSecretRef", "keySecretRef"), context.source, context.files)
     tls.reject_unknown()
-    return names[0], names[1]
+    return paths
 
 
 def _open_aws(fields: FieldReader, context: ProviderContext) -> Store:
-    from gatekeeper.stores import aws, aws_auth
-
     service = fields.read_choice("service", ("SecretsManager", "ParameterStore"), "SecretsManager")
     prefix = fields.read_string("prefix", "")
-    if (own := fields.read_object("secretsManager")) is not None:
-        # Both are about deleting, which nothing here does.
-        own.read_bool("forceDeleteWithoutRecovery")
-        own.has_field("recoveryWindowInDays")
-        own.reject_unknown()
+    if (deletion := fields.read_object("secretsManager")) is not None:
+        # Both fields set how secrets are deleted; this product deletes none.
+        deletion.read_bool("forceDeleteWithoutRecovery")
+        deletion.has_field("recoveryWindowInDays")
+        deletion.reject_unknown()
     if service == "SecretsManager":
-        return aws.SecretsManagerStore(
-            aws_auth.create_client("secretsmanager", fields, context.source, context.retry), prefix
-        )
+        client = aws_auth.create_client("secretsmanager", fields, context.source, context.retry)
+        return aws.SecretsManagerStore(client, prefix)
     return aws.ParameterStore(aws_auth.create_client("ssm", fields, context.source, context.retry), prefix)
 
 
 def _open_kubernetes(fields: FieldReader, context: ProviderContext) -> Store:
-    from gatekeeper.stores import kubernetes
-
     return kubernetes.open_store(fields, context.source, context.files)
 
 

@@ -1,4 +1,4 @@
-"""Signing in to Vault, in the ways that a SecretStore can name: a token, AppRole, userpass, JWT, Kubernetes, TLS.
+"""Signing in to Vault as a SecretStore says: with a token, AppRole, userpass, JWT, Kubernetes or a TLS certificate.
 
 Source: external-secrets `apis/externalsecrets/v1/secretstore_vault_types.go`, `pkg/provider/vault/auth*.go`.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,16 +23,17 @@ if TYPE_CHECKING:
     import hvac
 
 AUTH_METHODS = ("tokenSecretRef", "appRole", "userPass", "jwt", "kubernetes", "cert")
-# Asked too often, or by a server between that has no answer, it is asked again.
+# A request is retried when the rate is limited, or when a proxy has no answer from Vault.
 RETRY_STATUSES = (429, 502, 503, 504)
 MAX_RETRIES, FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 2, 0.2, 5
-# https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/: the shortest that is given.
+# The shortest lifetime that Kubernetes allows:
+# https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/
 TOKEN_LIFETIME_SECONDS = 600
 POD_TOKEN_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
 class VaultLogin(NamedTuple):
-    """How a store signs in: the way, and what it names."""
+    """How a store signs in: the method, its fields, and the cluster with the credentials."""
 
     method: str
     fields: FieldReader
@@ -40,49 +43,51 @@ class VaultLogin(NamedTuple):
 def sign_in(
     config: VaultConfig, auth: FieldReader | None, source: CredentialSource | None, files: MemoryFiles
 ) -> VaultSession:
-    """A client that has a token, and how long that is good.
+    """Sign in to Vault; return a client with a token and the lifetime of that token.
 
     Args:
-        auth: `auth` of the store.
-        source: where credentials are; None to sign in as the user of this machine (VAULT_TOKEN, `~/.vault-token`).
-        files: takes the certificate and key that it shows.
+        auth: `auth` of the SecretStore.
+        source: the cluster with the credentials; None to sign in as the user of this machine (VAULT_TOKEN,
+            `~/.vault-token`).
+        files: receives the client certificate and its key.
 
     Raises:
-        StoreError: Vault refuses, or does not answer.
-        FieldError: `auth` names a way that is not supported.
+        StoreError: a credential is missing, Vault refuses, or Vault does not answer.
+        FieldError: `auth` names a method that is not supported.
     """
     if auth is None or source is None:
         return VaultSession(_create_client(config, _read_user_token()))
     namespace = auth.read_string("namespace", "") or config.namespace
-    way = next((way for way in AUTH_METHODS if auth.has_field(way)), "")
-    if not way:
-        auth.reject_unknown("is not supported; there are " + ", ".join(AUTH_METHODS))
-        raise StoreError("the store names no way to sign in to Vault (`auth`)")
-    login = VaultLogin(way, auth.read_object(way) or FieldReader({}), source)
+    method = next((method for method in AUTH_METHODS if auth.has_field(method)), "")
+    if not method:
+        auth.reject_unknown(f"is not supported; supported methods: {', '.join(AUTH_METHODS)}")
+        raise StoreError("`auth` of the store names no method to sign in to Vault")
+    login = VaultLogin(method, auth.read_object(method) or FieldReader({}), source)
     auth.reject_unknown()
-    if way == "tokenSecretRef":
+    if method == "tokenSecretRef":
         return VaultSession(_create_client(config, credentials.read_secret_text(login.fields, source)))
-    own = config._replace(namespace=namespace)
-    if way == "cert":
-        own = own._replace(client_certificate=_write_client_certificate(login, files))
-    answer = _log_in(_create_client(own), login)
-    given = answer.get("auth")
-    if not isinstance(given, dict) or not given.get("client_token"):
-        raise StoreError("Vault gives no token for what the store signs in with")
-    seconds = float(given.get("lease_duration") or 0)
-    client = _create_client(config, str(given["client_token"]))
-    return VaultSession(client, seconds, bool(given.get("renewable")), time.monotonic() + seconds)
+    login_config = config._replace(namespace=namespace)
+    if method == "cert":
+        pair = credentials.put_key_pair(login.fields, ("clientCert", "secretRef"), source, files)
+        login_config = login_config._replace(client_certificate=pair)
+    answer = _log_in(_create_client(login_config), login).get("auth")
+    if not isinstance(answer, dict) or not answer.get("client_token"):
+        raise StoreError("Vault issued no token for the credentials of the store")
+    seconds = float(answer.get("lease_duration") or 0)
+    client = _create_client(config, str(answer["client_token"]))
+    return VaultSession(client, seconds, bool(answer.get("renewable")), time.monotonic() + seconds)
 
 
 def _create_client(config: VaultConfig, token: str | None = None) -> hvac.Client:
+    # hvac starts slowly; it is loaded only if a store uses it.
     import hvac
     import requests
     from requests.adapters import HTTPAdapter
 
     session = requests.Session()
-    # Who vouches is the store's to say, and no variable of the surroundings.
+    # The SecretStore alone determines the CA and the proxy, never the environment.
     session.trust_env = False
-    # hvac takes a session's own word on this, and not that of its argument.
+    # hvac uses these settings of the session instead of its own arguments.
     session.verify = config.ca_file or True
     session.cert = config.client_certificate
     session.headers.update(config.headers)
@@ -93,18 +98,19 @@ def _create_client(config: VaultConfig, token: str | None = None) -> hvac.Client
 
 
 def _build_retry(retry: StoreRetryPolicy) -> Any:
-    """When a request is made again: as `Retry-After` says, but no longer than a few seconds, else later and later."""
+    """Build the retry policy: wait as `Retry-After` says, up to a few seconds; else with exponential back-off."""
+    # hvac starts slowly; it and its libraries are loaded only if a store uses it.
     from urllib3.util import Retry
 
-    times = MAX_RETRIES if retry.max_retries is None else retry.max_retries
-    first = FIRST_RETRY_SECONDS if retry.first_delay_seconds is None else retry.first_delay_seconds
+    max_retries = MAX_RETRIES if retry.max_retries is None else retry.max_retries
+    first_delay = FIRST_RETRY_SECONDS if retry.first_delay_seconds is None else retry.first_delay_seconds
     return Retry(
-        times,
+        max_retries,
         status_forcelist=RETRY_STATUSES,
         allowed_methods=("GET", "LIST"),
         raise_on_status=False,
-        backoff_factor=first,
-        backoff_jitter=first,
+        backoff_factor=first_delay,
+        backoff_jitter=first_delay,
         backoff_max=MAX_RETRY_SECONDS,
         retry_after_max=MAX_RETRY_SECONDS,
     )
@@ -116,38 +122,32 @@ def _read_user_token() -> str:
         try:
             token = (Path.home() / ".vault-token").read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
-            raise StoreError("there is no token for Vault: `vault login`, or set VAULT_TOKEN") from None
+            raise StoreError("no token for Vault: run `vault login`, or set VAULT_TOKEN") from None
     return token
 
 
 def _log_in(client: hvac.Client, login: VaultLogin) -> dict[str, Any]:
-    """What Vault says to who signs in."""
-    way, inner, where = login.method, login.fields, "signing in"
-    if way == "appRole":
-        role = inner.read_string("roleId", "") or _read_secret_text(login, "roleRef")
-        path, secret = inner.read_string("path", "approle"), _read_secret_text(login, "secretRef")
-        return send_request(lambda: client.auth.approle.login(role, secret, use_token=False, mount_point=path), where)
-    if way == "userPass":
-        user, path, secret = (
-            inner.read_string("username"),
-            inner.read_string("path", "userpass"),
-            _read_secret_text(login, "secretRef"),
-        )
-        return send_request(lambda: client.auth.userpass.login(user, secret, use_token=False, mount_point=path), where)
-    if way == "jwt":
-        role, path, secret = inner.read_string("role", "").strip(), inner.read_string("path", "jwt"), _read_jwt(login)
-        return send_request(lambda: client.auth.jwt.jwt_login(role, secret, use_token=False, path=path), where)
-    if way == "kubernetes":
-        role, path, secret = (
-            inner.read_string("role"),
-            inner.read_string("mountPath", "kubernetes"),
-            _read_kubernetes_jwt(login),
-        )
-        return send_request(
-            lambda: client.auth.kubernetes.login(role, secret, use_token=False, mount_point=path), where
-        )
-    path = inner.read_string("path", "cert")
-    return send_request(lambda: client.adapter.post(f"/v1/auth/{path}/login", json={}), where)
+    """Send the login request of a method, and return the response."""
+    fields, auth = login.fields, client.auth
+    request: Callable[[], Any]
+    if login.method == "appRole":
+        role = fields.read_string("roleId", "") or _read_secret_text(login, "roleRef")
+        path, secret = fields.read_string("path", "approle"), _read_secret_text(login, "secretRef")
+        request = partial(auth.approle.login, role, secret, use_token=False, mount_point=path)
+    elif login.method == "userPass":
+        user, path = fields.read_string("username"), fields.read_string("path", "userpass")
+        password = _read_secret_text(login, "secretRef")
+        request = partial(auth.userpass.login, user, password, use_token=False, mount_point=path)
+    elif login.method == "jwt":
+        role, path = fields.read_string("role", "").strip(), fields.read_string("path", "jwt")
+        request = partial(auth.jwt.jwt_login, role, _read_jwt(login), use_token=False, path=path)
+    elif login.method == "kubernetes":
+        role, path = fields.read_string("role"), fields.read_string("mountPath", "kubernetes")
+        token = _read_kubernetes_jwt(login)
+        request = partial(auth.kubernetes.login, role, token, use_token=False, mount_point=path)
+    else:
+        request = partial(client.adapter.post, f"/v1/auth/{fields.read_string('path', 'cert')}/login", json={})
+    return send_request(request, "signing in")
 
 
 def _read_secret_text(login: VaultLogin, name: str) -> str:
@@ -158,49 +158,33 @@ def _read_secret_text(login: VaultLogin, name: str) -> str:
 
 
 def _read_jwt(login: VaultLogin) -> str:
-    """The token that JWT signs in with: out of a Secret, or a new one of a ServiceAccount."""
+    """Return the token for the method `jwt`: from a Secret, or a new token of a ServiceAccount."""
     fields = login.fields.read_object("kubernetesServiceAccountToken")
     if login.fields.has_field("secretRef") or fields is None:
         return _read_secret_text(login, "secretRef")
-    named = fields.read_object("serviceAccountRef")
-    if named is None:
+    account_fields = fields.read_object("serviceAccountRef")
+    if account_fields is None:
         fields.reject_field("serviceAccountRef", "is missing")
-    one = credentials.parse_service_account(named)
+    account = credentials.parse_service_account(account_fields)
     audiences = fields.read_string_list("audiences") or ("vault",)
     seconds = int(fields.read_integer("expirationSeconds", TOKEN_LIFETIME_SECONDS))
     fields.reject_unknown()
-    token = login.source.create_token(one.namespace, one.name, (*audiences, *one.audiences), seconds)
+    token = login.source.create_token(account.namespace, account.name, (*audiences, *account.audiences), seconds)
     return token.reveal().decode("ascii")
 
 
 def _read_kubernetes_jwt(login: VaultLogin) -> str:
-    """The token for `kubernetes`: a new one of a ServiceAccount, one out of a Secret, or that of this Pod."""
+    """Return the token for `kubernetes`: a new token of a ServiceAccount, one from a Secret, or that of the Pod."""
     fields = login.fields.read_object("serviceAccountRef")
     if fields is not None:
-        one = credentials.parse_service_account(fields)
-        return (
-            login.source.create_token(one.namespace, one.name, one.audiences, TOKEN_LIFETIME_SECONDS)
-            .reveal()
-            .decode("ascii")
-        )
+        account = credentials.parse_service_account(fields)
+        token = login.source.create_token(account.namespace, account.name, account.audiences, TOKEN_LIFETIME_SECONDS)
+        return token.reveal().decode("ascii")
     if login.fields.has_field("secretRef"):
         return _read_secret_text(login, "secretRef")
     try:
         return POD_TOKEN_FILE.read_text(encoding="ascii")
     except OSError:
         login.fields.reject_field(
-            "serviceAccountRef", "or `secretRef` must be there: this is no Pod that has a ServiceAccount of its own"
+            "serviceAccountRef", "or `secretRef` is required: this process does not run in a Pod with a ServiceAccount"
         )
-
-
-def _write_client_certificate(login: VaultLogin, files: MemoryFiles) -> tuple[str, str]:
-    """A client's certificate and its key, as files."""
-    names = []
-    for field, key in (("clientCert", "tls.crt"), ("secretRef", "tls.key")):
-        fields = login.fields.read_object(field)
-        if fields is None:
-            login.fields.reject_field(field, "is missing")
-        names.append(
-            credentials.put_file(files, field, credentials.read_secret(fields, login.source, key).reveal(), True)
-        )
-    return names[0], names[1]

@@ -61,7 +61,7 @@ def test_check_and_sync_refuse_the_same_in_the_same_words(repository: Repository
     found: dict[str, Any] = {one["file"]: one for one in verdict["findings"] if one["rule"].startswith("external/")}
     assert code == 1 and found.keys() == {"b.yaml", "c.yaml"}
     assert (found["b.yaml"]["rule"], found["b.yaml"]["line"]) == ("external/not-allowed", 7)
-    words = "`test/db` of ClusterSecretStore vault may not be read from namespace prod"
+    words = "namespace prod may not read `test/db` of ClusterSecretStore vault"
     assert words in found["b.yaml"]["message"] and found["c.yaml"]["rule"] == "external/unknown"
     code, out, _ = command("sync", "--plan", root)
     assert code == 1 and f"b.yaml:7: ExternalSecret prod/other: {words}" in out and "1 ExternalSecrets" in out

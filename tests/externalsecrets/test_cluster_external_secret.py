@@ -56,7 +56,7 @@ def test_namespaces_are_chosen_by_name_and_by_labels(chosen: str, spaces: list[s
 def test_without_a_cluster_a_name_counts_and_labels_cannot_be_told() -> None:
     assert made("namespaces: [elsewhere]", False) == ["elsewhere"]
     assert made("namespaceSelector: {matchLabels: {team: shop}}", False) == ["shop-a", "shop-b"]
-    with pytest.raises(FieldError, match="chooses by labels, and no namespace that is known here"):
+    with pytest.raises(FieldError, match="selects by labels that no known namespace has"):
         made("namespaceSelector: {matchLabels: {team: none}}", False)
 
 
@@ -92,7 +92,7 @@ def test_an_external_secret_that_is_there_already_stays_its_owners() -> None:
     value = yaml.safe_load(WANTED.format(chosen="namespaces: [web]"))
     there: dict[str, Any] = next(iter(cluster_external_secret.expand(value, SPACES, True)))
     found = collected(value, there)
-    assert len(found.specs) == 1 and "web/db is there already, and is not of its making" in str(found.refusals[0])
+    assert len(found.specs) == 1 and "web/db already exists and was not created by it" in str(found.refusals[0])
     there["metadata"]["ownerReferences"] = [{"kind": "ClusterExternalSecret", "name": "all"}]
     found = collected(value, there)
     assert len(found.specs) == 1 and not found.refusals
@@ -125,7 +125,7 @@ def test_a_repository_is_read_with_the_namespaces_that_it_has(repository: Reposi
     assert code == 0 and "2 ExternalSecrets" in out and "1 reads for 2 references" in out
     (root / "gatekeeper.yaml").write_text(rules)
     code, out, _ = command("sync", "--plan", root)
-    words = "`prod/db` of ClusterSecretStore vault may not be read from namespace shop-b"
+    words = "namespace shop-b may not read `prod/db` of ClusterSecretStore vault"
     assert code == 1 and words in out and "1 ExternalSecrets" in out
     code, verdict = verdict_of(root)
     [finding] = [one for one in verdict["findings"] if one["rule"].startswith("external/")]

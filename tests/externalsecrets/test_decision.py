@@ -11,10 +11,10 @@ import orjson
 import pytest
 import yaml
 
+from gatekeeper.externalsecrets import data_hash, external_secret_spec, fetch_plan
 from gatekeeper.externalsecrets import decision as externalsecrets_decision
-from gatekeeper.externalsecrets import external_secret_spec, fetch_plan, secret_builder
 from gatekeeper.externalsecrets.decision import Decision
-from gatekeeper.externalsecrets.secret_builder import CREATED_BY_LABEL, DATA_HASH_ANNOTATION, MANAGED_LABEL
+from gatekeeper.externalsecrets.ownership import CREATED_BY_LABEL, DATA_HASH_ANNOTATION, MANAGED_LABEL
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.directory import DirectoryStore
 from tests.conftest import Repository, command, needs
@@ -76,10 +76,10 @@ def test_a_secret_is_made_as_external_secrets_would_mark_it(secrets: Path) -> No
     assert metadata["labels"] == {
         "app": "shop",
         MANAGED_LABEL: "true",
-        CREATED_BY_LABEL: secret_builder.compute_go_hash("prod/db"),
+        CREATED_BY_LABEL: data_hash.compute_go_hash("prod/db"),
     }
     assert metadata["annotations"] == {
-        DATA_HASH_ANNOTATION: secret_builder.compute_data_hash({"password": SecretBytes(VALUE.encode())})
+        DATA_HASH_ANNOTATION: data_hash.compute_data_hash({"password": SecretBytes(VALUE.encode())})
     }
     assert decided(secrets, es(), decision.secret).action == "as it is"
 
@@ -137,13 +137,13 @@ def test_labels_and_annotations_can_be_templates_too(secrets: Path) -> None:
     assert secret["metadata"]["labels"]["user"] == "shop" and "app" not in secret["metadata"]["labels"]
 
 
-OURS = {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: secret_builder.compute_go_hash("prod/db")}}
+OURS = {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: data_hash.compute_go_hash("prod/db")}}
 
 
 @pytest.mark.parametrize(
     ("text", "metadata", "action", "words"),
     [
-        (es(data="[{secretKey: a, remoteRef: {key: gone}}]"), OURS, "failed", "there is no such file"),
+        (es(data="[{secretKey: a, remoteRef: {key: gone}}]"), OURS, "failed", "has no such file"),
         (
             es(target="{deletionPolicy: Delete}", data="[{secretKey: a, remoteRef: {key: gone}}]"),
             OURS,
@@ -160,7 +160,7 @@ OURS = {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: secret_builder.compu
             es(target="{deletionPolicy: Delete}", data="[{secretKey: a, remoteRef: {key: gone}}]"),
             {"labels": {MANAGED_LABEL: "true"}},
             "failed",
-            "was not made by this",
+            "did not create it",
         ),
         (
             es(
@@ -185,7 +185,7 @@ OURS = {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: secret_builder.compu
             "failed",
             "is no Base64",
         ),
-        (es(), {}, "failed", "is there and nobody's"),
+        (es(), {}, "failed", "already exists and is not managed by an ExternalSecret"),
         (
             es(),
             {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: "x"}},
@@ -193,10 +193,15 @@ OURS = {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: secret_builder.compu
             "belongs to another ExternalSecret",
         ),
         (es(target="{creationPolicy: Merge}"), {}, "change", ""),
-        (es(target="{creationPolicy: Merge}"), None, "wait", "not there yet"),
+        (es(target="{creationPolicy: Merge}"), None, "wait", "does not exist yet"),
         (es(target="{creationPolicy: None}"), {}, "as it is", "nothing is written"),
         (es(target="{immutable: true}"), OURS, "as it is", "written once"),
-        (es(target="{template: {type: kubernetes.io/service-account-token}}"), None, "failed", "can be somebody else"),
+        (
+            es(target="{template: {type: kubernetes.io/service-account-token}}"),
+            None,
+            "failed",
+            "would give access to the cluster",
+        ),
         (es(target="{template: {type: kubernetes.io/tls}}"), OURS, "failed", "cannot be changed"),
         (es(target="{template: {data: {a: '{{ .none }}'}}}"), OURS, "failed", "the template `a` names `none`"),
         (
@@ -211,7 +216,7 @@ OURS = {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: secret_builder.compu
             "failed",
             "nothing in ClusterSecretStore vault",
         ),
-        (es(data="[]", more="  dataFrom: [{find: {tags: {a: b}}}]\n"), OURS, "failed", "files have no tags"),
+        (es(data="[]", more="  dataFrom: [{find: {tags: {a: b}}}]\n"), OURS, "failed", "a folder has no tags"),
         (es(data="[{secretKey: a, remoteRef: {key: ../outside}}]"), OURS, "failed", ""),
     ],
 )
@@ -245,11 +250,11 @@ def test_what_is_no_text_is_written_as_it_is_and_what_is_too_large_is_not(secret
     secret = decided(secrets, es(data="[{secretKey: a, remoteRef: {key: prod/raw}}]")).secret
     assert secret is not None and base64.b64decode(secret["data"]["a"]) == raw
     decision = decided(secrets, es(data="[{secretKey: a, remoteRef: {key: prod/large}}]"), {"metadata": OURS})
-    assert decision.action == "failed" and "would have 1048578 bytes; Kubernetes takes 1048576" in decision.reason
+    assert decision.action == "failed" and "would have 1048578 bytes; Kubernetes allows 1048576" in decision.reason
     part = decided(secrets, es(data="[{secretKey: a, remoteRef: {key: prod/raw, property: b}}]"))
     assert part.action == "failed" and "`prod/raw` has no `b`" in part.reason
     each = decided(secrets, es(data="[]", more="  dataFrom: [{extract: {key: prod/raw}}]\n"))
-    assert each.action == "failed" and "is no JSON object" in each.reason
+    assert each.action == "failed" and "is not a JSON object" in each.reason
 
 
 def test_each_secret_is_read_once_however_many_ask_for_it(repository: Repository, secrets: Path) -> None:
@@ -274,7 +279,7 @@ def test_what_is_wrong_in_the_repository_is_told_with_its_line(repository: Repos
     assert "FAILED    prod/other: ClusterSecretStore vault: is not in the repository" in out
     push = "apiVersion: external-secrets.io/v1alpha1\nkind: PushSecret\nmetadata: {name: all, namespace: a}\nspec: {}\n"
     (root / "c.yaml").write_text(push)
-    assert "c.yaml:2: PushSecret a/all: this kind is not supported yet" in command("sync", "--plan", root)[1]
+    assert "c.yaml:2: PushSecret a/all: this kind is not supported" in command("sync", "--plan", root)[1]
     assert command("sync", "--once", root)[0] == 2 and command("sync", "--plan", root / "none")[0] == 2
     assert command("sync", "--dry-run", "--directory", "vault", root)[0] == 2
 
@@ -285,8 +290,8 @@ def test_where_a_value_comes_from_is_explained_and_where_it_is_lost(repository: 
     root = repository({"a.yaml": f"{STORE}---\n{es(data=data, more=more)}"})
     run = ("sync", "--directory", f"vault={secrets}", root)
     code, out, _ = command(*run, "--explain", "prod/db")
-    assert code == 1 and VALUE not in out and f"of them `password`: {len(VALUE)} bytes" in out
-    assert "LOST: it has no `pasword`; it has `nested`, `password`, `user`" in out and "there is no such file" in out
+    assert code == 1 and VALUE not in out and f"takes `password`: {len(VALUE)} bytes" in out
+    assert "MISSING: it has no `pasword`; it has `nested`, `password`, `user`" in out and "has no such file" in out
     assert "found `test/db`" in out and "keys are renamed by Regexp" in out and "=> failed" in out
     assert command(*run, "--explain", "nothing")[0] == 2
 
@@ -349,5 +354,5 @@ def test_a_secret_that_is_somebody_elses_stays(cluster: Cluster, repository: Rep
     code, out, _ = command(
         "sync", "--once", "--kubeconfig", cluster.kubeconfig, "--directory", f"vault={secrets}", root
     )
-    assert code == 1 and "is there and nobody's" in out
+    assert code == 1 and "already exists and is not managed by an ExternalSecret" in out
     assert data_of(cluster.ask("GET", "/api/v1/namespaces/prod/secrets/mine")[1]) == {"a": "old"}

@@ -58,7 +58,7 @@ def test_a_template_of_the_oldest_version_is_for_engine_v1() -> None:
 @pytest.mark.parametrize(
     ("rest", "words"),
     [
-        ("data: []", "`spec` asks for nothing"),
+        ("data: []", "`spec` must have `data` or `dataFrom`"),
         ("data: [{secretKey: a}]", "`spec.data[0].remoteRef` is missing"),
         ("data: [{secretKey: a, remoteRef: {key: ''}}]", "`spec.data[0].remoteRef.key` is missing"),
         (DATA + "\n  refreshInterval: 1 hour", "`spec.refreshInterval` is not a duration"),
@@ -72,11 +72,11 @@ def test_a_template_of_the_oldest_version_is_for_engine_v1() -> None:
         ),
         (DATA + "\n  target: {template: {engineVersion: v1}}", "`spec.target.template.engineVersion` is `v1`"),
         ("dataFrom: [{sourceRef: {generatorRef: {kind: Password, name: p}}}]", "generatorRef` is not supported"),
-        ("dataFrom: [{extract: {key: k}, find: {}}]", "`spec.dataFrom[0].extract` or `find` must be there"),
+        ("dataFrom: [{extract: {key: k}, find: {}}]", "`spec.dataFrom[0].extract` or `find` is required"),
         ("data: [{secretKey: a, remoteRef: {key: k, nullBytePolicy: Fail}}]", "nullBytePolicy` is `Fail`"),
         (
             "data: [{secretKey: a, remoteRef: {key: k}}, {secretKey: a, remoteRef: {key: l}}]",
-            "`spec.data[1].secretKey` is `a` a second time",
+            "`spec.data[1].secretKey` is a duplicate: `a`",
         ),
         ("dataFrom: [{extract: {key: k}, rewrite: [{}]}]", "`spec.dataFrom[0].rewrite[0].regexp` or"),
         (
@@ -96,7 +96,7 @@ def test_an_entry_may_have_a_store_of_its_own() -> None:
     assert external_secret_spec.parse_external_secret(value).data[0].store == StoreRef("SecretStore", "own")
     del value["spec"]["secretStoreRef"]
     assert external_secret_spec.parse_external_secret(value).data[0].store == StoreRef("SecretStore", "own")
-    with pytest.raises(FieldError, match="is missing, and `data` names no store"):
+    with pytest.raises(FieldError, match="is missing, and an entry of `data` has no `sourceRef`"):
         external_secret_spec.parse_external_secret({**es(), "spec": {"data": es()["spec"]["data"]}})
 
 

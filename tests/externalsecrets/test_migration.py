@@ -95,8 +95,8 @@ def test_what_a_person_has_to_do_is_told_and_left(tmp_path: Path) -> None:
     code, out, err = command("migrate", tmp_path)
     assert (code, err) == (1, "")
     assert f"{tmp_path}/a.yaml:2: needs a manual change: its template is for engine v1" in out
-    assert f"{tmp_path}/b.yaml:1: needs a manual change: the provider `alibaba`" in out
-    assert f"{tmp_path}/broken.yaml:3:1: cannot be read" in out or "broken.yaml:2" in out
+    assert f"{tmp_path}/b.yaml:1: needs a manual change: v1 has no provider `alibaba`" in out
+    assert f"{tmp_path}/broken.yaml:3:1: cannot be parsed" in out or "broken.yaml:2" in out
     assert (tmp_path / "c.yaml").read_text() == NEW and "v1alpha1" in (tmp_path / "a.yaml").read_text()
     code, out, _ = command("migrate", tmp_path / "c.yaml")
     assert (code, out) == (0, "")

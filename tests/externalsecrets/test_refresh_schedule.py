@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.externalsecrets import external_secret_spec, refresh_schedule, secret_builder
+from gatekeeper.externalsecrets import data_hash, external_secret_spec, ownership, refresh_schedule
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.refresh_schedule import NEVER
 from gatekeeper.kube.conditions import format_time
@@ -72,10 +72,10 @@ def test_those_of_a_store_are_read_together_and_stores_at_different_times() -> N
 
 def test_a_secret_that_was_changed_is_not_valid() -> None:
     wanted = made()
-    note = secret_builder.compute_data_hash({"a": SecretBytes(b"b")})
+    note = data_hash.compute_data_hash({"a": SecretBytes(b"b")})
     marks = {
-        "labels": {secret_builder.MANAGED_LABEL: "true"},
-        "annotations": {secret_builder.DATA_HASH_ANNOTATION: note},
+        "labels": {ownership.MANAGED_LABEL: "true"},
+        "annotations": {ownership.DATA_HASH_ANNOTATION: note},
     }
     assert refresh_schedule.is_secret_intact(wanted, {"metadata": marks, "data": {"a": "Yg=="}})
     for existing in (None, {"metadata": marks, "data": {"a": "Yw=="}}, {"metadata": {}, "data": {"a": "Yg=="}}):

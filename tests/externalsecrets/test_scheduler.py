@@ -15,7 +15,7 @@ import yaml
 
 from gatekeeper.externalsecrets import collection
 from gatekeeper.externalsecrets.collection import DesiredSecrets, InputObject, KnownNamespaces
-from gatekeeper.externalsecrets.scheduler import RefreshScheduler
+from gatekeeper.externalsecrets.scheduler import RefreshScheduler, SyncInput
 from gatekeeper.stores.directory import DirectoryStore
 from gatekeeper.stores.protocol import StoreError
 from tests.conftest import needs
@@ -141,25 +141,25 @@ def test_rounds_read_what_is_due_and_leave_alone_what_fails(tmp_path: Path, monk
     watch = RefreshScheduler(lambda key, value: DirectoryStore(tmp_path))
     gone = written("gone", data="[{secretKey: a, remoteRef: {key: none}}]")
     found = gathered(STORE, written(), gone)
-    assert [one.action for one in watch.run_round(None, found, {}, False).decisions] == ["create", "failed"]
+    assert [one.action for one in watch.run_round(None, SyncInput(found), False).decisions] == ["create", "failed"]
     # The one that failed is tried again after a while that grows, the other when its interval is over.
-    assert watch.run_round(None, found, {}, False).decisions == []
+    assert watch.run_round(None, SyncInput(found), False).decisions == []
     assert 0 < watch.compute_wait(3600) <= 1
     tries = 0
     for _ in range(60):
         passes(watch.compute_wait(3600) + 0.01)
-        tries += sum(one.spec.name == "gone" for one in watch.run_round(None, found, {}, False).decisions)
+        tries += sum(one.spec.name == "gone" for one in watch.run_round(None, SyncInput(found), False).decisions)
         if clock[1] > 1000:
             break
     assert 5 < tries < 15
     # The clock jumps back: what seems to be read in the future is read again.
     clock[0] -= 86400
-    assert "db" in [one.spec.name for one in watch.run_round(None, found, {}, False).decisions]
+    assert "db" in [one.spec.name for one in watch.run_round(None, SyncInput(found), False).decisions]
     clock[0] += 2 * 86400
-    assert "db" in [one.spec.name for one in watch.run_round(None, found, {}, False).decisions]
+    assert "db" in [one.spec.name for one in watch.run_round(None, SyncInput(found), False).decisions]
     # One that asks for something else is read at once; one that is gone is forgotten.
     changed = gathered(STORE, written(data="[{secretKey: other, remoteRef: {key: prod/db}}]"))
-    assert [one.action for one in watch.run_round(None, changed, {}, False).decisions] == ["create"]
+    assert [one.action for one in watch.run_round(None, SyncInput(changed), False).decisions] == ["create"]
     assert watch.compute_wait(99999) > 1
     watch.close()
 
@@ -175,6 +175,6 @@ def test_a_store_that_cannot_be_opened_fails_only_what_needs_it(tmp_path: Path) 
 
     watch = RefreshScheduler(opened)
     found = gathered(STORE, written(), written("b").replace("name: vault", "name: other"))
-    decisions = watch.run_round(None, found, {}, False).decisions
+    decisions = watch.run_round(None, SyncInput(found), False).decisions
     assert [(one.action, one.is_transient) for one in decisions] == [("create", False), ("failed", True)]
     watch.close()

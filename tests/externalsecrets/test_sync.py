@@ -139,7 +139,7 @@ def test_what_fails_is_told_by_its_root_and_the_old_secret_stays(place: Place) -
     assert found["db"][0] == "True" and {found[name][0] for name in ("gone", "lost", "waits", "part")} == {"False"}
     assert "`none`: Vault has no such secret" in found["gone"][2] and found["gone"][1] == "SecretSyncedError"
     assert "`prod/db` has no `pasword`" in found["lost"][2] and found["waits"][1] == "SecretMissing"
-    assert "not all of it: `none`" in found["part"][2] and "data" in place.secret("part")[1]
+    assert "incomplete: `none`" in found["part"][2] and "data" in place.secret("part")[1]
     for name in ("gone", "lost", "part"):
         assert [reason for reason, _ in place.events(name) if reason == "UpdateFailed"] == ["UpdateFailed"]
     # Not told again while it is the same; and the Secret that is there stays when its value is not there any more.
@@ -202,8 +202,11 @@ def test_a_secret_that_somebody_else_made_meanwhile_is_theirs(place: Place) -> N
     place.cluster.make("/api/v1/namespaces/prod/secrets", {"metadata": {"name": "db"}, "data": {"a": "b2xk"}})
     place.make(es("db"))
     code, out, _ = place.sync()
-    assert code == 1 and "FAILED    prod/db: Secret db is there and nobody's" in out
-    assert place.secret("db")[1]["data"] == {"a": "b2xk"} and "nobody's" in ready(place.wanted("db"))[2]
+    assert code == 1 and "FAILED    prod/db: Secret db already exists and is not managed" in out
+    assert (
+        place.secret("db")[1]["data"] == {"a": "b2xk"}
+        and "not managed by an ExternalSecret" in ready(place.wanted("db"))[2]
+    )
 
 
 def test_cluster_external_secrets_of_a_cluster_choose_its_namespaces(place: Place) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.externalsecrets import secret_builder, value_transforms
+from gatekeeper.externalsecrets import data_hash, value_transforms
 from gatekeeper.externalsecrets.model import KeyRewrite
 from gatekeeper.externalsecrets.value_transforms import ValueTransformError
 from gatekeeper.gocompat import client
@@ -64,7 +64,7 @@ def test_of_what_is_no_json_there_is_no_part() -> None:
 def test_each_key_of_an_object_becomes_a_value() -> None:
     found = {key: value.reveal() for key, value in value_transforms.extract_values(TEXT).items()}
     assert found["a"] == b"x" and found["n"] == b"1.50" and found["o"] == b'{"p": "q"}' and found["s"] == b""
-    with pytest.raises(ValueTransformError, match="is no JSON object"):
+    with pytest.raises(ValueTransformError, match="is not a JSON object"):
         value_transforms.extract_values(SecretBytes(b"[1]"))
 
 
@@ -174,4 +174,4 @@ def test_json_is_written_as_go_writes_it(value: dict[str, object]) -> None:
 def test_the_hash_is_that_of_external_secrets() -> None:
     """SHA3-224 of how Go prints `map[string][]byte{"a": {1, 255}, "foo": "bar"}`; worked out with Go itself."""
     data = {"foo": SecretBytes(b"bar"), "a": SecretBytes(b"\x01\xff"), "b": SecretBytes(b"")}
-    assert secret_builder.compute_data_hash(data) == "67b564bbfd303baad04ca97eaee6ca55d5e6a3c1fb741280b8cdbc91"
+    assert data_hash.compute_data_hash(data) == "67b564bbfd303baad04ca97eaee6ca55d5e6a3c1fb741280b8cdbc91"

@@ -1,7 +1,6 @@
-"""Workloads that begin anew when a Secret has other values, because they say so.
+"""Restarting workloads when a Secret that they use has changed, if their annotations ask for it.
 
-The annotations are those of stakater's Reloader, which many repositories have already: `auto` for all Secrets that a
-Pod names, `reload` for those that are listed.
+The annotations are those of Stakater Reloader: `auto` for all Secrets that the Pods use, `reload` for a list of names.
 """
 
 from __future__ import annotations
@@ -10,71 +9,71 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Kind, Object
+from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Kind
 from gatekeeper.kube.labels import read_labels
+from gatekeeper.kube.objects import Object
 from gatekeeper.model import get_field
 
 WORKLOAD_KINDS = tuple(Kind("apps/v1", plural, True) for plural in ("deployments", "statefulsets", "daemonsets"))
 AUTO_ANNOTATIONS = ("reloader.stakater.com/auto", "secret.reloader.stakater.com/auto")
 RELOAD_ANNOTATION = "secret.reloader.stakater.com/reload"
-# The same that `kubectl rollout restart` writes.
+# `kubectl rollout restart` writes the same annotation.
 RESTARTED_ANNOTATION = "kubectl.kubernetes.io/restartedAt"
+POD_SPEC_PATH = ("spec", "template", "spec")
 
 
 def restart_workloads(cluster: DynamicClient, namespace: str, secret_names: Collection[str]) -> list[str]:
-    """Restarts the workloads of a namespace that ask for it, and tells which.
+    """Restart the workloads of a namespace that ask for it; return `deployments/name` of each.
 
     Args:
-        secret_names: the names of those that have other values.
+        secret_names: the names of the Secrets that have changed.
 
     Raises:
-        ToolError: the cluster does not do it.
+        ToolError: the cluster refuses, or does not answer.
     """
-    done = []
+    restarted = []
     for kind in WORKLOAD_KINDS:
-        for value in cluster.list(kind, namespace):
-            if not is_restart_requested(value, secret_names):
+        for workload in cluster.list(kind, namespace):
+            if not is_restart_requested(workload, secret_names):
                 continue
-            note = {RESTARTED_ANNOTATION: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-            changes = {"spec": {"template": {"metadata": {"annotations": note}}}}
+            annotations = {RESTARTED_ANNOTATION: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+            patch = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
             try:
-                cluster.patch(kind, value, changes)
+                cluster.patch(kind, workload, patch)
             except ApiStatusError as error:
                 if error.code == CONFLICT:
-                    # Somebody changes it just now: once more, as it is then.
-                    fresh = cluster.get(kind, namespace, value["metadata"]["name"])
-                    if fresh is not None and is_restart_requested(fresh, secret_names):
-                        cluster.patch(kind, fresh, changes)
+                    # Another client has just changed it: try once more with its current state.
+                    current = cluster.get(kind, namespace, workload["metadata"]["name"])
+                    if current is not None and is_restart_requested(current, secret_names):
+                        cluster.patch(kind, current, patch)
                 elif error.code != NOT_FOUND:
                     raise
-            done.append(f"{kind.plural}/{value['metadata']['name']}")
-    return done
+            restarted.append(f"{kind.plural}/{workload['metadata']['name']}")
+    return restarted
 
 
 def is_restart_requested(workload: Object, secret_names: Collection[str]) -> bool:
-    """Whether a workload is to begin anew when some Secrets have other values."""
-    noted = {
+    """Return whether a workload asks for a restart when Secrets have changed."""
+    annotations = {
         **read_labels(get_field(workload, ("spec", "template")), "annotations"),
         **read_labels(workload, "annotations"),
     }
-    named = {name.strip() for name in str(noted.get(RELOAD_ANNOTATION) or "").split(",")}
-    if named & set(secret_names):
+    listed_names = {name.strip() for name in str(annotations.get(RELOAD_ANNOTATION) or "").split(",")}
+    if listed_names & set(secret_names):
         return True
-    if not any(noted.get(key) == "true" for key in AUTO_ANNOTATIONS):
+    if not any(annotations.get(key) == "true" for key in AUTO_ANNOTATIONS):
         return False
-    return any(
-        name in secret_names for name in list_referenced_secrets(get_field(workload, ("spec", "template", "spec")))
-    )
+    return any(name in secret_names for name in list_referenced_secrets(get_field(workload, POD_SPEC_PATH)))
 
 
 def list_referenced_secrets(pod_spec: Any) -> Iterator[str]:
-    """The Secrets that a Pod's containers and volumes take values from."""
+    """Yield the names of the Secrets that containers and volumes of a Pod use; not those to pull images."""
     if isinstance(pod_spec, list):
-        for one in pod_spec:
-            yield from list_referenced_secrets(one)
+        for item in pod_spec:
+            yield from list_referenced_secrets(item)
     elif isinstance(pod_spec, dict):
-        for key, held in pod_spec.items():
-            if key in ("secretKeyRef", "secretRef", "secret") and isinstance(held, dict):
-                yield str(held.get("secretName") or held.get("name"))
+        for key, value in pod_spec.items():
+            if key in ("secretKeyRef", "secretRef", "secret") and isinstance(value, dict):
+                yield str(value.get("secretName") or value.get("name"))
             elif key != "imagePullSecrets":
-                yield from list_referenced_secrets(held)
+                yield from list_referenced_secrets(value)

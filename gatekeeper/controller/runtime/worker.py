@@ -13,6 +13,13 @@ from gatekeeper.controller.runtime.workqueue import WorkQueue
 from gatekeeper.errors import GateError
 
 T = TypeVar("T")
+# Reports a failure: the controller, the name of the object, the message, and the seconds until the next attempt.
+FailureReporter = Callable[[str, str, str, float], None]
+
+
+def log_failure(controller: str, name: str, message: str, delay: float) -> None:
+    """Log a failed reconcile."""
+    log_event("error", message, controller=controller, object=name, again=delay)
 
 
 class Worker(Generic[T]):
@@ -22,6 +29,7 @@ class Worker(Generic[T]):
         name: the controller's name in logs and metrics.
         handle: reconciles one name; returns the seconds until it is due again, or None to wait for a change.
         is_assigned: whether this replica is responsible for a name.
+        report_failure: called after each failed attempt.
     """
 
     def __init__(
@@ -31,9 +39,11 @@ class Worker(Generic[T]):
         thread_count: int,
         metrics: Metrics,
         is_assigned: Callable[[T], bool] = lambda name: True,
+        report_failure: FailureReporter = log_failure,
     ) -> None:
         self._name, self._queue = name, WorkQueue[T]()
         self._handle, self._metrics, self._is_assigned = handle, metrics, is_assigned
+        self._report_failure = report_failure
         self._threads = [
             threading.Thread(target=self._run, name=f"{name} {number}", daemon=True) for number in range(thread_count)
         ]
@@ -83,11 +93,11 @@ class Worker(Generic[T]):
             result = "success"
         except GateError as error:
             delay, result = self._queue.next_backoff(name), "error"
-            log_event("error", str(error), controller=self._name, object=_format_name(name), again=delay)
+            self._report_failure(self._name, _format_name(name), str(error), delay)
         except Exception as error:
             # An internal error with one object must not stop the work on all others.
             delay, result = self._queue.next_backoff(name), "fault"
-            log_event("error", describe_fault(error), controller=self._name, object=_format_name(name), again=delay)
+            self._report_failure(self._name, _format_name(name), describe_fault(error), delay)
         self._metrics.reconciles.labels(self._name, result).inc()
         self._metrics.reconcile_seconds.labels(self._name).observe(time.monotonic() - started_at)
         if delay is not None:

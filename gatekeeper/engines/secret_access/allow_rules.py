@@ -16,6 +16,7 @@ def evaluate(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) 
         return
     # Most repositories have no such rules, and a hook has no time to lose.
     from gatekeeper.externalsecrets import access_rules, cluster_external_secret, external_secret_spec
+    from gatekeeper.externalsecrets.model import GROUP
     from gatekeeper.kube.decoder import FieldError
     from gatekeeper.kube.labels import read_labels
 
@@ -23,10 +24,7 @@ def evaluate(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) 
         one.ref.name: read_labels(one.value) for one in resources if (one.ref.group, one.ref.kind) == ("", "Namespace")
     }
     for resource in resources:
-        if (
-            resource.ref.kind not in ("ExternalSecret", cluster_external_secret.KIND)
-            or resource.ref.group != external_secret_spec.GROUP
-        ):
+        if resource.ref.kind not in ("ExternalSecret", cluster_external_secret.KIND) or resource.ref.group != GROUP:
             continue
         value, is_spread = resource.value, resource.ref.kind == cluster_external_secret.KIND
         try:

@@ -211,7 +211,7 @@ def test_rules_that_are_faulty_are_found_in_their_lines(shop: Shop) -> None:
     finding = one(shop, "sops/config-name")
     assert finding.location.file == ".sops.yml" and path.exists()
     shop.write(".sops.yaml", "creation_rules: [\n")
-    assert "is no YAML" in next(one for one in told(shop) if one.rule == "sops/config").message
+    assert "is not valid YAML" in next(one for one in told(shop) if one.rule == "sops/config").message
 
 
 def test_a_file_that_no_rule_is_for_is_found(shop: Shop) -> None:

@@ -1,13 +1,13 @@
-"""The ExternalSecrets, stores and namespaces of a cluster."""
+"""Reading the ExternalSecrets, stores and namespaces of a cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from gatekeeper.cluster.dynamic_client import FORBIDDEN, ApiStatusError, DynamicClient, Kind, Object
+from gatekeeper.externalsecrets.model import GROUP
 from gatekeeper.kube.labels import read_labels
 
-GROUP = "external-secrets.io"
 # The newest version that a cluster serves is read.
 VERSIONS = ("v1", "v1beta1", "v1alpha1")
 KINDS = ("ExternalSecret", "SecretStore", "ClusterSecretStore", "ClusterExternalSecret")
