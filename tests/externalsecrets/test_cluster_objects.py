@@ -10,7 +10,10 @@ from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
 from gatekeeper.externalsecrets import cluster_objects
 from gatekeeper.externalsecrets.model import GROUP
+from tests.cluster.conftest import api_server, dynamic_client
 from tests.servers.cluster import Cluster
+
+__all__ = ["api_server", "dynamic_client"]
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 SCHEMA = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}

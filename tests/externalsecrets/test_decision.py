@@ -169,7 +169,7 @@ OURS = {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: data_hash.compute_go
             ),
             OURS,
             "change",
-            "not all of it",
+            "incomplete: `gone`",
         ),
         (
             es(data="[{secretKey: a, remoteRef: {key: prod/db, property: none}}]"),
@@ -183,7 +183,7 @@ OURS = {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: data_hash.compute_go
             ),
             OURS,
             "failed",
-            "is no Base64",
+            "is not valid Base64",
         ),
         (es(), {}, "failed", "already exists and is not managed by an ExternalSecret"),
         (
@@ -214,7 +214,7 @@ OURS = {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: data_hash.compute_go
             es(data="[]", more="  dataFrom: [{find: {name: {regexp: nothing}}}]\n"),
             OURS,
             "failed",
-            "nothing in ClusterSecretStore vault",
+            "no secret in ClusterSecretStore vault matches",
         ),
         (es(data="[]", more="  dataFrom: [{find: {tags: {a: b}}}]\n"), OURS, "failed", "a folder has no tags"),
         (es(data="[{secretKey: a, remoteRef: {key: ../outside}}]"), OURS, "failed", ""),
@@ -276,7 +276,7 @@ def test_what_is_wrong_in_the_repository_is_told_with_its_line(repository: Repos
     )
     code, out, _ = command("sync", "--dry-run", root)
     assert code == 1 and "a.yaml:6" in out and "`spec.syncWindows` is not supported" in out
-    assert "FAILED    prod/other: ClusterSecretStore vault: is not in the repository" in out
+    assert "FAILED    prod/other: ClusterSecretStore vault: not found; create it, or correct the reference to it" in out
     push = "apiVersion: external-secrets.io/v1alpha1\nkind: PushSecret\nmetadata: {name: all, namespace: a}\nspec: {}\n"
     (root / "c.yaml").write_text(push)
     assert "c.yaml:2: PushSecret a/all: this kind is not supported" in command("sync", "--plan", root)[1]

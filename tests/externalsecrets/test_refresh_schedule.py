@@ -14,6 +14,7 @@ from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.refresh_schedule import NEVER
 from gatekeeper.kube.conditions import format_time
 from gatekeeper.secret_value import SecretBytes
+from gatekeeper.stores.pool import Backoff
 from tests.externalsecrets.test_decision import es
 
 NOW = 1_795_000_000.0
@@ -80,3 +81,59 @@ def test_a_secret_that_was_changed_is_not_valid() -> None:
     assert refresh_schedule.is_secret_intact(wanted, {"metadata": marks, "data": {"a": "Yg=="}})
     for existing in (None, {"metadata": marks, "data": {"a": "Yw=="}}, {"metadata": {}, "data": {"a": "Yg=="}}):
         assert not refresh_schedule.is_secret_intact(wanted, existing)
+
+
+SPEC = made()
+INTACT: dict[str, Any] = {
+    "metadata": {
+        "labels": {ownership.MANAGED_LABEL: "true"},
+        "annotations": {ownership.DATA_HASH_ANNOTATION: data_hash.compute_data_hash({})},
+    }
+}
+SYNCED = refresh_schedule.LastSync(SPEC, NOW - 1, True, None)
+LATER = made("1000h")
+
+
+@pytest.mark.parametrize(
+    ("spec", "state", "last_sync", "is_due"),
+    [
+        # Without a memory, the status in the cluster counts.
+        (SPEC, (None, None, False), None, True),
+        (LATER, (value(NOW - 1), INTACT), None, False),
+        (LATER, (value(NOW - 1), None), None, True),
+        (LATER, (value(None), INTACT), None, True),
+        # What is remembered counts before the status.
+        (LATER, (value(None), INTACT), SYNCED._replace(spec=LATER), False),
+        (LATER, (value(NOW - 1), INTACT), SYNCED._replace(spec=SPEC), False),
+        (LATER, (value(NOW - 1), INTACT), SYNCED._replace(spec=LATER, read_at=None), True),
+        (LATER, (value(NOW - 1), INTACT), SYNCED._replace(spec=LATER, read_at=NOW + 60), True),
+        # Drift is corrected, but only where a cluster was looked at.
+        (LATER, (value(NOW - 1), None), SYNCED._replace(spec=LATER), True),
+        (LATER, (None, None, False), SYNCED._replace(spec=LATER), False),
+        (LATER, (value(NOW - 1), None), SYNCED._replace(spec=LATER, is_in_sync=False), False),
+        # After a failure, the back-off counts.
+        (SPEC, (value(None), None), refresh_schedule.LastSync(SPEC, None, False, Backoff(1, 101.0)), False),
+        (SPEC, (value(None), None), refresh_schedule.LastSync(SPEC, None, False, Backoff(1, 100.0)), True),
+    ],
+)
+def test_memory_counts_before_the_status(
+    spec: ExternalSecretSpec, state: tuple[Any, ...], last_sync: refresh_schedule.LastSync | None, is_due: bool
+) -> None:
+    observed = refresh_schedule.ObservedState(*state)
+    assert refresh_schedule.is_due(spec, observed, last_sync, NOW, 100.0) is is_due
+
+
+def test_secret_that_a_merge_waited_for_makes_it_due() -> None:
+    spec = LATER._replace(target=LATER.target._replace(creation_policy="Merge"))
+    last_sync = refresh_schedule.LastSync(spec, NOW - 1, False, None)
+    for secret, is_due in ((None, False), (INTACT, True)):
+        state = refresh_schedule.ObservedState(value(NOW - 1), secret)
+        assert refresh_schedule.is_due(spec, state, last_sync, NOW, 100.0) is is_due
+
+
+def test_wait_ends_with_the_back_off_or_the_next_read() -> None:
+    failed = refresh_schedule.LastSync(SPEC, None, False, Backoff(1, 130.0))
+    assert refresh_schedule.compute_wait(failed, NOW, 100.0) == 30.0
+    assert 0 < refresh_schedule.compute_wait(SYNCED, NOW, 100.0) <= 3600
+    once = SYNCED._replace(spec=made(policy="CreatedOnce"))
+    assert refresh_schedule.compute_wait(once, NOW, 100.0) == NEVER

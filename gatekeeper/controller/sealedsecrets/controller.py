@@ -1,4 +1,4 @@
-"""SealedSecrets in a cluster: each has its Secret, and has it again when somebody changes it.
+"""The controller for SealedSecrets: it creates the Secret of each, and corrects drift of that Secret.
 
 Source: sealed-secrets `pkg/controller/controller.go`.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from gatekeeper.apply.changes import FIELD_MANAGER
-from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Object
+from gatekeeper.cluster import object_status
+from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient
 from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.cluster.secrets import SECRETS
 from gatekeeper.controller.runtime.component import (
@@ -25,28 +27,46 @@ from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.controller.sealedsecrets.key_registry import KeyRegistry
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.kube import conditions
-from gatekeeper.kube import events as kube_events
 from gatekeeper.kube.events import Event
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.kube.objects import NamespacedName, Object
 from gatekeeper.model import get_field
 from gatekeeper.sealedsecrets import sealedsecret, target_secret
 
 GROUP, VERSIONS, KIND = "bitnami.com", ("v1alpha1",), "SealedSecret"
 WORKER_THREADS = 8
-# So often something is decided anew, because somebody else has changed it meanwhile.
+# The number of attempts to write a Secret that another client keeps changing.
 MAX_TRIES = 3
+# The pause until all objects have been listed.
+SYNC_POLL_SECONDS = 0.2
+
+
+class UnsealResult(NamedTuple):
+    """The result of one reconcile, as status and event report it.
+
+    Attributes:
+        is_changed: whether the Secret was written.
+    """
+
+    is_synced: bool
+    reason: str
+    message: str
+    is_changed: bool = False
 
 
 class SealedSecretController:
-    """All SealedSecrets, from the first look at them on.
+    """Unseals all SealedSecrets of a cluster.
 
     Args:
-        namespace: where the keys are.
-        renew_days: see `Keys`.
-        is_mine: whether this replica follows one, by its name.
+        key_namespace: the namespace of the key Secrets.
+        renew_days: the age at which a new key is created; 0 for never.
+        is_assigned: whether this replica is responsible for a queue key.
+
+    Attributes:
+        key_registry: the keys.
+        component: its running parts.
 
     Raises:
-        ToolError: the cluster knows no SealedSecrets.
+        ToolError: the cluster does not serve SealedSecrets.
     """
 
     def __init__(
@@ -57,90 +77,98 @@ class SealedSecretController:
         is_assigned: Callable[[str], bool],
         metrics: Metrics,
     ) -> None:
-        kind = cluster.find_newest_kind(GROUP, VERSIONS, KIND)
-        if kind is None:
-            raise ToolError(f"the cluster knows no {KIND} of {GROUP}: install its resource definition")
-        self._cluster, self._kind, self._metrics = cluster, kind, metrics
-        self.key_registry = KeyRegistry(cluster, key_namespace, renew_days, self.enqueue_all, self._report_fault)
+        self._cluster = cluster
+        self._kind = cluster.require_kind(GROUP, VERSIONS, KIND, "sealed-secrets")
+        report_fault = partial(report_watch_fault, metrics, KIND)
+        self.key_registry = KeyRegistry(cluster, key_namespace, renew_days, self.enqueue_all, report_fault)
         self._sealed_secret_reflector = Reflector(
-            cluster, kind, strip_managed_fields, self._on_change, on_error=self._report_fault
+            cluster, self._kind, strip_managed_fields, self._on_change, on_error=report_fault
         )
-        # Of all Secrets no more than whose they are: no value is asked for.
+        # The watch of Secrets requests their metadata only, never a value.
         self._secret_reflector = Reflector(
             cluster,
             SECRETS,
             _observe_secret,
             self._on_secret_change,
             is_metadata_only=True,
-            on_error=self._report_fault,
+            on_error=report_fault,
         )
         self._unseal_worker = Worker[NamespacedName](
-            KIND, self._reconcile, WORKER_THREADS, metrics, lambda name: is_assigned("/".join(name))
+            KIND, self._reconcile, WORKER_THREADS, metrics, lambda name: is_assigned(str(name))
         )
         self._renewal_worker = Worker[str]("sealing keys", lambda name: self._renew_key(), 1, metrics, is_assigned)
-        watches: list[Reflector[Any]] = [
+        reflectors: list[Reflector[Any]] = [
             self.key_registry.reflector,
             self._sealed_secret_reflector,
             self._secret_reflector,
         ]
-        self.component = Component([self._unseal_worker, self._renewal_worker], watches, self.enqueue_all)
+        self.component = Component([self._unseal_worker, self._renewal_worker], reflectors, self.enqueue_all)
 
     def enqueue_all(self) -> None:
-        """Looks at everything: there is another key, or what was another's is ours now."""
+        """Queue every SealedSecret, and the check whether a new key is due."""
         self._renewal_worker.add("keys")
         for name, _ in self._sealed_secret_reflector.list_objects():
             self._unseal_worker.add(name)
 
     def _renew_key(self) -> float:
-        # Before all keys were seen it cannot be told that there is none.
-        return self.key_registry.renew_if_due() if self.key_registry.reflector.is_synced.is_set() else 0.5
+        # Until all keys have been listed, a missing key may just be unknown.
+        if not self.key_registry.reflector.is_synced.is_set():
+            return SYNC_POLL_SECONDS
+        return self.key_registry.renew_if_due()
 
     def _on_change(self, name: NamespacedName, old: Object | None, new: Object | None) -> None:
         if extract_trigger_fields(old) != extract_trigger_fields(new):
             self._unseal_worker.add(name)
 
     def _on_secret_change(self, name: NamespacedName, old: ObservedObject | None, new: ObservedObject | None) -> None:
-        # Whose it was, and whose it says that it is; and whose it would be by its name.
         if old is not None and is_drift(old, new):
             self._unseal_worker.add(old.owner)
-        elif new is not None and self._sealed_secret_reflector.get(name) is not None and old is None:
+        elif old is None and new is not None and self._sealed_secret_reflector.get(name) is not None:
+            # A new Secret with the name of a SealedSecret, which may have waited for it to be handed over.
             self._unseal_worker.add(name)
-
-    def _report_fault(self, reason: str) -> None:
-        report_watch_fault(self._metrics, KIND, reason)
 
     def _reconcile(self, name: NamespacedName) -> float | None:
         value = self._sealed_secret_reflector.get(name)
         if value is None or get_field(value, ("metadata", "deletionTimestamp")):
-            # Its Secret hangs on it: the cluster takes it away.
+            # The cluster deletes the Secret, because the SealedSecret owns it.
             return None
         if not (self._sealed_secret_reflector.is_synced.is_set() and self.key_registry.reflector.is_synced.is_set()):
-            return 0.2
+            return SYNC_POLL_SECONDS
         try:
-            opened = sealedsecret.unseal_secret(value, self.key_registry.list_keys())
+            unsealed = sealedsecret.unseal_secret(value, self.key_registry.list_keys())
         except SealError as error:
-            self._write_status(value, False, "ErrUnsealFailed", str(error))
+            self._report(value, UnsealResult(False, "ErrUnsealFailed", str(error)))
             return None
+        try:
+            result = self._write(name, value, unsealed)
+        except ApiStatusError as error:
+            self._report(value, UnsealResult(False, "ErrUpdateFailed", str(error)))
+            raise
+        self._report(value, result)
+        return None
+
+    def _write(self, name: NamespacedName, value: Object, unsealed: Object) -> UnsealResult:
+        """Write the Secret of a SealedSecret.
+
+        Raises:
+            ToolError: the cluster refuses or does not answer, or another client keeps changing the Secret.
+        """
         for _ in range(MAX_TRIES):
             existing = self._cluster.get(SECRETS, *name)
             try:
-                found = target_secret.decide_change(value, opened, existing)
-                self._write_secret(found, existing)
+                change = target_secret.decide_change(value, unsealed, existing)
+                self._apply_change(change, existing)
             except SealError as error:
-                self._write_status(value, False, "ErrUpdateFailed", str(error))
-                return None
+                return UnsealResult(False, "ErrUpdateFailed", str(error))
             except ApiStatusError as error:
                 if error.code in (CONFLICT, NOT_FOUND):
                     continue
-                self._write_status(value, False, "ErrUpdateFailed", str(error))
                 raise
-            self._write_status(
-                value, True, "Unsealed", "SealedSecret unsealed successfully", found.action != "as it is"
-            )
-            return None
-        raise ToolError("somebody else changes the Secret again and again")
+            is_changed = change.action != "as it is"
+            return UnsealResult(True, "Unsealed", "SealedSecret unsealed successfully", is_changed)
+        raise ToolError(f"Secret {name}: another client keeps changing it")
 
-    def _write_secret(self, change: target_secret.SecretChange, existing: Object | None) -> None:
+    def _apply_change(self, change: target_secret.SecretChange, existing: Object | None) -> None:
         if change.action == "create":
             self._cluster.create(SECRETS, change.secret, FIELD_MANAGER)
         elif change.action == "change":
@@ -150,42 +178,34 @@ class SealedSecretController:
             self._cluster.delete(SECRETS, metadata["namespace"], metadata["name"], metadata["uid"])
             self._cluster.create(SECRETS, change.secret, FIELD_MANAGER)
 
-    def _write_status(
-        self, value: Object, is_synced: bool, reason: str, message: str, should_emit_event: bool = True
-    ) -> None:
-        """Writes the status, and an event, where they are others than before."""
-        status, now, generation = (
-            "True" if is_synced else "False",
-            time.time(),
-            get_field(value, ("metadata", "generation")),
-        )
-        text = "" if is_synced else message
-        held = conditions.find_condition(value, "Synced")
-        seen = get_field(value, ("status", "observedGeneration"))
-        is_same = (held.get("status"), held.get("message") or "", seen) == (status, text, generation)
-        if not is_same:
+    def _report(self, value: Object, result: UnsealResult) -> None:
+        """Write the status, and an event about a change or a new failure."""
+        now, generation = time.time(), get_field(value, ("metadata", "generation"))
+        status, message = ("True", "") if result.is_synced else ("False", result.message)
+        known = conditions.find_condition(value, "Synced")
+        observed = get_field(value, ("status", "observedGeneration"))
+        is_known = (known.get("status"), known.get("message") or "", observed) == (status, message, generation)
+        if not is_known:
             condition = {
                 "type": "Synced",
                 "status": status,
-                "message": text,
+                "message": message,
                 "lastUpdateTime": conditions.format_time(now),
                 "lastTransitionTime": conditions.get_transition_time(value, status, now, "Synced"),
             }
             live = self._cluster.get(self._kind, value["metadata"]["namespace"], value["metadata"]["name"])
             if live is not None:
-                self._cluster.patch_status(
-                    self._kind, live, {"observedGeneration": generation, "conditions": [condition]}
-                )
-        if not is_same or (is_synced and should_emit_event):
-            event = kube_events.build_event(Event("Normal" if is_synced else "Warning", reason, message), value, now)
-            events = self._cluster.find_kind("v1", "Event")
-            if events is not None:
-                self._cluster.create(events, event)
+                new_status = {"observedGeneration": generation, "conditions": [condition]}
+                self._cluster.patch_status(self._kind, live, new_status)
+        if not is_known or result.is_changed:
+            event_type = "Normal" if result.is_synced else "Warning"
+            event = Event(event_type, result.reason, result.message)
+            object_status.create_events(self._cluster, value, [event], now)
 
 
 def _observe_secret(value: Object) -> ObservedObject | None:
-    """What is kept of a Secret that a SealedSecret has; nothing of any other."""
-    for one in get_field(value, ("metadata", "ownerReferences")) or ():
-        if one.get("kind") == KIND:
-            return observe_object(NamespacedName(value["metadata"]["namespace"], one["name"]), value)
+    """Return what is remembered of a Secret that a SealedSecret owns; None for any other."""
+    for owner in get_field(value, ("metadata", "ownerReferences")) or ():
+        if owner.get("kind") == KIND:
+            return observe_object(NamespacedName(value["metadata"]["namespace"], owner["name"]), value)
     return None

@@ -1,4 +1,4 @@
-"""The keys that SealedSecrets are sealed for: those of the controller's own namespace, and a new one when it is time.
+"""The keys of the controller: read from the Secrets of its namespace, and renewed when they are old.
 
 Source: sealed-secrets `pkg/controller/keys.go`, `keyregistry.go`.
 """
@@ -14,12 +14,13 @@ from collections.abc import Callable
 
 import orjson
 
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.apply.changes import FIELD_MANAGER
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.cluster.secrets import SECRETS
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import SealError
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.kube.objects import NamespacedName, Object
 from gatekeeper.sealedsecrets import keyring
 from gatekeeper.sealedsecrets.keyring import KEY_LABEL, SealingCertificate, SealingKey
 from gatekeeper.secret_value import SecretBytes
@@ -30,7 +31,7 @@ DAY_SECONDS = 86400.0
 
 
 class KeyPair:
-    """A key and its certificate; nothing of it is printed."""
+    """A private key and its certificate; its repr shows neither."""
 
     __slots__ = ("certificate", "key", "pem")
 
@@ -39,11 +40,17 @@ class KeyPair:
 
 
 class KeyRegistry:
-    """All keys that open, and the newest, which seals.
+    """All private keys of the controller, and the newest one, whose certificate seals.
 
     Args:
-        changed: is called when there is another key than before.
-        renew_days: how old the newest may become; 0 for as old as it gets.
+        namespace: the namespace of the key Secrets.
+        renew_days: the age at which a new key is created; 0 for never.
+        on_change: called after a key was added or removed.
+        on_fault: called with a message when the watch of the Secrets fails.
+        bits: the size of new keys.
+
+    Attributes:
+        reflector: watches the key Secrets.
     """
 
     def __init__(
@@ -70,15 +77,16 @@ class KeyRegistry:
         )
 
     def list_keys(self) -> list[SealingKey]:
-        """The keys, newest first, in a list of one's own."""
+        """Return the private keys, newest first, in a list that the caller may change."""
         return [pair.key for pair in self._sort_pairs()]
 
     @property
     def newest(self) -> KeyPair | None:
-        """The key to seal for: of those whose certificate is valid the youngest; None where there is none."""
+        """The newest key pair whose certificate is valid now; None if there is none."""
         now = datetime.datetime.now(datetime.UTC)
         return next(
-            (one for one in self._sort_pairs() if one.certificate.not_before <= now <= one.certificate.not_after), None
+            (pair for pair in self._sort_pairs() if pair.certificate.not_before <= now <= pair.certificate.not_after),
+            None,
         )
 
     def _sort_pairs(self) -> list[KeyPair]:
@@ -86,33 +94,32 @@ class KeyRegistry:
             return sorted(self._pairs.values(), key=lambda pair: pair.certificate.not_before, reverse=True)
 
     def renew_if_due(self) -> float:
-        """Makes a key if there is none, or the newest is old enough; in how many seconds to look again.
+        """Create a key if there is none, or the newest one is old; return the seconds until the next check.
 
         Raises:
-            ToolError: the cluster does not take it.
+            ToolError: the cluster refuses, or does not answer.
         """
         newest, now = self.newest, datetime.datetime.now(datetime.UTC)
-        age = (now - newest.certificate.not_before).total_seconds() if newest else None
-        if age is not None and (not self._renew_days or age < self._renew_days * DAY_SECONDS):
-            return min(DAY_SECONDS, self._renew_days * DAY_SECONDS - age) if self._renew_days else DAY_SECONDS
-        # Nothing in it is ever written anywhere but into its Secret.
-        certificate, private = keyring.create_key_pair(self._bits, CERTIFICATE_VALIDITY_DAYS, now)
-        name = f"{KEY_NAME_PREFIX}{secrets.token_hex(3)}"
-        made = keyring.build_key_secret(certificate, private, name, self._namespace)
-        self._on_secret_change(
-            NamespacedName(self._namespace, name),
-            None,
-            _extract_key_material(self._cluster.create(SECRETS, made, "gatekeeper")),
-        )
-        log_event("info", "a new key to seal for", controller="SealedSecret", object=f"{self._namespace}/{name}")
-        return min(DAY_SECONDS, self._renew_days * DAY_SECONDS) if self._renew_days else DAY_SECONDS
+        renew_seconds = self._renew_days * DAY_SECONDS
+        if newest is not None:
+            age = (now - newest.certificate.not_before).total_seconds()
+            if not renew_seconds or age < renew_seconds:
+                return min(DAY_SECONDS, renew_seconds - age) if renew_seconds else DAY_SECONDS
+        # The private key is written nowhere but into its Secret.
+        certificate, private_key = keyring.create_key_pair(self._bits, CERTIFICATE_VALIDITY_DAYS, now)
+        name = NamespacedName(self._namespace, f"{KEY_NAME_PREFIX}{secrets.token_hex(3)}")
+        key_secret = keyring.build_key_secret(certificate, private_key, name.name, name.namespace)
+        created = self._cluster.create(SECRETS, key_secret, FIELD_MANAGER)
+        self._on_secret_change(name, None, _extract_key_material(created))
+        log_event("info", "created a new sealing key", controller="SealedSecret", object=str(name))
+        return min(DAY_SECONDS, renew_seconds) if renew_seconds else DAY_SECONDS
 
     def _on_secret_change(self, name: NamespacedName, old: SecretBytes | None, new: SecretBytes | None) -> None:
         try:
             pair = _parse_pair(new) if new is not None else None
         except SealError as error:
-            # One that is broken takes nothing from the others.
-            log_event("error", str(error), controller="SealedSecret", object="/".join(name))
+            # A broken key Secret must not affect the other keys.
+            log_event("error", str(error), controller="SealedSecret", object=str(name))
             pair = None
         with self._pairs_lock:
             if pair is None:
@@ -128,14 +135,15 @@ def _extract_key_material(secret: Object) -> SecretBytes:
 
 
 def _parse_pair(material: SecretBytes) -> KeyPair:
-    pem: list[bytes] = []
+    parts: list[bytes] = []
     for text in orjson.loads(material.reveal()):
         try:
-            pem.append(base64.b64decode(text or "", validate=True))
+            parts.append(base64.b64decode(text or "", validate=True))
         except (binascii.Error, ValueError):
-            raise SealError("the Secret with a key to open with is not valid base64") from None
-    certificate = keyring.parse_certificate(pem[0], "tls.crt", must_be_valid=False)
-    [key] = keyring.load_keys([("tls.key", pem[1])])
+            raise SealError("the key Secret is not valid base64") from None
+    certificate_pem, key_pem = parts
+    certificate = keyring.parse_certificate(certificate_pem, "tls.crt", must_be_valid=False)
+    [key] = keyring.load_keys([("tls.key", key_pem)])
     if key.fingerprint != certificate.fingerprint:
-        raise SealError("tls.key is not the key of tls.crt")
-    return KeyPair(key, certificate, pem[0])
+        raise SealError("`tls.key` does not belong to `tls.crt`")
+    return KeyPair(key, certificate, certificate_pem)

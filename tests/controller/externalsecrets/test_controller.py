@@ -149,18 +149,3 @@ def test_of_what_is_put_into_many_namespaces_it_is_told_where_it_is_and_where_no
         }
         assert "provisionedNamespaces" not in status()
     cluster.ask("DELETE", path)
-
-
-def test_a_workload_begins_anew_only_for_what_it_names() -> None:
-    auto = {"secret.reloader.stakater.com/auto": "true"}
-    one = deployment("a", auto)
-    assert reloader.is_restart_requested(one, {"db"}) and not reloader.is_restart_requested(one, {"other"})
-    named = deployment("a", {"secret.reloader.stakater.com/reload": "x, other"})
-    assert reloader.is_restart_requested(named, {"other"}) and not reloader.is_restart_requested(named, {"db"})
-    assert not reloader.is_restart_requested(deployment("a", {}), {"db"})
-    pod = {
-        "imagePullSecrets": [{"name": "pull"}],
-        "containers": [{"envFrom": [{"secretRef": {"name": "all"}}]}],
-        "volumes": [{"secret": {"secretName": "files"}}, {"projected": {"sources": [{"secret": {"name": "part"}}]}}],
-    }
-    assert set(reloader.list_referenced_secrets(pod)) == {"all", "files", "part"}

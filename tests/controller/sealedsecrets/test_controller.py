@@ -239,4 +239,4 @@ def service(cluster: Cluster, address: str, port: int) -> None:
 def test_without_its_definition_it_says_so(tmp_path: Path) -> None:
     with servers.running(tmp_path) as bare:
         code, _, err = command("controller", "run", "--controllers", "sealed", "--kubeconfig", bare.kubeconfig)
-        assert code == 3 and "install its resource definition" in err
+        assert code == 3 and "install the CRDs of sealed-secrets" in err
