@@ -30,15 +30,15 @@ from gatekeeper.argocd.glob import matches
         ("", "", "", True),
     ],
 )
-def test_patterns_are_as_argo_cd_has_them(pattern: str, text: str, separator: str, fits: bool) -> None:
+def test_patterns_match_as_in_argo_cd(pattern: str, text: str, separator: str, fits: bool) -> None:
     assert matches(pattern, text, separator) is fits
 
 
 @given(st.text(), st.text(max_size=50))
-def test_whatever_is_written_is_a_pattern_or_fits_nothing(pattern: str, text: str) -> None:
+def test_any_text_is_a_pattern_or_matches_nothing(pattern: str, text: str) -> None:
     assert matches(pattern, text) in (True, False)
 
 
-def test_nobody_is_held_up_by_a_pattern() -> None:
+def test_a_hostile_pattern_takes_no_long_time() -> None:
     """By backtracking this would take longer than anybody waits."""
     assert not matches("*a" * 40, "a" * 20_000 + "b")

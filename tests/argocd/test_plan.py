@@ -13,7 +13,7 @@ from tests.servers.cluster import Cluster
 __all__ = ["cluster"]
 
 
-def test_applications_of_a_repository_are_planned_and_not_synced(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_plan_of_applications_reports_changes_and_writes_nothing(cluster: Cluster, tmp_path: Path) -> None:
     apps = "/apis/argoproj.io/v1alpha1/namespaces/argocd"
     place = Place(tmp_path / "root", cluster)
     for kind, plural in (("Application", "applications"), ("AppProject", "appprojects")):

@@ -187,7 +187,7 @@ def synced(place: Place, running: Running, name: str = "apps") -> None:
     until(lambda: place.state(name) == ("Synced", "Healthy", "Succeeded"), running)
 
 
-def test_a_commit_comes_into_the_cluster_and_what_somebody_changes_is_put_right(place: Place, tmp_path: Path) -> None:
+def test_a_commit_is_synced_and_drift_is_corrected(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     first = place.put("apps/all.yaml", config("x"), config("w", namespace=""))
     (place.root / "apps" / "deep").mkdir()
@@ -241,7 +241,7 @@ def test_a_commit_comes_into_the_cluster_and_what_somebody_changes_is_put_right(
     assert fault is None and count > 4 and '"Application"' in log.read_text() and "Ann" in log.read_text()
 
 
-def test_waves_and_hooks_come_one_after_the_other_and_hooks_run_for_a_commit_only(place: Place, tmp_path: Path) -> None:
+def test_waves_and_hooks_run_in_order_and_hooks_only_for_new_commits(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     place.put(
         "apps/all.yaml",
@@ -296,7 +296,7 @@ def done(cluster: Cluster, name: str, kind: str = "Complete") -> None:
     assert code == 200, said
 
 
-def test_a_failed_hook_ends_a_sync_and_it_is_tried_again_as_often_as_it_says(place: Place, tmp_path: Path) -> None:
+def test_a_failed_hook_fails_the_sync_which_is_retried_up_to_its_limit(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     place.put("apps/all.yaml", job("check", hook="PreSync"), config("x"), marked(config("sorry"), hook="SyncFail"))
     policy = {**AUTO, "retry": {"limit": 1, "backoff": {"duration": "1s", "factor": 1}}}
@@ -330,7 +330,7 @@ def test_a_failed_hook_ends_a_sync_and_it_is_tried_again_as_often_as_it_says(pla
         assert cluster.ask("GET", f"{JOBS}/check")[0] == 404 and "operation" not in place.get()
 
 
-def test_a_refused_commit_changes_nothing_and_the_next_good_one_does(place: Place, tmp_path: Path) -> None:
+def test_a_refused_commit_changes_nothing_and_the_next_accepted_one_is_synced(place: Place, tmp_path: Path) -> None:
     place.put("apps/all.yaml", config("x"))
     with argo(place, tmp_path) as running:
         place.cluster.make(APPS, place.app())
@@ -351,7 +351,7 @@ def test_a_refused_commit_changes_nothing_and_the_next_good_one_does(place: Plac
         assert place.told() == {}
 
 
-def test_what_is_refused_is_not_let_in_by_a_sync_that_runs_already(place: Place, tmp_path: Path) -> None:
+def test_a_running_sync_does_not_apply_a_refused_commit(place: Place, tmp_path: Path) -> None:
     cluster, first = place.cluster, place.put("apps/all.yaml", job("check", hook="PreSync"), config("x"))
     bad = job("check", hook="PreSync"), {**config("x", "2"), "dataa": {}}
     with argo(place, tmp_path) as running:
@@ -380,9 +380,7 @@ def test_what_is_refused_is_not_let_in_by_a_sync_that_runs_already(place: Place,
         assert place.data("x") == {"a": "1"}
 
 
-def test_much_is_not_deleted_before_somebody_approves_it_and_all_of_it_not_by_itself(
-    place: Place, tmp_path: Path
-) -> None:
+def test_a_large_prune_waits_for_approval_and_the_last_object_is_kept(place: Place, tmp_path: Path) -> None:
     place.put("apps/all.yaml", *(config(name) for name in "abcd"))
     with argo(place, tmp_path) as running:
         place.cluster.make(APPS, place.app())
@@ -403,7 +401,7 @@ def test_much_is_not_deleted_before_somebody_approves_it_and_all_of_it_not_by_it
         assert place.data("a") == {"a": "2"}
 
 
-def test_without_automation_drift_and_news_are_told_and_not_done(place: Place, tmp_path: Path) -> None:
+def test_without_auto_sync_drift_and_new_commits_are_only_reported(place: Place, tmp_path: Path) -> None:
     place.put("apps/all.yaml", config("x"), marked(config("kept"), sync_options="Prune=false"), config("gone"))
     with argo(place, tmp_path) as running:
         place.cluster.make(APPS, place.app(policy={"syncOptions": BACKGROUND}))
@@ -431,9 +429,7 @@ def test_without_automation_drift_and_news_are_told_and_not_done(place: Place, t
         assert place.data("kept") and place.data("x") == {"a": "changed"}
 
 
-def test_an_application_that_is_deleted_takes_what_it_applied_with_it_the_last_wave_first(
-    place: Place, tmp_path: Path
-) -> None:
+def test_a_deleted_application_deletes_its_objects_the_last_wave_first(place: Place, tmp_path: Path) -> None:
     place.put("apps/all.yaml", config("x"), marked(config("w"), sync_wave="3"))
     app = place.app()
     app["metadata"]["finalizers"] = ["resources-finalizer.argocd.argoproj.io/background"]
@@ -449,7 +445,7 @@ def test_an_application_that_is_deleted_takes_what_it_applied_with_it_the_last_w
         assert place.data("x") is None and place.data("w") is None
 
 
-def test_hooks_run_before_an_applications_objects_go_and_after(place: Place, tmp_path: Path) -> None:
+def test_pre_delete_and_post_delete_hooks_run_around_the_deletion(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     place.put(
         "apps/all.yaml",
@@ -487,7 +483,7 @@ def test_hooks_run_before_an_applications_objects_go_and_after(place: Place, tmp
         assert cluster.ask("GET", f"{JOBS}/tidy")[0] == 404
 
 
-def test_a_project_says_what_an_application_may(place: Place, tmp_path: Path) -> None:
+def test_a_project_limits_what_an_application_may_deploy(place: Place, tmp_path: Path) -> None:
     place.put("apps/all.yaml", config("x"))
     cluster = place.cluster
     narrow = project(
@@ -528,7 +524,7 @@ def test_a_project_says_what_an_application_may(place: Place, tmp_path: Path) ->
         assert place.data("x") == {"a": "1"}
 
 
-def test_applications_can_be_applied_by_an_application(place: Place, tmp_path: Path) -> None:
+def test_an_application_can_apply_applications(place: Place, tmp_path: Path) -> None:
     child = place.app("child")
     place.put("child/all.yaml", config("c"))
     place.put("apps/all.yaml", child)

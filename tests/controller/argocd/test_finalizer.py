@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from gatekeeper.apply.model import AuditEvent
-from gatekeeper.controller.argocd import delete_hooks
 from gatekeeper.controller.argocd.finalizer import RECHECK_SECONDS, RESOURCES_FINALIZER, finalize_application
 from gatekeeper.errors import ToolError
 from tests.argocd.conftest import APPLICATIONS, ArgoCluster
@@ -92,16 +91,3 @@ def test_an_invalid_application_says_why_it_cannot_be_deleted(argocd_cluster: Ar
     found = get_application(argocd_cluster)
     assert found is not None
     assert found["status"]["conditions"][0]["message"].endswith(f"fix this, or remove the finalizer {FINALIZER}")
-
-
-def test_hooks_need_finalizers_and_lose_them_again(argocd_cluster: ArgoCluster) -> None:
-    hook = config_map("hook", hook="PreDelete")
-    environment = build_environment(argocd_cluster, [])
-    context = build_context(environment, application(finalizers=[FINALIZER]), [config_map("x"), hook])
-    pre_delete = delete_hooks.HOOK_FINALIZERS[delete_hooks.PRE_DELETE]
-    needed = delete_hooks.resolve_finalizers(context)
-    assert needed == [FINALIZER, pre_delete, f"{pre_delete}/cleanup"]
-    assert delete_hooks.has_hook_finalizer(needed) and not delete_hooks.has_hook_finalizer([FINALIZER])
-    without_hook = build_context(environment, application(finalizers=needed), [config_map("x")])
-    assert delete_hooks.resolve_finalizers(without_hook) == [FINALIZER]
-    assert delete_hooks.resolve_finalizers(context._replace(manifest=application(finalizers=needed))) is None

@@ -82,7 +82,7 @@ def chart(place: Place) -> None:
 
 
 @needs("helm")
-def test_a_chart_is_rendered_with_values_of_the_application_and_of_another_repository(
+def test_a_chart_is_rendered_with_values_of_the_application_and_another_repository(
     place: Place, tmp_path: Path
 ) -> None:
     chart(place)
@@ -142,7 +142,7 @@ class Shelf(SimpleHTTPRequestHandler):
 
 
 @needs("helm")
-def test_a_chart_of_a_chart_repository_is_the_newest_that_will_do(place: Place, tmp_path: Path) -> None:
+def test_the_newest_matching_version_of_a_chart_is_used(place: Place, tmp_path: Path) -> None:
     shelf = tmp_path / "shelf"
     shelf.mkdir()
     helm = toolchain.DEFAULT_TOOLCHAIN.find("helm")
@@ -193,7 +193,7 @@ def test_a_chart_of_a_chart_repository_is_the_newest_that_will_do(place: Place, 
 
 
 @needs("kustomize")
-def test_a_kustomization_is_built_with_what_the_application_adds(place: Place, tmp_path: Path) -> None:
+def test_a_kustomization_is_built_with_the_overrides_of_the_application(place: Place, tmp_path: Path) -> None:
     place.put("apps/kustomization.yaml", {"resources": ["all.yaml"]})
     place.put("apps/all.yaml", config("x", namespace=""))
     added = {
@@ -208,7 +208,7 @@ def test_a_kustomization_is_built_with_what_the_application_adds(place: Place, t
         assert place.data("my-x") == {"a": "1", "b": "2"} and place.get()["status"]["sourceType"] == "Kustomize"
 
 
-def test_a_folder_is_read_as_deep_and_as_far_as_it_says(place: Place, tmp_path: Path) -> None:
+def test_a_directory_source_reads_the_configured_files(place: Place, tmp_path: Path) -> None:
     place.put("apps/a.yaml", config("a"))
     place.put("apps/deep/b.yaml", config("b"))
     place.put("apps/deep/c.yml", config("c"))
@@ -227,7 +227,7 @@ def secret(called: str, kind: str, **data: str) -> dict[str, Any]:
     return {"metadata": {"name": called, "labels": labels}, "stringData": data}
 
 
-def test_a_repository_is_reached_with_the_secret_that_is_about_it(place: Place, tmp_path: Path) -> None:
+def test_a_repository_is_fetched_with_the_credentials_of_its_secret(place: Place, tmp_path: Path) -> None:
     place.put("apps/all.yaml", config("x"))
     with git_server.serving(tmp_path) as host, argo(place, tmp_path) as running:
         source = {"repoURL": f"{host.url}/root/.git", "targetRevision": "HEAD", "path": "apps"}
@@ -245,7 +245,7 @@ def test_a_repository_is_reached_with_the_secret_that_is_about_it(place: Place, 
         assert place.data("x") and git_server.PASSWORD not in running.log.read_text() + str(place.get())
 
 
-def test_a_host_that_calls_is_heard_at_once_if_it_is_vouched_for(place: Place, tmp_path: Path) -> None:
+def test_a_signed_git_webhook_refreshes_the_source_at_once(place: Place, tmp_path: Path) -> None:
     place.put("apps/all.yaml", config("x"))
     with argo(place, tmp_path) as running:
         place.cluster.make(APPS, place.app())
@@ -262,9 +262,7 @@ def test_a_host_that_calls_is_heard_at_once_if_it_is_vouched_for(place: Place, t
         until(lambda: place.data("x") == {"a": "2"}, running)
 
 
-def test_namespaces_are_made_and_what_cannot_be_changed_is_made_anew_if_that_is_asked_for(
-    place: Place, tmp_path: Path
-) -> None:
+def test_sync_options_create_namespaces_and_recreate_immutable_objects(place: Place, tmp_path: Path) -> None:
     frozen = {**config("frozen", namespace=""), "immutable": True}
     (place.root / "policy").mkdir()
     policy = 'package main\n\ndeny contains "no such team" if input.metadata.labels.team == "nobody"\n'
@@ -309,7 +307,7 @@ def test_namespaces_are_made_and_what_cannot_be_changed_is_made_anew_if_that_is_
         until(lambda: place.cluster.ask("GET", path)[1]["data"] == {"a": "1"}, running)
 
 
-def test_another_cluster_is_reached_by_a_secret_and_with_no_more_rights_than_an_account_has(
+def test_a_remote_cluster_is_reached_by_its_secret_with_the_rights_of_a_service_account(
     place: Place, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()
@@ -346,7 +344,9 @@ def test_another_cluster_is_reached_by_a_secret_and_with_no_more_rights_than_an_
         assert TOKEN not in running.log.read_text() + str(place.get()) + str(place.events())
 
 
-def test_applications_of_other_namespaces_need_leave_and_are_marked_with_theirs(place: Place, tmp_path: Path) -> None:
+def test_applications_in_other_namespaces_need_permission_and_have_their_own_marks(
+    place: Place, tmp_path: Path
+) -> None:
     place.put("apps/all.yaml", config("x"))
     app = place.app()
     app["metadata"]["namespace"] = "prod"
@@ -367,7 +367,7 @@ def test_applications_of_other_namespaces_need_leave_and_are_marked_with_theirs(
     place.cluster.ask("DELETE", there)
 
 
-def test_a_commit_is_signed_by_those_whom_the_project_names(place: Place, tmp_path: Path) -> None:
+def test_a_commit_must_be_signed_by_a_key_of_the_project(place: Place, tmp_path: Path) -> None:
     if shutil.which("gpg") is None:
         pytest.skip("GnuPG is not installed")
     home = tmp_path / "gnupg"
@@ -411,7 +411,7 @@ def test_a_commit_is_signed_by_those_whom_the_project_names(place: Place, tmp_pa
 
 
 @shared("article")
-def test_the_articles_application_is_followed_as_it_stands(tmp_path: Path) -> None:
+def test_the_application_of_a_published_article_is_synced_unchanged(tmp_path: Path) -> None:
     """Verbatim but for the address of the repository, with Argo CD's own definitions."""
     (tmp_path / "cluster").mkdir()
     with servers.running(tmp_path / "cluster") as cluster, git_server.serving(tmp_path) as host:

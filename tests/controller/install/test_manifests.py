@@ -48,7 +48,7 @@ def printed(*more: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("controllers", ["flux", "argo", "sealed", "external", "admission", ALL])
-def test_our_own_gate_accepts_them(tmp_path: Path, controllers: str) -> None:
+def test_the_gate_accepts_the_install_manifests(tmp_path: Path, controllers: str) -> None:
     values = printed("--controllers", controllers)
     if "admission" in controllers:
         meta = {"name": "gatekeeper-policies", "namespace": "gatekeeper-gitops"}
@@ -75,7 +75,7 @@ def test_no_object_collides_with_opa_gatekeeper() -> None:
     assert code == 0 and OPA_NAMESPACE not in out
 
 
-def test_an_image_has_to_be_named() -> None:
+def test_the_option_image_is_required() -> None:
     code, _, err = command("controller", "manifests")
     assert code == 2 and "--image" in err
 
@@ -116,7 +116,7 @@ def as_account(cluster: Cluster, folder: Path) -> Cluster:
     return cluster._replace(kubeconfig=file)
 
 
-def test_the_rights_are_enough_and_a_tenant_has_no_more_than_its_own(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_rbac_rules_suffice_and_a_tenant_keeps_its_own_rights(cluster: Cluster, tmp_path: Path) -> None:
     place = Place(tmp_path / "root", cluster)
     place.put("apps/all.yaml", config("x"))
     place.put("far/all.yaml", config("y1", namespace="kube-system"))
@@ -145,7 +145,7 @@ def test_the_rights_are_enough_and_a_tenant_has_no_more_than_its_own(cluster: Cl
         until(lambda: place.data("x") is None, running)
 
 
-def test_an_application_is_applied_with_the_rights_of_the_account_that_its_project_names(
+def test_an_application_is_applied_with_the_rights_of_its_projects_service_account(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     place = test_applications.Place(tmp_path / "root", cluster)

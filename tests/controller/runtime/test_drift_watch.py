@@ -22,11 +22,11 @@ def manager(name: str, time: str = "2026-01-01T00:00:00Z", fields: Any = FIELDS,
 OURS = manager("gatekeeper")
 
 
-def test_an_object_is_that_of_the_kustomization_whose_labels_it_has() -> None:
+def test_the_owner_of_an_object_is_read_from_its_labels() -> None:
     assert observe_kustomization_object(value(OURS)).owner == ("flux-system", "apps")
 
 
-def test_what_others_set_or_take_away_is_drift() -> None:
+def test_fields_that_others_set_or_remove_are_drift() -> None:
     before = observe_kustomization_object(value(OURS))
     assert is_drift(before, observe_kustomization_object(value(OURS, manager("kubectl-edit"))))
     assert is_drift(
@@ -38,7 +38,7 @@ def test_what_others_set_or_take_away_is_drift() -> None:
     assert is_drift(before, None)
 
 
-def test_what_we_apply_and_what_the_cluster_says_of_its_state_is_none() -> None:
+def test_our_own_changes_and_the_status_are_no_drift() -> None:
     before = observe_kustomization_object(value(OURS))
     assert not is_drift(
         before, observe_kustomization_object(value(manager("gatekeeper", "2026-01-01T00:00:05Z", {"f:data": {}})))

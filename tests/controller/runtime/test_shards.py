@@ -46,7 +46,7 @@ def worked_on(running: Running, kind: str) -> set[str]:
     return {str(one["object"]) for one in running.said(controller=kind)}
 
 
-def test_replicas_divide_the_sources_among_them_and_one_that_is_left_does_all(cluster: Cluster, tmp_path: Path) -> None:
+def test_replicas_divide_the_sources_and_the_last_one_takes_over_all(cluster: Cluster, tmp_path: Path) -> None:
     places = [Place(tmp_path / f"r{number}", cluster) for number in range(MANY)]
     other = test_applications.Place(tmp_path / "argo", cluster)
     cluster.make(test_applications.PROJECTS, test_applications.project())
@@ -81,7 +81,9 @@ def test_replicas_divide_the_sources_among_them_and_one_that_is_left_does_all(cl
         until(lambda: all(place.data(f"x{number}") for number, place in enumerate(places)), two)
 
 
-def test_at_midnight_all_is_judged_again(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_is_checked_again_after_midnight(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A waiver that lasted until yesterday silences nothing any more, though nothing in Git is another."""
     place = Place(tmp_path / "night", cluster)
     today = datetime.date.today()

@@ -53,7 +53,9 @@ def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
     thread.join()
 
 
-def test_a_reconcile_is_a_span_with_what_it_is_about(place: Place, tmp_path: Path, sink: list[tuple[str, str]]) -> None:
+def test_a_reconcile_is_a_span_with_its_controller_and_object(
+    place: Place, tmp_path: Path, sink: list[tuple[str, str]]
+) -> None:
     place.put("apps/all.yaml", config("x"))
     with controller(place.cluster, tmp_path) as running:
         place.cluster.make(REPOSITORIES, place.source)
@@ -65,14 +67,14 @@ def test_a_reconcile_is_a_span_with_what_it_is_about(place: Place, tmp_path: Pat
     assert ("reconcile Kustomization", "flux-system/apps") in sink
 
 
-def test_a_collector_that_nobody_can_tell_is_a_fault_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_collector_needs_the_extra_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(UsageError, match=r"gatekeeper-gitops\[otel\]"):
         tracing.start_tracing()
 
 
-def test_without_a_collector_nothing_is_loaded_or_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_collector_nothing_is_imported_or_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tracing.ENDPOINT_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     span, end = tracing.start_tracing()
