@@ -74,6 +74,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help=f"use this instead of {config.CONFIG_FILE} in the repository root"
     )
+    _add_run_options(parser)
+    return parser
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options for how the check runs and what it decrypts."""
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="number of threads (default: CPU cores)"
     )
@@ -96,7 +102,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="private keys of the sealed-secrets controller, for --open; can be repeated",
     )
     parser.add_argument("--no-cache", action="store_true", help="do not read or write the cache of earlier runs")
-    return parser
 
 
 def check(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -53,24 +54,7 @@ def reseal(arguments: list[str]) -> int:
         UsageError: --cert names a folder that does not exist.
         SealError: a certificate or private key cannot be loaded.
     """
-    parser = create_parser(
-        "reseal", "Seal SealedSecrets for another certificate, with local private keys, offline.", EXAMPLES
-    )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
-    parser.add_argument(
-        "--key", action="append", required=True, type=Path, metavar="FILE", help="a private key; may be repeated"
-    )
-    parser.add_argument(
-        "--cert",
-        action="append",
-        required=True,
-        metavar="[FOLDER=]FILE|URL",
-        help="the certificate to seal for; repeat with FOLDER= for several",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print which file is sealed for which certificate, change nothing"
-    )
-    args = parser.parse_args(arguments)
+    args = _build_parser().parse_args(arguments)
     targets = [_parse_target(text) for text in args.cert]
     keys = load_private_keys(args.key)
     known = dict(_list_certificate_names(args.cert))
@@ -97,6 +81,27 @@ def reseal(arguments: list[str]) -> int:
             f"{count} {'file was' if count == 1 else 'files were'} sealed for {known.get(mark, mark[:16])}\n"
         )
     return status
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = create_parser(
+        "reseal", "Seal SealedSecrets for another certificate, with local private keys, offline.", EXAMPLES
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
+    parser.add_argument(
+        "--key", action="append", required=True, type=Path, metavar="FILE", help="a private key; may be repeated"
+    )
+    parser.add_argument(
+        "--cert",
+        action="append",
+        required=True,
+        metavar="[FOLDER=]FILE|URL",
+        help="the certificate to seal for; repeat with FOLDER= for several",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print which file is sealed for which certificate, change nothing"
+    )
+    return parser
 
 
 def _parse_target(text: str) -> ResealTarget:

@@ -184,6 +184,12 @@ def _build_parser() -> argparse.ArgumentParser:
         metavar="DOLLARS",
         help="maximum price of the AWS requests per month, in US dollars, for --plan; exit status 1 if it is higher",
     )
+    _add_source_options(parser)
+    return parser
+
+
+def _add_source_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options for the cluster, the stores and the sealed output."""
     parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="kubeconfig of the cluster")
     parser.add_argument("--context", default="", help="context of the kubeconfig (default: its current context)")
     parser.add_argument(
@@ -214,7 +220,6 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-n", "--namespace", default="default", help="namespace of objects without one (default: default)"
     )
-    return parser
 
 
 def _parse_directory(text: str) -> tuple[str, Path]:

@@ -170,7 +170,7 @@ class _Fetch(NamedTuple):
 def compute_fingerprint(
     cluster: DynamicClient, commits: list[str], judged_on: datetime.date, kustomization: Object
 ) -> object:
-    """What a Kustomization is rendered and judged from; see `PackedBuild`.
+    """What a Kustomization is rendered and judged from; see `PackedKustomization`.
 
     Raises:
         ToolError: the cluster refuses, or does not answer.

@@ -16,7 +16,7 @@ from gatekeeper.apply.model import ApplySet, AuditEvent, ReconcileContext, Recon
 from gatekeeper.apply.prune import PruneResult
 from gatekeeper.controller.flux.context import FluxEnvironment
 from gatekeeper.controller.flux.git_repositories import compute_fingerprint
-from gatekeeper.controller.flux.repository_cache import PackedBuild, RepositoryCache, RepositoryState
+from gatekeeper.controller.flux.repository_cache import PackedKustomization, RepositoryCache, RepositoryState
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.flux import dependencies, finalizer, readiness, reconciler, status, status_writer
 from gatekeeper.flux.model import Waiting
@@ -65,7 +65,7 @@ class _Build(NamedTuple):
 
     value: Object
     state: RepositoryState
-    packed: PackedBuild
+    packed: PackedKustomization
 
     @property
     def name(self) -> NamespacedName:

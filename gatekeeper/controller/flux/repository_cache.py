@@ -32,7 +32,7 @@ class RepositoryState(NamedTuple):
     provenance: CommitProvenance = CommitProvenance()
 
 
-class PackedBuild(NamedTuple):
+class PackedKustomization(NamedTuple):
     """What a Kustomization applies, rendered, judged and compressed.
 
     Attributes:
@@ -56,9 +56,9 @@ class PackedBuild(NamedTuple):
         return ApplySet(kustomization, self.folder, objects, self.render_error, self.secret_values, self.toolchain)
 
 
-def pack(build: ApplySet, fingerprint: object, verdict: Verdict) -> PackedBuild:
+def pack(build: ApplySet, fingerprint: object, verdict: Verdict) -> PackedKustomization:
     """Compresses a build."""
-    return PackedBuild(
+    return PackedKustomization(
         fingerprint,
         verdict,
         pack_objects([build.parent]),
@@ -70,5 +70,5 @@ def pack(build: ApplySet, fingerprint: object, verdict: Verdict) -> PackedBuild:
     )
 
 
-RepositorySnapshot = Snapshot[RepositoryState, PackedBuild]
-RepositoryCache = BuildCache[NamespacedName, RepositoryState, PackedBuild]
+RepositorySnapshot = Snapshot[RepositoryState, PackedKustomization]
+RepositoryCache = BuildCache[NamespacedName, RepositoryState, PackedKustomization]
