@@ -1,6 +1,6 @@
-"""The baseline: what a repository with a past already had when the gate came; one waiver for all of it, with an end.
+"""The baseline: one waiver, with an expiry date, for all findings that a repository had when it adopted the gate.
 
-A finding is known by its fingerprint, which stays when lines move.
+A finding is identified by its fingerprint, which stays the same when lines move.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ DEFAULT_REASON = "known when the gate was introduced"
 
 
 class Baseline(NamedTuple):
-    """The fingerprints that are known, why they do not count, and the last day on which they do not."""
+    """Fingerprints of known findings, why they do not count, and the last day on which they do not.
+
+    Attributes:
+        error: why the baseline cannot be used; empty if it can.
+    """
 
     location: Location
     reason: str = DEFAULT_REASON
@@ -31,18 +35,19 @@ class Baseline(NamedTuple):
 
 
 def load(root: Path, config: Config) -> Baseline | None:
-    """The repository's baseline, with a fault where it cannot be used; None where it has none."""
+    """Reads the baseline of a repository; None if it has none. A baseline that cannot be used has an `error`."""
     path = root / config.baseline
-    place = Location(config.baseline, 1, 1)
+    location = Location(config.baseline, 1, 1)
     if not path.is_file():
         return None
     try:
-        held = orjson.loads(path.read_bytes())
-        return _parse_baseline(held, place)
+        return _parse_baseline(orjson.loads(path.read_bytes()), location)
     except OSError as error:
-        return Baseline(place, error=f"cannot be read: {error.strerror or error}")
+        return Baseline(location, error=f"cannot be read: {error.strerror or error}")
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Baseline(place, error="is no baseline; write it again with `gatekeeper check --write-baseline`")
+        return Baseline(
+            location, error="is not a baseline file; write it again with `gatekeeper check --write-baseline`"
+        )
 
 
 def _parse_baseline(document: Any, location: Location) -> Baseline:
@@ -53,20 +58,24 @@ def _parse_baseline(document: Any, location: Location) -> Baseline:
 
 
 def write(findings: Iterable[Finding], path: Path, config: Config, today: datetime.date) -> int:
-    """Writes a new baseline of all findings that nobody else waived; returns how many."""
-    old = (one for one in findings if not one.waiver or one.waiver.place.file == config.baseline)
-    known = {
-        one.fingerprint: {
-            "file": one.location.file,
-            "rule": one.rule,
-            "message": one.message,
-            "fingerprint": one.fingerprint,
+    """Writes a baseline of all findings without a waiver of their own.
+
+    Returns:
+        The number of findings in it.
+    """
+    entries = {
+        finding.fingerprint: {
+            "file": finding.location.file,
+            "rule": finding.rule,
+            "message": finding.message,
+            "fingerprint": finding.fingerprint,
         }
-        for one in old
-        if not one.rule.startswith("waivers/")
+        for finding in findings
+        if not finding.rule.startswith("waivers/")
+        and (not finding.waiver or finding.waiver.place.file == config.baseline)
     }
-    once = sorted(known.values(), key=lambda entry: tuple(entry.values()))
+    ordered = sorted(entries.values(), key=lambda entry: tuple(entry.values()))
     expires = today + datetime.timedelta(days=config.waiver_days)
-    held = {"schema": SCHEMA, "reason": DEFAULT_REASON, "expires": expires.isoformat(), "findings": once}
-    atomic_file.write(path, orjson.dumps(held, option=orjson.OPT_INDENT_2) + b"\n")
-    return len(once)
+    document = {"schema": SCHEMA, "reason": DEFAULT_REASON, "expires": expires.isoformat(), "findings": ordered}
+    atomic_file.write(path, orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+    return len(ordered)

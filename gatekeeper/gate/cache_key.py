@@ -1,4 +1,4 @@
-"""What the outcome of a run hangs on: the files that a repository can be rendered from, the config, and the day."""
+"""What a verdict depends on: the files that a repository is rendered from, and the installation that judges them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MAX_IGNORED_FILES = 20_000
 
 
 class CacheInput(NamedTuple):
-    """What is to be judged, as far as Git and the file system tell it quickly.
+    """The files of a repository, as far as Git and the file system list them quickly.
 
     Attributes:
-        git_listing: Git's own, with a digest of each file.
-        differing_files: names of files that differ from it, or are not in it.
-        differing_contents: those names with what they hold.
-        surrounding_inputs: what else can be read in judging: ignored files, policies from outside.
+        git_listing: Git's listing of the index, with a digest of each file.
+        differing_files: the files that differ from the listing, or are not in it.
+        differing_contents: the names of those files, each before its content.
+        surrounding_inputs: other files that rendering can read: ignored files, policies outside of the repository.
     """
 
     git_listing: bytes
@@ -33,15 +33,15 @@ class CacheInput(NamedTuple):
 
     @property
     def digest_parts(self) -> tuple[bytes, ...]:
-        """All of it, for a digest."""
+        """All parts, to derive a cache key from."""
         return (self.git_listing, b"contents", *self.differing_contents, b"around", *self.surrounding_inputs)
 
 
 def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | None:
-    """A repository's input; None where it cannot be had quickly and surely.
+    """Lists the files of a repository; None where that is not possible quickly and reliably.
 
     Args:
-        is_staged: whether the index is judged, and not the work tree.
+        is_staged: whether the index is judged instead of the work tree.
     """
     state = git_state.read_state(root) if (root / ".git").exists() else None
     if state is None or len(state.ignored_files) > MAX_IGNORED_FILES:
@@ -53,40 +53,40 @@ def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | N
         if content is None:
             return None
         contents += [os.fsencode(file), content]
-    # Ignored files are not judged, but kustomize and Helm can read them.
-    around = [
+    # The gate skips ignored files, but kustomize and Helm can read them.
+    surrounding = [
         f"{file} {_describe_status(root / file)}".encode("utf-8", "surrogateescape")
         for file in sorted(state.ignored_files)
     ]
     for folder in (*config.policies, *config.data, *config.crds, *config.leak_rules):
         start = root / folder
         if not start.resolve().is_relative_to(root.resolve()):
-            around.extend(iterate_contents(start))
-    return CacheInput(state.listing, differing, tuple(contents), tuple(around))
+            surrounding.extend(iterate_contents(start))
+    return CacheInput(state.listing, differing, tuple(contents), tuple(surrounding))
 
 
 def identify_installation() -> bytes:
-    """What tells one installation that judges from another."""
+    """Identifies this installation: its version, its files, Python and the installed packages."""
     return f"{__version__} {sys.version} {_fingerprint_package()} {_list_installed_packages()}".encode(
         "utf-8", "surrogateescape"
     )
 
 
 def _fingerprint_package() -> str:
-    """What tells one build of this package from another: size and time of each of its files."""
-    found = []
-    for name, _, names in os.walk(Path(__file__).parent.parent):
-        if "__pycache__" not in name:
-            stats = [(file, os.lstat(f"{name}/{file}")) for file in sorted(names)]
-            found.append(f"{name} {[(file, about.st_size, about.st_mtime_ns) for file, about in stats]}")
-    return "\n".join(sorted(found))
+    """The size and time of each file of this package."""
+    lines = []
+    for folder, _, files in os.walk(Path(__file__).parent.parent):
+        if "__pycache__" not in folder:
+            stats = [(file, os.lstat(f"{folder}/{file}")) for file in sorted(files)]
+            lines.append(f"{folder} {[(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats]}")
+    return "\n".join(sorted(lines))
 
 
 def _list_installed_packages() -> str:
-    """The packages beside this one, with their versions: some of them judge."""
+    """The installed packages with their versions: some of them validate or parse."""
     folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
-    found = [path.name for folder in folders if folder.is_dir() for path in folder.iterdir()]
-    return repr(sorted(name for name in found if name.endswith(".dist-info")))
+    names = [path.name for folder in folders if folder.is_dir() for path in folder.iterdir()]
+    return repr(sorted(name for name in names if name.endswith(".dist-info")))
 
 
 def _read_content(path: Path) -> bytes | None:
@@ -100,14 +100,14 @@ def _read_content(path: Path) -> bytes | None:
 
 def _describe_status(path: Path) -> str:
     try:
-        about = path.lstat()
+        stat = path.lstat()
     except OSError as error:
         return str(error.errno)
-    return f"{about.st_size} {about.st_mtime_ns} {about.st_ino}"
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
 
 
 def iterate_contents(start: Path) -> Iterator[bytes]:
-    """Names and contents of all files below a folder."""
+    """The name and content of each file below a folder, or of one file."""
     for file in list_files_below(start):
         yield os.fsencode(file)
         yield _read_content(file) or b"unreadable"

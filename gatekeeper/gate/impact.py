@@ -1,6 +1,6 @@
-"""What a change can break: the changed files, and what is built from them or with them.
+"""What a change can break: the changed files, and everything that is built from them or with them.
 
-More is taken in where that is not surely known: a change is never judged by too little.
+Where that cannot be determined, everything counts as affected, so no finding of a change is missed.
 """
 
 from __future__ import annotations
@@ -17,49 +17,50 @@ from gatekeeper.workspace import lockfile
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
-# Kinds that change what is made of other files: who applies them, with what, or by which schema.
+# Kinds that change what other files are rendered to or checked by: who applies them, with what, by which schema.
 FAR_REACHING_KINDS = {"Kustomization", "Application", "ApplicationSet", "HelmRelease", "CustomResourceDefinition"}
 
 
 def find_affected_files(
     tree: Tree, parsed_files: Sequence[ParsedFile], config: Config, changed_files: frozenset[str]
 ) -> frozenset[str] | None:
-    """The files in which a finding can come from the change, or None for all files."""
+    """The files in which a change can cause findings; None for all files."""
     if _is_far_reaching(tree, parsed_files, config, changed_files):
         return None
-    found = kustomization_graph.find_kustomizations(
+    kustomizations = kustomization_graph.find_kustomizations(
         tree, [*parsed_files, *kustomization_graph.parse_outside_files(tree, parsed_files)]
     )
-    touched = set(changed_files)
-    for folder in found:
-        files = {file for part in list_reachable(found, folder) for file in _list_input_paths(part)}
+    affected = set(changed_files)
+    for folder in kustomizations:
+        files = {file for part in list_reachable(kustomizations, folder) for file in _list_input_paths(part)}
         if any(_is_path_within(file, name) for file in files for name in changed_files):
-            touched |= files
+            affected |= files
     for folder in chart_uses.find_chart_folders(parsed_files):
         if any(not folder or name.startswith(f"{folder}/") for name in changed_files):
-            touched.update(file for file in tree.files if not folder or file.startswith(f"{folder}/"))
-    return frozenset(touched)
+            affected.update(file for file in tree.files if not folder or file.startswith(f"{folder}/"))
+    return frozenset(affected)
 
 
 def is_affected(finding: Finding, affected_files: frozenset[str]) -> bool:
-    """Whether a finding can come from a change: what names something is broken by a change of what it names."""
-    # What is no longer used anywhere breaks nothing: a run on everything tells of it.
-    is_named = finding.rule.startswith("references/") and finding.rule != "references/unused"
-    return finding.location.file in affected_files or is_named
+    """Whether a change can cause a finding: removing a resource breaks the references to it, in any file."""
+    # An object that nothing refers to any more breaks nothing; a full check reports it.
+    is_reference = finding.rule.startswith("references/") and finding.rule != "references/unused"
+    return finding.location.file in affected_files or is_reference
 
 
 def mark_preexisting(verdict: Verdict, base_verdict: Verdict, renames: Mapping[str, str]) -> Verdict:
-    """A verdict in which what was there before is marked as old: it is not the change's fault, and does not count.
+    """Marks the findings that were there before a change: the change did not cause them, so they do not count.
 
     Args:
-        renames: the old names of files that moved.
+        renames: the old names of files that were renamed, by their new names.
     """
-    moved = {old: new for new, old in renames.items()}
+    new_names = {old: new for new, old in renames.items()}
     known = set()
     for finding in base_verdict.active_findings:
-        place = finding.location
+        location = finding.location
         known.add(finding.fingerprint)
-        known.add(finding._replace(location=place._replace(file=moved.get(place.file, place.file))).fingerprint)
+        renamed = location._replace(file=new_names.get(location.file, location.file))
+        known.add(finding._replace(location=renamed).fingerprint)
     marked = (finding._replace(is_preexisting=finding.fingerprint in known) for finding in verdict.findings)
     return verdict._replace(findings=tuple(marked))
 
@@ -67,18 +68,18 @@ def mark_preexisting(verdict: Verdict, base_verdict: Verdict, renames: Mapping[s
 def _is_far_reaching(
     tree: Tree, parsed_files: Sequence[ParsedFile], config: Config, changed_files: frozenset[str]
 ) -> bool:
-    brought = (path for bundle in config.bundles for path in (bundle.get("source"), bundle.get("key")) if path)
-    # Which programs render, and which certificates may seal, is decided in the lock and there for everything.
+    bundle_paths = (path for bundle in config.bundles for path in (bundle.get("source"), bundle.get("key")) if path)
+    # The lock pins the programs that render, and the certificates say which keys may seal: both affect every file.
     own = (CONFIG_FILE, lockfile.LOCK_FILE, CERTIFICATE_FOLDER, config.waivers, config.baseline)
-    rules = (*own, *config.policies, *config.data, *config.crds, *config.leak_rules, *brought)
+    rules = (*own, *config.policies, *config.data, *config.crds, *config.leak_rules, *bundle_paths)
     if any(_is_path_within(rule, name) for rule in rules for name in changed_files):
         return True
-    # For whom files are to be encrypted.
+    # These say for whom each file is encrypted.
     if any(
         name.rpartition("/")[2] in (sops_rules.CONFIG_NAME, sops_rules.MISSPELT_CONFIG_NAME) for name in changed_files
     ):
         return True
-    # Of what is deleted nobody knows any more what it did.
+    # What a deleted file was used for is unknown.
     if not changed_files <= set(tree.files):
         return True
     changed_sources = [source for source in parsed_files if source.file in changed_files]
@@ -93,14 +94,16 @@ def _is_far_reaching(
 def _are_policies_touched(
     parsed_files: Sequence[ParsedFile], changed_files: Sequence[ParsedFile], kinds: set[str]
 ) -> bool:
-    """Whether policies that the repository deploys may say something else of what did not change."""
-    known = [document for source in parsed_files for document in source.documents if _is_policy(document)]
-    if not known:
+    """Whether policies that the repository deploys may judge unchanged resources differently."""
+    policies = [document for source in parsed_files for document in source.documents if _is_policy(document)]
+    if not policies:
         return False
     if any(_is_policy(document) for source in changed_files for document in source.documents):
         return True
-    # They select by labels of Namespaces, take parameters from ConfigMaps, except, and look at other resources.
-    return bool(kinds & {"Namespace", "ConfigMap", "PolicyException"}) or any(b"inventory" in one.json for one in known)
+    # Policies select by Namespace labels, read parameters from ConfigMaps, have exceptions, and see other resources.
+    if kinds & {"Namespace", "ConfigMap", "PolicyException"}:
+        return True
+    return any(b"inventory" in policy.json for policy in policies)
 
 
 def _is_policy(document: ParsedDocument) -> bool:
@@ -110,16 +113,16 @@ def _is_policy(document: ParsedDocument) -> bool:
 
 
 def _are_config_maps_used(parsed_files: Sequence[ParsedFile]) -> bool:
-    """Whether Flux takes variables or values from ConfigMaps: then one may change what is made of other files."""
+    """Whether Flux takes variables or values from ConfigMaps: then a ConfigMap changes what other files render to."""
     words = (b'"substituteFrom"', b'"valuesFrom"')
     return any(word in document.json for source in parsed_files for document in source.documents for word in words)
 
 
 def _is_values_file(parsed_file: ParsedFile) -> bool:
-    """Whether a file may be one of values for some chart."""
+    """Whether a file may be a values file of a chart."""
     name = parsed_file.file.rpartition("/")[2]
-    no_resource = bool(parsed_file.documents) and not any(document.head for document in parsed_file.documents)
-    return no_resource and parsed_file.role == "documents" and "values" in name
+    has_no_resource = bool(parsed_file.documents) and not any(document.head for document in parsed_file.documents)
+    return has_no_resource and parsed_file.role == "documents" and "values" in name
 
 
 def _list_input_paths(kustomization: KustomizationFile) -> Iterator[str]:
@@ -129,5 +132,5 @@ def _list_input_paths(kustomization: KustomizationFile) -> Iterator[str]:
 
 
 def _is_path_within(folder: str, file: str) -> bool:
-    """Whether a path is a file, or a folder around it."""
+    """Whether a path is that file, or a folder that contains it."""
     return folder == file or file.startswith(f"{folder.rstrip('/')}/")

@@ -1,4 +1,4 @@
-"""A change of a few files, judged by those files: the last run on everything knows the rest."""
+"""Judges a change of a few files by those files alone, with an index of the last run on everything."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ def check_files(tree: Tree, index: IncrementalIndex, config: Config, options: Ch
 
 
 def build_index(result: FullResult, tree: Tree, config: Config, git_listing: bytes) -> IncrementalIndex | None:
-    """What a run on everything knows, for the next; None where nothing can be judged by itself."""
+    """Builds the index of a run on everything, for the next run; None where no file can be judged on its own."""
     verdict = result.verdict
     resources = result.rendered.resources
-    waives = config.waivers in tree.files or (tree.root / config.baseline).exists()
-    if not tree.is_whole or not verdict.is_cacheable or waives or any(map(policy_kinds.is_policy, resources)):
+    has_waivers = config.waivers in tree.files or (tree.root / config.baseline).exists()
+    if not tree.is_whole or not verdict.is_cacheable or has_waivers or any(map(policy_kinds.is_policy, resources)):
         return None
     names = frozenset(exported_facts.list_provided_names(resources))
     folders = tuple(f"{folder}/".lstrip("/") for folder in chart_uses.find_chart_folders(result.parsed_files))
-    left_out = {gap.file for gap in verdict.coverage.gaps}
-    local = {}
-    for where, lot in result.rendered.resource_groups:
-        stands_alone = where not in left_out and not (folders and where.startswith(folders))
+    skipped = {gap.file for gap in verdict.coverage.gaps}
+    file_entries = {}
+    for where, group in result.rendered.resource_groups:
+        stands_alone = where not in skipped and not (folders and where.startswith(folders))
         if (
-            lot
+            group
             and stands_alone
-            and all(one.origin.file == where and exported_facts.is_self_contained(one) for one in lot)
+            and all(one.origin.file == where and exported_facts.is_self_contained(one) for one in group)
         ):
             content = tree.read_file(where)
             if isinstance(content, bytes) and WAIVER_MARKER not in content:
-                local[where] = FileEntry(_hash_facts(lot, names), len(lot), len(lot))
-    return IncrementalIndex(git_listing, local, verdict, tuple(sorted(names)))
+                file_entries[where] = FileEntry(_hash_facts(group, names), len(group), len(group))
+    return IncrementalIndex(git_listing, file_entries, verdict, tuple(sorted(names)))
 
 
 def _hash_facts(resources: list[Resource], config_object_names: frozenset[str] | tuple[str, ...]) -> str:

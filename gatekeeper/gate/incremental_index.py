@@ -1,7 +1,8 @@
-"""What the last run on a whole repository knows of each file, so that a change of one file is judged by that file.
+"""The index of the last run on a whole repository, which lets the next run judge only the files that changed.
 
-Only where that is surely the same: the changed files stand alone (nothing builds or applies them, they waive nothing),
-they hold kinds that are judged alone, and what others can depend on in them did not change. Else everything is judged.
+That is done only where the result is certain to be the same: nothing builds or applies the changed files, they have no
+waivers, their kinds are judged on their own, and what other files can depend on in them did not change. Otherwise
+everything is judged.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ import orjson
 from gatekeeper.gate import verdict_codec
 from gatekeeper.model import Coverage, Verdict
 
-# More than that is not the change of a commit; everything is then judged anew, and known better.
+# A larger change is judged by all files, which also updates the index.
 MAX_CHANGED_FILES = 50
 
 
 class FileEntry(NamedTuple):
-    """A file that stands alone: a digest of what others can depend on, and how many resources it has and checks."""
+    """A file that can be judged alone.
+
+    Attributes:
+        facts_digest: a digest of what other files can depend on.
+        checked_count: the number of its resources that were checked against a schema.
+    """
 
     facts_digest: str
     resource_count: int
@@ -28,10 +34,10 @@ class FileEntry(NamedTuple):
 
 
 class IncrementalIndex(NamedTuple):
-    """One run: Git's listing of the files, those that stand alone, and the verdict on everything.
+    """One run: Git's listing of the files, the files that can be judged alone, and the verdict on everything.
 
     Attributes:
-        config_object_names: of all Secrets and ConfigMaps.
+        config_object_names: the names of all Secrets and ConfigMaps.
     """
 
     git_listing: bytes
@@ -41,11 +47,11 @@ class IncrementalIndex(NamedTuple):
 
 
 def to_bytes(index: IncrementalIndex) -> bytes:
-    """A ledger, to be kept."""
+    """Encodes an index for the cache."""
     return orjson.dumps(
         [
             index.git_listing.decode("latin-1"),
-            {file: list(local) for file, local in index.file_entries.items()},
+            {file: list(entry) for file, entry in index.file_entries.items()},
             orjson.Fragment(verdict_codec.to_bytes(index.verdict)),
             index.config_object_names,
         ]
@@ -53,15 +59,15 @@ def to_bytes(index: IncrementalIndex) -> bytes:
 
 
 def from_bytes(content: bytes) -> IncrementalIndex:
-    """What `to_bytes` wrote."""
-    held: list[Any] = orjson.loads(content)
-    verdict = verdict_codec.from_bytes(orjson.dumps(held[2]))
-    local = {file: FileEntry(*held_local) for file, held_local in held[1].items()}
-    return IncrementalIndex(held[0].encode("latin-1"), local, verdict, tuple(held[3]))
+    """Decodes what `to_bytes` wrote."""
+    fields: list[Any] = orjson.loads(content)
+    verdict = verdict_codec.from_bytes(orjson.dumps(fields[2]))
+    file_entries = {file: FileEntry(*entry) for file, entry in fields[1].items()}
+    return IncrementalIndex(fields[0].encode("latin-1"), file_entries, verdict, tuple(fields[3]))
 
 
 def hash_facts(facts: Iterable[str]) -> str:
-    """A digest of what others can depend on in a file."""
+    """A digest of what other files can depend on in a file."""
     return hashlib.sha256("\0".join(facts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -72,7 +78,7 @@ def find_changed_files(
 
     Args:
         git_listing: Git's listing now.
-        differing_files: files that differ from it.
+        differing_files: files that differ from that listing.
     """
     before, now = set(index.git_listing.split(b"\0")), set(git_listing.split(b"\0"))
     gone, new = _parse_file_names(before - now), _parse_file_names(now - before)
@@ -85,13 +91,13 @@ def _parse_file_names(lines: Iterable[bytes]) -> frozenset[str]:
 
 
 def can_check_alone(index: IncrementalIndex, files: Iterable[str]) -> bool:
-    """Whether files can be judged by themselves, as far as the ledger knows."""
-    found = {
-        one.location.file
-        for one in index.verdict.findings
-        if one.waiver or one.rule.startswith(("references/", "waivers/"))
+    """Whether files can be judged on their own, as far as the index knows."""
+    dependent = {
+        finding.location.file
+        for finding in index.verdict.findings
+        if finding.waiver or finding.rule.startswith(("references/", "waivers/"))
     }
-    return all(file in index.file_entries and file not in found for file in files)
+    return all(file in index.file_entries and file not in dependent for file in files)
 
 
 def merge_verdict(
@@ -100,11 +106,11 @@ def merge_verdict(
     partial_verdict: Verdict,
     facts_digests: Mapping[str, str],
 ) -> Verdict | None:
-    """The verdict on everything, from that on the changed files; None where more has to be judged.
+    """The verdict on everything, with the new verdict on the changed files; None where more has to be judged.
 
     Args:
         partial_verdict: the verdict on the changed files alone.
-        facts_digests: the digest of what others can depend on, by file, as it is now.
+        facts_digests: the present digest of what others can depend on, by file.
     """
     old = [index.file_entries[file] for file in files]
     if any(facts_digests.get(file) != index.file_entries[file].facts_digest for file in files):

@@ -1,7 +1,7 @@
-"""One verdict from several machines: each judges its share, and `gatekeeper merge` joins what they say.
+"""Shares of a repository: several machines judge one share each, and `gatekeeper merge` joins their verdicts.
 
-Every run renders the whole repository, because what something is built from, and what it names, may lie anywhere; but
-it asks the engines of its share only.
+Every run renders the whole repository, because the inputs of a build and the targets of a reference can be in any file;
+but its engines judge only the resources of its share.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ from gatekeeper.model import Verdict
 
 
 class Shard(NamedTuple):
-    """A share of a repository: its number, from 1, of how many; None for all of it."""
+    """A share of a repository.
+
+    Attributes:
+        position: its number, from 1, and the number of shares; None for the whole repository.
+    """
 
     position: tuple[int, int] | None
 
     def contains(self, file: str) -> bool:
-        """Whether a file, and all that comes of it, is in this share."""
+        """Whether a file, and everything that is rendered from it, is in this share."""
         return (
             self.position is None
             or zlib.crc32(file.encode("utf-8", "surrogateescape")) % self.position[1] + 1 == self.position[0]
@@ -32,10 +36,10 @@ WHOLE_REPOSITORY = Shard(None)
 
 
 def parse(text: str) -> Shard:
-    """A share as it is written, `2/5`.
+    """Parses a share such as `2/5`.
 
     Raises:
-        UsageError: it is written in another way.
+        UsageError: the text is not of that form.
     """
     number, _, of = text.partition("/")
     if not number.isdecimal() or not of.isdecimal() or not 1 <= int(number) <= int(of):
@@ -44,36 +48,41 @@ def parse(text: str) -> Shard:
 
 
 def merge_verdicts(named_verdicts: Sequence[tuple[str, Verdict]]) -> Verdict:
-    """The verdict of the whole, from those of all its shares.
+    """Merges the verdicts on all shares of a repository into one.
 
     Args:
-        named_verdicts: each with a name for messages.
+        named_verdicts: each verdict with a name for messages.
 
     Raises:
-        UsageError: a share is missing or there twice, or they are not of the same run.
+        UsageError: a share is missing or given twice, or they differ in commit, engine or policies.
     """
     shares: dict[int, str] = {}
     [(first_name, first), *_] = named_verdicts
     for name, verdict in named_verdicts:
         if verdict.shard is None or first.shard is None:
             raise UsageError(
-                f"{name}: is no report of a share; make it with `gatekeeper check --shard I/N --format json`"
+                f"{name}: not the report of a share; create it with `gatekeeper check --shard I/N --format json`"
             )
         for what, ours, theirs in (
             ("number of shares", verdict.shard[1], first.shard[1]),
             ("revision", verdict.revision, first.revision),
             ("engine", verdict.engine, first.engine),
-            ("policies", verdict.policy_digest, first.policy_digest),
+            ("digest of the policies", verdict.policy_digest, first.policy_digest),
         ):
             if ours != theirs:
-                raise UsageError(f"{name}: has another {what} than {first_name}; judge all shares of one commit alike")
+                message = f"{name}: {what} differs from that in {first_name}"
+                raise UsageError(f"{message}; check all shares at one commit with the same options")
         if verdict.shard[0] in shares:
-            raise UsageError(f"{name}: is share {verdict.shard[0]}, as is {shares[verdict.shard[0]]}")
+            raise UsageError(
+                f"{name}: share {verdict.shard[0]} is also in {shares[verdict.shard[0]]}; pass each share once"
+            )
         shares[verdict.shard[0]] = name
     of = first.shard[1] if first.shard else 0
     missing = [str(number) for number in range(1, of + 1) if number not in shares]
     if missing:
-        raise UsageError(f"share {', '.join(missing)} of {of} is missing: a verdict on a part is none on the whole")
+        raise UsageError(
+            f"share {', '.join(missing)} of {of} is missing: a verdict needs all shares; add their reports"
+        )
     merged = first.merge(*(verdict for _, verdict in named_verdicts[1:]))
     unused_everywhere = set.intersection(
         *(

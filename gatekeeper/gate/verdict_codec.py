@@ -1,4 +1,4 @@
-"""Verdicts as bytes, to be kept and read again without loss."""
+"""Encodes verdicts for the cache, and decodes them without loss."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatekeeper.model import AppliedWaiver, Coverage, Finding, Gap, Location, Ob
 
 
 def to_bytes(verdict: Verdict) -> bytes:
-    """A verdict as JSON lists, each field in the order of its type."""
+    """Encodes a verdict as JSON lists, each with the fields of its type in order."""
     return orjson.dumps(
         [
             [_encode_finding(finding) for finding in verdict.findings],
@@ -24,15 +24,15 @@ def to_bytes(verdict: Verdict) -> bytes:
 
 
 def from_bytes(content: bytes) -> Verdict:
-    """What `to_bytes` wrote.
+    """Decodes what `to_bytes` wrote.
 
     Raises:
-        ValueError, TypeError, IndexError: it is something else.
+        ValueError, TypeError, IndexError: the content is something else.
     """
     findings, coverage, engine, policies, revision, shard = orjson.loads(content)
     files, resources, checked, skipped = coverage
     return Verdict(
-        tuple(_decode_finding(held) for held in findings),
+        tuple(_decode_finding(values) for values in findings),
         Coverage(files, resources, checked, tuple(Gap(*gap) for gap in skipped)),
         (engine[0], engine[1]),
         policies,
@@ -42,7 +42,7 @@ def from_bytes(content: bytes) -> Verdict:
 
 
 def _encode_finding(finding: Finding) -> list[Any]:
-    waived = finding.waiver
+    waiver = finding.waiver
     return [
         *finding[:3],
         list(finding.location),
@@ -50,22 +50,22 @@ def _encode_finding(finding: Finding) -> list[Any]:
         finding.field_path and list(finding.field_path),
         finding.hint,
         finding.location_precision,
-        waived and [*waived[:4], list(waived.place)],
+        waiver and [*waiver[:4], list(waiver.place)],
         finding.is_preexisting,
     ]
 
 
 def _decode_finding(values: list[Any]) -> Finding:
-    rule, severity, message, place, resource, path, hint, placed, waived, old = values
+    rule, severity, message, location, resource, path, hint, precision, waiver, is_preexisting = values
     return Finding(
         rule,
         severity,
         message,
-        Location(*place),
+        Location(*location),
         resource and ObjectRef(*resource),
         path if path is None else tuple(path),
         hint,
-        placed,
-        waived and AppliedWaiver(waived[0], waived[1], waived[2], waived[3], Location(*waived[4])),
-        old,
+        precision,
+        waiver and AppliedWaiver(waiver[0], waiver[1], waiver[2], waiver[3], Location(*waiver[4])),
+        is_preexisting,
     )

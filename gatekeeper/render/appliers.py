@@ -1,4 +1,4 @@
-"""What the repository's own controllers apply: folders that Flux Kustomizations and Argo CD Applications name, and how.
+"""Folders that Flux Kustomizations and Argo CD Applications apply, and the fields that they add.
 
 Sources: kustomize.toolkit.fluxcd.io/v1 `Kustomization.spec`; argoproj.io/v1alpha1 `Application.spec.source.kustomize`.
 """
@@ -30,7 +30,7 @@ FLUX_FIELDS = {
 }
 ARGO_FIELDS = ("namespace", "namePrefix", "nameSuffix", "patches", "components", "replicas", "commonAnnotations")
 
-# In place of a file.
+# The file of an object that is in the cluster, and in no file.
 CLUSTER_FILE = "(in the cluster)"
 ConfigMapData = Mapping[tuple[str, str], Mapping[str, str]]
 
@@ -39,10 +39,10 @@ class AppliedFolder(NamedTuple):
     """A folder that a controller applies.
 
     Attributes:
-        added_fields: what it adds to the folder's kustomization, as JSON; empty where it adds nothing.
-        variables: what it sets for `${VAR}`; None where it substitutes nothing.
+        added_fields: the fields that it adds to the folder's kustomization, as JSON; empty if there are none.
+        variables: the values of `${VAR}`; None if it substitutes nothing.
         applier: the Flux Kustomization or Argo CD Application.
-        fields_path: where in it the fields stand.
+        fields_path: the path of the fields in the applier.
     """
 
     folder: str
@@ -59,22 +59,22 @@ class AppliedFolder(NamedTuple):
 
 
 def find_applied_folders(resources: Iterable[Resource], tree: Tree, config_maps: ConfigMapData) -> list[AppliedFolder]:
-    """Everything that some resources apply from this repository.
+    """The folders of this repository that the Kustomizations and Applications among some resources apply.
 
     Args:
-        config_maps: the data of ConfigMaps, by namespace and name, for `substituteFrom`.
+        config_maps: the data of ConfigMaps by namespace and name, for `substituteFrom`.
     """
-    found: list[AppliedFolder] = []
+    folders: list[AppliedFolder] = []
     for resource in resources:
         if resource.ref.kind == "Kustomization" and resource.ref.api_version.startswith(FLUX_GROUP):
-            found.extend(_find_flux_folders(resource, tree, config_maps))
+            folders.extend(_find_flux_folders(resource, tree, config_maps))
         elif resource.ref.kind == "Application" and resource.ref.group == "argoproj.io":
-            found.extend(_find_argocd_folders(resource, tree))
-    return found
+            folders.extend(_find_argocd_folders(resource, tree))
+    return folders
 
 
 def build_cluster_resource(value: dict[str, Any]) -> Resource:
-    """A Flux Kustomization or Argo CD Application as it is in a cluster, and in no file."""
+    """A resource from an object that is in a cluster, and in no file."""
     text = orjson.dumps(value)
     parsed, _ = documents.parse(text)
     return Resource(build_ref(value), text, FileOrigin(CLUSTER_FILE, parsed[0]))
@@ -91,30 +91,30 @@ def _find_flux_folders(resource: Resource, tree: Tree, config_maps: ConfigMapDat
 
 
 def _find_argocd_folders(resource: Resource, tree: Tree) -> Iterator[AppliedFolder]:
-    for where, part in list_sources(resource.value.get("spec")):
-        folder = _resolve_folder(tree, get_field(part, ("path",)), resource.origin.file)
+    for field_path, source in list_sources(resource.value.get("spec")):
+        folder = _resolve_folder(tree, get_field(source, ("path",)), resource.origin.file)
         if folder is not None:
-            yield build_applied_folder(resource, where, folder)
+            yield build_applied_folder(resource, field_path, folder)
 
 
 def build_applied_folder(application: Resource, source_path: FieldPath, folder: str) -> AppliedFolder:
-    """What a source of an Application applies.
+    """The folder that one source of an Application applies.
 
     Args:
-        source_path: of the source.
+        source_path: the path of the source in the Application.
     """
-    held = get_field(application.value, (*source_path, "kustomize"))
-    fields = _convert_argocd_fields(held) if isinstance(held, dict) else {}
+    options = get_field(application.value, (*source_path, "kustomize"))
+    fields = _convert_argocd_fields(options) if isinstance(options, dict) else {}
     return AppliedFolder(folder, _encode_fields(fields), None, application, (*source_path, "kustomize"))
 
 
 def list_sources(spec: Any) -> Iterator[tuple[FieldPath, Any]]:
-    """Each source of an Application, and where it stands."""
+    """Each source of an Application, with its path in it."""
     if isinstance(get_field(spec, ("source",)), dict):
         yield ("spec", "source"), spec["source"]
-    several = get_field(spec, ("sources",))
-    for number, part in enumerate(several if isinstance(several, list) else ()):
-        yield ("spec", "sources", number), part
+    sources = get_field(spec, ("sources",))
+    for number, source in enumerate(sources if isinstance(sources, list) else ()):
+        yield ("spec", "sources", number), source
 
 
 def _convert_argocd_fields(kustomize_options: dict[str, Any]) -> dict[str, Any]:
@@ -128,14 +128,14 @@ def _convert_argocd_fields(kustomize_options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse_image(text: str) -> dict[str, str]:
-    """Argo CD writes images as `kustomize edit set image` takes them: `[name=]new-name[:tag][@digest]`."""
-    name, _, wanted = text.rpartition("=")
-    rest, _, digest = wanted.partition("@")
-    before, colon, tag = rest.rpartition(":")
+    """Parses an image in the form of `kustomize edit set image`: `[name=]new-name[:tag][@digest]`."""
+    name, _, image = text.rpartition("=")
+    tagged_name, _, digest = image.partition("@")
+    new_name, colon, tag = tagged_name.rpartition(":")
     if not colon or "/" in tag:
-        before, tag = rest, ""
-    found = {"name": name or before, "newName": before, "newTag": tag, "digest": digest}
-    return {key: value for key, value in found.items() if value}
+        new_name, tag = tagged_name, ""
+    fields = {"name": name or new_name, "newName": new_name, "newTag": tag, "digest": digest}
+    return {key: value for key, value in fields.items() if value}
 
 
 def _encode_fields(fields: dict[str, Any]) -> bytes:
@@ -143,33 +143,33 @@ def _encode_fields(fields: dict[str, Any]) -> bytes:
 
 
 def _resolve_folder(tree: Tree, path: Any, file: str) -> str | None:
-    """The folder of the repository that a path means, or None where it is none.
+    """The folder of the repository that `path` names; None if there is no such folder.
 
-    It counts from the root of a source; an artifact (OCIRepository, Bucket) may be packed from any folder around the
+    The path starts at the root of a source. An artifact (OCIRepository, Bucket) can be packed from any folder above the
     resource's own file, so those are tried from the root down.
     """
     if not isinstance(path, str) or "${" in path:
         return None
-    wanted = join_path("", path.lstrip("/"))
-    above = file.split("/")[:-1]
-    for depth in range(len(above) + 1):
-        folder = join_path("/".join(above[:depth]), wanted)
+    relative = join_path("", path.lstrip("/"))
+    parents = file.split("/")[:-1]
+    for depth in range(len(parents) + 1):
+        folder = join_path("/".join(parents[:depth]), relative)
         if not folder.startswith("..") and (tree.root / folder).is_dir():
             return folder
     return None
 
 
 def _collect_variables(spec: dict[str, Any], namespace: str, config_maps: ConfigMapData) -> Mapping[str, str] | None:
-    post = spec.get("postBuild")
-    if not isinstance(post, dict):
+    post_build = spec.get("postBuild")
+    if not isinstance(post_build, dict):
         return None
     variables: dict[str, str] = {}
-    listed = post.get("substituteFrom")
-    for entry in listed if isinstance(listed, list) else ():
+    sources = post_build.get("substituteFrom")
+    for entry in sources if isinstance(sources, list) else ():
         name = get_field(entry, ("name",))
         if get_field(entry, ("kind",)) == "ConfigMap" and isinstance(name, str):
             variables.update(config_maps.get((namespace, name)) or config_maps.get(("", name)) or {})
-    inline = post.get("substitute")
+    inline = post_build.get("substitute")
     if isinstance(inline, dict):
         variables.update({str(name): str(value).replace("\n", "") for name, value in inline.items()})
     return variables
@@ -177,11 +177,11 @@ def _collect_variables(spec: dict[str, Any], namespace: str, config_maps: Config
 
 def collect_config_maps(resources: Iterable[Resource]) -> dict[tuple[str, str], Mapping[str, str]]:
     """The data of all ConfigMaps, by namespace and name."""
-    found: dict[tuple[str, str], Mapping[str, str]] = {}
+    config_maps: dict[tuple[str, str], Mapping[str, str]] = {}
     for resource in resources:
         if resource.ref.kind == "ConfigMap":
             data = resource.value.get("data")
             if isinstance(data, dict):
                 texts = {name: text for name, text in data.items() if isinstance(text, str)}
-                found[(resource.ref.namespace, resource.ref.name)] = texts
-    return found
+                config_maps[(resource.ref.namespace, resource.ref.name)] = texts
+    return config_maps

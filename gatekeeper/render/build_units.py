@@ -1,4 +1,4 @@
-"""What is built as one, and in which order: whatever applies a folder is built before that folder."""
+"""Build units and their order: the unit with a controller's resource is built before the folder that it applies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from gatekeeper.render.origin import join_path
 
 
 class BuildUnit(NamedTuple):
-    """A kustomization's folder; or files that no kustomization names, below a folder that a controller applies."""
+    """What is built as one.
+
+    Attributes:
+        folder: the folder of a kustomization, or a folder that a controller applies.
+        files: the files below the folder that no kustomization names; empty for a kustomization.
+    """
 
     folder: str
     files: tuple[str, ...] = ()
@@ -31,7 +36,7 @@ def find_units(
     plain_files: Sequence[str],
     applied_folders: Sequence[AppliedFolder],
 ) -> tuple[list[BuildUnit], list[str]]:
-    """All units, and the plain files that nothing here applies."""
+    """All build units, and the plain files that no controller of the repository applies."""
     folders = {entry.folder for entry in applied_folders}
     groups: dict[str, list[str]] = {}
     alone: list[str] = []
@@ -47,13 +52,13 @@ def find_units(
 
 
 def _find_roots(kustomizations: Mapping[str, KustomizationFile], folders: set[str]) -> list[str]:
-    """Kustomizations that nothing builds on, and those that a controller applies; one of each circle."""
+    """Kustomizations that no other builds on, those that a controller applies, and one of each cycle."""
     children = {folder for part in kustomizations.values() for folder in part.folders}
     whole = sorted(folder for folder, part in kustomizations.items() if not part.is_component)
     roots = [folder for folder in whole if folder not in children or folder in folders]
     reached = {part.folder for folder in roots for part in list_reachable(kustomizations, folder)}
     for folder in whole:
-        # What no root leads to builds on itself in the end: kustomize says so in its own words.
+        # A kustomization that no root leads to is part of a cycle; kustomize reports it.
         if folder not in reached:
             roots.append(folder)
             reached.update(part.folder for part in list_reachable(kustomizations, folder))
@@ -65,7 +70,7 @@ def find_unused_components(
     units: Sequence[BuildUnit],
     applied_folders: Sequence[AppliedFolder],
 ) -> list[str]:
-    """Components that no unit is built with, and that no controller adds to one."""
+    """Components that neither a unit nor a controller uses."""
     reached = {part.folder for unit in units if not unit.files for part in list_reachable(kustomizations, unit.folder)}
     added = (join_path(entry.folder, name) for entry in applied_folders for name in entry.components)
     reached.update(part.folder for folder in added for part in list_reachable(kustomizations, folder))
@@ -73,7 +78,7 @@ def find_unused_components(
 
 
 def _find_nearest(folder: str, folders: set[str]) -> str | None:
-    """The folder itself or the nearest one above it that is in a set."""
+    """The nearest of some folders: the folder itself, or one above it; None if there is none."""
     while folder not in folders:
         if not folder:
             return None
@@ -84,7 +89,7 @@ def _find_nearest(folder: str, folders: set[str]) -> str | None:
 def find_appliers(
     unit: BuildUnit, kustomizations: Mapping[str, KustomizationFile], applied_folders: Sequence[AppliedFolder]
 ) -> list[AppliedFolder]:
-    """What applies a unit: its own folder, or the nearest folder above that is no kustomization itself."""
+    """The appliers of a unit: those of its own folder, or of the nearest folder above that is no kustomization."""
     folders = {
         entry.folder for entry in applied_folders if entry.folder == unit.folder or entry.folder not in kustomizations
     }
@@ -97,16 +102,16 @@ def order_units(
     kustomizations: Mapping[str, KustomizationFile],
     applied_folders: Sequence[AppliedFolder],
 ) -> Iterator[list[BuildUnit]]:
-    """The units in rounds: what holds a unit's appliers comes in an earlier round, except in a circle."""
-    holding: dict[str, set[BuildUnit]] = {}
+    """The units in generations: those that contain a unit's appliers come in an earlier one, except in a cycle."""
+    units_by_file: dict[str, set[BuildUnit]] = {}
     for unit in units:
         for file in list_files(unit, kustomizations):
-            holding.setdefault(file, set()).add(unit)
-    waits = {
+            units_by_file.setdefault(file, set()).add(unit)
+    dependencies = {
         unit: {
             other
             for entry in find_appliers(unit, kustomizations, applied_folders)
-            for other in holding.get(entry.applier.origin.file, ())
+            for other in units_by_file.get(entry.applier.origin.file, ())
         }
         - {unit}
         for unit in units
@@ -114,7 +119,7 @@ def order_units(
     waiting = list(units)
     while waiting:
         open_units = set(waiting)
-        ready = [unit for unit in waiting if not waits[unit] & open_units] or waiting
+        ready = [unit for unit in waiting if not dependencies[unit] & open_units] or waiting
         yield ready
         waiting = [unit for unit in waiting if unit not in set(ready)]
 

@@ -1,4 +1,4 @@
-"""Helm charts of the repository, and every set of values that the repository uses them with.
+"""Helm charts of the repository, and each set of values that the repository uses them with.
 
 Sources: helm.toolkit.fluxcd.io/v2 `HelmRelease.spec`; argoproj.io/v1alpha1 `Application.spec.source.helm`.
 """
@@ -20,20 +20,20 @@ from gatekeeper.render.origin import join_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 
-EXTERNAL_CHART_REASON = "its chart is not in the repository: what that renders is not judged"
-APPLICATION_SET_REASON = "its generators are not run: what it applies is judged as it stands in the repository"
+EXTERNAL_CHART_REASON = "its chart is not in the repository, so what it renders was not judged"
+APPLICATION_SET_REASON = "its generators do not run, so what it applies was judged as in the repository's files"
 UNKNOWN_VALUES_REASON = (
-    "takes values from what is not in the repository in the open: its chart was rendered without them"
+    "takes values from objects that are not readable in the repository, so its chart was rendered without them"
 )
 
 
 class ChartUse(NamedTuple):
-    """One way in which the repository uses a chart: files of values first, then values written in a resource.
+    """One way in which the repository uses a chart: values files first, then values in a resource.
 
     Attributes:
-        inline_values: values that are no file, merged, as JSON; empty where there are none.
-        located_values: where those stand, the ones that win first.
-        include_crds: whether the chart's own definitions are rendered, too.
+        inline_values: the merged values of a resource, as JSON; empty if there are none.
+        located_values: the locations of those values, the ones with the highest precedence first.
+        include_crds: whether the chart's CRDs are rendered, too.
     """
 
     chart: str
@@ -46,7 +46,7 @@ class ChartUse(NamedTuple):
 
 
 def find_chart_folders(parsed_files: Iterable[ParsedFile]) -> list[str]:
-    """Folders of charts that can be rendered by themselves: not those inside of another, not libraries."""
+    """Folders of charts that can be rendered on their own: no subcharts, no library charts."""
     found = []
     for source in parsed_files:
         if source.file.rpartition("/")[2] == "Chart.yaml" and source.documents:
@@ -63,12 +63,12 @@ def find_chart_uses(
     config_maps: ConfigMapData,
     inflated_charts: Collection[str] = (),
 ) -> tuple[list[ChartUse], list[Gap]]:
-    """Every use of the repository's charts (one with the chart's own values where nothing else uses it), and what
-    uses charts from elsewhere.
+    """Every use of the repository's charts (an unused chart counts with its own values), and gaps for charts that are
+    not in the repository.
 
     Args:
         config_maps: the data of ConfigMaps, by namespace and name, for `valuesFrom`.
-        inflated_charts: charts that kustomizations use.
+        inflated_charts: charts that kustomizations inflate.
     """
     found: list[ChartUse] = []
     gaps: list[Gap] = []
@@ -143,13 +143,13 @@ def build_chart_use(
     has_file: Callable[[str], bool],
     ref_roots: Mapping[str, Path],
 ) -> ChartUse:
-    """The use of a chart that a source of an Application makes.
+    """The use of a chart by one source of an Application.
 
     Args:
-        source_path: of the source.
-        folder: of the chart.
-        has_file: whether a file of the repository, or of another in full, is there.
-        ref_roots: the folders of other repositories that it takes files of values from, by their `ref`.
+        source_path: the path of the source in the Application.
+        folder: the folder of the chart.
+        has_file: whether a file exists: a path in the repository, or an absolute path in another one.
+        ref_roots: the folders of other repositories that it takes values files from, by their `ref`.
     """
     spec, part = application.value.get("spec"), get_field(application.value, source_path)
     helm = get_field(part, ("helm",)) or {}
@@ -168,7 +168,7 @@ def build_chart_use(
 
 
 def _resolve_values_file(folder: str, name: str, ref_roots: Mapping[str, Path]) -> str:
-    """A file of values: beside the chart, from the root (`/x`), or from another source (`$ref/x`)."""
+    """The path of a values file: relative to the chart, to the root (`/x`), or to another source (`$ref/x`)."""
     if name.startswith("$"):
         ref, _, path = name[1:].partition("/")
         local = join_path("", path)
@@ -183,7 +183,7 @@ def _merge_chart_use(
     values_files: tuple[str, ...],
     values_parts: Sequence[tuple[Any, LocatedValues | None]],
 ) -> ChartUse:
-    """A use whose inline values are some parts, the one that wins first."""
+    """A chart use with merged inline values; the part with the highest precedence comes first."""
     merged: Any = {}
     for held, _ in reversed(values_parts):
         merged = helm_values.merge_values(merged, held)

@@ -1,4 +1,4 @@
-"""`${VAR}` and what bash does with it, as Flux's `postBuild` has it.
+"""Substitution of `${VAR}` with the operators of bash, as Flux's `postBuild` does it.
 
 Source: fluxcd/pkg `envsubst` (parse/parse.go, funcs.go). A variable that nothing sets, and what cannot be read, stays
 as it stands: where Flux would write nothing, or give up, nobody here guesses. Tests run Flux's own cases.
@@ -12,19 +12,19 @@ from collections.abc import Callable, Mapping
 from gatekeeper.gocompat import regexp
 
 NAME_PATTERN = re.compile(r"\w+")
-# What is done with a value, the longer signs first.
+# The operators; longer ones come first.
 OPERATOR_PATTERN = re.compile(r":[-=?+]|[=]|:|\^\^|\^|,,|,|//|/#|/%|/|##|#|%%|%")
 DEFAULT_OPERATORS = (":-", ":=", ":?", ":+", "=")
-# Of a longer value every beginning would have to be tried.
+# Matching a pattern tries every prefix of a value, so longer values are refused.
 MAX_TRIM_LENGTH = 4096
 
 
 class UnresolvedReference(Exception):
-    """A reference that cannot be read, or is to what nothing sets."""
+    """A reference that is malformed, or has no value."""
 
 
 def expand_variables(text: str, variables: Mapping[str, str]) -> str:
-    """A text with its variables set; `$$` stands for `$`."""
+    """Substitutes the variables in a text; `$$` is a literal `$`."""
     out, place = [], 0
     while (found := text.find("$", place)) >= 0:
         out.append(text[place:found])
@@ -44,7 +44,7 @@ def expand_variables(text: str, variables: Mapping[str, str]) -> str:
 
 
 def _expand_reference(text: str, offset: int, variables: Mapping[str, str]) -> tuple[str, int]:
-    """The value of what stands from behind `${`, and where it ends."""
+    """The value of the reference whose `${` ends at an offset, and the offset of its end."""
     if text.startswith("#", offset):
         name, offset = _parse_name(text, offset + 1)
         return str(len(_look_up(name, variables).encode())), _expect_closing_brace(text, offset)
@@ -139,7 +139,7 @@ def _expand_replacement(
 
 
 def _compile_glob(pattern: str) -> Callable[[str], bool]:
-    """Whether a text fits a pattern with `*`, `?` and `[a-z]`."""
+    """Whether a text matches a pattern with `*`, `?` and `[a-z]`."""
     out, place = "", 0
     while place < len(pattern):
         sign = pattern[place]
@@ -150,7 +150,7 @@ def _compile_glob(pattern: str) -> Callable[[str], bool]:
             out, place = f"{out}[{held}]", end + 1
         else:
             out += {"*": ".*", "?": "."}.get(sign, re.escape(sign))
-    # By a library that takes no longer than the text is long.
+    # RE2 takes linear time, whatever the pattern is.
     found = regexp.compile_pattern(f"(?s){out}")
     if found is None:
         raise UnresolvedReference

@@ -1,4 +1,4 @@
-"""What the real helm renders from a chart, and which line of values or of a template set each field."""
+"""Renders charts with helm, and records which line of values or of a template set each field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gatekeeper.workspace.tree import Tree
 
 
 def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFile], config: Config) -> BuildOutput:
-    """What helm renders; where it cannot, a finding with its words, and a gap."""
+    """Renders a use of a chart; where helm fails, returns a finding with its message, and a gap."""
     chart_file = f"{use.chart}/Chart.yaml".lstrip("/")
     fetched = helm_template.find_missing_dependencies(tree, use.chart)
     if fetched:
@@ -30,7 +30,11 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
     except ToolError as error:
         values = f" with {', '.join(use.values_files)}" if use.values_files else ""
         finding = Finding(
-            "render/helm", "error", f"{error}{values}", Location(chart_file, 1), hint="run `helm template` there"
+            "render/helm",
+            "error",
+            f"{error}{values}",
+            Location(chart_file, 1),
+            hint="run `helm template` there and correct the error",
         )
         gap = Gap(chart_file, "helm could not render it, so nothing of it was judged", is_fatal=True)
         return BuildOutput([], [finding], [gap])
@@ -42,7 +46,12 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
         found, failure = documents.parse(chunk.encode())
         if failure:
             findings.append(
-                Finding("render/helm", "error", f"the template renders to no YAML: {failure[0]}", Location(file))
+                Finding(
+                    "render/helm",
+                    "error",
+                    f"the output of the template is not valid YAML: {failure[0]}",
+                    Location(file),
+                )
             )
         for document in found:
             value = documents.to_value(document)

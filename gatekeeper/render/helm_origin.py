@@ -1,4 +1,4 @@
-"""Where the fields of what a chart rendered come from: the values that set them, or the template's line.
+"""The origin of each field that a chart rendered: the value that set it, or the line of the template.
 
 The chart is rendered once more with each template line's number as a comment behind it; a field's line in that output
 tells the template's line, and the values named there are looked up in what the chart was rendered with.
@@ -30,14 +30,14 @@ LINE_MARK = re.compile(r"#gk:(\d+):(\d+)\s*$")
 MARKABLE_LINE = re.compile(r"^\s*(?:- )*[\w./\"'$-]+:(?:\s.*)?$|^\s*- \S.*$")
 # A key whose value starts on the next line of the output.
 NINDENT_LINE = re.compile(r"^(\s*(?:- )*[\w./\"'$-]+:)\s*(\{\{.*\bnindent\b.*)$")
-# The dot by itself: what a `with` around it names.
+# The dot alone, which the enclosing `with` defines.
 BARE_DOT = re.compile(r"[{ (|]\.[ )}|]")
 BLOCK_ACTION = re.compile(r"\{\{-?\s*(if|with|range|define|block|end)\b([^}]*)\}\}")
 VALUES_REFERENCE = re.compile(r"\.Values((?:\.\w+)+)")
 
 
 class ChartRender:
-    """A rendered chart, and enough to tell where a field comes from when somebody asks."""
+    """A rendered chart, with what is needed to find the origin of a field when it is requested."""
 
     def __init__(self, tree: Tree, use: ChartUse, config: Config, files_by_path: Mapping[str, ParsedFile]) -> None:
         self.tree = tree
@@ -47,7 +47,7 @@ class ChartRender:
 
     @cached_property
     def marked_output(self) -> tuple[list[str], dict[str, list[tuple[ParsedDocument, list[str]]]]]:
-        """The templates' names, and by template its documents rendered again with each line's number as a comment."""
+        """The names of the templates, and their documents rendered again with each line's number as a comment."""
         with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
             copy = Path(scratch) / PurePosixPath(self.use.chart).name
             with helm_template.prepare_chart(self.tree, self.use.chart) as chart:
@@ -65,7 +65,7 @@ class ChartRender:
         return names, rendered
 
     def list_values(self) -> Iterator[LocatedValues]:
-        """Where values stand, those that win first."""
+        """The locations of values, those with the highest precedence first."""
         yield from self.use.located_values
         for file in (*reversed(self.use.values_files), f"{self.use.chart}/values.yaml".lstrip("/")):
             source = self.files_by_path.get(file)
@@ -74,7 +74,7 @@ class ChartRender:
 
 
 class HelmOrigin(NamedTuple):
-    """A resource that a chart's template made."""
+    """The origin of a resource that a template rendered."""
 
     file: str
     template: str
@@ -104,7 +104,7 @@ class HelmOrigin(NamedTuple):
         return Location(self.file)
 
     def _locate_in_values(self, template: str, line_number: int, rest_path: FieldPath, value: Any) -> Location | None:
-        """The line of values that a template's line (and the pure actions below it) took this value from."""
+        """The line of the values that a template's line (and the pure actions below it) took a value from."""
         text = self.chart_render.tree.read_file(template)
         if isinstance(text, Gap):
             return None
@@ -134,7 +134,7 @@ class HelmOrigin(NamedTuple):
 
 
 def _find_enclosing_with(lines: list[str]) -> str:
-    """The `with` that gives the dot its meaning after some lines; empty where none is open."""
+    """The argument of the `with` that defines the dot after some lines; empty if no `with` is open."""
     ended = 0
     for line in reversed(lines):
         for word, about in reversed(BLOCK_ACTION.findall(line)):
@@ -148,7 +148,7 @@ def _find_enclosing_with(lines: list[str]) -> str:
 
 
 def _mark_lines(chart_path: Path) -> list[str]:
-    """Writes its number behind each line of a template that becomes a line of YAML; returns the templates' names."""
+    """Appends its number to each line of a template that becomes a line of YAML; returns the names of the templates."""
     names: list[str] = []
     for file in sorted((chart_path / "templates").rglob("*")):
         if file.suffix not in (".yaml", ".yml", ".tpl") or not file.is_file():

@@ -1,4 +1,4 @@
-"""Running `helm template`, offline: on a chart as it lies there, or on a copy with its neighbours as dependencies."""
+"""Runs `helm template` offline, on a chart's folder or on a copy that includes dependencies from the repository."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_NESTED_CHARTS = 4
 
 
 def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, config: Config) -> str:
-    """What `helm template` prints for a use of a chart.
+    """Runs `helm template` for a use of a chart, and returns its output.
 
     Args:
         chart_path: the chart's folder, or a copy of it.
@@ -59,7 +59,7 @@ def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, config: Confi
 
 
 def split_output(text: str) -> Iterator[tuple[str, str]]:
-    """The parts of helm's output: the template's path below the chart, and the YAML that it made."""
+    """Splits helm's output: the path of each template below the chart, and the YAML that it rendered."""
     for chunk in DOCUMENT_SEPARATOR.split(text):
         named = SOURCE_COMMENT.search(chunk)
         if named:
@@ -68,7 +68,7 @@ def split_output(text: str) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def prepare_chart(tree: Tree, chart: str) -> Iterator[Path]:
-    """A chart's folder with all of its dependencies: itself, or a copy into which charts of this repository are put."""
+    """A chart's folder with all dependencies: the folder itself, or a copy with charts of this repository in it."""
     here = tree.root / chart
     local = [entry for entry in _list_unvendored_dependencies(tree, chart) if entry[1] is not None]
     if not local:
@@ -89,7 +89,7 @@ def _copy_dependencies(tree: Tree, chart: str, chart_copy: Path, remaining_depth
 
 
 def find_missing_dependencies(tree: Tree, chart: str) -> list[str]:
-    """Dependencies that lie nowhere in the repository, as people name them: such a chart cannot be rendered."""
+    """The names of dependencies that are not in the repository: such a chart cannot be rendered."""
     missing = []
     for name, source in _list_unvendored_dependencies(tree, chart):
         missing += [name] if source is None else find_missing_dependencies(tree, source) if source != chart else []
@@ -97,7 +97,7 @@ def find_missing_dependencies(tree: Tree, chart: str) -> list[str]:
 
 
 def _list_unvendored_dependencies(tree: Tree, chart: str) -> Iterator[tuple[str, str | None]]:
-    """Dependencies that do not lie in `charts/`: the name, and the folder where the repository has it, if it has."""
+    """Dependencies that are not in `charts/`: the name, and the folder in the repository, if there is one."""
     for entry in _read_dependencies(tree, chart):
         name, repository = get_field(entry, ("name",)), get_field(entry, ("repository",))
         if not isinstance(name, str) or _is_vendored(tree.root / chart / "charts", name):

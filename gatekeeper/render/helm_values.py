@@ -1,4 +1,4 @@
-"""Values for charts that stand in resources: as a mapping, as a text, or as parameters; merged as Helm merges them."""
+"""Chart values in resources: as a mapping, as YAML text, or as parameters; merged as Helm merges them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PARAMETER_STEP = re.compile(r"((?:\\.|[^.\[\]\\])+)|\[(\d+)\]")
 
 
 class LocatedValues(NamedTuple):
-    """Values, and the place of each of them."""
+    """Values of a chart, and where each of them is written."""
 
     value: Any
     find_location: Callable[[FieldPath], Location]
@@ -24,7 +24,7 @@ NO_VALUES: ValuesPart = ({}, None)
 
 
 def locate_file_values(file: str, document: ParsedDocument) -> LocatedValues:
-    """The values of a file."""
+    """Parses the YAML of a values file."""
 
     def place(path: FieldPath) -> Location:
         return Location(file, *document.locate(path)[1:])
@@ -33,7 +33,7 @@ def locate_file_values(file: str, document: ParsedDocument) -> LocatedValues:
 
 
 def read_mapping(resource: Resource, path: FieldPath) -> ValuesPart:
-    """Values that a resource holds as a mapping."""
+    """Reads values that are a mapping in a resource."""
     held = get_field(resource.value, path)
     if not isinstance(held, dict):
         return NO_VALUES
@@ -41,7 +41,7 @@ def read_mapping(resource: Resource, path: FieldPath) -> ValuesPart:
 
 
 def read_embedded_yaml(resource: Resource, path: FieldPath) -> ValuesPart:
-    """Values that a resource holds as a text of YAML."""
+    """Reads values that are YAML text in a resource."""
     held, written = parse_values(get_field(resource.value, path))
     if written is None:
         return NO_VALUES
@@ -54,7 +54,7 @@ def read_embedded_yaml(resource: Resource, path: FieldPath) -> ValuesPart:
 
 
 def parse_values(text: Any) -> ValuesPart:
-    """Values as a text of YAML, with places that count from its first line."""
+    """Values in YAML text; locations count from its first line."""
     found, failure = documents.parse(text.encode()) if isinstance(text, str) else ([], None)
     if not found or failure is not None or not isinstance(documents.to_value(found[0]), dict):
         return NO_VALUES
@@ -62,7 +62,7 @@ def parse_values(text: Any) -> ValuesPart:
 
 
 def parse_parameters(entries: Any) -> ValuesPart:
-    """Argo CD's `parameters`, which are `helm template --set`: never passed as arguments, where others could see them.
+    """Parses Argo CD's `parameters` (`helm template --set`); as arguments, other users of the machine could see them.
 
     Source: Helm `pkg/strvals`; of its syntax, names with dots, escaped dots and indices.
     """
@@ -79,7 +79,7 @@ def parse_parameters(entries: Any) -> ValuesPart:
 
 
 def _convert_parameter(value: str) -> Any:
-    """`--set` knows null, booleans and whole numbers; all else is a text."""
+    """Converts a value of `--set`: null, booleans and integers; everything else is a string."""
     if value in ("true", "false", "null"):
         return {"true": True, "false": False, "null": None}[value]
     return int(value) if re.fullmatch(r"0|-?[1-9]\d{0,17}", value) else value
@@ -100,7 +100,7 @@ def _set_value(target: Any, steps: list[str | int], value: Any) -> Any:
 
 
 def merge_values(base: Any, override: Any) -> Any:
-    """Mappings merged key by key, all else replaced, as Helm coalesces values."""
+    """Merges values as Helm does: mappings key by key, anything else is replaced."""
     if not (isinstance(base, dict) and isinstance(override, dict)):
         return override
     return {**base, **{key: merge_values(base.get(key), value) for key, value in override.items()}}

@@ -1,4 +1,4 @@
-"""Kustomizations of the repository, and how they refer to each other, to files and to what is not here."""
+"""Kustomizations of the repository, and their references to each other, to files and to remote resources."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class KustomizationFile(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """Where it lies, empty for the root."""
+        """The folder; empty for the root."""
         return self.parsed_file.folder
 
 
@@ -56,7 +56,7 @@ def find_kustomizations(tree: Tree, parsed_files: Sequence[ParsedFile]) -> dict[
 
 
 def parse_outside_files(tree: Tree, parsed_files: Sequence[ParsedFile]) -> list[ParsedFile]:
-    """What kustomizations of the tree build on, though it is not in the tree: other folders of the same repository."""
+    """Parses files outside of the tree, but in the repository, that kustomizations of the tree build on."""
     have = {source.file for source in parsed_files}
     more: list[ParsedFile] = []
     new = list(parsed_files)
@@ -74,7 +74,7 @@ def parse_outside_files(tree: Tree, parsed_files: Sequence[ParsedFile]) -> list[
 
 
 def _list_kustomization_files(tree: Tree, folders: Sequence[str]) -> list[str]:
-    """The kustomizations of some folders."""
+    """The possible kustomization files of some folders."""
     return [f"{folder}/{name}".lstrip("/") for folder in folders for name in documents.KUSTOMIZATION_NAMES]
 
 
@@ -112,7 +112,7 @@ def _find_chart(tree: Tree, folder: str, chart_home: str, chart: Any) -> str | N
 
 
 def _is_outside_repository(tree: Tree, path: str) -> bool:
-    """Whether a link on the way leads out of the repository; kustomize would follow it."""
+    """Whether a symbolic link in the path leads out of the repository; kustomize would follow it."""
     return not (tree.root / path).resolve().is_relative_to(tree.root.resolve())
 
 
@@ -134,13 +134,13 @@ def _list_references(value: dict[str, Any]) -> Iterator[str]:
 
 
 def list_entries(value: Any, field_name: str) -> list[Any]:
-    """A field of a mapping, as the list that it should be; empty where it is none."""
+    """A list in a field of a mapping; empty if the field is no list."""
     found = value.get(field_name) if isinstance(value, dict) else None
     return found if isinstance(found, list) else []
 
 
 def list_reachable(kustomizations: Mapping[str, KustomizationFile], folder: str) -> list[KustomizationFile]:
-    """A kustomization and all that it builds on, each once."""
+    """A kustomization and everything that it builds on, each once."""
     seen: dict[str, KustomizationFile] = {}
     waiting = [folder]
     while waiting:

@@ -1,4 +1,4 @@
-"""What the real kustomize builds from a kustomization, or from files that a controller changes as one."""
+"""Builds kustomizations, and folders of plain files that a controller changes, with kustomize."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ERROR_WRAPPING = re.compile(r"^((accumulat\w+ \w+: )?accumulation err='.*?': rec
 
 
 class KustomizeTarget(NamedTuple):
-    """What is built at once: a kustomization's folder, or plain files below it; and what applies them, if it adds."""
+    """What one run of kustomize builds: a kustomization or plain files, with the fields that an applier adds."""
 
     folder: str
     files: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ def build_target(
     files_by_path: Mapping[str, ParsedFile],
     config: Config,
 ) -> BuildOutput:
-    """What kustomize builds from a target; where it cannot, a finding with its words, and a gap."""
+    """Builds a target; where kustomize fails, returns a finding with its message, and a gap."""
     file = kustomizations[target.folder].parsed_file.file if not target.files else target.files[0]
     fields, findings, gaps = _collect_fields(target)
     _reject_outside_inputs(kustomizations, target, file, findings, gaps)
@@ -65,7 +65,7 @@ def build_target(
         return BuildOutput([], *_report_failure(file, str(error)))
     built, failure = documents.parse(text)
     if failure:
-        return BuildOutput([], *_report_failure(file, f"kustomize wrote what cannot be read: {failure[0]}"))
+        return BuildOutput([], *_report_failure(file, f"the output of kustomize is not valid YAML: {failure[0]}"))
     resources = []
     for document in built:
         value = documents.to_value(document)
@@ -75,7 +75,7 @@ def build_target(
 
 
 def _collect_fields(target: KustomizeTarget) -> tuple[dict[str, Any], list[Finding], list[Gap]]:
-    """What the controller adds to the kustomization, its paths from the repository's root; and what is refused."""
+    """The fields that the applier adds, with paths from the repository's root; gaps for paths that are refused."""
     by = target.applied_folder
     if by is None:
         return {}, [], []
@@ -98,7 +98,7 @@ def _collect_fields(target: KustomizeTarget) -> tuple[dict[str, Any], list[Findi
 
 
 def _find_paths(fields: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
-    """Each path among the fields, as the list or mapping that holds it, and its place there."""
+    """Each path among the fields, as its list or mapping and the key in it."""
     components = list_entries(fields, "components")
     yield from ((components, index) for index in range(len(components)))
     yield from (
@@ -123,13 +123,13 @@ def _reject_outside_inputs(
     findings: list[Finding],
     gaps: list[Gap],
 ) -> None:
-    """What must not be run: anything from outside of the repository."""
+    """Reports inputs from outside of the repository, which must not be built."""
     for part in () if target.files else list_reachable(kustomizations, target.folder):
         for name in part.remotes:
-            reason = f"builds on the remote {name}, which is not fetched: put a copy of it into the repository"
+            reason = f"builds on the remote {name}, which is not fetched: add a copy of it to the repository"
             gaps.append(Gap(file, reason, is_fatal=True))
         for name in part.outside_paths:
-            message = f"`{name}` lies outside of the repository, so it is not what was reviewed"
+            message = f"`{name}` is outside of the repository, so nobody reviewed it there"
             findings.append(Finding("render/outside", "error", message, _find_reference(part.parsed_file, name)))
             gaps.append(Gap(file, message, is_fatal=True))
         for name in part.missing_charts:
@@ -148,7 +148,11 @@ def _find_reference(parsed_file: ParsedFile, name: str) -> Location:
 
 def _report_failure(file: str, message: str) -> tuple[list[Finding], list[Gap]]:
     finding = Finding(
-        "render/kustomize", "error", message, Location(file, 1), hint="run `kustomize build` there and mend it"
+        "render/kustomize",
+        "error",
+        message,
+        Location(file, 1),
+        hint="run `kustomize build` there and correct the error",
     )
     return [finding], [Gap(file, "kustomize could not build it, so nothing of it was judged", is_fatal=True)]
 
@@ -160,7 +164,7 @@ def _has_charts(kustomizations: Mapping[str, KustomizationFile], target: Kustomi
 def _run_kustomize(
     tree: Tree, target: KustomizeTarget, fields: dict[str, Any], has_charts: bool, config: Config
 ) -> bytes:
-    """Builds the target as all resources of a wrapper that asks kustomize to note where everything comes from."""
+    """Builds the target inside a wrapper kustomization that requests origin and transformer annotations."""
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
         wrapper = Path(scratch).resolve()
 
@@ -188,13 +192,13 @@ def _run_kustomize(
             ]
         code, out, words = run_command([*command, wrapper], config.timeout)
         if code != 0:
-            told = words.strip().replace(f"{tree.root.resolve()}/", "").replace(str(wrapper), "the wrapper")
-            raise ToolError(_extract_last_cause(told))
+            message = words.strip().replace(f"{tree.root.resolve()}/", "").replace(str(wrapper), "the wrapper")
+            raise ToolError(_extract_last_cause(message))
         return out
 
 
 def _extract_last_cause(error_output: str) -> str:
-    """kustomize wraps its error once per folder, each time repeating the paths; the innermost says it all."""
+    """The innermost error: kustomize wraps it once per folder, and repeats the paths each time."""
     text = " ".join(error_output.removeprefix("Error: ").split())
     text = ERROR_WRAPPING.sub("", text)
     return text if len(text) <= 600 else f"{text[:250]} … {text[-340:]}"
@@ -212,7 +216,7 @@ def _build_resource(
     steps = _parse_annotation(annotations.pop(TRANSFORMATIONS_ANNOTATION, ""))
     if not annotations:
         value["metadata"].pop("annotations", None)
-    # The paths are relative to the wrapper, which lies elsewhere: only their end, below the root, matters.
+    # The paths are relative to the wrapper outside of the repository: only their part below the root matters.
     file = _resolve_noted_path(tree, get_field(origin, ("path",)) or get_field(origin, ("configuredIn",)))
     changed = tuple(
         TransformStep(
@@ -236,7 +240,7 @@ def _build_resource(
 
 
 def _resolve_noted_path(tree: Tree, path: Any) -> str | None:
-    """A path that kustomize noted (relative to a folder in the temporary directory) as one of the repository."""
+    """The path in the repository of a path in an annotation, which is relative to the wrapper."""
     if not isinstance(path, str):
         return None
     absolute = Path(os.path.normpath(Path(tempfile.gettempdir()).resolve() / "x" / path))

@@ -1,4 +1,4 @@
-"""Resources as they stand in their files."""
+"""Resources in files, before any rendering."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 
 MAX_NESTED_LISTS = 3
-# Groups of files that look like resources, but configure a program on somebody's machine; no cluster knows them.
+# API groups of files that look like resources, but configure a program; no cluster has these kinds.
 PROGRAM_GROUPS = {
     "apiserver.config.k8s.io",
     "audit.k8s.io",
@@ -43,7 +43,7 @@ PROGRAM_GROUPS = {
 
 
 def build_ref(value: dict[str, Any]) -> ObjectRef:
-    """An object's name in full; what is no text counts as not there."""
+    """The reference to an object; fields that are no strings count as missing."""
     metadata = value.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     namespace, name = metadata.get("namespace"), metadata.get("name")
@@ -56,13 +56,13 @@ def build_ref(value: dict[str, Any]) -> ObjectRef:
 
 
 def is_program_config(api_version: str, kind: str) -> bool:
-    """Whether a file with these words configures a program (kind, Skaffold, kubeadm, a kubeconfig), not a cluster."""
+    """Whether an object configures a program (kind, Skaffold, kubeadm, a kubeconfig), not a cluster."""
     group = api_version.partition("/")[0] if "/" in api_version else api_version
     return group in PROGRAM_GROUPS or (api_version, kind) == ("v1", "Config")
 
 
 def list_resources(parsed_file: ParsedFile) -> Iterator[Resource]:
-    """All objects of a file, those inside of a List too."""
+    """All objects of a file, including those inside a List."""
     for document in parsed_file.documents:
         head = document.head
         if head is None or is_program_config(head[0], head[1]):

@@ -1,4 +1,4 @@
-"""Where the fields of resources come from: the file, line and column that an author can edit."""
+"""The origin of each field of a resource: the file, line and column that its author can edit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gatekeeper.model import FieldPath, Location, ParsedDocument, Resource, get_
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 
-# What tells the items of a Kubernetes list apart (the merge keys of strategic merge patches).
+# Keys that identify the items of a Kubernetes list (the merge keys of strategic merge patches).
 MERGE_KEYS = ("name", "containerPort", "mountPath", "devicePath", "port", "key", "ip", "topologyKey")
 
 
 class FileOrigin(NamedTuple):
-    """A resource as it stands in its file; `prefix` leads to it inside of a List."""
+    """The origin of a resource in a file; `prefix` is its path inside a List."""
 
     file: str
     document: ParsedDocument
@@ -30,21 +30,21 @@ class FileOrigin(NamedTuple):
 
 
 class TransformStep(NamedTuple):
-    """A kustomization that changed a resource, and by which of kustomize's transformers."""
+    """A kustomization that changed a resource, and the transformer of kustomize that did it."""
 
     file: str
     transformer: str
 
 
 class ApplierFields(NamedTuple):
-    """A Flux Kustomization or Argo CD Application that adds fields (JSON) to a kustomization, and where it has them."""
+    """The fields (JSON) that a Flux Kustomization or Argo CD Application adds, and their path in it."""
 
     applier: Resource
     fields_path: FieldPath
     added_fields: bytes
 
     def find_location(self, transformer: str, path: FieldPath, kind: str, value: Any) -> Location | None:
-        """The line of the resource that set a field, if one did."""
+        """The line of the applier that set a field; None if it did not."""
         held = orjson.loads(self.added_fields)
         if not transformer.startswith("Patch"):
             target = _find_transformer_field(transformer, held, path, get_field(value, path))
@@ -61,7 +61,7 @@ class ApplierFields(NamedTuple):
 
 
 class KustomizeOrigin(NamedTuple):
-    """A resource that kustomize built, from the annotations that it leaves (origin and transformations)."""
+    """The origin of a resource that kustomize built, from its origin and transformer annotations."""
 
     file: str
     kind: str
@@ -117,7 +117,7 @@ class KustomizeOrigin(NamedTuple):
     def _locate_in_patches(
         self, parsed_file: ParsedFile, kustomization: dict[str, Any], path: FieldPath, value: Any
     ) -> Iterator[Location]:
-        """Places in patches of this kustomization that set the field to what was rendered."""
+        """Locations in patches of this kustomization that set the field to the rendered value."""
         for where, entry in reversed(list(list_patches(kustomization))):
             if isinstance(entry, str) and "\n" not in entry:
                 file = join_path(parsed_file.folder, entry)
@@ -135,7 +135,7 @@ class KustomizeOrigin(NamedTuple):
 
 
 def locate_in_patch(document: ParsedDocument, path: FieldPath, kind: str, value: Any) -> tuple[int, int] | None:
-    """Line and column in a patch that set a field of an object of a kind to what was rendered."""
+    """Line and column in a patch that set a field of an object to the rendered value."""
     held = documents.to_value(document)
     if isinstance(held, list):
         return _locate_operation(document, held, path)
@@ -147,7 +147,7 @@ def locate_in_patch(document: ParsedDocument, path: FieldPath, kind: str, value:
 
 
 def translate_path(path: FieldPath, rendered: Any, source: Any) -> FieldPath:
-    """The same field in another version of an object, where the items of lists may stand in another order."""
+    """The path of the same field in another version of an object, whose lists may have another order."""
     out: FieldPath = ()
     for step in path:
         item = get_field(rendered, (step,))
@@ -177,18 +177,18 @@ def list_objects(parsed_file: ParsedFile) -> Iterator[tuple[ParsedDocument, dict
 
 
 def get_name(value: dict[str, Any]) -> str:
-    """`metadata.name`, or nothing."""
+    """`metadata.name`, or None."""
     name = get_field(value, ("metadata", "name"))
     return name if isinstance(name, str) else ""
 
 
 def is_kustomization_file(file: str) -> bool:
-    """Whether a file is a kustomization by its name."""
+    """Whether the name of a file is that of a kustomization."""
     return PurePosixPath(file).name in documents.KUSTOMIZATION_NAMES
 
 
 def join_path(folder: str, relative: str) -> str:
-    """A path relative to the repository's root, `..` resolved; it starts with `..` where it leaves the repository."""
+    """A path relative to the repository's root with `..` resolved; it starts with `..` if it is outside."""
     parts: list[str] = []
     for part in (*PurePosixPath(folder).parts, *PurePosixPath(relative).parts):
         if part == ".." and parts and parts[-1] != "..":
@@ -199,7 +199,7 @@ def join_path(folder: str, relative: str) -> str:
 
 
 def list_patches(kustomization: dict[str, Any]) -> Iterator[tuple[FieldPath, Any]]:
-    """Every patch of a kustomization: where it stands, and its text or its file's name."""
+    """Every patch of a kustomization: its path, and its text or the name of its file."""
     for word in ("patchesStrategicMerge", "patches", "patchesJson6902"):
         entries = kustomization.get(word)
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
@@ -212,7 +212,7 @@ def list_patches(kustomization: dict[str, Any]) -> Iterator[tuple[FieldPath, Any
 
 
 def _locate_operation(document: ParsedDocument, operations: list[Any], path: FieldPath) -> tuple[int, int] | None:
-    """The JSON 6902 operation that sets a field or something around it."""
+    """The JSON 6902 operation that sets a field or a parent of it."""
     for index in reversed(range(len(operations))):
         pointer = operations[index].get("path") if isinstance(operations[index], dict) else None
         if not isinstance(pointer, str) or operations[index].get("op") not in ("add", "replace"):
@@ -255,7 +255,7 @@ def _find_image_field(kustomization: dict[str, Any], image: str) -> FieldPath | 
 
 
 def _locate_generator(parsed_file: ParsedFile, name: str, path: FieldPath) -> Location:
-    """What made a ConfigMap or Secret (its name has a hash at the end): the entry of a key, or the generator."""
+    """What generated a ConfigMap or Secret with a hash in its name: the entry of a key, or the generator."""
     held = documents.to_value(parsed_file.documents[0]) if parsed_file.documents else {}
     for word in ("configMapGenerator", "secretGenerator"):
         for index, entry in enumerate(held.get(word) or ()):
@@ -270,7 +270,7 @@ def _locate_generator(parsed_file: ParsedFile, name: str, path: FieldPath) -> Lo
 
 
 def _find_generator_item(entry: dict[str, Any], key: str | int) -> FieldPath:
-    """The item of a generator that brings a key: `key=value`, `key=path`, or a path that ends in the key."""
+    """The item of a generator that sets a key: `key=value`, `key=path`, or a path that ends in the key."""
     for word in ("files", "literals"):
         items = entry.get(word)
         for number, item in enumerate(items if isinstance(items, list) else ()):

@@ -1,4 +1,7 @@
-"""Flux's `postBuild` substitution of `${VAR}` in what was built (https://fluxcd.io/flux/components/kustomize/)."""
+"""Flux's `postBuild` substitution of `${VAR}` in built resources.
+
+Source: https://fluxcd.io/flux/components/kustomize/kustomizations/#post-build-variable-substitution
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from gatekeeper.workspace import documents
 
 SUBSTITUTE_ANNOTATION = "kustomize.toolkit.fluxcd.io/substitute"
 VARIABLE_PATTERN = re.compile(r"\$\{#?[_A-Za-z][_A-Za-z0-9]*")
-# What YAML would not write without quotes, so that its type cannot change by substitution.
+# Strings that YAML writes in quotes: substitution cannot change their type.
 QUOTED_PATTERN = re.compile(r"^[\s\-?:,\[\]{}#&*!|>'\"%@`]|: |\s#|^$|\n|\s$")
 
 
 def substitute_variables(resources: Sequence[Resource], variables: Mapping[str, str] | None) -> list[Resource]:
-    """The resources with their variables set; what nothing here sets stays as it is."""
-    # Without a single variable Flux looks for none.
+    """Substitutes variables in resources; variables without a value stay as they are."""
+    # Flux substitutes nothing where there is not a single variable.
     if not variables:
         return list(resources)
     return [_substitute_resource(resource, variables) if b"$" in resource.json else resource for resource in resources]
@@ -45,7 +48,7 @@ def _substitute_value(value: Any, variables: Mapping[str, str]) -> Any:
 
 
 def _retype_value(before: str, after: str) -> Any:
-    """Flux substitutes in YAML text, so what was written without quotes gets its type only now."""
+    """Converts a substituted value: Flux substitutes in YAML text, so an unquoted value gets its type afterwards."""
     if after == before or "${" in after or QUOTED_PATTERN.search(before):
         return after
     found, failure = documents.parse(b"v: " + after.encode())

@@ -17,10 +17,10 @@ from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
-# The reader is thorough, not fast: what people write by hand is far smaller.
+# The parser is slow, and files written by hand are far smaller.
 MAX_BYTES = 512 * 1024
 MAX_DEPTH = 60
-# How many labels a block has, so that `.tf.json` files get the same shape.
+# The number of labels of each block type, to give `.tf.json` files the same shape.
 LABEL_COUNTS = {
     "resource": 2,
     "data": 2,
@@ -34,7 +34,7 @@ LABEL_COUNTS = {
 
 
 class TerraformOrigin(NamedTuple):
-    """Where the blocks and attributes of one file stand."""
+    """The positions of the blocks and attributes of one file."""
 
     file: str
     positions: Mapping[FieldPath, tuple[int, int]]
@@ -48,7 +48,7 @@ class TerraformOrigin(NamedTuple):
 
 
 class TerraformFiles(NamedTuple):
-    """The files of Terraform as resources, what is wrong with others, and which could not be read."""
+    """Terraform files as resources, findings about files with errors, and gaps for those that cannot be read."""
 
     resources: list[Resource]
     findings: list[Finding]
@@ -56,7 +56,7 @@ class TerraformFiles(NamedTuple):
 
 
 def parse_files(tree: Tree, parsed_files: Sequence[ParsedFile]) -> TerraformFiles:
-    """All HCL files, `.tf.json` files and plans of a tree."""
+    """Parses all HCL files, `.tf.json` files and plans of a tree."""
     done = TerraformFiles([], [], [])
     for file in tree.files:
         if file.endswith(".tf"):
@@ -91,7 +91,7 @@ def _parse_hcl(file: str, content: bytes | Gap, result: TerraformFiles) -> None:
     if len(content) > MAX_BYTES:
         result.gaps.append(Gap(file, f"larger than {MAX_BYTES >> 10} KB: not read as Terraform", is_fatal=True))
         return
-    # Its grammar takes a quarter of a second to load: only repositories with Terraform pay for it.
+    # The HCL grammar takes a quarter of a second to load, so only repositories with Terraform load it.
     import hcl2
     from hcl2.utils import SerializationOptions
     from lark.exceptions import LarkError, UnexpectedInput
@@ -106,7 +106,7 @@ def _parse_hcl(file: str, content: bytes | Gap, result: TerraformFiles) -> None:
         values = hcl2.loads(text if text.endswith("\n") else f"{text}\n", serialization_options=options)
         body = hcl2.parses_to_tree(text if text.endswith("\n") else f"{text}\n").children[0]
     except (LarkError, ValueError, RecursionError) as error:
-        # The words of the parser repeat the line, which may hold a secret.
+        # The message of the parser repeats the line, which may contain a secret.
         is_placed = isinstance(error, UnexpectedInput) and error.line > 0
         place = (
             Location(file, error.line, error.column)
@@ -135,7 +135,7 @@ def _measure_depth(text: str) -> int:
 def _convert_body(
     body: Any, values: Mapping[str, Any], path: FieldPath, positions: dict[FieldPath, tuple[int, int]]
 ) -> dict[str, Any]:
-    """A body in conftest's shape; where its blocks and attributes stand is noted."""
+    """Converts a body to conftest's shape, and records the positions of its blocks and attributes."""
     out: dict[str, Any] = {}
     seen: dict[str, int] = {}
     for part in _list_parts(body):
@@ -165,7 +165,7 @@ def _convert_body(
 
 
 def _convert_value(attribute: Any, value: Any) -> Any:
-    """An attribute's value as hcl2json has it: a bare name is an expression, a heredoc ends as its last line does."""
+    """Converts an attribute's value as hcl2json does: a bare name is an expression, a heredoc has its last newline."""
     terms = [getattr(child, "data", "") for child in getattr(attribute.children[-1], "children", ())]
     if not isinstance(value, str):
         return value
@@ -181,7 +181,7 @@ def _list_parts(body: Any) -> Iterator[Any]:
 
 
 def _list_labels(part: Any) -> Iterator[tuple[str, int, int]]:
-    """A block's type and labels, or an attribute's name, each with its line and column."""
+    """The type and labels of a block, or the name of an attribute, each with its line and column."""
     for child in part.children:
         word = getattr(child, "data", "")
         if word in ("identifier", "keyword", "string"):
@@ -195,7 +195,7 @@ def _is_text_token(token: Any) -> bool:
 
 
 def _normalize_json(value: dict[str, Any]) -> dict[str, Any]:
-    """A `.tf.json` file with its bodies in lists, as HCL has them."""
+    """Converts a `.tf.json` file to the shape of HCL, with its bodies in lists."""
     return {name: _wrap_bodies(held, LABEL_COUNTS.get(name, 0)) for name, held in value.items()}
 
 

@@ -1,4 +1,4 @@
-"""Whose a finding is, where it takes effect, and how old it is: what a reader of a report sorts by."""
+"""The owner, environment and age of a finding, which reports group findings by."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import NamedTuple
 from gatekeeper.host import git_history, git_state
 from gatekeeper.model import Finding, Location
 
-NO_OWNER = "nobody named"
+NO_OWNER = "no owner"
 SHARED_ENVIRONMENT = "shared"
-# Where GitHub and GitLab look for the file, in their order.
+# The paths where GitHub and GitLab look for the file, in their order.
 CODEOWNERS_FILES = ("CODEOWNERS", ".github/CODEOWNERS", ".gitlab/CODEOWNERS", "docs/CODEOWNERS")
-# A folder below one of these is an environment.
+# A folder in one of these folders is an environment.
 ENVIRONMENT_PARENTS = {"clusters", "environments", "envs", "env", "overlays", "stages"}
 ENVIRONMENT_NAMES = {
     "production",
@@ -34,13 +34,13 @@ ENVIRONMENT_NAMES = {
     "pre-production",
     "sandbox",
 }
-# Looking into the past of more files would take longer than people wait for a report.
+# `git blame` of all files could take longer than a reader waits for a report.
 MAX_BLAME_SECONDS = 10.0
 SECONDS_PER_DAY = 86_400
 
 
 class CodeOwners:
-    """Who answers for which files: the CODEOWNERS of a repository.
+    """The CODEOWNERS of a repository: who owns which files.
 
     Source: https://docs.github.com/repositories/managing-your-repositorys-settings-and-features/customizing-your-repository/about-code-owners.
     """
@@ -54,13 +54,13 @@ class CodeOwners:
                 self._rules.append((_compile_pattern(words[0]), " ".join(words[1:])))
 
     def find_owner(self, file: str) -> str:
-        """Who answers for a file: the last rule that fits counts."""
+        """The owners of a file: those of the last rule that matches."""
         found = next((names for pattern, names in reversed(self._rules) if pattern.fullmatch(file)), "")
         return found or NO_OWNER
 
 
 def load_owners(root: Path) -> CodeOwners:
-    """The owners that a repository names; nobody where it has no file for them, or it cannot be read."""
+    """Reads the CODEOWNERS file of a repository; without a readable file, no file has an owner."""
     for name in CODEOWNERS_FILES:
         try:
             return CodeOwners((root / name).read_text(encoding="utf-8", errors="replace"))
@@ -70,7 +70,7 @@ def load_owners(root: Path) -> CodeOwners:
 
 
 def _compile_pattern(glob: str) -> re.Pattern[str]:
-    """A pattern of `.gitignore`'s kind as a regular expression over whole paths."""
+    """Compiles a pattern in the syntax of `.gitignore` to a regular expression for whole paths."""
     is_rooted = "/" in glob.rstrip("/")
     body = glob.strip("/")
     text = ""
@@ -82,7 +82,7 @@ def _compile_pattern(glob: str) -> re.Pattern[str]:
 
 
 def find_environment(file: str) -> str:
-    """The environment that a file is of, by its folders; `shared` where they name none."""
+    """The environment of a file, by the names of its folders; `shared` if none of them is an environment."""
     folders = file.split("/")[:-1]
     for before, folder in zip(["", *folders], folders, strict=False):
         if before in ENVIRONMENT_PARENTS or folder.lower() in ENVIRONMENT_NAMES:
@@ -91,26 +91,26 @@ def find_environment(file: str) -> str:
 
 
 class LineAge(NamedTuple):
-    """How long a line has been as it is, in days; None where Git was not asked or does not know."""
+    """The days since a line changed; None if Git was not asked or does not know."""
 
     days: int | None
 
     @property
     def group(self) -> str:
-        """Ages as people compare them."""
+        """The age group, such as `up to a month`."""
         if self.days is None:
-            return "not known"
+            return "unknown"
         for most, words in ((7, "a week"), (30, "a month"), (90, "three months"), (365, "a year")):
             if self.days <= most:
                 return f"up to {words}"
         return "more than a year"
 
 
-AGE_GROUPS = ("up to a week", "up to a month", "up to three months", "up to a year", "more than a year", "not known")
+AGE_GROUPS = ("up to a week", "up to a month", "up to three months", "up to a year", "more than a year", "unknown")
 
 
 def find_ages(root: Path, findings: Sequence[Finding], now: float | None = None) -> dict[Location, LineAge]:
-    """How old the line of each finding is, by `git blame`, as far as there is time."""
+    """Finds the age of each finding's line with `git blame`, within a time limit."""
     files = dict.fromkeys(finding.location.file for finding in findings if finding.location.line is not None)
     end = time.monotonic() + MAX_BLAME_SECONDS
     known: Mapping[str, Mapping[int, int]] = {}
@@ -135,7 +135,7 @@ def _count_days_since(changed_at: int | None, now: float) -> int | None:
 
 
 def count_names(names: Iterable[str], order: Sequence[str] = ()) -> list[tuple[str, int]]:
-    """How often each name occurs, in a given order or the most frequent first."""
+    """Counts each name, in a given order or the most frequent first."""
     counts: dict[str, int] = dict.fromkeys(order, 0)
     for name in names:
         counts[name] = counts.get(name, 0) + 1

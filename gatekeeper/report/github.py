@@ -15,7 +15,7 @@ MAX_ROWS = 200
 
 
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
-    """Workflow commands, one a line, the verdict last."""
+    """Writes one workflow command per line, and the verdict last."""
     del root, colour
     lines = [_format_command(finding) for finding in verdict.active_findings]
     lines += [
@@ -27,14 +27,14 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
 
 
 def render_summary(verdict: Verdict) -> str:
-    """The job's summary, in Markdown: the verdict, what was covered, and the findings as a table."""
+    """Writes the summary of the job in Markdown: the verdict, the coverage, and a table of findings."""
     coverage = verdict.coverage
     found = verdict.active_findings
     counted = Counter[str](finding.severity for finding in found)
     counts = [f"{counted[word]} {word}" for word in SEVERITY_COMMANDS if counted[word]]
     waived = sum(bool(finding.waiver) for finding in verdict.findings)
     old = len(verdict.findings) - len(found) - waived
-    counts += [f"{number} {what}" for number, what in ((waived, "waived"), (old, "there before")) if number]
+    counts += [f"{number} {what}" for number, what in ((waived, "waived"), (old, "from before the change")) if number]
     words = ", ".join(counts) or "nothing found"
     lines = [
         f"## gatekeeper: {verdict.decision}",

@@ -16,7 +16,7 @@ SEVERITIES = {"error": "critical", "warning": "minor", "info": "info"}
 
 
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
-    """A list of issues; what could not be judged is a blocker."""
+    """Writes a list of issues; a fatal gap is an issue with the severity `blocker`."""
     del root, colour
     issues = [_build_issue(finding) for finding in verdict.active_findings]
     issues += [_build_issue(_convert_gap(gap), "blocker") for gap in verdict.coverage.gaps if gap.is_fatal]

@@ -1,6 +1,6 @@
-"""The report to read, keep and print: one HTML file that stands alone and runs no script.
+"""The HTML report: one file without scripts, to read, archive and print.
 
-Verdict, coverage, findings by rule, team, environment and age, and the waivers with their ends.
+It has the verdict, the coverage, findings by rule, team, environment and age, and the waivers with their expiry dates.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from gatekeeper.report import attribution
 from gatekeeper.report.attribution import LineAge
 
 DECISION_MESSAGES = {
-    "accepted": "Nothing stands against it.",
-    "refused": "There are errors: it must not be applied as it is.",
-    "incomplete": "Something could not be judged. What is not judged is not accepted.",
+    "accepted": "No error was found.",
+    "refused": "There are errors: do not apply this revision.",
+    "incomplete": "Not everything could be judged, so it is not accepted.",
 }
 SEVERITIES = ("error", "warning", "info")
 SOON_DAYS = 30
-# Everything is in the file; nothing is loaded, and nothing runs.
+# The page loads nothing and runs nothing.
 CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLESHEET = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
 
 
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
-    """The whole page."""
+    """Writes the whole page."""
     del colour
     today = datetime.datetime.now(tz=datetime.UTC).date()
     ages = attribution.find_ages(root, verdict.active_findings)
@@ -66,7 +66,7 @@ def _render_coverage(verdict: Verdict) -> Iterator[str]:
     numbers = [
         *((f"{severity}s", sum(one.severity == severity for one in counting)) for severity in SEVERITIES),
         ("waived", waived),
-        ("there before", len(verdict.findings) - len(counting) - waived),
+        ("from before the change", len(verdict.findings) - len(counting) - waived),
         ("not judged", fatal),
         ("files", coverage.file_count),
         ("resources", coverage.resource_count),
@@ -118,7 +118,7 @@ def _render_findings(verdict: Verdict, owners_by_file: dict[str, str], ages: dic
         yield f'<section class="rule" id="{_build_anchor(rule)}"><h2>{escape(rule)} <small>{count:,}</small></h2>'
         if len(hints) == 1:
             yield f"<p>{escape(next(iter(hints)))}</p>"
-        yield from _open_table(("where", "what", "resource and field", "team", "environment", "age"))
+        yield from _open_table(("location", "message", "resource and field", "team", "environment", "age"))
         for one in found:
             age = ages[one.location]
             yield _render_row(
@@ -136,8 +136,8 @@ def _render_findings(verdict: Verdict, owners_by_file: dict[str, str], ages: dic
 def _render_preexisting(verdict: Verdict) -> Iterator[str]:
     old = [one for one in verdict.findings if one.is_preexisting and not one.waiver]
     if old:
-        yield '<section id="old"><h2>There before the change, not counted</h2>'
-        yield from _open_table(("where", "rule", "what"))
+        yield '<section id="old"><h2>In the repository before the change, not counted</h2>'
+        yield from _open_table(("location", "rule", "message"))
         for one in old:
             yield _render_row(
                 one.severity,
@@ -155,8 +155,8 @@ def _render_waivers(verdict: Verdict, today: datetime.date) -> Iterator[str]:
     )
     if not waived:
         return
-    yield '<section id="waivers"><h2>Waivers and their ends</h2>'
-    yield from _open_table(("ends", "what is waived", "why", "who answers", "ticket", "written in"))
+    yield '<section id="waivers"><h2>Waivers and their expiry dates</h2>'
+    yield from _open_table(("expires", "waived finding", "reason", "owner", "ticket", "location"))
     for waiver, one in waived:
         days = (datetime.date.fromisoformat(waiver.expires) - today).days
         soon = f" <b>in {days} days</b>" if days <= SOON_DAYS else ""
@@ -173,11 +173,11 @@ def _render_waivers(verdict: Verdict, today: datetime.date) -> Iterator[str]:
 
 
 def _render_gaps(verdict: Verdict) -> Iterator[str]:
-    for fatal, title in ((True, "Not judged"), (False, "Not judged, and need not be")):
+    for fatal, title in ((True, "Not judged"), (False, "Not judged, and not needed")):
         gaps = [gap for gap in verdict.coverage.gaps if gap.is_fatal is fatal]
         if gaps:
             yield f'<section id="{"lost" if fatal else "left-out"}"><h2>{title} <small>{len(gaps):,}</small></h2>'
-            yield from _open_table(("file", "why"))
+            yield from _open_table(("file", "reason"))
             for gap in gaps:
                 yield _render_row("error" if fatal else "info", f"<code>{escape(gap.file)}</code>", escape(gap.reason))
             yield "</tbody></table></section>"

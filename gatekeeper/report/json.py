@@ -1,4 +1,4 @@
-"""The report for machines: `gatekeeper/verdict/v1`, described by `verdict.schema.json` beside this file."""
+"""The JSON report for programs: `gatekeeper/verdict/v1`, described by `verdict.schema.json` in this folder."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SCHEMA = "gatekeeper/verdict/v1"
 
 
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
-    """One JSON object; the same verdict gives the same bytes."""
+    """Writes one JSON object; the same verdict gives the same bytes."""
     del root, colour
     return orjson.dumps(to_value(verdict), option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
 def to_value(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as plain values."""
+    """Converts a verdict to JSON values."""
     return {
         "schema": SCHEMA,
         "verdict": verdict.decision,
@@ -50,44 +50,44 @@ def to_value(verdict: Verdict) -> dict[str, Any]:
 
 
 def parse_report(text: bytes) -> Verdict:
-    """The verdict that `render` wrote.
+    """Parses the report that `render` wrote.
 
     Raises:
-        ValueError: it is something else; with the place and what is wrong there.
+        ValueError: the text is no such report; the message says where and why.
     """
     import jsonschema_rs
 
-    held = orjson.loads(text)
+    document = orjson.loads(text)
     schema = orjson.loads((Path(__file__).parent / "verdict.schema.json").read_bytes())
-    wrong = next(jsonschema_rs.validator_for(schema).iter_errors(held), None)
+    wrong = next(jsonschema_rs.validator_for(schema).iter_errors(document), None)
     if wrong is not None:
-        where = format_path(tuple(wrong.instance_path)) or "its top"
-        raise ValueError(f"is no verdict: at {where}: {wrong.message[:200]}")
-    covered, shard = held["coverage"], held["shard"]
-    skipped = tuple(Gap(gap["file"], gap["reason"], gap["fatal"]) for gap in covered["skipped"])
+        where = format_path(tuple(wrong.instance_path)) or "the top level"
+        raise ValueError(f"not a JSON report of `gatekeeper check`: at {where}: {wrong.message[:200]}")
+    coverage, shard = document["coverage"], document["shard"]
+    gaps = tuple(Gap(gap["file"], gap["reason"], gap["fatal"]) for gap in coverage["skipped"])
     return Verdict(
-        tuple(_parse_finding(entry) for entry in held["findings"]),
-        Coverage(covered["files"], covered["resources"], covered["checked"], skipped),
-        (held["engine"]["name"], held["engine"]["version"]),
-        held["policies"],
-        held["revision"],
+        tuple(_parse_finding(entry) for entry in document["findings"]),
+        Coverage(coverage["files"], coverage["resources"], coverage["checked"], gaps),
+        (document["engine"]["name"], document["engine"]["version"]),
+        document["policies"],
+        document["revision"],
         shard=shard and (shard["number"], shard["of"]),
     )
 
 
 def _parse_finding(entry: dict[str, Any]) -> Finding:
-    ref, waived = entry["resource"], entry["waived"]
-    place = Location(entry["file"], entry["line"], entry["column"])
+    ref, waiver = entry["resource"], entry["waived"]
+    location = Location(entry["file"], entry["line"], entry["column"])
     return Finding(
         entry["rule"],
         entry["severity"],
         entry["message"],
-        place,
+        location,
         ref and ObjectRef(ref["apiVersion"], ref["kind"], ref["namespace"], ref["name"]),
         parse_path(entry["field"]) if entry["field"] else None,
         entry["hint"],
         entry["placed"],
-        waived and AppliedWaiver(**{**waived, "place": Location(**waived["place"])}),
+        waiver and AppliedWaiver(**{**waiver, "place": Location(**waiver["place"])}),
         entry["old"],
     )
 

@@ -1,4 +1,4 @@
-"""The report for CI systems that show tests: JUnit's XML, as Jenkins, GitLab and Azure read it."""
+"""The JUnit XML report, for CI systems that show tests, such as Jenkins, GitLab and Azure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from xml.etree import ElementTree
 
 from gatekeeper.model import Finding, Verdict
 
-# What XML 1.0 cannot hold, not even escaped.
+# Characters that XML 1.0 does not allow, not even escaped.
 FORBIDDEN_CHARACTERS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
-    """One suite: a failure for each error, an error for each gap that matters, a passed case for the rest.
+    """Writes one suite: a failure for each error, an error for each fatal gap, a passed case for everything else.
 
-    Warnings are passed cases with their words as output, as they do not refuse anything.
+    Warnings are passed cases with their message as output, because they refuse nothing.
     """
     del root, colour
     gaps = [gap for gap in verdict.coverage.gaps if gap.is_fatal]
@@ -43,7 +43,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
                 "message", _replace_forbidden(f"waived until {finding.waiver.expires}: {finding.waiver.reason}")
             )
         else:
-            skipped.set("message", "there before the change")
+            skipped.set("message", "in the repository before the change")
     for gap in gaps:
         case = ElementTree.SubElement(
             suite, "testcase", {"classname": _replace_forbidden(gap.file), "name": "not judged"}
@@ -53,27 +53,27 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
 
 
 class ReportedTest(Protocol):
-    """A test of policies and how it went."""
+    """A policy test and its result."""
 
     @property
     def name(self) -> str:
-        """Where it stands, and its own name: `FILE: NAME`."""
+        """The file and the name of the test: `FILE: NAME`."""
 
     @property
     def passed(self) -> bool:
-        """Whether it went as it should."""
+        """Whether the test passed."""
 
     @property
     def error(self) -> str:
-        """Why it could not be evaluated."""
+        """Why the test could not be evaluated; empty if it could."""
 
     @property
     def message(self) -> str:
-        """What was wrong where it failed."""
+        """Why the test failed."""
 
 
 def render_policy_tests(results: Sequence[ReportedTest]) -> str:
-    """Tests of policies as one suite."""
+    """Writes policy tests as one suite."""
     errors = sum(bool(trial.error) for trial in results)
     failures = sum(not trial.passed and not trial.error for trial in results)
     counts = {"tests": str(len(results)), "failures": str(failures), "errors": str(errors)}

@@ -1,4 +1,4 @@
-"""The report for people: each finding with its line and a caret, then sums, then the verdict."""
+"""The text report: each finding with its line and a caret, then counts by rule and file, then the verdict."""
 
 from __future__ import annotations
 
@@ -11,21 +11,17 @@ from gatekeeper.model import Finding, Verdict
 COLOURS = {"error": "\033[31m", "warning": "\033[33m", "info": "\033[36m"}
 BOLD, DIM, GREEN, RESET = "\033[1m", "\033[2m", "\033[32m", "\033[0m"
 MAX_LISTED = 12
-# Categories of rules that find secrets: the lines that they point to are never shown.
+# Rules that find secrets: the lines that they point to are never shown.
 SECRET_RULE_PREFIXES = ("plaintext/", "secrets/", "sealed/", "sops/")
 
 
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
-    """The whole report as text.
-
-    Args:
-        colour: whether escape codes may be used; only true on a terminal.
-    """
+    """Writes the report as text; see `ReportFormat.render`."""
     lines: list[str] = []
     texts: dict[str, list[str]] = {}
     hidden = {finding.location[:2] for finding in verdict.findings if finding.rule.startswith(SECRET_RULE_PREFIXES)}
     for finding in (one for one in verdict.findings if not one.is_preexisting):
-        # A line that may hold a secret is never shown, whichever rule points to it.
+        # A line that may contain a secret is never shown, whichever rule points to it.
         secret = finding.location[:2] in hidden or (finding.resource_ref and finding.resource_ref.kind == "Secret")
         lines.extend(_format_finding(finding, root, texts, colour, show_source=not secret))
     lines.extend(_format_preexisting(verdict))
@@ -71,10 +67,10 @@ def _read_lines(path: Path) -> list[str]:
 
 
 def _format_preexisting(verdict: Verdict) -> Iterator[str]:
-    """What was there before the change: a line each, for it does not count."""
+    """Findings from before the change, one line each: they do not count."""
     old = [finding for finding in verdict.findings if finding.is_preexisting and not finding.waiver]
     if old:
-        yield "there before the change, not counted:"
+        yield "in the repository before the change, not counted:"
         for finding in old[:MAX_LISTED]:
             where = ":".join(str(part) for part in finding.location if part is not None)
             yield f"  {where}: {finding.message} [{finding.rule}]"
@@ -102,7 +98,7 @@ def _format_coverage(verdict: Verdict) -> Iterator[str]:
     coverage = verdict.coverage
     schemas = f"{coverage.checked_count} checked against a schema"
     yield f"covered: {coverage.file_count} files, {coverage.resource_count} resources, {schemas}"
-    for fatal, title in ((True, "not judged"), (False, "not judged, and need not be")):
+    for fatal, title in ((True, "not judged"), (False, "not judged, and not needed")):
         reasons: dict[str, list[str]] = {}
         for gap in coverage.gaps:
             if gap.is_fatal is fatal:
@@ -124,7 +120,7 @@ def _format_counts(verdict: Verdict) -> str:
     waived = sum(bool(finding.waiver) for finding in verdict.findings)
     old = len(verdict.findings) - len(verdict.active_findings) - waived
     if old:
-        parts.append(f"{old} there before")
+        parts.append(f"{old} from before the change")
     if waived:
         parts.append(f"{waived} waived")
     if gaps:

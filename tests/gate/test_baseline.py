@@ -73,7 +73,7 @@ def test_what_is_mended_is_told_and_a_new_one_shrinks(old: Path) -> None:
     (old / "old.yaml").write_text(DEPLOYMENT.replace("latest", "1.0"))
     verdict = judged(old)
     assert rules(verdict) == ["waivers/unused"]
-    assert verdict.findings[0].message == "1 of the 1 findings in the baseline are there no more"
+    assert verdict.findings[0].message == "1 of 1 findings in the baseline are resolved"
     command("check", "--write-baseline", cwd=old)
     assert rules(judged(old)) == []
     assert orjson.loads((old / NAME).read_bytes())["findings"] == []

@@ -237,8 +237,8 @@ def test_what_was_there_before_stands_apart_and_does_not_count(committed: Path) 
         ("schema/unknown-field", False),
     }
     _, text, _ = command("check", "--since", "HEAD", cwd=committed)
-    assert "there before the change, not counted:\n  plain/old.yaml:" in text
-    assert text.rstrip().endswith("1 there before")
+    assert "in the repository before the change, not counted:\n  plain/old.yaml:" in text
+    assert text.rstrip().endswith("1 from before the change")
 
 
 def test_a_change_of_what_is_old_is_accepted(committed: Path) -> None:

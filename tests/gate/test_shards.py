@@ -56,12 +56,12 @@ def test_each_share_judges_its_part_only(root: Path) -> None:
     ("named", "told"),
     [
         (["1.json"], "share 2 of 2 is missing"),
-        (["1.json", "1.json"], "is share 1, as is"),
-        (["1.json", "whole.json"], "no report of a share"),
-        (["1.json", "three.json"], "another number of shares"),
-        (["1.json", "policies.json"], "another policies"),
+        (["1.json", "1.json"], "share 1 is also in"),
+        (["1.json", "whole.json"], "not the report of a share"),
+        (["1.json", "three.json"], "number of shares differs from that in "),
+        (["1.json", "policies.json"], "digest of the policies differs from that in "),
         (["1.json", "broken.json"], "broken.json: "),
-        (["1.json", "other.json"], "is no verdict: at its top"),
+        (["1.json", "other.json"], "not a JSON report of `gatekeeper check`: at the top level"),
     ],
 )
 def test_what_does_not_belong_together_is_not_joined(

@@ -103,14 +103,14 @@ def test_the_file_silences_by_scope(repository: Repository, scope: str, silences
 @pytest.mark.parametrize(
     ("waiver", "rule", "words"),
     [
-        (f"{RULE} expires=2026-12-31 reason=x", "waivers/expired", "ended on 2026-12-31"),
+        (f"{RULE} expires=2026-12-31 reason=x", "waivers/expired", "expired on 2026-12-31"),
         (f"{RULE} expires=2028-12-31 reason=x", "waivers/too-long", "more than 365 days"),
         (f"{RULE} expires=2027-02-01", "waivers/malformed", "has no `reason`"),
         (f"{RULE} reason=x", "waivers/malformed", "has no `expires`"),
         (f"{RULE} expires=2027-02-01 reason=", "waivers/malformed", "has no `reason`"),
         ("reason=x expires=2027-02-01", "waivers/malformed", "has no `rule`"),
-        (f"{RULE} expires=soon reason=x", "waivers/malformed", "ends on no date"),
-        (f"{RULE} expires=2027-02-01 reason=x because=y", "waivers/malformed", "knows no `because`"),
+        (f"{RULE} expires=soon reason=x", "waivers/malformed", "has an `expires` that is no date"),
+        (f"{RULE} expires=2027-02-01 reason=x because=y", "waivers/malformed", "has an unknown field `because`"),
         (f"{RULE} expires=2027-02-01 no tags yet", "waivers/malformed", "cannot be read"),
         (f'{RULE} expires=2027-02-01 reason="x', "waivers/malformed", "cannot be read"),
     ],

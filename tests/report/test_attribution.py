@@ -57,7 +57,7 @@ def test_ages_in_groups() -> None:
         "up to three months",
         "up to a year",
         "more than a year",
-        "not known",
+        "unknown",
     ]
 
 

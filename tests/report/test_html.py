@@ -95,7 +95,7 @@ def test_it_tells_what_an_auditor_asks(tmp_path: Path) -> None:
         "@all",
         "prod",
         "shared",
-        "not known",
+        "unknown",
         "moving out",
         "ann",
         "T-7",

@@ -31,7 +31,7 @@ by file:
       1  a.yaml
 
 covered: 2 files, 1 resources, 1 checked against a schema
-not judged, and need not be:
+not judged, and not needed:
   b.yaml: no Kubernetes resource
 refused: 1 error
 """
