@@ -114,7 +114,7 @@ def test_expressions_read_the_namespace(repository: Repository) -> None:
         (
             "object.spec.replicas <=",
             "1 == 1 && [1].all(a, [1].all(b, [1].all(c, [1].all(d, true)))) || object.spec.replicas <=",
-            "4 deep",
+            "4 nested loops",
         ),
         ("object.spec.replicas", "(" * 200 + "object.spec.replicas" + ")" * 200, "too large"),
     ],
