@@ -144,6 +144,7 @@ def parse(text: bytes, file: str, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> C
     try:
         return _build_config(value if value is not None else {})._replace(toolchain=toolchain)
     except _RefusedError as error:
+        # Imported here: the JSON Schemas are needed only to explain an error.
         from gatekeeper.workspace import config_schemas
 
         raise UsageError(config_schemas.explain("gatekeeper", text, file) or f"{file}: {error}") from error

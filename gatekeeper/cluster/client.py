@@ -31,6 +31,7 @@ def open_client(kubeconfig: Path | None, context: str = "") -> DynamicClient:
     Raises:
         UsageError: the kubeconfig, or a file that it names, cannot be used.
     """
+    # Imported here: lightkube loads slowly, and most commands need no cluster.
     from lightkube import KubeConfig
     from lightkube.core.exceptions import ConfigError
 

@@ -1,7 +1,7 @@
 """A client for objects of any kind in a cluster, as plain JSON: discovery, reads, server-side apply, deletion, watches.
 
-The kinds come from the cluster's discovery API, because a custom resource may be defined after the start. lightkube
-only reads kubeconfigs and authenticates; its typed resources would drop fields that they do not know.
+The kinds come from the discovery API, because a CRD may be created later. lightkube only reads kubeconfigs and
+authenticates; its typed resources would drop unknown fields.
 Source: Kubernetes API concepts (discovery, chunked lists, server-side apply, resourceVersion, impersonation).
 """
 
@@ -78,7 +78,7 @@ class DynamicClient:
     """
 
     def __init__(self, config: SingleConfig, cluster_name: str = "the cluster") -> None:
-        import httpx2
+        import httpx2  # loads slowly, and most commands need no cluster
         from lightkube.config import client_adapter
 
         params = client_adapter.ConnectionParams(timeout=httpx2.Timeout(TIMEOUT_SECONDS)).httpx_params(config)
@@ -222,8 +222,10 @@ class DynamicClient:
 
         Args:
             read_timeout: seconds of silence after which the connection counts as lost.
+
+        Raises: ApiStatusError: the API server answers with an error.
         """
-        import httpx2
+        import httpx2  # loads slowly
 
         subject, timeout = f"the watch of {path.rpartition('/')[2]}", httpx2.Timeout(TIMEOUT_SECONDS, read=read_timeout)
         headers = {"Accept": accept}
@@ -268,7 +270,7 @@ class DynamicClient:
 
     @contextmanager
     def _translate_errors(self, subject: str) -> Iterator[None]:
-        import httpx2
+        import httpx2  # loads slowly
 
         try:
             yield

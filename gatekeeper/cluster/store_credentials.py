@@ -32,25 +32,35 @@ class ClusterCredentials:
         resolved = namespace or self._namespace
         if self._is_bound and resolved != self._namespace:
             # Otherwise a user who may write a SecretStore could use the Secrets of every namespace.
-            raise StoreError(f"names the {subject} of namespace {resolved}: a SecretStore has only what is in its own")
+            raise StoreError(
+                f"names the {subject} of namespace {resolved}: a SecretStore may use only its own namespace"
+            )
         if not resolved:
-            raise StoreError(f"names no namespace for the {subject} that it signs in with")
+            raise StoreError(f"needs a namespace for the {subject} to sign in")
         return resolved
 
     def read_secret(self, namespace: str, name: str, key: str) -> SecretBytes:
-        """See `CredentialSource.read_secret`."""
+        """See `CredentialSource.read_secret`.
+
+        Raises:
+            StoreError: the Secret or its key is missing, or belongs to a namespace that the store must not use.
+        """
         resolved = self._resolve_namespace(namespace, f"Secret {name}")
         value = (secrets.read_secret(self._cluster, resolved, name) or {}).get(key)
         if value is None:
-            raise StoreError(f"signs in with `{key}` of the Secret {resolved}/{name}, which is not there")
+            raise StoreError(f"needs `{key}` of the Secret {resolved}/{name} to sign in, which is missing")
         return value
 
     def read_text(self, kind: str, namespace: str, name: str, key: str) -> str:
-        """See `CredentialSource.read_text`."""
+        """See `CredentialSource.read_text`.
+
+        Raises:
+            StoreError: the object or its key is missing, or belongs to a namespace that the store must not use.
+        """
         resolved = self._resolve_namespace(namespace, f"{kind} {name}")
         text = secrets.read_text(self._cluster, kind, resolved, name, key)
         if text is None:
-            raise StoreError(f"is vouched for by `{key}` of the {kind} {resolved}/{name}, which is not there")
+            raise StoreError(f"needs the CA certificate `{key}` of the {kind} {resolved}/{name}, which is missing")
         return text
 
     def create_token(self, namespace: str, name: str, audiences: Sequence[str], lifetime_seconds: int) -> SecretBytes:
@@ -62,7 +72,11 @@ class ClusterCredentials:
         return SecretBytes(str(answer["status"]["token"]).encode())
 
     def read_annotations(self, namespace: str, name: str) -> Mapping[str, str]:
-        """See `CredentialSource.read_annotations`."""
+        """See `CredentialSource.read_annotations`.
+
+        Raises:
+            StoreError: the ServiceAccount is missing, or belongs to a namespace that the store must not use.
+        """
         resolved = self._resolve_namespace(namespace, f"ServiceAccount {name}")
         with _translate_errors(resolved, name):
             account = self._cluster.get(SERVICE_ACCOUNTS, resolved, name)

@@ -55,6 +55,7 @@ class Cache:
 
     def write_entry(self, key: str, content: bytes) -> None:
         """Writes an entry; if the folder cannot be written, nothing is kept."""
+        # Imported here: only a new cache key is written.
         from gatekeeper.host import atomic_file
 
         path = self._entry_path(key)

@@ -83,6 +83,7 @@ class LineProcess:
     """
 
     def __init__(self, command: Sequence[str | Path]) -> None:
+        # Imported here: this part of the standard library loads slowly, and the hook often starts no process.
         import subprocess
 
         kept = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
@@ -108,6 +109,7 @@ class LineProcess:
         Raises:
             ToolError: the program ended, or took too long.
         """
+        # Imported here: this part of the standard library loads slowly, and the hook often starts no process.
         from threading import Timer
 
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -147,6 +149,7 @@ def run_interactive(command: Sequence[str | Path], environment: Mapping[str, str
     Raises:
         ToolError: the program cannot be started.
     """
+    # Imported here: this part of the standard library loads slowly, and the hook often starts no process.
     import subprocess
 
     try:
@@ -174,6 +177,7 @@ class LineProcessPool:
     """
 
     def __init__(self, find_program: Callable[[], str | Path], timeout: float, advice: str) -> None:
+        # Imported here: this part of the standard library loads slowly, and the hook often starts no process.
         import atexit
         import threading
 

@@ -110,7 +110,11 @@ class FieldReader:
         return value
 
     def read_string_map(self, name: str) -> dict[str, str]:
-        """A mapping of texts; empty by default."""
+        """A mapping of texts; empty by default.
+
+        Raises:
+            FieldError: a value is not a text.
+        """
         value = self._value.get(name) if self.has_field(name) else {}
         if not isinstance(value, dict):
             self.reject_field(name, "must be a mapping")

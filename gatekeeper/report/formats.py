@@ -25,48 +25,56 @@ class ReportFormat(Protocol):
 
 
 def _load_text() -> ReportFormat:
+    # Imported here: each report loads only its own format.
     from gatekeeper.report import text
 
     return text
 
 
 def _load_json() -> ReportFormat:
+    # Imported here: each report loads only its own format.
     from gatekeeper.report import json
 
     return json
 
 
 def _load_sarif() -> ReportFormat:
+    # Imported here: each report loads only its own format.
     from gatekeeper.report import sarif
 
     return sarif
 
 
 def _load_junit() -> ReportFormat:
+    # Imported here: each report loads only its own format.
     from gatekeeper.report import junit
 
     return junit
 
 
 def _load_github() -> ReportFormat:
+    # Imported here: each report loads only its own format.
     from gatekeeper.report import github
 
     return github
 
 
 def _load_gitlab() -> ReportFormat:
+    # Imported here: each report loads only its own format.
     from gatekeeper.report import gitlab
 
     return gitlab
 
 
 def _load_policyreport() -> ReportFormat:
+    # Imported here: each report loads only its own format.
     from gatekeeper.report import policyreport
 
     return policyreport
 
 
 def _load_html() -> ReportFormat:
+    # Imported here: each report loads only its own format.
     from gatekeeper.report import html
 
     return html

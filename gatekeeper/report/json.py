@@ -55,6 +55,7 @@ def parse_report(text: bytes) -> Verdict:
     Raises:
         ValueError: the text is no such report; the message says where and why.
     """
+    # Imported here: only `merge` validates reports.
     import jsonschema_rs
 
     document = orjson.loads(text)

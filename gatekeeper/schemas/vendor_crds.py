@@ -38,7 +38,11 @@ def strip_annotations(schema: Any) -> Any:
 
 
 def add_crds(origin: str, files: list[str]) -> None:
-    """Adds every version of the CRDs to the file of its API group."""
+    """Adds every version of the CRDs to the file of its API group.
+
+    Raises:
+        SystemExit: a file is not YAML; the message names the line.
+    """
     for name in files:
         parsed, failure = documents.parse(Path(name).read_bytes())
         if failure is not None:

@@ -110,6 +110,7 @@ def parse_all(texts: Sequence[bytes], jobs: int) -> list[ParseOutcome]:
 
 
 def _parse_with_fallback(text: bytes) -> ParseOutcome:
+    # Imported here: PyYAML is the fallback where the Rust parser is missing.
     from gatekeeper.workspace import yaml_fallback
 
     [(documents, failure)] = yaml_fallback.parse_yaml([text], 1)

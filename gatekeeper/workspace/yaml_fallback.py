@@ -217,6 +217,9 @@ def resolve_scalar(text: str, is_plain: bool, tag: str | None, mark: Mark = (1, 
     """The value of a scalar as in Kubernetes.
 
     Source: go-yaml v2 `resolve`, which sigs.k8s.io/yaml uses.
+
+    Raises:
+        _ParseError: the value does not fit its tag.
     """
     kind = tag.removeprefix(CORE_TAG_PREFIX) if tag and tag.startswith(CORE_TAG_PREFIX) else tag
     if kind in TAG_TYPES:

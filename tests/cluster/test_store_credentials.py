@@ -17,9 +17,9 @@ def test_bound_store_reads_its_own_namespace_alone(dynamic_client: DynamicClient
     bound = ClusterCredentials(dynamic_client, "prod", True)
     assert bound.read_secret("", "login", "token").reveal() == b"t"
     assert bound.read_text("Secret", "prod", "login", "token") == "t"
-    with pytest.raises(StoreError, match="a SecretStore has only what is in its own"):
+    with pytest.raises(StoreError, match="a SecretStore may use only its own namespace"):
         bound.read_secret("default", "login", "token")
-    with pytest.raises(StoreError, match="names no namespace"):
+    with pytest.raises(StoreError, match="needs a namespace"):
         ClusterCredentials(dynamic_client, "", False).read_secret("", "login", "token")
     assert ClusterCredentials(dynamic_client, "", False).read_secret("prod", "login", "token").reveal() == b"t"
 

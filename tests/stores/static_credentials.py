@@ -18,7 +18,7 @@ class Held:
 
     def read_secret(self, namespace: str, name: str, key: str) -> SecretBytes:
         if name not in self.values:
-            raise StoreError(f"signs in with `{key}` of the Secret {name}, which is not there")
+            raise StoreError(f"needs `{key}` of the Secret {name} to sign in, which is missing")
         return SecretBytes(self.values[name].encode())
 
     def read_text(self, kind: str, namespace: str, name: str, key: str) -> str:

@@ -172,7 +172,7 @@ def test_keys_from_secrets_and_roles_one_after_the_other(url: str) -> None:
     store = opened(auth=auth, **roles)
     # What a role of moto's own account owns is its own; that it answers shows that the role was taken.
     assert shown(store.fetch([SecretRef("binary")])[0]) == b"\x00\xff"
-    with pytest.raises(StoreError, match="which is not there"):
+    with pytest.raises(StoreError, match="which is missing"):
         opened(auth={"secretRef": {"accessKeyIDSecretRef": {"name": "none", "key": "a"}}})
 
 

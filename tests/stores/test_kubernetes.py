@@ -146,9 +146,9 @@ def test_a_secret_store_has_only_what_is_in_its_own_namespace(cluster: Cluster) 
             lambda: bound.create_token("vault", "shop", [], 600),
             lambda: bound.read_annotations("vault", "shop"),
         ):
-            with pytest.raises(StoreError, match="a SecretStore has only what is in its own"):
+            with pytest.raises(StoreError, match="a SecretStore may use only its own namespace"):
                 ask()
-        with pytest.raises(StoreError, match="names no namespace"):
+        with pytest.raises(StoreError, match="needs a namespace"):
             free.read_secret("", "t", "token")
 
 
@@ -203,12 +203,12 @@ def test_kubeconfig_from_a_secret_must_not_name_a_proxy() -> None:
         ({"auth": {"cert": {}}}, "clientCert` is missing"),
         ({"odd": 1}, "kubernetes.odd` is not supported"),
         ({"auth": {"serviceAccount": {"name": "none"}}}, "gives no ServiceAccount vault/none"),
-        ({"auth": {"token": {"bearerToken": {"name": "x"}}}}, "vault/x, which is not there"),
+        ({"auth": {"token": {"bearerToken": {"name": "x"}}}}, "of the Secret vault/x to sign in, which is missing"),
         ({"server": {"url": "https://127.0.0.1:9", "caBundle": "!"}}, "caBundle` is not valid base64"),
         ({"authRef": {"name": "t", "key": "token"}}, "is not a kubeconfig"),
         (
             {"server": {"url": "https://127.0.0.1:9", "caProvider": {"type": "ConfigMap", "name": "none"}}},
-            "`ca.crt` of the ConfigMap vault/none, which is not there",
+            "`ca.crt` of the ConfigMap vault/none, which is missing",
         ),
     ],
 )

@@ -145,7 +145,7 @@ def test_every_way_to_sign_in_that_vault_lets_us_try(vault: VaultServer) -> None
         ({"appRole": {"roleId": "x", "secretRef": {"name": "wrong"}}}, "Vault refuses"),
         ({"userPass": {"username": "x", "secretRef": {"name": "wrong"}}}, "Vault refuses"),
         ({"jwt": {"role": "x", "secretRef": {"name": "wrong"}}}, "Vault denies access"),
-        ({"tokenSecretRef": {"name": "none"}}, "which is not there"),
+        ({"tokenSecretRef": {"name": "none"}}, "which is missing"),
         ({"iam": {}}, "`spec.provider.vault.auth.iam` is not supported"),
         ({}, "names no method to sign in"),
         ({"appRole": {"roleId": "x"}}, "`spec.provider.vault.auth.appRole.secretRef` is missing"),
@@ -252,7 +252,7 @@ def test_a_cluster_gets_what_vault_has_each_path_read_once(
         cluster.make("/api/v1/namespaces", {"metadata": {"name": "prod"}})
         run = ("sync", "--once", "--kubeconfig", cluster.kubeconfig, root)
         code, out, _ = command(*run)
-        assert code == 1 and "signs in with `token` of the Secret prod/vault, which is not there" in out
+        assert code == 1 and "needs `token` of the Secret prod/vault to sign in, which is missing" in out
         held = {"metadata": {"name": "vault"}, "data": {"token": base64.b64encode(TOKEN.encode()).decode()}}
         cluster.make("/api/v1/namespaces/prod/secrets", held)
         before = vault.requests("secret/data/prod/db")

@@ -78,6 +78,7 @@ class HttpServer:
         self._server.max_request_body_size = MAX_BODY_BYTES
         self._tls_adapter: Any = None
         if certificate_files is not None:
+            # Imported here: only a server with TLS needs it.
             from cheroot.ssl.builtin import BuiltinSSLAdapter
 
             self._tls_adapter = self._server.ssl_adapter = BuiltinSSLAdapter(*certificate_files)

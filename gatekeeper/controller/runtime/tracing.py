@@ -28,6 +28,7 @@ def start_tracing() -> tuple[SpanFactory, Callable[[], None]]:
     if not any(os.environ.get(name) for name in ENDPOINT_VARIABLES):
         return lambda controller, name: nullcontext(), lambda: None
     try:
+        # Imported here: OpenTelemetry is an optional dependency.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import SERVICE_NAME, Resource
         from opentelemetry.sdk.trace import TracerProvider

@@ -87,7 +87,11 @@ class PolicyLoader(NamedTuple):
         return templates
 
     def load_bindings(self) -> PolicyEvaluator | None:
-        """Loads the ValidatingAdmissionPolicies that have a binding; None without any."""
+        """Loads the ValidatingAdmissionPolicies that have a binding; None without any.
+
+        Raises:
+            PolicyError: a binding names a policy that the repository does not contain.
+        """
         resources = [policy for policy in self.policies if policy.ref.group == vap.GROUP]
         policies = {resource.ref.name: resource for resource in resources if resource.ref.kind == vap.POLICY_KIND}
         bindings: list[vap.PolicyBinding] = []
@@ -107,7 +111,11 @@ class PolicyLoader(NamedTuple):
         return vap.BindingEvaluator(bindings, self.known_resources, self.jobs) if bindings else None
 
     def load_kyverno_rules(self) -> PolicyEvaluator | None:
-        """Loads the rules of Kyverno policies that validate; None without any."""
+        """Loads the rules of Kyverno policies that validate; None without any.
+
+        Raises:
+            PolicyError: the API version of a policy is not supported.
+        """
         exceptions = [
             resource
             for resource in self.known_resources

@@ -69,6 +69,7 @@ def _check_sealed_secrets(
 ) -> None:
     if not resources:
         return
+    # Imported here: only `check --open` needs cryptography, which loads slowly.
     from gatekeeper.sealedsecrets import keyring, sealedsecret
 
     keys = keyring.load_keys([(name, text.reveal()) for name, text in private_keys]) if private_keys else []

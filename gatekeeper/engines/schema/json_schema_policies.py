@@ -99,6 +99,7 @@ def evaluate(context: EngineContext) -> EngineResult:
 
 
 def _load_policy(root: Path, path: Path, name: str) -> SchemaPolicy:
+    # Imported here: only repositories with JSON Schema policies need it.
     import jsonschema_rs
 
     text, schema = _read_schema(path)

@@ -91,6 +91,7 @@ def _build_findings(
 
 
 def _suggest_field(field: str, known_fields: Sequence[str]) -> str:
+    # Imported here: only suggestions for misspelled fields need it.
     import difflib
 
     near = difflib.get_close_matches(field, known_fields, 1)
