@@ -70,9 +70,9 @@ def test_whatever_is_found_stays_text(words: str) -> None:
     place = Location(f"{hostile}.yaml", 1, 1)
     waived = AppliedWaiver(hostile, "2027-01-01", hostile, hostile, place)
     found = (
-        one(rule=hostile, message=hostile, place=place, hint=hostile),
-        one(message=hostile, waived=waived),
-        one(old=True),
+        one(rule=hostile, message=hostile, location=place, hint=hostile),
+        one(message=hostile, waiver=waived),
+        one(is_preexisting=True),
     )
     verdict = Verdict(found, Coverage(1, 1, 1, (Gap(hostile, hostile, True),)), (hostile, ""), hostile, hostile)
     page = html.render(verdict, Path(hostile.replace("/", "").replace("\0", "")))
@@ -84,9 +84,9 @@ def test_it_tells_what_an_auditor_asks(tmp_path: Path) -> None:
     (tmp_path / "CODEOWNERS").write_text("* @all\n/clusters/ @platform\n*.md @docs\n")
     found = (
         one(),
-        one(place=Location("base/b.yaml", 1)),
-        one(message="kept", waived=AppliedWaiver("moving out", soon, "ann", "T-7", Location("waivers.yaml", 2))),
-        one(message="from before", old=True),
+        one(location=Location("base/b.yaml", 1)),
+        one(message="kept", waiver=AppliedWaiver("moving out", soon, "ann", "T-7", Location("waivers.yaml", 2))),
+        one(message="from before", is_preexisting=True),
     )
     page = read(html.render(Verdict(found, Coverage(3, 2, 2, (Gap("x.yaml", "too large", True),))), tmp_path)).text
     for words in (
@@ -103,7 +103,7 @@ def test_it_tells_what_an_auditor_asks(tmp_path: Path) -> None:
         "in 9 days",
         "from before",
         "too large",
-        "There before the change, not counted",
+        "In the repository before the change, not counted",
     ):
         assert words in page, words
 
