@@ -79,7 +79,7 @@ class DynamicClient:
 
     def __init__(self, config: SingleConfig, cluster_name: str = "the cluster") -> None:
         import httpx2  # loads slowly, and most commands need no cluster
-        from lightkube.config import client_adapter
+        from lightkube.config import client_adapter  # loads slowly, too
 
         params = client_adapter.ConnectionParams(timeout=httpx2.Timeout(TIMEOUT_SECONDS)).httpx_params(config)
         # Each watch holds a connection for as long as it lasts.
