@@ -229,9 +229,8 @@ def test_what_a_template_must_not_or_cannot_is_told_with_its_place(template: str
 @pytest.mark.parametrize(
     "template", ["{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}", "{{ repeat 2000000000 `x` }}"]
 )
-def test_a_template_that_wants_too_much_ends_alone(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "SECONDS", 1.0)
-    with pytest.raises(ToolError, match=r"did not end within|ended without an answer"):
+def test_a_template_without_end_or_with_too_much_memory_stops_alone(template: str) -> None:
+    with pytest.raises(ToolError, match=r"took longer than|ended without an answer"):
         client.fill_templates([template], {})
     assert filled("{{ .user }}") == b"shop"
 
