@@ -1,4 +1,4 @@
-"""`make demo`: judges the deliberately faulty repository beside this file, and says what to look at."""
+"""`make demo`: checks the deliberately faulty repository in `shop` and explains the findings."""
 
 import subprocess
 import sys
@@ -7,32 +7,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gatekeeper.engines.rego.embedded import available
+from gatekeeper.engines.rego.embedded import is_available
 
 SHOP = Path(__file__).parent / "shop"
 LEGEND = """
-What you see: the shop's production overlay was rendered with the real kustomize, and then judged.
-  - the typo `replica` (schema) and the missing owner (a conftest policy) lead to the base's own lines,
-  - the image `latest` (library rule) leads to the patch that set it, not to the base,
-  - the Secret stands in the open, so it is refused; its value is not repeated here.
-Exit status 1 means "refused", which is right for this repository. Try it on yours: gatekeeper check PATH
+What you see: the real kustomize rendered the production overlay of the shop, then Gatekeeper checked the result.
+  - The typo `replica` (schema) and the missing owner (a conftest policy) point to lines of the base.
+  - The image tag `latest` (library rule) points to the patch that sets it, not to the base.
+  - The Secret is in plaintext, so it is refused; its value is not printed.
+Exit status 1 means "refused", which is correct for this repository. Try it on yours: gatekeeper check PATH
 """
 
 
 @contextmanager
-def step(words: str) -> Iterator[None]:
-    """Says what is done, and how long it took."""
+def step(title: str) -> Iterator[None]:
+    """Prints a step and how long it took."""
     began = time.monotonic()
-    print(f"{words} ...", flush=True)
+    print(f"{title} ...", flush=True)
     yield
-    print(f"{words} took {time.monotonic() - began:.0f} s\n", flush=True)
+    print(f"{title} took {time.monotonic() - began:.0f} s\n", flush=True)
 
 
 def main() -> int:
-    """0 where the verdict is the expected one."""
+    """Runs the demo; returns 0 if the repository is refused, as expected."""
     gatekeeper = Path(sys.executable).with_name("gatekeeper")
-    # Without the compiled engine, which needs Rust, OPA itself is the engine; it must then be built, too.
-    engine, tools = ("embedded", ["kustomize"]) if available() else ("opa", ["kustomize", "opa"])
+    # Without the compiled engine, which needs Rust, OPA itself is the engine and must be built.
+    engine, tools = ("embedded", ["kustomize"]) if is_available() else ("opa", ["kustomize", "opa"])
     with step(f"building {' and '.join(tools)}, if missing"):
         subprocess.run([gatekeeper, "tools", "install", *tools], check=True)
     with step("gatekeeper check examples/shop"):
