@@ -159,7 +159,7 @@ def test_what_the_rules_do_not_let_is_not_read_and_told(place: Place) -> None:
     before = place.vault.requests("secret/data/prod/db")
     assert place.sync()[0] == 1 and place.vault.requests("secret/data/prod/db") == before
     status, reason, words = ready(place.wanted("db"))
-    assert (status, reason) == ("False", "SecretSyncedError") and "may not be read from namespace prod" in words
+    assert (status, reason) == ("False", "SecretSyncedError") and "namespace prod may not read `prod/db`" in words
     assert [told for told, _ in place.events("db")] == ["UpdateFailed"] and place.secret("db")[0] == 404
 
 
