@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gatekeeper.engines.rego.embedded import is_available
+from gatekeeper.engines.rego.regorus.engine import is_available
 
 SHOP = Path(__file__).parent / "shop"
 LEGEND = """

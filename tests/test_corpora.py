@@ -8,7 +8,7 @@ import pytest
 
 from gatekeeper import config
 from gatekeeper.engines.rego import policy_tests
-from gatekeeper.engines.rego.embedded import is_available
+from gatekeeper.engines.rego.regorus.engine import is_available
 from tests.conftest import SHARED, judge, needs, shared
 
 pytestmark = [shared("corpora"), needs("kustomize", "helm")]

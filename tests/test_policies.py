@@ -9,8 +9,8 @@ import pytest
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation as rego
 from gatekeeper.engines.rego import library, loader, policy_tests, query_plan
-from gatekeeper.engines.rego.embedded import RegorusEngine
 from gatekeeper.engines.rego.library import LibraryRule
+from gatekeeper.engines.rego.regorus.engine import RegorusEngine
 from gatekeeper.model import format_path
 from tests.conftest import command, needs
 

@@ -51,7 +51,7 @@ def doctor(arguments: list[str]) -> int:
 
 def _check_installation() -> Iterator[DoctorCheck]:
     # The engine loads slowly, and `doctor --help` does not need it.
-    from gatekeeper.engines.rego import embedded
+    from gatekeeper.engines.rego.regorus import engine
 
     try:
         # The compiled module is optional.
@@ -62,7 +62,7 @@ def _check_installation() -> Iterator[DoctorCheck]:
     yield DoctorCheck("gatekeeper", True, f"{__version__} on Python {platform.python_version()}, {sys.platform}")
     is_built = True if _native else None
     yield DoctorCheck(
-        "engine", is_built, f"regorus {_native.REGORUS}, compiled in" if _native else embedded.NATIVE_MODULE_MISSING
+        "engine", is_built, f"regorus {_native.REGORUS}, compiled in" if _native else engine.NATIVE_MODULE_MISSING
     )
     yield DoctorCheck("cel", is_built, "compiled in" if _native else cel.NATIVE_MODULE_MISSING)
     go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))

@@ -114,8 +114,8 @@ def _create_rules(names: Sequence[str], folder: Path | None) -> int:
 def _pull_bundles(sources: Sequence[str]) -> int:
     """Fetches the given bundles, by default those of the configuration, and prints their digests."""
     # Only `pull` needs Git and signature verification, which load slowly.
-    from gatekeeper.engines.rego import bundles
-    from gatekeeper.engines.rego.bundle_files import Bundle
+    from gatekeeper.engines.rego.bundles import resolver
+    from gatekeeper.engines.rego.bundles.bundle_files import Bundle
 
     root = config.find_root(Path.cwd())
     requested = [Bundle(source, "", "") for source in sources]
@@ -128,7 +128,7 @@ def _pull_bundles(sources: Sequence[str]) -> int:
         )
     status = 0
     for bundle in requested or configured:
-        digest = bundles.pull(root, bundle)
+        digest = resolver.pull(root, bundle)
         changed = bool(bundle.digest) and bundle.digest != digest
         sys.stdout.write(
             f"{digest}  {bundle.source}{'  (differs from the digest in gatekeeper.yaml)' if changed else ''}\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego.bundles import ResolvedBundles
+from gatekeeper.engines.rego.bundles.resolver import ResolvedBundles
 from gatekeeper.host.cache import Cache
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.secret_value import SecretBytes

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
-from gatekeeper.externalsecrets.ownership import CREATED_BY_LABEL, MANAGED_LABEL
-from gatekeeper.externalsecrets.template import TemplateReader
+from gatekeeper.externalsecrets.target.ownership import CREATED_BY_LABEL, MANAGED_LABEL
+from gatekeeper.externalsecrets.target.template import TemplateReader
 from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import get_field
 from gatekeeper.stores.protocol import StoreError

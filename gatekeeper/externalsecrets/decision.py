@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from gatekeeper.errors import GateError, ToolError
-from gatekeeper.externalsecrets import ownership, secret_builder
 from gatekeeper.externalsecrets.fetch_plan import FetchResult
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
-from gatekeeper.externalsecrets.secret_data import collect_values
-from gatekeeper.externalsecrets.template import TemplateReader
+from gatekeeper.externalsecrets.target import ownership, secret_builder
+from gatekeeper.externalsecrets.target.secret_data import collect_values
+from gatekeeper.externalsecrets.target.template import TemplateReader
 from gatekeeper.stores.protocol import StoreError
 
 SecretAction = Literal["create", "change", "as it is", "delete", "wait", "failed"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gatekeeper.errors import GateError
 from gatekeeper.externalsecrets.fetch_plan import FetchResult, build_query, build_secret_ref, resolve_store_key
 from gatekeeper.externalsecrets.model import DataEntry, DataFromEntry, ExternalSecretSpec, RemoteRef
-from gatekeeper.externalsecrets.value_transforms import decode_value, extract_parts, extract_values
+from gatekeeper.externalsecrets.target.value_transforms import decode_value, extract_parts, extract_values
 from gatekeeper.secret_value import SecretBytes
 
 

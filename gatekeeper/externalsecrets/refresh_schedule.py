@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from gatekeeper.externalsecrets.data_hash import compute_data_hash, compute_go_hash
 from gatekeeper.externalsecrets.fetch_plan import list_store_keys
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
-from gatekeeper.externalsecrets.ownership import DATA_HASH_ANNOTATION, is_managed
-from gatekeeper.externalsecrets.value_transforms import decode_data
+from gatekeeper.externalsecrets.target.data_hash import compute_data_hash, compute_go_hash
+from gatekeeper.externalsecrets.target.ownership import DATA_HASH_ANNOTATION, is_managed
+from gatekeeper.externalsecrets.target.value_transforms import decode_data
 from gatekeeper.model import get_field
 from gatekeeper.stores.pool import Backoff
 

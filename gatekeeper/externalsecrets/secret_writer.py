@@ -14,8 +14,8 @@ from gatekeeper.externalsecrets.decision import Decision, decide
 from gatekeeper.externalsecrets.external_secret_spec import build_empty_spec
 from gatekeeper.externalsecrets.fetch_plan import FetchResult
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
-from gatekeeper.externalsecrets.ownership import build_field_manager, compute_creator_mark
 from gatekeeper.externalsecrets.status import build_events, build_status
+from gatekeeper.externalsecrets.target.ownership import build_field_manager, compute_creator_mark
 from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.model import get_field
 

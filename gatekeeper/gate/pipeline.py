@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gatekeeper.config import CONFIG_FILE, Config
 from gatekeeper.engines.protocol import Engine, EngineContext, EngineResult, PrivateKeys
 from gatekeeper.engines.registry import ENGINES
-from gatekeeper.engines.rego import bundles
+from gatekeeper.engines.rego.bundles import resolver
 from gatekeeper.gate import impact, waivers
 from gatekeeper.gate.shards import WHOLE_REPOSITORY, Shard
 from gatekeeper.gate.waivers import UNUSED_WAIVER_RULE
@@ -188,7 +188,7 @@ def _build_context(
     tree: Tree, parsed_files: Sequence[ParsedFile], resources: Sequence[Resource], config: Config, options: CheckOptions
 ) -> EngineContext:
     """The input of the engines, without targets; policies of bundles count as policies of the config."""
-    brought = bundles.resolve(tree.root, config.bundles)
+    brought = resolver.resolve(tree.root, config.bundles)
     return EngineContext(
         tree=tree,
         shard_files=tree,

@@ -63,7 +63,7 @@ def write_sealed_secret(decision: Decision, source: str, folder: Path) -> int:
         SealError: the certificate cannot be loaded, or the Secret cannot be sealed.
     """
     # Only --seal needs them; cryptography loads slowly.
-    from gatekeeper.externalsecrets import secret_builder
+    from gatekeeper.externalsecrets.target import secret_builder
     from gatekeeper.host import atomic_file
     from gatekeeper.sealedsecrets import sealedsecret
     from gatekeeper.terminal.object_io import format_objects, load_certificate

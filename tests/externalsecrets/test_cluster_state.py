@@ -10,7 +10,7 @@ from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.externalsecrets.cluster_state import build_template_reader, read_cluster_state
 from gatekeeper.externalsecrets.external_secret_spec import build_empty_spec
 from gatekeeper.externalsecrets.model import CreationPolicy, ExternalSecretSpec
-from gatekeeper.externalsecrets.ownership import CREATED_BY_LABEL, MANAGED_LABEL
+from gatekeeper.externalsecrets.target.ownership import CREATED_BY_LABEL, MANAGED_LABEL
 from gatekeeper.stores.protocol import StoreError
 from tests.cluster.conftest import api_server, dynamic_client
 from tests.servers.cluster import Cluster

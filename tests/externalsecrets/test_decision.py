@@ -11,10 +11,11 @@ import orjson
 import pytest
 import yaml
 
-from gatekeeper.externalsecrets import data_hash, external_secret_spec, fetch_plan
 from gatekeeper.externalsecrets import decision as externalsecrets_decision
+from gatekeeper.externalsecrets import external_secret_spec, fetch_plan
 from gatekeeper.externalsecrets.decision import Decision
-from gatekeeper.externalsecrets.ownership import CREATED_BY_LABEL, DATA_HASH_ANNOTATION, MANAGED_LABEL
+from gatekeeper.externalsecrets.target import data_hash
+from gatekeeper.externalsecrets.target.ownership import CREATED_BY_LABEL, DATA_HASH_ANNOTATION, MANAGED_LABEL
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.directory import DirectoryStore
 from tests.conftest import Repository, command, needs

@@ -9,9 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.externalsecrets import data_hash, external_secret_spec, ownership, refresh_schedule
+from gatekeeper.externalsecrets import external_secret_spec, refresh_schedule
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.refresh_schedule import NEVER
+from gatekeeper.externalsecrets.target import data_hash, ownership
 from gatekeeper.kube.conditions import format_time
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.pool import Backoff

@@ -14,9 +14,9 @@ from gatekeeper.externalsecrets.decision import Decision
 from gatekeeper.externalsecrets.external_secret_spec import build_empty_spec
 from gatekeeper.externalsecrets.fetch_plan import FetchResult, StoreKey, StoreResult
 from gatekeeper.externalsecrets.model import DataEntry, ExternalSecretSpec, RemoteRef, StoreRef
-from gatekeeper.externalsecrets.ownership import MANAGED_LABEL
 from gatekeeper.externalsecrets.secret_writer import SecretWriter
 from gatekeeper.externalsecrets.sync import decide_one
+from gatekeeper.externalsecrets.target.ownership import MANAGED_LABEL
 from gatekeeper.kube.objects import NamespacedName
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.protocol import SecretRef

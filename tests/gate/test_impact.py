@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gatekeeper import config
-from gatekeeper.engines.rego import bundles
-from gatekeeper.engines.rego.bundle_files import Bundle
+from gatekeeper.engines.rego.bundles import resolver
+from gatekeeper.engines.rego.bundles.bundle_files import Bundle
 from gatekeeper.gate import pipeline
 from gatekeeper.host import git_history, git_state
 from gatekeeper.model import Finding
@@ -339,7 +339,7 @@ def test_policies_outside_of_the_repository_judge_its_copies_too(repository: Rep
     team = root.parent / "team"
     team.mkdir()
     (team / "team.rego").write_text('package team\nimport rego.v1\ndeny contains "team" if input.kind == "ConfigMap"\n')
-    digest = bundles.pull(root, Bundle(str(team), "", ""))
+    digest = resolver.pull(root, Bundle(str(team), "", ""))
     (root / "gatekeeper.yaml").write_text(
         f"library: {{profile: 'off'}}\npolicies: {{{way.replace('DIGEST', digest)}}}\n"
     )

@@ -15,7 +15,7 @@ import yaml
 
 from gatekeeper.cluster import client as door
 from gatekeeper.cluster.store_credentials import ClusterCredentials
-from gatekeeper.externalsecrets import value_transforms
+from gatekeeper.externalsecrets.target import value_transforms
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores import registry

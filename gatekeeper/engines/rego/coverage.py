@@ -11,10 +11,10 @@ from typing import NamedTuple
 import orjson
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego import opa_server
-from gatekeeper.engines.rego.embedded import RegorusEngine
 from gatekeeper.engines.rego.loader import RULE_HEAD, PolicySet, RegoModule
+from gatekeeper.engines.rego.opa import server
 from gatekeeper.engines.rego.rego_text import CLOSING_BRACKETS, OPENING_BRACKETS, blank_literals
+from gatekeeper.engines.rego.regorus.engine import RegorusEngine
 from gatekeeper.errors import PolicyError
 from gatekeeper.host.process import run_command
 
@@ -98,7 +98,7 @@ def _measure_with_opa(policies: PolicySet, batch: QueryBatch, config: Config) ->
     queries = list(dict.fromkeys(query for _, wanted in batch for query in wanted))
     with tempfile.TemporaryDirectory(prefix="gatekeeper-opa-") as name:
         bundle, input_file = Path(name) / "bundle", Path(name) / "input.json"
-        opa_server.write_bundle(bundle, policies, opa_server.build_collector(queries))
+        server.write_bundle(bundle, policies, server.build_collector(queries))
         input_file.write_bytes(
             orjson.dumps(
                 {
@@ -108,7 +108,7 @@ def _measure_with_opa(policies: PolicySet, batch: QueryBatch, config: Config) ->
             )
         )
         options = ["--coverage", "--format", "json", "--bundle", str(bundle), "--input", str(input_file)]
-        query = f"data.{opa_server.COLLECTOR_PACKAGE}.answers"
+        query = f"data.{server.COLLECTOR_PACKAGE}.answers"
         program = config.toolchain.find("opa")
         code, out, errors = run_command([str(program), "eval", *options, query], OPA_TIMEOUT_SECONDS)
     try:

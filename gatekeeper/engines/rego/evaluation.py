@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego.embedded import RegorusEngine
 from gatekeeper.engines.rego.field_tracer import FieldTracer, Suspect
 from gatekeeper.engines.rego.query_plan import QueryPlan
+from gatekeeper.engines.rego.regorus.engine import RegorusEngine
 from gatekeeper.engines.rego.results import DraftFinding, EvaluationResult, build_drafts, build_finding
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.protocols import QueryResult, RegoEngine
@@ -25,7 +25,7 @@ def start_engine(config: Config, plan: QueryPlan, jobs: int) -> RegoEngine:
     """
     if config.engine == "opa":
         # Imported here because loading the HTTP client takes longer than most checks.
-        from gatekeeper.engines.rego.opa import OpaEngine
+        from gatekeeper.engines.rego.opa.engine import OpaEngine
 
         return OpaEngine(plan.policies, plan.queries, config)
     return RegorusEngine(plan.policies, config.policy_timeout, jobs)

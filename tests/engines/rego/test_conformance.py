@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego.embedded import RegorusEngine
 from gatekeeper.engines.rego.loader import PolicySet
-from gatekeeper.engines.rego.opa import OpaEngine
+from gatekeeper.engines.rego.opa.engine import OpaEngine
+from gatekeeper.engines.rego.regorus.engine import RegorusEngine
 from gatekeeper.protocols import RegoEngine
 from tests.conftest import needs, running_opa
 from tests.engines.rego import conformance

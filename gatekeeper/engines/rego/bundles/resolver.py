@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from gatekeeper.config import CONFIG_FILE
 from gatekeeper.engines import policy_files
-from gatekeeper.engines.rego import bundle_files, loader
-from gatekeeper.engines.rego.bundle_files import Bundle, BundleFiles
+from gatekeeper.engines.rego import loader
+from gatekeeper.engines.rego.bundles import bundle_files
+from gatekeeper.engines.rego.bundles.bundle_files import Bundle, BundleFiles
 from gatekeeper.engines.rego.loader import PolicySet, RegoModule
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Gap
@@ -119,7 +120,7 @@ def _read_verified_archive(root: Path, bundle: Bundle) -> BundleFiles:
     files = bundle_files.unpack(content, bundle.source)
     if bundle.key:
         # Imported here because loading the cryptography takes longer than most checks, and few bundles are signed.
-        from gatekeeper.engines.rego import bundle_signatures
+        from gatekeeper.engines.rego.bundles import bundle_signatures
 
         signatures = files.get(SIGNATURES_FILE)
         if signatures is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatekeeper.externalsecrets.data_hash import compute_data_hash, compute_go_hash
+from gatekeeper.externalsecrets.target.data_hash import compute_data_hash, compute_go_hash
 from gatekeeper.secret_value import SecretBytes
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.externalsecrets.data_hash import compute_data_hash
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
-from gatekeeper.externalsecrets.ownership import (
+from gatekeeper.externalsecrets.target.data_hash import compute_data_hash
+from gatekeeper.externalsecrets.target.ownership import (
     CREATED_BY_LABEL,
     DATA_HASH_ANNOTATION,
     MANAGED_LABEL,
@@ -21,8 +21,8 @@ from gatekeeper.externalsecrets.ownership import (
     compute_creator_mark,
     set_owner,
 )
-from gatekeeper.externalsecrets.template import TemplateReader, render_template
-from gatekeeper.externalsecrets.value_transforms import SecretValues, decode_data, encode_data
+from gatekeeper.externalsecrets.target.template import TemplateReader, render_template
+from gatekeeper.externalsecrets.target.value_transforms import SecretValues, decode_data, encode_data
 from gatekeeper.model import FieldPath, get_field
 
 COMPARED_PATHS: tuple[FieldPath, ...] = (

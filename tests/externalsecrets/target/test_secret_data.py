@@ -9,8 +9,8 @@ import yaml
 
 from gatekeeper.externalsecrets import fetch_plan
 from gatekeeper.externalsecrets.external_secret_spec import parse_external_secret
-from gatekeeper.externalsecrets.secret_data import collect_values
-from gatekeeper.externalsecrets.value_transforms import ValueTransformError
+from gatekeeper.externalsecrets.target.secret_data import collect_values
+from gatekeeper.externalsecrets.target.value_transforms import ValueTransformError
 from gatekeeper.stores.directory import DirectoryStore
 from gatekeeper.stores.protocol import SecretNotFoundError, StoreError
 from tests.externalsecrets.test_decision import es

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from gatekeeper.engines.rego.loader import PolicySet
-from gatekeeper.engines.rego.regorus_guard import EXTERNAL_BUILTINS
+from gatekeeper.engines.rego.regorus.guard import EXTERNAL_BUILTINS
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.host.process import run_command
 

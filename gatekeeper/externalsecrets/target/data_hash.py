@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-from gatekeeper.externalsecrets.value_transforms import SecretValues
+from gatekeeper.externalsecrets.target.value_transforms import SecretValues
 
 
 def compute_go_hash(text: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.engines.rego import library, regorus_dialect, regorus_guard
+from gatekeeper.engines.rego import library
+from gatekeeper.engines.rego.regorus import dialect, guard
 
-CALL = regorus_dialect.ITEMS_FUNCTION
+CALL = dialect.ITEMS_FUNCTION
 
 
 @pytest.mark.parametrize(
@@ -22,16 +23,16 @@ CALL = regorus_dialect.ITEMS_FUNCTION
     ],
 )
 def test_what_is_no_collection_has_no_items(text: str, changed: str | None) -> None:
-    assert regorus_dialect.rewrite_leniently(text) == (changed or text)
+    assert dialect.rewrite_leniently(text) == (changed or text)
 
 
 def test_the_shipped_rules_need_no_other_words_and_no_guard() -> None:
     """They are loaded as they are: what is changed or refused in others must not be in them."""
     for module in library.load_rules(include_tests=True)[1].modules:
         assert module.is_shipped
-        assert regorus_dialect.rewrite(module.text) == module.text, module.path
-        regorus_guard.reject_differences(module)
-        regorus_guard.reject_external_calls(module, ())
+        assert dialect.rewrite(module.text) == module.text, module.path
+        guard.reject_differences(module)
+        guard.reject_external_calls(module, ())
 
 
 @pytest.mark.parametrize(
@@ -51,5 +52,5 @@ def test_the_shipped_rules_need_no_other_words_and_no_guard() -> None:
     ],
 )
 def test_rules_in_the_words_that_the_engine_takes(text: str, taken: str | None) -> None:
-    assert regorus_dialect.rewrite(text) == (taken or text)
-    assert regorus_dialect.rewrite(text).count("\n") == text.count("\n"), "every line stays where it is"
+    assert dialect.rewrite(text) == (taken or text)
+    assert dialect.rewrite(text).count("\n") == text.count("\n"), "every line stays where it is"

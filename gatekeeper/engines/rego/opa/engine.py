@@ -18,9 +18,9 @@ from opa_client.opa import OpaClient
 from requests.exceptions import HTTPError, RequestException, Timeout
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego import regorus_guard
 from gatekeeper.engines.rego.loader import PolicySet
-from gatekeeper.engines.rego.opa_server import COLLECTOR_PACKAGE, OpaServer, build_collector
+from gatekeeper.engines.rego.opa.server import COLLECTOR_PACKAGE, OpaServer, build_collector
+from gatekeeper.engines.rego.regorus import guard
 from gatekeeper.errors import PolicyError
 from gatekeeper.protocols import QueryResult
 
@@ -55,7 +55,7 @@ class OpaEngine:
 
     def __init__(self, policies: PolicySet, queries: Sequence[str], config: Config) -> None:
         for module in policies.modules:
-            regorus_guard.reject_external_calls(module, config.builtins)
+            guard.reject_external_calls(module, config.builtins)
         url, collector = config.opa_url, build_collector(queries)
         self._timeout = config.policy_timeout
         self._timeout_counts: Counter[str] = Counter()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gatekeeper.externalsecrets.data_hash import compute_go_hash
 from gatekeeper.externalsecrets.model import GROUP, ExternalSecretSpec
+from gatekeeper.externalsecrets.target.data_hash import compute_go_hash
 from gatekeeper.model import get_field
 
 MANAGED_LABEL = "reconcile.external-secrets.io/managed"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from gatekeeper.externalsecrets.model import SecretTemplate, TemplateFrom
-from gatekeeper.externalsecrets.value_transforms import SecretValues, ValueTransformError, wrap_texts
+from gatekeeper.externalsecrets.target.value_transforms import SecretValues, ValueTransformError, wrap_texts
 from gatekeeper.gocompat import client
 from gatekeeper.gocompat.client import GoFault, TemplateEngine
 from gatekeeper.secret_value import SecretBytes

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.externalsecrets import ownership
 from gatekeeper.externalsecrets.external_secret_spec import build_empty_spec
 from gatekeeper.externalsecrets.model import CreationPolicy, ExternalSecretSpec
-from gatekeeper.externalsecrets.ownership import CREATED_BY_LABEL, MANAGED_LABEL
+from gatekeeper.externalsecrets.target import ownership
+from gatekeeper.externalsecrets.target.ownership import CREATED_BY_LABEL, MANAGED_LABEL
 
 
 def spec(policy: CreationPolicy = "Owner", uid: str = "1", name: str = "db") -> ExternalSecretSpec:

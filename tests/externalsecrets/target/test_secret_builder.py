@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from gatekeeper.externalsecrets import ownership, secret_builder
 from gatekeeper.externalsecrets.external_secret_spec import parse_external_secret
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
-from gatekeeper.externalsecrets.ownership import CREATED_BY_LABEL, DATA_HASH_ANNOTATION, MANAGED_LABEL
+from gatekeeper.externalsecrets.target import ownership, secret_builder
+from gatekeeper.externalsecrets.target.ownership import CREATED_BY_LABEL, DATA_HASH_ANNOTATION, MANAGED_LABEL
 from gatekeeper.secret_value import SecretBytes
 from tests.externalsecrets.test_decision import es
 

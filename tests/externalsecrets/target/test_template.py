@@ -26,8 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from gatekeeper.errors import ToolError
-from gatekeeper.externalsecrets import external_secret_spec, ownership, secret_builder
-from gatekeeper.externalsecrets.value_transforms import ValueTransformError
+from gatekeeper.externalsecrets import external_secret_spec
+from gatekeeper.externalsecrets.target import ownership, secret_builder
+from gatekeeper.externalsecrets.target.value_transforms import ValueTransformError
 from gatekeeper.gocompat import client
 from gatekeeper.gocompat.client import GoFault
 from gatekeeper.kube.decoder import FieldError

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.config import CONFIG_FILE
-from gatekeeper.engines.rego import bundles
-from gatekeeper.engines.rego.bundle_files import Bundle
+from gatekeeper.engines.rego.bundles import resolver
+from gatekeeper.engines.rego.bundles.bundle_files import Bundle
 from gatekeeper.errors import ToolError
 from gatekeeper.host import toolchain
 from gatekeeper.host.process import run_command
@@ -54,7 +54,7 @@ def judged(repository: Repository, source: str | Path, digest: str, more: str = 
 
 
 def pulled(root: Path, source: str | Path) -> str:
-    return bundles.pull(root, Bundle(str(source), "", ""))
+    return resolver.pull(root, Bundle(str(source), "", ""))
 
 
 def refused(verdict: Verdict) -> str:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.externalsecrets import data_hash, value_transforms
 from gatekeeper.externalsecrets.model import KeyRewrite
-from gatekeeper.externalsecrets.value_transforms import ValueTransformError
+from gatekeeper.externalsecrets.target import data_hash, value_transforms
+from gatekeeper.externalsecrets.target.value_transforms import ValueTransformError
 from gatekeeper.gocompat import client
 from gatekeeper.gocompat.client import GoFault, KeyRename, PathLookup
 from gatekeeper.secret_value import SecretBytes

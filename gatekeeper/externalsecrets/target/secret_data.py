@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gatekeeper.externalsecrets.fetch_plan import FetchResult, build_query, build_secret_ref, resolve_store_key
 from gatekeeper.externalsecrets.model import DataEntry, ExternalSecretSpec, RemoteRef
-from gatekeeper.externalsecrets.value_transforms import (
+from gatekeeper.externalsecrets.target.value_transforms import (
     SecretValues,
     ValueTransformError,
     check_keys,

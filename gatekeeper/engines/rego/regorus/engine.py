@@ -7,8 +7,8 @@ from functools import cached_property
 
 import orjson
 
-from gatekeeper.engines.rego import regorus_dialect, regorus_guard
 from gatekeeper.engines.rego.loader import PolicySet, RegoModule
+from gatekeeper.engines.rego.regorus import dialect, guard
 from gatekeeper.errors import PolicyError
 from gatekeeper.protocols import QueryResult
 
@@ -45,7 +45,7 @@ class RegorusEngine:
         self._policies = policies
         self._limit_ms = int(timeout * 1000)
         self._jobs = jobs
-        self._rego = self._load(regorus_dialect.rewrite)
+        self._rego = self._load(dialect.rewrite)
 
     @property
     def name(self) -> tuple[str, str]:
@@ -55,8 +55,8 @@ class RegorusEngine:
     @cached_property
     def _lenient_rego(self) -> Rego:
         """The same policies with `rewrite_leniently`: a little slower, so loaded on first use."""
-        rego = self._load(regorus_dialect.rewrite_leniently)
-        rego.add_policy(regorus_dialect.ITEMS_MODULE_NAME, regorus_dialect.ITEMS_MODULE, False)
+        rego = self._load(dialect.rewrite_leniently)
+        rego.add_policy(dialect.ITEMS_MODULE_NAME, dialect.ITEMS_MODULE, False)
         return rego
 
     def _load(self, rewrite: Callable[[str], str]) -> Rego:
@@ -125,15 +125,15 @@ class RegorusEngine:
 
 
 def _needs_lenient_rewrite(result: QueryResult) -> bool:
-    return regorus_dialect.NOT_A_COLLECTION_ERROR in result.error
+    return dialect.NOT_A_COLLECTION_ERROR in result.error
 
 
 def _add_module(rego: Rego, module: RegoModule, rewrite: Callable[[str], str]) -> None:
     """Adds a module as the Rego version that it seems to have, or else as the other."""
     text = module.text
-    if not module.is_shipped or rewrite is regorus_dialect.rewrite_leniently:
-        regorus_guard.reject_external_calls(module, ())
-        regorus_guard.reject_differences(module)
+    if not module.is_shipped or rewrite is dialect.rewrite_leniently:
+        guard.reject_external_calls(module, ())
+        guard.reject_differences(module)
         text = rewrite(text)
     errors = []
     for is_v0 in (module.is_v0, not module.is_v0):
