@@ -15,7 +15,7 @@ from gatekeeper.report import formats
 from gatekeeper.workspace import tree
 from tests.conftest import VERDICT, Repository, needs
 from tests.gate.test_pipeline import DEPLOYMENT
-from tests.report.test_formats import SARIF
+from tests.report.test_sarif import SARIF
 
 TODAY = datetime.date(2027, 1, 1)
 RULE = "rule=images/latest-tag"
