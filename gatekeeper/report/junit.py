@@ -32,7 +32,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     for finding in errors:
         failure = ElementTree.SubElement(_add_case(suite, finding), "failure")
         failure.set("message", _replace_forbidden(finding.message))
-        failure.set("type", finding.rule)
+        failure.set("type", _replace_forbidden(finding.rule))
         failure.text = _format_finding(finding)
     for finding in others:
         ElementTree.SubElement(_add_case(suite, finding), "system-out").text = _format_finding(finding)

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from hypothesis import given, settings
+
+from gatekeeper.model import Verdict
 from gatekeeper.report import junit
-from tests.report.verdicts import EMPTY, ERROR, FULL, PAST
+from tests.report.verdicts import EMPTY, ERROR, FULL, PAST, VERDICTS
 
 
 class Outcome(NamedTuple):
@@ -49,6 +52,15 @@ def test_a_warning_passes_with_its_message_as_output() -> None:
     [output] = suite.iter("system-out")
     assert suite.get("failures") == "0"
     assert output.text == "b.yaml:1: warning: too much \ufffd [rbac/wildcard]"
+
+
+@settings(deadline=None)
+@given(VERDICTS)
+def test_any_verdict_is_well_formed_xml_with_true_counts(verdict: Verdict) -> None:
+    suite = parse_suite(junit.render(verdict, Path()))
+    assert len(suite) == int(suite.get("tests", ""))
+    for count, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        assert len(list(suite.iter(tag))) == int(suite.get(count, ""))
 
 
 def test_a_policy_test_that_cannot_be_evaluated_is_an_error_and_no_failure() -> None:
