@@ -21,7 +21,7 @@ from gatekeeper.errors import ToolError
 from gatekeeper.gate import pipeline
 from gatekeeper.host import toolchain
 from gatekeeper.model import Verdict
-from gatekeeper.workspace import tree
+from gatekeeper.workspace import file_selection
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 VERDICT = jsonschema.Draft202012Validator(
@@ -52,7 +52,9 @@ def repository(tmp_path: Path) -> Repository:
 def judge(root: Path, jobs: int = 2) -> Verdict:
     """Judges a folder with its own config."""
     settings = config.load(root, None)
-    return pipeline.run_check(tree.build_tree([root], root, settings.exclude), settings, pipeline.CheckOptions(jobs))
+    return pipeline.run_check(
+        file_selection.build_tree([root], root, settings.exclude), settings, pipeline.CheckOptions(jobs)
+    )
 
 
 def rules(verdict: Verdict) -> set[str]:

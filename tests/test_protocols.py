@@ -10,7 +10,7 @@ import pytest
 
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import loader
-from gatekeeper.engines.rego.loader import PolicySet
+from gatekeeper.engines.rego.model import PolicySet
 from gatekeeper.engines.rego.opa.engine import OpaEngine
 from gatekeeper.engines.rego.regorus.engine import RegorusEngine
 from gatekeeper.protocols import RegoEngine

@@ -15,7 +15,7 @@ from gatekeeper.gate import cache_key
 from gatekeeper.host import cache, git_state, toolchain
 from gatekeeper.kube import cel
 from gatekeeper.terminal.options import create_parser
-from gatekeeper.workspace import documents, lockfile, tree
+from gatekeeper.workspace import documents, file_selection, lockfile
 
 EXAMPLES = """examples:
   gatekeeper doctor
@@ -110,7 +110,7 @@ def _check_repository(root: Path) -> Iterator[DoctorCheck]:
 def _find_needed_tools(root: Path, settings: config.Config) -> set[str]:
     """The external programs that checking this repository requires."""
     try:
-        names = {file.rpartition("/")[2] for file in tree.build_tree([root], root, settings.exclude).files}
+        names = {file.rpartition("/")[2] for file in file_selection.build_tree([root], root, settings.exclude).files}
     except GateError:
         names = set()
     needed = {"kustomize"} if names & set(documents.KUSTOMIZATION_NAMES) else set()

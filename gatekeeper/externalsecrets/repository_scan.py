@@ -19,8 +19,7 @@ from gatekeeper.externalsecrets.collection import (
 from gatekeeper.externalsecrets.model import GROUP
 from gatekeeper.model import FieldPath, Resource
 from gatekeeper.render import pipeline as render
-from gatekeeper.workspace import documents
-from gatekeeper.workspace import tree as workspace_tree
+from gatekeeper.workspace import documents, file_selection
 
 
 def scan_repository(path: Path, namespace: str, namespaces: KnownNamespaces) -> DesiredSecrets:
@@ -38,7 +37,7 @@ def scan_repository(path: Path, namespace: str, namespaces: KnownNamespaces) -> 
     root = config.find_root(path.resolve())
     settings = config.load(root, None)
     jobs = os.cpu_count() or 1
-    tree = workspace_tree.build_tree([path], root, settings.exclude)
+    tree = file_selection.build_tree([path], root, settings.exclude)
     read, gaps = documents.parse_tree(tree, jobs)
     rendered = render.render_tree(tree, read, settings, jobs, lambda done, of: None)
     objects = _list_input_objects(rendered.resources, namespace)

@@ -22,7 +22,8 @@ from gatekeeper.render import terraform
 from gatekeeper.render.pipeline import RenderedTree
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree, build_tree
+from gatekeeper.workspace.file_selection import build_tree
+from gatekeeper.workspace.tree import Tree
 
 # Receives the step, and the part of it that is done, from 0 to 1.
 StepProgress = Callable[[str, float], None]

@@ -12,7 +12,7 @@ from gatekeeper.gate.request import BaseComparison, CheckRequest
 from gatekeeper.gate.verdict_cache import CacheEntry
 from gatekeeper.host import git_export, git_history, git_state
 from gatekeeper.model import Verdict
-from gatekeeper.workspace import tree as workspace_tree
+from gatekeeper.workspace import file_selection
 from gatekeeper.workspace.tree import Tree
 
 
@@ -64,10 +64,10 @@ def _check_all_files(request: CheckRequest, entry: CacheEntry | None) -> Verdict
         private_keys=request.private_keys,
     )
     if not request.is_staged or git_state.is_equal_to_index(request.root):
-        tree = workspace_tree.build_tree(request.paths, request.root, request.settings.exclude)
+        tree = file_selection.build_tree(request.paths, request.root, request.settings.exclude)
         return _check_tree(tree, request.settings, request, options, entry)
     with git_export.checkout_index(request.root) as copy:
-        tree = workspace_tree.build_tree([copy], copy, request.settings.exclude)
+        tree = file_selection.build_tree([copy], copy, request.settings.exclude)
         return _check_tree(tree, anchor_paths(request.settings, request.root), request, options, entry)
 
 
@@ -105,7 +105,7 @@ def _check_base_commit(request: CheckRequest, comparison: BaseComparison) -> Ver
     with git_export.checkout_commit(request.root, request.base_commit) as copy:
         own_settings = comparison.load_config(copy)
         settings = anchor_paths(own_settings, request.root)
-        tree = workspace_tree.build_tree([copy], copy, settings.exclude)
+        tree = file_selection.build_tree([copy], copy, settings.exclude)
         options = CheckOptions(request.jobs, partial(request.on_progress, pipeline.STEPS), cache=cache)
         verdict = pipeline.run_check(tree, settings, options)
         # A config that names files outside of the repository depends on more than the commit.

@@ -11,7 +11,7 @@ import pytest
 from gatekeeper import config
 from gatekeeper.gate import pipeline
 from gatekeeper.model import Verdict
-from gatekeeper.workspace import tree
+from gatekeeper.workspace import file_selection
 from tests.conftest import Repository, command
 from tests.gate.test_pipeline import DEPLOYMENT, GOOD
 
@@ -34,7 +34,7 @@ def judged(root: Path, days: int = 0) -> Verdict:
     settings = config.load(root, None)
     today = datetime.date.today() + datetime.timedelta(days=days)
     return pipeline.run_check(
-        tree.build_tree([root], root, settings.exclude), settings, pipeline.CheckOptions(today=today)
+        file_selection.build_tree([root], root, settings.exclude), settings, pipeline.CheckOptions(today=today)
     )
 
 

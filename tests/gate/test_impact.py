@@ -16,7 +16,7 @@ from gatekeeper.engines.rego.bundles.bundle_files import Bundle
 from gatekeeper.gate import pipeline
 from gatekeeper.host import git_history, git_state
 from gatekeeper.model import Finding
-from gatekeeper.workspace import tree
+from gatekeeper.workspace import file_selection
 from tests.conftest import Repository, command, needs, verdict_of
 from tests.engines.admission.test_constraints import CONSTRAINT, OBJECT, TEMPLATE
 from tests.engines.references.objects import EVERYTHING, POD
@@ -143,7 +143,9 @@ def edit(root: Path, luck: random.Random) -> None:
 def all_findings(root: Path, changed: frozenset[str] | None = None) -> set[tuple[str, str, str]]:
     settings = config.load(root, None)
     verdict = pipeline.run_check(
-        tree.build_tree([root], root, settings.exclude), settings, pipeline.CheckOptions(2, changed_files=changed)
+        file_selection.build_tree([root], root, settings.exclude),
+        settings,
+        pipeline.CheckOptions(2, changed_files=changed),
     )
     found: list[Finding] = list(verdict.findings)
     named = (finding for finding in found if finding.rule != "references/unused")

@@ -12,7 +12,7 @@ from gatekeeper import config
 from gatekeeper.gate import pipeline
 from gatekeeper.model import Verdict
 from gatekeeper.report import formats
-from gatekeeper.workspace import tree
+from gatekeeper.workspace import file_selection
 from tests.conftest import VERDICT, Repository, needs
 from tests.gate.test_pipeline import DEPLOYMENT
 from tests.report.test_sarif import SARIF
@@ -28,7 +28,7 @@ ENTRY = "waivers:\n- {rule: images/*, expires: 2027-02-01, reason: no tags yet, 
 def judged(root: Path, *paths: Path) -> Verdict:
     settings = config.load(root, None)
     return pipeline.run_check(
-        tree.build_tree(paths or [root], root, settings.exclude), settings, pipeline.CheckOptions(today=TODAY)
+        file_selection.build_tree(paths or [root], root, settings.exclude), settings, pipeline.CheckOptions(today=TODAY)
     )
 
 

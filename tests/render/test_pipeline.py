@@ -10,8 +10,7 @@ from gatekeeper import config
 from gatekeeper.model import FieldPath, Location, Resource
 from gatekeeper.render import pipeline
 from gatekeeper.render.pipeline import RenderedTree
-from gatekeeper.workspace import documents
-from gatekeeper.workspace import tree as workspace_tree
+from gatekeeper.workspace import documents, file_selection
 from tests.conftest import Repository, needs
 
 pytestmark = needs("kustomize")
@@ -45,7 +44,7 @@ CONTAINER: FieldPath = ("spec", "template", "spec", "containers", 1)
 
 
 def render(root: Path) -> RenderedTree:
-    tree = workspace_tree.build_tree([root], root, ())
+    tree = file_selection.build_tree([root], root, ())
     read, _ = documents.parse_tree(tree, 2)
     return pipeline.render_tree(tree, read, config.Config(), 2)
 

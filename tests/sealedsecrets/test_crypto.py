@@ -18,8 +18,7 @@ from gatekeeper.gate import pipeline
 from gatekeeper.sealedsecrets import keyring, sealedsecret
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import sops_cli, sops_file
-from gatekeeper.workspace import documents
-from gatekeeper.workspace import tree as workspace_tree
+from gatekeeper.workspace import documents, file_selection
 from tests.conftest import needs
 
 HERE = Path(__file__).parent.parent / "vectors" / "sealed"
@@ -123,7 +122,7 @@ def test_the_gate_judges_a_folder_of_damaged_files_without_a_fault(tmp_path: Pat
     for name in (*SEALED, *SOPS):
         for number, changed in enumerate(chosen.sample(damaged((HERE / name).read_bytes(), name), 12)):
             (tmp_path / f"{number}-{name}").write_bytes(changed)
-    tree = workspace_tree.build_tree([tmp_path], tmp_path, ())
+    tree = file_selection.build_tree([tmp_path], tmp_path, ())
     verdict = pipeline.run_check(tree, Config(library="off"), pipeline.CheckOptions(os.cpu_count() or 1))
     assert verdict.decision != "accepted"
     assert not [one for one in verdict.findings if PLAIN["password"] in one.message]

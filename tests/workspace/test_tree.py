@@ -10,6 +10,7 @@ import pytest
 
 from gatekeeper.errors import UsageError
 from gatekeeper.host import git_state
+from gatekeeper.workspace import file_selection
 from gatekeeper.workspace import tree as workspace_tree
 from tests.conftest import Repository
 
@@ -33,7 +34,7 @@ def cloned(repository: Repository) -> Path:
 
 
 def files(root: Path, *below: Path, exclude: tuple[str, ...] = ()) -> list[str]:
-    found = workspace_tree.build_tree(list(below) or [root], root, exclude).files
+    found = file_selection.build_tree(list(below) or [root], root, exclude).files
     return [file for file in found if file != "gatekeeper.yaml"]
 
 
@@ -56,14 +57,14 @@ def test_without_git_every_file_counts(repository: Repository) -> None:
 
 @pytest.mark.parametrize("pattern", ["sub", "sub/", "sub/*", "*/b.yaml"])
 def test_the_config_excludes_and_it_is_told(cloned: Path, pattern: str) -> None:
-    tree = workspace_tree.build_tree([cloned], cloned, [pattern])
+    tree = file_selection.build_tree([cloned], cloned, [pattern])
     assert "sub/b.yaml" not in tree.files
     assert [gap.reason for gap in tree.gaps] == [f"excluded by the config (`{pattern}`)"]
 
 
 def test_a_path_outside_of_the_repository_is_refused(cloned: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="outside of the repository"):
-        workspace_tree.build_tree([tmp_path], cloned, ())
+        file_selection.build_tree([tmp_path], cloned, ())
 
 
 def test_the_revision_tells_whether_the_work_tree_differs(cloned: Path) -> None:

@@ -24,7 +24,7 @@ from gatekeeper.gate import pipeline
 from gatekeeper.gate.pipeline import RepositoryPolicies
 from gatekeeper.model import Finding, Resource, Verdict, get_field
 from gatekeeper.render.appliers import build_cluster_resource
-from gatekeeper.workspace import tree as workspace_tree
+from gatekeeper.workspace import file_selection
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
@@ -73,7 +73,7 @@ def load_policies(root: Path, config_file: Path | None) -> AdmissionPolicies:
     settings = config.load(root, config_file)
     # The API server has validated the object already, so a kind without a schema here is no gap.
     settings = settings._replace(allow_missing=("*",))
-    tree = workspace_tree.build_tree([root], root, settings.exclude)
+    tree = file_selection.build_tree([root], root, settings.exclude)
     fingerprint = _fingerprint_tree(tree)
     result = pipeline.run_full_check(tree, settings, pipeline.CheckOptions(1))
     resources = result.rendered.resources
@@ -148,7 +148,7 @@ class AdmissionReviewer:
         """Load the policies again if their files have changed; invalid ones leave the current ones in use."""
         with self._reload_lock:
             try:
-                tree = workspace_tree.build_tree([self._root], self._root, self.policies.settings.exclude)
+                tree = file_selection.build_tree([self._root], self._root, self.policies.settings.exclude)
                 if _fingerprint_tree(tree) == self.policies.fingerprint:
                     return
                 self.policies = load_policies(self._root, self._config_file)

@@ -13,8 +13,7 @@ from gatekeeper.engines.admission.cel_policies import CelPolicy
 from gatekeeper.engines.admission.constraints import Constraint
 from gatekeeper.engines.admission.selectors import NamespaceIndex
 from gatekeeper.engines.rego.evaluation import start_engine
-from gatekeeper.engines.rego.loader import PolicySet, RegoModule
-from gatekeeper.engines.rego.query_plan import QueryPlan, RuleQuery
+from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RegoModule, RuleQuery
 from gatekeeper.model import Resource, get_field
 from gatekeeper.protocols import QueryResult, RegoEngine
 from gatekeeper.render.manifests import build_ref

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from gatekeeper.engines.admission.policy_fields import parse_texts, read_text
 from gatekeeper.engines.rego import loader
-from gatekeeper.engines.rego.loader import PACKAGE_LINE, RegoModule
+from gatekeeper.engines.rego.loader import PACKAGE_LINE
+from gatekeeper.engines.rego.model import RegoModule
 from gatekeeper.engines.rego.rego_text import blank_literals
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource, get_field

@@ -20,8 +20,8 @@ from gatekeeper.engines.admission.kyverno.evaluator import KyvernoEvaluator
 from gatekeeper.engines.admission.selectors import UnknownNamespaceError
 from gatekeeper.engines.protocol import EngineContext, EngineResult
 from gatekeeper.engines.rego.evaluation import evaluate_resources
-from gatekeeper.engines.rego.loader import PolicySet, is_nondeterministic
-from gatekeeper.engines.rego.query_plan import QueryPlan, RuleQuery
+from gatekeeper.engines.rego.loader import is_nondeterministic
+from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RuleQuery
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.protocols import RegoEngine

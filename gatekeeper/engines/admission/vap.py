@@ -15,8 +15,7 @@ from gatekeeper.engines.admission import admission_request
 from gatekeeper.engines.admission.cel_policies import CelPolicy
 from gatekeeper.engines.admission.policy_fields import parse_texts, reject_unknown_fields
 from gatekeeper.engines.admission.selectors import NamespaceIndex
-from gatekeeper.engines.rego.loader import RegoModule
-from gatekeeper.engines.rego.query_plan import RuleQuery
+from gatekeeper.engines.rego.model import RegoModule, RuleQuery
 from gatekeeper.errors import PolicyError
 from gatekeeper.kube.labels import is_selected, read_labels
 from gatekeeper.model import Resource, Severity, get_field

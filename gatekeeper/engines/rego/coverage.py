@@ -11,7 +11,8 @@ from typing import NamedTuple
 import orjson
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego.loader import RULE_HEAD, PolicySet, RegoModule
+from gatekeeper.engines.rego.loader import RULE_HEAD
+from gatekeeper.engines.rego.model import PolicySet, RegoModule
 from gatekeeper.engines.rego.opa import server
 from gatekeeper.engines.rego.rego_text import CLOSING_BRACKETS, OPENING_BRACKETS, blank_literals
 from gatekeeper.engines.rego.regorus.engine import RegorusEngine

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from gatekeeper.config import CONFIG_FILE
 from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.engines.rego import evaluation, loader, results
-from gatekeeper.engines.rego.loader import PolicySet
-from gatekeeper.engines.rego.query_plan import QueryPlan, build_plan
+from gatekeeper.engines.rego.model import PolicySet, QueryPlan
+from gatekeeper.engines.rego.query_plan import build_plan
 from gatekeeper.engines.rego.result_cache import ResultCache
 from gatekeeper.engines.rego.results import EvaluationResult
 from gatekeeper.errors import PolicyError, ToolError

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gatekeeper.config import Config
 from gatekeeper.engines.rego.field_tracer import FieldTracer, Suspect
-from gatekeeper.engines.rego.query_plan import QueryPlan
+from gatekeeper.engines.rego.model import QueryPlan
 from gatekeeper.engines.rego.regorus.engine import RegorusEngine
 from gatekeeper.engines.rego.results import DraftFinding, EvaluationResult, build_drafts, build_finding
 from gatekeeper.model import Finding, Gap, Resource

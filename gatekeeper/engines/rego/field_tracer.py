@@ -44,7 +44,7 @@ from gatekeeper.engines.rego.field_changes import (
     list_read_paths,
     remove_path,
 )
-from gatekeeper.engines.rego.loader import RegoModule
+from gatekeeper.engines.rego.model import RegoModule
 from gatekeeper.model import FieldPath, get_field
 from gatekeeper.protocols import RegoEngine
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper.engines.rego.loader import PolicySet, RegoModule, load_policies
+from gatekeeper.engines.rego.loader import load_policies
+from gatekeeper.engines.rego.model import PolicySet, RegoModule
 from gatekeeper.errors import UsageError
 
 PACKAGED_FOLDER = Path(__file__).parent.parent.parent / "policies"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import orjson
+from typing import Any
 
 from gatekeeper.engines import policy_files
+from gatekeeper.engines.rego.model import PolicySet, RegoModule
 from gatekeeper.errors import PolicyError
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import list_files_below
@@ -19,7 +17,6 @@ SEVERITY_BY_PREFIX = {"deny": "error", "violation": "error", "warn": "warning"}
 PACKAGE_LINE = re.compile(r"^\s*package\s+([\w.\[\]\"-]+)", re.MULTILINE)
 METADATA_LINE = re.compile(r"^#\s*METADATA[ \t]*$", re.MULTILINE)
 RULE_HEAD = re.compile(r"(?:default\s+)?([A-Za-z_]\w*)")
-VERDICT_RULE = re.compile(r"(deny|violation|warn)(_\w+)?")
 TOKEN = re.compile(r'#[^\n]*|"(?:\\.|[^"\\\n])*"|`[^`]*`|[{}()\[\]\n]|[^#"`{}()\[\]\n]+')
 V1_KEYWORD = re.compile(r"\b(if|contains)\b")
 OTHER_POLICY_KINDS = re.compile(
@@ -30,54 +27,6 @@ NONDETERMINISTIC_CALL = re.compile(
 )
 # What ends a line before braces that are a value instead of the body of a rule.
 LITERAL_BEFORE_BRACE = (":=", "=", "|", ",", "(", "[", ":", " in", "&", "==", "!=")
-
-
-class RegoModule(NamedTuple):
-    """One Rego file.
-
-    Attributes:
-        path: the name of the file in messages.
-        is_v0: whether the module is written in Rego v0.
-        is_shipped: whether the module is part of Gatekeeper: tests prove that the embedded engine needs no rewrite.
-    """
-
-    path: str
-    text: str
-    package: str
-    rules: tuple[str, ...]
-    is_v0: bool
-    metadata: dict[str, Any]
-    is_shipped: bool = False
-
-    @property
-    def is_test(self) -> bool:
-        """Whether the module holds tests instead of rules for resources."""
-        return self.path.endswith("_test.rego")
-
-    @property
-    def exception_query(self) -> str | None:
-        """The query for the package's exceptions (a conftest feature); None if the module has none."""
-        return f"data.{self.package}.exception" if "exception" in self.rules else None
-
-    def list_queries(self) -> tuple[str, ...]:
-        """Lists the queries of the rules that judge resources, as `data.package.rule`."""
-        return tuple(f"data.{self.package}.{rule}" for rule in self.rules if VERDICT_RULE.fullmatch(rule))
-
-
-class PolicySet(NamedTuple):
-    """The modules and data that an engine loads together."""
-
-    modules: tuple[RegoModule, ...]
-    data: dict[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """A digest of everything that affects results: texts, versions and data."""
-        parts = hashlib.sha256()
-        for module in sorted(self.modules, key=lambda module: (module.package, module.text)):
-            parts.update(f"{module.is_v0}\0{module.text}\0".encode())
-        parts.update(orjson.dumps(self.data, option=orjson.OPT_SORT_KEYS))
-        return f"sha256:{parts.hexdigest()}"
 
 
 def load_policies(

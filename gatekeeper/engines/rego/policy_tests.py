@@ -9,8 +9,7 @@ from typing import NamedTuple
 from gatekeeper.config import Config
 from gatekeeper.engines import policy_files
 from gatekeeper.engines.rego import evaluation, loader, query_plan
-from gatekeeper.engines.rego.loader import PolicySet, RegoModule
-from gatekeeper.engines.rego.query_plan import QueryPlan, RuleQuery
+from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RegoModule, RuleQuery
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource
 from gatekeeper.render import manifests, terraform

@@ -2,46 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import NamedTuple
-
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import library, loader
-from gatekeeper.engines.rego.loader import PolicySet, RegoModule
+from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RuleQuery
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import TERRAFORM_KIND, Severity
-
-
-class RuleQuery(NamedTuple):
-    """A rule to evaluate: its name in reports, severity, remedy, and the kinds that it judges (all if empty)."""
-
-    name: str
-    severity: Severity
-    hint: str
-    kinds: tuple[str, ...]
-    module: RegoModule
-
-    def is_for_kind(self, kind: str) -> bool:
-        """Whether the rule judges resources of a kind; rules for all kinds do not judge Terraform."""
-        return kind in self.kinds or (not self.kinds and kind != TERRAFORM_KIND)
-
-
-class QueryPlan(NamedTuple):
-    """The rules of a run by query, and what the engine must load for them.
-
-    Attributes:
-        exception_queries: the query for the exceptions of a package (a conftest feature), by package.
-    """
-
-    rules: dict[str, RuleQuery]
-    policies: PolicySet
-    exception_queries: Mapping[str, str] = MappingProxyType({})
-
-    @property
-    def queries(self) -> tuple[str, ...]:
-        """All queries that may be evaluated."""
-        return (*self.rules, *self.exception_queries.values())
 
 
 def build_plan(config: Config, repository_policies: PolicySet) -> QueryPlan:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego.query_plan import QueryPlan
+from gatekeeper.engines.rego.model import QueryPlan
 from gatekeeper.engines.rego.results import DraftFinding, EvaluationResult
 from gatekeeper.host.cache import Cache
 from gatekeeper.model import Resource

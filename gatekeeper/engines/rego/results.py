@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from gatekeeper.engines.rego.query_plan import RuleQuery
+from gatekeeper.engines.rego.model import RuleQuery
 from gatekeeper.model import FieldPath, Finding, Gap, LocationPrecision, Resource
 from gatekeeper.protocols import QueryResult
 

@@ -15,7 +15,7 @@ from gatekeeper.controller.runtime.http_server import HttpRequest
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.engines.rego import library
 from gatekeeper.gate import pipeline
-from gatekeeper.workspace import tree as workspace_tree
+from gatekeeper.workspace import file_selection
 
 CASES: list[Path] = sorted(path for path in library.find_folder().rglob("*.yaml") if path.stem in ("bad", "good"))
 
@@ -72,7 +72,7 @@ def test_every_case_of_the_library_has_the_verdict_of_check(tmp_path: Path) -> N
     for number, case in enumerate(CASES):
         (tmp_path / f"{number}.yaml").write_text(case.read_text())
     settings = config.load(tmp_path, None)
-    tree = workspace_tree.build_tree([tmp_path], tmp_path, ())
+    tree = file_selection.build_tree([tmp_path], tmp_path, ())
     whole = pipeline.run_full_check(tree, settings, pipeline.CheckOptions(1))
     parts = {resource.origin.file: lot for _, lot in whole.rendered.resource_groups for resource in lot}
     assert len(parts) > 80

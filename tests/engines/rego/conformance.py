@@ -19,7 +19,7 @@ import orjson
 import yaml
 
 from gatekeeper.engines.rego import loader
-from gatekeeper.engines.rego.loader import PolicySet
+from gatekeeper.engines.rego.model import PolicySet
 from gatekeeper.errors import PolicyError
 from gatekeeper.host import toolchain
 from gatekeeper.host.process import run_command

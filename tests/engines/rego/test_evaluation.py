@@ -9,7 +9,7 @@ import pytest
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation as rego
 from gatekeeper.engines.rego import loader, query_plan
-from gatekeeper.engines.rego.loader import PolicySet
+from gatekeeper.engines.rego.model import PolicySet
 from gatekeeper.engines.rego.opa.engine import OpaEngine
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Finding, Resource, format_path

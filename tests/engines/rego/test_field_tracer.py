@@ -9,7 +9,7 @@ import pytest
 
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation, loader, query_plan
-from gatekeeper.engines.rego.loader import PolicySet
+from gatekeeper.engines.rego.model import PolicySet
 from gatekeeper.model import FieldPath, Gap, Location, ObjectRef, Resource
 from tests.conftest import needs
 

@@ -9,8 +9,8 @@ import orjson
 
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation
-from gatekeeper.engines.rego.loader import PolicySet, parse_module
-from gatekeeper.engines.rego.query_plan import QueryPlan, RuleQuery
+from gatekeeper.engines.rego.loader import parse_module
+from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RuleQuery
 from tests.conftest import needs
 
 FLAGS = ("", "-", "+", "0", "#", " ")

@@ -11,8 +11,7 @@ from gatekeeper.engines.admission import admission_request
 from gatekeeper.engines.admission.kyverno import conditions, match, patterns, variables
 from gatekeeper.engines.admission.kyverno.rules import KyvernoRule
 from gatekeeper.engines.admission.selectors import NamespaceIndex
-from gatekeeper.engines.rego.loader import RegoModule
-from gatekeeper.engines.rego.query_plan import RuleQuery
+from gatekeeper.engines.rego.model import RegoModule, RuleQuery
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import FieldPath, ObjectRef, Resource, get_field
 from gatekeeper.protocols import QueryResult

@@ -18,7 +18,7 @@ from gatekeeper.engines import policy_files
 from gatekeeper.engines.rego import loader
 from gatekeeper.engines.rego.bundles import bundle_files
 from gatekeeper.engines.rego.bundles.bundle_files import Bundle, BundleFiles
-from gatekeeper.engines.rego.loader import PolicySet, RegoModule
+from gatekeeper.engines.rego.model import PolicySet, RegoModule
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Gap
 

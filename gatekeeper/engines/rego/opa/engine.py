@@ -18,7 +18,7 @@ from opa_client.opa import OpaClient
 from requests.exceptions import HTTPError, RequestException, Timeout
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego.loader import PolicySet
+from gatekeeper.engines.rego.model import PolicySet
 from gatekeeper.engines.rego.opa.server import COLLECTOR_PACKAGE, OpaServer, build_collector
 from gatekeeper.engines.rego.regorus import guard
 from gatekeeper.errors import PolicyError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 
-from gatekeeper.engines.rego.loader import PolicySet
+from gatekeeper.engines.rego.model import PolicySet
 from gatekeeper.engines.rego.regorus.guard import EXTERNAL_BUILTINS
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.host.process import run_command

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import orjson
 
-from gatekeeper.engines.rego.loader import PolicySet, RegoModule
+from gatekeeper.engines.rego.model import PolicySet, RegoModule
 from gatekeeper.engines.rego.regorus import dialect, guard
 from gatekeeper.errors import PolicyError
 from gatekeeper.protocols import QueryResult

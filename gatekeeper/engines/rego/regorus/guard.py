@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from gatekeeper.engines.rego.loader import RegoModule
+from gatekeeper.engines.rego.model import RegoModule
 from gatekeeper.engines.rego.rego_text import blank_literals, scan_level
 from gatekeeper.errors import PolicyError
 

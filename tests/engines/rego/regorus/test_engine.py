@@ -12,7 +12,7 @@ import pytest
 
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation, library, loader, query_plan
-from gatekeeper.engines.rego.loader import PolicySet
+from gatekeeper.engines.rego.model import PolicySet
 from gatekeeper.model import FieldPath
 from gatekeeper.protocols import QueryResult
 from gatekeeper.workspace import documents

@@ -1,0 +1,94 @@
+"""The parsed form of Rego policies: modules, sets of modules and data, and the rules that a run evaluates."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import orjson
+
+from gatekeeper.model import TERRAFORM_KIND, Severity
+
+VERDICT_RULE = re.compile(r"(deny|violation|warn)(_\w+)?")
+
+
+class RegoModule(NamedTuple):
+    """One Rego file.
+
+    Attributes:
+        path: the name of the file in messages.
+        is_v0: whether the module is written in Rego v0.
+        is_shipped: whether the module is part of Gatekeeper: tests prove that the embedded engine needs no rewrite.
+    """
+
+    path: str
+    text: str
+    package: str
+    rules: tuple[str, ...]
+    is_v0: bool
+    metadata: dict[str, Any]
+    is_shipped: bool = False
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the module holds tests instead of rules for resources."""
+        return self.path.endswith("_test.rego")
+
+    @property
+    def exception_query(self) -> str | None:
+        """The query for the package's exceptions (a conftest feature); None if the module has none."""
+        return f"data.{self.package}.exception" if "exception" in self.rules else None
+
+    def list_queries(self) -> tuple[str, ...]:
+        """Lists the queries of the rules that judge resources, as `data.package.rule`."""
+        return tuple(f"data.{self.package}.{rule}" for rule in self.rules if VERDICT_RULE.fullmatch(rule))
+
+
+class PolicySet(NamedTuple):
+    """The modules and data that an engine loads together."""
+
+    modules: tuple[RegoModule, ...]
+    data: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """A digest of everything that affects results: texts, versions and data."""
+        parts = hashlib.sha256()
+        for module in sorted(self.modules, key=lambda module: (module.package, module.text)):
+            parts.update(f"{module.is_v0}\0{module.text}\0".encode())
+        parts.update(orjson.dumps(self.data, option=orjson.OPT_SORT_KEYS))
+        return f"sha256:{parts.hexdigest()}"
+
+
+class RuleQuery(NamedTuple):
+    """A rule to evaluate: its name in reports, severity, remedy, and the kinds that it judges (all if empty)."""
+
+    name: str
+    severity: Severity
+    hint: str
+    kinds: tuple[str, ...]
+    module: RegoModule
+
+    def is_for_kind(self, kind: str) -> bool:
+        """Whether the rule judges resources of a kind; rules for all kinds do not judge Terraform."""
+        return kind in self.kinds or (not self.kinds and kind != TERRAFORM_KIND)
+
+
+class QueryPlan(NamedTuple):
+    """The rules of a run by query, and what the engine must load for them.
+
+    Attributes:
+        exception_queries: the query for the exceptions of a package (a conftest feature), by package.
+    """
+
+    rules: dict[str, RuleQuery]
+    policies: PolicySet
+    exception_queries: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """All queries that may be evaluated."""
+        return (*self.rules, *self.exception_queries.values())
