@@ -15,7 +15,7 @@ from gatekeeper import cli
 from gatekeeper.report.formats import REPORT_FORMATS
 from tests.conftest import Repository, command
 from tests.gate.test_pipeline import DEPLOYMENT
-from tests.workspace.test_tree import run_git
+from tests.workspace.test_file_selection import run_git
 
 FOLDER = Path(gatekeeper.__file__).parent / "scaffold" / "ci"
 

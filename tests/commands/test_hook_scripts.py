@@ -13,7 +13,7 @@ import pytest
 import gatekeeper
 from tests.conftest import Repository
 from tests.gate.test_pipeline import GOOD
-from tests.workspace.test_tree import run_git
+from tests.workspace.test_file_selection import run_git
 
 HOOKS = Path(gatekeeper.__file__).parent / "scaffold" / "hooks"
 BROKEN = GOOD.replace("\ndata:", "\ndta:")

@@ -14,7 +14,7 @@ from gatekeeper.host import toolchain
 from gatekeeper.host.process import run_command
 from tests.conftest import command, needs, verdict_of
 from tests.gate.test_pipeline import DEPLOYMENT
-from tests.workspace.test_tree import run_git
+from tests.workspace.test_file_selection import run_git
 
 
 def files(root: Path) -> set[str]:

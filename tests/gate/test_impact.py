@@ -21,7 +21,7 @@ from tests.conftest import Repository, command, needs, verdict_of
 from tests.engines.admission.test_constraints import CONSTRAINT, OBJECT, TEMPLATE
 from tests.engines.references.objects import EVERYTHING, POD
 from tests.gate.test_pipeline import DEPLOYMENT, GOOD
-from tests.workspace.test_tree import run_git
+from tests.workspace.test_file_selection import run_git
 
 FILES: dict[str, str | bytes] = {
     "gatekeeper.yaml": "",

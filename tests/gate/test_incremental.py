@@ -16,7 +16,7 @@ from tests.conftest import Repository, needs
 from tests.engines.references.objects import EVERYTHING, POD
 from tests.gate.test_impact import FILES
 from tests.gate.test_pipeline import DEPLOYMENT
-from tests.workspace.test_tree import run_git
+from tests.workspace.test_file_selection import run_git
 
 SERVICE = """\
 apiVersion: v1

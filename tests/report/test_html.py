@@ -15,7 +15,7 @@ from gatekeeper.model import AppliedWaiver, Coverage, Finding, Gap, Location, Ob
 from gatekeeper.report import html
 from tests.conftest import Repository, command
 from tests.gate.test_pipeline import DEPLOYMENT
-from tests.workspace.test_tree import run_git
+from tests.workspace.test_file_selection import run_git
 
 VOID = {"meta", "br"}
 

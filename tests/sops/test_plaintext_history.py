@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import command, needs
 from tests.sealedsecrets.test_kubeseal_compatibility import SECRET, pair
 from tests.sops.conftest import Shop, shop
-from tests.workspace.test_tree import run_git
+from tests.workspace.test_file_selection import run_git
 
 __all__ = ["shop"]
 VALUE = "hunter2-Zk9vQ1x7Lm3"

@@ -1,93 +1,15 @@
-"""Which files a run judges: what Git knows and does not ignore, less what the config excludes; each gap is told."""
+"""Which files lie below a folder that a user names, and how the files of a run are read."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from gatekeeper.errors import UsageError
-from gatekeeper.host import git_state
-from gatekeeper.workspace import file_selection
+from gatekeeper.model import Gap
 from gatekeeper.workspace import tree as workspace_tree
-from tests.conftest import Repository
-
-
-def run_git(root: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", "-C", root, *identity, *arguments], check=True, capture_output=True, text=True)
-    return done.stdout
-
-
-@pytest.fixture
-def cloned(repository: Repository) -> Path:
-    """A Git repository with a file that is committed, one that is new, and one that is ignored."""
-    root = repository({"a.yaml": "a: 1\n", ".gitignore": "ignored.yaml\n", "sub/b.yaml": "b: 1\n", "name é.yaml": ""})
-    run_git(root, "init", "-q", "-b", "main")
-    run_git(root, "add", ".")
-    run_git(root, "commit", "-qm", "first")
-    (root / "new.yaml").write_text("")
-    (root / "ignored.yaml").write_text("")
-    return root
-
-
-def files(root: Path, *below: Path, exclude: tuple[str, ...] = ()) -> list[str]:
-    found = file_selection.build_tree(list(below) or [root], root, exclude).files
-    return [file for file in found if file != "gatekeeper.yaml"]
-
-
-def test_git_says_which_files_there_are(cloned: Path) -> None:
-    assert files(cloned) == [".gitignore", "a.yaml", "name é.yaml", "new.yaml", "sub/b.yaml"]
-
-
-def test_a_folder_or_a_file_can_be_named(cloned: Path) -> None:
-    assert files(cloned, cloned / "sub", cloned / "a.yaml") == ["a.yaml", "sub/b.yaml"]
-
-
-def test_what_is_deleted_but_still_listed_is_passed_over(cloned: Path) -> None:
-    (cloned / "a.yaml").unlink()
-    assert "a.yaml" not in files(cloned)
-
-
-def test_without_git_every_file_counts(repository: Repository) -> None:
-    assert files(repository({"a.yaml": "", "sub/x.txt": ""})) == ["a.yaml", "sub/x.txt"]
-
-
-@pytest.mark.parametrize("pattern", ["sub", "sub/", "sub/*", "*/b.yaml"])
-def test_the_config_excludes_and_it_is_told(cloned: Path, pattern: str) -> None:
-    tree = file_selection.build_tree([cloned], cloned, [pattern])
-    assert "sub/b.yaml" not in tree.files
-    assert [gap.reason for gap in tree.gaps] == [f"excluded by the config (`{pattern}`)"]
-
-
-def test_a_path_outside_of_the_repository_is_refused(cloned: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="outside of the repository"):
-        file_selection.build_tree([tmp_path], cloned, ())
-
-
-def test_the_revision_tells_whether_the_work_tree_differs(cloned: Path) -> None:
-    clean = git_state.describe_revision(cloned)
-    assert clean and len(clean) == 40
-    (cloned / "a.yaml").write_text("a: 2\n")
-    assert git_state.describe_revision(cloned) == f"{clean}-dirty"
-    assert git_state.describe_revision(cloned / "sub") == f"{clean}-dirty"
-
-
-def test_outside_of_git_there_is_no_revision(tmp_path: Path) -> None:
-    assert git_state.describe_revision(tmp_path) is None
-
-
-def test_a_repositorys_own_git_settings_start_no_program(cloned: Path, tmp_path: Path) -> None:
-    mark = tmp_path / "started"
-    hook = tmp_path / "monitor"
-    hook.write_text(f"#!/bin/sh\ntouch {mark}\n")
-    hook.chmod(0o755)
-    run_git(cloned, "config", "core.fsmonitor", str(hook))
-    files(cloned)
-    git_state.describe_revision(cloned)
-    assert not mark.exists()
+from gatekeeper.workspace.tree import Tree
 
 
 def test_files_below_a_folder_are_listed_without_git_and_without_following_links(tmp_path: Path) -> None:
@@ -113,3 +35,26 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0)
     with pytest.raises(PermissionError):
         workspace_tree.list_files_below(tmp_path)
+
+
+def test_a_file_larger_than_the_limit_is_a_fatal_gap_and_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "large.yaml").open("wb") as file:
+        file.truncate(workspace_tree.MAX_FILE_BYTES + 1)
+    content = Tree(tmp_path, ["large.yaml"]).read_file("large.yaml")
+    assert isinstance(content, Gap)
+    assert content.is_fatal and content.reason.startswith("larger than 20 MB")
+
+
+def test_a_file_is_read_once_in_a_run(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: 1\n")
+    tree = Tree(tmp_path, ["a.yaml"])
+    first = tree.read_file("a.yaml")
+    (tmp_path / "a.yaml").write_text("a: 2\n")
+    assert first == b"a: 1\n" == tree.read_file("a.yaml")
+    assert tree.select_files(lambda file: True).read_file("a.yaml") == b"a: 1\n"
+
+
+def test_a_file_that_was_deleted_during_the_run_is_a_fatal_gap(tmp_path: Path) -> None:
+    assert Tree(tmp_path, ["gone.yaml"]).read_file("gone.yaml") == Gap(
+        "gone.yaml", "cannot be read: No such file or directory", is_fatal=True
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Repository, verdict_of
 from tests.engines.encrypted.test_sealed_values import value
-from tests.workspace.test_tree import run_git
+from tests.workspace.test_file_selection import run_git
 
 SCOPE = "sealedsecrets.bitnami.com/"
 

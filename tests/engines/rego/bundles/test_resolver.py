@@ -15,7 +15,7 @@ from gatekeeper.host import toolchain
 from gatekeeper.host.process import run_command
 from gatekeeper.model import Verdict
 from tests.conftest import Repository, command, judge, needs
-from tests.workspace.test_tree import run_git
+from tests.workspace.test_file_selection import run_git
 
 RULE = 'package team\nimport rego.v1\ndeny contains sprintf("of %s", [data.team.name]) if input.kind == "Service"\n'
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}]}\n"
