@@ -27,7 +27,7 @@ SHARED = Path(__file__).parent.parent.parent / "shared"
 VERDICT = jsonschema.Draft202012Validator(
     orjson.loads((Path(gatekeeper.__file__).parent / "report" / "verdict.schema.json").read_bytes())
 )
-# What one test found must not be what another is told; tests/test_cache.py switches it on.
+# No run reads the results of another; tests/gate/test_verdict_cache.py switches the cache on.
 os.environ["GATEKEEPER_CACHE"] = "off"
 Repository = Callable[[dict[str, str | bytes]], Path]
 

@@ -1,237 +1,92 @@
-"""The cache: the same input is judged once, and nothing that lies in the cache can change a verdict."""
+"""The cache folder: entries are authenticated, and the key belongs to the user alone."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gatekeeper.gate import verdict_codec
 from gatekeeper.host import cache
-from gatekeeper.model import AppliedWaiver, Coverage, Finding, Gap, Location, ObjectRef, Verdict
-from tests.conftest import Repository, command, needs
-from tests.gate.test_pipeline import DEPLOYMENT
+from gatekeeper.host.cache import Cache
 
-FILES: dict[str, str | bytes] = {
-    "gatekeeper.yaml": "",
-    "web.yaml": DEPLOYMENT,
-    "db.yaml": DEPLOYMENT.replace("web", "db"),
-}
-Run = Callable[..., tuple[int, str]]
-
-
-def git(root: Path, *arguments: str) -> None:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-    subprocess.run(["git", "-C", root, *identity, *arguments], check=True, capture_output=True)
+SECRET = b"k" * 32
 
 
 @pytest.fixture
-def root(repository: Repository) -> Path:
-    root = repository(FILES)
-    git(root, "init", "-q")
-    git(root, "add", "-A")
-    git(root, "commit", "-qm", "x")
-    return root
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's home with an own cache folder and no environment that changes it."""
+    monkeypatch.setenv("GATEKEEPER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("GATEKEEPER_CACHE_KEY", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path
 
 
-@pytest.fixture
-def kept(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def run(root: Path, kept: Path, tmp_path: Path) -> Run:
-    def go(*arguments: str | Path, **environment: str) -> tuple[int, str]:
-        env = {**os.environ, "GATEKEEPER_CACHE": str(kept), "XDG_CONFIG_HOME": str(tmp_path / "config"), **environment}
-        code, out, err = command("check", "--format", "json", *arguments, cwd=root, env=env)
-        assert not err
-        return code, out
-
-    return go
-
-
-def entries(kept: Path) -> list[Path]:
-    return [path for path in kept.rglob("*") if path.is_file()]
-
-
-def test_a_second_run_says_the_same_byte_for_byte(run: Run, kept: Path) -> None:
-    cold = run()
-    made = {path: path.stat().st_mtime_ns for path in entries(kept)}
-    assert cold[0] == 1 and "images/latest-tag" in cold[1] and len(made) == 3
-    assert run() == cold == run("--no-cache")
-    assert {path: path.stat().st_mtime_ns for path in entries(kept)} == made, "nothing was judged anew"
-
-
-def test_no_cache_keeps_nothing(run: Run, kept: Path) -> None:
-    run("--no-cache")
-    assert entries(kept) == []
-
-
-@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "swap"])
-def test_a_damaged_cache_is_as_good_as_none(run: Run, kept: Path, damage: str) -> None:
-    cold = run()
-    paths = entries(kept)
-    held = [path.read_bytes() for path in paths]
-    for path, content in zip(paths, held, strict=True):
-        if damage == "cut":
-            path.write_bytes(content[:-1])
-        elif damage == "flip":
-            path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        elif damage == "empty":
-            path.write_bytes(b"")
-    if damage == "swap":
-        paths[0].write_bytes(held[1])
-        paths[1].write_bytes(held[0])
-    assert run() == cold
-
-
-def test_what_somebody_else_wrote_is_not_believed(run: Run, kept: Path, tmp_path: Path) -> None:
-    cold = run()
-    # Somebody who can write the folder, but has not the user's key, puts an acceptance under every name there is.
-    other = cache.Cache(kept, b"x" * 32, b"")
-    accepted = verdict_codec.to_bytes(Verdict(coverage=Coverage(3, 2, 2), engine=("regorus", "1")))
-    for path in entries(kept):
-        other.write_entry(path.name, accepted)
-    assert run() == cold
-
-
-def test_a_key_that_others_can_read_is_not_used(run: Run, kept: Path, tmp_path: Path) -> None:
-    cold = run()
-    shutil.rmtree(kept)
-    (tmp_path / "config" / "gatekeeper" / "cache.key").chmod(0o644)
-    assert run() == cold
-    assert entries(kept) == []
-
-
-def test_machines_can_share_a_cache_by_a_key_of_their_own(run: Run, kept: Path, tmp_path: Path) -> None:
-    cold = run(GATEKEEPER_CACHE_KEY="k" * 32)
-    assert not (tmp_path / "config").exists() and len(entries(kept)) == 3
-    assert run(GATEKEEPER_CACHE_KEY="k" * 32) == cold
-    assert run(GATEKEEPER_CACHE_KEY="l" * 32) == cold
-    assert len(entries(kept)) == 6
-
-
-def test_a_home_that_cannot_be_written_is_no_reason_to_fail(run: Run, kept: Path, tmp_path: Path) -> None:
-    (tmp_path / "config").write_text("a file, where a folder should be")
-    assert run()[0] == 1
-    kept.write_text("a file, where a folder should be")
-    shutil.rmtree(tmp_path / "config", ignore_errors=True)
-    (tmp_path / "config").unlink()
-    assert run()[0] == 1
-
-
-def test_two_runs_at_once_both_end_well(root: Path, kept: Path, tmp_path: Path) -> None:
-    env = {**os.environ, "GATEKEEPER_CACHE": str(kept), "XDG_CONFIG_HOME": str(tmp_path / "config")}
-    line = [sys.executable, "-m", "gatekeeper", "check", "--format", "json", str(root)]
-    runs = [subprocess.Popen(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
-    done = [process.communicate(timeout=60) for process in runs]
-    assert {(out, err) for out, err in done} == {(done[0][0], b"")}
-    assert [process.returncode for process in runs] == [1] * 4
-
-
-def change_a_file(root: Path) -> None:
-    (root / "web.yaml").write_text(DEPLOYMENT.replace(":latest", ":1.27"))
-
-
-def change_a_file_and_hide_it(root: Path) -> None:
-    git(root, "update-index", "--assume-unchanged", "web.yaml")
-    change_a_file(root)
-
-
-def change_and_stage(root: Path) -> None:
-    change_a_file(root)
-    git(root, "add", "-A")
-
-
-def add_a_file(root: Path) -> None:
-    (root / "new.yaml").write_text(DEPLOYMENT.replace("web", "new"))
-
-
-def delete_a_file(root: Path) -> None:
-    (root / "db.yaml").unlink()
-
-
-def change_the_config(root: Path) -> None:
-    (root / "gatekeeper.yaml").write_text("library: {profile: 'off'}\n")
+def test_an_entry_is_read_as_it_was_written_and_a_missing_one_is_none(tmp_path: Path) -> None:
+    store = Cache(tmp_path, SECRET, b"1")
+    store.write_entry("abcd", b"content")
+    assert store.read_entry("abcd") == b"content"
+    assert store.read_entry("abce") is None
 
 
 @pytest.mark.parametrize(
-    "change",
-    [change_a_file, change_a_file_and_hide_it, change_and_stage, add_a_file, delete_a_file, change_the_config],
-    ids=lambda change: change.__name__,
+    ("secret", "installation"), [(b"x" * 32, b"1"), (SECRET, b"2")], ids=["other key", "other installation"]
 )
-def test_every_change_is_seen(root: Path, run: Run, change: Callable[[Path], None]) -> None:
-    before = run()
-    change(root)
-    after = run()
-    assert after != before and after == run("--no-cache")
+def test_an_entry_of_another_key_or_installation_is_ignored(tmp_path: Path, secret: bytes, installation: bytes) -> None:
+    Cache(tmp_path, secret, installation).write_entry("abcd", b"content")
+    assert Cache(tmp_path, SECRET, b"1").read_entry("abcd") is None
 
 
-def test_a_policy_outside_of_the_repository_is_part_of_the_input(run: Run, tmp_path: Path) -> None:
-    policy = tmp_path / "policy"
-    policy.mkdir()
-    (policy / "a.rego").write_text('package main\nimport rego.v1\ndeny contains "one" if input.kind\n')
-    assert '"one"' in run("--policy", policy)[1]
-    (policy / "a.rego").write_text('package main\nimport rego.v1\ndeny contains "two" if input.kind\n')
-    assert '"two"' in run("--policy", policy)[1]
+def test_an_entry_under_the_name_of_another_is_ignored(tmp_path: Path) -> None:
+    store = Cache(tmp_path, SECRET, b"1")
+    store.write_entry("abcd", b"accepted")
+    (tmp_path / "ab" / "abcd").rename(tmp_path / "ab" / "abff")
+    assert store.read_entry("abff") is None
 
 
-def test_a_policy_that_asks_the_clock_is_asked_every_time(root: Path, run: Run, kept: Path) -> None:
-    (root / "policy").mkdir()
-    (root / "policy" / "a.rego").write_text(
-        'package main\nimport rego.v1\ndeny contains sprintf("now %v", [time.now_ns()]) if input.kind\n'
-    )
-    (root / "gatekeeper.yaml").write_text("library: {profile: 'off'}\npolicies: {paths: [policy]}\n")
-    assert run() != run()
-    assert entries(kept) == []
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=4), max_size=4), st.lists(st.binary(max_size=4), max_size=4))
+def test_other_parts_have_another_key(left: list[bytes], right: list[bytes]) -> None:
+    store = Cache(Path("/nowhere"), SECRET, b"1")
+    assert (store.derive_key(left) == store.derive_key(right)) == (left == right)
 
 
-@needs("kustomize")
-def test_an_ignored_file_that_kustomize_reads_is_part_of_the_input(root: Path, run: Run) -> None:
-    (root / ".gitignore").write_text("values.env\n")
-    (root / "values.env").write_text("a=1\n")
-    (root / "kustomization.yaml").write_text(
-        "configMapGenerator: [{name: values, envs: [values.env]}]\nresources: [web.yaml]\n"
-    )
-    before = run()
-    (root / "values.env").unlink()
-    assert run() == run("--no-cache") != before
+def test_the_oldest_entries_go_first_once_the_folder_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Cache(tmp_path, SECRET, b"1")
+    for age, key in enumerate(("aa1", "bb2", "cc3")):
+        store.write_entry(key, b"x" * 10)
+        os.utime(tmp_path / key[:2] / key, (1000 + age, 1000 + age))
+    monkeypatch.setattr(cache, "MAX_CACHE_BYTES", 3 * (10 + cache.MAC_BYTES))
+    store.write_entry("dd4", b"x" * 10)
+    assert store.read_entry("aa1") is None
+    assert all(store.read_entry(key) for key in ("bb2", "cc3", "dd4"))
 
 
-def test_the_index_is_another_input_than_the_work_tree(root: Path, run: Run) -> None:
-    change_and_stage(root)
-    (root / "web.yaml").write_text(DEPLOYMENT)
-    assert "web.yaml" not in run("--staged")[1].partition('"findings"')[2]
-    assert run("--staged") == run("--staged", "--no-cache")
-    assert '"web.yaml"' in run()[1]
-
-
-def test_what_one_run_learned_of_a_resource_serves_another(root: Path, run: Run, kept: Path) -> None:
-    run()
-    add_a_file(root)
-    warm = run()
-    shutil.rmtree(kept)
-    assert run() == warm
-
-
-def test_a_verdict_survives_being_kept() -> None:
-    place = Location("a.yaml", 1, 2)
-    waived = AppliedWaiver("because", "2027-01-01", "me", "T-1", Location("waivers.yaml", 3, None))
-    one = Finding("r", "error", "m", place, ObjectRef("v1", "Pod", "", "a"), ("spec", 0, "x"), "h", "field", waived)
-    whole = Verdict(
-        (one, Finding("s", "info", "n", Location("b"))), Coverage(1, 2, 3, (Gap("c", "d", True),)), ("e", "1"), "p", "q"
-    )
-    assert verdict_codec.from_bytes(verdict_codec.to_bytes(whole)) == whole
-
-
-def test_the_key_is_the_users_alone_and_never_shown(run: Run, tmp_path: Path) -> None:
-    run()
-    path = tmp_path / "config" / "gatekeeper" / "cache.key"
+def test_the_users_key_is_created_once_and_private(home: Path) -> None:
+    first = cache.open_cache(b"1")
+    assert first is not None
+    first.write_entry("abcd", b"content")
+    path = home / "config" / "gatekeeper" / "cache.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert repr(path.read_bytes())[2:-1] not in repr(cache.Cache(tmp_path, path.read_bytes(), b"").__repr__())
+    second = cache.open_cache(b"1")
+    assert second is not None and second.read_entry("abcd") == b"content"
+    path.chmod(0o640)
+    assert cache.open_cache(b"1") is None
+
+
+def test_a_short_shared_key_is_not_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEKEEPER_CACHE_KEY", "short")
+    assert cache.open_cache(b"1") is not None
+    assert (home / "config" / "gatekeeper" / "cache.key").exists(), "the user's own key"
+
+
+def test_no_cache_is_opened_where_it_is_off_or_the_key_is_damaged(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "config" / "gatekeeper").mkdir(parents=True)
+    (home / "config" / "gatekeeper" / "cache.key").write_bytes(b"too short")
+    assert cache.open_cache(b"1") is None
+    monkeypatch.setenv("GATEKEEPER_CACHE", "off")
+    monkeypatch.setenv("GATEKEEPER_CACHE_KEY", "k" * 32)
+    assert cache.open_cache(b"1") is None
