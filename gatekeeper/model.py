@@ -1,4 +1,4 @@
-"""The terms of the product: documents, resources, findings, gaps and the verdict."""
+"""The terms of the product: documents, objects and their names, resources, findings, gaps and the verdict."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import orjson
 # The kind of Terraform files among the resources.
 TERRAFORM_KIND = "Terraform"
 FieldPath = tuple[str | int, ...]
+# A Kubernetes object as plain JSON.
+Object = dict[str, Any]
 PATH_STEP = re.compile(r'\.?(?P<name>[^.\[\]]+)|\[(?P<number>\d+)\]|\["(?P<quoted>[^"]*)"\]')
 Severity = Literal["error", "warning", "info"]
 LocationPrecision = Literal["field", "traced", "resource", "file"]
@@ -76,6 +78,16 @@ class ObjectRef(NamedTuple):
     def __str__(self) -> str:
         where = f"{self.namespace}/" if self.namespace else ""
         return f"{self.kind} {where}{self.name}"
+
+
+class NamespacedName(NamedTuple):
+    """Namespace and name of an object; the namespace is empty for cluster-scoped objects."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
 class Resource(NamedTuple):
@@ -204,6 +216,25 @@ def deduplicate(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def _location_sort_key(location: Location) -> tuple[str, int, int]:
     return location.file, location.line or 0, location.column or 0
+
+
+def name_of(value: Object, default_namespace: str = "") -> NamespacedName:
+    """Namespace and name of an object; an object without a namespace has the default one."""
+    metadata = value["metadata"]
+    return NamespacedName(metadata.get("namespace") or default_namespace, metadata["name"])
+
+
+def build_ref(value: dict[str, Any]) -> ObjectRef:
+    """The reference to an object; fields that are no strings count as missing."""
+    metadata = value.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    namespace, name = metadata.get("namespace"), metadata.get("name")
+    return ObjectRef(
+        value["apiVersion"],
+        value["kind"],
+        namespace if isinstance(namespace, str) else "",
+        name if isinstance(name, str) else "",
+    )
 
 
 def get_field(value: Any, path: FieldPath) -> Any:

@@ -10,8 +10,7 @@ from enum import Enum
 from typing import Literal, NamedTuple
 
 from gatekeeper.apply.inventory import entry_of
-from gatekeeper.kube.objects import Object
-from gatekeeper.model import FieldPath
+from gatekeeper.model import FieldPath, Object
 
 FIELD_MANAGER = "gatekeeper"
 # The field manager of statuses, for kinds without a status subresource.

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gatekeeper.kube.labels import read_labels
-from gatekeeper.kube.objects import Object
-from gatekeeper.model import FieldPath, get_field
+from gatekeeper.model import FieldPath, Object, get_field
 
 # The cluster writes them itself.
 IGNORED_FIELDS = ("metadata", "status", "apiVersion", "kind")

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatekeeper.kube.labels import read_labels
-from gatekeeper.kube.objects import Object
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 KUBECTL_PREFIX = "kubectl"
 LEGACY_MANAGERS = ("before-first-apply", "kustomize-controller", "argocd-controller", "argocd-application-controller")

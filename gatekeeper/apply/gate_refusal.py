@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gatekeeper.apply.model import ReconcileOutcome
-from gatekeeper.kube.objects import Object
-from gatekeeper.model import Verdict, get_field
+from gatekeeper.model import Object, Verdict, get_field
 
 # Findings that a message shows.
 MAX_SHOWN = 3

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from gatekeeper.apply.order import group_of, sort_objects
-from gatekeeper.kube.objects import Object
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 # Names in this group may contain a colon, which an id cannot.
 RBAC_GROUP = "rbac.authorization.k8s.io"

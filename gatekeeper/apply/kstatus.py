@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from gatekeeper.apply.order import group_of
-from gatekeeper.kube.objects import Object
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 KStatus = Literal["Current", "InProgress", "Failed", "Terminating"]
 # How long a Pod may be unschedulable before it counts as failed.

@@ -11,8 +11,7 @@ from gatekeeper.apply.prune import PruneResult
 from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
-from gatekeeper.kube.objects import NamespacedName, Object, name_of
-from gatekeeper.model import Verdict
+from gatekeeper.model import NamespacedName, Object, Verdict, name_of
 from gatekeeper.secret_value import SecretBytes
 
 # `apply` and `delete` come before the writes, `done` after the last one.

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.cluster.dynamic_client import DynamicClient, Propagation
 from gatekeeper.errors import ToolError
-from gatekeeper.kube.objects import Object
+from gatekeeper.model import Object
 
 
 class PruneResult(NamedTuple):

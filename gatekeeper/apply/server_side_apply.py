@@ -26,8 +26,7 @@ from gatekeeper.apply.inventory import entry_of
 from gatekeeper.apply.order import group_of
 from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Kind
 from gatekeeper.errors import ToolError
-from gatekeeper.kube.objects import Object, name_of
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field, name_of
 
 # Objects that are tried or written at the same time.
 MAX_WORKERS = 4

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from gatekeeper.argocd.source_spec import ApplicationSource, parse_sources
 from gatekeeper.kube.decoder import FieldReader
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 
 GROUP, VERSIONS = "argoproj.io", ("v1alpha1",)
 DEFAULT_HISTORY_LIMIT = 10

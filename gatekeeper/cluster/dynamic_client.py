@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import orjson
 
 from gatekeeper.errors import ToolError
-from gatekeeper.kube.objects import Object as Object
-from gatekeeper.kube.objects import name_of
+from gatekeeper.model import Object as Object
+from gatekeeper.model import name_of
 
 if TYPE_CHECKING:
     from lightkube.config.kubeconfig import SingleConfig

@@ -8,7 +8,7 @@ from typing import Any
 from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Kind
 from gatekeeper.kube import events as kube_events
 from gatekeeper.kube.events import Event
-from gatekeeper.kube.objects import Object
+from gatekeeper.model import Object
 
 EVENTS = Kind("v1", "events", True)
 

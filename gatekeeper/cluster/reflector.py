@@ -15,8 +15,7 @@ import orjson
 from gatekeeper.cluster.dynamic_client import PAGE_SIZE, ApiStatusError, DynamicClient, Kind
 from gatekeeper.errors import ToolError
 from gatekeeper.host.backoff import BackoffPolicy
-from gatekeeper.kube.objects import NamespacedName, Object, name_of
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, Object, get_field, name_of
 
 GONE = 410
 JSON_MEDIA_TYPE = "application/json"

@@ -24,7 +24,7 @@ from gatekeeper.externalsecrets import cluster_objects, collection, fetch_plan, 
 from gatekeeper.externalsecrets.collection import DesiredSecrets, InputObject, KnownNamespaces, RefusedObject
 from gatekeeper.externalsecrets.fetch_plan import StoreKey
 from gatekeeper.externalsecrets.scheduler import RefreshScheduler, SyncInput, open_store
-from gatekeeper.kube.objects import name_of
+from gatekeeper.model import name_of
 from gatekeeper.stores.directory import DirectoryStore
 from gatekeeper.stores.protocol import Store
 from gatekeeper.terminal import sync_output

@@ -12,8 +12,7 @@ from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.target.ownership import CREATED_BY_LABEL, MANAGED_LABEL
 from gatekeeper.externalsecrets.target.template import TemplateReader
-from gatekeeper.kube.objects import NamespacedName
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, get_field
 from gatekeeper.stores.protocol import StoreError
 
 # The number of concurrent requests to the cluster.

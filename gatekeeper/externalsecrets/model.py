@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 
 GROUP = "external-secrets.io"
 ConversionStrategy = Literal["Default", "Unicode"]

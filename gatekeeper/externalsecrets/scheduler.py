@@ -15,7 +15,7 @@ from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.refresh_schedule import LastSync, ObservedState, compute_wait, is_due
 from gatekeeper.externalsecrets.secret_writer import SecretWriter
 from gatekeeper.externalsecrets.sync import SyncResult, decide_all
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 from gatekeeper.stores import registry
 from gatekeeper.stores.pool import StorePool, next_backoff
 from gatekeeper.stores.protocol import Store, StoreError

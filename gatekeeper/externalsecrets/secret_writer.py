@@ -16,8 +16,7 @@ from gatekeeper.externalsecrets.fetch_plan import FetchResult
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.status import build_events, build_status
 from gatekeeper.externalsecrets.target.ownership import build_field_manager, compute_creator_mark
-from gatekeeper.kube.objects import NamespacedName
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, get_field
 
 # The number of attempts to write a Secret that another client keeps changing.
 MAX_TRIES = 3

@@ -16,11 +16,10 @@ from gatekeeper.flux import substitution
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.gate import pipeline
 from gatekeeper.gate.pipeline import FullResult
-from gatekeeper.kube.objects import NamespacedName, Object, name_of
-from gatekeeper.model import Resource, Verdict, get_field
+from gatekeeper.model import NamespacedName, Object, Resource, Verdict, get_field, name_of
 from gatekeeper.render import appliers
 from gatekeeper.render import pipeline as render_pipeline
-from gatekeeper.render.build_units import BuildOutput
+from gatekeeper.render.model import BuildOutput
 from gatekeeper.render.pipeline import RenderedTree
 from gatekeeper.secret_value import SecretBytes
 

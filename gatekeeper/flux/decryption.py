@@ -20,7 +20,7 @@ from gatekeeper.flux import ownership
 from gatekeeper.host import process
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.host.toolchain import Toolchain
-from gatekeeper.kube.objects import Object
+from gatekeeper.model import Object
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import sops_cli
 from gatekeeper.sops.sops_cli import SopsKeys

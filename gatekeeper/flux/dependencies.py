@@ -13,8 +13,7 @@ from gatekeeper.errors import SpecError
 from gatekeeper.flux import health_expressions
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.kube import conditions
-from gatekeeper.kube.objects import NamespacedName, Object, name_of
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, Object, get_field, name_of
 
 KIND = "Kustomization"
 VERSIONS = ("v1", "v1beta2", "v1beta1")

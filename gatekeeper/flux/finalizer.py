@@ -16,8 +16,7 @@ from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.flux import dependencies, kustomization_spec, ownership, target_cluster
 from gatekeeper.flux.kustomization_spec import KustomizationSpec
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.kube.objects import Object, name_of
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field, name_of
 
 # The finalizer of Flux itself, so that its controller can take over again.
 FINALIZER = "finalizers.fluxcd.io"

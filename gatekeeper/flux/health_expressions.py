@@ -16,7 +16,7 @@ from gatekeeper.apply.order import group_of
 from gatekeeper.errors import PolicyError, SpecError
 from gatekeeper.kube import cel
 from gatekeeper.kube.decoder import FieldReader
-from gatekeeper.kube.objects import Object
+from gatekeeper.model import Object
 
 EXPRESSION_KEYS = ("inProgress", "failed", "current")
 

@@ -13,7 +13,7 @@ from gatekeeper.apply.inventory import entry_of
 from gatekeeper.gocompat import regexp
 from gatekeeper.kube.decoder import FieldReader
 from gatekeeper.kube.labels import read_labels
-from gatekeeper.kube.objects import Object
+from gatekeeper.model import Object
 
 
 class IgnoreRule(NamedTuple):

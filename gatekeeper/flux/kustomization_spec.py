@@ -16,8 +16,7 @@ from gatekeeper.flux import health_expressions, ignore_rules, ownership
 from gatekeeper.flux.health_expressions import HealthRule
 from gatekeeper.flux.ignore_rules import IgnoreRule
 from gatekeeper.kube.decoder import FieldReader
-from gatekeeper.kube.objects import Object
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 # Fields that rendering and deletion read, and deprecated ones without effect.
 RENDER_FIELDS = (

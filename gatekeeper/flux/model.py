@@ -9,7 +9,7 @@ from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.apply.model import ReconcileResult
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.flux.kustomization_spec import HealthCheck
-from gatekeeper.kube.objects import Object
+from gatekeeper.model import Object
 
 
 @dataclass(frozen=True)

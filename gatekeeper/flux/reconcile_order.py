@@ -8,7 +8,7 @@ from functools import partial
 
 from gatekeeper.apply.model import ApplySet, ReconcileContext, ReconcileOutcome, ReconcileResult
 from gatekeeper.flux import dependencies, reconciler
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 
 # Kustomizations that are reconciled at the same time.
 MAX_WORKERS = 8

@@ -32,8 +32,7 @@ from gatekeeper.flux import (
 from gatekeeper.flux.kustomization_spec import KustomizationSpec
 from gatekeeper.flux.model import Applied, BegunReconcile, Held, Planned, Refused, Waiting
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.kube.objects import Object
-from gatekeeper.model import Verdict, get_field
+from gatekeeper.model import Object, Verdict, get_field
 
 
 def reconcile(context: ReconcileContext, build: ApplySet) -> ReconcileResult:

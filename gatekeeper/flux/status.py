@@ -20,8 +20,7 @@ from gatekeeper.flux import dependencies
 from gatekeeper.kube import conditions
 from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, Condition, build_condition
 from gatekeeper.kube.events import Event
-from gatekeeper.kube.objects import Object
-from gatekeeper.model import format_path, get_field
+from gatekeeper.model import Object, format_path, get_field
 
 # A new value of this annotation requests a reconcile.
 RECONCILE_REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"

@@ -15,7 +15,7 @@ from gatekeeper.flux.model import Waiting
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.flux.status import ReconcileAttempt
 from gatekeeper.kube.events import Event
-from gatekeeper.kube.objects import Object, name_of
+from gatekeeper.model import Object, name_of
 
 
 def write_progress(context: ReconcileContext, waiting: Waiting) -> None:

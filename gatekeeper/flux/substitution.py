@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 
 from gatekeeper.errors import SpecError
-from gatekeeper.kube.objects import Object
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 from gatekeeper.secret_value import SecretBytes
 
 # Shorter values occur in too many texts to be masked in them.

@@ -11,7 +11,8 @@ from gatekeeper.config import CERTIFICATE_FOLDER, CONFIG_FILE, Config
 from gatekeeper.engines.admission import policy_kinds
 from gatekeeper.model import Finding, ParsedDocument, Verdict
 from gatekeeper.render import chart_uses, kustomization_graph
-from gatekeeper.render.kustomization_graph import KustomizationFile, list_reachable
+from gatekeeper.render.kustomization_graph import list_reachable
+from gatekeeper.render.model import KustomizationFile
 from gatekeeper.sops import creation_rules as sops_rules
 from gatekeeper.workspace import lockfile
 from gatekeeper.workspace.documents import ParsedFile

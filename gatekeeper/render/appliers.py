@@ -6,13 +6,12 @@ Sources: kustomize.toolkit.fluxcd.io/v1 `Kustomization.spec`; argoproj.io/v1alph
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
-from gatekeeper.model import FieldPath, Resource, get_field
-from gatekeeper.render.manifests import build_ref
-from gatekeeper.render.origin import FileOrigin, join_path
+from gatekeeper.model import FieldPath, Resource, build_ref, get_field
+from gatekeeper.render.model import AppliedFolder, ConfigMapData, FileOrigin, join_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import Tree
 
@@ -32,30 +31,6 @@ ARGO_FIELDS = ("namespace", "namePrefix", "nameSuffix", "patches", "components",
 
 # The file of an object that is in the cluster, and in no file.
 CLUSTER_FILE = "(in the cluster)"
-ConfigMapData = Mapping[tuple[str, str], Mapping[str, str]]
-
-
-class AppliedFolder(NamedTuple):
-    """A folder that a controller applies.
-
-    Attributes:
-        added_fields: the fields that it adds to the folder's kustomization, as JSON; empty if there are none.
-        variables: the values of `${VAR}`; None if it substitutes nothing.
-        applier: the Flux Kustomization or Argo CD Application.
-        fields_path: the path of the fields in the applier.
-    """
-
-    folder: str
-    added_fields: bytes
-    variables: Mapping[str, str] | None
-    applier: Resource
-    fields_path: FieldPath
-
-    @property
-    def components(self) -> list[str]:
-        """The components that the controller adds, relative to the folder."""
-        listed = orjson.loads(self.added_fields).get("components") if self.added_fields else None
-        return [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
 
 
 def find_applied_folders(resources: Iterable[Resource], tree: Tree, config_maps: ConfigMapData) -> list[AppliedFolder]:

@@ -13,10 +13,9 @@ import orjson
 
 from gatekeeper.model import FieldPath, Gap, Resource, get_field
 from gatekeeper.render import appliers, chart_uses, manifests
-from gatekeeper.render.build_units import BuildOutput, BuildUnit
 from gatekeeper.render.builder import Builder
 from gatekeeper.render.inputs import RenderInputs
-from gatekeeper.render.origin import join_path
+from gatekeeper.render.model import BuildOutput, BuildUnit, join_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import Tree
 

@@ -3,32 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
-from gatekeeper.model import Finding, Gap, Resource
-from gatekeeper.render.appliers import AppliedFolder
-from gatekeeper.render.kustomization_graph import KustomizationFile, list_reachable
-from gatekeeper.render.origin import join_path
-
-
-class BuildUnit(NamedTuple):
-    """What is built as one.
-
-    Attributes:
-        folder: the folder of a kustomization, or a folder that a controller applies.
-        files: the files below the folder that no kustomization names; empty for a kustomization.
-    """
-
-    folder: str
-    files: tuple[str, ...] = ()
-
-
-class BuildOutput(NamedTuple):
-    """What a build returns: the resources, what is wrong, and what could not be built."""
-
-    resources: list[Resource]
-    findings: list[Finding]
-    gaps: list[Gap]
+from gatekeeper.render.kustomization_graph import list_reachable
+from gatekeeper.render.model import AppliedFolder, BuildUnit, KustomizationFile, join_path
 
 
 def find_units(

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from gatekeeper.config import Config
 from gatekeeper.render import helm, kustomize, post_build
-from gatekeeper.render.appliers import AppliedFolder
-from gatekeeper.render.build_units import BuildOutput, BuildUnit
-from gatekeeper.render.chart_uses import ChartUse
 from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.kustomize import KustomizeTarget
+from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit, ChartUse
 
 
 class Builder:

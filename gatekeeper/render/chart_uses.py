@@ -8,15 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from gatekeeper.model import FieldPath, Gap, Resource, get_field
 from gatekeeper.render import helm_values
-from gatekeeper.render.appliers import ConfigMapData, list_sources
-from gatekeeper.render.helm_values import LocatedValues
-from gatekeeper.render.origin import join_path
+from gatekeeper.render.appliers import list_sources
+from gatekeeper.render.model import ChartUse, ConfigMapData, LocatedValues, join_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 
@@ -25,24 +24,6 @@ APPLICATION_SET_REASON = "its generators do not run, so what it applies was judg
 UNKNOWN_VALUES_REASON = (
     "takes values from objects that are not readable in the repository, so its chart was rendered without them"
 )
-
-
-class ChartUse(NamedTuple):
-    """One way in which the repository uses a chart: values files first, then values in a resource.
-
-    Attributes:
-        inline_values: the merged values of a resource, as JSON; empty if there are none.
-        located_values: the locations of those values, the ones with the highest precedence first.
-        include_crds: whether the chart's CRDs are rendered, too.
-    """
-
-    chart: str
-    release: str
-    namespace: str
-    values_files: tuple[str, ...] = ()
-    inline_values: bytes = b""
-    located_values: tuple[LocatedValues, ...] = ()
-    include_crds: bool = False
 
 
 def find_chart_folders(parsed_files: Iterable[ParsedFile]) -> list[str]:

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
-from gatekeeper.model import Finding, Gap, Location, Resource
+from gatekeeper.model import Finding, Gap, Location, Resource, build_ref
 from gatekeeper.render import helm_template
-from gatekeeper.render.build_units import BuildOutput
-from gatekeeper.render.chart_uses import ChartUse
 from gatekeeper.render.helm_origin import ChartRender, HelmOrigin
-from gatekeeper.render.manifests import build_ref
+from gatekeeper.render.model import BuildOutput, ChartUse
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree

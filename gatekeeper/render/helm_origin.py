@@ -20,8 +20,8 @@ from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Gap, Location, ParsedDocument, get_field
 from gatekeeper.render import helm_template
-from gatekeeper.render.chart_uses import ChartUse
-from gatekeeper.render.helm_values import LocatedValues, locate_file_values
+from gatekeeper.render.helm_values import locate_file_values
+from gatekeeper.render.model import ChartUse, LocatedValues
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree

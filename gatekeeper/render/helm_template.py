@@ -14,8 +14,7 @@ from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.host.process import run_command
 from gatekeeper.model import Gap, get_field
-from gatekeeper.render.chart_uses import ChartUse
-from gatekeeper.render.origin import join_path
+from gatekeeper.render.model import ChartUse, join_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import Tree
 

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.model import FieldPath, Location, ParsedDocument, Resource, get_field
+from gatekeeper.render.model import LocatedValues
 from gatekeeper.workspace import documents
 
 PARAMETER_STEP = re.compile(r"((?:\\.|[^.\[\]\\])+)|\[(\d+)\]")
-
-
-class LocatedValues(NamedTuple):
-    """Values of a chart, and where each of them is written."""
-
-    value: Any
-    find_location: Callable[[FieldPath], Location]
 
 
 ValuesPart = tuple[Any, LocatedValues | None]

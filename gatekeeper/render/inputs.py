@@ -8,9 +8,7 @@ from typing import NamedTuple
 from gatekeeper.config import Config
 from gatekeeper.model import Resource
 from gatekeeper.render import appliers, build_units, chart_uses, kustomization_graph, manifests
-from gatekeeper.render.appliers import AppliedFolder, ConfigMapData
-from gatekeeper.render.build_units import BuildUnit
-from gatekeeper.render.kustomization_graph import KustomizationFile
+from gatekeeper.render.model import AppliedFolder, BuildUnit, ConfigMapData, KustomizationFile
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 

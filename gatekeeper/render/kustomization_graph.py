@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.model import get_field
-from gatekeeper.render.origin import join_path, list_patches
+from gatekeeper.render.model import KustomizationFile, join_path
+from gatekeeper.render.origin import list_patches
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
 FILE_LISTS = ("resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators")
 REMOTE_PREFIXES = ("https://", "http://", "git@", "ssh://", "git::", "github.com/", "gitlab.com/", "bitbucket.org/")
-
-
-class KustomizationFile(NamedTuple):
-    """One kustomization: the paths it names, relative to the repository's root, and the remote ones as written.
-
-    Attributes:
-        local_charts: the folders of Helm charts that it renders.
-        missing_charts: charts that it would render, but that lie nowhere in the repository.
-    """
-
-    parsed_file: ParsedFile
-    is_component: bool
-    folders: tuple[str, ...]
-    files: tuple[str, ...]
-    remotes: tuple[str, ...]
-    outside_paths: tuple[str, ...]
-    local_charts: tuple[str, ...]
-    missing_charts: tuple[str, ...]
-
-    @property
-    def folder(self) -> str:
-        """The folder; empty for the root."""
-        return self.parsed_file.folder
 
 
 def find_kustomizations(tree: Tree, parsed_files: Sequence[ParsedFile]) -> dict[str, KustomizationFile]:

@@ -14,18 +14,10 @@ import orjson
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.host.process import run_command
-from gatekeeper.model import Finding, Gap, Location, Resource, get_field
-from gatekeeper.render.appliers import AppliedFolder
-from gatekeeper.render.build_units import BuildOutput
-from gatekeeper.render.kustomization_graph import (
-    FILE_LISTS,
-    REMOTE_PREFIXES,
-    KustomizationFile,
-    list_entries,
-    list_reachable,
-)
-from gatekeeper.render.manifests import build_ref
-from gatekeeper.render.origin import ApplierFields, KustomizeOrigin, TransformStep, join_path
+from gatekeeper.model import Finding, Gap, Location, Resource, build_ref, get_field
+from gatekeeper.render.kustomization_graph import FILE_LISTS, REMOTE_PREFIXES, list_entries, list_reachable
+from gatekeeper.render.model import AppliedFolder, BuildOutput, KustomizationFile, join_path
+from gatekeeper.render.origin import ApplierFields, KustomizeOrigin, TransformStep
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree

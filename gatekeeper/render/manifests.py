@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.model import FieldPath, ObjectRef, ParsedDocument, Resource
-from gatekeeper.render.origin import FileOrigin
+from gatekeeper.model import FieldPath, ObjectRef, ParsedDocument, Resource, build_ref
+from gatekeeper.render.model import FileOrigin
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 
@@ -40,19 +40,6 @@ PROGRAM_GROUPS = {
     "tanka.dev",
     "test.gatekeeper.sh",
 }
-
-
-def build_ref(value: dict[str, Any]) -> ObjectRef:
-    """The reference to an object; fields that are no strings count as missing."""
-    metadata = value.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    namespace, name = metadata.get("namespace"), metadata.get("name")
-    return ObjectRef(
-        value["apiVersion"],
-        value["kind"],
-        namespace if isinstance(namespace, str) else "",
-        name if isinstance(name, str) else "",
-    )
 
 
 def is_program_config(api_version: str, kind: str) -> bool:

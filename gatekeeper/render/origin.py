@@ -9,24 +9,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.model import FieldPath, Location, ParsedDocument, Resource, get_field
+from gatekeeper.render.model import join_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 
 # Keys that identify the items of a Kubernetes list (the merge keys of strategic merge patches).
 MERGE_KEYS = ("name", "containerPort", "mountPath", "devicePath", "port", "key", "ip", "topologyKey")
-
-
-class FileOrigin(NamedTuple):
-    """The origin of a resource in a file; `prefix` is its path inside a List."""
-
-    file: str
-    document: ParsedDocument
-    prefix: FieldPath = ()
-
-    def find_location(self, path: FieldPath, key: bool = False) -> Location:
-        """See `gatekeeper.protocols.Origin`."""
-        _, line, column = self.document.locate((*self.prefix, *path), key)
-        return Location(self.file, line, column)
 
 
 class TransformStep(NamedTuple):
@@ -185,17 +173,6 @@ def get_name(value: dict[str, Any]) -> str:
 def is_kustomization_file(file: str) -> bool:
     """Whether the name of a file is that of a kustomization."""
     return PurePosixPath(file).name in documents.KUSTOMIZATION_NAMES
-
-
-def join_path(folder: str, relative: str) -> str:
-    """A path relative to the repository's root with `..` resolved; it starts with `..` if it is outside."""
-    parts: list[str] = []
-    for part in (*PurePosixPath(folder).parts, *PurePosixPath(relative).parts):
-        if part == ".." and parts and parts[-1] != "..":
-            parts.pop()
-        elif part not in (".", ""):
-            parts.append(part)
-    return "/".join(parts)
 
 
 def list_patches(kustomization: dict[str, Any]) -> Iterator[tuple[FieldPath, Any]]:

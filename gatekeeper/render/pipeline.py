@@ -12,10 +12,9 @@ from typing import NamedTuple
 from gatekeeper.config import Config
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.render import appliers, build_units, chart_uses, findings, manifests
-from gatekeeper.render.appliers import AppliedFolder
-from gatekeeper.render.build_units import BuildOutput, BuildUnit
 from gatekeeper.render.builder import Builder
 from gatekeeper.render.inputs import add_appliers, collect_inputs
+from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.file_selection import build_tree

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.model import TERRAFORM_KIND, FieldPath, Finding, Gap, Location, ObjectRef, Resource
-from gatekeeper.render.origin import FileOrigin
+from gatekeeper.render.model import FileOrigin
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree

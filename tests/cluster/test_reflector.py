@@ -10,7 +10,7 @@ import pytest
 
 from gatekeeper.cluster.dynamic_client import ApiStatusError, DynamicClient, Kind
 from gatekeeper.cluster.reflector import GONE, Reflector
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 from tests.servers.cluster import Cluster
 
 CONFIG_MAPS = Kind("v1", "configmaps", True)

@@ -17,7 +17,7 @@ from gatekeeper.externalsecrets.model import DataEntry, ExternalSecretSpec, Remo
 from gatekeeper.externalsecrets.secret_writer import SecretWriter
 from gatekeeper.externalsecrets.sync import decide_one
 from gatekeeper.externalsecrets.target.ownership import MANAGED_LABEL
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.protocol import SecretRef
 from tests.cluster.conftest import api_server, dynamic_client

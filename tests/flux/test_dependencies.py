@@ -8,7 +8,7 @@ import pytest
 
 from gatekeeper.flux import dependencies
 from gatekeeper.flux.dependencies import Dependency
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 
 
 def kustomization(

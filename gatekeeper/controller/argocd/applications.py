@@ -36,8 +36,7 @@ from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.kube.labels import read_labels
-from gatekeeper.kube.objects import NamespacedName, name_of
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, get_field, name_of
 
 SKIP_RECONCILE = "argocd.argoproj.io/skip-reconcile"
 # An error may be fixed by a change that this controller does not watch.

@@ -17,8 +17,7 @@ from gatekeeper.argocd.sync.sync_windows import SyncWindow
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.kube.labels import read_labels
-from gatekeeper.kube.objects import NamespacedName
-from gatekeeper.model import Verdict
+from gatekeeper.model import NamespacedName, Verdict
 
 APPROVED_REVISION = "gatekeeper-gitops.io/approved-revision"
 

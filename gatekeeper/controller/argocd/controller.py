@@ -30,8 +30,7 @@ from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.errors import ToolError
 from gatekeeper.flux.source import resolve_storage_folder
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.kube.objects import NamespacedName
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, get_field
 from gatekeeper.repositories.provenance import CommitProvenance
 
 SOURCE_WORKERS = 4

@@ -23,8 +23,7 @@ from gatekeeper.controller.argocd.context import ApplicationContext, ArgoEnviron
 from gatekeeper.controller.argocd.sync_plan import is_deletion_confirmed
 from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.kube.objects import NamespacedName
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, get_field
 
 RESOURCES_FINALIZER = "resources-finalizer.argocd.argoproj.io"
 PROPAGATION_BY_FINALIZER: dict[str, Propagation] = {

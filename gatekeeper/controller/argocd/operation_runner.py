@@ -24,8 +24,7 @@ from gatekeeper.controller.argocd.context import ApplicationContext
 from gatekeeper.controller.argocd.self_heal import SelfHealBackoff
 from gatekeeper.errors import ToolError
 from gatekeeper.kube.events import Event
-from gatekeeper.kube.objects import NamespacedName, name_of
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, get_field, name_of
 
 # How often a running sync is checked if no watched object changes.
 POLL_SECONDS = 5.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 
 FIRST_SECONDS, FACTOR, MAX_SECONDS = 2.0, 3.0, 300.0
 # After this time without drift the back-off starts again.

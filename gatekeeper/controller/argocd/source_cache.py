@@ -22,8 +22,7 @@ from gatekeeper.controller.runtime.build_cache import BuildCache, log_verdict, p
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GateError, ToolError
 from gatekeeper.kube.labels import read_labels
-from gatekeeper.kube.objects import NamespacedName, name_of
-from gatekeeper.model import Verdict, get_field
+from gatekeeper.model import NamespacedName, Verdict, get_field, name_of
 from gatekeeper.repositories.provenance import CommitProvenance
 from gatekeeper.repositories.revision import Revision
 

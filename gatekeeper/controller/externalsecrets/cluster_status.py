@@ -13,8 +13,7 @@ from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.externalsecrets.cluster_external_secret import KIND, expand
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.kube.labels import Labels
-from gatekeeper.kube.objects import NamespacedName, Object, name_of
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, Object, get_field, name_of
 
 FAILURE_MESSAGE = "one or more namespaces failed"
 

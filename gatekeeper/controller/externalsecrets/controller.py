@@ -30,7 +30,7 @@ from gatekeeper.externalsecrets.fetch_plan import StoreKey
 from gatekeeper.externalsecrets.model import GROUP
 from gatekeeper.externalsecrets.scheduler import RefreshScheduler, SyncInput, open_store
 from gatekeeper.kube.labels import read_labels
-from gatekeeper.kube.objects import NamespacedName, Object
+from gatekeeper.model import NamespacedName, Object
 
 # Without anything due, a round runs after this time.
 MAX_IDLE_SECONDS = 60.0

@@ -7,8 +7,7 @@ from typing import Any
 
 from gatekeeper.externalsecrets.collection import DesiredSecrets
 from gatekeeper.externalsecrets.fetch_plan import StoreKey, resolve_store_key
-from gatekeeper.kube.objects import NamespacedName, Object
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, Object, get_field
 
 REFERENCE_SUFFIXES = ("secretref", "secretkeyref", "secretaccesskeysecretref", "caprovider")
 

@@ -12,8 +12,7 @@ from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.flux import dependencies
-from gatekeeper.kube.objects import NamespacedName, Object
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, Object, get_field
 
 
 class FluxOptions(NamedTuple):

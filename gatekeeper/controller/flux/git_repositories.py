@@ -26,8 +26,7 @@ from gatekeeper.flux.status import RECONCILE_REQUESTED_AT
 from gatekeeper.kube import conditions
 from gatekeeper.kube.conditions import Condition
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.kube.objects import NamespacedName, Object, name_of
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, Object, get_field, name_of
 from gatekeeper.repositories import git_repository_spec
 from gatekeeper.repositories.git_repository_spec import GitRepository
 

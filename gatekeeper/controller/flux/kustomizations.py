@@ -22,8 +22,7 @@ from gatekeeper.flux import dependencies, finalizer, readiness, reconciler, stat
 from gatekeeper.flux.model import Waiting
 from gatekeeper.kube import conditions
 from gatekeeper.kube.decoder import FieldError, FieldReader
-from gatekeeper.kube.objects import NamespacedName, Object, name_of
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, Object, get_field, name_of
 
 CONTROLLER = "Kustomization"
 DEFAULT_INTERVAL_SECONDS, DEPENDENCY_RETRY_SECONDS = 60.0, 30.0

@@ -13,8 +13,7 @@ from functools import partial
 
 from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.kube.objects import NamespacedName, Object
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, Object, get_field
 from gatekeeper.secret_value import SecretBytes
 
 GROUP, VERSIONS = "notification.toolkit.fluxcd.io", ("v1", "v1beta2", "v1beta1")

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from gatekeeper.apply.model import ApplySet
 from gatekeeper.controller.runtime.build_cache import BuildCache, Snapshot, pack_objects, unpack_objects
 from gatekeeper.host.toolchain import Toolchain
-from gatekeeper.kube.objects import NamespacedName
-from gatekeeper.model import Verdict
+from gatekeeper.model import NamespacedName, Verdict
 from gatekeeper.repositories.provenance import CommitProvenance
 from gatekeeper.repositories.revision import Revision
 from gatekeeper.secret_value import SecretBytes

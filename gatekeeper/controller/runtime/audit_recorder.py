@@ -9,8 +9,7 @@ from gatekeeper.apply.inventory import entry_of
 from gatekeeper.apply.model import AuditEvent
 from gatekeeper.controller.runtime.audit_log import AuditLog
 from gatekeeper.errors import ToolError
-from gatekeeper.kube.objects import NamespacedName
-from gatekeeper.model import AppliedWaiver, Finding, Verdict, format_path
+from gatekeeper.model import AppliedWaiver, Finding, NamespacedName, Verdict, format_path
 from gatekeeper.repositories.provenance import CommitProvenance
 
 # How many changed fields of one object an entry lists.

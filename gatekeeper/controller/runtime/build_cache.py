@@ -13,8 +13,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import orjson
 
 from gatekeeper.controller.runtime.log import log_event
-from gatekeeper.kube.objects import NamespacedName
-from gatekeeper.model import Verdict
+from gatekeeper.model import NamespacedName, Verdict
 
 COMPRESSION_LEVEL = 1
 

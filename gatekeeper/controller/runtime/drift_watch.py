@@ -18,8 +18,7 @@ from gatekeeper.apply.changes import FIELD_MANAGER, STATUS_MANAGER
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.cluster.dynamic_client import DynamicClient, Object
 from gatekeeper.cluster.reflector import Reflector
-from gatekeeper.kube.objects import NamespacedName
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, get_field
 
 
 class ObservedObject(NamedTuple):

@@ -28,8 +28,7 @@ from gatekeeper.controller.sealedsecrets.key_registry import KeyRegistry
 from gatekeeper.errors import SealError, ToolError
 from gatekeeper.kube import conditions
 from gatekeeper.kube.events import Event
-from gatekeeper.kube.objects import NamespacedName, Object
-from gatekeeper.model import get_field
+from gatekeeper.model import NamespacedName, Object, get_field
 from gatekeeper.sealedsecrets import sealedsecret, target_secret
 
 GROUP, VERSIONS, KIND = "bitnami.com", ("v1alpha1",), "SealedSecret"

@@ -20,7 +20,7 @@ from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.cluster.secrets import SECRETS
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import SealError
-from gatekeeper.kube.objects import NamespacedName, Object
+from gatekeeper.model import NamespacedName, Object
 from gatekeeper.sealedsecrets import keyring
 from gatekeeper.sealedsecrets.keyring import KEY_LABEL, SealingCertificate, SealingKey
 from gatekeeper.secret_value import SecretBytes

@@ -10,8 +10,7 @@ from typing import Any
 import orjson
 
 from gatekeeper.errors import PolicyError
-from gatekeeper.model import ObjectRef, Resource
-from gatekeeper.render.manifests import build_ref
+from gatekeeper.model import ObjectRef, Resource, build_ref
 
 # The resources of a repository are judged as if they were created in an empty cluster.
 OPERATION = "CREATE"

@@ -14,9 +14,8 @@ from gatekeeper.engines.admission.constraints import Constraint
 from gatekeeper.engines.admission.selectors import NamespaceIndex
 from gatekeeper.engines.rego.evaluation import start_engine
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RegoModule, RuleQuery
-from gatekeeper.model import Resource, get_field
+from gatekeeper.model import Resource, build_ref, get_field
 from gatekeeper.protocols import QueryResult, RegoEngine
-from gatekeeper.render.manifests import build_ref
 
 
 class ConstraintRequest(NamedTuple):

@@ -18,9 +18,8 @@ from gatekeeper.engines.admission.selectors import NamespaceIndex
 from gatekeeper.engines.rego.model import RegoModule, RuleQuery
 from gatekeeper.errors import PolicyError
 from gatekeeper.kube.labels import is_selected, read_labels
-from gatekeeper.model import Resource, Severity, get_field
+from gatekeeper.model import Resource, Severity, build_ref, get_field
 from gatekeeper.protocols import QueryResult
-from gatekeeper.render.manifests import build_ref
 
 GROUP = "admissionregistration.k8s.io"
 POLICY_KIND, BINDING_KIND = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"

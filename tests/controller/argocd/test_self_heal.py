@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gatekeeper.controller.argocd.self_heal import MAX_SECONDS, RESET_SECONDS, SelfHealBackoff
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 
 NAME, OTHER = NamespacedName("argocd", "a"), NamespacedName("argocd", "b")
 

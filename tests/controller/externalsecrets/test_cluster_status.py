@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gatekeeper.controller.externalsecrets.cluster_status import FAILURE_MESSAGE, build_status
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 
 NAMESPACES: dict[str, dict[str, str]] = {name: {"team": "shop"} for name in ("a", "b", "c")}
 

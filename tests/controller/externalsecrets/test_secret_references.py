@@ -9,7 +9,7 @@ from gatekeeper.externalsecrets.collection import DesiredSecrets
 from gatekeeper.externalsecrets.external_secret_spec import build_empty_spec
 from gatekeeper.externalsecrets.fetch_plan import StoreKey
 from gatekeeper.externalsecrets.model import DataEntry, RemoteRef, StoreRef
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 
 SHARED = StoreKey("ClusterSecretStore", "", "vault")
 

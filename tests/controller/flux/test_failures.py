@@ -15,7 +15,7 @@ import yaml
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import ApiStatusError, DynamicClient, Kind
 from gatekeeper.cluster.reflector import GONE, Reflector
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 from tests.controller.deployment import controller, until
 from tests.controller.flux.test_controller import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place
 from tests.controller.install.test_manifests import as_account, printed

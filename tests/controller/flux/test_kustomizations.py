@@ -19,7 +19,7 @@ from gatekeeper.controller.flux.git_repositories import GitRepositoryReconciler,
 from gatekeeper.controller.flux.kustomizations import KustomizationReconciler, strip_kustomization
 from gatekeeper.controller.flux.repository_cache import RepositoryCache, RepositoryState
 from gatekeeper.controller.runtime.metrics import Metrics
-from gatekeeper.kube.objects import NamespacedName, Object
+from gatekeeper.model import NamespacedName, Object
 from gatekeeper.repositories.revision import Revision
 
 REPOSITORY, NAME = NamespacedName("flux-system", "r"), NamespacedName("flux-system", "apps")

@@ -8,7 +8,7 @@ import hmac
 import pytest
 
 from gatekeeper.controller.flux import receivers
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 
 TOKEN, BODY = b"token", b"{}"
 DIGEST = hmac.new(TOKEN, BODY, hashlib.sha256).hexdigest()

@@ -8,8 +8,7 @@ from typing import Any
 from gatekeeper.apply.model import ApplySet
 from gatekeeper.controller.flux import repository_cache
 from gatekeeper.controller.flux.repository_cache import RepositoryCache, RepositoryState
-from gatekeeper.kube.objects import NamespacedName
-from gatekeeper.model import Verdict
+from gatekeeper.model import NamespacedName, Verdict
 from gatekeeper.repositories.revision import Revision
 
 REPOSITORY, NAME = NamespacedName("flux-system", "r"), NamespacedName("flux-system", "apps")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.controller.runtime.build_cache import BuildCache, pack_objects, unpack_objects
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 
 NAME, OTHER = NamespacedName("ns", "app"), NamespacedName("ns", "other")
 

@@ -15,7 +15,7 @@ from gatekeeper.cluster import client
 from gatekeeper.controller.flux.context import FluxOptions
 from gatekeeper.controller.flux.controller import FluxController
 from gatekeeper.controller.runtime.metrics import Metrics
-from gatekeeper.kube.objects import NamespacedName
+from gatekeeper.model import NamespacedName
 from tests.controller.argocd import test_applications
 from tests.controller.deployment import Running, controller, until
 from tests.controller.flux.test_controller import CRDS, KUSTOMIZATIONS, MAPS, REPOSITORIES, Place

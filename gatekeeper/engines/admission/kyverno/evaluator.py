@@ -13,9 +13,8 @@ from gatekeeper.engines.admission.kyverno.rules import KyvernoRule
 from gatekeeper.engines.admission.selectors import NamespaceIndex
 from gatekeeper.engines.rego.model import RegoModule, RuleQuery
 from gatekeeper.errors import PolicyError
-from gatekeeper.model import FieldPath, ObjectRef, Resource, get_field
+from gatekeeper.model import FieldPath, ObjectRef, Resource, build_ref, get_field
 from gatekeeper.protocols import QueryResult
-from gatekeeper.render.manifests import build_ref
 
 POD_REF = ObjectRef("v1", "Pod", "", "")
 

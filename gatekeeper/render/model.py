@@ -1,0 +1,130 @@
+"""What the stages of rendering hand on: kustomizations, applied folders, chart uses, build units and their results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import orjson
+
+from gatekeeper.model import FieldPath, Finding, Gap, Location, ParsedDocument, Resource
+from gatekeeper.workspace.documents import ParsedFile
+
+# The data of ConfigMaps, by namespace and name.
+ConfigMapData = Mapping[tuple[str, str], Mapping[str, str]]
+
+
+class AppliedFolder(NamedTuple):
+    """A folder that a controller applies.
+
+    Attributes:
+        added_fields: the fields that it adds to the folder's kustomization, as JSON; empty if there are none.
+        variables: the values of `${VAR}`; None if it substitutes nothing.
+        applier: the Flux Kustomization or Argo CD Application.
+        fields_path: the path of the fields in the applier.
+    """
+
+    folder: str
+    added_fields: bytes
+    variables: Mapping[str, str] | None
+    applier: Resource
+    fields_path: FieldPath
+
+    @property
+    def components(self) -> list[str]:
+        """The components that the controller adds, relative to the folder."""
+        listed = orjson.loads(self.added_fields).get("components") if self.added_fields else None
+        return [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+
+
+class BuildUnit(NamedTuple):
+    """What is built as one.
+
+    Attributes:
+        folder: the folder of a kustomization, or a folder that a controller applies.
+        files: the files below the folder that no kustomization names; empty for a kustomization.
+    """
+
+    folder: str
+    files: tuple[str, ...] = ()
+
+
+class BuildOutput(NamedTuple):
+    """What a build returns: the resources, what is wrong, and what could not be built."""
+
+    resources: list[Resource]
+    findings: list[Finding]
+    gaps: list[Gap]
+
+
+class ChartUse(NamedTuple):
+    """One way in which the repository uses a chart: values files first, then values in a resource.
+
+    Attributes:
+        inline_values: the merged values of a resource, as JSON; empty if there are none.
+        located_values: the locations of those values, the ones with the highest precedence first.
+        include_crds: whether the chart's CRDs are rendered, too.
+    """
+
+    chart: str
+    release: str
+    namespace: str
+    values_files: tuple[str, ...] = ()
+    inline_values: bytes = b""
+    located_values: tuple[LocatedValues, ...] = ()
+    include_crds: bool = False
+
+
+class LocatedValues(NamedTuple):
+    """Values of a chart, and where each of them is written."""
+
+    value: Any
+    find_location: Callable[[FieldPath], Location]
+
+
+class KustomizationFile(NamedTuple):
+    """One kustomization: the paths it names, relative to the repository's root, and the remote ones as written.
+
+    Attributes:
+        local_charts: the folders of Helm charts that it renders.
+        missing_charts: charts that it would render, but that lie nowhere in the repository.
+    """
+
+    parsed_file: ParsedFile
+    is_component: bool
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+    remotes: tuple[str, ...]
+    outside_paths: tuple[str, ...]
+    local_charts: tuple[str, ...]
+    missing_charts: tuple[str, ...]
+
+    @property
+    def folder(self) -> str:
+        """The folder; empty for the root."""
+        return self.parsed_file.folder
+
+
+class FileOrigin(NamedTuple):
+    """The origin of a resource in a file; `prefix` is its path inside a List."""
+
+    file: str
+    document: ParsedDocument
+    prefix: FieldPath = ()
+
+    def find_location(self, path: FieldPath, key: bool = False) -> Location:
+        """See `gatekeeper.protocols.Origin`."""
+        _, line, column = self.document.locate((*self.prefix, *path), key)
+        return Location(self.file, line, column)
+
+
+def join_path(folder: str, relative: str) -> str:
+    """A path relative to the repository's root with `..` resolved; it starts with `..` if it is outside."""
+    parts: list[str] = []
+    for part in (*PurePosixPath(folder).parts, *PurePosixPath(relative).parts):
+        if part == ".." and parts and parts[-1] != "..":
+            parts.pop()
+        elif part not in (".", ""):
+            parts.append(part)
+    return "/".join(parts)
