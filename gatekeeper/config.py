@@ -1,15 +1,13 @@
-"""`gatekeeper.yaml`: the settings of a repository."""
+"""The settings of a repository, as `gatekeeper.yaml` has them; `workspace/config_loader.py` reads that file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from gatekeeper.errors import UsageError
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
-from gatekeeper.workspace import lockfile
 
 CONFIG_FILE = "gatekeeper.yaml"
 # The folder with the certificates that a repository seals its secrets with.
@@ -53,103 +51,6 @@ class Config(NamedTuple):
     toolchain: Toolchain = DEFAULT_TOOLCHAIN
 
 
-# The place of each setting in the file: section, key, the field above, and its type.
-SETTINGS: tuple[tuple[str, str, str, type], ...] = (
-    ("", "kubernetes", "kubernetes", str),
-    ("", "engine", "engine", str),
-    ("opa", "url", "opa_url", str),
-    ("policies", "paths", "policies", list),
-    ("policies", "namespaces", "namespaces", list),
-    ("policies", "clusterOnly", "cluster_only", list),
-    ("policies", "terraform", "terraform", list),
-    ("policies", "data", "data", list),
-    ("policies", "bundles", "bundles", tuple),
-    ("policies", "builtins", "builtins", list),
-    ("policies", "timeout", "policy_timeout", float),
-    ("library", "profile", "library", str),
-    ("library", "disable", "disable", list),
-    ("library", "enable", "enable", list),
-    ("library", "severity", "severity", dict),
-    ("schemas", "crds", "crds", list),
-    ("schemas", "allowMissing", "allow_missing", list),
-    ("files", "exclude", "exclude", list),
-    ("leaks", "rules", "leak_rules", list),
-    ("leaks", "allow", "leak_allow", list),
-    ("references", "allow", "references", list),
-    ("secrets", "allow", "secrets_allow", tuple),
-    ("waivers", "file", "waivers", str),
-    ("waivers", "baseline", "baseline", str),
-    ("waivers", "maxDays", "waiver_days", float),
-    ("render", "timeout", "timeout", float),
-)
-ALLOWED_VALUES = {
-    "engine": ("embedded", "opa"),
-    "library": ("off", "default", "strict"),
-}
-SEVERITIES = ("error", "warning", "info")
-# The fields of settings that are lists of mappings.
-ENTRY_FIELDS = {"bundles": ("source", "digest", "key"), "secrets_allow": ("namespace", "store", "key")}
-
-
-class _RefusedError(Exception):
-    """The strict reader refuses the file."""
-
-
-def find_root(path: Path) -> Path:
-    """The nearest folder above that has a `gatekeeper.yaml` or a `.git`; else the path itself."""
-    start = path if path.is_dir() else path.parent
-    for folder in (start, *start.parents):
-        if (folder / CONFIG_FILE).is_file() or (folder / ".git").exists():
-            return folder
-    return start
-
-
-def load(root: Path, config_file: Path | None, toolchain: Toolchain | None = None) -> Config:
-    """The settings of a repository, or the defaults if it has no `gatekeeper.yaml`.
-
-    Args:
-        config_file: read this file instead of the repository's own.
-        toolchain: use these programs instead of those that `gatekeeper.lock` pins.
-
-    Raises:
-        UsageError: `gatekeeper.yaml` or `gatekeeper.lock` cannot be read or is malformed.
-    """
-    tools = lockfile.load(root) if toolchain is None else toolchain
-    file = config_file or root / CONFIG_FILE
-    if config_file is None and not file.is_file():
-        return Config(toolchain=tools)
-    try:
-        text = file.read_text(encoding="utf-8").encode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: cannot be read ({error}); name a readable file with --config") from error
-    return parse(text, str(file), tools)
-
-
-def parse(text: bytes, file: str, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> Config:
-    """The settings in the text of a file.
-
-    Args:
-        file: the name of the file in messages.
-
-    Raises:
-        UsageError: the text is not YAML, or has a setting that is unknown or not valid; each is named with its place.
-    """
-    # Slow to load, and most repositories without settings of their own do not need it.
-    from gatekeeper.workspace import documents
-
-    parsed, failure = documents.parse(text)
-    if failure is not None:
-        raise UsageError(f"{file}:{failure[1]}:{failure[2]}: not valid YAML: {failure[0]}")
-    value = documents.to_value(parsed[0]) if parsed else None
-    try:
-        return _build_config(value if value is not None else {})._replace(toolchain=toolchain)
-    except _RefusedError as error:
-        # Imported here: the JSON Schemas are needed only to explain an error.
-        from gatekeeper.workspace import config_schemas
-
-        raise UsageError(config_schemas.explain("gatekeeper", text, file) or f"{file}: {error}") from error
-
-
 def anchor_paths(config: Config, root: Path) -> Config:
     """The same settings for a copy of a repository in another folder: paths out of it lead where they led before."""
 
@@ -163,54 +64,4 @@ def anchor_paths(config: Config, root: Path) -> Config:
         crds=tuple(map(anchor, config.crds)),
         leak_rules=tuple(map(anchor, config.leak_rules)),
         bundles=tuple({key: anchor(value) for key, value in bundle.items()} for bundle in config.bundles),
-    )
-
-
-def _build_config(value: Any) -> Config:
-    """The settings of a parsed file. What this accepts, the JSON Schema of the file accepts, and nothing else."""
-    if not isinstance(value, dict):
-        raise _RefusedError('must be a mapping of settings, such as `kubernetes: "1.34"`')
-    _reject_unknown(value)
-    chosen: dict[str, Any] = {}
-    for section, key, name, kind in SETTINGS:
-        part = value.get(section) if section else value
-        if isinstance(part, dict) and key in part:
-            chosen[name] = _convert_setting(part[key], kind, name)
-    config = Config(**chosen)
-    for name, allowed in ALLOWED_VALUES.items():
-        if getattr(config, name) not in allowed:
-            raise _RefusedError(f"`{name}` is {getattr(config, name)!r}; it can be {' or '.join(allowed)}")
-    return config
-
-
-def _reject_unknown(value: dict[Any, Any]) -> None:
-    known: dict[str, set[str]] = {}
-    for section, key, _, _ in SETTINGS:
-        known.setdefault(section or key, set()).update({key} if section else set())
-    for name, part in value.items():
-        if name not in known or (known[name] and not (isinstance(part, dict) and part.keys() <= known[name])):
-            raise _RefusedError(f"`{name}` is unknown, or has an unknown setting")
-
-
-def _convert_setting(value: Any, expected_type: type, name: str) -> Any:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if expected_type is list and isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    if expected_type is str and (isinstance(value, str) or is_number):
-        return str(value)
-    if expected_type is float and is_number and value > 0:
-        return float(value)
-    if expected_type is dict and isinstance(value, dict) and all(item in SEVERITIES for item in value.values()):
-        return value
-    if expected_type is tuple and isinstance(value, list) and all(_is_entry(item, name) for item in value):
-        return tuple({key: str(text) for key, text in item.items()} for item in value)
-    raise _RefusedError(f"`{name}` is not valid")
-
-
-def _is_entry(value: Any, name: str) -> bool:
-    """Whether a value is an entry of a setting that is a list of mappings."""
-    return (
-        isinstance(value, dict)
-        and value.keys() <= set(ENTRY_FIELDS[name])
-        and all(isinstance(text, str | int | float) for text in value.values())
     )

@@ -21,7 +21,7 @@ from gatekeeper.errors import ToolError
 from gatekeeper.gate import pipeline
 from gatekeeper.host import toolchain
 from gatekeeper.model import Verdict
-from gatekeeper.workspace import file_selection
+from gatekeeper.workspace import config_loader, file_selection
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 VERDICT = jsonschema.Draft202012Validator(
@@ -51,7 +51,7 @@ def repository(tmp_path: Path) -> Repository:
 
 def judge(root: Path, jobs: int = 2) -> Verdict:
     """Judges a folder with its own config."""
-    settings = config.load(root, None)
+    settings = config_loader.load(root, None)
     return pipeline.run_check(
         file_selection.build_tree([root], root, settings.exclude), settings, pipeline.CheckOptions(jobs)
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gatekeeper import cli, config
+from gatekeeper.workspace import config_loader
 from tests import terminal_image
 from tests.conftest import command, needs
 from tests.sops.conftest import age
@@ -37,8 +38,8 @@ def test_the_settings_page_shows_every_setting_and_is_a_valid_file(tmp_path: Pat
     block = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert block
     (tmp_path / config.CONFIG_FILE).write_text(block.group(1))
-    assert config.load(tmp_path, None) != config.Config()
-    for section, key, _, _ in config.SETTINGS:
+    assert config_loader.load(tmp_path, None) != config.Config()
+    for section, key, _, _ in config_loader.SETTINGS:
         assert re.search(rf"^{'  ' if section else ''}{key}:", block.group(1), re.MULTILINE), f"{section}.{key}"
 
 

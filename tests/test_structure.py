@@ -26,8 +26,9 @@ OUTERMOST = {"cli", "controller.runtime.worker", "controller.runtime.http_server
 LAYERS = (
     {"errors", "model", "protocols", "secret_value", "_native"},
     {"kube", "host", "gocompat"},
+    {"config"},
     {"workspace", "report", "stores", "repositories"},
-    {"config", "sealedsecrets", "sops"},
+    {"sealedsecrets", "sops"},
     {"render", "cluster"},
     {"apply", "externalsecrets"},
     {"engines"},
@@ -45,7 +46,6 @@ LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in room
 LATE_IMPORTS = {
     "cli",
     "commands",
-    "config",
     "engines.admission.engine",
     "engines.encrypted.certificates",
     "engines.encrypted.decryption_check",
@@ -57,6 +57,7 @@ LATE_IMPORTS = {
     "report.formats",
     "terminal.object_io",
     "terminal.sync_output",
+    "workspace.config_loader",
     "workspace.documents",
     "workspace.lockfile",
 }

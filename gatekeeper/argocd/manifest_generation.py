@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import config
 from gatekeeper.argocd.application_spec import (
     DEFAULT_ARGOCD_NAMESPACE,
     GROUP,
@@ -26,6 +25,7 @@ from gatekeeper.render import appliers, argocd_source
 from gatekeeper.render import pipeline as render_pipeline
 from gatekeeper.render.argocd_source import SourceTarget
 from gatekeeper.render.pipeline import RenderedTree
+from gatekeeper.workspace import config_loader
 from gatekeeper.workspace.tree import Tree
 
 ApplicationSpec = tuple[Object, Application]
@@ -103,14 +103,14 @@ def judge_applications(
 
 
 def _judge_root(root: Path, config_file: Path | None, jobs: int) -> tuple[FullResult, SourceRepository]:
-    result = pipeline.judge_repository(root, config.load(root, config_file), jobs)
+    result = pipeline.judge_repository(root, config_loader.load(root, config_file), jobs)
     rendered, excluded = render_pipeline.add_excluded_files(result.rendered, jobs)
     return result, SourceRepository(root, rendered, excluded)
 
 
 def _judge_chart(root: Path, config_file: Path | None, jobs: int) -> tuple[FullResult, SourceRepository]:
     """Of a chart from a chart repository, only what is rendered from it is judged."""
-    settings = config.load(root, config_file)
+    settings = config_loader.load(root, config_file)
     chart = render_pipeline.read_chart(root, settings, jobs)
     result = pipeline.run_full_check(Tree(root, ()), settings, CheckOptions(jobs))
     return result._replace(tree=chart.builder.inputs.tree), SourceRepository(root, chart, is_chart=True)

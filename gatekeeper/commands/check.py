@@ -20,7 +20,7 @@ from gatekeeper.model import Verdict
 from gatekeeper.report.formats import REPORT_FORMATS, render_report
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.terminal.options import create_parser
-from gatekeeper.workspace import lockfile
+from gatekeeper.workspace import config_loader, lockfile
 
 PROGRESS_DELAY_SECONDS = 2.0
 BAR_WIDTH = 30
@@ -66,7 +66,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--shard", metavar="I/N", help="check only part I of N; `gatekeeper merge` joins the reports of all parts"
     )
     parser.add_argument(
-        "--engine", choices=config.ALLOWED_VALUES["engine"], help="policy engine (default: `engine` of the config)"
+        "--engine",
+        choices=config_loader.ALLOWED_VALUES["engine"],
+        help="policy engine (default: `engine` of the config)",
     )
     parser.add_argument(
         "--policy", action="append", default=[], metavar="DIR", help="folder of additional policies; can be repeated"
@@ -114,7 +116,7 @@ def check(arguments: list[str]) -> int:
     outputs = [parse_output(text) for text in args.format or ["text"]]
     _reject_conflicting_options(args)
     paths = args.paths or [Path.cwd()]
-    root = config.find_root(paths[0].resolve())
+    root = config_loader.find_root(paths[0].resolve())
     base = git_history.find_merge_base(root, args.since) if args.since else ""
     # Git commands run in parallel with the rest: one after the other they would double the time of a short run.
     with ThreadPoolExecutor(3) as pool:
@@ -165,7 +167,9 @@ def _judge(request: CheckRequest) -> Verdict:
 
 def _build_base_comparison(args: argparse.Namespace, settings: config.Config) -> BaseComparison:
     named = [Path(path).resolve() for path in (*args.policy, *([args.config] if args.config else []))]
-    return BaseComparison(lambda copy: _apply_flags(config.load(copy, args.config, settings.toolchain), args), named)
+    return BaseComparison(
+        lambda copy: _apply_flags(config_loader.load(copy, args.config, settings.toolchain), args), named
+    )
 
 
 def _read_keys(paths: Sequence[Path]) -> list[tuple[str, SecretBytes]]:
@@ -193,9 +197,11 @@ def _load_settings(args: argparse.Namespace, root: Path) -> config.Config:
     staged = git_state.read_staged_file(root, config.CONFIG_FILE) if args.staged and not args.config else None
     if args.staged and not args.config:
         tools = lockfile.load(root)
-        settings = config.Config(toolchain=tools) if staged is None else config.parse(staged, config.CONFIG_FILE, tools)
+        settings = (
+            config.Config(toolchain=tools) if staged is None else config_loader.parse(staged, config.CONFIG_FILE, tools)
+        )
     else:
-        settings = config.load(root, args.config)
+        settings = config_loader.load(root, args.config)
     return _apply_flags(settings, args)
 
 

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatekeeper import config
 from gatekeeper.apply.model import AuditEvent
 from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster import client
@@ -42,6 +41,7 @@ from gatekeeper.controller.sealedsecrets.http_api import Networks, SealedSecretA
 from gatekeeper.errors import UsageError
 from gatekeeper.terminal import object_io
 from gatekeeper.terminal.controller_options import ADMISSION, ARGO, EXTERNAL, FLUX, SEALED, build_parser
+from gatekeeper.workspace import config_loader
 
 if TYPE_CHECKING:
     pass
@@ -120,7 +120,7 @@ def _build_program(args: argparse.Namespace, cluster: DynamicClient, metrics: Me
         asks = partial(_resolve_networks, args.proxy_from, cluster)
         parts.append(SealedSecretApi(sealed.key_registry, asks).handle_request)
     if EXTERNAL in args.controllers:
-        rules = config.load(Path(), args.config).secrets_allow if args.config else ()
+        rules = config_loader.load(Path(), args.config).secrets_allow if args.config else ()
         external = ExternalSecretController(cluster, rules, election.is_responsible_for, metrics)
         components.append(external.component)
     servers = []

@@ -15,7 +15,7 @@ from gatekeeper.gate import cache_key
 from gatekeeper.host import cache, git_state, toolchain
 from gatekeeper.kube import cel
 from gatekeeper.terminal.options import create_parser
-from gatekeeper.workspace import documents, file_selection, lockfile
+from gatekeeper.workspace import config_loader, documents, file_selection, lockfile
 
 EXAMPLES = """examples:
   gatekeeper doctor
@@ -42,7 +42,7 @@ def doctor(arguments: list[str]) -> int:
     parser.add_argument(
         "path", nargs="?", type=Path, metavar="PATH", help="a repository (default: the one around the current folder)"
     )
-    root = config.find_root((parser.parse_args(arguments).path or Path.cwd()).resolve())
+    root = config_loader.find_root((parser.parse_args(arguments).path or Path.cwd()).resolve())
     checks = [*_check_installation(), *_check_repository(root)]
     for check in checks:
         sys.stdout.write(f"{STATUS_MARKS[check.is_ok]}{check.subject:<14} {check.message}\n")
@@ -79,7 +79,7 @@ def _check_installation() -> Iterator[DoctorCheck]:
 def _check_repository(root: Path) -> Iterator[DoctorCheck]:
     settings = config.Config()
     try:
-        settings = config.load(root, None)
+        settings = config_loader.load(root, None)
         named = root / config.CONFIG_FILE
         yield DoctorCheck(
             "config", True, str(named) if named.exists() else f"no {config.CONFIG_FILE} in {root}: the defaults apply"

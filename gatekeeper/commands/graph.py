@@ -15,6 +15,7 @@ from gatekeeper.errors import UsageError
 from gatekeeper.model import format_path
 from gatekeeper.render import pipeline
 from gatekeeper.terminal.options import create_parser
+from gatekeeper.workspace import config_loader
 
 SCHEMA_VERSION = "gatekeeper/graph/v1"
 GRAPH_FORMATS = ("text", "json", "mermaid")
@@ -49,8 +50,8 @@ def graph(arguments: list[str]) -> int:
     start = args.path or Path.cwd()
     if not start.exists():
         raise UsageError(f"{start}: no such file or folder")
-    root = config.find_root(start.resolve())
-    rendered = pipeline.render_repository(root, config.load(root, args.config))
+    root = config_loader.find_root(start.resolve())
+    rendered = pipeline.render_repository(root, config_loader.load(root, args.config))
     edges = references.list_edges(rendered.resources)
     sys.stdout.write({"text": _format_text, "json": _format_json, "mermaid": _format_mermaid}[args.format](edges))
     fatal_gaps = [gap for gap in rendered.gaps if gap.is_fatal]

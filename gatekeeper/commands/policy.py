@@ -9,13 +9,13 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatekeeper import config
 from gatekeeper.engines.rego import library, rule_scaffold
 from gatekeeper.engines.rego.library import LibraryRule
 from gatekeeper.errors import PolicyError, UsageError
 from gatekeeper.host import atomic_file
 from gatekeeper.report import junit
 from gatekeeper.terminal.options import create_parser
+from gatekeeper.workspace import config_loader
 
 if TYPE_CHECKING:
     from gatekeeper.engines.rego.coverage import FileCoverage
@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--engine",
-        choices=config.ALLOWED_VALUES["engine"],
+        choices=config_loader.ALLOWED_VALUES["engine"],
         help="with test: policy engine (default: `engine` of the config)",
     )
     parser.add_argument(
@@ -117,10 +117,10 @@ def _pull_bundles(sources: Sequence[str]) -> int:
     from gatekeeper.engines.rego.bundles import resolver
     from gatekeeper.engines.rego.bundles.bundle_files import Bundle
 
-    root = config.find_root(Path.cwd())
+    root = config_loader.find_root(Path.cwd())
     requested = [Bundle(source, "", "") for source in sources]
     configured = [
-        Bundle(entry.get("source", ""), entry.get("digest", ""), "") for entry in config.load(root, None).bundles
+        Bundle(entry.get("source", ""), entry.get("digest", ""), "") for entry in config_loader.load(root, None).bundles
     ]
     if not (requested or configured):
         raise UsageError(
@@ -162,7 +162,7 @@ def _run_tests(args: argparse.Namespace) -> int:
     if not args.paths:
         raise UsageError("policy test needs a PATH: a folder or file with policies and their tests")
     here = Path.cwd()
-    settings = config.load(config.find_root(here), None)
+    settings = config_loader.load(config_loader.find_root(here), None)
     settings = settings._replace(engine=args.engine or settings.engine)
     jobs = os.cpu_count() or 1
     suites = gator_suites.find_suites(here, args.paths)

@@ -30,6 +30,7 @@ from gatekeeper.terminal import object_io
 from gatekeeper.terminal.options import add_prune_options, create_parser
 from gatekeeper.terminal.progress import show_progress
 from gatekeeper.terminal.redaction import hide_secret_values
+from gatekeeper.workspace import config_loader
 
 EXAMPLES = """examples:
   gatekeeper reconcile --plan --kubeconfig ~/.kube/config
@@ -95,8 +96,8 @@ def reconcile(arguments: list[str]) -> int:
 
 
 def _load_repository(args: argparse.Namespace) -> tuple[Path, config.Config, int]:
-    root = config.find_root(args.path.resolve())
-    return root, config.load(root, args.config), os.cpu_count() or 1
+    root = config_loader.find_root(args.path.resolve())
+    return root, config_loader.load(root, args.config), os.cpu_count() or 1
 
 
 def _list_builds(args: argparse.Namespace) -> list[ApplySet]:
@@ -172,7 +173,7 @@ def _reconcile_source(args: argparse.Namespace, cluster: DynamicClient, source: 
     try:
         meant = flux_source.resolve_source_revision(cluster, repository)
         root = flux_source.fetch_artifact(cluster, repository, meant, flux_source.resolve_storage_folder()).root
-        settings = config.load(root, args.config)
+        settings = config_loader.load(root, args.config)
         verdict, asked = flux_build.judge_cluster_kustomizations(
             root, settings, source.kustomizations, cluster, os.cpu_count() or 1
         )

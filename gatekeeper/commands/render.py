@@ -12,7 +12,7 @@ from gatekeeper.render import pipeline
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.terminal.redaction import hide_secret_values
 from gatekeeper.terminal.yaml_output import dump_yaml
-from gatekeeper.workspace import documents
+from gatekeeper.workspace import config_loader, documents
 
 EXAMPLES = """examples:
   gatekeeper render clusters/production
@@ -39,8 +39,8 @@ def render(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     if not args.path.exists():
         raise UsageError(f"{args.path}: no such file or folder")
-    root = config.find_root(args.path.resolve())
-    rendered = pipeline.render_repository(root, config.load(root, args.config))
+    root = config_loader.find_root(args.path.resolve())
+    rendered = pipeline.render_repository(root, config_loader.load(root, args.config))
     below = args.path.resolve().relative_to(root.resolve()).as_posix()
     for where, resources in rendered.resource_groups:
         if _is_within(where, below):

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gatekeeper import config
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.externalsecrets.refresh_loop import RefreshLoop
@@ -30,6 +29,7 @@ from gatekeeper.stores.protocol import Store
 from gatekeeper.terminal import sync_output
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.terminal.progress import show_progress
+from gatekeeper.workspace import config_loader
 
 EXAMPLES = """examples:
   gatekeeper sync --plan clusters/prod
@@ -107,7 +107,7 @@ def _collect_input(args: argparse.Namespace, cluster: DynamicClient | None) -> S
     if not args.from_cluster:
         return SyncInput(repository_scan.scan_repository(args.path, args.namespace, namespaces))
     values = list(cluster_objects.list_objects(cluster))
-    rules = config.load(config.find_root(args.path.resolve()), None).secrets_allow
+    rules = config_loader.load(config_loader.find_root(args.path.resolve()), None).secrets_allow
     objects = (InputObject(value, value["metadata"].get("namespace") or "") for value in values)
     external_secrets = {name_of(value): value for value in values if value["kind"] == "ExternalSecret"}
     return SyncInput(collection.collect_desired_secrets(objects, namespaces, rules), external_secrets)

@@ -6,13 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gatekeeper import config
 from gatekeeper.errors import ToolError
 from gatekeeper.host import toolchain as programs
 from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.terminal.progress import show_progress
-from gatekeeper.workspace import lockfile
+from gatekeeper.workspace import config_loader, lockfile
 
 EXAMPLES = """examples:
   gatekeeper tools
@@ -40,7 +39,7 @@ def tools(arguments: list[str]) -> int:
     for name in args.names:
         if name not in programs.TOOLS:
             parser.error(f"unknown tool `{name}`; known tools: {', '.join(programs.TOOLS)}")
-    root = config.find_root(Path.cwd())
+    root = config_loader.find_root(Path.cwd())
     tools = lockfile.load(root)
     if args.action in ("list", "lock"):
         names = args.names or list(programs.PINNED_TOOLS)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.externalsecrets.collection import (
     DesiredSecrets,
@@ -19,7 +18,7 @@ from gatekeeper.externalsecrets.collection import (
 from gatekeeper.externalsecrets.model import GROUP
 from gatekeeper.model import FieldPath, Resource
 from gatekeeper.render import pipeline as render
-from gatekeeper.workspace import documents, file_selection
+from gatekeeper.workspace import config_loader, documents, file_selection
 
 
 def scan_repository(path: Path, namespace: str, namespaces: KnownNamespaces) -> DesiredSecrets:
@@ -34,8 +33,8 @@ def scan_repository(path: Path, namespace: str, namespaces: KnownNamespaces) -> 
     """
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder")
-    root = config.find_root(path.resolve())
-    settings = config.load(root, None)
+    root = config_loader.find_root(path.resolve())
+    settings = config_loader.load(root, None)
     jobs = os.cpu_count() or 1
     tree = file_selection.build_tree([path], root, settings.exclude)
     read, gaps = documents.parse_tree(tree, jobs)

@@ -8,10 +8,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from gatekeeper import config
 from gatekeeper.gate import pipeline
 from gatekeeper.model import Verdict
-from gatekeeper.workspace import file_selection
+from gatekeeper.workspace import config_loader, file_selection
 from tests.conftest import Repository, command
 from tests.gate.test_pipeline import DEPLOYMENT, GOOD
 
@@ -31,7 +30,7 @@ def old(repository: Repository) -> Path:
 
 
 def judged(root: Path, days: int = 0) -> Verdict:
-    settings = config.load(root, None)
+    settings = config_loader.load(root, None)
     today = datetime.date.today() + datetime.timedelta(days=days)
     return pipeline.run_check(
         file_selection.build_tree([root], root, settings.exclude), settings, pipeline.CheckOptions(today=today)

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper import config
 from gatekeeper.engines.rego.bundles import resolver
 from gatekeeper.engines.rego.bundles.bundle_files import Bundle
 from gatekeeper.gate import pipeline
 from gatekeeper.host import git_history, git_state
 from gatekeeper.model import Finding
-from gatekeeper.workspace import file_selection
+from gatekeeper.workspace import config_loader, file_selection
 from tests.conftest import Repository, command, needs, verdict_of
 from tests.engines.admission.test_constraints import CONSTRAINT, OBJECT, TEMPLATE
 from tests.engines.references.objects import EVERYTHING, POD
@@ -141,7 +140,7 @@ def edit(root: Path, luck: random.Random) -> None:
 
 
 def all_findings(root: Path, changed: frozenset[str] | None = None) -> set[tuple[str, str, str]]:
-    settings = config.load(root, None)
+    settings = config_loader.load(root, None)
     verdict = pipeline.run_check(
         file_selection.build_tree([root], root, settings.exclude),
         settings,

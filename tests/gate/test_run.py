@@ -13,6 +13,7 @@ from gatekeeper.gate import run, verdict_cache
 from gatekeeper.gate.request import BaseComparison, CheckRequest
 from gatekeeper.host.cache import Cache
 from gatekeeper.model import Verdict
+from gatekeeper.workspace import config_loader
 from tests.conftest import Repository
 from tests.gate.test_pipeline import DEPLOYMENT
 from tests.workspace.test_file_selection import run_git
@@ -29,7 +30,7 @@ def root(repository: Repository) -> Path:
 
 
 def check(root: Path, **fields: Any) -> Verdict:
-    request = CheckRequest(root, [root], config.load(root, None), lambda *_: None)._replace(**fields)
+    request = CheckRequest(root, [root], config_loader.load(root, None), lambda *_: None)._replace(**fields)
     return run.check_repository(request, verdict_cache.find_entry(request))
 
 
@@ -41,7 +42,7 @@ def since_head(root: Path, *changed: str) -> dict[str, Any]:
     """The fields of a request about a change since the last commit."""
     return {
         "base_commit": run_git(root, "rev-parse", "HEAD").strip(),
-        "base_comparison": BaseComparison(lambda copy: config.load(copy, None)),
+        "base_comparison": BaseComparison(lambda copy: config_loader.load(copy, None)),
         "changed_files": frozenset(changed),
     }
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from gatekeeper import config
 from gatekeeper.argocd import manifest_generation
 from gatekeeper.flux import build as flux_build
 from gatekeeper.gate import pipeline
 from gatekeeper.render import kustomize
 from gatekeeper.render import pipeline as render_pipeline
+from gatekeeper.workspace import config_loader
 from tests.conftest import Repository, needs
 
 pytestmark = needs("kustomize")
@@ -75,7 +75,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 def test_a_plan_for_flux_and_argo_cd_renders_and_judges_once(repository: Repository, counts: Counter[str]) -> None:
     root = repository(FILES)
-    result = pipeline.judge_repository(root, config.load(root, None), 2)
+    result = pipeline.judge_repository(root, config_loader.load(root, None), 2)
     flux = flux_build.judge_repository_kustomizations(result, 2)
     argo = manifest_generation.build_repository_applications(result.rendered, "main", 2)
     assert argo is not None
@@ -88,7 +88,7 @@ def test_a_plan_for_flux_and_argo_cd_renders_and_judges_once(repository: Reposit
 
 def test_a_flux_controller_round_renders_and_judges_once(repository: Repository, counts: Counter[str]) -> None:
     root = repository(FILES)
-    settings = config.load(root, None)
+    settings = config_loader.load(root, None)
     [kustomization] = [
         resource.value
         for resource in render_pipeline.render_repository(root, settings).resources
@@ -102,7 +102,7 @@ def test_a_flux_controller_round_renders_and_judges_once(repository: Repository,
 
 def test_an_argo_cd_controller_round_renders_and_judges_once(repository: Repository, counts: Counter[str]) -> None:
     root = repository(FILES)
-    rendered = render_pipeline.render_repository(root, config.load(root, None))
+    rendered = render_pipeline.render_repository(root, config_loader.load(root, None))
     found = manifest_generation.build_repository_applications(rendered, "main", 2)
     assert found is not None
     counts.clear()
@@ -115,7 +115,7 @@ def test_an_argo_cd_controller_round_renders_and_judges_once(repository: Reposit
 def test_objects_that_differ_from_git_are_judged_in_addition(repository: Repository, counts: Counter[str]) -> None:
     """A Kustomization of the cluster may set a variable that Git does not: only the changed object is judged again."""
     root = repository({**FILES, "apps/config.yaml": CONFIG_MAP.replace("blue", "${COLOR}")})
-    settings = config.load(root, None)
+    settings = config_loader.load(root, None)
     kustomization = {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",
@@ -132,7 +132,7 @@ def test_files_that_the_gate_excludes_are_never_applied_or_pruned(repository: Re
     root = repository(
         {**FILES, "gatekeeper.yaml": "files: {exclude: [apps/extra.yaml]}\n", "apps/extra.yaml": CONFIG_MAP}
     )
-    result = pipeline.judge_repository(root, config.load(root, None), 2)
+    result = pipeline.judge_repository(root, config_loader.load(root, None), 2)
     [build] = flux_build.judge_repository_kustomizations(result, 2).builds
     assert build.render_error == "apps/extra.yaml: would be applied, but `files.exclude` keeps it from the gate"
     assert counts == ONE_PASS
@@ -141,7 +141,7 @@ def test_files_that_the_gate_excludes_are_never_applied_or_pruned(repository: Re
 def test_only_excluded_files_can_hold_the_kustomization_itself(repository: Repository, counts: Counter[str]) -> None:
     """A Flux Kustomization in an excluded file still applies its folder, which is judged."""
     root = repository({**FILES, "gatekeeper.yaml": "files: {exclude: [clusters]}\n"})
-    result = pipeline.judge_repository(root, config.load(root, None), 2)
+    result = pipeline.judge_repository(root, config_loader.load(root, None), 2)
     [build] = flux_build.judge_repository_kustomizations(result, 2).builds
     assert (build.name, len(build.objects), build.render_error) == (("flux-system", "apps"), 1, "")
     assert counts == ONE_PASS

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from gatekeeper import config
 from gatekeeper.gate import verdict_cache, verdict_codec
 from gatekeeper.gate.request import BaseComparison, CheckRequest
 from gatekeeper.host import cache
 from gatekeeper.model import Coverage, Verdict
+from gatekeeper.workspace import config_loader
 from tests.conftest import Repository, command, needs
 from tests.gate.test_pipeline import DEPLOYMENT
 
@@ -231,7 +231,7 @@ def test_the_key_is_the_users_alone_and_never_shown(run: Run, tmp_path: Path) ->
 
 
 def build_request(root: Path, store: Path, **fields: Any) -> CheckRequest:
-    settings = config.load(root, None)
+    settings = config_loader.load(root, None)
     request = CheckRequest(root, [root], settings, lambda *_: None, verdict_cache=cache.Cache(store, b"k" * 32, b"1"))
     return request._replace(**fields)
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from gatekeeper import config
 from gatekeeper.gate import pipeline
 from gatekeeper.model import Verdict
 from gatekeeper.report import formats
-from gatekeeper.workspace import file_selection
+from gatekeeper.workspace import config_loader, file_selection
 from tests.conftest import VERDICT, Repository, needs
 from tests.gate.test_pipeline import DEPLOYMENT
 from tests.report.test_sarif import SARIF
@@ -26,7 +25,7 @@ ENTRY = "waivers:\n- {rule: images/*, expires: 2027-02-01, reason: no tags yet, 
 
 
 def judged(root: Path, *paths: Path) -> Verdict:
-    settings = config.load(root, None)
+    settings = config_loader.load(root, None)
     return pipeline.run_check(
         file_selection.build_tree(paths or [root], root, settings.exclude), settings, pipeline.CheckOptions(today=TODAY)
     )

@@ -8,12 +8,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from gatekeeper import config
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import build as flux_build
 from gatekeeper.gate import pipeline
 from gatekeeper.host import toolchain
-from gatekeeper.workspace import lockfile
+from gatekeeper.workspace import config_loader, lockfile
 from tests.conftest import command, needs
 
 
@@ -107,7 +106,7 @@ def test_repositories_with_different_pins_render_at_once_each_with_its_own_versi
 
     def render(version: str) -> tuple[str, object]:
         root = roots[version]
-        result = pipeline.judge_repository(root, config.load(root, None), 2)
+        result = pipeline.judge_repository(root, config_loader.load(root, None), 2)
         [build] = flux_build.judge_repository_kustomizations(result, 2).builds
         return version, [one["data"]["version"] for one in build.objects] or build.render_error
 

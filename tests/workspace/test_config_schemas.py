@@ -18,7 +18,7 @@ from gatekeeper.errors import UsageError
 from gatekeeper.gate import waivers
 from gatekeeper.gate.waivers import Waiver
 from gatekeeper.host.toolchain import TOOLS
-from gatekeeper.workspace import config_schemas, documents, lockfile
+from gatekeeper.workspace import config_loader, config_schemas, documents, lockfile
 from tests.conftest import command
 
 SCHEMAS = {name: orjson.loads(config_schemas.read_schema(name)) for name in config_schemas.SCHEMA_NAMES}
@@ -61,13 +61,13 @@ def test_a_schema_is_valid_and_describes_every_setting(name: str) -> None:
 
 
 def test_the_schema_has_the_settings_and_defaults_of_the_reader() -> None:
-    for section, key, name, _ in config.SETTINGS:
+    for section, key, name, _ in config_loader.SETTINGS:
         part = SCHEMAS["gatekeeper"]["properties"]
         part = part[section]["properties"][key] if section else part[key]
         default = getattr(config.Config(), name)
         expected = list(default) if isinstance(default, tuple) else default
         assert part.get("default", {} if name == "severity" else type(expected)()) == expected, key
-    for name, allowed in config.ALLOWED_VALUES.items():
+    for name, allowed in config_loader.ALLOWED_VALUES.items():
         found = SCHEMAS["gatekeeper"]["properties"][name]
         assert found.get("enum", found.get("properties", {}).get("profile", {}).get("enum")) == list(allowed)
 
@@ -83,7 +83,7 @@ def test_the_schema_of_the_lock_has_the_tools_that_can_be_pinned() -> None:
 @given(values_of(SCHEMAS["gatekeeper"]))
 def test_the_reader_of_the_config_accepts_what_its_schema_accepts(value: Any) -> None:
     try:
-        config.parse(orjson.dumps(value), "gatekeeper.yaml")
+        config_loader.parse(orjson.dumps(value), "gatekeeper.yaml")
         accepted = True
     except UsageError as error:
         assert str(error).startswith("gatekeeper.yaml:1:"), error
@@ -136,13 +136,13 @@ def test_the_reader_of_waivers_accepts_what_its_schema_accepts(value: Any) -> No
 )
 def test_an_error_names_its_place_and_what_may_have_been_meant(text: str, message: str) -> None:
     with pytest.raises(UsageError) as raised:
-        config.parse(text.encode(), "g.yaml")
+        config_loader.parse(text.encode(), "g.yaml")
     assert message in str(raised.value)
 
 
 def test_all_errors_of_a_file_are_reported_in_its_order() -> None:
     with pytest.raises(UsageError) as raised:
-        config.parse(b"zzz: 1\nengine: x\nopa: 1\n", "g.yaml")
+        config_loader.parse(b"zzz: 1\nengine: x\nopa: 1\n", "g.yaml")
     assert [line.split(": ")[0] for line in str(raised.value).splitlines()] == [
         "g.yaml:1:1",
         "g.yaml:2:9",

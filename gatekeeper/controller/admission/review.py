@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper import config
 from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.config import Config
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
@@ -24,7 +23,7 @@ from gatekeeper.gate import pipeline
 from gatekeeper.gate.pipeline import RepositoryPolicies
 from gatekeeper.model import Finding, Resource, Verdict, get_field
 from gatekeeper.render.appliers import build_cluster_resource
-from gatekeeper.workspace import file_selection
+from gatekeeper.workspace import config_loader, file_selection
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
@@ -70,7 +69,7 @@ def load_policies(root: Path, config_file: Path | None) -> AdmissionPolicies:
     Raises:
         GateError: the configuration or a policy is invalid.
     """
-    settings = config.load(root, config_file)
+    settings = config_loader.load(root, config_file)
     # The API server has validated the object already, so a kind without a schema here is no gap.
     settings = settings._replace(allow_missing=("*",))
     tree = file_selection.build_tree([root], root, settings.exclude)

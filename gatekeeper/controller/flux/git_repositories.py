@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gatekeeper import config
 from gatekeeper.cluster import object_status
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.flux.context import FluxEnvironment
@@ -29,6 +28,7 @@ from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import NamespacedName, Object, get_field, name_of
 from gatekeeper.repositories import git_repository_spec
 from gatekeeper.repositories.git_repository_spec import GitRepository
+from gatekeeper.workspace import config_loader
 
 CONTROLLER = "GitRepository"
 # Kustomizations that a commit does not change are reconciled after those that it changes.
@@ -114,7 +114,7 @@ class GitRepositoryReconciler:
             environment.cluster, fetch.repository, fetch.revision, environment.storage_dir
         )
         started_at = time.monotonic()
-        settings = config.load(root, environment.options.config_file)
+        settings = config_loader.load(root, environment.options.config_file)
         verdict, builds = flux_build.judge_cluster_kustomizations(
             root, settings, kustomizations, environment.cluster, os.cpu_count() or 1
         )

@@ -8,14 +8,13 @@ from typing import Any
 import orjson
 import yaml
 
-from gatekeeper import config
 from gatekeeper.controller.admission import review as admission_review
 from gatekeeper.controller.admission.review import AdmissionReviewer
 from gatekeeper.controller.runtime.http_server import HttpRequest
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.engines.rego import library
 from gatekeeper.gate import pipeline
-from gatekeeper.workspace import file_selection
+from gatekeeper.workspace import config_loader, file_selection
 
 CASES: list[Path] = sorted(path for path in library.find_folder().rglob("*.yaml") if path.stem in ("bad", "good"))
 
@@ -71,7 +70,7 @@ def test_every_case_of_the_library_has_the_verdict_of_check(tmp_path: Path) -> N
     (tmp_path / "gatekeeper.yaml").write_text("library: {profile: strict}\nschemas: {allowMissing: ['*']}\n")
     for number, case in enumerate(CASES):
         (tmp_path / f"{number}.yaml").write_text(case.read_text())
-    settings = config.load(tmp_path, None)
+    settings = config_loader.load(tmp_path, None)
     tree = file_selection.build_tree([tmp_path], tmp_path, ())
     whole = pipeline.run_full_check(tree, settings, pipeline.CheckOptions(1))
     parts = {resource.origin.file: lot for _, lot in whole.rendered.resource_groups for resource in lot}
