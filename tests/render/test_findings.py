@@ -1,0 +1,69 @@
+"""Files that cannot be rendered: broken manifests are findings and fatal gaps, other files are gaps."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatekeeper.model import Finding, Gap, Location
+from gatekeeper.render import findings
+from tests.conftest import Repository
+from tests.engines.resources import parse_resources
+from tests.render.rendering import parse
+
+
+def check(repository: Repository, content: str | bytes, file: str = "a.yaml") -> tuple[list[Finding], list[Gap]]:
+    _, parsed = parse(repository({file: content}))
+    return findings.check_files(one for one in parsed if one.file == file)
+
+
+@pytest.mark.parametrize(
+    ("content", "rule", "location"),
+    [
+        ("a: b: c\n", "yaml/syntax", 1),
+        ("a: 1\nb: [\n", "yaml/syntax", 3),
+        (b"a: \xff\n", "yaml/encoding", None),
+    ],
+)
+def test_a_file_that_cannot_be_parsed_is_an_error_and_a_fatal_gap(
+    repository: Repository, content: str | bytes, rule: str, location: int | None
+) -> None:
+    [finding], [gap] = check(repository, content)
+    assert (finding.rule, finding.severity, finding.location.line) == (rule, "error", location)
+    assert finding.message.startswith("cannot be read: ") and gap == Gap("a.yaml", finding.message, is_fatal=True)
+
+
+def test_a_duplicate_key_is_located_with_the_line_of_the_first(repository: Repository) -> None:
+    [finding], gaps = check(repository, "apiVersion: v1\nkind: ConfigMap\ndata:\n  a: '1'\n  a: '2'\n")
+    assert (finding.rule, finding.location) == ("yaml/duplicate-key", Location("a.yaml", 5, 3))
+    assert "line 4" in finding.message and gaps == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("a: 1\n", "no Kubernetes resource"),
+        ("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n", "configures a program, not a cluster"),
+        ("kind: Config\napiVersion: v1\nusers: []\n", "configures a program, not a cluster"),
+        ("age-encryption.org/v1\n", "encrypted by age"),
+    ],
+)
+def test_a_file_without_resources_is_a_gap_that_is_not_fatal(repository: Repository, content: str, reason: str) -> None:
+    assert check(repository, content) == ([], [Gap("a.yaml", reason)])
+
+
+def test_a_resource_beside_other_documents_is_no_gap(repository: Repository) -> None:
+    assert check(repository, "a: 1\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n") == ([], [])
+
+
+def test_a_resource_without_an_api_version_is_found_at_its_kind(repository: Repository) -> None:
+    _, parsed = parse(repository({"a.yaml": "metadata: {name: a}\nkind: Service\n---\nkind: note\n---\nkind: 7\n"}))
+    [finding] = [found for one in parsed for found in findings.find_missing_api_versions(one)]
+    assert (finding.rule, finding.location) == ("schema/required", Location("a.yaml", 2, 7))
+    assert finding.message.startswith("Service without `apiVersion`")
+
+
+@pytest.mark.parametrize(("text", "count"), [("${TAG}", 1), ("${#TAG}", 1), ("$TAG", 0), ("$${", 0), ("${{ x }}", 0)])
+def test_a_variable_that_nothing_sets_is_a_gap(text: str, count: int) -> None:
+    resources = parse_resources(f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{a: '{text}'}}\n")
+    gaps = list(findings.find_unset_variables(resources))
+    assert [gap.is_fatal for gap in gaps] == [False] * count

@@ -1,0 +1,56 @@
+"""Charts that helm renders; what it cannot render is a finding and a fatal gap."""
+
+from __future__ import annotations
+
+from gatekeeper.model import Location
+from gatekeeper.render import helm
+from gatekeeper.render.build_units import BuildOutput
+from gatekeeper.render.chart_uses import ChartUse
+from tests.conftest import Repository, needs
+from tests.render.rendering import CHART, FILES, TEMPLATE, collect, fatal, render
+
+pytestmark = needs("helm", "kustomize")
+
+
+def test_a_chart_that_fails_is_told_in_helms_words(repository: Repository) -> None:
+    root = repository({**FILES, "chart/templates/web.yaml": TEMPLATE + '{{ fail "give me a name" }}'})
+    rendered = render(root)
+    [finding] = rendered.findings
+    assert "give me a name" in finding.message and str(root) not in finding.message
+    assert any(gap.is_fatal for gap in rendered.gaps)
+
+
+def test_a_dependency_from_elsewhere_is_a_gap_with_the_remedy(repository: Repository) -> None:
+    remote = CHART + "dependencies:\n- {name: redis, version: 1.0.0, repository: 'https://charts.example.com'}\n"
+    [gap] = fatal(repository({**FILES, "chart/Chart.yaml": remote}))
+    assert gap.file == "chart/Chart.yaml"
+    assert gap.reason.startswith("depends on redis") and "helm dependency build" in gap.reason
+
+
+def build(repository: Repository, files: dict[str, str | bytes], use: ChartUse) -> BuildOutput:
+    inputs = collect(repository(files))
+    return helm.build_chart(inputs.tree, use, inputs.files_by_path, inputs.config)
+
+
+def test_each_template_is_the_file_of_its_resources(repository: Repository) -> None:
+    output = build(repository, FILES, ChartUse("chart", "shop", "prod"))
+    [resource] = output.resources
+    assert (str(resource.ref), resource.origin.file) == ("Deployment prod/shop", "chart/templates/web.yaml")
+    assert not output.findings and not output.gaps
+
+
+def test_output_that_is_not_yaml_is_not_judged_at_all(repository: Repository) -> None:
+    files: dict[str, str | bytes] = {**FILES, "chart/templates/broken.yaml": "a: {{ .Values.text }}\n"}
+    use = ChartUse("chart", "shop", "prod", inline_values=b'{"text": "[unclosed"}')
+    output = build(repository, files, use)
+    [finding], [gap] = output.findings, output.gaps
+    assert (finding.rule, finding.severity, gap.is_fatal) == ("render/helm", "error", True)
+    assert "templates/broken.yaml" in finding.message and output.resources == []
+
+
+def test_a_failure_names_the_values_files_that_it_happened_with(repository: Repository) -> None:
+    use = ChartUse("chart", "shop", "prod", ("envs/none.yaml",))
+    output = build(repository, FILES, use)
+    [finding], [gap] = output.findings, output.gaps
+    assert finding.message.endswith(" with envs/none.yaml") and finding.location == Location("chart/Chart.yaml", 1)
+    assert gap.is_fatal and output.resources == []

@@ -1,0 +1,100 @@
+"""`helm template`, offline and on a copy: dependencies, output and error messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gatekeeper.config import Config
+from gatekeeper.errors import ToolError
+from gatekeeper.model import Location
+from gatekeeper.render import helm_template
+from gatekeeper.render.chart_uses import ChartUse
+from gatekeeper.workspace.tree import Tree
+from tests.conftest import Repository, needs
+from tests.render.rendering import CHART, FILES, TEMPLATE, web
+
+
+@needs("helm", "kustomize")
+def test_a_dependency_of_the_same_repository_is_found(repository: Repository) -> None:
+    needs_common = CHART + "dependencies:\n- {name: common, version: 1.0.0, repository: 'file://../common'}\n"
+    root = repository(
+        {
+            **FILES,
+            "chart/Chart.yaml": needs_common,
+            "common/Chart.yaml": "apiVersion: v2\nname: common\nversion: 1.0.0\ntype: library\n",
+            "common/templates/_x.tpl": '{{- define "x" }}9{{ end }}',
+            "chart/templates/web.yaml": TEMPLATE.replace("{{ .Values.replicas }}", '{{ include "x" . }}'),
+        }
+    )
+    found = web(root)
+    assert found.value["spec"]["replicas"] == 9
+    assert found.origin.find_location(("spec", "replicas")) == Location("chart/templates/web.yaml", 7)
+    assert not (root / "chart" / "charts").exists(), "nothing is written into the repository"
+
+
+def depend_on(*names: str) -> str:
+    listed = "".join(f"- {{name: {name}, version: 1.0.0, repository: 'file://../{name}'}}\n" for name in names)
+    return f"{CHART}dependencies:\n{listed}"
+
+
+def test_output_is_split_by_template_and_other_text_is_left_out() -> None:
+    text = "warning\n---\n# Source: web/templates/a.yaml\na: 1\n---\n# Source: web/charts/sub/templates/b.yaml\nb: 2\n"
+    assert [(file, chunk.splitlines()[-1]) for file, chunk in helm_template.split_output(text)] == [
+        ("templates/a.yaml", "a: 1"),
+        ("charts/sub/templates/b.yaml", "b: 2"),
+    ]
+
+
+def test_a_missing_dependency_is_named_through_the_charts_that_need_it(repository: Repository) -> None:
+    root = repository(
+        {
+            "chart/Chart.yaml": depend_on("common", "vendored", "packed"),
+            "chart/charts/vendored/Chart.yaml": CHART,
+            "chart/charts/packed-1.0.0.tgz": b"",
+            "common/Chart.yaml": depend_on("gone"),
+            "old/Chart.yaml": "apiVersion: v1\nname: old\nversion: 1.0.0\n",
+            "old/requirements.yaml": "dependencies: [{name: redis, repository: 'https://example.com'}]\n",
+            "self/Chart.yaml": depend_on("self"),
+        }
+    )
+    tree = Tree(root, [])
+    assert helm_template.find_missing_dependencies(tree, "chart") == ["gone"]
+    assert helm_template.find_missing_dependencies(tree, "old") == ["redis"]
+    assert helm_template.find_missing_dependencies(tree, "self") == [], "no endless loop"
+
+
+def test_a_dependency_outside_of_the_repository_is_missing(repository: Repository, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "Chart.yaml").write_text(CHART)
+    text = CHART + "dependencies: [{name: outside, version: 1.0.0, repository: 'file://../../outside'}]\n"
+    root = repository({"chart/Chart.yaml": text})
+    assert helm_template.find_missing_dependencies(Tree(root, []), "chart") == ["outside"]
+
+
+def test_a_chart_is_copied_only_where_a_dependency_must_be_added(repository: Repository) -> None:
+    root = repository(
+        {
+            "plain/Chart.yaml": CHART,
+            "chart/Chart.yaml": depend_on("common"),
+            "common/Chart.yaml": depend_on("deep"),
+            "deep/Chart.yaml": CHART,
+        }
+    )
+    tree = Tree(root, [])
+    with helm_template.prepare_chart(tree, "plain") as path:
+        assert path == root / "plain"
+    with helm_template.prepare_chart(tree, "chart") as path:
+        assert not path.is_relative_to(root)
+        assert (path / "charts" / "common" / "charts" / "deep" / "Chart.yaml").is_file()
+    assert not path.exists()
+
+
+@needs("helm")
+def test_an_error_of_helm_names_files_from_the_root_of_the_repository(repository: Repository) -> None:
+    root = repository({**FILES, "chart/templates/web.yaml": "a: {{ .Values.x | nothing }}"})
+    with pytest.raises(ToolError) as caught:
+        helm_template.run_helm_template(Tree(root, []), ChartUse("chart", "a", "b"), root / "chart", Config())
+    assert 'function "nothing" not defined' in str(caught.value)
+    assert str(root) not in str(caught.value)

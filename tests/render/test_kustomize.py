@@ -1,0 +1,105 @@
+"""Kustomizations that kustomize builds; nothing from outside of the repository is built."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatekeeper.model import Location
+from gatekeeper.render import kustomize
+from gatekeeper.render.build_units import BuildOutput
+from gatekeeper.render.kustomize import KustomizeTarget
+from tests.conftest import Repository, needs
+from tests.render.rendering import FILES, WEB, collect, fatal, flux, render, web
+
+pytestmark = needs("helm", "kustomize")
+
+
+@pytest.mark.parametrize("component", ["../../outside", "https://example.com/c", "/etc"])
+def test_a_controller_cannot_lead_out_of_the_repository(repository: Repository, component: str) -> None:
+    root = repository({"apps/web.yaml": WEB, "a.yaml": flux("a", "./apps", f"  components: ['{component}']\n")})
+    [gap] = [gap for gap in render(root).gaps if gap.is_fatal]
+    assert "not in the repository" in gap.reason
+
+
+def test_a_build_that_fails_is_told_in_kustomizes_last_words(repository: Repository) -> None:
+    root = repository(
+        {
+            "a/kustomization.yaml": "resources: [../b]\n",
+            "b/kustomization.yaml": "configMapGenerator: [{name: x, files: [gone.txt]}]\n",
+        }
+    )
+    [finding] = render(root).findings
+    assert finding.message.startswith("loading KV pairs: file sources: [gone.txt]")
+    assert "gone.txt: no such file" in finding.message
+
+
+def test_kustomize_inflates_a_chart_of_the_repository(repository: Repository) -> None:
+    inflated = "helmCharts:\n- name: web\n  releaseName: kust\n  valuesInline: {replicas: 7}\n"
+    root = repository(
+        {
+            "app/kustomization.yaml": inflated,
+            **{f"app/charts/web/{name.removeprefix('chart/')}": text for name, text in FILES.items()},
+        }
+    )
+    found = web(root)
+    assert (found.ref.name, found.value["spec"]["replicas"]) == ("kust", 7)
+    assert found.origin.find_location(("spec", "replicas")) == Location("app/kustomization.yaml", 2, 9)
+
+
+def test_kustomize_fetches_no_chart(repository: Repository) -> None:
+    [gap] = fatal(repository({"kustomization.yaml": "helmCharts:\n- {name: web, repo: 'https://example.com'}\n"}))
+    assert gap.reason == "inflates the Helm chart web, which is not in the repository and not fetched"
+
+
+def build(repository: Repository, files: dict[str, str | bytes], folder: str = "app") -> BuildOutput:
+    inputs = collect(repository(files))
+    return kustomize.build_target(
+        inputs.tree, inputs.kustomizations, KustomizeTarget(folder), inputs.files_by_path, inputs.config
+    )
+
+
+@pytest.mark.parametrize(
+    ("reference", "rules"),
+    [
+        ("https://example.com/x", []),
+        ("git@example.com:a/b", []),
+        ("../../up", ["render/outside"]),
+        ("/etc/passwd", ["render/outside"]),
+    ],
+)
+def test_nothing_is_built_with_an_input_from_outside(
+    repository: Repository, reference: str, rules: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kustomize, "run_command", None)
+    output = build(
+        repository,
+        {
+            "app/kustomization.yaml": "resources:\n- ../base\n",
+            "base/kustomization.yaml": f"resources:\n- {reference}\n",
+        },
+    )
+    [gap] = output.gaps
+    assert gap.is_fatal and reference in gap.reason and output.resources == []
+    assert [(finding.rule, finding.location) for finding in output.findings] == [
+        (rule, Location("base/kustomization.yaml", 2, 3)) for rule in rules
+    ]
+
+
+def test_the_annotations_that_kustomize_adds_are_removed_and_others_stay(repository: Repository) -> None:
+    annotated = WEB.replace("  name: web\nspec", "  name: web\n  annotations: {mine: 'yes'}\nspec")
+    files: dict[str, str | bytes] = {
+        "app/kustomization.yaml": "namespace: prod\nresources: [w.yaml, m.yaml]\n",
+        "app/w.yaml": annotated,
+        "app/m.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n",
+    }
+    held = {resource.ref.kind: resource.value["metadata"] for resource in build(repository, files).resources}
+    assert held["Deployment"]["annotations"] == {"mine": "yes"}
+    assert held["ConfigMap"] == {"name": "m", "namespace": "prod"}
+
+
+def test_a_failure_is_a_finding_without_paths_of_this_machine(repository: Repository) -> None:
+    output = build(repository, {"app/kustomization.yaml": "resources: [none.yaml]\n"})
+    [finding], [gap] = output.findings, output.gaps
+    assert (finding.rule, finding.location) == ("render/kustomize", Location("app/kustomization.yaml", 1))
+    assert "none.yaml" in finding.message and "/tmp" not in finding.message
+    assert gap.is_fatal
