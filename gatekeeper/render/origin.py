@@ -126,7 +126,7 @@ def locate_in_patch(document: ParsedDocument, path: FieldPath, kind: str, value:
     """Line and column in a patch that set a field of an object to the rendered value."""
     held = documents.to_value(document)
     if isinstance(held, list):
-        return _locate_operation(document, held, path)
+        return _locate_operation(document, held, path, value)
     if not isinstance(held, dict) or held.get("kind", kind) != kind:
         return None
     there = translate_path(path, value, held)
@@ -188,14 +188,21 @@ def list_patches(kustomization: dict[str, Any]) -> Iterator[tuple[FieldPath, Any
                 yield (word, index), entry
 
 
-def _locate_operation(document: ParsedDocument, operations: list[Any], path: FieldPath) -> tuple[int, int] | None:
+def _locate_operation(
+    document: ParsedDocument, operations: list[Any], path: FieldPath, rendered: Any
+) -> tuple[int, int] | None:
     """The JSON 6902 operation that sets a field or a parent of it."""
     for index in reversed(range(len(operations))):
         pointer = operations[index].get("path") if isinstance(operations[index], dict) else None
         if not isinstance(pointer, str) or operations[index].get("op") not in ("add", "replace"):
             continue
         steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer.strip("/").split("/")]
-        if [str(step) for step in path[: len(steps)]] == [step.replace("-", step) for step in steps]:
+        target = path[: len(steps)]
+        # `-` appends: the item is the one with the value of the operation.
+        if steps[-1] == "-" and len(target) == len(steps) and isinstance(target[-1], int):
+            is_same = get_field(rendered, target) == operations[index].get("value")
+            steps[-1] = str(target[-1]) if is_same else "-"
+        if [str(step) for step in target] == steps:
             _, line, column = document.locate((index, "value", *path[len(steps) :]))
             return line, column
     return None
