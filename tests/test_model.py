@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,11 +12,14 @@ from gatekeeper.model import (
     Finding,
     Gap,
     Location,
+    NamespacedName,
     ObjectRef,
     Verdict,
+    build_ref,
     deduplicate,
     format_path,
     get_field,
+    name_of,
     parse_path,
 )
 
@@ -60,3 +64,15 @@ def test_the_decision_depends_on_findings_that_count_and_on_fatal_gaps() -> None
 def test_a_reference_shows_kind_namespace_and_name() -> None:
     assert str(ObjectRef("apps/v1", "Deployment", "shop", "web")) == "Deployment shop/web"
     assert [ObjectRef(version, "X", "", "a").group for version in ("v1", "apps/v1")] == ["", "apps"]
+
+
+@pytest.mark.parametrize("metadata", [None, [], "text", {}, {"name": 7, "namespace": ["x"]}])
+def test_a_name_that_is_no_text_counts_as_missing(metadata: object) -> None:
+    value = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
+    assert build_ref(value) == ObjectRef("v1", "Pod", "", "")
+
+
+def test_the_name_of_an_object_has_the_default_namespace_where_it_has_none() -> None:
+    assert name_of({"metadata": {"name": "a", "namespace": "b"}}, "c") == NamespacedName("b", "a")
+    assert name_of({"metadata": {"name": "a"}}, "c") == NamespacedName("c", "a")
+    assert (str(NamespacedName("b", "a")), str(NamespacedName("", "a"))) == ("b/a", "a")

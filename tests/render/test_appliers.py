@@ -7,7 +7,7 @@ import pytest
 
 from gatekeeper.model import Resource
 from gatekeeper.render import appliers
-from gatekeeper.render.appliers import AppliedFolder
+from gatekeeper.render.model import AppliedFolder
 from gatekeeper.workspace.tree import Tree
 from tests.conftest import Repository, needs
 from tests.engines.resources import parse_resources

@@ -10,7 +10,7 @@ import pytest
 from gatekeeper.model import Resource
 from gatekeeper.render import argocd_source
 from gatekeeper.render.argocd_source import SourceTarget
-from gatekeeper.render.build_units import BuildOutput
+from gatekeeper.render.model import BuildOutput
 from tests.conftest import Repository, needs
 from tests.engines.resources import build_resource
 from tests.render.rendering import FILES, open_builder
@@ -45,7 +45,7 @@ def reject(root: Path, source: dict[str, object]) -> str:
     output = render(root, source)
     [gap] = output.gaps
     assert gap.is_fatal and output.resources == []
-    return gap.reason
+    return str(gap.reason)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gatekeeper.render import build_units
-from gatekeeper.render.build_units import BuildUnit
 from gatekeeper.render.inputs import RenderInputs
+from gatekeeper.render.model import BuildUnit
 from tests.conftest import Repository, needs
 from tests.render.rendering import WEB, collect, flux, render, the
 

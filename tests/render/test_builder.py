@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gatekeeper.render import kustomize
-from gatekeeper.render.build_units import BuildUnit
 from gatekeeper.render.builder import Builder
-from gatekeeper.render.chart_uses import ChartUse
+from gatekeeper.render.model import BuildUnit, ChartUse
 from tests.conftest import Repository, needs
 from tests.render.rendering import FILES, WEB, collect, flux, open_builder
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gatekeeper.model import Location
 from gatekeeper.render import helm
-from gatekeeper.render.build_units import BuildOutput
-from gatekeeper.render.chart_uses import ChartUse
+from gatekeeper.render.model import BuildOutput, ChartUse
 from tests.conftest import Repository, needs
 from tests.render.rendering import CHART, FILES, TEMPLATE, collect, fatal, render
 

@@ -10,7 +10,7 @@ from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Location
 from gatekeeper.render import helm_template
-from gatekeeper.render.chart_uses import ChartUse
+from gatekeeper.render.model import ChartUse
 from gatekeeper.workspace.tree import Tree
 from tests.conftest import Repository, needs
 from tests.render.rendering import CHART, FILES, TEMPLATE, web

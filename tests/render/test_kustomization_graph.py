@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.render import kustomization_graph
-from gatekeeper.render.kustomization_graph import KustomizationFile
+from gatekeeper.render.model import KustomizationFile
 from tests.conftest import Repository
 from tests.render.rendering import CHART, parse
 

@@ -6,8 +6,8 @@ import pytest
 
 from gatekeeper.model import Location
 from gatekeeper.render import kustomize
-from gatekeeper.render.build_units import BuildOutput
 from gatekeeper.render.kustomize import KustomizeTarget
+from gatekeeper.render.model import BuildOutput
 from tests.conftest import Repository, needs
 from tests.render.rendering import FILES, WEB, collect, fatal, flux, render, web
 

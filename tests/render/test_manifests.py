@@ -5,7 +5,6 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from gatekeeper.model import ObjectRef
 from gatekeeper.render import manifests
 from tests.engines.resources import parse_resources
 
@@ -58,9 +57,3 @@ def test_a_file_that_configures_a_program_has_no_resources(api_version: str, kin
     assert manifests.is_program_config(api_version, kind) is is_config
     found = parse_resources(f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: a}}\n")
     assert (found == []) is is_config
-
-
-@pytest.mark.parametrize("metadata", [None, [], "text", {}, {"name": 7, "namespace": ["x"]}])
-def test_a_name_that_is_no_text_counts_as_missing(metadata: object) -> None:
-    value = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
-    assert manifests.build_ref(value) == ObjectRef("v1", "Pod", "", "")

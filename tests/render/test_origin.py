@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gatekeeper.model import FieldPath, Location
 from gatekeeper.render import origin
@@ -82,19 +80,7 @@ def test_what_a_generator_made_leads_back_to_the_generator(repository: Repositor
     assert the(render(root), "ConfigMap", "c-").origin.find_location(("data",)) == Location("kustomization.yaml", 4, 9)
 
 
-SEGMENTS = st.lists(st.sampled_from(["a", "b", ".", "..", ""]), max_size=6).map("/".join)
 DEPLOYED: Any = {"spec": {"containers": [{"name": "side"}, {"name": "web", "image": "x"}], "args": ["1", "2"]}}
-
-
-@settings(deadline=None)
-@given(SEGMENTS, SEGMENTS)
-def test_a_joined_path_is_normal_and_keeps_what_leads_out_in_front(folder: str, relative: str) -> None:
-    joined = origin.join_path(folder.strip("/"), relative.strip("/"))
-    parts = joined.split("/") if joined else []
-    outside = [part for part in parts if part == ".."]
-    assert parts[: len(outside)] == outside
-    assert "." not in parts and "" not in parts
-    assert origin.join_path("", joined) == joined
 
 
 @pytest.mark.parametrize(
