@@ -1,14 +1,14 @@
-# Whether an API version is gone in the Kubernetes version that the repository is judged for.
+# Whether an API version is removed in the Kubernetes version that the repository is checked for.
 package gatekeeper.lib.deprecation
 
 import rego.v1
 
-gone(entry) if {
+is_removed(entry) if {
 	startswith(entry.removed, "Kubernetes 1.")
 	to_number(trim_prefix(entry.removed, "Kubernetes 1.")) <= minor
 }
 
-gone(entry) if {
+is_removed(entry) if {
 	entry.removed
 	not startswith(entry.removed, "Kubernetes 1.")
 }

@@ -1,4 +1,4 @@
-# Resources of Terraform, from HCL files and from plans alike: {"type", "name", "values", "path"}.
+# Terraform resources from HCL files and from plans: {"type", "name", "values", "path"}.
 package gatekeeper.lib.terraform
 
 import rego.v1
@@ -16,7 +16,7 @@ resources contains {"type": held.type, "name": held.name, "values": held.values,
 	path := array.concat(array.concat(["planned_values"], inner), ["values"])
 }
 
-# A block or attribute as a list: HCL has blocks as lists, some providers' plans too.
+# A block or attribute as a list: HCL has blocks as lists, and so do the plans of some providers.
 listed(values, name) := held if {
 	held := object.get(values, [name], [])
 	is_array(held)
@@ -25,7 +25,7 @@ listed(values, name) := held if {
 	not is_array(held)
 }
 
-# What only a plan knows: an expression, or nothing yet.
+# Values that only a plan contains: an expression, or a value that is not computed yet.
 unknown(value) if contains(value, "${")
 
 unknown(value) if value == null

@@ -1,9 +1,9 @@
-# Where the pods are in each kind of workload, and their containers with the way to them.
+# The pod spec in each kind of workload, and its containers with their paths.
 package gatekeeper.lib.workload
 
 import rego.v1
 
-# The way to the pod's spec, by kind.
+# The path to the pod spec, by kind.
 pod_path := path if {
 	path := {
 		"Pod": ["spec"],

@@ -1,18 +1,18 @@
 # METADATA
-# title: Applications have a project
+# title: Applications use an AppProject of their team
 # description: |
-#   The project `default` allows every source, every cluster and every kind.
+#   The AppProject `default` permits every source, every destination and every kind.
 # custom:
 #   severity: info
 #   profile: strict
 #   kinds: [Application]
-#   remedy: make an AppProject with the sources and destinations that are meant
+#   remedy: create an AppProject that permits only the needed sources and destinations
 #   standards: ['Argo CD: projects']
 package gatekeeper.gitops.argo_default_project
 
 import rego.v1
 
-deny contains {"msg": "the project `default` limits nothing", "field": ["spec", "project"]} if {
+deny contains {"msg": "the AppProject `default` permits every source, destination and kind", "field": ["spec", "project"]} if {
 	startswith(input.apiVersion, "argoproj.io/")
 	object.get(input, ["spec", "project"], "default") == "default"
 }

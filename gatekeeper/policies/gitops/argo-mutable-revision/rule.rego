@@ -1,18 +1,18 @@
 # METADATA
-# title: Production follows a fixed revision
+# title: Production Applications name a revision
 # description: |
-#   `HEAD` or no revision at all follows whatever is pushed to the default branch.
+#   With `HEAD` or without a revision, every push to the default branch is deployed to production.
 # custom:
 #   severity: warning
 #   profile: default
 #   kinds: [Application]
-#   remedy: name a tag or a commit, or a branch that is protected
+#   remedy: set `targetRevision` to a tag, a commit or a protected branch
 #   standards: ['Argo CD: tracking strategies']
 package gatekeeper.gitops.argo_mutable_revision
 
 import rego.v1
 
-deny contains {"msg": "a production application follows HEAD: every push reaches it", "field": ["spec", "source", "targetRevision"]} if {
+deny contains {"msg": "the production Application follows HEAD: every push to the default branch is deployed", "field": ["spec", "source", "targetRevision"]} if {
 	startswith(input.apiVersion, "argoproj.io/")
 	object.get(input, ["spec", "source", "targetRevision"], "HEAD") in {"HEAD", ""}
 	not input.spec.source.chart

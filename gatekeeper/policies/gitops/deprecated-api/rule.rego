@@ -1,12 +1,12 @@
 # METADATA
-# title: No API versions that will go
+# title: No deprecated API versions
 # description: |
-#   A deprecated version is removed by an upgrade, and then the resource is no longer applied.
+#   An upgrade removes a deprecated version; after that, the resource can no longer be applied.
 # custom:
 #   severity: warning
 #   profile: default
 #   kinds: []
-#   remedy: write the version that the message names
+#   remedy: use the API version that the message names
 #   standards: ['Kubernetes: deprecated API migration guide', Flux and external-secrets release notes]
 package gatekeeper.gitops.deprecated_api
 
@@ -16,7 +16,7 @@ import data.gatekeeper.lib.deprecation
 
 deny contains {"msg": msg, "field": ["apiVersion"]} if {
 	entry := data.gatekeeper.apis[input.apiVersion][input.kind]
-	not deprecation.gone(entry)
+	not deprecation.is_removed(entry)
 	when := object.get(entry, ["deprecated"], sprintf("removed in %s", [object.get(entry, ["removed"], "a later version")]))
-	msg := sprintf("%s %s is deprecated (%s); write %s", [input.kind, input.apiVersion, when, entry.use])
+	msg := sprintf("%s %s is deprecated (%s); use %s", [input.kind, input.apiVersion, when, entry.use])
 }

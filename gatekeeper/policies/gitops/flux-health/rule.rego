@@ -1,19 +1,19 @@
 # METADATA
-# title: Flux waits for what it applies
+# title: Kustomizations wait for their objects
 # description: |
-#   Without `wait` or health checks a Kustomization is Ready though nothing runs, and what depends on it starts
+#   Without `wait` or health checks, a Kustomization is Ready before its workloads run, and its dependents start
 #   too early.
 # custom:
 #   severity: warning
 #   profile: strict
 #   kinds: [Kustomization]
-#   remedy: 'set `wait: true`, or list healthChecks'
+#   remedy: 'set `wait: true`, or list `healthChecks`'
 #   standards: ['Flux: Kustomization health checks']
 package gatekeeper.gitops.flux_health
 
 import rego.v1
 
-deny contains {"msg": "prunes, but never looks whether what it applied is healthy", "field": ["spec", "prune"]} if {
+deny contains {"msg": "the Kustomization prunes but does not check the health of the objects that it applies", "field": ["spec", "prune"]} if {
 	startswith(input.apiVersion, "kustomize.toolkit.fluxcd.io/")
 	input.spec.prune == true
 	object.get(input, ["spec", "wait"], false) != true

@@ -1,7 +1,7 @@
 # METADATA
-# title: Nothing stays suspended
+# title: Flux resources are not suspended
 # description: |
-#   A suspended resource drifts silently, and what is in Git is no longer what runs.
+#   A suspended resource drifts without a report: the cluster no longer matches Git.
 # custom:
 #   severity: info
 #   profile: strict
@@ -12,7 +12,7 @@ package gatekeeper.gitops.flux_suspended
 
 import rego.v1
 
-deny contains {"msg": "is suspended: changes in Git do not reach the cluster", "field": ["spec", "suspend"]} if {
+deny contains {"msg": "the resource is suspended: changes in Git are not applied to the cluster", "field": ["spec", "suspend"]} if {
 	contains(input.apiVersion, ".toolkit.fluxcd.io/")
 	input.spec.suspend == true
 }

@@ -1,7 +1,7 @@
 # METADATA
-# title: Sources are fetched securely
+# title: Sources are fetched over TLS or SSH
 # description: |
-#   What is fetched without TLS can be changed on the way, and is then applied to the cluster.
+#   An attacker on the network can change a source that is fetched without TLS, and Flux then applies the change.
 # custom:
 #   severity: error
 #   profile: default
@@ -24,7 +24,7 @@ deny contains {"msg": "the source is fetched without TLS", "field": ["spec", "in
 	not in_cluster
 }
 
-# What stays inside of the cluster passes no network that somebody else could listen to.
+# Traffic inside the cluster does not cross a network that an outsider could listen to.
 in_cluster if {
 	some field in ["url", "endpoint"]
 	regex.match(`^([a-z]+://)?[^/:]+\.svc(\.cluster\.local)?(:\d+)?(/|$)`, object.get(input, ["spec", field], ""))

@@ -1,12 +1,12 @@
 # METADATA
-# title: Images name a digest
+# title: Images are pinned by digest
 # description: |
-#   A tag can be moved to another image; a digest cannot.
+#   A tag can be moved to a different image; a digest cannot.
 # custom:
 #   severity: warning
 #   profile: strict
 #   kinds: [Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob]
-#   remedy: "write `image@sha256:\u2026`"
+#   remedy: "pin the image by digest: `image@sha256:\u2026`"
 #   standards: ['NSA: image integrity']
 package gatekeeper.images.digest
 
@@ -19,5 +19,5 @@ deny contains {"msg": msg, "field": array.concat(entry.path, ["image"])} if {
 	image := object.get(entry.container, ["image"], "")
 	image != ""
 	not contains(image, "@sha256:")
-	msg := sprintf("container `%s` names its image by a tag, which can move", [workload.name(entry)])
+	msg := sprintf("container `%s` refers to its image by a tag, not by a digest", [workload.name(entry)])
 }

@@ -1,13 +1,13 @@
 # METADATA
-# title: Images name a version
+# title: Images have a version tag
 # description: |
-#   An image without a tag, or with `latest`, is another image tomorrow: what was judged is not what will run,
-#   and a rollback brings nothing back.
+#   An image without a tag, or with `latest`, can change at any time: the image that was checked is not the image
+#   that runs, and a rollback does not restore the old one.
 # custom:
 #   severity: error
 #   profile: default
 #   kinds: [Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob]
-#   remedy: write the version as a tag, or better the digest (`image@sha256:…`)
+#   remedy: add a version tag, or better a digest (`image@sha256:…`)
 #   standards: ["CIS Kubernetes 5.5.1", "NSA Kubernetes Hardening Guide: image scanning"]
 package gatekeeper.images.latest_tag
 
@@ -19,7 +19,7 @@ deny contains {"msg": msg, "field": array.concat(entry.path, ["image"])} if {
 	some entry in workload.containers
 	image := object.get(entry.container, ["image"], "")
 	floating(image)
-	msg := sprintf("container `%s` runs `%s`, which names no fixed version", [workload.name(entry), image])
+	msg := sprintf("container `%s` runs `%s`, which has no fixed version", [workload.name(entry), image])
 }
 
 floating(image) if {

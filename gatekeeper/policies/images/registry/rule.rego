@@ -1,13 +1,13 @@
 # METADATA
-# title: Images come from known registries
+# title: Images come from allowed registries
 # description: |
-#   Whoever controls the registry controls what runs. Give the registries as data: `gatekeeper: {registries:
+#   Control over the registry is control over the code that runs. List the registries as data: `gatekeeper: {registries:
 #   [registry.example.com/]}`.
 # custom:
 #   severity: error
 #   profile: default
 #   kinds: [Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob]
-#   remedy: push the image to a registry of the list, or add its registry
+#   remedy: push the image to an allowed registry, or add its registry to the list
 #   standards: [CIS Kubernetes 5.5.1]
 package gatekeeper.images.registry
 
@@ -20,5 +20,5 @@ deny contains {"msg": msg, "field": array.concat(entry.path, ["image"])} if {
 	image := entry.container.image
 	known := data.gatekeeper.registries
 	not strings.any_prefix_match(image, known)
-	msg := sprintf("container `%s` runs an image from none of the known registries", [workload.name(entry)])
+	msg := sprintf("container `%s` runs an image from a registry that is not in the list", [workload.name(entry)])
 }

@@ -1,7 +1,7 @@
 # METADATA
 # title: Ingresses use TLS
 # description: |
-#   Without TLS passwords and sessions travel in the open.
+#   Without TLS, passwords and session cookies cross the network unencrypted.
 # custom:
 #   severity: warning
 #   profile: strict
@@ -12,6 +12,6 @@ package gatekeeper.network.ingress_tls
 
 import rego.v1
 
-deny contains {"msg": "the Ingress serves without TLS", "field": ["spec", "tls"]} if {
+deny contains {"msg": "the Ingress has no TLS configuration", "field": ["spec", "tls"]} if {
 	count(object.get(input, ["spec", "tls"], [])) == 0
 }

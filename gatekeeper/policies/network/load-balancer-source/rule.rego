@@ -1,18 +1,18 @@
 # METADATA
-# title: Load balancers say who may come
+# title: Load balancers restrict their source addresses
 # description: |
-#   Without source ranges a load balancer is open to the whole internet.
+#   Without source ranges, a load balancer is reachable from the whole internet.
 # custom:
 #   severity: warning
 #   profile: strict
 #   kinds: [Service]
-#   remedy: set loadBalancerSourceRanges
+#   remedy: set `spec.loadBalancerSourceRanges`
 #   standards: ['NSA: network separation']
 package gatekeeper.network.load_balancer_source
 
 import rego.v1
 
-deny contains {"msg": "the load balancer is open to every address", "field": ["spec", "loadBalancerSourceRanges"]} if {
+deny contains {"msg": "the load balancer accepts connections from every address", "field": ["spec", "loadBalancerSourceRanges"]} if {
 	input.spec.type == "LoadBalancer"
 	count(object.get(input, ["spec", "loadBalancerSourceRanges"], [])) == 0
 }

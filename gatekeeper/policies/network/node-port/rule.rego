@@ -1,7 +1,7 @@
 # METADATA
-# title: No ports on every node
+# title: No NodePort Services
 # description: |
-#   A NodePort opens a port on each node, past the load balancer and its rules.
+#   A NodePort opens a port on each node and bypasses the load balancer and its rules.
 # custom:
 #   severity: warning
 #   profile: strict
@@ -12,6 +12,6 @@ package gatekeeper.network.node_port
 
 import rego.v1
 
-deny contains {"msg": "the Service opens a port on every node", "field": ["spec", "type"]} if {
+deny contains {"msg": "the Service opens a port on every node (NodePort)", "field": ["spec", "type"]} if {
 	input.spec.type == "NodePort"
 }

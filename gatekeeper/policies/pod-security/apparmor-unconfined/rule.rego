@@ -1,7 +1,7 @@
 # METADATA
-# title: AppArmor is not switched off
+# title: AppArmor is not disabled
 # description: |
-#   `Unconfined` takes away a protection that the node gives by itself.
+#   `Unconfined` disables the AppArmor profile that the node applies by default.
 # custom:
 #   severity: error
 #   profile: default
@@ -14,7 +14,7 @@ import rego.v1
 
 import data.gatekeeper.lib.workload
 
-deny contains {"msg": "AppArmor is switched off (`Unconfined`)", "field": place.field} if {
+deny contains {"msg": "AppArmor is disabled (`Unconfined`)", "field": place.field} if {
 	some place in places
 	place.value == "Unconfined"
 }

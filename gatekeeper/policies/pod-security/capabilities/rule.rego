@@ -1,7 +1,7 @@
 # METADATA
-# title: Only harmless capabilities are added
+# title: Only safe capabilities are added
 # description: |
-#   Capabilities beyond the default set (NET_ADMIN, SYS_ADMIN and others) open ways to the node.
+#   Capabilities beyond the default set (NET_ADMIN, SYS_ADMIN and others) can give access to the node.
 # custom:
 #   severity: warning
 #   profile: default

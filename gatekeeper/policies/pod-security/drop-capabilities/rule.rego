@@ -17,5 +17,5 @@ import data.gatekeeper.lib.workload
 deny contains {"msg": msg, "field": array.concat(entry.path, ["securityContext", "capabilities", "drop"])} if {
 	some entry in workload.containers
 	not "ALL" in object.get(entry.container, ["securityContext", "capabilities", "drop"], [])
-	msg := sprintf("container `%s` keeps the default capabilities", [workload.name(entry)])
+	msg := sprintf("container `%s` does not drop the default capabilities", [workload.name(entry)])
 }

@@ -1,12 +1,12 @@
 # METADATA
-# title: Pods stay out of the node's namespaces
+# title: Pods do not share the node's namespaces
 # description: |
-#   With the node's network, processes or IPC a pod sees and reaches what is not its own.
+#   With the node's network, PID or IPC namespace, a pod can see and reach other processes of the node.
 # custom:
 #   severity: warning
 #   profile: default
 #   kinds: [Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob]
-#   remedy: remove the field, or give the workload a namespace and a waiver of its own
+#   remedy: remove the field, or move the workload to a separate namespace and waive the finding
 #   standards: [PSS baseline, CIS Kubernetes 5.2.3, CIS Kubernetes 5.2.4, CIS Kubernetes 5.2.5]
 package gatekeeper.pod_security.host_namespaces
 

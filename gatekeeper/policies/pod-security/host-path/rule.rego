@@ -1,7 +1,7 @@
 # METADATA
-# title: No folders of the node
+# title: No hostPath volumes
 # description: |
-#   A hostPath volume reads or changes the node itself, past every limit of the container.
+#   A hostPath volume can read and change files of the node, outside the container's limits.
 # custom:
 #   severity: warning
 #   profile: default
@@ -17,5 +17,5 @@ import data.gatekeeper.lib.workload
 deny contains {"msg": msg, "field": array.concat(workload.pod_path, ["volumes", i, "hostPath"])} if {
 	some i, volume in object.get(workload.pod, ["volumes"], [])
 	volume.hostPath
-	msg := sprintf("volume `%s` mounts a folder of the node", [object.get(volume, ["name"], "unnamed")])
+	msg := sprintf("volume `%s` mounts a directory of the node (hostPath)", [object.get(volume, ["name"], "unnamed")])
 }

@@ -1,12 +1,12 @@
 # METADATA
 # title: No Windows HostProcess containers
 # description: |
-#   A HostProcess container runs on the Windows node itself.
+#   A HostProcess container runs directly on the Windows node, without isolation.
 # custom:
 #   severity: error
 #   profile: default
 #   kinds: [Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob]
-#   remedy: remove windowsOptions.hostProcess
+#   remedy: remove `windowsOptions.hostProcess`
 #   standards: [PSS baseline]
 package gatekeeper.pod_security.host_process
 
@@ -14,7 +14,7 @@ import rego.v1
 
 import data.gatekeeper.lib.workload
 
-deny contains {"msg": "runs as a process of the Windows node", "field": place.field} if {
+deny contains {"msg": "the container runs as a process of the Windows node (HostProcess)", "field": place.field} if {
 	some place in places
 	place.value == true
 }

@@ -1,7 +1,7 @@
 # METADATA
-# title: No way up
+# title: No privilege escalation
 # description: |
-#   Without `allowPrivilegeEscalation: false` a setuid program in the image makes its caller root.
+#   Without `allowPrivilegeEscalation: false`, a setuid program in the image can give its caller root privileges.
 # custom:
 #   severity: warning
 #   profile: strict
@@ -17,5 +17,5 @@ import data.gatekeeper.lib.workload
 deny contains {"msg": msg, "field": array.concat(entry.path, ["securityContext", "allowPrivilegeEscalation"])} if {
 	some entry in workload.containers
 	object.get(entry.container, ["securityContext", "allowPrivilegeEscalation"], true) != false
-	msg := sprintf("container `%s` may gain more rights than it started with", [workload.name(entry)])
+	msg := sprintf("container `%s` does not set `allowPrivilegeEscalation: false`", [workload.name(entry)])
 }

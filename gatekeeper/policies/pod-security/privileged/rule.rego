@@ -1,12 +1,12 @@
 # METADATA
 # title: No privileged containers
 # description: |
-#   A privileged container has every right of the node: whoever breaks into it owns the machine.
+#   A privileged container has full access to the node: an attacker in the container controls the node.
 # custom:
 #   severity: error
 #   profile: default
 #   kinds: [Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob]
-#   remedy: 'remove `privileged: true`; grant single capabilities instead'
+#   remedy: 'remove `privileged: true`; add single capabilities instead'
 #   standards: [PSS baseline, CIS Kubernetes 5.2.2]
 package gatekeeper.pod_security.privileged
 

@@ -1,12 +1,12 @@
 # METADATA
-# title: No user 0
+# title: "`runAsUser` is not 0"
 # description: |
-#   `runAsUser: 0` is root, whatever the image says.
+#   `runAsUser: 0` is root, even if the image sets a different user.
 # custom:
 #   severity: warning
 #   profile: default
 #   kinds: [Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob]
-#   remedy: use a user above 0
+#   remedy: set `runAsUser` to a user ID above 0
 #   standards: [PSS restricted]
 package gatekeeper.pod_security.root_user
 
@@ -14,7 +14,7 @@ import rego.v1
 
 import data.gatekeeper.lib.workload
 
-deny contains {"msg": "runs as user 0, which is root", "field": place.field} if {
+deny contains {"msg": "`runAsUser: 0` runs the container as root", "field": place.field} if {
 	some place in places
 	place.value == 0
 }

@@ -1,7 +1,7 @@
 # METADATA
 # title: Containers do not run as root
 # description: |
-#   Root in a container is root on the node as soon as anything leaks.
+#   If an attacker escapes from a container that runs as root, the attacker is root on the node.
 # custom:
 #   severity: warning
 #   profile: strict

@@ -1,7 +1,7 @@
 # METADATA
 # title: A seccomp profile is set
 # description: |
-#   Without a profile a container may make every system call.
+#   Without a profile, a container can make every system call.
 # custom:
 #   severity: warning
 #   profile: strict

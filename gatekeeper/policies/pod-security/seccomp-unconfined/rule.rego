@@ -1,7 +1,7 @@
 # METADATA
-# title: Seccomp is not switched off
+# title: Seccomp is not disabled
 # description: |
-#   `Unconfined` lets a container make every system call, also those that no application needs.
+#   `Unconfined` lets a container make every system call, including those that applications do not need.
 # custom:
 #   severity: error
 #   profile: default
@@ -14,7 +14,7 @@ import rego.v1
 
 import data.gatekeeper.lib.workload
 
-deny contains {"msg": "seccomp is switched off (`Unconfined`)", "field": place.field} if {
+deny contains {"msg": "seccomp is disabled (`Unconfined`)", "field": place.field} if {
 	some place in places
 	place.value == "Unconfined"
 }

@@ -1,12 +1,12 @@
 # METADATA
-# title: SELinux keeps its types
+# title: SELinux options stay within the container policy
 # description: |
-#   A custom SELinux user, role or type takes a pod out of the container policy.
+#   A custom SELinux user, role or type removes a pod from the container policy.
 # custom:
 #   severity: error
 #   profile: default
 #   kinds: [Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob]
-#   remedy: remove seLinuxOptions, or use one of the container types
+#   remedy: remove `seLinuxOptions`, or use one of the container types
 #   standards: [PSS baseline]
 package gatekeeper.pod_security.selinux
 
@@ -14,7 +14,7 @@ import rego.v1
 
 import data.gatekeeper.lib.workload
 
-deny contains {"msg": "sets SELinux options that leave the container policy", "field": place.field} if {
+deny contains {"msg": "the SELinux options are outside the container policy", "field": place.field} if {
 	some place in places
 	not harmless(place.value)
 }

@@ -1,7 +1,7 @@
 # METADATA
 # title: Only safe sysctls
 # description: |
-#   Unsafe sysctls change the kernel for all pods of the node.
+#   Unsafe sysctls change the kernel settings of the node, for all of its pods.
 # custom:
 #   severity: error
 #   profile: default
@@ -24,5 +24,5 @@ safe := {
 deny contains {"msg": msg, "field": array.concat(workload.pod_path, ["securityContext", "sysctls", i, "name"])} if {
 	some i, sysctl in object.get(workload.pod, ["securityContext", "sysctls"], [])
 	not sysctl.name in safe
-	msg := sprintf("sysctl `%s` is not safe: it changes the node", [sysctl.name])
+	msg := sprintf("sysctl `%s` is not in the safe set: it changes the kernel settings of the node", [sysctl.name])
 }

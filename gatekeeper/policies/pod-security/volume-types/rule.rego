@@ -1,7 +1,7 @@
 # METADATA
-# title: Only harmless kinds of volumes
+# title: Only permitted volume types
 # description: |
-#   Network disks that a pod names itself bypass the storage that the cluster's owners allow.
+#   A network volume in the pod spec bypasses the storage classes that the cluster administrators permit.
 # custom:
 #   severity: warning
 #   profile: strict
@@ -23,5 +23,5 @@ deny contains {"msg": msg, "field": array.concat(workload.pod_path, ["volumes", 
 	some i, volume in object.get(workload.pod, ["volumes"], [])
 	some kind, _ in volume
 	not kind in allowed
-	msg := sprintf("volume `%s` is of the kind %s", [object.get(volume, ["name"], "unnamed"), kind])
+	msg := sprintf("volume `%s` has the type %s, which is not permitted", [object.get(volume, ["name"], "unnamed"), kind])
 }

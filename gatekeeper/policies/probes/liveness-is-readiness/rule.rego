@@ -1,12 +1,12 @@
 # METADATA
-# title: Liveness asks something else than readiness
+# title: Liveness and readiness probes differ
 # description: |
-#   If both probes are the same, a container that is only busy is killed instead of spared.
+#   If both probes are the same, a container that is only busy is restarted instead of receiving less traffic.
 # custom:
 #   severity: info
 #   profile: strict
 #   kinds: [Deployment, StatefulSet, DaemonSet]
-#   remedy: let the liveness probe fail later, or ask something cheaper
+#   remedy: give the liveness probe a higher failure threshold, or a cheaper check
 #   standards: ['Kubernetes: probes']
 package gatekeeper.probes.liveness_is_readiness
 

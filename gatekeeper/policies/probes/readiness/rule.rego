@@ -1,12 +1,12 @@
 # METADATA
-# title: Containers say when they are ready
+# title: Containers have a readiness probe
 # description: |
-#   Without a readiness probe traffic reaches a container that cannot answer yet, at every rollout.
+#   Without a readiness probe, every rollout sends traffic to containers that cannot answer yet.
 # custom:
 #   severity: warning
 #   profile: strict
 #   kinds: [Deployment, StatefulSet, DaemonSet]
-#   remedy: add a readinessProbe to the container that serves
+#   remedy: add a `readinessProbe` to the container
 #   standards: ['Kubernetes: probes']
 package gatekeeper.probes.readiness
 
@@ -19,5 +19,5 @@ deny contains {"msg": msg, "field": array.concat(entry.path, ["readinessProbe"])
 	entry.list == "containers"
 	count(object.get(entry.container, ["ports"], [])) > 0
 	not entry.container.readinessProbe
-	msg := sprintf("container `%s` serves a port but has no readiness probe", [workload.name(entry)])
+	msg := sprintf("container `%s` exposes a port but has no readiness probe", [workload.name(entry)])
 }

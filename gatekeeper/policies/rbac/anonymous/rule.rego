@@ -1,7 +1,7 @@
 # METADATA
-# title: Nobody without a name gets rights
+# title: No permissions for anonymous users
 # description: |
-#   Rights of `system:anonymous` or `system:unauthenticated` are rights of everybody who reaches the API server.
+#   Permissions of `system:anonymous` or `system:unauthenticated` apply to every client that reaches the API server.
 # custom:
 #   severity: error
 #   profile: default
@@ -12,7 +12,7 @@ package gatekeeper.rbac.anonymous
 
 import rego.v1
 
-deny contains {"msg": "the binding gives rights to everybody, without logging in", "field": ["subjects", i, "name"]} if {
+deny contains {"msg": "the binding grants permissions to unauthenticated users", "field": ["subjects", i, "name"]} if {
 	some i, subject in input.subjects
 	subject.name in {"system:anonymous", "system:unauthenticated"}
 }

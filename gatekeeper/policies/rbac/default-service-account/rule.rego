@@ -1,18 +1,18 @@
 # METADATA
-# title: The default ServiceAccount has no rights
+# title: The default ServiceAccount has no permissions
 # description: |
-#   Every pod that names no ServiceAccount uses `default`, and so gets its rights.
+#   Every pod that does not name a ServiceAccount uses `default` and gets its permissions.
 # custom:
 #   severity: warning
 #   profile: default
 #   kinds: [RoleBinding, ClusterRoleBinding]
-#   remedy: make a ServiceAccount for the workload
+#   remedy: create a ServiceAccount for the workload, and bind the role to it
 #   standards: [CIS Kubernetes 5.1.5]
 package gatekeeper.rbac.default_service_account
 
 import rego.v1
 
-deny contains {"msg": "the binding gives rights to every pod of the namespace that names no account", "field": ["subjects", i, "name"]} if {
+deny contains {"msg": "the binding grants permissions to the `default` ServiceAccount, which every pod without a ServiceAccount uses", "field": ["subjects", i, "name"]} if {
 	some i, subject in input.subjects
 	subject.kind == "ServiceAccount"
 	subject.name == "default"

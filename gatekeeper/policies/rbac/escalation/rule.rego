@@ -1,7 +1,7 @@
 # METADATA
-# title: No role gives more than it has
+# title: Roles do not permit privilege escalation
 # description: |
-#   With `escalate`, `bind` or `impersonate` a subject can give itself every right.
+#   With `escalate`, `bind` or `impersonate`, a subject can grant itself every permission.
 # custom:
 #   severity: warning
 #   profile: default
@@ -16,5 +16,5 @@ deny contains {"msg": msg, "field": ["rules", i, "verbs", j]} if {
 	some i, rule in input.rules
 	some j, verb in rule.verbs
 	verb in {"escalate", "bind", "impersonate"}
-	msg := sprintf("with the verb `%s` the role can give itself every right", [verb])
+	msg := sprintf("the verb `%s` lets subjects of this role grant themselves every permission", [verb])
 }

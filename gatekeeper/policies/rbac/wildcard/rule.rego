@@ -1,7 +1,7 @@
 # METADATA
-# title: Roles name what they allow
+# title: Roles have no wildcard permissions
 # description: |
-#   `*` for resources and verbs allows everything, also what is added to the cluster later.
+#   `*` for resources and verbs permits everything, including kinds that are added to the cluster later.
 # custom:
 #   severity: warning
 #   profile: default
@@ -12,7 +12,7 @@ package gatekeeper.rbac.wildcard
 
 import rego.v1
 
-deny contains {"msg": "the role allows everything on everything", "field": ["rules", i]} if {
+deny contains {"msg": "the role permits every verb on every resource", "field": ["rules", i]} if {
 	some i, rule in input.rules
 	"*" in rule.verbs
 	"*" in rule.resources

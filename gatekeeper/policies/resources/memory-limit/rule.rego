@@ -1,7 +1,7 @@
 # METADATA
-# title: Memory has a limit
+# title: Containers have a memory limit
 # description: |
-#   A leak in one container without a limit takes the memory of the whole node.
+#   A memory leak in a container without a limit can use all memory of the node.
 # custom:
 #   severity: warning
 #   profile: strict

@@ -1,7 +1,7 @@
 # METADATA
-# title: CPU and memory are requested
+# title: Containers request CPU and memory
 # description: |
-#   Without requests the scheduler guesses, and the pod is the first to be evicted.
+#   Without requests, the scheduler cannot reserve resources, and the pod is evicted first.
 # custom:
 #   severity: warning
 #   profile: strict
@@ -18,5 +18,5 @@ deny contains {"msg": msg, "field": array.concat(entry.path, ["resources", "requ
 	some entry in workload.main_containers
 	some what in ["cpu", "memory"]
 	object.get(entry.container, ["resources", "requests", what], object.get(entry.container, ["resources", "limits", what], null)) == null
-	msg := sprintf("container `%s` requests no %s", [workload.name(entry), what])
+	msg := sprintf("container `%s` has no %s request", [workload.name(entry), what])
 }

@@ -1,7 +1,7 @@
 # METADATA
-# title: Passwords are not written into the environment
+# title: No plaintext passwords in environment variables
 # description: |
-#   A password in a manifest is read by everyone who reads the repository.
+#   Everyone who can read the repository can read a password in a manifest.
 # custom:
 #   severity: error
 #   profile: default
@@ -20,7 +20,7 @@ deny contains {"msg": msg, "field": array.concat(entry.path, ["env", i, "name"])
 	regex.match(`(?i)(^|_)(PASSWORD|PASSWD|SECRET_KEY|API_KEY|APIKEY|ACCESS_KEY|AUTH_TOKEN|PRIVATE_KEY)$`, variable.name)
 	is_string(object.get(variable, ["value"], null))
 	telling(variable.value)
-	msg := sprintf("container `%s` has a secret in the open, in the variable `%s`", [workload.name(entry), variable.name])
+	msg := sprintf("container `%s` has a plaintext secret in the environment variable `%s`", [workload.name(entry), variable.name])
 }
 
 telling(value) if {

@@ -1,13 +1,13 @@
 # METADATA
 # title: Only web ports are open to the internet
 # description: |
-#   A port that the whole internet reaches is tried by everybody, all day. Databases, SSH and cluster APIs belong
-#   behind a network that knows who asks.
+#   Attackers scan every port that is reachable from the internet. Restrict databases, SSH and cluster APIs to known
+#   networks.
 # custom:
 #   severity: error
 #   profile: default
 #   kinds: [Terraform]
-#   remedy: name the networks that may ask, or open only 80 and 443
+#   remedy: list the permitted networks, or open only the ports 80 and 443
 #   standards: ["CIS AWS 5.2", "CIS GCP 3.6"]
 package gatekeeper.terraform.open_port
 
@@ -49,7 +49,7 @@ deny contains {"msg": msg, "field": array.concat(one.path, ["source_ranges"])} i
 	range in everywhere
 	some rule in terraform.listed(one.values, "allow")
 	not web_ports(object.get(rule, ["ports"], []))
-	msg := sprintf("`%s.%s` opens more than web ports to %s", [one.type, one.name, range])
+	msg := sprintf("`%s.%s` opens ports other than 80 and 443 to %s", [one.type, one.name, range])
 }
 
 deny contains {"msg": msg, "field": array.concat(one.path, ["source_address_prefix"])} if {

@@ -1,12 +1,12 @@
 # METADATA
-# title: Stores are encrypted
+# title: Disks, snapshots and databases are encrypted
 # description: |
-#   A disk, snapshot or database that is not encrypted can be read by whoever gets hold of it, and its copies too.
+#   Anyone who gets a copy of an unencrypted disk, snapshot or database can read it.
 # custom:
 #   severity: error
 #   profile: default
 #   kinds: [Terraform]
-#   remedy: switch the encryption on; most stores have to be made anew for it
+#   remedy: enable encryption; most stores must be recreated for this
 #   standards: ["CIS AWS 2.2.1", "CIS AWS 2.3.1"]
 package gatekeeper.terraform.unencrypted_store
 

@@ -1,13 +1,13 @@
 # METADATA
-# title: Secrets are no defaults
+# title: No secrets as defaults of variables
 # description: |
-#   A default stands in the repository for everyone to read, and in every state and plan. A variable for a secret that
-#   is not marked as sensitive is printed by every plan.
+#   A default is readable in the repository, in the state and in every plan. Terraform prints a variable for a secret
+#   in every plan unless the variable is marked as sensitive.
 # custom:
 #   severity: error
 #   profile: default
 #   kinds: [Terraform]
-#   remedy: remove the default, mark the variable as sensitive, and fetch the value from a store
+#   remedy: remove the default, mark the variable as sensitive, and read the value from a secret store
 #   standards: ["HashiCorp: Protect sensitive input variables"]
 package gatekeeper.terraform.variable_secret
 
@@ -21,7 +21,7 @@ deny contains {"msg": msg, "field": ["variable", name, i, "default"]} if {
 	some i, block in blocks
 	is_string(block.default)
 	block.default != ""
-	msg := sprintf("variable `%s` has its secret as default", [name])
+	msg := sprintf("variable `%s` has a secret as its default", [name])
 }
 
 deny contains {"msg": msg, "field": ["variable", name, i]} if {
@@ -39,5 +39,5 @@ deny contains {"msg": msg, "field": ["provider", name, i, field]} if {
 	is_string(block[field])
 	block[field] != ""
 	not contains(block[field], "${")
-	msg := sprintf("provider `%s` has its `%s` in the open", [name, field])
+	msg := sprintf("provider `%s` has a plaintext `%s`", [name, field])
 }

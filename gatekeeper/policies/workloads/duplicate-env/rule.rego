@@ -1,12 +1,12 @@
 # METADATA
 # title: Environment variables are set once
 # description: |
-#   Of two entries with one name only the last counts, and a reader sees the first.
+#   If two entries have the same name, only the last one takes effect.
 # custom:
 #   severity: warning
 #   profile: default
 #   kinds: [Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob]
-#   remedy: remove one of them
+#   remedy: remove one of the two entries
 #   standards: ['Kubernetes: define environment variables']
 package gatekeeper.workloads.duplicate_env
 

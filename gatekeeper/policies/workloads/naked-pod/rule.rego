@@ -1,7 +1,7 @@
 # METADATA
 # title: Pods have a controller
 # description: |
-#   A pod by itself is not started again when its node goes away.
+#   A pod without a controller is not recreated when its node fails.
 # custom:
 #   severity: warning
 #   profile: default
@@ -12,7 +12,7 @@ package gatekeeper.workloads.naked_pod
 
 import rego.v1
 
-deny contains {"msg": "a pod without a controller is not replaced when it is lost", "field": ["kind"]} if {
+deny contains {"msg": "the pod has no controller, so it is not recreated when its node fails", "field": ["kind"]} if {
 	not input.metadata.ownerReferences
 	not pod_of_a_test
 }

@@ -1,12 +1,12 @@
 # METADATA
-# title: The selector finds the workload's own pods
+# title: The selector matches the workload's pods
 # description: |
-#   The API server refuses a workload whose selector does not match its pods' labels.
+#   The API server rejects a workload whose selector does not match the labels of its pods.
 # custom:
 #   severity: error
 #   profile: default
 #   kinds: [Deployment, StatefulSet, DaemonSet, ReplicaSet]
-#   remedy: write the labels of `spec.selector.matchLabels` into `spec.template.metadata.labels`
+#   remedy: add the labels of `spec.selector.matchLabels` to `spec.template.metadata.labels`
 #   standards: ['Kubernetes: labels and selectors']
 package gatekeeper.workloads.selector_labels
 
@@ -15,10 +15,10 @@ import rego.v1
 deny contains {"msg": msg, "field": ["spec", "template", "metadata", "labels"]} if {
 	some key, value in object.get(input, ["spec", "selector", "matchLabels"], {})
 	object.get(input, ["spec", "template", "metadata", "labels", key], null) != value
-	msg := sprintf("the pods have not the label `%s` that the selector asks for", [key])
+	msg := sprintf("the pod template does not have the label `%s` that the selector requires", [key])
 }
 
 deny contains {"msg": msg, "field": ["spec", "template", "metadata", "labels"]} if {
 	count(object.get(input, ["spec", "template", "metadata", "labels"], {})) == 0
-	msg := "the pods have no labels, so that no selector can find them"
+	msg := "the pod template has no labels, so the selector cannot match its pods"
 }

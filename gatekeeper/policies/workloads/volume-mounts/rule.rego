@@ -1,7 +1,7 @@
 # METADATA
 # title: Mounted volumes exist
 # description: |
-#   The API server refuses a pod that mounts a volume it does not have.
+#   The API server rejects a pod that mounts a volume that the pod does not define.
 # custom:
 #   severity: error
 #   profile: default
@@ -18,5 +18,5 @@ deny contains {"msg": msg, "field": array.concat(entry.path, ["volumeMounts", i,
 	some entry in workload.containers
 	some i, mount in object.get(entry.container, ["volumeMounts"], [])
 	not mount.name in {volume.name | some volume in object.get(workload.pod, ["volumes"], [])}
-	msg := sprintf("container `%s` mounts `%s`, which is no volume of the pod", [workload.name(entry), mount.name])
+	msg := sprintf("container `%s` mounts `%s`, which is not a volume of the pod", [workload.name(entry), mount.name])
 }

@@ -1,6 +1,6 @@
 # METADATA
-# title: Every workload says whose it is
-# description: Whoever is woken at night has to know whom to ask.
+# title: Every workload names its team
+# description: During an incident, the on-call engineer must know which team to contact.
 package main
 
 import rego.v1
