@@ -22,7 +22,7 @@ COMMANDS = {
     "init": "create a GitOps repository, or add the gate to one",
     "keys": "create and list keys for sealing",
     "merge": "merge the reports of several shards into one verdict",
-    "migrate": "rewrite ExternalSecrets of old API versions",
+    "migrate": "rewrite ExternalSecrets with old API versions",
     "policy": "list, document and test policies, fetch policy bundles",
     "reconcile": "apply Flux Kustomizations once, or show what would change",
     "render": "print the objects that the cluster would get",

@@ -48,7 +48,7 @@ BAD: list[tuple[str, dict[str, str | bytes], int, str]] = [
         "d/x.json:2:1: not valid YAML or JSON",
     ),
     ("an unknown setting", {"gatekeeper.yaml": "enginee: opa\n"}, 2, "unknown setting `enginee`"),
-    ("a setting of the wrong type", {"gatekeeper.yaml": "policies: {paths: x}\n"}, 2, "must be a list of texts"),
+    ("a setting of the wrong type", {"gatekeeper.yaml": "policies: {paths: x}\n"}, 2, "must be a list of strings"),
     ("an unknown Kubernetes version", {"gatekeeper.yaml": "kubernetes: '1.2'\n"}, 2, "can be 1.25 to"),
     ("a kind without a schema", {"a.yaml": "apiVersion: x.io/v1\nkind: X\n"}, 3, "no schema for X"),
     (

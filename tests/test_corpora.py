@@ -53,13 +53,13 @@ def test_a_repository_of_many_operators_lacks_only_schemas() -> None:
 
 
 def test_a_large_repository_is_judged_to_the_end() -> None:
-    """It holds faults of every sort: files that are gone, orphans, SOPS files in which nothing is encrypted."""
+    """It holds faults of every sort: files that are gone, orphans, SOPS files without an encrypted value."""
     verdict = judge(SHARED / "corpora" / "xunholy__k8s-gitops")
     found = Counter(finding.rule for finding in verdict.findings)
     assert verdict.exit_code == 3
     assert found["render/kustomize"] == 6
     assert found["plaintext/secret"] == 9
-    assert sum("nothing is encrypted" in finding.message for finding in verdict.findings) == 6
+    assert sum("without an encrypted value" in finding.message for finding in verdict.findings) == 6
     assert not [gap for gap in verdict.coverage.gaps if "could not be evaluated" in gap.reason]
     assert all(finding.location.line for finding in verdict.findings)
 

@@ -82,7 +82,7 @@ def parse_sources(spec: FieldReader) -> tuple[ApplicationSource, ...]:
     elif single is not None:
         sources = (_parse_source(single, ("spec", "source")),)
     if not any(source.path or source.chart for source in sources):
-        spec.reject_field("source", "is missing, or has neither a `path` nor a `chart`")
+        spec.reject_field("source", "is missing, or needs a `path` or a `chart`")
     return sources
 
 

@@ -32,7 +32,7 @@ def migrate(arguments: list[str]) -> int:
         UsageError: a file cannot be read.
     """
     parser = create_parser(
-        "migrate", "Rewrite ExternalSecrets and SecretStores of old API versions, in place.", EXAMPLES
+        "migrate", "Rewrite ExternalSecrets and SecretStores with old API versions, in place.", EXAMPLES
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files or folders")
     parser.add_argument("--dry-run", action="store_true", help="print what would be rewritten, change nothing")

@@ -51,7 +51,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="with test: files or folders with policies and their tests; with new: CATEGORY/RULE; with pull: sources",
     )
     parser.add_argument(
-        "--policy", type=Path, metavar="DIR", help="with new: policy folder (default: the library, in a checkout of it)"
+        "--policy",
+        type=Path,
+        metavar="DIR",
+        help="with new: policy folder (default: the library, in a checkout of Gatekeeper)",
     )
     parser.add_argument(
         "--engine",

@@ -248,7 +248,7 @@ def _print_result(result: ReconcileResult) -> None:
             lines.append(f"  {ACTION_WORDS[change.action]:<9} {change}{f': {change.reason}' if change.reason else ''}")
         lines += [f"              {format_path(field)}" for field in change.fields[:MAX_FIELDS]]
     for one in result.pruned:
-        word = {"delete": "deletes", "keep": "keeps", "gone": "is gone", "failed": "FAILED"}[one.action]
+        word = {"delete": "deletes", "keep": "keeps", "gone": "not found", "failed": "FAILED"}[one.action]
         lines.append(f"  {word:<9} {one.entry}{f': {one.reason}' if one.reason else ''}")
     sys.stdout.write("\n".join([*lines, ""]))
     sys.stdout.flush()

@@ -128,7 +128,7 @@ def _run_round(
     if args.seal:
         status = max([sync_output.write_sealed_secret(one, args.seal, args.to) for one in result.decisions], default=0)
     else:
-        printed = [one for one in result.decisions if not args.watch or one.action != "as it is"]
+        printed = [one for one in result.decisions if not args.watch or one.action != "unchanged"]
         status = max([sync_output.print_decision(one, is_written) for one in printed], default=0)
     if len(result.decisions) < count and not args.watch:
         late = count - len(result.decisions)

@@ -81,7 +81,7 @@ def _select_namespaces(
         if not selected and not is_complete:
             spec.reject_field(
                 "namespaceSelector",
-                "selects by labels that no known namespace has: give the cluster (--kubeconfig)",
+                "selects namespaces by labels, and no known namespace matches: give --kubeconfig",
             )
         names |= selected
     return sorted(names)

@@ -16,7 +16,7 @@ from gatekeeper.externalsecrets.target.secret_data import collect_values
 from gatekeeper.externalsecrets.target.template import TemplateReader
 from gatekeeper.stores.protocol import StoreError
 
-SecretAction = Literal["create", "change", "as it is", "delete", "wait", "failed"]
+SecretAction = Literal["create", "change", "unchanged", "delete", "wait", "failed"]
 MAX_SECRET_BYTES = 1024 * 1024
 # Secrets of these types authenticate to the cluster: creating one would mean to become any ServiceAccount.
 FORBIDDEN_TYPES = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
@@ -64,11 +64,11 @@ def decide(
         if not data:
             return _decide_without_values(spec, existing, missing)
         if spec.target.creation_policy == "None":
-            return Decision(spec, "as it is", "`creationPolicy: None`: nothing is written")
+            return Decision(spec, "unchanged", "`creationPolicy: None`: nothing is written")
         if existing is None and spec.target.creation_policy == "Merge":
             return Decision(spec, "wait", "`creationPolicy: Merge`: the Secret does not exist yet")
         if existing is not None and spec.target.immutable:
-            return Decision(spec, "as it is", "`immutable`: the Secret is written once")
+            return Decision(spec, "unchanged", "`immutable`: the Secret is written once")
         secret = secret_builder.build_secret(spec, data, existing, template_reader)
     except GateError as error:
         is_transient = isinstance(error, ToolError) or (isinstance(error, StoreError) and error.is_transient)
@@ -78,7 +78,7 @@ def decide(
         return Decision(spec, "failed", fault)
     reason = f"incomplete: {'; '.join(missing)}" if missing else ""
     if secret_builder.is_up_to_date(secret, existing):
-        return Decision(spec, "as it is", reason, is_partial=bool(missing))
+        return Decision(spec, "unchanged", reason, is_partial=bool(missing))
     return Decision(spec, "create" if existing is None else "change", reason, secret, bool(missing))
 
 

@@ -122,9 +122,7 @@ def _check_combinations(spec: ExternalSecretSpec) -> None:
     if target.deletion_policy == "Delete" and target.creation_policy in ("Merge", "None"):
         raise FieldError(("spec", "target", "deletionPolicy"), "is Delete, which requires `creationPolicy: Owner`")
     if target.deletion_policy == "Merge" and target.creation_policy == "None":
-        raise FieldError(
-            ("spec", "target", "deletionPolicy"), "is Merge, but with `creationPolicy: None` there is no Secret"
-        )
+        raise FieldError(("spec", "target", "deletionPolicy"), "is Merge, but `creationPolicy: None` creates no Secret")
     seen: set[str] = set()
     for number, entry in enumerate(spec.data):
         if entry.secret_key in seen and target.deletion_policy == "Retain":

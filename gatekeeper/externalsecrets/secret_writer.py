@@ -74,7 +74,7 @@ class SecretWriter:
                 continue
             except GateError as error:
                 return Decision(spec, "failed", str(error), is_transient=True)
-            if decision.action in ("create", "change", "as it is"):
+            if decision.action in ("create", "change", "unchanged"):
                 self._delete_former_secrets(spec)
             return decision
         return Decision(spec, "failed", "another client keeps changing the Secret", is_transient=True)

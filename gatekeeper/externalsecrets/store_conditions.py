@@ -23,10 +23,10 @@ class StoreAccess(Enum):
 
     ALLOWED = "allowed"
     UNKNOWN = "unknown"
-    """It depends on labels of the namespace that are not known."""
+    """The result depends on labels of the namespace, which are unknown."""
     DENIED = "denied"
     INVALID = "invalid"
-    """The conditions cannot be evaluated, by external-secrets neither."""
+    """The conditions cannot be evaluated; external-secrets cannot evaluate them either."""
 
 
 class AccessDecision(NamedTuple):
@@ -56,9 +56,9 @@ def evaluate_conditions(store: Any, namespace: str, labels: Labels | None) -> Ac
             return AccessDecision(StoreAccess.ALLOWED)
         has_unknown = has_unknown or is_match is None
     if has_unknown:
-        reason = f"its `conditions` select namespaces by labels, and the labels of namespace {namespace} are not known"
+        reason = f"its `conditions` select namespaces by labels, but the labels of namespace {namespace} are unknown"
         return AccessDecision(StoreAccess.UNKNOWN, reason)
-    return AccessDecision(StoreAccess.DENIED, f"its `conditions` do not let namespace {namespace} use it")
+    return AccessDecision(StoreAccess.DENIED, f"its `conditions` do not permit namespace {namespace}")
 
 
 def _is_condition_match(condition: Any, namespace: str, labels: Labels | None) -> bool | None:

@@ -156,5 +156,5 @@ def _find_error(output: BuildOutput, folder: str, unjudged: Sequence[str]) -> st
 
 def _report_missing_folder(kustomization: Object) -> KustomizationOutput:
     path: Any = get_field(kustomization, ("spec", "path"))
-    error = f"`spec.path` {path} is no folder of the repository"
+    error = f"`spec.path` {path} is not a folder of the repository"
     return KustomizationOutput(ApplySet(kustomization, "", (), error), ())

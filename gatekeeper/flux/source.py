@@ -66,7 +66,7 @@ def list_sources(cluster: DynamicClient) -> list[TrackedSource]:
 def _list_objects(cluster: DynamicClient, group: str, versions: Sequence[str], kind_name: str) -> list[Object]:
     kind = cluster.find_newest_kind(group, versions, kind_name)
     if kind is None:
-        raise ToolError(f"the cluster knows no {kind_name} of {group}: install Flux's resource definitions")
+        raise ToolError(f"the cluster does not serve {kind_name} of {group}: install Flux's CRDs")
     return [{**one, "kind": kind_name} for one in cluster.list(kind)]
 
 
@@ -109,7 +109,7 @@ def resolve_source_revision(cluster: DynamicClient, source: GitRepository) -> So
         kind = cluster.find_newest_kind(git_repository_spec.GROUP, git_repository_spec.VERSIONS, "GitRepository")
         value = cluster.get(kind, source.namespace, one.repository_name) if kind else None
         if value is None:
-            raise ToolError(f"the GitRepository {source.namespace}/{one.repository_name} that it includes is not there")
+            raise ToolError(f"the included GitRepository {source.namespace}/{one.repository_name} was not found")
         try:
             other = git_repository_spec.parse_git_repository(value)
         except FieldError as error:
@@ -169,5 +169,5 @@ def _read_secret(cluster: DynamicClient, source: GitRepository, name: str) -> Ma
         return {}
     held = secrets.read_secret(cluster, source.namespace, name)
     if held is None:
-        raise ToolError(f"the Secret {source.namespace}/{name} of the GitRepository is not there")
+        raise ToolError(f"the Secret {source.namespace}/{name} of the GitRepository was not found")
     return held

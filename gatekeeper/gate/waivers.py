@@ -208,7 +208,7 @@ def _read_entries(file: str, document: ParsedDocument) -> Iterator[Waiver | Find
     for index, entry in enumerate(entries):
         location = Location(file, *document.locate(("waivers", index))[1:])
         if not isinstance(entry, dict) or not all(isinstance(text, str | int | float) for text in entry.values()):
-            yield _report_malformed(location, "must be a mapping of texts")
+            yield _report_malformed(location, "must be a mapping of strings")
             continue
         scope = {key: str(entry[key]) for key in SCOPE_FIELDS if key in entry}
         yield _parse_waiver(entry, location, scope, None, (*WAIVER_FIELDS, *SCOPE_FIELDS))
@@ -231,7 +231,7 @@ def _parse_waiver(
     try:
         expires = datetime.date.fromisoformat(texts["expires"])
     except ValueError:
-        return _report_malformed(location, "has an `expires` that is no date such as 2027-01-31")
+        return _report_malformed(location, "has an `expires` that is not a date; write for example 2027-01-31")
     owner, ticket = texts.get("owner", ""), texts.get("ticket", "")
     return Waiver(texts["rule"], texts["reason"], expires, owner, ticket, location, scope_patterns, line_range)
 

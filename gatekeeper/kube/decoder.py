@@ -73,7 +73,7 @@ class FieldReader:
         if value is None or (default is None and value == ""):
             self.reject_field(name, "is missing")
         if not isinstance(value, str):
-            self.reject_field(name, "must be a text")
+            self.reject_field(name, "must be a string")
         return value
 
     def read_choice(self, name: str, allowed: Sequence[str], default: str) -> Any:
@@ -87,7 +87,7 @@ class FieldReader:
         """True or false; false by default."""
         value = self._value.get(name) if self.has_field(name) else False
         if not isinstance(value, bool):
-            self.reject_field(name, "must be true or false")
+            self.reject_field(name, "must be a boolean (true or false)")
         return value
 
     def read_duration(self, name: str, default: float) -> float:
@@ -106,7 +106,7 @@ class FieldReader:
         """A whole number, or the default."""
         value = self._value.get(name) if self.has_field(name) else default
         if not isinstance(value, int) or isinstance(value, bool):
-            self.reject_field(name, "must be a whole number")
+            self.reject_field(name, "must be an integer")
         return value
 
     def read_string_map(self, name: str) -> dict[str, str]:
@@ -120,14 +120,14 @@ class FieldReader:
             self.reject_field(name, "must be a mapping")
         for key, text in value.items():
             if not isinstance(text, str):
-                raise FieldError((*self._path, name, key), "must be a text")
+                raise FieldError((*self._path, name, key), "must be a string")
         return value
 
     def read_string_list(self, name: str) -> tuple[str, ...]:
         """A list of texts; empty by default."""
         value = self._value.get(name) if self.has_field(name) else []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self.reject_field(name, "must be a list of texts")
+            self.reject_field(name, "must be a list of strings")
         return tuple(value)
 
     def read_object(self, name: str) -> FieldReader | None:

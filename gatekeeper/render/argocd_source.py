@@ -68,7 +68,7 @@ def render_source(builder: Builder, source: SourceTarget, matches_glob: GlobMatc
     if folder.startswith("..") or (tree.root / folder).resolve() != (tree.root.resolve() / folder):
         return _build_failure(folder, f"`path` {folder} is or contains a symbolic link: name the folder itself")
     if not (tree.root / folder).is_dir():
-        return _build_failure(folder, f"`path` {folder} is no folder of the repository")
+        return _build_failure(folder, f"`path` {folder} is not a folder of the repository")
     fields = get_field(source.application.value, source.field_path)
     if any(word in orjson.dumps(fields) for word in BUILD_ENVIRONMENT_PREFIXES):
         return _build_failure(folder, "the build environment (`$ARGOCD_…`) is not supported")

@@ -19,8 +19,8 @@ from gatekeeper.render.model import ChartUse, ConfigMapData, LocatedValues, join
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 
-EXTERNAL_CHART_REASON = "its chart is not in the repository, so what it renders was not judged"
-APPLICATION_SET_REASON = "its generators do not run, so what it applies was judged as in the repository's files"
+EXTERNAL_CHART_REASON = "its chart is not in the repository, so the objects that it renders were not checked"
+APPLICATION_SET_REASON = "its generators are not run, so the objects were checked as they are in the repository's files"
 UNKNOWN_VALUES_REASON = (
     "takes values from objects that are not readable in the repository, so its chart was rendered without them"
 )

@@ -10,7 +10,7 @@ from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 
 ROLE_REASONS = {
-    "helm template": "a Helm template: judged as its chart renders it",
+    "helm template": "a Helm template: checked as rendered by its chart",
     "encrypted": "",
 }
 
@@ -65,5 +65,5 @@ def find_unset_variables(resources: Iterable[Resource]) -> Iterator[Gap]:
     """Finds resources with a `${VAR}` that no Kustomization of the repository sets."""
     for resource in resources:
         if b"${" in resource.json and post_build.VARIABLE_PATTERN.search(resource.json.decode("utf-8", "replace")):
-            reason = "has a ${VAR} that nothing in the repository sets: those fields were not judged"
+            reason = "has a ${VAR} that no Kustomization of the repository sets: those fields were not checked"
             yield Gap(resource.origin.file, reason)

@@ -34,7 +34,7 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
             Location(chart_file, 1),
             hint="run `helm template` there and correct the error",
         )
-        gap = Gap(chart_file, "helm could not render it, so nothing of it was judged", is_fatal=True)
+        gap = Gap(chart_file, "helm could not render it, so its objects were not checked", is_fatal=True)
         return BuildOutput([], [finding], [gap])
     render = ChartRender(tree, use, config, files_by_path)
     resources: list[Resource] = []

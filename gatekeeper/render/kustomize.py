@@ -118,10 +118,10 @@ def _reject_outside_inputs(
     """Reports inputs from outside of the repository, which must not be built."""
     for part in () if target.files else list_reachable(kustomizations, target.folder):
         for name in part.remotes:
-            reason = f"builds on the remote {name}, which is not fetched: add a copy of it to the repository"
+            reason = f"builds on the remote {name}, which Gatekeeper does not fetch: add a copy to the repository"
             gaps.append(Gap(file, reason, is_fatal=True))
         for name in part.outside_paths:
-            message = f"`{name}` is outside of the repository, so nobody reviewed it there"
+            message = f"`{name}` is outside the repository, so it was not reviewed"
             findings.append(Finding("render/outside", "error", message, _find_reference(part.parsed_file, name)))
             gaps.append(Gap(file, message, is_fatal=True))
         for name in part.missing_charts:
@@ -146,7 +146,7 @@ def _report_failure(file: str, message: str) -> tuple[list[Finding], list[Gap]]:
         Location(file, 1),
         hint="run `kustomize build` there and correct the error",
     )
-    return [finding], [Gap(file, "kustomize could not build it, so nothing of it was judged", is_fatal=True)]
+    return [finding], [Gap(file, "kustomize could not build it, so its objects were not checked", is_fatal=True)]
 
 
 def _has_charts(kustomizations: Mapping[str, KustomizationFile], target: KustomizeTarget) -> bool:

@@ -115,7 +115,7 @@ def _parse_hcl(file: str, content: bytes | Gap, result: TerraformFiles) -> None:
         )
         message = "cannot be read as HCL here" if is_placed else f"cannot be read as HCL ({type(error).__name__})"
         result.findings.append(
-            Finding("terraform/syntax", "error", message, place, hint="terraform validate tells more")
+            Finding("terraform/syntax", "error", message, place, hint="run `terraform validate` for details")
         )
         result.gaps.append(Gap(file, message, is_fatal=True))
         return

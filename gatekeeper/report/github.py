@@ -19,7 +19,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     del root, colour
     lines = [_format_command(finding) for finding in verdict.active_findings]
     lines += [
-        f"::error file={_escape_property(gap.file)},title=not judged::{_escape_data(gap.reason)}"
+        f"::error file={_escape_property(gap.file)},title=not checked::{_escape_data(gap.reason)}"
         for gap in verdict.coverage.gaps
         if gap.is_fatal
     ]
@@ -48,7 +48,7 @@ def render_summary(verdict: Verdict) -> str:
             lines += ["", f"and {len(found) - MAX_ROWS} more"]
     fatal = [gap for gap in coverage.gaps if gap.is_fatal]
     if fatal:
-        lines += ["", "Not judged:", ""]
+        lines += ["", "Not checked:", ""]
         lines += [f"- `{gap.file}`: {_escape_cell(gap.reason)}" for gap in fatal[:MAX_ROWS]]
     return "\n".join(lines) + "\n"
 

@@ -18,11 +18,11 @@ from gatekeeper.report.attribution import LineAge
 DECISION_MESSAGES = {
     "accepted": "No error was found.",
     "refused": "There are errors: do not apply this revision.",
-    "incomplete": "Not everything could be judged, so it is not accepted.",
+    "incomplete": "Some files could not be checked, so the verdict is not `accepted`.",
 }
 SEVERITIES = ("error", "warning", "info")
 SOON_DAYS = 30
-# The page loads nothing and runs nothing.
+# The page loads no resources and runs no scripts.
 CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLESHEET = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
 
@@ -67,12 +67,12 @@ def _render_coverage(verdict: Verdict) -> Iterator[str]:
         *((f"{severity}s", sum(one.severity == severity for one in counting)) for severity in SEVERITIES),
         ("waived", waived),
         ("from before the change", len(verdict.findings) - len(counting) - waived),
-        ("not judged", fatal),
+        ("not checked", fatal),
         ("files", coverage.file_count),
         ("resources", coverage.resource_count),
         ("against a schema", coverage.checked_count),
     ]
-    yield '<section id="coverage"><h2>What was judged</h2><ul class="numbers">'
+    yield '<section id="coverage"><h2>Coverage</h2><ul class="numbers">'
     for name, count in numbers:
         yield f"<li><b>{count:,}</b> {name}</li>"
     yield "</ul><dl>"
@@ -173,7 +173,7 @@ def _render_waivers(verdict: Verdict, today: datetime.date) -> Iterator[str]:
 
 
 def _render_gaps(verdict: Verdict) -> Iterator[str]:
-    for fatal, title in ((True, "Not judged"), (False, "Not judged, and not needed")):
+    for fatal, title in ((True, "Not checked"), (False, "Not checked, and not required")):
         gaps = [gap for gap in verdict.coverage.gaps if gap.is_fatal is fatal]
         if gaps:
             yield f'<section id="{"lost" if fatal else "left-out"}"><h2>{title} <small>{len(gaps):,}</small></h2>'

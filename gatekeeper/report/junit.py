@@ -46,9 +46,9 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
             skipped.set("message", "in the repository before the change")
     for gap in gaps:
         case = ElementTree.SubElement(
-            suite, "testcase", {"classname": _replace_forbidden(gap.file), "name": "not judged"}
+            suite, "testcase", {"classname": _replace_forbidden(gap.file), "name": "not checked"}
         )
-        ElementTree.SubElement(case, "error", {"message": _replace_forbidden(gap.reason), "type": "not judged"})
+        ElementTree.SubElement(case, "error", {"message": _replace_forbidden(gap.reason), "type": "not checked"})
     return _serialize(suites)
 
 

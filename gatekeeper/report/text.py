@@ -98,7 +98,7 @@ def _format_coverage(verdict: Verdict) -> Iterator[str]:
     coverage = verdict.coverage
     schemas = f"{coverage.checked_count} checked against a schema"
     yield f"covered: {coverage.file_count} files, {coverage.resource_count} resources, {schemas}"
-    for fatal, title in ((True, "not judged"), (False, "not judged, and not needed")):
+    for fatal, title in ((True, "not checked"), (False, "not checked, and not required")):
         reasons: dict[str, list[str]] = {}
         for gap in coverage.gaps:
             if gap.is_fatal is fatal:
@@ -124,7 +124,7 @@ def _format_counts(verdict: Verdict) -> str:
     if waived:
         parts.append(f"{waived} waived")
     if gaps:
-        parts.append(f"{gaps} not judged")
+        parts.append(f"{gaps} not checked")
     return ", ".join(parts) or "nothing found"
 
 

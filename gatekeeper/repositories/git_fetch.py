@@ -59,7 +59,7 @@ BROKEN_LINK_TARGET = f"{NONEXISTENT_HOME}/leads-out-of-the-repository"
 DAY_SECONDS = 24 * 3600.0
 # A phrase of git, and the message for readers.
 ERROR_MEANINGS = (
-    ("could not read Username", "asks for a user name and password: name a Secret in `secretRef`"),
+    ("could not read Username", "requires a user name and password: name a Secret in `secretRef`"),
     ("Authentication failed", "rejects the user name and password of the Secret"),
     ("The requested URL returned error: 403", "denies access (403): check the Secret"),
     ("Permission denied", "rejects the key of the Secret"),

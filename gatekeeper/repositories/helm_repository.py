@@ -31,7 +31,7 @@ REPOSITORY_NAME = "r"
 CHART_VERSION = re.compile(r"[0-9A-Za-z.+_-]+")
 TLS_FIELDS = {"tls.crt": "certFile", "tls.key": "keyFile", "ca.crt": "caFile"}
 ERROR_MEANINGS = (
-    ("401 Unauthorized", "asks for a user name and password"),
+    ("401 Unauthorized", "requires a user name and password"),
     ("403 Forbidden", "denies access (403)"),
     ("404 Not Found", "has no `index.yaml`: not a chart repository"),
     ("no such host", "host name not found"),

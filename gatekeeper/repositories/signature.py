@@ -81,7 +81,7 @@ def _install_keys(home: Path, keys: Mapping[str, SecretBytes], seconds: float) -
     allowed.write_text("".join(f'* namespaces="git" {line}\n' for line in signers), encoding="utf-8")
     others = [value for name, value in keys.items() if not name.endswith(SSH_KEY_SUFFIX)]
     if others and shutil.which("gpg") is None:
-        raise ToolError("GnuPG (`gpg`) is not installed, and signatures by PGP keys have to be verified: install it")
+        raise ToolError("GnuPG (`gpg`) is not installed, but PGP signatures must be verified: install it")
     for value in others:
         command = ["gpg", "--batch", "--no-autostart", "--homedir", str(home), "--import"]
         code, _, _ = process.run_command(command, seconds, home, value.reveal(), advice="raise `timeout`")

@@ -1,12 +1,12 @@
-"""Makes the built-in schemas: `python -m gatekeeper.schemas.vendor_crds NAME@VERSION CRD.yaml ...` adds CRDs here.
+"""Generates the built-in schemas: `python -m gatekeeper.schemas.vendor_crds NAME@VERSION CRD.yaml ...` adds CRDs here.
 
-Only what judges is kept (no descriptions). A version that is there already stays as it is: give newer releases first.
+Descriptions are dropped. An existing version is not replaced: give newer releases first.
 
-Where the CRDs are, in the release or the Go module of each project: cert-manager `deploy/crds`; gateway-api
+The CRDs are in the release or the Go module of each project: cert-manager `deploy/crds`; gateway-api
 `config/crd/experimental` and then `standard`; gatekeeper `charts/gatekeeper/crds`; kyverno `config/crds`;
 prometheus-operator `example/prometheus-operator-crd-full`; istio.io/api
 `kubernetes/customresourcedefinitions.gen.yaml`; source-watcher: `controller-gen crd` over its API module. Each file
-here notes under `origins` the release that a version was made from.
+here names in `origins` the release that each version comes from.
 """
 
 import sys
@@ -23,7 +23,7 @@ DROPPED_KEYWORDS = {"description", "format", "example", "externalDocs", "title"}
 
 
 def strip_annotations(schema: Any) -> Any:
-    """The schema without texts for people; names of properties are kept, whatever they are."""
+    """The schema without descriptions; all property names are kept."""
     if isinstance(schema, list):
         return [strip_annotations(item) for item in schema]
     if not isinstance(schema, dict):
@@ -38,7 +38,7 @@ def strip_annotations(schema: Any) -> Any:
 
 
 def add_crds(origin: str, files: list[str]) -> None:
-    """Adds every version of the CRDs to the file of its API group.
+    """Add every version of the CRDs to the schema file of its API group.
 
     Raises:
         SystemExit: a file is not YAML; the message names the line.
@@ -51,14 +51,15 @@ def add_crds(origin: str, files: list[str]) -> None:
             if not isinstance(crd, dict) or crd.get("kind") != "CustomResourceDefinition":
                 continue
             target = SCHEMA_FOLDER / f"{crd['spec']['group']}.json"
-            held = orjson.loads(target.read_bytes()) if target.exists() else {"origins": {}, "definitions": []}
-            seen = {(entry["version"], entry["kind"]) for entry in held["definitions"]}
-            for found in parse_crd(crd):
-                if (found.version, found.kind) not in seen:
-                    held["definitions"].append({**found._asdict(), "schema": strip_annotations(found.schema)})
-                    held["origins"][f"{found.kind} {found.version}"] = origin
-            held["definitions"].sort(key=lambda entry: (entry["kind"], entry["version"]))
-            target.write_bytes(orjson.dumps(held, option=orjson.OPT_SORT_KEYS) + b"\n")
+            group_schemas = orjson.loads(target.read_bytes()) if target.exists() else {"origins": {}, "definitions": []}
+            seen = {(entry["version"], entry["kind"]) for entry in group_schemas["definitions"]}
+            for custom_kind in parse_crd(crd):
+                if (custom_kind.version, custom_kind.kind) not in seen:
+                    schema = strip_annotations(custom_kind.schema)
+                    group_schemas["definitions"].append({**custom_kind._asdict(), "schema": schema})
+                    group_schemas["origins"][f"{custom_kind.kind} {custom_kind.version}"] = origin
+            group_schemas["definitions"].sort(key=lambda entry: (entry["kind"], entry["version"]))
+            target.write_bytes(orjson.dumps(group_schemas, option=orjson.OPT_SORT_KEYS) + b"\n")
 
 
 if __name__ == "__main__":

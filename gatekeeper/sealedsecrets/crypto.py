@@ -73,10 +73,8 @@ def unseal_value(text: str, keys: Iterable[RSAPrivateKey], label: bytes) -> tupl
         except (InvalidTag, ValueError):
             raise SealError("was changed after it was sealed: its tag does not match; seal it again") from None
     if not has_key_of_size:
-        raise WrongKeyError(f"is sealed for a key of {len(encrypted_key) * 8} bits; none of the keys has this size")
-    raise WrongKeyError(
-        "none of the keys decrypts it: it is sealed for another key, or for another name, namespace or scope"
-    )
+        raise WrongKeyError(f"is sealed for a key of {len(encrypted_key) * 8} bits, and no key has this size")
+    raise WrongKeyError("no key decrypts it: it is sealed for a different key, name, namespace or scope")
 
 
 def _build_padding(label: bytes) -> padding.OAEP:

@@ -189,7 +189,7 @@ def _list_secret_fields(content: bytes, name: str, field: str) -> Iterator[tuple
     """Yield one field of each Secret in a file, also in a List: location, creation time, and decoded value."""
     parsed, failure = documents.parse(content)
     if failure is not None:
-        raise SealError(f"{name}:{failure[1]}: neither PEM nor YAML: {failure[0]}")
+        raise SealError(f"{name}:{failure[1]}: not PEM, and not valid YAML: {failure[0]}")
     for value in map(documents.to_value, parsed):
         items = get_field(value, ("items",)) if get_field(value, ("kind",)) == "List" else [value]
         for item in items if isinstance(items, list) else ():

@@ -124,7 +124,7 @@ def _list_texts(secret: Mapping[str, Any], field: str) -> Iterable[tuple[str, st
         raise SealError(f"`{field}` must be a mapping")
     for key, text in texts.items():
         if not isinstance(text, str):
-            raise SealError(f"`{field}.{key}` must be a text")
+            raise SealError(f"`{field}.{key}` must be a string")
         yield str(key), text
 
 

@@ -31,7 +31,7 @@ class SecretChange(NamedTuple):
         action: `remake` deletes the Secret and creates it again.
     """
 
-    action: Literal["create", "change", "remake", "as it is"]
+    action: Literal["create", "change", "recreate", "unchanged"]
     secret: dict[str, Any]
 
 
@@ -108,10 +108,10 @@ def _build_patched(desired: Mapping[str, Any], existing: Mapping[str, Any]) -> d
 def _compare(existing: Mapping[str, Any], secret: dict[str, Any]) -> SecretChange:
     differing = _list_differing_fields(COMPARED_FIELDS, existing, secret)
     if not differing and not _list_differing_fields(COMPARED_METADATA, existing["metadata"], secret["metadata"]):
-        return SecretChange("as it is", secret)
+        return SecretChange("unchanged", secret)
     if "type" in differing or (existing.get("immutable") and differing):
         metadata = {key: value for key, value in secret["metadata"].items() if key not in SERVER_FIELDS}
-        return SecretChange("remake", {**secret, "metadata": metadata})
+        return SecretChange("recreate", {**secret, "metadata": metadata})
     return SecretChange("change", secret)
 
 

@@ -110,7 +110,7 @@ def decrypt(content: bytes, target: SopsTarget) -> SecretBytes:
     """Decrypt the content of a file; its MAC is checked.
 
     Raises:
-        NoDecryptionKeyError: none of the available keys decrypts it.
+        NoDecryptionKeyError: no available key decrypts it.
         SealError: sops refused; the message says what to do.
         ToolError: sops is not installed, or took too long.
     """
@@ -130,7 +130,7 @@ def change_file(
         value: for `set`: the value, as JSON.
 
     Raises:
-        NoDecryptionKeyError: none of the available keys decrypts it.
+        NoDecryptionKeyError: no available key decrypts it.
         SealError: sops refused; the message says what to do.
         ToolError: sops is not installed, or took too long.
     """
@@ -148,7 +148,7 @@ def edit_file(content: bytes, target: SopsTarget) -> bytes:
     """Return the content of an encrypted file after the user has edited it; the editor's file is kept in memory.
 
     Raises:
-        NoDecryptionKeyError: none of the available keys decrypts it.
+        NoDecryptionKeyError: no available key decrypts it.
         SealError: sops refused; the message says what to do.
         ToolError: sops is not installed, or this machine has no file system in memory.
     """
@@ -192,7 +192,7 @@ def decrypt_with_keys(
         command, timeout_seconds, stdin=content, environment=environment, advice="look at the file"
     )
     if code == sops_errors.EXIT_NO_KEY:
-        raise NoDecryptionKeyError(f"{name}: none of the keys that the Kustomization names decrypts it")
+        raise NoDecryptionKeyError(f"{name}: no key that the Kustomization names decrypts it")
     if code != 0:
         raise SealError(f"{name}: {sops_errors.format_reason(code, stderr, Path('object.json'))}")
     return SecretBytes(stdout)

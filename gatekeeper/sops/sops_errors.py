@@ -45,7 +45,7 @@ KNOWN_PHRASES: tuple[tuple[str, str], ...] = (
     ("cannot use more than one of", "its rule in `.sops.yaml` has two selectors; keep one"),
     ("sops metadata not found", "is not encrypted with sops"),
     ('No such file or directory: "gpg"', "the file is encrypted for a PGP key, and GnuPG is not installed"),
-    ("flag provided but not defined", "sops does not know an option after `--`"),
+    ("flag provided but not defined", "sops rejected an option after `--`"),
     ("empty key group provided", EXIT_REASONS[111]),
     ("failed to encrypt new data key", DATA_KEY_REASON),
     ("malformed recipient", "an age recipient is misspelled"),
@@ -79,4 +79,4 @@ def _format_no_key_reason(stderr: str, file: Path) -> str:
     advice = "set SOPS_AGE_KEY_FILE, import the PGP key, or sign in to the KMS"
     if any(name.startswith("pgp:") for name in names) and 'exec: "gpg"' in stderr:
         advice = "GnuPG (`gpg`) is not installed"
-    return f"none of the available keys decrypts it{encrypted_for}: {advice}"
+    return f"no available key decrypts it{encrypted_for}: {advice}"

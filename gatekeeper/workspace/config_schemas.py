@@ -23,10 +23,10 @@ SCHEMA_FOLDER = Path(__file__).parent.parent / "schemas" / "config"
 SCHEMA_NAMES = ("gatekeeper", "waivers", "lock")
 TYPE_NAMES = {
     "array": "a list",
-    "boolean": "true or false",
+    "boolean": "a boolean",
     "number": "a number",
     "object": "a mapping",
-    "string": "a text",
+    "string": "a string",
 }
 
 
@@ -104,12 +104,12 @@ def _describe_value(error: ValidationError, value: Any, rule: str, expected: Any
     if rule == "type":
         types = [expected] if isinstance(expected, str) else expected
         if "array" in types and error.schema["items"].get("type") == "string":
-            return "must be a list of texts"
+            return "must be a list of strings"
         # Numbers and booleans are texts without quotes.
         return f"must be {TYPE_NAMES['string' if 'string' in types else types[0]]}"
     if rule == "enum":
         is_unquoted = isinstance(value, bool)
-        hint = "; quote it: without quotes it is true or false" if is_unquoted else suggest(str(value), expected)
+        hint = "; quote it: without quotes it is a boolean" if is_unquoted else suggest(str(value), expected)
         return f"is {value!r}; it can be {' or '.join(expected)}{hint}"
     if rule == "const":
         return f"must be `{expected}`"

@@ -114,11 +114,11 @@ def _parse_tool(name: str, entry: Any) -> Tool:
     own = TOOLS.get(name)
     # A lock chooses a version; which program that is a version of, this package decides.
     if own is None or own.source_folder or not isinstance(entry, dict) or entry.get("package") != own.package:
-        raise _MalformedLockError(f"`{name}` is not a tool with a package of its own")
+        raise _MalformedLockError(f"`{name}` is not a tool that can be pinned")
     version, sums = entry.get("version"), entry.get("sums")
     if not isinstance(version, str) or not VERSION_PATTERN.fullmatch(version) or not isinstance(sums, dict):
         raise _MalformedLockError(f"`{name}` needs a version such as {own.version}, and sums by platform")
     for known in sums.values():
         if not isinstance(known, list) or not all(isinstance(digest, str) for digest in known):
-            raise _MalformedLockError(f"the sums of `{name}` must be lists of texts")
+            raise _MalformedLockError(f"the sums of `{name}` must be lists of strings")
     return own._replace(version=version, checksums=tuple(sums.get(PLATFORM, ())))

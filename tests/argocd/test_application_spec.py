@@ -62,7 +62,7 @@ def test_the_retry_delay_grows_up_to_its_maximum() -> None:
         ({"source": {**SOURCE, "helm": {"fileParameters": []}}}, "`spec.source.helm.fileParameters` is not supported"),
         ({"source": {**SOURCE, "directory": {"jsonnet": {"libs": ["x"]}}}}, "`spec.source.directory.jsonnet`"),
         ({"sourceHydrator": {"drySource": {}}}, "`spec.sourceHydrator` is not supported"),
-        ({"syncPolicy": {"automated": {"prune": "yes"}}}, "must be true or false"),
+        ({"syncPolicy": {"automated": {"prune": "yes"}}}, "must be a boolean"),
     ],
 )
 def test_an_invalid_or_unsupported_field_is_refused_by_name(spec: dict[str, Any], words: str) -> None:

@@ -36,13 +36,13 @@ def test_several_sources_replace_the_single_one() -> None:
     ("spec", "message"),
     [
         ({}, "`spec.source` is missing"),
-        ({"sources": [{"repoURL": "https://example.com/r", "ref": "x"}]}, "has neither a `path` nor a `chart`"),
+        ({"sources": [{"repoURL": "https://example.com/r", "ref": "x"}]}, "needs a `path` or a `chart`"),
         ({"source": {**CHART, "path": "x"}}, "`spec.source.chart` needs a Helm repository with an https:// URL"),
         ({"source": {**CHART, "repoURL": "ssh://git@example.com/r"}}, "OCI registries are not supported yet"),
         ({"source": {**CHART, "chart": "a/b"}}, "`spec.source.chart` is not a chart name"),
         ({"sources": [GIT, {**GIT, "path": "a/../../b"}]}, "`spec.sources[1].path` must be a folder within"),
         ({"source": {**GIT, "kustomize": {"buildOptions": "x"}}}, "`spec.source.kustomize.buildOptions` is not"),
-        ({"source": {**GIT, "directory": {"recurse": "yes"}}}, "`spec.source.directory.recurse` must be true or false"),
+        ({"source": {**GIT, "directory": {"recurse": "yes"}}}, "`spec.source.directory.recurse` must be a boolean"),
         ({"source": {**GIT, "directory": {"jsonnet": {"tlas": [1]}}}}, "`spec.source.directory.jsonnet` is not"),
     ],
 )

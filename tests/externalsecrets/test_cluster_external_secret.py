@@ -56,7 +56,7 @@ def test_namespaces_are_chosen_by_name_and_by_labels(chosen: str, spaces: list[s
 def test_without_a_cluster_a_name_counts_and_labels_cannot_be_told() -> None:
     assert made("namespaces: [elsewhere]", False) == ["elsewhere"]
     assert made("namespaceSelector: {matchLabels: {team: shop}}", False) == ["shop-a", "shop-b"]
-    with pytest.raises(FieldError, match="selects by labels that no known namespace has"):
+    with pytest.raises(FieldError, match="selects namespaces by labels, and no known namespace matches"):
         made("namespaceSelector: {matchLabels: {team: none}}", False)
 
 
@@ -66,7 +66,7 @@ def test_without_a_cluster_a_name_counts_and_labels_cannot_be_told() -> None:
         ("namespaceSelector: {team: shop}", "has the unknown field `team`"),
         ("namespaceSelectors: {}", "must be a list"),
         ("targetNamespaces: [a]", "`spec.targetNamespaces`"),
-        ("namespaces: web", "must be a list of texts"),
+        ("namespaces: web", "must be a list of strings"),
         ("namespaceSelector: {matchExpressions: [{key: a, operator: Near}]}", "has the unknown operator"),
     ],
 )

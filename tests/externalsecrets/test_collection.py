@@ -68,7 +68,7 @@ def test_rules_and_conditions_of_stores_refuse_an_external_secret() -> None:
     desired = collect(conditions, es(), rules=[{"namespace": "stage"}])
     reasons = sorted(refusal.reason for refusal in desired.refusals)
     assert desired.specs == [] and len(reasons) == 2
-    assert "ClusterSecretStore vault: its `conditions` do not let namespace prod use it" in reasons[0]
+    assert "ClusterSecretStore vault: its `conditions` do not permit namespace prod" in reasons[0]
     assert "namespace prod may not read `prod/db` of ClusterSecretStore vault" in reasons[1]
 
 

@@ -82,7 +82,7 @@ def test_a_secret_is_made_as_external_secrets_would_mark_it(secrets: Path) -> No
     assert metadata["annotations"] == {
         DATA_HASH_ANNOTATION: data_hash.compute_data_hash({"password": SecretBytes(VALUE.encode())})
     }
-    assert decided(secrets, es(), decision.secret).action == "as it is"
+    assert decided(secrets, es(), decision.secret).action == "unchanged"
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ OURS = {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: data_hash.compute_go
         ),
         (es(target="{creationPolicy: Merge}"), {}, "change", ""),
         (es(target="{creationPolicy: Merge}"), None, "wait", "does not exist yet"),
-        (es(target="{creationPolicy: None}"), {}, "as it is", "nothing is written"),
-        (es(target="{immutable: true}"), OURS, "as it is", "written once"),
+        (es(target="{creationPolicy: None}"), {}, "unchanged", "nothing is written"),
+        (es(target="{immutable: true}"), OURS, "unchanged", "written once"),
         (
             es(target="{template: {type: kubernetes.io/service-account-token}}"),
             None,
@@ -339,7 +339,7 @@ def test_secrets_are_written_into_a_cluster_and_not_written_again(
     assert data_of(cluster.ask("GET", "/api/v1/namespaces/prod/secrets/web")[1]) == {
         "t": base64.b64encode(VALUE.encode()).decode()
     }
-    assert command(*run)[1].count("as it is") == 2
+    assert command(*run)[1].count("unchanged") == 2
     assert cluster.ask("GET", path)[1]["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
     (secrets / "prod/db.json").write_bytes(orjson.dumps({"password": "new"}))
     assert "changed   prod/db" in command(*run)[1]

@@ -20,7 +20,7 @@ VALUE: dict[str, Any] = {"metadata": {"name": "db", "namespace": "prod", "genera
     ("decision", "condition"),
     [
         (Decision(SPEC, "create"), ("True", "SecretSynced", "secret synced")),
-        (Decision(SPEC, "as it is"), ("True", "SecretSynced", "secret synced")),
+        (Decision(SPEC, "unchanged"), ("True", "SecretSynced", "secret synced")),
         (Decision(SPEC, "delete"), ("True", "SecretDeleted", "secret deleted due to DeletionPolicy=Delete")),
         (Decision(SPEC, "wait", "x"), ("False", "SecretMissing", "x")),
         (Decision(SPEC, "failed", "x"), ("False", "SecretSyncedError", "x")),
@@ -40,7 +40,7 @@ def test_status_records_the_read_only_if_it_succeeded() -> None:
     assert (failed["refreshTime"], failed["binding"]) == (synced["refreshTime"], synced["binding"])
     assert "binding" not in status.build_status(Decision(SPEC, "wait"), VALUE, NOW)
     nothing = SPEC._replace(target=SPEC.target._replace(creation_policy="None"))
-    assert "binding" not in status.build_status(Decision(nothing, "as it is"), VALUE, NOW)
+    assert "binding" not in status.build_status(Decision(nothing, "unchanged"), VALUE, NOW)
 
 
 def test_other_conditions_stay_and_the_transition_time_changes_with_the_status() -> None:
@@ -48,7 +48,7 @@ def test_other_conditions_stay_and_the_transition_time_changes_with_the_status()
     first = status.build_status(Decision(SPEC, "create"), {**VALUE, "status": {"conditions": [other]}}, NOW)
     [kept, ready] = first["conditions"]
     assert kept == other and "observedGeneration" not in ready
-    second = status.build_status(Decision(SPEC, "as it is"), {**VALUE, "status": first}, NOW + 60)
+    second = status.build_status(Decision(SPEC, "unchanged"), {**VALUE, "status": first}, NOW + 60)
     assert second["conditions"][1]["lastTransitionTime"] == format_time(NOW)
     third = status.build_status(Decision(SPEC, "failed"), {**VALUE, "status": second}, NOW + 120)
     assert third["conditions"][1]["lastTransitionTime"] == format_time(NOW + 120)
@@ -62,7 +62,7 @@ def test_failure_causes_one_event_and_each_write_another() -> None:
     assert status.build_events(decision, reported) == []
     assert [
         reason
-        for action in ("create", "change", "delete", "as it is")
+        for action in ("create", "change", "delete", "unchanged")
         for _, reason, _ in status.build_events(
             Decision(SPEC, action),
             VALUE,

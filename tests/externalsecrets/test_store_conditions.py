@@ -32,14 +32,14 @@ NAMESPACE = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: prod, labels
         ([{"namespaceSelector": {}}, {"namespaces": ["prod"]}], None, StoreAccess.ALLOWED, ""),
         ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], None, StoreAccess.UNKNOWN, "by labels"),
         ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], {"a": "b"}, StoreAccess.ALLOWED, ""),
-        ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], {}, StoreAccess.DENIED, "do not let"),
+        ([{"namespaceSelector": {"matchLabels": {"a": "b"}}}], {}, StoreAccess.DENIED, "do not permit"),
         ([{"namespaceSelector": {"matchLabels": {NAME_LABEL: "prod"}}}], None, StoreAccess.ALLOWED, ""),
         ([{"namespaceSelector": {"matchLabels": {NAME_LABEL: "test", "a": "b"}}}], None, StoreAccess.DENIED, "do not"),
         ([{"namespaceSelector": {"matchLabels": {NAME_LABEL: "prod", "a": "b"}}}], None, StoreAccess.UNKNOWN, "labels"),
         ([{"namespaceSelector": NOT_A}], None, StoreAccess.UNKNOWN, "by labels"),
         ([{"namespaceSelector": NOT_A}], {}, StoreAccess.ALLOWED, ""),
-        ([{"namespaceSelector": HAS_A}], {}, StoreAccess.DENIED, "do not let"),
-        ([{"namespaceSelector": NOT_PROD}], None, StoreAccess.DENIED, "do not let"),
+        ([{"namespaceSelector": HAS_A}], {}, StoreAccess.DENIED, "do not permit"),
+        ([{"namespaceSelector": NOT_PROD}], None, StoreAccess.DENIED, "do not permit"),
         ([{"namespaceSelector": NOT_A}, {"namespaces": ["prod"]}], None, StoreAccess.ALLOWED, ""),
         ([{"namespaceSelector": {"a": "b"}}], {}, StoreAccess.INVALID, "has the unknown field `a`"),
     ],
@@ -89,4 +89,4 @@ def test_check_evaluates_a_pathological_regular_expression_at_once(repository: R
 def test_sync_does_not_read_from_a_store_that_denies_the_namespace(repository: Repository) -> None:
     store = STORE.replace("spec: {", "spec: {conditions: [{namespaces: [test]}], ")
     code, out, _ = command("sync", "--dry-run", repository({"a.yaml": f"{store}---\n{es()}"}))
-    assert code == 1 and "ClusterSecretStore vault: its `conditions` do not let namespace prod use it" in out
+    assert code == 1 and "ClusterSecretStore vault: its `conditions` do not permit namespace prod" in out

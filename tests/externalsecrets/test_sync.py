@@ -87,7 +87,7 @@ def test_what_external_secrets_keeps_is_taken_over_without_a_read_or_a_write(pla
     assert (code, err) == (0, "") and "3 ExternalSecrets are not due yet" in out
     assert place.vault.requests("secret/data/prod/db") == reads
     code, out, err = place.sync("--force")
-    assert (code, err, out.count("as it is")) == (0, "", 3), out
+    assert (code, err, out.count("unchanged")) == (0, "", 3), out
     assert [place.secret(name)[1] for name in ("plain", "extracted", "other")] == secrets
     after = [place.wanted(name) for name in names]
     assert [ready(one) for one in after] == [ready(one) for one in before]

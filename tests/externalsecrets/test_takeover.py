@@ -145,7 +145,7 @@ def test_what_external_secrets_made_is_as_we_would_make_it(repository: Repositor
         root = repository({"all.yaml": text})
         run = ("sync", "--once", "--kubeconfig", cluster.kubeconfig, root)
         code, out, err = command(*run)
-        assert (code, err, out.count("as it is")) == (0, "", 4), out
+        assert (code, err, out.count("unchanged")) == (0, "", 4), out
         assert [cluster.ask("GET", path)[1] for path in paths] == before
         for path in paths:
             cluster.ask("DELETE", path)

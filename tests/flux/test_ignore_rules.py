@@ -42,7 +42,7 @@ def test_a_rule_is_about_what_fits_its_target(target: dict[str, str] | None, fit
 @pytest.mark.parametrize(
     ("held", "words"),
     [
-        ({"paths": "/a"}, "must be a list of texts"),
+        ({"paths": "/a"}, "must be a list of strings"),
         ({"paths": [], "target": {"name": "("}}, "not a regular expression"),
         ({"paths": [], "target": {"labelSelector": "a in (b)"}}, "separated by commas"),
         ({"paths": [], "target": {"uid": "x"}}, "is not supported"),

@@ -168,7 +168,7 @@ def test_whatever_a_change_breaks_is_told_by_the_part_as_by_the_whole(committed:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--since", "gone"], "there is no such commit here"),
+        (["--since", "gone"], "commit not found"),
         (["--since=-x"], "not a revision"),
         (["--staged", "plain"], "checks the whole index; remove PATH"),
         (["--staged", "--since", "HEAD"], "not allowed with"),
@@ -183,7 +183,7 @@ def test_wrong_words_get_a_clear_message(committed: Path, arguments: list[str], 
 def test_without_git_there_is_no_index_and_no_past(repository: Repository, argument: str) -> None:
     code, _, err = command("check", argument, cwd=repository({"a.yaml": GOOD}))
     assert (code, "Traceback" in err) == (2, False)
-    assert "Git" in err or "no such commit" in err
+    assert "Git" in err or "commit not found" in err
 
 
 def test_a_history_without_common_commit_is_told(committed: Path) -> None:

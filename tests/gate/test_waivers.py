@@ -108,7 +108,7 @@ def test_the_file_silences_by_scope(repository: Repository, scope: str, silences
         (f"{RULE} reason=x", "waivers/malformed", "has no `expires`"),
         (f"{RULE} expires=2027-02-01 reason=", "waivers/malformed", "has no `reason`"),
         ("reason=x expires=2027-02-01", "waivers/malformed", "has no `rule`"),
-        (f"{RULE} expires=soon reason=x", "waivers/malformed", "has an `expires` that is no date"),
+        (f"{RULE} expires=soon reason=x", "waivers/malformed", "has an `expires` that is not a date"),
         (f"{RULE} expires=2027-02-01 reason=x because=y", "waivers/malformed", "has an unknown field `because`"),
         (f"{RULE} expires=2027-02-01 no tags yet", "waivers/malformed", "cannot be read"),
         (f'{RULE} expires=2027-02-01 reason="x', "waivers/malformed", "cannot be read"),

@@ -42,7 +42,12 @@ def test_committed_lines_have_times_and_new_lines_have_none(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("revision", "message"),
-    [("--all", "not a revision"), ("nowhere", "no such commit"), ("a..b", "no such commit"), ("alone", "in common")],
+    [
+        ("--all", "not a revision"),
+        ("nowhere", "commit not found"),
+        ("a..b", "commit not found"),
+        ("alone", "in common"),
+    ],
 )
 def test_a_revision_without_a_merge_base_is_a_usage_error(tmp_path: Path, revision: str, message: str) -> None:
     root = commit_files(tmp_path, {"a.txt": "a"})

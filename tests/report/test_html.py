@@ -123,4 +123,4 @@ def test_ages_come_from_git(repository: Repository, tmp_path: Path) -> None:
 def test_the_verdict_is_the_first_thing_to_see(word: str, tmp_path: Path) -> None:
     gaps = (Gap("a", "b", True),) if word == "incomplete" else ()
     verdict = Verdict((one(),) if word == "refused" else (), Coverage(gaps=gaps))
-    assert read(html.render(verdict, tmp_path)).text.partition("What was judged")[0].count(word) == 2
+    assert read(html.render(verdict, tmp_path)).text.partition("Coverage")[0].count(word) == 2

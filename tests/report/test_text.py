@@ -31,7 +31,7 @@ by file:
       1  a.yaml
 
 covered: 2 files, 1 resources, 1 checked against a schema
-not judged, and not needed:
+not checked, and not required:
   b.yaml: no Kubernetes resource
 refused: 1 error
 """
@@ -47,8 +47,8 @@ def test_nothing_found_is_said(tmp_path: Path) -> None:
 def test_what_could_not_be_judged_weighs_more_than_findings(tmp_path: Path) -> None:
     verdict = Verdict((FINDING,), Coverage(1, 1, 0, (Gap("b.yaml", "cannot be read", is_fatal=True),)))
     report = text.render(verdict, tmp_path)
-    assert "not judged:\n  b.yaml: cannot be read\n" in report
-    assert report.endswith("incomplete: 1 error, 1 not judged\n")
+    assert "not checked:\n  b.yaml: cannot be read\n" in report
+    assert report.endswith("incomplete: 1 error, 1 not checked\n")
 
 
 def test_a_line_that_a_rule_about_secrets_points_to_is_not_shown_by_any_rule(tmp_path: Path) -> None:

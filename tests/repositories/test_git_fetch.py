@@ -115,7 +115,7 @@ def test_who_may_not_is_told_and_nothing_secret_with_it(
     work.commit()
     one = source(f"{host.url}/shop/.git", ref={"branch": "main"})
     for keys, words in (
-        ({}, "asks for a user name and password"),
+        ({}, "requires a user name and password"),
         ({"username": USER, "password": "wrong-one"}, "rejects the user name and password|asks for a user name"),
         ({"bearerToken": "wrong-token"}, "rejects|asks for"),
     ):

@@ -52,7 +52,7 @@ def test_every_value_comes_back_under_its_label(value: bytes, label: bytes) -> N
     text = crypto.seal_value(SecretBytes(value), KEY.public_key(), label)
     found, used = crypto.unseal_value(text, [OTHER, KEY], label)
     assert found.reveal() == value and used is KEY
-    with pytest.raises(SealError, match="another name, namespace or scope"):
+    with pytest.raises(SealError, match="a different key, name, namespace or scope"):
         crypto.unseal_value(text, [KEY], label + b"x")
 
 
@@ -112,7 +112,7 @@ def told(folder: Path, value: Any, *arguments: str | Path, to: str = "seal") -> 
         ),
         (
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": [VALUE]}},
-            "`stringData.a` must be a text",
+            "`stringData.a` must be a string",
         ),
         (b"kind: Secret\nkind: Secret\n", "in.yaml:2: duplicate key `kind`, first in line 1"),
         (b"a: [\n", "invalid YAML or JSON"),
@@ -133,9 +133,9 @@ def test_what_cannot_be_sealed_is_told(tmp_path: Path, keys: tuple[Path, Path], 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "other"}, "none of the keys decrypts it"),
-        ({"namespace": "other"}, "none of the keys decrypts it"),
-        ({"annotations": {"sealedsecrets.bitnami.com/cluster-wide": "true"}}, "none of the keys decrypts it"),
+        ({"name": "other"}, "no key decrypts it"),
+        ({"namespace": "other"}, "no key decrypts it"),
+        ({"annotations": {"sealedsecrets.bitnami.com/cluster-wide": "true"}}, "no key decrypts it"),
     ],
 )
 def test_a_sealed_secret_in_another_place_is_not_opened(
@@ -158,9 +158,9 @@ def test_wrong_keys_are_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     held = sealed_one(tmp_path, keys[0])
     _, other = pair(tmp_path / "other")
     _, large = pair(tmp_path / "large", 3072)
-    assert "none of the keys decrypts it" in told(tmp_path, held, "--key", other, to="unseal")[1]
+    assert "no key decrypts it" in told(tmp_path, held, "--key", other, to="unseal")[1]
     assert (
-        "sealed for a key of 2048 bits; none of the keys has this size"
+        "sealed for a key of 2048 bits, and no key has this size"
         in told(tmp_path, held, "--key", large, to="unseal")[1]
     )
     assert told(tmp_path, held, "--key", other, "--key", keys[1], to="unseal")[0] == 0

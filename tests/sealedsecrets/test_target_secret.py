@@ -57,7 +57,7 @@ def test_missing_secret_is_created_under_the_name_of_the_sealed_secret_with_its_
 
 def test_equal_secret_is_left_and_drift_is_corrected() -> None:
     own = {"ownerReferences": [OWNER]}
-    assert decide_change(SEALED, unsealed(), existing(metadata=own)).action == "as it is"
+    assert decide_change(SEALED, unsealed(), existing(metadata=own)).action == "unchanged"
     change = decide_change(SEALED, unsealed(), existing(metadata=own, data={"a": "eQ==", "b": ""}))
     assert (change.action, change.secret["data"]) == ("change", {"a": "eA=="})
     assert change.secret["metadata"]["resourceVersion"] == "3"
@@ -67,7 +67,7 @@ def test_equal_secret_is_left_and_drift_is_corrected() -> None:
 @pytest.mark.parametrize("fields", [{"type": "other"}, {"immutable": True, "data": {}}])
 def test_secret_that_cannot_be_changed_is_recreated_without_server_fields(fields: dict[str, Any]) -> None:
     change = decide_change(SEALED, unsealed(), existing(metadata={"ownerReferences": [OWNER]}, **fields))
-    assert change.action == "remake" and not {"uid", "resourceVersion"} & change.secret["metadata"].keys()
+    assert change.action == "recreate" and not {"uid", "resourceVersion"} & change.secret["metadata"].keys()
 
 
 def test_secret_of_another_owner_is_refused_unless_it_is_marked_as_managed() -> None:
@@ -79,7 +79,7 @@ def test_secret_of_another_owner_is_refused_unless_it_is_marked_as_managed() -> 
 
 def test_secret_without_an_owner_is_kept_without_one_if_both_sides_say_so() -> None:
     skip = {"annotations": {SKIP_OWNER_ANNOTATION: "true"}}
-    assert decide_change(SEALED, unsealed(**skip), existing(metadata=skip)).action == "as it is"
+    assert decide_change(SEALED, unsealed(**skip), existing(metadata=skip)).action == "unchanged"
     with pytest.raises(SealError):
         decide_change(SEALED, unsealed(**skip), existing())
 

@@ -21,7 +21,7 @@ SPEC = external_secret_spec.parse_external_secret(
     ("action", "reason", "is_partial", "code"),
     [
         ("change", "some values are missing: b", True, 1),
-        ("as it is", "not all values change: the Secret is immutable", False, 0),
+        ("unchanged", "not all values change: the Secret is immutable", False, 0),
         ("failed", "", False, 1),
         ("wait", "", False, 1),
         ("create", "", False, 0),

@@ -169,7 +169,7 @@ class ExternalSecretController:
         changed: dict[str, set[str]] = {}
         for decision in decisions:
             spec, action = decision.spec, decision.action
-            if action != "as it is":
+            if action != "unchanged":
                 level = "error" if action == "failed" else "info"
                 _log(level, decision.reason or action, str(spec.key), action=action)
             if action == "change":

@@ -163,7 +163,7 @@ class SealedSecretController:
                 if error.code in (CONFLICT, NOT_FOUND):
                     continue
                 raise
-            is_changed = change.action != "as it is"
+            is_changed = change.action != "unchanged"
             return UnsealResult(True, "Unsealed", "SealedSecret unsealed successfully", is_changed)
         raise ToolError(f"Secret {name}: another client keeps changing it")
 
@@ -172,7 +172,7 @@ class SealedSecretController:
             self._cluster.create(SECRETS, change.secret, FIELD_MANAGER)
         elif change.action == "change":
             self._cluster.replace(SECRETS, change.secret, FIELD_MANAGER)
-        elif change.action == "remake" and existing is not None:
+        elif change.action == "recreate" and existing is not None:
             metadata = existing["metadata"]
             self._cluster.delete(SECRETS, metadata["namespace"], metadata["name"], metadata["uid"])
             self._cluster.create(SECRETS, change.secret, FIELD_MANAGER)

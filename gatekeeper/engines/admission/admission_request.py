@@ -52,7 +52,7 @@ def parse_review(review: Any, resource: Resource) -> tuple[Resource, bytes]:
         raise PolicyError("the AdmissionReview has no `request`")
     value = request.get("object") or request.get("oldObject")
     if not isinstance(value, dict) or not value.get("kind") or not value.get("apiVersion"):
-        raise PolicyError("the request of the AdmissionReview has neither `object` nor `oldObject`")
+        raise PolicyError("the request of the AdmissionReview has no `object` and no `oldObject`")
     ref = build_ref(value)
     if request.get("operation") == "DELETE" and not request.get("object"):
         request = {**request, "object": value}

@@ -97,7 +97,7 @@ def _select_source(target: dict[str, Any]) -> tuple[str | None, list[str], str, 
     if isinstance(engines.get(CEL_ENGINE), dict):
         return None, [], "", engines[CEL_ENGINE]
     names = ", ".join(str(name) for name in engines)
-    raise PolicyError(f"the template has neither Rego nor {CEL_ENGINE}{f', but {names}' if names else ''}")
+    raise PolicyError(f"the template has no Rego and no {CEL_ENGINE}{f', but {names}' if names else ''}")
 
 
 def _read_libraries(source: dict[str, Any]) -> list[str]:

@@ -80,7 +80,7 @@ class PolicyLoader(NamedTuple):
             try:
                 template = constraint_templates.parse_template(policy)
                 if template.kind in templates:
-                    raise PolicyError(f"there is another template for {template.kind} with other content")
+                    raise PolicyError(f"a second ConstraintTemplate defines {template.kind} with different content")
                 templates[template.kind] = template
             except PolicyError as error:
                 self.report(policy, error)
@@ -106,7 +106,7 @@ class PolicyLoader(NamedTuple):
             except PolicyError as error:
                 self.report(binding, error)
         for name in policies.keys() - bound_names:
-            reason = f"{vap.POLICY_KIND} {name} has no binding, so it judges nothing"
+            reason = f"{vap.POLICY_KIND} {name} has no binding, so it has no effect"
             self.gaps.append(Gap(policies[name].origin.file, reason))
         return vap.BindingEvaluator(bindings, self.known_resources, self.jobs) if bindings else None
 

@@ -87,7 +87,7 @@ def _run_test(name: str, test: Mapping[str, Any], context: SuiteContext) -> Iter
     try:
         cases = _read_entries(test, "cases", CASE_FIELDS, "a case")
         if test.get("expansion"):
-            raise PolicyError("`expansion` is not supported: cases are evaluated as they are")
+            raise PolicyError("`expansion` is not supported: cases are evaluated without expansion")
         constraint = _read_constraint(context.folder, test)
         ConstraintEvaluator([constraint], [], context.config, context.jobs).close()
     except (PolicyError, ToolError) as error:
@@ -105,7 +105,7 @@ def _read_constraint(folder: Path, test: Mapping[str, Any]) -> Constraint:
     template = constraint_templates.parse_template(_read_object(folder, test, "template"))
     constraint = constraints.parse_constraint(_read_object(folder, test, "constraint"), {template.kind: template})
     if constraint is None:
-        raise PolicyError("none of the enforcement points of the constraint applies to gator")
+        raise PolicyError("the constraint has no enforcement point for gator")
     return constraint
 
 

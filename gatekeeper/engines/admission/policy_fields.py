@@ -16,7 +16,7 @@ def read_text(holder: Mapping[str, Any], field: str) -> str:
     """
     text = holder.get(field)
     if not isinstance(text, str):
-        raise PolicyError(f"`{field}` must be a text")
+        raise PolicyError(f"`{field}` must be a string")
     return text
 
 
@@ -29,7 +29,7 @@ def parse_texts(value: Any, field: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise PolicyError(f"`{field}` must be a list of texts")
+        raise PolicyError(f"`{field}` must be a list of strings")
     return tuple(value)
 
 

@@ -147,7 +147,7 @@ def parse_binding(policy: Resource, binding: Resource, resources: Sequence[Resou
         for field in ("namespaceSelector", "objectSelector"):
             is_selected(match.get(field) or {}, {}, field)  # Raises if the selector is malformed.
     if not matches[0].get("resourceRules"):
-        raise PolicyError("`matchConstraints.resourceRules` is missing, so it judges nothing")
+        raise PolicyError("`matchConstraints.resourceRules` is missing, so the policy has no effect")
     actions = parse_texts(binding_spec.get("validationActions"), "validationActions")
     unknown = [action for action in actions if action not in SEVERITY_BY_ACTION]
     if unknown or not actions:

@@ -1,4 +1,4 @@
-"""Which files of a tree may be encrypted, or should be: what they hold, and what sops makes of it."""
+"""Finds the files of a tree that are encrypted, or should be."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ SOPS_JSON_MARKERS = (b'"sops":{', b'"ENC[AES256_GCM,')
 
 
 def find_candidates(tree: Tree, parsed_files: Sequence[ParsedFile]) -> Iterator[tuple[str, bytes, SopsFile | None]]:
-    """Each such file; as a SOPS file where it is one."""
+    """Yield name, content and parsed SOPS file (None if it is not one) of each file that is or should be encrypted."""
     parsed = {source.file: source for source in parsed_files}
     for file in tree.files:
         source = parsed.get(file)
         if file.rpartition("/")[2] in (creation_rules.CONFIG_NAME, creation_rules.MISSPELT_CONFIG_NAME):
             continue
-        says = ENCRYPTED_NAME.search(file.rpartition("/")[2])
-        if source is not None and source.error_location is None and not says and not _has_sops(source):
+        has_encrypted_name = ENCRYPTED_NAME.search(file.rpartition("/")[2])
+        if source is not None and source.error_location is None and not has_encrypted_name and not _has_sops(source):
             continue
         content = tree.read_file(file)
-        if isinstance(content, bytes) and (says or sops_file.is_candidate(content) or b"SealedSecret" in content):
+        if isinstance(content, bytes) and (
+            has_encrypted_name or sops_file.is_candidate(content) or b"SealedSecret" in content
+        ):
             documents = source.documents if source is not None and source.error_location is None else None
             yield file, content, sops_file.parse_sops_file(file, content, documents)
 

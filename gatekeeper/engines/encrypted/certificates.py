@@ -1,4 +1,4 @@
-"""SealedSecrets and the certificates in `keys/`: sealed with one that is not there, or that has expired."""
+"""Checks the certificates in `keys/`, and that SealedSecrets use one of them that has not expired."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ CERTIFICATE_SUFFIXES = (".pem", ".crt")
 
 
 class KnownCertificates(NamedTuple):
-    """The certificates of a repository: file and certificate by fingerprint; and files there that are none."""
+    """File and certificate by fingerprint, and findings for files in `keys/` that are not certificates."""
 
     by_fingerprint: Mapping[str, tuple[str, SealingCertificate]]
     findings: Sequence[Finding]
 
 
 def read_certificates(tree: Tree, resources: Sequence[Resource]) -> KnownCertificates:
-    """The certificates in `keys/`, where anything is sealed."""
+    """Read the certificates in `keys/`; an empty result if the repository has no SealedSecrets."""
     files = [file for file in tree.files if file.startswith(KEYS_FOLDER) and file.endswith(CERTIFICATE_SUFFIXES)]
     known: dict[str, tuple[str, SealingCertificate]] = {}
     findings: list[Finding] = []
     if not files or not any(resource.ref.kind == "SealedSecret" for resource in resources):
         return KnownCertificates(known, findings)
-    # Reading certificates takes a moment to load; most repositories have none.
+    # Imported here: `cryptography` loads slowly, and most repositories have no certificates.
     from gatekeeper.errors import SealError
     from gatekeeper.sealedsecrets import keyring
 
@@ -42,31 +42,31 @@ def read_certificates(tree: Tree, resources: Sequence[Resource]) -> KnownCertifi
         if isinstance(content, Gap):
             continue
         try:
-            one = keyring.parse_certificate(content, file, must_be_valid=False)
+            certificate = keyring.parse_certificate(content, file, must_be_valid=False)
         except SealError as error:
-            hint = f"{KEYS_FOLDER} holds certificates only"
+            hint = f"move the file: {KEYS_FOLDER} may contain only certificates"
             findings.append(Finding("sealed/no-certificate", "error", str(error), Location(file, 1, 1), hint=hint))
         else:
-            known[one.fingerprint] = (file, one)
+            known[certificate.fingerprint] = (file, certificate)
     return KnownCertificates(known, findings)
 
 
 def check_certificates(certificates: KnownCertificates, resources: Sequence[Resource]) -> Iterator[Finding]:
-    """What is wrong with the certificates that values are sealed with, as far as the files tell with which."""
+    """Find SealedSecrets whose certificate is not in `keys/` or has expired, if they name their certificate."""
     if not certificates.by_fingerprint:
         return
     now = datetime.datetime.now(tz=datetime.UTC)
     for resource in resources:
-        path, mark = scope.find_sealed_with(resource.value) if resource.ref.kind == "SealedSecret" else ((), "")
-        if not mark:
+        path, fingerprint = scope.find_sealed_with(resource.value) if resource.ref.kind == "SealedSecret" else ((), "")
+        if not fingerprint:
             continue
-        file, one = certificates.by_fingerprint.get(mark, ("", None))
-        if one is None:
-            message = f"is sealed with a certificate that is not in {KEYS_FOLDER}: `{mark[:16]}…`"
+        file, certificate = certificates.by_fingerprint.get(fingerprint, ("", None))
+        if certificate is None:
+            message = f"is sealed with a certificate that is not in {KEYS_FOLDER}: `{fingerprint[:16]}…`"
             hint = "seal it again with a certificate of the cluster, or add that certificate"
             yield _build_finding(resource, path, "sealed/unknown-certificate", "error", message, hint)
-        elif one.not_after < now:
-            message = f"is sealed with {file}, which expired on {one.not_after:%Y-%m-%d}"
+        elif certificate.not_after < now:
+            message = f"is sealed with {file}, which expired on {certificate.not_after:%Y-%m-%d}"
             hint = "seal it again with the newest certificate of the cluster"
             yield _build_finding(resource, path, "sealed/expired-certificate", "warning", message, hint)
 

@@ -1,4 +1,4 @@
-"""Sealed files, opened with the keys at hand: whether every value is what was sealed. No value is kept or shown."""
+"""Checks that every encrypted value can be decrypted with the given keys. No value is kept or shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCOPE: EngineScope = "repository"
 
 
 def evaluate(context: EngineContext) -> EngineResult:
-    """Decrypts every value for which a key is at hand; values without a key are gaps. Does nothing without keys.
+    """Decrypts every value that has a key; values without a key are gaps. Does nothing if no keys are given.
 
     Raises:
         SealError: a private key cannot be read.
@@ -29,15 +29,15 @@ def evaluate(context: EngineContext) -> EngineResult:
     tree, toolchain = context.shard_files, context.config.toolchain
     findings: list[Finding] = []
     gaps: list[Gap] = []
-    sealed_secrets = [one for one in context.resources if one.ref.kind == "SealedSecret"]
+    sealed_secrets = [resource for resource in context.resources if resource.ref.kind == "SealedSecret"]
     _check_sealed_secrets(sealed_secrets, context.private_keys, findings, gaps)
     files = [
         file
-        for file, _, found in candidates.find_candidates(tree, context.parsed_files)
-        if found is not None and found.metadata
+        for file, _, sops_file in candidates.find_candidates(tree, context.parsed_files)
+        if sops_file is not None and sops_file.metadata
     ]
 
-    def opened(file: str) -> GateError | None:
+    def try_decrypt(file: str) -> GateError | None:
         content = tree.read_file(file)
         assert isinstance(content, bytes)
         try:
@@ -49,14 +49,14 @@ def evaluate(context: EngineContext) -> EngineResult:
     if files:
         toolchain.find("sops")
     with ThreadPoolExecutor(max(context.jobs, 1)) as pool:
-        for file, error in zip(files, pool.map(opened, files), strict=True):
+        for file, error in zip(files, pool.map(try_decrypt, files), strict=True):
             if error is None:
                 continue
             reason = str(error).removeprefix(f"{sops_cli.resolve_target(tree.root / file).file}: ")
             if isinstance(error, (sops_cli.NoDecryptionKeyError, ToolError)):
-                gaps.append(Gap(file, f"could not be opened: {reason}", is_fatal=True))
+                gaps.append(Gap(file, f"could not be decrypted: {reason}", is_fatal=True))
             else:
-                hint = "take the file from Git's history, or encrypt it again"
+                hint = "restore the file from Git history, or encrypt it again"
                 findings.append(build_file_finding(file, "sops/not-opened", reason, (1, 1), hint))
     return EngineResult(findings, gaps)
 
@@ -74,15 +74,16 @@ def _check_sealed_secrets(
 
     keys = keyring.load_keys([(name, text.reveal()) for name, text in private_keys]) if private_keys else []
     for resource in resources:
-        for key, error, lacks_key in sealedsecret.find_faults(resource.value, keys):
+        for key, error, is_key_missing in sealedsecret.find_faults(resource.value, keys):
             path: FieldPath = ("spec", "encryptedData", key)
-            if lacks_key:
-                reason = f"{resource.ref}: `{key}` could not be opened: {error if keys else 'give its key with --key'}"
+            if is_key_missing:
+                cause = error if keys else "give its private key with --key"
+                reason = f"{resource.ref}: `{key}` could not be decrypted: {cause}"
                 gaps.append(Gap(resource.origin.file, reason, is_fatal=True))
             else:
                 place = resource.origin.find_location(path, key=True)
                 hint = "seal the value again"
-                found = Finding(
+                finding = Finding(
                     "sealed/not-opened", "error", f"`{key}` {error}", place, resource.ref, path, hint, "field"
                 )
-                findings.append(found)
+                findings.append(finding)

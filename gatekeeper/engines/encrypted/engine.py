@@ -1,4 +1,4 @@
-"""The engine for sealed files: SealedSecrets and SOPS files are judged as they lie there, without any key."""
+"""The engine for encrypted files: checks SealedSecrets and SOPS files without any key."""
 
 from __future__ import annotations
 
@@ -33,15 +33,16 @@ def _find_faults(context: EngineContext) -> Iterator[Finding]:
     yield from known.findings
     yield from certificates.check_certificates(known, resources)
     yield from sealed_values.check_sealed_values(
-        resources, {one.public_key.key_size // 8 for _, one in known.by_fingerprint.values()}
+        resources, {certificate.public_key.key_size // 8 for _, certificate in known.by_fingerprint.values()}
     )
     yield from sops_rules.check_configs(tree)
-    rules_of = sops_rules.build_rule_lookup(tree)
-    for file, content, found in candidates.find_candidates(tree, context.parsed_files):
+    find_rules = sops_rules.build_rule_lookup(tree)
+    for file, content, sops_file in candidates.find_candidates(tree, context.parsed_files):
         yield from merge_conflicts.check_merge_conflicts(file, content)
-        own = rules_of(file)
-        if found is None:
-            yield from sops_rules.check_not_encrypted(file, content, own)
+        file_rules = find_rules(file)
+        if sops_file is None:
+            yield from sops_rules.check_not_encrypted(file, content, file_rules)
             continue
-        yield from sops_files.check_sops_file(file, found, content, own.find_rule(file) if own else None)
-        yield from sops_rules.check_rule(file, found, own)
+        rule = file_rules.find_rule(file) if file_rules else None
+        yield from sops_files.check_sops_file(file, sops_file, content, rule)
+        yield from sops_rules.check_rule(file, sops_file, file_rules)

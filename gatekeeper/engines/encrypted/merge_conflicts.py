@@ -1,4 +1,4 @@
-"""Encrypted files that Git could not merge: a part of each side is no file that anybody can open."""
+"""Finds unresolved merge conflicts in encrypted files: with lines of both sides, a file cannot be decrypted."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ ENCRYPTION_MARKERS = (b"ENC[AES256_GCM,", b"SealedSecret")
 
 
 def check_merge_conflicts(file: str, content: bytes) -> Iterator[Finding]:
-    """The first conflict in an encrypted file."""
-    found = CONFLICT_MARKERS.search(content) if any(mark in content for mark in ENCRYPTION_MARKERS) else None
-    if found:
-        message = "has a conflict that Git could not merge; lines of both sides together cannot be opened"
-        hint = "take one side whole (`git checkout --ours` or `--theirs`), then make the other's change again"
-        line = content.count(b"\n", 0, found.start()) + 1
+    """Report the first conflict marker in an encrypted file."""
+    match = CONFLICT_MARKERS.search(content) if any(mark in content for mark in ENCRYPTION_MARKERS) else None
+    if match:
+        message = "has an unresolved merge conflict, so the file cannot be decrypted"
+        hint = "keep one side (`git checkout --ours` or `--theirs`), then apply the change of the other side again"
+        line = content.count(b"\n", 0, match.start()) + 1
         yield build_file_finding(file, "sealed/conflict", message, (line, 1), hint)

@@ -1,7 +1,7 @@
-"""SealedSecrets whose scope is wider than it was: more people can have them opened than those who agreed to it.
+"""Finds SealedSecrets whose scope is wider than before, so that more users can have them decrypted.
 
-A value that is bound to its name and namespace can be opened there only; one that is bound to nothing opens in any
-namespace that somebody may write to. Source: sealed-secrets CVE-2026-22728 and its scopes.
+A value with strict scope is decrypted only under its name and namespace; a value with cluster-wide scope in every
+namespace in which a user can create a SealedSecret. Source: sealed-secrets CVE-2026-22728 and its scopes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ ANNOTATIONS_PATH: FieldPath = ("metadata", "annotations")
 def check_scope_widening(
     parsed_files: Sequence[ParsedFile], read_base_file: Callable[[str], bytes | None]
 ) -> Iterator[Finding]:
-    """What is wider now than in the file as it was.
+    """Yield a finding for each SealedSecret whose scope is wider than at the base.
 
     Args:
-        read_base_file: a file's content at the base; None where it is new or did not change.
+        read_base_file: returns a file's content at the base; None if the file is new or did not change.
     """
     for source in parsed_files:
-        sealed = [one for one in source.documents if one.head and one.head[1] == "SealedSecret"]
+        sealed = [document for document in source.documents if document.head and document.head[1] == "SealedSecret"]
         old = read_base_file(source.file) if sealed else None
         scopes = _read_scopes(old) if old else {}
         for document in sealed:
@@ -38,7 +38,7 @@ def check_scope_widening(
 
 def _read_scopes(content: bytes) -> dict[tuple[str, str], str]:
     """The scope of each SealedSecret, by namespace and name."""
-    values = [documents.to_value(one) for one in documents.parse(content)[0]]
+    values = [documents.to_value(document) for document in documents.parse(content)[0]]
     sealed = [value for value in values if get_field(value, ("kind",)) == "SealedSecret"]
     return {_parse_name(value): parse_scope(get_field(value, ANNOTATIONS_PATH)) for value in sealed}
 
@@ -52,8 +52,9 @@ def _build_finding(file: str, document: ParsedDocument, old_scope: str, new_scop
     _, line, column = document.locate(path, True)
     where = {"namespace-wide": "under any name in its namespace", "cluster-wide": "in any namespace"}[new_scope]
     message = (
-        f"its scope was {old_scope} and is {new_scope}: whoever may make a SealedSecret can now have it opened {where}"
+        f"the scope was widened from {old_scope} to {new_scope}: users who can create SealedSecrets can now have it "
+        f"decrypted {where}"
     )
-    hint = f"seal it with the scope {old_scope} again, or waive this with a reason"
+    hint = f"seal it again with the scope {old_scope}, or waive the finding with a reason"
     ref = ObjectRef(*document.head) if document.head else None
     return Finding("sealed/scope-widened", "error", message, Location(file, line, column), ref, path, hint, "field")

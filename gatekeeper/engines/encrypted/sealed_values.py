@@ -10,16 +10,16 @@ from gatekeeper.errors import SealError
 from gatekeeper.model import FieldPath, Finding, Resource, Severity, get_field
 from gatekeeper.sealedsecrets import wire_format
 
-# Keys of 2048, 3072, 4096 and 8192 bits; the controller makes 4096.
+# Keys of 2048, 3072, 4096 and 8192 bits; the controller generates keys of 4096 bits.
 RSA_KEY_BYTES = (256, 384, 512, 1024)
 VALUES_PATH: FieldPath = ("spec", "encryptedData")
 
 
 def check_sealed_values(resources: Sequence[Resource], key_sizes: Collection[int]) -> Iterator[Finding]:
-    """What is wrong with sealed values.
+    """Yield a finding for each sealed value with a wrong form.
 
     Args:
-        key_sizes: of the keys in the repository's certificates, in bytes; none where it has none.
+        key_sizes: sizes in bytes of the keys in the repository's certificates; empty if it has no certificates.
     """
     for resource in resources:
         if resource.ref.kind == "SealedSecret":
@@ -28,7 +28,7 @@ def check_sealed_values(resources: Sequence[Resource], key_sizes: Collection[int
             for key, text in entries.items() if isinstance(entries, dict) else ():
                 yield from _check_value(resource, key, text, key_sizes)
             if isinstance(get_field(value, ("spec", "data")), str):
-                message = "`spec.data` is the form of sealed-secrets before 0.7: newer controllers will not open it"
+                message = "`spec.data` is the format of sealed-secrets before 0.7: newer controllers cannot decrypt it"
                 yield _build_finding(resource, "sealed/old-form", ("spec", "data"), message, "seal it again", "warning")
 
 
@@ -37,17 +37,19 @@ def _check_value(resource: Resource, key: str, text: Any, key_sizes: Collection[
     try:
         length = len(wire_format.split_sealed_value(text if isinstance(text, str) else "")[0])
     except wire_format.NotBase64Error:
-        message = f"sealed value `{key}` is not valid base64, so the controller cannot open it"
+        message = f"sealed value `{key}` is not valid base64, so the controller cannot decrypt it"
         yield _build_finding(resource, "sealed/not-base64", path, message, "seal the value again with kubeseal")
         return
     except SealError:
         length = 0
     if length not in RSA_KEY_BYTES:
-        message = f"`{key}` is not sealed: it has not the form that kubeseal writes"
+        message = f"`{key}` is not sealed: it does not have the format that kubeseal writes"
         yield _build_finding(resource, "sealed/not-sealed", path, message, "seal the value with kubeseal")
     elif key_sizes and length not in key_sizes:
         known = ", ".join(str(size * 8) for size in sorted(key_sizes))
-        message = f"`{key}` is sealed for a key of {length * 8} bits; the certificates in keys/ have {known}"
+        message = (
+            f"`{key}` is sealed for a key of {length * 8} bits; the certificates in keys/ have keys of {known} bits"
+        )
         hint = "seal it again with a certificate of the cluster, or add that certificate"
         yield _build_finding(resource, "sealed/key-size", path, message, hint)
 

@@ -1,4 +1,4 @@
-"""SOPS documents where they are the value of something else: a generator puts whole encrypted files into Secrets.
+"""Detects SOPS documents that are the value of a Secret, as generators write them.
 
 Source: getsops/sops `stores/`: YAML and JSON (binary files too) keep `sops` as a mapping, dotenv as `sops_...` lines,
 INI as a section `[sops]` at the end.
@@ -18,7 +18,7 @@ INI_SECTION = re.compile(r"^\[sops\]\s*$.*^mac\s*=\s*ENC\[", re.MULTILINE | re.D
 
 
 def has_encrypted_values(text: str) -> bool | None:
-    """Whether a SOPS document encrypts any of its values; None where the text is no SOPS document with its MAC."""
+    """Whether a SOPS document has encrypted values; None if the text is not a SOPS document with a MAC."""
     if CIPHERTEXT_MARK not in text:
         return None
     if DOTENV_MAC.search(text):
@@ -27,7 +27,7 @@ def has_encrypted_values(text: str) -> bool | None:
         return CIPHERTEXT_MARK in text[: text.index("[sops]")]
     parsed, failure = documents.parse(text.encode())
     value = documents.to_value(parsed[0]) if parsed and failure is None else None
-    held = value.pop("sops", None) if isinstance(value, dict) else None
-    if not isinstance(held, dict) or not str(held.get("mac")).startswith(CIPHERTEXT_MARK):
+    metadata = value.pop("sops", None) if isinstance(value, dict) else None
+    if not isinstance(metadata, dict) or not str(metadata.get("mac")).startswith(CIPHERTEXT_MARK):
         return None
     return CIPHERTEXT_MARK in orjson.dumps(value).decode()

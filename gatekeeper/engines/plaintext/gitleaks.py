@@ -1,4 +1,4 @@
-"""Leak rules in gitleaks' TOML format: the shipped ones and a team's own.
+"""Reads leak rules in gitleaks' TOML format: those of the library and those of a repository.
 
 Source: gitleaks v8, README "Configuration" and `config/config.go`. Its Go patterns are RE2, and so are these.
 """
@@ -29,7 +29,7 @@ class LeakPattern:
         """The compiled pattern.
 
         Raises:
-            PolicyError: it is no RE2.
+            PolicyError: it is not valid RE2 syntax.
         """
         options = re2.Options()
         options.log_errors = False
@@ -38,7 +38,7 @@ class LeakPattern:
             return re2.compile(self._text.encode(), options=options)
         except re2.error as error:
             words = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else error
-            raise PolicyError(f"{self._context}: a pattern is no RE2: {words}") from error
+            raise PolicyError(f"{self._context}: a pattern is not valid RE2 syntax: {words}") from error
 
     def has_match(self, text: bytes) -> bool:
         """Whether the pattern matches somewhere."""
@@ -46,7 +46,7 @@ class LeakPattern:
 
 
 class LeakMatch(NamedTuple):
-    """What a rule found: the secret, the text that its pattern matched, the line around it, and the file's name."""
+    """One match of a rule: the secret, the whole text that the pattern matched, its line, and the file name."""
 
     secret: bytes
     text: bytes
@@ -55,7 +55,7 @@ class LeakMatch(NamedTuple):
 
 
 class Allowlist(NamedTuple):
-    """What is let pass: by path, by a pattern on a part of the match, by a word in the secret; any of these or all."""
+    """Permitted matches: by path, by a pattern, or by a word in the secret; any of these conditions or all."""
 
     paths: tuple[LeakPattern, ...]
     regexes: tuple[LeakPattern, ...]
@@ -65,7 +65,7 @@ class Allowlist(NamedTuple):
     rules: frozenset[str]
 
     def is_match(self, match: LeakMatch) -> bool:
-        """Whether a match is let pass."""
+        """Whether a match is permitted."""
         checks = []
         if self.paths:
             checks.append(any(pattern.has_match(match.file.encode()) for pattern in self.paths))
@@ -78,9 +78,9 @@ class Allowlist(NamedTuple):
 
 
 class LeakRule(NamedTuple):
-    """One rule: what it looks for and in which files, the words that must be near, and what it lets pass.
+    """One leak rule: its pattern, the files that it applies to, its keywords, and its allowlists.
 
-    A rule with only a path finds fault with the file itself.
+    A rule with only a path reports the file itself.
     """
 
     name: str
@@ -94,7 +94,7 @@ class LeakRule(NamedTuple):
 
 
 class LeakRuleFile(NamedTuple):
-    """The rules of a file, with those that it extends, and the allowlists for all rules."""
+    """The rules of a file, including those that it extends, and the allowlists for all rules."""
 
     rules: tuple[LeakRule, ...]
     allowlists: tuple[Allowlist, ...]
@@ -102,29 +102,29 @@ class LeakRuleFile(NamedTuple):
 
 
 def load_rules(path: Path, name: str, extend_depth: int = 0) -> LeakRuleFile:
-    """Reads a file of rules; every pattern in it is tried.
+    """Reads a rule file and compiles every pattern in it.
 
     Raises:
-        PolicyError: the file cannot be read, is no TOML, or something in it is not as gitleaks has it.
+        PolicyError: the file cannot be read, or is not a valid gitleaks configuration.
     """
     try:
-        held = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PolicyError(f"{name}: leak rules cannot be read: {error}") from error
-    file = parse_rules(held, name)
+    file = parse_rules(content, name)
     patterns = [pattern for rule in file.rules for pattern in (rule.pattern, rule.path) if pattern]
     lists = [allow for rule in file.rules for allow in rule.allowlists]
     for pattern in (
         *patterns,
-        *(one for allow in (*lists, *file.allowlists) for one in (*allow.paths, *allow.regexes)),
+        *(pattern for allow in (*lists, *file.allowlists) for pattern in (*allow.paths, *allow.regexes)),
     ):
         _ = pattern.compiled
-    more = held.get("extend", {}).get("path")
-    if not isinstance(more, str):
+    base_path = content.get("extend", {}).get("path")
+    if not isinstance(base_path, str):
         return file
     if extend_depth >= MAX_EXTENDS:
-        raise PolicyError(f"{name}: `extend` leads on more than {MAX_EXTENDS} times; put the rules into one file")
-    base = load_rules(path.parent / more, f"{name} (extend: {more})", extend_depth + 1)
+        raise PolicyError(f"{name}: `extend` is nested more than {MAX_EXTENDS} times; put the rules into one file")
+    base = load_rules(path.parent / base_path, f"{name} (extend: {base_path})", extend_depth + 1)
     own = {rule.name for rule in file.rules}
     kept = tuple(rule for rule in base.rules if rule.name not in own | file.disabled_rules)
     return LeakRuleFile(
@@ -136,14 +136,14 @@ def parse_rules(content: Mapping[str, Any], name: str) -> LeakRuleFile:
     """The rules of a parsed file.
 
     Raises:
-        PolicyError: something in it is not as gitleaks has it.
+        PolicyError: it is not a valid gitleaks configuration.
     """
     try:
         rules = tuple(_parse_rule(entry, name) for entry in content.get("rules", ()))
         disabled = frozenset(content.get("extend", {}).get("disabledRules", ()))
         return LeakRuleFile(rules, tuple(_parse_allowlists(content, name)), disabled)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
-        raise PolicyError(f"{name}: a rule or an allowlist is not as gitleaks has it: {error}") from error
+        raise PolicyError(f"{name}: a rule or an allowlist is not valid in gitleaks' format: {error}") from error
 
 
 def _parse_rule(entry: Mapping[str, Any], file: str) -> LeakRule:
@@ -162,9 +162,9 @@ def _parse_rule(entry: Mapping[str, Any], file: str) -> LeakRule:
 
 
 def _parse_allowlists(entry: Mapping[str, Any], context: str) -> Iterator[Allowlist]:
-    one = entry.get("allowlist")
-    for held in ([one] if one else []) + list(entry.get("allowlists", ())):
-        yield parse_allowlist(held, context)
+    allowlist = entry.get("allowlist")
+    for item in ([allowlist] if allowlist else []) + list(entry.get("allowlists", ())):
+        yield parse_allowlist(item, context)
 
 
 def parse_allowlist(entry: Mapping[str, Any], context: str) -> Allowlist:

@@ -1,4 +1,4 @@
-"""Leaks in any file of the repository: private keys, cloud credentials, tokens, also where base64 hides them."""
+"""Finds leaked private keys, cloud credentials and tokens in any file of the repository, also in base64."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ BASE64_PATTERN = rb"[A-Za-z0-9+/]{40,}={0,2}"
 ENCODED_TEXT = re2.compile(BASE64_PATTERN)
 MAX_LINE = 200_000
 IGNORED_NAMES = {"go.sum", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "Cargo.lock", "poetry.lock", "uv.lock"}
-LEAK_HINT = "remove it, change the secret as it has been seen, and keep it sealed or outside of Git"
+LEAK_HINT = "remove it; rotate the secret, because it is in the Git history; keep it encrypted or outside Git"
 
 
 class LeakScanner(NamedTuple):
-    """All rules; a text in which none of their words occurs needs no pattern to run.
+    """All leak rules, with patterns that decide quickly whether a text needs to be searched by them.
 
     Attributes:
-        keyword_pattern: finds the rules' words.
-        candidate_pattern: finds the rules' words, or a long text in base64: a file without either is done.
+        keyword_pattern: finds the keywords of the rules.
+        candidate_pattern: finds the keywords or long base64 text: a file without either has no leaks.
     """
 
     rules: tuple[LeakRule, ...]
@@ -42,20 +42,20 @@ class LeakScanner(NamedTuple):
     allowlists: tuple[Allowlist, ...]
 
     def is_allowed(self, rule: LeakRule, match: LeakMatch) -> bool:
-        """Whether an allowlist of the rule, or one for all rules, lets a match pass."""
+        """Whether an allowlist of the rule, or one for all rules, permits a match."""
         general = (allow for allow in self.allowlists if not allow.rules or rule.name in allow.rules)
         return any(allow.is_match(match) for allow in (*rule.allowlists, *general))
 
 
 def load_scanner(tree: Tree, config: Config) -> tuple[LeakScanner, list[Gap]]:
-    """The shipped rules and the config's; a file of rules that cannot be used is a gap."""
+    """Load the library's leak rules and those of the config; a rule file that cannot be used is a gap."""
     files = [gitleaks.parse_rules(tomllib.loads(SHIPPED_RULES.read_text(encoding="utf-8")), SHIPPED_RULES.name)]
     gaps: list[Gap] = []
     for name in config.leak_rules:
         try:
             files.append(gitleaks.load_rules(tree.root / name, name))
         except PolicyError as error:
-            gaps.append(Gap(name, f"its leak rules were not used: {error}", is_fatal=True))
+            gaps.append(Gap(name, f"its leak rules could not be used: {error}", is_fatal=True))
     if config.leak_allow:
         try:
             allow = gitleaks.parse_allowlist({"regexes": config.leak_allow}, f"{CONFIG_FILE}: leaks.allow")
@@ -71,24 +71,24 @@ def _build_scanner(files: Sequence[LeakRuleFile]) -> LeakScanner:
     named = {rule.name: rule for file in files for rule in file.rules if rule.name not in disabled}
     rules = tuple(named.values())
     words = sorted({word for rule in rules for word in rule.keywords})
-    # A rule without words looks at every file.
-    some_look_always = any(not rule.keywords for rule in rules)
-    together = b"" if some_look_always else b"(?i:" + b"|".join(re2.escape(word) for word in words) + b")"
-    telling = re2.compile(together and together + b"|" + BASE64_PATTERN)
+    # A rule without keywords applies to every file.
+    has_unconditional_rule = any(not rule.keywords for rule in rules)
+    keywords = b"" if has_unconditional_rule else b"(?i:" + b"|".join(re2.escape(word) for word in words) + b")"
+    candidates = re2.compile(keywords and keywords + b"|" + BASE64_PATTERN)
     return LeakScanner(
-        rules, re2.compile(together), telling, tuple(allow for file in files for allow in file.allowlists)
+        rules, re2.compile(keywords), candidates, tuple(allow for file in files for allow in file.allowlists)
     )
 
 
 def scan_tree(tree: Tree, scanner: LeakScanner, skipped_files: set[str]) -> tuple[list[Finding], list[Gap]]:
-    """Leaks in all files of a tree, base64 decoded first; binary files are noted as not scanned."""
+    """Find leaks in all files of a tree, after decoding base64; a binary file is a gap."""
     findings: list[Finding] = []
     gaps: list[Gap] = []
     by_path = [rule for rule in scanner.rules if rule.pattern is None]
     for file in tree.files:
         named = LeakMatch(b"", b"", b"", file)
-        wrong = (rule for rule in by_path if _is_applicable(rule, file) and not scanner.is_allowed(rule, named))
-        findings.extend(_build_finding(rule, Location(file)) for rule in wrong)
+        matching = (rule for rule in by_path if _is_applicable(rule, file) and not scanner.is_allowed(rule, named))
+        findings.extend(_build_finding(rule, Location(file)) for rule in matching)
         if file in skipped_files or file.rpartition("/")[2] in IGNORED_NAMES:
             continue
         content = tree.read_file(file)
@@ -131,41 +131,41 @@ def _build_finding(rule: LeakRule, location: Location) -> Finding:
 
 
 def _decode_texts(content: bytes) -> Iterator[tuple[bytes, int | None]]:
-    """The file itself, and what is hidden in it as base64 with the place where that starts."""
+    """The file's content, and each base64 text in it, decoded, with its offset in the file."""
     yield content, None
-    for found in ENCODED_TEXT.finditer(content):
-        raw = found.group()
+    for match in ENCODED_TEXT.finditer(content):
+        raw = match.group()
         try:
             decoded = base64.b64decode(raw + b"=" * (-len(raw) % 4), validate=True)
         except ValueError:
             continue
-        # Ciphertext and images are no text: nothing to look for in them.
+        # Ciphertext and images are not text: there is nothing to search.
         if decoded.isascii() and b"\0" not in decoded:
-            yield decoded, found.start()
+            yield decoded, match.start()
 
 
 def _find_matches(scanner: LeakScanner, rule: LeakRule, file: str, text: bytes) -> Iterator[int]:
     if rule.pattern is None:
         return
     pattern = rule.pattern.compiled
-    for found in pattern.finditer(text):
+    for match in pattern.finditer(text):
         group = rule.secret_group or (1 if pattern.groups else 0)
-        secret = found.group(group) if found.group(group) else found.group(0)
+        secret = match.group(group) if match.group(group) else match.group(0)
         if rule.min_entropy and compute_entropy(secret) <= rule.min_entropy:
             continue
-        begin = text.rfind(b"\n", 0, found.start()) + 1
-        end = text.find(b"\n", found.end())
+        begin = text.rfind(b"\n", 0, match.start()) + 1
+        end = text.find(b"\n", match.end())
         line = text[begin : end if end >= 0 else len(text)][:MAX_LINE]
-        if not scanner.is_allowed(rule, LeakMatch(secret, found.group(0), line, file)):
-            yield found.start()
+        if not scanner.is_allowed(rule, LeakMatch(secret, match.group(0), line, file)):
+            yield match.start()
 
 
 def compute_entropy(text: bytes) -> float:
-    """Shannon's entropy, in bits a byte."""
+    """Shannon entropy in bits per byte."""
     counts = Counter(text).values()
     return -sum(count / len(text) * math.log2(count / len(text)) for count in counts) if text else 0.0
 
 
 def is_random(text: str) -> bool:
-    """Whether a text is random enough to be a key or a password that a machine made."""
+    """Whether a text is random enough to be a generated key or password."""
     return len(text) >= 16 and " " not in text and compute_entropy(text.encode()) > 3.5

@@ -15,7 +15,7 @@ from gatekeeper.model import FieldPath, Finding, Gap, Resource, get_field
 from gatekeeper.workspace.documents import EXTENSIONS, ParsedFile
 from gatekeeper.workspace.tree import Tree
 
-# Allowed as a plaintext value: nothing, a placeholder of a template or of Flux, or ciphertext.
+# Allowed as a plaintext value: an empty text, a placeholder of a template or of Flux, or ciphertext.
 PLACEHOLDER = re.compile(r"ENC\[AES256_GCM,.*\]|\$\{.*\}|<[^<>]*>|\{\{.*\}\}|", re.DOTALL)
 PUBLIC_TYPES = {"kubernetes.io/service-account-token"}
 PUBLIC_KEYS = {"ca.crt", "tls.crt", "known_hosts", "username", "url", "type", "name", "project"}
@@ -25,12 +25,12 @@ def evaluate(
     tree: Tree, parsed_files: Sequence[ParsedFile], resources: Sequence[Resource], config: Config
 ) -> tuple[list[Finding], list[Gap]]:
     """Finds plaintext values of Secrets, and leaked credentials in any file."""
-    findings = [found for resource in resources for found in _check_resource(resource)]
+    findings = [finding for resource in resources for finding in _check_resource(resource)]
     scanner, unused = leaks.load_scanner(tree, config)
     secret_files = {finding.location.file for finding in findings if finding.rule == "plaintext/secret"}
     skip = {source.file for source in parsed_files if source.role == "encrypted"}
     leaked, gaps = leaks.scan_tree(tree, scanner, skip)
-    # A Secret that is reported as a whole need not be reported again for each rule that matches inside.
+    # Each value of such a Secret is reported already; do not report it again for each leak rule that matches.
     findings.extend(
         leak for leak in leaked if not (leak.location.file in secret_files and leak.location.file.endswith(EXTENSIONS))
     )
@@ -57,7 +57,7 @@ def _check_secret(resource: Resource, value: dict[str, Any]) -> Iterator[Finding
             if plain is None:
                 message = f"`{section}.{key}` is not valid base64"
                 yield _build_finding(
-                    resource, "plaintext/not-base64", (section, key), message, "encode it, or use stringData"
+                    resource, "plaintext/not-base64", (section, key), message, "encode it in base64, or use stringData"
                 )
             elif isinstance(plain, str) and key not in PUBLIC_KEYS and not PLACEHOLDER.fullmatch(plain.strip()):
                 yield from _check_value(resource, (section, key), plain)
@@ -65,14 +65,17 @@ def _check_secret(resource: Resource, value: dict[str, Any]) -> Iterator[Finding
 
 def _check_value(resource: Resource, path: FieldPath, plain: str) -> Iterator[Finding]:
     """Reports a value of a Secret, unless it is a whole file that sops encrypted."""
-    hidden = embedded_sops.has_encrypted_values(plain)
-    if hidden:
+    is_encrypted = embedded_sops.has_encrypted_values(plain)
+    if is_encrypted:
         return
-    message = f"Secret value `{'.'.join(map(str, path))}` is in the repository in the open"
-    hint = "seal it (SealedSecret, SOPS) or fetch it (ExternalSecret); change the value, it has been seen"
-    if hidden is False:
-        message += ": it is a SOPS document in which nothing is encrypted"
-        hint = "look at `encrypted_regex` in its `sops` part: it must match the names of what is secret"
+    message = f"Secret value `{'.'.join(map(str, path))}` is stored in plaintext"
+    hint = (
+        "encrypt it (SealedSecret, SOPS) or read it from a store (ExternalSecret); "
+        "rotate the secret, because the value is in the Git history"
+    )
+    if is_encrypted is False:
+        message += ": it is a SOPS document without an encrypted value"
+        hint = "correct `encrypted_regex` in its `sops` metadata: it must match the names of the secret values"
     yield _build_finding(resource, "plaintext/secret", path, message, hint)
 
 
@@ -95,7 +98,7 @@ def _check_template(resource: Resource, value: dict[str, Any]) -> Iterator[Findi
         if isinstance(text, str) and "{{" not in text and key not in PUBLIC_KEYS and leaks.is_random(text):
             path = ("spec", "template", "data", key)
             yield _build_finding(
-                resource, "plaintext/secret", path, f"template value `{key}` is in the open", "seal it"
+                resource, "plaintext/secret", path, f"template value `{key}` is stored in plaintext", "seal it"
             )
 
 
@@ -105,7 +108,7 @@ def _check_unencrypted_values(resource: Resource, value: dict[str, Any]) -> Iter
         entries = value.get(section)
         for key, text in entries.items() if isinstance(entries, dict) else ():
             if isinstance(text, str) and text and not text.startswith(embedded_sops.CIPHERTEXT_MARK):
-                message = f"`{section}.{key}` is in the open beside values that sops encrypted"
+                message = f"`{section}.{key}` is stored in plaintext, although sops encrypted other values of the file"
                 hint = "encrypt the file again with sops"
                 yield _build_finding(resource, "plaintext/secret", (section, key), message, hint)
 

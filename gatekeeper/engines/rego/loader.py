@@ -163,7 +163,7 @@ def _merge_data(target: dict[str, Any], source: dict[str, Any], name: str) -> No
         if isinstance(target.get(key), dict) and isinstance(value, dict):
             _merge_data(target[key], value, name)
         elif key in target and target[key] != value:
-            raise PolicyError(f"{name}: `{key}` has another value in another data file; set it in one of them")
+            raise PolicyError(f"{name}: `{key}` has different values in two data files; set it in only one")
         else:
             target[key] = value
 

@@ -152,6 +152,6 @@ def _read_terraform(case: Path, name: str) -> list[Resource]:
     tree = Tree(case.parent, [case.name])
     result = terraform.parse_files(tree, documents.parse_tree(tree, 1)[0])
     if not result.resources:
-        reason = result.gaps[0].reason if result.gaps else "neither a Terraform file nor a plan"
+        reason = result.gaps[0].reason if result.gaps else "not a Terraform file or plan"
         raise PolicyError(f"{name}: {reason}")
     return result.resources

@@ -1,4 +1,4 @@
-"""Which schema judges which kind: Kubernetes' own, CRDs of the repository and the config, and the built-in set."""
+"""Finds the schema of each kind: from Kubernetes, from CRDs of the repository and the config, or built in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import jsonschema_rs
 try:
     from gatekeeper._native import Schema
-except ImportError:  # no Rust compiler at install time: the package judges each object, one at a time
+except ImportError:  # no Rust compiler at install time: jsonschema-rs validates one object at a time
     Schema = None  # type: ignore[assignment,misc]
 
 BUILT_IN_FOLDER = Path(__file__).parent.parent.parent / "schemas"
@@ -36,7 +36,7 @@ def _find_package() -> Path:
 
 
 class SchemaCatalog:
-    """Schemas by (apiVersion, kind), made when first asked for."""
+    """Schemas by (apiVersion, kind), compiled on first use."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class SchemaCatalog:
         load_successors: Callable[[], Mapping[SchemaKey, str]] = dict,
     ) -> None:
         self._custom_kinds: dict[SchemaKey, CustomKind] = {}
-        # Read only for a kind that nothing else has a schema for.
+        # Read only for a kind without any other schema.
         self._load_successors = cache(load_successors)
         for definition in custom_kinds:
             self._custom_kinds.setdefault((definition.api_version, definition.kind), definition)
@@ -65,7 +65,7 @@ class SchemaCatalog:
         return self._custom_kinds.get(key)
 
     def find_invalid(self, key: SchemaKey, objects: Sequence[bytes], jobs: int) -> list[int] | None:
-        """The indices of the objects (JSON) of a kind that its schema refuses, or None where no schema is known.
+        """Return the indices of the objects (JSON) that the schema of their kind rejects; None if it has no schema.
 
         Raises:
             UsageError: the kind's schema is itself broken.
@@ -86,13 +86,13 @@ class SchemaCatalog:
         return [index for index, json in enumerate(objects) if not judge.is_valid(orjson.loads(json))]
 
     def list_errors(self, key: SchemaKey, value: Any) -> Iterator[Any]:
-        """Why the schema of a kind that was asked before refuses a value: jsonschema-rs' errors."""
+        """The errors of jsonschema-rs for a value that `find_invalid` reported."""
         if key not in self._validators:
             self._validators[key] = self._build_validator(self._schemas[key])
         return iter(self._validators[key].iter_errors(value))
 
     def _build_validator(self, schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
-        # Imported only where something is wrong: the import costs as much as judging thousands of objects.
+        # Imported only if there are errors: the import takes as long as the validation of thousands of objects.
         import jsonschema_rs
 
         try:
@@ -101,7 +101,7 @@ class SchemaCatalog:
             raise ValueError(str(error)) from error
 
     def list_known_fields(self, key: SchemaKey, schema_path: Sequence[str | int]) -> list[str]:
-        """The fields that the schema names at a place where validation failed."""
+        """The fields that the schema defines at the place where validation failed."""
         schema = self._schemas.get(key, {})
         here: Any = schema
         for step in schema_path[:-1]:
@@ -112,7 +112,7 @@ class SchemaCatalog:
         return list(here.get("properties", ()))
 
     def find_schema(self, key: SchemaKey) -> dict[str, Any] | None:
-        """The JSON Schema of a kind with all definitions that it reaches, or None where none is known.
+        """The JSON Schema of a kind with all definitions that it refers to; None if the kind has no schema.
 
         Raises:
             KeyError: it refers to a definition that does not exist.
@@ -126,7 +126,7 @@ class SchemaCatalog:
         return self._attach_definitions(crds.build_strict_schema(definition.schema, {"$ref": f"#/$defs/{OBJECT_META}"}))
 
     def _find_successor_schema(self, key: SchemaKey) -> dict[str, Any] | None:
-        """A version that is gone is judged as the one that took its place: that is what it has to become."""
+        """Validate a removed API version by the schema of its replacement, which the resource must change to."""
         version = self._load_successors().get(key)
         schema = self.find_schema((version, key[1])) if version and version != key[0] else None
         if schema is None:
@@ -137,7 +137,7 @@ class SchemaCatalog:
         return {**resolved, "properties": properties, "$defs": schema["$defs"]}
 
     def _attach_definitions(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The schema with only the definitions that it reaches: compiling all of them takes a hundred times longer."""
+        """The schema with only the definitions that it refers to: compiling all takes a hundred times longer."""
         reached: dict[str, Any] = {}
         waiting = _find_references(schema)
         while waiting:
@@ -149,7 +149,7 @@ class SchemaCatalog:
 
 
 def list_kubernetes_versions() -> list[str]:
-    """The Kubernetes versions (`1.31`) that schemas are there for, oldest first."""
+    """The Kubernetes versions (`1.31`) with schemas, oldest first."""
     names = (path.name for path in _find_package().glob("v*-local-strict"))
     return sorted((name[1:].split(".0-")[0] for name in names), key=lambda text: tuple(map(int, text.split("."))))
 
@@ -181,7 +181,7 @@ def _load_built_in(group: str) -> list[CustomKind]:
 
 
 def _strip_annotations(schema: Any) -> Any:
-    """A schema without what judges nothing; the properties of an object may bear any name, so they are kept."""
+    """A schema without annotations; property names are kept, because a property may have any name."""
     if isinstance(schema, list):
         return [_strip_annotations(item) for item in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""From a CustomResourceDefinition to JSON Schemas that are as strict as the API server's field validation."""
+"""Converts a CustomResourceDefinition to JSON Schemas that are as strict as the API server's field validation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EMBEDDED_PROPERTIES = {"apiVersion": {"type": "string"}, "kind": {"type": "strin
 
 
 class CustomKind(NamedTuple):
-    """One version of a custom kind, with its OpenAPI schema (None where the CRD gives none)."""
+    """One version of a custom kind, with its OpenAPI schema (None if the CRD has no schema)."""
 
     group: str
     version: str
@@ -41,7 +41,7 @@ class CustomKind(NamedTuple):
 
 
 def parse_crd(crd: Any) -> Iterator[CustomKind]:
-    """Every version that a CRD (apiextensions.k8s.io v1 or v1beta1) defines; nothing where it is malformed."""
+    """Every version that a CRD (apiextensions.k8s.io v1 or v1beta1) defines; nothing if the CRD is malformed."""
     spec = crd.get("spec") if isinstance(crd, dict) else None
     names = spec.get("names") if isinstance(spec, dict) else None
     if not isinstance(spec, dict) or not isinstance(names, dict) or not isinstance(names.get("kind"), str):
@@ -82,7 +82,7 @@ def _convert(schema: Any) -> dict[str, Any]:
     if schema.get("x-kubernetes-int-or-string"):
         out["type"] = ["integer", "string", "null"]
     elif isinstance(schema.get("type"), str):
-        # The API server drops a null where the field is not nullable, so it is no error.
+        # The API server drops a null where the field is not nullable, so it is not an error.
         out["type"] = [schema["type"], "null"]
     if "enum" in out and schema.get("nullable"):
         out["enum"] = [*out["enum"], None]
@@ -112,14 +112,14 @@ def _convert_fields(schema: dict[str, Any], out: dict[str, Any]) -> None:
 
 
 def _convert_exclusive(out: dict[str, Any]) -> None:
-    """OpenAPI 3.0 has a boolean beside the limit; JSON Schema has a limit of its own."""
+    """Convert exclusive limits: OpenAPI 3.0 has a boolean in addition to the limit, JSON Schema a separate limit."""
     for word, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(out.get(word), bool) and out.pop(word) and limit in out:
             out[word] = out.pop(limit)
 
 
 def _convert_open(schema: Any) -> dict[str, Any]:
-    """A part of a combination: it adds conditions, but does not close the set of fields."""
+    """Convert a part of a combination: it adds conditions, but permits unknown fields."""
     converted = _convert(schema)
     _allow_unknown_fields(converted)
     return converted

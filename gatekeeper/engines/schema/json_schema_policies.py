@@ -1,6 +1,6 @@
-"""JSON Schema policies of the repository's own: `*.schema.json` and `*.schema.yaml` in the folders of its policies.
+"""JSON Schema policies of a repository: `*.schema.json` and `*.schema.yaml` in its policy folders.
 
-A file is a JSON Schema of any draft from 4 to 2020-12 (`$schema` says which), with a block that says what it judges:
+A file is a JSON Schema of any draft from 4 to 2020-12 (see `$schema`), with a block that selects resources:
 
     x-gatekeeper: {kinds: [Deployment, "apps/*/StatefulSet"], paths: ["apps/*"], labels: {tier: web}, severity: warning}
 """
@@ -32,9 +32,9 @@ SETTING_TYPES: dict[str, tuple[type, str]] = {
     "kinds": (list, "a list"),
     "paths": (list, "a list"),
     "labels": (dict, "a mapping"),
-    "severity": (str, "a text"),
-    "message": (str, "a text"),
-    "remedy": (str, "a text"),
+    "severity": (str, "a string"),
+    "message": (str, "a string"),
+    "remedy": (str, "a string"),
 }
 BASE_URI = "repository:///"
 STEP = "evaluating JSON Schema policies"
@@ -42,7 +42,7 @@ SCOPE: EngineScope = "resources"
 
 
 class SchemaPolicy(NamedTuple):
-    """One policy: what it judges, and how it is reported. Patterns are those of file names (`*`, `?`)."""
+    """One policy: the resources that it applies to, and how violations are reported; patterns have `*` and `?`."""
 
     name: str
     validator: jsonschema_rs.Validator
@@ -55,23 +55,23 @@ class SchemaPolicy(NamedTuple):
     digest: str
 
     def is_applicable(self, resource: Resource) -> bool:
-        """Whether a resource is one of those that the policy is for."""
+        """Whether the policy applies to a resource."""
         ref = resource.ref
         names = (ref.kind, f"{ref.api_version}/{ref.kind}")
-        # A policy is for Terraform only if it says so.
+        # A policy applies to Terraform only if its `kinds` name it.
         if not self.kinds and ref.kind == TERRAFORM_KIND:
             return False
         if self.kinds and not any(fnmatch.fnmatchcase(name, kind) for name in names for kind in self.kinds):
             return False
         if self.paths and not any(fnmatch.fnmatchcase(resource.origin.file, path) for path in self.paths):
             return False
-        held = get_field(resource.value, ("metadata", "labels")) if self.labels else {}
-        return all(fnmatch.fnmatchcase(str(get_field(held, (key,))), wanted) for key, wanted in self.labels.items())
+        labels = get_field(resource.value, ("metadata", "labels")) if self.labels else {}
+        return all(fnmatch.fnmatchcase(str(get_field(labels, (key,))), pattern) for key, pattern in self.labels.items())
 
 
 def load_policies(root: Path, folders: Sequence[str]) -> tuple[list[SchemaPolicy], list[Gap]]:
-    """All JSON Schema policies below the folders; one that cannot be used is a gap."""
-    found: list[SchemaPolicy] = []
+    """Load all JSON Schema policies below the folders; a policy that cannot be used is a gap."""
+    policies: list[SchemaPolicy] = []
     gaps: list[Gap] = []
     for folder in folders:
         for path in list_files_below(root / folder, SCHEMA_SUFFIXES):
@@ -79,10 +79,10 @@ def load_policies(root: Path, folders: Sequence[str]) -> tuple[list[SchemaPolicy
                 continue
             name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
             try:
-                found.append(_load_policy(root, path, name))
+                policies.append(_load_policy(root, path, name))
             except PolicyError as error:
-                gaps.append(Gap(name, f"the policy was not asked: {error}", is_fatal=True))
-    return found, gaps
+                gaps.append(Gap(name, f"the policy could not be evaluated: {error}", is_fatal=True))
+    return policies, gaps
 
 
 def evaluate(context: EngineContext) -> EngineResult:
@@ -109,7 +109,7 @@ def _load_policy(root: Path, path: Path, name: str) -> SchemaPolicy:
     try:
         validator = jsonschema_rs.validator_for(schema, base_uri=f"{BASE_URI}{name}", retriever=_build_retriever(root))
     except (ValueError, jsonschema_rs.ReferencingError) as error:
-        raise PolicyError(f"is no usable schema: {str(error).strip().splitlines()[0]}") from error
+        raise PolicyError(f"is not a valid JSON Schema: {str(error).strip().splitlines()[0]}") from error
     return SchemaPolicy(
         f"schemas/{path.name.partition('.schema.')[0]}",
         validator,
@@ -126,14 +126,14 @@ def _load_policy(root: Path, path: Path, name: str) -> SchemaPolicy:
 def _read_schema(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
         text = path.read_bytes()
-        found, failure = documents.parse(text)
+        parsed, failure = documents.parse(text)
     except OSError as error:
         raise PolicyError(f"cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise PolicyError(f"cannot be read: {error}") from error
     if failure is not None:
         raise PolicyError(f"cannot be read: line {failure[1]}: {failure[0]}")
-    value = documents.to_value(found[0]) if found else None
+    value = documents.to_value(parsed[0]) if parsed else None
     if not isinstance(value, dict):
         raise PolicyError("a schema must be a mapping")
     return text, value
@@ -144,7 +144,7 @@ def _validate_settings(settings: Any) -> None:
         raise PolicyError(f"`{SETTINGS_KEY}` must be a mapping with {', '.join(SETTING_TYPES)}")
     for key, value in settings.items():
         if key not in SETTING_TYPES:
-            raise PolicyError(f"`{SETTINGS_KEY}` knows no `{key}`; there are {', '.join(SETTING_TYPES)}")
+            raise PolicyError(f"unknown field `{SETTINGS_KEY}.{key}`; valid fields are {', '.join(SETTING_TYPES)}")
         if not isinstance(value, SETTING_TYPES[key][0]):
             raise PolicyError(f"`{SETTINGS_KEY}.{key}` must be {SETTING_TYPES[key][1]}")
     if settings.get("severity", "error") not in ("error", "warning", "info"):
@@ -152,12 +152,12 @@ def _validate_settings(settings: Any) -> None:
 
 
 def _build_retriever(root: Path) -> Callable[[str], Any]:
-    """Fetches what a schema refers to: other files of the repository, nothing else."""
+    """Build a function that reads the schemas that a schema refers to; they must be files of the repository."""
 
     def retrieve(uri: str) -> Any:
         local = uri.removeprefix(BASE_URI)
         if not uri.startswith(BASE_URI) or not (root / local).resolve().is_relative_to(root.resolve()):
-            raise ValueError(f"{uri} is not in the repository, and nothing is fetched")
+            raise ValueError(f"{uri} is not a file of the repository, and schemas are never downloaded")
         try:
             return _read_schema(root / local)[1]
         except PolicyError as error:

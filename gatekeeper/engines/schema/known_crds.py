@@ -74,5 +74,5 @@ def _read_crd_folder(tree: Tree, folder: str) -> list[CustomKind]:
                 if documents.is_resource(item) and item["kind"] == "CustomResourceDefinition":
                     known.extend(parse_crd(item))
     if not known:
-        raise UsageError(f"`schemas.crds` names {folder}, where no CustomResourceDefinition is; correct it")
+        raise UsageError(f"`schemas.crds` names {folder}, which contains no CustomResourceDefinition; correct the path")
     return known

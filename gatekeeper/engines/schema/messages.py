@@ -1,4 +1,4 @@
-"""Describes errors of JSON Schema in plain words, without the value, which may be a secret."""
+"""Describes JSON Schema errors without the value, which may be a secret."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from gatekeeper.model import FieldPath, format_path
 TYPE_NAMES = {
     "object": "a mapping",
     "array": "a list",
-    "string": "a text",
-    "integer": "a whole number",
+    "string": "a string",
+    "integer": "an integer",
     "number": "a number",
-    "boolean": "true or false",
+    "boolean": "a boolean",
     "null": "null",
 }
 RULE_BY_KEYWORD = {"type": "type", "enum": "enum", "oneOf": "type", "anyOf": "type"}
@@ -29,7 +29,7 @@ class SchemaFault(NamedTuple):
 
 
 def describe_error(error_kind: Any, path: FieldPath, value: Any) -> Iterator[SchemaFault]:
-    """What jsonschema-rs' error of a kind means for the value at a path; several unknown fields are one each."""
+    """Describe an error of jsonschema-rs for the value at a path; each unknown field is a separate fault."""
     if error_kind.name == "additionalProperties":
         for name in error_kind.unexpected:
             yield SchemaFault((*path, name), True, "unknown-field", f"unknown field `{format_path((*path, name))}`")
@@ -55,9 +55,9 @@ def _describe_violation(error_kind: Any, value: Any) -> str:
         types = [part.kind.types for option in error_kind.context for part in option if part.kind.name == "type"]
         if types and len(types) == len(error_kind.context):
             return f"must be {_join_types([word for part in types for word in part])}, not {_describe_type(value)}"
-        return "fits none of the forms that its schema allows"
+        return "does not match any form that its schema permits"
     limit = getattr(error_kind, "limit", getattr(error_kind, "pattern", None))
-    return f"breaks `{error_kind.name}`" + (f" ({limit})" if limit is not None else "")
+    return f"violates `{error_kind.name}`" + (f" ({limit})" if limit is not None else "")
 
 
 def _join_types(types: Sequence[str]) -> str:
@@ -66,6 +66,6 @@ def _join_types(types: Sequence[str]) -> str:
 
 def _describe_type(value: Any) -> str:
     if isinstance(value, bool):
-        return "true or false"
-    kinds = ((dict, "a mapping"), (list, "a list"), (str, "a text"), (int, "a number"), (float, "a fraction"))
+        return "a boolean"
+    kinds = ((dict, "a mapping"), (list, "a list"), (str, "a string"), (int, "an integer"), (float, "a number"))
     return next((word for kind, word in kinds if isinstance(value, kind)), "null")

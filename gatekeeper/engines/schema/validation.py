@@ -18,7 +18,7 @@ NAMELESS_KINDS = {"List", "Kustomization", "Component"}
 def evaluate(
     resources: Sequence[Resource], catalog: SchemaCatalog, allowed_patterns: Sequence[str], jobs: int
 ) -> tuple[list[Finding], list[Gap], int]:
-    """Findings, gaps, and the number of resources that a schema judged."""
+    """Return findings, gaps, and the number of resources that were validated by a schema."""
     findings: list[Finding] = []
     gaps: list[Gap] = []
     checked = 0
@@ -33,14 +33,14 @@ def evaluate(
             gaps.append(Gap(same[0].origin.file, str(error), is_fatal=True))
             continue
         if refused is None:
-            found_here, gaps_here = _report_missing_schema(key, same, allowed_patterns)
-            gaps.extend(gaps_here)
+            kind_findings, kind_gaps = _report_missing_schema(key, same, allowed_patterns)
+            gaps.extend(kind_gaps)
         else:
             checked += len(same)
-            found_here = [found for index in refused for found in _explain_errors(same[index], catalog)]
-            found_here += [found for resource in same for found in _check_name(resource)]
-            found_here += rules.check_resources(key, same, gaps)
-        findings.extend(found_here)
+            kind_findings = [finding for index in refused for finding in _explain_errors(same[index], catalog)]
+            kind_findings += [finding for resource in same for finding in _check_name(resource)]
+            kind_findings += rules.check_resources(key, same, gaps)
+        findings.extend(kind_findings)
     return findings, gaps, checked
 
 
@@ -61,7 +61,7 @@ def _report_missing_schema(
         first.origin.find_location(("kind",)),
         first.ref,
         ("kind",),
-        f"put its CRD into the repository or under `schemas.crds`, or allow `{key[1]}` in `schemas.allowMissing`",
+        f"add its CRD to the repository or to `schemas.crds`, or allow `{key[1]}` in `schemas.allowMissing`",
         "field",
     )
     return [finding], [Gap(resource.origin.file, reason, is_fatal=True) for resource in resources]
@@ -69,25 +69,25 @@ def _report_missing_schema(
 
 def _explain_errors(resource: Resource, catalog: SchemaCatalog) -> list[Finding]:
     value = resource.value
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for error in catalog.list_errors((resource.ref.api_version, resource.ref.kind), value):
         path: FieldPath = tuple(error.instance_path)
         if not is_opaque(get_field(value, path)):
-            found.extend(_build_findings(resource, path, error, value, catalog))
-    return found
+            findings.extend(_build_findings(resource, path, error, value, catalog))
+    return findings
 
 
 def _build_findings(
     resource: Resource, path: FieldPath, error: Any, value: Any, catalog: SchemaCatalog
 ) -> Iterator[Finding]:
-    for told in messages.describe_error(error.kind, path, get_field(value, path)):
+    for fault in messages.describe_error(error.kind, path, get_field(value, path)):
         hint = ""
-        if told.rule == "unknown-field":
-            if told.field == ("sops",):
+        if fault.rule == "unknown-field":
+            if fault.field == ("sops",):
                 continue
             known = catalog.list_known_fields((resource.ref.api_version, resource.ref.kind), error.schema_path)
-            hint = _suggest_field(str(told.field[-1]), known)
-        yield _build_finding(resource, f"schema/{told.rule}", told.field, told.message, hint, told.is_key)
+            hint = _suggest_field(str(fault.field[-1]), known)
+        yield _build_finding(resource, f"schema/{fault.rule}", fault.field, fault.message, hint, fault.is_key)
 
 
 def _suggest_field(field: str, known_fields: Sequence[str]) -> str:
@@ -105,12 +105,12 @@ def _build_finding(
 
 
 def is_opaque(value: Any) -> bool:
-    """Whether a value is not known yet: ciphertext of SOPS, or a Flux variable that nothing here sets."""
+    """Whether a value is unknown: SOPS ciphertext, or a Flux variable that the repository does not set."""
     return isinstance(value, str) and (value.startswith("ENC[") or "${" in value)
 
 
 def _check_name(resource: Resource) -> list[Finding]:
-    """Requires a name: the API server needs one, though the published schemas do not say so."""
+    """Check that a resource has a name: the API server requires it, but the published schemas do not."""
     ref: ObjectRef = resource.ref
     if ref.name or ref.kind in NAMELESS_KINDS:
         return []

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from gatekeeper.engines.findings import build_finding
 from gatekeeper.model import FieldPath, Finding, Resource
 
-ACCESS_HINT = "ask for another key, or add a rule to `secrets.allow` in gatekeeper.yaml"
+ACCESS_HINT = "use a different key, or add a rule to `secrets.allow` in gatekeeper.yaml"
 
 
 def evaluate(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
@@ -37,7 +37,7 @@ def evaluate(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) 
                 )
             )
         except FieldError as error:
-            message = f"cannot be judged by `secrets.allow`: {error}"
+            message = f"cannot be checked against `secrets.allow`: {error}"
             yield _build_finding("external/unknown", message, resource, error.path)
             continue
         for path, reason in found:

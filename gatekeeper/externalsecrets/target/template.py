@@ -85,7 +85,7 @@ def _parse_mapping(name: str, text: SecretBytes) -> SecretValues:
     parsed, failure = documents.parse(text.reveal())
     value = documents.to_value(parsed[0]) if parsed and failure is None else None
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-        raise ValueTransformError(f"the template `{name}` does not render a YAML mapping of texts")
+        raise ValueTransformError(f"the template `{name}` does not render a YAML mapping of strings")
     return wrap_texts(value)
 
 

@@ -164,7 +164,7 @@ def test_the_newest_matching_version_of_a_chart_is_used(place: Place, tmp_path: 
         del app["spec"]["source"]
         with argo(place, tmp_path) as running:
             place.cluster.make(APPS, app)
-            until(lambda: "asks for a user name and password" in place.told().get("ComparisonError", ""), running)
+            until(lambda: "requires a user name and password" in place.told().get("ComparisonError", ""), running)
             login = {"username": git_server.USER, "password": git_server.PASSWORD, "type": "helm"}
             place.cluster.make(SECRETS, secret("charts", "repository", url=url, **login))
             place.refresh()
@@ -232,7 +232,7 @@ def test_a_repository_is_fetched_with_the_credentials_of_its_secret(place: Place
     with git_server.serving(tmp_path) as host, argo(place, tmp_path) as running:
         source = {"repoURL": f"{host.url}/root/.git", "targetRevision": "HEAD", "path": "apps"}
         place.cluster.make(APPS, place.app(source=source))
-        until(lambda: "asks for a user name and password" in place.told().get("ComparisonError", ""), running)
+        until(lambda: "requires a user name and password" in place.told().get("ComparisonError", ""), running)
         # All below an address; and a Secret for another project is for nobody else.
         login = {"username": git_server.USER, "password": git_server.PASSWORD}
         place.cluster.make(SECRETS, secret("other", "repository", url=source["repoURL"], project="other", **login))

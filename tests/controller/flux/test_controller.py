@@ -257,7 +257,10 @@ def test_files_of_another_repository_are_put_in_and_count_at_once(place: Place, 
         cluster.make(REPOSITORIES, {**place.source, "spec": {**place.source["spec"], "include": include}})
         cluster.make(KUSTOMIZATIONS, flux())
         until(
-            lambda: "other that it includes is not there" in ready_of(cluster.ask("GET", f"{REPOSITORIES}/r")[1])[2],
+            lambda: (
+                "the included GitRepository flux-system/other was not found"
+                in ready_of(cluster.ask("GET", f"{REPOSITORIES}/r")[1])[2]
+            ),
             running,
         )
         cluster.make(REPOSITORIES, {**other.source, "metadata": meta})

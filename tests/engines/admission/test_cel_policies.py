@@ -46,7 +46,7 @@ def test_a_missing_field_is_an_error() -> None:
     [
         ({}, "has no `validations`"),
         ({"validations": {}}, "has no `validations`"),
-        ({"validations": [{"message": "x"}]}, "`expression` must be a text"),
+        ({"validations": [{"message": "x"}]}, "`expression` must be a string"),
         ({"validations": ["true"]}, "must be a list of mappings"),
         ({"validations": [{"expression": "object."}]}, "CEL"),
     ],

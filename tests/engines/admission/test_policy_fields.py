@@ -12,14 +12,14 @@ from gatekeeper.errors import PolicyError
 
 def test_read_text_requires_a_text() -> None:
     assert policy_fields.read_text({"a": "x"}, "a") == "x"
-    with pytest.raises(PolicyError, match="`a` must be a text"):
+    with pytest.raises(PolicyError, match="`a` must be a string"):
         policy_fields.read_text({"a": 1}, "a")
 
 
 @pytest.mark.parametrize("value", ["a", [1], {"a": 1}])
 def test_parse_texts_refuses_other_values(value: Any) -> None:
     assert (policy_fields.parse_texts(None, "f"), policy_fields.parse_texts(["a"], "f")) == ((), ("a",))
-    with pytest.raises(PolicyError, match="`f` must be a list of texts"):
+    with pytest.raises(PolicyError, match="`f` must be a list of strings"):
         policy_fields.parse_texts(value, "f")
 
 

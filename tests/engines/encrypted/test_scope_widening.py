@@ -44,7 +44,7 @@ def test_a_wider_scope_is_told_and_a_narrower_one_is_not(root: Path) -> None:
     (root / "new.yaml").write_text(text("new", "cluster-wide"))
     [finding] = widened(root, "--since", "HEAD")
     assert (finding["file"], finding["line"], finding["resource"]["name"]) == ("a.yaml", 9, "b")
-    assert "its scope was namespace-wide and is cluster-wide" in finding["message"]
+    assert "widened from namespace-wide to cluster-wide" in finding["message"]
     assert widened(root, "--staged") == []
     run_git(root, "add", "-A")
     assert len(widened(root, "--staged")) == 1

@@ -51,7 +51,7 @@ def test_a_value_for_a_key_of_another_size_than_the_certificates_have_is_refused
     assert found(repository, f"{SEALED}{value(256)}\n", **prod) == []
     [finding] = found(repository, f"{SEALED}{value(512)}\n", **prod)
     assert (finding.rule, finding.location.line) == ("sealed/key-size", 6)
-    assert "for a key of 4096 bits; the certificates in keys/ have 2048" in finding.message
+    assert "for a key of 4096 bits; the certificates in keys/ have keys of 2048" in finding.message
 
 
 def test_the_old_form_is_told(repository: Repository) -> None:

@@ -54,11 +54,11 @@ def test_nothing_is_wrong_with_what_sops_has_just_written(shop: Shop, name: str)
 @pytest.mark.parametrize(
     ("damage", "fault"),
     [
-        (lambda text: re.sub(r"data:(..)", r"data:\1!", text, count=1), "its data is no base64"),
+        (lambda text: re.sub(r"data:(..)", r"data:\1!", text, count=1), "its data is not valid base64"),
         (lambda text: re.sub(r"iv:.{8}", "iv:", text, count=1), "its iv"),
         (lambda text: re.sub(r"tag:.{4}", "tag:", text, count=1), "its tag"),
-        (lambda text: re.sub(r"type:(str|comment)", "type:text", text, count=1), "there is no type `text`"),
-        (lambda text: re.sub(r",tag:[^,]*,", ",", text, count=1), "it is not of the form"),
+        (lambda text: re.sub(r"type:(str|comment)", "type:text", text, count=1), "unknown type `text`"),
+        (lambda text: re.sub(r",tag:[^,]*,", ",", text, count=1), "it does not have the form"),
     ],
 )
 def test_ciphertext_that_was_cut_or_edited_is_found_where_it_stands(
@@ -82,7 +82,7 @@ def test_a_value_that_was_put_in_the_clear_is_found(shop: Shop, name: str) -> No
     start = next(m for m in re.finditer(r"ENC\[[^\]]*\]", text) if "type:comment" not in m[0])
     path.write_text(text[: start.start()] + VALUE + text[start.end() :])
     finding = one(shop, "sops/in-the-clear")
-    assert finding.location.line == line_of(path, VALUE) and "is in the clear" in finding.message
+    assert finding.location.line == line_of(path, VALUE) and "is not encrypted" in finding.message
 
 
 def test_a_value_of_a_secret_in_the_clear_is_told_once(shop: Shop) -> None:

@@ -76,10 +76,10 @@ def test_a_file_extends_another(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("[[rules", "cannot be read"),
-        ("[[rules]]\nregex = 'x'\n", "is not as gitleaks has it: 'id'"),
-        ("[[rules]]\nid = 'x'\nregex = 'x'\nentropy = 'high'\n", "is not as gitleaks has it"),
+        ("[[rules]]\nregex = 'x'\n", "is not valid in gitleaks' format: 'id'"),
+        ("[[rules]]\nid = 'x'\nregex = 'x'\nentropy = 'high'\n", "is not valid in gitleaks' format"),
         ("[[rules]]\nid = 'x'\nregex = '(?=x)'\n", "rule `x`: a pattern is no RE2"),
-        ("[extend]\npath = 'own.toml'\n", "leads on more than"),
+        ("[extend]\npath = 'own.toml'\n", "is nested more than"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, words: str) -> None:

@@ -44,7 +44,7 @@ OPEN = [
     pytest.param(SECRET + f"stringData:\n  p: {VALUE}\n  q: {ENC}\n" + SOPS, "stringData.p", 5, id="left out by sops"),
     pytest.param(
         SECRET + "stringData:\n  v: |\n" + indented(f"k: {VALUE}\n" + SOPS),
-        "in which nothing is encrypted",
+        "without an encrypted value",
         5,
         id="a SOPS file that hides nothing",
     ),

@@ -264,5 +264,5 @@ def test_a_template_writes_data_labels_and_annotations_and_nothing_else() -> Non
         with pytest.raises(FieldError, match=r"target` is `"):
             built("a: b", target)
     for literal in ("- a", "a: [1]", "just text", "a: {b: c}"):
-        with pytest.raises(ValueTransformError, match="does not render a YAML mapping of texts"):
+        with pytest.raises(ValueTransformError, match="does not render a YAML mapping of strings"):
             built(literal, "Data")

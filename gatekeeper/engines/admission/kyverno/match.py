@@ -73,7 +73,8 @@ def _is_entry_match(
         return False
     if users:
         raise PolicyError(
-            f"`match` by {', '.join(sorted(users))} depends on who applies a resource, which only the cluster knows"
+            f"`match` by {', '.join(sorted(users))} is not supported: the user who applies a resource is known only in "
+            "the cluster"
         )
     filters = entry.get("resources") or {}
     if not isinstance(filters, dict):

@@ -100,7 +100,7 @@ def parse_rules(policy: Resource, exceptions: Sequence[Resource], warnings: list
         name = f"{policy.ref.name}/{rule.get('name')}"
         if changing := MUTATION_FIELDS & rule.keys():
             actions = " and ".join(sorted(changing))
-            warnings.append(f"rule {name} would {actions} resources; the resulting resources are not judged")
+            warnings.append(f"rule {name} would {actions} resources; the resulting resources are not checked")
             continue
         if "verifyImages" in rule:
             raise PolicyError(f"rule {name}: `verifyImages` is not supported: it needs the registry of the images")
@@ -124,7 +124,7 @@ def _parse_rule(
         raise PolicyError("`context` is not supported")
     validation = rule.get("validate")
     if not isinstance(validation, dict):
-        raise PolicyError("it has none of `validate`, `mutate` and `generate`")
+        raise PolicyError("the rule needs `validate`, `mutate` or `generate`")
     methods = [method for method in validation if method not in VALIDATION_OPTIONS]
     if len(methods) != 1 or methods[0] not in VALIDATION_METHODS:
         supported = f"one of {', '.join(VALIDATION_METHODS)}"

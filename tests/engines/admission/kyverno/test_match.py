@@ -51,7 +51,7 @@ def test_blocks_select_resources(block: dict[str, object], expected: bool) -> No
 
 def test_a_match_by_user_is_refused_and_an_exclude_by_user_does_not_hold() -> None:
     block = {"any": [{"subjects": [{"kind": "User", "name": "admin"}]}]}
-    with pytest.raises(PolicyError, match="only the cluster knows"):
+    with pytest.raises(PolicyError, match="known only in the cluster"):
         match.is_match(block, POD, POD.ref, NamespaceIndex([]))
     assert not match.is_match(block, POD, POD.ref, NamespaceIndex([]), is_exclude=True)
 
