@@ -133,7 +133,11 @@ class Finding(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """A digest of rule, file, resource, field and message; it stays the same when lines move."""
+        """A digest of rule, file, resource, field and message; it stays the same when lines move.
+
+        The message is a part of it because it has the values that tell findings at one field apart, for example the
+        recipients of a SOPS file. Without them, a new finding could pass for an old one. No message contains a secret.
+        """
         parts = [self.rule, self.location.file, *(self.resource_ref or ()), format_path(self.field_path), self.message]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 

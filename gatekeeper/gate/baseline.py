@@ -1,13 +1,17 @@
 """The baseline: one waiver, with an expiry date, for all findings that a repository had when it adopted the gate.
 
-A finding is identified by its fingerprint, which stays the same when lines move.
+A finding is identified by its fingerprint, which stays the same when lines move. Findings that differ only by their
+line (two keys that one leak rule finds in one file) share a fingerprint, so the baseline counts them: if there are more
+than it has, it silences none of them, because it cannot tell which one is new.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,16 +25,17 @@ DEFAULT_REASON = "known when the gate was introduced"
 
 
 class Baseline(NamedTuple):
-    """Fingerprints of known findings, why they do not count, and the last day on which they do not.
+    """The known findings, why they do not count, and the last day on which they do not count.
 
     Attributes:
+        counts: the number of known findings by fingerprint.
         error: why the baseline cannot be used; empty if it can.
     """
 
     location: Location
     reason: str = DEFAULT_REASON
     expires: datetime.date = datetime.date.max
-    fingerprints: frozenset[str] = frozenset()
+    counts: Mapping[str, int] = MappingProxyType({})
     error: str = ""
 
 
@@ -53,8 +58,8 @@ def load(root: Path, config: Config) -> Baseline | None:
 def _parse_baseline(document: Any, location: Location) -> Baseline:
     if document["schema"] != SCHEMA:
         raise ValueError(document["schema"])
-    fingerprints = frozenset(str(entry["fingerprint"]) for entry in document["findings"])
-    return Baseline(location, str(document["reason"]), datetime.date.fromisoformat(document["expires"]), fingerprints)
+    counts = Counter(str(entry["fingerprint"]) for entry in document["findings"])
+    return Baseline(location, str(document["reason"]), datetime.date.fromisoformat(document["expires"]), counts)
 
 
 def write(findings: Iterable[Finding], path: Path, config: Config, today: datetime.date) -> int:
@@ -63,8 +68,8 @@ def write(findings: Iterable[Finding], path: Path, config: Config, today: dateti
     Returns:
         The number of findings in it.
     """
-    entries = {
-        finding.fingerprint: {
+    entries = [
+        {
             "file": finding.location.file,
             "rule": finding.rule,
             "message": finding.message,
@@ -73,8 +78,8 @@ def write(findings: Iterable[Finding], path: Path, config: Config, today: dateti
         for finding in findings
         if not finding.rule.startswith("waivers/")
         and (not finding.waiver or finding.waiver.place.file == config.baseline)
-    }
-    ordered = sorted(entries.values(), key=lambda entry: tuple(entry.values()))
+    ]
+    ordered = sorted(entries, key=lambda entry: tuple(entry.values()))
     expires = today + datetime.timedelta(days=config.waiver_days)
     document = {"schema": SCHEMA, "reason": DEFAULT_REASON, "expires": expires.isoformat(), "findings": ordered}
     atomic_file.write(path, orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")

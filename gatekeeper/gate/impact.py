@@ -5,6 +5,7 @@ Where that cannot be determined, everything counts as affected, so no finding of
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from gatekeeper.config import CERTIFICATE_FOLDER, CONFIG_FILE, Config
@@ -50,19 +51,22 @@ def is_affected(finding: Finding, affected_files: frozenset[str]) -> bool:
 
 
 def mark_preexisting(verdict: Verdict, base_verdict: Verdict, renames: Mapping[str, str]) -> Verdict:
-    """Marks the findings that were there before a change: the change did not cause them, so they do not count.
+    """Marks the findings that the base of a change has too: the change did not cause them, so they do not count.
+
+    If there are more findings with one fingerprint than at the base, all of them count: which one is new is unknown.
 
     Args:
         renames: the old names of files that were renamed, by their new names.
     """
     new_names = {old: new for new, old in renames.items()}
-    known = set()
+    known: Counter[str] = Counter()
     for finding in base_verdict.active_findings:
         location = finding.location
-        known.add(finding.fingerprint)
         renamed = location._replace(file=new_names.get(location.file, location.file))
-        known.add(finding._replace(location=renamed).fingerprint)
-    marked = (finding._replace(is_preexisting=finding.fingerprint in known) for finding in verdict.findings)
+        known.update({finding.fingerprint, finding._replace(location=renamed).fingerprint})
+    counts = Counter(finding.fingerprint for finding in verdict.active_findings)
+    preexisting = {fingerprint for fingerprint, count in known.items() if counts[fingerprint] <= count}
+    marked = (finding._replace(is_preexisting=finding.fingerprint in preexisting) for finding in verdict.findings)
     return verdict._replace(findings=tuple(marked))
 
 

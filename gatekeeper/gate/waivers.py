@@ -12,6 +12,7 @@ import datetime
 import fnmatch
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -82,10 +83,12 @@ def apply(
     out: list[Finding] = []
     known = baseline.load(tree.root, config)
     baseline_problem = _check_baseline(known, today, config) if known else None
-    fingerprints = known.fingerprints if known and not baseline_problem else frozenset()
-    for finding in findings:
-        waiver = next((one for one in valid if one.matches(finding)), None)
-        if known and not waiver and finding.fingerprint in fingerprints:
+    known_counts = known.counts if known and not baseline_problem else {}
+    matched = [(finding, next((waiver for waiver in valid if waiver.matches(finding)), None)) for finding in findings]
+    counts = Counter(finding.fingerprint for finding, waiver in matched if not waiver)
+    for finding, waiver in matched:
+        # More findings than the baseline has: it cannot tell which one is new, so all of them count.
+        if known and not waiver and counts[finding.fingerprint] <= known_counts.get(finding.fingerprint, 0):
             finding = finding._replace(
                 waiver=AppliedWaiver(known.reason, known.expires.isoformat(), "", "", known.location)
             )
@@ -99,9 +102,10 @@ def apply(
     out.extend(malformed)
     if baseline_problem:
         out.append(baseline_problem)
-    resolved = fingerprints - {finding.fingerprint for finding in findings}
+    resolved = Counter(known_counts) - Counter(finding.fingerprint for finding in findings)
     if known and resolved and tree.is_whole:
-        message = f"{len(resolved)} of {len(fingerprints)} findings in the baseline are resolved"
+        total = sum(known_counts.values())
+        message = f"{resolved.total()} of {total} findings in the baseline are resolved"
         out.append(Finding(UNUSED_WAIVER_RULE, "warning", message, known.location, hint=RENEW_HINT))
     out.extend(problem for problem in expiry_findings if problem)
     for waiver in valid if tree.is_whole else ():

@@ -78,6 +78,20 @@ def test_what_is_mended_is_told_and_a_new_one_shrinks(old: Path) -> None:
     assert orjson.loads((old / NAME).read_bytes())["findings"] == []
 
 
+def test_second_leak_in_a_file_with_a_known_leak_counts(old: Path) -> None:
+    first, second = (f"TOKEN=ghp_{text}Kd92LmQ0aZs81TbVwY3nPqRe5UiOcG4hJf\n" for text in ("x7", "b4"))
+    (old / ".env").write_text(first)
+    command("check", "--write-baseline", cwd=old)
+    assert rules(judged(old)) == []
+    (old / ".env").write_text(first + second)
+    assert rules(judged(old)) == ["plaintext/github-token"] * 2
+    command("check", "--write-baseline", cwd=old)
+    assert rules(judged(old)) == []
+    (old / ".env").write_text(second)
+    assert rules(judged(old)) == ["waivers/unused"]
+    assert judged(old).active_findings[0].message == "1 of 3 findings in the baseline are resolved"
+
+
 def test_writing_it_again_keeps_what_is_still_there(old: Path) -> None:
     before = (old / NAME).read_bytes()
     command("check", "--write-baseline", cwd=old)

@@ -250,6 +250,24 @@ def test_a_change_of_what_is_old_is_accepted(committed: Path) -> None:
     assert [one["old"] for one in verdict["findings"]] == [True]
 
 
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_second_leak_in_a_file_with_a_leak_counts(committed: Path, is_moved: bool) -> None:
+    first, second = (f"TOKEN=ghp_{text}Kd92LmQ0aZs81TbVwY3nPqRe5UiOcG4hJf\n" for text in ("x7", "b4"))
+    path = committed / ".env"
+    path.write_text(f"{first}# the rest of the file stays the same\nHOST=a.example\nPORT=443\n")
+    run_git(committed, "add", ".")
+    run_git(committed, "commit", "-qm", "a leak")
+    path.write_text(path.read_text() + "# a comment\n")
+    assert [one["old"] for one in verdict_of("--since", "HEAD", cwd=committed)[1]["findings"]] == [True]
+    path.write_text(path.read_text() + second)
+    if is_moved:
+        run_git(committed, "mv", ".env", "moved.env")
+    # The two leaks differ only by their line: which one is new is unknown, so both count.
+    code, verdict = verdict_of("--since", "HEAD", cwd=committed)
+    leaks = [one["old"] for one in verdict["findings"] if one["rule"] == "plaintext/github-token"]
+    assert (code, leaks) == (1, [False, False])
+
+
 def test_a_file_that_moves_takes_its_past_along(committed: Path) -> None:
     run_git(committed, "mv", "plain/old.yaml", "plain/moved.yaml")
     _, verdict = verdict_of("--since", "HEAD", cwd=committed)
