@@ -14,8 +14,7 @@ from gatekeeper.argocd.application_spec import Application, Destination
 from gatekeeper.argocd.glob import matches
 from gatekeeper.argocd.source_spec import normalize_url
 from gatekeeper.argocd.sync.sync_windows import SyncWindow, parse_sync_window
-from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 DENY_PREFIX = "!"
 

@@ -14,8 +14,9 @@ import orjson
 from gatekeeper.argocd.application_spec import Destination
 from gatekeeper.argocd.repository_credentials import SECRET_TYPE_LABEL
 from gatekeeper.cluster import remote_cluster, secrets
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
+from gatekeeper.model import Object
 from gatekeeper.secret_value import SecretBytes
 
 IN_CLUSTER_SERVER, IN_CLUSTER_NAME = "https://kubernetes.default.svc", "in-cluster"

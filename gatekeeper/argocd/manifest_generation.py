@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,22 +14,19 @@ from gatekeeper.argocd.application_spec import (
     parse_application,
 )
 from gatekeeper.argocd.glob import matches
-from gatekeeper.argocd.model import ApplicationBuild
+from gatekeeper.argocd.model import ApplicationBuild, ApplicationSpec, JudgedApplications
 from gatekeeper.argocd.source_spec import ApplicationSource
 from gatekeeper.argocd.sync import namespace_creation
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.gate import pipeline
 from gatekeeper.gate.pipeline import CheckOptions, FullResult
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.model import Resource, Verdict
+from gatekeeper.model import Object, Resource, Verdict
 from gatekeeper.render import appliers, argocd_source
 from gatekeeper.render import pipeline as render_pipeline
 from gatekeeper.render.argocd_source import SourceTarget
 from gatekeeper.render.pipeline import RenderedTree
 from gatekeeper.workspace import config_loader
 from gatekeeper.workspace.tree import Tree
-
-ApplicationSpec = tuple[Object, Application]
 
 
 class SourceRepository(NamedTuple):
@@ -53,19 +51,11 @@ class SourceOutput(NamedTuple):
     resources: Sequence[Resource]
 
 
-class JudgedApplications(NamedTuple):
-    """The verdict on repositories and on what Applications render from them, and what these apply."""
-
-    verdict: Verdict
-    builds: list[ApplicationBuild]
-
-
 def judge_applications(
     roots: Sequence[Path],
     revisions: Sequence[str],
     applications: Sequence[ApplicationSpec],
-    config_file: Path | None,
-    jobs: int,
+    config_file: Path | None = None,
 ) -> JudgedApplications:
     """What Applications of a cluster apply, and the same verdict on each repository as `gatekeeper check`.
 
@@ -77,6 +67,7 @@ def judge_applications(
     Raises:
         GateError: a repository cannot be judged.
     """
+    jobs = os.cpu_count() or 1
     sources = applications[0][1].sources if applications else ()
     charts = {root for root, source in zip(roots, sources, strict=True) if source.chart} if sources else set()
     judged = {

@@ -9,12 +9,16 @@ from gatekeeper.apply.changes import ObjectChange
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.health.builtin import ArgoHealth
-from gatekeeper.cluster.dynamic_client import Object
+from gatekeeper.model import Object, Verdict
 
 SyncStatus = Literal["Synced", "OutOfSync", "Unknown"]
 SyncPhase = Literal["PreSync", "Sync", "PostSync", "SyncFail"]
 SYNC_PHASES: tuple[SyncPhase, ...] = ("PreSync", "Sync", "PostSync", "SyncFail")
 OperationPhase = Literal["Running", "Succeeded", "Failed", "Error", "Terminating"]
+
+
+# An Application as it is in the cluster, and its parsed spec.
+ApplicationSpec = tuple[Object, Application]
 
 
 class ApplicationBuild(NamedTuple):
@@ -35,6 +39,13 @@ class ApplicationBuild(NamedTuple):
     source_types: Sequence[str]
     revisions: Sequence[str]
     render_error: str = ""
+
+
+class JudgedApplications(NamedTuple):
+    """The verdict on repositories and on what Applications render from them, and what these apply."""
+
+    verdict: Verdict
+    builds: list[ApplicationBuild]
 
 
 class ComparedObject(NamedTuple):

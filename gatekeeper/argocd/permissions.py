@@ -9,9 +9,9 @@ from gatekeeper.argocd import app_project, destination
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.destination import DestinationCluster
 from gatekeeper.argocd.sync.sync_windows import SyncWindow
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import DeniedError
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 
 class Permissions(NamedTuple):

@@ -15,10 +15,10 @@ from gatekeeper.argocd.model import ApplicationBuild, ComparedObject
 from gatekeeper.argocd.sync import comparison
 from gatekeeper.argocd.sync.comparison import ComparisonTarget
 from gatekeeper.argocd.sync.sync_options import SyncOptions, parse_sync_options
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.model import Verdict, get_field
+from gatekeeper.model import Object, Verdict, get_field
 
 KEEP_REASONS = {"true": "", "false": "`Prune=false`", "confirm": "`Prune=confirm`: a user must confirm it"}
 

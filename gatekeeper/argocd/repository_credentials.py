@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from gatekeeper.argocd.source_spec import normalize_url
 from gatekeeper.cluster import secrets
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
+from gatekeeper.model import Object
 from gatekeeper.secret_value import SecretBytes
 
 SECRET_TYPE_LABEL = "argocd.argoproj.io/secret-type"

@@ -14,9 +14,10 @@ from gatekeeper.apply.inventory import InventoryEntry, entry_of
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.health.resource_health import HealthScripts, parse_scripts
 from gatekeeper.cluster import secrets
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
 from gatekeeper.kube.labels import read_labels
+from gatekeeper.model import Object
 
 TRACKING_ID, INSTALLATION_ID = "argocd.argoproj.io/tracking-id", "argocd.argoproj.io/installation-id"
 INSTANCE_LABEL, MAX_LABEL_LENGTH = "app.kubernetes.io/instance", 63

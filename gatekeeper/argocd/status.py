@@ -13,9 +13,8 @@ from gatekeeper.argocd.health.builtin import ArgoHealth
 from gatekeeper.argocd.model import ApplicationBuild, ComparedObject
 from gatekeeper.argocd.sync import comparison
 from gatekeeper.argocd.sync.sync_tasks import hook_types_of, wave_of
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, format_time
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 StatusFields = dict[str, Any]
 HOOK_TYPES = {"PreSync", "Sync", "PostSync", "SyncFail", "PreDelete", "PostDelete"}

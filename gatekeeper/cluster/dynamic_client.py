@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import orjson
 
 from gatekeeper.errors import ToolError
-from gatekeeper.model import Object as Object
-from gatekeeper.model import name_of
+from gatekeeper.model import Object, name_of
 
 if TYPE_CHECKING:
     from lightkube.config.kubeconfig import SingleConfig

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 
-from gatekeeper.cluster.dynamic_client import CONFLICT, ApiStatusError, DynamicClient, Kind, Object
+from gatekeeper.cluster.dynamic_client import CONFLICT, ApiStatusError, DynamicClient, Kind
 from gatekeeper.errors import ToolError
+from gatekeeper.model import Object
 from gatekeeper.secret_value import SecretBytes
 
 SECRETS, CONFIG_MAPS = Kind("v1", "secrets", True), Kind("v1", "configmaps", True)

@@ -15,11 +15,12 @@ from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.gate import cache_key, verdict_cache
 from gatekeeper.gate.request import BaseComparison, CheckRequest, Progress
-from gatekeeper.host import atomic_file, cache, git_history, git_state
+from gatekeeper.host import cache, git_history, git_state
 from gatekeeper.model import Verdict
-from gatekeeper.report.formats import REPORT_FORMATS, render_report
+from gatekeeper.report.formats import REPORT_FORMATS
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.terminal.options import create_parser
+from gatekeeper.terminal.report_output import parse_output, write_report
 from gatekeeper.workspace import config_loader, lockfile
 
 PROGRESS_DELAY_SECONDS = 2.0
@@ -208,27 +209,6 @@ def _load_settings(args: argparse.Namespace, root: Path) -> config.Config:
 def _apply_flags(settings: config.Config, args: argparse.Namespace) -> config.Config:
     folders = tuple(str(Path(folder).resolve()) for folder in args.policy)
     return settings._replace(engine=args.engine or settings.engine, policies=(*settings.policies, *folders))
-
-
-def parse_output(text: str) -> tuple[str, Path | None]:
-    """Parses `NAME` or `NAME=FILE` into the name of a report format and the file, None for standard output.
-
-    Raises:
-        UsageError: there is no such format.
-    """
-    name, _, file = text.partition("=")
-    if name not in REPORT_FORMATS:
-        raise UsageError(f"--format {name}: unknown format; choose from {', '.join(REPORT_FORMATS)}")
-    return name, Path(file) if file else None
-
-
-def write_report(verdict: Verdict, root: Path, name: str, file: Path | None) -> None:
-    """Writes a report to a file, or to standard output if there is no file."""
-    if file is None:
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        sys.stdout.write(render_report(name, verdict, root, colour))
-        return
-    atomic_file.write(file, render_report(name, verdict, root).encode())
 
 
 def _write_baseline(verdict: Verdict, root: Path, settings: config.Config) -> int:

@@ -12,10 +12,10 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gatekeeper.apply.model import AuditEvent
 from gatekeeper.apply.prune_budget import PruneBudget
+from gatekeeper.argocd import manifest_generation
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.admission.background_scan import BackgroundScanner
@@ -39,13 +39,10 @@ from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.sealedsecrets.controller import SealedSecretController
 from gatekeeper.controller.sealedsecrets.http_api import Networks, SealedSecretApi, list_api_server_networks
 from gatekeeper.errors import UsageError
+from gatekeeper.flux import build as flux_build
 from gatekeeper.terminal import object_io
 from gatekeeper.terminal.controller_options import ADMISSION, ARGO, EXTERNAL, FLUX, SEALED, build_parser
 from gatekeeper.workspace import config_loader
-
-if TYPE_CHECKING:
-    pass
-
 
 LEASE_NAME, HEAD_ANNOTATION = "gatekeeper", "gatekeeper-gitops.io/audit-head"
 
@@ -167,18 +164,22 @@ def _resolve_networks(
 
 def _build_flux_options(args: argparse.Namespace) -> FluxOptions:
     return FluxOptions(
-        PruneBudget(args.max_prune, args.max_prune_percent / 100),
-        args.watch_label_selector,
-        args.concurrent,
-        args.config,
-        args.storage_path,
+        budget=PruneBudget(args.max_prune, args.max_prune_percent / 100),
+        judge=partial(flux_build.judge_commit, config_file=args.config),
+        label_selector=args.watch_label_selector,
+        concurrency=args.concurrent,
+        storage_dir=args.storage_path,
     )
 
 
 def _build_argo_options(args: argparse.Namespace) -> argo_cd.ArgoOptions:
-    own = _build_flux_options(args)
     return argo_cd.ArgoOptions(
-        own.budget, args.argo_namespace, own.label_selector, own.concurrency, own.config_file, own.storage_dir
+        budget=PruneBudget(args.max_prune, args.max_prune_percent / 100),
+        judge=partial(manifest_generation.judge_applications, config_file=args.config),
+        argocd_namespace=args.argo_namespace,
+        label_selector=args.watch_label_selector,
+        concurrency=args.concurrent,
+        storage_dir=args.storage_path,
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gatekeeper.commands.check import parse_output, write_report
 from gatekeeper.errors import UsageError
 from gatekeeper.gate import shards
 from gatekeeper.report import json
 from gatekeeper.report.formats import REPORT_FORMATS
 from gatekeeper.terminal.options import create_parser
+from gatekeeper.terminal.report_output import parse_output, write_report
 
 EXAMPLES = """examples:
   gatekeeper check --shard 1/2 --format json=1.json

@@ -173,10 +173,7 @@ def _reconcile_source(args: argparse.Namespace, cluster: DynamicClient, source: 
     try:
         meant = flux_source.resolve_source_revision(cluster, repository)
         root = flux_source.fetch_artifact(cluster, repository, meant, flux_source.resolve_storage_folder()).root
-        settings = config_loader.load(root, args.config)
-        verdict, asked = flux_build.judge_cluster_kustomizations(
-            root, settings, source.kustomizations, cluster, os.cpu_count() or 1
-        )
+        verdict, asked = flux_build.judge_commit(root, source.kustomizations, cluster, args.config)
         chosen = [one for one in asked if args.name in ("", "/".join(one.name))]
         return _compute_exit_code(_reconcile_builds(args, cluster, chosen, verdict, str(meant.revision)), verdict)
     except GateError as error:

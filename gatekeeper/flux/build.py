@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.config import Config
 from gatekeeper.errors import GateError
 from gatekeeper.flux import substitution
+from gatekeeper.flux.model import JudgedKustomizations
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.gate import pipeline
 from gatekeeper.gate.pipeline import FullResult
@@ -22,13 +24,7 @@ from gatekeeper.render import pipeline as render_pipeline
 from gatekeeper.render.model import BuildOutput
 from gatekeeper.render.pipeline import RenderedTree
 from gatekeeper.secret_value import SecretBytes
-
-
-class JudgedKustomizations(NamedTuple):
-    """The verdict on a repository and on what its Kustomizations apply, and what they apply."""
-
-    verdict: Verdict
-    builds: list[ApplySet]
+from gatekeeper.workspace import config_loader
 
 
 class KustomizationOutput(NamedTuple):
@@ -79,6 +75,22 @@ def judge_cluster_kustomizations(
     secret_values = [value for several in values.secrets.values() for value in several]
     verdict = result.verdict.merge(_mask_findings(additional, secret_values))
     return JudgedKustomizations(verdict, [values.complete(output.build) for output in outputs])
+
+
+def judge_commit(
+    root: Path, kustomizations: Sequence[Object], cluster: DynamicClient, config_file: Path | None = None
+) -> JudgedKustomizations:
+    """What Kustomizations of a cluster apply from a commit, and the verdict on it, with its own settings on all cores.
+
+    Args:
+        root: the checkout of the commit.
+        config_file: used instead of the repository's own `gatekeeper.yaml`; None for that.
+
+    Raises:
+        GateError: the settings are invalid, or the repository cannot be judged.
+    """
+    settings = config_loader.load(root, config_file)
+    return judge_cluster_kustomizations(root, settings, kustomizations, cluster, os.cpu_count() or 1)
 
 
 class ClusterValues(NamedTuple):

@@ -1,15 +1,23 @@
-"""How far the reconcile of a Flux Kustomization is."""
+"""What Kustomizations apply from a commit, and how far the reconcile of one is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gatekeeper.apply.inventory import InventoryEntry
-from gatekeeper.apply.model import ReconcileResult
+from gatekeeper.apply.model import ApplySet, ReconcileResult
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.flux.kustomization_spec import HealthCheck
-from gatekeeper.model import Object
+from gatekeeper.model import Object, Verdict
+
+
+class JudgedKustomizations(NamedTuple):
+    """The verdict on a repository and on what its Kustomizations apply, and what they apply."""
+
+    verdict: Verdict
+    builds: list[ApplySet]
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper.cluster import secrets
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
 from gatekeeper.flux import dependencies
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.host.cache import user_cache_dir
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.kube.decoder import FieldError
+from gatekeeper.model import Object
 from gatekeeper.repositories import git_fetch, git_repository_spec, git_transport, includes, provenance, signature
 from gatekeeper.repositories import revision as repositories_revision
 from gatekeeper.repositories.git_repository_spec import GitRepository, RepositoryInclude

@@ -107,7 +107,7 @@ def test_an_argo_cd_controller_round_renders_and_judges_once(repository: Reposit
     assert found is not None
     counts.clear()
     applications = [(build.manifest, build.application) for build in found.builds]
-    judged = manifest_generation.judge_applications([root], ["c0ffee"], applications, None, 2)
+    judged = manifest_generation.judge_applications([root], ["c0ffee"], applications)
     assert [value["metadata"]["namespace"] for value in judged.builds[0].objects] == ["web"]
     assert counts == ONE_PASS
 

@@ -10,9 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.kube.conditions import find_condition
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 HealthStatus = Literal["Healthy", "Suspended", "Progressing", "Missing", "Degraded", "Unknown"]
 # From best to worst.

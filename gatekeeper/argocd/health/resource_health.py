@@ -15,9 +15,8 @@ from gatekeeper.apply.order import group_of
 from gatekeeper.argocd.glob import matches
 from gatekeeper.argocd.health import lua_client
 from gatekeeper.argocd.health.builtin import HEALTH_CHECKS, HEALTH_STATUSES, ArgoHealth
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.errors import ToolError
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 # Kubernetes' own groups, for which Argo CD ships no scripts: the Go program need not be asked.
 BUILTIN_GROUPS = (

@@ -12,8 +12,7 @@ from gatekeeper.argocd import status
 from gatekeeper.argocd.model import ApplicationBuild, ComparedObject
 from gatekeeper.argocd.sync import comparison
 from gatekeeper.argocd.sync.operation import OperationState, SyncRequest, parse_request
-from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 
 class AutoSyncDecision(NamedTuple):

@@ -21,9 +21,9 @@ from gatekeeper.argocd.model import ApplicationBuild, ComparedObject, ResourceRe
 from gatekeeper.argocd.resource_tracking import TrackingSettings
 from gatekeeper.argocd.sync import ignore_differences, sync_tasks
 from gatekeeper.argocd.sync.sync_options import SyncOptions, is_extraneous, is_health_ignored
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import DeniedError, SpecError
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 
 class ComparisonTarget(NamedTuple):

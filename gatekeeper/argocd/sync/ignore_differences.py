@@ -13,12 +13,11 @@ import orjson
 from gatekeeper.apply.inventory import InventoryEntry, entry_of
 from gatekeeper.argocd.application_spec import IgnoreDifference
 from gatekeeper.argocd.glob import matches
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.errors import SpecError
 from gatekeeper.flux import ignore_rules
 from gatekeeper.gocompat import client
 from gatekeeper.gocompat.client import FieldRemoval, GoFault
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 from gatekeeper.secret_value import SecretBytes
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gatekeeper.cluster.dynamic_client import Object
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 CREATE_NAMESPACE = "CreateNamespace=true"
 

@@ -15,10 +15,9 @@ from gatekeeper.argocd.application_spec import Application, RetryStrategy, parse
 from gatekeeper.argocd.model import ApplicationBuild, OperationPhase, ResourceResult
 from gatekeeper.argocd.sync import comparison
 from gatekeeper.argocd.sync.sync_options import SyncOptions, parse_sync_options
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, format_time
 from gatekeeper.kube.decoder import FieldReader
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 UNSUPPORTED_SYNC_FIELDS = ("manifests", "source", "sources")
 

@@ -22,9 +22,9 @@ from gatekeeper.argocd.sync import sync_tasks
 from gatekeeper.argocd.sync.comparison import ComparisonTarget, get_object
 from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.argocd.sync.sync_tasks import SyncTask
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 # Between two waves, so that other controllers can react to the first.
 WAVE_PAUSE_SECONDS = 2.0

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gatekeeper.cluster.dynamic_client import Object, Propagation
+from gatekeeper.cluster.dynamic_client import Propagation
 from gatekeeper.errors import SpecError
 from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import ObjectRef
+from gatekeeper.model import Object, ObjectRef
 
 ANNOTATION_PREFIX = "argocd.argoproj.io/"
 SYNC_OPTIONS, COMPARE_OPTIONS, IGNORE_HEALTH_CHECK = (

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import orjson
 
-from gatekeeper.cluster.dynamic_client import FORBIDDEN, ApiStatusError, DynamicClient, Kind, Object
+from gatekeeper.cluster.dynamic_client import FORBIDDEN, ApiStatusError, DynamicClient, Kind
 from gatekeeper.controller.admission.review import AdmissionPolicies, evaluate_objects
 from gatekeeper.controller.runtime.component import Component
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
-from gatekeeper.model import Verdict, get_field
+from gatekeeper.model import Object, Verdict, get_field
 from gatekeeper.report import policyreport
 
 GROUP, VERSION = policyreport.API_VERSION.partition("/")[::2]

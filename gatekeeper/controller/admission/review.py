@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.config import Config
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
 from gatekeeper.controller.runtime.log import log_event
@@ -21,7 +20,7 @@ from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GateError
 from gatekeeper.gate import pipeline
 from gatekeeper.gate.pipeline import RepositoryPolicies
-from gatekeeper.model import Finding, Resource, Verdict, get_field
+from gatekeeper.model import Finding, Object, Resource, Verdict, get_field
 from gatekeeper.render.appliers import build_cluster_resource
 from gatekeeper.workspace import config_loader, file_selection
 from gatekeeper.workspace.documents import ParsedFile

@@ -9,11 +9,11 @@ from gatekeeper.apply.changes import ObjectChange
 from gatekeeper.apply.model import ApplySet, AuditEvent, AuditStep, ReconcileOutcome, ReconcileResult
 from gatekeeper.apply.prune import PruneResult
 from gatekeeper.argocd.plan import to_apply_set
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.cluster.object_status import create_events
 from gatekeeper.controller.argocd.context import ApplicationContext, ArgoEnvironment
 from gatekeeper.flux.status import describe_drift
 from gatekeeper.kube.events import Event
+from gatekeeper.model import Object
 
 
 def record_planned(

@@ -14,7 +14,6 @@ from gatekeeper.argocd.model import ComparedObject
 from gatekeeper.argocd.sync import comparison, operation
 from gatekeeper.argocd.sync.comparison import ComparisonTarget
 from gatekeeper.argocd.sync.sync_options import parse_sync_options
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.controller.argocd import delete_hooks, finalizer, status_writer, sync_plan
 from gatekeeper.controller.argocd.application_comparison import (
     Comparison,
@@ -36,7 +35,7 @@ from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import NamespacedName, get_field, name_of
+from gatekeeper.model import NamespacedName, Object, get_field, name_of
 
 SKIP_RECONCILE = "argocd.argoproj.io/skip-reconcile"
 # An error may be fixed by a change that this controller does not watch.

@@ -14,10 +14,10 @@ from gatekeeper.argocd.resource_tracking import TrackingSettings
 from gatekeeper.argocd.sync.comparison import ComparisonTarget
 from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.argocd.sync.sync_windows import SyncWindow
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import NamespacedName, Verdict
+from gatekeeper.model import NamespacedName, Object, Verdict
 
 APPROVED_REVISION = "gatekeeper-gitops.io/approved-revision"
 

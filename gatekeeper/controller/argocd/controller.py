@@ -15,12 +15,18 @@ from gatekeeper.argocd import app_project, application_spec, resource_tracking
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.health import lua_client
 from gatekeeper.argocd.source_spec import is_same_repository
-from gatekeeper.cluster.dynamic_client import DynamicClient, Kind, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient, Kind
 from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.controller.argocd import git_webhook
 from gatekeeper.controller.argocd.applications import ApplicationReconciler
 from gatekeeper.controller.argocd.context import ArgoEnvironment
-from gatekeeper.controller.argocd.source_cache import SourceEnvironment, SourceSetCache, SourceSetKey, build_source_key
+from gatekeeper.controller.argocd.source_cache import (
+    ApplicationJudge,
+    SourceEnvironment,
+    SourceSetCache,
+    SourceSetKey,
+    build_source_key,
+)
 from gatekeeper.controller.runtime.audit_recorder import fence_recorder
 from gatekeeper.controller.runtime.component import Component, report_watch_fault, strip_managed_fields
 from gatekeeper.controller.runtime.drift_watch import AppliedObjects, DriftWatch, ObservedObject, observe_object
@@ -30,7 +36,7 @@ from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.errors import ToolError
 from gatekeeper.flux.source import resolve_storage_folder
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.model import NamespacedName, get_field
+from gatekeeper.model import NamespacedName, Object, get_field
 from gatekeeper.repositories.provenance import CommitProvenance
 
 SOURCE_WORKERS = 4
@@ -45,18 +51,18 @@ class ArgoOptions(NamedTuple):
 
     Attributes:
         budget: limits what a sync may prune without approval.
+        judge: renders and judges checkouts, and what Applications apply from them.
         argocd_namespace: namespace of Argo CD's own objects.
         label_selector: only Applications with these labels are reconciled; empty for all.
         concurrency: how many Applications are reconciled in parallel.
-        config_file: used instead of each repository's own `gatekeeper.yaml`; None for that.
         storage_dir: where commits and charts are kept; None for the user's cache folder.
     """
 
     budget: PruneBudget
+    judge: ApplicationJudge
     argocd_namespace: str = application_spec.DEFAULT_ARGOCD_NAMESPACE
     label_selector: str = ""
     concurrency: int = 8
-    config_file: Path | None = None
     storage_dir: Path | None = None
 
 
@@ -116,7 +122,7 @@ class ArgoController:
         environment = SourceEnvironment(
             cluster=self._cluster,
             argocd_namespace=self._argocd_namespace,
-            config_file=options.config_file,
+            judge=options.judge,
             storage_dir=options.storage_dir or resolve_storage_folder(),
             metrics=self._metrics,
         )

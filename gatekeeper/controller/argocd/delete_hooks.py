@@ -16,12 +16,11 @@ from gatekeeper.argocd.health import resource_health
 from gatekeeper.argocd.sync import sync_tasks
 from gatekeeper.argocd.sync.comparison import get_object
 from gatekeeper.argocd.sync.sync_engine import delete_object
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.controller.argocd import sync_plan
 from gatekeeper.controller.argocd.application_events import build_deletion_outcome, record_planned
 from gatekeeper.controller.argocd.context import ApplicationContext
 from gatekeeper.errors import ToolError
-from gatekeeper.model import get_field
+from gatekeeper.model import Object, get_field
 
 PRE_DELETE, POST_DELETE = "PreDelete", "PostDelete"
 HOOK_FINALIZERS = {

@@ -16,14 +16,14 @@ from gatekeeper.argocd import status as argocd_status
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.sync import comparison, sync_tasks
 from gatekeeper.argocd.sync.sync_options import SyncOptions, parse_sync_options
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object, Propagation
+from gatekeeper.cluster.dynamic_client import DynamicClient, Propagation
 from gatekeeper.controller.argocd import delete_hooks, status_writer
 from gatekeeper.controller.argocd.application_events import record_deletion
 from gatekeeper.controller.argocd.context import ApplicationContext, ArgoEnvironment
 from gatekeeper.controller.argocd.sync_plan import is_deletion_confirmed
 from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.model import NamespacedName, get_field
+from gatekeeper.model import NamespacedName, Object, get_field
 
 RESOURCES_FINALIZER = "resources-finalizer.argocd.argoproj.io"
 PROPAGATION_BY_FINALIZER: dict[str, Propagation] = {

@@ -17,14 +17,13 @@ from gatekeeper.argocd.sync import auto_sync, sync_engine, sync_windows
 from gatekeeper.argocd.sync import operation as sync_operation
 from gatekeeper.argocd.sync.operation import Attempt, OperationState, SyncRequest
 from gatekeeper.argocd.sync.sync_engine import SyncPlan, SyncProgress
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.controller.argocd import status_writer, sync_plan
 from gatekeeper.controller.argocd.application_events import emit_event, record_outcome, report_drift
 from gatekeeper.controller.argocd.context import ApplicationContext
 from gatekeeper.controller.argocd.self_heal import SelfHealBackoff
 from gatekeeper.errors import ToolError
 from gatekeeper.kube.events import Event
-from gatekeeper.model import NamespacedName, get_field, name_of
+from gatekeeper.model import NamespacedName, Object, get_field, name_of
 
 # How often a running sync is checked if no watched object changes.
 POLL_SECONDS = 5.0

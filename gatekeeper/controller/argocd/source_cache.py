@@ -6,23 +6,22 @@ Applications with the same sources and project share a source set: they are rend
 from __future__ import annotations
 
 import datetime
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper.argocd import manifest_generation, source_fetch
+from gatekeeper.argocd import source_fetch
 from gatekeeper.argocd.application_spec import Application
-from gatekeeper.argocd.model import ApplicationBuild
+from gatekeeper.argocd.model import ApplicationBuild, ApplicationSpec, JudgedApplications
 from gatekeeper.argocd.source_fetch import FetchedSource, SourceAccess, SourceSet
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.build_cache import BuildCache, log_verdict, pack_objects, unpack_objects
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GateError, ToolError
 from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import NamespacedName, Verdict, get_field, name_of
+from gatekeeper.model import NamespacedName, Object, Verdict, get_field, name_of
 from gatekeeper.repositories.provenance import CommitProvenance
 from gatekeeper.repositories.revision import Revision
 
@@ -55,6 +54,10 @@ class SourceSetState(NamedTuple):
     judged_on: datetime.date | None = None
     provenance: CommitProvenance = CommitProvenance()
     fault: str = ""
+
+
+# Renders and judges the checkouts of the sources of Applications, given with their commits.
+ApplicationJudge = Callable[[Sequence[Path], Sequence[str], Sequence[ApplicationSpec]], JudgedApplications]
 
 
 class PackedApplication(NamedTuple):
@@ -98,13 +101,13 @@ class SourceEnvironment(NamedTuple):
 
     Attributes:
         argocd_namespace: namespace of Argo CD's own objects.
-        config_file: used instead of each repository's own `gatekeeper.yaml`; None for that.
+        judge: renders and judges checkouts, and what Applications apply from them at these commits.
         storage_dir: where commits and charts are kept.
     """
 
     cluster: DynamicClient
     argocd_namespace: str
-    config_file: Path | None
+    judge: ApplicationJudge
     storage_dir: Path
     metrics: Metrics
 
@@ -121,7 +124,7 @@ class SourceSetCache:
     def __init__(
         self,
         environment: SourceEnvironment,
-        list_applications: Callable[[SourceSetKey], Sequence[tuple[Object, Application]]],
+        list_applications: Callable[[SourceSetKey], Sequence[ApplicationSpec]],
         list_signers: Callable[[str], tuple[str, ...]],
         on_ready: Callable[[NamespacedName], None],
     ) -> None:
@@ -167,7 +170,7 @@ class SourceSetCache:
         return True
 
     def _query_sources(
-        self, key: SourceSetKey, applications: Sequence[tuple[Object, Application]], queried_at: float
+        self, key: SourceSetKey, applications: Sequence[ApplicationSpec], queried_at: float
     ) -> set[NamespacedName]:
         """Update the state and the stale builds of a source set; return the names of the updated Applications."""
         access = self._build_access(key)
@@ -211,18 +214,13 @@ class SourceSetCache:
         key: SourceSetKey,
         state: SourceSetState,
         fetched: Sequence[FetchedSource],
-        applications: Sequence[tuple[Object, Application]],
+        applications: Sequence[ApplicationSpec],
         fingerprints: Mapping[NamespacedName, object],
     ) -> dict[NamespacedName, PackedApplication]:
         started_at = time.monotonic()
         commits = [revision.commit for revision in state.revisions]
-        verdict, builds = manifest_generation.judge_applications(
-            [source.root for source in fetched],
-            commits,
-            applications,
-            self._environment.config_file,
-            os.cpu_count() or 1,
-        )
+        roots = [source.root for source in fetched]
+        verdict, builds = self._environment.judge(roots, commits, applications)
         seconds = time.monotonic() - started_at
         self._environment.metrics.observe_verdict("reconcile", verdict.decision, seconds)
         urls = " ".join(source.url for source in key.source_set)

@@ -8,8 +8,9 @@ from gatekeeper.apply.changes import STATUS_MANAGER
 from gatekeeper.argocd import application_spec
 from gatekeeper.argocd.status import StatusFields, compute_merge_patch
 from gatekeeper.argocd.sync.operation import parse_operation_state
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.kube.conditions import format_time
+from gatekeeper.model import Object
 
 
 class MetadataChange(NamedTuple):

@@ -13,10 +13,10 @@ from gatekeeper.argocd.model import ComparedObject
 from gatekeeper.argocd.sync import comparison, namespace_creation, sync_tasks
 from gatekeeper.argocd.sync.operation import OperationState, ResourceSelector, SyncRequest, resolve_sync_options
 from gatekeeper.argocd.sync.sync_engine import SyncPlan
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.controller.argocd.application_events import record_planned
 from gatekeeper.controller.argocd.context import APPROVED_REVISION, ApplicationContext
 from gatekeeper.kube.labels import read_labels
+from gatekeeper.model import Object
 
 # When a user confirmed deletions, as Argo CD writes it.
 DELETION_APPROVED = "argocd.argoproj.io/deletion-approved"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -12,6 +12,7 @@ from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.flux import dependencies
+from gatekeeper.flux.model import JudgedKustomizations
 from gatekeeper.model import NamespacedName, Object, get_field
 
 
@@ -19,16 +20,16 @@ class FluxOptions(NamedTuple):
     """How Flux objects are reconciled.
 
     Attributes:
+        judge: renders and judges a checkout, and what Kustomizations of the cluster apply from it.
         label_selector: the labels of the objects that are reconciled; empty for all.
         concurrency: Kustomizations that are reconciled at the same time.
-        config_file: replaces the configuration of every repository; None for their own.
         storage_dir: where commits are kept; None for the cache folder of the user.
     """
 
     budget: PruneBudget
+    judge: Callable[[Path, Sequence[Object], DynamicClient], JudgedKustomizations]
     label_selector: str = ""
     concurrency: int = 8
-    config_file: Path | None = None
     storage_dir: Path | None = None
 
 

@@ -6,7 +6,6 @@ Source: source-controller `docs/spec/v1/gitrepositories.md` (status), `internal/
 from __future__ import annotations
 
 import datetime
-import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +17,6 @@ from gatekeeper.controller.flux.repository_cache import RepositoryCache, Reposit
 from gatekeeper.controller.runtime.build_cache import log_verdict
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import GateError, ToolError
-from gatekeeper.flux import build as flux_build
 from gatekeeper.flux import source as flux_source
 from gatekeeper.flux.source import SourceRevision
 from gatekeeper.flux.status import RECONCILE_REQUESTED_AT
@@ -28,7 +26,6 @@ from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import NamespacedName, Object, get_field, name_of
 from gatekeeper.repositories import git_repository_spec
 from gatekeeper.repositories.git_repository_spec import GitRepository
-from gatekeeper.workspace import config_loader
 
 CONTROLLER = "GitRepository"
 # Kustomizations that a commit does not change are reconciled after those that it changes.
@@ -114,10 +111,7 @@ class GitRepositoryReconciler:
             environment.cluster, fetch.repository, fetch.revision, environment.storage_dir
         )
         started_at = time.monotonic()
-        settings = config_loader.load(root, environment.options.config_file)
-        verdict, builds = flux_build.judge_cluster_kustomizations(
-            root, settings, kustomizations, environment.cluster, os.cpu_count() or 1
-        )
+        verdict, builds = environment.options.judge(root, kustomizations, environment.cluster)
         seconds = time.monotonic() - started_at
         environment.metrics.observe_verdict("reconcile", verdict.decision, seconds)
         log_verdict(CONTROLLER, str(fetch.name), str(fetch.revision.revision), verdict, seconds)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gatekeeper.cluster.dynamic_client import Object
 from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.controller.runtime.drift_watch import DriftWatch
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
+from gatekeeper.model import Object
 
 
 class Component:

@@ -16,9 +16,9 @@ import orjson
 
 from gatekeeper.apply.changes import FIELD_MANAGER, STATUS_MANAGER
 from gatekeeper.apply.inventory import InventoryEntry
-from gatekeeper.cluster.dynamic_client import DynamicClient, Object
+from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.cluster.reflector import Reflector
-from gatekeeper.model import NamespacedName, get_field
+from gatekeeper.model import NamespacedName, Object, get_field
 
 
 class ObservedObject(NamedTuple):

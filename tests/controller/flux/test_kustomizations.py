@@ -19,6 +19,7 @@ from gatekeeper.controller.flux.git_repositories import GitRepositoryReconciler,
 from gatekeeper.controller.flux.kustomizations import KustomizationReconciler, strip_kustomization
 from gatekeeper.controller.flux.repository_cache import RepositoryCache, RepositoryState
 from gatekeeper.controller.runtime.metrics import Metrics
+from gatekeeper.flux import build as flux_build
 from gatekeeper.model import NamespacedName, Object
 from gatekeeper.repositories.revision import Revision
 
@@ -61,7 +62,7 @@ def unreachable_cluster(tmp_path: Path) -> Iterator[DynamicClient]:
 def environment(cluster: DynamicClient, folder: Path, repositories: ListedObjects) -> FluxEnvironment:
     return FluxEnvironment(
         cluster,
-        FluxOptions(PruneBudget()),
+        FluxOptions(PruneBudget(), flux_build.judge_commit),
         Metrics(),
         repositories,
         ListedObjects((NAME, KUSTOMIZATION)),

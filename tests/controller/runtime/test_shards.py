@@ -15,6 +15,7 @@ from gatekeeper.cluster import client
 from gatekeeper.controller.flux.context import FluxOptions
 from gatekeeper.controller.flux.controller import FluxController
 from gatekeeper.controller.runtime.metrics import Metrics
+from gatekeeper.flux import build as flux_build
 from gatekeeper.model import NamespacedName
 from tests.controller.argocd import test_applications
 from tests.controller.deployment import Running, controller, until
@@ -110,7 +111,7 @@ def test_everything_is_checked_again_after_midnight(
     with client.connect(cluster.kubeconfig) as opened:
         flux_ = FluxController(
             opened,
-            FluxOptions(PruneBudget(), storage_dir=tmp_path / "kept"),
+            FluxOptions(PruneBudget(), flux_build.judge_commit, storage_dir=tmp_path / "kept"),
             lambda name: name.endswith("night"),
             lambda act: None,
             Metrics(),
