@@ -12,8 +12,8 @@ from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.argocd import permissions, resource_tracking
 from gatekeeper.argocd.application_spec import GROUP, VERSIONS
 from gatekeeper.argocd.model import ApplicationBuild, ComparedObject
+from gatekeeper.argocd.resource_tracking import ComparisonTarget
 from gatekeeper.argocd.sync import comparison
-from gatekeeper.argocd.sync.comparison import ComparisonTarget
 from gatekeeper.argocd.sync.sync_options import SyncOptions, parse_sync_options
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import SpecError, ToolError

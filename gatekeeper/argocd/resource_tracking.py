@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from gatekeeper.apply.inventory import InventoryEntry, entry_of
 from gatekeeper.argocd.application_spec import Application
+from gatekeeper.argocd.destination import DestinationCluster
 from gatekeeper.argocd.health.resource_health import HealthScripts, parse_scripts
 from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
@@ -105,3 +106,15 @@ def find_owner(settings: TrackingSettings, live: Object) -> str:
         return ""
     is_same_namespace = not entry.namespace or name.rpartition("/")[0] == entry.namespace
     return instance_name if is_same_namespace else ""
+
+
+class ComparisonTarget(NamedTuple):
+    """Where the objects of an Application are, and how they are marked there.
+
+    Attributes:
+        instance_name: the name that the objects are marked with.
+    """
+
+    cluster: DestinationCluster
+    tracking: TrackingSettings
+    instance_name: str

@@ -18,24 +18,12 @@ from gatekeeper.argocd.health import builtin, resource_health
 from gatekeeper.argocd.health.builtin import ArgoHealth
 from gatekeeper.argocd.health.resource_health import HealthScripts
 from gatekeeper.argocd.model import ApplicationBuild, ComparedObject, ResourceResult, SyncStatus
-from gatekeeper.argocd.resource_tracking import TrackingSettings
+from gatekeeper.argocd.resource_tracking import ComparisonTarget
 from gatekeeper.argocd.sync import ignore_differences, sync_tasks
 from gatekeeper.argocd.sync.sync_options import SyncOptions, is_extraneous, is_health_ignored
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import DeniedError, SpecError
 from gatekeeper.model import Object, get_field
-
-
-class ComparisonTarget(NamedTuple):
-    """Where the objects of an Application are, and how they are marked there.
-
-    Attributes:
-        instance_name: the name that the objects are marked with.
-    """
-
-    cluster: DestinationCluster
-    tracking: TrackingSettings
-    instance_name: str
 
 
 class DesiredObjects(NamedTuple):

@@ -18,8 +18,9 @@ from gatekeeper.apply.prune import PruneResult
 from gatekeeper.argocd import resource_tracking
 from gatekeeper.argocd.health import resource_health
 from gatekeeper.argocd.model import ComparedObject, OperationPhase, ResourceResult
+from gatekeeper.argocd.resource_tracking import ComparisonTarget
 from gatekeeper.argocd.sync import sync_tasks
-from gatekeeper.argocd.sync.comparison import ComparisonTarget, get_object
+from gatekeeper.argocd.sync.comparison import get_object
 from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.argocd.sync.sync_tasks import SyncTask
 from gatekeeper.cluster.dynamic_client import DynamicClient

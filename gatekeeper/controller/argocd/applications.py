@@ -11,8 +11,8 @@ from gatekeeper.apply.inventory import entry_of
 from gatekeeper.argocd import application_spec, permissions, resource_tracking, status
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.model import ComparedObject
+from gatekeeper.argocd.resource_tracking import ComparisonTarget
 from gatekeeper.argocd.sync import comparison, operation
-from gatekeeper.argocd.sync.comparison import ComparisonTarget
 from gatekeeper.argocd.sync.sync_options import parse_sync_options
 from gatekeeper.controller.argocd import delete_hooks, finalizer, status_writer, sync_plan
 from gatekeeper.controller.argocd.application_comparison import (

@@ -10,8 +10,7 @@ from gatekeeper.apply.model import AuditEvent
 from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.model import ApplicationBuild
-from gatekeeper.argocd.resource_tracking import TrackingSettings
-from gatekeeper.argocd.sync.comparison import ComparisonTarget
+from gatekeeper.argocd.resource_tracking import ComparisonTarget, TrackingSettings
 from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.argocd.sync.sync_windows import SyncWindow
 from gatekeeper.cluster.dynamic_client import DynamicClient

@@ -10,7 +10,7 @@ import orjson
 from gatekeeper.config import Config
 from gatekeeper.engines.admission import admission_request
 from gatekeeper.engines.admission.cel_policies import CelPolicy
-from gatekeeper.engines.admission.constraints import Constraint
+from gatekeeper.engines.admission.model import Constraint
 from gatekeeper.engines.admission.selectors import NamespaceIndex
 from gatekeeper.engines.rego.evaluation import start_engine
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RegoModule, RuleQuery

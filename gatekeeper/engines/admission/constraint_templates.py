@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
+from gatekeeper.engines.admission.model import ConstraintTemplate
 from gatekeeper.engines.admission.policy_fields import parse_texts, read_text
 from gatekeeper.engines.rego import loader
 from gatekeeper.engines.rego.loader import PACKAGE_LINE
@@ -26,34 +27,6 @@ DATA_REFERENCE = re.compile(r"(?<![\w.])data(?=[.\[])")
 DATA_PATH = re.compile(r'data(?:\.(\w+)|\["(\w+)"\])?')
 # The package around the packages of all templates.
 PACKAGE_ROOT = "constraint_templates"
-
-
-class ConstraintTemplate(NamedTuple):
-    """A parsed template.
-
-    Attributes:
-        kind: the kind of its constraints.
-        modules: its Rego, with the module of the `violation` rule first; empty for a template in CEL.
-        cel_source: the `source` of a template in CEL; None for a template in Rego.
-        schema: the OpenAPI schema of the parameters of its constraints.
-        resource: the template itself.
-    """
-
-    kind: str
-    modules: tuple[RegoModule, ...]
-    cel_source: dict[str, Any] | None
-    schema: dict[str, Any]
-    resource: Resource
-
-    @property
-    def query(self) -> str:
-        """The query of the `violation` rule."""
-        return f"data.{self.modules[0].package}.violation"
-
-    @property
-    def is_inventory_needed(self) -> bool:
-        """Whether its Rego reads other resources (`data.inventory`)."""
-        return any("inventory" in module.text for module in self.modules)
 
 
 def is_template(resource: Resource) -> bool:

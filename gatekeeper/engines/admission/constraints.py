@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from gatekeeper.engines.admission import constraint_match
-from gatekeeper.engines.admission.constraint_match import ConstraintMatch
-from gatekeeper.engines.admission.constraint_templates import ConstraintTemplate
+from gatekeeper.engines.admission.model import Constraint, ConstraintTemplate
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource, Severity, get_field
 
@@ -17,22 +16,6 @@ GROUP = "constraints.gatekeeper.sh"
 SEVERITY_BY_ACTION: dict[str, Severity] = {"deny": "error", "warn": "warning", "dryrun": "info"}
 # The enforcement points whose actions apply here.
 ENFORCEMENT_POINTS = {"*", "validation.gatekeeper.sh", "gator.gatekeeper.sh"}
-
-
-class Constraint(NamedTuple):
-    """A parsed constraint with its template; `parameters` is JSON."""
-
-    template: ConstraintTemplate
-    name: str
-    match: ConstraintMatch
-    parameters: bytes
-    severity: Severity
-    resource: Resource
-
-    @property
-    def rule_name(self) -> str:
-        """The name of its findings: `KIND/NAME`."""
-        return f"{self.template.kind}/{self.name}"
 
 
 def is_constraint(resource: Resource) -> bool:

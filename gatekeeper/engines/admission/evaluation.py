@@ -13,10 +13,9 @@ from typing import NamedTuple, Protocol
 from gatekeeper.config import Config
 from gatekeeper.engines.admission import constraint_templates, constraints, policy_kinds, vap
 from gatekeeper.engines.admission.constraint_evaluator import ConstraintEvaluator
-from gatekeeper.engines.admission.constraint_templates import ConstraintTemplate
-from gatekeeper.engines.admission.constraints import Constraint
 from gatekeeper.engines.admission.kyverno import rules as kyverno
 from gatekeeper.engines.admission.kyverno.evaluator import KyvernoEvaluator
+from gatekeeper.engines.admission.model import Constraint, ConstraintTemplate
 from gatekeeper.engines.admission.selectors import UnknownNamespaceError
 from gatekeeper.engines.protocol import EngineContext, EngineResult
 from gatekeeper.engines.rego.evaluation import evaluate_resources

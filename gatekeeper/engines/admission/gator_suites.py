@@ -13,7 +13,7 @@ from gatekeeper.config import Config
 from gatekeeper.engines import policy_files
 from gatekeeper.engines.admission import admission_request, constraint_templates, constraints
 from gatekeeper.engines.admission.constraint_evaluator import ConstraintEvaluator, ConstraintRequest
-from gatekeeper.engines.admission.constraints import Constraint
+from gatekeeper.engines.admission.model import Constraint
 from gatekeeper.engines.admission.policy_fields import read_mappings, read_text, reject_unknown_fields
 from gatekeeper.engines.admission.selectors import NamespaceIndex, UnknownNamespaceError
 from gatekeeper.engines.rego import policy_tests

@@ -11,9 +11,8 @@ from gatekeeper.apply.inventory import InventoryEntry, entry_of
 from gatekeeper.argocd.application_spec import Destination, parse_application
 from gatekeeper.argocd.destination import IN_CLUSTER_NAME, IN_CLUSTER_SERVER, DestinationCluster
 from gatekeeper.argocd.model import ApplicationBuild, ComparedObject, ResourceResult
-from gatekeeper.argocd.resource_tracking import TrackingSettings, mark_object
+from gatekeeper.argocd.resource_tracking import ComparisonTarget, TrackingSettings, mark_object
 from gatekeeper.argocd.sync import comparison
-from gatekeeper.argocd.sync.comparison import ComparisonTarget
 from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.errors import DeniedError, SpecError
 from tests.argocd.conftest import CONFIG_MAPS, ArgoCluster

@@ -11,9 +11,8 @@ from gatekeeper.argocd import status
 from gatekeeper.argocd.application_spec import parse_application
 from gatekeeper.argocd.destination import IN_CLUSTER_NAME, IN_CLUSTER_SERVER, DestinationCluster
 from gatekeeper.argocd.model import ApplicationBuild
-from gatekeeper.argocd.resource_tracking import TrackingSettings
+from gatekeeper.argocd.resource_tracking import ComparisonTarget, TrackingSettings
 from gatekeeper.argocd.sync import comparison
-from gatekeeper.argocd.sync.comparison import ComparisonTarget
 from gatekeeper.argocd.sync.sync_options import parse_sync_options
 from gatekeeper.controller.argocd.context import ApplicationContext, ArgoEnvironment
 from gatekeeper.controller.runtime.metrics import Metrics
