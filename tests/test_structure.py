@@ -16,8 +16,8 @@ MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 50
 MAX_MODULES_PER_PACKAGE = 20
 # The figures below only go down: lower them when the structure allows it.
-MAX_IMPORTS_PER_MODULE = 5.6
-MAX_IMPORT_CHAIN = 18
+MAX_IMPORTS_PER_MODULE = 5.4
+MAX_IMPORT_CHAIN = 15
 MAX_MODULES_WITHOUT_TEST_FILE = 67
 
 # Where an unexpected exception ends: the program, a worker, an HTTP answer. It is reported there without its values.
