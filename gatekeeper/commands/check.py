@@ -16,6 +16,7 @@ from gatekeeper.errors import UsageError
 from gatekeeper.gate import cache_key, verdict_cache
 from gatekeeper.gate.request import BaseComparison, CheckRequest, Progress
 from gatekeeper.host import cache, git_history, git_state
+from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.model import Verdict
 from gatekeeper.report.formats import REPORT_FORMATS
 from gatekeeper.secret_value import SecretBytes
@@ -195,14 +196,16 @@ def _reject_conflicting_options(args: argparse.Namespace) -> None:
 
 
 def _load_settings(args: argparse.Namespace, root: Path) -> config.Config:
-    staged = git_state.read_staged_file(root, config.CONFIG_FILE) if args.staged and not args.config else None
-    if args.staged and not args.config:
-        tools = lockfile.load(root)
-        settings = (
-            config.Config(toolchain=tools) if staged is None else config_loader.parse(staged, config.CONFIG_FILE, tools)
-        )
-    else:
-        settings = config_loader.load(root, args.config)
+    if not args.staged:
+        return _apply_flags(config_loader.load(root, args.config), args)
+    lock = git_state.read_staged_file(root, lockfile.LOCK_FILE)
+    tools = Toolchain() if lock is None else lockfile.parse(lock, lockfile.LOCK_FILE)
+    if args.config:
+        return _apply_flags(config_loader.load(root, args.config, tools), args)
+    staged = git_state.read_staged_file(root, config.CONFIG_FILE)
+    if staged is None:
+        return _apply_flags(config.Config(toolchain=tools), args)
+    settings = config_loader.parse(staged, config.CONFIG_FILE, tools)
     return _apply_flags(settings, args)
 
 

@@ -23,12 +23,14 @@ class CacheInput(NamedTuple):
         git_listing: Git's listing of the index, with a digest of each file.
         differing_files: the files that differ from the listing, or are not in it.
         differing_contents: the names of those files, each before its content.
+        unstaged_files: the files of the work tree that differ from Git's index, or are not in it; ignored ones, too.
         surrounding_inputs: other files that rendering can read: ignored files, policies outside of the repository.
     """
 
     git_listing: bytes
     differing_files: frozenset[str]
     differing_contents: tuple[bytes, ...]
+    unstaged_files: frozenset[str]
     surrounding_inputs: tuple[bytes, ...]
 
     @property
@@ -46,7 +48,8 @@ def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | N
     state = git_state.read_state(root) if (root / ".git").exists() else None
     if state is None or len(state.ignored_files) > MAX_IGNORED_FILES:
         return None
-    differing = frozenset[str]() if is_staged else state.changed_files | state.new_files
+    unstaged = state.changed_files | state.new_files
+    differing = frozenset[str]() if is_staged else unstaged
     contents: list[bytes] = []
     for file in sorted(differing):
         content = _read_content(root / file)
@@ -60,9 +63,11 @@ def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | N
     ]
     for folder in (*config.policies, *config.data, *config.crds, *config.leak_rules):
         start = root / folder
-        if not start.resolve().is_relative_to(root.resolve()):
+        # A folder that `--policy` names is read from the work tree, also where the index is judged.
+        is_named = is_staged and Path(folder).is_absolute()
+        if is_named or not start.resolve().is_relative_to(root.resolve()):
             surrounding.extend(iterate_contents(start))
-    return CacheInput(state.listing, differing, tuple(contents), tuple(surrounding))
+    return CacheInput(state.listing, differing, tuple(contents), unstaged | state.ignored_files, tuple(surrounding))
 
 
 def identify_installation() -> bytes:

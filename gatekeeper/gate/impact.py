@@ -5,8 +5,9 @@ Where that cannot be determined, everything counts as affected, so no finding of
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gatekeeper.config import CERTIFICATE_FOLDER, CONFIG_FILE, Config
 from gatekeeper.engines.admission import policy_kinds
@@ -50,6 +51,21 @@ def is_affected(finding: Finding, affected_files: frozenset[str]) -> bool:
     return finding.location.file in affected_files or is_reference
 
 
+def list_rule_paths(config: Config) -> list[str]:
+    """The files and folders that decide how every file is judged: configuration, policies, pins."""
+    bundle_paths = (path for bundle in config.bundles for path in (bundle.get("source"), bundle.get("key")) if path)
+    # The lock pins the programs that render, and the certificates say which keys may seal: both affect every file.
+    own = (CONFIG_FILE, lockfile.LOCK_FILE, CERTIFICATE_FOLDER, config.waivers, config.baseline)
+    return [*own, *config.policies, *config.data, *config.crds, *config.leak_rules, *bundle_paths]
+
+
+def is_any_within(paths: Iterable[str], files: Iterable[str]) -> bool:
+    """Whether any of the files is one of the paths, or is in a folder that is one of them."""
+    names = {posixpath.normpath(path) for path in paths if path}
+    folders = tuple("" if name == "." else f"{name}/" for name in names)
+    return any(file in names or file.startswith(folders) for file in files)
+
+
 def mark_preexisting(verdict: Verdict, base_verdict: Verdict, renames: Mapping[str, str]) -> Verdict:
     """Marks the findings that the base of a change has too: the change did not cause them, so they do not count.
 
@@ -73,11 +89,7 @@ def mark_preexisting(verdict: Verdict, base_verdict: Verdict, renames: Mapping[s
 def _is_far_reaching(
     tree: Tree, parsed_files: Sequence[ParsedFile], config: Config, changed_files: frozenset[str]
 ) -> bool:
-    bundle_paths = (path for bundle in config.bundles for path in (bundle.get("source"), bundle.get("key")) if path)
-    # The lock pins the programs that render, and the certificates say which keys may seal: both affect every file.
-    own = (CONFIG_FILE, lockfile.LOCK_FILE, CERTIFICATE_FOLDER, config.waivers, config.baseline)
-    rules = (*own, *config.policies, *config.data, *config.crds, *config.leak_rules, *bundle_paths)
-    if any(_is_path_within(rule, name) for rule in rules for name in changed_files):
+    if is_any_within(list_rule_paths(config), changed_files):
         return True
     # These say for whom each file is encrypted.
     if any(

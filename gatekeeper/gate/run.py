@@ -44,8 +44,11 @@ def _check_incrementally(request: CheckRequest, entry: CacheEntry) -> Verdict | 
     index = incremental_index.from_bytes(content)
     listing, differing = entry.cache_input.git_listing, entry.cache_input.differing_files
     files = incremental_index.find_changed_files(index, listing, differing)
-    # The index of Git is judged, but the files are read from the work tree: they must be the same.
-    if files is None or (request.is_staged and git_state.has_unstaged_changes(request.root, files)):
+    if files is None:
+        return None
+    # The index of Git is judged, but files and policies are read from the work tree: they must be the same.
+    read_paths = [*files, *impact.list_rule_paths(request.settings)]
+    if request.is_staged and impact.is_any_within(read_paths, entry.cache_input.unstaged_files):
         return None
     tree = Tree(request.root, sorted(files))
     options = CheckOptions(request.jobs, changed_files=request.changed_files, cache=entry.cache)
@@ -63,12 +66,20 @@ def _check_all_files(request: CheckRequest, entry: CacheEntry | None) -> Verdict
         read_base_file=_make_base_file_reader(request),
         private_keys=request.private_keys,
     )
-    if not request.is_staged or git_state.is_equal_to_index(request.root):
+    if not request.is_staged or _is_work_tree_staged(request):
         tree = file_selection.build_tree(request.paths, request.root, request.settings.exclude)
         return _check_tree(tree, request.settings, request, options, entry)
     with git_export.checkout_index(request.root) as copy:
         tree = file_selection.build_tree([copy], copy, request.settings.exclude)
         return _check_tree(tree, anchor_paths(request.settings, request.root), request, options, entry)
+
+
+def _is_work_tree_staged(request: CheckRequest) -> bool:
+    """Whether the check reads the same from the work tree as from the index."""
+    state = git_state.read_state(request.root)
+    if state is None or not state.is_equal_to_index:
+        return False
+    return not impact.is_any_within(impact.list_rule_paths(request.settings), state.ignored_files)
 
 
 def _check_tree(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -81,6 +80,16 @@ class WorkTreeState(NamedTuple):
     new_files: frozenset[str]
     ignored_files: frozenset[str]
 
+    @property
+    def is_equal_to_index(self) -> bool:
+        """Whether the work tree has the files of the index and no others, except folders that Git ignores."""
+        if self.changed_files or self.new_files:
+            return False
+        # Ignored files in a folder of their own (a virtual environment) are not read; elsewhere kustomize might.
+        folders = {line.partition(b"\t")[2].split(b"/")[0] for line in self.listing.split(b"\0")}
+        paths = [os.fsencode(file).split(b"/") for file in self.ignored_files]
+        return all(len(parts) > 1 and parts[0] not in folders for parts in paths)
+
 
 def read_state(root: Path) -> WorkTreeState | None:
     """The state of a repository; None if Git fails, or if it does not look at the changes of some files."""
@@ -123,28 +132,6 @@ def list_changed_files(root: Path, commit: str) -> frozenset[str]:
     """
     changed = list_names(root, "diff", "--name-only", "--no-renames", "-z", "--relative", commit)
     return changed | list_names(root, "ls-files", "-z", "--others", "--exclude-standard")
-
-
-def is_equal_to_index(root: Path) -> bool:
-    """Whether the work tree has the files of the index and no others, except ignored ones; False if Git fails."""
-    state = read_state(root)
-    if state is None or state.changed_files or state.new_files:
-        return False
-    # Ignored files in a folder of their own (a virtual environment, a build) are never read; elsewhere kustomize might.
-    folders = {line.partition(b"\t")[2].split(b"/")[0] for line in state.listing.split(b"\0")}
-    paths = [os.fsencode(file).split(b"/") for file in state.ignored_files]
-    return all(len(parts) > 1 and parts[0] not in folders for parts in paths)
-
-
-def has_unstaged_changes(root: Path, files: Iterable[str]) -> bool:
-    """Whether the content of any of some files differs between the work tree and the index.
-
-    Raises:
-        NotARepositoryError: the folder is not in a Git repository.
-        ToolError: Git failed.
-    """
-    names = sorted(files)
-    return bool(names) and run_git(root, "diff-files", "--quiet", "--", *names, accept=(0, 1)).exit_code == 1
 
 
 def read_staged_file(root: Path, file: str) -> bytes | None:

@@ -26,7 +26,6 @@ QUESTIONS: dict[str, Callable[[Path], object]] = {
     "ever tracked": lambda root: git_history.find_ever_tracked(root, ["a.txt"]),
     "commits of a file": lambda root: git_history.list_file_commits(root / "a.txt"),
     "tracked": lambda root: git_state.is_tracked(root / "a.txt"),
-    "unstaged changes": lambda root: git_state.has_unstaged_changes(root, ["a.txt"]),
     "staged files": git_state.list_staged_files,
     "changed files": lambda root: git_state.list_changed_files(root, "HEAD"),
     "merge base": lambda root: git_history.find_merge_base(root, "HEAD"),

@@ -8,6 +8,7 @@ import pytest
 
 from gatekeeper.errors import UsageError
 from gatekeeper.host import git_state
+from gatekeeper.host.git_state import WorkTreeState
 from tests.host import commit_files, run_git
 
 
@@ -49,12 +50,19 @@ def test_a_changed_work_tree_is_described_as_dirty(tmp_path: Path) -> None:
     assert git_state.describe_revision(root) == f"{commit}-dirty"
 
 
-def test_unstaged_changes_are_seen_for_the_named_files_only(tmp_path: Path) -> None:
-    root = commit_files(tmp_path, {"a.txt": "a", "b.txt": "b"})
-    (root / "a.txt").write_text("changed")
-    assert git_state.has_unstaged_changes(root, ["a.txt", "b.txt"])
-    assert not git_state.has_unstaged_changes(root, ["b.txt"])
-    assert not git_state.has_unstaged_changes(root, [])
+def read_state(root: Path) -> WorkTreeState:
+    state = git_state.read_state(root)
+    assert state is not None
+    return state
+
+
+def test_changed_new_and_ignored_files_are_told_apart(tmp_path: Path) -> None:
+    root = commit_files(tmp_path, {"a.txt": "a", "b.txt": "b", ".gitignore": "*.tmp\n"})
+    for file in ("a.txt", "new.txt", "x.tmp"):
+        (root / file).write_text("changed")
+    state = read_state(root)
+    assert state.changed_files == {"a.txt"} and state.new_files == {"new.txt"} and state.ignored_files == {"x.tmp"}
+    assert not state.is_equal_to_index
 
 
 def test_a_file_is_tracked_until_it_is_removed_from_the_index(tmp_path: Path) -> None:
@@ -89,6 +97,6 @@ def test_an_ignored_file_beside_tracked_ones_keeps_the_work_tree_from_being_the_
     root = commit_files(tmp_path, {".gitignore": "*.tmp\nbuild/\n", "apps/a.yaml": "a"})
     (root / "build").mkdir()
     (root / "build" / "out").write_text("")
-    assert git_state.is_equal_to_index(root)
+    assert read_state(root).is_equal_to_index
     (root / "apps" / "x.tmp").write_text("")
-    assert not git_state.is_equal_to_index(root)
+    assert not read_state(root).is_equal_to_index
