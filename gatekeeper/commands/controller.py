@@ -10,8 +10,11 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from gatekeeper.apply.model import AuditEvent
 from gatekeeper.apply.prune_budget import PruneBudget
@@ -41,7 +44,7 @@ from gatekeeper.controller.sealedsecrets.http_api import Networks, SealedSecretA
 from gatekeeper.errors import UsageError
 from gatekeeper.flux import build as flux_build
 from gatekeeper.terminal import object_io
-from gatekeeper.terminal.controller_options import ADMISSION, ARGO, EXTERNAL, FLUX, SEALED, build_parser
+from gatekeeper.terminal.controller_options import build_parser
 from gatekeeper.workspace import config_loader
 
 LEASE_NAME, HEAD_ANNOTATION = "gatekeeper", "gatekeeper-gitops.io/audit-head"
@@ -86,6 +89,39 @@ def _print_manifests(args: argparse.Namespace) -> int:
     return 0
 
 
+class ControllerContext(NamedTuple):
+    """What the controllers of one process share.
+
+    Attributes:
+        args: the options of the command line.
+        namespace: the namespace of the controller's own objects.
+        is_responsible_for: whether this replica may write for a queue key.
+        record_event: writes to the audit log, if there is one.
+    """
+
+    args: argparse.Namespace
+    cluster: DynamicClient
+    namespace: str
+    is_responsible_for: Callable[[str], bool]
+    record_event: Callable[[AuditEvent], None]
+    metrics: Metrics
+
+
+class ControllerParts(NamedTuple):
+    """What one controller adds to the process.
+
+    Attributes:
+        handlers: answer HTTP requests to the address of `--listen`.
+        servers: further HTTP servers.
+        provenance_by_kind: what finds the commit behind an event of the audit log, by the kind of the applier.
+    """
+
+    components: Sequence[Component]
+    handlers: Sequence[RequestHandler] = ()
+    servers: Sequence[HttpServer] = ()
+    provenance_by_kind: Mapping[str, ProvenanceLookup] = MappingProxyType({})
+
+
 def _build_program(args: argparse.Namespace, cluster: DynamicClient, metrics: Metrics) -> ControllerProcess:
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}"
     namespace = args.namespace or os.environ.get("POD_NAMESPACE") or "default"
@@ -98,53 +134,75 @@ def _build_program(args: argparse.Namespace, cluster: DynamicClient, metrics: Me
         lambda: _enqueue_all(components),
         lambda: {HEAD_ANNOTATION: str(log.head)} if log is not None else {},
     )
-    parts: list[RequestHandler] = []
     provenance_by_kind: dict[str, ProvenanceLookup] = {}
-    note = AuditRecorder(log, provenance_by_kind).record if log is not None else _discard_event
-    if FLUX in args.controllers:
-        flux = FluxController(cluster, _build_flux_options(args), election.is_responsible_for, note, metrics)
-        provenance_by_kind["Kustomization"] = flux.find_provenance
-        components.append(flux.component)
-        parts.append(flux.handle_webhook)
-    if ARGO in args.controllers:
-        argo = ArgoController(cluster, _build_argo_options(args), election.is_responsible_for, note, metrics)
-        provenance_by_kind["Application"] = argo.find_provenance
-        components.append(argo.component)
-        parts.append(argo.handle_webhook)
-    if SEALED in args.controllers:
-        sealed = SealedSecretController(cluster, namespace, args.key_renew_days, election.is_responsible_for, metrics)
-        components.append(sealed.component)
-        asks = partial(_resolve_networks, args.proxy_from, cluster)
-        parts.append(SealedSecretApi(sealed.key_registry, asks).handle_request)
-    if EXTERNAL in args.controllers:
-        rules = config_loader.load(Path(), args.config).secrets_allow if args.config else ()
-        external = ExternalSecretController(cluster, rules, election.is_responsible_for, metrics)
-        components.append(external.component)
-    servers = []
-    if ADMISSION in args.controllers:
-        admission, webhook = _build_admission(args, cluster, namespace, metrics)
-        components.append(webhook.component)
-        servers.append(webhook.server)
-        if args.scan_every:
-            scanner = BackgroundScanner(
-                cluster, lambda: admission.policies, args.scan_every, election.is_responsible_for, metrics
-            )
-            components.append(scanner.component)
-    servers.append(
-        HttpServer(_parse_address(args.listen), [lifecycle.build_health_handler(components, metrics), *parts])
+    record = AuditRecorder(log, provenance_by_kind).record if log is not None else _discard_event
+    context = ControllerContext(args, cluster, namespace, election.is_responsible_for, record, metrics)
+    parts = [build(context) for name, build in CONTROLLER_BUILDERS.items() if name in args.controllers]
+    for part in parts:
+        components.extend(part.components)
+        provenance_by_kind.update(part.provenance_by_kind)
+    health = lifecycle.build_health_handler(components, metrics)
+    handlers = [health, *(handler for part in parts for handler in part.handlers)]
+    servers = [*(server for part in parts for server in part.servers)]
+    return ControllerProcess(components, election, [*servers, HttpServer(_parse_address(args.listen), handlers)])
+
+
+def _build_flux(context: ControllerContext) -> ControllerParts:
+    options = _build_flux_options(context.args)
+    flux = FluxController(context.cluster, options, context.is_responsible_for, context.record_event, context.metrics)
+    return ControllerParts(
+        [flux.component], [flux.handle_webhook], provenance_by_kind={"Kustomization": flux.find_provenance}
     )
-    return ControllerProcess(components, election, servers)
 
 
-def _build_admission(
-    args: argparse.Namespace, cluster: DynamicClient, namespace: str, metrics: Metrics
-) -> tuple[AdmissionReviewer, AdmissionWebhook]:
+def _build_argo(context: ControllerContext) -> ControllerParts:
+    options = _build_argo_options(context.args)
+    argo = ArgoController(context.cluster, options, context.is_responsible_for, context.record_event, context.metrics)
+    return ControllerParts(
+        [argo.component], [argo.handle_webhook], provenance_by_kind={"Application": argo.find_provenance}
+    )
+
+
+def _build_sealed(context: ControllerContext) -> ControllerParts:
+    sealed = SealedSecretController(
+        context.cluster, context.namespace, context.args.key_renew_days, context.is_responsible_for, context.metrics
+    )
+    networks = partial(_resolve_networks, context.args.proxy_from, context.cluster)
+    return ControllerParts([sealed.component], [SealedSecretApi(sealed.key_registry, networks).handle_request])
+
+
+def _build_external(context: ControllerContext) -> ControllerParts:
+    config_file = context.args.config
+    rules = config_loader.load(Path(), config_file).secrets_allow if config_file else ()
+    external = ExternalSecretController(context.cluster, rules, context.is_responsible_for, context.metrics)
+    return ControllerParts([external.component])
+
+
+def _build_admission(context: ControllerContext) -> ControllerParts:
+    args = context.args
     if args.policies is None or not args.policies.is_dir():
         raise UsageError("--controllers admission: give the repository with the policies: --policies DIR")
-    admission = AdmissionReviewer(args.policies.resolve(), args.config, args.fail_open, metrics)
-    endpoint = WebhookEndpoint(namespace, args.webhook_service, args.webhook_name, args.webhook_host)
-    create_certificates = partial(WebhookCertificates, cluster, endpoint)
-    return admission, AdmissionWebhook(admission, create_certificates, _parse_address(args.webhook_listen), metrics)
+    admission = AdmissionReviewer(args.policies.resolve(), args.config, args.fail_open, context.metrics)
+    endpoint = WebhookEndpoint(context.namespace, args.webhook_service, args.webhook_name, args.webhook_host)
+    create_certificates = partial(WebhookCertificates, context.cluster, endpoint)
+    webhook = AdmissionWebhook(admission, create_certificates, _parse_address(args.webhook_listen), context.metrics)
+    components = [webhook.component]
+    if args.scan_every:
+        scanner = BackgroundScanner(
+            context.cluster, lambda: admission.policies, args.scan_every, context.is_responsible_for, context.metrics
+        )
+        components.append(scanner.component)
+    return ControllerParts(components, servers=[webhook.server])
+
+
+# How each controller is started, by the name that `--controllers` takes.
+CONTROLLER_BUILDERS: dict[str, Callable[[ControllerContext], ControllerParts]] = {
+    "flux": _build_flux,
+    "argo": _build_argo,
+    "sealed": _build_sealed,
+    "external": _build_external,
+    "admission": _build_admission,
+}
 
 
 def _enqueue_all(components: list[Component]) -> None:

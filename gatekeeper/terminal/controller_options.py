@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import textwrap
 from pathlib import Path
 
 from gatekeeper.controller.install.rbac import APP_NAME, WEBHOOK_SERVICE
 from gatekeeper.terminal.options import add_prune_options, create_parser
 
-CONTROLLERS = FLUX, ARGO, SEALED, EXTERNAL, ADMISSION = ("flux", "argo", "sealed", "external", "admission")
+# Each controller, by the name that `--controllers` takes, and what it does.
+CONTROLLERS = {
+    "flux": "watches GitRepositories and Kustomizations, fetches new revisions, checks them as `gatekeeper check` "
+    "does, applies what the checks accept, corrects drift, and writes status and events",
+    "argo": "syncs Argo CD Applications within the limits of their AppProjects; "
+    "replaces Argo CD's application controller",
+    "sealed": "decrypts SealedSecrets and serves kubeseal; replaces the sealed-secrets controller",
+    "external": "writes Secrets from Vault, AWS and other clusters for ExternalSecrets; "
+    "replaces the External Secrets Operator",
+    "admission": "answers admission requests by the policies of a repository, and reports on existing objects",
+}
 EXAMPLES = """examples:
   gatekeeper controller run --kubeconfig ~/.kube/config
   gatekeeper controller run --kubeconfig ~/.kube/config --audit /var/lib/gatekeeper/audit.jsonl
@@ -20,12 +31,7 @@ EXAMPLES = """examples:
   gatekeeper controller manifests --controllers flux,sealed --image registry.example/gatekeeper@sha256:…
   gatekeeper controller run --shards 4               divide the sources among several replicas
 
-flux       watches GitRepositories and Kustomizations, fetches new revisions, checks them as `gatekeeper check` does,
-           applies what the checks accept, corrects drift, and writes status and events
-argo       syncs Argo CD Applications within the limits of their AppProjects; replaces Argo CD's application controller
-sealed     decrypts SealedSecrets and serves kubeseal; replaces the sealed-secrets controller
-external   writes Secrets from Vault, AWS and other clusters for ExternalSecrets; replaces the External Secrets Operator
-admission  answers admission requests by the policies of a repository, and reports on existing objects
+{controllers}
 
 Do not run one of them together with the controller that it replaces. Replicas divide the work by Leases.
 HTTP endpoints: /healthz, /readyz, /metrics, /hook/… (Flux Receivers), /api/webhook (as in Argo CD).
@@ -37,7 +43,9 @@ Exit status: 0 stopped by a signal, 2 wrong usage, 3 the cluster does not respon
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the options."""
     parser = create_parser(
-        "controller", "Keep a cluster in the state that Git declares, if the checks accept it.", EXAMPLES
+        "controller",
+        "Keep a cluster in the state that Git declares, if the checks accept it.",
+        EXAMPLES.format(controllers="\n".join(map(_format_description, CONTROLLERS))),
     )
     parser.add_argument("what", choices=("run", "manifests"))
     parser.add_argument(
@@ -87,7 +95,7 @@ def _add_reconcile_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--controllers",
         type=_parse_controllers,
-        default=(FLUX,),
+        default=("flux",),
         metavar="LIST",
         help=f"controllers to run, from {','.join(CONTROLLERS)} (default: flux)",
     )
@@ -155,6 +163,11 @@ def _add_admission_options(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="admission: seconds between two scans of existing objects (default: 3600; 0: no scan)",
     )
+
+
+def _format_description(name: str) -> str:
+    """The lines about one controller in the help text."""
+    return textwrap.fill(CONTROLLERS[name], 120, initial_indent=f"{name:<11}", subsequent_indent=" " * 11)
 
 
 def _parse_controllers(text: str) -> tuple[str, ...]:

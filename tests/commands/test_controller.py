@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gatekeeper.commands import controller
+from gatekeeper.terminal.controller_options import CONTROLLERS
 from tests.commands.conftest import Run
 
 IMAGE = f"registry.example/gatekeeper@sha256:{'0' * 64}"
@@ -39,3 +41,9 @@ def test_a_malformed_network_is_a_usage_error(run: Run, network: str) -> None:
 def test_run_without_a_readable_kubeconfig_fails(run: Run, tmp_path: Path) -> None:
     code, out, err = run("controller", "run", "--kubeconfig", tmp_path / "missing")
     assert (code in (2, 3), out) == (True, "") and str(tmp_path / "missing") in err
+
+
+def test_every_controller_can_be_started_and_is_described(run: Run) -> None:
+    assert list(controller.CONTROLLER_BUILDERS) == list(CONTROLLERS)
+    _, out, _ = run("controller", "--help")
+    assert all(f"\n{name:<11}{words.split()[0]}" in out for name, words in CONTROLLERS.items())
