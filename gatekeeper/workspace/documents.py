@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import orjson
 
 from gatekeeper.model import Gap, Location, ParsedDocument
+from gatekeeper.workspace import template_detection
 from gatekeeper.workspace.tree import Tree
 
 try:
@@ -32,7 +32,6 @@ ENCRYPTION_MARKERS = (
     (b"$ANSIBLE_VAULT;", "encrypted by Ansible Vault"),
 )
 ENCRYPTION_PREFIXES = tuple(mark for mark, _ in ENCRYPTION_MARKERS)
-TEMPLATE_ACTION = re.compile(rb"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
 class ParsedFile(NamedTuple):
@@ -140,11 +139,16 @@ def _build_parsed_file(
     if failure is None:
         return ParsedFile(file, "documents", documents)
     message, line, column = failure
-    if TEMPLATE_ACTION.search(content):
+    if template_detection.is_template(content, line, _find_error_line):
         return ParsedFile(file, "template", documents, "a template outside of a Helm chart: nothing renders it")
     if file.endswith(".json") and not (b'"apiVersion"' in content and b'"kind"' in content):
         return ParsedFile(file, "other", (), "not strict JSON, and not a Kubernetes resource")
     return ParsedFile(file, "documents", documents, message, Location(file, line, column))
+
+
+def _find_error_line(text: bytes) -> int | None:
+    [(_, failure)] = parse_all([text], 1)
+    return failure[1] if failure else None
 
 
 def to_value(document: ParsedDocument) -> Any:

@@ -1,0 +1,64 @@
+"""Tells a template, which some other program fills in before Kubernetes reads it, from a manifest that is broken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+ACTION = re.compile(rb"\{\{(?:(?!\{\{)[^\n])*?\}\}|\{%[^\n]*?%\}")
+# An action over several lines, only where it starts a line or a value, and within one document: between braces in two
+# quoted texts there may be anything.
+LONG_ACTION = re.compile(
+    rb"^([ \t]*(?:- +)*(?:[\w./-]+: +)?)(\{\{(?:(?!\{\{|^---|\}\}).)*\n(?:(?!\{\{|^---).)*?\}\}|\{%(?:(?!\{%|^---).)*?%\})",
+    re.DOTALL | re.MULTILINE,
+)
+# An action that YAML reads as the start of a value or of a line, and so not as a text.
+LEADING_ACTION = re.compile(rb"^\s*(?:- +)*(?:[\w./-]+: +)?(?:- +)*[\[{]?\s*(?:\{\{|\{%)")
+BLOCK_WORDS = re.compile(
+    rb"\{[{%][-~+ ]*(?:/\*|#|!|(?:if|else|elif|elsif|end\w*|range|with|define|block|for|set|raw|macro|import|unless"
+    rb"|case|when|template|include)\b)"
+)
+PLACEHOLDER = b"x"
+
+
+def is_template(content: bytes, error_line: int, find_error_line: Callable[[bytes], int | None]) -> bool:
+    """Whether a text that is no YAML is a template: its actions (`{{ … }}`, `{% … %}`) are the reason.
+
+    They are if the text is YAML without them, or if reading gets further without an action that starts a line or a value.
+    An action within a text is nothing special: alert rules, dashboards and workflows are full of them.
+
+    Args:
+        error_line: the line where reading stopped, from 1.
+        find_error_line: returns the line where reading a text stops; None if it is YAML.
+    """
+    if not ACTION.search(content) and not LONG_ACTION.search(content):
+        return False
+    if any(find_error_line(text) is None for text in _blank_actions(content)):
+        return True
+    lines = content.split(b"\n")
+    # YAML notices some actions only when the next line starts.
+    for number in range(max(0, error_line - 2), min(error_line, len(lines))):
+        if LEADING_ACTION.match(lines[number]):
+            blank = b"" if _is_only_actions(lines[number]) else ACTION.sub(PLACEHOLDER, lines[number])
+            stop = find_error_line(b"\n".join([*lines[:number], blank, *lines[number + 1 :]]))
+            if stop is None or stop > error_line:
+                return True
+    return False
+
+
+def _blank_actions(content: bytes) -> Iterator[bytes]:
+    """The text without its actions: without blocks and with a word for each value, with words only, and with neither."""
+    short = LONG_ACTION.sub(lambda found: found[1] + _choose_word(found[2]), content)
+    kept = [line for line in short.split(b"\n") if not _is_only_actions(line)]
+    text = b"\n".join(kept)
+    yield ACTION.sub(lambda found: _choose_word(found[0]), text)
+    yield ACTION.sub(PLACEHOLDER, text)
+    yield ACTION.sub(b"", text)
+
+
+def _choose_word(action: bytes) -> bytes:
+    return b"" if BLOCK_WORDS.match(action) else PLACEHOLDER
+
+
+def _is_only_actions(line: bytes) -> bool:
+    return bool(ACTION.search(line)) and not ACTION.sub(b"", line).strip()
