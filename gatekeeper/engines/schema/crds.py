@@ -22,6 +22,7 @@ VALUE_KEYWORDS = (
     "multipleOf",
     "required",
 )
+NAME_FIELDS = ("name", "generateName")
 EMBEDDED_PROPERTIES = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
 
 
@@ -66,12 +67,20 @@ def build_strict_schema(schema: dict[str, Any], metadata_schema: dict[str, Any])
 
     Args:
         schema: `openAPIV3Schema` of one version.
-        metadata_schema: the schema for the root's `metadata_schema`.
+        metadata_schema: the schema of every object's `metadata`.
+
+    Source: apiextensions-apiserver `pkg/apiserver/schema/validation.go` (validateStructuralMetadataInvariants): of
+    `metadata` a CRD can restrict `name` and `generateName`; all of ObjectMeta stays allowed.
     """
     converted = _convert(schema)
     properties = converted.setdefault("properties", {})
     properties["apiVersion"] = properties["kind"] = {"type": "string"}
-    properties["metadata"] = metadata_schema
+    own = (schema.get("properties") or {}).get("metadata")
+    restricted = own.get("properties") if isinstance(own, dict) else None
+    names = {
+        name: _convert(restricted[name]) for name in NAME_FIELDS if isinstance(restricted, dict) and name in restricted
+    }
+    properties["metadata"] = {"allOf": [metadata_schema, {"properties": names}]} if names else metadata_schema
     return converted
 
 

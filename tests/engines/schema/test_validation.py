@@ -180,3 +180,56 @@ def test_every_version_of_kubernetes_can_be_chosen(version: str) -> None:
 def test_versions_start_with_1_25() -> None:
     assert list_kubernetes_versions()[0] == "1.25"
     assert len(list_kubernetes_versions()) >= 13
+
+
+NAMED_CRD = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: quotas.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: Quota, plural: quotas}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          metadata:
+            type: object
+            properties: {FIELD: RULE}
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "rule", "refused", "accepted"),
+    [
+        ("name", "{type: string, enum: [default]}", "other", "default"),
+        ("name", "{type: string, pattern: '^team-'}", "shop", "team-shop"),
+        ("name", "{type: string, maxLength: 5}", "longer", "short"),
+        ("name", "{type: string, minLength: 3}", "ab", "abc"),
+        ("name", "{type: string, not: {enum: [default]}}", "default", "other"),
+        ("name", "{type: string, anyOf: [{pattern: '^a'}, {pattern: '^b'}]}", "c", "b"),
+        ("generateName", "{type: string, pattern: '^team-'}", "shop-", "team-"),
+    ],
+)
+def test_what_a_crd_says_of_names_counts(
+    repository: Repository, field: str, rule: str, refused: str, accepted: str
+) -> None:
+    quota = "apiVersion: example.com/v1\nkind: Quota\nmetadata: {FIELD: VALUE, namespace: a, labels: {b: c}}\n"
+    crd = NAMED_CRD.replace("FIELD", field).replace("RULE", rule)
+    files = {"crd.yaml": crd, "a.yaml": quota.replace("FIELD", field).replace("VALUE", refused)}
+    verdict = judge(repository(files))
+    assert [(one.location.file, one.field_path) for one in verdict.findings] == [("a.yaml", ("metadata", field))]
+    files["a.yaml"] = quota.replace("FIELD", field).replace("VALUE", accepted)
+    assert judge(repository(files)).findings == ()
+
+
+def test_a_field_that_metadata_does_not_have_is_unknown_where_a_crd_restricts_the_name(repository: Repository) -> None:
+    crd = NAMED_CRD.replace("FIELD", "name").replace("RULE", "{type: string, maxLength: 5}")
+    quota = "apiVersion: example.com/v1\nkind: Quota\nmetadata: {name: a, namespac: b}\n"
+    [finding] = judge(repository({"crd.yaml": crd, "a.yaml": quota})).findings
+    assert finding.rule == "schema/unknown-field" and "namespace" in finding.hint
