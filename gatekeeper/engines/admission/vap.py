@@ -212,7 +212,16 @@ def _is_rule_match(rule: Mapping[str, Any], resource: Resource, plural: str, is_
         return False
     if rule.get("scope") not in (None, "", "*") and (rule["scope"] == "Namespaced") != bool(ref.namespace):
         return False
-    return any(name in ("*", "*/*", plural) for name in rule.get("resources") or [])
+    return any(_is_resource_listed(str(name), plural) for name in rule.get("resources") or [])
+
+
+def _is_resource_listed(pattern: str, plural: str) -> bool:
+    """Whether `resources` selects objects of a kind themselves: their subresource is empty, which `*` matches, too.
+
+    Source: apiserver `pkg/admission/plugin/webhook/predicates/rules/rules.go`.
+    """
+    name, _, subresource = pattern.partition("/")
+    return name in ("*", plural) and subresource in ("", "*")
 
 
 def _is_listed(rule: Mapping[str, Any], field: str, value: str) -> bool:

@@ -66,6 +66,13 @@ def test_validation_actions_set_the_severity(repository: Repository, action: str
     ("before", "after"),
     [
         ("[deployments]", "[pods, deployments/scale]"),
+        ("[deployments]", '["pods/*", "*/scale", "deployment/*"]'),
+        (
+            "  variables:",
+            '    excludeResourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: ["*"], resources: '
+            '["deployments/*"]}]\n  variables:',
+        ),
+        ("resources: [deployments]", "resources: [deployments], scope: Cluster"),
         ("operations: [CREATE, UPDATE]", "operations: [DELETE]"),
         ("apiGroups: [apps]", "apiGroups: [batch]"),
         ("resources: [deployments]", "resources: [deployments], resourceNames: [other]"),
@@ -79,9 +86,16 @@ def test_other_resources_are_not_judged(repository: Repository, before: str, aft
     assert found(repository, POLICY.replace(before, after)) == []
 
 
-@pytest.mark.parametrize("after", ['["*"]', '["*/*"]', "[deployments, pods]"])
+@pytest.mark.parametrize(
+    "after", ['["*"]', '["*/*"]', "[deployments, pods]", '["deployments/*"]', '["pods/*", "deployments/*"]']
+)
 def test_matching_resources_are_judged(repository: Repository, after: str) -> None:
     assert found(repository, POLICY.replace("resources: [deployments]", f"resources: {after}"))
+
+
+def test_an_exclusion_of_other_subresources_excludes_nothing(repository: Repository) -> None:
+    excluded = '[{apiGroups: [apps], apiVersions: [v1], operations: ["*"], resources: ["deployments/scale", "pods/*"]}]'
+    assert found(repository, POLICY.replace("  variables:", f"    excludeResourceRules: {excluded}\n  variables:"))
 
 
 def test_parameters_are_read_from_the_repository(repository: Repository) -> None:
