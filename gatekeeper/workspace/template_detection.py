@@ -9,7 +9,8 @@ ACTION = re.compile(rb"\{\{(?:(?!\{\{)[^\n])*?\}\}|\{%[^\n]*?%\}")
 # An action over several lines, only where it starts a line or a value, and within one document: between braces in two
 # quoted texts there may be anything.
 LONG_ACTION = re.compile(
-    rb"^([ \t]*(?:- +)*(?:[\w./-]+: +)?)(\{\{(?:(?!\{\{|^---|\}\}).)*\n(?:(?!\{\{|^---).)*?\}\}|\{%(?:(?!\{%|^---).)*?%\})",
+    rb"^([ \t]*(?:- +)*(?:[\w./-]+: +)?)"
+    rb"(\{\{(?:(?!\{\{|^---|\}\}).)*\n(?:(?!\{\{|^---).)*?\}\}|\{%(?:(?!\{%|^---).)*?%\})",
     re.DOTALL | re.MULTILINE,
 )
 # An action that YAML reads as the start of a value or of a line, and so not as a text.
@@ -24,8 +25,8 @@ PLACEHOLDER = b"x"
 def is_template(content: bytes, error_line: int, find_error_line: Callable[[bytes], int | None]) -> bool:
     """Whether a text that is no YAML is a template: its actions (`{{ … }}`, `{% … %}`) are the reason.
 
-    They are if the text is YAML without them, or if reading gets further without an action that starts a line or a value.
-    An action within a text is nothing special: alert rules, dashboards and workflows are full of them.
+    They are if the text is YAML without them, or if reading gets further without an action that starts a line or a
+    value. An action within a text is nothing special: alert rules, dashboards and workflows are full of them.
 
     Args:
         error_line: the line where reading stopped, from 1.
@@ -47,7 +48,7 @@ def is_template(content: bytes, error_line: int, find_error_line: Callable[[byte
 
 
 def _blank_actions(content: bytes) -> Iterator[bytes]:
-    """The text without its actions: without blocks and with a word for each value, with words only, and with neither."""
+    """The text without its actions: with a word for each value and nothing for blocks, with words, and with nothing."""
     short = LONG_ACTION.sub(lambda found: found[1] + _choose_word(found[2]), content)
     kept = [line for line in short.split(b"\n") if not _is_only_actions(line)]
     text = b"\n".join(kept)
