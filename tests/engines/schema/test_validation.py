@@ -221,7 +221,7 @@ def test_what_a_crd_says_of_names_counts(
 ) -> None:
     quota = "apiVersion: example.com/v1\nkind: Quota\nmetadata: {FIELD: VALUE, namespace: a, labels: {b: c}}\n"
     crd = NAMED_CRD.replace("FIELD", field).replace("RULE", rule)
-    files = {"crd.yaml": crd, "a.yaml": quota.replace("FIELD", field).replace("VALUE", refused)}
+    files: dict[str, str | bytes] = {"crd.yaml": crd, "a.yaml": quota.replace("FIELD", field).replace("VALUE", refused)}
     verdict = judge(repository(files))
     assert [(one.location.file, one.field_path) for one in verdict.findings] == [("a.yaml", ("metadata", field))]
     files["a.yaml"] = quota.replace("FIELD", field).replace("VALUE", accepted)
