@@ -23,7 +23,7 @@ NAMESPACE = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: prod, labels
     [
         ([], None, StoreAccess.ALLOWED, ""),
         ([{"namespaces": ["prod"]}], None, StoreAccess.ALLOWED, ""),
-        ([{"namespaces": ["test"]}], None, StoreAccess.DENIED, "do not let namespace prod"),
+        ([{"namespaces": ["test"]}], None, StoreAccess.DENIED, "do not permit namespace prod"),
         ([{"namespaces": "prod"}], None, StoreAccess.INVALID, "`namespaces` must be a list"),
         ([{"namespaceRegexes": ["^pr"]}], None, StoreAccess.ALLOWED, ""),
         ([{"namespaceRegexes": ["rod"]}], None, StoreAccess.ALLOWED, ""),

@@ -36,7 +36,7 @@ def test_the_object_of_a_deletion_is_the_deleted_one() -> None:
 
 @pytest.mark.parametrize(
     ("request_value", "reason"),
-    [(None, "no `request`"), ({}, "no `object`"), ({"object": {"kind": "Pod"}}, "neither")],
+    [(None, "no `request`"), ({}, "no `object`"), ({"object": {"kind": "Pod"}}, "no `object`")],
 )
 def test_a_malformed_review_is_refused(request_value: Any, reason: str) -> None:
     with pytest.raises(PolicyError, match=reason):

@@ -60,4 +60,4 @@ def test_a_file_that_moved_is_compared_with_what_it_was(root: Path) -> None:
     run_git(root, "add", "-A")
     run_git(root, "commit", "-q", "-m", "moved")
     [finding] = widened(root, "--since", "HEAD~1")
-    assert finding["file"] == "sub/a.yaml" and "was strict and is namespace-wide" in finding["message"]
+    assert finding["file"] == "sub/a.yaml" and "widened from strict to namespace-wide" in finding["message"]

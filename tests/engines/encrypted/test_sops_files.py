@@ -189,7 +189,7 @@ def test_key_groups_and_their_threshold_are_compared(shop: Shop, tmp_path: Path)
     shop.encrypted("a.yaml", f"a: {VALUE}\n")
     assert told(shop) == []
     shop.rules(groups + "3")
-    assert "needs 2 of 3 key groups; .sops.yaml, rule 1, says 3 of 3" in one(shop, "sops/recipients").message
+    assert "needs 2 of 3 key groups; .sops.yaml, rule 1, requires 3 of 3" in one(shop, "sops/recipients").message
 
 
 def test_rules_that_are_faulty_are_found_in_their_lines(shop: Shop) -> None:

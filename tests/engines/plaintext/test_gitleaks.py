@@ -78,7 +78,7 @@ def test_a_file_extends_another(tmp_path: Path) -> None:
         ("[[rules", "cannot be read"),
         ("[[rules]]\nregex = 'x'\n", "is not valid in gitleaks' format: 'id'"),
         ("[[rules]]\nid = 'x'\nregex = 'x'\nentropy = 'high'\n", "is not valid in gitleaks' format"),
-        ("[[rules]]\nid = 'x'\nregex = '(?=x)'\n", "rule `x`: a pattern is no RE2"),
+        ("[[rules]]\nid = 'x'\nregex = '(?=x)'\n", "rule `x`: a pattern is not valid RE2 syntax"),
         ("[extend]\npath = 'own.toml'\n", "is nested more than"),
     ],
 )

@@ -112,7 +112,7 @@ UNUSABLE = [
     ("{type: nope}", "is not a valid JSON Schema"),
     ("a: [1", "cannot be read: line"),
     ("[1]", "must be a mapping"),
-    ("x-gatekeeper: {kind: [Pod]}", "knows no `kind`"),
+    ("x-gatekeeper: {kind: [Pod]}", "unknown field `x-gatekeeper.kind`"),
     ("x-gatekeeper: {kinds: Pod}", "`x-gatekeeper.kinds` must be a list"),
     ("x-gatekeeper: {severity: fatal}", "must be error, warning or info"),
 ]

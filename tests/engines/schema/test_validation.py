@@ -68,7 +68,7 @@ def test_what_the_api_server_takes_is_taken(repository: Repository, spec: str) -
     [
         ("  name: a\n  max: 1\n  nmae: b\n", "schema/unknown-field", 7, "unknown field `spec.nmae`"),
         ("  max: 1\n", "schema/required", 4, "required field `spec.name` is missing"),
-        ("  name: abcdef\n  max: 1\n", "schema/constraint", 5, "breaks `maxLength` (5)"),
+        ("  name: abcdef\n  max: 1\n", "schema/constraint", 5, "violates `maxLength` (5)"),
         ("  name: 7\n  max: 1\n", "schema/type", 5, "must be a string, not an integer"),
         ("  name: a\n  max: many\n", "schema/type", 6, "must be an integer, not a string"),
         ("  name: a\n  max: 1\n  map:\n    x: y\n", "schema/type", 8, "`spec.map.x` must be an integer"),
