@@ -106,7 +106,9 @@ class DynamicClient:
 
     def find_newest_kind(self, group: str, versions: Sequence[str], kind: str) -> Kind | None:
         """A kind in the first of the versions that the cluster serves; None where it serves none of them."""
-        return next((found for version in versions if (found := self.find_kind(f"{group}/{version}", kind))), None)
+        return next(
+            (served_kind for version in versions if (served_kind := self.find_kind(f"{group}/{version}", kind))), None
+        )
 
     def require_kind(self, group: str, versions: Sequence[str], kind: str, provider: str) -> Kind:
         """A kind in the first of the versions that the cluster serves.
@@ -117,10 +119,10 @@ class DynamicClient:
         Raises:
             ToolError: the cluster serves none of the versions.
         """
-        found = self.find_newest_kind(group, versions, kind)
-        if found is None:
+        served_kind = self.find_newest_kind(group, versions, kind)
+        if served_kind is None:
             raise ToolError(f"{self._cluster_name} has no {kind} of {group}: install the CRDs of {provider}")
-        return found
+        return served_kind
 
     def list_kinds(self) -> Iterator[tuple[str, Kind]]:
         """All listable kinds with their names, each in the version that the cluster prefers."""

@@ -32,6 +32,6 @@ def config(arguments: list[str]) -> int:
         metavar="NAME",
         help=f"one of {', '.join(config_schemas.SCHEMA_NAMES)} (default: {config_schemas.SCHEMA_NAMES[0]})",
     )
-    given = options.parse_args(arguments)
-    sys.stdout.write(config_schemas.read_schema(given.name).decode())
+    args = options.parse_args(arguments)
+    sys.stdout.write(config_schemas.read_schema(args.name).decode())
     return 0

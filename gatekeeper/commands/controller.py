@@ -57,9 +57,9 @@ def controller(arguments: list[str]) -> int:
         UsageError: an option is missing or malformed.
         ToolError: the cluster does not respond at the start.
     """
-    given = build_parser().parse_args(arguments)
-    if given.what == "manifests":
-        return _print_manifests(given)
+    args = build_parser().parse_args(arguments)
+    if args.what == "manifests":
+        return _print_manifests(args)
     # What ends soon does not collect; this goes on.
     gc.enable()
     stop = threading.Event()
@@ -67,8 +67,8 @@ def controller(arguments: list[str]) -> int:
         signal.signal(name, lambda *_: stop.set())
     span, end = tracing.start_tracing()
     try:
-        with client.connect(given.kubeconfig, given.context) as cluster:
-            return lifecycle.run_until_stopped(_build_program(given, cluster, Metrics(span)), stop)
+        with client.connect(args.kubeconfig, args.context) as cluster:
+            return lifecycle.run_until_stopped(_build_program(args, cluster, Metrics(span)), stop)
     finally:
         end()
 

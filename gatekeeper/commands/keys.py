@@ -221,32 +221,33 @@ def _read_certificates(key_secrets: list[dict[str, Any]]) -> Iterator[tuple[byte
 
 def _list_certificates(args: argparse.Namespace) -> int:
     status = 0
-    for _, one, line in _load_certificates(args):
-        status = status or int(one is None or _is_expired(one))
+    for _, certificate, line in _load_certificates(args):
+        status = status or int(certificate is None or _is_expired(certificate))
         sys.stdout.write(f"{line}\n")
     return status
 
 
 def _show_certificates(args: argparse.Namespace) -> int:
     status = 0
-    for name, one, line in _load_certificates(args):
-        if one is None:
+    for name, certificate, line in _load_certificates(args):
+        if certificate is None:
             sys.stdout.write(f"{line}\n")
             status = 1
             continue
         sys.stdout.write(
-            f"{name}\n  fingerprint  {one.fingerprint}\n  key          RSA, {one.public_key.key_size} bits\n"
-            f"  created      {one.not_before:%Y-%m-%d}, {_describe_validity(one)}\n"
+            f"{name}\n  fingerprint  {certificate.fingerprint}\n"
+            f"  key          RSA, {certificate.public_key.key_size} bits\n"
+            f"  created      {certificate.not_before:%Y-%m-%d}, {_describe_validity(certificate)}\n"
         )
-        status = status or int(_is_expired(one))
+        status = status or int(_is_expired(certificate))
     return status
 
 
 def _load_certificates(args: argparse.Namespace) -> Iterator[tuple[str, SealingCertificate | None, str]]:
     """Each requested certificate: its name, the certificate if it can be parsed, and a line that describes it."""
     if args.kubeconfig:
-        found = _list_cluster_keys(args)
-        contents = [(f"{args.namespace}", format_objects(found, "yaml").encode())] if found else []
+        key_secrets = _list_cluster_keys(args)
+        contents = [(f"{args.namespace}", format_objects(key_secrets, "yaml").encode())] if key_secrets else []
         nothing = f"namespace {args.namespace} contains no key of the controller; choose another one with --namespace"
     else:
         paths = args.paths or sorted(
@@ -264,8 +265,9 @@ def _load_certificates(args: argparse.Namespace) -> Iterator[tuple[str, SealingC
             continue
         if not certificates:
             yield name, None, f"{name}: contains no certificate"
-        for where, one in certificates:
-            yield where, one, f"{one.fingerprint}  {one.public_key.key_size} bits  {where}  {_describe_validity(one)}"
+        for where, certificate in certificates:
+            size, validity = certificate.public_key.key_size, _describe_validity(certificate)
+            yield where, certificate, f"{certificate.fingerprint}  {size} bits  {where}  {validity}"
 
 
 def _is_expired(certificate: SealingCertificate) -> bool:

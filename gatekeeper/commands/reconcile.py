@@ -57,7 +57,7 @@ ACTION_WORDS = {
     "failed": "FAILED",
 }
 PROGRESS_DELAY_SECONDS = 2.0
-# So many sources at a time; and so many fields of an object are told.
+# Sources that are reconciled in parallel, and changed fields that are printed per object.
 MAX_PARALLEL, MAX_FIELDS = 8, 10
 
 
@@ -68,31 +68,31 @@ def reconcile(arguments: list[str]) -> int:
         UsageError: the path does not exist or contains nothing to apply, or options conflict.
         ToolError: the cluster does not respond.
     """
-    given = _build_parser().parse_args(arguments)
-    if not given.path.exists():
-        raise UsageError(f"{given.path}: no such file or folder")
-    if given.to:
-        return _write_objects(_select_builds(given, _list_builds(given)), given.to)
-    if not given.kubeconfig:
+    args = _build_parser().parse_args(arguments)
+    if not args.path.exists():
+        raise UsageError(f"{args.path}: no such file or folder")
+    if args.to:
+        return _write_objects(_select_builds(args, _list_builds(args)), args.to)
+    if not args.kubeconfig:
         raise UsageError("reconcile --plan and --once need a cluster; add --kubeconfig FILE")
-    with client.connect(given.kubeconfig, given.context) as cluster:
-        if given.from_cluster:
-            return _reconcile_cluster(given, cluster)
-        root, settings, jobs = _load_repository(given)
+    with client.connect(args.kubeconfig, args.context) as cluster:
+        if args.from_cluster:
+            return _reconcile_cluster(args, cluster)
+        root, settings, jobs = _load_repository(args)
         revision = _format_revision(root)
         with show_progress("rendering and checking", PROGRESS_DELAY_SECONDS):
             result = pipeline.judge_repository(root, settings, jobs)
-            verdict, asked = flux_build.judge_repository_kustomizations(result, jobs)
+            verdict, builds = flux_build.judge_repository_kustomizations(result, jobs)
             argo = (
                 manifest_generation.build_repository_applications(result.rendered, revision, jobs)
-                if given.plan
+                if args.plan
                 else None
             )
             argo_verdict = manifest_generation.judge_repository_applications(result, argo, jobs) if argo else verdict
-        chosen = [] if argo and not _filter_by_name(given, asked) else _select_builds(given, asked)
-        done = _reconcile_builds(given, cluster, chosen, verdict, revision)
+        chosen = [] if argo and not _filter_by_name(args, builds) else _select_builds(args, builds)
+        done = _reconcile_builds(args, cluster, chosen, verdict, revision)
         status = _compute_exit_code(done, verdict) if done or not argo else 0
-        return max(status, _plan_applications(given, cluster, argo, argo_verdict)) if argo else status
+        return max(status, _plan_applications(args, cluster, argo, argo_verdict)) if argo else status
 
 
 def _load_repository(args: argparse.Namespace) -> tuple[Path, config.Config, int]:
@@ -101,20 +101,20 @@ def _load_repository(args: argparse.Namespace) -> tuple[Path, config.Config, int
 
 
 def _list_builds(args: argparse.Namespace) -> list[ApplySet]:
-    """What is applied from a repository, by Kustomizations and by Applications."""
+    """The objects that the Kustomizations and Applications of a repository apply."""
     root, settings, jobs = _load_repository(args)
     rendered = render_pipeline.render_repository(root, settings)
-    found = flux_build.build_repository_kustomizations(rendered, jobs)
+    builds = flux_build.build_repository_kustomizations(rendered, jobs)
     argo = manifest_generation.build_repository_applications(rendered, _format_revision(root), jobs)
     if argo is None:
-        return found
+        return builds
     for value, reason in argo.errors:
         sys.stderr.write(f"{value['metadata'].get('name')}: {reason}\n")
-    return [*found, *(ApplySet(one.manifest, "", one.objects, one.render_error) for one in argo.builds)]
+    return [*builds, *(ApplySet(build.manifest, "", build.objects, build.render_error) for build in argo.builds)]
 
 
 def _filter_by_name(args: argparse.Namespace, builds: list[ApplySet]) -> list[ApplySet]:
-    return [one for one in builds if args.name in ("", "/".join(one.name))]
+    return [build for build in builds if args.name in ("", "/".join(build.name))]
 
 
 def _plan_applications(
@@ -123,16 +123,16 @@ def _plan_applications(
     argo: manifest_generation.RepositoryApplications,
     verdict: Verdict,
 ) -> int:
-    """What Applications of the repository would change."""
+    """Print what the Applications of the repository would change; return the exit status."""
     limit = PruneBudget(args.max_prune, args.max_prune_percent / 100)
     done = [
         ReconcileResult(ApplySet(value, "", ()), ReconcileOutcome(False, "InvalidSpecError", reason))
         for value, reason in argo.errors
     ]
-    meant = [one for one in argo.builds if args.name in ("", "/".join(one.application.key))]
-    done += [plan.plan_application(cluster, args.argo_namespace, one, verdict, limit) for one in meant]
-    for one in done:
-        _print_result(one)
+    chosen = [build for build in argo.builds if args.name in ("", "/".join(build.application.key))]
+    done += [plan.plan_application(cluster, args.argo_namespace, build, verdict, limit) for build in chosen]
+    for result in done:
+        _print_result(result)
     return _compute_exit_code(done, verdict)
 
 
@@ -142,12 +142,12 @@ def _select_builds(args: argparse.Namespace, builds: list[ApplySet]) -> list[App
     Raises:
         UsageError: there is no such Kustomization.
     """
-    found = _filter_by_name(args, builds)
-    if not found:
+    chosen = _filter_by_name(args, builds)
+    if not chosen:
         raise UsageError(
             f"{args.path}: contains no Flux Kustomization or Application{f' {args.name}' if args.name else ''}"
         )
-    return found
+    return chosen
 
 
 def _reconcile_builds(
@@ -158,12 +158,12 @@ def _reconcile_builds(
     revision: str,
 ) -> list[ReconcileResult]:
     budget = PruneBudget(args.max_prune, args.max_prune_percent / 100)
-    round_ = ReconcileContext(cluster, verdict, revision, budget, args.approve, args.once, threading.Event())
-    return reconcile_order.reconcile_all(round_, builds, _print_result)
+    context = ReconcileContext(cluster, verdict, revision, budget, args.approve, args.once, threading.Event())
+    return reconcile_order.reconcile_all(context, builds, _print_result)
 
 
 def _reconcile_source(args: argparse.Namespace, cluster: DynamicClient, source: flux_source.TrackedSource) -> int:
-    """One GitRepository with its Kustomizations: pulled, judged and reconciled."""
+    """Fetch, check and reconcile one GitRepository with its Kustomizations."""
     repository = source.repository
     if repository is None:
         sys.stdout.write(f"GitRepository {source.name}: FAILED: {source.error}\n")
@@ -171,11 +171,13 @@ def _reconcile_source(args: argparse.Namespace, cluster: DynamicClient, source: 
     if repository.is_suspended or not source.kustomizations:
         return 0
     try:
-        meant = flux_source.resolve_source_revision(cluster, repository)
-        root = flux_source.fetch_artifact(cluster, repository, meant, flux_source.resolve_storage_folder()).root
-        verdict, asked = flux_build.judge_commit(root, source.kustomizations, cluster, args.config)
-        chosen = [one for one in asked if args.name in ("", "/".join(one.name))]
-        return _compute_exit_code(_reconcile_builds(args, cluster, chosen, verdict, str(meant.revision)), verdict)
+        source_revision = flux_source.resolve_source_revision(cluster, repository)
+        folder = flux_source.resolve_storage_folder()
+        root = flux_source.fetch_artifact(cluster, repository, source_revision, folder).root
+        verdict, builds = flux_build.judge_commit(root, source.kustomizations, cluster, args.config)
+        chosen = [build for build in builds if args.name in ("", "/".join(build.name))]
+        results = _reconcile_builds(args, cluster, chosen, verdict, str(source_revision.revision))
+        return _compute_exit_code(results, verdict)
     except GateError as error:
         # A broken repository does not stop the others, and its applied objects stay.
         sys.stdout.write(f"GitRepository {source.name}: FAILED: {error}\n")
@@ -232,10 +234,10 @@ def _build_parser() -> argparse.ArgumentParser:
 
 def _format_revision(root: Path) -> str:
     """Returns the revision as Flux writes it, with a mark if the working tree has uncommitted changes."""
-    found = git_state.describe_revision(root)
-    if found is None:
+    commit = git_state.describe_revision(root)
+    if commit is None:
         return "unknown"
-    return f"{git_state.get_branch(root) or 'HEAD'}@sha1:{found}"
+    return f"{git_state.get_branch(root) or 'HEAD'}@sha1:{commit}"
 
 
 def _print_result(result: ReconcileResult) -> None:
@@ -244,9 +246,9 @@ def _print_result(result: ReconcileResult) -> None:
         if change.action != "unchanged":
             lines.append(f"  {ACTION_WORDS[change.action]:<9} {change}{f': {change.reason}' if change.reason else ''}")
         lines += [f"              {format_path(field)}" for field in change.fields[:MAX_FIELDS]]
-    for one in result.pruned:
-        word = {"delete": "deletes", "keep": "keeps", "gone": "not found", "failed": "FAILED"}[one.action]
-        lines.append(f"  {word:<9} {one.entry}{f': {one.reason}' if one.reason else ''}")
+    for prune_result in result.pruned:
+        word = {"delete": "deletes", "keep": "keeps", "gone": "not found", "failed": "FAILED"}[prune_result.action]
+        lines.append(f"  {word:<9} {prune_result.entry}{f': {prune_result.reason}' if prune_result.reason else ''}")
     sys.stdout.write("\n".join([*lines, ""]))
     sys.stdout.flush()
 
@@ -254,7 +256,7 @@ def _print_result(result: ReconcileResult) -> None:
 def _compute_exit_code(results: list[ReconcileResult], verdict: Verdict) -> int:
     if verdict.decision == "incomplete":
         return 3
-    return 0 if all(one.outcome.is_ready for one in results) else 1
+    return 0 if all(result.outcome.is_ready for result in results) else 1
 
 
 def _write_objects(builds: list[ApplySet], folder: Path) -> int:
@@ -262,13 +264,13 @@ def _write_objects(builds: list[ApplySet], folder: Path) -> int:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: is not an empty folder; choose a new one")
     folder.mkdir(parents=True, exist_ok=True)
-    lost = 0
-    for one in builds:
-        target = folder / f"{'-'.join(one.name)}.yaml"
-        values: list[Any] = [hide_secret_values(value) for value in one.objects]
+    status = 0
+    for build in builds:
+        target = folder / f"{'-'.join(build.name)}.yaml"
+        values: list[Any] = [hide_secret_values(value) for value in build.objects]
         atomic_file.write(target, object_io.format_objects(values, "yaml").encode())
         sys.stdout.write(
-            f"{target}: {len(values)} objects{f'; incomplete: {one.render_error}' if one.render_error else ''}\n"
+            f"{target}: {len(values)} objects{f'; incomplete: {build.render_error}' if build.render_error else ''}\n"
         )
-        lost = 3 if one.render_error else lost
-    return lost
+        status = 3 if build.render_error else status
+    return status

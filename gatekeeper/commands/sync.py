@@ -57,18 +57,18 @@ PROGRESS_DELAY_SECONDS = 2.0
 
 def sync(arguments: list[str]) -> int:
     """Runs the command."""
-    given = _build_parser().parse_args(arguments)
-    _validate_options(given)
-    with client.connect(given.kubeconfig, given.context) if given.kubeconfig else nullcontext() as cluster:
-        if given.plan:
-            return _print_plan(given, _collect_input(given, cluster).desired)
-        with closing(RefreshScheduler(partial(_open_store, given, cluster))) as scheduler:
-            if given.watch and cluster is not None:
-                return _run_watch(given, scheduler, cluster)
+    args = _build_parser().parse_args(arguments)
+    _validate_options(args)
+    with client.connect(args.kubeconfig, args.context) if args.kubeconfig else nullcontext() as cluster:
+        if args.plan:
+            return _print_plan(args, _collect_input(args, cluster).desired)
+        with closing(RefreshScheduler(partial(_open_store, args, cluster))) as scheduler:
+            if args.watch and cluster is not None:
+                return _run_watch(args, scheduler, cluster)
             with show_progress("searching ExternalSecrets", PROGRESS_DELAY_SECONDS):
-                sync_input = _collect_input(given, cluster)
+                sync_input = _collect_input(args, cluster)
             _print_refused(sync_input.desired.refusals)
-            return max(_run_round(given, scheduler, cluster, sync_input), 1 if sync_input.desired.refusals else 0)
+            return max(_run_round(args, scheduler, cluster, sync_input), 1 if sync_input.desired.refusals else 0)
 
 
 def _print_plan(args: argparse.Namespace, collected: DesiredSecrets) -> int:
@@ -81,8 +81,8 @@ def _print_plan(args: argparse.Namespace, collected: DesiredSecrets) -> int:
 
 
 def _print_refused(refused: Sequence[RefusedObject]) -> None:
-    for one in refused:
-        sys.stdout.write(f"FAILED    {one}\n")
+    for refusal in refused:
+        sys.stdout.write(f"FAILED    {refusal}\n")
 
 
 def _validate_options(args: argparse.Namespace) -> None:
@@ -126,10 +126,12 @@ def _run_round(
     if args.explain:
         return sync_output.print_explanation(args.explain, result.decisions, result.fetched)
     if args.seal:
-        status = max([sync_output.write_sealed_secret(one, args.seal, args.to) for one in result.decisions], default=0)
+        status = max(
+            [sync_output.write_sealed_secret(decision, args.seal, args.to) for decision in result.decisions], default=0
+        )
     else:
-        printed = [one for one in result.decisions if not args.watch or one.action != "unchanged"]
-        status = max([sync_output.print_decision(one, is_written) for one in printed], default=0)
+        printed = [decision for decision in result.decisions if not args.watch or decision.action != "unchanged"]
+        status = max([sync_output.print_decision(decision, is_written) for decision in printed], default=0)
     if len(result.decisions) < count and not args.watch:
         late = count - len(result.decisions)
         sys.stdout.write(f"{late} ExternalSecrets are not due yet (--force reads them all)\n")

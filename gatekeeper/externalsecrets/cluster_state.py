@@ -67,8 +67,8 @@ def read_cluster_state(
             for spec in listed
             if spec.target_key not in existing and (is_dry_run or spec.target.creation_policy in ("Merge", "Orphan"))
         ]
-        found = list(pool.map(lambda name: secrets.get_secret(cluster, *name), unmanaged))
-    existing |= {name: secret for name, secret in zip(unmanaged, found, strict=True) if secret is not None}
+        secrets_found = list(pool.map(lambda name: secrets.get_secret(cluster, *name), unmanaged))
+    existing |= {name: secret for name, secret in zip(unmanaged, secrets_found, strict=True) if secret is not None}
     managed: dict[NamespacedName, list[str]] = {}
     for (namespace, name), secret in existing.items():
         mark = str(get_field(secret, ("metadata", "labels", CREATED_BY_LABEL)))

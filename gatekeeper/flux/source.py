@@ -52,11 +52,17 @@ def list_sources(cluster: DynamicClient) -> list[TrackedSource]:
     Raises:
         ToolError: it knows no GitRepositories.
     """
-    held = list(_list_objects(cluster, git_repository_spec.GROUP, git_repository_spec.VERSIONS, "GitRepository"))
+    git_repositories = list(
+        _list_objects(cluster, git_repository_spec.GROUP, git_repository_spec.VERSIONS, "GitRepository")
+    )
     kustomizations = list(_list_objects(cluster, GROUP, dependencies.VERSIONS, dependencies.KIND))
     all_: list[TrackedSource] = []
-    for value in held:
-        own = [one for one in kustomizations if dependencies.source_of(one) == _name_of(value)]
+    for value in git_repositories:
+        own = [
+            kustomization
+            for kustomization in kustomizations
+            if dependencies.source_of(kustomization) == _name_of(value)
+        ]
         try:
             all_.append(TrackedSource(value, git_repository_spec.parse_git_repository(value), own))
         except FieldError as error:
@@ -68,7 +74,7 @@ def _list_objects(cluster: DynamicClient, group: str, versions: Sequence[str], k
     kind = cluster.find_newest_kind(group, versions, kind_name)
     if kind is None:
         raise ToolError(f"the cluster does not serve {kind_name} of {group}: install Flux's CRDs")
-    return [{**one, "kind": kind_name} for one in cluster.list(kind)]
+    return [{**value, "kind": kind_name} for value in cluster.list(kind)]
 
 
 def _name_of(value: Object) -> tuple[str, str]:
@@ -96,7 +102,10 @@ class SourceRevision(NamedTuple):
     @property
     def revisions(self) -> list[str]:
         """All commits, as texts."""
-        return [str(self.revision), *(f"{one.repository_name}={revision}" for one, _, revision in self.includes)]
+        return [
+            str(self.revision),
+            *(f"{include.repository_name}={revision}" for include, _, revision in self.includes),
+        ]
 
 
 def resolve_source_revision(cluster: DynamicClient, source: GitRepository) -> SourceRevision:
@@ -106,18 +115,18 @@ def resolve_source_revision(cluster: DynamicClient, source: GitRepository) -> So
         ToolError: a repository does not answer, has none, or is not there.
     """
     parts = []
-    for one in source.includes:
+    for include in source.includes:
         kind = cluster.find_newest_kind(git_repository_spec.GROUP, git_repository_spec.VERSIONS, "GitRepository")
-        value = cluster.get(kind, source.namespace, one.repository_name) if kind else None
+        value = cluster.get(kind, source.namespace, include.repository_name) if kind else None
         if value is None:
-            raise ToolError(f"the included GitRepository {source.namespace}/{one.repository_name} was not found")
+            raise ToolError(f"the included GitRepository {source.namespace}/{include.repository_name} was not found")
         try:
             other = git_repository_spec.parse_git_repository(value)
         except FieldError as error:
             raise ToolError(
-                f"the GitRepository {source.namespace}/{one.repository_name} that it includes: {error}"
+                f"the GitRepository {source.namespace}/{include.repository_name} that it includes: {error}"
             ) from None
-        parts.append((one, other, resolve_revision(cluster, other)))
+        parts.append((include, other, resolve_revision(cluster, other)))
     return SourceRevision(resolve_revision(cluster, source), tuple(parts))
 
 
@@ -137,8 +146,8 @@ def fetch_artifact(
         ToolError: one cannot be had, or is not signed by those who may.
     """
     parts = [
-        IncludedCheckout(one, _fetch_revision(cluster, other, revision, folder).root)
-        for one, other, revision in source_revision.includes
+        IncludedCheckout(include, _fetch_revision(cluster, other, revision, folder).root)
+        for include, other, revision in source_revision.includes
     ]
     own = _fetch_revision(cluster, source, source_revision.revision, folder)
     return own._replace(root=includes.merge_includes(own.root, parts))
@@ -168,7 +177,7 @@ def _build_transport(cluster: DynamicClient, source: GitRepository, files: Memor
 def _read_secret(cluster: DynamicClient, source: GitRepository, name: str) -> Mapping[str, SecretBytes]:
     if not name:
         return {}
-    held = secrets.read_secret(cluster, source.namespace, name)
-    if held is None:
+    secret = secrets.read_secret(cluster, source.namespace, name)
+    if secret is None:
         raise ToolError(f"the Secret {source.namespace}/{name} of the GitRepository was not found")
-    return held
+    return secret

@@ -32,7 +32,9 @@ def check_files(tree: Tree, index: IncrementalIndex, config: Config, options: Ch
     if whole.global_gaps or not all(map(exported_facts.is_self_contained, resources)) or whole.verdict.coverage.gaps:
         return None
     names = {
-        file: _hash_facts([one for one in resources if one.origin.file == file], index.config_object_names)
+        file: _hash_facts(
+            [resource for resource in resources if resource.origin.file == file], index.config_object_names
+        )
         for file in differing_files
     }
     verdict = incremental_index.merge_verdict(index, differing_files, whole.verdict, names)
@@ -55,7 +57,7 @@ def build_index(result: FullResult, tree: Tree, config: Config, git_listing: byt
         if (
             group
             and stands_alone
-            and all(one.origin.file == where and exported_facts.is_self_contained(one) for one in group)
+            and all(resource.origin.file == where and exported_facts.is_self_contained(resource) for resource in group)
         ):
             content = tree.read_file(where)
             if isinstance(content, bytes) and WAIVER_MARKER not in content:

@@ -182,7 +182,9 @@ def check_objects(policies: RepositoryPolicies, objects: Sequence[Resource], opt
     engines = [engine for engine in ENGINES.values() if engine.SCOPE == "resources"]
     verdict = _build_verdict(context, _run_engines(context, engines, options), options)
     # A waiver that silences nothing here may silence something in the files.
-    return verdict._replace(findings=tuple(one for one in verdict.findings if one.rule != UNUSED_WAIVER_RULE))
+    return verdict._replace(
+        findings=tuple(finding for finding in verdict.findings if finding.rule != UNUSED_WAIVER_RULE)
+    )
 
 
 def _build_context(

@@ -142,8 +142,8 @@ def _read_resources(inputs: RenderInputs, file: str, content: bytes) -> tuple[li
     if documents.detect_encryption(content):
         return [], Gap(file, "is encrypted, and Applications are not decrypted", is_fatal=True)
     if parsed is None:
-        found, failure = documents.parse(content)
-        parsed = documents.ParsedFile(file, "documents", tuple(found)) if failure is None else None
+        parsed_documents, failure = documents.parse(content)
+        parsed = documents.ParsedFile(file, "documents", tuple(parsed_documents)) if failure is None else None
     if parsed is None or parsed.error_location or parsed.role != "documents":
         return [], Gap(file, f"cannot be read: {parsed.reason if parsed else 'no YAML'}", is_fatal=True)
     return list(manifests.list_resources(parsed)), None

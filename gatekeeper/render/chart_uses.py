@@ -28,13 +28,15 @@ UNKNOWN_VALUES_REASON = (
 
 def find_chart_folders(parsed_files: Iterable[ParsedFile]) -> list[str]:
     """Folders of charts that can be rendered on their own: no subcharts, no library charts."""
-    found = []
+    folders = []
     for source in parsed_files:
         if source.file.rpartition("/")[2] == "Chart.yaml" and source.documents:
             value = documents.to_value(source.documents[0])
             if isinstance(value, dict) and value.get("type") != "library":
-                found.append(source.folder)
-    return [folder for folder in found if not any(folder.startswith(f"{other}/charts/".lstrip("/")) for other in found)]
+                folders.append(source.folder)
+    return [
+        folder for folder in folders if not any(folder.startswith(f"{other}/charts/".lstrip("/")) for other in folders)
+    ]
 
 
 def find_chart_uses(
@@ -51,26 +53,26 @@ def find_chart_uses(
         config_maps: the data of ConfigMaps, by namespace and name, for `valuesFrom`.
         inflated_charts: charts that kustomizations inflate.
     """
-    found: list[ChartUse] = []
+    uses: list[ChartUse] = []
     gaps: list[Gap] = []
     for resource in resources:
         if resource.ref.kind == "HelmRelease" and resource.ref.group == "helm.toolkit.fluxcd.io":
-            found.extend(_find_release_uses(resource, chart_folders, files_by_path, config_maps, gaps))
+            uses.extend(_find_release_uses(resource, chart_folders, files_by_path, config_maps, gaps))
         elif resource.ref.kind == "Application" and resource.ref.group == "argoproj.io":
-            found.extend(_find_application_uses(resource, chart_folders, files_by_path, gaps))
+            uses.extend(_find_application_uses(resource, chart_folders, files_by_path, gaps))
         elif resource.ref.kind == "ApplicationSet" and resource.ref.group == "argoproj.io":
             gaps.append(Gap(resource.origin.file, f"an ApplicationSet: {APPLICATION_SET_REASON}"))
-    used = {use.chart for use in found}.union(inflated_charts)
+    used = {use.chart for use in uses}.union(inflated_charts)
     for folder in chart_folders:
         name = PurePosixPath(folder).name or "chart"
         if folder not in used:
-            found.append(ChartUse(folder, name, "default"))
+            uses.append(ChartUse(folder, name, "default"))
         beside = (file for file in files_by_path if file.rpartition("/")[0] == folder)
         other = (file for file in beside if re.fullmatch(r"values[.-].+\.ya?ml", file.rpartition("/")[2]))
-        named = {file for use in found if use.chart == folder for file in use.values_files}
-        found.extend(ChartUse(folder, name, "default", (file,)) for file in other if file not in named)
+        named = {file for use in uses if use.chart == folder for file in use.values_files}
+        uses.extend(ChartUse(folder, name, "default", (file,)) for file in other if file not in named)
     once: dict[tuple[object, ...], ChartUse] = {}
-    for use in found:
+    for use in uses:
         once.setdefault(use[:5], use)
     return list(once.values()), gaps
 
@@ -94,10 +96,10 @@ def _find_release_uses(
         files = tuple(file for file in files if file in known_files)
     parts = [helm_values.read_mapping(resource, ("spec", "values"))]
     for entry in reversed(get_field(spec, ("valuesFrom",)) or ()):
-        held = config_maps.get((resource.ref.namespace, str(get_field(entry, ("name",)))), {})
+        config_map = config_maps.get((resource.ref.namespace, str(get_field(entry, ("name",)))), {})
         key = get_field(entry, ("valuesKey",)) or "values.yaml"
-        if get_field(entry, ("kind",)) == "ConfigMap" and key in held and not get_field(entry, ("targetPath",)):
-            parts.append((helm_values.parse_values(held[key])[0], None))
+        if get_field(entry, ("kind",)) == "ConfigMap" and key in config_map and not get_field(entry, ("targetPath",)):
+            parts.append((helm_values.parse_values(config_map[key])[0], None))
         elif not get_field(entry, ("optional",)):
             gaps.append(Gap(resource.origin.file, f"a HelmRelease: {UNKNOWN_VALUES_REASON}"))
     namespace = get_field(spec, ("targetNamespace",)) or resource.ref.namespace or "default"
@@ -166,7 +168,7 @@ def _merge_chart_use(
 ) -> ChartUse:
     """A chart use with merged inline values; the part with the highest precedence comes first."""
     merged: Any = {}
-    for held, _ in reversed(values_parts):
-        merged = helm_values.merge_values(merged, held)
-    written = tuple(place for held, place in values_parts if held and place is not None)
+    for values, _ in reversed(values_parts):
+        merged = helm_values.merge_values(merged, values)
+    written = tuple(place for values, place in values_parts if values and place is not None)
     return ChartUse(folder, release, namespace, values_files, orjson.dumps(merged) if merged else b"", written)

@@ -26,20 +26,20 @@ class UnresolvedReference(Exception):
 def expand_variables(text: str, variables: Mapping[str, str]) -> str:
     """Substitutes the variables in a text; `$$` is a literal `$`."""
     out, place = [], 0
-    while (found := text.find("$", place)) >= 0:
-        out.append(text[place:found])
-        if text.startswith("$$", found):
+    while (dollar := text.find("$", place)) >= 0:
+        out.append(text[place:dollar])
+        if text.startswith("$$", dollar):
             out.append("$")
-            place = found + 2
-        elif text.startswith("${", found):
+            place = dollar + 2
+        elif text.startswith("${", dollar):
             try:
-                value, place = _expand_reference(text, found + 2, variables)
+                value, place = _expand_reference(text, dollar + 2, variables)
             except UnresolvedReference:
-                value, place = "${", found + 2
+                value, place = "${", dollar + 2
             out.append(value)
         else:
             out.append("$")
-            place = found + 1
+            place = dollar + 1
     return "".join([*out, text[place:]])
 
 
@@ -49,10 +49,10 @@ def _expand_reference(text: str, offset: int, variables: Mapping[str, str]) -> t
         name, offset = _parse_name(text, offset + 1)
         return str(len(_look_up(name, variables).encode())), _expect_closing_brace(text, offset)
     name, offset = _parse_name(text, offset)
-    found = OPERATOR_PATTERN.match(text, offset)
-    if found is None:
+    operator = OPERATOR_PATTERN.match(text, offset)
+    if operator is None:
         return _look_up(name, variables), _expect_closing_brace(text, offset)
-    sign, offset = found[0], found.end()
+    sign, offset = operator[0], operator.end()
     if sign in DEFAULT_OPERATORS:
         default, offset = _parse_parameter(text, offset, variables, "}")
         return variables.get(name) or default, _expect_closing_brace(text, offset)
@@ -68,10 +68,10 @@ def _expand_reference(text: str, offset: int, variables: Mapping[str, str]) -> t
 
 
 def _parse_name(text: str, offset: int) -> tuple[str, int]:
-    found = NAME_PATTERN.match(text, offset)
-    if found is None:
+    name_match = NAME_PATTERN.match(text, offset)
+    if name_match is None:
         raise UnresolvedReference
-    return found[0], found.end()
+    return name_match[0], name_match.end()
 
 
 def _look_up(name: str, variables: Mapping[str, str]) -> str:
@@ -113,14 +113,14 @@ def _expand_substring(text: str, offset: int, value: str, variables: Mapping[str
     length = None
     if text.startswith(":", offset):
         length, offset = _parse_parameter(text, offset + 1, variables, "}")
-    offset, held = _expect_closing_brace(text, offset), value.encode()
+    offset, encoded = _expect_closing_brace(text, offset), value.encode()
     try:
         start = int(first)
-        start = max(0, len(held) + start) if start < 0 else start
-        end = len(held) if length is None else start + int(length)
+        start = max(0, len(encoded) + start) if start < 0 else start
+        end = len(encoded) if length is None else start + int(length)
     except ValueError:
         return value, offset
-    return held[start : max(start, end)].decode("utf-8", "replace"), offset
+    return encoded[start : max(start, end)].decode("utf-8", "replace"), offset
 
 
 def _expand_replacement(
@@ -146,15 +146,15 @@ def _compile_glob(pattern: str) -> Callable[[str], bool]:
         place += 1
         if sign == "[" and "]" in pattern[place + 1 :]:
             end = pattern.index("]", place + 1)
-            held = pattern[place:end].replace("\\", "\\\\")
-            out, place = f"{out}[{held}]", end + 1
+            characters = pattern[place:end].replace("\\", "\\\\")
+            out, place = f"{out}[{characters}]", end + 1
         else:
             out += {"*": ".*", "?": "."}.get(sign, re.escape(sign))
     # RE2 takes linear time, whatever the pattern is.
-    found = regexp.compile_pattern(f"(?s){out}")
-    if found is None:
+    compiled = regexp.compile_pattern(f"(?s){out}")
+    if compiled is None:
         raise UnresolvedReference
-    return lambda text: found.fullmatch(text) is not None
+    return lambda text: compiled.fullmatch(text) is not None
 
 
 def _trim_prefix(value: str, pattern: str, is_longest: bool) -> str:

@@ -41,7 +41,7 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
     findings: list[Finding] = []
     for template, chunk in helm_template.split_output(text):
         file = f"{use.chart}/{template}".lstrip("/")
-        found, failure = documents.parse(chunk.encode())
+        parsed_documents, failure = documents.parse(chunk.encode())
         if failure:
             findings.append(
                 Finding(
@@ -51,7 +51,7 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
                     Location(file),
                 )
             )
-        for document in found:
+        for document in parsed_documents:
             value = documents.to_value(document)
             if documents.is_resource(value):
                 origin = HelmOrigin(file, template, document.json, render)

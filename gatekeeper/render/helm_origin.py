@@ -59,9 +59,11 @@ class ChartRender:
                 return names, {}
         rendered: dict[str, list[tuple[ParsedDocument, list[str]]]] = {}
         for template, chunk in helm_template.split_output(text):
-            found, failure = documents.parse(chunk.encode())
+            parsed_documents, failure = documents.parse(chunk.encode())
             if failure is None:
-                rendered.setdefault(template, []).extend((document, chunk.splitlines()) for document in found)
+                rendered.setdefault(template, []).extend(
+                    (document, chunk.splitlines()) for document in parsed_documents
+                )
         return names, rendered
 
     def list_values(self) -> Iterator[LocatedValues]:
@@ -84,11 +86,11 @@ class HelmOrigin(NamedTuple):
     def find_location(self, path: FieldPath, key: bool = False) -> Location:
         """See `gatekeeper.protocols.Origin`: the values that set the field, else the template's line."""
         names, rendered = self.chart_render.marked_output
-        mine = orjson.loads(self.json)
+        own_value = orjson.loads(self.json)
         for document, lines in rendered.get(self.template, ()):
             theirs = documents.to_value(document)
-            if all(get_field(theirs, same) == get_field(mine, same) for same in (("kind",), ("metadata", "name"))):
-                return self._locate_by_mark(path, get_field(mine, path), names, document, lines)
+            if all(get_field(theirs, same) == get_field(own_value, same) for same in (("kind",), ("metadata", "name"))):
+                return self._locate_by_mark(path, get_field(own_value, path), names, document, lines)
         return Location(self.file)
 
     def _locate_by_mark(
@@ -116,16 +118,16 @@ class HelmOrigin(NamedTuple):
                 asked.append(line)
             else:
                 break
-        references = [found for line in asked for found in VALUES_REFERENCE.findall(line)]
+        references = [reference for line in asked for reference in VALUES_REFERENCE.findall(line)]
         if not references and any(BARE_DOT.search(line) for line in asked):
             references = VALUES_REFERENCE.findall(_find_enclosing_with(above[: line_number - 1]))
         for reference in references:
             steps: FieldPath = (*reference.strip(".").split("."), *rest_path)
             for written in self.chart_render.list_values():
-                held = get_field(written.value, steps)
-                if held is not None:
-                    same = held == value or (
-                        isinstance(value, str) and not rest_path and str(held) and str(held) in value
+                written_value = get_field(written.value, steps)
+                if written_value is not None:
+                    same = written_value == value or (
+                        isinstance(value, str) and not rest_path and str(written_value) and str(written_value) in value
                     )
                     if same:
                         return written.find_location(steps)

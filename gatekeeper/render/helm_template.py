@@ -52,8 +52,8 @@ def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, config: Confi
         state = {f"HELM_{name}_HOME": home for name in ("CACHE", "CONFIG", "DATA")}
         code, out, words = run_command(command, config.timeout, stdin=use.inline_values or None, environment=state)
     if code != 0:
-        told = words.strip().removeprefix("Error: ").replace(f"{tree.root}/", "").replace(f"{chart_path}/", "")
-        raise ToolError(" ".join(told.split())[:600])
+        error_text = words.strip().removeprefix("Error: ").replace(f"{tree.root}/", "").replace(f"{chart_path}/", "")
+        raise ToolError(" ".join(error_text.split())[:600])
     return out.decode("utf-8", "replace")
 
 
@@ -114,8 +114,12 @@ def _is_vendored(folder: Path, name: str) -> bool:
 def _read_dependencies(tree: Tree, chart: str) -> list[Any]:
     for file in ("Chart.yaml", "requirements.yaml"):
         content = tree.read_file(f"{chart}/{file}".lstrip("/"))
-        found, failure = documents.parse(content) if not isinstance(content, Gap) else ([], None)
-        listed = get_field(documents.to_value(found[0]), ("dependencies",)) if found and failure is None else None
+        parsed_documents, failure = documents.parse(content) if not isinstance(content, Gap) else ([], None)
+        listed = (
+            get_field(documents.to_value(parsed_documents[0]), ("dependencies",))
+            if parsed_documents and failure is None
+            else None
+        )
         if isinstance(listed, list):
             return listed
     return []

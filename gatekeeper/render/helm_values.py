@@ -27,15 +27,15 @@ def locate_file_values(file: str, document: ParsedDocument) -> LocatedValues:
 
 def read_mapping(resource: Resource, path: FieldPath) -> ValuesPart:
     """Reads values that are a mapping in a resource."""
-    held = get_field(resource.value, path)
-    if not isinstance(held, dict):
+    values = get_field(resource.value, path)
+    if not isinstance(values, dict):
         return NO_VALUES
-    return held, LocatedValues(held, lambda inner: resource.origin.find_location((*path, *inner)))
+    return values, LocatedValues(values, lambda inner: resource.origin.find_location((*path, *inner)))
 
 
 def read_embedded_yaml(resource: Resource, path: FieldPath) -> ValuesPart:
     """Reads values that are YAML text in a resource."""
-    held, written = parse_values(get_field(resource.value, path))
+    values, written = parse_values(get_field(resource.value, path))
     if written is None:
         return NO_VALUES
 
@@ -43,15 +43,15 @@ def read_embedded_yaml(resource: Resource, path: FieldPath) -> ValuesPart:
         block, line = resource.origin.find_location(path), written.find_location(steps).line
         return Location(block.file, block.line + line) if block.line and line else block
 
-    return held, LocatedValues(held, place)
+    return values, LocatedValues(values, place)
 
 
 def parse_values(text: Any) -> ValuesPart:
     """Values in YAML text; locations count from its first line."""
-    found, failure = documents.parse(text.encode()) if isinstance(text, str) else ([], None)
-    if not found or failure is not None or not isinstance(documents.to_value(found[0]), dict):
+    parsed_documents, failure = documents.parse(text.encode()) if isinstance(text, str) else ([], None)
+    if not parsed_documents or failure is not None or not isinstance(documents.to_value(parsed_documents[0]), dict):
         return NO_VALUES
-    return documents.to_value(found[0]), locate_file_values("", found[0])
+    return documents.to_value(parsed_documents[0]), locate_file_values("", parsed_documents[0])
 
 
 def parse_parameters(entries: Any) -> ValuesPart:
@@ -59,7 +59,7 @@ def parse_parameters(entries: Any) -> ValuesPart:
 
     Source: Helm `pkg/strvals`; of its syntax, names with dots, escaped dots and indices.
     """
-    held: Any = {}
+    parameters: Any = {}
     for entry in entries if isinstance(entries, list) else ():
         name, value = get_field(entry, ("name",)), get_field(entry, ("value",))
         if isinstance(name, str) and isinstance(value, str):
@@ -67,8 +67,8 @@ def parse_parameters(entries: Any) -> ValuesPart:
             steps = [
                 int(index) if index else re.sub(r"\\(.)", r"\1", step) for step, index in PARAMETER_STEP.findall(name)
             ]
-            held = _set_value(held, steps, typed)
-    return (held, None) if held else NO_VALUES
+            parameters = _set_value(parameters, steps, typed)
+    return (parameters, None) if parameters else NO_VALUES
 
 
 def _convert_parameter(value: str) -> Any:

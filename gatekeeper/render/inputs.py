@@ -75,7 +75,7 @@ def add_appliers(inputs: RenderInputs, resources: Sequence[Resource]) -> RenderI
         *inputs.applied_folders,
         *appliers.find_applied_folders(resources, inputs.tree, inputs.config_maps),
     ]
-    plain_files = [file for file, held in inputs.plain_resources.items() if held]
+    plain_files = [file for file, plain_resources in inputs.plain_resources.items() if plain_resources]
     units, unapplied = build_units.find_units(inputs.kustomizations, plain_files, applied)
     return inputs._replace(applied_folders=applied, build_units=units, unapplied_files=unapplied)
 

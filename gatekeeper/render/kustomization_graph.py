@@ -18,7 +18,7 @@ REMOTE_PREFIXES = ("https://", "http://", "git@", "ssh://", "git::", "github.com
 
 def find_kustomizations(tree: Tree, parsed_files: Sequence[ParsedFile]) -> dict[str, KustomizationFile]:
     """All kustomizations, by folder."""
-    found: dict[str, KustomizationFile] = {}
+    kustomizations: dict[str, KustomizationFile] = {}
     for source in parsed_files:
         name = source.file.rpartition("/")[2]
         if (
@@ -29,8 +29,8 @@ def find_kustomizations(tree: Tree, parsed_files: Sequence[ParsedFile]) -> dict[
         ):
             value = documents.to_value(source.documents[0])
             if isinstance(value, dict) and "spec" not in value:
-                found[source.folder] = _parse_kustomization(tree, source, value)
-    return found
+                kustomizations[source.folder] = _parse_kustomization(tree, source, value)
+    return kustomizations
 
 
 def parse_outside_files(tree: Tree, parsed_files: Sequence[ParsedFile]) -> list[ParsedFile]:
@@ -113,8 +113,8 @@ def _list_references(value: dict[str, Any]) -> Iterator[str]:
 
 def list_entries(value: Any, field_name: str) -> list[Any]:
     """A list in a field of a mapping; empty if the field is no list."""
-    found = value.get(field_name) if isinstance(value, dict) else None
-    return found if isinstance(found, list) else []
+    entries = value.get(field_name) if isinstance(value, dict) else None
+    return entries if isinstance(entries, list) else []
 
 
 def list_reachable(kustomizations: Mapping[str, KustomizationFile], folder: str) -> list[KustomizationFile]:

@@ -99,8 +99,8 @@ def _find_paths(fields: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
 
 
 def _build_patch_target(patch: str) -> dict[str, Any]:
-    found, failure = documents.parse(patch.encode())
-    value = documents.to_value(found[0]) if found and failure is None else {}
+    patch_documents, failure = documents.parse(patch.encode())
+    value = documents.to_value(patch_documents[0]) if patch_documents and failure is None else {}
     if not documents.is_resource(value):
         return {}
     ref = build_ref(value)
@@ -243,5 +243,5 @@ def _resolve_noted_path(tree: Tree, path: Any) -> str | None:
 def _parse_annotation(text: Any) -> Any:
     if not isinstance(text, str) or not text:
         return {}
-    found, failure = documents.parse(text.encode())
-    return documents.to_value(found[0]) if found and not failure else {}
+    parsed_documents, failure = documents.parse(text.encode())
+    return documents.to_value(parsed_documents[0]) if parsed_documents and not failure else {}

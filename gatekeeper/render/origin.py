@@ -33,18 +33,18 @@ class ApplierFields(NamedTuple):
 
     def find_location(self, transformer: str, path: FieldPath, kind: str, value: Any) -> Location | None:
         """The line of the applier that set a field; None if it did not."""
-        held = orjson.loads(self.added_fields)
+        added_fields = orjson.loads(self.added_fields)
         if not transformer.startswith("Patch"):
-            target = _find_transformer_field(transformer, held, path, get_field(value, path))
+            target = _find_transformer_field(transformer, added_fields, path, get_field(value, path))
             renamed = ("targetNamespace",) if target == ("namespace",) and self.fields_path == ("spec",) else target
             return self.applier.origin.find_location((*self.fields_path, *renamed)) if renamed else None
-        for where, entry in reversed(list(list_patches(held))):
+        for where, entry in reversed(list(list_patches(added_fields))):
             inner, failure = documents.parse(entry.encode()) if isinstance(entry, str) else ([], None)
             for document in inner if failure is None else ():
-                found = locate_in_patch(document, path, kind, value)
-                if found:
+                patch_location = locate_in_patch(document, path, kind, value)
+                if patch_location:
                     file, line, _ = self.applier.origin.find_location((*self.fields_path, *where))
-                    return Location(file, line and line + found[0])
+                    return Location(file, line and line + patch_location[0])
         return None
 
 
@@ -64,9 +64,9 @@ class KustomizeOrigin(NamedTuple):
         value = orjson.loads(self.rendered_json)
         if get_field(value, path) is not None:
             for step in reversed(self.steps):
-                found = self._locate_in_step(step, path, value)
-                if found:
-                    return found
+                location = self._locate_in_step(step, path, value)
+                if location:
+                    return location
         return self._locate_in_file(path, value, key)
 
     def _locate_in_file(self, path: FieldPath, value: Any, key: bool) -> Location:
@@ -75,9 +75,9 @@ class KustomizeOrigin(NamedTuple):
             return Location(self.file)
         if is_kustomization_file(self.file):
             return _locate_generator(source, self.name, path)
-        for document, held in list_objects(source):
-            if held.get("kind") == self.kind and self.name.find(str(get_name(held))) >= 0:
-                _, line, column = document.locate(translate_path(path, value, held), key)
+        for document, source_value in list_objects(source):
+            if source_value.get("kind") == self.kind and self.name.find(str(get_name(source_value))) >= 0:
+                _, line, column = document.locate(translate_path(path, value, source_value), key)
                 return Location(self.file, line, column)
         return Location(self.file)
 
@@ -91,12 +91,12 @@ class KustomizeOrigin(NamedTuple):
         source = self.files_by_path.get(step.file)
         if source is None or not source.documents:
             return None
-        held = documents.to_value(source.documents[0])
-        if not isinstance(held, dict):
+        kustomization = documents.to_value(source.documents[0])
+        if not isinstance(kustomization, dict):
             return None
         if step.transformer.startswith("Patch"):
-            return next(self._locate_in_patches(source, held, path, value), None)
-        target = _find_transformer_field(step.transformer, held, path, get_field(value, path))
+            return next(self._locate_in_patches(source, kustomization, path, value), None)
+        target = _find_transformer_field(step.transformer, kustomization, path, get_field(value, path))
         if target is None:
             return None
         depth, line, column = source.documents[0].locate(target)
@@ -111,27 +111,27 @@ class KustomizeOrigin(NamedTuple):
                 file = join_path(parsed_file.folder, entry)
                 patch = self.files_by_path.get(file)
                 for document in patch.documents if patch else ():
-                    found = locate_in_patch(document, path, self.kind, value)
-                    if found:
-                        yield Location(file, *found)
+                    patch_location = locate_in_patch(document, path, self.kind, value)
+                    if patch_location:
+                        yield Location(file, *patch_location)
             elif isinstance(entry, str):
                 inner, failure = documents.parse(entry.encode())
                 for document in inner if failure is None else ():
-                    if found := locate_in_patch(document, path, self.kind, value):
+                    if patch_location := locate_in_patch(document, path, self.kind, value):
                         _, line, _ = parsed_file.documents[0].locate(where)
-                        yield Location(parsed_file.file, line + found[0])
+                        yield Location(parsed_file.file, line + patch_location[0])
 
 
 def locate_in_patch(document: ParsedDocument, path: FieldPath, kind: str, value: Any) -> tuple[int, int] | None:
     """Line and column in a patch that set a field of an object to the rendered value."""
-    held = documents.to_value(document)
-    if isinstance(held, list):
-        return _locate_operation(document, held, path, value)
-    if not isinstance(held, dict) or held.get("kind", kind) != kind:
+    patch = documents.to_value(document)
+    if isinstance(patch, list):
+        return _locate_operation(document, patch, path, value)
+    if not isinstance(patch, dict) or patch.get("kind", kind) != kind:
         return None
-    there = translate_path(path, value, held)
+    there = translate_path(path, value, patch)
     depth, line, column = document.locate(there)
-    return (line, column) if depth == len(path) and get_field(held, there) == get_field(value, path) else None
+    return (line, column) if depth == len(path) and get_field(patch, there) == get_field(value, path) else None
 
 
 def translate_path(path: FieldPath, rendered: Any, source: Any) -> FieldPath:
@@ -240,14 +240,14 @@ def _find_image_field(kustomization: dict[str, Any], image: str) -> FieldPath | 
 
 def _locate_generator(parsed_file: ParsedFile, name: str, path: FieldPath) -> Location:
     """What generated a ConfigMap or Secret with a hash in its name: the entry of a key, or the generator."""
-    held = documents.to_value(parsed_file.documents[0]) if parsed_file.documents else {}
+    kustomization = documents.to_value(parsed_file.documents[0]) if parsed_file.documents else {}
     for word in ("configMapGenerator", "secretGenerator"):
-        for index, entry in enumerate(held.get(word) or ()):
+        for index, entry in enumerate(kustomization.get(word) or ()):
             if isinstance(entry, dict) and str(entry.get("name")) in name:
                 inner = _find_generator_item(entry, path[1]) if len(path) > 1 else ("name",)
                 _, line, column = parsed_file.documents[0].locate((word, index, *inner))
                 return Location(parsed_file.file, line, column)
-    if len(held.get("helmCharts") or ()) == 1:
+    if len(kustomization.get("helmCharts") or ()) == 1:
         _, line, column = parsed_file.documents[0].locate(("helmCharts", 0, "name"))
         return Location(parsed_file.file, line, column)
     return Location(parsed_file.file)

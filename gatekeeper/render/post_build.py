@@ -51,6 +51,6 @@ def _retype_value(before: str, after: str) -> Any:
     """Converts a substituted value: Flux substitutes in YAML text, so an unquoted value gets its type afterwards."""
     if after == before or "${" in after or QUOTED_PATTERN.search(before):
         return after
-    found, failure = documents.parse(b"v: " + after.encode())
-    value = documents.to_value(found[0]).get("v") if found and failure is None else after
+    parsed_documents, failure = documents.parse(b"v: " + after.encode())
+    value = documents.to_value(parsed_documents[0]).get("v") if parsed_documents and failure is None else after
     return value if isinstance(value, bool | int | float) else after

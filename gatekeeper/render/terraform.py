@@ -196,10 +196,10 @@ def _is_text_token(token: Any) -> bool:
 
 def _normalize_json(value: dict[str, Any]) -> dict[str, Any]:
     """Converts a `.tf.json` file to the shape of HCL, with its bodies in lists."""
-    return {name: _wrap_bodies(held, LABEL_COUNTS.get(name, 0)) for name, held in value.items()}
+    return {name: _wrap_bodies(body, LABEL_COUNTS.get(name, 0)) for name, body in value.items()}
 
 
 def _wrap_bodies(value: Any, label_count: int) -> Any:
     if label_count and isinstance(value, dict):
-        return {name: _wrap_bodies(held, label_count - 1) for name, held in value.items()}
+        return {name: _wrap_bodies(body, label_count - 1) for name, body in value.items()}
     return value if isinstance(value, list) else [value]

@@ -55,8 +55,8 @@ class CodeOwners:
 
     def find_owner(self, file: str) -> str:
         """The owners of a file: those of the last rule that matches."""
-        found = next((names for pattern, names in reversed(self._rules) if pattern.fullmatch(file)), "")
-        return found or NO_OWNER
+        owners = next((names for pattern, names in reversed(self._rules) if pattern.fullmatch(file)), "")
+        return owners or NO_OWNER
 
 
 def load_owners(root: Path) -> CodeOwners:

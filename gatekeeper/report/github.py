@@ -29,11 +29,11 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
 def render_summary(verdict: Verdict) -> str:
     """Writes the summary of the job in Markdown: the verdict, the coverage, and a table of findings."""
     coverage = verdict.coverage
-    found = verdict.active_findings
-    counted = Counter[str](finding.severity for finding in found)
+    findings = verdict.active_findings
+    counted = Counter[str](finding.severity for finding in findings)
     counts = [f"{counted[word]} {word}" for word in SEVERITY_COMMANDS if counted[word]]
     waived = sum(bool(finding.waiver) for finding in verdict.findings)
-    old = len(verdict.findings) - len(found) - waived
+    old = len(verdict.findings) - len(findings) - waived
     counts += [f"{number} {what}" for number, what in ((waived, "waived"), (old, "from before the change")) if number]
     words = ", ".join(counts) or "nothing found"
     lines = [
@@ -41,11 +41,11 @@ def render_summary(verdict: Verdict) -> str:
         "",
         f"{words}; {coverage.file_count} files, {coverage.resource_count} resources.",
     ]
-    if found:
+    if findings:
         lines += ["", "| severity | rule | where | what |", "| --- | --- | --- | --- |"]
-        lines += [_format_row(finding) for finding in found[:MAX_ROWS]]
-        if len(found) > MAX_ROWS:
-            lines += ["", f"and {len(found) - MAX_ROWS} more"]
+        lines += [_format_row(finding) for finding in findings[:MAX_ROWS]]
+        if len(findings) > MAX_ROWS:
+            lines += ["", f"and {len(findings) - MAX_ROWS} more"]
     fatal = [gap for gap in coverage.gaps if gap.is_fatal]
     if fatal:
         lines += ["", "Not checked:", ""]

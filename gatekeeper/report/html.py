@@ -64,7 +64,7 @@ def _render_coverage(verdict: Verdict) -> Iterator[str]:
     counting = verdict.active_findings
     waived = sum(bool(finding.waiver) for finding in verdict.findings)
     numbers = [
-        *((f"{severity}s", sum(one.severity == severity for one in counting)) for severity in SEVERITIES),
+        *((f"{severity}s", sum(finding.severity == severity for finding in counting)) for severity in SEVERITIES),
         ("waived", waived),
         ("from before the change", len(verdict.findings) - len(counting) - waived),
         ("not checked", fatal),
@@ -87,17 +87,21 @@ def _render_coverage(verdict: Verdict) -> Iterator[str]:
 
 
 def _render_overview(verdict: Verdict, owners_by_file: dict[str, str], ages: dict[Location, LineAge]) -> Iterator[str]:
-    found = verdict.active_findings
-    if not found:
+    findings = verdict.active_findings
+    if not findings:
         return
     yield '<section id="overview"><h2>Findings at a glance</h2><div class="tables">'
-    yield from _render_counts("by rule", attribution.count_names(one.rule for one in found), is_linked=True)
-    yield from _render_counts("by team", attribution.count_names(owners_by_file[one.location.file] for one in found))
+    yield from _render_counts("by rule", attribution.count_names(finding.rule for finding in findings), is_linked=True)
     yield from _render_counts(
-        "by environment", attribution.count_names(attribution.find_environment(one.location.file) for one in found)
+        "by team", attribution.count_names(owners_by_file[finding.location.file] for finding in findings)
     )
     yield from _render_counts(
-        "by age", attribution.count_names((ages[one.location].group for one in found), attribution.AGE_GROUPS)
+        "by environment",
+        attribution.count_names(attribution.find_environment(finding.location.file) for finding in findings),
+    )
+    yield from _render_counts(
+        "by age",
+        attribution.count_names((ages[finding.location].group for finding in findings), attribution.AGE_GROUPS),
     )
     yield "</div></section>"
 
@@ -111,59 +115,60 @@ def _render_counts(title: str, counts: Sequence[tuple[str, int]], is_linked: boo
 
 
 def _render_findings(verdict: Verdict, owners_by_file: dict[str, str], ages: dict[Location, LineAge]) -> Iterator[str]:
-    rules = attribution.count_names(one.rule for one in verdict.active_findings)
+    rules = attribution.count_names(finding.rule for finding in verdict.active_findings)
     for rule, count in rules:
-        found = [one for one in verdict.active_findings if one.rule == rule]
-        hints = dict.fromkeys(one.hint for one in found if one.hint)
+        findings = [finding for finding in verdict.active_findings if finding.rule == rule]
+        hints = dict.fromkeys(finding.hint for finding in findings if finding.hint)
         yield f'<section class="rule" id="{_build_anchor(rule)}"><h2>{escape(rule)} <small>{count:,}</small></h2>'
         if len(hints) == 1:
             yield f"<p>{escape(next(iter(hints)))}</p>"
         yield from _open_table(("location", "message", "resource and field", "team", "environment", "age"))
-        for one in found:
-            age = ages[one.location]
+        for finding in findings:
+            age = ages[finding.location]
             yield _render_row(
-                one.severity,
-                f"<code>{escape(_format_location(one.location))}</code>",
-                escape(one.message),
-                f"{escape(str(one.resource_ref or ''))} <code>{escape(format_path(one.field_path))}</code>",
-                escape(owners_by_file[one.location.file]),
-                escape(attribution.find_environment(one.location.file)),
+                finding.severity,
+                f"<code>{escape(_format_location(finding.location))}</code>",
+                escape(finding.message),
+                f"{escape(str(finding.resource_ref or ''))} <code>{escape(format_path(finding.field_path))}</code>",
+                escape(owners_by_file[finding.location.file]),
+                escape(attribution.find_environment(finding.location.file)),
                 "" if age.days is None else f"{age.days:,} d",
             )
         yield "</tbody></table></section>"
 
 
 def _render_preexisting(verdict: Verdict) -> Iterator[str]:
-    old = [one for one in verdict.findings if one.is_preexisting and not one.waiver]
+    old = [finding for finding in verdict.findings if finding.is_preexisting and not finding.waiver]
     if old:
         yield '<section id="old"><h2>In the repository before the change, not counted</h2>'
         yield from _open_table(("location", "rule", "message"))
-        for one in old:
+        for finding in old:
             yield _render_row(
-                one.severity,
-                f"<code>{escape(_format_location(one.location))}</code>",
-                escape(one.rule),
-                escape(one.message),
+                finding.severity,
+                f"<code>{escape(_format_location(finding.location))}</code>",
+                escape(finding.rule),
+                escape(finding.message),
             )
         yield "</tbody></table></section>"
 
 
 def _render_waivers(verdict: Verdict, today: datetime.date) -> Iterator[str]:
     waived = sorted(
-        ((one.waiver, one) for one in verdict.findings if one.waiver),
+        ((finding.waiver, finding) for finding in verdict.findings if finding.waiver),
         key=lambda pair: (pair[0].expires, pair[1].location.file),
     )
     if not waived:
         return
     yield '<section id="waivers"><h2>Waivers and their expiry dates</h2>'
     yield from _open_table(("expires", "waived finding", "reason", "owner", "ticket", "location"))
-    for waiver, one in waived:
+    for waiver, finding in waived:
         days = (datetime.date.fromisoformat(waiver.expires) - today).days
         soon = f" <b>in {days} days</b>" if days <= SOON_DAYS else ""
+        location = escape(_format_location(finding.location))
         yield _render_row(
             "warning" if soon else "info",
             escape(waiver.expires) + soon,
-            f"{escape(one.rule)}: {escape(one.message)} <code>{escape(_format_location(one.location))}</code>",
+            f"{escape(finding.rule)}: {escape(finding.message)} <code>{location}</code>",
             escape(waiver.reason),
             escape(waiver.owner),
             escape(waiver.ticket),

@@ -89,8 +89,8 @@ def _build_notification(gap: Gap) -> dict[str, Any]:
 
 
 def _build_physical_location(location: Location) -> dict[str, Any]:
-    found: dict[str, Any] = {"artifactLocation": {"uri": quote(location.file), "uriBaseId": ROOT_BASE_ID}}
+    physical_location: dict[str, Any] = {"artifactLocation": {"uri": quote(location.file), "uriBaseId": ROOT_BASE_ID}}
     if location.line is not None:
         column = {"startColumn": location.column} if location.column is not None else {}
-        found["region"] = {"startLine": location.line, **column}
-    return found
+        physical_location["region"] = {"startLine": location.line, **column}
+    return physical_location

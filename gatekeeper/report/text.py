@@ -20,7 +20,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     lines: list[str] = []
     texts: dict[str, list[str]] = {}
     hidden = {finding.location[:2] for finding in verdict.findings if finding.rule.startswith(SECRET_RULE_PREFIXES)}
-    for finding in (one for one in verdict.findings if not one.is_preexisting):
+    for finding in (finding for finding in verdict.findings if not finding.is_preexisting):
         # A line that may contain a secret is never shown, whichever rule points to it.
         secret = finding.location[:2] in hidden or (finding.resource_ref and finding.resource_ref.kind == "Secret")
         lines.extend(_format_finding(finding, root, texts, colour, show_source=not secret))

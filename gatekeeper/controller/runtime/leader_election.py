@@ -133,8 +133,8 @@ class LeaderElection:
         # Work on a surplus shard stops now; its Lease is released one round later, when running reconciles are done.
         for lease in [name for name in self._leases if name in self._releasing]:
             self._release_lease(lease)
-        held = [lease for lease in self._leases if lease in self._renewed_at]
-        self._releasing = set(held[quota:])
+        held_leases = [lease for lease in self._leases if lease in self._renewed_at]
+        self._releasing = set(held_leases[quota:])
         for lease in self._releasing:
             del self._renewed_at[lease]
         for lease in self._leases:

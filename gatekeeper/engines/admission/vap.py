@@ -182,7 +182,7 @@ def _find_parameters(
         raise PolicyError(f"the repository does not contain its parameters ({name})")
     # Without a namespace in `paramRef` the parameters are those in the namespace of the resource.
     is_per_namespace = not param_ref.get("namespace")
-    return tuple((one.ref.namespace if is_per_namespace else "", one.json) for one in parameters)
+    return tuple((parameter.ref.namespace if is_per_namespace else "", parameter.json) for parameter in parameters)
 
 
 def _is_match(match_spec: Mapping[str, Any], resource: Resource, plural: str, namespaces: NamespaceIndex) -> bool:

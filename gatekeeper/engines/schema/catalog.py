@@ -29,10 +29,10 @@ SchemaKey = tuple[str, str]
 
 
 def _find_package() -> Path:
-    found = PathFinder.find_spec("kubernetes_validate")
-    if found is None or found.origin is None:
+    package = PathFinder.find_spec("kubernetes_validate")
+    if package is None or package.origin is None:
         raise UsageError("the package kubernetes-validate is not installed; reinstall gatekeeper")
-    return Path(found.origin).parent / "kubernetes-json-schema"
+    return Path(package.origin).parent / "kubernetes-json-schema"
 
 
 class SchemaCatalog:
@@ -200,11 +200,11 @@ def _find_references(schema: Any) -> set[str]:
         return set().union(*map(_find_references, schema))
     if not isinstance(schema, dict):
         return set()
-    found = set().union(*(_find_references(part) for part in schema.values()))
+    references = set().union(*(_find_references(part) for part in schema.values()))
     target = schema.get("$ref")
     if isinstance(target, str):
-        found.add(target.rpartition("/")[2])
-    return found
+        references.add(target.rpartition("/")[2])
+    return references
 
 
 def _first_line(error: Exception) -> str:

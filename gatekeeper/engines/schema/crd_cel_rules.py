@@ -53,8 +53,8 @@ class CrdCelRules:
 
 def _build_findings(resource: Resource, field: str, message: str, rule: str) -> Iterator[Finding]:
     path: FieldPath = tuple(name if name else int(index) for name, index in PATH_STEP.findall(field))
-    held = orjson.dumps(get_field(resource.value, path)).decode()
+    value_text = orjson.dumps(get_field(resource.value, path)).decode()
     # A value that is not known yet (a Flux variable, ciphertext) cannot break a rule; a gap reports its field.
-    if "${" in held or "ENC[" in held:
+    if "${" in value_text or "ENC[" in value_text:
         return
     yield build_finding(resource, "schema/cel", message, path, hint=f"the CRD requires: {rule}")

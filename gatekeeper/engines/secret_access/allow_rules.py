@@ -21,7 +21,9 @@ def evaluate(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) 
     from gatekeeper.kube.labels import read_labels
 
     known = {
-        one.ref.name: read_labels(one.value) for one in resources if (one.ref.group, one.ref.kind) == ("", "Namespace")
+        resource.ref.name: read_labels(resource.value)
+        for resource in resources
+        if (resource.ref.group, resource.ref.kind) == ("", "Namespace")
     }
     for resource in resources:
         if resource.ref.kind not in ("ExternalSecret", cluster_external_secret.KIND) or resource.ref.group != GROUP:
@@ -29,18 +31,18 @@ def evaluate(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) 
         value, is_spread = resource.value, resource.ref.kind == cluster_external_secret.KIND
         try:
             values = list(cluster_external_secret.expand(value, known, False)) if is_spread else [value]
-            found = dict.fromkeys(
+            refusals = dict.fromkeys(
                 refusal
-                for one in values
+                for item in values
                 for refusal in access_rules.find_refusals(
-                    external_secret_spec.parse_external_secret(one, resource.ref.namespace or "default"), rules
+                    external_secret_spec.parse_external_secret(item, resource.ref.namespace or "default"), rules
                 )
             )
         except FieldError as error:
             message = f"cannot be checked against `secrets.allow`: {error}"
             yield _build_finding("external/unknown", message, resource, error.path)
             continue
-        for path, reason in found:
+        for path, reason in refusals:
             # In a ClusterExternalSecret the ExternalSecret's `spec` stands one level down.
             whole = (*cluster_external_secret.SPEC_PATH, *path[1:]) if is_spread else path
             yield _build_finding("external/not-allowed", reason, resource, whole)

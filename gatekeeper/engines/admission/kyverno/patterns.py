@@ -216,7 +216,7 @@ def _is_text_match(value: Any, pattern: str) -> bool:
         if is_outside:
             return compare(value, low, "<") or compare(value, high, ">")
         return compare(value, low, ">=") and compare(value, high, "<=")
-    operator = next((one for one in COMPARISON_OPERATORS if pattern.startswith(one) and len(pattern) > 1), "")
+    operator = next((sign for sign in COMPARISON_OPERATORS if pattern.startswith(sign) and len(pattern) > 1), "")
     return compare(value, pattern[len(operator) :].strip(), operator)
 
 
