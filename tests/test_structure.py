@@ -14,6 +14,7 @@ PACKAGE = ROOT / "gatekeeper"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 50
+MAX_POSITIONAL = 5
 MAX_MODULES_PER_PACKAGE = 20
 # The figures below only go down: lower them when the structure allows it.
 MAX_IMPORTS_PER_MODULE = 5.4
@@ -104,6 +105,14 @@ def functions(module: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
+@cache
+def variadic_functions() -> frozenset[str]:
+    """The names of the functions of the package that take any number of positional arguments."""
+    return frozenset(
+        function.name for module in MODULES for function in functions(module) if function.args.vararg is not None
+    )
+
+
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_a_module_imports_only_lower_layers(module: Path) -> None:
     name = name_of(module)
@@ -157,6 +166,23 @@ def test_modules_and_functions_are_small_and_documented(module: Path) -> None:
         assert ast.get_docstring(tree(module))
     for function in functions(module):
         assert (function.end_lineno or 0) - function.lineno < MAX_FUNCTION_LINES, function.name
+
+
+def count_positional_parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The parameters that a call may give by position, without `self` and `cls`."""
+    names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_functions_take_few_arguments_by_position(module: Path) -> None:
+    """More than five arguments go by keyword, or in one value; only functions with `*arguments` take as many words."""
+    for function in functions(module):
+        assert count_positional_parameters(function) <= MAX_POSITIONAL, f"{function.name}: line {function.lineno}"
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Call) and len(node.args) > MAX_POSITIONAL:
+            name = ast.unparse(node.func).rpartition(".")[2]
+            assert name in variadic_functions(), f"{name}: line {node.lineno}"
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)

@@ -126,7 +126,7 @@ def _dry_run(cluster: DynamicClient, policy: ApplyPolicy, value: Object) -> Obje
         value = options.adjusted or value
         if options.is_skipped:
             return ObjectChange(value, "skip", "skipped by its own label or annotation", live=live)
-        applied = _write_object(cluster, kind, value, options, live, True)
+        applied = _write_object(cluster, kind, value, options, live, is_dry=True)
     except ApiStatusError as error:
         if error.code == NOT_FOUND and name.namespace:
             reason = f"namespace {name.namespace} not found: create it first"
@@ -147,7 +147,9 @@ def _compare(value: Object, options: ApplyOptions, applied: Object, live: Object
     fields = tuple(diff.list_differences(options.normalize(applied), options.normalize(live)))
     if fields:
         changed_by = diff.find_last_manager(live, FIELD_MANAGER)
-        return ObjectChange(value, "configure", "", fields, changed_by, live, options)
+        return ObjectChange(
+            value=value, action="configure", reason="", fields=fields, changed_by=changed_by, live=live, options=options
+        )
     adopts = options.should_adopt and not options.is_replaced
     if adopts and field_managers.build_takeover_patch(live, FIELD_MANAGER):
         reason = "takes over the fields that another field manager applied"
@@ -156,7 +158,7 @@ def _compare(value: Object, options: ApplyOptions, applied: Object, live: Object
 
 
 def _write_object(
-    cluster: DynamicClient, kind: Kind, value: Object, options: ApplyOptions, live: Object | None, is_dry: bool
+    cluster: DynamicClient, kind: Kind, value: Object, options: ApplyOptions, live: Object | None, *, is_dry: bool
 ) -> Object:
     if options.is_replaced and live is not None:
         version = {"resourceVersion": live["metadata"]["resourceVersion"]}
@@ -176,7 +178,7 @@ def _apply_change(cluster: DynamicClient, change: ObjectChange) -> ObjectChange:
             return change
         if change.action == "configure" and options.should_adopt and not options.is_replaced:
             _adopt_fields(cluster, kind, value)
-        _write_object(cluster, kind, value, options, change.live, False)
+        _write_object(cluster, kind, value, options, change.live, is_dry=False)
     except ToolError as error:
         return ObjectChange(value, "failed", str(error), live=change.live)
     return change

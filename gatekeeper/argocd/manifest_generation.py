@@ -180,7 +180,15 @@ def _build_application(
         error = error or next((f"{gap.file}: {gap.reason}" for gap in built.gaps if gap.is_fatal), "")
         error = error or _find_excluded(repository, folder)
     objects = [resource.value for output in outputs for resource in output.resources]
-    build = ApplicationBuild(manifest, application, folders, objects, types, revisions, error)
+    build = ApplicationBuild(
+        manifest=manifest,
+        application=application,
+        folders=folders,
+        objects=objects,
+        source_types=types,
+        revisions=revisions,
+        render_error=error,
+    )
     # The labels of a Namespace say what its Pods may do, so a Namespace that the sync creates is judged, too.
     namespaces = [
         appliers.build_cluster_resource(value) for value in namespace_creation.build_namespaces(manifest, objects)

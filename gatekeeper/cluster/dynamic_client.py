@@ -169,44 +169,43 @@ class DynamicClient:
     def apply(self, kind: Kind, value: Object, manager: str, is_dry: bool) -> Object:
         """Applies an object by the server as a field manager that takes over conflicting fields; returns the result."""
         params = {"fieldManager": manager, "force": "true", **({"dryRun": "All"} if is_dry else {})}
-        return self._request(
-            "PATCH", _object_path(kind, value), _format_object(kind, value), params, value, APPLY_PATCH
-        )
+        path, subject = _object_path(kind, value), _format_object(kind, value)
+        return self._request("PATCH", path, subject, params, body=value, content_type=APPLY_PATCH)
 
     def create(self, kind: Kind, value: Object, manager: str = "") -> Object:
         """Creates an object; returns it as stored."""
         path = kind.path(value["metadata"].get("namespace") or "")
-        return self._request("POST", path, _format_object(kind, value), {"fieldManager": manager}, value)
+        return self._request("POST", path, _format_object(kind, value), {"fieldManager": manager}, body=value)
 
     def create_token(self, namespace: str, name: str, spec: Mapping[str, Any]) -> Object:
         """Requests a token for a ServiceAccount. Source: Kubernetes API reference, TokenRequest v1."""
         path = f"{Kind('v1', 'serviceaccounts', True).path(namespace, name)}/token"
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": dict(spec)}
-        return self._request("POST", path, f"a token of the ServiceAccount {namespace}/{name}", {}, body)
+        return self._request("POST", path, f"a token of the ServiceAccount {namespace}/{name}", body=body)
 
     def replace(self, kind: Kind, value: Object, manager: str = "", is_dry: bool = False) -> Object:
         """Replaces an object that still has the resourceVersion it was read with; returns it as stored."""
         params = {"fieldManager": manager} | ({"dryRun": "All"} if is_dry else {})
-        return self._request("PUT", _object_path(kind, value), _format_object(kind, value), params, value)
+        return self._request("PUT", _object_path(kind, value), _format_object(kind, value), params, body=value)
 
     def patch(self, kind: Kind, value: Object, changes: Mapping[str, Any], manager: str = "") -> Object:
         """Merges changes into an object that still has the resourceVersion it was read with; returns the result."""
         version = value["metadata"]["resourceVersion"]
         body = {**changes, "metadata": {**(changes.get("metadata") or {}), "resourceVersion": version}}
         path, subject = _object_path(kind, value), _format_object(kind, value)
-        return self._request("PATCH", path, subject, {"fieldManager": manager}, body, MERGE_PATCH)
+        return self._request("PATCH", path, subject, {"fieldManager": manager}, body=body, content_type=MERGE_PATCH)
 
     def patch_status(self, kind: Kind, value: Object, status: Mapping[str, Any]) -> Object:
         """Merges a status into an object that still has the resourceVersion it was read with; returns the result."""
         body = {"metadata": {"resourceVersion": value["metadata"]["resourceVersion"]}, "status": status}
-        subject = f"the status of {_format_object(kind, value)}"
-        return self._request("PATCH", f"{_object_path(kind, value)}/status", subject, {}, body, MERGE_PATCH)
+        path, subject = f"{_object_path(kind, value)}/status", f"the status of {_format_object(kind, value)}"
+        return self._request("PATCH", path, subject, body=body, content_type=MERGE_PATCH)
 
     def delete(self, kind: Kind, namespace: str, name: str, uid: str, propagation: Propagation = "Background") -> None:
         """Deletes an object if it still has this uid; an object that is gone already is no error."""
         options = {"propagationPolicy": propagation, "preconditions": {"uid": uid}}
         try:
-            self._request("DELETE", kind.path(namespace, name), f"{kind.plural} {name}", {}, options)
+            self._request("DELETE", kind.path(namespace, name), f"{kind.plural} {name}", body=options)
         except ApiStatusError as error:
             if error.code != NOT_FOUND:
                 raise
@@ -244,6 +243,7 @@ class DynamicClient:
         path: str,
         subject: str,
         params: Mapping[str, str] | None = None,
+        *,
         body: Any = None,
         content_type: str = JSON,
         accept: str = JSON,

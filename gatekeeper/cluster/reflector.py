@@ -48,6 +48,7 @@ class Reflector(Generic[T]):
         transform: Callable[[Object], T | None],
         on_change: Callable[[NamespacedName, T | None, T | None], None],
         selector: str = "",
+        *,
         is_metadata_only: bool = False,
         on_error: Callable[[str], None] = lambda reason: None,
         namespace: str = "",

@@ -158,7 +158,15 @@ def _reconcile_builds(
     revision: str,
 ) -> list[ReconcileResult]:
     budget = PruneBudget(args.max_prune, args.max_prune_percent / 100)
-    context = ReconcileContext(cluster, verdict, revision, budget, args.approve, args.once, threading.Event())
+    context = ReconcileContext(
+        cluster=cluster,
+        verdict=verdict,
+        revision=revision,
+        budget=budget,
+        approved_revision=args.approve,
+        should_write=args.once,
+        stop_event=threading.Event(),
+    )
     return reconcile_order.reconcile_all(context, builds, _print_result)
 
 

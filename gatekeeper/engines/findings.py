@@ -23,7 +23,16 @@ def build_finding(
         is_key: locate the key of the field instead of its value.
     """
     location = resource.origin.find_location(path, is_key)
-    return Finding(rule, severity, message, location, resource.ref, path, hint, "field")
+    return Finding(
+        rule=rule,
+        severity=severity,
+        message=message,
+        location=location,
+        resource_ref=resource.ref,
+        field_path=path,
+        hint=hint,
+        location_precision="field",
+    )
 
 
 def build_file_finding(
@@ -32,6 +41,7 @@ def build_file_finding(
     message: str,
     position: tuple[int, int],
     hint: str,
+    *,
     severity: Severity = "error",
 ) -> Finding:
     """Builds a finding about a position (line and column, from 1) in a file."""

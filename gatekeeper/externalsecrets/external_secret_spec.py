@@ -48,17 +48,17 @@ def parse_external_secret(value: Any, namespace: str = "default") -> ExternalSec
     spec = fields.read_object("spec") or FieldReader({})
     store = _parse_store_ref(spec.read_object("secretStoreRef"))
     parsed = ExternalSecretSpec(
-        version,
-        metadata.read_string("namespace", "") or namespace,
-        name,
-        metadata.read_string_map("labels"),
-        metadata.read_string_map("annotations"),
-        _parse_target(spec.read_object("target"), name, version),
-        spec.read_choice("refreshPolicy", ("Periodic", "OnChange", "CreatedOnce"), "Periodic"),
-        spec.read_duration("refreshInterval", DEFAULT_INTERVAL_SECONDS),
-        tuple(_parse_data(spec, store)),
-        tuple(_parse_data_from(spec, store, version)),
-        metadata.read_string("uid", ""),
+        version=version,
+        namespace=metadata.read_string("namespace", "") or namespace,
+        name=name,
+        labels=metadata.read_string_map("labels"),
+        annotations=metadata.read_string_map("annotations"),
+        target=_parse_target(spec.read_object("target"), name, version),
+        refresh_policy=spec.read_choice("refreshPolicy", ("Periodic", "OnChange", "CreatedOnce"), "Periodic"),
+        interval=spec.read_duration("refreshInterval", DEFAULT_INTERVAL_SECONDS),
+        data=tuple(_parse_data(spec, store)),
+        data_from=tuple(_parse_data_from(spec, store, version)),
+        uid=metadata.read_string("uid", ""),
     )
     spec.reject_unknown()
     _check_combinations(parsed)
@@ -110,7 +110,16 @@ def _try_parse(value: Any, namespace: str) -> ExternalSecretSpec | FieldError:
 def build_empty_spec(namespace: str, name: str) -> ExternalSecretSpec:
     """Build the spec of an ExternalSecret that could not be parsed, for its status."""
     return ExternalSecretSpec(
-        "", namespace, name, {}, {}, ExternalSecretTarget(name), "Periodic", DEFAULT_INTERVAL_SECONDS, (), ()
+        version="",
+        namespace=namespace,
+        name=name,
+        labels={},
+        annotations={},
+        target=ExternalSecretTarget(name),
+        refresh_policy="Periodic",
+        interval=DEFAULT_INTERVAL_SECONDS,
+        data=(),
+        data_from=(),
     )
 
 
@@ -163,12 +172,12 @@ def _parse_data(spec: FieldReader, store: StoreRef) -> Iterator[DataEntry]:
 
 def _parse_remote_ref(fields: FieldReader) -> RemoteRef:
     remote = RemoteRef(
-        fields.read_string("key"),
-        fields.read_string("property", ""),
-        fields.read_string("version", ""),
-        fields.read_choice("metadataPolicy", ("None", "Fetch"), "None") == "Fetch",
-        fields.read_choice("conversionStrategy", CONVERSION_STRATEGIES[:2], "Default"),
-        fields.read_choice("decodingStrategy", DECODING_STRATEGIES, "None"),
+        key=fields.read_string("key"),
+        property=fields.read_string("property", ""),
+        version=fields.read_string("version", ""),
+        is_metadata=fields.read_choice("metadataPolicy", ("None", "Fetch"), "None") == "Fetch",
+        conversion=fields.read_choice("conversionStrategy", CONVERSION_STRATEGIES[:2], "Default"),
+        decoding=fields.read_choice("decodingStrategy", DECODING_STRATEGIES, "None"),
     )
     fields.read_choice("nullBytePolicy", ("Ignore",), "Ignore")
     fields.reject_unknown()
@@ -252,14 +261,14 @@ def _parse_template(fields: FieldReader | None, version: str) -> SecretTemplate 
     metadata = fields.read_object("metadata") or FieldReader({})
     engines = ("v2",) if version == "v1" else ("v1", "v2")
     template = SecretTemplate(
-        fields.read_choice("engineVersion", engines, "v1" if version == "v1alpha1" else "v2"),
-        fields.read_string("type", ""),
-        metadata.read_string_map("labels"),
-        metadata.read_string_map("annotations"),
-        metadata.read_string_list("finalizers"),
-        fields.read_choice("mergePolicy", ("Replace", "Merge"), "Replace") == "Merge",
-        fields.read_string_map("data"),
-        tuple(_parse_template_from(source) for source in fields.read_objects("templateFrom")),
+        engine=fields.read_choice("engineVersion", engines, "v1" if version == "v1alpha1" else "v2"),
+        type=fields.read_string("type", ""),
+        labels=metadata.read_string_map("labels"),
+        annotations=metadata.read_string_map("annotations"),
+        finalizers=metadata.read_string_list("finalizers"),
+        is_merged=fields.read_choice("mergePolicy", ("Replace", "Merge"), "Replace") == "Merge",
+        data=fields.read_string_map("data"),
+        sources=tuple(_parse_template_from(source) for source in fields.read_objects("templateFrom")),
     )
     metadata.reject_unknown()
     fields.reject_unknown()

@@ -116,7 +116,13 @@ def parse_kustomization_spec(kustomization: Object) -> KustomizationSpec:
     ignored = tuple(map(ignore_rules.parse_ignore_rule, spec.read_objects("ignore")))
     account = spec.read_string("serviceAccountName", "")
     parsed = KustomizationSpec(
-        spec.read_bool("wait"), tuple(checks), timeout, account, rules, _parse_kubeconfig(spec), ignored
+        should_wait_for_all=spec.read_bool("wait"),
+        health_checks=tuple(checks),
+        timeout_seconds=timeout,
+        service_account=account,
+        health_rules=rules,
+        kubeconfig_secret=_parse_kubeconfig(spec),
+        ignore_rules=ignored,
     )
     spec.reject_unknown("is not supported yet")
     return parsed

@@ -153,7 +153,9 @@ def _prepare(context: ReconcileContext, build: ApplySet, previous: Sequence[Inve
     is_forced = bool(get_field(build.parent, ("spec", "force")))
     policy = partial(ownership.build_apply_options, is_forced, spec.ignore_rules)
     hold_reason = _find_hold_reason(context, build, prune_plan, len(previous))
-    return _Prepared(spec, objects, target, prune_plan, hold_reason, policy)
+    return _Prepared(
+        spec=spec, objects=objects, target=target, prune_plan=prune_plan, hold_reason=hold_reason, policy=policy
+    )
 
 
 def _plan(attempt: _Attempt, prepared: _Prepared) -> ReconcileResult:
@@ -192,7 +194,15 @@ def _apply_and_prune(
     if not checks:
         return Applied(result, live, entries)
     timeout = prepared.spec.timeout_seconds
-    return Waiting(result, live, entries, prepared.target, checks, timeout, attempt.started_at)
+    return Waiting(
+        result=result,
+        live=live,
+        entries=entries,
+        target=prepared.target,
+        checks=checks,
+        timeout_seconds=timeout,
+        started_at=attempt.started_at,
+    )
 
 
 def _record_changes(attempt: _Attempt, changes: Sequence[ObjectChange]) -> None:

@@ -38,6 +38,7 @@ def write_result(
     result: ReconcileResult,
     entries: Sequence[InventoryEntry],
     started_at: float,
+    *,
     is_healthy: bool | None = None,
 ) -> ReconcileResult:
     """Writes the result of a reconcile; returns it with masked secrets, or with the error of writing it.

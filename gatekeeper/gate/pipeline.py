@@ -143,7 +143,14 @@ def run_full_check(tree: Tree, config: Config, options: CheckOptions) -> FullRes
         gaps=[*(gap for gap in gaps if shard.contains(gap.file)), *result.gaps],
     )
     verdict = _build_verdict(context, result, options)._replace(shard=shard.position)
-    return FullResult(verdict, tree, parsed_files, rendered, config, frozenset(result.global_gaps))
+    return FullResult(
+        verdict=verdict,
+        tree=tree,
+        parsed_files=parsed_files,
+        rendered=rendered,
+        config=config,
+        global_gaps=frozenset(result.global_gaps),
+    )
 
 
 def judge_repository(root: Path, config: Config, jobs: int) -> FullResult:
@@ -219,13 +226,13 @@ def _run_engines(context: EngineContext, engines: Iterable[Engine], options: Che
             result = result._replace(findings=_select_findings(result.findings, options.shard))
         results.append(result)
     return EngineResult(
-        [finding for result in results for finding in result.findings],
-        [gap for result in results for gap in result.gaps],
-        [gap for result in results for gap in result.global_gaps],
-        sum(result.checked_count for result in results),
-        next((result.engine for result in results if result.engine), None),
-        [digest for result in results for digest in result.policy_digests],
-        all(result.is_cacheable for result in results),
+        findings=[finding for result in results for finding in result.findings],
+        gaps=[gap for result in results for gap in result.gaps],
+        global_gaps=[gap for result in results for gap in result.global_gaps],
+        checked_count=sum(result.checked_count for result in results),
+        engine=next((result.engine for result in results if result.engine), None),
+        policy_digests=[digest for result in results for digest in result.policy_digests],
+        is_cacheable=all(result.is_cacheable for result in results),
     )
 
 

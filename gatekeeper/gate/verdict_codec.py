@@ -58,14 +58,14 @@ def _encode_finding(finding: Finding) -> list[Any]:
 def _decode_finding(values: list[Any]) -> Finding:
     rule, severity, message, location, resource, path, hint, precision, waiver, is_preexisting = values
     return Finding(
-        rule,
-        severity,
-        message,
-        Location(*location),
-        resource and ObjectRef(*resource),
-        path if path is None else tuple(path),
-        hint,
-        precision,
-        waiver and AppliedWaiver(waiver[0], waiver[1], waiver[2], waiver[3], Location(*waiver[4])),
-        is_preexisting,
+        rule=rule,
+        severity=severity,
+        message=message,
+        location=Location(*location),
+        resource_ref=resource and ObjectRef(*resource),
+        field_path=path if path is None else tuple(path),
+        hint=hint,
+        location_precision=precision,
+        waiver=waiver and AppliedWaiver(waiver[0], waiver[1], waiver[2], waiver[3], Location(*waiver[4])),
+        is_preexisting=is_preexisting,
     )

@@ -237,7 +237,16 @@ def _parse_waiver(
     except ValueError:
         return _report_malformed(location, "has an `expires` that is not a date; write for example 2027-01-31")
     owner, ticket = texts.get("owner", ""), texts.get("ticket", "")
-    return Waiver(texts["rule"], texts["reason"], expires, owner, ticket, location, scope_patterns, line_range)
+    return Waiver(
+        rule=texts["rule"],
+        reason=texts["reason"],
+        expires=expires,
+        owner=owner,
+        ticket=ticket,
+        location=location,
+        scope_patterns=scope_patterns,
+        line_range=line_range,
+    )
 
 
 def _report_malformed(location: Location, problem: str) -> Finding:

@@ -31,6 +31,7 @@ def run_command(
     cwd: Path | None = None,
     stdin: bytes | None = None,
     environment: Mapping[str, str] | None = None,
+    *,
     allow_network: bool = False,
     advice: str = "raise `render.timeout`",
 ) -> tuple[int, bytes, str]:

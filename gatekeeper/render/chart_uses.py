@@ -171,4 +171,11 @@ def _merge_chart_use(
     for values, _ in reversed(values_parts):
         merged = helm_values.merge_values(merged, values)
     written = tuple(place for values, place in values_parts if values and place is not None)
-    return ChartUse(folder, release, namespace, values_files, orjson.dumps(merged) if merged else b"", written)
+    return ChartUse(
+        chart=folder,
+        release=release,
+        namespace=namespace,
+        values_files=values_files,
+        inline_values=orjson.dumps(merged) if merged else b"",
+        located_values=written,
+    )

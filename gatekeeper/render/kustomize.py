@@ -227,7 +227,17 @@ def _build_resource(
         else None
     )
     return Resource(
-        ref, json, KustomizeOrigin(file or default_file, ref.kind, ref.name, json, changed, files_by_path, by)
+        ref,
+        json,
+        KustomizeOrigin(
+            file=file or default_file,
+            kind=ref.kind,
+            name=ref.name,
+            rendered_json=json,
+            steps=changed,
+            files_by_path=files_by_path,
+            applier_fields=by,
+        ),
     )
 
 

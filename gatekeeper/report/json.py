@@ -80,16 +80,16 @@ def _parse_finding(entry: dict[str, Any]) -> Finding:
     ref, waiver = entry["resource"], entry["waived"]
     location = Location(entry["file"], entry["line"], entry["column"])
     return Finding(
-        entry["rule"],
-        entry["severity"],
-        entry["message"],
-        location,
-        ref and ObjectRef(ref["apiVersion"], ref["kind"], ref["namespace"], ref["name"]),
-        parse_path(entry["field"]) if entry["field"] else None,
-        entry["hint"],
-        entry["placed"],
-        waiver and AppliedWaiver(**{**waiver, "place": Location(**waiver["place"])}),
-        entry["old"],
+        rule=entry["rule"],
+        severity=entry["severity"],
+        message=entry["message"],
+        location=location,
+        resource_ref=ref and ObjectRef(ref["apiVersion"], ref["kind"], ref["namespace"], ref["name"]),
+        field_path=parse_path(entry["field"]) if entry["field"] else None,
+        hint=entry["hint"],
+        location_precision=entry["placed"],
+        waiver=waiver and AppliedWaiver(**{**waiver, "place": Location(**waiver["place"])}),
+        is_preexisting=entry["old"],
     )
 
 

@@ -121,7 +121,7 @@ def checkout_commit(
         if source.sparse_folders:
             _apply_sparse_checkout(source, scratch)
         if source.has_submodules:
-            _add_submodules(source, transport, scratch, mirror, revision.commit, submodules.MAX_DEPTH)
+            _add_submodules(source, transport, scratch, mirror, revision.commit, depth=submodules.MAX_DEPTH)
         for name in () if source.is_whole else _list_ignored(source, transport, scratch, mirror):
             (scratch / name).unlink(missing_ok=True)
         break_outside_links(scratch)
@@ -149,7 +149,7 @@ def _apply_sparse_checkout(source: GitRepository, scratch: Path) -> None:
 
 
 def _add_submodules(
-    source: GitRepository, transport: GitTransport, scratch: Path, mirror: Path, commit: str, depth: int
+    source: GitRepository, transport: GitTransport, scratch: Path, mirror: Path, commit: str, *, depth: int
 ) -> None:
     """Adds the submodules of a commit to its files, recursively."""
     run = partial(run_git, source, transport, mirror, f"--git-dir={mirror}")
@@ -178,7 +178,8 @@ def _add_submodules(
             own_mirror = fetch_mirror(other, revision, own_transport, folder)
             root = checkout_commit(other, revision, own_transport, folder, own_mirror)
             submodules.copy_submodule(scratch, submodule, root)
-            _add_submodules(other, own_transport, scratch / submodule.path, own_mirror, submodule.commit, depth - 1)
+            inside = scratch / submodule.path
+            _add_submodules(other, own_transport, inside, own_mirror, submodule.commit, depth=depth - 1)
 
 
 def break_outside_links(root: Path) -> None:

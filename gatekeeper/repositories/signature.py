@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from gatekeeper.errors import ToolError
 from gatekeeper.host import process
@@ -49,8 +50,8 @@ def verify_signature(
     with tempfile.TemporaryDirectory(prefix="gatekeeper-verify-") as scratch:
         home = Path(scratch)
         home.chmod(0o700)
-        options = _install_keys(home, keys, source.timeout)
         environment = {**transport.environment, "GNUPGHOME": str(home)}
+        verifier = _Verifier(source, mirror, _install_keys(home, keys, source.timeout), environment)
         tag = revision.fetch_ref if revision.fetch_ref.startswith("refs/tags/") else ""
         if mode in ("Tag", "TagAndHEAD"):
             if not tag:
@@ -59,10 +60,10 @@ def verify_signature(
                 )
             # The tag object is what was fetched.
             subject = f"the tag {revision.ref_name}"
-            signer = _verify_object(source, mirror, options, environment, "verify-tag", "FETCH_HEAD", subject)
+            signer = verifier.verify("verify-tag", "FETCH_HEAD", subject)
         if mode != "Tag":
             subject = f"the commit {revision.commit[:12]}"
-            signer = _verify_object(source, mirror, options, environment, "verify-commit", revision.commit, subject)
+            signer = verifier.verify("verify-commit", revision.commit, subject)
     return signer
 
 
@@ -90,20 +91,25 @@ def _install_keys(home: Path, keys: Mapping[str, SecretBytes], seconds: float) -
     return ["-c", f"gpg.ssh.allowedSignersFile={allowed}"]
 
 
-def _verify_object(
-    source: GitRepository,
-    mirror: Path,
-    options: list[str],
-    environment: Mapping[str, str],
-    subcommand: str,
-    object_name: str,
-    subject: str,
-) -> str:
-    command = ["git", f"--git-dir={mirror}", *options, subcommand, "--raw", object_name]
-    code, _, error_text = process.run_command(
-        command, source.timeout, mirror, None, environment, advice="raise `timeout`"
-    )
-    if code != 0:
-        raise UnverifiedSignatureError(f"{source.url}: {subject} is not signed by a trusted key")
-    match = SIGNER_FINGERPRINT.search(error_text)
-    return next(filter(None, match.groups()), "") if match else ""
+class _Verifier(NamedTuple):
+    """Verifies signatures in the mirror of a repository, with the trusted keys."""
+
+    source: GitRepository
+    mirror: Path
+    git_options: list[str]
+    environment: Mapping[str, str]
+
+    def verify(self, subcommand: str, object_name: str, subject: str) -> str:
+        """Verifies a commit or tag, which the message calls `subject`; returns the fingerprint of the signer.
+
+        Raises:
+            UnverifiedSignatureError: it is not signed by a trusted key.
+        """
+        command = ["git", f"--git-dir={self.mirror}", *self.git_options, subcommand, "--raw", object_name]
+        code, _, error_text = process.run_command(
+            command, self.source.timeout, self.mirror, environment=self.environment, advice="raise `timeout`"
+        )
+        if code != 0:
+            raise UnverifiedSignatureError(f"{self.source.url}: {subject} is not signed by a trusted key")
+        match = SIGNER_FINGERPRINT.search(error_text)
+        return next(filter(None, match.groups()), "") if match else ""

@@ -116,7 +116,17 @@ def create_key_pair(bits: int, days: int, now: datetime.datetime) -> tuple[bytes
     """
     key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
     name = x509.Name([])
-    usage = x509.KeyUsage(False, False, False, False, True, False, False, True, False)
+    usage = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=True,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=True,
+        decipher_only=False,
+    )
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

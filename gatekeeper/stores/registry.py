@@ -83,14 +83,14 @@ def _open_vault(fields: FieldReader, context: ProviderContext) -> Store:
     for ignored in ("forwardInconsistent", "readYourWrites"):
         fields.read_bool(ignored)
     config = vault.VaultConfig(
-        fields.read_string("server"),
-        fields.read_string("path", ""),
-        fields.read_choice("version", ("v1", "v2"), "v2"),
-        fields.read_string("namespace", ""),
-        _write_ca_file(fields, context),
-        _write_client_certificate(fields, context),
-        fields.read_string_map("headers"),
-        context.retry,
+        url=fields.read_string("server"),
+        mount=fields.read_string("path", ""),
+        kv_version=fields.read_choice("version", ("v1", "v2"), "v2"),
+        namespace=fields.read_string("namespace", ""),
+        ca_file=_write_ca_file(fields, context),
+        client_certificate=_write_client_certificate(fields, context),
+        headers=fields.read_string_map("headers"),
+        retry=context.retry,
     )
     fields.reject_unknown()
     return vault.VaultStore(config, vault_auth.sign_in(config, auth, context.source, context.files), context.files)

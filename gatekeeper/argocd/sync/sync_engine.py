@@ -242,7 +242,9 @@ def _find_keep_reason(plan: SyncPlan, live: Object) -> str:
 def _start_hook(plan: SyncPlan, task: SyncTask) -> ResourceResult:
     hook = task.value
     assert hook is not None
-    result = ResourceResult(task.entry, task.phase, "", "Running", "started", task.hook_type)
+    result = ResourceResult(
+        entry=task.entry, phase=task.phase, status="", hook_phase="Running", message="started", hook_type=task.hook_type
+    )
     try:
         kind = plan.cluster.find_kind(hook["apiVersion"], hook["kind"])
         if kind is None:

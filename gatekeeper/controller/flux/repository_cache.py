@@ -52,20 +52,27 @@ class PackedKustomization(NamedTuple):
     def unpack(self) -> ApplySet:
         """The build as it was packed."""
         [kustomization], objects = unpack_objects(self.kustomization), unpack_objects(self.objects)
-        return ApplySet(kustomization, self.folder, objects, self.render_error, self.secret_values, self.toolchain)
+        return ApplySet(
+            parent=kustomization,
+            folder=self.folder,
+            objects=objects,
+            render_error=self.render_error,
+            secret_values=self.secret_values,
+            toolchain=self.toolchain,
+        )
 
 
 def pack(build: ApplySet, fingerprint: object, verdict: Verdict) -> PackedKustomization:
     """Compresses a build."""
     return PackedKustomization(
-        fingerprint,
-        verdict,
-        pack_objects([build.parent]),
-        pack_objects(build.objects),
-        build.folder,
-        build.render_error,
-        build.secret_values,
-        build.toolchain,
+        fingerprint=fingerprint,
+        verdict=verdict,
+        kustomization=pack_objects([build.parent]),
+        objects=pack_objects(build.objects),
+        folder=build.folder,
+        render_error=build.render_error,
+        secret_values=build.secret_values,
+        toolchain=build.toolchain,
     )
 
 

@@ -39,6 +39,7 @@ class Worker(Generic[T]):
         thread_count: int,
         metrics: Metrics,
         is_assigned: Callable[[T], bool] = lambda name: True,
+        *,
         report_failure: FailureReporter = log_failure,
     ) -> None:
         self._name, self._queue = name, WorkQueue[T]()

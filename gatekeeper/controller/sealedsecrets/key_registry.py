@@ -60,6 +60,7 @@ class KeyRegistry:
         renew_days: float,
         on_change: Callable[[], None],
         on_fault: Callable[[str], None],
+        *,
         bits: int = KEY_BITS,
     ) -> None:
         self._cluster, self._namespace, self._renew_days, self._on_change = cluster, namespace, renew_days, on_change

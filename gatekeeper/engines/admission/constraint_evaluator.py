@@ -107,7 +107,9 @@ class ConstraintEvaluator:
             return main._replace(text=text.replace("input.review.object", "input"))
         text = self._cel_policies[constraint.template.kind].text
         text = text.replace("variables.anyObject.", "input.").replace("object.", "input.")
-        return RegoModule(constraint.resource.origin.file, text, "", (), False, {})
+        return RegoModule(
+            path=constraint.resource.origin.file, text=text, package="", rules=(), is_v0=False, metadata={}
+        )
 
     @property
     def name(self) -> tuple[str, str]:

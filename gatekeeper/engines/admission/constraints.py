@@ -46,7 +46,14 @@ def parse_constraint(resource: Resource, templates: Mapping[str, ConstraintTempl
     parameters = {} if parameters is None else parameters
     if not isinstance(parameters, dict):
         raise PolicyError("`parameters` must be a mapping")
-    return Constraint(template, resource.ref.name, match, orjson.dumps(parameters), severity, resource)
+    return Constraint(
+        template=template,
+        name=resource.ref.name,
+        match=match,
+        parameters=orjson.dumps(parameters),
+        severity=severity,
+        resource=resource,
+    )
 
 
 def _parse_severity(spec: Mapping[str, Any]) -> Severity | None:

@@ -124,7 +124,12 @@ class BindingEvaluator:
 def _build_outline(binding: PolicyBinding) -> RegoModule:
     """Builds text that reads the fields of the policy from `input`, for tracing the fields of findings."""
     return RegoModule(
-        binding.policy.origin.file, binding.cel_policy.text.replace("object.", "input."), "", (), False, {}
+        path=binding.policy.origin.file,
+        text=binding.cel_policy.text.replace("object.", "input."),
+        package="",
+        rules=(),
+        is_v0=False,
+        metadata={},
     )
 
 
@@ -159,7 +164,13 @@ def parse_binding(policy: Resource, binding: Resource, resources: Sequence[Resou
     parameters = _find_parameters(spec, binding_spec, resources) if spec.get("paramKind") else None
     name = f"{POLICY_KIND}/{binding.ref.name}"
     return PolicyBinding(
-        name, cel_policy, tuple(matches), parameters, severity, spec.get("failurePolicy") == "Ignore", policy
+        name=name,
+        cel_policy=cel_policy,
+        match_specs=tuple(matches),
+        parameters=parameters,
+        severity=severity,
+        is_failure_ignored=spec.get("failurePolicy") == "Ignore",
+        policy=policy,
     )
 
 

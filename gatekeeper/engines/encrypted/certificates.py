@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper.config import CERTIFICATE_FOLDER
 from gatekeeper.engines.findings import build_finding
-from gatekeeper.model import FieldPath, Finding, Gap, Location, Resource, Severity
+from gatekeeper.model import Finding, Gap, Location, Resource
 from gatekeeper.sealedsecrets import scope
 from gatekeeper.workspace.tree import Tree
 
@@ -64,14 +64,8 @@ def check_certificates(certificates: KnownCertificates, resources: Sequence[Reso
         if certificate is None:
             message = f"is sealed with a certificate that is not in {KEYS_FOLDER}: `{fingerprint[:16]}…`"
             hint = "seal it again with a certificate of the cluster, or add that certificate"
-            yield _build_finding(resource, path, "sealed/unknown-certificate", "error", message, hint)
+            yield build_finding(resource, "sealed/unknown-certificate", message, path, hint=hint)
         elif certificate.not_after < now:
             message = f"is sealed with {file}, which expired on {certificate.not_after:%Y-%m-%d}"
             hint = "seal it again with the newest certificate of the cluster"
-            yield _build_finding(resource, path, "sealed/expired-certificate", "warning", message, hint)
-
-
-def _build_finding(
-    resource: Resource, path: FieldPath, rule: str, severity: Severity, message: str, hint: str
-) -> Finding:
-    return build_finding(resource, rule, message, path, hint=hint, severity=severity)
+            yield build_finding(resource, "sealed/expired-certificate", message, path, hint=hint, severity="warning")

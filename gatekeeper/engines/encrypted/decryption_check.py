@@ -84,6 +84,13 @@ def _check_sealed_secrets(
                 place = resource.origin.find_location(path, key=True)
                 hint = "seal the value again"
                 finding = Finding(
-                    "sealed/not-opened", "error", f"`{key}` {error}", place, resource.ref, path, hint, "field"
+                    rule="sealed/not-opened",
+                    severity="error",
+                    message=f"`{key}` {error}",
+                    location=place,
+                    resource_ref=resource.ref,
+                    field_path=path,
+                    hint=hint,
+                    location_precision="field",
                 )
                 findings.append(finding)

@@ -33,7 +33,7 @@ def check_scope_widening(
             value = documents.to_value(document)
             now, then = parse_scope(get_field(value, ANNOTATIONS_PATH)), scopes.get(_parse_name(value))
             if then is not None and SCOPES.index(now) > SCOPES.index(then):
-                yield _build_finding(source.file, document, then, now)
+                yield _report_widening(source.file, document, then, now)
 
 
 def _read_scopes(content: bytes) -> dict[tuple[str, str], str]:
@@ -47,7 +47,7 @@ def _parse_name(value: Any) -> tuple[str, str]:
     return str(get_field(value, ("metadata", "namespace"))), str(get_field(value, ("metadata", "name")))
 
 
-def _build_finding(file: str, document: ParsedDocument, old_scope: str, new_scope: str) -> Finding:
+def _report_widening(file: str, document: ParsedDocument, old_scope: str, new_scope: str) -> Finding:
     path = (*ANNOTATIONS_PATH, ANNOTATION_PREFIX + new_scope)
     _, line, column = document.locate(path, True)
     where = {"namespace-wide": "under any name in its namespace", "cluster-wide": "in any namespace"}[new_scope]
@@ -57,4 +57,13 @@ def _build_finding(file: str, document: ParsedDocument, old_scope: str, new_scop
     )
     hint = f"seal it again with the scope {old_scope}, or waive the finding with a reason"
     ref = ObjectRef(*document.head) if document.head else None
-    return Finding("sealed/scope-widened", "error", message, Location(file, line, column), ref, path, hint, "field")
+    return Finding(
+        rule="sealed/scope-widened",
+        severity="error",
+        message=message,
+        location=Location(file, line, column),
+        resource_ref=ref,
+        field_path=path,
+        hint=hint,
+        location_precision="field",
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from gatekeeper.engines.findings import build_finding
 from gatekeeper.errors import SealError
-from gatekeeper.model import FieldPath, Finding, Resource, Severity, get_field
+from gatekeeper.model import FieldPath, Finding, Resource, get_field
 from gatekeeper.sealedsecrets import wire_format
 
 # Keys of 2048, 3072, 4096 and 8192 bits; the controller generates keys of 4096 bits.
@@ -29,7 +29,16 @@ def check_sealed_values(resources: Sequence[Resource], key_sizes: Collection[int
                 yield from _check_value(resource, key, text, key_sizes)
             if isinstance(get_field(value, ("spec", "data")), str):
                 message = "`spec.data` is the format of sealed-secrets before 0.7: newer controllers cannot decrypt it"
-                yield _build_finding(resource, "sealed/old-form", ("spec", "data"), message, "seal it again", "warning")
+                path = ("spec", "data")
+                yield build_finding(
+                    resource,
+                    "sealed/old-form",
+                    message,
+                    path,
+                    hint="seal it again",
+                    severity="warning",
+                    is_key=True,
+                )
 
 
 def _check_value(resource: Resource, key: str, text: Any, key_sizes: Collection[int]) -> Iterator[Finding]:
@@ -38,23 +47,19 @@ def _check_value(resource: Resource, key: str, text: Any, key_sizes: Collection[
         length = len(wire_format.split_sealed_value(text if isinstance(text, str) else "")[0])
     except wire_format.NotBase64Error:
         message = f"sealed value `{key}` is not valid base64, so the controller cannot decrypt it"
-        yield _build_finding(resource, "sealed/not-base64", path, message, "seal the value again with kubeseal")
+        hint = "seal the value again with kubeseal"
+        yield build_finding(resource, "sealed/not-base64", message, path, hint=hint, is_key=True)
         return
     except SealError:
         length = 0
     if length not in RSA_KEY_BYTES:
         message = f"`{key}` is not sealed: it does not have the format that kubeseal writes"
-        yield _build_finding(resource, "sealed/not-sealed", path, message, "seal the value with kubeseal")
+        hint = "seal the value with kubeseal"
+        yield build_finding(resource, "sealed/not-sealed", message, path, hint=hint, is_key=True)
     elif key_sizes and length not in key_sizes:
         known = ", ".join(str(size * 8) for size in sorted(key_sizes))
         message = (
             f"`{key}` is sealed for a key of {length * 8} bits; the certificates in keys/ have keys of {known} bits"
         )
         hint = "seal it again with a certificate of the cluster, or add that certificate"
-        yield _build_finding(resource, "sealed/key-size", path, message, hint)
-
-
-def _build_finding(
-    resource: Resource, rule: str, path: FieldPath, message: str, hint: str, severity: Severity = "error"
-) -> Finding:
-    return build_finding(resource, rule, message, path, hint=hint, severity=severity, is_key=True)
+        yield build_finding(resource, "sealed/key-size", message, path, hint=hint, is_key=True)

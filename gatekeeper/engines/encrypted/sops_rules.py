@@ -8,7 +8,7 @@ from functools import cache
 
 from gatekeeper.engines.encrypted.sops_files import shorten_recipient
 from gatekeeper.engines.findings import build_file_finding
-from gatekeeper.model import Finding
+from gatekeeper.model import Finding, Severity
 from gatekeeper.sops import creation_rules, recipients
 from gatekeeper.sops.creation_rules import (
     DEFAULT_SELECTOR,
@@ -57,9 +57,9 @@ def check_configs(tree: Tree) -> Iterator[Finding]:
             )
         elif name == creation_rules.CONFIG_NAME and isinstance(content := tree.read_file(file), bytes):
             for problem in creation_rules.parse_config(file, content).problems:
-                severity = "error" if problem.is_error else "warning"
+                severity: Severity = "error" if problem.is_error else "warning"
                 place = (problem.line, problem.column)
-                yield build_file_finding(file, "sops/config", problem.message, place, problem.hint, severity)  # type: ignore[arg-type]
+                yield build_file_finding(file, "sops/config", problem.message, place, problem.hint, severity=severity)
 
 
 def check_rule(file: str, sops_file: SopsFile, file_rules: SopsConfig | None) -> Iterator[Finding]:
@@ -70,7 +70,7 @@ def check_rule(file: str, sops_file: SopsFile, file_rules: SopsConfig | None) ->
     if rule is None:
         message = f"no creation rule in {file_rules.file} matches this file: sops cannot find its recipients"
         hint = "add a creation rule with a `path_regex` that matches the file"
-        yield build_file_finding(file, "sops/no-rule", message, sops_file.locate(), hint, "warning")
+        yield build_file_finding(file, "sops/no-rule", message, sops_file.locate(), hint, severity="warning")
         return
     where = f"{file_rules.file}, rule {rule.number + 1}"
     yield from _check_recipients(file, sops_file, rule, where)
@@ -79,7 +79,7 @@ def check_rule(file: str, sops_file: SopsFile, file_rules: SopsConfig | None) ->
     if own != required and sops_file.format != "binary":
         message = f"was encrypted with `{own[0]}: {own[1]}`; {where}, requires `{required[0]}: {required[1]}`"
         hint = "decrypt the file and encrypt it again, so that the rule takes effect"
-        yield build_file_finding(file, "sops/rule-changed", message, sops_file.locate(own[0]), hint, "warning")
+        yield build_file_finding(file, "sops/rule-changed", message, sops_file.locate(own[0]), hint, severity="warning")
 
 
 def _check_recipients(file: str, sops_file: SopsFile, rule: CreationRule, rule_location: str) -> Iterator[Finding]:

@@ -150,14 +150,14 @@ def _parse_rule(entry: Mapping[str, Any], file: str) -> LeakRule:
     name = entry["id"]
     where = f"{file}: rule `{name}`"
     return LeakRule(
-        name,
-        str(entry.get("description", name)).rstrip("."),
-        LeakPattern(entry["regex"], where) if "regex" in entry else None,
-        LeakPattern(entry["path"], where) if "path" in entry else None,
-        tuple(word.lower().encode() for word in entry.get("keywords", ())),
-        float(entry.get("entropy", 0)),
-        int(entry.get("secretGroup", 0)),
-        tuple(_parse_allowlists(entry, where)),
+        name=name,
+        description=str(entry.get("description", name)).rstrip("."),
+        pattern=LeakPattern(entry["regex"], where) if "regex" in entry else None,
+        path=LeakPattern(entry["path"], where) if "path" in entry else None,
+        keywords=tuple(word.lower().encode() for word in entry.get("keywords", ())),
+        min_entropy=float(entry.get("entropy", 0)),
+        secret_group=int(entry.get("secretGroup", 0)),
+        allowlists=tuple(_parse_allowlists(entry, where)),
     )
 
 
@@ -170,10 +170,10 @@ def _parse_allowlists(entry: Mapping[str, Any], context: str) -> Iterator[Allowl
 def parse_allowlist(entry: Mapping[str, Any], context: str) -> Allowlist:
     """One allowlist (`paths`, `regexes`, `stopwords`, `regexTarget`, `condition`, `targetRules`)."""
     return Allowlist(
-        tuple(LeakPattern(text, f"{context}, allowlist") for text in entry.get("paths", ())),
-        tuple(LeakPattern(text, f"{context}, allowlist") for text in entry.get("regexes", ())),
-        tuple(word.lower().encode() for word in entry.get("stopwords", ())),
-        str(entry.get("regexTarget", "secret")),
-        str(entry.get("condition", "OR")).upper() in ("AND", "&&"),
-        frozenset(entry.get("targetRules", ())),
+        paths=tuple(LeakPattern(text, f"{context}, allowlist") for text in entry.get("paths", ())),
+        regexes=tuple(LeakPattern(text, f"{context}, allowlist") for text in entry.get("regexes", ())),
+        stopwords=tuple(word.lower().encode() for word in entry.get("stopwords", ())),
+        target=str(entry.get("regexTarget", "secret")),
+        should_match_all=str(entry.get("condition", "OR")).upper() in ("AND", "&&"),
+        rules=frozenset(entry.get("targetRules", ())),
     )

@@ -88,7 +88,7 @@ def scan_tree(tree: Tree, scanner: LeakScanner, skipped_files: set[str]) -> tupl
     for file in tree.files:
         named = LeakMatch(b"", b"", b"", file)
         matching = (rule for rule in by_path if _is_applicable(rule, file) and not scanner.is_allowed(rule, named))
-        findings.extend(_build_finding(rule, Location(file)) for rule in matching)
+        findings.extend(_report_leak(rule, Location(file)) for rule in matching)
         if file in skipped_files or file.rpartition("/")[2] in IGNORED_NAMES:
             continue
         content = tree.read_file(file)
@@ -121,10 +121,10 @@ def _scan_file(scanner: LeakScanner, file: str, content: bytes) -> Iterator[Find
                 if (rule.name, line) not in seen:
                     seen.add((rule.name, line))
                     column = len(content[content.rfind(b"\n", 0, at) + 1 : at].decode("utf-8", "replace")) + 1
-                    yield _build_finding(rule, Location(file, line, column))
+                    yield _report_leak(rule, Location(file, line, column))
 
 
-def _build_finding(rule: LeakRule, location: Location) -> Finding:
+def _report_leak(rule: LeakRule, location: Location) -> Finding:
     return Finding(
         f"plaintext/{rule.name}", "error", f"looks like a secret: {rule.description}", location, hint=LEAK_HINT
     )

@@ -56,9 +56,8 @@ def _check_secret(resource: Resource, value: dict[str, Any]) -> Iterator[Finding
             plain = _decode_value(text) if section == "data" else text
             if plain is None:
                 message = f"`{section}.{key}` is not valid base64"
-                yield _build_finding(
-                    resource, "plaintext/not-base64", (section, key), message, "encode it in base64, or use stringData"
-                )
+                hint = "encode it in base64, or use stringData"
+                yield build_finding(resource, "plaintext/not-base64", message, (section, key), hint=hint, is_key=True)
             elif isinstance(plain, str) and key not in PUBLIC_KEYS and not PLACEHOLDER.fullmatch(plain.strip()):
                 yield from _check_value(resource, (section, key), plain)
 
@@ -76,7 +75,7 @@ def _check_value(resource: Resource, path: FieldPath, plain: str) -> Iterator[Fi
     if is_encrypted is False:
         message += ": it is a SOPS document without an encrypted value"
         hint = "correct `encrypted_regex` in its `sops` metadata: it must match the names of the secret values"
-    yield _build_finding(resource, "plaintext/secret", path, message, hint)
+    yield build_finding(resource, "plaintext/secret", message, path, hint=hint, is_key=True)
 
 
 def _decode_value(text: Any) -> str | None:
@@ -97,9 +96,8 @@ def _check_template(resource: Resource, value: dict[str, Any]) -> Iterator[Findi
     for key, text in data.items() if isinstance(data, dict) else ():
         if isinstance(text, str) and "{{" not in text and key not in PUBLIC_KEYS and leaks.is_random(text):
             path = ("spec", "template", "data", key)
-            yield _build_finding(
-                resource, "plaintext/secret", path, f"template value `{key}` is stored in plaintext", "seal it"
-            )
+            message = f"template value `{key}` is stored in plaintext"
+            yield build_finding(resource, "plaintext/secret", message, path, hint="seal it", is_key=True)
 
 
 def _check_unencrypted_values(resource: Resource, value: dict[str, Any]) -> Iterator[Finding]:
@@ -110,8 +108,4 @@ def _check_unencrypted_values(resource: Resource, value: dict[str, Any]) -> Iter
             if isinstance(text, str) and text and not text.startswith(embedded_sops.CIPHERTEXT_MARK):
                 message = f"`{section}.{key}` is stored in plaintext, although sops encrypted other values of the file"
                 hint = "encrypt the file again with sops"
-                yield _build_finding(resource, "plaintext/secret", (section, key), message, hint)
-
-
-def _build_finding(resource: Resource, rule: str, path: FieldPath, message: str, hint: str) -> Finding:
-    return build_finding(resource, rule, message, path, hint=hint, is_key=True)
+                yield build_finding(resource, "plaintext/secret", message, (section, key), hint=hint, is_key=True)

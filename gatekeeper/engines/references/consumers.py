@@ -158,14 +158,22 @@ def _read_entries(resource: Resource, value: Any, list_path: FieldPath, kind: st
 
 
 def _read_reference(
-    resource: Resource, holder: Any, path: FieldPath, kind: str, key: str = "", is_usually_manual: bool = False
+    resource: Resource, holder: Any, path: FieldPath, kind: str, *, key: str = "", is_usually_manual: bool = False
 ) -> Iterator[Reference]:
     """Reads the reference in the last field of a path, unless it is optional or has an unresolved Flux variable."""
     name = get_field(holder, (path[-1],))
     if isinstance(name, str) and name and "${" not in name and get_field(holder, ("optional",)) is not True:
         is_cluster_wide = kind.startswith("Cluster")
         namespace = "" if is_cluster_wide else _to_text(get_field(holder, ("namespace",))) or resource.ref.namespace
-        yield Reference(resource, path, kind, namespace, name, key, is_usually_manual)
+        yield Reference(
+            resource=resource,
+            path=path,
+            kind=kind,
+            namespace=namespace,
+            name=name,
+            key=key,
+            is_usually_manual=is_usually_manual,
+        )
 
 
 def _list_items(value: Any, path: FieldPath) -> list[tuple[int, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
+from gatekeeper.engines.findings import build_finding
 from gatekeeper.externalsecrets.store_conditions import AccessDecision, StoreAccess, evaluate_conditions
 from gatekeeper.kube.labels import Labels, read_labels
 from gatekeeper.model import FieldPath, Finding, Resource, get_field
@@ -34,8 +35,7 @@ def check_store_conditions(resources: Sequence[Resource]) -> Iterator[Finding]:
         if decision is not None and decision.access in (StoreAccess.DENIED, StoreAccess.INVALID):
             message = f"ClusterSecretStore {name} does not serve namespace {namespace}: {decision.reason}"
             hint = "add the namespace to a condition of the store, or use another store"
-            location = resource.origin.find_location(STORE_NAME_PATH)
-            yield Finding("references/store", "error", message, location, resource.ref, STORE_NAME_PATH, hint, "field")
+            yield build_finding(resource, "references/store", message, STORE_NAME_PATH, hint=hint)
 
 
 def _decide(stores: Sequence[Any], namespace: str, label_sets: Sequence[Labels | None]) -> AccessDecision | None:

@@ -95,7 +95,16 @@ def parse_modules(texts: Sequence[tuple[str, str]]) -> list[RegoModule]:
             raise PolicyError(f"{name}:1: no `package` line, so its rules have no name to query; add one")
         rules, has_v0_bodies, has_v1_keywords = _parse_outline(text)
         is_v0 = has_v0_bodies and not has_v1_keywords and "import rego.v1" not in text
-        modules.append(RegoModule(name, text, package.group(1), tuple(dict.fromkeys(rules)), is_v0, metadata))
+        modules.append(
+            RegoModule(
+                path=name,
+                text=text,
+                package=package.group(1),
+                rules=tuple(dict.fromkeys(rules)),
+                is_v0=is_v0,
+                metadata=metadata,
+            )
+        )
     return modules
 
 

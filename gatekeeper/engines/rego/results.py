@@ -51,7 +51,16 @@ def build_drafts(answer: QueryResult, resource: Resource, rule: RuleQuery) -> It
             message = message if isinstance(message, str) else f"{rule.name} says {message!r}"
             path = _parse_field_path(item)
             precision: LocationPrecision | Literal[""] = "field" if path is not None else ""
-            yield DraftFinding(answer.input_index, answer.query, rule, resource, message, path, len(items), precision)
+            yield DraftFinding(
+                resource_index=answer.input_index,
+                query=answer.query,
+                rule=rule,
+                resource=resource,
+                message=message,
+                field_path=path,
+                message_count=len(items),
+                location_precision=precision,
+            )
 
 
 def build_finding(draft: DraftFinding) -> Finding:
@@ -59,7 +68,16 @@ def build_finding(draft: DraftFinding) -> Finding:
     rule, path = draft.rule, draft.field_path
     location = draft.resource.origin.find_location(path or ())
     precision: LocationPrecision = draft.location_precision or "resource"
-    return Finding(rule.name, rule.severity, draft.message, location, draft.resource.ref, path, rule.hint, precision)
+    return Finding(
+        rule=rule.name,
+        severity=rule.severity,
+        message=draft.message,
+        location=location,
+        resource_ref=draft.resource.ref,
+        field_path=path,
+        hint=rule.hint,
+        location_precision=precision,
+    )
 
 
 def _parse_field_path(item: Any) -> FieldPath | None:

@@ -111,15 +111,15 @@ def _load_policy(root: Path, path: Path, name: str) -> SchemaPolicy:
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise PolicyError(f"is not a valid JSON Schema: {str(error).strip().splitlines()[0]}") from error
     return SchemaPolicy(
-        f"schemas/{path.name.partition('.schema.')[0]}",
-        validator,
-        tuple(map(str, settings.get("kinds", ()))),
-        tuple(map(str, settings.get("paths", ()))),
-        {str(key): str(value) for key, value in settings.get("labels", {}).items()},
-        settings.get("severity", "error"),
-        settings.get("message") or (title if isinstance(title, str) else ""),
-        settings.get("remedy", ""),
-        hashlib.sha256(text).hexdigest(),
+        name=f"schemas/{path.name.partition('.schema.')[0]}",
+        validator=validator,
+        kinds=tuple(map(str, settings.get("kinds", ()))),
+        paths=tuple(map(str, settings.get("paths", ()))),
+        labels={str(key): str(value) for key, value in settings.get("labels", {}).items()},
+        severity=settings.get("severity", "error"),
+        message=settings.get("message") or (title if isinstance(title, str) else ""),
+        remedy=settings.get("remedy", ""),
+        digest=hashlib.sha256(text).hexdigest(),
     )
 
 

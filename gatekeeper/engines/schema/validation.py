@@ -54,16 +54,9 @@ def _report_missing_schema(
     if any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in allowed_patterns):
         return [], [Gap(resource.origin.file, f"{reason}, allowed by the config") for resource in resources]
     several = f", {len(resources)} resources" if len(resources) > 1 else ""
-    finding = Finding(
-        "schema/missing",
-        "error",
-        f"{reason}{several}: its fields cannot be checked",
-        first.origin.find_location(("kind",)),
-        first.ref,
-        ("kind",),
-        f"add its CRD to the repository or to `schemas.crds`, or allow `{key[1]}` in `schemas.allowMissing`",
-        "field",
-    )
+    message = f"{reason}{several}: its fields cannot be checked"
+    hint = f"add its CRD to the repository or to `schemas.crds`, or allow `{key[1]}` in `schemas.allowMissing`"
+    finding = build_finding(first, "schema/missing", message, ("kind",), hint=hint)
     return [finding], [Gap(resource.origin.file, reason, is_fatal=True) for resource in resources]
 
 
@@ -87,7 +80,8 @@ def _build_findings(
                 continue
             known = catalog.list_known_fields((resource.ref.api_version, resource.ref.kind), error.schema_path)
             hint = _suggest_field(str(fault.field[-1]), known)
-        yield _build_finding(resource, f"schema/{fault.rule}", fault.field, fault.message, hint, fault.is_key)
+        rule = f"schema/{fault.rule}"
+        yield build_finding(resource, rule, fault.message, fault.field, hint=hint, is_key=fault.is_key)
 
 
 def _suggest_field(field: str, known_fields: Sequence[str]) -> str:
@@ -96,12 +90,6 @@ def _suggest_field(field: str, known_fields: Sequence[str]) -> str:
 
     near = difflib.get_close_matches(field, known_fields, 1)
     return f"did you mean `{near[0]}`?" if near else "remove it, or correct its name or its indentation"
-
-
-def _build_finding(
-    resource: Resource, rule: str, path: FieldPath, message: str, hint: str = "", is_key: bool = False
-) -> Finding:
-    return build_finding(resource, rule, message, path, hint=hint, is_key=is_key)
 
 
 def is_opaque(value: Any) -> bool:
@@ -118,5 +106,5 @@ def _check_name(resource: Resource) -> list[Finding]:
     if isinstance(metadata, dict) and metadata.get("generateName"):
         return []
     return [
-        _build_finding(resource, "schema/required", ("metadata", "name"), "required field `metadata.name` is missing")
+        build_finding(resource, "schema/required", "required field `metadata.name` is missing", ("metadata", "name"))
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gatekeeper.engines.findings import build_finding
-from gatekeeper.model import FieldPath, Finding, Resource
+from gatekeeper.model import Finding, Resource
 
 ACCESS_HINT = "use a different key, or add a rule to `secrets.allow` in gatekeeper.yaml"
 
@@ -40,13 +40,9 @@ def evaluate(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) 
             )
         except FieldError as error:
             message = f"cannot be checked against `secrets.allow`: {error}"
-            yield _build_finding("external/unknown", message, resource, error.path)
+            yield build_finding(resource, "external/unknown", message, error.path, hint=ACCESS_HINT)
             continue
         for path, reason in refusals:
             # In a ClusterExternalSecret the ExternalSecret's `spec` stands one level down.
             whole = (*cluster_external_secret.SPEC_PATH, *path[1:]) if is_spread else path
-            yield _build_finding("external/not-allowed", reason, resource, whole)
-
-
-def _build_finding(rule: str, message: str, resource: Resource, path: FieldPath) -> Finding:
-    return build_finding(resource, rule, message, path, hint=ACCESS_HINT)
+            yield build_finding(resource, "external/not-allowed", reason, whole, hint=ACCESS_HINT)

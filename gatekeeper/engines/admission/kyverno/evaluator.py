@@ -147,4 +147,4 @@ def _build_outline(rule: KyvernoRule) -> RegoModule:
     """Builds text that reads the fields of the rule from `input`, for tracing the fields of findings."""
     text = rule.cel_policy.text if rule.cel_policy else orjson.dumps(rule.spec).decode()
     text = text.replace("request.object.", "input.").replace("object.", "input.")
-    return RegoModule(rule.policy.origin.file, text, "", (), False, {})
+    return RegoModule(path=rule.policy.origin.file, text=text, package="", rules=(), is_v0=False, metadata={})

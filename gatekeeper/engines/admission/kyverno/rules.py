@@ -90,7 +90,6 @@ def parse_rules(policy: Resource, exceptions: Sequence[Resource], warnings: list
         PolicyError: the policy is malformed or uses an unsupported feature.
     """
     spec = policy.value.get("spec") or {}
-    annotations = read_labels(policy.value, "annotations")
     rules = spec.get("rules")
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         raise PolicyError("`spec.rules` must be a list of rules")
@@ -105,19 +104,13 @@ def parse_rules(policy: Resource, exceptions: Sequence[Resource], warnings: list
         if "verifyImages" in rule:
             raise PolicyError(f"rule {name}: `verifyImages` is not supported: it needs the registry of the images")
         try:
-            yield _parse_rule(name, rule, spec, annotations, policy, exceptions)
+            yield _parse_rule(name, rule, policy, exceptions)
         except PolicyError as error:
             raise PolicyError(f"rule {name}: {error}") from error
 
 
-def _parse_rule(
-    name: str,
-    rule: Mapping[str, Any],
-    spec: Mapping[str, Any],
-    annotations: Mapping[str, str],
-    policy: Resource,
-    exceptions: Sequence[Resource],
-) -> KyvernoRule:
+def _parse_rule(name: str, rule: Mapping[str, Any], policy: Resource, exceptions: Sequence[Resource]) -> KyvernoRule:
+    spec, annotations = policy.value.get("spec") or {}, read_labels(policy.value, "annotations")
     for key in rule.keys() - RULE_FIELDS:
         raise PolicyError(f"`{key}` is not supported")
     if rule.get("context"):
