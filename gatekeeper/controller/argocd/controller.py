@@ -28,18 +28,24 @@ from gatekeeper.controller.argocd.source_cache import (
     build_source_key,
 )
 from gatekeeper.controller.runtime.audit_recorder import fence_recorder
-from gatekeeper.controller.runtime.component import Component, report_watch_fault, strip_managed_fields
+from gatekeeper.controller.runtime.component import (
+    Component,
+    answer_push,
+    enqueue_objects,
+    report_watch_fault,
+    strip_managed_fields,
+)
 from gatekeeper.controller.runtime.drift_watch import AppliedObjects, DriftWatch, ObservedObject, observe_object
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
-from gatekeeper.errors import ToolError
 from gatekeeper.flux.source import resolve_storage_folder
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import NamespacedName, Object, get_field
 from gatekeeper.repositories.provenance import CommitProvenance
 
 SOURCE_WORKERS = 4
+PROVIDER = "Argo CD"
 # An object that changes often triggers a reconcile after this delay, together with its other changes.
 SETTLE_SECONDS = 0.2
 # How often a source is queried for new revisions; the jitter spreads the queries.
@@ -146,7 +152,7 @@ class ArgoController:
         return (
             Reflector(
                 self._cluster,
-                self._find_kind("Application"),
+                self._require_kind("Application"),
                 _strip_application,
                 self._on_application_change,
                 label_selector,
@@ -154,7 +160,7 @@ class ArgoController:
             ),
             Reflector(
                 self._cluster,
-                self._find_kind("AppProject"),
+                self._require_kind("AppProject"),
                 strip_managed_fields,
                 self._on_project_change,
                 on_error=partial(report_watch_fault, self._metrics, "AppProject"),
@@ -162,32 +168,27 @@ class ArgoController:
             ),
         )
 
-    def _find_kind(self, name: str) -> Kind:
-        kind = self._cluster.find_newest_kind(application_spec.GROUP, application_spec.VERSIONS, name)
-        if kind is None:
-            raise ToolError(
-                f"the cluster has no kind {name} of {application_spec.GROUP}: install Argo CD's resource definitions"
-            )
-        return kind
+    def _require_kind(self, name: str) -> Kind:
+        return self._cluster.require_kind(application_spec.GROUP, application_spec.VERSIONS, name, PROVIDER)
 
     def _is_application_assigned(self, name: NamespacedName) -> bool:
+        return self._is_shard_assigned(str(self._find_source(name) or name))
+
+    def _find_source(self, name: NamespacedName) -> SourceSetKey | None:
+        """Return the source set of an Application; None if there is none."""
         value = self._application_reflector.get(name)
-        key = _get_source_key(value) if value is not None else None
-        return self._is_shard_assigned(str(key if key is not None else name))
+        return _get_source_key(value) if value is not None else None
 
     def _enqueue_all(self) -> None:
-        for name, value in self._application_reflector.list_objects():
-            self.application_worker.add(name)
+        enqueue_objects(self._application_reflector, self.application_worker)
+        for _, value in self._application_reflector.list_objects():
             key = _get_source_key(value)
             if key is not None:
                 self.source_worker.add(key)
 
     def find_provenance(self, name: NamespacedName) -> CommitProvenance:
         """Return the provenance of the commit that an Application is applied from; empty if it is not known."""
-        value = self._application_reflector.get(name)
-        key = _get_source_key(value) if value is not None else None
-        state = self._source_cache.builds.get_state(key) if key is not None else None
-        return state.provenance if state is not None else CommitProvenance()
+        return self._source_cache.builds.find_provenance(self._find_source(name))
 
     def handle_webhook(self, request: HttpRequest) -> HttpResponse | None:
         """Handle the call of a Git host at Argo CD's webhook address: refresh the sources of its repository.
@@ -197,18 +198,19 @@ class ArgoController:
         """
         if request.path != git_webhook.WEBHOOK_PATH:
             return None
-        if request.method != "POST":
-            return HttpResponse(405, b"use POST\n")
+        return answer_push(request, self._find_called_sources, self.source_worker, git_webhook.REFUSAL)
+
+    def _find_called_sources(self, request: HttpRequest) -> list[SourceSetKey] | None:
         urls = git_webhook.find_called_repositories(self._cluster, self._argocd_namespace, request)
         if urls is None:
-            return HttpResponse(404, b"invalid webhook signature\n")
-        for _, value in self._application_reflector.list_objects():
-            key = _get_source_key(value)
-            if key is not None and any(
-                is_same_repository(source_url, url) for source_url, _, _ in key.source_set for url in urls
-            ):
-                self.source_worker.add(key)
-        return HttpResponse(200, b"")
+            return None
+        keys = [_get_source_key(value) for _, value in self._application_reflector.list_objects()]
+        return [
+            key
+            for key in keys
+            if key is not None
+            and any(is_same_repository(source_url, url) for source_url, _, _ in key.source_set for url in urls)
+        ]
 
     def _refresh_source(self, key: SourceSetKey) -> float | None:
         is_used = self._source_cache.refresh(key)

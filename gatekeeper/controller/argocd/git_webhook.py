@@ -17,6 +17,7 @@ from gatekeeper.controller.runtime.http_server import HttpRequest
 from gatekeeper.model import get_field
 
 WEBHOOK_PATH, SECRET_NAME = "/api/webhook", "argocd-secret"
+REFUSAL = "invalid webhook signature"
 
 
 class SignatureScheme(NamedTuple):

@@ -16,6 +16,8 @@ from gatekeeper.controller.flux.repository_cache import RepositoryCache
 from gatekeeper.controller.runtime.audit_recorder import fence_recorder
 from gatekeeper.controller.runtime.component import (
     Component,
+    answer_push,
+    enqueue_objects,
     extract_trigger_fields,
     report_watch_fault,
     strip_managed_fields,
@@ -132,23 +134,21 @@ class FluxController:
 
     def _is_kustomization_assigned(self, name: NamespacedName) -> bool:
         """Whether this replica reconciles a Kustomization: the one that reconciles its GitRepository does."""
+        return self._is_assigned(str(self._find_source(name) or name))
+
+    def _find_source(self, name: NamespacedName) -> NamespacedName | None:
+        """The GitRepository of a Kustomization; None where there is none."""
         value = self._kustomizations.get(name)
-        repository = dependencies.source_of(value) if value is not None else None
-        return self._is_assigned(str(repository or name))
+        return dependencies.source_of(value) if value is not None else None
 
     def enqueue_all(self) -> None:
         """Queues every object, after this replica has acquired a Lease."""
-        for name, _ in self._repositories.list_objects():
-            self.repository_worker.add(name)
-        for name, _ in self._kustomizations.list_objects():
-            self._kustomization_worker.add(name)
+        enqueue_objects(self._repositories, self.repository_worker)
+        enqueue_objects(self._kustomizations, self._kustomization_worker)
 
     def find_provenance(self, name: NamespacedName) -> CommitProvenance:
         """Author, signer and pull request of the commit that a Kustomization is applied from; empty where unknown."""
-        value = self._kustomizations.get(name)
-        repository = dependencies.source_of(value) if value is not None else None
-        state = self._cache.get_state(repository) if repository is not None else None
-        return state.provenance if state is not None else CommitProvenance()
+        return self._cache.find_provenance(self._find_source(name))
 
     def handle_webhook(self, request: HttpRequest) -> HttpResponse | None:
         """Reconciles the GitRepositories of a Receiver that a Git host calls; None for other paths.
@@ -158,15 +158,11 @@ class FluxController:
         """
         if not request.path.startswith(receivers.PATH_PREFIX):
             return None
-        if request.method != "POST":
-            return HttpResponse(405, b"use POST\n")
+        return answer_push(request, self._find_called_sources, self.repository_worker, receivers.REFUSAL)
+
+    def _find_called_sources(self, request: HttpRequest) -> list[NamespacedName] | None:
         known = self._receivers.list_objects() if self._receivers else []
-        names = receivers.find_called_sources(self._cluster, known, request.path, request.headers, request.body)
-        if names is None:
-            return HttpResponse(404, b"no such Receiver, or the signature is invalid\n")
-        for name in names:
-            self.repository_worker.add(name)
-        return HttpResponse(200, b"")
+        return receivers.find_called_sources(self._cluster, known, request.path, request.headers, request.body)
 
     def _on_repository_change(self, name: NamespacedName, old: Object | None, new: Object | None) -> None:
         if extract_trigger_fields(old) != extract_trigger_fields(new):

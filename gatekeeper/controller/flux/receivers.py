@@ -18,6 +18,7 @@ from gatekeeper.secret_value import SecretBytes
 
 GROUP, VERSIONS = "notification.toolkit.fluxcd.io", ("v1", "v1beta2", "v1beta1")
 PATH_PREFIX = "/hook/"
+REFUSAL = "no such Receiver, or the signature is invalid"
 # Whether a call is authentic, given the token, the headers with lower-case names, and the body.
 SignatureCheck = Callable[[bytes, Mapping[str, str], bytes], bool]
 

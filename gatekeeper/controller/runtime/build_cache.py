@@ -14,6 +14,7 @@ import orjson
 
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.model import NamespacedName, Verdict
+from gatekeeper.repositories.provenance import CommitProvenance
 
 COMPRESSION_LEVEL = 1
 
@@ -30,8 +31,16 @@ class PackedBuild(Protocol):
         """The objects it applies, packed by `pack_objects`."""
 
 
+class FetchedState(Protocol):
+    """What is known of a source after a refresh."""
+
+    @property
+    def provenance(self) -> CommitProvenance:
+        """Author, signer and pull request of its commit; empty where unknown."""
+
+
 SourceKey = TypeVar("SourceKey")
-SourceState = TypeVar("SourceState")
+SourceState = TypeVar("SourceState", bound=FetchedState)
 Build = TypeVar("Build", bound=PackedBuild)
 
 
@@ -62,6 +71,11 @@ class BuildCache(Generic[SourceKey, SourceState, Build]):
         """Return the state of a source; None before its first refresh."""
         with self._lock:
             return self._states.get(source)
+
+    def find_provenance(self, source: SourceKey | None) -> CommitProvenance:
+        """Return author, signer and pull request of the commit of a source; empty where it is not known."""
+        state = self.get_state(source) if source is not None else None
+        return state.provenance if state is not None else CommitProvenance()
 
     def snapshot(self, source: SourceKey, name: NamespacedName) -> Snapshot[SourceState, Build] | None:
         """Return the state of a source with one build; None before the source's first refresh."""

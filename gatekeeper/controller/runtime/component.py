@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.controller.runtime.drift_watch import DriftWatch
+from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
-from gatekeeper.model import Object
+from gatekeeper.model import NamespacedName, Object
+
+SourceKey = TypeVar("SourceKey", bound=Hashable)
 
 
 class Component:
@@ -65,6 +68,35 @@ class Component:
             self._drift_watch.stop()
         self._on_stop()
         return all(is_finished)
+
+
+def enqueue_objects(reflector: Reflector[Any], worker: Worker[NamespacedName]) -> None:
+    """Queue all objects of a kind."""
+    for name, _ in reflector.list_objects():
+        worker.add(name)
+
+
+def answer_push(
+    request: HttpRequest,
+    find_sources: Callable[[HttpRequest], Iterable[SourceKey] | None],
+    worker: Worker[SourceKey],
+    refusal: str,
+) -> HttpResponse:
+    """Answer the call of a Git host after a push: the sources that it names are refreshed now.
+
+    Args:
+        find_sources: returns the sources that a call names; None if the call is not authentic.
+        worker: refreshes the sources.
+        refusal: the answer to a call that is not authentic.
+    """
+    if request.method != "POST":
+        return HttpResponse(405, b"use POST\n")
+    sources = find_sources(request)
+    if sources is None:
+        return HttpResponse(404, f"{refusal}\n".encode())
+    for source in sources:
+        worker.add(source)
+    return HttpResponse(200, b"")
 
 
 def report_watch_fault(metrics: Metrics, kind: str, reason: str) -> None:

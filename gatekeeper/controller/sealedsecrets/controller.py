@@ -17,6 +17,7 @@ from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.cluster.secrets import SECRETS
 from gatekeeper.controller.runtime.component import (
     Component,
+    enqueue_objects,
     extract_trigger_fields,
     report_watch_fault,
     strip_managed_fields,
@@ -106,8 +107,7 @@ class SealedSecretController:
     def enqueue_all(self) -> None:
         """Queue every SealedSecret, and the check whether a new key is due."""
         self._renewal_worker.add("keys")
-        for name, _ in self._sealed_secret_reflector.list_objects():
-            self._unseal_worker.add(name)
+        enqueue_objects(self._sealed_secret_reflector, self._unseal_worker)
 
     def _renew_key(self) -> float:
         # Until all keys have been listed, a missing key may just be unknown.

@@ -8,10 +8,12 @@ import pytest
 
 from gatekeeper.controller.runtime.component import (
     Component,
+    answer_push,
     extract_trigger_fields,
     report_watch_fault,
     strip_managed_fields,
 )
+from gatekeeper.controller.runtime.http_server import HttpRequest
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
 
@@ -60,3 +62,31 @@ def test_status_and_managed_fields_trigger_nothing() -> None:
         changed = {**value, "metadata": {**value["metadata"], field: "changed"}}
         assert extract_trigger_fields(value) != extract_trigger_fields(changed)
     assert extract_trigger_fields(None) != extract_trigger_fields({"metadata": {}})
+
+
+@pytest.mark.parametrize(
+    ("method", "sources", "status", "body", "queued"),
+    [
+        ("GET", ["a"], 405, b"use POST\n", []),
+        ("POST", None, 404, b"invalid signature\n", []),
+        ("POST", [], 200, b"", []),
+        ("POST", ["a", "b"], 200, b"", ["a", "b"]),
+    ],
+)
+def test_a_push_refreshes_the_sources_that_an_authentic_call_names(
+    method: str, sources: list[str] | None, status: int, body: bytes, queued: list[str]
+) -> None:
+    handled, is_done = list[str](), threading.Event()
+
+    def handle(name: str) -> None:
+        handled.append(name)
+        if name == "last":
+            is_done.set()
+
+    worker = Worker[str]("test", handle, 1, Metrics())
+    answer = answer_push(HttpRequest(method, "/hook", {}, b""), lambda call: sources, worker, "invalid signature")
+    assert (answer.status, answer.body) == (status, body)
+    worker.add("last")
+    worker.start()
+    assert is_done.wait(5) and worker.stop(5)
+    assert handled == [*queued, "last"]
