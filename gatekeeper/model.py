@@ -118,6 +118,7 @@ class Finding(NamedTuple):
 
     Attributes:
         is_preexisting: whether the base of the checked change has it too.
+        members: the findings that a group stands for, such as one for each key of a Secret; empty for a single finding.
     """
 
     rule: str
@@ -130,6 +131,7 @@ class Finding(NamedTuple):
     location_precision: LocationPrecision = "file"
     waiver: AppliedWaiver | None = None
     is_preexisting: bool = False
+    members: tuple[Finding, ...] = ()
 
     @property
     def fingerprint(self) -> str:

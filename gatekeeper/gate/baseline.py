@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.config import Config
+from gatekeeper.gate import finding_groups
 from gatekeeper.host import atomic_file
 from gatekeeper.model import Finding, Location
 
@@ -75,7 +76,7 @@ def write(findings: Iterable[Finding], path: Path, config: Config, today: dateti
             "message": finding.message,
             "fingerprint": finding.fingerprint,
         }
-        for finding in findings
+        for finding in finding_groups.ungroup_findings(findings)
         if not finding.rule.startswith("waivers/")
         and (not finding.waiver or finding.waiver.place.file == config.baseline)
     ]

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gatekeeper.config import CERTIFICATE_FOLDER, CONFIG_FILE, Config
 from gatekeeper.engines.admission import policy_kinds
-from gatekeeper.model import Finding, ParsedDocument, Verdict
+from gatekeeper.gate import finding_groups
+from gatekeeper.model import Finding, ParsedDocument, Verdict, deduplicate
 from gatekeeper.render import chart_uses, kustomization_graph
 from gatekeeper.render.kustomization_graph import list_reachable
 from gatekeeper.render.model import KustomizationFile
@@ -76,14 +77,15 @@ def mark_preexisting(verdict: Verdict, base_verdict: Verdict, renames: Mapping[s
     """
     new_names = {old: new for new, old in renames.items()}
     known: Counter[str] = Counter()
-    for finding in base_verdict.active_findings:
+    for finding in finding_groups.ungroup_findings(base_verdict.active_findings):
         location = finding.location
         renamed = location._replace(file=new_names.get(location.file, location.file))
         known.update({finding.fingerprint, finding._replace(location=renamed).fingerprint})
-    counts = Counter(finding.fingerprint for finding in verdict.active_findings)
+    findings = list(finding_groups.ungroup_findings(verdict.findings))
+    counts = Counter(finding.fingerprint for finding in findings if not finding.waiver)
     preexisting = {fingerprint for fingerprint, count in known.items() if counts[fingerprint] <= count}
-    marked = (finding._replace(is_preexisting=finding.fingerprint in preexisting) for finding in verdict.findings)
-    return verdict._replace(findings=tuple(marked))
+    marked = (finding._replace(is_preexisting=finding.fingerprint in preexisting) for finding in findings)
+    return verdict._replace(findings=deduplicate(finding_groups.group_findings(marked)))
 
 
 def _is_far_reaching(

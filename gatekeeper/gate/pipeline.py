@@ -12,7 +12,7 @@ from gatekeeper.config import CONFIG_FILE, Config
 from gatekeeper.engines.protocol import Engine, EngineContext, EngineResult, PrivateKeys
 from gatekeeper.engines.registry import ENGINES
 from gatekeeper.engines.rego.bundles import resolver
-from gatekeeper.gate import impact, waivers
+from gatekeeper.gate import finding_groups, impact, waivers
 from gatekeeper.gate.shards import WHOLE_REPOSITORY, Shard
 from gatekeeper.gate.waivers import UNUSED_WAIVER_RULE
 from gatekeeper.host.cache import Cache
@@ -243,7 +243,7 @@ def _select_findings(findings: Sequence[Finding], shard: Shard) -> list[Finding]
 def _build_verdict(context: EngineContext, result: EngineResult, options: CheckOptions) -> Verdict:
     """The verdict on the targets of the engines, with waivers applied."""
     today = options.today or datetime.date.today()
-    findings = waivers.apply(result.findings, context.tree, context.parsed_files, context.config, today)
+    findings = waivers.apply(deduplicate(result.findings), context.tree, context.parsed_files, context.config, today)
     coverage = Coverage(
         len(context.shard_files.files),
         len(context.targets) + len(context.terraform_targets),
@@ -251,7 +251,7 @@ def _build_verdict(context: EngineContext, result: EngineResult, options: CheckO
         tuple(sorted({*result.gaps, *result.global_gaps})),
     )
     return Verdict(
-        deduplicate(findings),
+        deduplicate(finding_groups.group_findings(deduplicate(findings))),
         coverage,
         result.engine or ("", ""),
         _combine_digests(result.policy_digests),

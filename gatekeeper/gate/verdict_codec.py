@@ -52,11 +52,12 @@ def _encode_finding(finding: Finding) -> list[Any]:
         finding.location_precision,
         waiver and [*waiver[:4], list(waiver.place)],
         finding.is_preexisting,
+        [_encode_finding(member) for member in finding.members],
     ]
 
 
 def _decode_finding(values: list[Any]) -> Finding:
-    rule, severity, message, location, resource, path, hint, precision, waiver, is_preexisting = values
+    rule, severity, message, location, resource, path, hint, precision, waiver, is_preexisting, members = values
     return Finding(
         rule=rule,
         severity=severity,
@@ -68,4 +69,5 @@ def _decode_finding(values: list[Any]) -> Finding:
         location_precision=precision,
         waiver=waiver and AppliedWaiver(waiver[0], waiver[1], waiver[2], waiver[3], Location(*waiver[4])),
         is_preexisting=is_preexisting,
+        members=tuple(_decode_finding(member) for member in members),
     )

@@ -19,7 +19,8 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     """Writes the report as text; see `ReportFormat.render`."""
     lines: list[str] = []
     texts: dict[str, list[str]] = {}
-    hidden = {finding.location[:2] for finding in verdict.findings if finding.rule.startswith(SECRET_RULE_PREFIXES)}
+    secret_findings = [finding for finding in verdict.findings if finding.rule.startswith(SECRET_RULE_PREFIXES)]
+    hidden = {member.location[:2] for finding in secret_findings for member in (finding, *finding.members)}
     for finding in (finding for finding in verdict.findings if not finding.is_preexisting):
         # A line that may contain a secret is never shown, whichever rule points to it.
         secret = finding.location[:2] in hidden or (finding.resource_ref and finding.resource_ref.kind == "Secret")

@@ -43,6 +43,7 @@ FINDINGS = st.builds(
     st.sampled_from(["field", "traced", "resource", "file"]),
     st.none() | st.builds(AppliedWaiver, TEXT.filter(bool), st.dates().map(str), TEXT, TEXT, LOCATIONS),
     st.booleans(),
+    st.just(()),
 )
 COVERAGES = st.builds(
     Coverage,

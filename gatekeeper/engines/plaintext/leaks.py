@@ -6,7 +6,7 @@ import base64
 import math
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,20 @@ ENCODED_TEXT = re2.compile(BASE64_PATTERN)
 MAX_LINE = 200_000
 IGNORED_NAMES = {"go.sum", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "Cargo.lock", "poetry.lock", "uv.lock"}
 LEAK_HINT = "remove it; rotate the secret, because it is in the Git history; keep it encrypted or outside Git"
+
+
+class LeakCandidate:
+    """A leak, and the text that was found, which is never shown.
+
+    Attributes:
+        texts: the secret; where base64 hides it, the base64 text as well.
+    """
+
+    __slots__ = ("finding", "texts")
+
+    def __init__(self, finding: Finding, texts: tuple[bytes, ...] = ()) -> None:
+        self.finding = finding
+        self.texts = texts
 
 
 class LeakScanner(NamedTuple):
@@ -80,15 +94,18 @@ def _build_scanner(files: Sequence[LeakRuleFile]) -> LeakScanner:
     )
 
 
-def scan_tree(tree: Tree, scanner: LeakScanner, skipped_files: set[str]) -> tuple[list[Finding], list[Gap]]:
-    """Find leaks in all files of a tree, after decoding base64; a binary file is a gap."""
-    findings: list[Finding] = []
+def scan_tree(tree: Tree, scanner: LeakScanner, skipped_files: set[str]) -> tuple[list[LeakCandidate], list[Gap]]:
+    """Find leaks in all files of a tree, after decoding base64; a binary file is a gap.
+
+    A rule can match several times in one line; see `deduplicate_by_line`.
+    """
+    candidates: list[LeakCandidate] = []
     gaps: list[Gap] = []
     by_path = [rule for rule in scanner.rules if rule.pattern is None]
     for file in tree.files:
         named = LeakMatch(b"", b"", b"", file)
         matching = (rule for rule in by_path if _is_applicable(rule, file) and not scanner.is_allowed(rule, named))
-        findings.extend(_report_leak(rule, Location(file)) for rule in matching)
+        candidates.extend(LeakCandidate(_report_leak(rule, Location(file))) for rule in matching)
         if file in skipped_files or file.rpartition("/")[2] in IGNORED_NAMES:
             continue
         content = tree.read_file(file)
@@ -98,30 +115,39 @@ def scan_tree(tree: Tree, scanner: LeakScanner, skipped_files: set[str]) -> tupl
             how = detect_encryption(content) or "a binary file"
             gaps.append(Gap(file, f"{how}: not scanned for secrets"))
         elif scanner.candidate_pattern.search(content):
-            findings.extend(_scan_file(scanner, file, content))
-    return findings, gaps
+            candidates.extend(_scan_file(scanner, file, content))
+    return candidates, gaps
+
+
+def deduplicate_by_line(candidates: Iterable[LeakCandidate]) -> list[Finding]:
+    """The findings of leaks, one for each rule and line."""
+    findings: dict[tuple[str, str, int | None], Finding] = {}
+    for finding in (candidate.finding for candidate in candidates):
+        findings.setdefault((finding.rule, finding.location.file, finding.location.line), finding)
+    return list(findings.values())
 
 
 def _is_applicable(rule: LeakRule, file: str) -> bool:
     return rule.path is None or rule.path.has_match(file.encode())
 
 
-def _scan_file(scanner: LeakScanner, file: str, content: bytes) -> Iterator[Finding]:
-    seen: set[tuple[str, int]] = set()
-    for text, offset in _decode_texts(content):
+def _scan_file(scanner: LeakScanner, file: str, content: bytes) -> Iterator[LeakCandidate]:
+    for text, encoded in _decode_texts(content):
         if not scanner.keyword_pattern.search(text):
             continue
         lower = text.lower()
         for rule in scanner.rules:
             if rule.keywords and not any(word in lower for word in rule.keywords):
                 continue
-            for start in _find_matches(scanner, rule, file, text) if _is_applicable(rule, file) else ():
-                at = offset if offset is not None else start
-                line = content.count(b"\n", 0, at) + 1
-                if (rule.name, line) not in seen:
-                    seen.add((rule.name, line))
-                    column = len(content[content.rfind(b"\n", 0, at) + 1 : at].decode("utf-8", "replace")) + 1
-                    yield _report_leak(rule, Location(file, line, column))
+            for start, secret in _find_matches(scanner, rule, file, text) if _is_applicable(rule, file) else ():
+                at = encoded.start() if encoded is not None else start
+                texts = (secret,) if encoded is None else (secret, encoded.group())
+                yield LeakCandidate(_report_leak(rule, _locate(file, content, at)), texts)
+
+
+def _locate(file: str, content: bytes, offset: int) -> Location:
+    column = len(content[content.rfind(b"\n", 0, offset) + 1 : offset].decode("utf-8", "replace")) + 1
+    return Location(file, content.count(b"\n", 0, offset) + 1, column)
 
 
 def _report_leak(rule: LeakRule, location: Location) -> Finding:
@@ -130,8 +156,8 @@ def _report_leak(rule: LeakRule, location: Location) -> Finding:
     )
 
 
-def _decode_texts(content: bytes) -> Iterator[tuple[bytes, int | None]]:
-    """The file's content, and each base64 text in it, decoded, with its offset in the file."""
+def _decode_texts(content: bytes) -> Iterator[tuple[bytes, Any]]:
+    """The file itself, and what is hidden in it as base64 with the match of that base64."""
     yield content, None
     for match in ENCODED_TEXT.finditer(content):
         raw = match.group()
@@ -141,10 +167,11 @@ def _decode_texts(content: bytes) -> Iterator[tuple[bytes, int | None]]:
             continue
         # Ciphertext and images are not text: there is nothing to search.
         if decoded.isascii() and b"\0" not in decoded:
-            yield decoded, match.start()
+            yield decoded, match
 
 
-def _find_matches(scanner: LeakScanner, rule: LeakRule, file: str, text: bytes) -> Iterator[int]:
+def _find_matches(scanner: LeakScanner, rule: LeakRule, file: str, text: bytes) -> Iterator[tuple[int, bytes]]:
+    """The start of each match, and the secret in it."""
     if rule.pattern is None:
         return
     pattern = rule.pattern.compiled
@@ -157,7 +184,7 @@ def _find_matches(scanner: LeakScanner, rule: LeakRule, file: str, text: bytes) 
         end = text.find(b"\n", match.end())
         line = text[begin : end if end >= 0 else len(text)][:MAX_LINE]
         if not scanner.is_allowed(rule, LeakMatch(secret, match.group(0), line, file)):
-            yield match.start()
+            yield match.start(), secret
 
 
 def compute_entropy(text: bytes) -> float:
