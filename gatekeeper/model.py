@@ -41,7 +41,7 @@ class ParsedDocument(Protocol):
 
     @property
     def head(self) -> tuple[str, str, str, str] | None:
-        """A Kubernetes object's apiVersion, kind, namespace and name (empty where it has none); None for others."""
+        """A Kubernetes object's apiVersion, kind, namespace and name (empty if it has none); None for others."""
 
     @property
     def duplicates(self) -> Sequence[tuple[str, int, int, int]]:

@@ -70,7 +70,7 @@ class ObjectChange(NamedTuple):
         reason: why, where the action does not say it.
         fields: the fields that differ.
         changed_by: the field manager that changed them last.
-        live: the object in the cluster; None where it does not exist or could not be read.
+        live: the object in the cluster; None if it does not exist or could not be read.
         cause: why, for code that decides by it.
     """
 

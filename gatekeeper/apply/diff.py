@@ -44,7 +44,7 @@ def _walk_differences(desired: Any, live: Any, path: FieldPath) -> Iterator[Fiel
 
 
 def find_last_manager(live: Object, own_manager: str) -> str:
-    """The field manager that changed an object last, other than our own; empty where there is none.
+    """The field manager that changed an object last, other than our own; empty if there is none.
 
     Each client names itself to the API server, for example `kubectl-edit`.
     """

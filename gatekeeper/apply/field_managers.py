@@ -22,7 +22,7 @@ LEGACY_ANNOTATIONS = (
 
 
 def build_takeover_patch(live: Object, own_manager: str) -> dict[str, Any]:
-    """A patch of the metadata that moves fields to our field manager; empty where there is nothing to take over.
+    """A patch of the metadata that moves fields to our field manager; empty if there is nothing to take over.
 
     Args:
         own_manager: the field manager that takes the fields over.

@@ -12,7 +12,7 @@ MAX_SHOWN = 3
 
 
 def find_refusal(verdict: Verdict, objects: Sequence[Object], folders: Sequence[str]) -> ReconcileOutcome | None:
-    """Why objects must not be applied; None where they may be.
+    """Why objects must not be applied; None if they may be.
 
     Args:
         folders: the folders of the repository that the objects come from.

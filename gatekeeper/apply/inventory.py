@@ -47,7 +47,7 @@ def entry_of(value: Object) -> InventoryEntry:
 
 
 def parse_entry(record: Any) -> InventoryEntry | None:
-    """An entry of an inventory in a status; None where it is malformed."""
+    """An entry of an inventory in a status; None if it is malformed."""
     text, version = get_field(record, ("id",)), get_field(record, ("v",))
     parts = text.split("_") if isinstance(text, str) else []
     if not isinstance(version, str) or len(parts) < len(InventoryEntry._fields) - 1:

@@ -78,7 +78,7 @@ class AuditEvent(NamedTuple):
     """A step of a reconcile, for the audit log.
 
     Attributes:
-        verdict: the verdict that allows the step; None where the Kustomization or Application is deleted itself.
+        verdict: the verdict that allows the step; None if the Kustomization or Application is deleted itself.
         approved_revision: the revision for which a prune beyond the budget is approved; empty for none.
     """
 

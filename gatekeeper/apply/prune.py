@@ -26,7 +26,7 @@ class PruneResult(NamedTuple):
     reason: str = ""
 
 
-# Why an object of the cluster is kept; empty where it may be deleted.
+# Why an object of the cluster is kept; empty if it may be deleted.
 KeepReason = Callable[[Object], str]
 
 

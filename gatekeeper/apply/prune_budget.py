@@ -38,7 +38,7 @@ class PruneBudget(NamedTuple):
 
 
 def find_excess(prune_entries: Sequence[InventoryEntry], total: int, is_empty: bool, budget: PruneBudget) -> str:
-    """Why a prune needs approval; empty where it is within the budget.
+    """Why a prune needs approval; empty if it is within the budget.
 
     Args:
         prune_entries: the objects that would be deleted.

@@ -55,7 +55,7 @@ class ApiStatusError(ToolError):
     Attributes:
         code: the HTTP status.
         is_immutable: whether the request changed a field that cannot be changed.
-        reason: the machine-readable reason of the API server, such as `AlreadyExists`; empty where it gave none.
+        reason: the machine-readable reason of the API server, such as `AlreadyExists`; empty if it gave none.
     """
 
     def __init__(self, message: str, code: int, is_immutable: bool = False, reason: str = "") -> None:
@@ -99,13 +99,13 @@ class DynamicClient:
         self._http.close()
 
     def find_kind(self, api_version: str, kind: str) -> Kind | None:
-        """A kind by its API version and name; None where the cluster does not serve it."""
+        """A kind by its API version and name; None if the cluster does not serve it."""
         if kind not in self._kinds.get(api_version, {}):
             self._kinds[api_version] = self._discover_kinds(api_version)
         return self._kinds[api_version].get(kind)
 
     def find_newest_kind(self, group: str, versions: Sequence[str], kind: str) -> Kind | None:
-        """A kind in the first of the versions that the cluster serves; None where it serves none of them."""
+        """A kind in the first of the versions that the cluster serves; None if it serves none of them."""
         return next(
             (served_kind for version in versions if (served_kind := self.find_kind(f"{group}/{version}", kind))), None
         )
@@ -145,7 +145,7 @@ class DynamicClient:
         }
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """An object; None where it does not exist."""
+        """An object; None if it does not exist."""
         try:
             return self._request("GET", kind.path(namespace, name), f"{kind.plural} {name}")
         except ApiStatusError as error:

@@ -24,7 +24,7 @@ def write_status(cluster: DynamicClient, value: Object, status: Mapping[str, Any
 
 
 def write_status_if_current(cluster: DynamicClient, value: Object, status: Mapping[str, Any]) -> None:
-    """Merges a status into an object; does nothing where the object is gone or was changed since it was read.
+    """Merges a status into an object; does nothing if the object is gone or was changed since it was read.
 
     Raises:
         ToolError: the cluster refuses, or does not answer.
@@ -43,7 +43,7 @@ def create_events(
     now: float,
     annotations: Mapping[str, str] | None = None,
 ) -> None:
-    """Creates events about an object; does nothing where its namespace is gone.
+    """Creates events about an object; does nothing if its namespace is gone.
 
     Args:
         now: seconds since 1970.

@@ -61,12 +61,12 @@ class Reflector(Generic[T]):
         self._path = kind.path(namespace)
         self._is_metadata_only = is_metadata_only
         self._items: dict[NamespacedName, T] = {}
-        # The resourceVersion to watch from; empty where the objects have to be listed.
+        # The resourceVersion to watch from; empty if the objects have to be listed.
         self._version, self._has_received = "", False
         self._stopped = threading.Event()
 
     def get(self, name: NamespacedName) -> T | None:
-        """What is kept of an object; None where there is none."""
+        """What is kept of an object; None if there is none."""
         return self._items.get(name)
 
     def list_objects(self) -> list[tuple[NamespacedName, T]]:

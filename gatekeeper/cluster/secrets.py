@@ -17,7 +17,7 @@ class SecretConflictError(ToolError):
 
 
 def read_secret(cluster: DynamicClient, namespace: str, name: str) -> dict[str, SecretBytes] | None:
-    """The values of a Secret by key; None where the Secret does not exist.
+    """The values of a Secret by key; None if the Secret does not exist.
 
     Raises:
         ToolError: the cluster refuses, or does not answer.
@@ -29,7 +29,7 @@ def read_secret(cluster: DynamicClient, namespace: str, name: str) -> dict[str, 
 
 
 def read_data(cluster: DynamicClient, namespace: str, kind: str, name: str) -> dict[str, SecretBytes] | None:
-    """The values of a ConfigMap or a Secret by key; None where it does not exist.
+    """The values of a ConfigMap or a Secret by key; None if it does not exist.
 
     Raises:
         ToolError: the cluster refuses, or does not answer.
@@ -43,7 +43,7 @@ def read_data(cluster: DynamicClient, namespace: str, kind: str, name: str) -> d
 
 
 def read_text(cluster: DynamicClient, kind: str, namespace: str, name: str, key: str) -> str | None:
-    """One value of a ConfigMap or a Secret as text; None where it does not exist.
+    """One value of a ConfigMap or a Secret as text; None if it does not exist.
 
     Raises:
         ToolError: the cluster refuses, or does not answer.
@@ -53,7 +53,7 @@ def read_text(cluster: DynamicClient, kind: str, namespace: str, name: str, key:
 
 
 def get_secret(cluster: DynamicClient, namespace: str, name: str) -> Object | None:
-    """A whole Secret; None where it does not exist.
+    """A whole Secret; None if it does not exist.
 
     Raises:
         ToolError: the cluster refuses, or does not answer.

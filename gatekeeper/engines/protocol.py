@@ -38,8 +38,8 @@ class EngineContext(NamedTuple):
         jobs: the number of threads to use.
         cache: results of earlier runs; None without a cache.
         read_base_file: returns the content of a changed file before the change, None for files that are new or did not
-            change; None where no change is judged.
-        private_keys: private keys of sealed-secrets by name, to decrypt with; None where nothing is decrypted.
+            change; None if no change is judged.
+        private_keys: private keys of sealed-secrets by name, to decrypt with; None if nothing is decrypted.
     """
 
     tree: Tree

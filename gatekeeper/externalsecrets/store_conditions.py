@@ -30,7 +30,7 @@ class StoreAccess(Enum):
 
 
 class AccessDecision(NamedTuple):
-    """The result for one store and one namespace; `reason` is empty where the store may be used."""
+    """The result for one store and one namespace; `reason` is empty if the store may be used."""
 
     access: StoreAccess
     reason: str = ""

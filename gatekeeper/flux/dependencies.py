@@ -32,7 +32,7 @@ class Dependency(NamedTuple):
 
 
 def source_of(kustomization: Object) -> NamespacedName | None:
-    """The GitRepository that a Kustomization names; None where it names another kind."""
+    """The GitRepository that a Kustomization names; None if it names another kind."""
     ref = get_field(kustomization, ("spec", "sourceRef")) or {}
     if ref.get("kind") != GIT_REPOSITORY:
         return None
@@ -56,10 +56,10 @@ def list_dependencies(kustomization: Object | None) -> list[Dependency]:
 
 
 def find_unready_reason(kustomization: Object, dependency: Dependency, other: Object | None, revision: str) -> str:
-    """Why a dependency is not ready; empty where it is.
+    """Why a dependency is not ready; empty if it is.
 
     Args:
-        other: the dependency as it is in the cluster; None where it does not exist.
+        other: the dependency as it is in the cluster; None if it does not exist.
         revision: the revision that a dependency with the same source must have applied.
     """
     if other is None:
@@ -74,7 +74,7 @@ def find_unready_reason(kustomization: Object, dependency: Dependency, other: Ob
 
 
 def find_unready_expression(cluster: DynamicClient, kustomization: Object) -> str:
-    """Why a dependency with a `readyExpr` is not ready; empty where all are. Other dependencies are not looked at.
+    """Why a dependency with a `readyExpr` is not ready; empty if all are. Other dependencies are not looked at.
 
     Raises:
         ToolError: the cluster refuses, or does not answer.
@@ -98,7 +98,7 @@ def _evaluate_expression(kustomization: Any, dependency: Dependency, other: Any)
 
 
 def get_kustomization(cluster: DynamicClient, name: NamespacedName) -> Object | None:
-    """A Kustomization of the cluster; None where it does not exist, or the cluster does not serve the kind.
+    """A Kustomization of the cluster; None if it does not exist, or the cluster does not serve the kind.
 
     Raises:
         ToolError: the cluster refuses, or does not answer.
@@ -108,7 +108,7 @@ def get_kustomization(cluster: DynamicClient, name: NamespacedName) -> Object | 
 
 
 def get_last_applied(kustomization: Object) -> str:
-    """The revision that a Kustomization applied last; empty where it has applied none."""
+    """The revision that a Kustomization applied last; empty if it has applied none."""
     return str(get_field(kustomization, ("status", "lastAppliedRevision")) or "")
 
 

@@ -54,7 +54,7 @@ def finalize_kustomization(
         record: called with what will be deleted, before it is; where it raises, nothing is deleted.
 
     Returns:
-        Seconds until the next try; None where the finalizer is removed.
+        Seconds until the next try; None if the finalizer is removed.
 
     Raises:
         ToolError: an object cannot be deleted, or the cluster refuses or does not answer.

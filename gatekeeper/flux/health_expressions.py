@@ -91,7 +91,7 @@ def _is_true(answers: Mapping[str, tuple[str | None, str]], key: str) -> bool:
 
 
 def find_unready_reason(expression: str, kustomization: Any, dependency: Any) -> str:
-    """Why a dependency is not ready by a `readyExpr`; empty where it is.
+    """Why a dependency is not ready by a `readyExpr`; empty if it is.
 
     Args:
         kustomization: the variable `self`.

@@ -25,7 +25,7 @@ class BegunReconcile:
     """The first part of a reconcile is done: everything but the wait for health.
 
     Attributes:
-        live: the Kustomization as it was read; None where the cluster has none.
+        live: the Kustomization as it was read; None if the cluster has none.
         entries: the inventory of the Kustomization now.
     """
 

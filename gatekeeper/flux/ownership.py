@@ -56,7 +56,7 @@ def is_owned_by(live: Object, kustomization: Any) -> bool:
 
 
 def find_keep_reason(kustomization: Any, live: Object) -> str:
-    """Why an object that a Kustomization does not apply any more is kept; empty where it may be deleted."""
+    """Why an object that a Kustomization does not apply any more is kept; empty if it may be deleted."""
     if not is_owned_by(live, kustomization):
         return "it does not have the labels of this Kustomization"
     if (

@@ -54,7 +54,7 @@ class ReadinessReport(NamedTuple):
     """The health of the objects at one moment.
 
     Attributes:
-        failure: which objects failed, and why; empty where none did.
+        failure: which objects failed, and why; empty if none did.
         pending: the objects that are not healthy yet.
         reasons: why they are not.
     """

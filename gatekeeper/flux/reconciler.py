@@ -73,7 +73,7 @@ def finish_reconcile(context: ReconcileContext, waiting: Waiting, reason: str) -
     """Writes the status of a Kustomization after the wait for its health.
 
     Args:
-        reason: why it is not healthy; empty where it is.
+        reason: why it is not healthy; empty if it is.
     """
     result = waiting.result
     if reason:
@@ -242,7 +242,7 @@ def _record_inventory(
 
 
 def _find_hold_reason(context: ReconcileContext, build: ApplySet, prune_plan: Sequence[PruneResult], total: int) -> str:
-    """Why the prune waits for approval; empty where it may proceed."""
+    """Why the prune waits for approval; empty if it may proceed."""
     if context.approved_revision == context.revision:
         return ""
     deleted = [planned.entry for planned in prune_plan if planned.action == "delete"]
@@ -251,7 +251,7 @@ def _find_hold_reason(context: ReconcileContext, build: ApplySet, prune_plan: Se
 
 
 def find_refusal(verdict: Verdict, build: ApplySet) -> ReconcileOutcome | None:
-    """Why nothing of a Kustomization is applied: a render error, or the gate; None where it may be."""
+    """Why nothing of a Kustomization is applied: a render error, or the gate; None if it may be."""
     if build.render_error:
         return ReconcileOutcome.failed("BuildFailed", build.render_error)
     return gate_refusal.find_refusal(verdict, build.objects, [build.folder])

@@ -33,7 +33,7 @@ class ReconcileAttempt(NamedTuple):
 
     Attributes:
         started_at, finished_at: seconds since 1970.
-        is_healthy: whether the objects became healthy; None where the reconcile did not wait for that.
+        is_healthy: whether the objects became healthy; None if the reconcile did not wait for that.
     """
 
     revision: str
@@ -74,7 +74,7 @@ def build_refusal_status(kustomization: Object, outcome: ReconcileOutcome, revis
     """The status of a Kustomization that was not even tried; its inventory stays as it is.
 
     Args:
-        revision: the revision that is refused; empty where none is known.
+        revision: the revision that is refused; empty if none is known.
     """
     ready = _build_ready_condition(kustomization, outcome, now)
     status = {"conditions": [ready], "observedGeneration": get_field(kustomization, ("metadata", "generation"))}
@@ -168,7 +168,7 @@ def merge_inventory(
     """The inventory after a reconcile: every object that may still exist stays in it.
 
     Args:
-        pruned: the results of the prune; None where nothing was pruned.
+        pruned: the results of the prune; None if nothing was pruned.
     """
     applied = [inventory.entry_of(change.value) for change in changes]
     ids = {entry.id for entry in applied}

@@ -16,7 +16,7 @@ from gatekeeper.secret_value import SecretBytes
 
 # Shorter values occur in too many texts to be masked in them.
 MIN_MASKED_LENGTH = 4
-# The data of an object in the namespace, given its kind and name; None where it does not exist.
+# The data of an object in the namespace, given its kind and name; None if it does not exist.
 ValueLookup = Callable[[str, str], Mapping[str, SecretBytes] | None]
 
 

@@ -40,7 +40,7 @@ class CacheInput(NamedTuple):
 
 
 def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | None:
-    """Lists the files of a repository; None where that is not possible quickly and reliably.
+    """Lists the files of a repository; None if that is not possible quickly and reliably.
 
     Args:
         is_staged: whether the index is judged instead of the work tree.

@@ -42,7 +42,7 @@ def check_files(tree: Tree, index: IncrementalIndex, config: Config, options: Ch
 
 
 def build_index(result: FullResult, tree: Tree, config: Config, git_listing: bytes) -> IncrementalIndex | None:
-    """Builds the index of a run on everything, for the next run; None where no file can be judged on its own."""
+    """Builds the index of a run on everything, for the next run; None if no file can be judged on its own."""
     verdict = result.verdict
     resources = result.rendered.resources
     has_waivers = config.waivers in tree.files or (tree.root / config.baseline).exists()

@@ -74,7 +74,7 @@ def hash_facts(facts: Iterable[str]) -> str:
 def find_changed_files(
     index: IncrementalIndex, git_listing: bytes, differing_files: Iterable[str]
 ) -> frozenset[str] | None:
-    """The files that are not what they were; None where they are too many, or some were added or taken away.
+    """The files that are not what they were; None if they are too many, or some were added or taken away.
 
     Args:
         git_listing: Git's listing now.

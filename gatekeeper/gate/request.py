@@ -33,7 +33,7 @@ class CheckRequest(NamedTuple):
         root: the root of the repository.
         paths: the files and folders to judge.
         is_staged: whether the index is judged instead of the work tree.
-        base_commit: the commit before the change; empty where no change is judged.
+        base_commit: the commit before the change; empty if no change is judged.
         base_comparison: how to judge `base_commit`; None where old findings count like new ones.
         changed_files: the files that differ from `base_commit`; None to report everything.
         shard: the share of this run, such as `2/4`; empty for all.

@@ -37,7 +37,7 @@ def check_repository(request: CheckRequest, entry: CacheEntry | None) -> Verdict
 
 
 def _check_incrementally(request: CheckRequest, entry: CacheEntry) -> Verdict | None:
-    """The verdict by the changed files alone; None where the last run on everything does not know enough."""
+    """The verdict by the changed files alone; None if the last run on everything does not know enough."""
     content = entry.cache.read_entry(entry.index_key)
     if content is None:
         return None

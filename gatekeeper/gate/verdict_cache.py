@@ -51,7 +51,7 @@ class CacheEntry(NamedTuple):
     Attributes:
         cache_input: the files of the repository, as far as Git lists them quickly.
         verdict_key: the entry of the verdict.
-        index_key: the entry of the incremental index; empty where the request has none (a part, or a shard).
+        index_key: the entry of the incremental index; empty if the request has none (a part, or a shard).
     """
 
     cache: Cache
@@ -71,7 +71,7 @@ class CacheEntry(NamedTuple):
 
 
 def find_entry(request: CheckRequest) -> CacheEntry | None:
-    """The cache entry of a request; None where nothing may be cached, or the input cannot be listed quickly."""
+    """The cache entry of a request; None if nothing may be cached, or the input cannot be listed quickly."""
     cache = request.verdict_cache
     # A verdict with decryption depends on the keys, and keys are no part of a cache key.
     if cache is None or request.private_keys is not None:

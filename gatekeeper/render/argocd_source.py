@@ -43,7 +43,7 @@ class SourceTarget(NamedTuple):
     ref_roots: Mapping[str, Path]
 
     def get_option(self, name: str) -> Any:
-        """The options for one tool: `helm`, `kustomize` or `directory`; empty where there are none."""
+        """The options for one tool: `helm`, `kustomize` or `directory`; empty if there are none."""
         return get_field(self.application.value, (*self.field_path, name)) or {}
 
 

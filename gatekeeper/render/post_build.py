@@ -23,7 +23,7 @@ QUOTED_PATTERN = re.compile(r"^[\s\-?:,\[\]{}#&*!|>'\"%@`]|: |\s#|^$|\n|\s$")
 
 def substitute_variables(resources: Sequence[Resource], variables: Mapping[str, str] | None) -> list[Resource]:
     """Substitutes variables in resources; variables without a value stay as they are."""
-    # Flux substitutes nothing where there is not a single variable.
+    # Flux substitutes nothing if there is not a single variable.
     if not variables:
         return list(resources)
     return [_substitute_resource(resource, variables) if b"$" in resource.json else resource for resource in resources]

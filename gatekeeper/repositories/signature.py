@@ -33,7 +33,7 @@ class UnverifiedSignatureError(ToolError):
 def verify_signature(
     source: GitRepository, revision: Revision, mirror: Path, transport: GitTransport, keys: Mapping[str, SecretBytes]
 ) -> str:
-    """Verifies what `spec.verify` demands; returns the fingerprint of the key, or empty where it demands nothing.
+    """Verifies what `spec.verify` demands; returns the fingerprint of the key, or empty if it demands nothing.
 
     Args:
         mirror: the bare repository that has the commit.

@@ -37,7 +37,7 @@ class WatchedObjects(Protocol):
     """The objects of a kind in the cluster, as a `Reflector` keeps them."""
 
     def get(self, name: NamespacedName) -> Object | None:
-        """An object; None where it does not exist."""
+        """An object; None if it does not exist."""
 
     def list_objects(self) -> list[tuple[NamespacedName, Object]]:
         """All objects with their names."""

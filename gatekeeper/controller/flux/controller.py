@@ -100,7 +100,7 @@ class FluxController:
         )
 
     def _create_receiver_reflector(self) -> Reflector[Object] | None:
-        """The Receivers of the cluster; None where it does not serve them."""
+        """The Receivers of the cluster; None if it does not serve them."""
         kind = self._cluster.find_newest_kind(receivers.GROUP, receivers.VERSIONS, "Receiver")
         return self._create_reflector(kind, strip_managed_fields, lambda *_: None) if kind is not None else None
 

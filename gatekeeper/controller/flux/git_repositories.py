@@ -42,7 +42,7 @@ class GitRepositoryReconciler:
         """Fetches a GitRepository, and judges and renders what is new.
 
         Returns:
-            Seconds until the next reconcile; None where only a change of the object leads to one.
+            Seconds until the next reconcile; None if only a change of the object leads to one.
 
         Raises:
             GateError: it cannot be fetched or judged; the cache keeps what it has.

@@ -101,7 +101,7 @@ class KustomizationReconciler:
         """Does the next step for a Kustomization.
 
         Returns:
-            Seconds until the next reconcile; None where only a change of an object leads to one.
+            Seconds until the next reconcile; None if only a change of an object leads to one.
 
         Raises:
             GateError: the cluster refuses, or does not answer.
@@ -240,7 +240,7 @@ class KustomizationReconciler:
         return _read_interval(value, "interval" if outcome.is_ready else "retryInterval")
 
     def _find_unready_dependency(self, build: _Build) -> str:
-        """Which dependency is not ready, and why; empty where all are."""
+        """Which dependency is not ready, and why; empty if all are."""
         for dependency in dependencies.list_dependencies(build.value):
             other = self._environment.kustomizations.get(dependency.name)
             reason = dependencies.find_unready_reason(build.value, dependency, other, build.revision)

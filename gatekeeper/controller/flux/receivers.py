@@ -35,7 +35,7 @@ def find_called_sources(
     headers: Mapping[str, str],
     body: bytes,
 ) -> list[NamespacedName] | None:
-    """The GitRepositories of the Receiver with this path; None where there is none, or the signature is invalid.
+    """The GitRepositories of the Receiver with this path; None if there is none, or the signature is invalid.
 
     Args:
         headers: with lower-case names.

@@ -23,7 +23,7 @@ class Component:
         workers: process the queues.
         reflectors: watch the cluster.
         enqueue_all: queues every object; called when this replica has acquired a Lease.
-        drift_watch: watches applied objects; None where nothing is applied.
+        drift_watch: watches applied objects; None if nothing is applied.
         on_stop: releases what the controller holds, after its workers have stopped.
     """
 
