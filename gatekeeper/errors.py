@@ -28,10 +28,10 @@ class SealError(GateError):
 
 
 class SpecError(GateError):
-    """An object asks for something that does not exist or cannot be evaluated: an option, an expression, a value."""
+    """An object uses something that does not exist or cannot be evaluated: an option, an expression, a value."""
 
     exit_code = 1
 
 
 class DeniedError(SpecError):
-    """An object asks for something that its AppProject, or the Secret of the cluster, does not permit."""
+    """An object uses something that its AppProject, or the Secret of the cluster, does not permit."""

@@ -137,7 +137,7 @@ class Finding(NamedTuple):
     def fingerprint(self) -> str:
         """A digest of rule, file, resource, field and message; it stays the same when lines move.
 
-        The message is a part of it because it has the values that tell findings at one field apart, for example the
+        The message is a part of it because it has the values that distinguish findings at one field, for example the
         recipients of a SOPS file. Without them, a new finding could pass for an old one. No message contains a secret.
         """
         parts = [self.rule, self.location.file, *(self.resource_ref or ()), format_path(self.field_path), self.message]
@@ -231,7 +231,7 @@ def name_of(value: Object, default_namespace: str = "") -> NamespacedName:
 
 
 def build_ref(value: dict[str, Any]) -> ObjectRef:
-    """The reference to an object; fields that are no strings count as missing."""
+    """The reference to an object; fields that are not strings count as missing."""
     metadata = value.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     namespace, name = metadata.get("namespace"), metadata.get("name")

@@ -1,4 +1,4 @@
-"""The boundary to a Rego engine: what is asked of it, and what it answers."""
+"""The interface of a Rego engine: its queries and its results."""
 
 from __future__ import annotations
 

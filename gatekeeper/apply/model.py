@@ -61,7 +61,7 @@ class ReconcileOutcome(NamedTuple):
 
     @classmethod
     def failed(cls, reason: str, message: str) -> ReconcileOutcome:
-        """Something is refused, held, late, or broken."""
+        """Something was refused, held, delayed, or is broken."""
         return cls(False, reason, message)
 
 
@@ -90,7 +90,7 @@ class AuditEvent(NamedTuple):
 
 
 class ReconcileContext(NamedTuple):
-    """The input of a reconcile beside the objects.
+    """The input of a reconcile, except for the objects.
 
     Attributes:
         revision: the revision of the repository, as Flux writes it: `main@sha1:…`.

@@ -1,4 +1,4 @@
-"""What Argo CD Applications apply from their repositories, rendered and judged once."""
+"""The objects that Argo CD Applications apply from their repositories, rendered and checked once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatekeeper.argocd.application_spec import (
     parse_application,
 )
 from gatekeeper.argocd.glob import matches
-from gatekeeper.argocd.model import ApplicationBuild, ApplicationSpec, JudgedApplications
+from gatekeeper.argocd.model import ApplicationBuild, ApplicationSpec, CheckedApplications
 from gatekeeper.argocd.source_spec import ApplicationSource
 from gatekeeper.argocd.sync import namespace_creation
 from gatekeeper.gate import pipeline
@@ -51,12 +51,12 @@ class SourceOutput(NamedTuple):
     resources: Sequence[Resource]
 
 
-def judge_applications(
+def check_applications(
     roots: Sequence[Path],
     revisions: Sequence[str],
     applications: Sequence[ApplicationSpec],
     config_file: Path | None = None,
-) -> JudgedApplications:
+) -> CheckedApplications:
     """What Applications of a cluster apply, and the same verdict on each repository as `gatekeeper check`.
 
     Args:
@@ -65,42 +65,42 @@ def judge_applications(
         config_file: used instead of each repository's own config; None for those.
 
     Raises:
-        GateError: a repository cannot be judged.
+        GateError: a repository cannot be checked.
     """
     jobs = os.cpu_count() or 1
     sources = applications[0][1].sources if applications else ()
     charts = {root for root, source in zip(roots, sources, strict=True) if source.chart} if sources else set()
-    judged = {
-        root: (_judge_chart if root in charts else _judge_root)(root, config_file, jobs)
+    checked = {
+        root: (_check_chart if root in charts else _check_root)(root, config_file, jobs)
         for root in dict.fromkeys(roots)
     }
-    # The policies of a repository that provides values judge what is rendered from a chart, if there is one.
+    # The policies of the repository that provides the values apply to the rendered chart.
     first = next((root for root in roots if root not in charts), None)
     builds: list[ApplicationBuild] = []
-    applied: dict[Path, list[Resource]] = {root: [] for root in judged}
+    applied: dict[Path, list[Resource]] = {root: [] for root in checked}
     for manifest, application in applications:
-        repositories = [judged[root][1] for root in roots]
+        repositories = [checked[root][1] for root in roots]
         build, outputs = _build_application(manifest, application, repositories, revisions)
         builds.append(build)
         for output in outputs:
-            judging_root = first if first and output.repository.is_chart else output.repository.root
-            applied[judging_root] += output.resources
+            checked_root = first if first and output.repository.is_chart else output.repository.root
+            applied[checked_root] += output.resources
     verdicts = [
         verdict
-        for root, (result, _) in judged.items()
+        for root, (result, _) in checked.items()
         for verdict in (result.verdict, pipeline.check_new_resources(result, applied[root], jobs))
     ]
-    return JudgedApplications(verdicts[0].merge(*verdicts[1:]), builds)
+    return CheckedApplications(verdicts[0].merge(*verdicts[1:]), builds)
 
 
-def _judge_root(root: Path, config_file: Path | None, jobs: int) -> tuple[FullResult, SourceRepository]:
-    result = pipeline.judge_repository(root, config_loader.load(root, config_file), jobs)
+def _check_root(root: Path, config_file: Path | None, jobs: int) -> tuple[FullResult, SourceRepository]:
+    result = pipeline.check_and_render(root, config_loader.load(root, config_file), jobs)
     rendered, excluded = render_pipeline.add_excluded_files(result.rendered, jobs)
     return result, SourceRepository(root, rendered, excluded)
 
 
-def _judge_chart(root: Path, config_file: Path | None, jobs: int) -> tuple[FullResult, SourceRepository]:
-    """Of a chart from a chart repository, only what is rendered from it is judged."""
+def _check_chart(root: Path, config_file: Path | None, jobs: int) -> tuple[FullResult, SourceRepository]:
+    """Check only the rendered objects of a chart that comes from a chart repository."""
     settings = config_loader.load(root, config_file)
     chart = render_pipeline.read_chart(root, settings, jobs)
     result = pipeline.run_full_check(Tree(root, ()), settings, CheckOptions(jobs))
@@ -120,7 +120,7 @@ class RepositoryApplications(NamedTuple):
 
 
 def build_repository_applications(rendered: RenderedTree, revision: str, jobs: int) -> RepositoryApplications | None:
-    """What the Applications in a repository apply, as if it were each of their sources; None if there are none.
+    """The objects that the Applications in a repository apply, as if it were each of their sources; None without any.
 
     Args:
         revision: the commit, for messages.
@@ -149,11 +149,11 @@ def build_repository_applications(rendered: RenderedTree, revision: str, jobs: i
     return result
 
 
-def judge_repository_applications(result: FullResult, applications: RepositoryApplications, jobs: int) -> Verdict:
+def check_repository_applications(result: FullResult, applications: RepositoryApplications, jobs: int) -> Verdict:
     """The verdict on a repository and on what its Applications apply.
 
     Args:
-        result: the judged repository.
+        result: the checked repository.
     """
     applied = [resource for output in applications.outputs for resource in output.resources]
     return result.verdict.merge(pipeline.check_new_resources(result, applied, jobs))
@@ -162,7 +162,7 @@ def judge_repository_applications(result: FullResult, applications: RepositoryAp
 def _build_application(
     manifest: Object, application: Application, repositories: Sequence[SourceRepository], revisions: Sequence[str]
 ) -> tuple[ApplicationBuild, list[SourceOutput]]:
-    """What an Application applies, and the resources to judge, by the repository that they come from."""
+    """The objects of an Application, and the resources to check by the repository that they come from."""
     resource = appliers.build_cluster_resource(manifest)
     pairs = list(zip(application.sources, repositories, strict=True))
     ref_roots = {source.ref: repository.root for source, repository in pairs if source.ref}
@@ -189,7 +189,7 @@ def _build_application(
         revisions=revisions,
         render_error=error,
     )
-    # The labels of a Namespace say what its Pods may do, so a Namespace that the sync creates is judged, too.
+    # The labels of a Namespace restrict its Pods, so a Namespace that the sync creates is checked, too.
     namespaces = [
         appliers.build_cluster_resource(value) for value in namespace_creation.build_namespaces(manifest, objects)
     ]

@@ -41,7 +41,7 @@ class ApplicationBuild(NamedTuple):
     render_error: str = ""
 
 
-class JudgedApplications(NamedTuple):
+class CheckedApplications(NamedTuple):
     """The verdict on repositories and on what Applications render from them, and what these apply."""
 
     verdict: Verdict

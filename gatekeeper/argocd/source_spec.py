@@ -147,7 +147,7 @@ def normalize_url(url: str) -> str:
 
 
 def is_same_repository(first: str, second: str) -> bool:
-    """Whether two URLs have the same host and path, whatever their scheme and user."""
+    """Whether two URLs have the same host and path; scheme and user may differ."""
     return _host_and_path(first) == _host_and_path(second)
 
 

@@ -105,7 +105,7 @@ class DynamicClient:
         return self._kinds[api_version].get(kind)
 
     def find_newest_kind(self, group: str, versions: Sequence[str], kind: str) -> Kind | None:
-        """A kind in the first of the versions that the cluster serves; None if it serves none of them."""
+        """A kind in the first of the versions that the cluster serves; None if it serves no version."""
         return next(
             (served_kind for version in versions if (served_kind := self.find_kind(f"{group}/{version}", kind))), None
         )
@@ -117,7 +117,7 @@ class DynamicClient:
             provider: whose resource definitions have to be installed, for the error message.
 
         Raises:
-            ToolError: the cluster serves none of the versions.
+            ToolError: the cluster does not serve any of the versions.
         """
         served_kind = self.find_newest_kind(group, versions, kind)
         if served_kind is None:
@@ -202,7 +202,7 @@ class DynamicClient:
         return self._request("PATCH", path, subject, body=body, content_type=MERGE_PATCH)
 
     def delete(self, kind: Kind, namespace: str, name: str, uid: str, propagation: Propagation = "Background") -> None:
-        """Deletes an object if it still has this uid; an object that is gone already is no error."""
+        """Deletes an object if it still has this uid; an object that does not exist is not an error."""
         options = {"propagationPolicy": propagation, "preconditions": {"uid": uid}}
         try:
             self._request("DELETE", kind.path(namespace, name), f"{kind.plural} {name}", body=options)
@@ -211,7 +211,7 @@ class DynamicClient:
                 raise
 
     def fetch_page(self, path: str, params: Mapping[str, str], accept: str) -> Object:
-        """One page of a list, in the media type that is asked for."""
+        """One page of a list, in the requested media type."""
         return self._request("GET", path, f"the list of {path.rpartition('/')[2]}", params, accept=accept)
 
     @contextmanager

@@ -66,7 +66,7 @@ class Reflector(Generic[T]):
         self._stopped = threading.Event()
 
     def get(self, name: NamespacedName) -> T | None:
-        """What is kept of an object; None if there is none."""
+        """The stored part of an object; None if the object does not exist."""
         return self._items.get(name)
 
     def list_objects(self) -> list[tuple[NamespacedName, T]]:
@@ -74,7 +74,7 @@ class Reflector(Generic[T]):
         return list(self._items.items())
 
     def start(self) -> None:
-        """Starts the watch in a thread of its own."""
+        """Starts the watch in a separate thread."""
         threading.Thread(target=self._run, name=f"watch {self.kind.plural}", daemon=True).start()
 
     def stop(self) -> None:

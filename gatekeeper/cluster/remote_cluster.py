@@ -45,7 +45,7 @@ def open_cluster(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
 
 
 def _connect(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
-    # Imported here: lightkube loads slowly, and most rounds use one cluster.
+    # Imported here: lightkube loads slowly, and most reconciles use one cluster.
     from lightkube import KubeConfig
     from lightkube.core.exceptions import ConfigError
 

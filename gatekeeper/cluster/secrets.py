@@ -90,7 +90,7 @@ def write_secret(cluster: DynamicClient, secret: Object, manager: str, is_new: b
 
 
 def delete_secret(cluster: DynamicClient, namespace: str, name: str) -> None:
-    """Deletes a Secret; a Secret that is gone already is no error.
+    """Deletes a Secret; a Secret that does not exist is not an error.
 
     Raises:
         ToolError: the cluster refuses, or does not answer.

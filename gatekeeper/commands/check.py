@@ -143,7 +143,7 @@ def check(arguments: list[str]) -> int:
             private_keys=_read_keys(args.key) if args.open else None,
             verdict_cache=opened_cache,
         )
-        verdict = _judge(request)._replace(revision=revision.result())
+        verdict = _run_check(request)._replace(revision=revision.result())
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
     if args.write_baseline:
@@ -155,7 +155,7 @@ def check(arguments: list[str]) -> int:
     return verdict.exit_code
 
 
-def _judge(request: CheckRequest) -> Verdict:
+def _run_check(request: CheckRequest) -> Verdict:
     """Returns the cached verdict for the same input, or runs the check."""
     entry = verdict_cache.find_entry(request)
     verdict = entry.read_verdict() if entry else None

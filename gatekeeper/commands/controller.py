@@ -223,7 +223,7 @@ def _resolve_networks(
 def _build_flux_options(args: argparse.Namespace) -> FluxOptions:
     return FluxOptions(
         budget=PruneBudget(args.max_prune, args.max_prune_percent / 100),
-        judge=partial(flux_build.judge_commit, config_file=args.config),
+        check=partial(flux_build.check_commit, config_file=args.config),
         label_selector=args.watch_label_selector,
         concurrency=args.concurrent,
         storage_dir=args.storage_path,
@@ -233,7 +233,7 @@ def _build_flux_options(args: argparse.Namespace) -> FluxOptions:
 def _build_argo_options(args: argparse.Namespace) -> argo_cd.ArgoOptions:
     return argo_cd.ArgoOptions(
         budget=PruneBudget(args.max_prune, args.max_prune_percent / 100),
-        judge=partial(manifest_generation.judge_applications, config_file=args.config),
+        check=partial(manifest_generation.check_applications, config_file=args.config),
         argocd_namespace=args.argo_namespace,
         label_selector=args.watch_label_selector,
         concurrency=args.concurrent,

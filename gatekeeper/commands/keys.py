@@ -116,7 +116,7 @@ def _require_paths(args: argparse.Namespace) -> None:
 
 
 def _write_key_pair(args: argparse.Namespace) -> None:
-    """Creates a key pair: the private key is stored before the certificate, so nobody can seal for a lost key."""
+    """Creates a key pair: the private key is stored before the certificate, so that each certificate has one."""
     # If the certificate cannot be written, no private key is created.
     args.certificate.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(tz=datetime.UTC)
@@ -207,7 +207,7 @@ def _list_cluster_keys(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _strip_cluster_fields(secret: dict[str, Any]) -> dict[str, Any]:
-    """A key Secret without the fields of its cluster; the creation time stays, because it tells which key is newest."""
+    """A key Secret without the fields of its cluster; the creation time stays, because it shows which key is newest."""
     own = {"name", "namespace", "labels", "creationTimestamp"}
     metadata = {key: str(value) if key == "creationTimestamp" else value for key, value in secret["metadata"].items()}
     return {**secret, "metadata": {key: value for key, value in metadata.items() if key in own}}

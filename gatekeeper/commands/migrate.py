@@ -1,4 +1,4 @@
-"""`gatekeeper migrate`: rewrites ExternalSecrets and SecretStores of old API versions in place."""
+"""`gatekeeper migrate`: rewrites ExternalSecrets and SecretStores with old API versions in place."""
 
 from __future__ import annotations
 

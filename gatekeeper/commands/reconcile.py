@@ -81,14 +81,14 @@ def reconcile(arguments: list[str]) -> int:
         root, settings, jobs = _load_repository(args)
         revision = _format_revision(root)
         with show_progress("rendering and checking", PROGRESS_DELAY_SECONDS):
-            result = pipeline.judge_repository(root, settings, jobs)
-            verdict, builds = flux_build.judge_repository_kustomizations(result, jobs)
+            result = pipeline.check_and_render(root, settings, jobs)
+            verdict, builds = flux_build.check_repository_kustomizations(result, jobs)
             argo = (
                 manifest_generation.build_repository_applications(result.rendered, revision, jobs)
                 if args.plan
                 else None
             )
-            argo_verdict = manifest_generation.judge_repository_applications(result, argo, jobs) if argo else verdict
+            argo_verdict = manifest_generation.check_repository_applications(result, argo, jobs) if argo else verdict
         chosen = [] if argo and not _filter_by_name(args, builds) else _select_builds(args, builds)
         done = _reconcile_builds(args, cluster, chosen, verdict, revision)
         status = _compute_exit_code(done, verdict) if done or not argo else 0
@@ -182,7 +182,7 @@ def _reconcile_source(args: argparse.Namespace, cluster: DynamicClient, source: 
         source_revision = flux_source.resolve_source_revision(cluster, repository)
         folder = flux_source.resolve_storage_folder()
         root = flux_source.fetch_artifact(cluster, repository, source_revision, folder).root
-        verdict, builds = flux_build.judge_commit(root, source.kustomizations, cluster, args.config)
+        verdict, builds = flux_build.check_commit(root, source.kustomizations, cluster, args.config)
         chosen = [build for build in builds if args.name in ("", "/".join(build.name))]
         results = _reconcile_builds(args, cluster, chosen, verdict, str(source_revision.revision))
         return _compute_exit_code(results, verdict)

@@ -33,7 +33,7 @@ some are not.
 
 
 class ResealTarget(NamedTuple):
-    """A certificate for the files below a folder; for all files where the folder is None."""
+    """A certificate for the files below a folder; for all files if the folder is None."""
 
     folder: Path | None
     certificate: SealingCertificate

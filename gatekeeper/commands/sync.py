@@ -1,4 +1,4 @@
-"""`gatekeeper sync`: what ExternalSecrets ask for, read from its stores and written into a cluster, or sealed."""
+"""`gatekeeper sync`: reads the secrets of ExternalSecrets from stores and writes them to a cluster, or seals them."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _collect_input(args: argparse.Namespace, cluster: DynamicClient | None) -> S
 def _run_round(
     args: argparse.Namespace, scheduler: RefreshScheduler, cluster: DynamicClient | None, sync_input: SyncInput
 ) -> int:
-    """Runs one round and prints its result; the exit status."""
+    """Runs one sync, prints its result, and returns the exit status."""
     count = len(sync_input.desired.specs)
     is_written = bool(args.watch or (args.once and not args.seal))
     with show_progress(f"fetching for {count} ExternalSecrets", PROGRESS_DELAY_SECONDS):
@@ -142,7 +142,7 @@ def _run_round(
 
 
 def _run_watch(args: argparse.Namespace, scheduler: RefreshScheduler, cluster: DynamicClient) -> int:
-    """Runs the loop of the controller until a signal arrives; a failed round is retried with back-off."""
+    """Runs the controller's loop until a signal arrives; a failed sync is retried with back-off."""
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())

@@ -1,4 +1,4 @@
-"""The interface of a policy engine: what an engine receives to judge, and what it returns."""
+"""The interface of a policy engine: the input of an engine, and its result."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gatekeeper.secret_value import SecretBytes
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
-# "resources": judges each target on its own, also objects that are in no file (admission requests, rendered charts).
-# "repository": judges files, or resources together; runs on whole repositories only, and its findings are kept where
+# "resources": checks each target separately, also objects that are in no file (admission requests, rendered charts).
+# "repository": checks files, or resources together; runs on whole repositories only, and its findings are kept where
 # they are in a file of the shard.
 EngineScope = Literal["resources", "repository"]
 ResourceGroup = tuple[str, list[Resource]]
@@ -30,15 +30,15 @@ class EngineContext(NamedTuple):
         parsed_files: the parsed YAML and JSON files of `tree`.
         resource_groups: all rendered resources, each group with the file or folder that it was rendered from.
         resources: all rendered resources; definitions and policies among them count for every target.
-        targets: the Kubernetes resources to judge: those of the shard.
-        terraform_targets: the Terraform resources to judge.
+        targets: the Kubernetes resources to check: those of the shard.
+        terraform_targets: the Terraform resources to check.
         config: the config; its policy folders include those of policy bundles.
         bundles: the verified policy bundles.
         gaps: what could not be read or rendered before the engines ran.
         jobs: the number of threads to use.
         cache: results of earlier runs; None without a cache.
         read_base_file: returns the content of a changed file before the change, None for files that are new or did not
-            change; None if no change is judged.
+            change; None if no change is checked.
         private_keys: private keys of sealed-secrets by name, to decrypt with; None if nothing is decrypted.
     """
 
@@ -59,12 +59,12 @@ class EngineContext(NamedTuple):
 
 
 class EngineResult(NamedTuple):
-    """What one engine found, and what it could not judge.
+    """The findings of one engine, and what it could not check.
 
     Attributes:
-        gaps: what could not be judged of the targets.
-        global_gaps: policies that could not be evaluated at all, whatever the targets are.
-        checked_count: the number of targets that the engine judged completely, for the coverage of the verdict; 0 for
+        gaps: targets, or parts of them, that could not be checked.
+        global_gaps: policies that could not be evaluated for any target.
+        checked_count: the number of targets that the engine checked completely, for the coverage of the verdict; 0 for
             engines that do not count.
         engine: name and version for the report; None for engines that are part of Gatekeeper.
         policy_digests: one digest per policy, or one of all policies.
@@ -89,10 +89,10 @@ class Engine(Protocol):
 
     @property
     def SCOPE(self) -> EngineScope:
-        """Whether the engine judges single resources or the repository as a whole."""
+        """Whether the engine checks single resources or the repository as a whole."""
 
     def evaluate(self, context: EngineContext) -> EngineResult:
-        """Judges the targets, or the repository.
+        """Checks the targets, or the repository.
 
         Raises:
             UsageError: the config names something that does not exist.

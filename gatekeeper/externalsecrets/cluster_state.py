@@ -1,4 +1,4 @@
-"""What a cluster has at the start of a round: the ExternalSecrets, their Secrets, and templates in other objects."""
+"""The state of a cluster at the start of a sync: the ExternalSecrets, their Secrets, and templates in other objects."""
 
 from __future__ import annotations
 

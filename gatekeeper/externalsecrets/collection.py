@@ -78,7 +78,7 @@ def collect_desired_secrets(
     rules: AccessRules,
     spec_cache: SpecCache | None = None,
 ) -> DesiredSecrets:
-    """Collect what the objects ask for.
+    """Collect the requests of the objects.
 
     Args:
         objects: the objects of external-secrets, and Namespaces; other kinds are ignored.

@@ -74,7 +74,7 @@ class ParsedObject(NamedTuple):
 
 
 class SpecCache:
-    """Parsed ExternalSecrets of a cluster, so that a round parses only those that have changed."""
+    """Parsed ExternalSecrets of a cluster, so that a sync parses only those that have changed."""
 
     def __init__(self) -> None:
         self._parsed: dict[str, ParsedObject] = {}

@@ -115,7 +115,7 @@ def build_plan(specs: Iterable[ExternalSecretSpec]) -> FetchPlan:
 
 def _build_store_reads(intervals_by_ref: Mapping[SecretRef, list[float]], queries: list[SecretQuery]) -> StoreReads:
     refs = tuple(sorted(intervals_by_ref))
-    # A secret is read as often as the most frequent of its references asks for.
+    # A secret is read as often as its most frequent reference requires.
     shortest = tuple(min((interval for interval in intervals_by_ref[ref] if interval), default=0.0) for ref in refs)
     reference_count = sum(map(len, intervals_by_ref.values())) + len(queries)
     return StoreReads(refs, tuple(queries), reference_count, shortest)

@@ -60,7 +60,7 @@ def is_due(
 ) -> bool:
     """Return whether an ExternalSecret is read now.
 
-    What this process remembers counts first. Without that (at the first round, or after a change of the spec) the
+    The memory of this process counts first. Without it (at the first sync, or after a change of the spec) the
     status in the cluster counts, so that a restart causes no reads.
 
     Args:

@@ -1,4 +1,4 @@
-"""Rounds of syncing ExternalSecrets: each round reads what is due, and remembers when it is due again."""
+"""Syncs ExternalSecrets repeatedly: each sync reads those that are due, and records when they are due again."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def open_store(cluster: DynamicClient | None, key: StoreKey, store: Any) -> Stor
 
 
 class RefreshScheduler:
-    """Syncs the same ExternalSecrets round after round.
+    """Syncs the same ExternalSecrets repeatedly.
 
     Args:
         open_store: signs in to a store, given its key and the object; None for an object that does not exist.
@@ -70,7 +70,7 @@ class RefreshScheduler:
         should_write: bool = True,
         is_forced: bool = False,
     ) -> SyncResult:
-        """Read what is due and decide; write the decisions if asked to.
+        """Read the secrets that are due and decide; write the decisions if requested.
 
         Args:
             is_forced: read all ExternalSecrets, due or not.

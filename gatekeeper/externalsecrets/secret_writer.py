@@ -23,10 +23,10 @@ MAX_TRIES = 3
 
 
 class SecretWriter:
-    """Writes the decisions of one round.
+    """Writes the decisions of one sync.
 
     Args:
-        started_at: when the round began, in seconds since 1970.
+        started_at: when the sync began, in seconds since 1970.
     """
 
     def __init__(self, cluster: DynamicClient, state: ClusterState, fetched: FetchResult, started_at: float) -> None:

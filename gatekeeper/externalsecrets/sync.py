@@ -17,10 +17,10 @@ from gatekeeper.stores.protocol import Store
 
 
 class SyncResult(NamedTuple):
-    """The result of one round.
+    """The result of one sync.
 
     Attributes:
-        new_refusals: the refused objects that the round before did not refuse for the same reason.
+        new_refusals: the refused objects that the previous sync did not refuse for the same reason.
     """
 
     plan: FetchPlan
@@ -45,6 +45,6 @@ def decide_all(
 
 
 def decide_one(state: ClusterState, fetched: FetchResult, spec: ExternalSecretSpec) -> Decision:
-    """Decide for one ExternalSecret, given the Secret at the start of the round."""
+    """Decide for one ExternalSecret, given the Secret at the start of the sync."""
     existing = state.secrets.get(spec.target_key)
     return decide(spec, fetched, existing, build_template_reader(state.cluster, spec.namespace))

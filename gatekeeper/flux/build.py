@@ -1,4 +1,4 @@
-"""What the Kustomizations of a repository or a cluster apply from one repository, rendered and judged once."""
+"""The objects that Kustomizations apply from one repository, rendered and checked once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.config import Config
 from gatekeeper.errors import GateError
 from gatekeeper.flux import substitution
-from gatekeeper.flux.model import JudgedKustomizations
+from gatekeeper.flux.model import CheckedKustomizations
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.gate import pipeline
 from gatekeeper.gate.pipeline import FullResult
@@ -34,17 +34,17 @@ class KustomizationOutput(NamedTuple):
     resources: Sequence[Resource]
 
 
-def judge_repository_kustomizations(result: FullResult, jobs: int) -> JudgedKustomizations:
+def check_repository_kustomizations(result: FullResult, jobs: int) -> CheckedKustomizations:
     """What the Kustomizations in the files of a repository apply.
 
     Args:
-        result: the judged repository.
+        result: the checked repository.
     """
     outputs = _build_repository_outputs(result.rendered, jobs)
     # What cannot be rendered completely is not applied, and needs no verdict.
     applied = [resource for output in outputs if not output.build.render_error for resource in output.resources]
     verdict = result.verdict.merge(pipeline.check_new_resources(result, applied, jobs))
-    return JudgedKustomizations(verdict, [output.build for output in outputs])
+    return CheckedKustomizations(verdict, [output.build for output in outputs])
 
 
 def build_repository_kustomizations(rendered: RenderedTree, jobs: int) -> list[ApplySet]:
@@ -52,9 +52,9 @@ def build_repository_kustomizations(rendered: RenderedTree, jobs: int) -> list[A
     return [output.build for output in _build_repository_outputs(rendered, jobs)]
 
 
-def judge_cluster_kustomizations(
+def check_cluster_kustomizations(
     root: Path, settings: Config, kustomizations: Sequence[Object], cluster: DynamicClient | None, jobs: int
-) -> JudgedKustomizations:
+) -> CheckedKustomizations:
     """What Kustomizations of a cluster apply from a repository, and the same verdict on it as `gatekeeper check`.
 
     Args:
@@ -62,24 +62,24 @@ def judge_cluster_kustomizations(
         cluster: has the values that `substituteFrom` names; None to substitute only what is in the Kustomizations.
     """
     values = _inline_values(cluster, kustomizations) if cluster else ClusterValues(list(kustomizations), {}, {})
-    result = pipeline.judge_repository(root, settings, jobs)
+    result = pipeline.check_and_render(root, settings, jobs)
     rendered, excluded = render_pipeline.add_excluded_files(result.rendered, jobs)
     applying = [appliers.build_cluster_resource(kustomization) for kustomization in values.kustomizations]
     outputs = list(_build_outputs(rendered, applying, excluded))
     built = {output.build.name for output in outputs}
-    # A path that is no folder must not prune everything.
+    # A path that is not a folder must not prune everything.
     outputs += [_report_missing_folder(value) for value in values.kustomizations if name_of(value) not in built]
     # A Kustomization of the cluster can differ from that in Git, and has values that are in no file.
     applied = [resource for output in outputs for resource in output.resources]
     additional = pipeline.check_new_resources(result, applied, jobs)
     secret_values = [value for several in values.secrets.values() for value in several]
     verdict = result.verdict.merge(_mask_findings(additional, secret_values))
-    return JudgedKustomizations(verdict, [values.complete(output.build) for output in outputs])
+    return CheckedKustomizations(verdict, [values.complete(output.build) for output in outputs])
 
 
-def judge_commit(
+def check_commit(
     root: Path, kustomizations: Sequence[Object], cluster: DynamicClient, config_file: Path | None = None
-) -> JudgedKustomizations:
+) -> CheckedKustomizations:
     """What Kustomizations of a cluster apply from a commit, and the verdict on it, with its own settings on all cores.
 
     Args:
@@ -87,10 +87,10 @@ def judge_commit(
         config_file: used instead of the repository's own `gatekeeper.yaml`; None for that.
 
     Raises:
-        GateError: the settings are invalid, or the repository cannot be judged.
+        GateError: the settings are invalid, or the repository cannot be checked.
     """
     settings = config_loader.load(root, config_file)
-    return judge_cluster_kustomizations(root, settings, kustomizations, cluster, os.cpu_count() or 1)
+    return check_cluster_kustomizations(root, settings, kustomizations, cluster, os.cpu_count() or 1)
 
 
 class ClusterValues(NamedTuple):
@@ -148,21 +148,21 @@ def _build_outputs(
     rendered: RenderedTree, applying: Sequence[Resource], excluded: Sequence[str]
 ) -> Iterator[KustomizationOutput]:
     """What each Kustomization among these resources applies."""
-    unjudged = [file for file in excluded if file.endswith((".yaml", ".yml"))]
+    unchecked = [file for file in excluded if file.endswith((".yaml", ".yml"))]
     for applied, output in render_pipeline.render_applied_folders(rendered, applying):
         if applied.applier.ref.group != GROUP:
             continue
-        error = _find_error(output, applied.folder, unjudged)
+        error = _find_error(output, applied.folder, unchecked)
         objects = [resource.value for resource in output.resources]
         toolchain = rendered.builder.inputs.config.toolchain
         build = ApplySet(applied.applier.value, applied.folder, objects, error, toolchain=toolchain)
         yield KustomizationOutput(build, output.resources)
 
 
-def _find_error(output: BuildOutput, folder: str, unjudged: Sequence[str]) -> str:
-    """Why not everything in a folder could be rendered and judged; empty if it could."""
+def _find_error(output: BuildOutput, folder: str, unchecked: Sequence[str]) -> str:
+    """Why a folder could not be rendered and checked completely; empty if it could."""
     error = next((f"{gap.file}: {gap.reason}" for gap in output.gaps if gap.is_fatal), "")
-    inside = [file for file in unjudged if file.startswith(f"{folder}/" if folder else "")]
+    inside = [file for file in unchecked if file.startswith(f"{folder}/" if folder else "")]
     return error or (f"{inside[0]}: would be applied, but `files.exclude` keeps it from the gate" if inside else "")
 
 

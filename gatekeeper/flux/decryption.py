@@ -67,7 +67,7 @@ def decrypt_objects(objects: Sequence[Object], keys: DecryptionKeys, toolchain: 
         toolchain: has the sops of the repository.
 
     Raises:
-        SealError: an object cannot be decrypted; the message repeats none of its values.
+        SealError: an object cannot be decrypted; the message contains no values.
     """
     with _open_keyring(keys.pgp) as keyring:
         sops_keys = SopsKeys(keys.age, keyring)
@@ -76,7 +76,7 @@ def decrypt_objects(objects: Sequence[Object], keys: DecryptionKeys, toolchain: 
 
 @contextmanager
 def _open_keyring(pgp_keys: Sequence[SecretBytes]) -> Iterator[str]:
-    """A temporary GnuPG home in memory with the private keys; an empty path where there are none.
+    """A temporary GnuPG home in memory with the private keys; an empty path without any.
 
     Raises:
         SealError: GnuPG is not installed, or a key is not a private key.

@@ -99,7 +99,7 @@ class _Deletion(NamedTuple):
             return False
         if self.policy == "MirrorPrune" and not fields.get("prune"):
             return False
-        # Without its ServiceAccount nobody can delete the objects any more: Flux removes the finalizer then, too.
+        # Without its ServiceAccount, the objects can no longer be deleted: Flux also removes the finalizer then.
         return not self.spec.service_account or bool(self.spec.kubeconfig_secret) or self._has_account()
 
     def _has_account(self) -> bool:

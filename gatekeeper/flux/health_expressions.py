@@ -79,7 +79,7 @@ def evaluate_health(value: Object, rule: HealthRule) -> KStatusResult:
         return KStatusResult("Failed", "`failed` is true")
     if _is_true(answers, "current"):
         return CURRENT
-    # An error is no failure: the object may not have the field yet.
+    # An error is not a failure: the object may not have the field yet.
     error = answers["current"][1]
     return KStatusResult(
         "InProgress", f"`current` cannot be evaluated: {error}" if error else "`current` is not true yet"

@@ -13,7 +13,7 @@ from gatekeeper.flux.kustomization_spec import HealthCheck
 from gatekeeper.model import Object, Verdict
 
 
-class JudgedKustomizations(NamedTuple):
+class CheckedKustomizations(NamedTuple):
     """The verdict on a repository and on what its Kustomizations apply, and what they apply."""
 
     verdict: Verdict

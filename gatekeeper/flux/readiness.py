@@ -51,7 +51,7 @@ def wait_until_ready(
 
 
 class ReadinessReport(NamedTuple):
-    """The health of the objects at one moment.
+    """The health of the objects at one time.
 
     Attributes:
         failure: which objects failed, and why; empty if none did.

@@ -233,7 +233,7 @@ def _decrypt_objects(context: ReconcileContext, build: ApplySet) -> list[Object]
 def _record_inventory(
     context: ReconcileContext, live: Object | None, previous: Sequence[InventoryEntry], objects: Sequence[Object]
 ) -> Object | None:
-    """Adds new objects to the inventory before they are applied, so that a crash in between loses none of them."""
+    """Adds new objects to the inventory before they are applied, so that a crash in between does not lose them."""
     known = {entry.id for entry in previous}
     new = [entry for entry in map(inventory.entry_of, objects) if entry.id not in known]
     if live is None or not new:

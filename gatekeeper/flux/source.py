@@ -1,4 +1,4 @@
-"""From the GitRepositories and Kustomizations of a cluster to what is to be applied: pulled, rendered, and judged."""
+"""Fetches the GitRepositories of a cluster and lists the Kustomizations that apply from them."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ class SourceRevision(NamedTuple):
 
 
 def resolve_source_revision(cluster: DynamicClient, source: GitRepository) -> SourceRevision:
-    """Which commits a source means now: all that an unchanged one is asked.
+    """Resolve the current commits of a source; this is the only request for an unchanged source.
 
     Raises:
-        ToolError: a repository does not answer, has none, or is not there.
+        ToolError: a repository does not answer, has no commit, or does not exist.
     """
     parts = []
     for include in source.includes:
@@ -131,7 +131,7 @@ def resolve_source_revision(cluster: DynamicClient, source: GitRepository) -> So
 
 
 class FetchedArtifact(NamedTuple):
-    """The files of a commit, and whom it is owed to."""
+    """The files of a commit, and its provenance."""
 
     root: Path
     provenance: CommitProvenance
@@ -156,7 +156,7 @@ def fetch_artifact(
 def _fetch_revision(cluster: DynamicClient, source: GitRepository, revision: Revision, folder: Path) -> FetchedArtifact:
     with closing(MemoryFiles()) as handed:
         way = _build_transport(cluster, source, handed)
-        # What is left out of a commit hangs on the source, too.
+        # The source also determines which files of a commit are left out.
         asked = (source.url, source.ignore, source.has_submodules, source.sparse_folders)
         root = folder / hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
         mirror, signer = None, ""

@@ -2,7 +2,7 @@
 
 A finding is identified by its fingerprint, which stays the same when lines move. Findings that differ only by their
 line (two keys that one leak rule finds in one file) share a fingerprint, so the baseline counts them: if there are more
-than it has, it silences none of them, because it cannot tell which one is new.
+than it has, all of them count, because the new one cannot be identified.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _parse_baseline(document: Any, location: Location) -> Baseline:
 
 
 def write(findings: Iterable[Finding], path: Path, config: Config, today: datetime.date) -> int:
-    """Writes a baseline of all findings without a waiver of their own.
+    """Writes a baseline of all findings that no other waiver covers.
 
     Returns:
         The number of findings in it.

@@ -1,4 +1,4 @@
-"""What a verdict depends on: the files that a repository is rendered from, and the installation that judges them."""
+"""The input of a verdict: the files that a repository is rendered from, and the version of the installation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | N
     """Lists the files of a repository; None if that is not possible quickly and reliably.
 
     Args:
-        is_staged: whether the index is judged instead of the work tree.
+        is_staged: whether the index is checked instead of the work tree.
     """
     state = git_state.read_state(root) if (root / ".git").exists() else None
     if state is None or len(state.ignored_files) > MAX_IGNORED_FILES:
@@ -63,7 +63,7 @@ def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | N
     ]
     for folder in (*config.policies, *config.data, *config.crds, *config.leak_rules):
         start = root / folder
-        # A folder that `--policy` names is read from the work tree, also where the index is judged.
+        # A folder that `--policy` names is read from the work tree, even if the index is checked.
         is_named = is_staged and Path(folder).is_absolute()
         if is_named or not start.resolve().is_relative_to(root.resolve()):
             surrounding.extend(iterate_contents(start))

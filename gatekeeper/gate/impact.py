@@ -53,7 +53,7 @@ def is_affected(finding: Finding, affected_files: frozenset[str]) -> bool:
 
 
 def list_rule_paths(config: Config) -> list[str]:
-    """The files and folders that decide how every file is judged: configuration, policies, pins."""
+    """The files and folders that affect the check of every file: configuration, policies, pins."""
     bundle_paths = (path for bundle in config.bundles for path in (bundle.get("source"), bundle.get("key")) if path)
     # The lock pins the programs that render, and the certificates say which keys may seal: both affect every file.
     own = (CONFIG_FILE, lockfile.LOCK_FILE, CERTIFICATE_FOLDER, config.waivers, config.baseline)
@@ -93,7 +93,7 @@ def _is_far_reaching(
 ) -> bool:
     if is_any_within(list_rule_paths(config), changed_files):
         return True
-    # These say for whom each file is encrypted.
+    # These define the recipients of each file.
     if any(
         name.rpartition("/")[2] in (sops_rules.CONFIG_NAME, sops_rules.MISSPELT_CONFIG_NAME) for name in changed_files
     ):
@@ -113,7 +113,7 @@ def _is_far_reaching(
 def _are_policies_touched(
     parsed_files: Sequence[ParsedFile], changed_files: Sequence[ParsedFile], kinds: set[str]
 ) -> bool:
-    """Whether policies that the repository deploys may judge unchanged resources differently."""
+    """Whether policies that the repository deploys may have new results for unchanged resources."""
     policies = [document for source in parsed_files for document in source.documents if _is_policy(document)]
     if not policies:
         return False

@@ -1,4 +1,4 @@
-"""Judges a change of a few files by those files alone, with an index of the last run on everything."""
+"""Checks only the changed files of a small change, with an index of the last full run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WAIVER_MARKER = b"gatekeeper:waive"
 
 
 def check_files(tree: Tree, index: IncrementalIndex, config: Config, options: CheckOptions) -> Verdict | None:
-    """The verdict on a whole repository, or on a change of it; None where more than the files has to be judged.
+    """The verdict on a whole repository, or on a change; None if a full run is necessary.
 
     Args:
         tree: the files that differ from what the index knows.
@@ -42,7 +42,7 @@ def check_files(tree: Tree, index: IncrementalIndex, config: Config, options: Ch
 
 
 def build_index(result: FullResult, tree: Tree, config: Config, git_listing: bytes) -> IncrementalIndex | None:
-    """Builds the index of a run on everything, for the next run; None if no file can be judged on its own."""
+    """Builds the index of a full run for the next run; None if no file can be checked separately."""
     verdict = result.verdict
     resources = result.rendered.resources
     has_waivers = config.waivers in tree.files or (tree.root / config.baseline).exists()

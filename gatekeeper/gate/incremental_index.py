@@ -1,8 +1,8 @@
-"""The index of the last run on a whole repository, which lets the next run judge only the files that changed.
+"""The index of the last run on a whole repository, so that the next run checks only the files that changed.
 
 That is done only where the result is certain to be the same: nothing builds or applies the changed files, they have no
-waivers, their kinds are judged on their own, and what other files can depend on in them did not change. Otherwise
-everything is judged.
+waivers, their kinds are checked separately, and nothing in them changed that other files can depend on. Otherwise
+everything is checked.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import orjson
 from gatekeeper.gate import verdict_codec
 from gatekeeper.model import Coverage, Verdict
 
-# A larger change is judged by all files, which also updates the index.
+# A larger change needs a full run, which also updates the index.
 MAX_CHANGED_FILES = 50
 
 
 class FileEntry(NamedTuple):
-    """A file that can be judged alone.
+    """A file that can be checked separately.
 
     Attributes:
         facts_digest: a digest of what other files can depend on.
@@ -34,7 +34,7 @@ class FileEntry(NamedTuple):
 
 
 class IncrementalIndex(NamedTuple):
-    """One run: Git's listing of the files, the files that can be judged alone, and the verdict on everything.
+    """One full run: Git's list of the files, the files that can be checked separately, and the verdict.
 
     Attributes:
         config_object_names: the names of all Secrets and ConfigMaps.
@@ -74,7 +74,7 @@ def hash_facts(facts: Iterable[str]) -> str:
 def find_changed_files(
     index: IncrementalIndex, git_listing: bytes, differing_files: Iterable[str]
 ) -> frozenset[str] | None:
-    """The files that are not what they were; None if they are too many, or some were added or taken away.
+    """The changed files; None if they are too many, or if files were added or removed.
 
     Args:
         git_listing: Git's listing now.
@@ -91,7 +91,7 @@ def _parse_file_names(lines: Iterable[bytes]) -> frozenset[str]:
 
 
 def can_check_alone(index: IncrementalIndex, files: Iterable[str]) -> bool:
-    """Whether files can be judged on their own, as far as the index knows."""
+    """Whether the index permits a check of files separately."""
     dependent = {
         finding.location.file
         for finding in index.verdict.findings
@@ -106,7 +106,7 @@ def merge_verdict(
     partial_verdict: Verdict,
     facts_digests: Mapping[str, str],
 ) -> Verdict | None:
-    """The verdict on everything, with the new verdict on the changed files; None where more has to be judged.
+    """The full verdict, updated by the verdict on the changed files; None if a full run is necessary.
 
     Args:
         partial_verdict: the verdict on the changed files alone.

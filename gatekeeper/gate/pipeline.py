@@ -32,7 +32,7 @@ STEPS = (PARSE_STEP, RENDER_STEP, *(engine.STEP for engine in ENGINES.values()))
 
 
 class RepositoryPolicies(NamedTuple):
-    """What of a repository counts for objects that are in none of its files: policies, definitions and waivers.
+    """The parts of a repository that apply to objects from outside its files: policies, definitions and waivers.
 
     Attributes:
         resources: definitions and constraints among them count.
@@ -49,7 +49,7 @@ class FullResult(NamedTuple):
 
     Attributes:
         rendered: the resources, and every build that they come from, to be applied without another rendering.
-        global_gaps: policies that could not be evaluated at all, whatever was to be judged.
+        global_gaps: policies that could not be evaluated for any resource.
     """
 
     verdict: Verdict
@@ -61,7 +61,7 @@ class FullResult(NamedTuple):
 
 
 class CheckOptions(NamedTuple):
-    """How a run judges.
+    """The options of a run.
 
     Attributes:
         jobs: the number of threads.
@@ -85,7 +85,7 @@ class CheckOptions(NamedTuple):
 
 
 def run_check(tree: Tree, config: Config, options: CheckOptions) -> Verdict:
-    """Parses, renders and judges all files of a tree, and reports what a change can have caused.
+    """Parses, renders and checks all files of a tree, and reports the findings that a change can have caused.
 
     Raises:
         UsageError: the config names something that does not exist.
@@ -112,7 +112,7 @@ def filter_by_files(verdict: Verdict, affected_files: frozenset[str] | None, glo
 
 
 def run_full_check(tree: Tree, config: Config, options: CheckOptions) -> FullResult:
-    """Parses, renders and judges all files of a tree.
+    """Parses, renders and checks all files of a tree.
 
     Raises:
         UsageError: the config names something that does not exist.
@@ -125,7 +125,7 @@ def run_full_check(tree: Tree, config: Config, options: CheckOptions) -> FullRes
         tree, parsed_files, config, options.jobs, lambda done, total: report(RENDER_STEP, done / total)
     )
     code = terraform.parse_files(tree, parsed_files)
-    # A file that was parsed as Terraform is not skipped, though it is no YAML.
+    # A file that was parsed as Terraform is not skipped, although it is not YAML.
     terraform_files = {resource.origin.file for resource in code.resources}
     skipped = (*tree.gaps, *unreadable, *rendered.gaps, *code.gaps)
     gaps = [gap for gap in skipped if gap.is_fatal or gap.file not in terraform_files]
@@ -153,8 +153,8 @@ def run_full_check(tree: Tree, config: Config, options: CheckOptions) -> FullRes
     )
 
 
-def judge_repository(root: Path, config: Config, jobs: int) -> FullResult:
-    """Parses, renders and judges all files of a repository, once for everyone who applies something from it.
+def check_and_render(root: Path, config: Config, jobs: int) -> FullResult:
+    """Parses, renders and checks all files of a repository, once for all of its appliers.
 
     Raises:
         UsageError: the config names something that does not exist.
@@ -163,10 +163,10 @@ def judge_repository(root: Path, config: Config, jobs: int) -> FullResult:
 
 
 def check_new_resources(result: FullResult, resources: Sequence[Resource], jobs: int) -> Verdict:
-    """The verdict on those resources that the judged repository does not contain as they are; empty without any.
+    """The verdict on those resources that differ from the checked repository; empty without any.
 
     Args:
-        result: the judged repository.
+        result: the checked repository.
         resources: what is to be applied from it.
     """
     known_resources = result.rendered.resources
@@ -179,9 +179,9 @@ def check_new_resources(result: FullResult, resources: Sequence[Resource], jobs:
 
 
 def check_objects(policies: RepositoryPolicies, objects: Sequence[Resource], options: CheckOptions) -> Verdict:
-    """Judges objects that are in no file of the repository, by its schemas, policies and waivers.
+    """Checks objects that are in no file of the repository against its schemas, policies and waivers.
 
-    The engines that judge the repository as a whole (references, plaintext secrets, encrypted files) do not run.
+    The engines that check the repository as a whole (references, plaintext secrets, encrypted files) do not run.
     """
     tree, resources = policies.tree, [*policies.resources, *objects]
     context = _build_context(tree, policies.parsed_files, resources, policies.config, options)
@@ -217,7 +217,7 @@ def _build_context(
 
 
 def _run_engines(context: EngineContext, engines: Iterable[Engine], options: CheckOptions) -> EngineResult:
-    """Runs the engines in their order; of those that judge the whole repository, keeps the findings of the shard."""
+    """Runs the engines in their order; keeps only the shard's findings of engines that check the whole repository."""
     results = []
     for engine in engines:
         options.on_progress(engine.STEP, 0)
@@ -260,7 +260,7 @@ def _build_verdict(context: EngineContext, result: EngineResult, options: CheckO
 
 
 def _combine_digests(digests: Sequence[str]) -> str:
-    """One digest of all policies: that of the Rego policies, which comes first, where there are no others."""
+    """One digest of all policies; without others, it is that of the Rego policies, which come first."""
     first, *others = digests
     if not others:
         return first

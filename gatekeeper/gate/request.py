@@ -1,4 +1,4 @@
-"""What one run of the gate is asked to judge."""
+"""The request for one run of the gate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Progress = Callable[[Sequence[str], str, float], None]
 
 
 class BaseComparison(NamedTuple):
-    """How to judge the base commit of a change, to tell old findings from those of the change.
+    """How to check the base commit of a change, to distinguish its findings from those of the change.
 
     Attributes:
         load_config: returns the config of a checkout of the base commit.
@@ -27,14 +27,14 @@ class BaseComparison(NamedTuple):
 
 
 class CheckRequest(NamedTuple):
-    """What a run judges, and how.
+    """The files of a run, and its options.
 
     Attributes:
         root: the root of the repository.
-        paths: the files and folders to judge.
-        is_staged: whether the index is judged instead of the work tree.
-        base_commit: the commit before the change; empty if no change is judged.
-        base_comparison: how to judge `base_commit`; None where old findings count like new ones.
+        paths: the files and folders to check.
+        is_staged: whether the index is checked instead of the work tree.
+        base_commit: the commit before the change; empty if no change is checked.
+        base_comparison: how to check `base_commit`; None if old findings count like new ones.
         changed_files: the files that differ from `base_commit`; None to report everything.
         shard: the share of this run, such as `2/4`; empty for all.
         jobs: the number of threads.

@@ -1,4 +1,4 @@
-"""One run of the gate: judges the changed files alone where that is enough, else everything; stores the verdict."""
+"""One run of the gate: checks only the changed files if possible, otherwise everything; stores the verdict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gatekeeper.workspace.tree import Tree
 
 
 def check_repository(request: CheckRequest, entry: CacheEntry | None) -> Verdict:
-    """Judges a repository. Findings that were there at the base commit are marked as old.
+    """Checks a repository. Findings that the base commit has too are marked as preexisting.
 
     Args:
         entry: where to store the verdict; None to store nothing.
@@ -46,7 +46,7 @@ def _check_incrementally(request: CheckRequest, entry: CacheEntry) -> Verdict | 
     files = incremental_index.find_changed_files(index, listing, differing)
     if files is None:
         return None
-    # The index of Git is judged, but files and policies are read from the work tree: they must be the same.
+    # The index of Git is checked, but files and policies are read from the work tree: they must be the same.
     read_paths = [*files, *impact.list_rule_paths(request.settings)]
     if request.is_staged and impact.is_any_within(read_paths, entry.cache_input.unstaged_files):
         return None
@@ -56,7 +56,7 @@ def _check_incrementally(request: CheckRequest, entry: CacheEntry) -> Verdict | 
 
 
 def _check_all_files(request: CheckRequest, entry: CacheEntry | None) -> Verdict:
-    """The verdict by all files; stores what the next run needs to judge only the files that change."""
+    """The verdict of a full run; stores the index with which the next run checks only changed files."""
     options = CheckOptions(
         jobs=request.jobs,
         on_progress=partial(request.on_progress, pipeline.STEPS),

@@ -1,7 +1,7 @@
-"""Shares of a repository: several machines judge one share each, and `gatekeeper merge` joins their verdicts.
+"""Shards of a repository: several machines check one shard each, and `gatekeeper merge` joins their verdicts.
 
 Every run renders the whole repository, because the inputs of a build and the targets of a reference can be in any file;
-but its engines judge only the resources of its share.
+but its engines check only the resources of its shard.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class CacheEntry(NamedTuple):
 def find_entry(request: CheckRequest) -> CacheEntry | None:
     """The cache entry of a request; None if nothing may be cached, or the input cannot be listed quickly."""
     cache = request.verdict_cache
-    # A verdict with decryption depends on the keys, and keys are no part of a cache key.
+    # A verdict with decryption depends on the keys, and keys are not part of a cache key.
     if cache is None or request.private_keys is not None:
         return None
     cache_input = cache_key.collect_input(request.root, request.settings, request.is_staged)

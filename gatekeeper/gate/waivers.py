@@ -1,6 +1,6 @@
 """Waivers: accepted findings, each with a reason and an expiry date, in a comment or in `waivers.yaml`.
 
-A comment waives findings on its own line. A comment on a line of its own waives the next line, or the whole document
+A comment waives findings on its own line. A comment on a separate line waives the next line, or the whole document
 where that line starts one:
 
     # gatekeeper:waive rule=images/latest-tag expires=2027-01-31 reason="the vendor has no tags" owner=shop ticket=OPS-7
@@ -87,7 +87,7 @@ def apply(
     matched = [(finding, next((waiver for waiver in valid if waiver.matches(finding)), None)) for finding in findings]
     counts = Counter(finding.fingerprint for finding, waiver in matched if not waiver)
     for finding, waiver in matched:
-        # More findings than the baseline has: it cannot tell which one is new, so all of them count.
+        # More findings than the baseline has: the new one cannot be identified, so all of them count.
         if known and not waiver and counts[finding.fingerprint] <= known_counts.get(finding.fingerprint, 0):
             finding = finding._replace(
                 waiver=AppliedWaiver(known.reason, known.expires.isoformat(), "", "", known.location)

@@ -12,7 +12,7 @@ class BackoffPolicy(NamedTuple):
     Attributes:
         first_seconds: the pause after the first failure.
         longest_seconds: no pause is longer, before `jitter`.
-        factor: each pause is so many times as long as the one before; 1 or less keeps the first.
+        factor: the ratio of each pause to the previous one; 1 or less keeps the first.
         jitter: each pause is multiplied by a random number between these, so that many clients do not return at once.
     """
 

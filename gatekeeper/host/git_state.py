@@ -85,7 +85,7 @@ class WorkTreeState(NamedTuple):
         """Whether the work tree has the files of the index and no others, except folders that Git ignores."""
         if self.changed_files or self.new_files:
             return False
-        # Ignored files in a folder of their own (a virtual environment) are not read; elsewhere kustomize might.
+        # Ignored files in a separate folder (a virtual environment) are not read; elsewhere kustomize might read them.
         folders = {line.partition(b"\t")[2].split(b"/")[0] for line in self.listing.split(b"\0")}
         paths = [os.fsencode(file).split(b"/") for file in self.ignored_files]
         return all(len(parts) > 1 and parts[0] not in folders for parts in paths)

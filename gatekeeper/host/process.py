@@ -169,7 +169,7 @@ def _build_network_environment() -> dict[str, str]:
 
 
 class LineProcessPool:
-    """Running programs of one kind, as many as were used at the same time.
+    """A pool of running programs of one kind, as many as were used at the same time.
 
     Args:
         find_program: returns the path of the program.

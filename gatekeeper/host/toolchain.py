@@ -126,7 +126,7 @@ def _has_version(path: Path, tool: Tool) -> bool:
 
 
 def install_tool(tool: Tool) -> Path:
-    """Builds a tool into the cache, unless an intact one is there.
+    """Builds a tool into the cache, unless the cache has an intact one.
 
     Raises:
         ToolError: Go is missing, or the build failed.

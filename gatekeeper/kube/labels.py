@@ -36,7 +36,7 @@ def is_selected(selector: Any, labels: Labels, field_name: str) -> bool:
     if not isinstance(match_labels, dict):
         raise PolicyError(f"`{field_name}.matchLabels` must be a mapping")
     expressions = selector.get("matchExpressions") or []
-    # All are evaluated, so that a malformed one is an error whatever the labels are.
+    # All are evaluated, so that a malformed one is always an error.
     results = [
         _is_expression_met(expression, labels, field_name)
         for expression in _require_mappings(expressions, f"{field_name}.matchExpressions")

@@ -1,6 +1,6 @@
 """The fields that a kubeconfig from a Secret must not have.
 
-Whoever may write the Secret gets access to the cluster that it describes, and to nothing of the machine that reads it.
+A user who can write the Secret gets access to the cluster that it describes, but not to the machine that reads it.
 Source: client-go `tools/clientcmd/api/v1/types.go`.
 """
 

@@ -66,7 +66,7 @@ def _find_nearest(folder: str, folders: set[str]) -> str | None:
 def find_appliers(
     unit: BuildUnit, kustomizations: Mapping[str, KustomizationFile], applied_folders: Sequence[AppliedFolder]
 ) -> list[AppliedFolder]:
-    """The appliers of a unit: those of its own folder, or of the nearest folder above that is no kustomization."""
+    """The appliers of a unit: those of its own folder, or of the nearest folder above that is not a kustomization."""
     folders = {
         entry.folder for entry in applied_folders if entry.folder == unit.folder or entry.folder not in kustomizations
     }

@@ -1,7 +1,7 @@
 """Substitution of `${VAR}` with the operators of bash, as Flux's `postBuild` does it.
 
 Source: fluxcd/pkg `envsubst` (parse/parse.go, funcs.go). A variable that nothing sets, and what cannot be read, stays
-as it stands: where Flux would write nothing, or give up, nobody here guesses. Tests run Flux's own cases.
+unchanged, where Flux would write nothing or fail: no value is guessed. Tests run Flux's own cases.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _parse_parameter(
     """What stands up to one of some signs, with the references in it; and where that is.
 
     Args:
-        is_escaped: whether `\\/` stands for `/`.
+        is_escaped: whether `\\/` means `/`.
     """
     out = []
     while offset < len(text) and text[offset] not in terminators:
@@ -150,7 +150,7 @@ def _compile_glob(pattern: str) -> Callable[[str], bool]:
             out, place = f"{out}[{characters}]", end + 1
         else:
             out += {"*": ".*", "?": "."}.get(sign, re.escape(sign))
-    # RE2 takes linear time, whatever the pattern is.
+    # RE2 takes linear time for every pattern.
     compiled = regexp.compile_pattern(f"(?s){out}")
     if compiled is None:
         raise UnresolvedReference

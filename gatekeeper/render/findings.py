@@ -16,7 +16,7 @@ ROLE_REASONS = {
 
 
 def check_files(parsed_files: Iterable[ParsedFile]) -> tuple[list[Finding], list[Gap]]:
-    """Finds manifests that cannot be read or have duplicate keys; files that are no manifests are gaps."""
+    """Finds manifests that cannot be read or have duplicate keys; files that are not manifests are gaps."""
     findings: list[Finding] = []
     gaps: list[Gap] = []
     for parsed in parsed_files:

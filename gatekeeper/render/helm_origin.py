@@ -1,7 +1,7 @@
 """The origin of each field that a chart rendered: the value that set it, or the line of the template.
 
 The chart is rendered once more with each template line's number as a comment behind it; a field's line in that output
-tells the template's line, and the values named there are looked up in what the chart was rendered with.
+gives the template's line, and the values named there are looked up in the values of the render.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _select_plain_files(
     chart_folders: Sequence[str],
     config: Config,
 ) -> list[ParsedFile]:
-    """The files that neither kustomize nor Helm builds, and that are no policy or test case of a policy."""
+    """The files that neither kustomize nor Helm builds, and that are not policies or test cases of policies."""
     used = {file for part in kustomizations.values() for file in part.files} | {
         part.parsed_file.file for part in kustomizations.values()
     }

@@ -112,7 +112,7 @@ def _list_references(value: dict[str, Any]) -> Iterator[str]:
 
 
 def list_entries(value: Any, field_name: str) -> list[Any]:
-    """A list in a field of a mapping; empty if the field is no list."""
+    """A list in a field of a mapping; empty if the field is not a list."""
     entries = value.get(field_name) if isinstance(value, dict) else None
     return entries if isinstance(entries, list) else []
 

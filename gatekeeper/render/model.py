@@ -84,7 +84,7 @@ class LocatedValues(NamedTuple):
 
 
 class KustomizationFile(NamedTuple):
-    """One kustomization: the paths it names, relative to the repository's root, and the remote ones as written.
+    """One kustomization: the paths it names, relative to the repository's root, and the remote ones unchanged.
 
     Attributes:
         local_charts: the folders of Helm charts that it renders.

@@ -29,7 +29,7 @@ class RenderedTree(NamedTuple):
 
     Attributes:
         resource_groups: the resources of each build, with the file or folder that they were rendered from.
-        builder: has the inputs and every build, for those who apply what was judged.
+        builder: has the inputs and every build, to apply what was checked.
     """
 
     resource_groups: list[tuple[str, list[Resource]]]
@@ -148,7 +148,7 @@ def render_applied_folders(
 
 
 def render_repository(root: Path, config: Config) -> RenderedTree:
-    """Reads and renders a whole repository without judging it; files that cannot be read are among the gaps."""
+    """Reads and renders a whole repository without checking it; files that cannot be read are among the gaps."""
     jobs = os.cpu_count() or 1
     tree = build_tree([root], root, config.exclude)
     parsed_files, unreadable = documents.parse_tree(tree, jobs)
@@ -159,18 +159,18 @@ def render_repository(root: Path, config: Config) -> RenderedTree:
 def add_excluded_files(rendered: RenderedTree, jobs: int) -> tuple[RenderedTree, list[str]]:
     """The same rendering with inputs over all files of the repository, and the files that `files.exclude` leaves out.
 
-    Controllers apply excluded files like any others, though nothing judges them.
+    Controllers apply excluded files like any others, although they are not checked.
     """
-    judged = rendered.builder.inputs
-    if not judged.config.exclude:
+    checked_inputs = rendered.builder.inputs
+    if not checked_inputs.config.exclude:
         return rendered, []
-    root = judged.tree.root
+    root = checked_inputs.tree.root
     tree = build_tree([root], root, ())
-    excluded = sorted(set(tree.files).difference(judged.tree.files))
+    excluded = sorted(set(tree.files).difference(checked_inputs.tree.files))
     if not excluded:
         return rendered, []
     parsed_files, _ = documents.parse_tree(tree, jobs)
-    inputs = collect_inputs(tree, parsed_files, judged.config)
+    inputs = collect_inputs(tree, parsed_files, checked_inputs.config)
     return rendered._replace(builder=rendered.builder.with_inputs(inputs)), excluded
 
 

@@ -76,7 +76,7 @@ def _compile_pattern(glob: str) -> re.Pattern[str]:
     text = ""
     for part in re.split(r"(\*\*/|\*\*|\*|\?)", body):
         text += {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(part, re.escape(part))
-    # `dir/*` means the files right in a folder; all other patterns take in what lies below.
+    # `dir/*` matches the files directly in a folder; all other patterns include its subfolders.
     below = "" if body.endswith("/*") or (body == "*" and is_rooted) else "(?:/.*)?"
     return re.compile(f"{'' if is_rooted else '(?:.*/)?'}{text}{below}")
 
@@ -91,7 +91,7 @@ def find_environment(file: str) -> str:
 
 
 class LineAge(NamedTuple):
-    """The days since a line changed; None if Git was not asked or does not know."""
+    """The days since a line changed; None if Git was not called or has no answer."""
 
     days: int | None
 

@@ -53,7 +53,7 @@ def parse_report(text: bytes) -> Verdict:
     """Parses the report that `render` wrote.
 
     Raises:
-        ValueError: the text is no such report; the message says where and why.
+        ValueError: the text is not such a report; the message says where and why.
     """
     # Imported here: only `merge` validates reports.
     import jsonschema_rs

@@ -17,10 +17,10 @@ ROOT_BASE_ID = "SRCROOT"
 
 
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
-    """One run; what could not be judged is a notification, and the run is then no success."""
+    """One run; a fatal gap is a notification, and the run is then not successful."""
     del root, colour
     rules = sorted({finding.rule for finding in verdict.findings})
-    # Where one result is compared with the past, all are.
+    # If one result is compared with the base, all are.
     compared = any(finding.is_preexisting for finding in verdict.findings)
     run = {
         "tool": {

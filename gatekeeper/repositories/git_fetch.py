@@ -88,7 +88,7 @@ def list_refs(source: GitRepository, transport: GitTransport) -> dict[str, str]:
 def checkout_commit(
     source: GitRepository, revision: Revision, transport: GitTransport, folder: Path, mirror: Path | None = None
 ) -> Path:
-    """The folder with the files of a commit, below another folder; fetched if it is not there yet.
+    """The folder with the files of a commit, below another folder; fetched if it does not exist.
 
     Args:
         mirror: the bare repository that has the commit already; None to fetch it.

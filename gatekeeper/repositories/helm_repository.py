@@ -76,7 +76,7 @@ def resolve_version(chart: Chart, credentials: Mapping[str, SecretBytes]) -> str
 
 
 def fetch_chart(chart: Chart, version: str, credentials: Mapping[str, SecretBytes], storage: Path) -> Path:
-    """The folder with a version of a chart; fetched if it is not there yet.
+    """The folder with a version of a chart; fetched if it does not exist.
 
     Args:
         storage: the folder that charts are kept below.

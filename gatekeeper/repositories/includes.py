@@ -28,7 +28,7 @@ class IncludedCheckout(NamedTuple):
 
 
 def merge_includes(root: Path, parts: Sequence[IncludedCheckout]) -> Path:
-    """The folder with the files of a checkout and of those that it includes; built if it is not there yet.
+    """The folder with the files of a checkout and of those that it includes; built if it does not exist.
 
     Args:
         root: the checkout; its folder is the result where nothing is included.

@@ -1,6 +1,6 @@
 """Verifies the PGP or SSH signature of a commit or tag against trusted keys, with git and gpg.
 
-Source: source-controller `docs/spec/v1/gitrepositories.md` (verification): the file name tells the type of a key.
+Source: source-controller `docs/spec/v1/gitrepositories.md` (verification): the file name shows the type of a key.
 """
 
 from __future__ import annotations

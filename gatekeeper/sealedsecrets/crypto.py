@@ -27,7 +27,7 @@ MAX_VALUE_BYTES = 1024 * 1024
 
 
 class WrongKeyError(SealError):
-    """None of the available keys decrypts a value: it is sealed for another key, or for another name or namespace."""
+    """No available key decrypts a value: it is sealed for a different key, name or namespace."""
 
 
 def seal_value(value: SecretBytes, key: RSAPublicKey, label: bytes) -> str:
@@ -55,7 +55,7 @@ def unseal_value(text: str, keys: Iterable[RSAPrivateKey], label: bytes) -> tupl
         keys: the keys to try, in order.
 
     Raises:
-        WrongKeyError: none of the keys decrypts it under this label.
+        WrongKeyError: no key decrypts it under this label.
         SealError: the text is not a sealed value, or was changed.
     """
     encrypted_key, ciphertext = split_sealed_value(text)

@@ -79,7 +79,7 @@ def decide_change(
 
 
 def _is_without_owner(desired_metadata: Mapping[str, Any], existing: Mapping[str, Any]) -> bool:
-    """Return whether both the template and the existing Secret ask for a Secret without an owner."""
+    """Return whether both the template and the existing Secret request a Secret without an owner."""
     return {
         get_field(desired_metadata, ("annotations", SKIP_OWNER_ANNOTATION)),
         get_field(existing, ("metadata", "annotations", SKIP_OWNER_ANNOTATION)),

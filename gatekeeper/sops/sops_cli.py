@@ -31,7 +31,7 @@ MEMORY_DIR = Path("/dev/shm")
 
 
 class NoDecryptionKeyError(SealError):
-    """None of the available keys decrypts a file; the file itself may be valid."""
+    """No available key decrypts a file; the file itself may be valid."""
 
 
 class SopsKeys(NamedTuple):
@@ -179,7 +179,7 @@ def decrypt_with_keys(
         toolchain: provides the sops binary.
 
     Raises:
-        NoDecryptionKeyError: none of the keys decrypts it.
+        NoDecryptionKeyError: no key decrypts it.
         SealError: sops refused; the message says what to do.
         ToolError: sops is not installed, or took too long.
     """

@@ -1,4 +1,4 @@
-"""A pool of open stores: each keeps its session between rounds, and a failing store is retried with back-off."""
+"""A pool of open stores: each keeps its session between syncs, and a failing store is retried with back-off."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Store(Protocol):
     """
 
     def fetch(self, refs: Sequence[SecretRef]) -> list[FetchOutcome]:
-        """Fetch secrets; return the JSON or text of each, or the reason why there is none, in order."""
+        """Fetch secrets; return the JSON or text of each, or the reason for each failure, in order."""
 
     def find(self, query: SecretQuery) -> Mapping[str, SecretBytes]:
         """Return all secrets that match a query, by name.

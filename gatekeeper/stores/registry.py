@@ -102,7 +102,7 @@ def _write_ca_file(fields: FieldReader, context: ProviderContext) -> str:
 
 
 def _write_client_certificate(fields: FieldReader, context: ProviderContext) -> tuple[str, str] | None:
-    """Write the certificate and key for a server that asks for a client certificate; None if `tls` is not set."""
+    """Write the certificate and key for a server that requests a client certificate; None if `tls` is not set."""
     tls = fields.read_object("tls")
     if tls is None:
         return None

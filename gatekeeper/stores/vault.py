@@ -282,7 +282,7 @@ def send_request(request: Callable[[], Any], description: str) -> dict[str, Any]
 
 
 def _build_unavailable_error(reason: str) -> StoreError:
-    """Build the error for a Vault that cannot be used at the moment."""
+    """Build the error for a Vault that is temporarily unavailable."""
     return StoreError(reason, is_transient=True, is_store_wide=True)
 
 

@@ -97,7 +97,7 @@ def parse(text: bytes, file: str, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> C
     Raises:
         UsageError: the text is not YAML, or has a setting that is unknown or not valid; each is named with its place.
     """
-    # Slow to load, and most repositories without settings of their own do not need it.
+    # Slow to load, and most repositories without settings do not need it.
     from gatekeeper.workspace import documents
 
     parsed, failure = documents.parse(text)

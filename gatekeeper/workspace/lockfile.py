@@ -1,6 +1,6 @@
 """`gatekeeper.lock`: the versions of outside programs that a repository pins, and their checksums.
 
-A lock pins versions; Go's checksum database vouches for programs that are built from source. A program from the PATH is
+A lock pins versions; Go's checksum database verifies programs that are built from source. A program from the PATH is
 used only if the lock has its checksum for this platform.
 """
 
@@ -81,7 +81,7 @@ def write(root: Path, tools: Toolchain, program_digests: dict[str, str]) -> Path
     previous = _parse_entries(path.read_bytes()) if path.exists() else {}
     entries: dict[str, Any] = {}
     for name, tool in TOOLS.items():
-        # Programs of this package have the version of their own source.
+        # Programs of this package have the version of their source.
         if tool.source_folder or name not in {*PINNED_TOOLS, *program_digests, *previous}:
             continue
         before = previous.get(name, {})

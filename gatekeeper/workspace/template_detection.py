@@ -1,4 +1,4 @@
-"""Tells a template, which some other program fills in before Kubernetes reads it, from a manifest that is broken."""
+"""Distinguishes a template, which another program renders before Kubernetes reads it, from a malformed manifest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLACEHOLDER = b"x"
 
 
 def is_template(content: bytes, error_line: int, find_error_line: Callable[[bytes], int | None]) -> bool:
-    """Whether a text that is no YAML is a template: its actions (`{{ … }}`, `{% … %}`) are the reason.
+    """Whether a text that is not YAML is a template: its actions (`{{ … }}`, `{% … %}`) are the reason.
 
     They are if the text is YAML without them, or if reading gets further without an action that starts a line or a
     value. An action within a text is nothing special: alert rules, dashboards and workflows are full of them.

@@ -75,7 +75,7 @@ def _read_limited(path: str) -> bytes | None:
 
 
 def list_files_below(start: Path, suffixes: tuple[str, ...] = ("",)) -> list[Path]:
-    """The files below a folder that the user names, such as policies, sorted; a file stands for itself.
+    """The files below a folder that the user names, such as policies, sorted; for a file, the file itself.
 
     Links to files are listed, links to folders are not followed, and `.git` is left out. Neither `files.exclude` nor
     `.gitignore` counts here. A path that does not exist has no files.

@@ -75,11 +75,11 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 def test_a_plan_for_flux_and_argo_cd_renders_and_judges_once(repository: Repository, counts: Counter[str]) -> None:
     root = repository(FILES)
-    result = pipeline.judge_repository(root, config_loader.load(root, None), 2)
-    flux = flux_build.judge_repository_kustomizations(result, 2)
+    result = pipeline.check_and_render(root, config_loader.load(root, None), 2)
+    flux = flux_build.check_repository_kustomizations(result, 2)
     argo = manifest_generation.build_repository_applications(result.rendered, "main", 2)
     assert argo is not None
-    verdict = manifest_generation.judge_repository_applications(result, argo, 2)
+    verdict = manifest_generation.check_repository_applications(result, argo, 2)
     [shop], [web] = flux.builds[0].objects, argo.builds[0].objects
     assert (shop["metadata"]["namespace"], web["metadata"]["namespace"]) == ("shop", "web")
     assert flux.verdict.coverage == verdict.coverage == result.verdict.coverage
@@ -95,7 +95,7 @@ def test_a_flux_controller_round_renders_and_judges_once(repository: Repository,
         if resource.ref.name == "apps"
     ]
     counts.clear()
-    judged = flux_build.judge_cluster_kustomizations(root, settings, [kustomization], None, 2)
+    judged = flux_build.check_cluster_kustomizations(root, settings, [kustomization], None, 2)
     assert [value["metadata"]["namespace"] for value in judged.builds[0].objects] == ["shop"]
     assert counts == ONE_PASS
 
@@ -107,7 +107,7 @@ def test_an_argo_cd_controller_round_renders_and_judges_once(repository: Reposit
     assert found is not None
     counts.clear()
     applications = [(build.manifest, build.application) for build in found.builds]
-    judged = manifest_generation.judge_applications([root], ["c0ffee"], applications)
+    judged = manifest_generation.check_applications([root], ["c0ffee"], applications)
     assert [value["metadata"]["namespace"] for value in judged.builds[0].objects] == ["web"]
     assert counts == ONE_PASS
 
@@ -122,7 +122,7 @@ def test_objects_that_differ_from_git_are_judged_in_addition(repository: Reposit
         "metadata": {"name": "apps", "namespace": "flux-system"},
         "spec": {"path": "./apps", "postBuild": {"substitute": {"COLOR": "red"}}},
     }
-    judged = flux_build.judge_cluster_kustomizations(root, settings, [kustomization], None, 2)
+    judged = flux_build.check_cluster_kustomizations(root, settings, [kustomization], None, 2)
     assert [value["data"] for value in judged.builds[0].objects] == [{"color": "red"}]
     assert counts == {**ONE_PASS, "judge other objects": 1}
     assert judged.verdict.coverage.resource_count == 1 + 1 + 2 + 1
@@ -132,8 +132,8 @@ def test_files_that_the_gate_excludes_are_never_applied_or_pruned(repository: Re
     root = repository(
         {**FILES, "gatekeeper.yaml": "files: {exclude: [apps/extra.yaml]}\n", "apps/extra.yaml": CONFIG_MAP}
     )
-    result = pipeline.judge_repository(root, config_loader.load(root, None), 2)
-    [build] = flux_build.judge_repository_kustomizations(result, 2).builds
+    result = pipeline.check_and_render(root, config_loader.load(root, None), 2)
+    [build] = flux_build.check_repository_kustomizations(result, 2).builds
     assert build.render_error == "apps/extra.yaml: would be applied, but `files.exclude` keeps it from the gate"
     assert counts == ONE_PASS
 
@@ -141,8 +141,8 @@ def test_files_that_the_gate_excludes_are_never_applied_or_pruned(repository: Re
 def test_only_excluded_files_can_hold_the_kustomization_itself(repository: Repository, counts: Counter[str]) -> None:
     """A Flux Kustomization in an excluded file still applies its folder, which is judged."""
     root = repository({**FILES, "gatekeeper.yaml": "files: {exclude: [clusters]}\n"})
-    result = pipeline.judge_repository(root, config_loader.load(root, None), 2)
-    [build] = flux_build.judge_repository_kustomizations(result, 2).builds
+    result = pipeline.check_and_render(root, config_loader.load(root, None), 2)
+    [build] = flux_build.check_repository_kustomizations(result, 2).builds
     assert (build.name, len(build.objects), build.render_error) == (("flux-system", "apps"), 1, "")
     assert counts == ONE_PASS
 

@@ -18,7 +18,7 @@ from gatekeeper.argocd.health.builtin import HEALTH_CHECKS, HEALTH_STATUSES, Arg
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Object, get_field
 
-# Kubernetes' own groups, for which Argo CD ships no scripts: the Go program need not be asked.
+# Kubernetes' own groups, for which Argo CD has no scripts: the Go program is not called.
 BUILTIN_GROUPS = (
     "",
     "apps",
@@ -31,7 +31,7 @@ BUILTIN_GROUPS = (
 HEALTH_SETTING_PREFIX, CUSTOMIZATIONS_SETTING = "resource.customizations.health.", "resource.customizations"
 # Lua sources by `group/kind`, or by a glob of it.
 HealthScripts = Mapping[str, str]
-# Kinds for which Argo CD ships no script, so that each is asked for once.
+# Kinds for which Argo CD has no script, so that each is looked up once.
 _kinds_without_script: set[str] = set()
 _kinds_lock = threading.Lock()
 

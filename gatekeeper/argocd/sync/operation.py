@@ -1,4 +1,4 @@
-"""Operations of an Application: what a request asks for, and the state of its execution in the status.
+"""Operations of an Application: the request, and the state of its execution in the status.
 
 Source: argo-cd `pkg/apis/application/v1alpha1/types.go` (`Operation`, `OperationState`), `controller/state.go`.
 """

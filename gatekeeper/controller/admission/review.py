@@ -69,7 +69,7 @@ def load_policies(root: Path, config_file: Path | None) -> AdmissionPolicies:
         GateError: the configuration or a policy is invalid.
     """
     settings = config_loader.load(root, config_file)
-    # The API server has validated the object already, so a kind without a schema here is no gap.
+    # The API server has validated the object already, so a kind without a schema here is not a gap.
     settings = settings._replace(allow_missing=("*",))
     tree = file_selection.build_tree([root], root, settings.exclude)
     fingerprint = _fingerprint_tree(tree)

@@ -274,7 +274,7 @@ class ApplicationReconciler:
         self._refresh_started.pop(name, None)
 
     def _log_once(self, name: NamespacedName, conditions: dict[str, str], summary: str) -> None:
-        """Log the outcome of a reconcile, if it is another one than before."""
+        """Log the outcome of a reconcile, if it changed."""
         outcome = (summary, *conditions.values())
         if self._last_logged.get(name) == outcome:
             return

@@ -21,7 +21,7 @@ from gatekeeper.controller.argocd import git_webhook
 from gatekeeper.controller.argocd.applications import ApplicationReconciler
 from gatekeeper.controller.argocd.context import ArgoEnvironment
 from gatekeeper.controller.argocd.source_cache import (
-    ApplicationJudge,
+    ApplicationCheck,
     SourceEnvironment,
     SourceSetCache,
     SourceSetKey,
@@ -57,7 +57,7 @@ class ArgoOptions(NamedTuple):
 
     Attributes:
         budget: limits what a sync may prune without approval.
-        judge: renders and judges checkouts, and what Applications apply from them.
+        check: renders and checks checkouts, and the objects that Applications apply from them.
         argocd_namespace: namespace of Argo CD's own objects.
         label_selector: only Applications with these labels are reconciled; empty for all.
         concurrency: how many Applications are reconciled in parallel.
@@ -65,7 +65,7 @@ class ArgoOptions(NamedTuple):
     """
 
     budget: PruneBudget
-    judge: ApplicationJudge
+    check: ApplicationCheck
     argocd_namespace: str = application_spec.DEFAULT_ARGOCD_NAMESPACE
     label_selector: str = ""
     concurrency: int = 8
@@ -128,7 +128,7 @@ class ArgoController:
         environment = SourceEnvironment(
             cluster=self._cluster,
             argocd_namespace=self._argocd_namespace,
-            judge=options.judge,
+            check=options.check,
             storage_dir=options.storage_dir or resolve_storage_folder(),
             metrics=self._metrics,
         )

@@ -246,7 +246,7 @@ def _decide_event_reason(context: ApplicationContext, is_success: bool) -> str:
 
 
 def _create_namespaces(context: ApplicationContext) -> None:
-    """Create the destination's Namespace, if a sync option says so.
+    """Create the destination's Namespace, if a sync option requests it.
 
     Raises:
         ToolError: the cluster does not answer, or refuses it.

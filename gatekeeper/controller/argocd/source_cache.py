@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gatekeeper.argocd import source_fetch
 from gatekeeper.argocd.application_spec import Application
-from gatekeeper.argocd.model import ApplicationBuild, ApplicationSpec, JudgedApplications
+from gatekeeper.argocd.model import ApplicationBuild, ApplicationSpec, CheckedApplications
 from gatekeeper.argocd.source_fetch import FetchedSource, SourceAccess, SourceSet
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.build_cache import BuildCache, log_verdict, pack_objects, unpack_objects
@@ -44,20 +44,20 @@ class SourceSetState(NamedTuple):
     Attributes:
         queried_at: when that refresh began, by the monotonic clock.
         revisions: of all sources; empty if no refresh has succeeded yet.
-        judged_on: the day of the verdict, because a waiver may expire the next day.
+        checked_on: the day of the verdict, because a waiver may expire the next day.
         provenance: of the first source's commit.
         fault: why the last refresh failed; empty if it did not.
     """
 
     queried_at: float
     revisions: tuple[Revision, ...] = ()
-    judged_on: datetime.date | None = None
+    checked_on: datetime.date | None = None
     provenance: CommitProvenance = CommitProvenance()
     fault: str = ""
 
 
-# Renders and judges the checkouts of the sources of Applications, given with their commits.
-ApplicationJudge = Callable[[Sequence[Path], Sequence[str], Sequence[ApplicationSpec]], JudgedApplications]
+# Renders and checks the checkouts of the sources of Applications, given with their commits.
+ApplicationCheck = Callable[[Sequence[Path], Sequence[str], Sequence[ApplicationSpec]], CheckedApplications]
 
 
 class PackedApplication(NamedTuple):
@@ -101,13 +101,13 @@ class SourceEnvironment(NamedTuple):
 
     Attributes:
         argocd_namespace: namespace of Argo CD's own objects.
-        judge: renders and judges checkouts, and what Applications apply from them at these commits.
+        check: renders and checks checkouts, and the objects that Applications apply from them at these commits.
         storage_dir: where commits and charts are kept.
     """
 
     cluster: DynamicClient
     argocd_namespace: str
-    judge: ApplicationJudge
+    check: ApplicationCheck
     storage_dir: Path
     metrics: Metrics
 
@@ -137,7 +137,7 @@ class SourceSetCache:
     def compute_fingerprint(self, key: SourceSetKey, state: SourceSetState, value: Object) -> object:
         """Compute the inputs that an Application would be rendered from now."""
         revisions, signers = list(map(str, state.revisions)), list(self._list_signers(key.project))
-        return [revisions, str(state.judged_on), signers, _extract_build_spec(value)]
+        return [revisions, str(state.checked_on), signers, _extract_build_spec(value)]
 
     def refresh(self, key: SourceSetKey) -> bool:
         """Query the revisions of a source set; fetch, render and check what has changed.
@@ -220,7 +220,7 @@ class SourceSetCache:
         started_at = time.monotonic()
         commits = [revision.commit for revision in state.revisions]
         roots = [source.root for source in fetched]
-        verdict, builds = self._environment.judge(roots, commits, applications)
+        verdict, builds = self._environment.check(roots, commits, applications)
         seconds = time.monotonic() - started_at
         self._environment.metrics.observe_verdict("reconcile", verdict.decision, seconds)
         urls = " ".join(source.url for source in key.source_set)

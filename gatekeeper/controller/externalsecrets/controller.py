@@ -32,7 +32,7 @@ from gatekeeper.externalsecrets.scheduler import RefreshScheduler, SyncInput, op
 from gatekeeper.kube.labels import read_labels
 from gatekeeper.model import NamespacedName, Object
 
-# Without anything due, a round runs after this time.
+# A sync runs after this time, even if nothing is due.
 MAX_IDLE_SECONDS = 60.0
 # The pause until all objects have been listed.
 SYNC_POLL_SECONDS = 0.1
@@ -110,7 +110,7 @@ class ExternalSecretController:
         )
 
     def enqueue_all(self) -> None:
-        """Request a round."""
+        """Request a sync."""
         self._loop.request_round()
 
     def _on_change(self, kind: str, name: NamespacedName, old: Object | None, new: Object | None) -> None:

@@ -1,4 +1,4 @@
-"""The loop that runs one round of syncing after the other, for the controller and for `sync --watch`."""
+"""The loop that syncs ExternalSecrets continuously, for the controller and for `sync --watch`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import FailureReporter, Worker, log_failure
 
 CONTROLLER_NAME = "ExternalSecret"
-# A round covers all ExternalSecrets, so the queue has this one key, unlike that of other controllers. A secret that
+# A round (one sync) covers all ExternalSecrets, so the queue has only this key, unlike other controllers. A secret that
 # several ExternalSecrets use is read once per round, and one request reads many secrets; with one key per
 # ExternalSecret each of them would read its secrets by itself.
 ROUND_KEY = "all"

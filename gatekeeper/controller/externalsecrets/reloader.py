@@ -1,4 +1,4 @@
-"""Restarting workloads when a Secret that they use has changed, if their annotations ask for it.
+"""Restarts workloads when a Secret that they use has changed, if their annotations request it.
 
 The annotations are those of Stakater Reloader: `auto` for all Secrets that the Pods use, `reload` for a list of names.
 """
@@ -22,7 +22,7 @@ POD_SPEC_PATH = ("spec", "template", "spec")
 
 
 def restart_workloads(cluster: DynamicClient, namespace: str, secret_names: Collection[str]) -> list[str]:
-    """Restart the workloads of a namespace that ask for it; return `deployments/name` of each.
+    """Restart the workloads of a namespace that request it; return `deployments/name` of each.
 
     Args:
         secret_names: the names of the Secrets that have changed.
@@ -52,7 +52,7 @@ def restart_workloads(cluster: DynamicClient, namespace: str, secret_names: Coll
 
 
 def is_restart_requested(workload: Object, secret_names: Collection[str]) -> bool:
-    """Return whether a workload asks for a restart when Secrets have changed."""
+    """Return whether a workload requests a restart when Secrets have changed."""
     annotations = {
         **read_labels(get_field(workload, ("spec", "template")), "annotations"),
         **read_labels(workload, "annotations"),

@@ -12,7 +12,7 @@ from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.flux import dependencies
-from gatekeeper.flux.model import JudgedKustomizations
+from gatekeeper.flux.model import CheckedKustomizations
 from gatekeeper.model import NamespacedName, Object, get_field
 
 
@@ -20,14 +20,14 @@ class FluxOptions(NamedTuple):
     """How Flux objects are reconciled.
 
     Attributes:
-        judge: renders and judges a checkout, and what Kustomizations of the cluster apply from it.
+        check: renders and checks a checkout, and the objects that Kustomizations of the cluster apply from it.
         label_selector: the labels of the objects that are reconciled; empty for all.
         concurrency: Kustomizations that are reconciled at the same time.
         storage_dir: where commits are kept; None for the cache folder of the user.
     """
 
     budget: PruneBudget
-    judge: Callable[[Path, Sequence[Object], DynamicClient], JudgedKustomizations]
+    check: Callable[[Path, Sequence[Object], DynamicClient], CheckedKustomizations]
     label_selector: str = ""
     concurrency: int = 8
     storage_dir: Path | None = None

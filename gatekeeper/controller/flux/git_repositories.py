@@ -1,4 +1,4 @@
-"""Reconciles GitRepositories: fetches what is due, judges and renders each commit once, and writes their status.
+"""Reconciles GitRepositories: fetches those that are due, renders and checks each commit once, and writes their status.
 
 Source: source-controller `docs/spec/v1/gitrepositories.md` (status), `internal/controller/gitrepository_controller.go`.
 """
@@ -39,13 +39,13 @@ class GitRepositoryReconciler:
         self._environment, self._cache = environment, cache
 
     def reconcile(self, name: NamespacedName) -> float | None:
-        """Fetches a GitRepository, and judges and renders what is new.
+        """Fetches a GitRepository, and renders and checks new commits.
 
         Returns:
             Seconds until the next reconcile; None if only a change of the object leads to one.
 
         Raises:
-            GateError: it cannot be fetched or judged; the cache keeps what it has.
+            GateError: it cannot be fetched or checked; the cache stays unchanged.
         """
         value = self._environment.repositories.get(name)
         if value is None:
@@ -59,7 +59,7 @@ class GitRepositoryReconciler:
         if repository.is_suspended:
             return None
         try:
-            self._fetch_and_judge(value, repository)
+            self._fetch_and_check(value, repository)
         except GateError as error:
             self._write_status(value, "False", "GitOperationFailed", str(error))
             raise
@@ -69,16 +69,16 @@ class GitRepositoryReconciler:
             raise ToolError(reason) from None
         return repository.interval
 
-    def _fetch_and_judge(self, value: Object, repository: GitRepository) -> None:
+    def _fetch_and_check(self, value: Object, repository: GitRepository) -> None:
         environment, name = self._environment, name_of(value)
         fetched = flux_source.resolve_source_revision(environment.cluster, repository)
-        judged_on, spec = datetime.date.today(), get_field(value, ("spec",))
+        checked_on, spec = datetime.date.today(), get_field(value, ("spec",))
         state = self._cache.get_state(name)
-        is_new = state is None or (state.commits, state.spec, state.judged_on) != (fetched.revisions, spec, judged_on)
+        is_new = state is None or (state.commits, state.spec, state.checked_on) != (fetched.revisions, spec, checked_on)
         kustomizations = environment.list_kustomizations(name)
         fingerprints = {
             name_of(kustomization): compute_fingerprint(
-                environment.cluster, fetched.revisions, judged_on, kustomization
+                environment.cluster, fetched.revisions, checked_on, kustomization
             )
             for kustomization in kustomizations
         }
@@ -89,7 +89,7 @@ class GitRepositoryReconciler:
         ]
         unchanged: set[NamespacedName] = set()
         if is_new or stale:
-            unchanged = self._build(_Fetch(name, repository, fetched, spec, judged_on), stale, fingerprints)
+            unchanged = self._build(_Fetch(name, repository, fetched, spec, checked_on), stale, fingerprints)
         if is_new:
             # A repository that includes this one has other files now.
             for includer in environment.list_includers(name):
@@ -97,7 +97,7 @@ class GitRepositoryReconciler:
         self._write_status(
             value, "True", "Succeeded", f"stored artifact for revision '{fetched.revision}'", str(fetched.revision)
         )
-        # Kustomizations that were created meanwhile are not rendered yet: they request another reconcile.
+        # Kustomizations that were created in the meantime are not rendered yet: they request another reconcile.
         for kustomization in environment.list_kustomizations(name) if is_new or stale else ():
             delay = UNCHANGED_DELAY_SECONDS if name_of(kustomization) in unchanged else 0.0
             environment.enqueue_kustomization(name_of(kustomization), delay)
@@ -105,18 +105,18 @@ class GitRepositoryReconciler:
     def _build(
         self, fetch: _Fetch, kustomizations: Sequence[Object], fingerprints: Mapping[NamespacedName, object]
     ) -> set[NamespacedName]:
-        """Fetches, judges and renders; returns the Kustomizations that apply the same objects as before."""
+        """Fetches, renders and checks; returns the Kustomizations that apply the same objects as before."""
         environment = self._environment
         root, provenance = flux_source.fetch_artifact(
             environment.cluster, fetch.repository, fetch.revision, environment.storage_dir
         )
         started_at = time.monotonic()
-        verdict, builds = environment.options.judge(root, kustomizations, environment.cluster)
+        verdict, builds = environment.options.check(root, kustomizations, environment.cluster)
         seconds = time.monotonic() - started_at
         environment.metrics.observe_verdict("reconcile", verdict.decision, seconds)
         log_verdict(CONTROLLER, str(fetch.name), str(fetch.revision.revision), verdict, seconds)
         state = RepositoryState(
-            fetch.revision.revision, fetch.revision.revisions, fetch.spec, fetch.judged_on, provenance
+            fetch.revision.revision, fetch.revision.revisions, fetch.spec, fetch.checked_on, provenance
         )
         packed = {build.name: pack(build, fingerprints[build.name], verdict) for build in builds}
         return self._cache.store(fetch.name, state, packed)
@@ -133,7 +133,7 @@ class GitRepositoryReconciler:
         if requested_at:
             fields["lastHandledReconcileAt"] = requested_at
         if revision:
-            # There is no archive to download: this process applies what it judges.
+            # There is no archive to download: this process applies the objects that it checked.
             fields["artifact"] = {
                 "revision": revision,
                 "path": f"gitrepository/{name_of(value)}",
@@ -151,19 +151,19 @@ class GitRepositoryReconciler:
 
 
 class _Fetch(NamedTuple):
-    """A GitRepository at the revision that is fetched and judged."""
+    """A GitRepository at the revision that is fetched and checked."""
 
     name: NamespacedName
     repository: GitRepository
     revision: SourceRevision
     spec: object
-    judged_on: datetime.date
+    checked_on: datetime.date
 
 
 def compute_fingerprint(
-    cluster: DynamicClient, commits: list[str], judged_on: datetime.date, kustomization: Object
+    cluster: DynamicClient, commits: list[str], checked_on: datetime.date, kustomization: Object
 ) -> object:
-    """What a Kustomization is rendered and judged from; see `PackedKustomization`.
+    """The input from which a Kustomization is rendered and checked; see `PackedKustomization`.
 
     Raises:
         ToolError: the cluster refuses, or does not answer.
@@ -176,4 +176,4 @@ def compute_fingerprint(
         value = cluster.get(kind, metadata["namespace"], str(entry.get("name"))) if kind else None
         versions.append(get_field(value, ("metadata", "resourceVersion")))
     # A Kustomization that was deleted and created again has the same generation, and another uid.
-    return [commits, str(judged_on), metadata.get("uid"), metadata.get("generation"), versions]
+    return [commits, str(checked_on), metadata.get("uid"), metadata.get("generation"), versions]

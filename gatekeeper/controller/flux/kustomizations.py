@@ -125,7 +125,7 @@ class KustomizationReconciler:
         if snapshot is None:
             return self._report_missing_source(value, repository)
         state, packed = snapshot
-        fingerprint = compute_fingerprint(self._environment.cluster, state.commits, state.judged_on, value)
+        fingerprint = compute_fingerprint(self._environment.cluster, state.commits, state.checked_on, value)
         if packed is None or snapshot.is_stale(fingerprint):
             self._environment.enqueue_repository(repository)
             return None
@@ -251,7 +251,7 @@ class KustomizationReconciler:
     def _report_blocked(
         self, value: Object, outcome: ReconcileOutcome, retry_after: float | None, revision: str = ""
     ) -> float | None:
-        """Writes why a Kustomization is not reconciled, unless its status says so already."""
+        """Writes why a Kustomization is not reconciled, unless its status already has the reason."""
         ready = conditions.find_ready_condition(value)
         if (ready.get("reason"), ready.get("message")) != (outcome.reason, outcome.message):
             status_writer.write_refusal(self._environment.cluster, value, outcome, revision)

@@ -1,4 +1,4 @@
-"""The cache of GitRepositories and of what their Kustomizations apply, rendered and judged."""
+"""The cache of GitRepositories, and of the rendered and checked objects of their Kustomizations."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class RepositoryState(NamedTuple):
     Attributes:
         commits: its commit, and those of the repositories that it includes.
         spec: the `spec` that it was fetched with.
-        judged_on: the day of its verdict: a waiver may expire on the next one.
+        checked_on: the day of its verdict: a waiver may expire on the next one.
         provenance: author, signer and pull request of the commit.
     """
 
     revision: Revision
     commits: list[str]
     spec: object
-    judged_on: datetime.date
+    checked_on: datetime.date
     provenance: CommitProvenance = CommitProvenance()
 
 
 class PackedKustomization(NamedTuple):
-    """What a Kustomization applies, rendered, judged and compressed.
+    """The objects of a Kustomization: rendered, checked and compressed.
 
     Attributes:
         fingerprint: commits, day, uid and generation, and the versions of the objects that values came from.

@@ -21,7 +21,7 @@ from gatekeeper.kube.conditions import format_time
 
 SCHEMA = "gatekeeper/audit/v1"
 GENESIS_DIGEST = "0" * 64
-# How much of the end of a log is read to find its last entry; more if that entry is longer.
+# Bytes at the end of a log that are read to find its last entry; more if that entry is longer.
 TAIL_BYTES = 1 << 16
 
 

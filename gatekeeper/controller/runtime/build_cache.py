@@ -45,7 +45,7 @@ Build = TypeVar("Build", bound=PackedBuild)
 
 
 class Snapshot(NamedTuple, Generic[SourceState, Build]):
-    """The state of a source and one build from it, read at the same moment.
+    """The state of a source and one build from it, read together.
 
     Attributes:
         build: None if it is not rendered yet.

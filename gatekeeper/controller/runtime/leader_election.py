@@ -130,7 +130,7 @@ class LeaderElection:
         for lease in self._leases:
             if lease in self._renewed_at:
                 self._try_acquire(lease)
-        # Work on a surplus shard stops now; its Lease is released one round later, when running reconciles are done.
+        # Work on a surplus shard stops now; its Lease is released one interval later, when running reconciles are done.
         for lease in [name for name in self._leases if name in self._releasing]:
             self._release_lease(lease)
         held_leases = [lease for lease in self._leases if lease in self._renewed_at]

@@ -15,7 +15,7 @@ RECONCILE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class Metrics:
-    """Counters, gauges and histograms in a registry of their own, and the tracer of reconciles.
+    """Counters, gauges and histograms in a separate registry, and the tracer of reconciles.
 
     Args:
         start_span: opens a trace span for one reconcile, by controller and object; see `tracing`.

@@ -65,7 +65,7 @@ class Worker(Generic[T]):
         return all(thread.is_alive() for thread in self._threads)
 
     def stop(self, timeout_seconds: float) -> bool:
-        """Take no more names, and wait for those in progress.
+        """Stop accepting names, and wait for those in progress.
 
         Returns:
             Whether they finished in time.

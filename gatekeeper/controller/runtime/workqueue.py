@@ -91,7 +91,7 @@ class WorkQueue(Generic[T]):
             return sum(due_at <= now for due_at in self._due.values())
 
     def close(self) -> None:
-        """Wake all waiting workers and accept no more names."""
+        """Wake all waiting workers and stop accepting names."""
         with self._condition:
             self._is_closed = True
             self._condition.notify_all()

@@ -12,7 +12,7 @@ import orjson
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import ObjectRef, Resource, build_ref
 
-# The resources of a repository are judged as if they were created in an empty cluster.
+# The resources of a repository are checked as if they were created in an empty cluster.
 OPERATION = "CREATE"
 
 

@@ -92,7 +92,7 @@ class ConstraintEvaluator:
         }
 
     def is_applicable(self, query: str, resource: Resource) -> bool:
-        """Whether a constraint judges a resource.
+        """Whether a constraint applies to a resource.
 
         Raises:
             UnknownNamespaceError: it depends on a namespace that the repository does not contain.

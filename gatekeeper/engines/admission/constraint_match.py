@@ -1,4 +1,4 @@
-"""The resources that a constraint of OPA Gatekeeper judges: `spec.match`.
+"""The resources that a constraint of OPA Gatekeeper applies to: `spec.match`.
 
 Source: https://open-policy-agent.github.io/gatekeeper/website/docs/howto#the-match-field and `pkg/mutation/match`.
 """
@@ -45,7 +45,7 @@ class ConstraintMatch(NamedTuple):
     source: str
 
     def is_match(self, resource: Resource, namespaces: NamespaceIndex) -> bool:
-        """Whether the constraint judges a resource.
+        """Whether the constraint applies to a resource.
 
         Raises:
             UnknownNamespaceError: it depends on a namespace that the repository does not contain.

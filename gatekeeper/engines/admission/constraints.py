@@ -1,4 +1,4 @@
-"""Constraints of OPA Gatekeeper: their template, the resources that they judge, their parameters and severity."""
+"""Constraints of OPA Gatekeeper: their template, the resources that they apply to, their parameters and severity."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def is_constraint(resource: Resource) -> bool:
 
 
 def parse_constraint(resource: Resource, templates: Mapping[str, ConstraintTemplate]) -> Constraint | None:
-    """Parses a constraint; None if none of its enforcement points applies here.
+    """Parses a constraint; None if no enforcement point applies here.
 
     Args:
         templates: all templates by the kind of their constraints.

@@ -33,7 +33,7 @@ class PolicyEvaluator(RegoEngine, Protocol):
         """Builds the rule of each policy, by query."""
 
     def is_applicable(self, query: str, resource: Resource) -> bool:
-        """Whether a policy judges a resource.
+        """Whether a policy applies to a resource.
 
         Raises:
             UnknownNamespaceError: it depends on a namespace that the repository does not contain.
@@ -162,7 +162,7 @@ def evaluate_policies(
 
 
 class _PolicySelector:
-    """Selects the policies that judge a resource; policies for which that is unknown are gaps, each once."""
+    """Selects the policies that apply to a resource; policies for which that is unknown are gaps, each once."""
 
     def __init__(self, evaluator: PolicyEvaluator, config: Config) -> None:
         self._evaluator = evaluator

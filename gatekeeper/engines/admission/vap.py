@@ -70,7 +70,7 @@ class BindingEvaluator:
         }
 
     def is_applicable(self, query: str, resource: Resource) -> bool:
-        """Whether a binding judges a resource.
+        """Whether a binding applies to a resource.
 
         Raises:
             UnknownNamespaceError: it depends on a namespace that the repository does not contain.

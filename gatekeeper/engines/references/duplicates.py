@@ -102,7 +102,7 @@ def find_clusters(resource_groups: ResourceGroups) -> list[frozenset[str]]:
                 seen.add(upper)
                 queue.append(upper)
         roots = {_find_folder(resource_groups[group][0]) for group in seen if not applied_by[group]}
-        # Without a root the groups apply each other in a cycle: each then stands for its own cluster.
+        # Without a root the groups apply each other in a cycle: each then represents a separate cluster.
         clusters.append(frozenset(roots or {_find_folder(source_path)}))
     return clusters
 

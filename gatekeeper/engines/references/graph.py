@@ -1,7 +1,7 @@
 """References between resources: each must lead to an object that exists, with the key in use, and without cycles.
 
 The repository is not the whole cluster. Where something else may provide the object (a chart from elsewhere, an
-operator, a person with a first credential), a missing object is no finding, or only a warning.
+operator, a person with a first credential), a missing object is not a finding, or only a warning.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def evaluate(
         resource_groups: the resources, each group with the file or folder that it was rendered from.
         tree: the files; if they are only a part of the repository, the rest may provide what is missing.
         allowed_patterns: objects that exist although no file shows them: patterns such as `Secret/prod/*`.
-        gaps: what was not judged; after a fatal gap it is not known what exists.
+        gaps: what was not checked; after a fatal gap, other objects may exist.
     """
     resources = [resource for _, group in resource_groups for resource in group]
     findings = [*_find_cycles(resources), *sealed_scope.check_sealed_scope(resources)]
@@ -212,7 +212,7 @@ def _build_reference_finding(
 
 
 def _find_cycles(resources: Sequence[Resource]) -> list[Finding]:
-    """Finds Flux resources that depend on each other in a cycle, so that none of them is ever applied."""
+    """Finds Flux resources that depend on each other in a cycle, so that they are never applied."""
     dependencies: dict[ObjectKey, list[Reference]] = {}
     for resource in resources:
         if resource.ref.group in ("kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io"):

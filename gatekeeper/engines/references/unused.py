@@ -9,7 +9,7 @@ from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.references.duplicates import ProvidersByObject, ResourceGroups
 from gatekeeper.model import Finding, Resource, get_field
 
-# Secrets that are found by their type, and labels that say nothing about who uses an object.
+# Secrets that are found by their type, and labels that do not show which objects use an object.
 DISCOVERED_TYPES = ("kubernetes.io/service-account-token", "helm.sh/", "bootstrap.kubernetes.io/token")
 COMMON_LABEL_PREFIXES = ("app.kubernetes.io/", "helm.sh/", "kustomize.toolkit.fluxcd.io/")
 COMMON_LABELS = ("app", "name", "team", "owner")

@@ -104,7 +104,7 @@ class _KindSelector:
 
 
 def _find_exceptions(answers: Sequence[QueryResult], plan: QueryPlan) -> dict[tuple[int, str], set[str]]:
-    """Finds the rules that must not judge an input: their names without `deny_` and the like, by input and package.
+    """Finds the rules that must not apply to an input: their names without `deny_` or similar, by input and package.
 
     Source: conftest `policy/engine.go`, which evaluates `data.<package>.exception[_][_] == "<name>"`.
     """

@@ -30,7 +30,7 @@ LEAF_REPLACEMENTS: tuple[Callable[[Any], Any], ...] = (
     # Satisfies rules that want an image digest; falls below an upper limit of numbers.
     lambda leaf: f"{leaf}@sha256:{'0' * 64}" if isinstance(leaf, str) else leaf - 10**6 if _is_number(leaf) else leaf,
 )
-# Values to add where a field is missing: one of each type that rules ask for.
+# Values to add where a field is missing: one of each type that rules test for.
 PROBE_VALUES: tuple[Any, ...] = ("gk", True, 1, {"gk": "gk"})
 
 
@@ -111,7 +111,7 @@ def list_read_paths(rego: str) -> list[FieldPath]:
 
 
 def _parse_reference(reference: str) -> FieldPath:
-    """Parses a reference such as `.spec.containers[_].image` to a path; a variable stands for the first item."""
+    """Parses a reference such as `.spec.containers[_].image` to a path; a variable is the first item."""
     path: FieldPath = ()
     for name, quoted, index in REFERENCE_STEP.findall(reference):
         step: str | int = name or quoted

@@ -50,7 +50,7 @@ from gatekeeper.protocols import RegoEngine
 
 MAX_USUAL_PATHS = 8
 MAX_MISSING_PATHS = 20
-# So few findings first: they tell the usual paths for all others.
+# The number of findings that are traced first: they show the usual paths for all others.
 FIRST_BATCH_SIZE = 20
 BATCH_SIZE = 500
 
@@ -179,7 +179,7 @@ class FieldTracer:
         # The entry of the candidates that each removal belongs to.
         entries = [entry for entry, (_, paths) in enumerate(candidates) for _ in paths]
         without = self._probe(suspects, removals)
-        # Where a rule fails without a part, as CEL does, only changed leaves can tell whether it is a cause.
+        # If a rule fails without a part, as CEL does, only changed leaves show whether the part is a cause.
         suspicious = [index for index, result in enumerate(without) if result.is_gone or result.has_failed]
         changes = [
             removals[index]._replace(change=build_leaf_change(replacement))
@@ -191,7 +191,7 @@ class FieldTracer:
         mentioned: list[list[FieldPath]] = [[] for _ in candidates]
         for index in suspicious:
             path, entry = removals[index].path, entries[index]
-            # All results of the part are taken, whatever the first one says.
+            # All results of the part are used, not only the first one.
             has_fewer = [next(results).has_fewer_messages for _ in LEAF_REPLACEMENTS]
             if any(has_fewer):
                 confirmed[entry].append(path)

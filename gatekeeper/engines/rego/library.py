@@ -21,7 +21,7 @@ class LibraryRule(NamedTuple):
     Attributes:
         name: `CATEGORY/RULE`.
         profile: the smallest profile that includes it: `default` or `strict`.
-        kinds: the kinds that it judges; all kinds if empty.
+        kinds: the kinds that it applies to; all kinds if empty.
     """
 
     name: str

@@ -43,7 +43,7 @@ class RegoModule(NamedTuple):
         return f"data.{self.package}.exception" if "exception" in self.rules else None
 
     def list_queries(self) -> tuple[str, ...]:
-        """Lists the queries of the rules that judge resources, as `data.package.rule`."""
+        """Lists the queries of the rules for resources, as `data.package.rule`."""
         return tuple(f"data.{self.package}.{rule}" for rule in self.rules if VERDICT_RULE.fullmatch(rule))
 
 
@@ -64,7 +64,7 @@ class PolicySet(NamedTuple):
 
 
 class RuleQuery(NamedTuple):
-    """A rule to evaluate: its name in reports, severity, remedy, and the kinds that it judges (all if empty)."""
+    """A rule to evaluate: its name in reports, severity, remedy, and the kinds that it applies to (all if empty)."""
 
     name: str
     severity: Severity
@@ -73,7 +73,7 @@ class RuleQuery(NamedTuple):
     module: RegoModule
 
     def is_for_kind(self, kind: str) -> bool:
-        """Whether the rule judges resources of a kind; rules for all kinds do not judge Terraform."""
+        """Whether the rule applies to resources of a kind; rules for all kinds do not apply to Terraform."""
         return kind in self.kinds or (not self.kinds and kind != TERRAFORM_KIND)
 
 

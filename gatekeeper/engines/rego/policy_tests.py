@@ -132,7 +132,7 @@ def _run_cases(context: TestContext, folder: str, cases: Sequence[Path]) -> None
 
 
 def _read_kinds(module: RegoModule) -> tuple[str, ...]:
-    """The kinds that a rule judges by its METADATA; empty for all kinds."""
+    """The kinds that a rule applies to by its METADATA; empty for all kinds."""
     return tuple(module.metadata.get("custom", {}).get("kinds", ()))
 
 

@@ -28,21 +28,21 @@ def build_plan(config: Config, repository_policies: PolicySet) -> QueryPlan:
         for rule in selected:
             severity = config.severity.get(rule.name, rule.severity)
             rules[rule.query] = RuleQuery(rule.name, _parse_severity(severity), rule.remedy, rule.kinds, rule.module)
-    judging_modules = [
+    rule_modules = [
         module for module in repository_policies.modules if not config.namespaces or module.package in config.namespaces
     ]
-    for module in judging_modules:
+    for module in rule_modules:
         for query in module.list_queries():
             name = query.rpartition(".")[2]
             severity = loader.SEVERITY_BY_PREFIX[name.split("_")[0]]
             kinds = (TERRAFORM_KIND,) if is_for_terraform(module.package, config) else ()
             rules[query] = RuleQuery(f"{module.package}/{name}", _parse_severity(severity), "", kinds, module)
-    exceptions = {module.package: module.exception_query for module in judging_modules if module.exception_query}
+    exceptions = {module.package: module.exception_query for module in rule_modules if module.exception_query}
     return QueryPlan(rules, loader.merge_policy_sets(sets), exceptions)
 
 
 def is_for_terraform(package: str, config: Config) -> bool:
-    """Whether the rules of a package judge only Terraform: `policies.terraform` names it or a package around it."""
+    """Whether the rules of a package apply only to Terraform: `policies.terraform` names it or a package around it."""
     return any(package == name or package.startswith(f"{name}.") for name in config.terraform)
 
 

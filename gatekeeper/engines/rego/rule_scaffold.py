@@ -22,7 +22,7 @@ def create_rule(name: str, folder: Path | None = None) -> list[Path]:
         folder: the policy folder of a repository; None for the library of Gatekeeper, in a checkout of its source.
 
     Raises:
-        UsageError: the name is malformed, the rule exists, there is no source of the library, or a file cannot be
+        UsageError: the name is malformed, the rule exists, the source of the library is missing, or a file cannot be
             written.
     """
     if not RULE_NAME.fullmatch(name):

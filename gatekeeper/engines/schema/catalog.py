@@ -77,13 +77,13 @@ class SchemaCatalog:
             self._schemas[key] = schema
             if Schema is not None:
                 return Schema(orjson.dumps(schema)).refused(objects, jobs)
-            judge = self._build_validator(schema)
+            validator = self._build_validator(schema)
         except KeyError as error:
             what = f"refers to `{error.args[0]}`, which does not exist"
             raise UsageError(f"the schema of {key[1]} ({key[0]}) {what}") from error
         except (ValueError, TypeError) as error:
             raise UsageError(f"the schema of {key[1]} ({key[0]}) cannot be used: {_first_line(error)}") from error
-        return [index for index, json in enumerate(objects) if not judge.is_valid(orjson.loads(json))]
+        return [index for index, json in enumerate(objects) if not validator.is_valid(orjson.loads(json))]
 
     def list_errors(self, key: SchemaKey, value: Any) -> Iterator[Any]:
         """The errors of jsonschema-rs for a value that `find_invalid` reported."""

@@ -1,4 +1,4 @@
-"""Gathering the values that an ExternalSecret asks for from what the stores returned.
+"""Collects the values of an ExternalSecret from the results of the stores.
 
 Source: external-secrets `pkg/controllers/externalsecret/externalsecret_controller_secret.go`.
 """

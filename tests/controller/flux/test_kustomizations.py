@@ -62,7 +62,7 @@ def unreachable_cluster(tmp_path: Path) -> Iterator[DynamicClient]:
 def environment(cluster: DynamicClient, folder: Path, repositories: ListedObjects) -> FluxEnvironment:
     return FluxEnvironment(
         cluster,
-        FluxOptions(PruneBudget(), flux_build.judge_commit),
+        FluxOptions(PruneBudget(), flux_build.check_commit),
         Metrics(),
         repositories,
         ListedObjects((NAME, KUSTOMIZATION)),

@@ -111,7 +111,7 @@ def test_everything_is_checked_again_after_midnight(
     with client.connect(cluster.kubeconfig) as opened:
         flux_ = FluxController(
             opened,
-            FluxOptions(PruneBudget(), flux_build.judge_commit, storage_dir=tmp_path / "kept"),
+            FluxOptions(PruneBudget(), flux_build.check_commit, storage_dir=tmp_path / "kept"),
             lambda name: name.endswith("night"),
             lambda act: None,
             Metrics(),

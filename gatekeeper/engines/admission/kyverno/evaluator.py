@@ -40,7 +40,7 @@ class KyvernoEvaluator:
         }
 
     def is_applicable(self, query: str, resource: Resource) -> bool:
-        """Whether a rule judges a resource with the severity of the query.
+        """Whether a rule applies to a resource with the severity of the query.
 
         Raises:
             PolicyError: the match of the rule is malformed or unsupported.
@@ -77,7 +77,7 @@ class KyvernoEvaluator:
         return results
 
     def _evaluate_rule(self, rule: KyvernoRule, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yields the messages of a rule, each with the field if a pattern tells it."""
+        """Yields the messages of a rule, each with the field if a pattern identifies it."""
         prefix: FieldPath = ()
         ref = build_ref(value)
         if ref.kind in rule.pod_controllers:
@@ -120,7 +120,7 @@ def _build_pod(template: Any, owner: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _find_mismatch(choices: Sequence[Any], value: Any) -> patterns.PatternMismatch | None:
-    """Finds why a resource matches none of some patterns; None if it matches one, or if all of them are skipped."""
+    """Finds why a resource matches no pattern; None if it matches one, or if all of them are skipped."""
     deepest: patterns.PatternMismatch | None = None
     for choice in choices:
         try:

@@ -1,4 +1,4 @@
-"""Which resources a Kyverno rule judges: `match`, `exclude`, and the controllers of Pods.
+"""Selects the resources that a Kyverno rule applies to: `match`, `exclude`, and the controllers of Pods.
 
 Source: https://kyverno.io/docs/policy-types/cluster-policy/match-exclude/ and .../autogen/.
 """
@@ -45,7 +45,7 @@ def is_match(
     """Whether a `match` or `exclude` block selects a resource.
 
     Args:
-        effective_ref: what the resource counts as: itself, or a Pod if the Pod template of a controller is judged.
+        effective_ref: what the resource counts as: itself, or a Pod if the Pod template of a controller is checked.
 
     Raises:
         PolicyError: the block is malformed or uses an unsupported feature.
@@ -169,7 +169,7 @@ def is_kind(pattern: str, ref: ObjectRef) -> bool:
 
 
 def list_pod_controllers(rule: Mapping[str, Any], annotations: Mapping[str, str]) -> Sequence[str]:
-    """Lists the kinds whose Pod templates a rule for Pods judges, too."""
+    """Lists the kinds whose Pod templates a rule for Pods also applies to."""
     setting = annotations.get(AUTOGEN_ANNOTATION)
     if setting == "none":
         return ()

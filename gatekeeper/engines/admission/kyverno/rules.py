@@ -1,6 +1,6 @@
 """Parses Kyverno's ClusterPolicies and Policies to the rules that validate.
 
-A rule that uses an unsupported feature is refused by name. Rules that mutate or generate resources judge none; they
+A rule that uses an unsupported feature is refused by name. Rules that mutate or generate resources check nothing; they
 give a warning.
 
 Source: `kyverno.io/v1` ClusterPolicy.
@@ -45,8 +45,8 @@ class KyvernoRule(NamedTuple):
         method: one of VALIDATION_METHODS.
         cel_policy: the compiled expressions of the method `cel`.
         severity_overrides: other severities for some namespaces: (namespaces, severity).
-        pod_controllers: kinds that create Pods, whose Pod templates the rule judges, too.
-        namespace: the only namespace whose resources the rule judges; empty for all.
+        pod_controllers: kinds that create Pods, whose Pod templates the rule also applies to.
+        namespace: the only namespace whose resources the rule applies to; empty for all.
         exceptions: the `match` blocks of PolicyExceptions for the rule.
     """
 

@@ -1,6 +1,6 @@
 """Policy bundles, pinned by digest: a folder, a Git repository at a revision, or an OPA bundle file.
 
-A bundle with another digest than its pin is refused until somebody has reviewed it and changed the pin. So neither the
+A bundle whose digest differs from its pin is refused until a user has reviewed it and changed the pin. So neither the
 server nor the cache of fetched bundles has to be trusted.
 
 Source: https://www.openpolicyagent.org/docs/management-bundles (file format, signatures).
@@ -74,7 +74,7 @@ def _add_bundle(root: Path, bundle: Bundle, resolved: ResolvedBundles) -> None:
 
 
 def pull(root: Path, bundle: Bundle) -> str:
-    """Fetches a bundle if necessary, and returns its digest, whatever its pin is.
+    """Fetches a bundle if necessary, and returns its digest, even if it differs from the pin.
 
     Raises:
         PolicyError: the bundle cannot be read or fetched.

@@ -27,7 +27,7 @@ from gatekeeper.protocols import QueryResult
 START_TIMEOUT_SECONDS = 30.0
 LOAD_TIMEOUT_SECONDS = 60.0
 BATCH_SIZE = 2000
-# After so many timeouts a rule is not evaluated again: it would time out on every resource.
+# After this number of timeouts a rule is not evaluated again: it would time out on every resource.
 MAX_TIMEOUTS = 3
 TIMEOUT_REASON = "took longer than `policies.timeout`"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from gatekeeper.engines.rego.rego_text import CLOSING_BRACKETS, OPENING_BRACKETS, blank_literals, scan_level
 
-# `x = set[x]` on a line of its own: the engine does not unify a variable with its own lookup.
+# `x = set[x]` on a separate line: the engine does not unify a variable with its own lookup.
 SELF_LOOKUP = re.compile(r"^([ \t]*)([A-Za-z_]\w*) = ([A-Za-z_][\w.]*)\[\2\][ \t]*$", re.MULTILINE)
 # `} {`: another body of the same rule in Rego v0; the engine takes it for an `else`.
 ADDITIONAL_BODY = re.compile(r"\}\s*\{")
@@ -20,7 +20,7 @@ FUNCTION_CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\(")
 FIELD_ACCESS = re.compile(r"([A-Za-z_]\w*)((?:\.\w+)+)")
 
 # The engine's error for `some ... in` on a string, a number or null, where OPA takes the rule as undefined. The engine
-# has no error codes: this text of the pinned regorus version is all that tells the case; a test fails if it changes.
+# has no error codes: only this text of the pinned regorus version identifies the case; a test fails if it changes.
 NOT_A_COLLECTION_ERROR = "`some .. in collection` expects"
 SOME_IN = re.compile(r"\bsome\s+[^\n;{}]*?\s+in\b")
 ITEMS_FUNCTION = "data.gatekeeper_each.items"
