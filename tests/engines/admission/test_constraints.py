@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import Repository, judge, needs
+from tests.conftest import Repository, judge
 
 TEMPLATE = """\
 apiVersion: templates.gatekeeper.sh/v1
@@ -110,16 +110,6 @@ def test_an_allowed_resource_is_accepted(repository: Repository) -> None:
     assert judge(root).decision == "accepted"
 
 
-@needs("opa")
-def test_both_engines_find_the_same(repository: Repository) -> None:
-    files: dict[str, str | bytes] = {"t.yaml": TEMPLATE, "c.yaml": CONSTRAINT, "o.yaml": OBJECT.replace("TEAM", "x")}
-    findings = []
-    for engine in ("embedded", "opa"):
-        root = repository({**files, "gatekeeper.yaml": f"library: {{profile: 'off'}}\nengine: {engine}\n"})
-        findings.append(judge(root).findings)
-    assert findings[0] == findings[1] and findings[0]
-
-
 SCOPED = """  enforcementAction: scoped
   scopedEnforcementActions:
   - {action: warn, enforcementPoints: [{name: validation.gatekeeper.sh}]}
@@ -139,33 +129,6 @@ SCOPED = """  enforcementAction: scoped
 def test_the_enforcement_action_sets_the_severity(repository: Repository, action: str, severity: str) -> None:
     root = repository({"t.yaml": TEMPLATE, "c.yaml": CONSTRAINT + action, "o.yaml": OBJECT.replace("TEAM", "x")})
     assert [finding.severity for finding in judge(root).findings] == [severity]
-
-
-def test_a_constraint_reads_the_inventory(repository: Repository) -> None:
-    constraint = "apiVersion: constraints.gatekeeper.sh/v1beta1\nkind: UniqueValue\nmetadata: {name: hosts}\n"
-    other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME, namespace: b}\ndata: {host: HOST}\n"
-    files: dict[str, str | bytes] = {
-        "t.yaml": ALONE,
-        "c.yaml": constraint,
-        "1.yaml": other.replace("NAME", "one").replace("HOST", "a.example"),
-        "2.yaml": other.replace("NAME", "two").replace("HOST", "a.example"),
-        "3.yaml": other.replace("NAME", "three").replace("HOST", "b.example"),
-    }
-    found = [one for one in judge(repository(files)).findings if one.rule == "UniqueValue/hosts"]
-    assert [(finding.location.file, finding.message) for finding in found] == [
-        ("1.yaml", "a.example is taken"),
-        ("2.yaml", "a.example is taken"),
-    ]
-
-
-def test_a_template_in_cel_is_evaluated(repository: Repository) -> None:
-    constraint = (
-        "apiVersion: constraints.gatekeeper.sh/v1beta1\nkind: CelName\nmetadata: {name: names}\n"
-        "spec: {parameters: {prefix: web-}, match: {kinds: [{apiGroups: ['*'], kinds: [ConfigMap]}]}}\n"
-    )
-    root = repository({"t.yaml": CEL, "c.yaml": constraint, "o.yaml": OBJECT})
-    found = [finding.message for finding in judge(root).findings if finding.rule == "CelName/names"]
-    assert found == ["name must begin with web-"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from tests.conftest import Repository, command, judge
-from tests.engines.plaintext.test_secrets import PEM, indented
+from tests.engines.plaintext.test_leaks import PEM
+from tests.engines.plaintext.test_secrets import indented
 
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: shop}\n"
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: shop}\ndata:\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 
 import pytest
 
@@ -89,42 +88,3 @@ def test_a_generated_secret_leads_to_the_file_that_it_was_made_from(repository: 
     files: dict[str, str | bytes] = {"kustomization.yaml": generator, "password.txt": VALUE, "other.txt": ""}
     [finding] = judge(repository(files)).findings
     assert finding.location == ("kustomization.yaml", 5, 5)
-
-
-PEM = "-----BEGIN " + "EC PRIVATE KEY-----\n" + "MHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04fSeQ6tF1aY" * 2 + "\n"
-LEAKS = [
-    ("main.tf", 'key = "AKIA' + 'Z7QTUVWXY2345ABC"\n', "plaintext/aws-access-key", 1),
-    ("deploy.sh", "# deploy\ncat > k <<X\n" + PEM + "X\n", "plaintext/private-key", 3),
-    ("values.yaml", "a: 1\nkey: " + b64(PEM) + "\n", "plaintext/private-key", 2),
-    (
-        "keys/age.txt",
-        "AGE-SECRET-" + "KEY-1QQPZRY9X8GF2TVDW0S3JN54KHCE6MUA7LQPZRY9X8GF2TVDW0S3JN54KHC\n",
-        "plaintext/age-secret-key",
-        1,
-    ),
-    (".env", "GITHUB_TOKEN=ghp_" + "x7Kd92LmQ0aZs81TbVwY3nPqRe5UiOcG4hJf\n", "plaintext/github-token", 1),
-]
-
-
-@pytest.mark.parametrize(("name", "text", "rule", "line"), LEAKS, ids=[leak[0] for leak in LEAKS])
-def test_a_key_or_token_is_found_in_any_file(
-    repository: Repository, name: str, text: str, rule: str, line: int
-) -> None:
-    [finding] = found(repository, text, name)
-    assert (finding.rule, finding.location.file, finding.location.line) == (rule, name, line)
-
-
-def test_what_is_encrypted_as_a_whole_is_known_as_that(repository: Repository) -> None:
-    crypt = b"\0GITCRYPT\0" + os.urandom(40)
-    age = b"age-encryption.org/v1\n-> X25519 abc\n" + os.urandom(40)
-    verdict = judge(repository({"a.yaml": crypt, "b.yaml": age, ".env": crypt}))
-    assert verdict.exit_code == 0
-    reasons = {gap.file: gap.reason for gap in verdict.coverage.gaps}
-    assert reasons["a.yaml"] == "encrypted by git-crypt"
-    assert reasons["b.yaml"] == "encrypted by age"
-    assert reasons[".env"] == "encrypted by git-crypt: not scanned for secrets"
-
-
-def test_a_binary_file_is_told_and_not_scanned(repository: Repository) -> None:
-    verdict = judge(repository({"x.bin": b"\0" + os.urandom(64)}))
-    assert [gap.file for gap in verdict.coverage.gaps if "binary" in gap.reason] == ["x.bin"]

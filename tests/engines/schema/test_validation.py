@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.engines.schema.catalog import SchemaCatalog, list_kubernetes_versions
 from gatekeeper.model import Finding
-from tests.conftest import Repository, command, judge
+from tests.conftest import Repository, judge
 
 CRD = """\
 apiVersion: apiextensions.k8s.io/v1
@@ -88,39 +87,6 @@ def test_a_close_name_is_proposed(repository: Repository) -> None:
     assert finding.hint == "did you mean `free`?"
 
 
-def test_a_cel_rule_that_cannot_be_evaluated_is_a_gap(repository: Repository) -> None:
-    verdict = judge(
-        repository({"crd.yaml": CRD.replace("self.min <=", "self.gone <="), "s.yaml": SHOP + "  {name: a, max: 1}"})
-    )
-    assert verdict.exit_code == 3
-    [reason] = [gap.reason for gap in verdict.coverage.gaps if gap.is_fatal]
-    assert reason.startswith("the CRD's rule `self.gone <= self.max` cannot be evaluated on Shop s")
-
-
-def test_crds_come_from_folders_of_the_config_too(repository: Repository) -> None:
-    config = "library: {profile: 'off'}\nschemas: {crds: [vendor/crds]}\nfiles: {exclude: [vendor]}\n"
-    files: dict[str, str | bytes] = {
-        "gatekeeper.yaml": config,
-        "vendor/crds/shop.yaml": CRD,
-        "s.yaml": SHOP + "  {max: 1}",
-    }
-    assert [finding.rule for finding in judge(repository(files)).findings] == ["schema/required"]
-
-
-def test_crds_may_come_as_kubectl_prints_them(repository: Repository) -> None:
-    listed = "apiVersion: v1\nkind: List\nitems:\n- " + CRD.replace("\n", "\n  ") + "\n"
-    config = "library: {profile: 'off'}\nschemas: {crds: [all]}\nfiles: {exclude: [all]}\n"
-    root = repository({"gatekeeper.yaml": config, "all/all.yaml": listed, "s.yaml": SHOP + "  {max: 1}"})
-    assert [finding.rule for finding in judge(root).findings] == ["schema/required"]
-
-
-def test_a_crd_file_that_cannot_be_read_is_told(repository: Repository) -> None:
-    config = "schemas: {crds: [all]}\nfiles: {exclude: [all]}\n"
-    code, _, err = command("check", repository({"gatekeeper.yaml": config, "all/broken.yaml": CRD + " x"}))
-    assert code == 2
-    assert "all/broken.yaml:" in err and "cannot be read" in err
-
-
 def test_a_kind_without_schema_is_refused_unless_the_config_allows_it(repository: Repository) -> None:
     verdict = judge(repository({"s.yaml": SHOP + "  {}"}))
     assert ([finding.rule for finding in verdict.findings], verdict.exit_code) == (["schema/missing"], 3)
@@ -133,53 +99,6 @@ def test_the_config_allows_a_kind_by_name(repository: Repository, pattern: str) 
     verdict = judge(repository({"gatekeeper.yaml": config, "s.yaml": SHOP + "  {}"}))
     assert (verdict.findings, verdict.exit_code, verdict.coverage.checked_count) == ((), 0, 0)
     assert any("allowed by the config" in gap.reason for gap in verdict.coverage.gaps)
-
-
-BUILT_IN = [
-    ("source.toolkit.fluxcd.io/v1", "GitRepository"),
-    ("source.toolkit.fluxcd.io/v1", "HelmRepository"),
-    ("source.toolkit.fluxcd.io/v1", "OCIRepository"),
-    ("source.toolkit.fluxcd.io/v1", "Bucket"),
-    ("kustomize.toolkit.fluxcd.io/v1", "Kustomization"),
-    ("helm.toolkit.fluxcd.io/v2", "HelmRelease"),
-    ("notification.toolkit.fluxcd.io/v1", "Receiver"),
-    ("notification.toolkit.fluxcd.io/v1beta3", "Alert"),
-    ("image.toolkit.fluxcd.io/v1", "ImagePolicy"),
-    ("argoproj.io/v1alpha1", "Application"),
-    ("argoproj.io/v1alpha1", "ApplicationSet"),
-    ("argoproj.io/v1alpha1", "AppProject"),
-    ("external-secrets.io/v1alpha1", "ExternalSecret"),
-    ("external-secrets.io/v1beta1", "ExternalSecret"),
-    ("external-secrets.io/v1", "ExternalSecret"),
-    ("external-secrets.io/v1", "ClusterSecretStore"),
-    ("external-secrets.io/v1beta1", "SecretStore"),
-    ("external-secrets.io/v1alpha1", "PushSecret"),
-    ("bitnami.com/v1alpha1", "SealedSecret"),
-    ("source.extensions.fluxcd.io/v1beta1", "ArtifactGenerator"),
-    ("cert-manager.io/v1", "ClusterIssuer"),
-    ("cert-manager.io/v1", "Certificate"),
-    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
-    ("gateway.networking.k8s.io/v1alpha2", "TCPRoute"),
-    ("monitoring.coreos.com/v1", "ServiceMonitor"),
-    ("networking.istio.io/v1beta1", "VirtualService"),
-]
-
-
-@pytest.mark.parametrize("key", BUILT_IN, ids=" ".join)
-def test_the_gitops_kinds_are_built_in(key: tuple[str, str]) -> None:
-    assert SchemaCatalog("1.34").find_invalid(key, [b'{"spec": 7}'], 1) == [0]
-
-
-@pytest.mark.parametrize("version", list_kubernetes_versions())
-def test_every_version_of_kubernetes_can_be_chosen(version: str) -> None:
-    catalog = SchemaCatalog(version)
-    deployment = b'{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replica": 1}}'
-    assert catalog.find_invalid(("apps/v1", "Deployment"), [deployment], 1) == [0]
-
-
-def test_versions_start_with_1_25() -> None:
-    assert list_kubernetes_versions()[0] == "1.25"
-    assert len(list_kubernetes_versions()) >= 13
 
 
 NAMED_CRD = """\

@@ -1,0 +1,117 @@
+"""Leaked keys and tokens: found in any file, also in base64, unless an allowlist permits them."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatekeeper.config import Config
+from gatekeeper.engines.plaintext import leaks
+from gatekeeper.model import Finding, Gap
+from gatekeeper.workspace.tree import Tree
+from tests.conftest import Repository, judge
+from tests.engines.plaintext.test_secrets import b64, found
+
+PEM = "-----BEGIN " + "EC PRIVATE KEY-----\n" + "MHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04fSeQ6tF1aY" * 2 + "\n"
+LEAKS = [
+    ("main.tf", 'key = "AKIA' + 'Z7QTUVWXY2345ABC"\n', "plaintext/aws-access-key", 1),
+    ("deploy.sh", "# deploy\ncat > k <<X\n" + PEM + "X\n", "plaintext/private-key", 3),
+    ("values.yaml", "a: 1\nkey: " + b64(PEM) + "\n", "plaintext/private-key", 2),
+    (
+        "keys/age.txt",
+        "AGE-SECRET-" + "KEY-1QQPZRY9X8GF2TVDW0S3JN54KHCE6MUA7LQPZRY9X8GF2TVDW0S3JN54KHC\n",
+        "plaintext/age-secret-key",
+        1,
+    ),
+    (".env", "GITHUB_TOKEN=ghp_" + "x7Kd92LmQ0aZs81TbVwY3nPqRe5UiOcG4hJf\n", "plaintext/github-token", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "rule", "line"), LEAKS, ids=[leak[0] for leak in LEAKS])
+def test_a_key_or_token_is_found_in_any_file(
+    repository: Repository, name: str, text: str, rule: str, line: int
+) -> None:
+    [finding] = found(repository, text, name)
+    assert (finding.rule, finding.location.file, finding.location.line) == (rule, name, line)
+
+
+def test_what_is_encrypted_as_a_whole_is_known_as_that(repository: Repository) -> None:
+    crypt = b"\0GITCRYPT\0" + os.urandom(40)
+    age = b"age-encryption.org/v1\n-> X25519 abc\n" + os.urandom(40)
+    verdict = judge(repository({"a.yaml": crypt, "b.yaml": age, ".env": crypt}))
+    assert verdict.exit_code == 0
+    reasons = {gap.file: gap.reason for gap in verdict.coverage.gaps}
+    assert reasons["a.yaml"] == "encrypted by git-crypt"
+    assert reasons["b.yaml"] == "encrypted by age"
+    assert reasons[".env"] == "encrypted by git-crypt: not scanned for secrets"
+
+
+def test_a_binary_file_is_told_and_not_scanned(repository: Repository) -> None:
+    verdict = judge(repository({"x.bin": b"\0" + os.urandom(64)}))
+    assert [gap.file for gap in verdict.coverage.gaps if "binary" in gap.reason] == ["x.bin"]
+
+
+TOKEN = "ghp_" + "x7Kd92LmQ0aZs81TbVwY3nPqRe5UiOcG4hJf"
+
+
+def scan(root: Path, *files: str, settings: Config | None = None) -> tuple[list[Finding], list[Gap]]:
+    tree = Tree(root, files)
+    scanner, gaps = leaks.load_scanner(tree, settings or Config())
+    candidates, more = leaks.scan_tree(tree, scanner, set())
+    return leaks.deduplicate_by_line(candidates), [*gaps, *more]
+
+
+def test_a_token_in_base64_is_found_at_the_place_of_the_text(repository: Repository) -> None:
+    encoded = base64.b64encode(f"some words before {TOKEN}".encode()).decode().rstrip("=")
+    [finding], gaps = scan(repository({"a.txt": f"x\nkey = {encoded}\n"}), "a.txt")
+    assert (finding.rule, finding.location.line, finding.location.column) == ("plaintext/github-token", 2, 7)
+    assert gaps == [] and TOKEN not in f"{finding}"
+
+
+def test_a_token_is_reported_once_per_line(repository: Repository) -> None:
+    findings, _ = scan(repository({"a.txt": f"{TOKEN} {TOKEN}\n{TOKEN}\n"}), "a.txt")
+    assert [finding.location.line for finding in findings] == [1, 2]
+
+
+def test_lock_files_are_not_searched_and_a_file_that_is_gone_is_a_gap(repository: Repository) -> None:
+    root = repository({"go.sum": TOKEN, "sub/go.sum": TOKEN})
+    findings, [gap] = scan(root, "go.sum", "sub/go.sum", "none.txt")
+    assert (findings, gap.file) == ([], "none.txt")
+
+
+@pytest.mark.parametrize("pattern", ["^ghp_x7K", ".*"])
+def test_the_config_can_allow_a_match(repository: Repository, pattern: str) -> None:
+    root = repository({"a.txt": TOKEN})
+    assert scan(root, "a.txt", settings=Config()._replace(leak_allow=(pattern,)))[0] == []
+    assert len(scan(root, "a.txt", settings=Config()._replace(leak_allow=("^other",)))[0]) == 1
+
+
+@pytest.mark.parametrize(
+    "settings", [Config()._replace(leak_allow=("[",)), Config()._replace(leak_rules=("none.toml",))]
+)
+def test_rules_that_cannot_be_used_are_a_fatal_gap_and_the_others_still_count(
+    repository: Repository, settings: Config
+) -> None:
+    findings, [gap] = scan(repository({"a.txt": TOKEN}), "a.txt", settings=settings)
+    assert gap.is_fatal and [finding.rule for finding in findings] == ["plaintext/github-token"]
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=40))
+def test_entropy_is_between_zero_and_the_logarithm_of_the_length(text: bytes) -> None:
+    entropy = leaks.compute_entropy(text)
+    assert -1e-9 <= entropy <= max(0.0, len(set(text)).bit_length()) + 1e-9
+    assert leaks.compute_entropy(text * 2) == pytest.approx(entropy)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_random"),
+    [("x7Kd92LmQ0aZs81T", True), ("x7Kd92LmQ0aZs81", False), ("a" * 40, False), ("four random words here", False)],
+)
+def test_a_generated_text_is_long_and_varied(text: str, is_random: bool) -> None:
+    assert leaks.is_random(text) is is_random
