@@ -136,7 +136,14 @@ def _build_program(args: argparse.Namespace, cluster: DynamicClient, metrics: Me
     )
     provenance_by_kind: dict[str, ProvenanceLookup] = {}
     record = AuditRecorder(log, provenance_by_kind).record if log is not None else _discard_event
-    context = ControllerContext(args, cluster, namespace, election.is_responsible_for, record, metrics)
+    context = ControllerContext(
+        args=args,
+        cluster=cluster,
+        namespace=namespace,
+        is_responsible_for=election.is_responsible_for,
+        record_event=record,
+        metrics=metrics,
+    )
     parts = [build(context) for name, build in CONTROLLER_BUILDERS.items() if name in args.controllers]
     for part in parts:
         components.extend(part.components)
