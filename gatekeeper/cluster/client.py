@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from lightkube import KubeConfig
+from lightkube.core.exceptions import ConfigError
+
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import UsageError
 
@@ -31,10 +34,6 @@ def open_client(kubeconfig: Path | None, context: str = "") -> DynamicClient:
     Raises:
         UsageError: the kubeconfig, or a file that it names, cannot be used.
     """
-    # Imported here: lightkube loads slowly, and most commands need no cluster.
-    from lightkube import KubeConfig
-    from lightkube.core.exceptions import ConfigError
-
     if kubeconfig is not None and not kubeconfig.is_file():
         raise UsageError(f"{kubeconfig}: no such file; name the cluster's kubeconfig")
     try:

@@ -12,15 +12,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import httpx2
 import orjson
+from lightkube.config import client_adapter
+from lightkube.config.kubeconfig import SingleConfig
 
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Object, name_of
-
-if TYPE_CHECKING:
-    from lightkube.config.kubeconfig import SingleConfig
 
 TIMEOUT_SECONDS = 30.0
 # Objects per page of a list.
@@ -77,9 +77,6 @@ class DynamicClient:
     """
 
     def __init__(self, config: SingleConfig, cluster_name: str = "the cluster") -> None:
-        import httpx2  # loads slowly, and most commands need no cluster
-        from lightkube.config import client_adapter  # loads slowly, too
-
         params = client_adapter.ConnectionParams(timeout=httpx2.Timeout(TIMEOUT_SECONDS)).httpx_params(config)
         # Each watch holds a connection for as long as it lasts.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE_CONNECTIONS)
@@ -225,8 +222,6 @@ class DynamicClient:
 
         Raises: ApiStatusError: the API server answers with an error.
         """
-        import httpx2  # loads slowly
-
         subject, timeout = f"the watch of {path.rpartition('/')[2]}", httpx2.Timeout(TIMEOUT_SECONDS, read=read_timeout)
         headers = {"Accept": accept}
         with (
@@ -271,8 +266,6 @@ class DynamicClient:
 
     @contextmanager
     def _translate_errors(self, subject: str) -> Iterator[None]:
-        import httpx2  # loads slowly
-
         try:
             yield
         except httpx2.HTTPError as error:

@@ -10,6 +10,8 @@ import threading
 from typing import Any
 
 import yaml
+from lightkube import KubeConfig
+from lightkube.core.exceptions import ConfigError
 
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
@@ -45,10 +47,6 @@ def open_cluster(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
 
 
 def _connect(kubeconfig: SecretBytes, subject: str) -> DynamicClient:
-    # Imported here: lightkube loads slowly, and most reconciles use one cluster.
-    from lightkube import KubeConfig
-    from lightkube.core.exceptions import ConfigError
-
     try:
         value: Any = yaml.safe_load(kubeconfig.reveal())
     except (yaml.YAMLError, UnicodeDecodeError):

@@ -176,7 +176,7 @@ def _build_base_comparison(args: argparse.Namespace, settings: config.Config) ->
 
 def _read_keys(paths: Sequence[Path]) -> list[tuple[str, SecretBytes]]:
     # Most runs decrypt nothing.
-    from gatekeeper.terminal.object_io import read_decrypted
+    from gatekeeper.terminal.key_io import read_decrypted
 
     return [(str(path), SecretBytes(read_decrypted(path))) for path in paths]
 

@@ -18,7 +18,8 @@ from gatekeeper.sealedsecrets import keyring
 from gatekeeper.sealedsecrets.keyring import SealingCertificate
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import sops_cli
-from gatekeeper.terminal.object_io import format_objects, read_decrypted
+from gatekeeper.terminal.key_io import read_decrypted
+from gatekeeper.terminal.object_io import format_objects
 from gatekeeper.terminal.options import create_parser
 
 EXAMPLES = """examples:

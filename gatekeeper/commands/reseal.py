@@ -15,7 +15,8 @@ from gatekeeper.host import atomic_file
 from gatekeeper.sealedsecrets import in_place_edit, keyring, sealedsecret
 from gatekeeper.sealedsecrets.keyring import SealingCertificate, SealingKey
 from gatekeeper.sealedsecrets.scope import find_sealed_with
-from gatekeeper.terminal.object_io import load_certificate, load_private_keys, read_input
+from gatekeeper.terminal.key_io import load_certificate, load_private_keys
+from gatekeeper.terminal.object_io import read_input
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import list_files_below

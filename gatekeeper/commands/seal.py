@@ -15,7 +15,8 @@ from gatekeeper.sealedsecrets import scope as sealedsecrets_scope
 from gatekeeper.sealedsecrets.keyring import SealingCertificate
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import plaintext_history
-from gatekeeper.terminal.object_io import format_objects, load_certificate, load_private_keys, parse_objects, read_input
+from gatekeeper.terminal.key_io import load_certificate, load_private_keys
+from gatekeeper.terminal.object_io import format_objects, parse_objects, read_input
 from gatekeeper.terminal.options import create_parser
 
 EXAMPLES = """examples:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gatekeeper.errors import SealError
 from gatekeeper.sealedsecrets import sealedsecret
-from gatekeeper.terminal.object_io import format_objects, load_private_keys, parse_objects, read_input
+from gatekeeper.terminal.key_io import load_private_keys
+from gatekeeper.terminal.object_io import format_objects, parse_objects, read_input
 from gatekeeper.terminal.options import create_parser
 
 EXAMPLES = """examples:

@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from gatekeeper.host import atomic_file
+
 MAC_BYTES = 32
 MIN_KEY_LENGTH = 16
 MAX_CACHE_BYTES = 256 * 1024 * 1024
@@ -55,9 +57,6 @@ class Cache:
 
     def write_entry(self, key: str, content: bytes) -> None:
         """Writes an entry; if the folder cannot be written, nothing is kept."""
-        # Imported here: only a new cache key is written.
-        from gatekeeper.host import atomic_file
-
         path = self._entry_path(key)
         with suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

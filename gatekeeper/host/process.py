@@ -5,7 +5,10 @@ Only this module starts programs that end by themselves; servers are started whe
 
 from __future__ import annotations
 
+import atexit
 import os
+import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -49,9 +52,6 @@ def run_command(
     Raises:
         ToolError: the program cannot be started, or took too long.
     """
-    # Imported when a program is run: a check of plain files runs none.
-    import subprocess
-
     kept = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     name = Path(command[0]).name
     try:
@@ -84,9 +84,6 @@ class LineProcess:
     """
 
     def __init__(self, command: Sequence[str | Path]) -> None:
-        # Imported here: this part of the standard library loads slowly, and the hook often starts no process.
-        import subprocess
-
         kept = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
         self._name = Path(command[0]).name
         try:
@@ -110,9 +107,6 @@ class LineProcess:
         Raises:
             ToolError: the program ended, or took too long.
         """
-        # Imported here: this part of the standard library loads slowly, and the hook often starts no process.
-        from threading import Timer
-
         assert self._process.stdin is not None and self._process.stdout is not None
         late: list[bool] = []
 
@@ -120,7 +114,7 @@ class LineProcess:
             late.append(True)
             self._process.kill()
 
-        timer = Timer(timeout, stop)
+        timer = threading.Timer(timeout, stop)
         timer.start()
         try:
             self._process.stdin.write(request + b"\n")
@@ -150,9 +144,6 @@ def run_interactive(command: Sequence[str | Path], environment: Mapping[str, str
     Raises:
         ToolError: the program cannot be started.
     """
-    # Imported here: this part of the standard library loads slowly, and the hook often starts no process.
-    import subprocess
-
     try:
         return subprocess.run([str(part) for part in command], env=dict(environment), check=False).returncode
     except OSError as error:
@@ -178,10 +169,6 @@ class LineProcessPool:
     """
 
     def __init__(self, find_program: Callable[[], str | Path], timeout: float, advice: str) -> None:
-        # Imported here: this part of the standard library loads slowly, and the hook often starts no process.
-        import atexit
-        import threading
-
         self._find_program, self._timeout, self._advice = find_program, timeout, advice
         self._idle: list[LineProcess] = []
         self._lock = threading.Lock()

@@ -16,7 +16,12 @@ from gatekeeper.externalsecrets import explanation
 from gatekeeper.externalsecrets.collection import DesiredSecrets
 from gatekeeper.externalsecrets.decision import Decision
 from gatekeeper.externalsecrets.fetch_plan import FetchPlan, FetchResult
+from gatekeeper.externalsecrets.target import secret_builder
+from gatekeeper.host import atomic_file
 from gatekeeper.model import get_field
+from gatekeeper.sealedsecrets import sealedsecret
+from gatekeeper.terminal.key_io import load_certificate
+from gatekeeper.terminal.object_io import format_objects
 
 DIGEST_LENGTH = 12
 # By service: secrets read by one request, and the price of a request in US dollars (https://aws.amazon.com/secrets-manager/pricing/).
@@ -62,12 +67,6 @@ def write_sealed_secret(decision: Decision, source: str, folder: Path) -> int:
     Raises:
         SealError: the certificate cannot be loaded, or the Secret cannot be sealed.
     """
-    # Only --seal needs them; cryptography loads slowly.
-    from gatekeeper.externalsecrets.target import secret_builder
-    from gatekeeper.host import atomic_file
-    from gatekeeper.sealedsecrets import sealedsecret
-    from gatekeeper.terminal.object_io import format_objects, load_certificate
-
     target = folder / f"{decision.spec.namespace}-{decision.spec.target.name}.yaml"
     if decision.secret is None:
         return print_decision(decision, False)

@@ -81,8 +81,3 @@ def test_a_file_larger_than_any_secret_is_refused(tmp_path: Path) -> None:
         handle.write(b"x")
     with pytest.raises(SealError, match="larger than 16 MB"):
         object_io.read_input(path)
-
-
-def test_a_certificate_url_that_does_not_respond_is_named() -> None:
-    with pytest.raises(SealError, match=r"^http://127\.0\.0\.1:1/v1/cert\.pem: could not fetch the certificate: "):
-        object_io.fetch_certificate("http://127.0.0.1:1/v1/cert.pem")

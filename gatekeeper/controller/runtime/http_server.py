@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from cheroot import wsgi
+from cheroot.ssl.builtin import BuiltinSSLAdapter
 
 from gatekeeper.controller.runtime.log import describe_fault, log_event
 from gatekeeper.errors import GateError
@@ -78,9 +79,6 @@ class HttpServer:
         self._server.max_request_body_size = MAX_BODY_BYTES
         self._tls_adapter: Any = None
         if certificate_files is not None:
-            # Imported here: only a server with TLS needs it.
-            from cheroot.ssl.builtin import BuiltinSSLAdapter
-
             self._tls_adapter = self._server.ssl_adapter = BuiltinSSLAdapter(*certificate_files)
         self._certificate_files = certificate_files
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper.config import CERTIFICATE_FOLDER
 from gatekeeper.engines.findings import build_finding
+from gatekeeper.errors import SealError
 from gatekeeper.model import Finding, Gap, Location, Resource
 from gatekeeper.sealedsecrets import scope
 from gatekeeper.workspace.tree import Tree
@@ -34,7 +35,6 @@ def read_certificates(tree: Tree, resources: Sequence[Resource]) -> KnownCertifi
     if not files or not any(resource.ref.kind == "SealedSecret" for resource in resources):
         return KnownCertificates(known, findings)
     # Imported here: `cryptography` loads slowly, and most repositories have no certificates.
-    from gatekeeper.errors import SealError
     from gatekeeper.sealedsecrets import keyring
 
     for file in files:

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gatekeeper.engines.findings import build_finding
+from gatekeeper.externalsecrets import access_rules, cluster_external_secret, external_secret_spec
+from gatekeeper.externalsecrets.model import GROUP
+from gatekeeper.kube.decoder import FieldError
+from gatekeeper.kube.labels import read_labels
 from gatekeeper.model import Finding, Resource
 
 ACCESS_HINT = "use a different key, or add a rule to `secrets.allow` in gatekeeper.yaml"
 
 
 def evaluate(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) -> Iterator[Finding]:
-    """Finds references that are not allowed and ExternalSecrets that cannot be parsed; nothing without rules."""
-    if not rules:
-        return
-    # Most repositories have no such rules, and a hook has no time to lose.
-    from gatekeeper.externalsecrets import access_rules, cluster_external_secret, external_secret_spec
-    from gatekeeper.externalsecrets.model import GROUP
-    from gatekeeper.kube.decoder import FieldError
-    from gatekeeper.kube.labels import read_labels
-
+    """Finds references that are not allowed and ExternalSecrets that cannot be parsed."""
     known = {
         resource.ref.name: read_labels(resource.value)
         for resource in resources
