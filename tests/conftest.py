@@ -22,6 +22,9 @@ from gatekeeper.gate import pipeline
 from gatekeeper.host import toolchain
 from gatekeeper.model import Verdict
 from gatekeeper.workspace import config_loader, file_selection
+from tests.servers import builds
+from tests.servers.programs import BuildError
+from tests.servers.requirements import programs_of
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 VERDICT = jsonschema.Draft202012Validator(
@@ -86,16 +89,62 @@ def verdict_of(*arguments: str | Path, cwd: Path | None = None) -> tuple[int, An
 
 
 def needs(*names: str) -> pytest.MarkDecorator:
-    """Skips where an outside program is missing; CI sets GATEKEEPER_CI and fails instead."""
-    missing = []
-    for name in names:
-        try:
-            toolchain.DEFAULT_TOOLCHAIN.find(name)
-        except ToolError:
-            missing.append(name)
-    if missing and os.environ.get("GATEKEEPER_CI"):
-        raise RuntimeError(f"{', '.join(missing)} must be installed in CI: gatekeeper tools install")
-    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+    """Skips where a tool is missing; CI sets GATEKEEPER_CI and fails instead. A tool that is being built is awaited."""
+    return pytest.mark.needs_program(*names)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Awaits, or skips for, the tools that a test needs."""
+    for mark in item.iter_markers("needs_program"):
+        for name in mark.args:
+            _require(name)
+
+
+def _require(name: str) -> None:
+    try:
+        if name in builds.being_built():
+            builds.obtain(name)
+        toolchain.DEFAULT_TOOLCHAIN.find(name)
+    except BuildError as error:
+        pytest.fail(str(error), pytrace=False)
+    except ToolError:
+        if os.environ.get("GATEKEEPER_CI"):
+            pytest.fail(f"{name} must be installed in CI: gatekeeper tools install {name}", pytrace=False)
+        pytest.skip(f"not installed: {name}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """While programs are built: the files that need none of them first, then the others in the order of the builds."""
+    building = builds.being_built()
+    if building:
+        rank = {
+            file: max((building.index(name) + 1 for name in programs_of([file]) if name in building), default=0)
+            for file in {item.path for item in items}
+        }
+        items.sort(key=lambda item: rank[item.path])
+
+
+class FailuresAtOnce:
+    """Shows each failure when it happens, in one line; pytest shows all of them in full at the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Called for each phase of each test."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and terminal:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            cause = crash.message.partition("\n")[0] if crash else report.longreprtext.partition("\n")[0]
+            terminal.write("\n")
+            terminal.write_line(f"FAILED {report.nodeid}: {cause}", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers `FailuresAtOnce` in the process that has the terminal."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailuresAtOnce(config))
 
 
 def shared(name: str) -> pytest.MarkDecorator:

@@ -15,6 +15,7 @@ from tests.conftest import command, needs
 from tests.sealedsecrets.test_kubeseal_compatibility import SECRET, VALUES, kubeseal
 from tests.sealedsecrets.test_sealedsecret import FILLED, TEMPLATES
 from tests.servers import cluster as servers
+from tests.servers import sealed_secrets_controller
 from tests.servers.cluster import Cluster
 
 SEALED = "/apis/bitnami.com/v1alpha1/namespaces/{}/sealedsecrets"
@@ -57,7 +58,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ours]:
                 cluster.kubeconfig,
             )
             assert (code, err) == (0, "")
-        with servers.sealed_secrets(cluster, folder) as url:
+        with sealed_secrets_controller.running(cluster, folder) as url:
             yield Ours(cluster, url, certificates, keys)
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from tests.servers import HERE, server
+from tests.servers import server
 from tests.servers.cluster import SECONDS, Cluster, free_port, started
+from tests.servers.programs import HERE
 
 MODULE = "github.com/external-secrets/external-secrets"
 
