@@ -45,6 +45,7 @@ def test_a_new_repository_is_accepted(tmp_path: Path, controller: str, library: 
     assert not [name for name in files(root) if "NAME" in name or "ENVIRONMENT" in name]
 
 
+@needs("kustomize")
 def test_its_own_rules_judge_it(tmp_path: Path) -> None:
     command("init", tmp_path, "--controller", "none")
     deployment = tmp_path / "apps" / "shop" / "base" / "kustomization.yaml"

@@ -85,6 +85,7 @@ def test_a_change_brings_what_it_can_break(committed: Path, file: str, reached: 
     assert told("--since", "HEAD", cwd=committed) == reached
 
 
+@needs("kustomize")
 def test_a_change_that_takes_a_name_away_tells_who_named_it(committed: Path) -> None:
     (committed / "pod.yaml").write_text(POD)
     (committed / "all.yaml").write_text(EVERYTHING)

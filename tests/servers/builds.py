@@ -30,6 +30,7 @@ SECONDS = 3600.0
 # While one build links, which takes one core only, another compiles.
 LANES = 2
 PROGRESS_SECONDS = 60.0
+STOP_SECONDS = 5.0
 LAST_LINES = 30
 
 
@@ -186,6 +187,9 @@ class BackgroundBuilds:
                 build.stop()
             for name in left:
                 self._release(name)
+        for lane in self._lanes:
+            # One may still wait for a lock that another process holds; it ends with this process.
+            lane.join(STOP_SECONDS)
         return left
 
     def _build_all(self) -> None:

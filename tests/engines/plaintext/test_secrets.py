@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from gatekeeper.model import Finding
-from tests.conftest import Repository, judge
+from tests.conftest import Repository, judge, needs
 
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
 VALUE = "correct horse battery"
@@ -83,6 +83,7 @@ def test_what_is_sealed_or_fetched_is_safe(repository: Repository, text: str) ->
     assert found(repository, text) == []
 
 
+@needs("kustomize")
 def test_a_generated_secret_leads_to_the_file_that_it_was_made_from(repository: Repository) -> None:
     generator = "secretGenerator:\n- name: s\n  files:\n  - other.txt\n  - key=password.txt\n"
     files: dict[str, str | bytes] = {"kustomization.yaml": generator, "password.txt": VALUE, "other.txt": ""}
