@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +22,7 @@ SCRIPT = 'echo began >> "$0.began"; {body}; echo program > "$0"'
 
 
 @pytest.fixture
-def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """Says what the build of every program does."""
 
     def path_of(name: str) -> Path:
@@ -40,7 +40,9 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
     monkeypatch.setattr(builds, "is_built", lambda name: path_of(name).is_file())
     monkeypatch.delenv(BUILDING, raising=False)
     builds._outcome.cache_clear()
-    return write
+    yield write
+    # What these builds ended with must not be what later tests of this process get for the real programs.
+    builds._outcome.cache_clear()
 
 
 def began(tmp_path: Path, name: str) -> int:
