@@ -11,6 +11,7 @@ from gatekeeper.model import FieldPath, get_field
 
 ANNOTATION_PREFIX = "sealedsecrets.bitnami.com/"
 SCOPES = ("strict", "namespace-wide", "cluster-wide")
+SCOPE_ANNOTATIONS = tuple(ANNOTATION_PREFIX + scope for scope in ("namespace-wide", "cluster-wide"))
 # The fingerprint of the certificate that a file is sealed with, so that the right key is tried first.
 SEALED_WITH_ANNOTATION = "gatekeeper-gitops.io/sealed-with"
 # Earlier releases wrote this name; it is still read.

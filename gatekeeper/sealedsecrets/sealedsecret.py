@@ -16,6 +16,7 @@ from gatekeeper.sealedsecrets import crypto, templates
 from gatekeeper.sealedsecrets.keyring import SealingCertificate, SealingKey
 from gatekeeper.sealedsecrets.scope import (
     ANNOTATION_PREFIX,
+    SCOPE_ANNOTATIONS,
     SEALED_WITH_ANNOTATION,
     build_label,
     find_sealed_with,
@@ -39,6 +40,7 @@ SERVER_FIELDS = (
     "managedFields",
     "ownerReferences",
 )
+DELETION_FIELDS = ("deletionTimestamp", "deletionGracePeriodSeconds")
 
 
 def seal_secret(
@@ -51,24 +53,28 @@ def seal_secret(
         namespace: the namespace of a Secret that names none; empty for `default`.
 
     Raises:
-        SealError: the object is not a Secret, has no name, or holds no value.
+        SealError: the object is not a Secret, has no name or value, or a label or annotation is not a text.
     """
     if secret.get("kind") != "Secret" or secret.get("apiVersion") != "v1":
         raise SealError(f"not a Secret (v1), but {secret.get('kind')} ({secret.get('apiVersion')})")
     metadata = _get_mapping(secret, "metadata")
-    scope = scope or parse_scope(metadata.get("annotations"))
-    name, home = _resolve_name(metadata, scope, namespace)
+    annotations = _get_texts(metadata, "annotations")
+    if scope:
+        # The argument replaces the scope that the annotations set.
+        annotations = {key: text for key, text in annotations.items() if key not in SCOPE_ANNOTATIONS}
+    scope = scope or parse_scope(annotations)
+    name, home = _resolve_name(metadata, namespace)
     values = decode_values(secret)
     if not values and not is_empty_allowed:
         raise SealError("holds no value; --allow-empty-data seals it without values")
     label = build_label(scope, home, name)
     scope_annotations = {ANNOTATION_PREFIX + scope: "true"} if scope != "strict" else {}
-    template = {"metadata": _build_template_metadata(metadata, name, home, scope_annotations)}
-    annotations = {**scope_annotations, SEALED_WITH_ANNOTATION: certificate.fingerprint}
+    template = {"metadata": _build_template_metadata(metadata, name, home, {**annotations, **scope_annotations})}
+    own_annotations = {**scope_annotations, SEALED_WITH_ANNOTATION: certificate.fingerprint}
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {"name": name, "namespace": home, "annotations": annotations},
+        "metadata": {"name": name, "namespace": home, "annotations": own_annotations},
         "spec": {
             "encryptedData": {
                 key: crypto.seal_value(value, certificate.public_key, label) for key, value in values.items()
@@ -78,27 +84,40 @@ def seal_secret(
     }
 
 
-def _resolve_name(metadata: Mapping[str, Any], scope: str, namespace: str) -> tuple[str, str]:
+def _resolve_name(metadata: Mapping[str, Any], namespace: str) -> tuple[str, str]:
     """Return the name and namespace that a Secret is sealed for."""
     name, home = metadata.get("name"), metadata.get("namespace")
     if namespace and home not in (None, namespace):
         raise SealError(f"is in namespace {home}, not in {namespace}")
-    if (not isinstance(name, str) or not name) and scope == "strict":
-        raise SealError("`metadata.name` is missing; the scope `strict` binds the values to the name")
-    return str(name or ""), str(home or namespace or "default")
+    if not isinstance(name, str) or not name:
+        raise SealError("`metadata.name` is missing: a SealedSecret has the name of its Secret; add it")
+    return name, str(home or namespace or "default")
+
+
+def _get_texts(metadata: Mapping[str, Any], field: str) -> dict[str, str]:
+    """Return the labels or annotations; null is an empty text, as Kubernetes decodes it."""
+    entries = metadata.get(field)
+    if not isinstance(entries, dict | None):
+        raise SealError(f"`metadata.{field}` must be a mapping")
+    texts = {str(key): "" if text is None else text for key, text in (entries or {}).items()}
+    for key, text in texts.items():
+        if not isinstance(text, str):
+            raise SealError(f"`metadata.{field}.{key}` must be a string: put its value in quotes")
+    return texts
 
 
 def _build_template_metadata(
-    metadata: Mapping[str, Any], name: str, namespace: str, scope_annotations: Mapping[str, str]
+    metadata: Mapping[str, Any], name: str, namespace: str, annotations: Mapping[str, str]
 ) -> dict[str, Any]:
     """Build the metadata of the Secret that the controller will create."""
-    kept = {key: value for key, value in metadata.items() if key not in SERVER_FIELDS}
-    annotations = {
-        key: value
-        for key, value in _get_mapping(metadata, "annotations").items()
-        if key not in LAST_APPLIED_ANNOTATIONS and not key.startswith(ANNOTATION_PREFIX)
+    kept = {key: value for key, value in metadata.items() if key not in (*SERVER_FIELDS, *DELETION_FIELDS)}
+    fields = {
+        "name": name,
+        "namespace": namespace,
+        **kept,
+        "labels": _get_texts(metadata, "labels"),
+        "annotations": {key: text for key, text in annotations.items() if key not in LAST_APPLIED_ANNOTATIONS},
     }
-    fields = {"name": name, "namespace": namespace, **kept, "annotations": {**annotations, **scope_annotations}}
     return {key: value for key, value in fields.items() if value not in ({}, None)}
 
 
@@ -111,7 +130,9 @@ def decode_values(secret: Mapping[str, Any]) -> dict[str, SecretBytes]:
     values: dict[str, SecretBytes] = {}
     for key, text in _list_texts(secret, "data"):
         try:
-            values[key] = SecretBytes(base64.b64decode(text, validate=True))
+            # Go's decoder, and so kubeseal and Kubernetes, skips line ends, but no other space.
+            encoded = text.replace("\r", "").replace("\n", "")
+            values[key] = SecretBytes(base64.b64decode(encoded, validate=True))
         except (binascii.Error, ValueError):
             raise SealError(f"`data.{key}` is not valid base64; `stringData` takes plain text") from None
     values.update((key, SecretBytes(text.encode())) for key, text in _list_texts(secret, "stringData"))
@@ -123,9 +144,10 @@ def _list_texts(secret: Mapping[str, Any], field: str) -> Iterable[tuple[str, st
     if not isinstance(texts, dict):
         raise SealError(f"`{field}` must be a mapping")
     for key, text in texts.items():
-        if not isinstance(text, str):
+        # Kubernetes decodes null as an empty value.
+        if not isinstance(text, str | None):
             raise SealError(f"`{field}.{key}` must be a string")
-        yield str(key), text
+        yield str(key), text or ""
 
 
 def unseal_secret(sealed_secret: Mapping[str, Any], keys: list[SealingKey]) -> dict[str, Any]:

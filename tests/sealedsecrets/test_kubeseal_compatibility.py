@@ -13,11 +13,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from gatekeeper.errors import SealError
 from gatekeeper.host.process import run_command
+from gatekeeper.sealedsecrets import keyring, sealedsecret
+from gatekeeper.sealedsecrets import scope as sealedsecrets_scope
 from tests.conftest import command
 from tests.servers import server
 
+PREFIX = "sealedsecrets.bitnami.com/"
 SCOPES = ("strict", "namespace-wide", "cluster-wide")
 SECRET: dict[str, Any] = {
     "apiVersion": "v1",
@@ -108,6 +114,77 @@ def test_one_raw_value_fits_into_a_file_of_the_real_one(
     held["spec"]["encryptedData"] = {"raw": raw.strip()}
     out = kubeseal("--recovery-unseal", "--recovery-private-key", keys[1], stdin=orjson.dumps(held))
     assert opened(out) == {"raw": b"\x00\xffraw\n"}
+
+
+METADATA: list[tuple[dict[str, Any], str]] = [
+    ({"annotations": {PREFIX + "managed": "true", PREFIX + "patch": "true"}}, ""),
+    ({"annotations": {PREFIX + "skip-set-owner-references": "true", "note": "kept"}}, ""),
+    ({"annotations": {PREFIX + "cluster-wide": "false", PREFIX + "namespace-wide": "true"}}, ""),
+    ({"annotations": {PREFIX + "cluster-wide": "true", PREFIX + "namespace-wide": "true"}}, ""),
+    ({"annotations": {PREFIX + "cluster-wide": "true", PREFIX + "managed": "true"}}, "namespace-wide"),
+    ({"annotations": {PREFIX + "strict": "true", PREFIX + "other": ""}}, ""),
+    ({"annotations": {"a": None}, "labels": {"b": None}}, ""),
+    ({"annotations": None, "labels": {}}, ""),
+    ({"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 3, "finalizers": ["a.b/c"]}, ""),
+    ({"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}, "uid": "u", "generation": 2}, ""),
+]
+TEXTS = st.text("abz019-. é", max_size=6)
+ANNOTATIONS = st.dictionaries(
+    st.sampled_from([*(PREFIX + word for word in ("managed", "patch", "namespace-wide", "cluster-wide", "x")), "a/b"]),
+    st.sampled_from(["true", "false", ""]) | TEXTS,
+)
+
+
+def assert_same_metadata(certificate: Path, metadata: dict[str, Any], scope: str) -> None:
+    """What we seal and what the real one seals are equal but for the ciphertext and our record of the certificate."""
+    value = {**SECRET, "metadata": {"name": "db", "namespace": "prod", **metadata}}
+    arguments = ["--scope", scope] if scope else []
+    theirs = orjson.loads(kubeseal("--cert", certificate, *arguments, "-o", "json", stdin=orjson.dumps(value)))
+    ours = sealedsecret.seal_secret(
+        value, keyring.parse_certificate(certificate.read_bytes(), "cert.pem"), scope, "", False
+    )
+    del ours["metadata"]["annotations"][sealedsecrets_scope.SEALED_WITH_ANNOTATION]
+    for sealed in (ours, theirs):
+        assert sealed["spec"].pop("encryptedData").keys() == VALUES.keys()
+        sealed["metadata"]["annotations"] = sealed["metadata"].get("annotations") or {}
+        sealed["metadata"].pop("creationTimestamp", None)
+        sealed["spec"]["template"]["metadata"].pop("creationTimestamp", None)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(("metadata", "scope"), METADATA)
+def test_the_template_has_the_metadata_that_the_real_one_writes(
+    keys: tuple[Path, Path], metadata: dict[str, Any], scope: str
+) -> None:
+    assert_same_metadata(keys[0], metadata, scope)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ANNOTATIONS, st.dictionaries(TEXTS, TEXTS, max_size=3), st.sampled_from(["", "namespace-wide", "cluster-wide"]))
+def test_random_metadata_is_kept_as_the_real_one_keeps_it(
+    keys: tuple[Path, Path], annotations: dict[str, str], labels: dict[str, str], scope: str
+) -> None:
+    assert_same_metadata(keys[0], {"annotations": annotations, "labels": labels}, scope)
+
+
+@pytest.mark.parametrize("text", ["aHVudGVy\nMg==\n", "aHVudGVyMg==\r\n", "aHVudGVyMg=\n=", "\naHVudGVyMg=="])
+def test_base64_with_line_ends_is_sealed(keys: tuple[Path, Path], text: str, tmp_path: Path) -> None:
+    value = orjson.dumps({**SECRET, "data": {"password": text}, "stringData": {}})
+    assert kubeseal("--cert", keys[0], "-o", "json", stdin=value)
+    (tmp_path / "secret.json").write_bytes(value)
+    code, out, err = command("seal", "--cert", keys[0], "-f", tmp_path / "secret.json")
+    assert (code, err) == (0, "")
+    (tmp_path / "sealed.json").write_text(out)
+    assert opened(command("unseal", "--key", keys[1], "-f", tmp_path / "sealed.json")[1]) == {"password": b"hunter2"}
+
+
+@pytest.mark.parametrize("text", ["aHVudGVy Mg==", " aHVudGVyMg==", "aHVudGVyMg", "aHVudGVyMg==\t"])
+def test_base64_that_the_real_one_refuses_is_refused(keys: tuple[Path, Path], text: str) -> None:
+    value = {**SECRET, "data": {"password": text}}
+    code, _, _ = run_command([server("kubeseal"), "--cert", keys[0]], 60, stdin=orjson.dumps(value))
+    assert code != 0
+    with pytest.raises(SealError, match="is not valid base64"):
+        sealedsecret.seal_secret(value, keyring.parse_certificate(keys[0].read_bytes(), "cert.pem"), "", "", False)
 
 
 def test_the_controllers_own_secrets_are_keys_too(keys: tuple[Path, Path], secret: Path, tmp_path: Path) -> None:

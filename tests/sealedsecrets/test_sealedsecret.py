@@ -23,7 +23,7 @@ from gatekeeper.sealedsecrets import crypto, keyring, sealedsecret
 from gatekeeper.sealedsecrets import scope as sealedsecrets_scope
 from gatekeeper.secret_value import SecretBytes
 from tests.conftest import command, needs
-from tests.sealedsecrets.test_kubeseal_compatibility import SECRET, pair
+from tests.sealedsecrets.test_kubeseal_compatibility import PREFIX, SECRET, pair
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -105,6 +105,22 @@ def told(folder: Path, value: Any, *arguments: str | Path, to: str = "seal") -> 
             {"apiVersion": "v1", "kind": "Secret", "metadata": {}, "stringData": {"a": VALUE}},
             "`metadata.name` is missing",
         ),
+        (
+            {**SECRET, "metadata": {"namespace": "n", "annotations": {PREFIX + "namespace-wide": "true"}}},
+            "`metadata.name` is missing",
+        ),
+        ({**SECRET, "metadata": {"name": "", "annotations": {PREFIX + "cluster-wide": "true"}}}, "name` is missing"),
+        ({**SECRET, "metadata": {"name": 5}}, "`metadata.name` is missing"),
+        (
+            {**SECRET, "metadata": {"name": "a", "annotations": {"a/b": 5}}},
+            "`metadata.annotations.a/b` must be a string: put its value in quotes",
+        ),
+        (
+            {**SECRET, "metadata": {"name": "a", "labels": {"on": True}}},
+            "`metadata.labels.on` must be a string: put its value in quotes",
+        ),
+        ({**SECRET, "metadata": {"name": "a", "labels": {"a": ["b"]}}}, "`metadata.labels.a` must be a string"),
+        ({**SECRET, "metadata": {"name": "a", "labels": ["a"]}}, "`metadata.labels` must be a mapping"),
         ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}, "holds no value; --allow-empty-data"),
         (
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"a": VALUE + "!"}},
