@@ -22,6 +22,7 @@ from gatekeeper.gate.baseline import Baseline
 from gatekeeper.model import AppliedWaiver, Finding, Gap, Location, ParsedDocument, format_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
+from gatekeeper.workspace.text_encoding import convert_to_utf8
 from gatekeeper.workspace.tree import Tree
 
 COMMENT_PATTERN = re.compile(r"^(.*?)(?:#|//|;)\s*gatekeeper:waive\b(.*)$")
@@ -148,8 +149,9 @@ def _load_waivers(
     entries: list[Waiver | Finding] = []
     by_file = {source.file: source for source in parsed_files}
     for file in dict.fromkeys([*by_file, *sorted(finding_files & set(tree.files))]):
-        content = tree.read_file(file)
-        if not isinstance(content, Gap) and b"gatekeeper:waive" in content:
+        raw = tree.read_file(file)
+        content = None if isinstance(raw, Gap) else convert_to_utf8(raw)
+        if content is not None and b"gatekeeper:waive" in content:
             entries.extend(_parse_comments(file, content.decode("utf-8", "replace"), by_file.get(file)))
     source = by_file.get(config.waivers)
     for document in source.documents if source else ():

@@ -18,11 +18,14 @@ from gatekeeper.engines.plaintext.gitleaks import Allowlist, LeakMatch, LeakRule
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Finding, Gap, Location
 from gatekeeper.workspace.documents import detect_encryption
+from gatekeeper.workspace.text_encoding import convert_to_utf8
 from gatekeeper.workspace.tree import Tree
 
 SHIPPED_RULES = Path(__file__).with_name("leaks.toml")
 BASE64_PATTERN = rb"[A-Za-z0-9+/]{40,}={0,2}"
 ENCODED_TEXT = re2.compile(BASE64_PATTERN)
+# The bytes of printable ASCII text.
+ASCII_TEXT = bytes([*b"\t\n\r", *range(0x20, 0x7F)])
 MAX_LINE = 200_000
 IGNORED_NAMES = {"go.sum", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "Cargo.lock", "poetry.lock", "uv.lock"}
 LEAK_HINT = "remove it; rotate the secret, because it is in the Git history; keep it encrypted or outside Git"
@@ -108,11 +111,13 @@ def scan_tree(tree: Tree, scanner: LeakScanner, skipped_files: set[str]) -> tupl
         candidates.extend(LeakCandidate(_report_leak(rule, Location(file))) for rule in matching)
         if file in skipped_files or file.rpartition("/")[2] in IGNORED_NAMES:
             continue
-        content = tree.read_file(file)
-        if isinstance(content, Gap):
-            gaps.append(content)
-        elif b"\0" in content[:8000]:
-            how = detect_encryption(content) or "a binary file"
+        raw = tree.read_file(file)
+        if isinstance(raw, Gap):
+            gaps.append(raw)
+            continue
+        content = convert_to_utf8(raw)
+        if content is None:
+            how = detect_encryption(raw) or "a binary file"
             gaps.append(Gap(file, f"{how}: not scanned for secrets"))
         elif scanner.candidate_pattern.search(content):
             candidates.extend(_scan_file(scanner, file, content))
@@ -166,8 +171,20 @@ def _decode_texts(content: bytes) -> Iterator[tuple[bytes, Any]]:
         except ValueError:
             continue
         # Ciphertext and images are not text: there is nothing to search.
-        if decoded.isascii() and b"\0" not in decoded:
-            yield decoded, match
+        text = convert_to_utf8(decoded)
+        if text is not None and _is_text(text):
+            yield text, match
+
+
+def _is_text(content: bytes) -> bool:
+    """Whether content is text: UTF-8, or an encoding of mostly ASCII letters, such as Latin-1."""
+    if len(content.translate(None, ASCII_TEXT)) * 8 <= len(content):
+        return True
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _find_matches(scanner: LeakScanner, rule: LeakRule, file: str, text: bytes) -> Iterator[tuple[int, bytes]]:

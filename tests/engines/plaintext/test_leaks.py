@@ -1,8 +1,9 @@
-"""Leaked keys and tokens: found in any file, also in base64, unless an allowlist permits them."""
+"""Leaked keys, tokens and passwords: found in any file and encoding, unless an allowlist permits them."""
 
 from __future__ import annotations
 
 import base64
+import codecs
 import os
 from pathlib import Path
 
@@ -115,3 +116,111 @@ def test_entropy_is_between_zero_and_the_logarithm_of_the_length(text: bytes) ->
 )
 def test_a_generated_text_is_long_and_varied(text: str, is_random: bool) -> None:
     assert leaks.is_random(text) is is_random
+
+
+PASSWORD = "9fKq2Lm" + "Z7xWv"
+WAIVER = '# gatekeeper:waive rule=plaintext/* expires=2999-01-01 reason="a dummy"'
+
+
+def find_leaks(
+    repository: Repository, content: bytes, name: str = "deploy.ps1"
+) -> list[tuple[str, int | None, int | None]]:
+    config = "waivers: {maxDays: 999999}\nlibrary: {profile: 'off'}\n"
+    verdict = judge(repository({name: content, "gatekeeper.yaml": config}))
+    found = [finding for finding in verdict.active_findings if finding.rule.startswith("plaintext/")]
+    return [(finding.rule, finding.location.line, finding.location.column) for finding in found]
+
+
+def find_in_lines(repository: Repository, lines: list[str]) -> dict[str, bool]:
+    """Whether each line has a leak."""
+    found = {line for _, line, _ in find_leaks(repository, "\n".join(lines).encode(), "app.env")}
+    return {line: number in found for number, line in enumerate(lines, 1)}
+
+
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+        (codecs.BOM_UTF32_LE, "utf-32-le"),
+        (codecs.BOM_UTF32_BE, "utf-32-be"),
+        (codecs.BOM_UTF8, "utf-8"),
+        (b"", "utf-16-le"),
+    ],
+)
+def test_a_token_is_found_in_any_encoding(repository: Repository, mark: bytes, encoding: str) -> None:
+    content = mark + f"# a comment\r\n$t = '{TOKEN}'\r\n".encode(encoding)
+    assert find_leaks(repository, content) == [("plaintext/github-token", 2, 7)]
+
+
+def test_base64_in_utf16_is_searched(repository: Repository) -> None:
+    hidden = base64.b64encode(f"token: {TOKEN}".encode()).decode()
+    content = codecs.BOM_UTF16_LE + f"\n$t = '{hidden}'\n".encode("utf-16-le")
+    assert find_leaks(repository, content) == [("plaintext/github-token", 2, 7)]
+
+
+def test_a_comment_waives_a_finding_in_utf16(repository: Repository) -> None:
+    content = codecs.BOM_UTF16_LE + f"{WAIVER}\n$t = '{TOKEN}'\n".encode("utf-16-le")
+    assert find_leaks(repository, content) == []
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        pytest.param(f"# für\ntoken: {TOKEN}\n".encode(), id="UTF-8"),
+        pytest.param(f"# für\ntoken: {TOKEN}\n".encode("latin-1"), id="Latin-1"),
+        pytest.param(f"日本語日本語日本語 {TOKEN}\n".encode(), id="mostly other letters"),
+        pytest.param(codecs.BOM_UTF16_LE + f"token: {TOKEN}".encode("utf-16-le"), id="UTF-16"),
+        pytest.param(f"$t = '{TOKEN}'".encode("utf-16-le"), id="a command of PowerShell"),
+        pytest.param(codecs.BOM_UTF8 + f"token: {TOKEN}".encode(), id="UTF-8 with a mark"),
+    ],
+)
+def test_base64_of_any_text_is_searched(repository: Repository, hidden: bytes) -> None:
+    content = b"a: b\nk: " + base64.b64encode(hidden) + b"\n"
+    assert find_leaks(repository, content, "a.txt") == [("plaintext/github-token", 2, 4)]
+
+
+def test_a_password_in_a_url_of_any_scheme_is_found(repository: Repository) -> None:
+    lines = [
+        f"A=postgres://app:{PASSWORD}@db:5432/app",
+        f"B=redis://:{PASSWORD}@redis:6379/0",
+        f"C=postgres://app:9fKq2%40{PASSWORD}@db:5432/app",
+        f"D=smtp://mailer:{PASSWORD}@mail.example.com:587",
+        f"E=https://ci-bot:{PASSWORD}@git.example.com/team/app.git",
+        f"F=clickhouse://app:{PASSWORD}@ch:9000",
+        f"G=postgresql+psycopg2://app:p@{PASSWORD}@[::1]:5432/app",
+        f"H=postgres://${{USER}}:{PASSWORD}@${{HOST}}/app",
+        f"I=postgres://{{{{ .Values.user }}}}:{PASSWORD}@db/app",
+        f"J=jdbc:postgresql://db/app?user=app&password={PASSWORD}",
+        f"K=jdbc:sqlserver://db:1433;user=sa;password={PASSWORD};encrypt=true",
+        f"L=jdbc:redshift://db:5439/dev?UID=app&PWD={PASSWORD}",
+        f"M=jdbc:oracle:thin:scott/{PASSWORD}@//db:1521/app",
+        f"N=postgresql://db/app?sslmode=disable&password={PASSWORD}",
+        f"O=AMQPS://shop:{PASSWORD}@mq",
+        f"P=sftp://backup:pa$$word9{PASSWORD[:4]}@host",
+    ]
+    assert find_in_lines(repository, lines) == dict.fromkeys(lines, True)
+
+
+def test_a_url_without_a_password_is_no_leak(repository: Repository) -> None:
+    lines = [
+        "A=postgres://app:${PASSWORD}@db",
+        "B=postgres://app:$PASSWORD@db",
+        "C=postgres://app:$(DB_PASSWORD)@db",
+        "D=postgres://app:{{ .Values.password }}@db",
+        "E=postgres://app:<password>@db",
+        "F=postgres://user:password@localhost/app",
+        "G=amqp://guest:guest@mq",
+        "H=postgres://app:%s@%s/app",
+        "I=postgres://app:%(password)s@db",
+        "J=redis://:@redis:6379",
+        "K=https://registry.example.com:5000/app@sha256",
+        f"L=docker://nginx:1.25.3-alpine@sha256:{'a1' * 32}",
+        "M=http://localhost:4873/@scope/package",
+        "N=ssh://git@github.com:22/team/app.git",
+        "O=jdbc:postgresql://db/app?user=app&password=${PASSWORD}",
+        "P=https://example.com/login?reset_password=true",
+        "Q=jdbc:sqlserver://db;password={{ .password }};",
+        "R=https://user@git.example.com/team/app.git, mail ops@example.com",
+    ]
+    assert find_in_lines(repository, lines) == dict.fromkeys(lines, False)

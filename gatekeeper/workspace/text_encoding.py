@@ -1,0 +1,47 @@
+"""Text in UTF-16 and UTF-32, as PowerShell and some editors write it, converted to UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+
+# UTF-32 first: its mark begins with that of UTF-16.
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+SAMPLE_BYTES = 8000
+
+
+def convert_to_utf8(content: bytes) -> bytes | None:
+    """The content in UTF-8 if it is UTF-16 or UTF-32, unchanged if it is any other text, None if it is binary.
+
+    UTF-16 and UTF-32 are known by their byte order mark; UTF-16 also by a zero in every second byte of ASCII text.
+    A part that is invalid becomes U+FFFD, so that the rest can be searched.
+    """
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if content.startswith(mark) and (encoding.startswith("utf-16") or _is_valid(content, encoding)):
+            return content[len(mark) :].decode(encoding, "replace").encode()
+    sample = content[:SAMPLE_BYTES]
+    if b"\0" not in sample:
+        return content
+    encoding = _guess_utf16(sample)
+    return content.decode(encoding, "replace").encode() if encoding else None
+
+
+def _is_valid(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _guess_utf16(sample: bytes) -> str:
+    """The encoding of mostly ASCII text in UTF-16 without a mark; empty for everything else."""
+    first, second = sample[::2], sample[1::2]
+    for encoding, letters, zeros in (("utf-16-le", first, second), ("utf-16-be", second, first)):
+        if b"\0" not in letters and zeros.count(0) * 4 > len(zeros) * 3:
+            return encoding
+    return ""
