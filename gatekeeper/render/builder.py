@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gatekeeper.config import Config
 from gatekeeper.render import helm, kustomize, post_build
+from gatekeeper.render.helm import ChartOutput
 from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.kustomize import KustomizeTarget
 from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit, ChartUse
@@ -20,7 +21,7 @@ class Builder:
     def __init__(self, inputs: RenderInputs) -> None:
         self.inputs = inputs
         self._targets: dict[tuple[BuildUnit, bytes], BuildOutput] = {}
-        self._charts: dict[object, BuildOutput] = {}
+        self._charts: dict[object, ChartOutput] = {}
 
     def with_inputs(self, inputs: RenderInputs) -> Builder:
         """A builder over other inputs from the same files, which shares the results of this one."""
@@ -60,14 +61,14 @@ class Builder:
         return output
 
     def build_chart(self, use: ChartUse, config: Config) -> BuildOutput:
-        """Renders one use of a chart.
+        """Renders one use of a chart, once with and without its CRDs.
 
         Args:
             config: has the Kubernetes version to render for, which an Application may choose.
         """
-        key = (*use[:5], use.include_crds, config.kubernetes)
+        key = (*use[:5], config.kubernetes)
         output = self._charts.get(key)
         if output is None:
             output = helm.build_chart(self.inputs.tree, use, self.inputs.files_by_path, config)
             self._charts[key] = output
-        return output
+        return output.complete if use.include_crds else output.templates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
@@ -15,13 +16,29 @@ from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
 
-def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFile], config: Config) -> BuildOutput:
+class ChartOutput(NamedTuple):
+    """What a chart was rendered to: its templates, and the CRDs of its folder `crds`."""
+
+    templates: BuildOutput
+    crds: BuildOutput
+
+    @property
+    def complete(self) -> BuildOutput:
+        """The CRDs and the templates, in the order in which helm prints them."""
+        crds, templates = self.crds, self.templates
+        return BuildOutput(
+            crds.resources + templates.resources, crds.findings + templates.findings, crds.gaps + templates.gaps
+        )
+
+
+def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFile], config: Config) -> ChartOutput:
     """Renders a use of a chart; where helm fails, returns a finding with its message, and a gap."""
+    none = BuildOutput([], [], [])
     chart_file = f"{use.chart}/Chart.yaml".lstrip("/")
     fetched = helm_template.find_missing_dependencies(tree, use.chart)
     if fetched:
         reason = f"depends on {', '.join(fetched)}, which is not fetched: run `helm dependency build`, commit `charts/`"
-        return BuildOutput([], [], [Gap(chart_file, reason, is_fatal=True)])
+        return ChartOutput(BuildOutput([], [], [Gap(chart_file, reason, is_fatal=True)]), none)
     try:
         with helm_template.prepare_chart(tree, use.chart) as chart:
             text = helm_template.run_helm_template(tree, use, chart, config)
@@ -35,15 +52,15 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
             hint="run `helm template` there and correct the error",
         )
         gap = Gap(chart_file, "helm could not render it, so its objects were not checked", is_fatal=True)
-        return BuildOutput([], [finding], [gap])
+        return ChartOutput(BuildOutput([], [finding], [gap]), none)
     render = ChartRender(tree, use, config, files_by_path)
-    resources: list[Resource] = []
-    findings: list[Finding] = []
+    output = ChartOutput(BuildOutput([], [], []), none)
     for template, chunk in helm_template.split_output(text):
         file = f"{use.chart}/{template}".lstrip("/")
+        part = output.crds if helm_template.is_crd_file(template) else output.templates
         parsed_documents, failure = documents.parse(chunk.encode())
         if failure:
-            findings.append(
+            part.findings.append(
                 Finding(
                     "render/helm",
                     "error",
@@ -55,5 +72,5 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
             value = documents.to_value(document)
             if documents.is_resource(value):
                 origin = HelmOrigin(file, template, document.json, render)
-                resources.append(Resource(build_ref(value), document.json, origin))
-    return BuildOutput(resources, findings, [])
+                part.resources.append(Resource(build_ref(value), document.json, origin))
+    return output

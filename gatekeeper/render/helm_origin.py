@@ -24,7 +24,7 @@ from gatekeeper.render.helm_values import locate_file_values
 from gatekeeper.render.model import ChartUse, LocatedValues
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import Tree, list_files_below
 
 LINE_MARK = re.compile(r"#gk:(\d+):(\d+)\s*$")
 MARKABLE_LINE = re.compile(r"^\s*(?:- )*[\w./\"'$-]+:(?:\s.*)?$|^\s*- \S.*$")
@@ -152,9 +152,7 @@ def _find_enclosing_with(lines: list[str]) -> str:
 def _mark_lines(chart_path: Path) -> list[str]:
     """Appends its number to each line of a template that becomes a line of YAML; returns the names of the templates."""
     names: list[str] = []
-    for file in sorted((chart_path / "templates").rglob("*")):
-        if file.suffix not in (".yaml", ".yml", ".tpl") or not file.is_file():
-            continue
+    for file in list_files_below(chart_path / "templates", (".yaml", ".yml", ".tpl")):
         inside = False
         out = []
         for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):

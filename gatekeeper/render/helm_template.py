@@ -19,12 +19,14 @@ from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import Tree
 
 DOCUMENT_SEPARATOR = re.compile(r"^---\n", re.MULTILINE)
-SOURCE_COMMENT = re.compile(r"^# Source: ([^/\n]+)/(.+)$", re.MULTILINE)
+SOURCE_COMMENT = re.compile(r"# Source: ([^/\n]+)/(.+)$", re.MULTILINE)
+# The files of the folder `crds` of a chart or of one of its dependencies, which are no templates.
+CRD_FILE = re.compile(r"(?:charts/[^/]+/)*crds/")
 MAX_NESTED_CHARTS = 4
 
 
 def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, config: Config) -> str:
-    """Runs `helm template` for a use of a chart, and returns its output.
+    """Runs `helm template` for a use of a chart, and returns its output, with the CRDs of the chart.
 
     Args:
         chart_path: the chart's folder, or a copy of it.
@@ -41,9 +43,8 @@ def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, config: Confi
         "--namespace",
         use.namespace,
     ]
-    command += ["--kube-version", config.kubernetes, "--skip-tests"]
-    if use.include_crds:
-        command.append("--include-crds")
+    # The CRDs are always printed, before the templates, which do not depend on them: one run is enough for all users.
+    command += ["--kube-version", config.kubernetes, "--skip-tests", "--include-crds"]
     for file in use.values_files:
         command += ["--values", tree.root / file]
     if use.inline_values:
@@ -58,11 +59,23 @@ def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, config: Confi
 
 
 def split_output(text: str) -> Iterator[tuple[str, str]]:
-    """Splits helm's output: the path of each template below the chart, and the YAML that it rendered."""
+    """Splits helm's output: the path of each template or CRD below the chart, and the YAML that it rendered.
+
+    Helm prints the files of CRDs as they are: documents after the first one follow the comment of their file.
+    """
+    chart, file = "", ""
     for chunk in DOCUMENT_SEPARATOR.split(text):
-        named = SOURCE_COMMENT.search(chunk)
-        if named:
-            yield named.group(2), chunk
+        named = SOURCE_COMMENT.match(chunk)
+        # The comment of a CRD's author may look like one of helm's; those of helm begin with the name of the chart.
+        if named and named.group(1) == (chart or named.group(1)):
+            chart, file = named.groups()
+        if file:
+            yield file, chunk
+
+
+def is_crd_file(file: str) -> bool:
+    """Whether a file, by its path below the chart, is printed by helm as a CRD, and is no template."""
+    return CRD_FILE.match(file) is not None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from gatekeeper.argocd import manifest_generation
 from gatekeeper.flux import build as flux_build
 from gatekeeper.gate import pipeline
-from gatekeeper.render import kustomize
+from gatekeeper.render import helm_template, kustomize
 from gatekeeper.render import pipeline as render_pipeline
 from gatekeeper.workspace import config_loader
 from tests.conftest import Repository, needs
@@ -48,13 +48,15 @@ FILES: dict[str, str | bytes] = {
     "web/kustomization.yaml": KUSTOMIZATION.replace("NAMESPACE", "web"),
     "web/config.yaml": CONFIG_MAP,
 }
+CHART = "apiVersion: v2\nname: web\nversion: 1.0.0\n"
+CRD = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: webs.example.org}\n"
 # One kustomize run for each of the two folders.
 ONE_PASS = {"judge": 1, "render": 1, "kustomize": 2}
 
 
 @pytest.fixture
 def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often a whole tree was judged and rendered, how often kustomize ran, and how often other objects were judged."""
+    """How often a whole tree was judged and rendered, how often kustomize and Helm ran, and other objects were judged."""
     counter: Counter[str] = Counter()
 
     def count(module: Any, function: str, word: str) -> None:
@@ -70,6 +72,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(pipeline, "check_objects", "judge other objects")
     count(render_pipeline, "render_tree", "render")
     count(kustomize, "build_target", "kustomize")
+    count(helm_template, "run_helm_template", "helm")
     return counter
 
 
@@ -110,6 +113,25 @@ def test_an_argo_cd_controller_round_renders_and_judges_once(repository: Reposit
     judged = manifest_generation.check_applications([root], ["c0ffee"], applications)
     assert [value["metadata"]["namespace"] for value in judged.builds[0].objects] == ["web"]
     assert counts == ONE_PASS
+
+
+@needs("helm")
+def test_a_chart_of_argo_cd_is_rendered_once_with_and_without_its_crds(
+    repository: Repository, counts: Counter[str]
+) -> None:
+    """The check judges a chart's templates; what is applied has the chart's CRDs, too."""
+    files: dict[str, str | bytes] = {
+        "argo/web.yaml": APPLICATION,
+        "web/Chart.yaml": CHART,
+        "web/crds/web.yaml": CRD,
+        "web/templates/config.yaml": CONFIG_MAP,
+    }
+    root = repository(files)
+    result = pipeline.judge_repository(root, config_loader.load(root, None), 2)
+    argo = manifest_generation.build_repository_applications(result.rendered, "main", 2)
+    assert argo is not None
+    assert [value["kind"] for value in argo.builds[0].objects] == ["CustomResourceDefinition", "ConfigMap"]
+    assert (argo.builds[0].render_error, counts["helm"]) == ("", 1)
 
 
 def test_objects_that_differ_from_git_are_judged_in_addition(repository: Repository, counts: Counter[str]) -> None:

@@ -28,7 +28,7 @@ def test_a_dependency_from_elsewhere_is_a_gap_with_the_remedy(repository: Reposi
 
 def build(repository: Repository, files: dict[str, str | bytes], use: ChartUse) -> BuildOutput:
     inputs = collect(repository(files))
-    return helm.build_chart(inputs.tree, use, inputs.files_by_path, inputs.config)
+    return helm.build_chart(inputs.tree, use, inputs.files_by_path, inputs.config).complete
 
 
 def test_each_template_is_the_file_of_its_resources(repository: Repository) -> None:
@@ -36,6 +36,28 @@ def test_each_template_is_the_file_of_its_resources(repository: Repository) -> N
     [resource] = output.resources
     assert (str(resource.ref), resource.origin.file) == ("Deployment prod/shop", "chart/templates/web.yaml")
     assert not output.findings and not output.gaps
+
+
+def test_all_crds_of_a_chart_and_its_dependencies_are_apart_from_the_templates(repository: Repository) -> None:
+    crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: NAME.example.org}\n"
+    files: dict[str, str | bytes] = {
+        **FILES,
+        # Controller generators begin each file with a separator.
+        "chart/crds/first.yaml": f"---\n# Source: example.org/first\n{crd.replace('NAME', 'a')}---\n{crd.replace('NAME', 'b')}",
+        "chart/charts/sub/Chart.yaml": CHART.replace("web", "sub"),
+        "chart/charts/sub/crds/second.yaml": crd.replace("NAME", "c"),
+        "chart/charts/sub/templates/crds/third.yaml": crd.replace("NAME", "d"),
+    }
+    inputs = collect(repository(files))
+    output = helm.build_chart(inputs.tree, ChartUse("chart", "shop", "prod"), inputs.files_by_path, inputs.config)
+    crds = [(resource.ref.name, resource.origin.file) for resource in output.crds.resources]
+    assert crds == [
+        ("a.example.org", "chart/crds/first.yaml"),
+        ("b.example.org", "chart/crds/first.yaml"),
+        ("c.example.org", "chart/charts/sub/crds/second.yaml"),
+    ]
+    assert [resource.ref.name for resource in output.templates.resources] == ["d.example.org", "shop"]
+    assert output.complete.resources == [*output.crds.resources, *output.templates.resources]
 
 
 def test_output_that_is_not_yaml_is_not_judged_at_all(repository: Repository) -> None:

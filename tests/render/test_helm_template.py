@@ -47,6 +47,28 @@ def test_output_is_split_by_template_and_other_text_is_left_out() -> None:
     ]
 
 
+def test_documents_of_a_crd_file_belong_to_it_whatever_its_comments_say() -> None:
+    text = "---\n# Source: web/crds/a.yaml\n---\na: 1\n---\n# Source: other/crds/x.yaml\na: 2\n---\n# Source: web/templates/b.yaml\nb: 1\n"
+    files = [
+        file for file, chunk in helm_template.split_output(text) if ":" in chunk.splitlines()[-1].partition("#")[0]
+    ]
+    assert files == ["crds/a.yaml", "crds/a.yaml", "templates/b.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("file", "is_crd"),
+    [
+        ("crds/a.yaml", True),
+        ("charts/sub/crds/a.yaml", True),
+        ("charts/sub/charts/crds/crds/x/a.yaml", True),
+        ("templates/crds/a.yaml", False),
+        ("charts/crds/templates/a.yaml", False),
+    ],
+)
+def test_files_of_crds_are_told_from_templates(file: str, is_crd: bool) -> None:
+    assert helm_template.is_crd_file(file) is is_crd
+
+
 def test_a_missing_dependency_is_named_through_the_charts_that_need_it(repository: Repository) -> None:
     root = repository(
         {
