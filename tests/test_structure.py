@@ -59,6 +59,8 @@ LATE_IMPORTS = {
     "workspace.documents",
     "workspace.lockfile",
 }
+# Modules that walk folders by themselves; each says why it does not use `workspace.tree.list_files_below`.
+WALKERS = {"commands.init", "gate.cache_key", "repositories.git_fetch", "workspace.file_selection", "workspace.tree"}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "misc", "base", "manager", "every", "asking", "told", "wishes"}
 
 
@@ -224,6 +226,17 @@ def test_packages_are_not_crowded() -> None:
 
 def test_modules_have_names_that_say_something() -> None:
     assert not {module.stem for module in MODULES} & FORBIDDEN_NAMES
+
+
+def test_folders_of_users_are_walked_in_one_place() -> None:
+    walkers = {
+        name_of(module)
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Attribute) and node.attr in ("walk", "rglob", "scandir", "fwalk")
+        if not (isinstance(node.value, ast.Name) and node.value.id == "ast")
+    }
+    assert walkers == WALKERS
 
 
 def test_class_names_are_unique_in_the_product() -> None:

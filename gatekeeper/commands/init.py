@@ -170,6 +170,7 @@ def _build_files(answers: InitAnswers, root: Path, is_new: bool) -> Iterator[tup
 
 
 def _fill_folder(folder: Path, answers: InitAnswers) -> Iterator[tuple[str, str, int]]:
+    # Files of this package, not of the user: `tree.list_files_below` is for those.
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
         name = path.relative_to(folder).as_posix().replace("NAME", answers.name)
         for environment in answers.environments if "ENVIRONMENT" in name else ("",):

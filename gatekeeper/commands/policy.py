@@ -16,6 +16,7 @@ from gatekeeper.host import atomic_file
 from gatekeeper.report import junit
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.workspace import config_loader
+from gatekeeper.workspace.tree import list_files_below
 
 if TYPE_CHECKING:
     from gatekeeper.engines.rego.coverage import FileCoverage
@@ -170,7 +171,7 @@ def _run_tests(args: argparse.Namespace) -> int:
     jobs = os.cpu_count() or 1
     suites = gator_suites.find_suites(here, args.paths)
     # A folder with gator suites may contain no Rego file.
-    folders = [path for path in args.paths if not suites or any((here / path).rglob("*.rego"))]
+    folders = [path for path in args.paths if not suites or _has_rego(here / path)]
     run = policy_tests.run_tests(here, folders, args.data, settings, jobs) if folders else PolicyTestRun([], [])
     results = [*run.results, *gator_suites.run_suites(here, suites, settings, jobs)]
     if not results:
@@ -190,6 +191,10 @@ def _run_tests(args: argparse.Namespace) -> int:
         sys.stdout.write(_format_coverage(covered, args.threshold))
         is_below = args.threshold is not None and coverage.compute_percent(covered) < args.threshold
     return 3 if any(result.error for result in results) else int(failed > 0 or is_below)
+
+
+def _has_rego(path: Path) -> bool:
+    return any(file.suffix == ".rego" for file in list_files_below(path))
 
 
 def _format_coverage(file_coverages: Sequence[FileCoverage], threshold: float | None) -> str:

@@ -80,6 +80,7 @@ def identify_installation() -> bytes:
 def _fingerprint_package() -> str:
     """The size and time of each file of this package."""
     lines = []
+    # Not `tree.list_files_below`, which sorts and looks at each file: this runs in each commit hook.
     for folder, _, files in os.walk(Path(__file__).parent.parent):
         if "__pycache__" not in folder:
             stats = [(file, os.lstat(f"{folder}/{file}")) for file in sorted(files)]

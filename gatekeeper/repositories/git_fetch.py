@@ -138,6 +138,7 @@ def _apply_sparse_checkout(source: GitRepository, scratch: Path) -> None:
     for folder in kept_folders:
         if not folder.is_dir() or not folder.resolve().is_relative_to(scratch.resolve()):
             raise ToolError(f"{source.url}: `sparseCheckout` {folder.name} is not a folder of the repository")
+    # Bottom up, because emptied folders are removed; `tree.list_files_below` lists files only.
     for path, names, files in os.walk(scratch, topdown=False):
         here = Path(path)
         is_kept = here == scratch or any(here.is_relative_to(folder) for folder in kept_folders)
@@ -184,6 +185,7 @@ def _add_submodules(
 
 def break_outside_links(root: Path) -> None:
     """Breaks links that lead out of a repository, so that its authors cannot read files of this machine."""
+    # Links to folders and links to nowhere count, too, which `tree.list_files_below` does not list.
     for folder, names, files in os.walk(root):
         for name in (*names, *files):
             path = Path(folder) / name

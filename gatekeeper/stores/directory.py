@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from gatekeeper.stores.protocol import (
     StoreError,
     compile_name_pattern,
 )
+from gatekeeper.workspace.tree import list_files_below
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 SUFFIXES = ("", ".json", ".txt")
@@ -77,15 +77,14 @@ class DirectoryStore:
         if not start.resolve().is_relative_to(self._folder):
             raise StoreError(f"`{query.path}`: leads out of the folder of the store")
         values: dict[str, SecretBytes] = {}
-        for folder, _, names in sorted(os.walk(start)):
-            for name in sorted(names):
-                path = (Path(folder) / name).relative_to(self._folder)
-                key = path.with_suffix("" if path.suffix in SUFFIXES else path.suffix).as_posix()
-                if pattern.search(key):
-                    outcome = self._fetch_one(SecretRef(key))
-                    if isinstance(outcome, StoreError):
-                        raise outcome
-                    values[key] = outcome
+        for file in _list_files(start):
+            path = file.relative_to(self._folder)
+            key = path.with_suffix("" if path.suffix in SUFFIXES else path.suffix).as_posix()
+            if pattern.search(key):
+                outcome = self._fetch_one(SecretRef(key))
+                if isinstance(outcome, StoreError):
+                    raise outcome
+                values[key] = outcome
         return values
 
     def renew_session(self) -> bool:
@@ -94,3 +93,11 @@ class DirectoryStore:
 
     def close(self) -> None:
         """See `Store.close`: nothing is open."""
+
+
+def _list_files(start: Path) -> list[Path]:
+    """The files below a folder of the store; raises StoreError for a folder that cannot be read."""
+    try:
+        return list_files_below(start) if start.is_dir() else []
+    except OSError as error:
+        raise StoreError(f"{error.filename}: cannot be read: {error.strerror or error}", is_transient=True) from error

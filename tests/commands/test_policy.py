@@ -49,6 +49,13 @@ def test_what_fails_is_named(tmp_path: Path, files: dict[str, str], told: str) -
     assert f"{told}\n" in out and out.splitlines()[0].startswith("FAIL")
 
 
+def test_a_rego_file_is_tested_together_with_gator_suites(tmp_path: Path) -> None:
+    suite = "apiVersion: test.gatekeeper.sh/v1alpha1\nkind: Suite\ntests: []\n"
+    write(tmp_path, {"suite.yaml": suite, "team.rego": RULE + TEST.partition("v1\n")[2].replace("WANTED", "7")})
+    code, out, err = command("policy", "test", "suite.yaml", "team.rego", cwd=tmp_path)
+    assert (code, err) == (1, "") and "FAIL  team.rego: test_lets_pass\n1 passed, 1 failed" in out
+
+
 def test_no_test_at_all_is_no_success(tmp_path: Path) -> None:
     write(tmp_path, {"team.rego": RULE})
     code, _, err = command("policy", "test", tmp_path)

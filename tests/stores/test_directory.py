@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +73,30 @@ def test_large_file_and_missing_folder_are_errors(
     assert isinstance(outcome, StoreError) and "larger than" in str(outcome)
     with pytest.raises(StoreError, match="not a folder"):
         DirectoryStore(tmp_path / "outside")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_search_in_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed" / "db").write_text("x")
+    (tmp_path / "closed").chmod(0)
+    script = """
+import pathlib, sys
+from gatekeeper.stores import directory, protocol
+try:
+    print(sorted(directory.DirectoryStore(pathlib.Path(sys.argv[1])).find(protocol.SecretQuery("", "", {}))))
+except protocol.StoreError as error:
+    print(error.is_transient, error)
+"""
+    # Root reads everything, unless it gives these two rights away.
+    restricted = [
+        "setpriv",
+        "--bounding-set=-dac_override,-dac_read_search",
+        sys.executable,
+        "-c",
+        script,
+        str(tmp_path),
+    ]
+    done = subprocess.run(restricted, capture_output=True, text=True, timeout=60, check=False)
+    (tmp_path / "closed").chmod(0o755)
+    assert done.stdout == f"True {tmp_path / 'closed'}: cannot be read: Permission denied\n", done.stderr
