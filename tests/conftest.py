@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import jsonschema
 import orjson
 import pytest
@@ -25,6 +26,11 @@ from gatekeeper.workspace import config_loader, file_selection
 from tests.servers import builds
 from tests.servers.programs import BuildError
 from tests.servers.requirements import programs_of
+
+# Generated cases are the same in each run and have no deadline: a result depends on neither chance nor load.
+hypothesis.settings.register_profile("gatekeeper", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("random", deadline=None)
+hypothesis.settings.load_profile("gatekeeper")
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 VERDICT = jsonschema.Draft202012Validator(
