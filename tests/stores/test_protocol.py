@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -77,13 +77,20 @@ def open_kubernetes(folder: Path, stack: ExitStack) -> Store:
     return open_provider("kubernetes", fields, token=cluster_server.TOKEN)
 
 
-def open_directory(folder: Path) -> Store:
+def open_directory(folder: Path, stack: ExitStack) -> Store:
     for name, text in CONTENT.items():
         (folder / f"{name}.json").write_text(text)
     return DirectoryStore(folder)
 
 
-PROVIDERS = ("vault", "aws SecretsManager", "aws ParameterStore", "kubernetes", "directory")
+# How each provider is opened with the secrets of `CONTENT`.
+PROVIDERS: dict[str, Callable[[Path, ExitStack], Store]] = {
+    "vault": open_vault,
+    "aws SecretsManager": lambda folder, stack: open_aws("SecretsManager", stack),
+    "aws ParameterStore": lambda folder, stack: open_aws("ParameterStore", stack),
+    "kubernetes": open_kubernetes,
+    "directory": open_directory,
+}
 
 
 def test_contract_covers_every_provider() -> None:
@@ -92,16 +99,9 @@ def test_contract_covers_every_provider() -> None:
 
 @pytest.fixture(scope="module", params=PROVIDERS)
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    name, _, service = request.param.partition(" ")
-    folder = tmp_path_factory.mktemp(name)
+    folder = tmp_path_factory.mktemp(request.param.replace(" ", "-"))
     with ExitStack() as stack:
-        if name == "aws":
-            opened = open_aws(service, stack)
-        elif name == "directory":
-            opened = open_directory(folder)
-        else:
-            opened = (open_vault if name == "vault" else open_kubernetes)(folder, stack)
-        yield stack.enter_context(closing(opened))
+        yield stack.enter_context(closing(PROVIDERS[request.param](folder, stack)))
 
 
 def test_outcomes_come_in_order_and_a_missing_secret_fails_alone(store: Store) -> None:

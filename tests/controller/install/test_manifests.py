@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gatekeeper.terminal.controller_options import CONTROLLERS
 from tests.conftest import command
 from tests.controller.argocd import test_applications
 from tests.controller.deployment import controller, until
@@ -19,7 +20,7 @@ from tests.servers import cluster as servers
 from tests.servers.cluster import Cluster
 
 IMAGE = "registry.example/gatekeeper@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-ALL = "flux,argo,sealed,external,admission"
+ALL = ",".join(CONTROLLERS)
 PLACES = {
     "ServiceAccount": "/api/v1",
     "Service": "/api/v1",
@@ -47,7 +48,7 @@ def printed(*more: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(out))
 
 
-@pytest.mark.parametrize("controllers", ["flux", "argo", "sealed", "external", "admission", ALL])
+@pytest.mark.parametrize("controllers", [*CONTROLLERS, ALL])
 def test_the_gate_accepts_the_install_manifests(tmp_path: Path, controllers: str) -> None:
     values = printed("--controllers", controllers)
     if "admission" in controllers:

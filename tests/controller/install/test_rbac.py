@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from gatekeeper.controller.install.rbac import InstallOptions, build_rbac
-
-CONTROLLERS = ("flux", "argo", "sealed", "external", "admission")
+from gatekeeper.terminal.controller_options import CONTROLLERS
 
 
 def rules(*controllers: str, kind: str = "ClusterRole") -> list[dict[str, Any]]:
