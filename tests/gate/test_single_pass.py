@@ -127,7 +127,7 @@ def test_a_chart_of_argo_cd_is_rendered_once_with_and_without_its_crds(
         "web/templates/config.yaml": CONFIG_MAP,
     }
     root = repository(files)
-    result = pipeline.judge_repository(root, config_loader.load(root, None), 2)
+    result = pipeline.check_and_render(root, config_loader.load(root, None), 2)
     argo = manifest_generation.build_repository_applications(result.rendered, "main", 2)
     assert argo is not None
     assert [value["kind"] for value in argo.builds[0].objects] == ["CustomResourceDefinition", "ConfigMap"]
