@@ -10,12 +10,11 @@ from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation as rego
 from gatekeeper.engines.rego import loader, query_plan
 from gatekeeper.engines.rego.model import PolicySet
-from gatekeeper.engines.rego.opa.engine import OpaEngine
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Finding, Resource, format_path
 from gatekeeper.render import manifests
 from gatekeeper.workspace import documents
-from tests.conftest import needs, running_opa
+from tests.conftest import needs
 
 ENGINES = [pytest.param("embedded"), pytest.param("opa", marks=needs("opa"))]
 DEPLOYMENT = b"""\
@@ -193,20 +192,6 @@ def test_policies_cannot_reach_out(tmp_path: Path, engine: str, builtin: str) ->
         raise PolicyError(" ".join(gaps)) if gaps else AssertionError("the policy reached out")
 
 
-@needs("opa")
-def test_a_killed_opa_is_told(tmp_path: Path) -> None:
-    (tmp_path / "a.rego").write_text('package a\nimport rego.v1\ndeny contains "x" if input\n')
-    plan = query_plan.build_plan(Config(library="off"), loader.load_policies(tmp_path, ["."]))
-    engine = OpaEngine(plan.policies, tuple(plan.rules), Config(policy_timeout=2))
-    server = engine._server
-    assert server and server._process
-    server._process.kill()
-    server._process.wait()
-    with pytest.raises(PolicyError, match="OPA ended"):
-        rego.evaluate_resources(resources(), plan, engine)
-    engine.close()
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_rule_that_fails_on_one_resource_is_told_and_the_others_are_judged(tmp_path: Path, engine: str) -> None:
     rule = """package a
@@ -240,29 +225,3 @@ deny contains "never" if {
     assert [str(found.resource_ref) for found in findings] == ["Deployment web", "Deployment other"]
     [gap] = gaps
     assert "policies.timeout" in gap
-
-
-@needs("opa")
-def test_a_server_of_ones_own_is_used_and_left_as_it_was(tmp_path: Path) -> None:
-    """Modules that need each other in any order, data of any type, and nothing that stays behind."""
-    (tmp_path / "a.rego").write_text("package a\ndeny contains w if { some w in data.words; data.z.fits(w) }\n")
-    (tmp_path / "z.rego").write_text('package z\nfits(w) if w != "y"\n')
-    (tmp_path / "data.json").write_text('{"words": ["x", "y"]}')
-    plan = query_plan.build_plan(Config(library="off"), loader.load_policies(tmp_path, ["."], ["data.json"]))
-    with running_opa() as url:
-        engine = OpaEngine(plan.policies, tuple(plan.rules), Config(policy_timeout=2, opa_url=url))
-        findings, gaps = rego.evaluate_resources(resources(), plan, engine)
-        engine.close()
-        again = OpaEngine(PolicySet((), {}), (), Config(policy_timeout=2, opa_url=url))
-        left = again._client.get_policies_list(), again._client.get_data("")
-        again.close()
-    assert [found.message for found in findings] == ["x"] and not gaps
-    assert left == (["gatekeeper/collect"], {"result": {"gatekeeper_batch": {}}})
-
-
-@needs("opa")
-def test_an_address_where_no_opa_is_gets_a_clear_message() -> None:
-    with pytest.raises(PolicyError, match="does not answer"):
-        OpaEngine(PolicySet((), {}), (), Config(opa_url="http://127.0.0.1:1"))
-    with pytest.raises(PolicyError, match="must look like"):
-        OpaEngine(PolicySet((), {}), (), Config(opa_url="localhost:8181"))
