@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.cluster.store_credentials import ClusterCredentials
 from gatekeeper.externalsecrets.cluster_state import ClusterState, read_cluster_state
 from gatekeeper.externalsecrets.collection import DesiredSecrets, RefusedObject
 from gatekeeper.externalsecrets.fetch_plan import StoreKey, list_store_keys
@@ -17,6 +16,7 @@ from gatekeeper.externalsecrets.secret_writer import SecretWriter
 from gatekeeper.externalsecrets.sync import SyncResult, decide_all
 from gatekeeper.model import NamespacedName
 from gatekeeper.stores import registry
+from gatekeeper.stores.cluster_credentials import ClusterCredentials
 from gatekeeper.stores.pool import StorePool, next_backoff
 from gatekeeper.stores.protocol import Store, StoreError
 

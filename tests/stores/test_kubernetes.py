@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from gatekeeper.cluster import client as door
-from gatekeeper.cluster.store_credentials import ClusterCredentials
 from gatekeeper.externalsecrets.target import value_transforms
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores import registry
+from gatekeeper.stores.cluster_credentials import ClusterCredentials
 from gatekeeper.stores.protocol import (
     FetchOutcome,
     SecretNotFoundError,

@@ -6,7 +6,7 @@ import pytest
 
 from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.cluster.store_credentials import SERVICE_ACCOUNTS, ClusterCredentials
+from gatekeeper.stores.cluster_credentials import SERVICE_ACCOUNTS, ClusterCredentials
 from gatekeeper.stores.protocol import StoreError
 
 
