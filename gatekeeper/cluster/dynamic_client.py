@@ -22,7 +22,8 @@ from lightkube.config.kubeconfig import SingleConfig
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Object, name_of
 
-TIMEOUT_SECONDS = 30.0
+# Seconds for one request.
+TIMEOUT = 30.0
 # Objects per page of a list.
 PAGE_SIZE = 500
 # Connections that stay open for later requests.
@@ -65,19 +66,28 @@ class ApiStatusError(ToolError):
         self.reason = reason
 
 
+class ClusterUnreachableError(ToolError):
+    """A cluster does not answer; `reason` does not name the request."""
+
+    def __init__(self, subject: str, reason: str) -> None:
+        super().__init__(f"{subject}: {reason}")
+        self.reason = reason
+
+
 class DynamicClient:
     """The objects of one cluster.
 
-    Every method that sends a request raises ApiStatusError where the API server refuses it, and ToolError where the
-    cluster does not answer.
+    Every method that sends a request raises ApiStatusError where the API server refuses it, and
+    ClusterUnreachableError where the cluster does not answer.
 
     Args:
         config: address and credentials of the cluster.
         cluster_name: the cluster in error messages.
+        timeout: in seconds, for one request.
     """
 
-    def __init__(self, config: SingleConfig, cluster_name: str = "the cluster") -> None:
-        params = client_adapter.ConnectionParams(timeout=httpx2.Timeout(TIMEOUT_SECONDS)).httpx_params(config)
+    def __init__(self, config: SingleConfig, cluster_name: str = "the cluster", timeout: float = TIMEOUT) -> None:
+        params = client_adapter.ConnectionParams(timeout=httpx2.Timeout(timeout)).httpx_params(config)
         # Each watch holds a connection for as long as it lasts.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE_CONNECTIONS)
         self._http = httpx2.Client(**params, limits=limits)
@@ -103,9 +113,8 @@ class DynamicClient:
 
     def find_newest_kind(self, group: str, versions: Sequence[str], kind: str) -> Kind | None:
         """A kind in the first of the versions that the cluster serves; None if it serves no version."""
-        return next(
-            (served_kind for version in versions if (served_kind := self.find_kind(f"{group}/{version}", kind))), None
-        )
+        served_kinds = (self.find_kind(f"{group}/{version}", kind) for version in versions)
+        return next(filter(None, served_kinds), None)
 
     def require_kind(self, group: str, versions: Sequence[str], kind: str, provider: str) -> Kind:
         """A kind in the first of the versions that the cluster serves.
@@ -166,7 +175,7 @@ class DynamicClient:
     def apply(self, kind: Kind, value: Object, manager: str, is_dry: bool) -> Object:
         """Applies an object by the server as a field manager that takes over conflicting fields; returns the result."""
         params = {"fieldManager": manager, "force": "true", **({"dryRun": "All"} if is_dry else {})}
-        path, subject = _object_path(kind, value), _format_object(kind, value)
+        path, subject = kind.path(*name_of(value)), _format_object(kind, value)
         return self._request("PATCH", path, subject, params, body=value, content_type=APPLY_PATCH)
 
     def create(self, kind: Kind, value: Object, manager: str = "") -> Object:
@@ -183,19 +192,19 @@ class DynamicClient:
     def replace(self, kind: Kind, value: Object, manager: str = "", is_dry: bool = False) -> Object:
         """Replaces an object that still has the resourceVersion it was read with; returns it as stored."""
         params = {"fieldManager": manager} | ({"dryRun": "All"} if is_dry else {})
-        return self._request("PUT", _object_path(kind, value), _format_object(kind, value), params, body=value)
+        return self._request("PUT", kind.path(*name_of(value)), _format_object(kind, value), params, body=value)
 
     def patch(self, kind: Kind, value: Object, changes: Mapping[str, Any], manager: str = "") -> Object:
         """Merges changes into an object that still has the resourceVersion it was read with; returns the result."""
         version = value["metadata"]["resourceVersion"]
         body = {**changes, "metadata": {**(changes.get("metadata") or {}), "resourceVersion": version}}
-        path, subject = _object_path(kind, value), _format_object(kind, value)
+        path, subject = kind.path(*name_of(value)), _format_object(kind, value)
         return self._request("PATCH", path, subject, {"fieldManager": manager}, body=body, content_type=MERGE_PATCH)
 
     def patch_status(self, kind: Kind, value: Object, status: Mapping[str, Any]) -> Object:
         """Merges a status into an object that still has the resourceVersion it was read with; returns the result."""
         body = {"metadata": {"resourceVersion": value["metadata"]["resourceVersion"]}, "status": status}
-        path, subject = f"{_object_path(kind, value)}/status", f"the status of {_format_object(kind, value)}"
+        path, subject = f"{kind.path(*name_of(value))}/status", f"the status of {_format_object(kind, value)}"
         return self._request("PATCH", path, subject, body=body, content_type=MERGE_PATCH)
 
     def delete(self, kind: Kind, namespace: str, name: str, uid: str, propagation: Propagation = "Background") -> None:
@@ -222,7 +231,7 @@ class DynamicClient:
 
         Raises: ApiStatusError: the API server answers with an error.
         """
-        subject, timeout = f"the watch of {path.rpartition('/')[2]}", httpx2.Timeout(TIMEOUT_SECONDS, read=read_timeout)
+        subject, timeout = f"the watch of {path.rpartition('/')[2]}", httpx2.Timeout(TIMEOUT, read=read_timeout)
         headers = {"Accept": accept}
         with (
             self._translate_errors(subject),
@@ -269,7 +278,8 @@ class DynamicClient:
         try:
             yield
         except httpx2.HTTPError as error:
-            raise ToolError(f"{subject}: {self._cluster_name} does not answer ({type(error).__name__})") from None
+            reason = f"{self._cluster_name} does not answer ({type(error).__name__})"
+            raise ClusterUnreachableError(subject, reason) from None
 
 
 def _parse_retry_after(header: str | None) -> float:
@@ -282,10 +292,6 @@ def _parse_json(content: bytes) -> Object:
     except orjson.JSONDecodeError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
-
-
-def _object_path(kind: Kind, value: Object) -> str:
-    return kind.path(*name_of(value))
 
 
 def _format_object(kind: Kind, value: Object) -> str:

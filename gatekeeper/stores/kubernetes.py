@@ -9,14 +9,27 @@ import base64
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import yaml
+from lightkube import KubeConfig
+from lightkube.core.exceptions import ConfigError
+
+from gatekeeper.cluster.dynamic_client import (
+    NOT_FOUND,
+    TOO_MANY_REQUESTS,
+    ApiStatusError,
+    ClusterUnreachableError,
+    DynamicClient,
+)
+from gatekeeper.cluster.secrets import SECRETS
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.kube.decoder import FieldReader
 from gatekeeper.kube.untrusted_kubeconfig import find_forbidden_field
+from gatekeeper.model import Object, get_field
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores import credentials
 from gatekeeper.stores.credentials import CredentialSource
@@ -31,17 +44,13 @@ from gatekeeper.stores.protocol import (
     compile_name_pattern,
 )
 
-if TYPE_CHECKING:
-    from lightkube import Client, KubeConfig
-
 TIMEOUT_SECONDS = 15.0
 # The number of concurrent requests to one cluster.
 CONCURRENT_REQUESTS = 8
-PAGE_SIZE = 200
 TOKEN_LIFETIME_SECONDS = 3600
 # Bytes that are not UTF-8, as Python represents them in a text, and two characters that Go always escapes.
 UNENCODABLE = re.compile("[\udc80-\udcff\u2028\u2029]")
-HTTP_NOT_FOUND, HTTP_TOO_MANY_REQUESTS, HTTP_SERVER_ERROR = 404, 429, 500
+HTTP_SERVER_ERROR = 500
 
 
 def open_store(fields: FieldReader, source: CredentialSource | None, files: MemoryFiles) -> KubernetesStore:
@@ -55,26 +64,21 @@ def open_store(fields: FieldReader, source: CredentialSource | None, files: Memo
         StoreError: a credential is missing or unusable.
         FieldError: a field is invalid.
     """
-    # lightkube starts slowly; it is loaded only if a store uses it.
-    import httpx2
-    from lightkube import Client
-
     namespace = fields.read_string("remoteNamespace", "") or "default"
     if source is None:
         raise StoreError("the credentials are in the cluster: give --kubeconfig")
     config = _build_kubeconfig(fields, source, files)
     fields.reject_unknown()
     try:
-        single = config.get()
-        return KubernetesStore(Client(config=single, timeout=httpx2.Timeout(TIMEOUT_SECONDS)), namespace, files)
+        cluster = config.get()
+        if cluster is None:
+            raise ValueError("no current context")
+        return KubernetesStore(DynamicClient(cluster, timeout=TIMEOUT_SECONDS), namespace, files)
     except (OSError, ValueError, AssertionError, KeyError) as error:
         raise StoreError(f"its credentials for the cluster are unusable: {type(error).__name__}") from None
 
 
 def _build_kubeconfig(fields: FieldReader, source: CredentialSource, files: MemoryFiles) -> KubeConfig:
-    # lightkube starts slowly; it is loaded only if a store uses it.
-    from lightkube import KubeConfig
-
     ref, auth, server = (
         fields.read_object("authRef"),
         fields.read_object("auth"),
@@ -107,11 +111,6 @@ def _parse_kubeconfig(text: SecretBytes) -> KubeConfig:
     Raises:
         StoreError: it is not a kubeconfig, or names a program, a file of this machine or a proxy.
     """
-    # lightkube starts slowly; it is loaded only if a store uses it.
-    import yaml
-    from lightkube import KubeConfig
-    from lightkube.core.exceptions import ConfigError
-
     try:
         value = yaml.safe_load(text.reveal())
         forbidden_field = find_forbidden_field(value)
@@ -152,7 +151,7 @@ class KubernetesStore:
         files: the files of the credentials; closed with the store.
     """
 
-    def __init__(self, client: Client, namespace: str, files: MemoryFiles) -> None:
+    def __init__(self, client: DynamicClient, namespace: str, files: MemoryFiles) -> None:
         self._client = client
         self._namespace = namespace
         self._files = files
@@ -180,17 +179,16 @@ class KubernetesStore:
             secrets = dict(zip(names, pool.map(self._fetch_secret, names), strict=True))
         return [_build_outcome(ref, secrets[ref.key]) for ref in refs]
 
-    def _fetch_secret(self, name: str) -> Any:
-        # lightkube starts slowly; it is loaded only if a store uses it.
-        from lightkube.resources.core_v1 import Secret
-
+    def _fetch_secret(self, name: str) -> Object | StoreError:
         # The key comes from a manifest: it must be a name, and not a path of the API.
         if not name or "/" in name or name in (".", ".."):
             return StoreError(f"`{name}`: not a valid name of a Secret")
         try:
-            return self._send_request(f"`{name}`", lambda: self._client.get(Secret, name, namespace=self._namespace))
+            with self._count_request(f"`{name}`"):
+                secret = self._client.get(SECRETS, self._namespace, name)
         except StoreError as error:
             return error
+        return SecretNotFoundError(f"`{name}`: the cluster has no such Secret") if secret is None else secret
 
     def find(self, query: SecretQuery) -> Mapping[str, SecretBytes]:
         """See `Store.find`: by name, or by labels.
@@ -198,67 +196,51 @@ class KubernetesStore:
         Raises:
             StoreError: the query has a path, or the cluster refuses or does not answer.
         """
-        # lightkube starts slowly; it is loaded only if a store uses it.
-        from lightkube.resources.core_v1 import Secret
-
         if query.path:
             raise StoreError("Secrets have no paths: remove `find.path`")
         pattern = compile_name_pattern(query.name)
 
-        def list_secrets() -> list[Any]:
-            return list(
-                self._client.list(Secret, namespace=self._namespace, labels=dict(query.tags), chunk_size=PAGE_SIZE)
-            )
-
-        secrets = self._send_request("the list of Secrets", list_secrets)
+        selector = ",".join(f"{key}={value}" for key, value in query.tags.items())
+        with self._count_request("the list of Secrets"):
+            secrets = list(self._client.list(SECRETS, self._namespace, selector))
         return {
-            secret.metadata.name: _build_structured_secret(secret)
+            name: _build_structured_secret(secret)
             for secret in secrets
-            if pattern.search(secret.metadata.name)
+            if pattern.search(name := secret["metadata"]["name"])
         }
 
-    def _send_request(self, description: str, request: Callable[[], Any]) -> Any:
+    @contextmanager
+    def _count_request(self, description: str) -> Iterator[None]:
+        """Count a request; raise our own errors, because a message of the cluster may repeat parts of the request."""
         self._request_count += 1
-        with _translate_errors(description):
-            return request()
+        try:
+            yield
+        except ApiStatusError as error:
+            if error.code == NOT_FOUND:
+                raise SecretNotFoundError(f"{description}: the cluster has no such Secret") from None
+            is_transient = error.code >= HTTP_SERVER_ERROR or error.code == TOO_MANY_REQUESTS
+            reason = f"{description}: the cluster refuses ({error.reason or error.code})"
+            raise StoreError(reason, is_transient) from None
+        except ClusterUnreachableError as error:
+            raise StoreError(error.reason, is_transient=True, is_store_wide=True) from None
+        except OSError as error:
+            reason = f"the certificate of the cluster or of the client is invalid ({type(error).__name__})"
+            raise StoreError(reason, is_store_wide=True) from None
 
 
-@contextmanager
-def _translate_errors(description: str) -> Iterator[None]:
-    """Raise our own errors: a message of the cluster may repeat parts of the request."""
-    # lightkube starts slowly; it is loaded only if a store uses it.
-    import httpx2
-    from lightkube.core.exceptions import ApiError
-
-    try:
-        yield
-    except ApiError as error:
-        code = error.status.code or 0
-        if code == HTTP_NOT_FOUND:
-            raise SecretNotFoundError(f"{description}: the cluster has no such Secret") from None
-        is_transient = code >= HTTP_SERVER_ERROR or code == HTTP_TOO_MANY_REQUESTS
-        raise StoreError(f"{description}: the cluster refuses ({error.status.reason or code})", is_transient) from None
-    except httpx2.HTTPError as error:
-        reason = f"the cluster does not answer ({type(error).__name__})"
-        raise StoreError(reason, is_transient=True, is_store_wide=True) from None
-    except OSError as error:
-        reason = f"the certificate of the cluster or of the client is invalid ({type(error).__name__})"
-        raise StoreError(reason, is_store_wide=True) from None
-
-
-def _build_outcome(ref: SecretRef, secret: Any) -> FetchOutcome:
+def _build_outcome(ref: SecretRef, secret: Object | StoreError) -> FetchOutcome:
     if isinstance(secret, StoreError):
         return secret
     if ref.version:
         return StoreError(f"{ref}: Secrets have no versions")
     if not ref.is_metadata:
         return _build_structured_secret(secret)
-    metadata = {field: getattr(secret.metadata, field) or None for field in ("labels", "annotations")}
+    metadata = {field: get_field(secret, ("metadata", field)) or None for field in ("labels", "annotations")}
     return SecretBytes(_encode_json(metadata))
 
 
-def _build_structured_secret(secret: Any) -> StructuredSecret:
-    values = {key: base64.b64decode(text) for key, text in (secret.data or {}).items()}
+def _build_structured_secret(secret: Object) -> StructuredSecret:
+    values = {key: base64.b64decode(text) for key, text in (secret.get("data") or {}).items()}
     texts = {key: value.decode("utf-8", "surrogateescape") for key, value in values.items()}
     return StructuredSecret(_encode_json(texts), {key: SecretBytes(values[key]) for key in sorted(values)})
 
