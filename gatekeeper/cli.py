@@ -28,7 +28,7 @@ COMMANDS = {
     "render": "print the objects that the cluster would get",
     "reseal": "seal SealedSecrets again, for another certificate",
     "seal": "seal Secrets, as kubeseal does",
-    "sops": "encrypt, decrypt and change SOPS files, many at once",
+    "sops": "encrypt, decrypt and change many SOPS files in parallel",
     "sync": "sync ExternalSecrets from their stores into a cluster",
     "unseal": "unseal SealedSecrets with private keys",
     "tools": "list, build, verify and pin the outside programs",

@@ -33,8 +33,8 @@ EXAMPLES = """examples:
 
 `new` writes a certificate, which you commit, and the private key as a Secret for the controller, which you must not
 commit. With --age the Secret is encrypted as a SOPS file for these recipients. `rotate` creates a new pair when the
-certificate is older than 30 days and keeps the old certificate beside it. The command never overwrites a private key;
-only the current user can read the file.
+certificate is older than 30 days and keeps the old certificate in the same folder. The command never overwrites a
+private key; only the current user can read the file.
 Exit status: 0 done, 1 a certificate is expired or unreadable, 2 wrong usage, 3 the cluster does not respond.
 """
 ACTIONS = ("new", "list", "show", "rotate", "export")

@@ -59,7 +59,8 @@ def begin_reconcile(context: ReconcileContext, build: ApplySet) -> BegunReconcil
     try:
         begun = _begin_attempt(attempt, live)
     except ToolError as error:
-        outcome = ReconcileOutcome.failed("StatusFailed", f"nothing is applied without a record of it: {error}")
+        message = f"nothing is applied, because the inventory could not be written to the status: {error}"
+        outcome = ReconcileOutcome.failed("StatusFailed", message)
         result = status_writer.mask_result(ReconcileResult(build, outcome))
         return Refused(result, live, inventory.read_inventory(live))
     if isinstance(begun, Waiting):

@@ -33,7 +33,7 @@ EXAMPLES = """examples:
 
 {controllers}
 
-Do not run one of them together with the controller that it replaces. Replicas divide the work by Leases.
+Do not run a controller together with the one that it replaces. Replicas divide the work by Leases.
 HTTP endpoints: /healthz, /readyz, /metrics, /hook/… (Flux Receivers), /api/webhook (as in Argo CD).
 `manifests` prints the manifests to install it, with only the permissions that the chosen controllers use.
 Exit status: 0 stopped by a signal, 2 wrong usage, 3 the cluster does not respond at the start.

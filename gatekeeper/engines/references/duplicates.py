@@ -67,7 +67,7 @@ def _build_duplicate_finding(description: str, resource: Resource, other: Resour
     location = other.origin.find_location(path)
     other_place = f"{location.file}:{location.line}" if location.line else location.file
     message = f"{description} is defined twice: by this {resource.ref.kind}, and by {other.ref.kind} in {other_place}"
-    hint = "remove one of them: in the cluster, one overwrites the other"
+    hint = "remove one of the two: in the cluster, one overwrites the other"
     return build_finding(resource, "references/twice", message, path, hint=hint)
 
 
