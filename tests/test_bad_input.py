@@ -89,7 +89,7 @@ def test_bad_input_gets_one_clear_message(
     assert "Traceback" not in out + err
 
 
-def test_one_bad_file_does_not_stop_the_judging_of_the_rest(repository: Repository) -> None:
+def test_one_bad_file_does_not_stop_the_check_of_the_rest(repository: Repository) -> None:
     verdict = judge(repository({"a.yaml": "a: [1\n", "b.yaml": GOOD.replace("\ndata:", "\ndta:")}))
     assert rules(verdict) == {"yaml/syntax", "schema/unknown-field"}
     assert verdict.exit_code == 3
@@ -123,7 +123,7 @@ def test_links_that_loop_or_leave_the_repository_are_gaps(repository: Repository
 
 
 @needs("kustomize")
-def test_a_repository_behind_a_link_is_judged_like_the_repository(repository: Repository, tmp_path: Path) -> None:
+def test_a_repository_behind_a_link_is_checked_like_the_repository(repository: Repository, tmp_path: Path) -> None:
     root = repository({"a.yaml": GOOD, "kustomization.yaml": "resources: [a.yaml]\n"})
     (tmp_path / "link").symlink_to(root)
     assert judge(tmp_path / "link") == judge(root)
@@ -148,7 +148,7 @@ deny contains "x" if {
     assert any("policies.timeout" in gap.reason for gap in verdict.coverage.gaps)
 
 
-def test_no_kustomize_is_told_and_never_accepted(repository: Repository, tmp_path: Path) -> None:
+def test_missing_kustomize_is_reported_and_never_accepted(repository: Repository, tmp_path: Path) -> None:
     root = repository({"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": GOOD})
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PATH": ""}
     code, out, _ = command("check", root, env=environment)
@@ -172,7 +172,7 @@ spec:
 """
 
 
-def test_a_schema_that_cannot_be_used_is_told_and_the_rest_is_judged(repository: Repository) -> None:
+def test_a_schema_that_cannot_be_used_is_reported_and_the_rest_is_checked(repository: Repository) -> None:
     crd = CRD.format(schema="{type: object, properties: {spec: {type: string, pattern: '('}}}")
     wrong = GOOD.replace("\ndata:", "\ndta:")
     root = repository(
@@ -184,7 +184,7 @@ def test_a_schema_that_cannot_be_used_is_told_and_the_rest_is_judged(repository:
     assert "schema/unknown-field" in rules(verdict)
 
 
-def test_a_reference_that_leads_nowhere_is_told() -> None:
+def test_dangling_reference_is_reported() -> None:
     catalog = SchemaCatalog("1.34")
     catalog._definitions = {"x": {"$ref": "#/$defs/gone"}}
     catalog._kinds = {("x.io/v1", "X"): "x"}
@@ -192,7 +192,7 @@ def test_a_reference_that_leads_nowhere_is_told() -> None:
         catalog.find_invalid(("x.io/v1", "X"), [b"{}"], 1)
 
 
-def test_leak_rules_that_cannot_be_used_are_told_and_the_shipped_ones_are_used(repository: Repository) -> None:
+def test_invalid_leak_rules_are_reported_and_library_rules_are_used(repository: Repository) -> None:
     key = "-----BEGIN " + "RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA" * 8 + "\n"
     config = "library: {profile: 'off'}\nleaks: {rules: [own.toml]}\n"
     root = repository({"gatekeeper.yaml": config, "own.toml": "[[rules]]\nid='x'\nregex='('\n", "k.txt": key})
@@ -218,7 +218,7 @@ def test_kustomize_is_not_led_out_of_the_repository_by_a_link(
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
 @pytest.mark.parametrize("name", ["secret.yaml", "folder"])
-def test_what_may_not_be_read_is_told(repository: Repository, name: str) -> None:
+def test_forbidden_secret_is_reported(repository: Repository, name: str) -> None:
     root = repository({"a.yaml": GOOD, "secret.yaml": GOOD, "folder/x.yaml": GOOD})
     (root / name).chmod(0)
     # Root reads everything, unless it gives these two rights away.
@@ -231,7 +231,7 @@ def test_what_may_not_be_read_is_told(repository: Repository, name: str) -> None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_told(repository: Repository, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(repository: Repository, tmp_path: Path) -> None:
     root = repository({"a.yaml": GOOD})
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
@@ -245,7 +245,7 @@ def test_a_full_disk_is_told(repository: Repository, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (3, "gatekeeper: No space left on device\n")
 
 
-def test_a_report_that_cannot_be_written_is_told(repository: Repository, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_reported(repository: Repository, tmp_path: Path) -> None:
     report = tmp_path / "not" / "there" / "v.json"
     code, _, err = command("check", "--format", f"json={report}", repository({"a.yaml": GOOD}))
     assert (code, "No such file or directory" in err, "Traceback" in err) == (3, True, False)
@@ -258,7 +258,7 @@ def test_folders_that_link_in_a_circle_end(repository: Repository) -> None:
     assert verdict.coverage.resource_count == 1
 
 
-def test_kustomizations_in_a_circle_are_told(repository: Repository) -> None:
+def test_kustomization_cycle_is_reported(repository: Repository) -> None:
     root = repository({"a/kustomization.yaml": "resources: [../b]\n", "b/kustomization.yaml": "resources: [../a]\n"})
     verdict = judge(root)
     assert verdict.exit_code == 3

@@ -18,11 +18,11 @@ def test_help_names_every_command_and_the_exit_status() -> None:
     assert "3 something could not be checked" in out
 
 
-def test_no_words_are_wrong_usage() -> None:
+def test_missing_arguments_are_wrong_usage() -> None:
     assert command()[0] == 2
 
 
-def test_the_version_is_told() -> None:
+def test_version_is_printed() -> None:
     assert command("--version") == (0, f"gatekeeper {__version__}\n", "")
 
 
@@ -37,12 +37,12 @@ def test_the_version_is_told() -> None:
         (["render", "/nowhere"], "no such file or folder"),
     ],
 )
-def test_wrong_words_get_one_clear_message(words: list[str], told: str) -> None:
+def test_wrong_arguments_have_one_clear_message(words: list[str], told: str) -> None:
     code, _, err = command(*words)
     assert (code, told in err, "Traceback" in err) == (2, True, False)
 
 
-def test_a_reader_that_goes_away_is_no_fault(repository: Repository) -> None:
+def test_closed_output_pipe_is_not_an_error(repository: Repository) -> None:
     root = repository({f"{n}.yaml": "a: [1\n" for n in range(400)})
     done = subprocess.run(
         f"{sys.executable} -m gatekeeper check --format json {root} | head -1; exit ${{PIPESTATUS[0]}}",
@@ -56,7 +56,7 @@ def test_a_reader_that_goes_away_is_no_fault(repository: Repository) -> None:
     assert (done.stderr, done.stdout) == ("", "{\n")
 
 
-def test_a_fault_of_its_own_is_no_verdict_and_repeats_no_words() -> None:
+def test_internal_error_is_not_a_verdict_and_repeats_no_input() -> None:
     program = (
         "import sys; from gatekeeper import cli; from gatekeeper.commands import check\n"
         "def broken(arguments): raise RuntimeError('hunter2')\n"

@@ -39,12 +39,12 @@ FOUND: dict[str, dict[str, int]] = {
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_what_is_found_is_true(name: str) -> None:
+def test_findings_of_public_repositories_are_expected(name: str) -> None:
     verdict = judge(SHARED / "corpora" / name)
     assert Counter(finding.rule for finding in verdict.findings) == FOUND[name]
 
 
-def test_a_repository_of_many_operators_lacks_only_schemas() -> None:
+def test_repository_with_many_operators_misses_only_schemas() -> None:
     verdict = judge(SHARED / "corpora" / "billimek__k8s-gitops")
     found = [(finding.rule, finding.severity) for finding in verdict.findings]
     assert set(found) == {("schema/missing", "error"), ("references/missing", "warning")}
@@ -52,7 +52,7 @@ def test_a_repository_of_many_operators_lacks_only_schemas() -> None:
     assert verdict.coverage.checked_count > 220
 
 
-def test_a_large_repository_is_judged_to_the_end() -> None:
+def test_a_large_repository_is_checked_to_the_end() -> None:
     """It holds faults of every sort: files that are gone, orphans, SOPS files without an encrypted value."""
     verdict = judge(SHARED / "corpora" / "xunholy__k8s-gitops")
     found = Counter(finding.rule for finding in verdict.findings)
@@ -69,7 +69,7 @@ def test_a_large_repository_is_judged_to_the_end() -> None:
 @pytest.mark.parametrize(
     ("folder", "count"), [("raspbernetes__k8s-security-policies", 193), ("instrumenta__policies", 2)]
 )
-def test_other_peoples_policy_tests_pass(folder: str, count: int, engine: str) -> None:
+def test_tests_of_public_policies_pass(folder: str, count: int, engine: str) -> None:
     if engine == "embedded" and not is_available():
         pytest.skip("the embedded engine was not built")
     done = policy_tests.run_tests(

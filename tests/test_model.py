@@ -67,7 +67,7 @@ def test_a_reference_shows_kind_namespace_and_name() -> None:
 
 
 @pytest.mark.parametrize("metadata", [None, [], "text", {}, {"name": 7, "namespace": ["x"]}])
-def test_a_name_that_is_no_text_counts_as_missing(metadata: object) -> None:
+def test_a_name_that_is_not_text_counts_as_missing(metadata: object) -> None:
     value = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
     assert build_ref(value) == ObjectRef("v1", "Pod", "", "")
 

@@ -31,7 +31,7 @@ def found(rule: LibraryRule, case: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_a_rule_finds_its_bad_case_and_not_its_good_one(rule: LibraryRule) -> None:
+def test_rule_finds_its_bad_case_and_accepts_its_good_case(rule: LibraryRule) -> None:
     folder = ROOT / rule.name
     [bad] = folder.glob("bad.*")
     wanted = bad.read_text().splitlines()[0].removeprefix("# finding: ")

@@ -39,7 +39,7 @@ def applied(place: Place, value: dict[str, Any], manager: str) -> None:
     subprocess.run(words, input=yaml.safe_dump(value).encode(), check=True, capture_output=True)
 
 
-def test_what_flux_or_kubectl_has_applied_goes_when_it_is_not_in_git_any_more(place: Place) -> None:
+def test_fields_applied_by_flux_or_kubectl_are_removed_if_they_are_not_in_git(place: Place) -> None:
     for number, manager in enumerate(
         ("kustomize-controller", "kubectl", "kubectl-client-side-apply", "argocd-controller")
     ):
@@ -63,7 +63,7 @@ def test_what_flux_or_kubectl_has_applied_goes_when_it_is_not_in_git_any_more(pl
     assert place.cluster.ask("GET", f"{MAPS}/old0")[1]["metadata"]["resourceVersion"] == before
 
 
-def test_with_merge_what_others_have_applied_stays_theirs(place: Place) -> None:
+def test_merge_policy_keeps_fields_of_other_managers(place: Place) -> None:
     value = config("merged")
     value["data"] = {"a": "1", "more": "2"}
     applied(place, value, "kubectl")
@@ -89,7 +89,7 @@ def paths(fields: Any, before: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
 
 
 @given(FIELDS, FIELDS, FIELDS)
-def test_no_field_is_lost_and_none_of_others_is_taken(ours: Any, theirs: Any, others: Any) -> None:
+def test_no_field_is_lost_and_fields_of_other_managers_are_kept(ours: Any, theirs: Any, others: Any) -> None:
     def entry(manager: str, fields: Any, **more: str) -> dict[str, Any]:
         return {"manager": manager, "operation": "Apply", "apiVersion": "v1", "fieldsV1": fields, **more}
 

@@ -150,5 +150,5 @@ def job(*conditions: str, **status: Any) -> dict[str, Any]:
         (job("Failed"), "Failed"),
     ],
 )
-def test_a_job_is_there_when_it_is_complete(value: dict[str, Any], word: str) -> None:
+def test_job_is_ready_when_it_is_complete(value: dict[str, Any], word: str) -> None:
     assert kstatus.compute_status(value, NOW).status == word

@@ -85,7 +85,7 @@ def test_impersonated_user_has_only_its_own_rights(dynamic_client: DynamicClient
     assert refused.value.code == FORBIDDEN and dynamic_client.get(CONFIG_MAPS, "prod", "x") is None
 
 
-def test_immutable_field_is_told_from_other_refusals(dynamic_client: DynamicClient) -> None:
+def test_immutable_field_is_distinguished_from_other_rejections(dynamic_client: DynamicClient) -> None:
     dynamic_client.create(CONFIG_MAPS, {**config_map("fixed", a="1"), "immutable": True})
     with pytest.raises(ApiStatusError) as refused:
         dynamic_client.apply(CONFIG_MAPS, config_map("fixed", a="2"), "test", False)

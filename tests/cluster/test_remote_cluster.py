@@ -89,7 +89,7 @@ def test_a_kubeconfig_in_a_secret_runs_and_reads_nothing_of_this_machine(part: s
             remote_cluster.open_cluster(SecretBytes(text), "the Secret s")
 
 
-def test_expressions_say_when_an_object_and_a_dependency_are_as_they_shall_be(cluster: Cluster, tmp_path: Path) -> None:
+def test_expressions_define_readiness_of_objects_and_dependencies(cluster: Cluster, tmp_path: Path) -> None:
     place = Place(tmp_path / "root", cluster)
     place.put("apps/all.yaml", config("x"))
     place.put("base/all.yaml", config("b"))

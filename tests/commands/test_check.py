@@ -24,14 +24,14 @@ def test_several_reports_in_one_run(repository: Repository) -> None:
     assert [path.name for path in root.parent.iterdir()] == ["repository", "verdict.json"]
 
 
-def test_the_repository_around_the_folder_is_judged(repository: Repository) -> None:
+def test_the_repository_around_the_folder_is_checked(repository: Repository) -> None:
     root = repository({"a.yaml": GOOD.replace("\ndata:", "\ndta:"), "sub/b.yaml": GOOD})
     code, out, _ = command("check", cwd=root / "sub")
     assert code == 1
     assert out.startswith("a.yaml:4:1: error")
 
 
-def test_a_path_limits_what_is_judged(repository: Repository) -> None:
+def test_a_path_limits_what_is_checked(repository: Repository) -> None:
     root = repository({"a.yaml": GOOD.replace("\ndata:", "\ndta:"), "sub/b.yaml": GOOD})
     assert command("check", root / "sub")[0] == 0
 

@@ -13,7 +13,7 @@ def bare(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
 
 
-def test_what_a_repository_needs_and_lacks_is_told(repository: Repository, tmp_path: Path) -> None:
+def test_missing_requirements_of_a_repository_are_reported(repository: Repository, tmp_path: Path) -> None:
     root = repository({"kustomization.yaml": "resources: []\n"})
     code, out, _ = command("doctor", root, env=bare(tmp_path))
     assert code == 3
@@ -21,11 +21,11 @@ def test_what_a_repository_needs_and_lacks_is_told(repository: Repository, tmp_p
     assert "-       helm           renders charts: " in out, "nothing here needs it"
 
 
-def test_where_nothing_lacks_it_is_well(repository: Repository, tmp_path: Path) -> None:
+def test_complete_installation_is_accepted(repository: Repository, tmp_path: Path) -> None:
     code, out, _ = command("doctor", repository({"a.txt": ""}), env=bare(tmp_path))
     assert code == 0 and "ok      gatekeeper" in out and "MISSING" not in out
 
 
-def test_a_config_that_is_wrong_is_told(repository: Repository) -> None:
+def test_invalid_config_is_reported(repository: Repository) -> None:
     code, out, _ = command("doctor", repository({"gatekeeper.yaml": "enginee: opa\n"}))
     assert code == 3 and "MISSING config" in out and "unknown setting `enginee`" in out

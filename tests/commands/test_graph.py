@@ -50,6 +50,6 @@ def test_the_picture_names_each_node_once(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json", "mermaid"])
-def test_what_cannot_be_read_is_told(repository: Repository, form: str) -> None:
+def test_unreadable_file_is_reported(repository: Repository, form: str) -> None:
     code, _, err = command("graph", "--format", form, repository({"a.yaml": "a: [1\n"}))
     assert (code, err.startswith("a.yaml: cannot be read")) == (3, True)

@@ -46,7 +46,7 @@ def git(root: Path, *arguments: str) -> tuple[bool, str]:
     return done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_commit_is_stopped_by_its_own_faults_only(cloned: Path) -> None:
+def test_only_findings_of_the_commit_refuse_it(cloned: Path) -> None:
     (cloned / "new.yaml").write_text(GOOD.replace("name: a", "name: new"))
     run_git(cloned, "add", ".")
     passed, told = git(cloned, "commit", "-qm", "good")
@@ -59,7 +59,7 @@ def test_a_commit_is_stopped_by_its_own_faults_only(cloned: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [["-a"], ["--", "new.yaml"]], ids=["all", "one file"])
-def test_a_commit_that_stages_by_itself_is_judged_too(cloned: Path, how: list[str]) -> None:
+def test_a_commit_that_stages_by_itself_is_checked_too(cloned: Path, how: list[str]) -> None:
     (cloned / "new.yaml").write_text(GOOD.replace("name: a", "name: new"))
     run_git(cloned, "add", ".")
     run_git(cloned, "commit", "-qm", "good")
@@ -69,7 +69,7 @@ def test_a_commit_that_stages_by_itself_is_judged_too(cloned: Path, how: list[st
     assert "new.yaml:4:1: error" in told
 
 
-def test_a_push_is_judged_from_what_the_other_side_has(cloned: Path) -> None:
+def test_push_is_checked_against_the_commit_of_the_remote(cloned: Path) -> None:
     (cloned / "new.yaml").write_text(GOOD.replace("name: a", "name: new"))
     run_git(cloned, "add", ".")
     run_git(cloned, "commit", "-qm", "good")
@@ -82,7 +82,7 @@ def test_a_push_is_judged_from_what_the_other_side_has(cloned: Path) -> None:
     assert "new.yaml:4:1: error" in told and "old.yaml" not in told
 
 
-def test_a_new_branch_is_judged_as_a_whole_and_a_deleted_one_not_at_all(cloned: Path) -> None:
+def test_a_new_branch_is_checked_as_a_whole_and_a_deleted_one_not_at_all(cloned: Path) -> None:
     passed, told = git(cloned, "push", "origin", "main:other")
     assert not passed
     assert "old.yaml:4:1: error" in told

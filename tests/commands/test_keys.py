@@ -32,7 +32,9 @@ def test_a_new_key_seals_and_opens_with_the_real_kubeseal(made: tuple[Path, Path
     assert opened(out) == VALUES
 
 
-def test_a_private_key_is_for_nobody_else_and_never_written_over(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_private_key_is_readable_only_by_its_user_and_never_overwritten(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
     assert stat.S_IMODE(made[1].stat().st_mode) == 0o600
     before = made[1].read_bytes()
     code, _, err = command("keys", "new", "--certificate", tmp_path / "other.pem", "--private", made[1])
@@ -92,7 +94,7 @@ def pair_key(made: tuple[Path, Path]) -> bytes:
     return pair(made[0].parent / "more")[1].read_bytes()
 
 
-def test_a_certificate_is_shown_and_its_end_is_warned_of(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_certificate_is_shown_with_a_warning_about_its_expiry(made: tuple[Path, Path], tmp_path: Path) -> None:
     code, out, _ = command("keys", "show", made[0], made[1])
     assert code == 0 and out.count("fingerprint") == 2 and "PRIVATE" not in out
     shown = [line for line in out.splitlines() if "fingerprint" in line]
@@ -136,7 +138,7 @@ def test_a_private_key_can_be_written_for_a_recipient_of_age_only(tmp_path: Path
     assert code == 1 and f"it is encrypted for age {mine.recipient}" in err
 
 
-def test_a_cluster_that_cannot_be_asked_is_told(tmp_path: Path) -> None:
+def test_unreachable_cluster_is_reported(tmp_path: Path) -> None:
     config = tmp_path / "kubeconfig"
     export = ("keys", "export", "--private", tmp_path / "backup.yaml", "--kubeconfig", config)
     assert command(*export)[0] == 2

@@ -31,7 +31,7 @@ def test_a_missing_shard_is_a_usage_error(run: Run, reports: list[Path]) -> None
     assert (code, out) == (2, "") and "missing" in err
 
 
-def test_a_file_that_is_no_report_is_named(run: Run, reports: list[Path], tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_report_is_named(run: Run, reports: list[Path], tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text("{}")
     code, out, err = run("merge", reports[0], other)

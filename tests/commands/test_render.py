@@ -20,7 +20,7 @@ def names(out: str) -> list[str]:
     return [document["metadata"]["name"] for document in yaml.safe_load_all(out)]
 
 
-def test_all_of_a_repository_or_one_part_of_it(repository: Repository) -> None:
+def test_whole_repository_or_one_kustomization(repository: Repository) -> None:
     root = repository(FILES)
     assert names(command("render", root)[1]) == ["s", "prod-a"]
     assert names(command("render", root / "over")[1]) == ["prod-a"]
@@ -34,7 +34,7 @@ def test_secret_values_are_hidden_and_ciphertext_is_not(repository: Repository) 
     assert "ENC[AES256_GCM,x]" in out
 
 
-def test_what_cannot_be_rendered_is_told(repository: Repository) -> None:
+def test_render_failure_is_reported(repository: Repository) -> None:
     code, _, err = command("render", repository({"kustomization.yaml": "resources: [gone.yaml]\n"}))
     assert code == 3
     assert "kustomization.yaml:" in err and "gone.yaml" in err

@@ -30,7 +30,7 @@ def test_a_secret_is_sealed_in_the_format_of_the_target_file(
     assert "hunter2" not in target.read_text()
 
 
-def test_an_object_that_is_no_secret_is_named_with_its_place(
+def test_an_object_that_is_not_a_secret_is_named_with_its_place(
     run: Run, key_pair: tuple[Path, Path], secret: Path
 ) -> None:
     secret.write_text(SECRET.replace("Secret", "ConfigMap"))

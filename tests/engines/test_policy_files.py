@@ -38,7 +38,7 @@ def test_a_text_that_is_not_utf_8_is_an_error_with_its_place(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("parse", [policy_files.parse_documents, policy_files.parse_values, policy_files.parse_mapping])
-def test_content_that_is_no_yaml_is_an_error_with_its_line(parse: Callable[[bytes, str], Any]) -> None:
+def test_content_that_is_not_yaml_is_an_error_with_its_line(parse: Callable[[bytes, str], Any]) -> None:
     with pytest.raises(PolicyError, match=r"^p\.yaml:2:\d+: not valid YAML or JSON"):
         parse(b"a: 1\nb: ]\n", "p.yaml")
 

@@ -47,7 +47,7 @@ def test_an_engine_finds_nothing_in_an_empty_repository(name: str, repository: R
 
 
 @pytest.mark.parametrize("name", [name for name, engine in ENGINES.items() if engine.SCOPE == "resources"])
-def test_an_engine_of_single_resources_judges_only_its_targets(name: str, root: Path) -> None:
+def test_an_engine_of_single_resources_checks_only_its_targets(name: str, root: Path) -> None:
     context = build_context(root)
     [web] = [resource for resource in context.resources if resource.origin.file == "web.yaml"]
     result = ENGINES[name].evaluate(context._replace(targets=[web]))

@@ -53,7 +53,7 @@ def test_namespaces_are_chosen_by_name_and_by_labels(chosen: str, spaces: list[s
     assert made(chosen) == spaces
 
 
-def test_without_a_cluster_a_name_counts_and_labels_cannot_be_told() -> None:
+def test_without_a_cluster_names_match_and_labels_are_unknown() -> None:
     assert made("namespaces: [elsewhere]", False) == ["elsewhere"]
     assert made("namespaceSelector: {matchLabels: {team: shop}}", False) == ["shop-a", "shop-b"]
     with pytest.raises(FieldError, match="selects namespaces by labels, and no known namespace matches"):
@@ -70,7 +70,7 @@ def test_without_a_cluster_a_name_counts_and_labels_cannot_be_told() -> None:
         ("namespaceSelector: {matchExpressions: [{key: a, operator: Near}]}", "has the unknown operator"),
     ],
 )
-def test_what_is_wrong_is_refused_by_name(chosen: str, words: str) -> None:
+def test_invalid_field_is_refused_by_name(chosen: str, words: str) -> None:
     with pytest.raises(FieldError, match=words):
         made(chosen)
 
@@ -88,7 +88,7 @@ def collected(*values: Any) -> DesiredSecrets:
     return collection.collect_desired_secrets(given, KnownNamespaces(SPACES, True), ())
 
 
-def test_an_external_secret_that_is_there_already_stays_its_owners() -> None:
+def test_existing_external_secret_keeps_its_owner() -> None:
     value = yaml.safe_load(WANTED.format(chosen="namespaces: [web]"))
     there: dict[str, Any] = next(iter(cluster_external_secret.expand(value, SPACES, True)))
     found = collected(value, there)

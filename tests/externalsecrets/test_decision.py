@@ -123,7 +123,7 @@ def test_a_secret_is_made_as_external_secrets_would_mark_it(secrets: Path) -> No
         (es(target="{template: {templateFrom: [{literal: 'a: \"{{ .password }}\"'}]}}"), {"a": VALUE}),
     ],
 )
-def test_what_is_asked_for_is_made(secrets: Path, text: str, data: dict[str, str | None]) -> None:
+def test_requested_files_are_created(secrets: Path, text: str, data: dict[str, str | None]) -> None:
     found = made(secrets, text)
     assert found.keys() == data.keys() and all(value in (None, found[key]) for key, value in data.items())
 
@@ -221,7 +221,7 @@ OURS = {"labels": {MANAGED_LABEL: "true", CREATED_BY_LABEL: data_hash.compute_go
         (es(data="[{secretKey: a, remoteRef: {key: ../outside}}]"), OURS, "failed", ""),
     ],
 )
-def test_what_cannot_be_made_or_must_not_is_told(
+def test_object_that_cannot_be_created_is_reported(
     secrets: Path, text: str, metadata: dict[str, Any] | None, action: str, words: str
 ) -> None:
     (secrets.parent / "outside").write_text(VALUE)
@@ -244,7 +244,7 @@ def test_a_key_must_not_lead_out_of_the_folder(secrets: Path) -> None:
     )
 
 
-def test_what_is_no_text_is_written_as_it_is_and_what_is_too_large_is_not(secrets: Path) -> None:
+def test_binary_value_is_written_unchanged_and_a_large_one_is_refused(secrets: Path) -> None:
     raw = bytes(range(256))
     (secrets / "prod/raw").write_bytes(raw)
     (secrets / "prod/large").write_bytes(b"x" * (1024 * 1024 + 1))
@@ -258,7 +258,7 @@ def test_what_is_no_text_is_written_as_it_is_and_what_is_too_large_is_not(secret
     assert each.action == "failed" and "is not a JSON object" in each.reason
 
 
-def test_each_secret_is_read_once_however_many_ask_for_it(repository: Repository, secrets: Path) -> None:
+def test_each_secret_is_read_once_for_all_references(repository: Repository, secrets: Path) -> None:
     many = "---\n".join(es(f"db{number}") for number in range(30))
     root = repository({"all.yaml": f"{STORE}---\n{many}"})
     code, out, _ = command("sync", "--plan", root)
@@ -271,7 +271,7 @@ def test_each_secret_is_read_once_however_many_ask_for_it(repository: Repository
     assert not digests & {line.split()[1] for line in again.splitlines() if line.startswith("   ")}
 
 
-def test_what_is_wrong_in_the_repository_is_told_with_its_line(repository: Repository, secrets: Path) -> None:
+def test_fault_in_the_repository_is_reported_with_its_line(repository: Repository, secrets: Path) -> None:
     root = repository(
         {"a.yaml": es().replace("  target: {}", "  syncWindows: {}\n  target: {}"), "b.yaml": es("other")}
     )
@@ -285,7 +285,7 @@ def test_what_is_wrong_in_the_repository_is_told_with_its_line(repository: Repos
     assert command("sync", "--dry-run", "--directory", "vault", root)[0] == 2
 
 
-def test_where_a_value_comes_from_is_explained_and_where_it_is_lost(repository: Repository, secrets: Path) -> None:
+def test_explanation_shows_the_source_of_a_value_and_where_it_is_dropped(repository: Repository, secrets: Path) -> None:
     data = "[{secretKey: ok, remoteRef: {key: prod/db, property: password}}, {secretKey: lost, remoteRef: {key: prod/db, property: pasword}}, {secretKey: gone, remoteRef: {key: none}}]"
     more = "  dataFrom: [{extract: {key: prod/db}}, {find: {path: test, name: {regexp: db}}, rewrite: [{regexp: {source: /, target: _}}]}]\n"
     root = repository({"a.yaml": f"{STORE}---\n{es(data=data, more=more)}"})
@@ -349,7 +349,7 @@ def test_secrets_are_written_into_a_cluster_and_not_written_again(
     assert code == 1 and "FAILED    prod/db" in out and data_of(cluster.ask("GET", path)[1]) == {"password": "new"}
 
 
-def test_a_secret_that_is_somebody_elses_stays(cluster: Cluster, repository: Repository, secrets: Path) -> None:
+def test_a_secret_that_is_a_user_elses_stays(cluster: Cluster, repository: Repository, secrets: Path) -> None:
     cluster.make("/api/v1/namespaces/prod/secrets", {"metadata": {"name": "mine"}, "data": {"a": "b2xk"}})
     root = repository({"a.yaml": f"{STORE}---\n{es('mine')}"})
     code, out, _ = command(

@@ -85,13 +85,13 @@ def test_a_template_of_the_oldest_version_is_for_engine_v1() -> None:
         ),
     ],
 )
-def test_what_is_wrong_or_not_supported_is_refused_by_name(rest: str, words: str) -> None:
+def test_invalid_or_unsupported_field_is_refused_by_name(rest: str, words: str) -> None:
     with pytest.raises(FieldError) as caught:
         external_secret_spec.parse_external_secret(es(rest))
     assert words in str(caught.value)
 
 
-def test_an_entry_may_have_a_store_of_its_own() -> None:
+def test_an_entry_may_have_a_store_separate() -> None:
     value = es("data: [{secretKey: a, remoteRef: {key: k}, sourceRef: {storeRef: {name: own}}}]")
     assert external_secret_spec.parse_external_secret(value).data[0].store == StoreRef("SecretStore", "own")
     del value["spec"]["secretStoreRef"]
@@ -101,7 +101,7 @@ def test_an_entry_may_have_a_store_of_its_own() -> None:
 
 
 @shared("corpora")
-def test_other_peoples_external_secrets_can_be_read() -> None:
+def test_external_secrets_of_public_repositories_can_be_parsed() -> None:
     count = 0
     for path in sorted(SHARED.rglob("*.yaml")):
         if path.is_file() and b"kind: ExternalSecret\n" in path.read_bytes():

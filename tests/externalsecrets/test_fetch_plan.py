@@ -92,7 +92,7 @@ def test_store_key_is_shown_with_the_namespace_of_its_credentials() -> None:
     assert (str(key), str(key.object_key)) == ("ClusterSecretStore v (from prod)", "ClusterSecretStore v")
 
 
-def test_missing_secret_is_no_fault_of_the_store() -> None:
+def test_missing_secret_is_not_a_fault_of_the_store() -> None:
     result = fetch([spec("a", "x", "none")], MemoryStore({"x": SecretBytes(b"1")}))
     assert result.get_value(SHARED_KEY, SecretRef("x")).reveal() == b"1"
     with pytest.raises(SecretNotFoundError):

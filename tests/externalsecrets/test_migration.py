@@ -79,7 +79,7 @@ def test_json_is_rewritten_as_json() -> None:
     assert new["apiVersion"] == "external-secrets.io/v1" and new["spec"]["dataFrom"][1] == {"extract": {"key": "two"}}
 
 
-def test_what_a_person_has_to_do_is_told_and_left(tmp_path: Path) -> None:
+def test_manual_steps_are_reported_and_skipped(tmp_path: Path) -> None:
     template = "  target: {template: {data: {a: '{{ .a | toString }}'}}}\n"
     files = {
         "a.yaml": OLD.replace("  refreshInterval", f"{template}  refreshInterval"),
@@ -109,7 +109,7 @@ KEYS = st.text("abc/-_. :#'\"{}[]", min_size=1, max_size=8)
 @given(
     st.lists(st.fixed_dictionaries({"key": KEYS}, optional={"property": KEYS}), min_size=1, max_size=4), st.booleans()
 )
-def test_whatever_was_asked_for_is_asked_for(entries: list[dict[str, str]], flow: bool) -> None:
+def test_request_contains_every_requested_secret(entries: list[dict[str, str]], flow: bool) -> None:
     value = {
         "apiVersion": "external-secrets.io/v1alpha1",
         "kind": "ExternalSecret",

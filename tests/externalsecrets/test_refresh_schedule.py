@@ -51,9 +51,7 @@ def value(read_at: float | None, version: str = "", generation: int = 1) -> dict
         (made(), {"status": {"refreshTime": "yesterday", "syncedResourceVersion": "1-x"}}, NOW),
     ],
 )
-def test_what_is_due_is_what_external_secrets_would_read(
-    wanted: ExternalSecretSpec, held: dict[str, Any], due: float | None
-) -> None:
+def test_due_times_match_external_secrets(wanted: ExternalSecretSpec, held: dict[str, Any], due: float | None) -> None:
     found = refresh_schedule.compute_due_time(wanted, held, NOW)
     assert found == due if due is not None else found <= NOW
 

@@ -68,7 +68,7 @@ def touch(place: Place, name: str, mark: str) -> None:
 
 
 @needs("gotemplate")
-def test_a_cluster_is_kept_as_it_shall_be_with_one_sign_in_and_no_read_too_many(place: Place) -> None:
+def test_watch_keeps_secrets_in_sync_with_one_login_and_minimal_reads(place: Place) -> None:
     client = place.vault.client
     client.sys.create_or_update_policy("read", 'path "secret/*" { capabilities = ["read", "list"] }')
     client.sys.enable_auth_method("userpass")

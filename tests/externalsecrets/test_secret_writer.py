@@ -86,7 +86,7 @@ def test_concurrent_change_leads_to_a_new_decision(server: Cluster, dynamic_clie
     assert (labels["other"], labels[MANAGED_LABEL]) == ("kept", "true")
 
 
-def test_status_of_an_object_that_is_gone_is_not_an_error(server: Cluster, dynamic_client: DynamicClient) -> None:
+def test_status_of_an_object_that_is_missing_is_not_an_error(server: Cluster, dynamic_client: DynamicClient) -> None:
     state, decision = decide(dynamic_client, spec("db"))
     metadata = {"name": "db", "namespace": "none", "uid": "1", "resourceVersion": "1"}
     value = {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "metadata": metadata}

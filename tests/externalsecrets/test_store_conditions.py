@@ -68,7 +68,7 @@ def test_a_store_without_conditions_is_open_to_every_namespace(store: Any) -> No
         ("{namespaceSelector: {matchLabels: {stage: production}}}", False),
     ],
 )
-def test_check_and_sync_give_the_same_answer(repository: Repository, condition: str, is_refused: bool) -> None:
+def test_check_and_sync_have_the_same_result(repository: Repository, condition: str, is_refused: bool) -> None:
     store = STORE.replace("spec: {", f"spec: {{conditions: [{condition}], ")
     root = repository({"gatekeeper.yaml": "library: {profile: 'off'}\n", "a.yaml": f"{store}---\n{es()}{NAMESPACE}"})
     by_check = [finding for finding in judge(root).findings if finding.rule == "references/store"]

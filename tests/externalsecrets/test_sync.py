@@ -70,7 +70,7 @@ def ready(value: Any) -> tuple[str, str, str]:
     return condition["status"], condition["reason"], condition["message"]
 
 
-def test_what_external_secrets_keeps_is_taken_over_without_a_read_or_a_write(place: Place) -> None:
+def test_takeover_from_external_secrets_needs_no_read_or_write(place: Place) -> None:
     wanted = list(yaml.safe_load_all(WANTED))
     for value in wanted:
         value["spec"]["refreshInterval"] = "9000h"
@@ -99,7 +99,7 @@ def test_what_external_secrets_keeps_is_taken_over_without_a_read_or_a_write(pla
     assert place.secret("plain")[1]["data"] == secrets[0]["data"]
 
 
-def test_status_events_and_owner_are_as_the_operator_takes_them_over(place: Place) -> None:
+def test_status_events_and_owner_match_the_operator(place: Place) -> None:
     place.make(es("db", target={"name": "old"}))
     code, out, err = place.sync()
     assert (code, err) == (0, "") and "created   prod/old" in out
@@ -124,7 +124,7 @@ def test_status_events_and_owner_are_as_the_operator_takes_them_over(place: Plac
     assert place.secret("old")[0] == 404 and place.secret("new")[0] == 200 and place.secret("another")[0] == 200
 
 
-def test_what_fails_is_told_by_its_root_and_the_old_secret_stays(place: Place) -> None:
+def test_root_cause_is_reported_and_the_old_secret_stays(place: Place) -> None:
     place.make(es("db"))
     place.make(es("gone", data=[{"secretKey": "a", "remoteRef": {"key": "none"}}]))
     place.make(es("lost", data=[{"secretKey": "a", "remoteRef": {"key": "prod/db", "property": "pasword"}}]))
@@ -151,7 +151,7 @@ def test_what_fails_is_told_by_its_root_and_the_old_secret_stays(place: Place) -
     assert not any(str(VALUE) in str(place.events(name)) for name in found)
 
 
-def test_what_the_rules_do_not_let_is_not_read_and_told(place: Place) -> None:
+def test_secret_that_no_rule_allows_is_not_read_and_reported(place: Place) -> None:
     (place.folder / "root").mkdir()
     rules = "secrets: {allow: [{namespace: prod, key: 'prod/web'}]}\n"
     (place.folder / "root" / "gatekeeper.yaml").write_text(rules)
@@ -163,7 +163,7 @@ def test_what_the_rules_do_not_let_is_not_read_and_told(place: Place) -> None:
     assert [told for told, _ in place.events("db")] == ["UpdateFailed"] and place.secret("db")[0] == 404
 
 
-def test_what_docs_say_is_needed_is_enough(place: Place) -> None:
+def test_documented_permissions_suffice(place: Place) -> None:
     """With those rights and no more; Namespaces are not among them, for nothing here chooses by labels."""
     rules = [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "get", "create", "update", "delete"]},
@@ -188,7 +188,7 @@ def test_what_docs_say_is_needed_is_enough(place: Place) -> None:
     assert (code, err) == (0, "") and "created   prod/db" in out and ready(place.wanted("db"))[0] == "True"
 
 
-def test_what_a_cluster_asks_for_can_be_sealed_into_files(place: Place) -> None:
+def test_external_secrets_of_a_cluster_can_be_sealed_into_files(place: Place) -> None:
     certificate, key = pair(place.folder / "sealing")
     place.make(es("db"))
     code, out, err = place.sync("--seal", str(certificate), "--to", str(place.folder / "out"))
@@ -198,7 +198,7 @@ def test_what_a_cluster_asks_for_can_be_sealed_into_files(place: Place) -> None:
     assert base64.b64decode(orjson.loads(opened)["data"]["password"]).decode() == VALUE
 
 
-def test_a_secret_that_somebody_else_made_meanwhile_is_theirs(place: Place) -> None:
+def test_secret_created_by_another_client_in_the_meantime_is_kept(place: Place) -> None:
     place.cluster.make("/api/v1/namespaces/prod/secrets", {"metadata": {"name": "db"}, "data": {"a": "b2xk"}})
     place.make(es("db"))
     code, out, _ = place.sync()

@@ -127,7 +127,7 @@ def filled(folder: Path) -> Iterator[tuple[Cluster, VaultServer]]:
 
 
 @needs("gotemplate")
-def test_what_external_secrets_made_is_as_we_would_make_it(repository: Repository, tmp_path: Path) -> None:
+def test_secret_of_external_secrets_is_identical_to_ours(repository: Repository, tmp_path: Path) -> None:
     with filled(tmp_path) as (cluster, vault):
         operator.install(cluster)
         text = STORE.format(url=vault.url)

@@ -49,6 +49,6 @@ def test_a_rule_is_about_what_fits_its_target(target: dict[str, str] | None, fit
         ({"jq": "x"}, "is not supported"),
     ],
 )
-def test_a_rule_that_is_none_is_told(held: dict[str, Any], words: str) -> None:
+def test_invalid_rule_is_reported(held: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldError, match=words):
         ignore_rules.parse_ignore_rule(FieldReader(held))

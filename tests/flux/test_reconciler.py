@@ -133,7 +133,7 @@ def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
         cluster.ask("DELETE", path)
 
 
-def test_what_is_in_git_is_told_applied_healed_and_taken_away(place: Place) -> None:
+def test_objects_in_git_are_planned_applied_corrected_and_pruned(place: Place) -> None:
     place.put("apps/all.yaml", config("x"), config("u"), config("z"))
     code, out, err = place.run("--plan")
     assert (code, err) == (0, "") and out.count("creates") == 3 and place.data("x") is None
@@ -192,7 +192,7 @@ def test_more_than_the_budget_waits_until_that_revision_is_approved(place: Place
     assert place.data("new")
 
 
-def test_what_the_gate_refuses_is_not_applied_and_told_with_its_place(place: Place) -> None:
+def test_refused_objects_are_not_applied_and_reported_with_their_location(place: Place) -> None:
     place.put("apps/all.yaml", config("x"))
     assert place.run("--once")[0] == 0
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "prod"}}
@@ -217,7 +217,7 @@ def test_what_the_gate_refuses_is_not_applied_and_told_with_its_place(place: Pla
     assert code == 1 and "Refused" in out and place.data("x") == {"a": "3"}
 
 
-def test_all_faults_of_a_stage_are_told_and_nothing_of_it_is_applied(place: Place) -> None:
+def test_all_errors_of_a_stage_are_reported_and_nothing_is_applied(place: Place) -> None:
     bad = [{**config(f"bad{number}"), "data": {"a": "1", "-- no key --": "2"}} for number in range(2)]
     place.put("apps/all.yaml", config("good"), *bad)
     code, out, _ = place.run("--once")
@@ -240,7 +240,7 @@ def test_definitions_and_namespaces_come_before_what_needs_them(place: Place) ->
     assert place.cluster.ask("GET", "/apis/example.com/v1/namespaces/fresh/widgets/w")[0] == 200
 
 
-def test_what_depends_on_what_is_not_ready_waits(place: Place) -> None:
+def test_kustomization_waits_for_its_dependency(place: Place) -> None:
     place.put("kustomizations.yaml", flux("apps", dependsOn=[{"name": "base"}]), flux("base"))
     place.put("base/all.yaml", {**config("b"), "data": {"-- no key --": "2"}})
     place.put("apps/all.yaml", config("x"))
@@ -252,7 +252,7 @@ def test_what_depends_on_what_is_not_ready_waits(place: Place) -> None:
 
 
 @needs("sops")
-def test_what_is_encrypted_is_opened_on_its_way_into_the_cluster(
+def test_encrypted_objects_are_decrypted_when_they_are_applied(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipient, key = age(tmp_path, "right")
@@ -343,7 +343,7 @@ def test_a_key_of_pgp_opens_what_is_encrypted_for_it(place: Place, tmp_path: Pat
     assert not list(Path("/dev/shm").glob("gatekeeper-store-*/private-keys*"))
 
 
-def test_what_is_kept_from_the_gate_is_not_applied_and_not_taken_away(place: Place) -> None:
+def test_excluded_objects_are_not_applied_or_pruned(place: Place) -> None:
     place.put("apps/all.yaml", config("x"))
     place.put("apps/more.yaml", config("hidden"))
     assert place.run("--once")[0] == 0 and place.data("hidden")
@@ -356,7 +356,7 @@ def test_what_is_kept_from_the_gate_is_not_applied_and_not_taken_away(place: Pla
     )
 
 
-def test_without_prune_what_is_not_in_git_any_more_stays(place: Place) -> None:
+def test_objects_removed_from_git_stay_without_prune(place: Place) -> None:
     place.put("kustomizations.yaml", flux(prune=False))
     place.put("apps/all.yaml", config("x"), config("u"), {**config("bare"), "metadata": {"name": "bare"}})
     code, out, _ = place.run("--once")
@@ -377,7 +377,7 @@ def deployment(name: str = "web") -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
 
 
-def test_what_was_applied_is_waited_for(place: Place) -> None:
+def test_applied_objects_are_waited_for(place: Place) -> None:
     check = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "namespace": "prod"}
     path = "/apis/apps/v1/namespaces/prod/deployments/web"
     for spec in ({"wait": True}, {"healthChecks": [check]}):
@@ -417,7 +417,7 @@ def test_what_was_applied_is_waited_for(place: Place) -> None:
         ({"decryption": {"provider": "vault"}}, "provider` is"),
     ],
 )
-def test_what_is_not_followed_is_refused_by_name(place: Place, spec: dict[str, Any], words: str) -> None:
+def test_unsupported_feature_is_refused_by_name(place: Place, spec: dict[str, Any], words: str) -> None:
     place.put("kustomizations.yaml", flux(**spec))
     place.put("apps/all.yaml", config("x", "${WHERE}"))
     code, out, _ = place.run("--once")
@@ -442,7 +442,7 @@ def test_a_kustomization_has_the_rights_of_its_service_account_and_no_more(place
     assert code == 1 and "ConfigMap flux-system/y2" in out and place.data("x") == {"a": "1"}
 
 
-def test_objects_can_be_written_into_files_and_the_rest_is_said(place: Place, tmp_path: Path) -> None:
+def test_objects_can_be_written_to_files_and_incomplete_ones_are_reported(place: Place, tmp_path: Path) -> None:
     place.put("apps/all.yaml", config("x"))
     code, out, _ = command("reconcile", "--to", tmp_path / "out", place.root)
     assert code == 0 and "1 objects" in out
@@ -471,7 +471,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "kept"
 
 
-def test_what_a_cluster_names_is_pulled_judged_and_applied(place: Place, kept: Path, tmp_path: Path) -> None:
+def test_sources_of_a_cluster_are_fetched_checked_and_applied(place: Place, kept: Path, tmp_path: Path) -> None:
     def run(*how: str) -> tuple[int, str, str]:
         return command("reconcile", *how, "--kubeconfig", place.cluster.kubeconfig, "--from-cluster", tmp_path)
 
@@ -510,7 +510,9 @@ def test_what_a_cluster_names_is_pulled_judged_and_applied(place: Place, kept: P
     assert code == 1 and "is not a folder of the repository" in out and place.data("x") == {"a": "2"}
 
 
-def test_a_broken_repository_stops_no_other_and_a_circle_is_told(place: Place, kept: Path, tmp_path: Path) -> None:
+def test_broken_repository_does_not_stop_others_and_a_cycle_is_reported(
+    place: Place, kept: Path, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken"
     subprocess.run(["git", "init", "-q", "-b", "main", broken], check=True)
     (broken / "gatekeeper.yaml").write_text("library: [no mapping\n")

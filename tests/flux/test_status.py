@@ -50,7 +50,7 @@ def test_handled_request_is_recorded() -> None:
     assert built["lastHandledReconcileAt"] == "now"
 
 
-def test_unchanged_outcome_is_no_event_and_drift_is_one() -> None:
+def test_unchanged_outcome_is_not_an_event_and_drift_is_one() -> None:
     ready = {"type": "Ready", "status": "True", "reason": READY.reason, "message": READY.message}
     value = kustomization(status={"conditions": [ready], "lastAppliedRevision": "r1"})
     assert status.list_events(value, READY, "r1", []) == []

@@ -41,34 +41,34 @@ def rules(verdict: Verdict) -> list[str]:
     return sorted(finding.rule for finding in verdict.active_findings)
 
 
-def test_what_was_there_does_not_count_and_is_shown(old: Path) -> None:
+def test_baseline_findings_do_not_count_and_are_shown(old: Path) -> None:
     code, out, _ = command("check", cwd=old)
     assert code == 0
     assert "waived until" in out and "known when the gate was introduced" in out
     assert out.endswith("accepted: 1 waived\n")
 
 
-def test_it_is_known_when_lines_move(old: Path) -> None:
+def test_baseline_finding_is_recognized_when_lines_move(old: Path) -> None:
     (old / "old.yaml").write_text("# a comment\n\n" + DEPLOYMENT)
     assert rules(judged(old)) == []
 
 
-def test_what_is_new_counts(old: Path) -> None:
+def test_new_finding_counts(old: Path) -> None:
     (old / "new.yaml").write_text(DEPLOYMENT.replace("web", "new"))
     assert rules(judged(old)) == ["images/latest-tag"]
 
 
-def test_it_ends(old: Path) -> None:
+def test_baseline_expires(old: Path) -> None:
     assert rules(judged(old, days=365)) == []
     assert rules(judged(old, days=366)) == ["images/latest-tag", "waivers/expired"]
 
 
-def test_it_must_not_last_too_long(old: Path) -> None:
+def test_baseline_must_not_exceed_the_maximum_age(old: Path) -> None:
     (old / "gatekeeper.yaml").write_text("waivers: {maxDays: 30}\n")
     assert rules(judged(old)) == ["images/latest-tag", "waivers/too-long"]
 
 
-def test_what_is_mended_is_told_and_a_new_one_shrinks(old: Path) -> None:
+def test_resolved_baseline_finding_is_reported_and_removed_on_rewrite(old: Path) -> None:
     (old / "old.yaml").write_text(DEPLOYMENT.replace("latest", "1.0"))
     verdict = judged(old)
     assert rules(verdict) == ["waivers/unused"]
@@ -92,7 +92,7 @@ def test_second_leak_in_a_file_with_a_known_leak_counts(old: Path) -> None:
     assert judged(old).active_findings[0].message == "1 of 3 findings in the baseline are resolved"
 
 
-def test_writing_it_again_keeps_what_is_still_there(old: Path) -> None:
+def test_rewritten_baseline_keeps_current_findings(old: Path) -> None:
     before = (old / NAME).read_bytes()
     command("check", "--write-baseline", cwd=old)
     assert (old / NAME).read_bytes() == before
@@ -101,18 +101,18 @@ def test_writing_it_again_keeps_what_is_still_there(old: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"schema": "gatekeeper/baseline/v9"}', '{"schema": "gatekeeper/baseline/v1"}']
 )
-def test_one_that_cannot_be_used_silences_nothing(old: Path, text: str) -> None:
+def test_unusable_baseline_waives_nothing(old: Path, text: str) -> None:
     (old / NAME).write_text(text)
     assert "images/latest-tag" in rules(judged(old))
     assert "waivers/malformed" in rules(judged(old))
 
 
-def test_none_is_written_where_something_could_not_be_judged(repository: Repository) -> None:
+def test_no_baseline_is_written_if_the_verdict_is_incomplete(repository: Repository) -> None:
     root = repository({"a.yaml": "a: [1\n"})
     code, _, err = command("check", "--write-baseline", cwd=root)
     assert (code, "something could not be checked" in err, (root / NAME).exists()) == (2, True, False)
 
 
-def test_it_takes_the_whole_repository(old: Path) -> None:
+def test_baseline_requires_the_whole_repository(old: Path) -> None:
     code, _, err = command("check", "--write-baseline", "--since", "HEAD", cwd=old)
     assert (code, "needs the whole repository" in err) == (2, True)

@@ -91,7 +91,7 @@ def run(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tupl
 
 
 @needs("kustomize", "helm")
-def test_one_file_is_judged_by_itself(
+def test_one_file_is_checked_by_itself(
     root: Path, judged: list[int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(root)
@@ -121,7 +121,7 @@ def test_one_file_is_judged_by_itself(
         ("plain/more.yaml", "metadata:", '# gatekeeper:waive rule=a expires=2027-01-01 reason="r"\nmetadata:'),
     ],
 )
-def test_what_others_depend_on_is_judged_with_them(
+def test_file_that_others_depend_on_is_checked_with_them(
     root: Path, judged: list[int], capsys: pytest.CaptureFixture[str], file: str, before: str, after: str
 ) -> None:
     run(root, capsys)
@@ -143,7 +143,7 @@ def edit(root: Path, luck: random.Random) -> None:
 
 @needs("kustomize", "helm")
 @pytest.mark.parametrize("seed", range(16))
-def test_whatever_changes_the_verdict_is_that_of_judging_everything(
+def test_incremental_verdict_equals_the_full_verdict(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.chdir(root)

@@ -47,7 +47,7 @@ def since_head(root: Path, *changed: str) -> dict[str, Any]:
     }
 
 
-def test_the_index_is_judged_and_not_the_work_tree(root: Path) -> None:
+def test_the_index_is_checked_and_not_the_work_tree(root: Path) -> None:
     (root / "db.yaml").write_text(DEPLOYMENT.replace("web", "db"))
     run_git(root, "add", ".")
     (root / "db.yaml").write_text("no: resource\n")
@@ -66,7 +66,7 @@ def test_findings_of_the_base_commit_are_marked_and_do_not_count(root: Path) -> 
     assert check(root, **since_head(root, "web.yaml")).decision == "accepted"
 
 
-def test_the_base_commit_is_judged_by_its_own_config(root: Path) -> None:
+def test_the_base_commit_is_checked_by_its_own_config(root: Path) -> None:
     (root / "gatekeeper.yaml").write_text("library: {profile: 'off'}\n")
     run_git(root, "commit", "-qam", "the library is off")
     (root / "gatekeeper.yaml").write_text("")
@@ -88,7 +88,7 @@ def test_without_a_comparison_old_findings_count(root: Path) -> None:
     assert check(root, **{**since_head(root, "web.yaml"), "base_comparison": None}).decision == "refused"
 
 
-def test_a_second_run_judges_the_changed_file_alone_with_the_same_verdict(root: Path, tmp_path: Path) -> None:
+def test_a_second_run_checks_the_changed_file_alone_with_the_same_verdict(root: Path, tmp_path: Path) -> None:
     (root / "db.yaml").write_text(DEPLOYMENT.replace("web", "db"))
     run_git(root, "add", ".")
     cache = Cache(tmp_path / "cache", b"k" * 32, b"1")

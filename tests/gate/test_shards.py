@@ -31,7 +31,7 @@ def root(repository: Repository) -> Path:
 
 @needs("kustomize", "helm")
 @pytest.mark.parametrize("of", [1, 2, 5])
-def test_all_shares_together_are_the_whole(root: Path, tmp_path: Path, of: int) -> None:
+def test_all_shards_together_are_the_whole(root: Path, tmp_path: Path, of: int) -> None:
     reports = []
     for number in range(1, of + 1):
         target = tmp_path / f"{number}.json"
@@ -43,7 +43,7 @@ def test_all_shares_together_are_the_whole(root: Path, tmp_path: Path, of: int) 
 
 
 @needs("kustomize", "helm")
-def test_each_share_judges_its_part_only(root: Path) -> None:
+def test_each_shard_checks_its_part_only(root: Path) -> None:
     verdicts = [verdict_of("--shard", f"{number}/3", cwd=root)[1] for number in (1, 2, 3)]
     assert (
         sum(verdict["coverage"]["resources"] for verdict in verdicts)
@@ -64,7 +64,7 @@ def test_each_share_judges_its_part_only(root: Path) -> None:
         (["1.json", "other.json"], "not a JSON report of `gatekeeper check`: at the top level"),
     ],
 )
-def test_what_does_not_belong_together_is_not_joined(
+def test_reports_of_different_runs_are_not_joined(
     repository: Repository, tmp_path: Path, named: list[str], told: str
 ) -> None:
     root = repository({"a.yaml": POD})
@@ -85,13 +85,13 @@ def test_what_does_not_belong_together_is_not_joined(
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
-def test_a_share_is_written_in_one_way(text: str) -> None:
+def test_shard_has_one_canonical_form(text: str) -> None:
     with pytest.raises(UsageError, match="must be I/N"):
         shards.parse(text)
 
 
 @given(st.text(max_size=30), st.integers(1, 9))
-def test_every_file_is_in_exactly_one_share(file: str, of: int) -> None:
+def test_every_file_is_in_exactly_one_shard(file: str, of: int) -> None:
     assert sum(shards.Shard((number, of)).contains(file) for number in range(1, of + 1)) == 1
 
 

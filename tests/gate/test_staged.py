@@ -129,7 +129,7 @@ CASES = {
 
 @pytest.mark.parametrize("ignored", ["", "policy/\nci/\ncrds/\n"], ids=["listed", "ignored"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_what_is_not_staged_judges_nothing(
+def test_unstaged_policies_do_not_apply(
     committed: Commit, capsys: pytest.CaptureFixture[str], case: Case, ignored: str
 ) -> None:
     first = WIDGET if case.manifest.startswith("apiVersion: example") else GOOD

@@ -63,7 +63,7 @@ def entries(kept: Path) -> list[Path]:
     return [path for path in kept.rglob("*") if path.is_file()]
 
 
-def test_a_second_run_says_the_same_byte_for_byte(run: Run, kept: Path) -> None:
+def test_second_run_has_an_identical_report(run: Run, kept: Path) -> None:
     cold = run()
     made = {path: path.stat().st_mtime_ns for path in entries(kept)}
     assert cold[0] == 1 and "images/latest-tag" in cold[1] and len(made) == 3
@@ -77,7 +77,7 @@ def test_no_cache_keeps_nothing(run: Run, kept: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "swap"])
-def test_a_damaged_cache_is_as_good_as_none(run: Run, kept: Path, damage: str) -> None:
+def test_damaged_cache_is_ignored(run: Run, kept: Path, damage: str) -> None:
     cold = run()
     paths = entries(kept)
     held = [path.read_bytes() for path in paths]
@@ -94,7 +94,7 @@ def test_a_damaged_cache_is_as_good_as_none(run: Run, kept: Path, damage: str) -
     assert run() == cold
 
 
-def test_what_somebody_else_wrote_is_not_believed(run: Run, kept: Path, tmp_path: Path) -> None:
+def test_cache_entry_of_another_user_is_ignored(run: Run, kept: Path, tmp_path: Path) -> None:
     cold = run()
     # Somebody who can write the folder, but has not the user's key, puts an acceptance under every name there is.
     other = cache.Cache(kept, b"x" * 32, b"")
@@ -185,7 +185,7 @@ def test_a_policy_outside_of_the_repository_is_part_of_the_input(run: Run, tmp_p
     assert '"two"' in run("--policy", policy)[1]
 
 
-def test_a_policy_that_asks_the_clock_is_asked_every_time(root: Path, run: Run, kept: Path) -> None:
+def test_policy_that_uses_the_clock_is_not_cached(root: Path, run: Run, kept: Path) -> None:
     (root / "policy").mkdir()
     (root / "policy" / "a.rego").write_text(
         'package main\nimport rego.v1\ndeny contains sprintf("now %v", [time.now_ns()]) if input.kind\n'
@@ -207,7 +207,7 @@ def test_an_ignored_file_that_kustomize_reads_is_part_of_the_input(root: Path, r
     assert run() == run("--no-cache") != before
 
 
-def test_the_index_is_another_input_than_the_work_tree(root: Path, run: Run) -> None:
+def test_index_and_work_tree_have_different_cache_keys(root: Path, run: Run) -> None:
     change_and_stage(root)
     (root / "web.yaml").write_text(DEPLOYMENT)
     assert "web.yaml" not in run("--staged")[1].partition('"findings"')[2]
@@ -215,7 +215,7 @@ def test_the_index_is_another_input_than_the_work_tree(root: Path, run: Run) -> 
     assert '"web.yaml"' in run()[1]
 
 
-def test_what_one_run_learned_of_a_resource_serves_another(root: Path, run: Run, kept: Path) -> None:
+def test_results_for_a_resource_are_reused_by_the_next_run(root: Path, run: Run, kept: Path) -> None:
     run()
     add_a_file(root)
     warm = run()
@@ -242,7 +242,7 @@ def find_keys(request: CheckRequest) -> tuple[str, str]:
     return entry.verdict_key, entry.index_key
 
 
-def test_each_part_of_a_request_has_an_entry_of_its_own(root: Path, kept: Path) -> None:
+def test_each_part_of_a_request_has_a_separate_cache_entry(root: Path, kept: Path) -> None:
     request = build_request(root, kept)
     variants = [
         request,
@@ -292,7 +292,7 @@ def test_an_item_cannot_move_from_one_list_of_a_key_to_the_next(kept: Path) -> N
     assert len({one.derive(store) for one in keys}) == len(keys)
 
 
-def test_the_verdict_on_a_base_commit_depends_on_the_files_named_beside_it(
+def test_the_verdict_on_a_base_commit_depends_on_the_files_named_next_to_it(
     root: Path, kept: Path, tmp_path: Path
 ) -> None:
     extra = tmp_path / "extra.rego"

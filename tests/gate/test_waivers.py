@@ -50,7 +50,7 @@ WAIVED = [
 
 
 @pytest.mark.parametrize("text", WAIVED)
-def test_a_comment_silences_its_line_or_its_resource(repository: Repository, text: str) -> None:
+def test_comment_waives_its_line_or_its_resource(repository: Repository, text: str) -> None:
     found = verdict(repository, text)
     assert counted(found) == []
     assert found.exit_code == 0
@@ -74,7 +74,7 @@ def test_a_comment_silences_its_line_or_its_resource(repository: Repository, tex
         pytest.param(f"{COMMENT}\na: 1\n---\n{DEPLOYMENT}", id="another document"),
     ],
 )
-def test_a_comment_silences_nothing_else_and_is_then_unused(repository: Repository, text: str) -> None:
+def test_comment_waives_nothing_else_and_is_reported_as_unused(repository: Repository, text: str) -> None:
     assert sorted(counted(verdict(repository, text))) == ["images/latest-tag", "waivers/unused"]
 
 
@@ -94,7 +94,7 @@ def test_a_comment_silences_nothing_else_and_is_then_unused(repository: Reposito
         ("kind: Deployment, name: x", False),
     ],
 )
-def test_the_file_silences_by_scope(repository: Repository, scope: str, silences: bool) -> None:
+def test_waiver_file_waives_by_scope(repository: Repository, scope: str, silences: bool) -> None:
     found = verdict(repository, DEPLOYMENT, ENTRY.replace("SCOPE", scope))
     assert counted(found) == ([] if silences else ["images/latest-tag", "waivers/unused"])
 
@@ -114,7 +114,7 @@ def test_the_file_silences_by_scope(repository: Repository, scope: str, silences
         (f'{RULE} expires=2027-02-01 reason="x', "waivers/malformed", "cannot be read"),
     ],
 )
-def test_a_waiver_that_is_wrong_silences_nothing_and_is_a_finding(
+def test_malformed_waiver_waives_nothing_and_is_a_finding(
     repository: Repository, waiver: str, rule: str, words: str
 ) -> None:
     found = verdict(repository, DEPLOYMENT.replace(IMAGE, f"        # gatekeeper:waive {waiver}\n{IMAGE}"))
@@ -151,14 +151,14 @@ def test_the_config_says_how_long_a_waiver_may_be(repository: Repository) -> Non
     assert sorted(counted(found)) == ["images/latest-tag", "waivers/too-long"]
 
 
-def test_a_waiver_is_not_unused_when_only_a_part_is_judged(repository: Repository) -> None:
+def test_a_waiver_is_not_unused_when_only_a_part_is_checked(repository: Repository) -> None:
     root = repository({"a.yaml": "a: 1\n", "b/b.yaml": "b: 1\n", "waivers.yaml": ENTRY.replace(", SCOPE", "")})
     assert counted(judged(root)) == ["waivers/unused"]
     assert counted(judged(root, root / "b", root / "waivers.yaml")) == []
 
 
 @needs("kustomize")
-def test_what_is_waived_in_a_base_is_waived_in_its_overlays(repository: Repository) -> None:
+def test_waiver_in_a_base_applies_to_its_overlays(repository: Repository) -> None:
     root = repository(
         {
             "gatekeeper.yaml": "",

@@ -10,7 +10,7 @@ from gatekeeper.gocompat.regexp import compile_pattern
 
 
 @pytest.mark.parametrize("pattern", ["(?<=a)b", r"(a)\1", "(", "a{2000}"])
-def test_what_go_refuses_is_none(pattern: str) -> None:
+def test_text_that_go_rejects_is_none(pattern: str) -> None:
     assert compile_pattern(pattern) is None
 
 

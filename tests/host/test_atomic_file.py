@@ -15,7 +15,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_who_may_read_a_file_stays(tmp_path: Path) -> None:
+def test_file_permissions_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "secret.yaml"
     path.write_text("old")
     path.chmod(0o640)
@@ -34,14 +34,14 @@ def test_a_new_file_is_as_the_mask_has_it(tmp_path: Path) -> None:
     assert mode(tmp_path / "new") == 0o640
 
 
-def test_what_a_link_leads_to_is_written(tmp_path: Path) -> None:
+def test_write_follows_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to("real")
     atomic_file.write(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "new"
 
 
-def test_what_cannot_be_written_leaves_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a"
     path.write_text("old")
 

@@ -21,7 +21,7 @@ def test_a_staged_file_is_read_from_the_index_and_not_from_the_disk(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["b.txt", "sub", "*", "a.txt/x"])
-def test_what_is_not_a_file_of_the_index_is_none(tmp_path: Path, name: str) -> None:
+def test_path_outside_the_index_is_none(tmp_path: Path, name: str) -> None:
     root = commit_files(tmp_path, {"a.txt": "a", "sub/b.txt": "b"})
     assert git_state.read_staged_file(root, name) is None
 
@@ -56,7 +56,7 @@ def read_state(root: Path) -> WorkTreeState:
     return state
 
 
-def test_changed_new_and_ignored_files_are_told_apart(tmp_path: Path) -> None:
+def test_changed_new_and_ignored_files_are_reported_apart(tmp_path: Path) -> None:
     root = commit_files(tmp_path, {"a.txt": "a", "b.txt": "b", ".gitignore": "*.tmp\n"})
     for file in ("a.txt", "new.txt", "x.tmp"):
         (root / file).write_text("changed")
@@ -93,7 +93,7 @@ def test_files_whose_changes_git_ignores_leave_no_state(tmp_path: Path) -> None:
     assert git_state.read_state(root) is None
 
 
-def test_an_ignored_file_beside_tracked_ones_keeps_the_work_tree_from_being_the_index(tmp_path: Path) -> None:
+def test_an_ignored_file_next_to_tracked_ones_keeps_the_work_tree_from_being_the_index(tmp_path: Path) -> None:
     root = commit_files(tmp_path, {".gitignore": "*.tmp\nbuild/\n", "apps/a.yaml": "a"})
     (root / "build").mkdir()
     (root / "build" / "out").write_text("")

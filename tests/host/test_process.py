@@ -39,7 +39,7 @@ def test_a_program_gets_a_closed_network_and_no_secrets_of_the_environment(monke
     assert b"HTTPS_PROXY=http://127.0.0.1:9" in out
 
 
-def test_a_program_that_is_not_there_is_told() -> None:
+def test_missing_program_is_reported() -> None:
     with pytest.raises(ToolError, match="nowhere cannot be started"):
         process.run_command(["/nowhere"], 1)
 

@@ -87,6 +87,6 @@ def test_durations_are_read_as_go_writes_them(hours: int, minutes: int, millisec
 
 
 @pytest.mark.parametrize("text", ["1", "1 h", "h", "-1h", "1h ", "", "1d", 5])
-def test_what_go_does_not_write_is_not_a_duration(text: object) -> None:
+def test_text_that_go_does_not_write_is_not_a_duration(text: object) -> None:
     with pytest.raises(FieldError, match="is not a duration"):
         FieldReader({"d": text}).read_duration("d", 1.0)

@@ -101,7 +101,7 @@ def test_each_spelling_of_a_path_is_the_same_folder(repository: Repository, path
 
 
 @pytest.mark.parametrize("path", ["apps/none", "../outside", "apps/${env}", "apps/web/x.yaml", "[1]"])
-def test_a_path_that_is_no_folder_of_the_repository_applies_nothing(repository: Repository, path: str) -> None:
+def test_a_path_that_is_not_a_folder_of_the_repository_applies_nothing(repository: Repository, path: str) -> None:
     assert find(repository, flux("a", path)) == []
 
 

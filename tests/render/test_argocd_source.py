@@ -88,7 +88,7 @@ def test_a_folder_of_manifests_is_read_as_its_options_say(
     ],
     ids=["Jsonnet", "broken YAML", "not UTF-8", "encrypted"],
 )
-def test_a_file_that_cannot_be_read_is_a_fatal_gap_beside_the_others(
+def test_a_file_that_cannot_be_read_is_a_fatal_gap_next_to_the_others(
     root: Path, file: str, content: str | bytes, reason: str
 ) -> None:
     (root / "app" / file).write_bytes(content.encode() if isinstance(content, str) else content)

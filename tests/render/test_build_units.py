@@ -48,7 +48,7 @@ def kustomize(*resources: str) -> str:
     return f"resources: [{', '.join(resources)}]\n"
 
 
-def test_a_kustomization_that_another_builds_on_is_no_unit_unless_a_controller_applies_it(
+def test_a_kustomization_that_another_builds_on_is_not_a_unit_unless_a_controller_applies_it(
     repository: Repository,
 ) -> None:
     root = repository(

@@ -22,7 +22,7 @@ def test_each_further_file_of_values_is_a_use(repository: Repository) -> None:
     assert sorted(one.value["spec"]["replicas"] for one in render(root).resources) == [1, 5]
 
 
-def test_a_helm_release_brings_its_files_and_its_values(repository: Repository) -> None:
+def test_helm_release_provides_files_and_values(repository: Repository) -> None:
     root = repository({**FILES, "release.yaml": RELEASE, "envs/prod.yaml": "replicas: 4\nimage: {tag: v2}\n"})
     found = web(root)
     assert (found.ref.namespace, found.ref.name, found.value["spec"]["replicas"]) == ("prod", "shop", 4)
@@ -46,7 +46,7 @@ def test_values_come_from_config_maps_of_the_repository(repository: Repository) 
     assert b"web:v3" in found.json, "what the release writes itself wins"
 
 
-def test_values_from_a_secret_are_told_as_unknown(repository: Repository) -> None:
+def test_values_from_a_secret_are_reported_as_unknown(repository: Repository) -> None:
     release = RELEASE + "  valuesFrom:\n  - {kind: Secret, name: v}\n"
     rendered = render(repository({**FILES, "release.yaml": release, "envs/prod.yaml": ""}))
     assert [gap.file for gap in rendered.gaps if "was rendered without them" in gap.reason] == ["release.yaml"]
@@ -102,7 +102,7 @@ def test_a_release_that_an_overlay_changes_is_rendered_as_changed(repository: Re
     ],
     ids=["HelmRelease", "Application"],
 )
-def test_a_chart_from_elsewhere_is_told(repository: Repository, files: dict[str, str | bytes], words: str) -> None:
+def test_a_chart_from_elsewhere_is_reported(repository: Repository, files: dict[str, str | bytes], words: str) -> None:
     [gap] = [gap for gap in render(repository(files)).gaps if "its chart is not in the repository" in gap.reason]
     assert gap.reason.startswith(words)
     assert not gap.is_fatal

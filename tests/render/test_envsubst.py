@@ -21,7 +21,7 @@ def unquoted(text: str) -> str:
     return text[1:-1] if text.startswith("`") else str(orjson.loads(text))
 
 
-def test_fluxs_own_cases_come_to_the_same() -> None:
+def test_flux_test_cases_have_the_same_result() -> None:
     text = (module("github.com/fluxcd/pkg/envsubst", "v1.5.0") / "eval_test.go").read_text()
     cases = [
         (dict(PAIR.findall(held)), unquoted(given), unquoted(wanted)) for held, given, wanted in CASE.findall(text)
@@ -60,12 +60,12 @@ def test_fluxs_own_cases_come_to_the_same() -> None:
         ("${a%[op]*}", "shop"),
     ],
 )
-def test_what_cannot_be_read_or_is_not_set_stays(text: str, wanted: str) -> None:
+def test_unresolved_reference_stays_unchanged(text: str, wanted: str) -> None:
     assert expand_variables(text, {"a": "shop", "e": ""}) == wanted
 
 
 @given(st.text(alphabet="${}ab:-/#%^,*[]\\=1", max_size=40))
-def test_whatever_is_written_ends(text: str) -> None:
+def test_any_program_terminates(text: str) -> None:
     assert isinstance(expand_variables(text, {"a": "b*"}), str)
 
 

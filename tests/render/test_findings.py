@@ -51,7 +51,7 @@ def test_a_file_without_resources_is_a_gap_that_is_not_fatal(repository: Reposit
     assert check(repository, content) == ([], [Gap("a.yaml", reason)])
 
 
-def test_a_resource_beside_other_documents_is_no_gap(repository: Repository) -> None:
+def test_a_resource_next_to_other_documents_is_no_gap(repository: Repository) -> None:
     assert check(repository, "a: 1\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n") == ([], [])
 
 

@@ -48,7 +48,7 @@ def test_a_dot_belongs_to_the_with_around_it(repository: Repository) -> None:
     assert locate(root, "spec", "replicas") == Location("chart/values.yaml", 1, 11)
 
 
-def test_a_field_that_is_not_there_leads_to_its_nearest_parent(repository: Repository) -> None:
+def test_a_field_that_is_missing_leads_to_its_nearest_parent(repository: Repository) -> None:
     path: FieldPath = (*CHART_CONTAINER, "securityContext", "privileged")
     assert locate(repository(FILES), *path) == Location("chart/templates/web.yaml", 11)
 

@@ -17,7 +17,7 @@ def list_plain_files(root: Path, settings: Config | None = None) -> list[str]:
     return [parsed.file for parsed in collect(root, settings).plain_files if parsed.file != "gatekeeper.yaml"]
 
 
-def test_a_file_that_a_kustomization_or_a_chart_builds_does_not_stand_alone(repository: Repository) -> None:
+def test_file_of_a_kustomization_or_chart_is_not_self_contained(repository: Repository) -> None:
     root = repository(
         {
             **FILES,
@@ -30,7 +30,7 @@ def test_a_file_that_a_kustomization_or_a_chart_builds_does_not_stand_alone(repo
     assert list_plain_files(root) == ["app/unnamed.yaml", "chart/Chart.yaml", "chart/values.yaml"]
 
 
-def test_files_of_a_policy_folder_are_no_manifests(repository: Repository) -> None:
+def test_files_of_a_policy_folder_are_not_manifests(repository: Repository) -> None:
     root = repository({"policy/bad.yaml": WEB, "policy-notes/a.yaml": WEB})
     assert list_plain_files(root) == ["policy-notes/a.yaml", "policy/bad.yaml"]
     assert list_plain_files(root, Config()._replace(policies=("policy",))) == ["policy-notes/a.yaml"]
@@ -52,7 +52,7 @@ def test_files_outside_of_the_tree_that_its_kustomizations_build_on_are_parsed(r
     assert set(collected.files_by_path) == {"over/kustomization.yaml", "base/kustomization.yaml", "base/w.yaml"}
 
 
-def test_appliers_that_a_build_brought_make_further_units(repository: Repository) -> None:
+def test_appliers_in_rendered_objects_create_more_units(repository: Repository) -> None:
     collected = collect(repository({"apps/w.yaml": WEB}))
     assert (collected.build_units, collected.unapplied_files) == ([], ["apps/w.yaml"])
     more = inputs.add_appliers(collected, parse_resources(flux("a", "./apps")))

@@ -53,7 +53,7 @@ secretGenerator: [{name: s, files: [../../secret/token]}]
     ],
     ids=["of Flux", "broken", "a list", "empty"],
 )
-def test_a_file_that_is_no_kustomization_has_none(repository: Repository, text: str) -> None:
+def test_a_file_that_is_not_a_kustomization_has_none(repository: Repository, text: str) -> None:
     assert find(repository({"kustomization.yaml": text})) == {}
 
 
@@ -93,7 +93,7 @@ def test_everything_that_a_kustomization_builds_on_is_listed_once_even_in_a_cycl
     assert kustomization_graph.list_reachable(found, "none") == []
 
 
-def test_a_field_that_is_no_list_has_no_entries() -> None:
+def test_a_field_that_is_not_a_list_has_no_entries() -> None:
     assert kustomization_graph.list_entries({"resources": "a"}, "resources") == []
     assert kustomization_graph.list_entries(None, "resources") == []
     assert kustomization_graph.list_entries({"resources": ["a"]}, "resources") == ["a"]

@@ -21,7 +21,7 @@ def test_a_controller_cannot_lead_out_of_the_repository(repository: Repository, 
     assert "not in the repository" in gap.reason
 
 
-def test_a_build_that_fails_is_told_in_kustomizes_last_words(repository: Repository) -> None:
+def test_failed_build_is_reported_with_the_last_words_of_kustomize(repository: Repository) -> None:
     root = repository(
         {
             "a/kustomization.yaml": "resources: [../b]\n",

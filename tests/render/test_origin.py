@@ -70,7 +70,7 @@ def test_a_field_leads_back_to_the_line_that_set_it(
 
 
 @needs("kustomize")
-def test_what_a_generator_made_leads_back_to_the_generator(repository: Repository) -> None:
+def test_generated_object_is_located_at_its_generator(repository: Repository) -> None:
     root = repository(
         {
             "kustomization.yaml": "configMapGenerator:\n- name: first\n  literals: [a=b]\n- name: c\n  files: [x.txt]\n",

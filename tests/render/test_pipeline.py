@@ -8,7 +8,7 @@ from tests.render.rendering import WEB, flux, render, the
 pytestmark = needs("kustomize")
 
 
-def test_a_base_is_judged_once_where_an_overlay_uses_it(repository: Repository) -> None:
+def test_base_is_checked_once_if_an_overlay_uses_it(repository: Repository) -> None:
     root = repository(
         {
             "base/kustomization.yaml": "resources: [web.yaml]\n",
@@ -21,7 +21,7 @@ def test_a_base_is_judged_once_where_an_overlay_uses_it(repository: Repository) 
     assert not [gap for gap in rendered.gaps if gap.is_fatal]
 
 
-def test_two_kustomizations_that_apply_one_folder_are_judged_both(repository: Repository) -> None:
+def test_two_kustomizations_that_apply_one_folder_are_checked_both(repository: Repository) -> None:
     more = "  postBuild: {{substitute: {{image: 'web:{n}'}}}}\n"
     root = repository(
         {

@@ -60,7 +60,7 @@ def test_a_rule_of_the_library_names_the_line(repository: Repository) -> None:
     assert verdict["coverage"]["resources"] == 1
 
 
-def test_a_plan_is_judged_by_the_same_rules(repository: Repository) -> None:
+def test_a_plan_is_checked_by_the_same_rules(repository: Repository) -> None:
     resource = {
         "address": "module.m.aws_db_instance.db",
         "mode": "managed",
@@ -122,7 +122,7 @@ def test_a_waiver_in_the_file_counts(repository: Repository) -> None:
         ("a = " + "[" * 100 + "]" * 100 + "\n", None),
     ],
 )
-def test_what_is_no_hcl_is_told_where_and_without_its_words(
+def test_invalid_hcl_is_reported_with_its_location_and_without_content(
     repository: Repository, text: str, line: int | None
 ) -> None:
     root = repository({"gatekeeper.yaml": "library: {profile: 'off'}\n", "main.tf": text})
@@ -134,7 +134,7 @@ def test_what_is_no_hcl_is_told_where_and_without_its_words(
 
 @settings(max_examples=40, deadline=None)
 @given(st.text('ab{}[]()"=$ \n#', max_size=40))
-def test_any_text_is_read_or_told(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_any_text_is_parsed_or_reported(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     folder = tmp_path_factory.mktemp("hcl")
     (folder / "a.tf").write_text(text)
     found = terraform.parse_files(Tree(folder, ["a.tf"]), [])

@@ -21,13 +21,13 @@ def test_every_format_is_the_same_each_time_and_ends_with_its_line(name: str, ve
 
 
 @pytest.mark.parametrize("name", [name for name in formats.REPORT_FORMATS if name != "policyreport"])
-def test_every_format_tells_findings_and_what_was_not_judged(name: str, tmp_path: Path) -> None:
+def test_every_format_reports_findings_and_what_was_not_checked(name: str, tmp_path: Path) -> None:
     text = formats.render_report(name, FULL, tmp_path)
     for words in ("images/latest-tag", "rbac/wildcard", "file only", "cannot be read"):
         assert words in text
 
 
-def test_what_is_old_counts_nowhere(tmp_path: Path) -> None:
+def test_old_findings_do_not_count_in_any_format(tmp_path: Path) -> None:
     old = FULL._replace(findings=(ERROR._replace(is_preexisting=True),), coverage=Coverage(1, 1, 1))
     assert old.decision == "accepted" and old.exit_code == 0
     assert "::error" not in formats.render_report("github", old, tmp_path)

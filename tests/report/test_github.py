@@ -24,7 +24,7 @@ def test_github_commands_are_escaped(tmp_path: Path) -> None:
     assert all(pattern.fullmatch(line) for line in github.render(FULL, tmp_path).splitlines()[:-1])
 
 
-def test_a_message_cannot_add_a_command_of_its_own() -> None:
+def test_a_message_cannot_add_a_command_separate() -> None:
     hostile = ERROR._replace(
         message="x\n::add-mask::y\r\n::error::z", location=ERROR.location._replace(file="a,line=1::b\n.yaml")
     )

@@ -18,7 +18,7 @@ def test_gitlabs_issues_have_what_gitlab_needs(tmp_path: Path) -> None:
     assert all(issue["location"]["lines"]["begin"] >= 1 for issue in issues)
 
 
-def test_waived_and_old_findings_are_no_issues() -> None:
+def test_waived_and_old_findings_are_not_issues() -> None:
     issues = orjson.loads(gitlab.render(PAST, Path()))
     assert [issue["check_name"] for issue in issues] == ["images/latest-tag", "not-judged"]
 
@@ -32,7 +32,7 @@ def test_an_issue_keeps_its_fingerprint_when_its_line_moves() -> None:
     assert (before["location"]["lines"], after["location"]["lines"]) == ({"begin": 2}, {"begin": 40})
 
 
-def test_a_gap_that_is_not_fatal_is_no_issue_and_a_finding_without_a_line_is_on_the_first() -> None:
+def test_a_gap_that_is_not_fatal_is_not_an_issue_and_a_finding_without_a_line_is_on_the_first() -> None:
     verdict = FULL._replace(
         findings=(ERROR._replace(location=Location("c.yaml")),), coverage=Coverage(1, 1, 1, (Gap("e.bin", "binary"),))
     )

@@ -65,7 +65,7 @@ def one(**changes: object) -> Finding:
 
 
 @given(st.text(max_size=40))
-def test_whatever_is_found_stays_text(words: str) -> None:
+def test_report_escapes_every_finding(words: str) -> None:
     hostile = f"<script>{words}</script>\"'&<img src=x onerror=y>"
     place = Location(f"{hostile}.yaml", 1, 1)
     waived = AppliedWaiver(hostile, "2027-01-01", hostile, hostile, place)
@@ -79,7 +79,7 @@ def test_whatever_is_found_stays_text(words: str) -> None:
     assert "<script>" in read(page).text
 
 
-def test_it_tells_what_an_auditor_asks(tmp_path: Path) -> None:
+def test_report_answers_the_questions_of_an_auditor(tmp_path: Path) -> None:
     soon = (datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=9)).isoformat()
     (tmp_path / "CODEOWNERS").write_text("* @all\n/clusters/ @platform\n*.md @docs\n")
     found = (
@@ -120,7 +120,7 @@ def test_ages_come_from_git(repository: Repository, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["accepted", "refused", "incomplete"])
-def test_the_verdict_is_the_first_thing_to_see(word: str, tmp_path: Path) -> None:
+def test_report_starts_with_the_verdict(word: str, tmp_path: Path) -> None:
     gaps = (Gap("a", "b", True),) if word == "incomplete" else ()
     verdict = Verdict((one(),) if word == "refused" else (), Coverage(gaps=gaps))
     assert read(html.render(verdict, tmp_path)).text.partition("Coverage")[0].count(word) == 2

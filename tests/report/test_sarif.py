@@ -29,7 +29,7 @@ def test_sarif_is_valid(verdict: Verdict, tmp_path: Path) -> None:
     SARIF.validate(orjson.loads(sarif.render(verdict, tmp_path)))
 
 
-def test_sarif_tells_what_is_new_where_the_past_is_known() -> None:
+def test_sarif_marks_new_findings_if_the_base_is_known() -> None:
     def states(verdict: Verdict) -> list[str | None]:
         return [result.get("baselineState") for result in run_of(verdict)["results"]]
 

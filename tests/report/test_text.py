@@ -38,13 +38,13 @@ refused: 1 error
     )
 
 
-def test_nothing_found_is_said(tmp_path: Path) -> None:
+def test_empty_result_is_reported(tmp_path: Path) -> None:
     assert text.render(Verdict(coverage=Coverage(1, 1, 1)), tmp_path) == (
         "covered: 1 files, 1 resources, 1 checked against a schema\naccepted: nothing found\n"
     )
 
 
-def test_what_could_not_be_judged_weighs_more_than_findings(tmp_path: Path) -> None:
+def test_fatal_gap_outweighs_findings(tmp_path: Path) -> None:
     verdict = Verdict((FINDING,), Coverage(1, 1, 0, (Gap("b.yaml", "cannot be read", is_fatal=True),)))
     report = text.render(verdict, tmp_path)
     assert "not checked:\n  b.yaml: cannot be read\n" in report

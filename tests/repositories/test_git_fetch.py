@@ -17,7 +17,7 @@ from tests.servers import ssh_server
 from tests.servers.git_server import PASSWORD, USER, Host
 
 
-def test_a_commit_is_pulled_once_and_an_unchanged_one_costs_one_question(
+def test_commit_is_fetched_once_and_an_unchanged_one_needs_one_request(
     work: Work, host: Host, handed: MemoryFiles, tmp_path: Path
 ) -> None:
     first = work.commit()
@@ -35,14 +35,14 @@ def test_a_commit_is_pulled_once_and_an_unchanged_one_costs_one_question(
     assert revision.commit == second and newer != folder and folder.is_dir() and (newer / "b.yaml").is_file()
 
 
-def test_who_may_not_is_told_and_nothing_secret_with_it(
+def test_missing_permission_is_reported_without_secrets(
     work: Work, host: Host, handed: MemoryFiles, tmp_path: Path
 ) -> None:
     work.commit()
     one = source(f"{host.url}/shop/.git", ref={"branch": "main"})
     for keys, words in (
         ({}, "requires a user name and password"),
-        ({"username": USER, "password": "wrong-one"}, "rejects the user name and password|asks for a user name"),
+        ({"username": USER, "password": "wrong-one"}, "rejects the user name and password|requires a user name"),
         ({"bearerToken": "wrong-token"}, "rejects|asks for"),
     ):
         with pytest.raises(ToolError, match=words) as caught:
@@ -112,9 +112,7 @@ def test_a_repository_is_pulled_over_ssh_by_the_key_of_the_secret(
                 fetch(one, wrong, handed, tmp_path / "kept")
 
 
-def test_only_some_folders_are_pulled_where_only_they_are_wanted(
-    work: Work, handed: MemoryFiles, tmp_path: Path
-) -> None:
+def test_sparse_checkout_fetches_only_the_requested_folders(work: Work, handed: MemoryFiles, tmp_path: Path) -> None:
     for file in ("root.yaml", "apps/a.yaml", "apps/deep/b.yaml", "other/c.yaml"):
         work.commit(file)
     one = source(f"file://{work.root}", ref={"branch": "main"}, sparseCheckout=["apps/deep"])

@@ -112,9 +112,7 @@ def test_name_and_password_of_a_proxy_are_quoted(handed: MemoryFiles, tmp_path: 
     assert settings["http.proxy"] == "http://a%40b:p%2F%3A%40@proxy.example:3128"
 
 
-def test_a_proxy_is_asked_with_its_own_name_and_password(
-    work: Work, host: Host, handed: MemoryFiles, tmp_path: Path
-) -> None:
+def test_proxy_gets_its_user_name_and_password(work: Work, host: Host, handed: MemoryFiles, tmp_path: Path) -> None:
     work.commit()
     one = source("http://git.example.invalid/shop/.git", ref={"branch": "main"}, proxySecretRef={"name": "p"})
     keys = {"username": SecretBytes(USER.encode()), "password": SecretBytes(PASSWORD.encode())}

@@ -60,7 +60,7 @@ def test_a_repository_that_is_none_or_does_not_answer_is_an_error(served: tuple[
         helm_repository.resolve_version(Chart("http://127.0.0.1:1", "web", "*"), KEYS)
 
 
-def test_a_version_is_fetched_into_a_folder_of_its_own(served: tuple[str, Path], tmp_path: Path) -> None:
+def test_a_version_is_fetched_into_a_folder_separate(served: tuple[str, Path], tmp_path: Path) -> None:
     chart = Chart(served[0], "web", "*")
     folder = helm_repository.fetch_chart(chart, "1.2.0", KEYS, tmp_path)
     assert (folder / "web" / "templates" / "a.yaml").read_text() == "a: 1\n"

@@ -23,7 +23,7 @@ from tests.repositories.git_work import Work, fetch, source
         ("x", ""),
     ],
 )
-def test_a_commit_is_owed_to_its_author_and_came_by_its_pull_request(
+def test_provenance_has_author_and_pull_request(
     message: str, change: str, work: Work, handed: MemoryFiles, tmp_path: Path
 ) -> None:
     work.commit("a.yaml", "a: b\n", "-m", "x")

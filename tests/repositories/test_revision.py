@@ -54,7 +54,7 @@ def test_of_several_references_the_last_counts(ref: GitReference, text: str) -> 
         (GitReference(name="refs/x/y"), "reference `[^`]*` not found"),
     ],
 )
-def test_what_a_repository_has_not_is_told_with_what_it_has(ref: GitReference, words: str) -> None:
+def test_missing_item_is_reported_with_the_available_ones(ref: GitReference, words: str) -> None:
     with pytest.raises(UnresolvedRevisionError, match=words):
         repositories_revision.resolve_reference(ref, LISTED)
 
@@ -71,7 +71,7 @@ def test_what_a_repository_has_not_is_told_with_what_it_has(ref: GitReference, w
         ("a" * 40, f"sha1:{'a' * 40}"),
     ],
 )
-def test_what_an_application_targets_is_found(wanted: str, text: str) -> None:
+def test_folder_of_an_application_is_found(wanted: str, text: str) -> None:
     listed = {
         "HEAD": "1" * 40,
         "refs/heads/main": "1" * 40,
@@ -85,6 +85,6 @@ def test_what_an_application_targets_is_found(wanted: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("wanted", "words"), [("nowhere", "branch or tag `nowhere` not found"), ("abcdef1", "not a full commit ID")]
 )
-def test_what_an_application_targets_and_is_not_there_is_told(wanted: str, words: str) -> None:
+def test_missing_folder_of_an_application_is_reported(wanted: str, words: str) -> None:
     with pytest.raises(repositories_revision.UnresolvedRevisionError, match=words):
         repositories_revision.resolve_target_revision(wanted, {"HEAD": "1" * 40, "refs/heads/main": "1" * 40})

@@ -32,9 +32,7 @@ def stored(mirror: Path, kind: str, text: bytes) -> str:
 
 
 @pytest.mark.parametrize("kind", ["gpg", "ssh"])
-def test_what_flux_accepts_is_accepted_and_what_it_refuses_is_refused(
-    kind: str, handed: MemoryFiles, tmp_path: Path
-) -> None:
+def test_results_match_flux(kind: str, handed: MemoryFiles, tmp_path: Path) -> None:
     if kind == "gpg" and shutil.which("gpg") is None:
         pytest.skip("GnuPG is not installed")
     folder = module(*MODULE) / "signature" / "testdata" / f"{kind}_signatures"

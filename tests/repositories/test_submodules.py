@@ -68,7 +68,7 @@ def test_files_of_a_submodule_are_copied_only_into_the_repository(tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_submodules_are_put_in_at_their_commits_and_those_within_them(
+def test_submodules_are_checked_out_recursively_at_their_commits(
     work: Work, handed: MemoryFiles, tmp_path: Path
 ) -> None:
     inner, lib = Work(tmp_path / "host" / "inner"), Work(tmp_path / "host" / "lib")

@@ -74,7 +74,7 @@ def test_a_version_that_is_there_stays_and_notes_the_release_it_came_from(folder
     assert "newer" in definition["schema"]["properties"] and "older" not in definition["schema"]["properties"]
 
 
-def test_a_file_that_is_no_yaml_ends_with_its_line_and_adds_nothing(folder: Path) -> None:
+def test_a_file_that_is_not_yaml_ends_with_its_line_and_adds_nothing(folder: Path) -> None:
     (folder / "broken.yaml").write_text("a: 1\nb: [\n")
     with pytest.raises(SystemExit, match=r"broken\.yaml:\d+: "):
         vendor_crds.add_crds("widget@1", [str(folder / "broken.yaml")])

@@ -113,7 +113,7 @@ def test_templates_are_filled_as_the_controller_fills_them(ours: Ours, tmp_path:
     assert data_of(orjson.loads(command("unseal", "--key", ours.keys[2048], "-f", path)[1])) == theirs
 
 
-def test_a_file_sealed_anew_for_the_controllers_newest_key_is_opened(ours: Ours, tmp_path: Path) -> None:
+def test_resealed_file_for_the_newest_key_is_decrypted(ours: Ours, tmp_path: Path) -> None:
     value = sealed(tmp_path, ours.certificates[4096], "strict", "renewed")
     path = tmp_path / "renewed.json"
     path.write_bytes(orjson.dumps(value))

@@ -87,7 +87,7 @@ def test_a_damaged_seal_gives_its_value_or_none(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SOPS)
-def test_a_damaged_sops_file_is_judged(name: str) -> None:
+def test_a_damaged_sops_file_is_checked(name: str) -> None:
     content = (HERE / name).read_bytes()
     whole = sops_file.parse_sops_file(name, content)
     assert whole is not None and list(sops_files.check_sops_file(name, whole, content, None)) == []
@@ -117,7 +117,7 @@ def test_a_damaged_sops_file_opens_to_the_same_or_not_at_all(name: str, monkeypa
             assert len(words - set(found.reveal().split())) <= 1
 
 
-def test_the_gate_judges_a_folder_of_damaged_files_without_a_fault(tmp_path: Path) -> None:
+def test_the_gate_checks_a_folder_of_damaged_files_without_a_fault(tmp_path: Path) -> None:
     chosen = random.Random(1)
     for name in (*SEALED, *SOPS):
         for number, changed in enumerate(chosen.sample(damaged((HERE / name).read_bytes(), name), 12)):

@@ -63,7 +63,7 @@ def test_a_new_value_is_put_behind_the_others(file: Path, keys: Keys) -> None:
     assert opened(command("unseal", "--key", keys[1], "-f", file)[1]) == {**VALUES, "more": b"x"}
 
 
-def test_with_the_key_at_hand_what_did_not_change_stays(file: Path, keys: Keys) -> None:
+def test_unchanged_values_stay_if_the_private_key_is_given(file: Path, keys: Keys) -> None:
     before = file.read_text()
     assert merged(file, keys, {"password": "hunter2", "text": "grün\n"}, "--key", keys[1]) == (0, "")
     assert file.read_text() == before
@@ -82,7 +82,7 @@ def test_a_file_of_the_real_kubeseal_in_json_can_be_changed_too(tmp_path: Path, 
     }
 
 
-def test_what_does_not_belong_together_is_not_merged(file: Path, keys: Keys, tmp_path: Path) -> None:
+def test_unrelated_secrets_are_not_merged(file: Path, keys: Keys, tmp_path: Path) -> None:
     before = file.read_text()
     source = secret_of(tmp_path, {"a": "b"}, name="other")
     code, _, err = command("seal", "--cert", keys[0], "-f", source, "--merge-into", file)
@@ -110,7 +110,7 @@ def test_a_file_is_sealed_for_another_certificate_and_nothing_else_in_it_changes
     assert code == 0 and f"unchanged {file}" in out and file.read_text() == after
 
 
-def test_a_file_that_cannot_be_opened_is_left_and_told(file: Path, keys: Keys, tmp_path: Path) -> None:
+def test_file_that_cannot_be_decrypted_is_kept_and_reported(file: Path, keys: Keys, tmp_path: Path) -> None:
     other = pair(tmp_path / "other")
     before = file.read_text()
     code, out, _ = command("reseal", "--key", other[1], "--cert", other[0], file)

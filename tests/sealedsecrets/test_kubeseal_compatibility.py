@@ -80,7 +80,9 @@ def kubeseal(*arguments: str | Path, stdin: bytes | None = None) -> str:
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_what_we_seal_the_real_one_opens(keys: tuple[Path, Path], secret: Path, tmp_path: Path, scope: str) -> None:
+def test_value_that_we_seal_is_unsealed_by_kubeseal(
+    keys: tuple[Path, Path], secret: Path, tmp_path: Path, scope: str
+) -> None:
     target = tmp_path / "sealed.json"
     code, _, err = command("seal", "--cert", keys[0], "--scope", scope, "-f", secret, "-w", target)
     assert (code, err) == (0, "")
@@ -93,7 +95,9 @@ def test_what_we_seal_the_real_one_opens(keys: tuple[Path, Path], secret: Path, 
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_what_the_real_one_seals_we_open(keys: tuple[Path, Path], secret: Path, tmp_path: Path, scope: str) -> None:
+def test_value_sealed_by_kubeseal_is_unsealed(
+    keys: tuple[Path, Path], secret: Path, tmp_path: Path, scope: str
+) -> None:
     target = tmp_path / "sealed.yaml"
     target.write_text(kubeseal("--cert", keys[0], "--scope", scope, "-o", "yaml", stdin=secret.read_bytes()))
     code, out, err = command("unseal", "--key", keys[1], "-f", target)

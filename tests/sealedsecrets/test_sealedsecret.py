@@ -58,7 +58,7 @@ def test_every_value_comes_back_under_its_label(value: bytes, label: bytes) -> N
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_whatever_is_changed_is_refused(data: st.DataObject) -> None:
+def test_every_manipulation_is_refused(data: st.DataObject) -> None:
     raw = bytearray(base64.b64decode(crypto.seal_value(SecretBytes(b"value"), KEY.public_key(), b"a/b")))
     place = data.draw(st.integers(0, len(raw) - 1))
     raw[place] ^= data.draw(st.integers(1, 255))
@@ -68,7 +68,7 @@ def test_whatever_is_changed_is_refused(data: st.DataObject) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=600) | st.text(max_size=40).map(str.encode))
-def test_whatever_is_no_sealed_value_is_refused(raw: bytes) -> None:
+def test_text_that_is_not_a_sealed_value_is_refused(raw: bytes) -> None:
     for text in (base64.b64encode(raw).decode(), raw.decode("latin-1")):
         with pytest.raises(SealError):
             crypto.unseal_value(text, [KEY], b"")
@@ -141,7 +141,9 @@ def told(folder: Path, value: Any, *arguments: str | Path, to: str = "seal") -> 
         ),
     ],
 )
-def test_what_cannot_be_sealed_is_told(tmp_path: Path, keys: tuple[Path, Path], value: Any, words: str) -> None:
+def test_object_that_cannot_be_sealed_is_reported(
+    tmp_path: Path, keys: tuple[Path, Path], value: Any, words: str
+) -> None:
     code, err = told(tmp_path, value, "--cert", keys[0])
     assert code == 1 and words in err, err
 
@@ -170,7 +172,7 @@ def sealed_one(folder: Path, certificate: Path) -> dict[str, Any]:
     return found
 
 
-def test_wrong_keys_are_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+def test_wrong_keys_are_reported(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     held = sealed_one(tmp_path, keys[0])
     _, other = pair(tmp_path / "other")
     _, large = pair(tmp_path / "large", 3072)
@@ -215,7 +217,7 @@ def test_of_many_keys_the_right_one_is_tried_first_or_found_once(tmp_path: Path,
     assert (right.count, sum(one.count for one in wrong)) == (3 * count, 35)
 
 
-def test_a_key_that_is_encrypted_is_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+def test_a_key_that_is_encrypted_is_reported(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     held = sealed_one(tmp_path, keys[0])
     form, locked = serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
     (tmp_path / "locked.pem").write_bytes(KEY.private_bytes(serialization.Encoding.PEM, form, locked))
@@ -231,13 +233,13 @@ def test_a_key_that_is_encrypted_is_told(tmp_path: Path, keys: tuple[Path, Path]
         ("Ag!", "is not valid base64"),
     ],
 )
-def test_a_value_that_is_none_is_told(tmp_path: Path, keys: tuple[Path, Path], text: str, words: str) -> None:
+def test_invalid_value_is_reported(tmp_path: Path, keys: tuple[Path, Path], text: str, words: str) -> None:
     held = sealed_one(tmp_path, keys[0])
     held["spec"]["encryptedData"] = {"a": text}
     assert words in told(tmp_path, held, "--key", keys[1], to="unseal")[1]
 
 
-def test_what_is_larger_than_any_secret_is_told(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+def test_value_larger_than_any_secret_is_reported(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     large = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": "x" * 10_000_000}}
     assert "a Secret holds at most 1048576" in told(tmp_path, large, "--cert", keys[0])[1]
     assert "larger than 16 MB" in told(tmp_path, b"#" * 17_000_000, "--cert", keys[0])[1]
@@ -258,7 +260,7 @@ def test_a_value_as_large_as_a_secret_can_be_comes_back(tmp_path: Path, keys: tu
     assert base64.b64decode(out["data"]["a"]) == b"x" * 1_048_000 and out["metadata"]["name"] == name
 
 
-def test_a_certificate_that_is_no_good_is_told(tmp_path: Path) -> None:
+def test_invalid_certificate_is_reported(tmp_path: Path) -> None:
     old, _ = pair(tmp_path / "old", days=-5)
     weak, _ = pair(tmp_path / "weak", bits=1024)
     (tmp_path / "no.pem").write_text("hello")
@@ -320,7 +322,7 @@ def test_a_copy_of_the_values_in_an_annotation_is_not_kept(tmp_path: Path, keys:
 
 
 @needs("gotemplate")
-def test_templates_are_filled_with_what_was_sealed(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+def test_templates_are_rendered_with_unsealed_values(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     held = sealed_one(tmp_path, keys[0])
     held["spec"]["template"]["data"] = TEMPLATES
     path = tmp_path / "sealed.json"
@@ -344,7 +346,7 @@ def test_templates_are_filled_with_what_was_sealed(tmp_path: Path, keys: tuple[P
         ("{{ getHostByName .host }}", "calls `getHostByName`"),
     ],
 )
-def test_a_template_that_cannot_be_filled_is_told(
+def test_template_that_cannot_be_rendered_is_reported(
     tmp_path: Path, keys: tuple[Path, Path], text: str, words: str
 ) -> None:
     held = sealed_one(tmp_path, keys[0])

@@ -78,7 +78,7 @@ def test_new_recipients_take_effect_on_all_files_below(shop: Shop) -> None:
     assert (code, out) == (0, "unchanged  apps/secret.yaml\n")
 
 
-def test_the_nearest_rules_count_as_they_do_for_the_gate(shop: Shop) -> None:
+def test_nearest_creation_rules_apply_as_in_the_gate(shop: Shop) -> None:
     shop.write("clusters/prod/.sops.yaml", f"creation_rules: [{{path_regex: ^db/, age: {shop.other.recipient}}}]\n")
     path = shop.encrypted("clusters/prod/db/secret.yaml", f"password: {VALUE}\n")
     assert shop.other.recipient in path.read_text() and shop.key.recipient not in path.read_text()
@@ -105,7 +105,7 @@ def test_one_value_is_set_and_the_others_keep_their_ciphertext(shop: Shop) -> No
 
 
 @pytest.mark.skipif(not sops_cli.MEMORY_DIR.exists(), reason="no file system in memory")
-def test_what_an_editor_sees_lies_in_memory_and_is_gone_afterwards(shop: Shop) -> None:
+def test_editor_file_is_in_memory_and_removed_afterwards(shop: Shop) -> None:
     path = shop.encrypted("secret.yaml", f"a: {VALUE}\nb: {VALUE}\n")
     before = yaml.safe_load(path.read_text())
     seen = shop.root.parent / "seen"
@@ -147,7 +147,7 @@ def test_an_editor_that_fails_changes_nothing_and_leaves_nothing(shop: Shop) -> 
 
 @pytest.mark.skipif(not sops_cli.MEMORY_DIR.exists(), reason="no file system in memory")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_nothing_plain_is_left_when_it_is_told_to_end(shop: Shop, number: signal.Signals) -> None:
+def test_no_plaintext_remains_after_termination(shop: Shop, number: signal.Signals) -> None:
     path = shop.encrypted("secret.yaml", f"a: {VALUE}\n")
     before, known = path.read_bytes(), set(sops_cli.MEMORY_DIR.iterdir())
     seen = shop.root.parent / "seen"
@@ -189,14 +189,16 @@ def test_nothing_plain_is_left_when_it_is_told_to_end(shop: Shop, number: signal
         ("a.yaml", "", "contains nothing to encrypt"),
     ],
 )
-def test_what_cannot_be_encrypted_is_told_without_a_word_of_it(shop: Shop, name: str, content: str, words: str) -> None:
+def test_file_that_cannot_be_encrypted_is_reported_without_its_content(
+    shop: Shop, name: str, content: str, words: str
+) -> None:
     path = shop.write(name, content)
     code, out, err = shop.sops("encrypt", name)
     assert code == 1 and words in out and VALUE not in out + err, out + err
     assert path.read_text() == content
 
 
-def test_what_cannot_be_opened_is_told(shop: Shop) -> None:
+def test_value_that_cannot_be_decrypted_is_reported(shop: Shop) -> None:
     path = shop.encrypted("secret.yaml", f"a: {VALUE}\nb: {VALUE}\n")
     whole = path.read_text()
     code, _, err = shop.sops("decrypt", "secret.yaml", key=shop.other.file)
@@ -214,7 +216,7 @@ def test_what_cannot_be_opened_is_told(shop: Shop) -> None:
     assert (code, "not encrypted with sops" in err) == (2, True)
 
 
-def test_rules_that_cannot_be_used_are_told(shop: Shop) -> None:
+def test_unusable_rules_are_reported(shop: Shop) -> None:
     shop.write("a.yaml", f"a: {VALUE}\n")
     for rules, words in (
         ("path_regex: ^b$\n    age: x", "no rule in its `.sops.yaml` matches it"),
@@ -239,7 +241,7 @@ def test_rules_that_cannot_be_used_are_told(shop: Shop) -> None:
         ("--pgp", "D7229043384BCC60326C6FB9D8720D957C3D3074"),
     ],
 )
-def test_recipients_in_a_kms_are_handed_on_and_asked(shop: Shop, options: tuple[str, str]) -> None:
+def test_kms_recipients_are_passed_to_sops_and_called(shop: Shop, options: tuple[str, str]) -> None:
     """The services themselves are not here; that they are asked, and what is said then, can be seen."""
     shop.write("a.yaml", f"a: {VALUE}\n")
     nowhere = {

@@ -68,7 +68,7 @@ def test_ciphertext_without_metadata_is_kept_as_a_broken_sops_file() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"a: b\n", b"- sops\n", b"a: [", b"\xff", b"sops: text\n"])
 @pytest.mark.parametrize("name", ["a.yaml", "a.json", "a", ".env", "a.ini"])
-def test_other_files_are_no_sops_files(name: str, content: bytes) -> None:
+def test_other_files_are_not_sops_files(name: str, content: bytes) -> None:
     assert parse_sops_file(name, content) is None and not is_sops_file(name, content)
 
 

@@ -123,7 +123,7 @@ def test_versions_stages_binaries_and_metadata() -> None:
     assert shown(found[3]) == b"\x00\xff" and orjson.loads(shown(found[4])) == {"team": "shop"}
 
 
-def test_what_is_not_there_is_missing_and_the_rest_is_read() -> None:
+def test_absent_secret_is_missing_and_the_others_are_read() -> None:
     found = opened().fetch(
         [
             SecretRef("app/01"),
@@ -186,7 +186,7 @@ def test_keys_from_secrets_and_roles_one_after_the_other(url: str) -> None:
         ({"auth": {"secretRef": {}}}, "accessKeyIDSecretRef` is missing"),
     ],
 )
-def test_what_is_not_supported_is_refused_by_name(provider: dict[str, Any], words: str) -> None:
+def test_unsupported_feature_is_refused_by_name(provider: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldError) as caught:
         registry.open_store(
             {"spec": {"provider": {"aws": {"service": "SecretsManager", "region": REGION, **provider}}}},
@@ -230,7 +230,7 @@ def fault(code: str, message: str = VALUE) -> Exception:
         ("DecryptionFailure", False, "refuses the request (DecryptionFailure)"),
     ],
 )
-def test_an_error_is_told_without_what_aws_says(code: str, may_pass: bool, words: str) -> None:
+def test_error_is_reported_without_the_message_of_aws(code: str, may_pass: bool, words: str) -> None:
     found = SecretsManagerStore(AwsClient(Faulty(fault(code)))).fetch([SecretRef("a"), SecretRef("b")])
     assert all(isinstance(one, StoreError) and one.is_transient == may_pass and words in str(one) for one in found)
     assert not any(VALUE in str(one) for one in found)
@@ -248,7 +248,7 @@ def test_a_part_of_a_batch_is_no_answer_to_the_rest() -> None:
     assert not isinstance(found[1], SecretNotFoundError) and VALUE not in str(found[1])
 
 
-def test_aws_that_does_not_answer_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_aws_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(aws_auth, "MAX_ATTEMPTS", 1)
     [outcome] = opened().fetch([SecretRef("a")])
@@ -281,7 +281,7 @@ def door(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
         yield found
 
 
-def test_aws_asked_too_often_is_asked_again_and_then_left(door: Faults) -> None:
+def test_throttled_aws_request_is_retried_a_limited_number_of_times(door: Faults) -> None:
     store = opened()
     door.body = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
     door.next = [400]
@@ -293,7 +293,7 @@ def test_aws_asked_too_often_is_asked_again_and_then_left(door: Faults) -> None:
     store.close()
 
 
-def test_aws_that_answers_half_or_with_a_fault_gives_no_value(door: Faults) -> None:
+def test_incomplete_or_faulty_aws_response_has_no_value(door: Faults) -> None:
     for fault in ("cut", "no JSON", 503, 500):
         store = opened()
         door.next = [fault] * 9
@@ -305,9 +305,7 @@ def test_aws_that_answers_half_or_with_a_fault_gives_no_value(door: Faults) -> N
         assert shown(opened().fetch([SecretRef("app/01", "AWSCURRENT")])[0])
 
 
-def test_aws_that_does_not_answer_is_not_waited_for_once_for_each_secret(
-    door: Faults, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_aws_timeout_is_not_repeated_for_each_secret(door: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws_auth, "TIMEOUT_SECONDS", 0.3)
     store = opened()
     door.next = ["slow"] * 200

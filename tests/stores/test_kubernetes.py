@@ -212,13 +212,13 @@ def test_kubeconfig_from_a_secret_must_not_name_a_proxy() -> None:
         ),
     ],
 )
-def test_what_a_store_names_and_is_not_there_is_told(opened: Opens, provider: dict[str, Any], words: str) -> None:
+def test_missing_reference_of_a_store_is_reported(opened: Opens, provider: dict[str, Any], words: str) -> None:
     with pytest.raises((StoreError, FieldError)) as caught:
         opened(**provider)
     assert words in str(caught.value) and TOKEN not in str(caught.value)
 
 
-def test_a_cluster_that_is_not_there_may_come_back(cluster: Cluster, opened: Opens) -> None:
+def test_unreachable_cluster_is_retried(cluster: Cluster, opened: Opens) -> None:
     server = {"url": f"https://127.0.0.1:{servers.free_port()}"}
     [outcome] = opened(server=server).fetch([SecretRef("db")])
     assert isinstance(outcome, StoreError) and outcome.is_transient and "does not answer" in str(outcome)

@@ -45,7 +45,7 @@ def opens(tmp_path: Any) -> Opens:
     return Opens(tmp_path)
 
 
-def test_a_store_is_opened_once_and_anew_when_it_changes_ends_or_refuses(opens: Opens) -> None:
+def test_a_store_is_opened_once_and_again_when_it_changes_ends_or_refuses(opens: Opens) -> None:
     kept: StorePool[str] = StorePool(opens)
     first = kept.get_store("a", 1)
     assert kept.get_store("a", 1) is first and opens.times == 1
@@ -61,7 +61,7 @@ def test_a_store_is_opened_once_and_anew_when_it_changes_ends_or_refuses(opens: 
     assert opens.closed == 4
 
 
-def test_what_may_pass_is_left_alone_longer_and_longer(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transient_failure_is_retried_with_back_off(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     kept: StorePool[str] = StorePool(opens)

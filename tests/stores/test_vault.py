@@ -95,7 +95,7 @@ def test_a_key_stays_below_its_mount_and_means_what_it_says(vault: VaultServer) 
 @pytest.mark.parametrize(
     "wish", [SecretRef("none"), SecretRef("gone"), SecretRef("prod/db", "7"), SecretRef("none", is_metadata=True)]
 )
-def test_what_is_not_there_is_missing_and_no_failure(vault: VaultServer, wish: SecretRef) -> None:
+def test_absent_secret_is_missing_and_not_a_failure(vault: VaultServer, wish: SecretRef) -> None:
     [outcome] = opened(vault).fetch([wish])
     assert isinstance(outcome, SecretNotFoundError) and str(wish) in str(outcome)
 
@@ -120,7 +120,7 @@ def test_secrets_are_found_by_name_path_and_metadata(vault: VaultServer) -> None
         store.find(SecretQuery("", "(", {}))
 
 
-def test_every_way_to_sign_in_that_vault_lets_us_try(vault: VaultServer) -> None:
+def test_every_available_vault_auth_method(vault: VaultServer) -> None:
     client = vault.client
     client.sys.create_or_update_policy("read", 'path "secret/*" { capabilities = ["read", "list"] }')
     client.sys.enable_auth_method("approle")
@@ -151,14 +151,14 @@ def test_every_way_to_sign_in_that_vault_lets_us_try(vault: VaultServer) -> None
         ({"appRole": {"roleId": "x"}}, "`spec.provider.vault.auth.appRole.secretRef` is missing"),
     ],
 )
-def test_what_cannot_be_signed_in_with_is_told(vault: VaultServer, auth: dict[str, Any], words: str) -> None:
+def test_unusable_credentials_are_reported(vault: VaultServer, auth: dict[str, Any], words: str) -> None:
     provider = {"server": vault.url, "path": "secret", "auth": auth}
     with pytest.raises((StoreError, FieldError)) as caught:
         registry.open_store({"spec": {"provider": {"vault": provider}}}, HELD)
     assert words in str(caught.value) and "no-such-token" not in str(caught.value)
 
 
-def test_a_token_that_has_ended_or_may_not_is_told(vault: VaultServer) -> None:
+def test_expired_or_unauthorized_token_is_reported(vault: VaultServer) -> None:
     [outcome] = opened(vault, {"tokenSecretRef": {"name": "wrong"}}).fetch([SecretRef("prod/db")])
     assert isinstance(outcome, StoreError) and not isinstance(outcome, SecretNotFoundError) and "403" in str(outcome)
     CREDENTIALS["short"] = vault.client.auth.token.create(ttl="1h", policies=["default"])["auth"]["client_token"]
@@ -169,7 +169,7 @@ def test_a_token_that_has_ended_or_may_not_is_told(vault: VaultServer) -> None:
         store.find(SecretQuery("", "", {}))
 
 
-def test_a_vault_that_is_sealed_or_gone_may_come_back(tmp_path: Path) -> None:
+def test_sealed_or_unreachable_vault_is_retried(tmp_path: Path) -> None:
     with vault_server.running(tmp_path) as found:
         store = opened(found)
         found.client.sys.seal()
@@ -182,7 +182,7 @@ def test_a_vault_that_is_sealed_or_gone_may_come_back(tmp_path: Path) -> None:
     assert isinstance(outcome, StoreError) and outcome.is_transient and "does not answer" in str(outcome)
 
 
-def test_only_who_the_store_names_vouches_for_a_vault(tmp_path: Path) -> None:
+def test_vault_certificate_must_be_signed_by_the_ca_of_the_store(tmp_path: Path) -> None:
     (tmp_path / "vault").mkdir()
     with vault_server.running(tmp_path / "vault", tls=True) as found:
         found.client.secrets.kv.v2.create_or_update_secret("a", {"b": "c"})
@@ -196,7 +196,7 @@ def test_only_who_the_store_names_vouches_for_a_vault(tmp_path: Path) -> None:
         assert set(Path(tempfile.gettempdir()).glob("gatekeeper-authority-*")) == before
 
 
-def test_what_a_store_asks_for_and_is_not_supported_is_refused_by_name(vault: VaultServer) -> None:
+def test_unsupported_store_field_is_refused_by_name(vault: VaultServer) -> None:
     for provider, words in (
         ({"vault": {"server": vault.url, "checkAndSet": {}}}, "`spec.provider.vault.checkAndSet`"),
         ({"vault": {"server": vault.url, "caBundle": "!"}}, "`spec.provider.vault.caBundle` is not valid base64"),
@@ -220,7 +220,7 @@ def test_what_a_store_asks_for_and_is_not_supported_is_refused_by_name(vault: Va
         ("", "v1", "secret/path/foo", "secret/path/foo"),
     ],
 )
-def test_paths_are_put_together_as_external_secrets_does_it(mount: str, version: str, key: str, path: str) -> None:
+def test_paths_are_joined_as_in_external_secrets(mount: str, version: str, key: str, path: str) -> None:
     assert VaultStore(VaultConfig("http://127.0.0.1", mount, version), VaultSession(None)).build_path(key) == path
 
 
@@ -232,7 +232,7 @@ def test_no_key_makes_a_path_a_fault(key: str, mount: str, version: str) -> None
 
 
 @needs("gotemplate")
-def test_a_cluster_gets_what_vault_has_each_path_read_once(
+def test_secrets_of_vault_are_synced_with_one_read_per_path(
     vault: VaultServer, repository: Repository, tmp_path: Path
 ) -> None:
     """As a user types it: stores sign in with a Secret of the cluster, and Vault itself counts what was read."""

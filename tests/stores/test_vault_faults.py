@@ -57,7 +57,7 @@ def read(store: Store, key: str = "a1") -> FetchOutcome:
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_what_passes_at_once_is_asked_again_and_no_more_than_that(door: Faults, status: int) -> None:
+def test_short_failure_is_retried_once(door: Faults, status: int) -> None:
     store = opened(door.url)
     door.next = [status]
     assert isinstance(read(store), SecretBytes) and door.seen == 2
@@ -66,7 +66,7 @@ def test_what_passes_at_once_is_asked_again_and_no_more_than_that(door: Faults, 
     assert isinstance(outcome, StoreError) and outcome.is_transient and door.seen == 3
 
 
-def test_it_waits_as_long_as_it_is_told_to_but_not_for_hours(door: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_is_followed_up_to_a_limit(door: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     monkeypatch.setattr(time, "sleep", waited.append)
     store = opened(door.url)
@@ -97,7 +97,7 @@ def test_the_store_may_say_how_often_it_is_tried(door: Faults, settings: dict[st
         (400, "Vault refuses"),
     ],
 )
-def test_an_answer_that_is_none_is_told_and_is_nobodys_value(door: Faults, fault: int | str, words: str) -> None:
+def test_malformed_response_is_reported_and_is_no_value(door: Faults, fault: int | str, words: str) -> None:
     door.next = [fault] * 3
     outcome = read(opened(door.url))
     assert isinstance(outcome, StoreError) and not isinstance(outcome, SecretNotFoundError) and words in str(outcome)
@@ -105,7 +105,7 @@ def test_an_answer_that_is_none_is_told_and_is_nobodys_value(door: Faults, fault
 
 
 @pytest.mark.parametrize("fault", ["slow", "reset"])
-def test_what_does_not_answer_is_not_waited_for_once_for_each_secret(
+def test_timeout_of_a_store_is_not_repeated_for_each_secret(
     door: Faults, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(vault_auth, "TIMEOUT_SECONDS", 0.3)
@@ -119,13 +119,13 @@ def test_what_does_not_answer_is_not_waited_for_once_for_each_secret(
     assert not store.renew_session() and isinstance(read(opened(door.url)), SecretBytes)
 
 
-def test_what_is_said_in_other_words_does_not_lead_elsewhere(door: Faults) -> None:
+def test_rephrased_message_does_not_change_the_location(door: Faults) -> None:
     door.next = [307]
     outcome = read(opened(door.url))
     assert isinstance(outcome, StoreError)
 
 
-def test_a_token_is_renewed_and_not_asked_for_again(vault: VaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_is_renewed_without_a_new_login(vault: VaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
     client = vault.client
     client.sys.enable_auth_method("userpass")
     client.auth.userpass.create_or_update_user("shop", "a-password", policies=["read"])

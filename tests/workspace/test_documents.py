@@ -110,7 +110,7 @@ def test_every_value_has_its_place(reader: str) -> None:
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_a_key_written_twice_is_told_with_both_lines(reader: str) -> None:
+def test_a_key_written_twice_is_reported_with_both_lines(reader: str) -> None:
     [(found, _)] = READERS[reader]([b"a: 1\nb: 2\na: 3\n"], 1)
     assert list(found[0].duplicates) == [("a", 3, 1, 1)]
     assert orjson.loads(found[0].json) == {"b": 2, "a": 3}
@@ -139,7 +139,7 @@ def test_a_key_written_twice_is_told_with_both_lines(reader: str) -> None:
         pytest.param("? [a]\n: 1\n", "a key must be", id="a list as key"),
     ],
 )
-def test_what_cannot_be_read_is_told_with_its_place(reader: str, text: str, words: str) -> None:
+def test_unreadable_file_is_reported_with_its_location(reader: str, text: str, words: str) -> None:
     [(_, failure)] = READERS[reader]([text.encode()], 1)
     assert failure is not None
     assert re.search(words, failure[0])
@@ -171,7 +171,7 @@ def test_places_are_found_in_each_document_of_a_text() -> None:
         assert found[2].locate((1, "e", "f")) == (2, 7, 6)
 
 
-def test_what_only_the_strict_reader_refuses_gets_a_second_opinion() -> None:
+def test_document_that_only_the_strict_parser_rejects_is_parsed_again() -> None:
     text = b'a:\n  description: "one\n  two"\n  b: 1\n'
     found, failure = documents.parse(text)
     assert failure is None

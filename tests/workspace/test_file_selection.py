@@ -44,7 +44,7 @@ def test_a_folder_or_a_file_can_be_named(cloned: Path) -> None:
     assert files(cloned, cloned / "sub", cloned / "a.yaml") == ["a.yaml", "sub/b.yaml"]
 
 
-def test_what_is_deleted_but_still_listed_is_passed_over(cloned: Path) -> None:
+def test_deleted_file_that_is_still_listed_is_skipped(cloned: Path) -> None:
     (cloned / "a.yaml").unlink()
     assert "a.yaml" not in files(cloned)
 
@@ -54,7 +54,7 @@ def test_without_git_every_file_counts(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["sub", "sub/", "sub/*", "*/b.yaml"])
-def test_the_config_excludes_and_it_is_told(cloned: Path, pattern: str) -> None:
+def test_excluded_files_of_the_config_are_reported(cloned: Path, pattern: str) -> None:
     tree = file_selection.build_tree([cloned], cloned, [pattern])
     assert "sub/b.yaml" not in tree.files
     assert [gap.reason for gap in tree.gaps] == [f"excluded by the config (`{pattern}`)"]
@@ -65,7 +65,7 @@ def test_a_path_outside_of_the_repository_is_refused(cloned: Path, tmp_path: Pat
         file_selection.build_tree([tmp_path], cloned, ())
 
 
-def test_the_revision_tells_whether_the_work_tree_differs(cloned: Path) -> None:
+def test_revision_marks_a_changed_work_tree(cloned: Path) -> None:
     clean = git_state.describe_revision(cloned)
     assert clean and len(clean) == 40
     (cloned / "a.yaml").write_text("a: 2\n")

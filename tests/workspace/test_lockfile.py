@@ -70,7 +70,7 @@ def test_a_program_on_the_path_counts_only_by_its_checksum(tmp_path: Path, monke
         ),
     ],
 )
-def test_a_malformed_lock_is_told(tmp_path: Path, value: str, told: str) -> None:
+def test_a_malformed_lock_is_reported(tmp_path: Path, value: str, told: str) -> None:
     (tmp_path / lockfile.LOCK_FILE).write_text(value)
     with pytest.raises(UsageError, match=told):
         lockfile.load(tmp_path)

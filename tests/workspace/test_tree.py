@@ -24,7 +24,7 @@ def test_files_below_a_folder_are_listed_without_git_and_without_following_links
     assert len(workspace_tree.list_files_below(tmp_path)) == 5
 
 
-def test_a_file_stands_for_itself_and_a_missing_path_has_no_files(tmp_path: Path) -> None:
+def test_file_lists_itself_and_a_missing_path_has_no_files(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("")
     assert workspace_tree.list_files_below(tmp_path / "a.txt", (".yaml",)) == [tmp_path / "a.txt"]
     assert workspace_tree.list_files_below(tmp_path / "nowhere") == []

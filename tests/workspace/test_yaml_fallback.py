@@ -62,7 +62,7 @@ def test_values_have_the_types_of_kubernetes(text: str, value: object) -> None:
         ("[" * 300 + "]" * 300, "nested more than 200 levels deep", (1, 202)),
     ],
 )
-def test_what_cannot_be_parsed_has_a_message_and_a_place(text: str, message: str, place: tuple[int, int]) -> None:
+def test_parse_error_has_a_message_and_a_location(text: str, message: str, place: tuple[int, int]) -> None:
     _, failure = parse(text)
     assert failure is not None and message in failure[0] and failure[1:] == place
 

@@ -59,7 +59,7 @@ def restarted(place: Place, name: str) -> bool:
     return reloader.RESTARTED_ANNOTATION in (value["spec"]["template"]["metadata"].get("annotations") or {})
 
 
-def test_what_an_external_secret_hangs_on_counts_as_soon_as_it_is_another(place: Place, tmp_path: Path) -> None:
+def test_change_of_a_dependency_triggers_a_sync(place: Place, tmp_path: Path) -> None:
     cluster, kv = place.cluster, place.vault.client.secrets.kv.v2
     for name, noted in (("restarts", {"reloader.stakater.com/auto": "true"}), ("stays", {})):
         cluster.make(APPS, deployment(name, noted))
@@ -101,7 +101,7 @@ def test_what_an_external_secret_hangs_on_counts_as_soon_as_it_is_another(place:
         assert running.stop() == 0
 
 
-def test_a_secret_that_another_is_filled_from_counts_at_once(place: Place, tmp_path: Path) -> None:
+def test_change_of_a_source_secret_triggers_a_sync(place: Place, tmp_path: Path) -> None:
     store, copied = yaml.safe_load_all(_kube(place.cluster))
     place.cluster.make(f"{API}/namespaces/prod/secretstores", store)
     copied["spec"] |= {"refreshInterval": "9000h"}
@@ -118,7 +118,7 @@ def test_a_secret_that_another_is_filled_from_counts_at_once(place: Place, tmp_p
         until(lambda: dotted() == b"other", running)
 
 
-def test_of_what_is_put_into_many_namespaces_it_is_told_where_it_is_and_where_not(place: Place, tmp_path: Path) -> None:
+def test_status_lists_synced_and_failed_namespaces(place: Place, tmp_path: Path) -> None:
     cluster, path = place.cluster, f"{API}/clusterexternalsecrets"
     if cluster.ask("GET", f"{API}/clustersecretstores/vault")[0] == 404:
         cluster.make(f"{API}/clustersecretstores", yaml.safe_load(STORE.format(url=place.vault.url)))

@@ -42,7 +42,7 @@ def test_secrets_of_a_pod_are_those_of_containers_and_volumes() -> None:
         ({reloader.RELOAD_ANNOTATION: ""}, {"key"}, False),
     ],
 )
-def test_workload_is_restarted_only_if_it_asks_for_it(
+def test_workload_is_restarted_only_if_it_requests_it(
     annotations: dict[str, str], changed: set[str], is_requested: bool
 ) -> None:
     assert reloader.is_restart_requested(workload(annotations), changed) is is_requested

@@ -106,7 +106,7 @@ def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
         cluster.ask("DELETE", path)
 
 
-def test_a_commit_comes_into_the_cluster_and_what_somebody_changes_is_put_right(place: Place, tmp_path: Path) -> None:
+def test_commit_is_applied_and_drift_is_corrected(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     first = place.put("apps/all.yaml", config("x"), config("w"))
     with controller(cluster, tmp_path) as running:
@@ -148,7 +148,7 @@ def test_a_commit_comes_into_the_cluster_and_what_somebody_changes_is_put_right(
         assert running.stop() == 0 and running.said(message="stopped")
 
 
-def test_what_is_deleted_while_it_is_waited_for_is_applied_again(place: Place, tmp_path: Path) -> None:
+def test_object_deleted_during_the_wait_is_applied_again(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     claim = {
         "apiVersion": "v1",
@@ -172,7 +172,7 @@ def test_what_is_deleted_while_it_is_waited_for_is_applied_again(place: Place, t
     cluster.ask("DELETE", claims)
 
 
-def test_drift_is_told_only_or_ignored_where_the_kustomization_says_so(place: Place, tmp_path: Path) -> None:
+def test_drift_is_reported_or_ignored_if_the_kustomization_requests_it(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     place.put("apps/all.yaml", config("x"), config("w"))
     value = flux(ignore=[{"paths": ["/data/a"], "target": {"kind": "ConfigMap", "name": "w.*"}}])
@@ -198,7 +198,7 @@ def test_drift_is_told_only_or_ignored_where_the_kustomization_says_so(place: Pl
         assert place.data("w") == {"a": "changed"}
 
 
-def test_dependencies_and_values_of_the_cluster_count_as_soon_as_they_are_there(place: Place, tmp_path: Path) -> None:
+def test_new_dependencies_and_values_in_the_cluster_trigger_a_reconcile(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     place.put("base/all.yaml", config("b"))
     place.put("apps/all.yaml", config("x", "${region} ${token}"))
@@ -246,7 +246,7 @@ def test_a_refused_commit_changes_nothing_and_the_next_good_one_does(place: Plac
     assert fault is None and count == 5
 
 
-def test_files_of_another_repository_are_put_in_and_count_at_once(place: Place, tmp_path: Path) -> None:
+def test_included_files_of_another_repository_trigger_a_reconcile(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     other = Place(tmp_path / "other", cluster)
     other.put("deep/shared.yaml", config("shared"))
@@ -271,7 +271,7 @@ def test_files_of_another_repository_are_put_in_and_count_at_once(place: Place, 
         until(lambda: place.data("shared") == {"a": "2"}, running)
 
 
-def test_a_host_that_calls_is_heard_at_once_if_it_is_vouched_for(place: Place, tmp_path: Path) -> None:
+def test_webhook_with_a_valid_signature_triggers_a_refresh(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     place.put("apps/all.yaml", config("x"))
     with controller(cluster, tmp_path) as running:
@@ -319,7 +319,7 @@ def test_another_replica_takes_over_and_only_one_works(place: Place, tmp_path: P
 
 
 @shared("article")
-def test_the_articles_flux_resources_are_followed_as_they_stand(tmp_path: Path) -> None:
+def test_flux_resources_of_the_article_are_followed_unchanged(tmp_path: Path) -> None:
     """Its GitRepository and Kustomization, verbatim but for the address of the repository, of the version that they are."""
     (tmp_path / "cluster").mkdir()
     old = [{**one["spec"]["versions"][0], "name": "v1beta1"} for one in (CRD, SOURCES)]

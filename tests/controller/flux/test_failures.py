@@ -65,9 +65,7 @@ def ids(place: Place) -> set[str]:
     return {one["id"] for one in value["status"]["inventory"]["entries"]}
 
 
-def test_an_api_server_that_is_gone_for_a_while_costs_nothing_but_the_while(
-    machine: Machine, place: Place, tmp_path: Path
-) -> None:
+def test_reconciliation_resumes_after_api_server_outage(machine: Machine, place: Place, tmp_path: Path) -> None:
     with controller(place.cluster, tmp_path, "-n", "prod") as running:
         until(lambda: place.ready()[0] == "True", running)
         machine.stop()
@@ -83,7 +81,7 @@ def test_an_api_server_that_is_gone_for_a_while_costs_nothing_but_the_while(
         until(lambda: place.data("w") == {"a": "1"}, running)
 
 
-def test_etcd_that_stands_still_deletes_nothing(machine: Machine, place: Place, tmp_path: Path) -> None:
+def test_etcd_outage_deletes_nothing(machine: Machine, place: Place, tmp_path: Path) -> None:
     with controller(place.cluster, tmp_path, "-n", "prod") as running:
         until(lambda: place.ready()[0] == "True", running)
         machine.etcd.send_signal(signal.SIGSTOP)
@@ -104,7 +102,7 @@ def _nudged(place: Place) -> bool:
     return True
 
 
-def test_whoever_is_killed_while_it_applies_leaves_nothing_that_nobody_knows_of(place: Place, tmp_path: Path) -> None:
+def test_killed_apply_leaves_no_untracked_objects(place: Place, tmp_path: Path) -> None:
     names = [f"n{number}" for number in range(120)]
     place.put("apps/all.yaml", *map(config, names))
     with controller(place.cluster, tmp_path, "-n", "prod") as running:
@@ -123,7 +121,7 @@ def test_whoever_is_killed_while_it_applies_leaves_nothing_that_nobody_knows_of(
         assert left & set(names) == {"n0"}
 
 
-def test_a_replica_behind_a_cut_line_stops_and_another_goes_on(place: Place, tmp_path: Path) -> None:
+def test_partitioned_replica_stops_and_another_takes_over(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     with line(cluster.url) as wire:
         value = yaml.safe_load(cluster.kubeconfig.read_text())
@@ -148,7 +146,7 @@ def test_a_replica_behind_a_cut_line_stops_and_another_goes_on(place: Place, tmp
                 assert str(lost["time"]) <= str(got["time"])
 
 
-def test_a_lease_counts_by_when_it_was_seen_and_not_by_what_its_clock_says(place: Place, tmp_path: Path) -> None:
+def test_lease_expiry_uses_the_local_clock(place: Place, tmp_path: Path) -> None:
     for holder, when in (("past", "2001-01-01T00:00:00.000000Z"), ("future", "2101-01-01T00:00:00.000000Z")):
         spec = {"holderIdentity": holder, "leaseDurationSeconds": 6, "renewTime": when}
         place.cluster.make(LEASES, {"metadata": {"name": "gatekeeper"}, "spec": spec})
@@ -159,7 +157,7 @@ def test_a_lease_counts_by_when_it_was_seen_and_not_by_what_its_clock_says(place
         place.cluster.ask("DELETE", LEASES)
 
 
-def test_too_many_requests_are_sent_again_when_there_is_time_for_them(place: Place, tmp_path: Path) -> None:
+def test_throttled_requests_are_retried_within_the_timeout(place: Place, tmp_path: Path) -> None:
     cluster = place.cluster
     # One at a time is let in, and four are sent.
     cluster.ask("PATCH", f"{KUSTOMIZATIONS}/apps", {"spec": {"suspend": True}})
@@ -205,7 +203,7 @@ def test_too_many_requests_are_sent_again_when_there_is_time_for_them(place: Pla
 READ_FROM: list[DynamicClient] = []
 
 
-def test_a_watch_from_what_the_server_has_forgotten_lists_anew(machine: Machine, place: Place) -> None:
+def test_watch_with_an_expired_resource_version_lists_again(machine: Machine, place: Place) -> None:
     cluster = place.cluster
     # What was before it began it does not remember.
     machine.stop()
@@ -236,7 +234,7 @@ def test_a_watch_from_what_the_server_has_forgotten_lists_anew(machine: Machine,
     READ_FROM.append(asks)
 
 
-def test_a_git_host_that_is_gone_or_has_lost_its_branch_changes_nothing(place: Place, tmp_path: Path) -> None:
+def test_a_git_host_that_is_missing_or_has_lost_its_branch_changes_nothing(place: Place, tmp_path: Path) -> None:
     root, away = place.root, tmp_path / "away"
 
     def git(*words: str) -> None:
@@ -305,7 +303,7 @@ def test_a_kustomization_that_would_prune_itself_waits_until_that_is_approved(pl
         assert "Kustomization flux-system/apps would be deleted" in place.ready()[2] and place.data("x")
 
 
-def test_a_definition_that_is_deleted_under_its_resources_holds_nothing_up(place: Place, tmp_path: Path) -> None:
+def test_deleted_crd_does_not_block_the_prune(place: Place, tmp_path: Path) -> None:
     names = {"kind": "Thing", "plural": "things", "singular": "thing", "listKind": "ThingList"}
     version = {"name": "v1", "served": True, "storage": True, "schema": ANYTHING}
     spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]}
@@ -330,7 +328,7 @@ def test_a_definition_that_is_deleted_under_its_resources_holds_nothing_up(place
         assert not any("Thing" in one for one in ids(place))
 
 
-def test_where_commits_cannot_be_kept_what_was_applied_stays(place: Place, tmp_path: Path) -> None:
+def test_applied_objects_stay_if_commits_cannot_be_stored(place: Place, tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("no folder")
     with controller(place.cluster, tmp_path, "-n", "prod", "--storage-path", blocked) as running:

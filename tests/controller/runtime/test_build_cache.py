@@ -41,7 +41,7 @@ def test_store_returns_the_builds_whose_objects_are_the_same() -> None:
     assert cache.store("source", State(2), {NAME: Build("b", b"x"), OTHER: Build("b", b"z")}) == {NAME}
 
 
-def test_forgotten_sources_and_builds_are_gone() -> None:
+def test_deleted_sources_and_builds_are_removed_from_the_cache() -> None:
     cache = BuildCache[str, State, Build]()
     cache.store("source", State(1), {NAME: Build("a", b"x")})
     assert not cache.is_stale(NAME, "a")

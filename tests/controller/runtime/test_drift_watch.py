@@ -38,7 +38,7 @@ def test_fields_that_others_set_or_remove_are_drift() -> None:
     assert is_drift(before, None)
 
 
-def test_our_own_changes_and_the_status_are_no_drift() -> None:
+def test_our_own_changes_and_the_status_are_not_drift() -> None:
     before = observe_kustomization_object(value(OURS))
     assert not is_drift(
         before, observe_kustomization_object(value(manager("gatekeeper", "2026-01-01T00:00:05Z", {"f:data": {}})))

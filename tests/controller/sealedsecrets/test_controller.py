@@ -87,9 +87,7 @@ def synced(cluster: Cluster, name: str = "db") -> tuple[str, str]:
     return held[0].get("status", ""), held[0].get("message", "")
 
 
-def test_what_kubeseal_seals_is_opened_and_opened_again_when_somebody_changes_it(
-    cluster: Cluster, tmp_path: Path
-) -> None:
+def test_secret_sealed_by_kubeseal_is_unsealed_and_restored_after_a_change(cluster: Cluster, tmp_path: Path) -> None:
     with controller(cluster, tmp_path, "--controllers", "sealed", "-n", "kube-system") as running:
         cluster.make(SEALED, sealed(running, tmp_path))
         until(lambda: opened(cluster) == {"password": VALUE}, running)
@@ -113,7 +111,7 @@ def test_what_kubeseal_seals_is_opened_and_opened_again_when_somebody_changes_it
         assert {one["reason"] for one in events} == {"Unsealed", "ErrUnsealFailed"}
 
 
-def test_a_secret_of_another_is_not_touched_until_it_says_so(cluster: Cluster, tmp_path: Path) -> None:
+def test_secret_of_another_owner_is_kept_until_it_is_marked(cluster: Cluster, tmp_path: Path) -> None:
     with controller(cluster, tmp_path, "--controllers", "sealed", "-n", "kube-system") as running:
         for name in ("db", "part"):
             cluster.make(SECRETS, {"metadata": {"name": name}, "stringData": {"mine": "1"}})
@@ -133,7 +131,7 @@ def test_a_secret_of_another_is_not_touched_until_it_says_so(cluster: Cluster, t
         assert "ownerReferences" not in cluster.ask("GET", f"{SECRETS}/part")[1]["metadata"]
 
 
-def test_a_secret_that_cannot_be_changed_is_made_anew_and_templates_name_no_other(
+def test_a_secret_that_cannot_be_changed_is_made_again_and_templates_name_no_other(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     with controller(cluster, tmp_path, "--controllers", "sealed", "-n", "kube-system") as running:
@@ -147,7 +145,7 @@ def test_a_secret_that_cannot_be_changed_is_made_anew_and_templates_name_no_othe
         until(lambda: opened(cluster) == {"password": "other"}, running)
 
 
-def test_keys_are_renewed_and_old_ones_open_still(cluster: Cluster, tmp_path: Path) -> None:
+def test_keys_are_rotated_and_old_keys_still_decrypt(cluster: Cluster, tmp_path: Path) -> None:
     # A key that is half a day old, and one that is broken.
     certificate, private = keyring.create_key_pair(2048, 10, _now(hours=-12))
     cluster.make(KEYS, keyring.build_key_secret(certificate, private, "sealed-secrets-keyold", "kube-system"))
@@ -179,7 +177,7 @@ def _now(hours: int) -> Any:
 
 
 @needs("gotemplate")
-def test_kubeseal_asks_through_the_api_server_and_nobody_else_is_answered(cluster: Cluster, tmp_path: Path) -> None:
+def test_kubeseal_gets_the_certificate_through_the_api_server_proxy_only(cluster: Cluster, tmp_path: Path) -> None:
     address = own_address()
     options = (
         "--controllers",
@@ -242,7 +240,7 @@ def service(cluster: Cluster, address: str, port: int) -> None:
     cluster.make("/api/v1/namespaces/kube-system/endpoints", {"metadata": name, **ends})
 
 
-def test_without_its_definition_it_says_so(tmp_path: Path) -> None:
+def test_missing_crd_is_reported(tmp_path: Path) -> None:
     with servers.running(tmp_path) as bare:
         code, _, err = command("controller", "run", "--controllers", "sealed", "--kubeconfig", bare.kubeconfig)
         assert code == 3 and "install the CRDs of sealed-secrets" in err

@@ -45,7 +45,7 @@ def test_the_config_can_leave_a_policy_to_the_cluster(repository: Repository, pa
     assert not gap.is_fatal and "clusterOnly" not in gap.reason
 
 
-def test_a_broken_family_does_not_keep_the_others_from_judging(repository: Repository) -> None:
+def test_a_broken_family_does_not_keep_the_others_from_checking(repository: Repository) -> None:
     result = evaluate(repository, {"t.yaml": TEMPLATE, "c.yaml": BROKEN, "k.yaml": KYVERNO})
     assert [finding.rule for finding in result.findings] == ["labels/team"]
     assert any(gap.is_fatal for gap in result.global_gaps)

@@ -82,14 +82,14 @@ def test_validation_actions_set_the_severity(repository: Repository, action: str
         ("variables.most\n", "variables.most + 2\n"),
     ],
 )
-def test_other_resources_are_not_judged(repository: Repository, before: str, after: str) -> None:
+def test_other_resources_are_not_checked(repository: Repository, before: str, after: str) -> None:
     assert found(repository, POLICY.replace(before, after)) == []
 
 
 @pytest.mark.parametrize(
     "after", ['["*"]', '["*/*"]', "[deployments, pods]", '["deployments/*"]', '["pods/*", "deployments/*"]']
 )
-def test_matching_resources_are_judged(repository: Repository, after: str) -> None:
+def test_matching_resources_are_checked(repository: Repository, after: str) -> None:
     assert found(repository, POLICY.replace("resources: [deployments]", f"resources: {after}"))
 
 

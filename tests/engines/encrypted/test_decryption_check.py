@@ -42,14 +42,14 @@ def keys(shop: Shop) -> tuple[Path, Path]:
     return made
 
 
-def test_what_is_whole_is_accepted(shop: Shop, keys: tuple[Path, Path]) -> None:
+def test_intact_files_are_accepted(shop: Shop, keys: tuple[Path, Path]) -> None:
     for name in ("a.yaml", "sub/b.env"):
         shop.encrypted(name, f"A={VALUE}\n" if name.endswith("env") else f"a: {VALUE}\n")
     code, verdict = opened(shop, keys[1])
     assert (code, verdict["verdict"], told(verdict)) == (0, "accepted", [])
 
 
-def test_a_value_that_was_taken_away_is_found_by_the_mac_only(shop: Shop) -> None:
+def test_removed_value_is_found_only_by_the_mac(shop: Shop) -> None:
     path = shop.encrypted("a.yaml", f"a: {VALUE}\nb: x\n")
     path.write_text(re.sub(r"^b: .*\n", "", path.read_text(), flags=re.MULTILINE))
     assert shop.run("check")[0] == 0

@@ -38,7 +38,7 @@ def widened(root: Path, *arguments: str) -> list[Any]:
     return [one for one in found if one["rule"] == "sealed/scope-widened"]
 
 
-def test_a_wider_scope_is_told_and_a_narrower_one_is_not(root: Path) -> None:
+def test_wider_scope_is_reported_and_a_narrower_one_is_not(root: Path) -> None:
     (root / "a.yaml").write_text(text("a") + "---\n" + text("b", "cluster-wide"))
     (root / "c.yaml").write_text(text("c"))
     (root / "new.yaml").write_text(text("new", "cluster-wide"))

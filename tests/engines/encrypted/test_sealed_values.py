@@ -38,7 +38,7 @@ def test_a_value_that_kubeseal_could_have_written_is_safe(repository: Repository
         ("''", "sealed/not-sealed"),
     ],
 )
-def test_a_seal_that_is_none_is_refused(repository: Repository, text: str, rule: str) -> None:
+def test_value_that_is_not_sealed_is_refused(repository: Repository, text: str, rule: str) -> None:
     [finding] = found(repository, f"{SEALED}{text}\n")
     assert (finding.rule, finding.location.line, finding.location.column) == (rule, 6, 5)
 
@@ -54,11 +54,11 @@ def test_a_value_for_a_key_of_another_size_than_the_certificates_have_is_refused
     assert "for a key of 4096 bits; the certificates in keys/ have keys of 2048" in finding.message
 
 
-def test_the_old_form_is_told(repository: Repository) -> None:
+def test_old_format_is_reported(repository: Repository) -> None:
     [finding] = found(repository, f"{SEALED}{value(512)}\n  data: AgBy\n")
     assert (finding.rule, finding.severity, finding.location.line) == ("sealed/old-form", "warning", 7)
 
 
-def test_a_conflict_is_told_at_its_first_line(repository: Repository) -> None:
+def test_a_conflict_is_reported_at_its_first_line(repository: Repository) -> None:
     text = f"{SEALED}{value(512)}\n<<<<<<< HEAD\n    q: {value(512)}\n=======\n    q: {value(256)}\n>>>>>>> other\n"
     assert [(one.rule, one.location.line) for one in found(repository, text)] == [("sealed/conflict", 7)]

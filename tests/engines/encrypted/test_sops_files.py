@@ -61,7 +61,7 @@ def test_nothing_is_wrong_with_what_sops_has_just_written(shop: Shop, name: str)
         (lambda text: re.sub(r",tag:[^,]*,", ",", text, count=1), "it does not have the form"),
     ],
 )
-def test_ciphertext_that_was_cut_or_edited_is_found_where_it_stands(
+def test_truncated_or_edited_ciphertext_is_located(
     shop: Shop, name: str, damage: Callable[[str], str], fault: str
 ) -> None:
     path = shop.encrypted(name, FILES[name])
@@ -75,7 +75,7 @@ def test_ciphertext_that_was_cut_or_edited_is_found_where_it_stands(
 
 
 @pytest.mark.parametrize("name", ["a.yaml", "a.json", "a.env", "a.ini", "a.bin"])
-def test_a_value_that_was_put_in_the_clear_is_found(shop: Shop, name: str) -> None:
+def test_value_replaced_by_plaintext_is_found(shop: Shop, name: str) -> None:
     path = shop.encrypted(name, FILES[name])
     text = path.read_text()
     # The first value, not the first comment.
@@ -85,7 +85,7 @@ def test_a_value_that_was_put_in_the_clear_is_found(shop: Shop, name: str) -> No
     assert finding.location.line == line_of(path, VALUE) and "is not encrypted" in finding.message
 
 
-def test_a_value_of_a_secret_in_the_clear_is_told_once(shop: Shop) -> None:
+def test_plaintext_secret_value_is_reported_once(shop: Shop) -> None:
     shop.rules(f"age: {shop.key.recipient}\n    encrypted_regex: ^(data|stringData)$")
     path = shop.encrypted("secret.yaml", FILES["secret.yaml"])
     path.write_text(re.sub(r"password: ENC\[[^\]]*\]", f"password: {VALUE}", path.read_text(), count=1))
@@ -150,7 +150,7 @@ def test_ciphertext_under_another_key_is_found(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.yaml", "a.json", "a.env", "a.ini"])
-def test_metadata_that_lacks_something_is_found(shop: Shop, name: str) -> None:
+def test_incomplete_metadata_is_found(shop: Shop, name: str) -> None:
     path = shop.encrypted(name, FILES[name])
     text = path.read_text()
     path.write_text(re.sub(r"^(\W*(?:sops_)?)mac", r"\1mak", text, flags=re.MULTILINE))

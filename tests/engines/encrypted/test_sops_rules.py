@@ -64,7 +64,7 @@ def test_rules_that_are_faulty_are_found_in_their_lines(shop: Shop) -> None:
     assert "is not valid YAML" in next(one for one in told(shop) if one.rule == "sops/config").message
 
 
-def test_a_file_that_no_rule_is_for_is_found(shop: Shop) -> None:
+def test_file_without_a_creation_rule_is_found(shop: Shop) -> None:
     shop.encrypted("a.yaml", f"a: {VALUE}\n")
     shop.rules(f"path_regex: ^secrets/\n    age: {shop.key.recipient}")
     assert one(shop, "sops/no-rule").severity == "warning"

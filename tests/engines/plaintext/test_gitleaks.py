@@ -45,7 +45,7 @@ def test_a_rule_finds_its_line(repository: Repository) -> None:
         pytest.param("[extend]\ndisabledRules = ['team-token']", id="disabled"),
     ],
 )
-def test_what_a_rule_lets_pass(repository: Repository, more: str) -> None:
+def test_rule_permits_allowed_values(repository: Repository, more: str) -> None:
     assert hits(repository, RULE + more, f"# example {TOKEN}\n") == []
 
 
@@ -57,7 +57,7 @@ def test_what_a_rule_lets_pass(repository: Repository, more: str) -> None:
         pytest.param("[[allowlists]]\ntargetRules = ['other']\nstopwords = ['x7k']", id="for other rules"),
     ],
 )
-def test_what_an_allowlist_does_not_mean_is_found(repository: Repository, more: str) -> None:
+def test_allowlist_does_not_hide_other_values(repository: Repository, more: str) -> None:
     assert hits(repository, RULE + more, f"# example {TOKEN}\n") == [("plaintext/team-token", 1)]
 
 

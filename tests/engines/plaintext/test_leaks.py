@@ -34,14 +34,12 @@ LEAKS = [
 
 
 @pytest.mark.parametrize(("name", "text", "rule", "line"), LEAKS, ids=[leak[0] for leak in LEAKS])
-def test_a_key_or_token_is_found_in_any_file(
-    repository: Repository, name: str, text: str, rule: str, line: int
-) -> None:
+def test_key_or_token_is_found_in_any_file(repository: Repository, name: str, text: str, rule: str, line: int) -> None:
     [finding] = found(repository, text, name)
     assert (finding.rule, finding.location.file, finding.location.line) == (rule, name, line)
 
 
-def test_what_is_encrypted_as_a_whole_is_known_as_that(repository: Repository) -> None:
+def test_wholly_encrypted_file_is_recognized(repository: Repository) -> None:
     crypt = b"\0GITCRYPT\0" + os.urandom(40)
     age = b"age-encryption.org/v1\n-> X25519 abc\n" + os.urandom(40)
     verdict = judge(repository({"a.yaml": crypt, "b.yaml": age, ".env": crypt}))
@@ -52,7 +50,7 @@ def test_what_is_encrypted_as_a_whole_is_known_as_that(repository: Repository) -
     assert reasons[".env"] == "encrypted by git-crypt: not scanned for secrets"
 
 
-def test_a_binary_file_is_told_and_not_scanned(repository: Repository) -> None:
+def test_a_binary_file_is_reported_and_not_scanned(repository: Repository) -> None:
     verdict = judge(repository({"x.bin": b"\0" + os.urandom(64)}))
     assert [gap.file for gap in verdict.coverage.gaps if "binary" in gap.reason] == ["x.bin"]
 
@@ -79,7 +77,7 @@ def test_a_token_is_reported_once_per_line(repository: Repository) -> None:
     assert [finding.location.line for finding in findings] == [1, 2]
 
 
-def test_lock_files_are_not_searched_and_a_file_that_is_gone_is_a_gap(repository: Repository) -> None:
+def test_lock_files_are_not_searched_and_a_file_that_is_missing_is_a_gap(repository: Repository) -> None:
     root = repository({"go.sum": TOKEN, "sub/go.sum": TOKEN})
     findings, [gap] = scan(root, "go.sum", "sub/go.sum", "none.txt")
     assert (findings, gap.file) == ([], "none.txt")

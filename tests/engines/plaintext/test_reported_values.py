@@ -72,7 +72,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("text", "line"), OTHERS)
-def test_a_leak_beside_a_reported_value_is_a_finding(repository: Repository, text: str, line: int) -> None:
+def test_a_leak_next_to_a_reported_value_is_a_finding(repository: Repository, text: str, line: int) -> None:
     assert [found for _, found in leaks(repository, text)] == [line]
 
 

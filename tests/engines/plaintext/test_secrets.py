@@ -51,7 +51,9 @@ OPEN = [
 
 
 @pytest.mark.parametrize(("text", "words", "line"), OPEN)
-def test_a_value_in_the_open_is_refused_with_its_line(repository: Repository, text: str, words: str, line: int) -> None:
+def test_a_value_in_plaintext_is_refused_with_its_line(
+    repository: Repository, text: str, words: str, line: int
+) -> None:
     [finding] = found(repository, text)
     assert (finding.rule, finding.location.line) == ("plaintext/secret", line)
     assert words in finding.message
@@ -79,7 +81,7 @@ SAFE = [
 
 
 @pytest.mark.parametrize("text", SAFE)
-def test_what_is_sealed_or_fetched_is_safe(repository: Repository, text: str) -> None:
+def test_sealed_or_external_secrets_have_no_findings(repository: Repository, text: str) -> None:
     assert found(repository, text) == []
 
 

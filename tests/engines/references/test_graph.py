@@ -22,7 +22,7 @@ def test_each_missing_object_is_found_at_its_reference(repository: Repository) -
     }
 
 
-def test_existing_objects_are_no_findings(repository: Repository) -> None:
+def test_existing_objects_are_not_findings(repository: Repository) -> None:
     assert find_faults(repository, POD, EVERYTHING) == []
 
 

@@ -65,7 +65,7 @@ def test_the_embedded_engine_agrees_with_opa_or_refuses(folder: Path, version: i
 
 @needs("opa")
 @pytest.mark.parametrize("version", [0, 1])
-def test_a_real_opa_is_asked_without_a_loss(folder: Path, version: int) -> None:
+def test_real_opa_returns_all_results(folder: Path, version: int) -> None:
     """The same cases through the product's own way to OPA: JSON both ways, one request for all."""
     with running_opa(*(["--v0-compatible"] if version == 0 else [])) as url:
         counted, differing = tally(

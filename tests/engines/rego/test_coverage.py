@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("engine", ["embedded", pytest.param("opa", marks=needs("opa"))])
-def test_what_no_test_reaches_is_told(folder: Path, engine: str) -> None:
+def test_uncovered_lines_are_reported(folder: Path, engine: str) -> None:
     code, out, _ = command("policy", "test", "--coverage", "--engine", engine, folder)
     assert code == 0
     assert "is_map (line 15)" in out and "of 3 rules are tested" in out
@@ -44,7 +44,7 @@ def test_what_no_test_reaches_is_told(folder: Path, engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ["embedded", pytest.param("opa", marks=needs("opa"))])
-def test_with_a_test_of_everything_all_is_reached(folder: Path, engine: str) -> None:
+def test_complete_tests_cover_every_line(folder: Path, engine: str) -> None:
     (folder / "bad-long.yaml").write_text(CASE.replace("NAME", "a-name-of-letters"))
     code, out, _ = command("policy", "test", "--coverage", "--threshold", "100", "--engine", engine, folder)
     assert code == 0 and "100.0 %  of all lines; 3 of 3 rules are tested" in out

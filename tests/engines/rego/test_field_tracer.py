@@ -87,7 +87,7 @@ def test_the_cause_is_found(rule: str, path: FieldPath | None) -> None:
 
 
 @needs("opa")
-def test_opa_is_traced_alike() -> None:
+def test_opa_findings_are_traced_to_the_same_fields() -> None:
     assert [traced(rule, "opa") for rule, _ in RULES] == [[path] for _, path in RULES]
 
 

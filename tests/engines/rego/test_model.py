@@ -33,7 +33,7 @@ def test_exceptions_have_a_query_where_a_package_has_the_rule() -> None:
         ((TERRAFORM_KIND,), TERRAFORM_KIND, True),
     ],
 )
-def test_a_rule_for_all_kinds_does_not_judge_terraform(kinds: tuple[str, ...], kind: str, expected: bool) -> None:
+def test_a_rule_for_all_kinds_does_not_check_terraform(kinds: tuple[str, ...], kind: str, expected: bool) -> None:
     assert RuleQuery("rule", "error", "", kinds, parse("")).is_for_kind(kind) is expected
 
 

@@ -33,7 +33,7 @@ def test_a_new_rule_passes_the_tests_of_the_library(library_folder: Path) -> Non
     ]
     [rule] = library.load_rules()[0]
     assert (rule.name, rule.module.package) == ("workloads/has-owner", "gatekeeper.workloads.has_owner")
-    test_policies.test_a_rule_finds_its_bad_case_and_not_its_good_one(rule)
+    test_policies.test_rule_finds_its_bad_case_and_accepts_its_good_case(rule)
     test_policies.test_a_rule_says_why_and_what_to_do(rule)
     test_policies.test_each_standard_can_be_read_somewhere(rule)
 

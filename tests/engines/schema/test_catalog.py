@@ -99,7 +99,7 @@ def test_a_schema_that_cannot_be_compiled_is_an_error_that_names_the_kind() -> N
         judge(schemas, "example.com/v1", "Shop", {"a": "x"})
 
 
-def test_a_removed_api_version_is_judged_by_its_replacement() -> None:
+def test_a_removed_api_version_is_checked_by_its_replacement() -> None:
     key = ("extensions/v1beta1", "Deployment")
     schemas = SchemaCatalog("1.34", (), lambda: {key: "apps/v1"})
     assert judge(schemas, *key, {"replicas": "many"}) == [0]
@@ -107,7 +107,7 @@ def test_a_removed_api_version_is_judged_by_its_replacement() -> None:
     assert judge(SchemaCatalog("1.34", (), lambda: {key: key[0]}), *key, {}) is None
 
 
-def test_the_fields_beside_an_unknown_one_are_listed() -> None:
+def test_the_fields_next_to_an_unknown_one_are_listed() -> None:
     schemas = SchemaCatalog("1.34", [build_kind(replicas={"type": "integer"}, image={"type": "string"})])
     value = {"apiVersion": "example.com/v1", "kind": "Shop", "metadata": {"name": "a"}, "spec": {"replica": 1}}
     key = ("example.com/v1", "Shop")

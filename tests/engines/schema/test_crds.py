@@ -45,7 +45,7 @@ NAMED = typed("object", properties={"a": typed("string")})
         ({**NAMED, "not": {"properties": {"a": {"enum": ["x"]}}}}, {"a": "x"}, False),
     ],
 )
-def test_a_value_is_judged_as_the_api_server_judges_it(schema: dict[str, Any], value: Any, expected: bool) -> None:
+def test_a_value_is_checked_as_the_api_server_checks_it(schema: dict[str, Any], value: Any, expected: bool) -> None:
     assert is_valid(schema, value) is expected
 
 

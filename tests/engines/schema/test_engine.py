@@ -22,7 +22,7 @@ def test_a_crd_of_the_repository_is_the_schema_of_its_kind(repository: Repositor
     assert (result.checked_count, [finding.rule for finding in result.findings]) == (2, ["schema/required"])
 
 
-def test_a_removed_api_version_is_judged_by_its_replacement(repository: Repository) -> None:
+def test_a_removed_api_version_is_checked_by_its_replacement(repository: Repository) -> None:
     text = DEPLOYMENT.replace("apps/v1", "extensions/v1beta1").replace("  replicas: 1\n", "")
     result = engine.evaluate(build_context(repository({"a.yaml": text.replace("spec:", "spec:\n  replicaz: 2", 1)})))
     assert "schema/unknown-field" in [finding.rule for finding in result.findings]

@@ -64,11 +64,11 @@ def test_a_fault_has_its_line_its_words_and_the_policys_title(repository: Reposi
         ("kinds: [ConfigMap], paths: [b]", False),
     ],
 )
-def test_what_a_policy_judges(repository: Repository, selection: str, judges: bool) -> None:
+def test_policy_selects_resources(repository: Repository, selection: str, judges: bool) -> None:
     assert bool(found(repository, owner(selection))) is judges
 
 
-def test_a_severity_and_words_of_its_own(repository: Repository) -> None:
+def test_a_severity_and_words_separate(repository: Repository) -> None:
     [finding] = found(repository, owner("severity: info, message: whose is it?"))
     assert (finding.severity, finding.message.split(":")[0]) == ("info", "whose is it?")
 
@@ -119,7 +119,7 @@ UNUSABLE = [
 
 
 @pytest.mark.parametrize(("schema", "words"), UNUSABLE)
-def test_a_policy_that_cannot_be_used_is_told_and_the_rest_is_judged(
+def test_a_policy_that_cannot_be_used_is_reported_and_the_rest_is_checked(
     repository: Repository, schema: str, words: str
 ) -> None:
     root = repository(

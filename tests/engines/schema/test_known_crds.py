@@ -34,7 +34,7 @@ def test_crds_may_come_as_kubectl_prints_them(repository: Repository) -> None:
     assert [finding.rule for finding in judge(root).findings] == ["schema/required"]
 
 
-def test_a_crd_file_that_cannot_be_read_is_told(repository: Repository) -> None:
+def test_a_crd_file_that_cannot_be_read_is_reported(repository: Repository) -> None:
     config = "schemas: {crds: [all]}\nfiles: {exclude: [all]}\n"
     code, _, err = command("check", repository({"gatekeeper.yaml": config, "all/broken.yaml": CRD + " x"}))
     assert code == 2

@@ -58,7 +58,7 @@ def found(repository: Repository, spec: str) -> list[Finding]:
         "  {name: a, min: '${MIN}', max: 2}",
     ],
 )
-def test_what_the_api_server_takes_is_taken(repository: Repository, spec: str) -> None:
+def test_objects_that_the_api_server_accepts_are_accepted(repository: Repository, spec: str) -> None:
     assert found(repository, spec) == []
 
 
@@ -74,7 +74,7 @@ def test_what_the_api_server_takes_is_taken(repository: Repository, spec: str) -
         ("  name: a\n  min: 3\n  max: 1\n", "schema/cel", 4, "min must not be above max"),
     ],
 )
-def test_what_it_refuses_is_refused_with_its_line(
+def test_rejected_document_is_reported_with_its_line(
     repository: Repository, spec: str, rule: str, line: int, words: str
 ) -> None:
     [finding] = found(repository, spec)
@@ -135,7 +135,7 @@ spec:
         ("generateName", "{type: string, pattern: '^team-'}", "shop-", "team-"),
     ],
 )
-def test_what_a_crd_says_of_names_counts(
+def test_name_constraints_of_a_crd_apply(
     repository: Repository, field: str, rule: str, refused: str, accepted: str
 ) -> None:
     quota = "apiVersion: example.com/v1\nkind: Quota\nmetadata: {FIELD: VALUE, namespace: a, labels: {b: c}}\n"

@@ -34,7 +34,7 @@ def test_a_key_that_no_rule_allows_is_found_at_its_line() -> None:
     assert "team-b/db" in finding.message and "secrets.allow" in finding.hint
 
 
-def test_without_rules_everything_is_allowed_and_other_kinds_are_not_judged() -> None:
+def test_without_rules_everything_is_allowed_and_other_kinds_are_not_checked() -> None:
     assert check(EXTERNAL, []) == []
     assert check(EXTERNAL.replace("external-secrets.io", "example.com")) == []
     assert check(EXTERNAL.replace("kind: ExternalSecret", "kind: PushSecret")) == []

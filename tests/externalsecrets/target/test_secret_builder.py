@@ -50,7 +50,7 @@ def test_new_secret_has_the_labels_of_the_spec_and_the_marks_of_its_owner() -> N
     assert CREATED_BY_LABEL not in build(parse("{creationPolicy: Orphan}"))["metadata"]["labels"]
 
 
-def test_fields_of_others_stay_and_own_former_fields_go() -> None:
+def test_fields_of_other_managers_stay_and_own_former_fields_are_removed() -> None:
     spec = parse("{creationPolicy: Merge}")
     existing = {
         "apiVersion": "v1",

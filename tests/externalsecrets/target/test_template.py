@@ -145,7 +145,7 @@ CONFIG = 'sources:\n- url: http://127.0.0.1\n  user: "{{ .user }}"\n  password: 
         ("{{ `{{ .user }}` }}", "{{ .user }}"),
     ],
 )
-def test_what_the_documentation_shows_is_made(template: str, made: str | None) -> None:
+def test_documented_examples_are_generated(template: str, made: str | None) -> None:
     found = filled(template).decode()
     assert made is None or found == made
 
@@ -166,7 +166,7 @@ def test_what_the_documentation_shows_is_made(template: str, made: str | None) -
         ("{{ genPrivateKey `ecdsa` }}", lambda text: b"PRIVATE KEY" in text),
     ],
 )
-def test_what_differs_from_time_to_time_is_right(template: str, is_right: Callable[[bytes], bool]) -> None:
+def test_variable_values_are_valid(template: str, is_right: Callable[[bytes], bool]) -> None:
     assert is_right(filled(template))
 
 
@@ -191,7 +191,7 @@ def _opened(text: bytes, password: bytes) -> Any:
         ),
     ],
 )
-def test_the_first_engine_is_still_what_it_was(template: str, made: str) -> None:
+def test_opa_engine_options_are_unchanged(template: str, made: str) -> None:
     # It reads archives with a key and one certificate.
     single = pkcs12.serialize_key_and_certificates(None, KEYS["leaf"], CHAIN["leaf"], None, OLD)
     assert filled(template, "v1", {**DATA, "archive": single}).decode() == made
@@ -222,7 +222,7 @@ OLD = (
         ("{{ define `a` }}{{ template `a` }}{{ end }}{{ template `a` }}", "cannot be filled"),
     ],
 )
-def test_what_a_template_must_not_or_cannot_is_told_with_its_place(template: str, words: str) -> None:
+def test_template_error_is_reported_with_its_location(template: str, words: str) -> None:
     [answer] = client.fill_templates([template], {key: SecretBytes(value) for key, value in DATA.items()})
     assert isinstance(answer, GoFault) and words in answer.reason and "s3cr3t" not in answer.reason
 
@@ -236,7 +236,7 @@ def test_a_template_without_end_or_with_too_much_memory_stops_alone(template: st
     assert filled("{{ .user }}") == b"shop"
 
 
-def test_a_program_is_asked_again_and_again() -> None:
+def test_one_process_serves_many_requests() -> None:
     filled("{{ .user }}")
     before = list(client._PROGRAMS._idle)
     for _ in range(5):

@@ -54,7 +54,7 @@ def test_a_part_is_what_external_secrets_takes(path: str, found: bytes | None) -
     assert part(path) == found
 
 
-def test_of_what_is_no_json_there_is_no_part() -> None:
+def test_value_that_is_not_json_has_no_property() -> None:
     assert value_transforms.extract_parts([(SecretBytes(b"hello"), "a"), (SecretBytes(b"\xff\xfe"), "a")]) == [
         None,
         None,
@@ -156,7 +156,7 @@ def test_templates_see_the_values_and_say_what_fails_without_them() -> None:
     assert len(reasons) == 4 and not any("hunter2" in one for one in reasons)
 
 
-def test_many_things_are_asked_at_once() -> None:
+def test_requests_run_in_parallel() -> None:
     values = client.look_up_paths([PathLookup(TEXT, "a"), PathLookup(TEXT, "zz"), PathLookup(TEXT, "n", True)])
     assert [one and one.reveal() for one in values] == [b"x", None, b"1.50"]
     assert client.rename_keys(KeyRename(("a",), "a", "b")) == ["b"]

@@ -45,7 +45,7 @@ def test_a_mismatch_is_found_with_its_line(repository: Repository) -> None:
     assert find(repository, POLICY, POD.replace("IMAGE", '"nginx:1.27"')) == []
 
 
-def test_a_rule_for_pods_judges_the_templates_of_controllers(repository: Repository) -> None:
+def test_a_rule_for_pods_checks_the_templates_of_controllers(repository: Repository) -> None:
     assert find(repository, POLICY, DEPLOYMENT)[0][3] == 11
     alone = POLICY.replace(
         "{name: images}", "{name: i, annotations: {pod-policies.kyverno.io/autogen-controllers: none}}"

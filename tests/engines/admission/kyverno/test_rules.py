@@ -86,7 +86,7 @@ def test_the_severity_of_a_namespace_is_that_of_the_first_override_that_matches(
     assert parsed.severities == ["warning", "error"]
 
 
-def test_a_policy_of_a_namespace_judges_only_that_namespace() -> None:
+def test_a_policy_of_a_namespace_checks_only_that_namespace() -> None:
     assert [parse(build_policy(RULE, kind))[0].namespace for kind in ("Policy", "ClusterPolicy")] == ["team", ""]
 
 

@@ -63,7 +63,7 @@ def refused(verdict: Verdict) -> str:
     return gap.reason
 
 
-def test_a_folder_judges_as_long_as_it_is_what_was_pinned(repository: Repository, team: Path) -> None:
+def test_a_folder_checks_as_long_as_it_is_what_was_pinned(repository: Repository, team: Path) -> None:
     digest = pulled(team, team)
     assert [one.message for one in judged(repository, team, digest).findings] == ["of shop"]
     (team / "team.rego").write_text(RULE.replace("data.team.name", '"shop"').replace("Service", "Pod"))
@@ -72,7 +72,7 @@ def test_a_folder_judges_as_long_as_it_is_what_was_pinned(repository: Repository
     assert pulled(team, team) != digest
 
 
-def test_a_revision_of_git_judges_whatever_came_later(repository: Repository, team: Path, tmp_path: Path) -> None:
+def test_a_revision_of_git_checks_whatever_came_later(repository: Repository, team: Path, tmp_path: Path) -> None:
     run_git(team, "init", "-q")
     run_git(team, "add", ".")
     run_git(team, "commit", "-qm", "one")
@@ -87,7 +87,7 @@ def test_a_revision_of_git_judges_whatever_came_later(repository: Repository, te
     assert [one.message for one in judged(repository, source, digest).findings] == ["of shop"]
 
 
-def test_what_lies_in_the_cache_is_verified(repository: Repository, team: Path, tmp_path: Path, home: Path) -> None:
+def test_cached_entry_is_verified(repository: Repository, team: Path, tmp_path: Path, home: Path) -> None:
     run_git(team, "init", "-q")
     run_git(team, "add", ".")
     run_git(team, "commit", "-qm", "one")
@@ -98,7 +98,7 @@ def test_what_lies_in_the_cache_is_verified(repository: Repository, team: Path, 
     assert [one.message for one in judged(repository, source, digest).findings] == ["of shop"]
 
 
-def test_what_is_elsewhere_is_fetched_on_demand_only(repository: Repository, team: Path, tmp_path: Path) -> None:
+def test_remote_source_is_fetched_only_on_demand(repository: Repository, team: Path, tmp_path: Path) -> None:
     run_git(team, "init", "-q", "-b", "main")
     run_git(team, "add", ".")
     run_git(team, "commit", "-qm", "one")
@@ -109,7 +109,7 @@ def test_what_is_elsewhere_is_fetched_on_demand_only(repository: Repository, tea
     assert [one.message for one in judged(repository, source, digest).findings] == ["of shop"]
 
 
-def test_pull_prints_what_to_pin_and_tells_a_change(repository: Repository, team: Path) -> None:
+def test_pull_prints_what_to_pin_and_reports_a_change(repository: Repository, team: Path) -> None:
     config = f"policies: {{bundles: [{{source: '{team}', digest: 'sha256:{'0' * 64}'}}]}}\n"
     root = repository({CONFIG_FILE: config})
     digest = pulled(root, team)
@@ -141,7 +141,7 @@ def signed(tmp_path: Path) -> tuple[Path, Path, Path]:
 
 
 @needs("opa")
-def test_a_bundle_that_opa_signed_judges_with_its_data(repository: Repository, signed: tuple[Path, Path, Path]) -> None:
+def test_a_bundle_that_opa_signed_checks_with_its_data(repository: Repository, signed: tuple[Path, Path, Path]) -> None:
     bundle, ours, theirs = signed
     digest = pulled(bundle.parent, bundle)
     assert [one.message for one in judged(repository, bundle, digest, f", key: '{ours}'").findings] == ["of shop"]
@@ -159,7 +159,7 @@ def test_a_bundle_that_opa_signed_judges_with_its_data(repository: Repository, s
         ("unsign", "not signed, but the config names a key"),
     ],
 )
-def test_a_bundle_that_somebody_changed_is_refused(
+def test_changed_bundle_is_refused(
     repository: Repository, signed: tuple[Path, Path, Path], tmp_path: Path, change: str, told: str
 ) -> None:
     bundle, ours, _ = signed
@@ -191,11 +191,11 @@ def test_a_bundle_that_somebody_changed_is_refused(
         ("git+.@--upload-pack=x", f"sha256:{'0' * 64}", "", "Git cannot read this revision"),
     ],
 )
-def test_a_malformed_entry_is_told(repository: Repository, source: str, digest: str, more: str, told: str) -> None:
+def test_a_malformed_entry_is_reported(repository: Repository, source: str, digest: str, more: str, told: str) -> None:
     assert told in refused(judged(repository, source, digest, more))
 
 
-def test_a_file_that_is_no_bundle_is_told(repository: Repository, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_bundle_is_reported(repository: Repository, tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     path.write_bytes(b"no archive")
     assert "not a valid bundle archive" in refused(judged(repository, path, pulled(tmp_path, path)))

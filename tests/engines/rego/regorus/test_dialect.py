@@ -22,7 +22,7 @@ CALL = dialect.ITEMS_FUNCTION
         ("some x\nx in y\n", None),
     ],
 )
-def test_what_is_no_collection_has_no_items(text: str, changed: str | None) -> None:
+def test_value_that_is_not_a_collection_has_no_items(text: str, changed: str | None) -> None:
     assert dialect.rewrite_leniently(text) == (changed or text)
 
 

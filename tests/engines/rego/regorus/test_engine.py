@@ -82,7 +82,7 @@ def test_the_library_fails_on_no_resource_and_finds_the_same_with_both_engines()
 @shared("corpora/policies")
 @needs("opa")
 @pytest.mark.parametrize("folder", ["raspbernetes__k8s-security-policies/policies", "instrumenta__policies"])
-def test_other_peoples_policies_find_the_same_with_both_engines(folder: str) -> None:
+def test_public_policies_have_the_same_findings_with_both_engines(folder: str) -> None:
     embedded, opa = both("off", loader.load_policies(SHARED / "corpora" / "policies", [folder]))
     assert embedded == opa
     assert embedded
