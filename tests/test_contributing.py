@@ -162,7 +162,7 @@ def test_a_new_rule_reports_its_finding(copy: Copy) -> None:
     assert "1 error" in check.text
 
 
-def test_a_new_engine_judges(copy: Copy) -> None:
+def test_a_new_engine_checks(copy: Copy) -> None:
     assert_succeeded(copy.follow("engine"))
     name = "a" * 41
     (copy.root / "long.yaml").write_text(f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")

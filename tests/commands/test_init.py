@@ -46,7 +46,7 @@ def test_a_new_repository_is_accepted(tmp_path: Path, controller: str, library: 
 
 
 @needs("kustomize")
-def test_its_own_rules_judge_it(tmp_path: Path) -> None:
+def test_new_repository_passes_its_own_rules(tmp_path: Path) -> None:
     command("init", tmp_path, "--controller", "none")
     deployment = tmp_path / "apps" / "shop" / "base" / "kustomization.yaml"
     deployment.write_text(deployment.read_text().replace("    team: platform\n", ""))
@@ -106,13 +106,13 @@ def test_the_hook_that_it_writes_stops_a_bad_commit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [["--name", "Big Shop"], ["--environments", "a,a"], ["--environments", ","], ["--team", "-"]]
 )
-def test_names_that_no_cluster_takes_are_told(tmp_path: Path, arguments: list[str]) -> None:
+def test_invalid_object_names_are_reported(tmp_path: Path, arguments: list[str]) -> None:
     code, _, err = command("init", tmp_path / "x", *arguments)
     assert code == 2 and "Traceback" not in err
     assert not (tmp_path / "x").exists()
 
 
-def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
+def test_second_run_changes_nothing(tmp_path: Path) -> None:
     command("init", tmp_path, "--ci", "github")
     before = {name: (tmp_path / name).read_text() for name in files(tmp_path)}
     code, out, _ = command("init", tmp_path, "--ci", "github")

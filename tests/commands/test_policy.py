@@ -42,7 +42,7 @@ def test_all_pass(tmp_path: Path) -> None:
     ],
     ids=["a test that fails", "a bad case that is not found", "a good case that is"],
 )
-def test_what_fails_is_named(tmp_path: Path, files: dict[str, str], told: str) -> None:
+def test_failed_item_is_named(tmp_path: Path, files: dict[str, str], told: str) -> None:
     write(tmp_path, {"team.rego": RULE, **files})
     code, out, _ = command("policy", "test", tmp_path)
     assert code == 1
@@ -56,7 +56,7 @@ def test_a_rego_file_is_tested_together_with_gator_suites(tmp_path: Path) -> Non
     assert (code, err) == (1, "") and "FAIL  team.rego: test_lets_pass\n1 passed, 1 failed" in out
 
 
-def test_no_test_at_all_is_no_success(tmp_path: Path) -> None:
+def test_no_test_at_all_is_not_a_success(tmp_path: Path) -> None:
     write(tmp_path, {"team.rego": RULE})
     code, _, err = command("policy", "test", tmp_path)
     assert (code, "contains no test; tests are `test_...` rules" in err) == (3, True)

@@ -52,11 +52,11 @@ def told(*arguments: str, cwd: Path) -> list[str]:
     return sorted({finding["file"] for finding in verdict["findings"]})
 
 
-def test_nothing_staged_tells_nothing(committed: Path) -> None:
+def test_empty_index_has_no_findings(committed: Path) -> None:
     assert told("--staged", cwd=committed) == []
 
 
-def test_the_index_is_judged_and_not_the_work_tree(committed: Path) -> None:
+def test_the_index_is_checked_and_not_the_work_tree(committed: Path) -> None:
     (committed / "plain" / "map.yaml").write_text(BROKEN)
     run_git(committed, "add", ".")
     (committed / "plain" / "map.yaml").write_text(GOOD)
@@ -77,7 +77,7 @@ def test_the_index_is_judged_and_not_the_work_tree(committed: Path) -> None:
         ("gatekeeper.yaml", ["base/web.yaml", "chart/values.yaml", "plain/old.yaml"]),
     ],
 )
-def test_a_change_brings_what_it_can_break(committed: Path, file: str, reached: list[str]) -> None:
+def test_change_includes_the_files_that_it_can_break(committed: Path, file: str, reached: list[str]) -> None:
     path = committed / file
     path.write_text(path.read_text() + "# a change\n")
     run_git(committed, "add", ".")
@@ -86,7 +86,7 @@ def test_a_change_brings_what_it_can_break(committed: Path, file: str, reached: 
 
 
 @needs("kustomize")
-def test_a_change_that_takes_a_name_away_tells_who_named_it(committed: Path) -> None:
+def test_removal_of_an_object_reports_its_references(committed: Path) -> None:
     (committed / "pod.yaml").write_text(POD)
     (committed / "all.yaml").write_text(EVERYTHING)
     run_git(committed, "add", ".")
@@ -102,7 +102,7 @@ def test_a_change_that_takes_a_name_away_tells_who_named_it(committed: Path) -> 
 
 
 @needs("kustomize", "helm")
-def test_what_is_deleted_may_break_everything(committed: Path) -> None:
+def test_deletion_is_far_reaching(committed: Path) -> None:
     (committed / "plain" / "map.yaml").unlink()
     run_git(committed, "add", ".")
     assert told("--staged", cwd=committed) == ["base/web.yaml", "chart/values.yaml", "plain/old.yaml"]
@@ -154,7 +154,7 @@ def all_findings(root: Path, changed: frozenset[str] | None = None) -> set[tuple
 
 @needs("kustomize", "helm")
 @pytest.mark.parametrize("seed", range(12))
-def test_whatever_a_change_breaks_is_told_by_the_part_as_by_the_whole(committed: Path, seed: int) -> None:
+def test_incremental_check_reports_every_finding_of_a_full_check(committed: Path, seed: int) -> None:
     luck = random.Random(seed)
     before = all_findings(committed)
     for _ in range(luck.randint(1, 3)):
@@ -175,26 +175,26 @@ def test_whatever_a_change_breaks_is_told_by_the_part_as_by_the_whole(committed:
         (["--staged", "--since", "HEAD"], "not allowed with"),
     ],
 )
-def test_wrong_words_get_a_clear_message(committed: Path, arguments: list[str], told: str) -> None:
+def test_wrong_arguments_have_a_clear_message(committed: Path, arguments: list[str], told: str) -> None:
     code, _, err = command("check", *arguments, cwd=committed)
     assert (code, told in err) == (2, True), err
 
 
 @pytest.mark.parametrize("argument", ["--staged", "--since=HEAD"])
-def test_without_git_there_is_no_index_and_no_past(repository: Repository, argument: str) -> None:
+def test_staged_and_since_need_git(repository: Repository, argument: str) -> None:
     code, _, err = command("check", argument, cwd=repository({"a.yaml": GOOD}))
     assert (code, "Traceback" in err) == (2, False)
     assert "Git" in err or "commit not found" in err
 
 
-def test_a_history_without_common_commit_is_told(committed: Path) -> None:
+def test_a_history_without_common_commit_is_reported(committed: Path) -> None:
     run_git(committed, "checkout", "-q", "--orphan", "other")
     run_git(committed, "commit", "-qm", "other")
     code, _, err = command("check", "--since", "main", cwd=committed)
     assert (code, "fetch more history" in err) == (2, True)
 
 
-def test_an_index_with_conflicts_is_told(committed: Path) -> None:
+def test_an_index_with_conflicts_is_reported(committed: Path) -> None:
     for branch in ("a", "b"):
         run_git(committed, "checkout", "-qB", branch, "main")
         (committed / "plain" / "map.yaml").write_text(GOOD.replace("value", branch))
@@ -229,7 +229,7 @@ def test_the_manifest_for_pre_commit_is_valid() -> None:
 
 
 @needs("kustomize", "helm")
-def test_what_was_there_before_stands_apart_and_does_not_count(committed: Path) -> None:
+def test_preexisting_findings_are_listed_separately_and_do_not_count(committed: Path) -> None:
     path = committed / "plain" / "old.yaml"
     path.write_text(path.read_text() + "      hostNet: true\n")
     code, verdict = verdict_of("--since", "HEAD", cwd=committed)
@@ -269,14 +269,14 @@ def test_second_leak_in_a_file_with_a_leak_counts(committed: Path, is_moved: boo
     assert (code, leaks) == (1, [False, False])
 
 
-def test_a_file_that_moves_takes_its_past_along(committed: Path) -> None:
+def test_findings_of_a_renamed_file_stay_preexisting(committed: Path) -> None:
     run_git(committed, "mv", "plain/old.yaml", "plain/moved.yaml")
     _, verdict = verdict_of("--since", "HEAD", cwd=committed)
     moved = [one["old"] for one in verdict["findings"] if one["file"] == "plain/moved.yaml"]
     assert moved == [True]
 
 
-def test_what_a_waiver_silenced_before_is_new_when_the_waiver_goes(committed: Path) -> None:
+def test_finding_is_new_after_its_waiver_is_removed(committed: Path) -> None:
     path = committed / "plain" / "old.yaml"
     waiver = '# gatekeeper:waive rule=images/latest-tag expires=2099-01-01 reason="moving"\n'
     (committed / "gatekeeper.yaml").write_text("waivers: {maxDays: 99999}\n")
@@ -298,9 +298,7 @@ def test_what_a_waiver_silenced_before_is_new_when_the_waiver_goes(committed: Pa
         ("gatekeeper-baseline.json", "{", " {"),
     ],
 )
-def test_a_change_of_what_judges_tells_of_everything(
-    repository: Repository, file: str, before: str, after: str
-) -> None:
+def test_change_of_policies_reports_all_findings(repository: Repository, file: str, before: str, after: str) -> None:
     lock = '{"schema": "gatekeeper/lock/v1", "tools": {}}'
     baseline = '{"schema": "gatekeeper/baseline/v1", "reason": "r", "expires": "2027-01-01", "findings": []}'
     root = repository(
@@ -324,7 +322,7 @@ def test_a_change_of_what_judges_tells_of_everything(
     assert "o.yaml" in told("--staged", cwd=root)
 
 
-def test_a_repository_without_config_is_judged_by_the_defaults(repository: Repository) -> None:
+def test_a_repository_without_config_is_checked_by_the_defaults(repository: Repository) -> None:
     root = repository({"a.yaml": GOOD})
     (root / "gatekeeper.yaml").unlink()
     run_git(root, "init", "-q")
@@ -335,7 +333,7 @@ def test_a_repository_without_config_is_judged_by_the_defaults(repository: Repos
     assert told("--staged", cwd=root) == ["new.yaml"]
 
 
-def test_a_shallow_clone_without_the_common_commit_is_told(committed: Path, tmp_path: Path) -> None:
+def test_a_shallow_clone_without_the_common_commit_is_reported(committed: Path, tmp_path: Path) -> None:
     run_git(committed, "checkout", "-qb", "mine")
     for name in ("one", "two"):
         (committed / f"{name}.yaml").write_text(GOOD.replace("name: a", f"name: {name}"))
@@ -354,7 +352,7 @@ def test_a_shallow_clone_without_the_common_commit_is_told(committed: Path, tmp_
 
 
 @pytest.mark.parametrize("way", ["paths: ['../team']", "bundles: [{source: '../team', digest: 'DIGEST'}]"])
-def test_policies_outside_of_the_repository_judge_its_copies_too(repository: Repository, way: str) -> None:
+def test_policies_outside_of_the_repository_check_its_copies_too(repository: Repository, way: str) -> None:
     root = repository({"a.yaml": GOOD})
     team = root.parent / "team"
     team.mkdir()

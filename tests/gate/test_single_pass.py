@@ -76,7 +76,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counter
 
 
-def test_a_plan_for_flux_and_argo_cd_renders_and_judges_once(repository: Repository, counts: Counter[str]) -> None:
+def test_a_plan_for_flux_and_argo_cd_renders_and_checks_once(repository: Repository, counts: Counter[str]) -> None:
     root = repository(FILES)
     result = pipeline.check_and_render(root, config_loader.load(root, None), 2)
     flux = flux_build.check_repository_kustomizations(result, 2)
@@ -89,7 +89,7 @@ def test_a_plan_for_flux_and_argo_cd_renders_and_judges_once(repository: Reposit
     assert counts == ONE_PASS
 
 
-def test_a_flux_controller_round_renders_and_judges_once(repository: Repository, counts: Counter[str]) -> None:
+def test_a_flux_controller_round_renders_and_checks_once(repository: Repository, counts: Counter[str]) -> None:
     root = repository(FILES)
     settings = config_loader.load(root, None)
     [kustomization] = [
@@ -103,7 +103,7 @@ def test_a_flux_controller_round_renders_and_judges_once(repository: Repository,
     assert counts == ONE_PASS
 
 
-def test_an_argo_cd_controller_round_renders_and_judges_once(repository: Repository, counts: Counter[str]) -> None:
+def test_an_argo_cd_controller_round_renders_and_checks_once(repository: Repository, counts: Counter[str]) -> None:
     root = repository(FILES)
     rendered = render_pipeline.render_repository(root, config_loader.load(root, None))
     found = manifest_generation.build_repository_applications(rendered, "main", 2)
@@ -134,7 +134,7 @@ def test_a_chart_of_argo_cd_is_rendered_once_with_and_without_its_crds(
     assert (argo.builds[0].render_error, counts["helm"]) == ("", 1)
 
 
-def test_objects_that_differ_from_git_are_judged_in_addition(repository: Repository, counts: Counter[str]) -> None:
+def test_objects_that_differ_from_git_are_checked_in_addition(repository: Repository, counts: Counter[str]) -> None:
     """A Kustomization of the cluster may set a variable that Git does not: only the changed object is judged again."""
     root = repository({**FILES, "apps/config.yaml": CONFIG_MAP.replace("blue", "${COLOR}")})
     settings = config_loader.load(root, None)
@@ -169,7 +169,7 @@ def test_only_excluded_files_can_hold_the_kustomization_itself(repository: Repos
     assert counts == ONE_PASS
 
 
-def test_reconcile_to_renders_once_and_judges_nothing(
+def test_reconcile_to_renders_once_and_checks_nothing(
     repository: Repository, counts: Counter[str], tmp_path: Path
 ) -> None:
     from gatekeeper.commands import reconcile

@@ -104,8 +104,8 @@ def test_a_path_that_leads_out_or_over_a_symbolic_link_is_refused(root: Path, tm
     (root / "inner").symlink_to(root / "app")
     for path in ("link", "inner", "inner/sub", "../outside"):
         assert "symbolic link" in reject(root, {"path": path})
-    assert "no folder" in reject(root, {"path": "none"})
-    assert "no folder" in reject(root, {"path": "app/a.yaml"})
+    assert "not a folder" in reject(root, {"path": "none"})
+    assert "not a folder" in reject(root, {"path": "app/a.yaml"})
 
 
 def test_the_build_environment_of_argo_cd_is_refused(root: Path) -> None:

@@ -11,7 +11,7 @@ from tests.render.rendering import CHART, FILES, TEMPLATE, collect, fatal, rende
 pytestmark = needs("helm", "kustomize")
 
 
-def test_a_chart_that_fails_is_told_in_helms_words(repository: Repository) -> None:
+def test_failed_chart_is_reported_with_the_message_of_helm(repository: Repository) -> None:
     root = repository({**FILES, "chart/templates/web.yaml": TEMPLATE + '{{ fail "give me a name" }}'})
     rendered = render(root)
     [finding] = rendered.findings
@@ -60,7 +60,7 @@ def test_all_crds_of_a_chart_and_its_dependencies_are_apart_from_the_templates(r
     assert output.complete.resources == [*output.crds.resources, *output.templates.resources]
 
 
-def test_output_that_is_not_yaml_is_not_judged_at_all(repository: Repository) -> None:
+def test_output_that_is_not_yaml_is_not_checked_at_all(repository: Repository) -> None:
     files: dict[str, str | bytes] = {**FILES, "chart/templates/broken.yaml": "a: {{ .Values.text }}\n"}
     use = ChartUse("chart", "shop", "prod", inline_values=b'{"text": "[unclosed"}')
     output = build(repository, files, use)

@@ -65,7 +65,7 @@ def test_documents_of_a_crd_file_belong_to_it_whatever_its_comments_say() -> Non
         ("charts/crds/templates/a.yaml", False),
     ],
 )
-def test_files_of_crds_are_told_from_templates(file: str, is_crd: bool) -> None:
+def test_files_of_crds_are_reported_from_templates(file: str, is_crd: bool) -> None:
     assert helm_template.is_crd_file(file) is is_crd
 
 

@@ -91,7 +91,7 @@ def test_a_test_waits_for_a_build_in_the_background(
     assert any(line.startswith("built helm (3 of 3) in ") for line in lines)
 
 
-def test_a_build_that_fails_is_told_with_its_last_lines_and_not_tried_again(
+def test_a_build_that_fails_is_reported_with_its_last_lines_and_not_tried_again(
     script: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script("seq 1000; echo undefined: x >&2; exit 3")
