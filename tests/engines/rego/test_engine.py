@@ -37,7 +37,7 @@ def test_policies_that_cannot_be_used_are_one_fatal_gap(root: Path, text: str) -
     assert not result.findings and not result.is_cacheable
 
 
-def test_a_bundle_that_cannot_be_used_is_a_gap_beside_the_findings(root: Path) -> None:
+def test_a_bundle_that_cannot_be_used_is_a_gap_next_to_the_findings(root: Path) -> None:
     settings = SETTINGS._replace(bundles=({"source": "none", "digest": f"sha256:{'0' * 64}"},))
     result = engine.evaluate(build_context(root, settings))
     assert [gap.is_fatal for gap in result.gaps] == [True] and len(result.findings) == 2

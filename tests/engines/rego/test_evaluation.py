@@ -93,7 +93,7 @@ exception contains rules if {
         ('["other", "nothing"]', {"plain", "root", "root too"}),
     ],
 )
-def test_conftests_exceptions_hold_and_are_told(tmp_path: Path, engine: str, names: str, left: set[str]) -> None:
+def test_conftest_exceptions_apply_and_are_reported(tmp_path: Path, engine: str, names: str, left: set[str]) -> None:
     findings, gaps = ask(tmp_path, engine, {"a.rego": EXCEPTION.replace("NAMES", names)})
     assert {found.message for found in findings} == left
     assert len(gaps) == 4 - len(left)
@@ -193,7 +193,7 @@ def test_policies_cannot_reach_out(tmp_path: Path, engine: str, builtin: str) ->
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_rule_that_fails_on_one_resource_is_told_and_the_others_are_judged(tmp_path: Path, engine: str) -> None:
+def test_a_rule_that_fails_on_one_resource_is_reported_and_the_others_are_checked(tmp_path: Path, engine: str) -> None:
     rule = """package a
 import rego.v1
 level := "a" if input.metadata.name == "web"
@@ -208,7 +208,7 @@ deny contains "said" if level
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_rule_that_takes_too_long_is_stopped_and_the_others_are_judged(tmp_path: Path, engine: str) -> None:
+def test_a_rule_that_takes_too_long_is_stopped_and_the_others_are_checked(tmp_path: Path, engine: str) -> None:
     slow = """package slow
 import rego.v1
 deny contains "never" if {

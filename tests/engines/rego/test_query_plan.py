@@ -18,7 +18,7 @@ def build(config: Config, *texts: str) -> QueryPlan:
     return query_plan.build_plan(config, PolicySet(modules, {}))
 
 
-def test_the_prefix_of_a_rule_is_its_severity_and_other_rules_judge_nothing() -> None:
+def test_the_prefix_of_a_rule_is_its_severity_and_other_rules_check_nothing() -> None:
     plan = build(OFF, "package a\ndeny_x[y] { y := 1 }\nwarn[y] { y := 1 }\nviolation[y] { y := 1 }\nhelper { true }\n")
     assert {rule.name: rule.severity for rule in plan.rules.values()} == {
         "a/deny_x": "error",
@@ -27,7 +27,7 @@ def test_the_prefix_of_a_rule_is_its_severity_and_other_rules_judge_nothing() ->
     }
 
 
-def test_only_the_named_packages_judge_but_all_are_loaded() -> None:
+def test_only_the_named_packages_check_but_all_are_loaded() -> None:
     plan = build(OFF._replace(namespaces=("a",)), "package a\ndeny[1] { true }\n", "package b\ndeny[1] { true }\n")
     assert list(plan.rules) == ["data.a.deny"] and len(plan.policies.modules) == 2
 
@@ -35,7 +35,7 @@ def test_only_the_named_packages_judge_but_all_are_loaded() -> None:
 @pytest.mark.parametrize(
     ("package", "is_terraform"), [("terraform", True), ("terraform.aws", True), ("terraformer", False)]
 )
-def test_a_package_for_terraform_judges_only_terraform(package: str, is_terraform: bool) -> None:
+def test_a_package_for_terraform_checks_only_terraform(package: str, is_terraform: bool) -> None:
     [rule] = build(OFF, f"package {package}\ndeny[1] {{ true }}\n").rules.values()
     assert rule.kinds == ((TERRAFORM_KIND,) if is_terraform else ())
 

@@ -20,7 +20,7 @@ pytestmark = needs("opa")
 
 
 @needs("opa")
-def test_a_killed_opa_is_told(tmp_path: Path) -> None:
+def test_a_killed_opa_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.rego").write_text('package a\nimport rego.v1\ndeny contains "x" if input\n')
     plan = query_plan.build_plan(Config(library="off"), loader.load_policies(tmp_path, ["."]))
     engine = OpaEngine(plan.policies, tuple(plan.rules), Config(policy_timeout=2))
@@ -52,7 +52,7 @@ def test_a_server_of_ones_own_is_used_and_left_as_it_was(tmp_path: Path) -> None
 
 
 @needs("opa")
-def test_an_address_where_no_opa_is_gets_a_clear_message() -> None:
+def test_unreachable_opa_address_has_a_clear_message() -> None:
     with pytest.raises(PolicyError, match="does not answer"):
         OpaEngine(PolicySet((), {}), (), Config(opa_url="http://127.0.0.1:1"))
     with pytest.raises(PolicyError, match="must look like"):
