@@ -45,7 +45,10 @@ class ParsedDocument(Protocol):
 
     @property
     def duplicates(self) -> Sequence[tuple[str, int, int, int]]:
-        """Keys written twice in one mapping: (key, line, column, line of the first)."""
+        """Keys set twice in one mapping: (key, line, column, line of the first).
+
+        The key is `<<` for a merge key that sets a key again which comes before it.
+        """
 
     def locate(self, path: FieldPath, key: bool = False) -> tuple[int, int, int]:
         """The number of steps of the path that exist, and line and column of the last one (with `key`, of its key)."""

@@ -9,6 +9,7 @@ from gatekeeper.render import manifests, post_build
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParsedFile
 
+MERGE_KEY = "<<"
 ROLE_REASONS = {
     "helm template": "a Helm template: checked as rendered by its chart",
     "encrypted": "",
@@ -41,9 +42,22 @@ def check_files(parsed_files: Iterable[ParsedFile]) -> tuple[list[Finding], list
 def _find_duplicate_keys(parsed_file: ParsedFile) -> Iterator[Finding]:
     for document in parsed_file.documents:
         for key, line, column, first_line in document.duplicates:
+            if key == MERGE_KEY:
+                if document.head is not None:
+                    yield _build_merge_finding(Location(parsed_file.file, line, column), first_line)
+                continue
             message = f"duplicate key `{key}`: it is already in line {first_line}, and only one of them counts"
             location = Location(parsed_file.file, line, column)
             yield Finding("yaml/duplicate-key", "error", message, location, hint="remove one")
+
+
+def _build_merge_finding(location: Location, first_line: int) -> Finding:
+    """Source: go-yaml v2 (sigs.k8s.io/yaml) and v3 (kustomize), `decode.go`."""
+    message = (
+        f"`<<` sets the key of line {first_line} again, to another value: kubectl and Argo CD take the value from "
+        f"`<<`, kustomize and Flux that of line {first_line}"
+    )
+    return Finding("yaml/merge-order", "error", message, location, hint="move `<<` to the start of its mapping")
 
 
 def find_missing_api_versions(parsed_file: ParsedFile) -> Iterator[Finding]:

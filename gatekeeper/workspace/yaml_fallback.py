@@ -23,6 +23,10 @@ FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 INTEGER = re.compile(r"0x([0-9a-f]+)|0b([01]+)|0o?([0-7]+)|(0|[1-9][0-9]*)", re.IGNORECASE)
 # The types of values with a tag; a whole number is a float too.
 TAG_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
+MERGE_KEY = "<<"
+# At the start of a line, but not of a document.
+MISPLACED_MARK = re.compile(r"^(?!---)[^\n]*[\n\r\x85\u2028\u2029]\ufeff", re.MULTILINE)
+ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 CORE_TAG_PREFIX = "tag:yaml.org,2002:"
 
 Mark = tuple[int, int]
@@ -92,7 +96,8 @@ def parse_yaml(texts: Sequence[bytes], jobs: int) -> list[tuple[list[FallbackDoc
 def _parse_text(text: bytes) -> tuple[list[FallbackDocument], tuple[str, int, int] | None]:
     documents: list[FallbackDocument] = []
     try:
-        events = iter(yaml.parse(text.decode("utf-8").removeprefix("\ufeff"), Loader=yaml.CSafeLoader))
+        source = text.decode("utf-8").removeprefix("\ufeff")
+        events = _check_events(source, yaml.parse(source, Loader=yaml.CSafeLoader))
         starts = (event for event in events if isinstance(event, yaml.DocumentStartEvent))
         documents.extend(_Composer(events).compose_document() for _ in starts)
     except _ParseError as refusal:
@@ -104,6 +109,37 @@ def _parse_text(text: bytes) -> tuple[list[FallbackDocument], tuple[str, int, in
     except yaml.YAMLError as error:
         return documents, (str(error).splitlines()[0], 1, 1)
     return documents, None
+
+
+def _check_events(source: str, events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
+    """The events of a text, without what libyaml takes and go-yaml refuses.
+
+    Source: go-yaml v2 `parserc.go` (yaml_parser_process_directives) and `scannerc.go` (escape sequences).
+    """
+    if found := MISPLACED_MARK.search(source):
+        line = source.count("\n", 0, found.start()) + 2
+        raise _ParseError("a byte order mark (U+FEFF) within the text: remove it", (line, 1))
+    # kubectl and Argo CD read JSON as JSON, which has this escape.
+    has_slashes = "\\/" in source and not _is_json(source)
+    for event in events:
+        if isinstance(event, yaml.DocumentStartEvent) and event.version not in (None, (1, 1)):
+            version = ".".join(map(str, event.version))
+            raise _ParseError(
+                f"the directive `%YAML {version}`: Kubernetes reads YAML 1.1 only; remove the line", _read_mark(event)
+            )
+        if has_slashes and isinstance(event, yaml.ScalarEvent) and event.style == '"':
+            written = source[event.start_mark.index : event.end_mark.index]
+            if "/" in ESCAPED.findall(written):
+                raise _ParseError('`\\/` in a quoted text: Kubernetes refuses it; write "/"', _read_mark(event))
+        yield event
+
+
+def _is_json(source: str) -> bool:
+    try:
+        orjson.loads(source)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 class _Composer:
@@ -150,21 +186,42 @@ class _Composer:
         return items
 
     def compose_mapping(self, depth: int) -> dict[str, tuple[Mark, _Node]]:
+        """The entries in the order of the text: a merge key overrides what comes before it, as in go-yaml v2."""
         entries: dict[str, tuple[Mark, _Node]] = {}
-        merges: list[tuple[Mark, _Node]] = []
+        merged_keys: set[str] = set()
+        overridden: dict[str, tuple[str, int, int, int]] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
-            key_node = self.compose_node(event, depth + 1)
             mark = _read_mark(event)
-            value = self.compose_node(next(self.events), depth + 1)
-            if isinstance(event, yaml.ScalarEvent) and event.style in (None, "") and event.value == "<<":
-                merges.append((mark, value))
+            if _is_merge_key(event):
+                for key, entry in self.compose_merge_source(mark, depth).items():
+                    if key in entries and not _is_same(entries[key][1], entry[1]):
+                        overridden[key] = (MERGE_KEY, *mark, entries[key][0][0])
+                    entries[key] = entry
+                    merged_keys.add(key)
                 continue
+            key_node = self.compose_node(event, depth + 1)
+            value = self.compose_node(next(self.events), depth + 1)
             key = _format_key(key_node, mark)
-            if key in entries:
+            overridden.pop(key, None)
+            if key in entries and key not in merged_keys:
                 self.duplicates.append((key, *mark, entries.pop(key)[0][0]))
+            merged_keys.discard(key)
             entries[key] = (mark, value)
-        for mark, source in merges:
-            _merge_entries(entries, source, mark)
+        self.duplicates.extend(overridden.values())
+        return entries
+
+    def compose_merge_source(self, mark: Mark, depth: int) -> dict[str, tuple[Mark, _Node]]:
+        """The entries that a merge key brings; of a list of mappings the first has the last word."""
+        event = next(self.events)
+        source = self.compose_node(event, depth + 1)
+        if isinstance(source.items, dict):
+            return source.items
+        is_list = isinstance(source.items, list) and not isinstance(event, yaml.AliasEvent)
+        if not is_list or not all(isinstance(item.items, dict) for item in source.items):
+            raise _ParseError("a merge key (<<) needs a mapping or a list of mappings", mark)
+        entries: dict[str, tuple[Mark, _Node]] = {}
+        for item in reversed(source.items):
+            entries |= item.items
         return entries
 
 
@@ -179,15 +236,14 @@ def _format_key(node: _Node, mark: Mark) -> str:
     return node.value if isinstance(node.value, str) else orjson.dumps(node.value).decode()
 
 
-def _merge_entries(entries: dict[str, tuple[Mark, _Node]], source: _Node, mark: Mark) -> None:
-    if isinstance(source.items, dict):
-        for key, entry in source.items.items():
-            entries.setdefault(key, entry)
-    elif isinstance(source.items, list) and all(isinstance(item.items, dict) for item in source.items):
-        for item in source.items:
-            _merge_entries(entries, item, mark)
-    else:
-        raise _ParseError("a merge key (<<) needs a mapping or a list of mappings", mark)
+def _is_merge_key(event: yaml.Event) -> bool:
+    return isinstance(event, yaml.ScalarEvent) and event.style in (None, "") and event.value == MERGE_KEY
+
+
+def _is_same(first: _Node, second: _Node) -> bool:
+    """Whether two nodes certainly have the same value."""
+    is_scalar = first.items is None and second.items is None
+    return first is second or (is_scalar and type(first.value) is type(second.value) and first.value == second.value)
 
 
 def _expand_aliases(node: _Node, budget: int) -> tuple[Any, int]:

@@ -18,6 +18,8 @@ const ALIAS_FACTOR: usize = 100;
 const ALIAS_FLOOR: usize = 100_000;
 const ALIAS_CEILING: usize = 4_000_000;
 
+const NO_MERGE: &str = "a merge key (<<) needs a mapping or a list of mappings";
+
 #[derive(Clone, Copy)]
 struct Mark {
     line: u32,
@@ -245,6 +247,9 @@ impl Scratch {
 
 /// Reads a text's documents one after the other, until `each` (given the document's root) has enough; where reading stopped.
 fn read(text: &str, scratch: &mut Scratch, mut each: impl FnMut(&mut Scratch, u32) -> bool) -> Option<Failure> {
+    if let Some(failure) = disputed(text) {
+        return Some(failure);
+    }
     let open_end = if text.ends_with('\n') { usize::MAX } else { text.chars().count() };
     let mut reader = Reader { text, lines: Vec::new(), open_end, parser: Parser::new_from_str(text), held: scratch };
     loop {
@@ -254,6 +259,30 @@ fn read(text: &str, scratch: &mut Scratch, mut each: impl FnMut(&mut Scratch, u3
             Err(failure) => return Some(failure),
         }
     }
+}
+
+/// The first character that YAML 1.2, as this parser reads it, and go-yaml take for different things: libyaml, from which
+/// go-yaml descends, has to read such a text.
+fn disputed(text: &str) -> Option<Failure> {
+    let bytes = text.as_bytes();
+    let at = bytes.iter().enumerate().position(|(at, byte)| match byte {
+        b' '..=b'$' | b'&'..=b'-' | b'/'..=b'[' | b']'..=b'~' | b'\n' => false,
+        // Directives, and ends of documents.
+        b'%' => at == 0 || bytes[at - 1] == b'\n',
+        b'.' => (at == 0 || bytes[at - 1] == b'\n') && bytes[at..].starts_with(b"..."),
+        b'\\' => bytes.get(at + 1) == Some(&b'/'),
+        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+        // A tab in the indentation, or behind an indicator.
+        b'\t' => bytes[..at].iter().rev().take_while(|byte| **byte != b'\n').all(|byte| b" \t\r-?:".contains(byte)),
+        // Control characters, U+0085 among them; line ends of YAML 1.1; U+FEFF, U+FFFE and U+FFFF.
+        0..=0x1f | 0x7f => true,
+        0xc2 => bytes[at + 1] < 0xa0,
+        0xe2 => bytes[at + 1] == 0x80 && matches!(bytes[at + 2], 0xa8 | 0xa9),
+        0xef => matches!((bytes[at + 1], bytes[at + 2]), (0xbb, 0xbf) | (0xbf, 0xbe | 0xbf)),
+        _ => false,
+    })?;
+    let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() as u32 + 1;
+    Some(Failure { message: "a character that readers of YAML take for different things".into(), mark: Mark { line, column: 1 } })
 }
 
 /// The documents of one text, and where reading stopped, if it did: (message, line, column).
@@ -398,7 +427,7 @@ impl<'input> Reader<'input, '_> {
 
     fn mapping(&mut self, mark: Mark, anchor: usize, depth: usize) -> Result<u32, Failure> {
         let base = self.held.open_entries.len();
-        let mut merges: Vec<(u32, Mark)> = Vec::new();
+        let mut merged: Option<(u32, Mark)> = None;
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -408,14 +437,22 @@ impl<'input> Reader<'input, '_> {
             let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, _) if text == "<<");
             let key = self.key(event, span, depth)?;
             let (event, span) = self.next()?;
+            let is_alias = matches!(event, Event::Alias(_));
             let value = self.node(event, span, depth + 1)?;
             if is_merge {
-                merges.push((value, key_mark));
+                if is_alias && matches!(self.held.nodes.nodes[value as usize].shape, Shape::Sequence(..)) {
+                    return Err(Failure { message: NO_MERGE.into(), mark: key_mark });
+                }
+                if merged.is_some() || self.overrides(base, value) {
+                    let message = "a merge key (<<) sets keys again that come before it: readers take different values".into();
+                    return Err(Failure { message, mark: key_mark });
+                }
+                merged = Some((value, key_mark));
                 continue;
             }
             self.put(base, Entry { key, mark: key_mark, value });
         }
-        for (source, at) in merges {
+        if let Some((source, at)) = merged {
             self.merge(base, source, at)?;
         }
         let from = self.held.nodes.entries.len();
@@ -471,8 +508,16 @@ impl<'input> Reader<'input, '_> {
             Shape::Sequence(from, count) if self.are_mappings(source) => {
                 (from..from + count).try_for_each(|index| self.merge(base, self.held.nodes.links[index as usize], at))
             }
-            _ => Err(Failure { message: "a merge key (<<) needs a mapping or a list of mappings".into(), mark: at }),
+            _ => Err(Failure { message: NO_MERGE.into(), mark: at }),
         }
+    }
+
+    /// Whether a mapping, or one of a list of mappings, has a key of the innermost open mapping.
+    fn overrides(&self, base: usize, source: u32) -> bool {
+        let nodes = &self.held.nodes;
+        let own = |key: &str| self.held.open_entries[base..].iter().any(|entry| nodes.key(entry) == key);
+        nodes.entries(source).iter().any(|entry| own(nodes.key(entry)))
+            || nodes.items(source).iter().any(|item| nodes.entries(*item).iter().any(|entry| own(nodes.key(entry))))
     }
 
     fn are_mappings(&self, id: u32) -> bool {

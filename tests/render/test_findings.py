@@ -6,7 +6,7 @@ import pytest
 
 from gatekeeper.model import Finding, Gap, Location
 from gatekeeper.render import findings
-from tests.conftest import Repository
+from tests.conftest import Repository, judge, rules
 from tests.engines.resources import parse_resources
 from tests.render.rendering import parse
 
@@ -67,3 +67,36 @@ def test_a_variable_that_nothing_sets_is_a_gap(text: str, count: int) -> None:
     resources = parse_resources(f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{a: '{text}'}}\n")
     gaps = list(findings.find_unset_variables(resources))
     assert [gap.is_fatal for gap in gaps] == [False] * count
+
+
+POD = """\
+x-safe: &safe {privileged: true}
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: default}
+spec:
+  containers:
+  - name: web
+    image: web:1.0.0
+    securityContext:
+      privileged: false
+      <<: *safe
+"""
+
+
+def test_a_merge_key_that_readers_take_differently_is_an_error_with_both_lines(repository: Repository) -> None:
+    verdict = judge(repository({"pod.yaml": POD}))
+    [finding] = [finding for finding in verdict.findings if finding.rule == "yaml/merge-order"]
+    assert (finding.location.line, finding.location.column) == (11, 7)
+    assert "line 10" in finding.message and "kubectl" in finding.message
+
+
+def test_a_merge_key_in_a_file_that_is_no_resource_is_no_finding(repository: Repository) -> None:
+    verdict = judge(repository({"ci.yaml": "x: &x {a: 1}\njob: {a: 2, <<: *x}\n"}))
+    assert rules(verdict) == set()
+
+
+def test_a_merge_key_at_the_start_of_its_mapping_is_no_finding(repository: Repository) -> None:
+    pod = POD.replace("      privileged: false\n      <<: *safe\n", "      <<: *safe\n      privileged: false\n")
+    verdict = judge(repository({"pod.yaml": pod}))
+    assert "yaml/merge-order" not in rules(verdict)

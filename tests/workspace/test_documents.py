@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from gatekeeper._native import parse_yaml
@@ -153,12 +153,109 @@ JSON = some.recursive(
 )
 
 
+PIECES = [
+    *(
+        "a",
+        "b: ",
+        "key: ",
+        "- ",
+        "x",
+        "\n",
+        "\n",
+        "\n  ",
+        "\n   ",
+        "\t",
+        " ",
+        '"',
+        "'",
+        "|",
+        "|\n   ",
+        ">",
+        "\n\t",
+        "# c",
+    ),
+    *("{", "}", "[", "]", ",", ": ", "<<: ", "<<: {a: 1}\n", "&a ", "*a", "!!str ", "? ", "\\/", "\\x41", "\r\n", "\r"),
+    *("%YAML 1.2\n---\n", "---\n", "...\n", "\x07", "\x7f", "\ufeff", "\x85", "\u2028", "1", "é", " \t\n", '"q\\n"'),
+]
+
+
+@given(some.lists(some.sampled_from(PIECES), min_size=1, max_size=10))
+@settings(max_examples=2000, deadline=None)
+def test_both_readers_agree_on_any_layout(pieces: list[str]) -> None:
+    text = "".join(pieces).encode()
+    [fallback] = yaml_fallback.parse_yaml([text], 1)
+    outcomes = [documents.parse(text), fallback]
+    assert bool(outcomes[0][1]) == bool(outcomes[1][1])
+    values = [[orjson.loads(document.json) for document in found] for found, failure in outcomes if failure is None]
+    assert values == [] or values[0] == values[1]
+
+
+@settings(deadline=None)
 @given(some.dictionaries(some.text(min_size=1), JSON, min_size=1))
 def test_both_readers_agree_on_whatever_yaml_writes(value: Any) -> None:
     text = yaml.safe_dump(value).encode()
     outcomes = [reader([text], 1)[0] for reader in READERS.values()]
     values = [[orjson.loads(document.json) for document in found] for found, _ in outcomes]
     assert values[0] == values[1]
+
+
+DISPUTED = [
+    "%YAML 1.2\n---\na: 1\n",
+    "a: x\x07y\n",
+    "a: x\x7fy\n",
+    "a: x\x85y\n",
+    "a: x\u2028y\n",
+    "a: x\ufffey\n",
+    'a: "x\\/y"\n',
+    "a: |\n  \tx\n",
+    "a:\n  b: 1\n \t\n  c: 1\n",
+    "-\ta\n",
+    "a: 1\n\ufeffb: 2\n",
+]
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("text", DISPUTED)
+def test_what_kubernetes_refuses_no_reader_takes(reader: str, text: str) -> None:
+    [(_, failure)] = READERS[reader]([text.encode()], 1)
+    assert failure is not None
+    assert documents.parse(text.encode())[1] is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": "x\\/y"}', {"a": "x/y"}),
+        ('a: "\\x07"\n', {"a": "\x07"}),
+        ("a: |\n  x\n  \ty\n", {"a": "x\n\ty\n"}),
+        ("%YAML 1.1\n---\na: 1\n", {"a": 1}),
+        ('a: "x\u2028y"\n', {"a": "x\u2028y"}),
+        ("a: 1\n<<: {a: 2, b: 3}\n", {"a": 2, "b": 3}),
+        ("<<: {a: 2, b: 3}\na: 1\n", {"a": 1, "b": 3}),
+        ("<<: {a: 1}\n<<: {a: 2}\n", {"a": 2}),
+        ("a: 0\n<<: [{a: 1, b: 1}, {b: 2}]\n", {"a": 1, "b": 1}),
+    ],
+)
+def test_what_kubernetes_reads_is_read_the_same_way(text: str, value: Any) -> None:
+    [(found, failure)] = yaml_fallback.parse_yaml([text.encode()], 1)
+    assert failure is None and documents.to_value(found[0]) == value
+    found, failure = documents.parse(text.encode())
+    assert failure is None and documents.to_value(found[0]) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: 1\nb: 2\n<<: {b: 3}\n", [("<<", 3, 1, 2)]),
+        ("b: 3\n<<: {b: 3}\n", []),
+        ("<<: {b: 3}\nb: 2\n", []),
+        ("b: 1\n<<: {b: 2}\nb: 3\n", []),
+        ("<<: {b: 3}\n<<: {b: 4}\n", [("<<", 2, 1, 1)]),
+    ],
+)
+def test_a_merge_key_that_overrides_is_told_with_both_lines(text: str, expected: list[Any]) -> None:
+    found, _ = documents.parse(text.encode())
+    assert [entry for entry in found[0].duplicates if entry[0] == "<<"] == expected
 
 
 def test_places_are_found_in_each_document_of_a_text() -> None:

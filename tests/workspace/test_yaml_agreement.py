@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,59 @@ FORMS = [
     "a: multi\n  line\n  plain\n",
     "'quoted': 1\n\"double\": 2\n",
     "a: >\n\n  x\n   more\n  y\nb: |2\n   x\n",
+    # A merge key overrides what comes before it.
+    "a: 1\n<<: {a: 2, b: 3}\n",
+    "a: {b: 1, <<: {b: 2}}\n",
+    "a: 1\n<<: {a: 2}\na: 3\n",
+    "<<: {a: 1}\na: 2\n<<: {b: 1}\n",
+    "<<: {a: 1}\n<<: {a: 2}\n",
+    "a: 0\n<<: [{a: 1, b: 1}, {b: 2, c: 3}]\n",
+    "x: &x {a: 1}\ny: &y {<<: *x, a: 2}\nz: {a: 0, <<: *y}\n",
+    "x: &x [{a: 1}]\ny: {<<: *x}\n",
+    "x: &x {a: 1}\ny: {<<: [*x]}\n",
+    "a: {<<: 1}\n",
+    "a: {<<: [1]}\n",
+    "a: {<<: }\n",
+    'a: {"<<": {b: 1}}\n',
+    # Directives.
+    "%YAML 1.2\n---\na: 1\n",
+    "%YAML 1.0\n---\na: 1\n",
+    "%TAG ! tag:x,2000:\n---\na: 1\n",
+    "%FOO\n---\na: 1\n",
+    # Characters that are no text, and line ends of YAML 1.1.
+    *(f"a: x{sign}y\n" for sign in "\x00\x07\x1b\x7f\x80\x85\x9f\u2028\u2029\ufeff\ufffe\uffff\U0001f600"),
+    *(f'a: "x{sign}y"\n' for sign in "\x00\x07\x7f\x80\x85\u2028\ufeff\ufffe"),
+    *(f"a: |\n  x{sign}y\n" for sign in "\x07\x85\u2028\ufeff"),
+    'a: "\\x07\\e\\N\\_\\L\\P"\n',
+    "a: b\rc: d\n",
+    "a: |\r  x\r  y\r",
+    # An escape that JSON has, and YAML 1.1 has not.
+    'a: "x\\/y"\n',
+    '"a\\/b": 1\n',
+    'a: "x\\\\/y"\n',
+    "a: 'x\\/y'\nb: x\\/y\nc: |\n  \"x\\/y\"\n",
+    # Tabs.
+    "a: |\n  \tx\n",
+    "a: >\n  \tx\n",
+    "a:\n  - |\n   \tx\n",
+    "a: |2\n  \tx\n",
+    "a: |\n  x\n  \ty\n",
+    "a: |\n  x\n \t\n  y\n",
+    "a: |\n  x\n  \t\n  y\n",
+    "a: 1\n  \t\nb: 2\n",
+    "a: 1\n\t\nb: 2\n",
+    "a: 1 \t\nb: 2\n",
+    "a:\n  b: 1\n \t\n  c: 1\n",
+    "a:\n  b: |\n    x\n  \t\n  c: 1\n",
+    "a: 1\n# c\n\t# d\nb: 1\n",
+    "-\ta\n",
+    "?\ta\n:\tb\n",
+    "a:\tb\n",
+    "\t\na: 1\n",
+    "a: 1\n\t",
+    "a: x\n  \ty\n",
+    'a: "x\n\ty"\n',
+    '{\n\t"a": 1,\n\t"b": [\n\t\t2]\n}',
 ]
 
 
@@ -121,6 +175,42 @@ def differences(texts: Sequence[str], folder: Path) -> list[tuple[str, Any, Any]
 
 def test_forms(tmp_path: Path) -> None:
     assert differences(FORMS, tmp_path) == []
+
+
+LAYOUT = [
+    *(
+        "a",
+        "b: ",
+        "key: ",
+        "- ",
+        "x",
+        "\n",
+        "\n",
+        "\n  ",
+        "\n   ",
+        "\t",
+        " ",
+        '"',
+        "'",
+        "|",
+        "|\n   ",
+        ">",
+        "\n\t",
+        "# c",
+    ),
+    *("{", "}", "[", "]", ",", ": ", "<<: ", "<<: {a: 1}\n", "&a ", "*a", "!!str ", "? ", "\\/", "\\x41", "\r\n", "\r"),
+    *("%YAML 1.2\n---\n", "%TAG ! x\n---\n", "\x07", "\x7f", "\ufffe", "\x85", "\u2028", "1", "é", " \t\n", '"q\\n"'),
+]
+# Helm reads the first document of a text, the gate all of them.
+IS_ONE_DOCUMENT = re.compile(r"(%[^\n]*\n)*(---\n)?(?!.*(^|[\r\n\x85\u2028])(---|\.\.\.))", re.DOTALL)
+
+
+@given(some.lists(some.lists(some.sampled_from(LAYOUT), min_size=1, max_size=9), min_size=300, max_size=300))
+@settings(max_examples=4, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+def test_layout(tmp_path_factory: Any, words: list[list[str]]) -> None:
+    joined = ("".join(pieces) for pieces in words)
+    texts = [text for text in (f"k: {text}" for text in joined) if IS_ONE_DOCUMENT.match(text)]
+    assert differences(texts, tmp_path_factory.mktemp("oracle")) == []
 
 
 @given(some.lists(some.lists(some.sampled_from(PIECES), min_size=1, max_size=4), min_size=300, max_size=300))
