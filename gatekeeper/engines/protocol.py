@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 from gatekeeper.config import Config
@@ -40,6 +41,8 @@ class EngineContext(NamedTuple):
         read_base_file: returns the content of a changed file before the change, None for files that are new or did not
             change; None if no change is checked.
         private_keys: private keys of sealed-secrets by name, to decrypt with; None if nothing is decrypted.
+        target_namespaces: the namespaces that Argo CD applies a resource group to, by its name, for objects that name
+            none; groups that are missing go to `default`.
     """
 
     tree: Tree
@@ -56,6 +59,7 @@ class EngineContext(NamedTuple):
     cache: Cache | None = None
     read_base_file: Callable[[str], bytes | None] | None = None
     private_keys: PrivateKeys | None = None
+    target_namespaces: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class EngineResult(NamedTuple):

@@ -69,3 +69,9 @@ def has_negative_expression(selector: Any) -> bool:
     return any(
         expression.get("operator") in ("NotIn", "DoesNotExist") for expression in selector.get("matchExpressions") or []
     )
+
+
+def list_label_keys(selector: Any) -> set[str]:
+    """The keys of all labels that a well-formed selector reads."""
+    expressions = selector.get("matchExpressions") or []
+    return {*(selector.get("matchLabels") or {}), *(str(expression.get("key")) for expression in expressions)}

@@ -160,3 +160,14 @@ def collect_config_maps(resources: Iterable[Resource]) -> dict[tuple[str, str], 
                 texts = {name: text for name, text in data.items() if isinstance(text, str)}
                 config_maps[(resource.ref.namespace, resource.ref.name)] = texts
     return config_maps
+
+
+def find_target_namespaces(applied_folders: Iterable[AppliedFolder]) -> list[str]:
+    """The namespaces that appliers apply objects to which name none; empty where all of them use `default`."""
+    named = [
+        str(get_field(entry.applier.value, ("spec", "destination", "namespace")) or "default")
+        if entry.applier.ref.kind == "Application"
+        else "default"
+        for entry in applied_folders
+    ]
+    return [] if set(named) <= {"default"} else list(dict.fromkeys(named))

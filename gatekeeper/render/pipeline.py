@@ -30,12 +30,15 @@ class RenderedTree(NamedTuple):
     Attributes:
         resource_groups: the resources of each build, with the file or folder that they were rendered from.
         builder: has the inputs and every build, to apply what was checked.
+        target_namespaces: the namespaces that controllers apply a resource group to, by its name, for objects that name
+            none; groups without an Application are missing.
     """
 
     resource_groups: list[tuple[str, list[Resource]]]
     findings: list[Finding]
     gaps: list[Gap]
     builder: Builder
+    target_namespaces: dict[str, list[str]]
 
     @property
     def resources(self) -> list[Resource]:
@@ -62,7 +65,7 @@ def render_tree(
         on_progress: receives how many of how many builds are done.
     """
     inputs = collect_inputs(tree, parsed_files, config)
-    rendered = RenderedTree([], *findings.check_files(parsed_files), Builder(inputs))
+    rendered = RenderedTree([], *findings.check_files(parsed_files), Builder(inputs), {})
     rendered.findings.extend(
         finding for parsed in inputs.plain_files for finding in findings.find_missing_api_versions(parsed)
     )
@@ -85,10 +88,11 @@ def _render_units(rendered: RenderedTree, jobs: int, on_progress: BuildProgress)
     known = appliers.find_applied_folders(rendered.resources, inputs.tree, inputs.config_maps)
     done = 0
     for generation in build_units.order_units(inputs.build_units, kustomizations, inputs.applied_folders):
-        tasks = [
-            partial(builder.build_unit, unit, build_units.find_appliers(unit, kustomizations, known))
-            for unit in generation
-        ]
+        applied = [build_units.find_appliers(unit, kustomizations, known) for unit in generation]
+        tasks = [partial(builder.build_unit, unit, entries) for unit, entries in zip(generation, applied, strict=True)]
+        for unit, entries in zip(generation, applied, strict=True):
+            if namespaces := appliers.find_target_namespaces(entries):
+                rendered.target_namespaces[unit.folder] = namespaces
         for unit, output in zip(generation, _run_in_parallel(tasks, jobs), strict=True):
             done += 1
             on_progress(done, len(inputs.build_units))
@@ -150,7 +154,7 @@ def render_applied_folders(
 def render_repository(root: Path, config: Config) -> RenderedTree:
     """Reads and renders a whole repository without checking it; files that cannot be read are among the gaps."""
     jobs = os.cpu_count() or 1
-    tree = build_tree([root], root, config.exclude)
+    tree = build_tree([root], root, config.exclude, config.policies)
     parsed_files, unreadable = documents.parse_tree(tree, jobs)
     rendered = render_tree(tree, parsed_files, config, jobs)
     return rendered._replace(gaps=[*unreadable, *rendered.gaps])
@@ -178,7 +182,7 @@ def read_chart(root: Path, config: Config, jobs: int) -> RenderedTree:
     """The inputs of a chart from a chart repository, of which nothing is rendered yet."""
     tree = build_tree([root], root, ())
     parsed_files, _ = documents.parse_tree(tree, jobs)
-    return RenderedTree([], [], [], Builder(collect_inputs(tree, parsed_files, config)))
+    return RenderedTree([], [], [], Builder(collect_inputs(tree, parsed_files, config)), {})
 
 
 def _run_in_parallel(tasks: Sequence[Callable[[], BuildOutput]], jobs: int) -> Iterator[BuildOutput]:

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from gatekeeper.config import Config
 from gatekeeper.engines.admission import constraint_templates, constraints, policy_kinds, vap
+from gatekeeper.engines.admission.admitted_objects import DEFAULT_NAMESPACE, ObjectAdmission, set_namespace
 from gatekeeper.engines.admission.constraint_evaluator import ConstraintEvaluator
 from gatekeeper.engines.admission.kyverno import rules as kyverno
 from gatekeeper.engines.admission.kyverno.evaluator import KyvernoEvaluator
@@ -21,6 +22,8 @@ from gatekeeper.engines.protocol import EngineContext, EngineResult
 from gatekeeper.engines.rego.evaluation import evaluate_resources
 from gatekeeper.engines.rego.loader import is_nondeterministic
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RuleQuery
+from gatekeeper.engines.schema import known_crds
+from gatekeeper.engines.schema.kind_scopes import KindScopes
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.protocols import RegoEngine
@@ -144,12 +147,20 @@ def evaluate_policies(
     """
     findings: list[Finding] = []
     gaps: list[Gap] = []
-    loader = PolicyLoader(policies, known_resources, context.config, context.jobs, gaps)
+    admission = _build_admission(context)
+    loader = PolicyLoader(
+        [admitted for policy in policies for admitted in admission.admit(policy)],
+        [admitted for resource in known_resources for admitted in admission.admit(resource)],
+        context.config,
+        context.jobs,
+        gaps,
+    )
+    targets = AdmittedTargets.build(context.targets, admission)
     for load_family in (loader.load_constraints, loader.load_bindings, loader.load_kyverno_rules):
         try:
             evaluator = load_family()
             if evaluator is not None:
-                family_findings, family_gaps = _run_evaluator(evaluator, context.targets, context.config)
+                family_findings, family_gaps = _run_evaluator(evaluator, targets, context.config)
                 findings += family_findings
                 gaps += family_gaps
         except (PolicyError, ToolError) as error:
@@ -161,33 +172,83 @@ def evaluate_policies(
     return EngineResult(findings, global_gaps=gaps, policy_digests=digests, is_cacheable=is_cacheable)
 
 
+def _build_admission(context: EngineContext) -> ObjectAdmission:
+    kinds = known_crds.find_custom_kinds(context.tree, context.parsed_files, context.resources, context.config)
+    return ObjectAdmission(KindScopes(kinds), context.resource_groups, context.target_namespaces)
+
+
+class AdmittedTargets(NamedTuple):
+    """The targets as admission sees them.
+
+    Attributes:
+        resources: the objects that are evaluated, by the names that they have in their files.
+        admitted: the same objects by the names that they have in the cluster.
+        unknown: the indexes of objects whose scope is not known.
+    """
+
+    resources: list[Resource]
+    admitted: dict[int, Resource]
+    unknown: set[int]
+
+    @classmethod
+    def build(cls, targets: Sequence[Resource], admission: ObjectAdmission) -> AdmittedTargets:
+        """Admits the targets."""
+        built = cls([], {}, set())
+        for target in targets:
+            for admitted in admission.admit(target):
+                named = target if admitted is target else admitted._replace(ref=target.ref)
+                built.resources.append(named)
+                built.admitted[id(named)] = admitted
+                if admission.is_scope_unknown(target):
+                    built.unknown.add(id(named))
+        return built
+
+
 class _PolicySelector:
     """Selects the policies that apply to a resource; policies for which that is unknown are gaps, each once."""
 
-    def __init__(self, evaluator: PolicyEvaluator, config: Config) -> None:
+    def __init__(self, evaluator: PolicyEvaluator, targets: AdmittedTargets, config: Config) -> None:
         self._evaluator = evaluator
+        self._targets = targets
         self._config = config
         self.rules = evaluator.build_rule_queries()
         self.gaps: dict[Gap, None] = {}
 
     def __call__(self, resource: Resource) -> list[str]:
+        queries = self._select(self._targets.admitted[id(resource)])
+        if id(resource) not in self._targets.unknown:
+            return queries
+        in_namespace = self._select(set_namespace(resource, DEFAULT_NAMESPACE))
+        reason = (
+            f"nothing says whether {resource.ref.kind} ({resource.ref.api_version}) is namespaced: add its CRD to the "
+            "repository or to `schemas.crds`"
+        )
+        for query in set(queries) ^ set(in_namespace):
+            self._add_gap(query, reason)
+        return [query for query in queries if query in in_namespace]
+
+    def _select(self, resource: Resource) -> list[str]:
         queries = []
-        for query, rule in self.rules.items():
+        for query in self.rules:
             try:
                 if self._evaluator.is_applicable(query, resource):
                     queries.append(query)
             except (UnknownNamespaceError, PolicyError) as error:
-                self.gaps[_build_gap(rule.module.path, rule.name, str(error), self._config)] = None
+                self._add_gap(query, str(error))
         return queries
+
+    def _add_gap(self, query: str, reason: str) -> None:
+        rule = self.rules[query]
+        self.gaps[_build_gap(rule.module.path, rule.name, reason, self._config)] = None
 
 
 def _run_evaluator(
-    evaluator: PolicyEvaluator, targets: Sequence[Resource], config: Config
+    evaluator: PolicyEvaluator, targets: AdmittedTargets, config: Config
 ) -> tuple[list[Finding], list[Gap]]:
     try:
-        selector = _PolicySelector(evaluator, config)
+        selector = _PolicySelector(evaluator, targets, config)
         plan = QueryPlan(selector.rules, PolicySet((), {}))
-        findings, gaps = evaluate_resources(targets, plan, evaluator, selector)
+        findings, gaps = evaluate_resources(targets.resources, plan, evaluator, selector)
     finally:
         evaluator.close()
     return findings, [*gaps, *selector.gaps]

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gatekeeper.kube.labels import NAMESPACE_NAME_LABEL, Labels, has_negative_expression, is_selected, read_labels
+from gatekeeper.kube.labels import (
+    NAMESPACE_NAME_LABEL,
+    Labels,
+    has_negative_expression,
+    is_selected,
+    list_label_keys,
+    read_labels,
+)
 from gatekeeper.model import Resource
 
 
@@ -74,6 +81,9 @@ class NamespaceIndex:
         if not name:
             return True
         # The name label is known without the namespace, and may be enough.
-        if is_selected(selector, {NAMESPACE_NAME_LABEL: name}, field) and not has_negative_expression(selector):
+        is_selected_by_name = is_selected(selector, {NAMESPACE_NAME_LABEL: name}, field)
+        if list_label_keys(selector) <= {NAMESPACE_NAME_LABEL}:
+            return is_selected_by_name
+        if is_selected_by_name and not has_negative_expression(selector):
             return True
         return is_selected(selector, self.find_labels(name), field)

@@ -60,7 +60,7 @@ class SchemaCatalog:
         group = key[0].rpartition("/")[0]
         if key not in self._custom_kinds and group and group not in self._loaded_groups:
             self._loaded_groups.add(group)
-            for definition in _load_built_in(group):
+            for definition in load_built_in_kinds(group):
                 self._custom_kinds.setdefault((definition.api_version, definition.kind), definition)
         return self._custom_kinds.get(key)
 
@@ -173,7 +173,8 @@ def _index_kinds(definitions: dict[str, Any]) -> dict[SchemaKey, str]:
     return kinds
 
 
-def _load_built_in(group: str) -> list[CustomKind]:
+def load_built_in_kinds(group: str) -> list[CustomKind]:
+    """The kinds of an API group for which Gatekeeper brings a schema; empty for other groups."""
     file = BUILT_IN_FOLDER / f"{group}.json"
     if not file.is_file():
         return []

@@ -1,0 +1,105 @@
+"""Tells whether the objects of a kind are in a namespace: by the kind, whatever an object says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gatekeeper.engines.schema import catalog
+from gatekeeper.engines.schema.crds import CustomKind
+from gatekeeper.model import ObjectRef
+
+# The API groups of Kubernetes itself; any other group is of a CRD or of an aggregated API server.
+KUBERNETES_GROUPS = {
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "extensions",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+}
+# Source: the `namespaced: false` of Kubernetes' discovery (api/discovery/aggregated_v2.json), and of removed versions.
+CLUSTER_KINDS = {
+    ("", "ComponentStatus"),
+    ("", "Namespace"),
+    ("", "Node"),
+    ("", "PersistentVolume"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    ("apiregistration.k8s.io", "APIService"),
+    ("authentication.k8s.io", "SelfSubjectReview"),
+    ("authentication.k8s.io", "TokenReview"),
+    ("authorization.k8s.io", "SelfSubjectAccessReview"),
+    ("authorization.k8s.io", "SelfSubjectRulesReview"),
+    ("authorization.k8s.io", "SubjectAccessReview"),
+    ("certificates.k8s.io", "CertificateSigningRequest"),
+    ("certificates.k8s.io", "ClusterTrustBundle"),
+    ("extensions", "PodSecurityPolicy"),
+    ("flowcontrol.apiserver.k8s.io", "FlowSchema"),
+    ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"),
+    ("internal.apiserver.k8s.io", "StorageVersion"),
+    ("networking.k8s.io", "ClusterCIDR"),
+    ("networking.k8s.io", "IPAddress"),
+    ("networking.k8s.io", "IngressClass"),
+    ("networking.k8s.io", "ServiceCIDR"),
+    ("node.k8s.io", "RuntimeClass"),
+    ("policy", "PodSecurityPolicy"),
+    ("rbac.authorization.k8s.io", "ClusterRole"),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+    ("resource.k8s.io", "DeviceClass"),
+    ("resource.k8s.io", "DeviceTaintRule"),
+    ("resource.k8s.io", "ResourceClass"),
+    ("resource.k8s.io", "ResourceSlice"),
+    ("scheduling.k8s.io", "PriorityClass"),
+    ("storage.k8s.io", "CSIDriver"),
+    ("storage.k8s.io", "CSINode"),
+    ("storage.k8s.io", "StorageClass"),
+    ("storage.k8s.io", "VolumeAttachment"),
+    ("storage.k8s.io", "VolumeAttributesClass"),
+    ("storagemigration.k8s.io", "StorageVersionMigration"),
+}
+
+
+class KindScopes:
+    """Whether the objects of each kind are in a namespace: Kubernetes' own kinds, and those of CRDs."""
+
+    def __init__(self, custom_kinds: Iterable[CustomKind]) -> None:
+        self._scopes: dict[tuple[str, str], bool] = {}
+        for kind in custom_kinds:
+            self._scopes.setdefault((kind.group, kind.kind), kind.namespaced)
+        self._loaded_groups: set[str] = set()
+
+    def is_namespaced(self, ref: ObjectRef) -> bool | None:
+        """Whether objects of the kind are in a namespace; None if the kind is not known."""
+        key = ref.group, ref.kind
+        if key in CLUSTER_KINDS:
+            return False
+        if ref.group in KUBERNETES_GROUPS:
+            return True
+        if key not in self._scopes and ref.group not in self._loaded_groups:
+            self._loaded_groups.add(ref.group)
+            for kind in catalog.load_built_in_kinds(ref.group):
+                self._scopes.setdefault((kind.group, kind.kind), kind.namespaced)
+        return self._scopes.get(key)
