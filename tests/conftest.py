@@ -62,7 +62,9 @@ def judge(root: Path, jobs: int = 2) -> Verdict:
     """Judges a folder with its own config."""
     settings = config_loader.load(root, None)
     return pipeline.run_check(
-        file_selection.build_tree([root], root, settings.exclude), settings, pipeline.CheckOptions(jobs)
+        file_selection.build_tree([root], root, settings.exclude, settings.policies),
+        settings,
+        pipeline.CheckOptions(jobs),
     )
 
 

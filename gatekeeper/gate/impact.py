@@ -29,6 +29,7 @@ def find_affected_files(
     tree: Tree, parsed_files: Sequence[ParsedFile], config: Config, changed_files: frozenset[str]
 ) -> frozenset[str] | None:
     """The files in which a change can cause findings; None for all files."""
+    changed_files = _add_linked_files(tree, changed_files)
     if _is_far_reaching(tree, parsed_files, config, changed_files):
         return None
     kustomizations = kustomization_graph.find_kustomizations(
@@ -43,6 +44,11 @@ def find_affected_files(
         if any(not folder or name.startswith(f"{folder}/") for name in changed_files):
             affected.update(file for file in tree.files if not folder or file.startswith(f"{folder}/"))
     return frozenset(affected)
+
+
+def _add_linked_files(tree: Tree, changed_files: frozenset[str]) -> frozenset[str]:
+    """The changed files, with the links to them and the targets of links among them."""
+    return changed_files.union(*(pair for pair in tree.links.items() if not changed_files.isdisjoint(pair)))
 
 
 def is_affected(finding: Finding, affected_files: frozenset[str]) -> bool:

@@ -133,6 +133,7 @@ def run_full_check(tree: Tree, config: Config, options: CheckOptions) -> FullRes
     context = _build_context(tree, parsed_files, resources, config, options)._replace(
         shard_files=tree.select_files(shard.contains),
         resource_groups=rendered.resource_groups,
+        target_namespaces=rendered.target_namespaces,
         targets=[resource for resource in resources if shard.contains(resource.origin.file)],
         terraform_targets=[resource for resource in code.resources if shard.contains(resource.origin.file)],
         gaps=gaps,
@@ -159,7 +160,7 @@ def check_and_render(root: Path, config: Config, jobs: int) -> FullResult:
     Raises:
         UsageError: the config names something that does not exist.
     """
-    return run_full_check(build_tree([root], root, config.exclude), config, CheckOptions(jobs))
+    return run_full_check(build_tree([root], root, config.exclude, config.policies), config, CheckOptions(jobs))
 
 
 def check_new_resources(result: FullResult, resources: Sequence[Resource], jobs: int) -> Verdict:
@@ -243,7 +244,8 @@ def _select_findings(findings: Sequence[Finding], shard: Shard) -> list[Finding]
 def _build_verdict(context: EngineContext, result: EngineResult, options: CheckOptions) -> Verdict:
     """The verdict on the targets of the engines, with waivers applied."""
     today = options.today or datetime.date.today()
-    findings = waivers.apply(deduplicate(result.findings), context.tree, context.parsed_files, context.config, today)
+    waived = waivers.apply(deduplicate(result.findings), context.tree, context.parsed_files, context.config, today)
+    findings = [_follow_link(finding, context.tree) for finding in waived]
     coverage = Coverage(
         len(context.shard_files.files),
         len(context.targets) + len(context.terraform_targets),
@@ -257,6 +259,12 @@ def _build_verdict(context: EngineContext, result: EngineResult, options: CheckO
         _combine_digests(result.policy_digests),
         is_cacheable=result.is_cacheable,
     )
+
+
+def _follow_link(finding: Finding, tree: Tree) -> Finding:
+    """The finding at the file that its author can edit, where its own file is a symbolic link."""
+    target = tree.links.get(finding.location.file)
+    return finding if target is None else finding._replace(location=finding.location._replace(file=target))
 
 
 def _combine_digests(digests: Sequence[str]) -> str:

@@ -67,10 +67,12 @@ def _check_all_files(request: CheckRequest, entry: CacheEntry | None) -> Verdict
         private_keys=request.private_keys,
     )
     if not request.is_staged or _is_work_tree_staged(request):
-        tree = file_selection.build_tree(request.paths, request.root, request.settings.exclude)
+        tree = file_selection.build_tree(
+            request.paths, request.root, request.settings.exclude, request.settings.policies
+        )
         return _check_tree(tree, request.settings, request, options, entry)
     with git_export.checkout_index(request.root) as copy:
-        tree = file_selection.build_tree([copy], copy, request.settings.exclude)
+        tree = file_selection.build_tree([copy], copy, request.settings.exclude, request.settings.policies)
         return _check_tree(tree, anchor_paths(request.settings, request.root), request, options, entry)
 
 
@@ -116,7 +118,7 @@ def _check_base_commit(request: CheckRequest, comparison: BaseComparison) -> Ver
     with git_export.checkout_commit(request.root, request.base_commit) as copy:
         own_settings = comparison.load_config(copy)
         settings = anchor_paths(own_settings, request.root)
-        tree = file_selection.build_tree([copy], copy, settings.exclude)
+        tree = file_selection.build_tree([copy], copy, settings.exclude, settings.policies)
         options = CheckOptions(request.jobs, partial(request.on_progress, pipeline.STEPS), cache=cache)
         verdict = pipeline.run_check(tree, settings, options)
         # A config that names files outside of the repository depends on more than the commit.

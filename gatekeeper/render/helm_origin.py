@@ -7,7 +7,6 @@ gives the template's line, and the values named there are looked up in the value
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -51,7 +50,7 @@ class ChartRender:
         with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
             copy = Path(scratch) / PurePosixPath(self.use.chart).name
             with helm_template.prepare_chart(self.tree, self.use.chart) as chart:
-                shutil.copytree(chart, copy, symlinks=True)
+                helm_template.copy_chart(self.tree.root, chart, copy)
             names = _mark_lines(copy)
             try:
                 text = helm_template.run_helm_template(self.tree, self.use, copy, self.config)

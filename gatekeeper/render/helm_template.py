@@ -88,15 +88,26 @@ def prepare_chart(tree: Tree, chart: str) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
         copy = Path(scratch) / (PurePosixPath(chart).name or "chart")
-        shutil.copytree(here, copy, symlinks=True)
+        copy_chart(tree.root, here, copy)
         _copy_dependencies(tree, chart, copy, MAX_NESTED_CHARTS)
         yield copy
+
+
+def copy_chart(root: Path, folder: Path, copy: Path) -> None:
+    """Copies the folder of a chart, with the content of those links that lead to files of the repository."""
+    shutil.copytree(folder, copy, symlinks=True, dirs_exist_ok=True)
+    for path in copy.rglob("*"):
+        if path.is_symlink():
+            target = (folder / path.relative_to(copy)).resolve()
+            if target.is_file() and target.is_relative_to(root.resolve()):
+                path.unlink()
+                shutil.copyfile(target, path)
 
 
 def _copy_dependencies(tree: Tree, chart: str, chart_copy: Path, remaining_depth: int) -> None:
     for name, source in _list_unvendored_dependencies(tree, chart):
         if source is not None and remaining_depth:
-            shutil.copytree(tree.root / source, chart_copy / "charts" / name, symlinks=True, dirs_exist_ok=True)
+            copy_chart(tree.root, tree.root / source, chart_copy / "charts" / name)
             _copy_dependencies(tree, source, chart_copy / "charts" / name, remaining_depth - 1)
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import fnmatch
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gatekeeper.errors import UsageError
 from gatekeeper.host import git_state
 from gatekeeper.model import Gap
+from gatekeeper.workspace import links
 from gatekeeper.workspace.tree import GIT_FOLDER, Tree
 
 
-def build_tree(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tree:
+def build_tree(paths: Sequence[Path], root: Path, exclude: Sequence[str], policy_folders: Sequence[str] = ()) -> Tree:
     """All files below some paths, except those that Git ignores and those that the config excludes.
+
+    A symbolic link to a file of the repository is a file of its own, unless its target is checked for the same.
 
     Args:
         exclude: patterns and folders, as in `files.exclude`.
+        policy_folders: folders whose files are not checked as resources, as in `policies.paths`.
 
     Raises:
         UsageError: a path does not exist, or is outside of the root.
@@ -36,13 +40,37 @@ def build_tree(paths: Sequence[Path], root: Path, exclude: Sequence[str]) -> Tre
         listed = git_state.list_files(root, start) if (root / GIT_FOLDER).exists() else None
         files.update(_walk(root, start, regular_files, gaps) if listed is None else listed)
     kept: list[str] = []
+    targets: dict[str, str] = {}
     for file in sorted(files):
-        gap = _find_exclusion(file, exclude) or (None if file in regular_files else _check_regular_file(root, file))
-        if gap is None:
+        gap = _find_exclusion(file, exclude) or (
+            None if file in regular_files else _check_regular_file(root, file, targets)
+        )
+        if gap is None and file not in targets:
             kept.append(file)
-        elif gap.reason:
+        elif gap is not None and gap.reason:
             gaps.append(gap)
-    return Tree(root, kept, gaps, any(path.resolve() == root for path in paths))
+    followed, more_gaps = _follow_links(root, targets, set(kept), policy_folders)
+    is_whole = any(path.resolve() == root for path in paths)
+    return Tree(root, sorted([*kept, *followed]), [*gaps, *more_gaps], is_whole, followed)
+
+
+def _follow_links(
+    root: Path, targets: Mapping[str, str], kept_files: Collection[str], policy_folders: Sequence[str]
+) -> tuple[dict[str, str], list[Gap]]:
+    """The links to read, with their targets; and the gaps of the others."""
+    followed: dict[str, str] = {}
+    gaps: list[Gap] = []
+    for file, target in targets.items():
+        if (root / target).is_dir():
+            gaps.append(links.check_folder(root, file, target, kept_files))
+        elif links.is_read_as_itself(root, file, target, kept_files, policy_folders):
+            gaps.append(Gap(file, f"a symbolic link: checked as {target}"))
+        elif target not in kept_files and git_state.list_files(root, root / target) == []:
+            reason = f"a symbolic link to {target}, which Git ignores: no clone has it; commit the file"
+            gaps.append(Gap(file, reason, is_fatal=True))
+        else:
+            followed[file] = target
+    return followed, gaps
 
 
 def _find_exclusion(file: str, patterns: Sequence[str]) -> Gap | None:
@@ -52,8 +80,12 @@ def _find_exclusion(file: str, patterns: Sequence[str]) -> Gap | None:
     return None
 
 
-def _check_regular_file(root: Path, file: str) -> Gap | None:
-    """Why something is not read as a file; without a reason if it was deleted and Git still lists it."""
+def _check_regular_file(root: Path, file: str, targets: dict[str, str]) -> Gap | None:
+    """Why something is not read as a file; without a reason if it was deleted and Git still lists it.
+
+    Args:
+        targets: the target of a link is added.
+    """
     path = f"{root}/{file}"
     try:
         mode = os.lstat(path).st_mode
@@ -64,18 +96,12 @@ def _check_regular_file(root: Path, file: str) -> Gap | None:
     if stat.S_ISREG(mode):
         return None
     if stat.S_ISLNK(mode):
-        return _check_link(root, Path(path), file)
+        target = links.find_target(root, file)
+        if isinstance(target, Gap):
+            return target
+        targets[file] = target
+        return None
     return Gap(file, "a Git submodule: check it in its own repository" if stat.S_ISDIR(mode) else "not a regular file")
-
-
-def _check_link(root: Path, path: Path, file: str) -> Gap | None:
-    try:
-        target = path.resolve(strict=True)
-    except (OSError, RuntimeError):
-        return Gap(file, "a symbolic link to nothing or to itself: correct or remove it", is_fatal=True)
-    if not target.is_relative_to(root):
-        return Gap(file, "a symbolic link out of the repository: not followed; copy the file instead", is_fatal=True)
-    return Gap(file, f"a symbolic link: checked as {target.relative_to(root)}")
 
 
 def _walk(root: Path, start: Path, regular_files: set[str], gaps: list[Gap]) -> Iterator[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 from gatekeeper.model import Gap
@@ -22,21 +23,30 @@ class Tree:
     Attributes:
         gaps: files that were found and are not read.
         is_whole: whether these are all files of the repository.
+        links: the targets of those files that are symbolic links.
     """
 
-    __slots__ = ("_contents", "_free_bytes", "files", "gaps", "is_whole", "root")
+    __slots__ = ("_contents", "_free_bytes", "files", "gaps", "is_whole", "links", "root")
 
-    def __init__(self, root: Path, files: Sequence[str], gaps: Sequence[Gap] = (), is_whole: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        files: Sequence[str],
+        gaps: Sequence[Gap] = (),
+        is_whole: bool = False,
+        links: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.root = root
         self.files = tuple(files)
         self.gaps = tuple(gaps)
         self.is_whole = is_whole
+        self.links = links
         self._contents: dict[str, bytes] = {}
         self._free_bytes = CACHE_BYTES
 
     def select_files(self, predicate: Callable[[str], bool]) -> Tree:
         """A tree of some of the files."""
-        part = Tree(self.root, [file for file in self.files if predicate(file)], self.gaps, self.is_whole)
+        part = Tree(self.root, [file for file in self.files if predicate(file)], self.gaps, self.is_whole, self.links)
         part._contents = self._contents
         return part
 

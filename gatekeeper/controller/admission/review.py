@@ -71,7 +71,7 @@ def load_policies(root: Path, config_file: Path | None) -> AdmissionPolicies:
     settings = config_loader.load(root, config_file)
     # The API server has validated the object already, so a kind without a schema here is not a gap.
     settings = settings._replace(allow_missing=("*",))
-    tree = file_selection.build_tree([root], root, settings.exclude)
+    tree = file_selection.build_tree([root], root, settings.exclude, settings.policies)
     fingerprint = _fingerprint_tree(tree)
     result = pipeline.run_full_check(tree, settings, pipeline.CheckOptions(1))
     resources = result.rendered.resources
@@ -146,7 +146,9 @@ class AdmissionReviewer:
         """Load the policies again if their files have changed; invalid ones leave the current ones in use."""
         with self._reload_lock:
             try:
-                tree = file_selection.build_tree([self._root], self._root, self.policies.settings.exclude)
+                tree = file_selection.build_tree(
+                    [self._root], self._root, self.policies.settings.exclude, self.policies.settings.policies
+                )
                 if _fingerprint_tree(tree) == self.policies.fingerprint:
                     return
                 self.policies = load_policies(self._root, self._config_file)

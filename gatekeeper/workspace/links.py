@@ -1,0 +1,71 @@
+"""Symbolic links: what stands under a link's name is read, unless it is checked in the same way under its own.
+
+kubectl, kustomize, Helm and Argo CD follow links within a repository.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
+
+from gatekeeper.model import Gap
+
+# Files whose name or place decides what they are for.
+CHECKED_SUFFIXES = (".yaml", ".yml", ".json", ".tf")
+NAMED_FILES = {"kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml", "requirements.yaml"}
+
+
+def find_target(root: Path, file: str) -> str | Gap:
+    """What a link leads to, relative to the root; or a fatal gap."""
+    try:
+        target = Path(root, file).resolve(strict=True)
+    except (OSError, RuntimeError):
+        return Gap(file, "a symbolic link to nothing or to itself: correct or remove it", is_fatal=True)
+    if not target.is_relative_to(root):
+        return Gap(file, "a symbolic link out of the repository: not followed; copy the file instead", is_fatal=True)
+    return target.relative_to(root).as_posix()
+
+
+def is_checked_file(file: str) -> bool:
+    """Whether the name of a file says that it is checked as something else than text."""
+    return file.endswith(CHECKED_SUFFIXES) or PurePosixPath(file).name in NAMED_FILES
+
+
+def is_read_as_itself(
+    root: Path, file: str, target: str, kept_files: Collection[str], policy_folders: Sequence[str]
+) -> bool:
+    """Whether a link needs no reading: nothing reads its name, or its target is checked for the same.
+
+    Args:
+        kept_files: the files that are checked.
+        policy_folders: folders whose files are policies, and not checked as resources.
+    """
+    if not is_checked_file(file):
+        return True
+    # Paths in these are relative to the link, and charts read their files by name.
+    if PurePosixPath(file).name in NAMED_FILES or _is_chart_file(root, file):
+        return False
+    is_policy = target.startswith(tuple(f"{path.strip('/')}/" for path in policy_folders if path.strip("./")))
+    is_same_kind = target.endswith(CHECKED_SUFFIXES) and target.endswith(".tf") == file.endswith(".tf")
+    return target in kept_files and is_same_kind and not is_policy and not _is_chart_file(root, target)
+
+
+def _is_chart_file(root: Path, file: str) -> bool:
+    """Whether a file is in the folder of a chart, or below its templates."""
+    folder = PurePosixPath(file).parent
+    charts = [folder, *(parent.parent for parent in (folder, *folder.parents) if parent.name == "templates")]
+    return any((root / chart / "Chart.yaml").is_file() for chart in charts)
+
+
+def check_folder(root: Path, file: str, target: str, kept_files: Collection[str]) -> Gap:
+    """The gap of a link to a folder: its files are checked under their own names, or it is fatal."""
+    inside = f"{target}/" if target != "." else ""
+    if any(kept.startswith(inside) for kept in kept_files) or not _has_checked_file(root / target):
+        return Gap(file, f"a symbolic link: checked as {target}")
+    reason = f"a symbolic link to the folder {target}, whose files are ignored or excluded: not checked"
+    return Gap(file, f"{reason}; name the link under `files.exclude`, or include the folder", is_fatal=True)
+
+
+def _has_checked_file(folder: Path) -> bool:
+    return any(is_checked_file(name) for _, _, names in os.walk(folder) for name in names)

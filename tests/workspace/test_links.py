@@ -1,0 +1,129 @@
+"""Symbolic links: what kubectl, kustomize and Helm would read under a link's name is checked, or the run is incomplete."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gatekeeper.workspace import file_selection
+from tests.conftest import Repository, judge, rules, verdict_of
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: default}
+spec: {hostNetwork: true, containers: [{name: web, image: "web:1.0.0"}]}
+"""
+CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}\n"
+CHART = "apiVersion: v2\nname: c\nversion: 1.0.0\n"
+CONFIG = "library: {profile: default}\nfiles: {exclude: [hidden/*]}\n"
+RULE = "pod-security/host-namespaces"
+
+
+def link(root: Path, name: str, target: str) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).symlink_to(target)
+
+
+@pytest.mark.parametrize("target", ["shared/pod.txt", "hidden/pod.yaml", "policy/pod.yaml", "chart/templates/pod.yaml"])
+def test_a_link_named_as_a_manifest_is_read(repository: Repository, target: str) -> None:
+    files: dict[str, str | bytes] = {target: POD, "gatekeeper.yaml": CONFIG}
+    if target.startswith("policy"):
+        files |= {"gatekeeper.yaml": f"{CONFIG}policies: {{paths: [policy]}}\n", "policy/a.schema.yaml": "{}\n"}
+    if target.startswith("chart"):
+        files |= {"chart/Chart.yaml": CHART, "chart/values.yaml": "", target: POD}
+    root = repository(files)
+    link(root, "apps/pod.yaml", f"../{target}")
+    found = [finding for finding in judge(root).findings if finding.rule == RULE]
+    assert {finding.location.file for finding in found} == {target}
+
+
+def test_a_link_to_a_manifest_that_is_checked_is_only_noted(repository: Repository) -> None:
+    root = repository({"shared/pod.yaml": CONFIG_MAP})
+    link(root, "apps/pod.yaml", "../shared/pod.yaml")
+    verdict = judge(root)
+    assert verdict.decision == "accepted" and verdict.coverage.resource_count == 1
+    assert ("apps/pod.yaml", "a symbolic link: checked as shared/pod.yaml") in [
+        gap[:2] for gap in verdict.coverage.gaps
+    ]
+
+
+@pytest.mark.parametrize("target", ["kustomization.prod", "../base/kustomization.yaml"])
+def test_a_link_named_as_a_kustomization_is_built(repository: Repository, target: str) -> None:
+    patch = "- {op: add, path: /spec/hostNetwork, value: true}"
+    kustomization = f"resources: [pod.yaml]\npatches:\n- target: {{kind: Pod}}\n  patch: |-\n    {patch}\n"
+    pod = POD.replace("hostNetwork: true, ", "")
+    files: dict[str, str | bytes] = {"app/pod.yaml": pod, "app/kustomization.prod": kustomization}
+    files |= {
+        "base/pod.yaml": pod.replace("web", "other"),
+        "base/kustomization.yaml": kustomization,
+        "gatekeeper.yaml": CONFIG,
+    }
+    root = repository(files)
+    link(root, "app/kustomization.yaml", target)
+    refused = {str(finding.resource_ref) for finding in judge(root).findings if finding.rule == RULE}
+    assert "Pod default/web" in refused
+
+
+def test_links_named_as_parts_of_a_chart_are_read(repository: Repository) -> None:
+    template = POD.replace("spec: {hostNetwork: true, ", "spec:\n  hostNetwork: {{ .Values.host }}\n  ").replace(
+        "]}\n", "]\n"
+    )
+    files: dict[str, str | bytes] = {"c/chart.txt": CHART, "c/v.txt": "host: false\n", "v/prod.yaml": "host: true\n"}
+    root = repository({**files, "c/pod.tpl.txt": template, "gatekeeper.yaml": CONFIG})
+    link(root, "c/Chart.yaml", "chart.txt")
+    link(root, "c/values.yaml", "v.txt")
+    link(root, "c/values-prod.yaml", "../v/prod.yaml")
+    link(root, "c/templates/pod.yaml", "../pod.tpl.txt")
+    found = [finding for finding in judge(root).findings if finding.rule == RULE]
+    assert [finding.location.file for finding in found] == ["v/prod.yaml"]
+
+
+@pytest.mark.parametrize("target", ["missing.yaml", "pod.yaml", "../../outside.yaml"])
+def test_a_link_that_leads_to_no_file_of_the_repository_is_a_fatal_gap(repository: Repository, target: str) -> None:
+    root = repository({"a.yaml": CONFIG_MAP})
+    (root.parent / "outside.yaml").write_text(POD)
+    link(root, "apps/pod.yaml", target)
+    assert judge(root).decision == "incomplete"
+
+
+def test_a_link_to_a_file_that_git_ignores_is_a_fatal_gap(repository: Repository) -> None:
+    root = repository({".gitignore": "local.yaml\n", "local.yaml": POD})
+    link(root, "apps/pod.yaml", "../local.yaml")
+    subprocess.run(["git", "-C", root, "init", "-q"], check=True)
+    verdict = judge(root)
+    assert verdict.decision == "incomplete"
+    assert any("Git ignores" in gap.reason for gap in verdict.coverage.gaps)
+
+
+def test_a_link_to_a_folder_that_is_not_checked_is_a_fatal_gap(repository: Repository) -> None:
+    root = repository(
+        {"hidden/pod.yaml": POD, "seen/pod.yaml": CONFIG_MAP, "docs/a.txt": "", "gatekeeper.yaml": CONFIG}
+    )
+    link(root, "one", "seen")
+    link(root, "two", "docs")
+    assert not any(gap.is_fatal for gap in file_selection.build_tree([root], root, ["hidden/*"]).gaps)
+    link(root, "three", "hidden")
+    [gap] = [gap for gap in file_selection.build_tree([root], root, ["hidden/*"]).gaps if gap.is_fatal]
+    assert gap.file == "three" and "ignored or excluded" in gap.reason
+
+
+def test_links_that_are_no_manifests_are_noted(repository: Repository) -> None:
+    root = repository({"README.md": "a\n"})
+    link(root, "docs/README.md", "../README.md")
+    assert file_selection.build_tree([root], root, ()).files == ("README.md", "gatekeeper.yaml")
+    assert rules(judge(root)) == set()
+
+
+def test_a_change_of_the_target_is_a_change_of_the_link(repository: Repository) -> None:
+    root = repository({"shared/pod.txt": POD.replace("hostNetwork: true, ", ""), "gatekeeper.yaml": CONFIG})
+    link(root, "apps/pod.yaml", "../shared/pod.txt")
+    git = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *arguments], check=True)
+    (root / "shared/pod.txt").write_text(POD)
+    subprocess.run([*git, "add", "-A"], check=True)
+    _, verdict = verdict_of("--staged", cwd=root)
+    assert RULE in [finding["rule"] for finding in verdict["findings"]]
