@@ -128,7 +128,8 @@ def _check_events(source: str, events: Iterator[yaml.Event]) -> Iterator[yaml.Ev
                 f"the directive `%YAML {version}`: Kubernetes reads YAML 1.1 only; remove the line", _read_mark(event)
             )
         if has_slashes and isinstance(event, yaml.ScalarEvent) and event.style == '"':
-            written = source[event.start_mark.index : event.end_mark.index]
+            start, end = event.start_mark, event.end_mark
+            written = source[start.index : end.index] if start and end else ""
             if "/" in ESCAPED.findall(written):
                 raise _ParseError('`\\/` in a quoted text: Kubernetes refuses it; write "/"', _read_mark(event))
         yield event

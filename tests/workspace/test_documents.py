@@ -184,7 +184,7 @@ PIECES = [
 def test_both_readers_agree_on_any_layout(pieces: list[str]) -> None:
     text = "".join(pieces).encode()
     [fallback] = yaml_fallback.parse_yaml([text], 1)
-    outcomes = [documents.parse(text), fallback]
+    outcomes: list[Any] = [documents.parse(text), fallback]
     assert bool(outcomes[0][1]) == bool(outcomes[1][1])
     values = [[orjson.loads(document.json) for document in found] for found, failure in outcomes if failure is None]
     assert values == [] or values[0] == values[1]
@@ -237,10 +237,10 @@ def test_what_kubernetes_refuses_no_reader_takes(reader: str, text: str) -> None
     ],
 )
 def test_what_kubernetes_reads_is_read_the_same_way(text: str, value: Any) -> None:
-    [(found, failure)] = yaml_fallback.parse_yaml([text.encode()], 1)
-    assert failure is None and documents.to_value(found[0]) == value
-    found, failure = documents.parse(text.encode())
-    assert failure is None and documents.to_value(found[0]) == value
+    [fallback] = yaml_fallback.parse_yaml([text.encode()], 1)
+    outcomes: list[Any] = [documents.parse(text.encode()), fallback]
+    for found, failure in outcomes:
+        assert failure is None and documents.to_value(found[0]) == value
 
 
 @pytest.mark.parametrize(
