@@ -5,21 +5,26 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gatekeeper.config import Config
 from gatekeeper.engines.findings import build_finding
-from gatekeeper.engines.plaintext import embedded_sops, leaks, reported_values
+from gatekeeper.engines.plaintext import embedded_sops, leaks, reported_values, value_kinds
+from gatekeeper.engines.plaintext.placeholders import CIPHERTEXT, MARK, mark_placeholders
 from gatekeeper.engines.plaintext.reported_values import ReportedValue
 from gatekeeper.model import FieldPath, Finding, Gap, Resource, get_field
 from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.tree import Tree
 
-# Allowed as a plaintext value: an empty text, a placeholder of a template or of Flux, or ciphertext.
-PLACEHOLDER = re.compile(r"ENC\[AES256_GCM,.*\]|\$\{.*\}|<[^<>]*>|\{\{.*\}\}|", re.DOTALL)
-PUBLIC_TYPES = {"kubernetes.io/service-account-token"}
-PUBLIC_KEYS = {"ca.crt", "tls.crt", "known_hosts", "username", "url", "type", "name", "project"}
+# With this annotation, argocd-vault-plugin fills in placeholders such as `<password>`.
+VAULT_PATH = ("metadata", "annotations", "avp.kubernetes.io/path")
+SOPS_MAC = "sops_mac"
+# Metadata of sops in dotenv files. Source: getsops/sops `stores/stores.go` (`Metadata`) and `stores/flatten.go`.
+SOPS_METADATA = re.compile(
+    r"sops_(?:mac|version|lastmodified|shamir_threshold|mac_only_encrypted|(?:un)?encrypted_(?:suffix|regex|comment_regex)"
+    r"|\w+__(?:list|map)_\w+)"
+)
 
 
 def evaluate(
@@ -43,24 +48,32 @@ def _check_resource(resource: Resource) -> Iterator[ReportedValue]:
 
 
 def _check_secret(resource: Resource, value: dict[str, Any]) -> Iterator[ReportedValue]:
+    entries = list(_decode_values(value))
     if "sops" in value:
-        yield from _check_unencrypted_values(resource, value)
+        yield from _check_unencrypted_values(resource, entries)
         return
-    if value.get("type") in PUBLIC_TYPES:
+    if any(path[1] == SOPS_MAC and _is_ciphertext(plain or "") for path, _, plain in entries):
+        # A generator read a dotenv file that sops encrypted: Flux decrypts it, and removes the metadata.
+        values = [entry for entry in entries if not SOPS_METADATA.fullmatch(str(entry[0][1]))]
+        yield from _check_unencrypted_values(resource, values)
         return
+    has_vault_path = isinstance(get_field(value, VAULT_PATH), str)
+    for path, raw, plain in entries:
+        if plain is None:
+            message = f"`{'.'.join(map(str, path))}` is not valid base64"
+            hint = "encode it in base64, or use stringData"
+            yield ReportedValue(build_finding(resource, "plaintext/not-base64", message, path, hint=hint, is_key=True))
+        elif value_kinds.is_secret(str(path[1]), plain, has_vault_path):
+            yield from _check_value(resource, path, plain, raw)
+
+
+def _decode_values(value: dict[str, Any]) -> Iterator[tuple[FieldPath, str, str | None]]:
+    """The values of a Secret: path, text in the file, and plain text; None for a text that is not base64."""
     for section in ("data", "stringData"):
         entries = value.get(section)
         for key, text in entries.items() if isinstance(entries, dict) else ():
-            plain = _decode_value(text) if section == "data" else text
-            if plain is None:
-                message = f"`{section}.{key}` is not valid base64"
-                hint = "encode it in base64, or use stringData"
-                finding = build_finding(
-                    resource, "plaintext/not-base64", message, (section, key), hint=hint, is_key=True
-                )
-                yield ReportedValue(finding)
-            elif isinstance(plain, str) and key not in PUBLIC_KEYS and not PLACEHOLDER.fullmatch(plain.strip()):
-                yield from _check_value(resource, (section, key), plain, text)
+            if isinstance(text, str):
+                yield (section, key), text, _decode_value(text) if section == "data" else text
 
 
 def _check_value(resource: Resource, path: FieldPath, plain: str, raw: str) -> Iterator[ReportedValue]:
@@ -79,11 +92,9 @@ def _check_value(resource: Resource, path: FieldPath, plain: str, raw: str) -> I
     yield _report_value(resource, path, message, hint, plain, raw)
 
 
-def _decode_value(text: Any) -> str | None:
-    """Decodes base64 to text; None if the text is not base64."""
-    if not isinstance(text, str):
-        return ""
-    if PLACEHOLDER.fullmatch(text.strip()):
+def _decode_value(text: str) -> str | None:
+    """Decodes base64 to text; None if the text is not base64. A text with placeholders becomes base64 later."""
+    if MARK in mark_placeholders(text):
         return text
     try:
         return base64.b64decode("".join(text.split()), validate=True).decode("utf-8", "replace")
@@ -95,20 +106,36 @@ def _check_template(resource: Resource, value: dict[str, Any]) -> Iterator[Repor
     """Reports values in the template of a SealedSecret that look like secrets."""
     data = get_field(value, ("spec", "template", "data"))
     for key, text in data.items() if isinstance(data, dict) else ():
-        if isinstance(text, str) and "{{" not in text and key not in PUBLIC_KEYS and leaks.is_random(text):
+        if isinstance(text, str) and _is_secret_template(key, text):
             path = ("spec", "template", "data", key)
             yield _report_value(resource, path, f"template value `{key}` is stored in plaintext", "seal it", text)
 
 
-def _check_unencrypted_values(resource: Resource, value: dict[str, Any]) -> Iterator[ReportedValue]:
-    """Reports plaintext values of a Secret that sops encrypted."""
-    for section in ("data", "stringData"):
-        entries = value.get(section)
-        for key, text in entries.items() if isinstance(entries, dict) else ():
-            if isinstance(text, str) and text and not text.startswith(embedded_sops.CIPHERTEXT_MARK):
-                message = f"`{section}.{key}` is stored in plaintext, although sops encrypted other values of the file"
-                hint = "encrypt the file again with sops"
-                yield _report_value(resource, (section, key), message, hint, text)
+def _is_secret_template(key: str, text: str) -> bool:
+    """Whether a template has a secret outside of its actions; other text, such as a config file, is normal there."""
+    marked = mark_placeholders(text).strip()
+    if value_kinds.has_credentials(marked):
+        return True
+    if key in value_kinds.PUBLIC_KEYS or any(letter.isspace() for letter in marked):
+        return False
+    return leaks.is_random(marked) if MARK not in marked else value_kinds.has_generated_part(marked)
+
+
+def _check_unencrypted_values(
+    resource: Resource, entries: Iterable[tuple[FieldPath, str, str | None]]
+) -> Iterator[ReportedValue]:
+    """Reports plaintext values beside values that sops encrypted."""
+    for path, raw, plain in entries:
+        text = raw if plain is None else plain
+        if not _is_ciphertext(raw) and not _is_ciphertext(text) and value_kinds.is_secret(str(path[1]), text):
+            message = (
+                f"`{'.'.join(map(str, path))}` is stored in plaintext, although sops encrypted other values of the file"
+            )
+            yield _report_value(resource, path, message, "encrypt the file again with sops", text, raw)
+
+
+def _is_ciphertext(text: str) -> bool:
+    return CIPHERTEXT.fullmatch(text.strip()) is not None
 
 
 def _report_value(resource: Resource, path: FieldPath, message: str, hint: str, *texts: str) -> ReportedValue:
