@@ -12,7 +12,11 @@ pytestmark = pytest.mark.skipif(not HAS_NATIVE_PARSER, reason="installed without
 
 
 def test_a_short_expression_compiles() -> None:
-    cel.compile_expressions([("", "object.items.all(item, item > 0)")])
+    compiled = cel.compile_expressions([("", "object.items.all(item, item > 0)")])
+    assert compiled.evaluate([[("object", b'{"items": [1]}')], [("object", b'{"items": [0]}')]], 1) == [
+        [("true", "")],
+        [("false", "")],
+    ]
 
 
 @pytest.mark.parametrize(

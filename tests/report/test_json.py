@@ -28,7 +28,7 @@ def test_any_verdict_survives_rendering_and_parsing(verdict: Verdict) -> None:
 
 @pytest.mark.parametrize("verdict", [FULL, EMPTY, PAST], ids=["full", "empty", "past"])
 def test_the_report_is_valid_by_its_schema(verdict: Verdict) -> None:
-    VERDICT.validate(json.to_value(verdict._replace(policy_digest="sha256:" + "0" * 64)))
+    assert not list(VERDICT.iter_errors(json.to_value(verdict._replace(policy_digest="sha256:" + "0" * 64))))
 
 
 def test_a_report_of_another_program_is_refused_with_the_place() -> None:

@@ -26,7 +26,7 @@ def run_of(verdict: Verdict) -> Any:
 
 @pytest.mark.parametrize("verdict", [FULL, EMPTY, PAST], ids=["full", "empty", "past"])
 def test_sarif_is_valid(verdict: Verdict, tmp_path: Path) -> None:
-    SARIF.validate(orjson.loads(sarif.render(verdict, tmp_path)))
+    assert not list(SARIF.iter_errors(orjson.loads(sarif.render(verdict, tmp_path))))
 
 
 def test_sarif_marks_new_findings_if_the_base_is_known() -> None:

@@ -74,4 +74,6 @@ def test_other_files_are_not_sops_files(name: str, content: bytes) -> None:
 
 @given(st.sampled_from([".env", "a.ini"]), st.lists(st.text('sops_listmap01=.[]"; \n', max_size=40), max_size=8))
 def test_flat_files_of_any_content_never_fail(name: str, lines: list[str]) -> None:
-    parse_sops_file(name, "\n".join(lines).encode())
+    content = "\n".join(lines).encode()
+    parsed = parse_sops_file(name, content)
+    assert not is_sops_file(name, content) or (parsed is not None and parsed.metadata is not None)

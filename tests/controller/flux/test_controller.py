@@ -269,6 +269,7 @@ def test_included_files_of_another_repository_trigger_a_reconcile(place: Place, 
         other.put("deep/shared.yaml", config("shared", "2"))
         place.nudge(f"{REPOSITORIES}/other")
         until(lambda: place.data("shared") == {"a": "2"}, running)
+        assert place.data("x") == {"a": "1"}
 
 
 def test_webhook_with_a_valid_signature_triggers_a_refresh(place: Place, tmp_path: Path) -> None:

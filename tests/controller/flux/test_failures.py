@@ -79,11 +79,13 @@ def test_reconciliation_resumes_after_api_server_outage(machine: Machine, place:
         time.sleep(1)
         place.cluster.ask("DELETE", f"{MAPS}/w")
         until(lambda: place.data("w") == {"a": "1"}, running)
+        assert place.data("x") == {"a": "2"}
 
 
 def test_etcd_outage_deletes_nothing(machine: Machine, place: Place, tmp_path: Path) -> None:
     with controller(place.cluster, tmp_path, "-n", "prod") as running:
         until(lambda: place.ready()[0] == "True", running)
+        before = place.cluster.ask("GET", f"{MAPS}/x")[1]["metadata"]["uid"]
         machine.etcd.send_signal(signal.SIGSTOP)
         try:
             place.put("apps/all.yaml", config("x", "2"), config("w"))
@@ -92,6 +94,8 @@ def test_etcd_outage_deletes_nothing(machine: Machine, place: Place, tmp_path: P
             machine.etcd.send_signal(signal.SIGCONT)
         until(lambda: _nudged(place), running)
         until(lambda: place.data("x") == {"a": "2"} and place.data("w") == {"a": "1"}, running, 60)
+        # The same object: it was changed, and not deleted and created again.
+        assert place.cluster.ask("GET", f"{MAPS}/x")[1]["metadata"]["uid"] == before
 
 
 def _nudged(place: Place) -> bool:

@@ -77,7 +77,11 @@ def test_a_configured_collector_needs_the_extra_package(monkeypatch: pytest.Monk
 def test_without_a_collector_nothing_is_imported_or_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tracing.ENDPOINT_VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    # With None as the module, an import of it fails.
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
     span, end = tracing.start_tracing()
+    steps = []
     with span("a", "b"):
-        pass
+        steps.append("reconciled")
     end()
+    assert steps == ["reconciled"]

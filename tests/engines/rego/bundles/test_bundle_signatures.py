@@ -67,12 +67,18 @@ def sign(entries: list[dict[str, Any]], algorithm: str = "RS256") -> bytes:
 @pytest.mark.parametrize("algorithm", ["RS256", "PS512", "ES256"])
 def test_a_signature_of_the_key_is_accepted(algorithm: str, hash_name: str) -> None:
     key = EC_KEY if algorithm == "ES256" else RSA_KEY
-    verify_bundle(FILES, sign(list_entries(FILES, hash_name), algorithm), export_public(key), "x")
+    signatures = sign(list_entries(FILES, hash_name), algorithm)
+    verify_bundle(FILES, signatures, export_public(key), "x")
+    with pytest.raises(PolicyError):
+        verify_bundle({**FILES, "data.json": b"{}"}, signatures, export_public(key), "x")
 
 
 def test_data_is_signed_by_its_value_and_not_by_its_bytes() -> None:
     other = {**FILES, "data.json": b'{ "a": [2], "b": 1 }'}
-    verify_bundle(other, sign(list_entries(FILES)), export_public(RSA_KEY), "x")
+    signatures = sign(list_entries(FILES))
+    verify_bundle(other, signatures, export_public(RSA_KEY), "x")
+    with pytest.raises(PolicyError):
+        verify_bundle({**FILES, "data.json": b'{"a": [3], "b": 1}'}, signatures, export_public(RSA_KEY), "x")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,14 @@ def reject(line: str) -> None:
     guard.reject_differences(loader.parse_module(f"package a\n\n{line}\n", "p.rego"))
 
 
+def is_rejected(line: str) -> bool:
+    try:
+        reject(line)
+    except PolicyError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -44,7 +52,7 @@ def test_a_difference_is_refused_with_its_line(line: str) -> None:
     ],
 )
 def test_what_only_looks_like_a_difference_is_accepted(line: str) -> None:
-    reject(line)
+    assert not is_rejected(line)
 
 
 @pytest.mark.parametrize("name", guard.EXTERNAL_BUILTINS)
