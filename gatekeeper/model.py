@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import orjson
@@ -14,6 +14,7 @@ TERRAFORM_KIND = "Terraform"
 FieldPath = tuple[str | int, ...]
 # A Kubernetes object as plain JSON.
 Object = dict[str, Any]
+Labels = Mapping[str, str]
 PATH_STEP = re.compile(r'\.?(?P<name>[^.\[\]]+)|\[(?P<number>\d+)\]|\["(?P<quoted>[^"]*)"\]')
 Severity = Literal["error", "warning", "info"]
 LocationPrecision = Literal["field", "traced", "resource", "file"]
@@ -104,6 +105,22 @@ class Resource(NamedTuple):
     def value(self) -> Any:
         """The object as new Python values at each call, so that thousands of resources need little memory."""
         return orjson.loads(self.json)
+
+    def build_finding(
+        self,
+        rule: str,
+        message: str,
+        path: FieldPath,
+        *,
+        hint: str = "",
+        severity: Severity = "error",
+        is_key: bool = False,
+    ) -> Finding:
+        """A finding about a field, at the deepest part of its path that exists, or with `is_key` at its key."""
+        location = self.origin.find_location(path, is_key)
+        return Finding(
+            rule, severity, message, location, self.ref, field_path=path, hint=hint, location_precision="field"
+        )
 
 
 class AppliedWaiver(NamedTuple):
@@ -254,6 +271,12 @@ def get_field(value: Any, path: FieldPath) -> Any:
         except (KeyError, IndexError, TypeError):
             return None
     return value
+
+
+def read_labels(value: Any, field: str = "labels") -> Labels:
+    """The labels of an object, or with `field` its annotations; empty if they are malformed."""
+    labels = get_field(value, ("metadata", field))
+    return {str(key): str(text) for key, text in labels.items()} if isinstance(labels, dict) else {}
 
 
 def format_path(path: FieldPath | None) -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gatekeeper.model import (
     AppliedWaiver,
     Coverage,
+    FieldPath,
     Finding,
     Gap,
     Location,
@@ -22,6 +23,7 @@ from gatekeeper.model import (
     name_of,
     parse_path,
 )
+from tests.engines.resources import parse_resources
 
 STEP = st.integers(0, 99) | st.text("ab./-", max_size=4).filter(lambda text: not text.startswith("["))
 FINDING = Finding("images/latest-tag", "error", "uses latest", Location("a.yaml", 3, 5))
@@ -76,3 +78,22 @@ def test_the_name_of_an_object_has_the_default_namespace_where_it_has_none() -> 
     assert name_of({"metadata": {"name": "a", "namespace": "b"}}, "c") == NamespacedName("b", "a")
     assert name_of({"metadata": {"name": "a"}}, "c") == NamespacedName("c", "a")
     assert (str(NamespacedName("b", "a")), str(NamespacedName("", "a"))) == ("b/a", "a")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_key", "line", "column"),
+    [
+        (("data", "a"), False, 5, 6),
+        (("data", "a"), True, 5, 3),
+        (("data", "b", "c"), False, 4, 1),
+        ((), False, 1, 1),
+    ],
+)
+def test_a_finding_is_at_the_deepest_part_of_its_field_that_exists(
+    path: FieldPath, is_key: bool, line: int, column: int
+) -> None:
+    [resource] = parse_resources("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata:\n  a: x\n")
+    finding = resource.build_finding("team/rule", "no", path, hint="yes", severity="info", is_key=is_key)
+    assert finding.location == Location("a.yaml", line, column)
+    assert (finding.resource_ref, finding.field_path, finding.location_precision) == (resource.ref, path, "field")
+    assert (finding.rule, finding.message, finding.hint, finding.severity) == ("team/rule", "no", "yes", "info")

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import FieldPath, Object, get_field
+from gatekeeper.model import FieldPath, Object, get_field, read_labels
 
 # The cluster writes them itself.
 IGNORED_FIELDS = ("metadata", "status", "apiVersion", "kind")

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import Object, get_field
+from gatekeeper.model import Object, get_field, read_labels
 
 KUBECTL_PREFIX = "kubectl"
 LEGACY_MANAGERS = ("before-first-apply", "kustomize-controller", "argocd-controller", "argocd-application-controller")

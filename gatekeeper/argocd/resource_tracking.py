@@ -17,8 +17,7 @@ from gatekeeper.argocd.health.resource_health import HealthScripts, parse_script
 from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import Object
+from gatekeeper.model import Object, read_labels
 
 TRACKING_ID, INSTALLATION_ID = "argocd.argoproj.io/tracking-id", "argocd.argoproj.io/installation-id"
 INSTANCE_LABEL, MAX_LABEL_LENGTH = "app.kubernetes.io/instance", 63

@@ -11,8 +11,7 @@ from gatekeeper.engines.rego.bundles.resolver import ResolvedBundles
 from gatekeeper.host.cache import Cache
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.secret_value import SecretBytes
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 # "resources": checks each target separately, also objects that are in no file (admission requests, rendered charts).
 # "repository": checks files, or resources together; runs on whole repositories only, and its findings are kept where

@@ -12,8 +12,8 @@ from typing import Any
 from gatekeeper.errors import PolicyError
 from gatekeeper.externalsecrets.model import GROUP
 from gatekeeper.kube.decoder import FieldError, FieldReader
-from gatekeeper.kube.labels import NAMESPACE_NAME_LABEL, Labels, is_selected
-from gatekeeper.model import FieldPath
+from gatekeeper.kube.labels import NAMESPACE_NAME_LABEL, is_selected
+from gatekeeper.model import FieldPath, Labels
 
 KIND = "ClusterExternalSecret"
 FORCE_SYNC_ANNOTATION = "force-sync"

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from gatekeeper.cluster.dynamic_client import FORBIDDEN, ApiStatusError, DynamicClient, Kind
 from gatekeeper.externalsecrets.model import GROUP
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import Object
+from gatekeeper.model import Object, read_labels
 
 # The newest version that a cluster serves is read.
 VERSIONS = ("v1", "v1beta1", "v1alpha1")

@@ -12,8 +12,7 @@ from gatekeeper.externalsecrets.external_secret_spec import STORE_KINDS, SpecCac
 from gatekeeper.externalsecrets.fetch_plan import StoreKey, list_store_keys, resolve_store_key
 from gatekeeper.externalsecrets.model import ExternalSecretSpec, StoreRef
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.kube.labels import Labels, read_labels
-from gatekeeper.model import FieldPath, get_field
+from gatekeeper.model import FieldPath, Labels, get_field, read_labels
 
 # These kinds use secrets too: ignoring them silently would look as if they were handled.
 UNSUPPORTED_KINDS = ("PushSecret", "ClusterPushSecret")

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from gatekeeper.errors import PolicyError
 from gatekeeper.gocompat import regexp
-from gatekeeper.kube.labels import NAMESPACE_NAME_LABEL, Labels, is_selected
-from gatekeeper.model import get_field
+from gatekeeper.kube.labels import NAMESPACE_NAME_LABEL, is_selected
+from gatekeeper.model import Labels, get_field
 
 SELECTOR_FIELD = "namespaceSelector"
 

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 from gatekeeper.apply.inventory import entry_of
 from gatekeeper.gocompat import regexp
 from gatekeeper.kube.decoder import FieldReader
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import Object
+from gatekeeper.model import Object, read_labels
 
 
 class IgnoreRule(NamedTuple):

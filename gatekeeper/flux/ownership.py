@@ -13,8 +13,7 @@ from typing import Any
 from gatekeeper.apply.changes import ApplyOptions
 from gatekeeper.flux import ignore_rules
 from gatekeeper.flux.ignore_rules import IgnoreRule
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import Object, get_field
+from gatekeeper.model import Object, get_field, read_labels
 
 GROUP = "kustomize.toolkit.fluxcd.io"
 NAME_LABEL, NAMESPACE_LABEL = f"{GROUP}/name", f"{GROUP}/namespace"

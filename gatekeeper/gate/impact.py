@@ -18,8 +18,7 @@ from gatekeeper.render.kustomization_graph import list_reachable
 from gatekeeper.render.model import KustomizationFile
 from gatekeeper.sops import creation_rules as sops_rules
 from gatekeeper.workspace import lockfile
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 # Kinds that change what other files are rendered to or checked by: who applies them, with what, by which schema.
 FAR_REACHING_KINDS = {"Kustomization", "Application", "ApplicationSet", "HelmRelease", "CustomResourceDefinition"}

@@ -21,9 +21,8 @@ from gatekeeper.render import pipeline as render
 from gatekeeper.render import terraform
 from gatekeeper.render.pipeline import RenderedTree
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.file_selection import build_tree
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 # Receives the step, and the part of it that is done, from 0 to 1.
 StepProgress = Callable[[str, float], None]

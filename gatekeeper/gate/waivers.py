@@ -21,9 +21,8 @@ from gatekeeper.gate import baseline
 from gatekeeper.gate.baseline import Baseline
 from gatekeeper.model import AppliedWaiver, Finding, Gap, Location, ParsedDocument, format_path
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.text_encoding import convert_to_utf8
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 COMMENT_PATTERN = re.compile(r"^(.*?)(?:#|//|;)\s*gatekeeper:waive\b(.*)$")
 UNUSED_WAIVER_RULE = "waivers/unused"

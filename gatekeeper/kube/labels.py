@@ -9,17 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gatekeeper.errors import PolicyError
-from gatekeeper.model import get_field
+from gatekeeper.model import Labels
 
-Labels = Mapping[str, str]
 # Kubernetes sets this label on each namespace, to its name.
 NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
-
-
-def read_labels(value: Any, field: str = "labels") -> Labels:
-    """The labels of an object, or with `field` its annotations; empty if they are malformed."""
-    labels = get_field(value, ("metadata", field))
-    return {str(key): str(text) for key, text in labels.items()} if isinstance(labels, dict) else {}
 
 
 def is_selected(selector: Any, labels: Labels, field_name: str) -> bool:

@@ -17,7 +17,7 @@ from gatekeeper.render.builder import Builder
 from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.model import BuildOutput, BuildUnit, join_path
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 SKIP_MARKER = b"+argocd:skip-file-rendering"
 # What Argo CD sets in a source before it renders it.
@@ -143,7 +143,7 @@ def _read_resources(inputs: RenderInputs, file: str, content: bytes) -> tuple[li
         return [], Gap(file, "is encrypted, and Applications are not decrypted", is_fatal=True)
     if parsed is None:
         parsed_documents, failure = documents.parse(content)
-        parsed = documents.ParsedFile(file, "documents", tuple(parsed_documents)) if failure is None else None
+        parsed = ParsedFile(file, "documents", tuple(parsed_documents)) if failure is None else None
     if parsed is None or parsed.error_location or parsed.role != "documents":
         return [], Gap(file, f"cannot be read: {parsed.reason if parsed else 'no YAML'}", is_fatal=True)
     return list(manifests.list_resources(parsed)), None

@@ -17,7 +17,7 @@ from gatekeeper.render import helm_values
 from gatekeeper.render.appliers import list_sources
 from gatekeeper.render.model import ChartUse, ConfigMapData, LocatedValues, join_path
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
+from gatekeeper.workspace.tree import ParsedFile
 
 EXTERNAL_CHART_REASON = "its chart is not in the repository, so the objects that it renders were not checked"
 APPLICATION_SET_REASON = "its generators are not run, so the objects were checked as they are in the repository's files"

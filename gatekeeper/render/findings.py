@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from gatekeeper.model import Finding, Gap, Location, Resource, get_field
 from gatekeeper.render import manifests, post_build
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
+from gatekeeper.workspace.tree import ParsedFile
 
 MERGE_KEY = "<<"
 ROLE_REASONS = {

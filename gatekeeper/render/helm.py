@@ -12,8 +12,7 @@ from gatekeeper.render import helm_template
 from gatekeeper.render.helm_origin import ChartRender, HelmOrigin
 from gatekeeper.render.model import BuildOutput, ChartUse
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 
 class ChartOutput(NamedTuple):

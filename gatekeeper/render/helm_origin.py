@@ -22,8 +22,7 @@ from gatekeeper.render import helm_template
 from gatekeeper.render.helm_values import locate_file_values
 from gatekeeper.render.model import ChartUse, LocatedValues
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree, list_files_below
+from gatekeeper.workspace.tree import ParsedFile, Tree, list_files_below
 
 LINE_MARK = re.compile(r"#gk:(\d+):(\d+)\s*$")
 MARKABLE_LINE = re.compile(r"^\s*(?:- )*[\w./\"'$-]+:(?:\s.*)?$|^\s*- \S.*$")

@@ -9,8 +9,7 @@ from gatekeeper.config import Config
 from gatekeeper.model import Resource
 from gatekeeper.render import appliers, build_units, chart_uses, kustomization_graph, manifests
 from gatekeeper.render.model import AppliedFolder, BuildUnit, ConfigMapData, KustomizationFile
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 
 class RenderInputs(NamedTuple):

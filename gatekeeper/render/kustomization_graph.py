@@ -9,8 +9,7 @@ from gatekeeper.model import get_field
 from gatekeeper.render.model import KustomizationFile, join_path
 from gatekeeper.render.origin import list_patches
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 FILE_LISTS = ("resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators")
 REMOTE_PREFIXES = ("https://", "http://", "git@", "ssh://", "git::", "github.com/", "gitlab.com/", "bitbucket.org/")

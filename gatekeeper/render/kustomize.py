@@ -19,8 +19,7 @@ from gatekeeper.render.kustomization_graph import FILE_LISTS, REMOTE_PREFIXES, l
 from gatekeeper.render.model import AppliedFolder, BuildOutput, KustomizationFile, join_path
 from gatekeeper.render.origin import ApplierFields, KustomizeOrigin, TransformStep
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 ORIGIN_ANNOTATION = "config.kubernetes.io/origin"
 TRANSFORMATIONS_ANNOTATION = "alpha.config.kubernetes.io/transformations"

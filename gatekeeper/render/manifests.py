@@ -10,7 +10,7 @@ import orjson
 from gatekeeper.model import FieldPath, ObjectRef, ParsedDocument, Resource, build_ref
 from gatekeeper.render.model import FileOrigin
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
+from gatekeeper.workspace.tree import ParsedFile
 
 MAX_NESTED_LISTS = 3
 # API groups of files that look like resources, but configure a program; no cluster has these kinds.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.model import FieldPath, Finding, Gap, Location, ParsedDocument, Resource
-from gatekeeper.workspace.documents import ParsedFile
+from gatekeeper.workspace.tree import ParsedFile
 
 # The data of ConfigMaps, by namespace and name.
 ConfigMapData = Mapping[tuple[str, str], Mapping[str, str]]

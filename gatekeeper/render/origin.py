@@ -11,7 +11,7 @@ import orjson
 from gatekeeper.model import FieldPath, Location, ParsedDocument, Resource, get_field
 from gatekeeper.render.model import join_path
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
+from gatekeeper.workspace.tree import ParsedFile
 
 # Keys that identify the items of a Kubernetes list (the merge keys of strategic merge patches).
 MERGE_KEYS = ("name", "containerPort", "mountPath", "devicePath", "port", "key", "ip", "topologyKey")

@@ -16,9 +16,8 @@ from gatekeeper.render.builder import Builder
 from gatekeeper.render.inputs import add_appliers, collect_inputs
 from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
 from gatekeeper.workspace.file_selection import build_tree
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 # Receives how many builds are done, and how many there are.
 BuildProgress = Callable[[int, int], None]

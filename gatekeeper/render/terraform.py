@@ -14,8 +14,7 @@ import orjson
 from gatekeeper.model import TERRAFORM_KIND, FieldPath, Finding, Gap, Location, ObjectRef, Resource
 from gatekeeper.render.model import FileOrigin
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 # The parser is slow, and files written by hand are far smaller.
 MAX_BYTES = 512 * 1024

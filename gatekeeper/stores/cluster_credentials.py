@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import ApiStatusError, DynamicClient, Kind
-from gatekeeper.kube.labels import read_labels
+from gatekeeper.model import read_labels
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.protocol import StoreError
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import orjson
 
 from gatekeeper.model import Gap, Location, ParsedDocument
 from gatekeeper.workspace import template_detection
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 try:
     from gatekeeper import _native
@@ -18,7 +18,6 @@ except ImportError:  # no Rust compiler at install time: the slower parser gives
 
 HAS_NATIVE_PARSER = _native is not None
 
-FileRole = Literal["documents", "helm template", "template", "encrypted", "unreadable", "other"]
 
 ParseOutcome = tuple[list[ParsedDocument], tuple[str, int, int] | None]
 
@@ -32,21 +31,6 @@ ENCRYPTION_MARKERS = (
     (b"$ANSIBLE_VAULT;", "encrypted by Ansible Vault"),
 )
 ENCRYPTION_PREFIXES = tuple(mark for mark, _ in ENCRYPTION_MARKERS)
-
-
-class ParsedFile(NamedTuple):
-    """A parsed file: its documents, or the reason why it has none."""
-
-    file: str
-    role: FileRole
-    documents: tuple[ParsedDocument, ...] = ()
-    reason: str = ""
-    error_location: Location | None = None
-
-    @property
-    def folder(self) -> str:
-        """The folder of the file, empty for the root."""
-        return self.file.rpartition("/")[0]
 
 
 def parse_tree(tree: Tree, jobs: int) -> tuple[list[ParsedFile], list[Gap]]:

@@ -6,15 +6,31 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import NoReturn
+from typing import Literal, NamedTuple, NoReturn
 
-from gatekeeper.model import Gap
+from gatekeeper.model import Gap, Location, ParsedDocument
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
 # This much content is kept in memory for the next reader; other files are read again.
 CACHE_BYTES = 64 * 1024 * 1024
 READ_CHUNK_BYTES = 1 << 13
 GIT_FOLDER = ".git"
+FileRole = Literal["documents", "helm template", "template", "encrypted", "unreadable", "other"]
+
+
+class ParsedFile(NamedTuple):
+    """A parsed file: its documents, or the reason why it has none."""
+
+    file: str
+    role: FileRole
+    documents: tuple[ParsedDocument, ...] = ()
+    reason: str = ""
+    error_location: Location | None = None
+
+    @property
+    def folder(self) -> str:
+        """The folder of the file, empty for the root."""
+        return self.file.rpartition("/")[0]
 
 
 class Tree:

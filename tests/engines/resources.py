@@ -9,7 +9,7 @@ import orjson
 from gatekeeper.model import Resource
 from gatekeeper.render import manifests
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
+from gatekeeper.workspace.tree import ParsedFile
 
 
 def parse_resources(text: str, file: str = "a.yaml") -> list[Resource]:

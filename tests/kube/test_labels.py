@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.errors import PolicyError
-from gatekeeper.kube.labels import has_negative_expression, is_selected, read_labels
+from gatekeeper.kube.labels import has_negative_expression, is_selected
+from gatekeeper.model import read_labels
 
 LABELS = {"app": "web", "tier": "front"}
 

@@ -11,8 +11,7 @@ from gatekeeper.render.builder import Builder
 from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.pipeline import RenderedTree
 from gatekeeper.workspace import documents, file_selection
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 WEB = """\
 apiVersion: apps/v1

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from gatekeeper.cluster.dynamic_client import Propagation
 from gatekeeper.errors import SpecError
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import Object, ObjectRef
+from gatekeeper.model import Object, ObjectRef, read_labels
 
 ANNOTATION_PREFIX = "argocd.argoproj.io/"
 SYNC_OPTIONS, COMPARE_OPTIONS, IGNORE_HEALTH_CHECK = (

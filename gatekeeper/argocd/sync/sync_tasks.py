@@ -11,8 +11,7 @@ from typing import NamedTuple
 from gatekeeper.apply.inventory import InventoryEntry, entry_of
 from gatekeeper.argocd.model import SYNC_PHASES, ComparedObject, SyncPhase
 from gatekeeper.argocd.sync.sync_options import ANNOTATION_PREFIX, SyncOptions
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import Object
+from gatekeeper.model import Object, read_labels
 
 HOOK_ANNOTATION, WAVE_ANNOTATION, DELETE_POLICY_ANNOTATION = (
     f"{ANNOTATION_PREFIX}hook",

@@ -23,8 +23,7 @@ from gatekeeper.gate.pipeline import RepositoryPolicies
 from gatekeeper.model import Finding, Object, Resource, Verdict, get_field
 from gatekeeper.render.appliers import build_cluster_resource
 from gatekeeper.workspace import config_loader, file_selection
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 WEBHOOK_PATH = "/validate"
 # Metadata that the API server writes; policies of a repository are not about it.

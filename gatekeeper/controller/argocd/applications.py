@@ -34,8 +34,7 @@ from gatekeeper.controller.argocd.status_writer import MetadataChange
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import NamespacedName, Object, get_field, name_of
+from gatekeeper.model import NamespacedName, Object, get_field, name_of, read_labels
 
 SKIP_RECONCILE = "argocd.argoproj.io/skip-reconcile"
 # An error may be fixed by a change that this controller does not watch.

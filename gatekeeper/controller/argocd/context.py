@@ -15,8 +15,7 @@ from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.argocd.sync.sync_windows import SyncWindow
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.metrics import Metrics
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import NamespacedName, Object, Verdict
+from gatekeeper.model import NamespacedName, Object, Verdict, read_labels
 
 APPROVED_REVISION = "gatekeeper-gitops.io/approved-revision"
 

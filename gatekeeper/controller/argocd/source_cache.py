@@ -20,8 +20,7 @@ from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.build_cache import BuildCache, log_verdict, pack_objects, unpack_objects
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GateError, ToolError
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import NamespacedName, Object, Verdict, get_field, name_of
+from gatekeeper.model import NamespacedName, Object, Verdict, get_field, name_of, read_labels
 from gatekeeper.repositories.provenance import CommitProvenance
 from gatekeeper.repositories.revision import Revision
 

@@ -15,8 +15,7 @@ from gatekeeper.argocd.sync.operation import OperationState, ResourceSelector, S
 from gatekeeper.argocd.sync.sync_engine import SyncPlan
 from gatekeeper.controller.argocd.application_events import record_planned
 from gatekeeper.controller.argocd.context import APPROVED_REVISION, ApplicationContext
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import Object
+from gatekeeper.model import Object, read_labels
 
 # When a user confirmed deletions, as Argo CD writes it.
 DELETION_APPROVED = "argocd.argoproj.io/deletion-approved"

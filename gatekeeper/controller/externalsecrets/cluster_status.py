@@ -12,8 +12,7 @@ from typing import Any
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.externalsecrets.cluster_external_secret import KIND, expand
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.kube.labels import Labels
-from gatekeeper.model import NamespacedName, Object, get_field, name_of
+from gatekeeper.model import Labels, NamespacedName, Object, get_field, name_of
 
 FAILURE_MESSAGE = "one or more namespaces failed"
 

@@ -29,8 +29,7 @@ from gatekeeper.externalsecrets.external_secret_spec import STORE_KINDS, SpecCac
 from gatekeeper.externalsecrets.fetch_plan import StoreKey
 from gatekeeper.externalsecrets.model import GROUP
 from gatekeeper.externalsecrets.scheduler import RefreshScheduler, SyncInput, open_store
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import NamespacedName, Object
+from gatekeeper.model import NamespacedName, Object, read_labels
 
 # A sync runs after this time, even if nothing is due.
 MAX_IDLE_SECONDS = 60.0

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Kind
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import Object, get_field
+from gatekeeper.model import Object, get_field, read_labels
 
 WORKLOAD_KINDS = tuple(Kind("apps/v1", plural, True) for plural in ("deployments", "statefulsets", "daemonsets"))
 AUTO_ANNOTATIONS = ("reloader.stakater.com/auto", "secret.reloader.stakater.com/auto")

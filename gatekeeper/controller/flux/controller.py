@@ -29,8 +29,7 @@ from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.flux import dependencies, ownership
 from gatekeeper.flux import source as flux_source
 from gatekeeper.kube import conditions
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import NamespacedName, Object
+from gatekeeper.model import NamespacedName, Object, read_labels
 from gatekeeper.repositories import git_repository_spec
 from gatekeeper.repositories.provenance import CommitProvenance
 

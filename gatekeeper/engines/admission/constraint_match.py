@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from gatekeeper.engines.admission.policy_fields import parse_texts, reject_unknown_fields
 from gatekeeper.engines.admission.selectors import NamespaceIndex, is_glob_match
 from gatekeeper.errors import PolicyError
-from gatekeeper.kube.labels import is_selected, read_labels
-from gatekeeper.model import Resource
+from gatekeeper.kube.labels import is_selected
+from gatekeeper.model import Resource, read_labels
 
 MATCH_FIELDS = frozenset(
     {

@@ -15,8 +15,7 @@ from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.model import Resource
 from gatekeeper.render import manifests
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import list_files_below
+from gatekeeper.workspace.tree import ParsedFile, list_files_below
 
 STEP = "evaluating admission policies"
 SCOPE: EngineScope = "resources"

@@ -10,13 +10,11 @@ from typing import Any
 
 from gatekeeper.kube.labels import (
     NAMESPACE_NAME_LABEL,
-    Labels,
     has_negative_expression,
     is_selected,
     list_label_keys,
-    read_labels,
 )
-from gatekeeper.model import Resource
+from gatekeeper.model import Labels, Resource, read_labels
 
 
 class UnknownNamespaceError(Exception):

@@ -17,8 +17,8 @@ from gatekeeper.engines.admission.policy_fields import parse_texts, reject_unkno
 from gatekeeper.engines.admission.selectors import NamespaceIndex
 from gatekeeper.engines.rego.model import RegoModule, RuleQuery
 from gatekeeper.errors import PolicyError
-from gatekeeper.kube.labels import is_selected, read_labels
-from gatekeeper.model import Resource, Severity, build_ref, get_field
+from gatekeeper.kube.labels import is_selected
+from gatekeeper.model import Resource, Severity, build_ref, get_field, read_labels
 from gatekeeper.protocols import QueryResult
 
 GROUP = "admissionregistration.k8s.io"

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from gatekeeper.engines.encrypted.sops_rules import ENCRYPTED_NAME
 from gatekeeper.sops import creation_rules, sops_file
 from gatekeeper.sops.sops_file import SopsFile
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 SOPS_JSON_MARKERS = (b'"sops":{', b'"ENC[AES256_GCM,')
 

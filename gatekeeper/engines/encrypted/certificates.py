@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper.config import CERTIFICATE_FOLDER
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.errors import SealError
 from gatekeeper.model import Finding, Gap, Location, Resource
 from gatekeeper.sealedsecrets import scope
@@ -64,8 +63,8 @@ def check_certificates(certificates: KnownCertificates, resources: Sequence[Reso
         if certificate is None:
             message = f"is sealed with a certificate that is not in {KEYS_FOLDER}: `{fingerprint[:16]}…`"
             hint = "seal it again with a certificate of the cluster, or add that certificate"
-            yield build_finding(resource, "sealed/unknown-certificate", message, path, hint=hint)
+            yield resource.build_finding("sealed/unknown-certificate", message, path, hint=hint)
         elif certificate.not_after < now:
             message = f"is sealed with {file}, which expired on {certificate.not_after:%Y-%m-%d}"
             hint = "seal it again with the newest certificate of the cluster"
-            yield build_finding(resource, "sealed/expired-certificate", message, path, hint=hint, severity="warning")
+            yield resource.build_finding("sealed/expired-certificate", message, path, hint=hint, severity="warning")

@@ -12,7 +12,7 @@ from typing import Any
 from gatekeeper.model import FieldPath, Finding, Location, ObjectRef, ParsedDocument, get_field
 from gatekeeper.sealedsecrets.scope import ANNOTATION_PREFIX, SCOPES, parse_scope
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
+from gatekeeper.workspace.tree import ParsedFile
 
 ANNOTATIONS_PATH: FieldPath = ("metadata", "annotations")
 

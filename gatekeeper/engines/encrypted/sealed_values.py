@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.errors import SealError
 from gatekeeper.model import FieldPath, Finding, Resource, get_field
 from gatekeeper.sealedsecrets import wire_format
@@ -30,8 +29,7 @@ def check_sealed_values(resources: Sequence[Resource], key_sizes: Collection[int
             if isinstance(get_field(value, ("spec", "data")), str):
                 message = "`spec.data` is the format of sealed-secrets before 0.7: newer controllers cannot decrypt it"
                 path = ("spec", "data")
-                yield build_finding(
-                    resource,
+                yield resource.build_finding(
                     "sealed/old-form",
                     message,
                     path,
@@ -48,18 +46,18 @@ def _check_value(resource: Resource, key: str, text: Any, key_sizes: Collection[
     except wire_format.NotBase64Error:
         message = f"sealed value `{key}` is not valid base64, so the controller cannot decrypt it"
         hint = "seal the value again with kubeseal"
-        yield build_finding(resource, "sealed/not-base64", message, path, hint=hint, is_key=True)
+        yield resource.build_finding("sealed/not-base64", message, path, hint=hint, is_key=True)
         return
     except SealError:
         length = 0
     if length not in RSA_KEY_BYTES:
         message = f"`{key}` is not sealed: it does not have the format that kubeseal writes"
         hint = "seal the value with kubeseal"
-        yield build_finding(resource, "sealed/not-sealed", message, path, hint=hint, is_key=True)
+        yield resource.build_finding("sealed/not-sealed", message, path, hint=hint, is_key=True)
     elif key_sizes and length not in key_sizes:
         known = ", ".join(str(size * 8) for size in sorted(key_sizes))
         message = (
             f"`{key}` is sealed for a key of {length * 8} bits; the certificates in keys/ have keys of {known} bits"
         )
         hint = "seal it again with a certificate of the cluster, or add that certificate"
-        yield build_finding(resource, "sealed/key-size", message, path, hint=hint, is_key=True)
+        yield resource.build_finding("sealed/key-size", message, path, hint=hint, is_key=True)

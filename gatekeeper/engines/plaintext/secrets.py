@@ -9,13 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gatekeeper.config import Config
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.plaintext import embedded_sops, leaks, reported_values, value_kinds
 from gatekeeper.engines.plaintext.placeholders import CIPHERTEXT, MARK, mark_placeholders
 from gatekeeper.engines.plaintext.reported_values import ReportedValue
 from gatekeeper.model import FieldPath, Finding, Gap, Resource, get_field
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 # With this annotation, argocd-vault-plugin fills in placeholders such as `<password>`.
 VAULT_PATH = ("metadata", "annotations", "avp.kubernetes.io/path")
@@ -62,7 +60,7 @@ def _check_secret(resource: Resource, value: dict[str, Any]) -> Iterator[Reporte
         if plain is None:
             message = f"`{'.'.join(map(str, path))}` is not valid base64"
             hint = "encode it in base64, or use stringData"
-            yield ReportedValue(build_finding(resource, "plaintext/not-base64", message, path, hint=hint, is_key=True))
+            yield ReportedValue(resource.build_finding("plaintext/not-base64", message, path, hint=hint, is_key=True))
         elif value_kinds.is_secret(str(path[1]), plain, has_vault_path):
             yield from _check_value(resource, path, plain, raw)
 
@@ -139,5 +137,5 @@ def _is_ciphertext(text: str) -> bool:
 
 
 def _report_value(resource: Resource, path: FieldPath, message: str, hint: str, *texts: str) -> ReportedValue:
-    finding = build_finding(resource, "plaintext/secret", message, path, hint=hint, is_key=True)
+    finding = resource.build_finding("plaintext/secret", message, path, hint=hint, is_key=True)
     return ReportedValue(finding, texts)

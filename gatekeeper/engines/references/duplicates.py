@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.references import providers
 from gatekeeper.model import Finding, Resource, get_field
 
@@ -68,7 +67,7 @@ def _build_duplicate_finding(description: str, resource: Resource, other: Resour
     other_place = f"{location.file}:{location.line}" if location.line else location.file
     message = f"{description} is defined twice: by this {resource.ref.kind}, and by {other.ref.kind} in {other_place}"
     hint = "remove one of the two: in the cluster, one overwrites the other"
-    return build_finding(resource, "references/twice", message, path, hint=hint)
+    return resource.build_finding("references/twice", message, path, hint=hint)
 
 
 def _is_conflict(first: ObjectProvider, second: ObjectProvider) -> bool:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.references import (
     consumers,
     duplicates,
@@ -208,7 +207,7 @@ def _is_finding_allowed(finding: Finding, allowed_patterns: Sequence[str]) -> bo
 def _build_reference_finding(
     reference: Reference, rule: str, message: str, hint: str, severity: Severity = "error"
 ) -> Finding:
-    return build_finding(reference.resource, rule, message, reference.path, hint=hint, severity=severity)
+    return reference.resource.build_finding(rule, message, reference.path, hint=hint, severity=severity)
 
 
 def _find_cycles(resources: Sequence[Resource]) -> list[Finding]:

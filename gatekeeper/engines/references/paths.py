@@ -10,7 +10,6 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.model import FieldPath, Finding, Resource, get_field
 from gatekeeper.workspace.tree import Tree
 
@@ -44,7 +43,7 @@ def check_paths(resources: Sequence[Resource], tree: Tree) -> Iterator[Finding]:
         if reference.source in own_sources and not _is_resolvable(reference, folders):
             message = f"`{reference.path}` is not a folder of the repository, but other paths of the same source are"
             hint = "correct the path"
-            yield build_finding(reference.resource, "references/path", message, reference.field_path, hint=hint)
+            yield reference.resource.build_finding("references/path", message, reference.field_path, hint=hint)
 
 
 def _list_folders(tree: Tree) -> set[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.model import FieldPath, Finding, Resource, get_field
 from gatekeeper.sealedsecrets.scope import ANNOTATION_PREFIX, SCOPES, parse_scope
 
@@ -38,7 +37,7 @@ def _check_template(resource: Resource, value: Any) -> Iterator[Finding]:
                 f"in a SealedSecret with the {field} `{own_value}`"
             )
             path = (*TEMPLATE_METADATA, field)
-            yield build_finding(resource, "references/sealed-name", message, path, hint=RESEAL_HINT)
+            yield resource.build_finding("references/sealed-name", message, path, hint=RESEAL_HINT)
     annotations = get_field(template, ("annotations",))
     if (
         isinstance(annotations, dict)
@@ -48,7 +47,7 @@ def _check_template(resource: Resource, value: Any) -> Iterator[Finding]:
         template_scope = parse_scope(annotations)
         message = f"the SealedSecret has the scope {own_scope} by its annotations, its template {template_scope}"
         path = (*TEMPLATE_METADATA, "annotations")
-        yield build_finding(resource, "references/sealed-scope", message, path, hint=RESEAL_HINT)
+        yield resource.build_finding("references/sealed-scope", message, path, hint=RESEAL_HINT)
 
 
 def _check_copies(sealed: Sequence[Resource]) -> Iterator[Finding]:
@@ -66,4 +65,4 @@ def _check_copies(sealed: Sequence[Resource]) -> Iterator[Finding]:
             if first_label != label:
                 message = f"`{key}` is a copy of ciphertext in {other.ref}, so it cannot be decrypted here"
                 path = ("spec", "encryptedData", key)
-                yield build_finding(resource, "references/sealed-copy", message, path, hint=RESEAL_HINT)
+                yield resource.build_finding("references/sealed-copy", message, path, hint=RESEAL_HINT)

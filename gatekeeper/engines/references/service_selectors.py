@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.references.consumers import POD_SPEC_PATHS
 from gatekeeper.model import FieldPath, Finding, Resource, get_field
 
@@ -44,7 +43,7 @@ def check_service_selectors(resources: Sequence[Resource], active_namespaces: Co
             terms = ", ".join(f"{key}={value}" for key, value in selector.items())
             message = f"the selector matches no Pod of the repository: {terms}"
             hint = "correct the selector, or the labels of the Pods"
-            yield build_finding(service, "references/selector", message, SELECTOR_PATH, hint=hint)
+            yield service.build_finding("references/selector", message, SELECTOR_PATH, hint=hint)
 
 
 def _index_pod_labels(resources: Sequence[Resource]) -> dict[str, list[dict[str, Any]]]:

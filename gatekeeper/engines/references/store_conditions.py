@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.externalsecrets.store_conditions import AccessDecision, StoreAccess, evaluate_conditions
-from gatekeeper.kube.labels import Labels, read_labels
-from gatekeeper.model import FieldPath, Finding, Resource, get_field
+from gatekeeper.model import FieldPath, Finding, Labels, Resource, get_field, read_labels
 
 STORE_NAME_PATH: FieldPath = ("spec", "secretStoreRef", "name")
 
@@ -35,7 +33,7 @@ def check_store_conditions(resources: Sequence[Resource]) -> Iterator[Finding]:
         if decision is not None and decision.access in (StoreAccess.DENIED, StoreAccess.INVALID):
             message = f"ClusterSecretStore {name} does not serve namespace {namespace}: {decision.reason}"
             hint = "add the namespace to a condition of the store, or use another store"
-            yield build_finding(resource, "references/store", message, STORE_NAME_PATH, hint=hint)
+            yield resource.build_finding("references/store", message, STORE_NAME_PATH, hint=hint)
 
 
 def _decide(stores: Sequence[Any], namespace: str, label_sets: Sequence[Labels | None]) -> AccessDecision | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.references.duplicates import ProvidersByObject, ResourceGroups
 from gatekeeper.model import Finding, Resource, get_field
 
@@ -44,7 +43,7 @@ def check_unused(
         for kind, resource in same_name:
             message = f"{kind} {resource.ref.namespace}/{resource.ref.name} is not used by anything in the repository"
             path = ("metadata", "name")
-            yield build_finding(resource, "references/unused", message, path, hint=hint, severity="warning")
+            yield resource.build_finding("references/unused", message, path, hint=hint, severity="warning")
 
 
 def _is_discovered_otherwise(resource: Resource) -> bool:

@@ -14,8 +14,7 @@ from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource
 from gatekeeper.render import manifests, terraform
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 BAD_PREFIX, GOOD_PREFIX = "bad", "good"
 CASE_SUFFIXES = ("y*ml", "tf", "tfplan.json")

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.schema.catalog import SchemaCatalog, SchemaKey
 from gatekeeper.model import FieldPath, Finding, Gap, Resource, get_field
 
@@ -57,4 +56,4 @@ def _build_findings(resource: Resource, field: str, message: str, rule: str) -> 
     # A value that is not known yet (a Flux variable, ciphertext) cannot break a rule; a gap reports its field.
     if "${" in value_text or "ENC[" in value_text:
         return
-    yield build_finding(resource, "schema/cel", message, path, hint=f"the CRD requires: {rule}")
+    yield resource.build_finding("schema/cel", message, path, hint=f"the CRD requires: {rule}")

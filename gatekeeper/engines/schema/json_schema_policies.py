@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.engines.schema import messages
 from gatekeeper.errors import PolicyError
@@ -172,8 +171,7 @@ def _find_violations(policy: SchemaPolicy, resource: Resource) -> Iterator[Findi
         path: FieldPath = tuple(error.instance_path)
         for fault in messages.describe_error(error.kind, path, get_field(value, path)):
             message = f"{policy.message}: {fault.message}" if policy.message else fault.message
-            yield build_finding(
-                resource,
+            yield resource.build_finding(
                 policy.name,
                 message,
                 fault.field,

@@ -10,8 +10,7 @@ from gatekeeper.engines.schema.crds import CustomKind, parse_crd
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Resource, get_field
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.documents import ParsedFile
-from gatekeeper.workspace.tree import Tree, list_files_below
+from gatekeeper.workspace.tree import ParsedFile, Tree, list_files_below
 
 
 def find_custom_kinds(

@@ -6,7 +6,6 @@ import fnmatch
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.schema import crd_cel_rules, messages
 from gatekeeper.engines.schema.catalog import SchemaCatalog
 from gatekeeper.errors import UsageError
@@ -56,7 +55,7 @@ def _report_missing_schema(
     several = f", {len(resources)} resources" if len(resources) > 1 else ""
     message = f"{reason}{several}: its fields cannot be checked"
     hint = f"add its CRD to the repository or to `schemas.crds`, or allow `{key[1]}` in `schemas.allowMissing`"
-    finding = build_finding(first, "schema/missing", message, ("kind",), hint=hint)
+    finding = first.build_finding("schema/missing", message, ("kind",), hint=hint)
     return [finding], [Gap(resource.origin.file, reason, is_fatal=True) for resource in resources]
 
 
@@ -81,7 +80,7 @@ def _build_findings(
             known = catalog.list_known_fields((resource.ref.api_version, resource.ref.kind), error.schema_path)
             hint = _suggest_field(str(fault.field[-1]), known)
         rule = f"schema/{fault.rule}"
-        yield build_finding(resource, rule, fault.message, fault.field, hint=hint, is_key=fault.is_key)
+        yield resource.build_finding(rule, fault.message, fault.field, hint=hint, is_key=fault.is_key)
 
 
 def _suggest_field(field: str, known_fields: Sequence[str]) -> str:
@@ -106,5 +105,5 @@ def _check_name(resource: Resource) -> list[Finding]:
     if isinstance(metadata, dict) and metadata.get("generateName"):
         return []
     return [
-        build_finding(resource, "schema/required", "required field `metadata.name` is missing", ("metadata", "name"))
+        resource.build_finding("schema/required", "required field `metadata.name` is missing", ("metadata", "name"))
     ]

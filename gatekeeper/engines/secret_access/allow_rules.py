@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.externalsecrets import access_rules, cluster_external_secret, external_secret_spec
 from gatekeeper.externalsecrets.model import GROUP
 from gatekeeper.kube.decoder import FieldError
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import Finding, Resource
+from gatekeeper.model import Finding, Resource, read_labels
 
 ACCESS_HINT = "use a different key, or add a rule to `secrets.allow` in gatekeeper.yaml"
 
@@ -36,9 +34,9 @@ def evaluate(resources: Sequence[Resource], rules: Sequence[Mapping[str, str]]) 
             )
         except FieldError as error:
             message = f"cannot be checked against `secrets.allow`: {error}"
-            yield build_finding(resource, "external/unknown", message, error.path, hint=ACCESS_HINT)
+            yield resource.build_finding("external/unknown", message, error.path, hint=ACCESS_HINT)
             continue
         for path, reason in refusals:
             # In a ClusterExternalSecret the ExternalSecret's `spec` stands one level down.
             whole = (*cluster_external_secret.SPEC_PATH, *path[1:]) if is_spread else path
-            yield build_finding(resource, "external/not-allowed", reason, whole, hint=ACCESS_HINT)
+            yield resource.build_finding("external/not-allowed", reason, whole, hint=ACCESS_HINT)

@@ -14,6 +14,7 @@ from gatekeeper.errors import PolicyError
 from gatekeeper.model import Finding, Resource, format_path
 from gatekeeper.render import manifests
 from gatekeeper.workspace import documents
+from gatekeeper.workspace.tree import ParsedFile
 from tests.conftest import needs
 
 ENGINES = [pytest.param("embedded"), pytest.param("opa", marks=needs("opa"))]
@@ -35,7 +36,7 @@ spec:
 
 
 def resources(text: bytes = DEPLOYMENT) -> list[Resource]:
-    return list(manifests.list_resources(documents.ParsedFile("a.yaml", "documents", tuple(documents.parse(text)[0]))))
+    return list(manifests.list_resources(ParsedFile("a.yaml", "documents", tuple(documents.parse(text)[0]))))
 
 
 def ask(

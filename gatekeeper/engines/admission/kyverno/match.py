@@ -13,8 +13,8 @@ from gatekeeper.engines.admission.kyverno.patterns import is_wildcard_match
 from gatekeeper.engines.admission.policy_fields import parse_texts, reject_unknown_fields
 from gatekeeper.engines.admission.selectors import NamespaceIndex
 from gatekeeper.errors import PolicyError
-from gatekeeper.kube.labels import is_selected, read_labels
-from gatekeeper.model import FieldPath, ObjectRef, Resource
+from gatekeeper.kube.labels import is_selected
+from gatekeeper.model import FieldPath, ObjectRef, Resource, read_labels
 
 FILTER_FIELDS = frozenset(
     {

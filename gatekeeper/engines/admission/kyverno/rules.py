@@ -15,8 +15,7 @@ from gatekeeper.engines.admission.cel_policies import CelPolicy
 from gatekeeper.engines.admission.kyverno import match, patterns
 from gatekeeper.engines.admission.policy_fields import parse_texts
 from gatekeeper.errors import PolicyError
-from gatekeeper.kube.labels import read_labels
-from gatekeeper.model import Resource, Severity
+from gatekeeper.model import Resource, Severity, read_labels
 
 GROUP = "kyverno.io"
 KINDS = ("ClusterPolicy", "Policy")
