@@ -11,7 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from gatekeeper.model import FieldPath, Finding, Severity
 
 # What a group says, by rule; the keys follow.
-GROUP_MESSAGES = {"plaintext/secret": "{count} values of the Secret are stored in plaintext: {keys}"}
+GROUP_MESSAGES = {
+    "plaintext/secret": "{count} values of the Secret are stored in plaintext: {keys}",
+    "render/random-value": "{count} values of the Secret are new with each rendering, made at random: {keys}",
+}
 SEVERITY_ORDER: tuple[Severity, ...] = ("error", "warning", "info")
 MAX_LISTED_KEYS = 20
 

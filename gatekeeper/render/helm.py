@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -54,6 +55,7 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
         return ChartOutput(BuildOutput([], [finding], [gap]), none)
     render = ChartRender(tree, use, config, files_by_path)
     output = ChartOutput(BuildOutput([], [], []), none)
+    numbers = Counter[str]()
     for template, chunk in helm_template.split_output(text):
         file = f"{use.chart}/{template}".lstrip("/")
         part = output.crds if helm_template.is_crd_file(template) else output.templates
@@ -70,6 +72,7 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
         for document in parsed_documents:
             value = documents.to_value(document)
             if documents.is_resource(value):
-                origin = HelmOrigin(file, template, document.json, render)
+                origin = HelmOrigin(file, template, document.json, render, numbers[template])
+                numbers[template] += 1
                 part.resources.append(Resource(build_ref(value), document.json, origin))
     return output

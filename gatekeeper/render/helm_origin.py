@@ -64,6 +64,20 @@ class ChartRender:
                 )
         return names, rendered
 
+    @cached_property
+    def second_rendering(self) -> dict[str, list[Any]]:
+        """The objects of each template, rendered once more without a change; empty where Helm fails."""
+        try:
+            with helm_template.prepare_chart(self.tree, self.use.chart) as chart:
+                text = helm_template.run_helm_template(self.tree, self.use, chart, self.config)
+        except ToolError:
+            return {}
+        objects: dict[str, list[Any]] = {}
+        for template, chunk in helm_template.split_output(text):
+            values = map(documents.to_value, documents.parse(chunk.encode())[0])
+            objects.setdefault(template, []).extend(value for value in values if documents.is_resource(value))
+        return objects
+
     def list_values(self) -> Iterator[LocatedValues]:
         """The locations of values, those with the highest precedence first."""
         yield from self.use.located_values
@@ -74,12 +88,13 @@ class ChartRender:
 
 
 class HelmOrigin(NamedTuple):
-    """The origin of a resource that a template rendered."""
+    """The origin of a resource that a template rendered; `number` is its place among those of the template, from 0."""
 
     file: str
     template: str
     json: bytes
     chart_render: ChartRender
+    number: int
 
     def find_location(self, path: FieldPath, key: bool = False) -> Location:
         """See `gatekeeper.protocols.Origin`: the values that set the field, else the template's line."""

@@ -16,7 +16,7 @@ from gatekeeper.errors import ToolError
 from gatekeeper.host.process import run_command
 from gatekeeper.model import Finding, Gap, Location, Resource, build_ref, get_field
 from gatekeeper.render.kustomization_graph import FILE_LISTS, REMOTE_PREFIXES, list_entries, list_reachable
-from gatekeeper.render.model import AppliedFolder, BuildOutput, KustomizationFile, join_path
+from gatekeeper.render.model import AppliedFolder, BuildOutput, KustomizationFile, SecondRendering, join_path
 from gatekeeper.render.origin import ApplierFields, KustomizeOrigin, TransformStep
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree
@@ -51,18 +51,27 @@ def build_target(
     if gaps:
         return BuildOutput([], findings, gaps)
     try:
-        text = _run_kustomize(tree, target, fields, _has_charts(kustomizations, target), config)
+        has_charts = _has_charts(kustomizations, target)
+        text = _run_kustomize(tree, target, fields, has_charts, config)
     except ToolError as error:
         return BuildOutput([], *_report_failure(file, str(error)))
     built, failure = documents.parse(text)
     if failure:
         return BuildOutput([], *_report_failure(file, f"the output of kustomize is not valid YAML: {failure[0]}"))
-    resources = []
-    for document in built:
-        value = documents.to_value(document)
+    second = SecondRendering(lambda: _build_again(tree, target, config)) if has_charts else None
+    resources: list[Resource] = []
+    for value in map(documents.to_value, built):
         if documents.is_resource(value):
-            resources.append(_build_resource(tree, value, target, files_by_path, file))
+            origin = _build_origin(tree, value, target, files_by_path, file)
+            origin = origin._replace(number=len(resources), second_rendering=second)
+            resources.append(Resource(build_ref(value), origin.rendered_json, origin))
     return BuildOutput(resources, [], [])
+
+
+def _build_again(tree: Tree, target: KustomizeTarget, config: Config) -> list[Any]:
+    """The objects of another build of a target with charts."""
+    parsed_documents, _ = documents.parse(_run_kustomize(tree, target, _collect_fields(target)[0], True, config))
+    return [value for value in map(documents.to_value, parsed_documents) if documents.is_resource(value)]
 
 
 def _collect_fields(target: KustomizeTarget) -> tuple[dict[str, Any], list[Finding], list[Gap]]:
@@ -195,13 +204,14 @@ def _extract_last_cause(error_output: str) -> str:
     return text if len(text) <= 600 else f"{text[:250]} … {text[-340:]}"
 
 
-def _build_resource(
+def _build_origin(
     tree: Tree,
     value: dict[str, Any],
     target: KustomizeTarget,
     files_by_path: Mapping[str, ParsedFile],
     default_file: str,
-) -> Resource:
+) -> KustomizeOrigin:
+    """The origin of an object, from the annotations of kustomize, which are removed."""
     annotations = get_field(value, ("metadata", "annotations")) or {}
     origin = _parse_annotation(annotations.pop(ORIGIN_ANNOTATION, ""))
     steps = _parse_annotation(annotations.pop(TRANSFORMATIONS_ANNOTATION, ""))
@@ -225,18 +235,14 @@ def _build_resource(
         if target.applied_folder
         else None
     )
-    return Resource(
-        ref,
-        json,
-        KustomizeOrigin(
-            file=file or default_file,
-            kind=ref.kind,
-            name=ref.name,
-            rendered_json=json,
-            steps=changed,
-            files_by_path=files_by_path,
-            applier_fields=by,
-        ),
+    return KustomizeOrigin(
+        file=file or default_file,
+        kind=ref.kind,
+        name=ref.name,
+        rendered_json=json,
+        steps=changed,
+        files_by_path=files_by_path,
+        applier_fields=by,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import orjson
 
+from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, Location, ParsedDocument, Resource
 from gatekeeper.workspace.tree import ParsedFile
 
@@ -128,3 +130,18 @@ def join_path(folder: str, relative: str) -> str:
         elif part not in (".", ""):
             parts.append(part)
     return "/".join(parts)
+
+
+class SecondRendering:
+    """The objects of a second rendering, which is made when the first value is compared."""
+
+    def __init__(self, render: Callable[[], Sequence[Any]]) -> None:
+        self._render = render
+
+    @cached_property
+    def objects(self) -> Sequence[Any]:
+        """The objects in the order of the first rendering; none where it fails the second time."""
+        try:
+            return self._render()
+        except ToolError:
+            return ()

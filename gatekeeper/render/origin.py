@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.model import FieldPath, Location, ParsedDocument, Resource, get_field
-from gatekeeper.render.model import join_path
+from gatekeeper.render.model import SecondRendering, join_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile
 
@@ -49,7 +49,12 @@ class ApplierFields(NamedTuple):
 
 
 class KustomizeOrigin(NamedTuple):
-    """The origin of a resource that kustomize built, from its origin and transformer annotations."""
+    """The origin of a resource that kustomize built, from its origin and transformer annotations.
+
+    Attributes:
+        number: the place of the resource in the output, from 0.
+        second_rendering: the output of another build; None if the build inflates no chart.
+    """
 
     file: str
     kind: str
@@ -58,6 +63,8 @@ class KustomizeOrigin(NamedTuple):
     steps: tuple[TransformStep, ...]
     files_by_path: Mapping[str, ParsedFile]
     applier_fields: ApplierFields | None = None
+    number: int = 0
+    second_rendering: SecondRendering | None = None
 
     def find_location(self, path: FieldPath, key: bool = False) -> Location:
         """See `gatekeeper.protocols.Origin`: the last kustomization that set the field, or else its own file."""

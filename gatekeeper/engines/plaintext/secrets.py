@@ -9,14 +9,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gatekeeper.config import Config
-from gatekeeper.engines.plaintext import embedded_sops, leaks, reported_values, value_kinds
+from gatekeeper.engines.plaintext import embedded_sops, leaks, random_values, reported_values, value_kinds
 from gatekeeper.engines.plaintext.placeholders import CIPHERTEXT, MARK, mark_placeholders
 from gatekeeper.engines.plaintext.reported_values import ReportedValue
 from gatekeeper.model import FieldPath, Finding, Gap, Resource, get_field
+from gatekeeper.render import second_rendering
 from gatekeeper.workspace.tree import ParsedFile, Tree
 
 # With this annotation, argocd-vault-plugin fills in placeholders such as `<password>`.
 VAULT_PATH = ("metadata", "annotations", "avp.kubernetes.io/path")
+RANDOM_HINT = (
+    "encrypt a fixed value (SealedSecret, SOPS) or read one from a store (ExternalSecret), and let the chart use it: "
+    "Argo CD replaces a random value at each sync, and Helm at each upgrade if the chart does not look it up"
+)
 SOPS_MAC = "sops_mac"
 # Metadata of sops in dotenv files. Source: getsops/sops `stores/stores.go` (`Metadata`) and `stores/flatten.go`.
 SOPS_METADATA = re.compile(
@@ -62,7 +67,20 @@ def _check_secret(resource: Resource, value: dict[str, Any]) -> Iterator[Reporte
             hint = "encode it in base64, or use stringData"
             yield ReportedValue(resource.build_finding("plaintext/not-base64", message, path, hint=hint, is_key=True))
         elif value_kinds.is_secret(str(path[1]), plain, has_vault_path):
-            yield from _check_value(resource, path, plain, raw)
+            yield from _check_random_value(resource, path, plain) or _check_value(resource, path, plain, raw)
+
+
+def _check_random_value(resource: Resource, path: FieldPath, plain: str) -> list[ReportedValue]:
+    """Reports a value that Helm makes at random; nothing for a value that is in the repository."""
+    other = second_rendering.find_other_value(resource, path)
+    other_plain = _decode_value(other) if other is not None and path[0] == "data" else other
+    if other_plain is None or not random_values.is_random(plain, other_plain):
+        return []
+    message = f"Secret value `{'.'.join(map(str, path))}` is new with each rendering: the chart makes it at random"
+    finding = resource.build_finding(
+        "render/random-value", message, path, hint=RANDOM_HINT, severity="warning", is_key=True
+    )
+    return [ReportedValue(finding)]
 
 
 def _decode_values(value: dict[str, Any]) -> Iterator[tuple[FieldPath, str, str | None]]:
