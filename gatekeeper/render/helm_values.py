@@ -9,6 +9,10 @@ from gatekeeper.model import FieldPath, Location, ParsedDocument, Resource, get_
 from gatekeeper.render.model import LocatedValues
 from gatekeeper.workspace import documents
 
+PARAMETER_WORDS = {"true": True, "false": False, "null": None}
+# The first brace that is not escaped ends a list, and each comma that is not escaped ends an item.
+PARAMETER_LIST = re.compile(r"\{(?:\\.|[^\\}])*\}", re.DOTALL)
+PARAMETER_ITEM = re.compile(r"((?:\\.|[^\\,])*),", re.DOTALL)
 PARAMETER_STEP = re.compile(r"((?:\\.|[^.\[\]\\])+)|\[(\d+)\]")
 
 
@@ -57,25 +61,36 @@ def parse_values(text: Any) -> ValuesPart:
 def parse_parameters(entries: Any) -> ValuesPart:
     """Parses Argo CD's `parameters` (`helm template --set`); as arguments, other users of the machine could see them.
 
-    Source: Helm `pkg/strvals`; of its syntax, names with dots, escaped dots and indices.
+    Source: Helm `pkg/strvals`; of its syntax, names with dots, escaped dots and indices. Argo CD
+    `util/helm/helm.go` (cleanSetParameters) escapes commas unless the value is in braces.
     """
-    parameters: Any = {}
+    held: Any = {}
     for entry in entries if isinstance(entries, list) else ():
         name, value = get_field(entry, ("name",)), get_field(entry, ("value",))
-        if isinstance(name, str) and isinstance(value, str):
-            typed = value if get_field(entry, ("forceString",)) else _convert_parameter(value)
+        if isinstance(name, str) and isinstance(value, str | None):
+            typed = _parse_parameter_value(value or "", bool(get_field(entry, ("forceString",))))
             steps = [
                 int(index) if index else re.sub(r"\\(.)", r"\1", step) for step, index in PARAMETER_STEP.findall(name)
             ]
-            parameters = _set_value(parameters, steps, typed)
-    return (parameters, None) if parameters else NO_VALUES
+            held = _set_value(held, steps, typed)
+    return (held, None) if held else NO_VALUES
 
 
-def _convert_parameter(value: str) -> Any:
+def _parse_parameter_value(value: str, is_string: bool) -> Any:
+    """The value of a parameter: a list if it is in braces, also with `forceString`, which types the items."""
+    if not PARAMETER_LIST.fullmatch(value):
+        return _convert_parameter(value, is_string)
+    return [_convert_parameter(item, is_string) for item in PARAMETER_ITEM.findall(value[1:-1] + ",")]
+
+
+def _convert_parameter(value: str, is_string: bool) -> Any:
     """Converts a value of `--set`: null, booleans and integers; everything else is a string."""
-    if value in ("true", "false", "null"):
-        return {"true": True, "false": False, "null": None}[value]
-    return int(value) if re.fullmatch(r"0|-?[1-9]\d{0,17}", value) else value
+    value = re.sub(r"\\(.|$)", r"\1", value, flags=re.DOTALL)
+    word = value.lower()
+    if is_string or word not in PARAMETER_WORDS:
+        is_number = not is_string and re.fullmatch(r"0|[-+]?[1-9]\d*|[-+]0\d*", value)
+        return int(value) if is_number and -(2**63) <= int(value) < 2**63 else value
+    return PARAMETER_WORDS[word]
 
 
 def _set_value(target: Any, steps: list[str | int], value: Any) -> Any:

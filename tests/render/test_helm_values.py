@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatekeeper.host import toolchain
+from gatekeeper.host.process import run_command
 from gatekeeper.model import Location, format_path, get_field
 from gatekeeper.render import helm_values
+from tests.conftest import needs
 from tests.engines.resources import parse_resources
 
 
@@ -24,6 +30,57 @@ from tests.engines.resources import parse_resources
 )
 def test_parameters_are_read_as_helm_reads_set(name: str, value: str, held: Any) -> None:
     assert helm_values.parse_parameters([{"name": name, "value": value}])[0] == held
+
+
+PARAMETERS = [
+    *("{a,b}", "{}", "{a, b}", "{a}", "{a,}", "{,}", "{ }", "{a=b,c:d}", '{"a","b"}', "{--verbose,--port=8080}"),
+    *(r"{1,true,null,0,01,-5,+5,x\,y}", "{TRUE,Null,FALSE}", r"{a\}b}", "{a b}", "{9223372036854775808,1e3,1.5}"),
+    *(
+        "TRUE",
+        "Null",
+        "+5",
+        "-0",
+        "00",
+        "01",
+        "1e3",
+        "1.5",
+        r"a\\b",
+        r"a\b",
+        "a,b",
+        r"a\,b",
+        "",
+        '"x"',
+        "a=b",
+        "é",
+        "x y",
+    ),
+]
+
+
+@needs("helm")
+def test_values_of_parameters_are_those_of_helm(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "Chart.yaml").write_text("apiVersion: v2\nname: c\nversion: 1.0.0\n")
+    (tmp_path / "templates" / "a.yaml").write_text("{{ .Values.v | toJson }}\n")
+    command: list[str | Path] = [toolchain.DEFAULT_TOOLCHAIN.find("helm"), "template", tmp_path]
+    for number, value in enumerate(PARAMETERS):
+        # As Argo CD does: commas are escaped outside of braces.
+        is_list = value.startswith("{") and value.endswith("}")
+        escaped = value if is_list else re.sub(r"(?<!\\),", r"\,", value)
+        command += ["--set", f"v.t{number}={escaped}", "--set-string", f"v.s{number}={escaped}"]
+    code, out, words = run_command(command, 60)
+    assert code == 0, words
+    theirs = orjson.loads(out.partition(b"a.yaml\n")[2])
+    ours = helm_values.parse_parameters(
+        [
+            {"name": f"{kind}{number}", "value": value, "forceString": kind == "s"}
+            for number, value in enumerate(PARAMETERS)
+            for kind in "ts"
+        ]
+    )[0]
+    assert {key: (PARAMETERS[int(key[1:])], ours[key]) for key in ours} == {
+        key: (PARAMETERS[int(key[1:])], theirs.get(key)) for key in ours
+    }
 
 
 def test_mappings_merge_and_all_else_is_replaced() -> None:
@@ -75,8 +132,12 @@ def test_merged_values_have_the_override_where_it_is_set_and_the_base_elsewhere(
     check(base, override, helm_values.merge_values(base, override))
 
 
+# Without what is syntax in a value of `--set`.
+PLAIN = st.text(st.characters(exclude_characters="\\\\{}"), max_size=3)
+
+
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.lists(KEYS | st.integers(0, 3), min_size=1, max_size=3), st.text(max_size=3)), min_size=1))
+@given(st.lists(st.tuples(st.lists(KEYS | st.integers(0, 3), min_size=1, max_size=3), PLAIN), min_size=1))
 def test_the_last_parameter_is_set_at_its_path_whatever_came_before(
     parameters: list[tuple[list[str | int], str]],
 ) -> None:
