@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from gatekeeper.model import Gap, Location, ParsedDocument
-from gatekeeper.workspace import template_detection
+from gatekeeper.workspace import json_text, template_detection
 from gatekeeper.workspace.tree import ParsedFile, Tree
 
 try:
@@ -88,8 +88,17 @@ def parse_all(texts: Sequence[bytes], jobs: int) -> list[ParseOutcome]:
         return [_parse_with_fallback(text) for text in texts]
     outcomes: list[ParseOutcome] = []
     for text, (documents, failure) in zip(texts, _native.parse_yaml(texts, jobs), strict=True):
-        outcomes.append((list(documents), None) if failure is None else _parse_with_fallback(text))
+        outcomes.append((list(documents), None) if failure is None else _parse_again(text))
     return outcomes
+
+
+def _parse_again(text: bytes) -> ParseOutcome:
+    rewritten = json_text.rewrite_for_yaml(text)
+    if rewritten is not None:
+        [(documents, failure)] = _native.parse_yaml([rewritten], 1)
+        if failure is None:
+            return list(documents), None
+    return _parse_with_fallback(text)
 
 
 def _parse_with_fallback(text: bytes) -> ParseOutcome:

@@ -11,6 +11,7 @@ import orjson
 import yaml
 
 from gatekeeper.model import FieldPath, get_field
+from gatekeeper.workspace import json_text
 
 MAX_DEPTH = 200
 ALIAS_FACTOR, ALIAS_FLOOR, ALIAS_CEILING = 100, 100_000, 4_000_000
@@ -96,7 +97,7 @@ def parse_yaml(texts: Sequence[bytes], jobs: int) -> list[tuple[list[FallbackDoc
 def _parse_text(text: bytes) -> tuple[list[FallbackDocument], tuple[str, int, int] | None]:
     documents: list[FallbackDocument] = []
     try:
-        source = text.decode("utf-8").removeprefix("\ufeff")
+        source = (json_text.rewrite_for_yaml(text) or text).decode("utf-8").removeprefix("\ufeff")
         events = _check_events(source, yaml.parse(source, Loader=yaml.CSafeLoader))
         starts = (event for event in events if isinstance(event, yaml.DocumentStartEvent))
         documents.extend(_Composer(events).compose_document() for _ in starts)
@@ -119,8 +120,7 @@ def _check_events(source: str, events: Iterator[yaml.Event]) -> Iterator[yaml.Ev
     if found := MISPLACED_MARK.search(source):
         line = source.count("\n", 0, found.start()) + 2
         raise _ParseError("a byte order mark (U+FEFF) within the text: remove it", (line, 1))
-    # kubectl and Argo CD read JSON as JSON, which has this escape.
-    has_slashes = "\\/" in source and not _is_json(source)
+    has_slashes = "\\/" in source
     for event in events:
         if isinstance(event, yaml.DocumentStartEvent) and event.version not in (None, (1, 1)):
             version = ".".join(map(str, event.version))
@@ -133,14 +133,6 @@ def _check_events(source: str, events: Iterator[yaml.Event]) -> Iterator[yaml.Ev
             if "/" in ESCAPED.findall(written):
                 raise _ParseError('`\\/` in a quoted text: Kubernetes refuses it; write "/"', _read_mark(event))
         yield event
-
-
-def _is_json(source: str) -> bool:
-    try:
-        orjson.loads(source)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 class _Composer:
@@ -290,6 +282,14 @@ def resolve_scalar(text: str, is_plain: bool, tag: str | None, mark: Mark = (1, 
         except ValueError as error:
             raise _ParseError("a value is tagged !!binary, but is no base64", mark) from error
     return _resolve_plain(text, mark) if is_plain and not kind else text
+
+
+def is_plain_text(text: str) -> bool:
+    """Whether a text without quotes is a text to Kubernetes, too, and no number, boolean or null."""
+    try:
+        return isinstance(_resolve_plain(text, (1, 1)), str)
+    except _ParseError:
+        return False
 
 
 def _resolve_plain(text: str, mark: Mark) -> Any:

@@ -267,9 +267,9 @@ fn disputed(text: &str) -> Option<Failure> {
     let bytes = text.as_bytes();
     let at = bytes.iter().enumerate().position(|(at, byte)| match byte {
         b' '..=b'$' | b'&'..=b'-' | b'/'..=b'[' | b']'..=b'~' | b'\n' => false,
-        // Directives, and ends of documents.
+        // Directives, and the end of a document that did not start.
         b'%' => at == 0 || bytes[at - 1] == b'\n',
-        b'.' => (at == 0 || bytes[at - 1] == b'\n') && bytes[at..].starts_with(b"..."),
+        b'.' => at == 0 && bytes.starts_with(b"..."),
         b'\\' => bytes.get(at + 1) == Some(&b'/'),
         b'\r' => bytes.get(at + 1) != Some(&b'\n'),
         // A tab in the indentation, or behind an indicator.

@@ -182,7 +182,7 @@ PIECES = [
 @given(some.lists(some.sampled_from(PIECES), min_size=1, max_size=10))
 @settings(max_examples=2000, deadline=None)
 def test_both_readers_agree_on_any_layout(pieces: list[str]) -> None:
-    text = "".join(pieces).encode()
+    text = f"k: {''.join(pieces)}".encode()
     [fallback] = yaml_fallback.parse_yaml([text], 1)
     outcomes: list[Any] = [documents.parse(text), fallback]
     assert bool(outcomes[0][1]) == bool(outcomes[1][1])
@@ -226,6 +226,10 @@ def test_what_kubernetes_refuses_no_reader_takes(reader: str, text: str) -> None
     ("text", "value"),
     [
         ('{"a": "x\\/y"}', {"a": "x/y"}),
+        ('{"a": "x\\\\/y"}', {"a": "x\\/y"}),
+        ('{"a": "\\ud83d\\ude00"}', {"a": "\U0001f600"}),
+        ('{"a": "\x7f\x85\u2028\ufeff\uffff"}', {"a": "\x7f\x85\u2028\ufeff\uffff"}),
+        ('\ufeff{\n\t"a":\t[\n\t\t1]\n}\n', {"a": [1]}),
         ('a: "\\x07"\n', {"a": "\x07"}),
         ("a: |\n  x\n  \ty\n", {"a": "x\n\ty\n"}),
         ("%YAML 1.1\n---\na: 1\n", {"a": 1}),
