@@ -143,7 +143,8 @@ def _collect_variables(spec: dict[str, Any], namespace: str, config_maps: Config
     for entry in sources if isinstance(sources, list) else ():
         name = get_field(entry, ("name",))
         if get_field(entry, ("kind",)) == "ConfigMap" and isinstance(name, str):
-            variables.update(config_maps.get((namespace, name)) or config_maps.get(("", name)) or {})
+            held = config_maps.get((namespace, name)) or config_maps.get(("", name)) or {}
+            variables.update({key: text.replace("\n", "") for key, text in held.items()})
     inline = post_build.get("substitute")
     if isinstance(inline, dict):
         variables.update({str(name): str(value).replace("\n", "") for name, value in inline.items()})
@@ -160,6 +161,13 @@ def collect_config_maps(resources: Iterable[Resource]) -> dict[tuple[str, str], 
                 texts = {name: text for name, text in data.items() if isinstance(text, str)}
                 config_maps[(resource.ref.namespace, resource.ref.name)] = texts
     return config_maps
+
+
+def find_common_metadata(applied: AppliedFolder) -> Any:
+    """The labels and annotations that a Flux Kustomization adds to everything; None if it adds none."""
+    if applied.applier.ref.kind != "Kustomization":
+        return None
+    return get_field(applied.applier.value, ("spec", "commonMetadata"))
 
 
 def find_target_namespaces(applied_folders: Iterable[AppliedFolder]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gatekeeper.config import Config
-from gatekeeper.render import helm, kustomize, post_build
+from gatekeeper.render import appliers, helm, kustomize, post_build, post_render
 from gatekeeper.render.helm import ChartOutput
 from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.kustomize import KustomizeTarget
@@ -20,7 +20,7 @@ class Builder:
 
     def __init__(self, inputs: RenderInputs) -> None:
         self.inputs = inputs
-        self._targets: dict[tuple[BuildUnit, bytes], BuildOutput] = {}
+        self._targets: dict[tuple[BuildUnit, bytes, bool], BuildOutput] = {}
         self._charts: dict[object, ChartOutput] = {}
 
     def with_inputs(self, inputs: RenderInputs) -> Builder:
@@ -31,33 +31,43 @@ class Builder:
 
     def build_unit(self, unit: BuildUnit, applied_folders: Sequence[AppliedFolder]) -> BuildOutput:
         """Builds a unit once for each way in which controllers apply it."""
-        by_fields: dict[bytes, list[AppliedFolder]] = {}
+        by_fields: dict[tuple[bytes, bool], list[AppliedFolder]] = {}
         for applied in applied_folders:
-            by_fields.setdefault(applied.added_fields, []).append(applied)
+            by_fields.setdefault((applied.added_fields, self._is_restricted(applied)), []).append(applied)
         output = BuildOutput([], [], [])
         for same in by_fields.values() or [[]]:
             built = self.build_target(unit, same[0] if same else None)
-            variable_sets = [applied.variables for applied in same] or [None]
-            for number, variables in enumerate(variable_sets):
-                if variables not in variable_sets[:number]:
-                    output.resources.extend(post_build.substitute_variables(built.resources, variables))
+            changes = [(applied.variables, appliers.find_common_metadata(applied)) for applied in same] or [
+                (None, None)
+            ]
+            for number, change in enumerate(changes):
+                if change not in changes[:number]:
+                    part = post_build.substitute_variables(built.resources, change[0])
+                    output.resources.extend(post_build.set_common_metadata(part.resources, change[1]))
+                    output.findings.extend(part.findings)
+                    output.gaps.extend(part.gaps)
             output.findings.extend(built.findings)
             output.gaps.extend(built.gaps)
         return output
+
+    def _is_restricted(self, applied: AppliedFolder | None) -> bool:
+        """Whether the applier lets kustomize read files of its folder only."""
+        return applied is not None and applied.applier.ref.kind == "Application" and self.inputs.is_load_restricted
 
     def build_target(self, unit: BuildUnit, applied: AppliedFolder | None) -> BuildOutput:
         """Builds a unit with the fields that one controller adds; variables are not substituted yet."""
         fields = applied.added_fields if applied else b""
         inputs = self.inputs
+        is_restricted = not unit.files and self._is_restricted(applied)
         if unit.files and not fields:
             return BuildOutput([resource for file in unit.files for resource in inputs.plain_resources[file]], [], [])
-        output = self._targets.get((unit, fields))
+        output = self._targets.get((unit, fields, is_restricted))
         if output is None:
-            target = KustomizeTarget(unit.folder, unit.files, applied if fields else None)
+            target = KustomizeTarget(unit.folder, unit.files, applied if fields else None, is_restricted)
             output = kustomize.build_target(
                 inputs.tree, inputs.kustomizations, target, inputs.files_by_path, inputs.config
             )
-            self._targets[(unit, fields)] = output
+            self._targets[(unit, fields, is_restricted)] = output
         return output
 
     def build_chart(self, use: ChartUse, config: Config) -> BuildOutput:
@@ -71,4 +81,7 @@ class Builder:
         if output is None:
             output = helm.build_chart(self.inputs.tree, use, self.inputs.files_by_path, config)
             self._charts[key] = output
-        return output.complete if use.include_crds else output.templates
+        part = output.complete if use.include_crds else output.templates
+        if use.release_object is None:
+            return part
+        return post_render.post_render(part, use.release_object, use.post_rendering, config)

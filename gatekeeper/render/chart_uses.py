@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from gatekeeper.model import FieldPath, Gap, Resource, get_field
-from gatekeeper.render import helm_values
+from gatekeeper.render import helm_values, post_render
 from gatekeeper.render.appliers import list_sources
 from gatekeeper.render.model import ChartUse, ConfigMapData, LocatedValues, join_path
 from gatekeeper.workspace import documents
@@ -73,7 +73,7 @@ def find_chart_uses(
         uses.extend(ChartUse(folder, name, "default", (file,)) for file in other if file not in named)
     once: dict[tuple[object, ...], ChartUse] = {}
     for use in uses:
-        once.setdefault(use[:5], use)
+        once.setdefault((*use[:5], use.post_rendering), use)
     return list(once.values()), gaps
 
 
@@ -104,7 +104,9 @@ def _find_release_uses(
             gaps.append(Gap(resource.origin.file, f"a HelmRelease: {UNKNOWN_VALUES_REASON}"))
     namespace = get_field(spec, ("targetNamespace",)) or resource.ref.namespace or "default"
     release = get_field(spec, ("releaseName",)) or resource.ref.name
-    yield _merge_chart_use(str(folder), str(release), str(namespace), files, parts)
+    use = _merge_chart_use(str(folder), str(release), str(namespace), files, parts)
+    post_rendering = post_render.read_post_rendering(spec)
+    yield use._replace(release_object=resource if post_rendering else None, post_rendering=post_rendering)
 
 
 def _find_application_uses(

@@ -22,6 +22,7 @@ class RenderInputs(NamedTuple):
         applied_folders: what the controllers apply, as far as it is written in the files.
         build_units: what is built as one.
         unapplied_files: the plain files that no controller applies.
+        is_load_restricted: whether Argo CD lets kustomize read files of the kustomization's own folder only.
     """
 
     tree: Tree
@@ -35,6 +36,7 @@ class RenderInputs(NamedTuple):
     applied_folders: Sequence[AppliedFolder]
     build_units: Sequence[BuildUnit]
     unapplied_files: Sequence[str]
+    is_load_restricted: bool = True
 
 
 def collect_inputs(tree: Tree, parsed_files: Sequence[ParsedFile], config: Config) -> RenderInputs:
@@ -64,6 +66,9 @@ def collect_inputs(tree: Tree, parsed_files: Sequence[ParsedFile], config: Confi
         applied_folders=(),
         build_units=(),
         unapplied_files=(),
+        is_load_restricted=not any(
+            b"LoadRestrictionsNone" in document.json for parsed in parsed_files for document in parsed.documents
+        ),
     )
     return add_appliers(inputs, written)
 

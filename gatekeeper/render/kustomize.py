@@ -29,12 +29,19 @@ TRANSFORMATIONS_ANNOTATION = "alpha.config.kubernetes.io/transformations"
 ERROR_WRAPPING = re.compile(r"^((accumulat\w+ \w+: )?accumulation err='.*?': recursed accumulation of path '[^']*': )+")
 
 
+RESTRICTION_HINT = (
+    "Argo CD reads only files of the kustomization's own folder: move the file there, or set `kustomize.buildOptions: "
+    "--load-restrictor LoadRestrictionsNone` in the ConfigMap argocd-cm"
+)
+
+
 class KustomizeTarget(NamedTuple):
     """What one run of kustomize builds: a kustomization or plain files, with the fields that an applier adds."""
 
     folder: str
     files: tuple[str, ...] = ()
     applied_folder: AppliedFolder | None = None
+    is_restricted: bool = False
 
 
 def build_target(
@@ -54,7 +61,7 @@ def build_target(
         has_charts = _has_charts(kustomizations, target)
         text = _run_kustomize(tree, target, fields, has_charts, config)
     except ToolError as error:
-        return BuildOutput([], *_report_failure(file, str(error)))
+        return BuildOutput([], *_report_failure(file, str(error), target.is_restricted))
     built, failure = documents.parse(text)
     if failure:
         return BuildOutput([], *_report_failure(file, f"the output of kustomize is not valid YAML: {failure[0]}"))
@@ -146,13 +153,14 @@ def _find_reference(parsed_file: ParsedFile, name: str) -> Location:
     return Location(parsed_file.file, 1)
 
 
-def _report_failure(file: str, message: str) -> tuple[list[Finding], list[Gap]]:
+def _report_failure(file: str, message: str, is_restricted: bool = False) -> tuple[list[Finding], list[Gap]]:
+    is_outside_folder = is_restricted and "security; file" in message
     finding = Finding(
         "render/kustomize",
         "error",
         message,
         Location(file, 1),
-        hint="run `kustomize build` there and correct the error",
+        hint=RESTRICTION_HINT if is_outside_folder else "run `kustomize build` there and correct the error",
     )
     return [finding], [Gap(file, "kustomize could not build it, so its objects were not checked", is_fatal=True)]
 
@@ -172,7 +180,11 @@ def _run_kustomize(
             return os.path.relpath((tree.root / path).resolve(), wrapper)
 
         for holder, key in _find_paths(fields):
-            holder[key] = from_wrapper(holder[key])
+            if target.is_restricted and key == "path":
+                # The wrapper is another folder, so kustomize would refuse the file.
+                holder["patch"] = _read_own_file(tree, target.folder, holder.pop(key))
+            else:
+                holder[key] = from_wrapper(holder[key])
         resources = [from_wrapper(path) for path in target.files or (target.folder,)]
         settings = {**fields, "resources": resources, "buildMetadata": ["originAnnotations", "transformerAnnotations"]}
         (wrapper / "kustomization.yaml").write_bytes(orjson.dumps(settings))
@@ -180,7 +192,7 @@ def _run_kustomize(
             config.toolchain.find("kustomize"),
             "build",
             "--load-restrictor",
-            "LoadRestrictionsNone",
+            "LoadRestrictionsRootOnly" if target.is_restricted else "LoadRestrictionsNone",
         ]
         if has_charts:
             command += [
@@ -195,6 +207,13 @@ def _run_kustomize(
             message = words.strip().replace(f"{tree.root.resolve()}/", "").replace(str(wrapper), "the wrapper")
             raise ToolError(_extract_last_cause(message))
         return out
+
+
+def _read_own_file(tree: Tree, folder: str, file: str) -> str:
+    content = tree.read_file(file)
+    if isinstance(content, Gap) or not f"/{file}".startswith(f"/{folder}/".replace("//", "/")):
+        raise ToolError(f"security; file '{file}' is not in or below '{folder}', or cannot be read")
+    return content.decode("utf-8", "replace")
 
 
 def _extract_last_cause(error_output: str) -> str:

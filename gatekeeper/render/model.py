@@ -67,6 +67,8 @@ class ChartUse(NamedTuple):
         inline_values: the merged values of a resource, as JSON; empty if there are none.
         located_values: the locations of those values, the ones with the highest precedence first.
         include_crds: whether the chart's CRDs are rendered, too.
+        release_object: the HelmRelease, if it changes what is rendered.
+        post_rendering: how it does that, as JSON: its `postRenderers` and `commonMetadata`; empty if it does not.
     """
 
     chart: str
@@ -76,6 +78,8 @@ class ChartUse(NamedTuple):
     inline_values: bytes = b""
     located_values: tuple[LocatedValues, ...] = ()
     include_crds: bool = False
+    release_object: Resource | None = None
+    post_rendering: bytes = b""
 
 
 class LocatedValues(NamedTuple):

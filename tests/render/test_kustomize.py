@@ -9,7 +9,7 @@ from gatekeeper.render import kustomize
 from gatekeeper.render.kustomize import KustomizeTarget
 from gatekeeper.render.model import BuildOutput
 from tests.conftest import Repository, needs
-from tests.render.rendering import FILES, WEB, collect, fatal, flux, render, web
+from tests.render.rendering import APPLICATION, FILES, WEB, collect, fatal, flux, render, the, web
 
 pytestmark = needs("helm", "kustomize")
 
@@ -103,3 +103,52 @@ def test_a_failure_is_a_finding_without_paths_of_this_machine(repository: Reposi
     assert (finding.rule, finding.location) == ("render/kustomize", Location("app/kustomization.yaml", 1))
     assert "none.yaml" in finding.message and "/tmp" not in finding.message
     assert gap.is_fatal
+
+
+APPLIED = APPLICATION.replace("path: chart", "path: overlays/prod").partition("    helm:")[0]
+OUTSIDE: dict[str, str | bytes] = {
+    "apps/app.yaml": APPLIED,
+    "overlays/prod/kustomization.yaml": "configMapGenerator: [{name: c, files: [../../base/app.conf]}]\n",
+    "base/app.conf": "a=b\n",
+}
+
+
+def test_argo_cd_reads_no_files_from_beside_the_kustomization(repository: Repository) -> None:
+    rendered = render(repository(dict(OUTSIDE)))
+    [finding] = [finding for finding in rendered.findings if finding.rule == "render/kustomize"]
+    assert "security" in finding.message and "argocd-cm" in finding.hint
+    assert any(gap.is_fatal for gap in rendered.gaps)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {
+            "cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-cm, namespace: argocd}\ndata: {kustomize.buildOptions: --load-restrictor LoadRestrictionsNone}\n"
+        },
+        {"apps/app.yaml": flux("a", "./overlays/prod")},
+        {
+            "overlays/prod/kustomization.yaml": "configMapGenerator: [{name: c, files: [app.conf]}]\n",
+            "overlays/prod/app.conf": "a=b\n",
+        },
+        {
+            "overlays/prod/kustomization.yaml": "resources: [../../base]\n",
+            "base/kustomization.yaml": "configMapGenerator: [{name: c, files: [app.conf]}]\n",
+        },
+    ],
+)
+def test_other_files_and_other_appliers_are_built(repository: Repository, more: dict[str, str | bytes]) -> None:
+    assert the(render(repository({**OUTSIDE, **more})), "ConfigMap", "c-")
+
+
+@pytest.mark.parametrize(("path", "is_built"), [("patch.yaml", True), ("../../base/patch.yaml", False)])
+def test_a_patch_file_that_the_application_names_is_in_the_folder(
+    repository: Repository, path: str, is_built: bool
+) -> None:
+    patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 7}\n"
+    kustomize = f"    kustomize: {{patches: [{{path: {path}}}]}}\n"
+    files = {**OUTSIDE, "apps/app.yaml": f"{APPLIED}{kustomize}", "overlays/prod/web.yaml": WEB}
+    files |= {"overlays/prod/kustomization.yaml": "resources: [web.yaml]\n"}
+    rendered = render(repository({**files, "overlays/prod/patch.yaml": patch, "base/patch.yaml": patch}))
+    built = [one for name, group in rendered.resource_groups if name == "overlays/prod" for one in group]
+    assert [one.value["spec"]["replicas"] for one in built] == ([7] if is_built else [])

@@ -32,8 +32,9 @@ def test_variables_come_from_config_maps_too_and_get_their_types(repository: Rep
 
 def substitute(spec: Any, metadata: dict[str, Any] | None = None, **variables: str) -> Any:
     value = {"apiVersion": "v1", "kind": "A", "metadata": metadata or {"name": "a"}, "spec": spec}
-    [resource] = post_build.substitute_variables([build_resource(value)], variables)
-    return resource.value["spec"]
+    output = post_build.substitute_variables([build_resource(value)], variables)
+    assert output.findings == [] and output.gaps == []
+    return output.resources[0].value["spec"]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,22 @@ def substitute(spec: Any, metadata: dict[str, Any] | None = None, **variables: s
         ("${v}", "true", True),
         ("${v}", "1.5", 1.5),
         ("${v}", "007a", "007a"),
-        ("${v}", "null", "null"),
+        ("${v}", "null", None),
+        ("${v}", "~", None),
+        ("${v}", "a # b", "a"),
+        ("${v}", "&x yy", "yy"),
+        ("${v}", "!x yy", "yy"),
+        ("${v}", "[a, 1]", ["a", 1]),
+        ("${v}", '{"a": 1}', {"a": 1}),
+        ("${v}", "'3'", "3"),
+        ("${v}", "0777", 511),
+        ("${v}", "yes", True),
+        ("${v}", "a:b", "a:b"),
+        ("${v}", "2024-01-01", "2024-01-01"),
+        ("'${v}'", "3", "'3'"),
+        ("${v}\nx", ": #", ": #\nx"),
+        ("- ${v}", "3", "- 3"),
+        ("$$v", "3", "$v"),
         ("x-${v}", "3", "x-3"),
         ("a: ${v}", "3", "a: 3"),
         ("${other}", "3", "${other}"),
@@ -71,9 +87,75 @@ def test_without_a_single_variable_nothing_is_substituted_not_even_a_default() -
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-9, 9) | st.text("ab: -#", max_size=5),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab$", max_size=2), inner, max_size=3),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3),
         max_leaves=8,
     )
 )
-def test_values_without_a_variable_and_all_keys_stay_as_they_are(spec: Any) -> None:
+def test_values_without_a_variable_stay_as_they_are(spec: Any) -> None:
     assert substitute(spec, a="1", b="2") == spec
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=5),
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(-9, 9, width=16) | st.text(),
+        min_size=1,
+    )
+)
+def test_what_is_not_substituted_is_the_same_after_writing_and_reading(spec: dict[str, Any]) -> None:
+    spec = {
+        key.replace("$", "x"): text.replace("$", "x") if isinstance(text, str) else text for key, text in spec.items()
+    }
+    assert substitute({**spec, "zz": "${v}"}, v="1") == {**spec, "zz": 1}
+
+
+def test_keys_are_substituted() -> None:
+    assert substitute({"${v}": "a", "x-${v}": 1}, v="b") == {"b": "a", "x-b": 1}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "*urgent*",
+        "%a",
+        "@a",
+        "`a",
+        "{a",
+        "[a",
+        "- a: b\t- c",
+        "a: b",
+        "'a",
+        '"a',
+        "a: ",
+        "[a]b",
+        "&",
+        "*",
+        "!!int x",
+        ".inf",
+    ],
+)
+def test_a_value_that_breaks_the_text_is_an_error_and_a_fatal_gap(value: str) -> None:
+    resource = build_resource({"apiVersion": "v1", "kind": "A", "metadata": {"name": "a"}, "spec": {"note": "${v}"}})
+    output = post_build.substitute_variables([resource], {"v": value})
+    assert output.resources == []
+    assert [finding.rule for finding in output.findings] == ["render/substitute"]
+    assert [gap.is_fatal for gap in output.gaps] == [True]
+
+
+def test_line_ends_of_values_from_config_maps_are_removed(repository: Repository) -> None:
+    more = "  postBuild: {substituteFrom: [{kind: ConfigMap, name: vars}]}\n"
+    config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vars, namespace: flux-system}\n"
+    files: dict[str, str | bytes] = {"clusters/a.yaml": flux("a", "./apps", more)}
+    files["clusters/vars.yaml"] = config_map + "data:\n  tag: |\n    1.2.3\n"
+    files["apps/web.yaml"] = WEB.replace("web:1", "web:${tag}")
+    spec = the(render(repository(files)), "Deployment").value["spec"]
+    assert spec["template"]["spec"]["containers"][1]["image"] == "web:1.2.3"
+
+
+def test_common_metadata_of_a_kustomization_is_added_to_everything(repository: Repository) -> None:
+    more = "  commonMetadata: {labels: {team: a, tier: b}, annotations: {c: d}}\n"
+    web = WEB.replace("  name: web\nspec", "  name: web\n  labels: {tier: own}\nspec")
+    root = repository({"clusters/a.yaml": flux("a", "./apps", more), "apps/web.yaml": web})
+    metadata = the(render(root), "Deployment").value["metadata"]
+    assert metadata == {"name": "web", "labels": {"team": "a", "tier": "b"}, "annotations": {"c": "d"}}

@@ -14,6 +14,7 @@ from gatekeeper.engines.protocol import ResourceGroup
 from gatekeeper.engines.schema.kind_scopes import KindScopes
 from gatekeeper.model import Resource
 from gatekeeper.render.helm_origin import HelmOrigin
+from gatekeeper.render.post_render import PostRenderedOrigin
 
 DEFAULT_NAMESPACE = "default"
 
@@ -50,8 +51,11 @@ class ObjectAdmission:
             return [resource]
         if not is_namespaced:
             return [set_namespace(resource, "")]
-        if isinstance(resource.origin, HelmOrigin):
-            return [set_namespace(resource, resource.origin.chart_render.use.namespace or DEFAULT_NAMESPACE)]
+        origin = resource.origin
+        while isinstance(origin, PostRenderedOrigin):
+            origin = origin.inner
+        if isinstance(origin, HelmOrigin):
+            return [set_namespace(resource, origin.chart_render.use.namespace or DEFAULT_NAMESPACE)]
         return [set_namespace(resource, name) for name in self._namespaces.get(id(resource)) or (DEFAULT_NAMESPACE,)]
 
 
