@@ -198,7 +198,7 @@ def test_invalid_leak_rules_are_reported_and_library_rules_are_used(repository: 
     root = repository({"gatekeeper.yaml": config, "own.toml": "[[rules]]\nid='x'\nregex='('\n", "k.txt": key})
     verdict = judge(root)
     assert verdict.exit_code == 3
-    assert any("own.toml: rule `x`: a pattern is no RE2" in gap.reason for gap in verdict.coverage.gaps)
+    assert any("own.toml: rule `x`: a pattern is not valid RE2 syntax" in gap.reason for gap in verdict.coverage.gaps)
     assert rules(verdict) == {"plaintext/private-key"}
 
 

@@ -30,7 +30,7 @@ def test_a_plan_of_applications_reports_changes_and_writes_nothing(cluster: Clus
     place.cluster.make(f"{apps}/appprojects", test_applications.project())
     code, out, _ = place.run("--plan")
     assert code == 1 and "flux-system/apps: ReconciliationSucceeded" in out
-    assert "argocd/bad: InvalidSpecError: `spec.source` is missing, or has neither" in out
+    assert "argocd/bad: InvalidSpecError: `spec.source` is missing, or needs" in out
     assert "argocd/shop: OutOfSync: a sync would change it\n  creates   ConfigMap prod/s1" in out
     assert place.data("s1") is None
     folder = tmp_path / "rendered"

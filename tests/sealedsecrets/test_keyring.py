@@ -55,7 +55,7 @@ def test_secret_with_pem_in_a_value_is_not_taken_for_pem() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a: [", "k:2: neither PEM nor YAML"),
+        (b"a: [", "k:2: not PEM, and not valid YAML"),
         (b"kind: Secret\n", "k: no private key found"),
         (b"-----BEGIN PRIVATE KEY-----\nx\n", "k: not a private key in PEM"),
         (

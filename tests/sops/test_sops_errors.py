@@ -61,4 +61,4 @@ def test_without_a_key_the_recipients_of_the_file_are_named(tmp_path: Path) -> N
 
 def test_a_file_that_cannot_be_read_has_no_recipients(tmp_path: Path) -> None:
     reason = sops_errors.format_reason(sops_errors.EXIT_NO_KEY, "", tmp_path / "none.yaml")
-    assert reason.startswith("none of the available keys decrypts it: ")
+    assert reason.startswith("no available key decrypts it: ")
