@@ -8,12 +8,14 @@ from gatekeeper.terminal.options import create_parser
 from gatekeeper.workspace import config_schemas
 
 EXAMPLES = """examples:
-  gatekeeper config schema > .vscode/gatekeeper.schema.json   of gatekeeper.yaml
-  gatekeeper config schema waivers                            of the file with waivers
-  gatekeeper config schema lock                               of gatekeeper.lock
+  gatekeeper config schema > gatekeeper.schema.json           of gatekeeper.yaml
+  gatekeeper config schema waivers > waivers.schema.json      of the file with waivers
+  gatekeeper config schema lock > lock.schema.json            of gatekeeper.lock
 
 Editors with the YAML language server complete gatekeeper.yaml if its first line is
-# yaml-language-server: $schema=.vscode/gatekeeper.schema.json
+# yaml-language-server: $schema=gatekeeper.schema.json
+
+Exit status: 0 printed, 2 wrong usage.
 """
 
 
@@ -24,7 +26,7 @@ def config(arguments: list[str]) -> int:
         UsageError: there is no such schema.
     """
     options = create_parser("config", "Print the JSON Schema of a configuration file.", EXAMPLES)
-    options.add_argument("action", choices=("schema",))
+    options.add_argument("action", choices=("schema",), help="what to print")
     options.add_argument(
         "name",
         nargs="?",

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gatekeeper import config
 from gatekeeper.engines.rego import library, rule_scaffold
 from gatekeeper.engines.rego.library import LibraryRule
 from gatekeeper.errors import PolicyError, UsageError
@@ -55,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--policy",
         type=Path,
         metavar="DIR",
-        help="with new: policy folder (default: the library, in a checkout of Gatekeeper)",
+        help="with new: policy folder (default: first of `policies.paths`, or the library in a checkout of Gatekeeper)",
     )
     parser.add_argument(
         "--engine",
@@ -106,13 +107,40 @@ def policy(arguments: list[str]) -> int:
 
 
 def _create_rules(names: Sequence[str], folder: Path | None) -> int:
-    """Creates the files of new rules, and prints their paths."""
+    """Creates the files of new rules, and prints their paths and what to do with them."""
     if not names:
         raise UsageError("policy new needs a name: CATEGORY/RULE, such as images/latest-tag")
+    if folder is None and not Path.cwd().is_relative_to(library.PACKAGED_FOLDER.parents[1]):
+        folder = _find_policy_folder()
     for name in names:
-        for path in rule_scaffold.create_rule(name, folder):
-            sys.stdout.write(f"created  {path}\n")
+        created = rule_scaffold.create_rule(name, folder)
+        sys.stdout.writelines(f"created  {path}\n" for path in created)
+        helpers = "" if folder else f"--data {library.PACKAGED_FOLDER / 'lib'} "
+        sys.stdout.write(f"next     edit these files, then run `gatekeeper policy test {helpers}{created[0].parent}`\n")
+    if folder is not None and not _is_policy_folder(folder):
+        sys.stdout.write(
+            f"next     add `{folder}` to `policies.paths` in {config.CONFIG_FILE}, so that `gatekeeper check` uses it\n"
+        )
     return 0
+
+
+def _find_policy_folder() -> Path:
+    """The first policy folder of the repository around the current folder; raises UsageError if it names none."""
+    root = config_loader.find_root(Path.cwd())
+    inner = [path for path in config_loader.load(root, None).policies if (root / path).resolve().is_relative_to(root)]
+    if not inner:
+        raise UsageError(
+            "policy new: name your policy folder with --policy DIR, "
+            f"or list it under `policies.paths` in {config.CONFIG_FILE}"
+        )
+    return Path(os.path.relpath(root / inner[0]))
+
+
+def _is_policy_folder(folder: Path) -> bool:
+    """Whether the configuration of the repository around a folder names it, or a folder around it, for policies."""
+    root = config_loader.find_root(folder.resolve())
+    named = config_loader.load(root, None).policies
+    return any(folder.resolve().is_relative_to((root / path).resolve()) for path in named)
 
 
 def _pull_bundles(sources: Sequence[str]) -> int:

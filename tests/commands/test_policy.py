@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import command
+from tests.conftest import Repository, command
 
 RULE = """package team
 import rego.v1
@@ -66,10 +66,36 @@ def test_new_creates_a_rule_that_passes_its_tests(tmp_path: Path) -> None:
     code, out, err = command("policy", "new", "--policy", tmp_path, "images/signed-by-us")
     folder = tmp_path / "images" / "signed-by-us"
     assert (code, err) == (0, "")
-    assert out == "".join(f"created  {folder / name}\n" for name in ("bad.yaml", "good.yaml", "rule.rego"))
+    created, hints = out.split("next ", 1)
+    assert created == "".join(f"created  {folder / name}\n" for name in ("bad.yaml", "good.yaml", "rule.rego"))
+    assert f"`gatekeeper policy test {folder}`\n" in hints and f"add `{tmp_path}` to `policies.paths`" in hints
     assert "package images.signed_by_us\n" in (folder / "rule.rego").read_text()
     assert (folder / "bad.yaml").read_text().startswith("# finding: ")
     assert command("policy", "test", tmp_path)[:2] == (0, "2 passed, 0 failed, with embedded\n")
+
+
+def test_new_uses_the_policy_folder_of_the_repository_and_check_finds_the_remedy(repository: Repository) -> None:
+    root = repository({"gatekeeper.yaml": "library: {profile: 'off'}\npolicies: {paths: [../team, rules/own]}\n"})
+    (root.parent / "team").mkdir()
+    write(root.parent / "team", {"team.rego": RULE})
+    (root / "apps").mkdir()
+    code, out, err = command("policy", "new", "workloads/owner", cwd=root / "apps")
+    assert (code, err) == (0, "") and "policies.paths" not in out
+    assert "created  ../rules/own/workloads/owner/rule.rego\n" in out
+    rule = (root / "rules" / "own" / "workloads" / "owner" / "rule.rego").read_text()
+    assert "remedy:" in rule and not any(word in rule for word in ("profile:", "standards:", "kinds:", "severity:"))
+    bad = (root / "rules" / "own" / "workloads" / "owner" / "bad.yaml").read_text()
+    (root / "apps" / "web.yaml").write_text(bad)
+    code, out, _ = command("check", cwd=root)
+    assert code == 1 and "[workloads.owner/deny]" in out
+    assert "= help: add the label `owner` with the name of a team" in out
+
+
+def test_new_without_a_policy_folder_changes_nothing(repository: Repository) -> None:
+    root = repository({"gatekeeper.yaml": ""})
+    code, _, err = command("policy", "new", "workloads/owner", cwd=root)
+    assert code == 2 and "--policy DIR" in err and "`policies.paths`" in err
+    assert [path.name for path in root.iterdir()] == ["gatekeeper.yaml"]
 
 
 def test_new_never_overwrites_a_rule(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import library, loader
-from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RuleQuery
+from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RegoModule, RuleQuery
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import TERRAFORM_KIND, Severity
 
@@ -36,9 +36,17 @@ def build_plan(config: Config, repository_policies: PolicySet) -> QueryPlan:
             name = query.rpartition(".")[2]
             severity = loader.SEVERITY_BY_PREFIX[name.split("_")[0]]
             kinds = (TERRAFORM_KIND,) if is_for_terraform(module.package, config) else ()
-            rules[query] = RuleQuery(f"{module.package}/{name}", _parse_severity(severity), "", kinds, module)
+            remedy = _read_remedy(module)
+            rules[query] = RuleQuery(f"{module.package}/{name}", _parse_severity(severity), remedy, kinds, module)
     exceptions = {module.package: module.exception_query for module in rule_modules if module.exception_query}
     return QueryPlan(rules, loader.merge_policy_sets(sets), exceptions)
+
+
+def _read_remedy(module: RegoModule) -> str:
+    """The remedy in the METADATA of a package; empty if it has none."""
+    custom = module.metadata.get("custom")
+    remedy = custom.get("remedy") if isinstance(custom, dict) else None
+    return remedy if isinstance(remedy, str) else ""
 
 
 def is_for_terraform(package: str, config: Config) -> bool:

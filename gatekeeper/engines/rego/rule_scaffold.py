@@ -12,6 +12,8 @@ from gatekeeper.host import atomic_file
 TEMPLATE_FOLDER = library.PACKAGED_FOLDER.parent / "scaffold" / "rule"
 RULE_NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*/[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 LIBRARY_PACKAGE = "gatekeeper."
+# Lines of METADATA that count in the library only: the rules of a repository are selected and graded by their names.
+LIBRARY_FIELDS = re.compile(r"^#   (?:severity|profile|kinds|standards): .*\n", re.MULTILINE)
 
 
 def create_rule(name: str, folder: Path | None = None) -> list[Path]:
@@ -38,6 +40,8 @@ def create_rule(name: str, folder: Path | None = None) -> list[Path]:
         target.mkdir(parents=True)
         for template in sorted(TEMPLATE_FOLDER.iterdir()):
             text = template.read_text(encoding="utf-8").replace("PACKAGE", package)
+            if folder is not None:
+                text = LIBRARY_FIELDS.sub("", text)
             atomic_file.write(target / template.name, text.encode())
             created.append(target / template.name)
     except OSError as error:
