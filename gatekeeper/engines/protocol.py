@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 from gatekeeper.config import Config
-from gatekeeper.engines.rego.bundles.resolver import ResolvedBundles
+from gatekeeper.engines.rego.model import ResolvedBundles
 from gatekeeper.host.cache import Cache
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.secret_value import SecretBytes

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.model import TERRAFORM_KIND, Severity
+from gatekeeper.model import TERRAFORM_KIND, Gap, Severity
 
 VERDICT_RULE = re.compile(r"(deny|violation|warn)(_\w+)?")
 
@@ -92,3 +92,17 @@ class QueryPlan(NamedTuple):
     def queries(self) -> tuple[str, ...]:
         """All queries that may be evaluated."""
         return (*self.rules, *self.exception_queries.values())
+
+
+class ResolvedBundles(NamedTuple):
+    """The content of all bundles of a config.
+
+    Attributes:
+        folders: policy folders for all engines.
+        policy_sets: Rego with data, from OPA bundle files.
+        gaps: bundles that cannot be used.
+    """
+
+    folders: list[str]
+    policy_sets: list[PolicySet]
+    gaps: list[Gap]

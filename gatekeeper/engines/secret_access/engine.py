@@ -11,7 +11,7 @@ SCOPE: EngineScope = "repository"
 def evaluate(context: EngineContext) -> EngineResult:
     """Checks each ExternalSecret against the rules of the config; without rules, everything is allowed."""
     if not context.config.secrets_allow:
-        return EngineResult()
+        return EngineResult([])
     # Most repositories have no such rules, and the commit hook has no time for the modules of ExternalSecrets.
     from gatekeeper.engines.secret_access import allow_rules
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.config import CONFIG_FILE
 from gatekeeper.engines import policy_files
 from gatekeeper.engines.rego import loader
 from gatekeeper.engines.rego.bundles import bundle_files
 from gatekeeper.engines.rego.bundles.bundle_files import Bundle, BundleFiles
-from gatekeeper.engines.rego.model import PolicySet, RegoModule
+from gatekeeper.engines.rego.model import PolicySet, RegoModule, ResolvedBundles
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Gap
 
@@ -26,20 +26,6 @@ BUNDLE_FIELDS = ("source", "digest", "key")
 DIGEST_PATTERN = re.compile(r"sha256:[0-9a-f]{64}")
 MANIFEST_FILE, SIGNATURES_FILE = ".manifest", ".signatures.json"
 DATA_FILES = ("data.json", "data.yaml", "data.yml")
-
-
-class ResolvedBundles(NamedTuple):
-    """The content of all bundles of a config.
-
-    Attributes:
-        folders: policy folders for all engines.
-        policy_sets: Rego with data, from OPA bundle files.
-        gaps: bundles that cannot be used.
-    """
-
-    folders: list[str]
-    policy_sets: list[PolicySet]
-    gaps: list[Gap]
 
 
 def resolve(root: Path, entries: Sequence[Mapping[str, str]]) -> ResolvedBundles:
