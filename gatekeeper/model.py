@@ -11,6 +11,8 @@ import orjson
 
 # The kind of Terraform files among the resources.
 TERRAFORM_KIND = "Terraform"
+# The file of an object that is in the cluster, and in no file.
+CLUSTER_FILE = "(in the cluster)"
 FieldPath = tuple[str | int, ...]
 # A Kubernetes object as plain JSON.
 Object = dict[str, Any]
@@ -236,7 +238,9 @@ def deduplicate(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Each finding once, even if several overlays render the same base; sorted by file and line."""
     unique: dict[tuple[object, ...], Finding] = {}
     for finding in findings:
-        unique.setdefault((finding.rule, finding.location, finding.message), finding)
+        # Objects that are in no file share their location, and differ only by their names.
+        ref = finding.resource_ref if finding.location.file == CLUSTER_FILE else None
+        unique.setdefault((finding.rule, finding.location, finding.message, ref), finding)
     return tuple(sorted(unique.values(), key=lambda item: (_location_sort_key(item.location), item.rule, item.message)))
 
 

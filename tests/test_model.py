@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.model import (
+    CLUSTER_FILE,
     AppliedWaiver,
     Coverage,
     FieldPath,
@@ -97,3 +98,11 @@ def test_a_finding_is_at_the_deepest_part_of_its_field_that_exists(
     assert finding.location == Location("a.yaml", line, column)
     assert (finding.resource_ref, finding.field_path, finding.location_precision) == (resource.ref, path, "field")
     assert (finding.rule, finding.message, finding.hint, finding.severity) == ("team/rule", "no", "yes", "info")
+
+
+def test_findings_on_different_objects_of_a_cluster_are_all_kept() -> None:
+    def find(name: str, file: str = CLUSTER_FILE) -> Finding:
+        return FINDING._replace(location=Location(file, 1, 1), resource_ref=ObjectRef("v1", "ConfigMap", "prod", name))
+
+    assert len(deduplicate([find("a"), find("b"), find("a")])) == 2
+    assert len(deduplicate([find("a", "base.yaml"), find("b", "base.yaml")])) == 1, "two overlays of one base"

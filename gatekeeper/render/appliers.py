@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.model import FieldPath, Resource, build_ref, get_field
+from gatekeeper.model import CLUSTER_FILE, FieldPath, Resource, build_ref, get_field
 from gatekeeper.render.model import AppliedFolder, ConfigMapData, FileOrigin, join_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import Tree
@@ -28,9 +28,6 @@ FLUX_FIELDS = {
     "components": "components",
 }
 ARGO_FIELDS = ("namespace", "namePrefix", "nameSuffix", "patches", "components", "replicas", "commonAnnotations")
-
-# The file of an object that is in the cluster, and in no file.
-CLUSTER_FILE = "(in the cluster)"
 
 
 def find_applied_folders(resources: Iterable[Resource], tree: Tree, config_maps: ConfigMapData) -> list[AppliedFolder]:
