@@ -19,7 +19,6 @@ MAX_MODULES_PER_PACKAGE = 20
 # The figures below only go down: lower them when the structure allows it.
 MAX_IMPORTS_PER_MODULE = 5.25
 MAX_IMPORT_CHAIN = 15
-MAX_MODULES_WITHOUT_TEST_FILE = 13
 
 # Where an unexpected exception ends: the program, a worker, an HTTP answer. It is reported there without its values.
 OUTERMOST = {"cli", "controller.runtime.worker", "controller.runtime.http_server"}
@@ -249,11 +248,22 @@ def test_class_names_are_unique_in_the_product() -> None:
     assert {name: places for name, places in seen.items() if len(places) > 1} == {}
 
 
+def has_behaviour(module: Path) -> bool:
+    """Whether a module has a function that does something: one with more than a docstring.
+
+    A module without any only defines types and constants, such as protocols and named tuples.
+    """
+    bodies = (function.body for function in functions(module))
+    return any(not isinstance(node, ast.Expr) for body in bodies for node in body)
+
+
 def test_modules_have_test_files_of_their_names() -> None:
-    written = [module for module in MODULES if not module.stem.startswith("__")]
+    """`tests/` mirrors `gatekeeper/`: each module with behaviour has a file of its own there."""
     missing = [
         name_of(module)
-        for module in written
-        if not (ROOT / "tests" / module.relative_to(PACKAGE).with_name(f"test_{module.name}")).is_file()
+        for module in MODULES
+        if not module.stem.startswith("__")
+        and has_behaviour(module)
+        and not (ROOT / "tests" / module.relative_to(PACKAGE).with_name(f"test_{module.name}")).is_file()
     ]
-    assert len(missing) <= MAX_MODULES_WITHOUT_TEST_FILE, missing
+    assert missing == []

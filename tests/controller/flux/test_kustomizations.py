@@ -15,7 +15,7 @@ from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.flux.context import FluxEnvironment, FluxOptions
-from gatekeeper.controller.flux.git_repositories import GitRepositoryReconciler, compute_fingerprint
+from gatekeeper.controller.flux.git_repositories import GitRepositoryReconciler
 from gatekeeper.controller.flux.kustomizations import KustomizationReconciler, strip_kustomization
 from gatekeeper.controller.flux.repository_cache import RepositoryCache, RepositoryState
 from gatekeeper.controller.runtime.metrics import Metrics
@@ -100,14 +100,6 @@ def test_kustomization_is_reconciled_while_its_repository_is_deleted_and_comes_b
         end.set()
         thread.join()
         sys.setswitchinterval(interval)
-
-
-def test_recreated_kustomization_is_not_taken_for_the_deleted_one(unreachable_cluster: DynamicClient) -> None:
-    recreated = {**KUSTOMIZATION, "metadata": {**KUSTOMIZATION["metadata"], "uid": "2"}}
-    fingerprints = [
-        compute_fingerprint(unreachable_cluster, STATE.commits, DAY, value) for value in (KUSTOMIZATION, recreated)
-    ]
-    assert fingerprints[0] != fingerprints[1]
 
 
 def test_watched_kustomization_is_kept_without_inventory_and_managed_fields() -> None:
