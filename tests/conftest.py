@@ -1,4 +1,4 @@
-"""What all tests share: a repository written from a table of files, judged by the real thing."""
+"""What all tests share: a repository written from a table of files, checked by the real gate."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def repository(tmp_path: Path) -> Repository:
 
 
 def judge(root: Path, jobs: int = 2) -> Verdict:
-    """Judges a folder with its own config."""
+    """Checks a folder with its own config."""
     settings = config_loader.load(root, None)
     return pipeline.run_check(
         file_selection.build_tree([root], root, settings.exclude, settings.policies),

@@ -1,4 +1,4 @@
-"""Every kind of bad input: one clear message, the right exit code, no traceback, and the rest is judged."""
+"""Every kind of bad input: one clear message, the right exit code, no traceback, and the other files are checked."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_one_bad_file_does_not_stop_the_check_of_the_rest(repository: Repository
     assert verdict.exit_code == 3
 
 
-def test_a_path_that_is_not_there() -> None:
+def test_missing_path() -> None:
     code, _, err = command("check", "/nowhere/at/all")
     assert code == 2
     assert "no such file or folder" in err
@@ -129,7 +129,7 @@ def test_a_repository_behind_a_link_is_checked_like_the_repository(repository: R
     assert judge(tmp_path / "link") == judge(root)
 
 
-def test_a_policy_that_never_ends_is_stopped_and_told(repository: Repository) -> None:
+def test_endless_policy_is_stopped_and_reported(repository: Repository) -> None:
     slow = """package slow
 import rego.v1
 deny contains "x" if {

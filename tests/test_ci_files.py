@@ -1,4 +1,4 @@
-"""The files for CI systems that the docs hand out: whole YAML, and each command of theirs is one that works."""
+"""The files for CI systems in the docs: valid YAML with commands that work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line itself: help, versions, wrong words, and what happens when something breaks."""
+"""The command line itself: help, versions, wrong arguments, and internal errors."""
 
 from __future__ import annotations
 

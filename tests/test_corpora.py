@@ -1,4 +1,4 @@
-"""Other people's repositories, judged to the end; each finding below was looked at by hand and is true."""
+"""Public repositories, checked completely; each finding below was verified by hand."""
 
 from __future__ import annotations
 

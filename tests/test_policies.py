@@ -1,4 +1,4 @@
-"""The library: every rule finds its bad case, at the field that it says, and nothing in its good case."""
+"""The library: every rule finds its bad case, at the named field, and nothing in its good case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others have applied before is taken over, and goes when it is not in Git any more."""
+"""Fields that other clients applied are taken over, and removed when they are no longer in Git."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdict forbids applying objects with errors, and everything where a part could not be judged."""
+"""The verdict blocks objects with errors, and every object if a part could not be checked."""
 
 from __future__ import annotations
 

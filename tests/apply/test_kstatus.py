@@ -1,4 +1,4 @@
-"""What an object is, as the real kstatus library says it: by cases, and by thousands of objects made up at random."""
+"""The status of objects equals that of the real kstatus library, for known cases and thousands of random objects."""
 
 from __future__ import annotations
 

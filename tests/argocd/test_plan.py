@@ -1,4 +1,4 @@
-"""Applications of a repository against a real cluster, as a user types it: told, and nothing more."""
+"""Applications of a repository against a real cluster, as a user runs it: changes are reported, and nothing is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statuses and events in a real cluster: a stale object is never overwritten, and a missing one is no error."""
+"""Statuses and events in a real cluster: a stale object is never overwritten, and a missing one is not an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of by expressions, and what is applied to another cluster, by the controller and real API servers."""
+"""Health expressions, and objects that are applied to another cluster, with the controller and real API servers."""
 
 from __future__ import annotations
 

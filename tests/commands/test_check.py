@@ -1,4 +1,4 @@
-"""`gatekeeper check`: what it judges, and where its reports go."""
+"""`gatekeeper check`: which files it checks, and where its reports are written."""
 
 from __future__ import annotations
 

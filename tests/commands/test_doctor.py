@@ -1,4 +1,4 @@
-"""`gatekeeper doctor`, and `gatekeeper.lock`: what lacks is told with what it is for; what counts is what is pinned."""
+"""`gatekeeper doctor`, and `gatekeeper.lock`: missing programs are reported with their purpose; pinned versions count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gatekeeper init`: what it makes is accepted by the gate and by kustomize, and what is there is left alone."""
+"""`gatekeeper init`: the gate and kustomize accept its files, and existing files are kept."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_environments_and_names_are_those_that_are_asked_for(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("hooks", "there"), [("git", ".git/hooks/pre-commit"), ("pre-commit", ".pre-commit-config.yaml")]
 )
-def test_a_repository_that_is_there_gets_the_gate_only(tmp_path: Path, hooks: str, there: str) -> None:
+def test_existing_repository_gets_only_the_gate(tmp_path: Path, hooks: str, there: str) -> None:
     run_git(tmp_path, "init", "-q")
     (tmp_path / "web.yaml").write_text(DEPLOYMENT)
     (tmp_path / ".gitlab-ci.yml").write_text("mine: {script: x}\n")

@@ -1,4 +1,4 @@
-"""Keys: new ones as the controller has them, certificates in the repository, and what the gate says of both."""
+"""Keys: new ones as the controller has them, certificates in the repository, and the findings of the gate about both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gatekeeper sops`: encrypts in place, and refuses what is no SOPS file."""
+"""`gatekeeper sops`: encrypts in place, and refuses files that are not SOPS files."""
 
 from __future__ import annotations
 

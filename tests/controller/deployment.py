@@ -1,4 +1,4 @@
-"""The controller as a program of its own, against a real API server."""
+"""The controller as a separate process, against a real API server."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def controller(cluster: Cluster, folder: Path, *options: str | Path, name: str =
 
 
 def until(is_so: Callable[[], object], running: Running | None = None, seconds: float = SECONDS) -> None:
-    """Waits until something is so."""
+    """Waits until a condition holds."""
     end = time.monotonic() + seconds
     while not is_so():
         said = running.log.read_text()[-4000:] if running else ""

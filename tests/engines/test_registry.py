@@ -1,4 +1,4 @@
-"""The contract of all policy engines: each is complete, judges what it is given, and says the same each time."""
+"""The contract of all policy engines: each is complete, checks its targets, and has reproducible results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old API versions become the newest: one line changes, comments stay, and what cannot be done is told."""
+"""Old API versions become the newest: one line changes, comments stay, and manual steps are reported."""
 
 from __future__ import annotations
 

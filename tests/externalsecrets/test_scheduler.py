@@ -1,4 +1,4 @@
-"""Round after round, as a user runs it: what is due is read, what changed is seen at once, and Vault is asked little."""
+"""Repeated syncs, as a user runs them: what is due is read, what changed is seen at once, and Vault is asked little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ExternalSecrets of a cluster: taken over from external-secrets in every respect, and told of by status and events."""
+"""ExternalSecrets of a cluster: taken over from external-secrets in every respect, and reported by status and events."""
 
 from __future__ import annotations
 

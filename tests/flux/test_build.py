@@ -34,7 +34,7 @@ def test_a_kustomization_of_the_cluster_applies_its_folder(repository: Repositor
     assert (applied.folder, applied.render_error, checked.verdict.decision) == ("apps", "", "accepted")
 
 
-def test_a_path_that_is_no_folder_is_an_error_and_applies_nothing(repository: Repository) -> None:
+def test_a_path_that_is_not_a_folder_is_an_error_and_applies_nothing(repository: Repository) -> None:
     [applied] = check(repository({"apps/a.yaml": write(config("a"))}), flux(path="./none")).builds
     assert applied.objects == () and "./none" in applied.render_error and "folder" in applied.render_error
 

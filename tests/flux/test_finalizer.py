@@ -83,7 +83,7 @@ def test_with_wait_for_termination_the_finalizer_stays_until_objects_are_gone(fl
     assert finalize(flux_cluster, value) is None and flux_cluster.get_kustomization() is None
 
 
-def test_the_finalizer_is_added_once_beside_others(flux_cluster: FluxCluster) -> None:
+def test_the_finalizer_is_added_once_next_to_others(flux_cluster: FluxCluster) -> None:
     value = flux()
     value["metadata"]["finalizers"] = ["example.com/other"]
     created = flux_cluster.create_kustomization(value)

@@ -38,7 +38,7 @@ def test_a_failed_dependency_keeps_back_everything_behind_it_and_nothing_else(fl
     assert [name for name in "abcd" if flux_cluster.has_config_map(name)] == ["d"]
 
 
-def test_a_cycle_ends_with_none_of_it_applied(flux_cluster: FluxCluster) -> None:
+def test_nothing_of_a_cycle_is_applied(flux_cluster: FluxCluster) -> None:
     _, failed = reconcile(flux_cluster, build("a", "b"), build("b", "a"), build("c"))
     assert failed == {"a": "DependencyNotReady", "b": "DependencyNotReady"}
     assert [name for name in "abc" if flux_cluster.has_config_map(name)] == ["c"]

@@ -1,4 +1,4 @@
-"""Kustomizations against a real cluster, as a user types it: told, applied, healed, taken away, and what is refused."""
+"""Kustomizations against a real cluster, as a user runs it: plan, apply, correction of drift, prune, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cluster that a Kustomization is applied to, with no more rights than it names."""
+"""The cluster that a Kustomization is applied to, with only the rights of its ServiceAccount."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The baseline: what was there before does not count, what is new does, and it ends."""
+"""The baseline: existing findings do not count, new ones do, and the baseline expires."""
 
 from __future__ import annotations
 

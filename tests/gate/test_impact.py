@@ -1,4 +1,4 @@
-"""`--staged` and `--since`: what a commit or a pull request can break is told, all of it and little more."""
+"""`--staged` and `--since`: the findings that a commit or a pull request can cause are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A change of a few files is judged by those files, and the verdict is the one that judging everything gives."""
+"""A small change is checked by its files alone, with the same verdict as a full check."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def commit(root: Path) -> None:
 
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many files each run judged."""
+    """The number of files that each run checked."""
     seen: list[int] = []
     real = pipeline.run_full_check
 

@@ -1,4 +1,4 @@
-"""Shares of a repository: together they say what one run says, and a missing share is no verdict."""
+"""Shares of a repository: together they have the verdict of one run, and a missing shard is an error."""
 
 from __future__ import annotations
 

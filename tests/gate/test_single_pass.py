@@ -1,4 +1,4 @@
-"""A repository is parsed, rendered and judged once, however many controllers apply something from it."""
+"""A repository is parsed, rendered and checked once, for any number of controllers that apply from it."""
 
 from __future__ import annotations
 

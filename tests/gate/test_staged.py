@@ -1,4 +1,4 @@
-"""`--staged` judges what the next commit contains, by the configuration, pins and policies that it contains."""
+"""`--staged` checks the content of the next commit, by the configuration, pins and policies that it contains."""
 
 from __future__ import annotations
 

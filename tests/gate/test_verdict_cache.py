@@ -1,4 +1,4 @@
-"""Cached verdicts: the same input is judged once, and nothing in the cache folder can change a verdict."""
+"""Cached verdicts: the same input is checked once, and nothing in the cache folder can change a verdict."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_key_that_others_can_read_is_not_used(run: Run, kept: Path, tmp_path: 
     assert entries(kept) == []
 
 
-def test_machines_can_share_a_cache_by_a_key_of_their_own(run: Run, kept: Path, tmp_path: Path) -> None:
+def test_machines_can_share_a_cache_by_a_common_key(run: Run, kept: Path, tmp_path: Path) -> None:
     cold = run(GATEKEEPER_CACHE_KEY="k" * 32)
     assert not (tmp_path / "config").exists() and len(entries(kept)) == 3
     assert run(GATEKEEPER_CACHE_KEY="k" * 32) == cold
@@ -120,7 +120,7 @@ def test_machines_can_share_a_cache_by_a_key_of_their_own(run: Run, kept: Path, 
     assert len(entries(kept)) == 6
 
 
-def test_a_home_that_cannot_be_written_is_no_reason_to_fail(run: Run, kept: Path, tmp_path: Path) -> None:
+def test_read_only_home_does_not_fail_the_check(run: Run, kept: Path, tmp_path: Path) -> None:
     (tmp_path / "config").write_text("a file, where a folder should be")
     assert run()[0] == 1
     kept.write_text("a file, where a folder should be")

@@ -26,7 +26,7 @@ def test_any_verdict_is_decoded_as_it_was_encoded(verdict: Verdict) -> None:
     assert verdict_codec.from_bytes(verdict_codec.to_bytes(verdict)) == verdict
 
 
-def test_a_decoded_verdict_is_not_cacheable_until_a_run_says_so() -> None:
+def test_decoded_verdict_is_not_cacheable_by_default() -> None:
     assert not verdict_codec.from_bytes(verdict_codec.to_bytes(FULL._replace(is_cacheable=True))).is_cacheable
 
 

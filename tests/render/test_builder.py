@@ -1,4 +1,4 @@
-"""Builds are made once and shared, and a unit is built once for each way in which it is applied."""
+"""Builds are made once and shared, and a unit is built once for each variant of its applier fields."""
 
 from __future__ import annotations
 

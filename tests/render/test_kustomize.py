@@ -113,7 +113,7 @@ OUTSIDE: dict[str, str | bytes] = {
 }
 
 
-def test_argo_cd_reads_no_files_from_beside_the_kustomization(repository: Repository) -> None:
+def test_argo_cd_reads_no_files_from_next_to_the_kustomization(repository: Repository) -> None:
     rendered = render(repository(dict(OUTSIDE)))
     [finding] = [finding for finding in rendered.findings if finding.rule == "render/kustomize"]
     assert "security" in finding.message and "argocd-cm" in finding.hint

@@ -1,4 +1,4 @@
-"""The HTML report: whole in one file, safe whatever is in it, and sorted as an auditor asks."""
+"""The HTML report: whole in one file, safe for every content, and sorted for an auditor."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def include(root: Path, from_path: str, to_path: str) -> IncludedCheckout:
     return IncludedCheckout(RepositoryInclude("other", from_path, to_path), root)
 
 
-def test_included_files_are_in_a_folder_of_their_own(checkouts: tuple[Path, Path]) -> None:
+def test_included_files_are_in_a_separate_folder(checkouts: tuple[Path, Path]) -> None:
     own, other = checkouts
     merged = includes.merge_includes(own, [include(other, "lib", "vendor/lib")])
     assert (merged / "a.yaml").is_file() and (merged / "vendor/lib/b.yaml").read_text() == "lib/b.yaml"

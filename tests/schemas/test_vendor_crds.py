@@ -1,4 +1,4 @@
-"""Built-in schemas from CRDs: only what judges is kept, and a version that is there stays."""
+"""Built-in schemas from CRDs: descriptions are dropped, and an existing version is kept."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_texts_for_people_are_dropped_and_properties_of_their_names_stay() -> No
     }
 
 
-def test_a_version_that_is_there_stays_and_notes_the_release_it_came_from(folder: Path) -> None:
+def test_existing_version_is_kept_and_names_its_release(folder: Path) -> None:
     vendor_crds.add_crds("widget@2", [write_crd(folder, "new.yaml", "newer")])
     vendor_crds.add_crds("widget@1", [write_crd(folder, "old.yaml", "older")])
     held = orjson.loads((folder / "example.com.json").read_bytes())

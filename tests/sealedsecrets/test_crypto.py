@@ -1,4 +1,4 @@
-"""Files that the real tools made, as they are and changed byte by byte: never a wrong value, never a fault of our own."""
+"""Files that the real tools made, as they are and changed byte by byte: never a wrong value, never an internal error."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def keys(tmp_path: Path) -> Keys:
 
 @pytest.fixture
 def file(tmp_path: Path, keys: Keys) -> Path:
-    """A sealed file that somebody wrote notes into."""
+    """A sealed file with comments by a user."""
     secret = tmp_path / "secret.json"
     secret.write_bytes(orjson.dumps(SECRET))
     text = command("seal", "--cert", keys[0], "-o", "yaml", "-f", secret)[1]

@@ -1,4 +1,4 @@
-"""The wire format, both ways, with the real kubeseal: what it seals we open, and what we seal it opens."""
+"""The wire format, both ways, with the real kubeseal: each tool unseals the values of the other."""
 
 from __future__ import annotations
 

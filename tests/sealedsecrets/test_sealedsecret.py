@@ -1,4 +1,4 @@
-"""Sealing and opening: every value comes back, and everything that is wrong is told without a value in the words."""
+"""Sealing and unsealing: every value is restored, and error messages contain no value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A door in front of a real server that does, at will, what servers and networks do on a bad day."""
+"""A proxy in front of a real server that injects faults of servers and networks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def door(server: str) -> Iterator[Faults]:
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *arguments: Any) -> None:
-            """Nothing is told."""
+            """Log nothing."""
 
         def _any(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
@@ -78,7 +78,7 @@ def door(server: str) -> Iterator[Faults]:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: Any, client_address: Any) -> None:
-            """Whoever hangs up is no fault of the door."""
+            """A client that hangs up is not an error of the proxy."""
 
     listening = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})

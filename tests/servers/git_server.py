@@ -1,4 +1,4 @@
-"""A Git host of the test's own: the real `git http-backend` behind a door that asks for a name and a password."""
+"""A Git host of the test's own: the real `git http-backend` behind basic authentication."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def serving(folder: Path, is_open: bool = False) -> Iterator[Host]:
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *arguments: Any) -> None:
-            """Nothing is told."""
+            """Log nothing."""
 
         def _any(self) -> None:
             seen.append(f"{self.command} {self.path}")

@@ -1,4 +1,4 @@
-"""Modules of Go as they were published, for the cases that other projects try themselves by."""
+"""Modules of Go as they were published, for the test cases of other projects."""
 
 from __future__ import annotations
 

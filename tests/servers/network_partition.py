@@ -1,4 +1,4 @@
-"""A line to a server that can be cut, and mended: what a partition of the network does to whoever is behind it."""
+"""A connection to a server that can be cut and restored, to test network partitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One build in a process of its own, for `builds.Build`: `python -m tests.servers.single_build NAME`."""
+"""One build in a separate process, for `builds.Build`: `python -m tests.servers.single_build NAME`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Git host over SSH: the real `git-upload-pack` behind a server that lets one key in; a program of its own."""
+"""A Git host over SSH: the real `git-upload-pack` behind a server that accepts one key; a separate program."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Host(NamedTuple):
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Host]:
-    """Serves all repositories of this machine to whoever has the key."""
+    """Serves all repositories of this machine to clients with the key."""
     command = [sys.executable, "-m", "tests.servers.ssh_server", str(folder / "authorized_keys")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None

@@ -52,7 +52,7 @@ def began(tmp_path: Path, name: str) -> int:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Waits until something is so."""
+    """Waits until a condition holds."""
     end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end

@@ -1,4 +1,4 @@
-"""What was in Git in the clear is told with its commit, and is taken out of the index where that is asked for."""
+"""Plaintext files in the Git history are reported with their commit, and removed from the index on request."""
 
 from __future__ import annotations
 

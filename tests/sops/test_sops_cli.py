@@ -1,4 +1,4 @@
-"""The real sops, wrapped: what goes in comes out, a failure is told in words, and nothing lies in the clear."""
+"""The real sops: values survive a round trip, failures have a message, and no plaintext is written to disk."""
 
 from __future__ import annotations
 

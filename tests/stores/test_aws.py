@@ -236,7 +236,7 @@ def test_error_is_reported_without_the_message_of_aws(code: str, may_pass: bool,
     assert not any(VALUE in str(one) for one in found)
 
 
-def test_a_part_of_a_batch_is_no_answer_to_the_rest() -> None:
+def test_partial_batch_response_does_not_answer_the_other_references() -> None:
     part = {
         "SecretValues": [{"Name": "a", "SecretString": "x"}],
         "Errors": [{"SecretId": "b", "ErrorCode": "AccessDeniedException", "Message": VALUE}],

@@ -1,4 +1,4 @@
-"""Stores that stay open: signed in to once, opened anew when they change or refuse, left alone when they fail."""
+"""Stores that stay open: one login, reopened when they change or reject credentials, with back-off after a failure."""
 
 from __future__ import annotations
 

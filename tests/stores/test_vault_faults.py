@@ -1,4 +1,4 @@
-"""Vault on a bad day: asked too often, slow, cut off, restarted; and its tokens, which end."""
+"""Faults of Vault: throttling, slow responses, cut connections, restarts, and expired tokens."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_the_store_may_say_how_often_it_is_tried(door: Faults, settings: dict[st
         (400, "Vault refuses"),
     ],
 )
-def test_malformed_response_is_reported_and_is_no_value(door: Faults, fault: int | str, words: str) -> None:
+def test_malformed_response_is_reported_and_has_no_value(door: Faults, fault: int | str, words: str) -> None:
     door.next = [fault] * 3
     outcome = read(opened(door.url))
     assert isinstance(outcome, StoreError) and not isinstance(outcome, SecretNotFoundError) and words in str(outcome)

@@ -257,7 +257,7 @@ def test_what_kubernetes_reads_is_read_the_same_way(text: str, value: Any) -> No
         ("<<: {b: 3}\n<<: {b: 4}\n", [("<<", 2, 1, 1)]),
     ],
 )
-def test_a_merge_key_that_overrides_is_told_with_both_lines(text: str, expected: list[Any]) -> None:
+def test_a_merge_key_that_overrides_is_reported_with_both_lines(text: str, expected: list[Any]) -> None:
     found, _ = documents.parse(text.encode())
     assert [entry for entry in found[0].duplicates if entry[0] == "<<"] == expected
 

@@ -1,4 +1,4 @@
-"""Which files a run judges: what Git knows and does not ignore, less what the config excludes; each gap is told."""
+"""Which files a run checks: those of Git that are not ignored or excluded by the config; each gap is reported."""
 
 from __future__ import annotations
 

@@ -27,6 +27,6 @@ def test_json_has_the_value_that_json_readers_give_it(value: dict[str, Any], is_
     assert documents.to_value(found[0]) == orjson.loads(text) == value
 
 
-def test_what_is_no_json_is_left_to_yaml() -> None:
+def test_what_is_not_json_is_left_to_yaml() -> None:
     assert json_text.rewrite_for_yaml(b"a: 1\n") is None
     assert json_text.rewrite_for_yaml(b'{"a": 1,}') is None

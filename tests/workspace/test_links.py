@@ -110,7 +110,7 @@ def test_a_link_to_a_folder_that_is_not_checked_is_a_fatal_gap(repository: Repos
     assert gap.file == "three" and "ignored or excluded" in gap.reason
 
 
-def test_links_that_are_no_manifests_are_noted(repository: Repository) -> None:
+def test_links_that_are_not_manifests_are_noted(repository: Repository) -> None:
     root = repository({"README.md": "a\n"})
     link(root, "docs/README.md", "../README.md")
     assert file_selection.build_tree([root], root, ()).files == ("README.md", "gatekeeper.yaml")

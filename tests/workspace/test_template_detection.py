@@ -1,4 +1,4 @@
-"""A file that is no YAML is a template only where its actions are the reason; anything else is a broken manifest."""
+"""A file that is not YAML is a template only if its actions are the reason; anything else is a broken manifest."""
 
 from __future__ import annotations
 

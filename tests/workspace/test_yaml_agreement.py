@@ -1,4 +1,4 @@
-"""What Kubernetes' own reader (sigs.k8s.io/yaml, inside of Helm's `fromYaml`) makes of a text, ours does too."""
+"""What Kubernetes' own reader (sigs.k8s.io/yaml, inside of Helm's `fromYaml`) parses from a text, ours does too."""
 
 from __future__ import annotations
 

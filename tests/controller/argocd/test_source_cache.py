@@ -1,4 +1,4 @@
-"""From where Applications come and where they go: charts, kustomizations, several sources, credentials, clusters."""
+"""Sources and destinations of Applications: charts, kustomizations, several sources, credentials, clusters."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Shelf(SimpleHTTPRequestHandler):
             self.send_error(401)
 
     def log_message(self, *arguments: Any) -> None:
-        """Nothing is told."""
+        """Log nothing."""
 
 
 @needs("helm")

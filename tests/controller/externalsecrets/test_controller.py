@@ -1,4 +1,4 @@
-"""The controller on ExternalSecrets, against a real API server and a real Vault: what they hang on counts at once."""
+"""The controller on ExternalSecrets, against a real API server and a real Vault: a change of a dependency triggers a sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop of rounds."""
+"""The loop that syncs ExternalSecrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The controller on Flux's resources, against a real API server and real git: what is new, drifts, waits and goes."""
+"""The controller on Flux's resources, against a real API server and real git: new commits, drift, dependencies and pruning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad days: what was applied stays, what is missed is made up for, and nothing is applied or deleted by mistake."""
+"""Failure modes: applied objects stay, missed changes are caught up, nothing is applied or deleted by mistake."""
 
 from __future__ import annotations
 

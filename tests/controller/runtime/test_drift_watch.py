@@ -1,4 +1,4 @@
-"""What counts as drift, by what an API server notes of who has set which fields."""
+"""What counts as drift, by the managed fields that a real API server records."""
 
 from __future__ import annotations
 

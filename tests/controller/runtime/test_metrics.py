@@ -35,7 +35,7 @@ def test_a_verdict_is_counted_and_timed() -> None:
     assert read("gatekeeper_judging_seconds_sum", {"gate": "admission"}) == 2.0
 
 
-def test_two_controllers_in_one_process_have_metrics_of_their_own() -> None:
+def test_two_controllers_in_one_process_have_separate_metrics() -> None:
     first, second = Metrics(), Metrics()
     first.corrected_drift.labels("ConfigMap").inc()
     assert second.registry.get_sample_value("gatekeeper_drift_total", {"kind": "ConfigMap"}) is None

@@ -1,4 +1,4 @@
-"""Several replicas at once: each has its part of the sources, and at midnight all is judged again."""
+"""Several replicas at once: each has its part of the sources, and at midnight everything is checked again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def worked_on(running: Running, kind: str) -> set[str]:
-    """What a replica has told of."""
+    """The events that a replica has written."""
     return {str(one["object"]) for one in running.said(controller=kind)}
 
 
@@ -85,7 +85,7 @@ def test_replicas_divide_the_sources_and_the_last_one_takes_over_all(cluster: Cl
 def test_everything_is_checked_again_after_midnight(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A waiver that lasted until yesterday silences nothing any more, though nothing in Git is another."""
+    """A waiver that expired yesterday no longer applies, although nothing in Git changed."""
     place = Place(tmp_path / "night", cluster)
     today = datetime.date.today()
     (place.root / "policy").mkdir()

@@ -1,4 +1,4 @@
-"""What is worked on is told to a collector of OpenTelemetry, where one is named; the sink here reads what was sent."""
+"""Reconciles are reported to an OpenTelemetry collector, if one is configured; a local collector reads them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *arguments: Any) -> None:
-            """Nothing is told."""
+            """Log nothing."""
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

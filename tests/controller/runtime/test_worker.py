@@ -63,7 +63,7 @@ def test_a_failed_name_is_retried_and_counted(capsys: pytest.CaptureFixture[str]
     assert "the cluster does not answer" in capsys.readouterr().out
 
 
-def test_a_worker_that_does_not_finish_in_time_says_so() -> None:
+def test_worker_that_does_not_finish_in_time_is_reported() -> None:
     begun, end = threading.Event(), threading.Event()
 
     def handle(name: str) -> None:

@@ -77,7 +77,7 @@ spec:
 
 
 def is_refused(repository: Repository, rule: str, files: dict[str, str | bytes]) -> bool:
-    """Whether the policy judged the object, which every policy here refuses."""
+    """Whether the policy was evaluated for the object, which every policy here refuses."""
     verdict = judge(repository(files))
     assert verdict.decision != "incomplete", verdict.coverage.gaps
     return rule in rules(verdict)

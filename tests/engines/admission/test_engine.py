@@ -29,7 +29,7 @@ def test_a_policy_of_a_folder_of_the_config_counts_like_one_of_the_repository(re
     assert find(root, settings._replace(exclude=("policy/*",))) == [("TeamLabel/teams", "o.yaml")]
 
 
-def test_a_policy_that_is_there_twice_is_evaluated_once(repository: Repository) -> None:
+def test_duplicate_policy_is_evaluated_once(repository: Repository) -> None:
     root = repository({"t.yaml": TEMPLATE, "c.yaml": CONSTRAINT, "copy.yaml": CONSTRAINT, "o.yaml": OBJECT})
     assert find(root) == [("TeamLabel/teams", "o.yaml")]
 

@@ -40,7 +40,7 @@ def test_files_of_another_shard_are_left_to_it(repository: Repository) -> None:
     assert {finding.location.file for finding in result.findings} == {"db.enc.yaml"}
 
 
-def test_a_wider_scope_is_found_only_where_the_past_is_known(repository: Repository) -> None:
+def test_wider_scope_is_found_only_with_a_base(repository: Repository) -> None:
     wide = SEALED.replace(
         "namespace: b}", "namespace: b, annotations: {sealedsecrets.bitnami.com/cluster-wide: 'true'}}"
     )

@@ -1,4 +1,4 @@
-"""A scope that is wider than at the base is told, in a pull request and in the hook."""
+"""A scope that is wider than at the base is reported, in a pull request and in the hook."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_a_random_value_is_a_warning_and_no_plaintext_secret(repository: Reposit
 
 
 @needs("helm")
-def test_a_fixed_value_is_a_plaintext_secret_also_beside_a_random_part(repository: Repository) -> None:
+def test_a_fixed_value_is_a_plaintext_secret_also_next_to_a_random_part(repository: Repository) -> None:
     found = find(repository, {**FIXED, "random": "{{ randAlphaNum 20 }}"})
     assert {one.field_path and one.field_path[1] for one in found if one.rule == "plaintext/secret"} == FIXED.keys()
     assert [one.field_path for one in found if one.rule != "plaintext/secret"] == [("stringData", "random")]

@@ -1,4 +1,4 @@
-"""Secrets in the open and what is safe: Secret, SealedSecret, SOPS, and keys in any file; no value is ever repeated."""
+"""Plaintext secrets and safe ones: Secret, SealedSecret, SOPS, and keys in any file; no message contains a value."""
 
 from __future__ import annotations
 

@@ -152,6 +152,6 @@ def test_what_is_clearly_no_secret_does_not_count(key: str, text: str) -> None:
     assert not is_secret(key, text)
 
 
-def test_with_the_annotation_of_argocd_vault_plugin_a_key_is_no_secret() -> None:
+def test_with_the_annotation_of_argocd_vault_plugin_a_key_is_not_a_secret() -> None:
     assert not is_secret("k", "<grafana-admin>", has_vault_path=True)
     assert is_secret("k", "<grafana-admin>:hunter2", has_vault_path=True)

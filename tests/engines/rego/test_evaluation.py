@@ -114,7 +114,7 @@ def test_an_exception_holds_for_its_own_package_and_resource_only(tmp_path: Path
     }
 
 
-def test_the_config_names_the_packages_that_judge(tmp_path: Path) -> None:
+def test_config_names_the_rule_packages(tmp_path: Path) -> None:
     own = PolicySet(
         tuple(loader.parse_module(f"package {name}\ndeny[1] {{ true }}\n", f"{name}.rego") for name in "ab"), {}
     )

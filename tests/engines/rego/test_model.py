@@ -1,4 +1,4 @@
-"""The parsed form of Rego policies: which rules judge resources of which kind, and the digest of a set of policies."""
+"""The parsed form of Rego policies: which rules apply to resources of which kind, and the digest of a set of policies."""
 
 from __future__ import annotations
 

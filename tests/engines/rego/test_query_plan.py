@@ -58,6 +58,6 @@ def test_rules_read_the_version_of_the_cluster_and_only_selected_rules_are_loade
     ]
 
 
-def test_exceptions_are_those_of_packages_that_judge() -> None:
+def test_exceptions_belong_to_rule_packages() -> None:
     texts = [f"package {name}\ndeny[1] {{ true }}\nexception[x] {{ x := [] }}\n" for name in ("a", "b")]
     assert build(OFF._replace(namespaces=("a",)), *texts).exception_queries == {"a": "data.a.exception"}

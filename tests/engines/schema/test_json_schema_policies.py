@@ -1,4 +1,4 @@
-"""JSON Schema policies of a repository's own: which resources they judge, every draft, and what cannot be used."""
+"""JSON Schema policies of a repository's own: which resources they apply to, every draft, and files that cannot be used."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_a_fault_is_described_without_the_value(schema: dict[str, Any], value: A
     assert found_rule == rule and message in found
 
 
-def test_each_unknown_field_is_a_fault_of_its_own_at_its_key() -> None:
+def test_each_unknown_field_is_a_separate_fault_at_its_key() -> None:
     schema = {"properties": {"b": {}}, "additionalProperties": False}
     [error] = jsonschema_rs.validator_for(schema).iter_errors({"b": 1, "x": SECRET, "y": 2})
     faults = list(messages.describe_error(error.kind, ("spec",), None))

@@ -1,4 +1,4 @@
-"""The secret access engine judges by the rules of the config."""
+"""The secret access engine applies the rules of the config."""
 
 from __future__ import annotations
 

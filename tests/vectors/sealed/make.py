@@ -1,4 +1,4 @@
-"""Makes the vectors in this folder anew, with the real kubeseal and the real sops: `python -m tests.vectors.sealed.make`.
+"""Creates the vectors in this folder again, with the real kubeseal and the real sops: `python -m tests.vectors.sealed.make`.
 
 `plain.json` is what all of them hold. Private keys lie here because nothing else is ever sealed with them.
 """

@@ -1,4 +1,4 @@
-"""Bundles of policies: what is pinned is what judges, and a signature is worth something."""
+"""Policy bundles: only the pinned content is evaluated, and signatures are verified."""
 
 from __future__ import annotations
 

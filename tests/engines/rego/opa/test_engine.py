@@ -101,7 +101,7 @@ def test_a_builtin_with_access_to_the_network_is_refused_before_a_server_starts(
         open_engine("package team\n\ndeny[x] { x := http.send({}) }\n")
 
 
-def test_a_server_that_does_not_accept_a_policy_keeps_none_of_it() -> None:
+def test_server_that_rejects_a_policy_keeps_nothing_of_it() -> None:
     with running_opa() as url:
         with pytest.raises(PolicyError, match=r"team\.rego: the OPA server refused it"):
             open_engine("package team\ndeny contains x if { y }\n", opa_url=url)
