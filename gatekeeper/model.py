@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import orjson
 
+from gatekeeper.file_names import to_printable
+
 # The kind of Terraform files among the resources.
 TERRAFORM_KIND = "Terraform"
 # The file of an object that is in the cluster, and in no file.
@@ -140,7 +142,7 @@ class Finding(NamedTuple):
 
     Attributes:
         is_preexisting: whether the base of the checked change has it too.
-        members: the findings that a group stands for, such as one for each key of a Secret; empty for a single finding.
+        members: the findings that a group stands for, such as one for each key of a Secret; else empty.
     """
 
     rule: str
@@ -157,13 +159,9 @@ class Finding(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """A digest of rule, file, resource, field and message; it stays the same when lines move.
-
-        The message is a part of it because it has the values that distinguish findings at one field, for example the
-        recipients of a SOPS file. Without them, a new finding could pass for an old one. No message contains a secret.
-        """
+        """A digest of rule, file, resource, field and message (never of a secret), which stays when lines move."""
         parts = [self.rule, self.location.file, *(self.resource_ref or ()), format_path(self.field_path), self.message]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+        return hashlib.sha256(to_printable("\0".join(parts)).encode()).hexdigest()[:32]
 
 
 class Gap(NamedTuple):

@@ -24,7 +24,7 @@ MAX_IMPORT_CHAIN = 15
 OUTERMOST = {"cli", "controller.runtime.worker", "controller.runtime.http_server"}
 # Packages, lowest first: each may import only packages of its own layer and of the layers above it in this table.
 LAYERS = (
-    {"errors", "model", "protocols", "secret_value", "_native"},
+    {"errors", "file_names", "model", "protocols", "secret_value", "_native"},
     {"kube", "host", "gocompat"},
     {"config"},
     {"workspace", "report", "repositories"},

@@ -6,12 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import orjson
-
 from gatekeeper import config
 from gatekeeper.engines.references import graph as references
 from gatekeeper.engines.references.graph import ReferenceEdge
 from gatekeeper.errors import UsageError
+from gatekeeper.host import json_text
 from gatekeeper.model import format_path
 from gatekeeper.render import pipeline
 from gatekeeper.terminal.options import create_parser
@@ -94,7 +93,7 @@ def _format_json(edges: Sequence[ReferenceEdge]) -> str:
                 "provided": edge.is_provided,
             }
         )
-    return orjson.dumps({"schema": SCHEMA_VERSION, "edges": entries}, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return json_text.format_report({"schema": SCHEMA_VERSION, "edges": entries})
 
 
 def _format_mermaid(edges: Sequence[ReferenceEdge]) -> str:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper.errors import PolicyError
+from gatekeeper.file_names import to_printable
 from gatekeeper.model import ParsedDocument
 from gatekeeper.workspace import documents
 
 
 def format_name(path: Path, root: Path) -> str:
     """Formats a path for messages: relative to the root where it lies below it."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    return to_printable(path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix())
 
 
 def read_bytes(path: Path, name: str, max_bytes: int | None = None) -> bytes:

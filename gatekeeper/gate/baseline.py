@@ -18,7 +18,7 @@ import orjson
 
 from gatekeeper.config import Config
 from gatekeeper.gate import finding_groups
-from gatekeeper.host import atomic_file
+from gatekeeper.host import atomic_file, json_text
 from gatekeeper.model import Finding, Location
 
 SCHEMA = "gatekeeper/baseline/v1"
@@ -83,5 +83,5 @@ def write(findings: Iterable[Finding], path: Path, config: Config, today: dateti
     ordered = sorted(entries, key=lambda entry: tuple(entry.values()))
     expires = today + datetime.timedelta(days=config.waiver_days)
     document = {"schema": SCHEMA, "reason": DEFAULT_REASON, "expires": expires.isoformat(), "findings": ordered}
-    atomic_file.write(path, orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+    atomic_file.write(path, json_text.format_report(document).encode())
     return len(ordered)

@@ -11,9 +11,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import orjson
-
 from gatekeeper.gate import verdict_codec
+from gatekeeper.host import json_text
 from gatekeeper.model import Coverage, Verdict
 
 # A larger change needs a full run, which also updates the index.
@@ -48,22 +47,22 @@ class IncrementalIndex(NamedTuple):
 
 def to_bytes(index: IncrementalIndex) -> bytes:
     """Encodes an index for the cache."""
-    return orjson.dumps(
-        [
-            index.git_listing.decode("latin-1"),
-            {file: list(entry) for file, entry in index.file_entries.items()},
-            orjson.Fragment(verdict_codec.to_bytes(index.verdict)),
-            index.config_object_names,
-        ]
-    )
+    fields = [
+        index.git_listing.decode("latin-1"),
+        {file: list(entry) for file, entry in index.file_entries.items()},
+        index.config_object_names,
+    ]
+    # The verdict is encoded on its own, so that its text is not parsed twice.
+    return json_text.encode(fields) + b"\n" + verdict_codec.to_bytes(index.verdict)
 
 
 def from_bytes(content: bytes) -> IncrementalIndex:
     """Decodes what `to_bytes` wrote."""
-    fields: list[Any] = orjson.loads(content)
-    verdict = verdict_codec.from_bytes(orjson.dumps(fields[2]))
+    head, _, verdict_content = content.partition(b"\n")
+    fields: list[Any] = json_text.decode(head)
+    verdict = verdict_codec.from_bytes(verdict_content)
     file_entries = {file: FileEntry(*entry) for file, entry in fields[1].items()}
-    return IncrementalIndex(fields[0].encode("latin-1"), file_entries, verdict, tuple(fields[3]))
+    return IncrementalIndex(fields[0].encode("latin-1"), file_entries, verdict, tuple(fields[2]))
 
 
 def hash_facts(facts: Iterable[str]) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
+from gatekeeper.host import json_text
 from gatekeeper.model import AppliedWaiver, Coverage, Finding, Gap, Location, ObjectRef, Verdict
 
 
 def to_bytes(verdict: Verdict) -> bytes:
     """Encodes a verdict as JSON lists, each with the fields of its type in order."""
-    return orjson.dumps(
+    return json_text.encode(
         [
             [_encode_finding(finding) for finding in verdict.findings],
             [*verdict.coverage[:3], [list(gap) for gap in verdict.coverage.gaps]],
@@ -29,7 +28,7 @@ def from_bytes(content: bytes) -> Verdict:
     Raises:
         ValueError, TypeError, IndexError: the content is something else.
     """
-    findings, coverage, engine, policies, revision, shard = orjson.loads(content)
+    findings, coverage, engine, policies, revision, shard = json_text.decode(content)
     files, resources, checked, skipped = coverage
     return Verdict(
         tuple(_decode_finding(values) for values in findings),

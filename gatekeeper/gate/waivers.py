@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gatekeeper.config import Config
+from gatekeeper.file_names import to_printable
 from gatekeeper.gate import baseline
 from gatekeeper.gate.baseline import Baseline
 from gatekeeper.model import AppliedWaiver, Finding, Gap, Location, ParsedDocument, format_path
@@ -66,7 +67,11 @@ class Waiver(NamedTuple):
             "field": format_path(finding.field_path),
             "file": finding.location.file,
         }
-        return all(fnmatch.fnmatchcase(values[key], pattern) for key, pattern in self.scope_patterns.items())
+        # A pattern in `waivers.yaml` can only have the readable form of a name that is not UTF-8.
+        return all(
+            any(fnmatch.fnmatchcase(text, pattern) for text in (values[key], to_printable(values[key])))
+            for key, pattern in self.scope_patterns.items()
+        )
 
 
 def apply(

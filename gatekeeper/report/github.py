@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from gatekeeper.file_names import to_printable
 from gatekeeper.model import Finding, Verdict
 
 SEVERITY_COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
@@ -23,7 +24,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
         for gap in verdict.coverage.gaps
         if gap.is_fatal
     ]
-    return "\n".join([*lines, f"gatekeeper: {verdict.decision}"]) + "\n"
+    return to_printable("\n".join([*lines, f"gatekeeper: {verdict.decision}"]) + "\n")
 
 
 def render_summary(verdict: Verdict) -> str:
@@ -50,7 +51,7 @@ def render_summary(verdict: Verdict) -> str:
     if fatal:
         lines += ["", "Not checked:", ""]
         lines += [f"- `{gap.file}`: {_escape_cell(gap.reason)}" for gap in fatal[:MAX_ROWS]]
-    return "\n".join(lines) + "\n"
+    return to_printable("\n".join(lines) + "\n")
 
 
 def _format_command(finding: Finding) -> str:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from gatekeeper.host import json_text
 from gatekeeper.model import Finding, Gap, Location, Verdict
 
 SEVERITIES = {"error": "critical", "warning": "minor", "info": "info"}
@@ -20,7 +19,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     del root, colour
     issues = [_build_issue(finding) for finding in verdict.active_findings]
     issues += [_build_issue(_convert_gap(gap), "blocker") for gap in verdict.coverage.gaps if gap.is_fatal]
-    return orjson.dumps(issues, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return json_text.format_report(issues)
 
 
 def _build_issue(finding: Finding, severity: str = "") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 
 from gatekeeper import __version__
+from gatekeeper.file_names import to_printable
 from gatekeeper.model import Location, Verdict, format_path
 from gatekeeper.report import attribution
 from gatekeeper.report.attribution import LineAge
@@ -44,7 +45,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
         *_render_gaps(verdict),
         "</main></body></html>",
     ]
-    return "\n".join(parts) + "\n"
+    return to_printable("\n".join(parts) + "\n")
 
 
 def _render_head(verdict: Verdict, root: Path, today: datetime.date) -> Iterator[str]:

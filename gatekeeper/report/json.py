@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from gatekeeper.host import json_text
 from gatekeeper.model import (
     AppliedWaiver,
     Coverage,
@@ -25,7 +26,7 @@ SCHEMA = "gatekeeper/verdict/v1"
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     """Writes one JSON object; the same verdict gives the same bytes."""
     del root, colour
-    return orjson.dumps(to_value(verdict), option=orjson.OPT_INDENT_2).decode() + "\n"
+    return json_text.format_report(to_value(verdict))
 
 
 def to_value(verdict: Verdict) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 from xml.etree import ElementTree
 
+from gatekeeper.file_names import to_printable
 from gatekeeper.model import Finding, Verdict
 
 # Characters that XML 1.0 does not allow, not even escaped.
@@ -115,4 +116,4 @@ def _format_finding(finding: Finding) -> str:
 
 
 def _replace_forbidden(text: str) -> str:
-    return FORBIDDEN_CHARACTERS.sub("\ufffd", text)
+    return FORBIDDEN_CHARACTERS.sub("\ufffd", to_printable(text))

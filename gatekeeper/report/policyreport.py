@@ -9,8 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from gatekeeper.host import json_text
 from gatekeeper.model import Finding, Verdict, format_path
 
 API_VERSION = "wgpolicyk8s.io/v1alpha2"
@@ -27,7 +26,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
             lots.setdefault(finding.resource_ref.namespace, []).append(finding)
     items = [_build_report(namespace, lots[namespace], verdict) for namespace in sorted(lots)]
     value = {"apiVersion": "v1", "kind": "List", "items": items}
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return json_text.format_report(value)
 
 
 def _build_report(namespace: str, findings: list[Finding], verdict: Verdict) -> dict[str, Any]:

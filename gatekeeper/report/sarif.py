@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-
 from gatekeeper import __version__
+from gatekeeper.host import json_text
 from gatekeeper.model import AppliedWaiver, Finding, Gap, Location, Verdict, format_path
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -43,7 +43,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
         "results": [_build_result(finding, rules.index(finding.rule), compared) for finding in verdict.findings],
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return orjson.dumps(log, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return json_text.format_report(log)
 
 
 def _build_rule(name: str, verdict: Verdict) -> dict[str, Any]:
@@ -89,7 +89,9 @@ def _build_notification(gap: Gap) -> dict[str, Any]:
 
 
 def _build_physical_location(location: Location) -> dict[str, Any]:
-    physical_location: dict[str, Any] = {"artifactLocation": {"uri": quote(location.file), "uriBaseId": ROOT_BASE_ID}}
+    physical_location: dict[str, Any] = {
+        "artifactLocation": {"uri": quote(os.fsencode(location.file)), "uriBaseId": ROOT_BASE_ID}
+    }
     if location.line is not None:
         column = {"startColumn": location.column} if location.column is not None else {}
         physical_location["region"] = {"startLine": location.line, **column}

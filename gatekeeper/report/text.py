@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from gatekeeper.file_names import to_printable
 from gatekeeper.model import Finding, Verdict
 
 COLOURS = {"error": "\033[31m", "warning": "\033[33m", "info": "\033[36m"}
@@ -30,7 +31,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     lines.extend(_format_coverage(verdict))
     shade = {"accepted": GREEN}.get(verdict.decision, COLOURS["error"])
     lines.append(_paint(f"{verdict.decision}", BOLD + shade, colour) + f": {_format_counts(verdict)}")
-    return "\n".join(lines) + "\n"
+    return to_printable("\n".join(lines) + "\n")
 
 
 def _format_finding(

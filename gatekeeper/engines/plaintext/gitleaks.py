@@ -5,6 +5,7 @@ Source: gitleaks v8, README "Configuration" and `config/config.go`. Its Go patte
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -68,7 +69,7 @@ class Allowlist(NamedTuple):
         """Whether a match is permitted."""
         checks = []
         if self.paths:
-            checks.append(any(pattern.has_match(match.file.encode()) for pattern in self.paths))
+            checks.append(any(pattern.has_match(os.fsencode(match.file)) for pattern in self.paths))
         if self.regexes:
             target = {"match": match.text, "line": match.line}.get(self.target, match.secret)
             checks.append(any(pattern.has_match(target) for pattern in self.regexes))

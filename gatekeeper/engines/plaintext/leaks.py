@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import os
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -133,7 +134,7 @@ def deduplicate_by_line(candidates: Iterable[LeakCandidate]) -> list[Finding]:
 
 
 def _is_applicable(rule: LeakRule, file: str) -> bool:
-    return rule.path is None or rule.path.has_match(file.encode())
+    return rule.path is None or rule.path.has_match(os.fsencode(file))
 
 
 def _scan_file(scanner: LeakScanner, file: str, content: bytes) -> Iterator[LeakCandidate]:
