@@ -13,7 +13,8 @@ from gatekeeper.config import CERTIFICATE_FOLDER, CONFIG_FILE, Config
 from gatekeeper.engines.admission import policy_kinds
 from gatekeeper.gate import finding_groups
 from gatekeeper.model import Finding, ParsedDocument, Verdict, deduplicate
-from gatekeeper.render import chart_uses, kustomization_graph
+from gatekeeper.render import kustomization_graph
+from gatekeeper.render.helm import chart_uses
 from gatekeeper.render.kustomization_graph import list_reachable
 from gatekeeper.render.model import KustomizationFile
 from gatekeeper.sops import creation_rules as sops_rules

@@ -9,7 +9,7 @@ from gatekeeper.gate import incremental_index, pipeline
 from gatekeeper.gate.incremental_index import FileEntry, IncrementalIndex
 from gatekeeper.gate.pipeline import CheckOptions, FullResult
 from gatekeeper.model import Resource, Verdict
-from gatekeeper.render import chart_uses
+from gatekeeper.render.helm import chart_uses
 from gatekeeper.workspace.tree import Tree
 
 WAIVER_MARKER = b"gatekeeper:waive"

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.model import FieldPath, Gap, Resource, get_field
-from gatekeeper.render import appliers, chart_uses, manifests
+from gatekeeper.render import appliers, manifests
 from gatekeeper.render.builder import Builder
+from gatekeeper.render.helm import chart_uses
 from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.model import BuildOutput, BuildUnit, join_path
 from gatekeeper.workspace import documents

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gatekeeper.config import Config
-from gatekeeper.render import appliers, helm, kustomize, post_build, post_render
-from gatekeeper.render.helm import ChartOutput
+from gatekeeper.render import appliers, kustomize, post_build
+from gatekeeper.render.helm import charts, post_render
+from gatekeeper.render.helm.charts import ChartOutput
 from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.kustomize import KustomizeTarget
 from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit, ChartUse
@@ -79,7 +80,7 @@ class Builder:
         key = (*use[:5], config.kubernetes)
         output = self._charts.get(key)
         if output is None:
-            output = helm.build_chart(self.inputs.tree, use, self.inputs.files_by_path, config)
+            output = charts.build_chart(self.inputs.tree, use, self.inputs.files_by_path, config)
             self._charts[key] = output
         part = output.complete if use.include_crds else output.templates
         if use.release_object is None:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from gatekeeper.config import Config
 from gatekeeper.model import Resource
-from gatekeeper.render import appliers, build_units, chart_uses, kustomization_graph, manifests
+from gatekeeper.render import appliers, build_units, kustomization_graph, manifests
+from gatekeeper.render.helm import chart_uses
 from gatekeeper.render.model import AppliedFolder, BuildUnit, ConfigMapData, KustomizationFile
 from gatekeeper.workspace.tree import ParsedFile, Tree
 

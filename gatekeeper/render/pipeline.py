@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from gatekeeper.config import Config
 from gatekeeper.model import Finding, Gap, Resource
-from gatekeeper.render import appliers, build_units, chart_uses, findings, manifests
+from gatekeeper.render import appliers, build_units, findings, manifests
 from gatekeeper.render.builder import Builder
+from gatekeeper.render.helm import chart_uses
 from gatekeeper.render.inputs import add_appliers, collect_inputs
 from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit
 from gatekeeper.workspace import documents

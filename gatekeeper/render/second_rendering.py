@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from gatekeeper.model import FieldPath, Resource, get_field
-from gatekeeper.render.helm_origin import HelmOrigin
+from gatekeeper.render.helm.helm_origin import HelmOrigin
 from gatekeeper.render.origin import KustomizeOrigin
 
 

@@ -12,8 +12,9 @@ import pytest
 from gatekeeper.argocd import manifest_generation
 from gatekeeper.flux import build as flux_build
 from gatekeeper.gate import pipeline
-from gatekeeper.render import helm_template, kustomize
+from gatekeeper.render import kustomize
 from gatekeeper.render import pipeline as render_pipeline
+from gatekeeper.render.helm import helm_template
 from gatekeeper.workspace import config_loader
 from tests.conftest import Repository, needs
 

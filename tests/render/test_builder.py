@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.render import helm, kustomize
+from gatekeeper.render import kustomize
 from gatekeeper.render.builder import Builder
+from gatekeeper.render.helm import charts
 from gatekeeper.render.model import BuildUnit, ChartUse
 from tests.conftest import Repository, needs
 from tests.render.rendering import FILES, WEB, collect, flux, open_builder
@@ -31,7 +32,7 @@ def test_a_chart_is_rendered_once_for_each_version_of_kubernetes(
     assert builder.build_chart(use, config) is first
     assert builder.build_chart(use, config._replace(kubernetes="1.29.0")) is not first
     # With its CRDs, it is not rendered again.
-    monkeypatch.setattr(helm, "build_chart", None)
+    monkeypatch.setattr(charts, "build_chart", None)
     assert builder.build_chart(use._replace(include_crds=True), config).resources == first.resources
 
 

@@ -13,8 +13,8 @@ import orjson
 from gatekeeper.engines.protocol import ResourceGroup
 from gatekeeper.engines.schema.kind_scopes import KindScopes
 from gatekeeper.model import Resource
-from gatekeeper.render.helm_origin import HelmOrigin
-from gatekeeper.render.post_render import PostRenderedOrigin
+from gatekeeper.render.helm.helm_origin import HelmOrigin
+from gatekeeper.render.helm.post_render import PostRenderedOrigin
 
 DEFAULT_NAMESPACE = "default"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gatekeeper.host import toolchain
 from gatekeeper.host.process import run_command
 from gatekeeper.model import Location, format_path, get_field
-from gatekeeper.render import helm_values
+from gatekeeper.render.helm import helm_values
 from tests.conftest import needs
 from tests.engines.resources import parse_resources
 

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from gatekeeper.model import FieldPath, Gap, Resource, get_field
-from gatekeeper.render import helm_values, post_render
 from gatekeeper.render.appliers import list_sources
+from gatekeeper.render.helm import helm_values, post_render
 from gatekeeper.render.model import ChartUse, ConfigMapData, LocatedValues, join_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile

@@ -9,7 +9,7 @@ import pytest
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Location
-from gatekeeper.render import helm_template
+from gatekeeper.render.helm import helm_template
 from gatekeeper.render.model import ChartUse
 from gatekeeper.workspace.tree import Tree
 from tests.conftest import Repository, needs

@@ -18,8 +18,8 @@ import orjson
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Gap, Location, ParsedDocument, get_field
-from gatekeeper.render import helm_template
-from gatekeeper.render.helm_values import locate_file_values
+from gatekeeper.render.helm import helm_template
+from gatekeeper.render.helm.helm_values import locate_file_values
 from gatekeeper.render.model import ChartUse, LocatedValues
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree, list_files_below

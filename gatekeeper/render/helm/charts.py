@@ -9,8 +9,8 @@ from typing import NamedTuple
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Location, Resource, build_ref
-from gatekeeper.render import helm_template
-from gatekeeper.render.helm_origin import ChartRender, HelmOrigin
+from gatekeeper.render.helm import helm_template
+from gatekeeper.render.helm.helm_origin import ChartRender, HelmOrigin
 from gatekeeper.render.model import BuildOutput, ChartUse
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree
