@@ -254,15 +254,9 @@ def name_of(value: Object, default_namespace: str = "") -> NamespacedName:
 
 def build_ref(value: dict[str, Any]) -> ObjectRef:
     """The reference to an object; fields that are not strings count as missing."""
-    metadata = value.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    namespace, name = metadata.get("namespace"), metadata.get("name")
-    return ObjectRef(
-        value["apiVersion"],
-        value["kind"],
-        namespace if isinstance(namespace, str) else "",
-        name if isinstance(name, str) else "",
-    )
+    names = (get_field(value, ("metadata", field)) for field in ("namespace", "name"))
+    namespace, name = (text if isinstance(text, str) else "" for text in names)
+    return ObjectRef(value["apiVersion"], value["kind"], namespace, name)
 
 
 def get_field(value: Any, path: FieldPath) -> Any:
