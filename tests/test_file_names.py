@@ -59,6 +59,8 @@ def test_every_report_has_a_readable_name(repository: Repository, report_format:
     verdict = judge(root)
     assert {finding.rule for finding in verdict.findings} >= RULES
     text = render_report(report_format, verdict, root)
+    # JSON writes a backslash twice.
+    text = text.replace("\\\\", "\\")
     assert ("caf%E9" if report_format == "sarif" else "caf\\xe9") in text or report_format == "policyreport"
     assert text.encode()
 
