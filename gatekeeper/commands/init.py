@@ -42,6 +42,7 @@ EXAMPLES = """examples:
 
 An empty folder becomes a whole repository; a folder with files gets only the gate: gatekeeper.yaml, hooks and CI.
 Existing files stay unchanged.
+Exit status: 0 created, 2 wrong usage, 3 a file cannot be written.
 """
 
 
