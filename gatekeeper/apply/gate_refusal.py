@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gatekeeper.apply.model import ReconcileOutcome
-from gatekeeper.model import Object, Verdict, get_field
+from gatekeeper.model import Object, ObjectRef, Verdict, build_ref
 
 # Findings that a message shows.
 MAX_SHOWN = 3
@@ -20,13 +20,13 @@ def find_refusal(verdict: Verdict, objects: Sequence[Object], folders: Sequence[
     gaps = [gap for gap in verdict.coverage.gaps if gap.is_fatal]
     if gaps:
         return ReconcileOutcome.failed("NotJudged", f"{gaps[0].file}: {gaps[0].reason}")
-    names = {(value["kind"], get_field(value, ("metadata", "name"))) for value in objects}
+    namespaces = _map_namespaces(objects)
     findings = [
         finding
         for finding in verdict.active_findings
         if finding.severity == "error"
         and (
-            (finding.resource_ref and (finding.resource_ref.kind, finding.resource_ref.name) in names)
+            (finding.resource_ref and _has_object(namespaces, finding.resource_ref))
             or any(_is_below(finding.location.file, folder) for folder in folders)
         )
     ]
@@ -38,6 +38,20 @@ def find_refusal(verdict: Verdict, objects: Sequence[Object], folders: Sequence[
     )
     more = f" (and {len(findings) - MAX_SHOWN} more)" if len(findings) > MAX_SHOWN else ""
     return ReconcileOutcome.failed("Refused", f"{shown}{more}")
+
+
+def _map_namespaces(objects: Sequence[Object]) -> dict[tuple[str, str], set[str]]:
+    namespaces: dict[tuple[str, str], set[str]] = {}
+    for value in objects:
+        ref = build_ref(value)
+        namespaces.setdefault((ref.kind, ref.name), set()).add(ref.namespace)
+    return namespaces
+
+
+def _has_object(namespaces: Mapping[tuple[str, str], set[str]], ref: ObjectRef) -> bool:
+    """Whether a reference may mean one of the objects; without a namespace on either side it may be in any."""
+    candidates = namespaces.get((ref.kind, ref.name), set())
+    return bool(candidates) and (not ref.namespace or not candidates.isdisjoint(("", ref.namespace)))
 
 
 def _is_below(file: str, folder: str) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from gatekeeper.apply import gate_refusal
-from gatekeeper.model import Coverage, Finding, Gap, Location, Verdict
+from gatekeeper.model import Coverage, Finding, Gap, Location, ObjectRef, Verdict
 
 OBJECT: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
 
@@ -21,6 +23,17 @@ def test_error_in_the_folder_refuses_and_one_elsewhere_does_not() -> None:
     assert refusal.message == "apps/a.yaml:3: rule: no"
     assert gate_refusal.find_refusal(outside, [OBJECT], ["apps"]) is None
     assert gate_refusal.find_refusal(outside, [OBJECT], [""]) is not None
+
+
+@pytest.mark.parametrize(
+    ("namespace", "is_refused"), [("prod", True), ("staging", False), ("", True)], ids=["same", "other", "unknown"]
+)
+def test_error_of_an_object_refuses_the_object_of_the_same_namespace_only(namespace: str, is_refused: bool) -> None:
+    ref = ObjectRef("v1", "ConfigMap", namespace, "a")
+    verdict = Verdict((finding("elsewhere/a.yaml")._replace(resource_ref=ref),))
+    objects = [{**OBJECT, "metadata": {"name": "a", "namespace": "prod"}}]
+    assert (gate_refusal.find_refusal(verdict, objects, ["apps"]) is not None) == is_refused
+    assert gate_refusal.find_refusal(verdict, [OBJECT], ["apps"]) is not None
 
 
 def test_warnings_refuse_nothing_and_many_errors_are_counted() -> None:
