@@ -60,7 +60,7 @@ def find_unready_reason(kustomization: Object, dependency: Dependency, other: Ob
 
     Args:
         other: the dependency as it is in the cluster; None if it does not exist.
-        revision: the revision that a dependency with the same source must have applied.
+        revision: the revision that a dependency with the same source must have applied; empty for any.
     """
     if other is None:
         return f"dependency '{dependency.name}' not found"
@@ -68,9 +68,15 @@ def find_unready_reason(kustomization: Object, dependency: Dependency, other: Ob
         return _evaluate_expression(kustomization, dependency, other)
     if not is_ready(other):
         return f"dependency '{dependency.name}' is not ready"
-    if source_of(other) == source_of(kustomization) and get_last_applied(other) != revision:
+    has_same_source = bool(revision) and source_of(other) == source_of(kustomization)
+    if has_same_source and _commit_of(get_last_applied(other)) != _commit_of(revision):
         return f"dependency '{dependency.name}' is not at revision {revision} yet"
     return ""
+
+
+def _commit_of(revision: str) -> str:
+    """The part of a revision that identifies the content: a checkout may name another branch than the GitRepository."""
+    return revision.rpartition("@")[2]
 
 
 def find_unready_expression(cluster: DynamicClient, kustomization: Object) -> str:

@@ -42,11 +42,33 @@ def _reconcile_if_ready(
     remaining: set[NamespacedName],
     build: ApplySet,
 ) -> ReconcileResult:
-    for name in _list_dependency_names(build):
-        if name in remaining or (name in results and not results[name].outcome.is_ready):
-            return _report_unready(build, f"dependency '{name}' is not ready")
-    reason = dependencies.find_unready_expression(context.cluster, build.parent)
+    reason = _find_unready_dependency(context, results, remaining, build)
     return _report_unready(build, reason) if reason else reconciler.reconcile(context, build)
+
+
+def _find_unready_dependency(
+    context: ReconcileContext,
+    results: Mapping[NamespacedName, ReconcileResult],
+    remaining: set[NamespacedName],
+    build: ApplySet,
+) -> str:
+    """Which dependency is not ready, and why; empty if all are.
+
+    The result of this run counts for a dependency that it reconciles, and the state in the cluster for any other.
+    """
+    # A plan applies no revision: a dependency need not have the one that is planned.
+    revision = context.revision if context.should_write else ""
+    for dependency in dependencies.list_dependencies(build.parent):
+        name, result = dependency.name, results.get(dependency.name)
+        if name in remaining or (result is not None and not result.outcome.is_ready):
+            return f"dependency '{name}' is not ready"
+        is_in_cluster_only = result is None or result.outcome.reason == reconciler.SUSPENDED
+        if is_in_cluster_only and not dependency.ready_expression:
+            other = dependencies.get_kustomization(context.cluster, name)
+            reason = dependencies.find_unready_reason(build.parent, dependency, other, revision)
+            if reason:
+                return reason
+    return dependencies.find_unready_expression(context.cluster, build.parent)
 
 
 def _report_unready(build: ApplySet, reason: str) -> ReconcileResult:

@@ -34,6 +34,9 @@ from gatekeeper.flux.model import Applied, BegunReconcile, Held, Planned, Refuse
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Object, Verdict, get_field
 
+# The reason of a Kustomization that its `suspend` excludes.
+SUSPENDED = "Suspended"
+
 
 def reconcile(context: ReconcileContext, build: ApplySet) -> ReconcileResult:
     """Applies a Kustomization if the gate accepts it, and waits until it is healthy."""
@@ -52,7 +55,7 @@ def begin_reconcile(context: ReconcileContext, build: ApplySet) -> BegunReconcil
     """
     if get_field(build.parent, ("spec", "suspend")):
         return Refused(
-            ReconcileResult(build, ReconcileOutcome.ready("Suspended", "suspended: nothing is done")), None, ()
+            ReconcileResult(build, ReconcileOutcome.ready(SUSPENDED, "suspended: nothing is done")), None, ()
         )
     attempt = _Attempt(context, build, time.time())
     live = dependencies.get_kustomization(context.cluster, build.name)

@@ -58,6 +58,13 @@ def test_dependency_is_ready_by_its_status_and_revision(other: dict[str, Any] | 
     assert reason in found and bool(found) == bool(reason)
 
 
+def test_same_commit_of_another_branch_counts_and_no_revision_means_any() -> None:
+    other = kustomization("base", revision="main@sha1:1")
+    assert dependencies.find_unready_reason(kustomization(), BASE, other, "HEAD@sha1:1") == ""
+    assert dependencies.find_unready_reason(kustomization(), BASE, other, "main@sha1:2") != ""
+    assert dependencies.find_unready_reason(kustomization(), BASE, other, "") == ""
+
+
 def test_stale_condition_is_not_ready() -> None:
     value = kustomization()
     assert dependencies.is_ready(value) and dependencies.is_applied_at(value, "main@sha1:1")

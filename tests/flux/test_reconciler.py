@@ -251,6 +251,29 @@ def test_kustomization_waits_for_its_dependency(place: Place) -> None:
     assert place.run("--once")[0] == 0 and place.data("x") and place.data("b")
 
 
+def test_dependency_outside_of_the_run_must_be_ready_in_the_cluster(place: Place) -> None:
+    path = f"{FLUX}/namespaces/flux-system/kustomizations"
+    place.put("kustomizations.yaml", flux("apps", dependsOn=[{"name": "base"}]), flux("base"))
+    place.put("base/all.yaml", config("b"))
+    place.put("apps/all.yaml", config("x"))
+    only_apps = ("--once", "--name", "flux-system/apps")
+    code, out, _ = place.run(*only_apps)
+    assert code == 1 and "DependencyNotReady: dependency 'flux-system/base' not found" in out
+    place.cluster.make(path, flux("base"))
+    code, out, _ = place.run(*only_apps)
+    assert code == 1 and "DependencyNotReady: dependency 'flux-system/base' is not ready" in out
+    assert place.run("--once", "--name", "flux-system/base")[0] == 0 and place.data("b")
+    assert place.run(*only_apps)[0] == 0 and place.data("x") == {"a": "1"}
+    # A new commit: the dependency has to apply it first, and a plan does not wait for that.
+    place.put("apps/all.yaml", config("x", "2"))
+    code, out, _ = place.run(*only_apps)
+    assert code == 1 and f"'flux-system/base' is not at revision {place.revision} yet" in out
+    assert place.data("x") == {"a": "1"} and place.run("--plan", "--name", "flux-system/apps")[0] == 0
+    # A suspended dependency is reconciled by no run: its state in the cluster counts.
+    place.put("kustomizations.yaml", flux("apps", dependsOn=[{"name": "base"}]), flux("base", suspend=True))
+    assert "is not at revision" in place.run("--once")[1] and place.data("x") == {"a": "1"}
+
+
 @needs("sops")
 def test_encrypted_objects_are_decrypted_when_they_are_applied(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
