@@ -89,7 +89,7 @@ def find_entry(request: CheckRequest) -> CacheEntry | None:
         contents=cache_input.digest_parts,
     )
     index_key = key._replace(kind="index", paths=(str(request.root),), contents=cache_input.surrounding_inputs)
-    has_index = list(request.paths) == [request.root] and not request.shard
+    has_index = verdict_key.paths == (str(request.root.resolve()),) and not request.shard
     return CacheEntry(cache, cache_input, verdict_key.derive(cache), index_key.derive(cache) if has_index else "")
 
 

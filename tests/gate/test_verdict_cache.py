@@ -265,6 +265,14 @@ def test_a_part_of_a_repository_has_no_incremental_index(root: Path, kept: Path)
     assert find_keys(request._replace(shard="1/2"))[1] == ""
 
 
+def test_the_root_as_a_relative_path_is_the_whole_repository(
+    root: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    request = build_request(root, kept)
+    assert find_keys(request._replace(paths=[Path()])) == find_keys(request)
+
+
 def test_a_run_with_private_keys_and_a_run_without_a_cache_have_no_entry(root: Path, kept: Path) -> None:
     assert verdict_cache.find_entry(build_request(root, kept, private_keys=())) is None
     assert verdict_cache.find_entry(build_request(root, kept, verdict_cache=None)) is None
