@@ -71,7 +71,8 @@ class ExternalSecretController:
             is_metadata_only=True,
             on_error=partial(report_watch_fault, metrics, "Namespace"),
         )
-        # The watch of Secrets requests their metadata only, never a value.
+        # The watch of Secrets requests their metadata only. A sync reads the managed Secrets whole: it compares the
+        # hash of their data with the one that was written, to correct drift.
         self._secret_reflector = Reflector(
             cluster,
             SECRETS,
