@@ -9,6 +9,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gatekeeper.apply.inventory import InventoryEntry
+from gatekeeper.model import Object, read_labels
+
+# The annotation whose value is the revision for which a prune beyond the budget is approved.
+APPROVED_REVISION = "gatekeeper-gitops.io/approved-revision"
 
 # Deleting one of them loses data, or everything that another controller created for it.
 PROTECTED_KINDS = (
@@ -35,6 +39,16 @@ class PruneBudget(NamedTuple):
     max_objects: int = 10
     max_share: float = 0.5
     protected_kinds: tuple[str, ...] = PROTECTED_KINDS
+
+
+def read_approved_revision(value: Object | None) -> str:
+    """The revision that a user has approved on a Kustomization or Application; empty for none."""
+    return read_labels(value, "annotations").get(APPROVED_REVISION, "") if value is not None else ""
+
+
+def format_hold(excess: str, kind: str, revision: str) -> str:
+    """Why a prune is held, and how to approve it; empty if the budget is not exceeded."""
+    return f"{excess}; to approve it, annotate the {kind} with `{APPROVED_REVISION}={revision}`" if excess else ""
 
 
 def find_excess(prune_entries: Sequence[InventoryEntry], total: int, is_empty: bool, budget: PruneBudget) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from gatekeeper.apply import gate_refusal, prune_budget
 from gatekeeper.apply.changes import list_failed
@@ -23,8 +24,24 @@ from gatekeeper.model import Object, Verdict, get_field
 KEEP_REASONS = {"true": "", "false": "`Prune=false`", "confirm": "`Prune=confirm`: a user must confirm it"}
 
 
+class PruneLimit(NamedTuple):
+    """What a sync may prune.
+
+    Attributes:
+        approved_revision: a revision for which a prune beyond the budget is approved, in addition to that of the
+            annotation in the cluster; empty for none.
+    """
+
+    budget: PruneBudget
+    approved_revision: str = ""
+
+
 def plan_application(
-    cluster: DynamicClient, argocd_namespace: str, build: ApplicationBuild, verdict: Verdict, budget: PruneBudget
+    cluster: DynamicClient,
+    argocd_namespace: str,
+    build: ApplicationBuild,
+    verdict: Verdict,
+    prune_limit: PruneLimit,
 ) -> ReconcileResult:
     """Plan the sync of an Application.
 
@@ -38,12 +55,21 @@ def plan_application(
         return ReconcileResult(apply_set, refusal or ReconcileOutcome(False, "ComparisonError", build.render_error))
     try:
         options = parse_sync_options(build.application.sync_options, "the Application")
-        compared = _compare(cluster, argocd_namespace, build, options)
+        # The Application in the cluster, unlike the one in Git, lists what was applied, and what is approved.
+        live = _get_argocd_object(cluster, "Application", *build.application.key)
+        compared = _compare(cluster, argocd_namespace, build, options, live)
         pruned = [_to_prune_result(item, options) for item in compared if item.should_prune]
     except (FieldError, SpecError, ToolError) as error:
         return ReconcileResult(apply_set, ReconcileOutcome(False, "ComparisonError", str(error)))
     changes = [item.change for item in compared if item.change is not None]
+    approved = (prune_limit.approved_revision, prune_budget.read_approved_revision(live))
+    budget = None if _is_approved(build, approved) else prune_limit.budget
     return ReconcileResult(apply_set, _decide_outcome(build, compared, pruned, budget), changes, pruned)
+
+
+def _is_approved(build: ApplicationBuild, approved: Sequence[str]) -> bool:
+    """Whether a user approved the revision, as `main@sha1:COMMIT` or, as the controller does, by the commit alone."""
+    return any(name in approved for revision in build.revisions for name in (revision, revision.rpartition(":")[2]))
 
 
 def to_apply_set(build: ApplicationBuild) -> ApplySet:
@@ -53,7 +79,7 @@ def to_apply_set(build: ApplicationBuild) -> ApplySet:
 
 
 def _compare(
-    cluster: DynamicClient, argocd_namespace: str, build: ApplicationBuild, options: SyncOptions
+    cluster: DynamicClient, argocd_namespace: str, build: ApplicationBuild, options: SyncOptions, live: Object | None
 ) -> list[ComparedObject]:
     application = build.application
     project = _get_argocd_object(cluster, "AppProject", argocd_namespace, application.project)
@@ -64,8 +90,6 @@ def _compare(
         resource_tracking.format_instance_name(application, argocd_namespace),
     )
     desired = comparison.prepare_objects(build, target, permitted.project)
-    # The Application in the cluster, unlike the one in Git, lists what was applied.
-    live = _get_argocd_object(cluster, "Application", *application.key)
     previous = comparison.list_tracked_entries(live or build.manifest, ())
     policy = comparison.build_apply_policy(build, options)
     return comparison.compare_objects(target, desired.resources, previous, policy)
@@ -83,16 +107,26 @@ def _to_prune_result(compared: ComparedObject, options: SyncOptions) -> PruneRes
 
 
 def _decide_outcome(
-    build: ApplicationBuild, objects: Sequence[ComparedObject], pruned: Sequence[PruneResult], budget: PruneBudget
+    build: ApplicationBuild,
+    objects: Sequence[ComparedObject],
+    pruned: Sequence[PruneResult],
+    budget: PruneBudget | None,
 ) -> ReconcileOutcome:
+    """What a sync would result in.
+
+    Args:
+        budget: limits the prune; None if it is approved.
+    """
     failures = [f"{change}: {change.reason}" for change in list_failed(item.change for item in objects)]
     if failures:
         return ReconcileOutcome(False, "SyncError", "; ".join(failures))
     leaving = [result.entry for result in pruned if result.action == "delete"]
     live_count = sum(1 for item in objects if item.live is not None)
-    excess = prune_budget.find_excess(leaving, live_count, not build.objects, budget)
+    excess = prune_budget.find_excess(leaving, live_count, not build.objects, budget) if budget else ""
     if excess:
-        return ReconcileOutcome(False, "PruneHeld", excess)
+        # The controller knows the revision of a repository as a commit.
+        commits = " ".join(revision.rpartition(":")[2] for revision in build.revisions)
+        return ReconcileOutcome(False, "PruneHeld", prune_budget.format_hold(excess, "Application", commits))
     is_out_of_sync = any(item.status == "OutOfSync" for item in objects)
     message = "a sync would change it" if is_out_of_sync else "up to date"
     if get_field(build.manifest, ("spec", "syncPolicy", "automated")) is None:

@@ -124,7 +124,7 @@ def _plan_applications(
     verdict: Verdict,
 ) -> int:
     """Print what the Applications of the repository would change; return the exit status."""
-    limit = PruneBudget(args.max_prune, args.max_prune_percent / 100)
+    limit = plan.PruneLimit(PruneBudget(args.max_prune, args.max_prune_percent / 100), args.approve)
     done = [
         ReconcileResult(ApplySet(value, "", ()), ReconcileOutcome(False, "InvalidSpecError", reason))
         for value, reason in argo.errors

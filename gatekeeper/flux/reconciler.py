@@ -128,7 +128,7 @@ def _begin_attempt(attempt: _Attempt, live: Object | None) -> BegunReconcile:
     if refusal is not None:
         return Refused(attempt.result(refusal), live, previous)
     try:
-        prepared = _prepare(context, build, previous)
+        prepared = _prepare(context, build, live)
     except (FieldError, SealError, SpecError, ToolError) as error:
         return Refused(attempt.result(ReconcileOutcome.failed("BuildFailed", str(error))), live, previous)
     if prepared.hold_reason and not prepared.objects:
@@ -141,7 +141,7 @@ def _begin_attempt(attempt: _Attempt, live: Object | None) -> BegunReconcile:
     return _apply_and_prune(attempt, prepared, live, previous)
 
 
-def _prepare(context: ReconcileContext, build: ApplySet, previous: Sequence[InventoryEntry]) -> _Prepared:
+def _prepare(context: ReconcileContext, build: ApplySet, live: Object | None) -> _Prepared:
     """Parses, decrypts and labels, and plans what is pruned.
 
     Raises:
@@ -151,12 +151,14 @@ def _prepare(context: ReconcileContext, build: ApplySet, previous: Sequence[Inve
     kustomization_spec.require_variables(build.objects, build.parent)
     objects = ownership.add_owner_labels(_decrypt_objects(context, build), build.parent)
     target = target_cluster.resolve_cluster(context.cluster, build.name.namespace, spec)
+    previous = inventory.read_inventory(live)
     is_pruning = bool(get_field(build.parent, ("spec", "prune")))
     removed = inventory.sort_for_prune(inventory.list_removed(previous, objects)) if is_pruning else []
     prune_plan = prune.plan_prune(target, removed, partial(ownership.find_keep_reason, build.parent))
     is_forced = bool(get_field(build.parent, ("spec", "force")))
     policy = partial(ownership.build_apply_options, is_forced, spec.ignore_rules)
-    hold_reason = _find_hold_reason(context, build, prune_plan, len(previous))
+    is_approved = context.revision in (context.approved_revision, prune_budget.read_approved_revision(live))
+    hold_reason = "" if is_approved else _find_hold_reason(context, build, prune_plan, len(previous))
     return _Prepared(
         spec=spec, objects=objects, target=target, prune_plan=prune_plan, hold_reason=hold_reason, policy=policy
     )
@@ -246,12 +248,10 @@ def _record_inventory(
 
 
 def _find_hold_reason(context: ReconcileContext, build: ApplySet, prune_plan: Sequence[PruneResult], total: int) -> str:
-    """Why the prune waits for approval; empty if it may proceed."""
-    if context.approved_revision == context.revision:
-        return ""
+    """Why the prune waits for approval; empty if it is within the budget."""
     deleted = [planned.entry for planned in prune_plan if planned.action == "delete"]
     reason = prune_budget.find_excess(deleted, total, not build.objects, context.budget)
-    return f"{reason}; approve it with --approve {context.revision}" if reason else ""
+    return prune_budget.format_hold(reason, dependencies.KIND, context.revision)
 
 
 def find_refusal(verdict: Verdict, build: ApplySet) -> ReconcileOutcome | None:

@@ -182,6 +182,11 @@ def test_more_than_the_budget_waits_until_that_revision_is_approved(place: Place
     assert code == 1 and place.data("c7") and place.data("new")
     assert status["conditions"][0]["reason"] == "PruneHeld" and len(status["inventory"]["entries"]) == 9
     assert place.run("--once", "--approve", "main@sha1:another")[0] == 1 and place.data("c7")
+    hint = f"to approve it, annotate the Kustomization with `gatekeeper-gitops.io/approved-revision={place.revision}`"
+    assert hint in out and hint in status["conditions"][0]["message"]
+    approved = {"metadata": {"annotations": {"gatekeeper-gitops.io/approved-revision": place.revision}}}
+    assert place.cluster.ask("PATCH", f"{FLUX}/namespaces/flux-system/kustomizations/apps", approved)[0] == 200
+    assert place.run("--plan")[0] == 0 and place.data("c7")
     assert place.run("--once", "--approve", place.revision)[0] == 0 and place.data("c7") is None
     assert len(place.status()["inventory"]["entries"]) == 2
     # A folder from which all is gone is no wish to delete all.

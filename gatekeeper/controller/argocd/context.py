@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from gatekeeper.apply import prune_budget
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.apply.model import AuditEvent
 from gatekeeper.apply.prune_budget import PruneBudget
@@ -15,9 +16,7 @@ from gatekeeper.argocd.sync.sync_options import SyncOptions
 from gatekeeper.argocd.sync.sync_windows import SyncWindow
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.metrics import Metrics
-from gatekeeper.model import NamespacedName, Object, Verdict, read_labels
-
-APPROVED_REVISION = "gatekeeper-gitops.io/approved-revision"
+from gatekeeper.model import NamespacedName, Object, Verdict
 
 
 class ArgoEnvironment(NamedTuple):
@@ -89,4 +88,4 @@ class ApplicationContext(NamedTuple):
     @property
     def approved_revision(self) -> str:
         """The revision that a user has approved to exceed the prune budget; empty for none."""
-        return read_labels(self.manifest, "annotations").get(APPROVED_REVISION, "")
+        return prune_budget.read_approved_revision(self.manifest)

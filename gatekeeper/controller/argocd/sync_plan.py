@@ -14,7 +14,7 @@ from gatekeeper.argocd.sync import comparison, namespace_creation, sync_tasks
 from gatekeeper.argocd.sync.operation import OperationState, ResourceSelector, SyncRequest, resolve_sync_options
 from gatekeeper.argocd.sync.sync_engine import SyncPlan
 from gatekeeper.controller.argocd.application_events import record_planned
-from gatekeeper.controller.argocd.context import APPROVED_REVISION, ApplicationContext
+from gatekeeper.controller.argocd.context import ApplicationContext
 from gatekeeper.model import Object, read_labels
 
 # When a user confirmed deletions, as Argo CD writes it.
@@ -108,7 +108,7 @@ def find_held_prune(context: ApplicationContext, objects: Sequence[ComparedObjec
     live_count = sum(1 for compared in objects if compared.live is not None)
     is_empty = all(compared.should_prune for compared in objects)
     excess = prune_budget.find_excess(leaving, live_count, is_empty, context.environment.budget)
-    return f"{excess}; approve it with the annotation {APPROVED_REVISION}: {context.revision}" if excess else ""
+    return prune_budget.format_hold(excess, "Application", context.revision)
 
 
 def is_deletion_confirmed(value: Object, since: float) -> bool:

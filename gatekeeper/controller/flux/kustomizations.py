@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
+from gatekeeper.apply import prune_budget
 from gatekeeper.apply.model import ApplySet, AuditEvent, ReconcileContext, ReconcileOutcome, ReconcileResult
 from gatekeeper.apply.prune import PruneResult
 from gatekeeper.controller.flux.context import FluxEnvironment
@@ -28,8 +29,6 @@ CONTROLLER = "Kustomization"
 DEFAULT_INTERVAL_SECONDS, DEPENDENCY_RETRY_SECONDS = 60.0, 30.0
 # Intervals vary by this share, so that Kustomizations are not all due at once.
 JITTER = 0.05
-# Its value is the revision for which a prune beyond the budget is approved.
-APPROVED_REVISION = "gatekeeper-gitops.io/approved-revision"
 # With this value drift is reported, and not corrected.
 DRIFT_ANNOTATION, REPORT_ONLY = "gatekeeper-gitops.io/drift", "report"
 
@@ -167,7 +166,7 @@ class KustomizationReconciler:
             verdict=build.packed.verdict,
             revision=build.revision,
             budget=environment.options.budget,
-            approved_revision=str(get_field(build.value, ("metadata", "annotations", APPROVED_REVISION)) or ""),
+            approved_revision=prune_budget.read_approved_revision(build.value),
             should_write=should_write,
             stop_event=self._stop_event,
             record=environment.record,

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from gatekeeper.apply.inventory import entry_of
+from gatekeeper.apply.prune_budget import APPROVED_REVISION
 from gatekeeper.argocd.model import ComparedObject
 from gatekeeper.argocd.resource_tracking import TrackingSettings, mark_object
 from gatekeeper.argocd.sync.operation import parse_request, start_operation
 from gatekeeper.controller.argocd import sync_plan
 from gatekeeper.controller.argocd.application_comparison import compare_application
-from gatekeeper.controller.argocd.context import APPROVED_REVISION, ApplicationContext
+from gatekeeper.controller.argocd.context import ApplicationContext
 from gatekeeper.model import Coverage, Gap, Verdict
 from tests.argocd.conftest import ArgoCluster
 from tests.controller.argocd.environment import COMMIT, application, build_context, build_environment, config_map
@@ -50,7 +51,7 @@ def test_an_object_of_another_application_is_shared(context: ApplicationContext)
 def test_a_held_prune_names_the_annotation_that_approves_it(context: ApplicationContext) -> None:
     objects = [live(f"x{number}") for number in range(3)]
     reason = sync_plan.find_held_prune(context, objects)
-    assert reason.endswith(f"approve it with the annotation {APPROVED_REVISION}: {COMMIT}")
+    assert reason.endswith(f"; to approve it, annotate the Application with `{APPROVED_REVISION}={COMMIT}`")
     approved = context._replace(manifest=application(annotations={APPROVED_REVISION: COMMIT}))
     assert approved.approved_revision == COMMIT and sync_plan.find_held_prune(approved, objects) == ""
     other = context._replace(manifest=application(annotations={APPROVED_REVISION: "other"}))
