@@ -31,7 +31,7 @@ COMMANDS = {
     "sops": "encrypt, decrypt and change many SOPS files in parallel",
     "sync": "sync ExternalSecrets from their stores into a cluster",
     "unseal": "unseal SealedSecrets with private keys",
-    "tools": "list, build, verify and pin the outside programs",
+    "tools": "list, build, verify and pin the external programs",
 }
 HELP = """usage: gatekeeper COMMAND [OPTION ...]
 
@@ -79,18 +79,17 @@ def main(arguments: list[str]) -> int:
         return 3
 
 
-def _format_crash(error: Exception) -> str:
-    """A message about a bug: its type and place, without the text of the exception, which may hold a secret."""
+def _format_crash(error: Exception, command: str) -> str:
+    """A message about a bug: its type and location, without the text of the exception, which may hold a secret."""
     # Only a crash needs them; every run would wait for them to load.
     import traceback
     from pathlib import Path
 
     frames = traceback.extract_tb(error.__traceback__)
     location = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
-    return (
-        f"gatekeeper: internal error, {type(error).__name__} at {location}: no verdict. "
-        f"Please report this message with version {__version__}; `--jobs 1` on fewer PATHs may avoid it.\n"
-    )
+    message = f"gatekeeper: internal error, {type(error).__name__} at {location}"
+    verdict, advice = (": no verdict", "; `--jobs 1` on fewer PATHs may avoid it") if command == "check" else ("", "")
+    return f"{message}{verdict}. Please report this message with version {__version__}{advice}.\n"
 
 
 def entry() -> NoReturn:
@@ -107,7 +106,7 @@ def entry() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 3
     except Exception as error:
-        sys.stderr.write(_format_crash(error))
+        sys.stderr.write(_format_crash(error, sys.argv[1] if len(sys.argv) > 1 else ""))
         status = 3
     sys.stderr.flush()
     # Nothing is left to do, and freeing ten thousand objects one by one would take a tenth of the run.

@@ -19,7 +19,7 @@ class Config(NamedTuple):
     """All settings, with their defaults. Folders are relative to the repository's root.
 
     Attributes:
-        toolchain: the outside programs, at the versions that `gatekeeper.lock` pins.
+        toolchain: the external programs, at the versions that `gatekeeper.lock` pins.
     """
 
     kubernetes: str = DEFAULT_KUBERNETES_VERSION

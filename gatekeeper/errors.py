@@ -14,7 +14,7 @@ class UsageError(GateError):
 
 
 class ToolError(GateError):
-    """An outside program or server is missing, failed, or took too long."""
+    """An external program or server is missing, failed, or took too long."""
 
 
 class PolicyError(GateError):

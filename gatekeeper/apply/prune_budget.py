@@ -62,10 +62,11 @@ def find_excess(prune_entries: Sequence[InventoryEntry], total: int, is_empty: b
     if not prune_entries:
         return ""
     if is_empty:
-        return f"all {total} objects would be deleted: check the path, the render is empty"
+        return f"the path renders no objects: all {total} applied objects would be deleted"
     protected = [entry for entry in prune_entries if entry.kind in budget.protected_kinds]
     if protected:
-        return f"{protected[0]} would be deleted, and its data or dependents with it"
+        entry = protected[0]
+        return f"{entry} is of a protected kind ({entry.kind}): its data or dependents would be deleted with it"
     if len(prune_entries) > budget.max_objects:
         return f"{len(prune_entries)} objects would be deleted, more than {budget.max_objects} at once"
     if len(prune_entries) > 1 and len(prune_entries) > total * budget.max_share:

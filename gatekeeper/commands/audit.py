@@ -74,7 +74,7 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("what", choices=("verify", "show"))
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument(
-        "--head", default="", metavar="NUMBER:DIGEST", help="the last entry, which the log must contain"
+        "--head", default="", metavar="NUMBER:DIGEST", help="expected number and digest of the last entry"
     )
     parser.add_argument("--object", default="", metavar="NAMESPACE/NAME", help="with show: entries of one object only")
     return parser

@@ -59,13 +59,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     change = parser.add_mutually_exclusive_group()
     change.add_argument(
-        "--staged", action="store_true", help="check the Git index, and list the objects that its changes can break"
+        "--staged",
+        action="store_true",
+        help="check the Git index; report only findings that the staged changes can cause",
     )
     change.add_argument(
-        "--since", metavar="REV", help="list the objects that the changes since REV can break (for pull requests)"
+        "--since",
+        metavar="REV",
+        help="report only findings in what changed since REV; older findings do not count (for pull requests)",
     )
     parser.add_argument(
-        "--shard", metavar="I/N", help="check only part I of N; `gatekeeper merge` joins the reports of all parts"
+        "--shard", metavar="I/N", help="check only shard I of N; `gatekeeper merge` merges the reports of all shards"
     )
     parser.add_argument(
         "--engine",

@@ -61,12 +61,12 @@ class InitAnswers(NamedTuple):
 
 # Each question: the flag, the allowed answers (empty: any name), the default, and its text.
 QUESTIONS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
-    ("name", (), "shop", "The first application's name?"),
-    ("team", (), "platform", "Which team owns it?"),
-    ("controller", ("flux", "argo", "none"), "flux", "Which controller applies it to the cluster?"),
-    ("library", ("default", "strict", "off"), "default", "Which profile of the rule library?"),
-    ("hooks", ("git", "pre-commit", "none"), "git", "Which commit hook?"),
-    ("ci", ("github", "gitlab", "none"), "none", "Which CI system?"),
+    ("name", (), "shop", "Name of the first application?"),
+    ("team", (), "platform", "Team that owns it?"),
+    ("controller", ("flux", "argo", "none"), "flux", "Controller that applies it to the cluster?"),
+    ("library", ("default", "strict", "off"), "default", "Profile of the rule library?"),
+    ("hooks", ("git", "pre-commit", "none"), "git", "Commit hook?"),
+    ("ci", ("github", "gitlab", "none"), "none", "CI system?"),
 )
 
 
@@ -102,11 +102,14 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = create_parser("init", "Create a GitOps repository, or add the gate to an existing one.", EXAMPLES)
     parser.add_argument("path", nargs="?", type=Path, metavar="PATH", help="the folder (default: the current one)")
-    for name, choices, usual, _ in QUESTIONS:
-        words = f"{', '.join(choices)}; default {usual}" if choices else f"default {usual}"
+    for name, choices, usual, question in QUESTIONS:
+        words = f"{question.rstrip('?')} (default: {usual})"
         parser.add_argument(f"--{name}", choices=choices or None, help=words, metavar=None if choices else name.upper())
     parser.add_argument(
-        "--environments", default="production,staging", metavar="A,B", help="default: production,staging"
+        "--environments",
+        default="production,staging",
+        metavar="A,B",
+        help="environments to create (default: production,staging)",
     )
     parser.add_argument(
         "--repository",

@@ -70,12 +70,23 @@ def build_parser() -> argparse.ArgumentParser:
         "seal", "Seal Secrets for a cluster: only its sealed-secrets controller can decrypt them.", EXAMPLES
     )
     parser.add_argument("--cert", required=True, metavar="FILE|URL", help="the controller's certificate")
-    parser.add_argument("-f", "--secret-file", dest="file", type=Path, metavar="FILE", help="default: standard input")
     parser.add_argument(
-        "-w", "--sealed-secret-file", dest="to", type=Path, metavar="FILE", help="default: standard output"
+        "-f", "--secret-file", dest="file", type=Path, metavar="FILE", help="Secrets to seal (default: standard input)"
     )
     parser.add_argument(
-        "-o", "--format", dest="output", choices=("json", "yaml"), help="default: by the file extension, or json"
+        "-w",
+        "--sealed-secret-file",
+        dest="to",
+        type=Path,
+        metavar="FILE",
+        help="file for the SealedSecrets (default: standard output)",
+    )
+    parser.add_argument(
+        "-o",
+        "--format",
+        dest="output",
+        choices=("json", "yaml"),
+        help="format of the output (default: by the file extension, or json)",
     )
     parser.add_argument(
         "--scope", choices=sealedsecrets_scope.SCOPES, default="", help="default: from the annotations of the Secret"

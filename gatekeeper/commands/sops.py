@@ -89,7 +89,7 @@ def sops(arguments: list[str]) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = create_parser(
-        "sops", "Encrypt, decrypt and change SOPS files with the real sops, many in parallel.", EXAMPLES
+        "sops", "Encrypt, decrypt and change SOPS files with the sops binary, many in parallel.", EXAMPLES
     )
     parser.add_argument("action", choices=ACTIONS)
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, or folders except for `encrypt`")

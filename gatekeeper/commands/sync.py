@@ -201,12 +201,12 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--interval",
-        "--every",
         type=float,
         default=15.0,
         metavar="SECONDS",
-        help="seconds between two searches for changes, for --watch (default: 15)",
+        help="how often --watch reads PATH or the cluster again, in seconds (default: 15)",
     )
+    parser.add_argument("--every", dest="interval", type=float, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument("--force", action="store_true", help="also read secrets that are not due yet")
     parser.add_argument(
         "--directory",

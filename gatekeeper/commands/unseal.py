@@ -33,7 +33,9 @@ def unseal(arguments: list[str]) -> int:
     parser.add_argument(
         "--key", action="append", required=True, type=Path, metavar="FILE", help="a private key; may be repeated"
     )
-    parser.add_argument("-f", "--file", type=Path, metavar="FILE", help="default: standard input")
+    parser.add_argument(
+        "-f", "--file", type=Path, metavar="FILE", help="SealedSecrets to unseal (default: standard input)"
+    )
     parser.add_argument("-o", "--format", dest="output", choices=("json", "yaml"), default="json")
     args = parser.parse_args(arguments)
     keys = load_private_keys(args.key)

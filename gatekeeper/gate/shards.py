@@ -16,16 +16,16 @@ from gatekeeper.model import Verdict
 
 
 class Shard(NamedTuple):
-    """A share of a repository.
+    """A shard of a repository.
 
     Attributes:
-        position: its number, from 1, and the number of shares; None for the whole repository.
+        position: its number, from 1, and the number of shards; None for the whole repository.
     """
 
     position: tuple[int, int] | None
 
     def contains(self, file: str) -> bool:
-        """Whether a file, and everything that is rendered from it, is in this share."""
+        """Whether a file, and everything that is rendered from it, is in this shard."""
         return (
             self.position is None
             or zlib.crc32(file.encode("utf-8", "surrogateescape")) % self.position[1] + 1 == self.position[0]
@@ -36,7 +36,7 @@ WHOLE_REPOSITORY = Shard(None)
 
 
 def parse(text: str) -> Shard:
-    """Parses a share such as `2/5`.
+    """Parses a shard such as `2/5`.
 
     Raises:
         UsageError: the text is not of that form.
@@ -48,40 +48,40 @@ def parse(text: str) -> Shard:
 
 
 def merge_verdicts(named_verdicts: Sequence[tuple[str, Verdict]]) -> Verdict:
-    """Merges the verdicts on all shares of a repository into one.
+    """Merges the verdicts on all shards of a repository into one.
 
     Args:
         named_verdicts: each verdict with a name for messages.
 
     Raises:
-        UsageError: a share is missing or given twice, or they differ in commit, engine or policies.
+        UsageError: a shard is missing or given twice, or they differ in commit, engine or policies.
     """
-    shares: dict[int, str] = {}
+    shards: dict[int, str] = {}
     [(first_name, first), *_] = named_verdicts
     for name, verdict in named_verdicts:
         if verdict.shard is None or first.shard is None:
             raise UsageError(
-                f"{name}: not the report of a share; create it with `gatekeeper check --shard I/N --format json`"
+                f"{name}: not the report of a shard; create it with `gatekeeper check --shard I/N --format json`"
             )
         for what, ours, theirs in (
-            ("number of shares", verdict.shard[1], first.shard[1]),
+            ("number of shards", verdict.shard[1], first.shard[1]),
             ("revision", verdict.revision, first.revision),
             ("engine", verdict.engine, first.engine),
             ("digest of the policies", verdict.policy_digest, first.policy_digest),
         ):
             if ours != theirs:
                 message = f"{name}: {what} differs from that in {first_name}"
-                raise UsageError(f"{message}; check all shares at one commit with the same options")
-        if verdict.shard[0] in shares:
+                raise UsageError(f"{message}; check all shards at one commit with the same options")
+        if verdict.shard[0] in shards:
             raise UsageError(
-                f"{name}: share {verdict.shard[0]} is also in {shares[verdict.shard[0]]}; pass each share once"
+                f"{name}: shard {verdict.shard[0]} is also in {shards[verdict.shard[0]]}; pass each shard once"
             )
-        shares[verdict.shard[0]] = name
+        shards[verdict.shard[0]] = name
     of = first.shard[1] if first.shard else 0
-    missing = [str(number) for number in range(1, of + 1) if number not in shares]
+    missing = [str(number) for number in range(1, of + 1) if number not in shards]
     if missing:
         raise UsageError(
-            f"share {', '.join(missing)} of {of} is missing: a verdict needs all shares; add their reports"
+            f"shard {', '.join(missing)} of {of} is missing: a verdict needs all shards; add their reports"
         )
     merged = first.merge(*(verdict for _, verdict in named_verdicts[1:]))
     unused_everywhere = set.intersection(
@@ -90,7 +90,7 @@ def merge_verdicts(named_verdicts: Sequence[tuple[str, Verdict]]) -> Verdict:
             for _, verdict in named_verdicts
         )
     )
-    # A waiver that silences nothing in one share may silence something in another.
+    # A waiver that silences nothing in one shard may silence something in another.
     findings = tuple(
         finding for finding in merged.findings if finding.rule != UNUSED_WAIVER_RULE or finding in unused_everywhere
     )

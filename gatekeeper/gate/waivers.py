@@ -30,7 +30,8 @@ UNUSED_WAIVER_RULE = "waivers/unused"
 REQUIRED_FIELDS = ("rule", "reason", "expires")
 WAIVER_FIELDS = (*REQUIRED_FIELDS, "owner", "ticket")
 SCOPE_FIELDS = ("kind", "namespace", "name", "field", "file")
-RENEW_HINT = "correct what it waives, or renew it; renew a baseline with `gatekeeper check --write-baseline`"
+RENEW_HINT = "fix the finding, or renew the waiver; renew a baseline with `gatekeeper check --write-baseline`"
+REWRITE_HINT = "rewrite the baseline: `gatekeeper check --write-baseline`"
 SYNTAX_HINT = 'write rule=…, expires=2027-01-31 and reason="…"; owner and ticket are optional'
 
 
@@ -111,7 +112,7 @@ def apply(
     if known and resolved and tree.is_whole:
         total = sum(known_counts.values())
         message = f"{resolved.total()} of {total} findings in the baseline are resolved"
-        out.append(Finding(UNUSED_WAIVER_RULE, "warning", message, known.location, hint=RENEW_HINT))
+        out.append(Finding(UNUSED_WAIVER_RULE, "warning", message, known.location, hint=REWRITE_HINT))
     out.extend(problem for problem in expiry_findings if problem)
     for waiver in valid if tree.is_whole else ():
         if waiver.location not in used:
@@ -204,7 +205,7 @@ def _parse_entries(file: str, document: ParsedDocument) -> Iterator[Waiver | Fin
 
 
 def _report_schema_error(location: Location, problem: str) -> Finding:
-    message = f"{problem}; until then the waiver silences nothing"
+    message = f"{problem}; the waiver is ignored until this is fixed"
     return Finding("waivers/malformed", "error", message, location, hint=SYNTAX_HINT)
 
 

@@ -1,4 +1,4 @@
-"""The outside programs: which versions a repository uses, where they are, and how to build them from source."""
+"""The external programs: which versions a repository uses, where they are, and how to build them from source."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ PINNED_TOOLS = (*RENDER_TOOLS, "sops")
 
 
 class Toolchain(NamedTuple):
-    """The outside programs of one repository, at the versions that its `gatekeeper.lock` pins.
+    """The external programs of one repository, at the versions that its `gatekeeper.lock` pins.
 
     Attributes:
         pins: pinned tools, by name; every other tool has the version of this package.

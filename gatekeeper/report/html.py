@@ -179,7 +179,7 @@ def _render_waivers(verdict: Verdict, today: datetime.date) -> Iterator[str]:
 
 
 def _render_gaps(verdict: Verdict) -> Iterator[str]:
-    for fatal, title in ((True, "Not checked"), (False, "Not checked, and not required")):
+    for fatal, title in ((True, "Not checked"), (False, "Skipped, does not affect the verdict")):
         gaps = [gap for gap in verdict.coverage.gaps if gap.is_fatal is fatal]
         if gaps:
             yield f'<section id="{"lost" if fatal else "left-out"}"><h2>{title} <small>{len(gaps):,}</small></h2>'

@@ -54,7 +54,10 @@ def _format_finding(
             yield _paint(number, DIM, colour) + lines_by_file[place.file][place.line - 1].rstrip()
             yield " " * (len(number) + (place.column or 1) - 1) + _paint("^", COLOURS[finding.severity], colour)
     if finding.resource_ref:
-        how = {"traced": ", line found by tracing the rule", "resource": ", the rule names no field"}
+        how = {
+            "traced": ", line found by tracing the rule",
+            "resource": ", line of the resource: the rule reports no field",
+        }
         yield f"      = {finding.resource_ref}{how.get(finding.location_precision, '')}"
     if finding.hint:
         yield f"      = help: {finding.hint}"
@@ -98,9 +101,9 @@ def _format_sums(verdict: Verdict) -> Iterator[str]:
 
 def _format_coverage(verdict: Verdict) -> Iterator[str]:
     coverage = verdict.coverage
-    schemas = f"{coverage.checked_count} checked against a schema"
-    yield f"covered: {coverage.file_count} files, {coverage.resource_count} resources, {schemas}"
-    for fatal, title in ((True, "not checked"), (False, "not checked, and not required")):
+    files, resources = _format_count(coverage.file_count, "file"), _format_count(coverage.resource_count, "resource")
+    yield f"checked: {files}, {resources} ({coverage.checked_count} against a schema)"
+    for fatal, title in ((True, "not checked"), (False, "skipped, does not affect the verdict")):
         reasons: dict[str, list[str]] = {}
         for gap in coverage.gaps:
             if gap.is_fatal is fatal:
@@ -115,10 +118,14 @@ def _format_coverage(verdict: Verdict) -> Iterator[str]:
             yield f"  {files[0]}{more}: {reason}"
 
 
+def _format_count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count != 1 else ''}"
+
+
 def _format_counts(verdict: Verdict) -> str:
     counted = Counter[str](finding.severity for finding in verdict.active_findings)
     gaps = sum(gap.is_fatal for gap in verdict.coverage.gaps)
-    parts = [f"{counted[word]} {word}{'s' if counted[word] != 1 else ''}" for word in COLOURS if counted[word]]
+    parts = [_format_count(counted[word], word) for word in COLOURS if counted[word]]
     waived = sum(bool(finding.waiver) for finding in verdict.findings)
     old = len(verdict.findings) - len(verdict.active_findings) - waived
     if old:

@@ -94,7 +94,7 @@ def _build_ssh_command(credentials: Mapping[str, bytes], files: MemoryFiles) -> 
     if missing:
         raise ToolError(f"the SSH Secret has no `{missing[0]}`: add it")
     if "password" in credentials:
-        raise ToolError("the SSH key of the Secret has a password, which is not supported yet")
+        raise ToolError("the SSH key of the Secret has a passphrase, which is not supported: use a key without one")
     key, hosts = (
         files.write_file("identity", credentials["identity"], True),
         files.write_file("known_hosts", credentials["known_hosts"], False),

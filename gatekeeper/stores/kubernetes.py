@@ -66,7 +66,7 @@ def open_store(fields: FieldReader, source: CredentialSource | None, files: Memo
     """
     namespace = fields.read_string("remoteNamespace", "") or "default"
     if source is None:
-        raise StoreError("the credentials are in the cluster: give --kubeconfig")
+        raise StoreError("--kubeconfig is needed to read the store's credentials")
     config = _build_kubeconfig(fields, source, files)
     fields.reject_unknown()
     try:

@@ -60,12 +60,18 @@ def build_parser() -> argparse.ArgumentParser:
         help="address for health checks, metrics and webhooks (default: :8080)",
     )
     parser.add_argument(
-        "--shards", type=int, default=1, metavar="N", help="number of parts that replicas divide the work into (1)"
+        "--shards",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of shards that replicas divide the work into (default: 1)",
     )
     _add_reconcile_options(parser)
     add_prune_options(parser)
     parser.add_argument("--image", default="", metavar="NAME", help="with manifests: container image to run")
-    parser.add_argument("--replicas", type=int, default=2, metavar="N", help="with manifests: number of replicas (2)")
+    parser.add_argument(
+        "--replicas", type=int, default=2, metavar="N", help="with manifests: number of replicas (default: 2)"
+    )
     _add_controller_options(parser)
     return parser
 
@@ -116,7 +122,8 @@ def _add_controller_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CIDR",
-        help="sealed: network of the API server's requests (default: its own addresses); can be repeated",
+        help="sealed: CIDR from which kubeseal's --validate and --re-encrypt are accepted; can be repeated "
+        "(default: the API server's addresses)",
     )
     parser.add_argument(
         "--argo-namespace",

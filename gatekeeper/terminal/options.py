@@ -19,10 +19,9 @@ def create_parser(command: str, description: str, examples: str) -> argparse.Arg
 
 
 def add_prune_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the prune budget; the names `--most` and `--share` are older and still valid."""
+    """Adds the options of the prune budget; their older names `--most` and `--share` are valid and not shown."""
     parser.add_argument(
         "--max-prune",
-        "--most",
         type=int,
         default=10,
         metavar="N",
@@ -30,9 +29,11 @@ def add_prune_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-prune-percent",
-        "--share",
         type=float,
         default=50.0,
         metavar="PERCENT",
         help="maximum percentage of objects pruned at once (default: 50)",
     )
+    hidden = argparse.SUPPRESS
+    parser.add_argument("--most", dest="max_prune", type=int, default=hidden, help=hidden)
+    parser.add_argument("--share", dest="max_prune_percent", type=float, default=hidden, help=hidden)

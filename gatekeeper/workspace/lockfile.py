@@ -1,4 +1,4 @@
-"""`gatekeeper.lock`: the versions of outside programs that a repository pins, and their checksums.
+"""`gatekeeper.lock`: the versions of external programs that a repository pins, and their checksums.
 
 A lock pins versions; Go's checksum database verifies programs that are built from source. A program from the PATH is
 used only if the lock has its checksum for this platform.

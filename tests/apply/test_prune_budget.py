@@ -22,8 +22,8 @@ def entries(count: int, kind: str = "ConfigMap") -> list[InventoryEntry]:
         (entries(3), 100, False, ""),
         (entries(11), 100, False, "more than 10 at once"),
         (entries(3), 5, False, "3 of 5 objects would be deleted, more than 50%"),
-        (entries(1), 1, True, "all 1 objects would be deleted"),
-        (entries(1, "Namespace"), 100, False, "Namespace a/x0 would be deleted"),
+        (entries(1), 1, True, "the path renders no objects: all 1 applied objects would be deleted"),
+        (entries(1, "Namespace"), 100, False, "Namespace a/x0 is of a protected kind (Namespace)"),
         (entries(1, "PersistentVolumeClaim"), 100, False, "its data or dependents"),
     ],
 )

@@ -134,7 +134,7 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
     os.close(theirs)
     assert process.returncode == 0
     assert (
-        "Which controller applies it to the cluster? flux/argo/none [flux]" in out
+        "Controller that applies it to the cluster? flux/argo/none [flux]" in out
         and "Allowed: flux, argo, none." in out
     )
     assert "kind: Application" in (tmp_path / "new" / "clusters" / "staging" / "apps.yaml").read_text()

@@ -1,4 +1,4 @@
-"""Shares of a repository: together they have the verdict of one run, and a missing shard is an error."""
+"""Shards of a repository: together they have the verdict of one run, and a missing shard is an error."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def test_each_shard_checks_its_part_only(root: Path) -> None:
 @pytest.mark.parametrize(
     ("named", "told"),
     [
-        (["1.json"], "share 2 of 2 is missing"),
-        (["1.json", "1.json"], "share 1 is also in"),
-        (["1.json", "whole.json"], "not the report of a share"),
-        (["1.json", "three.json"], "number of shares differs from that in "),
+        (["1.json"], "shard 2 of 2 is missing"),
+        (["1.json", "1.json"], "shard 1 is also in"),
+        (["1.json", "whole.json"], "not the report of a shard"),
+        (["1.json", "three.json"], "number of shards differs from that in "),
         (["1.json", "policies.json"], "digest of the policies differs from that in "),
         (["1.json", "broken.json"], "broken.json: "),
         (["1.json", "other.json"], "not a JSON report of `gatekeeper check`: at the top level"),

@@ -1,4 +1,4 @@
-"""Outside programs: only the pinned version counts, a changed one is seen, and each run has a limit and no network."""
+"""External programs: only the pinned version counts, a changed one is seen, and each run has a limit and no network."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ by rule:
 by file:
       1  a.yaml
 
-covered: 2 files, 1 resources, 1 checked against a schema
-not checked, and not required:
+checked: 2 files, 1 resource (1 against a schema)
+skipped, does not affect the verdict:
   b.yaml: no Kubernetes resource
 refused: 1 error
 """
@@ -40,7 +40,7 @@ refused: 1 error
 
 def test_empty_result_is_reported(tmp_path: Path) -> None:
     assert text.render(Verdict(coverage=Coverage(1, 1, 1)), tmp_path) == (
-        "covered: 1 files, 1 resources, 1 checked against a schema\naccepted: nothing found\n"
+        "checked: 1 file, 1 resource (1 against a schema)\naccepted: nothing found\n"
     )
 
 

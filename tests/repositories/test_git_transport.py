@@ -81,7 +81,7 @@ def test_a_key_without_its_certificate_is_not_used(handed: MemoryFiles, tmp_path
     [
         ({}, "has no `identity`"),
         ({"identity": "k"}, "has no `known_hosts`"),
-        ({"identity": "k", "known_hosts": "h", "password": "p"}, "has a password"),
+        ({"identity": "k", "known_hosts": "h", "password": "p"}, "has a passphrase"),
     ],
 )
 def test_ssh_needs_a_key_without_password_and_the_host_keys(

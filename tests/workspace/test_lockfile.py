@@ -17,7 +17,7 @@ from tests.host.test_toolchain import program
 
 
 def bare(tmp_path: Path) -> dict[str, str]:
-    """A machine without the outside programs."""
+    """A machine without the external programs."""
     return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
 
 

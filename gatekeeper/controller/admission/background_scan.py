@@ -106,7 +106,7 @@ class BackgroundScanner:
                     if not any(owner.get("controller") for owner in owners):
                         yield {**value, "kind": name}
             except ApiStatusError as error:
-                # "Could not look" must not read as "nothing found".
+                # An incomplete scan must not look like one without findings.
                 level = "warning" if error.code == FORBIDDEN else "error"
                 log_event(level, f"not scanned: {error}", controller="scan", kind=name)
 

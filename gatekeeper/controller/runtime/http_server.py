@@ -110,7 +110,7 @@ class HttpServer:
             response = self._dispatch(request)
         except GateError as error:
             log_event("error", str(error), controller="http", path=request.path)
-            response = HttpResponse(503, b"the cluster does not answer\n")
+            response = HttpResponse(503, b"request failed; see the log\n")
         except Exception as error:
             # An internal error in one request must not end the server; the client does not learn its cause.
             log_event("error", describe_fault(error), controller="http", path=request.path)

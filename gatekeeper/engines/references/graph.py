@@ -1,6 +1,6 @@
 """References between resources: each must lead to an object that exists, with the key in use, and without cycles.
 
-The repository is not the whole cluster. Where something else may provide the object (a chart from elsewhere, an
+The repository is not the whole cluster. Where something else may provide the object (an external chart, an
 operator, a person with a first credential), a missing object is not a finding, or only a warning.
 """
 
@@ -139,7 +139,7 @@ def _build_index(resources: Sequence[Resource]) -> ProviderIndex:
 
 
 def _find_active_namespaces(resources: Sequence[Resource]) -> set[str]:
-    """Finds namespaces with charts from elsewhere or operators, which may create Secrets and ConfigMaps."""
+    """Finds namespaces with external charts or operators, which may create Secrets and ConfigMaps."""
     return {
         namespace
         for resource in resources

@@ -304,7 +304,9 @@ def test_a_kustomization_that_would_prune_itself_waits_until_that_is_approved(pl
         place.put("apps/all.yaml", config("x"), config("w"), config("v"))
         place.nudge(f"{REPOSITORIES}/r")
         until(lambda: place.ready()[1] == "PruneHeld", running)
-        assert "Kustomization flux-system/apps would be deleted" in place.ready()[2] and place.data("x")
+        assert "Kustomization flux-system/apps is of a protected kind (Kustomization)" in place.ready()[
+            2
+        ] and place.data("x")
 
 
 def test_deleted_crd_does_not_block_the_prune(place: Place, tmp_path: Path) -> None:

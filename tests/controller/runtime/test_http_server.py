@@ -65,7 +65,7 @@ def test_errors_are_logged_and_not_sent_to_the_client(capsys: pytest.CaptureFixt
         raise ValueError("hunter2")
 
     with serving(handle) as url:
-        assert ask(f"{url}/tool") == (503, b"the cluster does not answer\n")
+        assert ask(f"{url}/tool") == (503, b"request failed; see the log\n")
         assert ask(f"{url}/fault") == (500, b"internal error\n")
     logged = capsys.readouterr().out
     assert "10.0.0.1 refused the connection" in logged
