@@ -39,7 +39,7 @@ def test_unsupported_field_is_refused_by_name(spec: dict[str, Any], message: str
 def test_store_without_a_provider_and_credentials_without_a_cluster_are_errors() -> None:
     with pytest.raises(StoreError, match="names no provider"):
         registry.open_store({"spec": {"provider": {}}}, None)
-    with pytest.raises(StoreError, match="give --kubeconfig"):
+    with pytest.raises(StoreError, match="--kubeconfig is needed to read the store's credentials"):
         registry.open_store({"spec": {"provider": {"kubernetes": {"auth": {}}}}}, None)
     with pytest.raises(StoreError, match=r"client certificate \(`tls`\) is in a Secret of the cluster"):
         registry.open_store({"spec": {"provider": {"vault": {**VAULT, "tls": {}}}}}, None)
