@@ -101,8 +101,8 @@ def _format_sums(verdict: Verdict) -> Iterator[str]:
 
 def _format_coverage(verdict: Verdict) -> Iterator[str]:
     coverage = verdict.coverage
-    files, resources = _format_count(coverage.file_count, "file"), _format_count(coverage.resource_count, "resource")
-    yield f"checked: {files}, {resources} ({coverage.checked_count} against a schema)"
+    counted = f"{_format_count(coverage.file_count, 'file')}, {_format_count(coverage.resource_count, 'resource')}"
+    yield f"checked: {counted} ({coverage.checked_count} against a schema)"
     for fatal, title in ((True, "not checked"), (False, "skipped, does not affect the verdict")):
         reasons: dict[str, list[str]] = {}
         for gap in coverage.gaps:

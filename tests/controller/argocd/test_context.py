@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.controller.argocd.context import APPROVED_REVISION, ApplicationContext
+from gatekeeper.apply.prune_budget import APPROVED_REVISION
+from gatekeeper.controller.argocd.context import ApplicationContext
 from gatekeeper.model import NamespacedName
 from tests.argocd.conftest import ArgoCluster
 from tests.controller.argocd.environment import application, build_context, build_environment
