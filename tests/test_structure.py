@@ -60,7 +60,15 @@ LATE_IMPORTS = {
     "workspace.lockfile",
 }
 # Modules that walk folders by themselves; each says why it does not use `workspace.tree.list_files_below`.
-WALKERS = {"commands.init", "gate.cache_key", "repositories.git_fetch", "workspace.file_selection", "workspace.tree"}
+WALKERS = {
+    "commands.init",
+    "gate.cache_key",
+    "render.helm.helm_template",
+    "repositories.git_fetch",
+    "workspace.file_selection",
+    "workspace.links",
+    "workspace.tree",
+}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "misc", "base", "manager", "every", "asking", "told", "wishes"}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import yaml
 
-from gatekeeper.workspace import yaml_fallback
+from gatekeeper.workspace import yaml_fallback, yaml_scalars
 
 # Texts that another reader would take for a time or for a number to base 60.
 TIME_PATTERN = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?:[Tt ]\d{1,2}:\d{1,2}:\d{1,2}(?:\.\d+)?(?:Z|[-+]\d\d:\d\d)?)?")
@@ -55,5 +55,5 @@ def _choose_style(text: str) -> str | None:
     """The style of a text: a block if it has lines, quotes if it would be something else; libyaml decides the rest."""
     if "\n" in text:
         return "|"
-    is_text = yaml_fallback.is_plain_text(text) and text != yaml_fallback.MERGE_KEY
+    is_text = yaml_scalars.is_plain_text(text) and text != yaml_fallback.MERGE_KEY
     return None if is_text and not TIME_PATTERN.fullmatch(text) and not BASE_60_PATTERN.fullmatch(text) else '"'

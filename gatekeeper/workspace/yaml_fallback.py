@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,31 +11,15 @@ import yaml
 
 from gatekeeper.model import FieldPath, get_field
 from gatekeeper.workspace import json_text
+from gatekeeper.workspace.yaml_scalars import Mark, YamlSyntaxError, resolve_scalar
 
 MAX_DEPTH = 200
 ALIAS_FACTOR, ALIAS_FLOOR, ALIAS_CEILING = 100, 100_000, 4_000_000
 
-NULL_WORDS = {"", "~", "null", "Null", "NULL"}
-TRUE_WORDS = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}
-FALSE_WORDS = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}
-NON_FINITE = re.compile(r"\.(nan|NaN|NAN)|[-+]?\.(inf|Inf|INF)")
-FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-INTEGER = re.compile(r"0x([0-9a-f]+)|0b([01]+)|0o?([0-7]+)|(0|[1-9][0-9]*)", re.IGNORECASE)
-# The types of values with a tag; a whole number is a float too.
-TAG_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
 MERGE_KEY = "<<"
 # At the start of a line, but not of a document.
 MISPLACED_MARK = re.compile(r"^(?!---)[^\n]*[\n\r\x85\u2028\u2029]\ufeff", re.MULTILINE)
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-CORE_TAG_PREFIX = "tag:yaml.org,2002:"
-
-Mark = tuple[int, int]
-
-
-class _ParseError(Exception):
-    def __init__(self, message: str, mark: Mark) -> None:
-        super().__init__(message)
-        self.mark = mark
 
 
 class _Node:
@@ -101,7 +84,7 @@ def _parse_text(text: bytes) -> tuple[list[FallbackDocument], tuple[str, int, in
         events = _check_events(source, yaml.parse(source, Loader=yaml.CSafeLoader))
         starts = (event for event in events if isinstance(event, yaml.DocumentStartEvent))
         documents.extend(_Composer(events).compose_document() for _ in starts)
-    except _ParseError as refusal:
+    except YamlSyntaxError as refusal:
         return documents, (str(refusal), *refusal.mark)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -119,19 +102,19 @@ def _check_events(source: str, events: Iterator[yaml.Event]) -> Iterator[yaml.Ev
     """
     if found := MISPLACED_MARK.search(source):
         line = source.count("\n", 0, found.start()) + 2
-        raise _ParseError("a byte order mark (U+FEFF) within the text: remove it", (line, 1))
+        raise YamlSyntaxError("a byte order mark (U+FEFF) within the text: remove it", (line, 1))
     has_slashes = "\\/" in source
     for event in events:
         if isinstance(event, yaml.DocumentStartEvent) and event.version not in (None, (1, 1)):
             version = ".".join(map(str, event.version))
-            raise _ParseError(
+            raise YamlSyntaxError(
                 f"the directive `%YAML {version}`: Kubernetes reads YAML 1.1 only; remove the line", _read_mark(event)
             )
         if has_slashes and isinstance(event, yaml.ScalarEvent) and event.style == '"':
             start, end = event.start_mark, event.end_mark
             written = source[start.index : end.index] if start and end else ""
             if "/" in ESCAPED.findall(written):
-                raise _ParseError('`\\/` in a quoted text: Kubernetes refuses it; write "/"', _read_mark(event))
+                raise YamlSyntaxError('`\\/` in a quoted text: Kubernetes refuses it; write "/"', _read_mark(event))
         yield event
 
 
@@ -149,16 +132,16 @@ class _Composer:
         budget = min(max(self.node_count * ALIAS_FACTOR, ALIAS_FLOOR), ALIAS_CEILING)
         value, spent = _expand_aliases(root, budget)
         if spent > budget:
-            raise _ParseError(f"aliases expand to more than {budget} values", root.mark)
+            raise YamlSyntaxError(f"aliases expand to more than {budget} values", root.mark)
         return FallbackDocument(root, orjson.dumps(value), self.duplicates)
 
     def compose_node(self, event: yaml.Event, depth: int) -> _Node:
         mark = _read_mark(event)
         if depth > MAX_DEPTH:
-            raise _ParseError(f"nested more than {MAX_DEPTH} levels deep", mark)
+            raise YamlSyntaxError(f"nested more than {MAX_DEPTH} levels deep", mark)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
-                raise _ParseError("an alias names an anchor that contains it, or that does not exist", mark)
+                raise YamlSyntaxError("an alias names an anchor that contains it, or that does not exist", mark)
             return self.anchors[event.anchor]
         self.node_count += 1
         node = _Node(mark)
@@ -211,7 +194,7 @@ class _Composer:
             return source.items
         is_list = isinstance(source.items, list) and not isinstance(event, yaml.AliasEvent)
         if not is_list or not all(isinstance(item.items, dict) for item in source.items):
-            raise _ParseError("a merge key (<<) needs a mapping or a list of mappings", mark)
+            raise YamlSyntaxError("a merge key (<<) needs a mapping or a list of mappings", mark)
         entries: dict[str, tuple[Mark, _Node]] = {}
         for item in reversed(source.items):
             entries |= item.items
@@ -225,7 +208,7 @@ def _read_mark(event: yaml.Event) -> Mark:
 
 def _format_key(node: _Node, mark: Mark) -> str:
     if node.items is not None or node.value is None:
-        raise _ParseError("a key must be a text, a number or a boolean", mark)
+        raise YamlSyntaxError("a key must be a text, a number or a boolean", mark)
     return node.value if isinstance(node.value, str) else orjson.dumps(node.value).decode()
 
 
@@ -260,62 +243,3 @@ def _expand_aliases(node: _Node, budget: int) -> tuple[Any, int]:
             spent += more
         return items, spent
     return node.value, spent
-
-
-def resolve_scalar(text: str, is_plain: bool, tag: str | None, mark: Mark = (1, 1)) -> Any:
-    """The value of a scalar as in Kubernetes.
-
-    Source: go-yaml v2 `resolve`, which sigs.k8s.io/yaml uses.
-
-    Raises:
-        _ParseError: the value does not fit its tag.
-    """
-    kind = tag.removeprefix(CORE_TAG_PREFIX) if tag and tag.startswith(CORE_TAG_PREFIX) else tag
-    if kind in TAG_TYPES:
-        value = _resolve_plain(text, mark)
-        if type(value) not in TAG_TYPES[kind]:
-            raise _ParseError(f"a value is tagged !!{kind}, but is none", mark)
-        return value
-    if kind == "binary":
-        try:
-            return base64.b64decode("".join(text.split()), validate=True).decode("utf-8", "replace")
-        except ValueError as error:
-            raise _ParseError("a value is tagged !!binary, but is no base64", mark) from error
-    return _resolve_plain(text, mark) if is_plain and not kind else text
-
-
-def is_plain_text(text: str) -> bool:
-    """Whether a text without quotes is a text to Kubernetes, too, and no number, boolean or null."""
-    try:
-        return isinstance(_resolve_plain(text, (1, 1)), str)
-    except _ParseError:
-        return False
-
-
-def _resolve_plain(text: str, mark: Mark) -> Any:
-    if text in NULL_WORDS:
-        return None
-    if text in TRUE_WORDS or text in FALSE_WORDS:
-        return text in TRUE_WORDS
-    if NON_FINITE.fullmatch(text):
-        raise _ParseError(f"{text} has no form in JSON, so Kubernetes cannot read it", mark)
-    if text[0] not in "0123456789+-.":
-        return text
-    return _parse_number(text.replace("_", ""), text)
-
-
-def _parse_number(cleaned: str, text: str) -> Any:
-    sign, digits = (cleaned[0], cleaned[1:]) if cleaned[:1] in ("-", "+") else ("", cleaned)
-    match = INTEGER.fullmatch(digits)
-    if match:
-        base = next(base for base, part in zip((16, 2, 8, 10), match.groups(), strict=True) if part is not None)
-        value = int(next(part for part in match.groups() if part is not None), base)
-        value = -value if sign == "-" else value
-        if -(2**63) <= value < 2**64:
-            return value
-    if not FLOAT.fullmatch(cleaned):
-        return text
-    number = float(cleaned)
-    if number in (float("inf"), float("-inf")):
-        return text
-    return int(number) if number.is_integer() and abs(number) < 1e21 and abs(number) < 2**63 else number

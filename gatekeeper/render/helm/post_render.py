@@ -74,7 +74,15 @@ def post_render(output: BuildOutput, release: Resource, post_rendering: bytes, c
         except ToolError as error:
             place = release.origin.find_location(path)
             message = f"a post-renderer cannot be applied to what the chart renders: {error}"
-            finding = Finding("render/kustomize", "error", message, place, release.ref, path, "correct its patches")
+            finding = Finding(
+                rule="render/kustomize",
+                severity="error",
+                message=message,
+                location=place,
+                resource_ref=release.ref,
+                field_path=path,
+                hint="correct its patches",
+            )
             gap = Gap(release.origin.file, "its post-renderers failed, so its objects were not checked", is_fatal=True)
             return BuildOutput([], [*output.findings, finding], [*output.gaps, gap])
     current = post_build.set_common_metadata([*current, *hooks], settings.get("commonMetadata"))
@@ -131,5 +139,9 @@ def _build_resource(
         del value["metadata"]["annotations"]
     after = orjson.dumps(value)
     return Resource(
-        build_ref(value), after, PostRenderedOrigin(before.origin, before.json, after, release, path, fields)
+        build_ref(value),
+        after,
+        PostRenderedOrigin(
+            inner=before.origin, before=before.json, after=after, release=release, fields_path=path, fields=fields
+        ),
     )
