@@ -239,11 +239,11 @@ def deduplicate(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         # Objects that are in no file share their location, and differ only by their names.
         ref = finding.resource_ref if finding.location.file == CLUSTER_FILE else None
         unique.setdefault((finding.rule, finding.location, finding.message, ref), finding)
-    return tuple(sorted(unique.values(), key=lambda item: (_location_sort_key(item.location), item.rule, item.message)))
+    return tuple(sorted(unique.values(), key=_get_sort_key))
 
 
-def _location_sort_key(location: Location) -> tuple[str, int, int]:
-    return location.file, location.line or 0, location.column or 0
+def _get_sort_key(item: Finding) -> tuple[str, int, int, str, str]:
+    return item.location.file, item.location.line or 0, item.location.column or 0, item.rule, item.message
 
 
 def name_of(value: Object, default_namespace: str = "") -> NamespacedName:
