@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 ACTION = re.compile(rb"\{\{(?:(?!\{\{)[^\n])*?\}\}|\{%[^\n]*?%\}")
 # An action over several lines, only where it starts a line or a value, and within one document: between braces in two
@@ -19,6 +19,7 @@ BLOCK_WORDS = re.compile(
     rb"\{[{%][-~+ ]*(?:/\*|#|!|(?:if|else|elif|elsif|end\w*|range|with|define|block|for|set|raw|macro|import|unless"
     rb"|case|when|template|include)\b)"
 )
+BLOCK_HEADER = re.compile(rb"(?:^|[:\-\s])[|>][-+0-9]*\s*(?:#.*)?$")
 PLACEHOLDER = b"x"
 
 
@@ -39,7 +40,7 @@ def is_template(content: bytes, error_line: int, find_error_line: Callable[[byte
     lines = content.split(b"\n")
     # YAML notices some actions only when the next line starts.
     for number in range(max(0, error_line - 2), min(error_line, len(lines))):
-        if LEADING_ACTION.match(lines[number]):
+        if LEADING_ACTION.match(lines[number]) and not _is_in_block_text(lines, number):
             blank = b"" if _is_only_actions(lines[number]) else ACTION.sub(PLACEHOLDER, lines[number])
             stop = find_error_line(b"\n".join([*lines[:number], blank, *lines[number + 1 :]]))
             if stop is None or stop > error_line:
@@ -49,12 +50,28 @@ def is_template(content: bytes, error_line: int, find_error_line: Callable[[byte
 
 def _blank_actions(content: bytes) -> Iterator[bytes]:
     """The text without its actions: with a word for each value and nothing for blocks, with words, and with nothing."""
-    short = LONG_ACTION.sub(lambda found: found[1] + _choose_word(found[2]), content)
-    kept = [line for line in short.split(b"\n") if not _is_only_actions(line)]
-    text = b"\n".join(kept)
-    yield ACTION.sub(lambda found: _choose_word(found[0]), text)
-    yield ACTION.sub(PLACEHOLDER, text)
-    yield ACTION.sub(b"", text)
+    lines = LONG_ACTION.sub(lambda found: found[1] + _choose_word(found[2]), content).split(b"\n")
+    is_text = [bool(ACTION.search(line)) and _is_in_block_text(lines, number) for number, line in enumerate(lines)]
+    kept = [(line, same) for line, same in zip(lines, is_text, strict=True) if same or not _is_only_actions(line)]
+    for replace in (lambda found: _choose_word(found[0]), lambda _: PLACEHOLDER, lambda _: b""):
+        yield b"\n".join(line if same else ACTION.sub(replace, line) for line, same in kept)
+
+
+def _is_in_block_text(lines: Sequence[bytes], number: int) -> bool:
+    """Whether a line is in a block text (`|`, `>`), whose indentation it may decide: an action there is text."""
+    indent = _get_indent(lines[number])
+    for line in reversed(lines[:number]):
+        if line.strip() and _get_indent(line) < indent:
+            if BLOCK_HEADER.search(line):
+                return True
+            indent = _get_indent(line)
+        if indent == 0:
+            break
+    return False
+
+
+def _get_indent(line: bytes) -> int:
+    return len(line) - len(line.lstrip(b" "))
 
 
 def _choose_word(action: bytes) -> bytes:

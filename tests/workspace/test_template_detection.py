@@ -24,6 +24,10 @@ BROKEN = {
     "an action after the fault": FAULT.removeprefix("---\n") + "---\n" + HEAD + "  a: {{ x }}\n",
     "JSON": '{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "{{ x }}"} "stringData": {"a": "b"}}\n',
     "an open quote": HEAD + "  a: '{{ x }}'\n  b: \"c\n" + SECRET,
+    "an action that decides the indentation of a block text": HEAD + "  a: |\n    {{ x }}\n   y: 1\n  b: [\n",
+    "a list of actions in a block text": HEAD + "  a: |-\n    - {{ x }}\n  c: d\n e: f\n",
+    "braces over several lines in a block text": HEAD + "  a: |\n    {{\n      x\n    }}\n" + FAULT,
+    "an unknown anchor": HEAD + "  a: '{{ x }}'\n  b: *nobody\n",
     "a tab that indents": HEAD + "  a: '{{ x }}'\n\tb: c\n",
 }
 TEMPLATES = {
@@ -36,6 +40,8 @@ TEMPLATES = {
     "an action over several lines": HEAD + '  a: {{ include "b" (dict\n     "c" .) }}\n',
     "an inline block": HEAD + "  a: {{ if x }}1{{ else }}2{{ end }}\n  {{ if y }}b: 1{{ end }}\n",
     "an item": HEAD + "  a:\n  - {{ x }}\n  - b\n",
+    "a value of two actions": HEAD + "  a: {{ x }}-{{ y }}\n",
+    "a block in a block text": HEAD + "  a: |\n    b\n{{ if x }}\n    c\n{{ end }}\n",
     "a list that an action holds": HEAD + "  a: [{{ x }}]\n",
 }
 
