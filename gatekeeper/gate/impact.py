@@ -14,7 +14,7 @@ from gatekeeper.engines.admission import policy_kinds
 from gatekeeper.gate import finding_groups
 from gatekeeper.model import Finding, ParsedDocument, Verdict, deduplicate
 from gatekeeper.render import kustomization_graph
-from gatekeeper.render.helm import chart_uses
+from gatekeeper.render.helm import chart_dependencies, chart_uses
 from gatekeeper.render.kustomization_graph import list_reachable
 from gatekeeper.render.model import KustomizationFile
 from gatekeeper.sops import creation_rules as sops_rules
@@ -41,8 +41,10 @@ def find_affected_files(
         if any(_is_path_within(file, name) for file in files for name in changed_files):
             affected |= files
     for folder in chart_uses.find_chart_folders(parsed_files):
-        if any(not folder or name.startswith(f"{folder}/") for name in changed_files):
-            affected.update(file for file in tree.files if not folder or file.startswith(f"{folder}/"))
+        # A chart is rendered with its dependencies, whose files are in folders of their own.
+        used = tuple(f"{chart}/" if chart else "" for chart in chart_dependencies.list_used_charts(tree, folder))
+        if any(name.startswith(used) for name in changed_files):
+            affected.update(file for file in tree.files if file.startswith(used))
     return frozenset(affected)
 
 

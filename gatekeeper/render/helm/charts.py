@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Location, Resource, build_ref
-from gatekeeper.render.helm import helm_template
+from gatekeeper.render.helm import chart_dependencies, helm_template
 from gatekeeper.render.helm.helm_origin import ChartRender, HelmOrigin
 from gatekeeper.render.model import BuildOutput, ChartUse
 from gatekeeper.workspace import documents
@@ -57,7 +57,7 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
     output = ChartOutput(BuildOutput([], [], []), none)
     numbers = Counter[str]()
     for template, chunk in helm_template.split_output(text):
-        file = f"{use.chart}/{template}".lstrip("/")
+        file = chart_dependencies.find_source(tree, use.chart, template).file
         part = output.crds if helm_template.is_crd_file(template) else output.templates
         parsed_documents, failure = documents.parse(chunk.encode())
         if failure:

@@ -19,6 +19,7 @@ from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Gap, Location, ParsedDocument, get_field
 from gatekeeper.render.helm import helm_template
+from gatekeeper.render.helm.chart_dependencies import find_source
 from gatekeeper.render.helm.helm_values import locate_file_values
 from gatekeeper.render.model import ChartUse, LocatedValues
 from gatekeeper.workspace import documents
@@ -78,13 +79,20 @@ class ChartRender:
             objects.setdefault(template, []).extend(value for value in values if documents.is_resource(value))
         return objects
 
-    def list_values(self) -> Iterator[LocatedValues]:
-        """The locations of values, those with the highest precedence first."""
-        yield from self.use.located_values
-        for file in (*reversed(self.use.values_files), f"{self.use.chart}/values.yaml".lstrip("/")):
-            source = self.files_by_path.get(file)
-            if source and source.documents:
-                yield locate_file_values(file, source.documents[0])
+    def list_values(self, template: str) -> Iterator[tuple[LocatedValues, tuple[str, ...]]]:
+        """The locations of values, those with the highest precedence first, and the path of a template's own in each.
+
+        Args:
+            template: its path below the chart, as Helm names it; in dependencies, values of outer charts come first.
+        """
+        source = find_source(self.tree, self.use.chart, template)
+        for values in self.use.located_values:
+            yield values, source.names
+        own_files = (*reversed(self.use.values_files), f"{self.use.chart}/values.yaml".lstrip("/"))
+        for file, names in (*((file, source.names) for file in own_files), *source.list_value_paths()):
+            parsed = self.files_by_path.get(file)
+            if parsed and parsed.documents:
+                yield locate_file_values(file, parsed.documents[0]), names
 
 
 class HelmOrigin(NamedTuple):
@@ -113,8 +121,8 @@ class HelmOrigin(NamedTuple):
             depth, line, _ = document.locate(path[:length], key=True)
             mark = LINE_MARK.search(lines[line - 1]) if depth == length else None
             if mark:
-                template = f"{self.chart_render.use.chart}/{template_names[int(mark.group(1))]}".lstrip("/")
-                number = int(mark.group(2))
+                name, number = template_names[int(mark.group(1))], int(mark.group(2))
+                template = find_source(self.chart_render.tree, self.chart_render.use.chart, name).file
                 return self._locate_in_values(template, number, path[length:], value) or Location(template, number)
         return Location(self.file)
 
@@ -135,8 +143,9 @@ class HelmOrigin(NamedTuple):
         if not references and any(BARE_DOT.search(line) for line in asked):
             references = VALUES_REFERENCE.findall(_find_enclosing_with(above[: line_number - 1]))
         for reference in references:
-            steps: FieldPath = (*reference.strip(".").split("."), *rest_path)
-            for written in self.chart_render.list_values():
+            own_steps: FieldPath = (*reference.strip(".").split("."), *rest_path)
+            for written, names in self.chart_render.list_values(self.template):
+                steps = own_steps if own_steps[0] == "global" else (*names, *own_steps)
                 written_value = get_field(written.value, steps)
                 if written_value is not None:
                     same = written_value == value or (
@@ -165,7 +174,8 @@ def _find_enclosing_with(lines: list[str]) -> str:
 def _mark_lines(chart_path: Path) -> list[str]:
     """Appends its number to each line of a template that becomes a line of YAML; returns the names of the templates."""
     names: list[str] = []
-    for file in list_files_below(chart_path / "templates", (".yaml", ".yml", ".tpl")):
+    folders = [chart_path / "templates", *sorted(chart_path.glob("charts/**/templates"))]
+    for file in (file for folder in folders for file in list_files_below(folder, (".yaml", ".yml", ".tpl"))):
         inside = False
         out = []
         for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):

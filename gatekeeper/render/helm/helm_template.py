@@ -121,7 +121,7 @@ def find_missing_dependencies(tree: Tree, chart: str) -> list[str]:
 
 def _list_unvendored_dependencies(tree: Tree, chart: str) -> Iterator[tuple[str, str | None]]:
     """Dependencies that are not in `charts/`: the name, and the folder in the repository, if there is one."""
-    for entry in _read_dependencies(tree, chart):
+    for entry in read_dependencies(tree, chart):
         name, repository = get_field(entry, ("name",)), get_field(entry, ("repository",))
         if not isinstance(name, str) or _is_vendored(tree.root / chart / "charts", name):
             continue
@@ -131,11 +131,17 @@ def _list_unvendored_dependencies(tree: Tree, chart: str) -> Iterator[tuple[str,
         yield name, local if is_here else None
 
 
+def list_local_dependencies(tree: Tree, chart: str) -> list[tuple[str, str]]:
+    """The dependencies that a chart takes from folders of the repository: their names, and the folders."""
+    return [(name, local) for name, local in _list_unvendored_dependencies(tree, chart) if local is not None]
+
+
 def _is_vendored(folder: Path, name: str) -> bool:
     return (folder / name).is_dir() or any(folder.glob(f"{name}-*.tgz"))
 
 
-def _read_dependencies(tree: Tree, chart: str) -> list[Any]:
+def read_dependencies(tree: Tree, chart: str) -> list[Any]:
+    """The entries of `dependencies` of a chart."""
     for file in ("Chart.yaml", "requirements.yaml"):
         content = tree.read_file(f"{chart}/{file}".lstrip("/"))
         parsed_documents, failure = documents.parse(content) if not isinstance(content, Gap) else ([], None)
