@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from gatekeeper.model import Finding, Gap, Location, Resource, get_field
 from gatekeeper.render import manifests, post_build
+from gatekeeper.render.origin import is_kustomization_file
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile
 
@@ -31,12 +32,20 @@ def check_files(parsed_files: Iterable[ParsedFile]) -> tuple[list[Finding], list
             gaps.append(Gap(parsed.file, ROLE_REASONS.get(parsed.role) or parsed.reason))
         else:
             findings.extend(_find_duplicate_keys(parsed))
+            if is_kustomization_file(parsed.file) and not _is_mapping(parsed):
+                message = "a kustomization must be a mapping with `resources` and the like"
+                findings.append(Finding("render/kustomize", "error", message, Location(parsed.file, 1)))
+                gaps.append(Gap(parsed.file, "kustomize cannot read it, so nothing was built there", is_fatal=True))
             heads = [document.head for document in parsed.documents]
             if heads and not any(heads):
                 gaps.append(Gap(parsed.file, "no Kubernetes resource"))
             elif heads and all(head and manifests.is_program_config(head[0], head[1]) for head in heads):
                 gaps.append(Gap(parsed.file, "configures a program, not a cluster"))
     return findings, gaps
+
+
+def _is_mapping(parsed_file: ParsedFile) -> bool:
+    return bool(parsed_file.documents) and parsed_file.documents[0].json.startswith(b"{")
 
 
 def _find_duplicate_keys(parsed_file: ParsedFile) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from gatekeeper.model import Gap, Location, ParsedDocument
-from gatekeeper.workspace import json_text, template_detection
+from gatekeeper.workspace import json_text, links, template_detection
 from gatekeeper.workspace.tree import ParsedFile, Tree
 
 try:
@@ -54,6 +54,8 @@ def parse_tree(tree: Tree, jobs: int) -> tuple[list[ParsedFile], list[Gap]]:
     parsed = parse_all([content for _, content in waiting], jobs)
     for (file, content), (documents, failure) in zip(waiting, parsed, strict=True):
         sources[file] = _build_parsed_file(file, content, tuple(documents), failure)
+        if b"\n" not in content and (gap := links.find_flattened_link(tree.root, file, content)):
+            gaps.append(gap)
     return [sources[file] for file in tree.files if file in sources], gaps
 
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from gatekeeper.model import Gap
 
+MAX_TARGET_LENGTH = 1024
 # Files whose name or place decides what they are for.
 CHECKED_SUFFIXES = (".yaml", ".yml", ".json", ".tf")
 NAMED_FILES = {"kustomization.yaml", "kustomization.yml", "Kustomization", "Chart.yaml", "requirements.yaml"}
@@ -56,6 +57,18 @@ def _is_chart_file(root: Path, file: str) -> bool:
     folder = PurePosixPath(file).parent
     charts = [folder, *(parent.parent for parent in (folder, *folder.parents) if parent.name == "templates")]
     return any((root / chart / "Chart.yaml").is_file() for chart in charts)
+
+
+def find_flattened_link(root: Path, file: str, content: bytes) -> Gap | None:
+    """A fatal gap if a file holds only the path of another: Git without `core.symlinks` writes links like that."""
+    if len(content) > MAX_TARGET_LENGTH or b"\n" in content or not is_checked_file(file):
+        return None
+    target = content.decode("utf-8", "replace")
+    path = Path(root, file).parent / target
+    if not target or target.startswith("/") or "\0" in target or not path.is_file():
+        return None
+    reason = f"holds only the path {target}: a symbolic link that Git wrote as a text"
+    return Gap(file, f"{reason}; set `core.symlinks` to true and check it out again", is_fatal=True)
 
 
 def check_folder(root: Path, file: str, target: str, kept_files: Collection[str]) -> Gap:

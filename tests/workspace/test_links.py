@@ -127,3 +127,16 @@ def test_a_change_of_the_target_is_a_change_of_the_link(repository: Repository) 
     subprocess.run([*git, "add", "-A"], check=True)
     _, verdict = verdict_of("--staged", cwd=root)
     assert RULE in [finding["rule"] for finding in verdict["findings"]]
+
+
+@pytest.mark.parametrize("name", ["app/kustomization.yaml", "app/pod.yaml", "app/Chart.yaml"])
+def test_a_link_that_git_wrote_as_a_text_is_a_fatal_gap(repository: Repository, name: str) -> None:
+    verdict = judge(repository({name: "../shared/a.txt", "shared/a.txt": POD}))
+    assert verdict.decision == "incomplete"
+    assert any(gap.file == name and "core.symlinks" in gap.reason for gap in verdict.coverage.gaps)
+
+
+@pytest.mark.parametrize("content", ["", "a\n", "[a]\n", "null\n"])
+def test_a_kustomization_that_is_no_mapping_is_an_error(repository: Repository, content: str) -> None:
+    verdict = judge(repository({"app/kustomization.yaml": content}))
+    assert rules(verdict) == {"render/kustomize"} and verdict.decision == "incomplete"

@@ -118,7 +118,7 @@ def test_a_dependency_of_a_dependency_is_followed(repository: Repository) -> Non
 def test_sources_of_templates(repository: Repository) -> None:
     tree, _ = parse(repository({**meta(f"{LOCAL}, alias: two", ""), **service("service")}))
     source = chart_dependencies.find_source(tree, "meta", "charts/two/templates/web.yaml")
-    assert source == ("service/templates/web.yaml", ("meta", "service"), ("two",))
+    assert (source.file, source.charts, source.names) == ("service/templates/web.yaml", ("meta", "service"), ("two",))
     assert list(source.list_value_paths()) == [("service/values.yaml", ())]
     assert chart_dependencies.find_source(tree, "meta", "templates/a.yaml").file == "meta/templates/a.yaml"
     assert chart_dependencies.list_used_charts(tree, "meta") == {"meta", "service"}
