@@ -18,7 +18,6 @@ import orjson
 from gatekeeper.model import Finding, Gap, Resource, build_ref, get_field
 from gatekeeper.render.envsubst import expand_variables
 from gatekeeper.render.model import BuildOutput
-from gatekeeper.render.yaml_text import write_object
 from gatekeeper.workspace import documents
 
 SUBSTITUTE_ANNOTATION = "kustomize.toolkit.fluxcd.io/substitute"
@@ -46,6 +45,9 @@ def _substitute_resource(resource: Resource, variables: Mapping[str, str], outpu
         if get_field(value, ("metadata", word, SUBSTITUTE_ANNOTATION)) == "disabled":
             output.resources.append(resource)
             return
+    # Imported here: PyYAML takes longer than the commit hook may, and most objects have no variable.
+    from gatekeeper.render.yaml_text import write_object
+
     text = write_object(value)
     substituted = expand_variables(text, variables)
     if substituted == text:

@@ -5,11 +5,11 @@ kubectl, kustomize, Helm and Argo CD follow links within a repository.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from gatekeeper.model import Gap
+from gatekeeper.workspace.tree import list_files_below
 
 MAX_TARGET_LENGTH = 1024
 # Files whose name or place decides what they are for.
@@ -81,4 +81,4 @@ def check_folder(root: Path, file: str, target: str, kept_files: Collection[str]
 
 
 def _has_checked_file(folder: Path) -> bool:
-    return any(is_checked_file(name) for _, _, names in os.walk(folder) for name in names)
+    return any(is_checked_file(path.name) for path in list_files_below(folder))
