@@ -58,7 +58,7 @@ def _substitute_resource(resource: Resource, variables: Mapping[str, str], outpu
     if after is not None and documents.is_resource(after):
         output.resources.append(Resource(build_ref(after), orjson.dumps(after), resource.origin))
         return
-    reason = failure[0] if failure else "it is no Kubernetes object"
+    reason = failure[0] if failure else "it is not a Kubernetes object"
     message = f"{resource.ref} cannot be read after the substitution of `postBuild`: {reason}"
     hint = "Flux substitutes in YAML text: write quotes into the value itself, or choose another value"
     place = resource.origin.find_location(())
