@@ -28,7 +28,7 @@ def seal(values: Mapping[str, str]) -> dict[str, SecretBytes]:
 def read_settings(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     """The configuration that the real git has in this environment."""
     command = ["git", "-C", str(folder), "config", "--list", "-z"]
-    done = subprocess.run(command, env={"PATH": os.environ["PATH"], **environment}, check=True, capture_output=True)
+    done = subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True)
     pairs = (entry.partition("\n") for entry in done.stdout.decode().split("\0") if entry)
     return {key: text for key, _, text in pairs}
 
@@ -38,6 +38,7 @@ def test_git_has_no_configuration_but_that_of_the_transport(
 ) -> None:
     (tmp_path / ".gitconfig").write_text('[url "https://evil.example/"]\n  insteadOf = https://git.example/\n')
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / ".gitconfig"))
     environment = git_transport.build_transport(HTTPS, {}, handed).environment
     assert read_settings(environment, tmp_path) == {"http.sslverify": "true", "credential.helper": ""}
     assert (environment["GIT_ALLOW_PROTOCOL"], environment["GIT_TERMINAL_PROMPT"]) == ("https", "0")
