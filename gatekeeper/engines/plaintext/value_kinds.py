@@ -53,7 +53,7 @@ def is_secret(key: str, text: str, has_vault_path: bool = False) -> bool:
         has_vault_path: whether the object has the annotation of argocd-vault-plugin; see `mark_placeholders`.
     """
     marked = mark_placeholders(text, has_vault_path).strip()
-    if SEPARATORS.fullmatch(marked) or BOOLEAN.fullmatch(marked):
+    if SEPARATORS.fullmatch(marked) or BOOLEAN.fullmatch(marked.replace(MARK, "")):
         return False
     if has_credentials(marked):
         return True

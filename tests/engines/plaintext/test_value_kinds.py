@@ -60,6 +60,10 @@ SECRETS = [
     ("k", "${A:=${B}hunter2}"),
     ("k", "Ein Satz mit Wörtern"),
     ("key", "db.example.com"),
+    ("email_password", "a@b.example.com"),
+    ("known_hosts", "https://u:hunter2@h"),
+    ("k", '{"auths":{"r.io":{"auth":"dTpw"}}}'),
+    ("k", "{{ .Values.x | default `hunter2` }}"),
     ("api_token", "/hunter2"),
 ]
 NO_SECRETS = [
@@ -139,6 +143,10 @@ NO_SECRETS = [
     ("k", "{{- .a -}}"),
     ("k", "${A}.example.com"),
     ("SECRET_NAME", "db-credentials.example.com"),
+    ("k", "${A:-true}"),
+    ("k", "${HOST:-db.example.com}"),
+    ("k", "unix:///var/run/docker.sock"),
+    ("k", "192.168.1.0/24,10.0.0.0/8"),
 ]
 
 
