@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from gatekeeper.gocompat import regexp
 
+INTEGER_PATTERN = re.compile(r"[-+]?[0-9]{1,18}")
 NAME_PATTERN = re.compile(r"\w+")
 # The operators; longer ones come first.
 OPERATOR_PATTERN = re.compile(r":[-=?+]|[=]|:|\^\^|\^|,,|,|//|/#|/%|/|##|#|%%|%")
@@ -114,19 +115,19 @@ def _expand_substring(text: str, offset: int, value: str, variables: Mapping[str
     if text.startswith(":", offset):
         length, offset = _parse_parameter(text, offset + 1, variables, "}")
     offset, encoded = _expect_closing_brace(text, offset), value.encode()
-    try:
-        start = int(first)
-        start = max(0, len(encoded) + start) if start < 0 else start
-        end = len(encoded) if length is None else start + int(length)
-    except ValueError:
+    # As Go reads numbers: without blanks around them.
+    if not all(INTEGER_PATTERN.fullmatch(number) for number in (first, length) if number is not None):
         return value, offset
+    start = int(first)
+    start = max(0, len(encoded) + start) if start < 0 else start
+    end = len(encoded) if length is None else start + int(length)
     return encoded[start : max(start, end)].decode("utf-8", "replace"), offset
 
 
 def _expand_replacement(
     text: str, offset: int, value: str, variables: Mapping[str, str], operator: str
 ) -> tuple[str, int]:
-    old, offset = _parse_parameter(text, offset, variables, "/}", True)
+    old, offset = _parse_parameter(text, offset, variables, "/", True)
     if not text.startswith("/", offset):
         raise UnresolvedReference
     new, offset = _parse_parameter(text, offset + 1, variables, "}", True)

@@ -73,3 +73,22 @@ def test_any_program_terminates(text: str) -> None:
 def test_a_text_without_the_sign_stays(text: str) -> None:
     plain = text.replace("$", "")
     assert expand_variables(plain, {"a": "x"}) == plain
+
+
+# By fluxcd/pkg/envsubst 1.4, run on random input.
+FLUX_RESULTS = [
+    ("${a:1 }", "Hello"),
+    ("${a:1}", "ello"),
+    ("${a:1:2 }", "Hello"),
+    ("${a:-2}", "Hello"),
+    ("${a:+1}", "Hello"),
+    ("${a/}/x}", "Hello"),
+    ("${a/ll/}}", "Heo}"),
+    ("${a/%}/x}", "Hello"),
+    ("${a//}/x}", "Hello"),
+]
+
+
+@pytest.mark.parametrize(("text", "result"), FLUX_RESULTS)
+def test_rare_forms_are_substituted_as_flux_does(text: str, result: str) -> None:
+    assert expand_variables(text, {"a": "Hello"}) == result
