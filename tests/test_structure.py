@@ -67,7 +67,6 @@ WALKERS = {
     "render.helm.helm_template",
     "repositories.git_fetch",
     "workspace.file_selection",
-    "workspace.links",
     "workspace.tree",
 }
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "misc", "base", "manager", "every", "asking", "told", "wishes"}
