@@ -65,10 +65,18 @@ def find_flattened_link(root: Path, file: str, content: bytes) -> Gap | None:
         return None
     target = content.decode("utf-8", "replace")
     path = Path(root, file).parent / target
-    if not target or target.startswith("/") or "\0" in target or not path.is_file():
+    if not target or target.startswith("/") or "\0" in target or not _is_file(path):
         return None
     reason = f"holds only the path {target}: a symbolic link that Git wrote as a text"
     return Gap(file, f"{reason}; set `core.symlinks` to true and check it out again", is_fatal=True)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # The text is too long for a name, and so no path.
+        return False
 
 
 def check_folder(root: Path, file: str, target: str, kept_files: Collection[str]) -> Gap:

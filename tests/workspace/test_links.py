@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.workspace import file_selection
+from gatekeeper.workspace import file_selection, links
 from tests.conftest import Repository, judge, rules, verdict_of
 
 POD = """\
@@ -140,3 +140,9 @@ def test_a_link_that_git_wrote_as_a_text_is_a_fatal_gap(repository: Repository, 
 def test_a_kustomization_that_is_no_mapping_is_an_error(repository: Repository, content: str) -> None:
     verdict = judge(repository({"app/kustomization.yaml": content}))
     assert rules(verdict) == {"render/kustomize"} and verdict.decision == "incomplete"
+
+
+@pytest.mark.parametrize("length", [200, 300, 1000, 5000])
+def test_a_file_of_one_line_is_no_link_however_long_it_is(tmp_path: Path, length: int) -> None:
+    content = b'{"a": "' + b"x" * length + b'"}'
+    assert links.find_flattened_link(tmp_path, "a.json", content) is None
