@@ -250,7 +250,8 @@ fn read(text: &str, scratch: &mut Scratch, mut each: impl FnMut(&mut Scratch, u3
     if let Some(failure) = disputed(text) {
         return Some(failure);
     }
-    let open_end = if text.ends_with('\n') { usize::MAX } else { text.chars().count() };
+    let is_open = !text.rsplit(['\n', '\r']).next().unwrap_or_default().trim().is_empty();
+    let open_end = if is_open { text.chars().count() } else { usize::MAX };
     let mut reader = Reader { text, lines: Vec::new(), open_end, parser: Parser::new_from_str(text), held: scratch };
     loop {
         match reader.document() {
