@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from gatekeeper import __version__
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 
 # Each command is a module of this name in gatekeeper.commands, with one function of the same name.
 COMMANDS = {
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
     command = getattr(importlib.import_module(f"gatekeeper.commands.{name}"), name)
     try:
         return int(command(arguments[1:]))
-    except GateError as error:
+    except GatekeeperError as error:
         sys.stderr.write(f"gatekeeper: {error}\n")
         return error.exit_code
     except BrokenPipeError:

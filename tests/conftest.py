@@ -61,7 +61,7 @@ def repository(tmp_path: Path) -> Repository:
 def judge(root: Path, jobs: int = 2) -> Verdict:
     """Checks a folder with its own config."""
     settings = config_loader.load(root, None)
-    return pipeline.run_check(
+    return pipeline.check_tree(
         file_selection.build_tree([root], root, settings.exclude, settings.policies),
         settings,
         pipeline.CheckOptions(jobs),

@@ -65,7 +65,7 @@ def check_applications(
         config_file: used instead of each repository's own config; None for those.
 
     Raises:
-        GateError: a repository cannot be checked.
+        GatekeeperError: a repository cannot be checked.
     """
     jobs = os.cpu_count() or 1
     sources = applications[0][1].sources if applications else ()
@@ -88,13 +88,13 @@ def check_applications(
     verdicts = [
         verdict
         for root, (result, _) in checked.items()
-        for verdict in (result.verdict, pipeline.check_new_resources(result, applied[root], jobs))
+        for verdict in (result.verdict, pipeline.check_additional_resources(result, applied[root], jobs))
     ]
     return CheckedApplications(verdicts[0].merge(*verdicts[1:]), builds)
 
 
 def _check_root(root: Path, config_file: Path | None, jobs: int) -> tuple[FullResult, SourceRepository]:
-    result = pipeline.check_and_render(root, config_loader.load(root, config_file), jobs)
+    result = pipeline.check_and_render_repository(root, config_loader.load(root, config_file), jobs)
     rendered, excluded = render_pipeline.add_excluded_files(result.rendered, jobs)
     return result, SourceRepository(root, rendered, excluded)
 
@@ -103,7 +103,7 @@ def _check_chart(root: Path, config_file: Path | None, jobs: int) -> tuple[FullR
     """Check only the rendered objects of a chart that comes from a chart repository."""
     settings = config_loader.load(root, config_file)
     chart = render_pipeline.read_chart(root, settings, jobs)
-    result = pipeline.run_full_check(Tree(root, ()), settings, CheckOptions(jobs))
+    result = pipeline.check_and_render_tree(Tree(root, ()), settings, CheckOptions(jobs))
     return result._replace(tree=chart.builder.inputs.tree), SourceRepository(root, chart, is_chart=True)
 
 
@@ -156,7 +156,7 @@ def check_repository_applications(result: FullResult, applications: RepositoryAp
         result: the checked repository.
     """
     applied = [resource for output in applications.outputs for resource in output.resources]
-    return result.verdict.merge(pipeline.check_new_resources(result, applied, jobs))
+    return result.verdict.merge(pipeline.check_additional_resources(result, applied, jobs))
 
 
 def _build_application(

@@ -148,7 +148,7 @@ def _build_program(args: argparse.Namespace, cluster: DynamicClient, metrics: Me
     for part in parts:
         components.extend(part.components)
         provenance_by_kind.update(part.provenance_by_kind)
-    health = lifecycle.build_health_handler(components, metrics)
+    health = lifecycle.build_endpoints(components, metrics)
     handlers = [health, *(handler for part in parts for handler in part.handlers)]
     servers = [*(server for part in parts for server in part.servers)]
     return ControllerProcess(components, election, [*servers, HttpServer(_parse_address(args.listen), handlers)])

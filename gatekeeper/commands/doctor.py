@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper import __version__, config
-from gatekeeper.errors import GateError, ToolError
+from gatekeeper.errors import GatekeeperError, ToolError
 from gatekeeper.gate import cache_key
 from gatekeeper.host import cache, git_state, toolchain
 from gatekeeper.kube import cel
@@ -84,7 +84,7 @@ def _check_repository(root: Path) -> Iterator[DoctorCheck]:
         yield DoctorCheck(
             "config", True, str(named) if named.exists() else f"no {config.CONFIG_FILE} in {root}: the defaults apply"
         )
-    except GateError as error:
+    except GatekeeperError as error:
         yield DoctorCheck("config", False, str(error))
     is_git = (root / ".git").exists()
     version = git_state.get_version(root)
@@ -111,7 +111,7 @@ def _find_needed_tools(root: Path, settings: config.Config) -> set[str]:
     """The external programs that checking this repository requires."""
     try:
         names = {file.rpartition("/")[2] for file in file_selection.build_tree([root], root, settings.exclude).files}
-    except GateError:
+    except GatekeeperError:
         names = set()
     needed = {"kustomize"} if names & set(documents.KUSTOMIZATION_NAMES) else set()
     needed |= {"helm"} if "Chart.yaml" in names else set()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper.config import CERTIFICATE_FOLDER
-from gatekeeper.errors import SealError, UsageError
+from gatekeeper.errors import SecretFileError, UsageError
 from gatekeeper.host import atomic_file
 from gatekeeper.sealedsecrets import keyring
 from gatekeeper.sealedsecrets.keyring import SealingCertificate
@@ -49,7 +49,7 @@ def keys(arguments: list[str]) -> int:
 
     Raises:
         UsageError: options conflict, or a file already exists.
-        SealError: a file contains no certificate or key.
+        SecretFileError: a file contains no certificate or key.
         ToolError: the cluster does not respond.
     """
     args = _build_parser().parse_args(arguments)
@@ -185,7 +185,7 @@ def _export_keys(args: argparse.Namespace) -> int:
         raise UsageError("keys export needs --kubeconfig FILE and --private FILE")
     key_secrets = [_strip_cluster_fields(secret) for secret in _list_cluster_keys(args)]
     if not key_secrets:
-        raise SealError(
+        raise SecretFileError(
             f"namespace {args.namespace} contains no key of the controller; choose another one with --namespace"
         )
     _write_private_keys(args, key_secrets)
@@ -261,7 +261,7 @@ def _load_certificates(args: argparse.Namespace) -> Iterator[tuple[str, SealingC
     for name, content in contents:
         try:
             certificates = list(keyring.parse_certificates(content, name))
-        except SealError as error:
+        except SecretFileError as error:
             yield name, None, str(error)
             continue
         if not certificates:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.externalsecrets import migration
 from gatekeeper.externalsecrets.model import GROUP
 from gatekeeper.host import atomic_file
@@ -41,7 +41,7 @@ def migrate(arguments: list[str]) -> int:
     for path, content in _find_files(args.paths):
         try:
             new = migration.migrate_file(content)
-        except GateError as error:
+        except GatekeeperError as error:
             sys.stdout.write(f"{path}:{error}\n")
             status = 1
             continue

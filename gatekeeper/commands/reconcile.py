@@ -18,7 +18,7 @@ from gatekeeper.argocd import application_spec as applications
 from gatekeeper.argocd import manifest_generation, plan
 from gatekeeper.cluster import client
 from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.errors import GateError, UsageError
+from gatekeeper.errors import GatekeeperError, UsageError
 from gatekeeper.flux import build as flux_build
 from gatekeeper.flux import reconcile_order
 from gatekeeper.flux import source as flux_source
@@ -81,7 +81,7 @@ def reconcile(arguments: list[str]) -> int:
         root, settings, jobs = _load_repository(args)
         revision = _format_revision(root)
         with show_progress("rendering and checking", PROGRESS_DELAY_SECONDS):
-            result = pipeline.check_and_render(root, settings, jobs)
+            result = pipeline.check_and_render_repository(root, settings, jobs)
             verdict, builds = flux_build.check_repository_kustomizations(result, jobs)
             argo = (
                 manifest_generation.build_repository_applications(result.rendered, revision, jobs)
@@ -186,7 +186,7 @@ def _reconcile_source(args: argparse.Namespace, cluster: DynamicClient, source: 
         chosen = [build for build in builds if args.name in ("", "/".join(build.name))]
         results = _reconcile_builds(args, cluster, chosen, verdict, str(source_revision.revision))
         return _compute_exit_code(results, verdict)
-    except GateError as error:
+    except GatekeeperError as error:
         # A broken repository does not stop the others, and its applied objects stay.
         sys.stdout.write(f"GitRepository {source.name}: FAILED: {error}\n")
         return error.exit_code

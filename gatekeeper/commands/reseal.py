@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper.config import CERTIFICATE_FOLDER
-from gatekeeper.errors import SealError, UsageError
+from gatekeeper.errors import SecretFileError, UsageError
 from gatekeeper.host import atomic_file
 from gatekeeper.sealedsecrets import in_place_edit, keyring, sealedsecret
 from gatekeeper.sealedsecrets.keyring import SealingCertificate, SealingKey
@@ -53,7 +53,7 @@ def reseal(arguments: list[str]) -> int:
 
     Raises:
         UsageError: --cert names a folder that does not exist.
-        SealError: a certificate or private key cannot be loaded.
+        SecretFileError: a certificate or private key cannot be loaded.
     """
     args = _build_parser().parse_args(arguments)
     targets = [_parse_target(text) for text in args.cert]
@@ -63,7 +63,7 @@ def reseal(arguments: list[str]) -> int:
     for path in _find_files(args.paths):
         try:
             old, new, marks = _reseal_file(path, keys, _find_certificate(path, targets))
-        except SealError as error:
+        except SecretFileError as error:
             sys.stdout.write(f"FAILED    {error}\n")
             status = 1
             continue
@@ -118,7 +118,7 @@ def _find_certificate(path: Path, targets: Sequence[ResealTarget]) -> SealingCer
     whole = path.resolve()
     matching = [target for target in targets if target.folder is None or whole.is_relative_to(target.folder)]
     if not matching:
-        raise SealError(f"{path}: no --cert covers this folder; add --cert FOLDER=FILE")
+        raise SecretFileError(f"{path}: no --cert covers this folder; add --cert FOLDER=FILE")
     return max(matching, key=lambda target: len(target.folder.parts) if target.folder else -1).certificate
 
 
@@ -132,7 +132,7 @@ def _list_certificate_names(sources: Sequence[str]) -> Iterator[tuple[str, str]]
     ]:
         try:
             yield keyring.parse_certificate(path.read_bytes(), str(path), must_be_valid=False).fingerprint, str(path)
-        except (SealError, OSError):
+        except (SecretFileError, OSError):
             continue
 
 
@@ -152,10 +152,10 @@ def _reseal_file(path: Path, keys: list[SealingKey], certificate: SealingCertifi
     try:
         old = read_input(path).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise SealError(f"{path}: not UTF-8 text (byte {error.start})") from None
+        raise SecretFileError(f"{path}: not UTF-8 text (byte {error.start})") from None
     parsed, failure = documents.parse(old.encode())
     if failure is not None:
-        raise SealError(f"{path}:{failure[1]}: invalid YAML: {failure[0]}")
+        raise SecretFileError(f"{path}:{failure[1]}: invalid YAML: {failure[0]}")
     changes: dict[str, str] = {}
     marks: Counter[str] = Counter()
     for document in parsed:
@@ -167,8 +167,8 @@ def _reseal_file(path: Path, keys: list[SealingKey], certificate: SealingCertifi
                 marks[used] += 1
                 if new:
                     changes[text] = new
-        except SealError as error:
-            raise SealError(f"{path}:{document.start[0]}: {error}") from error
+        except SecretFileError as error:
+            raise SecretFileError(f"{path}:{document.start[0]}: {error}") from error
         _, sealed_with = find_sealed_with(value)
         if sealed_with not in ("", certificate.fingerprint) and changes:
             changes.setdefault(sealed_with, certificate.fingerprint)

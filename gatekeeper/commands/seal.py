@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gatekeeper.errors import SealError, UsageError
+from gatekeeper.errors import SecretFileError, UsageError
 from gatekeeper.host import atomic_file
 from gatekeeper.model import get_field
 from gatekeeper.sealedsecrets import crypto, in_place_edit, sealedsecret
@@ -38,7 +38,7 @@ def seal(arguments: list[str]) -> int:
 
     Raises:
         UsageError: options conflict, or a file cannot be read.
-        SealError: the certificate is invalid, or an object cannot be sealed.
+        SecretFileError: the certificate is invalid, or an object cannot be sealed.
     """
     args = build_parser().parse_args(arguments)
     if args.replace and (args.file is None or args.to is None):
@@ -132,19 +132,19 @@ def _merge_values(args: argparse.Namespace, certificate: SealingCertificate) -> 
     [(sealed, _), *more] = parse_objects(text.encode(), str(target))
     inputs = list(parse_objects(read_input(args.file), str(args.file or "-")))
     if more or len(inputs) != 1 or sealed.get("kind") != sealedsecret.KIND:
-        raise SealError(
+        raise SecretFileError(
             f"{target}: --merge-into needs exactly one Secret as input and a file with exactly one SealedSecret"
         )
     _, sealed_with = sealedsecrets_scope.find_sealed_with(sealed)
     if sealed_with and sealed_with != certificate.fingerprint:
-        raise SealError(
+        raise SecretFileError(
             f"{target}: is sealed with another certificate; use that one, or run `gatekeeper reseal` on the file first"
         )
     secret, location = inputs[0]
     metadata = get_field(secret, ("metadata",))
     for field in ("name", "namespace"):
         if get_field(metadata, (field,)) not in (None, get_field(sealed, ("metadata", field))):
-            raise SealError(f"{location}: {field} differs from that of {target}")
+            raise SecretFileError(f"{location}: {field} differs from that of {target}")
     known = (
         sealedsecret.decode_values(sealedsecret.unseal_secret(sealed, load_private_keys(args.key))) if args.key else {}
     )
@@ -164,8 +164,8 @@ def _seal_object(
 ) -> dict[str, Any]:
     try:
         return sealedsecret.seal_secret(value, certificate, args.scope, args.namespace, args.allow_empty_data)
-    except SealError as error:
-        raise SealError(f"{location}: {error}") from None
+    except SecretFileError as error:
+        raise SecretFileError(f"{location}: {error}") from None
 
 
 def _write_output(path: Path | None, text: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 
 from gatekeeper import model
-from gatekeeper.errors import GateError, SealError, UsageError
+from gatekeeper.errors import GatekeeperError, SecretFileError, UsageError
 from gatekeeper.host import atomic_file
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.secret_value import SecretBytes
@@ -46,7 +46,7 @@ def sops(arguments: list[str]) -> int:
 
     Raises:
         UsageError: options conflict, or a file cannot be read.
-        SealError: a file cannot be encrypted or decrypted.
+        SecretFileError: a file cannot be encrypted or decrypted.
     """
     split = arguments.index("--") if "--" in arguments else len(arguments)
     own_arguments, sops_arguments = arguments[:split], arguments[split + 1 :]
@@ -148,15 +148,15 @@ def _run_each(paths: Sequence[Path], action: FileAction, jobs: int) -> int:
     began, status = time.monotonic(), 0
     DEFAULT_TOOLCHAIN.find("sops")
 
-    def attempt(path: Path) -> str | GateError:
+    def attempt(path: Path) -> str | GatekeeperError:
         try:
             return action(path)
-        except GateError as error:
+        except GatekeeperError as error:
             return error
 
     with ThreadPoolExecutor(jobs) as pool:
         for number, outcome in enumerate(pool.map(attempt, paths), 1):
-            if isinstance(outcome, GateError):
+            if isinstance(outcome, GatekeeperError):
                 status = max(status, outcome.exit_code)
                 outcome = f"FAILED     {outcome}"
             _print_progress(number, len(paths), began)
@@ -194,7 +194,7 @@ def _edit_files(args: argparse.Namespace, sops_arguments: Sequence[str]) -> int:
     for path in args.paths:
         before = read_input(path) if path.exists() else b""
         if not sops_file.is_sops_file(path.name, before):
-            raise SealError(f"{path}: not encrypted with sops; run `gatekeeper sops encrypt` first")
+            raise SecretFileError(f"{path}: not encrypted with sops; run `gatekeeper sops encrypt` first")
         after = sops_cli.edit_file(before, sops_cli.resolve_target(path, sops_arguments))
         if after != before:
             atomic_file.write(path, after)
@@ -220,7 +220,7 @@ def _change_value(args: argparse.Namespace, sops_arguments: Sequence[str]) -> in
             value = SecretBytes(orjson.dumps(_decode_text(value)))
     before = read_input(file)
     if not sops_file.is_sops_file(file.name, before):
-        raise SealError(f"{file}: not encrypted with sops; run `gatekeeper sops encrypt` first")
+        raise SecretFileError(f"{file}: not encrypted with sops; run `gatekeeper sops encrypt` first")
     target = sops_cli.resolve_target(file, sops_arguments, args.timeout)
     after = sops_cli.change_file(args.action, before, target, index, value)
     atomic_file.write(file, after)
@@ -232,4 +232,4 @@ def _decode_text(value: SecretBytes) -> str:
     try:
         return value.reveal().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise SealError(f"the value is not UTF-8 text (byte {error.start}); encode it in base64 first") from None
+        raise SecretFileError(f"the value is not UTF-8 text (byte {error.start}); encode it in base64 first") from None

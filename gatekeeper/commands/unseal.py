@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.sealedsecrets import sealedsecret
 from gatekeeper.terminal.key_io import load_private_keys
 from gatekeeper.terminal.object_io import format_objects, parse_objects, read_input
@@ -27,7 +27,7 @@ def unseal(arguments: list[str]) -> int:
 
     Raises:
         UsageError: a file cannot be read.
-        SealError: a private key cannot be loaded, or no key decrypts an object.
+        SecretFileError: a private key cannot be loaded, or no key decrypts an object.
     """
     parser = create_parser("unseal", "Decrypt SealedSecrets with private keys, offline.", EXAMPLES)
     parser.add_argument(
@@ -43,8 +43,8 @@ def unseal(arguments: list[str]) -> int:
     for value, location in parse_objects(read_input(args.file), str(args.file or "-")):
         try:
             secrets.append(sealedsecret.unseal_secret(value, keys))
-        except SealError as error:
-            raise SealError(f"{location}: {error}") from None
+        except SecretFileError as error:
+            raise SecretFileError(f"{location}: {error}") from None
     if sys.stdout.isatty() and "GATEKEEPER_CI" not in os.environ:
         sys.stderr.write("warning: the values of the Secret follow on this terminal, in base64\n")
     sys.stdout.write(format_objects(secrets, args.output))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from gatekeeper.errors import GateError, ToolError
+from gatekeeper.errors import GatekeeperError, ToolError
 from gatekeeper.externalsecrets.fetch_plan import FetchResult
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.target import ownership, secret_builder
@@ -70,7 +70,7 @@ def decide(
         if existing is not None and spec.target.immutable:
             return Decision(spec, "unchanged", "`immutable`: the Secret is written once")
         secret = secret_builder.build_secret(spec, data, existing, template_reader)
-    except GateError as error:
+    except GatekeeperError as error:
         is_transient = isinstance(error, ToolError) or (isinstance(error, StoreError) and error.is_transient)
         return Decision(spec, "failed", str(error), is_transient=is_transient)
     fault = _find_fault(secret, existing)

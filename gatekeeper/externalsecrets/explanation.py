@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.externalsecrets.fetch_plan import FetchResult, build_query, build_secret_ref, resolve_store_key
 from gatekeeper.externalsecrets.model import DataEntry, DataFromEntry, ExternalSecretSpec, RemoteRef
 from gatekeeper.externalsecrets.target.value_transforms import decode_value, extract_parts, extract_values
@@ -51,7 +51,7 @@ def _explain_entry(spec: ExternalSecretSpec, entry: DataEntry, fetched: FetchRes
         if entry.remote.decoding != "None":
             decoded = decode_value(value, entry.remote.decoding)
             yield f"    decoded as {entry.remote.decoding}: {len(decoded)} bytes"
-    except GateError as error:
+    except GatekeeperError as error:
         yield f"    MISSING: {error}"
 
 
@@ -59,7 +59,7 @@ def _format_keys(value: SecretBytes) -> str:
     """Format the keys of a JSON object; they are not secret: references contain them, too."""
     try:
         names = sorted(extract_values(value))
-    except GateError:
+    except GatekeeperError:
         return "no keys, because it is not a JSON object"
     return ", ".join(f"`{name}`" for name in names) or "no keys"
 
@@ -80,5 +80,5 @@ def _explain_data_from(
             yield f"    found {', '.join(f'`{name}`' for name in names)}"
         if entry.rewrites:
             yield f"    keys are renamed by {', '.join(rule.kind for rule in entry.rewrites)}"
-    except GateError as error:
+    except GatekeeperError as error:
         yield f"    MISSING: {error}"

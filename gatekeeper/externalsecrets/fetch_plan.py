@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.externalsecrets.model import DataFromFind, ExternalSecretSpec, RemoteRef, StoreRef
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.protocol import FetchOutcome, SecretNotFoundError, SecretQuery, SecretRef, Store, StoreError
@@ -195,7 +195,7 @@ def fetch(plan: FetchPlan, open_store: Callable[[StoreKey], Store]) -> FetchResu
 def _fetch_store(key: StoreKey, reads: StoreReads, open_store: Callable[[StoreKey], Store]) -> StoreResult:
     try:
         store = open_store(key)
-    except GateError as error:
+    except GatekeeperError as error:
         fault = error if isinstance(error, StoreError) else StoreError(str(error))
         outcome = StoreError(f"{key}: {fault}", fault.is_transient, is_store_wide=True)
         return StoreResult(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.externalsecrets.external_secret_spec import parse_external_secret
 from gatekeeper.externalsecrets.model import GROUP
 from gatekeeper.kube.decoder import FieldError
@@ -41,11 +41,11 @@ def migrate_file(content: bytes) -> MigrationResult:
     """Migrate the objects of a file that have an old API version.
 
     Raises:
-        GateError: the file is not YAML or JSON, or cannot be edited in place; the message begins with line and column.
+        GatekeeperError: the file is not YAML or JSON, or cannot be edited in place: the message says where.
     """
     parsed, failure = documents.parse(content)
     if failure is not None:
-        raise GateError(f"{failure[1]}:{failure[2]}: cannot be parsed: {failure[0]}")
+        raise GatekeeperError(f"{failure[1]}:{failure[2]}: cannot be parsed: {failure[0]}")
     text = content.decode("utf-8")
     outdated = [document for document in parsed if document.head and _is_outdated(*document.head[:2])]
     blocked = [(document, reason) for document in outdated for reason in _find_blockers(documents.to_value(document))]
@@ -139,7 +139,9 @@ def _check_equivalence(before: Sequence[ParsedDocument], after: Sequence[ParsedD
     pairs = zip(map(documents.to_value, before), map(documents.to_value, after), strict=False)
     is_same = len(before) == len(after) and all(_normalize(old) == _normalize(new) for old, new in pairs)
     if not is_same:
-        raise GateError("1:1: cannot be edited line by line; write each entry of `dataFrom` on its own line first")
+        raise GatekeeperError(
+            "1:1: cannot be edited line by line; write each entry of `dataFrom` on its own line first"
+        )
 
 
 def _normalize(value: Any) -> Any:

@@ -13,7 +13,7 @@ from gatekeeper.externalsecrets.fetch_plan import StoreKey, list_store_keys
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.refresh_schedule import LastSync, ObservedState, compute_wait, is_due
 from gatekeeper.externalsecrets.secret_writer import SecretWriter
-from gatekeeper.externalsecrets.sync import SyncResult, decide_all
+from gatekeeper.externalsecrets.sync import SyncResult, fetch_and_decide
 from gatekeeper.model import NamespacedName
 from gatekeeper.stores import registry
 from gatekeeper.stores.cluster_credentials import ClusterCredentials
@@ -81,7 +81,9 @@ class RefreshScheduler:
         now, desired = time.time(), sync_input.desired
         state = read_cluster_state(cluster, desired.specs, sync_input.objects, not should_write)
         due = [spec for spec in desired.specs if is_forced or self._is_due(state, spec, now)]
-        result = decide_all(state, due, lambda key: self._pool.get_store(key, _extract_store_definition(desired, key)))
+        result = fetch_and_decide(
+            state, due, lambda key: self._pool.get_store(key, _extract_store_definition(desired, key))
+        )
         definitions = {key: _extract_store_definition(desired, key) for key in result.plan}
         self._pool.record_faults(definitions, result.fetched.faults)
         if should_write and cluster is not None:

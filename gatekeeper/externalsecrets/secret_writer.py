@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gatekeeper.cluster import object_status, secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.externalsecrets.cluster_state import CONCURRENT_REQUESTS, ClusterState, build_template_reader
 from gatekeeper.externalsecrets.collection import RefusedObject
 from gatekeeper.externalsecrets.decision import Decision, decide
@@ -54,7 +54,7 @@ class SecretWriter:
         try:
             decision = self._write(decision)
             self._report(decision)
-        except GateError as error:
+        except GatekeeperError as error:
             return Decision(decision.spec, "failed", str(error), is_transient=True)
         return decision
 
@@ -72,7 +72,7 @@ class SecretWriter:
                 existing = secrets.get_secret(cluster, *spec.target_key)
                 decision = decide(spec, self._fetched, existing, build_template_reader(cluster, spec.namespace))
                 continue
-            except GateError as error:
+            except GatekeeperError as error:
                 return Decision(spec, "failed", str(error), is_transient=True)
             if decision.action in ("create", "change", "unchanged"):
                 self._delete_former_secrets(spec)

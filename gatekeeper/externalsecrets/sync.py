@@ -29,7 +29,7 @@ class SyncResult(NamedTuple):
     new_refusals: Sequence[RefusedObject] = ()
 
 
-def decide_all(
+def fetch_and_decide(
     state: ClusterState, specs: list[ExternalSecretSpec], open_store: Callable[[StoreKey], Store]
 ) -> SyncResult:
     """Read each secret once, and decide for each ExternalSecret.

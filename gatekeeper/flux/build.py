@@ -12,7 +12,7 @@ from gatekeeper.apply.model import ApplySet
 from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.config import Config
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.flux import substitution
 from gatekeeper.flux.model import CheckedKustomizations
 from gatekeeper.flux.ownership import GROUP
@@ -43,7 +43,7 @@ def check_repository_kustomizations(result: FullResult, jobs: int) -> CheckedKus
     outputs = _build_repository_outputs(result.rendered, jobs)
     # What cannot be rendered completely is not applied, and needs no verdict.
     applied = [resource for output in outputs if not output.build.render_error for resource in output.resources]
-    verdict = result.verdict.merge(pipeline.check_new_resources(result, applied, jobs))
+    verdict = result.verdict.merge(pipeline.check_additional_resources(result, applied, jobs))
     return CheckedKustomizations(verdict, [output.build for output in outputs])
 
 
@@ -62,7 +62,7 @@ def check_cluster_kustomizations(
         cluster: has the values that `substituteFrom` names; None to substitute only what is in the Kustomizations.
     """
     values = _inline_values(cluster, kustomizations) if cluster else ClusterValues(list(kustomizations), {}, {})
-    result = pipeline.check_and_render(root, settings, jobs)
+    result = pipeline.check_and_render_repository(root, settings, jobs)
     rendered, excluded = render_pipeline.add_excluded_files(result.rendered, jobs)
     applying = [appliers.build_cluster_resource(kustomization) for kustomization in values.kustomizations]
     outputs = list(_build_outputs(rendered, applying, excluded))
@@ -71,7 +71,7 @@ def check_cluster_kustomizations(
     outputs += [_report_missing_folder(value) for value in values.kustomizations if name_of(value) not in built]
     # A Kustomization of the cluster can differ from that in Git, and has values that are in no file.
     applied = [resource for output in outputs for resource in output.resources]
-    additional = pipeline.check_new_resources(result, applied, jobs)
+    additional = pipeline.check_additional_resources(result, applied, jobs)
     secret_values = [value for several in values.secrets.values() for value in several]
     verdict = result.verdict.merge(_mask_findings(additional, secret_values))
     return CheckedKustomizations(verdict, [values.complete(output.build) for output in outputs])
@@ -87,7 +87,7 @@ def check_commit(
         config_file: used instead of the repository's own `gatekeeper.yaml`; None for that.
 
     Raises:
-        GateError: the settings are invalid, or the repository cannot be checked.
+        GatekeeperError: the settings are invalid, or the repository cannot be checked.
     """
     settings = config_loader.load(root, config_file)
     return check_cluster_kustomizations(root, settings, kustomizations, cluster, os.cpu_count() or 1)
@@ -119,7 +119,7 @@ def _inline_values(cluster: DynamicClient, kustomizations: Sequence[Object]) -> 
         read_data = partial(secrets.read_data, cluster, name[0])
         try:
             complete, values.secrets[name] = substitution.inline_values(kustomization, read_data)
-        except GateError as error:
+        except GatekeeperError as error:
             complete, values.errors[name] = kustomization, str(error)
         values.kustomizations.append(complete)
     return values

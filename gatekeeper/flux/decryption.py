@@ -15,7 +15,7 @@ from typing import NamedTuple
 import orjson
 
 from gatekeeper.apply.inventory import entry_of
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.flux import ownership
 from gatekeeper.host import process
 from gatekeeper.host.memory_files import MemoryFiles
@@ -50,13 +50,15 @@ def parse_keys(data: Mapping[str, SecretBytes]) -> DecryptionKeys:
     """The keys in a decryption Secret of Flux: its entries that end with `.agekey` or `.asc`.
 
     Raises:
-        SealError: it has none.
+        SecretFileError: it has none.
     """
     age = [data[name].reveal().strip() for name in sorted(data) if name.endswith(AGE_SUFFIX)]
     pgp = tuple(data[name] for name in sorted(data) if name.endswith(PGP_SUFFIX))
     if not age and not pgp:
         names = ", ".join(f"`{name}`" for name in sorted(data)) or "nothing"
-        raise SealError(f"the decryption Secret has no key that ends with {AGE_SUFFIX} or {PGP_SUFFIX}, but {names}")
+        raise SecretFileError(
+            f"the decryption Secret has no key that ends with {AGE_SUFFIX} or {PGP_SUFFIX}, but {names}"
+        )
     return DecryptionKeys(SecretBytes(b"\n".join(age)), pgp)
 
 
@@ -67,7 +69,7 @@ def decrypt_objects(objects: Sequence[Object], keys: DecryptionKeys, toolchain: 
         toolchain: has the sops of the repository.
 
     Raises:
-        SealError: an object cannot be decrypted; the message contains no values.
+        SecretFileError: an object cannot be decrypted; the message contains no values.
     """
     with _open_keyring(keys.pgp) as keyring:
         sops_keys = SopsKeys(keys.age, keyring)
@@ -79,13 +81,13 @@ def _open_keyring(pgp_keys: Sequence[SecretBytes]) -> Iterator[str]:
     """A temporary GnuPG home in memory with the private keys; an empty path without any.
 
     Raises:
-        SealError: GnuPG is not installed, or a key is not a private key.
+        SecretFileError: GnuPG is not installed, or a key is not a private key.
     """
     if not pgp_keys:
         yield ""
         return
     if shutil.which("gpg") is None:
-        raise SealError("GnuPG (`gpg`) is not installed, and the decryption Secret has PGP keys: install it")
+        raise SecretFileError("GnuPG (`gpg`) is not installed, and the decryption Secret has PGP keys: install it")
     with closing(MemoryFiles()) as files:
         home = str(Path(files.write_file("gpg.conf", b"batch\nno-tty\n", True)).parent)
         environment = {"GNUPGHOME": home}
@@ -94,7 +96,7 @@ def _open_keyring(pgp_keys: Sequence[SecretBytes]) -> Iterator[str]:
                 command = ["gpg", "--quiet", "--import"]
                 code, _, _ = process.run_command(command, TIMEOUT_SECONDS, stdin=key.reveal(), environment=environment)
                 if code != 0:
-                    raise SealError(
+                    raise SecretFileError(
                         f"a key of the decryption Secret that ends with {PGP_SUFFIX} is not a PGP private key"
                     )
             yield home

@@ -18,7 +18,7 @@ from gatekeeper.apply.model import ApplySet, ReconcileContext, ReconcileOutcome,
 from gatekeeper.apply.prune import PruneResult
 from gatekeeper.cluster import object_status, secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
-from gatekeeper.errors import SealError, SpecError, ToolError
+from gatekeeper.errors import SecretFileError, SpecError, ToolError
 from gatekeeper.flux import (
     decryption,
     dependencies,
@@ -129,7 +129,7 @@ def _begin_attempt(attempt: _Attempt, live: Object | None) -> BegunReconcile:
         return Refused(attempt.result(refusal), live, previous)
     try:
         prepared = _prepare(context, build, live)
-    except (FieldError, SealError, SpecError, ToolError) as error:
+    except (FieldError, SecretFileError, SpecError, ToolError) as error:
         return Refused(attempt.result(ReconcileOutcome.failed("BuildFailed", str(error))), live, previous)
     if prepared.hold_reason and not prepared.objects:
         # An empty render never means: delete everything.
@@ -145,7 +145,7 @@ def _prepare(context: ReconcileContext, build: ApplySet, live: Object | None) ->
     """Parses, decrypts and labels, and plans what is pruned.
 
     Raises:
-        FieldError, SpecError, SealError, ToolError: it cannot be built, decrypted, or reach its cluster.
+        FieldError, SpecError, SecretFileError, ToolError: it cannot be built, decrypted, or reach its cluster.
     """
     spec = kustomization_spec.parse_kustomization_spec(build.parent)
     kustomization_spec.require_variables(build.objects, build.parent)
@@ -220,7 +220,7 @@ def _decrypt_objects(context: ReconcileContext, build: ApplySet) -> list[Object]
     """The objects, decrypted with the keys of the Secret that the Kustomization names.
 
     Raises:
-        SealError: an object is encrypted and cannot be decrypted.
+        SecretFileError: an object is encrypted and cannot be decrypted.
         ToolError: the cluster refuses, or does not answer.
     """
     encrypted = [value for value in build.objects if decryption.is_encrypted(value)]
@@ -229,10 +229,14 @@ def _decrypt_objects(context: ReconcileContext, build: ApplySet) -> list[Object]
     name = get_field(build.parent, ("spec", "decryption", "secretRef", "name"))
     if not isinstance(name, str):
         entry = inventory.entry_of(encrypted[0])
-        raise SealError(f"{entry} is encrypted with SOPS: name the Secret with the keys in `spec.decryption.secretRef`")
+        raise SecretFileError(
+            f"{entry} is encrypted with SOPS: name the Secret with the keys in `spec.decryption.secretRef`"
+        )
     keys = secrets.read_secret(context.cluster, build.name.namespace, name)
     if keys is None:
-        raise SealError(f"decryption Secret {build.name.namespace}/{name} not found: create it with the private keys")
+        raise SecretFileError(
+            f"decryption Secret {build.name.namespace}/{name} not found: create it with the private keys"
+        )
     return decryption.decrypt_objects(build.objects, decryption.parse_keys(keys), build.toolchain)
 
 

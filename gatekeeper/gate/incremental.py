@@ -15,7 +15,7 @@ from gatekeeper.workspace.tree import Tree
 WAIVER_MARKER = b"gatekeeper:waive"
 
 
-def check_files(tree: Tree, index: IncrementalIndex, config: Config, options: CheckOptions) -> Verdict | None:
+def check_changed_files(tree: Tree, index: IncrementalIndex, config: Config, options: CheckOptions) -> Verdict | None:
     """The verdict on a whole repository, or on a change; None if a full run is necessary.
 
     Args:
@@ -27,7 +27,7 @@ def check_files(tree: Tree, index: IncrementalIndex, config: Config, options: Ch
         return None
     if any(WAIVER_MARKER in content for file in differing_files if isinstance(content := tree.read_file(file), bytes)):
         return None
-    whole = pipeline.run_full_check(tree, config, options)
+    whole = pipeline.check_and_render_tree(tree, config, options)
     resources = whole.rendered.resources
     if whole.global_gaps or not all(map(exported_facts.is_self_contained, resources)) or whole.verdict.coverage.gaps:
         return None

@@ -83,13 +83,13 @@ class CheckOptions(NamedTuple):
     private_keys: PrivateKeys | None = None
 
 
-def run_check(tree: Tree, config: Config, options: CheckOptions) -> Verdict:
+def check_tree(tree: Tree, config: Config, options: CheckOptions) -> Verdict:
     """Parses, renders and checks all files of a tree, and reports the findings that a change can have caused.
 
     Raises:
         UsageError: the config names something that does not exist.
     """
-    return filter_by_change(run_full_check(tree, config, options), options.changed_files)
+    return filter_by_change(check_and_render_tree(tree, config, options), options.changed_files)
 
 
 def filter_by_change(result: FullResult, changed_files: frozenset[str] | None) -> Verdict:
@@ -110,7 +110,7 @@ def filter_by_files(verdict: Verdict, affected_files: frozenset[str] | None, glo
     return verdict._replace(findings=findings, coverage=coverage._replace(gaps=tuple(gaps)))
 
 
-def run_full_check(tree: Tree, config: Config, options: CheckOptions) -> FullResult:
+def check_and_render_tree(tree: Tree, config: Config, options: CheckOptions) -> FullResult:
     """Parses, renders and checks all files of a tree.
 
     Raises:
@@ -153,16 +153,16 @@ def run_full_check(tree: Tree, config: Config, options: CheckOptions) -> FullRes
     )
 
 
-def check_and_render(root: Path, config: Config, jobs: int) -> FullResult:
+def check_and_render_repository(root: Path, config: Config, jobs: int) -> FullResult:
     """Parses, renders and checks all files of a repository, once for all of its appliers.
 
     Raises:
         UsageError: the config names something that does not exist.
     """
-    return run_full_check(build_tree([root], root, config.exclude, config.policies), config, CheckOptions(jobs))
+    return check_and_render_tree(build_tree([root], root, config.exclude, config.policies), config, CheckOptions(jobs))
 
 
-def check_new_resources(result: FullResult, resources: Sequence[Resource], jobs: int) -> Verdict:
+def check_additional_resources(result: FullResult, resources: Sequence[Resource], jobs: int) -> Verdict:
     """The verdict on those resources that differ from the checked repository; empty without any.
 
     Args:

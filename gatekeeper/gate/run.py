@@ -52,7 +52,7 @@ def _check_incrementally(request: CheckRequest, entry: CacheEntry) -> Verdict | 
         return None
     tree = Tree(request.root, sorted(files))
     options = CheckOptions(request.jobs, changed_files=request.changed_files, cache=entry.cache)
-    return incremental.check_files(tree, index, request.settings, options)
+    return incremental.check_changed_files(tree, index, request.settings, options)
 
 
 def _check_all_files(request: CheckRequest, entry: CacheEntry | None) -> Verdict:
@@ -87,7 +87,7 @@ def _is_work_tree_staged(request: CheckRequest) -> bool:
 def _check_tree(
     tree: Tree, settings: Config, request: CheckRequest, options: CheckOptions, entry: CacheEntry | None
 ) -> Verdict:
-    result = pipeline.run_full_check(tree, settings, options)
+    result = pipeline.check_and_render_tree(tree, settings, options)
     # Where files differ from Git's listing, the index would not be about that listing.
     if entry and entry.index_key and not entry.cache_input.differing_files:
         index = incremental.build_index(result, tree, request.settings, entry.cache_input.git_listing)
@@ -120,7 +120,7 @@ def _check_base_commit(request: CheckRequest, comparison: BaseComparison) -> Ver
         settings = anchor_paths(own_settings, request.root)
         tree = file_selection.build_tree([copy], copy, settings.exclude, settings.policies)
         options = CheckOptions(request.jobs, partial(request.on_progress, pipeline.STEPS), cache=cache)
-        verdict = pipeline.run_check(tree, settings, options)
+        verdict = pipeline.check_tree(tree, settings, options)
         # A config that names files outside of the repository depends on more than the commit.
         if cache and verdict.is_cacheable and settings == own_settings:
             cache.write_entry(key, verdict_codec.to_bytes(verdict))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.model import FieldPath, format_path
 
 # https://pkg.go.dev/time#ParseDuration
@@ -14,7 +14,7 @@ DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m"
 DURATION_PATTERN = re.compile(r"([0-9]*\.?[0-9]+)(ns|us|µs|ms|s|m|h)")
 
 
-class FieldError(GateError):
+class FieldError(GatekeeperError):
     """A field that is missing, has a wrong type, or is not supported, with its path."""
 
     exit_code = 1

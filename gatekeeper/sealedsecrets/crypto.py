@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.sealedsecrets.wire_format import HEADER_BYTES, KEY_BYTES, split_sealed_value
 from gatekeeper.secret_value import SecretBytes
 
@@ -26,7 +26,7 @@ NONCE = bytes(12)
 MAX_VALUE_BYTES = 1024 * 1024
 
 
-class WrongKeyError(SealError):
+class WrongKeyError(SecretFileError):
     """No available key decrypts a value: it is sealed for a different key, name or namespace."""
 
 
@@ -37,10 +37,10 @@ def seal_value(value: SecretBytes, key: RSAPublicKey, label: bytes) -> str:
         label: binds the value to its scope; see `scope.build_label`.
 
     Raises:
-        SealError: the value is larger than a Secret can be.
+        SecretFileError: the value is larger than a Secret can be.
     """
     if len(value) > MAX_VALUE_BYTES:
-        raise SealError(f"the value has {len(value)} bytes; a Secret holds at most {MAX_VALUE_BYTES}")
+        raise SecretFileError(f"the value has {len(value)} bytes; a Secret holds at most {MAX_VALUE_BYTES}")
     session_key = os.urandom(KEY_BYTES)
     encrypted_key = key.encrypt(session_key, _build_padding(label))
     ciphertext = AESGCM(session_key).encrypt(NONCE, value.reveal(), None)
@@ -56,7 +56,7 @@ def unseal_value(text: str, keys: Iterable[RSAPrivateKey], label: bytes) -> tupl
 
     Raises:
         WrongKeyError: no key decrypts it under this label.
-        SealError: the text is not a sealed value, or was changed.
+        SecretFileError: the text is not a sealed value, or was changed.
     """
     encrypted_key, ciphertext = split_sealed_value(text)
     has_key_of_size = False
@@ -71,7 +71,7 @@ def unseal_value(text: str, keys: Iterable[RSAPrivateKey], label: bytes) -> tupl
         try:
             return SecretBytes(AESGCM(session_key).decrypt(NONCE, ciphertext, None)), key
         except (InvalidTag, ValueError):
-            raise SealError("was changed after it was sealed: its tag does not match; seal it again") from None
+            raise SecretFileError("was changed after it was sealed: its tag does not match; seal it again") from None
     if not has_key_of_size:
         raise WrongKeyError(f"is sealed for a key of {len(encrypted_key) * 8} bits, and no key has this size")
     raise WrongKeyError("no key decrypts it: it is sealed for a different key, name, namespace or scope")

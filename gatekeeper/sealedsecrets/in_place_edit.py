@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.model import get_field
 from gatekeeper.workspace import documents
 
@@ -22,11 +22,11 @@ def replace_texts(content: str, changes: Mapping[str, str], name: str) -> str:
         name: the file, for messages.
 
     Raises:
-        SealError: an old text does not occur exactly once, for example because it spans several lines.
+        SecretFileError: an old text does not occur exactly once, for example because it spans several lines.
     """
     for old, new in changes.items():
         if content.count(old) != 1:
-            raise SealError(
+            raise SecretFileError(
                 f"{name}: a sealed value spans several lines or occurs twice; write each value once, on one line"
             )
         content = content.replace(old, new)
@@ -37,11 +37,11 @@ def set_values(content: str, changes: Mapping[str, str], name: str) -> str:
     """Set sealed values, by key, in the content of a file with one SealedSecret.
 
     Raises:
-        SealError: the file does not hold exactly one object, or cannot be edited in place.
+        SecretFileError: the file does not hold exactly one object, or cannot be edited in place.
     """
     parsed, failure = documents.parse(content.encode())
     if failure is not None or len(parsed) != 1:
-        raise SealError(f"{name}: must hold exactly one SealedSecret")
+        raise SecretFileError(f"{name}: must hold exactly one SealedSecret")
     value = documents.to_value(parsed[0])
     encrypted_data = get_field(value, ENCRYPTED_DATA_PATH)
     encrypted_data = encrypted_data if isinstance(encrypted_data, dict) else {}
@@ -66,10 +66,10 @@ def _append_values(content: str, additions: Mapping[str, str], name: str) -> str
     lines = content.splitlines(keepends=True)
     locations = [document.locate((*ENCRYPTED_DATA_PATH, key), True) for key in encrypted_data or {}]
     if not locations:
-        raise SealError(f"{name}: has no sealed value to add others after; seal the whole Secret instead")
+        raise SecretFileError(f"{name}: has no sealed value to add others after; seal the whole Secret instead")
     line, column = max((line, column) for _, line, column in locations)
     if len({line for _, line, _ in locations}) < len(locations) or not lines[line - 1].endswith("\n"):
-        raise SealError(
+        raise SecretFileError(
             f"{name}: several values are on one line, or the last line has no line end; write one value per line"
         )
     text = "".join(f"{' ' * (column - 1)}{key}: {value}\n" for key, value in additions.items())

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.model import get_field
 from gatekeeper.workspace import documents
 
@@ -54,17 +54,17 @@ def parse_certificate(content: bytes, name: str, must_be_valid: bool = True) -> 
         must_be_valid: whether the certificate must be valid now.
 
     Raises:
-        SealError: the content is not a certificate, its key is not RSA of 2048 bits or more, or it is not valid now.
+        SecretFileError: the content is not a certificate, is not valid now, or its key is not RSA of 2048 bits or more.
     """
     try:
         parsed = x509.load_pem_x509_certificate(content)
         key = parsed.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        raise SealError(
+        raise SecretFileError(
             f"{name}: not a PEM certificate; get the controller's certificate with `kubeseal --fetch-cert`"
         ) from None
     if not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS:
-        raise SealError(f"{name}: the key must be RSA of {MIN_KEY_BITS} bits or more")
+        raise SecretFileError(f"{name}: the key must be RSA of {MIN_KEY_BITS} bits or more")
     certificate = SealingCertificate(
         key, compute_fingerprint(key), parsed.not_valid_before_utc, parsed.not_valid_after_utc
     )
@@ -72,9 +72,11 @@ def parse_certificate(content: bytes, name: str, must_be_valid: bool = True) -> 
         return certificate
     now = datetime.datetime.now(tz=datetime.UTC)
     if now > certificate.not_after:
-        raise SealError(f"{name}: expired on {certificate.not_after:%Y-%m-%d}; get the controller's newest certificate")
+        raise SecretFileError(
+            f"{name}: expired on {certificate.not_after:%Y-%m-%d}; get the controller's newest certificate"
+        )
     if now < certificate.not_before:
-        raise SealError(f"{name}: not valid before {certificate.not_before:%Y-%m-%d}")
+        raise SecretFileError(f"{name}: not valid before {certificate.not_before:%Y-%m-%d}")
     return certificate
 
 
@@ -91,18 +93,18 @@ def load_keys(contents: Sequence[tuple[str, bytes]]) -> list[SealingKey]:
         contents: the name of each file, for messages, and its content.
 
     Raises:
-        SealError: a file holds no usable key.
+        SecretFileError: a file holds no usable key.
     """
     dated_keys: list[tuple[str, SealingKey]] = []
     for name, content in contents:
         if len(content) > MAX_FILE_BYTES:
-            raise SealError(f"{name}: larger than {MAX_FILE_BYTES >> 20} MB, which no key file is")
+            raise SecretFileError(f"{name}: larger than {MAX_FILE_BYTES >> 20} MB, which no key file is")
         if is_pem(content):
             dated_keys.append(("", _parse_private_key(content, name)))
         else:
             dated_keys.extend(_parse_key_secrets(content, name))
     if not dated_keys:
-        raise SealError(f"{', '.join(name for name, _ in contents)}: no private key found")
+        raise SecretFileError(f"{', '.join(name for name, _ in contents)}: no private key found")
     newest_first = sorted(dated_keys, key=lambda pair: pair[0], reverse=True)
     return list({key.fingerprint: key for _, key in newest_first}.values())
 
@@ -162,11 +164,13 @@ def _parse_private_key(content: bytes, name: str) -> SealingKey:
     try:
         key = serialization.load_pem_private_key(content, None)
     except TypeError:
-        raise SealError(f"{name}: the key is encrypted with a passphrase; store it without a passphrase") from None
+        raise SecretFileError(
+            f"{name}: the key is encrypted with a passphrase; store it without a passphrase"
+        ) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise SealError(f"{name}: not a private key in PEM") from None
+        raise SecretFileError(f"{name}: not a private key in PEM") from None
     if not isinstance(key, RSAPrivateKey):
-        raise SealError(f"{name}: not an RSA key")
+        raise SecretFileError(f"{name}: not an RSA key")
     return SealingKey(key, compute_fingerprint(key.public_key()))
 
 
@@ -180,7 +184,7 @@ def parse_certificates(content: bytes, name: str) -> Iterator[tuple[str, Sealing
     """Yield each certificate of a file, valid or not, with its location: PEM, or the controller's Secrets.
 
     Raises:
-        SealError: a certificate cannot be parsed.
+        SecretFileError: a certificate cannot be parsed.
     """
     if is_pem(content):
         yield name, parse_certificate(content, name, must_be_valid=False)
@@ -199,7 +203,7 @@ def _list_secret_fields(content: bytes, name: str, field: str) -> Iterator[tuple
     """Yield one field of each Secret in a file, also in a List: location, creation time, and decoded value."""
     parsed, failure = documents.parse(content)
     if failure is not None:
-        raise SealError(f"{name}:{failure[1]}: not PEM, and not valid YAML: {failure[0]}")
+        raise SecretFileError(f"{name}:{failure[1]}: not PEM, and not valid YAML: {failure[0]}")
     for value in map(documents.to_value, parsed):
         items = get_field(value, ("items",)) if get_field(value, ("kind",)) == "List" else [value]
         for item in items if isinstance(items, list) else ():
@@ -214,4 +218,4 @@ def _decode_base64(text: str, name: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise SealError(f"{name}: the value of a key is not valid base64") from None
+        raise SecretFileError(f"{name}: the value of a key is not valid base64") from None

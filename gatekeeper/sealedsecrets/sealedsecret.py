@@ -10,7 +10,7 @@ import binascii
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.model import get_field
 from gatekeeper.sealedsecrets import crypto, templates
 from gatekeeper.sealedsecrets.keyring import SealingCertificate, SealingKey
@@ -53,10 +53,10 @@ def seal_secret(
         namespace: the namespace of a Secret that names none; empty for `default`.
 
     Raises:
-        SealError: the object is not a Secret, has no name or value, or a label or annotation is not a text.
+        SecretFileError: the object is not a Secret, has no name or value, or a label or annotation is not a text.
     """
     if secret.get("kind") != "Secret" or secret.get("apiVersion") != "v1":
-        raise SealError(f"not a Secret (v1), but {secret.get('kind')} ({secret.get('apiVersion')})")
+        raise SecretFileError(f"not a Secret (v1), but {secret.get('kind')} ({secret.get('apiVersion')})")
     metadata = _get_mapping(secret, "metadata")
     annotations = _get_texts(metadata, "annotations")
     if scope:
@@ -66,7 +66,7 @@ def seal_secret(
     name, home = _resolve_name(metadata, namespace)
     values = decode_values(secret)
     if not values and not is_empty_allowed:
-        raise SealError("holds no value; --allow-empty-data seals it without values")
+        raise SecretFileError("holds no value; --allow-empty-data seals it without values")
     label = build_label(scope, home, name)
     scope_annotations = {ANNOTATION_PREFIX + scope: "true"} if scope != "strict" else {}
     template = {"metadata": _build_template_metadata(metadata, name, home, {**annotations, **scope_annotations})}
@@ -88,9 +88,9 @@ def _resolve_name(metadata: Mapping[str, Any], namespace: str) -> tuple[str, str
     """Return the name and namespace that a Secret is sealed for."""
     name, home = metadata.get("name"), metadata.get("namespace")
     if namespace and home not in (None, namespace):
-        raise SealError(f"is in namespace {home}, not in {namespace}")
+        raise SecretFileError(f"is in namespace {home}, not in {namespace}")
     if not isinstance(name, str) or not name:
-        raise SealError("`metadata.name` is missing: a SealedSecret has the name of its Secret; add it")
+        raise SecretFileError("`metadata.name` is missing: a SealedSecret has the name of its Secret; add it")
     return name, str(home or namespace or "default")
 
 
@@ -98,11 +98,11 @@ def _get_texts(metadata: Mapping[str, Any], field: str) -> dict[str, str]:
     """Return the labels or annotations; null is an empty text, as Kubernetes decodes it."""
     entries = metadata.get(field)
     if not isinstance(entries, dict | None):
-        raise SealError(f"`metadata.{field}` must be a mapping")
+        raise SecretFileError(f"`metadata.{field}` must be a mapping")
     texts = {str(key): "" if text is None else text for key, text in (entries or {}).items()}
     for key, text in texts.items():
         if not isinstance(text, str):
-            raise SealError(f"`metadata.{field}.{key}` must be a string: put its value in quotes")
+            raise SecretFileError(f"`metadata.{field}.{key}` must be a string: put its value in quotes")
     return texts
 
 
@@ -125,7 +125,7 @@ def decode_values(secret: Mapping[str, Any]) -> dict[str, SecretBytes]:
     """Decode the values of a Secret by key; `stringData` overrides `data`.
 
     Raises:
-        SealError: a value is not a text, or not base64.
+        SecretFileError: a value is not a text, or not base64.
     """
     values: dict[str, SecretBytes] = {}
     for key, text in _list_texts(secret, "data"):
@@ -134,7 +134,7 @@ def decode_values(secret: Mapping[str, Any]) -> dict[str, SecretBytes]:
             encoded = text.replace("\r", "").replace("\n", "")
             values[key] = SecretBytes(base64.b64decode(encoded, validate=True))
         except (binascii.Error, ValueError):
-            raise SealError(f"`data.{key}` is not valid base64; `stringData` takes plain text") from None
+            raise SecretFileError(f"`data.{key}` is not valid base64; `stringData` takes plain text") from None
     values.update((key, SecretBytes(text.encode())) for key, text in _list_texts(secret, "stringData"))
     return values
 
@@ -142,11 +142,11 @@ def decode_values(secret: Mapping[str, Any]) -> dict[str, SecretBytes]:
 def _list_texts(secret: Mapping[str, Any], field: str) -> Iterable[tuple[str, str]]:
     texts = secret.get(field) or {}
     if not isinstance(texts, dict):
-        raise SealError(f"`{field}` must be a mapping")
+        raise SecretFileError(f"`{field}` must be a mapping")
     for key, text in texts.items():
         # Kubernetes decodes null as an empty value.
         if not isinstance(text, str | None):
-            raise SealError(f"`{field}.{key}` must be a string")
+            raise SecretFileError(f"`{field}.{key}` must be a string")
         yield str(key), text or ""
 
 
@@ -157,11 +157,11 @@ def unseal_secret(sealed_secret: Mapping[str, Any], keys: list[SealingKey]) -> d
         keys: the private keys to try; reordered so that the last successful key comes first.
 
     Raises:
-        SealError: the object is not a SealedSecret, or a value cannot be decrypted; the message names the value.
+        SecretFileError: the object is not a SealedSecret, or a value cannot be decrypted; the message names the value.
         ToolError: the program that renders Go templates is missing.
     """
     if sealed_secret.get("kind") != KIND or sealed_secret.get("apiVersion") != API_VERSION:
-        raise SealError(
+        raise SecretFileError(
             f"not a SealedSecret ({API_VERSION}), but {sealed_secret.get('kind')} ({sealed_secret.get('apiVersion')})"
         )
     metadata = _get_mapping(sealed_secret, "metadata")
@@ -192,7 +192,7 @@ def reseal_values(
     empty if the value is sealed for this certificate already.
 
     Raises:
-        SealError: a value cannot be decrypted.
+        SecretFileError: a value cannot be decrypted.
     """
     label = _build_secret_label(value)
     for _, text, unsealed, key in _unseal_values(value, keys):
@@ -200,7 +200,9 @@ def reseal_values(
         yield text, key.fingerprint, "" if is_current else crypto.seal_value(unsealed, certificate.public_key, label)
 
 
-def find_faults(sealed_secret: Mapping[str, Any], keys: list[SealingKey]) -> Iterator[tuple[str, SealError, bool]]:
+def find_faults(
+    sealed_secret: Mapping[str, Any], keys: list[SealingKey]
+) -> Iterator[tuple[str, SecretFileError, bool]]:
     """Yield each value that cannot be decrypted: its key, the reason, and whether its private key may just be missing.
 
     Args:
@@ -214,7 +216,7 @@ def find_faults(sealed_secret: Mapping[str, Any], keys: list[SealingKey]) -> Ite
             _unseal_value(str(text), keys, label)
         except crypto.WrongKeyError as error:
             yield str(key), error, not has_named_key
-        except SealError as error:
+        except SecretFileError as error:
             yield str(key), error, False
 
 
@@ -238,8 +240,8 @@ def _unseal_values(
     for key, text in entries.items() if isinstance(entries, dict) else ():
         try:
             value = _unseal_value(str(text), keys, label)
-        except SealError as error:
-            raise SealError(f"`spec.encryptedData.{key}` {error}") from error
+        except SecretFileError as error:
+            raise SecretFileError(f"`spec.encryptedData.{key}` {error}") from error
         yield str(key), str(text), value, keys[0]
 
 

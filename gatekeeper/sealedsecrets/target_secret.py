@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.model import get_field
 from gatekeeper.sealedsecrets.scope import ANNOTATION_PREFIX
 
@@ -45,7 +45,7 @@ def decide_change(
         existing: the Secret with this name in the cluster; None if there is none.
 
     Raises:
-        SealError: the existing Secret belongs to another owner.
+        SecretFileError: the existing Secret belongs to another owner.
     """
     metadata = sealed_secret["metadata"]
     owner = {
@@ -71,7 +71,7 @@ def decide_change(
     is_own = any(reference.get("uid") == owner["uid"] for reference in owners)
     is_managed = annotations.get(MANAGED_ANNOTATION) == "true"
     if not is_own and not is_managed and not _is_without_owner(desired_metadata, existing):
-        raise SealError(
+        raise SecretFileError(
             f"the Secret {metadata['name']} exists and does not belong to this SealedSecret: "
             f"to hand it over, annotate it with {MANAGED_ANNOTATION}=true"
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.gocompat import client
 from gatekeeper.secret_value import SecretBytes
 
@@ -21,7 +21,7 @@ def render_templates(templates: Mapping[str, Any], sealed_values: Mapping[str, S
         sealed_values: the unsealed values by key. Templates see them, and the unrendered text of the other templates.
 
     Raises:
-        SealError: a template has an error, or uses a function that the controller does not have.
+        SecretFileError: a template has an error, or uses a function that the controller does not have.
         ToolError: the program that renders Go templates is missing.
     """
     texts = {key: text for key, text in templates.items() if isinstance(text, str)}
@@ -34,6 +34,6 @@ def render_templates(templates: Mapping[str, Any], sealed_values: Mapping[str, S
     answers = client.fill_templates(list(to_render.values()), variables, "sealed-secrets")
     for key, answer in zip(to_render, answers, strict=True):
         if isinstance(answer, client.GoFault):
-            raise SealError(f"`spec.template.data.{key}` {answer.reason}")
+            raise SecretFileError(f"`spec.template.data.{key}` {answer.reason}")
         values[key] = answer
     return values

@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 
 HEADER_BYTES, KEY_BYTES, TAG_BYTES = 2, 32, 16
 
 
-class NotBase64Error(SealError):
+class NotBase64Error(SecretFileError):
     """A text that is not valid base64."""
 
 
@@ -23,7 +23,7 @@ def split_sealed_value(text: str) -> tuple[bytes, bytes]:
 
     Raises:
         NotBase64Error: the text is not base64.
-        SealError: the text is shorter than its header says.
+        SecretFileError: the text is shorter than its header says.
     """
     try:
         content = base64.b64decode(text, validate=True)
@@ -31,5 +31,5 @@ def split_sealed_value(text: str) -> tuple[bytes, bytes]:
         raise NotBase64Error("is not valid base64, so it is not a sealed value; seal it again") from None
     size = int.from_bytes(content[:HEADER_BYTES], "big")
     if len(content) < HEADER_BYTES or len(content) < HEADER_BYTES + size + TAG_BYTES or size < KEY_BYTES:
-        raise SealError("is not a sealed value: it is shorter than its header says; seal it again")
+        raise SecretFileError("is not a sealed value: it is shorter than its header says; seal it again")
     return content[HEADER_BYTES : HEADER_BYTES + size], content[HEADER_BYTES + size :]

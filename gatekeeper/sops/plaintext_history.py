@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gatekeeper.errors import SealError, ToolError, UsageError
+from gatekeeper.errors import SecretFileError, ToolError, UsageError
 from gatekeeper.host import git_history, git_state
 from gatekeeper.sops import sops_file
 
@@ -52,7 +52,7 @@ def replace_in_index(plaintext_file: Path, sealed_file: Path) -> str:
         What the user must know about the plaintext file; empty if both are the same file.
 
     Raises:
-        SealError: Git cannot remove or add a file.
+        SecretFileError: Git cannot remove or add a file.
     """
     note = ""
     if plaintext_file.resolve() != sealed_file.resolve():
@@ -60,14 +60,14 @@ def replace_in_index(plaintext_file: Path, sealed_file: Path) -> str:
             if git_state.is_tracked(plaintext_file):
                 git_state.untrack_file(plaintext_file)
         except ToolError as error:
-            raise SealError(
+            raise SecretFileError(
                 f"{plaintext_file}: Git cannot remove it from the index; run `git rm --cached {plaintext_file}`"
             ) from error
         note = f"{plaintext_file}: no longer in the Git index; the file itself still exists: delete it or ignore it"
     try:
         git_state.add_file(sealed_file)
     except (ToolError, UsageError) as error:
-        raise SealError(
+        raise SecretFileError(
             f"{sealed_file}: Git cannot add it to the index; check that it is in a repository and not ignored"
         ) from error
     return note

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from gatekeeper.errors import SealError, ToolError
+from gatekeeper.errors import SecretFileError, ToolError
 from gatekeeper.host import process
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
 from gatekeeper.secret_value import SecretBytes
@@ -30,7 +30,7 @@ GO_RUNTIME_ENV = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
 MEMORY_DIR = Path("/dev/shm")
 
 
-class NoDecryptionKeyError(SealError):
+class NoDecryptionKeyError(SecretFileError):
     """No available key decrypts a file; the file itself may be valid."""
 
 
@@ -99,7 +99,7 @@ def encrypt(plaintext: SecretBytes, target: SopsTarget) -> bytes:
     """Encrypt a plaintext by the creation rule for its file.
 
     Raises:
-        SealError: sops refused; the message says what to do.
+        SecretFileError: sops refused; the message says what to do.
         ToolError: sops is not installed, or took too long.
     """
     command = _build_command(target, "encrypt", "--filename-override", target.file, *target.arguments)
@@ -111,7 +111,7 @@ def decrypt(content: bytes, target: SopsTarget) -> SecretBytes:
 
     Raises:
         NoDecryptionKeyError: no available key decrypts it.
-        SealError: sops refused; the message says what to do.
+        SecretFileError: sops refused; the message says what to do.
         ToolError: sops is not installed, or took too long.
     """
     command = _build_command(target, "decrypt", "--filename-override", target.file, *target.arguments)
@@ -131,7 +131,7 @@ def change_file(
 
     Raises:
         NoDecryptionKeyError: no available key decrypts it.
-        SealError: sops refused; the message says what to do.
+        SecretFileError: sops refused; the message says what to do.
         ToolError: sops is not installed, or took too long.
     """
     if action == "rotate":
@@ -149,7 +149,7 @@ def edit_file(content: bytes, target: SopsTarget) -> bytes:
 
     Raises:
         NoDecryptionKeyError: no available key decrypts it.
-        SealError: sops refused; the message says what to do.
+        SecretFileError: sops refused; the message says what to do.
         ToolError: sops is not installed, or this machine has no file system in memory.
     """
     if not os.access(MEMORY_DIR, os.W_OK):
@@ -165,7 +165,7 @@ def edit_file(content: bytes, target: SopsTarget) -> bytes:
         command = _build_command(copy, "edit", *target.arguments, copy.file)
         code = process.run_interactive(command, {**os.environ, **folders})
         if code not in (0, EXIT_UNCHANGED):
-            raise SealError(f"{target.file}: {sops_errors.format_reason(code, '', target.file)}")
+            raise SecretFileError(f"{target.file}: {sops_errors.format_reason(code, '', target.file)}")
         return copy.file.read_bytes()
 
 
@@ -180,7 +180,7 @@ def decrypt_with_keys(
 
     Raises:
         NoDecryptionKeyError: no key decrypts it.
-        SealError: sops refused; the message says what to do.
+        SecretFileError: sops refused; the message says what to do.
         ToolError: sops is not installed, or took too long.
     """
     command: list[str | Path] = [toolchain.find("sops"), "--disable-version-check", "decrypt", "--ignore-mac"]
@@ -194,7 +194,7 @@ def decrypt_with_keys(
     if code == sops_errors.EXIT_NO_KEY:
         raise NoDecryptionKeyError(f"{name}: no key that the Kustomization names decrypts it")
     if code != 0:
-        raise SealError(f"{name}: {sops_errors.format_reason(code, stderr, Path('object.json'))}")
+        raise SecretFileError(f"{name}: {sops_errors.format_reason(code, stderr, Path('object.json'))}")
     return SecretBytes(stdout)
 
 
@@ -216,7 +216,7 @@ def _run_sops(command: list[str | Path], target: SopsTarget, stdin: bytes) -> by
         advice="raise --timeout",
     )
     if code not in (0, EXIT_UNCHANGED):
-        error_type = NoDecryptionKeyError if code == sops_errors.EXIT_NO_KEY else SealError
+        error_type = NoDecryptionKeyError if code == sops_errors.EXIT_NO_KEY else SecretFileError
         raise error_type(f"{target.file}: {sops_errors.format_reason(code, stderr, target.file)}")
     return stdout
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.gocompat import regexp
 from gatekeeper.secret_value import SecretBytes
 
@@ -31,7 +31,7 @@ class SecretRef(NamedTuple):
         return f"{'the metadata of ' if self.is_metadata else ''}`{self.key}`{version}"
 
 
-class StoreError(GateError):
+class StoreError(GatekeeperError):
     """A store, or one secret of it, cannot be read.
 
     Attributes:

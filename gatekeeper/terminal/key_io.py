@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.sealedsecrets import keyring
 from gatekeeper.sealedsecrets.keyring import SealingCertificate, SealingKey
 from gatekeeper.sops import sops_cli
@@ -22,7 +22,7 @@ def load_certificate(source: str) -> SealingCertificate:
     """Loads the certificate to seal with, from a file or URL.
 
     Raises:
-        SealError: it is not a certificate, or no longer valid.
+        SecretFileError: it is not a certificate, or no longer valid.
     """
     return keyring.parse_certificate(fetch_certificate(source), source)
 
@@ -31,7 +31,7 @@ def load_private_keys(paths: Sequence[Path]) -> list[SealingKey]:
     """Loads the private keys from files; SOPS files are decrypted with the keys of the user.
 
     Raises:
-        SealError: a file contains no key, or cannot be decrypted.
+        SecretFileError: a file contains no key, or cannot be decrypted.
     """
     return keyring.load_keys([(str(path), read_decrypted(path)) for path in paths])
 
@@ -48,7 +48,7 @@ def fetch_certificate(source: str) -> bytes:
     """Reads a certificate from a file, or from the URL where the controller serves it (`/v1/cert.pem`).
 
     Raises:
-        SealError: the URL does not respond, or its response is too large.
+        SecretFileError: the URL does not respond, or its response is too large.
     """
     if not source.startswith(("http://", "https://")):
         return read_input(Path(source))
@@ -57,7 +57,7 @@ def fetch_certificate(source: str) -> bytes:
             content: bytes = answer.read(MAX_CERTIFICATE_BYTES + 1)
     except (URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise SealError(f"{source}: could not fetch the certificate: {reason}") from None
+        raise SecretFileError(f"{source}: could not fetch the certificate: {reason}") from None
     if len(content) > MAX_CERTIFICATE_BYTES:
-        raise SealError(f"{source}: the response is too large for a certificate")
+        raise SecretFileError(f"{source}: the response is too large for a certificate")
     return content

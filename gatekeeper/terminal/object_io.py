@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.errors import SealError, UsageError
+from gatekeeper.errors import SecretFileError, UsageError
 from gatekeeper.terminal.yaml_output import dump_yaml
 from gatekeeper.workspace import documents
 
@@ -20,19 +20,19 @@ def parse_objects(content: bytes, name: str) -> Iterator[tuple[dict[str, Any], s
     """Yields each object of a file, also of a List, with its location as `name:line`.
 
     Raises:
-        SealError: the file is not YAML or JSON, has a duplicate key, or contains no object.
+        SecretFileError: the file is not YAML or JSON, has a duplicate key, or contains no object.
     """
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise SealError(f"{name}: not UTF-8 text (byte {error.start})") from None
+        raise SecretFileError(f"{name}: not UTF-8 text (byte {error.start})") from None
     parsed, failure = documents.parse(content)
     if failure is not None:
-        raise SealError(f"{name}:{failure[1]}:{failure[2]}: invalid YAML or JSON: {failure[0]}")
+        raise SecretFileError(f"{name}:{failure[1]}:{failure[2]}: invalid YAML or JSON: {failure[0]}")
     is_empty = True
     for document in parsed:
         for key, line, _, first in document.duplicates:
-            raise SealError(f"{name}:{line}: duplicate key `{key}`, first in line {first}; remove one")
+            raise SecretFileError(f"{name}:{line}: duplicate key `{key}`, first in line {first}; remove one")
         value = documents.to_value(document)
         listed = value.get("items") if isinstance(value, dict) and value.get("kind") == "List" else [value]
         for item in listed if isinstance(listed, list) else ():
@@ -40,7 +40,7 @@ def parse_objects(content: bytes, name: str) -> Iterator[tuple[dict[str, Any], s
                 is_empty = False
                 yield item, f"{name}:{document.start[0]}"
     if is_empty:
-        raise SealError(f"{name}: contains no object")
+        raise SecretFileError(f"{name}: contains no object")
 
 
 def format_objects(values: Sequence[dict[str, Any]], output_format: str) -> str:
@@ -55,7 +55,7 @@ def read_input(path: Path | None) -> bytes:
 
     Raises:
         UsageError: the file cannot be read.
-        SealError: it is larger than any Secret.
+        SecretFileError: it is larger than any Secret.
     """
     if path is None or str(path) == "-":
         content = sys.stdin.buffer.read(MAX_BYTES + 1)
@@ -66,5 +66,5 @@ def read_input(path: Path | None) -> bytes:
         except OSError as error:
             raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
     if len(content) > MAX_BYTES:
-        raise SealError(f"{path or 'standard input'}: larger than {MAX_BYTES >> 20} MB, which no Secret can be")
+        raise SecretFileError(f"{path or 'standard input'}: larger than {MAX_BYTES >> 20} MB, which no Secret can be")
     return content

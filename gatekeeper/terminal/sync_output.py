@@ -65,7 +65,7 @@ def write_sealed_secret(decision: Decision, source: str, folder: Path) -> int:
     """Writes a Secret as a SealedSecret, never in plain text, into a folder; returns the exit status.
 
     Raises:
-        SealError: the certificate cannot be loaded, or the Secret cannot be sealed.
+        SecretFileError: the certificate cannot be loaded, or the Secret cannot be sealed.
     """
     target = folder / f"{decision.spec.namespace}-{decision.spec.target.name}.yaml"
     if decision.secret is None:

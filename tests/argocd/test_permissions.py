@@ -9,7 +9,7 @@ import pytest
 
 from gatekeeper.argocd import application_spec, permissions
 from gatekeeper.cluster import client
-from gatekeeper.errors import DeniedError, SealError, SpecError
+from gatekeeper.errors import DeniedError, SecretFileError, SpecError
 
 APPLICATION: dict[str, Any] = {
     "apiVersion": "argoproj.io/v1alpha1",
@@ -37,5 +37,5 @@ def test_missing_or_narrow_project_denies_the_application(value: dict[str, Any] 
     application = application_spec.parse_application(APPLICATION)
     with client.connect(kubeconfig) as cluster, pytest.raises(DeniedError) as caught:
         permissions.resolve_permissions(cluster, "argocd", application, value)
-    assert isinstance(caught.value, SpecError) and not isinstance(caught.value, SealError)
+    assert isinstance(caught.value, SpecError) and not isinstance(caught.value, SecretFileError)
     assert caught.value.exit_code == 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.externalsecrets import fetch_plan
 from gatekeeper.externalsecrets.external_secret_spec import build_empty_spec
 from gatekeeper.externalsecrets.fetch_plan import StoreKey, StoreReads
@@ -56,9 +56,9 @@ class MemoryStore:
         pass
 
 
-def fetch(specs: list[ExternalSecretSpec], store: Store | GateError) -> fetch_plan.FetchResult:
+def fetch(specs: list[ExternalSecretSpec], store: Store | GatekeeperError) -> fetch_plan.FetchResult:
     def open_store(key: StoreKey) -> Store:
-        if isinstance(store, GateError):
+        if isinstance(store, GatekeeperError):
             raise store
         return store
 
@@ -127,7 +127,7 @@ def test_error_of_opening_is_the_outcome_of_every_read() -> None:
             read()
         assert caught.value.is_transient and caught.value.is_store_wide
     assert str(result.faults[SHARED_KEY]) == "is sealed" and result.request_counts == {}
-    assert str(fetch([wanted], GateError("bad field")).faults[SHARED_KEY]) == "bad field"
+    assert str(fetch([wanted], GatekeeperError("bad field")).faults[SHARED_KEY]) == "bad field"
 
 
 def test_search_without_a_result_is_a_missing_secret() -> None:

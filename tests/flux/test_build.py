@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gatekeeper.config import Config
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.flux import build
 from gatekeeper.flux.model import CheckedKustomizations
 from gatekeeper.render import pipeline as render_pipeline
@@ -99,5 +99,5 @@ def test_a_commit_with_an_invalid_config_is_not_checked(
     repository: Repository, flux_cluster: FluxCluster, text: str
 ) -> None:
     root = repository({"gatekeeper.yaml": text, "apps/a.yaml": write(config("a"))})
-    with pytest.raises(GateError, match=r"gatekeeper\.yaml"):
+    with pytest.raises(GatekeeperError, match=r"gatekeeper\.yaml"):
         build.check_commit(root, [flux()], flux_cluster.client)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.flux import decryption
 from gatekeeper.secret_value import SecretBytes
 
@@ -16,10 +16,10 @@ def test_keys_are_chosen_by_their_suffix() -> None:
 
 
 def test_secret_without_keys_is_an_error_that_names_its_entries_and_no_value() -> None:
-    with pytest.raises(SealError, match="but `identity`") as error:
+    with pytest.raises(SecretFileError, match="but `identity`") as error:
         decryption.parse_keys({"identity": SecretBytes(b"hunter2")})
     assert "hunter2" not in str(error.value)
-    with pytest.raises(SealError, match="but nothing"):
+    with pytest.raises(SecretFileError, match="but nothing"):
         decryption.parse_keys({})
 
 

@@ -32,7 +32,7 @@ def old(repository: Repository) -> Path:
 def judged(root: Path, days: int = 0) -> Verdict:
     settings = config_loader.load(root, None)
     today = datetime.date.today() + datetime.timedelta(days=days)
-    return pipeline.run_check(
+    return pipeline.check_tree(
         file_selection.build_tree([root], root, settings.exclude), settings, pipeline.CheckOptions(today=today)
     )
 

@@ -142,7 +142,7 @@ def edit(root: Path, luck: random.Random) -> None:
 
 def all_findings(root: Path, changed: frozenset[str] | None = None) -> set[tuple[str, str, str]]:
     settings = config_loader.load(root, None)
-    verdict = pipeline.run_check(
+    verdict = pipeline.check_tree(
         file_selection.build_tree([root], root, settings.exclude),
         settings,
         pipeline.CheckOptions(2, changed_files=changed),

@@ -75,13 +75,13 @@ def commit(root: Path) -> None:
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of files that each run checked."""
     seen: list[int] = []
-    real = pipeline.run_full_check
+    real = pipeline.check_and_render_tree
 
     def counting(tree: Tree, *arguments: Any, **named: Any) -> pipeline.FullResult:
         seen.append(len(tree.files))
         return real(tree, *arguments, **named)
 
-    monkeypatch.setattr(pipeline, "run_full_check", counting)
+    monkeypatch.setattr(pipeline, "check_and_render_tree", counting)
     return seen
 
 

@@ -69,7 +69,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, function, counted)
 
-    count(pipeline, "run_full_check", "judge")
+    count(pipeline, "check_and_render_tree", "judge")
     count(pipeline, "check_objects", "judge other objects")
     count(render_pipeline, "render_tree", "render")
     count(kustomize, "build_target", "kustomize")
@@ -79,7 +79,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 def test_a_plan_for_flux_and_argo_cd_renders_and_checks_once(repository: Repository, counts: Counter[str]) -> None:
     root = repository(FILES)
-    result = pipeline.check_and_render(root, config_loader.load(root, None), 2)
+    result = pipeline.check_and_render_repository(root, config_loader.load(root, None), 2)
     flux = flux_build.check_repository_kustomizations(result, 2)
     argo = manifest_generation.build_repository_applications(result.rendered, "main", 2)
     assert argo is not None
@@ -128,7 +128,7 @@ def test_a_chart_of_argo_cd_is_rendered_once_with_and_without_its_crds(
         "web/templates/config.yaml": CONFIG_MAP,
     }
     root = repository(files)
-    result = pipeline.check_and_render(root, config_loader.load(root, None), 2)
+    result = pipeline.check_and_render_repository(root, config_loader.load(root, None), 2)
     argo = manifest_generation.build_repository_applications(result.rendered, "main", 2)
     assert argo is not None
     assert [value["kind"] for value in argo.builds[0].objects] == ["CustomResourceDefinition", "ConfigMap"]
@@ -155,7 +155,7 @@ def test_files_that_the_gate_excludes_are_never_applied_or_pruned(repository: Re
     root = repository(
         {**FILES, "gatekeeper.yaml": "files: {exclude: [apps/extra.yaml]}\n", "apps/extra.yaml": CONFIG_MAP}
     )
-    result = pipeline.check_and_render(root, config_loader.load(root, None), 2)
+    result = pipeline.check_and_render_repository(root, config_loader.load(root, None), 2)
     [build] = flux_build.check_repository_kustomizations(result, 2).builds
     assert build.render_error == "apps/extra.yaml: would be applied, but `files.exclude` keeps it from the gate"
     assert counts == ONE_PASS
@@ -164,7 +164,7 @@ def test_files_that_the_gate_excludes_are_never_applied_or_pruned(repository: Re
 def test_only_excluded_files_can_hold_the_kustomization_itself(repository: Repository, counts: Counter[str]) -> None:
     """A Flux Kustomization in an excluded file still applies its folder, which is judged."""
     root = repository({**FILES, "gatekeeper.yaml": "files: {exclude: [clusters]}\n"})
-    result = pipeline.check_and_render(root, config_loader.load(root, None), 2)
+    result = pipeline.check_and_render_repository(root, config_loader.load(root, None), 2)
     [build] = flux_build.check_repository_kustomizations(result, 2).builds
     assert (build.name, len(build.objects), build.render_error) == (("flux-system", "apps"), 1, "")
     assert counts == ONE_PASS

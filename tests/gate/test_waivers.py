@@ -26,7 +26,7 @@ ENTRY = "waivers:\n- {rule: images/*, expires: 2027-02-01, reason: no tags yet, 
 
 def judged(root: Path, *paths: Path) -> Verdict:
     settings = config_loader.load(root, None)
-    return pipeline.run_check(
+    return pipeline.check_tree(
         file_selection.build_tree(paths or [root], root, settings.exclude), settings, pipeline.CheckOptions(today=TODAY)
     )
 

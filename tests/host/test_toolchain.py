@@ -106,7 +106,7 @@ def test_repositories_with_different_pins_render_at_once_each_with_its_own_versi
 
     def render(version: str) -> tuple[str, object]:
         root = roots[version]
-        result = pipeline.check_and_render(root, config_loader.load(root, None), 2)
+        result = pipeline.check_and_render_repository(root, config_loader.load(root, None), 2)
         [build] = flux_build.check_repository_kustomizations(result, 2).builds
         return version, [one["data"]["version"] for one in build.objects] or build.render_error
 

@@ -13,7 +13,7 @@ import pytest
 
 from gatekeeper.config import Config
 from gatekeeper.engines.encrypted import sops_files
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.gate import pipeline
 from gatekeeper.sealedsecrets import keyring, sealedsecret
 from gatekeeper.secret_value import SecretBytes
@@ -78,7 +78,7 @@ def test_a_damaged_seal_gives_its_value_or_none(name: str) -> None:
         value = documents.to_value(parsed[0])
         try:
             found = sealedsecret.unseal_secret(value, list(KEYS)) if isinstance(value, dict) else {"data": {}}
-        except SealError:
+        except SecretFileError:
             continue
         opened += 1
         # A key may be renamed, for it is not bound; no value may be another.
@@ -109,7 +109,7 @@ def test_a_damaged_sops_file_opens_to_the_same_or_not_at_all(name: str, monkeypa
     for changed in damaged(content, name, 15):
         try:
             found: SecretBytes = sops_cli.decrypt(changed, where)
-        except SealError as error:
+        except SecretFileError as error:
             assert PLAIN["password"] not in str(error)
         else:
             # Comments and the names of keys that hold nothing are not part of the MAC.
@@ -123,6 +123,6 @@ def test_the_gate_checks_a_folder_of_damaged_files_without_a_fault(tmp_path: Pat
         for number, changed in enumerate(chosen.sample(damaged((HERE / name).read_bytes(), name), 12)):
             (tmp_path / f"{number}-{name}").write_bytes(changed)
     tree = file_selection.build_tree([tmp_path], tmp_path, ())
-    verdict = pipeline.run_check(tree, Config(library="off"), pipeline.CheckOptions(os.cpu_count() or 1))
+    verdict = pipeline.check_tree(tree, Config(library="off"), pipeline.CheckOptions(os.cpu_count() or 1))
     assert verdict.decision != "accepted"
     assert not [one for one in verdict.findings if PLAIN["password"] in one.message]

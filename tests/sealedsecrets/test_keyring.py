@@ -8,7 +8,7 @@ import datetime
 import orjson
 import pytest
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.sealedsecrets import keyring
 
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
@@ -32,7 +32,7 @@ def test_created_pair_belongs_together_and_is_valid_for_the_days_asked_for() -> 
 
 
 def test_certificate_that_is_not_valid_yet_is_refused_unless_that_is_allowed() -> None:
-    with pytest.raises(SealError, match=f"c: not valid before {NOW + datetime.timedelta(days=1):%Y-%m-%d}"):
+    with pytest.raises(SecretFileError, match=f"c: not valid before {NOW + datetime.timedelta(days=1):%Y-%m-%d}"):
         keyring.parse_certificate(SECOND[0], "c")
     assert keyring.parse_certificate(SECOND[0], "c", must_be_valid=False).not_before == NOW + datetime.timedelta(days=1)
 
@@ -70,6 +70,6 @@ def test_secret_with_pem_in_a_value_is_not_taken_for_pem() -> None:
     ],
 )
 def test_content_without_a_usable_key_is_an_error_with_its_location(content: bytes, message: str) -> None:
-    with pytest.raises(SealError) as caught:
+    with pytest.raises(SecretFileError) as caught:
         keyring.load_keys([("k", content)])
     assert message in str(caught.value)

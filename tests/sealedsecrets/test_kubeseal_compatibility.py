@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.host.process import run_command
 from gatekeeper.sealedsecrets import keyring, sealedsecret
 from gatekeeper.sealedsecrets import scope as sealedsecrets_scope
@@ -187,7 +187,7 @@ def test_base64_that_the_real_one_refuses_is_refused(keys: tuple[Path, Path], te
     value = {**SECRET, "data": {"password": text}}
     code, _, _ = run_command([server("kubeseal"), "--cert", keys[0]], 60, stdin=orjson.dumps(value))
     assert code != 0
-    with pytest.raises(SealError, match="is not valid base64"):
+    with pytest.raises(SecretFileError, match="is not valid base64"):
         sealedsecret.seal_secret(value, keyring.parse_certificate(keys[0].read_bytes(), "cert.pem"), "", "", False)
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.sealedsecrets import crypto, keyring, sealedsecret
 from gatekeeper.sealedsecrets import scope as sealedsecrets_scope
 from gatekeeper.secret_value import SecretBytes
@@ -52,7 +52,7 @@ def test_every_value_comes_back_under_its_label(value: bytes, label: bytes) -> N
     text = crypto.seal_value(SecretBytes(value), KEY.public_key(), label)
     found, used = crypto.unseal_value(text, [OTHER, KEY], label)
     assert found.reveal() == value and used is KEY
-    with pytest.raises(SealError, match="a different key, name, namespace or scope"):
+    with pytest.raises(SecretFileError, match="a different key, name, namespace or scope"):
         crypto.unseal_value(text, [KEY], label + b"x")
 
 
@@ -62,7 +62,7 @@ def test_every_manipulation_is_refused(data: st.DataObject) -> None:
     raw = bytearray(base64.b64decode(crypto.seal_value(SecretBytes(b"value"), KEY.public_key(), b"a/b")))
     place = data.draw(st.integers(0, len(raw) - 1))
     raw[place] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(SealError):
+    with pytest.raises(SecretFileError):
         crypto.unseal_value(base64.b64encode(bytes(raw)).decode(), [KEY], b"a/b")
 
 
@@ -70,7 +70,7 @@ def test_every_manipulation_is_refused(data: st.DataObject) -> None:
 @given(st.binary(max_size=600) | st.text(max_size=40).map(str.encode))
 def test_text_that_is_not_a_sealed_value_is_refused(raw: bytes) -> None:
     for text in (base64.b64encode(raw).decode(), raw.decode("latin-1")):
-        with pytest.raises(SealError):
+        with pytest.raises(SecretFileError):
             crypto.unseal_value(text, [KEY], b"")
 
 

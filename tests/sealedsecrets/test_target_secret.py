@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.sealedsecrets.target_secret import (
     MANAGED_ANNOTATION,
     PATCH_ANNOTATION,
@@ -71,7 +71,7 @@ def test_secret_that_cannot_be_changed_is_recreated_without_server_fields(fields
 
 
 def test_secret_of_another_owner_is_refused_unless_it_is_marked_as_managed() -> None:
-    with pytest.raises(SealError, match=f"annotate it with {MANAGED_ANNOTATION}=true"):
+    with pytest.raises(SecretFileError, match=f"annotate it with {MANAGED_ANNOTATION}=true"):
         decide_change(SEALED, unsealed(), existing())
     change = decide_change(SEALED, unsealed(), existing(metadata={"annotations": {MANAGED_ANNOTATION: "true"}}))
     assert change.action == "change" and change.secret["metadata"]["ownerReferences"] == [OWNER]
@@ -80,7 +80,7 @@ def test_secret_of_another_owner_is_refused_unless_it_is_marked_as_managed() -> 
 def test_secret_without_an_owner_is_kept_without_one_if_both_sides_say_so() -> None:
     skip = {"annotations": {SKIP_OWNER_ANNOTATION: "true"}}
     assert decide_change(SEALED, unsealed(**skip), existing(metadata=skip)).action == "unchanged"
-    with pytest.raises(SealError):
+    with pytest.raises(SecretFileError):
         decide_change(SEALED, unsealed(**skip), existing())
 
 

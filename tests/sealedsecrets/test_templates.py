@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.sealedsecrets.templates import render_templates
 from gatekeeper.secret_value import SecretBytes
 from tests.conftest import needs
@@ -26,6 +26,6 @@ def test_template_sees_sealed_values_and_unrendered_templates() -> None:
 
 @needs("gotemplate")
 def test_faulty_template_is_named_and_its_values_are_not_shown() -> None:
-    with pytest.raises(SealError, match=r"`spec\.template\.data\.bad` ") as caught:
+    with pytest.raises(SecretFileError, match=r"`spec\.template\.data\.bad` ") as caught:
         render_templates({"bad": "{{ nosuchfunction .password }}"}, VALUES)
     assert "s3cr3t" not in str(caught.value)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.sealedsecrets.wire_format import HEADER_BYTES, KEY_BYTES, TAG_BYTES, NotBase64Error, split_sealed_value
 
 
@@ -22,7 +22,7 @@ def test_split_returns_the_two_parts_that_were_joined(rsa_part: bytes, aes_part:
 def test_split_returns_parts_that_fit_or_refuses(content: bytes) -> None:
     try:
         rsa_part, aes_part = split_sealed_value(base64.b64encode(content).decode())
-    except SealError:
+    except SecretFileError:
         return
     assert len(rsa_part).to_bytes(HEADER_BYTES, "big") + rsa_part + aes_part == content
     assert len(rsa_part) >= KEY_BYTES and len(aes_part) >= TAG_BYTES

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.errors import SealError, UsageError
+from gatekeeper.errors import SecretFileError, UsageError
 from gatekeeper.terminal import key_io
 
 
 def test_a_certificate_url_that_does_not_respond_is_named() -> None:
-    with pytest.raises(SealError, match=r"^http://127\.0\.0\.1:1/v1/cert\.pem: could not fetch the certificate: "):
+    with pytest.raises(
+        SecretFileError, match=r"^http://127\.0\.0\.1:1/v1/cert\.pem: could not fetch the certificate: "
+    ):
         key_io.fetch_certificate("http://127.0.0.1:1/v1/cert.pem")
 
 
@@ -26,7 +28,7 @@ def test_a_file_that_sops_did_not_encrypt_is_read_as_it_is(tmp_path: Path) -> No
 def test_a_file_without_a_key_or_certificate_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("nothing")
-    with pytest.raises(SealError, match=r"notes\.txt"):
+    with pytest.raises(SecretFileError, match=r"notes\.txt"):
         key_io.load_private_keys([path])
-    with pytest.raises(SealError, match=r"notes\.txt"):
+    with pytest.raises(SecretFileError, match=r"notes\.txt"):
         key_io.load_certificate(str(path))

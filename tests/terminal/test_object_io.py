@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.errors import SealError, UsageError
+from gatekeeper.errors import SecretFileError, UsageError
 from gatekeeper.terminal import object_io
 
 TEXT = st.text(st.characters(min_codepoint=32, codec="utf-8"), max_size=12)
@@ -54,7 +54,7 @@ def test_objects_come_with_the_line_of_their_document() -> None:
     ],
 )
 def test_a_file_without_valid_objects_is_refused(content: bytes, message: str) -> None:
-    with pytest.raises(SealError) as raised:
+    with pytest.raises(SecretFileError) as raised:
         list(object_io.parse_objects(content, "f.yaml"))
     assert str(raised.value).startswith(message)
 
@@ -79,5 +79,5 @@ def test_a_file_larger_than_any_secret_is_refused(tmp_path: Path) -> None:
     assert len(object_io.read_input(path)) == object_io.MAX_BYTES
     with path.open("ab") as handle:
         handle.write(b"x")
-    with pytest.raises(SealError, match="larger than 16 MB"):
+    with pytest.raises(SecretFileError, match="larger than 16 MB"):
         object_io.read_input(path)

@@ -17,7 +17,7 @@ from gatekeeper.config import Config
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.gate import pipeline
 from gatekeeper.gate.pipeline import RepositoryPolicies
 from gatekeeper.model import Finding, Object, Resource, Verdict, get_field
@@ -65,14 +65,14 @@ def load_policies(root: Path, config_file: Path | None) -> AdmissionPolicies:
         config_file: used instead of the repository's own `gatekeeper.yaml`; None for that.
 
     Raises:
-        GateError: the configuration or a policy is invalid.
+        GatekeeperError: the configuration or a policy is invalid.
     """
     settings = config_loader.load(root, config_file)
     # The API server has validated the object already, so a kind without a schema here is not a gap.
     settings = settings._replace(allow_missing=("*",))
     tree = file_selection.build_tree([root], root, settings.exclude, settings.policies)
     fingerprint = _fingerprint_tree(tree)
-    result = pipeline.run_full_check(tree, settings, pipeline.CheckOptions(1))
+    result = pipeline.check_and_render_tree(tree, settings, pipeline.CheckOptions(1))
     resources = result.rendered.resources
     return AdmissionPolicies(
         tree=tree,
@@ -107,7 +107,7 @@ def evaluate_objects(policies: AdmissionPolicies, objects: Sequence[Object]) -> 
     """Check objects of a cluster.
 
     Raises:
-        GateError: the policies cannot be evaluated.
+        GatekeeperError: the policies cannot be evaluated.
     """
     resources = []
     for value in objects:
@@ -133,7 +133,7 @@ class AdmissionReviewer:
         is_fail_open: accept, with a warning, an object that cannot be checked.
 
     Raises:
-        GateError: the configuration or a policy is invalid.
+        GatekeeperError: the configuration or a policy is invalid.
     """
 
     def __init__(self, root: Path, config_file: Path | None, is_fail_open: bool, metrics: Metrics) -> None:
@@ -152,7 +152,7 @@ class AdmissionReviewer:
                     return
                 self.policies = load_policies(self._root, self._config_file)
                 log_event("info", "reloaded the policies", controller="admission")
-            except GateError as error:
+            except GatekeeperError as error:
                 log_event(
                     "error",
                     f"cannot reload the policies, the previous ones stay in use: {error}",
@@ -206,7 +206,7 @@ class AdmissionReviewer:
             verdict = evaluate_objects(self.policies, [value])
             decision, findings = verdict.decision, verdict.active_findings
             gaps = [gap.reason for gap in verdict.coverage.gaps if gap.is_fatal]
-        except GateError as error:
+        except GatekeeperError as error:
             decision, findings, gaps = "incomplete", [], [str(error)]
         self._metrics.observe_verdict("admission", decision, time.monotonic() - started_at)
         return decision, findings, gaps

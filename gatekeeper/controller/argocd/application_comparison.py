@@ -63,7 +63,7 @@ def compare_after_sync(progress: OperationProgress, objects: Sequence[ComparedOb
     if state is None or state.phase != "Succeeded" or not progress.is_current:
         return compare_application(context)
     scripts = context.target.tracking.health_scripts
-    return comparison.settle_objects(context.destination, objects, state.results, scripts)
+    return comparison.settle_objects(context.destination_client, objects, state.results, scripts)
 
 
 def compute_expiry(context: ApplicationContext) -> float:

@@ -225,7 +225,9 @@ class ApplicationReconciler:
             compared = Comparison(ready.fingerprint, compare_application(context), compute_expiry(context))
         else:
             scripts = context.target.tracking.health_scripts
-            compared = last._replace(objects=comparison.refresh_health(context.destination, last.objects, scripts))
+            compared = last._replace(
+                objects=comparison.refresh_health(context.destination_client, last.objects, scripts)
+            )
         self._comparisons[name] = compared
         return compared
 

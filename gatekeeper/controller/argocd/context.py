@@ -71,7 +71,7 @@ class ApplicationContext(NamedTuple):
         return self.application.key
 
     @property
-    def destination(self) -> DynamicClient:
+    def destination_client(self) -> DynamicClient:
         """The destination cluster."""
         return self.target.cluster.cluster
 

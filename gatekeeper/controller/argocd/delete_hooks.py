@@ -74,12 +74,12 @@ def run_hooks(context: ApplicationContext, hook_type: str) -> bool:
 def _advance_hook(context: ApplicationContext, hook: Object, hook_type: str) -> bool:
     """Start a hook that has not started yet; return whether it has finished."""
     entry = entry_of(hook)
-    live = get_object(context.destination, entry)
+    live = get_object(context.destination_client, entry)
     if live is None:
         _start_hook(context, hook, hook_type)
         return False
     if _parse_time(live, "creationTimestamp") < _parse_time(context.manifest, "deletionTimestamp"):
-        delete_object(context.destination, entry)
+        delete_object(context.destination_client, entry)
         return False
     health = resource_health.compute_health(live, context.target.tracking.health_scripts)
     if health is not None and health.status == "Degraded":
@@ -88,12 +88,12 @@ def _advance_hook(context: ApplicationContext, hook: Object, hook_type: str) -> 
 
 
 def _start_hook(context: ApplicationContext, hook: Object, hook_type: str) -> None:
-    kind = context.destination.find_kind(hook["apiVersion"], hook["kind"])
+    kind = context.destination_client.find_kind(hook["apiVersion"], hook["kind"])
     if kind is None:
         raise ToolError(f"the hook {entry_of(hook)} cannot start: the cluster has no kind {hook['kind']}")
     change = ObjectChange(hook, "create", f"the hook {hook_type}")
     record_planned(context, [change], outcome=build_deletion_outcome(context.manifest))
-    context.destination.apply(kind, hook, FIELD_MANAGER, False)
+    context.destination_client.apply(kind, hook, FIELD_MANAGER, False)
 
 
 def _parse_time(value: Object, field: str) -> datetime:
@@ -109,4 +109,4 @@ def delete_succeeded_hooks(context: ApplicationContext, hook_type: str) -> None:
     for hook in context.hooks:
         is_deleted = sync_tasks.HOOK_SUCCEEDED in sync_tasks.delete_policies_of(hook)
         if is_deleted and hook_type in sync_tasks.hook_types_of(hook):
-            delete_object(context.destination, entry_of(hook))
+            delete_object(context.destination_client, entry_of(hook))

@@ -254,7 +254,9 @@ def _create_namespaces(context: ApplicationContext) -> None:
     namespaces = sync_plan.build_namespaces(context)
     if not namespaces:
         return
-    changes = server_side_apply.apply_stages(context.destination, [namespaces], lambda value, live: ApplyOptions())
+    changes = server_side_apply.apply_stages(
+        context.destination_client, [namespaces], lambda value, live: ApplyOptions()
+    )
     for change in changes:
         if change.action == "failed":
             raise ToolError(f"{change}: {change.reason}")
@@ -270,5 +272,5 @@ def _stop_hook(context: ApplicationContext, result: ResourceResult) -> ResourceR
     """Delete a running hook; return its result."""
     if not result.hook_type or result.hook_phase != "Running":
         return result
-    sync_engine.delete_object(context.destination, result.entry)
+    sync_engine.delete_object(context.destination_client, result.entry)
     return result._replace(hook_phase="Failed", message="Terminated")

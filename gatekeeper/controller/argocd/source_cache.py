@@ -19,7 +19,7 @@ from gatekeeper.argocd.source_fetch import FetchedSource, SourceAccess, SourceSe
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.build_cache import BuildCache, log_verdict, pack_objects, unpack_objects
 from gatekeeper.controller.runtime.metrics import Metrics
-from gatekeeper.errors import GateError, ToolError
+from gatekeeper.errors import GatekeeperError, ToolError
 from gatekeeper.model import NamespacedName, Object, Verdict, get_field, name_of, read_labels
 from gatekeeper.repositories.provenance import CommitProvenance
 from gatekeeper.repositories.revision import Revision
@@ -155,7 +155,7 @@ class SourceSetCache:
         previous = self.builds.get_state(key)
         try:
             updated = self._query_sources(key, applications, queried_at)
-        except (GateError, OSError) as error:
+        except (GatekeeperError, OSError) as error:
             reason = f"{error.filename}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
             failed = (previous or SourceSetState(queried_at))._replace(queried_at=queried_at, fault=reason)
             self.builds.store(key, failed, {})

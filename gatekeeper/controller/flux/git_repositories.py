@@ -16,7 +16,7 @@ from gatekeeper.controller.flux.context import FluxEnvironment
 from gatekeeper.controller.flux.repository_cache import RepositoryCache, RepositoryState, pack
 from gatekeeper.controller.runtime.build_cache import log_verdict
 from gatekeeper.controller.runtime.log import log_event
-from gatekeeper.errors import GateError, ToolError
+from gatekeeper.errors import GatekeeperError, ToolError
 from gatekeeper.flux import source as flux_source
 from gatekeeper.flux.source import SourceRevision
 from gatekeeper.flux.status import RECONCILE_REQUESTED_AT
@@ -45,7 +45,7 @@ class GitRepositoryReconciler:
             Seconds until the next reconcile; None if only a change of the object leads to one.
 
         Raises:
-            GateError: it cannot be fetched or checked; the cache stays unchanged.
+            GatekeeperError: it cannot be fetched or checked; the cache stays unchanged.
         """
         value = self._environment.repositories.get(name)
         if value is None:
@@ -60,7 +60,7 @@ class GitRepositoryReconciler:
             return None
         try:
             self._fetch_and_check(value, repository)
-        except GateError as error:
+        except GatekeeperError as error:
             self._write_status(value, "False", "GitOperationFailed", str(error))
             raise
         except OSError as error:

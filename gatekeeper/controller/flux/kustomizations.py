@@ -103,7 +103,7 @@ class KustomizationReconciler:
             Seconds until the next reconcile; None if only a change of an object leads to one.
 
         Raises:
-            GateError: the cluster refuses, or does not answer.
+            GatekeeperError: the cluster refuses, or does not answer.
         """
         value = self._environment.kustomizations.get(name)
         if value is None:

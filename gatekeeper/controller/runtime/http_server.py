@@ -10,7 +10,7 @@ from cheroot import wsgi
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 
 from gatekeeper.controller.runtime.log import describe_fault, log_event
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 
 # The API server stores no object above 3 MB; an AdmissionReview holds two of them, the old and the new one.
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -108,7 +108,7 @@ class HttpServer:
         request = _parse_request(environ)
         try:
             response = self._dispatch(request)
-        except GateError as error:
+        except GatekeeperError as error:
             log_event("error", str(error), controller="http", path=request.path)
             response = HttpResponse(503, b"request failed; see the log\n")
         except Exception as error:

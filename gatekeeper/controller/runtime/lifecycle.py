@@ -1,4 +1,4 @@
-"""Start, health endpoints and graceful stop of the controller process."""
+"""Start, HTTP endpoints (health and metrics) and graceful stop of the controller process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ControllerProcess(NamedTuple):
     servers: Sequence[HttpServer]
 
 
-def build_health_handler(components: Sequence[Component], metrics: Metrics) -> RequestHandler:
+def build_endpoints(components: Sequence[Component], metrics: Metrics) -> RequestHandler:
     """Build the handler of `/healthz`, `/readyz` and `/metrics`.
 
     A replica without a Lease is ready, too: answering HTTP requests needs none.

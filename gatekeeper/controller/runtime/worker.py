@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from gatekeeper.controller.runtime.log import describe_fault, log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.workqueue import WorkQueue
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 
 T = TypeVar("T")
 # Reports a failure: the controller, the name of the object, the message, and the seconds until the next attempt.
@@ -92,7 +92,7 @@ class Worker(Generic[T]):
                 delay = self._handle(name)
             self._queue.forget_failures(name)
             result = "success"
-        except GateError as error:
+        except GatekeeperError as error:
             delay, result = self._queue.next_backoff(name), "error"
             self._report_failure(self._name, _format_name(name), str(error), delay)
         except Exception as error:

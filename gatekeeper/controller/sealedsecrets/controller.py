@@ -26,7 +26,7 @@ from gatekeeper.controller.runtime.drift_watch import ObservedObject, is_drift, 
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.controller.sealedsecrets.key_registry import KeyRegistry
-from gatekeeper.errors import SealError, ToolError
+from gatekeeper.errors import SecretFileError, ToolError
 from gatekeeper.kube import conditions
 from gatekeeper.kube.events import Event
 from gatekeeper.model import NamespacedName, Object, get_field
@@ -135,7 +135,7 @@ class SealedSecretController:
             return SYNC_POLL_SECONDS
         try:
             unsealed = sealedsecret.unseal_secret(value, self.key_registry.list_keys())
-        except SealError as error:
+        except SecretFileError as error:
             self._report(value, UnsealResult(False, "ErrUnsealFailed", str(error)))
             return None
         try:
@@ -157,7 +157,7 @@ class SealedSecretController:
             try:
                 change = target_secret.decide_change(value, unsealed, existing)
                 self._apply_change(change, existing)
-            except SealError as error:
+            except SecretFileError as error:
                 return UnsealResult(False, "ErrUpdateFailed", str(error))
             except ApiStatusError as error:
                 if error.code in (CONFLICT, NOT_FOUND):

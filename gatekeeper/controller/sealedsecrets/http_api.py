@@ -17,7 +17,7 @@ import orjson
 from gatekeeper.cluster.dynamic_client import DynamicClient, Kind
 from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse
 from gatekeeper.controller.sealedsecrets.key_registry import KeyRegistry
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.sealedsecrets import sealedsecret
 
 # The rate limit for verifying and re-encrypting.
@@ -76,7 +76,7 @@ class SealedSecretApi:
         keys = self._key_registry.list_keys()
         try:
             resealed = {old: new for old, _, new in sealedsecret.reseal_values(value, keys, newest.certificate)}
-        except SealError:
+        except SecretFileError:
             return HttpResponse(409)
         spec = dict(value["spec"])  # type: ignore[call-overload]
         spec["encryptedData"] = {key: resealed[text] or text for key, text in spec["encryptedData"].items()}

@@ -19,7 +19,7 @@ from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.cluster.secrets import SECRETS
 from gatekeeper.controller.runtime.log import log_event
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.model import NamespacedName, Object
 from gatekeeper.sealedsecrets import keyring
 from gatekeeper.sealedsecrets.keyring import KEY_LABEL, SealingCertificate, SealingKey
@@ -118,7 +118,7 @@ class KeyRegistry:
     def _on_secret_change(self, name: NamespacedName, old: SecretBytes | None, new: SecretBytes | None) -> None:
         try:
             pair = _parse_pair(new) if new is not None else None
-        except SealError as error:
+        except SecretFileError as error:
             # A broken key Secret must not affect the other keys.
             log_event("error", str(error), controller="SealedSecret", object=str(name))
             pair = None
@@ -141,10 +141,10 @@ def _parse_pair(material: SecretBytes) -> KeyPair:
         try:
             parts.append(base64.b64decode(text or "", validate=True))
         except (binascii.Error, ValueError):
-            raise SealError("the key Secret is not valid base64") from None
+            raise SecretFileError("the key Secret is not valid base64") from None
     certificate_pem, key_pem = parts
     certificate = keyring.parse_certificate(certificate_pem, "tls.crt", must_be_valid=False)
     [key] = keyring.load_keys([("tls.key", key_pem)])
     if key.fingerprint != certificate.fingerprint:
-        raise SealError("`tls.key` does not belong to `tls.crt`")
+        raise SecretFileError("`tls.key` does not belong to `tls.crt`")
     return KeyPair(key, certificate, certificate_pem)

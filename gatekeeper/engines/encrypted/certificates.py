@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper.config import CERTIFICATE_FOLDER
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.model import Finding, Gap, Location, Resource
 from gatekeeper.sealedsecrets import scope
 from gatekeeper.workspace.tree import Tree
@@ -42,7 +42,7 @@ def read_certificates(tree: Tree, resources: Sequence[Resource]) -> KnownCertifi
             continue
         try:
             certificate = keyring.parse_certificate(content, file, must_be_valid=False)
-        except SealError as error:
+        except SecretFileError as error:
             hint = f"move the file: {KEYS_FOLDER} may contain only certificates"
             findings.append(Finding("sealed/no-certificate", "error", str(error), Location(file, 1, 1), hint=hint))
         else:

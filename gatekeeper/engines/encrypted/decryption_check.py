@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from gatekeeper.engines.encrypted import candidates
 from gatekeeper.engines.findings import build_file_finding
 from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
-from gatekeeper.errors import GateError, SealError, ToolError
+from gatekeeper.errors import GatekeeperError, SecretFileError, ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, Resource
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import sops_cli
@@ -21,7 +21,7 @@ def evaluate(context: EngineContext) -> EngineResult:
     """Decrypts every value that has a key; values without a key are gaps. Does nothing if no keys are given.
 
     Raises:
-        SealError: a private key cannot be read.
+        SecretFileError: a private key cannot be read.
         ToolError: sops is missing, and there are SOPS files.
     """
     if context.private_keys is None:
@@ -37,12 +37,12 @@ def evaluate(context: EngineContext) -> EngineResult:
         if sops_file is not None and sops_file.metadata
     ]
 
-    def try_decrypt(file: str) -> GateError | None:
+    def try_decrypt(file: str) -> GatekeeperError | None:
         content = tree.read_file(file)
         assert isinstance(content, bytes)
         try:
             sops_cli.decrypt(content, sops_cli.resolve_target(tree.root / file, toolchain=toolchain))
-        except (SealError, ToolError) as error:
+        except (SecretFileError, ToolError) as error:
             return error
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from gatekeeper.errors import SealError
+from gatekeeper.errors import SecretFileError
 from gatekeeper.model import FieldPath, Finding, Resource, get_field
 from gatekeeper.sealedsecrets import wire_format
 
@@ -48,7 +48,7 @@ def _check_value(resource: Resource, key: str, text: Any, key_sizes: Collection[
         hint = "seal the value again with kubeseal"
         yield resource.build_finding("sealed/not-base64", message, path, hint=hint, is_key=True)
         return
-    except SealError:
+    except SecretFileError:
         length = 0
     if length not in RSA_KEY_BYTES:
         message = f"`{key}` is not sealed: it does not have the format that kubeseal writes"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gatekeeper.errors import GateError
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.externalsecrets.model import KeyRewrite
 from gatekeeper.gocompat import client
 from gatekeeper.gocompat.client import GoFault, KeyRename, PathLookup
@@ -27,7 +27,7 @@ GJSON_SPECIAL = re.compile(r"([.*?|#@!{}\[\]()=<>%\\])")
 SIMPLE_PATH = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*", re.ASCII)
 
 
-class ValueTransformError(GateError):
+class ValueTransformError(GatekeeperError):
     """A value cannot be transformed; the message never contains the value."""
 
     exit_code = 1

@@ -72,7 +72,7 @@ def test_every_case_of_the_library_has_the_verdict_of_check(tmp_path: Path) -> N
         (tmp_path / f"{number}.yaml").write_text(case.read_text())
     settings = config_loader.load(tmp_path, None)
     tree = file_selection.build_tree([tmp_path], tmp_path, ())
-    whole = pipeline.run_full_check(tree, settings, pipeline.CheckOptions(1))
+    whole = pipeline.check_and_render_tree(tree, settings, pipeline.CheckOptions(1))
     parts = {resource.origin.file: lot for _, lot in whole.rendered.resource_groups for resource in lot}
     assert len(parts) > 80
     (tmp_path / "empty").mkdir()

@@ -17,7 +17,7 @@ def context(argocd_cluster: ArgoCluster) -> ApplicationContext:
 
 
 def test_the_destination_is_the_own_cluster_only_without_another_one(context: ApplicationContext) -> None:
-    assert context.is_in_cluster and context.destination is context.environment.cluster
+    assert context.is_in_cluster and context.destination_client is context.environment.cluster
     assert context.name == NamespacedName("argocd", "shop")
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from gatekeeper.controller.runtime.component import Component
 from gatekeeper.controller.runtime.http_server import HttpRequest
-from gatekeeper.controller.runtime.lifecycle import build_health_handler
+from gatekeeper.controller.runtime.lifecycle import build_endpoints
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.controller.runtime.worker import Worker
 
 
 def test_health_follows_the_worker_threads() -> None:
     component = Component([Worker[str]("test", lambda name: None, 1, Metrics())])
-    handle = build_health_handler([component], Metrics())
+    handle = build_endpoints([component], Metrics())
 
     def status(path: str) -> int:
         response = handle(HttpRequest("GET", path, {}, b""))
@@ -27,6 +27,6 @@ def test_health_follows_the_worker_threads() -> None:
 def test_metrics_are_served_in_the_text_format_of_prometheus() -> None:
     metrics = Metrics()
     metrics.verdicts.labels("scan", "accepted").inc()
-    response = build_health_handler([], metrics)(HttpRequest("GET", "/metrics", {}, b""))
+    response = build_endpoints([], metrics)(HttpRequest("GET", "/metrics", {}, b""))
     assert response is not None and response.content_type.startswith("text/plain; version=0.0.4")
     assert b'gatekeeper_verdicts_total{gate="scan",verdict="accepted"} 1.0' in response.body
