@@ -13,7 +13,7 @@ from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.config import Config
 from gatekeeper.errors import GatekeeperError
-from gatekeeper.flux import substitution
+from gatekeeper.flux import post_build_values
 from gatekeeper.flux.model import CheckedKustomizations
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.gate import pipeline
@@ -108,7 +108,7 @@ class ClusterValues(NamedTuple):
     def complete(self, build: ApplySet) -> ApplySet:
         """A build with its secret values, which its error does not repeat."""
         secret_values = self.secrets.get(build.name, ())
-        reason = self.errors.get(build.name) or substitution.mask_secrets(build.render_error, secret_values)
+        reason = self.errors.get(build.name) or post_build_values.mask_secrets(build.render_error, secret_values)
         return build._replace(secret_values=secret_values, render_error=reason)
 
 
@@ -118,7 +118,7 @@ def _inline_values(cluster: DynamicClient, kustomizations: Sequence[Object]) -> 
         name = name_of(kustomization)
         read_data = partial(secrets.read_data, cluster, name[0])
         try:
-            complete, values.secrets[name] = substitution.inline_values(kustomization, read_data)
+            complete, values.secrets[name] = post_build_values.inline_values(kustomization, read_data)
         except GatekeeperError as error:
             complete, values.errors[name] = kustomization, str(error)
         values.kustomizations.append(complete)
@@ -128,7 +128,7 @@ def _inline_values(cluster: DynamicClient, kustomizations: Sequence[Object]) -> 
 def _mask_findings(verdict: Verdict, secret_values: Sequence[SecretBytes]) -> Verdict:
     """The verdict without secret values: a policy may repeat a value that it refuses."""
     findings = (
-        finding._replace(message=substitution.mask_secrets(finding.message, secret_values))
+        finding._replace(message=post_build_values.mask_secrets(finding.message, secret_values))
         for finding in verdict.findings
     )
     return verdict._replace(findings=tuple(findings))

@@ -10,7 +10,7 @@ from gatekeeper.apply.model import ReconcileContext, ReconcileOutcome, Reconcile
 from gatekeeper.cluster import object_status
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
-from gatekeeper.flux import dependencies, status, substitution
+from gatekeeper.flux import dependencies, post_build_values, status
 from gatekeeper.flux.model import Waiting
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.flux.status import ReconcileAttempt
@@ -100,8 +100,9 @@ def mask_result(result: ReconcileResult) -> ReconcileResult:
     secret_values = result.build.secret_values
     if not secret_values:
         return result
-    outcome = result.outcome._replace(message=substitution.mask_secrets(result.outcome.message, secret_values))
+    outcome = result.outcome._replace(message=post_build_values.mask_secrets(result.outcome.message, secret_values))
     changes = [
-        change._replace(reason=substitution.mask_secrets(change.reason, secret_values)) for change in result.changes
+        change._replace(reason=post_build_values.mask_secrets(change.reason, secret_values))
+        for change in result.changes
     ]
     return result._replace(outcome=outcome, changes=changes)

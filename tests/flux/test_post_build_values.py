@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.errors import SpecError
-from gatekeeper.flux import substitution
+from gatekeeper.flux import post_build_values
 from gatekeeper.secret_value import SecretBytes
 
 DATA = {
@@ -28,7 +28,7 @@ def lookup(kind: str, name: str) -> dict[str, SecretBytes] | None:
 
 def test_later_sources_and_the_kustomization_itself_win() -> None:
     sources = ({"kind": "ConfigMap", "name": "region"}, {"kind": "Secret", "name": "login"})
-    inlined, secret_values = substitution.inline_values(kustomization(*sources, region="us"), lookup)
+    inlined, secret_values = post_build_values.inline_values(kustomization(*sources, region="us"), lookup)
     expected = {"region": "us", "tier": "two", "password": "hunter2"}
     assert inlined["spec"]["postBuild"] == {"substitute": expected}
     assert [value.reveal() for value in secret_values] == [b"hunter2", b"two"]
@@ -37,18 +37,18 @@ def test_later_sources_and_the_kustomization_itself_win() -> None:
 def test_missing_source_is_an_error_unless_it_is_optional() -> None:
     missing = {"kind": "Secret", "name": "none"}
     with pytest.raises(SpecError, match="Secret none not found: create it, or set `optional: true`"):
-        substitution.inline_values(kustomization(missing), lookup)
-    assert substitution.inline_values(kustomization({**missing, "optional": True}), lookup)[1] == ()
+        post_build_values.inline_values(kustomization(missing), lookup)
+    assert post_build_values.inline_values(kustomization({**missing, "optional": True}), lookup)[1] == ()
     with pytest.raises(SpecError, match="only ConfigMap and Secret are possible"):
-        substitution.inline_values(kustomization({"kind": "Service", "name": "x"}), lookup)
+        post_build_values.inline_values(kustomization({"kind": "Service", "name": "x"}), lookup)
     plain = {"spec": {"path": "."}}
-    assert substitution.inline_values(plain, lookup) == (plain, ())
+    assert post_build_values.inline_values(plain, lookup) == (plain, ())
 
 
-@given(st.text(min_size=substitution.MIN_MASKED_LENGTH), st.text(), st.text())
+@given(st.text(min_size=post_build_values.MIN_MASKED_LENGTH), st.text(), st.text())
 def test_masked_text_never_contains_the_secret(secret: str, before: str, after: str) -> None:
     plain = secret.encode("utf-8", "replace").decode().replace("\n", "")
-    if len(plain) < substitution.MIN_MASKED_LENGTH or "…" in plain:
+    if len(plain) < post_build_values.MIN_MASKED_LENGTH or "…" in plain:
         return
-    masked = substitution.mask_secrets(f"{before}{plain}{after}", [SecretBytes(plain.encode())])
+    masked = post_build_values.mask_secrets(f"{before}{plain}{after}", [SecretBytes(plain.encode())])
     assert "…" in masked and len(masked) <= len(f"{before}{plain}{after}")
