@@ -6,7 +6,6 @@ import argparse
 import datetime
 import os
 import sys
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,18 +13,17 @@ from pathlib import Path
 from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.gate import cache_key, verdict_cache
-from gatekeeper.gate.request import BaseComparison, CheckRequest, Progress
+from gatekeeper.gate.request import BaseComparison, CheckRequest
 from gatekeeper.host import cache, git_history, git_state
 from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.model import Verdict
 from gatekeeper.report.formats import REPORT_FORMATS
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.terminal.options import create_parser
+from gatekeeper.terminal.progress import build_progress_bar
 from gatekeeper.terminal.report_output import parse_output, write_report
 from gatekeeper.workspace import config_loader, lockfile
 
-PROGRESS_DELAY_SECONDS = 2.0
-BAR_WIDTH = 30
 EXAMPLES = """examples:
   gatekeeper check
   gatekeeper check clusters/production
@@ -137,7 +135,7 @@ def check(arguments: list[str]) -> int:
             root=root,
             paths=args.paths or [root],
             settings=settings,
-            on_progress=_build_progress(),
+            on_progress=build_progress_bar(),
             is_staged=args.staged,
             base_commit=head.result() if head else base,
             base_comparison=_build_base_comparison(args, settings) if base else None,
@@ -245,25 +243,3 @@ def _write_summary(verdict: Verdict) -> None:
 
         with Path(target).open("a", encoding="utf-8") as handle:
             handle.write(render_summary(verdict))
-
-
-def _build_progress() -> Progress:
-    """Returns the progress callback: on a terminal it draws a bar, which appears only in longer runs."""
-    if not sys.stderr.isatty():
-        return lambda steps, step, part: None
-    start = time.monotonic()
-
-    def draw(steps: Sequence[str], step: str, part: float) -> None:
-        seconds = time.monotonic() - start
-        if seconds > PROGRESS_DELAY_SECONDS:
-            bar = format_bar((steps.index(step) + part) / len(steps))
-            sys.stderr.write(f"\r\033[K{bar} {step} ({seconds:.0f} s)\r")
-            sys.stderr.flush()
-
-    return draw
-
-
-def format_bar(fraction: float) -> str:
-    """Formats the finished fraction of a run, from 0 to 1, as a bar."""
-    filled = int(BAR_WIDTH * fraction)
-    return f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]"

@@ -1,18 +1,14 @@
-"""The labels and annotations of an object that decide how it is applied, and the labels that name its Kustomization.
+"""The labels that name the Kustomization of an object, and the settings of Flux in its labels and annotations.
 
 Source: fluxcd/pkg `ssa/utils/meta.go`; kustomize-controller `docs/spec/v1/kustomizations.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from copy import deepcopy
-from functools import partial
 from typing import Any
 
-from gatekeeper.apply.changes import ApplyOptions
-from gatekeeper.flux import ignore_rules
-from gatekeeper.flux.ignore_rules import IgnoreRule
 from gatekeeper.model import Object, get_field, read_labels
 
 GROUP = "kustomize.toolkit.fluxcd.io"
@@ -65,30 +61,3 @@ def find_keep_reason(kustomization: Any, live: Object) -> str:
     ):
         return "its own label or annotation disables pruning"
     return ""
-
-
-def build_apply_options(
-    is_forced: bool, rules: Sequence[IgnoreRule], value: Object, live: Object | None
-) -> ApplyOptions:
-    """The options that an object is applied with.
-
-    Args:
-        is_forced: whether the Kustomization allows to recreate objects whose immutable fields change.
-        rules: the fields that may differ.
-    """
-    forced, adopts = is_forced or has_mark(value, "force", "Enabled"), not has_mark(value, "ssa", "Merge")
-    pointers = ignore_rules.list_pointers(value, rules)
-    if not pointers or live is None:
-        return ApplyOptions(None, is_skipped(value, live), forced, should_adopt=adopts)
-    own = ignore_rules.keep_live_fields(value, ignore_rules.remove_pointers(value, pointers), live)
-    shown = partial(ignore_rules.remove_pointers, pointers=pointers)
-    return ApplyOptions(own, is_skipped(value, live), forced, should_adopt=adopts, normalize=shown)
-
-
-def is_skipped(value: Object, live: Object | None) -> bool:
-    """Whether a label or annotation, in Git or in the cluster, excludes an object from being applied."""
-    if has_mark(value, "reconcile", "disabled") or has_mark(live, "reconcile", "disabled"):
-        return True
-    if has_mark(value, "ssa", "Ignore") or has_mark(live, "ssa", "Ignore"):
-        return True
-    return live is not None and has_mark(value, "ssa", "IfNotPresent")

@@ -20,6 +20,7 @@ from gatekeeper.cluster import object_status, secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import SecretFileError, SpecError, ToolError
 from gatekeeper.flux import (
+    apply_options,
     decryption,
     dependencies,
     kustomization_spec,
@@ -156,7 +157,7 @@ def _prepare(context: ReconcileContext, build: ApplySet, live: Object | None) ->
     removed = inventory.sort_for_prune(inventory.list_removed(previous, objects)) if is_pruning else []
     prune_plan = prune.plan_prune(target, removed, partial(ownership.find_keep_reason, build.parent))
     is_forced = bool(get_field(build.parent, ("spec", "force")))
-    policy = partial(ownership.build_apply_options, is_forced, spec.ignore_rules)
+    policy = partial(apply_options.build_apply_options, is_forced, spec.ignore_rules)
     is_approved = context.revision in (context.approved_revision, prune_budget.read_approved_revision(live))
     hold_reason = "" if is_approved else _find_hold_reason(context, build, prune_plan, len(previous))
     return _Prepared(

@@ -9,7 +9,6 @@ import sys
 
 import orjson
 
-from gatekeeper.commands.check import format_bar
 from tests.conftest import Repository, command
 from tests.gate.test_pipeline import DEPLOYMENT, GOOD
 
@@ -44,12 +43,6 @@ def test_more_policies_and_another_config_can_be_named(repository: Repository) -
     code, out, _ = command("check", root, "--policy", root.parent / "more", "--config", root / "other.yaml")
     assert code == 1
     assert "[team/deny]" in out and "[images/latest-tag]" in out and "[resources/memory-limit]" in out
-
-
-def test_the_bar_fills_from_left_to_right() -> None:
-    assert format_bar(0) == "[..............................]"
-    assert format_bar(0.25) == "[#######.......................]"
-    assert format_bar(1) == "[##############################]"
 
 
 def test_colours_and_the_caret_on_a_terminal(repository: Repository) -> None:

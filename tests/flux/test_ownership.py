@@ -13,15 +13,12 @@ def test_settings_are_read_from_labels_and_annotations_in_any_case() -> None:
         value = one(
             "ConfigMap", more={field: {f"{ownership.GROUP}/ssa": "iGnOrE", f"{ownership.GROUP}/prune": "Disabled"}}
         )
-        assert ownership.is_skipped(value, None) and ownership.is_skipped(one("A"), value)
         owner = {"metadata": {"name": "apps", "namespace": "flux-system"}}
         [owned] = ownership.add_owner_labels([value], owner)
         assert "disables pruning" in ownership.find_keep_reason(
             owner, owned
         ) and "labels" in ownership.find_keep_reason(owner, value)
         assert not ownership.find_keep_reason(owner, ownership.add_owner_labels([one("ConfigMap")], owner)[0])
-    present = one("ConfigMap", annotations={f"{ownership.GROUP}/ssa": "IfNotPresent"})
-    assert not ownership.is_skipped(present, None) and ownership.is_skipped(present, one("ConfigMap"))
 
 
 def test_objects_get_owner_labels_and_common_metadata() -> None:

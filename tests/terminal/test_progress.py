@@ -11,7 +11,7 @@ from contextlib import contextmanager, redirect_stderr
 
 import pytest
 
-from gatekeeper.terminal.progress import show_progress
+from gatekeeper.terminal.progress import format_bar, show_progress
 
 REMOVAL = "\r\033[K"
 TIMEOUT_SECONDS = 20.0
@@ -61,3 +61,9 @@ def test_the_line_is_removed_after_an_error() -> None:
         with pytest.raises(ValueError, match="broken"), show_progress("rendering", 60.0):
             raise ValueError("broken")
         assert read_until(screen, REMOVAL) == REMOVAL
+
+
+def test_the_bar_fills_from_left_to_right() -> None:
+    assert format_bar(0) == "[..............................]"
+    assert format_bar(0.25) == "[#######.......................]"
+    assert format_bar(1) == "[##############################]"

@@ -156,7 +156,8 @@ class ExternalSecretController:
         result = self._scheduler.run_round(self._cluster, SyncInput(desired, external_secrets))
         for refusal in result.new_refusals:
             _log("error", refusal.reason, f"{refusal.namespace}/{refusal.name}")
-        self._log_and_restart(result.decisions)
+        _log_decisions(result.decisions)
+        self._restart_workloads(result.decisions)
         self._failure_reasons |= {
             decision.spec.key: decision.reason if decision.action == "failed" else "" for decision in result.decisions
         }
@@ -165,21 +166,25 @@ class ExternalSecretController:
                 cluster_status.write_status(self._cluster, value, labels, self._failure_reasons)
         return self._scheduler.compute_wait(MAX_IDLE_SECONDS)
 
-    def _log_and_restart(self, decisions: Sequence[Decision]) -> None:
+    def _restart_workloads(self, decisions: Sequence[Decision]) -> None:
+        """Restart the workloads that use a changed Secret, if their annotations require it."""
         changed: dict[str, set[str]] = {}
         for decision in decisions:
-            spec, action = decision.spec, decision.action
-            if action != "unchanged":
-                level = "error" if action == "failed" else "info"
-                _log(level, decision.reason or action, str(spec.key), action=action)
-            if action == "change":
-                changed.setdefault(spec.namespace, set()).add(spec.target.name)
+            if decision.action == "change":
+                changed.setdefault(decision.spec.namespace, set()).add(decision.spec.target.name)
         for namespace, names in changed.items():
             try:
                 for workload in reloader.restart_workloads(self._cluster, namespace, names):
                     _log("info", "restarted, because a Secret that it uses has changed", f"{namespace}/{workload}")
             except ToolError as error:
                 _log("error", str(error), namespace)
+
+
+def _log_decisions(decisions: Sequence[Decision]) -> None:
+    for decision in decisions:
+        if decision.action != "unchanged":
+            level = "error" if decision.action == "failed" else "info"
+            _log(level, decision.reason or decision.action, str(decision.spec.key), action=decision.action)
 
 
 def _log(level: str, message: str, name: str, **fields: object) -> None:
