@@ -12,6 +12,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from gatekeeper.engines.references import (
+    cluster_objects,
     consumers,
     duplicates,
     paths,
@@ -27,12 +28,6 @@ from gatekeeper.engines.references.providers import ProvidedKeys
 from gatekeeper.model import FieldPath, Finding, Gap, Resource, Severity, get_field
 from gatekeeper.workspace.tree import Tree
 
-# Created in every namespace by Kubernetes or a service mesh; or by `flux bootstrap`, which alone knows the credential.
-ALWAYS_PRESENT = {
-    ("ConfigMap", "kube-root-ca.crt"),
-    ("ConfigMap", "istio-ca-root-cert"),
-    ("Secret", "flux-system"),
-}
 # Kinds with which an operator installs Flux, so that its own objects are in no file.
 FLUX_INSTALLERS = {"FluxInstance"}
 # API groups for whose resources no controller creates Secrets or ConfigMaps that others refer to.
@@ -117,10 +112,14 @@ def _check_references(
     """Checks the references of all resources; the findings of several overlays on one field count once."""
     index = _build_index(resources)
     has_flux_installer = any(resource.ref.kind in FLUX_INSTALLERS for resource in resources)
+    has_bootstrap_file = any(resource.origin.file.endswith(cluster_objects.BOOTSTRAP_FILE) for resource in resources)
     findings: dict[tuple[str, str, FieldPath, str], Finding] = {}
     for resource in resources:
         for reference in consumers.find_references(resource):
             if has_flux_installer and reference.name == "flux-system":
+                continue
+            names = (reference.kind, reference.namespace, reference.name)
+            if cluster_objects.is_created_outside(*names, has_bootstrap_file=has_bootstrap_file):
                 continue
             finding = _check_reference(reference, index, active_namespaces, allowed_patterns)
             if finding:
@@ -159,7 +158,7 @@ def _list_target_namespaces(resource: Resource) -> Iterator[str]:
 def _check_reference(
     reference: Reference, index: ProviderIndex, active_namespaces: set[str], allowed_patterns: Sequence[str]
 ) -> Finding | None:
-    if (reference.kind, reference.name) in ALWAYS_PRESENT or _is_allowed(reference, allowed_patterns):
+    if _is_allowed(reference, allowed_patterns):
         return None
     provided = _find_provided_keys(reference, index)
     where = f" in namespace {reference.namespace}" if reference.namespace else ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from gatekeeper.model import Resource, get_field
+from gatekeeper.model import FieldPath, Resource, get_field, read_labels
 
+ISSUER_ANNOTATIONS = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer")
 ProvidedKeys = frozenset[str] | None
 
 
@@ -64,6 +65,14 @@ def _read_cluster_external_secret(resource: Resource, value: Any) -> Iterator[Pr
     yield ProvidedObject("Secret", "", str(name or resource.ref.name))
 
 
+def _read_trust_bundle(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
+    """trust-manager creates a ConfigMap or Secret with the name of the Bundle in each namespace that it selects."""
+    target = get_field(value, ("spec", "target"))
+    for field, kind in (("configMap", "ConfigMap"), ("secret", "Secret")):
+        if resource.ref.group == "trust.cert-manager.io" and get_field(target, (field,)) is not None:
+            yield ProvidedObject(kind, "", resource.ref.name)
+
+
 def _read_certificate(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
     name = get_field(value, ("spec", "secretName"))
     if isinstance(name, str):
@@ -71,17 +80,38 @@ def _read_certificate(resource: Resource, value: Any) -> Iterator[ProvidedObject
 
 
 def _read_ingress(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
-    """cert-manager creates the TLS Secrets of an Ingress that has one of its annotations."""
-    annotations = get_field(value, ("metadata", "annotations"))
-    if isinstance(annotations, dict) and any(str(key).startswith("cert-manager.io/") for key in annotations):
-        listed = get_field(value, ("spec", "tls"))
-        for entry in listed if isinstance(listed, list) else ():
+    """cert-manager creates the TLS Secrets of an Ingress with an issuer, or with the default issuer.
+
+    Source: cert-manager `pkg/controller/certificate-shim` (`shouldSync`).
+    """
+    if _has_issuer(value):
+        for entry in _list_entries(value, ("spec", "tls")):
             yield ProvidedObject("Secret", resource.ref.namespace, str(get_field(entry, ("secretName",))))
 
 
+def _read_gateway(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
+    """cert-manager creates the Secrets of the listeners of a Gateway with an issuer, in the Gateway's own namespace."""
+    if resource.ref.group == "gateway.networking.k8s.io" and _has_issuer(value):
+        for listener in _list_entries(value, ("spec", "listeners")):
+            for entry in _list_entries(listener, ("tls", "certificateRefs")):
+                if get_field(entry, ("namespace",)) in (None, resource.ref.namespace):
+                    yield ProvidedObject("Secret", resource.ref.namespace, str(get_field(entry, ("name",))))
+
+
+def _has_issuer(value: Any) -> bool:
+    annotations = read_labels(value, "annotations")
+    # Go's `strconv.ParseBool`.
+    has_default = annotations.get("kubernetes.io/tls-acme") in ("1", "t", "T", "TRUE", "true", "True")
+    return has_default or not annotations.keys().isdisjoint(ISSUER_ANNOTATIONS)
+
+
+def _list_entries(value: Any, path: FieldPath) -> list[Any]:
+    listed = get_field(value, path)
+    return listed if isinstance(listed, list) else []
+
+
 def _read_artifacts(resource: Resource, value: Any) -> Iterator[ProvidedObject]:
-    listed = get_field(value, ("spec", "artifacts"))
-    for entry in listed if isinstance(listed, list) else ():
+    for entry in _list_entries(value, ("spec", "artifacts")):
         yield ProvidedObject("ExternalArtifact", resource.ref.namespace, str(get_field(entry, ("name",))))
 
 
@@ -91,5 +121,7 @@ READERS = {
     "ClusterExternalSecret": _read_cluster_external_secret,
     "Certificate": _read_certificate,
     "Ingress": _read_ingress,
+    "Gateway": _read_gateway,
+    "Bundle": _read_trust_bundle,
     "ArtifactGenerator": _read_artifacts,
 }

@@ -97,7 +97,7 @@ def test_a_missing_dependency_is_found(repository: Repository) -> None:
         (finding.severity, finding.message.split(" in ")[0])
         for finding in find_faults(repository, FLUX.format(name="a", wants="b"))
     }
-    assert rules == {("error", "Kustomization b"), ("warning", "GitRepository flux-system")}
+    assert rules == {("error", "Kustomization b")}
 
 
 def test_a_dependency_cycle_is_reported_once_with_its_path(repository: Repository) -> None:

@@ -40,7 +40,32 @@ def test_the_keys_of_a_secret_are_those_of_all_its_sections() -> None:
     assert own.keys == frozenset("ab")
 
 
-def test_cert_manager_creates_the_secrets_of_an_annotated_ingress() -> None:
+@pytest.mark.parametrize(
+    ("annotation", "value", "creates"),
+    [
+        ("cert-manager.io/cluster-issuer", "letsencrypt", True),
+        ("cert-manager.io/issuer", "letsencrypt", True),
+        ("kubernetes.io/tls-acme", "true", True),
+        ("kubernetes.io/tls-acme", "false", False),
+        ("cert-manager.io/duration", "1h", False),
+    ],
+)
+def test_cert_manager_creates_the_secrets_of_an_object_with_an_issuer(
+    annotation: str, value: str, creates: bool
+) -> None:
     ingress = build("Ingress", spec={"tls": [{"secretName": "tls"}]})
-    ingress["metadata"]["annotations"] = {"cert-manager.io/cluster-issuer": "letsencrypt"}
-    assert [one.name for one in find_provided(build_resource(ingress))] == ["a", "tls"]
+    references = [{"name": "tls"}, {"name": "other", "namespace": "other"}]
+    gateway = build("Gateway", spec={"listeners": [{"tls": {"certificateRefs": references}}, "broken"]})
+    gateway["apiVersion"] = "gateway.networking.k8s.io/v1"
+    for one in (ingress, gateway):
+        one["metadata"]["annotations"] = {annotation: value}
+        _, *created = find_provided(build_resource(one))
+        assert created == ([ProvidedObject("Secret", "ns", "tls")] if creates else [])
+
+
+def test_a_trust_bundle_creates_its_target_in_any_namespace() -> None:
+    bundle = build("Bundle", spec={"target": {"configMap": {"key": "ca.pem"}}})
+    assert len(list(find_provided(build_resource(bundle)))) == 1, "a Bundle of another API group"
+    bundle["apiVersion"] = "trust.cert-manager.io/v1alpha1"
+    _, created = find_provided(build_resource(bundle))
+    assert created == ProvidedObject("ConfigMap", "", "a")
