@@ -250,8 +250,7 @@ fn read(text: &str, scratch: &mut Scratch, mut each: impl FnMut(&mut Scratch, u3
     if let Some(failure) = disputed(text) {
         return Some(failure);
     }
-    let is_open = !text.rsplit(['\n', '\r']).next().unwrap_or_default().trim().is_empty();
-    let open_end = if is_open { text.chars().count() } else { usize::MAX };
+    let open_end = if text.ends_with('\n') { usize::MAX } else { text.chars().count() };
     let mut reader = Reader { text, lines: Vec::new(), open_end, parser: Parser::new_from_str(text), held: scratch };
     loop {
         match reader.document() {
@@ -268,9 +267,11 @@ fn disputed(text: &str) -> Option<Failure> {
     let bytes = text.as_bytes();
     let at = bytes.iter().enumerate().position(|(at, byte)| match byte {
         b' '..=b'$' | b'&'..=b'-' | b'/'..=b'[' | b']'..=b'~' | b'\n' => false,
-        // Directives, and the end of a document that did not start.
+        // Directives, and ends of documents after which there is more than the start of another.
         b'%' => at == 0 || bytes[at - 1] == b'\n',
-        b'.' => at == 0 && bytes.starts_with(b"..."),
+        b'.' => (at == 0 || bytes[at - 1] == b'\n') && text[at..].strip_prefix("...").is_some_and(|rest| {
+            at == 0 || !rest.trim_start().is_empty() && !rest.trim_start().starts_with("---")
+        }),
         b'\\' => bytes.get(at + 1) == Some(&b'/'),
         b'\r' => bytes.get(at + 1) != Some(&b'\n'),
         // A tab in the indentation, or behind an indicator.
@@ -281,7 +282,9 @@ fn disputed(text: &str) -> Option<Failure> {
         0xe2 => bytes[at + 1] == 0x80 && matches!(bytes[at + 2], 0xa8 | 0xa9),
         0xef => matches!((bytes[at + 1], bytes[at + 2]), (0xbb, 0xbf) | (0xbf, 0xbe | 0xbf)),
         _ => false,
-    })?;
+    });
+    // A last line of blanks without an end.
+    let at = at.or_else(|| (text.ends_with([' ', '\t']) && text.rsplit('\n').next()?.trim().is_empty()).then_some(bytes.len()))?;
     let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() as u32 + 1;
     Some(Failure { message: "a character that readers of YAML take for different things".into(), mark: Mark { line, column: 1 } })
 }
@@ -368,6 +371,10 @@ impl<'input> Reader<'input, '_> {
             return Err(Failure { message: format!("nested more than {MAX_DEPTH} levels deep"), mark });
         }
         match event {
+            // In brackets YAML 1.2 takes a text that begins so.
+            Event::Scalar(text, ScalarStyle::Plain, ..) if text.starts_with(['|', '>']) => {
+                Err(Failure { message: "a text must not begin with | or >".into(), mark })
+            }
             Event::Scalar(text, style, anchor, tag) => {
                 // A block text that ends with the file, without a line end, has none in go-yaml either.
                 let open_end = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) && span.end.index() >= self.open_end;

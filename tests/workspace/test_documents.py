@@ -174,13 +174,13 @@ PIECES = [
         "\n\t",
         "# c",
     ),
-    *("{", "}", "[", "]", ",", ": ", "<<: ", "<<: {a: 1}\n", "&a ", "*a", "!!str ", "? ", "\\/", "\\x41", "\r\n", "\r"),
+    *("{", "}", "[", "]", ",", ": ", "<<: ", "<<: {a: 1}\n", "&a ", "*a", "!!str ", "\\/", "\\x41", "\r\n", "\r"),
     *("%YAML 1.2\n---\n", "---\n", "...\n", "\x07", "\x7f", "\ufeff", "\x85", "\u2028", "1", "é", " \t\n", '"q\\n"'),
 ]
 
 
 @given(some.lists(some.sampled_from(PIECES), min_size=1, max_size=10))
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000, deadline=None, derandomize=True)
 def test_both_readers_agree_on_any_layout(pieces: list[str]) -> None:
     text = f"k: {''.join(pieces)}".encode()
     [fallback] = yaml_fallback.parse_yaml([text], 1)
