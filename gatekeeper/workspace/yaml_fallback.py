@@ -213,7 +213,9 @@ def _format_key(node: _Node, mark: Mark) -> str:
 
 
 def _is_merge_key(event: yaml.Event) -> bool:
-    return isinstance(event, yaml.ScalarEvent) and event.style in (None, "") and event.value == MERGE_KEY
+    if not isinstance(event, yaml.ScalarEvent) or event.style not in (None, "") or event.value != MERGE_KEY:
+        return False
+    return event.tag in (None, "tag:yaml.org,2002:merge")
 
 
 def _is_same(first: _Node, second: _Node) -> bool:
