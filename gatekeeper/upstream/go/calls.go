@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"gatekeeper/upstream/apiserver"
+	"gatekeeper/upstream/customresource"
+	"gatekeeper/upstream/emulation"
+	"gatekeeper/upstream/finding"
+	"gatekeeper/upstream/protocol"
+)
+
+// calls are the calls of this program.
+type calls struct {
+	greeted atomic.Bool
+	builtin func() (*apiserver.Validator, error)
+	custom  *customresource.Validator
+}
+
+func newCalls() *calls {
+	// Built on the first use, after the version of Kubernetes is set.
+	return &calls{builtin: sync.OnceValues(apiserver.NewValidator), custom: customresource.NewValidator()}
+}
+
+func (c *calls) handlers() map[string]protocol.Handler {
+	return map[string]protocol.Handler{
+		"hello": c.hello, "kinds": c.greetedOnly(c.kinds), "validate": c.greetedOnly(c.validate),
+	}
+}
+
+// greetedOnly refuses a call before hello, which compares the versions.
+func (c *calls) greetedOnly(handler protocol.Handler) protocol.Handler {
+	return func(ctx context.Context, payload json.RawMessage) (any, error) {
+		if !c.greeted.Load() {
+			return nil, fmt.Errorf("the first call must be hello")
+		}
+		return handler(ctx, payload)
+	}
+}
+
+type hello struct {
+	Version    string `json:"version"`
+	Kubernetes string `json:"kubernetes"`
+}
+
+// hello compares the versions, and sets the version of Kubernetes that is emulated.
+func (c *calls) hello(_ context.Context, payload json.RawMessage) (any, error) {
+	var caller hello
+	if err := json.Unmarshal(payload, &caller); err != nil {
+		return nil, err
+	}
+	if caller.Version != version {
+		return nil, fmt.Errorf("gatekeeper-upstream has version %s, and Gatekeeper has %s", version, caller.Version)
+	}
+	emulated, err := emulation.SetVersion(caller.Kubernetes)
+	if err != nil {
+		return nil, err
+	}
+	c.greeted.Store(true)
+	return hello{Version: version, Kubernetes: emulated}, nil
+}
+
+func (c *calls) kinds(context.Context, json.RawMessage) (any, error) {
+	validator, err := c.builtin()
+	if err != nil {
+		return nil, err
+	}
+	checked, unchecked := validator.Kinds()
+	return map[string][]string{"checked": checked, "unchecked": unchecked}, nil
+}
+
+// validation asks for the validation of objects of one kind.
+type validation struct {
+	APIVersion string            `json:"apiVersion"`
+	Kind       string            `json:"kind"`
+	Definition json.RawMessage   `json:"definition"`
+	Markers    []string          `json:"markers"`
+	Objects    []json.RawMessage `json:"objects"`
+}
+
+// validate returns a result for each object, in their order.
+func (c *calls) validate(ctx context.Context, payload json.RawMessage) (any, error) {
+	var batch validation
+	if err := json.Unmarshal(payload, &batch); err != nil {
+		return nil, err
+	}
+	version, err := schema.ParseGroupVersion(batch.APIVersion)
+	if err != nil {
+		return nil, err
+	}
+	builtin, err := c.builtin()
+	if err != nil {
+		return nil, err
+	}
+	gvk := version.WithKind(batch.Kind)
+	one := func(object []byte) finding.Result { return builtin.Validate(ctx, gvk, object, batch.Markers) }
+	if !builtin.Knows(gvk) && len(batch.Definition) > 0 {
+		one = func(object []byte) finding.Result { return c.custom.Validate(ctx, batch.Definition, object) }
+	}
+	return validateAll(ctx, batch.Objects, one)
+}
+
+// validateAll validates objects on all cores.
+func validateAll(
+	ctx context.Context, objects []json.RawMessage, one func([]byte) finding.Result,
+) ([]finding.Result, error) {
+	results := make([]finding.Result, len(objects))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(objects)) {
+		workers.Go(func() {
+			for index := next.Add(1) - 1; index < int64(len(objects)) && ctx.Err() == nil; index = next.Add(1) - 1 {
+				results[index] = guard(objects[index], one)
+			}
+		})
+	}
+	workers.Wait()
+	return results, ctx.Err()
+}
+
+// guard turns a crash of a library into a result, so that the other objects are still validated.
+func guard(object []byte, one func([]byte) finding.Result) (result finding.Result) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			result = finding.Result{Unchecked: fmt.Sprintf("the API server's validation crashed: %v", fault)}
+		}
+	}()
+	return one(object)
+}

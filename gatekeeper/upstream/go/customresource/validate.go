@@ -1,0 +1,138 @@
+package customresource
+
+import (
+	"context"
+	"crypto/sha256"
+	"strings"
+	"sync"
+
+	structuraldefaulting "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
+	schemaobjectmeta "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta"
+	structuralpruning "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
+
+	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/warning"
+	kjson "sigs.k8s.io/json"
+
+	"gatekeeper/upstream/apiserver"
+	"gatekeeper/upstream/finding"
+)
+
+// keptDefinitions bounds the compiled definitions that are kept; a repository seldom has more kinds.
+const keptDefinitions = 2000
+
+// Validator validates custom resources. It keeps compiled definitions, and is safe for concurrent use.
+type Validator struct {
+	lock     sync.Mutex
+	compiled map[[sha256.Size]byte]*outcome
+}
+
+type outcome struct {
+	once sync.Once
+	kind *compiled
+	err  error
+}
+
+// NewValidator returns a validator that knows no definitions yet.
+func NewValidator() *Validator { return &Validator{compiled: map[[sha256.Size]byte]*outcome{}} }
+
+// Validate says why the API server would refuse to create an object (JSON) of a defined kind (JSON of a Definition).
+func (v *Validator) Validate(parent context.Context, definition, object []byte) finding.Result {
+	kind, err := v.compile(definition)
+	if err != nil {
+		return finding.Result{Unchecked: err.Error()}
+	}
+	content, findings := kind.decode(object)
+	if content == nil {
+		return finding.Result{Findings: findings}
+	}
+	structuraldefaulting.Default(content.Object, kind.structural)
+	warnings := &finding.Warnings{}
+	refusals := kind.create(warning.WithWarningRecorder(parent, warnings), content)
+	return finding.Result{Findings: append(append(findings, refusals...), warnings.Findings()...)}
+}
+
+func (v *Validator) compile(definition []byte) (*compiled, error) {
+	key := sha256.Sum256(definition)
+	v.lock.Lock()
+	if len(v.compiled) >= keptDefinitions {
+		v.compiled = map[[sha256.Size]byte]*outcome{}
+	}
+	found := v.compiled[key]
+	if found == nil {
+		found = &outcome{}
+		v.compiled[key] = found
+	}
+	v.lock.Unlock()
+	found.once.Do(func() { found.kind, found.err = compile(definition) })
+	return found.kind, found.err
+}
+
+// decode reads an object strictly, and takes out what its schema does not name.
+//
+// Source: `unstructuredSchemaCoercer.apply` of customresource_handler.go.
+func (k *compiled) decode(object []byte) (*unstructured.Unstructured, []finding.Finding) {
+	content := map[string]any{}
+	strict, err := kjson.UnmarshalStrict(object, &content)
+	if err != nil {
+		return nil, undecodable(err)
+	}
+	var findings []finding.Finding
+	if len(strict) > 0 {
+		findings, _ = finding.FromStrictError(runtime.NewStrictDecodingError(strict))
+	}
+	meta, hasMeta, paths, err := schemaobjectmeta.GetObjectMetaWithOptions(
+		content, schemaobjectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
+	if err != nil {
+		return nil, append(findings, undecodable(err)...)
+	}
+	if !k.PreserveUnknownFields {
+		options := structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}
+		paths = append(paths, structuralpruning.PruneWithOptions(content, k.structural, true, options)...)
+		structuraldefaulting.PruneNonNullableNullsWithoutDefaults(content, k.structural)
+	}
+	fault, more := schemaobjectmeta.CoerceWithOptions(
+		nil, content, k.structural, false, schemaobjectmeta.CoerceOptions{ReturnUnknownFieldPaths: true})
+	if fault != nil {
+		return nil, append(findings, finding.Finding{Field: fault.Field, Type: string(fault.Type), Detail: fault.Detail})
+	}
+	findings = append(findings, finding.UnknownFields(append(paths, more...))...)
+	if hasMeta {
+		if err := schemaobjectmeta.SetObjectMeta(content, meta); err != nil {
+			return nil, append(findings, undecodable(err)...)
+		}
+	}
+	return &unstructured.Unstructured{Object: content}, findings
+}
+
+func undecodable(err error) []finding.Finding {
+	path := ""
+	if strings.HasPrefix(err.Error(), "metadata") || strings.Contains(err.Error(), "ObjectMeta") {
+		path = "metadata"
+	}
+	return []finding.Finding{{Field: path, Type: finding.Undecodable, Detail: err.Error()}}
+}
+
+func (k *compiled) create(parent context.Context, object *unstructured.Unstructured) []finding.Finding {
+	namespace := metav1.NamespaceNone
+	if k.Namespaced {
+		namespace = object.GetNamespace()
+		if namespace == "" {
+			namespace = apiserver.DefaultNamespace
+		}
+	}
+	ctx := apiserver.WithRequest(parent, k.gvk(), "", namespace)
+	rest.WipeObjectMetaSystemFields(object)
+	if err := rest.EnsureObjectNamespaceMatchesRequestNamespace(namespace, object); err != nil {
+		return finding.FromError(err)
+	}
+	rest.FillObjectMetaSystemFields(object)
+	if object.GetGenerateName() != "" && object.GetName() == "" {
+		object.SetName(k.strategy.GenerateName(object.GetGenerateName()))
+	}
+	return apiserver.BeforeCreate(ctx, k.strategy, object, object)
+}

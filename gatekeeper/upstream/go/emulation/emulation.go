@@ -1,0 +1,48 @@
+// Package emulation sets the version of Kubernetes whose feature gates and libraries count.
+package emulation
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	basecompatibility "k8s.io/component-base/compatibility"
+)
+
+// oldest is how many minor versions before its own the API server can emulate.
+const oldest = 3
+
+// SetVersion emulates a version such as 1.34, or the nearest that can be emulated, and returns it. It must be called
+// before anything else of Kubernetes' libraries.
+func SetVersion(wanted string) (string, error) {
+	registry := compatibility.DefaultComponentGlobalsRegistry
+	effective := registry.EffectiveVersionFor(basecompatibility.DefaultKubeComponent)
+	mutable, ok := effective.(basecompatibility.MutableEffectiveVersion)
+	if !ok {
+		return "", fmt.Errorf("the version of Kubernetes cannot be set")
+	}
+	newest := mutable.BinaryVersion().WithPatch(0)
+	chosen := newest
+	if wanted != "" {
+		parsed, err := version.ParseMajorMinor(wanted)
+		if err != nil {
+			return "", fmt.Errorf("%q is no version of Kubernetes: %w", wanted, err)
+		}
+		chosen = clamp(parsed, newest.SubtractMinor(oldest), newest)
+	}
+	mutable.SetEmulationVersion(chosen)
+	if err := registry.Set(); err != nil {
+		return "", fmt.Errorf("Kubernetes %s cannot be emulated: %w", chosen, err)
+	}
+	return fmt.Sprintf("%d.%d", chosen.Major(), chosen.Minor()), nil
+}
+
+func clamp(wanted, lowest, highest *version.Version) *version.Version {
+	if wanted.LessThan(lowest) {
+		return lowest
+	}
+	if wanted.GreaterThan(highest) {
+		return highest
+	}
+	return wanted
+}
