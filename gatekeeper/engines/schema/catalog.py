@@ -64,6 +64,10 @@ class SchemaCatalog:
                 self._custom_kinds.setdefault((definition.api_version, definition.kind), definition)
         return self._custom_kinds.get(key)
 
+    def has_schema(self, key: SchemaKey) -> bool:
+        """Whether objects of the kind were validated by a schema."""
+        return key in self._schemas
+
     def find_invalid(self, key: SchemaKey, objects: Sequence[bytes], jobs: int) -> list[int] | None:
         """Return the indices of the objects (JSON) that the schema of their kind rejects; None if it has no schema.
 

@@ -27,13 +27,18 @@ EMBEDDED_PROPERTIES = {"apiVersion": {"type": "string"}, "kind": {"type": "strin
 
 
 class CustomKind(NamedTuple):
-    """One version of a custom kind, with its OpenAPI schema (None if the CRD has no schema)."""
+    """One version of a custom kind, with its OpenAPI schema (None if the CRD has no schema).
+
+    Attributes:
+        subresources: `subresources` of the version, as the CRD has it.
+    """
 
     group: str
     version: str
     kind: str
     namespaced: bool
     schema: dict[str, Any] | None
+    subresources: dict[str, Any] | None = None
 
     @property
     def api_version(self) -> str:
@@ -59,7 +64,13 @@ def parse_crd(crd: Any) -> Iterator[CustomKind]:
             names["kind"],
             spec.get("scope") != "Cluster",
             schema if isinstance(schema, dict) else None,
+            _find_subresources(version, spec),
         )
+
+
+def _find_subresources(version: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any] | None:
+    found = version.get("subresources") or spec.get("subresources")
+    return found if isinstance(found, dict) else None
 
 
 def build_strict_schema(schema: dict[str, Any], metadata_schema: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.engines.rego import library
-from gatekeeper.engines.schema import known_crds, validation
+from gatekeeper.engines.schema import api_server, known_crds, validation
 from gatekeeper.engines.schema.catalog import SchemaCatalog
 
 STEP = "checking schemas"
@@ -12,13 +12,18 @@ SCOPE: EngineScope = "resources"
 
 
 def evaluate(context: EngineContext) -> EngineResult:
-    """Validates each target by the schema of its kind.
+    """Validates each target by the schema of its kind, and as the API server would when it creates it.
 
     Raises:
         UsageError: a folder of `crds` in the config does not exist or holds no CRD.
     """
     config = context.config
+    client = api_server.prepare(config.kubernetes) if context.targets else None
     kinds = known_crds.find_custom_kinds(context.tree, context.parsed_files, context.resources, config)
     catalog = SchemaCatalog(config.kubernetes, kinds, library.load_replacement_apis)
     findings, gaps, checked = validation.evaluate(context.targets, catalog, config.allow_missing, context.jobs)
-    return EngineResult(findings, gaps, checked_count=checked)
+    if client is None:
+        return EngineResult(findings, gaps, checked_count=checked)
+    found = api_server.validate(client, context.targets, catalog)
+    merged = api_server.merge(findings, found.findings)
+    return EngineResult(merged, [*gaps, *found.gaps], found.global_gaps, checked)

@@ -1,0 +1,147 @@
+"""Findings of the API server's own validation, beside those of the schemas."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from gatekeeper.config import CONFIG_FILE
+from gatekeeper.engines.findings import build_finding
+from gatekeeper.engines.schema import api_server_messages
+from gatekeeper.engines.schema.api_server_messages import KEY_FAULTS, resolve_path
+from gatekeeper.engines.schema.catalog import SchemaCatalog, SchemaKey
+from gatekeeper.engines.schema.crds import CustomKind
+from gatekeeper.errors import ToolError
+from gatekeeper.model import FieldPath, Finding, Gap, ObjectRef, Resource, get_field
+from gatekeeper.upstream.client import UpstreamClient, open_client
+from gatekeeper.upstream.validation import ApiServerAnswer, ApiServerFault, KindBatch, validate_objects
+
+RULE, WARNING_RULE = "schema/apiserver", "schema/apiserver-warning"
+# A Flux variable that nothing here sets, and ciphertext of SOPS: values that are not known yet.
+MARKERS = ("${", "ENC[")
+NOT_CHECKED = "what only the API server's validation finds (names, labels, quantities, ports, selectors) was not checked"
+# Kinds that no API server has: they are read by kustomize and kubectl.
+CLIENT_KINDS = {"List", "Kustomization", "Component"}
+CLIENT_GROUPS = {"kustomize.config.k8s.io"}
+FindingKey = tuple[str, ObjectRef | None, FieldPath | None]
+
+
+class ApiServerResult(NamedTuple):
+    """What the API server's validation found, and what it could not validate.
+
+    Attributes:
+        global_gaps: why nothing was validated.
+    """
+
+    findings: list[Finding]
+    gaps: list[Gap]
+    global_gaps: list[Gap]
+
+
+def prepare(kubernetes: str) -> UpstreamClient:
+    """The client for a version of Kubernetes; the program starts in the background."""
+    client = open_client(kubernetes)
+    threading.Thread(target=_start, args=(client,), daemon=True).start()
+    return client
+
+
+def _start(client: UpstreamClient) -> None:
+    try:
+        client.get_worker()
+    except ToolError:
+        # The first call reports it.
+        return
+
+
+def validate(client: UpstreamClient, resources: Sequence[Resource], catalog: SchemaCatalog) -> ApiServerResult:
+    """Validates resources as the API server would when it creates them."""
+    kinds: dict[SchemaKey, list[Resource]] = {}
+    for resource in resources:
+        if resource.ref.kind not in CLIENT_KINDS and resource.ref.group not in CLIENT_GROUPS:
+            kinds.setdefault((resource.ref.api_version, resource.ref.kind), []).append(resource)
+    batches = [
+        KindBatch(*key, [resource.json for resource in same], encode_definition(catalog.find_custom_kind(key)))
+        for key, same in kinds.items()
+    ]
+    if not batches:
+        return ApiServerResult([], [], [])
+    try:
+        answers = validate_objects(client, batches, MARKERS)
+    except ToolError as error:
+        return ApiServerResult([], [], [Gap(CONFIG_FILE, f"{NOT_CHECKED}: {error}")])
+    findings: list[Finding] = []
+    gaps: list[Gap] = []
+    for (key, same), found in zip(kinds.items(), answers, strict=True):
+        for resource, answer in zip(same, found, strict=True):
+            findings.extend(_build_findings(resource, answer))
+            if answer.unchecked and (answer.is_failure or catalog.has_schema(key)):
+                gaps.append(_build_gap(resource, answer))
+    return ApiServerResult(findings, gaps, [])
+
+
+def encode_definition(kind: CustomKind | None) -> bytes:
+    """A custom kind as JSON for the program; empty for a kind without a schema."""
+    return orjson.dumps(kind._asdict()) if kind is not None and kind.schema is not None else b""
+
+
+def _build_gap(resource: Resource, answer: ApiServerAnswer) -> Gap:
+    reason = f"{resource.ref.kind} ({resource.ref.api_version}) was checked by its schema only: {answer.unchecked}"
+    if answer.is_failure:
+        reason = f"{resource.ref} cannot be validated as the API server would: {answer.unchecked}"
+    return Gap(resource.origin.file, reason, is_fatal=answer.is_failure)
+
+
+def _build_findings(resource: Resource, answer: ApiServerAnswer) -> Iterator[Finding]:
+    if not answer.faults:
+        return
+    value = resource.value
+    for fault in answer.faults:
+        path = resolve_path(fault.field, value)
+        if fault.type in KEY_FAULTS:
+            # SOPS writes this field, and takes it out when it decrypts.
+            if path == ("sops",):
+                continue
+        elif _is_unknown(get_field(value, path)) or api_server_messages.is_consequence(fault):
+            continue
+        yield _build_finding(resource, fault, path)
+
+
+def _build_finding(resource: Resource, fault: ApiServerFault, path: FieldPath) -> Finding:
+    message, hint = api_server_messages.describe_fault(fault, path)
+    is_warning = fault.type == "Warning"
+    return build_finding(
+        resource,
+        WARNING_RULE if is_warning else RULE,
+        message,
+        path,
+        hint=hint,
+        severity="warning" if is_warning else "error",
+        is_key=fault.type in KEY_FAULTS,
+    )
+
+
+def _is_unknown(value: object) -> bool:
+    text = orjson.dumps(value).decode()
+    return any(marker in text for marker in MARKERS)
+
+
+def merge(schema_findings: Sequence[Finding], api_server_findings: Sequence[Finding]) -> list[Finding]:
+    """One finding for each field: that of the schema where there is one, as its hint suggests a correction.
+
+    A finding that names no field is dropped where the schema has one for the same resource: both have one cause.
+    """
+    fields = {_key(finding) for finding in schema_findings}
+    resources = {_key(finding)[:2] for finding in schema_findings}
+    added = [
+        finding
+        for finding in api_server_findings
+        if _key(finding) not in fields and (finding.field_path or _key(finding)[:2] not in resources)
+    ]
+    return [*schema_findings, *added]
+
+
+def _key(finding: Finding) -> FindingKey:
+    return finding.location.file, finding.resource_ref, finding.field_path
