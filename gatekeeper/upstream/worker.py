@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,21 +125,25 @@ class Worker:
         """Gives each answer to the call that waits for it, until the process ends."""
         assert self._process.stdout is not None
         try:
-            while (answer := read_frame(self._process.stdout)) is not None:
-                with self._lock:
-                    future = self._waiting.pop(answer["id"], None)
-                if future is None:
-                    raise ValueError("an answer to no request")
-                if "error" in answer:
-                    future.set_exception(ToolError(f"{PROGRAM}: {answer['error']}"))
-                else:
-                    future.set_result(answer.get("result"))
+            with self._process.stdout as stream:
+                while (answer := read_frame(stream)) is not None:
+                    self._deliver(answer)
         except (ValueError, KeyError, TypeError, AttributeError):
             self._lose(f"{PROGRAM} answered something that is no answer")
         except OSError:
             self._lose(self._describe_end())
         else:
             self._lose(self._describe_end())
+
+    def _deliver(self, answer: Any) -> None:
+        with self._lock:
+            future = self._waiting.pop(answer["id"], None)
+        if future is None:
+            raise ValueError("an answer to no request")
+        if "error" in answer:
+            future.set_exception(ToolError(f"{PROGRAM}: {answer['error']}"))
+        else:
+            future.set_result(answer.get("result"))
 
     def _describe_end(self) -> str:
         try:
@@ -159,4 +164,8 @@ class Worker:
             if not future.done():
                 future.set_exception(WorkerLostError(self._loss))
         self._process.wait()
+        assert self._process.stdin is not None
+        # What was not written yet cannot be.
+        with suppress(OSError):
+            self._process.stdin.close()
         self._folder.cleanup()

@@ -11,7 +11,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,7 +114,7 @@ def started(command: list[str], log: Path, env: dict[str, str] | None = None) ->
 class Machine:
     """etcd and an API server, which can be stopped and started again on the same data."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, options: Sequence[str] = ()) -> None:
         self._folder, self._stack = folder, stack
         client, peer, port = free_port(), free_port(), free_port()
         etcd = [
@@ -159,6 +159,7 @@ class Machine:
             "10.0.0.0/24",
             "--disable-admission-plugins",
             "ServiceAccount",
+            *options,
         ]
         self.cluster = Cluster(f"https://127.0.0.1:{port}", folder / "certs" / "apiserver.crt", folder / "kubeconfig")
         self.etcd = stack.enter_context(started(etcd, folder / "etcd.log"))
@@ -181,16 +182,20 @@ class Machine:
 
 
 @contextmanager
-def machine(folder: Path) -> Iterator[Machine]:
-    """An API server with nothing in it, that can be stopped."""
+def machine(folder: Path, options: Sequence[str] = ()) -> Iterator[Machine]:
+    """An API server with nothing in it, that can be stopped.
+
+    Args:
+        options: of the API server; the last of two counts.
+    """
     with ExitStack() as stack:
-        yield Machine(folder, stack)
+        yield Machine(folder, stack, options)
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Cluster]:
+def running(folder: Path, options: Sequence[str] = ()) -> Iterator[Cluster]:
     """An API server with nothing in it."""
-    with machine(folder) as found:
+    with machine(folder, options) as found:
         yield found.cluster
 
 
