@@ -23,10 +23,7 @@ CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 EXAMPLE_GROUP = "example.com"
 # Answers that depend on the state or the settings of a cluster: (what the message contains, why).
 EXCLUSIONS = (
-    ("provided IP is not in the valid range", "the range of cluster IPs is a setting"),
-    ("is not in the valid range", "the range of cluster IPs is a setting"),
-    ("already allocated", "another Service of the cluster has it"),
-    ("failed to allocate IP", "the ranges of cluster IPs are a setting"),
+    ("failed to allocate IP", "the ranges of cluster IPs are a setting, and other Services have some of them"),
     ("already exists", "another object of the cluster has the name"),
 )
 
