@@ -66,7 +66,7 @@ TOOLS: dict[str, Tool] = {
         Tool(
             "gatekeeper-upstream",
             "gatekeeper",
-            f"{__version__}+vb9f03a599807",
+            f"{__version__}+v18841baeeba1",
             (),
             "validates as the API server does",
             source_folder="upstream/go",

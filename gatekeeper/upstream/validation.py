@@ -28,11 +28,13 @@ class ApiServerFault(NamedTuple):
         type: a type of `k8s.io/apimachinery/pkg/util/validation/field`, or `UnknownField`, `DuplicateField`,
             `Undecodable`, `Refused`, `Warning`.
         detail: the API server's text, without the value of the field.
+        entry: the key, or the value of a label, at fault where the field is a mapping of labels or annotations.
     """
 
     field: str
     type: str
     detail: str = ""
+    entry: str = ""
 
 
 class ApiServerAnswer(NamedTuple):
@@ -139,6 +141,7 @@ def _validate_part(client: UpstreamClient, part: KindBatch, markers: Sequence[st
 
 def _decode_answer(answer: dict[str, Any]) -> ApiServerAnswer:
     faults = tuple(
-        ApiServerFault(fault["field"], fault["type"], fault.get("detail", "")) for fault in answer.get("findings", ())
+        ApiServerFault(fault["field"], fault["type"], fault.get("detail", ""), fault.get("entry", ""))
+        for fault in answer.get("findings", ())
     )
     return ApiServerAnswer(faults, answer.get("unchecked", ""), answer.get("crashed", False))

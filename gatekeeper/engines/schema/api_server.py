@@ -100,6 +100,7 @@ def _build_findings(resource: Resource, answer: ApiServerAnswer) -> Iterator[Fin
     value = resource.value
     for fault in answer.faults:
         path = resolve_path(fault.field, value)
+        path = (*path, *api_server_messages.find_entry(fault, get_field(value, path)))
         if fault.type in KEY_FAULTS:
             # SOPS writes this field, and takes it out when it decrypts.
             if path == ("sops",):

@@ -46,6 +46,14 @@ def is_consequence(fault: ApiServerFault) -> bool:
     return fault.detail.startswith(CONSEQUENCE)
 
 
+def find_entry(fault: ApiServerFault, mapping: Any) -> FieldPath:
+    """The key of the entry at fault in a mapping of labels or annotations; empty where it is not known."""
+    if not fault.entry or not isinstance(mapping, dict):
+        return ()
+    found = [key for key, value in mapping.items() if fault.entry in (key, value)]
+    return (found[0],) if found else ()
+
+
 def resolve_path(text: str, value: Any) -> FieldPath:
     """The path that the API server writes as a text, such as `metadata.labels[a.b/c]` or `spec.ports[0].port`.
 

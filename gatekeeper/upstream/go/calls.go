@@ -129,7 +129,7 @@ func validateAll(
 func guard(object []byte, one func([]byte) finding.Result) (result finding.Result) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			result = finding.Result{Unchecked: fmt.Sprintf("the API server's validation crashed: %v", fault)}
+			result = finding.Result{Crashed: true, Unchecked: fmt.Sprintf("the API server's validation crashed: %v", fault)}
 		}
 	}()
 	return one(object)

@@ -10,8 +10,8 @@ import (
 	"gatekeeper/upstream/finding"
 )
 
-// decode reads an object strictly. Unknown and repeated fields are findings beside the object; a value of another
-// type leaves no object, and the findings name each such value.
+// decode reads an object strictly. Unknown and repeated fields are findings beside the object. Values of another type
+// than their field are findings, too, and left out of the object, so that the rest can be validated.
 func decode(one kind, gvk schema.GroupVersionKind, object []byte, markers []string) (runtime.Object, []finding.Finding) {
 	decoded, _, err := one.decoder.Decode(object, nil, nil)
 	if err == nil {
@@ -20,18 +20,25 @@ func decode(one kind, gvk schema.GroupVersionKind, object []byte, markers []stri
 	if findings, ok := finding.FromStrictError(err); ok && decoded != nil {
 		return decoded, findings
 	}
+	undecodable := []finding.Finding{{Type: finding.Undecodable, Detail: err.Error()}}
 	faults, repaired := locateFaults(one.scheme, gvk, object, markers)
-	if len(faults) > 0 {
-		return nil, faults
+	if repaired == nil {
+		return nil, undecodable
 	}
-	if repaired != nil {
-		return decode(one, gvk, repaired, nil)
+	decoded, _, err = one.decoder.Decode(repaired, nil, nil)
+	if strict, ok := finding.FromStrictError(err); ok {
+		faults = append(faults, strict...)
+	} else if err != nil {
+		decoded = nil
 	}
-	return nil, []finding.Finding{{Type: finding.Undecodable, Detail: err.Error()}}
+	if decoded == nil && len(faults) == 0 {
+		return nil, undecodable
+	}
+	return decoded, faults
 }
 
-// locateFaults names each value that has another type than its field; the decoder stops at the first, and does not
-// always say where it is. If only values that are not known yet are at fault, it returns the object without them.
+// locateFaults names each value that has another type than its field, and returns the object without them; the decoder
+// stops at the first, and does not always say where it is. Values that are not known yet are left out, and not named.
 func locateFaults(
 	scheme *runtime.Scheme, gvk schema.GroupVersionKind, object []byte, markers []string,
 ) ([]finding.Finding, []byte) {
@@ -47,12 +54,12 @@ func locateFaults(
 	}
 	search := faultSearch{markers: markers}
 	value = search.check(typeOf(typed), value, "")
-	if len(search.faults) > 0 || search.unknown == 0 {
-		return search.faults, nil
+	if len(search.faults) == 0 && search.unknown == 0 {
+		return nil, nil
 	}
 	repaired, err := json.Marshal(value)
 	if err != nil {
-		return nil, nil
+		return search.faults, nil
 	}
-	return nil, repaired
+	return search.faults, repaired
 }

@@ -45,6 +45,7 @@ func (v *Validator) Validate(parent context.Context, gvk schema.GroupVersionKind
 	}
 	warnings := &finding.Warnings{}
 	refusals := create(warning.WithWarningRecorder(parent, warnings), gvk, one, internal)
+	refusals = finding.WithoutConsequences(refusals, findings)
 	return finding.Result{Findings: append(append(findings, refusals...), warnings.Findings()...)}
 }
 

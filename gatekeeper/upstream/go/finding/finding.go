@@ -21,15 +21,22 @@ const (
 )
 
 // Finding is one reason for which the API server refuses an object, or one warning.
+//
+// Entry is the key or value at fault of a field that is a mapping of labels or annotations: the API server names only
+// the mapping.
 type Finding struct {
 	Field  string `json:"field"`
 	Type   string `json:"type"`
 	Detail string `json:"detail,omitempty"`
+	Entry  string `json:"entry,omitempty"`
 }
 
 // Result is what a validation says about one object. Without a reason in Unchecked, the object was checked.
+//
+// Crashed tells that the validation itself failed, which is not the same as a kind that is not supported.
 type Result struct {
 	Unchecked string    `json:"unchecked,omitempty"`
+	Crashed   bool      `json:"crashed,omitempty"`
 	Findings  []Finding `json:"findings,omitempty"`
 }
 
@@ -37,9 +44,21 @@ type Result struct {
 func FromErrors(list field.ErrorList) []Finding {
 	findings := make([]Finding, 0, len(list))
 	for _, one := range list {
-		findings = append(findings, Finding{Field: one.Field, Type: string(one.Type), Detail: one.Detail})
+		findings = append(findings, Finding{
+			Field: one.Field, Type: string(one.Type), Detail: one.Detail, Entry: entryOf(one),
+		})
 	}
 	return findings
+}
+
+// entryOf is the key at fault, or the value of a label: neither is a secret.
+func entryOf(one *field.Error) string {
+	name := one.Field[strings.LastIndexByte(one.Field, '.')+1:]
+	text, ok := one.BadValue.(string)
+	if ok && (name == "labels" || name == "annotations" || name == "matchLabels" || name == "nodeSelector") {
+		return text
+	}
+	return ""
 }
 
 // FromError returns the findings of an error of a REST storage.
@@ -102,6 +121,27 @@ func UnknownFields(paths []string) []Finding {
 		findings = append(findings, Finding{Field: path, Type: UnknownField})
 	}
 	return findings
+}
+
+// WithoutConsequences returns the findings except those about a value that was left out because it has the wrong type.
+func WithoutConsequences(findings, causes []Finding) []Finding {
+	var kept []Finding
+	for _, one := range findings {
+		if !isConsequence(one, causes) {
+			kept = append(kept, one)
+		}
+	}
+	return kept
+}
+
+func isConsequence(one Finding, causes []Finding) bool {
+	for _, cause := range causes {
+		rest, below := strings.CutPrefix(one.Field, cause.Field)
+		if cause.Type == string(field.ErrorTypeTypeInvalid) && below && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return true
+		}
+	}
+	return false
 }
 
 // Warnings collects the API server's warnings about one object; it is a recorder of k8s.io/apiserver/pkg/warning.
