@@ -27,7 +27,7 @@ LAYERS = (
     {"errors", "file_names", "model", "protocols", "secret_value", "_native"},
     {"kube", "host", "gocompat"},
     {"config"},
-    {"workspace", "report", "repositories"},
+    {"workspace", "report", "repositories", "upstream"},
     {"sealedsecrets", "sops"},
     {"render", "cluster"},
     {"apply", "stores"},

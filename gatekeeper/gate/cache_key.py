@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gatekeeper import __version__
 from gatekeeper.config import Config
 from gatekeeper.host import git_state
+from gatekeeper.host.toolchain import TOOLS, get_built_path
 from gatekeeper.workspace.tree import list_files_below
 
 MAX_IGNORED_FILES = 20_000
@@ -71,10 +72,14 @@ def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | N
 
 
 def identify_installation() -> bytes:
-    """Identifies this installation: its version, its files, Python and the installed packages."""
-    return f"{__version__} {sys.version} {_fingerprint_package()} {_list_installed_packages()}".encode(
-        "utf-8", "surrogateescape"
-    )
+    """Identifies this installation: its version, its files, Python, the installed packages and its own Go program."""
+    parts = (__version__, sys.version, _fingerprint_package(), _list_installed_packages(), _describe_program())
+    return " ".join(parts).encode("utf-8", "surrogateescape")
+
+
+def _describe_program() -> str:
+    """The size and time of the program that validates as the API server does; without it, verdicts are others."""
+    return _describe_status(get_built_path(TOOLS["gatekeeper-upstream"]))
 
 
 def _fingerprint_package() -> str:

@@ -78,6 +78,8 @@ TOOLS: dict[str, Tool] = {
 # What rendering and policies can need, and what a lock pins in addition.
 RENDER_TOOLS = ("kustomize", "helm", "opa")
 PINNED_TOOLS = (*RENDER_TOOLS, "sops")
+# What a repository is checked with; the last is part of this package, so no lock pins it.
+CHECK_TOOLS = (*PINNED_TOOLS, "gatekeeper-upstream")
 
 
 class Toolchain(NamedTuple):

@@ -103,9 +103,7 @@ class ApiServer:
 
 
 def _decode(status: int, value: Any) -> ServerAnswer:
-    causes = {
-        (one.get("reason", ""), one.get("field", "")) for one in (value.get("details") or {}).get("causes") or ()
-    }
+    causes = {(one.get("reason", ""), one.get("field", "")) for one in (value.get("details") or {}).get("causes") or ()}
     message = value.get("message", "")
     if "strict decoding error" in message:
         causes = {(f"{word.capitalize()}Field", field) for word, field in STRICT_FIELD.findall(message)}

@@ -94,7 +94,8 @@ def _change(parent: Any, step: str | int, chance: random.Random) -> str:
     elif action == "typo":
         parent[step] = old + chance.choice("xX-_ .")
     elif action == "rename":
-        renamed = chance.choice((step + "s", step.lower(), step.upper(), step[:-1], step.capitalize()))
+        name = str(step)
+        renamed = chance.choice((name + "s", name.lower(), name.upper(), name[:-1], name.capitalize()))
         parent[renamed] = parent.pop(step)
     elif action == "unknown":
         old[chance.choice(("unknownField", "Name", "a.b", "image"))] = chance.choice(("x", 1, {}))

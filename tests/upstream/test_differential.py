@@ -58,7 +58,10 @@ class Comparison(NamedTuple):
 
     def describe(self) -> str:
         value = self.mutant.value
-        lines = [f"{value['kind']}: {self.mutant.change}", f"  server: {self.server.status} {self.server.message[:300]}"]
+        lines = [
+            f"{value['kind']}: {self.mutant.change}",
+            f"  server: {self.server.status} {self.server.message[:300]}",
+        ]
         return "\n".join([*lines, f"  ours:   {self.ours.unchecked} {[*self.ours.faults][:3]}"])
 
 

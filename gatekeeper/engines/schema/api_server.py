@@ -22,7 +22,9 @@ from gatekeeper.upstream.validation import ApiServerAnswer, ApiServerFault, Kind
 RULE, WARNING_RULE = "schema/apiserver", "schema/apiserver-warning"
 # A Flux variable that nothing here sets, and ciphertext of SOPS: values that are not known yet.
 MARKERS = ("${", "ENC[")
-NOT_CHECKED = "what only the API server's validation finds (names, labels, quantities, ports, selectors) was not checked"
+NOT_CHECKED = (
+    "what only the API server's validation finds (names, labels, quantities, ports, selectors) was not checked"
+)
 # Kinds that no API server has: they are read by kustomize and kubectl.
 CLIENT_KINDS = {"List", "Kustomization", "Component"}
 CLIENT_GROUPS = {"kustomize.config.k8s.io"}
@@ -98,6 +100,7 @@ def _build_findings(resource: Resource, answer: ApiServerAnswer) -> Iterator[Fin
     if not answer.faults:
         return
     value = resource.value
+    seen: set[tuple[FieldPath, str]] = set()
     for fault in answer.faults:
         path = resolve_path(fault.field, value)
         path = (*path, *api_server_messages.find_entry(fault, get_field(value, path)))
@@ -107,7 +110,10 @@ def _build_findings(resource: Resource, answer: ApiServerAnswer) -> Iterator[Fin
                 continue
         elif _is_unknown(get_field(value, path)) or api_server_messages.is_consequence(fault):
             continue
-        yield _build_finding(resource, fault, path)
+        # Two validations can refuse one value: of all Pods, and of the Pods of this kind.
+        if (path, fault.type) not in seen:
+            seen.add((path, fault.type))
+            yield _build_finding(resource, fault, path)
 
 
 def _build_finding(resource: Resource, fault: ApiServerFault, path: FieldPath) -> Finding:

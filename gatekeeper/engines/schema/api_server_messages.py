@@ -9,6 +9,8 @@ from typing import Any
 from gatekeeper.model import FieldPath, format_path
 from gatekeeper.upstream.validation import ApiServerFault
 
+# The API server repeats in a regular expression what it says in words.
+REGULAR_EXPRESSION = re.compile(r", regex used for validation is '.*?'(?=\))")
 PATH_STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
 # Faults about the key of a field, not about its value.
 KEY_FAULTS = {"UnknownField", "DuplicateField"}
@@ -37,7 +39,8 @@ def describe_fault(fault: ApiServerFault, path: FieldPath) -> tuple[str, str]:
     """The message and the hint for a fault in the field at a path."""
     plain, detailed = SENTENCES.get(fault.type, ("{field} is refused", "{field} is refused: {detail}"))
     field = f"`{format_path(path)}`" if path else "the resource"
-    message = (detailed if fault.detail else plain).format(field=field, detail=fault.detail)
+    detail = REGULAR_EXPRESSION.sub("", fault.detail)
+    message = (detailed if detail else plain).format(field=field, detail=detail)
     return message, WARNING_HINT if fault.type == "Warning" else HINT
 
 
