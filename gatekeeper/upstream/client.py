@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
-from gatekeeper.upstream.worker import PROGRAM, Worker, WorkerLostError
+from gatekeeper.upstream.worker import PROGRAM, UpstreamWorker, WorkerLostError
 
 ATTEMPTS = 2
 
@@ -25,10 +25,10 @@ class UpstreamClient:
 
     def __init__(self, find_program: Callable[[], Path], version: str, kubernetes: str = "") -> None:
         self._find_program, self._version, self._kubernetes = find_program, version, kubernetes
-        self._worker: Worker | None = None
+        self._worker: UpstreamWorker | None = None
         self._lock = threading.Lock()
 
-    def get_worker(self) -> Worker:
+    def get_worker(self) -> UpstreamWorker:
         """The running process, started if there is none.
 
         Raises:
@@ -36,7 +36,7 @@ class UpstreamClient:
         """
         with self._lock:
             if self._worker is None or self._worker.is_lost:
-                self._worker = Worker(self._find_program(), self._version, self._kubernetes)
+                self._worker = UpstreamWorker(self._find_program(), self._version, self._kubernetes)
             return self._worker
 
     def call(self, name: str, payload: Mapping[str, Any], seconds: float) -> Any:

@@ -29,7 +29,7 @@ class WorkerLostError(ToolError):
     """The process ended, hung or answered something that is no answer; another process may answer the call."""
 
 
-class Worker:
+class UpstreamWorker:
     """A process that has started and has the version that is expected; for any number of threads.
 
     Args:

@@ -64,7 +64,7 @@ def parse_crd(crd: Any) -> Iterator[CustomKind]:
             names["kind"],
             spec.get("scope") != "Cluster",
             schema if isinstance(schema, dict) else None,
-            _find_subresources(version, spec),
+            subresources=_find_subresources(version, spec),
         )
 
 
