@@ -100,15 +100,19 @@ def _build_findings(resource: Resource, answer: ApiServerAnswer) -> Iterator[Fin
     if not answer.faults:
         return
     value = resource.value
+    holds_unknown = _has_marker(resource.json)
     seen: set[tuple[FieldPath, str]] = set()
     for fault in answer.faults:
+        # A fault without a place can be one of a value that is not known.
+        if not fault.field and holds_unknown:
+            continue
         path = resolve_path(fault.field, value)
         path = (*path, *api_server_messages.find_entry(fault, get_field(value, path)))
         if fault.type in KEY_FAULTS:
             # SOPS writes this field, and takes it out when it decrypts.
             if path == ("sops",):
                 continue
-        elif _is_unknown(get_field(value, path)) or api_server_messages.is_consequence(fault):
+        elif _has_marker(orjson.dumps(get_field(value, path))) or api_server_messages.is_consequence(fault):
             continue
         # Two validations can refuse one value: of all Pods, and of the Pods of this kind.
         if (path, fault.type) not in seen:
@@ -130,9 +134,8 @@ def _build_finding(resource: Resource, fault: ApiServerFault, path: FieldPath) -
     )
 
 
-def _is_unknown(value: object) -> bool:
-    text = orjson.dumps(value).decode()
-    return any(marker in text for marker in MARKERS)
+def _has_marker(json: bytes) -> bool:
+    return any(marker.encode() in json for marker in MARKERS)
 
 
 def merge(schema_findings: Sequence[Finding], api_server_findings: Sequence[Finding]) -> list[Finding]:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from gatekeeper.model import FieldPath, format_path
+from gatekeeper.model import FieldPath, format_path, get_field
 from gatekeeper.upstream.validation import ApiServerFault
 
 # The API server repeats in a regular expression what it says in words.
 REGULAR_EXPRESSION = re.compile(r", regex used for validation is '.*?'(?=\))")
 PATH_STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
+# Where the API server keeps the schema of a CustomResourceDefinition with one version.
+CRD_SCHEMA = "spec.validation."
 # Faults about the key of a field, not about its value.
 KEY_FAULTS = {"UnknownField", "DuplicateField"}
 # What comes after the field; {} is the API server's detail.
@@ -63,6 +65,8 @@ def resolve_path(text: str, value: Any) -> FieldPath:
     Args:
         value: the object, which tells an index from a key, and a key with dots from several keys.
     """
+    if text.startswith(CRD_SCHEMA) and get_field(value, ("spec", "versions", 0, "schema")) is not None:
+        text = f"spec.versions[0].schema.{text.removeprefix(CRD_SCHEMA)}"
     steps = [(name or inner, bool(name)) for name, inner in PATH_STEP.findall(text)]
     path: list[str | int] = []
     while steps:

@@ -169,7 +169,9 @@ def test_a_definition_that_the_api_server_refuses(repository: Repository) -> Non
     broken = CRD.replace("count: {type: integer}", "count: {}")
     findings = found(judge(repository({"crd.yaml": broken, "m.yaml": MACHINE})))
     assert {one.location.file for one in findings} == {"crd.yaml"}
-    assert any("count" in one.message and one.rule == api_server.RULE for one in findings)
+    [one] = [one for one in findings if one.rule == api_server.RULE]
+    assert "properties.count.type" in one.message
+    assert one.location.line == 21
 
 
 def test_a_rule_of_exponential_cost_is_refused_with_its_definition(repository: Repository) -> None:

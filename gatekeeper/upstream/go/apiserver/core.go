@@ -29,9 +29,6 @@ import (
 	serviceaccountstore "k8s.io/kubernetes/pkg/registry/core/serviceaccount/storage"
 )
 
-// defaultNodePorts is the API server's default of --service-node-port-range.
-const defaultNodePorts = "30000-32767"
-
 // buildCoreStorage builds the storages of the core group, as pkg/registry/core/rest does.
 func buildCoreStorage() (map[string]rest.Storage, error) {
 	storages := map[string]rest.Storage{}
@@ -75,7 +72,7 @@ func buildCoreStorage() (map[string]rest.Storage, error) {
 }
 
 // buildServiceStorage builds the storage of Services as in a dual-stack cluster, whose address ranges are not known:
-// any cluster IP is free. Node ports must be in the API server's default range.
+// any cluster IP is free.
 func buildServiceStorage() (*servicestore.REST, error) {
 	ports, err := portallocator.NewInMemory(*utilnet.ParsePortRangeOrDie(defaultNodePorts))
 	if err != nil {

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"fmt"
 	"sort"
 
@@ -28,6 +29,8 @@ type kind struct {
 	strategy rest.RESTCreateStrategy
 	begin    genericregistry.BeginCreateFunc
 	resource schema.GroupResource
+	// warn adds what depends on settings of the cluster; nil for most kinds.
+	warn func(context.Context, runtime.Object)
 }
 
 // Validator validates objects of all built-in kinds. It is safe for concurrent use.
@@ -47,7 +50,10 @@ func NewValidator() (*Validator, error) {
 	decoder := newStrictDecoder(legacyscheme.Scheme)
 	for gvk, store := range stores {
 		if legacyscheme.Scheme.Recognizes(gvk) {
-			kinds[gvk] = kind{legacyscheme.Scheme, decoder, store.CreateStrategy, store.BeginCreate, store.DefaultQualifiedResource}
+			kinds[gvk] = kind{
+				scheme: legacyscheme.Scheme, decoder: decoder, strategy: store.CreateStrategy, begin: store.BeginCreate,
+				resource: store.DefaultQualifiedResource, warn: warnings[gvk.GroupKind()],
+			}
 		}
 	}
 	addNamespaces(kinds, decoder)
@@ -64,7 +70,7 @@ func newStrictDecoder(scheme *runtime.Scheme) runtime.Decoder {
 func addNamespaces(kinds map[schema.GroupVersionKind]kind, decoder runtime.Decoder) {
 	gvk := schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
 	resource := schema.GroupResource{Resource: "namespaces"}
-	kinds[gvk] = kind{legacyscheme.Scheme, decoder, namespace.Strategy, nil, resource}
+	kinds[gvk] = kind{scheme: legacyscheme.Scheme, decoder: decoder, strategy: namespace.Strategy, resource: resource}
 }
 
 // addDefinitions adds CustomResourceDefinition, which the API server delegates to k8s.io/apiextensions-apiserver.
@@ -74,7 +80,7 @@ func addDefinitions(kinds map[schema.GroupVersionKind]kind) {
 	strategy := customresourcedefinition.NewStrategy(scheme)
 	gvk := apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition")
 	resource := apiextensionsv1.Resource("customresourcedefinitions")
-	kinds[gvk] = kind{scheme, newStrictDecoder(scheme), strategy, nil, resource}
+	kinds[gvk] = kind{scheme: scheme, decoder: newStrictDecoder(scheme), strategy: strategy, resource: resource}
 }
 
 // addAPIServices adds APIService, which the API server delegates to k8s.io/kube-aggregator.
@@ -83,7 +89,9 @@ func addAPIServices(kinds map[schema.GroupVersionKind]kind) {
 	apiregistrationinstall.Install(scheme)
 	gvk := apiregistrationv1.SchemeGroupVersion.WithKind("APIService")
 	resource := schema.GroupResource{Group: gvk.Group, Resource: "apiservices"}
-	kinds[gvk] = kind{scheme, newStrictDecoder(scheme), apiservice.NewStrategy(scheme), nil, resource}
+	kinds[gvk] = kind{
+		scheme: scheme, decoder: newStrictDecoder(scheme), strategy: apiservice.NewStrategy(scheme), resource: resource,
+	}
 }
 
 // Knows says whether a kind is built in and validated.

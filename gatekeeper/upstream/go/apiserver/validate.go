@@ -44,7 +44,11 @@ func (v *Validator) Validate(parent context.Context, gvk schema.GroupVersionKind
 		return finding.Result{Findings: append(findings, finding.Finding{Type: finding.Undecodable, Detail: err.Error()})}
 	}
 	warnings := &finding.Warnings{}
-	refusals := create(warning.WithWarningRecorder(parent, warnings), gvk, one, internal)
+	ctx := warning.WithWarningRecorder(parent, warnings)
+	refusals := create(ctx, gvk, one, internal)
+	if one.warn != nil {
+		one.warn(ctx, internal)
+	}
 	refusals = finding.WithoutConsequences(refusals, findings)
 	return finding.Result{Findings: append(append(findings, refusals...), warnings.Findings()...)}
 }

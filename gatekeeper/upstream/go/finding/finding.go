@@ -45,7 +45,7 @@ func FromErrors(list field.ErrorList) []Finding {
 	findings := make([]Finding, 0, len(list))
 	for _, one := range list {
 		findings = append(findings, Finding{
-			Field: one.Field, Type: string(one.Type), Detail: one.Detail, Entry: entryOf(one),
+			Field: strings.TrimPrefix(one.Field, "<nil>"), Type: string(one.Type), Detail: one.Detail, Entry: entryOf(one),
 		})
 	}
 	return findings
@@ -152,7 +152,7 @@ type Warnings struct {
 // AddWarning records a warning, whose text begins with the path of its field where it is about one.
 func (w *Warnings) AddWarning(_, text string) {
 	path, detail, found := strings.Cut(text, ": ")
-	if !found || strings.ContainsAny(path, " \"") {
+	if !found || strings.ContainsAny(path, " \"") || !strings.ContainsAny(path, ".[") {
 		path, detail = "", text
 	}
 	w.findings = append(w.findings, Finding{Field: path, Type: Warning, Detail: detail})
