@@ -66,7 +66,7 @@ TOOLS: dict[str, Tool] = {
         Tool(
             "gatekeeper-upstream",
             "gatekeeper",
-            f"{__version__}+v3df7d5d2b0c8",
+            f"{__version__}+v85f858f11ad9",
             (),
             "validates as the API server does",
             source_folder="upstream/go",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +9,11 @@ import pytest
 
 from gatekeeper.engines.schema import api_server
 from gatekeeper.errors import ToolError
-from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.model import FieldPath, Finding, Gap, Verdict
 from gatekeeper.upstream import client as upstream_client
 from gatekeeper.upstream.client import UpstreamClient, get_program_version
 from gatekeeper.upstream.worker import PROGRAM
-from tests.conftest import Repository, judge
+from tests.conftest import Repository, judge, needs
 
 DEPLOYMENT = """\
 apiVersion: apps/v1
@@ -73,15 +71,7 @@ spec:
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def program() -> None:
-    """A test is skipped where the program is not built, and fails in CI."""
-    try:
-        DEFAULT_TOOLCHAIN.find(PROGRAM)
-    except ToolError as error:
-        if os.environ.get("GATEKEEPER_CI"):
-            raise
-        pytest.skip(str(error))
+pytestmark = needs(PROGRAM)
 
 
 def found(verdict: Verdict) -> list[Finding]:
