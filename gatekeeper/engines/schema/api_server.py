@@ -28,7 +28,8 @@ NOT_CHECKED = (
 # Kinds that no API server has: they are read by kustomize and kubectl.
 CLIENT_KINDS = {"List", "Kustomization", "Component"}
 CLIENT_GROUPS = {"kustomize.config.k8s.io"}
-FindingKey = tuple[str, ObjectRef | None, FieldPath | None]
+ResourceKey = tuple[str, ObjectRef | None]
+REQUIRED_RULE = "schema/required"
 
 
 class ApiServerResult(NamedTuple):
@@ -36,11 +37,13 @@ class ApiServerResult(NamedTuple):
 
     Attributes:
         global_gaps: why nothing was validated.
+        validated: file and name of each resource that was validated, and has no value that is not known yet.
     """
 
     findings: list[Finding]
     gaps: list[Gap]
     global_gaps: list[Gap]
+    validated: frozenset[ResourceKey] = frozenset()
 
 
 def prepare(kubernetes: str) -> UpstreamClient:
@@ -76,12 +79,15 @@ def validate(client: UpstreamClient, resources: Sequence[Resource], catalog: Sch
         return ApiServerResult([], [], [Gap(CONFIG_FILE, f"{NOT_CHECKED}: {error}")])
     findings: list[Finding] = []
     gaps: list[Gap] = []
+    validated: set[ResourceKey] = set()
     for (key, same), found in zip(kinds.items(), answers, strict=True):
         for resource, answer in zip(same, found, strict=True):
             findings.extend(_build_findings(resource, answer))
+            if not answer.unchecked and not _has_marker(resource.json):
+                validated.add((resource.origin.file, resource.ref))
             if answer.unchecked and (answer.is_failure or catalog.has_schema(key)):
                 gaps.append(_build_gap(resource, answer))
-    return ApiServerResult(findings, gaps, [])
+    return ApiServerResult(findings, gaps, [], frozenset(validated))
 
 
 def encode_definition(kind: CustomKind | None) -> bytes:
@@ -138,20 +144,37 @@ def _has_marker(json: bytes) -> bool:
     return any(marker.encode() in json for marker in MARKERS)
 
 
-def merge(schema_findings: Sequence[Finding], api_server_findings: Sequence[Finding]) -> list[Finding]:
-    """One finding for each field: that of the schema where there is one, as its hint suggests a correction.
+def merge(schema_findings: Sequence[Finding], result: ApiServerResult) -> list[Finding]:
+    """One finding for each field: that of the schema if there is one, as its hint suggests a correction.
 
-    A finding that names no field is dropped where the schema has one for the same resource: both have one cause.
+    A finding that names no field is dropped if the schema has one for the same resource: both have one cause. The
+    published schemas require a few fields that the API server does not require; there the API server is right.
     """
-    fields = {_key(finding) for finding in schema_findings}
-    resources = {_key(finding)[:2] for finding in schema_findings}
+    refused: dict[ResourceKey, list[FieldPath]] = {}
+    for finding in (one for one in result.findings if one.severity == "error"):
+        refused.setdefault(_key(finding), []).append(finding.field_path or ())
+    kept = [
+        finding
+        for finding in schema_findings
+        if finding.rule != REQUIRED_RULE
+        or _key(finding) not in result.validated
+        or any(_overlap(finding.field_path or (), path) for path in refused.get(_key(finding), ()))
+    ]
+    fields = {(_key(finding), finding.field_path) for finding in kept}
+    resources = {_key(finding) for finding in kept}
     added = [
         finding
-        for finding in api_server_findings
-        if _key(finding) not in fields and (finding.field_path or _key(finding)[:2] not in resources)
+        for finding in result.findings
+        if (_key(finding), finding.field_path) not in fields and (finding.field_path or _key(finding) not in resources)
     ]
-    return [*schema_findings, *added]
+    return [*kept, *added]
 
 
-def _key(finding: Finding) -> FindingKey:
-    return finding.location.file, finding.resource_ref, finding.field_path
+def _overlap(one: FieldPath, other: FieldPath) -> bool:
+    """Whether one path contains the other."""
+    length = min(len(one), len(other))
+    return one[:length] == other[:length]
+
+
+def _key(finding: Finding) -> ResourceKey:
+    return finding.location.file, finding.resource_ref

@@ -25,5 +25,5 @@ def evaluate(context: EngineContext) -> EngineResult:
     if client is None:
         return EngineResult(findings, gaps, checked_count=checked)
     found = api_server.validate(client, context.targets, catalog)
-    merged = api_server.merge(findings, found.findings)
+    merged = api_server.merge(findings, found)
     return EngineResult(merged, [*gaps, *found.gaps], found.global_gaps, checked)

@@ -10,7 +10,6 @@ import pytest
 from gatekeeper.engines.schema import api_server
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, Verdict
-from gatekeeper.upstream import client as upstream_client
 from gatekeeper.upstream.client import UpstreamClient, get_program_version
 from gatekeeper.upstream.worker import PROGRAM
 from tests.conftest import Repository, judge, needs
@@ -177,6 +176,11 @@ def test_the_scope_is_that_of_the_kind(repository: Repository) -> None:
     assert found(judge(repository({"a.yaml": "---\n".join(documents)}))) == []
 
 
+def test_a_field_that_only_the_schema_requires_is_not_required(repository: Repository) -> None:
+    csi = "apiVersion: storage.k8s.io/v1\nkind: CSINode\nmetadata: {name: a}\nspec: {}\n"
+    assert found(judge(repository({"a.yaml": csi}))) == []
+
+
 def test_a_headless_service_is_accepted(repository: Repository) -> None:
     service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: None, ports: [{port: 80}]}\n"
     assert found(judge(repository({"a.yaml": service}))) == []
@@ -219,8 +223,7 @@ def without_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise ToolError("gatekeeper-upstream is not installed")
 
     client = UpstreamClient(find, get_program_version())
-    monkeypatch.setattr(api_server, "open_client", lambda kubernetes: client)
-    assert upstream_client.open_client is not api_server.open_client
+    monkeypatch.setattr("gatekeeper.engines.schema.api_server.open_client", lambda kubernetes: client)
     yield
     client.close()
 

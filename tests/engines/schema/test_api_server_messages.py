@@ -39,7 +39,7 @@ def test_the_path_is_found_in_the_object(text: str, path: FieldPath) -> None:
 
 
 def test_the_schema_of_a_definition_is_in_its_version() -> None:
-    crd = {"spec": {"versions": [{"schema": {"openAPIV3Schema": {"properties": {"spec": {}}}}}]}}
+    crd: dict[str, Any] = {"spec": {"versions": [{"schema": {"openAPIV3Schema": {"properties": {"spec": {}}}}}]}}
     path = resolve_path("spec.validation.openAPIV3Schema.properties[spec].type", crd)
     assert path == ("spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec", "type")
 
