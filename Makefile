@@ -9,7 +9,7 @@ SOURCES := pyproject.toml requirements.lock rust/Cargo.toml rust/Cargo.lock $(wi
 # Test files or folders; all if empty.
 T ?=
 
-.PHONY: demo test lint bench tools lock clean
+.PHONY: demo test lint bench tools wheel lock clean
 
 demo: .venv/ready
 	@$(BIN)/python examples/demo.py
@@ -25,6 +25,13 @@ lint: .venv/packages
 bench: .venv/optimized
 	$(BIN)/gatekeeper tools install kustomize helm opa sops conftest kubeconform
 	$(BIN)/python -m tests.bench.bench
+
+# A wheel for this platform, with the compiled engine and gatekeeper-upstream: it needs neither Rust nor Go.
+wheel: .venv/ready
+	$(BIN)/gatekeeper tools install gatekeeper-upstream
+	mkdir -p gatekeeper/bin
+	cp "$$($(BIN)/gatekeeper tools list gatekeeper-upstream | awk '{print $$3}')" gatekeeper/bin/
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w dist . ; status=$$?; rm -r gatekeeper/bin; exit $$status
 
 # Everything that tests run, from source.
 tools: .venv/ready
@@ -49,4 +56,4 @@ lock:
 	@touch $@
 
 clean:
-	rm -rf .venv rust/target build *.egg-info gatekeeper/_native*.so
+	rm -rf .venv rust/target build dist *.egg-info gatekeeper/_native*.so gatekeeper/bin

@@ -105,6 +105,8 @@ class Toolchain(NamedTuple):
         path = get_built_path(tool)
         if path.is_file():
             return path
+        if tool.source_folder and get_bundled_path(tool).is_file():
+            return get_bundled_path(tool)
         on_path = None if tool.source_folder else shutil.which(name)
         is_known = bool(on_path) and (tool.checksums is None or hash_file(Path(str(on_path))) in tool.checksums)
         # Another version could change a verdict.
@@ -126,6 +128,11 @@ def get_cache_folder() -> Path:
 def get_built_path(tool: Tool) -> Path:
     """The path of the built program of exactly this version, whether it exists or not."""
     return get_cache_folder() / f"{tool.name}-{tool.version}-{sys.platform}" / tool.name
+
+
+def get_bundled_path(tool: Tool) -> Path:
+    """The path of a program of our own that a wheel brings along, whether it exists or not."""
+    return PACKAGE / "bin" / tool.name
 
 
 def _has_version(path: Path, tool: Tool) -> bool:

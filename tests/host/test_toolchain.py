@@ -113,3 +113,18 @@ def test_repositories_with_different_pins_render_at_once_each_with_its_own_versi
     with ThreadPoolExecutor(4) as pool:
         rendered = list(pool.map(render, [*roots] * 4))
     assert all(versions == [version] for version, versions in rendered), rendered
+
+
+def test_a_program_in_the_package_is_used_if_none_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(toolchain, "PACKAGE", tmp_path)
+    with pytest.raises(ToolError, match="gatekeeper-upstream .* is not installed"):
+        toolchain.DEFAULT_TOOLCHAIN.find("gatekeeper-upstream")
+    bundled = tmp_path / "bin" / "gatekeeper-upstream"
+    bundled.parent.mkdir()
+    bundled.write_bytes(b"program")
+    assert toolchain.DEFAULT_TOOLCHAIN.find("gatekeeper-upstream") == bundled
+    built = toolchain.get_built_path(toolchain.TOOLS["gatekeeper-upstream"])
+    built.parent.mkdir(parents=True)
+    built.write_bytes(b"program")
+    assert toolchain.DEFAULT_TOOLCHAIN.find("gatekeeper-upstream") == built
