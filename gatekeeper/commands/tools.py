@@ -56,10 +56,10 @@ def _list_tools(tools: Toolchain, names: Sequence[str], needed: Sequence[str]) -
     status = 0
     for name in names:
         try:
-            sys.stdout.write(f"{name:<19} {tools.get_tool(name).version:<9} {tools.find(name)}\n")
+            sys.stdout.write(f"{name:<12} {tools.get_tool(name).version:<9} {tools.find(name)}\n")
         except ToolError as error:
             sys.stdout.write(
-                f"{name:<19} {tools.get_tool(name).version:<9} missing ({tools.get_tool(name).purpose}): {error}\n"
+                f"{name:<12} {tools.get_tool(name).version:<9} missing ({tools.get_tool(name).purpose}): {error}\n"
             )
             status = 3 if name in needed else status
     return status
@@ -84,7 +84,7 @@ def _verify_tools(tools: Toolchain, names: list[str]) -> int:
         path = programs.get_built_path(tools.get_tool(name))
         is_intact = path.is_file() and programs.is_intact(path)
         problem = f"missing or changed; run `gatekeeper tools install {name}`"
-        sys.stdout.write(f"{name:<19} {'unchanged' if is_intact else problem}\n")
+        sys.stdout.write(f"{name:<12} {'unchanged' if is_intact else problem}\n")
         status = status if is_intact else 3
     return status
 

@@ -42,6 +42,8 @@ class EngineContext(NamedTuple):
         private_keys: private keys of sealed-secrets by name, to decrypt with; None if nothing is decrypted.
         target_namespaces: the namespaces that Argo CD applies a resource group to, by its name, for objects that name
             none; groups that are missing go to `default`.
+        is_validated_by_server: whether an API server validates the targets itself: they come from it, or are applied to
+            it next.
     """
 
     tree: Tree
@@ -59,6 +61,7 @@ class EngineContext(NamedTuple):
     read_base_file: Callable[[str], bytes | None] | None = None
     private_keys: PrivateKeys | None = None
     target_namespaces: Mapping[str, Sequence[str]] = MappingProxyType({})
+    is_validated_by_server: bool = False
 
 
 class EngineResult(NamedTuple):

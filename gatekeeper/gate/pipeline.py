@@ -185,7 +185,9 @@ def check_objects(policies: RepositoryPolicies, objects: Sequence[Resource], opt
     """
     tree, resources = policies.tree, [*policies.resources, *objects]
     context = _build_context(tree, policies.parsed_files, resources, policies.config, options)
-    context = context._replace(targets=objects, shard_files=tree.select_files(lambda file: False))
+    context = context._replace(
+        targets=objects, shard_files=tree.select_files(lambda file: False), is_validated_by_server=True
+    )
     engines = [engine for engine in ENGINES.values() if engine.SCOPE == "resources"]
     verdict = _build_verdict(context, _run_engines(context, engines, options), options)
     # A waiver that silences nothing here may silence something in the files.

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 VERSION = "k8s.io/component-base/version"
 STAMP = f"-X {VERSION}.gitVersion=v1.36.3 -X {VERSION}.gitMajor=1 -X {VERSION}.gitMinor=36"
 # The product's tools that tests use, built by `gatekeeper tools install`.
-TOOLS = ("kustomize", "helm", "opa", "sops", "gotemplate", "luahealth")
+TOOLS = ("kustomize", "helm", "opa", "sops", "gotemplate", "luahealth", "gatekeeper-upstream")
 
 
 class BuildError(Exception):
@@ -70,6 +70,8 @@ PROGRAMS = (
     "opa",
     "etcd",
     "kube-apiserver",
+    # Most of its packages are those of the API server.
+    "gatekeeper-upstream",
     "helm",
     "sops",
     "gotemplate",

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import orjson
 
 from gatekeeper.config import CONFIG_FILE
-from gatekeeper.engines.findings import build_finding
 from gatekeeper.engines.schema import api_server_messages
 from gatekeeper.engines.schema.api_server_messages import KEY_FAULTS, resolve_path
 from gatekeeper.engines.schema.catalog import SchemaCatalog, SchemaKey
@@ -129,8 +128,7 @@ def _build_findings(resource: Resource, answer: ApiServerAnswer) -> Iterator[Fin
 def _build_finding(resource: Resource, fault: ApiServerFault, path: FieldPath) -> Finding:
     message, hint = api_server_messages.describe_fault(fault, path)
     is_warning = fault.type == "Warning"
-    return build_finding(
-        resource,
+    return resource.build_finding(
         WARNING_RULE if is_warning else RULE,
         message,
         path,

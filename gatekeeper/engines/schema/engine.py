@@ -18,7 +18,8 @@ def evaluate(context: EngineContext) -> EngineResult:
         UsageError: a folder of `crds` in the config does not exist or holds no CRD.
     """
     config = context.config
-    client = api_server.prepare(config.kubernetes) if context.targets else None
+    is_needed = context.targets and not context.is_validated_by_server
+    client = api_server.prepare(config.kubernetes) if is_needed else None
     kinds = known_crds.find_custom_kinds(context.tree, context.parsed_files, context.resources, config)
     catalog = SchemaCatalog(config.kubernetes, kinds, library.load_replacement_apis)
     findings, gaps, checked = validation.evaluate(context.targets, catalog, config.allow_missing, context.jobs)

@@ -9,9 +9,11 @@ import pytest
 
 from gatekeeper.engines.schema import api_server
 from gatekeeper.errors import ToolError
+from gatekeeper.gate import pipeline
 from gatekeeper.model import FieldPath, Finding, Gap, Verdict
 from gatekeeper.upstream.client import UpstreamClient, get_program_version
 from gatekeeper.upstream.worker import PROGRAM
+from gatekeeper.workspace import config_loader
 from tests.conftest import Repository, judge, needs
 
 DEPLOYMENT = """\
@@ -179,6 +181,17 @@ def test_the_scope_is_that_of_the_kind(repository: Repository) -> None:
 def test_a_field_that_only_the_schema_requires_is_not_required(repository: Repository) -> None:
     csi = "apiVersion: storage.k8s.io/v1\nkind: CSINode\nmetadata: {name: a}\nspec: {}\n"
     assert found(judge(repository({"a.yaml": csi}))) == []
+
+
+def test_objects_that_an_api_server_validates_itself_are_left_to_it(repository: Repository) -> None:
+    """The fields of a live object that only its API server may write would be refused."""
+    root = repository({"a.yaml": DEPLOYMENT.replace("replicas: 2", "replicas: -2")})
+    settings = config_loader.load(root, None)
+    result = pipeline.judge_repository(root, settings, 1)
+    assert [one.rule for one in found(result.verdict)] == [api_server.RULE]
+    policies = pipeline.RepositoryPolicies(result.tree, result.parsed_files, [], settings)
+    live = pipeline.check_objects(policies, result.rendered.resources, pipeline.CheckOptions())
+    assert found(live) == []
 
 
 def test_a_headless_service_is_accepted(repository: Repository) -> None:
