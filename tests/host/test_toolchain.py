@@ -118,7 +118,7 @@ def test_repositories_with_different_pins_render_at_once_each_with_its_own_versi
 def test_a_program_in_the_package_is_used_if_none_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(toolchain, "PACKAGE", tmp_path)
-    with pytest.raises(ToolError, match="gatekeeper-upstream .* is not installed"):
+    with pytest.raises(ToolError, match=r"gatekeeper-upstream .* is not installed"):
         toolchain.DEFAULT_TOOLCHAIN.find("gatekeeper-upstream")
     bundled = tmp_path / "bin" / "gatekeeper-upstream"
     bundled.parent.mkdir()
