@@ -191,7 +191,8 @@ def get_build_environment() -> dict[str, str]:
 def compute_source_version(tool: Tool) -> str:
     """The version that a tool of our own must have: a digest of its source, without the tests."""
     folder = PACKAGE / tool.source_folder
-    programs = sorted(path for path in folder.rglob("*.go") if not path.name.endswith("_test.go"))
+    sources = (path for pattern in ("*.go", "*/*.go") for path in folder.glob(pattern))
+    programs = sorted(path for path in sources if not path.name.endswith("_test.go"))
     source = b"\0".join(path.read_bytes() for path in (folder / "go.mod", folder / "go.sum", *programs))
     return f"v{hashlib.sha256(source).hexdigest()[:12]}"
 
