@@ -66,7 +66,7 @@ TOOLS: dict[str, Tool] = {
         Tool(
             "gatekeeper-upstream",
             "gatekeeper",
-            f"{__version__}+v85f858f11ad9",
+            f"{__version__}+v98fb6da3f3ef",
             (),
             "validates as the API server does",
             source_folder="upstream/go",

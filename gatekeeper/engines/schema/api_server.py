@@ -29,6 +29,7 @@ CLIENT_KINDS = {"List", "Kustomization", "Component"}
 CLIENT_GROUPS = {"kustomize.config.k8s.io"}
 ResourceKey = tuple[str, ObjectRef | None]
 REQUIRED_RULE = "schema/required"
+INVALID = "FieldValueInvalid"
 
 
 class ApiServerResult(NamedTuple):
@@ -108,16 +109,16 @@ def _build_findings(resource: Resource, answer: ApiServerAnswer) -> Iterator[Fin
     holds_unknown = _has_marker(resource.json)
     seen: set[tuple[FieldPath, str]] = set()
     for fault in answer.faults:
-        # A fault without a place can be one of a value that is not known.
-        if not fault.field and holds_unknown:
-            continue
         path = resolve_path(fault.field, value)
+        # A fault without a place, or in a field that the server derives, can be one of a value that is not known.
+        if holds_unknown and (not path or (fault.type == INVALID and get_field(value, path) is None)):
+            continue
         path = (*path, *api_server_messages.find_entry(fault, get_field(value, path)))
         if fault.type in KEY_FAULTS:
             # SOPS writes this field, and takes it out when it decrypts.
             if path == ("sops",):
                 continue
-        elif _has_marker(orjson.dumps(get_field(value, path))) or api_server_messages.is_consequence(fault):
+        elif _has_marker(orjson.dumps(get_field(value, path))) or api_server_messages.is_irrelevant(fault):
             continue
         # Two validations can refuse one value: of all Pods, and of the Pods of this kind.
         if (path, fault.type) not in seen:

@@ -34,6 +34,7 @@ SENTENCES = {
 }
 HINT = "correct it: the API server refuses to create the object"
 WARNING_HINT = "the API server creates the object, and shows this warning"
+ARGO_CD_FINALIZER = "-finalizer.argocd.argoproj.io"
 CONSEQUENCE = "some validation rules were not checked because the object was invalid"
 
 
@@ -46,9 +47,10 @@ def describe_fault(fault: ApiServerFault, path: FieldPath) -> tuple[str, str]:
     return message, WARNING_HINT if fault.type == "Warning" else HINT
 
 
-def is_consequence(fault: ApiServerFault) -> bool:
-    """Whether a fault only says that others come first."""
-    return fault.detail.startswith(CONSEQUENCE)
+def is_irrelevant(fault: ApiServerFault) -> bool:
+    """Whether a fault only says that others come first, or warns of a finalizer that Argo CD prescribes."""
+    is_prescribed = fault.type == "Warning" and ARGO_CD_FINALIZER in fault.detail
+    return fault.detail.startswith(CONSEQUENCE) or is_prescribed
 
 
 def find_entry(fault: ApiServerFault, mapping: Any) -> FieldPath:

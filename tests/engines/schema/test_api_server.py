@@ -221,6 +221,14 @@ def test_a_value_that_is_not_known_is_no_fault(repository: Repository, old: str,
     assert len(found(judge(repository({"b.yaml": text.replace("- name: web", "- name: Web")})))) == 1
 
 
+def test_a_field_derived_from_a_value_that_is_not_known_is_no_fault(repository: Repository) -> None:
+    job = (
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {name: 'a-${{values.name}}'}\nspec:\n  template:\n"
+        "    spec: {restartPolicy: Never, containers: [{name: a, image: b}]}\n"
+    )
+    assert found(judge(repository({"a.yaml": job}))) == []
+
+
 def test_values_of_secrets_are_not_shown(repository: Repository) -> None:
     secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ntype: kubernetes.io/dockerconfigjson\nstringData: {.dockerconfigjson: hunter2}\n"
     findings = found(judge(repository({"a.yaml": secret})))

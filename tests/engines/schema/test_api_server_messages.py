@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.engines.schema.api_server_messages import describe_fault, find_entry, is_consequence, resolve_path
+from gatekeeper.engines.schema.api_server_messages import describe_fault, find_entry, is_irrelevant, resolve_path
 from gatekeeper.model import FieldPath
 from gatekeeper.upstream.validation import ApiServerFault
 
@@ -82,5 +82,12 @@ def test_the_label_at_fault_is_found(entry: str, mapping: Any, path: FieldPath) 
 
 def test_a_consequence_is_no_fault_of_its_own() -> None:
     text = "some validation rules were not checked because the object was invalid; correct the existing errors"
-    assert is_consequence(ApiServerFault("", "FieldValueInvalid", text))
-    assert not is_consequence(ApiServerFault("", "FieldValueInvalid", "other"))
+    assert is_irrelevant(ApiServerFault("", "FieldValueInvalid", text))
+    assert not is_irrelevant(ApiServerFault("", "FieldValueInvalid", "other"))
+
+
+def test_a_finalizer_that_argo_cd_prescribes_is_no_warning() -> None:
+    text = '"{}": prefer a domain-qualified finalizer name'
+    field = "metadata.finalizers"
+    assert is_irrelevant(ApiServerFault(field, "Warning", text.format("resources-finalizer.argocd.argoproj.io")))
+    assert not is_irrelevant(ApiServerFault(field, "Warning", text.format("finalizer.example.com")))

@@ -45,10 +45,10 @@ func (v *Validator) Validate(parent context.Context, gvk schema.GroupVersionKind
 	}
 	warnings := &finding.Warnings{}
 	ctx := warning.WithWarningRecorder(parent, warnings)
-	refusals := create(ctx, gvk, one, internal)
 	if one.warn != nil {
 		one.warn(ctx, internal)
 	}
+	refusals := create(ctx, gvk, one, internal)
 	refusals = finding.WithoutConsequences(refusals, findings)
 	return finding.Result{Findings: append(append(findings, refusals...), warnings.Findings()...)}
 }

@@ -44,6 +44,7 @@ func TestValidate(t *testing.T) {
 		{"a headless Service", "v1", "Service", `{"metadata":{"name":"a"},"spec":{"clusterIP":"None","ports":[{"port":80}]}}`, ""},
 		{"any cluster IP", "v1", "Service", `{"metadata":{"name":"a"},"spec":{"clusterIP":"10.43.0.7","ports":[{"port":80}]}}`, ""},
 		{"a node port", "v1", "Service", `{"metadata":{"name":"a"},"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":80}]}}`, "spec.ports[0].nodePort Warning"},
+		{"no node port", "v1", "Service", `{"metadata":{"name":"a"},"spec":{"type":"LoadBalancer","ports":[{"port":80}]}}`, ""},
 		{"a privileged container", "v1", "Pod", `{"metadata":{"name":"a"},"spec":{"containers":[{"name":"a","image":"b","securityContext":{"privileged":true}}]}}`, ""},
 		{"a time zone", "batch/v1", "CronJob", `{"metadata":{"name":"a"},"spec":{"schedule":"* * * * *","timeZone":"Europe/Berlin","jobTemplate":{"spec":{"template":{"spec":{"restartPolicy":"Never","containers":[{"name":"a","image":"b"}]}}}}}}`, ""},
 		{"a Namespace", "v1", "Namespace", `{"metadata":{"name":"a.b"}}`, "metadata.name FieldValueInvalid"},
