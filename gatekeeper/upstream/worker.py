@@ -1,6 +1,7 @@
 """One running process of the Go program: pipelined calls with deadlines.
 
-The process gets no environment, an empty folder as its working directory, and ends with its input.
+The process gets no environment and an empty folder that no longer exists as its working directory; it ends with its
+input.
 """
 
 from __future__ import annotations
@@ -41,23 +42,11 @@ class UpstreamWorker:
     """
 
     def __init__(self, program: Path, version: str, kubernetes: str, memory: int = MEMORY_BYTES) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="gatekeeper-upstream-", ignore_cleanup_errors=True)
         self._waiting: dict[int, Future[Any]] = {}
         self._lock, self._write_lock = threading.Lock(), threading.Lock()
         self._next_id = 0
         self._loss = ""
-        try:
-            self._process = subprocess.Popen(
-                [str(program.absolute()), f"-memory={memory}"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd=self._folder.name,
-                env={},
-            )
-        except OSError as error:
-            self._folder.cleanup()
-            raise ToolError(f"{PROGRAM} cannot be started: {error.strerror or error}") from error
+        self._process = _start(program, memory)
         threading.Thread(target=self._read_answers, name=PROGRAM, daemon=True).start()
         try:
             answer = self.call("hello", {"version": version, "kubernetes": kubernetes}, START_SECONDS)
@@ -168,4 +157,25 @@ class UpstreamWorker:
         # What was not written yet cannot be.
         with suppress(OSError):
             self._process.stdin.close()
-        self._folder.cleanup()
+
+
+def _start(program: Path, memory: int) -> subprocess.Popen[bytes]:
+    """Starts the program in an empty folder, which is gone as soon as the program is in it.
+
+    Raises:
+        ToolError: it cannot be started.
+    """
+    folder = tempfile.mkdtemp(prefix=f"{PROGRAM}-")
+    try:
+        return subprocess.Popen(
+            [str(program.absolute()), f"-memory={memory}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env={},
+        )
+    except OSError as error:
+        raise ToolError(f"{PROGRAM} cannot be started: {error.strerror or error}") from error
+    finally:
+        Path(folder).rmdir()

@@ -132,7 +132,7 @@ def test_the_process_gets_nothing_of_the_user(worker: UpstreamWorker) -> None:
     """Neither the environment nor the working folder nor any file that is open here."""
     process = Path("/proc") / str(worker.pid)
     assert (process / "environ").read_bytes() == b""
-    assert list((process / "cwd").resolve().iterdir()) == []
+    assert str((process / "cwd").readlink()).endswith(" (deleted)")
     targets = {str(entry.readlink()).partition(":")[0] for entry in (process / "fd").iterdir()}
     # Go reads from the last how many cores it may use.
     others = {target for target in targets if not target.startswith("/sys/fs/cgroup/")}

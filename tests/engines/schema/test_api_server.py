@@ -187,7 +187,7 @@ def test_objects_that_an_api_server_validates_itself_are_left_to_it(repository: 
     """The fields of a live object that only its API server may write would be refused."""
     root = repository({"a.yaml": DEPLOYMENT.replace("replicas: 2", "replicas: -2")})
     settings = config_loader.load(root, None)
-    result = pipeline.check_and_render(root, settings, 1)
+    result = pipeline.check_and_render_repository(root, settings, 1)
     assert [one.rule for one in found(result.verdict)] == [api_server.RULE]
     policies = pipeline.RepositoryPolicies(result.tree, result.parsed_files, [], settings)
     live = pipeline.check_objects(policies, result.rendered.resources, pipeline.CheckOptions())
