@@ -57,7 +57,7 @@ BAD: list[tuple[str, dict[str, str | bytes], int, str]] = [
             "kustomization.yaml": "resources: ['https://example.com/x?ref=v1']\n",
         },
         3,
-        "is not fetched",
+        "does not fetch",
     ),
     (
         "a kustomization that leaves the repository",
@@ -65,7 +65,7 @@ BAD: list[tuple[str, dict[str, str | bytes], int, str]] = [
             "kustomization.yaml": "resources: [../../etc/passwd]\n",
         },
         3,
-        "outside of the repository",
+        "outside the repository",
     ),
     (
         "a CRD folder without CRDs",

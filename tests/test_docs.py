@@ -127,6 +127,7 @@ def test_the_architecture_page_has_every_package_and_the_layers_that_are_tested(
 
 
 @needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_the_picture_in_the_readme_is_what_the_demo_prints() -> None:
     drawn = terminal_image.draw(terminal_image.output())
     assert terminal_image.IMAGE.read_text() == drawn, "run `python -m tests.terminal_image`"

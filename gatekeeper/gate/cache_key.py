@@ -25,7 +25,7 @@ class CacheInput(NamedTuple):
         differing_files: the files that differ from the listing, or are not in it.
         differing_contents: the names of those files, each before its content.
         unstaged_files: the files of the work tree that differ from Git's index, or are not in it; ignored ones, too.
-        surrounding_inputs: other files that rendering can read: ignored files, policies outside of the repository.
+        surrounding_inputs: other files that rendering can read: ignored files, policies outside the repository.
     """
 
     git_listing: bytes

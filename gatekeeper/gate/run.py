@@ -121,7 +121,7 @@ def _check_base_commit(request: CheckRequest, comparison: BaseComparison) -> Ver
         tree = file_selection.build_tree([copy], copy, settings.exclude, settings.policies)
         options = CheckOptions(request.jobs, partial(request.on_progress, pipeline.STEPS), cache=cache)
         verdict = pipeline.check_tree(tree, settings, options)
-        # A config that names files outside of the repository depends on more than the commit.
+        # A config that names files outside the repository depends on more than the commit.
         if cache and verdict.is_cacheable and settings == own_settings:
             cache.write_entry(key, verdict_codec.to_bytes(verdict))
         return verdict

@@ -101,7 +101,7 @@ def _render_chart(builder: Builder, source: SourceTarget) -> BuildOutput:
     for file in use.values_files:
         path = (tree.root / file).resolve()
         if not any(path.is_relative_to(bound) for bound in bounds):
-            return _build_failure(source.folder, f"the values file {file} is outside of the repository")
+            return _build_failure(source.folder, f"the values file {file} is outside the repository")
     options = source.get_option("helm")
     use = use._replace(include_crds=not options.get("skipCrds"))
     return builder.build_chart(use, config._replace(kubernetes=str(options.get("kubeVersion") or config.kubernetes)))

@@ -130,7 +130,7 @@ def _reject_outside_inputs(
     findings: list[Finding],
     gaps: list[Gap],
 ) -> None:
-    """Reports inputs from outside of the repository, which must not be built."""
+    """Reports inputs from outside the repository, which must not be built."""
     for part in () if target.files else list_reachable(kustomizations, target.folder):
         for name in part.remotes:
             reason = f"builds on the remote {name}, which Gatekeeper does not fetch: add a copy to the repository"
@@ -236,7 +236,7 @@ def _build_origin(
     steps = _parse_annotation(annotations.pop(TRANSFORMATIONS_ANNOTATION, ""))
     if not annotations:
         value["metadata"].pop("annotations", None)
-    # The paths are relative to the wrapper outside of the repository: only their part below the root matters.
+    # The paths are relative to the wrapper outside the repository: only their part below the root matters.
     file = _resolve_noted_path(tree, get_field(origin, ("path",)) or get_field(origin, ("configuredIn",)))
     changed = tuple(
         TransformStep(

@@ -36,7 +36,7 @@ def build_tree(paths: Sequence[Path], root: Path, exclude: Sequence[str], policy
             raise UsageError(f"{path}: no such file or folder")
         start = path.resolve()
         if not start.is_relative_to(root):
-            raise UsageError(f"{path}: outside of the repository {root}")
+            raise UsageError(f"{path}: outside the repository {root}")
         listed = git_state.list_files(root, start) if (root / GIT_FOLDER).exists() else None
         files.update(_walk(root, start, regular_files, gaps) if listed is None else listed)
     kept: list[str] = []

@@ -26,6 +26,7 @@ spec:
 """
 
 
+@needs("gatekeeper-upstream")
 def test_a_good_repository_is_accepted(repository: Repository) -> None:
     root = repository({"a.yaml": GOOD})
     code, verdict = verdict_of(root)

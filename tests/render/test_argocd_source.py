@@ -131,7 +131,7 @@ def test_a_values_file_outside_of_the_repository_is_refused(repository: Reposito
     (root / "chart" / "linked.yaml").symlink_to(tmp_path / "secret.yaml")
     for file in ("linked.yaml", "../../secret.yaml"):
         reason = reject(root, {"path": "chart", "helm": {"valueFiles": [file]}})
-        assert "is outside of the repository" in reason
+        assert "is outside the repository" in reason
 
 
 @needs("helm")

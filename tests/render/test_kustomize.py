@@ -1,4 +1,4 @@
-"""Kustomizations that kustomize builds; nothing from outside of the repository is built."""
+"""Kustomizations that kustomize builds; nothing from outside the repository is built."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_excluded_files_of_the_config_are_reported(cloned: Path, pattern: str) -
 
 
 def test_a_path_outside_of_the_repository_is_refused(cloned: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="outside of the repository"):
+    with pytest.raises(UsageError, match="outside the repository"):
         file_selection.build_tree([tmp_path], cloned, ())
 
 

@@ -38,7 +38,7 @@ def check_unused(
             if id(resource) not in candidate_ids:
                 for name_in_use in candidates.keys() & set(NAME_PATTERN.findall(resource.json)):
                     del candidates[name_in_use]
-    hint = "remove it, or list it under `references.allow` if something outside of the repository uses it"
+    hint = "remove it, or list it under `references.allow` if something outside the repository uses it"
     for same_name in candidates.values():
         for kind, resource in same_name:
             message = f"{kind} {resource.ref.namespace}/{resource.ref.name} is not used by anything in the repository"

@@ -109,7 +109,7 @@ def test_a_chart_is_rendered_with_values_of_the_application_and_another_reposito
         # No file of values is read that lies elsewhere.
         source["helm"] = {"valueFiles": ["../../../../etc/passwd"]}
         place.cluster.ask("PATCH", f"{APPS}/apps", {"spec": {"sources": [source, lent]}})
-        until(lambda: "is outside of the repository" in place.told().get("ComparisonError", ""), running)
+        until(lambda: "is outside the repository" in place.told().get("ComparisonError", ""), running)
         place.cluster.ask("PATCH", f"{APPS}/apps", {"spec": {"sources": [{**source, "helm": None}, lent]}})
         until(lambda: place.data("apps-shop") == {"a": "1", "b": "red", "c": "prod"}, running)
         synced(place, running)
