@@ -47,7 +47,9 @@ def test_other_text_is_unchanged(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"\0" * 64, b"\0GITCRYPT\0" + os.urandom(64), b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\x7fELF\2\1\1\0" * 9]
+    "content",
+    [b"\0" * 64, b"\0GITCRYPT\0" + os.urandom(64), b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\x7fELF\2\1\1\0" * 9],
+    ids=["zeros", "git-crypt", "PNG", "ELF"],
 )
 def test_binary_content_is_none(content: bytes) -> None:
     assert convert_to_utf8(content) is None

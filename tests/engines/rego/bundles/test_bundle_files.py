@@ -52,7 +52,9 @@ def test_an_archive_with_a_path_that_leads_out_is_refused(name: str) -> None:
         bundle_files.unpack(pack((name, b"")), "x")
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", pack(("a", b"x" * 2000))[:60]])
+@pytest.mark.parametrize(
+    "content", [b"", b"no archive", pack(("a", b"x" * 2000))[:60]], ids=["empty", "no archive", "cut off"]
+)
 def test_a_damaged_archive_is_an_error(content: bytes) -> None:
     with pytest.raises(PolicyError, match="x: not a valid bundle archive"):
         bundle_files.unpack(content, "x")
