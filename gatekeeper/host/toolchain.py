@@ -66,7 +66,7 @@ TOOLS: dict[str, Tool] = {
         Tool(
             "gatekeeper-upstream",
             "gatekeeper",
-            f"{__version__}+v98fb6da3f3ef",
+            f"{__version__}+v5654df36a28e",
             (),
             "validates as the API server does",
             source_folder="upstream/go",

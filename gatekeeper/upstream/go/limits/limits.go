@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	watchInterval = 50 * time.Millisecond
+	watchInterval  = 50 * time.Millisecond
 	garbagePercent = 400
 	// The kernel's bound is a last resort; it counts reserved memory, too.
 	reservedFactor = 4
