@@ -66,6 +66,17 @@ def config(name: str, value: str = "1", namespace: str = "prod") -> dict[str, An
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": value}}
 
 
+def service(name: str, address: str) -> dict[str, Any]:
+    """A Service whose address is outside the cluster's range: only the cluster can know that, the gate accepts it."""
+    meta = {"name": name, "namespace": "prod"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": meta,
+        "spec": {"clusterIP": address, "ports": [{"port": 80}]},
+    }
+
+
 class Place:
     """A repository and a cluster that has its Kustomizations, as Flux would have put them there."""
 
@@ -223,7 +234,7 @@ def test_refused_objects_are_not_applied_and_reported_with_their_location(place:
 
 
 def test_all_errors_of_a_stage_are_reported_and_nothing_is_applied(place: Place) -> None:
-    bad = [{**config(f"bad{number}"), "data": {"a": "1", "-- no key --": "2"}} for number in range(2)]
+    bad = [service(f"bad{number}", "192.0.2.1") for number in range(2)]
     place.put("apps/all.yaml", config("good"), *bad)
     code, out, _ = place.run("--once")
     assert code == 1 and out.count("FAILED") == 2 and "skips     ConfigMap prod/good" in out
@@ -247,7 +258,7 @@ def test_definitions_and_namespaces_come_before_what_needs_them(place: Place) ->
 
 def test_kustomization_waits_for_its_dependency(place: Place) -> None:
     place.put("kustomizations.yaml", flux("apps", dependsOn=[{"name": "base"}]), flux("base"))
-    place.put("base/all.yaml", {**config("b"), "data": {"-- no key --": "2"}})
+    place.put("base/all.yaml", service("b", "192.0.2.1"))
     place.put("apps/all.yaml", config("x"))
     code, out, _ = place.run("--once")
     assert code == 1 and "flux-system/apps: DependencyNotReady: dependency 'flux-system/base' is not ready" in out
