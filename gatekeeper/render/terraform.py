@@ -183,7 +183,8 @@ def _list_labels(part: Any) -> Iterator[tuple[str, int, int]]:
     """The type and labels of a block, or the name of an attribute, each with its line and column."""
     for child in part.children:
         word = getattr(child, "data", "")
-        if word in ("identifier", "keyword", "string"):
+        # `null`, `true` and `false` are names where a name is expected: providers are called so.
+        if word in ("identifier", "keyword", "string", "literal_value"):
             yield "".join(str(token) for token in child.scan_values(_is_text_token)), child.meta.line, child.meta.column
             if part.data == "attribute":
                 return

@@ -51,6 +51,13 @@ def test_the_json_form_has_the_same_shape(tmp_path: Path) -> None:
     assert value(tmp_path, orjson.dumps(held).decode(), "main.tf.json") == value(tmp_path, hcl)
 
 
+@pytest.mark.parametrize("name", ["null", "true", "false", "for", "in", "if", "endif", "each"])
+def test_a_keyword_can_be_the_name_of_an_attribute(tmp_path: Path, name: str) -> None:
+    text = f"terraform {{\n  required_providers {{\n    {name} = {{ {name} = 1, x = null }}\n  }}\n}}\n"
+    providers = value(tmp_path, text)["terraform"][0]["required_providers"]
+    assert providers == [{name: {name: 1, "x": None}}]
+
+
 def test_a_rule_of_the_library_names_the_line(repository: Repository) -> None:
     root = repository({"gatekeeper.yaml": "", "net/main.tf": OPEN})
     code, verdict = verdict_of(root)
