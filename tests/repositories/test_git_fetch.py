@@ -43,7 +43,7 @@ def test_missing_permission_is_reported_without_secrets(
     for keys, words in (
         ({}, "requires a user name and password"),
         ({"username": USER, "password": "wrong-one"}, "rejects the user name and password|requires a user name"),
-        ({"bearerToken": "wrong-token"}, "rejects|asks for"),
+        ({"bearerToken": "wrong-token"}, "rejects|requires a user name and password"),
     ):
         with pytest.raises(ToolError, match=words) as caught:
             fetch(one, keys, handed, tmp_path / "kept")
