@@ -15,6 +15,7 @@ from gatekeeper import __version__
 from gatekeeper.errors import ToolError
 from gatekeeper.host.cache import user_cache_dir
 from gatekeeper.host.process import OFFLINE_ENVIRONMENT, run_command
+from gatekeeper.host.source_versions import SOURCE_VERSIONS
 
 PACKAGE = Path(__file__).parent.parent
 BUILD_TIMEOUT_SECONDS = 1800.0
@@ -53,11 +54,18 @@ TOOLS: dict[str, Tool] = {
             ("--version", "--disable-version-check"),
             "encrypts and decrypts SOPS files",
         ),
-        Tool("gotemplate", "gatekeeper", "vf15dd7744b06", (), "fills Go templates, runs jq", source_folder="gocompat"),
+        Tool(
+            "gotemplate",
+            "gatekeeper",
+            SOURCE_VERSIONS["gotemplate"],
+            (),
+            "fills Go templates, runs jq",
+            source_folder="gocompat",
+        ),
         Tool(
             "luahealth",
             "gatekeeper",
-            "v39ea3552dc67",
+            SOURCE_VERSIONS["luahealth"],
             (),
             "runs Argo CD's health checks",
             source_folder="argocd/health/lua",
@@ -66,7 +74,7 @@ TOOLS: dict[str, Tool] = {
         Tool(
             "gatekeeper-upstream",
             "gatekeeper",
-            f"{__version__}+v5654df36a28e",
+            f"{__version__}+{SOURCE_VERSIONS['gatekeeper-upstream']}",
             (),
             "validates as the API server does",
             source_folder="upstream/go",
