@@ -142,7 +142,7 @@ class Finding(NamedTuple):
 
     Attributes:
         is_preexisting: whether the base of the checked change has it too.
-        members: the findings that a group stands for, such as one for each key of a Secret; else empty.
+        members: the findings that a group stands for: one for each key of a Secret or place of a cause; else empty.
     """
 
     rule: str
@@ -238,7 +238,8 @@ def deduplicate(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     for finding in findings:
         # Objects that are in no file share their location, and differ only by their names.
         ref = finding.resource_ref if finding.location.file == CLUSTER_FILE else None
-        unique.setdefault((finding.rule, finding.location, finding.message, ref), finding)
+        places = tuple(member.location for member in finding.members)
+        unique.setdefault((finding.rule, finding.location, finding.message, ref, places), finding)
     return tuple(sorted(unique.values(), key=_get_sort_key))
 
 

@@ -23,7 +23,8 @@ def find_refusal(verdict: Verdict, objects: Sequence[Object], folders: Sequence[
     namespaces = _map_namespaces(objects)
     findings = [
         finding
-        for finding in verdict.active_findings
+        for group in verdict.active_findings
+        for finding in group.members or (group,)
         if finding.severity == "error"
         and (
             (finding.resource_ref and _has_object(namespaces, finding.resource_ref))

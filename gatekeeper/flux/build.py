@@ -18,7 +18,7 @@ from gatekeeper.flux.model import CheckedKustomizations
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.gate import pipeline
 from gatekeeper.gate.pipeline import FullResult
-from gatekeeper.model import NamespacedName, Object, Resource, Verdict, get_field, name_of
+from gatekeeper.model import Finding, NamespacedName, Object, Resource, Verdict, get_field, name_of
 from gatekeeper.render import appliers
 from gatekeeper.render import pipeline as render_pipeline
 from gatekeeper.render.model import BuildOutput
@@ -127,11 +127,12 @@ def _inline_values(cluster: DynamicClient, kustomizations: Sequence[Object]) -> 
 
 def _mask_findings(verdict: Verdict, secret_values: Sequence[SecretBytes]) -> Verdict:
     """The verdict without secret values: a policy may repeat a value that it refuses."""
-    findings = (
-        finding._replace(message=post_build_values.mask_secrets(finding.message, secret_values))
-        for finding in verdict.findings
-    )
-    return verdict._replace(findings=tuple(findings))
+
+    def mask(finding: Finding) -> Finding:
+        message = post_build_values.mask_secrets(finding.message, secret_values)
+        return finding._replace(message=message, members=tuple(map(mask, finding.members)))
+
+    return verdict._replace(findings=tuple(map(mask, verdict.findings)))
 
 
 def _build_repository_outputs(rendered: RenderedTree, jobs: int) -> list[KustomizationOutput]:

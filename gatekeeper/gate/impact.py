@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from gatekeeper.config import CERTIFICATE_FOLDER, CONFIG_FILE, Config
 from gatekeeper.engines.admission import policy_kinds
 from gatekeeper.gate import finding_groups
-from gatekeeper.model import Finding, ParsedDocument, Verdict, deduplicate
+from gatekeeper.model import Finding, ParsedDocument, Verdict
 from gatekeeper.render import kustomization_graph
 from gatekeeper.render.helm import chart_dependencies, chart_uses
 from gatekeeper.render.kustomization_graph import list_reachable
@@ -93,7 +93,7 @@ def mark_preexisting(verdict: Verdict, base_verdict: Verdict, renames: Mapping[s
     counts = Counter(finding.fingerprint for finding in findings if not finding.waiver)
     preexisting = {fingerprint for fingerprint, count in known.items() if counts[fingerprint] <= count}
     marked = (finding._replace(is_preexisting=finding.fingerprint in preexisting) for finding in findings)
-    return verdict._replace(findings=deduplicate(finding_groups.group_findings(marked)))
+    return verdict._replace(findings=finding_groups.regroup_findings(marked))
 
 
 def _is_far_reaching(

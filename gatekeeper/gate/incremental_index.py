@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from gatekeeper.gate import verdict_codec
+from gatekeeper.gate import finding_groups, verdict_codec
 from gatekeeper.host import json_text
 from gatekeeper.model import Coverage, Verdict
 
@@ -93,7 +93,7 @@ def can_check_alone(index: IncrementalIndex, files: Iterable[str]) -> bool:
     """Whether the index permits a check of files separately."""
     dependent = {
         finding.location.file
-        for finding in index.verdict.findings
+        for finding in finding_groups.ungroup_findings(index.verdict.findings)
         if finding.waiver or finding.rule.startswith(("references/", "waivers/"))
     }
     return all(file in index.file_entries and file not in dependent for file in files)
@@ -127,6 +127,8 @@ def merge_verdict(
         whole.coverage.checked_count - sum(entry.checked_count for entry in old),
         tuple(gap for gap in whole.coverage.gaps if gap.file not in files),
     )
-    findings = tuple(finding for finding in whole.findings if finding.location.file not in files)
+    known = finding_groups.ungroup_findings(whole.findings)
+    findings = tuple(finding for finding in known if finding.location.file not in files)
     part = partial_verdict._replace(coverage=partial_verdict.coverage._replace(file_count=0))
-    return whole._replace(findings=findings, coverage=coverage).merge(part)._replace(is_cacheable=True)
+    merged = whole._replace(findings=findings, coverage=coverage).merge(part)
+    return merged._replace(findings=finding_groups.regroup_findings(merged.findings), is_cacheable=True)

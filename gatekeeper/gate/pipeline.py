@@ -106,7 +106,10 @@ def filter_by_files(verdict: Verdict, affected_files: frozenset[str] | None, glo
         return verdict
     coverage = verdict.coverage
     gaps = (gap for gap in coverage.gaps if gap.file in affected_files or gap.file == CONFIG_FILE or gap in global_gaps)
-    findings = tuple(finding for finding in verdict.findings if impact.is_affected(finding, affected_files))
+    # The places of one cause can be in several files, of which the change reaches only some.
+    places = finding_groups.ungroup_findings(verdict.findings)
+    affected = (finding for finding in places if impact.is_affected(finding, affected_files))
+    findings = finding_groups.regroup_findings(affected)
     return verdict._replace(findings=findings, coverage=coverage._replace(gaps=tuple(gaps)))
 
 
@@ -254,7 +257,7 @@ def _build_verdict(context: EngineContext, result: EngineResult, options: CheckO
         tuple(sorted({*result.gaps, *result.global_gaps})),
     )
     return Verdict(
-        deduplicate(finding_groups.group_findings(deduplicate(findings))),
+        finding_groups.regroup_findings(findings),
         coverage,
         result.engine or ("", ""),
         _combine_digests(result.policy_digests),

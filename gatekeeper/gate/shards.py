@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gatekeeper.errors import UsageError
+from gatekeeper.gate import finding_groups
 from gatekeeper.gate.waivers import UNUSED_WAIVER_RULE
 from gatekeeper.model import Verdict
 
@@ -94,4 +95,5 @@ def merge_verdicts(named_verdicts: Sequence[tuple[str, Verdict]]) -> Verdict:
     findings = tuple(
         finding for finding in merged.findings if finding.rule != UNUSED_WAIVER_RULE or finding in unused_everywhere
     )
+    findings = finding_groups.regroup_findings(findings)
     return merged._replace(findings=findings, shard=None, is_cacheable=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gatekeeper.file_names import to_printable
 from gatekeeper.model import Finding, Verdict
+from gatekeeper.report import places
 
 SEVERITY_COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 MAX_ROWS = 200
@@ -61,13 +62,14 @@ def _format_command(finding: Finding) -> str:
     parts += [f"col={place.column}"] if place.column is not None else []
     about = f"{finding.resource_ref}: " if finding.resource_ref else ""
     hint = f"\n{finding.hint}" if finding.hint else ""
+    message = f"{about}{places.describe_finding(finding)}{hint}"
     properties = ",".join([*parts, f"title={_escape_property(finding.rule)}"])
-    return f"::{SEVERITY_COMMANDS[finding.severity]} {properties}::{_escape_data(about + finding.message + hint)}"
+    return f"::{SEVERITY_COMMANDS[finding.severity]} {properties}::{_escape_data(message)}"
 
 
 def _format_row(finding: Finding) -> str:
     where = ":".join(str(part) for part in finding.location[:2] if part is not None)
-    rule, message = _escape_cell(finding.rule), _escape_cell(finding.message)
+    rule, message = _escape_cell(finding.rule), _escape_cell(places.describe_finding(finding))
     return f"| {finding.severity} | {rule} | `{_escape_cell(where)}` | {message} |"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from gatekeeper.host import json_text
 from gatekeeper.model import Finding, Gap, Location, Verdict
+from gatekeeper.report import places
 
 SEVERITIES = {"error": "critical", "warning": "minor", "info": "info"}
 
@@ -25,7 +26,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
 def _build_issue(finding: Finding, severity: str = "") -> dict[str, Any]:
     about = f"{finding.resource_ref}: " if finding.resource_ref else ""
     return {
-        "description": f"{about}{finding.message}",
+        "description": f"{about}{places.describe_finding(finding)}",
         "check_name": finding.rule,
         "fingerprint": finding.fingerprint,
         "severity": severity or SEVERITIES[finding.severity],

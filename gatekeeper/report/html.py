@@ -13,7 +13,7 @@ from pathlib import Path
 from gatekeeper import __version__
 from gatekeeper.file_names import to_printable
 from gatekeeper.model import Location, Verdict, format_path
-from gatekeeper.report import attribution
+from gatekeeper.report import attribution, places
 from gatekeeper.report.attribution import LineAge
 
 DECISION_MESSAGES = {
@@ -129,7 +129,7 @@ def _render_findings(verdict: Verdict, owners_by_file: dict[str, str], ages: dic
             yield _render_row(
                 finding.severity,
                 f"<code>{escape(_format_location(finding.location))}</code>",
-                escape(finding.message),
+                escape(places.describe_finding(finding)),
                 f"{escape(str(finding.resource_ref or ''))} <code>{escape(format_path(finding.field_path))}</code>",
                 escape(owners_by_file[finding.location.file]),
                 escape(attribution.find_environment(finding.location.file)),
@@ -148,7 +148,7 @@ def _render_preexisting(verdict: Verdict) -> Iterator[str]:
                 finding.severity,
                 f"<code>{escape(_format_location(finding.location))}</code>",
                 escape(finding.rule),
-                escape(finding.message),
+                escape(places.describe_finding(finding)),
             )
         yield "</tbody></table></section>"
 
@@ -169,7 +169,7 @@ def _render_waivers(verdict: Verdict, today: datetime.date) -> Iterator[str]:
         yield _render_row(
             "warning" if soon else "info",
             escape(waiver.expires) + soon,
-            f"{escape(finding.rule)}: {escape(finding.message)} <code>{location}</code>",
+            f"{escape(finding.rule)}: {escape(places.describe_finding(finding))} <code>{location}</code>",
             escape(waiver.reason),
             escape(waiver.owner),
             escape(waiver.ticket),

@@ -19,6 +19,7 @@ from gatekeeper.model import (
     format_path,
     parse_path,
 )
+from gatekeeper.report import places
 
 SCHEMA = "gatekeeper/verdict/v1"
 
@@ -78,6 +79,8 @@ def parse_report(text: bytes) -> Verdict:
 
 
 def _parse_finding(entry: dict[str, Any]) -> Finding:
+    # What the places of one cause share is in the finding itself.
+    members = tuple(_parse_finding({**entry, "places": (), **place}) for place in entry.get("places", ()))
     ref, waiver = entry["resource"], entry["waived"]
     location = Location(entry["file"], entry["line"], entry["column"])
     return Finding(
@@ -91,6 +94,7 @@ def _parse_finding(entry: dict[str, Any]) -> Finding:
         location_precision=entry["placed"],
         waiver=waiver and AppliedWaiver(**{**waiver, "place": Location(**waiver["place"])}),
         is_preexisting=entry["old"],
+        members=members,
     )
 
 
@@ -102,11 +106,28 @@ def _encode_waiver(waiver: AppliedWaiver | None) -> dict[str, Any] | None:
 
 
 def _encode_finding(finding: Finding) -> dict[str, Any]:
-    ref = finding.resource_ref
+    several = places.list_places(finding)
     return {
         "rule": finding.rule,
         "severity": finding.severity,
         "message": finding.message,
+        **_encode_place(finding),
+        "hint": finding.hint,
+        "waived": _encode_waiver(finding.waiver),
+        "old": finding.is_preexisting,
+        "fingerprint": finding.fingerprint,
+        **(
+            {"places": [{**_encode_place(place), "fingerprint": place.fingerprint} for place in several]}
+            if several
+            else {}
+        ),
+    }
+
+
+def _encode_place(finding: Finding) -> dict[str, Any]:
+    ref = finding.resource_ref
+    return {
+        "severity": finding.severity,
         "file": finding.location.file,
         "line": finding.location.line,
         "column": finding.location.column,
@@ -114,8 +135,4 @@ def _encode_finding(finding: Finding) -> dict[str, Any]:
         and {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name},
         "field": format_path(finding.field_path) if finding.field_path else None,
         "placed": finding.location_precision,
-        "hint": finding.hint,
-        "waived": _encode_waiver(finding.waiver),
-        "old": finding.is_preexisting,
-        "fingerprint": finding.fingerprint,
     }

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from gatekeeper.file_names import to_printable
 from gatekeeper.model import Finding, Verdict
+from gatekeeper.report import places
 
 # Characters that XML 1.0 does not allow, not even escaped.
 FORBIDDEN_CHARACTERS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -32,7 +33,7 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     ElementTree.SubElement(suite, "testcase", {"classname": "gatekeeper", "name": f"verdict: {verdict.decision}"})
     for finding in errors:
         failure = ElementTree.SubElement(_add_case(suite, finding), "failure")
-        failure.set("message", _replace_forbidden(finding.message))
+        failure.set("message", _replace_forbidden(places.count_places(finding)))
         failure.set("type", _replace_forbidden(finding.rule))
         failure.text = _format_finding(finding)
     for finding in others:
@@ -112,7 +113,9 @@ def _add_case(suite: ElementTree.Element, finding: Finding) -> ElementTree.Eleme
 def _format_finding(finding: Finding) -> str:
     where = ":".join(str(part) for part in finding.location if part is not None)
     hint = f"\nhelp: {finding.hint}" if finding.hint else ""
-    return _replace_forbidden(f"{where}: {finding.severity}: {finding.message} [{finding.rule}]{hint}")
+    described = places.describe_places(finding)
+    named = f"\n{described}" if described else ""
+    return _replace_forbidden(f"{where}: {finding.severity}: {finding.message} [{finding.rule}]{named}{hint}")
 
 
 def _replace_forbidden(text: str) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper.host import json_text
-from gatekeeper.model import Finding, Verdict, format_path
+from gatekeeper.model import Finding, ObjectRef, Verdict, format_path
+from gatekeeper.report import places
 
 API_VERSION = "wgpolicyk8s.io/v1alpha2"
 SEVERITY_RESULTS = {"error": ("fail", "high"), "warning": ("warn", "medium"), "info": ("warn", "info")}
@@ -22,8 +23,10 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     del root, colour
     lots: dict[str, list[Finding]] = {}
     for finding in verdict.findings:
-        if finding.resource_ref:
-            lots.setdefault(finding.resource_ref.namespace, []).append(finding)
+        # One cause is one entry in each namespace where it has a place.
+        refs = [place.resource_ref for place in places.list_places(finding) or (finding,)]
+        for namespace in dict.fromkeys(ref.namespace for ref in refs if ref):
+            lots.setdefault(namespace, []).append(finding)
     items = [_build_report(namespace, lots[namespace], verdict) for namespace in sorted(lots)]
     value = {"apiVersion": "v1", "kind": "List", "items": items}
     return json_text.format_report(value)
@@ -40,11 +43,11 @@ def _build_report(namespace: str, findings: list[Finding], verdict: Verdict) -> 
         "kind": "PolicyReport" if namespace else "ClusterPolicyReport",
         "metadata": {**metadata, "namespace": namespace} if namespace else metadata,
         "summary": {word: counted[word] for word in ("pass", "fail", "warn", "error", "skip")},
-        "results": [_build_result(finding) for finding in findings],
+        "results": [_build_result(finding, namespace) for finding in findings],
     }
 
 
-def _build_result(finding: Finding) -> dict[str, Any]:
+def _build_result(finding: Finding, namespace: str) -> dict[str, Any]:
     result, severity = SEVERITY_RESULTS[finding.severity]
     place = {
         "file": finding.location.file,
@@ -52,8 +55,7 @@ def _build_result(finding: Finding) -> dict[str, Any]:
         "field": format_path(finding.field_path),
     }
     category, _, rule = finding.rule.rpartition("/")
-    ref = finding.resource_ref
-    named = {"apiVersion": ref.api_version, "kind": ref.kind, "name": ref.name} if ref else {}
+    refs = [place.resource_ref for place in places.list_places(finding) or (finding,)]
     return {
         "source": REPORT_NAME,
         "policy": category or rule,
@@ -61,7 +63,12 @@ def _build_result(finding: Finding) -> dict[str, Any]:
         "category": category,
         "result": "skip" if finding.waiver or finding.is_preexisting else result,
         "severity": severity,
-        "message": finding.message,
-        "resources": [{**named, "namespace": ref.namespace} if ref and ref.namespace else named],
+        "message": places.describe_finding(finding),
+        "resources": [_build_resource(ref) for ref in dict.fromkeys(refs) if ref and ref.namespace == namespace],
         "properties": {key: text for key, text in place.items() if text},
     }
+
+
+def _build_resource(ref: ObjectRef) -> dict[str, str]:
+    named = {"apiVersion": ref.api_version, "kind": ref.kind, "name": ref.name}
+    return {**named, "namespace": ref.namespace} if ref.namespace else named

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from gatekeeper import __version__
 from gatekeeper.host import json_text
 from gatekeeper.model import AppliedWaiver, Finding, Gap, Location, Verdict, format_path
+from gatekeeper.report import places
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {"error": "error", "warning": "warning", "info": "note"}
@@ -53,21 +54,28 @@ def _build_rule(name: str, verdict: Verdict) -> dict[str, Any]:
 
 
 def _build_result(finding: Finding, index: int, is_compared: bool) -> dict[str, Any]:
-    location: dict[str, Any] = {"physicalLocation": _build_physical_location(finding.location)}
-    if finding.resource_ref:
-        name = f"{finding.resource_ref} {format_path(finding.field_path)}".rstrip()
-        location["logicalLocations"] = [{"fullyQualifiedName": name, "kind": "resource"}]
+    others = places.list_places(finding)[1:]
+    related = [{"id": number, **_build_location(place)} for number, place in enumerate(others, 1)]
     return {
         "ruleId": finding.rule,
         "ruleIndex": index,
         "level": LEVELS[finding.severity],
-        "message": {"text": finding.message},
-        "locations": [location],
+        "message": {"text": places.count_places(finding)},
+        "locations": [_build_location(finding)],
+        **({"relatedLocations": related} if related else {}),
         "partialFingerprints": {"gatekeeper/v1": finding.fingerprint},
         "properties": {"placed": finding.location_precision},
         **({"baselineState": "unchanged" if finding.is_preexisting else "new"} if is_compared else {}),
         **({"suppressions": [_build_suppression(finding.waiver)]} if finding.waiver else {}),
     }
+
+
+def _build_location(finding: Finding) -> dict[str, Any]:
+    location: dict[str, Any] = {"physicalLocation": _build_physical_location(finding.location)}
+    if finding.resource_ref:
+        name = f"{finding.resource_ref} {format_path(finding.field_path)}".rstrip()
+        location["logicalLocations"] = [{"fullyQualifiedName": name, "kind": "resource"}]
+    return location
 
 
 def _build_suppression(waiver: AppliedWaiver) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gatekeeper.file_names import to_printable
 from gatekeeper.model import Finding, Verdict
+from gatekeeper.report import places as finding_places
 
 COLOURS = {"error": "\033[31m", "warning": "\033[33m", "info": "\033[36m"}
 BOLD, DIM, GREEN, RESET = "\033[1m", "\033[2m", "\033[32m", "\033[0m"
@@ -41,7 +42,10 @@ def _format_finding(
     where = ":".join(str(part) for part in place if part is not None)
     level = "waived" if finding.waiver else _paint(finding.severity, COLOURS[finding.severity], colour)
     yield f"{_paint(where, BOLD, colour)}: {level}: {finding.message} {_paint(f'[{finding.rule}]', DIM, colour)}"
+    places = finding_places.describe_places(finding)
     if finding.waiver:
+        if places:
+            yield f"      = {places}"
         by = f", {finding.waiver.owner}" if finding.waiver.owner else ""
         yield f"      = waived until {finding.waiver.expires}{by}: {finding.waiver.reason}"
         yield ""
@@ -59,6 +63,8 @@ def _format_finding(
             "resource": ", line of the resource: the rule reports no field",
         }
         yield f"      = {finding.resource_ref}{how.get(finding.location_precision, '')}"
+    if places:
+        yield f"      = {places}"
     if finding.hint:
         yield f"      = help: {finding.hint}"
     yield ""
@@ -78,7 +84,7 @@ def _format_preexisting(verdict: Verdict) -> Iterator[str]:
         yield "in the repository before the change, not counted:"
         for finding in old[:MAX_LISTED]:
             where = ":".join(str(part) for part in finding.location if part is not None)
-            yield f"  {where}: {finding.message} [{finding.rule}]"
+            yield f"  {where}: {finding_places.count_places(finding)} [{finding.rule}]"
         if len(old) > MAX_LISTED:
             yield f"  and {len(old) - MAX_LISTED} more"
         yield ""

@@ -36,6 +36,18 @@ def test_error_of_an_object_refuses_the_object_of_the_same_namespace_only(namesp
     assert gate_refusal.find_refusal(verdict, [OBJECT], ["apps"]) is not None
 
 
+def test_each_place_of_one_cause_refuses_what_it_is_about() -> None:
+    places = (finding("a/a.yaml"), finding("b/b.yaml"), finding("c/c.yaml", severity="warning"))
+    verdict = Verdict((places[0]._replace(members=places),))
+    refusals = [gate_refusal.find_refusal(verdict, [], [folder]) for folder in ("a", "b", "c", "d")]
+    assert [refusal and refusal.message for refusal in refusals] == [
+        "a/a.yaml:3: rule: no",
+        "b/b.yaml:3: rule: no",
+        None,
+        None,
+    ]
+
+
 def test_warnings_refuse_nothing_and_many_errors_are_counted() -> None:
     assert gate_refusal.find_refusal(Verdict((finding("a", severity="warning"),)), [], [""]) is None
     many = Verdict(tuple(finding(f"{number}.yaml") for number in range(5)))

@@ -1,9 +1,14 @@
-"""One finding for a Secret, with all its keys; waivers, the baseline and an earlier commit count for each key."""
+"""One finding for a Secret with all its keys, and for a cause with all its places.
+
+Waivers, the baseline and an earlier commit count for each key and place.
+"""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 
+import orjson
 import pytest
 
 from gatekeeper.gate import finding_groups, verdict_codec
@@ -78,3 +83,73 @@ def test_a_known_key_hides_no_new_key_and_a_removed_key_makes_no_other_new(repos
     (root / "a.yaml").write_text(SECRET + "  b: battery staple\n  c: hunter two\n")
     code, out, _ = command("check", *arguments, cwd=root)
     assert code == 1 and "`stringData.c`" in out
+
+
+SOURCE_WAIVER = WAIVER.replace("plaintext/secret", "references/missing")
+
+
+def build_kustomization(name: str, source: str = "shop", waiver: str = "") -> str:
+    return (
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n"
+        f"metadata: {{name: {name}, namespace: apps}}\nspec:\n  interval: 1m\n  prune: true\n  path: ./\n{waiver}"
+        f"  sourceRef: {{kind: GitRepository, name: {source}}}\n"
+    )
+
+
+def list_files(findings: Iterable[Finding]) -> list[list[str]]:
+    """The files of each finding with a missing object."""
+    missing = [one for one in findings if one.rule == "references/missing"]
+    return [[place.location.file for place in one.members or (one,)] for one in missing]
+
+
+def test_a_missing_object_is_one_finding_with_all_places(repository: Repository) -> None:
+    files = {f"{name}.yaml": build_kustomization(name) for name in "abc"}
+    verdict = judge(repository({**files, "d.yaml": build_kustomization("d", "other"), "gatekeeper.yaml": CONFIG}))
+    assert list_files(verdict.findings) == [["a.yaml", "b.yaml", "c.yaml"], ["d.yaml"]]
+
+
+def test_a_kind_without_schema_is_one_finding_with_all_places(repository: Repository) -> None:
+    shops = {f"{name}.yaml": f"apiVersion: x.org/v1\nkind: Shop\nmetadata: {{name: {name}}}\n" for name in "ab"}
+    other = "apiVersion: x.org/v2\nkind: Shop\nmetadata: {name: c}\n"
+    verdict = judge(repository({**shops, "c.yaml": other, "gatekeeper.yaml": CONFIG}))
+    found = [one for one in verdict.findings if one.rule == "schema/missing"]
+    assert [[place.location.file for place in one.members or (one,)] for one in found] == [
+        ["a.yaml", "b.yaml"],
+        ["c.yaml"],
+    ]
+    assert verdict.exit_code == 3
+
+
+def test_a_waived_place_hides_no_other_place(repository: Repository) -> None:
+    files = {"a.yaml": build_kustomization("a", waiver=f"  {SOURCE_WAIVER}"), "gatekeeper.yaml": CONFIG}
+    files |= {f"{name}.yaml": build_kustomization(name) for name in "bc"}
+    verdict = judge(repository({**files}))
+    assert list_files(verdict.active_findings) == [["b.yaml", "c.yaml"]] and verdict.exit_code == 1
+    assert list_files(one for one in verdict.findings if one.waiver) == [["a.yaml"]]
+
+
+@pytest.mark.parametrize("since", [False, True])
+def test_a_known_place_hides_no_new_place(repository: Repository, since: bool) -> None:
+    files = {f"{name}.yaml": build_kustomization(name) for name in "ab"}
+    root = repository({**files, "gatekeeper.yaml": CONFIG})
+    for words in ("init -q", "add -A", "-c user.name=a -c user.email=a@example.com commit -qm a"):
+        subprocess.run(["git", *words.split()], cwd=root, check=True)
+    if not since:
+        assert command("check", "--write-baseline", cwd=root)[0] == 0
+    arguments = ["--since", "HEAD"] if since else []
+    assert command("check", *arguments, cwd=root)[0] == 0
+    (root / "c.yaml").write_text(build_kustomization("c"))
+    code, out, _ = command("check", *arguments, "--format", "json", cwd=root)
+    findings = [one for one in orjson.loads(out)["findings"] if one["rule"] == "references/missing"]
+    assert code == 1
+    assert [(one["file"], len(one.get("places", ()))) for one in findings] == [("a.yaml", 2), ("c.yaml", 0)]
+    assert [bool(one["old"] or one["waived"]) for one in findings] == [True, False]
+
+
+def test_groups_of_two_verdicts_become_one_again() -> None:
+    places = [build_finding("a", line)._replace(rule="references/missing") for line in range(1, 5)]
+    parts = [*finding_groups.group_findings(places[2:]), *finding_groups.group_findings(places[:2])]
+    [group] = finding_groups.regroup_findings(parts)
+    assert (list(group.members), group.location.line) == (places, 1)
+    verdict = Verdict((group,))
+    assert verdict_codec.from_bytes(verdict_codec.to_bytes(verdict)).findings == verdict.findings

@@ -23,12 +23,23 @@ GAPS = (Gap("d.yaml", "cannot be read", is_fatal=True), Gap("e.bin", "a binary f
 FULL = Verdict((ERROR, WARNING, NOTE), Coverage(5, 2, 1, GAPS), ("regorus", "1"), "sha256:" + "0" * 64, "c0ffee")
 WAIVED = ERROR._replace(waiver=AppliedWaiver("moving", "2027-01-01", "ann", "T-1", Location("waivers.yaml", 2)))
 PAST = FULL._replace(findings=(ERROR, WARNING._replace(is_preexisting=True), WAIVED), shard=(1, 2))
+MISSING = ERROR._replace(
+    rule="references/missing",
+    message="Secret db is missing",
+    severity="warning",
+    resource_ref=ObjectRef("v1", "Pod", "test", "api"),
+)
+PLACES = (
+    ERROR._replace(rule="references/missing", message="Secret db is missing"),
+    *(MISSING._replace(location=Location("z.yaml", line, 3)) for line in range(4, 8)),
+)
+CAUSE = FULL._replace(findings=(PLACES[0]._replace(members=PLACES),))
 EMPTY = Verdict(coverage=Coverage(1, 1, 1))
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NUMBERS = st.integers(0, 9999)
-PLACES = st.none() | st.integers(1, 9999)
-LOCATIONS = st.builds(Location, TEXT, PLACES, PLACES)
+NUMBERS_OR_NONE = st.none() | st.integers(1, 9999)
+LOCATIONS = st.builds(Location, TEXT, NUMBERS_OR_NONE, NUMBERS_OR_NONE)
 # Names that `format_path` can write so that `parse_path` reads them again.
 STEPS = st.one_of(st.text("abz", min_size=1, max_size=4), st.just("example.com/a"), st.integers(0, 9))
 FINDINGS = st.builds(

@@ -101,7 +101,8 @@ def _list_waivers(verdict: Verdict, event: AuditEvent) -> list[dict[str, str]]:
     applied = {(entry.kind, entry.name) for entry in map(entry_of, event.result.build.objects)}
     return [
         _format_waiver(finding, finding.waiver)
-        for finding in verdict.findings
+        for group in verdict.findings
+        for finding in group.members or (group,)
         if finding.waiver is not None
         and finding.resource_ref is not None
         and (finding.resource_ref.kind, finding.resource_ref.name) in applied

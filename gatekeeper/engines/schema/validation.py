@@ -46,17 +46,15 @@ def evaluate(
 def _report_missing_schema(
     key: tuple[str, str], resources: list[Resource], allowed_patterns: Sequence[str]
 ) -> tuple[list[Finding], list[Gap]]:
-    """Reports a kind without a schema: a finding and fatal gaps, or only gaps if the config allows the kind."""
+    """Reports a kind without a schema: findings and fatal gaps, or only gaps if the config allows the kind."""
     names = (key[1], f"{key[0]}/{key[1]}")
     reason = f"no schema for {key[1]} ({key[0]})"
-    first = resources[0]
     if any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in allowed_patterns):
         return [], [Gap(resource.origin.file, f"{reason}, allowed by the config") for resource in resources]
-    several = f", {len(resources)} resources" if len(resources) > 1 else ""
-    message = f"{reason}{several}: its fields cannot be checked"
+    message = f"{reason}: its fields cannot be checked"
     hint = f"add its CRD to the repository or to `schemas.crds`, or allow `{key[1]}` in `schemas.allowMissing`"
-    finding = first.build_finding("schema/missing", message, ("kind",), hint=hint)
-    return [finding], [Gap(resource.origin.file, reason, is_fatal=True) for resource in resources]
+    findings = [resource.build_finding("schema/missing", message, ("kind",), hint=hint) for resource in resources]
+    return findings, [Gap(resource.origin.file, reason, is_fatal=True) for resource in resources]
 
 
 def _explain_errors(resource: Resource, catalog: SchemaCatalog) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gatekeeper.gate import finding_groups
 from gatekeeper.model import Finding
 from tests.conftest import Repository, judge
 
@@ -76,10 +77,11 @@ def flux(name: str, path: str) -> str:
 
 
 def find_all(repository: Repository, *texts: str, config: str = "") -> list[Finding]:
-    """The findings of the references engine on some files, named by their number: `0.yaml`."""
+    """The findings of the references engine on some files, named by their number (`0.yaml`), each place on its own."""
     files: dict[str, str | bytes] = {f"{number}.yaml": text for number, text in enumerate(texts)}
     verdict = judge(repository({**files, "gatekeeper.yaml": f"library: {{profile: 'off'}}\n{config}"}))
-    return [finding for finding in verdict.findings if finding.rule.startswith("references/")]
+    findings = finding_groups.ungroup_findings(verdict.findings)
+    return [finding for finding in findings if finding.rule.startswith("references/")]
 
 
 def find_faults(repository: Repository, *texts: str, config: str = "") -> list[Finding]:
