@@ -36,6 +36,7 @@ class Config(NamedTuple):
     data: tuple[str, ...] = ()
     bundles: tuple[Mapping[str, str], ...] = ()
     crds: tuple[str, ...] = ()
+    schema_locations: tuple[str, ...] = ()
     allow_missing: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     leak_rules: tuple[str, ...] = ()
@@ -62,6 +63,18 @@ def anchor_paths(config: Config, root: Path) -> Config:
         policies=tuple(map(anchor, config.policies)),
         data=tuple(map(anchor, config.data)),
         crds=tuple(map(anchor, config.crds)),
+        schema_locations=tuple(map(anchor, config.schema_locations)),
         leak_rules=tuple(map(anchor, config.leak_rules)),
         bundles=tuple({key: anchor(value) for key, value in bundle.items()} for bundle in config.bundles),
     )
+
+
+def find_location_folder(location: str) -> str:
+    """The file or folder of an entry of `schemas.locations`: what comes before its first template field."""
+    before, opening, _ = location.partition("{{")
+    return before.rpartition("/")[0] if opening else before
+
+
+def list_schema_paths(config: Config) -> list[str]:
+    """The files and folders with schemas that the config names."""
+    return [*config.crds, *map(find_location_folder, config.schema_locations)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper import __version__
-from gatekeeper.config import Config
+from gatekeeper.config import Config, list_schema_paths
 from gatekeeper.host import git_state
 from gatekeeper.host.toolchain import TOOLS, get_built_path
 from gatekeeper.workspace.tree import list_files_below
@@ -62,7 +62,7 @@ def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | N
         f"{file} {_describe_status(root / file)}".encode("utf-8", "surrogateescape")
         for file in sorted(state.ignored_files)
     ]
-    for folder in (*config.policies, *config.data, *config.crds, *config.leak_rules):
+    for folder in (*config.policies, *config.data, *list_schema_paths(config), *config.leak_rules):
         start = root / folder
         # A folder that `--policy` names is read from the work tree, even if the index is checked.
         is_named = is_staged and Path(folder).is_absolute()

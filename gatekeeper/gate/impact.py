@@ -9,7 +9,7 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from gatekeeper.config import CERTIFICATE_FOLDER, CONFIG_FILE, Config
+from gatekeeper.config import CERTIFICATE_FOLDER, CONFIG_FILE, Config, list_schema_paths
 from gatekeeper.engines.admission import policy_kinds
 from gatekeeper.gate import finding_groups
 from gatekeeper.model import Finding, ParsedDocument, Verdict
@@ -65,7 +65,7 @@ def list_rule_paths(config: Config) -> list[str]:
     bundle_paths = (path for bundle in config.bundles for path in (bundle.get("source"), bundle.get("key")) if path)
     # The lock pins the programs that render, and the certificates say which keys may seal: both affect every file.
     own = (CONFIG_FILE, lockfile.LOCK_FILE, CERTIFICATE_FOLDER, config.waivers, config.baseline)
-    return [*own, *config.policies, *config.data, *config.crds, *config.leak_rules, *bundle_paths]
+    return [*own, *config.policies, *config.data, *list_schema_paths(config), *config.leak_rules, *bundle_paths]
 
 
 def is_any_within(paths: Iterable[str], files: Iterable[str]) -> bool:

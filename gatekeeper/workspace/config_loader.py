@@ -28,6 +28,7 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("library", "enable", "enable", list),
     ("library", "severity", "severity", dict),
     ("schemas", "crds", "crds", list),
+    ("schemas", "locations", "schema_locations", list),
     ("schemas", "allowMissing", "allow_missing", list),
     ("files", "exclude", "exclude", list),
     ("leaks", "rules", "leak_rules", list),

@@ -43,10 +43,12 @@ class SchemaCatalog:
         kubernetes_version: str,
         custom_kinds: Iterable[CustomKind] = (),
         load_successors: Callable[[], Mapping[SchemaKey, str]] = dict,
+        find_located: Callable[[str, str], dict[str, Any] | None] = lambda api_version, kind: None,
     ) -> None:
         self._custom_kinds: dict[SchemaKey, CustomKind] = {}
         # Read only for a kind without any other schema.
         self._load_successors = cache(load_successors)
+        self._find_located = find_located
         for definition in custom_kinds:
             self._custom_kinds.setdefault((definition.api_version, definition.kind), definition)
         self._definitions = _load_kubernetes_definitions(kubernetes_version)
@@ -126,7 +128,8 @@ class SchemaCatalog:
             return self._attach_definitions({"$ref": f"#/$defs/{name}"})
         definition = self.find_custom_kind(key)
         if definition is None or definition.schema is None:
-            return self._find_successor_schema(key)
+            located = self._find_located(*key)
+            return self._find_successor_schema(key) if located is None else _strip_annotations(located)
         return self._attach_definitions(crds.build_strict_schema(definition.schema, {"$ref": f"#/$defs/{OBJECT_META}"}))
 
     def _find_successor_schema(self, key: SchemaKey) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.engines.rego import library
 from gatekeeper.engines.schema import api_server, known_crds, validation
 from gatekeeper.engines.schema.catalog import SchemaCatalog
+from gatekeeper.engines.schema.schema_locations import SchemaLocations
 
 STEP = "checking schemas"
 SCOPE: EngineScope = "resources"
@@ -15,13 +16,14 @@ def evaluate(context: EngineContext) -> EngineResult:
     """Validates each target by the schema of its kind, and as the API server would when it creates it.
 
     Raises:
-        UsageError: a folder of `crds` in the config does not exist or holds no CRD.
+        UsageError: a folder of `crds` in the config does not exist or holds no CRD, or a location is not valid.
     """
     config = context.config
     is_needed = context.targets and not context.is_validated_by_server
     client = api_server.prepare(config.kubernetes) if is_needed else None
     kinds = known_crds.find_custom_kinds(context.tree, context.parsed_files, context.resources, config)
-    catalog = SchemaCatalog(config.kubernetes, kinds, library.load_replacement_apis)
+    locations = SchemaLocations(context.tree.root, config.schema_locations, config.kubernetes)
+    catalog = SchemaCatalog(config.kubernetes, kinds, library.load_replacement_apis, locations.find_schema)
     findings, gaps, checked = validation.evaluate(context.targets, catalog, config.allow_missing, context.jobs)
     if client is None:
         return EngineResult(findings, gaps, checked_count=checked)

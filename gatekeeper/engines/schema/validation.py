@@ -52,7 +52,8 @@ def _report_missing_schema(
     if any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in allowed_patterns):
         return [], [Gap(resource.origin.file, f"{reason}, allowed by the config") for resource in resources]
     message = f"{reason}: its fields cannot be checked"
-    hint = f"add its CRD to the repository or to `schemas.crds`, or allow `{key[1]}` in `schemas.allowMissing`"
+    sources = "add its CRD to the repository or to `schemas.crds`, or its JSON Schema to `schemas.locations`"
+    hint = f"{sources}; or allow `{key[1]}` in `schemas.allowMissing`"
     findings = [resource.build_finding("schema/missing", message, ("kind",), hint=hint) for resource in resources]
     return findings, [Gap(resource.origin.file, reason, is_fatal=True) for resource in resources]
 
