@@ -1,6 +1,10 @@
 //! `gatekeeper._native`: YAML with positions, JSON Schema, Rego and CEL. Bindings only; what is judged, and how, is decided in Python.
 
+mod builtins;
 mod cel;
+mod globs;
+mod numbers;
+mod regex_go;
 mod rego;
 mod schema;
 mod sprintf;

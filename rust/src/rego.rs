@@ -26,6 +26,7 @@ fn blank(limit_ms: u64) -> Engine {
     let mut engine = Engine::new();
     engine.set_strict_builtin_errors(false);
     engine.add_extension("sprintf".into(), 2, Box::new(crate::sprintf::sprintf)).expect("the name is free");
+    crate::builtins::add(&mut engine);
     engine.set_policy_length_config(PolicyLengthConfig {
         max_col: NonZeroU32::new(65_536).expect("not zero"),
         max_file_bytes: NonZeroUsize::new(8 << 20).expect("not zero"),
@@ -49,6 +50,7 @@ impl Rego {
     /// Adds one module, read as Rego v0 or v1. Raises ValueError with the compiler's words.
     fn add_policy(&mut self, path: String, text: String, v0: bool) -> PyResult<()> {
         self.engine.set_rego_v0(v0);
+        let text = crate::numbers::rewritten(&path, &text, v0).unwrap_or(text);
         self.engine.add_policy(path, text).map(|_| ()).map_err(refusal)
     }
 

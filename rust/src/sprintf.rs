@@ -32,8 +32,23 @@ pub fn sprintf(arguments: Vec<Value>) -> anyhow::Result<Value> {
     let (Value::String(format), Value::Array(values)) = (&arguments[0], &arguments[1]) else {
         anyhow::bail!("`sprintf` expects a string and an array");
     };
+    if is_doubtful(format, values.as_slice()) {
+        anyhow::bail!("the embedded engine differs from OPA: sprintf: the format {format:?} on such values; set `engine: opa`");
+    }
     let given: Vec<Given> = values.iter().map(taken).collect();
     Ok(Value::from(formatted(format, &given)))
+}
+
+/// The formats that are not rewritten here: a float in binary (`%b`, `%x`), a text in groups or with a prefix (`% x`, `%#x`, `%#q`).
+fn is_doubtful(format: &str, values: &[Value]) -> bool {
+    let has_float = values.iter().any(|value| matches!(value, Value::Number(number) if !number.is_integer()));
+    format.split('%').skip(1).any(|part| {
+        let end = part.find(|letter: char| letter.is_alphabetic()).unwrap_or(part.len());
+        let (flags, verb) = part.split_at(end);
+        let is_binary = verb.starts_with(['x', 'X', 'b']);
+        let has_flag = flags.contains(['+', ' ', '#']) && !values.iter().all(|value| matches!(value, Value::Number(_)));
+        has_float && (is_binary || flags.contains('#')) || has_flag && verb.starts_with(['q', 'x', 'X'])
+    })
 }
 
 fn taken(value: &Value) -> Given {
@@ -210,7 +225,8 @@ fn one(verb: char, value: &Given, flags: &Flags) -> String {
         ('x', Given::Big([.., digits])) => return padded(signed(digits.clone(), flags), flags, true),
         ('X', Given::Big([.., digits])) => return padded(signed(digits.to_uppercase(), flags), flags, true),
         ('e' | 'E' | 'f' | 'F' | 'g' | 'G' | 'v', Given::Float(float)) => return padded(signed(real(verb, *float, flags), flags), flags, true),
-        (_, value) => return format!("%!{verb}({}={})", kind(value), one('v', value, flags)),
+        // Go names the type without its `*` here.
+        (_, value) => return format!("%!{verb}({}={})", kind(value).trim_start_matches('*'), one('v', value, flags)),
     };
     padded(text, flags, false)
 }

@@ -18,14 +18,9 @@ from tests.conftest import needs, running_opa
 from tests.engines.rego import conformance
 
 DOCS = Path(__file__).parents[3] / "docs" / "rego.md"
-# What the guard cannot see in a policy's text, because it hangs on the values: docs/rego.md names each.
 STRICT = "baseandvirtualdocs/enumerate virtual errors"
-KNOWN = {
-    STRICT,
-    "jsonbuiltins/unmarshal number with large exponent within limits",
-    "units_parse/exponent too large",
-    "units_parse_bytes/exponent too large",
-}
+# docs/rego.md names it.
+KNOWN = {STRICT}
 
 
 @pytest.fixture(scope="module")

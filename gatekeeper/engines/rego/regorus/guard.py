@@ -21,7 +21,9 @@ DIFFERING_BUILTINS = {
     "strings.count": "counts overlapping matches",
     "strings.replace_n": "replaces in another order",
     "time.parse_duration_ns": "does not support days, weeks and years",
+    "uuid.parse": "names other variants",
     "yaml.is_valid": "is undefined, not false, for a value that is not a string",
+    "yaml.marshal": "writes another layout",
 }
 # Patterns over a module without strings and comments, and what differs where they match.
 DIFFERING_FORMS = (
@@ -29,6 +31,9 @@ DIFFERING_FORMS = (
     (re.compile(r"\bimport\s+future\.keywords\.not\b"), "`not` with a body is not supported"),
     (re.compile(r"(?<![\w.])\d+(?:\.\d+)?[eE][-+]?\d+"), "numbers with an exponent are printed in another way"),
 )
+# The engine takes 1.0 for 1: in OPA it is another number where it is printed.
+WHOLE_FLOAT = re.compile(r"(?<![\w.])\d+\.0+(?![\w.])")
+PRINTING_CALL = re.compile(r"(?<![\w.])(?:sprintf|json\.marshal|json\.marshal_with_options)\(")
 EMPTY_GLOB_ALTERNATIVE = re.compile(r"\bglob\.match\(\s*[\"`][^\"`]*(?:\{,|,,|,\})")
 IN_OPERATOR = re.compile(r"\bin\b")
 DECLARATION = re.compile(r"\b(some|every)\b")
@@ -70,6 +75,8 @@ def _find_differences(text: str) -> Iterator[tuple[int, str]]:
     for pattern, difference in DIFFERING_FORMS:
         for match in pattern.finditer(code):
             yield match.start(), difference
+    for match in WHOLE_FLOAT.finditer(code) if PRINTING_CALL.search(code) else ():
+        yield match.start(), f"`{match.group()}` is printed as a whole number: write it without `.0`"
     for match in EMPTY_GLOB_ALTERNATIVE.finditer(text):
         yield match.start(), "`glob.match` does not support empty alternatives"
     for match in IN_OPERATOR.finditer(code):
