@@ -84,7 +84,7 @@ def test_the_embedded_engine_gives_the_result_of_opa_or_refuses(tmp_path: Path) 
         "100 * 1.1 == 110",
         "0.1 + 0.2 == 0.3",
         'to_number(trim_suffix("500m", "m")) / 1000 == 0.5',
-        'yaml.unmarshal("a: 1\\nb: [x, y]") == {"a": 1, "b": ["x", "y"]}',
+        'yaml.unmarshal("a: 1\\nb: [x, z]") == {"a": 1, "b": ["x", "z"]}',
         'json.marshal({"a": "<"}) == `{"a":"\\u003c"}`',
     ],
 )
