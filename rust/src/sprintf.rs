@@ -43,7 +43,13 @@ pub fn sprintf(arguments: Vec<Value>) -> anyhow::Result<Value> {
 fn is_doubtful(format: &str, values: &[Value]) -> bool {
     let has_float = values.iter().any(|value| matches!(value, Value::Number(number) if !number.is_integer()));
     format.split('%').skip(1).any(|part| {
-        let end = part.find(|letter: char| letter.is_alphabetic()).unwrap_or(part.len());
+        // What stands in brackets is the index of a value.
+        let mut is_index = false;
+        let is_verb = |letter: char| {
+            is_index = letter == '[' || is_index && letter != ']';
+            !is_index && letter.is_alphabetic()
+        };
+        let end = part.find(is_verb).unwrap_or(part.len());
         let (flags, verb) = part.split_at(end);
         let is_binary = verb.starts_with(['x', 'X', 'b']);
         let has_flag = flags.contains(['+', ' ', '#']) && !values.iter().all(|value| matches!(value, Value::Number(_)));
