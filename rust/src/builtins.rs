@@ -6,6 +6,7 @@ use anyhow::{bail, Result};
 use regorus::unstable::{Expr, Ref, Span, BUILTINS};
 use regorus::{Engine, Source, Value};
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 type Builtin = fn(&[Value]) -> Result<Value>;
 
@@ -39,6 +40,15 @@ const ALL: &[(&str, u8, Builtin)] = &[
     ("units.parse", 1, |a| units("units.parse", a)),
     ("units.parse_bytes", 1, |a| units("units.parse_bytes", a)),
     ("net.cidr_contains", 2, cidr_contains),
+    ("format_int", 2, format_int),
+    ("json.filter", 2, |a| json_paths("json.filter", a)),
+    ("json.remove", 2, |a| json_paths("json.remove", a)),
+    ("net.cidr_expand", 1, cidr_expand),
+    ("net.cidr_is_valid", 1, |a| if text(&a[0]).is_some() { own("net.cidr_is_valid", a) } else { Ok(Value::from(false)) }),
+    ("object.subset", 2, subset),
+    ("substring", 3, substring),
+    ("numbers.range", 2, |a| range("numbers.range", a)),
+    ("numbers.range_step", 3, |a| range("numbers.range_step", a)),
     ("time.format", 1, time_format),
     ("to_number", 1, to_number),
     ("json.marshal", 1, |a| json_marshal("json.marshal", a)),
@@ -461,11 +471,112 @@ fn cidr_contains(a: &[Value]) -> Result<Value> {
     own("net.cidr_contains", a)
 }
 
+/// A result with more entries than this needs too much memory.
+const MAX_ENTRIES: u64 = 1 << 20;
+
+fn refuse_size<T>(name: &str) -> Result<T> {
+    bail!("{name}: a result of more than {MAX_ENTRIES} entries needs too much memory")
+}
+
+/// All addresses of a network: of a large one, they do not fit into memory.
+fn cidr_expand(a: &[Value]) -> Result<Value> {
+    let Some(held) = text(&a[0]) else { return Ok(Value::Undefined) };
+    let bits = if held.contains(':') { 128 } else { 32 };
+    let length = held.split_once('/').and_then(|(_, length)| length.parse::<u32>().ok()).unwrap_or(bits);
+    if bits.saturating_sub(length) > MAX_ENTRIES.trailing_zeros() {
+        return refuse_size("net.cidr_expand");
+    }
+    Ok(match own("net.cidr_expand", a)? {
+        Value::Array(addresses) => Value::from(addresses.iter().cloned().collect::<BTreeSet<Value>>()),
+        other => other,
+    })
+}
+
+/// Paths that both read in the same way: names without `/` at the beginning, and through mappings only.
+fn json_paths(name: &str, a: &[Value]) -> Result<Value> {
+    let paths: Vec<&Value> = match &a[1] {
+        Value::Array(paths) => paths.iter().collect(),
+        Value::Set(paths) => paths.iter().collect(),
+        _ => return Ok(Value::Undefined),
+    };
+    for path in paths {
+        let parts: Option<Vec<&str>> = match path {
+            Value::String(held) => Some(held.split('/').collect()),
+            Value::Array(parts) => parts.iter().map(text).collect(),
+            _ => None,
+        };
+        let Some(parts) = parts.filter(|parts| !parts.is_empty() && parts.iter().all(|part| !part.is_empty() && !part.contains(['~', '/']))) else {
+            return doubt(name, "a path that is empty, begins with `/`, or has `~` or a number in it");
+        };
+        let mut place = &a[0];
+        for part in parts {
+            let Value::Object(entries) = place else { return doubt(name, "a path through a value that is no object") };
+            let Some(next) = entries.get(&Value::from(part)) else { break };
+            place = next;
+        }
+    }
+    own(name, a)
+}
+
+fn format_int(a: &[Value]) -> Result<Value> {
+    match &a[0] {
+        Value::Number(number) if !number.is_integer() => doubt("format_int", "a number with a fraction"),
+        _ => own("format_int", a),
+    }
+}
+
+fn subset(a: &[Value]) -> Result<Value> {
+    match (&a[0], &a[1]) {
+        (Value::Object(_), Value::Object(_)) | (Value::Set(_), Value::Set(_)) | (Value::Array(_), Value::Set(_) | Value::Array(_)) => own("object.subset", a),
+        _ => Ok(Value::Undefined),
+    }
+}
+
+fn substring(a: &[Value]) -> Result<Value> {
+    let is_whole = |value: &Value| matches!(value, Value::Number(number) if number.is_integer());
+    if a[1..].iter().all(is_whole) {
+        own("substring", a)
+    } else {
+        Ok(Value::Undefined)
+    }
+}
+
+fn range(name: &str, a: &[Value]) -> Result<Value> {
+    let bound = |value: &Value| match value {
+        Value::Number(number) => number.as_f64(),
+        _ => None,
+    };
+    let step = a.get(2).and_then(bound).unwrap_or(1.0);
+    if let (Some(first), Some(last)) = (bound(&a[0]), bound(&a[1])) {
+        if step > 0.0 && (last - first).abs() / step > MAX_ENTRIES as f64 {
+            return refuse_size(name);
+        }
+    }
+    own(name, a)
+}
+
 fn time_format(a: &[Value]) -> Result<Value> {
     if let Value::Array(parts) = &a[0] {
         let layout = parts.get(2).and_then(text).unwrap_or_default();
         if layout.contains("MST") || matches!(layout, "RFC822" | "RFC850" | "RFC1123" | "UnixDate") {
             return doubt("time.format", "a layout with the name of a time zone");
+        }
+        let words = ["2006", "January", "Monday", "Jan", "Mon", "Z07:00", "-0700", "-07:00", "01", "02", "15", "04", "05", "PM", "T"];
+        let rest = words.iter().fold(layout.to_owned(), |rest, word| rest.replace(word, ""));
+        if !layout.starts_with(|letter: char| letter.is_ascii_uppercase()) && rest.contains(|letter: char| letter.is_ascii_alphanumeric()) {
+            return doubt("time.format", "a layout with other words than those of full dates and times");
+        }
+    }
+    let nanoseconds = match &a[0] {
+        Value::Array(parts) => parts.first().cloned().unwrap_or(Value::Undefined),
+        other => other.clone(),
+    };
+    // OPA writes no zeros at the end of a fraction of a second; the engine writes three, six or nine digits.
+    if let Value::Number(number) = nanoseconds {
+        let fraction = number.as_i64().map_or(1, |whole| whole.rem_euclid(1_000_000_000));
+        let zeros = (0..9).find(|power| fraction % 10_i64.pow(power + 1) != 0).unwrap_or(0);
+        if zeros % 3 != 0 {
+            return doubt("time.format", "a fraction of a second that ends with zeros");
         }
     }
     own("time.format", a)
@@ -541,6 +652,7 @@ fn parse_rfc3339(a: &[Value]) -> Result<Value> {
 
 fn parse_time(a: &[Value]) -> Result<Value> {
     match (text(&a[0]), text(&a[1])) {
+        (Some("2006-01-02"), Some(date)) if date.len() != 10 => doubt("time.parse_ns", "a text that is longer or shorter than its layout"),
         (Some("RFC3339" | "2006-01-02" | "2006-01-02T15:04:05Z07:00" | "2006-01-02T15:04:05Z" | "2006-01-02 15:04:05"), Some(_)) => {
             match own("time.parse_ns", a)? {
                 Value::Undefined => doubt("time.parse_ns", "a text that the engine cannot read"),

@@ -150,6 +150,11 @@ pub fn fold(operation: char, start: i64, values: &Value) -> Result<Value> {
     if items.iter().all(is_whole) {
         return items.into_iter().try_fold(Value::from(start), |result, item| arithmetic(operation, &result, item));
     }
+    // Where large parts cancel each other, OPA has more digits.
+    let is_below_zero = |item: &&Value| matches!(item, Value::Number(number) if number.as_f64().is_some_and(|float| float < 0.0));
+    if operation == '+' && items.iter().any(is_below_zero) && !items.iter().all(is_below_zero) {
+        bail!(REFUSAL);
+    }
     // The sum in OPA begins as a number of 53 bits, and stays one.
     let mut result = Float { mantissa: BigInt::from(start), exponent: 0 };
     for item in items {
@@ -159,6 +164,9 @@ pub fn fold(operation: char, start: i64, values: &Value) -> Result<Value> {
         let Some(next) = text_of(item).as_deref().and_then(parsed) else { bail!(REFUSAL) };
         result = exact(operation, &result, &next);
         result = rounded_to(53, result.mantissa, &BigUint::from(1u8), result.exponent);
+        if result.mantissa.magnitude().bits() as i64 + result.exponent > 52 {
+            bail!(REFUSAL);
+        }
     }
     if result.exponent >= 0 {
         return held(&result).ok_or_else(|| anyhow::anyhow!(REFUSAL));

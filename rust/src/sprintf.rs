@@ -32,11 +32,24 @@ pub fn sprintf(arguments: Vec<Value>) -> anyhow::Result<Value> {
     let (Value::String(format), Value::Array(values)) = (&arguments[0], &arguments[1]) else {
         anyhow::bail!("`sprintf` expects a string and an array");
     };
-    if is_doubtful(format, values.as_slice()) {
+    let is_quoted = |value: &Value| format.contains('q') || !matches!(value, Value::String(_));
+    let may_escape = values.iter().any(|value| is_quoted(value) && has_unusual_letters(value));
+    if may_escape || is_doubtful(format, values.as_slice()) {
         anyhow::bail!("the embedded engine differs from OPA: sprintf: the format {format:?} on such values; set `engine: opa`");
     }
     let given: Vec<Given> = values.iter().map(taken).collect();
     Ok(Value::from(formatted(format, &given)))
+}
+
+/// Whether Go may write a character of a text as an escape where it quotes it: neither ASCII nor a letter or digit.
+fn has_unusual_letters(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.chars().any(|letter| !letter.is_ascii() && !letter.is_alphanumeric()),
+        Value::Array(items) => items.iter().any(has_unusual_letters),
+        Value::Set(items) => items.iter().any(has_unusual_letters),
+        Value::Object(fields) => fields.iter().any(|(key, held)| has_unusual_letters(key) || has_unusual_letters(held)),
+        _ => false,
+    }
 }
 
 /// The formats that are not rewritten here: a float in binary (`%b`, `%x`), a text in groups or with a prefix (`% x`, `%#x`, `%#q`).
