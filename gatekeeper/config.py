@@ -49,7 +49,13 @@ class Config(NamedTuple):
     timeout: float = 60.0
     policy_timeout: float = 5.0
     builtins: tuple[str, ...] = ()
+    mutate: str = "note"
     toolchain: Toolchain = DEFAULT_TOOLCHAIN
+
+    @property
+    def is_mutation_applied(self) -> bool:
+        """Whether Kyverno's mutating rules change objects before they are validated."""
+        return self.mutate == "apply"
 
 
 def anchor_paths(config: Config, root: Path) -> Config:

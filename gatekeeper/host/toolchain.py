@@ -79,6 +79,14 @@ TOOLS: dict[str, Tool] = {
             "validates as the API server does",
             source_folder="upstream/go",
         ),
+        Tool(
+            "gatekeeper-kyverno",
+            "gatekeeper",
+            f"{__version__}+{SOURCE_VERSIONS['gatekeeper-kyverno']}",
+            (),
+            "evaluates Kyverno policies",
+            source_folder="engines/admission/kyverno/go",
+        ),
         Tool("conftest", "github.com/open-policy-agent/conftest", "v0.71.1", ("--version",), "benchmarks only"),
         Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", ("-v",), "benchmarks only"),
     )

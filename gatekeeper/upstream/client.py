@@ -21,10 +21,14 @@ class UpstreamClient:
     Args:
         find_program: returns the path of the program.
         kubernetes: the version of Kubernetes (`1.34`) that it emulates.
+        name: see `UpstreamWorker`.
     """
 
-    def __init__(self, find_program: Callable[[], Path], version: str, kubernetes: str = "") -> None:
+    def __init__(
+        self, find_program: Callable[[], Path], version: str, kubernetes: str = "", name: str = PROGRAM
+    ) -> None:
         self._find_program, self._version, self._kubernetes = find_program, version, kubernetes
+        self._name = name
         self._worker: UpstreamWorker | None = None
         self._lock = threading.Lock()
 
@@ -36,7 +40,7 @@ class UpstreamClient:
         """
         with self._lock:
             if self._worker is None or self._worker.is_lost:
-                self._worker = UpstreamWorker(self._find_program(), self._version, self._kubernetes)
+                self._worker = UpstreamWorker(self._find_program(), self._version, self._kubernetes, name=self._name)
             return self._worker
 
     def call(self, name: str, payload: Mapping[str, Any], seconds: float) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
@@ -36,25 +36,30 @@ class UpstreamWorker:
     Args:
         version: the version that the program must have.
         kubernetes: the version of Kubernetes (`1.34`) that it shall emulate.
+        name: the name of the program, and its options after a space.
 
     Raises:
         ToolError: the program cannot be started, or has another version.
     """
 
-    def __init__(self, program: Path, version: str, kubernetes: str, memory: int = MEMORY_BYTES) -> None:
+    def __init__(
+        self, program: Path, version: str, kubernetes: str, memory: int = MEMORY_BYTES, name: str = PROGRAM
+    ) -> None:
         self._waiting: dict[int, Future[Any]] = {}
         self._lock, self._write_lock = threading.Lock(), threading.Lock()
         self._next_id = 0
         self._loss = ""
-        self._process = _start(program, memory)
-        threading.Thread(target=self._read_answers, name=PROGRAM, daemon=True).start()
+        self._name, _, options = name.partition(" ")
+        self._process = _start(program, self._name, [*options.split(), f"-memory={memory}"])
+        threading.Thread(target=self._read_answers, name=self._name, daemon=True).start()
         try:
             answer = self.call("hello", {"version": version, "kubernetes": kubernetes}, START_SECONDS)
             self.kubernetes = str(answer["kubernetes"])
         except (ToolError, KeyError, TypeError) as error:
             self.close()
             reason = str(error) if isinstance(error, ToolError) else "it does not answer hello"
-            raise ToolError(f"{PROGRAM} cannot be used: {reason}; run `gatekeeper tools install {PROGRAM}`") from error
+            install = f"run `gatekeeper tools install {self._name}`"
+            raise ToolError(f"{self._name} cannot be used: {reason}; {install}") from error
 
     @property
     def pid(self) -> int:
@@ -84,14 +89,14 @@ class UpstreamWorker:
             number = self._next_id
             self._waiting[number] = future
             frame = encode_frame({"id": number, "call": name, "seconds": seconds, "payload": payload})
-        timer = threading.Timer(seconds, self._lose, (f"{PROGRAM} took longer than {seconds:g} seconds",))
+        timer = threading.Timer(seconds, self._lose, (f"{self._name} took longer than {seconds:g} seconds",))
         timer.daemon = True
         timer.start()
         try:
             self._send(frame)
             return future.result(seconds + START_SECONDS)
         except FutureTimeoutError as error:
-            raise WorkerLostError(f"{PROGRAM} took longer than {seconds:g} seconds") from error
+            raise WorkerLostError(f"{self._name} took longer than {seconds:g} seconds") from error
         finally:
             timer.cancel()
             with self._lock:
@@ -99,7 +104,7 @@ class UpstreamWorker:
 
     def close(self) -> None:
         """Ends the process. Calls that wait fail."""
-        self._lose(f"{PROGRAM} was ended")
+        self._lose(f"{self._name} was ended")
 
     def _send(self, frame: bytes) -> None:
         assert self._process.stdin is not None
@@ -118,7 +123,7 @@ class UpstreamWorker:
                 while (answer := read_frame(stream)) is not None:
                     self._deliver(answer)
         except (ValueError, KeyError, TypeError, AttributeError):
-            self._lose(f"{PROGRAM} answered something that is no answer")
+            self._lose(f"{self._name} answered something that is no answer")
         except OSError:
             self._lose(self._describe_end())
         else:
@@ -130,7 +135,7 @@ class UpstreamWorker:
         if future is None:
             raise ValueError("an answer to no request")
         if "error" in answer:
-            future.set_exception(ToolError(f"{PROGRAM}: {answer['error']}"))
+            future.set_exception(ToolError(f"{self._name}: {answer['error']}"))
         else:
             future.set_result(answer.get("result"))
 
@@ -138,10 +143,10 @@ class UpstreamWorker:
         try:
             status = self._process.wait(1)
         except subprocess.TimeoutExpired:
-            return f"{PROGRAM} closed its output"
+            return f"{self._name} closed its output"
         if status == MEMORY_EXIT_STATUS:
-            return f"{PROGRAM} needed more than {MEMORY_BYTES // 2**20} MB of memory"
-        return f"{PROGRAM} ended with status {status}"
+            return f"{self._name} needed more than {MEMORY_BYTES // 2**20} MB of memory"
+        return f"{self._name} ended with status {status}"
 
     def _lose(self, reason: str) -> None:
         """Ends the process, and fails all calls that wait."""
@@ -159,16 +164,16 @@ class UpstreamWorker:
             self._process.stdin.close()
 
 
-def _start(program: Path, memory: int) -> subprocess.Popen[bytes]:
+def _start(program: Path, name: str, options: Sequence[str]) -> subprocess.Popen[bytes]:
     """Starts the program in an empty folder, which is gone as soon as the program is in it.
 
     Raises:
         ToolError: it cannot be started.
     """
-    folder = tempfile.mkdtemp(prefix=f"{PROGRAM}-")
+    folder = tempfile.mkdtemp(prefix=f"{name}-")
     try:
         return subprocess.Popen(
-            [str(program.absolute()), f"-memory={memory}"],
+            [str(program.absolute()), *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -176,6 +181,6 @@ def _start(program: Path, memory: int) -> subprocess.Popen[bytes]:
             env={},
         )
     except OSError as error:
-        raise ToolError(f"{PROGRAM} cannot be started: {error.strerror or error}") from error
+        raise ToolError(f"{name} cannot be started: {error.strerror or error}") from error
     finally:
         Path(folder).rmdir()

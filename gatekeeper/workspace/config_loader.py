@@ -23,6 +23,7 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("policies", "bundles", "bundles", tuple),
     ("policies", "builtins", "builtins", list),
     ("policies", "timeout", "policy_timeout", float),
+    ("policies", "mutate", "mutate", str),
     ("library", "profile", "library", str),
     ("library", "disable", "disable", list),
     ("library", "enable", "enable", list),
@@ -44,6 +45,7 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
 
 ALLOWED_VALUES = {
     "engine": ("embedded", "opa"),
+    "mutate": ("note", "apply"),
     "library": ("off", "default", "strict"),
 }
 

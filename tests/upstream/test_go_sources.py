@@ -13,6 +13,7 @@ from gatekeeper.host import toolchain
 from gatekeeper.host.process import run_command
 
 SOURCES = toolchain.PACKAGE / "upstream" / "go"
+KYVERNO_SOURCES = toolchain.PACKAGE / "engines" / "admission" / "kyverno" / "go"
 MAX_LINES, MAX_FUNCTION_LINES = 300, 50
 SECONDS = 1800.0
 # As the program is built, so that nothing is compiled twice.
@@ -30,9 +31,9 @@ def go() -> str:
     return found
 
 
-def run(*command: str) -> str:
+def run(*command: str, folder: Path = SOURCES) -> str:
     environment = {**toolchain.get_build_environment(), **SETTINGS}
-    code, out, err = run_command(command, SECONDS, SOURCES, environment=environment)
+    code, out, err = run_command(command, SECONDS, folder, environment=environment)
     assert code == 0, out.decode()[-5000:] + err[-5000:]
     return out.decode()
 
@@ -41,7 +42,7 @@ def test_the_sources_are_formatted(go: str) -> None:
     formatter = Path(go).resolve().with_name("gofmt")
     if not formatter.is_file():
         pytest.skip("this Go has no gofmt")
-    assert run(str(formatter), "-l", ".") == ""
+    assert run(str(formatter), "-l", ".") == run(str(formatter), "-l", ".", folder=KYVERNO_SOURCES) == ""
 
 
 def test_the_sources_pass_vet_and_their_tests(go: str) -> None:
@@ -49,7 +50,23 @@ def test_the_sources_pass_vet_and_their_tests(go: str) -> None:
     assert "FAIL" not in run(go, "test", "./...")
 
 
-@pytest.mark.parametrize("source", sorted(SOURCES.rglob("*.go")), ids=lambda path: path.name)
+def test_the_sources_for_kyverno_pass_vet(go: str) -> None:
+    run(go, "vet", "./...", folder=KYVERNO_SOURCES)
+
+
+@pytest.mark.parametrize("package", ["limits", "protocol"])
+def test_both_programs_have_the_same_limits_and_protocol(package: str) -> None:
+    """Two modules, because Kyverno and the API server need different versions of their libraries."""
+    first, second = (
+        {path.name: path.read_text(encoding="utf-8") for path in sorted((folder / package).glob("*.go"))}
+        for folder in (SOURCES, KYVERNO_SOURCES)
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "source", sorted([*SOURCES.rglob("*.go"), *KYVERNO_SOURCES.rglob("*.go")]), ids=lambda path: path.name
+)
 def test_files_and_functions_are_small(source: Path) -> None:
     lines = source.read_text(encoding="utf-8").splitlines()
     assert len(lines) <= MAX_LINES

@@ -14,8 +14,8 @@ from gatekeeper.config import Config
 from gatekeeper.engines.admission import constraint_templates, constraints, policy_kinds, vap
 from gatekeeper.engines.admission.admitted_objects import DEFAULT_NAMESPACE, ObjectAdmission, set_namespace
 from gatekeeper.engines.admission.constraint_evaluator import ConstraintEvaluator
-from gatekeeper.engines.admission.kyverno import rules as kyverno
 from gatekeeper.engines.admission.kyverno.evaluator import KyvernoEvaluator
+from gatekeeper.engines.admission.kyverno.program import KyvernoProgram
 from gatekeeper.engines.admission.model import Constraint, ConstraintTemplate
 from gatekeeper.engines.admission.selectors import UnknownNamespaceError
 from gatekeeper.engines.protocol import EngineContext, EngineResult
@@ -50,10 +50,12 @@ class PolicyLoader(NamedTuple):
     Attributes:
         policies: the policies of all families.
         known_resources: all resources that policies may read.
+        targets: the objects that will be evaluated.
     """
 
     policies: Sequence[Resource]
     known_resources: Sequence[Resource]
+    targets: Sequence[Resource]
     config: Config
     jobs: int
     gaps: list[Gap]
@@ -116,25 +118,33 @@ class PolicyLoader(NamedTuple):
         """Loads the rules of Kyverno policies that validate; None without any.
 
         Raises:
-            PolicyError: the API version of a policy is not supported.
+            ToolError: the program with Kyverno's engine cannot be used.
         """
-        exceptions = [
-            resource
-            for resource in self.known_resources
-            if resource.ref.group == kyverno.GROUP and resource.ref.kind == "PolicyException"
-        ]
-        rules: list[kyverno.KyvernoRule] = []
-        for policy in self.policies:
-            warnings: list[str] = []
-            try:
-                if kyverno.is_policy(policy):
-                    rules.extend(kyverno.parse_rules(policy, exceptions, warnings))
-                elif policy.ref.group == policy_kinds.KYVERNO_CEL_GROUP:
-                    raise PolicyError(f"the API version {policy.ref.api_version} is not supported")
-            except PolicyError as error:
-                self.report(policy, error)
-            self.gaps.extend(Gap(policy.origin.file, warning) for warning in warnings)
-        return KyvernoEvaluator(rules, self.known_resources, self.jobs) if rules else None
+        policies = [policy for policy in self.policies if policy_kinds.is_kyverno_policy(policy)]
+        if not policies:
+            return None
+        exceptions = [resource for resource in self.known_resources if policy_kinds.is_kyverno_exception(resource)]
+        program = KyvernoProgram(policies, exceptions, self.known_resources, vap.find_plurals(self.known_resources))
+        descriptions, faults = program.describe()
+        for exception, fault in zip(exceptions, faults, strict=True):
+            if fault:
+                self.report(exception, PolicyError(fault))
+        for policy, description in zip(policies, descriptions, strict=True):
+            notes = [
+                *description.notes,
+                *(
+                    f"rule {policy.ref.name}/{rule} would mutate resources; the resulting resources are not checked"
+                    for rule in description.mutating
+                    if not self.config.is_mutation_applied
+                ),
+            ]
+            self.gaps.extend(Gap(policy.origin.file, note) for note in notes)
+            for refusal in description.refusals:
+                self.report(policy, PolicyError(refusal))
+        described = list(zip(policies, descriptions, strict=True))
+        if not any(description.rules for description in descriptions):
+            return None
+        return KyvernoEvaluator(program, described, self.targets)
 
 
 def evaluate_policies(
@@ -148,14 +158,15 @@ def evaluate_policies(
     findings: list[Finding] = []
     gaps: list[Gap] = []
     admission = _build_admission(context)
-    loader = PolicyLoader(
-        [admitted for policy in policies for admitted in admission.admit(policy)],
-        [admitted for resource in known_resources for admitted in admission.admit(resource)],
-        context.config,
-        context.jobs,
-        gaps,
-    )
     targets = AdmittedTargets.build(context.targets, admission)
+    loader = PolicyLoader(
+        policies=[admitted for policy in policies for admitted in admission.admit(policy)],
+        known_resources=[admitted for resource in known_resources for admitted in admission.admit(resource)],
+        targets=list(targets.admitted.values()),
+        config=context.config,
+        jobs=context.jobs,
+        gaps=gaps,
+    )
     for load_family in (loader.load_constraints, loader.load_bindings, loader.load_kyverno_rules):
         try:
             evaluator = load_family()

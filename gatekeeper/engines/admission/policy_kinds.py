@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from gatekeeper.model import Resource
 
-KYVERNO_CEL_GROUP = "policies.kyverno.io"
+KYVERNO_GROUP, KYVERNO_CEL_GROUP = "kyverno.io", "policies.kyverno.io"
+KYVERNO_EXCEPTION = "PolicyException"
 # The kinds by API group; an empty tuple means all kinds of the group.
 POLICY_KINDS: dict[str, tuple[str, ...]] = {
     "templates.gatekeeper.sh": ("ConstraintTemplate",),
     "constraints.gatekeeper.sh": (),
     "admissionregistration.k8s.io": ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
-    "kyverno.io": ("ClusterPolicy", "Policy"),
+    KYVERNO_GROUP: ("ClusterPolicy", "Policy", "CleanupPolicy", "ClusterCleanupPolicy"),
     KYVERNO_CEL_GROUP: (),
 }
 
@@ -24,3 +25,14 @@ def is_policy_kind(group: str, kind: str) -> bool:
     """Whether a kind is that of a policy, or of a resource that puts one into effect."""
     kinds = POLICY_KINDS.get(group)
     return kinds is not None and (not kinds or kind in kinds)
+
+
+def is_kyverno_policy(resource: Resource) -> bool:
+    """Whether a resource is a Kyverno policy of any kind."""
+    is_cel_policy = resource.ref.group == KYVERNO_CEL_GROUP and resource.ref.kind != KYVERNO_EXCEPTION
+    return is_cel_policy or (resource.ref.group == KYVERNO_GROUP and is_policy(resource))
+
+
+def is_kyverno_exception(resource: Resource) -> bool:
+    """Whether a resource is a PolicyException of Kyverno."""
+    return resource.ref.group in (KYVERNO_GROUP, KYVERNO_CEL_GROUP) and resource.ref.kind == KYVERNO_EXCEPTION

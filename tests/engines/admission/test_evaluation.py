@@ -9,7 +9,7 @@ import pytest
 from gatekeeper.config import Config
 from gatekeeper.engines.admission import engine
 from gatekeeper.engines.protocol import EngineResult
-from tests.conftest import Repository
+from tests.conftest import Repository, needs
 from tests.engines.admission.test_constraints import CONSTRAINT, OBJECT, TEMPLATE
 from tests.engines.contexts import build_context
 
@@ -45,6 +45,7 @@ def test_the_config_can_leave_a_policy_to_the_cluster(repository: Repository, pa
     assert not gap.is_fatal and "clusterOnly" not in gap.reason
 
 
+@needs("gatekeeper-kyverno")
 def test_a_broken_family_does_not_keep_the_others_from_checking(repository: Repository) -> None:
     result = evaluate(repository, {"t.yaml": TEMPLATE, "c.yaml": BROKEN, "k.yaml": KYVERNO})
     assert [finding.rule for finding in result.findings] == ["labels/team"]
@@ -69,7 +70,8 @@ def test_labels_of_a_namespace_that_the_repository_does_not_have_are_a_fatal_gap
     assert not known.global_gaps and [finding.rule for finding in known.findings] == ["TeamLabel/teams"]
 
 
-def test_a_policy_of_a_kind_that_is_not_supported_is_a_fatal_gap(repository: Repository) -> None:
-    text = "apiVersion: policies.kyverno.io/v1alpha1\nkind: ValidatingPolicy\nmetadata: {name: x}\nspec: {}\n"
+@needs("gatekeeper-kyverno")
+def test_a_policy_of_a_version_that_kyverno_does_not_serve_is_a_fatal_gap(repository: Repository) -> None:
+    text = "apiVersion: policies.kyverno.io/v9\nkind: ValidatingPolicy\nmetadata: {name: x}\nspec: {}\n"
     [gap] = evaluate(repository, {"p.yaml": text}).global_gaps
-    assert gap.is_fatal and "policies.kyverno.io/v1alpha1 is not supported" in gap.reason
+    assert gap.is_fatal and "policies.kyverno.io/v9" in gap.reason

@@ -1,31 +1,76 @@
-"""Evaluates rules of Kyverno policies like a Rego engine."""
+"""Evaluates Kyverno policies like a Rego engine: a query is a rule with its severity.
+
+Source: Kyverno 1.19 (`pkg/engine`, `pkg/cel/policies`), which decides in the program `gatekeeper-kyverno`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.engines.admission import admission_request
-from gatekeeper.engines.admission.kyverno import conditions, match, patterns, variables
-from gatekeeper.engines.admission.kyverno.rules import KyvernoRule
-from gatekeeper.engines.admission.selectors import NamespaceIndex
+from gatekeeper.engines.admission.kyverno.program import (
+    UNKNOWN_NAMESPACE,
+    KyvernoProgram,
+    PolicyDescription,
+    RuleResult,
+)
+from gatekeeper.engines.admission.selectors import UnknownNamespaceError
 from gatekeeper.engines.rego.model import RegoModule, RuleQuery
-from gatekeeper.errors import PolicyError
-from gatekeeper.model import FieldPath, ObjectRef, Resource, build_ref, get_field
+from gatekeeper.model import FieldPath, Resource, Severity
 from gatekeeper.protocols import QueryResult
 
-POD_REF = ObjectRef("v1", "Pod", "", "")
+CLASSIC_GROUP = "kyverno.io"
+
+
+class KyvernoRule(NamedTuple):
+    """A rule that validates; the rule of a policy in CEL has an empty name."""
+
+    position: int
+    policy: Resource
+    rule: str
+
+    @property
+    def name(self) -> str:
+        """The name of its findings: `POLICY/RULE`, or `KIND/POLICY` for a policy in CEL."""
+        ref = self.policy.ref
+        return f"{ref.name}/{self.rule}" if ref.group == CLASSIC_GROUP else f"{ref.kind}/{ref.name}"
+
+    def build_query(self, severity: Severity) -> str:
+        """The query of the rule with a severity."""
+        return f"{self.position} {severity} {self.rule}"
+
+    def build_outline(self) -> RegoModule:
+        """Text that reads the fields of the rule from `input`, for tracing the fields of findings."""
+        spec = self.policy.value.get("spec") or {}
+        rules = [rule for rule in spec.get("rules") or () if rule.get("name") == self.rule] if self.rule else [spec]
+        text = orjson.dumps(rules).decode().replace("request.object.", "input.").replace("object.", "input.")
+        return RegoModule(path=self.policy.origin.file, text=text, package="", rules=(), is_v0=False, metadata={})
 
 
 class KyvernoEvaluator:
-    """Rules of Kyverno policies, evaluated like a Rego engine: a query is a rule with its severity."""
+    """The validating rules of Kyverno policies.
 
-    def __init__(self, rules: Sequence[KyvernoRule], resources: Sequence[Resource], jobs: int) -> None:
-        self._rules = {f"{rule.name} {severity}": rule for rule in rules for severity in rule.severities}
-        self._namespaces = NamespaceIndex(resources)
-        self._jobs = jobs
+    Args:
+        policies: the policies of the program, in their order.
+        targets: the objects that will be evaluated; they are sent together on the first question.
+    """
+
+    def __init__(
+        self,
+        program: KyvernoProgram,
+        policies: Sequence[tuple[Resource, PolicyDescription]],
+        targets: Sequence[Resource],
+    ) -> None:
+        self._program = program
+        self._targets: Sequence[Resource] | None = targets
+        self._results: dict[bytes, list[RuleResult]] = {}
+        self._rules = {
+            (position, name): KyvernoRule(position, policy, name)
+            for position, (policy, description) in enumerate(policies)
+            for name in description.rules
+        }
 
     @property
     def name(self) -> tuple[str, str]:
@@ -33,118 +78,116 @@ class KyvernoEvaluator:
         return "kyverno", ""
 
     def build_rule_queries(self) -> dict[str, RuleQuery]:
-        """Builds the rules by query; one with several severities has several queries."""
+        """Builds the rules by query, each with both severities that its findings can have."""
+        severities: tuple[Severity, ...] = ("error", "warning")
         return {
-            query: RuleQuery(rule.name, query.rpartition(" ")[2], "", (), _build_outline(rule))  # type: ignore[arg-type]
-            for query, rule in self._rules.items()
+            rule.build_query(severity): RuleQuery(rule.name, severity, "", (), rule.build_outline())
+            for rule in self._rules.values()
+            for severity in severities
         }
 
     def is_applicable(self, query: str, resource: Resource) -> bool:
         """Whether a rule applies to a resource with the severity of the query.
 
         Raises:
-            PolicyError: the match of the rule is malformed or unsupported.
             UnknownNamespaceError: it depends on a namespace that the repository does not contain.
         """
-        rule = self._rules[query]
-        ref = resource.ref
-        if rule.find_severity(ref.namespace) != query.rpartition(" ")[2]:
-            return False
-        if rule.namespace and rule.namespace != (ref.namespace or "default"):
-            return False
-        effective_ref = POD_REF if ref.kind in rule.pod_controllers else ref
-        if not match.is_match(rule.spec.get("match"), resource, effective_ref, self._namespaces):
-            return False
-        excluded = rule.spec.get("exclude")
-        if excluded and match.is_match(excluded, resource, effective_ref, self._namespaces, is_exclude=True):
-            return False
-        if rule.cel_policy and rule.cel_policy.has_variable("namespaceObject") and ref.namespace:
-            self._namespaces.find_object(ref.namespace)
-        return not any(match.is_match(block, resource, ref, self._namespaces) for block in rule.exceptions)
+        for result in self._find_results(resource.json):
+            if query not in self._list_queries(result):
+                continue
+            if result.status == UNKNOWN_NAMESPACE:
+                raise UnknownNamespaceError(
+                    f"it selects by the labels of namespace `{result.message}`, which the repository does not contain"
+                )
+            return True
+        return False
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[QueryResult]:
         """See `gatekeeper.protocols.RegoEngine`; an input is a resource."""
-        results = []
+        unknown = [
+            (json, sorted({int(query.partition(" ")[0]) for query in queries}))
+            for json, queries in inputs
+            if queries and json not in self._results
+        ]
+        fresh = iter(self._program.evaluate(unknown) if unknown else ())
+        answers: list[QueryResult] = []
         for number, (json, queries) in enumerate(inputs):
-            value: Any = orjson.loads(json) if queries else None
-            for query in queries:
-                try:
-                    items = list(self._evaluate_rule(self._rules[query], value))
-                    if items:
-                        results.append(QueryResult(number, query, items, ""))
-                except PolicyError as error:
-                    results.append(QueryResult(number, query, [], str(error)))
-        return results
+            if queries:
+                results = self._results[json] if json in self._results else next(fresh)
+                answers += self._build_answers(number, json, queries, results)
+        return answers
 
-    def _evaluate_rule(self, rule: KyvernoRule, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yields the messages of a rule, each with the field if a pattern identifies it."""
-        prefix: FieldPath = ()
-        ref = build_ref(value)
-        if ref.kind in rule.pod_controllers:
-            prefix = match.POD_CONTROLLERS[ref.kind]
-            value = _build_pod(get_field(value, prefix), value)
-        validation = rule.spec["validate"]
-        head = admission_request.build_request_head(ref) + b"}"
-        context = {"request": {**orjson.loads(head), "object": value, "oldObject": None}}
-        if rule.spec.get("preconditions") and not conditions.is_met(rule.spec["preconditions"], context):
-            return
-        message = _format_message(rule, context)
-        if rule.method == "deny":
-            if conditions.is_met(validation["deny"].get("conditions") or [], context):
-                yield {"msg": message}
-        elif rule.cel_policy:
-            bindings = {"object": orjson.dumps(value), "oldObject": b"null", "request": head}
-            if rule.cel_policy.has_variable("namespaceObject"):
-                namespace = self._namespaces.find_object(ref.namespace) if ref.namespace else None
-                bindings["namespaceObject"] = orjson.dumps(namespace)
-            [result] = rule.cel_policy.evaluate([bindings], self._jobs)
-            if result.error:
-                raise PolicyError(result.error)
-            yield from ({"msg": text} for text in result.messages)
-        else:
-            choices = [validation["pattern"]] if rule.method == "pattern" else validation["anyPattern"]
-            mismatch = _find_mismatch([variables.resolve_variables(choice, context) for choice in choices], value)
-            if mismatch:
-                yield {"msg": message or str(mismatch), "path": [*prefix, *mismatch.path]}
+    def _build_answers(
+        self, number: int, json: bytes, queries: Sequence[str], results: Sequence[RuleResult]
+    ) -> Iterator[QueryResult]:
+        """The answer of each query: its messages, or why it could not be evaluated."""
+        items: dict[str, list[Any]] = {}
+        errors: dict[str, str] = {}
+        for result in results:
+            for query in self._list_queries(result):
+                if query not in queries:
+                    continue
+                if result.status == "error":
+                    errors[query] = result.message
+                elif result.status == "fail":
+                    item = self._build_item(json, result)
+                    if item not in items.setdefault(query, []):
+                        items[query].append(item)
+        for query in queries:
+            if query in items or query in errors:
+                found = items.get(query, [])
+                yield QueryResult(number, query, found, "" if found else errors[query])
+
+    def _build_item(self, json: bytes, result: RuleResult) -> dict[str, Any]:
+        rule = self._rules[result.policy, result.rule]
+        item: dict[str, Any] = {"msg": result.message or f"the resource breaks the rule {rule.name}"}
+        if path := find_path(orjson.loads(json), result.path) if result.path else ():
+            item["path"] = list(path)
+        return item
+
+    def _list_queries(self, result: RuleResult) -> list[str]:
+        """The queries that a result is about; that of a policy as a whole is about all of its rules."""
+        severity: Severity = "error" if result.is_enforced else "warning"
+        if (rule := self._rules.get((result.policy, result.rule))) is not None:
+            return [rule.build_query(severity)]
+        return [
+            rule.build_query(severity)
+            for (position, _), rule in self._rules.items()
+            if not result.rule and result.policy in (position, -1)
+        ]
+
+    def _find_results(self, json: bytes) -> list[RuleResult]:
+        if self._targets is not None:
+            objects = list(dict.fromkeys(target.json for target in self._targets))
+            self._targets = None
+            found = self._program.evaluate([(one, None) for one in objects])
+            self._results.update(zip(objects, found, strict=True))
+        if json not in self._results:
+            [self._results[json]] = self._program.evaluate([(json, None)])
+        return self._results[json]
 
     def close(self) -> None:
-        """See `gatekeeper.protocols.RegoEngine`; there is nothing to end."""
+        """See `gatekeeper.protocols.RegoEngine`; the program serves later evaluations."""
 
 
-def _build_pod(template: Any, owner: Mapping[str, Any]) -> dict[str, Any]:
-    """Builds the Pod that a controller creates from a template."""
-    fields = template if isinstance(template, dict) else {}
-    namespace = get_field(owner, ("metadata", "namespace"))
-    metadata = {**(fields.get("metadata") or {}), **({"namespace": namespace} if namespace else {})}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": fields.get("spec") or {}}
+def find_path(value: Any, path: str) -> FieldPath:
+    """A path of Kyverno as fields of an object; keys with slashes are those that the object has.
 
-
-def _find_mismatch(choices: Sequence[Any], value: Any) -> patterns.PatternMismatch | None:
-    """Finds why a resource matches no pattern; None if it matches one, or if all of them are skipped."""
-    deepest: patterns.PatternMismatch | None = None
-    for choice in choices:
-        try:
-            patterns.require_match(value, choice)
-            return None
-        except patterns.PatternSkipped:
+    Args:
+        path: keys and indexes, each followed by a slash.
+    """
+    steps = path.strip("/").split("/")
+    fields: list[str | int] = []
+    while steps:
+        if isinstance(value, list) and steps[0].isdecimal():
+            index = int(steps.pop(0))
+            fields.append(index)
+            value = value[index] if index < len(value) else None
             continue
-        except patterns.PatternMismatch as error:
-            # The mismatch deepest in the resource says most.
-            deepest = error if deepest is None or len(error.path) > len(deepest.path) else deepest
-    return deepest
-
-
-def _format_message(rule: KyvernoRule, context: Mapping[str, Any]) -> str:
-    message = rule.spec["validate"].get("message") or f"the resource breaks the rule {rule.name}"
-    try:
-        return " ".join(str(variables.resolve_variables(message, context)).split())
-    except PolicyError:
-        # A message with a variable that cannot be resolved must not hide the finding.
-        return " ".join(str(message).split())
-
-
-def _build_outline(rule: KyvernoRule) -> RegoModule:
-    """Builds text that reads the fields of the rule from `input`, for tracing the fields of findings."""
-    text = rule.cel_policy.text if rule.cel_policy else orjson.dumps(rule.spec).decode()
-    text = text.replace("request.object.", "input.").replace("object.", "input.")
-    return RegoModule(path=rule.policy.origin.file, text=text, package="", rules=(), is_v0=False, metadata={})
+        known = value if isinstance(value, dict) else {}
+        count = next((size for size in range(len(steps), 0, -1) if "/".join(steps[:size]) in known), 1)
+        key = "/".join(steps[:count])
+        fields.append(key)
+        value = known.get(key)
+        del steps[:count]
+    return tuple(fields)

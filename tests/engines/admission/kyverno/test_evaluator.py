@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import Repository, judge
+from gatekeeper.engines.admission.kyverno.evaluator import find_path
+from tests.conftest import Repository, judge, needs
 from tests.gate.test_pipeline import DEPLOYMENT
 
+pytestmark = needs("gatekeeper-kyverno")
 POLICY = """\
 apiVersion: kyverno.io/v1
 kind: ClusterPolicy
@@ -104,33 +106,152 @@ def test_a_policy_exception_of_the_repository_applies(repository: Repository) ->
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
+        ("    context: [{name: a, apiCall: {urlPath: /x}}]\n    validate: {pattern: {}}\n", "makes an API call"),
+        ("    context: [{name: a, globalReference: {name: x}}]\n    validate: {pattern: {}}\n", "GlobalContextEntry"),
+        ("    context: [{name: a, imageRegistry: {reference: x}}]\n    validate: {pattern: {}}\n", "image registry"),
         (
-            "    validate: {foreach: [{list: x, pattern: {}}]}\n",
-            "`validate` must have one of pattern, anyPattern, deny, cel, not foreach",
+            "    validate: {foreach: [{list: x, context: [{name: a, apiCall: {urlPath: /x}}], pattern: {a: b}}]}\n",
+            "makes an API call",
         ),
-        ("    validate: {podSecurity: {level: baseline}}\n", "deny, cel, not podSecurity"),
-        ("    context: [{name: a, apiCall: {urlPath: /x}}]\n    validate: {pattern: {}}\n", "`context`"),
         ("    verifyImages: [{imageReferences: ['*']}]\n", "`verifyImages` is not supported"),
-        ("    validate: {pattern: {metadata: {name: $(../x)}}}\n", "the reference"),
-        ("    validate: {pattern: {metadata: {+(name): x}}}\n", "for mutation only"),
+        ("    validate: {pattern: {metadata: {name: $(../x)}}}\n", "got nil resolved variable $(../x)"),
+        ("    validate: {pattern: {metadata: {+(name): x}}}\n", "unsupported anchor +(name)"),
         ("    validate: {deny: {conditions: [{key: '{{ images.a }}', operator: Equals, value: 1}]}}\n", "images.a"),
         ("    validate: {deny: {conditions: [{key: '{{ x509(@) }}', operator: Equals, value: 1}]}}\n", "x509"),
-        ("    validate: {deny: {conditions: [{key: a, operator: Like, value: 1}]}}\n", "'Like'"),
+        ("    validate: {deny: {conditions: [{key: a, operator: Like, value: 1}]}}\n", '["AllIn" "AllNotIn" "AnyIn"'),
         (
             "    validate: {deny: {conditions: [{key: '{{ request.object.x }}', operator: Equals, value: 1}]}}\n",
-            "has no value",
+            'Unknown key "x"',
         ),
-        ("    validate: {}\n", "deny, cel, not nothing"),
+        (
+            "    validate: {deny: {conditions: [{key: '{{ serviceAccountName }}', operator: Equals, value: 1}]}}\n",
+            "it reads `serviceAccountName`, which is known only in the cluster",
+        ),
+        ("    validate: {}\n", "one of pattern, anyPattern, deny, foreach, cel must be specified"),
+        ("    skip: 1\n    validate: {pattern: {}}\n", "skip"),
+        (
+            "    validate: {manifests: {attestors: [{entries: [{keyless: {issuer: a, subject: b}}]}]}}\n",
+            "`attestors.entries.keys.publicKeys` only",
+        ),
     ],
 )
-def test_unsupported_features_are_fatal_gaps(repository: Repository, body: str, reason: str) -> None:
-    verdict = judge(repository({"p.yaml": rule(body), "o.yaml": POD.replace("IMAGE", "a:1")}))
+def test_what_only_the_cluster_can_decide_is_a_fatal_gap(repository: Repository, body: str, reason: str) -> None:
+    policy = rule(body).replace("spec:\n", "spec:\n  background: false\n", 1)
+    verdict = judge(repository({"p.yaml": policy, "o.yaml": POD.replace("IMAGE", "a:1")}))
     assert verdict.decision == "incomplete"
     assert any(reason in gap.reason for gap in verdict.coverage.gaps if gap.is_fatal), verdict.coverage.gaps
 
 
-def test_rules_that_mutate_resources_are_gaps(repository: Repository) -> None:
-    policy = rule("    mutate: {patchStrategicMerge: {metadata: {labels: {a: b}}}}\n")
-    verdict = judge(repository({"p.yaml": policy, "o.yaml": POD.replace("IMAGE", "a:1")}))
-    assert verdict.decision == "accepted"
-    assert "rule images/pinned would mutate resources" in str(verdict.coverage.gaps)
+def test_a_refused_rule_does_not_keep_the_others_from_judging(repository: Repository) -> None:
+    refused = "  - name: users\n    match: {any: [{resources: {kinds: [Pod]}, subjects: [{kind: User, name: a}]}]}\n    validate: {pattern: {metadata: {name: a}}}\n"
+    verdict = judge(
+        repository(
+            {
+                "p.yaml": (POLICY + refused).replace("spec:\n", "spec:\n  background: false\n", 1),
+                "o.yaml": POD.replace("IMAGE", "a:latest"),
+            }
+        )
+    )
+    assert [finding.rule for finding in verdict.findings if finding.rule.startswith("images/")] == ["images/pinned"]
+    [gap] = [gap for gap in verdict.coverage.gaps if gap.is_fatal]
+    assert "rule images/users: `match` by subjects, roles or clusterRoles is not supported" in gap.reason
+
+
+def test_an_exclusion_for_a_user_does_not_hold(repository: Repository) -> None:
+    excluding = POLICY.replace(
+        "    validate:",
+        "    exclude: {any: [{clusterRoles: [cluster-admin]}, {subjects: [{kind: User, name: a}]}]}\n    validate:",
+    )
+    excluding = excluding.replace("spec:\n", "spec:\n  background: false\n", 1)
+    assert len(find(repository, excluding, POD.replace("IMAGE", "a:latest"))) == 1
+
+
+def test_each_element_of_a_list_is_judged(repository: Repository) -> None:
+    policy = rule(
+        "    validate:\n      message: latest\n      foreach:\n"
+        "      - list: request.object.spec.containers\n        deny:\n          conditions:\n"
+        "          - {key: '{{ element.image }}', operator: AnyIn, value: ['*:latest']}\n"
+    )
+    expected = [("images/pinned", "error", "latest", 6)]
+    assert find(repository, policy, POD.replace("IMAGE", "a:latest")) == expected
+    assert find(repository, policy, POD.replace("IMAGE", "a:1")) == []
+
+
+def test_pod_security_is_judged_without_the_excluded_controls(repository: Repository) -> None:
+    pod = POD.replace("image: IMAGE", "image: a:1, securityContext: {privileged: true}")
+    policy = rule("    validate: {podSecurity: {level: baseline, version: latest}}\n")
+    [found] = find(repository, policy, pod)
+    assert 'It violates PodSecurity "baseline:latest"' in found[2] and found[3] == 6
+    excluded = policy.replace("latest}", "latest, exclude: [{controlName: Privileged Containers, images: ['*']}]}")
+    assert find(repository, excluded, pod) == []
+
+
+def test_variables_and_config_maps_of_the_repository_are_context(repository: Repository) -> None:
+    policy = rule(
+        "    context:\n    - {name: allowed, configMap: {name: images, namespace: b}}\n"
+        "    - {name: first, variable: {jmesPath: 'request.object.spec.containers[0].image'}}\n"
+        "    validate:\n      message: not allowed\n      deny:\n        conditions:\n"
+        "        - {key: '{{ first }}', operator: AnyNotIn, value: '{{ allowed.data.list }}'}\n"
+    )
+    images = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: images, namespace: b}\ndata: {list: '[\"a:1\"]'}\n"
+    assert find(repository, policy, POD.replace("IMAGE", "a:1"), images) == []
+    assert len(find(repository, policy, POD.replace("IMAGE", "a:2"), images)) == 1
+    verdict = judge(repository({"p.yaml": policy, "o.yaml": POD.replace("IMAGE", "a:1"), "0.yaml": b"", "1.yaml": b""}))
+    assert verdict.decision == "incomplete"
+    assert "the repository does not contain the ConfigMap b/images" in str(verdict.coverage.gaps)
+
+
+def test_labels_of_a_namespace_that_the_repository_does_not_have_are_a_gap(repository: Repository) -> None:
+    policy = POLICY.replace("kinds: [Pod]", "kinds: [Pod], namespaceSelector: {matchLabels: {tier: live}}")
+    pod, namespace = (
+        POD.replace("IMAGE", "a:latest"),
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: b, labels: LABELS}\n",
+    )
+    assert len(find(repository, policy, pod, namespace.replace("LABELS", "{tier: live}"))) == 1
+    assert find(repository, policy, pod, namespace.replace("LABELS", "{tier: test}")) == []
+    verdict = judge(repository({"p.yaml": policy, "0.yaml": pod, "1.yaml": b""}))
+    assert verdict.decision == "incomplete" and "labels of namespace `b`" in str(verdict.coverage.gaps)
+    other = policy.replace("kinds: [Pod]", "kinds: [Service]")
+    assert judge(repository({"p.yaml": other, "0.yaml": pod, "1.yaml": b""})).decision != "incomplete"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            "    mutate: {patchStrategicMerge: {metadata: {labels: {a: b}}}}\n",
+            "rule images/pinned would mutate resources",
+        ),
+        (
+            "    generate: {apiVersion: v1, kind: ConfigMap, name: a, namespace: b, data: {data: {c: d}}}\n",
+            "rule images/pinned would generate resources",
+        ),
+    ],
+)
+def test_rules_that_change_or_add_objects_are_noted(repository: Repository, body: str, words: str) -> None:
+    verdict = judge(repository({"p.yaml": rule(body), "o.yaml": POD.replace("IMAGE", "a:1")}))
+    assert verdict.decision == "accepted", verdict.coverage.gaps
+    assert words in str(verdict.coverage.gaps)
+
+
+def test_a_policy_of_a_namespace_judges_only_that_namespace(repository: Repository) -> None:
+    policy = POLICY.replace("kind: ClusterPolicy", "kind: Policy").replace(
+        "{name: images}", "{name: images, namespace: NAME}"
+    )
+    pod = POD.replace("IMAGE", "a:latest")
+    assert [len(find(repository, policy.replace("NAME", name), pod)) for name in ("b", "c")] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/spec/containers/0/image/", ("spec", "containers", 0, "image")),
+        ("/metadata/annotations/a.b/c/", ("metadata", "annotations", "a.b/c")),
+        ("/metadata/labels/missing/", ("metadata", "labels", "missing")),
+        ("/spec/containers/7/image/", ("spec", "containers", 7, "image")),
+        ("/", ("",)),
+    ],
+)
+def test_paths_of_kyverno_lead_to_fields(path: str, fields: tuple[str | int, ...]) -> None:
+    value = {"metadata": {"annotations": {"a.b/c": "1"}}, "spec": {"containers": [{"image": "x"}]}}
+    assert find_path(value, path) == fields

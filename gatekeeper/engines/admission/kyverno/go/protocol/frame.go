@@ -1,0 +1,51 @@
+// Package protocol carries requests and answers as frames: a length of four bytes, big-endian, and JSON.
+package protocol
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// MaximumFrame bounds the size of a frame in bytes.
+const MaximumFrame = 256 << 20
+
+// Request asks for one call. Requests may be answered in another order.
+type Request struct {
+	ID      uint64          `json:"id"`
+	Call    string          `json:"call"`
+	Seconds float64         `json:"seconds"`
+	Payload json.RawMessage `json:"payload"`
+}
+
+// Answer has a result, or an error for the caller.
+type Answer struct {
+	ID     uint64 `json:"id"`
+	Result any    `json:"result,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+// ReadFrame reads one frame; io.EOF at the end of the input.
+func ReadFrame(reader io.Reader) ([]byte, error) {
+	var header [4]byte
+	if _, err := io.ReadFull(reader, header[:]); err != nil {
+		return nil, err
+	}
+	size := binary.BigEndian.Uint32(header[:])
+	if size > MaximumFrame {
+		return nil, fmt.Errorf("a frame of %d bytes is too large", size)
+	}
+	body := make([]byte, size)
+	if _, err := io.ReadFull(reader, body); err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+// WriteFrame writes one frame.
+func WriteFrame(writer io.Writer, body []byte) error {
+	frame := binary.BigEndian.AppendUint32(make([]byte, 0, len(body)+4), uint32(len(body)))
+	_, err := writer.Write(append(frame, body...))
+	return err
+}

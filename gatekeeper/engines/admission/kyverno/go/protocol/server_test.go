@@ -1,0 +1,66 @@
+package protocol
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"testing"
+)
+
+func TestFramesAreReadAsTheyWereWritten(t *testing.T) {
+	var stream bytes.Buffer
+	for _, text := range []string{"", "one", "two"} {
+		if err := WriteFrame(&stream, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{"", "one", "two"} {
+		if got, err := ReadFrame(&stream); err != nil || string(got) != want {
+			t.Errorf("got %q %v, want %q", got, err, want)
+		}
+	}
+	if _, err := ReadFrame(&stream); !errors.Is(err, io.EOF) {
+		t.Errorf("got %v at the end", err)
+	}
+}
+
+func TestAFrameThatIsTooLargeIsRefused(t *testing.T) {
+	if _, err := ReadFrame(bytes.NewReader([]byte{255, 255, 255, 255})); err == nil {
+		t.Error("accepted")
+	}
+}
+
+func TestEachRequestGetsItsAnswer(t *testing.T) {
+	handlers := map[string]Handler{
+		"echo":  func(_ context.Context, payload json.RawMessage) (any, error) { return payload, nil },
+		"fail":  func(context.Context, json.RawMessage) (any, error) { return nil, errors.New("no") },
+		"panic": func(context.Context, json.RawMessage) (any, error) { panic("broken") },
+	}
+	requests, requestWriter := io.Pipe()
+	answers, answerWriter := io.Pipe()
+	go func() {
+		for id, call := range []string{"echo", "fail", "panic", "other"} {
+			body, _ := json.Marshal(Request{ID: uint64(id), Call: call, Seconds: 5, Payload: json.RawMessage("7")})
+			_ = WriteFrame(requestWriter, body)
+		}
+	}()
+	go func() { _ = NewServer(handlers, answerWriter).Serve(requests) }()
+	want := []Answer{
+		{Result: 7.0}, {Error: "no"}, {Error: "the call panic failed: broken"}, {Error: `there is no call "other"`},
+	}
+	for range want {
+		body, err := ReadFrame(answers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got Answer
+		if err := json.Unmarshal(body, &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Result != want[got.ID].Result || got.Error != want[got.ID].Error {
+			t.Errorf("got %v, want %v", got, want[got.ID])
+		}
+	}
+}

@@ -1,0 +1,253 @@
+"""Calls of `gatekeeper-kyverno`, the Go program with Kyverno's own engine: describe policies, evaluate, mutate."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from gatekeeper.errors import ToolError
+from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
+from gatekeeper.model import Resource
+from gatekeeper.upstream.client import UpstreamClient
+from gatekeeper.upstream.worker import WorkerLostError
+
+PROGRAM = "gatekeeper-kyverno"
+MAX_BATCH_OBJECTS = 250
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+# For one batch: a start of the program, compilation, and time for each object. One evaluation of a policy on an object
+# is cut off after 5 seconds by the program itself.
+BATCH_SECONDS, OBJECT_SECONDS = 60.0, 0.5
+# While Go evaluates one batch, another is encoded and decoded.
+CONCURRENT_BATCHES = 2
+UNKNOWN_NAMESPACE = "unknownNamespace"
+
+
+class RuleResult(NamedTuple):
+    """The result of one rule on one object.
+
+    Attributes:
+        policy: the position of the policy; -1 if no policy could be evaluated on the object.
+        rule: the name of the rule; empty for a policy in CEL, or if the result is about all rules.
+        status: `pass`, `fail`, `warn`, `skip`, `error`, or `unknownNamespace` with the name as message.
+        path: the field at fault as Kyverno writes it (`/spec/containers/0/image/`); empty where it names none.
+        is_enforced: whether the cluster refuses the object.
+    """
+
+    policy: int
+    rule: str
+    status: str
+    message: str = ""
+    path: str = ""
+    is_enforced: bool = False
+
+
+class PolicyDescription(NamedTuple):
+    """What is evaluated of a policy.
+
+    Attributes:
+        rules: the names of the rules that validate; one empty name for a policy in CEL.
+        mutating: the names of the rules that mutate admitted objects.
+        notes: what the policy does besides validating objects.
+        refusals: why rules are not evaluated.
+    """
+
+    rules: Sequence[str]
+    mutating: Sequence[str]
+    notes: Sequence[str]
+    refusals: Sequence[str]
+
+
+class Mutation(NamedTuple):
+    """An object as the mutating rules change it.
+
+    Attributes:
+        object: None if no rule changes it.
+        changes: the rules that were applied.
+        faults: the rules that could not be applied.
+    """
+
+    object: dict[str, Any] | None
+    changes: Sequence[RuleResult]
+    faults: Sequence[RuleResult]
+
+
+class KyvernoProgram:
+    """The policies of a repository in the program, which keeps them compiled.
+
+    Args:
+        policies: Kyverno policies of all kinds.
+        exceptions: PolicyExceptions of both APIs.
+        known_resources: all resources; policies may read the ConfigMaps and Namespaces among them.
+        plurals: the plural names of custom kinds, by (group, kind).
+    """
+
+    def __init__(
+        self,
+        policies: Sequence[Resource],
+        exceptions: Sequence[Resource],
+        known_resources: Sequence[Resource],
+        plurals: Mapping[tuple[str, str], str],
+    ) -> None:
+        by_kind = {kind: _select_kind(known_resources, kind) for kind in ("ConfigMap", "Namespace")}
+        self._source = orjson.dumps(
+            {
+                "policies": _embed(policies),
+                "exceptions": _embed(exceptions),
+                "configMaps": _embed(by_kind["ConfigMap"]),
+                "namespaces": _embed(by_kind["Namespace"]),
+                "plurals": {f"{group}/{kind}": plural for (group, kind), plural in plurals.items()},
+            }
+        )
+        self._policy_count = len(policies)
+        # Policies on which the program was lost, with the reason.
+        self._lost: dict[int, str] = {}
+        self._client = open_program()
+
+    def describe(self) -> tuple[list[PolicyDescription], list[str]]:
+        """What is evaluated of each policy, and for each exception why it cannot be decoded (empty if it can).
+
+        Raises:
+            ToolError: the program cannot be used.
+        """
+        answer = self._call("describe", {})
+        descriptions = [
+            PolicyDescription(*(entry.get(field) or () for field in PolicyDescription._fields))
+            for entry in answer["policies"] or ()
+        ]
+        return descriptions, answer["faults"] or []
+
+    def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[int] | None]]) -> list[list[RuleResult]]:
+        """The results for each object (JSON) with the positions of the policies to evaluate, or None for all.
+
+        Raises:
+            ToolError: the program cannot be used.
+        """
+        self._client.get_worker()
+        batches = list(_split(inputs))
+        if len(batches) == 1:
+            return self._evaluate_batch(batches[0])
+        with ThreadPoolExecutor(CONCURRENT_BATCHES) as pool:
+            return [results for part in pool.map(self._evaluate_batch, batches) for results in part]
+
+    def _evaluate_batch(self, batch: Sequence[tuple[bytes, Sequence[int] | None]]) -> list[list[RuleResult]]:
+        """The results of a batch; a policy on which the program is lost is not evaluated again."""
+        everything = range(self._policy_count)
+        wanted = [list(everything if only is None else only) for _, only in batch]
+        objects = [json for json, _ in batch]
+        try:
+            return self._evaluate_policies(objects, wanted)
+        except WorkerLostError:
+            results: list[list[RuleResult]] = [[] for _ in objects]
+            for policy in sorted({policy for only in wanted for policy in only} - self._lost.keys()):
+                alone = [[policy] if policy in only else [] for only in wanted]
+                try:
+                    parts = self._evaluate_policies(objects, alone)
+                except WorkerLostError as error:
+                    self._lost[policy] = str(error)
+                    parts = [[RuleResult(policy, "", "error", str(error))] if only else [] for only in alone]
+                for found, part in zip(results, parts, strict=True):
+                    found.extend(part)
+            return results
+
+    def _evaluate_policies(self, objects: Sequence[bytes], wanted: Sequence[Sequence[int]]) -> list[list[RuleResult]]:
+        only = [[policy for policy in policies if policy not in self._lost] for policies in wanted]
+        payload = {"objects": [orjson.Fragment(json) for json in objects], "only": only}
+        answer = self._call("evaluate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(objects))
+        return [
+            [
+                *(_decode_result(entry) for entry in entries or ()),
+                *(RuleResult(policy, "", "error", self._lost[policy]) for policy in policies if policy in self._lost),
+            ]
+            for entries, policies in zip(answer, wanted, strict=True)
+        ]
+
+    def mutate(self, objects: Sequence[bytes]) -> list[Mutation]:
+        """Each object (JSON) as the mutating rules change it.
+
+        Raises:
+            ToolError: the program cannot be used, or was lost twice on one of the objects.
+        """
+        mutations: list[Mutation] = []
+        for batch in _split([(json, None) for json in objects]):
+            payload = {"objects": [orjson.Fragment(json) for json, _ in batch]}
+            answer = self._call("mutate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(batch))
+            mutations += [_decode_mutation(entry) for entry in answer]
+        return mutations
+
+    def _call(self, name: str, payload: Mapping[str, Any], seconds: float = BATCH_SECONDS) -> Any:
+        return self._client.call(name, {"set": orjson.Fragment(self._source), **payload}, seconds)
+
+
+def _select_kind(resources: Iterable[Resource], kind: str) -> list[Resource]:
+    return [resource for resource in resources if resource.ref.kind == kind and resource.ref.api_version == "v1"]
+
+
+def _embed(resources: Iterable[Resource]) -> list[orjson.Fragment]:
+    return [orjson.Fragment(resource.json) for resource in resources]
+
+
+def _split(
+    inputs: Sequence[tuple[bytes, Sequence[int] | None]],
+) -> Iterator[list[tuple[bytes, Sequence[int] | None]]]:
+    """Parts that are small enough for one call; one empty part without inputs."""
+    part: list[tuple[bytes, Sequence[int] | None]] = []
+    size = 0
+    for one in inputs:
+        if part and (len(part) >= MAX_BATCH_OBJECTS or size + len(one[0]) > MAX_BATCH_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += len(one[0])
+    yield part
+
+
+def _decode_result(entry: Mapping[str, Any]) -> RuleResult:
+    return RuleResult(
+        policy=entry["policy"],
+        rule=entry["rule"],
+        status=entry["status"],
+        message=entry.get("message", ""),
+        path=entry.get("path", ""),
+        is_enforced=entry.get("enforced", False),
+    )
+
+
+def _decode_mutation(entry: Mapping[str, Any]) -> Mutation:
+    changes, faults = ([_decode_result(result) for result in entry[field] or ()] for field in ("changes", "faults"))
+    return Mutation(entry["object"], changes, faults)
+
+
+@cache
+def open_program() -> UpstreamClient:
+    """The client of this process; the program ends with this process."""
+    return _open(PROGRAM)
+
+
+@cache
+def open_suite_program() -> UpstreamClient:
+    """The client of a program that may read files, for test suites."""
+    return _open(f"{PROGRAM} -files")
+
+
+def _open(name: str) -> UpstreamClient:
+    client = UpstreamClient(_find_program, DEFAULT_TOOLCHAIN.get_tool(PROGRAM).version, "", name)
+    atexit.register(client.close)
+    return client
+
+
+def _find_program() -> Path:
+    """The path of the program.
+
+    Raises:
+        ToolError: it is not installed.
+    """
+    try:
+        return DEFAULT_TOOLCHAIN.find(PROGRAM)
+    except ToolError as error:
+        raise ToolError(f"Kyverno policies are evaluated by Kyverno's own engine: {error}") from error
