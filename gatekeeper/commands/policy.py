@@ -34,8 +34,8 @@ EXAMPLES = """examples:
 
 `policy new` creates the folder CATEGORY/RULE with rule.rego, bad.yaml and good.yaml: an example to edit.
 
-`policy test` runs `test_...` rules and gator suites. It also checks the files bad*.yaml and good*.yaml in the folder of
-a rule: the rule must report each bad file and no good file.
+`policy test` runs `test_...` rules, gator suites and kyverno-test.yaml. It also checks the files bad*.yaml and
+good*.yaml in the folder of a rule: the rule must report each bad file and no good file.
 Exit status: 0 all tests passed, 1 some failed, 2 wrong usage, 3 some could not be run.
 """
 
@@ -188,6 +188,7 @@ def _format_page(rule: LibraryRule) -> str:
 def _run_tests(args: argparse.Namespace) -> int:
     # `list` and `docs` evaluate nothing: they do not wait for the engines to load.
     from gatekeeper.engines.admission import gator_suites
+    from gatekeeper.engines.admission.kyverno import suites as kyverno_suites
     from gatekeeper.engines.rego import coverage, policy_tests
     from gatekeeper.engines.rego.policy_tests import PolicyTestRun
 
@@ -198,12 +199,17 @@ def _run_tests(args: argparse.Namespace) -> int:
     settings = settings._replace(engine=args.engine or settings.engine)
     jobs = os.cpu_count() or 1
     suites = gator_suites.find_suites(here, args.paths)
-    # A folder with gator suites may contain no Rego file.
-    folders = [path for path in args.paths if not suites or _has_rego(here / path)]
+    kyverno_files = kyverno_suites.find_suites(here, args.paths)
+    # A folder with suites may contain no Rego file.
+    folders = [path for path in args.paths if not (suites or kyverno_files) or _has_rego(here / path)]
     run = policy_tests.run_tests(here, folders, args.data, settings, jobs) if folders else PolicyTestRun([], [])
-    results = [*run.results, *gator_suites.run_suites(here, suites, settings, jobs)]
+    results = [
+        *run.results,
+        *gator_suites.run_suites(here, suites, settings, jobs),
+        *kyverno_suites.run_suites(here, kyverno_files),
+    ]
     if not results:
-        kinds = "`test_...` rules, bad*.yaml and good*.yaml in the folder of a rule, gator suites"
+        kinds = "`test_...` rules, bad*.yaml and good*.yaml in the folder of a rule, gator suites, kyverno-test.yaml"
         raise PolicyError(f"{', '.join(args.paths)}: contains no test; tests are {kinds}")
     for result in results:
         if not result.passed:

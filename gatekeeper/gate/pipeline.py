@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper.config import CONFIG_FILE, Config
+from gatekeeper.engines.admission import mutation
 from gatekeeper.engines.protocol import Engine, EngineContext, EngineResult, PrivateKeys
 from gatekeeper.engines.registry import ENGINES
 from gatekeeper.engines.rego.bundles import resolver
@@ -140,6 +141,8 @@ def check_and_render_tree(tree: Tree, config: Config, options: CheckOptions) -> 
         terraform_targets=[resource for resource in code.resources if shard.contains(resource.origin.file)],
         gaps=gaps,
     )
+    context, unapplied = mutation.apply_mutations(context)
+    gaps += unapplied
     result = _run_engines(context, ENGINES.values(), options)
     result = result._replace(
         findings=[*_select_findings((*rendered.findings, *code.findings), shard), *result.findings],

@@ -7,5 +7,5 @@ SOURCE_VERSIONS = {
     "gotemplate": "vf15dd7744b06",
     "luahealth": "v39ea3552dc67",
     "gatekeeper-upstream": "vdbc673b33b27",
-    "gatekeeper-kyverno": "v918d5c5a8eed",
+    "gatekeeper-kyverno": "ve28b05638d9d",
 }

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Repository, command
+from tests.conftest import Repository, command, needs
+from tests.engines.admission.kyverno.test_evaluator import POD, POLICY
+from tests.engines.admission.kyverno.test_suites import SUITE
 
 RULE = """package team
 import rego.v1
@@ -116,3 +118,13 @@ def test_new_refuses_a_malformed_name(tmp_path: Path, name: str) -> None:
 def test_new_needs_a_name() -> None:
     code, _, err = command("policy", "new")
     assert code == 2 and "policy new needs a name" in err
+
+
+@needs("gatekeeper-kyverno")
+def test_suites_of_kyverno_are_run(tmp_path: Path) -> None:
+    suite = SUITE.replace("RESULT", "pass")
+    write(tmp_path, {"p.yaml": POLICY, "o.yaml": POD.replace("IMAGE", "a:1"), "kyverno-test.yaml": suite})
+    assert command("policy", "test", str(tmp_path))[:2] == (0, "1 passed, 0 failed, with embedded\n")
+    write(tmp_path, {"o.yaml": POD.replace("IMAGE", "a:latest")})
+    status, out, _ = command("policy", "test", str(tmp_path))
+    assert status == 1 and "FAIL" in out and "Want pass, got fail" in out

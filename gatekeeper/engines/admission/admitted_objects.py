@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from gatekeeper.engines.protocol import ResourceGroup
+from gatekeeper.engines.protocol import EngineContext, ResourceGroup
+from gatekeeper.engines.schema import known_crds
 from gatekeeper.engines.schema.kind_scopes import KindScopes
 from gatekeeper.model import Resource
 from gatekeeper.render.helm.helm_origin import HelmOrigin
@@ -57,6 +58,12 @@ class ObjectAdmission:
         if isinstance(origin, HelmOrigin):
             return [set_namespace(resource, origin.chart_render.use.namespace or DEFAULT_NAMESPACE)]
         return [set_namespace(resource, name) for name in self._namespaces.get(id(resource)) or (DEFAULT_NAMESPACE,)]
+
+
+def build_admission(context: EngineContext) -> ObjectAdmission:
+    """The admission of the objects of a run."""
+    kinds = known_crds.find_custom_kinds(context.tree, context.parsed_files, context.resources, context.config)
+    return ObjectAdmission(KindScopes(kinds), context.resource_groups, context.target_namespaces)
 
 
 def set_namespace(resource: Resource, namespace: str) -> Resource:

@@ -23,7 +23,7 @@ SCOPE: EngineScope = "resources"
 
 def evaluate(context: EngineContext) -> EngineResult:
     """Evaluates all admission policies of the repository and of its policy folders."""
-    known_resources = [*context.resources, *_read_folders(context.tree.root, context.config.policies)]
+    known_resources = read_known_resources(context)
     policies = _deduplicate([resource for resource in known_resources if policy_kinds.is_policy(resource)])
     if not policies:
         return EngineResult()
@@ -31,6 +31,11 @@ def evaluate(context: EngineContext) -> EngineResult:
     from gatekeeper.engines.admission import evaluation
 
     return evaluation.evaluate_policies(policies, known_resources, context)
+
+
+def read_known_resources(context: EngineContext) -> list[Resource]:
+    """All rendered resources, and those in YAML files of the policy folders."""
+    return [*context.resources, *_read_folders(context.tree.root, context.config.policies)]
 
 
 def _deduplicate(policies: Sequence[Resource]) -> list[Resource]:

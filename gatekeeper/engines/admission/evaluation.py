@@ -12,7 +12,12 @@ from typing import NamedTuple, Protocol
 
 from gatekeeper.config import Config
 from gatekeeper.engines.admission import constraint_templates, constraints, policy_kinds, vap
-from gatekeeper.engines.admission.admitted_objects import DEFAULT_NAMESPACE, ObjectAdmission, set_namespace
+from gatekeeper.engines.admission.admitted_objects import (
+    DEFAULT_NAMESPACE,
+    ObjectAdmission,
+    build_admission,
+    set_namespace,
+)
 from gatekeeper.engines.admission.constraint_evaluator import ConstraintEvaluator
 from gatekeeper.engines.admission.kyverno.evaluator import KyvernoEvaluator
 from gatekeeper.engines.admission.kyverno.program import KyvernoProgram
@@ -22,8 +27,6 @@ from gatekeeper.engines.protocol import EngineContext, EngineResult
 from gatekeeper.engines.rego.evaluation import evaluate_resources
 from gatekeeper.engines.rego.loader import is_nondeterministic
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RuleQuery
-from gatekeeper.engines.schema import known_crds
-from gatekeeper.engines.schema.kind_scopes import KindScopes
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.protocols import RegoEngine
@@ -124,7 +127,7 @@ class PolicyLoader(NamedTuple):
         if not policies:
             return None
         exceptions = [resource for resource in self.known_resources if policy_kinds.is_kyverno_exception(resource)]
-        program = KyvernoProgram(policies, exceptions, self.known_resources, vap.find_plurals(self.known_resources))
+        program = KyvernoProgram(policies, exceptions, self.known_resources)
         descriptions, faults = program.describe()
         for exception, fault in zip(exceptions, faults, strict=True):
             if fault:
@@ -157,7 +160,7 @@ def evaluate_policies(
     """
     findings: list[Finding] = []
     gaps: list[Gap] = []
-    admission = _build_admission(context)
+    admission = build_admission(context)
     targets = AdmittedTargets.build(context.targets, admission)
     loader = PolicyLoader(
         policies=[admitted for policy in policies for admitted in admission.admit(policy)],
@@ -181,11 +184,6 @@ def evaluate_policies(
     is_cacheable = not any(is_nondeterministic(policy.json.decode()) for policy in policies)
     # A policy that could not be evaluated is missing for every target.
     return EngineResult(findings, global_gaps=gaps, policy_digests=digests, is_cacheable=is_cacheable)
-
-
-def _build_admission(context: EngineContext) -> ObjectAdmission:
-    kinds = known_crds.find_custom_kinds(context.tree, context.parsed_files, context.resources, context.config)
-    return ObjectAdmission(KindScopes(kinds), context.resource_groups, context.target_namespaces)
 
 
 class AdmittedTargets(NamedTuple):

@@ -13,7 +13,7 @@ import orjson
 
 from gatekeeper.errors import ToolError
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
-from gatekeeper.model import Resource
+from gatekeeper.model import Resource, get_field
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import WorkerLostError
 
@@ -83,16 +83,12 @@ class KyvernoProgram:
     Args:
         policies: Kyverno policies of all kinds.
         exceptions: PolicyExceptions of both APIs.
-        known_resources: all resources; policies may read the ConfigMaps and Namespaces among them.
-        plurals: the plural names of custom kinds, by (group, kind).
+        known_resources: all resources; policies may read the ConfigMaps and Namespaces among them, and CRDs name their
+            kinds.
     """
 
     def __init__(
-        self,
-        policies: Sequence[Resource],
-        exceptions: Sequence[Resource],
-        known_resources: Sequence[Resource],
-        plurals: Mapping[tuple[str, str], str],
+        self, policies: Sequence[Resource], exceptions: Sequence[Resource], known_resources: Sequence[Resource]
     ) -> None:
         by_kind = {kind: _select_kind(known_resources, kind) for kind in ("ConfigMap", "Namespace")}
         self._source = orjson.dumps(
@@ -101,7 +97,7 @@ class KyvernoProgram:
                 "exceptions": _embed(exceptions),
                 "configMaps": _embed(by_kind["ConfigMap"]),
                 "namespaces": _embed(by_kind["Namespace"]),
-                "plurals": {f"{group}/{kind}": plural for (group, kind), plural in plurals.items()},
+                "plurals": _find_plurals(known_resources),
             }
         )
         self._policy_count = len(policies)
@@ -186,6 +182,15 @@ class KyvernoProgram:
 
 def _select_kind(resources: Iterable[Resource], kind: str) -> list[Resource]:
     return [resource for resource in resources if resource.ref.kind == kind and resource.ref.api_version == "v1"]
+
+
+def _find_plurals(resources: Iterable[Resource]) -> dict[str, str]:
+    """The plural names that CRDs give their kinds, by `GROUP/KIND`."""
+    specs = (resource.value.get("spec") for resource in resources if resource.ref.kind == "CustomResourceDefinition")
+    return {
+        f"{get_field(spec, ('group',))}/{get_field(spec, ('names', 'kind'))}": str(get_field(spec, ("names", "plural")))
+        for spec in specs
+    }
 
 
 def _embed(resources: Iterable[Resource]) -> list[orjson.Fragment]:

@@ -40,7 +40,7 @@ EXPLODING = build_resource(
 
 
 def open_policies(*policies: Resource) -> KyvernoProgram:
-    return KyvernoProgram(policies, [], [], {})
+    return KyvernoProgram(policies, [], [])
 
 
 def build_pod(name: str, image: str) -> bytes:

@@ -49,14 +49,25 @@ func (s *Suite) Run() (Outcome, error) {
 	})
 	err := run.Execute()
 	outcome := Outcome{}
-	cases, unreadable := readCases(output.String())
+	cases, noTable := readCases(output.String())
 	outcome.Cases = cases
 	if err != nil && !failed.MatchString(err.Error()) {
-		outcome.Fault = strings.Join(strings.Fields(err.Error()), " ")
-	} else if unreadable != nil {
-		return outcome, fmt.Errorf("Kyverno's test command answered something that is no answer: %w", unreadable)
+		outcome.Fault = describe(err, output.String())
+	} else if noTable != nil {
+		return outcome, fmt.Errorf("Kyverno's test command answered something that is no answer: %w", noTable)
 	}
 	return outcome, nil
+}
+
+var unreadable = regexp.MustCompile(`(?m)^    Error: (.*)$`)
+
+// describe is the reason of an error; that of a suite that cannot be read is in the output.
+func describe(err error, output string) string {
+	text := err.Error()
+	if found := unreadable.FindStringSubmatch(output); found != nil && strings.HasPrefix(text, "found ") {
+		text = found[1]
+	}
+	return strings.Join(strings.Fields(text), " ")
 }
 
 // readCases reads the table of results, which follows other lines.
