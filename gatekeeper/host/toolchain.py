@@ -62,21 +62,13 @@ TOOLS: dict[str, Tool] = {
             "fills Go templates, runs jq",
             source_folder="gocompat",
         ),
-        Tool(
-            "luahealth",
-            "gatekeeper",
-            SOURCE_VERSIONS["luahealth"],
-            (),
-            "runs Argo CD's health checks",
-            source_folder="argocd/health/lua",
-        ),
         # Python and this program must fit together, so its version is that of this package, too.
         Tool(
             "gatekeeper-upstream",
             "gatekeeper",
             f"{__version__}+{SOURCE_VERSIONS['gatekeeper-upstream']}",
             (),
-            "validates as the API server does",
+            "runs the libraries that decide in a cluster",
             source_folder="upstream/go",
         ),
         Tool(

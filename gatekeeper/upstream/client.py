@@ -71,7 +71,12 @@ class UpstreamClient:
 @cache
 def open_client(kubernetes: str) -> UpstreamClient:
     """The client of this process for a version of Kubernetes. The program ends with this process."""
-    client = UpstreamClient(_find_program, get_program_version(), kubernetes)
+    return create_client(kubernetes)
+
+
+def create_client(kubernetes: str) -> UpstreamClient:
+    """A client with a process of its own, for calls that may stop their process. The program ends with this process."""
+    client = UpstreamClient(get_program_path, get_program_version(), kubernetes)
     atexit.register(client.close)
     return client
 
@@ -81,5 +86,10 @@ def get_program_version() -> str:
     return DEFAULT_TOOLCHAIN.get_tool(PROGRAM).version
 
 
-def _find_program() -> Path:
+def get_program_path() -> Path:
+    """The path of the program.
+
+    Raises:
+        ToolError: it is not installed.
+    """
     return DEFAULT_TOOLCHAIN.find(PROGRAM)

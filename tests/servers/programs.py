@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 VERSION = "k8s.io/component-base/version"
 STAMP = f"-X {VERSION}.gitVersion=v1.36.3 -X {VERSION}.gitMajor=1 -X {VERSION}.gitMinor=36"
 # The product's tools that tests use, built by `gatekeeper tools install`.
-TOOLS = ("kustomize", "helm", "opa", "sops", "gotemplate", "luahealth", "gatekeeper-upstream", "gatekeeper-kyverno")
+TOOLS = ("kustomize", "helm", "opa", "sops", "gotemplate", "gatekeeper-upstream", "gatekeeper-kyverno")
 
 
 class BuildError(Exception):
@@ -65,7 +65,6 @@ SERVERS = {
 }
 # In the order in which they are built: first what is quick, then what many tests need.
 PROGRAMS = (
-    "luahealth",
     "kustomize",
     "opa",
     "etcd",

@@ -151,14 +151,18 @@ def test_every_program_is_needed_by_a_test() -> None:
 def test_what_a_file_needs_is_found_through_its_imports() -> None:
     tests = requirements.TESTS
     assert requirements.programs_of([tests / "argocd" / "test_glob.py"]) == []
-    assert requirements.programs_of([tests / "argocd" / "health" / "test_resource_health.py"]) == ["luahealth"]
+    assert requirements.programs_of([tests / "argocd" / "health" / "test_resource_health.py"]) == [
+        "gatekeeper-upstream"
+    ]
     assert {"etcd", "kube-apiserver", "vault"} <= set(requirements.programs_of([tests / "stores" / "test_vault.py"]))
 
 
 def test_tests_that_need_what_is_still_built_come_last() -> None:
     files = ["tests/argocd/health/test_resource_health.py", "tests/report/test_text.py", "tests/argocd/test_glob.py"]
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *files]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, BUILDING: "luahealth"}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, BUILDING: "gatekeeper-upstream"}, capture_output=True, text=True
+    )
     order = list(dict.fromkeys(line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line))
     assert order == [*files[1:], files[0]]
 

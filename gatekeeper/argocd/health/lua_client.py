@@ -1,21 +1,21 @@
-"""Runs Argo CD's Lua health scripts, and those of users, in a small Go program.
+"""Runs Argo CD's Lua health scripts, and those of users, in the Go program `gatekeeper-upstream`.
 
-The program contains all scripts that Argo CD ships. A script has one second, and sees one object and nothing else; see
-`lua/main.go`.
+The program contains all scripts that Argo CD ships. A script has one second, and sees one object and nothing else. The
+scripts of users run one by one in a process of their own, so that one that needs too much memory stops no other call.
 """
 
 from __future__ import annotations
 
-from functools import partial
+import threading
+from functools import cache
 from typing import Any, NamedTuple
 
-import orjson
-
-from gatekeeper.host.process import LineProcessPool
-from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
+from gatekeeper.errors import ToolError
+from gatekeeper.upstream.client import UpstreamClient, create_client, get_program_path, open_client
+from gatekeeper.upstream.worker import WorkerLostError
 
 SECONDS = 5.0
-_PROGRAMS = LineProcessPool(partial(DEFAULT_TOOLCHAIN.find, "luahealth"), SECONDS, "a script may take more than 512 MB")
+_user_script_lock = threading.Lock()
 
 
 class LuaHealth(NamedTuple):
@@ -38,11 +38,33 @@ def evaluate_health(group: str, kind: str, value: Any, script: str = "") -> LuaH
     Raises:
         ToolError: the program is not built, failed, or took too long.
     """
-    request = {"group": group, "kind": kind, "object": value, "script": script}
-    answer = orjson.loads(_PROGRAMS.send_request(orjson.dumps(request)))
+    payload = {"objects": [{"group": group, "kind": kind, "object": value, "script": script}]}
+    if script:
+        with _user_script_lock:
+            [answer] = _call_for_script(payload)
+    else:
+        [answer] = open_client("").call("health", payload, SECONDS)
     if not answer["known"]:
         return None
     return LuaHealth(answer.get("status") or "", answer.get("message") or "", answer.get("fault") or "")
+
+
+def _call_for_script(payload: dict[str, Any]) -> Any:
+    """The answer of the process for users' scripts.
+
+    Raises:
+        ToolError: the script stopped the process, or there is none.
+    """
+    try:
+        # A script that stopped a process would stop the next one, too.
+        return _open_script_client().get_worker().call("health", payload, SECONDS)
+    except WorkerLostError as error:
+        raise ToolError(f"a health script of `argocd-cm` was stopped: {error}") from error
+
+
+@cache
+def _open_script_client() -> UpstreamClient:
+    return create_client("")
 
 
 def require_program() -> None:
@@ -51,4 +73,4 @@ def require_program() -> None:
     Raises:
         ToolError: it is not.
     """
-    DEFAULT_TOOLCHAIN.find("luahealth")
+    get_program_path()

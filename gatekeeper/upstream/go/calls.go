@@ -32,6 +32,18 @@ func newCalls() *calls {
 func (c *calls) handlers() map[string]protocol.Handler {
 	return map[string]protocol.Handler{
 		"hello": c.hello, "kinds": c.greetedOnly(c.kinds), "validate": c.greetedOnly(c.validate),
+		"health": c.greetedOnly(decoded(evaluateHealth)),
+	}
+}
+
+// decoded decodes the payload of a call. The error holds no part of the payload, which may be secret.
+func decoded[Payload any](handler func(context.Context, Payload) (any, error)) protocol.Handler {
+	return func(ctx context.Context, payload json.RawMessage) (any, error) {
+		var request Payload
+		if err := json.Unmarshal(payload, &request); err != nil {
+			return nil, fmt.Errorf("the payload of the call cannot be decoded")
+		}
+		return handler(ctx, request)
 	}
 }
 

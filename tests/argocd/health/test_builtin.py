@@ -21,7 +21,7 @@ ENGINE = "github.com/argoproj/gitops-engine"
 CASE = re.compile(r'assertAppHealth\(t, "./(testdata/[^"]+)", HealthStatus(\w+)\)')
 
 
-@needs("luahealth")
+@needs("gatekeeper-upstream")
 def test_argo_cds_own_cases_have_the_same_health(argo: Path) -> None:
     [version] = re.findall(rf"{ENGINE} (v\S+)", (argo / "go.mod").read_text())
     folder = module(ENGINE, version) / "pkg" / "health"
@@ -46,7 +46,7 @@ def conditions(*held: tuple[str, str, str]) -> list[dict[str, str]]:
 READY = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "readyReplicas": 2}
 
 
-@needs("luahealth")
+@needs("gatekeeper-upstream")
 @pytest.mark.parametrize(
     ("value", "word"),
     [

@@ -10,7 +10,7 @@ from gatekeeper.errors import ToolError
 from tests.conftest import needs
 
 
-@needs("luahealth")
+@needs("gatekeeper-upstream")
 def test_a_users_script_counts_first_and_is_sandboxed() -> None:
     widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "status": {"phase": "Up"}}
     settings = {

@@ -22,7 +22,7 @@ from tests.argocd.conftest import ArgoCluster
 from tests.conftest import needs
 from tests.controller.argocd.environment import application
 
-pytestmark = needs("luahealth")
+pytestmark = needs("gatekeeper-upstream")
 
 
 def open_controller(cluster: DynamicClient, folder: Path) -> ArgoController:
