@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ EXAMPLES = """examples:
 
 Exit status: 0 everything that this repository needs is installed, 3 something is missing.
 """
+KYVERNO_POLICY = re.compile(rb"^apiVersion: *[\"']?(?:policies\.)?kyverno\.io/", re.MULTILINE)
 STATUS_MARKS = {True: "ok      ", False: "MISSING ", None: "-       "}
 
 
@@ -110,11 +112,15 @@ def _check_repository(root: Path) -> Iterator[DoctorCheck]:
 def _find_needed_tools(root: Path, settings: config.Config) -> set[str]:
     """The external programs that checking this repository requires."""
     try:
-        names = {file.rpartition("/")[2] for file in file_selection.build_tree([root], root, settings.exclude).files}
+        tree = file_selection.build_tree([root], root, settings.exclude, settings.policies)
     except GatekeeperError:
-        names = set()
+        return set()
+    names = {file.rpartition("/")[2] for file in tree.files}
     needed = {"kustomize"} if names & set(documents.KUSTOMIZATION_NAMES) else set()
     needed |= {"helm"} if "Chart.yaml" in names else set()
+    contents = (tree.read_file(file) for file in tree.files if file.endswith(documents.EXTENSIONS))
+    if any(isinstance(content, bytes) and KYVERNO_POLICY.search(content) for content in contents):
+        needed |= {"gatekeeper-kyverno"}
     return needed | ({"opa"} if settings.engine == "opa" and not settings.opa_url else set())
 
 

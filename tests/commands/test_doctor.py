@@ -29,3 +29,9 @@ def test_complete_installation_is_accepted(repository: Repository, tmp_path: Pat
 def test_invalid_config_is_reported(repository: Repository) -> None:
     code, out, _ = command("doctor", repository({"gatekeeper.yaml": "enginee: opa\n"}))
     assert code == 3 and "MISSING config" in out and "unknown setting `enginee`" in out
+
+
+def test_kyverno_policies_need_kyvernos_engine(repository: Repository, tmp_path: Path) -> None:
+    policy = "apiVersion: policies.kyverno.io/v1\nkind: ValidatingPolicy\nmetadata: {name: a}\n"
+    code, out, _ = command("doctor", repository({"p.yaml": policy}), env=bare(tmp_path))
+    assert code == 3 and "MISSING gatekeeper-kyverno evaluates Kyverno policies: " in out

@@ -180,8 +180,11 @@ def evaluate_policies(
         except (PolicyError, ToolError) as error:
             reason = f"no policy of its kind could be evaluated: {error}"
             gaps.append(Gap(policies[0].origin.file, reason, is_fatal=True))
+    texts = [
+        policy.json.decode() for policy in (*policies, *filter(policy_kinds.is_kyverno_exception, known_resources))
+    ]
     digests = [hashlib.sha256(policy.json).hexdigest() for policy in policies]
-    is_cacheable = not any(is_nondeterministic(policy.json.decode()) for policy in policies)
+    is_cacheable = not any(is_nondeterministic(text) or policy_kinds.is_time_dependent(text) for text in texts)
     # A policy that could not be evaluated is missing for every target.
     return EngineResult(findings, global_gaps=gaps, policy_digests=digests, is_cacheable=is_cacheable)
 

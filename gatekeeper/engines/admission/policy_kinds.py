@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gatekeeper.model import Resource
 
 KYVERNO_GROUP, KYVERNO_CEL_GROUP = "kyverno.io", "policies.kyverno.io"
@@ -14,6 +16,9 @@ POLICY_KINDS: dict[str, tuple[str, ...]] = {
     KYVERNO_GROUP: ("ClusterPolicy", "Policy", "CleanupPolicy", "ClusterCleanupPolicy"),
     KYVERNO_CEL_GROUP: (),
 }
+
+# Kyverno's functions for JMESPath and CEL, and the end of an exception.
+TIME_DEPENDENT = re.compile(r"\btime_(?:now|now_utc|since)\b|\brandom\(|\btime\.now\b|\bnow\(\)|\"expiresAt\"")
 
 
 def is_policy(resource: Resource) -> bool:
@@ -36,3 +41,8 @@ def is_kyverno_policy(resource: Resource) -> bool:
 def is_kyverno_exception(resource: Resource) -> bool:
     """Whether a resource is a PolicyException of Kyverno."""
     return resource.ref.group in (KYVERNO_GROUP, KYVERNO_CEL_GROUP) and resource.ref.kind == KYVERNO_EXCEPTION
+
+
+def is_time_dependent(text: str) -> bool:
+    """Whether a Kyverno policy or exception may give another result for the same resource at another time."""
+    return TIME_DEPENDENT.search(text) is not None

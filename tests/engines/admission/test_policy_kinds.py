@@ -46,3 +46,17 @@ def test_kyverno_policies_are_not_exceptions(
     resource = build_resource({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}})
     assert policy_kinds.is_kyverno_policy(resource) is is_kyverno_policy
     assert policy_kinds.is_kyverno_exception(resource) is is_exception
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{{ time_now_utc() }}", True),
+        ("{{ random('[a-z]{8}') }}", True),
+        ("time.now() > timestamp(object.spec.until)", True),
+        ('{"expiresAt":"2030-01-01T00:00:00Z"}', True),
+        ("{{ request.object.spec.time }}", False),
+    ],
+)
+def test_results_of_clocks_and_chance_are_not_kept(text: str, expected: bool) -> None:
+    assert policy_kinds.is_time_dependent(text) is expected
