@@ -5,7 +5,6 @@ A program that was built from other source is never run. `python -m tests.server
 
 SOURCE_VERSIONS = {
     "gotemplate": "vf15dd7744b06",
-    "luahealth": "v39ea3552dc67",
     "gatekeeper-upstream": "v0adc5d065dfd",
     "gatekeeper-kyverno": "ve28b05638d9d",
 }

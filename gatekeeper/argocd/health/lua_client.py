@@ -56,8 +56,7 @@ def _call_for_script(payload: dict[str, Any]) -> Any:
         ToolError: the script stopped the process, or there is none.
     """
     try:
-        # A script that stopped a process would stop the next one, too.
-        return _open_script_client().get_worker().call("health", payload, SECONDS)
+        return _open_script_client().call("health", payload, SECONDS)
     except WorkerLostError as error:
         raise ToolError(f"a health script of `argocd-cm` was stopped: {error}") from error
 
