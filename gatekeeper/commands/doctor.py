@@ -117,7 +117,7 @@ def _find_needed_tools(root: Path, settings: config.Config) -> set[str]:
         return set()
     names = {file.rpartition("/")[2] for file in tree.files}
     needed = {"kustomize"} if names & set(documents.KUSTOMIZATION_NAMES) else set()
-    needed |= {"helm"} if "Chart.yaml" in names else set()
+    needed |= {"gatekeeper-upstream"} if "Chart.yaml" in names else set()
     contents = (tree.read_file(file) for file in tree.files if file.endswith(documents.EXTENSIONS))
     if any(isinstance(content, bytes) and KYVERNO_POLICY.search(content) for content in contents):
         needed |= {"gatekeeper-kyverno"}

@@ -74,7 +74,7 @@ def test_an_unsigned_commit_is_refused_where_the_project_names_signers(
     assert not list((tmp_path / "kept").rglob("a.yaml"))
 
 
-@needs("helm")
+@needs("gatekeeper-upstream", "helm")
 def test_a_chart_is_resolved_to_a_version_and_fetched(argocd_cluster: ArgoCluster, tmp_path: Path) -> None:
     folder = tmp_path / "charts" / "served"
     folder.mkdir(parents=True)

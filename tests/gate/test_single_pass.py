@@ -116,7 +116,7 @@ def test_an_argo_cd_controller_round_renders_and_checks_once(repository: Reposit
     assert counts == ONE_PASS
 
 
-@needs("helm")
+@needs("gatekeeper-upstream", "helm")
 def test_a_chart_of_argo_cd_is_rendered_once_with_and_without_its_crds(
     repository: Repository, counts: Counter[str]
 ) -> None:

@@ -11,7 +11,7 @@ from gatekeeper.render.model import BuildOutput
 from tests.conftest import Repository, needs
 from tests.render.rendering import APPLICATION, FILES, WEB, collect, fatal, flux, render, the, web
 
-pytestmark = needs("helm", "kustomize")
+pytestmark = needs("gatekeeper-upstream", "helm", "kustomize")
 
 
 @pytest.mark.parametrize("component", ["../../outside", "https://example.com/c", "/etc"])

@@ -1,4 +1,4 @@
-"""Runs `helm template` offline, on a chart's folder or on a copy that includes dependencies from the repository."""
+"""Renders charts as `helm template` does, from a folder or a copy that includes dependencies from the repository."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from typing import Any
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
-from gatekeeper.host.process import run_command
+from gatekeeper.host.toolchain import TOOLS
 from gatekeeper.model import Gap, get_field
 from gatekeeper.render.model import ChartUse, join_path
+from gatekeeper.upstream.client import open_client
+from gatekeeper.upstream.helm import HelmRelease, ValuesFile, read_chart_files, render_release
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import Tree
 
@@ -26,36 +28,40 @@ MAX_NESTED_CHARTS = 4
 
 
 def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, config: Config) -> str:
-    """Runs `helm template` for a use of a chart, and returns its output, with the CRDs of the chart.
+    """The output of `helm template` for a use of a chart, with the CRDs of the chart.
 
     Args:
         chart_path: the chart's folder, or a copy of it.
-        config: has the Kubernetes version, the time limit and the helm to run.
+        config: has the Kubernetes version, the time limit and the pinned version of Helm.
 
     Raises:
-        ToolError: helm is missing, failed (with its words), or took too long.
+        ToolError: Helm refused the chart (with its words), took too long, or cannot be run.
     """
-    command: list[str | Path] = [
-        config.toolchain.find("helm"),
-        "template",
-        use.release,
-        chart_path,
-        "--namespace",
-        use.namespace,
-    ]
-    # The CRDs are always printed, before the templates, which do not depend on them: one run is enough for all users.
-    command += ["--kube-version", config.kubernetes, "--skip-tests", "--include-crds"]
-    for file in use.values_files:
-        command += ["--values", tree.root / file]
+    pinned, own = config.toolchain.get_tool("helm").version, TOOLS["helm"].version
+    if pinned != own:
+        raise ToolError(
+            f"gatekeeper.lock pins helm {pinned}, and this version of Gatekeeper renders charts with helm {own}; "
+            "run `gatekeeper tools lock` to pin that version"
+        )
+    values = [_read_values_file(tree, file) for file in use.values_files]
     if use.inline_values:
-        command += ["--values", "-"]
-    with tempfile.TemporaryDirectory(prefix="gatekeeper-") as home:
-        state = {f"HELM_{name}_HOME": home for name in ("CACHE", "CONFIG", "DATA")}
-        code, out, words = run_command(command, config.timeout, stdin=use.inline_values or None, environment=state)
-    if code != 0:
-        error_text = words.strip().removeprefix("Error: ").replace(f"{tree.root}/", "").replace(f"{chart_path}/", "")
-        raise ToolError(" ".join(error_text.split())[:600])
-    return out.decode("utf-8", "replace")
+        values.append(ValuesFile("-", use.inline_values))
+    # The CRDs are always printed, before the templates, which do not depend on them: one run is enough for all users.
+    release = HelmRelease(use.release, use.namespace, config.kubernetes, values)
+    try:
+        files = read_chart_files(chart_path)
+        return render_release(open_client(config.kubernetes), files, release, config.timeout)
+    except OSError as error:
+        raise ToolError(f"the chart cannot be read: {error.strerror}") from error
+    except ToolError as error:
+        raise ToolError(" ".join(str(error).split())[:600]) from error
+
+
+def _read_values_file(tree: Tree, file: str) -> ValuesFile:
+    try:
+        return ValuesFile(file, (tree.root / file).read_bytes())
+    except OSError as error:
+        raise ToolError(f"open {file}: {(error.strerror or str(error)).lower()}") from error
 
 
 def split_output(text: str) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ import (
 	"gatekeeper/upstream/customresource"
 	"gatekeeper/upstream/emulation"
 	"gatekeeper/upstream/finding"
+	"gatekeeper/upstream/helm"
 	"gatekeeper/upstream/protocol"
 )
 
@@ -22,17 +23,21 @@ type calls struct {
 	greeted atomic.Bool
 	builtin func() (*apiserver.Validator, error)
 	custom  *customresource.Validator
+	charts  *helm.Store
 }
 
 func newCalls() *calls {
 	// Built on the first use, after the version of Kubernetes is set.
-	return &calls{builtin: sync.OnceValues(apiserver.NewValidator), custom: customresource.NewValidator()}
+	return &calls{
+		builtin: sync.OnceValues(apiserver.NewValidator), custom: customresource.NewValidator(), charts: helm.NewStore(),
+	}
 }
 
 func (c *calls) handlers() map[string]protocol.Handler {
 	return map[string]protocol.Handler{
 		"hello": c.hello, "kinds": c.greetedOnly(c.kinds), "validate": c.greetedOnly(c.validate),
-		"health": c.greetedOnly(decoded(evaluateHealth)),
+		"health":     c.greetedOnly(decoded(evaluateHealth)),
+		"helm-chart": c.greetedOnly(decoded(c.addChart)), "helm-template": c.greetedOnly(decoded(c.renderChart)),
 	}
 }
 

@@ -81,7 +81,7 @@ def chart(place: Place) -> None:
     place.put("apps/prod.yaml", {"size": "2"})
 
 
-@needs("helm")
+@needs("gatekeeper-upstream", "helm")
 def test_a_chart_is_rendered_with_values_of_the_application_and_another_repository(
     place: Place, tmp_path: Path
 ) -> None:
@@ -141,7 +141,7 @@ class Shelf(SimpleHTTPRequestHandler):
         """Log nothing."""
 
 
-@needs("helm")
+@needs("gatekeeper-upstream", "helm")
 def test_the_newest_matching_version_of_a_chart_is_used(place: Place, tmp_path: Path) -> None:
     shelf = tmp_path / "shelf"
     shelf.mkdir()

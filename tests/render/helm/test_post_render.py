@@ -10,7 +10,7 @@ from gatekeeper.model import get_field
 from tests.conftest import Repository, needs
 from tests.render.rendering import CHART_CONTAINER, FILES, RELEASE, fatal, render, the
 
-pytestmark = needs("helm", "kustomize")
+pytestmark = needs("gatekeeper-upstream", "helm", "kustomize")
 PLAIN = RELEASE.replace("      valuesFiles: [chart/values.yaml, envs/prod.yaml]\n", "")
 PATCHES = {
     "patches": '[{target: {kind: Deployment}, patch: \'[{"op": "add", "path": "/spec/template/spec/hostNetwork", "value": true}]\'}]',

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"context"
+
+	"gatekeeper/upstream/helm"
+)
+
+// chartRequest holds the files of a chart.
+type chartRequest struct {
+	Digest string      `json:"digest"`
+	Files  []helm.File `json:"files"`
+}
+
+// addChart keeps a chart. A chart that Helm refuses to read is a fault of the chart, and no error of the call.
+func (c *calls) addChart(_ context.Context, request chartRequest) (any, error) {
+	if err := c.charts.Add(request.Digest, request.Files); err != nil {
+		return helm.Rendering{Fault: err.Error()}, nil
+	}
+	return helm.Rendering{}, nil
+}
+
+func (c *calls) renderChart(_ context.Context, request helm.Release) (any, error) {
+	return c.charts.Render(request), nil
+}

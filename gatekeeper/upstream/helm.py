@@ -1,0 +1,138 @@
+"""Renders charts with Helm's own library, as `helm template` does, without the helm program."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gatekeeper.errors import ToolError
+from gatekeeper.upstream.client import UpstreamClient, create_client
+from gatekeeper.upstream.worker import WorkerLostError
+
+# Helm refuses larger files, so only their size is sent.
+MAX_FILE_BYTES = 5 * 1024 * 1024
+_isolation_lock = threading.Lock()
+
+
+class ChartFiles(NamedTuple):
+    """The files of a chart's folder, as they are sent, and a digest of them."""
+
+    digest: str
+    files: Sequence[dict[str, Any]]
+
+
+class ValuesFile(NamedTuple):
+    """The content of a file of values, and its name in messages."""
+
+    name: str
+    content: bytes
+
+
+class HelmRelease(NamedTuple):
+    """The arguments of `helm template`.
+
+    Attributes:
+        kubernetes: the version of Kubernetes (`1.34`) in the capabilities.
+        values_files: the last one has the highest precedence.
+    """
+
+    name: str
+    namespace: str
+    kubernetes: str
+    values_files: Sequence[ValuesFile] = ()
+    api_versions: Sequence[str] = ()
+    set_values: Sequence[str] = ()
+    includes_crds: bool = True
+    skips_tests: bool = True
+    is_upgrade: bool = False
+
+
+def read_chart_files(folder: Path) -> ChartFiles:
+    """Reads a chart's folder; links are followed as Helm does."""
+    files = list(_read_folder(folder, "", frozenset()))
+    digest = hashlib.sha256()
+    for file in files:
+        for part in (file["name"], file["fault"], str(file["size"]), file["data"]):
+            digest.update(f"{len(part)}:{part}".encode())
+    return ChartFiles(digest.hexdigest(), files)
+
+
+def _read_folder(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """The files below a folder, in the order in which Helm reads them."""
+    real = os.path.realpath(folder)
+    if real in above:
+        yield _build_file(prefix.rstrip("/"), fault=f"{prefix.rstrip('/')} is a link to a folder above it")
+        return
+    for path in sorted(folder.iterdir(), key=os.fsencode):
+        shown = prefix + os.fsencode(path.name).decode("utf-8", "replace")
+        if path.is_dir():
+            yield from _read_folder(path, f"{shown}/", above | {real})
+        elif path.is_file():
+            size = path.stat().st_size
+            data = path.read_bytes() if size <= MAX_FILE_BYTES else b""
+            yield _build_file(shown, data, size)
+        elif path.is_symlink():
+            yield _build_file(shown, fault=f"error evaluating symlink {shown}: no such file or directory")
+        else:
+            fault = f"cannot load irregular file {shown} as it has file mode type bits set"
+            yield _build_file(shown, fault=fault)
+
+
+def _build_file(name: str, data: bytes = b"", size: int = 0, fault: str = "") -> dict[str, Any]:
+    return {"name": name, "data": base64.b64encode(data).decode("ascii"), "size": size, "fault": fault}
+
+
+def render_release(client: UpstreamClient, chart: ChartFiles, release: HelmRelease, seconds: float) -> str:
+    """The output of `helm template`.
+
+    If the process is lost, the chart is rendered once more, alone in another process, so that a chart that renders
+    without end, or needs too much memory, stops no other one.
+
+    Args:
+        seconds: for one attempt.
+
+    Raises:
+        ToolError: Helm refused the chart or its values (with the words of Helm), or the program cannot be used.
+    """
+    try:
+        return _render(client, chart, release, seconds)
+    except WorkerLostError:
+        with _isolation_lock:
+            return _render(_open_isolated_client(), chart, release, seconds)
+
+
+@cache
+def _open_isolated_client() -> UpstreamClient:
+    return create_client("")
+
+
+def _render(client: UpstreamClient, chart: ChartFiles, release: HelmRelease, seconds: float) -> str:
+    worker = client.get_worker()
+    payload = {
+        "chart": chart.digest,
+        "name": release.name,
+        "namespace": release.namespace,
+        "kubernetes": release.kubernetes,
+        "apiVersions": list(release.api_versions),
+        "values": [
+            {"name": file.name, "data": base64.b64encode(file.content).decode("ascii")} for file in release.values_files
+        ],
+        "setValues": list(release.set_values),
+        "includeCRDs": release.includes_crds,
+        "skipTests": release.skips_tests,
+        "isUpgrade": release.is_upgrade,
+    }
+    answer = worker.call("helm-template", payload, seconds)
+    if answer.get("unknown"):
+        answer = worker.call("helm-chart", {"digest": chart.digest, "files": list(chart.files)}, seconds)
+        if not answer.get("fault"):
+            answer = worker.call("helm-template", payload, seconds)
+    if answer.get("fault") or answer.get("unknown"):
+        raise ToolError(answer.get("fault") or "gatekeeper-upstream holds more charts than fit into its memory")
+    return str(answer.get("output") or "")
