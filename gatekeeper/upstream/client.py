@@ -1,18 +1,25 @@
-"""Calls of the Go program: it is started on first use, reused, and replaced by a new process when it is lost."""
+"""Calls of the Go program: it is started on first use, reused, and replaced by a new process when it is lost.
+
+One process serves all threads on all cores: it starts once, and what it compiled for one call serves the next. A call
+that is lost with it is repeated once in a process of its own, so that it can fail only through itself.
+"""
 
 from __future__ import annotations
 
 import atexit
+import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
-from gatekeeper.upstream.worker import PROGRAM, UpstreamWorker, WorkerLostError
+from gatekeeper.upstream.worker import PROGRAM, LateCallError, UpstreamWorker, WorkerLostError
 
-ATTEMPTS = 2
+# How many calls may have a process of their own at the same time.
+MAX_SEPARATE_PROCESSES = max(1, os.cpu_count() or 1)
 
 
 class UpstreamClient:
@@ -31,6 +38,9 @@ class UpstreamClient:
         self._name = name
         self._worker: UpstreamWorker | None = None
         self._lock = threading.Lock()
+        self._separate = threading.BoundedSemaphore(MAX_SEPARATE_PROCESSES)
+        self._abandoned: list[UpstreamWorker] = []
+        _CLIENTS.add(self)
 
     def get_worker(self) -> UpstreamWorker:
         """The running process, started if there is none.
@@ -44,21 +54,37 @@ class UpstreamClient:
             return self._worker
 
     def call(self, name: str, payload: Mapping[str, Any], seconds: float) -> Any:
-        """The result of a call that changes nothing: if the process is lost, another one is asked once.
+        """The result of a call that changes nothing: if its process is lost, it is repeated once in one of its own.
 
         Args:
             seconds: for one attempt.
 
         Raises:
-            ToolError: the program is missing, refuses the call, or was lost twice.
+            WorkerLostError: the call ends its process, or takes too long.
+            ToolError: the program is missing, or refuses the call.
         """
-        for attempt in range(ATTEMPTS):
+        try:
+            return self.get_worker().call(name, payload, seconds)
+        except LateCallError as error:
+            if not error.was_shared:
+                raise
+        except WorkerLostError:
+            pass
+        return self.call_separately(name, payload, seconds)
+
+    def call_separately(self, name: str, payload: Mapping[str, Any], seconds: float) -> Any:
+        """The result of a call in a process of its own: no other call can disturb it, and it disturbs none.
+
+        Raises:
+            WorkerLostError: the call ends its process, or takes too long.
+            ToolError: the program is missing, or refuses the call.
+        """
+        with self._separate:
+            worker = UpstreamWorker(self._find_program(), self._version, self._kubernetes, name=self._name)
             try:
-                return self.get_worker().call(name, payload, seconds)
-            except WorkerLostError:
-                if attempt + 1 == ATTEMPTS:
-                    raise
-        raise AssertionError("unreachable")
+                return worker.call(name, payload, seconds)
+            finally:
+                worker.close()
 
     def close(self) -> None:
         """Ends the process; a later call starts another."""
@@ -66,6 +92,28 @@ class UpstreamClient:
             worker, self._worker = self._worker, None
         if worker is not None:
             worker.close()
+
+    def abandon_worker(self) -> None:
+        """Lets go of the process in a child process that a fork has made, which starts one of its own."""
+        # A thread of the parent may have held them at the fork.
+        self._lock = threading.Lock()
+        self._separate = threading.BoundedSemaphore(MAX_SEPARATE_PROCESSES)
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.abandon()
+            # Kept, because the locks of its streams must not be waited for when they are freed.
+            self._abandoned.append(worker)
+
+
+_CLIENTS: weakref.WeakSet[UpstreamClient] = weakref.WeakSet()
+
+
+def _abandon_workers() -> None:
+    for client in list(_CLIENTS):
+        client.abandon_worker()
+
+
+os.register_at_fork(after_in_child=_abandon_workers)
 
 
 @cache

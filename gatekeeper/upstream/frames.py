@@ -16,9 +16,12 @@ def encode_frame(message: Any) -> bytes:
     """A message as a frame.
 
     Raises:
-        ToolError: the message is too large.
+        ToolError: the message is too large, or no JSON.
     """
-    body = orjson.dumps(message)
+    try:
+        body = orjson.dumps(message)
+    except (TypeError, ValueError) as error:
+        raise ToolError(f"a request for gatekeeper-upstream is no JSON: {error}") from error
     if len(body) > MAX_FRAME_BYTES:
         raise ToolError(f"a request of {len(body)} bytes is too large for gatekeeper-upstream; split the file")
     return len(body).to_bytes(LENGTH_BYTES, "big") + body

@@ -116,8 +116,14 @@ def _split(batch: KindBatch) -> Iterator[KindBatch]:
         yield batch._replace(objects=part)
 
 
-def _validate_part(client: UpstreamClient, part: KindBatch, markers: Sequence[str]) -> list[ApiServerAnswer]:
-    """The answers for a part; if the program is lost twice, for each half of it, so that one object alone fails."""
+def _validate_part(
+    client: UpstreamClient, part: KindBatch, markers: Sequence[str], is_separate: bool = False
+) -> list[ApiServerAnswer]:
+    """The answers for a part; if it ends its process, those for each half of it, so that one object alone fails.
+
+    Args:
+        is_separate: whether it gets a process of its own: a part that ended a process must not end that of others.
+    """
     payload: dict[str, Any] = {
         "apiVersion": part.api_version,
         "kind": part.kind,
@@ -126,14 +132,15 @@ def _validate_part(client: UpstreamClient, part: KindBatch, markers: Sequence[st
     }
     if part.definition:
         payload["definition"] = orjson.Fragment(part.definition)
+    call = client.call_separately if is_separate else client.call
     try:
-        found = client.call("validate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(part.objects))
+        found = call("validate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(part.objects))
     except WorkerLostError as error:
         if len(part.objects) == 1:
             return [ApiServerAnswer(unchecked=str(error), is_failure=True)]
         middle = len(part.objects) // 2
-        halves = (part.objects[:middle], part.objects[middle:])
-        return [answer for half in halves for answer in _validate_part(client, part._replace(objects=half), markers)]
+        halves = [part._replace(objects=part.objects[:middle]), part._replace(objects=part.objects[middle:])]
+        return [answer for half in halves for answer in _validate_part(client, half, markers, is_separate=True)]
     except ToolError as error:
         return [ApiServerAnswer(unchecked=str(error), is_failure=True)] * len(part.objects)
     return [_decode_answer(one) for one in found]

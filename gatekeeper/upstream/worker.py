@@ -1,11 +1,13 @@
 """One running process of the Go program: pipelined calls with deadlines.
 
 The process gets no environment and an empty folder that no longer exists as its working directory; it ends with its
-input.
+input. It has a process group of its own, so that Ctrl-C in a terminal does not end it below calls that are still waited
+for.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import threading
@@ -21,13 +23,35 @@ from gatekeeper.upstream.frames import encode_frame, read_frame
 
 PROGRAM = "gatekeeper-upstream"
 START_SECONDS = 20.0
+# The program answers a late call itself; a process that does not even do that is killed after this time.
+GRACE_SECONDS = 3.0
 MEMORY_BYTES = 1024 * 1024 * 1024
 # The exit status of a process that needed more memory than it may use.
 MEMORY_EXIT_STATUS = 9
 
 
 class WorkerLostError(ToolError):
-    """The process ended, hung or answered something that is no answer; another process may answer the call."""
+    """A call got no answer, because its process ended, hung or answered something that is no answer."""
+
+
+class LateCallError(WorkerLostError):
+    """A call took longer than it may; its process goes on with the others.
+
+    Args:
+        was_shared: whether the process had other calls at the same time, which may have delayed this one.
+    """
+
+    def __init__(self, message: str, was_shared: bool) -> None:
+        super().__init__(message)
+        self.was_shared = was_shared
+
+
+class _WaitingCall:
+    """A call that waits for its answer."""
+
+    def __init__(self, seconds: float, is_shared: bool) -> None:
+        self.future: Future[Any] = Future()
+        self.seconds, self.is_shared = seconds, is_shared
 
 
 class UpstreamWorker:
@@ -45,13 +69,16 @@ class UpstreamWorker:
     def __init__(
         self, program: Path, version: str, kubernetes: str, memory: int = MEMORY_BYTES, name: str = PROGRAM
     ) -> None:
-        self._waiting: dict[int, Future[Any]] = {}
+        self._waiting: dict[int, _WaitingCall] = {}
         self._lock, self._write_lock = threading.Lock(), threading.Lock()
         self._next_id = 0
-        self._loss = ""
+        # Calls whose caller no longer waits.
+        self._abandoned: set[int] = set()
+        self._loss, self._is_hung = "", False
         self._name, _, options = name.partition(" ")
         self._process = _start(program, self._name, [*options.split(), f"-memory={memory}"])
-        threading.Thread(target=self._read_answers, name=self._name, daemon=True).start()
+        self._reader = threading.Thread(target=self._read_answers, name=self._name, daemon=True)
+        self._reader.start()
         try:
             answer = self.call("hello", {"version": version, "kubernetes": kubernetes}, START_SECONDS)
             self.kubernetes = str(answer["kubernetes"])
@@ -68,43 +95,66 @@ class UpstreamWorker:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the process has ended or was ended."""
-        return bool(self._loss) or self._process.poll() is not None
+        """Whether the process has ended or was ended, or a call of it does not stop: it takes no further calls."""
+        return bool(self._loss) or self._is_hung or self._process.poll() is not None
 
     def call(self, name: str, payload: Mapping[str, Any], seconds: float) -> Any:
         """Sends a call and waits for its result.
 
         Args:
-            seconds: after which the process is ended.
+            seconds: after which the call fails. If the process then does not answer at all, it is ended.
 
         Raises:
-            WorkerLostError: the process ended, or took too long, or its answer cannot be read.
-            ToolError: the program refuses the call.
+            LateCallError: the call took too long.
+            WorkerLostError: the process ended, or hung, or its answer cannot be read.
+            ToolError: the program refuses the call, or the call is too large.
         """
-        future: Future[Any] = Future()
-        with self._lock:
-            if self._loss:
-                raise WorkerLostError(self._loss)
-            self._next_id += 1
-            number = self._next_id
-            self._waiting[number] = future
-            frame = encode_frame({"id": number, "call": name, "seconds": seconds, "payload": payload})
-        timer = threading.Timer(seconds, self._lose, (f"{self._name} took longer than {seconds:g} seconds",))
+        number, call = self._register(seconds)
+        timer = threading.Timer(seconds + GRACE_SECONDS, self._lose, (_describe_delay(self._name, seconds),))
         timer.daemon = True
         timer.start()
         try:
-            self._send(frame)
-            return future.result(seconds + START_SECONDS)
+            self._send(encode_frame({"id": number, "call": name, "seconds": seconds, "payload": payload}))
+            return call.future.result(seconds + GRACE_SECONDS + START_SECONDS)
         except FutureTimeoutError as error:
-            raise WorkerLostError(f"{self._name} took longer than {seconds:g} seconds") from error
+            raise WorkerLostError(_describe_delay(self._name, seconds)) from error
         finally:
             timer.cancel()
-            with self._lock:
-                self._waiting.pop(number, None)
+            self._forget(number)
+
+    def _register(self, seconds: float) -> tuple[int, _WaitingCall]:
+        with self._lock:
+            if self.is_lost:
+                raise WorkerLostError(self._loss or f"{self._name} takes no further calls")
+            self._next_id += 1
+            call = _WaitingCall(seconds, bool(self._waiting))
+            for other in self._waiting.values():
+                other.is_shared = True
+            self._waiting[self._next_id] = call
+            return self._next_id, call
+
+    def _forget(self, number: int) -> None:
+        with self._lock:
+            if self._waiting.pop(number, None) is not None:
+                self._abandoned.add(number)
 
     def close(self) -> None:
         """Ends the process. Calls that wait fail."""
         self._lose(f"{self._name} was ended")
+
+    def abandon(self) -> None:
+        """Lets go of the process in a child process that a fork has made: it belongs to the parent.
+
+        The locks and the thread of the parent cannot be used here, so only the descriptors are released: with a copy
+        of them the program would not end with the parent.
+        """
+        empty = os.open(os.devnull, os.O_RDWR)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None and not stream.closed:
+                os.dup2(empty, stream.fileno(), inheritable=False)
+        os.close(empty)
+        # Python must not wait for a process that is no child of this one.
+        self._process.returncode = 0
 
     def _send(self, frame: bytes) -> None:
         assert self._process.stdin is not None
@@ -130,14 +180,18 @@ class UpstreamWorker:
             self._lose(self._describe_end())
 
     def _deliver(self, answer: Any) -> None:
+        number = answer["id"]
         with self._lock:
-            future = self._waiting.pop(answer["id"], None)
-        if future is None:
-            raise ValueError("an answer to no request")
-        if "error" in answer:
-            future.set_exception(ToolError(f"{self._name}: {answer['error']}"))
-        else:
-            future.set_result(answer.get("result"))
+            call = self._waiting.pop(number, None)
+            if call is None and number not in self._abandoned:
+                raise ValueError("an answer to no request")
+            self._abandoned.discard(number)
+            self._is_hung = self._is_hung or answer.get("hung") is True
+            is_over = self._is_hung and not self._waiting
+        if call is not None:
+            _resolve(call, self._name, answer)
+        if is_over:
+            self._lose(f"{self._name} had a call that does not stop")
 
     def _describe_end(self) -> str:
         try:
@@ -154,14 +208,26 @@ class UpstreamWorker:
             self._loss = self._loss or reason
             waiting, self._waiting = list(self._waiting.values()), {}
         self._process.kill()
-        for future in waiting:
-            if not future.done():
-                future.set_exception(WorkerLostError(self._loss))
+        for call in waiting:
+            call.future.set_exception(WorkerLostError(self._loss))
         self._process.wait()
         assert self._process.stdin is not None
         # What was not written yet cannot be.
         with suppress(OSError):
             self._process.stdin.close()
+
+
+def _resolve(call: _WaitingCall, name: str, answer: Mapping[str, Any]) -> None:
+    if answer.get("late") is True:
+        call.future.set_exception(LateCallError(_describe_delay(name, call.seconds), call.is_shared))
+    elif "error" in answer:
+        call.future.set_exception(ToolError(f"{name}: {answer['error']}"))
+    else:
+        call.future.set_result(answer.get("result"))
+
+
+def _describe_delay(name: str, seconds: float) -> str:
+    return f"{name} took longer than {seconds:g} seconds"
 
 
 def _start(program: Path, name: str, options: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -179,6 +245,7 @@ def _start(program: Path, name: str, options: Sequence[str]) -> subprocess.Popen
             stderr=subprocess.DEVNULL,
             cwd=folder,
             env={},
+            process_group=0,
         )
     except OSError as error:
         raise ToolError(f"{name} cannot be started: {error.strerror or error}") from error

@@ -17,6 +17,9 @@ const MAX_DEPTH: usize = 200;
 const ALIAS_FACTOR: usize = 100;
 const ALIAS_FLOOR: usize = 100_000;
 const ALIAS_CEILING: usize = 4_000_000;
+/// How many bytes of JSON the documents of a file may have together, per byte of text (and in addition).
+const EXPANSION_FACTOR: usize = 8;
+const EXPANSION_BYTES: usize = 4 << 20;
 
 const NO_MERGE: &str = "a merge key (<<) needs a mapping or a list of mappings";
 
@@ -251,7 +254,7 @@ fn read(text: &str, scratch: &mut Scratch, mut each: impl FnMut(&mut Scratch, u3
         return Some(failure);
     }
     let open_end = if text.ends_with('\n') { usize::MAX } else { text.chars().count() };
-    let mut reader = Reader { text, lines: Vec::new(), open_end, parser: Parser::new_from_str(text), held: scratch };
+    let mut reader = Reader { text, lines: Vec::new(), open_end, parser: Parser::new_from_str(text), expanded: 0, held: scratch };
     loop {
         match reader.document() {
             Ok(Some(root)) if each(reader.held, root) => {}
@@ -313,6 +316,8 @@ struct Reader<'input, 'held> {
     /// The text's length in characters where its last line has no end; else more than any index.
     open_end: usize,
     parser: Parser<'input, saphyr_parser::StrInput<'input>>,
+    /// The bytes of JSON of the documents so far.
+    expanded: usize,
     held: &'held mut Scratch,
 }
 
@@ -346,13 +351,16 @@ impl<'input> Reader<'input, '_> {
         self.without_tabs(&span)?;
         let root = self.node(event, span, 0)?;
         let budget = (self.held.nodes.nodes.len() * ALIAS_FACTOR).clamp(ALIAS_FLOOR, ALIAS_CEILING);
-        let mut writer = Writer { nodes: &self.held.nodes, left: budget, out: &mut self.held.json };
+        let most = (self.text.len() * EXPANSION_FACTOR + EXPANSION_BYTES).saturating_sub(self.expanded);
+        let mut writer = Writer { nodes: &self.held.nodes, left: budget, most, out: &mut self.held.json };
         if !writer.write(root) {
+            let bound = if writer.out.len() > most { format!("{most} bytes") } else { format!("{budget} values") };
             return Err(Failure {
-                message: format!("aliases expand to more than {budget} values"),
+                message: format!("aliases expand to more than {bound}"),
                 mark: self.held.nodes.nodes[root as usize].mark,
             });
         }
+        self.expanded += self.held.json.len();
         Ok(Some(root))
     }
 
@@ -536,13 +544,15 @@ impl<'input> Reader<'input, '_> {
 struct Writer<'nodes> {
     nodes: &'nodes Nodes,
     left: usize,
+    /// How many bytes may be written.
+    most: usize,
     out: &'nodes mut Vec<u8>,
 }
 
 impl Writer<'_> {
     /// False where the budget is spent.
     fn write(&mut self, id: u32) -> bool {
-        if self.left == 0 {
+        if self.left == 0 || self.out.len() > self.most {
             return false;
         }
         self.left -= 1;
@@ -550,7 +560,7 @@ impl Writer<'_> {
         match nodes.nodes[id as usize].shape {
             Shape::Scalar(from, to) => {
                 self.out.extend_from_slice(&nodes.scalars[from as usize..to as usize]);
-                true
+                self.out.len() <= self.most
             }
             Shape::Sequence(..) => {
                 self.out.push(b'[');

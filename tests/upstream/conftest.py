@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from gatekeeper.errors import ToolError
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.upstream.client import UpstreamClient, get_program_version
 from gatekeeper.upstream.worker import PROGRAM
+from tests.upstream.programs import HEAD, Fake
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +33,16 @@ def client(program: Path) -> Iterator[UpstreamClient]:
     made = UpstreamClient(lambda: program, get_program_version())
     yield made
     made.close()
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Fake:
+    """Writes a program of some Python."""
+
+    def write(code: str) -> Path:
+        path = tmp_path / "fake"
+        path.write_text(f"#!{sys.executable} -S\n{HEAD}{code}\n")
+        path.chmod(0o755)
+        return path
+
+    return write

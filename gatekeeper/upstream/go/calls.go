@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -17,6 +18,9 @@ import (
 	"gatekeeper/upstream/helm"
 	"gatekeeper/upstream/protocol"
 )
+
+// objectTime is how long the validation of one object may take; it usually takes less than a millisecond.
+var objectTime = 10 * time.Second
 
 // calls are the calls of this program.
 type calls struct {
@@ -126,22 +130,49 @@ func (c *calls) validate(ctx context.Context, payload json.RawMessage) (any, err
 	return validateAll(ctx, batch.Objects, one)
 }
 
-// validateAll validates objects on all cores.
+// validateAll validates objects on all cores. One that takes too long fails alone.
 func validateAll(
 	ctx context.Context, objects []json.RawMessage, one func([]byte) finding.Result,
-) ([]finding.Result, error) {
+) (any, error) {
 	results := make([]finding.Result, len(objects))
 	var next atomic.Int64
+	var hung atomic.Bool
 	var workers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(objects)) {
 		workers.Go(func() {
 			for index := next.Add(1) - 1; index < int64(len(objects)) && ctx.Err() == nil; index = next.Add(1) - 1 {
-				results[index] = guard(objects[index], one)
+				result, ended := validateWithin(ctx, objects[index], one)
+				results[index] = result
+				if !ended {
+					hung.Store(true)
+				}
 			}
 		})
 	}
 	workers.Wait()
-	return results, ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if hung.Load() {
+		return protocol.Unfinished{Result: results}, nil
+	}
+	return results, nil
+}
+
+// validateWithin validates one object, and leaves the validation behind when its time is over: false.
+func validateWithin(ctx context.Context, object []byte, one func([]byte) finding.Result) (finding.Result, bool) {
+	done := make(chan finding.Result, 1)
+	go func() { done <- guard(object, one) }()
+	timer := time.NewTimer(objectTime)
+	defer timer.Stop()
+	select {
+	case result := <-done:
+		return result, true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	late := fmt.Sprintf("the API server's validation took longer than %g seconds", objectTime.Seconds())
+	return finding.Result{Crashed: true, Unchecked: late}, false
 }
 
 // guard turns a crash of a library into a result, so that the other objects are still validated.
