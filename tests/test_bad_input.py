@@ -16,10 +16,16 @@ from gatekeeper.errors import UsageError
 from tests.conftest import Repository, command, judge, needs, rules
 from tests.gate.test_pipeline import GOOD
 
+# A text of a million characters, 4096 times.
+ALIASES = f"apiVersion: v1\na: &a {'x' * 1_000_000}\nl: [{', '.join(['*a'] * 4096)}]\n"
 BAD: list[tuple[str, dict[str, str | bytes], int, str]] = [
     ("broken YAML", {"a.yaml": "a: [1\n"}, 3, "cannot be read"),
     ("not UTF-8", {"a.yaml": b"a: \xff\xfe\n"}, 3, "not UTF-8 at byte 3"),
     ("deep nesting", {"a.yaml": "[" * 10_000}, 3, "nested more than"),
+    ("aliases that expand to 4 GB", {"a.yaml": ALIASES}, 3, "a.yaml:1:1: error: cannot be read: aliases expand to"),
+    ("deep nesting that ends", {"a.yaml": "a: " + "[" * 100_000 + "]" * 100_000}, 3, "nested more than"),
+    ("deep nesting by items", {"a.yaml": "- " * 100_000 + "a\n"}, 3, "nested more than"),
+    ("a NUL byte", {"a.yaml": b'a: "\x00"\n'}, 3, "control characters are not allowed"),
     (
         "a policy that does not compile",
         {

@@ -15,6 +15,8 @@ from gatekeeper.workspace.yaml_scalars import Mark, YamlSyntaxError, resolve_sca
 
 MAX_DEPTH = 200
 ALIAS_FACTOR, ALIAS_FLOOR, ALIAS_CEILING = 100, 100_000, 4_000_000
+# How many bytes of JSON the documents of a file may have together, per byte of text (and in addition).
+EXPANSION_FACTOR, EXPANSION_BYTES = 8, 4 * 1024 * 1024
 
 MERGE_KEY = "<<"
 # At the start of a line, but not of a document.
@@ -83,7 +85,11 @@ def _parse_text(text: bytes) -> tuple[list[FallbackDocument], tuple[str, int, in
         source = (json_text.rewrite_for_yaml(text) or text).decode("utf-8").removeprefix("\ufeff")
         events = _check_events(source, yaml.parse(source, Loader=yaml.CSafeLoader))
         starts = (event for event in events if isinstance(event, yaml.DocumentStartEvent))
-        documents.extend(_Composer(events).compose_document() for _ in starts)
+        left = len(text) * EXPANSION_FACTOR + EXPANSION_BYTES
+        for _ in starts:
+            document, size = _Composer(events).compose_document(left)
+            documents.append(document)
+            left -= size
     except YamlSyntaxError as refusal:
         return documents, (str(refusal), *refusal.mark)
     except yaml.MarkedYAMLError as error:
@@ -127,13 +133,17 @@ class _Composer:
         self.duplicates: list[tuple[str, int, int, int]] = []
         self.node_count = 0
 
-    def compose_document(self) -> FallbackDocument:
+    def compose_document(self, most: int) -> tuple[FallbackDocument, int]:
+        """The document and its size in bytes, which may not be more than `most`."""
         root = self.compose_node(next(self.events), 0)
+        size = _measure_json(root, {})
+        if size > most:
+            raise YamlSyntaxError(f"aliases expand to more than {most} bytes", root.mark)
         budget = min(max(self.node_count * ALIAS_FACTOR, ALIAS_FLOOR), ALIAS_CEILING)
         value, spent = _expand_aliases(root, budget)
         if spent > budget:
             raise YamlSyntaxError(f"aliases expand to more than {budget} values", root.mark)
-        return FallbackDocument(root, orjson.dumps(value), self.duplicates)
+        return FallbackDocument(root, orjson.dumps(value), self.duplicates), size
 
     def compose_node(self, event: yaml.Event, depth: int) -> _Node:
         mark = _read_mark(event)
@@ -222,6 +232,19 @@ def _is_same(first: _Node, second: _Node) -> bool:
     """Whether two nodes certainly have the same value."""
     is_scalar = first.items is None and second.items is None
     return first is second or (is_scalar and type(first.value) is type(second.value) and first.value == second.value)
+
+
+def _measure_json(node: _Node, sizes: dict[int, int]) -> int:
+    """The size of a value in JSON, nearly, with its aliases expanded; in the time of reading what was written."""
+    if id(node) not in sizes:
+        if isinstance(node.items, dict):
+            size = sum(len(key) + 4 + _measure_json(child, sizes) for key, (_, child) in node.items.items())
+        elif isinstance(node.items, list):
+            size = sum(1 + _measure_json(child, sizes) for child in node.items)
+        else:
+            size = len(str(node.value))
+        sizes[id(node)] = size + 2
+    return sizes[id(node)]
 
 
 def _expand_aliases(node: _Node, budget: int) -> tuple[Any, int]:

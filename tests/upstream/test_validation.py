@@ -18,7 +18,7 @@ from gatekeeper.upstream.validation import (
     list_validated_kinds,
     validate_objects,
 )
-from gatekeeper.upstream.worker import UpstreamWorker
+from gatekeeper.upstream.worker import PROGRAM, UpstreamWorker
 
 SCHEMA = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"size": {"type": "integer"}}}}}
 DEFINITION = {"group": "example.com", "version": "v1", "kind": "Box", "namespaced": True, "schema": SCHEMA}
@@ -95,7 +95,7 @@ def test_every_stored_kind_of_the_newest_versions_is_validated(client: UpstreamC
 def test_an_object_that_ends_the_program_fails_alone(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too large for the memory of the program, alone or with others."""
     monkeypatch.setattr(validation, "MAX_BATCH_BYTES", 2**30)
-    monkeypatch.setattr(UpstreamWorker.__init__, "__defaults__", (120 * 2**20,))
+    monkeypatch.setattr(UpstreamWorker.__init__, "__defaults__", (120 * 2**20, PROGRAM))
     made = UpstreamClient(lambda: program, get_program_version())
     small = config_map("a")
     huge = config_map("b", data={"key": "x" * 90_000_000})

@@ -166,8 +166,8 @@ def test_a_process_with_a_call_that_does_not_stop_takes_no_others(fake: Fake) ->
     made = UpstreamWorker(
         fake(
             f"""{HELLO}
-slow = read()
-stuck = read()
+calls = {{one["call"]: one for one in (read(), read())}}
+slow, stuck = calls["slow"], calls["stuck"]
 write({{"id": stuck["id"], "error": "late", "late": True, "hung": True}})
 read_line()
 write({{"id": slow["id"], "result": "done"}})
@@ -183,7 +183,7 @@ time.sleep(60)
     while not made._waiting:
         time.sleep(0.001)
     with pytest.raises(LateCallError) as raised:
-        made.call("stuck", {}, 5)
+        made.call("stuck", {}, 30)
     assert raised.value.was_shared and made.is_lost
     with pytest.raises(WorkerLostError, match="takes no further calls"):
         made.call("other", {}, 5)

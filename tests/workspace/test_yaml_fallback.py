@@ -73,6 +73,22 @@ def test_aliases_that_expand_without_end_are_rejected() -> None:
     assert failure is not None and "aliases expand to more than" in failure[0]
 
 
+def test_aliases_that_repeat_a_long_text_are_rejected_as_by_the_compiled_reader() -> None:
+    text = f"a: &a {'x' * 100_000}\nl: [{', '.join(['*a'] * 4000)}]\n".encode()
+    [(documents, failure)] = yaml_fallback.parse_yaml([text], 1)
+    assert not documents and failure is not None
+    assert failure[0] == f"aliases expand to more than {len(text) * 8 + 4 * 2**20} bytes"
+    native = pytest.importorskip("gatekeeper._native")
+    assert native.parse_yaml([text], 1)[0][1] == failure
+
+
+def test_the_documents_of_a_file_share_one_bound() -> None:
+    one = f"a: &a {'x' * 100_000}\nl: [{', '.join(['*a'] * 40)}]\n"
+    assert len(parse(one)[0]) == 1
+    documents, failure = parse("---\n".join([one] * 20))
+    assert 1 < len(documents) < 20 and failure is not None and "bytes" in failure[0]
+
+
 def test_places_and_duplicates_are_kept() -> None:
     [([document], _)] = yaml_fallback.parse_yaml([b"a:\n- b: 1\n  c: 2\nd: 1\nd: 2\n"], 1)
     assert document.locate(("a", 0, "c")) == (3, 3, 6)
