@@ -127,7 +127,7 @@ def check_and_render_tree(tree: Tree, config: Config, options: CheckOptions) -> 
     rendered = render.render_tree(
         tree, parsed_files, config, options.jobs, lambda done, total: report(RENDER_STEP, done / total)
     )
-    code = terraform.parse_files(tree, parsed_files)
+    code = terraform.parse_files(tree, parsed_files, config.kubernetes)
     # A file that was parsed as Terraform is not skipped, although it is not YAML.
     terraform_files = {resource.origin.file for resource in code.resources}
     skipped = (*tree.gaps, *unreadable, *rendered.gaps, *code.gaps)

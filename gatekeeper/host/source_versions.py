@@ -5,6 +5,6 @@ A program that was built from other source is never run. `python -m tests.server
 
 SOURCE_VERSIONS = {
     "gotemplate": "vf15dd7744b06",
-    "gatekeeper-upstream": "v18c5d1c140fc",
+    "gatekeeper-upstream": "v51871214abbc",
     "gatekeeper-kyverno": "ve28b05638d9d",
 }

@@ -6,19 +6,24 @@ A block is a list at its labels, as hcl2json has it: `resource "aws_s3_bucket" "
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
 
+from gatekeeper.errors import ToolError
 from gatekeeper.model import TERRAFORM_KIND, FieldPath, Finding, Gap, Location, ObjectRef, Resource
 from gatekeeper.render.model import FileOrigin
+from gatekeeper.upstream.client import open_client
+from gatekeeper.upstream.terraform import TerraformAnswer, TerraformFile, parse_terraform
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree
 
-# The parser is slow, and files written by hand are far smaller.
-MAX_BYTES = 512 * 1024
-MAX_DEPTH = 60
+# Files written by hand are far smaller.
+MAX_BYTES = 4 * 1024 * 1024
+JSON_SUFFIXES = (".tf.json", ".tfvars.json")
+SUFFIXES = (".tf", ".tfvars", *JSON_SUFFIXES)
 # The number of labels of each block type, to give `.tf.json` files the same shape.
 LABEL_COUNTS = {
     "resource": 2,
@@ -33,17 +38,23 @@ LABEL_COUNTS = {
 
 
 class TerraformOrigin(NamedTuple):
-    """The positions of the blocks and attributes of one file."""
+    """The positions of the blocks and attributes of one file, as JSON: they are seldom needed."""
 
     file: str
-    positions: Mapping[FieldPath, tuple[int, int]]
+    positions: bytes
 
     def find_location(self, path: FieldPath, key: bool = False) -> Location:
         """See `gatekeeper.protocols.Origin`."""
         del key
-        while path and path not in self.positions:
+        positions = _decode_positions(self.positions)
+        while path and path not in positions:
             path = path[:-1]
-        return Location(self.file, *self.positions.get(path, (1, 1)))
+        return Location(self.file, *positions.get(path, (1, 1)))
+
+
+@lru_cache(maxsize=64)
+def _decode_positions(positions: bytes) -> dict[FieldPath, tuple[int, int]]:
+    return {tuple(path): (line, column) for path, line, column in orjson.loads(positions)}
 
 
 class TerraformFiles(NamedTuple):
@@ -54,20 +65,32 @@ class TerraformFiles(NamedTuple):
     gaps: list[Gap]
 
 
-def parse_files(tree: Tree, parsed_files: Sequence[ParsedFile]) -> TerraformFiles:
-    """Parses all HCL files, `.tf.json` files and plans of a tree."""
+def parse_files(tree: Tree, parsed_files: Sequence[ParsedFile], kubernetes: str = "") -> TerraformFiles:
+    """Parses all Terraform files and plans of a tree.
+
+    Args:
+        kubernetes: the version of Kubernetes for the Go program, which parses HCL, too.
+    """
     done = TerraformFiles([], [], [])
-    for file in tree.files:
-        if file.endswith(".tf"):
-            _parse_hcl(file, tree.read_file(file), done)
+    answers = _parse_sources(tree, kubernetes, done)
+    for file, answer in answers.items():
+        if answer.fault:
+            _report_fault(file, answer, done)
+        elif answer.value:
+            version = "terraform.io/hcl" if file.endswith(".tf") else "terraform.io/tfvars"
+            ref = ObjectRef(version, TERRAFORM_KIND, "", file)
+            done.resources.append(Resource(ref, answer.value, TerraformOrigin(file, answer.places)))
     for source in parsed_files:
         if source.file.endswith(".json") and source.role == "documents" and len(source.documents) == 1:
             [document] = source.documents
-            if source.file.endswith(".tf.json"):
+            if source.file.endswith(JSON_SUFFIXES):
                 value = documents.to_value(document)
-                if isinstance(value, dict):
+                if isinstance(value, dict) and source.file in answers and not answers[source.file].fault:
+                    is_code = source.file.endswith(".tf.json")
+                    shaped = _normalize_json(value) if is_code else value
+                    version = "terraform.io/hcl" if is_code else "terraform.io/tfvars"
                     done.resources.append(
-                        _build_resource(source.file, _normalize_json(value), FileOrigin(source.file, document))
+                        _build_resource(source.file, version, shaped, FileOrigin(source.file, document))
                     )
             elif b'"terraform_version"' in document.json and b'"format_version"' in document.json:
                 ref = ObjectRef("terraform.io/plan", TERRAFORM_KIND, "", source.file)
@@ -75,123 +98,42 @@ def parse_files(tree: Tree, parsed_files: Sequence[ParsedFile]) -> TerraformFile
     return done
 
 
-def _build_resource(file: str, value: dict[str, Any], origin: FileOrigin | TerraformOrigin) -> Resource:
-    return Resource(
-        ObjectRef("terraform.io/hcl", TERRAFORM_KIND, "", file),
-        orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS),
-        origin,
-    )
-
-
-def _parse_hcl(file: str, content: bytes | Gap, result: TerraformFiles) -> None:
-    if isinstance(content, Gap):
-        result.gaps.append(content)
-        return
-    if len(content) > MAX_BYTES:
-        result.gaps.append(Gap(file, f"larger than {MAX_BYTES >> 10} KB: not read as Terraform", is_fatal=True))
-        return
-    # The HCL grammar takes a quarter of a second to load, so only repositories with Terraform load it.
-    import hcl2
-    from hcl2.utils import SerializationOptions
-    from lark.exceptions import LarkError, UnexpectedInput
-
-    options = SerializationOptions(
-        with_comments=False, explicit_blocks=False, preserve_heredocs=False, strip_string_quotes=True
-    )
+def _parse_sources(tree: Tree, kubernetes: str, result: TerraformFiles) -> dict[str, TerraformAnswer]:
+    """The answers of the parser for each file that can be read; without the program there is one gap for all."""
+    files: list[TerraformFile] = []
+    for file in tree.files:
+        if file.endswith(SUFFIXES):
+            content = tree.read_file(file)
+            if isinstance(content, Gap):
+                result.gaps.append(content)
+            elif len(content) > MAX_BYTES:
+                reason = f"larger than {MAX_BYTES >> 20} MB: not read as Terraform"
+                result.gaps.append(Gap(file, reason, is_fatal=True))
+            else:
+                files.append(TerraformFile(file, content))
+    if not files:
+        return {}
     try:
-        text = content.decode("utf-8")
-        if _measure_depth(text) > MAX_DEPTH:
-            raise ValueError("its brackets are too deep")
-        values = hcl2.loads(text if text.endswith("\n") else f"{text}\n", serialization_options=options)
-        body = hcl2.parses_to_tree(text if text.endswith("\n") else f"{text}\n").children[0]
-    except (LarkError, ValueError, RecursionError) as error:
-        # The message of the parser repeats the line, which may contain a secret.
-        is_placed = isinstance(error, UnexpectedInput) and error.line > 0
-        place = (
-            Location(file, error.line, error.column)
-            if isinstance(error, UnexpectedInput) and is_placed
-            else Location(file)
-        )
-        message = "cannot be read as HCL here" if is_placed else f"cannot be read as HCL ({type(error).__name__})"
-        result.findings.append(
-            Finding("terraform/syntax", "error", message, place, hint="run `terraform validate` for details")
-        )
-        result.gaps.append(Gap(file, message, is_fatal=True))
-        return
-    places: dict[FieldPath, tuple[int, int]] = {}
-    shaped = _convert_body(body, values, (), places)
-    result.resources.append(_build_resource(file, shaped, TerraformOrigin(file, places)))
+        answers = parse_terraform(open_client(kubernetes), files)
+    except ToolError as error:
+        others = f" and {len(files) - 1} other Terraform files" if len(files) > 1 else ""
+        result.gaps.append(Gap(files[0].name, f"this file{others} cannot be parsed: {error}", is_fatal=True))
+        return {}
+    return {file.name: answer for file, answer in zip(files, answers, strict=True)}
 
 
-def _measure_depth(text: str) -> int:
-    depth = most = 0
-    for letter in text:
-        depth += (letter in "([{") - (letter in ")]}")
-        most = max(most, depth)
-    return most
+def _report_fault(file: str, answer: TerraformAnswer, result: TerraformFiles) -> None:
+    message = f"cannot be read as Terraform: {answer.fault}"
+    place = Location(file, answer.line, answer.column) if answer.line else Location(file)
+    result.findings.append(
+        Finding("terraform/syntax", "error", message, place, hint="run `terraform validate` for details")
+    )
+    result.gaps.append(Gap(file, message, is_fatal=True))
 
 
-def _convert_body(
-    body: Any, values: Mapping[str, Any], path: FieldPath, positions: dict[FieldPath, tuple[int, int]]
-) -> dict[str, Any]:
-    """Converts a body to conftest's shape, and records the positions of its blocks and attributes."""
-    out: dict[str, Any] = {}
-    seen: dict[str, int] = {}
-    for part in _list_parts(body):
-        names = list(_list_labels(part))
-        name, line, column = names[0]
-        if part.data == "attribute":
-            out[name] = _convert_value(part, values.get(name))
-            positions[(*path, name)] = (line, column)
-            continue
-        inner = values[name][seen.get(name, 0)]
-        seen[name] = seen.get(name, 0) + 1
-        holder: Any = out
-        here: FieldPath = path
-        for label, _, _ in names[:-1]:
-            here = (*here, label)
-            positions.setdefault(here, (line, column))
-            holder = holder.setdefault(label, {})
-        for label, _, _ in names[1:]:
-            inner = inner[label]
-        listed = holder.setdefault(names[-1][0], [])
-        here = (*here, names[-1][0])
-        positions.setdefault(here, (line, column))
-        here = (*here, len(listed))
-        positions[here] = (line, column)
-        listed.append(_convert_body(part.children[-2], inner, here, positions))
-    return out
-
-
-def _convert_value(attribute: Any, value: Any) -> Any:
-    """Converts an attribute's value as hcl2json does: a bare name is an expression, a heredoc has its last newline."""
-    terms = [getattr(child, "data", "") for child in getattr(attribute.children[-1], "children", ())]
-    if not isinstance(value, str):
-        return value
-    if terms == ["identifier"] and not value.startswith("${"):
-        return f"${{{value}}}"
-    return f"{value}\n" if terms and terms[0].startswith("heredoc") else value
-
-
-def _list_parts(body: Any) -> Iterator[Any]:
-    for child in getattr(body, "children", ()):
-        if getattr(child, "data", "") in ("attribute", "block"):
-            yield child
-
-
-def _list_labels(part: Any) -> Iterator[tuple[str, int, int]]:
-    """The type and labels of a block, or the name of an attribute, each with its line and column."""
-    for child in part.children:
-        word = getattr(child, "data", "")
-        # `null`, `true` and `false` are names where a name is expected: providers are called so.
-        if word in ("identifier", "keyword", "string", "literal_value"):
-            yield "".join(str(token) for token in child.scan_values(_is_text_token)), child.meta.line, child.meta.column
-            if part.data == "attribute":
-                return
-
-
-def _is_text_token(token: Any) -> bool:
-    return bool(token.type != "DBLQUOTE")
+def _build_resource(file: str, version: str, value: dict[str, Any], origin: FileOrigin) -> Resource:
+    ref = ObjectRef(version, TERRAFORM_KIND, "", file)
+    return Resource(ref, orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS), origin)
 
 
 def _normalize_json(value: dict[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ func (c *calls) handlers() map[string]protocol.Handler {
 	return map[string]protocol.Handler{
 		"hello": c.hello, "kinds": c.greetedOnly(c.kinds), "validate": c.greetedOnly(c.validate),
 		"health":     c.greetedOnly(decoded(evaluateHealth)),
+		"terraform":  c.greetedOnly(decoded(parseTerraform)),
 		"helm-chart": c.greetedOnly(decoded(c.addChart)), "helm-template": c.greetedOnly(decoded(c.renderChart)),
 	}
 }
