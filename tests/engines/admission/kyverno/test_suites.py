@@ -95,4 +95,4 @@ def test_no_result_of_the_public_suites_differs(folder: str) -> None:
     outcomes = suites.run_suites(CORPUS, suites.find_suites(CORPUS, [folder]))
     assert [one for one in outcomes if not one.passed and not one.error] == []
     assert all("no such file or directory" in one.error for one in outcomes if one.error)
-    assert folder not in ("best-practices", "other-vpol") or sum(one.passed for one in outcomes) > 100
+    assert folder not in ("best-practices", "other-vpol") or sum(one.passed for one in outcomes) > 50
