@@ -24,6 +24,10 @@ type Answer struct {
 	ID     uint64 `json:"id"`
 	Result any    `json:"result,omitempty"`
 	Error  string `json:"error,omitempty"`
+	// Late says that the call took longer than its deadline.
+	Late bool `json:"late,omitempty"`
+	// Hung says that the work of the call did not stop at its deadline: the caller should use another process.
+	Hung bool `json:"hung,omitempty"`
 }
 
 // ReadFrame reads one frame; io.EOF at the end of the input.

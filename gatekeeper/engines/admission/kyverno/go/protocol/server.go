@@ -11,8 +11,14 @@ import (
 	"time"
 )
 
+// grace is how long a handler may take to stop after its deadline.
+const grace = time.Second
+
 // Handler answers one call.
 type Handler func(ctx context.Context, payload json.RawMessage) (any, error)
+
+// Unfinished is a result that is returned while a part of the work does not stop.
+type Unfinished struct{ Result any }
 
 // Server answers requests from one reader on one writer, each in a goroutine of its own.
 type Server struct {
@@ -51,14 +57,10 @@ func (s *Server) Serve(input io.Reader) error {
 }
 
 func (s *Server) answer(request Request) {
-	result, err := s.call(request)
-	answer := Answer{ID: request.ID, Result: result}
-	if err != nil {
-		answer = Answer{ID: request.ID, Error: err.Error()}
-	}
+	answer := s.call(request)
 	body, err := json.Marshal(answer)
 	if err != nil {
-		body, _ = json.Marshal(Answer{ID: request.ID, Error: err.Error()})
+		body, _ = json.Marshal(Answer{ID: request.ID, Error: err.Error(), Hung: answer.Hung})
 	}
 	s.lock.Lock()
 	defer s.lock.Unlock()
@@ -66,17 +68,41 @@ func (s *Server) answer(request Request) {
 	_ = WriteFrame(s.writer, body)
 }
 
-func (s *Server) call(request Request) (result any, err error) {
-	defer func() {
-		if fault := recover(); fault != nil {
-			result, err = nil, fmt.Errorf("the call %s failed: %v", request.Call, fault)
-		}
-	}()
+// call runs a handler until its deadline. A handler that does not stop then is left behind: the other calls go on.
+func (s *Server) call(request Request) Answer {
 	handler, known := s.handlers[request.Call]
 	if !known {
-		return nil, fmt.Errorf("there is no call %q", request.Call)
+		return Answer{ID: request.ID, Error: fmt.Sprintf("there is no call %q", request.Call)}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(request.Seconds*float64(time.Second)))
 	defer cancel()
-	return handler(ctx, request.Payload)
+	done := make(chan Answer, 1)
+	go func() { done <- run(ctx, handler, request) }()
+	select {
+	case answer := <-done:
+		return answer
+	case <-ctx.Done():
+	}
+	select {
+	case answer := <-done:
+		return answer
+	case <-time.After(grace):
+		return Answer{ID: request.ID, Error: "the call does not stop at its deadline", Late: true, Hung: true}
+	}
+}
+
+func run(ctx context.Context, handler Handler, request Request) (answer Answer) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			answer = Answer{ID: request.ID, Error: fmt.Sprintf("the call %s failed: %v", request.Call, fault)}
+		}
+	}()
+	result, err := handler(ctx, request.Payload)
+	if err != nil {
+		return Answer{ID: request.ID, Error: err.Error(), Late: errors.Is(err, context.DeadlineExceeded)}
+	}
+	if part, unfinished := result.(Unfinished); unfinished {
+		return Answer{ID: request.ID, Result: part.Result, Hung: true}
+	}
+	return Answer{ID: request.ID, Result: result}
 }

@@ -64,3 +64,39 @@ func TestEachRequestGetsItsAnswer(t *testing.T) {
 		}
 	}
 }
+
+// ask answers one request.
+func ask(t *testing.T, handler Handler, seconds float64) Answer {
+	t.Helper()
+	server := NewServer(map[string]Handler{"call": handler}, io.Discard)
+	return server.call(Request{ID: 1, Call: "call", Seconds: seconds})
+}
+
+func TestALateCallIsMarked(t *testing.T) {
+	obedient := func(ctx context.Context, _ json.RawMessage) (any, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if answer := ask(t, obedient, 0.01); !answer.Late || answer.Hung || answer.Error == "" {
+		t.Errorf("got %+v", answer)
+	}
+}
+
+func TestACallThatDoesNotStopIsLeftBehind(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	endless := func(context.Context, json.RawMessage) (any, error) {
+		<-release
+		return nil, nil
+	}
+	if answer := ask(t, endless, 0.01); !answer.Late || !answer.Hung || answer.Error == "" {
+		t.Errorf("got %+v", answer)
+	}
+}
+
+func TestAnUnfinishedResultIsAResult(t *testing.T) {
+	partial := func(context.Context, json.RawMessage) (any, error) { return Unfinished{Result: 7}, nil }
+	if answer := ask(t, partial, 5); answer.Result != 7 || !answer.Hung || answer.Late {
+		t.Errorf("got %+v", answer)
+	}
+}
