@@ -220,7 +220,8 @@ def _write_baseline(verdict: Verdict, root: Path, settings: config.Config) -> in
     """Writes the baseline.
 
     Raises:
-        UsageError: something could not be checked; its findings are unknown and would be missing in the baseline.
+        UsageError: something could not be checked; its findings are unknown and would be missing in the baseline. Or
+            the file cannot be written.
     """
     # Few runs write a baseline.
     from gatekeeper.gate import baseline
@@ -229,7 +230,16 @@ def _write_baseline(verdict: Verdict, root: Path, settings: config.Config) -> in
         raise UsageError(
             "no baseline was written: something could not be checked; run `gatekeeper check` and fix that first"
         )
-    count = baseline.write(verdict.findings, root / settings.baseline, settings, datetime.date.today())
+    file = root / settings.baseline
+    if not file.parent.is_dir():
+        raise UsageError(
+            f"no baseline was written: {settings.baseline} has no folder; create {Path(settings.baseline).parent}, or "
+            "change `baseline` in gatekeeper.yaml"
+        )
+    try:
+        count = baseline.write(verdict.findings, file, settings, datetime.date.today())
+    except OSError as error:
+        raise UsageError(f"no baseline was written: {settings.baseline}: {error.strerror or error}") from error
     sys.stdout.write(f"{settings.baseline}: {count} findings written; from now on only new findings count\n")
     return 0
 

@@ -31,9 +31,10 @@ REPOSITORY_NAME = "r"
 CHART_VERSION = re.compile(r"[0-9A-Za-z.+_-]+")
 TLS_FIELDS = {"tls.crt": "certFile", "tls.key": "keyFile", "ca.crt": "caFile"}
 ERROR_MEANINGS = (
-    ("401 Unauthorized", "requires a user name and password"),
-    ("403 Forbidden", "denies access (403)"),
-    ("404 Not Found", "has no `index.yaml`: not a chart repository"),
+    # Only the status code is fixed: a server chooses the words behind it, and HTTP/2 has none.
+    (r"failed to fetch \S+ : 401\b", "requires a user name and password"),
+    (r"failed to fetch \S+ : 403\b", "denies access (403)"),
+    (r"failed to fetch \S+ : 404\b", "has no `index.yaml`: not a chart repository"),
     ("no such host", "host name not found"),
     ("certificate", "has a certificate that is not trusted"),
 )
@@ -143,7 +144,7 @@ def _run_helm(chart: Chart, environment: Mapping[str, str], *arguments: str) -> 
     )
     if code != 0:
         text = f"{error_text} {output.decode('utf-8', 'replace')}"
-        meaning = next((meaning for phrase, meaning in ERROR_MEANINGS if phrase in text), "")
+        meaning = next((meaning for pattern, meaning in ERROR_MEANINGS if re.search(pattern, text)), "")
         raise ToolError(
             f"{chart.url}: {meaning}" if meaning else f"{chart.url}: helm {arguments[0]} failed for {chart.name}"
         )

@@ -116,3 +116,12 @@ def test_no_baseline_is_written_if_the_verdict_is_incomplete(repository: Reposit
 def test_baseline_requires_the_whole_repository(old: Path) -> None:
     code, _, err = command("check", "--write-baseline", "--since", "HEAD", cwd=old)
     assert (code, "needs the whole repository" in err) == (2, True)
+
+
+def test_a_baseline_in_a_missing_folder_is_refused_with_what_to_do(repository: Repository) -> None:
+    root = repository({"gatekeeper.yaml": "waivers: {baseline: ci/base.json}\n", "good.yaml": GOOD})
+    code, out, err = command("check", "--write-baseline", cwd=root)
+    assert (code, out) == (2, "") and "ci/base.json" in err and "create ci" in err
+    (root / "ci" / "base.json").mkdir(parents=True)
+    code, out, err = command("check", "--write-baseline", cwd=root)
+    assert (code, out) == (2, "") and "no baseline was written" in err and "Traceback" not in err

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,37 @@ def test_a_repository_that_is_none_or_does_not_answer_is_an_error(served: tuple[
         helm_repository.resolve_version(Chart(f"{served[0]}/nothing", "web", "*"), KEYS)
     with pytest.raises(ToolError, match=r"^http://127\.0\.0\.1:1: helm repo failed"):
         helm_repository.resolve_version(Chart("http://127.0.0.1:1", "web", "*"), KEYS)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("401 No", "requires a user name and password"),
+        ("403 No", r"denies access \(403\)"),
+        ("404 No", "not a chart rep"),
+    ],
+)
+def test_the_meaning_of_an_answer_is_that_of_its_code(status: str, words: str) -> None:
+    """A server chooses the words behind the code."""
+
+    class Refusal(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            code, phrase = status.split()
+            self.send_response(int(code), phrase)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            del format, args
+
+    with HTTPServer(("127.0.0.1", 0), Refusal) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            with pytest.raises(ToolError, match=words):
+                helm_repository.resolve_version(Chart(f"http://127.0.0.1:{server.server_port}", "web", "*"), {})
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_version_is_fetched_into_a_folder_separate(served: tuple[str, Path], tmp_path: Path) -> None:
