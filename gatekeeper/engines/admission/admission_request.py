@@ -16,14 +16,14 @@ from gatekeeper.model import ObjectRef, Resource, build_ref
 OPERATION = "CREATE"
 
 
-def build_request_head(ref: ObjectRef) -> bytes:
+def build_request_head(ref: ObjectRef, plural: str = "") -> bytes:
     """Builds a request without its objects, as JSON without the final `}`."""
     version = ref.api_version.rpartition("/")[2]
     kind = {"group": ref.group, "version": version, "kind": ref.kind}
     head = {
         "uid": "",
         "kind": kind,
-        "resource": {"group": ref.group, "version": version, "resource": ""},
+        "resource": {"group": ref.group, "version": version, "resource": plural},
         "name": ref.name,
         "namespace": ref.namespace,
         "operation": OPERATION,
@@ -33,9 +33,13 @@ def build_request_head(ref: ObjectRef) -> bytes:
     return orjson.dumps(head)[:-1]
 
 
-def build_request(ref: ObjectRef, json: bytes) -> bytes:
-    """Builds the request, as JSON, that creates a resource (`json`)."""
-    return build_request_head(ref) + b',"oldObject":null,"object":' + json + b"}"
+def build_request(ref: ObjectRef, json: bytes, plural: str = "") -> bytes:
+    """Builds the request, as JSON, that creates a resource (`json`).
+
+    Args:
+        plural: the name of the kind in addresses; empty where policies do not see it.
+    """
+    return build_request_head(ref, plural) + b',"oldObject":null,"object":' + json + b"}"
 
 
 def parse_review(review: Any, resource: Resource) -> tuple[Resource, bytes]:

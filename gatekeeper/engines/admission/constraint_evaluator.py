@@ -9,13 +9,22 @@ import orjson
 
 from gatekeeper.config import Config
 from gatekeeper.engines.admission import admission_request
-from gatekeeper.engines.admission.cel_policies import CelPolicy
+from gatekeeper.engines.admission.cel_policies import CelPolicy, check_compilation, has_marker
 from gatekeeper.engines.admission.model import Constraint
+from gatekeeper.engines.admission.policy_fields import read_mappings
 from gatekeeper.engines.admission.selectors import NamespaceIndex
 from gatekeeper.engines.rego.evaluation import start_engine
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RegoModule, RuleQuery
 from gatekeeper.model import Resource, build_ref, get_field
 from gatekeeper.protocols import QueryResult, RegoEngine
+from gatekeeper.upstream.cel_evaluation import CelBatch, CelRow, CelUse, evaluate_batch
+from gatekeeper.upstream.client import open_client
+
+# What templates in CEL read besides the variables of Kubernetes.
+TEMPLATE_VARIABLES = {
+    "anyObject": 'request.operation == "DELETE" && object == null ? oldObject : object',
+    "params": "has(params.spec) && has(params.spec.parameters) ? params.spec.parameters : null",
+}
 
 
 class ConstraintRequest(NamedTuple):
@@ -63,13 +72,15 @@ class ConstraintEvaluator:
             f"{constraint.rule_name} {number}": constraint for number, constraint in enumerate(constraints)
         }
         self._namespaces = NamespaceIndex(resources)
-        self._jobs = jobs
+        self._client = open_client(config.kubernetes)
         templates = {constraint.template.kind: constraint.template for constraint in constraints}
         self._cel_policies = {
-            kind: CelPolicy(_normalize_conditions(template.cel_source))
+            kind: CelPolicy(kind, _build_spec(template.cel_source), is_in_api=False)
             for kind, template in templates.items()
             if template.cel_source is not None
         }
+        for policy in self._cel_policies.values():
+            check_compilation(self._client, policy)
         rego_templates = [template for template in templates.values() if template.modules]
         modules = tuple(module for template in rego_templates for module in template.modules)
         needs_inventory = any(template.is_inventory_needed for template in rego_templates)
@@ -146,20 +157,25 @@ class ConstraintEvaluator:
         return results
 
     def _evaluate_cel(self, requests: Sequence[ConstraintRequest]) -> list[QueryResult]:
-        requests_by_query: dict[str, list[ConstraintRequest]] = {}
+        policies = {kind: number for number, kind in enumerate(self._cel_policies)}
+        parameters: dict[bytes, int] = {}
+        cel_requests, rows = [], []
         for request in requests:
-            if self._constraints[request.query].template.cel_source is not None:
-                requests_by_query.setdefault(request.query, []).append(request)
-        results: list[QueryResult] = []
-        for query, cel_requests in requests_by_query.items():
-            constraint = self._constraints[query]
-            inputs = [_build_bindings(constraint.parameters, request) for request in cel_requests]
-            cel_results = self._cel_policies[constraint.template.kind].evaluate(inputs, self._jobs)
-            results.extend(
-                QueryResult(request.input_index, query, cel_result.messages, cel_result.error)
-                for request, cel_result in zip(cel_requests, cel_results, strict=True)
-                if cel_result.messages or cel_result.error
-            )
+            constraint = self._constraints[request.query]
+            if constraint.template.kind in policies:
+                number = parameters.setdefault(_build_parameters(constraint), len(parameters))
+                cel_requests.append(request)
+                rows.append(CelRow(request.request, -1, [CelUse(policies[constraint.template.kind], number)]))
+        sources = [policy.source for policy in self._cel_policies.values()]
+        batch = CelBatch(sources, list(parameters), (), False, rows)
+        results = []
+        for request, result in zip(cel_requests, evaluate_batch(self._client, batch), strict=True):
+            unknown = has_marker(request.json)
+            messages = dict.fromkeys(one.message for one in result.refusals[0] if not (one.is_error and unknown))
+            errors = [one.message for one in result.refusals[0] if one.is_error and unknown]
+            error = "" if messages else result.error or "; ".join(errors)
+            if messages or error:
+                results.append(QueryResult(request.input_index, request.query, list(messages), error))
         return results
 
     def close(self) -> None:
@@ -168,19 +184,26 @@ class ConstraintEvaluator:
             self._engine.close()
 
 
-def _normalize_conditions(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Renames `matchCondition`, as OPA Gatekeeper calls the field, to `matchConditions`, as Kubernetes does."""
-    return {**source, "matchConditions": source.get("matchConditions") or source.get("matchCondition") or []}
+def _build_spec(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Builds the policy of a template in CEL: constraints are its parameters.
 
-
-def _build_bindings(parameters: bytes, request: ConstraintRequest) -> dict[str, bytes]:
+    Source: OPA Gatekeeper's frameworks `constraint/pkg/client/drivers/k8scel`.
+    """
+    variables = [{"name": name, "expression": text} for name, text in TEMPLATE_VARIABLES.items()]
+    conditions = source.get("matchConditions") or source.get("matchCondition") or []
     return {
-        "object": request.json,
-        "oldObject": orjson.dumps(orjson.loads(request.request).get("oldObject")),
-        "request": request.request,
-        "params": parameters,
-        "variables": b'{"params":' + parameters + b',"anyObject":' + request.json + b"}",
+        **source,
+        "paramKind": {"apiVersion": "constraints.gatekeeper.sh/v1beta1", "kind": "Constraint"},
+        "variables": [*variables, *read_mappings(source, "variables")],
+        "matchConditions": conditions,
     }
+
+
+def _build_parameters(constraint: Constraint) -> bytes:
+    """The constraint with the parameters that its template's schema completes."""
+    value = constraint.resource.value
+    value["spec"] = {**(value.get("spec") or {}), "parameters": orjson.Fragment(constraint.parameters)}
+    return orjson.dumps(value)
 
 
 def _build_hint(constraint: Constraint) -> str:

@@ -18,6 +18,7 @@ from gatekeeper.engines.admission.admitted_objects import (
     build_admission,
     set_namespace,
 )
+from gatekeeper.engines.admission.binding_evaluator import BindingEvaluator
 from gatekeeper.engines.admission.constraint_evaluator import ConstraintEvaluator
 from gatekeeper.engines.admission.kyverno.evaluator import KyvernoEvaluator
 from gatekeeper.engines.admission.kyverno.program import KyvernoProgram
@@ -30,6 +31,7 @@ from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RuleQuery
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.protocols import RegoEngine
+from gatekeeper.upstream.client import open_client
 
 
 class PolicyEvaluator(RegoEngine, Protocol):
@@ -101,6 +103,7 @@ class PolicyLoader(NamedTuple):
         """
         resources = [policy for policy in self.policies if policy.ref.group == vap.GROUP]
         policies = {resource.ref.name: resource for resource in resources if resource.ref.kind == vap.POLICY_KIND}
+        client = open_client(self.config.kubernetes)
         bindings: list[vap.PolicyBinding] = []
         bound_names: set[str] = set()
         for binding in (resource for resource in resources if resource.ref.kind == vap.BINDING_KIND):
@@ -109,13 +112,13 @@ class PolicyLoader(NamedTuple):
             try:
                 if name not in policies:
                     raise PolicyError(f"the repository does not contain its {vap.POLICY_KIND} {name}")
-                bindings.append(vap.parse_binding(policies[name], binding, self.known_resources))
+                bindings.append(vap.parse_binding(policies[name], binding, self.known_resources, client))
             except PolicyError as error:
                 self.report(binding, error)
         for name in policies.keys() - bound_names:
             reason = f"{vap.POLICY_KIND} {name} has no binding, so it has no effect"
             self.gaps.append(Gap(policies[name].origin.file, reason))
-        return vap.BindingEvaluator(bindings, self.known_resources, self.jobs) if bindings else None
+        return BindingEvaluator(bindings, self.known_resources, client) if bindings else None
 
     def load_kyverno_rules(self) -> PolicyEvaluator | None:
         """Loads the rules of Kyverno policies that validate; None without any.

@@ -49,6 +49,10 @@ class NamespaceIndex:
         """
         return {**read_labels(self.find_object(name)), NAMESPACE_NAME_LABEL: name}
 
+    def has_object(self, name: str) -> bool:
+        """Whether the repository contains a namespace."""
+        return name in self._namespaces
+
     def find_object(self, name: str) -> Any:
         """Returns a namespace as a mapping.
 

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"gatekeeper/upstream/admissionpolicy"
 	"gatekeeper/upstream/apiserver"
 	"gatekeeper/upstream/customresource"
 	"gatekeeper/upstream/emulation"
@@ -28,12 +29,15 @@ type calls struct {
 	builtin func() (*apiserver.Validator, error)
 	custom  *customresource.Validator
 	charts  *helm.Store
+	// policies keeps compiled policies in CEL.
+	policies *admissionpolicy.Compiler
 }
 
 func newCalls() *calls {
 	// Built on the first use, after the version of Kubernetes is set.
 	return &calls{
 		builtin: sync.OnceValues(apiserver.NewValidator), custom: customresource.NewValidator(), charts: helm.NewStore(),
+		policies: admissionpolicy.NewCompiler(),
 	}
 }
 
@@ -43,6 +47,8 @@ func (c *calls) handlers() map[string]protocol.Handler {
 		"health":     c.greetedOnly(decoded(evaluateHealth)),
 		"terraform":  c.greetedOnly(decoded(parseTerraform)),
 		"helm-chart": c.greetedOnly(decoded(c.addChart)), "helm-template": c.greetedOnly(decoded(c.renderChart)),
+		"compilePolicies":  c.greetedOnly(decoded(c.compilePolicies)),
+		"evaluatePolicies": c.greetedOnly(decoded(c.evaluatePolicies)),
 	}
 }
 

@@ -110,7 +110,7 @@ def test_an_error_of_an_expression_is_a_result_and_no_acceptance(evaluator: Cons
     json = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{}}'
     request = admission_request.build_request(resource.ref, json)
     [result] = evaluator.evaluate_requests([ConstraintRequest(0, "CelName/teams 1", request, json)])
-    assert result.error and not result.value
+    assert "resulted in error: no such key: name" in str(result.value)
 
 
 def test_the_inventory_holds_objects_by_scope_version_kind_and_name() -> None:

@@ -123,14 +123,10 @@ def test_expressions_read_the_namespace(repository: Repository) -> None:
         ("object.spec.replicas <=", "object.spec.replicas <= (", "the CEL expression"),
         ("object.spec.replicas <=", "authorizer.path('/x').check('get').allowed() ||", "`authorizer`"),
         ("    resourceRules:", "    resourceRule:", "unknown field `resourceRule`"),
-        ("object.spec.replicas <=", "object.spec.replica <=", "No such key"),
         ("  validations:", "  validation:", "the policy has no `validations`"),
-        (
-            "object.spec.replicas <=",
-            "1 == 1 && [1].all(a, [1].all(b, [1].all(c, [1].all(d, true)))) || object.spec.replicas <=",
-            "4 nested loops",
-        ),
-        ("object.spec.replicas", "(" * 200 + "object.spec.replicas" + ")" * 200, "too large"),
+        ("object.spec.replicas <=", "object.spec.replicas < 'x' && 1 + 'x' <=", "no matching overload"),
+        ("string(variables.most)", "variables.least", "spec.validations[0].messageExpression"),
+        ('expression: "5"', "expression: nothing", "spec.variables[0].expression"),
     ],
 )
 def test_a_policy_that_cannot_be_evaluated_is_a_fatal_gap(
@@ -139,6 +135,69 @@ def test_a_policy_that_cannot_be_evaluated_is_a_fatal_gap(
     verdict = judge(repository({"p.yaml": POLICY.replace(before, after, 1), "b.yaml": BINDING, "o.yaml": OBJECT}))
     assert verdict.decision == "incomplete"
     assert any(told in gap.reason for gap in verdict.coverage.gaps if gap.is_fatal), verdict.coverage.gaps
+
+
+def test_an_expression_that_cannot_be_evaluated_refuses_the_object(repository: Repository) -> None:
+    [(severity, message, _)] = found(repository, POLICY.replace("object.spec.replicas <=", "object.spec.replica <="))
+    assert (severity, message) == (
+        "error",
+        "expression 'object.spec.replica <= variables.most' resulted in error: no such key: replica",
+    )
+
+
+def test_an_expression_that_cannot_be_evaluated_on_an_unknown_value_is_a_fatal_gap(repository: Repository) -> None:
+    text = OBJECT.replace("replicas: 7", "replicas: ${REPLICAS}")
+    verdict = judge(repository({"p.yaml": POLICY, "b.yaml": BINDING, "o.yaml": text}))
+    assert verdict.decision == "incomplete" and "no such overload" in str(verdict.coverage.gaps)
+
+
+def test_an_expression_of_exponential_cost_refuses_the_object(repository: Repository) -> None:
+    digits = ", ".join(str(number) for number in range(60))
+    costly = f"[{digits}].all(a, [{digits}].all(b, [{digits}].all(c, [{digits}].all(d, a + b + c + d >= 0))))"
+    [(_, message, _)] = found(repository, POLICY.replace("object.spec.replicas <= variables.most", f"'{costly}'"))
+    assert "cost limit exceeded" in message
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "object.?spec.?strategy.?nothing.orValue(1) == 1",
+        "object.spec.strategy.type == 'RollingUpdate' && object.spec.progressDeadlineSeconds == 600",
+        "has(object.spec.template.spec.containers[0].resources) && object.metadata.generation == 1",
+        "quantity('500Mi').isLessThan(quantity('1Gi')) && ip('10.0.0.1').family() == 4",
+        "url('https://a.b/c').getHost() == 'a.b' && 'a1'.matches('^[a-z][0-9]$')",
+        "sets.contains([1, 2], [1]) && 'abc'.find('b') == 'b' && [3, 1].sum() == 4",
+        "cidr('10.0.0.0/8').containsIP('10.1.2.3') && !format.dns1123Label().validate('ok').hasValue()",
+        "semver('1.2.3').isLessThan(semver('1.3.0')) && {'a': 1}.all(k, v, v == 1)",
+        "request.resource.resource == 'deployments' && request.operation == 'CREATE' && oldObject == null",
+    ],
+)
+def test_expressions_have_the_libraries_and_the_defaults_of_the_api_server(
+    repository: Repository, expression: str
+) -> None:
+    policy = POLICY.replace("object.spec.replicas <= variables.most", f'"{expression}"')
+    assert found(repository, policy) == []
+    assert len(found(repository, policy.replace(expression, f"!({expression})"))) == 1
+
+
+def test_libraries_are_those_of_the_configured_version(repository: Repository) -> None:
+    policy = POLICY.replace("object.spec.replicas <= variables.most", "ip('10.0.0.1').family() == 4")
+    files: dict[str, str | bytes] = {"p.yaml": policy, "b.yaml": BINDING, "o.yaml": OBJECT}
+    settings = "library: {profile: 'off'}\nkubernetes: '1.34'\n"
+    assert judge(repository({**files, "gatekeeper.yaml": settings})).decision == "accepted"
+    verdict = judge(repository({**files, "gatekeeper.yaml": settings.replace("1.34", "1.30")}))
+    assert verdict.decision == "incomplete" and "undeclared reference to 'ip'" in str(verdict.coverage.gaps)
+
+
+def test_parameters_that_a_namespace_lacks_refuse_its_objects_if_the_binding_says_so(repository: Repository) -> None:
+    policy = POLICY.replace("variables.most\n", "int(params.data.most)\n").replace(
+        "  failurePolicy: Fail\n", "  paramKind: {apiVersion: v1, kind: ConfigMap}\n"
+    )
+    binding = BINDING.replace("policyName", "paramRef: {name: limits, parameterNotFoundAction: Deny}, policyName")
+    params = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: limits, namespace: other}\ndata: {most: '9'}\n"
+    [(_, message, _)] = found(repository, policy, binding, params)
+    assert message.startswith("failed to configure binding: no params found")
+    assert found(repository, policy, binding.replace("Deny}", "Allow}"), params) == []
 
 
 def test_failure_policy_ignore_ignores_errors(repository: Repository) -> None:

@@ -5,12 +5,28 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/apiserver/pkg/cel/environment"
 	"k8s.io/apiserver/pkg/util/compatibility"
 	basecompatibility "k8s.io/component-base/compatibility"
 )
 
 // oldest is how many minor versions before its own the API server can emulate.
 const oldest = 3
+
+// wantedVersion is the version that was asked for, which may be older than the one that can be emulated.
+var wantedVersion *version.Version
+
+// CompatibilityVersion is the version whose CEL libraries a policy may use: the one before the version of the cluster,
+// so that it can be downgraded. It is also known for versions that cannot be emulated.
+//
+// Source: kubernetes `apiserver/pkg/cel/environment/base.go` (DefaultCompatibilityVersion).
+func CompatibilityVersion() *version.Version {
+	newest := environment.DefaultCompatibilityVersion()
+	if wantedVersion == nil || !wantedVersion.SubtractMinor(1).LessThan(newest) {
+		return newest
+	}
+	return wantedVersion.SubtractMinor(1)
+}
 
 // SetVersion emulates a version such as 1.34, or the nearest that can be emulated, and returns it. It must be called
 // before anything else of Kubernetes' libraries.
@@ -28,6 +44,7 @@ func SetVersion(wanted string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%q is no version of Kubernetes: %w", wanted, err)
 		}
+		wantedVersion = parsed
 		chosen = clamp(parsed, newest.SubtractMinor(oldest), newest)
 	}
 	mutable.SetEmulationVersion(chosen)

@@ -1,0 +1,155 @@
+"""Evaluation of policies in CEL by the API server's own validator, without a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import orjson
+
+from gatekeeper.upstream.client import UpstreamClient
+from gatekeeper.upstream.worker import WorkerLostError
+
+MAX_BATCH_ROWS = 250
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+# For one batch: a start of the program, and time for each evaluation. The validator bounds an evaluation by its cost.
+BATCH_SECONDS, USE_SECONDS = 20.0, 0.1
+CONCURRENT_BATCHES = 2
+
+
+class CelSource(NamedTuple):
+    """A policy in CEL.
+
+    Attributes:
+        spec: the `spec` of a ValidatingAdmissionPolicy, as JSON.
+        is_in_api: whether the API server evaluates it: then it may use only the CEL libraries of its version.
+    """
+
+    name: str
+    spec: bytes
+    is_in_api: bool
+
+
+class CelUse(NamedTuple):
+    """One evaluation of a policy: the positions of the policy and of its parameters (-1 without parameters)."""
+
+    policy: int
+    parameters: int = -1
+
+
+class CelRow(NamedTuple):
+    """A request (JSON of an AdmissionRequest) with the position of its Namespace (-1 without one), and its policies."""
+
+    request: bytes
+    namespace: int
+    uses: Sequence[CelUse]
+
+
+class CelRefusal(NamedTuple):
+    """Why a policy refuses a request; `is_error` if one of its expressions cannot be evaluated."""
+
+    message: str
+    is_error: bool
+
+
+class CelBatch(NamedTuple):
+    """Requests, with what they have in common (JSON).
+
+    Attributes:
+        is_admitted: whether the API server sets defaults in the objects before it evaluates policies.
+    """
+
+    policies: Sequence[CelSource]
+    parameters: Sequence[bytes]
+    namespaces: Sequence[bytes]
+    is_admitted: bool
+    rows: Sequence[CelRow]
+
+
+class CelResult(NamedTuple):
+    """The refusals of each use of a policy on one request; or why the request was not evaluated."""
+
+    refusals: Sequence[Sequence[CelRefusal]]
+    error: str = ""
+
+
+def compile_sources(client: UpstreamClient, sources: Sequence[CelSource]) -> list[str]:
+    """The error of each policy; empty for one that compiles.
+
+    Raises:
+        ToolError: the program cannot be used.
+    """
+    errors = client.call("compilePolicies", {"policies": [_encode_source(one) for one in sources]}, BATCH_SECONDS)
+    return [str(error) for error in errors]
+
+
+def evaluate_batch(client: UpstreamClient, batch: CelBatch) -> list[CelResult]:
+    """The result of each request, in their order.
+
+    Raises:
+        ToolError: the program is missing, cannot be started or has another version.
+    """
+    if not batch.rows:
+        return []
+    client.get_worker()
+    parts = list(_split(batch))
+    if len(parts) == 1:
+        return _evaluate_part(client, parts[0])
+    with ThreadPoolExecutor(CONCURRENT_BATCHES) as pool:
+        return [result for results in pool.map(_evaluate_part, [client] * len(parts), parts) for result in results]
+
+
+def _split(batch: CelBatch) -> Iterator[CelBatch]:
+    """Parts that are small enough for one call."""
+    part: list[CelRow] = []
+    size = 0
+    for row in batch.rows:
+        if part and (len(part) >= MAX_BATCH_ROWS or size + len(row.request) > MAX_BATCH_BYTES):
+            yield batch._replace(rows=part)
+            part, size = [], 0
+        part.append(row)
+        size += len(row.request)
+    yield batch._replace(rows=part)
+
+
+def _evaluate_part(client: UpstreamClient, part: CelBatch) -> list[CelResult]:
+    """The results of a part; if the program is lost twice, of each half of it, so that one request alone fails."""
+    count = sum(len(row.uses) for row in part.rows)
+    try:
+        found = client.call("evaluatePolicies", _encode_batch(part), BATCH_SECONDS + USE_SECONDS * count)
+    except WorkerLostError as error:
+        if len(part.rows) == 1:
+            return [CelResult([[] for _ in part.rows[0].uses], str(error))]
+        middle = len(part.rows) // 2
+        halves = (part.rows[:middle], part.rows[middle:])
+        return [result for half in halves for result in _evaluate_part(client, part._replace(rows=half))]
+    return [_decode_result(entry, row) for entry, row in zip(found, part.rows, strict=True)]
+
+
+def _encode_source(source: CelSource) -> dict[str, Any]:
+    return {"name": source.name, "spec": orjson.Fragment(source.spec), "isInAPI": source.is_in_api}
+
+
+def _encode_batch(batch: CelBatch) -> dict[str, Any]:
+    return {
+        "policies": [_encode_source(source) for source in batch.policies],
+        "parameters": [orjson.Fragment(json) for json in batch.parameters],
+        "namespaces": [orjson.Fragment(json) for json in batch.namespaces],
+        "isAdmitted": batch.is_admitted,
+        "rows": [
+            {
+                "request": orjson.Fragment(row.request),
+                "namespace": row.namespace,
+                "uses": [list(use) for use in row.uses],
+            }
+            for row in batch.rows
+        ],
+    }
+
+
+def _decode_result(entry: dict[str, Any], row: CelRow) -> CelResult:
+    error = str(entry.get("error", ""))
+    uses = entry.get("uses") or [[] for _ in row.uses]
+    refusals = [[CelRefusal(one["message"], one.get("isError", False)) for one in use] for use in uses]
+    return CelResult(refusals, error)

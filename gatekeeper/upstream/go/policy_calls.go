@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"gatekeeper/upstream/admissionpolicy"
+)
+
+// compilePolicies returns the error of each policy in CEL; empty for one that compiles.
+func (c *calls) compilePolicies(_ context.Context, batch admissionpolicy.Batch) (any, error) {
+	errors := make([]string, len(batch.Policies))
+	for number, source := range batch.Policies {
+		if _, err := c.policies.Compile(source); err != nil {
+			errors[number] = err.Error()
+		}
+	}
+	return errors, nil
+}
+
+// policyBatch asks for the evaluation of policies in CEL on requests.
+type policyBatch struct {
+	admissionpolicy.Batch
+	Rows []admissionpolicy.Row `json:"rows"`
+}
+
+// rowResult has the refusals of each use of a policy, or why the request was not evaluated.
+type rowResult struct {
+	Uses  [][]admissionpolicy.Refusal `json:"uses,omitempty"`
+	Error string                      `json:"error,omitempty"`
+}
+
+// evaluatePolicies returns a result for each request, in their order; all cores evaluate.
+func (c *calls) evaluatePolicies(ctx context.Context, batch policyBatch) (any, error) {
+	builtin, err := c.builtin()
+	if err != nil {
+		return nil, err
+	}
+	evaluator, err := admissionpolicy.NewEvaluator(c.policies, batch.Batch, builtin.Admit)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]rowResult, len(batch.Rows))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(batch.Rows)) {
+		workers.Go(func() {
+			for index := next.Add(1) - 1; index < int64(len(batch.Rows)) && ctx.Err() == nil; index = next.Add(1) - 1 {
+				results[index] = evaluateRow(ctx, evaluator, batch.Rows[index])
+			}
+		})
+	}
+	workers.Wait()
+	return results, ctx.Err()
+}
+
+// evaluateRow turns a crash of a library into a result, so that the other requests are still evaluated.
+func evaluateRow(ctx context.Context, evaluator *admissionpolicy.Evaluator, row admissionpolicy.Row) (result rowResult) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			result = rowResult{Error: fmt.Sprintf("the API server's evaluation crashed: %v", fault)}
+		}
+	}()
+	uses, err := evaluator.Evaluate(ctx, row)
+	if err != nil {
+		return rowResult{Error: err.Error()}
+	}
+	return rowResult{Uses: uses}
+}
