@@ -68,7 +68,8 @@ def test_the_schema_has_the_settings_and_defaults_of_the_reader() -> None:
         expected = list(default) if isinstance(default, tuple) else default
         assert part.get("default", {} if name == "severity" else type(expected)()) == expected, key
     for name, allowed in config_loader.ALLOWED_VALUES.items():
-        found = SCHEMAS["gatekeeper"]["properties"][name]
+        found = SCHEMAS["gatekeeper"]["properties"]
+        found = found["policies"]["properties"][name] if name in found["policies"]["properties"] else found[name]
         assert found.get("enum", found.get("properties", {}).get("profile", {}).get("enum")) == list(allowed)
 
 
