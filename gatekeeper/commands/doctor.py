@@ -15,6 +15,7 @@ from gatekeeper.errors import GatekeeperError, ToolError
 from gatekeeper.gate import cache_key
 from gatekeeper.host import cache, git_state, toolchain
 from gatekeeper.kube import cel
+from gatekeeper.model import Gap
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.workspace import config_loader, documents, file_selection, lockfile
 
@@ -116,12 +117,21 @@ def _find_needed_tools(root: Path, settings: config.Config) -> set[str]:
     except GatekeeperError:
         return set()
     names = {file.rpartition("/")[2] for file in tree.files}
-    needed = {"kustomize"} if names & set(documents.KUSTOMIZATION_NAMES) else set()
-    needed |= {"gatekeeper-upstream"} if "Chart.yaml" in names else set()
-    contents = (tree.read_file(file) for file in tree.files if file.endswith(documents.EXTENSIONS))
-    if any(isinstance(content, bytes) and KYVERNO_POLICY.search(content) for content in contents):
-        needed |= {"gatekeeper-kyverno"}
+    needed = {"gatekeeper-upstream"} if names & {"Chart.yaml", *documents.KUSTOMIZATION_NAMES} else set()
+    for file in tree.files:
+        if file.endswith(documents.EXTENSIONS) or file.rpartition("/")[2] in documents.KUSTOMIZATION_NAMES:
+            needed |= _find_needed_tools_of_file(file, tree.read_file(file))
     return needed | ({"opa"} if settings.engine == "opa" and not settings.opa_url else set())
+
+
+def _find_needed_tools_of_file(file: str, content: bytes | Gap) -> set[str]:
+    if not isinstance(content, bytes):
+        return set()
+    needed = {"gatekeeper-kyverno"} if KYVERNO_POLICY.search(content) else set()
+    # kustomize itself starts Helm for the charts of a kustomization.
+    if file.rpartition("/")[2] in documents.KUSTOMIZATION_NAMES and b"helmChart" in content:
+        needed |= {"kustomize", "helm"}
+    return needed
 
 
 def _check_hook(root: Path, is_git: bool) -> DoctorCheck:

@@ -40,7 +40,7 @@ def tools(arguments: list[str]) -> int:
         if name not in programs.TOOLS:
             parser.error(f"unknown tool `{name}`; known tools: {', '.join(programs.TOOLS)}")
     root = config_loader.find_root(Path.cwd())
-    tools = lockfile.load(root)
+    tools = lockfile.load(root, is_rewritten=args.action == "lock")
     if args.action in ("list", "lock"):
         names = args.names or list(programs.CHECK_TOOLS if args.action == "list" else programs.PINNED_TOOLS)
         return (

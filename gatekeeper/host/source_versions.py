@@ -5,6 +5,6 @@ A program that was built from other source is never run. `python -m tests.server
 
 SOURCE_VERSIONS = {
     "gotemplate": "vf15dd7744b06",
-    "gatekeeper-upstream": "v5183f75ea1b5",
+    "gatekeeper-upstream": "v57439d49a7b7",
     "gatekeeper-kyverno": "ve97f59d252ad",
 }

@@ -42,7 +42,13 @@ class Tool(NamedTuple):
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
-        Tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1", ("version",), "builds kustomizations"),
+        Tool(
+            "kustomize",
+            "sigs.k8s.io/kustomize/kustomize/v5",
+            "v5.8.1",
+            ("version",),
+            "builds kustomizations with Helm charts",
+        ),
         Tool("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0", ("version", "--short"), "renders charts"),
         Tool(
             "opa", "github.com/open-policy-agent/opa", "v1.22.2", ("version",), "evaluates policies with `engine: opa`"
@@ -84,8 +90,10 @@ TOOLS: dict[str, Tool] = {
     )
 }
 # What rendering and policies can need, and what a lock pins in addition.
-RENDER_TOOLS = ("kustomize", "helm", "opa")
-PINNED_TOOLS = (*RENDER_TOOLS, "sops")
+RENDER_TOOLS = ("gatekeeper-upstream", "kustomize", "helm", "opa")
+# Libraries of gatekeeper-upstream, which decide for this package; the program is used for the rest.
+BUILT_IN_TOOLS = ("kustomize",)
+PINNED_TOOLS = ("kustomize", "helm", "opa", "sops")
 # What a repository is checked with; the last is part of this package, so no lock pins it.
 CHECK_TOOLS = (*PINNED_TOOLS, "gatekeeper-upstream")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gatekeeper.config import Config
 from gatekeeper.render import appliers, kustomize, post_build
@@ -11,6 +11,8 @@ from gatekeeper.render.helm.charts import ChartOutput
 from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.kustomize import KustomizeTarget
 from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit, ChartUse
+from gatekeeper.upstream.client import open_client
+from gatekeeper.upstream.kustomization import KustomizationBuilder
 
 
 class Builder:
@@ -21,14 +23,35 @@ class Builder:
 
     def __init__(self, inputs: RenderInputs) -> None:
         self.inputs = inputs
+        self._kustomizations = KustomizationBuilder(
+            open_client(inputs.config.kubernetes), inputs.tree.root, inputs.config.timeout
+        )
         self._targets: dict[tuple[BuildUnit, bytes, bool], BuildOutput] = {}
         self._charts: dict[object, ChartOutput] = {}
 
     def with_inputs(self, inputs: RenderInputs) -> Builder:
         """A builder over other inputs from the same files, which shares the results of this one."""
         other = Builder(inputs)
-        other._targets, other._charts = self._targets, self._charts
+        other._targets, other._charts, other._kustomizations = self._targets, self._charts, self._kustomizations
         return other
+
+    def build_units(
+        self, units: Sequence[BuildUnit], applied_folders: Sequence[Sequence[AppliedFolder]]
+    ) -> Iterator[BuildOutput]:
+        """Builds units, all kustomizations of them at once.
+
+        Args:
+            applied_folders: those of each unit.
+        """
+        self._build_targets(
+            [
+                (unit, applied)
+                for unit, entries in zip(units, applied_folders, strict=True)
+                for applied in entries or (None,)
+            ]
+        )
+        for unit, entries in zip(units, applied_folders, strict=True):
+            yield self.build_unit(unit, entries)
 
     def build_unit(self, unit: BuildUnit, applied_folders: Sequence[AppliedFolder]) -> BuildOutput:
         """Builds a unit once for each way in which controllers apply it."""
@@ -57,19 +80,27 @@ class Builder:
 
     def build_target(self, unit: BuildUnit, applied: AppliedFolder | None) -> BuildOutput:
         """Builds a unit with the fields that one controller adds; variables are not substituted yet."""
+        if unit.files and not (applied and applied.added_fields):
+            resources = [resource for file in unit.files for resource in self.inputs.plain_resources[file]]
+            return BuildOutput(resources, [], [])
+        self._build_targets([(unit, applied)])
+        return self._targets[self._find_key(unit, applied)]
+
+    def _find_key(self, unit: BuildUnit, applied: AppliedFolder | None) -> tuple[BuildUnit, bytes, bool]:
+        """What a build depends on."""
         fields = applied.added_fields if applied else b""
-        inputs = self.inputs
-        is_restricted = not unit.files and self._is_restricted(applied)
-        if unit.files and not fields:
-            return BuildOutput([resource for file in unit.files for resource in inputs.plain_resources[file]], [], [])
-        output = self._targets.get((unit, fields, is_restricted))
-        if output is None:
-            target = KustomizeTarget(unit.folder, unit.files, applied if fields else None, is_restricted)
-            output = kustomize.build_target(
-                inputs.tree, inputs.kustomizations, target, inputs.files_by_path, inputs.config
-            )
-            self._targets[(unit, fields, is_restricted)] = output
-        return output
+        return unit, fields, not unit.files and self._is_restricted(applied)
+
+    def _build_targets(self, requested: Sequence[tuple[BuildUnit, AppliedFolder | None]]) -> None:
+        """Builds with kustomize what was not built yet."""
+        targets: dict[tuple[BuildUnit, bytes, bool], KustomizeTarget] = {}
+        for unit, applied in requested:
+            key = self._find_key(unit, applied)
+            fields, is_restricted = key[1:]
+            if key not in self._targets and (fields or not unit.files):
+                targets[key] = KustomizeTarget(unit.folder, unit.files, applied if fields else None, is_restricted)
+        outputs = kustomize.build_targets(self.inputs, self._kustomizations, list(targets.values()))
+        self._targets.update(zip(targets, outputs, strict=True))
 
     def build_chart(self, use: ChartUse, config: Config) -> BuildOutput:
         """Renders one use of a chart, once with and without its CRDs.

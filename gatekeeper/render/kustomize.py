@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
-from gatekeeper.host.process import run_command
-from gatekeeper.model import Finding, Gap, Location, Resource, build_ref, get_field
+from gatekeeper.model import Finding, Gap, Location, Resource, build_ref
+from gatekeeper.render.chart_inflation import inflate_charts
+from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.kustomization_graph import FILE_LISTS, REMOTE_PREFIXES, list_entries, list_reachable
 from gatekeeper.render.model import AppliedFolder, BuildOutput, KustomizationFile, SecondRendering, join_path
 from gatekeeper.render.origin import ApplierFields, KustomizeOrigin, TransformStep
+from gatekeeper.upstream.file_listing import REPOSITORY, WRAPPER, decode_name, encode_name
+from gatekeeper.upstream.kustomization import BuildResult, BuiltObject, KustomizationBuild, KustomizationBuilder
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree
-
-ORIGIN_ANNOTATION = "config.kubernetes.io/origin"
-TRANSFORMATIONS_ANNOTATION = "alpha.config.kubernetes.io/transformations"
-
 
 # "accumulating resources from 'a': read a: is a directory: recursed accumulation of path 'a':", once a folder.
 ERROR_WRAPPING = re.compile(r"^((accumulat\w+ \w+: )?accumulation err='.*?': recursed accumulation of path '[^']*': )+")
@@ -44,41 +41,85 @@ class KustomizeTarget(NamedTuple):
     is_restricted: bool = False
 
 
-def build_target(
-    tree: Tree,
-    kustomizations: Mapping[str, KustomizationFile],
-    target: KustomizeTarget,
-    files_by_path: Mapping[str, ParsedFile],
-    config: Config,
-) -> BuildOutput:
-    """Builds a target; where kustomize fails, returns a finding with its message, and a gap."""
-    file = kustomizations[target.folder].parsed_file.file if not target.files else target.files[0]
-    fields, findings, gaps = _collect_fields(target)
-    _reject_outside_inputs(kustomizations, target, file, findings, gaps)
-    if gaps:
-        return BuildOutput([], findings, gaps)
+def build_targets(
+    inputs: RenderInputs, builder: KustomizationBuilder, targets: Sequence[KustomizeTarget]
+) -> list[BuildOutput]:
+    """Builds targets; where kustomize fails, returns a finding with its message, and a gap.
+
+    Args:
+        builder: builds from the repository of the inputs.
+    """
+    outputs: dict[int, BuildOutput] = {}
+    builds: dict[int, KustomizationBuild] = {}
+    for number, target in enumerate(targets):
+        fields, findings, gaps = _collect_fields(target)
+        _reject_outside_inputs(inputs.kustomizations, target, _find_own_file(inputs, target), findings, gaps)
+        if gaps:
+            outputs[number] = BuildOutput([], findings, gaps)
+            continue
+        try:
+            builds[number] = _write_build(inputs, target, fields)
+        except ToolError as error:
+            outputs[number] = _report_failure(inputs, target, error)
+    for number, result in zip(builds, _run_builds(inputs, builder, targets, builds), strict=True):
+        outputs[number] = _build_output(inputs, targets[number], builds[number], result)
+    return [outputs[number] for number in range(len(targets))]
+
+
+def _run_builds(
+    inputs: RenderInputs,
+    builder: KustomizationBuilder,
+    targets: Sequence[KustomizeTarget],
+    builds: Mapping[int, KustomizationBuild],
+) -> list[BuildResult]:
+    """The results: of builds without charts from one call, of the others from the programs."""
+    with_charts = [number for number in builds if _has_charts(inputs, targets[number])]
+    in_process = [number for number in builds if number not in with_charts]
+    results: dict[int, BuildResult] = {}
+    if in_process:
+        try:
+            built = builder.build([builds[number] for number in in_process])
+        except ToolError as error:
+            built = [error] * len(in_process)
+        results.update(zip(in_process, built, strict=True))
+    if with_charts:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            tasks = [pool.submit(_inflate, inputs, builds[number]) for number in with_charts]
+            results.update(zip(with_charts, (task.result() for task in tasks), strict=True))
+    return [results[number] for number in builds]
+
+
+def _inflate(inputs: RenderInputs, build: KustomizationBuild) -> BuildResult:
     try:
-        has_charts = _has_charts(kustomizations, target)
-        text = _run_kustomize(tree, target, fields, has_charts, config)
+        return inflate_charts(inputs.tree.root, build.files, build.is_restricted, inputs.config)
     except ToolError as error:
-        return BuildOutput([], *_report_failure(file, str(error), target.is_restricted))
-    built, failure = documents.parse(text)
-    if failure:
-        return BuildOutput([], *_report_failure(file, f"the output of kustomize is not valid YAML: {failure[0]}"))
-    second = SecondRendering(lambda: _build_again(tree, target, config)) if has_charts else None
+        return error
+
+
+def _build_output(
+    inputs: RenderInputs, target: KustomizeTarget, build: KustomizationBuild, result: BuildResult
+) -> BuildOutput:
+    if isinstance(result, ToolError):
+        return _report_failure(inputs, target, result)
+    second = None
+    if _has_charts(inputs, target):
+        second = SecondRendering(
+            lambda: [
+                one.value for one in inflate_charts(inputs.tree.root, build.files, build.is_restricted, inputs.config)
+            ]
+        )
     resources: list[Resource] = []
-    for value in map(documents.to_value, built):
-        if documents.is_resource(value):
-            origin = _build_origin(tree, value, target, files_by_path, file)
+    default_file = _find_own_file(inputs, target)
+    for built in result:
+        if documents.is_resource(built.value):
+            origin = _build_origin(built, target, inputs.files_by_path, default_file)
             origin = origin._replace(number=len(resources), second_rendering=second)
-            resources.append(Resource(build_ref(value), origin.rendered_json, origin))
+            resources.append(Resource(build_ref(built.value), origin.rendered_json, origin))
     return BuildOutput(resources, [], [])
 
 
-def _build_again(tree: Tree, target: KustomizeTarget, config: Config) -> list[Any]:
-    """The objects of another build of a target with charts."""
-    parsed_documents, _ = documents.parse(_run_kustomize(tree, target, _collect_fields(target)[0], True, config))
-    return [value for value in map(documents.to_value, parsed_documents) if documents.is_resource(value)]
+def _find_own_file(inputs: RenderInputs, target: KustomizeTarget) -> str:
+    return target.files[0] if target.files else inputs.kustomizations[target.folder].parsed_file.file
 
 
 def _collect_fields(target: KustomizeTarget) -> tuple[dict[str, Any], list[Finding], list[Gap]]:
@@ -153,8 +194,9 @@ def _find_reference(parsed_file: ParsedFile, name: str) -> Location:
     return Location(parsed_file.file, 1)
 
 
-def _report_failure(file: str, message: str, is_restricted: bool = False) -> tuple[list[Finding], list[Gap]]:
-    is_outside_folder = is_restricted and "security; file" in message
+def _report_failure(inputs: RenderInputs, target: KustomizeTarget, error: ToolError) -> BuildOutput:
+    file, message = _find_own_file(inputs, target), _extract_last_cause(str(error))
+    is_outside_folder = target.is_restricted and "security; file" in message
     finding = Finding(
         "render/kustomize",
         "error",
@@ -162,51 +204,42 @@ def _report_failure(file: str, message: str, is_restricted: bool = False) -> tup
         Location(file, 1),
         hint=RESTRICTION_HINT if is_outside_folder else "run `kustomize build` there and correct the error",
     )
-    return [finding], [Gap(file, "kustomize could not build it, so its objects were not checked", is_fatal=True)]
+    gap = Gap(file, "kustomize could not build it, so its objects were not checked", is_fatal=True)
+    return BuildOutput([], [finding], [gap])
 
 
-def _has_charts(kustomizations: Mapping[str, KustomizationFile], target: KustomizeTarget) -> bool:
-    return not target.files and any(part.local_charts for part in list_reachable(kustomizations, target.folder))
+def _has_charts(inputs: RenderInputs, target: KustomizeTarget) -> bool:
+    return not target.files and any(part.local_charts for part in list_reachable(inputs.kustomizations, target.folder))
 
 
-def _run_kustomize(
-    tree: Tree, target: KustomizeTarget, fields: dict[str, Any], has_charts: bool, config: Config
-) -> bytes:
-    """Builds the target inside a wrapper kustomization that requests origin and transformer annotations."""
-    with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
-        wrapper = Path(scratch).resolve()
+def _write_build(inputs: RenderInputs, target: KustomizeTarget, fields: dict[str, Any]) -> KustomizationBuild:
+    """The build of a target inside a wrapper kustomization that requests origin and transformer annotations.
 
-        def from_wrapper(path: str) -> str:
-            return os.path.relpath((tree.root / path).resolve(), wrapper)
-
-        for holder, key in _find_paths(fields):
-            if target.is_restricted and key == "path":
-                # The wrapper is another folder, so kustomize would refuse the file.
-                holder["patch"] = _read_own_file(tree, target.folder, holder.pop(key))
-            else:
-                holder[key] = from_wrapper(holder[key])
-        resources = [from_wrapper(path) for path in target.files or (target.folder,)]
-        settings = {**fields, "resources": resources, "buildMetadata": ["originAnnotations", "transformerAnnotations"]}
-        (wrapper / "kustomization.yaml").write_bytes(orjson.dumps(settings))
-        command: list[str | Path] = [
-            config.toolchain.find("kustomize"),
-            "build",
-            "--load-restrictor",
-            "LoadRestrictionsRootOnly" if target.is_restricted else "LoadRestrictionsNone",
-        ]
-        if has_charts:
-            command += [
-                "--enable-helm",
-                "--helm-command",
-                config.toolchain.find("helm"),
-                "--helm-kube-version",
-                config.kubernetes,
-            ]
-        code, out, words = run_command([*command, wrapper], config.timeout)
-        if code != 0:
-            message = words.strip().replace(f"{tree.root.resolve()}/", "").replace(str(wrapper), "the wrapper")
-            raise ToolError(_extract_last_cause(message))
-        return out
+    Raises:
+        ToolError: a patch file of an Application cannot be read.
+    """
+    named = []
+    for holder, key in _find_paths(fields):
+        if target.is_restricted and key == "path":
+            # The wrapper is another folder, so kustomize would refuse the file.
+            holder["patch"] = _read_own_file(inputs.tree, target.folder, holder.pop(key))
+        else:
+            named.append(holder[key])
+            holder[key] = f"..{REPOSITORY}/{encode_name(holder[key])}"
+    resources = [f"..{REPOSITORY}/{encode_name(path)}".rstrip("/") for path in target.files or (target.folder,)]
+    settings = {**fields, "resources": resources, "buildMetadata": ["originAnnotations", "transformerAnnotations"]}
+    starts = [target.folder, *(path for path in named if path in inputs.kustomizations)]
+    parts = [part for folder in starts for part in list_reachable(inputs.kustomizations, folder)]
+    return KustomizationBuild(
+        files={"kustomization.yaml": orjson.dumps(settings).decode()},
+        is_restricted=target.is_restricted,
+        folders=[part.folder for part in parts],
+        inputs=[
+            *target.files,
+            *named,
+            *(file for part in parts for file in (part.parsed_file.file, *part.files)),
+        ],
+    )
 
 
 def _read_own_file(tree: Tree, folder: str, file: str) -> str:
@@ -218,64 +251,24 @@ def _read_own_file(tree: Tree, folder: str, file: str) -> str:
 
 def _extract_last_cause(error_output: str) -> str:
     """The innermost error: kustomize wraps it once per folder, and repeats the paths each time."""
-    text = " ".join(error_output.removeprefix("Error: ").split())
-    text = ERROR_WRAPPING.sub("", text)
+    text = " ".join(error_output.split())
+    for path in (f"..{REPOSITORY}/", f"{REPOSITORY}/"):
+        text = text.replace(path, "")
+    text = ERROR_WRAPPING.sub("", decode_name(text.replace(WRAPPER, "the wrapper")))
     return text if len(text) <= 600 else f"{text[:250]} … {text[-340:]}"
 
 
 def _build_origin(
-    tree: Tree,
-    value: dict[str, Any],
-    target: KustomizeTarget,
-    files_by_path: Mapping[str, ParsedFile],
-    default_file: str,
+    built: BuiltObject, target: KustomizeTarget, files_by_path: Mapping[str, ParsedFile], default_file: str
 ) -> KustomizeOrigin:
-    """The origin of an object, from the annotations of kustomize, which are removed."""
-    annotations = get_field(value, ("metadata", "annotations")) or {}
-    origin = _parse_annotation(annotations.pop(ORIGIN_ANNOTATION, ""))
-    steps = _parse_annotation(annotations.pop(TRANSFORMATIONS_ANNOTATION, ""))
-    if not annotations:
-        value["metadata"].pop("annotations", None)
-    # The paths are relative to the wrapper outside the repository: only their part below the root matters.
-    file = _resolve_noted_path(tree, get_field(origin, ("path",)) or get_field(origin, ("configuredIn",)))
-    changed = tuple(
-        TransformStep(
-            _resolve_noted_path(tree, step.get("configuredIn")) or "", str(get_field(step, ("configuredBy", "kind")))
-        )
-        for step in (steps if isinstance(steps, list) else ())
-        if isinstance(step, dict)
-    )
-    json = orjson.dumps(value)
-    ref = build_ref(value)
-    by = (
-        ApplierFields(
-            target.applied_folder.applier, target.applied_folder.fields_path, target.applied_folder.added_fields
-        )
-        if target.applied_folder
-        else None
-    )
+    applied = target.applied_folder
+    ref = build_ref(built.value)
     return KustomizeOrigin(
-        file=file or default_file,
+        file=built.origin or default_file,
         kind=ref.kind,
         name=ref.name,
-        rendered_json=json,
-        steps=changed,
+        rendered_json=orjson.dumps(built.value),
+        steps=tuple(TransformStep(*step) for step in built.steps),
         files_by_path=files_by_path,
-        applier_fields=by,
+        applier_fields=ApplierFields(applied.applier, applied.fields_path, applied.added_fields) if applied else None,
     )
-
-
-def _resolve_noted_path(tree: Tree, path: Any) -> str | None:
-    """The path in the repository of a path in an annotation, which is relative to the wrapper."""
-    if not isinstance(path, str):
-        return None
-    absolute = Path(os.path.normpath(Path(tempfile.gettempdir()).resolve() / "x" / path))
-    root = tree.root.resolve()
-    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else None
-
-
-def _parse_annotation(text: Any) -> Any:
-    if not isinstance(text, str) or not text:
-        return {}
-    parsed_documents, failure = documents.parse(text.encode())
-    return documents.to_value(parsed_documents[0]) if parsed_documents and not failure else {}

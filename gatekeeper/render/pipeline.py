@@ -75,13 +75,13 @@ def render_tree(
         Gap(inputs.kustomizations[folder].parsed_file.file, "a component that no kustomization uses: not built")
         for folder in unused
     )
-    _render_units(rendered, jobs, on_progress)
+    _render_units(rendered, on_progress)
     _render_charts(rendered, jobs, on_progress)
     rendered.gaps.extend(findings.find_unset_variables(rendered.resources))
     return rendered
 
 
-def _render_units(rendered: RenderedTree, jobs: int, on_progress: BuildProgress) -> None:
+def _render_units(rendered: RenderedTree, on_progress: BuildProgress) -> None:
     """Builds all units; what a build shows to apply a folder counts for the builds after it."""
     builder, inputs = rendered.builder, rendered.builder.inputs
     kustomizations, files_by_path = inputs.kustomizations, inputs.files_by_path
@@ -89,11 +89,10 @@ def _render_units(rendered: RenderedTree, jobs: int, on_progress: BuildProgress)
     done = 0
     for generation in build_units.order_units(inputs.build_units, kustomizations, inputs.applied_folders):
         applied = [build_units.find_appliers(unit, kustomizations, known) for unit in generation]
-        tasks = [partial(builder.build_unit, unit, entries) for unit, entries in zip(generation, applied, strict=True)]
         for unit, entries in zip(generation, applied, strict=True):
             if namespaces := appliers.find_target_namespaces(entries):
                 rendered.target_namespaces[unit.folder] = namespaces
-        for unit, output in zip(generation, _run_in_parallel(tasks, jobs), strict=True):
+        for unit, output in zip(generation, builder.build_units(generation, applied), strict=True):
             done += 1
             on_progress(done, len(inputs.build_units))
             rendered.add_output(unit.folder, output)

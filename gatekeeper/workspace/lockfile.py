@@ -17,7 +17,7 @@ import orjson
 from gatekeeper import __version__
 from gatekeeper.errors import UsageError
 from gatekeeper.host import atomic_file
-from gatekeeper.host.toolchain import PINNED_TOOLS, TOOLS, Tool, Toolchain
+from gatekeeper.host.toolchain import BUILT_IN_TOOLS, PINNED_TOOLS, TOOLS, Tool, Toolchain
 
 LOCK_FILE = "gatekeeper.lock"
 SCHEMA = "gatekeeper/lock/v1"
@@ -30,11 +30,14 @@ class _MalformedLockError(Exception):
     """The strict reader refuses the lock."""
 
 
-def load(root: Path) -> Toolchain:
+def load(root: Path, *, is_rewritten: bool = False) -> Toolchain:
     """The tools as the lock of a repository pins them; those of this package if it has no lock.
 
+    Args:
+        is_rewritten: the lock will be written again, so versions that this package does not have are replaced.
+
     Raises:
-        UsageError: the lock cannot be read or is malformed.
+        UsageError: the lock cannot be read or is malformed, or pins another kustomize than that of this package.
     """
     path = root / LOCK_FILE
     try:
@@ -43,27 +46,36 @@ def load(root: Path) -> Toolchain:
         return Toolchain()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}; {RECOVERY_HINT}") from error
-    return parse(content, str(path))
+    return parse(content, str(path), is_rewritten=is_rewritten)
 
 
-def parse(content: bytes, file: str) -> Toolchain:
+def parse(content: bytes, file: str, *, is_rewritten: bool = False) -> Toolchain:
     """The tools that the text of a lock pins.
 
     Args:
         file: the name of the lock in messages.
+        is_rewritten: see `load`.
 
     Raises:
-        UsageError: the lock is malformed.
+        UsageError: the lock is malformed, or pins another kustomize than that of this package.
     """
     try:
         entries = _parse_entries(content)
-        return Toolchain({name: _parse_tool(name, entry) for name, entry in entries.items()})
+        pins = {name: _parse_tool(name, entry) for name, entry in entries.items()}
     except _MalformedLockError as error:
         # Slow to load, and a lock without an error does not need it.
         from gatekeeper.workspace import config_schemas
 
         explanation = config_schemas.explain("lock", content, file) or f"{file}: {error}"
         raise UsageError(f"{explanation}\nCorrect it; or {RECOVERY_HINT}") from error
+    for name in BUILT_IN_TOOLS:
+        pinned, own = pins.get(name), TOOLS[name]
+        if pinned is not None and pinned.version != own.version:
+            if not is_rewritten:
+                reason = f"pins {name} {pinned.version}, but Gatekeeper {__version__} contains {name} {own.version}"
+                raise UsageError(f"{file}: {reason}; run `gatekeeper tools lock` to accept it")
+            pins[name] = own
+    return Toolchain(pins)
 
 
 def write(root: Path, tools: Toolchain, program_digests: dict[str, str]) -> Path:
@@ -77,7 +89,7 @@ def write(root: Path, tools: Toolchain, program_digests: dict[str, str]) -> Path
         UsageError: the present lock is malformed.
     """
     path = root / LOCK_FILE
-    load(root)
+    load(root, is_rewritten=True)
     previous = _parse_entries(path.read_bytes()) if path.exists() else {}
     entries: dict[str, Any] = {}
     for name, tool in TOOLS.items():

@@ -17,8 +17,16 @@ def test_missing_requirements_of_a_repository_are_reported(repository: Repositor
     root = repository({"kustomization.yaml": "resources: []\n"})
     code, out, _ = command("doctor", root, env=bare(tmp_path))
     assert code == 3
-    assert "MISSING kustomize      builds kustomizations: kustomize v5.7.1 is not installed; run" in out
+    assert "MISSING gatekeeper-upstream " in out
     assert "-       helm           renders charts: " in out, "nothing here needs it"
+    purpose = "builds kustomizations with Helm charts: kustomize v5.8.1 is not installed; run"
+    assert f"-       kustomize      {purpose}" in out, "nothing here needs it"
+
+
+def test_charts_in_a_kustomization_need_the_programs(repository: Repository, tmp_path: Path) -> None:
+    root = repository({"kustomization.yaml": "helmCharts: [{name: a}]\n"})
+    code, out, _ = command("doctor", root, env=bare(tmp_path))
+    assert code == 3 and "MISSING helm " in out and "MISSING kustomize " in out
 
 
 def test_complete_installation_is_accepted(repository: Repository, tmp_path: Path) -> None:

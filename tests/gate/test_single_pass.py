@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,14 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(pipeline, "check_and_render_tree", "judge")
     count(pipeline, "check_objects", "judge other objects")
     count(render_pipeline, "render_tree", "render")
-    count(kustomize, "build_target", "kustomize")
+    build_targets = kustomize.build_targets
+
+    def count_targets(inputs: Any, builder: Any, targets: Sequence[Any]) -> Any:
+        if targets:
+            counter["kustomize"] += len(targets)
+        return build_targets(inputs, builder, targets)
+
+    monkeypatch.setattr(kustomize, "build_targets", count_targets)
     count(helm_template, "run_helm_template", "helm")
     return counter
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.render import kustomize
 from gatekeeper.render.builder import Builder
 from gatekeeper.render.helm import charts
 from gatekeeper.render.model import BuildUnit, ChartUse
+from gatekeeper.upstream.kustomization import KustomizationBuilder
 from tests.conftest import Repository, needs
 from tests.render.rendering import FILES, WEB, collect, flux, open_builder
 
 KUSTOMIZED: dict[str, str | bytes] = {"app/kustomization.yaml": "resources: [w.yaml]\n", "app/w.yaml": WEB}
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_a_builder_over_other_inputs_shares_what_was_built(repository: Repository) -> None:
     builder = open_builder(repository(KUSTOMIZED))
     first = builder.build_target(BuildUnit("app"), None)
@@ -39,7 +39,7 @@ def test_a_chart_is_rendered_once_for_each_version_of_kubernetes(
 def test_plain_files_without_added_fields_need_no_kustomize(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kustomize, "build_target", None)
+    monkeypatch.setattr(KustomizationBuilder, "build", None)
     builder = open_builder(repository({"a.yaml": flux("a", "./apps"), "apps/w.yaml": WEB}))
     [unit] = builder.inputs.build_units
     output = builder.build_unit(unit, builder.inputs.applied_folders)
@@ -63,7 +63,7 @@ def test_a_unit_is_built_once_for_each_set_of_variables(repository: Repository) 
     assert images == ["web:v2", "web:v3"]
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_a_build_that_fails_is_reported_once_for_each_way_of_applying(repository: Repository) -> None:
     files = {"a.yaml": flux("a", "./app") + "---\n" + flux("b", "./app", "  targetNamespace: prod\n")}
     builder = open_builder(repository({**files, "app/kustomization.yaml": "resources: [none.yaml]\n"}))

@@ -8,6 +8,8 @@ from gatekeeper.model import Location
 from gatekeeper.render import kustomize
 from gatekeeper.render.kustomize import KustomizeTarget
 from gatekeeper.render.model import BuildOutput
+from gatekeeper.upstream.client import UpstreamClient, open_client
+from gatekeeper.upstream.kustomization import KustomizationBuilder
 from tests.conftest import Repository, needs
 from tests.render.rendering import APPLICATION, FILES, WEB, collect, fatal, flux, render, the, web
 
@@ -53,9 +55,9 @@ def test_kustomize_fetches_no_chart(repository: Repository) -> None:
 
 def build(repository: Repository, files: dict[str, str | bytes], folder: str = "app") -> BuildOutput:
     inputs = collect(repository(files))
-    return kustomize.build_target(
-        inputs.tree, inputs.kustomizations, KustomizeTarget(folder), inputs.files_by_path, inputs.config
-    )
+    builder = KustomizationBuilder(open_client(inputs.config.kubernetes), inputs.tree.root, inputs.config.timeout)
+    [output] = kustomize.build_targets(inputs, builder, [KustomizeTarget(folder)])
+    return output
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,8 @@ def build(repository: Repository, files: dict[str, str | bytes], folder: str = "
 def test_nothing_is_built_with_an_input_from_outside(
     repository: Repository, reference: str, rules: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kustomize, "run_command", None)
+    monkeypatch.setattr(UpstreamClient, "get_worker", None)
+    monkeypatch.setattr(kustomize, "inflate_charts", None)
     output = build(
         repository,
         {

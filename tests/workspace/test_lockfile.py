@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from gatekeeper import __version__
 from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.host import toolchain
 from gatekeeper.host.toolchain import Toolchain
@@ -26,7 +27,7 @@ def test_a_lock_pins_versions_and_programs(repository: Repository) -> None:
     root = repository({"a.txt": ""})
     assert command("tools", "lock", cwd=root)[0] == 0
     held = orjson.loads((root / lockfile.LOCK_FILE).read_bytes())
-    assert held["tools"]["kustomize"]["version"] == "v5.7.1"
+    assert held["tools"]["kustomize"]["version"] == "v5.8.1"
     assert held["tools"]["kustomize"]["sums"][lockfile.PLATFORM] == [
         toolchain.hash_file(toolchain.DEFAULT_TOOLCHAIN.find("kustomize"))
     ]
@@ -97,6 +98,19 @@ def test_checksums_of_another_version_are_dropped_and_those_of_other_platforms_s
     assert orjson.loads(path.read_bytes())["tools"]["helm"]["sums"] == value["tools"]["helm"]["sums"]
     lockfile.write(tmp_path, Toolchain({"helm": toolchain.TOOLS["helm"]._replace(version="v3.0.1")}), {})
     assert orjson.loads(path.read_bytes())["tools"]["helm"]["sums"] == {}
+
+
+def test_a_lock_with_another_kustomize_is_refused_until_it_is_written_again(repository: Repository) -> None:
+    kustomize = toolchain.TOOLS["kustomize"]
+    entry = {"package": kustomize.package, "version": "v5.7.1", "sums": {}}
+    root = repository({"a.txt": ""})
+    (root / lockfile.LOCK_FILE).write_bytes(orjson.dumps({"schema": lockfile.SCHEMA, "tools": {"kustomize": entry}}))
+    code, out, err = command("check", cwd=root)
+    assert (code, out) == (2, "")
+    assert f"pins kustomize v5.7.1, but Gatekeeper {__version__} contains kustomize {kustomize.version}; run" in err
+    assert command("tools", "lock", cwd=root)[0] == 0
+    assert lockfile.load(root).get_tool("kustomize").version == kustomize.version
+    assert command("check", cwd=root)[0] == 0
 
 
 def test_a_program_of_this_package_is_not_pinned(tmp_path: Path) -> None:

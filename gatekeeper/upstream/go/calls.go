@@ -17,6 +17,7 @@ import (
 	"gatekeeper/upstream/emulation"
 	"gatekeeper/upstream/finding"
 	"gatekeeper/upstream/helm"
+	"gatekeeper/upstream/kustomize"
 	"gatekeeper/upstream/protocol"
 )
 
@@ -31,6 +32,7 @@ type calls struct {
 	charts  *helm.Store
 	// policies keeps compiled policies in CEL.
 	policies *admissionpolicy.Compiler
+	builds   *kustomize.Builder
 }
 
 func newCalls() *calls {
@@ -38,6 +40,7 @@ func newCalls() *calls {
 	return &calls{
 		builtin: sync.OnceValues(apiserver.NewValidator), custom: customresource.NewValidator(), charts: helm.NewStore(),
 		policies: admissionpolicy.NewCompiler(),
+		builds:   kustomize.NewBuilder(),
 	}
 }
 
@@ -49,6 +52,7 @@ func (c *calls) handlers() map[string]protocol.Handler {
 		"helm-chart": c.greetedOnly(decoded(c.addChart)), "helm-template": c.greetedOnly(decoded(c.renderChart)),
 		"compilePolicies":  c.greetedOnly(decoded(c.compilePolicies)),
 		"evaluatePolicies": c.greetedOnly(decoded(c.evaluatePolicies)),
+		"kustomize":        c.greetedOnly(decoded(c.kustomize)),
 	}
 }
 
@@ -190,4 +194,9 @@ func guard(object []byte, one func([]byte) finding.Result) (result finding.Resul
 		}
 	}()
 	return one(object)
+}
+
+// kustomize builds kustomizations.
+func (c *calls) kustomize(ctx context.Context, batch kustomize.Batch) (any, error) {
+	return c.builds.Build(ctx, batch)
 }

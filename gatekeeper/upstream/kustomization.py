@@ -1,0 +1,192 @@
+"""Builds of kustomizations by kustomize's own library, from files that are sent."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gatekeeper.errors import ToolError
+from gatekeeper.upstream.client import UpstreamClient
+from gatekeeper.upstream.file_listing import REPOSITORY, FileListings, decode_name
+from gatekeeper.upstream.worker import WorkerLostError
+
+START_SECONDS = 20.0
+# A round sends what the round before asked for; a build that asks for more is not built.
+MAX_ROUNDS = 200
+MAX_BATCH_TARGETS = 256
+# How paths of the repository begin in a build's own files, and in what kustomize notes.
+ABOVE = f"..{REPOSITORY}/"
+
+
+class KustomizationBuild(NamedTuple):
+    """One build.
+
+    Attributes:
+        files: the files of its own folder, `/wrapper`, by name, with `kustomization.yaml`. The repository is at
+            `../repository` from there.
+        is_restricted: whether each kustomization may read files of its own folder only.
+        folders: folders of the repository that it builds on, as far as they are known.
+        inputs: files of the repository that it builds on, as far as they are known.
+    """
+
+    files: Mapping[str, str]
+    is_restricted: bool = False
+    folders: Sequence[str] = ()
+    inputs: Sequence[str] = ()
+
+
+class BuiltObject(NamedTuple):
+    """An object, with what kustomize notes about it.
+
+    Attributes:
+        origin: the file of the repository that it is from; empty if kustomize names none.
+        own_file: the name of the build's own file that it is from; empty if it is from none.
+        steps: the file of the repository (or empty) and the kind of each transformer that changed it.
+    """
+
+    value: dict[str, Any]
+    origin: str
+    own_file: str
+    steps: tuple[tuple[str, str], ...]
+
+
+# The objects, or why the build failed.
+BuildResult = Sequence[BuiltObject] | ToolError
+
+
+class KustomizationBuilder:
+    """Builds kustomizations of one repository, for any number of threads; each file is read and sent once.
+
+    Args:
+        seconds: for one build.
+    """
+
+    def __init__(self, client: UpstreamClient, root: Path, seconds: float) -> None:
+        self._client, self._seconds = client, seconds
+        self._listings = FileListings(root)
+        self._sent: set[str] = set()
+        self._lock = threading.Lock()
+
+    def build(self, builds: Sequence[KustomizationBuild]) -> list[BuildResult]:
+        """The result of each build.
+
+        Raises:
+            ToolError: the program cannot be used.
+        """
+        self._client.get_worker()
+        results: list[BuildResult] = []
+        for start in range(0, len(builds), MAX_BATCH_TARGETS):
+            results += self._build_part(builds[start : start + MAX_BATCH_TARGETS])
+        return results
+
+    def _build_part(self, builds: Sequence[KustomizationBuild]) -> list[BuildResult]:
+        """The results; if the process is lost, those of each half, so that one build alone fails."""
+        try:
+            return self._build_in_rounds(builds)
+        except WorkerLostError as error:
+            if len(builds) == 1:
+                return [error]
+        except ToolError as error:
+            return [error] * len(builds)
+        middle = len(builds) // 2
+        return [*self._build_part(builds[:middle]), *self._build_part(builds[middle:])]
+
+    def _build_in_rounds(self, builds: Sequence[KustomizationBuild]) -> list[BuildResult]:
+        results: dict[int, BuildResult] = {}
+        folders = {folder for build in builds for folder in build.folders}
+        inputs = {file for build in builds for file in build.inputs}
+        waiting = list(range(len(builds)))
+        for _ in range(MAX_ROUNDS):
+            answers = self._call(folders, inputs, [builds[number] for number in waiting])
+            needed: set[str] = set()
+            for number, answer in zip(waiting, answers, strict=True):
+                if answer.get("needs"):
+                    needed.update(map(_find_relative, answer["needs"]))
+                else:
+                    results[number] = _decode_result(answer)
+            waiting = [number for number in waiting if number not in results]
+            if any(answer.get("late") for answer in answers):
+                # The build still uses a core.
+                self._client.close()
+            if not waiting:
+                return [results[number] for number in range(len(builds))]
+            before = len(folders) + len(inputs)
+            for path in needed:
+                self._add_needed(path, folders, inputs)
+            if len(folders) + len(inputs) == before:
+                break
+        failure = ToolError("kustomize reads more files than can be sent to it")
+        return [results.get(number, failure) for number in range(len(builds))]
+
+    def _add_needed(self, path: str, folders: set[str], inputs: set[str]) -> None:
+        with self._lock:
+            small = self._listings.list_small_files(path) if path not in folders else []
+        if path in inputs or path in folders:
+            return
+        folders.add(path)
+        inputs.add(path)
+        inputs.update(small)
+
+    def _call(
+        self, folders: Iterable[str], inputs: Iterable[str], builds: Sequence[KustomizationBuild]
+    ) -> list[dict[str, Any]]:
+        with self._lock:
+            listings = self._listings.list_folders(folders, inputs)
+            used = {entry[1:] for listing in listings.values() for entry in listing.values() if entry[:1] == "f"} - {""}
+            send = used - self._sent
+        payload: dict[str, Any] = {
+            "folders": listings,
+            "targets": [{"files": build.files, "restricted": build.is_restricted} for build in builds],
+            "seconds": self._seconds,
+        }
+        seconds = START_SECONDS + self._seconds * len(builds)
+        answer = self._client.call("kustomize", {**payload, "contents": self._encode(send)}, seconds)
+        if answer.get("missing"):
+            # Another process, or one that dropped them.
+            answer = self._client.call("kustomize", {**payload, "contents": self._encode(used)}, seconds)
+        with self._lock:
+            self._sent |= used
+        results: list[dict[str, Any]] = answer["results"]
+        return results
+
+    def _encode(self, digests: Iterable[str]) -> dict[str, str]:
+        return {digest: base64.b64encode(self._listings.contents[digest]).decode() for digest in digests}
+
+
+def _find_relative(path: str) -> str:
+    return decode_name(path.removeprefix(REPOSITORY).lstrip("/"))
+
+
+def _decode_result(answer: dict[str, Any]) -> BuildResult:
+    if answer.get("error"):
+        return ToolError(answer["error"].strip())
+    return [
+        build_object(one["object"], one.get("origin"), one.get("transformations"))
+        for one in answer.get("objects") or ()
+    ]
+
+
+def build_object(value: dict[str, Any], origin: Any, transformations: Any) -> BuiltObject:
+    """An object with the origin and the transformations (a mapping and a list of mappings) that kustomize notes."""
+    noted = origin if isinstance(origin, dict) else {}
+    path = noted.get("path") or noted.get("configuredIn")
+    file = _find_noted_path(path)
+    steps = transformations if isinstance(transformations, list) else ()
+    return BuiltObject(
+        value=value,
+        origin=file,
+        own_file=path if isinstance(path, str) and not file else "",
+        steps=tuple(
+            (_find_noted_path(step.get("configuredIn")), str((step.get("configuredBy") or {}).get("kind")))
+            for step in steps
+            if isinstance(step, dict)
+        ),
+    )
+
+
+def _find_noted_path(path: Any) -> str:
+    """The path in the repository of a path that is relative to a build's own folder; empty if it is not in there."""
+    return decode_name(path.removeprefix(ABOVE)) if isinstance(path, str) and path.startswith(ABOVE) else ""
