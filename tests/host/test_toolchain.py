@@ -80,7 +80,7 @@ def test_repositories_with_different_pins_use_at_once_each_its_own_version(
         program(built.parent, built.name, f"Version: {version}")
         roots[version] = tmp_path / version
         roots[version].mkdir()
-        lock = {"opa": {"package": own.package, "version": version, "sums": {}}}
+        lock: dict[str, object] = {"opa": {"package": own.package, "version": version, "sums": {}}}
         text = orjson.dumps({"schema": lockfile.SCHEMA, "tools": lock})
         (roots[version] / lockfile.LOCK_FILE).write_bytes(text)
 
