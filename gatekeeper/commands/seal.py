@@ -50,7 +50,8 @@ def seal(arguments: list[str]) -> int:
     if args.merge_into:
         _merge_values(args, certificate)
         return 0
-    output_format = args.output or ("yaml" if str(args.to or "").endswith((".yaml", ".yml")) else "json")
+    # As with kubeseal, the ending of the file decides before `-o`.
+    output_format = "yaml" if str(args.to or "").endswith((".yaml", ".yml")) else args.output or "json"
     sealed = [
         _seal_object(value, location, args, certificate)
         for value, location in parse_objects(read_input(args.file), str(args.file or "-"))
@@ -86,13 +87,16 @@ def build_parser() -> argparse.ArgumentParser:
         "--format",
         dest="output",
         choices=("json", "yaml"),
-        help="format of the output (default: by the file extension, or json)",
+        help="format of the output (default: json; always yaml for a file named *.yaml or *.yml)",
     )
     parser.add_argument(
-        "--scope", choices=sealedsecrets_scope.SCOPES, default="", help="default: from the annotations of the Secret"
+        "--scope",
+        choices=sealedsecrets_scope.SCOPES,
+        default="",
+        help="default, and for strict: from the annotations of the Secret",
     )
     parser.add_argument("-n", "--namespace", default="", help="for Secrets without a namespace (default: default)")
-    parser.add_argument("--name", default="", help="with --raw: name of the Secret")
+    parser.add_argument("--name", default="", help="replaces the name of the Secret; with --raw: its name")
     parser.add_argument(
         "--merge-into", type=Path, metavar="FILE", help="add the values to an existing SealedSecret file"
     )
@@ -163,7 +167,9 @@ def _seal_object(
     value: Any, location: str, args: argparse.Namespace, certificate: SealingCertificate
 ) -> dict[str, Any]:
     try:
-        return sealedsecret.seal_secret(value, certificate, args.scope, args.namespace, args.allow_empty_data)
+        return sealedsecret.seal_secret(
+            value, certificate, args.scope, args.namespace, args.allow_empty_data, override_name=args.name
+        )
     except SecretFileError as error:
         raise SecretFileError(f"{location}: {error}") from None
 

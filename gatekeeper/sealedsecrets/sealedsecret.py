@@ -44,13 +44,23 @@ DELETION_FIELDS = ("deletionTimestamp", "deletionGracePeriodSeconds")
 
 
 def seal_secret(
-    secret: Mapping[str, Any], certificate: SealingCertificate, scope: str, namespace: str, is_empty_allowed: bool
+    secret: Mapping[str, Any],
+    certificate: SealingCertificate,
+    scope: str,
+    namespace: str,
+    is_empty_allowed: bool,
+    *,
+    override_name: str = "",
 ) -> dict[str, Any]:
     """Seal a Secret into a SealedSecret.
 
     Args:
-        scope: one of `SCOPES`; empty for the scope that the Secret's annotations set.
-        namespace: the namespace of a Secret that names none; empty for `default`.
+        scope: one of `SCOPES`; empty, and for kubeseal `strict`, too, for the scope that the Secret's annotations set.
+        namespace: the namespace of a Secret that names none; empty for `default`. In the cluster-wide scope such a
+            Secret has none.
+        override_name: replaces the name of the Secret.
+
+    Source: sealed-secrets `pkg/kubeseal/kubeseal.go`, `Seal`.
 
     Raises:
         SecretFileError: the object is not a Secret, has no name or value, or a label or annotation is not a text.
@@ -59,11 +69,11 @@ def seal_secret(
         raise SecretFileError(f"not a Secret (v1), but {secret.get('kind')} ({secret.get('apiVersion')})")
     metadata = _get_mapping(secret, "metadata")
     annotations = _get_texts(metadata, "annotations")
-    if scope:
+    if scope and scope != "strict":
         # The argument replaces the scope that the annotations set.
         annotations = {key: text for key, text in annotations.items() if key not in SCOPE_ANNOTATIONS}
-    scope = scope or parse_scope(annotations)
-    name, home = _resolve_name(metadata, namespace)
+    scope = parse_scope(annotations) if scope in ("", "strict") else scope
+    name, home = _resolve_name(metadata, namespace, scope, override_name)
     values = decode_values(secret)
     if not values and not is_empty_allowed:
         raise SecretFileError("holds no value; --allow-empty-data seals it without values")
@@ -74,7 +84,7 @@ def seal_secret(
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {"name": name, "namespace": home, "annotations": own_annotations},
+        "metadata": {"name": name, **({"namespace": home} if home else {}), "annotations": own_annotations},
         "spec": {
             "encryptedData": {
                 key: crypto.seal_value(value, certificate.public_key, label) for key, value in values.items()
@@ -84,13 +94,15 @@ def seal_secret(
     }
 
 
-def _resolve_name(metadata: Mapping[str, Any], namespace: str) -> tuple[str, str]:
-    """Return the name and namespace that a Secret is sealed for."""
-    name, home = metadata.get("name"), metadata.get("namespace")
-    if namespace and home not in (None, namespace):
-        raise SecretFileError(f"is in namespace {home}, not in {namespace}")
+def _resolve_name(metadata: Mapping[str, Any], namespace: str, scope: str, override_name: str) -> tuple[str, str]:
+    """Return the name and namespace that a Secret is sealed for; a cluster-wide Secret may have no namespace."""
+    name, home = override_name or metadata.get("name"), metadata.get("namespace") or ""
     if not isinstance(name, str) or not name:
         raise SecretFileError("`metadata.name` is missing: a SealedSecret has the name of its Secret; add it")
+    if scope == "cluster-wide":
+        return name, str(home)
+    if namespace and home not in ("", namespace):
+        raise SecretFileError(f"is in namespace {home}, not in {namespace}")
     return name, str(home or namespace or "default")
 
 
@@ -112,9 +124,9 @@ def _build_template_metadata(
     """Build the metadata of the Secret that the controller will create."""
     kept = {key: value for key, value in metadata.items() if key not in (*SERVER_FIELDS, *DELETION_FIELDS)}
     fields = {
-        "name": name,
-        "namespace": namespace,
         **kept,
+        "name": name,
+        "namespace": namespace or None,
         "labels": _get_texts(metadata, "labels"),
         "annotations": {key: text for key, text in annotations.items() if key not in LAST_APPLIED_ANNOTATIONS},
     }
