@@ -1,8 +1,8 @@
-"""Go templates, gjson paths, Go's regular expressions and jq, run by the real Go libraries.
+"""Go templates of external-secrets, filled by its own engines.
 
-`main.go` in this folder is the whole program; it is built like any other tool. It fills templates with the functions of
-external-secrets or of the sealed-secrets controller, looks up paths with gjson, renames keys, and deletes fields with
-jq. Secret values reach it through a pipe only, and its error messages hold no value.
+`main.go` in this folder is the whole program. It is apart from `gatekeeper-upstream`, because external-secrets does not
+compile with the versions of Kubernetes' libraries there. Secret values reach it through a pipe only, and its error
+messages hold no value.
 """
 
 from __future__ import annotations
@@ -20,32 +20,15 @@ from gatekeeper.secret_value import SecretBytes
 
 SECONDS = 10.0
 TIMEOUT_ADVICE = "a template may loop forever, or need more than 512 MB"
-TemplateEngine = Literal["external-secrets", "external-secrets-v1", "sealed-secrets"]
+TemplateEngine = Literal["external-secrets", "external-secrets-v1"]
 _PROGRAMS = LineProcessPool(partial(DEFAULT_TOOLCHAIN.find, "gotemplate"), SECONDS, TIMEOUT_ADVICE)
 
 
 class KeyRename(NamedTuple):
-    """A rename of keys: by a regular expression and its replacement, or by a template that has each key as `.value`."""
+    """A rename of keys by a template that has each key as `.value`."""
 
     keys: tuple[str, ...]
-    source: str = ""
-    target: str = ""
-    template: str = ""
-
-
-class PathLookup(NamedTuple):
-    """A gjson path into a JSON text; with `is_raw` the result is the JSON text of the value."""
-
-    document: SecretBytes
-    path: str
-    is_raw: bool = False
-
-
-class FieldRemoval(NamedTuple):
-    """A JSON object, and jq expressions that name the fields to delete; one that matches nothing is ignored."""
-
-    document: SecretBytes
-    expressions: tuple[str, ...]
+    template: str
 
 
 class GoFault(NamedTuple):
@@ -70,16 +53,6 @@ def fill_templates(
     return [_decode_result(result) for result in _send("templates", list(templates), engine, values)]
 
 
-def look_up_paths(lookups: Sequence[PathLookup]) -> list[SecretBytes | None]:
-    """Looks up paths; one result for each, None for a path that leads nowhere.
-
-    Raises:
-        ToolError: see `fill_templates`.
-    """
-    items = [{"json": _encode(lookup.document), "path": lookup.path, "raw": lookup.is_raw} for lookup in lookups]
-    return [_decode(result) if result["found"] else None for result in _send("lookups", items)]
-
-
 def rename_keys(rename: KeyRename) -> list[str] | GoFault:
     """The new names of some keys, in their order.
 
@@ -90,28 +63,11 @@ def rename_keys(rename: KeyRename) -> list[str] | GoFault:
     return list(result["names"]) if result["found"] else GoFault(result["fault"])
 
 
-def remove_fields(removal: FieldRemoval) -> SecretBytes | GoFault:
-    """The object without some fields, as JSON.
-
-    Raises:
-        ToolError: see `fill_templates`.
-    """
-    [result] = _send("removals", [{"json": _encode(removal.document), "expressions": list(removal.expressions)}])
-    return _decode_result(result)
-
-
 def _send(
     kind: str, items: Sequence[Any], engine: TemplateEngine = "external-secrets", data: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
     """Sends items of one kind to the program, and returns its result for each."""
-    request: dict[str, Any] = {
-        "engine": engine,
-        "data": data or {},
-        "templates": [],
-        "lookups": [],
-        "renames": [],
-        "removals": [],
-    }
+    request: dict[str, Any] = {"engine": engine, "data": data or {}, "templates": [], "renames": []}
     reply = orjson.loads(_PROGRAMS.send_request(orjson.dumps({**request, kind: items})))
     results: list[dict[str, Any]] = reply[kind]
     return results

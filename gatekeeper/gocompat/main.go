@@ -1,14 +1,13 @@
-// Command gotemplate fills Go templates and looks up paths in JSON, as external-secrets and sealed-secrets do, and takes
-// away what jq expressions name, as Argo CD does.
+// Command gotemplate fills Go templates as external-secrets does.
 //
 // It reads requests as JSON from standard input, one after the other until that ends, and writes the answers to each as
 // JSON to standard output; nothing that is secret is an argument, a file, or a message. The functions are those of
-// external-secrets' own engine (package pkg/template/v2), or those of the sealed-secrets controller (sprig).
+// external-secrets' own engines (packages pkg/template/v2 and v1). They are a program of their own, because they do not
+// compile with the versions of Kubernetes' libraries that gatekeeper-upstream has.
 package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,54 +17,31 @@ import (
 	"strings"
 	"syscall"
 	"text/template"
-	"time"
 
-	"github.com/Masterminds/sprig/v3"
 	v2 "github.com/external-secrets/external-secrets/pkg/template/v2"
 	v1 "github.com/external-secrets/legacy/pkg/template/v1"
-	"github.com/itchyny/gojq"
-	"github.com/tidwall/gjson"
 )
 
 // Request holds what is to be done.
 type Request struct {
-	// Engine is "external-secrets", whose templates must not name what is not there; "external-secrets-v1", its first
-	// engine, which sees bytes and no texts; or "sealed-secrets".
+	// Engine is "external-secrets", whose templates must not name what is not there; or "external-secrets-v1", its first
+	// engine, which sees bytes and no texts.
 	Engine string `json:"engine"`
 	// Data is what templates see, by name; values are bytes.
 	Data map[string][]byte `json:"data"`
 	// Templates are filled one by one.
 	Templates []string `json:"templates"`
-	// Lookups are paths into JSON.
-	Lookups []Lookup `json:"lookups"`
-	// Renames are keys that a regular expression or a template gives new names.
+	// Renames are keys that a template gives new names.
 	Renames []Rename `json:"renames"`
-	// Removals are objects from which is taken away what jq expressions name.
-	Removals []Removal `json:"removals"`
 }
 
-// Removal is an object, and jq expressions that name what is taken away from it.
-type Removal struct {
-	JSON        []byte   `json:"json"`
-	Expressions []string `json:"expressions"`
-}
-
-// Lookup is a path into JSON. With Raw the answer is what stands there, numbers and texts in quotes included.
-type Lookup struct {
-	JSON []byte `json:"json"`
-	Path string `json:"path"`
-	Raw  bool   `json:"raw"`
-}
-
-// Rename gives each key a new name: by Source and Target as a regular expression, or by Template, which sees `value`.
+// Rename gives each key a new name by a template, which sees `value`.
 type Rename struct {
 	Keys     []string `json:"keys"`
-	Source   string   `json:"source"`
-	Target   string   `json:"target"`
 	Template string   `json:"template"`
 }
 
-// Answer is a value, or where and in what a template failed. Found is false where a path leads nowhere.
+// Answer is a value, or where and in what a template failed.
 type Answer struct {
 	Value []byte   `json:"value,omitempty"`
 	Names []string `json:"names,omitempty"`
@@ -73,16 +49,11 @@ type Answer struct {
 	Fault string   `json:"fault,omitempty"`
 }
 
-// Reply has an answer for each template, lookup, rename and removal of a request.
+// Reply has an answer for each template and rename of a request.
 type Reply struct {
 	Templates []Answer `json:"templates"`
-	Lookups   []Answer `json:"lookups"`
 	Renames   []Answer `json:"renames"`
-	Removals  []Answer `json:"removals"`
 }
-
-// mostTime is how long a jq expression may take, as in Argo CD.
-const mostTime = time.Second
 
 // mostMemory is what it may take, in bytes: a template that asks for more ends the program, and not the machine.
 const mostMemory = 512 << 20
@@ -111,68 +82,17 @@ func main() {
 }
 
 func answer(request Request) Reply {
-	reply := Reply{Templates: []Answer{}, Lookups: []Answer{}, Renames: []Answer{}, Removals: []Answer{}}
+	reply := Reply{Templates: []Answer{}, Renames: []Answer{}}
 	for _, text := range request.Templates {
 		reply.Templates = append(reply.Templates, fill(request.Engine, text, request.Data))
-	}
-	for _, lookup := range request.Lookups {
-		found := gjson.GetBytes(lookup.JSON, lookup.Path)
-		text := found.String()
-		if lookup.Raw {
-			text = found.Raw
-		}
-		reply.Lookups = append(reply.Lookups, Answer{Value: []byte(text), Found: found.Exists()})
 	}
 	for _, rename := range request.Renames {
 		reply.Renames = append(reply.Renames, renamed(rename))
 	}
-	for _, removal := range request.Removals {
-		reply.Removals = append(reply.Removals, removed(removal))
-	}
 	return reply
 }
 
-// removed takes away what expressions name. One that does not fit the object takes nothing away.
-func removed(removal Removal) Answer {
-	var value any
-	if err := json.Unmarshal(removal.JSON, &value); err != nil {
-		return Answer{Fault: "is no JSON"}
-	}
-	for _, text := range removal.Expressions {
-		parsed, err := gojq.Parse("del(" + text + ")")
-		if err != nil {
-			return Answer{Fault: "`" + text + "` is no jq"}
-		}
-		code, err := gojq.Compile(parsed)
-		if err != nil {
-			return Answer{Fault: "`" + text + "` calls what there is not"}
-		}
-		limited, cancel := context.WithTimeout(context.Background(), mostTime)
-		found, _ := code.RunWithContext(limited, value).Next()
-		late := limited.Err() != nil
-		cancel()
-		if late {
-			return Answer{Fault: "`" + text + "` takes longer than a second"}
-		}
-		if _, failed := found.(error); !failed && found != nil {
-			value = found
-		}
-	}
-	out, err := json.Marshal(value)
-	if err != nil {
-		return Answer{Fault: "gives no JSON"}
-	}
-	return Answer{Value: out, Found: true}
-}
-
 func functions(engine string) (template.FuncMap, string) {
-	if engine == "sealed-secrets" {
-		known := template.FuncMap(sprig.GenericFuncMap())
-		delete(known, "env")
-		delete(known, "expandenv")
-		delete(known, "getHostByName")
-		return known, "missingkey=default"
-	}
 	known := template.FuncMap{}
 	if engine == "external-secrets-v1" {
 		return template.FuncMap(v1.FuncMap()), "missingkey=error"
@@ -212,16 +132,6 @@ func execute(known template.FuncMap, missing, text string, seen any) Answer {
 
 func renamed(rename Rename) Answer {
 	names := make([]string, 0, len(rename.Keys))
-	if rename.Template == "" {
-		pattern, err := regexp.Compile(rename.Source)
-		if err != nil {
-			return Answer{Fault: "is no regular expression"}
-		}
-		for _, key := range rename.Keys {
-			names = append(names, pattern.ReplaceAllString(key, rename.Target))
-		}
-		return Answer{Names: names, Found: true}
-	}
 	known, _ := functions("external-secrets")
 	for _, key := range rename.Keys {
 		answer := execute(known, "missingkey=default", rename.Template, map[string]string{"value": key})

@@ -4,7 +4,7 @@ A program that was built from other source is never run. `python -m tests.server
 """
 
 SOURCE_VERSIONS = {
-    "gotemplate": "vf15dd7744b06",
-    "gatekeeper-upstream": "v57439d49a7b7",
+    "gotemplate": "v01cf4d3909ae",
+    "gatekeeper-upstream": "v3eb5797af743",
     "gatekeeper-kyverno": "ve97f59d252ad",
 }

@@ -65,7 +65,7 @@ TOOLS: dict[str, Tool] = {
             "gatekeeper",
             SOURCE_VERSIONS["gotemplate"],
             (),
-            "fills Go templates, runs jq",
+            "fills templates of external-secrets",
             source_folder="gocompat",
         ),
         # Python and this program must fit together, so its version is that of this package, too.

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatekeeper.errors import SecretFileError
-from gatekeeper.gocompat import client
+from gatekeeper.gocompat.client import GoFault
 from gatekeeper.secret_value import SecretBytes
+from gatekeeper.upstream import expressions
 
 
 def render_templates(templates: Mapping[str, Any], sealed_values: Mapping[str, SecretBytes]) -> dict[str, SecretBytes]:
@@ -31,9 +32,9 @@ def render_templates(templates: Mapping[str, Any], sealed_values: Mapping[str, S
     if not to_render:
         return values
     variables = {**{key: SecretBytes(text.encode()) for key, text in texts.items()}, **sealed_values}
-    answers = client.fill_templates(list(to_render.values()), variables, "sealed-secrets")
+    answers = expressions.fill_sprig_templates(list(to_render.values()), variables)
     for key, answer in zip(to_render, answers, strict=True):
-        if isinstance(answer, client.GoFault):
+        if isinstance(answer, GoFault):
             raise SecretFileError(f"`spec.template.data.{key}` {answer.reason}")
         values[key] = answer
     return values

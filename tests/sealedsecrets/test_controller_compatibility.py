@@ -102,7 +102,7 @@ def test_a_wide_scope_is_opened_under_another_name_and_a_strict_one_is_not(ours:
             assert command("unseal", "--key", ours.keys[2048], "-f", path)[0] == 1
 
 
-@needs("gotemplate")
+@needs("gatekeeper-upstream")
 def test_templates_are_filled_as_the_controller_fills_them(ours: Ours, tmp_path: Path) -> None:
     value = sealed(tmp_path, ours.certificates[2048], "strict", "templated")
     value["spec"]["template"]["data"] = TEMPLATES

@@ -321,7 +321,7 @@ def test_a_copy_of_the_values_in_an_annotation_is_not_kept(tmp_path: Path, keys:
     assert VALUE not in out and orjson.loads(out)["spec"]["template"]["metadata"]["annotations"] == {"note": "kept"}
 
 
-@needs("gotemplate")
+@needs("gatekeeper-upstream")
 def test_templates_are_rendered_with_unsealed_values(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     held = sealed_one(tmp_path, keys[0])
     held["spec"]["template"]["data"] = TEMPLATES
@@ -334,7 +334,7 @@ def test_templates_are_rendered_with_unsealed_values(tmp_path: Path, keys: tuple
     assert "bytes" in data and "gone" not in data
 
 
-@needs("gotemplate")
+@needs("gatekeeper-upstream")
 @pytest.mark.parametrize(
     ("text", "words"),
     [

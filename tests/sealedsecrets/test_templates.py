@@ -17,14 +17,14 @@ def test_text_without_a_template_is_used_unchanged_and_never_replaces_a_sealed_v
     assert {key: value.reveal() for key, value in rendered.items()} == {"a": b"plain"}
 
 
-@needs("gotemplate")
+@needs("gatekeeper-upstream")
 def test_template_sees_sealed_values_and_unrendered_templates() -> None:
     templates = {"url": "db://u:{{ .password }}@h", "copy": "{{ .url }}", "plain": "x"}
     rendered = {key: value.reveal() for key, value in render_templates(templates, VALUES).items()}
     assert rendered == {"url": b"db://u:s3cr3t@h", "copy": b"db://u:{{ .password }}@h", "plain": b"x"}
 
 
-@needs("gotemplate")
+@needs("gatekeeper-upstream")
 def test_faulty_template_is_named_and_its_values_are_not_shown() -> None:
     with pytest.raises(SecretFileError, match=r"`spec\.template\.data\.bad` ") as caught:
         render_templates({"bad": "{{ nosuchfunction .password }}"}, VALUES)

@@ -15,10 +15,10 @@ from gatekeeper.argocd.application_spec import IgnoreDifference
 from gatekeeper.argocd.glob import matches
 from gatekeeper.errors import SpecError
 from gatekeeper.flux import ignore_rules
-from gatekeeper.gocompat import client
-from gatekeeper.gocompat.client import FieldRemoval, GoFault
+from gatekeeper.gocompat.client import GoFault
 from gatekeeper.model import Object, get_field
 from gatekeeper.secret_value import SecretBytes
+from gatekeeper.upstream.expressions import FieldRemoval, remove_fields
 
 
 def select_rules(value: Object, rules: Sequence[IgnoreDifference]) -> list[IgnoreDifference]:
@@ -55,7 +55,7 @@ def remove_ignored_fields(value: Object, rules: Sequence[IgnoreDifference], live
 
 
 def _delete_by_jq(value: Object, expressions: tuple[str, ...]) -> Object:
-    answer = client.remove_fields(FieldRemoval(SecretBytes(orjson.dumps(value)), expressions))
+    answer = remove_fields(FieldRemoval(SecretBytes(orjson.dumps(value)), expressions))
     if isinstance(answer, GoFault):
         raise SpecError(f"`spec.ignoreDifferences`: {answer.reason}")
     remaining: Object = orjson.loads(answer.reveal())

@@ -15,9 +15,11 @@ from typing import Any
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.externalsecrets.model import KeyRewrite
 from gatekeeper.gocompat import client
-from gatekeeper.gocompat.client import GoFault, KeyRename, PathLookup
+from gatekeeper.gocompat.client import GoFault, KeyRename
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.protocol import StructuredSecret, encode_go_json
+from gatekeeper.upstream import expressions
+from gatekeeper.upstream.expressions import PathLookup, PatternRename
 
 SecretValues = dict[str, SecretBytes]
 MAX_KEY_BYTES = 253
@@ -53,7 +55,7 @@ def extract_parts(texts: Sequence[tuple[SecretBytes, str]]) -> list[SecretBytes 
         else:
             parts[number] = part
     if lookups:
-        answers = client.look_up_paths([lookup for _, lookup in lookups])
+        answers = expressions.look_up_paths([lookup for _, lookup in lookups])
         parts.update(zip((number for number, _ in lookups), answers, strict=True))
     return [parts[number] for number in range(len(texts))]
 
@@ -104,7 +106,7 @@ def extract_values(text: SecretBytes) -> SecretValues:
     others = [key for key in value if key not in values]
     if others:
         lookups = [PathLookup(text, GJSON_SPECIAL.sub(r"\\\1", key), True) for key in others]
-        answers = client.look_up_paths(lookups)
+        answers = expressions.look_up_paths(lookups)
         values.update((key, answer or SecretBytes(b"")) for key, answer in zip(others, answers, strict=True))
     return {key: values[key] for key in value}
 
@@ -193,9 +195,10 @@ def rewrite_keys(values: SecretValues, rules: Sequence[KeyRewrite]) -> SecretVal
 
 def _rename_keys(values: SecretValues, rule: KeyRewrite) -> SecretValues:
     keys = tuple(values)
-    is_template = rule.kind == "Transform"
-    rename = KeyRename(keys, template=rule.source) if is_template else KeyRename(keys, rule.source, rule.target)
-    names = client.rename_keys(rename)
+    if rule.kind == "Transform":
+        names = client.rename_keys(KeyRename(keys, rule.source))
+    else:
+        names = expressions.rename_by_pattern(PatternRename(keys, rule.source, rule.target))
     if isinstance(names, GoFault):
         raise ValueTransformError(names.reason)
     return {name: values[key] for key, name in zip(keys, names, strict=True)}

@@ -47,9 +47,10 @@ func newCalls() *calls {
 func (c *calls) handlers() map[string]protocol.Handler {
 	return map[string]protocol.Handler{
 		"hello": c.hello, "kinds": c.greetedOnly(c.kinds), "validate": c.greetedOnly(c.validate),
-		"health":     c.greetedOnly(decoded(evaluateHealth)),
-		"terraform":  c.greetedOnly(decoded(parseTerraform)),
-		"helm-chart": c.greetedOnly(decoded(c.addChart)), "helm-template": c.greetedOnly(decoded(c.renderChart)),
+		"health":      c.greetedOnly(decoded(evaluateHealth)),
+		"terraform":   c.greetedOnly(decoded(parseTerraform)),
+		"expressions": c.greetedOnly(decoded(evaluateExpressions)),
+		"helm-chart":  c.greetedOnly(decoded(c.addChart)), "helm-template": c.greetedOnly(decoded(c.renderChart)),
 		"compilePolicies":  c.greetedOnly(decoded(c.compilePolicies)),
 		"evaluatePolicies": c.greetedOnly(decoded(c.evaluatePolicies)),
 		"kustomize":        c.greetedOnly(decoded(c.kustomize)),

@@ -176,7 +176,7 @@ def _now(hours: int) -> Any:
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=hours)
 
 
-@needs("gotemplate")
+@needs("gatekeeper-upstream")
 def test_kubeseal_gets_the_certificate_through_the_api_server_proxy_only(cluster: Cluster, tmp_path: Path) -> None:
     address = own_address()
     options = (

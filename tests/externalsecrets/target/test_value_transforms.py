@@ -12,9 +12,11 @@ from gatekeeper.externalsecrets.model import KeyRewrite
 from gatekeeper.externalsecrets.target import data_hash, value_transforms
 from gatekeeper.externalsecrets.target.value_transforms import ValueTransformError
 from gatekeeper.gocompat import client
-from gatekeeper.gocompat.client import GoFault, KeyRename, PathLookup
+from gatekeeper.gocompat.client import GoFault
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.protocol import encode_go_json
+from gatekeeper.upstream import expressions
+from gatekeeper.upstream.expressions import PathLookup, PatternRename
 from tests.conftest import needs
 
 pytestmark = needs("gotemplate")
@@ -157,9 +159,9 @@ def test_templates_see_the_values_and_say_what_fails_without_them() -> None:
 
 
 def test_requests_run_in_parallel() -> None:
-    values = client.look_up_paths([PathLookup(TEXT, "a"), PathLookup(TEXT, "zz"), PathLookup(TEXT, "n", True)])
+    values = expressions.look_up_paths([PathLookup(TEXT, "a"), PathLookup(TEXT, "zz"), PathLookup(TEXT, "n", True)])
     assert [one and one.reveal() for one in values] == [b"x", None, b"1.50"]
-    assert client.rename_keys(KeyRename(("a",), "a", "b")) == ["b"]
+    assert expressions.rename_by_pattern(PatternRename(("a",), "a", "b")) == ["b"]
 
 
 @settings(max_examples=50, deadline=None)

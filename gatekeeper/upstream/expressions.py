@@ -1,0 +1,108 @@
+"""Sprig templates, gjson paths, Go's regular expressions and jq, evaluated by the libraries that controllers use.
+
+Secret values reach the Go program through a pipe only, and its error messages hold no value. The calls have a process
+of their own, so that a template that needs too much memory stops nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from gatekeeper.gocompat.client import GoFault
+from gatekeeper.secret_value import SecretBytes
+from gatekeeper.upstream.client import UpstreamClient, create_client
+
+SECONDS = 10.0
+
+
+class PathLookup(NamedTuple):
+    """A gjson path into a JSON text; with `is_raw` the result is the JSON text of the value."""
+
+    document: SecretBytes
+    path: str
+    is_raw: bool = False
+
+
+class FieldRemoval(NamedTuple):
+    """A JSON object, and jq expressions that name the fields to delete; one that matches nothing is ignored."""
+
+    document: SecretBytes
+    expressions: tuple[str, ...]
+
+
+class PatternRename(NamedTuple):
+    """A rename of keys by a regular expression and its replacement."""
+
+    keys: tuple[str, ...]
+    source: str
+    target: str
+
+
+def fill_sprig_templates(templates: Sequence[str], data: Mapping[str, SecretBytes]) -> list[SecretBytes | GoFault]:
+    """Fills templates with sprig's functions, as the sealed-secrets controller does; one result for each.
+
+    Args:
+        data: the values that the templates use, by name.
+
+    Raises:
+        ToolError: the program is not built, took too long, or needed too much memory.
+    """
+    values = {key: _encode(value) for key, value in data.items()}
+    return [_decode_result(result) for result in _evaluate("templates", list(templates), values)]
+
+
+def look_up_paths(lookups: Sequence[PathLookup]) -> list[SecretBytes | None]:
+    """Looks up paths; one result for each, None for a path that leads nowhere.
+
+    Raises:
+        ToolError: see `fill_sprig_templates`.
+    """
+    items = [{"json": _encode(lookup.document), "path": lookup.path, "raw": lookup.is_raw} for lookup in lookups]
+    return [_decode(result) if result["found"] else None for result in _evaluate("lookups", items)]
+
+
+def rename_by_pattern(rename: PatternRename) -> list[str] | GoFault:
+    """The new names of some keys, in their order.
+
+    Raises:
+        ToolError: see `fill_sprig_templates`.
+    """
+    [result] = _evaluate("renames", [rename._asdict()])
+    return list(result.get("names") or ()) if result["found"] else GoFault(result["fault"])
+
+
+def remove_fields(removal: FieldRemoval) -> SecretBytes | GoFault:
+    """The object without some fields, as JSON.
+
+    Raises:
+        ToolError: see `fill_sprig_templates`.
+    """
+    item = {"json": _encode(removal.document), "expressions": list(removal.expressions)}
+    [result] = _evaluate("removals", [item])
+    return _decode_result(result)
+
+
+@cache
+def _open_client() -> UpstreamClient:
+    return create_client("")
+
+
+def _evaluate(kind: str, items: Sequence[Any], data: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """The result for each item of one kind."""
+    results: list[dict[str, Any]] = _open_client().call("expressions", {"data": data or {}, kind: list(items)}, SECONDS)
+    return results
+
+
+def _encode(value: SecretBytes) -> str:
+    return base64.b64encode(value.reveal()).decode("ascii")
+
+
+def _decode(result: Mapping[str, Any]) -> SecretBytes:
+    return SecretBytes(base64.b64decode(result.get("value") or ""))
+
+
+def _decode_result(result: Mapping[str, Any]) -> SecretBytes | GoFault:
+    return _decode(result) if result["found"] else GoFault(result["fault"])
