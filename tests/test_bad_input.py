@@ -154,12 +154,12 @@ deny contains "x" if {
     assert any("policies.timeout" in gap.reason for gap in verdict.coverage.gaps)
 
 
-def test_missing_kustomize_is_reported_and_never_accepted(repository: Repository, tmp_path: Path) -> None:
+def test_a_missing_renderer_is_reported_and_never_accepted(repository: Repository, tmp_path: Path) -> None:
     root = repository({"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": GOOD})
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PATH": ""}
     code, out, _ = command("check", root, env=environment)
     assert code == 3
-    assert "gatekeeper tools install kustomize" in out
+    assert "gatekeeper tools install gatekeeper-upstream" in out
 
 
 CRD = """\

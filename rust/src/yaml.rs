@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 /// Deeper nesting than this is refused: no Kubernetes object needs it, and every reader downstream recurses.
@@ -123,12 +123,40 @@ impl Nodes {
 /// apiVersion, kind, namespace and name.
 type Head = (String, String, String, String);
 
+/// From this many entries on, the keys of a mapping are hashed.
+const WIDE_ENTRIES: usize = 64;
+/// From this many documents on, the places of all documents of a text are read at once, and kept.
+const MANY_DOCUMENTS: usize = 8;
+
+/// A text, with the places in each of its documents once they are read together.
+struct Text {
+    bytes: PyBackedBytes,
+    placed: OnceLock<Vec<(Nodes, u32)>>,
+}
+
+impl Text {
+    /// The places in the documents from one number to another.
+    fn read_placed(&self, from: usize, to: usize) -> Vec<(Nodes, u32)> {
+        let (mut scratch, mut found, mut number) = (Scratch::default(), Vec::new(), 0);
+        if let Ok(text) = text_of(&self.bytes) {
+            read(text, &mut scratch, |scratch, root| {
+                if number >= from {
+                    found.push((std::mem::take(&mut scratch.nodes), root));
+                }
+                number += 1;
+                number <= to
+            });
+        }
+        found
+    }
+}
+
 /// One document of a file: its value as JSON; where its parts stand is read again from the text, for the few that are asked.
 #[pyclass(frozen, module = "gatekeeper._native")]
 pub struct Document {
     json: Py<PyBytes>,
     parsed: Parsed,
-    text: Arc<PyBackedBytes>,
+    text: Arc<Text>,
     /// Which of the text's documents this is, from 0.
     number: usize,
     placed: OnceLock<(Nodes, u32)>,
@@ -143,21 +171,11 @@ struct Parsed {
 
 impl Document {
     fn placed(&self) -> &(Nodes, u32) {
-        self.placed.get_or_init(|| {
-            let mut scratch = Scratch::default();
-            let mut found = None;
-            let mut number = 0;
-            if let Ok(text) = text_of(&self.text) {
-                read(text, &mut scratch, |scratch, root| {
-                    if number == self.number {
-                        found = Some((std::mem::take(&mut scratch.nodes), root));
-                    }
-                    number += 1;
-                    found.is_none()
-                });
-            }
-            found.expect("what was read once is read again")
-        })
+        // Reading from the beginning for each of many documents takes the square of their number.
+        if self.number >= MANY_DOCUMENTS {
+            return &self.text.placed.get_or_init(|| self.text.read_placed(0, usize::MAX))[self.number];
+        }
+        self.placed.get_or_init(|| self.text.read_placed(self.number, self.number).pop().expect("what was read once is read again"))
     }
 }
 
@@ -232,6 +250,8 @@ struct Scratch {
     /// Items and entries of the collections that are still being read, the innermost last.
     open_links: Vec<u32>,
     open_entries: Vec<Entry>,
+    /// The keys of each open mapping with many entries, by its first entry.
+    wide: HashMap<usize, HashSet<Box<str>>>,
     duplicates: Vec<(String, Mark, Mark)>,
     anchors: HashMap<usize, u32>,
     json: Vec<u8>,
@@ -242,6 +262,7 @@ impl Scratch {
         self.nodes.clear();
         self.open_links.clear();
         self.open_entries.clear();
+        self.wide.clear();
         self.duplicates.clear();
         self.anchors.clear();
         self.json.clear();
@@ -473,19 +494,24 @@ impl<'input> Reader<'input, '_> {
         }
         let from = self.held.nodes.entries.len();
         self.held.nodes.entries.extend(self.held.open_entries.drain(base..));
+        self.held.wide.remove(&base);
         Ok(self.add(mark, Shape::Mapping(from as u32, (self.held.nodes.entries.len() - from) as u32), anchor))
     }
 
     /// Adds an entry to the innermost open mapping; one that is written twice is noted, and its last value counts.
     fn put(&mut self, base: usize, entry: Entry) {
-        let key = self.held.nodes.key(&entry);
+        let Scratch { nodes, open_entries, wide, duplicates, .. } = &mut *self.held;
+        let key = nodes.key(&entry);
+        let open = &open_entries[base..];
         // A linear look is faster than a hash for the few keys of an ordinary mapping.
-        let same = self.held.open_entries[base..].iter().position(|other| self.held.nodes.key(other) == key);
+        let is_new = open.len() >= WIDE_ENTRIES
+            && wide.entry(base).or_insert_with(|| open.iter().map(|other| nodes.key(other).into()).collect()).insert(key.into());
+        let same = if is_new { None } else { open.iter().position(|other| nodes.key(other) == key) };
         if let Some(index) = same {
-            let first = self.held.open_entries.remove(base + index);
-            self.held.duplicates.push((key.to_string(), entry.mark, first.mark));
+            let first = open_entries.remove(base + index);
+            duplicates.push((key.to_string(), entry.mark, first.mark));
         }
-        self.held.open_entries.push(entry);
+        open_entries.push(entry);
     }
 
     /// Reads a mapping's key into the keys: sigs.k8s.io/yaml turns numbers and booleans into their text.
@@ -723,7 +749,7 @@ fn text_of(bytes: &[u8]) -> Result<&str, String> {
 pub fn parse_yaml(py: Python<'_>, texts: Vec<PyBackedBytes>, jobs: usize) -> PyResult<Vec<(Vec<Document>, Option<(String, u32, u32)>)>> {
     let found = py.detach(|| crate::spread(&texts, jobs, Scratch::default, |scratch, text| Ok::<_, String>(parse_text(text_of(text)?, scratch))));
     let documents = |text: PyBackedBytes, parsed: Vec<Parsed>| {
-        let text = Arc::new(text);
+        let text = Arc::new(Text { bytes: text, placed: OnceLock::new() });
         let made = |(number, mut parsed): (usize, Parsed)| {
             let json = PyBytes::new(py, &std::mem::take(&mut parsed.json)).unbind();
             Document { json, parsed, text: text.clone(), number, placed: OnceLock::new() }
