@@ -3,10 +3,13 @@
 use crate::numbers::{arithmetic, fold};
 use crate::{globs, regex_go};
 use anyhow::{bail, Result};
+use pyo3::prelude::*;
 use regorus::unstable::{Expr, Ref, Span, BUILTINS};
 use regorus::{Engine, Source, Value};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+
+const RFC3339_SHAPE: &str = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$";
 
 type Builtin = fn(&[Value]) -> Result<Value>;
 
@@ -40,13 +43,7 @@ const ALL: &[(&str, u8, Builtin)] = &[
     ("units.parse", 1, |a| units("units.parse", a)),
     ("units.parse_bytes", 1, |a| units("units.parse_bytes", a)),
     ("net.cidr_contains", 2, cidr_contains),
-    ("format_int", 2, format_int),
-    ("json.filter", 2, |a| json_paths("json.filter", a)),
-    ("json.remove", 2, |a| json_paths("json.remove", a)),
     ("net.cidr_expand", 1, cidr_expand),
-    ("net.cidr_is_valid", 1, |a| if text(&a[0]).is_some() { own("net.cidr_is_valid", a) } else { Ok(Value::from(false)) }),
-    ("object.subset", 2, subset),
-    ("substring", 3, substring),
     ("numbers.range", 2, |a| range("numbers.range", a)),
     ("numbers.range_step", 3, |a| range("numbers.range_step", a)),
     ("time.format", 1, time_format),
@@ -69,7 +66,14 @@ const ALL: &[(&str, u8, Builtin)] = &[
     ("bits.or", 2, |a| small("bits.or", a)),
     ("bits.xor", 2, |a| small("bits.xor", a)),
     ("bits.negate", 1, |a| small("bits.negate", a)),
-    ("trace", 1, |_| Ok(Value::from(true))),
+    ("trace", 1, |a| Ok(if text(&a[0]).is_some() { Value::from(true) } else { Value::Undefined })),
+    ("time.diff", 2, time_diff),
+    ("format_int", 2, format_int),
+    ("substring", 3, substring),
+    ("object.subset", 2, subset),
+    ("json.filter", 2, |a| at_paths("json.filter", a)),
+    ("json.remove", 2, |a| at_paths("json.remove", a)),
+    ("net.cidr_is_valid", 1, |a| if text(&a[0]).is_some() { own("net.cidr_is_valid", a) } else { Ok(Value::from(false)) }),
     ("time.parse_rfc3339_ns", 1, parse_rfc3339),
     ("time.parse_ns", 2, parse_time),
     ("time.add_date", 4, add_date),
@@ -458,10 +462,95 @@ fn units(name: &str, a: &[Value]) -> Result<Value> {
         if is_binary { ["5", "25", "75"].contains(&digits) } else { !unit.is_empty() && unit.is_ascii() && digits.len() <= 3 }
     };
     let is_part = name == "units.parse_bytes" && lower.split_once('.').is_some_and(|(_, part)| !is_whole(part));
-    if lower.contains('_') || lower.ends_with(['n', 'u']) || has_exponent || is_part {
+    let has_open_part = lower.match_indices('.').any(|(at, _)| {
+        let is_digit = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_digit());
+        !is_digit(lower[..at].chars().next_back()) || !is_digit(lower[at + 1..].chars().next())
+    });
+    if lower.contains('_') || lower.ends_with(['n', 'u']) || has_exponent || is_part || has_open_part || lower.bytes().filter(u8::is_ascii_digit).count() > 15 {
         return doubt(name, &format!("the text {held:?}"));
     }
-    own(name, a)
+    let made = own(name, a)?;
+    if is_large(&made) {
+        return doubt(name, &format!("the text {held:?}, a number of more than 53 bits"));
+    }
+    Ok(made)
+}
+
+/// Whether a number is so large that a float does not hold each whole number of its size.
+fn is_large(value: &Value) -> bool {
+    matches!(value, Value::Number(number) if number.as_f64().is_none_or(|float| float.abs() >= (1i64 << 53) as f64))
+}
+
+fn is_whole(value: &Value) -> bool {
+    matches!(value, Value::Number(number) if number.is_integer() && number.as_i64().is_some())
+}
+
+fn format_int(a: &[Value]) -> Result<Value> {
+    if !is_whole(&a[0]) && (is_large(&a[0]) || matches!(&a[0], Value::Number(number) if number.as_f64().is_some_and(|float| float < 0.0))) {
+        return doubt("format_int", "this number");
+    }
+    own("format_int", a)
+}
+
+fn substring(a: &[Value]) -> Result<Value> {
+    if a[1..].iter().all(is_whole) {
+        return own("substring", a);
+    }
+    Ok(Value::Undefined)
+}
+
+/// Source: OPA `v1/topdown/subset.go`.
+fn subset(a: &[Value]) -> Result<Value> {
+    match (&a[0], &a[1]) {
+        (Value::Object(_), Value::Object(_)) | (Value::Set(_), Value::Set(_)) | (Value::Array(_), Value::Array(_)) => own("object.subset", a),
+        // As OPA counts: an item that the array has twice counts twice.
+        (Value::Array(items), Value::Set(part)) => {
+            let found = items.iter().filter(|item| part.contains(item)).count();
+            Ok(Value::from(!items.is_empty() && found >= part.len()))
+        }
+        _ => Ok(Value::Undefined),
+    }
+}
+
+/// The builtins that take paths into an object: each step has a name, and leads into an object or array.
+///
+/// Source: OPA `v1/topdown/json.go` (`getJSONPaths`).
+fn at_paths(name: &str, a: &[Value]) -> Result<Value> {
+    let paths: Vec<&Value> = match &a[1] {
+        Value::Array(items) => items.iter().collect(),
+        Value::Set(items) => items.iter().collect(),
+        _ => return Ok(Value::Undefined),
+    };
+    let mut plain = Vec::new();
+    for path in paths {
+        let steps: Vec<Value> = match path {
+            Value::String(path) => {
+                let unescaped = |step: &str| Value::from(step.replace("~1", "/").replace("~0", "~"));
+                path.trim_start_matches('/').split('/').map(unescaped).collect()
+            }
+            Value::Array(steps) => steps.to_vec(),
+            _ => return Ok(Value::Undefined),
+        };
+        if steps.is_empty() || steps.iter().any(|step| text(step) == Some("")) {
+            return doubt(name, "an empty path, or one with an empty step");
+        }
+        let mut place = Some(&a[0]);
+        for step in &steps {
+            place = match place {
+                Some(Value::Object(fields)) => fields.get(step),
+                Some(Value::Array(items)) => text(step).map_or_else(|| step.as_i64().ok(), |step| step.parse().ok()).and_then(|at| items.get(usize::try_from(at).ok()?)),
+                Some(_) => return doubt(name, "a path into a value that has no fields"),
+                None => break,
+            };
+        }
+        plain.push(steps);
+    }
+    let is_within = |steps: &Vec<Value>| plain.iter().any(|other| steps.len() > other.len() && steps.starts_with(other));
+    if name == "json.filter" && plain.iter().any(is_within) {
+        return doubt(name, "a path within another");
+    }
+    let plain: Vec<Value> = plain.into_iter().map(Value::from).collect();
+    own(name, &[a[0].clone(), Value::from(plain)])
 }
 
 fn cidr_contains(a: &[Value]) -> Result<Value> {
@@ -492,55 +581,6 @@ fn cidr_expand(a: &[Value]) -> Result<Value> {
     })
 }
 
-/// Paths that both read in the same way: names without `/` at the beginning, and through mappings only.
-fn json_paths(name: &str, a: &[Value]) -> Result<Value> {
-    let paths: Vec<&Value> = match &a[1] {
-        Value::Array(paths) => paths.iter().collect(),
-        Value::Set(paths) => paths.iter().collect(),
-        _ => return Ok(Value::Undefined),
-    };
-    for path in paths {
-        let parts: Option<Vec<&str>> = match path {
-            Value::String(held) => Some(held.split('/').collect()),
-            Value::Array(parts) => parts.iter().map(text).collect(),
-            _ => None,
-        };
-        let Some(parts) = parts.filter(|parts| !parts.is_empty() && parts.iter().all(|part| !part.is_empty() && !part.contains(['~', '/']))) else {
-            return doubt(name, "a path that is empty, begins with `/`, or has `~` or a number in it");
-        };
-        let mut place = &a[0];
-        for part in parts {
-            let Value::Object(entries) = place else { return doubt(name, "a path through a value that is no object") };
-            let Some(next) = entries.get(&Value::from(part)) else { break };
-            place = next;
-        }
-    }
-    own(name, a)
-}
-
-fn format_int(a: &[Value]) -> Result<Value> {
-    match &a[0] {
-        Value::Number(number) if !number.is_integer() => doubt("format_int", "a number with a fraction"),
-        _ => own("format_int", a),
-    }
-}
-
-fn subset(a: &[Value]) -> Result<Value> {
-    match (&a[0], &a[1]) {
-        (Value::Object(_), Value::Object(_)) | (Value::Set(_), Value::Set(_)) | (Value::Array(_), Value::Set(_) | Value::Array(_)) => own("object.subset", a),
-        _ => Ok(Value::Undefined),
-    }
-}
-
-fn substring(a: &[Value]) -> Result<Value> {
-    let is_whole = |value: &Value| matches!(value, Value::Number(number) if number.is_integer());
-    if a[1..].iter().all(is_whole) {
-        own("substring", a)
-    } else {
-        Ok(Value::Undefined)
-    }
-}
-
 fn range(name: &str, a: &[Value]) -> Result<Value> {
     let bound = |value: &Value| match value {
         Value::Number(number) => number.as_f64(),
@@ -555,9 +595,27 @@ fn range(name: &str, a: &[Value]) -> Result<Value> {
     own(name, a)
 }
 
+/// Whether a time has a zone with a clock of its own.
+fn is_zoned(time: &Value) -> bool {
+    match time {
+        Value::Array(parts) => !matches!(parts.get(1).and_then(text), None | Some("" | "UTC")),
+        _ => false,
+    }
+}
+
+fn time_diff(a: &[Value]) -> Result<Value> {
+    if a.iter().any(is_zoned) {
+        return doubt("time.diff", "a time zone");
+    }
+    own("time.diff", a)
+}
+
 fn time_format(a: &[Value]) -> Result<Value> {
     if let Value::Array(parts) = &a[0] {
         let layout = parts.get(2).and_then(text).unwrap_or_default();
+        if parts.len() == 3 && text(&parts[2]) == Some("") {
+            return own("time.format", &[Value::from(vec![parts[0].clone(), parts[1].clone()])]);
+        }
         if layout.contains("MST") || matches!(layout, "RFC822" | "RFC850" | "RFC1123" | "UnixDate") {
             return doubt("time.format", "a layout with the name of a time zone");
         }
@@ -640,8 +698,7 @@ fn small(name: &str, a: &[Value]) -> Result<Value> {
 
 fn parse_rfc3339(a: &[Value]) -> Result<Value> {
     let Some(held) = text(&a[0]) else { return Ok(Value::Undefined) };
-    let shape = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$";
-    if compiled("time.parse_rfc3339_ns", shape, held)?.regex.is_match(held) {
+    if compiled("time.parse_rfc3339_ns", RFC3339_SHAPE, held)?.regex.is_match(held) {
         return own("time.parse_rfc3339_ns", a);
     }
     if held.bytes().any(|byte| byte.is_ascii_digit()) && held.len() >= 16 {
@@ -651,20 +708,44 @@ fn parse_rfc3339(a: &[Value]) -> Result<Value> {
 }
 
 fn parse_time(a: &[Value]) -> Result<Value> {
-    match (text(&a[0]), text(&a[1])) {
-        (Some("2006-01-02"), Some(date)) if date.len() != 10 => doubt("time.parse_ns", "a text that is longer or shorter than its layout"),
-        (Some("RFC3339" | "2006-01-02" | "2006-01-02T15:04:05Z07:00" | "2006-01-02T15:04:05Z" | "2006-01-02 15:04:05"), Some(_)) => {
-            match own("time.parse_ns", a)? {
-                Value::Undefined => doubt("time.parse_ns", "a text that the engine cannot read"),
-                value => Ok(value),
-            }
-        }
-        (Some(layout), Some(_)) => doubt("time.parse_ns", &format!("the layout {layout:?}")),
-        _ => Ok(Value::Undefined),
+    let (Some(layout), Some(held)) = (text(&a[0]), text(&a[1])) else { return Ok(Value::Undefined) };
+    let Some(shape) = time_shape(layout) else { return doubt("time.parse_ns", &format!("the layout {layout:?}")) };
+    if !compiled("time.parse_ns", shape, held)?.regex.is_match(held) {
+        return doubt("time.parse_ns", &format!("the text {held:?}"));
+    }
+    match own("time.parse_ns", a)? {
+        Value::Undefined => doubt("time.parse_ns", "a text that the engine cannot read"),
+        value => Ok(value),
     }
 }
 
+/// The pattern of the texts that a layout reads; None for a layout that the engine may read in another way.
+fn time_shape(layout: &str) -> Option<&'static str> {
+    match layout {
+        "RFC3339" | "2006-01-02T15:04:05Z07:00" => Some(RFC3339_SHAPE),
+        "2006-01-02" => Some(r"^\d{4}-\d\d-\d\d$"),
+        "2006-01-02T15:04:05Z" => Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\dZ$"),
+        "2006-01-02 15:04:05" => Some(r"^\d{4}-\d\d-\d\d \d\d:\d\d:[0-5]\d$"),
+        _ => None,
+    }
+}
+
+/// Why a text that stands in a policy as the pattern or layout of a builtin may mean something else to OPA; None if both agree.
+#[pyfunction]
+pub fn check_constant(builtin: &str, constant: &str) -> Option<String> {
+    let reason = match builtin {
+        "glob.match" => globs::matches(constant, &['/'], "").err(),
+        "time.parse_ns" if time_shape(constant).is_none() => Some("is a layout that it may read in another way".to_owned()),
+        "time.parse_ns" => None,
+        _ => regex_go::compile(constant).err(),
+    };
+    reason.map(|reason| format!("{constant:?} {reason}"))
+}
+
 fn add_date(a: &[Value]) -> Result<Value> {
+    if is_zoned(&a[0]) {
+        return doubt("time.add_date", "a time zone");
+    }
     let date = own("time.date", &a[..1])?;
     let day = match &date {
         Value::Array(parts) => parts.get(2).and_then(|day| day.as_i64().ok()),

@@ -150,12 +150,9 @@ pub fn fold(operation: char, start: i64, values: &Value) -> Result<Value> {
     if items.iter().all(is_whole) {
         return items.into_iter().try_fold(Value::from(start), |result, item| arithmetic(operation, &result, item));
     }
-    // Where large parts cancel each other, OPA has more digits.
-    let is_below_zero = |item: &&Value| matches!(item, Value::Number(number) if number.as_f64().is_some_and(|float| float < 0.0));
-    if operation == '+' && items.iter().any(is_below_zero) && !items.iter().all(is_below_zero) {
-        bail!(REFUSAL);
-    }
-    // The sum in OPA begins as a number of 53 bits, and stays one.
+    // In OPA a product begins as a number of 53 bits and stays one; a sum has 64 bits.
+    let bits = if operation == '*' { 53 } else { MANTISSA };
+    let is_large = |float: &Float| float.exponent + float.mantissa.bits() as i64 > 53;
     let mut result = Float { mantissa: BigInt::from(start), exponent: 0 };
     for item in items {
         if !matches!(item, Value::Number(_)) {
@@ -163,16 +160,16 @@ pub fn fold(operation: char, start: i64, values: &Value) -> Result<Value> {
         }
         let Some(next) = text_of(item).as_deref().and_then(parsed) else { bail!(REFUSAL) };
         result = exact(operation, &result, &next);
-        result = rounded_to(53, result.mantissa, &BigUint::from(1u8), result.exponent);
-        if result.mantissa.magnitude().bits() as i64 + result.exponent > 52 {
+        if is_large(&next) || is_large(&result) {
             bail!(REFUSAL);
         }
+        result = rounded_to(bits, result.mantissa, &BigUint::from(1u8), result.exponent);
     }
-    if result.exponent >= 0 {
-        return held(&result).ok_or_else(|| anyhow::anyhow!(REFUSAL));
+    if result.exponent < 0 && bits == 53 {
+        let mantissa = i64::try_from(&result.mantissa)? as f64;
+        return Ok(Value::from(mantissa * 2f64.powi(i32::try_from(result.exponent)?)));
     }
-    let mantissa = i64::try_from(&result.mantissa)? as f64;
-    Ok(Value::from(mantissa * 2f64.powi(i32::try_from(result.exponent)?)))
+    held(&result).ok_or_else(|| anyhow::anyhow!(REFUSAL))
 }
 
 /// The text with each arithmetic operation as a call, so that the engine's own binary arithmetic is not used.

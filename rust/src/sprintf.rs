@@ -54,6 +54,9 @@ fn has_unusual_letters(value: &Value) -> bool {
 
 /// The formats that are not rewritten here: a float in binary (`%b`, `%x`), a text in groups or with a prefix (`% x`, `%#x`, `%#q`).
 fn is_doubtful(format: &str, values: &[Value]) -> bool {
+    if values.iter().any(is_doubtful_number) || values.iter().any(|value| has_small_number(value, false)) {
+        return true;
+    }
     let has_float = values.iter().any(|value| matches!(value, Value::Number(number) if !number.is_integer()));
     format.split('%').skip(1).any(|part| {
         // What stands in brackets is the index of a value.
@@ -68,6 +71,28 @@ fn is_doubtful(format: &str, values: &[Value]) -> bool {
         let has_flag = flags.contains(['+', ' ', '#']) && !values.iter().all(|value| matches!(value, Value::Number(_)));
         has_float && (is_binary || flags.contains('#')) || has_flag && verb.starts_with(['q', 'x', 'X'])
     })
+}
+
+/// A whole number of more than 21 digits: OPA prints it as it was written, with an exponent or without.
+fn is_doubtful_number(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_integer() && number.as_i64().is_none() && number.as_f64().is_none_or(|float| float.abs() >= 1e21),
+        Value::Array(items) => items.iter().any(is_doubtful_number),
+        Value::Set(items) => items.iter().any(is_doubtful_number),
+        Value::Object(fields) => fields.iter_sorted().any(|(key, held)| is_doubtful_number(key) || is_doubtful_number(held)),
+        _ => false,
+    }
+}
+
+/// Whether a collection has a number that is written with an exponent.
+fn has_small_number(value: &Value, is_inside: bool) -> bool {
+    match value {
+        Value::Number(number) => is_inside && number.as_f64().is_some_and(|float| float != 0.0 && float.abs() < 1e-6),
+        Value::Array(items) => items.iter().any(|item| has_small_number(item, true)),
+        Value::Set(items) => items.iter().any(|item| has_small_number(item, true)),
+        Value::Object(fields) => fields.iter_sorted().any(|(key, held)| has_small_number(key, true) || has_small_number(held, true)),
+        _ => false,
+    }
 }
 
 fn taken(value: &Value) -> Given {

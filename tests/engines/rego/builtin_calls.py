@@ -9,6 +9,7 @@ import orjson
 
 from gatekeeper.host import toolchain
 from gatekeeper.host.process import run_command
+from tests.engines.rego.builtin_arguments import ARGUMENTS
 
 # Results depend on time, chance, the machine or the position in the file; or calls reach out of the evaluation.
 INDETERMINATE = (
@@ -122,6 +123,8 @@ def can_compare(builtin: dict[str, Any]) -> bool:
 def build_arguments(chance: random.Random, builtin: dict[str, Any]) -> list[Any]:
     """Arguments for a call, as values of JSON; one in twenty calls has an argument of another type."""
     name = builtin["name"]
+    if name in ARGUMENTS and chance.random() < 0.6:
+        return ARGUMENTS[name](chance)
     arguments = [_build_value(chance, declared, name) for declared in builtin["decl"].get("args", [])]
     if arguments and chance.random() < 0.05:
         arguments[chance.randrange(len(arguments))] = _build_value(chance, {"type": "any"}, name)

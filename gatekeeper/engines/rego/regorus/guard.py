@@ -9,11 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+import orjson
+
 from gatekeeper.engines.rego.model import RegoModule
 from gatekeeper.engines.rego.rego_text import blank_literals, scan_level
 from gatekeeper.errors import PolicyError
 
+try:
+    from gatekeeper._native import check_constant
+except ImportError:
+    check_constant = None  # type: ignore[assignment]
+
 DIFFERING_BUILTINS = {
+    "graph.reachable_paths": "ends a path at a cycle one node earlier",
     "json.is_valid": "is undefined, not false, for a value that is not a string",
     "json.match_schema": "has other error messages",
     "json.verify_schema": "has other error messages",
@@ -34,7 +42,12 @@ DIFFERING_FORMS = (
 # The engine takes 1.0 for 1: in OPA it is another number where it is printed.
 WHOLE_FLOAT = re.compile(r"(?<![\w.])\d+\.0+(?![\w.])")
 PRINTING_CALL = re.compile(r"(?<![\w.])(?:sprintf|json\.marshal|json\.marshal_with_options)\(")
-EMPTY_GLOB_ALTERNATIVE = re.compile(r"\bglob\.match\(\s*[\"`][^\"`]*(?:\{,|,,|,\})")
+# Calls whose first argument is a pattern or layout, and `regex.replace` up to its second; group 1 is the builtin.
+CONSTANT_CALL = re.compile(
+    r"(?<![\w.])(?:(regex\.(?:match|is_valid|split|find_n|find_all_string_submatch_n)|glob\.match|time\.parse_ns)\("
+    r"|(regex\.replace)\([^,()]*,)"
+)
+STRING = re.compile(r'\s*("(?:[^"\\\n]|\\.)*"|`[^`]*`)')
 IN_OPERATOR = re.compile(r"\bin\b")
 DECLARATION = re.compile(r"\b(some|every)\b")
 # Builtins that access the network or the environment: off in every engine unless `policies.builtins` names them.
@@ -77,11 +90,30 @@ def _find_differences(text: str) -> Iterator[tuple[int, str]]:
             yield match.start(), difference
     for match in WHOLE_FLOAT.finditer(code) if PRINTING_CALL.search(code) else ():
         yield match.start(), f"`{match.group()}` is printed as a whole number: write it without `.0`"
-    for match in EMPTY_GLOB_ALTERNATIVE.finditer(text):
-        yield match.start(), "`glob.match` does not support empty alternatives"
+    yield from _find_constants(text, code)
     for match in IN_OPERATOR.finditer(code):
         if _is_key_value_pair(code[: match.start()]):
             yield match.start(), "a membership test of a key and a value (`k, v in x`) is never true for sets"
+
+
+def _find_constants(text: str, code: str) -> Iterator[tuple[int, str]]:
+    """Patterns and layouts in a policy's text that OPA refuses or may read in another way."""
+    for call in CONSTANT_CALL.finditer(code):
+        string = STRING.match(text, call.end())
+        constant = _read_string(string[1]) if string else None
+        name = call[1] or call[2]
+        difference = check_constant(name, constant) if constant is not None else None
+        if difference:
+            yield call.start(), f"`{name}`: {difference}"
+
+
+def _read_string(literal: str) -> str | None:
+    if literal.startswith("`"):
+        return literal[1:-1]
+    try:
+        return str(orjson.loads(literal))
+    except ValueError:
+        return None
 
 
 def _is_key_value_pair(code_before: str) -> bool:

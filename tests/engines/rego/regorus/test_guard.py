@@ -29,6 +29,10 @@ def is_rejected(line: str) -> bool:
         "import future.keywords.not",
         "x := 1e10",
         'deny { glob.match("{a,}", [], input.x) }',
+        'deny { regex.match("a**", input.x) }',
+        "deny { regex.split(`(?x)a`, input.x) }",
+        'deny { regex.replace(input.x, "(?=a)", "b") }',
+        'x := time.parse_ns("Mon Jan 2", input.x)',
         "deny { 1, 2 in input.x }",
         "deny if { k, v in {1, 2} }",
     ],
@@ -49,6 +53,11 @@ def test_a_difference_is_refused_with_its_line(line: str) -> None:
         "deny if { f(1, 2 in input.x) }",
         "x := a1e5",
         "x := [y | y in input.x]",
+        'deny { regex.match("^[a-z0-9]{2,63}$", input.x) }',
+        'deny { regex.replace(input.x, "[^a-z]", "") }',
+        'deny { glob.match("*.example.com", ["."], input.x) }',
+        "deny { regex.match(pattern, input.x) }",
+        '# regex.match("a**", input.x)',
     ],
 )
 def test_what_only_looks_like_a_difference_is_accepted(line: str) -> None:
