@@ -24,7 +24,7 @@ import (
 
 // Request holds what is to be done.
 type Request struct {
-	// Engine is "external-secrets", whose templates must not name what is not there; or "external-secrets-v1", its first
+	// Engine is "external-secrets", whose templates fail on a missing key; or "external-secrets-v1", its first
 	// engine, which sees bytes and no texts.
 	Engine string `json:"engine"`
 	// Data is what templates see, by name; values are bytes.

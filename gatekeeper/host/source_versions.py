@@ -4,7 +4,7 @@ A program that was built from other source is never run. `python -m tests.server
 """
 
 SOURCE_VERSIONS = {
-    "gotemplate": "v01cf4d3909ae",
-    "gatekeeper-upstream": "v3eb5797af743",
-    "gatekeeper-kyverno": "ve97f59d252ad",
+    "gotemplate": "v0e8c44f3066e",
+    "gatekeeper-upstream": "va71e554208e5",
+    "gatekeeper-kyverno": "vd27b9e3e5153",
 }

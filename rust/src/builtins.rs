@@ -44,8 +44,7 @@ const ALL: &[(&str, u8, Builtin)] = &[
     ("units.parse_bytes", 1, |a| units("units.parse_bytes", a)),
     ("net.cidr_contains", 2, cidr_contains),
     ("net.cidr_expand", 1, cidr_expand),
-    ("numbers.range", 2, |a| range("numbers.range", a)),
-    ("numbers.range_step", 3, |a| range("numbers.range_step", a)),
+    ("numbers.range", 2, range),
     ("time.format", 1, time_format),
     ("to_number", 1, to_number),
     ("json.marshal", 1, |a| json_marshal("json.marshal", a)),
@@ -581,18 +580,17 @@ fn cidr_expand(a: &[Value]) -> Result<Value> {
     })
 }
 
-fn range(name: &str, a: &[Value]) -> Result<Value> {
+fn range(a: &[Value]) -> Result<Value> {
     let bound = |value: &Value| match value {
         Value::Number(number) => number.as_f64(),
         _ => None,
     };
-    let step = a.get(2).and_then(bound).unwrap_or(1.0);
     if let (Some(first), Some(last)) = (bound(&a[0]), bound(&a[1])) {
-        if step > 0.0 && (last - first).abs() / step > MAX_ENTRIES as f64 {
-            return refuse_size(name);
+        if (last - first).abs() > MAX_ENTRIES as f64 {
+            return refuse_size("numbers.range");
         }
     }
-    own(name, a)
+    own("numbers.range", a)
 }
 
 /// Whether a time has a zone with a clock of its own.

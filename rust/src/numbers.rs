@@ -173,7 +173,7 @@ pub fn fold(operation: char, start: i64, values: &Value) -> Result<Value> {
 }
 
 /// The text with each arithmetic operation as a call, so that the engine's own binary arithmetic is not used.
-/// Every line keeps its place. None where there is none, or the text is no Rego of this version.
+/// Every line keeps its place. None if the text has no arithmetic, or is not Rego of this version.
 pub fn rewritten(path: &str, text: &str, v0: bool) -> Option<String> {
     if !has_operator(text) {
         return None;

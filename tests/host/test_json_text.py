@@ -24,7 +24,8 @@ def test_any_value_is_decoded_as_it_was_encoded(value: object) -> None:
 
 @given(VALUES)
 def test_a_report_of_any_value_is_valid_json(value: object) -> None:
-    orjson.loads(json_text.format_report(value))
+    report = json_text.format_report(value)
+    assert orjson.dumps(orjson.loads(report), option=orjson.OPT_INDENT_2).decode() + "\n" == report
 
 
 def test_a_name_that_is_not_utf8_is_readable_in_a_report() -> None:

@@ -53,7 +53,7 @@ def _call_for_script(payload: dict[str, Any]) -> Any:
     """The answer of the process for users' scripts.
 
     Raises:
-        ToolError: the script stopped the process, or there is none.
+        ToolError: the script stopped the process, or the program is missing.
     """
     try:
         return _open_script_client().call("health", payload, SECONDS)

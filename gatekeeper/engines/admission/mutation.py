@@ -13,6 +13,7 @@ from gatekeeper.engines.admission import policy_kinds
 from gatekeeper.engines.admission.admitted_objects import ObjectAdmission, build_admission, set_namespace
 from gatekeeper.engines.admission.engine import read_known_resources
 from gatekeeper.engines.admission.kyverno.program import UNKNOWN_NAMESPACE, KyvernoProgram, Mutation, RuleResult
+from gatekeeper.engines.admission.selectors import UnknownNamespaceError
 from gatekeeper.engines.protocol import EngineContext
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Gap, Resource
@@ -88,7 +89,7 @@ def _build_resource(resource: Resource, admitted: Resource, mutation: Mutation) 
 def _build_gap(resource: Resource, fault: RuleResult, policies: Sequence[Resource]) -> Gap:
     reason = fault.message
     if fault.status == UNKNOWN_NAMESPACE:
-        reason = f"it selects by the labels of namespace `{reason}`, which the repository does not contain"
+        reason = str(UnknownNamespaceError(reason))
     ref = policies[fault.policy].ref if fault.policy >= 0 else None
     name = f"{ref.kind}/{ref.name}{fault.rule and f' rule {fault.rule}'}" if ref else "mutating policies"
     return Gap(resource.origin.file, f"{name} could not be applied to {resource.ref}: {reason}", is_fatal=True)

@@ -20,6 +20,9 @@ from gatekeeper.model import Labels, Resource, read_labels
 class UnknownNamespaceError(Exception):
     """Whether a policy selects a resource depends on a namespace that the repository does not contain."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it selects by the labels of namespace `{name}`, which the repository does not contain")
+
 
 def is_glob_match(pattern: str, text: str) -> bool:
     """Whether a text matches a name with `*` at its start, its end or both."""
@@ -60,9 +63,7 @@ class NamespaceIndex:
             UnknownNamespaceError: the repository does not contain it.
         """
         if name not in self._namespaces:
-            raise UnknownNamespaceError(
-                f"it selects by the labels of namespace `{name}`, which the repository does not contain"
-            )
+            raise UnknownNamespaceError(name)
         return self._namespaces[name]
 
     def resolve_namespace(self, resource: Resource) -> str:

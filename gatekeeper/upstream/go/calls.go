@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"gatekeeper/upstream/finding"
 	"gatekeeper/upstream/helm"
 	"gatekeeper/upstream/kustomize"
+	"gatekeeper/upstream/parallel"
 	"gatekeeper/upstream/protocol"
 )
 
@@ -97,8 +97,10 @@ func (c *calls) hello(_ context.Context, payload json.RawMessage) (any, error) {
 		return nil, err
 	}
 	c.greeted.Store(true)
-	// Nearly every caller validates next; an error is that of the first validation.
-	go func() { _, _ = c.builtin() }()
+	if caller.Kubernetes != "" {
+		// Who names a version validates next; an error is that of the first validation.
+		go func() { _, _ = c.builtin() }()
+	}
 	return hello{Version: version, Kubernetes: emulated}, nil
 }
 
@@ -147,22 +149,15 @@ func validateAll(
 	ctx context.Context, objects []json.RawMessage, one func([]byte) finding.Result,
 ) (any, error) {
 	results := make([]finding.Result, len(objects))
-	var next atomic.Int64
 	var hung atomic.Bool
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(objects)) {
-		workers.Go(func() {
-			for index := next.Add(1) - 1; index < int64(len(objects)) && ctx.Err() == nil; index = next.Add(1) - 1 {
-				result, ended := validateWithin(ctx, objects[index], one)
-				results[index] = result
-				if !ended {
-					hung.Store(true)
-				}
-			}
-		})
-	}
-	workers.Wait()
-	if err := ctx.Err(); err != nil {
+	err := parallel.ForEach(ctx, len(objects), func(number int) {
+		result, ended := validateWithin(ctx, objects[number], one)
+		results[number] = result
+		if !ended {
+			hung.Store(true)
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
 	if hung.Load() {

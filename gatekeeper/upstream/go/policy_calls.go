@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
 	"gatekeeper/upstream/admissionpolicy"
+	"gatekeeper/upstream/parallel"
 )
 
 // compilePolicies returns the error of each policy in CEL; empty for one that compiles.
@@ -44,17 +42,10 @@ func (c *calls) evaluatePolicies(ctx context.Context, batch policyBatch) (any, e
 		return nil, err
 	}
 	results := make([]rowResult, len(batch.Rows))
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(batch.Rows)) {
-		workers.Go(func() {
-			for index := next.Add(1) - 1; index < int64(len(batch.Rows)) && ctx.Err() == nil; index = next.Add(1) - 1 {
-				results[index] = evaluateRow(ctx, evaluator, batch.Rows[index])
-			}
-		})
-	}
-	workers.Wait()
-	return results, ctx.Err()
+	err = parallel.ForEach(ctx, len(results), func(number int) {
+		results[number] = evaluateRow(ctx, evaluator, batch.Rows[number])
+	})
+	return results, err
 }
 
 // evaluateRow turns a crash of a library into a result, so that the other requests are still evaluated.

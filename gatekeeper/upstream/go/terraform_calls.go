@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
+	"gatekeeper/upstream/parallel"
 	"gatekeeper/upstream/terraform"
 )
 
@@ -17,17 +15,8 @@ type terraformFiles struct {
 // parseTerraform parses files on all cores, and returns a result for each, in their order.
 func parseTerraform(ctx context.Context, request terraformFiles) (any, error) {
 	results := make([]terraform.Result, len(request.Files))
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(request.Files)) {
-		workers.Go(func() {
-			for index := int(next.Add(1)) - 1; index < len(request.Files) && ctx.Err() == nil; index = int(next.Add(1)) - 1 {
-				results[index] = parseGuarded(request.Files[index])
-			}
-		})
-	}
-	workers.Wait()
-	return results, ctx.Err()
+	err := parallel.ForEach(ctx, len(results), func(number int) { results[number] = parseGuarded(request.Files[number]) })
+	return results, err
 }
 
 // parseGuarded turns a crash of the parser into a fault of one file, so that the others are still parsed.

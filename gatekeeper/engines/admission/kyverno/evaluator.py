@@ -96,9 +96,7 @@ class KyvernoEvaluator:
             if query not in self._list_queries(result):
                 continue
             if result.status == UNKNOWN_NAMESPACE:
-                raise UnknownNamespaceError(
-                    f"it selects by the labels of namespace `{result.message}`, which the repository does not contain"
-                )
+                raise UnknownNamespaceError(result.message)
             return True
         return False
 

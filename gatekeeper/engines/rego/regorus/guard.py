@@ -39,7 +39,7 @@ DIFFERING_FORMS = (
     (re.compile(r"\bimport\s+future\.keywords\.not\b"), "`not` with a body is not supported"),
     (re.compile(r"(?<![\w.])\d+(?:\.\d+)?[eE][-+]?\d+"), "numbers with an exponent are printed in another way"),
 )
-# The engine takes 1.0 for 1: in OPA it is another number where it is printed.
+# The engine reads 1.0 as 1; OPA prints the two differently.
 WHOLE_FLOAT = re.compile(r"(?<![\w.])\d+\.0+(?![\w.])")
 PRINTING_CALL = re.compile(r"(?<![\w.])(?:sprintf|json\.marshal|json\.marshal_with_options)\(")
 # Calls whose first argument is a pattern or layout, and `regex.replace` up to its second; group 1 is the builtin.

@@ -25,7 +25,7 @@ var patterns = sync.OnceValue(func() []string {
 	return folders
 })
 
-// findScript returns Argo CD's script for a kind; empty if there is none.
+// findScript returns Argo CD's script for a kind; empty if it has no script.
 func findScript(group, kind string) string {
 	key := path.Join(group, kind)
 	if text, err := scripts.Embedded.ReadFile(path.Join(key, scriptFile)); err == nil {

@@ -9,10 +9,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -21,6 +19,8 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
 	"sigs.k8s.io/yaml"
+
+	"gatekeeper/upstream/parallel"
 )
 
 const (
@@ -92,19 +92,12 @@ func (b *Builder) Build(ctx context.Context, batch Batch) (Answer, error) {
 		return Answer{Missing: missing}, nil
 	}
 	results := make([]Result, len(batch.Targets))
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(results)) {
-		workers.Go(func() {
-			for index := int(next.Add(1)) - 1; index < len(results) && ctx.Err() == nil; index = int(next.Add(1)) - 1 {
-				target := batch.Targets[index]
-				own := &tree{folders: batch.Folders, contents: maps.Clone(contents), needs: map[string]bool{}}
-				results[index] = b.buildInTime(own, target, batch.Seconds)
-			}
-		})
-	}
-	workers.Wait()
-	return Answer{Results: results}, ctx.Err()
+	err := parallel.ForEach(ctx, len(results), func(number int) {
+		target := batch.Targets[number]
+		own := &tree{folders: batch.Folders, contents: contents, files: target.Files, needs: map[string]bool{}}
+		results[number] = b.buildInTime(own, target, batch.Seconds)
+	})
+	return Answer{Results: results}, err
 }
 
 // collect returns the contents of the listed files, and the digests of those that are not kept.
@@ -166,9 +159,8 @@ func run(own *tree, target Target) (result Result) {
 		}
 	}()
 	own.own = map[string]Folder{"/": {"wrapper": "d", "repository": "d"}, ownFolder: {}}
-	for name, text := range target.Files {
+	for name := range own.files {
 		own.own[ownFolder][name] = "f" + name
-		own.contents[name] = []byte(text)
 	}
 	options := &krusty.Options{
 		Reorder:          krusty.ReorderOptionUnspecified,

@@ -37,9 +37,11 @@ type Folder map[string]string
 // paths that the build asked for and that were not sent.
 type tree struct {
 	folders  map[string]Folder
-	own      map[string]Folder
 	contents map[string][]byte
-	needs    map[string]bool
+	// own has the listings of the build's own folder and of the root, and files the texts in that folder, by name.
+	own   map[string]Folder
+	files map[string]string
+	needs map[string]bool
 	// setsSchema says that a kustomization may set a schema; it is not read unless the build runs alone.
 	setsSchema, isAlone bool
 }
@@ -116,6 +118,9 @@ func (t *tree) read(path string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New(entry[1:])}
 	}
 	text, sent := t.contents[entry[1:]]
+	if own, isOwn := t.files[entry[1:]]; isOwn {
+		text, sent = []byte(own), true
+	}
 	if !sent {
 		return nil, t.need(reached)
 	}

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.engines.admission.kyverno import suites
-from tests.conftest import Repository, needs
+from tests.conftest import SHARED, Repository, needs
 from tests.engines.admission.kyverno.test_evaluator import POD, POLICY
 
 pytestmark = needs("gatekeeper-kyverno")
-CORPUS = Path("/work/shared/corpora/policies/kyverno__policies")
+CORPUS = SHARED / "corpora" / "policies" / "kyverno__policies"
 SUITE = """\
 apiVersion: cli.kyverno.io/v1alpha1
 kind: Test

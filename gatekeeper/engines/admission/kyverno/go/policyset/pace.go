@@ -18,7 +18,7 @@ type pace struct {
 
 const lateText = "it took longer than 5 seconds on one object"
 
-// pacedRun runs an evaluation. A run that misses the deadline goes on, but nobody waits for it.
+// pacedRun runs an evaluation. A run that misses the deadline goes on, and its result is dropped.
 func pacedRun[T any](late *pace, run func() T) (result T, fault string) {
 	if late.isLate.Load() {
 		return result, lateText
