@@ -66,7 +66,7 @@ WALKERS = {
     "gate.cache_key",
     "render.helm.helm_template",
     "repositories.git_fetch",
-    "upstream.file_listing",
+    "upstream.kustomization_files",
     "workspace.file_selection",
     "workspace.tree",
 }

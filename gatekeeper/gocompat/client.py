@@ -49,8 +49,8 @@ def fill_templates(
     Raises:
         ToolError: the program is not built, took too long, or needed too much memory.
     """
-    values = {key: _encode(value) for key, value in data.items()}
-    return [_decode_result(result) for result in _send("templates", list(templates), engine, values)]
+    values = {key: encode_secret(value) for key, value in data.items()}
+    return [decode_result(result) for result in _send("templates", list(templates), engine, values)]
 
 
 def rename_keys(rename: KeyRename) -> list[str] | GoFault:
@@ -73,13 +73,16 @@ def _send(
     return results
 
 
-def _encode(value: SecretBytes) -> str:
+def encode_secret(value: SecretBytes) -> str:
+    """A secret value in Base64, for a pipe."""
     return base64.b64encode(value.reveal()).decode("ascii")
 
 
-def _decode(result: Mapping[str, Any]) -> SecretBytes:
+def decode_secret(result: Mapping[str, Any]) -> SecretBytes:
+    """The secret value of a result."""
     return SecretBytes(base64.b64decode(result.get("value") or ""))
 
 
-def _decode_result(result: Mapping[str, Any]) -> SecretBytes | GoFault:
-    return _decode(result) if result["found"] else GoFault(result["fault"])
+def decode_result(result: Mapping[str, Any]) -> SecretBytes | GoFault:
+    """The secret value of a result, or its fault."""
+    return decode_secret(result) if result["found"] else GoFault(result["fault"])

@@ -11,8 +11,8 @@ from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.host.process import run_command
 from gatekeeper.model import get_field
-from gatekeeper.upstream.file_listing import REPOSITORY, WRAPPER
 from gatekeeper.upstream.kustomization import BuiltObject, build_object
+from gatekeeper.upstream.kustomization_files import REPOSITORY, WRAPPER
 from gatekeeper.workspace import documents
 
 ORIGIN_ANNOTATION = "config.kubernetes.io/origin"

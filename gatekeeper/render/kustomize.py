@@ -17,8 +17,8 @@ from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.kustomization_graph import FILE_LISTS, REMOTE_PREFIXES, list_entries, list_reachable
 from gatekeeper.render.model import AppliedFolder, BuildOutput, KustomizationFile, SecondRendering, join_path
 from gatekeeper.render.origin import ApplierFields, KustomizeOrigin, TransformStep
-from gatekeeper.upstream.file_listing import REPOSITORY, WRAPPER, decode_name, encode_name
 from gatekeeper.upstream.kustomization import BuildResult, BuiltObject, KustomizationBuild, KustomizationBuilder
+from gatekeeper.upstream.kustomization_files import REPOSITORY, WRAPPER, decode_name, encode_name
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree
 
@@ -221,7 +221,7 @@ def _write_build(inputs: RenderInputs, target: KustomizeTarget, fields: dict[str
     named = []
     for holder, key in _find_paths(fields):
         if target.is_restricted and key == "path":
-            # The wrapper is another folder, so kustomize would refuse the file.
+            # kustomize would refuse the file, because it is not in the folder of the wrapper.
             holder["patch"] = _read_own_file(inputs.tree, target.folder, holder.pop(key))
         else:
             named.append(holder[key])

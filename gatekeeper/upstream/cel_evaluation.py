@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
+from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import WorkerLostError
 
 MAX_BATCH_ROWS = 250
-MAX_BATCH_BYTES = 4 * 1024 * 1024
 # For one batch: a start of the program, and time for each evaluation. The validator bounds an evaluation by its cost.
 BATCH_SECONDS, USE_SECONDS = 20.0, 0.1
-CONCURRENT_BATCHES = 2
 
 
 class CelSource(NamedTuple):
@@ -93,38 +91,24 @@ def evaluate_batch(client: UpstreamClient, batch: CelBatch) -> list[CelResult]:
     if not batch.rows:
         return []
     client.get_worker()
-    parts = list(_split(batch))
-    if len(parts) == 1:
-        return _evaluate_part(client, parts[0])
-    with ThreadPoolExecutor(CONCURRENT_BATCHES) as pool:
-        return [result for results in pool.map(_evaluate_part, [client] * len(parts), parts) for result in results]
-
-
-def _split(batch: CelBatch) -> Iterator[CelBatch]:
-    """Parts that are small enough for one call."""
-    part: list[CelRow] = []
-    size = 0
-    for row in batch.rows:
-        if part and (len(part) >= MAX_BATCH_ROWS or size + len(row.request) > MAX_BATCH_BYTES):
-            yield batch._replace(rows=part)
-            part, size = [], 0
-        part.append(row)
-        size += len(row.request)
-    yield batch._replace(rows=part)
+    parts = list(split_batch(batch.rows, lambda row: len(row.request), MAX_BATCH_ROWS))
+    found = map_parts(lambda rows: _evaluate_part(client, batch._replace(rows=rows)), parts)
+    return [result for results in found for result in results]
 
 
 def _evaluate_part(client: UpstreamClient, part: CelBatch) -> list[CelResult]:
-    """The results of a part; if the program is lost twice, of each half of it, so that one request alone fails."""
-    count = sum(len(row.uses) for row in part.rows)
-    try:
-        found = client.call("evaluatePolicies", _encode_batch(part), BATCH_SECONDS + USE_SECONDS * count)
-    except WorkerLostError as error:
-        if len(part.rows) == 1:
-            return [CelResult([[] for _ in part.rows[0].uses], str(error))]
-        middle = len(part.rows) // 2
-        halves = (part.rows[:middle], part.rows[middle:])
-        return [result for half in halves for result in _evaluate_part(client, part._replace(rows=half))]
-    return [_decode_result(entry, row) for entry, row in zip(found, part.rows, strict=True)]
+    """The results of a part that is small enough for one call."""
+
+    def evaluate(rows: Sequence[CelRow], call: Call) -> list[CelResult]:
+        count = sum(len(row.uses) for row in rows)
+        payload = _encode_batch(part._replace(rows=rows))
+        found = call("evaluatePolicies", payload, BATCH_SECONDS + USE_SECONDS * count)
+        return [_decode_result(entry, row) for entry, row in zip(found, rows, strict=True)]
+
+    def fail(row: CelRow, error: WorkerLostError) -> CelResult:
+        return CelResult([[] for _ in row.uses], str(error))
+
+    return call_in_halves(client, part.rows, evaluate, fail)
 
 
 def _encode_source(source: CelSource) -> dict[str, Any]:

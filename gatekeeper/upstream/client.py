@@ -13,11 +13,12 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.upstream.worker import PROGRAM, LateCallError, UpstreamWorker, WorkerLostError
 
+Result = TypeVar("Result")
 # How many calls may have a process of their own at the same time.
 MAX_SEPARATE_PROCESSES = max(1, os.cpu_count() or 1)
 
@@ -63,14 +64,7 @@ class UpstreamClient:
             WorkerLostError: the call ends its process, or takes too long.
             ToolError: the program is missing, or refuses the call.
         """
-        try:
-            return self.get_worker().call(name, payload, seconds)
-        except LateCallError as error:
-            if not error.was_shared:
-                raise
-        except WorkerLostError:
-            pass
-        return self.call_separately(name, payload, seconds)
+        return self.run(lambda worker: worker.call(name, payload, seconds))
 
     def call_separately(self, name: str, payload: Mapping[str, Any], seconds: float) -> Any:
         """The result of a call in a process of its own: no other call can disturb it, and it disturbs none.
@@ -79,10 +73,29 @@ class UpstreamClient:
             WorkerLostError: the call ends its process, or takes too long.
             ToolError: the program is missing, or refuses the call.
         """
+        return self._run_separately(lambda worker: worker.call(name, payload, seconds))
+
+    def run(self, calls: Callable[[UpstreamWorker], Result]) -> Result:
+        """The result of calls that depend on each other, in one process: repeated once in a process of their own.
+
+        Raises:
+            WorkerLostError: a call ends its process, or takes too long.
+            ToolError: the program is missing, or refuses a call.
+        """
+        try:
+            return calls(self.get_worker())
+        except LateCallError as error:
+            if not error.was_shared:
+                raise
+        except WorkerLostError:
+            pass
+        return self._run_separately(calls)
+
+    def _run_separately(self, calls: Callable[[UpstreamWorker], Result]) -> Result:
         with self._separate:
             worker = UpstreamWorker(self._find_program(), self._version, self._kubernetes, name=self._name)
             try:
-                return worker.call(name, payload, seconds)
+                return calls(worker)
             finally:
                 worker.close()
 

@@ -6,12 +6,11 @@ of their own, so that a template that needs too much memory stops nothing else.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from gatekeeper.gocompat.client import GoFault
+from gatekeeper.gocompat.client import GoFault, decode_result, decode_secret, encode_secret
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.upstream.client import UpstreamClient, create_client
 
@@ -50,8 +49,8 @@ def fill_sprig_templates(templates: Sequence[str], data: Mapping[str, SecretByte
     Raises:
         ToolError: the program is not built, took too long, or needed too much memory.
     """
-    values = {key: _encode(value) for key, value in data.items()}
-    return [_decode_result(result) for result in _evaluate("templates", list(templates), values)]
+    values = {key: encode_secret(value) for key, value in data.items()}
+    return [decode_result(result) for result in _evaluate("templates", list(templates), values)]
 
 
 def look_up_paths(lookups: Sequence[PathLookup]) -> list[SecretBytes | None]:
@@ -60,8 +59,8 @@ def look_up_paths(lookups: Sequence[PathLookup]) -> list[SecretBytes | None]:
     Raises:
         ToolError: see `fill_sprig_templates`.
     """
-    items = [{"json": _encode(lookup.document), "path": lookup.path, "raw": lookup.is_raw} for lookup in lookups]
-    return [_decode(result) if result["found"] else None for result in _evaluate("lookups", items)]
+    items = [{"json": encode_secret(lookup.document), "path": lookup.path, "raw": lookup.is_raw} for lookup in lookups]
+    return [decode_secret(result) if result["found"] else None for result in _evaluate("lookups", items)]
 
 
 def rename_by_pattern(rename: PatternRename) -> list[str] | GoFault:
@@ -80,9 +79,9 @@ def remove_fields(removal: FieldRemoval) -> SecretBytes | GoFault:
     Raises:
         ToolError: see `fill_sprig_templates`.
     """
-    item = {"json": _encode(removal.document), "expressions": list(removal.expressions)}
+    item = {"json": encode_secret(removal.document), "expressions": list(removal.expressions)}
     [result] = _evaluate("removals", [item])
-    return _decode_result(result)
+    return decode_result(result)
 
 
 @cache
@@ -94,15 +93,3 @@ def _evaluate(kind: str, items: Sequence[Any], data: Mapping[str, str] | None = 
     """The result for each item of one kind."""
     results: list[dict[str, Any]] = _open_client().call("expressions", {"data": data or {}, kind: list(items)}, SECONDS)
     return results
-
-
-def _encode(value: SecretBytes) -> str:
-    return base64.b64encode(value.reveal()).decode("ascii")
-
-
-def _decode(result: Mapping[str, Any]) -> SecretBytes:
-    return SecretBytes(base64.b64decode(result.get("value") or ""))
-
-
-def _decode_result(result: Mapping[str, Any]) -> SecretBytes | GoFault:
-    return _decode(result) if result["found"] else GoFault(result["fault"])

@@ -5,19 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import threading
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatekeeper.errors import ToolError
-from gatekeeper.upstream.client import UpstreamClient, create_client
-from gatekeeper.upstream.worker import WorkerLostError
+from gatekeeper.upstream.client import UpstreamClient
+from gatekeeper.upstream.worker import UpstreamWorker
 
 # Helm refuses larger files, so only their size is sent.
 MAX_FILE_BYTES = 5 * 1024 * 1024
-_isolation_lock = threading.Lock()
 
 
 class ChartFiles(NamedTuple):
@@ -91,8 +88,7 @@ def _build_file(name: str, data: bytes = b"", size: int = 0, fault: str = "") ->
 def render_release(client: UpstreamClient, chart: ChartFiles, release: HelmRelease, seconds: float) -> str:
     """The output of `helm template`.
 
-    If the process is lost, the chart is rendered once more, alone in another process, so that a chart that renders
-    without end, or needs too much memory, stops no other one.
+    A chart that renders without end, or needs too much memory, stops no other one.
 
     Args:
         seconds: for one attempt.
@@ -100,20 +96,10 @@ def render_release(client: UpstreamClient, chart: ChartFiles, release: HelmRelea
     Raises:
         ToolError: Helm refused the chart or its values (with the words of Helm), or the program cannot be used.
     """
-    try:
-        return _render(client, chart, release, seconds)
-    except WorkerLostError:
-        with _isolation_lock:
-            return _render(_open_isolated_client(), chart, release, seconds)
+    return client.run(lambda worker: _render(worker, chart, release, seconds))
 
 
-@cache
-def _open_isolated_client() -> UpstreamClient:
-    return create_client("")
-
-
-def _render(client: UpstreamClient, chart: ChartFiles, release: HelmRelease, seconds: float) -> str:
-    worker = client.get_worker()
+def _render(worker: UpstreamWorker, chart: ChartFiles, release: HelmRelease, seconds: float) -> str:
     payload = {
         "chart": chart.digest,
         "name": release.name,

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatekeeper.errors import ToolError
+from gatekeeper.upstream.batches import Call, call_in_halves
 from gatekeeper.upstream.client import UpstreamClient
-from gatekeeper.upstream.file_listing import REPOSITORY, FileListings, decode_name
+from gatekeeper.upstream.kustomization_files import REPOSITORY, KustomizationFiles, decode_name
 from gatekeeper.upstream.worker import WorkerLostError
 
 START_SECONDS = 20.0
@@ -66,7 +67,7 @@ class KustomizationBuilder:
 
     def __init__(self, client: UpstreamClient, root: Path, seconds: float) -> None:
         self._client, self._seconds = client, seconds
-        self._listings = FileListings(root)
+        self._listings = KustomizationFiles(root)
         self._sent: set[str] = set()
         self._lock = threading.Lock()
 
@@ -83,16 +84,18 @@ class KustomizationBuilder:
         return results
 
     def _build_part(self, builds: Sequence[KustomizationBuild]) -> list[BuildResult]:
-        """The results; if the process is lost, those of each half, so that one build alone fails."""
-        try:
-            return self._build_in_rounds(builds)
-        except WorkerLostError as error:
-            if len(builds) == 1:
-                return [error]
-        except ToolError as error:
-            return [error] * len(builds)
-        middle = len(builds) // 2
-        return [*self._build_part(builds[:middle]), *self._build_part(builds[middle:])]
+        """The results of builds that are few enough for one call."""
+
+        def build(part: Sequence[KustomizationBuild], _: Call) -> list[BuildResult]:
+            # All parts use the process that keeps the files.
+            try:
+                return self._build_in_rounds(part)
+            except WorkerLostError:
+                raise
+            except ToolError as error:
+                return [error] * len(part)
+
+        return call_in_halves(self._client, builds, build, lambda _, error: error)
 
     def _build_in_rounds(self, builds: Sequence[KustomizationBuild]) -> list[BuildResult]:
         results: dict[int, BuildResult] = {}

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gatekeeper.errors import ToolError
+from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import WorkerLostError
 
 MAX_BATCH_FILES = 500
-MAX_BATCH_BYTES = 4 * 1024 * 1024
 # For one batch. A file usually takes less than a millisecond.
 BATCH_SECONDS, FILE_SECONDS = 20.0, 0.1
-# While Go parses one batch, another is encoded and decoded.
-CONCURRENT_BATCHES = 2
 
 
 class TerraformFile(NamedTuple):
@@ -53,41 +50,30 @@ def parse_terraform(client: UpstreamClient, files: Sequence[TerraformFile]) -> l
         return []
     # An error in starting the program concerns all files, an error of a call only its own.
     client.get_worker()
-    with ThreadPoolExecutor(CONCURRENT_BATCHES) as pool:
-        parts = pool.map(lambda part: _parse_part(client, part), _split(files))
-        return [answer for part in parts for answer in part]
+    parts = list(split_batch(files, lambda file: len(file.content), MAX_BATCH_FILES))
+    return [
+        answer
+        for answers in map_parts(lambda part: call_in_halves(client, part, _parse_part, _fail), parts)
+        for answer in answers
+    ]
 
 
-def _split(files: Sequence[TerraformFile]) -> Iterator[list[TerraformFile]]:
-    """Parts that are small enough for one call."""
-    part: list[TerraformFile] = []
-    size = 0
-    for file in files:
-        if part and (len(part) >= MAX_BATCH_FILES or size + len(file.content) > MAX_BATCH_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(file)
-        size += len(file.content)
-    if part:
-        yield part
-
-
-def _parse_part(client: UpstreamClient, part: list[TerraformFile]) -> list[TerraformAnswer]:
-    """The answers for a part; if the program is lost twice, for each half of it, so that one file alone fails."""
+def _parse_part(part: Sequence[TerraformFile], call: Call) -> list[TerraformAnswer]:
     files = [
         {"name": file.name.encode("utf-8", "replace").decode(), "content": b64encode(file.content).decode("ascii")}
         for file in part
     ]
     try:
-        found = client.call("terraform", {"files": files}, BATCH_SECONDS + FILE_SECONDS * len(part))
-    except WorkerLostError as error:
-        if len(part) == 1:
-            return [TerraformAnswer(fault=str(error))]
-        middle = len(part) // 2
-        return [answer for half in (part[:middle], part[middle:]) for answer in _parse_part(client, half)]
+        found = call("terraform", {"files": files}, BATCH_SECONDS + FILE_SECONDS * len(part))
+    except WorkerLostError:
+        raise
     except ToolError as error:
         return [TerraformAnswer(fault=str(error))] * len(part)
     return [_decode_answer(one) for one in found]
+
+
+def _fail(_: TerraformFile, error: WorkerLostError) -> TerraformAnswer:
+    return TerraformAnswer(fault=str(error))
 
 
 def _decode_answer(answer: dict[str, Any]) -> TerraformAnswer:

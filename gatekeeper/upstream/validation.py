@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
 from gatekeeper.errors import ToolError
+from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import WorkerLostError
 
 MAX_BATCH_OBJECTS = 250
-MAX_BATCH_BYTES = 4 * 1024 * 1024
 # For one batch: a start of the program, and time for each object. An object usually takes less than a millisecond.
 BATCH_SECONDS, OBJECT_SECONDS = 20.0, 0.1
-# While Go validates one batch, another is encoded and decoded.
-CONCURRENT_BATCHES = 2
 
 
 class ApiServerFault(NamedTuple):
@@ -87,63 +84,38 @@ def validate_objects(
     """
     # An error in starting the program concerns all objects, an error of a call only its own.
     client.get_worker()
-    parts = [(index, part) for index, batch in enumerate(batches) for part in _split(batch)]
+    parts = [
+        (index, batch._replace(objects=objects))
+        for index, batch in enumerate(batches)
+        for objects in split_batch(batch.objects, len, MAX_BATCH_OBJECTS)
+    ]
     answers: list[list[ApiServerAnswer]] = [[] for _ in batches]
-
-    def validate(numbered: tuple[int, KindBatch]) -> list[ApiServerAnswer]:
-        return _validate_part(client, numbered[1], markers)
-
-    if len(parts) == 1:
-        answers[parts[0][0]] = validate(parts[0])
-        return answers
-    with ThreadPoolExecutor(CONCURRENT_BATCHES) as pool:
-        for (index, _), found in zip(parts, pool.map(validate, parts), strict=True):
-            answers[index].extend(found)
+    found = map_parts(lambda numbered: _validate_part(client, numbered[1], markers), parts)
+    for (index, _), part_answers in zip(parts, found, strict=True):
+        answers[index].extend(part_answers)
     return answers
 
 
-def _split(batch: KindBatch) -> Iterator[KindBatch]:
-    """Parts of a batch that are small enough for one call."""
-    part: list[bytes] = []
-    size = 0
-    for one in batch.objects:
-        if part and (len(part) >= MAX_BATCH_OBJECTS or size + len(one) > MAX_BATCH_BYTES):
-            yield batch._replace(objects=part)
-            part, size = [], 0
-        part.append(one)
-        size += len(one)
-    if part:
-        yield batch._replace(objects=part)
-
-
-def _validate_part(
-    client: UpstreamClient, part: KindBatch, markers: Sequence[str], is_separate: bool = False
-) -> list[ApiServerAnswer]:
-    """The answers for a part; if it ends its process, those for each half of it, so that one object alone fails.
-
-    Args:
-        is_separate: whether it gets a process of its own: a part that ended a process must not end that of others.
-    """
-    payload: dict[str, Any] = {
-        "apiVersion": part.api_version,
-        "kind": part.kind,
-        "markers": list(markers),
-        "objects": [orjson.Fragment(one) for one in part.objects],
-    }
+def _validate_part(client: UpstreamClient, part: KindBatch, markers: Sequence[str]) -> list[ApiServerAnswer]:
+    """The answers for a part that is small enough for one call."""
+    kind: dict[str, Any] = {"apiVersion": part.api_version, "kind": part.kind, "markers": list(markers)}
     if part.definition:
-        payload["definition"] = orjson.Fragment(part.definition)
-    call = client.call_separately if is_separate else client.call
-    try:
-        found = call("validate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(part.objects))
-    except WorkerLostError as error:
-        if len(part.objects) == 1:
-            return [ApiServerAnswer(unchecked=str(error), is_failure=True)]
-        middle = len(part.objects) // 2
-        halves = [part._replace(objects=part.objects[:middle]), part._replace(objects=part.objects[middle:])]
-        return [answer for half in halves for answer in _validate_part(client, half, markers, is_separate=True)]
-    except ToolError as error:
-        return [ApiServerAnswer(unchecked=str(error), is_failure=True)] * len(part.objects)
-    return [_decode_answer(one) for one in found]
+        kind["definition"] = orjson.Fragment(part.definition)
+
+    def validate(objects: Sequence[bytes], call: Call) -> list[ApiServerAnswer]:
+        payload = {**kind, "objects": [orjson.Fragment(one) for one in objects]}
+        try:
+            found = call("validate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(objects))
+        except WorkerLostError:
+            raise
+        except ToolError as error:
+            return [ApiServerAnswer(unchecked=str(error), is_failure=True)] * len(objects)
+        return [_decode_answer(one) for one in found]
+
+    def fail(_: bytes, error: WorkerLostError) -> ApiServerAnswer:
+        return ApiServerAnswer(unchecked=str(error), is_failure=True)
+
+    return call_in_halves(client, part.objects, validate, fail)
 
 
 def _decode_answer(answer: dict[str, Any]) -> ApiServerAnswer:

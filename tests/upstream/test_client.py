@@ -123,7 +123,7 @@ def test_an_innocent_call_never_fails_because_of_others(fragile: UpstreamClient)
 
 
 def test_a_late_call_that_was_alone_is_not_repeated(fragile: UpstreamClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fragile, "call_separately", lambda *call: pytest.fail("it was repeated"))
+    monkeypatch.setattr(fragile, "_run_separately", lambda *calls: pytest.fail("it was repeated"))
     with pytest.raises(LateCallError):
         fragile.call("late", {}, 30)
 

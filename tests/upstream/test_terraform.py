@@ -18,12 +18,6 @@ def test_answers_are_in_the_order_of_the_files(client: UpstreamClient, monkeypat
     assert parse_terraform(client, []) == []
 
 
-def test_batches_are_small_enough_for_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terraform, "MAX_BATCH_BYTES", 10)
-    files = [TerraformFile("a.tf", b"x" * size) for size in (4, 4, 4, 20, 1)]
-    assert [[len(file.content) for file in part] for part in terraform._split(files)] == [[4, 4], [4], [20], [1]]
-
-
 def test_a_fault_has_its_place_and_others_are_parsed(client: UpstreamClient) -> None:
     first, second = parse_terraform(client, [TerraformFile("a\udce9.tf", b"a = \n"), TerraformFile("b.tf", b"")])
     assert (first.line, first.column, first.value) == (1, 5, b"") and first.fault.startswith("Invalid expression: ")

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gatekeeper.errors import ToolError
-from gatekeeper.upstream import validation
+from gatekeeper.upstream import batches, validation
 from gatekeeper.upstream.client import UpstreamClient, get_program_version
 from gatekeeper.upstream.validation import (
     ApiServerAnswer,
@@ -36,14 +36,6 @@ def test_answers_are_in_the_order_of_the_objects(client: UpstreamClient, monkeyp
     batch = KindBatch("v1", "ConfigMap", [config_map(name) for name in names])
     [answers] = validate_objects(client, [batch], ())
     assert [bool(answer.faults) for answer in answers] == [name.startswith("Bad") for name in names]
-
-
-def test_batches_are_small_enough_for_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validation, "MAX_BATCH_OBJECTS", 3)
-    monkeypatch.setattr(validation, "MAX_BATCH_BYTES", 10)
-    objects = [b"1234", b"1234", b"1234", b"1", b"1", b"1", b"1", b"12345678901234"]
-    parts = [part.objects for part in validation._split(KindBatch("v1", "ConfigMap", objects))]
-    assert parts == [[b"1234", b"1234"], [b"1234", b"1", b"1"], [b"1", b"1"], [b"12345678901234"]]
 
 
 def test_a_fault_has_its_place(client: UpstreamClient) -> None:
@@ -94,7 +86,7 @@ def test_every_stored_kind_of_the_newest_versions_is_validated(client: UpstreamC
 
 def test_an_object_that_ends_the_program_fails_alone(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too large for the memory of the program, alone or with others."""
-    monkeypatch.setattr(validation, "MAX_BATCH_BYTES", 2**30)
+    monkeypatch.setattr(batches, "MAX_BATCH_BYTES", 2**30)
     monkeypatch.setattr(UpstreamWorker.__init__, "__defaults__", (120 * 2**20, PROGRAM))
     made = UpstreamClient(lambda: program, get_program_version())
     small = config_map("a")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,17 +13,15 @@ import orjson
 from gatekeeper.errors import ToolError
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.model import Resource, get_field
+from gatekeeper.upstream.batches import map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import WorkerLostError
 
 PROGRAM = "gatekeeper-kyverno"
 MAX_BATCH_OBJECTS = 250
-MAX_BATCH_BYTES = 4 * 1024 * 1024
 # For one batch: a start of the program, compilation, and time for each object. One evaluation of a policy on an object
 # is cut off after 5 seconds by the program itself.
 BATCH_SECONDS, OBJECT_SECONDS = 60.0, 0.5
-# While Go evaluates one batch, another is encoded and decoded.
-CONCURRENT_BATCHES = 2
 UNKNOWN_NAMESPACE = "unknownNamespace"
 
 
@@ -125,11 +122,8 @@ class KyvernoProgram:
             ToolError: the program cannot be used.
         """
         self._client.get_worker()
-        batches = list(_split(inputs))
-        if len(batches) == 1:
-            return self._evaluate_batch(batches[0])
-        with ThreadPoolExecutor(CONCURRENT_BATCHES) as pool:
-            return [results for part in pool.map(self._evaluate_batch, batches) for results in part]
+        batches = list(split_batch(inputs, lambda one: len(one[0]), MAX_BATCH_OBJECTS))
+        return [results for part in map_parts(self._evaluate_batch, batches) for results in part]
 
     def _evaluate_batch(self, batch: Sequence[tuple[bytes, Sequence[int] | None]]) -> list[list[RuleResult]]:
         """The results of a batch; a policy on which the program is lost is not evaluated again."""
@@ -170,8 +164,8 @@ class KyvernoProgram:
             ToolError: the program cannot be used, or was lost twice on one of the objects.
         """
         mutations: list[Mutation] = []
-        for batch in _split([(json, None) for json in objects]):
-            payload = {"objects": [orjson.Fragment(json) for json, _ in batch]}
+        for batch in split_batch(objects, len, MAX_BATCH_OBJECTS):
+            payload = {"objects": [orjson.Fragment(json) for json in batch]}
             answer = self._call("mutate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(batch))
             mutations += [_decode_mutation(entry) for entry in answer]
         return mutations
@@ -195,21 +189,6 @@ def _find_plurals(resources: Iterable[Resource]) -> dict[str, str]:
 
 def _embed(resources: Iterable[Resource]) -> list[orjson.Fragment]:
     return [orjson.Fragment(resource.json) for resource in resources]
-
-
-def _split(
-    inputs: Sequence[tuple[bytes, Sequence[int] | None]],
-) -> Iterator[list[tuple[bytes, Sequence[int] | None]]]:
-    """Parts that are small enough for one call; one empty part without inputs."""
-    part: list[tuple[bytes, Sequence[int] | None]] = []
-    size = 0
-    for one in inputs:
-        if part and (len(part) >= MAX_BATCH_OBJECTS or size + len(one[0]) > MAX_BATCH_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(one)
-        size += len(one[0])
-    yield part
 
 
 def _decode_result(entry: Mapping[str, Any]) -> RuleResult:

@@ -1,4 +1,4 @@
-"""Folders of a repository as the Go program sees them: complete listings, with the contents of files by digest."""
+"""The files that builds of kustomizations read: listings of folders, and contents by digest, as they are sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPOSITORY, WRAPPER = "/repository", "/wrapper"
 MAX_FILE_BYTES = 20 * 1024 * 1024
 # A folder that a build asks for is sent with its files, up to this size of each.
 SMALL_FILE_BYTES = 1024 * 1024
-# Bytes of names that are no UTF-8 are sent as characters that nobody uses, and read back from these.
+# Bytes of names that are not UTF-8 are sent as private-use characters, and decoded from these.
 UNDECODABLE = {0xDC80 + number: 0x10F780 + number for number in range(0x80)}
 DECODABLE = {value: key for key, value in UNDECODABLE.items()}
 
@@ -28,7 +28,7 @@ def decode_name(name: str) -> str:
     return name if name.isascii() else name.translate(DECODABLE)
 
 
-class FileListings:
+class KustomizationFiles:
     """What was read of a repository so far, for builds. A file is read once.
 
     Attributes:
@@ -73,7 +73,7 @@ class FileListings:
         return [file for file in files if Path(self._root, file).stat().st_size <= SMALL_FILE_BYTES]
 
     def _list(self, folder: str) -> dict[str, str] | None:
-        """The entries of a folder; None if it is none, or is reached through a link."""
+        """The entries of a folder; None if the path is not a folder, or goes through a link."""
         if folder not in self._folders:
             path = f"{self._root}/{folder}" if folder else self._root
             if os.path.realpath(path) != path or not Path(path).is_dir():
