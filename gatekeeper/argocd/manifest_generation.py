@@ -175,7 +175,7 @@ def _build_application(
         target = SourceTarget(resource, source.field_path, folder, ref_roots)
         built = argocd_source.render_source(repository.rendered.builder, target, matches)
         folders.append(folder)
-        types.append(argocd_source.detect_source_type(repository.rendered.builder.inputs.tree, folder))
+        types.append(appliers.detect_source_type(repository.rendered.builder.inputs.tree, folder))
         outputs.append(SourceOutput(repository, built.resources))
         error = error or next((f"{gap.file}: {gap.reason}" for gap in built.gaps if gap.is_fatal), "")
         error = error or _find_excluded(repository, folder)

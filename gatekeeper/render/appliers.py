@@ -27,6 +27,7 @@ FLUX_FIELDS = {
     "images": "images",
     "components": "components",
 }
+SOURCE_TYPES = HELM, KUSTOMIZE, DIRECTORY = ("Helm", "Kustomize", "Directory")
 ARGO_FIELDS = ("namespace", "namePrefix", "nameSuffix", "patches", "components", "replicas", "commonAnnotations")
 
 
@@ -67,6 +68,14 @@ def _find_argocd_folders(resource: Resource, tree: Tree) -> Iterator[AppliedFold
         folder = _resolve_folder(tree, get_field(source, ("path",)), resource.origin.file)
         if folder is not None:
             yield build_applied_folder(resource, field_path, folder)
+
+
+def detect_source_type(tree: Tree, folder: str) -> str:
+    """The tool with which Argo CD renders a folder."""
+    path = tree.root / folder
+    if (path / "Chart.yaml").is_file():
+        return HELM
+    return KUSTOMIZE if any((path / name).is_file() for name in documents.KUSTOMIZATION_NAMES) else DIRECTORY
 
 
 def build_applied_folder(application: Resource, source_path: FieldPath, folder: str) -> AppliedFolder:
@@ -115,7 +124,7 @@ def _encode_fields(fields: dict[str, Any]) -> bytes:
 
 
 def _resolve_folder(tree: Tree, path: Any, file: str) -> str | None:
-    """The folder of the repository that `path` names; None if there is no such folder.
+    """The folder of the repository that `path` leads to; None if there is no such folder.
 
     The path starts at the root of a source. An artifact (OCIRepository, Bucket) can be packed from any folder above the
     resource's own file, so those are tried from the root down.
@@ -127,7 +136,7 @@ def _resolve_folder(tree: Tree, path: Any, file: str) -> str | None:
     for depth in range(len(parents) + 1):
         folder = join_path("/".join(parents[:depth]), relative)
         if not folder.startswith("..") and (tree.root / folder).is_dir():
-            return folder
+            return tree.find_real_path(folder)
     return None
 
 

@@ -13,6 +13,7 @@ import orjson
 
 from gatekeeper.model import FieldPath, Gap, Resource, get_field
 from gatekeeper.render import appliers, manifests
+from gatekeeper.render.appliers import DIRECTORY, HELM, KUSTOMIZE
 from gatekeeper.render.builder import Builder
 from gatekeeper.render.helm import chart_uses
 from gatekeeper.render.inputs import RenderInputs
@@ -23,7 +24,6 @@ from gatekeeper.workspace.tree import ParsedFile, Tree
 SKIP_MARKER = b"+argocd:skip-file-rendering"
 # What Argo CD sets in a source before it renders it.
 BUILD_ENVIRONMENT_PREFIXES = b"$ARGOCD_", b"${ARGOCD_"
-SOURCE_TYPES = HELM, KUSTOMIZE, DIRECTORY = ("Helm", "Kustomize", "Directory")
 # Whether a pattern, which comes first, matches a path.
 GlobMatcher = Callable[[str, str], bool]
 
@@ -48,14 +48,6 @@ class SourceTarget(NamedTuple):
         return get_field(self.application.value, (*self.field_path, name)) or {}
 
 
-def detect_source_type(tree: Tree, folder: str) -> str:
-    """The tool that renders a folder."""
-    path = tree.root / folder
-    if (path / "Chart.yaml").is_file():
-        return HELM
-    return KUSTOMIZE if any((path / name).is_file() for name in documents.KUSTOMIZATION_NAMES) else DIRECTORY
-
-
 def render_source(builder: Builder, source: SourceTarget, matches_glob: GlobMatcher) -> BuildOutput:
     """Renders a source; where not all of it can be rendered, there is a fatal gap.
 
@@ -65,15 +57,19 @@ def render_source(builder: Builder, source: SourceTarget, matches_glob: GlobMatc
     inputs = builder.inputs
     tree = inputs.tree
     folder = join_path("", source.folder)
-    source = source._replace(folder=folder)
-    if folder.startswith("..") or (tree.root / folder).resolve() != (tree.root.resolve() / folder):
-        return _build_failure(folder, f"`path` {folder} is or contains a symbolic link: name the folder itself")
+    real = None if folder.startswith("..") else tree.find_real_path(folder)
+    if real is None:
+        return _build_failure(folder, f"`path` {folder} leads out of the repository")
     if not (tree.root / folder).is_dir():
         return _build_failure(folder, f"`path` {folder} is not a folder of the repository")
     fields = get_field(source.application.value, source.field_path)
     if any(word in orjson.dumps(fields) for word in BUILD_ENVIRONMENT_PREFIXES):
         return _build_failure(folder, "the build environment (`$ARGOCD_…`) is not supported")
-    source_type = detect_source_type(tree, folder)
+    source_type = appliers.detect_source_type(tree, folder)
+    if source_type == DIRECTORY and (tree.root / folder).is_symlink():
+        reason = f"`path` {folder} is a symbolic link to a folder of manifests, of which Argo CD reads none"
+        return _build_failure(folder, f"{reason}: name the folder itself")
+    source, folder = source._replace(folder=real), real
     if source_type == HELM:
         return _render_chart(builder, source)
     if source_type == KUSTOMIZE:

@@ -9,6 +9,7 @@ from gatekeeper.render import appliers, kustomize, post_build
 from gatekeeper.render.helm import charts, post_render
 from gatekeeper.render.helm.charts import ChartOutput
 from gatekeeper.render.inputs import RenderInputs
+from gatekeeper.render.kustomization_graph import find_links
 from gatekeeper.render.kustomize import KustomizeTarget
 from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit, ChartUse
 from gatekeeper.upstream.client import open_client
@@ -72,6 +73,8 @@ class Builder:
                     output.gaps.extend(part.gaps)
             output.findings.extend(built.findings)
             output.gaps.extend(built.gaps)
+        if any(applied.applier.ref.kind == "Kustomization" for applied in applied_folders) and not unit.files:
+            output.findings.extend(find_links(self.inputs.kustomizations, self.inputs.tree.links, unit.folder))
         return output
 
     def _is_restricted(self, applied: AppliedFolder | None) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from gatekeeper.model import get_field
+from gatekeeper.model import Finding, Location, get_field
 from gatekeeper.render.model import KustomizationFile, join_path
 from gatekeeper.render.origin import list_patches
 from gatekeeper.workspace import documents
@@ -56,17 +56,19 @@ def _list_kustomization_files(tree: Tree, folders: Sequence[str]) -> list[str]:
 
 
 def _parse_kustomization(tree: Tree, parsed_file: ParsedFile, value: dict[str, Any]) -> KustomizationFile:
-    folders, files, remote, outside = list[str](), list[str](), list[str](), list[str]()
+    folders, files, remote, outside, linked = (list[str]() for _ in range(5))
     for name in _list_references(value):
         local = join_path(parsed_file.folder, name)
         if name.startswith(REMOTE_PREFIXES) or "?ref=" in name:
             remote.append(name)
-        elif name.startswith("/") or local.startswith("..") or _is_outside_repository(tree, local):
+            continue
+        real = None if name.startswith("/") or local.startswith("..") else tree.find_real_path(local)
+        if real is None:
             outside.append(name)
-        elif (tree.root / local).is_dir():
-            folders.append(local)
-        else:
-            files.append(local)
+            continue
+        (folders if (tree.root / real).is_dir() else files).append(real)
+        if real != local or real in tree.links:
+            linked.append(name)
     is_component = value.get("kind") == "Component"
     listed = [*list_entries(value, "helmCharts"), *list_entries(value, "helmChartInflationGenerator")]
     home = get_field(value, ("helmGlobals", "chartHome")) or "charts"
@@ -75,7 +77,7 @@ def _parse_kustomization(tree: Tree, parsed_file: ParsedFile, value: dict[str, A
     ]
     inflates = tuple(folder for _, folder in folders_of if folder is not None)
     fetches = tuple(str(name) for name, folder in folders_of if folder is None)
-    lists = (tuple(folders), tuple(files), tuple(remote), tuple(outside))
+    lists = (tuple(folders), tuple(files), tuple(remote), tuple(outside), tuple(linked))
     return KustomizationFile(parsed_file, is_component, *lists, inflates, fetches)
 
 
@@ -84,13 +86,8 @@ def _find_chart(tree: Tree, folder: str, chart_home: str, chart: Any) -> str | N
     name, version = get_field(chart, ("name",)), get_field(chart, ("version",))
     below = join_path(folder, str(get_field(chart, ("chartHome",)) or chart_home))
     places = (f"{below}/{name}", f"{below}/{name}-{version}/{name}")
-    here = (place for place in places if (tree.root / place / "Chart.yaml").is_file())
+    here = (tree.find_real_path(place) for place in places if (tree.root / place / "Chart.yaml").is_file())
     return None if below.startswith("..") else next(here, None)
-
-
-def _is_outside_repository(tree: Tree, path: str) -> bool:
-    """Whether a symbolic link in the path leads out of the repository; kustomize would follow it."""
-    return not (tree.root / path).resolve().is_relative_to(tree.root.resolve())
 
 
 def _list_references(value: dict[str, Any]) -> Iterator[str]:
@@ -101,6 +98,11 @@ def _list_references(value: dict[str, Any]) -> Iterator[str]:
     for entry in list_entries(value, "replacements"):
         if isinstance(get_field(entry, ("path",)), str):
             yield entry["path"]
+    if isinstance(get_field(value, ("openapi", "path")), str):
+        yield value["openapi"]["path"]
+    for entry in list_entries(value, "helmCharts"):
+        values_files = (get_field(entry, ("valuesFile",)), *list_entries(entry, "additionalValuesFiles"))
+        yield from (file for file in values_files if isinstance(file, str))
     for word in ("configMapGenerator", "secretGenerator"):
         for entry in list_entries(value, word):
             for key in ("files", "envs"):
@@ -126,3 +128,38 @@ def list_reachable(kustomizations: Mapping[str, KustomizationFile], folder: str)
             seen[here] = kustomizations[here]
             waiting.extend(kustomizations[here].folders)
     return list(seen.values())
+
+
+def find_reference(parsed_file: ParsedFile, name: str) -> Location:
+    """The location of a path that a kustomization names."""
+    value = documents.to_value(parsed_file.documents[0])
+    for word in FILE_LISTS:
+        if name in list_entries(value, word):
+            _, line, column = parsed_file.documents[0].locate((word, value[word].index(name)))
+            return Location(parsed_file.file, line, column)
+    for path, entry in list_patches(value):
+        if entry == name:
+            _, line, column = parsed_file.documents[0].locate(path)
+            return Location(parsed_file.file, line, column)
+    return Location(parsed_file.file, 1)
+
+
+def find_links(
+    kustomizations: Mapping[str, KustomizationFile], links: Collection[str], folder: str
+) -> Iterator[Finding]:
+    """Yields a finding for each symbolic link that a kustomization builds on: Flux builds without it.
+
+    Args:
+        links: the files of the tree that are symbolic links.
+
+    Source: source-controller `Storage.Archive` leaves everything out that is neither a file nor a folder.
+    """
+    hint = "name the file or folder itself, or put a copy in place of the link"
+    for part in list_reachable(kustomizations, folder):
+        own_file = part.parsed_file.file
+        places = {name: find_reference(part.parsed_file, name) for name in part.linked_paths}
+        if own_file in links:
+            places = {own_file: Location(own_file), **places}
+        for name, place in places.items():
+            message = f"`{name}` is or leads through a symbolic link, which Flux leaves out of what it fetches"
+            yield Finding("render/kustomize", "error", message, place, hint=hint)

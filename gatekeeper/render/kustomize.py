@@ -14,13 +14,13 @@ from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Location, Resource, build_ref
 from gatekeeper.render.chart_inflation import inflate_charts
 from gatekeeper.render.inputs import RenderInputs
-from gatekeeper.render.kustomization_graph import FILE_LISTS, REMOTE_PREFIXES, list_entries, list_reachable
+from gatekeeper.render.kustomization_graph import REMOTE_PREFIXES, find_reference, list_entries, list_reachable
 from gatekeeper.render.model import AppliedFolder, BuildOutput, KustomizationFile, SecondRendering, join_path
 from gatekeeper.render.origin import ApplierFields, KustomizeOrigin, TransformStep
 from gatekeeper.upstream.kustomization import BuildResult, BuiltObject, KustomizationBuild, KustomizationBuilder
 from gatekeeper.upstream.kustomization_files import REPOSITORY, WRAPPER, decode_name, encode_name
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.tree import ParsedFile, Tree
+from gatekeeper.workspace.tree import Tree
 
 # "accumulating resources from 'a': read a: is a directory: recursed accumulation of path 'a':", once a folder.
 ERROR_WRAPPING = re.compile(r"^((accumulat\w+ \w+: )?accumulation err='.*?': recursed accumulation of path '[^']*': )+")
@@ -112,7 +112,7 @@ def _build_output(
     default_file = _find_own_file(inputs, target)
     for built in result:
         if documents.is_resource(built.value):
-            origin = _build_origin(built, target, inputs.files_by_path, default_file)
+            origin = _build_origin(inputs, built, target, default_file)
             origin = origin._replace(number=len(resources), second_rendering=second)
             resources.append(Resource(build_ref(built.value), origin.rendered_json, origin))
     return BuildOutput(resources, [], [])
@@ -178,20 +178,11 @@ def _reject_outside_inputs(
             gaps.append(Gap(file, reason, is_fatal=True))
         for name in part.outside_paths:
             message = f"`{name}` is outside the repository, so it was not reviewed"
-            findings.append(Finding("render/outside", "error", message, _find_reference(part.parsed_file, name)))
+            findings.append(Finding("render/outside", "error", message, find_reference(part.parsed_file, name)))
             gaps.append(Gap(file, message, is_fatal=True))
         for name in part.missing_charts:
             reason = f"inflates the Helm chart {name}, which is not in the repository and not fetched"
             gaps.append(Gap(file, reason, is_fatal=True))
-
-
-def _find_reference(parsed_file: ParsedFile, name: str) -> Location:
-    value = documents.to_value(parsed_file.documents[0])
-    for word in FILE_LISTS:
-        if name in list_entries(value, word):
-            _, line, column = parsed_file.documents[0].locate((word, value[word].index(name)))
-            return Location(parsed_file.file, line, column)
-    return Location(parsed_file.file, 1)
 
 
 def _report_failure(inputs: RenderInputs, target: KustomizeTarget, error: ToolError) -> BuildOutput:
@@ -259,16 +250,37 @@ def _extract_last_cause(error_output: str) -> str:
 
 
 def _build_origin(
-    built: BuiltObject, target: KustomizeTarget, files_by_path: Mapping[str, ParsedFile], default_file: str
+    inputs: RenderInputs, built: BuiltObject, target: KustomizeTarget, default_file: str
 ) -> KustomizeOrigin:
     applied = target.applied_folder
     ref = build_ref(built.value)
     return KustomizeOrigin(
-        file=built.origin or default_file,
+        file=_find_noted_file(inputs, built.origin, target, default_file),
         kind=ref.kind,
         name=ref.name,
         rendered_json=orjson.dumps(built.value),
-        steps=tuple(TransformStep(*step) for step in built.steps),
-        files_by_path=files_by_path,
+        steps=tuple(
+            TransformStep(_find_noted_file(inputs, file, target, default_file) if file else "", transformer)
+            for file, transformer in built.steps
+        ),
+        tree=inputs.tree,
+        files_by_path=inputs.files_by_path,
         applier_fields=ApplierFields(applied.applier, applied.fields_path, applied.added_fields) if applied else None,
     )
+
+
+def _find_noted_file(inputs: RenderInputs, file: str, target: KustomizeTarget, default_file: str) -> str:
+    """The file that kustomize notes, under the name that the tree has for it.
+
+    kustomize notes the names as they are written. Where one of them leads up from a linked folder, the noted path does
+    not exist, and the file is one of those with its name.
+    """
+    if not file or file in inputs.files_by_path:
+        return file or default_file
+    real = inputs.tree.find_real_path(file) or ""
+    if real in inputs.files_by_path:
+        return real
+    parts = list_reachable(inputs.kustomizations, target.folder)
+    name = file.rpartition("/")[2]
+    used = (used for part in parts for used in (part.parsed_file.file, *part.files))
+    return next((used_file for used_file in used if used_file.rpartition("/")[2] == name), default_file)

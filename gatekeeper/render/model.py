@@ -93,6 +93,8 @@ class KustomizationFile(NamedTuple):
     """One kustomization: the paths it names, relative to the repository's root, and the remote ones unchanged.
 
     Attributes:
+        folders: without symbolic links, as `Tree.find_real_path` has them; `files` and `local_charts` likewise.
+        linked_paths: what it names that leads through symbolic links, as it is written.
         local_charts: the folders of Helm charts that it renders.
         missing_charts: charts that it would render, but that lie nowhere in the repository.
     """
@@ -103,6 +105,7 @@ class KustomizationFile(NamedTuple):
     files: tuple[str, ...]
     remotes: tuple[str, ...]
     outside_paths: tuple[str, ...]
+    linked_paths: tuple[str, ...]
     local_charts: tuple[str, ...]
     missing_charts: tuple[str, ...]
 

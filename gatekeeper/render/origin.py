@@ -11,7 +11,7 @@ import orjson
 from gatekeeper.model import FieldPath, Location, ParsedDocument, Resource, get_field
 from gatekeeper.render.model import SecondRendering, join_path
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.tree import ParsedFile
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 # Keys that identify the items of a Kubernetes list (the merge keys of strategic merge patches).
 MERGE_KEYS = ("name", "containerPort", "mountPath", "devicePath", "port", "key", "ip", "topologyKey")
@@ -61,6 +61,7 @@ class KustomizeOrigin(NamedTuple):
     name: str
     rendered_json: bytes
     steps: tuple[TransformStep, ...]
+    tree: Tree
     files_by_path: Mapping[str, ParsedFile]
     applier_fields: ApplierFields | None = None
     number: int = 0
@@ -115,7 +116,7 @@ class KustomizeOrigin(NamedTuple):
         """Locations in patches of this kustomization that set the field to the rendered value."""
         for where, entry in reversed(list(list_patches(kustomization))):
             if isinstance(entry, str) and "\n" not in entry:
-                file = join_path(parsed_file.folder, entry)
+                file = self.tree.find_real_path(join_path(parsed_file.folder, entry)) or ""
                 patch = self.files_by_path.get(file)
                 for document in patch.documents if patch else ():
                     patch_location = locate_in_patch(document, path, self.kind, value)

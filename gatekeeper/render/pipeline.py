@@ -112,9 +112,8 @@ def _render_charts(rendered: RenderedTree, jobs: int, on_progress: BuildProgress
     """Renders all charts of the tree, once for each set of values."""
     builder, inputs = rendered.builder, rendered.builder.inputs
     inflated = {chart for part in inputs.kustomizations.values() for chart in part.local_charts}
-    uses, gaps = chart_uses.find_chart_uses(
-        rendered.resources, inputs.chart_folders, inputs.files_by_path, inputs.config_maps, inflated
-    )
+    sources = chart_uses.ChartSources(inputs.tree, inputs.chart_folders, inputs.files_by_path, inputs.config_maps)
+    uses, gaps = chart_uses.find_chart_uses(rendered.resources, sources, inflated)
     rendered.gaps.extend(gaps)
     tasks = [partial(builder.build_chart, use, inputs.config) for use in uses]
     for number, (use, output) in enumerate(zip(uses, _run_in_parallel(tasks, jobs), strict=True)):

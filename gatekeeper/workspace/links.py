@@ -21,6 +21,8 @@ def find_target(root: Path, file: str) -> str | Gap:
     """What a link leads to, relative to the root; or a fatal gap."""
     try:
         target = Path(root, file).resolve(strict=True)
+    except PermissionError:
+        return Gap(file, "a symbolic link to what cannot be read: permit reading, or remove it", is_fatal=True)
     except (OSError, RuntimeError):
         return Gap(file, "a symbolic link to nothing or to itself: correct or remove it", is_fatal=True)
     if not target.is_relative_to(root):
@@ -56,7 +58,15 @@ def _is_chart_file(root: Path, file: str) -> bool:
     """Whether a file is in the folder of a chart, or below its templates."""
     folder = PurePosixPath(file).parent
     charts = [folder, *(parent.parent for parent in (folder, *folder.parents) if parent.name == "templates")]
-    return any((root / chart / "Chart.yaml").is_file() for chart in charts)
+    return any(_may_be_file(root / chart / "Chart.yaml") for chart in charts)
+
+
+def _may_be_file(path: Path) -> bool:
+    """Whether a path is a file; true if its folder cannot be read."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
 
 
 def find_flattened_link(root: Path, file: str, content: bytes) -> Gap | None:
@@ -82,11 +92,15 @@ def _is_file(path: Path) -> bool:
 def check_folder(root: Path, file: str, target: str, kept_files: Collection[str]) -> Gap:
     """The gap of a link to a folder: its files are checked under their own names, or it is fatal."""
     inside = f"{target}/" if target != "." else ""
-    if any(kept.startswith(inside) for kept in kept_files) or not _has_checked_file(root / target):
+    if any(kept.startswith(inside) for kept in kept_files):
+        return Gap(file, f"a symbolic link: checked as {target}")
+    remedy = "name the link under `files.exclude`"
+    try:
+        has_manifests = any(is_checked_file(path.name) for path in list_files_below(root / target))
+    except OSError as error:
+        reason = f"a symbolic link to the folder {target}, which cannot be read completely: {error.strerror or error}"
+        return Gap(file, f"{reason}; permit reading, or {remedy}", is_fatal=True)
+    if not has_manifests:
         return Gap(file, f"a symbolic link: checked as {target}")
     reason = f"a symbolic link to the folder {target}, whose files are ignored or excluded: not checked"
-    return Gap(file, f"{reason}; name the link under `files.exclude`, or include the folder", is_fatal=True)
-
-
-def _has_checked_file(folder: Path) -> bool:
-    return any(is_checked_file(path.name) for path in list_files_below(folder))
+    return Gap(file, f"{reason}; {remedy}, or include the folder", is_fatal=True)

@@ -42,7 +42,7 @@ class Tree:
         links: the targets of those files that are symbolic links.
     """
 
-    __slots__ = ("_contents", "_free_bytes", "files", "gaps", "is_whole", "links", "root")
+    __slots__ = ("_contents", "_free_bytes", "_real_folders", "files", "gaps", "is_whole", "links", "root")
 
     def __init__(
         self,
@@ -59,12 +59,36 @@ class Tree:
         self.links = links
         self._contents: dict[str, bytes] = {}
         self._free_bytes = CACHE_BYTES
+        self._real_folders: dict[str, str] = {}
 
     def select_files(self, predicate: Callable[[str], bool]) -> Tree:
         """A tree of some of the files."""
         part = Tree(self.root, [file for file in self.files if predicate(file)], self.gaps, self.is_whole, self.links)
         part._contents = self._contents
         return part
+
+    def find_real_path(self, path: str) -> str | None:
+        """The path by which the tree has what a path through symbolic links leads to; None outside of the root.
+
+        What is missing has the path that it would have.
+        """
+        folder, _, name = path.rpartition("/")
+        real = f"{self._find_real_folder(folder)}/{name}".rstrip("/")
+        own_name = self._find_relative(real)
+        # A link that is read has its own name in the tree.
+        if own_name is None or own_name in self.links or not Path(real).is_symlink():
+            return own_name
+        return self._find_relative(os.path.realpath(real))
+
+    def _find_real_folder(self, folder: str) -> str:
+        real = self._real_folders.get(folder)
+        if real is None:
+            self._real_folders[folder] = real = os.path.realpath(f"{self.root}/{folder}")
+        return real
+
+    def _find_relative(self, real_path: str) -> str | None:
+        root = self._find_real_folder("").rstrip("/")
+        return real_path[len(root) + 1 :] if f"{real_path}/".startswith(f"{root}/") else None
 
     def read_file(self, file: str) -> bytes | Gap:
         """The content of a file, or a fatal gap with the reason why it cannot be read."""

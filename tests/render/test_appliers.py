@@ -11,7 +11,7 @@ from gatekeeper.render.model import AppliedFolder
 from gatekeeper.workspace.tree import Tree
 from tests.conftest import Repository, needs
 from tests.engines.resources import parse_resources
-from tests.render.rendering import CONTAINER, WEB, flux, render, the
+from tests.render.rendering import CONTAINER, FILES, WEB, flux, render, the
 
 
 @needs("kustomize")
@@ -178,3 +178,9 @@ def test_common_labels_of_an_application_select_unless_it_says_otherwise(without
     assert orjson.loads(applied.added_fields) == {
         "labels": [{"pairs": {"a": "b"}, "includeSelectors": not without_selector}]
     }
+
+
+def test_argo_cd_chooses_the_tool_by_the_files_of_the_folder(repository: Repository) -> None:
+    root = repository({**FILES, "both/Chart.yaml": "", "both/kustomization.yaml": "", "k/Kustomization": "", "d/a": ""})
+    types = [appliers.detect_source_type(Tree(root, []), folder) for folder in ("chart", "both", "k", "d")]
+    assert types == ["Helm", "Helm", "Kustomize", "Directory"]

@@ -98,26 +98,29 @@ def test_a_file_that_cannot_be_read_is_a_fatal_gap_next_to_the_others(
     assert {resource.ref.name for resource in output.resources} == {"a", "b"}
 
 
-def test_a_path_that_leads_out_or_over_a_symbolic_link_is_refused(root: Path, tmp_path: Path) -> None:
+def test_a_path_that_leads_out_or_is_a_link_to_manifests_is_refused(root: Path, tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (root / "link").symlink_to(tmp_path / "outside")
     (root / "inner").symlink_to(root / "app")
-    for path in ("link", "inner", "inner/sub", "../outside"):
-        assert "symbolic link" in reject(root, {"path": path})
+    for path in ("link", "../outside"):
+        assert "leads out of the repository" in reject(root, {"path": path})
+    assert "of which Argo CD reads none" in reject(root, {"path": "inner"})
     assert "not a folder" in reject(root, {"path": "none"})
     assert "not a folder" in reject(root, {"path": "app/a.yaml"})
+
+
+def test_a_path_over_links_is_followed(repository: Repository) -> None:
+    files = {"apps/k/kustomization.yaml": "resources: [a.yaml]\n", "apps/k/a.yaml": MAP % "a"}
+    root = repository({**files, "apps/plain/b.yaml": MAP % "b"})
+    (root / "all").symlink_to("apps")
+    (root / "built").symlink_to("all/k")
+    assert list_names(render(root, {"path": "built"})) == ["a"]
+    assert list_names(render(root, {"path": "all/plain"})) == ["b"]
 
 
 def test_the_build_environment_of_argo_cd_is_refused(root: Path) -> None:
     for text in ("$ARGOCD_APP_NAME", "${ARGOCD_ENV_X}"):
         assert "$ARGOCD_" in reject(root, {"path": "app", "kustomize": {"namePrefix": text}})
-
-
-def test_the_tool_is_chosen_by_the_files_of_the_folder(repository: Repository) -> None:
-    root = repository({**FILES, "both/Chart.yaml": "", "both/kustomization.yaml": "", "k/Kustomization": "", "d/a": ""})
-    tree = open_builder(root).inputs.tree
-    types = [argocd_source.detect_source_type(tree, folder) for folder in ("chart", "both", "k", "d")]
-    assert types == ["Helm", "Helm", "Kustomize", "Directory"]
 
 
 def test_a_kustomization_that_cannot_be_parsed_is_not_rendered(repository: Repository) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gatekeeper.workspace import file_selection, links
-from tests.conftest import Repository, judge, rules, verdict_of
+from tests.conftest import Repository, judge, needs, rules, verdict_of
+from tests.render.rendering import FLUX
 
 POD = """\
 apiVersion: v1
@@ -108,6 +113,105 @@ def test_a_link_to_a_folder_that_is_not_checked_is_a_fatal_gap(repository: Repos
     link(root, "three", "hidden")
     [gap] = [gap for gap in file_selection.build_tree([root], root, ["hidden/*"]).gaps if gap.is_fatal]
     assert gap.file == "three" and "ignored or excluded" in gap.reason
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_a_link_to_a_folder_that_cannot_be_read_is_a_fatal_gap_beside_a_verdict(repository: Repository) -> None:
+    root = repository({"hidden/x/a.txt": "", "pod.yaml": POD, "gatekeeper.yaml": CONFIG})
+    link(root, "one", "hidden")
+    (root / "hidden" / "x").chmod(0)
+    limits = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    program = [*limits, sys.executable, "-m", "gatekeeper", "check", "--no-cache", "--format", "json", str(root)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    (root / "hidden" / "x").chmod(0o755)
+    verdict = json.loads(done.stdout)
+    assert done.returncode == 3 and RULE in [finding["rule"] for finding in verdict["findings"]]
+    [gap] = [gap for gap in verdict["coverage"]["skipped"] if gap["file"] == "one"]
+    assert gap["fatal"] and "cannot be read completely: Permission denied" in gap["reason"]
+
+
+LINKED_FILES: dict[str, str | bytes] = {
+    "gatekeeper.yaml": CONFIG,
+    "base/kustomization.yaml": "resources: [pod.yaml, ../other/two.yaml]\n",
+    "base/pod.yaml": POD,
+    "other/two.yaml": POD.replace("web,", "two,"),
+    "patches/p.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: default}\nspec: {hostPID: true}\n",
+    "files/three.yaml": POD.replace("web,", "three,"),
+    "files/s.txt": "password: 9fKq2vLx7RtWz\n",
+    "app/kustomization.yaml": """\
+resources: [to-base, to-files/three.yaml]
+patches: [{path: to-patches/p.yaml}]
+secretGenerator: [{name: s, namespace: default, files: [to-files/s.txt]}]
+""",
+}
+
+
+@pytest.fixture
+def linked(repository: Repository) -> Path:
+    """A kustomization whose folders are links."""
+    root = repository(LINKED_FILES)
+    for name in ("base", "files", "patches"):
+        link(root, f"app/to-{name}", f"../{name}")
+    return root
+
+
+@needs("gatekeeper-upstream")
+def test_kustomizations_are_built_through_linked_folders(linked: Path) -> None:
+    verdict = judge(linked)
+    assert verdict.decision == "refused" and verdict.coverage.resource_count == 4
+    found = {(one.rule, one.location.file, one.location.line) for one in verdict.findings if one.rule == RULE}
+    assert found == {
+        (RULE, "base/pod.yaml", 4),
+        (RULE, "patches/p.yaml", 4),
+        (RULE, "other/two.yaml", 4),
+        (RULE, "files/three.yaml", 4),
+    }
+    assert {finding.rule for finding in verdict.findings if finding.severity == "error"} == {"plaintext/secret"}
+
+
+@needs("gatekeeper-upstream")
+@pytest.mark.parametrize("name", ["base/pod.yaml", "patches/p.yaml", "files/three.yaml", "files/s.txt"])
+def test_a_change_behind_a_linked_folder_is_a_change_of_the_kustomization(linked: Path, name: str) -> None:
+    content = (linked / name).read_text()
+    (linked / name).write_text(content.replace("hostNetwork: true, ", "").replace("hostPID: true", ""))
+    git = ["git", "-C", str(linked), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *arguments], check=True)
+    (linked / name).write_text(content + "# changed\n")
+    subprocess.run([*git, "add", "-A"], check=True)
+    _, verdict = verdict_of("--staged", cwd=linked)
+    expected = ("plaintext/secret", "app/kustomization.yaml") if name == "files/s.txt" else (RULE, name)
+    assert expected in [(finding["rule"], finding["file"]) for finding in verdict["findings"]]
+
+
+@needs("gatekeeper-upstream")
+def test_flux_builds_without_links(linked: Path) -> None:
+    (linked / "flux.yaml").write_text(FLUX.format(name="one", path="./app"))
+    messages = [one.message for one in judge(linked).findings if one.rule == "render/kustomize"]
+    assert len(messages) == 4 and all("Flux leaves out" in message for message in messages)
+
+
+@needs("gatekeeper-upstream")
+def test_a_chart_is_rendered_through_links(repository: Repository) -> None:
+    template = POD.replace("hostNetwork: true", "hostNetwork: {{ .Values.host }}")
+    files: dict[str, str | bytes] = {"c/Chart.yaml": CHART, "c/values.yaml": "host: false\n"}
+    files |= {"c/templates/pod.yaml": template, "envs/prod/v.yaml": "host: true\n", "gatekeeper.yaml": CONFIG}
+    application = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: a, namespace: argocd}
+spec:
+  project: default
+  destination: {namespace: default, server: "https://kubernetes.default.svc"}
+  source: {repoURL: "https://git.example/r.git", path: apps/to-chart, helm: {valueFiles: [../to-envs/prod/v.yaml]}}
+"""
+    root = repository({**files, "a.yaml": application})
+    link(root, "apps/to-chart", "../c")
+    link(root, "apps/to-envs", "../envs")
+    verdict = judge(root)
+    found = [finding for finding in verdict.findings if finding.rule == RULE]
+    assert [finding.location.file for finding in found] == ["envs/prod/v.yaml"]
+    assert verdict.decision == "accepted"
 
 
 def test_links_that_are_not_manifests_are_noted(repository: Repository) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from gatekeeper.model import FieldPath, Finding, Resource, get_field
+from gatekeeper.render.appliers import DIRECTORY, detect_source_type
 from gatekeeper.workspace.tree import Tree
 
 
@@ -34,16 +35,38 @@ def check_paths(resources: Sequence[Resource], tree: Tree) -> Iterator[Finding]:
     if not references:
         return
     folders = _list_folders(tree)
+    found = [_find_folder(reference, folders, tree) for reference in references]
     own_sources = {
         reference.source
-        for reference in references
-        if _normalize(reference.path) and _is_resolvable(reference, folders)
+        for reference, folder in zip(references, found, strict=True)
+        if _normalize(reference.path) and folder is not None
     }
-    for reference in references:
-        if reference.source in own_sources and not _is_resolvable(reference, folders):
+    for reference, folder in zip(references, found, strict=True):
+        if folder is not None:
+            yield from _check_links(reference, folder, tree)
+        elif reference.source in own_sources:
             message = f"`{reference.path}` is not a folder of the repository, but other paths of the same source are"
             hint = "correct the path"
             yield reference.resource.build_finding("references/path", message, reference.field_path, hint=hint)
+
+
+def _check_links(reference: PathReference, folder: str, tree: Tree) -> Iterator[Finding]:
+    """Yields a finding for a path through symbolic links that its controller does not follow.
+
+    Sources: source-controller `Storage.Archive` leaves links out; argo-cd `reposerver` walks a folder of manifests from
+    its path, which is no folder if it is a link. Helm and kustomize follow it.
+    """
+    real = tree.find_real_path(folder)
+    if real == folder:
+        return
+    if reference.source[0] == "flux":
+        message = f"`{reference.path}` leads through a symbolic link, which Flux leaves out of what it fetches"
+    elif (tree.root / folder).is_symlink() and detect_source_type(tree, folder) == DIRECTORY:
+        message = f"`{reference.path}` is a symbolic link to a folder of manifests, of which Argo CD reads none"
+    else:
+        return
+    hint = f"name the folder itself: {real}"
+    yield reference.resource.build_finding("references/path", message, reference.field_path, hint=hint)
 
 
 def _list_folders(tree: Tree) -> set[str]:
@@ -56,11 +79,15 @@ def _list_folders(tree: Tree) -> set[str]:
     return folders
 
 
-def _is_resolvable(reference: PathReference, folders: set[str]) -> bool:
-    """Whether a path exists below the root, or below any folder around the file of the resource."""
+def _find_folder(reference: PathReference, folders: set[str], tree: Tree) -> str | None:
+    """The folder at a path below the root, or below any folder around the file of the resource."""
     path = _normalize(reference.path)
     parents = reference.resource.origin.file.split("/")[:-1]
-    return any("/".join([*parents[:depth], path]).strip("/") in folders for depth in range(len(parents) + 1))
+    for depth in range(len(parents) + 1):
+        folder = "/".join([*parents[:depth], path]).strip("/")
+        if folder in folders or (not folder.startswith("..") and tree.find_real_path(folder) in folders):
+            return folder
+    return None
 
 
 def _normalize(path: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,13 +17,42 @@ from gatekeeper.render.appliers import list_sources
 from gatekeeper.render.helm import helm_values, post_render
 from gatekeeper.render.model import ChartUse, ConfigMapData, LocatedValues, join_path
 from gatekeeper.workspace import documents
-from gatekeeper.workspace.tree import ParsedFile
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 EXTERNAL_CHART_REASON = "its chart is not in the repository, so the objects that it renders were not checked"
 APPLICATION_SET_REASON = "its generators are not run, so the objects were checked as they are in the repository's files"
 UNKNOWN_VALUES_REASON = (
     "takes values from objects that are not readable in the repository, so its chart was rendered without them"
 )
+
+
+class ChartSources(NamedTuple):
+    """What the repository's charts are used from.
+
+    Attributes:
+        folders: the folders of charts that can be rendered on their own.
+        files: the parsed files.
+        config_maps: the data of ConfigMaps, by namespace and name, for `valuesFrom`.
+    """
+
+    tree: Tree
+    folders: Sequence[str]
+    files: Collection[str]
+    config_maps: ConfigMapData
+
+    def find_folder(self, path: Any) -> str | None:
+        """The folder of the chart that a path leads to; None if it leads to none."""
+        folder = self.tree.find_real_path(join_path("", path)) if isinstance(path, str) else None
+        return folder if folder in self.folders else None
+
+    def find_file(self, path: str) -> str:
+        """A file without symbolic links in its path."""
+        real = None if path.startswith("..") else self.tree.find_real_path(path)
+        return path if real is None else real
+
+    def has_file(self, path: str) -> bool:
+        """Whether there is such a file."""
+        return (self.tree.root / path).is_file()
 
 
 def find_chart_folders(parsed_files: Iterable[ParsedFile]) -> list[str]:
@@ -40,34 +69,29 @@ def find_chart_folders(parsed_files: Iterable[ParsedFile]) -> list[str]:
 
 
 def find_chart_uses(
-    resources: Iterable[Resource],
-    chart_folders: Sequence[str],
-    files_by_path: Mapping[str, ParsedFile],
-    config_maps: ConfigMapData,
-    inflated_charts: Collection[str] = (),
+    resources: Iterable[Resource], sources: ChartSources, inflated_charts: Collection[str] = ()
 ) -> tuple[list[ChartUse], list[Gap]]:
     """Every use of the repository's charts (an unused chart counts with its own values), and gaps for charts that are
     not in the repository.
 
     Args:
-        config_maps: the data of ConfigMaps, by namespace and name, for `valuesFrom`.
         inflated_charts: charts that kustomizations inflate.
     """
     uses: list[ChartUse] = []
     gaps: list[Gap] = []
     for resource in resources:
         if resource.ref.kind == "HelmRelease" and resource.ref.group == "helm.toolkit.fluxcd.io":
-            uses.extend(_find_release_uses(resource, chart_folders, files_by_path, config_maps, gaps))
+            uses.extend(_find_release_uses(resource, sources, gaps))
         elif resource.ref.kind == "Application" and resource.ref.group == "argoproj.io":
-            uses.extend(_find_application_uses(resource, chart_folders, files_by_path, gaps))
+            uses.extend(_find_application_uses(resource, sources, gaps))
         elif resource.ref.kind == "ApplicationSet" and resource.ref.group == "argoproj.io":
             gaps.append(Gap(resource.origin.file, f"an ApplicationSet: {APPLICATION_SET_REASON}"))
     used = {use.chart for use in uses}.union(inflated_charts)
-    for folder in chart_folders:
+    for folder in sources.folders:
         name = PurePosixPath(folder).name or "chart"
         if folder not in used:
             uses.append(ChartUse(folder, name, "default"))
-        beside = (file for file in files_by_path if file.rpartition("/")[0] == folder)
+        beside = (file for file in sources.files if file.rpartition("/")[0] == folder)
         other = (file for file in beside if re.fullmatch(r"values[.-].+\.ya?ml", file.rpartition("/")[2]))
         named = {file for use in uses if use.chart == folder for file in use.values_files}
         uses.extend(ChartUse(folder, name, "default", (file,)) for file in other if file not in named)
@@ -77,26 +101,19 @@ def find_chart_uses(
     return list(once.values()), gaps
 
 
-def _find_release_uses(
-    resource: Resource,
-    chart_folders: Sequence[str],
-    known_files: Collection[str],
-    config_maps: ConfigMapData,
-    gaps: list[Gap],
-) -> Iterator[ChartUse]:
+def _find_release_uses(resource: Resource, sources: ChartSources, gaps: list[Gap]) -> Iterator[ChartUse]:
     spec = resource.value.get("spec")
-    chart = get_field(spec, ("chart", "spec", "chart"))
-    folder = join_path("", chart) if isinstance(chart, str) else None
-    if folder not in chart_folders or get_field(spec, ("chart", "spec", "sourceRef", "kind")) == "HelmRepository":
+    folder = sources.find_folder(get_field(spec, ("chart", "spec", "chart")))
+    if folder is None or get_field(spec, ("chart", "spec", "sourceRef", "kind")) == "HelmRepository":
         gaps.append(Gap(resource.origin.file, f"a HelmRelease: {EXTERNAL_CHART_REASON}"))
         return
     named = get_field(spec, ("chart", "spec", "valuesFiles")) or ()
-    files = tuple(join_path("", str(file)) for file in named)
+    files = tuple(sources.find_file(join_path("", str(file))) for file in named)
     if get_field(spec, ("chart", "spec", "ignoreMissingValuesFiles")):
-        files = tuple(file for file in files if file in known_files)
+        files = tuple(file for file in files if sources.has_file(file))
     parts = [helm_values.read_mapping(resource, ("spec", "values"))]
     for entry in reversed(get_field(spec, ("valuesFrom",)) or ()):
-        config_map = config_maps.get((resource.ref.namespace, str(get_field(entry, ("name",)))), {})
+        config_map = sources.config_maps.get((resource.ref.namespace, str(get_field(entry, ("name",)))), {})
         key = get_field(entry, ("valuesKey",)) or "values.yaml"
         if get_field(entry, ("kind",)) == "ConfigMap" and key in config_map and not get_field(entry, ("targetPath",)):
             parts.append((helm_values.parse_values(config_map[key])[0], None))
@@ -104,21 +121,19 @@ def _find_release_uses(
             gaps.append(Gap(resource.origin.file, f"a HelmRelease: {UNKNOWN_VALUES_REASON}"))
     namespace = get_field(spec, ("targetNamespace",)) or resource.ref.namespace or "default"
     release = get_field(spec, ("releaseName",)) or resource.ref.name
-    use = _merge_chart_use(str(folder), str(release), str(namespace), files, parts)
+    use = _merge_chart_use(folder, str(release), str(namespace), files, parts)
     post_rendering = post_render.read_post_rendering(spec)
     yield use._replace(release_object=resource if post_rendering else None, post_rendering=post_rendering)
 
 
-def _find_application_uses(
-    resource: Resource, chart_folders: Sequence[str], known_files: Collection[str], gaps: list[Gap]
-) -> Iterator[ChartUse]:
+def _find_application_uses(resource: Resource, sources: ChartSources, gaps: list[Gap]) -> Iterator[ChartUse]:
     for where, part in list_sources(resource.value.get("spec")):
-        path = get_field(part, ("path",))
-        folder = join_path("", path) if isinstance(path, str) else None
+        folder = sources.find_folder(get_field(part, ("path",)))
         if isinstance(get_field(part, ("chart",)), str):
             gaps.append(Gap(resource.origin.file, f"an Application: {EXTERNAL_CHART_REASON}"))
-        if folder in chart_folders:
-            yield build_chart_use(resource, where, str(folder), known_files.__contains__, {})
+        if folder is not None:
+            use = build_chart_use(resource, where, folder, sources.has_file, {})
+            yield use._replace(values_files=tuple(map(sources.find_file, use.values_files)))
 
 
 def build_chart_use(
@@ -138,7 +153,9 @@ def build_chart_use(
     """
     spec, part = application.value.get("spec"), get_field(application.value, source_path)
     helm = get_field(part, ("helm",)) or {}
-    files = tuple(_resolve_values_file(folder, str(file), ref_roots) for file in get_field(helm, ("valueFiles",)) or ())
+    # Argo CD resolves them from the path as it is written, before any symbolic link in it.
+    start = join_path("", str(get_field(part, ("path",)) or folder))
+    files = tuple(_resolve_values_file(start, str(file), ref_roots) for file in get_field(helm, ("valueFiles",)) or ())
     if get_field(helm, ("ignoreMissingValueFiles",)):
         files = tuple(file for file in files if has_file(file))
     parts = [
@@ -153,7 +170,7 @@ def build_chart_use(
 
 
 def _resolve_values_file(folder: str, name: str, ref_roots: Mapping[str, Path]) -> str:
-    """The path of a values file: relative to the chart, to the root (`/x`), or to another source (`$ref/x`)."""
+    """The path of a values file: relative to a folder, to the root (`/x`), or to another source (`$ref/x`)."""
     if name.startswith("$"):
         ref, _, path = name[1:].partition("/")
         local = join_path("", path)
