@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from gatekeeper.config import Config
+from gatekeeper.engines import secret_masks
 from gatekeeper.engines.admission import constraint_templates, constraints, policy_kinds, vap
 from gatekeeper.engines.admission.admitted_objects import (
     DEFAULT_NAMESPACE,
@@ -32,6 +34,9 @@ from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.protocols import RegoEngine
 from gatekeeper.upstream.client import open_client
+
+# What a policy that reads other objects than the judged one contains.
+READS_OBJECTS = re.compile(r"\binventory\b|\bparamKind\b")
 
 
 class PolicyEvaluator(RegoEngine, Protocol):
@@ -186,6 +191,8 @@ def evaluate_policies(
     texts = [
         policy.json.decode() for policy in (*policies, *filter(policy_kinds.is_kyverno_exception, known_resources))
     ]
+    if any(READS_OBJECTS.search(text) for text in texts):
+        findings, gaps = secret_masks.hide_foreign_values(findings, gaps, known_resources)
     digests = [hashlib.sha256(policy.json).hexdigest() for policy in policies]
     is_cacheable = not any(is_nondeterministic(text) or policy_kinds.is_time_dependent(text) for text in texts)
     # A policy that could not be evaluated is missing for every target.
@@ -249,7 +256,8 @@ class _PolicySelector:
                 if self._evaluator.is_applicable(query, resource):
                     queries.append(query)
             except (UnknownNamespaceError, PolicyError) as error:
-                self._add_gap(query, str(error))
+                text = self.rules[query].module.text
+                self._add_gap(query, secret_masks.hide_values(str(error), resource, text))
         return queries
 
     def _add_gap(self, query: str, reason: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
+from gatekeeper.engines import secret_masks
 from gatekeeper.engines.admission import policy_kinds
 from gatekeeper.engines.admission.admitted_objects import ObjectAdmission, build_admission, set_namespace
 from gatekeeper.engines.admission.engine import read_known_resources
@@ -87,7 +88,7 @@ def _build_resource(resource: Resource, admitted: Resource, mutation: Mutation) 
 
 
 def _build_gap(resource: Resource, fault: RuleResult, policies: Sequence[Resource]) -> Gap:
-    reason = fault.message
+    reason = secret_masks.hide_values(fault.message, resource)
     if fault.status == UNKNOWN_NAMESPACE:
         reason = str(UnknownNamespaceError(reason))
     ref = policies[fault.policy].ref if fault.policy >= 0 else None

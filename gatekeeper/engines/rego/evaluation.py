@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from gatekeeper.config import Config
+from gatekeeper.engines import secret_masks
 from gatekeeper.engines.rego.field_tracer import FieldTracer, Suspect
 from gatekeeper.engines.rego.model import QueryPlan
 from gatekeeper.engines.rego.regorus.engine import RegorusEngine
@@ -51,7 +52,15 @@ def evaluate_rules(
         select_queries = _KindSelector(plan)
     answers = engine.evaluate([(resource.json, select_queries(resource)) for resource in resources])
     result = _sort_answers(answers, resources, plan)
-    return result._replace(drafts=_trace_fields(result.drafts, plan, engine))
+    return result._replace(drafts=list(map(_hide_values, _trace_fields(result.drafts, plan, engine))))
+
+
+def _hide_values(draft: DraftFinding) -> DraftFinding:
+    """The draft without the values of a Secret that it is about: a rule may repeat a value that it refuses."""
+    if not secret_masks.is_secret(draft.resource):
+        return draft
+    message = secret_masks.hide_values(draft.message, draft.resource, draft.rule.module.text)
+    return draft._replace(message=message)
 
 
 def _sort_answers(answers: Sequence[QueryResult], resources: Sequence[Resource], plan: QueryPlan) -> EvaluationResult:
@@ -62,7 +71,8 @@ def _sort_answers(answers: Sequence[QueryResult], resources: Sequence[Resource],
         resource, rule = resources[answer.input_index], plan.rules.get(answer.query)
         if answer.error:
             name = rule.name if rule else answer.query
-            reason = f"rule {name} could not be evaluated on {resource.ref}: {answer.error}"
+            error = secret_masks.hide_values(answer.error, resource, rule.module.text if rule else "")
+            reason = f"rule {name} could not be evaluated on {resource.ref}: {error}"
             result.gaps.append(Gap(resource.origin.file, reason, is_fatal=True))
             result.failed_indexes.add(answer.input_index)
         elif rule and _strip_severity_prefix(answer.query) in exceptions.get(
