@@ -54,7 +54,6 @@ LATE_IMPORTS = {
     "engines.rego.evaluation",
     "engines.secret_access.engine",
     "gate.waivers",
-    "render.post_build",
     "report.formats",
     "workspace.config_loader",
     "workspace.documents",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from gatekeeper.config import Config
 from gatekeeper.render import appliers, kustomize, post_build
+from gatekeeper.render.common_metadata import set_common_metadata
 from gatekeeper.render.helm import charts, post_render
 from gatekeeper.render.helm.charts import ChartOutput
 from gatekeeper.render.inputs import RenderInputs
@@ -24,9 +25,8 @@ class Builder:
 
     def __init__(self, inputs: RenderInputs) -> None:
         self.inputs = inputs
-        self._kustomizations = KustomizationBuilder(
-            open_client(inputs.config.kubernetes), inputs.tree.root, inputs.config.timeout
-        )
+        self._client = open_client(inputs.config.kubernetes)
+        self._kustomizations = KustomizationBuilder(self._client, inputs.tree.root, inputs.config.timeout)
         self._targets: dict[tuple[BuildUnit, bytes, bool], BuildOutput] = {}
         self._charts: dict[object, ChartOutput] = {}
 
@@ -67,12 +67,15 @@ class Builder:
             ]
             for number, change in enumerate(changes):
                 if change not in changes[:number]:
-                    part = post_build.substitute_variables(built.resources, change[0])
-                    output.resources.extend(post_build.set_common_metadata(part.resources, change[1]))
+                    part = post_build.substitute_variables(self._client, built.resources, change[0])
+                    output.resources.extend(set_common_metadata(part.resources, change[1]))
                     output.findings.extend(part.findings)
                     output.gaps.extend(part.gaps)
             output.findings.extend(built.findings)
             output.gaps.extend(built.gaps)
+        output.findings.extend(
+            finding for applied in applied_folders for finding in post_build.find_invalid_names(applied)
+        )
         if any(applied.applier.ref.kind == "Kustomization" for applied in applied_folders) and not unit.files:
             output.findings.extend(find_links(self.inputs.kustomizations, self.inputs.tree.links, unit.folder))
         return output

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from gatekeeper.model import Finding, Gap, Location, Resource, get_field
-from gatekeeper.render import manifests, post_build
+from gatekeeper.render import manifests
 from gatekeeper.render.origin import is_kustomization_file
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile
 
 MERGE_KEY = "<<"
+VARIABLE_PATTERN = re.compile(r"\$\{#?[_A-Za-z][_A-Za-z0-9]*")
 ROLE_REASONS = {
     "helm template": "a Helm template: checked as rendered by its chart",
     "encrypted": "",
@@ -87,6 +89,6 @@ def find_missing_api_versions(parsed_file: ParsedFile) -> Iterator[Finding]:
 def find_unset_variables(resources: Iterable[Resource]) -> Iterator[Gap]:
     """Finds resources with a `${VAR}` that no Kustomization of the repository sets."""
     for resource in resources:
-        if b"${" in resource.json and post_build.VARIABLE_PATTERN.search(resource.json.decode("utf-8", "replace")):
+        if b"${" in resource.json and VARIABLE_PATTERN.search(resource.json.decode("utf-8", "replace")):
             reason = "has a ${VAR} that no Kustomization of the repository sets: those fields were not checked"
             yield Gap(resource.origin.file, reason)

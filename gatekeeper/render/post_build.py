@@ -1,84 +1,98 @@
-"""Flux's changes of built resources: `postBuild` substitution of `${VAR}`, and `commonMetadata`.
+"""Flux's substitution of `${VAR}` in built resources (`postBuild`).
 
 Flux writes each object as YAML text, substitutes in it, and reads it again: a value can become a number, a list, or
-break the text.
+break the text. Its own library does so here. A variable that nothing sets stays as it is, where Flux would write
+nothing: no value is guessed.
 
 Sources: https://fluxcd.io/flux/components/kustomize/kustomizations/#post-build-variable-substitution, fluxcd/pkg
-`kustomize/kustomize_varsub.go` and `ssa/utils` (SetCommonMetadata).
+`kustomize/kustomize_varsub.go`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import orjson
 
+from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Resource, build_ref, get_field
-from gatekeeper.render.envsubst import expand_variables
-from gatekeeper.render.model import BuildOutput
+from gatekeeper.render.model import AppliedFolder, BuildOutput
+from gatekeeper.upstream.client import UpstreamClient
+from gatekeeper.upstream.substitution import substitute_objects
 from gatekeeper.workspace import documents
 
 SUBSTITUTE_ANNOTATION = "kustomize.toolkit.fluxcd.io/substitute"
-VARIABLE_PATTERN = re.compile(r"\$\{#?[_A-Za-z][_A-Za-z0-9]*")
+NAME_PATTERN = re.compile(r"[_A-Za-z][_A-Za-z0-9]*")
+VALUE_HINT = "Flux substitutes in YAML text: write quotes into the value itself, or choose another value"
+REFERENCE_HINT = (
+    "Flux reads every `${`: write `$${` for a literal one, or disable substitution for this object with the annotation "
+    f"{SUBSTITUTE_ANNOTATION}: disabled"
+)
 
 
-def substitute_variables(resources: Sequence[Resource], variables: Mapping[str, str] | None) -> BuildOutput:
+def substitute_variables(
+    client: UpstreamClient, resources: Sequence[Resource], variables: Mapping[str, str] | None
+) -> BuildOutput:
     """Substitutes variables in resources; variables without a value stay as they are.
 
-    A resource that is no object afterwards is a finding and a fatal gap.
+    A resource that Flux cannot substitute in, or that is no object afterwards, is a finding and a fatal gap.
     """
+    # Flux substitutes nothing where there is not a single variable.
+    chosen = [
+        number
+        for number, resource in enumerate(resources)
+        if variables and b"$" in resource.json and not _is_disabled(resource)
+    ]
     output = BuildOutput([], [], [])
-    for resource in resources:
-        # Flux substitutes nothing where there is not a single variable.
-        if not variables or b"$" not in resource.json:
+    try:
+        answers = substitute_objects(client, [resources[number].json for number in chosen], variables or {})
+    except ToolError as error:
+        place = resources[chosen[0]].origin.find_location(())
+        reason = f"the variables of `postBuild` cannot be substituted in {len(chosen)} objects: {error}"
+        output.gaps.append(Gap(place.file, reason, is_fatal=True))
+        return output._replace(resources=list(resources))
+    found = dict(zip(chosen, answers, strict=True))
+    for number, resource in enumerate(resources):
+        answer = found.get(number)
+        if answer is None or (answer.value is None and not answer.fault):
             output.resources.append(resource)
+        elif documents.is_resource(answer.value):
+            output.resources.append(Resource(build_ref(answer.value), orjson.dumps(answer.value), resource.origin))
         else:
-            _substitute_resource(resource, variables, output)
+            _report_fault(resource, answer.fault, output)
     return output
 
 
-def _substitute_resource(resource: Resource, variables: Mapping[str, str], output: BuildOutput) -> None:
+def _is_disabled(resource: Resource) -> bool:
+    if SUBSTITUTE_ANNOTATION.encode() not in resource.json:
+        return False
     value = resource.value
-    for word in ("labels", "annotations"):
-        if get_field(value, ("metadata", word, SUBSTITUTE_ANNOTATION)) == "disabled":
-            output.resources.append(resource)
-            return
-    # Imported here: PyYAML takes longer than the commit hook may, and most objects have no variable.
-    from gatekeeper.render.yaml_text import write_object
+    places = (("metadata", word, SUBSTITUTE_ANNOTATION) for word in ("labels", "annotations"))
+    return any(get_field(value, place) == "disabled" for place in places)
 
-    text = write_object(value)
-    substituted = expand_variables(text, variables)
-    if substituted == text:
-        output.resources.append(resource)
-        return
-    read, failure = documents.parse(substituted.encode())
-    after = documents.to_value(read[0]) if read and failure is None else None
-    if after is not None and documents.is_resource(after):
-        output.resources.append(Resource(build_ref(after), orjson.dumps(after), resource.origin))
-        return
-    reason = failure[0] if failure else "it is not a Kubernetes object"
-    message = f"{resource.ref} cannot be read after the substitution of `postBuild`: {reason}"
-    hint = "Flux substitutes in YAML text: write quotes into the value itself, or choose another value"
+
+def _report_fault(resource: Resource, fault: str, output: BuildOutput) -> None:
+    is_text_broken = not fault or "yaml" in fault
+    action = "be read after" if is_text_broken else "be changed by"
+    reason = fault or "it is not a Kubernetes object"
+    message = f"{resource.ref} cannot {action} the substitution of `postBuild`: {reason}"
+    hint = VALUE_HINT if is_text_broken else REFERENCE_HINT
     place = resource.origin.find_location(())
     output.findings.append(Finding("render/substitute", "error", message, place, resource.ref, hint=hint))
     output.gaps.append(Gap(place.file, message, is_fatal=True))
 
 
-def set_common_metadata(resources: Sequence[Resource], metadata: Any) -> list[Resource]:
-    """The resources with the labels and annotations of `commonMetadata`, which override their own."""
-    added = {word: get_field(metadata, (word,)) for word in ("labels", "annotations")}
-    if not any(isinstance(held, dict) and held for held in added.values()):
-        return list(resources)
-    return [_set_metadata(resource, added) for resource in resources]
+def find_invalid_names(applied: AppliedFolder) -> list[Finding]:
+    """Finds variables whose names Flux refuses: then it applies nothing.
 
-
-def _set_metadata(resource: Resource, added: Mapping[str, Any]) -> Resource:
-    value = resource.value
-    metadata = value.get("metadata")
-    value["metadata"] = metadata = dict(metadata) if isinstance(metadata, dict) else {}
-    for word, held in added.items():
-        if isinstance(held, dict) and held:
-            metadata[word] = {**(metadata.get(word) or {}), **held}
-    return resource._replace(json=orjson.dumps(value))
+    Source: fluxcd/pkg `kustomize/kustomize_varsub.go` (varsubRegex).
+    """
+    hint = "use letters, digits and `_`, and begin with no digit"
+    findings = []
+    for name in applied.variables or ():
+        if not NAME_PATTERN.fullmatch(name):
+            message = f"the variable `{name}` of `postBuild` has a name that Flux refuses"
+            path = ("spec", "postBuild", "substitute", name)
+            findings.append(applied.applier.build_finding("render/substitute", message, path, hint=hint))
+    return findings

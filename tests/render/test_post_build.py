@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.render import post_build
-from tests.conftest import Repository, needs
+from gatekeeper.upstream.client import UpstreamClient, open_client
+from tests.conftest import Repository, judge, needs
 from tests.engines.resources import build_resource
 from tests.render.rendering import WEB, flux, render, the
 
+pytestmark = needs("gatekeeper-upstream")
 
-@needs("kustomize")
+
 def test_variables_come_from_config_maps_too_and_get_their_types(repository: Repository) -> None:
     more = "  postBuild: {substituteFrom: [{kind: ConfigMap, name: vars}]}\n"
     config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vars, namespace: flux-system}\n"
@@ -30,9 +33,15 @@ def test_variables_come_from_config_maps_too_and_get_their_types(repository: Rep
     assert spec["template"]["spec"]["containers"][1]["image"] == "web:8"
 
 
+# Flux refuses an object with one of the others, as YAML does.
+YAML_CHARACTERS = st.characters(
+    exclude_categories=["Cs"], exclude_characters=[*map(chr, range(0x7F, 0xA0)), *"\ufeff\ufffe\uffff"]
+)
+
+
 def substitute(spec: Any, metadata: dict[str, Any] | None = None, **variables: str) -> Any:
     value = {"apiVersion": "v1", "kind": "A", "metadata": metadata or {"name": "a"}, "spec": spec}
-    output = post_build.substitute_variables([build_resource(value)], variables)
+    output = post_build.substitute_variables(open_client(""), [build_resource(value)], variables)
     assert output.findings == [] and output.gaps == []
     return output.resources[0].value["spec"]
 
@@ -98,8 +107,12 @@ def test_values_without_a_variable_stay_as_they_are(spec: Any) -> None:
 @settings(deadline=None)
 @given(
     st.dictionaries(
-        st.text(min_size=1, max_size=5),
-        st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(-9, 9, width=16) | st.text(),
+        st.text(YAML_CHARACTERS, min_size=1, max_size=5),
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**63)
+        | st.floats(-9, 9, width=16)
+        | st.text(YAML_CHARACTERS),
         min_size=1,
     )
 )
@@ -108,6 +121,12 @@ def test_what_is_not_substituted_is_the_same_after_writing_and_reading(spec: dic
         key.replace("$", "x"): text.replace("$", "x") if isinstance(text, str) else text for key, text in spec.items()
     }
     assert substitute({**spec, "zz": "${v}"}, v="1") == {**spec, "zz": 1}
+
+
+def test_an_object_that_flux_cannot_write_is_an_error() -> None:
+    resource = build_resource({"apiVersion": "v1", "kind": "A", "metadata": {"name": "a"}, "spec": "${v}\x7f"})
+    [finding] = post_build.substitute_variables(open_client(""), [resource], {"v": "x"}).findings
+    assert "control characters are not allowed" in finding.message
 
 
 def test_keys_are_substituted() -> None:
@@ -137,10 +156,46 @@ def test_keys_are_substituted() -> None:
 )
 def test_a_value_that_breaks_the_text_is_an_error_and_a_fatal_gap(value: str) -> None:
     resource = build_resource({"apiVersion": "v1", "kind": "A", "metadata": {"name": "a"}, "spec": {"note": "${v}"}})
-    output = post_build.substitute_variables([resource], {"v": value})
+    output = post_build.substitute_variables(open_client(""), [resource], {"v": value})
     assert output.resources == []
     assert [finding.rule for finding in output.findings] == ["render/substitute"]
     assert [gap.is_fatal for gap in output.gaps] == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("${BASH_SOURCE[0]}", "missing closing brace"),
+        ("${!name}", "unable to parse variable name"),
+        ("${v/a}", "bad substitution"),
+        ("a ${", "unable to parse variable name"),
+    ],
+)
+def test_a_reference_that_flux_cannot_read_is_an_error_and_a_fatal_gap(text: str, reason: str) -> None:
+    value = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"run.sh": text}}
+    output = post_build.substitute_variables(open_client(""), [build_resource(value)], {"v": "x"})
+    [finding], [gap] = output.findings, output.gaps
+    assert reason in finding.message and "$${" in finding.hint and gap.is_fatal
+    value["metadata"] = {"name": "a", "annotations": {post_build.SUBSTITUTE_ANNOTATION: "disabled"}}
+    assert post_build.substitute_variables(open_client(""), [build_resource(value)], {"v": "x"}).findings == []
+
+
+def test_without_the_program_there_is_one_fatal_gap(tmp_path: Path) -> None:
+    client = UpstreamClient(lambda: tmp_path / "missing", "1")
+    resources = [
+        build_resource({"apiVersion": "v1", "kind": "A", "metadata": {"name": name, "uid": "${v}"}}) for name in "ab"
+    ]
+    output = post_build.substitute_variables(client, resources, {"v": "x"})
+    [gap] = output.gaps
+    assert gap.is_fatal and "in 2 objects" in gap.reason and output.resources == resources
+
+
+def test_a_variable_name_that_flux_refuses_is_an_error(repository: Repository) -> None:
+    more = "  postBuild:\n    substitute:\n      good: a\n      not-good: b\n"
+    root = repository({"clusters/a.yaml": flux("a", "./apps", more), "apps/web.yaml": WEB})
+    found = [finding for finding in judge(root).findings if finding.rule == "render/substitute"]
+    assert [(finding.location.file, finding.location.line) for finding in found] == [("clusters/a.yaml", 12)]
+    assert "`not-good`" in found[0].message
 
 
 def test_line_ends_of_values_from_config_maps_are_removed(repository: Repository) -> None:
@@ -151,11 +206,3 @@ def test_line_ends_of_values_from_config_maps_are_removed(repository: Repository
     files["apps/web.yaml"] = WEB.replace("web:1", "web:${tag}")
     spec = the(render(repository(files)), "Deployment").value["spec"]
     assert spec["template"]["spec"]["containers"][1]["image"] == "web:1.2.3"
-
-
-def test_common_metadata_of_a_kustomization_is_added_to_everything(repository: Repository) -> None:
-    more = "  commonMetadata: {labels: {team: a, tier: b}, annotations: {c: d}}\n"
-    web = WEB.replace("  name: web\nspec", "  name: web\n  labels: {tier: own}\nspec")
-    root = repository({"clusters/a.yaml": flux("a", "./apps", more), "apps/web.yaml": web})
-    metadata = the(render(root), "Deployment").value["metadata"]
-    assert metadata == {"name": "web", "labels": {"team": "a", "tier": "b"}, "annotations": {"c": "d"}}

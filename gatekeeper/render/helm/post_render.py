@@ -16,7 +16,7 @@ from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.host.process import run_command
 from gatekeeper.model import FieldPath, Finding, Gap, Location, Origin, Resource, build_ref, get_field
-from gatekeeper.render import post_build
+from gatekeeper.render.common_metadata import set_common_metadata
 from gatekeeper.render.model import BuildOutput
 from gatekeeper.render.origin import ApplierFields
 from gatekeeper.workspace import documents
@@ -85,7 +85,7 @@ def post_render(output: BuildOutput, release: Resource, post_rendering: bytes, c
             )
             gap = Gap(release.origin.file, "its post-renderers failed, so its objects were not checked", is_fatal=True)
             return BuildOutput([], [*output.findings, finding], [*output.gaps, gap])
-    current = post_build.set_common_metadata([*current, *hooks], settings.get("commonMetadata"))
+    current = set_common_metadata([*current, *hooks], settings.get("commonMetadata"))
     return BuildOutput(current, output.findings, output.gaps)
 
 

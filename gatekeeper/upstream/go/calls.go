@@ -50,6 +50,7 @@ func (c *calls) handlers() map[string]protocol.Handler {
 		"health":      c.greetedOnly(decoded(evaluateHealth)),
 		"terraform":   c.greetedOnly(decoded(parseTerraform)),
 		"expressions": c.greetedOnly(decoded(evaluateExpressions)),
+		"substitute":  c.greetedOnly(decoded(substitute)),
 		"helm-chart":  c.greetedOnly(decoded(c.addChart)), "helm-template": c.greetedOnly(decoded(c.renderChart)),
 		"compilePolicies":  c.greetedOnly(decoded(c.compilePolicies)),
 		"evaluatePolicies": c.greetedOnly(decoded(c.evaluatePolicies)),
