@@ -58,6 +58,28 @@ class BuiltObject(NamedTuple):
 BuildResult = Sequence[BuiltObject] | ToolError
 
 
+def build_own_files(client: UpstreamClient, files: Mapping[str, str], seconds: float) -> Sequence[BuiltObject]:
+    """The objects of a build that reads only its own files.
+
+    Args:
+        files: see `KustomizationBuild`.
+        seconds: for one attempt.
+
+    Raises:
+        ToolError: kustomize refused the build, took too long, or the program cannot be used.
+    """
+    # The repository is empty.
+    payload = {"folders": {REPOSITORY: {}}, "targets": [{"files": files, "restricted": True}], "seconds": seconds}
+    [answer] = client.call("kustomize", payload, START_SECONDS + seconds)["results"]
+    if answer.get("late"):
+        # The build still uses a core.
+        client.close()
+    result = _decode_result(answer)
+    if isinstance(result, ToolError):
+        raise result
+    return result
+
+
 class KustomizationBuilder:
     """Builds kustomizations of one repository, for any number of threads; each file is read and sent once.
 

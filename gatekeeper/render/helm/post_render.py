@@ -5,23 +5,21 @@ Source: fluxcd/helm-controller `internal/postrender` (build.go, kustomize.go, co
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
-from gatekeeper.host.process import run_command
 from gatekeeper.model import FieldPath, Finding, Gap, Location, Origin, Resource, build_ref, get_field
 from gatekeeper.render.common_metadata import set_common_metadata
 from gatekeeper.render.model import BuildOutput
 from gatekeeper.render.origin import ApplierFields
-from gatekeeper.workspace import documents
+from gatekeeper.upstream.client import open_client
+from gatekeeper.upstream.kustomization import BuiltObject, build_own_files
+from gatekeeper.upstream.kustomization_files import WRAPPER
 
-ORIGIN_ANNOTATION = "config.kubernetes.io/origin"
 HOOK_ANNOTATION = "helm.sh/hook"
 
 
@@ -114,32 +112,23 @@ def _run_kustomize(
     if not fields or not resources:
         return list(resources)
     by_name = {f"{number:05}.yaml": resource for number, resource in enumerate(resources)}
-    with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
-        folder = Path(scratch).resolve()
-        for name, resource in by_name.items():
-            (folder / name).write_bytes(resource.json)
-        settings = {**fields, "resources": list(by_name), "buildMetadata": ["originAnnotations"]}
-        (folder / "kustomization.yaml").write_bytes(orjson.dumps(settings))
-        code, text, words = run_command([config.toolchain.find("kustomize"), "build", folder], config.timeout)
-    if code != 0:
-        raise ToolError(" ".join(words.replace(str(folder), "the release").removeprefix("Error: ").split())[:600])
-    found, failure = documents.parse(text)
-    if failure:
-        raise ToolError(f"the output of kustomize is not valid YAML: {failure[0]}")
-    return [_build_resource(documents.to_value(one), by_name, release, path, orjson.dumps(fields)) for one in found]
+    settings = {**fields, "resources": list(by_name), "buildMetadata": ["originAnnotations"]}
+    files = {name: resource.json.decode() for name, resource in by_name.items()}
+    files["kustomization.yaml"] = orjson.dumps(settings).decode()
+    try:
+        built = build_own_files(open_client(config.kubernetes), files, config.timeout)
+    except ToolError as error:
+        words = str(error).replace(f"{WRAPPER}/", "").replace(WRAPPER, "the release")
+        raise ToolError(" ".join(words.split())[:600]) from error
+    return [_build_resource(one, by_name[one.own_file], release, path, orjson.dumps(fields)) for one in built]
 
 
 def _build_resource(
-    value: dict[str, Any], by_name: Mapping[str, Resource], release: Resource, path: FieldPath, fields: bytes
+    built: BuiltObject, before: Resource, release: Resource, path: FieldPath, fields: bytes
 ) -> Resource:
-    annotations = value["metadata"]["annotations"]
-    noted, _ = documents.parse(annotations.pop(ORIGIN_ANNOTATION).encode())
-    before = by_name[documents.to_value(noted[0])["path"]]
-    if not annotations:
-        del value["metadata"]["annotations"]
-    after = orjson.dumps(value)
+    after = orjson.dumps(built.value)
     return Resource(
-        build_ref(value),
+        build_ref(built.value),
         after,
         PostRenderedOrigin(
             inner=before.origin, before=before.json, after=after, release=release, fields_path=path, fields=fields

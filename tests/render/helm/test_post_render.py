@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import random
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+import yaml
 
+from gatekeeper.host.process import run_command
+from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.model import get_field
 from tests.conftest import Repository, needs
 from tests.render.rendering import CHART_CONTAINER, FILES, RELEASE, fatal, render, the
 
-pytestmark = needs("gatekeeper-upstream", "helm", "kustomize")
+pytestmark = needs("gatekeeper-upstream")
 PLAIN = RELEASE.replace("      valuesFiles: [chart/values.yaml, envs/prod.yaml]\n", "")
 PATCHES = {
     "patches": '[{target: {kind: Deployment}, patch: \'[{"op": "add", "path": "/spec/template/spec/hostNetwork", "value": true}]\'}]',
@@ -83,3 +89,113 @@ def test_two_releases_of_one_chart_are_changed_each_by_its_own(repository: Repos
         if one.ref.kind == "Deployment"
     }
     assert images == {"web:a", "web:b"}
+
+
+# A chart of several kinds; what a random post-renderer does to them, which does not always work.
+OBJECTS = """\
+{{- range $name := list "b" "a" }}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: {{ $name }}, annotations: {note: "1e3"}}
+spec: {ports: [{port: 80, name: http}], selector: {app: web}}
+{{- end }}
+---
+apiVersion: example.org/v1
+kind: Widget
+metadata: {name: w, namespace: other}
+spec: {size: 1.50, count: 10000000000, text: "yes", list: [1, 2]}
+"""
+HOOK = "apiVersion: v1\nkind: Pod\nmetadata: {name: h, annotations: {helm.sh/hook: pre-install}}\nspec: {}\n"
+SPECS: tuple[dict[str, Any], ...] = (
+    {"images": [{"name": "web", "newTag": "v9"}]},
+    {"images": [{"name": "web", "newName": "r.example/web", "digest": "sha256:0"}, {"name": "gone", "newTag": "1"}]},
+    {
+        "patches": [
+            {"target": {"kind": "Service"}, "patch": '[{"op": "replace", "path": "/spec/ports/0/port", "value": 81}]'}
+        ]
+    },
+    {
+        "patches": [
+            {
+                "target": {"kind": "Widget", "name": "w"},
+                "patch": '[{"op": "add", "path": "/spec/list/-", "value": 3.0}]',
+            }
+        ]
+    },
+    {"patches": [{"target": {"name": ".*"}, "patch": '[{"op": "test", "path": "/spec/count", "value": 1}]'}]},
+    {
+        "patches": [
+            {"target": {"kind": "Service", "name": "a"}, "patch": "$patch: delete\nkind: Service\nmetadata: {name: a}"}
+        ]
+    },
+    {"patches": [{"patch": "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 443}]}"}]},
+    {
+        "patchesStrategicMerge": [
+            {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "b"}, "spec": {"selector": None}}
+        ]
+    },
+    {"patchesStrategicMerge": [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "c"}}]},
+    {
+        "patchesJson6902": [
+            {
+                "target": {"version": "v1", "kind": "Service", "name": "b"},
+                "patch": [{"op": "remove", "path": "/spec/selector"}],
+            }
+        ]
+    },
+    {
+        "patchesJson6902": [
+            {"target": {"version": "v1", "kind": "Service", "name": "z"}, "patch": [{"op": "remove", "path": "/a"}]}
+        ]
+    },
+)
+
+
+def render_with_programs(root: Path, fields: dict[str, Any]) -> list[Any] | None:
+    """The objects of `helm template` with kustomize as its post-renderer; None if it fails."""
+    folder, script = root.parent / "renderer", root.parent / "renderer.sh"
+    folder.mkdir()
+    settings = {"resources": ["all.yaml"], **fields}
+    for word, key in (("patchesStrategicMerge", ""), ("patchesJson6902", "patch")):
+        # Patches are objects in a HelmRelease, and texts in a kustomization.
+        if word in fields:
+            settings[word] = [
+                {**one, key: orjson.dumps(one[key]).decode()} if key else orjson.dumps(one).decode() + "\n"
+                for one in fields[word]
+            ]
+    (folder / "kustomization.yaml").write_bytes(orjson.dumps(settings))
+    kustomize = DEFAULT_TOOLCHAIN.find("kustomize")
+    script.write_text(f"#!/bin/sh\ncat > {folder}/all.yaml && exec {kustomize} build {folder}\n")
+    script.chmod(0o755)
+    command: list[str | Path] = [DEFAULT_TOOLCHAIN.find("helm"), "template", "shop", root / "chart", "-n", "prod"]
+    command += ["--kube-version", "1.34", "--set", "image.tag=v3", "--post-renderer", script]
+    code, out, _ = run_command(command, 60)
+    return [one for one in yaml.safe_load_all(out) if one] if code == 0 else None
+
+
+@needs("helm", "kustomize")
+@pytest.mark.parametrize("number", range(16))
+def test_random_post_renderers_do_what_the_programs_do(repository: Repository, number: int) -> None:
+    chance = random.Random(number)
+    fields: dict[str, Any] = {}
+    for spec in chance.sample(SPECS, chance.randint(1, 3)):
+        fields |= spec
+    more = f"  postRenderers: [{{kustomize: {orjson.dumps(fields).decode()}}}]\n"
+    root = repository({**release(more), "chart/templates/more.yaml": OBJECTS, "chart/templates/hook.yaml": HOOK})
+    expected = render_with_programs(root, fields)
+    rendered = render(root)
+    if expected is None:
+        assert [gap.file for gap in rendered.gaps if gap.is_fatal] == ["release.yaml"]
+        return
+    assert [one.message for one in rendered.findings if one.rule == "render/kustomize"] == []
+    assert [one.value for one in rendered.resources if one.ref.kind != "HelmRelease"] == expected
+
+
+def test_a_patch_in_a_file_is_refused(repository: Repository) -> None:
+    """There are no files beside a HelmRelease in the cluster."""
+    root = repository(
+        {**release("  postRenderers: [{kustomize: {patches: [{path: ../repository/p.yaml}]}}]\n"), "p.yaml": "a"}
+    )
+    [finding] = [finding for finding in render(root).findings if finding.rule == "render/kustomize"]
+    assert "p.yaml" in finding.message and "/tmp" not in finding.message
