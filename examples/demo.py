@@ -32,7 +32,7 @@ def main() -> int:
     """Runs the demo; returns 0 if the repository is refused, as expected."""
     gatekeeper = Path(sys.executable).with_name("gatekeeper")
     # Without the compiled engine, which needs Rust, OPA itself is the engine and must be built.
-    engine, tools = ("embedded", ["kustomize"]) if is_available() else ("opa", ["kustomize", "opa"])
+    engine, tools = ("embedded", ["gatekeeper-upstream"]) if is_available() else ("opa", ["gatekeeper-upstream", "opa"])
     with step(f"building {' and '.join(tools)}, if missing"):
         subprocess.run([gatekeeper, "tools", "install", *tools], check=True)
     with step("gatekeeper check examples/shop"):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import platform
-import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +13,11 @@ from gatekeeper import __version__, config
 from gatekeeper.errors import GatekeeperError, ToolError
 from gatekeeper.gate import cache_key
 from gatekeeper.host import cache, git_state, toolchain
+from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.kube import cel
-from gatekeeper.model import Gap
 from gatekeeper.terminal.options import create_parser
-from gatekeeper.workspace import config_loader, documents, file_selection, lockfile
+from gatekeeper.upstream import libraries
+from gatekeeper.workspace import config_loader, lockfile, needed_tools
 
 EXAMPLES = """examples:
   gatekeeper doctor
@@ -25,7 +25,6 @@ EXAMPLES = """examples:
 
 Exit status: 0 everything that this repository needs is installed, 3 something is missing.
 """
-KYVERNO_POLICY = re.compile(rb"^apiVersion: *[\"']?(?:policies\.)?kyverno\.io/", re.MULTILINE)
 STATUS_MARKS = {True: "ok      ", False: "MISSING ", None: "-       "}
 
 
@@ -94,13 +93,7 @@ def _check_repository(root: Path) -> Iterator[DoctorCheck]:
     yield DoctorCheck(
         "git", bool(version) if is_git else bool(version) or None, version or "git is not installed or does not respond"
     )
-    needed = _find_needed_tools(root, settings)
-    for name in toolchain.TOOLS:
-        tool = settings.toolchain.get_tool(name)
-        try:
-            yield DoctorCheck(name, True, f"{tool.version} {settings.toolchain.find(name)}")
-        except ToolError as error:
-            yield DoctorCheck(name, False if name in needed else None, f"{tool.purpose}: {error}")
+    yield from _check_tools(settings.toolchain, needed_tools.find_needed_tools(root, settings))
     locked = (root / lockfile.LOCK_FILE).exists()
     yield DoctorCheck(
         "lock",
@@ -110,28 +103,21 @@ def _check_repository(root: Path) -> Iterator[DoctorCheck]:
     yield _check_hook(root, is_git)
 
 
-def _find_needed_tools(root: Path, settings: config.Config) -> set[str]:
-    """The external programs that checking this repository requires."""
-    try:
-        tree = file_selection.build_tree([root], root, settings.exclude, settings.policies)
-    except GatekeeperError:
-        return set()
-    names = {file.rpartition("/")[2] for file in tree.files}
-    needed = {"gatekeeper-upstream"} if names & {"Chart.yaml", *documents.KUSTOMIZATION_NAMES} else set()
-    for file in tree.files:
-        if file.endswith(documents.EXTENSIONS) or file.rpartition("/")[2] in documents.KUSTOMIZATION_NAMES:
-            needed |= _find_needed_tools_of_file(file, tree.read_file(file))
-    return needed | ({"opa"} if settings.engine == "opa" and not settings.opa_url else set())
-
-
-def _find_needed_tools_of_file(file: str, content: bytes | Gap) -> set[str]:
-    if not isinstance(content, bytes):
-        return set()
-    needed = {"gatekeeper-kyverno"} if KYVERNO_POLICY.search(content) else set()
-    # kustomize itself starts Helm for the charts of a kustomization.
-    if file.rpartition("/")[2] in documents.KUSTOMIZATION_NAMES and b"helmChart" in content:
-        needed |= {"kustomize", "helm"}
-    return needed
+def _check_tools(tools: Toolchain, needed: Set[str]) -> Iterator[DoctorCheck]:
+    for name in toolchain.TOOLS:
+        tool = tools.get_tool(name)
+        try:
+            path = tools.find(name)
+        except ToolError as error:
+            yield DoctorCheck(name, False if name in needed else None, f"{tool.purpose}: {error}")
+            continue
+        try:
+            contained = libraries.start_program(name) if name in libraries.DECIDING_LIBRARIES else {}
+        except ToolError as error:
+            yield DoctorCheck(name, False, f"{path}: {error}")
+            continue
+        versions = ", ".join(f"{library} {version}" for library, version in contained.items())
+        yield DoctorCheck(name, True, f"{tool.version} {path}{f' with {versions}' if versions else ''}")
 
 
 def _check_hook(root: Path, is_git: bool) -> DoctorCheck:

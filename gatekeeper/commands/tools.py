@@ -11,15 +11,17 @@ from gatekeeper.host import toolchain as programs
 from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.terminal.progress import show_progress
-from gatekeeper.workspace import config_loader, lockfile
+from gatekeeper.workspace import config_loader, lockfile, needed_tools
 
 EXAMPLES = """examples:
   gatekeeper tools
-  gatekeeper tools install kustomize helm
+  gatekeeper tools install                  build what this repository needs
+  gatekeeper tools install gatekeeper-kyverno
   gatekeeper tools verify
   gatekeeper tools lock                     pin these versions and programs in gatekeeper.lock
 
-Exit status: 0 all are installed, 3 some are missing or changed.
+Without names, `install` and `verify` take what this repository needs.
+Exit status: 0 all that are needed are installed, 3 some are missing or changed.
 """
 
 
@@ -41,14 +43,11 @@ def tools(arguments: list[str]) -> int:
             parser.error(f"unknown tool `{name}`; known tools: {', '.join(programs.TOOLS)}")
     root = config_loader.find_root(Path.cwd())
     tools = lockfile.load(root, is_rewritten=args.action == "lock")
-    if args.action in ("list", "lock"):
-        names = args.names or list(programs.CHECK_TOOLS if args.action == "list" else programs.PINNED_TOOLS)
-        return (
-            _lock_tools(root, tools, names)
-            if args.action == "lock"
-            else _list_tools(tools, names, args.names or programs.RENDER_TOOLS)
-        )
-    names = args.names or list(programs.RENDER_TOOLS)
+    if args.action == "lock":
+        return _lock_tools(root, tools, args.names or programs.PINNED_TOOLS)
+    names = args.names or needed_tools.list_tools_to_install(root)
+    if args.action == "list":
+        return _list_tools(tools, args.names or programs.CHECK_TOOLS, names)
     return {"install": _install_tools, "verify": _verify_tools}[args.action](tools, names)
 
 
@@ -68,7 +67,7 @@ def _list_tools(tools: Toolchain, names: Sequence[str], needed: Sequence[str]) -
 def _install_tools(tools: Toolchain, names: list[str]) -> int:
     for name in names:
         tool = tools.get_tool(name)
-        if programs.get_built_path(tool).is_file() and programs.is_intact(programs.get_built_path(tool)):
+        if programs.is_installed(tool):
             continue
         message = f"building {name} {tool.version}; this takes minutes, but only once"
         if not sys.stderr.isatty():
@@ -81,18 +80,20 @@ def _install_tools(tools: Toolchain, names: list[str]) -> int:
 def _verify_tools(tools: Toolchain, names: list[str]) -> int:
     status = 0
     for name in names:
-        path = programs.get_built_path(tools.get_tool(name))
-        is_intact = path.is_file() and programs.is_intact(path)
+        is_installed = programs.is_installed(tools.get_tool(name))
         problem = f"missing or changed; run `gatekeeper tools install {name}`"
-        sys.stdout.write(f"{name:<12} {'unchanged' if is_intact else problem}\n")
-        status = status if is_intact else 3
+        sys.stdout.write(f"{name:<12} {'unchanged' if is_installed else problem}\n")
+        status = status if is_installed else 3
     return status
 
 
-def _lock_tools(root: Path, tools: Toolchain, names: list[str]) -> int:
+def _lock_tools(root: Path, tools: Toolchain, names: Sequence[str]) -> int:
     """Pins each version, and the checksum of each installed program."""
     digests = {}
     for name in names:
+        if name in programs.BUILT_IN_TOOLS:
+            # A library, of which the version is pinned.
+            continue
         try:
             digests[name] = programs.hash_file(tools.find(name))
         except ToolError as error:

@@ -47,9 +47,15 @@ TOOLS: dict[str, Tool] = {
             "sigs.k8s.io/kustomize/kustomize/v5",
             "v5.8.1",
             ("version",),
-            "builds kustomizations with Helm charts",
+            "tests and benchmarks only; gatekeeper-upstream contains its library",
         ),
-        Tool("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0", ("version", "--short"), "renders charts"),
+        Tool(
+            "helm",
+            "helm.sh/helm/v3/cmd/helm",
+            "v3.22.0",
+            ("version", "--short"),
+            "fetches charts from chart repositories",
+        ),
         Tool(
             "opa", "github.com/open-policy-agent/opa", "v1.22.2", ("version",), "evaluates policies with `engine: opa`"
         ),
@@ -89,13 +95,11 @@ TOOLS: dict[str, Tool] = {
         Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", ("-v",), "benchmarks only"),
     )
 }
-# What rendering and policies can need, and what a lock pins in addition.
-RENDER_TOOLS = ("gatekeeper-upstream", "kustomize", "helm", "opa")
-# Libraries of gatekeeper-upstream, which decide for this package; the program is used for the rest.
-BUILT_IN_TOOLS = ("kustomize",)
-PINNED_TOOLS = ("kustomize", "helm", "opa", "sops")
-# What a repository is checked with; the last is part of this package, so no lock pins it.
-CHECK_TOOLS = (*PINNED_TOOLS, "gatekeeper-upstream")
+# Libraries of gatekeeper-upstream that render a repository: always of the version that this package has.
+BUILT_IN_TOOLS = ("kustomize", "helm")
+PINNED_TOOLS = (*BUILT_IN_TOOLS, "opa", "sops")
+# What a repository can be checked with. No lock pins the first two: they have the version of this package.
+CHECK_TOOLS = ("gatekeeper-upstream", "gatekeeper-kyverno", "helm", "opa", "sops")
 
 
 class Toolchain(NamedTuple):
@@ -222,6 +226,15 @@ def is_intact(path: Path) -> bool:
     """Whether a built program still has the checksum that it was built with."""
     checksum_file = get_checksum_path(path)
     return checksum_file.is_file() and checksum_file.read_text(encoding="ascii").strip() == hash_file(path)
+
+
+def is_installed(tool: Tool) -> bool:
+    """Whether the program of a tool is there as it was built: in the cache, or in the wheel of this installation."""
+    path = get_built_path(tool)
+    if path.is_file():
+        return is_intact(path)
+    # What installs a wheel compares each of its files with the wheel's own checksums.
+    return bool(tool.source_folder) and get_bundled_path(tool).is_file()
 
 
 def hash_file(path: Path) -> str:

@@ -26,7 +26,9 @@ class Builder:
     def __init__(self, inputs: RenderInputs) -> None:
         self.inputs = inputs
         self._client = open_client(inputs.config.kubernetes)
-        self._kustomizations = KustomizationBuilder(self._client, inputs.tree.root, inputs.config.timeout)
+        self._kustomizations = KustomizationBuilder(
+            self._client, inputs.tree.root, inputs.config.timeout, inputs.config.kubernetes
+        )
         self._targets: dict[tuple[BuildUnit, bytes, bool], BuildOutput] = {}
         self._charts: dict[object, ChartOutput] = {}
 

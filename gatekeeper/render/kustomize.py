@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import orjson
 
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Location, Resource, build_ref
-from gatekeeper.render.chart_inflation import inflate_charts
 from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.kustomization_graph import REMOTE_PREFIXES, find_reference, list_entries, list_reachable
 from gatekeeper.render.model import AppliedFolder, BuildOutput, KustomizationFile, SecondRendering, join_path
@@ -61,53 +58,34 @@ def build_targets(
             builds[number] = _write_build(inputs, target, fields)
         except ToolError as error:
             outputs[number] = _report_failure(inputs, target, error)
-    for number, result in zip(builds, _run_builds(inputs, builder, targets, builds), strict=True):
-        outputs[number] = _build_output(inputs, targets[number], builds[number], result)
+    for number, result in zip(builds, _run_builds(builder, list(builds.values())), strict=True):
+        second = _plan_second_rendering(builder, builds[number]) if _has_charts(inputs, targets[number]) else None
+        outputs[number] = _build_output(inputs, targets[number], result, second)
     return [outputs[number] for number in range(len(targets))]
 
 
-def _run_builds(
-    inputs: RenderInputs,
-    builder: KustomizationBuilder,
-    targets: Sequence[KustomizeTarget],
-    builds: Mapping[int, KustomizationBuild],
-) -> list[BuildResult]:
-    """The results: of builds without charts from one call, of the others from the programs."""
-    with_charts = [number for number in builds if _has_charts(inputs, targets[number])]
-    in_process = [number for number in builds if number not in with_charts]
-    results: dict[int, BuildResult] = {}
-    if in_process:
-        try:
-            built = builder.build([builds[number] for number in in_process])
-        except ToolError as error:
-            built = [error] * len(in_process)
-        results.update(zip(in_process, built, strict=True))
-    if with_charts:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            tasks = [pool.submit(_inflate, inputs, builds[number]) for number in with_charts]
-            results.update(zip(with_charts, (task.result() for task in tasks), strict=True))
-    return [results[number] for number in builds]
-
-
-def _inflate(inputs: RenderInputs, build: KustomizationBuild) -> BuildResult:
+def _run_builds(builder: KustomizationBuilder, builds: Sequence[KustomizationBuild]) -> Sequence[BuildResult]:
     try:
-        return inflate_charts(inputs.tree.root, build.files, build.is_restricted, inputs.config)
+        return builder.build(builds) if builds else []
     except ToolError as error:
-        return error
+        return [error] * len(builds)
+
+
+def _plan_second_rendering(builder: KustomizationBuilder, build: KustomizationBuild) -> SecondRendering:
+    def render() -> list[Any]:
+        [result] = builder.build([build])
+        if isinstance(result, ToolError):
+            raise result
+        return [one.value for one in result]
+
+    return SecondRendering(render)
 
 
 def _build_output(
-    inputs: RenderInputs, target: KustomizeTarget, build: KustomizationBuild, result: BuildResult
+    inputs: RenderInputs, target: KustomizeTarget, result: BuildResult, second: SecondRendering | None
 ) -> BuildOutput:
     if isinstance(result, ToolError):
         return _report_failure(inputs, target, result)
-    second = None
-    if _has_charts(inputs, target):
-        second = SecondRendering(
-            lambda: [
-                one.value for one in inflate_charts(inputs.tree.root, build.files, build.is_restricted, inputs.config)
-            ]
-        )
     resources: list[Resource] = []
     default_file = _find_own_file(inputs, target)
     for built in result:
@@ -230,6 +208,7 @@ def _write_build(inputs: RenderInputs, target: KustomizeTarget, fields: dict[str
             *named,
             *(file for part in parts for file in (part.parsed_file.file, *part.files)),
         ],
+        charts=[chart for part in parts for chart in part.local_charts],
     )
 
 

@@ -31,12 +31,14 @@ class KustomizationBuild(NamedTuple):
         is_restricted: whether each kustomization may read files of its own folder only.
         folders: folders of the repository that it builds on, as far as they are known.
         inputs: files of the repository that it builds on, as far as they are known.
+        charts: folders of charts that it inflates, as far as they are known.
     """
 
     files: Mapping[str, str]
     is_restricted: bool = False
     folders: Sequence[str] = ()
     inputs: Sequence[str] = ()
+    charts: Sequence[str] = ()
 
 
 class BuiltObject(NamedTuple):
@@ -85,10 +87,11 @@ class KustomizationBuilder:
 
     Args:
         seconds: for one build.
+        kubernetes: the version of Kubernetes (`1.34`) that charts are rendered for.
     """
 
-    def __init__(self, client: UpstreamClient, root: Path, seconds: float) -> None:
-        self._client, self._seconds = client, seconds
+    def __init__(self, client: UpstreamClient, root: Path, seconds: float, kubernetes: str) -> None:
+        self._client, self._seconds, self._kubernetes = client, seconds, kubernetes
         self._listings = KustomizationFiles(root)
         self._sent: set[str] = set()
         self._lock = threading.Lock()
@@ -123,6 +126,11 @@ class KustomizationBuilder:
         results: dict[int, BuildResult] = {}
         folders = {folder for build in builds for folder in build.folders}
         inputs = {file for build in builds for file in build.inputs}
+        with self._lock:
+            for chart in {chart for build in builds for chart in build.charts}:
+                for folder in self._listings.list_folders_below(chart):
+                    folders.add(folder)
+                    inputs.update(self._listings.list_small_files(folder))
         waiting = list(range(len(builds)))
         for _ in range(MAX_ROUNDS):
             answers = self._call(folders, inputs, [builds[number] for number in waiting])
@@ -166,6 +174,7 @@ class KustomizationBuilder:
             "folders": listings,
             "targets": [{"files": build.files, "restricted": build.is_restricted} for build in builds],
             "seconds": self._seconds,
+            "kubernetes": self._kubernetes,
         }
         seconds = START_SECONDS + self._seconds * len(builds)
         answer = self._client.call("kustomize", {**payload, "contents": self._encode(send)}, seconds)

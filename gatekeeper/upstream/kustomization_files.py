@@ -72,6 +72,13 @@ class KustomizationFiles:
         files = [f"{folder}/{name}".lstrip("/") for name, entry in listing.items() if entry == "f"]
         return [file for file in files if Path(self._root, file).stat().st_size <= SMALL_FILE_BYTES]
 
+    def list_folders_below(self, folder: str) -> list[str]:
+        """A folder and all folders below it; links are not followed."""
+        folders = [folder] if self._list(folder) is not None else []
+        for one in folders:
+            folders += [f"{one}/{name}".lstrip("/") for name, entry in (self._list(one) or {}).items() if entry == "d"]
+        return folders
+
     def _list(self, folder: str) -> dict[str, str] | None:
         """The entries of a folder; None if the path is not a folder, or goes through a link."""
         if folder not in self._folders:

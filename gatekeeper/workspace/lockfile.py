@@ -1,4 +1,4 @@
-"""`gatekeeper.lock`: the versions of external programs that a repository pins, and their checksums.
+"""`gatekeeper.lock`: the versions of libraries and external programs that a repository pins, and checksums of programs.
 
 A lock pins versions; Go's checksum database verifies programs that are built from source. A program from the PATH is
 used only if the lock has its checksum for this platform.
@@ -37,7 +37,7 @@ def load(root: Path, *, is_rewritten: bool = False) -> Toolchain:
         is_rewritten: the lock will be written again, so versions that this package does not have are replaced.
 
     Raises:
-        UsageError: the lock cannot be read or is malformed, or pins another kustomize than that of this package.
+        UsageError: the lock cannot be read, is malformed, or pins another kustomize or Helm than that of this package.
     """
     path = root / LOCK_FILE
     try:
@@ -57,7 +57,7 @@ def parse(content: bytes, file: str, *, is_rewritten: bool = False) -> Toolchain
         is_rewritten: see `load`.
 
     Raises:
-        UsageError: the lock is malformed, or pins another kustomize than that of this package.
+        UsageError: the lock is malformed, or pins another kustomize or Helm than that of this package.
     """
     try:
         entries = _parse_entries(content)
@@ -68,14 +68,12 @@ def parse(content: bytes, file: str, *, is_rewritten: bool = False) -> Toolchain
 
         explanation = config_schemas.explain("lock", content, file) or f"{file}: {error}"
         raise UsageError(f"{explanation}\nCorrect it; or {RECOVERY_HINT}") from error
-    for name in BUILT_IN_TOOLS:
-        pinned, own = pins.get(name), TOOLS[name]
-        if pinned is not None and pinned.version != own.version:
-            if not is_rewritten:
-                reason = f"pins {name} {pinned.version}, but Gatekeeper {__version__} contains {name} {own.version}"
-                raise UsageError(f"{file}: {reason}; run `gatekeeper tools lock` to accept it")
-            pins[name] = own
-    return Toolchain(pins)
+    others = [name for name in BUILT_IN_TOOLS if name in pins and pins[name].version != TOOLS[name].version]
+    if others and not is_rewritten:
+        pinned, own = (" and ".join(f"{name} {tools[name].version}" for name in others) for tools in (pins, TOOLS))
+        reason = f"pins {pinned}, but Gatekeeper {__version__} contains {own}"
+        raise UsageError(f"{file}: {reason}; run `gatekeeper tools lock` to accept it")
+    return Toolchain(pins | {name: TOOLS[name] for name in others})
 
 
 def write(root: Path, tools: Toolchain, program_digests: dict[str, str]) -> Path:

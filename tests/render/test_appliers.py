@@ -14,7 +14,7 @@ from tests.engines.resources import parse_resources
 from tests.render.rendering import CONTAINER, FILES, WEB, flux, render, the
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_a_flux_kustomizations_patches_images_and_namespace_change_plain_files(repository: Repository) -> None:
     more = """\
   targetNamespace: prod
@@ -38,7 +38,7 @@ def test_a_flux_kustomizations_patches_images_and_namespace_change_plain_files(r
     assert web.origin.find_location((*CONTAINER, "name"))[:2] == ("apps/web.yaml", 12)
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_an_application_of_argo_cd_changes_what_it_applies(repository: Repository) -> None:
     application = """\
 apiVersion: argoproj.io/v1alpha1
@@ -66,7 +66,7 @@ spec:
     assert web.origin.find_location((*CONTAINER, "image"))[:2] == ("argo.yaml", 13)
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_an_artifacts_path_may_count_from_a_folder_inside(repository: Repository) -> None:
     more = "  postBuild: {substitute: {image: 'web:2'}}\n"
     oci = flux("apps", "./apps", more).replace("GitRepository", "OCIRepository")

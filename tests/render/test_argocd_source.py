@@ -137,7 +137,7 @@ def test_a_values_file_outside_of_the_repository_is_refused(repository: Reposito
         assert "is outside the repository" in reason
 
 
-@needs("gatekeeper-upstream", "helm")
+@needs("gatekeeper-upstream")
 def test_a_chart_is_rendered_with_the_options_of_the_application(repository: Repository) -> None:
     root = repository({**FILES, "chart/crds/c.yaml": MAP % "crd"})
     source: dict[str, object] = {"path": "chart", "helm": {"releaseName": "blue", "values": "replicas: 4"}}

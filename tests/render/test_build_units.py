@@ -11,7 +11,7 @@ from tests.conftest import Repository, needs
 from tests.render.rendering import WEB, collect, flux, render, the
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_a_parents_patch_changes_what_its_children_apply(repository: Repository) -> None:
     """The parent gives its children their variables, so the child's folder can be built only after the parent's."""
     patch = """\

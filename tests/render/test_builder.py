@@ -22,7 +22,7 @@ def test_a_builder_over_other_inputs_shares_what_was_built(repository: Repositor
     assert builder.with_inputs(builder.inputs).build_target(BuildUnit("app"), None) is first
 
 
-@needs("gatekeeper-upstream", "helm")
+@needs("gatekeeper-upstream")
 def test_a_chart_is_rendered_once_for_each_version_of_kubernetes(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

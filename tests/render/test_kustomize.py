@@ -13,7 +13,7 @@ from gatekeeper.upstream.kustomization import KustomizationBuilder
 from tests.conftest import Repository, needs
 from tests.render.rendering import APPLICATION, FILES, WEB, collect, fatal, flux, render, the, web
 
-pytestmark = needs("gatekeeper-upstream", "helm", "kustomize")
+pytestmark = needs("gatekeeper-upstream")
 
 
 @pytest.mark.parametrize("component", ["../../outside", "https://example.com/c", "/etc"])
@@ -48,6 +48,21 @@ def test_kustomize_inflates_a_chart_of_the_repository(repository: Repository) ->
     assert found.origin.find_location(("spec", "replicas")) == Location("app/kustomization.yaml", 2, 9)
 
 
+def test_a_chart_that_fails_is_named_with_its_template_and_without_paths_of_this_machine(
+    repository: Repository,
+) -> None:
+    files = {f"app/charts/web/{name.removeprefix('chart/')}": text for name, text in FILES.items()}
+    files["app/charts/web/templates/web.yaml"] = '{{ fail "no replicas" }}\n'
+    root = repository({**files, "app/kustomization.yaml": "helmCharts: [{name: web, releaseName: w}]\n"})
+    [finding] = [one for one in render(root).findings if one.rule == "render/kustomize"]
+    assert (
+        "the chart web cannot be rendered: execution error at (web/templates/web.yaml:1:3): no replicas"
+        in finding.message
+    )
+    assert str(root) not in finding.message
+    assert [gap.file for gap in fatal(root)] == ["app/kustomization.yaml"]
+
+
 def test_kustomize_fetches_no_chart(repository: Repository) -> None:
     [gap] = fatal(repository({"kustomization.yaml": "helmCharts:\n- {name: web, repo: 'https://example.com'}\n"}))
     assert gap.reason == "inflates the Helm chart web, which is not in the repository and not fetched"
@@ -55,7 +70,9 @@ def test_kustomize_fetches_no_chart(repository: Repository) -> None:
 
 def build(repository: Repository, files: dict[str, str | bytes], folder: str = "app") -> BuildOutput:
     inputs = collect(repository(files))
-    builder = KustomizationBuilder(open_client(inputs.config.kubernetes), inputs.tree.root, inputs.config.timeout)
+    builder = KustomizationBuilder(
+        open_client(inputs.config.kubernetes), inputs.tree.root, inputs.config.timeout, "1.34"
+    )
     [output] = kustomize.build_targets(inputs, builder, [KustomizeTarget(folder)])
     return output
 
@@ -73,7 +90,6 @@ def test_nothing_is_built_with_an_input_from_outside(
     repository: Repository, reference: str, rules: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(UpstreamClient, "get_worker", None)
-    monkeypatch.setattr(kustomize, "inflate_charts", None)
     output = build(
         repository,
         {

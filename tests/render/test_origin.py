@@ -57,7 +57,7 @@ OVERLAY: list[tuple[str, str, dict[str, str], FieldPath, Location]] = [
 ]
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 @pytest.mark.parametrize(
     ("overlay", "files", "path", "place"), [pytest.param(*case[1:], id=case[0]) for case in OVERLAY]
 )
@@ -69,7 +69,7 @@ def test_a_field_leads_back_to_the_line_that_set_it(
     assert the(render(root), "Deployment").origin.find_location(path) == place
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_generated_object_is_located_at_its_generator(repository: Repository) -> None:
     root = repository(
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.conftest import Repository, needs
 from tests.render.rendering import WEB, flux, render, the
 
-pytestmark = needs("kustomize")
+pytestmark = needs("gatekeeper-upstream")
 
 
 def test_base_is_checked_once_if_an_overlay_uses_it(repository: Repository) -> None:

@@ -24,7 +24,7 @@ def render(root: Path) -> dict[str, Resource]:
     return {resource.ref.name: resource for resource in pipeline.render_repository(root, Config()).resources}
 
 
-@needs("gatekeeper-upstream", "helm")
+@needs("gatekeeper-upstream")
 def test_a_random_value_has_another_value_in_the_second_rendering(repository: Repository) -> None:
     resources = render(repository(FILES))
     others = [second_rendering.find_other_value(resources[name], PATH) for name in ("c1", "c2")]
@@ -34,7 +34,7 @@ def test_a_random_value_has_another_value_in_the_second_rendering(repository: Re
     assert others[0] == second_rendering.find_other_value(resources["c1"], PATH)
 
 
-@needs("gatekeeper-upstream", "helm")
+@needs("gatekeeper-upstream")
 def test_a_fixed_or_changed_value_and_a_plain_object_have_no_other_value(repository: Repository) -> None:
     resources = render(repository(FILES))
     chart = resources["c1"]
@@ -45,7 +45,7 @@ def test_a_fixed_or_changed_value_and_a_plain_object_have_no_other_value(reposit
     assert second_rendering.find_other_value(changed, PATH) is None
 
 
-@needs("gatekeeper-upstream", "helm")
+@needs("gatekeeper-upstream")
 def test_a_chart_that_fails_the_second_time_has_no_other_value(repository: Repository) -> None:
     root = repository(FILES)
     resources = render(root)

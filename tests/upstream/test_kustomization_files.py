@@ -52,3 +52,12 @@ def test_a_large_file_is_not_sent(tmp_path: Path) -> None:
     listings = KustomizationFiles(tmp_path)
     assert listings.list_folders([], ["large"]) == {"/repository": {"large": "elarger than 20 MB"}}
     assert listings.list_small_files("") == []
+
+
+def test_the_folders_below_a_folder_are_listed_without_links(tmp_path: Path) -> None:
+    (tmp_path / "web/templates/tests").mkdir(parents=True)
+    (tmp_path / "web/link").symlink_to("templates")
+    (tmp_path / "web/Chart.yaml").write_text("")
+    listings = KustomizationFiles(tmp_path)
+    assert listings.list_folders_below("web") == ["web", "web/templates", "web/templates/tests"]
+    assert listings.list_folders_below("gone") == []

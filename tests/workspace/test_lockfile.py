@@ -22,14 +22,17 @@ def bare(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
 
 
-@needs("kustomize", "helm", "opa")
+@needs("opa")
 def test_a_lock_pins_versions_and_programs(repository: Repository) -> None:
     root = repository({"a.txt": ""})
     assert command("tools", "lock", cwd=root)[0] == 0
     held = orjson.loads((root / lockfile.LOCK_FILE).read_bytes())
-    assert held["tools"]["kustomize"]["version"] == "v5.8.1"
-    assert held["tools"]["kustomize"]["sums"][lockfile.PLATFORM] == [
-        toolchain.hash_file(toolchain.DEFAULT_TOOLCHAIN.find("kustomize"))
+    for name in ("kustomize", "helm"):
+        # Libraries: there is no program with a checksum.
+        assert (held["tools"][name]["version"], held["tools"][name]["sums"]) == (toolchain.TOOLS[name].version, {})
+    assert held["tools"]["opa"]["version"] == "v1.22.2"
+    assert held["tools"]["opa"]["sums"][lockfile.PLATFORM] == [
+        toolchain.hash_file(toolchain.DEFAULT_TOOLCHAIN.find("opa"))
     ]
     before = (root / lockfile.LOCK_FILE).read_bytes()
     assert command("tools", "lock", cwd=root)[0] == 0
@@ -38,10 +41,10 @@ def test_a_lock_pins_versions_and_programs(repository: Repository) -> None:
 
 def test_another_version_in_the_lock_is_the_one_that_counts(repository: Repository, tmp_path: Path) -> None:
     root = repository({"a.txt": ""})
-    entry = {"package": toolchain.TOOLS["helm"].package, "version": "v3.0.1", "sums": {}}
-    (root / lockfile.LOCK_FILE).write_bytes(orjson.dumps({"schema": lockfile.SCHEMA, "tools": {"helm": entry}}))
-    code, out, _ = command("tools", "list", "helm", cwd=root, env=bare(tmp_path))
-    assert code == 3 and "v3.0.1" in out
+    entry = {"package": toolchain.TOOLS["opa"].package, "version": "v1.0.1", "sums": {}}
+    (root / lockfile.LOCK_FILE).write_bytes(orjson.dumps({"schema": lockfile.SCHEMA, "tools": {"opa": entry}}))
+    code, out, _ = command("tools", "list", "opa", cwd=root, env=bare(tmp_path))
+    assert code == 3 and "v1.0.1" in out
 
 
 def test_a_program_on_the_path_counts_only_by_its_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,36 +83,57 @@ def test_a_malformed_lock_is_reported(tmp_path: Path, value: str, told: str) -> 
 
 
 def test_a_lock_that_was_written_is_read_again(tmp_path: Path) -> None:
-    pinned = toolchain.TOOLS["helm"]._replace(version="v3.0.1")
-    lockfile.write(tmp_path, Toolchain({"helm": pinned}), {"helm": "a" * 64})
+    pinned = toolchain.TOOLS["opa"]._replace(version="v1.0.1")
+    lockfile.write(tmp_path, Toolchain({"opa": pinned}), {"opa": "a" * 64})
     loaded = lockfile.load(tmp_path)
-    assert loaded.get_tool("helm") == pinned._replace(checksums=("a" * 64,))
+    assert loaded.get_tool("opa") == pinned._replace(checksums=("a" * 64,))
     assert loaded.get_tool("kustomize").version == toolchain.TOOLS["kustomize"].version
     assert set(loaded.pins) == set(toolchain.PINNED_TOOLS)
 
 
 def test_checksums_of_another_version_are_dropped_and_those_of_other_platforms_stay(tmp_path: Path) -> None:
-    lockfile.write(tmp_path, Toolchain(), {"helm": "a" * 64})
+    lockfile.write(tmp_path, Toolchain(), {"opa": "a" * 64})
     path = tmp_path / lockfile.LOCK_FILE
     value = orjson.loads(path.read_bytes())
-    value["tools"]["helm"]["sums"]["plan9-arm"] = ["b" * 64]
+    value["tools"]["opa"]["sums"]["plan9-arm"] = ["b" * 64]
     path.write_bytes(orjson.dumps(value))
     lockfile.write(tmp_path, Toolchain(), {})
-    assert orjson.loads(path.read_bytes())["tools"]["helm"]["sums"] == value["tools"]["helm"]["sums"]
-    lockfile.write(tmp_path, Toolchain({"helm": toolchain.TOOLS["helm"]._replace(version="v3.0.1")}), {})
-    assert orjson.loads(path.read_bytes())["tools"]["helm"]["sums"] == {}
+    assert orjson.loads(path.read_bytes())["tools"]["opa"]["sums"] == value["tools"]["opa"]["sums"]
+    lockfile.write(tmp_path, Toolchain({"opa": toolchain.TOOLS["opa"]._replace(version="v1.0.1")}), {})
+    assert orjson.loads(path.read_bytes())["tools"]["opa"]["sums"] == {}
 
 
-def test_a_lock_with_another_kustomize_is_refused_until_it_is_written_again(repository: Repository) -> None:
-    kustomize = toolchain.TOOLS["kustomize"]
-    entry = {"package": kustomize.package, "version": "v5.7.1", "sums": {}}
+@pytest.mark.parametrize(
+    ("pinned", "words"),
+    [
+        ({"kustomize": "v5.7.1"}, "pins kustomize v5.7.1, but Gatekeeper {} contains kustomize {}; run"),
+        ({"helm": "v3.0.1"}, "pins helm v3.0.1, but Gatekeeper {} contains helm {}; run"),
+        (
+            {"helm": "v3.0.1", "kustomize": "v5.7.1"},
+            "pins kustomize v5.7.1 and helm v3.0.1, but Gatekeeper {} contains kustomize {} and helm {}; run",
+        ),
+    ],
+)
+def test_a_lock_with_another_kustomize_or_helm_is_refused_until_it_is_written_again(
+    repository: Repository, pinned: dict[str, str], words: str
+) -> None:
+    entries = {
+        name: {"package": toolchain.TOOLS[name].package, "version": version, "sums": {}}
+        for name, version in pinned.items()
+    }
+    # There is nothing to render: the answer does not depend on what a repository contains.
     root = repository({"a.txt": ""})
-    (root / lockfile.LOCK_FILE).write_bytes(orjson.dumps({"schema": lockfile.SCHEMA, "tools": {"kustomize": entry}}))
-    code, out, err = command("check", cwd=root)
-    assert (code, out) == (2, "")
-    assert f"pins kustomize v5.7.1, but Gatekeeper {__version__} contains kustomize {kustomize.version}; run" in err
+    (root / lockfile.LOCK_FILE).write_bytes(orjson.dumps({"schema": lockfile.SCHEMA, "tools": entries}))
+    own = [toolchain.TOOLS[name].version for name in ("kustomize", "helm") if name in pinned]
+    for arguments in (("check",), ("render", "."), ("tools",)):
+        code, out, err = command(*arguments, cwd=root)
+        assert (code, out) == (2, ""), arguments
+        assert words.format(__version__, *own) in err
+    code, out, _ = command("doctor", cwd=root)
+    assert code == 3 and f"MISSING config         {root / lockfile.LOCK_FILE}: pins " in out
     assert command("tools", "lock", cwd=root)[0] == 0
-    assert lockfile.load(root).get_tool("kustomize").version == kustomize.version
+    for name in pinned:
+        assert lockfile.load(root).get_tool(name).version == toolchain.TOOLS[name].version
     assert command("check", cwd=root)[0] == 0
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
-from gatekeeper.host.toolchain import TOOLS
 from gatekeeper.model import Gap, get_field
 from gatekeeper.render.model import ChartUse, join_path
 from gatekeeper.upstream.client import open_client
@@ -32,17 +31,11 @@ def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, config: Confi
 
     Args:
         chart_path: the chart's folder, or a copy of it.
-        config: has the Kubernetes version, the time limit and the pinned version of Helm.
+        config: has the Kubernetes version and the time limit.
 
     Raises:
         ToolError: Helm refused the chart (with its words), took too long, or cannot be run.
     """
-    pinned, own = config.toolchain.get_tool("helm").version, TOOLS["helm"].version
-    if pinned != own:
-        raise ToolError(
-            f"gatekeeper.lock pins helm {pinned}, and this version of Gatekeeper renders charts with helm {own}; "
-            "run `gatekeeper tools lock` to pin that version"
-        )
     values = [_read_values_file(tree, file) for file in use.values_files]
     if use.inline_values:
         values.append(ValuesFile("-", use.inline_values))

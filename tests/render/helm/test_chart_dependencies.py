@@ -13,7 +13,7 @@ from gatekeeper.render.helm import chart_dependencies
 from tests.conftest import Repository, judge, needs, verdict_of
 from tests.render.rendering import parse
 
-pytestmark = needs("gatekeeper-upstream", "helm")
+pytestmark = needs("gatekeeper-upstream")
 RULE = "images/latest-tag"
 TEMPLATE = """\
 apiVersion: apps/v1

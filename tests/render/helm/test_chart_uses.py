@@ -8,7 +8,7 @@ from gatekeeper.model import Location
 from tests.conftest import Repository, needs
 from tests.render.rendering import APPLICATION, CHART_CONTAINER, FILES, RELEASE, fatal, render, web
 
-pytestmark = needs("gatekeeper-upstream", "helm", "kustomize")
+pytestmark = needs("gatekeeper-upstream")
 
 
 def test_a_chart_in_the_root_has_its_subcharts_inside(repository: Repository) -> None:

@@ -8,7 +8,7 @@ from gatekeeper.render.model import BuildOutput, ChartUse
 from tests.conftest import Repository, needs
 from tests.render.rendering import CHART, FILES, TEMPLATE, collect, fatal, render
 
-pytestmark = needs("gatekeeper-upstream", "helm", "kustomize")
+pytestmark = needs("gatekeeper-upstream")
 
 
 def test_failed_chart_is_reported_with_the_message_of_helm(repository: Repository) -> None:

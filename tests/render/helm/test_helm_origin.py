@@ -8,7 +8,7 @@ from gatekeeper.model import FieldPath, Location
 from tests.conftest import Repository, needs
 from tests.render.rendering import CHART_CONTAINER, FILES, RELEASE, TEMPLATE, web
 
-pytestmark = needs("gatekeeper-upstream", "helm", "kustomize")
+pytestmark = needs("gatekeeper-upstream")
 
 
 def test_a_chart_that_nothing_uses_is_rendered_with_its_own_values(repository: Repository) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
-from gatekeeper.host.toolchain import TOOLS, Toolchain
 from gatekeeper.model import Location
 from gatekeeper.render.helm import helm_template
 from gatekeeper.render.model import ChartUse
@@ -17,7 +16,7 @@ from tests.conftest import Repository, needs
 from tests.render.rendering import CHART, FILES, TEMPLATE, web
 
 
-@needs("gatekeeper-upstream", "helm", "kustomize")
+@needs("gatekeeper-upstream")
 def test_a_dependency_of_the_same_repository_is_found(repository: Repository) -> None:
     needs_common = CHART + "dependencies:\n- {name: common, version: 1.0.0, repository: 'file://../common'}\n"
     root = repository(
@@ -121,13 +120,6 @@ def test_an_error_of_helm_names_files_from_the_root_of_the_repository(repository
         helm_template.run_helm_template(Tree(root, []), ChartUse("chart", "a", "b"), root / "chart", Config())
     assert 'function "nothing" not defined' in str(caught.value)
     assert str(root) not in str(caught.value)
-
-
-def test_a_lock_that_pins_another_version_of_helm_is_refused(repository: Repository) -> None:
-    root = repository(FILES)
-    config = Config(toolchain=Toolchain({"helm": TOOLS["helm"]._replace(version="v3.0.1")}))
-    with pytest.raises(ToolError, match=r"gatekeeper\.lock pins helm v3\.0\.1, .* renders charts with helm v3\.22\.0"):
-        helm_template.run_helm_template(Tree(root, []), ChartUse("chart", "a", "b"), root / "chart", config)
 
 
 @needs("gatekeeper-upstream")

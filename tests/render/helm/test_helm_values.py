@@ -57,7 +57,7 @@ PARAMETERS = [
 ]
 
 
-@needs("gatekeeper-upstream", "helm")
+@needs("helm")
 def test_values_of_parameters_are_those_of_helm(tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     (tmp_path / "Chart.yaml").write_text("apiVersion: v2\nname: c\nversion: 1.0.0\n")

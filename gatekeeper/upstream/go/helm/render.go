@@ -38,6 +38,10 @@ type Release struct {
 	IncludeCRDs bool         `json:"includeCRDs"`
 	SkipTests   bool         `json:"skipTests"`
 	IsUpgrade   bool         `json:"isUpgrade"`
+	// NameTemplate, GenerateName and SkipHooks are for charts of kustomizations, which have a release without a name.
+	NameTemplate string `json:"-"`
+	GenerateName bool   `json:"-"`
+	SkipHooks    bool   `json:"-"`
 }
 
 // Rendering is the output of `helm template`, or its error. Unknown is true if the chart must be sent first.
@@ -57,17 +61,30 @@ func (s *Store) Render(request Release) Rendering {
 	if err != nil {
 		return Rendering{Fault: err.Error()}
 	}
-	if len(output) > maximumOutput {
-		return Rendering{Fault: fmt.Sprintf("the chart renders more than %d MB", maximumOutput>>20)}
-	}
 	return Rendering{Output: output}
+}
+
+// Template renders a chart of these files, in the order in which Helm reads them.
+func Template(files []File, request Release) (string, error) {
+	selected, err := selectFiles(files)
+	if err != nil {
+		return "", err
+	}
+	return render(selected, request)
 }
 
 // render does what `helm template` does, in its order, so that the first error is the same.
 func render(files []*loader.BufferedFile, request Release) (string, error) {
-	version, err := chartutil.ParseKubeVersion(request.Kubernetes)
-	if err != nil {
-		return "", fmt.Errorf("invalid kube version '%s': %s", request.Kubernetes, err)
+	install := action.NewInstall(&action.Configuration{Log: func(string, ...any) {}})
+	if request.Kubernetes != "" {
+		version, err := chartutil.ParseKubeVersion(request.Kubernetes)
+		if err != nil {
+			return "", fmt.Errorf("invalid kube version '%s': %s", request.Kubernetes, err)
+		}
+		install.KubeVersion = version
+	}
+	if err := setName(install, request); err != nil {
+		return "", err
 	}
 	merged, err := mergeValues(request)
 	if err != nil {
@@ -80,9 +97,10 @@ func render(files []*loader.BufferedFile, request Release) (string, error) {
 	if err := checkChart(loaded); err != nil {
 		return "", err
 	}
-	install := action.NewInstall(&action.Configuration{Log: func(string, ...any) {}})
-	install.ReleaseName, install.Namespace = request.Name, request.Namespace
-	install.KubeVersion, install.APIVersions = version, chartutil.VersionSet(request.APIVersions)
+	install.Namespace, install.APIVersions = request.Namespace, chartutil.VersionSet(request.APIVersions)
+	if install.Namespace == "" {
+		install.Namespace = "default"
+	}
 	install.ClientOnly, install.DryRun, install.DryRunOption, install.Replace = true, true, "true", true
 	install.IncludeCRDs, install.IsUpgrade = request.IncludeCRDs, request.IsUpgrade
 	rendered, err := install.Run(loaded, merged)
@@ -92,7 +110,30 @@ func render(files []*loader.BufferedFile, request Release) (string, error) {
 		}
 		return "", err
 	}
-	return printRelease(rendered, request.SkipTests), nil
+	output := printRelease(rendered, request)
+	if len(output) > maximumOutput {
+		return "", fmt.Errorf("the chart renders more than %d MB", maximumOutput>>20)
+	}
+	return output, nil
+}
+
+// setName sets the name of the release.
+func setName(install *action.Install, request Release) error {
+	install.ReleaseName = request.Name
+	if request.NameTemplate == "" && !request.GenerateName {
+		return nil
+	}
+	install.NameTemplate, install.GenerateName = request.NameTemplate, request.GenerateName
+	arguments := []string{"chart"}
+	if request.Name == "" {
+		// `helm template` sets this name before it looks at the flag for a generated one.
+		install.ReleaseName = "release-name"
+	} else {
+		arguments = []string{request.Name, "chart"}
+	}
+	name, _, err := install.NameAndChart(arguments)
+	install.ReleaseName = name
+	return err
 }
 
 func checkChart(loaded *chart.Chart) error {
@@ -109,11 +150,14 @@ func checkChart(loaded *chart.Chart) error {
 }
 
 // printRelease prints the manifests, and the hooks behind them.
-func printRelease(rendered *release.Release, skipTests bool) string {
+func printRelease(rendered *release.Release, request Release) string {
 	var output strings.Builder
 	fmt.Fprintln(&output, strings.TrimSpace(rendered.Manifest))
 	for _, hook := range rendered.Hooks {
-		if !skipTests || !slices.Contains(hook.Events, release.HookTest) {
+		if request.SkipHooks {
+			break
+		}
+		if !request.SkipTests || !slices.Contains(hook.Events, release.HookTest) {
 			fmt.Fprintf(&output, "---\n# Source: %s\n%s\n", hook.Path, hook.Manifest)
 		}
 	}

@@ -39,6 +39,8 @@ type Batch struct {
 	// Contents has the contents of files by digest, as far as they were not sent before.
 	Contents map[string][]byte `json:"contents"`
 	Targets  []Target          `json:"targets"`
+	// Kubernetes is the version in the capabilities of charts.
+	Kubernetes string `json:"kubernetes"`
 	// Seconds is the time for each target.
 	Seconds float64 `json:"seconds"`
 }
@@ -94,7 +96,8 @@ func (b *Builder) Build(ctx context.Context, batch Batch) (Answer, error) {
 	results := make([]Result, len(batch.Targets))
 	err := parallel.ForEach(ctx, len(results), func(number int) {
 		target := batch.Targets[number]
-		own := &tree{folders: batch.Folders, contents: contents, files: target.Files, needs: map[string]bool{}}
+		own := &tree{folders: batch.Folders, contents: contents, files: target.Files, needs: map[string]bool{},
+			kubernetes: batch.Kubernetes}
 		results[number] = b.buildInTime(own, target, batch.Seconds)
 	})
 	return Answer{Results: results}, err
@@ -162,10 +165,12 @@ func run(own *tree, target Target) (result Result) {
 	for name := range own.files {
 		own.own[ownFolder][name] = "f" + name
 	}
+	config, end := inflateFrom(own)
+	defer end()
 	options := &krusty.Options{
 		Reorder:          krusty.ReorderOptionUnspecified,
 		LoadRestrictions: types.LoadRestrictionsNone,
-		PluginConfig:     types.DisabledPluginConfig(),
+		PluginConfig:     config,
 	}
 	if target.Restricted {
 		options.LoadRestrictions = types.LoadRestrictionsRootOnly

@@ -3,13 +3,17 @@ package kustomize
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 
 	"sigs.k8s.io/kustomize/api/konfig"
+
+	"gatekeeper/upstream/helm"
 )
 
 // Each entry of a folder begins with its kind. What follows is the digest of a file's content (empty if the content was
@@ -44,6 +48,8 @@ type tree struct {
 	needs map[string]bool
 	// setsSchema says that a kustomization may set a schema; it is not read unless the build runs alone.
 	setsSchema, isAlone bool
+	// kubernetes is the version in the capabilities of charts.
+	kubernetes string
 }
 
 func (t *tree) need(path string) error {
@@ -117,18 +123,70 @@ func (t *tree) read(path string) ([]byte, error) {
 	case unreadableKind:
 		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New(entry[1:])}
 	}
-	text, sent := t.contents[entry[1:]]
-	if own, isOwn := t.files[entry[1:]]; isOwn {
-		text, sent = []byte(own), true
-	}
-	if !sent {
-		return nil, t.need(reached)
+	text, err := t.content(reached, entry)
+	if err != nil {
+		return nil, err
 	}
 	if !t.isAlone && slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path)) && maySetSchema(text) {
 		t.setsSchema = true
 		return nil, errNotAlone
 	}
 	return slices.Clone(text), nil
+}
+
+// content returns the content of the file that a path leads to.
+func (t *tree) content(reached, entry string) ([]byte, error) {
+	if own, isOwn := t.files[entry[1:]]; isOwn {
+		return []byte(own), nil
+	}
+	if text, sent := t.contents[entry[1:]]; sent {
+		return text, nil
+	}
+	return nil, t.need(reached)
+}
+
+// chart returns the files below a folder. All that were not sent are noted at once.
+func (t *tree) chart(folder string) ([]helm.File, error) {
+	reached, _, err := t.resolve(folder)
+	if err != nil {
+		return nil, err
+	}
+	files := t.chartFiles(reached, "", nil)
+	if len(t.needs) > 0 {
+		return nil, errNotSent
+	}
+	return files, nil
+}
+
+// chartFiles follows links as Helm does, and returns files in Helm's order.
+func (t *tree) chartFiles(folder, prefix string, above []string) []helm.File {
+	if slices.Contains(above, folder) {
+		name := strings.TrimSuffix(prefix, "/")
+		return []helm.File{{Name: name, Fault: name + " is a link to a folder above it"}}
+	}
+	listing, err := t.list(folder)
+	if err != nil {
+		return nil
+	}
+	files := []helm.File{}
+	for _, name := range slices.Sorted(maps.Keys(listing)) {
+		shown := prefix + name
+		reached, entry, err := t.resolve(filepath.Join(folder, name))
+		switch {
+		case errors.Is(err, errNotSent):
+		case err != nil:
+			files = append(files, helm.File{Name: shown, Fault: fmt.Sprintf("error evaluating symlink %s: %s", shown, cause(err))})
+		case entry[0] == folderKind:
+			files = append(files, t.chartFiles(reached, shown+"/", append(slices.Clone(above), folder))...)
+		case entry[0] == unreadableKind:
+			files = append(files, helm.File{Name: shown, Fault: fmt.Sprintf("%s cannot be read: %s", shown, entry[1:])})
+		default:
+			if text, err := t.content(reached, entry); err == nil {
+				files = append(files, helm.File{Name: shown, Data: text, Size: int64(len(text))})
+			}
+		}
+	}
+	return files
 }
 
 // maySetSchema says whether a kustomization may have the field openapi; a key can be written with escapes.

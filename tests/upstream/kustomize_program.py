@@ -1,60 +1,52 @@
-"""Kustomizations that inflate Helm charts: the kustomize program builds them, because it starts Helm."""
+"""Builds of kustomizations by the kustomize program, which starts the helm program for charts."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.host.process import run_command
+from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.model import get_field
-from gatekeeper.upstream.kustomization import BuiltObject, build_object
+from gatekeeper.upstream.kustomization import BuildResult, BuiltObject, KustomizationBuild, build_object
 from gatekeeper.upstream.kustomization_files import REPOSITORY, WRAPPER
 from gatekeeper.workspace import documents
 
+SECONDS = 60.0
 ORIGIN_ANNOTATION = "config.kubernetes.io/origin"
 TRANSFORMATIONS_ANNOTATION = "alpha.config.kubernetes.io/transformations"
 
 
-def inflate_charts(root: Path, files: Mapping[str, str], is_restricted: bool, config: Config) -> list[BuiltObject]:
-    """The objects of a build.
-
-    Args:
-        files: the build's own files, by name; they name the repository `../repository`.
-
-    Raises:
-        ToolError: kustomize or Helm is missing or fails.
-    """
+def build_with_program(root: Path, build: KustomizationBuild, kubernetes: str) -> BuildResult:
+    """The objects of a build, or the error of kustomize."""
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
         folder = Path(scratch).resolve()
         wrapper = folder / WRAPPER.lstrip("/")
         wrapper.mkdir()
         (folder / REPOSITORY.lstrip("/")).symlink_to(root.resolve())
-        for name, text in files.items():
+        for name, text in build.files.items():
             (wrapper / name).write_text(text, encoding="utf-8")
         command: list[str | Path] = [
-            config.toolchain.find("kustomize"),
+            DEFAULT_TOOLCHAIN.find("kustomize"),
             "build",
             "--load-restrictor",
-            "LoadRestrictionsRootOnly" if is_restricted else "LoadRestrictionsNone",
+            "LoadRestrictionsRootOnly" if build.is_restricted else "LoadRestrictionsNone",
             "--enable-helm",
             "--helm-command",
-            config.toolchain.find("helm"),
+            DEFAULT_TOOLCHAIN.find("helm"),
             "--helm-kube-version",
-            config.kubernetes,
+            kubernetes,
             wrapper,
         ]
-        code, out, words = run_command(command, config.timeout)
+        code, out, words = run_command(command, SECONDS)
         if code != 0:
             lines = [line for line in words.splitlines() if not line.startswith("# Warning: ")]
             message = "\n".join(lines).strip().removeprefix("Error: ").replace(f"{root.resolve()}/", f"{REPOSITORY}/")
-            raise ToolError(message.replace(str(folder), ""))
+            return ToolError(message.replace(str(folder), ""))
     built, failure = documents.parse(out)
-    if failure:
-        raise ToolError(f"the output of kustomize is not valid YAML: {failure[0]}")
+    assert failure is None
     return [_read_object(value) for value in map(documents.to_value, built) if documents.is_resource(value)]
 
 
