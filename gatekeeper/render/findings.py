@@ -34,6 +34,7 @@ def check_files(parsed_files: Iterable[ParsedFile]) -> tuple[list[Finding], list
             gaps.append(Gap(parsed.file, ROLE_REASONS.get(parsed.role) or parsed.reason))
         else:
             findings.extend(_find_duplicate_keys(parsed))
+            findings.extend(_find_lost_documents(parsed))
             if is_kustomization_file(parsed.file) and not _is_mapping(parsed):
                 message = "a kustomization must be a mapping with `resources` and the like"
                 findings.append(Finding("render/kustomize", "error", message, Location(parsed.file, 1)))
@@ -60,6 +61,15 @@ def _find_duplicate_keys(parsed_file: ParsedFile) -> Iterator[Finding]:
             message = f"duplicate key `{key}`: it is already in line {first_line}, and only one of them counts"
             location = Location(parsed_file.file, line, column)
             yield Finding("yaml/duplicate-key", "error", message, location, hint="remove one")
+
+
+def _find_lost_documents(parsed_file: ParsedFile) -> Iterator[Finding]:
+    """Source: kyaml `kio.ByteReader` splits files at bytes; what it does not split, go-yaml reads to the first end."""
+    lost = [document for document in parsed_file.documents[1:] if document.json != b"null"]
+    if parsed_file.is_utf16 and lost:
+        message = "a file in UTF-16 with several documents: kustomize and Flux read only the first, kubectl all of them"
+        location = Location(parsed_file.file, *lost[0].start)
+        yield Finding("yaml/encoding", "error", message, location, hint="save the file as UTF-8")
 
 
 def _build_merge_finding(location: Location, first_line: int) -> Finding:

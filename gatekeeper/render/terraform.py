@@ -109,6 +109,9 @@ def _parse_sources(tree: Tree, kubernetes: str, result: TerraformFiles) -> dict[
             elif len(content) > MAX_BYTES:
                 reason = f"larger than {MAX_BYTES >> 20} MB: not read as Terraform"
                 result.gaps.append(Gap(file, reason, is_fatal=True))
+            elif file in tree.utf16_files:
+                answer = TerraformAnswer(fault="it is UTF-16, and Terraform reads UTF-8", line=1, column=1)
+                _report_fault(file, answer, result)
             else:
                 files.append(TerraformFile(file, content))
     if not files:

@@ -9,6 +9,7 @@ from pathlib import Path
 from gatekeeper.file_names import to_printable
 from gatekeeper.model import Finding, Verdict
 from gatekeeper.report import places as finding_places
+from gatekeeper.workspace.text_encoding import convert_to_utf8
 
 COLOURS = {"error": "\033[31m", "warning": "\033[33m", "info": "\033[36m"}
 BOLD, DIM, GREEN, RESET = "\033[1m", "\033[2m", "\033[32m", "\033[0m"
@@ -72,7 +73,9 @@ def _format_finding(
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").removeprefix("\ufeff").splitlines()
+        content = path.read_bytes()
+        text = (convert_to_utf8(content) or content).decode("utf-8", "replace")
+        return text.removeprefix("\ufeff").splitlines()
     except OSError:
         return []
 

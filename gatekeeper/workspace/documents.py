@@ -9,6 +9,7 @@ import orjson
 
 from gatekeeper.model import Gap, Location, ParsedDocument
 from gatekeeper.workspace import json_text, links, template_detection
+from gatekeeper.workspace.text_encoding import decode_marked_utf16, describe_encoding
 from gatekeeper.workspace.tree import ParsedFile, Tree
 
 try:
@@ -53,7 +54,8 @@ def parse_tree(tree: Tree, jobs: int) -> tuple[list[ParsedFile], list[Gap]]:
             waiting.append((file, content))
     parsed = parse_all([content for _, content in waiting], jobs)
     for (file, content), (documents, failure) in zip(waiting, parsed, strict=True):
-        sources[file] = _build_parsed_file(file, content, tuple(documents), failure)
+        parsed_file = _build_parsed_file(file, content, tuple(documents), failure)
+        sources[file] = parsed_file._replace(is_utf16=True) if file in tree.utf16_files else parsed_file
         if b"\n" not in content and (gap := links.find_flattened_link(tree.root, file, content)):
             gaps.append(gap)
     return [sources[file] for file in tree.files if file in sources], gaps
@@ -71,6 +73,7 @@ def is_chart_template(file: str, chart_folders: set[str]) -> bool:
 
 def parse(text: bytes) -> tuple[list[ParsedDocument], tuple[str, int, int] | None]:
     """Parses one text; its documents, and (message, line, column) if parsing stopped."""
+    text = decode_marked_utf16(text) or text
     try:
         text.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -123,8 +126,8 @@ def _classify_content(file: str, content: bytes) -> ParsedFile | None:
         return ParsedFile(file, "encrypted", reason=note)
     try:
         content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return ParsedFile(file, "unreadable", reason=f"not UTF-8 at byte {error.start}", error_location=Location(file))
+    except UnicodeDecodeError:
+        return ParsedFile(file, "unreadable", reason=describe_encoding(content), error_location=Location(file))
     return None
 
 

@@ -30,6 +30,35 @@ def convert_to_utf8(content: bytes) -> bytes | None:
     return content.decode(encoding, "replace").encode() if encoding else None
 
 
+def decode_marked_utf16(content: bytes) -> bytes | None:
+    """The content in UTF-8 if it is valid UTF-16 with a byte order mark; None if not.
+
+    kubectl, Argo CD and go-yaml read such a file; they read neither UTF-32 nor UTF-16 without a mark.
+
+    Sources: `golang.org/x/text/encoding/unicode` (BOMOverride), used by cli-runtime and argo-cd; go-yaml `readerc.go`.
+    """
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if content.startswith(mark):
+            is_utf16 = encoding.startswith("utf-16") and _is_valid(content, encoding)
+            return content[len(mark) :].decode(encoding).encode() if is_utf16 else None
+    return None
+
+
+def describe_encoding(content: bytes) -> str:
+    """Why content that is not UTF-8 is no text that Kubernetes reads."""
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if content.startswith(mark):
+            name = encoding[:6].upper()
+            return "UTF-32, which kubectl does not read" if name == "UTF-32" else "not valid UTF-16"
+    if _guess_utf16(content[:SAMPLE_BYTES]):
+        return "UTF-16 without a byte order mark, which kubectl does not read"
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return f"not UTF-8 at byte {error.start}"
+    return ""
+
+
 def _is_valid(content: bytes, encoding: str) -> bool:
     try:
         content.decode(encoding)

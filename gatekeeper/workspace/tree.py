@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,23 +10,30 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple, NoReturn
 
 from gatekeeper.model import Gap, Location, ParsedDocument
+from gatekeeper.workspace.text_encoding import decode_marked_utf16
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
 # This much content is kept in memory for the next reader; other files are read again.
 CACHE_BYTES = 64 * 1024 * 1024
 READ_CHUNK_BYTES = 1 << 13
 GIT_FOLDER = ".git"
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 FileRole = Literal["documents", "helm template", "template", "encrypted", "unreadable", "other"]
 
 
 class ParsedFile(NamedTuple):
-    """A parsed file: its documents, or the reason why it has none."""
+    """A parsed file: its documents, or the reason why it has none.
+
+    Attributes:
+        is_utf16: whether it is written in UTF-16.
+    """
 
     file: str
     role: FileRole
     documents: tuple[ParsedDocument, ...] = ()
     reason: str = ""
     error_location: Location | None = None
+    is_utf16: bool = False
 
     @property
     def folder(self) -> str:
@@ -40,9 +48,20 @@ class Tree:
         gaps: files that were found and are not read.
         is_whole: whether these are all files of the repository.
         links: the targets of those files that are symbolic links.
+        utf16_files: those of the files read so far that are UTF-16.
     """
 
-    __slots__ = ("_contents", "_free_bytes", "_real_folders", "files", "gaps", "is_whole", "links", "root")
+    __slots__ = (
+        "_contents",
+        "_free_bytes",
+        "_real_folders",
+        "files",
+        "gaps",
+        "is_whole",
+        "links",
+        "root",
+        "utf16_files",
+    )
 
     def __init__(
         self,
@@ -60,11 +79,12 @@ class Tree:
         self._contents: dict[str, bytes] = {}
         self._free_bytes = CACHE_BYTES
         self._real_folders: dict[str, str] = {}
+        self.utf16_files: set[str] = set()
 
     def select_files(self, predicate: Callable[[str], bool]) -> Tree:
         """A tree of some of the files."""
         part = Tree(self.root, [file for file in self.files if predicate(file)], self.gaps, self.is_whole, self.links)
-        part._contents = self._contents
+        part._contents, part.utf16_files = self._contents, self.utf16_files
         return part
 
     def find_real_path(self, path: str) -> str | None:
@@ -91,7 +111,10 @@ class Tree:
         return real_path[len(root) + 1 :] if f"{real_path}/".startswith(f"{root}/") else None
 
     def read_file(self, file: str) -> bytes | Gap:
-        """The content of a file, or a fatal gap with the reason why it cannot be read."""
+        """The content of a file, or a fatal gap with the reason why it cannot be read.
+
+        UTF-16 with a byte order mark is returned as UTF-8.
+        """
         cached = self._contents.get(file)
         if cached is not None:
             return cached
@@ -103,6 +126,9 @@ class Tree:
             return Gap(
                 file, f"larger than {MAX_FILE_BYTES >> 20} MB: not read; list it under `files.exclude`", is_fatal=True
             )
+        if content[:2] in UTF16_MARKS and (text := decode_marked_utf16(content)) is not None:
+            self.utf16_files.add(file)
+            content = text
         if len(content) <= self._free_bytes:
             self._free_bytes -= len(content)
             self._contents[file] = content

@@ -6,9 +6,9 @@ import pytest
 
 from gatekeeper.model import Finding, Gap, Location
 from gatekeeper.render import findings
-from tests.conftest import Repository, judge, rules
+from tests.conftest import Repository, judge, needs, rules
 from tests.engines.resources import parse_resources
-from tests.render.rendering import parse
+from tests.render.rendering import parse, render
 
 
 def check(repository: Repository, content: str | bytes, file: str = "a.yaml") -> tuple[list[Finding], list[Gap]]:
@@ -22,6 +22,8 @@ def check(repository: Repository, content: str | bytes, file: str = "a.yaml") ->
         ("a: b: c\n", "yaml/syntax", 1),
         ("a: 1\nb: [\n", "yaml/syntax", 3),
         (b"a: \xff\n", "yaml/encoding", None),
+        ("a: b\n".encode("utf-32"), "yaml/encoding", None),
+        ("a: ü\n".encode("utf-16-le"), "yaml/encoding", None),
     ],
 )
 def test_a_file_that_cannot_be_parsed_is_an_error_and_a_fatal_gap(
@@ -100,3 +102,42 @@ def test_a_merge_key_at_the_start_of_its_mapping_is_no_finding(repository: Repos
     pod = POD.replace("      privileged: false\n      <<: *safe\n", "      <<: *safe\n      privileged: false\n")
     verdict = judge(repository({"pod.yaml": pod}))
     assert "yaml/merge-order" not in rules(verdict)
+
+
+MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME, namespace: a}\ndata: {a: é}\n"
+
+
+def test_a_manifest_in_utf16_is_read(repository: Repository) -> None:
+    secret = MAP.replace("ConfigMap", "Secret").replace("data: {a: é}", "stringData: {a: 9fKq2vLx7RtWzé}")
+    files: dict[str, str | bytes] = {
+        "gatekeeper.yaml": "library: {profile: default}\n",
+        "a.yaml": MAP.replace("NAME", "a").encode("utf-16"),
+        "b.json": '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b", "namespace": "Ü"}}'.encode(
+            "utf-16"
+        ),
+        "c.yaml": "\ufeff".encode("utf-16-be") + secret.replace("NAME", "c").encode("utf-16-be"),
+    }
+    verdict = judge(repository(files))
+    errors = [finding for finding in verdict.findings if finding.severity == "error"]
+    assert verdict.coverage.resource_count == 3
+    assert [(one.rule, one.location.file, one.location.line) for one in errors] == [
+        ("schema/apiserver", "b.json", 1),
+        ("plaintext/secret", "c.yaml", 4),
+    ]
+
+
+def test_several_documents_in_utf16_are_an_error(repository: Repository) -> None:
+    several = "---\n".join(MAP.replace("NAME", name) for name in "ab")
+    [finding], gaps = check(repository, several.encode("utf-16"))
+    assert (finding.rule, finding.location) == ("yaml/encoding", Location("a.yaml", 6, 1)) and gaps == []
+    for content in (several.encode(), (MAP + "---\n").encode("utf-16"), ("---\n" + MAP).encode("utf-16")):
+        assert check(repository, content) == ([], [])
+
+
+@needs("gatekeeper-upstream")
+def test_kustomize_reads_one_document_of_a_file_in_utf16(repository: Repository) -> None:
+    several = "---\n".join(MAP.replace("NAME", name) for name in "ab")
+    files: dict[str, str | bytes] = {"kustomization.yaml": "resources: [a.yaml]\n".encode("utf-16")}
+    root = repository({**files, "a.yaml": several.encode("utf-16")})
+    assert [str(one.ref) for one in render(root).resources] == ["ConfigMap a/a"]
+    assert "yaml/encoding" in rules(judge(root))

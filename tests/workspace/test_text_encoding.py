@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from gatekeeper.workspace.text_encoding import convert_to_utf8
+from gatekeeper.workspace.text_encoding import convert_to_utf8, decode_marked_utf16, describe_encoding
 
 TEXT = "first line\r\ntoken = für 日本 𝄞\n"
 MARKS = {
@@ -53,3 +53,28 @@ def test_other_text_is_unchanged(content: bytes) -> None:
 )
 def test_binary_content_is_none(content: bytes) -> None:
     assert convert_to_utf8(content) is None
+
+
+@pytest.mark.parametrize("encoding", MARKS)
+def test_kubernetes_reads_marked_utf16_only(encoding: str) -> None:
+    expected = TEXT.encode() if encoding.startswith("utf-16") else None
+    assert decode_marked_utf16(MARKS[encoding] + TEXT.encode(encoding)) == expected
+    assert decode_marked_utf16(TEXT.encode(encoding)) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\xef\xbb\xbftext", b"\xff\xfea", b"\xff\xfe\x00\xd8a\x00"])
+def test_what_is_no_valid_utf16_is_not_decoded(content: bytes) -> None:
+    assert decode_marked_utf16(content) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (codecs.BOM_UTF32_LE + TEXT.encode("utf-32-le"), "UTF-32, which kubectl does not read"),
+        (TEXT.encode("utf-16-le"), "UTF-16 without a byte order mark, which kubectl does not read"),
+        (codecs.BOM_UTF16_LE + b"\x00\xd8a\x00", "not valid UTF-16"),
+        (b"f\xfcr", "not UTF-8 at byte 1"),
+    ],
+)
+def test_other_text_has_a_reason(content: bytes, reason: str) -> None:
+    assert describe_encoding(content) == reason
