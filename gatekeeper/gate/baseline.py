@@ -8,6 +8,7 @@ than it has, all of them count, because the new one cannot be identified.
 from __future__ import annotations
 
 import datetime
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ import orjson
 from gatekeeper.config import Config
 from gatekeeper.gate import finding_groups
 from gatekeeper.host import atomic_file, json_text
+from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.model import Finding, Location
 
 SCHEMA = "gatekeeper/baseline/v1"
@@ -44,10 +46,10 @@ def load(root: Path, config: Config) -> Baseline | None:
     """Reads the baseline of a repository; None if it has none. A baseline that cannot be used has an `error`."""
     path = root / config.baseline
     location = Location(config.baseline, 1, 1)
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     try:
-        return _parse_baseline(orjson.loads(path.read_bytes()), location)
+        return _parse_baseline(orjson.loads(read_regular_file(path)), location)
     except OSError as error:
         return Baseline(location, error=f"cannot be read: {error.strerror or error}")
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -16,6 +16,7 @@ from gatekeeper.engines.rego.bundles import resolver
 from gatekeeper.gate import finding_groups, impact, waivers
 from gatekeeper.gate.shards import WHOLE_REPOSITORY, Shard
 from gatekeeper.gate.waivers import UNUSED_WAIVER_RULE
+from gatekeeper.host import program_failures
 from gatekeeper.host.cache import Cache
 from gatekeeper.model import Coverage, Finding, Gap, Resource, Verdict, deduplicate
 from gatekeeper.render import pipeline as render
@@ -120,7 +121,7 @@ def check_and_render_tree(tree: Tree, config: Config, options: CheckOptions) -> 
     Raises:
         UsageError: the config names something that does not exist.
     """
-    report, shard = options.on_progress, options.shard
+    report, shard, failures = options.on_progress, options.shard, program_failures.count_failures()
     report(PARSE_STEP, 0)
     parsed_files, unreadable = documents.parse_tree(tree, options.jobs)
     report(RENDER_STEP, 0)
@@ -149,6 +150,8 @@ def check_and_render_tree(tree: Tree, config: Config, options: CheckOptions) -> 
         gaps=[*(gap for gap in gaps if shard.contains(gap.file)), *result.gaps],
     )
     verdict = _build_verdict(context, result, options)._replace(shard=shard.position)
+    if program_failures.count_failures() != failures:
+        verdict = verdict._replace(is_cacheable=False)
     return FullResult(
         verdict=verdict,
         tree=tree,

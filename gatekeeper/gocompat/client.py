@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from gatekeeper.errors import ToolError
 from gatekeeper.host.process import LineProcessPool
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.secret_value import SecretBytes
@@ -66,11 +67,23 @@ def rename_keys(rename: KeyRename) -> list[str] | GoFault:
 def _send(
     kind: str, items: Sequence[Any], engine: TemplateEngine = "external-secrets", data: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    """Sends items of one kind to the program, and returns its result for each."""
+    """Sends items of one kind to the program, and returns its result for each.
+
+    Raises:
+        ToolError: see `fill_templates`, or the program answers something else.
+    """
     request: dict[str, Any] = {"engine": engine, "data": data or {}, "templates": [], "renames": []}
-    reply = orjson.loads(_PROGRAMS.send_request(orjson.dumps({**request, kind: items})))
-    results: list[dict[str, Any]] = reply[kind]
-    return results
+    reply = _PROGRAMS.send_request(orjson.dumps({**request, kind: items}))
+    try:
+        results: list[dict[str, Any]] = orjson.loads(reply)[kind]
+        if [type(result["found"]) for result in results] == [bool] * len(items):
+            return results
+    except (LookupError, TypeError, ValueError):
+        pass
+    # Without its text, which can hold a secret.
+    raise ToolError(
+        "gotemplate answered in a form that Gatekeeper does not know; run `gatekeeper tools install gotemplate`"
+    )
 
 
 def encode_secret(value: SecretBytes) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gatekeeper.errors import ToolError
+from gatekeeper.host import program_failures
 
 # A renderer that tries to fetch finds a closed port; Git may read no remote.
 OFFLINE_ENVIRONMENT = {
@@ -70,8 +71,10 @@ def run_command(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
+        program_failures.note_failure()
         raise ToolError(f"{name} took longer than {timeout:g} seconds; {advice}") from error
     except OSError as error:
+        program_failures.note_failure()
         raise ToolError(f"{name} cannot be started: {error.strerror or error}") from error
     return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from gatekeeper import __version__
 from gatekeeper.errors import ToolError
+from gatekeeper.host import program_failures
 from gatekeeper.host.cache import user_cache_dir
 from gatekeeper.host.process import OFFLINE_ENVIRONMENT, run_command
 from gatekeeper.host.source_versions import SOURCE_VERSIONS
@@ -134,6 +135,7 @@ class Toolchain(NamedTuple):
             return Path(on_path)
         reason = "has another version" if is_known else "has a checksum that gatekeeper.lock does not list"
         other = f" ({on_path} {reason})" if on_path else ""
+        program_failures.note_failure()
         raise ToolError(f"{name} {tool.version} is not installed{other}; run `gatekeeper tools install {name}`")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper.host import git_history, git_state
+from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.model import Finding, Location
 
 NO_OWNER = "no owner"
@@ -63,7 +64,7 @@ def load_owners(root: Path) -> CodeOwners:
     """Reads the CODEOWNERS file of a repository; without a readable file, no file has an owner."""
     for name in CODEOWNERS_FILES:
         try:
-            return CodeOwners((root / name).read_text(encoding="utf-8", errors="replace"))
+            return CodeOwners(read_regular_file(root / name).decode("utf-8", "replace"))
         except OSError:
             continue
     return CodeOwners("")

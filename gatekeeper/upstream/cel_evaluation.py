@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gatekeeper.upstream.answers import decode_answer, decode_list
 from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import WorkerLostError
@@ -79,7 +80,7 @@ def compile_sources(client: UpstreamClient, sources: Sequence[CelSource]) -> lis
         ToolError: the program cannot be used.
     """
     errors = client.call("compilePolicies", {"policies": [_encode_source(one) for one in sources]}, BATCH_SECONDS)
-    return [str(error) for error in errors]
+    return decode_list(str, errors, len(sources))
 
 
 def evaluate_batch(client: UpstreamClient, batch: CelBatch) -> list[CelResult]:
@@ -103,7 +104,7 @@ def _evaluate_part(client: UpstreamClient, part: CelBatch) -> list[CelResult]:
         count = sum(len(row.uses) for row in rows)
         payload = _encode_batch(part._replace(rows=rows))
         found = call("evaluatePolicies", payload, BATCH_SECONDS + USE_SECONDS * count)
-        return [_decode_result(entry, row) for entry, row in zip(found, rows, strict=True)]
+        return decode_answer(lambda entries: _decode_results(entries, rows), found)
 
     def fail(row: CelRow, error: WorkerLostError) -> CelResult:
         return CelResult([[] for _ in row.uses], str(error))
@@ -132,8 +133,19 @@ def _encode_batch(batch: CelBatch) -> dict[str, Any]:
     }
 
 
+def _decode_results(entries: list[dict[str, Any]], rows: Sequence[CelRow]) -> list[CelResult]:
+    return [_decode_result(entry, row) for entry, row in zip(entries, rows, strict=True)]
+
+
 def _decode_result(entry: dict[str, Any], row: CelRow) -> CelResult:
+    """The result of one request.
+
+    Raises:
+        ValueError: it is not one of the policies of the request.
+    """
     error = str(entry.get("error", ""))
     uses = entry.get("uses") or [[] for _ in row.uses]
     refusals = [[CelRefusal(one["message"], one.get("isError", False)) for one in use] for use in uses]
+    if len(refusals) != len(row.uses):
+        raise ValueError("not one result for each policy")
     return CelResult(refusals, error)

@@ -1,7 +1,8 @@
 """Calls of the Go program: it is started on first use, reused, and replaced by a new process when it is lost.
 
 One process serves all threads on all cores: it starts once, and what it compiled for one call serves the next. A call
-that is lost with it is repeated once in a process of its own, so that it can fail only through itself.
+that is lost with it is repeated once in a process of its own, so that it can fail only through itself. If one process
+after the other is lost, the program is at fault, and calls fail at once for a while.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gatekeeper.errors import ToolError
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
-from gatekeeper.upstream.worker import PROGRAM, LateCallError, UpstreamWorker, WorkerLostError
+from gatekeeper.upstream.process_losses import ProcessLosses
+from gatekeeper.upstream.worker import PROGRAM, LateCallError, SilentProcessError, UpstreamWorker, WorkerLostError
 
 Result = TypeVar("Result")
 # How many calls may have a process of their own at the same time.
@@ -40,6 +43,7 @@ class UpstreamClient:
         self._worker: UpstreamWorker | None = None
         self._lock = threading.Lock()
         self._separate = threading.BoundedSemaphore(MAX_SEPARATE_PROCESSES)
+        self._losses = ProcessLosses(name)
         self._abandoned: list[UpstreamWorker] = []
         _CLIENTS.add(self)
 
@@ -51,8 +55,22 @@ class UpstreamClient:
         """
         with self._lock:
             if self._worker is None or self._worker.is_lost:
-                self._worker = UpstreamWorker(self._find_program(), self._version, self._kubernetes, name=self._name)
+                self._worker = self._start_worker()
             return self._worker
+
+    def _start_worker(self) -> UpstreamWorker:
+        """A new process.
+
+        Raises:
+            ToolError: see `get_worker`; or too many processes were lost.
+        """
+        program = self._find_program()
+        self._losses.check()
+        try:
+            return UpstreamWorker(program, self._version, self._kubernetes, name=self._name)
+        except ToolError as error:
+            self._losses.add(str(error), is_silent=isinstance(error.__cause__, SilentProcessError))
+            raise
 
     def call(self, name: str, payload: Mapping[str, Any], seconds: float) -> Any:
         """The result of a call that changes nothing: if its process is lost, it is repeated once in one of its own.
@@ -83,7 +101,7 @@ class UpstreamClient:
             ToolError: the program is missing, or refuses a call.
         """
         try:
-            return calls(self.get_worker())
+            return self._attempt(calls, self.get_worker())
         except LateCallError as error:
             if not error.was_shared:
                 raise
@@ -91,11 +109,26 @@ class UpstreamClient:
             pass
         return self._run_separately(calls)
 
+    def _attempt(self, calls: Callable[[UpstreamWorker], Result], worker: UpstreamWorker) -> Result:
+        """The result of calls in a process, of which a loss is counted."""
+        try:
+            result = calls(worker)
+        except LateCallError:
+            raise
+        except WorkerLostError as error:
+            self._losses.add(str(error), is_silent=isinstance(error, SilentProcessError), process=worker)
+            raise
+        except ToolError:
+            self._losses.clear()
+            raise
+        self._losses.clear()
+        return result
+
     def _run_separately(self, calls: Callable[[UpstreamWorker], Result]) -> Result:
         with self._separate:
-            worker = UpstreamWorker(self._find_program(), self._version, self._kubernetes, name=self._name)
+            worker = self._start_worker()
             try:
-                return calls(worker)
+                return self._attempt(calls, worker)
             finally:
                 worker.close()
 

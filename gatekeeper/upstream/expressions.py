@@ -6,15 +6,17 @@ of their own, so that a template that needs too much memory stops nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from gatekeeper.gocompat.client import GoFault, decode_result, decode_secret, encode_secret
 from gatekeeper.secret_value import SecretBytes
+from gatekeeper.upstream.answers import decode_list
 from gatekeeper.upstream.client import UpstreamClient, create_client
 
 SECONDS = 10.0
+Result = TypeVar("Result")
 
 
 class PathLookup(NamedTuple):
@@ -50,7 +52,7 @@ def fill_sprig_templates(templates: Sequence[str], data: Mapping[str, SecretByte
         ToolError: the program is not built, took too long, or needed too much memory.
     """
     values = {key: encode_secret(value) for key, value in data.items()}
-    return [decode_result(result) for result in _evaluate("templates", list(templates), values)]
+    return _evaluate("templates", list(templates), decode_result, values)
 
 
 def look_up_paths(lookups: Sequence[PathLookup]) -> list[SecretBytes | None]:
@@ -60,7 +62,7 @@ def look_up_paths(lookups: Sequence[PathLookup]) -> list[SecretBytes | None]:
         ToolError: see `fill_sprig_templates`.
     """
     items = [{"json": encode_secret(lookup.document), "path": lookup.path, "raw": lookup.is_raw} for lookup in lookups]
-    return [decode_secret(result) if result["found"] else None for result in _evaluate("lookups", items)]
+    return _evaluate("lookups", items, lambda result: decode_secret(result) if result["found"] else None)
 
 
 def rename_by_pattern(rename: PatternRename) -> list[str] | GoFault:
@@ -69,7 +71,11 @@ def rename_by_pattern(rename: PatternRename) -> list[str] | GoFault:
     Raises:
         ToolError: see `fill_sprig_templates`.
     """
-    [result] = _evaluate("renames", [rename._asdict()])
+    [result] = _evaluate("renames", [rename._asdict()], _decode_names)
+    return result
+
+
+def _decode_names(result: Mapping[str, Any]) -> list[str] | GoFault:
     return list(result.get("names") or ()) if result["found"] else GoFault(result["fault"])
 
 
@@ -80,8 +86,8 @@ def remove_fields(removal: FieldRemoval) -> SecretBytes | GoFault:
         ToolError: see `fill_sprig_templates`.
     """
     item = {"json": encode_secret(removal.document), "expressions": list(removal.expressions)}
-    [result] = _evaluate("removals", [item])
-    return decode_result(result)
+    [result] = _evaluate("removals", [item], decode_result)
+    return result
 
 
 @cache
@@ -89,7 +95,9 @@ def _open_client() -> UpstreamClient:
     return create_client("")
 
 
-def _evaluate(kind: str, items: Sequence[Any], data: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+def _evaluate(
+    kind: str, items: Sequence[Any], decode: Callable[[Any], Result], data: Mapping[str, str] | None = None
+) -> list[Result]:
     """The result for each item of one kind."""
-    results: list[dict[str, Any]] = _open_client().call("expressions", {"data": data or {}, kind: list(items)}, SECONDS)
-    return results
+    answer = _open_client().call("expressions", {"data": data or {}, kind: list(items)}, SECONDS)
+    return decode_list(decode, answer, len(items))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatekeeper.errors import ToolError
+from gatekeeper.upstream.answers import decode_answer
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import UpstreamWorker
 
@@ -114,11 +115,24 @@ def _render(worker: UpstreamWorker, chart: ChartFiles, release: HelmRelease, sec
         "skipTests": release.skips_tests,
         "isUpgrade": release.is_upgrade,
     }
-    answer = worker.call("helm-template", payload, seconds)
-    if answer.get("unknown"):
-        answer = worker.call("helm-chart", {"digest": chart.digest, "files": list(chart.files)}, seconds)
-        if not answer.get("fault"):
-            answer = worker.call("helm-template", payload, seconds)
-    if answer.get("fault") or answer.get("unknown"):
-        raise ToolError(answer.get("fault") or "gatekeeper-upstream holds more charts than fit into its memory")
-    return str(answer.get("output") or "")
+    answer = decode_answer(_decode_rendering, worker.call("helm-template", payload, seconds))
+    if answer.is_unknown:
+        files = {"digest": chart.digest, "files": list(chart.files)}
+        answer = decode_answer(_decode_rendering, worker.call("helm-chart", files, seconds))
+        if not answer.fault:
+            answer = decode_answer(_decode_rendering, worker.call("helm-template", payload, seconds))
+    if answer.fault or answer.is_unknown:
+        raise ToolError(answer.fault or "gatekeeper-upstream holds more charts than fit into its memory")
+    return answer.output
+
+
+class _Rendering(NamedTuple):
+    """What the program answers: the output, or a fault, or that it does not have the chart."""
+
+    output: str
+    fault: str
+    is_unknown: bool
+
+
+def _decode_rendering(answer: dict[str, Any]) -> _Rendering:
+    return _Rendering(str(answer.get("output") or ""), str(answer.get("fault") or ""), answer.get("unknown") is True)

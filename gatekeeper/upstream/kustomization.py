@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatekeeper.errors import ToolError
+from gatekeeper.upstream.answers import decode_answer, decode_list
 from gatekeeper.upstream.batches import Call, call_in_halves
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.kustomization_files import REPOSITORY, KustomizationFiles, decode_name
@@ -134,14 +135,12 @@ class KustomizationBuilder:
         waiting = list(range(len(builds)))
         for _ in range(MAX_ROUNDS):
             answers = self._call(folders, inputs, [builds[number] for number in waiting])
-            needed: set[str] = set()
-            for number, answer in zip(waiting, answers, strict=True):
-                if answer.get("needs"):
-                    needed.update(map(_find_relative, answer["needs"]))
-                else:
-                    results[number] = _decode_result(answer)
+            needed = {path for answer in answers for path in answer.needs}
+            results.update(
+                (number, answer.result) for number, answer in zip(waiting, answers, strict=True) if not answer.needs
+            )
             waiting = [number for number in waiting if number not in results]
-            if any(answer.get("late") for answer in answers):
+            if any(answer.is_late for answer in answers):
                 # The build still uses a core.
                 self._client.close()
             if not waiting:
@@ -165,7 +164,7 @@ class KustomizationBuilder:
 
     def _call(
         self, folders: Iterable[str], inputs: Iterable[str], builds: Sequence[KustomizationBuild]
-    ) -> list[dict[str, Any]]:
+    ) -> list[_BuildAnswer]:
         with self._lock:
             listings = self._listings.list_folders(folders, inputs)
             used = {entry[1:] for listing in listings.values() for entry in listing.values() if entry[:1] == "f"} - {""}
@@ -178,13 +177,12 @@ class KustomizationBuilder:
         }
         seconds = START_SECONDS + self._seconds * len(builds)
         answer = self._client.call("kustomize", {**payload, "contents": self._encode(send)}, seconds)
-        if answer.get("missing"):
+        if decode_answer(lambda found: found.get("missing"), answer):
             # Another process, or one that dropped them.
             answer = self._client.call("kustomize", {**payload, "contents": self._encode(used)}, seconds)
         with self._lock:
             self._sent |= used
-        results: list[dict[str, Any]] = answer["results"]
-        return results
+        return decode_list(_decode_build, decode_answer(lambda found: found["results"], answer), len(builds))
 
     def _encode(self, digests: Iterable[str]) -> dict[str, str]:
         return {digest: base64.b64encode(self._listings.contents[digest]).decode() for digest in digests}
@@ -192,6 +190,19 @@ class KustomizationBuilder:
 
 def _find_relative(path: str) -> str:
     return decode_name(path.removeprefix(REPOSITORY).lstrip("/"))
+
+
+class _BuildAnswer(NamedTuple):
+    """What the program answers: a result, or paths that it needs; whether the build still runs."""
+
+    result: BuildResult
+    needs: Sequence[str]
+    is_late: bool
+
+
+def _decode_build(answer: dict[str, Any]) -> _BuildAnswer:
+    needs = [_find_relative(path) for path in answer.get("needs") or ()]
+    return _BuildAnswer(() if needs else _decode_result(answer), needs, answer.get("late") is True)
 
 
 def _decode_result(answer: dict[str, Any]) -> BuildResult:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gatekeeper.errors import ToolError
+from gatekeeper.upstream.answers import decode_list
 from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import WorkerLostError
@@ -64,12 +65,12 @@ def _parse_part(part: Sequence[TerraformFile], call: Call) -> list[TerraformAnsw
         for file in part
     ]
     try:
-        found = call("terraform", {"files": files}, BATCH_SECONDS + FILE_SECONDS * len(part))
+        answer = call("terraform", {"files": files}, BATCH_SECONDS + FILE_SECONDS * len(part))
+        return decode_list(_decode_answer, answer, len(part))
     except WorkerLostError:
         raise
     except ToolError as error:
         return [TerraformAnswer(fault=str(error))] * len(part)
-    return [_decode_answer(one) for one in found]
 
 
 def _fail(_: TerraformFile, error: WorkerLostError) -> TerraformAnswer:

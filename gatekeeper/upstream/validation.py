@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.errors import ToolError
+from gatekeeper.upstream.answers import decode_answer, decode_list
 from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import WorkerLostError
@@ -68,7 +69,7 @@ def list_validated_kinds(client: UpstreamClient) -> tuple[list[str], list[str]]:
         ToolError: the program cannot be used.
     """
     answer = client.call("kinds", {}, BATCH_SECONDS)
-    return answer["checked"], answer["unchecked"]
+    return decode_answer(lambda kinds: (kinds["checked"], kinds["unchecked"]), answer)
 
 
 def validate_objects(
@@ -105,12 +106,12 @@ def _validate_part(client: UpstreamClient, part: KindBatch, markers: Sequence[st
     def validate(objects: Sequence[bytes], call: Call) -> list[ApiServerAnswer]:
         payload = {**kind, "objects": [orjson.Fragment(one) for one in objects]}
         try:
-            found = call("validate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(objects))
+            answer = call("validate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(objects))
+            return decode_list(_decode_answer, answer, len(objects))
         except WorkerLostError:
             raise
         except ToolError as error:
             return [ApiServerAnswer(unchecked=str(error), is_failure=True)] * len(objects)
-        return [_decode_answer(one) for one in found]
 
     def fail(_: bytes, error: WorkerLostError) -> ApiServerAnswer:
         return ApiServerAnswer(unchecked=str(error), is_failure=True)

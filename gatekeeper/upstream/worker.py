@@ -1,16 +1,18 @@
-"""One running process of the Go program: pipelined calls with deadlines.
+"""One running process of the Go program: pipelined calls with deadlines, and a watch on whether it still answers.
 
-The process gets no environment and an empty folder that no longer exists as its working directory; it ends with its
-input. It has a process group of its own, so that Ctrl-C in a terminal does not end it below calls that are still waited
-for.
+The process gets no environment, and an empty folder that no longer exists as its working directory; it ends with its
+input. It has a process group of its own, so that Ctrl-C in a terminal does not end it below calls that wait.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
+import select
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -19,12 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper.errors import ToolError
+from gatekeeper.host import program_failures
 from gatekeeper.upstream.frames import encode_frame, read_frame
 
 PROGRAM = "gatekeeper-upstream"
 START_SECONDS = 20.0
 # The program answers a late call itself; a process that does not even do that is killed after this time.
 GRACE_SECONDS = 3.0
+# The program answers a further call at once, whatever the others need: it gets one after this time without an answer,
+# and again each time; after the other time it hangs.
+PROBE_SECONDS, SILENCE_SECONDS = 5.0, 15.0
 MEMORY_BYTES = 1024 * 1024 * 1024
 # The exit status of a process that needed more memory than it may use.
 MEMORY_EXIT_STATUS = 9
@@ -32,6 +38,14 @@ MEMORY_EXIT_STATUS = 9
 
 class WorkerLostError(ToolError):
     """A call got no answer, because its process ended, hung or answered something that is no answer."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        program_failures.note_failure()
+
+
+class SilentProcessError(WorkerLostError):
+    """The process answers nothing at all: that is no fault of a call."""
 
 
 class LateCallError(WorkerLostError):
@@ -52,6 +66,7 @@ class _WaitingCall:
     def __init__(self, seconds: float, is_shared: bool) -> None:
         self.future: Future[Any] = Future()
         self.seconds, self.is_shared = seconds, is_shared
+        self.began, self.is_over = time.monotonic(), threading.Event()
 
 
 class UpstreamWorker:
@@ -71,10 +86,10 @@ class UpstreamWorker:
     ) -> None:
         self._waiting: dict[int, _WaitingCall] = {}
         self._lock, self._write_lock = threading.Lock(), threading.Lock()
-        self._next_id = 0
+        self._numbers = itertools.count(1)
         # Calls whose caller no longer waits.
         self._abandoned: set[int] = set()
-        self._loss, self._is_hung = "", False
+        self._loss, self._loss_type, self._is_hung, self._heard = "", WorkerLostError, False, time.monotonic()
         self._name, _, options = name.partition(" ")
         self._process = _start(program, self._name, [*options.split(), f"-memory={memory}"])
         self._reader = threading.Thread(target=self._read_answers, name=self._name, daemon=True)
@@ -102,36 +117,62 @@ class UpstreamWorker:
         """Sends a call and waits for its result.
 
         Args:
-            seconds: after which the call fails. If the process then does not answer at all, it is ended.
+            seconds: after which the call fails. If the process does not answer at all, it is ended earlier.
 
         Raises:
             LateCallError: the call took too long.
+            SilentProcessError: the process does not answer.
             WorkerLostError: the process ended, or hung, or its answer cannot be read.
             ToolError: the program refuses the call, or the call is too large.
         """
         number, call = self._register(seconds)
-        timer = threading.Timer(seconds + GRACE_SECONDS, self._lose, (_describe_delay(self._name, seconds),))
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=self._watch, args=(call,), name=f"{self._name} watch", daemon=True).start()
         try:
             self._send(encode_frame({"id": number, "call": name, "seconds": seconds, "payload": payload}))
             return call.future.result(seconds + GRACE_SECONDS + START_SECONDS)
         except FutureTimeoutError as error:
             raise WorkerLostError(_describe_delay(self._name, seconds)) from error
         finally:
-            timer.cancel()
+            call.is_over.set()
             self._forget(number)
+
+    def _watch(self, call: _WaitingCall) -> None:
+        """Ends the process if it does not answer a call in its time, or does not answer any call."""
+        deadline = call.began + call.seconds + GRACE_SECONDS
+        while not call.is_over.wait(min(PROBE_SECONDS, max(0.0, deadline - time.monotonic()))):
+            silence = time.monotonic() - max(self._heard, call.began)
+            if time.monotonic() >= deadline:
+                self._lose(_describe_delay(self._name, call.seconds), SilentProcessError)
+            elif silence >= SILENCE_SECONDS:
+                self._lose(f"{self._name} did not answer for {SILENCE_SECONDS:g} seconds", SilentProcessError)
+            elif silence >= PROBE_SECONDS:
+                self._probe()
+
+    def _probe(self) -> None:
+        """Sends a call that needs no time, unless the process does not even read."""
+        if not self._write_lock.acquire(blocking=False):
+            return
+        try:
+            assert self._process.stdin is not None
+            if select.select([], [self._process.stdin], [], 0)[1]:
+                number = next(self._numbers)
+                self._abandoned.add(number)
+                self._write(encode_frame({"id": number, "call": "probe", "seconds": 1, "payload": {}}))
+        except (OSError, ValueError):
+            return  # It has ended, and the thread that reads notices it.
+        finally:
+            self._write_lock.release()
 
     def _register(self, seconds: float) -> tuple[int, _WaitingCall]:
         with self._lock:
             if self.is_lost:
                 raise WorkerLostError(self._loss or f"{self._name} takes no further calls")
-            self._next_id += 1
+            number = next(self._numbers)
             call = _WaitingCall(seconds, bool(self._waiting))
             for other in self._waiting.values():
                 other.is_shared = True
-            self._waiting[self._next_id] = call
-            return self._next_id, call
+            self._waiting[number] = call
+            return number, call
 
     def _forget(self, number: int) -> None:
         with self._lock:
@@ -157,13 +198,16 @@ class UpstreamWorker:
         self._process.returncode = 0
 
     def _send(self, frame: bytes) -> None:
-        assert self._process.stdin is not None
         try:
             with self._write_lock:
-                self._process.stdin.write(frame)
-                self._process.stdin.flush()
+                self._write(frame)
         except (OSError, ValueError):
             self._lose(self._describe_end())
+
+    def _write(self, frame: bytes) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(frame)
+        self._process.stdin.flush()
 
     def _read_answers(self) -> None:
         """Gives each answer to the call that waits for it, until the process ends."""
@@ -175,12 +219,13 @@ class UpstreamWorker:
         except (ValueError, KeyError, TypeError, AttributeError):
             self._lose(f"{self._name} answered something that is no answer")
         except OSError:
-            self._lose(self._describe_end())
-        else:
-            self._lose(self._describe_end())
+            pass
+        # The first reason counts.
+        self._lose(self._describe_end())
 
     def _deliver(self, answer: Any) -> None:
         number = answer["id"]
+        self._heard = time.monotonic()
         with self._lock:
             call = self._waiting.pop(number, None)
             if call is None and number not in self._abandoned:
@@ -202,14 +247,15 @@ class UpstreamWorker:
             return f"{self._name} needed more than {MEMORY_BYTES // 2**20} MB of memory"
         return f"{self._name} ended with status {status}"
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, reason: str, loss_type: type[WorkerLostError] = WorkerLostError) -> None:
         """Ends the process, and fails all calls that wait."""
         with self._lock:
-            self._loss = self._loss or reason
+            if not self._loss:
+                self._loss, self._loss_type = reason, loss_type
             waiting, self._waiting = list(self._waiting.values()), {}
         self._process.kill()
         for call in waiting:
-            call.future.set_exception(WorkerLostError(self._loss))
+            call.future.set_exception(self._loss_type(self._loss))
         self._process.wait()
         assert self._process.stdin is not None
         # What was not written yet cannot be.
@@ -248,6 +294,7 @@ def _start(program: Path, name: str, options: Sequence[str]) -> subprocess.Popen
             process_group=0,
         )
     except OSError as error:
+        program_failures.note_failure()
         raise ToolError(f"{name} cannot be started: {error.strerror or error}") from error
     finally:
         Path(folder).rmdir()

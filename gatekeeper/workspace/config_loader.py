@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from gatekeeper.config import CONFIG_FILE, Config
 from gatekeeper.errors import UsageError
+from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
 from gatekeeper.workspace import lockfile
 
@@ -82,12 +84,17 @@ def load(root: Path, config_file: Path | None, toolchain: Toolchain | None = Non
     """
     tools = lockfile.load(root) if toolchain is None else toolchain
     file = config_file or root / CONFIG_FILE
-    if config_file is None and not file.is_file():
+    if config_file is None and not os.path.lexists(file):
         return Config(toolchain=tools)
     try:
-        text = file.read_text(encoding="utf-8").encode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: cannot be read ({error}); name a readable file with --config") from error
+        # A file that the user names can be a pipe of the shell.
+        text = file.read_bytes() if config_file else read_regular_file(file)
+        text.decode()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"{file}: cannot be read: {reason}; correct it, or name another file with --config") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     return parse(text, str(file), tools)
 
 

@@ -17,6 +17,7 @@ import orjson
 from gatekeeper import __version__
 from gatekeeper.errors import UsageError
 from gatekeeper.host import atomic_file
+from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.host.toolchain import BUILT_IN_TOOLS, PINNED_TOOLS, TOOLS, Tool, Toolchain
 
 LOCK_FILE = "gatekeeper.lock"
@@ -41,7 +42,7 @@ def load(root: Path, *, is_rewritten: bool = False) -> Toolchain:
     """
     path = root / LOCK_FILE
     try:
-        content = path.read_bytes()
+        content = read_regular_file(path)
     except FileNotFoundError:
         return Toolchain()
     except OSError as error:

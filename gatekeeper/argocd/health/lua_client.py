@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from gatekeeper.errors import ToolError
+from gatekeeper.upstream.answers import decode_list
 from gatekeeper.upstream.client import UpstreamClient, create_client, get_program_path, open_client
 from gatekeeper.upstream.worker import WorkerLostError
 
@@ -41,9 +42,14 @@ def evaluate_health(group: str, kind: str, value: Any, script: str = "") -> LuaH
     payload = {"objects": [{"group": group, "kind": kind, "object": value, "script": script}]}
     if script:
         with _user_script_lock:
-            [answer] = _call_for_script(payload)
+            answer = _call_for_script(payload)
     else:
-        [answer] = open_client("").call("health", payload, SECONDS)
+        answer = open_client("").call("health", payload, SECONDS)
+    [health] = decode_list(_decode_health, answer, 1)
+    return health
+
+
+def _decode_health(answer: dict[str, Any]) -> LuaHealth | None:
     if not answer["known"]:
         return None
     return LuaHealth(answer.get("status") or "", answer.get("message") or "", answer.get("fault") or "")

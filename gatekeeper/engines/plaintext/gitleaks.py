@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import re2
 
 from gatekeeper.errors import PolicyError
+from gatekeeper.host.regular_file import read_regular_file
 
 MAX_EXTENDS = 2
 
@@ -109,7 +110,7 @@ def load_rules(path: Path, name: str, extend_depth: int = 0) -> LeakRuleFile:
         PolicyError: the file cannot be read, or is not a valid gitleaks configuration.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_regular_file(path).decode())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PolicyError(f"{name}: leak rules cannot be read: {error}") from error
     file = parse_rules(content, name)

@@ -76,7 +76,7 @@ def validate(client: UpstreamClient, resources: Sequence[Resource], catalog: Sch
     try:
         answers = validate_objects(client, batches, MARKERS)
     except ToolError as error:
-        return ApiServerResult([], [], [Gap(CONFIG_FILE, f"{NOT_CHECKED}: {error}")])
+        return ApiServerResult([], [], [Gap(CONFIG_FILE, f"{NOT_CHECKED}: {error}", is_fatal=True)])
     findings: list[Finding] = []
     gaps: list[Gap] = []
     validated: set[ResourceKey] = set()

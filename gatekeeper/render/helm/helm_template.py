@@ -12,6 +12,7 @@ from typing import Any
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
+from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.model import Gap, get_field
 from gatekeeper.render.model import ChartUse, join_path
 from gatekeeper.upstream.client import open_client
@@ -52,7 +53,7 @@ def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, config: Confi
 
 def _read_values_file(tree: Tree, file: str) -> ValuesFile:
     try:
-        return ValuesFile(file, (tree.root / file).read_bytes())
+        return ValuesFile(file, read_regular_file(tree.root / file))
     except OSError as error:
         raise ToolError(f"open {file}: {(error.strerror or str(error)).lower()}") from error
 

@@ -250,10 +250,10 @@ def without_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_program")
-def test_without_the_program_the_schemas_judge_and_the_run_says_so(repository: Repository) -> None:
+def test_without_the_program_the_schemas_judge_and_the_run_is_incomplete(repository: Repository) -> None:
     text = DEPLOYMENT.replace("replicas: 2", "replicas: two").replace("8080", "80800")
     verdict = judge(repository({"a.yaml": text}))
     assert [one.rule for one in found(verdict)] == ["schema/type"]
     [gap] = gaps(verdict)
-    assert not gap.is_fatal
+    assert gap.is_fatal and verdict.exit_code == 3
     assert "was not checked: gatekeeper-upstream is not installed" in gap.reason
