@@ -120,6 +120,8 @@ def check(arguments: list[str]) -> int:
     outputs = [parse_output(text) for text in args.format or ["text"]]
     _reject_conflicting_options(args)
     paths = args.paths or [Path.cwd()]
+    if not paths[0].exists():
+        raise UsageError(f"{paths[0]}: no such file or folder")
     root = config_loader.find_root(paths[0].resolve())
     base = git_history.find_merge_base(root, args.since) if args.since else ""
     # Git commands run in parallel with the rest: one after the other they would double the time of a short run.

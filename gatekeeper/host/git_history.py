@@ -61,6 +61,8 @@ def find_merge_base(root: Path, revision: str) -> str:
         raise UsageError(f"--since {revision}: not a revision; name a commit, branch or tag")
     verified = run_git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", accept=(0, 1, 128))
     if verified.exit_code != 0:
+        # Outside of a repository this fails with its own message.
+        run_git(root, "rev-parse", "--git-dir")
         raise UsageError(f"--since {revision}: commit not found in this clone; fetch it, or correct the name")
     base = run_git(root, "merge-base", revision, "HEAD", accept=(0, 1))
     if base.exit_code != 0:

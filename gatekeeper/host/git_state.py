@@ -23,6 +23,11 @@ def list_files(root: Path, folder: Path) -> list[str] | None:
     return sorted(names)
 
 
+def is_bare_repository(folder: Path) -> bool:
+    """Whether a folder is a Git repository without a work tree: its files are Git's own."""
+    return all((folder / name).is_dir() for name in ("objects", "refs")) and (folder / "HEAD").is_file()
+
+
 def get_origin_url(root: Path) -> str:
     """The URL of the remote `origin`, as a suggestion; empty if there is none, or if Git fails."""
     try:

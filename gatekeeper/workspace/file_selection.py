@@ -25,9 +25,12 @@ def build_tree(paths: Sequence[Path], root: Path, exclude: Sequence[str], policy
         policy_folders: folders whose files are not checked as resources, as in `policies.paths`.
 
     Raises:
-        UsageError: a path does not exist, or is outside of the root.
+        UsageError: a path does not exist, is no file or folder, or is outside of the root; or the root is a bare Git
+            repository.
     """
     root = root.resolve()
+    if git_state.is_bare_repository(root):
+        raise UsageError(f"{root}: a bare Git repository, which has no files to check; clone it, and check the clone")
     files: set[str] = set()
     regular_files: set[str] = set()
     gaps: list[Gap] = []
@@ -35,6 +38,8 @@ def build_tree(paths: Sequence[Path], root: Path, exclude: Sequence[str], policy
         if not path.exists():
             raise UsageError(f"{path}: no such file or folder")
         start = path.resolve()
+        if not start.is_file() and not start.is_dir():
+            raise UsageError(f"{path}: neither a file nor a folder; name a file or a folder of the repository")
         if not start.is_relative_to(root):
             raise UsageError(f"{path}: outside the repository {root}")
         listed = git_state.list_files(root, start) if (root / GIT_FOLDER).exists() else None

@@ -18,7 +18,7 @@ NAMED_FILES = {"kustomization.yaml", "kustomization.yml", "Kustomization", "Char
 
 
 def find_target(root: Path, file: str) -> str | Gap:
-    """What a link leads to, relative to the root; or a fatal gap."""
+    """What a link leads to, relative to the root; or why it is not followed."""
     try:
         target = Path(root, file).resolve(strict=True)
     except PermissionError:
@@ -27,6 +27,8 @@ def find_target(root: Path, file: str) -> str | Gap:
         return Gap(file, "a symbolic link to nothing or to itself: correct or remove it", is_fatal=True)
     if not target.is_relative_to(root):
         return Gap(file, "a symbolic link out of the repository: not followed; copy the file instead", is_fatal=True)
+    if not target.is_file() and not target.is_dir():
+        return Gap(file, "a symbolic link to something that is not a regular file")
     return target.relative_to(root).as_posix()
 
 
