@@ -45,7 +45,8 @@ def check_broken(root: Path, environment: dict[str, str], *arguments: str) -> st
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_program_that_fails_in_a_call(repository: Repository, tmp_path: Path, fault: str) -> None:
-    files = {"wrong.yaml": WRONG_FIELD, "name.yaml": WRONG_NAME, "k/kustomization.yaml": "resources: [../name.yaml]\n"}
+    files: dict[str, str | bytes] = {"wrong.yaml": WRONG_FIELD, "name.yaml": WRONG_NAME}
+    files["k/kustomization.yaml"] = "resources: [../name.yaml]\n"
     environment = break_program(tmp_path / "cache", PROGRAM, greet_and(FAULTS[fault]))
     out = check_broken(repository(files), environment)
     assert MESSAGES[fault] in out
