@@ -223,9 +223,10 @@ def _format_key(node: _Node, mark: Mark) -> str:
 
 
 def _is_merge_key(event: yaml.Event) -> bool:
-    if not isinstance(event, yaml.ScalarEvent) or event.style not in (None, "") or event.value != MERGE_KEY:
+    """Source: go-yaml v2 `isMerge`; the tag `!` makes any scalar implicit."""
+    if not isinstance(event, yaml.ScalarEvent) or event.value != MERGE_KEY:
         return False
-    return event.tag in (None, "tag:yaml.org,2002:merge")
+    return event.implicit[0] or event.tag in ("!", "tag:yaml.org,2002:merge")
 
 
 def _is_same(first: _Node, second: _Node) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import re
 from typing import Any
 
@@ -12,6 +13,12 @@ FALSE_WORDS = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Of
 NON_FINITE = re.compile(r"\.(nan|NaN|NAN)|[-+]?\.(inf|Inf|INF)")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 INTEGER = re.compile(r"0x([0-9a-f]+)|0b([01]+)|0o?([0-7]+)|(0|[1-9][0-9]*)", re.IGNORECASE)
+# The formats of go-yaml v2's `parseTimestamp`.
+TIME = re.compile(
+    r"(\d{4})-(\d\d?)-(\d\d?)"
+    r"(?:(?:[Tt](?=.*(?:Z|[-+]\d\d:\d\d)$)| (?=[\d:.]+$))"
+    r"(\d\d?):(\d\d?):(\d\d?)(?:\.\d{1,9})?(?:Z|[-+][01]\d:[0-5]\d)?)?"
+)
 # The types of values with a tag; a whole number is a float too.
 TAG_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
 CORE_TAG_PREFIX = "tag:yaml.org,2002:"
@@ -38,7 +45,7 @@ def resolve_scalar(text: str, is_plain: bool, tag: str | None, mark: Mark = (1, 
     kind = tag.removeprefix(CORE_TAG_PREFIX) if tag and tag.startswith(CORE_TAG_PREFIX) else tag
     if kind in TAG_TYPES:
         value = _resolve_plain(text, mark)
-        if type(value) not in TAG_TYPES[kind]:
+        if type(value) not in TAG_TYPES[kind] or (kind == "int" and not _is_integer(text)):
             raise YamlSyntaxError(f"a value is tagged !!{kind}, but is none", mark)
         return value
     if kind == "binary":
@@ -46,14 +53,23 @@ def resolve_scalar(text: str, is_plain: bool, tag: str | None, mark: Mark = (1, 
             return base64.b64decode("".join(text.split()), validate=True).decode("utf-8", "replace")
         except ValueError as error:
             raise YamlSyntaxError("a value is tagged !!binary, but is no base64", mark) from error
+    if kind == "timestamp" and not _is_time(text):
+        raise YamlSyntaxError("a value is tagged !!timestamp, but is none", mark)
     return _resolve_plain(text, mark) if is_plain and not kind else text
 
 
-def is_plain_text(text: str) -> bool:
-    """Whether a text without quotes is a text to Kubernetes, too, and no number, boolean or null."""
+def _is_integer(text: str) -> bool:
+    """Whether a number is written as a whole number, and not as `1.0` or `1e3`."""
+    return INTEGER.fullmatch(text.replace("_", "").removeprefix("-").removeprefix("+")) is not None
+
+
+def _is_time(text: str) -> bool:
+    """Whether a text is surely a time to go-yaml."""
+    found = TIME.fullmatch(text)
     try:
-        return isinstance(_resolve_plain(text, (1, 1)), str)
-    except YamlSyntaxError:
+        # Raises ValueError for a date that does not exist.
+        return found is not None and bool(datetime.datetime(*(int(part or 0) for part in found.groups())))
+    except ValueError:
         return False
 
 
@@ -70,6 +86,9 @@ def _resolve_plain(text: str, mark: Mark) -> Any:
 
 
 def _parse_number(cleaned: str, text: str) -> Any:
+    if text.startswith(".") and cleaned != text:
+        # go-yaml skips underscores only in numbers that start with a digit or a sign.
+        return text
     sign, digits = (cleaned[0], cleaned[1:]) if cleaned[:1] in ("-", "+") else ("", cleaned)
     match = INTEGER.fullmatch(digits)
     if match:

@@ -1,4 +1,4 @@
-//! Builtins that the engine has in another way than OPA: OPA's answer, or an error that says that it is not certain.
+//! Builtins that the engine evaluates differently from OPA: they return OPA's value, or an error if that is not certain.
 
 use crate::numbers::{arithmetic, fold};
 use crate::{globs, regex_go};
@@ -78,7 +78,7 @@ const ALL: &[(&str, u8, Builtin)] = &[
     ("time.add_date", 4, add_date),
 ];
 
-/// Puts these in the place of the engine's own.
+/// Replaces the engine's own builtins with these.
 pub fn add(engine: &mut Engine) {
     for (name, count, builtin) in ALL {
         let _ = engine.add_extension((*name).into(), *count, Box::new(|arguments: Vec<Value>| builtin(&arguments)));
@@ -394,12 +394,12 @@ fn yaml_unmarshal(a: &[Value]) -> Result<Value> {
         return doubt("yaml.unmarshal", "this text");
     }
     match own("yaml.unmarshal", a)? {
-        Value::Undefined => doubt("yaml.unmarshal", "a text that is no YAML here"),
+        Value::Undefined => doubt("yaml.unmarshal", "a text that the engine cannot parse as YAML"),
         value => Ok(value),
     }
 }
 
-/// Go skips line ends in base64, takes other last bits than zeros, and keeps bytes that are no UTF-8.
+/// Go skips line ends in base64, accepts last bits other than zeros, and keeps bytes that are not UTF-8.
 fn base64(name: &str, value: &Value) -> Result<Value> {
     let is_check = name == "base64.is_valid";
     let wrong = if is_check { Value::from(false) } else { Value::Undefined };
@@ -566,7 +566,7 @@ fn refuse_size<T>(name: &str) -> Result<T> {
     bail!("{name}: a result of more than {MAX_ENTRIES} entries needs too much memory")
 }
 
-/// All addresses of a network: of a large one, they do not fit into memory.
+/// All addresses of a network. Those of a large network do not fit into memory.
 fn cidr_expand(a: &[Value]) -> Result<Value> {
     let Some(held) = text(&a[0]) else { return Ok(Value::Undefined) };
     let bits = if held.contains(':') { 128 } else { 32 };
@@ -717,7 +717,7 @@ fn parse_time(a: &[Value]) -> Result<Value> {
     }
 }
 
-/// The pattern of the texts that a layout reads; None for a layout that the engine may read in another way.
+/// The pattern of the texts that a layout matches; None for a layout that the engine may read differently.
 fn time_shape(layout: &str) -> Option<&'static str> {
     match layout {
         "RFC3339" | "2006-01-02T15:04:05Z07:00" => Some(RFC3339_SHAPE),
@@ -728,12 +728,12 @@ fn time_shape(layout: &str) -> Option<&'static str> {
     }
 }
 
-/// Why a text that stands in a policy as the pattern or layout of a builtin may mean something else to OPA; None if both agree.
+/// Why OPA may read a constant pattern or layout of a policy differently; None if both agree.
 #[pyfunction]
 pub fn check_constant(builtin: &str, constant: &str) -> Option<String> {
     let reason = match builtin {
         "glob.match" => globs::matches(constant, &['/'], "").err(),
-        "time.parse_ns" if time_shape(constant).is_none() => Some("is a layout that it may read in another way".to_owned()),
+        "time.parse_ns" if time_shape(constant).is_none() => Some("is a layout that the engine may read differently".to_owned()),
         "time.parse_ns" => None,
         _ => regex_go::compile(constant).err(),
     };

@@ -21,7 +21,7 @@ pub struct CelRules {
 
 #[pymethods]
 impl CelRules {
-    /// Compiles the rules in a schema (JSON text). Raises ValueError where it is no JSON.
+    /// Compiles the rules in a schema (JSON text). Raises ValueError if it is not JSON.
     #[new]
     fn new(schema: &str, api_version: String, api_group: String, kind: String) -> PyResult<Self> {
         let schema = serde_json::from_str(schema).map_err(|error| PyValueError::new_err(error.to_string()))?;
@@ -46,7 +46,7 @@ impl CelRules {
     }
 }
 
-/// What an expression came to: its value as JSON, or None and the error.
+/// The result of an expression: its value as JSON, or None and the error.
 type Outcome = (Option<String>, String);
 
 /// The expressions of one policy, compiled. Those with a name are variables, for those after them as `variables.NAME`.
@@ -57,7 +57,7 @@ pub struct Cel {
 
 #[pymethods]
 impl Cel {
-    /// Compiles (name or nothing, expression). Raises ValueError, with the expression, where one does not compile.
+    /// Compiles pairs of a name (or None) and an expression. Raises ValueError with the expression that does not compile.
     #[new]
     fn new(steps: Vec<(String, String)>) -> PyResult<Self> {
         let compiled = steps.into_iter().map(|(name, text)| {
@@ -92,7 +92,7 @@ impl Cel {
             }
         }
         let mut outcomes = Vec::with_capacity(self.steps.len());
-        // Why a variable could not be had is told by whatever reads it.
+        // The error of a variable is reported where it is read.
         let mut lost: Vec<(String, String)> = Vec::new();
         for (name, program) in &self.steps {
             context.add_variable_from_value("variables", Value::Map(Map { map: Arc::new(variables.clone()) }));

@@ -2,7 +2,7 @@
 
 use crate::regex_go;
 
-/// Whether the pattern matches; the error says why it is not certain that OPA says the same.
+/// Whether the pattern matches; the error is the reason why OPA may decide differently.
 pub fn matches(pattern: &str, separators: &[char], text: &str) -> Result<bool, String> {
     let other: String = if separators.is_empty() {
         "(?s:.)".into()

@@ -1,4 +1,4 @@
-//! `gatekeeper._native`: YAML with positions, JSON Schema, Rego and CEL. Bindings only; what is judged, and how, is decided in Python.
+//! `gatekeeper._native`: YAML with positions, JSON Schema, Rego and CEL. Bindings only; the product logic is in Python.
 
 mod builtins;
 mod cel;
@@ -12,7 +12,7 @@ mod yaml;
 
 use pyo3::prelude::*;
 
-/// Reading YAML and evaluating Rego make many small objects: this allocator takes half of the time of the system's.
+/// YAML and Rego allocate many small objects: this allocator needs half the time of the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! Go's regular expressions (RE2) in the words of the `regex` crate: the same matches, or a refusal.
+//! Go's regular expressions (RE2), translated to the `regex` crate: the same matches, or a refusal.
 //!
 //! Source: Go `regexp/syntax/parse.go`.
 
@@ -35,7 +35,7 @@ impl Pattern {
     }
 }
 
-/// Compiles a pattern as Go reads it; the error says why it is not certain that both agree.
+/// Compiles a pattern as Go reads it; the error is the reason why Go may read it differently.
 pub fn compile(pattern: &str) -> Result<Pattern, String> {
     COMPILED.with_borrow_mut(|known| {
         if let Some(found) = known.get(pattern) {

@@ -16,7 +16,7 @@ type Answer = (usize, usize, Option<String>, String);
 /// The lines of a file that were reached, and those that were not.
 type Reached = (String, Vec<u32>, Vec<u32>);
 
-/// Policies of both Rego versions, with their data, ready to be asked.
+/// Policies of both Rego versions, with their data, compiled for queries.
 #[pyclass(module = "gatekeeper._native")]
 pub struct Rego {
     engine: Engine,
@@ -47,14 +47,14 @@ impl Rego {
         Rego { engine: blank(limit_ms) }
     }
 
-    /// Adds one module, read as Rego v0 or v1. Raises ValueError with the compiler's words.
+    /// Adds one module, read as Rego v0 or v1. Raises ValueError with the compiler's message.
     fn add_policy(&mut self, path: String, text: String, v0: bool) -> PyResult<()> {
         self.engine.set_rego_v0(v0);
         let text = crate::numbers::rewritten(&path, &text, v0).unwrap_or(text);
         self.engine.add_policy(path, text).map(|_| ()).map_err(refusal)
     }
 
-    /// Asks one input some rules, and tells which lines were reached: (answers, [(path, lines reached, lines not)]).
+    /// Evaluates some rules on one input; returns the results and the coverage: (results, [(path, lines reached, lines not)]).
     /// Lines that only declare (package, import, comment) are in neither list. Counts up over several calls.
     fn trace(&mut self, py: Python<'_>, input: PyBackedBytes, queries: Vec<String>) -> PyResult<(Vec<Answer>, Vec<Reached>)> {
         py.detach(|| {
@@ -68,12 +68,12 @@ impl Rego {
         .map_err(|error: String| PyValueError::new_err(error))
     }
 
-    /// Merges a JSON document into `data`. Raises ValueError where it is no object or contradicts what is there.
+    /// Merges a JSON document into `data`. Raises ValueError if it is not an object or conflicts with the existing data.
     fn add_data(&mut self, json: &str) -> PyResult<()> {
         self.engine.add_data_json(json).map_err(refusal)
     }
 
-    /// Asks each input the rules of its group (`data.package.rule`) on `jobs` threads. Undefined and empty answers are left out.
+    /// Evaluates the rules of its group (`data.package.rule`) on each input, on `jobs` threads. Undefined and empty results are left out.
     fn evaluate(&self, py: Python<'_>, inputs: Vec<(PyBackedBytes, usize)>, groups: Vec<Vec<usize>>, queries: Vec<String>, jobs: usize) -> Vec<Answer> {
         py.detach(|| {
             let numbered: Vec<_> = inputs.iter().enumerate().collect();
@@ -99,7 +99,7 @@ fn refusal(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("{error:#}"))
 }
 
-/// A panic inside the engine is that policy's error, not the end of the process, and no words on the terminal.
+/// A panic inside the engine becomes an error of that policy; it neither ends the process nor prints to the terminal.
 fn guarded(work: impl FnOnce() -> anyhow::Result<Value>) -> Result<Value, String> {
     static QUIET: std::sync::Once = std::sync::Once::new();
     QUIET.call_once(|| std::panic::set_hook(Box::new(|_| {})));
@@ -110,12 +110,12 @@ fn guarded(work: impl FnOnce() -> anyhow::Result<Value>) -> Result<Value, String
     }
 }
 
-/// Below so many inputs it does not pay to prepare the engine anew.
+/// With fewer inputs than this, preparing another engine costs more than it saves.
 const FEW: usize = 64;
 const TOGETHER: &str = "gatekeeper_together";
 
-/// The engine with a rule for each group of queries that asks all of them: rules then share what they have in common,
-/// and what one evaluation costs is paid once. None where the engine does not take it.
+/// The engine with one rule per group of queries that evaluates all of them: the rules share common parts, and the cost
+/// of one evaluation occurs once. None if the engine refuses it.
 fn together(engine: &Engine, groups: &[Vec<usize>], queries: &[String]) -> Option<Engine> {
     let mut text = format!("package {TOGETHER}\n\nimport rego.v1\n");
     for (number, group) in groups.iter().enumerate().filter(|(_, group)| group.len() > 1) {
@@ -129,7 +129,7 @@ fn together(engine: &Engine, groups: &[Vec<usize>], queries: &[String]) -> Optio
     Some(engine)
 }
 
-/// The answers of a whole group; None where one of its rules fails, so that each has to be asked alone.
+/// The results of a whole group; None if one of its rules fails, so that each must be evaluated alone.
 fn ask_together(engine: &mut Engine, number: usize, json: &[u8], group: usize, wanted: &[usize]) -> Option<Vec<Answer>> {
     engine.set_input(serde_json::from_slice::<Value>(json).ok()?);
     let Ok(Value::Set(pairs)) = guarded(|| engine.eval_rule(format!("data.{TOGETHER}.g{group}"))) else {

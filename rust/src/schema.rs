@@ -1,11 +1,11 @@
-//! JSON Schema by the jsonschema crate: which of many objects a schema refuses, without making Python values of them.
+//! JSON Schema by the jsonschema crate: finds the objects that a schema refuses, without converting them to Python.
 
 use jsonschema::Validator;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
-/// One compiled schema. Why it refuses an object is told by the Python package of the same library.
+/// One compiled schema. The Python package of the same library finds the reason of a refusal.
 #[pyclass(frozen, module = "gatekeeper._native")]
 pub struct Schema {
     validator: Validator,
@@ -13,14 +13,14 @@ pub struct Schema {
 
 #[pymethods]
 impl Schema {
-    /// Compiles a schema of draft 2020-12 (JSON bytes). Raises ValueError with the library's words.
+    /// Compiles a schema of draft 2020-12 (JSON bytes). Raises ValueError with the library's message.
     #[new]
     fn new(schema: &[u8]) -> PyResult<Self> {
         let schema = serde_json::from_slice(schema).map_err(refusal)?;
         Ok(Schema { validator: jsonschema::draft202012::new(&schema).map_err(refusal)? })
     }
 
-    /// The indices of the objects (JSON bytes) that the schema refuses, looked at on `jobs` threads.
+    /// The indices of the objects (JSON bytes) that the schema refuses. Uses `jobs` threads.
     fn refused(&self, py: Python<'_>, objects: Vec<PyBackedBytes>, jobs: usize) -> Vec<usize> {
         py.detach(|| {
             let valid = crate::spread(&objects, jobs, || (), |(), object| {

@@ -1,11 +1,11 @@
-//! `sprintf` as OPA has it: Go's `fmt` over whole numbers, floats and texts. The engine's own is undefined where words
-//! and values do not agree, and an undefined message is a finding that is lost.
+//! `sprintf` as in OPA: Go's `fmt` on whole numbers, floats and texts. The engine's own is undefined if verbs and values
+//! do not match, and a rule with an undefined message loses its finding.
 //!
 //! Sources: OPA `v1/topdown/strings.go` (builtinSprintf), Go `fmt/print.go` and `fmt/format.go`.
 
 use regorus::Value;
 
-/// A value as OPA hands it to Go.
+/// A value as OPA passes it to Go.
 enum Given {
     Whole(i64),
     /// More than 64 bits: in decimals, and in the digits of 2, 8 and 16.
@@ -25,7 +25,7 @@ struct Flags {
     precision: Option<usize>,
 }
 
-/// The longest field or precision that Go takes.
+/// The longest width or precision that Go accepts.
 const MOST: i64 = 1_000_000;
 
 pub fn sprintf(arguments: Vec<Value>) -> anyhow::Result<Value> {
@@ -59,7 +59,7 @@ fn is_doubtful(format: &str, values: &[Value]) -> bool {
     }
     let has_float = values.iter().any(|value| matches!(value, Value::Number(number) if !number.is_integer()));
     format.split('%').skip(1).any(|part| {
-        // What stands in brackets is the index of a value.
+        // Brackets contain the index of a value.
         let mut is_index = false;
         let is_verb = |letter: char| {
             is_index = letter == '[' || is_index && letter != ']';
@@ -167,7 +167,7 @@ fn formatted(format: &str, given: &[Given]) -> String {
             out.push_str(&format!("%!{verb}(BADINDEX)"));
         } else if let Some(value) = given.get(next) {
             next += 1;
-            // Before a `v` these two ask for more of Go's own types; there is no more of these.
+            // Before a `v` these two flags add Go's type names, which these values do not have.
             flags.plus &= verb != 'v';
             let verb = if verb == 'v' && flags.sharp && matches!(value, Given::Text(_)) { 'q' } else { verb };
             flags.sharp &= verb != 'v';
@@ -183,7 +183,7 @@ fn formatted(format: &str, given: &[Given]) -> String {
     out
 }
 
-/// Reads `[3]`: the next value is the third. Tells whether there is one, where an index is written.
+/// Reads `[3]`: the next value is the third. Returns whether there is such a value, if an index is written.
 fn index(letters: &[char], at: &mut usize, next: &mut usize, is_reordered: &mut bool, count: usize) -> bool {
     if letters.get(*at) != Some(&'[') {
         return true;
@@ -324,7 +324,7 @@ fn number(whole: i128, base: u32, prefix: &str, flags: &Flags) -> String {
     };
     let prefix = if prefix == "0" && digits.starts_with('0') { "" } else { prefix };
     let text = format!("{}{prefix}{digits}", if whole < 0 { "-" } else { "" });
-    // A precision says how many digits there are, so no more zeros come before them.
+    // A precision is the number of digits, so no further zeros precede them.
     let zero = flags.zero && flags.precision.is_none();
     padded(signed(text, flags), &Flags { zero, ..*flags }, true)
 }

@@ -49,7 +49,7 @@ struct Node {
     shape: Shape,
 }
 
-/// All nodes of one document in a few flat lists: thousands of documents are held at once.
+/// All nodes of one document in a few flat lists: thousands of documents are in memory at once.
 #[derive(Default)]
 struct Nodes {
     nodes: Vec<Node>,
@@ -57,9 +57,9 @@ struct Nodes {
     links: Vec<u32>,
     /// Entries of mappings.
     entries: Vec<Entry>,
-    /// Keys of mappings, one behind the other.
+    /// Keys of mappings, concatenated.
     keys: String,
-    /// Scalars as JSON, one behind the other.
+    /// Scalars as JSON, concatenated.
     scalars: Vec<u8>,
 }
 
@@ -151,7 +151,7 @@ impl Text {
     }
 }
 
-/// One document of a file: its value as JSON; where its parts stand is read again from the text, for the few that are asked.
+/// One document of a file: its value as JSON. Positions are read again from the text, because few documents need them.
 #[pyclass(frozen, module = "gatekeeper._native")]
 pub struct Document {
     json: Py<PyBytes>,
@@ -175,7 +175,7 @@ impl Document {
         if self.number >= MANY_DOCUMENTS {
             return &self.text.placed.get_or_init(|| self.text.read_placed(0, usize::MAX))[self.number];
         }
-        self.placed.get_or_init(|| self.text.read_placed(self.number, self.number).pop().expect("what was read once is read again"))
+        self.placed.get_or_init(|| self.text.read_placed(self.number, self.number).pop().expect("a text that was parsed once is parsed again"))
     }
 }
 
@@ -243,7 +243,7 @@ struct Failure {
     mark: Mark,
 }
 
-/// What reading needs and can use again for the next text: memory is made once a thread, not once a document.
+/// Memory for parsing, allocated once per thread and used again for the next text.
 #[derive(Default)]
 struct Scratch {
     nodes: Nodes,
@@ -269,7 +269,7 @@ impl Scratch {
     }
 }
 
-/// Reads a text's documents one after the other, until `each` (given the document's root) has enough; where reading stopped.
+/// Parses the documents of a text until `each`, which gets the root of each document, returns false. Returns the failure.
 fn read(text: &str, scratch: &mut Scratch, mut each: impl FnMut(&mut Scratch, u32) -> bool) -> Option<Failure> {
     if let Some(failure) = disputed(text) {
         return Some(failure);
@@ -285,12 +285,13 @@ fn read(text: &str, scratch: &mut Scratch, mut each: impl FnMut(&mut Scratch, u3
     }
 }
 
-/// The first character that YAML 1.2, as this parser reads it, and go-yaml take for different things: libyaml, from which
-/// go-yaml descends, has to read such a text.
+/// The first character that this parser (YAML 1.2) and go-yaml (YAML 1.1) may read differently. Such a text is left to
+/// libyaml, from which go-yaml is derived.
 fn disputed(text: &str) -> Option<Failure> {
     let bytes = text.as_bytes();
     let at = bytes.iter().enumerate().position(|(at, byte)| match byte {
-        b' '..=b'$' | b'&'..=b'-' | b'/'..=b'[' | b']'..=b'~' | b'\n' => false,
+        b' '..=b'$' | b'\''..=b'-' | b'/'..=b'[' | b']'..=b'~' | b'\n' => false,
+        b'&' => is_unusual_anchor(bytes, at),
         // Directives, and ends of documents after which there is more than the start of another.
         b'%' => at == 0 || bytes[at - 1] == b'\n',
         b'.' => (at == 0 || bytes[at - 1] == b'\n') && text[at..].strip_prefix("...").is_some_and(|rest| {
@@ -310,7 +311,17 @@ fn disputed(text: &str) -> Option<Failure> {
     // A last line of blanks without an end.
     let at = at.or_else(|| (text.ends_with([' ', '\t']) && text.rsplit('\n').next()?.trim().is_empty()).then_some(bytes.len()))?;
     let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() as u32 + 1;
-    Some(Failure { message: "a character that readers of YAML take for different things".into(), mark: Mark { line, column: 1 } })
+    Some(Failure { message: "a character that YAML readers interpret differently".into(), mark: Mark { line, column: 1 } })
+}
+
+/// Whether an ampersand may start an anchor whose name has other characters than go-yaml allows (letters, digits, `_`, `-`).
+fn is_unusual_anchor(bytes: &[u8], at: usize) -> bool {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let name = bytes[at + 1..].split(|byte| byte.is_ascii_whitespace() || b",[]{}".contains(byte)).next().unwrap_or_default();
+    let is_start = at == 0 || bytes[at - 1].is_ascii_whitespace() || b",[{".contains(&bytes[at - 1]);
+    // `&&` and `&>` in scripts are no anchors.
+    let is_name = name.first().is_some_and(|first| is_allowed(first) || !first.is_ascii() || b"./$@!%+:".contains(first));
+    is_start && is_name && !name.iter().all(is_allowed)
 }
 
 /// The documents of one text, and where reading stopped, if it did: (message, line, column).
@@ -400,7 +411,7 @@ impl<'input> Reader<'input, '_> {
             return Err(Failure { message: format!("nested more than {MAX_DEPTH} levels deep"), mark });
         }
         match event {
-            // In brackets YAML 1.2 takes a text that begins so.
+            // In brackets YAML 1.2 accepts such a text.
             Event::Scalar(text, ScalarStyle::Plain, ..) if text.starts_with(['|', '>']) => {
                 Err(Failure { message: "a text must not begin with | or >".into(), mark })
             }
@@ -423,17 +434,17 @@ impl<'input> Reader<'input, '_> {
         }
     }
 
-    /// A document that a tab indents is none to go-yaml; the parser would take it.
+    /// go-yaml refuses a document that is indented with a tab; the parser accepts it.
     fn without_tabs(&self, span: &Span) -> Result<(), Failure> {
         let mark = mark_of(span);
         let Some(line) = (mark.column > 1).then(|| self.text.lines().nth(mark.line as usize - 1)).flatten() else { return Ok(()) };
         if line.starts_with('\t') && !line.trim_start().starts_with(['{', '[']) {
-            return Err(Failure { message: "a tab indents; YAML takes only blanks".into(), mark: Mark { column: 1, ..mark } });
+            return Err(Failure { message: "a tab in the indentation: use spaces".into(), mark: Mark { column: 1, ..mark } });
         }
         Ok(())
     }
 
-    /// The place of a block text's `|` or `>`: the parser tells where its first line of content is.
+    /// The place of a block text's `|` or `>`: the parser returns the place of its first line of content.
     fn header(&mut self, content: Mark) -> Mark {
         if self.lines.is_empty() {
             self.lines = self.text.lines().collect();
@@ -471,7 +482,11 @@ impl<'input> Reader<'input, '_> {
                 break;
             }
             let key_mark = mark_of(&span);
-            let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, _) if text == "<<");
+            if matches!(&event, Event::Scalar(text, _, _, Some(_)) if text == "<<") {
+                // Whether it merges depends on the tag: libyaml decides.
+                return Err(Failure { message: "a merge key (<<) with a tag".into(), mark: key_mark });
+            }
+            let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
             let key = self.key(event, span, depth)?;
             let (event, span) = self.next()?;
             let is_alias = matches!(event, Event::Alias(_));
@@ -503,7 +518,7 @@ impl<'input> Reader<'input, '_> {
         let Scratch { nodes, open_entries, wide, duplicates, .. } = &mut *self.held;
         let key = nodes.key(&entry);
         let open = &open_entries[base..];
-        // A linear look is faster than a hash for the few keys of an ordinary mapping.
+        // For the few keys of an ordinary mapping a linear search is faster than a hash.
         let is_new = open.len() >= WIDE_ENTRIES
             && wide.entry(base).or_insert_with(|| open.iter().map(|other| nodes.key(other).into()).collect()).insert(key.into());
         let same = if is_new { None } else { open.iter().position(|other| nodes.key(other) == key) };
@@ -576,7 +591,7 @@ struct Writer<'nodes> {
 }
 
 impl Writer<'_> {
-    /// False where the budget is spent.
+    /// False if the budget is used up.
     fn write(&mut self, id: u32) -> bool {
         if self.left == 0 || self.out.len() > self.most {
             return false;
@@ -627,9 +642,10 @@ fn scalar(out: &mut Vec<u8>, text: &str, style: ScalarStyle, tag: Option<&Tag>) 
         (Some(kind @ ("int" | "float" | "bool" | "null")), _, _) => {
             let from = out.len();
             plain(out, text)?;
-            let fits = is_a(kind, &out[from..]);
+            let fits = is_a(kind, &out[from..]) && (kind != "int" || is_integer(text));
             fits.then_some(()).ok_or_else(|| format!("a value is tagged !!{kind}, but is none"))
         }
+        (Some("timestamp"), _, _) => Err("a value is tagged !!timestamp".into()),
         (Some("binary"), _, _) => {
             let bare: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
             let bytes = data_encoding::BASE64.decode(&bare).map_err(|_| "a value is tagged !!binary, but is no base64".to_string())?;
@@ -678,7 +694,17 @@ fn is_word(text: &str) -> bool {
     text.len() > 5 && text.as_bytes()[0].is_ascii_alphabetic()
 }
 
+/// Whether a number is written as a whole number, and not as `1.0` or `1e3`.
+fn is_integer(text: &str) -> bool {
+    let bare: String = text.chars().filter(|letter| *letter != '_').collect();
+    integer(bare.strip_prefix(['-', '+']).unwrap_or(&bare)).is_some_and(|value| !bare.starts_with('-') || value <= 1 << 63)
+}
+
 fn number(text: &str) -> Option<String> {
+    if text.starts_with('.') && text.contains('_') {
+        // go-yaml skips underscores only in numbers that start with a digit or a sign.
+        return None;
+    }
     let bare: String = text.chars().filter(|letter| *letter != '_').collect();
     let (negative, digits) = match bare.as_bytes().first()? {
         b'-' => (true, &bare[1..]),
