@@ -21,6 +21,8 @@ TIME = re.compile(
 )
 # The types of values with a tag; a whole number is a float too.
 TAG_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "null": (type(None),)}
+# Go's decoder of base64 skips these.
+LINE_ENDS = {ord("\r"): None, ord("\n"): None}
 CORE_TAG_PREFIX = "tag:yaml.org,2002:"
 # Line and column, from 1.
 Mark = tuple[int, int]
@@ -50,7 +52,7 @@ def resolve_scalar(text: str, is_plain: bool, tag: str | None, mark: Mark = (1, 
         return value
     if kind == "binary":
         try:
-            return base64.b64decode("".join(text.split()), validate=True).decode("utf-8", "replace")
+            return base64.b64decode(text.translate(LINE_ENDS), validate=True).decode("utf-8", "replace")
         except ValueError as error:
             raise YamlSyntaxError("a value is tagged !!binary, but is no base64", mark) from error
     if kind == "timestamp" and not _is_time(text):

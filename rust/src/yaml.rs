@@ -381,6 +381,10 @@ impl<'input> Reader<'input, '_> {
         self.held.clear();
         let (event, span) = self.next()?;
         self.without_tabs(&span)?;
+        if matches!(event, Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..)) {
+            // The indentation of a block text that is a whole document: libyaml decides.
+            return Err(Failure { message: "a document that is a block text".into(), mark: mark_of(&span) });
+        }
         let root = self.node(event, span, 0)?;
         let budget = (self.held.nodes.nodes.len() * ALIAS_FACTOR).clamp(ALIAS_FLOOR, ALIAS_CEILING);
         let most = (self.text.len() * EXPANSION_FACTOR + EXPANSION_BYTES).saturating_sub(self.expanded);
@@ -647,7 +651,10 @@ fn scalar(out: &mut Vec<u8>, text: &str, style: ScalarStyle, tag: Option<&Tag>) 
         }
         (Some("timestamp"), _, _) => Err("a value is tagged !!timestamp".into()),
         (Some("binary"), _, _) => {
-            let bare: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            let bare: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+            if bare.iter().skip_while(|byte| **byte != b'=').any(|byte| *byte != b'=') {
+                return Err("a value is tagged !!binary, but is no base64".into());
+            }
             let bytes = data_encoding::BASE64.decode(&bare).map_err(|_| "a value is tagged !!binary, but is no base64".to_string())?;
             write_string(out, &String::from_utf8_lossy(&bytes));
             Ok(())

@@ -68,6 +68,7 @@ FORMS = [
     "a: b: c\n",
     "a: [1, 2\nb: 3\n",
     "a: !!binary aGVsbG8=\n",
+    *(f"a: !!binary {text}\n" for text in ("YQ==YQ==", "YR==", "YQ=", "'Y Q=='", '"YQ\\n=="', "=", "''")),
     "a: !custom b\n",
     "a: &b 1\nc: *unknown\n",
     "a: 9007199254740992\nb: -9007199254740992\nc: 1e309\nd: 1_0.5\n",
