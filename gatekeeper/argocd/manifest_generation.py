@@ -45,10 +45,15 @@ class SourceRepository(NamedTuple):
 
 
 class SourceOutput(NamedTuple):
-    """What an Application applies from one repository."""
+    """What an Application applies from one repository.
+
+    Attributes:
+        namespace: where objects go that name none.
+    """
 
     repository: SourceRepository
     resources: Sequence[Resource]
+    namespace: str
 
 
 def check_applications(
@@ -70,21 +75,24 @@ def check_applications(
     jobs = os.cpu_count() or 1
     sources = applications[0][1].sources if applications else ()
     charts = {root for root, source in zip(roots, sources, strict=True) if source.chart} if sources else set()
+    applying = [appliers.build_cluster_resource(manifest) for manifest, _ in applications]
     checked = {
-        root: (_check_chart if root in charts else _check_root)(root, config_file, jobs)
+        root: _check_chart(root, config_file, jobs)
+        if root in charts
+        else _check_root(root, config_file, jobs, applying)
         for root in dict.fromkeys(roots)
     }
     # The policies of the repository that provides the values apply to the rendered chart.
     first = next((root for root in roots if root not in charts), None)
     builds: list[ApplicationBuild] = []
-    applied: dict[Path, list[Resource]] = {root: [] for root in checked}
+    applied: dict[Path, dict[str, list[Resource]]] = {root: {} for root in checked}
     for manifest, application in applications:
         repositories = [checked[root][1] for root in roots]
         build, outputs = _build_application(manifest, application, repositories, revisions)
         builds.append(build)
         for output in outputs:
             checked_root = first if first and output.repository.is_chart else output.repository.root
-            applied[checked_root] += output.resources
+            applied[checked_root].setdefault(output.namespace, []).extend(output.resources)
     verdicts = [
         verdict
         for root, (result, _) in checked.items()
@@ -93,8 +101,10 @@ def check_applications(
     return CheckedApplications(verdicts[0].merge(*verdicts[1:]), builds)
 
 
-def _check_root(root: Path, config_file: Path | None, jobs: int) -> tuple[FullResult, SourceRepository]:
-    result = pipeline.check_and_render_repository(root, config_loader.load(root, config_file), jobs)
+def _check_root(
+    root: Path, config_file: Path | None, jobs: int, applying: Sequence[Resource]
+) -> tuple[FullResult, SourceRepository]:
+    result = pipeline.check_and_render_repository(root, config_loader.load(root, config_file), jobs, applying)
     rendered, excluded = render_pipeline.add_excluded_files(result.rendered, jobs)
     return result, SourceRepository(root, rendered, excluded)
 
@@ -155,7 +165,9 @@ def check_repository_applications(result: FullResult, applications: RepositoryAp
     Args:
         result: the checked repository.
     """
-    applied = [resource for output in applications.outputs for resource in output.resources]
+    applied: dict[str, list[Resource]] = {}
+    for output in applications.outputs:
+        applied.setdefault(output.namespace, []).extend(output.resources)
     return result.verdict.merge(pipeline.check_additional_resources(result, applied, jobs))
 
 
@@ -176,7 +188,7 @@ def _build_application(
         built = argocd_source.render_source(repository.rendered.builder, target, matches)
         folders.append(folder)
         types.append(appliers.detect_source_type(repository.rendered.builder.inputs.tree, folder))
-        outputs.append(SourceOutput(repository, built.resources))
+        outputs.append(SourceOutput(repository, built.resources, application.destination.namespace))
         error = error or next((f"{gap.file}: {gap.reason}" for gap in built.gaps if gap.is_fatal), "")
         error = error or _find_excluded(repository, folder)
     objects = [resource.value for output in outputs for resource in output.resources]

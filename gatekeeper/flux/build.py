@@ -43,7 +43,7 @@ def check_repository_kustomizations(result: FullResult, jobs: int) -> CheckedKus
     outputs = _build_repository_outputs(result.rendered, jobs)
     # What cannot be rendered completely is not applied, and needs no verdict.
     applied = [resource for output in outputs if not output.build.render_error for resource in output.resources]
-    verdict = result.verdict.merge(pipeline.check_additional_resources(result, applied, jobs))
+    verdict = result.verdict.merge(pipeline.check_additional_resources(result, {"": applied}, jobs))
     return CheckedKustomizations(verdict, [output.build for output in outputs])
 
 
@@ -71,7 +71,7 @@ def check_cluster_kustomizations(
     outputs += [_report_missing_folder(value) for value in values.kustomizations if name_of(value) not in built]
     # A Kustomization of the cluster can differ from that in Git, and has values that are in no file.
     applied = [resource for output in outputs for resource in output.resources]
-    additional = pipeline.check_additional_resources(result, applied, jobs)
+    additional = pipeline.check_additional_resources(result, {"": applied}, jobs)
     secret_values = [value for several in values.secrets.values() for value in several]
     verdict = result.verdict.merge(_mask_findings(additional, secret_values))
     return CheckedKustomizations(verdict, [values.complete(output.build) for output in outputs])

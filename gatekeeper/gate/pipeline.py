@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +73,7 @@ class CheckOptions(NamedTuple):
         shard: the share of this run. Problems that are in no file of a shard are reported by every share.
         read_base_file: returns the content of a changed file before the change, None for other files.
         private_keys: private keys of sealed-secrets by name, to decrypt with; None to decrypt nothing.
+        applying: the Kustomizations and Applications of a cluster that apply the files.
     """
 
     jobs: int = 1
@@ -83,6 +84,7 @@ class CheckOptions(NamedTuple):
     shard: Shard = WHOLE_REPOSITORY
     read_base_file: Callable[[str], bytes | None] | None = None
     private_keys: PrivateKeys | None = None
+    applying: Sequence[Resource] = ()
 
 
 def check_tree(tree: Tree, config: Config, options: CheckOptions) -> Verdict:
@@ -137,7 +139,7 @@ def check_and_render_tree(tree: Tree, config: Config, options: CheckOptions) -> 
     context = _build_context(tree, parsed_files, resources, config, options)._replace(
         shard_files=tree.select_files(shard.contains),
         resource_groups=rendered.resource_groups,
-        target_namespaces=rendered.target_namespaces,
+        target_namespaces=render.find_target_namespaces(rendered, options.applying),
         targets=[resource for resource in resources if shard.contains(resource.origin.file)],
         terraform_targets=[resource for resource in code.resources if shard.contains(resource.origin.file)],
         gaps=gaps,
@@ -162,47 +164,60 @@ def check_and_render_tree(tree: Tree, config: Config, options: CheckOptions) -> 
     )
 
 
-def check_and_render_repository(root: Path, config: Config, jobs: int) -> FullResult:
+def check_and_render_repository(root: Path, config: Config, jobs: int, applying: Sequence[Resource] = ()) -> FullResult:
     """Parses, renders and checks all files of a repository, once for all of its appliers.
+
+    Args:
+        applying: see `CheckOptions`.
 
     Raises:
         UsageError: the config names something that does not exist.
     """
-    return check_and_render_tree(build_tree([root], root, config.exclude, config.policies), config, CheckOptions(jobs))
+    tree = build_tree([root], root, config.exclude, config.policies)
+    return check_and_render_tree(tree, config, CheckOptions(jobs, applying=applying))
 
 
-def check_additional_resources(result: FullResult, resources: Sequence[Resource], jobs: int) -> Verdict:
+def check_additional_resources(result: FullResult, groups: Mapping[str, Sequence[Resource]], jobs: int) -> Verdict:
     """The verdict on those resources that differ from the checked repository; empty without any.
 
     Args:
         result: the checked repository.
-        resources: what is to be applied from it.
+        groups: what is to be applied from it, by the namespace for objects that name none (empty for `default`).
     """
     known_resources = result.rendered.resources
     known = {resource.json for resource in known_resources}
-    new = [resource for resource in resources if resource.json not in known]
-    if not new:
+    new = {where: [resource for resource in group if resource.json not in known] for where, group in groups.items()}
+    if not any(new.values()):
         return Verdict(is_cacheable=True)
     policies = RepositoryPolicies(result.tree, result.parsed_files, known_resources, result.config)
     return check_objects(policies, new, CheckOptions(jobs))
 
 
-def check_objects(policies: RepositoryPolicies, objects: Sequence[Resource], options: CheckOptions) -> Verdict:
+def check_objects(
+    policies: RepositoryPolicies, groups: Mapping[str, Sequence[Resource]], options: CheckOptions
+) -> Verdict:
     """Checks objects that are in no file of the repository against its schemas, policies and waivers.
 
     The engines that check the repository as a whole (references, plaintext secrets, encrypted files) do not run.
+
+    Args:
+        groups: the objects, by the namespace for objects that name none (empty for `default`).
     """
-    tree, resources = policies.tree, [*policies.resources, *objects]
-    context = _build_context(tree, policies.parsed_files, resources, policies.config, options)
+    objects = [resource for group in groups.values() for resource in group]
+    resources, no_files = [*policies.resources, *objects], policies.tree.select_files(lambda file: False)
+    context = _build_context(policies.tree, policies.parsed_files, resources, policies.config, options)
     context = context._replace(
-        targets=objects, shard_files=tree.select_files(lambda file: False), is_validated_by_server=True
+        targets=objects,
+        shard_files=no_files,
+        is_validated_by_server=True,
+        resource_groups=[(namespace, list(group)) for namespace, group in groups.items()],
+        target_namespaces={namespace: [namespace] for namespace in groups if namespace},
     )
     engines = [engine for engine in ENGINES.values() if engine.SCOPE == "resources"]
     verdict = _build_verdict(context, _run_engines(context, engines, options), options)
     # A waiver that silences nothing here may silence something in the files.
-    return verdict._replace(
-        findings=tuple(finding for finding in verdict.findings if finding.rule != UNUSED_WAIVER_RULE)
-    )
+    findings = tuple(finding for finding in verdict.findings if finding.rule != UNUSED_WAIVER_RULE)
+    return verdict._replace(findings=findings)
 
 
 def _build_context(

@@ -108,6 +108,22 @@ def _render_units(rendered: RenderedTree, on_progress: BuildProgress) -> None:
             known.extend(appliers.find_applied_folders(shown, inputs.tree, inputs.config_maps))
 
 
+def find_target_namespaces(rendered: RenderedTree, applying: Sequence[Resource]) -> dict[str, list[str]]:
+    """The namespaces of `RenderedTree.target_namespaces`, where these Kustomizations and Applications count first.
+
+    Args:
+        applying: those of a cluster, which can be in no file.
+    """
+    inputs = rendered.builder.inputs
+    folders = appliers.find_applied_folders(applying, inputs.tree, inputs.config_maps)
+    namespaces = dict(rendered.target_namespaces)
+    for name, _ in rendered.resource_groups if folders else ():
+        folder = name.rpartition("/")[0] if name in inputs.files_by_path else name
+        if entries := build_units.find_appliers(BuildUnit(folder), inputs.kustomizations, folders):
+            namespaces[name] = appliers.find_target_namespaces(entries)
+    return namespaces
+
+
 def _render_charts(rendered: RenderedTree, jobs: int, on_progress: BuildProgress) -> None:
     """Renders all charts of the tree, once for each set of values."""
     builder, inputs = rendered.builder, rendered.builder.inputs

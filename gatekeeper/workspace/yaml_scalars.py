@@ -68,11 +68,15 @@ def _is_integer(text: str) -> bool:
 def _is_time(text: str) -> bool:
     """Whether a text is surely a time to go-yaml."""
     found = TIME.fullmatch(text)
+    if found is None:
+        return False
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
     try:
-        # Raises ValueError for a date that does not exist.
-        return found is not None and bool(datetime.datetime(*(int(part or 0) for part in found.groups())))
+        # Raises ValueError for a time that does not exist.
+        datetime.datetime(year, month, day, hour, minute, second)
     except ValueError:
         return False
+    return True
 
 
 def _resolve_plain(text: str, mark: Mark) -> Any:

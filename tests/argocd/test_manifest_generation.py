@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from gatekeeper.argocd import manifest_generation
@@ -13,7 +14,7 @@ from gatekeeper.argocd.manifest_generation import RepositoryApplications
 from gatekeeper.argocd.model import CheckedApplications
 from gatekeeper.config import Config
 from gatekeeper.render import pipeline as render_pipeline
-from tests.conftest import Repository
+from tests.conftest import Repository, needs
 from tests.controller.argocd.environment import application, config_map
 
 
@@ -106,3 +107,40 @@ def test_an_excluded_file_keeps_an_application_from_being_applied(repository: Re
     found = build(repository(files), Config(library="off", exclude=("apps/x.yaml",)))
     assert found is not None
     assert found.builds[0].render_error.startswith("apps/x.yaml: would be applied, but `files.exclude`")
+
+
+POLICY = """\
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: place}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: ["*"], operations: ["*"], resources: [configmaps]}]
+  validations: [{expression: object.metadata.namespace RULE, message: wrong namespace}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: place}
+spec: {policyName: place, validationActions: [Deny]}
+"""
+
+
+@needs("gatekeeper-upstream")
+@pytest.mark.parametrize(("rule", "decision"), [("== 'prod'", "accepted"), ("!= 'prod'", "refused")])
+@pytest.mark.parametrize("kustomize", [{}, {"namePrefix": "new-"}], ids=["as in the files", "changed"])
+@pytest.mark.parametrize("has_kustomization", [False, True], ids=["files", "kustomization"])
+def test_objects_without_a_namespace_are_judged_in_that_of_the_destination(
+    repository: Repository, rule: str, decision: str, kustomize: dict[str, str], has_kustomization: bool
+) -> None:
+    files: dict[str, str | bytes] = {
+        "gatekeeper.yaml": "library: {profile: 'off'}\npolicies: {paths: [policy]}\n",
+        "policy/a.yaml": POLICY.replace("RULE", rule),
+        "apps/a.yaml": yaml.safe_dump(config_map("a")),
+    }
+    if has_kustomization:
+        files["apps/kustomization.yaml"] = "resources: [a.yaml]\n"
+    value = build_application()
+    value["spec"]["source"]["kustomize"] = kustomize
+    checked = check(repository(files), value)
+    assert checked.verdict.decision == decision
+    assert {finding.message for finding in checked.verdict.findings} <= {"wrong namespace"}

@@ -116,7 +116,7 @@ def evaluate_objects(policies: AdmissionPolicies, objects: Sequence[Object]) -> 
         # A finding points to the file that the author can edit.
         resources.append(resource._replace(origin=in_git.origin) if in_git is not None else resource)
     repository = RepositoryPolicies(policies.tree, policies.parsed_files, policies.policy_resources, policies.settings)
-    return pipeline.check_objects(repository, resources, pipeline.CheckOptions(1))
+    return pipeline.check_objects(repository, {"": resources}, pipeline.CheckOptions(1))
 
 
 def strip_server_fields(value: Object) -> Object:

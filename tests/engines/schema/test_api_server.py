@@ -190,7 +190,7 @@ def test_objects_that_an_api_server_validates_itself_are_left_to_it(repository: 
     result = pipeline.check_and_render_repository(root, settings, 1)
     assert [one.rule for one in found(result.verdict)] == [api_server.RULE]
     policies = pipeline.RepositoryPolicies(result.tree, result.parsed_files, [], settings)
-    live = pipeline.check_objects(policies, result.rendered.resources, pipeline.CheckOptions())
+    live = pipeline.check_objects(policies, {"": result.rendered.resources}, pipeline.CheckOptions())
     assert found(live) == []
 
 
