@@ -73,7 +73,7 @@ def _is_time(text: str) -> bool:
     year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
     try:
         # Raises ValueError for a time that does not exist.
-        datetime.datetime(year, month, day, hour, minute, second)
+        datetime.datetime(year, month, day, hour=hour, minute=minute, second=second)
     except ValueError:
         return False
     return True

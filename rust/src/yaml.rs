@@ -320,7 +320,7 @@ fn is_unusual_anchor(bytes: &[u8], at: usize) -> bool {
     let name = bytes[at + 1..].split(|byte| byte.is_ascii_whitespace() || b",[]{}".contains(byte)).next().unwrap_or_default();
     let is_start = at == 0 || bytes[at - 1].is_ascii_whitespace() || b",[{".contains(&bytes[at - 1]);
     // `&&` and `&>` in scripts are no anchors.
-    let is_name = name.first().is_some_and(|first| is_allowed(first) || !first.is_ascii() || b"./$@!%+:".contains(first));
+    let is_name = name.first().is_some_and(|first| !b"&>".contains(first));
     is_start && is_name && !name.iter().all(is_allowed)
 }
 

@@ -121,7 +121,7 @@ FORMS = [
         for text in ("2001-01-01", "2001-2-3", "x", "''", "'2001-01-01'", "2001-01-01T1:2:3Z", "2001-13-01")
     ),
     # Anchors with other characters than letters, digits, `_` and `-`.
-    *(f"a: &{name} b\nc: *{name}\n" for name in ("x", "x-y", "x.y", "é", "/x", "x:")),
+    *(f"a: &{name} b\nc: *{name}\n" for name in ("x", "x-y", "x.y", "é", "/x", "x:", "(", ")x")),
     "a: |\n  b && c &d. &>e\n",
     'a: {"<<": {b: 1}}\n',
     # Directives.
