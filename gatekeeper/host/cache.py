@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gatekeeper.host import atomic_file
+from gatekeeper.host.regular_file import read_regular_file
 
 MAC_BYTES = 32
 MIN_KEY_LENGTH = 16
@@ -49,7 +50,7 @@ class Cache:
     def read_entry(self, key: str) -> bytes | None:
         """The content of an entry; None if there is none, or if it is not what this user wrote."""
         try:
-            entry = self._entry_path(key).read_bytes()
+            entry = read_regular_file(self._entry_path(key))
         except OSError:
             return None
         content = entry[MAC_BYTES:]
@@ -104,7 +105,11 @@ def user_cache_dir() -> Path:
 
 
 def _find_user_dir(variable: str, default: str) -> Path:
-    return Path(os.environ.get(variable) or Path.home() / default) / "gatekeeper"
+    try:
+        return Path(os.environ.get(variable) or Path.home() / default) / "gatekeeper"
+    except RuntimeError:
+        # A user without a home, as in some containers. No folder can be below this one, so nothing is kept.
+        return Path(os.devnull) / "gatekeeper"
 
 
 def _load_secret(path: Path) -> bytes | None:
@@ -119,7 +124,7 @@ def _load_secret(path: Path) -> bytes | None:
                     new.write(secrets.token_bytes(MAC_BYTES))
         status = path.stat()
         is_private = status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077
-        key = path.read_bytes() if is_private else b""
+        key = read_regular_file(path) if is_private else b""
     except OSError:
         return None
     return key if len(key) == MAC_BYTES else None

@@ -52,6 +52,8 @@ ALLOWED_VALUES = {
 }
 
 
+# Seconds or days: more than one wants to wait, and less than what clocks and calendars can count.
+MAX_NUMBER = 1_000_000
 SEVERITIES = ("error", "warning", "info")
 
 
@@ -92,9 +94,10 @@ def load(root: Path, config_file: Path | None, toolchain: Toolchain | None = Non
         text.decode()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UsageError(f"{file}: cannot be read: {reason}; correct it, or name another file with --config") from error
+        raise UsageError(f"{file}: cannot be read: {reason}; name a readable file with --config") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+        reason = f"not UTF-8 at byte {error.start}"
+        raise UsageError(f"{file}: cannot be read: {reason}; name a readable file with --config") from error
     return parse(text, str(file), tools)
 
 
@@ -113,6 +116,10 @@ def parse(text: bytes, file: str, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> C
     parsed, failure = documents.parse(text)
     if failure is not None:
         raise UsageError(f"{file}:{failure[1]}:{failure[2]}: not valid YAML: {failure[0]}")
+    for other in parsed[1:]:
+        if documents.to_value(other) is not None:
+            _, line, column = other.locate(())
+            raise UsageError(f"{file}:{line}:{column}: a second document; write all settings into the first one")
     value = documents.to_value(parsed[0]) if parsed else None
     try:
         return _build_config(value if value is not None else {})._replace(toolchain=toolchain)
@@ -155,7 +162,7 @@ def _convert_setting(value: Any, expected_type: type, name: str) -> Any:
         return tuple(value)
     if expected_type is str and (isinstance(value, str) or is_number):
         return str(value)
-    if expected_type is float and is_number and value > 0:
+    if expected_type is float and is_number and 0 < value <= MAX_NUMBER:
         return float(value)
     if expected_type is dict and isinstance(value, dict) and all(item in SEVERITIES for item in value.values()):
         return value

@@ -115,6 +115,8 @@ def _describe_value(error: ValidationError, value: Any, rule: str, expected: Any
         return f"must be `{expected}`"
     if rule == "exclusiveMinimum":
         return f"must be a number above {expected}"
+    if rule == "maximum":
+        return f"must be a number up to {expected:,}"
     examples = error.schema.get("examples") or ()
     return f"is {value!r}; write it as {examples[0]}" if examples else "is not valid"
 

@@ -55,3 +55,13 @@ def test_the_root_is_the_nearest_folder_with_a_config_or_git(tmp_path: Path) -> 
     assert config_loader.find_root(inner / "x.yaml") == tmp_path
     (tmp_path / "a" / config.CONFIG_FILE).write_text("")
     assert config_loader.find_root(inner) == tmp_path / "a"
+
+
+@pytest.mark.parametrize("text", ["engine: opa\n---\nkubernetes: '1.30'\n", "# none\n---\n---\nengine: opa\n"])
+def test_settings_in_a_second_document_are_not_ignored(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^g.yaml:[34]:1: a second document; write all settings into the first one$"):
+        config_loader.parse(text.encode(), "g.yaml")
+
+
+def test_empty_documents_are_no_settings() -> None:
+    assert config_loader.parse(b"engine: opa\n---\n# none\n---\n", "g.yaml").engine == "opa"

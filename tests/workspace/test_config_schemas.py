@@ -127,6 +127,8 @@ def test_the_reader_of_waivers_accepts_what_its_schema_accepts(value: Any) -> No
         ),
         ("engine: opaa", "g.yaml:1:9: `engine` is 'opaa'; it can be embedded or opa; did you mean `opa`?"),
         ("render: {timeout: 0}", "g.yaml:1:19: `render.timeout` must be a number above 0"),
+        ("render: {timeout: 1e9}", "g.yaml:1:19: `render.timeout` must be a number up to 1,000,000"),
+        ("waivers: {maxDays: 99999999999}", "g.yaml:1:20: `waivers.maxDays` must be a number up to 1,000,000"),
         ("policies: {paths: [a, 1]}", "g.yaml:1:23: `policies.paths[1]` must be a string"),
         ("policies: {paths: a}", "g.yaml:1:19: `policies.paths` must be a list of strings"),
         ("- a", "g.yaml:1:1: the file must be a mapping"),
