@@ -40,7 +40,8 @@ def build_with_program(root: Path, build: KustomizationBuild, kubernetes: str) -
             kubernetes,
             wrapper,
         ]
-        code, out, words = run_command(command, SECONDS)
+        # kustomize leaves a folder of its Helm generator behind.
+        code, out, words = run_command(command, SECONDS, environment={"TMPDIR": scratch})
         if code != 0:
             lines = [line for line in words.splitlines() if not line.startswith("# Warning: ")]
             message = "\n".join(lines).strip().removeprefix("Error: ").replace(f"{root.resolve()}/", f"{REPOSITORY}/")
