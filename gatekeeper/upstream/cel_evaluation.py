@@ -31,10 +31,23 @@ class CelSource(NamedTuple):
 
 
 class CelUse(NamedTuple):
-    """One evaluation of a policy: the positions of the policy and of its parameters (-1 without parameters)."""
+    """One evaluation of a policy, by positions in the batch.
+
+    Attributes:
+        parameters: -1 without parameters.
+        version: that of the API version in which the policy sees the object; -1 for the object's own.
+    """
 
     policy: int
     parameters: int = -1
+    version: int = -1
+
+
+class CelParameters(NamedTuple):
+    """Parameters (JSON), and the API version in which policies read them; empty for their own."""
+
+    json: bytes
+    api_version: str = ""
 
 
 class CelRow(NamedTuple):
@@ -46,10 +59,16 @@ class CelRow(NamedTuple):
 
 
 class CelRefusal(NamedTuple):
-    """Why a policy refuses a request; `is_error` if one of its expressions cannot be evaluated."""
+    """Why a policy refuses a request.
+
+    Attributes:
+        is_error: whether one of its expressions cannot be evaluated.
+        is_denial: whether the request is denied whatever the actions of the binding are.
+    """
 
     message: str
     is_error: bool
+    is_denial: bool = False
 
 
 class CelBatch(NamedTuple):
@@ -57,13 +76,17 @@ class CelBatch(NamedTuple):
 
     Attributes:
         is_admitted: whether the API server sets defaults in the objects before it evaluates policies.
+        versions: the API versions in which policies see objects.
+        definitions: those of custom kinds, as for `gatekeeper.upstream.validation.KindBatch`.
     """
 
     policies: Sequence[CelSource]
-    parameters: Sequence[bytes]
+    parameters: Sequence[CelParameters]
     namespaces: Sequence[bytes]
     is_admitted: bool
     rows: Sequence[CelRow]
+    versions: Sequence[str] = ()
+    definitions: Sequence[bytes] = ()
 
 
 class CelResult(NamedTuple):
@@ -119,8 +142,12 @@ def _encode_source(source: CelSource) -> dict[str, Any]:
 def _encode_batch(batch: CelBatch) -> dict[str, Any]:
     return {
         "policies": [_encode_source(source) for source in batch.policies],
-        "parameters": [orjson.Fragment(json) for json in batch.parameters],
+        "parameters": [
+            {"apiVersion": one.api_version, "object": orjson.Fragment(one.json)} for one in batch.parameters
+        ],
         "namespaces": [orjson.Fragment(json) for json in batch.namespaces],
+        "versions": list(batch.versions),
+        "definitions": [orjson.Fragment(json) for json in batch.definitions],
         "isAdmitted": batch.is_admitted,
         "rows": [
             {
@@ -145,7 +172,10 @@ def _decode_result(entry: dict[str, Any], row: CelRow) -> CelResult:
     """
     error = str(entry.get("error", ""))
     uses = entry.get("uses") or [[] for _ in row.uses]
-    refusals = [[CelRefusal(one["message"], one.get("isError", False)) for one in use] for use in uses]
+    refusals = [
+        [CelRefusal(one["message"], one.get("isError", False), one.get("isDenial", False)) for one in use]
+        for use in uses
+    ]
     if len(refusals) != len(row.uses):
         raise ValueError("not one result for each policy")
     return CelResult(refusals, error)

@@ -25,23 +25,25 @@ OPTIONS = (
     "10.0.0.0/16,fd00::/108",
     # As in every cluster that runs a network plugin.
     "--allow-privileged",
-    # Every API version that the server has, also those that are off by default.
-    "--runtime-config",
-    "api/all=true",
     # Admission that looks at other objects: namespaces, priority classes, runtime classes, storage classes.
     "--disable-admission-plugins",
     "ServiceAccount,NamespaceLifecycle,Priority,RuntimeClass,DefaultStorageClass,DefaultIngressClass,LimitRanger,"
     "ResourceQuota,PersistentVolumeClaimResize,CertificateApproval,CertificateSigning,PodSecurity",
 )
+# Every API version that the server has, also those that are off by default.
+EVERY_VERSION = ("--runtime-config", "api/all=true")
+# RFC 7234, section 5.5.
+WARNING, ESCAPE = re.compile(r'299 \S+ "(.*)"'), re.compile(r"\\(.)")
 STRICT_FIELD = re.compile(r'(unknown|duplicate) field \\?"((?:[^"\\]|\\.)*?)\\?"')
 
 
 class ServerAnswer(NamedTuple):
-    """What the API server answered: its status, its message, and (type, field) of each cause."""
+    """What the API server answered: its status, its message, (type, field) of each cause, and its warnings."""
 
     status: int
     message: str
     causes: frozenset[tuple[str, str]]
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_accepted(self) -> bool:
@@ -78,7 +80,15 @@ class ApiServer:
             while self._connections:
                 self._connections.pop().close()
 
+    def create(self, value: Any) -> None:
+        """Creates an object, and fails if the server refuses it."""
+        self.machine.make(self._build_path(value), value)
+
     def _create(self, value: Any) -> ServerAnswer:
+        path = f"{self._build_path(value)}?dryRun=All&fieldValidation=Strict"
+        return _decode(*self._post(path, orjson.dumps(value)))
+
+    def _build_path(self, value: Any) -> str:
         found, namespaced = self._resources[value["apiVersion"], value["kind"]]
         base, name = found.split("|")
         metadata = value.get("metadata")
@@ -87,10 +97,9 @@ class ApiServer:
         if not isinstance(namespace, str) or "/" in namespace or not namespace.strip("."):
             namespace = "default"
         where = f"namespaces/{quote(namespace, safe='')}/" if namespaced else ""
-        path = f"{base}/{where}{name}?dryRun=All&fieldValidation=Strict"
-        return _decode(*self._post(path, orjson.dumps(value)))
+        return f"{base}/{where}{name}"
 
-    def _post(self, path: str, body: bytes) -> tuple[int, Any]:
+    def _post(self, path: str, body: bytes) -> tuple[int, Any, list[str]]:
         headers = {"Authorization": f"Bearer {cluster.TOKEN}", "Content-Type": "application/json"}
         connection = getattr(self._local, "connection", None)
         if connection is None:
@@ -99,19 +108,20 @@ class ApiServer:
             self._connections.append(connection)
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
-        return answer.status, orjson.loads(answer.read())
+        return answer.status, orjson.loads(answer.read()), answer.headers.get_all("Warning") or []
 
 
-def _decode(status: int, value: Any) -> ServerAnswer:
+def _decode(status: int, value: Any, headers: Sequence[str]) -> ServerAnswer:
     causes = {(one.get("reason", ""), one.get("field", "")) for one in (value.get("details") or {}).get("causes") or ()}
     message = value.get("message", "")
     if "strict decoding error" in message:
         causes = {(f"{word.capitalize()}Field", field) for word, field in STRICT_FIELD.findall(message)}
-    return ServerAnswer(status, message, frozenset(causes))
+    warnings = tuple(ESCAPE.sub(r"\1", match[1]) for match in map(WARNING.fullmatch, headers) if match)
+    return ServerAnswer(status, message, frozenset(causes), warnings)
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[ApiServer]:
-    """An API server with every API version."""
-    with cluster.running(folder, OPTIONS) as machine:
+def running(folder: Path, options: Sequence[str] = EVERY_VERSION) -> Iterator[ApiServer]:
+    """An API server with every API version, or with other options."""
+    with cluster.running(folder, [*OPTIONS, *options]) as machine:
         yield ApiServer(machine)

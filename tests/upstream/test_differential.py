@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
-from gatekeeper.engines.schema.api_server import encode_definition
-from gatekeeper.engines.schema.crds import parse_crd
+from gatekeeper.engines.schema.crds import encode_definition, parse_crd
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.validation import ApiServerAnswer, KindBatch, validate_objects
 from tests.upstream import api_server, mutations

@@ -27,12 +27,15 @@ class ObjectAdmission:
         scopes: the scope of each kind.
         groups: all resources, with the file or folder that they were rendered from.
         target_namespaces: the namespaces that Argo CD applies those files and folders to.
+
+    Attributes:
+        scopes: see above.
     """
 
     def __init__(
         self, scopes: KindScopes, groups: Sequence[ResourceGroup], target_namespaces: Mapping[str, Sequence[str]]
     ) -> None:
-        self._scopes = scopes
+        self.scopes = scopes
         self._namespaces = {
             id(resource): target_namespaces[name]
             for name, group in groups
@@ -43,11 +46,11 @@ class ObjectAdmission:
 
     def is_scope_unknown(self, resource: Resource) -> bool:
         """Whether nothing says if an object without a namespace is in one."""
-        return not resource.ref.namespace and self._scopes.is_namespaced(resource.ref) is None
+        return not resource.ref.namespace and self.scopes.is_namespaced(resource.ref) is None
 
     def admit(self, resource: Resource) -> list[Resource]:
         """The object as admission sees it, once for each namespace that it is applied to."""
-        is_namespaced = self._scopes.is_namespaced(resource.ref)
+        is_namespaced = self.scopes.is_namespaced(resource.ref)
         if is_namespaced is None or is_namespaced == bool(resource.ref.namespace):
             return [resource]
         if not is_namespaced:

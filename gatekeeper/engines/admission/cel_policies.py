@@ -52,6 +52,11 @@ class CelPolicy:
         evaluated = {field: spec[field] for field in EVALUATED_FIELDS if spec.get(field)}
         self.source = CelSource(name, orjson.dumps(evaluated), is_in_api)
 
+    @property
+    def has_annotations(self) -> bool:
+        """Whether it has `auditAnnotations`."""
+        return bool(self._annotations)
+
     def has_variable(self, variable: str) -> bool:
         """Whether any expression uses a root variable."""
         texts = "\n".join([self.text, *self._messages, *self._annotations])

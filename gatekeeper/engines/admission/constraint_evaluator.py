@@ -17,7 +17,7 @@ from gatekeeper.engines.rego.evaluation import start_engine
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RegoModule, RuleQuery
 from gatekeeper.model import Resource, build_ref, get_field
 from gatekeeper.protocols import QueryResult, RegoEngine
-from gatekeeper.upstream.cel_evaluation import CelBatch, CelRow, CelUse, evaluate_batch
+from gatekeeper.upstream.cel_evaluation import CelBatch, CelParameters, CelRow, CelUse, evaluate_batch
 from gatekeeper.upstream.client import open_client
 
 # What templates in CEL read besides the variables of Kubernetes.
@@ -167,7 +167,7 @@ class ConstraintEvaluator:
                 cel_requests.append(request)
                 rows.append(CelRow(request.request, -1, [CelUse(policies[constraint.template.kind], number)]))
         sources = [policy.source for policy in self._cel_policies.values()]
-        batch = CelBatch(sources, list(parameters), (), False, rows)
+        batch = CelBatch(sources, [CelParameters(json) for json in parameters], (), False, rows)
         results = []
         for request, result in zip(cel_requests, evaluate_batch(self._client, batch), strict=True):
             unknown = has_marker(request.json)

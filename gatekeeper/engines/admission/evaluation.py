@@ -30,6 +30,7 @@ from gatekeeper.engines.protocol import EngineContext, EngineResult
 from gatekeeper.engines.rego.evaluation import evaluate_resources
 from gatekeeper.engines.rego.loader import is_nondeterministic
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RuleQuery
+from gatekeeper.engines.schema.kind_scopes import KindScopes
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.protocols import RegoEngine
@@ -61,11 +62,13 @@ class PolicyLoader(NamedTuple):
         policies: the policies of all families.
         known_resources: all resources that policies may read.
         targets: the objects that will be evaluated.
+        scopes: the custom kinds.
     """
 
     policies: Sequence[Resource]
     known_resources: Sequence[Resource]
     targets: Sequence[Resource]
+    scopes: KindScopes
     config: Config
     jobs: int
     gaps: list[Gap]
@@ -108,7 +111,8 @@ class PolicyLoader(NamedTuple):
         """
         resources = [policy for policy in self.policies if policy.ref.group == vap.GROUP]
         policies = {resource.ref.name: resource for resource in resources if resource.ref.kind == vap.POLICY_KIND}
-        client = open_client(self.config.kubernetes)
+        kubernetes = self.config.kubernetes
+        index = vap.AdmissionIndex.build(self.known_resources, self.scopes, open_client(kubernetes), kubernetes)
         bindings: list[vap.PolicyBinding] = []
         bound_names: set[str] = set()
         for binding in (resource for resource in resources if resource.ref.kind == vap.BINDING_KIND):
@@ -117,13 +121,13 @@ class PolicyLoader(NamedTuple):
             try:
                 if name not in policies:
                     raise PolicyError(f"the repository does not contain its {vap.POLICY_KIND} {name}")
-                bindings.append(vap.parse_binding(policies[name], binding, self.known_resources, client))
+                bindings.append(vap.parse_binding(policies[name], binding, index))
             except PolicyError as error:
                 self.report(binding, error)
         for name in policies.keys() - bound_names:
             reason = f"{vap.POLICY_KIND} {name} has no binding, so it has no effect"
             self.gaps.append(Gap(policies[name].origin.file, reason))
-        return BindingEvaluator(bindings, self.known_resources, client) if bindings else None
+        return BindingEvaluator(bindings, index) if bindings else None
 
     def load_kyverno_rules(self) -> PolicyEvaluator | None:
         """Loads the rules of Kyverno policies that validate; None without any.
@@ -174,6 +178,7 @@ def evaluate_policies(
         policies=[admitted for policy in policies for admitted in admission.admit(policy)],
         known_resources=[admitted for resource in known_resources for admitted in admission.admit(resource)],
         targets=list(targets.admitted.values()),
+        scopes=admission.scopes,
         config=context.config,
         jobs=context.jobs,
         gaps=gaps,

@@ -50,7 +50,7 @@ def build_drafts(answer: QueryResult, resource: Resource, rule: RuleQuery) -> It
             message = item.get("msg") if isinstance(item, dict) else item
             message = message if isinstance(message, str) else f"{rule.name} says {message!r}"
             path = _parse_field_path(item)
-            precision: LocationPrecision | Literal[""] = "field" if path is not None else ""
+            precision: LocationPrecision | Literal[""] = "" if path is None else "field" if path else "resource"
             yield DraftFinding(
                 resource_index=answer.input_index,
                 query=answer.query,

@@ -12,7 +12,7 @@ from gatekeeper.config import CONFIG_FILE
 from gatekeeper.engines.schema import api_server_messages
 from gatekeeper.engines.schema.api_server_messages import KEY_FAULTS, resolve_path
 from gatekeeper.engines.schema.catalog import SchemaCatalog, SchemaKey
-from gatekeeper.engines.schema.crds import CustomKind
+from gatekeeper.engines.schema.crds import encode_definition
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, ObjectRef, Resource, get_field
 from gatekeeper.upstream.client import UpstreamClient, open_client
@@ -88,11 +88,6 @@ def validate(client: UpstreamClient, resources: Sequence[Resource], catalog: Sch
             if answer.unchecked and (answer.is_failure or catalog.has_schema(key)):
                 gaps.append(_build_gap(resource, answer))
     return ApiServerResult(findings, gaps, [], frozenset(validated))
-
-
-def encode_definition(kind: CustomKind | None) -> bytes:
-    """A custom kind as JSON for the program; empty for a kind without a schema."""
-    return orjson.dumps(kind._asdict()) if kind is not None and kind.schema is not None else b""
 
 
 def _build_gap(resource: Resource, answer: ApiServerAnswer) -> Gap:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import orjson
+
 VALUE_KEYWORDS = (
     "enum",
     "pattern",
@@ -31,6 +33,9 @@ class CustomKind(NamedTuple):
 
     Attributes:
         subresources: `subresources` of the version, as the CRD has it.
+        plural: the name of the kind in addresses; empty if it is not known.
+        is_served: whether the API server serves the version.
+        conversion: how the API server converts objects to other versions: `None` changes the version only.
     """
 
     group: str
@@ -39,6 +44,9 @@ class CustomKind(NamedTuple):
     namespaced: bool
     schema: dict[str, Any] | None
     subresources: dict[str, Any] | None = None
+    plural: str = ""
+    is_served: bool = True
+    conversion: str = "None"
 
     @property
     def api_version(self) -> str:
@@ -65,7 +73,15 @@ def parse_crd(crd: Any) -> Iterator[CustomKind]:
             spec.get("scope") != "Cluster",
             schema if isinstance(schema, dict) else None,
             subresources=_find_subresources(version, spec),
+            plural=str(names.get("plural") or ""),
+            is_served=version.get("served") is not False,
+            conversion=str((spec.get("conversion") or {}).get("strategy") or "None"),
         )
+
+
+def encode_definition(kind: CustomKind | None) -> bytes:
+    """A custom kind as JSON for the program; empty for a kind without a schema."""
+    return orjson.dumps(kind._asdict()) if kind is not None and kind.schema is not None else b""
 
 
 def _find_subresources(version: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any] | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gatekeeper.engines.schema import catalog
 from gatekeeper.engines.schema.crds import CustomKind
+from gatekeeper.errors import PolicyError
 from gatekeeper.model import ObjectRef
 
 # The API groups of Kubernetes itself; any other group is of a CRD or of an aggregated API server.
@@ -86,20 +87,40 @@ class KindScopes:
     """Whether the objects of each kind are in a namespace: Kubernetes' own kinds, and those of CRDs."""
 
     def __init__(self, custom_kinds: Iterable[CustomKind]) -> None:
-        self._scopes: dict[tuple[str, str], bool] = {}
+        self._kinds: dict[tuple[str, str], dict[str, CustomKind]] = {}
         for kind in custom_kinds:
-            self._scopes.setdefault((kind.group, kind.kind), kind.namespaced)
+            self._add(kind)
         self._loaded_groups: set[str] = set()
+
+    def _add(self, kind: CustomKind) -> None:
+        self._kinds.setdefault((kind.group, kind.kind), {}).setdefault(kind.version, kind)
 
     def is_namespaced(self, ref: ObjectRef) -> bool | None:
         """Whether objects of the kind are in a namespace; None if the kind is not known."""
-        key = ref.group, ref.kind
-        if key in CLUSTER_KINDS:
+        if (ref.group, ref.kind) in CLUSTER_KINDS:
             return False
         if ref.group in KUBERNETES_GROUPS:
             return True
-        if key not in self._scopes and ref.group not in self._loaded_groups:
-            self._loaded_groups.add(ref.group)
-            for kind in catalog.load_built_in_kinds(ref.group):
-                self._scopes.setdefault((kind.group, kind.kind), kind.namespaced)
-        return self._scopes.get(key)
+        versions = self.find_versions(ref.group, ref.kind)
+        return versions[0].namespaced if versions else None
+
+    def find_versions(self, group: str, kind: str) -> Sequence[CustomKind]:
+        """The versions of a custom kind, from the repository or else from the built-in set; none if it is not known."""
+        key = group, kind
+        if key not in self._kinds and group not in KUBERNETES_GROUPS and group not in self._loaded_groups:
+            self._loaded_groups.add(group)
+            known = set(self._kinds)
+            for one in catalog.load_built_in_kinds(group):
+                if (one.group, one.kind) not in known:
+                    self._add(one)
+        return list(self._kinds.get(key, {}).values())
+
+    def check_conversion(self, kind: ObjectRef, api_version: str) -> None:
+        """Checks that objects of a kind can be converted to another of its API versions.
+
+        Raises:
+            PolicyError: only the cluster can: a webhook converts the custom kind.
+        """
+        if any(one.conversion == "Webhook" for one in self.find_versions(kind.group, kind.kind)):
+            reason = f"it reads {kind.kind} in version {api_version}, and a webhook in the cluster converts this kind"
+            raise PolicyError(reason)

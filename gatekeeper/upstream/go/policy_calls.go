@@ -33,11 +33,11 @@ type rowResult struct {
 
 // evaluatePolicies returns a result for each request, in their order; all cores evaluate.
 func (c *calls) evaluatePolicies(ctx context.Context, batch policyBatch) (any, error) {
-	builtin, err := c.builtin()
+	admission, err := c.newAdmission(batch.Batch)
 	if err != nil {
 		return nil, err
 	}
-	evaluator, err := admissionpolicy.NewEvaluator(c.policies, batch.Batch, builtin.Admit)
+	evaluator, err := admissionpolicy.NewEvaluator(ctx, c.policies, batch.Batch, admission)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +46,18 @@ func (c *calls) evaluatePolicies(ctx context.Context, batch policyBatch) (any, e
 		results[number] = evaluateRow(ctx, evaluator, batch.Rows[number])
 	})
 	return results, err
+}
+
+// newAdmission returns what completes the objects of a batch; nil if they stay as they are.
+func (c *calls) newAdmission(batch admissionpolicy.Batch) (*admissionpolicy.Admission, error) {
+	if !batch.IsAdmitted {
+		return nil, nil
+	}
+	builtin, err := c.builtin()
+	if err != nil {
+		return nil, err
+	}
+	return admissionpolicy.NewAdmission(builtin, c.custom, batch.Definitions)
 }
 
 // evaluateRow turns a crash of a library into a result, so that the other requests are still evaluated.

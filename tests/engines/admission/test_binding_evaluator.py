@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gatekeeper.engines.admission.binding_evaluator import BindingEvaluator
-from gatekeeper.engines.admission.vap import parse_binding
+from gatekeeper.engines.admission.vap import AdmissionIndex, parse_binding
+from gatekeeper.engines.schema.kind_scopes import KindScopes
 from gatekeeper.upstream.client import UpstreamClient
 from tests.engines.admission.test_vap import BINDING, NAMESPACE, OBJECT, POLICY
 from tests.engines.resources import parse_resources
@@ -19,8 +20,9 @@ def test_each_of_several_parameters_gives_its_message(client: UpstreamClient) ->
     params = [PARAMS.replace("NAME", f"p{most}").replace("MOST", most) for most in ("3", "6", "9")]
     known = parse_resources("---\n".join([NAMESPACE, *params]))
     [policy_resource], [binding_resource], [target] = (parse_resources(one) for one in (policy, binding, OBJECT))
-    parsed = parse_binding(policy_resource, binding_resource, known, client)
-    evaluator = BindingEvaluator([parsed], known, client)
+    index = AdmissionIndex.build(known, KindScopes(()), client, "1.36")
+    parsed = parse_binding(policy_resource, binding_resource, index)
+    evaluator = BindingEvaluator([parsed], index)
     assert evaluator.is_applicable(parsed.name, target)
     [result] = evaluator.evaluate([(target.json, ()), (target.json, (parsed.name,))])
     assert (result.input_index, result.value) == (1, ["at most 3 replicas", "at most 6 replicas"])

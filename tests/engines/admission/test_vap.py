@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.engines.admission.vap import pluralize
 from tests.conftest import Repository, judge
 
 POLICY = """\
@@ -218,19 +217,3 @@ def test_a_binding_without_policy_is_a_fatal_gap_unless_it_is_cluster_only(repos
     assert judge(repository(files)).decision == "incomplete"
     settings = "library: {profile: 'off'}\npolicies: {clusterOnly: ['ValidatingAdmissionPolicyBinding/replicas-*']}\n"
     assert judge(repository({**files, "gatekeeper.yaml": settings})).decision == "accepted"
-
-
-@pytest.mark.parametrize(
-    ("kind", "plural"),
-    [
-        ("Pod", "pods"),
-        ("Ingress", "ingresses"),
-        ("NetworkPolicy", "networkpolicies"),
-        ("Endpoints", "endpoints"),
-        ("Gateway", "gateways"),
-        ("StorageClass", "storageclasses"),
-        ("Proxy", "proxies"),
-    ],
-)
-def test_pluralize(kind: str, plural: str) -> None:
-    assert pluralize(kind) == plural

@@ -8,6 +8,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/kubernetes/pkg/apis/core"
+	"k8s.io/kubernetes/plugin/pkg/admission/defaulttolerationseconds"
 
 	"gatekeeper/upstream/finding"
 )
@@ -18,11 +22,15 @@ const (
 	generatedLabel = "00000"
 )
 
-// Admit returns an object as validating admission policies see it: decoded, with defaults, and prepared for creation.
-// The result is nil for a kind that is not built in, and for an object that the API server does not decode.
+// Admitted returns an object as validating admission policies see it, in the version that they match.
+type Admitted func(schema.GroupVersion) (runtime.Object, error)
+
+// Admit completes an object as the API server does before it evaluates policies: decoded, with defaults, and prepared
+// for creation. The result is nil for a kind that is not built in, and for an object that the API server does not
+// decode.
 //
 // Source: kubernetes `apiserver/pkg/registry/generic/registry/store.go` (Create).
-func (v *Validator) Admit(ctx context.Context, gvk schema.GroupVersionKind, object []byte) runtime.Object {
+func (v *Validator) Admit(ctx context.Context, gvk schema.GroupVersionKind, object []byte) Admitted {
 	one, known := v.kinds[gvk]
 	if !known {
 		return nil
@@ -40,17 +48,44 @@ func (v *Validator) Admit(ctx context.Context, gvk schema.GroupVersionKind, obje
 	if err != nil {
 		return nil
 	}
-	if accessor.GetName() == "" && accessor.GetGenerateName() != "" {
-		accessor.SetName(accessor.GetGenerateName() + generatedLabel)
+	NameGenerated(accessor)
+	if pod, ok := internal.(*core.Pod); ok {
+		if err := addTolerations(ctx, pod); err != nil {
+			return nil
+		}
 	}
 	// What validation refuses is reported by Validate; policies are evaluated nevertheless.
 	create(ctx, gvk, one, internal)
-	accessor.SetUID(admittedUID)
-	accessor.SetCreationTimestamp(metav1.NewTime(time.Unix(0, 0).UTC()))
-	versioned, err := one.scheme.ConvertToVersion(internal, gvk.GroupVersion())
-	if err != nil {
-		return nil
+	IdentifyAdmitted(accessor)
+	return func(version schema.GroupVersion) (runtime.Object, error) {
+		versioned, err := one.scheme.ConvertToVersion(internal, version)
+		if err != nil {
+			return nil, err
+		}
+		versioned.GetObjectKind().SetGroupVersionKind(version.WithKind(gvk.Kind))
+		return versioned, nil
 	}
-	versioned.GetObjectKind().SetGroupVersionKind(gvk)
-	return versioned
+}
+
+// addTolerations adds those that the admission plugin DefaultTolerationSeconds, which is on by default, adds to Pods.
+func addTolerations(ctx context.Context, pod *core.Pod) error {
+	gvk, resource := core.SchemeGroupVersion.WithKind("Pod"), core.SchemeGroupVersion.WithResource("pods")
+	attributes := admission.NewAttributesRecord(
+		pod, nil, gvk, pod.Namespace, pod.Name, resource, "", admission.Create, &metav1.CreateOptions{}, false, nil)
+	plugin := defaulttolerationseconds.NewDefaultTolerationSeconds()
+	plugin.InspectFeatureGates(utilfeature.DefaultFeatureGate)
+	return plugin.Admit(ctx, attributes, nil)
+}
+
+// NameGenerated gives an object with a generated name the same name in each run.
+func NameGenerated(object metav1.Object) {
+	if object.GetName() == "" && object.GetGenerateName() != "" {
+		object.SetName(object.GetGenerateName() + generatedLabel)
+	}
+}
+
+// IdentifyAdmitted sets the system fields of an admitted object.
+func IdentifyAdmitted(object metav1.Object) {
+	object.SetUID(admittedUID)
+	object.SetCreationTimestamp(metav1.NewTime(time.Unix(0, 0).UTC()))
 }
