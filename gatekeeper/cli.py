@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
+import io
 import os
 import sys
 from typing import NoReturn
@@ -74,6 +76,9 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
+        if not error.filename and error.strerror == os.strerror(errno.ENOENT):
+            sys.stderr.write("gatekeeper: the current folder does not exist any more; change to another folder\n")
+            return 2
         where = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"gatekeeper: {where}{error.strerror or error}\n")
         return 3
@@ -92,8 +97,25 @@ def _format_crash(error: Exception, command: str) -> str:
     return f"{message}{verdict}. Please report this message with version {__version__}{advice}.\n"
 
 
+def _open_standard_streams() -> None:
+    """Replaces closed streams by ones that discard, and escapes what a terminal cannot show.
+
+    The next file to be opened would otherwise take the number of a closed stream, and receive what is written to it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            # The lowest free number is the one that is missing.
+            os.open(os.devnull, os.O_RDWR)
+            stream = os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False)
+            setattr(sys, name, stream)
+        if number and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def entry() -> NoReturn:
     """The program `gatekeeper`; an error never prints a traceback."""
+    _open_standard_streams()
     # Objects of a run live until its end: the garbage collector would scan them again and again for nothing.
     gc.disable()
     try:

@@ -282,19 +282,17 @@ def _start(program: Path, name: str, options: Sequence[str]) -> subprocess.Popen
     Raises:
         ToolError: it cannot be started.
     """
-    folder = tempfile.mkdtemp(prefix=f"{name}-")
     try:
-        return subprocess.Popen(
-            [str(program.absolute()), *options],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env={},
-            process_group=0,
-        )
+        with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
+            return subprocess.Popen(
+                [str(program.absolute()), *options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=folder,
+                env={},
+                process_group=0,
+            )
     except OSError as error:
         program_failures.note_failure()
         raise ToolError(f"{name} cannot be started: {error.strerror or error}") from error
-    finally:
-        Path(folder).rmdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -90,3 +91,16 @@ def test_no_cache_is_opened_where_it_is_off_or_the_key_is_damaged(home: Path, mo
     monkeypatch.setenv("GATEKEEPER_CACHE", "off")
     monkeypatch.setenv("GATEKEEPER_CACHE_KEY", "k" * 32)
     assert cache.open_cache(b"1") is None
+
+
+def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in containers that run with a number that no user has."""
+
+    def find_nobody(number: int) -> None:
+        raise KeyError(number)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "GATEKEEPER_CACHE", "GATEKEEPER_CACHE_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", find_nobody)
+    assert cache.user_cache_dir() == Path("/dev/null/gatekeeper")
+    assert cache.open_cache(b"") is None
