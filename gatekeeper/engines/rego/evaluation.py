@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gatekeeper.config import Config
 from gatekeeper.engines import secret_masks
-from gatekeeper.engines.rego.field_tracer import FieldTracer, Suspect
+from gatekeeper.engines.rego.field_tracer import FieldTracer
 from gatekeeper.engines.rego.model import QueryPlan
 from gatekeeper.engines.rego.regorus.engine import RegorusEngine
 from gatekeeper.engines.rego.results import DraftFinding, EvaluationResult, build_drafts, build_finding
+from gatekeeper.engines.rego.suspects import Suspect
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.protocols import QueryResult, RegoEngine
 
@@ -88,7 +89,8 @@ def _sort_answers(answers: Sequence[QueryResult], resources: Sequence[Resource],
 
 def _trace_fields(drafts: Sequence[DraftFinding], plan: QueryPlan, engine: RegoEngine) -> list[DraftFinding]:
     """Traces the fields of the drafts whose rules name none."""
-    tracer = FieldTracer(engine, {query: rule.module for query, rule in plan.rules.items()})
+    modules = {query: rule.module for query, rule in plan.rules.items()}
+    tracer = FieldTracer(engine, modules, plan.policies.modules)
     suspects = [
         Suspect(draft.query, draft.resource.value, draft.message, draft.message_count)
         for draft in drafts

@@ -5,6 +5,9 @@ part only occurs in the message of the finding. To tell these apart the leaves o
 changed so that the finding disappears, a mentioned value only changes the message. Parts are tried from the top down.
 If no existing part is the cause, a field is missing: then paths that the rule reads and that do not exist are added.
 
+Where the text of a rule shows what it reads, only that is searched, and each distinct content of it once: most
+resources of a repository differ only elsewhere. For other rules the fields of earlier findings are tried first.
+
 An example. The rule is
 
     deny contains msg if {
@@ -45,6 +48,7 @@ from gatekeeper.engines.rego.field_changes import (
     remove_path,
 )
 from gatekeeper.engines.rego.model import RegoModule
+from gatekeeper.engines.rego.suspects import Suspect, SuspectGroups, extract_messages
 from gatekeeper.model import FieldPath, get_field
 from gatekeeper.protocols import RegoEngine
 
@@ -53,20 +57,6 @@ MAX_MISSING_PATHS = 20
 # The number of findings that are traced first: they show the usual paths for all others.
 FIRST_BATCH_SIZE = 20
 BATCH_SIZE = 500
-
-
-class Suspect(NamedTuple):
-    """A finding without a field: its query, the resource as a value, its message, and the number of messages."""
-
-    query: str
-    value: Any
-    message: str
-    message_count: int
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Findings with the same key often have the same field."""
-        return self.query, str(self.value.get("kind"))
 
 
 class Probe(NamedTuple):
@@ -101,26 +91,32 @@ class FieldTracer:
 
     Args:
         modules: the module of each query, for the paths that it reads.
+        packages: all modules, as those of one package use each other's rules.
     """
 
-    def __init__(self, engine: RegoEngine, modules: dict[str, RegoModule]) -> None:
+    def __init__(self, engine: RegoEngine, modules: dict[str, RegoModule], packages: Sequence[RegoModule] = ()) -> None:
         self._engine = engine
         self._modules = modules
+        self._groups = SuspectGroups(engine, modules, packages)
         # The fields of earlier findings with the same key: the next ones are probed there first.
         self._usual_paths: dict[tuple[str, str], list[FieldPath]] = {}
 
     def trace(self, suspects: Sequence[Suspect]) -> list[FieldPath | None]:
         """Returns the field of each finding; None if neither evaluation nor the text of the rule shows one."""
-        paths = self._trace_batch(suspects[:FIRST_BATCH_SIZE])
-        for start in range(FIRST_BATCH_SIZE, len(suspects), BATCH_SIZE):
-            paths.extend(self._trace_batch(suspects[start : start + BATCH_SIZE]))
-        return paths
+        groups = self._groups.build(suspects)
+        distinct = [suspect for suspect, _ in groups]
+        paths = self._trace_batch(distinct[:FIRST_BATCH_SIZE])
+        for start in range(FIRST_BATCH_SIZE, len(distinct), BATCH_SIZE):
+            paths.extend(self._trace_batch(distinct[start : start + BATCH_SIZE]))
+        path_by_number = {number: path for (_, numbers), path in zip(groups, paths, strict=True) for number in numbers}
+        return [path_by_number[number] for number in range(len(suspects))]
 
     def _trace_batch(self, suspects: Sequence[Suspect]) -> list[FieldPath | None]:
         confirmed: dict[int, FieldPath] = {}
         usual = [
             (number, [path for path in self._usual_paths.get(suspect.key, ()) if has_path(suspect.value, path)])
             for number, suspect in enumerate(suspects)
+            if suspect.reads is None
         ]
         for (number, _), causes in zip(usual, self._find_causes(suspects, usual), strict=True):
             if causes.paths and causes.are_confirmed:
@@ -181,19 +177,18 @@ class FieldTracer:
         without = self._probe(suspects, removals)
         # If a rule fails without a part, as CEL does, only changed leaves show whether the part is a cause.
         suspicious = [index for index, result in enumerate(without) if result.is_gone or result.has_failed]
-        changes = [
-            removals[index]._replace(change=build_leaf_change(replacement))
-            for index in suspicious
-            for replacement in LEAF_REPLACEMENTS
-        ]
-        results = iter(self._probe(suspects, changes))
+        has_fewer: set[int] = set()
+        for replacement in LEAF_REPLACEMENTS:
+            open_indexes = [index for index in suspicious if index not in has_fewer]
+            changes = [removals[index]._replace(change=build_leaf_change(replacement)) for index in open_indexes]
+            for index, result in zip(open_indexes, self._probe(suspects, changes), strict=True):
+                if result.has_fewer_messages:
+                    has_fewer.add(index)
         confirmed: list[list[FieldPath]] = [[] for _ in candidates]
         mentioned: list[list[FieldPath]] = [[] for _ in candidates]
         for index in suspicious:
             path, entry = removals[index].path, entries[index]
-            # All results of the part are used, not only the first one.
-            has_fewer = [next(results).has_fewer_messages for _ in LEAF_REPLACEMENTS]
-            if any(has_fewer):
+            if index in has_fewer:
                 confirmed[entry].append(path)
             elif without[index].is_gone:
                 mentioned[entry].append(path)
@@ -218,16 +213,20 @@ class FieldTracer:
 
     def _probe(self, suspects: Sequence[Suspect], probes: Sequence[Probe]) -> list[ProbeResult]:
         """Evaluates the rule of each suspect on its changed resource, all in one request."""
-        inputs: list[tuple[bytes, Sequence[str]]] = []
+        # Different changes often lead to the same input: each is evaluated once.
+        numbers_by_input: dict[tuple[bytes, tuple[str]], int] = {}
+        input_numbers = []
         for probe in probes:
             suspect = suspects[probe.suspect_index]
-            inputs.append((orjson.dumps(probe.change(suspect.value, probe.path)), (suspect.query,)))
+            json = orjson.dumps(probe.change(suspect.value, probe.path))
+            input_numbers.append(numbers_by_input.setdefault((json, (suspect.query,)), len(numbers_by_input)))
+        inputs = list(numbers_by_input)
         messages_by_input: dict[int, list[str] | None] = {
             answer.input_index: None if answer.error else extract_messages(answer.value)
             for answer in (self._engine.evaluate(inputs) if inputs else ())
         }
         results = []
-        for number, probe in enumerate(probes):
+        for number, probe in zip(input_numbers, probes, strict=True):
             suspect = suspects[probe.suspect_index]
             # Without an answer the rule is undefined: no messages. A failed rule counts as unchanged.
             messages = messages_by_input.get(number, [])
@@ -255,9 +254,3 @@ class FieldTracer:
             if path and path not in IDENTITY_PATHS and (longest is None or len(path) > len(longest)):
                 longest = path
         return longest
-
-
-def extract_messages(value: Any) -> list[str]:
-    """Extracts the messages from the answer of a rule: strings, or objects with `msg`."""
-    items = value if isinstance(value, list) else [value]
-    return [item.get("msg", "") if isinstance(item, dict) else str(item) for item in items]
