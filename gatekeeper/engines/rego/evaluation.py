@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 
 from gatekeeper.config import Config
 from gatekeeper.engines import secret_masks
@@ -91,10 +92,12 @@ def _trace_fields(drafts: Sequence[DraftFinding], plan: QueryPlan, engine: RegoE
     """Traces the fields of the drafts whose rules name none."""
     modules = {query: rule.module for query, rule in plan.rules.items()}
     tracer = FieldTracer(engine, modules, plan.policies.modules)
+    untraced = [draft for draft in drafts if not draft.location_precision]
     suspects = [
-        Suspect(draft.query, draft.resource.value, draft.message, draft.message_count)
-        for draft in drafts
-        if not draft.location_precision
+        Suspect(draft.query, value, draft.message, draft.message_count)
+        for resource, same in groupby(untraced, key=lambda draft: draft.resource)
+        for value in [resource.value]
+        for draft in same
     ]
     paths = iter(tracer.trace(suspects))
     return [draft if draft.location_precision else draft.with_traced_path(next(paths)) for draft in drafts]

@@ -6,7 +6,8 @@ changed so that the finding disappears, a mentioned value only changes the messa
 If no existing part is the cause, a field is missing: then paths that the rule reads and that do not exist are added.
 
 Where the text of a rule shows what it reads, only that is searched, and each distinct content of it once: most
-resources of a repository differ only elsewhere. For other rules the fields of earlier findings are tried first.
+resources of a repository differ only elsewhere. The fields of earlier findings are tried first: where the text shows
+what the rule reads, those of findings of the same shape that no deeper search could make more precise.
 
 An example. The rule is
 
@@ -30,7 +31,7 @@ and the resource has the containers {name: web, image: "web:latest"} and {name: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -48,15 +49,12 @@ from gatekeeper.engines.rego.field_changes import (
     remove_path,
 )
 from gatekeeper.engines.rego.model import RegoModule
-from gatekeeper.engines.rego.suspects import Suspect, SuspectGroups, extract_messages
+from gatekeeper.engines.rego.suspects import Key, Suspect, SuspectGroups, extract_messages, split_into_batches
 from gatekeeper.model import FieldPath, get_field
 from gatekeeper.protocols import RegoEngine
 
 MAX_USUAL_PATHS = 8
 MAX_MISSING_PATHS = 20
-# The number of findings that are traced first: they show the usual paths for all others.
-FIRST_BATCH_SIZE = 20
-BATCH_SIZE = 500
 
 
 class Probe(NamedTuple):
@@ -74,6 +72,11 @@ class ProbeResult(NamedTuple):
     has_fewer_messages: bool
     has_failed: bool
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the change ends the finding: its message is gone, and no other one is in its place."""
+        return self.is_gone and self.has_fewer_messages
+
 
 class Causes(NamedTuple):
     """Parts of a resource without which a finding is gone; confirmed if a change of them reduces the messages, too."""
@@ -82,6 +85,8 @@ class Causes(NamedTuple):
     are_confirmed: bool
 
 
+# A missing field, and the change that adds it.
+Addition = tuple[FieldPath, Callable[[Any, FieldPath], Any]]
 # Candidate paths, each list with the number of the suspect that it is for.
 Candidates = Sequence[tuple[int, Sequence[FieldPath]]]
 
@@ -99,31 +104,36 @@ class FieldTracer:
         self._modules = modules
         self._groups = SuspectGroups(engine, modules, packages)
         # The fields of earlier findings with the same key: the next ones are probed there first.
-        self._usual_paths: dict[tuple[str, str], list[FieldPath]] = {}
+        self._usual_paths: dict[Key, list[FieldPath]] = {}
+        self._usual_additions: dict[Key, Addition] = {}
 
     def trace(self, suspects: Sequence[Suspect]) -> list[FieldPath | None]:
         """Returns the field of each finding; None if neither evaluation nor the text of the rule shows one."""
         groups = self._groups.build(suspects)
         distinct = [suspect for suspect, _ in groups]
-        paths = self._trace_batch(distinct[:FIRST_BATCH_SIZE])
-        for start in range(FIRST_BATCH_SIZE, len(distinct), BATCH_SIZE):
-            paths.extend(self._trace_batch(distinct[start : start + BATCH_SIZE]))
-        path_by_number = {number: path for (_, numbers), path in zip(groups, paths, strict=True) for number in numbers}
+        keys = [suspect.derive_key() for suspect in distinct]
+        paths: dict[int, FieldPath | None] = {}
+        for batch in split_into_batches(distinct, keys):
+            found = self._trace_batch([distinct[number] for number in batch], [keys[number] for number in batch])
+            paths.update(zip(batch, found, strict=True))
+        path_by_number = {number: paths[group] for group, (_, numbers) in enumerate(groups) for number in numbers}
         return [path_by_number[number] for number in range(len(suspects))]
 
-    def _trace_batch(self, suspects: Sequence[Suspect]) -> list[FieldPath | None]:
-        confirmed: dict[int, FieldPath] = {}
-        usual = [
-            (number, [path for path in self._usual_paths.get(suspect.key, ()) if has_path(suspect.value, path)])
-            for number, suspect in enumerate(suspects)
-            if suspect.reads is None
-        ]
-        for (number, _), causes in zip(usual, self._find_causes(suspects, usual), strict=True):
-            if causes.paths and causes.are_confirmed:
-                confirmed[number] = max(causes.paths, key=len)
-        remaining = [number for number in range(len(suspects)) if number not in confirmed]
+    def _trace_batch(self, suspects: Sequence[Suspect], keys: Sequence[Key]) -> list[FieldPath | None]:
+        confirmed = self._try_usual_paths(suspects, keys)
+        missing = self._try_usual_additions(suspects, keys, confirmed)
+        known = {**confirmed, **missing}
+        remaining = [number for number in range(len(suspects)) if number not in known]
         mentioned = self._descend(suspects, remaining, confirmed)
-        missing = self._find_missing_fields(suspects, [number for number in remaining if number not in confirmed])
+        for number in (number for number in remaining if number in confirmed):
+            is_leaf = not isinstance(get_field(suspects[number].value, confirmed[number]), dict | list)
+            # Below a collection the next finding can have a cause of its own.
+            if is_leaf or suspects[number].reads is None:
+                self._remember_path(keys[number], confirmed[number])
+        unknown = [number for number in remaining if number not in confirmed]
+        for number, (path, change) in self._find_missing_fields(suspects, unknown).items():
+            missing[number] = path
+            self._usual_additions.setdefault(keys[number], (path, change))
         return [
             confirmed.get(number)
             or missing.get(number)
@@ -131,6 +141,32 @@ class FieldTracer:
             or self._find_longest_read_path(suspect)
             for number, suspect in enumerate(suspects)
         ]
+
+    def _try_usual_paths(self, suspects: Sequence[Suspect], keys: Sequence[Key]) -> dict[int, FieldPath]:
+        """The confirmed causes among the fields of earlier findings with the same key."""
+        usual = [
+            (number, [path for path in self._usual_paths.get(keys[number], ()) if has_path(suspect.value, path)])
+            for number, suspect in enumerate(suspects)
+        ]
+        return {
+            number: max(causes.paths, key=len)
+            for (number, _), causes in zip(usual, self._find_causes(suspects, usual), strict=True)
+            if causes.paths and causes.are_confirmed
+        }
+
+    def _try_usual_additions(
+        self, suspects: Sequence[Suspect], keys: Sequence[Key], confirmed: Mapping[int, FieldPath]
+    ) -> dict[int, FieldPath]:
+        """The missing fields that an earlier finding of the same shape had, where adding them has the same effect."""
+        probes = [
+            Probe(number, *addition)
+            for number, suspect in enumerate(suspects)
+            if suspect.reads is not None and number not in confirmed
+            for addition in [self._usual_additions.get(keys[number])]
+            if addition is not None
+        ]
+        results = zip(probes, self._probe(suspects, probes), strict=True)
+        return {probe.suspect_index: probe.path for probe, result in results if result.has_ended}
 
     def _descend(
         self, suspects: Sequence[Suspect], indexes: Sequence[int], confirmed: dict[int, FieldPath]
@@ -155,14 +191,11 @@ class FieldTracer:
                     current[number] = causes.paths[0]
                     is_confirmed[number] = causes.are_confirmed
                     active.append(number)
-        for number, path in current.items():
-            if path and is_confirmed[number]:
-                confirmed[number] = path
-                self._remember_path(suspects[number], path)
+        confirmed.update({number: path for number, path in current.items() if path and is_confirmed[number]})
         return {number: path for number, path in current.items() if path and number not in confirmed}
 
-    def _remember_path(self, suspect: Suspect, path: FieldPath) -> None:
-        paths = self._usual_paths.setdefault(suspect.key, [])
+    def _remember_path(self, key: Key, path: FieldPath) -> None:
+        paths = self._usual_paths.setdefault(key, [])
         if path not in paths and len(paths) < MAX_USUAL_PATHS:
             paths.append(path)
 
@@ -196,7 +229,7 @@ class FieldTracer:
             Causes(confirmed[entry] or mentioned[entry], bool(confirmed[entry])) for entry in range(len(candidates))
         ]
 
-    def _find_missing_fields(self, suspects: Sequence[Suspect], indexes: Sequence[int]) -> dict[int, FieldPath]:
+    def _find_missing_fields(self, suspects: Sequence[Suspect], indexes: Sequence[int]) -> dict[int, Addition]:
         """Finds the missing field that a rule reads and that makes the finding disappear once it is added."""
         additions = [
             Probe(number, path, build_addition(value))
@@ -204,11 +237,11 @@ class FieldTracer:
             for path in islice(self._list_absent_paths(suspects[number]), MAX_MISSING_PATHS)
             for value in PROBE_VALUES
         ]
-        missing: dict[int, FieldPath] = {}
+        missing: dict[int, Addition] = {}
         for probe, result in zip(additions, self._probe(suspects, additions), strict=True):
-            is_longer = len(probe.path) > len(missing.get(probe.suspect_index, ()))
-            if result.is_gone and result.has_fewer_messages and is_longer:
-                missing[probe.suspect_index] = probe.path
+            known = missing.get(probe.suspect_index)
+            if result.has_ended and (known is None or len(probe.path) > len(known[0])):
+                missing[probe.suspect_index] = probe.path, probe.change
         return missing
 
     def _probe(self, suspects: Sequence[Suspect], probes: Sequence[Probe]) -> list[ProbeResult]:

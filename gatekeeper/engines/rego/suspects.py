@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -10,6 +11,16 @@ import orjson
 from gatekeeper.engines.rego.input_reads import InputReads, find_input_reads
 from gatekeeper.engines.rego.model import RegoModule
 from gatekeeper.protocols import RegoEngine
+
+# A text or a number as a value in compact JSON; a key is followed by a colon.
+LEAF = re.compile(r'(?<=[:,\[])(?:"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*)(?=[,}\]])')
+# A word of a message, without punctuation around it.
+WORD = re.compile(r"\w(?:\S*\w)?")
+# What findings with the same field often have in common.
+Key = tuple[str, ...]
+# How many whole resources are traced first: they show the usual paths for all others.
+FIRST_BATCH_SIZE = 20
+BATCH_SIZE = 500
 
 
 class Suspect(NamedTuple):
@@ -25,10 +36,14 @@ class Suspect(NamedTuple):
     message_count: int
     reads: InputReads | None = None
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """Findings with the same key often have the same field."""
-        return self.query, str(self.value.get("kind"))
+    def derive_key(self) -> Key:
+        """Findings with the same key often have the same field: where the value is reduced, those of one shape."""
+        if self.reads is None:
+            return self.query, str(self.value.get("kind"))
+        json = orjson.dumps(self.value, option=orjson.OPT_SORT_KEYS).decode()
+        # The message, without what it repeats of the resource.
+        words = ["" if f'"{word}"' in json or word.isdigit() else word for word in WORD.findall(self.message)]
+        return self.query, LEAF.sub("", json), " ".join(words), str(self.message_count)
 
 
 class SuspectGroup(NamedTuple):
@@ -52,6 +67,7 @@ class SuspectGroups:
         self._packages = packages
         # What each package reads; None if its text does not show that.
         self._reads: dict[str, InputReads | None] = {}
+        self._last_selection: tuple[InputReads | None, Any, Any] = (None, None, None)
 
     def build(self, suspects: Sequence[Suspect]) -> list[SuspectGroup]:
         """Returns the groups; each suspect has only what its rule reads, if that gives the same result."""
@@ -85,8 +101,16 @@ class SuspectGroups:
         reads = self._reads[module.package]
         if reads is None:
             return suspect
-        value, message = reads.replace_name(reads.select(suspect.value), suspect.message)
+        value, message = reads.replace_name(self._select(reads, suspect.value), suspect.message)
         return suspect._replace(value=value, message=message, reads=reads)
+
+    def _select(self, reads: InputReads, value: Any) -> Any:
+        """What the rules read of a value; the findings of one resource follow each other."""
+        last_reads, last_value, selected = self._last_selection
+        if last_reads is not reads or last_value is not value:
+            selected = reads.select(value)
+            self._last_selection = reads, value, selected
+        return selected
 
     def _confirm(self, suspects: Sequence[Suspect]) -> list[bool]:
         """Whether each finding is the same on what the rule reads as on the whole resource."""
@@ -101,6 +125,18 @@ class SuspectGroups:
             and len(messages_by_input[number]) == suspect.message_count
             for number, suspect in enumerate(suspects)
         ]
+
+
+def split_into_batches(suspects: Sequence[Suspect], keys: Sequence[Key]) -> Iterator[list[int]]:
+    """The numbers of the suspects: first one of each shape and some whole resources, which show the fields to try."""
+    whole = (number for number, suspect in enumerate(suspects[:FIRST_BATCH_SIZE]) if suspect.reads is None)
+    first_by_key: dict[Key, int] = {}
+    for number, key in enumerate(keys):
+        first_by_key.setdefault(key, number)
+    first = dict.fromkeys((*whole, *first_by_key.values()))
+    rest = [number for number in range(len(suspects)) if number not in first]
+    for batch in (list(first), rest):
+        yield from (batch[start : start + BATCH_SIZE] for start in range(0, len(batch), BATCH_SIZE))
 
 
 def extract_messages(value: Any) -> list[str]:

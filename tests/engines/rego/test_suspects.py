@@ -11,8 +11,9 @@ import pytest
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation, loader, query_plan
 from gatekeeper.engines.rego.field_tracer import FieldTracer
+from gatekeeper.engines.rego.input_reads import find_input_reads
 from gatekeeper.engines.rego.model import PolicySet
-from gatekeeper.engines.rego.suspects import Suspect, SuspectGroups, extract_messages
+from gatekeeper.engines.rego.suspects import Suspect, SuspectGroups, extract_messages, split_into_batches
 from gatekeeper.model import FieldPath
 
 BODIES = (
@@ -75,8 +76,8 @@ def _trace_both(
 @pytest.mark.parametrize("seed", range(40))
 def test_groups_have_the_fields_of_the_full_search(seed: int) -> None:
     source = random.Random(seed)
-    rules = source.sample(BODIES[:8], source.randrange(1, 4))
-    together, alone = _trace_both(rules, [_build_resource(source) for _ in range(25)])
+    rules = source.sample(BODIES[:8], source.randrange(1, 6))
+    together, alone = _trace_both(rules, [_build_resource(source) for _ in range(40)])
     assert together == alone
 
 
@@ -112,3 +113,27 @@ def test_equal_findings_are_one_group_whatever_their_names() -> None:
         assert group.numbers == list(range(9))
     finally:
         engine.close()
+
+
+def test_key_is_the_shape_of_the_finding_without_the_values() -> None:
+    reads = find_input_reads(["input.spec.image"])
+    one = Suspect("q", {"spec": {"image": "a:1", "n": 3}}, "image a:1 is old", 1, reads)
+    other = Suspect("q", {"spec": {"image": "b:2", "n": 4}}, "image b:2 is old", 1, reads)
+    assert one.derive_key() == other.derive_key()
+    for different in (
+        other._replace(message="image b:2 is new"),
+        other._replace(message_count=2),
+        other._replace(query="r"),
+        other._replace(value={"spec": {"image": "b:2", "m": 4}}),
+        other._replace(value={"spec": {"image": ["b:2"], "n": 4}}),
+    ):
+        assert one.derive_key() != different.derive_key()
+
+
+def test_first_batch_has_one_finding_of_each_shape() -> None:
+    reads = find_input_reads(["input.spec.image"])
+    suspects = [Suspect("q", {"spec": {"image": "x"}}, "m", 1, reads)] * 1200
+    keys = [("a",) if number % 3 else ("b",) for number in range(1200)]
+    first, *rest = split_into_batches(suspects, keys)
+    assert first == [0, 1] and [len(batch) for batch in rest] == [500, 500, 198]
+    assert sorted(number for batch in rest for number in batch) == list(range(2, 1200))
