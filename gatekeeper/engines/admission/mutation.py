@@ -13,7 +13,7 @@ from gatekeeper.engines import secret_masks
 from gatekeeper.engines.admission import policy_kinds
 from gatekeeper.engines.admission.admitted_objects import ObjectAdmission, build_admission, set_namespace
 from gatekeeper.engines.admission.engine import read_known_resources
-from gatekeeper.engines.admission.kyverno.program import UNKNOWN_NAMESPACE, KyvernoProgram, Mutation, RuleResult
+from gatekeeper.engines.admission.kyverno.program import LOST, UNKNOWN_NAMESPACE, KyvernoProgram, Mutation, RuleResult
 from gatekeeper.engines.admission.selectors import UnknownNamespaceError
 from gatekeeper.engines.protocol import EngineContext
 from gatekeeper.errors import ToolError
@@ -88,6 +88,10 @@ def _build_resource(resource: Resource, admitted: Resource, mutation: Mutation) 
 
 
 def _build_gap(resource: Resource, fault: RuleResult, policies: Sequence[Resource]) -> Gap:
+    if fault.status == LOST:
+        policy = policies[fault.policy]
+        name = f"{policy.ref.kind}/{policy.ref.name}"
+        return Gap(policy.origin.file, f"{name} could not be applied to all resources: {fault.message}", is_fatal=True)
     reason = secret_masks.hide_values(fault.message, resource)
     if fault.status == UNKNOWN_NAMESPACE:
         reason = str(UnknownNamespaceError(reason))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from gatekeeper.engines.admission.kyverno.program import (
+    LOST,
     UNKNOWN_NAMESPACE,
     KyvernoProgram,
     PolicyDescription,
@@ -18,6 +19,7 @@ from gatekeeper.engines.admission.kyverno.program import (
 )
 from gatekeeper.engines.admission.selectors import UnknownNamespaceError
 from gatekeeper.engines.rego.model import RegoModule, RuleQuery
+from gatekeeper.errors import PolicyError
 from gatekeeper.model import FieldPath, Resource, Severity
 from gatekeeper.protocols import QueryResult
 
@@ -91,12 +93,15 @@ class KyvernoEvaluator:
 
         Raises:
             UnknownNamespaceError: it depends on a namespace that the repository does not contain.
+            PolicyError: the policy is evaluated on no further object.
         """
         for result in self._find_results(resource.json):
             if query not in self._list_queries(result):
                 continue
             if result.status == UNKNOWN_NAMESPACE:
                 raise UnknownNamespaceError(result.message)
+            if result.status == LOST:
+                raise PolicyError(result.message)
             return True
         return False
 
@@ -125,7 +130,7 @@ class KyvernoEvaluator:
             for query in self._list_queries(result):
                 if query not in queries:
                     continue
-                if result.status == "error":
+                if result.status in ("error", LOST):
                     errors[query] = result.message
                 elif result.status == "fail":
                     item = self._build_item(json, result)

@@ -13,7 +13,7 @@ import orjson
 from gatekeeper.errors import ToolError
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.model import Resource, get_field
-from gatekeeper.upstream.batches import map_parts, split_batch
+from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import WorkerLostError
 
@@ -23,6 +23,11 @@ MAX_BATCH_OBJECTS = 250
 # is cut off after 5 seconds by the program itself.
 BATCH_SECONDS, OBJECT_SECONDS = 60.0, 0.5
 UNKNOWN_NAMESPACE = "unknownNamespace"
+# For compiling one policy, with a start of the program.
+COMPILE_SECONDS = 20.0
+# The status of a policy that the program was lost on, or that was late: it is evaluated on no further object.
+LOST = "lost"
+NO_POLICY = orjson.Fragment(b"{}")
 
 
 class RuleResult(NamedTuple):
@@ -31,7 +36,8 @@ class RuleResult(NamedTuple):
     Attributes:
         policy: the position of the policy; -1 if no policy could be evaluated on the object.
         rule: the name of the rule; empty for a policy in CEL, or if the result is about all rules.
-        status: `pass`, `fail`, `warn`, `skip`, `error`, or `unknownNamespace` with the name as message.
+        status: `pass`, `fail`, `warn`, `skip`, `error`, `unknownNamespace` with the name as message, or `lost` if the
+            policy is evaluated on no further object.
         path: the field at fault as Kyverno writes it (`/spec/containers/0/image/`); empty where it names none.
         is_enforced: whether the cluster refuses the object.
     """
@@ -88,19 +94,22 @@ class KyvernoProgram:
         self, policies: Sequence[Resource], exceptions: Sequence[Resource], known_resources: Sequence[Resource]
     ) -> None:
         by_kind = {kind: _select_kind(known_resources, kind) for kind in ("ConfigMap", "Namespace")}
-        self._source = orjson.dumps(
-            {
-                "policies": _embed(policies),
-                "exceptions": _embed(exceptions),
-                "configMaps": _embed(by_kind["ConfigMap"]),
-                "namespaces": _embed(by_kind["Namespace"]),
-                "plurals": _find_plurals(known_resources),
-            }
-        )
-        self._policy_count = len(policies)
-        # Policies on which the program was lost, with the reason.
+        self._policies = _embed(policies)
+        self._others = {
+            "exceptions": _embed(exceptions),
+            "configMaps": _embed(by_kind["ConfigMap"]),
+            "namespaces": _embed(by_kind["Namespace"]),
+            "plurals": _find_plurals(known_resources),
+        }
+        self._source = self._build_source(self._policies)
+        # Policies on which the program was lost while it judged or changed objects, with the reason.
         self._lost: dict[int, str] = {}
+        self._lost_mutating: dict[int, str] = {}
+        self._mutating: list[int] = []
         self._client = open_program()
+
+    def _build_source(self, policies: Sequence[orjson.Fragment]) -> bytes:
+        return orjson.dumps({"policies": policies, **self._others})
 
     def describe(self) -> tuple[list[PolicyDescription], list[str]]:
         """What is evaluated of each policy, and for each exception why it cannot be decoded (empty if it can).
@@ -108,12 +117,34 @@ class KyvernoProgram:
         Raises:
             ToolError: the program cannot be used.
         """
-        answer = self._call("describe", {})
+        refusals: dict[int, str] = {}
+        try:
+            answer = self._call("describe", {})
+        except WorkerLostError:
+            refusals = self._find_fatal_policies()
+            self._source = self._build_source(
+                [NO_POLICY if position in refusals else policy for position, policy in enumerate(self._policies)]
+            )
+            answer = self._call("describe", {})
         descriptions = [
-            PolicyDescription(*(entry.get(field) or () for field in PolicyDescription._fields))
-            for entry in answer["policies"] or ()
+            PolicyDescription((), (), (), [refusals[position]])
+            if position in refusals
+            else PolicyDescription(*(entry.get(field) or () for field in PolicyDescription._fields))
+            for position, entry in enumerate(answer["policies"] or ())
         ]
+        self._mutating = [position for position, one in enumerate(descriptions) if one.mutating]
         return descriptions, answer["faults"] or []
+
+    def _find_fatal_policies(self) -> dict[int, str]:
+        """The policies that end the program while it compiles them alone, with the reason."""
+        fatal: dict[int, str] = {}
+        for position, policy in enumerate(self._policies):
+            source = orjson.Fragment(self._build_source([policy]))
+            try:
+                self._client.call_separately("describe", {"set": source}, COMPILE_SECONDS)
+            except WorkerLostError as error:
+                fatal[position] = str(error)
+        return fatal
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[int] | None]]) -> list[list[RuleResult]]:
         """The results for each object (JSON) with the positions of the policies to evaluate, or None for all.
@@ -127,7 +158,7 @@ class KyvernoProgram:
 
     def _evaluate_batch(self, batch: Sequence[tuple[bytes, Sequence[int] | None]]) -> list[list[RuleResult]]:
         """The results of a batch; a policy on which the program is lost is not evaluated again."""
-        everything = range(self._policy_count)
+        everything = range(len(self._policies))
         wanted = [list(everything if only is None else only) for _, only in batch]
         objects = [json for json, _ in batch]
         try:
@@ -140,7 +171,7 @@ class KyvernoProgram:
                     parts = self._evaluate_policies(objects, alone)
                 except WorkerLostError as error:
                     self._lost[policy] = str(error)
-                    parts = [[RuleResult(policy, "", "error", str(error))] if only else [] for only in alone]
+                    parts = [[RuleResult(policy, "", LOST, str(error))] if only else [] for only in alone]
                 for found, part in zip(results, parts, strict=True):
                     found.extend(part)
             return results
@@ -152,23 +183,48 @@ class KyvernoProgram:
         return [
             [
                 *(_decode_result(entry) for entry in entries or ()),
-                *(RuleResult(policy, "", "error", self._lost[policy]) for policy in policies if policy in self._lost),
+                *(RuleResult(policy, "", LOST, self._lost[policy]) for policy in policies if policy in self._lost),
             ]
             for entries, policies in zip(answer, wanted, strict=True)
         ]
 
     def mutate(self, objects: Sequence[bytes]) -> list[Mutation]:
-        """Each object (JSON) as the mutating rules change it.
+        """Each object (JSON) as the mutating rules of the described policies change it.
 
         Raises:
-            ToolError: the program cannot be used, or was lost twice on one of the objects.
+            ToolError: the program cannot be used.
         """
-        mutations: list[Mutation] = []
-        for batch in split_batch(objects, len, MAX_BATCH_OBJECTS):
-            payload = {"objects": [orjson.Fragment(json) for json in batch]}
-            answer = self._call("mutate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(batch))
-            mutations += [_decode_mutation(entry) for entry in answer]
-        return mutations
+        batches = list(split_batch(objects, len, MAX_BATCH_OBJECTS))
+        return [mutation for part in map_parts(self._mutate_batch, batches) for mutation in part]
+
+    def _mutate_batch(self, batch: Sequence[bytes]) -> list[Mutation]:
+        """The mutations of a batch; a policy on which the program is lost is not applied again."""
+        try:
+            return self._apply_policies(batch, self._client.call)
+        except WorkerLostError:
+            for policy in [policy for policy in self._mutating if policy not in self._lost_mutating]:
+                others = [other for other in self._mutating if other != policy]
+                try:
+                    self._apply_policies(batch, self._client.call_separately, others)
+                except WorkerLostError as error:
+                    self._lost_mutating[policy] = str(error)
+        # Policies that are harmless alone may end the program together, on some of the objects.
+        return call_in_halves(self._client, batch, self._apply_policies, self._build_lost_mutation)
+
+    def _apply_policies(
+        self, objects: Sequence[bytes], call: Call, skip: Sequence[int] | None = None
+    ) -> list[Mutation]:
+        lost = dict(self._lost_mutating)
+        payload = {
+            "set": orjson.Fragment(self._source),
+            "objects": [orjson.Fragment(json) for json in objects],
+            "skip": list(lost) if skip is None else skip,
+        }
+        answer = call("mutate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(objects))
+        return [_decode_mutation(entry, lost) for entry in answer]
+
+    def _build_lost_mutation(self, _: bytes, error: WorkerLostError) -> Mutation:
+        return Mutation(None, (), [RuleResult(-1, "", "error", str(error))])
 
     def _call(self, name: str, payload: Mapping[str, Any], seconds: float = BATCH_SECONDS) -> Any:
         return self._client.call(name, {"set": orjson.Fragment(self._source), **payload}, seconds)
@@ -202,8 +258,9 @@ def _decode_result(entry: Mapping[str, Any]) -> RuleResult:
     )
 
 
-def _decode_mutation(entry: Mapping[str, Any]) -> Mutation:
+def _decode_mutation(entry: Mapping[str, Any], lost: Mapping[int, str]) -> Mutation:
     changes, faults = ([_decode_result(result) for result in entry[field] or ()] for field in ("changes", "faults"))
+    faults += [RuleResult(policy, "", LOST, reason) for policy, reason in lost.items()]
     return Mutation(entry["object"], changes, faults)
 
 

@@ -64,6 +64,8 @@ type request struct {
 	Objects []json.RawMessage `json:"objects"`
 	// Only has the positions of the policies to evaluate for each object; null for all of them.
 	Only [][]int `json:"only"`
+	// Skip has the positions of mutating policies to leave out.
+	Skip []int `json:"skip"`
 }
 
 func (c *calls) open(payload json.RawMessage) (*policyset.Set, *request, error) {
@@ -99,7 +101,7 @@ func (c *calls) mutate(ctx context.Context, payload json.RawMessage) (any, error
 	if err != nil {
 		return nil, err
 	}
-	return set.Mutate(ctx, call.Objects)
+	return set.Mutate(ctx, call.Objects, call.Skip)
 }
 
 // test runs the test suite in a file, kyverno-test.yaml.

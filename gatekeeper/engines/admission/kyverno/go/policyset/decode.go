@@ -21,6 +21,7 @@ import (
 	"github.com/kyverno/kyverno/pkg/config"
 	policyvalidation "github.com/kyverno/kyverno/pkg/validation/policy"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
 )
 
 const policyFile = "policy.json"
@@ -36,7 +37,12 @@ type policy struct {
 	mutator     mpolengine.Provider
 	// probe is the policy without what it says about the labels of namespaces; nil if it says nothing about them.
 	probe *policy
-	pace  pace
+	// ignoresExceptions is for a probe, because exceptions may depend on the labels of namespaces, too.
+	ignoresExceptions bool
+	// isExact is for a probe that is the policy itself: what passes without exceptions passes with them.
+	isExact    bool
+	conditions matchconditions.Matcher
+	pace       pace
 }
 
 // Description is what is evaluated of a policy.
@@ -66,23 +72,36 @@ func (s *Set) Describe() Descriptions {
 	return described
 }
 
-func newPolicy(raw json.RawMessage, exceptions celExceptions, library *libraryContext) *policy {
-	built, err := buildPolicy(raw, exceptions, library)
+// newPolicy compiles a policy; one that cannot be compiled is described with the reason.
+func newPolicy(raw json.RawMessage, exempt celExceptions, library *libraryContext, exceptionsSelect bool) *policy {
+	built, err := buildPolicy(raw, exempt, library)
 	if err != nil {
-		built = &policy{description: Description{Refusals: []string{oneLine(err.Error())}}}
+		return &policy{description: Description{Refusals: []string{oneLine(err.Error())}}}
+	}
+	stripped, changed := withoutNamespaceSelectors(raw)
+	if !changed && !exceptionsSelect {
 		return built
 	}
-	if stripped, changed := withoutNamespaceSelectors(raw); changed {
-		built.probe, err = buildPolicy(stripped, exceptions, library)
-		if err != nil {
-			built.probe = nil
-		}
+	if !changed {
+		stripped = raw
 	}
+	if exceptionsSelect {
+		exempt = nil
+	}
+	if built.probe, err = buildPolicy(stripped, exempt, library); err != nil {
+		return &policy{description: Description{Refusals: []string{oneLine(err.Error())}}}
+	}
+	built.probe.ignoresExceptions, built.probe.isExact = exceptionsSelect, !changed
 	return built
 }
 
 // buildPolicy decodes a policy as the API server does, by its schema, and compiles it.
-func buildPolicy(raw json.RawMessage, exceptions celExceptions, library *libraryContext) (*policy, error) {
+func buildPolicy(raw json.RawMessage, exceptions celExceptions, library *libraryContext) (built *policy, err error) {
+	defer func() {
+		if crash := recover(); crash != nil {
+			built, err = nil, errors.New(unexpected(crash))
+		}
+	}()
 	files := memfs.New()
 	if err := util.WriteFile(files, policyFile, raw, 0o600); err != nil {
 		return nil, err
@@ -94,7 +113,7 @@ func buildPolicy(raw json.RawMessage, exceptions celExceptions, library *library
 	if len(loaded.NonFatalErrors) > 0 {
 		return nil, loaded.NonFatalErrors[0].Error
 	}
-	built := &policy{refused: map[string]bool{}}
+	built = &policy{refused: map[string]bool{}}
 	switch {
 	case len(loaded.Policies) == 1:
 		return built, built.readClassic(loaded.Policies[0])
@@ -122,11 +141,18 @@ func (p *policy) note(text string, values ...any) {
 
 // readClassic reads the rules of a ClusterPolicy or Policy.
 func (p *policy) readClassic(from kyvernov1.PolicyInterface) error {
+	var err error
+	if p.conditions, err = newConditions(from); err != nil {
+		return err
+	}
 	account := config.KyvernoUserName(config.KyvernoServiceAccountName())
-	if _, err := policyvalidation.Validate(from, nil, nil, true, account, account); err != nil {
+	if _, err := policyvalidation.Validate(withoutConditions(from), nil, nil, true, account, account); err != nil {
 		return err
 	}
 	p.classic = from
+	if !from.GetSpec().AdmissionProcessingEnabled() {
+		p.note("`admission` is false: the cluster reports what breaks the policy, and refuses or changes nothing")
+	}
 	for _, rule := range from.GetSpec().Rules {
 		name := from.GetName() + "/" + rule.Name
 		if rule.HasGenerate() {
@@ -141,6 +167,9 @@ func (p *policy) readClassic(from kyvernov1.PolicyInterface) error {
 		if reason := refuseRule(&rule); reason != "" {
 			p.refused[rule.Name] = true
 			p.description.Refusals = append(p.description.Refusals, fmt.Sprintf("rule %s: %s", name, reason))
+			continue
+		}
+		if rule.HasMutateStandard() && !from.GetSpec().AdmissionProcessingEnabled() {
 			continue
 		}
 		if rule.HasValidate() {
@@ -166,6 +195,9 @@ func (p *policy) readValidating(from policiesv1beta1.ValidatingPolicyLike, excep
 	if err != nil {
 		return err
 	}
+	if !from.GetValidatingPolicySpec().AdmissionEnabled() {
+		p.note("`evaluation.admission` is disabled: the cluster reports what breaks the policy, and refuses nothing")
+	}
 	p.validating, p.validator = from, provider
 	p.description.Rules = []string{""}
 	return nil
@@ -176,6 +208,10 @@ func (p *policy) readMutating(
 ) error {
 	if from.GetSpec().MutateExistingEnabled() {
 		p.note("it would mutate existing resources; the resulting resources are not checked")
+		return nil
+	}
+	if !from.GetSpec().AdmissionEnabled() {
+		p.note("`evaluation.admission` is disabled: it changes no object that is created")
 		return nil
 	}
 	if reason := refuseExpressions(from); reason != "" {
@@ -225,8 +261,14 @@ func decodeExceptions(objects []json.RawMessage) ([]*kyvernov2.PolicyException, 
 // quotedList is a list that Kyverno writes in a random order.
 var quotedList = regexp.MustCompile(`\["[^\]]*"\]`)
 
+// longestText is the length of a message in bytes; an error may repeat a variable of a megabyte.
+const longestText = 4000
+
 // oneLine is a text in one line, the same in each run.
 func oneLine(text string) string {
+	if len(text) > longestText {
+		text = strings.ToValidUTF8(text[:longestText], "") + " ..."
+	}
 	text = strings.Join(strings.Fields(text), " ")
 	return quotedList.ReplaceAllStringFunc(text, func(list string) string {
 		entries := strings.Fields(strings.Trim(list, "[]"))

@@ -7,27 +7,24 @@ import (
 	"strings"
 
 	policiesv1beta1 "github.com/kyverno/api/api/policies.kyverno.io/v1beta1"
-	kyvernov1 "github.com/kyverno/kyverno/api/kyverno/v1"
-	kyvernov2 "github.com/kyverno/kyverno/api/kyverno/v2"
 	celengine "github.com/kyverno/kyverno/pkg/cel/engine"
 	"github.com/kyverno/kyverno/pkg/cel/matching"
 	vpolengine "github.com/kyverno/kyverno/pkg/cel/policies/vpol/engine"
-	"github.com/kyverno/kyverno/pkg/engine"
 	engineapi "github.com/kyverno/kyverno/pkg/engine/api"
 	"github.com/kyverno/kyverno/pkg/engine/policycontext"
 	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 const (
 	statusUnknownNamespace = "unknownNamespace"
-	statusError            = string(engineapi.RuleStatusError)
-	statusFail             = string(engineapi.RuleStatusFail)
+	// statusLost is for a policy that is evaluated on no further object.
+	statusLost  = "lost"
+	statusError = string(engineapi.RuleStatusError)
+	statusFail  = string(engineapi.RuleStatusFail)
 	// unknownUser applies the repository: no exclusion for a user holds, but all users are authenticated.
 	unknownUser, authenticated = "gatekeeper:unknown", "system:authenticated"
 )
@@ -104,7 +101,8 @@ func (s *Set) judge(ctx context.Context, index int, one *admitted) []RuleResult 
 	if judged.probe != nil && !one.isKnown {
 		var unknown []RuleResult
 		for _, result := range s.run(ctx, index, judged.probe, one) {
-			if result.Status != string(engineapi.RuleStatusSkip) {
+			isSure := judged.probe.isExact && result.Status == string(engineapi.RuleStatusPass)
+			if result.Status != string(engineapi.RuleStatusSkip) && !isSure {
 				result.Status, result.Message = statusUnknownNamespace, one.object.GetNamespace()
 				unknown = append(unknown, result)
 			}
@@ -117,45 +115,41 @@ func (s *Set) judge(ctx context.Context, index int, one *admitted) []RuleResult 
 // run evaluates a policy with a deadline; a policy that misses it is not evaluated again.
 func (s *Set) run(ctx context.Context, index int, judged *policy, one *admitted) []RuleResult {
 	if judged.classic != nil && one.request == nil {
-		request, err := s.newContext(*one.object.DeepCopy(), one.labels())
+		request, err := s.newContext(&one.object, one.labels())
 		if err != nil {
 			return []RuleResult{{Policy: index, Status: statusError, Message: oneLine(err.Error())}}
 		}
 		one.request = request
 	}
-	results, fault := pacedRun(&judged.pace, func() []RuleResult {
+	results, failure := pacedRun(&judged.pace, func() []RuleResult {
 		if judged.classic != nil {
 			return s.runClassic(ctx, index, judged, one)
 		}
 		return s.runValidating(ctx, index, judged, one)
 	})
-	if fault != "" {
+	if failure != nil {
 		// The run may still use the context.
 		one.request = nil
 		for _, rule := range judged.description.Rules {
-			results = append(results, RuleResult{Policy: index, Rule: rule, Status: statusError, Message: fault})
+			results = append(results, RuleResult{Policy: index, Rule: rule, Status: failure.status, Message: failure.text})
 		}
 	}
 	return results
 }
 
-func (s *Set) newContext(object unstructured.Unstructured, labels map[string]string) (
-	*policycontext.PolicyContext, error,
-) {
-	user := kyvernov2.RequestInfo{AdmissionUserInfo: authenticationv1.UserInfo{
-		Username: unknownUser, Groups: []string{authenticated},
-	}}
-	built, err := engine.NewPolicyContext(s.search, object, kyvernov1.Create, &user, s.config)
-	if err != nil {
-		return nil, err
-	}
-	return built.WithNamespaceLabels(labels).WithResourceKind(object.GroupVersionKind(), ""), nil
-}
-
 func (s *Set) runClassic(ctx context.Context, index int, judged *policy, one *admitted) []RuleResult {
 	keepRules(judged.classic, one.object.GetKind())
-	response := s.engine.Validate(ctx, one.request.WithPolicy(judged.classic))
 	var results []RuleResult
+	run := s.engine
+	if judged.ignoresExceptions {
+		run = s.strict
+	}
+	if fault := s.failedCondition(ctx, judged, one); fault != "" {
+		// The API server evaluates conditions only on objects that a rule may match.
+		matched := run.Validate(ctx, one.request.WithPolicy(withoutConditions(judged.classic)))
+		return judged.failMatched(index, &matched, fault)
+	}
+	response := run.Validate(ctx, one.request.WithPolicy(judged.classic))
 	for _, rule := range response.PolicyResponse.Rules {
 		name := judged.baseName(rule.Name())
 		if judged.refused[name] || rule.RuleType() != engineapi.Validation {
@@ -165,7 +159,8 @@ func (s *Set) runClassic(ctx context.Context, index int, judged *policy, one *ad
 		alone := response.WithPolicyResponse(engineapi.PolicyResponse{Rules: []engineapi.RuleResponse{rule}})
 		results = append(results, RuleResult{
 			Policy: index, Rule: name, Status: string(rule.Status()), Message: text, Path: path,
-			Enforced: rule.Status() == engineapi.RuleStatusFail && alone.HasEnforcedFailure(),
+			Enforced: rule.Status() == engineapi.RuleStatusFail && judged.classic.GetSpec().AdmissionProcessingEnabled() &&
+				alone.HasEnforcedFailure(),
 		})
 	}
 	return results
@@ -208,6 +203,9 @@ func (s *Set) runValidating(ctx context.Context, index int, judged *policy, one 
 }
 
 func denies(policy policiesv1beta1.ValidatingPolicyLike) bool {
+	if !policy.GetValidatingPolicySpec().AdmissionEnabled() {
+		return false
+	}
 	for _, action := range policy.GetValidatingPolicySpec().ValidationActions() {
 		if action == admissionregistrationv1.Deny {
 			return true
@@ -223,16 +221,9 @@ func (s *Set) resolve(name string) *corev1.Namespace {
 }
 
 func (s *Set) newRequest(one *admitted) celengine.EngineRequest {
-	kind := one.object.GroupVersionKind()
-	plural, known := s.plurals[kind.Group+"/"+kind.Kind]
-	if !known {
-		guess, _ := meta.UnsafeGuessKindToResource(kind)
-		plural = guess.Resource
-	}
-	resource := schema.GroupVersionResource{Group: kind.Group, Version: kind.Version, Resource: plural}
 	object := one.object.DeepCopy()
 	return celengine.Request(
-		s.library, kind, resource, "", object.GetName(), object.GetNamespace(), admissionv1.Create,
+		s.library, object.GroupVersionKind(), s.resourceOf(object), "", object.GetName(), object.GetNamespace(), admissionv1.Create,
 		authenticationv1.UserInfo{}, object, nil, false, nil,
 	)
 }

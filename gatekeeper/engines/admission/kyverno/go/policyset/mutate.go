@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 
 	policiesv1beta1 "github.com/kyverno/api/api/policies.kyverno.io/v1beta1"
@@ -27,15 +28,15 @@ type Mutation struct {
 }
 
 // Mutate applies the mutating rules to each object, in the order of the policies: first those of ClusterPolicies and
-// Policies, then those in CEL.
-func (s *Set) Mutate(ctx context.Context, objects []json.RawMessage) ([]Mutation, error) {
+// Policies, then those in CEL. The policies at the positions of skip are left out.
+func (s *Set) Mutate(ctx context.Context, objects []json.RawMessage, skip []int) ([]Mutation, error) {
 	mutations := make([]Mutation, len(objects))
 	return mutations, forEach(ctx, len(objects), func(number int) {
-		mutations[number] = s.mutateOne(ctx, objects[number])
+		mutations[number] = s.mutateOne(ctx, objects[number], skip)
 	})
 }
 
-func (s *Set) mutateOne(ctx context.Context, raw json.RawMessage) Mutation {
+func (s *Set) mutateOne(ctx context.Context, raw json.RawMessage, skip []int) Mutation {
 	var mutation Mutation
 	one, err := s.admit(raw)
 	if err != nil {
@@ -45,7 +46,8 @@ func (s *Set) mutateOne(ctx context.Context, raw json.RawMessage) Mutation {
 	before, _ := one.object.MarshalJSON()
 	for _, isClassic := range []bool{true, false} {
 		for index, changing := range s.policies {
-			if len(changing.description.Mutating) > 0 && (changing.classic != nil) == isClassic {
+			isChanging := len(changing.description.Mutating) > 0 && !slices.Contains(skip, index)
+			if isChanging && (changing.classic != nil) == isClassic {
 				s.apply(ctx, index, one, &mutation)
 			}
 		}
@@ -72,15 +74,15 @@ func (s *Set) apply(ctx context.Context, index int, one *admitted, mutation *Mut
 		changed *admitted
 		rules   []RuleResult
 	}
-	found, fault := pacedRun(&changing.pace, func() outcome {
+	found, failure := pacedRun(&changing.pace, func() outcome {
 		changed := *one
 		if changing.classic != nil {
 			return outcome{&changed, s.mutateClassic(ctx, index, changing, &changed)}
 		}
 		return outcome{&changed, s.mutateCel(ctx, index, changing, &changed)}
 	})
-	if fault != "" {
-		mutation.Faults = append(mutation.Faults, RuleResult{Policy: index, Status: statusError, Message: fault})
+	if failure != nil {
+		mutation.Faults = append(mutation.Faults, RuleResult{Policy: index, Status: failure.status, Message: failure.text})
 		return
 	}
 	one.object = found.changed.object
@@ -96,9 +98,13 @@ func (s *Set) apply(ctx context.Context, index int, one *admitted, mutation *Mut
 
 func (s *Set) mutateClassic(ctx context.Context, index int, changing *policy, one *admitted) []RuleResult {
 	keepRules(changing.classic, one.object.GetKind())
-	request, err := s.newContext(*one.object.DeepCopy(), one.labels())
+	request, err := s.newContext(&one.object, one.labels())
 	if err != nil {
 		return []RuleResult{{Policy: index, Status: statusError, Message: oneLine(err.Error())}}
+	}
+	if fault := s.failedCondition(ctx, changing, one); fault != "" {
+		matched := s.engine.Mutate(ctx, request.WithPolicy(withoutConditions(changing.classic)))
+		return changing.failMatched(index, &matched, fault)
 	}
 	response := s.engine.Mutate(ctx, request.WithPolicy(changing.classic))
 	var rules []RuleResult

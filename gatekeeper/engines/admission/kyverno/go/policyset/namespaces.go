@@ -2,6 +2,7 @@ package policyset
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +28,14 @@ func withoutNamespaceSelectors(raw json.RawMessage) (json.RawMessage, bool) {
 	changed := stripSelectors(object, false) || strings.Contains(text, "namespaceObject")
 	stripped, err := json.Marshal(object)
 	return stripped, changed && err == nil
+}
+
+// selectsNamespaces reports whether an exception depends on the labels of a namespace.
+func selectsNamespaces(found []json.RawMessage) bool {
+	return slices.ContainsFunc(found, func(raw json.RawMessage) bool {
+		_, changed := withoutNamespaceSelectors(raw)
+		return changed
+	})
 }
 
 // stripSelectors removes selectors, and the entries of `exclude` that have one.

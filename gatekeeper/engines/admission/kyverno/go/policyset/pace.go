@@ -18,20 +18,23 @@ type pace struct {
 
 const lateText = "it took longer than 5 seconds on one object"
 
+// fault is why a run has no result: an error on this object, or statusLost with a policy that was late before.
+type fault struct{ status, text string }
+
 // pacedRun runs an evaluation. A run that misses the deadline goes on, and its result is dropped.
-func pacedRun[T any](late *pace, run func() T) (result T, fault string) {
+func pacedRun[T any](late *pace, run func() T) (result T, failure *fault) {
 	if late.isLate.Load() {
-		return result, lateText
+		return result, &fault{statusLost, lateText}
 	}
 	type outcome struct {
-		result T
-		fault  string
+		result  T
+		failure *fault
 	}
 	done := make(chan outcome, 1)
 	go func() {
 		defer func() {
 			if crash := recover(); crash != nil {
-				done <- outcome{fault: unexpected(crash)}
+				done <- outcome{failure: &fault{statusError, unexpected(crash)}}
 			}
 		}()
 		done <- outcome{result: run()}
@@ -40,10 +43,10 @@ func pacedRun[T any](late *pace, run func() T) (result T, fault string) {
 	defer timer.Stop()
 	select {
 	case found := <-done:
-		return found.result, found.fault
+		return found.result, found.failure
 	case <-timer.C:
 		late.isLate.Store(true)
-		return result, lateText
+		return result, &fault{statusError, lateText}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 
 	kyvernov1 "github.com/kyverno/kyverno/api/kyverno/v1"
 )
@@ -11,8 +12,10 @@ import (
 const clusterOnly = "which is known only in the cluster"
 
 var (
-	userVariables   = regexp.MustCompile(`\brequest\.(userInfo|roles|clusterRoles)\b|\bserviceAccount(Name|Namespace)\b`)
-	celUser         = regexp.MustCompile(`\brequest\.userInfo\b|\bauthorizer\b`)
+	userVariables = regexp.MustCompile(`\brequest\.(userInfo|roles|clusterRoles|uid|options)\b`)
+	// accounts are variables of the user, not fields of an object.
+	accounts        = regexp.MustCompile(`(?:^|[^.\w'"])(serviceAccount(?:Name|Namespace))\b`)
+	celUser         = regexp.MustCompile(`\brequest\.(userInfo|uid|options)\b|\bauthorizer\b`)
 	celConnections  = regexp.MustCompile(`\b(http|globalContext)\.(Get|Post|Client)\b|\bresource\.(List|Post)\b`)
 	celImageLibrary = regexp.MustCompile(`\b(getImageData|verifyImageSignatures|verifyAttestationSignatures)\b|\bimage\.GetMetadata\b`)
 )
@@ -46,8 +49,33 @@ func refuseRule(rule *kyvernov1.Rule) string {
 	if err != nil {
 		return err.Error()
 	}
-	if found := userVariables.FindString(string(text)); found != "" && !rule.HasValidateCEL() {
+	found := userVariables.FindString(string(text))
+	if rule.HasValidateCEL() {
+		found = celUser.FindString(string(text))
+	}
+	if found == "" {
+		found = readAccount(rule, string(text))
+	}
+	if found != "" {
 		return fmt.Sprintf("it reads `%s`, %s", found, clusterOnly)
+	}
+	return ""
+}
+
+var variables = regexp.MustCompile(`\{\{.*?\}\}`)
+
+// readAccount returns the variable of the user's ServiceAccount that a rule (as JSON) reads; empty if none.
+func readAccount(rule *kyvernov1.Rule, text string) string {
+	expressions := variables.FindAllString(text, -1)
+	for _, entry := range contextEntries(rule) {
+		if entry.Variable != nil {
+			expressions = append(expressions, entry.Variable.JMESPath)
+		}
+	}
+	for _, expression := range expressions {
+		if found := accounts.FindStringSubmatch(strings.Trim(expression, "{} ")); found != nil {
+			return found[1]
+		}
 	}
 	return ""
 }

@@ -40,8 +40,10 @@ type Set struct {
 	config     config.Configuration
 	search     jmespath.Interface
 	engine     engineapi.Engine
-	library    *libraryContext
-	faults     []string
+	// strict is the engine without exceptions.
+	strict  engineapi.Engine
+	library *libraryContext
+	faults  []string
 }
 
 // Cache keeps the last sets, so that a source is compiled once for all calls.
@@ -102,15 +104,19 @@ func newSet(raw json.RawMessage) (*Set, error) {
 	classic, cel, faults := decodeExceptions(from.Exceptions)
 	set.faults = faults
 	set.search = jmespath.New(set.config)
-	outside := false
-	set.engine = engine.NewEngine(
-		set.config, set.search, nil, nil, imageverifycache.DisabledImageVerifyCache(),
-		factories.DefaultContextLoaderFactory(configMaps), exceptions.New(exceptionList(classic)), &outside,
-	)
+	set.engine, set.strict = set.newEngine(configMaps, classic), set.newEngine(configMaps, nil)
+	selecting := selectsNamespaces(from.Exceptions)
 	for _, one := range from.Policies {
-		set.policies = append(set.policies, newPolicy(one, cel, set.library))
+		set.policies = append(set.policies, newPolicy(one, cel, set.library, selecting))
 	}
 	return set, nil
+}
+
+func (s *Set) newEngine(found configMaps, exempt exceptionList) engineapi.Engine {
+	return engine.NewEngine(
+		s.config, s.search, repositoryClient{s.namespace}, nil, imageverifycache.DisabledImageVerifyCache(),
+		factories.DefaultContextLoaderFactory(found), exceptions.New(exempt), nil,
+	)
 }
 
 // labelled adds the label that the API server gives every namespace.
