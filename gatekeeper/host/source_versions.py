@@ -6,5 +6,5 @@ A program that was built from other source is never run. `python -m tests.server
 SOURCE_VERSIONS = {
     "gotemplate": "v0e8c44f3066e",
     "gatekeeper-upstream": "v89b8b3c2d79b",
-    "gatekeeper-kyverno": "vd27b9e3e5153",
+    "gatekeeper-kyverno": "v97deebd3b5cb",
 }

@@ -6,7 +6,7 @@ Source: `cli.kyverno.io/v1alpha1` Test, and Kyverno `cmd/cli/kubectl-kyverno/com
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from gatekeeper.engines import policy_files
 from gatekeeper.engines.admission.kyverno.program import open_suite_program
 from gatekeeper.engines.rego.policy_tests import PolicyTestOutcome
 from gatekeeper.errors import PolicyError, ToolError
+from gatekeeper.model import get_field
+from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import list_files_below
 
 FILE_NAMES = ("kyverno-test.yaml", "kyverno-test.yml")
@@ -22,6 +24,13 @@ PASSED = "Pass"
 SUITE_SECONDS = 120.0
 # Links to another server, and what only a registry of images can answer.
 REMOTE_FIELD = re.compile(rb"^\s*-?\s*(?:https?|git)://", re.MULTILINE)
+# A policy and its rule; `ANY_RULE` for all of its rules.
+PolicyRule = tuple[str, str]
+ANY_RULE = "*"
+# Kyverno's reasons of results without an evaluation.
+NOT_FOUND = "Not found"
+UNEVALUATED = (NOT_FOUND, "Excluded")
+NOT_FOUND_TEXT = "Not found: Kyverno has no result for a policy, rule and resource of these names"
 NO_CONNECTION = re.compile(r"operation not permitted|connections are forbidden")
 
 
@@ -46,21 +55,69 @@ def run_suites(root: Path, suites: Sequence[Path]) -> list[PolicyTestOutcome]:
 
 def _run_suite(file: Path, name: str) -> Iterator[PolicyTestOutcome]:
     try:
-        if REMOTE_FIELD.search(policy_files.read_bytes(file, file.name)):
+        text = policy_files.read_bytes(file, file.name)
+        if REMOTE_FIELD.search(text):
             raise PolicyError("it names files of another server, and tests open no connection")
         answer = open_suite_program().call("test", {"path": str(file.resolve())}, SUITE_SECONDS)
     except (PolicyError, ToolError) as error:
         yield PolicyTestOutcome(name, False, str(error))
         return
-    for case in answer["cases"] or ():
-        yield _build_outcome(name, case)
+    cases = answer["cases"] or ()
+    refused = {_get_rule(case) for case in cases if NO_CONNECTION.search(case["MESSAGE"])}
+    refused |= set(_find_registry_rules(file, text))
+    for case in cases:
+        yield _build_outcome(name, case, refused)
     if answer["fault"]:
         yield PolicyTestOutcome(name, False, answer["fault"])
 
 
-def _build_outcome(name: str, case: Mapping[str, Any]) -> PolicyTestOutcome:
-    title = f"{name}: {'/'.join(filter(None, (case['POLICY'], case['RULE'])))} on {case['RESOURCE']}"
+def _get_rule(case: Mapping[str, Any]) -> PolicyRule:
+    return case["POLICY"], case["RULE"]
+
+
+def _build_outcome(name: str, case: Mapping[str, Any], refused: Collection[PolicyRule]) -> PolicyTestOutcome:
+    title = f"{name}: {'/'.join(filter(None, _get_rule(case)))} on {case['RESOURCE']}"
     passed = case["RESULT"] == PASSED
-    if not passed and NO_CONNECTION.search(case["MESSAGE"]):
+    is_refused = _get_rule(case) in refused and case["REASON"] not in UNEVALUATED
+    # Without a connection, verification ends as an error, which no suite expects.
+    if is_refused or (not passed and (case["POLICY"], ANY_RULE) in refused):
         return PolicyTestOutcome(title, False, "it needs the registry of the images, and tests open no connection")
-    return PolicyTestOutcome(title, passed, message="" if passed else case["REASON"])
+    reason = NOT_FOUND_TEXT if case["REASON"] == NOT_FOUND else case["REASON"]
+    return PolicyTestOutcome(title, passed, message="" if passed else reason)
+
+
+def _find_registry_rules(file: Path, suite: bytes) -> Iterator[PolicyRule]:
+    """The rules of a suite that read image data which its values do not give, and the policies that verify images."""
+    for value in _list_values(suite):
+        policies = get_field(value, ("policies",))
+        values = file.parent / str(get_field(value, ("variables",)) or "")
+        given = suite + (policy_files.read_bytes(values, values.name) if values.is_file() else b"")
+        for entry in policies if isinstance(policies, list) else ():
+            path = file.parent / str(entry)
+            for policy in _list_values(path.read_bytes()) if path.is_file() else ():
+                yield from _list_registry_rules(policy, given)
+
+
+def _list_values(content: bytes) -> list[Any]:
+    """The documents of a file; those that cannot be parsed are errors of Kyverno's command."""
+    return [documents.to_value(document) for document in documents.parse(content)[0]]
+
+
+def _list_registry_rules(policy: Any, given: bytes) -> Iterator[PolicyRule]:
+    name = str(get_field(policy, ("metadata", "name")))
+    if str(get_field(policy, ("kind",))).endswith("ImageValidatingPolicy"):
+        yield name, ANY_RULE
+    rules = get_field(policy, ("spec", "rules"))
+    for rule in rules if isinstance(rules, list) else ():
+        for variable in _list_image_variables(rule):
+            if not re.search(rb"(?m)(?:^|[\s{,\"'])" + re.escape(variable.encode()) + rb"[\"']?[.:]", given):
+                yield name, str(get_field(rule, ("name",)))
+
+
+def _list_image_variables(value: Any) -> Iterator[str]:
+    """The variables of a rule and its loops that stand for data of images."""
+    if isinstance(value, dict) and "imageRegistry" in value:
+        yield str(value.get("name"))
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _list_image_variables(part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from gatekeeper.engines.admission.kyverno import suites
@@ -62,15 +63,76 @@ def test_exceptions_skip_a_rule(repository: Repository) -> None:
     assert run(repository({**files, "e.yaml": EXCEPTION, "kyverno-test.yaml": suite})) == [(True, "", "")]
 
 
-def test_a_user_is_who_the_suite_says(repository: Repository) -> None:
+@pytest.mark.parametrize(
+    ("role", "expected", "outcome"),
+    [
+        ("cluster-admin", "skip", (True, "", "")),
+        # Kyverno's command accepts an excluded resource, whatever the suite expects.
+        ("cluster-admin", "fail", (True, "", "")),
+        ("view", "fail", (True, "", "")),
+        ("view", "skip", (False, "", "Want skip, got fail")),
+    ],
+)
+def test_a_user_is_who_the_suite_says(
+    repository: Repository, role: str, expected: str, outcome: tuple[bool, str, str]
+) -> None:
     policy = POLICY.replace("spec:\n", "spec:\n  background: false\n", 1).replace(
         "    validate:", "    exclude: {any: [{clusterRoles: [cluster-admin]}]}\n    validate:"
     )
-    info = "apiVersion: cli.kyverno.io/v1alpha1\nkind: UserInfo\nclusterRoles: [cluster-admin]\n"
-    suite = SUITE.replace("RESULT", "skip") + "userinfo: user.yaml\n"
+    info = f"apiVersion: cli.kyverno.io/v1alpha1\nkind: UserInfo\nclusterRoles: [{role}]\n"
+    suite = SUITE.replace("RESULT", expected) + "userinfo: user.yaml\n"
     files: dict[str, str | bytes] = {"p.yaml": policy, "o.yaml": POD.replace("IMAGE", "a:latest")}
-    [(passed, error, message)] = run(repository({**files, "user.yaml": info, "kyverno-test.yaml": suite}))
-    assert (passed, error) == (True, "") or "Excluded" in message, message
+    assert run(repository({**files, "user.yaml": info, "kyverno-test.yaml": suite})) == [outcome]
+
+
+IMAGE_POLICY = POLICY.partition("    validate:")[0] + (
+    "    validate: {message: m, foreach: [{list: request.object.spec.containers,"
+    " context: [{name: image, imageRegistry: {reference: '{{ element.image }}'}}], deny: {conditions: {any: ["
+    "{key: '{{ image.configData.config.User }}', operator: Equals, value: ''}]}}}]}\n"
+)
+PUBLIC_KEY = """\
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEA1R0QvpaTtfLdZ3hphHykMsDr7+Z
+WedmwLbCvK8zi6ZR7tcSjNq2dZn8GzWgdMB4+bCmRrJkdDP9W7FUr2NjWg==
+-----END PUBLIC KEY-----
+"""
+VERIFYING_POLICY = POLICY.partition("    validate:")[0] + (
+    f"    verifyImages: [{{imageReferences: ['*'], attestors: [{{entries: [{{keys: {{publicKeys: {PUBLIC_KEY!r}}}}}]}}]}}]\n"
+).replace(repr(PUBLIC_KEY), orjson.dumps(PUBLIC_KEY).decode())
+IMAGE_VALUES = """\
+apiVersion: cli.kyverno.io/v1alpha1
+kind: Values
+policies:
+- name: images
+  rules: [{name: pinned, values: {image.configData.config.User: root}}]
+"""
+
+
+@pytest.mark.parametrize("policy", [IMAGE_POLICY, VERIFYING_POLICY])
+@pytest.mark.parametrize("expected", ["pass", "fail"])
+def test_data_of_images_is_not_guessed(repository: Repository, policy: str, expected: str) -> None:
+    """Whatever the suite expects: without the registry, images are neither verified nor unverified."""
+    suite = SUITE.replace("RESULT", expected)
+    outcomes = run(
+        repository({"p.yaml": policy, "o.yaml": POD.replace("IMAGE", "example.com/web:1"), "kyverno-test.yaml": suite})
+    )
+    assert outcomes and {one[:2] for one in outcomes} == {
+        (False, "it needs the registry of the images, and tests open no connection")
+    }
+
+
+def test_values_stand_for_data_of_images(repository: Repository) -> None:
+    suite = SUITE.replace("RESULT", "pass") + "variables: values.yaml\n"
+    files: dict[str, str | bytes] = {"p.yaml": IMAGE_POLICY, "o.yaml": POD.replace("IMAGE", "example.com/web:1")}
+    assert run(repository({**files, "values.yaml": IMAGE_VALUES, "kyverno-test.yaml": suite})) == [(True, "", "")]
+
+
+def test_a_result_that_does_not_exist_has_a_reason(repository: Repository) -> None:
+    suite = SUITE.replace("RESULT", "pass").replace("policy: images", "policy: missing")
+    [(passed, error, message)] = run(
+        repository({"p.yaml": POLICY, "o.yaml": POD.replace("IMAGE", "a:1"), "kyverno-test.yaml": suite})
+    )
+    assert (passed, error) == (False, "") and message.startswith("Not found: Kyverno has no result for a policy, rule")
 
 
 @pytest.mark.parametrize(
