@@ -27,9 +27,15 @@ SHARED_KINDS = {
 
 
 class ObjectProvider(NamedTuple):
-    """A resource that provides an object, and the roots of the clusters that it comes into."""
+    """A resource that provides an object.
+
+    Attributes:
+        group: the number of its resource group.
+        clusters: the roots of the clusters that it comes into.
+    """
 
     resource: Resource
+    group: int
     clusters: frozenset[str]
 
 
@@ -39,13 +45,22 @@ ProvidersByObject = Mapping[ObjectKey, Sequence[ObjectProvider]]
 def index_providers(resource_groups: ResourceGroups) -> ProvidersByObject:
     """Indexes the resources that provide each object, by kind, namespace and name of the object."""
     index: dict[ObjectKey, list[ObjectProvider]] = {}
-    for (_, resources), clusters in zip(resource_groups, find_clusters(resource_groups), strict=True):
-        for resource in resources:
+    for number, clusters in enumerate(find_clusters(resource_groups)):
+        for resource in resource_groups[number][1]:
+            if _is_merged(resource):
+                continue
             for provided in providers.find_provided(resource):
                 if provided.kind not in SHARED_KINDS and provided.name and "${" not in provided.name:
                     key = (provided.kind, provided.namespace, provided.name)
-                    index.setdefault(key, []).append(ObjectProvider(resource, clusters))
+                    index.setdefault(key, []).append(ObjectProvider(resource, number, clusters))
     return index
+
+
+def _is_merged(resource: Resource) -> bool:
+    """Whether an ExternalSecret only adds keys to a Secret that something else creates."""
+    if resource.ref.kind != "ExternalSecret":
+        return False
+    return get_field(resource.value, ("spec", "target", "creationPolicy")) in ("Merge", "None")
 
 
 def check_duplicates(providers_by_object: ProvidersByObject) -> Iterator[Finding]:
@@ -73,9 +88,13 @@ def _build_duplicate_finding(description: str, resource: Resource, other: Resour
 def _is_conflict(first: ObjectProvider, second: ObjectProvider) -> bool:
     """Whether two providers give the same cluster different definitions of one object."""
     left, right = first.resource, second.resource
-    if left.json == right.json or not first.clusters & second.clusters:
+    if left.ref.kind == right.ref.kind and left.ref.group != right.ref.group:
         return False
-    return left.ref.kind != right.ref.kind or left.origin.file != right.origin.file
+    is_one_file = left.ref.kind == right.ref.kind and left.origin.file == right.origin.file
+    if is_one_file:
+        # Several renderings of one document are no conflict; kustomize refuses even equal documents.
+        return first.group == second.group and left.origin.find_location(()) != right.origin.find_location(())
+    return left.json != right.json and bool(first.clusters & second.clusters)
 
 
 def find_clusters(resource_groups: ResourceGroups) -> list[frozenset[str]]:
