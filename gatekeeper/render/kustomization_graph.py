@@ -85,7 +85,7 @@ def _find_chart(tree: Tree, folder: str, chart_home: str, chart: Any) -> str | N
     """The folder of a chart, where kustomize looks for it before it fetches (HelmChartInflationGenerator)."""
     name, version = get_field(chart, ("name",)), get_field(chart, ("version",))
     below = join_path(folder, str(get_field(chart, ("chartHome",)) or chart_home))
-    places = (f"{below}/{name}", f"{below}/{name}-{version}/{name}")
+    places = (f"{below}/{name}".lstrip("/"), f"{below}/{name}-{version}/{name}".lstrip("/"))
     here = (tree.find_real_path(place) for place in places if (tree.root / place / "Chart.yaml").is_file())
     return None if below.startswith("..") else next(here, None)
 

@@ -52,6 +52,26 @@ def told(*arguments: str, cwd: Path) -> list[str]:
     return sorted({finding["file"] for finding in verdict["findings"]})
 
 
+@needs("gatekeeper-upstream")
+def test_values_of_a_chart_in_a_kustomization_are_inputs_of_it(repository: Repository) -> None:
+    kustomization = "helmGlobals: {chartHome: ../}\nhelmCharts: [{name: chart, valuesFile: prod.yaml}]\n"
+    chart = {name: text for name, text in FILES.items() if name.startswith("chart/")}
+    root = repository(
+        {
+            **chart,
+            "chart/values.yaml": "tag: v1\n",
+            "app/kustomization.yaml": kustomization,
+            "app/prod.yaml": "tag: v1\n",
+        }
+    )
+    for arguments in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "first")):
+        run_git(root, *arguments)
+    (root / "app" / "prod.yaml").write_text("tag: latest\n")
+    run_git(root, "add", ".")
+    _, verdict = verdict_of("--staged", cwd=root)
+    assert "images/latest-tag" in {finding["rule"] for finding in verdict["findings"]}
+
+
 def test_empty_index_has_no_findings(committed: Path) -> None:
     assert told("--staged", cwd=committed) == []
 

@@ -77,6 +77,18 @@ helmCharts:
     assert part.missing_charts == ("three", "four")
 
 
+def test_a_chart_and_its_values_can_be_beside_the_kustomization(repository: Repository) -> None:
+    kustomization = """\
+helmGlobals: {chartHome: ../}
+helmCharts: [{name: one, valuesFile: prod.yaml, additionalValuesFiles: [../more.yaml]}]
+openapi: {path: schema.json}
+"""
+    root = repository({"app/kustomization.yaml": kustomization, "one/Chart.yaml": CHART})
+    part = find(root)["app"]
+    assert (part.local_charts, part.missing_charts) == (("one",), ())
+    assert part.files == ("app/schema.json", "app/prod.yaml", "more.yaml")
+
+
 def test_everything_that_a_kustomization_builds_on_is_listed_once_even_in_a_cycle(repository: Repository) -> None:
     found = find(
         repository(
