@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Location, Resource, build_ref
-from gatekeeper.render.helm import chart_dependencies, helm_template
+from gatekeeper.render.helm import chart_dependencies, cluster_functions, helm_template
 from gatekeeper.render.helm.helm_origin import ChartRender, HelmOrigin
 from gatekeeper.render.model import BuildOutput, ChartUse
 from gatekeeper.workspace import documents
@@ -54,7 +54,7 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
         gap = Gap(chart_file, "helm could not render it, so its objects were not checked", is_fatal=True)
         return ChartOutput(BuildOutput([], [finding], [gap]), none)
     render = ChartRender(tree, use, config, files_by_path)
-    output = ChartOutput(BuildOutput([], [], []), none)
+    output = ChartOutput(BuildOutput([], [], list(cluster_functions.find_cluster_calls(tree, use.chart))), none)
     numbers = Counter[str]()
     for template, chunk in helm_template.split_output(text):
         file = chart_dependencies.find_source(tree, use.chart, template).file
