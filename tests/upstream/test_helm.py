@@ -155,6 +155,62 @@ def test_random_charts_render_as_the_program_renders_them(client: UpstreamClient
     assert 2 <= accepted < 15
 
 
+# Schemas that a chart or its dependency may have, and values that meet some of them.
+SCHEMAS = (
+    "",
+    SCHEMA.replace('"n"', '"size"'),
+    '{"$schema": "http://json-schema.org/draft-07/schema#", "$ref": "#/definitions/all", "definitions": {"all": {"properties": {"size": {"minimum": 2}}}}}',
+    '{"$schema": "http://json-schema.org/draft-04/schema#", "properties": {"size": {"maximum": 1, "exclusiveMaximum": true}}}',
+    '{"additionalProperties": false, "properties": {"size": {}, "sub": {}, "global": {}, "enabled": {}}}',
+    '{"properties": {"size": {"pattern": "^(?=a)"}}}',
+    '{"properties": {"size": {"$ref": "urn:unknown"}}}',
+    '{"properties": {"size": {"$ref": "#/gone"}}}',
+    '{"type": "nothing"}',
+    "{",
+    "true",
+    "false",
+)
+NUMBERS = (
+    "size: 1\n",
+    "size: 2.5\n",
+    "size: 1e3\n",
+    "size: 12345678901234567890\n",
+    "size: text\n",
+    "size: null\n",
+    "sub: {size: x}\n",
+    "sub: 1\n",
+    "sub: null\n",
+    "sub: {enabled: false}\n",
+)
+
+
+@needs("helm")
+@pytest.mark.parametrize("seed", range(3))
+def test_values_are_validated_as_by_the_program(client: UpstreamClient, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    accepted = 0
+    for number in range(20):
+        chart = tmp_path / f"chart-{number}"
+        for folder, name in ((chart, "web"), (chart / "charts" / "sub", "sub")):
+            write_chart(folder, "a: {{ .Values.size | toJson }}\n")
+            dependency = (
+                "dependencies: [{name: sub, version: 1.0.0, condition: sub.enabled}]\n" if name == "web" else ""
+            )
+            (folder / "Chart.yaml").write_text(CHART.replace("web", name) + dependency)
+            (folder / "values.yaml").write_text(chance.choice(NUMBERS[:3]))
+            if schema := chance.choice(SCHEMAS[:5] if chance.random() < 0.8 else SCHEMAS):
+                (folder / "values.schema.json").write_text(schema)
+        # The same chart again, with its compiled schema.
+        for _ in range(2):
+            values = [ValuesFile("v.yaml", chance.choice(NUMBERS).encode()) for _ in range(chance.randint(0, 2))]
+            release = HelmRelease("web", "shop", "1.34", values)
+            expected = render_with_program(chart, release)
+            found = render_with_library(client, chart, release)
+            assert (found[0], found[1].strip()) == (expected[0], expected[1].strip()), f"chart {number} of seed {seed}"
+            accepted += expected[0]
+    assert 2 <= accepted < 40
+
+
 def public_charts() -> Iterator[Path]:
     yield from sorted((SHARED / "corpora" / "charts").rglob("*.tgz")) if SHARED.is_dir() else ()
 

@@ -74,11 +74,16 @@ func (s *Store) get(digest string) ([]*loader.BufferedFile, bool) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	stored, known := s.charts[digest]
-	files := make([]*loader.BufferedFile, len(stored))
-	for index, file := range stored {
-		files[index] = &loader.BufferedFile{Name: file.Name, Data: file.Data}
+	return copyFiles(stored), known
+}
+
+// copyFiles copies names, and shares contents.
+func copyFiles(files []*loader.BufferedFile) []*loader.BufferedFile {
+	copies := make([]*loader.BufferedFile, len(files))
+	for index, file := range files {
+		copies[index] = &loader.BufferedFile{Name: file.Name, Data: file.Data}
 	}
-	return files, known
+	return copies
 }
 
 // selectFiles applies .helmignore and the bounds of Helm, as its loader of folders does.

@@ -90,6 +90,7 @@ func render(files []*loader.BufferedFile, request Release) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	install.SkipSchemaValidation = schemas.accept(files, request)
 	loaded, err := loader.LoadFiles(files)
 	if err != nil {
 		return "", err
