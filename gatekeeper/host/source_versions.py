@@ -5,6 +5,6 @@ A program that was built from other source is never run. `python -m tests.server
 
 SOURCE_VERSIONS = {
     "gotemplate": "v0e8c44f3066e",
-    "gatekeeper-upstream": "vdd252c1a0bf7",
+    "gatekeeper-upstream": "vc8c2f772e457",
     "gatekeeper-kyverno": "v97deebd3b5cb",
 }

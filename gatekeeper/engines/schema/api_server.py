@@ -9,16 +9,17 @@ from typing import NamedTuple
 import orjson
 
 from gatekeeper.config import CONFIG_FILE
-from gatekeeper.engines.schema import api_server_messages
+from gatekeeper.engines.schema import api_server_messages, crd_cel_rules
 from gatekeeper.engines.schema.api_server_messages import KEY_FAULTS, resolve_path
 from gatekeeper.engines.schema.catalog import SchemaCatalog, SchemaKey
-from gatekeeper.engines.schema.crds import encode_definition
+from gatekeeper.engines.schema.crds import CustomKind, encode_definition
+from gatekeeper.engines.schema.kind_scopes import KUBERNETES_GROUPS
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, ObjectRef, Resource, get_field
 from gatekeeper.upstream.client import UpstreamClient, open_client
 from gatekeeper.upstream.validation import ApiServerAnswer, ApiServerFault, KindBatch, validate_objects
 
-RULE, WARNING_RULE = "schema/apiserver", "schema/apiserver-warning"
+RULE, WARNING_RULE, CEL_RULE = "schema/apiserver", "schema/apiserver-warning", "schema/cel"
 # A Flux variable that nothing here sets, and ciphertext of SOPS: values that are not known yet.
 MARKERS = ("${", "ENC[")
 NOT_CHECKED = (
@@ -29,6 +30,8 @@ CLIENT_KINDS = {"List", "Kustomization", "Component"}
 CLIENT_GROUPS = {"kustomize.config.k8s.io"}
 ResourceKey = tuple[str, ObjectRef | None]
 REQUIRED_RULE = "schema/required"
+# Findings that no answer of the API server's validation takes back.
+KEPT_RULES = {"schema/unknown-field", "schema/not-served", "schema/missing"}
 INVALID = "FieldValueInvalid"
 
 
@@ -80,24 +83,25 @@ def validate(client: UpstreamClient, resources: Sequence[Resource], catalog: Sch
     findings: list[Finding] = []
     gaps: list[Gap] = []
     validated: set[ResourceKey] = set()
-    for (key, same), found in zip(kinds.items(), answers, strict=True):
+    for (key, same), batch, found in zip(kinds.items(), batches, answers, strict=True):
+        kind = catalog.find_custom_kind(key)
         for resource, answer in zip(same, found, strict=True):
-            findings.extend(_build_findings(resource, answer))
+            findings.extend(_build_findings(resource, answer, kind))
             if not answer.unchecked and not _has_marker(resource.json):
                 validated.add((resource.origin.file, resource.ref))
             if answer.unchecked and (answer.is_failure or catalog.has_schema(key)):
-                gaps.append(_build_gap(resource, answer))
+                gaps.append(_build_gap(resource, answer, crd_cel_rules.has_rules(batch.definition)))
     return ApiServerResult(findings, gaps, [], frozenset(validated))
 
 
-def _build_gap(resource: Resource, answer: ApiServerAnswer) -> Gap:
+def _build_gap(resource: Resource, answer: ApiServerAnswer, has_rules: bool) -> Gap:
     reason = f"{resource.ref.kind} ({resource.ref.api_version}) was checked by its schema only: {answer.unchecked}"
     if answer.is_failure:
         reason = f"{resource.ref} cannot be validated as the API server would: {answer.unchecked}"
-    return Gap(resource.origin.file, reason, is_fatal=answer.is_failure)
+    return Gap(resource.origin.file, reason, is_fatal=answer.is_failure or has_rules)
 
 
-def _build_findings(resource: Resource, answer: ApiServerAnswer) -> Iterator[Finding]:
+def _build_findings(resource: Resource, answer: ApiServerAnswer, kind: CustomKind | None) -> Iterator[Finding]:
     if not answer.faults:
         return
     value = resource.value
@@ -118,10 +122,14 @@ def _build_findings(resource: Resource, answer: ApiServerAnswer) -> Iterator[Fin
         # Two validations can refuse one value: of all Pods, and of the Pods of this kind.
         if (path, fault.type) not in seen:
             seen.add((path, fault.type))
-            yield _build_finding(resource, fault, path)
+            yield _build_finding(resource, fault, path, kind)
 
 
-def _build_finding(resource: Resource, fault: ApiServerFault, path: FieldPath) -> Finding:
+def _build_finding(resource: Resource, fault: ApiServerFault, path: FieldPath, kind: CustomKind | None) -> Finding:
+    rule = crd_cel_rules.find_rule(kind, path, fault)
+    if rule is not None:
+        hint = f"the CRD requires: {rule.expression}"
+        return resource.build_finding(CEL_RULE, fault.detail, path, hint=hint)
     message, hint = api_server_messages.describe_fault(fault, path)
     is_warning = fault.type == "Warning"
     return resource.build_finding(
@@ -142,7 +150,8 @@ def merge(schema_findings: Sequence[Finding], result: ApiServerResult) -> list[F
     """One finding for each field: that of the schema if there is one, as its hint suggests a correction.
 
     A finding that names no field is dropped if the schema has one for the same resource: both have one cause. The
-    published schemas require a few fields that the API server does not require; there the API server is right.
+    published schemas require a few fields that the API server does not require; there the API server is right. It
+    drops values of custom resources before it validates the rest: nulls, and a status.
     """
     refused: dict[ResourceKey, list[FieldPath]] = {}
     for finding in (one for one in result.findings if one.severity == "error"):
@@ -150,7 +159,7 @@ def merge(schema_findings: Sequence[Finding], result: ApiServerResult) -> list[F
     kept = [
         finding
         for finding in schema_findings
-        if finding.rule != REQUIRED_RULE
+        if not _may_be_taken_back(finding)
         or _key(finding) not in result.validated
         or any(_overlap(finding.field_path or (), path) for path in refused.get(_key(finding), ()))
     ]
@@ -162,6 +171,11 @@ def merge(schema_findings: Sequence[Finding], result: ApiServerResult) -> list[F
         if (_key(finding), finding.field_path) not in fields and (finding.field_path or _key(finding) not in resources)
     ]
     return [*kept, *added]
+
+
+def _may_be_taken_back(finding: Finding) -> bool:
+    is_custom = finding.resource_ref is not None and finding.resource_ref.group not in KUBERNETES_GROUPS
+    return finding.rule == REQUIRED_RULE or (is_custom and finding.rule not in KEPT_RULES)
 
 
 def _overlap(one: FieldPath, other: FieldPath) -> bool:

@@ -36,7 +36,11 @@ def _find_package() -> Path:
 
 
 class SchemaCatalog:
-    """Schemas by (apiVersion, kind), compiled on first use."""
+    """Schemas by (apiVersion, kind), compiled on first use.
+
+    Attributes:
+        kubernetes_version: the version of Kubernetes, such as `1.34`.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class SchemaCatalog:
         load_successors: Callable[[], Mapping[SchemaKey, str]] = dict,
         find_located: Callable[[str, str], dict[str, Any] | None] = lambda api_version, kind: None,
     ) -> None:
+        self.kubernetes_version = kubernetes_version
         self._custom_kinds: dict[SchemaKey, CustomKind] = {}
         # Read only for a kind without any other schema.
         self._load_successors = cache(load_successors)

@@ -1,59 +1,67 @@
-"""Evaluates the CEL rules of CRDs (`x-kubernetes-validations`), as the API server does on creation."""
+"""Recognizes faults of CEL rules in CRDs (`x-kubernetes-validations`) among those of the API server's validation."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-import orjson
+from gatekeeper.engines.schema.crds import CustomKind
+from gatekeeper.model import FieldPath, format_path
+from gatekeeper.upstream.validation import ApiServerFault
 
-from gatekeeper.engines.schema.catalog import SchemaCatalog, SchemaKey
-from gatekeeper.model import FieldPath, Finding, Gap, Resource, get_field
-
-try:
-    from gatekeeper._native import CelRules
-except ImportError:
-    CelRules = None  # type: ignore[assignment,misc]
-
-VIOLATION_KINDS = {"ValidationFailure"}
-NATIVE_MODULE_MISSING = (
-    "the CEL rules of its CRD cannot be evaluated: gatekeeper was installed without a Rust compiler; "
-    "install Rust and reinstall"
-)
-PATH_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+# The values of `reason` of a rule.
+REASONS = {"FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate"}
+KEYWORD = "x-kubernetes-validations"
 
 
-class CrdCelRules:
-    """The rules of each custom kind."""
+class CelRule(NamedTuple):
+    """A rule for a field; `has_expression` tells that its message is computed."""
 
-    def __init__(self, catalog: SchemaCatalog) -> None:
-        self._catalog = catalog
-
-    def check_resources(self, key: SchemaKey, resources: Sequence[Resource], gaps: list[Gap]) -> list[Finding]:
-        """The rules that resources of one kind break; rules that cannot be evaluated are added to the gaps."""
-        definition = self._catalog.find_custom_kind(key)
-        text = orjson.dumps(definition.schema) if definition else b""
-        if definition is None or b'"x-kubernetes-validations"' not in text:
-            return []
-        if CelRules is None:
-            gaps.extend(Gap(resource.origin.file, NATIVE_MODULE_MISSING, is_fatal=True) for resource in resources)
-            return []
-        rules = CelRules(text.decode(), definition.version, definition.group, definition.kind)
-        findings: list[Finding] = []
-        for resource in resources:
-            for field, message, kind, rule in rules.check(resource.json):
-                if kind in VIOLATION_KINDS:
-                    findings.extend(_build_findings(resource, field, message, rule))
-                else:
-                    reason = f"the CRD's rule `{rule}` cannot be evaluated on {resource.ref}: {message}"
-                    gaps.append(Gap(resource.origin.file, reason, is_fatal=True))
-        return findings
+    expression: str
+    message: str
+    has_expression: bool
 
 
-def _build_findings(resource: Resource, field: str, message: str, rule: str) -> Iterator[Finding]:
-    path: FieldPath = tuple(name if name else int(index) for name, index in PATH_STEP.findall(field))
-    value_text = orjson.dumps(get_field(resource.value, path)).decode()
-    # A value that is not known yet (a Flux variable, ciphertext) cannot break a rule; a gap reports its field.
-    if "${" in value_text or "ENC[" in value_text:
-        return
-    yield resource.build_finding("schema/cel", message, path, hint=f"the CRD requires: {rule}")
+def has_rules(definition: bytes) -> bool:
+    """Whether a definition (JSON) has CEL rules."""
+    return KEYWORD.encode() in definition
+
+
+def find_rule(kind: CustomKind | None, path: FieldPath, fault: ApiServerFault) -> CelRule | None:
+    """The rule that a fault in the field at a path comes from; None if it comes from none.
+
+    Source: apiextensions-apiserver `pkg/apiserver/schema/cel/validation.go`.
+    """
+    if kind is None or kind.schema is None or fault.type not in REASONS:
+        return None
+    rules = list(_list_rules(kind.schema, path))
+    for rule in rules:
+        if fault.detail in (rule.message, f"failed rule: {rule.expression}"):
+            return rule
+    # The texts of the schema's other keywords are known, those of expressions are not.
+    is_schema_text = " in body " in fault.detail
+    return next((rule for rule in rules if rule.has_expression and not is_schema_text), None)
+
+
+def _list_rules(schema: dict[str, Any], path: FieldPath) -> Iterator[CelRule]:
+    """The rules of a field, and those of the fields around it that name it in `fieldPath`."""
+    node: Any = schema
+    for depth in range(len(path) + 1):
+        if not isinstance(node, dict):
+            return
+        rest = path[depth:]
+        for rule in node.get(KEYWORD) or ():
+            if str(rule.get("fieldPath") or "").lstrip(".") == (format_path(rest) if rest else ""):
+                message, expression = str(rule.get("message") or "").strip(), str(rule.get("rule")).strip()
+                yield CelRule(expression, message, bool(rule.get("messageExpression")))
+        if rest:
+            node = _descend(node, rest[0])
+
+
+def _descend(node: dict[str, Any], step: str | int) -> Any:
+    if isinstance(step, int):
+        return node.get("items")
+    properties = node.get("properties")
+    if isinstance(properties, dict) and step in properties:
+        return properties[step]
+    return node.get("additionalProperties")

@@ -6,8 +6,9 @@ import fnmatch
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gatekeeper.engines.schema import crd_cel_rules, messages
+from gatekeeper.engines.schema import messages
 from gatekeeper.engines.schema.catalog import SchemaCatalog
+from gatekeeper.engines.schema.served_versions import list_served_versions
 from gatekeeper.errors import UsageError
 from gatekeeper.model import FieldPath, Finding, Gap, ObjectRef, Resource, get_field
 
@@ -21,7 +22,6 @@ def evaluate(
     findings: list[Finding] = []
     gaps: list[Gap] = []
     checked = 0
-    rules = crd_cel_rules.CrdCelRules(catalog)
     kinds: dict[tuple[str, str], list[Resource]] = {}
     for resource in resources:
         kinds.setdefault((resource.ref.api_version, resource.ref.kind), []).append(resource)
@@ -38,9 +38,25 @@ def evaluate(
             checked += len(same)
             kind_findings = [finding for index in refused for finding in _explain_errors(same[index], catalog)]
             kind_findings += [finding for resource in same for finding in _check_name(resource)]
-            kind_findings += rules.check_resources(key, same, gaps)
+            kind_findings += [finding for resource in same for finding in _check_served(resource, catalog)]
         findings.extend(kind_findings)
     return findings, gaps, checked
+
+
+def _check_served(resource: Resource, catalog: SchemaCatalog) -> list[Finding]:
+    """Checks that the API server serves the version of a resource, where its CRD or Kubernetes says so."""
+    ref = resource.ref
+    kind = catalog.find_custom_kind((ref.api_version, ref.kind))
+    served = list_served_versions(ref.group, ref.kind, catalog.kubernetes_version)
+    if kind is not None and not kind.is_served:
+        reason, hint = f"the CRD of {ref.kind} has `served: false` for it", "write the resource in a served version"
+    elif served is not None and ref.api_version not in served:
+        reason = f"Kubernetes {catalog.kubernetes_version} does not have it"
+        hint = f"write the resource in {' or '.join(served)}"
+    else:
+        return []
+    message = f"{ref.kind} in version {ref.api_version} is not served: {reason}"
+    return [resource.build_finding("schema/not-served", message, ("apiVersion",), hint=hint)]
 
 
 def _report_missing_schema(

@@ -12,30 +12,11 @@ from typing import Any
 
 from gatekeeper.engines.admission import admission_request
 from gatekeeper.engines.schema.kind_scopes import KUBERNETES_GROUPS, KindScopes
+from gatekeeper.engines.schema.served_versions import list_served_versions
 from gatekeeper.model import ObjectRef
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.validation import list_validated_kinds
 
-# Kinds of which a cluster serves several API versions by default: each with the minor versions of Kubernetes from and
-# until which it does. Source: the deprecated API migration guide of Kubernetes.
-NEWEST = 1000
-FLOW_CONTROL = {
-    "flowcontrol.apiserver.k8s.io/v1": (29, NEWEST),
-    "flowcontrol.apiserver.k8s.io/v1beta3": (26, 31),
-    "flowcontrol.apiserver.k8s.io/v1beta2": (23, 28),
-}
-SERVED_VERSIONS = {
-    ("autoscaling", "HorizontalPodAutoscaler"): {
-        "autoscaling/v1": (0, NEWEST),
-        "autoscaling/v2": (23, NEWEST),
-        "autoscaling/v2beta2": (12, 25),
-    },
-    ("", "Event"): {"v1": (0, NEWEST), "events.k8s.io/v1": (19, NEWEST)},
-    ("flowcontrol.apiserver.k8s.io", "FlowSchema"): FLOW_CONTROL,
-    ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"): FLOW_CONTROL,
-    ("storage.k8s.io", "CSIStorageCapacity"): {"storage.k8s.io/v1": (24, NEWEST), "storage.k8s.io/v1beta1": (21, 26)},
-}
-SERVED_VERSIONS["events.k8s.io", "Event"] = SERVED_VERSIONS["", "Event"]
 # The API server evaluates no admission policy on these kinds, so that a policy cannot lock out its correction.
 EXEMPT_GROUP = "admissionregistration.k8s.io"
 EXEMPT_KINDS = {
@@ -58,7 +39,7 @@ class ResourceRules:
     def __init__(self, scopes: KindScopes, client: UpstreamClient, kubernetes: str) -> None:
         self._scopes = scopes
         self._client = client
-        self._minor = int(kubernetes.partition(".")[2])
+        self._kubernetes = kubernetes
         self._equivalents: dict[tuple[str, str], Sequence[str]] = {}
 
     def find_version(self, match_spec: Mapping[str, Any], ref: ObjectRef) -> str | None:
@@ -104,9 +85,9 @@ class ResourceRules:
         if ref.group not in KUBERNETES_GROUPS:
             custom = self._scopes.find_versions(ref.group, ref.kind)
             return list(dict.fromkeys(one.api_version for one in custom if one.is_served))
-        served = SERVED_VERSIONS.get((ref.group, ref.kind))
+        served = list_served_versions(ref.group, ref.kind, self._kubernetes)
         if served is not None:
-            return [one for one, (first, last) in served.items() if first <= self._minor <= last]
+            return served
         stable = f"{ref.group}/v1" if ref.group else "v1"
         is_known = ref.api_version == stable or f"{stable}/{ref.kind}" in self._validated_kinds
         return [stable] if is_known else []

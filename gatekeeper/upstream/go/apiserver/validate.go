@@ -62,6 +62,8 @@ func create(parent context.Context, gvk schema.GroupVersionKind, one kind, objec
 	namespace := requestNamespace(one, accessor)
 	ctx := WithRequest(parent, gvk, one.resource.Resource, namespace)
 	rest.WipeObjectMetaSystemFields(accessor)
+	// The API server writes its own.
+	accessor.SetManagedFields(nil)
 	if err := rest.EnsureObjectNamespaceMatchesRequestNamespace(namespace, accessor); err != nil {
 		return finding.FromError(err)
 	}

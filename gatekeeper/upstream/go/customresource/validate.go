@@ -127,6 +127,8 @@ func (k *compiled) create(parent context.Context, object *unstructured.Unstructu
 	}
 	ctx := apiserver.WithRequest(parent, k.gvk(), "", namespace)
 	rest.WipeObjectMetaSystemFields(object)
+	// The API server writes its own.
+	object.SetManagedFields(nil)
 	if err := rest.EnsureObjectNamespaceMatchesRequestNamespace(namespace, object); err != nil {
 		return finding.FromError(err)
 	}
