@@ -55,7 +55,7 @@ def told(*arguments: str, cwd: Path) -> list[str]:
 @needs("gatekeeper-upstream")
 def test_values_of_a_chart_in_a_kustomization_are_inputs_of_it(repository: Repository) -> None:
     kustomization = "helmGlobals: {chartHome: ../}\nhelmCharts: [{name: chart, valuesFile: prod.yaml}]\n"
-    chart = {name: text for name, text in FILES.items() if name.startswith("chart/")}
+    chart = {name: text for name, text in FILES.items() if name.startswith(("chart/", "gatekeeper"))}
     root = repository(
         {
             **chart,
