@@ -21,7 +21,8 @@ MAX_IMPORTS_PER_MODULE = 5.25
 MAX_IMPORT_CHAIN = 16
 
 # Where an unexpected exception ends: the program, a worker, an HTTP answer. It is reported there without its values.
-OUTERMOST = {"cli", "controller.runtime.worker", "controller.runtime.http_server"}
+# `host.background` raises what it caught in the thread that waits for the result.
+OUTERMOST = {"cli", "controller.runtime.worker", "controller.runtime.http_server", "host.background"}
 # Packages, lowest first: each may import only packages of its own layer and of the layers above it in this table.
 LAYERS = (
     {"errors", "file_names", "model", "protocols", "secret_value", "_native"},

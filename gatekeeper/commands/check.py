@@ -7,7 +7,7 @@ import datetime
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from gatekeeper import config
@@ -15,6 +15,7 @@ from gatekeeper.errors import UsageError
 from gatekeeper.gate import cache_key, verdict_cache
 from gatekeeper.gate.request import BaseComparison, CheckRequest
 from gatekeeper.host import cache, git_history, git_state
+from gatekeeper.host.background import BackgroundCall
 from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.model import Verdict
 from gatekeeper.report.formats import REPORT_FORMATS
@@ -125,29 +126,28 @@ def check(arguments: list[str]) -> int:
     root = config_loader.find_root(paths[0].resolve())
     base = git_history.find_merge_base(root, args.since) if args.since else ""
     # Git commands run in parallel with the rest: one after the other they would double the time of a short run.
-    with ThreadPoolExecutor(3) as pool:
-        revision = pool.submit(git_state.describe_revision, root)
-        # Staged changes are compared with the last commit.
-        head = pool.submit(git_state.get_head_commit, root) if args.staged else None
-        staged = pool.submit(git_state.list_staged_files, root) if args.staged else None
-        settings = _load_settings(args, root)
-        opened_cache = None if args.no_cache else cache.open_cache(cache_key.identify_installation())
-        changed = staged.result() if staged else git_state.list_changed_files(root, base) if base else None
-        request = CheckRequest(
-            root=root,
-            paths=args.paths or [root],
-            settings=settings,
-            on_progress=build_progress_bar(),
-            is_staged=args.staged,
-            base_commit=head.result() if head else base,
-            base_comparison=_build_base_comparison(args, settings) if base else None,
-            changed_files=changed,
-            shard=args.shard or "",
-            jobs=args.jobs,
-            private_keys=_read_keys(args.key) if args.open else None,
-            verdict_cache=opened_cache,
-        )
-        verdict = _run_check(request)._replace(revision=revision.result())
+    revision = BackgroundCall(partial(git_state.describe_revision, root))
+    # Staged changes are compared with the last commit.
+    head = BackgroundCall(partial(git_state.get_head_commit, root)) if args.staged else None
+    staged = BackgroundCall(partial(git_state.list_staged_files, root)) if args.staged else None
+    settings = _load_settings(args, root)
+    opened_cache = None if args.no_cache else cache.open_cache(cache_key.identify_installation())
+    changed = staged.wait_for_result() if staged else git_state.list_changed_files(root, base) if base else None
+    request = CheckRequest(
+        root=root,
+        paths=args.paths or [root],
+        settings=settings,
+        on_progress=build_progress_bar(),
+        is_staged=args.staged,
+        base_commit=head.wait_for_result() if head else base,
+        base_comparison=_build_base_comparison(args, settings) if base else None,
+        changed_files=changed,
+        shard=args.shard or "",
+        jobs=args.jobs,
+        private_keys=_read_keys(args.key) if args.open else None,
+        verdict_cache=opened_cache,
+    )
+    verdict = _run_check(request)._replace(revision=revision.wait_for_result())
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
     if args.write_baseline:
@@ -165,6 +165,10 @@ def _run_check(request: CheckRequest) -> Verdict:
     verdict = entry.read_verdict() if entry else None
     if verdict is not None:
         return verdict
+    # A cached verdict needs no program; otherwise it starts while the engines are loaded.
+    from gatekeeper.upstream.client import prepare_client
+
+    prepare_client(request.settings.kubernetes)
     # Loading the engines takes longer than reading a cached verdict.
     from gatekeeper.gate import run
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import secrets
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
@@ -121,7 +120,7 @@ def _load_secret(path: Path) -> bytes | None:
             with suppress(FileExistsError):
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(descriptor, "wb") as new:
-                    new.write(secrets.token_bytes(MAC_BYTES))
+                    new.write(os.urandom(MAC_BYTES))
         status = path.stat()
         is_private = status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077
         key = read_regular_file(path) if is_private else b""

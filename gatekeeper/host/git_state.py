@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper.errors import ToolError, UsageError
+from gatekeeper.host.background import BackgroundCall
 from gatekeeper.host.git_command import NotARepositoryError, list_names, read_object, run_git
 
 
@@ -108,8 +109,8 @@ def read_state(root: Path) -> WorkTreeState | None:
             ("ls-files", "-z", "--others", "--exclude-standard"),
             ("ls-files", "-z", "--others", "--ignored", "--exclude-standard"),
         )
-        with ThreadPoolExecutor(len(questions)) as pool:
-            changed, new, ignored = pool.map(lambda words: list_names(root, *words), questions)
+        calls = [BackgroundCall(partial(list_names, root, *words)) for words in questions]
+        changed, new, ignored = [call.wait_for_result() for call in calls]
     except (NotARepositoryError, ToolError):
         return None
     return WorkTreeState(index, changed, new, ignored)

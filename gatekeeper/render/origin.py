@@ -180,7 +180,7 @@ def get_name(value: dict[str, Any]) -> str:
 
 def is_kustomization_file(file: str) -> bool:
     """Whether the name of a file is that of a kustomization."""
-    return PurePosixPath(file).name in documents.KUSTOMIZATION_NAMES
+    return file.rpartition("/")[2] in documents.KUSTOMIZATION_NAMES
 
 
 def list_patches(kustomization: dict[str, Any]) -> Iterator[tuple[FieldPath, Any]]:

@@ -6,10 +6,10 @@ Sources: getsops/sops `stores/{yaml,json,dotenv,ini}/store.go`, `stores/flatten.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import FieldPath, ParsedDocument, get_field
 from gatekeeper.workspace import documents
 
@@ -23,8 +23,8 @@ FORMATS_BY_SUFFIX: dict[str, SopsFormat] = {
     ".env": "dotenv",
     ".ini": "ini",
 }
-FLAT_SEPARATOR = re.compile(r"__(list|map)_")
-SECTION_HEADER = re.compile(r"\[(?P<name>[^\]]*)\]\s*(?:[;#].*)?")
+FLAT_SEPARATOR = compile_lazily(r"__(list|map)_")
+SECTION_HEADER = compile_lazily(r"\[(?P<name>[^\]]*)\]\s*(?:[;#].*)?")
 
 
 class SopsEntry(NamedTuple):

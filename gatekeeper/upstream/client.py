@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -166,6 +167,18 @@ os.register_at_fork(after_in_child=_abandon_workers)
 def open_client(kubernetes: str) -> UpstreamClient:
     """The client of this process for a version of Kubernetes. The program ends with this process."""
     return create_client(kubernetes)
+
+
+def prepare_client(kubernetes: str) -> UpstreamClient:
+    """Like `open_client`; the program starts in the background, and its first call reports an error of the start."""
+    client = open_client(kubernetes)
+    threading.Thread(target=_start, args=(client,), daemon=True).start()
+    return client
+
+
+def _start(client: UpstreamClient) -> None:
+    with suppress(ToolError):
+        client.get_worker()
 
 
 def create_client(kubernetes: str) -> UpstreamClient:

@@ -11,6 +11,7 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+MARKS = tuple(mark for mark, _ in BYTE_ORDER_MARKS)
 SAMPLE_BYTES = 8000
 
 
@@ -20,7 +21,7 @@ def convert_to_utf8(content: bytes) -> bytes | None:
     UTF-16 and UTF-32 are known by their byte order mark; UTF-16 also by a zero in every second byte of ASCII text.
     A part that is invalid becomes U+FFFD, so that the rest can be searched.
     """
-    for mark, encoding in BYTE_ORDER_MARKS:
+    for mark, encoding in BYTE_ORDER_MARKS if content.startswith(MARKS) else ():
         if content.startswith(mark) and (encoding.startswith("utf-16") or _is_valid(content, encoding)):
             return content[len(mark) :].decode(encoding, "replace").encode()
     sample = content[:SAMPLE_BYTES]

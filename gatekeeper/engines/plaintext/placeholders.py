@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import re
 
+from gatekeeper.host.lazy_pattern import compile_lazily
+
 # Stands for a placeholder in a text; a private character of Unicode, which no value contains.
 MARK = "\ue000"
-CIPHERTEXT = re.compile(r"ENC\[AES256_GCM,data:[\w+/=]*,iv:[\w+/=]+,tag:[\w+/=]+,type:[a-z]+\]")
-VARIABLE = re.compile(r"\$\{\s*[#!]?[A-Za-z_\ue000][\w.\ue000]*([^{}]*)\}")
-DEFAULT = re.compile(r":?[-=+](.*)", re.DOTALL)
+CIPHERTEXT = compile_lazily(r"ENC\[AES256_GCM,data:[\w+/=]*,iv:[\w+/=]+,tag:[\w+/=]+,type:[a-z]+\]")
+VARIABLE = compile_lazily(r"\$\{\s*[#!]?[A-Za-z_\ue000][\w.\ue000]*([^{}]*)\}")
+DEFAULT = compile_lazily(r":?[-=+](.*)", re.DOTALL)
 # A template that writes a template: {{ "{{" }} and {{`{{ .password }}`}}.
-ESCAPED_BRACES = re.compile(r"\{\{-?\s*(?:\"(\{\{|\}\})\"|`([^`]*)`)\s*-?\}\}")
-ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-LITERAL = re.compile(r"(^\s*-?\s*|\bdefault\s+)?(?:\"((?:[^\"\\]|\\.)*)\"|`([^`]*)`|'([^']*)')")
-BRACKETS = re.compile(r"<([^<>]*)>")
+ESCAPED_BRACES = compile_lazily(r"\{\{-?\s*(?:\"(\{\{|\}\})\"|`([^`]*)`)\s*-?\}\}")
+ACTION = compile_lazily(r"\{\{(.*?)\}\}", re.DOTALL)
+LITERAL = compile_lazily(r"(^\s*-?\s*|\bdefault\s+)?(?:\"((?:[^\"\\]|\\.)*)\"|`([^`]*)`|'([^']*)')")
+BRACKETS = compile_lazily(r"<([^<>]*)>")
 # argocd-vault-plugin: <path:kv/data/app#password>, and <password> where the object has the annotation with the path.
-VAULT_PATH = re.compile(r"path:[^#<>]+#[^<>]+")
-VAULT_KEY = re.compile(r"[\w. |-]+")
-WORD = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+")
-DESCRIPTIVE_WORD = re.compile(
+VAULT_PATH = compile_lazily(r"path:[^#<>]+#[^<>]+")
+VAULT_KEY = compile_lazily(r"[\w. |-]+")
+WORD = compile_lazily(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+")
+DESCRIPTIVE_WORD = compile_lazily(
     r"""
     your | my | the | insert | enter | put | fill | add | change | changeme | replace | todo | fixme | tbd |
     example | sample | placeholder | redacted | removed | hidden | masked | omitted | encrypted | generated |
@@ -34,7 +36,7 @@ DESCRIPTIVE_WORD = re.compile(
     """,
     re.VERBOSE,
 )
-NAME_WITH_DIGITS = re.compile(r"base64|b64|sha(?:256|512)|md5|s3|k8s|oauth2|x509|ed25519|pkcs8|ec2|v\d")
+NAME_WITH_DIGITS = compile_lazily(r"base64|b64|sha(?:256|512)|md5|s3|k8s|oauth2|x509|ed25519|pkcs8|ec2|v\d")
 MAX_NESTING = 4
 
 

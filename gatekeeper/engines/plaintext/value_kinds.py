@@ -10,39 +10,40 @@ import ipaddress
 import re
 
 from gatekeeper.engines.plaintext.placeholders import MARK, looks_generated, mark_placeholders
+from gatekeeper.host.lazy_pattern import compile_lazily
 
 # Keys of values that are public, unless they contain credentials.
 PUBLIC_KEYS = {"ca.crt", "tls.crt", "known_hosts", "namespace", "username", "url", "type", "name", "project"}
 # Random letters in these are no secrets.
 PUBLIC_KEY_MATERIAL = {"ca.crt", "tls.crt", "known_hosts"}
-SEPARATORS = re.compile(rf"[\s{MARK}:/@,;|._=&?#+~\"'()\[\]{{}}<>\\-]*")
-BOOLEAN = re.compile(r"(?i)true|false|yes|no|on|off|null|nil|none|enabled|disabled")
-USER_KEY = re.compile(r"(?i).*(?:user|user[._-]?name|login)")
-USER_NAME = re.compile(rf"[\w.@+\\{MARK}-]{{1,64}}")
-PORT_KEY = re.compile(r"(?i).*port")
-HOST_KEY = re.compile(r"(?i).*(?:host|hostname|server|servers|address|addr|endpoint|broker|brokers|domain|nodes?)")
-PATH_KEY = re.compile(r"(?i).*(?:path|file|dir|directory|folder|mount)")
-SECRET_KEY = re.compile(r"(?i).*(?:pass|pwd|secret|token|credential|key|auth|pin|salt|cookie|private)")
-PUBLIC_ENDING = re.compile(
+SEPARATORS = compile_lazily(rf"[\s{MARK}:/@,;|._=&?#+~\"'()\[\]{{}}<>\\-]*")
+BOOLEAN = compile_lazily(r"(?i)true|false|yes|no|on|off|null|nil|none|enabled|disabled")
+USER_KEY = compile_lazily(r"(?i).*(?:user|user[._-]?name|login)")
+USER_NAME = compile_lazily(rf"[\w.@+\\{MARK}-]{{1,64}}")
+PORT_KEY = compile_lazily(r"(?i).*port")
+HOST_KEY = compile_lazily(r"(?i).*(?:host|hostname|server|servers|address|addr|endpoint|broker|brokers|domain|nodes?)")
+PATH_KEY = compile_lazily(r"(?i).*(?:path|file|dir|directory|folder|mount)")
+SECRET_KEY = compile_lazily(r"(?i).*(?:pass|pwd|secret|token|credential|key|auth|pin|salt|cookie|private)")
+PUBLIC_ENDING = compile_lazily(
     r"(?i).*(?:url|uri|host|hostname|server|endpoint|address|addr|file|path|dir|name|id|type|user|email|port|issuer)"
 )
-URL = re.compile(rf"(?i)(?:jdbc:)?[a-z{MARK}][a-z0-9+.:{MARK}-]*://\S*")
+URL = compile_lazily(rf"(?i)(?:jdbc:)?[a-z{MARK}][a-z0-9+.:{MARK}-]*://\S*")
 # The password may contain `@`: the last one ends it.
-URL_PASSWORD = re.compile(rf"(?i)[a-z0-9+.{MARK}-]://[^\s/@:\"']*:([^\s/\"']*)@")
-URL_USER = re.compile(rf"(?i)[a-z0-9+.{MARK}-]://([^\s/@:\"']+)@")
-PARAMETER = re.compile(
+URL_PASSWORD = compile_lazily(rf"(?i)[a-z0-9+.{MARK}-]://[^\s/@:\"']*:([^\s/\"']*)@")
+URL_USER = compile_lazily(rf"(?i)[a-z0-9+.{MARK}-]://([^\s/@:\"']+)@")
+PARAMETER = compile_lazily(
     r"(?i)[?&;](?:[\w.-]*(?:password|passwd|pwd|secret|token|signature|api[_-]?key|access[_-]?key)|pass|sig|key)"
     r"=([^\s&;\"']+)"
 )
 PRIVATE_KEY = "PRIVATE KEY-----"
 LABEL = rf"[A-Za-z0-9_{MARK}](?:[A-Za-z0-9_{MARK}-]*[A-Za-z0-9{MARK}])?"
 PORT = rf"(?::(?:\d{{1,5}}|{MARK}))?"
-HOST = re.compile(rf"(?:(?:{LABEL}\.)+(?:[A-Za-z]{{2,}}|{MARK})\.?|localhost|{MARK}){PORT}/?")
-SHORT_HOST = re.compile(rf"{LABEL}(?:\.{LABEL})*{PORT}")
-IP_PORT = re.compile(r"\[?([0-9A-Fa-f.:]+?)\]?(?:(?<=[\].\d]):(\d{1,5}))?(/\d{1,3})?")
-EMAIL = re.compile(rf"(?:[\w .]*<)?[\w.+{MARK}-]+@(?:{LABEL}\.)+(?:[A-Za-z]{{2,}}|{MARK})>?")
-PATH = re.compile(rf"(?:~|\.{{1,2}}|[A-Za-z]:|{MARK})?[/\\](?:[\w.@+ {MARK}-]+[/\\]?)*")
-PIECES = re.compile(rf"[^A-Za-z0-9]+|{MARK}")
+HOST = compile_lazily(rf"(?:(?:{LABEL}\.)+(?:[A-Za-z]{{2,}}|{MARK})\.?|localhost|{MARK}){PORT}/?")
+SHORT_HOST = compile_lazily(rf"{LABEL}(?:\.{LABEL})*{PORT}")
+IP_PORT = compile_lazily(r"\[?([0-9A-Fa-f.:]+?)\]?(?:(?<=[\].\d]):(\d{1,5}))?(/\d{1,3})?")
+EMAIL = compile_lazily(rf"(?:[\w .]*<)?[\w.+{MARK}-]+@(?:{LABEL}\.)+(?:[A-Za-z]{{2,}}|{MARK})>?")
+PATH = compile_lazily(rf"(?:~|\.{{1,2}}|[A-Za-z]:|{MARK})?[/\\](?:[\w.@+ {MARK}-]+[/\\]?)*")
+PIECES = compile_lazily(rf"[^A-Za-z0-9]+|{MARK}")
 MIN_GENERATED = 10
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import FieldPath, get_field
 
-INPUT_REFERENCE = re.compile(r"\binput((?:\.\w+|\[[^\]\n]*\])+)")
-REFERENCE_STEP = re.compile(r"\.(\w+)|\[\"([^\"]*)\"\]|\[([^\]]*)\]")
+INPUT_REFERENCE = compile_lazily(r"\binput((?:\.\w+|\[[^\]\n]*\])+)")
+REFERENCE_STEP = compile_lazily(r"\.(\w+)|\[\"([^\"]*)\"\]|\[([^\]]*)\]")
 # Rules select resources by these fields and mention them. Without them a rule finds nothing, but they are no cause.
 IDENTITY_PATHS: set[FieldPath] = {("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")}
 MAX_CHILDREN = 200

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gatekeeper.engines.rego.field_changes import MAX_CHILDREN, list_read_paths
+from gatekeeper.host.lazy_pattern import compile_lazily
 
 # Keys to the reads below them; None where everything below is read.
 ReadTree = dict[str, Any]
@@ -19,7 +20,7 @@ ReadTree = dict[str, Any]
 NAME_PLACEHOLDER = "gk-name-of-resource"
 # Source: https://www.openpolicyagent.org/docs/policy-reference#grammar. Strings and comments come first: what looks
 # like a reference in them is none. `$"` begins a string with references in it.
-TOKEN = re.compile(
+TOKEN = compile_lazily(
     r"""(?P<interpolation>\$["`])
       | (?P<text>"(?:\\.|[^"\\\n])*"|`[^`]*`)
       | (?P<comment>\#[^\n]*)
@@ -28,18 +29,18 @@ TOKEN = re.compile(
       | (?<![\w.])(?P<other>data|with)\b""",
     re.VERBOSE,
 )
-STEP = re.compile(r"\.(\w+)|\[\"([^\"]*)\"\]")
-HARMLESS_IMPORT = re.compile(r"rego\.v1|future\.keywords(\.\w+)?")
+STEP = compile_lazily(r"\.(\w+)|\[\"([^\"]*)\"\]")
+HARMLESS_IMPORT = compile_lazily(r"rego\.v1|future\.keywords(\.\w+)?")
 # `msg := sprintf("text %s", [...])`, with plain verbs and without nested lists.
-MESSAGE = re.compile(
+MESSAGE = compile_lazily(
     r'\bmsg\s*:?=\s*sprintf\(\s*"(?:[^"\\%\n]|%[sv]|%%)*"\s*,\s*\[(?P<values>[^\[\]\n]*)\]\s*\)\s*(?=[\n;}])'
 )
-MESSAGE_HEAD = re.compile(
+MESSAGE_HEAD = compile_lazily(
     r'^\w+(?:\s+contains\s+(?:msg|\{"msg":\s*msg\})\s+if\b|\[(?:msg|\{"msg":\s*msg\})\]\s*\{)', re.M
 )
 # Names that are written in a text as they are.
-PLAIN_NAME = re.compile(r"[a-z0-9.-]+")
-NAME_VALUE = re.compile(r"(?:^|,)\s*input\.metadata\.name\s*(?=,|$)")
+PLAIN_NAME = compile_lazily(r"[a-z0-9.-]+")
+NAME_VALUE = compile_lazily(r"(?:^|,)\s*input\.metadata\.name\s*(?=,|$)")
 
 
 class InputReads:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,12 +9,13 @@ import orjson
 
 from gatekeeper.engines.rego.input_reads import InputReads, find_input_reads
 from gatekeeper.engines.rego.model import RegoModule
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.protocols import RegoEngine
 
 # A text or a number as a value in compact JSON; a key is followed by a colon.
-LEAF = re.compile(r'(?<=[:,\[])(?:"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*)(?=[,}\]])')
+LEAF = compile_lazily(r'(?<=[:,\[])(?:"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*)(?=[,}\]])')
 # A word of a message, without punctuation around it.
-WORD = re.compile(r"\w(?:\S*\w)?")
+WORD = compile_lazily(r"\w(?:\S*\w)?")
 # What findings with the same field often have in common.
 Key = tuple[str, ...]
 # How many whole resources are traced first: they show the usual paths for all others.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from gatekeeper.engines.schema.crds import CustomKind, encode_definition
 from gatekeeper.engines.schema.kind_scopes import KUBERNETES_GROUPS
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, ObjectRef, Resource, get_field
-from gatekeeper.upstream.client import UpstreamClient, open_client
+from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.validation import ApiServerAnswer, ApiServerFault, KindBatch, validate_objects
 
 RULE, WARNING_RULE, CEL_RULE = "schema/apiserver", "schema/apiserver-warning", "schema/cel"
@@ -47,21 +46,6 @@ class ApiServerResult(NamedTuple):
     gaps: list[Gap]
     global_gaps: list[Gap]
     validated: frozenset[ResourceKey] = frozenset()
-
-
-def prepare(kubernetes: str) -> UpstreamClient:
-    """The client for a version of Kubernetes; the program starts in the background."""
-    client = open_client(kubernetes)
-    threading.Thread(target=_start, args=(client,), daemon=True).start()
-    return client
-
-
-def _start(client: UpstreamClient) -> None:
-    try:
-        client.get_worker()
-    except ToolError:
-        # The first call reports it.
-        return
 
 
 def validate(client: UpstreamClient, resources: Sequence[Resource], catalog: SchemaCatalog) -> ApiServerResult:

@@ -7,6 +7,7 @@ from gatekeeper.engines.rego import library
 from gatekeeper.engines.schema import api_server, known_crds, validation
 from gatekeeper.engines.schema.catalog import SchemaCatalog
 from gatekeeper.engines.schema.schema_locations import SchemaLocations
+from gatekeeper.upstream.client import prepare_client
 
 STEP = "checking schemas"
 SCOPE: EngineScope = "resources"
@@ -20,7 +21,7 @@ def evaluate(context: EngineContext) -> EngineResult:
     """
     config = context.config
     is_needed = context.targets and not context.is_validated_by_server
-    client = api_server.prepare(config.kubernetes) if is_needed else None
+    client = prepare_client(config.kubernetes) if is_needed else None
     kinds = known_crds.find_custom_kinds(context.tree, context.parsed_files, context.resources, config)
     locations = SchemaLocations(context.tree.root, config.schema_locations, config.kubernetes)
     catalog = SchemaCatalog(config.kubernetes, kinds, library.load_replacement_apis, locations.find_schema)

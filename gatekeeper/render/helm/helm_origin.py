@@ -6,7 +6,6 @@ gives the template's line, and the values named there are looked up in the value
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -17,6 +16,7 @@ import orjson
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import FieldPath, Gap, Location, ParsedDocument, get_field
 from gatekeeper.render.helm import helm_template
 from gatekeeper.render.helm.chart_dependencies import find_source
@@ -25,14 +25,14 @@ from gatekeeper.render.model import ChartUse, LocatedValues
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree, list_files_below
 
-LINE_MARK = re.compile(r"#gk:(\d+):(\d+)\s*$")
-MARKABLE_LINE = re.compile(r"^\s*(?:- )*[\w./\"'$-]+:(?:\s.*)?$|^\s*- \S.*$")
+LINE_MARK = compile_lazily(r"#gk:(\d+):(\d+)\s*$")
+MARKABLE_LINE = compile_lazily(r"^\s*(?:- )*[\w./\"'$-]+:(?:\s.*)?$|^\s*- \S.*$")
 # A key whose value starts on the next line of the output.
-NINDENT_LINE = re.compile(r"^(\s*(?:- )*[\w./\"'$-]+:)\s*(\{\{.*\bnindent\b.*)$")
+NINDENT_LINE = compile_lazily(r"^(\s*(?:- )*[\w./\"'$-]+:)\s*(\{\{.*\bnindent\b.*)$")
 # The dot alone, which the enclosing `with` defines.
-BARE_DOT = re.compile(r"[{ (|]\.[ )}|]")
-BLOCK_ACTION = re.compile(r"\{\{-?\s*(if|with|range|define|block|end)\b([^}]*)\}\}")
-VALUES_REFERENCE = re.compile(r"\.Values((?:\.\w+)+)")
+BARE_DOT = compile_lazily(r"[{ (|]\.[ )}|]")
+BLOCK_ACTION = compile_lazily(r"\{\{-?\s*(if|with|range|define|block|end)\b([^}]*)\}\}")
+VALUES_REFERENCE = compile_lazily(r"\.Values((?:\.\w+)+)")
 
 
 class ChartRender:

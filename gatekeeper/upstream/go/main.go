@@ -15,6 +15,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 
+	_ "gatekeeper/upstream/garbage"
 	"gatekeeper/upstream/limits"
 	"gatekeeper/upstream/protocol"
 )

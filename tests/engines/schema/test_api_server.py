@@ -244,7 +244,7 @@ def without_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise ToolError("gatekeeper-upstream is not installed")
 
     client = UpstreamClient(find, get_program_version())
-    monkeypatch.setattr("gatekeeper.engines.schema.api_server.open_client", lambda kubernetes: client)
+    monkeypatch.setattr("gatekeeper.upstream.client.open_client", lambda kubernetes: client)
     yield
     client.close()
 

@@ -1,0 +1,32 @@
+"""Calls in a thread of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from gatekeeper.host.background import BackgroundCall
+
+
+def test_function_runs_while_the_caller_goes_on() -> None:
+    go = threading.Event()
+    call = BackgroundCall(lambda: go.wait(20))
+    go.set()
+    assert call.wait_for_result() is True
+    assert call.wait_for_result() is True
+
+
+def test_error_is_raised_to_the_caller_who_waits() -> None:
+    call: BackgroundCall[int] = BackgroundCall(lambda: [][0])
+    with pytest.raises(IndexError):
+        call.wait_for_result()
+
+
+def test_cached_answer_does_not_load_logging() -> None:
+    modules = ("logging", "random", "concurrent.futures")
+    code = f"import sys, gatekeeper.commands.check; print([name for name in {modules} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert shown.stdout == "[]\n"
