@@ -8,7 +8,7 @@ from functools import cached_property
 import orjson
 
 from gatekeeper.engines.rego.model import PolicySet, RegoModule
-from gatekeeper.engines.rego.regorus import dialect, guard
+from gatekeeper.engines.rego.regorus import dialect, guard, stack_limits
 from gatekeeper.errors import PolicyError
 from gatekeeper.protocols import QueryResult
 
@@ -61,6 +61,8 @@ class RegorusEngine:
 
     def _load(self, rewrite: Callable[[str], str]) -> Rego:
         rego = Rego(self._limit_ms)
+        if not all(module.is_shipped for module in self._policies.modules):
+            stack_limits.reject_recursion(self._policies.modules)
         for module in self._policies.modules:
             _add_module(rego, module, rewrite)
         if self._policies.data:
@@ -134,6 +136,7 @@ def _add_module(rego: Rego, module: RegoModule, rewrite: Callable[[str], str]) -
     if not module.is_shipped or rewrite is dialect.rewrite_leniently:
         guard.reject_external_calls(module, ())
         guard.reject_differences(module)
+        stack_limits.reject_deep_nesting(module)
         text = rewrite(text)
     errors = []
     for is_v0 in (module.is_v0, not module.is_v0):
