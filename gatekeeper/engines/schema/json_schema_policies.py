@@ -17,6 +17,7 @@ import orjson
 
 from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.engines.schema import messages
+from gatekeeper.engines.schema.json_schema_references import reject_endless_references
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import TERRAFORM_KIND, FieldPath, Finding, Gap, Resource, Severity, get_field
 from gatekeeper.workspace import documents
@@ -105,6 +106,7 @@ def _load_policy(root: Path, path: Path, name: str) -> SchemaPolicy:
     settings = schema.pop(SETTINGS_KEY, {})
     _validate_settings(settings)
     title = schema.get("title")
+    reject_endless_references(schema)
     try:
         validator = jsonschema_rs.validator_for(schema, base_uri=f"{BASE_URI}{name}", retriever=_build_retriever(root))
     except (ValueError, jsonschema_rs.ReferencingError) as error:
