@@ -6,5 +6,5 @@ A program that was built from other source is never run. `python -m tests.server
 SOURCE_VERSIONS = {
     "gotemplate": "v0e8c44f3066e",
     "gatekeeper-upstream": "v5dd6c992492d",
-    "gatekeeper-kyverno": "v97deebd3b5cb",
+    "gatekeeper-kyverno": "v6bc11e261dfc",
 }

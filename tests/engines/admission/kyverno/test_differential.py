@@ -45,9 +45,78 @@ BODIES = (
     "    validate: {cel: {expressions: [{expression: 'object.spec.containers.all(c, has(c.resources))', message: m}]}}\n",
     "    exclude: {any: [{resources: {namespaces: [n1]}}]}\n"
     "    validate: {message: m, pattern: {metadata: {=(annotations): {=(owner): 'team-*'}}}}\n",
+    # Anchors.
+    "    validate: {message: m, pattern: {spec: {containers: [{(image): '*:latest', imagePullPolicy: Always}]}}}\n",
+    "    validate: {message: m, pattern: {spec: {^(containers): [{image: 'good/*'}]}}}\n",
+    "    validate: {message: m, pattern: {spec: {containers: [{<(image): 'evil/*'}], priorityClassName: low}}}\n",
+    "    validate: {message: m, pattern: {spec: {containers: [{=(securityContext): {X(privileged): 'null'}}]}}}\n",
+    "    validate: {message: m, pattern: {metadata: {labels: {'?*': 'web | db'}}}}\n",
+    "    validate: {message: m, pattern: {spec: {containers: [{=(resources): {limits: {memory: '<=1Gi'}}}]}}}\n",
+    "    validate: {message: m, pattern: {spec: {containers: [{=(ports): [{=(hostPort): '0 | 1000-2000'}]}]}}}\n",
+    # Operators.
+    *(
+        f"    validate: {{message: m, deny: {{conditions: {{{kind}: [{{key: '{{{{ request.object.spec.containers[].image }}}}',"
+        f" operator: {operator}, value: ['good/*', 'evil/a:2']}}]}}}}}}\n"
+        for kind, operator in (("any", "AllIn"), ("all", "AllNotIn"), ("all", "AnyNotIn"))
+    ),
+    *(
+        "    validate: {message: m, deny: {conditions: {all: [{key: '{{ length(request.object.spec.containers) }}',"
+        f" operator: {operator}, value: {value}}}]}}}}}}\n"
+        for operator, value in (
+            ("Equals", 1),
+            ("NotEquals", 1),
+            ("GreaterThanOrEquals", 2),
+            ("LessThan", 2),
+            ("LessThanOrEquals", 1),
+            ("AnyIn", "'2-3'"),
+        )
+    ),
+    "    validate: {message: m, deny: {conditions: {any: [{key: '{{ request.object.metadata.annotations.owner ||"
+    " ''30m'' }}', operator: DurationLessThan, value: 1h}]}}}\n",
+    # Preconditions and loops.
+    "    preconditions: {any: [{key: '{{ request.object.metadata.name }}', operator: AnyIn, value: ['o1*', 'o2*']},"
+    " {key: '{{ request.namespace }}', operator: Equals, value: n1}]}\n"
+    "    validate: {message: m, pattern: {spec: {=(hostNetwork): false}}}\n",
+    "    validate: {message: m, foreach: [{list: request.object.spec.containers, preconditions: {all: [{key:"
+    " '{{ element.image }}', operator: NotEquals, value: 'evil/a:2'}]}, pattern: {image: '*:1'}}]}\n",
+    "    validate: {message: m, foreach: [{list: request.object.spec.containers, elementScope: false, deny: {conditions:"
+    " {all: [{key: '{{ elementIndex }}', operator: Equals, value: 1}]}}}]}\n",
+    "    validate: {message: m, foreach: [{list: request.object.spec.containers, anyPattern: [{image: '*:1'},"
+    " {resources: {limits: {memory: '?*'}}}]}]}\n",
+    "    validate: {message: m, foreach: [{list: request.object.spec.containers, foreach: [{list: 'element.ports || `[]`',"
+    " deny: {conditions: {all: [{key: '{{ element.hostPort }}', operator: GreaterThan, value: 0}]}}}]}]}\n",
+    # Pod Security.
+    "    validate: {podSecurity: {level: restricted, version: latest}}\n",
+    "    validate: {podSecurity: {level: baseline, version: v1.24}}\n",
+    "    validate: {podSecurity: {level: baseline, version: latest, exclude: [{controlName: Host Namespaces,"
+    " restrictedField: spec.hostNetwork, values: ['true']}, {controlName: Privileged Containers, images: ['*'],"
+    " restrictedField: 'spec.containers[*].securityContext.privileged', values: ['true']}]}}\n",
+    # Context and CEL.
+    "    context: [{name: first, variable: {jmesPath: 'request.object.spec.containers[0].image'}}]\n"
+    "    validate: {message: m, deny: {conditions: {any: [{key: '{{ first | split(@, '':'') | length(@) }}',"
+    " operator: Equals, value: 1}]}}}\n",
+    "    celPreconditions: [{name: c, expression: 'has(object.spec)'}]\n"
+    "    validate: {cel: {variables: [{name: count, expression: 'size(object.spec.containers)'}],"
+    " expressions: [{expression: 'variables.count < 2', message: m}]}}\n",
 )
-RULES = tuple(f"r{number}" for number in range(len(BODIES)))
-POLICIES = HEAD + "".join(RULE.replace("NAME", name) + body for name, body in zip(RULES, BODIES, strict=True))
+# A policy with one of these makes no rules for controllers of Pods.
+SELECTING_BODIES = (
+    "    exclude: {all: [{resources: {namespaces: [n2]}}, {resources: {selector: {matchLabels: {app: 'w*'}}}}]}\n"
+    "    validate: {message: m, deny: {conditions: {all: [{key: a, operator: Equals, value: a}]}}}\n",
+    "    exclude: {any: [{resources: {annotations: {owner: 'team-*'}}}]}\n    validate: {failureAction: Audit, message: m,"
+    " pattern: {spec: {=(hostNetwork): false}}}\n",
+)
+
+
+def build_rules(prefix: str, bodies: tuple[str, ...]) -> dict[str, str]:
+    return {f"{prefix}{number}": RULE.replace("NAME", f"{prefix}{number}") + body for number, body in enumerate(bodies)}
+
+
+RULES = {"p": build_rules("r", BODIES), "q": build_rules("s", SELECTING_BODIES)}
+POLICIES = "---\n".join(
+    HEAD.replace("name: p", f"name: {policy}") + "".join(RULES[policy].values()) for policy in RULES
+)
+NAMES = [(policy, rule) for policy, rules in RULES.items() for rule in rules]
 
 
 def build_container(chance: random.Random) -> dict[str, Any]:
@@ -102,7 +171,7 @@ def judge_by_command(folder: Path, objects: list[dict[str, Any]]) -> Iterator[tu
     expected = [
         {"policy": policy, "rule": rule, "kind": one["kind"], "resources": [one["metadata"]["name"]], "result": "pass"}
         for one in objects
-        for policy, rule in (*(("p", rule) for rule in RULES), ("labels", ""))
+        for policy, rule in (*NAMES, ("labels", ""))
     ]
     for entry in expected:
         if entry["policy"] == "labels":
@@ -125,4 +194,4 @@ def test_each_result_is_that_of_the_test_command(tmp_path: Path, seed: int) -> N
     objects = [build_object(chance, number) for number in range(OBJECTS)]
     here, command = sorted(judge_here(objects)), sorted(judge_by_command(tmp_path, objects))
     assert here == command
-    assert {status for *_, status in here} == {"pass", "fail"} and len({rule for rule, *_ in here}) == len(RULES) + 1
+    assert {status for *_, status in here} == {"pass", "fail"} and len({rule for rule, *_ in here}) == len(NAMES) + 1

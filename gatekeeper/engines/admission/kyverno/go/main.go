@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"gatekeeper/kyverno/files"
 	"gatekeeper/kyverno/limits"
 	"gatekeeper/kyverno/protocol"
 )
@@ -25,17 +26,17 @@ var version = "unknown"
 
 func main() {
 	memory := flag.Int64("memory", 1<<30, "bytes of memory that the process may use")
-	files := flag.Bool("files", false, "run test suites, which are files")
+	mayReadFiles := flag.Bool("files", false, "run test suites, which are files")
 	flag.Parse()
 	klog.SetLogger(logr.Discard())
 	log.SetLogger(logr.Discard())
-	if err := run(*memory, *files); err != nil {
+	if err := run(*memory, *mayReadFiles); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(memory int64, files bool) error {
+func run(memory int64, mayReadFiles bool) error {
 	if err := limits.BoundMemory(memory); err != nil {
 		return err
 	}
@@ -43,10 +44,10 @@ func run(memory int64, files bool) error {
 	if err := forbidConnections(); err != nil {
 		return err
 	}
-	if !files {
-		if err := limits.ForbidFiles(); err != nil {
+	if !mayReadFiles {
+		if err := files.Forbid(); err != nil {
 			return err
 		}
 	}
-	return protocol.NewServer(newCalls(files).handlers(), output).Serve(input)
+	return protocol.NewServer(newCalls(mayReadFiles).handlers(), output).Serve(input)
 }

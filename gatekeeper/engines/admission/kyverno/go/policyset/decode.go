@@ -40,9 +40,10 @@ type policy struct {
 	// ignoresExceptions is for a probe, because exceptions may depend on the labels of namespaces, too.
 	ignoresExceptions bool
 	// isExact is for a probe that is the policy itself: what passes without exceptions passes with them.
-	isExact    bool
-	conditions matchconditions.Matcher
-	pace       pace
+	isExact           bool
+	conditions        matchconditions.Matcher
+	verifiesManifests bool
+	pace              pace
 }
 
 // Description is what is evaluated of a policy.
@@ -172,6 +173,7 @@ func (p *policy) readClassic(from kyvernov1.PolicyInterface) error {
 		if rule.HasMutateStandard() && !from.GetSpec().AdmissionProcessingEnabled() {
 			continue
 		}
+		p.verifiesManifests = p.verifiesManifests || (rule.HasValidate() && rule.Validation.Manifests != nil)
 		if rule.HasValidate() {
 			p.description.Rules = append(p.description.Rules, rule.Name)
 		} else {

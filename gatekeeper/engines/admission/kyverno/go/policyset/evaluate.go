@@ -17,6 +17,8 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"gatekeeper/kyverno/files"
 )
 
 const (
@@ -149,7 +151,13 @@ func (s *Set) runClassic(ctx context.Context, index int, judged *policy, one *ad
 		matched := run.Validate(ctx, one.request.WithPolicy(withoutConditions(judged.classic)))
 		return judged.failMatched(index, &matched, fault)
 	}
-	response := run.Validate(ctx, one.request.WithPolicy(judged.classic))
+	var response engineapi.EngineResponse
+	validate := func() { response = run.Validate(ctx, one.request.WithPolicy(judged.classic)) }
+	if !judged.verifiesManifests {
+		validate()
+	} else if err := files.WithPipes(validate); err != nil {
+		return []RuleResult{{Policy: index, Status: statusError, Message: oneLine(err.Error())}}
+	}
 	for _, rule := range response.PolicyResponse.Rules {
 		name := judged.baseName(rule.Name())
 		if judged.refused[name] || rule.RuleType() != engineapi.Validation {

@@ -97,7 +97,8 @@ func (s *Set) apply(ctx context.Context, index int, one *admitted, mutation *Mut
 }
 
 func (s *Set) mutateClassic(ctx context.Context, index int, changing *policy, one *admitted) []RuleResult {
-	keepRules(changing.classic, one.object.GetKind())
+	// Kyverno computes the rules of all kinds here.
+	keepRules(changing.classic, "")
 	request, err := s.newContext(&one.object, one.labels())
 	if err != nil {
 		return []RuleResult{{Policy: index, Status: statusError, Message: oneLine(err.Error())}}

@@ -62,6 +62,9 @@ func refuseRule(rule *kyvernov1.Rule) string {
 	return ""
 }
 
+// publicKey is a key itself, not the name of one.
+var publicKey = regexp.MustCompile(`^\s*-----BEGIN PUBLIC KEY-----`)
+
 var variables = regexp.MustCompile(`\{\{.*?\}\}`)
 
 // readAccount returns the variable of the user's ServiceAccount that a rule (as JSON) reads; empty if none.
@@ -136,9 +139,10 @@ func refuseManifests(rule *kyvernov1.Rule) string {
 	}
 	for _, set := range manifests.Attestors {
 		for _, entry := range set.Entries {
-			isKey := entry.Keys != nil && entry.Keys.PublicKeys != "" && entry.Keys.Secret == nil && entry.Keys.KMS == ""
+			isKey := entry.Keys != nil && publicKey.MatchString(entry.Keys.PublicKeys) && entry.Keys.Secret == nil && entry.Keys.KMS == ""
 			if !isKey || entry.Repository != "" {
-				return "`manifests` is supported with `attestors.entries.keys.publicKeys` only: all others need a connection"
+				return "`manifests` is supported with `attestors.entries.keys.publicKeys` only, which must contain the key: " +
+					"all others need a connection"
 			}
 		}
 	}
