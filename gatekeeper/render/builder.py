@@ -14,6 +14,7 @@ from gatekeeper.render.kustomization_graph import find_links
 from gatekeeper.render.kustomize import KustomizeTarget
 from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit, ChartUse
 from gatekeeper.upstream.client import open_client
+from gatekeeper.upstream.helm import ChartFiles
 from gatekeeper.upstream.kustomization import KustomizationBuilder
 
 
@@ -31,11 +32,13 @@ class Builder:
         )
         self._targets: dict[tuple[BuildUnit, bytes, bool], BuildOutput] = {}
         self._charts: dict[object, ChartOutput] = {}
+        self._chart_files: dict[str, ChartFiles] = {}
 
     def with_inputs(self, inputs: RenderInputs) -> Builder:
         """A builder over other inputs from the same files, which shares the results of this one."""
         other = Builder(inputs)
         other._targets, other._charts, other._kustomizations = self._targets, self._charts, self._kustomizations
+        other._chart_files = self._chart_files
         return other
 
     def build_units(
@@ -119,7 +122,7 @@ class Builder:
         key = (*use[:5], config.kubernetes)
         output = self._charts.get(key)
         if output is None:
-            output = charts.build_chart(self.inputs.tree, use, self.inputs.files_by_path, config)
+            output = charts.build_chart(self.inputs.tree, use, self.inputs.files_by_path, config, self._chart_files)
             self._charts[key] = output
         part = output.complete if use.include_crds else output.templates
         if use.release_object is None:

@@ -36,6 +36,17 @@ def test_a_chart_is_rendered_once_for_each_version_of_kubernetes(
     assert builder.build_chart(use._replace(include_crds=True), config).resources == first.resources
 
 
+@needs("gatekeeper-upstream")
+def test_a_chart_is_read_once_for_all_of_its_uses(repository: Repository) -> None:
+    root = repository(FILES)
+    builder = open_builder(root)
+    config = builder.inputs.config
+    first = builder.build_chart(ChartUse("chart", "web", "default"), config)
+    (root / "chart/templates/web.yaml").write_text("{{ fail `read again` }}\n")
+    second = builder.with_inputs(builder.inputs).build_chart(ChartUse("chart", "other", "default"), config)
+    assert [one.ref.name for one in (*first.resources, *second.resources)] == ["web", "other"]
+
+
 def test_plain_files_without_added_fields_need_no_kustomize(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import NamedTuple
 
 from gatekeeper.config import Config
@@ -12,6 +12,7 @@ from gatekeeper.model import Finding, Gap, Location, Resource, build_ref
 from gatekeeper.render.helm import chart_dependencies, cluster_functions, helm_template
 from gatekeeper.render.helm.helm_origin import ChartRender, HelmOrigin
 from gatekeeper.render.model import BuildOutput, ChartUse
+from gatekeeper.upstream.helm import ChartFiles
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree
 
@@ -31,8 +32,18 @@ class ChartOutput(NamedTuple):
         )
 
 
-def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFile], config: Config) -> ChartOutput:
-    """Renders a use of a chart; where helm fails, returns a finding with its message, and a gap."""
+def build_chart(
+    tree: Tree,
+    use: ChartUse,
+    files_by_path: Mapping[str, ParsedFile],
+    config: Config,
+    known_charts: MutableMapping[str, ChartFiles],
+) -> ChartOutput:
+    """Renders a use of a chart; where helm fails, returns a finding with its message, and a gap.
+
+    Args:
+        known_charts: the charts that were read for earlier uses, by folder; this one is added.
+    """
     none = BuildOutput([], [], [])
     chart_file = f"{use.chart}/Chart.yaml".lstrip("/")
     fetched = helm_template.find_missing_dependencies(tree, use.chart)
@@ -40,8 +51,10 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
         reason = f"depends on {', '.join(fetched)}, which is not fetched: run `helm dependency build`, commit `charts/`"
         return ChartOutput(BuildOutput([], [], [Gap(chart_file, reason, is_fatal=True)]), none)
     try:
-        with helm_template.prepare_chart(tree, use.chart) as chart:
-            text = helm_template.run_helm_template(tree, use, chart, config)
+        if use.chart not in known_charts:
+            with helm_template.prepare_chart(tree, use.chart) as folder:
+                known_charts[use.chart] = helm_template.read_chart(folder)
+        text = helm_template.run_helm_template(tree, use, known_charts[use.chart], config)
     except ToolError as error:
         values = f" with {', '.join(use.values_files)}" if use.values_files else ""
         finding = Finding(
@@ -55,9 +68,15 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
         return ChartOutput(BuildOutput([], [finding], [gap]), none)
     render = ChartRender(tree, use, config, files_by_path)
     output = ChartOutput(BuildOutput([], [], list(cluster_functions.find_cluster_calls(tree, use.chart))), none)
+    _add_objects(output, render, text)
+    return output
+
+
+def _add_objects(output: ChartOutput, render: ChartRender, text: str) -> None:
+    """Adds the objects that Helm printed, and findings for what is no YAML."""
     numbers = Counter[str]()
     for template, chunk in helm_template.split_output(text):
-        file = chart_dependencies.find_source(tree, use.chart, template).file
+        file = chart_dependencies.find_source(render.tree, render.use.chart, template).file
         part = output.crds if helm_template.is_crd_file(template) else output.templates
         parsed_documents, failure = documents.parse(chunk.encode())
         if failure:
@@ -75,4 +94,3 @@ def build_chart(tree: Tree, use: ChartUse, files_by_path: Mapping[str, ParsedFil
                 origin = HelmOrigin(file, template, document.json, render, numbers[template])
                 numbers[template] += 1
                 part.resources.append(Resource(build_ref(value), document.json, origin))
-    return output

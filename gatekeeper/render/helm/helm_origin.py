@@ -53,7 +53,7 @@ class ChartRender:
                 helm_template.copy_chart(self.tree.root, chart, copy)
             names = _mark_lines(copy)
             try:
-                text = helm_template.run_helm_template(self.tree, self.use, copy, self.config)
+                text = helm_template.run_helm_template(self.tree, self.use, helm_template.read_chart(copy), self.config)
             except ToolError:
                 return names, {}
         rendered: dict[str, list[tuple[ParsedDocument, list[str]]]] = {}
@@ -70,7 +70,9 @@ class ChartRender:
         """The objects of each template, rendered once more without a change; empty where Helm fails."""
         try:
             with helm_template.prepare_chart(self.tree, self.use.chart) as chart:
-                text = helm_template.run_helm_template(self.tree, self.use, chart, self.config)
+                text = helm_template.run_helm_template(
+                    self.tree, self.use, helm_template.read_chart(chart), self.config
+                )
         except ToolError:
             return {}
         objects: dict[str, list[Any]] = {}

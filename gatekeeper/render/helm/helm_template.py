@@ -16,7 +16,7 @@ from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.model import Gap, get_field
 from gatekeeper.render.model import ChartUse, join_path
 from gatekeeper.upstream.client import open_client
-from gatekeeper.upstream.helm import HelmRelease, ValuesFile, read_chart_files, render_release
+from gatekeeper.upstream.helm import ChartFiles, HelmRelease, ValuesFile, read_chart_files, render_release
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import Tree
 
@@ -27,11 +27,22 @@ CRD_FILE = re.compile(r"(?:charts/[^/]+/)*crds/")
 MAX_NESTED_CHARTS = 4
 
 
-def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, config: Config) -> str:
+def read_chart(folder: Path) -> ChartFiles:
+    """The files of a chart, from its folder or a copy of it.
+
+    Raises:
+        ToolError: they cannot be read.
+    """
+    try:
+        return read_chart_files(folder)
+    except OSError as error:
+        raise ToolError(f"the chart cannot be read: {error.strerror}") from error
+
+
+def run_helm_template(tree: Tree, use: ChartUse, chart: ChartFiles, config: Config) -> str:
     """The output of `helm template` for a use of a chart, with the CRDs of the chart.
 
     Args:
-        chart_path: the chart's folder, or a copy of it.
         config: has the Kubernetes version and the time limit.
 
     Raises:
@@ -43,10 +54,7 @@ def run_helm_template(tree: Tree, use: ChartUse, chart_path: Path, config: Confi
     # The CRDs are always printed, before the templates, which do not depend on them: one run is enough for all users.
     release = HelmRelease(use.release, use.namespace, config.kubernetes, values)
     try:
-        files = read_chart_files(chart_path)
-        return render_release(open_client(config.kubernetes), files, release, config.timeout)
-    except OSError as error:
-        raise ToolError(f"the chart cannot be read: {error.strerror}") from error
+        return render_release(open_client(config.kubernetes), chart, release, config.timeout)
     except ToolError as error:
         raise ToolError(" ".join(str(error).split())[:600]) from error
 

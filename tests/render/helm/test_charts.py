@@ -28,7 +28,7 @@ def test_a_dependency_from_elsewhere_is_a_gap_with_the_remedy(repository: Reposi
 
 def build(repository: Repository, files: dict[str, str | bytes], use: ChartUse) -> BuildOutput:
     inputs = collect(repository(files))
-    return charts.build_chart(inputs.tree, use, inputs.files_by_path, inputs.config).complete
+    return charts.build_chart(inputs.tree, use, inputs.files_by_path, inputs.config, {}).complete
 
 
 def test_each_template_is_the_file_of_its_resources(repository: Repository) -> None:
@@ -49,7 +49,7 @@ def test_all_crds_of_a_chart_and_its_dependencies_are_apart_from_the_templates(r
         "chart/charts/sub/templates/crds/third.yaml": crd.replace("NAME", "d"),
     }
     inputs = collect(repository(files))
-    output = charts.build_chart(inputs.tree, ChartUse("chart", "shop", "prod"), inputs.files_by_path, inputs.config)
+    output = charts.build_chart(inputs.tree, ChartUse("chart", "shop", "prod"), inputs.files_by_path, inputs.config, {})
     crds = [(resource.ref.name, resource.origin.file) for resource in output.crds.resources]
     assert crds == [
         ("a.example.org", "chart/crds/first.yaml"),

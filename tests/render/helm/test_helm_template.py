@@ -117,7 +117,9 @@ def test_a_chart_is_copied_only_where_a_dependency_must_be_added(repository: Rep
 def test_an_error_of_helm_names_files_from_the_root_of_the_repository(repository: Repository) -> None:
     root = repository({**FILES, "chart/templates/web.yaml": "a: {{ .Values.x | nothing }}"})
     with pytest.raises(ToolError) as caught:
-        helm_template.run_helm_template(Tree(root, []), ChartUse("chart", "a", "b"), root / "chart", Config())
+        helm_template.run_helm_template(
+            Tree(root, []), ChartUse("chart", "a", "b"), helm_template.read_chart(root / "chart"), Config()
+        )
     assert 'function "nothing" not defined' in str(caught.value)
     assert str(root) not in str(caught.value)
 
@@ -127,4 +129,4 @@ def test_a_missing_file_of_values_is_named(repository: Repository) -> None:
     root = repository(FILES)
     use = ChartUse("chart", "a", "b", ("missing.yaml",))
     with pytest.raises(ToolError, match=r"^open missing\.yaml: no such file or directory$"):
-        helm_template.run_helm_template(Tree(root, []), use, root / "chart", Config())
+        helm_template.run_helm_template(Tree(root, []), use, helm_template.read_chart(root / "chart"), Config())
