@@ -21,6 +21,7 @@ from gatekeeper.engines.admission.admitted_objects import (
     set_namespace,
 )
 from gatekeeper.engines.admission.binding_evaluator import BindingEvaluator
+from gatekeeper.engines.admission.cel import mutating_policies
 from gatekeeper.engines.admission.constraint_evaluator import ConstraintEvaluator
 from gatekeeper.engines.admission.kyverno.evaluator import KyvernoEvaluator
 from gatekeeper.engines.admission.kyverno.program import KyvernoProgram
@@ -183,6 +184,10 @@ def evaluate_policies(
         jobs=context.jobs,
         gaps=gaps,
     )
+    notes, unapplied = mutating_policies.sort_policies(loader.policies, context.config.is_mutation_applied)
+    gaps += notes
+    for policy in unapplied:
+        loader.report(policy, PolicyError("`policies.mutate: apply` does not apply policies of this kind"))
     for load_family in (loader.load_constraints, loader.load_bindings, loader.load_kyverno_rules):
         try:
             evaluator = load_family()

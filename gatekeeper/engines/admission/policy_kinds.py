@@ -12,7 +12,12 @@ KYVERNO_EXCEPTION = "PolicyException"
 POLICY_KINDS: dict[str, tuple[str, ...]] = {
     "templates.gatekeeper.sh": ("ConstraintTemplate",),
     "constraints.gatekeeper.sh": (),
-    "admissionregistration.k8s.io": ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
+    "admissionregistration.k8s.io": (
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "MutatingAdmissionPolicy",
+        "MutatingAdmissionPolicyBinding",
+    ),
     KYVERNO_GROUP: ("ClusterPolicy", "Policy", "CleanupPolicy", "ClusterCleanupPolicy"),
     KYVERNO_CEL_GROUP: (),
 }

@@ -65,11 +65,20 @@ class SchemaCatalog:
     def find_custom_kind(self, key: SchemaKey) -> CustomKind | None:
         """The custom kind, from the repository or else from the built-in set."""
         group = key[0].rpartition("/")[0]
-        if key not in self._custom_kinds and group and group not in self._loaded_groups:
+        if key not in self._custom_kinds and group:
+            self._load_group(group)
+        return self._custom_kinds.get(key)
+
+    def list_custom_kinds(self, group: str) -> list[CustomKind]:
+        """The custom kinds of an API group, with their versions."""
+        self._load_group(group)
+        return [kind for kind in self._custom_kinds.values() if kind.group == group]
+
+    def _load_group(self, group: str) -> None:
+        if group not in self._loaded_groups:
             self._loaded_groups.add(group)
             for definition in load_built_in_kinds(group):
                 self._custom_kinds.setdefault((definition.api_version, definition.kind), definition)
-        return self._custom_kinds.get(key)
 
     def has_schema(self, key: SchemaKey) -> bool:
         """Whether objects of the kind were validated by a schema."""

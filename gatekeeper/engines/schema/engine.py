@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.engines.rego import library
-from gatekeeper.engines.schema import api_server, known_crds, validation
+from gatekeeper.engines.schema import api_server, known_crds, type_checks, validation
 from gatekeeper.engines.schema.catalog import SchemaCatalog
 from gatekeeper.engines.schema.schema_locations import SchemaLocations
 from gatekeeper.upstream.client import prepare_client
@@ -30,4 +30,5 @@ def evaluate(context: EngineContext) -> EngineResult:
         return EngineResult(findings, gaps, checked_count=checked)
     found = api_server.validate(client, context.targets, catalog)
     merged = api_server.merge(findings, found)
-    return EngineResult(merged, [*gaps, *found.gaps], found.global_gaps, checked)
+    type_findings, type_gaps = ([], []) if found.global_gaps else type_checks.check(client, context.targets, catalog)
+    return EngineResult([*merged, *type_findings], [*gaps, *found.gaps, *type_gaps], found.global_gaps, checked)

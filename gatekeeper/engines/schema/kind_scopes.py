@@ -124,3 +124,13 @@ class KindScopes:
         if any(one.conversion == "Webhook" for one in self.find_versions(kind.group, kind.kind)):
             reason = f"it reads {kind.kind} in version {api_version}, and a webhook in the cluster converts this kind"
             raise PolicyError(reason)
+
+
+def pluralize(kind: str) -> str:
+    """Forms the plural name of a kind, as Kubernetes does for its own kinds."""
+    word = kind.lower()
+    if word.endswith("endpoints"):
+        return word
+    if word.endswith("y") and not word.endswith(("ay", "ey", "oy")):
+        return f"{word[:-1]}ies"
+    return f"{word}es" if word.endswith(("s", "x", "ch", "sh")) else f"{word}s"

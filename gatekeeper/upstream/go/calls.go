@@ -54,6 +54,7 @@ func (c *calls) handlers() map[string]protocol.Handler {
 		"helm-chart":  c.greetedOnly(decoded(c.addChart)), "helm-template": c.greetedOnly(decoded(c.renderChart)),
 		"compilePolicies":  c.greetedOnly(decoded(c.compilePolicies)),
 		"evaluatePolicies": c.greetedOnly(decoded(c.evaluatePolicies)),
+		"checkTypes":       c.greetedOnly(decoded(c.checkTypes)),
 		"kustomize":        c.greetedOnly(decoded(c.kustomize)),
 	}
 }

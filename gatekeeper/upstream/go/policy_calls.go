@@ -73,3 +73,12 @@ func evaluateRow(ctx context.Context, evaluator *admissionpolicy.Evaluator, row 
 	}
 	return rowResult{Uses: uses}
 }
+
+// checkTypes returns the warnings about the types in the expressions of each policy.
+func (c *calls) checkTypes(ctx context.Context, request admissionpolicy.TypeCheck) (any, error) {
+	builtin, err := c.builtin()
+	if err != nil {
+		return nil, err
+	}
+	return request.Check(ctx, c.custom, builtin.Resources())
+}

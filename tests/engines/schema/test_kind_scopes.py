@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gatekeeper.cluster import client
-from gatekeeper.engines.schema.kind_scopes import KindScopes
+from gatekeeper.engines.schema.kind_scopes import KindScopes, pluralize
 from gatekeeper.model import ObjectRef
 from tests.servers import cluster as servers
 
@@ -21,3 +23,19 @@ def test_the_scope_of_each_kind_is_that_of_the_api_server(tmp_path: Path) -> Non
         if scopes.is_namespaced(ObjectRef(kind.api_version, name, "", "")) is not kind.is_namespaced
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "plural"),
+    [
+        ("Pod", "pods"),
+        ("Ingress", "ingresses"),
+        ("NetworkPolicy", "networkpolicies"),
+        ("Endpoints", "endpoints"),
+        ("Gateway", "gateways"),
+        ("StorageClass", "storageclasses"),
+        ("Proxy", "proxies"),
+    ],
+)
+def test_pluralize(kind: str, plural: str) -> None:
+    assert pluralize(kind) == plural

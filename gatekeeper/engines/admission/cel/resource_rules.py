@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from gatekeeper.engines.admission import admission_request
-from gatekeeper.engines.schema.kind_scopes import KUBERNETES_GROUPS, KindScopes
+from gatekeeper.engines.schema.kind_scopes import KUBERNETES_GROUPS, KindScopes, pluralize
 from gatekeeper.engines.schema.served_versions import list_served_versions
 from gatekeeper.model import ObjectRef
 from gatekeeper.upstream.client import UpstreamClient
@@ -119,13 +119,3 @@ def _is_resource_listed(pattern: str, plural: str) -> bool:
 
 def _is_listed(rule: Mapping[str, Any], field: str, value: str) -> bool:
     return any(item in ("*", value) for item in rule.get(field) or [])
-
-
-def pluralize(kind: str) -> str:
-    """Forms the plural name of a kind, as Kubernetes does for its own kinds."""
-    word = kind.lower()
-    if word.endswith("endpoints"):
-        return word
-    if word.endswith("y") and not word.endswith(("ay", "ey", "oy")):
-        return f"{word[:-1]}ies"
-    return f"{word}es" if word.endswith(("s", "x", "ch", "sh")) else f"{word}s"

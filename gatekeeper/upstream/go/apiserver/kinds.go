@@ -132,3 +132,12 @@ func isResource(typeName string, gvk schema.GroupVersionKind) bool {
 	_, err = meta.Accessor(object)
 	return err == nil
 }
+
+// Resources returns the names in addresses of the validated kinds.
+func (v *Validator) Resources() map[schema.GroupVersionKind]string {
+	resources := map[schema.GroupVersionKind]string{}
+	for gvk, one := range v.kinds {
+		resources[gvk] = one.resource.Resource
+	}
+	return resources
+}

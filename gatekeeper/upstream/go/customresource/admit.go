@@ -7,6 +7,7 @@ import (
 	structuraldefaulting "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"gatekeeper/upstream/apiserver"
 )
@@ -38,4 +39,13 @@ func (v *Validator) Admit(ctx context.Context, definition, object []byte) (apise
 		converted.SetAPIVersion(version.String())
 		return converted, nil
 	}, nil
+}
+
+// OpenAPI returns the schema of a definition (JSON) as the API server publishes it.
+func (v *Validator) OpenAPI(definition []byte) (*spec.Schema, error) {
+	kind, err := v.compile(definition)
+	if err != nil {
+		return nil, err
+	}
+	return kind.structural.ToKubeOpenAPI(), nil
 }

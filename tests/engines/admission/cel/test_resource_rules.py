@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.engines.admission.cel.resource_rules import ResourceRules, pluralize
+from gatekeeper.engines.admission.cel.resource_rules import ResourceRules
 from gatekeeper.engines.schema.crds import CustomKind
 from gatekeeper.engines.schema.kind_scopes import KindScopes
 from gatekeeper.errors import PolicyError
@@ -103,19 +103,3 @@ def test_conversion_by_a_webhook_is_left_to_the_cluster(client: UpstreamClient) 
         PolicyError, match=r"in version example.com/v2, and a webhook in the cluster converts this kind"
     ):
         match(client, "example.com/v2/*", "example.com/v1", "Widget", custom=kinds)
-
-
-@pytest.mark.parametrize(
-    ("kind", "plural"),
-    [
-        ("Pod", "pods"),
-        ("Ingress", "ingresses"),
-        ("NetworkPolicy", "networkpolicies"),
-        ("Endpoints", "endpoints"),
-        ("Gateway", "gateways"),
-        ("StorageClass", "storageclasses"),
-        ("Proxy", "proxies"),
-    ],
-)
-def test_pluralize(kind: str, plural: str) -> None:
-    assert pluralize(kind) == plural
