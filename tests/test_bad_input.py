@@ -128,7 +128,7 @@ def test_links_that_loop_or_leave_the_repository_are_gaps(repository: Repository
     assert "checked as a.yaml" in reasons["in.yaml"][0] and not reasons["in.yaml"][1]
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_a_repository_behind_a_link_is_checked_like_the_repository(repository: Repository, tmp_path: Path) -> None:
     root = repository({"a.yaml": GOOD, "kustomization.yaml": "resources: [a.yaml]\n"})
     (tmp_path / "link").symlink_to(root)

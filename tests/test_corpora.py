@@ -11,7 +11,7 @@ from gatekeeper.engines.rego import policy_tests
 from gatekeeper.engines.rego.regorus.engine import is_available
 from tests.conftest import SHARED, judge, needs, shared
 
-pytestmark = [shared("corpora"), needs("gatekeeper-upstream", "kustomize", "helm")]
+pytestmark = [shared("corpora"), needs("gatekeeper-upstream")]
 
 # What is found at the default settings.
 #   podinfo: roles that allow everything, ports of the node.

@@ -126,7 +126,6 @@ def test_the_architecture_page_has_every_package_and_the_layers_that_are_tested(
     assert [set(box.split(", ")) for box in boxes] == list(LAYERS)
 
 
-@needs("kustomize")
 @needs("gatekeeper-upstream")
 def test_the_picture_in_the_readme_is_what_the_demo_prints() -> None:
     drawn = terminal_image.draw(terminal_image.output())
@@ -149,7 +148,7 @@ def test_the_rules_can_be_listed_and_documented() -> None:
         assert f"## {line.split()[0]}\n" in told
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_the_demo_finds_what_the_picture_shows() -> None:
     code, out, _ = command("check", ROOT / "examples" / "shop")
     assert code == 1
@@ -193,7 +192,7 @@ def test_the_walk_through_the_pages_on_secrets_can_be_walked(tmp_path: Path) -> 
     assert "accepted" in done("check --open --key ../prod-key-2.yaml")
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_the_walk_through_the_pages_on_checking_can_be_walked(tmp_path: Path) -> None:
     """The commands of README, docs/check.md, policies.md, waivers.md, reports.md and references.md in a new repository."""
     root = tmp_path / "shop"

@@ -166,7 +166,9 @@ class UpstreamWorker:
     def _register(self, seconds: float) -> tuple[int, _WaitingCall]:
         with self._lock:
             if self.is_lost:
-                raise WorkerLostError(self._loss or f"{self._name} takes no further calls")
+                has_ended = self._process.poll() is not None
+                reason = self._describe_end() if has_ended else f"{self._name} takes no further calls"
+                raise WorkerLostError(self._loss or reason)
             number = next(self._numbers)
             call = _WaitingCall(seconds, bool(self._waiting))
             for other in self._waiting.values():

@@ -23,7 +23,7 @@ def files(root: Path) -> set[str]:
     }
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream", "kustomize")
 @pytest.mark.parametrize("library", ["default", "strict"])
 @pytest.mark.parametrize("controller", ["flux", "argo", "none"])
 def test_a_new_repository_is_accepted(tmp_path: Path, controller: str, library: str) -> None:
@@ -45,7 +45,7 @@ def test_a_new_repository_is_accepted(tmp_path: Path, controller: str, library: 
     assert not [name for name in files(root) if "NAME" in name or "ENVIRONMENT" in name]
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_new_repository_passes_its_own_rules(tmp_path: Path) -> None:
     command("init", tmp_path, "--controller", "none")
     deployment = tmp_path / "apps" / "shop" / "base" / "kustomization.yaml"

@@ -18,7 +18,7 @@ spec: {interval: 10m, path: ./apps, prune: true, sourceRef: {kind: GitRepository
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\nstringData: {password: hunter2}\n"
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_objects_are_written_into_a_new_folder_without_secret_values(
     run: Run, repository: Repository, tmp_path: Path
 ) -> None:
@@ -30,7 +30,7 @@ def test_objects_are_written_into_a_new_folder_without_secret_values(
     assert secret["metadata"]["name"] == "db" and "hunter2" not in target.read_text()
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_a_folder_that_is_not_empty_is_refused(run: Run, repository: Repository, tmp_path: Path) -> None:
     root = repository({"clusters/apps.yaml": KUSTOMIZATION, "apps/secret.yaml": SECRET})
     (tmp_path / "out").mkdir()

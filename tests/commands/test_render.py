@@ -6,7 +6,7 @@ import yaml
 
 from tests.conftest import Repository, command, needs
 
-pytestmark = needs("kustomize")
+pytestmark = needs("gatekeeper-upstream")
 
 FILES: dict[str, str | bytes] = {
     "base/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",

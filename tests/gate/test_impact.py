@@ -86,7 +86,7 @@ def test_the_index_is_checked_and_not_the_work_tree(committed: Path) -> None:
     assert told("--staged", cwd=committed) == []
 
 
-@needs("gatekeeper-upstream", "kustomize", "helm")
+@needs("gatekeeper-upstream")
 @pytest.mark.parametrize(
     ("file", "reached"),
     [
@@ -105,7 +105,7 @@ def test_change_includes_the_files_that_it_can_break(committed: Path, file: str,
     assert told("--since", "HEAD", cwd=committed) == reached
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_removal_of_an_object_reports_its_references(committed: Path) -> None:
     (committed / "pod.yaml").write_text(POD)
     (committed / "all.yaml").write_text(EVERYTHING)
@@ -121,7 +121,7 @@ def test_removal_of_an_object_reports_its_references(committed: Path) -> None:
         ]
 
 
-@needs("gatekeeper-upstream", "kustomize", "helm")
+@needs("gatekeeper-upstream")
 def test_deletion_is_far_reaching(committed: Path) -> None:
     (committed / "plain" / "map.yaml").unlink()
     run_git(committed, "add", ".")
@@ -172,7 +172,7 @@ def all_findings(root: Path, changed: frozenset[str] | None = None) -> set[tuple
     return {(finding.rule, finding.location.file, finding.message) for finding in named}
 
 
-@needs("gatekeeper-upstream", "kustomize", "helm")
+@needs("gatekeeper-upstream")
 @pytest.mark.parametrize("seed", range(12))
 def test_incremental_check_reports_every_finding_of_a_full_check(committed: Path, seed: int) -> None:
     luck = random.Random(seed)
@@ -248,7 +248,7 @@ def test_the_manifest_for_pre_commit_is_valid() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@needs("gatekeeper-upstream", "kustomize", "helm")
+@needs("gatekeeper-upstream")
 def test_preexisting_findings_are_listed_separately_and_do_not_count(committed: Path) -> None:
     path = committed / "plain" / "old.yaml"
     path.write_text(path.read_text() + "      hostNet: true\n")

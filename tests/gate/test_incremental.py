@@ -90,7 +90,7 @@ def run(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tupl
     return code, orjson.loads(capsys.readouterr().out)
 
 
-@needs("gatekeeper-upstream", "kustomize", "helm")
+@needs("gatekeeper-upstream")
 def test_one_file_is_checked_by_itself(
     root: Path, judged: list[int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +106,7 @@ def test_one_file_is_checked_by_itself(
     assert second[1]["coverage"]["resources"] == first[1]["coverage"]["resources"] > 10
 
 
-@needs("gatekeeper-upstream", "kustomize", "helm")
+@needs("gatekeeper-upstream")
 @pytest.mark.parametrize(
     ("file", "before", "after"),
     [
@@ -141,7 +141,7 @@ def edit(root: Path, luck: random.Random) -> None:
     path.write_text(path.read_text().replace(old, new) + luck.choice(["", "", "# x\n"]))
 
 
-@needs("gatekeeper-upstream", "kustomize", "helm")
+@needs("gatekeeper-upstream")
 @pytest.mark.parametrize("seed", range(16))
 def test_incremental_verdict_equals_the_full_verdict(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, seed: int

@@ -64,7 +64,7 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_number_of_workers(repo
 
 
 @shared("article")
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_examples_of_the_article_are_checked_unchanged() -> None:
     verdict = judge(SHARED / "article")
     said = {(finding.rule, finding.location.file, finding.location.line) for finding in verdict.findings}

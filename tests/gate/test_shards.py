@@ -29,7 +29,7 @@ def root(repository: Repository) -> Path:
     return repository(files)
 
 
-@needs("gatekeeper-upstream", "kustomize", "helm")
+@needs("gatekeeper-upstream")
 @pytest.mark.parametrize("of", [1, 2, 5])
 def test_all_shards_together_are_the_whole(root: Path, tmp_path: Path, of: int) -> None:
     reports = []
@@ -42,7 +42,7 @@ def test_all_shards_together_are_the_whole(root: Path, tmp_path: Path, of: int) 
         assert command("merge", "--format", form, *reversed(reports), cwd=root) == whole
 
 
-@needs("gatekeeper-upstream", "kustomize", "helm")
+@needs("gatekeeper-upstream")
 def test_each_shard_checks_its_part_only(root: Path) -> None:
     verdicts = [verdict_of("--shard", f"{number}/3", cwd=root)[1] for number in (1, 2, 3)]
     assert (

@@ -18,7 +18,7 @@ from gatekeeper.render.helm import helm_template
 from gatekeeper.workspace import config_loader
 from tests.conftest import Repository, needs
 
-pytestmark = needs("kustomize")
+pytestmark = needs("gatekeeper-upstream")
 FLUX = """\
 apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
@@ -123,7 +123,7 @@ def test_an_argo_cd_controller_round_renders_and_checks_once(repository: Reposit
     assert counts == ONE_PASS
 
 
-@needs("gatekeeper-upstream", "helm")
+@needs("gatekeeper-upstream")
 def test_a_chart_of_argo_cd_is_rendered_once_with_and_without_its_crds(
     repository: Repository, counts: Counter[str]
 ) -> None:

@@ -195,7 +195,7 @@ def test_policy_that_uses_the_clock_is_not_cached(root: Path, run: Run, kept: Pa
     assert entries(kept) == []
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_an_ignored_file_that_kustomize_reads_is_part_of_the_input(root: Path, run: Run) -> None:
     (root / ".gitignore").write_text("values.env\n")
     (root / "values.env").write_text("a=1\n")

@@ -157,7 +157,7 @@ def test_a_waiver_is_not_unused_when_only_a_part_is_checked(repository: Reposito
     assert counted(judged(root, root / "b", root / "waivers.yaml")) == []
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_waiver_in_a_base_applies_to_its_overlays(repository: Repository) -> None:
     root = repository(
         {

@@ -10,7 +10,7 @@ from tests.engines.resources import build_resource
 from tests.render.rendering import WEB, flux, render, the
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_common_metadata_of_a_kustomization_is_added_to_everything(repository: Repository) -> None:
     more = "  commonMetadata: {labels: {team: a, tier: b}, annotations: {c: d}}\n"
     web = WEB.replace("  name: web\nspec", "  name: web\n  labels: {tier: own}\nspec")

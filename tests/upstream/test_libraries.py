@@ -91,14 +91,23 @@ def test_the_versions_in_the_lock_are_those_of_the_libraries() -> None:
         assert find_version(text, path) == program[path]
 
 
-@pytest.mark.parametrize("script", ["exit 3", "exec cat", "exec /nowhere"])
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exit 3", "ended with status 3"),
+        ("exec cat", "does not answer hello"),
+        ("exec /nowhere", "ended with status 127"),
+    ],
+)
 def test_a_program_that_does_not_start_is_an_error_with_a_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     path = toolchain.get_built_path(TOOLS["gatekeeper-upstream"])
     path.parent.mkdir(parents=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
-    with pytest.raises(ToolError, match=r"cannot be used: .*; run `gatekeeper tools install gatekeeper-upstream`"):
+    with pytest.raises(
+        ToolError, match=rf"cannot be used: .*{words}; run `gatekeeper tools install gatekeeper-upstream`"
+    ):
         start_program("gatekeeper-upstream")

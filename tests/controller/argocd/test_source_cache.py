@@ -81,7 +81,7 @@ def chart(place: Place) -> None:
     place.put("apps/prod.yaml", {"size": "2"})
 
 
-@needs("gatekeeper-upstream", "helm")
+@needs("gatekeeper-upstream")
 def test_a_chart_is_rendered_with_values_of_the_application_and_another_repository(
     place: Place, tmp_path: Path
 ) -> None:
@@ -192,7 +192,7 @@ def test_the_newest_matching_version_of_a_chart_is_used(place: Place, tmp_path: 
         thread.join()
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_a_kustomization_is_built_with_the_overrides_of_the_application(place: Place, tmp_path: Path) -> None:
     place.put("apps/kustomization.yaml", {"resources": ["all.yaml"]})
     place.put("apps/all.yaml", config("x", namespace=""))

@@ -50,7 +50,7 @@ def find(repository: Repository, entries: dict[str, str], more: dict[str, str | 
     return [member for one in found for member in one.members or (one,)]
 
 
-@needs("gatekeeper-upstream", "helm")
+@needs("gatekeeper-upstream")
 def test_a_random_value_is_a_warning_and_no_plaintext_secret(repository: Repository) -> None:
     found = find(repository, RANDOM)
     assert {(one.rule, one.severity) for one in found} == {("render/random-value", "warning")}
@@ -58,7 +58,7 @@ def test_a_random_value_is_a_warning_and_no_plaintext_secret(repository: Reposit
     assert {one.location.file for one in found} == {"chart/templates/secret.yaml"}
 
 
-@needs("gatekeeper-upstream", "helm")
+@needs("gatekeeper-upstream")
 def test_a_fixed_value_is_a_plaintext_secret_also_next_to_a_random_part(repository: Repository) -> None:
     found = find(repository, {**FIXED, "random": "{{ randAlphaNum 20 }}"})
     assert {one.field_path and one.field_path[1] for one in found if one.rule == "plaintext/secret"} == FIXED.keys()

@@ -132,7 +132,7 @@ def test_sealed_or_external_secrets_have_no_findings(repository: Repository, tex
     assert found(repository, text) == []
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_a_generated_secret_leads_to_the_file_that_it_was_made_from(repository: Repository) -> None:
     generator = "secretGenerator:\n- name: s\n  files:\n  - other.txt\n  - key=password.txt\n"
     files: dict[str, str | bytes] = {"kustomization.yaml": generator, "password.txt": VALUE, "other.txt": ""}

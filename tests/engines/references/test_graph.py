@@ -107,7 +107,7 @@ def test_a_dependency_cycle_is_reported_once_with_its_path(repository: Repositor
     assert (circle.location.file, circle.location.line) == ("0.yaml", 10)
 
 
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_a_generated_config_map_exists_under_its_new_name(repository: Repository) -> None:
     root = repository(
         {
@@ -130,7 +130,7 @@ def test_a_part_of_a_repository_has_no_missing_objects(repository: Repository) -
 
 
 @shared("article")
-@needs("kustomize")
+@needs("gatekeeper-upstream")
 def test_missing_objects_of_the_article_are_found() -> None:
     told = {finding.message.split(" is referenced")[0] for finding in judge(SHARED / "article").findings}
     assert {
