@@ -6,5 +6,5 @@ A program that was built from other source is never run. `python -m tests.server
 SOURCE_VERSIONS = {
     "gotemplate": "v0e8c44f3066e",
     "gatekeeper-upstream": "vac22557c31e9",
-    "gatekeeper-kyverno": "v6bc11e261dfc",
+    "gatekeeper-kyverno": "v2beef91e2bee",
 }

@@ -161,6 +161,37 @@ def test_exceptions_of_classic_policies(repository: Repository, version: str) ->
 
 
 @pytest.mark.parametrize(
+    ("api", "body", "reason"),
+    [
+        ("kyverno.io/v2alpha1", "exceptions: [{policyName: judging, ruleNames: [r]}]", "kyverno.io/v2alpha1"),
+        ("policies.kyverno.io/v2", "policyRefs: [{name: judging, kind: ClusterPolicy}]", "policies.kyverno.io/v2"),
+        ("kyverno.io/v2", "exceptions: [{policyName: judging, ruleNames: [r], rules: []}]", "rules"),
+        ("kyverno.io/v2", "exceptions: [{policyName: judging}]", "ruleNames"),
+    ],
+)
+def test_an_exception_that_the_api_server_refuses_has_no_effect(
+    repository: Repository, api: str, body: str, reason: str
+) -> None:
+    match = "\n  match: {any: [{resources: {kinds: [Pod]}}]}" if api.startswith("kyverno.io") else ""
+    exception = (
+        f"apiVersion: {api}\nkind: PolicyException\nmetadata: {{name: e, namespace: b}}\nspec:\n  {body}{match}\n"
+    )
+    policy = JUDGE.partition("    validate:")[0] + "    validate: {message: m, deny: {}}\n"
+    verdict = check(repository, policy, exception)
+    assert "judging/r" in [one.rule for one in verdict.findings] and verdict.decision == "incomplete"
+    assert any(
+        "PolicyException/e" in gap.reason and reason in gap.reason for gap in verdict.coverage.gaps if gap.is_fatal
+    )
+
+
+def test_classic_policies_in_another_served_version(repository: Repository) -> None:
+    policy = JUDGE.partition("    validate:")[0] + "    validate: {message: m, deny: {}}\n"
+    assert is_refused(check(repository, policy.replace("kyverno.io/v1", "kyverno.io/v2beta1")), "judging/r")
+    verdict = check(repository, policy.replace("kyverno.io/v1", "kyverno.io/v2alpha1"))
+    assert verdict.decision == "incomplete" and "kyverno.io/v2alpha1" in str(verdict.coverage.gaps)
+
+
+@pytest.mark.parametrize(
     ("suffix", "body", "words"),
     [
         ("GeneratingPolicy", MATCH + "  generate: [{expression: 'generator.Apply(\"b\", [])'}]\n", "would generate"),

@@ -6,6 +6,7 @@ import base64
 import gzip
 import io
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gatekeeper.engines.admission.kyverno.program import KyvernoProgram, RuleResult
+from gatekeeper.engines.admission.kyverno.program import KyvernoProgram, RuleResult, open_program
 from tests.conftest import needs
 from tests.engines.admission.kyverno.test_evaluator import rule
 from tests.engines.resources import parse_resources
@@ -88,6 +89,14 @@ def test_many_manifests_are_verified_each_with_its_own_message() -> None:
     program = open_policy(build_attestors(format_key(KEY)))
     pods = [sign(build_pod(f"p{number}"), OTHER_KEY if number % 3 else KEY) for number in range(300)]
     assert [one.status for one in judge(program, *pods)] == ["error" if number % 3 else "pass" for number in range(300)]
+
+
+def test_no_file_can_be_opened_after_a_verification() -> None:
+    judge(open_policy(build_attestors(format_key(KEY))), sign(build_pod("a")), sign(build_pod("b"), OTHER_KEY))
+    process = Path(f"/proc/{open_program().get_worker().pid}")
+    [bound] = [line.split()[3] for line in (process / "limits").read_text().splitlines() if line.startswith("Max open")]
+    used = {int(entry.name) for entry in (process / "fd").iterdir()}
+    assert used.issuperset(range(int(bound)))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import (
 	"github.com/go-git/go-billy/v5/util"
 	policiesv1beta1 "github.com/kyverno/api/api/policies.kyverno.io/v1beta1"
 	kyvernov1 "github.com/kyverno/kyverno/api/kyverno/v1"
-	kyvernov2 "github.com/kyverno/kyverno/api/kyverno/v2"
 	loader "github.com/kyverno/kyverno/cmd/cli/kubectl-kyverno/policy"
 	mpolcompiler "github.com/kyverno/kyverno/pkg/cel/policies/mpol/compiler"
 	mpolengine "github.com/kyverno/kyverno/pkg/cel/policies/mpol/engine"
@@ -20,7 +19,6 @@ import (
 	vpolengine "github.com/kyverno/kyverno/pkg/cel/policies/vpol/engine"
 	"github.com/kyverno/kyverno/pkg/config"
 	policyvalidation "github.com/kyverno/kyverno/pkg/validation/policy"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
 )
 
@@ -228,36 +226,6 @@ func (p *policy) readMutating(
 	p.mutating, p.mutator = from, provider
 	p.description.Mutating = []string{""}
 	return nil
-}
-
-// decodeExceptions decodes the PolicyExceptions of both APIs; those that have expired have no effect.
-func decodeExceptions(objects []json.RawMessage) ([]*kyvernov2.PolicyException, celExceptions, []string) {
-	var classic []*kyvernov2.PolicyException
-	var cel celExceptions
-	var faults []string
-	for _, raw := range objects {
-		var object map[string]any
-		err := json.Unmarshal(raw, &object)
-		version, _ := object["apiVersion"].(string)
-		strict := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation
-		if strings.HasPrefix(version, "policies.kyverno.io/") {
-			exception := &policiesv1beta1.PolicyException{}
-			if err = errors.Join(err, strict(object, exception, true)); err == nil && !exception.IsExpired() {
-				cel = append(cel, exception)
-			}
-		} else {
-			exception := &kyvernov2.PolicyException{}
-			if err = errors.Join(err, strict(object, exception, true)); err == nil {
-				classic = append(classic, exception)
-			}
-		}
-		if err != nil {
-			faults = append(faults, oneLine(err.Error()))
-		} else {
-			faults = append(faults, "")
-		}
-	}
-	return classic, cel, faults
 }
 
 // quotedList is a list that Kyverno writes in a random order.
