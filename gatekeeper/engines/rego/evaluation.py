@@ -15,6 +15,8 @@ from gatekeeper.engines.rego.suspects import Suspect
 from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.protocols import QueryResult, RegoEngine
 
+# Of one rule about one resource; a rule with more is located at the resource.
+MAX_TRACED_MESSAGES = 500
 # Returns the queries to evaluate on a resource.
 QuerySelector = Callable[[Resource], Sequence[str]]
 
@@ -88,10 +90,16 @@ def _sort_answers(answers: Sequence[QueryResult], resources: Sequence[Resource],
     return result
 
 
+def _is_untraceable(draft: DraftFinding) -> bool:
+    return not draft.location_precision and draft.message_count > MAX_TRACED_MESSAGES
+
+
 def _trace_fields(drafts: Sequence[DraftFinding], plan: QueryPlan, engine: RegoEngine) -> list[DraftFinding]:
     """Traces the fields of the drafts whose rules name none."""
     modules = {query: rule.module for query, rule in plan.rules.items()}
     tracer = FieldTracer(engine, modules, plan.policies.modules)
+    # A rule with so many messages about one resource is a mistake in the rule, and each would take its own time.
+    drafts = [draft.with_traced_path(None) if _is_untraceable(draft) else draft for draft in drafts]
     untraced = [draft for draft in drafts if not draft.location_precision]
     suspects = [
         Suspect(draft.query, value, draft.message, draft.message_count)

@@ -226,3 +226,12 @@ deny contains "never" if {
     assert [str(found.resource_ref) for found in findings] == ["Deployment web", "Deployment other"]
     [gap] = gaps
     assert "policies.timeout" in gap
+
+
+def test_a_rule_with_endless_messages_is_located_at_the_resource(tmp_path: Path) -> None:
+    """Each message would be traced on its own; a common number of them is."""
+    for count, precision in ((20, "traced"), (20_000, "resource")):
+        body = f'deny contains sprintf("%d %d", [input.spec.replicas, i]) if some i in numbers.range(1, {count})'
+        findings, gaps = ask(tmp_path, "embedded", {"a.rego": f"package a\n\nimport rego.v1\n\n{body}\n"})
+        assert (len(findings), gaps) == (count, [])
+        assert {finding.location_precision for finding in findings} == {precision}
