@@ -46,6 +46,13 @@ def test_every_command_exists_with_its_options(file: Path) -> None:
             assert name in REPORT_FORMATS or "json" in line, line
 
 
+@pytest.mark.parametrize("file", sorted(FOLDER.iterdir()), ids=lambda file: file.name)
+def test_the_job_installs_what_its_repository_needs(file: Path) -> None:
+    lines = [line.strip() for line in scripts(yaml.safe_load(file.read_text())) if "tools install" in line]
+    # Without names: the programs for Kyverno or OPA only where the repository has such policies.
+    assert lines == ["gatekeeper tools install"]
+
+
 def test_the_github_job_runs_as_it_is_written(repository: Repository) -> None:
     root = repository({"gatekeeper.yaml": "", "a.yaml": "", "b.yaml": DEPLOYMENT})
     run_git(root, "init", "-q", "-b", "main")

@@ -42,7 +42,7 @@ spec:
 """
 
 pytestmark = [
-    needs(PROGRAM),
+    needs("gatekeeper-upstream"),
     pytest.mark.skipif(not shutil.which("cargo"), reason="the wheel contains the compiled engine, which needs Rust"),
 ]
 
