@@ -19,7 +19,7 @@ import orjson
 
 from gatekeeper.engines.schema.catalog import SchemaCatalog
 from gatekeeper.host import toolchain
-from tests.bench import reconciliation, seal, secret_sync
+from tests.bench import reconciliation, seal, secret_sync, terraform
 from tests.bench.measurement import adopt_orphans, wait_for_orphans
 
 ROUNDS = 5
@@ -209,6 +209,7 @@ def main() -> int:
     help_ = measure([gatekeeper, "--help"], Path.cwd())
     lines += ["", f"`gatekeeper --help`: {help_[0] / pass_[0]:.1f} times `python -c pass`."]
     for title, measured in (
+        ("Terraform", terraform.lines(gatekeeper, measure)),
         ("Sealed and encrypted secrets", seal.lines(gatekeeper)),
         ("External secrets", secret_sync.lines(gatekeeper)),
         ("Reconciling", reconciliation.lines(gatekeeper)),

@@ -22,6 +22,7 @@ from gatekeeper.workspace.documents import detect_encryption
 from gatekeeper.workspace.text_encoding import convert_to_utf8
 from gatekeeper.workspace.tree import Tree
 
+MAX_KEYWORD_SEARCHES, MAX_KEYWORD_PATTERNS = 12, 500
 SHIPPED_RULES = Path(__file__).with_name("leaks.toml")
 BASE64_PATTERN = rb"[A-Za-z0-9+/]{40,}={0,2}"
 ENCODED_TEXT = re2.compile(BASE64_PATTERN)
@@ -50,14 +51,38 @@ class LeakScanner(NamedTuple):
     """All leak rules, with patterns that decide quickly whether a text needs to be searched by them.
 
     Attributes:
+        keywords: those of all rules, in lower case.
+        remaining_patterns: for each set of keywords that was found so far, a pattern of the others; filled on demand.
         keyword_pattern: finds the keywords of the rules.
         candidate_pattern: finds the keywords or long base64 text: a file without either has no leaks.
     """
 
     rules: tuple[LeakRule, ...]
+    keywords: tuple[bytes, ...]
+    remaining_patterns: dict[frozenset[bytes], Any]
     keyword_pattern: Any
     candidate_pattern: Any
     allowlists: tuple[Allowlist, ...]
+
+    def find_keywords(self, lower: bytes) -> frozenset[bytes]:
+        """The keywords in a text.
+
+        Most texts have few of many keywords, and one pattern for all is as fast as one keyword: after each that is
+        found, a pattern searches for the others.
+        """
+        found = frozenset[bytes]()
+        while len(found) < len(self.keywords):
+            pattern = self.remaining_patterns.get(found)
+            if pattern is None:
+                if len(found) > MAX_KEYWORD_SEARCHES or len(self.remaining_patterns) >= MAX_KEYWORD_PATTERNS:
+                    return frozenset(word for word in self.keywords if word in lower)
+                pattern = re2.compile(b"|".join(re2.escape(word) for word in self.keywords if word not in found))
+                self.remaining_patterns[found] = pattern
+            match = pattern.search(lower)
+            if match is None:
+                break
+            found |= {match.group()}
+        return found
 
     def is_allowed(self, rule: LeakRule, match: LeakMatch) -> bool:
         """Whether an allowlist of the rule, or one for all rules, permits a match."""
@@ -94,7 +119,12 @@ def _build_scanner(files: Sequence[LeakRuleFile]) -> LeakScanner:
     keywords = b"" if has_unconditional_rule else b"(?i:" + b"|".join(re2.escape(word) for word in words) + b")"
     candidates = re2.compile(keywords and keywords + b"|" + BASE64_PATTERN)
     return LeakScanner(
-        rules, re2.compile(keywords), candidates, tuple(allow for file in files for allow in file.allowlists)
+        rules=rules,
+        keywords=tuple(words),
+        remaining_patterns={},
+        keyword_pattern=re2.compile(keywords),
+        candidate_pattern=candidates,
+        allowlists=tuple(allow for file in files for allow in file.allowlists),
     )
 
 
@@ -142,8 +172,9 @@ def _scan_file(scanner: LeakScanner, file: str, content: bytes) -> Iterator[Leak
         if not scanner.keyword_pattern.search(text):
             continue
         lower = text.lower()
+        found = scanner.find_keywords(lower)
         for rule in scanner.rules:
-            if rule.keywords and not any(word in lower for word in rule.keywords):
+            if rule.keywords and found.isdisjoint(rule.keywords):
                 continue
             for start, secret in _find_matches(scanner, rule, file, text) if _is_applicable(rule, file) else ():
                 at = encoded.start() if encoded is not None else start

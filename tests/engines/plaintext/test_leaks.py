@@ -18,6 +18,7 @@ from gatekeeper.workspace.tree import Tree
 from tests.conftest import Repository, judge
 from tests.engines.plaintext.test_secrets import b64, found
 
+SCANNER = leaks.load_scanner(Tree(Path(), []), Config())[0]
 PEM = "-----BEGIN " + "EC PRIVATE KEY-----\n" + "MHcCAQEEIIrYSSNQFaA2Hwf1duRSxKtLYX5CB04fSeQ6tF1aY" * 2 + "\n"
 LEAKS = [
     ("main.tf", 'key = "AKIA' + 'Z7QTUVWXY2345ABC"\n', "plaintext/aws-access-key", 1),
@@ -222,3 +223,14 @@ def test_a_url_without_a_password_is_no_leak(repository: Repository) -> None:
         "R=https://user@git.example.com/team/app.git, mail ops@example.com",
     ]
     assert find_in_lines(repository, lines) == dict.fromkeys(lines, False)
+
+
+@given(
+    st.lists(st.sampled_from([*SCANNER.keywords, b" ", b"-", b"a", b"key", b"sec", b"\xc5\xbf", b"\n"]), max_size=40)
+)
+@settings(deadline=None)
+def test_each_keyword_of_a_text_is_found(words: list[bytes]) -> None:
+    text = b"".join(words)
+    assert SCANNER.find_keywords(text) == {word for word in SCANNER.keywords if word in text}
+    whole = b"".join(SCANNER.keywords)
+    assert SCANNER.find_keywords(whole) == set(SCANNER.keywords)

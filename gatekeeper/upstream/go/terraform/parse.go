@@ -3,7 +3,6 @@ package terraform
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -56,20 +55,11 @@ func Parse(file File) (result Result) {
 	if err != nil {
 		return Result{Fault: err}
 	}
-	encoded, failure := marshal(value)
+	encoded, failure := appendValue(make([]byte, 0, 2*len(source)), value)
 	if failure != nil {
 		return Result{Fault: &Fault{Message: "a value cannot be written as JSON"}}
 	}
-	return Result{Value: encoded, Places: converter.places.encode()}
-}
-
-// marshal writes JSON without the escapes for HTML.
-func marshal(value any) (string, error) {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(value)
-	return strings.TrimSuffix(buffer.String(), "\n"), err
+	return Result{Value: string(encoded), Places: converter.places.encode()}
 }
 
 // quotedText is what the parser quotes from the file, which may be a secret, or one of its own longer examples.

@@ -9,8 +9,15 @@ import (
 type path string
 
 func (p path) key(name string) path {
-	encoded, _ := json.Marshal(name)
-	return p.join(string(encoded))
+	for index := range len(name) {
+		// Most names need no escapes.
+		letter := name[index]
+		if letter != '_' && letter != '-' && (letter < '0' || letter > '9') && (letter|0x20 < 'a' || letter|0x20 > 'z') {
+			encoded, _ := json.Marshal(name)
+			return p.join(string(encoded))
+		}
+	}
+	return p.join(`"` + name + `"`)
 }
 
 func (p path) index(number int) path { return p.join(strconv.Itoa(number)) }
