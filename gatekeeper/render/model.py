@@ -131,7 +131,12 @@ class FileOrigin(NamedTuple):
 def join_path(folder: str, relative: str) -> str:
     """A path relative to the repository's root with `..` resolved; it starts with `..` if it is outside."""
     parts: list[str] = []
-    for part in (*PurePosixPath(folder).parts, *PurePosixPath(relative).parts):
+    # Most paths are relative, and are split faster without pathlib.
+    if folder.startswith("/") or relative.startswith("/"):
+        steps = [*PurePosixPath(folder).parts, *PurePosixPath(relative).parts]
+    else:
+        steps = f"{folder}/{relative}".split("/")
+    for part in steps:
         if part == ".." and parts and parts[-1] != "..":
             parts.pop()
         elif part not in (".", ""):

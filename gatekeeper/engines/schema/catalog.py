@@ -61,6 +61,7 @@ class SchemaCatalog:
         self._validators: dict[SchemaKey, jsonschema_rs.Draft202012Validator] = {}
         self._schemas: dict[SchemaKey, dict[str, Any]] = {}
         self._loaded_groups: set[str] = set()
+        self._stripped: dict[str, tuple[Any, set[str]]] = {}
 
     def find_custom_kind(self, key: SchemaKey) -> CustomKind | None:
         """The custom kind, from the repository or else from the built-in set."""
@@ -164,9 +165,16 @@ class SchemaCatalog:
         while waiting:
             name = waiting.pop()
             if name not in reached:
-                reached[name] = _strip_annotations(self._definitions[name])
-                waiting |= _find_references(reached[name])
+                reached[name], references = self._strip_definition(name)
+                waiting |= references
         return {**schema, "$defs": reached}
+
+    def _strip_definition(self, name: str) -> tuple[Any, set[str]]:
+        """A definition without annotations, and the definitions that it refers to; many kinds have the same ones."""
+        if name not in self._stripped:
+            stripped = _strip_annotations(self._definitions[name])
+            self._stripped[name] = stripped, _find_references(stripped)
+        return self._stripped[name]
 
 
 def list_kubernetes_versions() -> list[str]:
