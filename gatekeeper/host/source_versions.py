@@ -5,6 +5,6 @@ A program that was built from other source is never run. `python -m tests.server
 
 SOURCE_VERSIONS = {
     "gotemplate": "v0e8c44f3066e",
-    "gatekeeper-upstream": "vdf096a8ecd21",
+    "gatekeeper-upstream": "v60374b52bb2a",
     "gatekeeper-kyverno": "v2beef91e2bee",
 }

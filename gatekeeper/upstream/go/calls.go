@@ -59,7 +59,7 @@ func (c *calls) handlers() map[string]protocol.Handler {
 	}
 }
 
-// decoded decodes the payload of a call. The error holds no part of the payload, which may be secret.
+// decoded decodes the payload of a call. The error contains no part of the payload, which may be secret.
 func decoded[Payload any](handler func(context.Context, Payload) (any, error)) protocol.Handler {
 	return func(ctx context.Context, payload json.RawMessage) (any, error) {
 		var request Payload
@@ -115,7 +115,7 @@ func (c *calls) kinds(context.Context, json.RawMessage) (any, error) {
 	return map[string][]string{"checked": checked, "unchecked": unchecked}, nil
 }
 
-// validation asks for the validation of objects of one kind.
+// validation requests the validation of objects of one kind.
 type validation struct {
 	APIVersion string            `json:"apiVersion"`
 	Kind       string            `json:"kind"`

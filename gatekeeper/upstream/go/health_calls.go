@@ -7,7 +7,7 @@ import (
 	"gatekeeper/upstream/health"
 )
 
-// healthRequest asks for the health of objects.
+// healthRequest requests the health of objects.
 type healthRequest struct {
 	Objects []health.Object `json:"objects"`
 }

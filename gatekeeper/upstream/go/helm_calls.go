@@ -6,7 +6,7 @@ import (
 	"gatekeeper/upstream/helm"
 )
 
-// chartRequest holds the files of a chart.
+// chartRequest contains the files of a chart.
 type chartRequest struct {
 	Digest string      `json:"digest"`
 	Files  []helm.File `json:"files"`

@@ -19,7 +19,7 @@ func (c *calls) compilePolicies(_ context.Context, batch admissionpolicy.Batch) 
 	return errors, nil
 }
 
-// policyBatch asks for the evaluation of policies in CEL on requests.
+// policyBatch requests the evaluation of policies in CEL on requests.
 type policyBatch struct {
 	admissionpolicy.Batch
 	Rows []admissionpolicy.Row `json:"rows"`

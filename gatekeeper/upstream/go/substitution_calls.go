@@ -8,7 +8,7 @@ import (
 	"gatekeeper/upstream/substitution"
 )
 
-// substitutionRequest asks for the substitution of variables in objects.
+// substitutionRequest requests the substitution of variables in objects.
 type substitutionRequest struct {
 	Variables map[string]string `json:"variables"`
 	Objects   []json.RawMessage `json:"objects"`

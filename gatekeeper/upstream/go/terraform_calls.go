@@ -7,7 +7,7 @@ import (
 	"gatekeeper/upstream/terraform"
 )
 
-// terraformFiles asks for files to be parsed.
+// terraformFiles contains the files to parse.
 type terraformFiles struct {
 	Files []terraform.File `json:"files"`
 }

@@ -21,7 +21,7 @@ type Admission struct {
 	definitions map[schema.GroupVersionKind]json.RawMessage
 }
 
-// NewAdmission returns an admission that knows the built-in kinds, and custom kinds by their definitions.
+// NewAdmission returns an admission with the built-in kinds, and custom kinds from their definitions.
 func NewAdmission(
 	builtin *apiserver.Validator, custom *customresource.Validator, definitions []json.RawMessage,
 ) (*Admission, error) {

@@ -40,7 +40,7 @@ type outcome struct {
 	err       error
 }
 
-// NewCompiler returns a compiler that knows no policies yet.
+// NewCompiler returns a compiler without policies.
 func NewCompiler() *Compiler { return &Compiler{policies: map[[sha256.Size]byte]*outcome{}} }
 
 // Compile returns the validator of a policy, or the first error in its expressions.

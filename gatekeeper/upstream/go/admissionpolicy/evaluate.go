@@ -28,9 +28,9 @@ type Row struct {
 // Refusal is the reason for which a policy refuses a request.
 type Refusal struct {
 	Message string `json:"message"`
-	// IsError tells an expression that cannot be evaluated.
+	// IsError is true for an expression that cannot be evaluated.
 	IsError bool `json:"isError,omitempty"`
-	// IsDenial tells that the request is denied, whatever the actions of the binding are.
+	// IsDenial is true if the request is denied, whatever the actions of the binding are.
 	IsDenial bool `json:"isDenial,omitempty"`
 }
 
@@ -49,7 +49,7 @@ type Batch struct {
 	Definitions []json.RawMessage `json:"definitions"`
 	// Versions are the API versions in which policies see objects.
 	Versions []string `json:"versions"`
-	// IsAdmitted tells that the API server completes the objects, as it does before it evaluates policies.
+	// IsAdmitted is true if the API server completes the objects, as it does before it evaluates policies.
 	IsAdmitted bool `json:"isAdmitted"`
 }
 

@@ -21,13 +21,13 @@ import (
 	"gatekeeper/upstream/parallel"
 )
 
-// Warning is what the type check says about an expression of a policy.
+// Warning is a result of the type check of an expression of a policy.
 type Warning struct {
 	Field   string `json:"field"`
 	Message string `json:"message"`
 }
 
-// TypeCheck asks for the type check of ValidatingAdmissionPolicies.
+// TypeCheck requests the type check of ValidatingAdmissionPolicies.
 type TypeCheck struct {
 	// Specs are their specifications.
 	Specs []json.RawMessage `json:"specs"`
@@ -53,7 +53,7 @@ func (s checkedSchemas) ResolveSchema(gvk schema.GroupVersionKind) (*spec.Schema
 	return builtinSchemas().ResolveSchema(gvk)
 }
 
-// customKind is what a definition says of the kind's address.
+// customKind is the address of a kind in its definition.
 type customKind struct {
 	customresource.Definition
 	Plural   string `json:"plural"`

@@ -86,7 +86,7 @@ func buildServiceStorage() (*servicestore.REST, error) {
 	return services, err
 }
 
-// anyAddress allocates every address that is asked for, and remembers none.
+// anyAddress allocates every requested address, and stores none.
 type anyAddress struct {
 	family api.IPFamily
 	first  net.IP

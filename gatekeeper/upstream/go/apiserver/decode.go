@@ -10,8 +10,8 @@ import (
 	"gatekeeper/upstream/finding"
 )
 
-// decode reads an object strictly. Unknown and repeated fields are findings beside the object. Values of another type
-// than their field are findings, too, and left out of the object, so that the rest can be validated.
+// decode reads an object strictly. Unknown and repeated fields are findings in addition to the object. Values of another
+// type than their field are findings, too, and left out of the object, so that the rest can be validated.
 func decode(one kind, gvk schema.GroupVersionKind, object []byte, markers []string) (runtime.Object, []finding.Finding) {
 	decoded, _, err := one.decoder.Decode(object, nil, nil)
 	if err == nil {

@@ -69,7 +69,7 @@ func (s *faultSearch) checkUnmarshaler(wanted reflect.Type, value any, path stri
 	return value
 }
 
-// describeUnmarshaler says what a value with a decoder of its own must be; the error may contain the value.
+// describeUnmarshaler describes the required form of a value with its own decoder; the error may contain the value.
 func describeUnmarshaler(wanted reflect.Type, value any, err error) string {
 	switch wanted.Name() {
 	case "Quantity":

@@ -94,7 +94,7 @@ func addAPIServices(kinds map[schema.GroupVersionKind]kind) {
 	}
 }
 
-// Knows says whether a kind is built in and validated.
+// Knows reports whether a kind is built in and validated.
 func (v *Validator) Knows(gvk schema.GroupVersionKind) bool {
 	_, known := v.kinds[gvk]
 	return known
@@ -120,7 +120,7 @@ func name(gvk schema.GroupVersionKind) string {
 	return fmt.Sprintf("%s/%s", gvk.GroupVersion(), gvk.Kind)
 }
 
-// isResource tells kinds that manifests can have from options, lists and events of watches, which every version has.
+// isResource reports whether a kind can be in a manifest: not options, lists or watch events, which every version has.
 func isResource(typeName string, gvk schema.GroupVersionKind) bool {
 	if typeName != gvk.Kind {
 		return false

@@ -23,9 +23,9 @@ import (
 // DefaultNamespace is that of a namespaced object which names none, as with kubectl.
 const DefaultNamespace = metav1.NamespaceDefault
 
-// Validate says why the API server would refuse to create an object, given as JSON.
+// Validate returns the reasons why the API server would refuse to create an object, given as JSON.
 //
-// The markers tell values that are not known yet, such as a variable or ciphertext: a value that cannot be decoded
+// The markers identify values that are not known yet, such as a variable or ciphertext: a value that cannot be decoded
 // and contains one is left out instead of refused.
 //
 // Source: kubernetes `apiserver/pkg/endpoints/handlers/create.go` and `apiserver/pkg/registry/generic/registry`.

@@ -37,10 +37,11 @@ type outcome struct {
 	err  error
 }
 
-// NewValidator returns a validator that knows no definitions yet.
+// NewValidator returns a validator without definitions.
 func NewValidator() *Validator { return &Validator{compiled: map[[sha256.Size]byte]*outcome{}} }
 
-// Validate says why the API server would refuse to create an object (JSON) of a defined kind (JSON of a Definition).
+// Validate returns the reasons why the API server would refuse to create an object (JSON) of a defined kind (JSON of a
+// Definition).
 func (v *Validator) Validate(parent context.Context, definition, object []byte) finding.Result {
 	kind, err := v.compile(definition)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // oldest is how many minor versions before its own the API server can emulate.
 const oldest = 3
 
-// wantedVersion is the version that was asked for, which may be older than the one that can be emulated.
+// wantedVersion is the requested version, which may be older than the one that can be emulated.
 var wantedVersion *version.Version
 
 // CompatibilityVersion is the version whose CEL libraries a policy may use: the one before the version of the cluster,

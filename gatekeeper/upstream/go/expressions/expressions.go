@@ -1,6 +1,6 @@
 // Package expressions evaluates templates, paths, patterns and jq with the libraries that controllers use for them.
 //
-// Values may be secret: an error never holds one.
+// Values may be secret: an error never contains one.
 package expressions
 
 import (

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Types of findings beside those of field.ErrorType.
+// Types of findings in addition to those of field.ErrorType.
 const (
 	UnknownField   = "UnknownField"
 	DuplicateField = "DuplicateField"
@@ -31,9 +31,9 @@ type Finding struct {
 	Entry  string `json:"entry,omitempty"`
 }
 
-// Result is what a validation says about one object. Without a reason in Unchecked, the object was checked.
+// Result is the result of the validation of one object. Without a reason in Unchecked, the object was checked.
 //
-// Crashed tells that the validation itself failed, which is not the same as a kind that is not supported.
+// Crashed is true if the validation itself failed, which is not the same as a kind that is not supported.
 type Result struct {
 	Unchecked string    `json:"unchecked,omitempty"`
 	Crashed   bool      `json:"crashed,omitempty"`

@@ -21,7 +21,7 @@ const maximumStored = 128 << 20
 
 var byteOrderMark = []byte{0xEF, 0xBB, 0xBF}
 
-// File is a file of a chart's folder, by its path in it. Fault says why it cannot be read.
+// File is a file of a chart's folder, by its path in it. Fault is the reason why it cannot be read.
 type File struct {
 	Name  string `json:"name"`
 	Data  []byte `json:"data"`

@@ -27,7 +27,7 @@ type schemaStore struct {
 var schemas = &schemaStore{compiled: map[[sha256.Size]byte]func() *jsonschema.Schema{}}
 
 // accept reports whether Helm would find that the values meet the schemas of the chart and of its dependencies. False
-// says nothing: Helm itself must validate, and has the words for what is wrong.
+// says nothing: Helm itself must validate, and describes the fault.
 func (s *schemaStore) accept(files []*loader.BufferedFile, request Release) (accepted bool) {
 	defer func() {
 		if recover() != nil {

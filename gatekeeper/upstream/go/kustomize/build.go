@@ -32,7 +32,7 @@ const (
 	keptBytes = 128 << 20
 )
 
-// Batch asks for builds of targets from the same files.
+// Batch requests builds of targets from the same files.
 type Batch struct {
 	// Folders has the listings of folders, by absolute path.
 	Folders map[string]Folder `json:"folders"`
@@ -63,11 +63,11 @@ type Result struct {
 	Objects []Object `json:"objects,omitempty"`
 	Error   string   `json:"error,omitempty"`
 	Needs   []string `json:"needs,omitempty"`
-	// Late says that the build still runs, after its time.
+	// Late is true if the build still runs after its deadline.
 	Late bool `json:"late,omitempty"`
 }
 
-// Object is a built object without kustomize's annotations, and what these say.
+// Object is a built object without kustomize's annotations, and their content.
 type Object struct {
 	Object          map[string]any     `json:"object"`
 	Origin          *resource.Origin   `json:"origin,omitempty"`
@@ -209,7 +209,7 @@ func takeOrigin(object *Object) {
 	metadata, _ := object.Object["metadata"].(map[string]any)
 	annotations, _ := metadata["annotations"].(map[string]any)
 	if text, noted := annotations[originAnnotation].(string); noted {
-		// An annotation that cannot be read says nothing.
+		// An annotation that cannot be parsed is ignored.
 		_ = yaml.Unmarshal([]byte(text), &object.Origin)
 	}
 	if text, noted := annotations[transformationsAnnotation].(string); noted {

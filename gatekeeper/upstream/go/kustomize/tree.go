@@ -37,8 +37,8 @@ var (
 // Folder is a complete listing: entries by name.
 type Folder map[string]string
 
-// tree is what one build sees: the listed folders, by absolute path, and the contents of files, by digest. It notes the
-// paths that the build asked for and that were not sent.
+// tree is what one build sees: the listed folders, by absolute path, and the contents of files, by digest. It records the
+// paths that the build needs and that were not sent.
 type tree struct {
 	folders  map[string]Folder
 	contents map[string][]byte
@@ -46,7 +46,7 @@ type tree struct {
 	own   map[string]Folder
 	files map[string]string
 	needs map[string]bool
-	// setsSchema says that a kustomization may set a schema; it is not read unless the build runs alone.
+	// setsSchema is true if a kustomization may set a schema; it is not read unless the build runs alone.
 	setsSchema, isAlone bool
 	// kubernetes is the version in the capabilities of charts.
 	kubernetes string
@@ -189,12 +189,12 @@ func (t *tree) chartFiles(folder, prefix string, above []string) []helm.File {
 	return files
 }
 
-// maySetSchema says whether a kustomization may have the field openapi; a key can be written with escapes.
+// maySetSchema reports whether a kustomization may have the field openapi; a key can be written with escapes.
 func maySetSchema(text []byte) bool {
 	return bytes.Contains(text, []byte("openapi")) || bytes.Contains(text, []byte(`\u`)) || bytes.Contains(text, []byte(`\x`))
 }
 
-// cause is what the kernel says for a path, without the part of the path that it says it for.
+// cause is the error of the kernel for a path, without the part of the path that it names.
 func cause(err error) error {
 	var fault *fs.PathError
 	if errors.As(err, &fault) {

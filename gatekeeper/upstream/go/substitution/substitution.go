@@ -84,7 +84,7 @@ func expandPart(text string, variables map[string]string) (string, error) {
 	return envsubst.Eval(text, func(name string) (string, bool) { return variables[name], true })
 }
 
-// lacksValue says whether the result depends on a variable without a value.
+// lacksValue reports whether the result depends on a variable without a value.
 func lacksValue(node parse.Node, variables map[string]string) bool {
 	switch node := node.(type) {
 	case *parse.ListNode:
@@ -111,7 +111,7 @@ func lacksValue(node parse.Node, variables map[string]string) bool {
 	return false
 }
 
-// hasDefault says whether a function has a value for a variable that has none.
+// hasDefault reports whether a function provides a default value.
 func hasDefault(function string) bool {
 	switch function {
 	case "=", ":=", ":-", ":?", ":+":

@@ -1,4 +1,4 @@
-// Package terraform parses Terraform files with HashiCorp's own parser, into the shape that conftest gives them.
+// Package terraform parses Terraform files with HashiCorp's own parser, into the shape that conftest produces.
 package terraform
 
 import (
@@ -21,7 +21,7 @@ type File struct {
 	Content []byte `json:"content"`
 }
 
-// Fault is why a file cannot be parsed. Line and column count from 1; without a place, both are 0.
+// Fault is the reason why a file cannot be parsed. Line and column count from 1; without a place, both are 0.
 type Fault struct {
 	Message string `json:"message"`
 	Line    int    `json:"line"`
