@@ -25,8 +25,10 @@ OPTIONS = (
     "10.0.0.0/16,fd00::/108",
     # As in every cluster that runs a network plugin.
     "--allow-privileged",
-    # Admission that looks at other objects: namespaces, priority classes, runtime classes, storage classes.
-    "--disable-admission-plugins",
+)
+# Admission that looks at other objects: namespaces, priority classes, runtime classes, storage classes.
+DISABLED = (
+    cluster.DISABLE,
     "ServiceAccount,NamespaceLifecycle,Priority,RuntimeClass,DefaultStorageClass,DefaultIngressClass,LimitRanger,"
     "ResourceQuota,PersistentVolumeClaimResize,CertificateApproval,CertificateSigning,PodSecurity",
 )
@@ -123,5 +125,6 @@ def _decode(status: int, value: Any, headers: Sequence[str]) -> ServerAnswer:
 @contextmanager
 def running(folder: Path, options: Sequence[str] = EVERY_VERSION) -> Iterator[ApiServer]:
     """An API server with every API version, or with other options."""
-    with cluster.running(folder, [*OPTIONS, *options]) as machine:
+    disabled = () if cluster.DISABLE in options else DISABLED
+    with cluster.running(folder, [*OPTIONS, *disabled, *options]) as machine:
         yield ApiServer(machine)

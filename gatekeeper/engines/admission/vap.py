@@ -143,11 +143,16 @@ def is_match(match_spec: Mapping[str, Any], resource: Resource, index: Admission
     if selector and not is_selected(selector, _read_labels(resource), "objectSelector"):
         return False
     namespace_selector = match_spec.get("namespaceSelector") or {}
+    if _is_namespace(resource):
+        return is_selected(namespace_selector, _read_labels(resource), "namespaceSelector")
     return not namespace_selector or index.namespaces.is_selected(namespace_selector, resource, "namespaceSelector")
 
 
 def _read_labels(resource: Resource) -> Labels:
     labels = read_labels(resource.value)
-    is_namespace = (resource.ref.api_version, resource.ref.kind) == ("v1", "Namespace")
     # The API server sets this label before it evaluates policies.
-    return {**labels, NAMESPACE_NAME_LABEL: resource.ref.name} if is_namespace else labels
+    return {**labels, NAMESPACE_NAME_LABEL: resource.ref.name} if _is_namespace(resource) else labels
+
+
+def _is_namespace(resource: Resource) -> bool:
+    return (resource.ref.api_version, resource.ref.kind) == ("v1", "Namespace")

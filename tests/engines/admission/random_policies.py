@@ -277,6 +277,8 @@ EXPRESSIONS = [
     "object.data.all(k, k.size() > 4)",
     "object.spec.containers[0].imagePullPolicy == 'Always'",
     "object.spec.tolerations.exists(t, t.key == 'x')",
+    "object.spec.serviceAccountName != 'default'",
+    "object.spec.serviceAccount == 'other'",
     "!format.dns1123Label().validate(object.metadata.name).hasValue()",
     "semver('1.2.3').isLessThan(semver(object.metadata.name, true))",
     "!(object.metadata.name in ['o1', 'o2', 'o3'].filter(n, n != 'o2'))",

@@ -29,6 +29,12 @@ WARNING = re.compile(r"Validation failed for ValidatingAdmissionPolicy '.*?' wit
 DENIAL = re.compile(r"ValidatingAdmissionPolicy '(.*?)' (?:with binding '(.*?)' )?denied request: (.*)", re.DOTALL)
 SECONDS = 60.0
 
+# As in a cluster, but for what looks at other objects.
+OPTIONS = (
+    "--disable-admission-plugins",
+    "NamespaceLifecycle,Priority,RuntimeClass,LimitRanger,ResourceQuota,PodSecurity",
+)
+
 Message = tuple[str, str]
 
 
@@ -41,7 +47,7 @@ class Verdict(NamedTuple):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with api_server.running(tmp_path_factory.mktemp("server"), ()) as running:
+    with api_server.running(tmp_path_factory.mktemp("server"), OPTIONS) as running:
         content = random_policies.load_content()
         running.discover("apiextensions.k8s.io/v1")
         for one in content:
@@ -56,6 +62,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         for one in content:
             if one["kind"] != "CustomResourceDefinition" and one["metadata"]["name"] != "default":
                 running.create(one)
+        # No controller creates them.
+        for namespace in ("default", "prod", "dev"):
+            running.create(
+                {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}}
+            )
         yield running
 
 

@@ -12,6 +12,7 @@ import (
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/kubernetes/pkg/apis/core"
 	"k8s.io/kubernetes/plugin/pkg/admission/defaulttolerationseconds"
+	"k8s.io/kubernetes/plugin/pkg/admission/serviceaccount"
 
 	"gatekeeper/upstream/finding"
 )
@@ -50,7 +51,7 @@ func (v *Validator) Admit(ctx context.Context, gvk schema.GroupVersionKind, obje
 	}
 	NameGenerated(accessor)
 	if pod, ok := internal.(*core.Pod); ok {
-		if err := addTolerations(ctx, pod); err != nil {
+		if err := completePod(ctx, pod); err != nil {
 			return nil
 		}
 	}
@@ -67,8 +68,12 @@ func (v *Validator) Admit(ctx context.Context, gvk schema.GroupVersionKind, obje
 	}
 }
 
-// addTolerations adds those that the admission plugin DefaultTolerationSeconds, which is on by default, adds to Pods.
-func addTolerations(ctx context.Context, pod *core.Pod) error {
+// completePod sets what admission plugins that are on by default set in every Pod: ServiceAccount, of which the volume
+// with a token is left out, and DefaultTolerationSeconds.
+func completePod(ctx context.Context, pod *core.Pod) error {
+	if pod.Spec.ServiceAccountName == "" {
+		pod.Spec.ServiceAccountName = serviceaccount.DefaultServiceAccountName
+	}
 	gvk, resource := core.SchemeGroupVersion.WithKind("Pod"), core.SchemeGroupVersion.WithResource("pods")
 	attributes := admission.NewAttributesRecord(
 		pod, nil, gvk, pod.Namespace, pod.Name, resource, "", admission.Create, &metav1.CreateOptions{}, false, nil)
