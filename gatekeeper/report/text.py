@@ -14,6 +14,9 @@ from gatekeeper.workspace.text_encoding import convert_to_utf8
 COLOURS = {"error": "\033[31m", "warning": "\033[33m", "info": "\033[36m"}
 BOLD, DIM, GREEN, RESET = "\033[1m", "\033[2m", "\033[32m", "\033[0m"
 MAX_LISTED = 12
+# Characters of a line of a file (JSON can be one line of megabytes), of those before the column, and of a message.
+MAX_LINE_LENGTH, MAX_LENGTH_BEFORE, MAX_MESSAGE_LENGTH = 300, 120, 4000
+CUT = "..."
 # Rules that find secrets: the lines that they point to are never shown.
 SECRET_RULE_PREFIXES = ("plaintext/", "secrets/", "sealed/", "sops/")
 
@@ -36,13 +39,26 @@ def render(verdict: Verdict, root: Path, colour: bool = False) -> str:
     return to_printable("\n".join(lines) + "\n")
 
 
+def _cut_line(line: str, position: int) -> tuple[str, int]:
+    """The part of a long line around a position, and the position in it."""
+    if len(line) <= MAX_LINE_LENGTH:
+        return line, position
+    begin = max(0, position - MAX_LENGTH_BEFORE)
+    part = line[begin : begin + MAX_LINE_LENGTH]
+    head, tail = CUT if begin else "", CUT if begin + MAX_LINE_LENGTH < len(line) else ""
+    return f"{head}{part}{tail}", position - begin + len(head)
+
+
 def _format_finding(
     finding: Finding, root: Path, lines_by_file: dict[str, list[str]], colour: bool, show_source: bool
 ) -> Iterator[str]:
     place = finding.location
     where = ":".join(str(part) for part in place if part is not None)
     level = "waived" if finding.waiver else _paint(finding.severity, COLOURS[finding.severity], colour)
-    yield f"{_paint(where, BOLD, colour)}: {level}: {finding.message} {_paint(f'[{finding.rule}]', DIM, colour)}"
+    message = finding.message
+    if len(message) > MAX_MESSAGE_LENGTH:
+        message = f"{message[:MAX_MESSAGE_LENGTH]}{CUT} ({len(message):,} characters)"
+    yield f"{_paint(where, BOLD, colour)}: {level}: {message} {_paint(f'[{finding.rule}]', DIM, colour)}"
     places = finding_places.describe_places(finding)
     if finding.waiver:
         if places:
@@ -56,8 +72,9 @@ def _format_finding(
             lines_by_file[place.file] = _read_lines(root / place.file)
         if place.line <= len(lines_by_file[place.file]):
             number = f"{place.line:5} | "
-            yield _paint(number, DIM, colour) + lines_by_file[place.file][place.line - 1].rstrip()
-            yield " " * (len(number) + (place.column or 1) - 1) + _paint("^", COLOURS[finding.severity], colour)
+            line, position = _cut_line(lines_by_file[place.file][place.line - 1].rstrip(), (place.column or 1) - 1)
+            yield _paint(number, DIM, colour) + line
+            yield " " * (len(number) + position) + _paint("^", COLOURS[finding.severity], colour)
     if finding.resource_ref:
         how = {
             "traced": ", line found by tracing the rule",

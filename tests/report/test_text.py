@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gatekeeper.model import Coverage, Finding, Gap, Location, ObjectRef, Verdict
 from gatekeeper.report import text
 
@@ -62,3 +64,19 @@ def test_colours_are_only_for_terminals(tmp_path: Path) -> None:
     verdict = Verdict((FINDING,), Coverage())
     assert "\033[" in text.render(verdict, tmp_path, colour=True)
     assert "\033[" not in text.render(verdict, tmp_path)
+
+
+@pytest.mark.parametrize(("column", "shown", "caret"), [(1, "abcdefghij", 0), (5, "abcdefghij", 4), (6001, "...", 123)])
+def test_a_long_line_is_cut_around_its_column(tmp_path: Path, column: int, shown: str, caret: int) -> None:
+    (tmp_path / "a.yaml").write_text("abcdefghij" * 100_000 + "\n")
+    found = FINDING._replace(location=Location("a.yaml", 1, column))
+    _, line, mark, *_ = text.render(Verdict((found,)), tmp_path).splitlines()
+    assert line.startswith(f"    1 | {shown}") and line.endswith("...") and len(line) < 320
+    assert mark == " " * (8 + caret) + "^"
+    assert line[8 + caret] == "abcdefghij"[(column - 1) % 10]
+
+
+def test_a_long_message_is_cut(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: 1\nb: 2\n")
+    first = text.render(Verdict((FINDING._replace(message="x" * 10_000_000),)), tmp_path).splitlines()[0]
+    assert first.endswith("x... (10,000,000 characters) [images/latest-tag]") and len(first) < 4200

@@ -67,6 +67,9 @@ def resolve_path(text: str, value: Any) -> FieldPath:
     Args:
         value: the object, which tells an index from a key, and a key with dots from several keys.
     """
+    if text == "[]":
+        # The size of a whole ConfigMap.
+        return ()
     if text.startswith(CRD_SCHEMA) and get_field(value, ("spec", "versions", 0, "schema")) is not None:
         text = f"spec.versions[0].schema.{text.removeprefix(CRD_SCHEMA)}"
     steps = [(name or inner, bool(name)) for name, inner in PATH_STEP.findall(text)]

@@ -56,7 +56,12 @@ def run_helm_template(tree: Tree, use: ChartUse, chart: ChartFiles, config: Conf
     try:
         return render_release(open_client(config.kubernetes), chart, release, config.timeout)
     except ToolError as error:
-        raise ToolError(" ".join(str(error).split())[:600]) from error
+        raise ToolError(_shorten(" ".join(str(error).split()))) from error
+
+
+def _shorten(message: str) -> str:
+    """A message of Helm without its middle: templates that call each other. The cause is at its end."""
+    return message if len(message) <= 600 else f"{message[:200]} ... {message[-395:]}"
 
 
 def _read_values_file(tree: Tree, file: str) -> ValuesFile:
