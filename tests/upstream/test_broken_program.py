@@ -109,8 +109,8 @@ def test_a_program_that_hangs_costs_little_time(
     program = tmp_path / "bin" / "program"
     build_program(program, code)
     client = UpstreamClient(lambda: program, get_program_version())
-    for module in ("engines.schema.api_server", "render.builder"):
-        monkeypatch.setattr(f"gatekeeper.{module}.open_client", lambda _: client)
+    for opener in ("engines.schema.engine.prepare_client", "render.builder.open_client"):
+        monkeypatch.setattr(f"gatekeeper.{opener}", lambda _: client)
     files: dict[str, str | bytes] = {f"{n}/kustomization.yaml": "resources: [a.yaml]\n" for n in range(20)}
     files |= {f"{n}/a.yaml": GOOD.replace("name: a", f"name: a{n}") for n in range(20)}
     verdict = judge(repository({**files, "wrong.yaml": WRONG_FIELD}))
