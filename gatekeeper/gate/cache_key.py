@@ -72,14 +72,15 @@ def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | N
 
 
 def identify_installation() -> bytes:
-    """Identifies this installation: its version, its files, Python, the installed packages and its own Go program."""
-    parts = (__version__, sys.version, _fingerprint_package(), _list_installed_packages(), _describe_program())
+    """Identifies this installation: its version, its files, Python, the installed packages and its own Go programs."""
+    parts = (__version__, sys.version, _fingerprint_package(), _list_installed_packages(), _describe_programs())
     return " ".join(parts).encode("utf-8", "surrogateescape")
 
 
-def _describe_program() -> str:
-    """The size and time of the program that validates as the API server does; without it, verdicts are others."""
-    return _describe_status(get_built_path(TOOLS["gatekeeper-upstream"]))
+def _describe_programs() -> str:
+    """The version, size and time of the programs that decide as the cluster does; without one, verdicts are others."""
+    tools = [TOOLS[name] for name in ("gatekeeper-upstream", "gatekeeper-kyverno")]
+    return " ".join(f"{tool.version} {_describe_status(get_built_path(tool))}" for tool in tools)
 
 
 def _fingerprint_package() -> str:

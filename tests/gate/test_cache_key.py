@@ -10,6 +10,7 @@ import pytest
 from gatekeeper import __version__, config
 from gatekeeper.gate import cache_key
 from gatekeeper.gate.cache_key import CacheInput
+from gatekeeper.host.toolchain import TOOLS, get_built_path
 from tests.conftest import Repository
 from tests.workspace.test_file_selection import run_git
 
@@ -99,3 +100,19 @@ def test_an_installation_is_identified_by_version_and_files() -> None:
     assert identity.startswith(__version__.encode() + b" ")
     assert b"cache_key.py" in identity
     assert identity == cache_key.identify_installation()
+
+
+@pytest.mark.parametrize("name", ["gatekeeper-upstream", "gatekeeper-kyverno"])
+def test_an_installation_is_identified_by_the_programs_that_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """By their version, and by whether they are there; another build of the same version counts, too."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    identities = [cache_key.identify_installation()]
+    assert TOOLS[name].version.encode() in identities[0]
+    path = get_built_path(TOOLS[name])
+    path.parent.mkdir(parents=True)
+    for content in ("a", "ab"):
+        path.write_text(content)
+        identities.append(cache_key.identify_installation())
+    assert len(set(identities)) == 3

@@ -13,7 +13,8 @@ from gatekeeper.engines import secret_masks
 from gatekeeper.engines.admission import policy_kinds
 from gatekeeper.engines.admission.admitted_objects import ObjectAdmission, build_admission, set_namespace
 from gatekeeper.engines.admission.engine import read_known_resources
-from gatekeeper.engines.admission.kyverno.program import LOST, UNKNOWN_NAMESPACE, KyvernoProgram, Mutation, RuleResult
+from gatekeeper.engines.admission.kyverno.program import KyvernoProgram
+from gatekeeper.engines.admission.kyverno.results import LOST, UNKNOWN_NAMESPACE, Mutation, RuleResult
 from gatekeeper.engines.admission.selectors import UnknownNamespaceError
 from gatekeeper.engines.protocol import EngineContext
 from gatekeeper.errors import ToolError

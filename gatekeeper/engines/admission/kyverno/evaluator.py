@@ -10,13 +10,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.engines.admission.kyverno.program import (
-    LOST,
-    UNKNOWN_NAMESPACE,
-    KyvernoProgram,
-    PolicyDescription,
-    RuleResult,
-)
+from gatekeeper.engines.admission.kyverno.program import KyvernoProgram
+from gatekeeper.engines.admission.kyverno.results import LOST, UNKNOWN_NAMESPACE, PolicyDescription, RuleResult
 from gatekeeper.engines.admission.selectors import UnknownNamespaceError
 from gatekeeper.engines.rego.model import RegoModule, RuleQuery
 from gatekeeper.errors import PolicyError

@@ -6,10 +6,20 @@ import atexit
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
+from gatekeeper.engines.admission.kyverno.results import (
+    LOST,
+    PROGRAM,
+    Mutation,
+    PolicyDescription,
+    RuleResult,
+    decode_descriptions,
+    decode_mutations,
+    decode_results,
+)
 from gatekeeper.errors import ToolError
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.model import Resource, get_field
@@ -17,67 +27,13 @@ from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_b
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import WorkerLostError
 
-PROGRAM = "gatekeeper-kyverno"
 MAX_BATCH_OBJECTS = 250
 # For one batch: a start of the program, compilation, and time for each object. One evaluation of a policy on an object
 # is cut off after 5 seconds by the program itself.
 BATCH_SECONDS, OBJECT_SECONDS = 60.0, 0.5
-UNKNOWN_NAMESPACE = "unknownNamespace"
 # For compiling one policy, with a start of the program.
 COMPILE_SECONDS = 20.0
-# The status of a policy that the program was lost on, or that was late: it is evaluated on no further object.
-LOST = "lost"
 NO_POLICY = orjson.Fragment(b"{}")
-
-
-class RuleResult(NamedTuple):
-    """The result of one rule on one object.
-
-    Attributes:
-        policy: the position of the policy; -1 if no policy could be evaluated on the object.
-        rule: the name of the rule; empty for a policy in CEL, or if the result is about all rules.
-        status: `pass`, `fail`, `warn`, `skip`, `error`, `unknownNamespace` with the name as message, or `lost` if the
-            policy is evaluated on no further object.
-        path: the field at fault as Kyverno writes it (`/spec/containers/0/image/`); empty where it names none.
-        is_enforced: whether the cluster refuses the object.
-    """
-
-    policy: int
-    rule: str
-    status: str
-    message: str = ""
-    path: str = ""
-    is_enforced: bool = False
-
-
-class PolicyDescription(NamedTuple):
-    """What is evaluated of a policy.
-
-    Attributes:
-        rules: the names of the rules that validate; one empty name for a policy in CEL.
-        mutating: the names of the rules that mutate admitted objects.
-        notes: what the policy does besides validating objects.
-        refusals: why rules are not evaluated.
-    """
-
-    rules: Sequence[str]
-    mutating: Sequence[str]
-    notes: Sequence[str]
-    refusals: Sequence[str]
-
-
-class Mutation(NamedTuple):
-    """An object as the mutating rules change it.
-
-    Attributes:
-        object: None if no rule changes it.
-        changes: the rules that were applied.
-        faults: the rules that could not be applied.
-    """
-
-    object: dict[str, Any] | None
-    changes: Sequence[RuleResult]
-    faults: Sequence[RuleResult]
 
 
 class KyvernoProgram:
@@ -95,7 +51,7 @@ class KyvernoProgram:
     ) -> None:
         by_kind = {kind: _select_kind(known_resources, kind) for kind in ("ConfigMap", "Namespace")}
         self._policies = _embed(policies)
-        self._others = {
+        self._others: dict[str, Any] = {
             "exceptions": _embed(exceptions),
             "configMaps": _embed(by_kind["ConfigMap"]),
             "namespaces": _embed(by_kind["Namespace"]),
@@ -126,14 +82,13 @@ class KyvernoProgram:
                 [NO_POLICY if position in refusals else policy for position, policy in enumerate(self._policies)]
             )
             answer = self._call("describe", {})
+        found, faults = decode_descriptions(answer, len(self._policies), len(self._others["exceptions"]))
         descriptions = [
-            PolicyDescription((), (), (), [refusals[position]])
-            if position in refusals
-            else PolicyDescription(*(entry.get(field) or () for field in PolicyDescription._fields))
-            for position, entry in enumerate(answer["policies"] or ())
+            PolicyDescription((), (), (), [refusals[position]]) if position in refusals else one
+            for position, one in enumerate(found)
         ]
         self._mutating = [position for position, one in enumerate(descriptions) if one.mutating]
-        return descriptions, answer["faults"] or []
+        return descriptions, faults
 
     def _find_fatal_policies(self) -> dict[int, str]:
         """The policies that end the program while it compiles them alone, with the reason."""
@@ -180,12 +135,13 @@ class KyvernoProgram:
         only = [[policy for policy in policies if policy not in self._lost] for policies in wanted]
         payload = {"objects": [orjson.Fragment(json) for json in objects], "only": only}
         answer = self._call("evaluate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(objects))
+        found = decode_results(answer, len(objects), len(self._policies))
         return [
             [
-                *(_decode_result(entry) for entry in entries or ()),
+                *results,
                 *(RuleResult(policy, "", LOST, self._lost[policy]) for policy in policies if policy in self._lost),
             ]
-            for entries, policies in zip(answer, wanted, strict=True)
+            for results, policies in zip(found, wanted, strict=True)
         ]
 
     def mutate(self, objects: Sequence[bytes]) -> list[Mutation]:
@@ -221,7 +177,11 @@ class KyvernoProgram:
             "skip": list(lost) if skip is None else skip,
         }
         answer = call("mutate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(objects))
-        return [_decode_mutation(entry, lost) for entry in answer]
+        faults = [RuleResult(policy, "", LOST, reason) for policy, reason in lost.items()]
+        return [
+            one._replace(faults=[*one.faults, *faults])
+            for one in decode_mutations(answer, len(objects), len(self._policies))
+        ]
 
     def _build_lost_mutation(self, _: bytes, error: WorkerLostError) -> Mutation:
         return Mutation(None, (), [RuleResult(-1, "", "error", str(error))])
@@ -245,23 +205,6 @@ def _find_plurals(resources: Iterable[Resource]) -> dict[str, str]:
 
 def _embed(resources: Iterable[Resource]) -> list[orjson.Fragment]:
     return [orjson.Fragment(resource.json) for resource in resources]
-
-
-def _decode_result(entry: Mapping[str, Any]) -> RuleResult:
-    return RuleResult(
-        policy=entry["policy"],
-        rule=entry["rule"],
-        status=entry["status"],
-        message=entry.get("message", ""),
-        path=entry.get("path", ""),
-        is_enforced=entry.get("enforced", False),
-    )
-
-
-def _decode_mutation(entry: Mapping[str, Any], lost: Mapping[int, str]) -> Mutation:
-    changes, faults = ([_decode_result(result) for result in entry[field] or ()] for field in ("changes", "faults"))
-    faults += [RuleResult(policy, "", LOST, reason) for policy, reason in lost.items()]
-    return Mutation(entry["object"], changes, faults)
 
 
 @cache

@@ -12,15 +12,18 @@ from typing import Any
 
 from gatekeeper.engines import policy_files
 from gatekeeper.engines.admission.kyverno.program import open_suite_program
+from gatekeeper.engines.admission.kyverno.results import PROGRAM
 from gatekeeper.engines.rego.policy_tests import PolicyTestOutcome
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.model import get_field
+from gatekeeper.upstream.answers import decode_answer
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import list_files_below
 
 FILE_NAMES = ("kyverno-test.yaml", "kyverno-test.yml")
 SUITE_API_VERSION = b"cli.kyverno.io/"
 PASSED = "Pass"
+CASE_FIELDS = ("POLICY", "RULE", "RESOURCE", "RESULT", "REASON", "MESSAGE")
 SUITE_SECONDS = 120.0
 # Links to another server, and what only a registry of images can answer.
 REMOTE_FIELD = re.compile(rb"^\s*-?\s*(?:https?|git)://", re.MULTILINE)
@@ -59,16 +62,20 @@ def _run_suite(file: Path, name: str) -> Iterator[PolicyTestOutcome]:
         if REMOTE_FIELD.search(text):
             raise PolicyError("it names files of another server, and tests open no connection")
         answer = open_suite_program().call("test", {"path": str(file.resolve())}, SUITE_SECONDS)
+        cases, fault = decode_answer(_decode_suite, answer, PROGRAM)
     except (PolicyError, ToolError) as error:
         yield PolicyTestOutcome(name, False, str(error))
         return
-    cases = answer["cases"] or ()
     refused = {_get_rule(case) for case in cases if NO_CONNECTION.search(case["MESSAGE"])}
     refused |= set(_find_registry_rules(file, text))
     for case in cases:
         yield _build_outcome(name, case, refused)
-    if answer["fault"]:
-        yield PolicyTestOutcome(name, False, answer["fault"])
+    if fault:
+        yield PolicyTestOutcome(name, False, fault)
+
+
+def _decode_suite(answer: Mapping[str, Any]) -> tuple[list[dict[str, str]], str]:
+    return [{field: str(case[field]) for field in CASE_FIELDS} for case in answer["cases"] or ()], str(answer["fault"])
 
 
 def _get_rule(case: Mapping[str, Any]) -> PolicyRule:

@@ -9,6 +9,7 @@ import pytest
 
 from gatekeeper.engines.admission.kyverno import program as module
 from gatekeeper.engines.admission.kyverno.program import KyvernoProgram
+from gatekeeper.engines.admission.kyverno.results import PROGRAM
 from gatekeeper.errors import ToolError
 from gatekeeper.host import toolchain
 from gatekeeper.model import Resource
@@ -102,4 +103,4 @@ def test_without_the_program_all_kyverno_policies_are_one_gap(
 
 
 def test_the_program_is_part_of_this_package() -> None:
-    assert toolchain.TOOLS[module.PROGRAM].source_folder
+    assert toolchain.TOOLS[PROGRAM].source_folder

@@ -14,7 +14,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gatekeeper.engines.admission.kyverno.program import KyvernoProgram, RuleResult, open_program
+from gatekeeper.engines.admission.kyverno.program import KyvernoProgram, open_program
+from gatekeeper.engines.admission.kyverno.results import RuleResult
 from tests.conftest import needs
 from tests.engines.admission.kyverno.test_evaluator import rule
 from tests.engines.resources import parse_resources
