@@ -1,5 +1,11 @@
-"""`python -m gatekeeper` runs the command `gatekeeper`."""
+"""The program `gatekeeper`, also as `python -m gatekeeper`: Ctrl-C while modules load ends it without a traceback."""
 
-from gatekeeper.cli import entry
+import os
 
-entry()
+try:
+    from gatekeeper.cli import entry
+except KeyboardInterrupt:
+    os._exit(130)
+
+if __name__ == "__main__":
+    entry()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 from gatekeeper import __version__, cli
+from gatekeeper.host.toolchain import PACKAGE
 from tests.conftest import Repository, command
 
 
@@ -66,3 +68,30 @@ def test_internal_error_is_not_a_verdict_and_repeats_no_input() -> None:
     assert done.returncode == 3
     assert "internal error, RuntimeError at" in done.stderr
     assert "hunter2" not in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("module", ["gatekeeper.cli", "gatekeeper.errors", "gatekeeper.commands.check"])
+@pytest.mark.parametrize(
+    "start",
+    ["runpy.run_module('gatekeeper', run_name='__main__')", "from gatekeeper.__main__ import entry; entry()"],
+)
+def test_an_interrupt_while_modules_load_ends_without_a_traceback(module: str, start: str) -> None:
+    """The signal comes at the moment when Python looks for one of the modules."""
+    program = f"""
+import os, runpy, signal, sys
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+{start}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, "check", "--help"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_the_installed_command_starts_where_an_interrupt_is_handled() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    assert project["project"]["scripts"] == {"gatekeeper": "gatekeeper.__main__:entry"}

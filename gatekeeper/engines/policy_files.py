@@ -10,6 +10,7 @@ from gatekeeper.errors import PolicyError
 from gatekeeper.file_names import to_printable
 from gatekeeper.model import ParsedDocument
 from gatekeeper.workspace import documents
+from gatekeeper.workspace.text_encoding import convert_to_utf8
 
 
 def format_name(path: Path, root: Path) -> str:
@@ -37,8 +38,11 @@ def read_text(path: Path, name: str) -> str:
     Raises:
         PolicyError: the file cannot be read, or is not UTF-8.
     """
+    content = read_bytes(path, name)
+    if convert_to_utf8(content) not in (content, None):
+        raise PolicyError(f"{name}: cannot be read: UTF-16 or UTF-32; save it in UTF-8")
     try:
-        return read_bytes(path, name).decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise PolicyError(f"{name}: cannot be read: not UTF-8 at byte {error.start}") from error
 

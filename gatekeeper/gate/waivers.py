@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gatekeeper.config import Config
+from gatekeeper.errors import UsageError
 from gatekeeper.file_names import to_printable
 from gatekeeper.gate import baseline
 from gatekeeper.gate.baseline import Baseline
@@ -81,7 +82,11 @@ def apply(
     """Marks the waived findings, and adds findings about the waivers themselves: expired, malformed, unused.
 
     Unused waivers are reported only for trees that have all files of a repository.
+
+    Raises:
+        UsageError: the file of the waivers is a folder, or cannot be read.
     """
+    _check_file(tree, config.waivers)
     waivers, malformed = _load_waivers(tree, parsed_files, {finding.location.file for finding in findings}, config)
     expiry_findings = [_check_expiry(f"the waiver of `{waiver.rule}`", waiver, today, config) for waiver in waivers]
     valid = [waiver for waiver, problem in zip(waivers, expiry_findings, strict=True) if problem is None]
@@ -119,6 +124,21 @@ def apply(
             message = f"the waiver of `{waiver.rule}` matches no finding"
             out.append(Finding(UNUSED_WAIVER_RULE, "warning", message, waiver.location, hint="remove it"))
     return out
+
+
+def _check_file(tree: Tree, file: str) -> None:
+    """Refuses what stands in place of the waiver file, because its waivers would be missing without a word.
+
+    Raises:
+        UsageError: it is a folder, or cannot be read.
+    """
+    reason = "is a folder, not a file with waivers" if (tree.root / file).is_dir() else ""
+    if not reason and file in tree.files and isinstance(gap := tree.read_file(file), Gap):
+        reason = gap.reason
+    if not reason:
+        reason = next((gap.reason for gap in tree.gaps if gap.file == file and gap.is_fatal), "")
+    if reason:
+        raise UsageError(f"{to_printable(file)}: {reason}; correct it, or `waivers.file` in gatekeeper.yaml")
 
 
 def _check_baseline(loaded_baseline: Baseline, today: datetime.date, config: Config) -> Finding | None:

@@ -14,7 +14,13 @@ from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.kustomization_graph import REMOTE_PREFIXES, find_reference, list_entries, list_reachable
 from gatekeeper.render.model import AppliedFolder, BuildOutput, KustomizationFile, SecondRendering, join_path
 from gatekeeper.render.origin import ApplierFields, KustomizeOrigin, TransformStep
-from gatekeeper.upstream.kustomization import BuildResult, BuiltObject, KustomizationBuild, KustomizationBuilder
+from gatekeeper.upstream.kustomization import (
+    BuildResult,
+    BuiltObject,
+    KustomizationBuild,
+    KustomizationBuilder,
+    KustomizationError,
+)
 from gatekeeper.upstream.kustomization_files import REPOSITORY, WRAPPER, decode_name, encode_name
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import Tree
@@ -23,6 +29,11 @@ from gatekeeper.workspace.tree import Tree
 ERROR_WRAPPING = re.compile(r"^((accumulat\w+ \w+: )?accumulation err='.*?': recursed accumulation of path '[^']*': )+")
 
 
+BUILD_HINT = "run `kustomize build` there and correct the error"
+PROGRAM_HINT = (
+    "run `gatekeeper doctor`, which starts gatekeeper-upstream and says what to do; "
+    "`gatekeeper tools install gatekeeper-upstream` builds it again"
+)
 RESTRICTION_HINT = (
     "Argo CD reads only files of the kustomization's own folder: move the file there, or set `kustomize.buildOptions: "
     "--load-restrictor LoadRestrictionsNone` in the ConfigMap argocd-cm"
@@ -165,13 +176,15 @@ def _reject_outside_inputs(
 
 def _report_failure(inputs: RenderInputs, target: KustomizeTarget, error: ToolError) -> BuildOutput:
     file, message = _find_own_file(inputs, target), _extract_last_cause(str(error))
-    is_outside_folder = target.is_restricted and "security; file" in message
+    hint = BUILD_HINT if isinstance(error, KustomizationError) else PROGRAM_HINT
+    if target.is_restricted and "security; file" in message:
+        hint = RESTRICTION_HINT
     finding = Finding(
         "render/kustomize",
         "error",
         message,
         Location(file, 1),
-        hint=RESTRICTION_HINT if is_outside_folder else "run `kustomize build` there and correct the error",
+        hint=hint,
     )
     gap = Gap(file, "kustomize could not build it, so its objects were not checked", is_fatal=True)
     return BuildOutput([], [finding], [gap])

@@ -57,6 +57,10 @@ class BuiltObject(NamedTuple):
     steps: tuple[tuple[str, str], ...]
 
 
+class KustomizationError(ToolError):
+    """Kustomize itself refuses a build, or its input is too large: the program works."""
+
+
 # The objects, or why the build failed.
 BuildResult = Sequence[BuiltObject] | ToolError
 
@@ -150,7 +154,7 @@ class KustomizationBuilder:
                 self._add_needed(path, folders, inputs)
             if len(folders) + len(inputs) == before:
                 break
-        failure = ToolError("kustomize reads more files than can be sent to it")
+        failure = KustomizationError("kustomize reads more files than can be sent to it")
         return [results.get(number, failure) for number in range(len(builds))]
 
     def _add_needed(self, path: str, folders: set[str], inputs: set[str]) -> None:
@@ -207,7 +211,7 @@ def _decode_build(answer: dict[str, Any]) -> _BuildAnswer:
 
 def _decode_result(answer: dict[str, Any]) -> BuildResult:
     if answer.get("error"):
-        return ToolError(answer["error"].strip())
+        return KustomizationError(answer["error"].strip())
     return [
         build_object(one["object"], one.get("origin"), one.get("transformations"))
         for one in answer.get("objects") or ()

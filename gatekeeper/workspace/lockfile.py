@@ -6,9 +6,12 @@ used only if the lock has its checksum for this platform.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from gatekeeper.errors import UsageError
 from gatekeeper.host import atomic_file
 from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.host.toolchain import BUILT_IN_TOOLS, PINNED_TOOLS, TOOLS, Tool, Toolchain
+from gatekeeper.workspace import documents
 
 LOCK_FILE = "gatekeeper.lock"
 SCHEMA = "gatekeeper/lock/v1"
@@ -62,6 +66,7 @@ def parse(content: bytes, file: str, *, is_rewritten: bool = False) -> Toolchain
     """
     try:
         entries = _parse_entries(content)
+        _check_duplicate_keys(content, file)
         pins = {name: _parse_tool(name, entry) for name, entry in entries.items()}
     except _MalformedLockError as error:
         # Slow to load, and a lock without an error does not need it.
@@ -119,6 +124,26 @@ def _parse_entries(content: bytes) -> dict[str, Any]:
         raise _MalformedLockError(f"not a lock of {SCHEMA}")
     entries: dict[str, Any] = value["tools"]
     return entries
+
+
+def _check_duplicate_keys(content: bytes, file: str) -> None:
+    """Refuses a key that is there twice, of which JSON readers take one or the other.
+
+    Raises:
+        UsageError: there is one.
+    """
+    found: list[str] = []
+    json.loads(content, object_pairs_hook=lambda pairs: found.extend(_find_duplicates(pairs)))
+    if not found:
+        return
+    parsed, _ = documents.parse(content)
+    for key, line, column, first in parsed[0].duplicates if parsed else ():
+        raise UsageError(f"{file}:{line}:{column}: duplicate key `{key}`, first in line {first}; remove one")
+    raise UsageError(f"{file}: duplicate key `{found[0]}`; remove one")
+
+
+def _find_duplicates(pairs: Sequence[tuple[str, Any]]) -> list[str]:
+    return [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
 
 
 def _parse_tool(name: str, entry: Any) -> Tool:

@@ -49,3 +49,10 @@ def test_a_document_that_is_no_mapping_is_an_error(content: bytes) -> None:
         policy_files.parse_mapping(content, "p.yaml")
     assert policy_files.parse_mapping(b"a: 1\n---\nb: 2\n", "p.yaml") == {"a": 1}
     assert policy_files.parse_values(b"a: 1\n---\nb: 2\n", "p.yaml") == [{"a": 1}, {"b": 2}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_text_in_another_encoding_is_named(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a").write_bytes("package a\n".encode(encoding))
+    with pytest.raises(PolicyError, match="a: cannot be read: UTF-16 or UTF-32; save it in UTF-8"):
+        policy_files.read_text(tmp_path / "a", "a")

@@ -12,7 +12,7 @@ from gatekeeper.gate import pipeline
 from gatekeeper.model import Verdict
 from gatekeeper.report import formats
 from gatekeeper.workspace import config_loader, file_selection
-from tests.conftest import VERDICT, Repository, needs
+from tests.conftest import VERDICT, Repository, command, needs
 from tests.gate.test_pipeline import DEPLOYMENT
 from tests.report.test_sarif import SARIF
 
@@ -139,6 +139,25 @@ def test_a_file_of_waivers_that_is_wrong_is_a_finding(repository: Repository, te
     [finding] = verdict(repository, "a: 1\n", text).findings
     assert (finding.rule, finding.location.file) == ("waivers/malformed", "waivers.yaml")
     assert words in finding.message
+
+
+def test_a_folder_in_place_of_the_file_of_waivers_is_an_error(repository: Repository) -> None:
+    root = repository({"a.yaml": "a: 1\n", "waivers.yaml/a.yaml": "waivers: []\n"})
+    code, out, err = command("check", root)
+    assert (code, out) == (2, "")
+    assert err == (
+        "gatekeeper: waivers.yaml: is a folder, not a file with waivers; correct it, or `waivers.file` in "
+        "gatekeeper.yaml\n"
+    )
+
+
+@pytest.mark.parametrize("target", ["gone.yaml", "/dev/null"])
+def test_a_file_of_waivers_that_cannot_be_read_is_an_error(repository: Repository, target: str) -> None:
+    root = repository({"a.yaml": "a: 1\n", "gatekeeper.yaml": "waivers: {file: own.yaml}\n"})
+    (root / "own.yaml").symlink_to(target)
+    code, out, err = command("check", root)
+    assert (code, out) == (2, "")
+    assert err.startswith("gatekeeper: own.yaml: ") and err.count("\n") == 1
 
 
 def test_the_last_day_counts(repository: Repository) -> None:

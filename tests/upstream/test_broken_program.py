@@ -52,6 +52,8 @@ def test_a_program_that_fails_in_a_call(repository: Repository, tmp_path: Path, 
     assert MESSAGES[fault] in out
     assert "wrong.yaml: ConfigMap b/a cannot be validated as the API server would: " in out
     assert "k/kustomization.yaml: kustomize could not build it" in out
+    # It would fail for the same reason nowhere else.
+    assert "run `gatekeeper doctor`" in out and "kustomize build" not in out
 
 
 @pytest.mark.parametrize("fault", STARTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import orjson
@@ -144,3 +145,22 @@ def test_a_program_of_this_package_is_not_pinned(tmp_path: Path) -> None:
 
 def test_a_repository_without_a_lock_uses_the_versions_of_this_package(tmp_path: Path) -> None:
     assert lockfile.load(tmp_path) == Toolchain()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (
+            '{"schema": "gatekeeper/lock/v1",\n "tools": {},\n "tools": {}}',
+            ":3:2: duplicate key `tools`, first in line 2",
+        ),
+        (
+            '{"schema": "gatekeeper/lock/v1", "tools": {"opa": {"package": "p",\n"version": "v1.0.0",\n"version": "v1"}}}',
+            ":3:1: duplicate key `version`, first in line 2",
+        ),
+    ],
+)
+def test_a_duplicate_key_is_an_error(text: str, place: str) -> None:
+    """Readers of JSON take the first or the last."""
+    with pytest.raises(UsageError, match="^lock" + re.escape(place)):
+        lockfile.parse(text.encode(), "lock")

@@ -11,6 +11,7 @@ from gatekeeper.engines import policy_files
 from gatekeeper.engines.rego.model import PolicySet, RegoModule
 from gatekeeper.errors import PolicyError
 from gatekeeper.workspace import documents
+from gatekeeper.workspace.text_encoding import convert_to_utf8
 from gatekeeper.workspace.tree import list_files_below
 
 SEVERITY_BY_PREFIX = {"deny": "error", "violation": "error", "warn": "warning"}
@@ -62,7 +63,12 @@ def is_nondeterministic(text: str) -> bool:
 def _has_other_policies(folder: Path) -> bool:
     """Whether a folder contains policies of other kinds than Rego, which other engines read."""
     files = list_files_below(folder, documents.EXTENSIONS)
-    return any(".schema." in file.name or OTHER_POLICY_KINDS.search(file.read_bytes()) for file in files)
+    return any(".schema." in file.name or has_admission_policy(file.read_bytes()) for file in files)
+
+
+def has_admission_policy(content: bytes) -> bool:
+    """Whether the text of a file names a kind of policies that the admission engine evaluates; in UTF-16, too."""
+    return OTHER_POLICY_KINDS.search(convert_to_utf8(content) or content) is not None
 
 
 def _list_existing_files(start: Path, suffixes: tuple[str, ...], name: str) -> list[Path]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gatekeeper.config import Config
 from gatekeeper.engines.admission import engine
-from tests.conftest import Repository
+from tests.conftest import Repository, judge
 from tests.engines.admission.test_constraints import CONSTRAINT, OBJECT, TEMPLATE
 from tests.engines.contexts import build_context
 
@@ -42,3 +44,29 @@ def test_the_digest_changes_with_a_policy_and_a_clock_is_not_cached(repository: 
     assert before.policy_digests != changed.policy_digests
     clock = TEMPLATE.replace("team := input", "time.now_ns() > 0\n        team := input")
     assert not engine.evaluate(build_context(repository({**files, "t.yaml": clock}))).is_cacheable
+
+
+def test_a_policy_in_utf_16_is_read_as_kubectl_reads_it(repository: Repository) -> None:
+    files = {"policy/t.yaml": TEMPLATE.encode("utf-16"), "policy/c.yaml": CONSTRAINT.encode("utf-16")}
+    root = repository({**files, "o.yaml": OBJECT})
+    assert find(root, Config()._replace(policies=("policy",))) == [("TeamLabel/teams", "o.yaml")]
+    # The Rego engine looks for policies, too.
+    verdict = judge(repository({**files, "o.yaml": OBJECT, "gatekeeper.yaml": "policies: {paths: [policy]}\n"}))
+    assert not [gap for gap in verdict.coverage.gaps if gap.is_fatal]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (CONSTRAINT.encode("utf-16-le"), "UTF-16 without a byte order mark, which kubectl does not read"),
+        (CONSTRAINT.encode("utf-32"), "UTF-32, which kubectl does not read"),
+        (f"{CONSTRAINT}---\na: [\n".encode(), ": did not find expected node content"),
+    ],
+)
+def test_a_policy_file_that_cannot_be_read_is_a_gap(repository: Repository, content: bytes, reason: str) -> None:
+    """Its policies would be missing without a word."""
+    root = repository({"policy/t.yaml": TEMPLATE, "policy/c.yaml": content, "o.yaml": OBJECT, "policy/x.yaml": "a: ["})
+    result = engine.evaluate(build_context(root, Config()._replace(policies=("policy",))))
+    [gap] = result.global_gaps
+    assert (gap.file, gap.is_fatal) == ("policy/c.yaml", True)
+    assert gap.reason.startswith("its policies could not be evaluated: ") and reason in gap.reason
