@@ -106,7 +106,8 @@ def decode_mutations(answer: Any, object_count: int, policy_count: int) -> list[
 
 
 def _decode_description(entry: Mapping[str, Any]) -> PolicyDescription:
-    return PolicyDescription(*([_check_text(text) for text in entry[name] or ()] for name in PolicyDescription._fields))
+    fields = (entry[name] for name in PolicyDescription._fields)
+    return PolicyDescription(*([_check_text(text) for text in texts] if texts else () for texts in fields))
 
 
 def _decode_entries(entries: Sequence[Mapping[str, Any]] | None, policy_count: int) -> list[RuleResult]:

@@ -20,7 +20,7 @@ RESULT = {"policy": 0, "rule": "r", "status": "fail", "message": "m", "path": "/
 
 def test_answers_are_decoded() -> None:
     answer = {"policies": [DESCRIBED], "faults": ["", "no kind"]}
-    assert decode_descriptions(answer, 1, 2) == ([PolicyDescription(["r"], [], ["n"], [])], ["", "no kind"])
+    assert decode_descriptions(answer, 1, 2) == ([PolicyDescription(["r"], (), ["n"], ())], ["", "no kind"])
     assert decode_descriptions({"policies": None, "faults": None}, 0, 0) == ([], [])
     result = RuleResult(0, "r", "fail", "m", "/a/", True)
     assert decode_results([[RESULT], None], 2, 1) == [[result], []]
