@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from gatekeeper.errors import UsageError
 from gatekeeper.model import Gap, Location, ParsedDocument
 from gatekeeper.workspace import json_text, links, template_detection
 from gatekeeper.workspace.text_encoding import decode_marked_utf16, describe_encoding
@@ -22,6 +23,8 @@ HAS_NATIVE_PARSER = _native is not None
 
 ParseOutcome = tuple[list[ParsedDocument], tuple[str, int, int] | None]
 
+# All of it is in memory at once, with the values several times.
+MAX_PARSED_BYTES = 1024 * 1024 * 1024
 EXTENSIONS = (".yaml", ".yml", ".json")
 KUSTOMIZATION_NAMES = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
 ENCRYPTION_MARKERS = (
@@ -35,11 +38,16 @@ ENCRYPTION_PREFIXES = tuple(mark for mark, _ in ENCRYPTION_MARKERS)
 
 
 def parse_tree(tree: Tree, jobs: int) -> tuple[list[ParsedFile], list[Gap]]:
-    """Parses every YAML and JSON file of a tree, in its order; and the gaps of files that cannot be read."""
+    """Parses every YAML and JSON file of a tree, in its order; and the gaps of files that cannot be read.
+
+    Raises:
+        UsageError: the files are too large together.
+    """
     charts = {file[: -len("/Chart.yaml")] for file in tree.files if f"/{file}".endswith("/Chart.yaml")}
     gaps: list[Gap] = []
     sources: dict[str, ParsedFile] = {}
     waiting: list[tuple[str, bytes]] = []
+    free_bytes = MAX_PARSED_BYTES
     for file in tree.files:
         if not file.endswith(EXTENSIONS) and file.rpartition("/")[2] not in KUSTOMIZATION_NAMES:
             continue
@@ -52,6 +60,11 @@ def parse_tree(tree: Tree, jobs: int) -> tuple[list[ParsedFile], list[Gap]]:
             sources[file] = early
         else:
             waiting.append((file, content))
+            free_bytes -= len(content)
+            if free_bytes < 0:
+                size = f"{MAX_PARSED_BYTES >> 20:,} MB"
+                advice = "name folders to check one after the other, or list others under `files.exclude`"
+                raise UsageError(f"{tree.root}: more than {size} of YAML and JSON; {advice}")
     parsed = parse_all([content for _, content in waiting], jobs)
     for (file, content), (documents, failure) in zip(waiting, parsed, strict=True):
         parsed_file = _build_parsed_file(file, content, tuple(documents), failure)

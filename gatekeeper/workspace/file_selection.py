@@ -14,6 +14,9 @@ from gatekeeper.model import Gap
 from gatekeeper.workspace import links
 from gatekeeper.workspace.tree import GIT_FOLDER, Tree
 
+# A folder with more is a home folder or a disk rather than manifests; where Git lists the files, there is no limit.
+MAX_WALKED_FILES = 200_000
+
 
 def build_tree(paths: Sequence[Path], root: Path, exclude: Sequence[str], policy_folders: Sequence[str] = ()) -> Tree:
     """All files below some paths, except those that Git ignores and those that the config excludes.
@@ -25,8 +28,8 @@ def build_tree(paths: Sequence[Path], root: Path, exclude: Sequence[str], policy
         policy_folders: folders whose files are not checked as resources, as in `policies.paths`.
 
     Raises:
-        UsageError: a path does not exist, is no file or folder, or is outside of the root; or the root is a bare Git
-            repository.
+        UsageError: a path does not exist, is no file or folder, or is outside of the root; the root is a bare Git
+            repository; or a folder that is no Git repository has too many files.
     """
     root = root.resolve()
     if git_state.is_bare_repository(root):
@@ -43,7 +46,10 @@ def build_tree(paths: Sequence[Path], root: Path, exclude: Sequence[str], policy
         if not start.is_relative_to(root):
             raise UsageError(f"{path}: outside the repository {root}")
         listed = git_state.list_files(root, start) if (root / GIT_FOLDER).exists() else None
-        files.update(_walk(root, start, regular_files, gaps) if listed is None else listed)
+        if listed is None:
+            files.update(_limit_files(start, _walk(root, start, regular_files, gaps)))
+        else:
+            files.update(listed)
     kept: list[str] = []
     targets: dict[str, str] = {}
     for file in sorted(files):
@@ -107,6 +113,19 @@ def _check_regular_file(root: Path, file: str, targets: dict[str, str]) -> Gap |
         targets[file] = target
         return None
     return Gap(file, "a Git submodule: check it in its own repository" if stat.S_ISDIR(mode) else "not a regular file")
+
+
+def _limit_files(start: Path, files: Iterator[str]) -> Iterator[str]:
+    """The files as they are listed, up to a number that needs little memory.
+
+    Raises:
+        UsageError: there are more.
+    """
+    for number, file in enumerate(files):
+        if number == MAX_WALKED_FILES:
+            reason = f"more than {MAX_WALKED_FILES:,} files in a folder that is no Git repository"
+            raise UsageError(f"{start}: {reason}; name the folders with manifests, or run it in a Git repository")
+        yield file
 
 
 def _walk(root: Path, start: Path, regular_files: set[str], gaps: list[Gap]) -> Iterator[str]:

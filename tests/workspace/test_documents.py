@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from gatekeeper._native import parse_yaml
+from gatekeeper.errors import UsageError
 from gatekeeper.workspace import documents, yaml_fallback
+from gatekeeper.workspace.tree import Tree
+from tests.conftest import Repository
 
 READERS: dict[str, Any] = {"compiled": parse_yaml, "events": yaml_fallback.parse_yaml}
 
@@ -280,3 +283,16 @@ def test_document_that_only_the_strict_parser_rejects_is_parsed_again() -> None:
     found, failure = documents.parse(text)
     assert failure is None
     assert documents.to_value(found[0]) == {"a": {"description": "one two", "b": 1}}
+
+
+def test_more_content_than_memory_should_hold_is_refused(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content that is not parsed does not count."""
+    monkeypatch.setattr(documents, "MAX_PARSED_BYTES", 1 << 20)
+    text = f"a: {'x' * (1 << 19)}\n"
+    tree = Tree(repository({"a.yaml": text, "b.txt": text * 9}), ["a.yaml", "b.txt"])
+    assert len(documents.parse_tree(tree, 1)[0]) == 1
+    tree = Tree(repository({"a.yaml": text, "b.yaml": text}), ["a.yaml", "b.yaml"])
+    with pytest.raises(UsageError, match="more than 1 MB of YAML and JSON; name folders to check one after the other"):
+        documents.parse_tree(tree, 1)

@@ -86,3 +86,18 @@ def test_a_repositorys_own_git_settings_start_no_program(cloned: Path, tmp_path:
     files(cloned)
     git_state.describe_revision(cloned)
     assert not mark.exists()
+
+
+def test_a_folder_with_too_many_files_is_refused_unless_git_lists_them(
+    cloned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_selection, "MAX_WALKED_FILES", 3)
+    assert len(files(cloned)) == 5
+    root = tmp_path / "other"
+    for file in ("a/1", "a/2", "b/3"):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text("")
+    assert len(files(root, root / "a", root / "b")) == 3
+    (root / "b" / "4").write_text("")
+    with pytest.raises(UsageError, match="more than 3 files in a folder that is no Git repository; name the folders"):
+        files(root)
