@@ -125,21 +125,20 @@ def check(arguments: list[str]) -> int:
         raise UsageError(f"{paths[0]}: no such file or folder")
     root = config_loader.find_root(paths[0].resolve())
     base = git_history.find_merge_base(root, args.since) if args.since else ""
-    # Git commands run in parallel with the rest: one after the other they would double the time of a short run.
-    revision = BackgroundCall(partial(git_state.describe_revision, root))
-    # Staged changes are compared with the last commit.
-    head = BackgroundCall(partial(git_state.get_head_commit, root)) if args.staged else None
-    staged = BackgroundCall(partial(git_state.list_staged_files, root)) if args.staged else None
-    settings = _load_settings(args, root)
+    staged = git_state.read_staged(root, (lockfile.LOCK_FILE, config.CONFIG_FILE)) if args.staged else None
+    # Git runs in parallel with the rest: one after the other they would double the time of a short run.
+    revision = BackgroundCall(partial(git_state.describe_revision, root, staged))
+    settings = _load_settings(args, root, staged)
     opened_cache = None if args.no_cache else cache.open_cache(cache_key.identify_installation())
-    changed = staged.wait_for_result() if staged else git_state.list_changed_files(root, base) if base else None
+    changed = staged.changed_files if staged else git_state.list_changed_files(root, base) if base else None
     request = CheckRequest(
         root=root,
         paths=args.paths or [root],
         settings=settings,
         on_progress=build_progress_bar(),
-        is_staged=args.staged,
-        base_commit=head.wait_for_result() if head else base,
+        # Staged changes are compared with the last commit.
+        base_commit=staged.head_commit if staged else base,
+        staged=staged,
         base_comparison=_build_base_comparison(args, settings) if base else None,
         changed_files=changed,
         shard=args.shard or "",
@@ -203,14 +202,14 @@ def _reject_conflicting_options(args: argparse.Namespace) -> None:
         raise UsageError("--key is only used with --open; add --open or remove --key")
 
 
-def _load_settings(args: argparse.Namespace, root: Path) -> config.Config:
-    if not args.staged:
+def _load_settings(args: argparse.Namespace, root: Path, index: git_state.StagedState | None) -> config.Config:
+    if index is None:
         return _apply_flags(config_loader.load(root, args.config), args)
-    lock = git_state.read_staged_file(root, lockfile.LOCK_FILE)
+    lock = index.contents.get(lockfile.LOCK_FILE)
     tools = Toolchain() if lock is None else lockfile.parse(lock, lockfile.LOCK_FILE)
     if args.config:
         return _apply_flags(config_loader.load(root, args.config, tools), args)
-    staged = git_state.read_staged_file(root, config.CONFIG_FILE)
+    staged = index.contents.get(config.CONFIG_FILE)
     if staged is None:
         return _apply_flags(config.Config(toolchain=tools), args)
     settings = config_loader.parse(staged, config.CONFIG_FILE, tools)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gatekeeper import __version__
 from gatekeeper.config import Config, list_schema_paths
 from gatekeeper.host import git_state
+from gatekeeper.host.git_state import StagedState
 from gatekeeper.host.toolchain import TOOLS, get_built_path
 from gatekeeper.workspace.tree import list_files_below
 
@@ -24,14 +25,12 @@ class CacheInput(NamedTuple):
         git_listing: Git's listing of the index, with a digest of each file.
         differing_files: the files that differ from the listing, or are not in it.
         differing_contents: the names of those files, each before its content.
-        unstaged_files: the files of the work tree that differ from Git's index, or are not in it; ignored ones, too.
         surrounding_inputs: other files that rendering can read: ignored files, policies outside the repository.
     """
 
     git_listing: bytes
     differing_files: frozenset[str]
     differing_contents: tuple[bytes, ...]
-    unstaged_files: frozenset[str]
     surrounding_inputs: tuple[bytes, ...]
 
     @property
@@ -40,17 +39,18 @@ class CacheInput(NamedTuple):
         return (self.git_listing, b"contents", *self.differing_contents, b"around", *self.surrounding_inputs)
 
 
-def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | None:
+def collect_input(root: Path, config: Config, staged: StagedState | None) -> CacheInput | None:
     """Lists the files of a repository; None if that is not possible quickly and reliably.
 
     Args:
-        is_staged: whether the index is checked instead of the work tree.
+        staged: the index of Git, if it is checked instead of the work tree.
     """
-    state = git_state.read_state(root) if (root / ".git").exists() else None
+    if not (root / ".git").exists():
+        return None
+    state = git_state.read_state(root) if staged is None else git_state.describe_staged(root, staged)
     if state is None or len(state.ignored_files) > MAX_IGNORED_FILES:
         return None
-    unstaged = state.changed_files | state.new_files
-    differing = frozenset[str]() if is_staged else unstaged
+    differing = state.changed_files | state.new_files
     contents: list[bytes] = []
     for file in sorted(differing):
         content = _read_content(root / file)
@@ -65,10 +65,10 @@ def collect_input(root: Path, config: Config, is_staged: bool) -> CacheInput | N
     for folder in (*config.policies, *config.data, *list_schema_paths(config), *config.leak_rules):
         start = root / folder
         # A folder that `--policy` names is read from the work tree, even if the index is checked.
-        is_named = is_staged and Path(folder).is_absolute()
+        is_named = staged is not None and Path(folder).is_absolute()
         if is_named or not start.resolve().is_relative_to(root.resolve()):
             surrounding.extend(iterate_contents(start))
-    return CacheInput(state.listing, differing, tuple(contents), unstaged | state.ignored_files, tuple(surrounding))
+    return CacheInput(state.listing, differing, tuple(contents), tuple(surrounding))
 
 
 def identify_installation() -> bytes:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gatekeeper.config import Config
 from gatekeeper.host.cache import Cache
+from gatekeeper.host.git_state import StagedState
 from gatekeeper.secret_value import SecretBytes
 
 # Receives all steps of the run, the present one, and the part of it that is done, from 0 to 1.
@@ -32,7 +33,7 @@ class CheckRequest(NamedTuple):
     Attributes:
         root: the root of the repository.
         paths: the files and folders to check.
-        is_staged: whether the index is checked instead of the work tree.
+        staged: the index of Git, which is checked instead of the work tree; None for the work tree.
         base_commit: the commit before the change; empty if no change is checked.
         base_comparison: how to check `base_commit`; None if old findings count like new ones.
         changed_files: the files that differ from `base_commit`; None to report everything.
@@ -46,7 +47,7 @@ class CheckRequest(NamedTuple):
     paths: Sequence[Path]
     settings: Config
     on_progress: Progress
-    is_staged: bool = False
+    staged: StagedState | None = None
     base_commit: str = ""
     base_comparison: BaseComparison | None = None
     changed_files: frozenset[str] | None = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 
 from gatekeeper.config import Config, anchor_paths
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.gate import impact, incremental, incremental_index, pipeline, shards, verdict_cache, verdict_codec
 from gatekeeper.gate.pipeline import CheckOptions
 from gatekeeper.gate.request import BaseComparison, CheckRequest
@@ -48,11 +50,18 @@ def _check_incrementally(request: CheckRequest, entry: CacheEntry) -> Verdict | 
         return None
     # The index of Git is checked, but files and policies are read from the work tree: they must be the same.
     read_paths = [*files, *impact.list_rule_paths(request.settings)]
-    if request.is_staged and impact.is_any_within(read_paths, entry.cache_input.unstaged_files):
+    if request.staged and _has_unstaged_files(request.root, read_paths):
         return None
     tree = Tree(request.root, sorted(files))
     options = CheckOptions(request.jobs, changed_files=request.changed_files, cache=entry.cache)
     return incremental.check_changed_files(tree, index, request.settings, options)
+
+
+def _has_unstaged_files(root: Path, paths: Iterable[str]) -> bool:
+    try:
+        return git_state.has_unstaged_files(root, paths)
+    except GatekeeperError:
+        return True
 
 
 def _check_all_files(request: CheckRequest, entry: CacheEntry | None) -> Verdict:
@@ -66,7 +75,7 @@ def _check_all_files(request: CheckRequest, entry: CacheEntry | None) -> Verdict
         read_base_file=_make_base_file_reader(request),
         private_keys=request.private_keys,
     )
-    if not request.is_staged or _is_work_tree_staged(request):
+    if request.staged is None or _is_work_tree_staged(request):
         tree = file_selection.build_tree(
             request.paths, request.root, request.settings.exclude, request.settings.policies
         )

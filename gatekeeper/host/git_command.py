@@ -15,6 +15,8 @@ from gatekeeper.host.process import run_command
 
 TIMEOUT_SECONDS = 60.0
 NOT_A_REPOSITORY = "not a git repository"
+# More than a digest or the name of a commit, a type and a size.
+MAX_OBJECT_LINE = 1000
 
 
 class NotARepositoryError(UsageError):
@@ -37,6 +39,7 @@ def run_git(
     root: Path,
     *arguments: str,
     accept: Sequence[int] = (0,),
+    stdin: bytes | None = None,
     index_file: Path | None = None,
     allow_network: bool = False,
 ) -> GitResult:
@@ -44,6 +47,7 @@ def run_git(
 
     Args:
         accept: exit statuses that are answers; every other one is a failure.
+        stdin: the input of the command.
         index_file: use this index instead of the usual one.
 
     Raises:
@@ -58,6 +62,7 @@ def run_git(
     code, out, error_output = run_command(
         ["git", "-C", root, *guard, *arguments],
         TIMEOUT_SECONDS,
+        stdin=stdin,
         # The words of failures are compared below.
         environment={**environment, "LC_ALL": "C"},
         allow_network=allow_network,
@@ -71,6 +76,13 @@ def run_git(
         error_output.strip().removeprefix("fatal: ").removeprefix("error: ").partition("\n")[0] or f"exit status {code}"
     )
     raise ToolError(f"{root}: `git {arguments[0]}` failed: {reason}")
+
+
+class GitObject(NamedTuple):
+    """An object of Git: its digest, in hexadecimal, and its content."""
+
+    digest: str
+    content: bytes
 
 
 def split_names(output: bytes) -> frozenset[str]:
@@ -108,3 +120,31 @@ def read_object(root: Path, revision: str, file: str) -> bytes | None:
             blob = attributes.split()[2 if revision else 1].decode("ascii")
             return run_git(root, "cat-file", "blob", blob).output
     return None
+
+
+def read_objects(root: Path, names: Sequence[str]) -> list[GitObject | None]:
+    """Reads objects with one process; None for each that Git does not have.
+
+    Args:
+        names: digests, or names of commits; without line breaks.
+
+    Raises:
+        NotARepositoryError: the folder is not in a Git repository.
+        ToolError: Git failed.
+    """
+    output = run_git(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()).output
+    objects: list[GitObject | None] = []
+    position = 0
+    for _ in names:
+        # "DIGEST TYPE SIZE", and the content in the next line; or "NAME missing".
+        line, _, _ = output[position : position + MAX_OBJECT_LINE].partition(b"\n")
+        words, position = line.split(b" "), position + len(line) + 1
+        if words[-1] == b"missing":
+            objects.append(None)
+            continue
+        end = position + int(words[2]) if len(words) == 3 and words[2].isdigit() else len(output)
+        if output[end : end + 1] != b"\n":
+            raise ToolError(f"{root}: `git cat-file` failed: its answer is not complete")
+        objects.append(GitObject(words[0].decode("ascii"), output[position:end]))
+        position = end + 1
+    return objects

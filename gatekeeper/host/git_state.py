@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.host.background import BackgroundCall
-from gatekeeper.host.git_command import NotARepositoryError, list_names, read_object, run_git
+from gatekeeper.host.git_command import NotARepositoryError, list_names, read_object, read_objects, run_git
+
+REVISION_LENGTH = 40
+LIST_INDEX = ("ls-files", "-z", "--stage", "-v")
+LIST_NEW_FILES = ("ls-files", "-z", "--others", "--exclude-standard")
+LIST_IGNORED_FILES = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard")
 
 
 def list_files(root: Path, folder: Path) -> list[str] | None:
@@ -45,27 +52,38 @@ def get_version(root: Path) -> str:
         return ""
 
 
-def describe_revision(root: Path) -> str | None:
+class StagedState(NamedTuple):
+    """The index of Git, which the next commit is made of.
+
+    Attributes:
+        listing: each file, with its mode and the digest of its content, as Git lists them.
+        head_commit: the last commit; empty if there is none yet.
+        changed_files: the files that the next commit changes, relative to the root.
+        contents: the contents of some of the files.
+    """
+
+    listing: bytes
+    head_commit: str
+    changed_files: frozenset[str]
+    contents: Mapping[str, bytes]
+
+
+def describe_revision(root: Path, staged: StagedState | None = None) -> str | None:
     """The commit that is checked out, with `-dirty` if the work tree differs from it.
 
     None outside of Git, before the first commit, and if Git fails: it is a name for people, and decides nothing.
+
+    Args:
+        staged: the index, if it is known: with staged changes, Git need not compare the work tree.
     """
+    if staged is not None and staged.head_commit and staged.changed_files:
+        return f"{staged.head_commit[:REVISION_LENGTH]}-dirty"
     if not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return None
     try:
-        return run_git(root, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*").text
+        return run_git(root, "describe", "--always", f"--abbrev={REVISION_LENGTH}", "--dirty", "--exclude=*").text
     except (NotARepositoryError, ToolError):
         return None
-
-
-def get_head_commit(root: Path) -> str:
-    """The last commit; empty if there is none yet.
-
-    Raises:
-        NotARepositoryError: the folder is not in a Git repository.
-        ToolError: Git failed.
-    """
-    return run_git(root, "rev-parse", "--verify", "--quiet", "HEAD", accept=(0, 1)).text
 
 
 def get_branch(root: Path) -> str:
@@ -100,15 +118,10 @@ class WorkTreeState(NamedTuple):
 def read_state(root: Path) -> WorkTreeState | None:
     """The state of a repository; None if Git fails, or if it does not look at the changes of some files."""
     try:
-        index = run_git(root, "ls-files", "-z", "--stage", "-v").output
-        # `h` and `S` mark files whose changes Git ignores (assume-unchanged, skip-worktree); `M` a conflict.
-        if any(not line.startswith(b"H ") for line in index.split(b"\0") if line):
+        index = run_git(root, *LIST_INDEX).output
+        if _list_unusual_entries(index):
             return None
-        questions = (
-            ("diff-files", "-z", "--name-only", "--relative"),
-            ("ls-files", "-z", "--others", "--exclude-standard"),
-            ("ls-files", "-z", "--others", "--ignored", "--exclude-standard"),
-        )
+        questions = (("diff-files", "-z", "--name-only", "--relative"), LIST_NEW_FILES, LIST_IGNORED_FILES)
         calls = [BackgroundCall(partial(list_names, root, *words)) for words in questions]
         changed, new, ignored = [call.wait_for_result() for call in calls]
     except (NotARepositoryError, ToolError):
@@ -116,17 +129,80 @@ def read_state(root: Path) -> WorkTreeState | None:
     return WorkTreeState(index, changed, new, ignored)
 
 
-def list_staged_files(root: Path) -> frozenset[str]:
-    """The files that the next commit changes, relative to `root`.
+def _list_unusual_entries(listing: bytes) -> list[bytes]:
+    """The entries whose changes Git ignores (`h` and `S`: assume-unchanged, skip-worktree) or that conflict (`M`)."""
+    return [entry for entry in listing.split(b"\0") if entry and not entry.startswith(b"H ")]
+
+
+def read_staged(root: Path, files: Sequence[str] = ()) -> StagedState:
+    """Reads the index with few processes: a commit hook waits for each of them.
+
+    Args:
+        files: the files whose contents to read.
 
     Raises:
         UsageError: there is no Git repository, or its index has conflicts.
         ToolError: Git failed.
     """
-    conflicts = list_names(root, "diff", "--name-only", "--diff-filter=U", "-z", "--relative")
+    changes = ("diff", "--cached", "--name-only", "--no-renames", "-z", "--relative")
+    changed = BackgroundCall(partial(list_names, root, *changes))
+    listing = run_git(root, *LIST_INDEX).output
+    # An entry is "TAG MODE OBJECT STAGE", a tab, and the name; the stage is 0 without a conflict.
+    unusual = [entry.partition(b"\t") for entry in _list_unusual_entries(listing)]
+    conflicts = [os.fsdecode(name) for attributes, _, name in unusual if not attributes.endswith(b" 0")]
     if conflicts:
         raise UsageError(f"{min(conflicts)}: has conflicts in the index; resolve and add it, then try again")
-    return list_names(root, "diff", "--cached", "--name-only", "--no-renames", "-z", "--relative")
+    blobs = {file: blob for file in files if (blob := _find_blob(listing, file))}
+    head, *found = read_objects(root, ["HEAD", *blobs.values()])
+    contents = {}
+    for file, read in zip(blobs, found, strict=True):
+        if read is None:
+            raise ToolError(f"{root}: `git cat-file` failed: the content of {file} is missing; run `git fsck`")
+        contents[file] = read.content
+    return StagedState(listing, head.digest if head else "", changed.wait_for_result(), contents)
+
+
+def _find_blob(listing: bytes, file: str) -> str:
+    """The digest of a file, or of the target of a symbolic link, in a listing; empty if it has no such file."""
+    end = b"\t" + os.fsencode(file) + b"\0"
+    position = listing.find(end)
+    while position >= 0:
+        attributes = listing[listing.rfind(b"\0", 0, position) + 1 : position]
+        # With a tab, this is the end of a longer name.
+        if b"\t" not in attributes:
+            _, mode, blob, _ = attributes.split(b" ")
+            return blob.decode("ascii") if mode.startswith((b"100", b"120")) else ""
+        position = listing.find(end, position + 1)
+    return ""
+
+
+def describe_staged(root: Path, staged: StagedState) -> WorkTreeState | None:
+    """The state of a work tree that has the files of the index; None in the cases of `read_state`."""
+    if _list_unusual_entries(staged.listing):
+        return None
+    try:
+        ignored = list_names(root, *LIST_IGNORED_FILES)
+    except (NotARepositoryError, ToolError):
+        return None
+    return WorkTreeState(staged.listing, frozenset(), frozenset(), ignored)
+
+
+def has_unstaged_files(root: Path, paths: Iterable[str]) -> bool:
+    """Whether a file of the work tree differs from the index, or is not in it; ignored files count.
+
+    Args:
+        paths: the files and folders to compare; those outside of `root` are not compared.
+
+    Raises:
+        NotARepositoryError: the folder is not in a Git repository.
+        ToolError: Git failed.
+    """
+    names = {posixpath.normpath(path) for path in paths if path}
+    inner = sorted(name for name in names if not name.startswith(("/", "../")) and name != "..")
+    if not inner:
+        return False
+    questions = (("diff-files", "-z", "--name-only", "--relative"), ("ls-files", "-z", "--others"))
+    return any(list_names(root, *words, "--", *inner) for words in questions)
 
 
 def list_changed_files(root: Path, commit: str) -> frozenset[str]:
@@ -137,7 +213,7 @@ def list_changed_files(root: Path, commit: str) -> frozenset[str]:
         ToolError: Git failed.
     """
     changed = list_names(root, "diff", "--name-only", "--no-renames", "-z", "--relative", commit)
-    return changed | list_names(root, "ls-files", "-z", "--others", "--exclude-standard")
+    return changed | list_names(root, *LIST_NEW_FILES)
 
 
 def read_staged_file(root: Path, file: str) -> bytes | None:

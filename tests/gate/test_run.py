@@ -11,6 +11,7 @@ from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.gate import run, verdict_cache
 from gatekeeper.gate.request import BaseComparison, CheckRequest
+from gatekeeper.host import git_state
 from gatekeeper.host.cache import Cache
 from gatekeeper.model import Verdict
 from gatekeeper.workspace import config_loader
@@ -51,7 +52,7 @@ def test_the_index_is_checked_and_not_the_work_tree(root: Path) -> None:
     (root / "db.yaml").write_text(DEPLOYMENT.replace("web", "db"))
     run_git(root, "add", ".")
     (root / "db.yaml").write_text("no: resource\n")
-    assert list_files(check(root, is_staged=True)) == {"web.yaml", "db.yaml"}
+    assert list_files(check(root, staged=git_state.read_staged(root))) == {"web.yaml", "db.yaml"}
     assert list_files(check(root)) == {"web.yaml"}
 
 

@@ -21,12 +21,13 @@ QUESTIONS: dict[str, Callable[[Path], object]] = {
     "staged file": lambda root: git_state.read_staged_file(root, "a.txt"),
     "file at a commit": lambda root: git_history.read_file_at_commit(root, "HEAD", "a.txt"),
     "renames": lambda root: git_history.list_renames(root, "HEAD"),
-    "head": git_state.get_head_commit,
     "branch": git_state.get_branch,
     "ever tracked": lambda root: git_history.find_ever_tracked(root, ["a.txt"]),
     "commits of a file": lambda root: git_history.list_file_commits(root / "a.txt"),
     "tracked": lambda root: git_state.is_tracked(root / "a.txt"),
-    "staged files": git_state.list_staged_files,
+    "staged changes": git_state.read_staged,
+    "unstaged files": lambda root: git_state.has_unstaged_files(root, ["a.txt"]),
+    "objects": lambda root: git_command.read_objects(root, ["HEAD"]),
     "changed files": lambda root: git_state.list_changed_files(root, "HEAD"),
     "merge base": lambda root: git_history.find_merge_base(root, "HEAD"),
 }
@@ -75,9 +76,8 @@ def test_a_file_whose_content_is_lost_is_an_error_and_not_a_missing_file(tmp_pat
 
 
 def test_outside_of_git_is_a_usage_error(tmp_path: Path) -> None:
-    for question in (git_state.list_staged_files, git_state.get_head_commit):
-        with pytest.raises(NotARepositoryError, match="not in a Git repository"):
-            question(tmp_path)
+    with pytest.raises(NotARepositoryError, match="not in a Git repository"):
+        git_state.read_staged(tmp_path)
     with pytest.raises(NotARepositoryError), git_export.checkout_index(tmp_path):
         pass
 
@@ -101,3 +101,21 @@ def test_check_staged_ends_with_3_if_git_cannot_read_the_staged_config(tmp_path:
     )
     code, out, err = done.returncode, done.stdout, done.stderr
     assert code == 3 and not out and ("`git cat-file` failed" in err or "took longer than 2 seconds" in err), err
+
+
+def test_objects_are_read_with_one_process_and_a_missing_one_is_none(tmp_path: Path) -> None:
+    root = commit_files(tmp_path, {"a.txt": "a\n\nb", "empty": ""})
+    blobs = [run_git(root, "rev-parse", f"HEAD:{name}").strip() for name in ("a.txt", "empty")]
+    text, missing, empty, again = git_command.read_objects(root, [blobs[0], "0" * 40, blobs[1], blobs[0]])
+    assert text == again == (blobs[0], b"a\n\nb") and missing is None and empty == (blobs[1], b"")
+    assert git_command.read_objects(root, []) == []
+
+
+@pytest.mark.parametrize("answer", ["", "HEAD", "HEAD ambiguous", "1 commit 9\\nabc"])
+def test_an_incomplete_answer_about_objects_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    root = commit_files(tmp_path / "r", {"a.txt": "a"})
+    monkeypatch.setenv("PATH", replace_git(tmp_path / "bin", f"printf '{answer}'"))
+    with pytest.raises(ToolError, match="its answer is not complete"):
+        git_command.read_objects(root, ["HEAD"])

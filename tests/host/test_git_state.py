@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.errors import UsageError
+from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.host import git_state
 from gatekeeper.host.git_state import WorkTreeState
 from tests.host import commit_files, run_git
@@ -35,19 +35,24 @@ def test_names_are_read_literally_from_a_folder_below_the_root(tmp_path: Path, n
 
 def test_head_and_branch_before_the_first_commit_and_on_a_detached_head(tmp_path: Path) -> None:
     run_git(tmp_path, "init", "--quiet", "--initial-branch=main")
-    assert (git_state.get_head_commit(tmp_path), git_state.get_branch(tmp_path)) == ("", "main")
+    assert (git_state.read_staged(tmp_path).head_commit, git_state.get_branch(tmp_path)) == ("", "main")
     assert git_state.describe_revision(tmp_path) is None
     commit = run_git(commit_files(tmp_path, {"a.txt": "a"}), "rev-parse", "HEAD").strip()
     run_git(tmp_path, "checkout", "--quiet", "--detach")
-    assert (git_state.get_head_commit(tmp_path), git_state.get_branch(tmp_path)) == (commit, "")
+    assert (git_state.read_staged(tmp_path).head_commit, git_state.get_branch(tmp_path)) == (commit, "")
 
 
 def test_a_changed_work_tree_is_described_as_dirty(tmp_path: Path) -> None:
     root = commit_files(tmp_path, {"a.txt": "a"})
-    commit = git_state.get_head_commit(root)
+    commit = git_state.read_staged(root).head_commit
     assert git_state.describe_revision(root) == commit
     (root / "a.txt").write_text("b")
     assert git_state.describe_revision(root) == f"{commit}-dirty"
+    assert git_state.describe_revision(root, git_state.read_staged(root)) == f"{commit}-dirty"
+    run_git(root, "add", ".")
+    staged = git_state.read_staged(root)
+    assert staged.changed_files == {"a.txt"}
+    assert git_state.describe_revision(root, staged) == git_state.describe_revision(root) == f"{commit}-dirty"
 
 
 def read_state(root: Path) -> WorkTreeState:
@@ -83,7 +88,7 @@ def test_a_conflict_in_the_index_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="returned non-zero"):
         run_git(root, "merge", "--quiet", "other")
     with pytest.raises(UsageError, match=r"a\.txt: has conflicts in the index"):
-        git_state.list_staged_files(root)
+        git_state.read_staged(root)
 
 
 def test_files_whose_changes_git_ignores_leave_no_state(tmp_path: Path) -> None:
@@ -100,3 +105,60 @@ def test_an_ignored_file_next_to_tracked_ones_keeps_the_work_tree_from_being_the
     assert read_state(root).is_equal_to_index
     (root / "apps" / "x.tmp").write_text("")
     assert not read_state(root).is_equal_to_index
+
+
+def test_staged_contents_are_those_of_the_index_with_names_read_literally(tmp_path: Path) -> None:
+    files = {"a.txt": "first\n", "x\ta.txt": "other", "sub/a.txt": "below", "empty": "", "same": "first\n", "*": "star"}
+    root = commit_files(tmp_path, files)
+    (root / "a.txt").write_text("second\n\n")
+    (root / "link").symlink_to("a.txt")
+    run_git(root, "add", ".")
+    (root / "a.txt").write_text("third")
+    staged = git_state.read_staged(root, [*files, "link", "sub", "missing"])
+    expected = {name: text.encode() for name, text in files.items()} | {"a.txt": b"second\n\n", "link": b"a.txt"}
+    assert staged.contents == expected
+    assert staged.contents == {name: git_state.read_staged_file(root, name) for name in expected}
+    assert staged.changed_files == {"a.txt", "link"}
+    assert git_state.read_staged(root / "sub", ["a.txt"]).contents == {"a.txt": b"below"}
+
+
+def test_a_staged_file_whose_content_is_lost_is_an_error(tmp_path: Path) -> None:
+    root = commit_files(tmp_path, {"a.txt": "a"})
+    blob = run_git(root, "rev-parse", "HEAD:a.txt").strip()
+    (root / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(ToolError, match=r"the content of a\.txt is missing"):
+        git_state.read_staged(root, ["a.txt"])
+    assert git_state.read_staged(root).contents == {}
+
+
+def test_the_state_of_the_index_has_its_files_and_the_ignored_ones(tmp_path: Path) -> None:
+    root = commit_files(tmp_path, {"a.txt": "a", ".gitignore": "*.tmp\n"})
+    for file in ("a.txt", "new.txt", "x.tmp"):
+        (root / file).write_text("changed")
+    state = git_state.describe_staged(root, git_state.read_staged(root))
+    assert state is not None and state == read_state(root)._replace(changed_files=frozenset(), new_files=frozenset())
+    run_git(root, "update-index", "--skip-worktree", "a.txt")
+    assert git_state.describe_staged(root, git_state.read_staged(root)) is None
+
+
+@pytest.mark.parametrize("change", ["edit", "delete", "add", "ignore", "retype"])
+def test_every_difference_from_the_index_below_a_path_is_found(tmp_path: Path, change: str) -> None:
+    root = commit_files(tmp_path, {"rules/a.txt": "a", "apps/a.txt": "a", ".gitignore": "*.tmp\n"})
+    paths = ["rules/", "missing", "../outside", "/", ""]
+    assert not git_state.has_unstaged_files(root, paths)
+    assert not git_state.has_unstaged_files(root, ["../outside", "/"])
+    for folder in ("apps", "rules"):
+        assert not git_state.has_unstaged_files(root, paths)
+        file = root / folder / "a.txt"
+        if change == "edit":
+            file.write_text("b")
+        elif change == "add":
+            (root / folder / "new.txt").write_text("")
+        elif change == "ignore":
+            (root / folder / "x.tmp").write_text("")
+        else:
+            file.unlink()
+            if change == "retype":
+                file.symlink_to("b")
+    assert git_state.has_unstaged_files(root, paths)
+    assert git_state.has_unstaged_files(root, ["."])
