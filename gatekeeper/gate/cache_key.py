@@ -87,10 +87,10 @@ def _fingerprint_package() -> str:
     """The size and time of each file of this package."""
     lines = []
     # Not `tree.list_files_below`, which sorts and looks at each file: this runs in each commit hook.
-    for folder, _, files in os.walk(Path(__file__).parent.parent):
-        if "__pycache__" not in folder:
-            stats = [(file, os.lstat(f"{folder}/{file}")) for file in sorted(files)]
-            lines.append(f"{folder} {[(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats]}")
+    for folder, folders, files in os.walk(Path(__file__).parent.parent):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        stats = [(file, os.lstat(f"{folder}/{file}")) for file in sorted(files)]
+        lines.append(f"{folder} {[(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats]}")
     return "\n".join(sorted(lines))
 
 

@@ -8,7 +8,7 @@ everything is checked.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gatekeeper.gate import finding_groups, verdict_codec
@@ -45,6 +45,22 @@ class IncrementalIndex(NamedTuple):
     config_object_names: tuple[str, ...]
 
 
+class _DecodedEntries(Mapping[str, FileEntry]):
+    """Entries that are built when they are read: a run reads those of the changed files."""
+
+    def __init__(self, fields: Mapping[str, list[Any]]) -> None:
+        self._fields = fields
+
+    def __getitem__(self, file: str) -> FileEntry:
+        return FileEntry(*self._fields[file])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+
 def to_bytes(index: IncrementalIndex) -> bytes:
     """Encodes an index for the cache."""
     fields = [
@@ -61,8 +77,7 @@ def from_bytes(content: bytes) -> IncrementalIndex:
     head, _, verdict_content = content.partition(b"\n")
     fields: list[Any] = json_text.decode(head)
     verdict = verdict_codec.from_bytes(verdict_content)
-    file_entries = {file: FileEntry(*entry) for file, entry in fields[1].items()}
-    return IncrementalIndex(fields[0].encode("latin-1"), file_entries, verdict, tuple(fields[2]))
+    return IncrementalIndex(fields[0].encode("latin-1"), _DecodedEntries(fields[1]), verdict, tuple(fields[2]))
 
 
 def hash_facts(facts: Iterable[str]) -> str:

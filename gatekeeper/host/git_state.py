@@ -131,6 +131,9 @@ def read_state(root: Path) -> WorkTreeState | None:
 
 def _list_unusual_entries(listing: bytes) -> list[bytes]:
     """The entries whose changes Git ignores (`h` and `S`: assume-unchanged, skip-worktree) or that conflict (`M`)."""
+    # Most often there are none, which counting finds in a tenth of the time.
+    if (b"\0" + listing).count(b"\0H ") == listing.count(b"\0"):
+        return []
     return [entry for entry in listing.split(b"\0") if entry and not entry.startswith(b"H ")]
 
 

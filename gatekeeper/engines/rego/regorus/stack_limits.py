@@ -127,7 +127,7 @@ def _split_statements(code: str) -> Iterator[tuple[int, str]]:
         if depth == 0 and is_new and position > begin:
             yield _strip_left(begin, code[begin:position])
             begin = position
-        depth = max(0, depth + sum((letter in "([{") - (letter in ")]}") for letter in text))
+        depth = max(0, depth + sum(map(text.count, "([{")) - sum(map(text.count, ")]}")))
         position += len(line)
         previous = text or previous
     yield _strip_left(begin, code[begin:])
