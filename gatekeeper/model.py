@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
-import orjson
-
 from gatekeeper.file_names import to_printable
 
 # The kind of Terraform files among the resources.
@@ -108,6 +106,9 @@ class Resource(NamedTuple):
     @property
     def value(self) -> Any:
         """The object as new Python values at each call, so that thousands of resources need little memory."""
+        # Slow to load: a hook whose verdict is cached does without it.
+        import orjson
+
         return orjson.loads(self.json)
 
     def build_finding(

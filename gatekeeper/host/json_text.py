@@ -1,20 +1,25 @@
 """JSON with names of files that are not UTF-8: encoded without loss for the cache, readable in reports.
 
-Python represents such a byte by a lone surrogate, which orjson refuses; all other values take orjson's fast way.
+Python represents such a byte by a lone surrogate, which orjson refuses; all other values take orjson's fast way, except
+small ones: loading orjson takes longer than decoding them, and a hook whose verdict is cached does without it.
 """
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
-import orjson
-
 from gatekeeper.file_names import to_printable
+
+MAX_SMALL_BYTES = 64 * 1024
 
 
 def encode(value: Any) -> bytes:
     """Encodes a value so that `decode` returns the same."""
+    # Slow to load.
+    import orjson
+
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -22,11 +27,18 @@ def encode(value: Any) -> bytes:
 
 
 def decode(content: bytes) -> Any:
-    """Decodes what `encode` wrote.
+    """Decodes JSON of this program: what `encode` or the YAML reader wrote.
 
     Raises:
         ValueError: the content is not JSON.
     """
+    if len(content) <= MAX_SMALL_BYTES:
+        # orjson may read what it refuses: numbers of thousands of digits, deep nesting.
+        with suppress(ValueError, RecursionError):
+            return json.loads(content)
+    # Slow to load.
+    import orjson
+
     try:
         return orjson.loads(content)
     except ValueError:
@@ -35,6 +47,9 @@ def decode(content: bytes) -> Any:
 
 def format_report(value: Any) -> str:
     """Formats a value for people and programs, with `\\xe9` for a byte of a name that is not UTF-8."""
+    # Slow to load.
+    import orjson
+
     try:
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2)
     except TypeError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gatekeeper.config import CONFIG_FILE, Config
 from gatekeeper.errors import UsageError
+from gatekeeper.host import json_text
 from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
 from gatekeeper.workspace import lockfile
@@ -120,7 +121,7 @@ def parse(text: bytes, file: str, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> C
         if documents.to_value(other) is not None:
             _, line, column = other.locate(())
             raise UsageError(f"{file}:{line}:{column}: a second document; write all settings into the first one")
-    value = documents.to_value(parsed[0]) if parsed else None
+    value = json_text.decode(parsed[0].json) if parsed else None
     try:
         return _build_config(value if value is not None else {})._replace(toolchain=toolchain)
     except _RefusedError as error:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from gatekeeper.errors import UsageError
 from gatekeeper.model import Gap, Location, ParsedDocument
 from gatekeeper.workspace import json_text, links, template_detection
@@ -164,6 +162,9 @@ def _find_error_line(text: bytes) -> int | None:
 
 def to_value(document: ParsedDocument) -> Any:
     """The value of a document as new Python values."""
+    # Slow to load: a hook whose verdict is cached does without it.
+    import orjson
+
     return orjson.loads(document.json)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import orjson
-
 # Escapes that YAML 1.1 lacks, and characters that JSON allows in texts and YAML does not.
 ESCAPE = re.compile(r"\\(?:u([dD][89abAB]..)\\u([dD][c-fC-F]..)|(.))", re.DOTALL)
 CHARACTER = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -15,6 +13,9 @@ def rewrite_for_yaml(text: bytes) -> bytes | None:
     """The same JSON in characters that YAML has, with the same lines; None if the text is no JSON."""
     if not text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
         return None
+    # Slow to load: a hook whose verdict is cached does without it.
+    import orjson
+
     plain = text.removeprefix(b"\xef\xbb\xbf")
     try:
         orjson.loads(plain)

@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from gatekeeper import __version__
 from gatekeeper.errors import UsageError
 from gatekeeper.host import atomic_file
@@ -111,11 +109,17 @@ def write(root: Path, tools: Toolchain, program_digests: dict[str, str]) -> Path
             sums[PLATFORM] = sorted({*sums.get(PLATFORM, ()), program_digests[name]})
         entries[name] = {"package": tool.package, "version": version, "sums": dict(sorted(sums.items()))}
     value = {"schema": SCHEMA, "gatekeeper": __version__, "tools": entries}
+    # Slow to load, and few runs write a lock.
+    import orjson
+
     atomic_file.write(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
     return path
 
 
 def _parse_entries(content: bytes) -> dict[str, Any]:
+    # Slow to load: a repository without a lock does without it.
+    import orjson
+
     try:
         value = orjson.loads(content)
     except ValueError as error:

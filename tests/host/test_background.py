@@ -26,8 +26,8 @@ def test_error_is_raised_to_the_caller_who_waits() -> None:
         call.wait_for_result()
 
 
-def test_cached_answer_does_not_load_logging() -> None:
-    modules = ("logging", "random", "concurrent.futures")
+def test_cached_answer_does_not_load_slow_modules() -> None:
+    modules = ("logging", "random", "concurrent.futures", "orjson", "dataclasses")
     code = f"import sys, gatekeeper.commands.check; print([name for name in {modules} if name in sys.modules])"
     # What measures coverage in every process loads such modules itself.
     environment = {name: text for name, text in os.environ.items() if not name.startswith("COV")}

@@ -35,3 +35,18 @@ def test_a_name_that_is_not_utf8_is_readable_in_a_report() -> None:
 def test_other_content_is_refused() -> None:
     with pytest.raises(ValueError, match="Expecting"):
         json_text.decode(b"{")
+
+
+@given(VALUES)
+def test_small_content_is_decoded_like_large_content(value: object) -> None:
+    content = json_text.encode(value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_text, "MAX_SMALL_BYTES", 0)
+        assert json_text.decode(content) == value
+
+
+def test_deep_nesting_is_decoded() -> None:
+    value, depth = json_text.decode(b"[" * 1000 + b"]" * 1000), 1
+    while value:
+        [value], depth = value, depth + 1
+    assert depth == 1000
