@@ -83,3 +83,20 @@ def list_used_charts(tree: Tree, chart: str) -> set[str]:
         used |= new
         waiting += new
     return used
+
+
+def find_cycle(tree: Tree, chart: str) -> list[str]:
+    """The folders of `file://` dependencies that lead back to the first one, which is also the last; or none."""
+    graph = {
+        used: [local for _, local in list_local_dependencies(tree, used)] for used in list_used_charts(tree, chart)
+    }
+    open_charts = set(graph)
+    while leaves := {used for used in open_charts if open_charts.isdisjoint(graph[used])}:
+        open_charts -= leaves
+    if not open_charts:
+        return []
+    # Each of these has a dependency among them, and the chart leads to one of them.
+    path = [chart]
+    while path[-1] not in path[:-1]:
+        path.append(next(local for local in graph[path[-1]] if local in open_charts))
+    return path[path.index(path[-1]) :]

@@ -56,12 +56,16 @@ class ChartSources(NamedTuple):
 
 
 def find_chart_folders(parsed_files: Iterable[ParsedFile]) -> list[str]:
-    """Folders of charts that can be rendered on their own: no subcharts, no library charts."""
+    """Folders of charts that can be rendered on their own: no subcharts, no library charts.
+
+    An empty `Chart.yaml`, or one that is no mapping, counts: Helm refuses it, and its templates must not be accepted.
+    """
     folders = []
     for source in parsed_files:
-        if source.file.rpartition("/")[2] == "Chart.yaml" and source.documents:
-            value = documents.to_value(source.documents[0])
-            if isinstance(value, dict) and value.get("type") != "library":
+        is_read = source.documents or (source.role == "documents" and source.error_location is None)
+        if source.file.rpartition("/")[2] == "Chart.yaml" and is_read:
+            value = documents.to_value(source.documents[0]) if source.documents else None
+            if get_field(value, ("type",)) != "library":
                 folders.append(source.folder)
     return [
         folder for folder in folders if not any(folder.startswith(f"{other}/charts/".lstrip("/")) for other in folders)

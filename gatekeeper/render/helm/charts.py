@@ -46,6 +46,10 @@ def build_chart(
     """
     none = BuildOutput([], [], [])
     chart_file = f"{use.chart}/Chart.yaml".lstrip("/")
+    if cycle := chart_dependencies.find_cycle(tree, use.chart):
+        chain = " -> ".join(folder or "." for folder in cycle)
+        reason = f"its dependencies form a cycle: {chain}; remove one of them from `dependencies`"
+        return ChartOutput(BuildOutput([], [], [Gap(chart_file, reason, is_fatal=True)]), none)
     fetched = helm_template.find_missing_dependencies(tree, use.chart)
     if fetched:
         reason = f"depends on {', '.join(fetched)}, which is not fetched: run `helm dependency build`, commit `charts/`"

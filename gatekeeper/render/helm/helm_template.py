@@ -126,9 +126,15 @@ def _copy_dependencies(tree: Tree, chart: str, chart_copy: Path, remaining_depth
 
 def find_missing_dependencies(tree: Tree, chart: str) -> list[str]:
     """The names of dependencies that are not in the repository: such a chart cannot be rendered."""
-    missing = []
-    for name, source in _list_unvendored_dependencies(tree, chart):
-        missing += [name] if source is None else find_missing_dependencies(tree, source) if source != chart else []
+    missing: list[str] = []
+    seen, waiting = {chart}, [chart]
+    while waiting:
+        for name, source in _list_unvendored_dependencies(tree, waiting.pop()):
+            if source is None:
+                missing.append(name)
+            elif source not in seen:
+                seen.add(source)
+                waiting.append(source)
     return missing
 
 

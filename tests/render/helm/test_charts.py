@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gatekeeper.model import Location
 from gatekeeper.render.helm import charts
 from gatekeeper.render.model import BuildOutput, ChartUse
-from tests.conftest import Repository, needs
+from tests.conftest import Repository, judge, needs, rules
 from tests.render.rendering import CHART, FILES, TEMPLATE, collect, fatal, render
 
+OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}\ndta: {}\n"
 pytestmark = needs("gatekeeper-upstream")
 
 
@@ -75,3 +78,43 @@ def test_a_failure_names_the_values_files_that_it_happened_with(repository: Repo
     [finding], [gap] = output.findings, output.gaps
     assert finding.message.endswith(" with envs/none.yaml") and finding.location == Location("chart/Chart.yaml", 1)
     assert gap.is_fatal and output.resources == []
+
+
+@pytest.mark.parametrize(
+    ("chart", "reason"),
+    [
+        ("", "chart.metadata.name is required"),
+        ("# nothing\n", "chart.metadata.name is required"),
+        ("- a\n", "cannot unmarshal array"),
+        ("abc\n", "cannot unmarshal string"),
+        ("apiVersion: v2\nversion: 1.0.0\n", "chart.metadata.name is required"),
+        ("apiVersion: v2\nname: a\n", "chart.metadata.version is required"),
+        ("apiVersion: v2\nname: a\nversion: x\n", 'chart.metadata.version "x" is invalid'),
+        ("apiVersion: v2\nname: a\nversion: 1.0.0\ndependencies: x\n", "cannot unmarshal string"),
+    ],
+)
+def test_a_chart_that_helm_refuses_is_not_accepted(repository: Repository, chart: str, reason: str) -> None:
+    """One finding for the chart, and the other one is judged."""
+    files: dict[str, str | bytes] = {"bad/Chart.yaml": chart, "bad/templates/a.yaml": "a: 1\n"}
+    files |= {"good/Chart.yaml": "apiVersion: v2\nname: good\nversion: 1.0.0\n", "good/templates/a.yaml": OBJECT}
+    verdict = judge(repository(files))
+    [refusal] = [finding for finding in verdict.findings if finding.rule == "render/helm"]
+    assert (refusal.location.file, verdict.exit_code) == ("bad/Chart.yaml", 3)
+    assert reason in refusal.message
+    assert "schema/unknown-field" in rules(verdict)
+
+
+@pytest.mark.parametrize("second", ["a", "b"])
+def test_a_cycle_of_dependencies_is_a_gap(repository: Repository, second: str) -> None:
+    """Of a chart that needs itself, or of two that need each other, and a chart that needs one of them."""
+    dependencies = {"a": second, "b": "a", "c": "a"}
+    files: dict[str, str | bytes] = {"o.yaml": OBJECT}
+    for name, needed in dependencies.items():
+        dependency = f"{{name: {needed}, version: 1.0.0, repository: 'file://../{needed}'}}"
+        files[f"{name}/Chart.yaml"] = f"apiVersion: v2\nname: {name}\nversion: 1.0.0\ndependencies: [{dependency}]\n"
+    verdict = judge(repository(files))
+    gaps = {gap.file: gap.reason for gap in verdict.coverage.gaps if gap.is_fatal}
+    assert gaps.keys() == {"a/Chart.yaml", "b/Chart.yaml", "c/Chart.yaml"}
+    chain = "a -> a" if second == "a" else "a -> b -> a"
+    assert gaps["c/Chart.yaml"] == f"its dependencies form a cycle: {chain}; remove one of them from `dependencies`"
+    assert "schema/unknown-field" in rules(verdict)
