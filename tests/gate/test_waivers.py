@@ -214,3 +214,17 @@ def test_every_report_shows_or_leaves_out_what_is_waived(repository: Repository,
         assert "latest-tag" not in text
     if name == "policyreport":
         assert orjson.loads(text)["items"][0]["summary"]["skip"] == 1
+
+
+@pytest.mark.parametrize(
+    ("today", "problem"),
+    [(datetime.date(1970, 1, 1), "waivers/too-long"), (datetime.date(2100, 1, 1), "waivers/expired")],
+)
+def test_a_clock_that_is_wrong_by_decades_waives_nothing(
+    repository: Repository, today: datetime.date, problem: str
+) -> None:
+    root = repository({"a.yaml": f"{COMMENT}\n{DEPLOYMENT}", "gatekeeper.yaml": ""})
+    tree = file_selection.build_tree([root], root, ())
+    found = pipeline.check_tree(tree, config_loader.load(root, None), pipeline.CheckOptions(today=today))
+    assert {problem, "images/latest-tag"} <= set(counted(found))
+    assert not any(finding.waiver for finding in found.findings)
