@@ -194,7 +194,8 @@ def has_unstaged_files(root: Path, paths: Iterable[str]) -> bool:
     """Whether a file of the work tree differs from the index, or is not in it; ignored files count.
 
     Args:
-        paths: the files and folders to compare; those outside of `root` are not compared.
+        paths: the files and folders to compare; those outside of `root` are not compared, and what is reached through
+            a symbolic link counts as different.
 
     Raises:
         NotARepositoryError: the folder is not in a Git repository.
@@ -204,6 +205,9 @@ def has_unstaged_files(root: Path, paths: Iterable[str]) -> bool:
     inner = sorted(name for name in names if not name.startswith(("/", "../")) and name != "..")
     if not inner:
         return False
+    # The index has no file behind a symbolic link: what the link leads to would not be compared.
+    if any((root / name).resolve() != root.resolve() / name for name in inner):
+        return True
     questions = (("diff-files", "-z", "--name-only", "--relative"), ("ls-files", "-z", "--others"))
     return any(list_names(root, *words, "--", *inner) for words in questions)
 

@@ -108,3 +108,21 @@ def test_a_shard_reports_only_its_share(root: Path) -> None:
     shares = [list_files(check(root, shard=f"{position}/2")) for position in (1, 2)]
     assert shares[0] | shares[1] == list_files(check(root))
     assert shares[0] & shares[1] == set() and all(shares)
+
+
+def test_policies_behind_a_symbolic_link_are_those_of_the_index(root: Path, tmp_path: Path) -> None:
+    policy = 'package main\n\nimport rego.v1\n\ndeny contains "POLICY" if input.kind == "Deployment"\n'
+    (root / "real" / "rules").mkdir(parents=True)
+    (root / "real" / "rules" / "a.rego").write_text(policy.replace("POLICY", "of the index"))
+    (root / "link").symlink_to("real")
+    (root / "gatekeeper.yaml").write_text("policies: {paths: [link/rules]}\n")
+    run_git(root, "add", ".")
+    run_git(root, "commit", "-qm", "policies")
+    cache = Cache(tmp_path / "cache", b"k" * 32, b"installation")
+    assert "of the index" in {finding.message for finding in check(root, verdict_cache=cache).findings}
+    (root / "web.yaml").write_text("# changed\n" + DEPLOYMENT)
+    run_git(root, "add", ".")
+    (root / "real" / "rules" / "a.rego").write_text(policy.replace("POLICY", "of the work tree"))
+    staged = git_state.read_staged(root)
+    messages = {finding.message for finding in check(root, staged=staged, verdict_cache=cache).findings}
+    assert "of the index" in messages and "of the work tree" not in messages

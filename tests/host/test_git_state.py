@@ -162,3 +162,11 @@ def test_every_difference_from_the_index_below_a_path_is_found(tmp_path: Path, c
                 file.symlink_to("b")
     assert git_state.has_unstaged_files(root, paths)
     assert git_state.has_unstaged_files(root, ["."])
+
+
+def test_what_is_reached_through_a_symbolic_link_counts_as_different_from_the_index(tmp_path: Path) -> None:
+    root = commit_files(tmp_path, {"real/a.txt": "a"})
+    (root / "link").symlink_to("real")
+    run_git(root, "add", ".")
+    assert not git_state.has_unstaged_files(root, ["real"])
+    assert git_state.has_unstaged_files(root, ["link"]) and git_state.has_unstaged_files(root, ["link/a.txt"])
