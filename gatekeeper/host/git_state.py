@@ -206,7 +206,8 @@ def has_unstaged_files(root: Path, paths: Iterable[str]) -> bool:
     if not inner:
         return False
     # The index has no file behind a symbolic link: what the link leads to would not be compared.
-    if any((root / name).resolve() != root.resolve() / name for name in inner):
+    start = os.path.realpath(root)
+    if any(os.path.realpath(f"{start}/{name}") != posixpath.normpath(f"{start}/{name}") for name in inner):
         return True
     questions = (("diff-files", "-z", "--name-only", "--relative"), ("ls-files", "-z", "--others"))
     return any(list_names(root, *words, "--", *inner) for words in questions)

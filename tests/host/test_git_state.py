@@ -169,4 +169,13 @@ def test_what_is_reached_through_a_symbolic_link_counts_as_different_from_the_in
     (root / "link").symlink_to("real")
     run_git(root, "add", ".")
     assert not git_state.has_unstaged_files(root, ["real"])
+    assert not git_state.has_unstaged_files(root, ["."])
     assert git_state.has_unstaged_files(root, ["link"]) and git_state.has_unstaged_files(root, ["link/a.txt"])
+
+
+def test_a_symbolic_link_to_itself_is_compared_like_a_file(tmp_path: Path) -> None:
+    root = commit_files(tmp_path, {"a.txt": "a"})
+    (root / "loop").symlink_to("loop")
+    assert git_state.has_unstaged_files(root, ["loop"])
+    run_git(root, "add", ".")
+    assert not git_state.has_unstaged_files(root, ["loop"])
