@@ -25,6 +25,8 @@ pub struct Rego {
 fn blank(limit_ms: u64) -> Engine {
     let mut engine = Engine::new();
     engine.set_strict_builtin_errors(false);
+    // The engine would write to the standard error of the process, also the value of a Secret.
+    engine.set_gather_prints(true);
     engine.add_extension("sprintf".into(), 2, Box::new(crate::sprintf::sprintf)).expect("the name is free");
     crate::builtins::add(&mut engine);
     engine.set_policy_length_config(PolicyLengthConfig {
@@ -132,7 +134,9 @@ fn together(engine: &Engine, groups: &[Vec<usize>], queries: &[String]) -> Optio
 /// The results of a whole group; None if one of its rules fails, so that each must be evaluated alone.
 fn ask_together(engine: &mut Engine, number: usize, json: &[u8], group: usize, wanted: &[usize]) -> Option<Vec<Answer>> {
     engine.set_input(serde_json::from_slice::<Value>(json).ok()?);
-    let Ok(Value::Set(pairs)) = guarded(|| engine.eval_rule(format!("data.{TOGETHER}.g{group}"))) else {
+    let result = guarded(|| engine.eval_rule(format!("data.{TOGETHER}.g{group}")));
+    forget_prints(engine);
+    let Ok(Value::Set(pairs)) = result else {
         return None;
     };
     let mut answers = Vec::new();
@@ -167,6 +171,12 @@ fn ask(engine: &mut Engine, number: usize, json: &[u8], wanted: &[usize], querie
             },
             Err(error) => answers.push((number, *query, None, error)),
         }
+        forget_prints(engine);
     }
     answers
+}
+
+/// Drops what `print` wrote: nobody reads it.
+fn forget_prints(engine: &mut Engine) {
+    let _ = engine.take_prints();
 }

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from gatekeeper._native import Rego
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import evaluation, library, loader, query_plan
 from gatekeeper.engines.rego.model import PolicySet
@@ -86,3 +87,20 @@ def test_public_policies_have_the_same_findings_with_both_engines(folder: str) -
     embedded, opa = both("off", loader.load_policies(SHARED / "corpora" / "policies", [folder]))
     assert embedded == opa
     assert embedded
+
+
+def test_print_of_a_rule_shows_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """The input can be a Secret."""
+    engine = Rego(1000)
+    rules = [f'print("value", input.data)\n  msg := "{n}"' for n in range(2)]
+    for n, rule in enumerate(rules):
+        engine.add_policy(f"{n}.rego", f"package p{n}\nimport rego.v1\ndeny contains msg if {{\n  {rule}\n}}", False)
+    queries = ["data.p0.deny", "data.p1.deny"]
+    secret = b'{"kind": "Secret", "data": {"password": "hidden-word"}}'
+    # A few inputs are evaluated rule by rule, many by all rules together.
+    for count in (1, 100):
+        answers = engine.evaluate([(secret, 0)] * count, [[0, 1]], queries, 1)
+        assert [orjson.loads(answer[2] or "") for answer in answers] == [["0"], ["1"]] * count
+    engine.trace(secret, queries)
+    out, errors = capfd.readouterr()
+    assert (out, errors) == ("", "")
