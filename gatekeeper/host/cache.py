@@ -32,11 +32,11 @@ class Cache:
     """
 
     def __init__(self, folder: Path, secret: bytes, installation_id: bytes) -> None:
-        self._folder = folder
+        self.folder = folder
         self._secret = hashlib.blake2b(installation_id, key=secret[:64], digest_size=32).digest()
 
     def __repr__(self) -> str:
-        return f"Cache({self._folder})"
+        return f"Cache({self.folder})"
 
     def derive_key(self, parts: Iterable[bytes]) -> str:
         """A digest of some parts, in hexadecimal; other parts have another digest."""
@@ -67,12 +67,12 @@ class Cache:
         return hmac.digest(self._secret, key.encode() + b"\0" + content, "sha256")
 
     def _entry_path(self, key: str) -> Path:
-        return self._folder / key[:2] / key
+        return self.folder / key[:2] / key
 
     def _remove_oldest(self) -> None:
         """Deletes the oldest entries once the folder is too large."""
         entries = []
-        for path in self._folder.glob("??/*"):
+        for path in self.folder.glob("??/*"):
             # Another run may have deleted it in the meantime.
             with suppress(OSError):
                 entries.append((path.stat().st_mtime, path.stat().st_size, path))

@@ -20,9 +20,10 @@ def bare(tmp_path: Path) -> dict[str, str]:
 
 def test_missing_requirements_of_a_repository_are_reported(repository: Repository, tmp_path: Path) -> None:
     root = repository({"kustomization.yaml": "resources: []\n"})
-    code, out, _ = command("doctor", root, env=bare(tmp_path))
+    code, out, _ = command("doctor", root, env={**bare(tmp_path), "GATEKEEPER_CACHE": str(tmp_path / "verdicts")})
     assert code == 3
     assert "MISSING gatekeeper-upstream " in out
+    assert f"ok      cache          {tmp_path / 'verdicts'}\n" in out
     assert "-       helm           fetches charts from chart repositories: " in out, "nothing here needs it"
 
 
