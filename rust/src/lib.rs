@@ -56,7 +56,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(yaml::parse_yaml, module)?)?;
     module.add_class::<rego::Rego>()?;
     module.add_function(wrap_pyfunction!(builtins::check_constant, module)?)?;
-    module.add_class::<cel::CelRules>()?;
     module.add_class::<cel::Cel>()?;
     module.add_class::<schema::Schema>()?;
     module.add("REGORUS", rego::VERSION)?;

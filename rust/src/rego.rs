@@ -101,11 +101,14 @@ fn refusal(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("{error:#}"))
 }
 
-/// A panic inside the engine becomes an error of that policy; it neither ends the process nor prints to the terminal.
-fn guarded(work: impl FnOnce() -> anyhow::Result<Value>) -> Result<Value, String> {
+/// Evaluates one rule, and drops what its policy prints. A panic inside the engine becomes an error of that policy; it
+/// neither ends the process nor prints to the terminal.
+fn evaluate_rule(engine: &mut Engine, rule: String) -> Result<Value, String> {
     static QUIET: std::sync::Once = std::sync::Once::new();
     QUIET.call_once(|| std::panic::set_hook(Box::new(|_| {})));
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| engine.eval_rule(rule)));
+    let _ = engine.take_prints();
+    match result {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("{error:#}")),
         Err(_) => Err("the embedded engine failed on this policy".into()),
@@ -134,9 +137,7 @@ fn together(engine: &Engine, groups: &[Vec<usize>], queries: &[String]) -> Optio
 /// The results of a whole group; None if one of its rules fails, so that each must be evaluated alone.
 fn ask_together(engine: &mut Engine, number: usize, json: &[u8], group: usize, wanted: &[usize]) -> Option<Vec<Answer>> {
     engine.set_input(serde_json::from_slice::<Value>(json).ok()?);
-    let result = guarded(|| engine.eval_rule(format!("data.{TOGETHER}.g{group}")));
-    forget_prints(engine);
-    let Ok(Value::Set(pairs)) = result else {
+    let Ok(Value::Set(pairs)) = evaluate_rule(engine, format!("data.{TOGETHER}.g{group}")) else {
         return None;
     };
     let mut answers = Vec::new();
@@ -161,7 +162,7 @@ fn ask(engine: &mut Engine, number: usize, json: &[u8], wanted: &[usize], querie
     }
     let mut answers = Vec::new();
     for query in wanted {
-        match guarded(|| engine.eval_rule(queries[*query].clone())) {
+        match evaluate_rule(engine, queries[*query].clone()) {
             Ok(Value::Undefined) => {}
             Ok(Value::Set(items)) if items.is_empty() => {}
             Ok(Value::Array(items)) if items.is_empty() => {}
@@ -171,12 +172,6 @@ fn ask(engine: &mut Engine, number: usize, json: &[u8], wanted: &[usize], querie
             },
             Err(error) => answers.push((number, *query, None, error)),
         }
-        forget_prints(engine);
     }
     answers
-}
-
-/// Drops what `print` wrote: nobody reads it.
-fn forget_prints(engine: &mut Engine) {
-    let _ = engine.take_prints();
 }
