@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from gatekeeper.errors import ToolError
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import WorkerLostError
 
@@ -74,3 +75,26 @@ def call_in_halves(
         ]
 
     return call_half(part, client.call)
+
+
+def call_or_fail(
+    client: UpstreamClient,
+    part: Sequence[Item],
+    call_part: Callable[[Sequence[Item], Call], list[Result]],
+    fail: Callable[[ToolError], Result],
+) -> list[Result]:
+    """Like `call_in_halves`; a call that is refused is a failure of each of its items instead of an error.
+
+    Args:
+        fail: the result of an item whose call failed.
+    """
+
+    def call_half(half: Sequence[Item], call: Call) -> list[Result]:
+        try:
+            return call_part(half, call)
+        except WorkerLostError:
+            raise
+        except ToolError as error:
+            return [fail(error)] * len(half)
+
+    return call_in_halves(client, part, call_half, lambda _, error: fail(error))

@@ -12,12 +12,12 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gatekeeper.errors import ToolError
+from gatekeeper.host.background import BackgroundCall
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.upstream.process_losses import ProcessLosses
 from gatekeeper.upstream.worker import PROGRAM, LateCallError, SilentProcessError, UpstreamWorker, WorkerLostError
@@ -172,13 +172,9 @@ def open_client(kubernetes: str) -> UpstreamClient:
 def prepare_client(kubernetes: str) -> UpstreamClient:
     """Like `open_client`; the program starts in the background, and its first call reports an error of the start."""
     client = open_client(kubernetes)
-    threading.Thread(target=_start, args=(client,), daemon=True).start()
+    # Its result is not needed: the first call finds the process, or meets the same error.
+    BackgroundCall(client.get_worker)
     return client
-
-
-def _start(client: UpstreamClient) -> None:
-    with suppress(ToolError):
-        client.get_worker()
 
 
 def create_client(kubernetes: str) -> UpstreamClient:

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 from gatekeeper.errors import ToolError
 from gatekeeper.upstream.answers import decode_answer, decode_list
-from gatekeeper.upstream.batches import Call, call_in_halves
+from gatekeeper.upstream.batches import Call, call_or_fail
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.kustomization_files import REPOSITORY, KustomizationFiles, decode_name
-from gatekeeper.upstream.worker import WorkerLostError
 
 START_SECONDS = 20.0
 # A round sends what the round before asked for; a build that asks for more is not built.
@@ -77,14 +76,16 @@ def build_own_files(client: UpstreamClient, files: Mapping[str, str], seconds: f
     """
     # The repository is empty.
     payload = {"folders": {REPOSITORY: {}}, "targets": [{"files": files, "restricted": True}], "seconds": seconds}
-    [answer] = client.call("kustomize", payload, START_SECONDS + seconds)["results"]
-    if answer.get("late"):
+    answer = client.call("kustomize", payload, START_SECONDS + seconds)
+    [build] = _decode_builds(answer, 1)
+    if build.is_late:
         # The build still uses a core.
         client.close()
-    result = _decode_result(answer)
-    if isinstance(result, ToolError):
-        raise result
-    return result
+    if build.needs:
+        raise KustomizationError(f"kustomize reads `{build.needs[0]}`, which is not a file of this build")
+    if isinstance(build.result, ToolError):
+        raise build.result
+    return build.result
 
 
 class KustomizationBuilder:
@@ -118,14 +119,9 @@ class KustomizationBuilder:
 
         def build(part: Sequence[KustomizationBuild], _: Call) -> list[BuildResult]:
             # All parts use the process that keeps the files.
-            try:
-                return self._build_in_rounds(part)
-            except WorkerLostError:
-                raise
-            except ToolError as error:
-                return [error] * len(part)
+            return self._build_in_rounds(part)
 
-        return call_in_halves(self._client, builds, build, lambda _, error: error)
+        return call_or_fail(self._client, builds, build, lambda error: error)
 
     def _build_in_rounds(self, builds: Sequence[KustomizationBuild]) -> list[BuildResult]:
         results: dict[int, BuildResult] = {}
@@ -158,10 +154,10 @@ class KustomizationBuilder:
         return [results.get(number, failure) for number in range(len(builds))]
 
     def _add_needed(self, path: str, folders: set[str], inputs: set[str]) -> None:
-        with self._lock:
-            small = self._listings.list_small_files(path) if path not in folders else []
         if path in inputs or path in folders:
             return
+        with self._lock:
+            small = self._listings.list_small_files(path)
         folders.add(path)
         inputs.add(path)
         inputs.update(small)
@@ -186,7 +182,7 @@ class KustomizationBuilder:
             answer = self._client.call("kustomize", {**payload, "contents": self._encode(used)}, seconds)
         with self._lock:
             self._sent |= used
-        return decode_list(_decode_build, decode_answer(lambda found: found["results"], answer), len(builds))
+        return _decode_builds(answer, len(builds))
 
     def _encode(self, digests: Iterable[str]) -> dict[str, str]:
         return {digest: base64.b64encode(self._listings.contents[digest]).decode() for digest in digests}
@@ -202,6 +198,10 @@ class _BuildAnswer(NamedTuple):
     result: BuildResult
     needs: Sequence[str]
     is_late: bool
+
+
+def _decode_builds(answer: Any, count: int) -> list[_BuildAnswer]:
+    return decode_list(_decode_build, decode_answer(lambda found: found["results"], answer), count)
 
 
 def _decode_build(answer: dict[str, Any]) -> _BuildAnswer:

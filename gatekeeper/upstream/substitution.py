@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gatekeeper.errors import ToolError
-from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_batch
+from gatekeeper.upstream.answers import decode_list
+from gatekeeper.upstream.batches import Call, call_or_fail, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient
-from gatekeeper.upstream.worker import WorkerLostError
 
 MAX_BATCH_OBJECTS = 500
 # For one batch. An object usually takes less than a millisecond.
@@ -43,17 +42,15 @@ def substitute_objects(
 
     def substitute(part: Sequence[bytes], call: Call) -> list[SubstitutionAnswer]:
         payload = {"variables": dict(variables), "objects": [orjson.Fragment(one) for one in part]}
-        try:
-            found = call("substitute", payload, BATCH_SECONDS + OBJECT_SECONDS * len(part))
-        except WorkerLostError:
-            raise
-        except ToolError as error:
-            return [SubstitutionAnswer(fault=str(error))] * len(part)
-        return [SubstitutionAnswer(one.get("object"), one.get("fault", "")) for one in found]
+        answer = call("substitute", payload, BATCH_SECONDS + OBJECT_SECONDS * len(part))
+        return decode_list(_decode_answer, answer, len(part))
 
     parts = list(split_batch(objects, len, MAX_BATCH_OBJECTS))
     answers = map_parts(
-        lambda part: call_in_halves(client, part, substitute, lambda _, error: SubstitutionAnswer(fault=str(error))),
-        parts,
+        lambda part: call_or_fail(client, part, substitute, lambda error: SubstitutionAnswer(fault=str(error))), parts
     )
     return [answer for part in answers for answer in part]
+
+
+def _decode_answer(answer: Mapping[str, Any]) -> SubstitutionAnswer:
+    return SubstitutionAnswer(answer.get("object"), answer.get("fault", ""))

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 from gatekeeper.errors import ToolError
 from gatekeeper.upstream.answers import decode_list
-from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_batch
+from gatekeeper.upstream.batches import Call, call_or_fail, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient
-from gatekeeper.upstream.worker import WorkerLostError
 
 MAX_BATCH_FILES = 500
 # For one batch. A file usually takes less than a millisecond.
@@ -54,7 +53,7 @@ def parse_terraform(client: UpstreamClient, files: Sequence[TerraformFile]) -> l
     parts = list(split_batch(files, lambda file: len(file.content), MAX_BATCH_FILES))
     return [
         answer
-        for answers in map_parts(lambda part: call_in_halves(client, part, _parse_part, _fail), parts)
+        for answers in map_parts(lambda part: call_or_fail(client, part, _parse_part, _fail), parts)
         for answer in answers
     ]
 
@@ -64,16 +63,11 @@ def _parse_part(part: Sequence[TerraformFile], call: Call) -> list[TerraformAnsw
         {"name": file.name.encode("utf-8", "replace").decode(), "content": b64encode(file.content).decode("ascii")}
         for file in part
     ]
-    try:
-        answer = call("terraform", {"files": files}, BATCH_SECONDS + FILE_SECONDS * len(part))
-        return decode_list(_decode_answer, answer, len(part))
-    except WorkerLostError:
-        raise
-    except ToolError as error:
-        return [TerraformAnswer(fault=str(error))] * len(part)
+    answer = call("terraform", {"files": files}, BATCH_SECONDS + FILE_SECONDS * len(part))
+    return decode_list(_decode_answer, answer, len(part))
 
 
-def _fail(_: TerraformFile, error: WorkerLostError) -> TerraformAnswer:
+def _fail(error: ToolError) -> TerraformAnswer:
     return TerraformAnswer(fault=str(error))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
 
+from gatekeeper.upstream.answers import decode_list
 from gatekeeper.upstream.client import UpstreamClient
 
 # For a start of the program and the schemas of the built-in kinds, and for each policy.
@@ -36,4 +37,8 @@ def check_types(
         "definitions": [orjson.Fragment(one) for one in definitions],
     }
     found = client.call("checkTypes", payload, BASE_SECONDS + POLICY_SECONDS * len(specs))
-    return [[TypeWarning(str(one["field"]), str(one["message"])) for one in warnings] for warnings in found]
+    return decode_list(_decode_warnings, found, len(specs))
+
+
+def _decode_warnings(warnings: Sequence[Mapping[str, str]]) -> list[TypeWarning]:
+    return [TypeWarning(str(one["field"]), str(one["message"])) for one in warnings]

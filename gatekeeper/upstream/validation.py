@@ -9,9 +9,8 @@ import orjson
 
 from gatekeeper.errors import ToolError
 from gatekeeper.upstream.answers import decode_answer, decode_list
-from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_batch
+from gatekeeper.upstream.batches import Call, call_or_fail, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient
-from gatekeeper.upstream.worker import WorkerLostError
 
 MAX_BATCH_OBJECTS = 250
 # For one batch: a start of the program, and time for each object. An object usually takes less than a millisecond.
@@ -105,18 +104,13 @@ def _validate_part(client: UpstreamClient, part: KindBatch, markers: Sequence[st
 
     def validate(objects: Sequence[bytes], call: Call) -> list[ApiServerAnswer]:
         payload = {**kind, "objects": [orjson.Fragment(one) for one in objects]}
-        try:
-            answer = call("validate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(objects))
-            return decode_list(_decode_answer, answer, len(objects))
-        except WorkerLostError:
-            raise
-        except ToolError as error:
-            return [ApiServerAnswer(unchecked=str(error), is_failure=True)] * len(objects)
+        answer = call("validate", payload, BATCH_SECONDS + OBJECT_SECONDS * len(objects))
+        return decode_list(_decode_answer, answer, len(objects))
 
-    def fail(_: bytes, error: WorkerLostError) -> ApiServerAnswer:
+    def fail(error: ToolError) -> ApiServerAnswer:
         return ApiServerAnswer(unchecked=str(error), is_failure=True)
 
-    return call_in_halves(client, part.objects, validate, fail)
+    return call_or_fail(client, part.objects, validate, fail)
 
 
 def _decode_answer(answer: dict[str, Any]) -> ApiServerAnswer:

@@ -24,7 +24,7 @@ OTHER_VERSION = """write({"id": read()["id"], "error": "it has version 1, and Ga
 
 def build_program(path: Path, code: str) -> None:
     """Writes a program of some Python that speaks the protocol."""
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!{sys.executable} -S\n{HEAD}{code}\n")
     path.chmod(0o755)
 

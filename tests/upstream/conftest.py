@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from gatekeeper.errors import ToolError
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.upstream.client import UpstreamClient, get_program_version
 from gatekeeper.upstream.worker import PROGRAM
-from tests.upstream.programs import HEAD, Fake
+from tests.upstream.broken_programs import build_program
+from tests.upstream.programs import Fake
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +41,7 @@ def fake(tmp_path: Path) -> Fake:
 
     def write(code: str) -> Path:
         path = tmp_path / "fake"
-        path.write_text(f"#!{sys.executable} -S\n{HEAD}{code}\n")
-        path.chmod(0o755)
+        build_program(path, code)
         return path
 
     return write

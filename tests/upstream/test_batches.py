@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from gatekeeper.errors import ToolError
 from gatekeeper.upstream import batches
-from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_batch
+from gatekeeper.upstream.batches import Call, call_in_halves, call_or_fail, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import WorkerLostError
 
@@ -38,3 +39,11 @@ def test_one_item_that_ends_its_process_fails_alone(client: UpstreamClient) -> N
     results = call_in_halves(client, [1, 5, 2, 3], call_part, lambda item, error: f"{item} {error}")
     assert results == ["1", "5 lost", "2", "3"]
     assert made == [([1, 5, 2, 3], False), ([1, 5], True), ([1], True), ([5], True), ([2, 3], True)]
+
+
+def test_a_refused_call_is_a_failure_of_each_of_its_items(client: UpstreamClient) -> None:
+    def call_part(part: Sequence[int], _: Call) -> list[str]:
+        raise ToolError("refused") if 3 in part else WorkerLostError("lost")
+
+    assert call_or_fail(client, [1, 2], call_part, str) == ["lost", "lost"]
+    assert call_or_fail(client, [1, 3], call_part, str) == ["refused", "refused"]

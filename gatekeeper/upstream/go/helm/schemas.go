@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"path"
+	"slices"
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -34,6 +36,9 @@ func (s *schemaStore) accept(files []*loader.BufferedFile, request Release) (acc
 			accepted = false
 		}
 	}()
+	if !mayHaveSchema(files) {
+		return false
+	}
 	// Helm changes a chart and its values when it selects dependencies, so these are not those that it gets afterwards.
 	loaded, err := loader.LoadFiles(copyFiles(files))
 	if err != nil || !hasSchema(loaded) {
@@ -45,6 +50,13 @@ func (s *schemaStore) accept(files []*loader.BufferedFile, request Release) (acc
 	}
 	values, err := chartutil.CoalesceValues(loaded, merged)
 	return err == nil && s.acceptAll(loaded, values)
+}
+
+// mayHaveSchema is false for the usual chart without a schema, which need not be loaded once more.
+func mayHaveSchema(files []*loader.BufferedFile) bool {
+	return slices.ContainsFunc(files, func(file *loader.BufferedFile) bool {
+		return path.Base(file.Name) == "values.schema.json" || path.Ext(file.Name) == ".tgz"
+	})
 }
 
 func hasSchema(loaded *chart.Chart) bool {
