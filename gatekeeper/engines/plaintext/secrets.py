@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gatekeeper.config import Config
+from gatekeeper.engines import secret_masks
 from gatekeeper.engines.plaintext import embedded_sops, leaks, random_values, reported_values, value_kinds
 from gatekeeper.engines.plaintext.placeholders import CIPHERTEXT, MARK, mark_placeholders
 from gatekeeper.engines.plaintext.reported_values import ReportedValue
@@ -44,7 +45,7 @@ def evaluate(
 
 
 def _check_resource(resource: Resource) -> Iterator[ReportedValue]:
-    if resource.ref.kind == "Secret" and resource.ref.api_version == "v1":
+    if secret_masks.is_secret(resource):
         yield from _check_secret(resource, resource.value)
     elif resource.ref.kind == "SealedSecret":
         yield from _check_template(resource, resource.value)

@@ -38,14 +38,14 @@ def evaluate(
             checked += len(same)
             kind_findings = [finding for index in refused for finding in _explain_errors(same[index], catalog)]
             kind_findings += [finding for resource in same for finding in _check_name(resource)]
-            kind_findings += [finding for resource in same for finding in _check_served(resource, catalog)]
+            kind_findings += _check_served(same, catalog)
         findings.extend(kind_findings)
     return findings, gaps, checked
 
 
-def _check_served(resource: Resource, catalog: SchemaCatalog) -> list[Finding]:
-    """Checks that the API server serves the version of a resource, where its CRD or Kubernetes says so."""
-    ref = resource.ref
+def _check_served(same: Sequence[Resource], catalog: SchemaCatalog) -> list[Finding]:
+    """Checks that the API server serves the version of resources of one kind, where its CRD or Kubernetes says so."""
+    ref = same[0].ref
     kind = catalog.find_custom_kind((ref.api_version, ref.kind))
     served = list_served_versions(ref.group, ref.kind, catalog.kubernetes_version)
     if kind is not None and not kind.is_served:
@@ -56,7 +56,7 @@ def _check_served(resource: Resource, catalog: SchemaCatalog) -> list[Finding]:
     else:
         return []
     message = f"{ref.kind} in version {ref.api_version} is not served: {reason}"
-    return [resource.build_finding("schema/not-served", message, ("apiVersion",), hint=hint)]
+    return [resource.build_finding("schema/not-served", message, ("apiVersion",), hint=hint) for resource in same]
 
 
 def _report_missing_schema(

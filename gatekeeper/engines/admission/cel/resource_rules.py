@@ -60,6 +60,8 @@ class ResourceRules:
         return version
 
     def _find_rule(self, rules: Sequence[Mapping[str, Any]], ref: ObjectRef, is_exact: bool) -> str | None:
+        if not rules:
+            return None
         plural = self.find_plural(ref)
         if any(_is_rule_match(rule, ref, ref.api_version, plural) for rule in rules):
             return ref.api_version

@@ -63,6 +63,8 @@ class KyvernoEvaluator:
         self._program = program
         self._targets: Sequence[Resource] | None = targets
         self._results: dict[bytes, list[RuleResult]] = {}
+        # The first result of each query.
+        self._indexes: dict[bytes, dict[str, RuleResult]] = {}
         self._rules = {
             (position, name): KyvernoRule(position, policy, name)
             for position, (policy, description) in enumerate(policies)
@@ -90,15 +92,14 @@ class KyvernoEvaluator:
             UnknownNamespaceError: it depends on a namespace that the repository does not contain.
             PolicyError: the policy is evaluated on no further object.
         """
-        for result in self._find_results(resource.json):
-            if query not in self._list_queries(result):
-                continue
-            if result.status == UNKNOWN_NAMESPACE:
-                raise UnknownNamespaceError(result.message)
-            if result.status == LOST:
-                raise PolicyError(result.message)
-            return True
-        return False
+        result = self._index_results(resource.json).get(query)
+        if result is None:
+            return False
+        if result.status == UNKNOWN_NAMESPACE:
+            raise UnknownNamespaceError(result.message)
+        if result.status == LOST:
+            raise PolicyError(result.message)
+        return True
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[QueryResult]:
         """See `gatekeeper.protocols.RegoEngine`; an input is a resource."""
@@ -121,9 +122,10 @@ class KyvernoEvaluator:
         """The answer of each query: its messages, or why it could not be evaluated."""
         items: dict[str, list[Any]] = {}
         errors: dict[str, str] = {}
+        selected = frozenset(queries)
         for result in results:
             for query in self._list_queries(result):
-                if query not in queries:
+                if query not in selected:
                     continue
                 if result.status in ("error", LOST):
                     errors[query] = result.message
@@ -153,6 +155,14 @@ class KyvernoEvaluator:
             for (position, _), rule in self._rules.items()
             if not result.rule and result.policy in (position, -1)
         ]
+
+    def _index_results(self, json: bytes) -> dict[str, RuleResult]:
+        if json not in self._indexes:
+            self._indexes[json] = index = dict[str, RuleResult]()
+            for result in self._find_results(json):
+                for query in self._list_queries(result):
+                    index.setdefault(query, result)
+        return self._indexes[json]
 
     def _find_results(self, json: bytes) -> list[RuleResult]:
         if self._targets is not None:
