@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from gatekeeper._native import parse_yaml
@@ -195,9 +195,12 @@ def test_both_readers_agree_on_any_layout(pieces: list[str]) -> None:
 
 @settings(deadline=None)
 @given(some.dictionaries(some.text(min_size=1), JSON, min_size=1))
+# The compiled reader leaves what looks like an unusual anchor to the other one.
+@example({"{&": None})
 def test_both_readers_agree_on_whatever_yaml_writes(value: Any) -> None:
     text = yaml.safe_dump(value).encode()
-    outcomes = [reader([text], 1)[0] for reader in READERS.values()]
+    outcomes: list[Any] = [documents.parse(text), yaml_fallback.parse_yaml([text], 1)[0]]
+    assert [failure for _, failure in outcomes] == [None, None]
     values = [[orjson.loads(document.json) for document in found] for found, _ in outcomes]
     assert values[0] == values[1]
 
