@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        if not error.filename and error.strerror == os.strerror(errno.ENOENT):
+        if not error.filename and error.errno == errno.ENOENT:
             sys.stderr.write("gatekeeper: the current folder does not exist any more; change to another folder\n")
             return 2
         where = f"{error.filename}: " if error.filename else ""

@@ -15,6 +15,7 @@ from gatekeeper.host.git_command import NotARepositoryError, list_names, read_ob
 
 REVISION_LENGTH = 40
 LIST_INDEX = ("ls-files", "-z", "--stage", "-v")
+LIST_CHANGES = ("diff-files", "-z", "--name-only", "--relative")
 LIST_NEW_FILES = ("ls-files", "-z", "--others", "--exclude-standard")
 LIST_IGNORED_FILES = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard")
 
@@ -121,7 +122,7 @@ def read_state(root: Path) -> WorkTreeState | None:
         index = run_git(root, *LIST_INDEX).output
         if _list_unusual_entries(index):
             return None
-        questions = (("diff-files", "-z", "--name-only", "--relative"), LIST_NEW_FILES, LIST_IGNORED_FILES)
+        questions = (LIST_CHANGES, LIST_NEW_FILES, LIST_IGNORED_FILES)
         calls = [BackgroundCall(partial(list_names, root, *words)) for words in questions]
         changed, new, ignored = [call.wait_for_result() for call in calls]
     except (NotARepositoryError, ToolError):
@@ -209,7 +210,7 @@ def has_unstaged_files(root: Path, paths: Iterable[str]) -> bool:
     start = os.path.realpath(root)
     if any(os.path.realpath(f"{start}/{name}") != posixpath.normpath(f"{start}/{name}") for name in inner):
         return True
-    questions = (("diff-files", "-z", "--name-only", "--relative"), ("ls-files", "-z", "--others"))
+    questions = (LIST_CHANGES, ("ls-files", "-z", "--others"))
     return any(list_names(root, *words, "--", *inner) for words in questions)
 
 

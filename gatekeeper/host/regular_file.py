@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 def read_regular_file(path: Path) -> bytes:
-    """The content of a file, without waiting for somebody who writes into it.
+    """The content of a file, without waiting for a process that writes to it.
 
     Raises:
         OSError: it is missing, cannot be read, or is no regular file.
     """
-    # Without this flag a pipe that nobody writes to is never open.
+    # Without this flag the call waits until a process writes to the pipe.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

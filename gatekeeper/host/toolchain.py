@@ -231,7 +231,7 @@ def is_intact(path: Path) -> bool:
 
 
 def is_installed(tool: Tool) -> bool:
-    """Whether the program of a tool is there as it was built: in the cache, or in the wheel of this installation."""
+    """Whether the program of a tool exists, unchanged since its build: in the cache, or in the wheel."""
     path = get_built_path(tool)
     if path.is_file():
         return is_intact(path)

@@ -27,7 +27,7 @@ FLUX_FIELDS = {
     "images": "images",
     "components": "components",
 }
-SOURCE_TYPES = HELM, KUSTOMIZE, DIRECTORY = ("Helm", "Kustomize", "Directory")
+HELM, KUSTOMIZE, DIRECTORY = "Helm", "Kustomize", "Directory"
 ARGO_FIELDS = ("namespace", "namePrefix", "nameSuffix", "patches", "components", "replicas", "commonAnnotations")
 
 

@@ -93,11 +93,8 @@ def load(root: Path, config_file: Path | None, toolchain: Toolchain | None = Non
         # A file that the user names can be a pipe of the shell.
         text = file.read_bytes() if config_file else read_regular_file(file)
         text.decode()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"{file}: cannot be read: {reason}; name a readable file with --config") from error
-    except UnicodeDecodeError as error:
-        reason = f"not UTF-8 at byte {error.start}"
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror or str(error) if isinstance(error, OSError) else f"not UTF-8 at byte {error.start}"
         raise UsageError(f"{file}: cannot be read: {reason}; name a readable file with --config") from error
     return parse(text, str(file), tools)
 

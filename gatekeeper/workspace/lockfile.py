@@ -20,7 +20,6 @@ from gatekeeper.errors import UsageError
 from gatekeeper.host import atomic_file
 from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.host.toolchain import BUILT_IN_TOOLS, PINNED_TOOLS, TOOLS, Tool, Toolchain
-from gatekeeper.workspace import documents
 
 LOCK_FILE = "gatekeeper.lock"
 SCHEMA = "gatekeeper/lock/v1"
@@ -131,15 +130,18 @@ def _parse_entries(content: bytes) -> dict[str, Any]:
 
 
 def _check_duplicate_keys(content: bytes, file: str) -> None:
-    """Refuses a key that is there twice, of which JSON readers take one or the other.
+    """Refuses a duplicate key: of its two values, JSON readers take one or the other.
 
     Raises:
-        UsageError: there is one.
+        UsageError: the lock has a duplicate key.
     """
     found: list[str] = []
     json.loads(content, object_pairs_hook=lambda pairs: found.extend(_find_duplicates(pairs)))
     if not found:
         return
+    # Slow to load: a lock without a fault does without it.
+    from gatekeeper.workspace import documents
+
     parsed, _ = documents.parse(content)
     for key, line, column, first in parsed[0].duplicates if parsed else ():
         raise UsageError(f"{file}:{line}:{column}: duplicate key `{key}`, first in line {first}; remove one")

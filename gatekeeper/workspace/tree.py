@@ -84,7 +84,7 @@ class Tree:
     def select_files(self, predicate: Callable[[str], bool]) -> Tree:
         """A tree of some of the files."""
         part = Tree(self.root, [file for file in self.files if predicate(file)], self.gaps, self.is_whole, self.links)
-        part._contents, part.utf16_files = self._contents, self.utf16_files
+        part._contents, part.utf16_files, part._real_folders = self._contents, self.utf16_files, self._real_folders
         return part
 
     def find_real_path(self, path: str) -> str | None:

@@ -56,7 +56,7 @@ def resolve_scalar(text: str, is_plain: bool, tag: str | None, mark: Mark = (1, 
         except ValueError as error:
             raise YamlSyntaxError("a value is tagged !!binary, but is no base64", mark) from error
     if kind == "timestamp" and not _is_time(text):
-        raise YamlSyntaxError("a value is tagged !!timestamp, but is none", mark)
+        raise YamlSyntaxError("a value is tagged !!timestamp, but is no timestamp", mark)
     return _resolve_plain(text, mark) if is_plain and not kind else text
 
 

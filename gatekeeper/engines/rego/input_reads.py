@@ -18,8 +18,8 @@ from gatekeeper.host.lazy_pattern import compile_lazily
 ReadTree = dict[str, Any]
 
 NAME_PLACEHOLDER = "gk-name-of-resource"
-# Source: https://www.openpolicyagent.org/docs/policy-reference#grammar. Strings and comments come first: what looks
-# like a reference in them is none. `$"` begins a string with references in it.
+# Source: https://www.openpolicyagent.org/docs/policy-reference#grammar. Strings and comments come first: they
+# contain no references. `$"` begins a string with references in it.
 TOKEN = compile_lazily(
     r"""(?P<interpolation>\$["`])
       | (?P<text>"(?:\\.|[^"\\\n])*"|`[^`]*`)

@@ -116,7 +116,7 @@ func takeLoop(idle chan *validationLoop, one func([]byte) finding.Result) *valid
 		return loop
 	default:
 	}
-	// The goroutine can always leave a result, also when nobody waits for it any more.
+	// The goroutine can always leave a result, also after the caller has stopped waiting.
 	loop := &validationLoop{objects: make(chan []byte), results: make(chan finding.Result, 1)}
 	go func() {
 		for object := range loop.objects {

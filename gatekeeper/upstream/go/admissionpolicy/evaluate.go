@@ -12,7 +12,7 @@ import (
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 )
 
-// none is the position of something that is not there.
+// none is the position of something that is missing.
 const none = -1
 
 // Row is one request, and the policies to evaluate on it.

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Result has the object after the substitution, or the reason why there is none; neither if nothing changes.
+// Result has the object after the substitution, or the reason for its failure; neither if nothing changes.
 type Result struct {
 	Object json.RawMessage `json:"object,omitempty"`
 	Fault  string          `json:"fault,omitempty"`

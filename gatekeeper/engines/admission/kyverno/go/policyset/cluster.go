@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// repositoryClient stands for the cluster: it knows the namespaces of the repository, and nothing else.
+// repositoryClient is the client of a cluster that has the namespaces of the repository, and nothing else.
 type repositoryClient struct {
 	namespace func(name string) (*corev1.Namespace, bool)
 }
